@@ -1,0 +1,107 @@
+"""All that is known of one shard at one moment: the input of every decision."""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from vtorc.core.ids import ShardId, TabletAlias, TabletType, is_replica_type
+from vtorc.core.status import TabletStatus
+from vtorc.core.tablet import KeyspaceRecord, ShardRecord, TabletRecord
+
+
+class ProbeFailure(enum.Enum):
+    """Why a probe brought no status; the classes lead to different verdicts."""
+
+    REFUSED = "refused"  # nobody listens: the process is gone, the host is there
+    UNREACHABLE = "unreachable"  # no route, name unknown, connection reset
+    TIMEOUT = "timeout"  # silent host, hung process, or us cut off
+    MYSQL_DOWN = "mysql down"  # the tablet answers, its mysqld does not
+    ERROR = "error"  # the tablet answers that it cannot tell
+    BAD_ANSWER = "bad answer"  # the answer does not make sense
+    SHUT_DOWN = "shut down"  # its owner stopped it; it is not dialled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TabletView:
+    """One tablet: its record, the last status it gave and how the last probe went.
+
+    Times are seconds on the caller's monotonic clock. `failing_since` is when the first probe of the present series of failures started
+    to fail, None while the last probe succeeded. `status` stays what was last heard: `is_current` says whether it may be believed.
+    """
+
+    record: TabletRecord
+    status: TabletStatus | None = None
+    status_at: float | None = None
+    probed_at: float | None = None
+    failure: ProbeFailure | None = None
+    failure_text: str = ""
+    failures: int = 0
+    failing_since: float | None = None
+
+    @property
+    def alias(self) -> TabletAlias:
+        """The tablet's name."""
+        return self.record.alias
+
+    @property
+    def probed(self) -> bool:
+        """Whether at least one probe has ended, well or not."""
+        return self.probed_at is not None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the last probe succeeded, so that `status` is what the tablet says now."""
+        return self.status is not None and self.failure is None
+
+    @property
+    def current_status(self) -> TabletStatus | None:
+        """The status, if the last probe succeeded."""
+        return self.status if self.is_current else None
+
+    @property
+    def is_replica_type(self) -> bool:
+        """Whether the record's type makes it one of the shard's replicas."""
+        return is_replica_type(self.record.type)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardView:
+    """One shard: records, tablets and what could not be read.
+
+    `blind_cells` maps each cell whose topology server did not answer to the sentence why: its tablets are the ones last read, and there may
+    be others. `tablets` are ordered by alias. `bad_records` names tablets whose record could not be parsed, with the reason.
+    """
+
+    shard: ShardId
+    keyspace_record: KeyspaceRecord
+    shard_record: ShardRecord
+    tablets: tuple[TabletView, ...] = ()
+    blind_cells: Mapping[str, str] = field(default_factory=dict)
+    bad_records: Mapping[TabletAlias, str] = field(default_factory=dict)
+
+    def tablet(self, alias: TabletAlias | None) -> TabletView | None:
+        """The tablet of that name, if the shard has it."""
+        return next((tablet for tablet in self.tablets if tablet.alias == alias), None)
+
+    def at_address(self, address: tuple[str, int]) -> TabletView | None:
+        """The tablet whose mysqld has this host and port."""
+        return next((tablet for tablet in self.tablets if tablet.record.mysql_address == address), None)
+
+    @property
+    def primary(self) -> TabletView | None:
+        """The shard's primary: the tablet of type PRIMARY with the newest term (Vitess' rule for readers of the topology)."""
+        primaries = [tablet for tablet in self.tablets if tablet.record.type is TabletType.PRIMARY]
+        return max(primaries, key=lambda tablet: (tablet.record.primary_term_start, tablet.alias), default=None)
+
+    def replicas_of(self, source: TabletView) -> tuple[TabletView, ...]:
+        """Tablets whose last known status says that they replicate from `source`, reachable or not."""
+        address = source.record.mysql_address
+        return tuple(
+            tablet
+            for tablet in self.tablets
+            if tablet.alias != source.alias
+            and tablet.status is not None
+            and tablet.status.replication is not None
+            and tablet.status.replication.has_source
+            and tablet.status.replication.source_address == address
+        )
