@@ -37,3 +37,35 @@ class TabletCallUnknown(TabletError):
 
 class TabletBadAnswer(TabletError):
     """The tablet answered something that makes no sense; the message names the field, its value and what was expected."""
+
+
+class PartMissing(VtorcError):
+    """A real server that the lab needs (mysqld, etcd) is not on this machine; the message says what was tried."""
+
+
+class LabError(VtorcError):
+    """Something of the lab (a server process, a data directory, a port) did not do what it was told."""
+
+
+class MysqlError(VtorcError):
+    """A statement failed, or the server could not be asked; the text ends with errno and SQLSTATE as Vitess writes them.
+
+    `errno` is MySQL's number: 2002 when no connection could be made, 2013 when one broke, 100 for "not a replica" (Vitess' own).
+    """
+
+    def __init__(self, message: str, *, errno: int, sqlstate: str = "HY000") -> None:
+        super().__init__(f"{message} (errno {errno}) (sqlstate {sqlstate})")
+        self.errno = errno
+        self.sqlstate = sqlstate
+
+
+class TabletActionError(VtorcError):
+    """A tablet of the lab could not carry out an RPC for a reason that is not MySQL's; the text is what its caller reads."""
+
+
+class TabletPreconditionError(TabletActionError):
+    """A tablet of the lab refused an RPC because of the state it is in (`FAILED_PRECONDITION` on the wire)."""
+
+
+class TabletAliasLost(TabletActionError):
+    """Another process took this tablet's record, or somebody deleted it: the tablet must end."""

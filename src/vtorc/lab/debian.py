@@ -1,0 +1,150 @@
+"""Debian packages as files: resolved, downloaded and unpacked without touching the system's package state.
+
+The mirror, proxies, credentials and keys are the system's own, read through apt at run time; lists, status and
+downloads live in a folder of ours. No root is needed. Source of the settings: apt.conf(5), sources.list(5).
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from vtorc.errors import PartMissing
+
+SUITE = "sid"
+"""The one Debian suite that carries MySQL 9."""
+
+_KEYRINGS = (
+    Path("/usr/share/keyrings/debian-archive-keyring.gpg"),
+    Path("/usr/share/keyrings/debian-archive-keyring.pgp"),
+)
+
+# The system's own hooks would clean its package cache or rebuild its catalogues after each update of ours.
+_CONFIG = """\
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+Dir::Etc::sourcelist "{home}/sources.list";
+Dir::Etc::sourceparts "/dev/null";
+Dir::Etc::preferences "/dev/null";
+Dir::Etc::preferencesparts "/dev/null";
+Dir::State "{home}/state";
+Dir::State::status "{home}/status";
+Dir::Cache "{home}/cache";
+APT::Sandbox::User "{user}";
+APT::Architecture "{arch}";
+APT::Architectures {{ "{arch}"; }};
+APT::Default-Release "";
+APT::Install-Recommends "false";
+Acquire::Languages "none";
+Acquire::Retries "3";
+"""
+
+_C_LOCALE = {"LC_ALL": "C.UTF-8", "LANGUAGE": ""}
+
+
+class Debian:
+    """One private apt state in `home`, reading one suite of one mirror."""
+
+    def __init__(self, home: Path, *, suite: str = SUITE) -> None:
+        """Lay out the state; raises PartMissing where there is no apt-get or no Debian mirror is configured."""
+        missing = [tool for tool in ("apt-get", "apt-cache", "dpkg", "dpkg-deb") if shutil.which(tool) is None]
+        if missing:
+            raise PartMissing(f"this machine has no {', '.join(missing)} (parts are fetched as Debian packages)")
+        self.home = home
+        self.suite = suite
+        self.arch = _run(["dpkg", "--print-architecture"]).strip()
+        for folder in ("state/lists/partial", "cache/archives/partial"):
+            (home / folder).mkdir(parents=True, exist_ok=True)
+        (home / "status").touch()
+        user = "root" if os.geteuid() == 0 else ""
+        (home / "apt.conf").write_text(_CONFIG.format(home=home, arch=self.arch, user=user))
+
+    def update(self) -> None:
+        """Read the suite's signed index from the first configured mirror that has it; PartMissing when none does."""
+        mirrors = configured_mirrors()
+        if not mirrors:
+            raise PartMissing("apt on this machine has no Debian mirror configured (sources.list names none)")
+        keyring = next((path for path in _KEYRINGS if path.exists()), None)
+        signed_by = f" signed-by={keyring}" if keyring else ""
+        failures = []
+        for mirror in mirrors:
+            line = f"deb [arch={self.arch} target=Packages{signed_by}] {mirror} {self.suite} main\n"
+            (self.home / "sources.list").write_text(line)
+            try:
+                # Without Error-Mode apt-get update answers 0 even when it got nothing.
+                self._apt("update", "-q", "-o", "APT::Update::Error-Mode=any")
+            except PartMissing as error:
+                failures.append(str(error))
+            else:
+                return
+        raise PartMissing(f"no configured mirror gives Debian {self.suite}: {'; '.join(failures)}")
+
+    def version(self, package: str) -> str:
+        """Tell which version of `package` the suite has; raises PartMissing when it has none."""
+        shown = _run(["apt-cache", "-c", str(self.home / "apt.conf"), "policy", package])
+        candidate = re.search(r"Candidate: (\S+)", shown)
+        if candidate is None or candidate[1] == "(none)":
+            raise PartMissing(f"Debian {self.suite} has no package {package} for {self.arch}")
+        return candidate[1]
+
+    def closure(self, packages: Sequence[str]) -> list[str]:
+        """Name `packages` and everything they depend on, as apt would install them on an empty system."""
+        planned = self._apt("install", "--simulate", *packages)
+        return re.findall(r"^Inst (\S+)", planned, flags=re.MULTILINE)
+
+    def download(self, packages: Iterable[str], into: Path, *, progress: Callable[[int], None]) -> list[Path]:
+        """Download packages (signature and checksums checked by apt); `progress` hears how many have been begun."""
+        into.mkdir(parents=True, exist_ok=True)
+        command = ["apt-get", "-c", str(self.home / "apt.conf"), "-q", "download", *packages]
+        said = []
+        environment = {**os.environ, **_C_LOCALE}
+        with subprocess.Popen(
+            command, cwd=into, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as running:
+            assert running.stdout is not None
+            for line in running.stdout:
+                said.append(line)
+                if line.startswith("Get:"):
+                    progress(sum(1 for earlier in said if earlier.startswith("Get:")))
+        if running.returncode:
+            _refuse(command, "".join(said))
+        return sorted(into.glob("*.deb"))
+
+    def _apt(self, *arguments: str) -> str:
+        return _run(["apt-get", "-c", str(self.home / "apt.conf"), *arguments])
+
+
+def configured_mirrors() -> list[str]:
+    """List the base addresses of the mirrors in the system's apt sources, Debian's main archive first.
+
+    Security and update suites come from other addresses or carry other suites, so they are tried last.
+    """
+    listed = _run(
+        ["apt-get", "indextargets", "--format", "$(RELEASE) $(COMPONENT) $(REPO_URI)", "Identifier: Packages"]
+    )
+    rows = [row for line in listed.splitlines() if len(row := line.split()) == 3 and row[1] == "main"]
+    rows.sort(key=lambda row: ("-" in row[0], "security" in row[2]))
+    return list(dict.fromkeys(row[2] for row in rows))
+
+
+def unpack(package: Path, into: Path) -> None:
+    """Unpack the files of one .deb below `into`; nothing of it is run."""
+    into.mkdir(parents=True, exist_ok=True)
+    _run(["dpkg-deb", "-x", str(package), str(into)])
+
+
+def _run(command: list[str]) -> str:
+    environment = {**os.environ, **_C_LOCALE}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode:
+        _refuse(command, done.stdout + done.stderr)
+    return done.stdout
+
+
+def _refuse(command: list[str], said: str) -> NoReturn:
+    complaints = [line for line in said.splitlines() if line.startswith(("E:", "W:", "dpkg"))] or said.splitlines()[-3:]
+    raise PartMissing(f"`{command[0]}` failed: {' '.join(complaints) or 'it said nothing'}")

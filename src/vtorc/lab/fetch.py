@@ -1,0 +1,195 @@
+"""Fetches the real servers of the lab, MySQL and etcd, into a parts folder: `python3 -m vtorc.lab.fetch`.
+
+Nothing of the system is replaced and no root is needed. Fetched parts are kept in the user's cache under their
+resolved version, and the project's parts folder links to them, so that a fresh clone fetches nothing again.
+Standard library only: this runs before there is a virtual environment.
+"""
+
+import argparse
+import fcntl
+import functools
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from vtorc.errors import PartMissing
+from vtorc.lab import prefix
+from vtorc.lab.debian import SUITE, Debian, unpack
+from vtorc.lab.parts import (
+    ETCD,
+    MANIFEST,
+    MYSQL,
+    RECIPE,
+    Kind,
+    Prefix,
+    cache_folder,
+    source_tree,
+    version_of,
+)
+
+Say = Callable[[str], None]
+
+_MYSQL_PACKAGES = ("mysql-server-core", "mysql-client-core")
+# Named by dependencies, loaded by no program of ours: a fifth of the download.
+_UNUSED = ("perl", "libperl", "libdb5", "libgdbm", "gcc-", "openssl-provider-legacy", "libsasl2-modules", "libc-gconv")
+
+
+def fetch(*, refresh: bool = False, say: Say = print) -> None:
+    """Make sure that find_mysqld and find_etcd find a server, fetching those that are missing; fast when none is.
+
+    `refresh` asks the mirror for a newer version even where a fetched one is there. Raises PartMissing with
+    everything that was tried and what to install.
+    """
+    folder, store = _folders(os.environ)
+    with _locked(store), tempfile.TemporaryDirectory(dir=store, prefix=".work-") as work:
+        debian = functools.cache(lambda: _debian(Path(work), say))
+        for kind in (MYSQL, ETCD):
+            found, tried = kind.installed(os.environ)
+            if found is not None:
+                say(f"{found.origin}: used as it is")
+                continue
+            ready = None if refresh else _ready(kind, folder, store)
+            if ready is None:
+                try:
+                    ready = _fetched(kind, debian(), store, say=say)
+                except PartMissing as error:
+                    raise PartMissing(_hopeless(kind, tried, error)) from error
+            _point(folder / kind.part, ready.root)
+            say(f"{kind.of_prefix(ready).origin}")
+
+
+def _hopeless(kind: Kind[Any], tried: list[str], error: PartMissing) -> str:
+    return (
+        f"There is no {kind.title} on this machine and none could be fetched. Tried: {'; '.join(tried)}; "
+        f"fetching Debian's packages from suite {SUITE}: {error}. Install {kind.wanted} so that {kind.program} is on "
+        f"PATH, or name its program in {kind.variable}; or mend the above and run this again."
+    )
+
+
+def _folders(environ: Mapping[str, str]) -> tuple[Path, Path]:
+    """Name the folder where parts are looked for first, and the one where they are kept (maybe the same)."""
+    tree = source_tree()
+    kept = cache_folder(environ)
+    if named := environ.get("VTORC_PARTS"):
+        kept = Path(named).absolute()
+    folder = tree / ".parts" if tree and not named else kept
+    if folder is None:
+        raise PartMissing("There is no place to keep MySQL and etcd in: set VTORC_PARTS to a folder, or HOME.")
+    for candidate in (kept, folder):
+        try:
+            if candidate is not None:
+                candidate.mkdir(parents=True, exist_ok=True)
+                tempfile.TemporaryFile(dir=candidate).close()
+                folder.mkdir(parents=True, exist_ok=True)
+                return folder.resolve(), candidate.resolve()
+        except OSError as error:
+            refused = error
+    raise PartMissing(f"MySQL and etcd cannot be kept in {folder} ({refused}): set VTORC_PARTS to a folder of yours.")
+
+
+@contextmanager
+def _locked(store: Path) -> Iterator[None]:
+    """Keep two fetchers from filling the same folder; the second waits and then finds all there."""
+    with (store / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _ready(kind: Kind[Any], folder: Path, store: Path) -> Prefix | None:
+    """Find a usable fetched part: the one linked, or else the newest kept."""
+    kept = [found for path in store.glob(f"{kind.part}-*") if (found := kind.prefix_in(path))]
+    kept.sort(key=lambda found: version_of(found.version) or (0, 0, 0), reverse=True)
+    linked = kind.prefix_in(folder / kind.part)
+    return next((found for found in ([linked] if linked else []) + kept if _current(found)), None)
+
+
+def _current(found: Prefix) -> bool:
+    return found.recipe == RECIPE and found.machine == os.uname().machine
+
+
+def _debian(work: Path, say: Say) -> Debian:
+    say(f"reading the package index of Debian {SUITE}")
+    debian = Debian(work / "apt")
+    debian.update()
+    return debian
+
+
+def _fetched(kind: Kind[Any], debian: Debian, store: Path, *, say: Say) -> Prefix:
+    """Download and unpack one part into the store; its manifest is written last, so half a part counts as none."""
+    begun = time.monotonic()
+    version = debian.version("mysql-server-core" if kind is MYSQL else "etcd-server")
+    root = store / f"{kind.part}-{version.replace(':', '_')}"
+    if (there := kind.prefix_in(root)) and _current(there):
+        return there
+    shutil.rmtree(root, ignore_errors=True)
+    tree = debian.home / kind.part
+    loader = _build_mysql(debian, tree, root, say=say) if kind is MYSQL else _build_etcd(debian, tree, root, say=say)
+    facts = {"part": kind.part, "version": version, "recipe": RECIPE, "machine": os.uname().machine}
+    (root / MANIFEST).write_text(json.dumps({**facts, "loader": loader, "root": str(root)}, indent=2) + "\n")
+    made = kind.prefix_in(root)
+    if made is None:
+        raise PartMissing(f"what was made in {root} is not usable")
+    say(f"{kind.title} {version} made in {time.monotonic() - begun:.0f} s")
+    return made
+
+
+def _build_mysql(debian: Debian, tree: Path, root: Path, *, say: Say) -> str:
+    names = [name for name in debian.closure((*_MYSQL_PACKAGES, "patchelf")) if not name.startswith(_UNUSED)]
+    _unpacked(debian, names, tree, say=say)
+    say("MySQL server: putting its programs and libraries together")
+    return prefix.assemble(tree, root)
+
+
+def _build_etcd(debian: Debian, tree: Path, root: Path, *, say: Say) -> str:
+    """etcd needs no library but the system's C library, so its package alone will do."""
+    _unpacked(debian, ["etcd-server"], tree, say=say)
+    (root / "bin").mkdir(parents=True)
+    shutil.copy2(tree / "usr" / "bin" / "etcd", root / "bin" / "etcd")
+    return "system"
+
+
+def _unpacked(debian: Debian, names: list[str], tree: Path, *, say: Say) -> None:
+    def progress(begun: int) -> None:
+        if begun % 10 == 0 or begun == len(names):
+            say(f"downloading: package {begun} of {len(names)}")
+
+    packages = debian.download(names, tree.with_name(f"{tree.name}-packages"), progress=progress)
+    say(f"unpacking {len(packages)} package{'s' if len(packages) > 1 else ''}")
+    for package in packages:
+        unpack(package, tree)
+        package.unlink()
+
+
+def _point(link: Path, root: Path) -> None:
+    """Make `link` name the part's folder, in one step for anyone who looks at it meanwhile."""
+    if link.is_symlink() and link.readlink() == root:
+        return
+    fresh = link.with_name(f".{link.name}-{os.getpid()}")
+    fresh.symlink_to(root)
+    if link.is_dir() and not link.is_symlink():
+        shutil.rmtree(link)
+    fresh.replace(link)
+
+
+def main() -> int:
+    """Run as a program: 0 when MySQL and etcd are there in the end, 1 with one error when not."""
+    arguments = argparse.ArgumentParser(prog="vtorc.lab.fetch", description="Fetch MySQL and etcd for the lab.")
+    arguments.add_argument("--refresh", action="store_true", help="fetch newer versions if the mirror has them")
+    given = arguments.parse_args()
+    try:
+        fetch(refresh=given.refresh, say=lambda line: print(f"parts: {line}", flush=True))  # noqa: T201
+    except PartMissing as error:
+        print(f"parts: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
