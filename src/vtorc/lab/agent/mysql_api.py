@@ -1,0 +1,232 @@
+"""What a tablet asks of the MySQL server it manages: one real implementation over SQL, one simulated."""
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from vtorc.core.gtid import GtidSet
+from vtorc.core.status import ReplicationStatus, SemiSyncStatus, TabletStatus
+
+
+class Threads(enum.Enum):
+    """Which replication threads a statement is about."""
+
+    BOTH = ""
+    IO = "IO_THREAD"
+    SQL = "SQL_THREAD"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaReport(ReplicationStatus):
+    """SHOW REPLICA STATUS with what only the wire wants: coordinates as `file:position`, connect retry in seconds."""
+
+    source_server_id: int = 0
+    connect_retry: int = 0
+    source_read_coordinates: str = ""
+    source_executed_coordinates: str = ""
+    relay_log_coordinates: str = ""
+    ssl_allowed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrimaryReport:
+    """A server seen as a source; `coordinates` are `file:position` of its own binary log."""
+
+    executed: GtidSet
+    server_uuid: str
+    coordinates: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerReport(TabletStatus):
+    """All of FullStatus that MySQL knows, with what only the wire wants; `coordinates` is empty without binary logs."""
+
+    coordinates: str = ""
+    binlog_format: str = ""
+    binlog_row_image: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Whom to replicate from and how; `heartbeat_interval` in seconds, 0 for MySQL's default."""
+
+    host: str
+    port: int
+    heartbeat_interval: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalRow:
+    """One row of `reparent_journal`; `time_created_ns` is its key."""
+
+    time_created_ns: int
+    action: str
+    primary_alias: str
+    position: str
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedColumn:
+    """Name and `query.Type` number of a result column."""
+
+    name: str
+    type: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """The result of a statement run for the caller of an RPC; values as MySQL's text protocol writes them, None for NULL."""
+
+    columns: tuple[FetchedColumn, ...] = ()
+    rows: tuple[tuple[bytes | None, ...], ...] = ()
+    affected: int = 0
+    insert_id: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetch:
+    """A statement to run for the caller of an RPC; more than `max_rows` rows are an error (0: no limit)."""
+
+    sql: str
+    user: str = "vt_dba"
+    database: str = ""
+    max_rows: int = 0
+    disable_binlogs: bool = False
+    disable_foreign_key_checks: bool = False
+
+
+class MysqlServer(Protocol):
+    """The MySQL server of one tablet, as its administrator sees it.
+
+    Every call may raise MysqlError: errno 2002 while nobody listens, 2013 when the server went away underneath. A hung server keeps a call
+    waiting: the caller brings the deadline. A cancelled call leaves no statement running.
+    """
+
+    async def report(self) -> ServerReport:
+        """Read everything that FullStatus tells about the server."""
+        ...
+
+    async def replication_status(self) -> ReplicaReport | None:
+        """Read SHOW REPLICA STATUS; None if the server is nobody's replica."""
+        ...
+
+    async def primary_report(self) -> PrimaryReport | None:
+        """Read the server's own binary log position; None without binary logs."""
+        ...
+
+    async def executed(self) -> GtidSet:
+        """Read gtid_executed."""
+        ...
+
+    async def server_uuid(self) -> str:
+        """Read server_uuid."""
+        ...
+
+    async def is_read_only(self) -> bool:
+        """Read read_only."""
+        ...
+
+    async def set_read_only(self, on: bool) -> None:
+        """Set read_only; OFF turns super_read_only off as well."""
+        ...
+
+    async def set_super_read_only(self, on: bool) -> None:
+        """Set super_read_only; ON turns read_only on as well and waits for running commits."""
+        ...
+
+    async def start_replication(self, threads: Threads = Threads.BOTH) -> None:
+        """Start replication threads."""
+        ...
+
+    async def start_replication_until_after(self, position: GtidSet) -> None:
+        """Start both threads and let the SQL thread stop once `position` is executed."""
+        ...
+
+    async def stop_replication(self, threads: Threads = Threads.BOTH) -> None:
+        """Stop replication threads; nothing happens where there are none."""
+        ...
+
+    async def change_source(self, source: Source) -> None:
+        """Point the server at another source, with auto position; drops the relay log. Threads must be stopped."""
+        ...
+
+    async def reset_replica(self, *, forget_source: bool) -> None:
+        """Drop the relay log, and with `forget_source` the source settings too. Threads must be stopped."""
+        ...
+
+    async def reset_binary_logs(self, *, purged: GtidSet | None = None) -> None:
+        """Wipe binary logs and GTID history; then pretend to have executed `purged`."""
+        ...
+
+    async def flush_binary_logs(self) -> None:
+        """Begin a new binary log file."""
+        ...
+
+    async def semi_sync(self) -> SemiSyncStatus | None:
+        """Read the semi-sync settings; None without the plugins."""
+        ...
+
+    async def set_semi_sync(self, *, primary: bool, replica: bool) -> None:
+        """Switch the two sides of semi-sync; a running IO thread keeps the side it started with."""
+        ...
+
+    async def semi_sync_wait_sessions(self) -> int:
+        """Read how many commits wait for an acknowledgement."""
+        ...
+
+    async def wait_for_executed(self, position: GtidSet) -> None:
+        """Wait until gtid_executed contains `position`."""
+        ...
+
+    async def create_database(self, name: str) -> None:
+        """Create a database unless it exists."""
+        ...
+
+    async def create_sidecar(self, name: str) -> None:
+        """Create the sidecar database and its tables unless they exist."""
+        ...
+
+    async def write_journal(self, sidecar: str, row: JournalRow) -> None:
+        """Insert a row into the reparent journal; under semi-sync it waits for the acknowledgement."""
+        ...
+
+    async def has_journal_row(self, sidecar: str, time_created_ns: int) -> bool:
+        """Whether the reparent journal has this row; False as well while the table is not there yet."""
+        ...
+
+    async def journal_length(self, sidecar: str) -> int:
+        """Count the rows of the reparent journal."""
+        ...
+
+    async def write_semi_sync_heartbeat(self, sidecar: str) -> None:
+        """Commit something that needs an acknowledgement."""
+        ...
+
+    async def replica_hosts(self) -> Sequence[str]:
+        """List the hosts that read this server's binary log."""
+        ...
+
+    async def global_status(self, names: Sequence[str]) -> Mapping[str, str]:
+        """Read status variables; all of them when no name is given."""
+        ...
+
+    async def fetch(self, fetch: Fetch) -> Fetched:
+        """Run a statement for the caller of an RPC."""
+        ...
+
+    async def lock_tables(self) -> None:
+        """Hold a global read lock until `unlock_tables`; raises MysqlError if it is held already."""
+        ...
+
+    async def unlock_tables(self) -> None:
+        """Give the global read lock back; raises MysqlError if it is not held."""
+        ...
+
+    async def wait_gone(self) -> None:
+        """Return when the server, which must answer now, no longer does: its end breaks a held connection."""
+        ...
+
+    async def close(self) -> None:
+        """Close all connections."""
+        ...

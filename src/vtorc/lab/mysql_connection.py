@@ -1,0 +1,166 @@
+"""One connection to a mysqld: rows as text, errors with MySQL's number, and no statement left behind when a caller gives up."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncmy
+from asyncmy import errors as driver
+from asyncmy.converters import conversions
+
+from vtorc.errors import MysqlError
+
+Value = str | bytes | None
+Row = dict[str, str]
+
+CANNOT_CONNECT = 2002
+CONNECTION_LOST = 2013
+
+_KILL_DEADLINE = 2.0
+# Without decoders the driver hands over the text that the server sent.
+_NO_DECODERS = {key: value for key, value in conversions.items() if not isinstance(key, int)}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Name, protocol type number and character set number of one result column."""
+
+    name: str
+    type: int
+    charset: int
+    flags: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResultSet:
+    """What one statement answered; `rows` hold text as the server sent it."""
+
+    columns: tuple[Column, ...] = ()
+    rows: tuple[tuple[Value, ...], ...] = ()
+    affected: int = 0
+    insert_id: int = 0
+
+
+class MysqlConnection:
+    """One session; after an error of the connection itself, or a cancelled statement, it is closed and of no more use."""
+
+    def __init__(self, raw: Any, socket: Path) -> None:
+        self._raw = raw
+        self._socket = socket
+        self.usable = True
+
+    @property
+    def thread_id(self) -> int:
+        """The session's number in the server."""
+        return int(self._raw.thread_id())
+
+    async def run(self, sql: str | bytes) -> ResultSet:
+        """Run one statement. A caller that gives up (cancellation) has the statement killed in the server, as vttablet does."""
+        try:
+            await self._raw.query(sql)
+        except asyncio.CancelledError:
+            self.close()
+            await self._kill()
+            raise
+        except (driver.MySQLError, OSError, EOFError) as error:
+            raise self._translate(error) from error
+        result = self._raw._result
+        columns = tuple(
+            Column(field.name, int(field.type_code), int(field.charsetnr), int(field.flags)) for field in result.fields or ()
+        )
+        return ResultSet(columns, tuple(result.rows or ()), int(result.affected_rows or 0), int(result.insert_id or 0))
+
+    async def rows(self, sql: str) -> list[Row]:
+        """Run one statement and return its rows by column name; NULL is the empty string."""
+        result = await self.run(sql)
+        names = [column.name for column in result.columns]
+        return [dict(zip(names, map(as_text, row), strict=True)) for row in result.rows]
+
+    async def row(self, sql: str) -> Row:
+        """Run a statement that answers exactly one row."""
+        return (await self.rows(sql))[0]
+
+    async def value(self, sql: str) -> str:
+        """Run a statement that answers one value."""
+        return next(iter((await self.row(sql)).values()))
+
+    def close(self) -> None:
+        """Close the socket; the server notices by itself."""
+        self.usable = False
+        self._raw.close()
+
+    async def _kill(self) -> None:
+        """End the session's statement, which would otherwise take effect after its caller was told that it failed."""
+        with contextlib.suppress(MysqlError, TimeoutError):
+            async with asyncio.timeout(_KILL_DEADLINE):
+                other = await connect(self._socket)
+                try:
+                    await other.run(f"KILL {self.thread_id}")
+                finally:
+                    other.close()
+
+    def _translate(self, error: Exception) -> MysqlError:
+        number, text = _number_and_text(error)
+        if _from_server(number):
+            return MysqlError(text, errno=number)
+        self.close()
+        return MysqlError(f"mysqld is down: the connection broke: {text}", errno=CONNECTION_LOST)
+
+
+async def connect(
+    socket: Path | None = None,
+    *,
+    user: str = "vt_dba",
+    password: str = "",
+    database: str = "",
+    host: str = "",
+    port: int = 0,
+) -> MysqlConnection:
+    """Open a session, over the unix socket if one is given. It has no deadline of its own: a hung server accepts and stays silent.
+
+    Raises MysqlError: 2002 when nobody listens, MySQL's own number when it refuses.
+    """
+    where = f"socket {socket}" if socket else f"{host}:{port}"
+    place: dict[str, object] = {"unix_socket": str(socket)} if socket else {"host": host, "port": port}
+    try:
+        raw = await asyncmy.connect(
+            user=user, password=password, database=database or None, autocommit=True, conv=_NO_DECODERS, **place
+        )
+    except (driver.MySQLError, OSError, EOFError) as error:
+        number, text = _number_and_text(error)
+        if _from_server(number):
+            raise MysqlError(text, errno=number) from error
+        raise MysqlError(f"mysqld is down: cannot connect through {where}: {text}", errno=CANNOT_CONNECT) from error
+    return MysqlConnection(raw, socket or Path())
+
+
+def as_text(value: Value) -> str:
+    """Return a value as text; NULL is the empty string."""
+    if value is None:
+        return ""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def quote(text: str) -> str:
+    """Return a string literal."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def quote_name(name: str) -> str:
+    """Return a quoted identifier."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _from_server(number: int) -> bool:
+    """Whether the server said it: the numbers from 2000 on are made up by clients (MySQL manual, "Client Error Message Reference")."""
+    return number >= 1000 and not 2000 <= number < 3000
+
+
+def _number_and_text(error: Exception) -> tuple[int, str]:
+    arguments: Sequence[object] = error.args
+    if len(arguments) >= 2 and isinstance(arguments[0], int):
+        return arguments[0], str(arguments[1])
+    return 0, str(error) or type(error).__name__

@@ -1,0 +1,240 @@
+"""One real mysqld: its data directory, its process, and the ways to end, hang and revive it.
+
+The process is found by its pid file, so that whoever holds the folder, the tablet that started the server or its successor, can own it.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from vtorc.errors import LabError, MysqlError
+from vtorc.lab.mysql_connection import connect
+from vtorc.lab.parts import MysqlParts, required_options
+from vtorc.lab.template import SMALL, copy_template, template_folder
+
+SEMI_SYNC_TIMEOUT_MS = 1_000_000_000_000_000_000
+"""Vitess' setting: never fall back to asynchronous replication."""
+
+_SOCKET_PATH_LIMIT = 100
+_VITESS_LIKE = (
+    "--log-bin=binlog",
+    "--gtid-mode=ON",
+    "--enforce-gtid-consistency=ON",
+    "--log-replica-updates=ON",
+    "--relay-log=relay",
+    "--relay-log-recovery=ON",
+    "--skip-replica-start=ON",
+    "--replica-net-timeout=8",
+    "--replica-parallel-workers=1",
+    "--super-read-only=ON",
+    "--sync-binlog=0",
+    "--skip-name-resolve",
+    "--plugin-load-add=rpl_semi_sync_source=semisync_source.so",
+    "--plugin-load-add=rpl_semi_sync_replica=semisync_replica.so",
+    f"--rpl-semi-sync-source-timeout={SEMI_SYNC_TIMEOUT_MS}",
+    "--rpl-semi-sync-source-wait-no-replica=ON",
+    "--rpl-semi-sync-source-wait-for-replica-count=1",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MysqldConfig:
+    """Where a mysqld lives and how it is started; `options` come last and so win."""
+
+    mysql: MysqlParts
+    folder: Path
+    port: int
+    server_id: int
+    host: str = "127.0.0.1"
+    options: tuple[str, ...] = ()
+
+
+class Mysqld:
+    """The process of one mysqld, started by us or by somebody before us."""
+
+    def __init__(self, config: MysqldConfig) -> None:
+        self._config = config
+        self._folder = config.folder.absolute()
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def socket(self) -> Path:
+        """The unix socket of the server; in the folder of temporary files if the data's own path is too long for one."""
+        path = self._folder / "mysql.sock"
+        if len(str(path)) <= _SOCKET_PATH_LIMIT:
+            return path
+        return Path(tempfile.gettempdir()) / f"vtorc-mysql-{os.getuid()}-{self._config.port}.sock"
+
+    @property
+    def config(self) -> MysqldConfig:
+        """What it was made from."""
+        return self._config
+
+    @property
+    def log(self) -> Path:
+        """The server's error log."""
+        return self._folder / "mysqld.log"
+
+    @property
+    def _data(self) -> Path:
+        return self._folder / "data"
+
+    @property
+    def _pid_file(self) -> Path:
+        return self._folder / "mysqld.pid"
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the server, None while there is none."""
+        if self._child is not None and self._child.poll() is None:
+            return self._child.pid
+        return live_pid(self._pid_file, f"--datadir={self._data}")
+
+    async def prepare(self) -> None:
+        """Make the data directory if there is none (0.1 s from a template, 3 s for the first of a version)."""
+        if not self._data.is_dir():
+            template = await asyncio.to_thread(template_folder, self._config.mysql)
+            await asyncio.to_thread(copy_template, template, self._data)
+
+    async def start(self, *, deadline: float = 30.0) -> None:
+        """Start the server unless it runs, and wait until it answers; raises LabError with its last words if it does not."""
+        await self.prepare()
+        self.spawn()
+        await self.wait_ready(deadline=deadline)
+
+    def spawn(self) -> None:
+        """Start the process, if there is none, in a session of its own so that it outlives us."""
+        if self.pid is not None:
+            return
+        # The shell writes the pid before it becomes mysqld: there is no moment with a server and no pid file.
+        script = 'echo $$ > "$0" && exec "$@"'
+        with self.log.open("ab") as log:
+            self._child = subprocess.Popen(
+                ["/bin/sh", "-c", script, str(self._pid_file), *self._command()],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    async def wait_ready(self, *, deadline: float = 30.0) -> None:
+        """Wait until the server lets its administrator in (at most `deadline` s)."""
+        try:
+            async with asyncio.timeout(deadline):
+                while not await self._answers():
+                    if self._child is not None and self._child.poll() is not None:
+                        raise LabError(f"mysqld ended with {self._child.returncode} at its start: {self._last_words()}")
+                    await asyncio.sleep(0.03)
+        except TimeoutError:
+            raise LabError(f"mysqld in {self._folder} did not answer within {deadline:g} s: {self._last_words()}") from None
+
+    async def stop(self, *, deadline: float = 20.0) -> None:
+        """Shut the server down in order (SIGTERM), or kill it when that takes longer than `deadline` s."""
+        if self._signal(signal.SIGCONT) and self._signal(signal.SIGTERM):
+            try:
+                await self.wait_exit(deadline=deadline)
+            except TimeoutError:
+                await self.kill()
+
+    async def kill(self) -> None:
+        """End the process at once (SIGKILL)."""
+        if self._signal(signal.SIGKILL):
+            await self.wait_exit(deadline=10.0)
+
+    def pause(self) -> None:
+        """Stop the process without ending it: connections stay open and nothing is answered (SIGSTOP)."""
+        if not self._signal(signal.SIGSTOP):
+            raise LabError(f"there is no mysqld in {self._folder} to pause")
+
+    def resume(self) -> None:
+        """Let a paused process go on (SIGCONT)."""
+        if not self._signal(signal.SIGCONT):
+            raise LabError(f"there is no mysqld in {self._folder} to resume")
+
+    async def restart(self) -> None:
+        """Stop the server in order and start it again."""
+        await self.stop()
+        await self.start()
+
+    async def wait_exit(self, *, deadline: float | None = None) -> None:
+        """Wait until the process is gone, child of ours or not; raises TimeoutError after `deadline` s."""
+        pid = self.pid
+        if pid is None:
+            return
+        try:
+            fd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return
+        gone = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(fd, gone.set)
+        try:
+            async with asyncio.timeout(deadline):
+                await gone.wait()
+        finally:
+            loop.remove_reader(fd)
+            os.close(fd)
+        if self._child is not None:
+            self._child.poll()
+
+    def remove(self) -> None:
+        """Delete the folder with all data; the server must not run."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _signal(self, number: signal.Signals) -> bool:
+        pid = self.pid
+        if pid is None:
+            return False
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            return False
+        return True
+
+    async def _answers(self) -> bool:
+        try:
+            async with asyncio.timeout(2.0):
+                connection = await connect(self.socket)
+        except (MysqlError, TimeoutError):
+            return False
+        connection.close()
+        return True
+
+    def _last_words(self) -> str:
+        with contextlib.suppress(OSError):
+            return " / ".join(self.log.read_text(errors="replace").splitlines()[-4:])
+        return "it left no log"
+
+    def _command(self) -> list[str]:
+        config = self._config
+        return [
+            str(config.mysql.mysqld),
+            *required_options(config.mysql),
+            f"--datadir={self._data}",
+            f"--socket={self.socket}",
+            f"--pid-file={self._data / 'server.pid'}",
+            f"--log-error={self.log}",
+            f"--port={config.port}",
+            f"--bind-address={config.host}",
+            f"--server-id={config.server_id}",
+            *SMALL,
+            *_VITESS_LIKE,
+            *config.options,
+        ]
+
+
+def live_pid(pid_file: Path, argument: str) -> int | None:
+    """Read the pid in `pid_file`, if that process lives and has `argument` on its command line: pids are used again."""
+    try:
+        pid = int(pid_file.read_text())
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+    except (OSError, ValueError, IndexError):
+        return None
+    return pid if argument.encode() in arguments and state != b"Z" else None
