@@ -1,15 +1,15 @@
 """Make the Python modules of `src/vtorc/proto` from its .proto files, or check that the committed ones are current.
 
-`python scripts/gen_proto.py` rewrites them; `--check` writes nothing, names the stale files and exits 1 if there are any.
-Both need the `dev` extra (grpcio-tools, mypy-protobuf) in the environment of the interpreter that runs this.
+`python scripts/gen_proto.py` rewrites them; `--check` writes nothing, names the stale files and exits 1 if there are
+any. Both need the `dev` extra (grpcio-tools, mypy-protobuf) in the environment of the interpreter that runs this.
 """
 
 import argparse
 import re
+import subprocess
 import sys
 import sysconfig
 import tempfile
-from importlib.resources import files
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,26 +42,21 @@ def generate() -> dict[str, str]:
     with_services = [path for path in sources if re.search(r"^service ", path.read_text(), re.MULTILINE)]
     with tempfile.TemporaryDirectory() as out:
         _run_protoc(sources, f"--python_out={out}", f"--mypy_out=quiet:{out}")
-        grpc_types = f"--mypy_grpc_out=quiet,async_only,generate_concrete_servicer_stubs:{out}"
+        grpc_types = f"--mypy_grpc_out=quiet,only_async,generate_concrete_servicer_stubs:{out}"
         _run_protoc(with_services, f"--grpc_python_out={out}", grpc_types)
         made = sorted((Path(out) / PROTO.relative_to(SOURCE)).iterdir())
         return {path.name: path.read_text() for path in made}
 
 
 def _run_protoc(sources: list[Path], *outputs: str) -> None:
-    try:
-        from grpc_tools import protoc
-    except ImportError:
-        sys.exit("grpcio-tools is not installed: pip install -e '.[dev]'")
     scripts = Path(sysconfig.get_path("scripts"))
     plugins = [scripts / "protoc-gen-mypy", scripts / "protoc-gen-mypy_grpc"]
-    for plugin in plugins:
-        if not plugin.exists():
-            sys.exit(f"{plugin} is missing (mypy-protobuf is not installed): pip install -e '.[dev]'")
-    includes = [f"-I{SOURCE}", f"-I{files('grpc_tools') / '_proto'}"]
-    arguments = [*includes, *(f"--plugin={plugin.name}={plugin}" for plugin in plugins), *outputs, *map(str, sources)]
-    if protoc.main(["protoc", *arguments]):
-        sys.exit("protoc refused the files above")
+    if missing := [plugin.name for plugin in plugins if not plugin.exists()]:
+        sys.exit(f"{', '.join(missing)} not found in {scripts}: pip install -e '.[dev]'")
+    command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{SOURCE}", *outputs, *map(str, sources)]
+    command += [f"--plugin={plugin.name}={plugin}" for plugin in plugins]
+    if subprocess.run(command, check=False).returncode:
+        sys.exit("protoc failed, see above; if grpc_tools is missing: pip install -e '.[dev]'")
 
 
 def committed() -> dict[str, str]:
@@ -87,16 +82,16 @@ def main() -> int:
     names = stale(made, present)
     if check:
         for name in names:
-            print(f"stale: {(PROTO / name).relative_to(ROOT)}", file=sys.stderr)
+            sys.stderr.write(f"stale: {(PROTO / name).relative_to(ROOT)}\n")
         if names:
-            print("run: python scripts/gen_proto.py", file=sys.stderr)
+            sys.stderr.write("run: python scripts/gen_proto.py\n")
         return 1 if names else 0
     for name in names:
         if name in made:
             (PROTO / name).write_text(made[name])
         else:
             (PROTO / name).unlink()
-    print(f"{len(made)} files, {len(names)} rewritten")
+    sys.stdout.write(f"{len(made)} files made, {len(names)} changed\n")
     return 0
 
 

@@ -8,175 +8,114 @@ api/etcdserverpb/rpc.proto. Calls and messages for running an etcd cluster are l
 from collections import abc as _abc
 from grpc import aio as _aio
 from vtorc.proto import etcd_pb2 as _etcd_pb2
-import abc as _abc_1
-import grpc as _grpc
-import sys
-import typing as _typing
 
-if sys.version_info >= (3, 11):
-    from typing import Self as _Self
-else:
-    from typing_extensions import Self as _Self
-
-_T = _typing.TypeVar("_T")
-
-class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
-
-class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
-    ...
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class KVStub:
-    @_typing.overload
-    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
-    @_typing.overload
-    def __new__(cls, channel: _aio.Channel) -> KVAsyncStub: ...
-    Range: _grpc.UnaryUnaryMultiCallable[_etcd_pb2.RangeRequest, _etcd_pb2.RangeResponse]
-    Put: _grpc.UnaryUnaryMultiCallable[_etcd_pb2.PutRequest, _etcd_pb2.PutResponse]
-    DeleteRange: _grpc.UnaryUnaryMultiCallable[_etcd_pb2.DeleteRangeRequest, _etcd_pb2.DeleteRangeResponse]
-    Txn: _grpc.UnaryUnaryMultiCallable[_etcd_pb2.TxnRequest, _etcd_pb2.TxnResponse]
-
-@_typing.type_check_only
-class KVAsyncStub(KVStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
-    Range: _aio.UnaryUnaryMultiCallable[_etcd_pb2.RangeRequest, _etcd_pb2.RangeResponse]  # type: ignore[assignment]
-    Put: _aio.UnaryUnaryMultiCallable[_etcd_pb2.PutRequest, _etcd_pb2.PutResponse]  # type: ignore[assignment]
-    DeleteRange: _aio.UnaryUnaryMultiCallable[_etcd_pb2.DeleteRangeRequest, _etcd_pb2.DeleteRangeResponse]  # type: ignore[assignment]
-    Txn: _aio.UnaryUnaryMultiCallable[_etcd_pb2.TxnRequest, _etcd_pb2.TxnResponse]  # type: ignore[assignment]
+    Range: _aio.UnaryUnaryMultiCallable[_etcd_pb2.RangeRequest, _etcd_pb2.RangeResponse]
+    Put: _aio.UnaryUnaryMultiCallable[_etcd_pb2.PutRequest, _etcd_pb2.PutResponse]
+    DeleteRange: _aio.UnaryUnaryMultiCallable[_etcd_pb2.DeleteRangeRequest, _etcd_pb2.DeleteRangeResponse]
+    Txn: _aio.UnaryUnaryMultiCallable[_etcd_pb2.TxnRequest, _etcd_pb2.TxnResponse]
 
 class KVServicer:
     def Range(
         self,
         request: _etcd_pb2.RangeRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_etcd_pb2.RangeResponse, _abc.Awaitable[_etcd_pb2.RangeResponse]]: ...
+        context: _aio.ServicerContext[_etcd_pb2.RangeRequest, _abc.Awaitable[_etcd_pb2.RangeResponse]],
+    ) -> _abc.Awaitable[_etcd_pb2.RangeResponse]: ...
 
     def Put(
         self,
         request: _etcd_pb2.PutRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_etcd_pb2.PutResponse, _abc.Awaitable[_etcd_pb2.PutResponse]]: ...
+        context: _aio.ServicerContext[_etcd_pb2.PutRequest, _abc.Awaitable[_etcd_pb2.PutResponse]],
+    ) -> _abc.Awaitable[_etcd_pb2.PutResponse]: ...
 
     def DeleteRange(
         self,
         request: _etcd_pb2.DeleteRangeRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_etcd_pb2.DeleteRangeResponse, _abc.Awaitable[_etcd_pb2.DeleteRangeResponse]]: ...
+        context: _aio.ServicerContext[_etcd_pb2.DeleteRangeRequest, _abc.Awaitable[_etcd_pb2.DeleteRangeResponse]],
+    ) -> _abc.Awaitable[_etcd_pb2.DeleteRangeResponse]: ...
 
     def Txn(
         self,
         request: _etcd_pb2.TxnRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_etcd_pb2.TxnResponse, _abc.Awaitable[_etcd_pb2.TxnResponse]]: ...
+        context: _aio.ServicerContext[_etcd_pb2.TxnRequest, _abc.Awaitable[_etcd_pb2.TxnResponse]],
+    ) -> _abc.Awaitable[_etcd_pb2.TxnResponse]: ...
 
-def add_KVServicer_to_server(servicer: KVServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+def add_KVServicer_to_server(servicer: KVServicer, server: _aio.Server) -> None: ...
 
 class WatchStub:
-    @_typing.overload
-    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
-    @_typing.overload
-    def __new__(cls, channel: _aio.Channel) -> WatchAsyncStub: ...
-    Watch: _grpc.StreamStreamMultiCallable[_etcd_pb2.WatchRequest, _etcd_pb2.WatchResponse]
-
-@_typing.type_check_only
-class WatchAsyncStub(WatchStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
-    Watch: _aio.StreamStreamMultiCallable[_etcd_pb2.WatchRequest, _etcd_pb2.WatchResponse]  # type: ignore[assignment]
+    Watch: _aio.StreamStreamMultiCallable[_etcd_pb2.WatchRequest, _etcd_pb2.WatchResponse]
 
 class WatchServicer:
     def Watch(
         self,
-        request_iterator: _MaybeAsyncIterator[_etcd_pb2.WatchRequest],
-        context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_etcd_pb2.WatchResponse], _abc.AsyncIterator[_etcd_pb2.WatchResponse]]: ...
+        request_iterator: _abc.AsyncIterator[_etcd_pb2.WatchRequest],
+        context: _aio.ServicerContext[_abc.AsyncIterator[_etcd_pb2.WatchRequest], _abc.AsyncIterator[_etcd_pb2.WatchResponse]],
+    ) -> _abc.AsyncIterator[_etcd_pb2.WatchResponse]: ...
 
-def add_WatchServicer_to_server(servicer: WatchServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+def add_WatchServicer_to_server(servicer: WatchServicer, server: _aio.Server) -> None: ...
 
 class LeaseStub:
-    @_typing.overload
-    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
-    @_typing.overload
-    def __new__(cls, channel: _aio.Channel) -> LeaseAsyncStub: ...
-    LeaseGrant: _grpc.UnaryUnaryMultiCallable[_etcd_pb2.LeaseGrantRequest, _etcd_pb2.LeaseGrantResponse]
-    LeaseRevoke: _grpc.UnaryUnaryMultiCallable[_etcd_pb2.LeaseRevokeRequest, _etcd_pb2.LeaseRevokeResponse]
-    LeaseKeepAlive: _grpc.StreamStreamMultiCallable[_etcd_pb2.LeaseKeepAliveRequest, _etcd_pb2.LeaseKeepAliveResponse]
-    LeaseTimeToLive: _grpc.UnaryUnaryMultiCallable[_etcd_pb2.LeaseTimeToLiveRequest, _etcd_pb2.LeaseTimeToLiveResponse]
-
-@_typing.type_check_only
-class LeaseAsyncStub(LeaseStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
-    LeaseGrant: _aio.UnaryUnaryMultiCallable[_etcd_pb2.LeaseGrantRequest, _etcd_pb2.LeaseGrantResponse]  # type: ignore[assignment]
-    LeaseRevoke: _aio.UnaryUnaryMultiCallable[_etcd_pb2.LeaseRevokeRequest, _etcd_pb2.LeaseRevokeResponse]  # type: ignore[assignment]
-    LeaseKeepAlive: _aio.StreamStreamMultiCallable[_etcd_pb2.LeaseKeepAliveRequest, _etcd_pb2.LeaseKeepAliveResponse]  # type: ignore[assignment]
-    LeaseTimeToLive: _aio.UnaryUnaryMultiCallable[_etcd_pb2.LeaseTimeToLiveRequest, _etcd_pb2.LeaseTimeToLiveResponse]  # type: ignore[assignment]
+    LeaseGrant: _aio.UnaryUnaryMultiCallable[_etcd_pb2.LeaseGrantRequest, _etcd_pb2.LeaseGrantResponse]
+    LeaseRevoke: _aio.UnaryUnaryMultiCallable[_etcd_pb2.LeaseRevokeRequest, _etcd_pb2.LeaseRevokeResponse]
+    LeaseKeepAlive: _aio.StreamStreamMultiCallable[_etcd_pb2.LeaseKeepAliveRequest, _etcd_pb2.LeaseKeepAliveResponse]
+    LeaseTimeToLive: _aio.UnaryUnaryMultiCallable[_etcd_pb2.LeaseTimeToLiveRequest, _etcd_pb2.LeaseTimeToLiveResponse]
 
 class LeaseServicer:
     def LeaseGrant(
         self,
         request: _etcd_pb2.LeaseGrantRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_etcd_pb2.LeaseGrantResponse, _abc.Awaitable[_etcd_pb2.LeaseGrantResponse]]: ...
+        context: _aio.ServicerContext[_etcd_pb2.LeaseGrantRequest, _abc.Awaitable[_etcd_pb2.LeaseGrantResponse]],
+    ) -> _abc.Awaitable[_etcd_pb2.LeaseGrantResponse]: ...
 
     def LeaseRevoke(
         self,
         request: _etcd_pb2.LeaseRevokeRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_etcd_pb2.LeaseRevokeResponse, _abc.Awaitable[_etcd_pb2.LeaseRevokeResponse]]: ...
+        context: _aio.ServicerContext[_etcd_pb2.LeaseRevokeRequest, _abc.Awaitable[_etcd_pb2.LeaseRevokeResponse]],
+    ) -> _abc.Awaitable[_etcd_pb2.LeaseRevokeResponse]: ...
 
     def LeaseKeepAlive(
         self,
-        request_iterator: _MaybeAsyncIterator[_etcd_pb2.LeaseKeepAliveRequest],
-        context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_etcd_pb2.LeaseKeepAliveResponse], _abc.AsyncIterator[_etcd_pb2.LeaseKeepAliveResponse]]: ...
+        request_iterator: _abc.AsyncIterator[_etcd_pb2.LeaseKeepAliveRequest],
+        context: _aio.ServicerContext[_abc.AsyncIterator[_etcd_pb2.LeaseKeepAliveRequest], _abc.AsyncIterator[_etcd_pb2.LeaseKeepAliveResponse]],
+    ) -> _abc.AsyncIterator[_etcd_pb2.LeaseKeepAliveResponse]: ...
 
     def LeaseTimeToLive(
         self,
         request: _etcd_pb2.LeaseTimeToLiveRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_etcd_pb2.LeaseTimeToLiveResponse, _abc.Awaitable[_etcd_pb2.LeaseTimeToLiveResponse]]: ...
+        context: _aio.ServicerContext[_etcd_pb2.LeaseTimeToLiveRequest, _abc.Awaitable[_etcd_pb2.LeaseTimeToLiveResponse]],
+    ) -> _abc.Awaitable[_etcd_pb2.LeaseTimeToLiveResponse]: ...
 
-def add_LeaseServicer_to_server(servicer: LeaseServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+def add_LeaseServicer_to_server(servicer: LeaseServicer, server: _aio.Server) -> None: ...
 
 class MaintenanceStub:
-    @_typing.overload
-    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
-    @_typing.overload
-    def __new__(cls, channel: _aio.Channel) -> MaintenanceAsyncStub: ...
-    Status: _grpc.UnaryUnaryMultiCallable[_etcd_pb2.StatusRequest, _etcd_pb2.StatusResponse]
-
-@_typing.type_check_only
-class MaintenanceAsyncStub(MaintenanceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
-    Status: _aio.UnaryUnaryMultiCallable[_etcd_pb2.StatusRequest, _etcd_pb2.StatusResponse]  # type: ignore[assignment]
+    Status: _aio.UnaryUnaryMultiCallable[_etcd_pb2.StatusRequest, _etcd_pb2.StatusResponse]
 
 class MaintenanceServicer:
     def Status(
         self,
         request: _etcd_pb2.StatusRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_etcd_pb2.StatusResponse, _abc.Awaitable[_etcd_pb2.StatusResponse]]: ...
+        context: _aio.ServicerContext[_etcd_pb2.StatusRequest, _abc.Awaitable[_etcd_pb2.StatusResponse]],
+    ) -> _abc.Awaitable[_etcd_pb2.StatusResponse]: ...
 
-def add_MaintenanceServicer_to_server(servicer: MaintenanceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+def add_MaintenanceServicer_to_server(servicer: MaintenanceServicer, server: _aio.Server) -> None: ...
 
 class AuthStub:
-    @_typing.overload
-    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
-    @_typing.overload
-    def __new__(cls, channel: _aio.Channel) -> AuthAsyncStub: ...
-    Authenticate: _grpc.UnaryUnaryMultiCallable[_etcd_pb2.AuthenticateRequest, _etcd_pb2.AuthenticateResponse]
-
-@_typing.type_check_only
-class AuthAsyncStub(AuthStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
-    Authenticate: _aio.UnaryUnaryMultiCallable[_etcd_pb2.AuthenticateRequest, _etcd_pb2.AuthenticateResponse]  # type: ignore[assignment]
+    Authenticate: _aio.UnaryUnaryMultiCallable[_etcd_pb2.AuthenticateRequest, _etcd_pb2.AuthenticateResponse]
 
 class AuthServicer:
     def Authenticate(
         self,
         request: _etcd_pb2.AuthenticateRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_etcd_pb2.AuthenticateResponse, _abc.Awaitable[_etcd_pb2.AuthenticateResponse]]: ...
+        context: _aio.ServicerContext[_etcd_pb2.AuthenticateRequest, _abc.Awaitable[_etcd_pb2.AuthenticateResponse]],
+    ) -> _abc.Awaitable[_etcd_pb2.AuthenticateResponse]: ...
 
-def add_AuthServicer_to_server(servicer: AuthServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+def add_AuthServicer_to_server(servicer: AuthServicer, server: _aio.Server) -> None: ...

@@ -6,46 +6,22 @@ The one call of a tablet's query service that a failover manager makes."""
 from collections import abc as _abc
 from grpc import aio as _aio
 from vtorc.proto import query_pb2 as _query_pb2
-import abc as _abc_1
-import grpc as _grpc
-import sys
-import typing as _typing
 
-if sys.version_info >= (3, 11):
-    from typing import Self as _Self
-else:
-    from typing_extensions import Self as _Self
-
-_T = _typing.TypeVar("_T")
-
-class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
-
-class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
-    ...
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class QueryStub:
-    @_typing.overload
-    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
-    @_typing.overload
-    def __new__(cls, channel: _aio.Channel) -> QueryAsyncStub: ...
-    StreamHealth: _grpc.UnaryStreamMultiCallable[_query_pb2.StreamHealthRequest, _query_pb2.StreamHealthResponse]
-    """One message at once, one on every change, one per health interval (20 s by default)."""
-
-@_typing.type_check_only
-class QueryAsyncStub(QueryStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
-    StreamHealth: _aio.UnaryStreamMultiCallable[_query_pb2.StreamHealthRequest, _query_pb2.StreamHealthResponse]  # type: ignore[assignment]
+    StreamHealth: _aio.UnaryStreamMultiCallable[_query_pb2.StreamHealthRequest, _query_pb2.StreamHealthResponse]
     """One message at once, one on every change, one per health interval (20 s by default)."""
 
 class QueryServicer:
     def StreamHealth(
         self,
         request: _query_pb2.StreamHealthRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_query_pb2.StreamHealthResponse], _abc.AsyncIterator[_query_pb2.StreamHealthResponse]]:
+        context: _aio.ServicerContext[_query_pb2.StreamHealthRequest, _abc.AsyncIterator[_query_pb2.StreamHealthResponse]],
+    ) -> _abc.AsyncIterator[_query_pb2.StreamHealthResponse]:
         """One message at once, one on every change, one per health interval (20 s by default)."""
 
-def add_QueryServicer_to_server(servicer: QueryServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+def add_QueryServicer_to_server(servicer: QueryServicer, server: _aio.Server) -> None: ...

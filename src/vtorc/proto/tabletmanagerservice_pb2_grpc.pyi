@@ -10,174 +10,86 @@ by no reparent.
 from collections import abc as _abc
 from grpc import aio as _aio
 from vtorc.proto import tabletmanagerdata_pb2 as _tabletmanagerdata_pb2
-import abc as _abc_1
-import grpc as _grpc
-import sys
-import typing as _typing
 
-if sys.version_info >= (3, 11):
-    from typing import Self as _Self
-else:
-    from typing_extensions import Self as _Self
-
-_T = _typing.TypeVar("_T")
-
-class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
-
-class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
-    ...
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class TabletManagerStub:
-    @_typing.overload
-    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
-    @_typing.overload
-    def __new__(cls, channel: _aio.Channel) -> TabletManagerAsyncStub: ...
-    FullStatus: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.FullStatusRequest, _tabletmanagerdata_pb2.FullStatusResponse]
-    """Status and positions
-    14+
-    """
-    ReplicationStatus: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ReplicationStatusRequest, _tabletmanagerdata_pb2.ReplicationStatusResponse]
-    PrimaryStatus: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.PrimaryStatusRequest, _tabletmanagerdata_pb2.PrimaryStatusResponse]
-    PrimaryPosition: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.PrimaryPositionRequest, _tabletmanagerdata_pb2.PrimaryPositionResponse]
-    WaitForPosition: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.WaitForPositionRequest, _tabletmanagerdata_pb2.WaitForPositionResponse]
-    GetReplicas: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.GetReplicasRequest, _tabletmanagerdata_pb2.GetReplicasResponse]
-    GetGlobalStatusVars: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.GetGlobalStatusVarsRequest, _tabletmanagerdata_pb2.GetGlobalStatusVarsResponse]
-    """20+. Planned reparents of 21+ call it on every tablet and give up when one cannot answer."""
-    ReadReparentJournalInfo: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ReadReparentJournalInfoRequest, _tabletmanagerdata_pb2.ReadReparentJournalInfoResponse]
-    """21+. Emergency reparents of 22+ call it on every candidate and give up when one cannot answer."""
-    StopReplication: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.StopReplicationRequest, _tabletmanagerdata_pb2.StopReplicationResponse]
-    """Replication control"""
-    StopReplicationMinimum: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.StopReplicationMinimumRequest, _tabletmanagerdata_pb2.StopReplicationMinimumResponse]
-    StopReplicationAndGetStatus: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.StopReplicationAndGetStatusRequest, _tabletmanagerdata_pb2.StopReplicationAndGetStatusResponse]
-    StartReplication: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.StartReplicationRequest, _tabletmanagerdata_pb2.StartReplicationResponse]
-    RestartReplication: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.RestartReplicationRequest, _tabletmanagerdata_pb2.RestartReplicationResponse]
-    """23+"""
-    StartReplicationUntilAfter: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.StartReplicationUntilAfterRequest, _tabletmanagerdata_pb2.StartReplicationUntilAfterResponse]
-    ResetReplication: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ResetReplicationRequest, _tabletmanagerdata_pb2.ResetReplicationResponse]
-    ResetReplicationParameters: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ResetReplicationParametersRequest, _tabletmanagerdata_pb2.ResetReplicationParametersResponse]
-    """14+"""
-    SetReplicationSource: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.SetReplicationSourceRequest, _tabletmanagerdata_pb2.SetReplicationSourceResponse]
-    InitPrimary: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.InitPrimaryRequest, _tabletmanagerdata_pb2.InitPrimaryResponse]
-    """Reparenting"""
-    PopulateReparentJournal: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.PopulateReparentJournalRequest, _tabletmanagerdata_pb2.PopulateReparentJournalResponse]
-    InitReplica: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.InitReplicaRequest, _tabletmanagerdata_pb2.InitReplicaResponse]
-    DemotePrimary: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.DemotePrimaryRequest, _tabletmanagerdata_pb2.DemotePrimaryResponse]
-    UndoDemotePrimary: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.UndoDemotePrimaryRequest, _tabletmanagerdata_pb2.UndoDemotePrimaryResponse]
-    PromoteReplica: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.PromoteReplicaRequest, _tabletmanagerdata_pb2.PromoteReplicaResponse]
-    ReplicaWasPromoted: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ReplicaWasPromotedRequest, _tabletmanagerdata_pb2.ReplicaWasPromotedResponse]
-    ReplicaWasRestarted: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ReplicaWasRestartedRequest, _tabletmanagerdata_pb2.ReplicaWasRestartedResponse]
-    Ping: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.PingRequest, _tabletmanagerdata_pb2.PingResponse]
-    """The tablet itself"""
-    Sleep: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.SleepRequest, _tabletmanagerdata_pb2.SleepResponse]
-    ExecuteHook: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ExecuteHookRequest, _tabletmanagerdata_pb2.ExecuteHookResponse]
-    GetPermissions: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.GetPermissionsRequest, _tabletmanagerdata_pb2.GetPermissionsResponse]
-    SetReadOnly: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.SetReadOnlyRequest, _tabletmanagerdata_pb2.SetReadOnlyResponse]
-    SetReadWrite: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.SetReadWriteRequest, _tabletmanagerdata_pb2.SetReadWriteResponse]
-    ChangeTags: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ChangeTagsRequest, _tabletmanagerdata_pb2.ChangeTagsResponse]
-    """21+"""
-    ChangeType: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ChangeTypeRequest, _tabletmanagerdata_pb2.ChangeTypeResponse]
-    RefreshState: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.RefreshStateRequest, _tabletmanagerdata_pb2.RefreshStateResponse]
-    RunHealthCheck: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.RunHealthCheckRequest, _tabletmanagerdata_pb2.RunHealthCheckResponse]
-    IgnoreHealthError: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.IgnoreHealthErrorRequest, _tabletmanagerdata_pb2.IgnoreHealthErrorResponse]
-    """12 only"""
-    ReloadSchema: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ReloadSchemaRequest, _tabletmanagerdata_pb2.ReloadSchemaResponse]
-    LockTables: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.LockTablesRequest, _tabletmanagerdata_pb2.LockTablesResponse]
-    UnlockTables: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.UnlockTablesRequest, _tabletmanagerdata_pb2.UnlockTablesResponse]
-    ExecuteFetchAsDba: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ExecuteFetchAsDbaRequest, _tabletmanagerdata_pb2.ExecuteFetchAsDbaResponse]
-    """SQL through the tablet"""
-    ExecuteMultiFetchAsDba: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ExecuteMultiFetchAsDbaRequest, _tabletmanagerdata_pb2.ExecuteMultiFetchAsDbaResponse]
-    """20+"""
-    ExecuteFetchAsAllPrivs: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ExecuteFetchAsAllPrivsRequest, _tabletmanagerdata_pb2.ExecuteFetchAsAllPrivsResponse]
-    ExecuteFetchAsApp: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ExecuteFetchAsAppRequest, _tabletmanagerdata_pb2.ExecuteFetchAsAppResponse]
-    MasterStatus: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.PrimaryStatusRequest, _tabletmanagerdata_pb2.PrimaryStatusResponse]
-    """Older names, served by 12 and 13 and called by programs of 12. A client never needs them (tablets of 12 serve the
-    new names too); a server that programs of 12 talk to does.
-    """
-    MasterPosition: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.PrimaryPositionRequest, _tabletmanagerdata_pb2.PrimaryPositionResponse]
-    InitMaster: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.InitPrimaryRequest, _tabletmanagerdata_pb2.InitPrimaryResponse]
-    DemoteMaster: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.DemotePrimaryRequest, _tabletmanagerdata_pb2.DemotePrimaryResponse]
-    UndoDemoteMaster: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.UndoDemotePrimaryRequest, _tabletmanagerdata_pb2.UndoDemotePrimaryResponse]
-    SetMaster: _grpc.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.SetReplicationSourceRequest, _tabletmanagerdata_pb2.SetReplicationSourceResponse]
-
-@_typing.type_check_only
-class TabletManagerAsyncStub(TabletManagerStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
-    FullStatus: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.FullStatusRequest, _tabletmanagerdata_pb2.FullStatusResponse]  # type: ignore[assignment]
+    FullStatus: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.FullStatusRequest, _tabletmanagerdata_pb2.FullStatusResponse]
     """Status and positions
     14+
     """
-    ReplicationStatus: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ReplicationStatusRequest, _tabletmanagerdata_pb2.ReplicationStatusResponse]  # type: ignore[assignment]
-    PrimaryStatus: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.PrimaryStatusRequest, _tabletmanagerdata_pb2.PrimaryStatusResponse]  # type: ignore[assignment]
-    PrimaryPosition: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.PrimaryPositionRequest, _tabletmanagerdata_pb2.PrimaryPositionResponse]  # type: ignore[assignment]
-    WaitForPosition: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.WaitForPositionRequest, _tabletmanagerdata_pb2.WaitForPositionResponse]  # type: ignore[assignment]
-    GetReplicas: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.GetReplicasRequest, _tabletmanagerdata_pb2.GetReplicasResponse]  # type: ignore[assignment]
-    GetGlobalStatusVars: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.GetGlobalStatusVarsRequest, _tabletmanagerdata_pb2.GetGlobalStatusVarsResponse]  # type: ignore[assignment]
+    ReplicationStatus: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ReplicationStatusRequest, _tabletmanagerdata_pb2.ReplicationStatusResponse]
+    PrimaryStatus: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.PrimaryStatusRequest, _tabletmanagerdata_pb2.PrimaryStatusResponse]
+    PrimaryPosition: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.PrimaryPositionRequest, _tabletmanagerdata_pb2.PrimaryPositionResponse]
+    WaitForPosition: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.WaitForPositionRequest, _tabletmanagerdata_pb2.WaitForPositionResponse]
+    GetReplicas: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.GetReplicasRequest, _tabletmanagerdata_pb2.GetReplicasResponse]
+    GetGlobalStatusVars: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.GetGlobalStatusVarsRequest, _tabletmanagerdata_pb2.GetGlobalStatusVarsResponse]
     """20+. Planned reparents of 21+ call it on every tablet and give up when one cannot answer."""
-    ReadReparentJournalInfo: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ReadReparentJournalInfoRequest, _tabletmanagerdata_pb2.ReadReparentJournalInfoResponse]  # type: ignore[assignment]
+    ReadReparentJournalInfo: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ReadReparentJournalInfoRequest, _tabletmanagerdata_pb2.ReadReparentJournalInfoResponse]
     """21+. Emergency reparents of 22+ call it on every candidate and give up when one cannot answer."""
-    StopReplication: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.StopReplicationRequest, _tabletmanagerdata_pb2.StopReplicationResponse]  # type: ignore[assignment]
+    StopReplication: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.StopReplicationRequest, _tabletmanagerdata_pb2.StopReplicationResponse]
     """Replication control"""
-    StopReplicationMinimum: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.StopReplicationMinimumRequest, _tabletmanagerdata_pb2.StopReplicationMinimumResponse]  # type: ignore[assignment]
-    StopReplicationAndGetStatus: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.StopReplicationAndGetStatusRequest, _tabletmanagerdata_pb2.StopReplicationAndGetStatusResponse]  # type: ignore[assignment]
-    StartReplication: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.StartReplicationRequest, _tabletmanagerdata_pb2.StartReplicationResponse]  # type: ignore[assignment]
-    RestartReplication: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.RestartReplicationRequest, _tabletmanagerdata_pb2.RestartReplicationResponse]  # type: ignore[assignment]
+    StopReplicationMinimum: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.StopReplicationMinimumRequest, _tabletmanagerdata_pb2.StopReplicationMinimumResponse]
+    StopReplicationAndGetStatus: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.StopReplicationAndGetStatusRequest, _tabletmanagerdata_pb2.StopReplicationAndGetStatusResponse]
+    StartReplication: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.StartReplicationRequest, _tabletmanagerdata_pb2.StartReplicationResponse]
+    RestartReplication: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.RestartReplicationRequest, _tabletmanagerdata_pb2.RestartReplicationResponse]
     """23+"""
-    StartReplicationUntilAfter: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.StartReplicationUntilAfterRequest, _tabletmanagerdata_pb2.StartReplicationUntilAfterResponse]  # type: ignore[assignment]
-    ResetReplication: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ResetReplicationRequest, _tabletmanagerdata_pb2.ResetReplicationResponse]  # type: ignore[assignment]
-    ResetReplicationParameters: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ResetReplicationParametersRequest, _tabletmanagerdata_pb2.ResetReplicationParametersResponse]  # type: ignore[assignment]
+    StartReplicationUntilAfter: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.StartReplicationUntilAfterRequest, _tabletmanagerdata_pb2.StartReplicationUntilAfterResponse]
+    ResetReplication: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ResetReplicationRequest, _tabletmanagerdata_pb2.ResetReplicationResponse]
+    ResetReplicationParameters: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ResetReplicationParametersRequest, _tabletmanagerdata_pb2.ResetReplicationParametersResponse]
     """14+"""
-    SetReplicationSource: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.SetReplicationSourceRequest, _tabletmanagerdata_pb2.SetReplicationSourceResponse]  # type: ignore[assignment]
-    InitPrimary: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.InitPrimaryRequest, _tabletmanagerdata_pb2.InitPrimaryResponse]  # type: ignore[assignment]
+    SetReplicationSource: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.SetReplicationSourceRequest, _tabletmanagerdata_pb2.SetReplicationSourceResponse]
+    InitPrimary: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.InitPrimaryRequest, _tabletmanagerdata_pb2.InitPrimaryResponse]
     """Reparenting"""
-    PopulateReparentJournal: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.PopulateReparentJournalRequest, _tabletmanagerdata_pb2.PopulateReparentJournalResponse]  # type: ignore[assignment]
-    InitReplica: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.InitReplicaRequest, _tabletmanagerdata_pb2.InitReplicaResponse]  # type: ignore[assignment]
-    DemotePrimary: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.DemotePrimaryRequest, _tabletmanagerdata_pb2.DemotePrimaryResponse]  # type: ignore[assignment]
-    UndoDemotePrimary: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.UndoDemotePrimaryRequest, _tabletmanagerdata_pb2.UndoDemotePrimaryResponse]  # type: ignore[assignment]
-    PromoteReplica: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.PromoteReplicaRequest, _tabletmanagerdata_pb2.PromoteReplicaResponse]  # type: ignore[assignment]
-    ReplicaWasPromoted: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ReplicaWasPromotedRequest, _tabletmanagerdata_pb2.ReplicaWasPromotedResponse]  # type: ignore[assignment]
-    ReplicaWasRestarted: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ReplicaWasRestartedRequest, _tabletmanagerdata_pb2.ReplicaWasRestartedResponse]  # type: ignore[assignment]
-    Ping: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.PingRequest, _tabletmanagerdata_pb2.PingResponse]  # type: ignore[assignment]
+    PopulateReparentJournal: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.PopulateReparentJournalRequest, _tabletmanagerdata_pb2.PopulateReparentJournalResponse]
+    InitReplica: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.InitReplicaRequest, _tabletmanagerdata_pb2.InitReplicaResponse]
+    DemotePrimary: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.DemotePrimaryRequest, _tabletmanagerdata_pb2.DemotePrimaryResponse]
+    UndoDemotePrimary: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.UndoDemotePrimaryRequest, _tabletmanagerdata_pb2.UndoDemotePrimaryResponse]
+    PromoteReplica: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.PromoteReplicaRequest, _tabletmanagerdata_pb2.PromoteReplicaResponse]
+    ReplicaWasPromoted: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ReplicaWasPromotedRequest, _tabletmanagerdata_pb2.ReplicaWasPromotedResponse]
+    ReplicaWasRestarted: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ReplicaWasRestartedRequest, _tabletmanagerdata_pb2.ReplicaWasRestartedResponse]
+    Ping: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.PingRequest, _tabletmanagerdata_pb2.PingResponse]
     """The tablet itself"""
-    Sleep: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.SleepRequest, _tabletmanagerdata_pb2.SleepResponse]  # type: ignore[assignment]
-    ExecuteHook: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ExecuteHookRequest, _tabletmanagerdata_pb2.ExecuteHookResponse]  # type: ignore[assignment]
-    GetPermissions: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.GetPermissionsRequest, _tabletmanagerdata_pb2.GetPermissionsResponse]  # type: ignore[assignment]
-    SetReadOnly: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.SetReadOnlyRequest, _tabletmanagerdata_pb2.SetReadOnlyResponse]  # type: ignore[assignment]
-    SetReadWrite: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.SetReadWriteRequest, _tabletmanagerdata_pb2.SetReadWriteResponse]  # type: ignore[assignment]
-    ChangeTags: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ChangeTagsRequest, _tabletmanagerdata_pb2.ChangeTagsResponse]  # type: ignore[assignment]
+    Sleep: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.SleepRequest, _tabletmanagerdata_pb2.SleepResponse]
+    ExecuteHook: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ExecuteHookRequest, _tabletmanagerdata_pb2.ExecuteHookResponse]
+    GetPermissions: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.GetPermissionsRequest, _tabletmanagerdata_pb2.GetPermissionsResponse]
+    SetReadOnly: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.SetReadOnlyRequest, _tabletmanagerdata_pb2.SetReadOnlyResponse]
+    SetReadWrite: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.SetReadWriteRequest, _tabletmanagerdata_pb2.SetReadWriteResponse]
+    ChangeTags: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ChangeTagsRequest, _tabletmanagerdata_pb2.ChangeTagsResponse]
     """21+"""
-    ChangeType: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ChangeTypeRequest, _tabletmanagerdata_pb2.ChangeTypeResponse]  # type: ignore[assignment]
-    RefreshState: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.RefreshStateRequest, _tabletmanagerdata_pb2.RefreshStateResponse]  # type: ignore[assignment]
-    RunHealthCheck: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.RunHealthCheckRequest, _tabletmanagerdata_pb2.RunHealthCheckResponse]  # type: ignore[assignment]
-    IgnoreHealthError: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.IgnoreHealthErrorRequest, _tabletmanagerdata_pb2.IgnoreHealthErrorResponse]  # type: ignore[assignment]
+    ChangeType: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ChangeTypeRequest, _tabletmanagerdata_pb2.ChangeTypeResponse]
+    RefreshState: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.RefreshStateRequest, _tabletmanagerdata_pb2.RefreshStateResponse]
+    RunHealthCheck: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.RunHealthCheckRequest, _tabletmanagerdata_pb2.RunHealthCheckResponse]
+    IgnoreHealthError: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.IgnoreHealthErrorRequest, _tabletmanagerdata_pb2.IgnoreHealthErrorResponse]
     """12 only"""
-    ReloadSchema: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ReloadSchemaRequest, _tabletmanagerdata_pb2.ReloadSchemaResponse]  # type: ignore[assignment]
-    LockTables: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.LockTablesRequest, _tabletmanagerdata_pb2.LockTablesResponse]  # type: ignore[assignment]
-    UnlockTables: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.UnlockTablesRequest, _tabletmanagerdata_pb2.UnlockTablesResponse]  # type: ignore[assignment]
-    ExecuteFetchAsDba: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ExecuteFetchAsDbaRequest, _tabletmanagerdata_pb2.ExecuteFetchAsDbaResponse]  # type: ignore[assignment]
+    ReloadSchema: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ReloadSchemaRequest, _tabletmanagerdata_pb2.ReloadSchemaResponse]
+    LockTables: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.LockTablesRequest, _tabletmanagerdata_pb2.LockTablesResponse]
+    UnlockTables: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.UnlockTablesRequest, _tabletmanagerdata_pb2.UnlockTablesResponse]
+    ExecuteFetchAsDba: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ExecuteFetchAsDbaRequest, _tabletmanagerdata_pb2.ExecuteFetchAsDbaResponse]
     """SQL through the tablet"""
-    ExecuteMultiFetchAsDba: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ExecuteMultiFetchAsDbaRequest, _tabletmanagerdata_pb2.ExecuteMultiFetchAsDbaResponse]  # type: ignore[assignment]
+    ExecuteMultiFetchAsDba: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ExecuteMultiFetchAsDbaRequest, _tabletmanagerdata_pb2.ExecuteMultiFetchAsDbaResponse]
     """20+"""
-    ExecuteFetchAsAllPrivs: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ExecuteFetchAsAllPrivsRequest, _tabletmanagerdata_pb2.ExecuteFetchAsAllPrivsResponse]  # type: ignore[assignment]
-    ExecuteFetchAsApp: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ExecuteFetchAsAppRequest, _tabletmanagerdata_pb2.ExecuteFetchAsAppResponse]  # type: ignore[assignment]
-    MasterStatus: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.PrimaryStatusRequest, _tabletmanagerdata_pb2.PrimaryStatusResponse]  # type: ignore[assignment]
+    ExecuteFetchAsAllPrivs: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ExecuteFetchAsAllPrivsRequest, _tabletmanagerdata_pb2.ExecuteFetchAsAllPrivsResponse]
+    ExecuteFetchAsApp: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.ExecuteFetchAsAppRequest, _tabletmanagerdata_pb2.ExecuteFetchAsAppResponse]
+    MasterStatus: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.PrimaryStatusRequest, _tabletmanagerdata_pb2.PrimaryStatusResponse]
     """Older names, served by 12 and 13 and called by programs of 12. A client never needs them (tablets of 12 serve the
     new names too); a server that programs of 12 talk to does.
     """
-    MasterPosition: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.PrimaryPositionRequest, _tabletmanagerdata_pb2.PrimaryPositionResponse]  # type: ignore[assignment]
-    InitMaster: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.InitPrimaryRequest, _tabletmanagerdata_pb2.InitPrimaryResponse]  # type: ignore[assignment]
-    DemoteMaster: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.DemotePrimaryRequest, _tabletmanagerdata_pb2.DemotePrimaryResponse]  # type: ignore[assignment]
-    UndoDemoteMaster: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.UndoDemotePrimaryRequest, _tabletmanagerdata_pb2.UndoDemotePrimaryResponse]  # type: ignore[assignment]
-    SetMaster: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.SetReplicationSourceRequest, _tabletmanagerdata_pb2.SetReplicationSourceResponse]  # type: ignore[assignment]
+    MasterPosition: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.PrimaryPositionRequest, _tabletmanagerdata_pb2.PrimaryPositionResponse]
+    InitMaster: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.InitPrimaryRequest, _tabletmanagerdata_pb2.InitPrimaryResponse]
+    DemoteMaster: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.DemotePrimaryRequest, _tabletmanagerdata_pb2.DemotePrimaryResponse]
+    UndoDemoteMaster: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.UndoDemotePrimaryRequest, _tabletmanagerdata_pb2.UndoDemotePrimaryResponse]
+    SetMaster: _aio.UnaryUnaryMultiCallable[_tabletmanagerdata_pb2.SetReplicationSourceRequest, _tabletmanagerdata_pb2.SetReplicationSourceResponse]
 
 class TabletManagerServicer:
     def FullStatus(
         self,
         request: _tabletmanagerdata_pb2.FullStatusRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.FullStatusResponse, _abc.Awaitable[_tabletmanagerdata_pb2.FullStatusResponse]]:
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.FullStatusRequest, _abc.Awaitable[_tabletmanagerdata_pb2.FullStatusResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.FullStatusResponse]:
         """Status and positions
         14+
         """
@@ -185,271 +97,271 @@ class TabletManagerServicer:
     def ReplicationStatus(
         self,
         request: _tabletmanagerdata_pb2.ReplicationStatusRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.ReplicationStatusResponse, _abc.Awaitable[_tabletmanagerdata_pb2.ReplicationStatusResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.ReplicationStatusRequest, _abc.Awaitable[_tabletmanagerdata_pb2.ReplicationStatusResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.ReplicationStatusResponse]: ...
 
     def PrimaryStatus(
         self,
         request: _tabletmanagerdata_pb2.PrimaryStatusRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.PrimaryStatusResponse, _abc.Awaitable[_tabletmanagerdata_pb2.PrimaryStatusResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.PrimaryStatusRequest, _abc.Awaitable[_tabletmanagerdata_pb2.PrimaryStatusResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.PrimaryStatusResponse]: ...
 
     def PrimaryPosition(
         self,
         request: _tabletmanagerdata_pb2.PrimaryPositionRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.PrimaryPositionResponse, _abc.Awaitable[_tabletmanagerdata_pb2.PrimaryPositionResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.PrimaryPositionRequest, _abc.Awaitable[_tabletmanagerdata_pb2.PrimaryPositionResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.PrimaryPositionResponse]: ...
 
     def WaitForPosition(
         self,
         request: _tabletmanagerdata_pb2.WaitForPositionRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.WaitForPositionResponse, _abc.Awaitable[_tabletmanagerdata_pb2.WaitForPositionResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.WaitForPositionRequest, _abc.Awaitable[_tabletmanagerdata_pb2.WaitForPositionResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.WaitForPositionResponse]: ...
 
     def GetReplicas(
         self,
         request: _tabletmanagerdata_pb2.GetReplicasRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.GetReplicasResponse, _abc.Awaitable[_tabletmanagerdata_pb2.GetReplicasResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.GetReplicasRequest, _abc.Awaitable[_tabletmanagerdata_pb2.GetReplicasResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.GetReplicasResponse]: ...
 
     def GetGlobalStatusVars(
         self,
         request: _tabletmanagerdata_pb2.GetGlobalStatusVarsRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.GetGlobalStatusVarsResponse, _abc.Awaitable[_tabletmanagerdata_pb2.GetGlobalStatusVarsResponse]]:
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.GetGlobalStatusVarsRequest, _abc.Awaitable[_tabletmanagerdata_pb2.GetGlobalStatusVarsResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.GetGlobalStatusVarsResponse]:
         """20+. Planned reparents of 21+ call it on every tablet and give up when one cannot answer."""
 
     def ReadReparentJournalInfo(
         self,
         request: _tabletmanagerdata_pb2.ReadReparentJournalInfoRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.ReadReparentJournalInfoResponse, _abc.Awaitable[_tabletmanagerdata_pb2.ReadReparentJournalInfoResponse]]:
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.ReadReparentJournalInfoRequest, _abc.Awaitable[_tabletmanagerdata_pb2.ReadReparentJournalInfoResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.ReadReparentJournalInfoResponse]:
         """21+. Emergency reparents of 22+ call it on every candidate and give up when one cannot answer."""
 
     def StopReplication(
         self,
         request: _tabletmanagerdata_pb2.StopReplicationRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.StopReplicationResponse, _abc.Awaitable[_tabletmanagerdata_pb2.StopReplicationResponse]]:
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.StopReplicationRequest, _abc.Awaitable[_tabletmanagerdata_pb2.StopReplicationResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.StopReplicationResponse]:
         """Replication control"""
 
     def StopReplicationMinimum(
         self,
         request: _tabletmanagerdata_pb2.StopReplicationMinimumRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.StopReplicationMinimumResponse, _abc.Awaitable[_tabletmanagerdata_pb2.StopReplicationMinimumResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.StopReplicationMinimumRequest, _abc.Awaitable[_tabletmanagerdata_pb2.StopReplicationMinimumResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.StopReplicationMinimumResponse]: ...
 
     def StopReplicationAndGetStatus(
         self,
         request: _tabletmanagerdata_pb2.StopReplicationAndGetStatusRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.StopReplicationAndGetStatusResponse, _abc.Awaitable[_tabletmanagerdata_pb2.StopReplicationAndGetStatusResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.StopReplicationAndGetStatusRequest, _abc.Awaitable[_tabletmanagerdata_pb2.StopReplicationAndGetStatusResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.StopReplicationAndGetStatusResponse]: ...
 
     def StartReplication(
         self,
         request: _tabletmanagerdata_pb2.StartReplicationRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.StartReplicationResponse, _abc.Awaitable[_tabletmanagerdata_pb2.StartReplicationResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.StartReplicationRequest, _abc.Awaitable[_tabletmanagerdata_pb2.StartReplicationResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.StartReplicationResponse]: ...
 
     def RestartReplication(
         self,
         request: _tabletmanagerdata_pb2.RestartReplicationRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.RestartReplicationResponse, _abc.Awaitable[_tabletmanagerdata_pb2.RestartReplicationResponse]]:
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.RestartReplicationRequest, _abc.Awaitable[_tabletmanagerdata_pb2.RestartReplicationResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.RestartReplicationResponse]:
         """23+"""
 
     def StartReplicationUntilAfter(
         self,
         request: _tabletmanagerdata_pb2.StartReplicationUntilAfterRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.StartReplicationUntilAfterResponse, _abc.Awaitable[_tabletmanagerdata_pb2.StartReplicationUntilAfterResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.StartReplicationUntilAfterRequest, _abc.Awaitable[_tabletmanagerdata_pb2.StartReplicationUntilAfterResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.StartReplicationUntilAfterResponse]: ...
 
     def ResetReplication(
         self,
         request: _tabletmanagerdata_pb2.ResetReplicationRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.ResetReplicationResponse, _abc.Awaitable[_tabletmanagerdata_pb2.ResetReplicationResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.ResetReplicationRequest, _abc.Awaitable[_tabletmanagerdata_pb2.ResetReplicationResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.ResetReplicationResponse]: ...
 
     def ResetReplicationParameters(
         self,
         request: _tabletmanagerdata_pb2.ResetReplicationParametersRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.ResetReplicationParametersResponse, _abc.Awaitable[_tabletmanagerdata_pb2.ResetReplicationParametersResponse]]:
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.ResetReplicationParametersRequest, _abc.Awaitable[_tabletmanagerdata_pb2.ResetReplicationParametersResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.ResetReplicationParametersResponse]:
         """14+"""
 
     def SetReplicationSource(
         self,
         request: _tabletmanagerdata_pb2.SetReplicationSourceRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.SetReplicationSourceResponse, _abc.Awaitable[_tabletmanagerdata_pb2.SetReplicationSourceResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.SetReplicationSourceRequest, _abc.Awaitable[_tabletmanagerdata_pb2.SetReplicationSourceResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.SetReplicationSourceResponse]: ...
 
     def InitPrimary(
         self,
         request: _tabletmanagerdata_pb2.InitPrimaryRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.InitPrimaryResponse, _abc.Awaitable[_tabletmanagerdata_pb2.InitPrimaryResponse]]:
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.InitPrimaryRequest, _abc.Awaitable[_tabletmanagerdata_pb2.InitPrimaryResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.InitPrimaryResponse]:
         """Reparenting"""
 
     def PopulateReparentJournal(
         self,
         request: _tabletmanagerdata_pb2.PopulateReparentJournalRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.PopulateReparentJournalResponse, _abc.Awaitable[_tabletmanagerdata_pb2.PopulateReparentJournalResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.PopulateReparentJournalRequest, _abc.Awaitable[_tabletmanagerdata_pb2.PopulateReparentJournalResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.PopulateReparentJournalResponse]: ...
 
     def InitReplica(
         self,
         request: _tabletmanagerdata_pb2.InitReplicaRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.InitReplicaResponse, _abc.Awaitable[_tabletmanagerdata_pb2.InitReplicaResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.InitReplicaRequest, _abc.Awaitable[_tabletmanagerdata_pb2.InitReplicaResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.InitReplicaResponse]: ...
 
     def DemotePrimary(
         self,
         request: _tabletmanagerdata_pb2.DemotePrimaryRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.DemotePrimaryResponse, _abc.Awaitable[_tabletmanagerdata_pb2.DemotePrimaryResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.DemotePrimaryRequest, _abc.Awaitable[_tabletmanagerdata_pb2.DemotePrimaryResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.DemotePrimaryResponse]: ...
 
     def UndoDemotePrimary(
         self,
         request: _tabletmanagerdata_pb2.UndoDemotePrimaryRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.UndoDemotePrimaryResponse, _abc.Awaitable[_tabletmanagerdata_pb2.UndoDemotePrimaryResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.UndoDemotePrimaryRequest, _abc.Awaitable[_tabletmanagerdata_pb2.UndoDemotePrimaryResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.UndoDemotePrimaryResponse]: ...
 
     def PromoteReplica(
         self,
         request: _tabletmanagerdata_pb2.PromoteReplicaRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.PromoteReplicaResponse, _abc.Awaitable[_tabletmanagerdata_pb2.PromoteReplicaResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.PromoteReplicaRequest, _abc.Awaitable[_tabletmanagerdata_pb2.PromoteReplicaResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.PromoteReplicaResponse]: ...
 
     def ReplicaWasPromoted(
         self,
         request: _tabletmanagerdata_pb2.ReplicaWasPromotedRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.ReplicaWasPromotedResponse, _abc.Awaitable[_tabletmanagerdata_pb2.ReplicaWasPromotedResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.ReplicaWasPromotedRequest, _abc.Awaitable[_tabletmanagerdata_pb2.ReplicaWasPromotedResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.ReplicaWasPromotedResponse]: ...
 
     def ReplicaWasRestarted(
         self,
         request: _tabletmanagerdata_pb2.ReplicaWasRestartedRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.ReplicaWasRestartedResponse, _abc.Awaitable[_tabletmanagerdata_pb2.ReplicaWasRestartedResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.ReplicaWasRestartedRequest, _abc.Awaitable[_tabletmanagerdata_pb2.ReplicaWasRestartedResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.ReplicaWasRestartedResponse]: ...
 
     def Ping(
         self,
         request: _tabletmanagerdata_pb2.PingRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.PingResponse, _abc.Awaitable[_tabletmanagerdata_pb2.PingResponse]]:
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.PingRequest, _abc.Awaitable[_tabletmanagerdata_pb2.PingResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.PingResponse]:
         """The tablet itself"""
 
     def Sleep(
         self,
         request: _tabletmanagerdata_pb2.SleepRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.SleepResponse, _abc.Awaitable[_tabletmanagerdata_pb2.SleepResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.SleepRequest, _abc.Awaitable[_tabletmanagerdata_pb2.SleepResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.SleepResponse]: ...
 
     def ExecuteHook(
         self,
         request: _tabletmanagerdata_pb2.ExecuteHookRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.ExecuteHookResponse, _abc.Awaitable[_tabletmanagerdata_pb2.ExecuteHookResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.ExecuteHookRequest, _abc.Awaitable[_tabletmanagerdata_pb2.ExecuteHookResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.ExecuteHookResponse]: ...
 
     def GetPermissions(
         self,
         request: _tabletmanagerdata_pb2.GetPermissionsRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.GetPermissionsResponse, _abc.Awaitable[_tabletmanagerdata_pb2.GetPermissionsResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.GetPermissionsRequest, _abc.Awaitable[_tabletmanagerdata_pb2.GetPermissionsResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.GetPermissionsResponse]: ...
 
     def SetReadOnly(
         self,
         request: _tabletmanagerdata_pb2.SetReadOnlyRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.SetReadOnlyResponse, _abc.Awaitable[_tabletmanagerdata_pb2.SetReadOnlyResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.SetReadOnlyRequest, _abc.Awaitable[_tabletmanagerdata_pb2.SetReadOnlyResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.SetReadOnlyResponse]: ...
 
     def SetReadWrite(
         self,
         request: _tabletmanagerdata_pb2.SetReadWriteRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.SetReadWriteResponse, _abc.Awaitable[_tabletmanagerdata_pb2.SetReadWriteResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.SetReadWriteRequest, _abc.Awaitable[_tabletmanagerdata_pb2.SetReadWriteResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.SetReadWriteResponse]: ...
 
     def ChangeTags(
         self,
         request: _tabletmanagerdata_pb2.ChangeTagsRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.ChangeTagsResponse, _abc.Awaitable[_tabletmanagerdata_pb2.ChangeTagsResponse]]:
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.ChangeTagsRequest, _abc.Awaitable[_tabletmanagerdata_pb2.ChangeTagsResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.ChangeTagsResponse]:
         """21+"""
 
     def ChangeType(
         self,
         request: _tabletmanagerdata_pb2.ChangeTypeRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.ChangeTypeResponse, _abc.Awaitable[_tabletmanagerdata_pb2.ChangeTypeResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.ChangeTypeRequest, _abc.Awaitable[_tabletmanagerdata_pb2.ChangeTypeResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.ChangeTypeResponse]: ...
 
     def RefreshState(
         self,
         request: _tabletmanagerdata_pb2.RefreshStateRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.RefreshStateResponse, _abc.Awaitable[_tabletmanagerdata_pb2.RefreshStateResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.RefreshStateRequest, _abc.Awaitable[_tabletmanagerdata_pb2.RefreshStateResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.RefreshStateResponse]: ...
 
     def RunHealthCheck(
         self,
         request: _tabletmanagerdata_pb2.RunHealthCheckRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.RunHealthCheckResponse, _abc.Awaitable[_tabletmanagerdata_pb2.RunHealthCheckResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.RunHealthCheckRequest, _abc.Awaitable[_tabletmanagerdata_pb2.RunHealthCheckResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.RunHealthCheckResponse]: ...
 
     def IgnoreHealthError(
         self,
         request: _tabletmanagerdata_pb2.IgnoreHealthErrorRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.IgnoreHealthErrorResponse, _abc.Awaitable[_tabletmanagerdata_pb2.IgnoreHealthErrorResponse]]:
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.IgnoreHealthErrorRequest, _abc.Awaitable[_tabletmanagerdata_pb2.IgnoreHealthErrorResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.IgnoreHealthErrorResponse]:
         """12 only"""
 
     def ReloadSchema(
         self,
         request: _tabletmanagerdata_pb2.ReloadSchemaRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.ReloadSchemaResponse, _abc.Awaitable[_tabletmanagerdata_pb2.ReloadSchemaResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.ReloadSchemaRequest, _abc.Awaitable[_tabletmanagerdata_pb2.ReloadSchemaResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.ReloadSchemaResponse]: ...
 
     def LockTables(
         self,
         request: _tabletmanagerdata_pb2.LockTablesRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.LockTablesResponse, _abc.Awaitable[_tabletmanagerdata_pb2.LockTablesResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.LockTablesRequest, _abc.Awaitable[_tabletmanagerdata_pb2.LockTablesResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.LockTablesResponse]: ...
 
     def UnlockTables(
         self,
         request: _tabletmanagerdata_pb2.UnlockTablesRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.UnlockTablesResponse, _abc.Awaitable[_tabletmanagerdata_pb2.UnlockTablesResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.UnlockTablesRequest, _abc.Awaitable[_tabletmanagerdata_pb2.UnlockTablesResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.UnlockTablesResponse]: ...
 
     def ExecuteFetchAsDba(
         self,
         request: _tabletmanagerdata_pb2.ExecuteFetchAsDbaRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.ExecuteFetchAsDbaResponse, _abc.Awaitable[_tabletmanagerdata_pb2.ExecuteFetchAsDbaResponse]]:
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.ExecuteFetchAsDbaRequest, _abc.Awaitable[_tabletmanagerdata_pb2.ExecuteFetchAsDbaResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.ExecuteFetchAsDbaResponse]:
         """SQL through the tablet"""
 
     def ExecuteMultiFetchAsDba(
         self,
         request: _tabletmanagerdata_pb2.ExecuteMultiFetchAsDbaRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.ExecuteMultiFetchAsDbaResponse, _abc.Awaitable[_tabletmanagerdata_pb2.ExecuteMultiFetchAsDbaResponse]]:
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.ExecuteMultiFetchAsDbaRequest, _abc.Awaitable[_tabletmanagerdata_pb2.ExecuteMultiFetchAsDbaResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.ExecuteMultiFetchAsDbaResponse]:
         """20+"""
 
     def ExecuteFetchAsAllPrivs(
         self,
         request: _tabletmanagerdata_pb2.ExecuteFetchAsAllPrivsRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.ExecuteFetchAsAllPrivsResponse, _abc.Awaitable[_tabletmanagerdata_pb2.ExecuteFetchAsAllPrivsResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.ExecuteFetchAsAllPrivsRequest, _abc.Awaitable[_tabletmanagerdata_pb2.ExecuteFetchAsAllPrivsResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.ExecuteFetchAsAllPrivsResponse]: ...
 
     def ExecuteFetchAsApp(
         self,
         request: _tabletmanagerdata_pb2.ExecuteFetchAsAppRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.ExecuteFetchAsAppResponse, _abc.Awaitable[_tabletmanagerdata_pb2.ExecuteFetchAsAppResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.ExecuteFetchAsAppRequest, _abc.Awaitable[_tabletmanagerdata_pb2.ExecuteFetchAsAppResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.ExecuteFetchAsAppResponse]: ...
 
     def MasterStatus(
         self,
         request: _tabletmanagerdata_pb2.PrimaryStatusRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.PrimaryStatusResponse, _abc.Awaitable[_tabletmanagerdata_pb2.PrimaryStatusResponse]]:
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.PrimaryStatusRequest, _abc.Awaitable[_tabletmanagerdata_pb2.PrimaryStatusResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.PrimaryStatusResponse]:
         """Older names, served by 12 and 13 and called by programs of 12. A client never needs them (tablets of 12 serve the
         new names too); a server that programs of 12 talk to does.
         """
@@ -457,31 +369,31 @@ class TabletManagerServicer:
     def MasterPosition(
         self,
         request: _tabletmanagerdata_pb2.PrimaryPositionRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.PrimaryPositionResponse, _abc.Awaitable[_tabletmanagerdata_pb2.PrimaryPositionResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.PrimaryPositionRequest, _abc.Awaitable[_tabletmanagerdata_pb2.PrimaryPositionResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.PrimaryPositionResponse]: ...
 
     def InitMaster(
         self,
         request: _tabletmanagerdata_pb2.InitPrimaryRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.InitPrimaryResponse, _abc.Awaitable[_tabletmanagerdata_pb2.InitPrimaryResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.InitPrimaryRequest, _abc.Awaitable[_tabletmanagerdata_pb2.InitPrimaryResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.InitPrimaryResponse]: ...
 
     def DemoteMaster(
         self,
         request: _tabletmanagerdata_pb2.DemotePrimaryRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.DemotePrimaryResponse, _abc.Awaitable[_tabletmanagerdata_pb2.DemotePrimaryResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.DemotePrimaryRequest, _abc.Awaitable[_tabletmanagerdata_pb2.DemotePrimaryResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.DemotePrimaryResponse]: ...
 
     def UndoDemoteMaster(
         self,
         request: _tabletmanagerdata_pb2.UndoDemotePrimaryRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.UndoDemotePrimaryResponse, _abc.Awaitable[_tabletmanagerdata_pb2.UndoDemotePrimaryResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.UndoDemotePrimaryRequest, _abc.Awaitable[_tabletmanagerdata_pb2.UndoDemotePrimaryResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.UndoDemotePrimaryResponse]: ...
 
     def SetMaster(
         self,
         request: _tabletmanagerdata_pb2.SetReplicationSourceRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_tabletmanagerdata_pb2.SetReplicationSourceResponse, _abc.Awaitable[_tabletmanagerdata_pb2.SetReplicationSourceResponse]]: ...
+        context: _aio.ServicerContext[_tabletmanagerdata_pb2.SetReplicationSourceRequest, _abc.Awaitable[_tabletmanagerdata_pb2.SetReplicationSourceResponse]],
+    ) -> _abc.Awaitable[_tabletmanagerdata_pb2.SetReplicationSourceResponse]: ...
 
-def add_TabletManagerServicer_to_server(servicer: TabletManagerServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+def add_TabletManagerServicer_to_server(servicer: TabletManagerServicer, server: _aio.Server) -> None: ...
