@@ -69,3 +69,27 @@ class TabletPreconditionError(TabletActionError):
 
 class TabletAliasLost(TabletActionError):
     """Another process took this tablet's record, or somebody deleted it: the tablet must end."""
+
+
+class MalformedText(VtorcError, ValueError):
+    """A text does not have the form that it should; the message names the text and the expected form."""
+
+
+class GtidParseError(MalformedText):
+    """A text is not a MySQL GTID set."""
+
+
+class PositionParseError(MalformedText):
+    """A text is not a replication position, or of a flavour that vtorc does not know."""
+
+
+class NameParseError(MalformedText):
+    """A text is not the name of a tablet, shard, key range or tablet type."""
+
+
+class PositionFlavorMismatch(VtorcError):
+    """Two positions of different flavours were compared; no order exists between them."""
+
+
+class UnknownDurabilityPolicy(VtorcError):
+    """A keyspace asks for a durability policy that vtorc does not know; nothing may be done there automatically."""
