@@ -93,3 +93,93 @@ class PositionFlavorMismatch(VtorcError):
 
 class UnknownDurabilityPolicy(VtorcError):
     """A keyspace asks for a durability policy that vtorc does not know; nothing may be done there automatically."""
+
+
+class SimError(VtorcError):
+    """The simulated world stopped; the message says at which virtual second and who was waiting for what."""
+
+
+class SimUnsupported(SimError):
+    """Code asked the simulator for a thread, a socket or another thing that differs from run to run."""
+
+
+class SimDeadlock(SimError):
+    """Nothing is ready, no timer is set and the run has not ended."""
+
+
+class SimLivelock(SimError):
+    """Callbacks go on and on at one instant of virtual time."""
+
+
+class SimUnhandled(SimError):
+    """A callback or a task ended with an error that nobody received."""
+
+
+class TopoError(VtorcError):
+    """The topology server did not do what was asked; as itself: it answered with an error that asking again does not cure."""
+
+
+class TopoMisconfigured(TopoError):
+    """The settings do not lead to a topology server; the message names the setting, its value and what was expected."""
+
+
+class TopoUnavailable(TopoError):
+    """No topology server answered in time, or it refused for now. A write may have been done all the same: read before repeating it."""
+
+
+class TopoTimeout(TopoUnavailable):
+    """The deadline of one call to the topology server passed."""
+
+
+class TopoUnsupported(TopoError):
+    """This kind of topology server cannot do that; the caller does it with simpler calls."""
+
+
+class NoNode(TopoError):
+    """The record or directory does not exist."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"the topology server has no {path}")
+        self.path = path
+
+
+class NodeExists(TopoError):
+    """A record that was to be created exists already."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"the topology server has a {path} already; read it and update it instead")
+        self.path = path
+
+
+class BadVersion(TopoError):
+    """The record was changed by somebody else since it was read."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} was changed by somebody else since it was read; read it again and repeat the change")
+        self.path = path
+
+
+class BadRecord(TopoError):
+    """A record of the topology server makes no sense; `reason` says what was wrong and shows its first bytes."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path} is not a valid record: {reason}. Repair or delete it")
+        self.path = path
+        self.reason = reason
+
+
+class PartialResult(TopoError):
+    """Not all cells or records could be read, where all are needed; the message names what is missing."""
+
+
+class LockHeld(TopoError):
+    """Somebody else holds the lock; `holder` is one clause saying who, for what and since when."""
+
+    def __init__(self, directory: str, holder: str) -> None:
+        super().__init__(f"{directory} is locked by {holder}; wait for its end, or for its lease if that process is gone")
+        self.directory = directory
+        self.holder = holder
+
+
+class LockLost(TopoError):
+    """A lock is not ours any more, or nobody can say whether it is: change nothing more under it."""
