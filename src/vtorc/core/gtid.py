@@ -1,7 +1,7 @@
 """MySQL GTID sets, with the tags of MySQL 8.3 and later, as immutable values.
 
-The text form is the one of the MySQL manual, "GTID Format and Storage": `uuid:[tag:]interval[:interval…][:tag:interval…]`, items joined
-by commas. Server and tag together name one series of transaction numbers.
+The text form is the one of the MySQL manual, "GTID Format and Storage": items joined by commas, each of the form
+`uuid:[tag:]interval[:interval…][:tag:interval…]`. Server and tag together name one series of transaction numbers.
 """
 
 import enum
@@ -48,15 +48,15 @@ class Comparison(enum.Enum):
 class GtidSet:
     """A set of transactions; build it with `parse`, `of` or `from_intervals`.
 
-    `entries` has one item for each series that is not empty, ordered by series, each with its merged intervals of transaction numbers:
-    equal sets have equal entries.
+    `entries` has one item for each series that is not empty, ordered by series, each with its merged intervals of
+    transaction numbers: equal sets have equal entries.
     """
 
     entries: tuple[tuple[Series, Intervals], ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> "GtidSet":
-        """Read the text form as leniently as MySQL: any case, white space and newlines around items, empty items between commas.
+        """Read the text form as leniently as MySQL: any case, white space around each part, nothing between two commas.
 
         An interval that ends before it starts holds nothing. Raises GtidParseError.
         """
@@ -113,7 +113,6 @@ class GtidSet:
         """Say how this set stands to `other`: `AHEAD` means that it has all of `other`, and more."""
         return Comparison.of(has_all_of_other=self.contains(other), other_has_all=other.contains(self))
 
-    @property
     def count(self) -> int:
         """How many transactions there are."""
         return sum(iv.count(intervals) for _, intervals in self.entries)
@@ -129,11 +128,15 @@ class GtidSet:
         return GtidSet(tuple(entry for entry in self.entries if entry[0][0] == wanted))
 
     def without_uuid(self, uuid: str) -> "GtidSet":
-        """Return the transactions not first committed on one server; all of them if `uuid` is empty, that is, unknown."""
-        unwanted = uuid.lower()
-        return GtidSet(tuple(entry for entry in self.entries if entry[0][0] != unwanted))
+        """Return the transactions not first committed on one server; all of them if `uuid` is empty (unknown)."""
+        return self.without_uuids((uuid,))
 
-    def describe(self, *, ranges: int = _SHOWN_RANGES) -> str:
+    def without_uuids(self, uuids: Iterable[str]) -> "GtidSet":
+        """Return the transactions not first committed on any of these servers."""
+        unwanted = {uuid.lower() for uuid in uuids}
+        return GtidSet(tuple(entry for entry in self.entries if entry[0][0] not in unwanted))
+
+    def brief(self, *, ranges: int = _SHOWN_RANGES) -> str:
         """Name the transactions in a sentence of bounded length: how many, and at most so many ranges of them.
 
         UUIDs are cut to their first group, or to as many as tell them apart: `3 transactions: 8bc65c84…:5-7`.
@@ -152,7 +155,7 @@ class GtidSet:
             left -= len(intervals)
         hidden = total - ranges
         more = f" and {hidden} more {_plural(hidden, 'range')}" if hidden > 0 else ""
-        count = self.count
+        count = self.count()
         return f"{count} {_plural(count, 'transaction')}: {', '.join(shown)}{more}"
 
     def __bool__(self) -> bool:

@@ -52,7 +52,7 @@ def difference(a: Intervals, b: Intervals) -> Intervals:
         while k < len(b) and b[k][0] <= last and first <= last:
             if b[k][0] > first:
                 left.append((first, b[k][0] - 1))
-            first = b[k][1] + 1  # noqa: PLW2901
+            first = b[k][1] + 1
             k += 1
         if first <= last:
             left.append((first, last))
