@@ -62,10 +62,10 @@ def assemble(tree: Path, root: Path) -> str:
 def _patch(program: Path, root: Path, loader: str, patchelf: Path) -> bool:
     """Put a program into the prefix with its loader's and libraries' place written into it; False if it won't run."""
     patched = root / "bin" / program.name
-    command: list[str | Path] = [root / "lib" / loader, "--library-path", root / "lib", patchelf]
-    command += ["--set-interpreter", root / "lib" / loader, "--force-rpath", "--set-rpath", root / "lib"]
-    command += ["--output", patched, program]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
+    run_patchelf = (root / "lib" / loader, "--library-path", root / "lib", patchelf)
+    change = ("--set-interpreter", root / "lib" / loader, "--force-rpath", "--set-rpath", root / "lib")
+    command = (*run_patchelf, *change, "--output", patched, program)
+    if subprocess.run([str(word) for word in command], capture_output=True, check=False).returncode:
         return False
     patched.chmod(0o755)
     return _runs(patched)
@@ -93,8 +93,8 @@ def _runs(program: Path) -> bool:
 
 def _libraries_of(binary: Path, loader: Path, libraries: Path) -> set[str]:
     """Name the libraries that the private loader would load for `binary`, all of which must lie in `libraries`."""
-    command = [loader, "--inhibit-cache", "--library-path", libraries, "--list", binary]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = (loader, "--inhibit-cache", "--library-path", libraries, "--list", binary)
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
     if done.returncode:
         raise PartMissing(f"{binary.name} cannot be loaded: {done.stderr.strip() or done.stdout.strip()}")
     names = set()
