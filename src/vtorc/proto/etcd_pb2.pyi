@@ -867,28 +867,6 @@ class StatusRequest(_message.Message):
 Global___StatusRequest: _TypeAlias = StatusRequest  # noqa: Y015
 
 @_typing.final
-class DowngradeInfo(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
-    ENABLED_FIELD_NUMBER: _builtins.int
-    TARGETVERSION_FIELD_NUMBER: _builtins.int
-    enabled: _builtins.bool
-    targetVersion: _builtins.str
-    def __init__(
-        self,
-        *,
-        enabled: _builtins.bool = ...,
-        targetVersion: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["enabled", b"enabled", "targetVersion", b"targetVersion"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___DowngradeInfo: _TypeAlias = DowngradeInfo  # noqa: Y015
-
-@_typing.final
 class StatusResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -902,9 +880,6 @@ class StatusResponse(_message.Message):
     ERRORS_FIELD_NUMBER: _builtins.int
     DBSIZEINUSE_FIELD_NUMBER: _builtins.int
     ISLEARNER_FIELD_NUMBER: _builtins.int
-    STORAGEVERSION_FIELD_NUMBER: _builtins.int
-    DBSIZEQUOTA_FIELD_NUMBER: _builtins.int
-    DOWNGRADEINFO_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     dbSize: _builtins.int
     leader: _builtins.int
@@ -914,18 +889,10 @@ class StatusResponse(_message.Message):
     raftAppliedIndex: _builtins.int
     dbSizeInUse: _builtins.int
     isLearner: _builtins.bool
-    storageVersion: _builtins.str
-    """etcd 3.6"""
-    dbSizeQuota: _builtins.int
-    """etcd 3.6"""
     @_builtins.property
     def header(self) -> Global___ResponseHeader: ...
     @_builtins.property
     def errors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
-    @_builtins.property
-    def downgradeInfo(self) -> Global___DowngradeInfo:
-        """etcd 3.6"""
-
     def __init__(
         self,
         *,
@@ -939,13 +906,10 @@ class StatusResponse(_message.Message):
         errors: _abc.Iterable[_builtins.str] | None = ...,
         dbSizeInUse: _builtins.int = ...,
         isLearner: _builtins.bool = ...,
-        storageVersion: _builtins.str = ...,
-        dbSizeQuota: _builtins.int = ...,
-        downgradeInfo: Global___DowngradeInfo | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["downgradeInfo", b"downgradeInfo", "header", b"header"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dbSize", b"dbSize", "dbSizeInUse", b"dbSizeInUse", "dbSizeQuota", b"dbSizeQuota", "downgradeInfo", b"downgradeInfo", "errors", b"errors", "header", b"header", "isLearner", b"isLearner", "leader", b"leader", "raftAppliedIndex", b"raftAppliedIndex", "raftIndex", b"raftIndex", "raftTerm", b"raftTerm", "storageVersion", b"storageVersion", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dbSize", b"dbSize", "dbSizeInUse", b"dbSizeInUse", "errors", b"errors", "header", b"header", "isLearner", b"isLearner", "leader", b"leader", "raftAppliedIndex", b"raftAppliedIndex", "raftIndex", b"raftIndex", "raftTerm", b"raftTerm", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
