@@ -20,8 +20,8 @@ class ThreadState(enum.Enum):
 class ReplicationStatus:
     """SHOW REPLICA STATUS of one server.
 
-    `executed` is what the server has committed, `received` what it has committed or holds in its relay log. `lag` is in seconds, None
-    where MySQL does not know it.
+    `executed` is what the server has committed, `received` what it has committed or holds in its relay log. `lag` is
+    in seconds, None where MySQL does not know it.
     """
 
     source_host: str = ""
@@ -57,7 +57,9 @@ class ReplicationStatus:
 
     @property
     def io_healthy(self) -> bool:
-        """Whether the IO thread runs, or connects without having failed yet (Vitess' own notion of a healthy IO thread)."""
+        """Whether the IO thread runs, or connects without having failed yet (Vitess' own notion of a healthy IO
+        thread).
+        """
         return self.is_receiving or (self.io_state is ThreadState.CONNECTING and not self.last_io_error)
 
     @property
@@ -83,9 +85,9 @@ class SemiSyncStatus:
 class TabletStatus:
     """One answer of `FullStatus`.
 
-    None means "this tablet does not tell" (older version), never "no". `heartbeat_interval` is in seconds (a float, as MySQL keeps it),
-    `replica_net_timeout` in seconds. A stalled disk answers nothing else: all other fields then hold their defaults and must not be
-    believed (Vitess `rpc_replication.go`, FullStatus).
+    None means "this tablet does not tell" (older version), never "no". `heartbeat_interval` is in seconds (a float,
+    as MySQL keeps it), `replica_net_timeout` in seconds. A stalled disk answers nothing else: all other fields then
+    hold their defaults and must not be believed (Vitess `rpc_replication.go`, FullStatus).
     """
 
     server_id: int = 0

@@ -17,8 +17,9 @@ class KeyspaceType(enum.Enum):
 class TabletRecord:
     """One `tablets/<alias>/Tablet` record.
 
-    Times are nanoseconds since the Unix epoch, 0 where the record has none. `hostname` is empty and the ports are 0 where the
-    record has none, which is how a cleanly stopped vttablet leaves its record (Vitess `go/vt/vttablet/tabletmanager/tm_init.go`).
+    Times are nanoseconds since the Unix epoch, 0 where the record has none. `hostname` is empty and the ports are 0
+    where the record has none, which is how a cleanly stopped vttablet leaves its record (Vitess
+    `go/vt/vttablet/tabletmanager/tm_init.go`).
     """
 
     alias: TabletAlias

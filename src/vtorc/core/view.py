@@ -25,8 +25,9 @@ class ProbeFailure(enum.Enum):
 class TabletView:
     """One tablet: its record, the last status it gave and how the last probe went.
 
-    Times are seconds on the caller's monotonic clock. `failing_since` is when the first probe of the present series of failures started
-    to fail, None while the last probe succeeded. `status` stays what was last heard: `is_current` says whether it may be believed.
+    Times are seconds on the caller's monotonic clock. `failing_since` is when the first probe of the present series
+    of failures started to fail, None while the last probe succeeded. `status` stays what was last heard: `is_current`
+    says whether it may be believed.
     """
 
     record: TabletRecord
@@ -68,8 +69,9 @@ class TabletView:
 class ShardView:
     """One shard: records, tablets and what could not be read.
 
-    `blind_cells` maps each cell whose topology server did not answer to the sentence why: its tablets are the ones last read, and there may
-    be others. `tablets` are ordered by alias. `bad_records` names tablets whose record could not be parsed, with the reason.
+    `blind_cells` maps each cell whose topology server did not answer to the sentence why: its tablets are the ones
+    last read, and there may be others. `tablets` are ordered by alias. `bad_records` names tablets whose record could
+    not be parsed, with the reason.
     """
 
     shard: ShardId
@@ -89,19 +91,33 @@ class ShardView:
 
     @property
     def primary(self) -> TabletView | None:
-        """The shard's primary: the tablet of type PRIMARY with the newest term (Vitess' rule for readers of the topology)."""
+        """The shard's primary: the tablet of type PRIMARY with the newest term (Vitess' rule for readers of the
+        topology).
+        """
         primaries = [tablet for tablet in self.tablets if tablet.record.type is TabletType.PRIMARY]
         return max(primaries, key=lambda tablet: (tablet.record.primary_term_start, tablet.alias), default=None)
 
     def replicas_of(self, source: TabletView) -> tuple[TabletView, ...]:
-        """Tablets whose last known status says that they replicate from `source`, reachable or not."""
-        address = source.record.mysql_address
+        """Tablets whose last known status says that they replicate from `source`, reachable or not.
+
+        A tablet that was shut down cleanly has blanked its MySQL address: then whoever replicates from an address
+        that no tablet has is taken for its replica, so that a stopped primary is not mistaken for one that has none.
+        """
         return tuple(
-            tablet
-            for tablet in self.tablets
-            if tablet.alias != source.alias
-            and tablet.status is not None
-            and tablet.status.replication is not None
-            and tablet.status.replication.has_source
-            and tablet.status.replication.source_address == address
+            tablet for tablet in self.tablets if tablet.alias != source.alias and self.replicates_from(tablet, source)
         )
+
+    def replicates_from(self, tablet: TabletView, source: TabletView) -> bool:
+        """Whether the last known status of `tablet` names the server of `source`."""
+        replication = tablet.status.replication if tablet.status is not None else None
+        if replication is None or not replication.has_source:
+            return False
+        if (
+            source.status is not None
+            and source.status.server_uuid
+            and source.status.server_uuid == replication.source_uuid
+        ):
+            return True
+        if source.record.mysql_hostname:
+            return replication.source_address == source.record.mysql_address
+        return self.at_address(replication.source_address) is None

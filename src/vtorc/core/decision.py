@@ -1,0 +1,363 @@
+"""What to do about each finding: a recovery, or the reason to stand still. Pure: `decide(ShardView, findings, …) ->
+decisions`.
+
+Every decision carries one sentence and the name of the rule that made it, "do nothing" too (rule 12 of the design).
+"""
+
+import enum
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from vtorc.core.analysis import member
+from vtorc.core.durability import DurabilityPolicy
+from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.ids import TabletAlias
+from vtorc.core.problems import Code, Finding, Recovery
+from vtorc.core.view import ProbeFailure, ShardView, TabletView
+
+
+class Rule(enum.Enum):
+    """Names of the rules that decide; people search for them."""
+
+    ACT = "act"
+    NO_REMEDY = "no-remedy"
+    NO_POLICY = "no-policy"
+    UNCONFIRMED = "unconfirmed"
+    RECOVERIES_DISABLED = "recoveries-disabled"
+    EMERGENCY_REPARENT_DISABLED = "emergency-reparent-disabled"
+    NOT_ENABLED = "not-enabled"
+    PRIMARY_FIRST = "primary-first"
+    COOLDOWN = "cooldown"
+    BACKOFF = "backoff"
+    ACKERS_FIRST = "ackers-first"
+    ACKS_WOULD_DROP = "acks-would-drop"
+    LAST_COPY = "last-copy"
+    NEWER_TERM = "newer-term"
+    BLIND = "blind"
+    NOT_CONTROLLED = "not-controlled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One past recovery of this shard that was tried: what for, on whom, when it ended (seconds on the view's clock)
+    and how.
+    """
+
+    code: Code
+    recovery: Recovery
+    alias: TabletAlias | None
+    ended_at: float
+    succeeded: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What vtorc may do here; switches of the operator and memory of what was tried.
+
+    `controlled` is False for shards that are seen but not ours to act on. `block_seconds` is how long after one
+    emergency reparent no other is started (`RecoveryPeriodBlockSeconds`). `attempts` are ordered by time.
+    """
+
+    controlled: bool = True
+    allow_recovery: bool = True
+    allow_emergency_reparent: bool = True
+    disk_stalled_recovery: bool = False
+    block_seconds: float = 0.0
+    attempts: Sequence[Attempt] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What is done about one finding; `recovery` is None to stand still. `escalated` says that trying has not helped
+    and a person is needed.
+    """
+
+    finding: Finding
+    recovery: Recovery | None
+    rule: Rule
+    sentence: str
+    escalated: bool = False
+
+    @property
+    def acts(self) -> bool:
+        """Whether something is to be done."""
+        return self.recovery is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """The next recovery to run, with all the decisions that it carries out."""
+
+    recovery: Recovery
+    decisions: tuple[Decision, ...]
+
+    @property
+    def code(self) -> Code:
+        """The code that leads it, as shown in lock contents and the API."""
+        return self.decisions[0].finding.code
+
+    @property
+    def alias(self) -> TabletAlias | None:
+        """The tablet that leads it."""
+        return self.decisions[0].finding.alias
+
+
+FIRST_BACKOFF = 0.5
+LAST_BACKOFF = 30.0
+ESCALATE_AFTER = 5
+RESTART_EVERY = 60.0
+"""Seconds between forced reconnects of replicas of one unreachable primary (Vitess' rate limit)."""
+
+_PRIMARY_LOST = frozenset(
+    {
+        Code.PRIMARY_DISK_STALLED,
+        Code.DEAD_PRIMARY_WITHOUT_REPLICAS,
+        Code.DEAD_PRIMARY,
+        Code.DEAD_PRIMARY_AND_REPLICAS,
+        Code.DEAD_PRIMARY_AND_SOME_REPLICAS,
+        Code.PRIMARY_SEMI_SYNC_BLOCKED,
+        Code.CLUSTER_HAS_NO_PRIMARY,
+        Code.PRIMARY_TABLET_DELETED,
+        Code.UNREACHABLE_PRIMARY,
+        Code.UNREACHABLE_PRIMARY_WITH_BROKEN_REPLICAS,
+        Code.INVALID_PRIMARY,
+    }
+)
+
+_REPOINTING = frozenset({Code.NOT_CONNECTED_TO_PRIMARY, Code.CONNECTED_TO_WRONG_PRIMARY, Code.REPLICA_MISCONFIGURED})
+"""Problems whose repair replaces the relay log."""
+
+_INTENT = {
+    Recovery.ELECT_NEW_PRIMARY: "electing the first primary",
+    Recovery.RECOVER_DEAD_PRIMARY: "replacing the primary",
+    Recovery.RECOVER_PRIMARY_TABLET_DELETED: "replacing the primary",
+    Recovery.RECOVER_PRIMARY_HAS_PRIMARY: "making it nobody's replica",
+    Recovery.FIX_PRIMARY: "putting the primary right",
+    Recovery.FIX_REPLICA: "putting the replica right",
+    Recovery.RECONCILE_STALE_TOPO_PRIMARY: "making it a replica of the present primary",
+    Recovery.RESTART_DIRECT_REPLICA: "making one replica reconnect to learn more",
+}
+
+
+def decide(
+    view: ShardView, findings: Sequence[Finding], policy: DurabilityPolicy | None, limits: Limits, now: float
+) -> tuple[Decision, ...]:
+    """Decide about every finding, in their order; `now` is in seconds on the clock of the view and the attempts."""
+    decider = _Decider(view, findings, policy, limits, now)
+    return tuple(decider.decide(finding) for finding in findings)
+
+
+def next_action(decisions: Iterable[Decision]) -> Action | None:
+    """The most urgent recovery, together with all other findings that the same recovery can see to at once."""
+    acting = [decision for decision in decisions if decision.recovery is not None]
+    if not acting:
+        return None
+    first = acting[0].recovery
+    assert first is not None
+    together = first in (Recovery.FIX_REPLICA, Recovery.FIX_PRIMARY, Recovery.RECONCILE_STALE_TOPO_PRIMARY)
+    chosen = [decision for decision in acting if decision.recovery is first] if together else acting[:1]
+    return Action(first, tuple(chosen))
+
+
+def repoint_would_lose(view: ShardView, tablet: TabletView) -> GtidSet:
+    """What only this tablet is known to hold, and would lose if its relay log were replaced.
+
+    Transactions under the UUID of the primary are its own: it has them although its last answer may be older than the
+    replica's.
+    """
+    if tablet.current_status is None:
+        return EMPTY_GTID_SET
+    rest = tablet.current_status.received.difference(tablet.current_status.executed)
+    for other in view.tablets:
+        if other.alias != tablet.alias and other.current_status is not None:
+            rest = rest.difference(other.current_status.executed)
+    primary = view.primary
+    if primary is not None and primary.current_status is not None:
+        rest = rest.without_uuid(primary.current_status.server_uuid)
+    return rest
+
+
+class _Decider:
+    def __init__(
+        self, view: ShardView, findings: Sequence[Finding], policy: DurabilityPolicy | None, limits: Limits, now: float
+    ) -> None:
+        self.view = view
+        self.policy = policy
+        self.limits = limits
+        self.now = now
+        self.primary_lost = next((finding for finding in findings if finding.code in _PRIMARY_LOST), None)
+
+    def decide(self, finding: Finding) -> Decision:
+        recovery = finding.problem.recovery
+        if recovery is None:
+            return self._stand_still(finding, Rule.NO_REMEDY, "nothing that vtorc could do would help")
+        why = (
+            self._switched_off(finding, recovery)
+            or self._too_early(finding, recovery)
+            or self._unsafe(finding, recovery)
+        )
+        if why is not None:
+            return self._stand_still(finding, *why)
+        attempts = self._attempts(finding)
+        if why := self._cooling(finding, recovery, attempts):
+            return self._stand_still(finding, *why, escalated=len(attempts) >= ESCALATE_AFTER)
+        return Decision(
+            finding=finding,
+            recovery=recovery,
+            rule=Rule.ACT,
+            sentence=f"{finding.sentence}; {_INTENT[recovery]}",
+            escalated=len(attempts) >= ESCALATE_AFTER,
+        )
+
+    def _stand_still(self, finding: Finding, rule: Rule, why: str, *, escalated: bool = False) -> Decision:
+        return Decision(
+            finding=finding,
+            recovery=None,
+            rule=rule,
+            sentence=f"{finding.sentence}; doing nothing: {why}",
+            escalated=escalated,
+        )
+
+    def _switched_off(self, finding: Finding, recovery: Recovery) -> tuple[Rule, str] | None:
+        if not self.limits.controlled:
+            return Rule.NOT_CONTROLLED, "the shard is not among the clusters to watch"
+        if self.policy is None:
+            return Rule.NO_POLICY, "without a usable durability policy no change is safe"
+        if not self.limits.allow_recovery:
+            return Rule.RECOVERIES_DISABLED, "recoveries are disabled"
+        if recovery.replaces_primary:
+            if not self.limits.allow_emergency_reparent:
+                return Rule.EMERGENCY_REPARENT_DISABLED, "emergency reparents are disabled (allow-emergency-reparent)"
+            if (
+                self.view.keyspace_record.emergency_reparent_disabled
+                or self.view.shard_record.emergency_reparent_disabled
+            ):
+                return (
+                    Rule.EMERGENCY_REPARENT_DISABLED,
+                    "emergency reparents are disabled in the topology server for this keyspace or shard",
+                )
+        if finding.code is Code.PRIMARY_DISK_STALLED and not self.limits.disk_stalled_recovery:
+            return Rule.NOT_ENABLED, "failing over for a stalled disk is off (enable-primary-disk-stalled-recovery)"
+        return None
+
+    def _too_early(self, finding: Finding, recovery: Recovery) -> tuple[Rule, str] | None:
+        if not finding.confirmed:
+            if finding.code is Code.PRIMARY_SEMI_SYNC_MUST_BE_SET:
+                return Rule.ACKERS_FIRST, "writes would stall before enough replicas acknowledge"
+            return Rule.UNCONFIRMED, "the evidence is not complete yet"
+        if (
+            recovery in (Recovery.FIX_REPLICA, Recovery.FIX_PRIMARY, Recovery.RECONCILE_STALE_TOPO_PRIMARY)
+            and self.primary_lost is not None
+        ):
+            return Rule.PRIMARY_FIRST, f"the primary comes first ({self.primary_lost.code.value})"
+        primary = self.view.primary
+        if recovery in (Recovery.FIX_REPLICA, Recovery.RECONCILE_STALE_TOPO_PRIMARY) and (
+            primary is None or not primary.is_current
+        ):
+            return Rule.PRIMARY_FIRST, "the shard has no primary that answers"
+        return None
+
+    def _unsafe(self, finding: Finding, recovery: Recovery) -> tuple[Rule, str] | None:
+        if recovery is Recovery.FIX_PRIMARY and (why := self._superseded(finding)):
+            return why
+        if recovery is Recovery.RESTART_DIRECT_REPLICA:
+            return self._restart_teaches_nothing()
+        tablet = self.view.tablet(finding.alias)
+        if tablet is None:
+            return None
+        if finding.code is Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET:
+            return self._acks_would_drop(tablet)
+        if finding.code in _REPOINTING or finding.code is Code.PRIMARY_HAS_PRIMARY:
+            lost = repoint_would_lose(self.view, tablet)
+            if lost:
+                return (
+                    Rule.LAST_COPY,
+                    f"re-pointing it would discard {lost.brief()} from its relay log, which no other reachable "
+                    f"tablet has",
+                )
+        return None
+
+    def _superseded(self, finding: Finding) -> tuple[Rule, str] | None:
+        """A tablet is not made writable while the shard record names a later primary, which may be hidden from us."""
+        shard, tablet = self.view.shard_record, self.view.tablet(finding.alias)
+        if tablet is None or shard.primary_alias in (None, tablet.alias):
+            return None
+        if shard.primary_term_start <= tablet.record.primary_term_start:
+            return None
+        return Rule.NEWER_TERM, f"the shard record names {shard.primary_alias} as primary since a later time"
+
+    def _restart_teaches_nothing(self) -> tuple[Rule, str] | None:
+        primary = self.view.primary
+        if primary is None or primary.failure not in (ProbeFailure.TIMEOUT, ProbeFailure.UNREACHABLE):
+            return (
+                Rule.NO_REMEDY,
+                "its replicas still receive from it, so it takes writes; only its tablet manager is in trouble",
+            )
+        last = max(
+            (a.ended_at for a in self.limits.attempts if a.recovery is Recovery.RESTART_DIRECT_REPLICA), default=None
+        )
+        if last is not None and self.now - last < RESTART_EVERY:
+            return (
+                Rule.COOLDOWN,
+                f"a replica was made to reconnect {self.now - last:.0f} s ago and that is done once in "
+                f"{RESTART_EVERY:.0f} s",
+            )
+        return None
+
+    def _acks_would_drop(self, tablet: TabletView) -> tuple[Rule, str] | None:
+        """Stop requiring before disabling: while the primary waits, enough proper ackers must remain without this
+        one.
+        """
+        primary = self.view.primary
+        if self.policy is None or primary is None or primary.current_status is None:
+            return Rule.PRIMARY_FIRST, "the shard has no primary that answers"
+        semi_sync = primary.current_status.semi_sync
+        if not semi_sync.primary_enabled:
+            return None
+        needed = max(self.policy.required_acks(member(primary)), semi_sync.wait_for_replica_count, 1)
+        others = [t for t in self.view.replicas_of(primary) if t.alias != tablet.alias and self._acknowledges(t)]
+        if len(others) >= needed:
+            return None
+        return (
+            Rule.ACKS_WOULD_DROP,
+            f"{primary.alias} waits for {needed} acknowledgements and only {len(others)} other replicas give them",
+        )
+
+    def _acknowledges(self, tablet: TabletView) -> bool:
+        status, primary = tablet.current_status, self.view.primary
+        return (
+            self.policy is not None
+            and primary is not None
+            and status is not None
+            and status.semi_sync.replica_enabled
+            and status.replication is not None
+            and status.replication.is_receiving
+            and self.policy.may_ack(member(primary), member(tablet))
+        )
+
+    def _attempts(self, finding: Finding) -> list[Attempt]:
+        return [a for a in self.limits.attempts if a.code is finding.code and a.alias == finding.alias]
+
+    def _cooling(self, finding: Finding, recovery: Recovery, attempts: list[Attempt]) -> tuple[Rule, str] | None:
+        if recovery.replaces_primary and self.limits.block_seconds > 0:
+            last = max(
+                (a.ended_at for a in self.limits.attempts if a.recovery.replaces_primary and a.succeeded), default=None
+            )
+            if last is not None and self.now - last < self.limits.block_seconds:
+                left = self.limits.block_seconds - (self.now - last)
+                return (
+                    Rule.COOLDOWN,
+                    f"the primary was replaced {self.now - last:.0f} s ago; the next replacement may start in "
+                    f"{left:.0f} s (RecoveryPeriodBlockSeconds)",
+                )
+        if not attempts:
+            return None
+        pause = min(LAST_BACKOFF, FIRST_BACKOFF * 2 ** (len(attempts) - 1))
+        left = attempts[-1].ended_at + pause - self.now
+        if left <= 0:
+            return None
+        return (
+            Rule.BACKOFF,
+            f"{finding.code.value} was tried {len(attempts)} times without lasting effect; the next try is in "
+            f"{left:.1f} s",
+        )
