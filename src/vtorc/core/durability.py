@@ -102,7 +102,7 @@ _POLICIES = (
     DurabilityPolicy(name="cross_cell", acks=1, ackers=_PROMOTABLE, other_cell=True),
     DurabilityPolicy(name="semi_sync_with_rdonly_ack", acks=1, ackers=_WITH_RDONLY),
     DurabilityPolicy(name="cross_cell_with_rdonly_ack", acks=1, ackers=_WITH_RDONLY, other_cell=True),
-    # vtorc 11 and 12 only (`go/vt/orchestrator/inst/durability.go` there): promotion rules by tablet, no acknowledgements.
+    # vtorc 11 and 12 only (`go/vt/orchestrator/inst/durability.go` there): promotion rules by tablet, no acks.
     DurabilityPolicy(name="specified"),
     # Vitess' own tests register this one and clusters made from them carry it.
     DurabilityPolicy(name="test", rules=((TabletAlias("zone2", 200), PromotionRule.PREFER),)),

@@ -1,0 +1,147 @@
+"""Whether a primary has enough ackers to take writes, and what the shard can lose before it has not."""
+
+import enum
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from vtorc.core.acks import AckGuarantee, can_hold_unseen_ack
+from vtorc.core.durability import DurabilityPolicy, Member, PromotionRule
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How a member would fare as primary: the acknowledgements that it needs, and who is there to give them."""
+
+    primary: Member
+    is_available: bool
+    required: int
+    ackers: tuple[Member, ...]
+
+    @property
+    def headroom(self) -> int:
+        """How many of the ackers it can lose and still take writes; negative if it cannot take any."""
+        return len(self.ackers) - self.required
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether it would take writes."""
+        return self.is_available and self.headroom >= 0
+
+    def __str__(self) -> str:
+        if not self.is_available:
+            return f"{self.primary} is not available"
+        if not self.required:
+            return f"{self.primary} needs no acknowledgements"
+        noun = "acknowledgement" if self.required == 1 else "acknowledgements"
+        return f"{self.primary} needs {self.required} {noun}, has {len(self.ackers)} that may give one"
+
+
+def can_make_progress(policy: DurabilityPolicy, new_primary: Member, *, available: Collection[Member]) -> Progress:
+    """Tell whether `new_primary` takes writes if the `available` members replicate from it.
+
+    It must be available itself, and as many of the others as the policy requires must be ackers of it: with fewer,
+    its first commit waits for ever, as Vitess lets semi-sync never time out (Vitess `canEstablishForTablet`,
+    `durability_funcs.go`).
+    """
+    ackers = sorted((each for each in available if policy.may_ack(new_primary, each)), key=lambda each: each.alias)
+    is_available = any(each.alias == new_primary.alias for each in available)
+    return Progress(new_primary, is_available, policy.required_acks(new_primary), tuple(ackers))
+
+
+class LossOutcome(enum.Enum):
+    """What becomes of the shard's writes after a loss, best first."""
+
+    WRITES_CONTINUE = "writes continue"
+    FAILOVER = "another primary takes over without losing an acknowledged write"
+    WRITES_STALL = "the primary lives but waits for acknowledgements in vain"
+    FAILOVER_MAY_LOSE = "another primary can take over, but acknowledged writes may be lost"
+    NO_CANDIDATE = "nobody else can become primary and take writes"
+
+    @property
+    def is_survival(self) -> bool:
+        """Whether the shard goes on, or can be made to, with every acknowledged write."""
+        return self in (LossOutcome.WRITES_CONTINUE, LossOutcome.FAILOVER)
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """The loss of one tablet or one cell, and what follows.
+
+    `progress` is that of the present primary if it is still there, else of the member with most headroom among those
+    that could replace it, None if there is none.
+    """
+
+    what: str
+    lost: tuple[Member, ...]
+    outcome: LossOutcome
+    progress: Progress | None
+
+    def __str__(self) -> str:
+        return f"without {self.what} {self.outcome.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Survival:
+    """What every possible loss of one tablet, and of one cell, would mean; each in order of name."""
+
+    tablets: tuple[Loss, ...]
+    cells: tuple[Loss, ...]
+
+    @property
+    def any_tablet(self) -> bool:
+        """Whether the shard survives the loss of any one tablet."""
+        return all(loss.outcome.is_survival for loss in self.tablets)
+
+    @property
+    def any_cell(self) -> bool:
+        """Whether the shard survives the loss of any one cell."""
+        return all(loss.outcome.is_survival for loss in self.cells)
+
+    def __str__(self) -> str:
+        fatal = [str(loss) for loss in (*self.tablets, *self.cells) if not loss.outcome.is_survival]
+        return "; ".join(fatal) or "survives the loss of any one tablet and of any one cell"
+
+
+def survives(
+    policy: DurabilityPolicy, primary: Member, *, members: Sequence[Member], available: Sequence[Member]
+) -> Survival:
+    """Work out what the shard can lose, given that `available` of its `members` can be reached now.
+
+    If the lost ones leave the primary, writes go on while enough of its ackers are left. If they take the primary,
+    the rest must hold every acknowledged write by the arithmetic of `can_hold_unseen_ack` (a loss is not a stop: the
+    lost ones are simply not reached), and one of them must be promotable and find ackers among the others. Semi-sync
+    is taken to be on as the policy asks.
+    """
+    tablets = sorted(available, key=lambda each: each.alias)
+    cells = sorted({each.cell for each in tablets})
+    by_tablet = ((f"tablet {each}", (each,)) for each in tablets)
+    by_cell = ((f"cell {cell}", tuple(each for each in tablets if each.cell == cell)) for cell in cells)
+
+    def losses(cases: Iterable[tuple[str, tuple[Member, ...]]]) -> tuple[Loss, ...]:
+        return tuple(_lose(policy, primary, what, lost, members=members, available=tablets) for what, lost in cases)
+
+    return Survival(losses(by_tablet), losses(by_cell))
+
+
+def _lose(
+    policy: DurabilityPolicy,
+    primary: Member,
+    what: str,
+    lost: tuple[Member, ...],
+    *,
+    members: Sequence[Member],
+    available: Sequence[Member],
+) -> Loss:
+    left = [each for each in available if each not in lost]
+    present = can_make_progress(policy, primary, available=left)
+    if present.is_available:
+        outcome = LossOutcome.WRITES_CONTINUE if present.is_possible else LossOutcome.WRITES_STALL
+        return Loss(what, lost, outcome, present)
+    promotable = [each for each in left if policy.promotion_rule(each) is not PromotionRule.MUST_NOT]
+    able = [each for each in (can_make_progress(policy, one, available=left) for one in promotable) if each.is_possible]
+    if not able:
+        return Loss(what, lost, LossOutcome.NO_CANDIDATE, None)
+    guarantee = can_hold_unseen_ack(policy, primary, members=members, reached={each.alias for each in left})
+    is_safe = guarantee in (AckGuarantee.PROVEN, AckGuarantee.ASSUMED)
+    outcome = LossOutcome.FAILOVER if is_safe else LossOutcome.FAILOVER_MAY_LOSE
+    return Loss(what, lost, outcome, max(able, key=lambda each: each.headroom))
