@@ -5,12 +5,10 @@ environment. Nothing outside the project and the user's cache is written, and wh
 """
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,9 +60,8 @@ def _starts() -> bool:
 
 def _install() -> None:
     """Install the project by the first way that works; raises Refused with every reason when none does."""
-    ways: list[Callable[[], None]] = [_with_uv, _with_venv, _with_system_pip, _with_debian_pip]
     reasons = []
-    for way in ways:
+    for way in (_with_uv, _with_own_pip, _with_ensurepip, _with_system_pip, _with_debian_pip):
         try:
             way()
         except (Refused, PartMissing) as refusal:
@@ -78,8 +75,8 @@ def _install() -> None:
 
 
 def _with_uv() -> None:
-    uv = shutil.which("uv") or (VENV / "bin" / "uv" if _starts() else None)
-    if uv is None or not Path(uv).exists():
+    uv = shutil.which("uv") or (str(VENV / "bin" / "uv") if (VENV / "bin" / "uv").exists() and _starts() else None)
+    if uv is None:
         raise Refused("no uv on PATH")
     _say(f"installing the project with {uv}")
     if not _starts():
@@ -87,26 +84,30 @@ def _with_uv() -> None:
     _run("uv", uv, "pip", "install", "--python", PYTHON, *PROJECT)
 
 
-def _with_venv() -> None:
+def _with_own_pip() -> None:
+    """Use the environment's pip; an environment without one can be made even where `python3 -m venv` is refused."""
     if not _starts():
         _say(f"making a virtual environment with {sys.executable}")
-        _run("python3 -m venv", sys.executable, "-m", "venv", "--clear", VENV, quiet=True)
-    if not _has_pip():
-        raise Refused("the virtual environment has no pip")
-    _pip_install()
+        _run("python3 -m venv", sys.executable, "-m", "venv", "--clear", "--without-pip", VENV, quiet=True)
+    if subprocess.run([PYTHON, "-m", "pip", "--version"], check=False, capture_output=True).returncode:
+        raise Refused("the new environment has no pip")
+    _say("installing the project with pip")
+    _run("pip", PYTHON, "-m", "pip", "install", "--no-warn-script-location", *PROJECT)
+
+
+def _with_ensurepip() -> None:
+    _run("ensurepip", PYTHON, "-m", "ensurepip", quiet=True)
+    _with_own_pip()
 
 
 def _with_system_pip() -> None:
-    """Have this Python's own pip put a pip into the environment; pip refuses to change only the system itself."""
-    _bare_venv()
-    pip = (sys.executable, "-m", "pip", "--python", PYTHON)
-    _run("the system's pip", *pip, "install", "pip", quiet=True)
-    _pip_install()
+    """Have the system's pip put a pip into the environment: it may, even where it must not change the system."""
+    _run("the system's pip", sys.executable, "-m", "pip", "--python", PYTHON, "install", "pip", quiet=True)
+    _with_own_pip()
 
 
 def _with_debian_pip() -> None:
-    """Run the pip in Debian's package of wheels, unpacked: the only pip that apt alone can bring without root."""
-    _bare_venv()
+    """Run the pip in Debian's package of wheels, unpacked: the only pip that apt can bring without root."""
     with tempfile.TemporaryDirectory() as folder:
         debian = Debian(Path(folder))
         _say("fetching pip as a Debian package")
@@ -116,31 +117,25 @@ def _with_debian_pip() -> None:
         wheel = next(Path(folder).glob("tree/usr/share/python-wheels/pip-*.whl"), None)
         if wheel is None:
             raise Refused("Debian's python3-pip-whl has no pip in it")
-        _run("Debian's pip", PYTHON, wheel / "pip", "install", *_certificates(Path(folder)), "pip")
-    _pip_install()
+        _run("Debian's pip", PYTHON, wheel / "pip", "install", *_certificates(Path(folder), wheel / "pip"), "pip")
+    _with_own_pip()
 
 
-def _certificates(folder: Path) -> list[str]:
-    """Give Debian's pip certificates to trust where the system has none: it carries none of its own."""
-    if Path("/etc/ssl/certs/ca-certificates.crt").exists() or "PIP_CERT" in os.environ:
+def _certificates(folder: Path, pip: Path) -> list[str]:
+    """Give Debian's pip certificates to trust where the system has none: it carries none of its own.
+
+    Those that the user's pip configuration names, if any, stay in force.
+    """
+    if Path("/etc/ssl/certs/ca-certificates.crt").exists():
         return []
-    bundle = folder / "certificates.pem"
-    bundle.write_bytes(b"".join(path.read_bytes() for path in folder.glob("tree/usr/share/ca-certificates/**/*.crt")))
-    return ["--cert", str(bundle)]
-
-
-def _bare_venv() -> None:
-    if not _starts():
-        _run("python3 -m venv", sys.executable, "-m", "venv", "--clear", "--without-pip", VENV, quiet=True)
-
-
-def _has_pip() -> bool:
-    return subprocess.run([PYTHON, "-m", "pip", "--version"], check=False, capture_output=True).returncode == 0
-
-
-def _pip_install() -> None:
-    _say("installing the project with pip")
-    _run("pip", PYTHON, "-m", "pip", "install", "--no-warn-script-location", *PROJECT)
+    options = ["--use-deprecated=legacy-certs"]
+    configured = subprocess.run([PYTHON, pip, "config", "list"], check=False, capture_output=True, text=True).stdout
+    if ".cert=" not in configured:
+        bundle = folder / "certificates.pem"
+        public = folder.glob("tree/usr/share/ca-certificates/**/*.crt")
+        bundle.write_bytes(b"".join(path.read_bytes() for path in public))
+        options += ["--cert", str(bundle)]
+    return options
 
 
 def _run(name: str, *command: str | Path, quiet: bool = False) -> None:
