@@ -17,6 +17,7 @@ What the code that runs here must keep away from, because it differs between pro
 """
 
 import asyncio
+import contextlib
 import contextvars
 import gc
 import heapq
@@ -39,6 +40,8 @@ INSTANT_LIMIT = 1_000_000
 
 _COLLECT_EVERY = 200_000
 _NAMED_TASKS = 20
+_CANCEL_ROUNDS = 50
+_CANCEL_ROUND_S = 60.0
 
 
 class SimHandle(asyncio.Handle):
@@ -243,15 +246,32 @@ class SimLoop(asyncio.BaseEventLoop):
         return task.result()
 
     def _cancel_rest(self) -> None:
-        """Cancel what is left, again and again while cancelled tasks start others."""
+        """Cancel what is left until it ends; it may take several turns, dead processes wait in their clean-up too."""
         self._unhandled.clear()
-        while rest := self.pending():
-            for task in rest:
-                task.cancel()
-            self._run_until(lambda left=rest: all(task.done() for task in left))  # type: ignore[misc]
-            for task in rest:
-                if not task.cancelled() and (error := task.exception()) is not None:
-                    self.call_exception_handler({"message": "error at the end", "exception": error, "task": task})
+        for _ in range(_CANCEL_ROUNDS):
+            rest = self.pending()
+            if not rest:
+                return
+            self._cancel_round(rest)
+        raise SimDeadlock(f"tasks that do not end when cancelled {_CANCEL_ROUNDS} times: {self._describe()}")
+
+    def _cancel_round(self, rest: list[SimTask[Any]]) -> None:
+        give_up = self._now + _CANCEL_ROUND_S
+        left = len(rest)
+
+        def ended(task: asyncio.Future[Any]) -> None:
+            nonlocal left
+            left -= 1
+            if not task.cancelled() and (error := task.exception()) is not None:
+                self.call_exception_handler({"message": "error at the end", "exception": error, "task": task})
+
+        for task in rest:
+            task.add_done_callback(ended)
+            task.cancel()
+        with contextlib.suppress(SimDeadlock):
+            self._run_until(lambda: left == 0 or self._now > give_up)
+        for task in rest:
+            task.remove_done_callback(ended)
 
     def _run_until(self, done: Callable[[], bool]) -> None:
         queue = self._queue

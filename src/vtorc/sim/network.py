@@ -1,0 +1,317 @@
+"""The network between hosts: latency, loss, cuts in one or both directions; calls and streams over it.
+
+It behaves as TCP does seen from above: what a cut holds back arrives after the cut is healed, in order, if its
+connection still exists. A call whose request or answer is lost leaves its caller waiting for the deadline that the
+caller brings; only the effect tells which.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from vtorc.errors import SimError
+from vtorc.sim.loop import SimTask, current_loop
+from vtorc.sim.process import Host, Life, Process
+
+_T = TypeVar("_T")
+
+_NO_ROUTE_AFTER = 3.0
+_NO_ROUTE_SHARE = 0.3
+_CANCEL_ARRIVES_SHARE = 0.7
+
+
+class NetworkError(SimError):
+    """A call or a stream broke; `reason`: "refused" (nobody listens), "unreachable" (no route), "reset" (peer died)."""
+
+    def __init__(self, reason: str, peer: object) -> None:
+        super().__init__(f"{reason}: {peer}")
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """One-way delay in seconds: at least `least`, `mean` on average, never more than `most`."""
+
+    least: float
+    mean: float
+    most: float
+
+    def draw(self, generator: random.Random) -> float:
+        """Return one delay."""
+        return min(self.most, self.least + generator.expovariate(1.0) * (self.mean - self.least))
+
+
+LOCAL = Latency(0.00001, 0.00003, 0.0005)
+SAME_CELL = Latency(0.0001, 0.0003, 0.01)
+CROSS_CELL = Latency(0.0008, 0.0015, 0.04)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkFault:
+    """Something wrong on the way from each host of `sources` to each of `targets` (names; None: all).
+
+    `loss` is the share of calls that lose their request, and of those that lose their answer; `delay` is added, in
+    seconds.
+    """
+
+    name: str
+    sources: frozenset[str] | None = None
+    targets: frozenset[str] | None = None
+    cut: bool = False
+    loss: float = 0.0
+    delay: float = 0.0
+
+    def applies(self, source: Host, target: Host) -> bool:
+        """Whether it is on the way from `source` to `target`; a host always reaches itself."""
+        return (
+            source is not target
+            and (self.sources is None or source.name in self.sources)
+            and (self.targets is None or target.name in self.targets)
+        )
+
+
+class Order:
+    """When the last message of a stream's direction arrives: no later one may arrive before."""
+
+    __slots__ = ("last",)
+
+    def __init__(self) -> None:
+        self.last = 0.0
+
+
+class Message:
+    """A message under way; `drop` takes it off the way."""
+
+    __slots__ = ("args", "arrive", "dropped", "order")
+
+    def __init__(self, arrive: Callable[..., object], args: tuple[Any, ...], order: Order | None) -> None:
+        self.arrive = arrive
+        self.args = args
+        self.order = order
+        self.dropped = False
+
+    def drop(self) -> None:
+        """Never deliver it."""
+        self.dropped = True
+
+    def run(self) -> None:
+        """Deliver it."""
+        if not self.dropped:
+            self.arrive(*self.args)
+
+
+class _Link:
+    __slots__ = ("cut_since", "delay", "latency", "loss", "parked", "source", "target")
+
+    def __init__(self, source: Host, target: Host) -> None:
+        self.source = source
+        self.target = target
+        self.latency = LOCAL if source is target else SAME_CELL if source.cell == target.cell else CROSS_CELL
+        self.cut_since: float | None = None
+        self.loss = 0.0
+        self.delay = 0.0
+        self.parked: list[Message] = []
+
+
+class Network:
+    """All hosts and the links between them."""
+
+    def __init__(self, generator: random.Random) -> None:
+        self._random = generator
+        self._loop = current_loop()
+        self._links: dict[tuple[str, str], _Link] = {}
+        self._faults: dict[LinkFault, None] = {}
+        self.hosts: dict[str, Host] = {}
+
+    def add_host(self, name: str, cell: str) -> Host:
+        """Add a machine to a cell."""
+        assert name not in self.hosts, f"there is a host {name} already"
+        host = self.hosts[name] = Host(name, cell)
+        return host
+
+    # --- faults
+
+    def impose(self, fault: LinkFault) -> None:
+        """Let a fault begin."""
+        self._faults[fault] = None
+        self._refresh()
+
+    def lift(self, fault: LinkFault) -> None:
+        """End a fault, if it is there; what it held back arrives after a retransmission."""
+        self._faults.pop(fault, None)
+        self._refresh()
+
+    def heal(self) -> None:
+        """End all faults."""
+        self._faults.clear()
+        self._refresh()
+
+    @property
+    def faults(self) -> tuple[LinkFault, ...]:
+        """The faults there are, in the order in which they began."""
+        return tuple(self._faults)
+
+    def is_open(self, source: Host, target: Host) -> bool:
+        """Whether messages get from `source` to `target`."""
+        return source.up and target.up and self._link(source, target).cut_since is None
+
+    def cut_since(self, source: Host, target: Host) -> float | None:
+        """Tell since when nothing gets from `source` to `target`; None while the way is open (host power apart)."""
+        return self._link(source, target).cut_since
+
+    # --- messages
+
+    def post(
+        self, source: Host, target: Host, arrive: Callable[..., object], *args: Any, order: Order | None = None
+    ) -> Message:
+        """Send a message: `arrive` is called when it is there, now or after a cut; messages of an `order` keep it."""
+        link = self._link(source, target)
+        message = Message(arrive, args, order)
+        if link.cut_since is not None:
+            link.parked.append(message)
+        else:
+            self._launch(link, message, self._delay(link))
+        return message
+
+    async def call(self, source: Life, target: Process, handler: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+        """Run `handler` in `target` and bring back what it returns or raises.
+
+        Raises NetworkError when nobody listens there or it dies while it works. Waits for ever when request or answer
+        is lost: bring a deadline. A cancelled call has its effect if it had arrived; the handler may be cancelled in
+        turn, or not.
+        """
+        await source.gate()
+        exchange = _Exchange(self, source, target, handler)
+        exchange.begin()
+        try:
+            result = await exchange.answer
+        except asyncio.CancelledError:
+            exchange.abandon()
+            raise
+        except Exception:
+            await source.gate()
+            raise
+        await source.gate()
+        return result
+
+    def loses(self, source: Host, target: Host) -> bool:
+        """Draw whether a message of a call gets lost on this way."""
+        loss = self._link(source, target).loss
+        return loss > 0 and self._random.random() < loss
+
+    def chance(self, share: float) -> bool:
+        """Draw an event of probability `share`."""
+        return self._random.random() < share
+
+    def _delay(self, link: _Link) -> float:
+        delay = link.latency.draw(self._random) + link.delay
+        while link.loss and self._random.random() < link.loss and delay < 1.0:
+            delay += 0.2
+        return delay
+
+    def _launch(self, link: _Link, message: Message, delay: float) -> None:
+        when = self._loop.time() + delay
+        order = message.order
+        if order is not None:
+            when = order.last = max(when, order.last)
+        self._loop.call_at(when, message.run)
+
+    def _link(self, source: Host, target: Host) -> _Link:
+        key = (source.name, target.name)
+        link = self._links.get(key)
+        if link is None:
+            link = self._links[key] = _Link(source, target)
+            self._apply(link)
+        return link
+
+    def _refresh(self) -> None:
+        for link in self._links.values():
+            self._apply(link)
+
+    def _apply(self, link: _Link) -> None:
+        faults = [fault for fault in self._faults if fault.applies(link.source, link.target)]
+        link.loss = max((fault.loss for fault in faults), default=0.0)
+        link.delay = sum(fault.delay for fault in faults)
+        cut = any(fault.cut for fault in faults)
+        if cut and link.cut_since is None:
+            link.cut_since = self._loop.time()
+        elif not cut and link.cut_since is not None:
+            link.cut_since = None
+            parked, link.parked = link.parked, []
+            wait = self._random.uniform(0.05, 1.5)
+            for message in parked:
+                if not message.dropped:
+                    self._launch(link, message, wait + self._delay(link))
+
+
+class _Exchange(Generic[_T]):
+    """One call: request, execution, answer."""
+
+    def __init__(
+        self, network: Network, source: Life, target: Process, handler: Callable[[], Coroutine[Any, Any, _T]]
+    ) -> None:
+        self._network = network
+        self._source = source
+        self._target = target
+        self._handler = handler
+        self._request: Message | None = None
+        self._task: SimTask[_T] | None = None
+        self._abandoned = False
+        self.answer: asyncio.Future[_T] = current_loop().create_future()
+
+    def begin(self) -> None:
+        """Send the request."""
+        if not self._network.loses(self._source.host, self._target.host):
+            self._request = self._network.post(self._source.host, self._target.host, self._arrive)
+
+    def abandon(self) -> None:
+        """Stop waiting; what is on its way arrives all the same, what a cut holds back does not."""
+        self._abandoned = True
+        if self._task is not None:
+            if self._network.chance(_CANCEL_ARRIVES_SHARE):
+                self._network.post(self._source.host, self._target.host, self._task.cancel)
+        elif self._request is not None and not self._network.is_open(self._source.host, self._target.host):
+            self._request.drop()
+
+    def _arrive(self) -> None:
+        target = self._target
+        if not target.host.up:
+            if self._network.chance(_NO_ROUTE_SHARE):
+                current_loop().call_later(_NO_ROUTE_AFTER, self._fail, "unreachable")
+        elif not target.listening:
+            self._reply(self._fail, "refused")
+        else:
+            target.when_running(self._execute)
+
+    def _execute(self) -> None:
+        self._task = self._target.life.spawn(self._handler(), name="call")
+        self._task.add_done_callback(self._executed)
+
+    def _executed(self, task: "asyncio.Task[_T]") -> None:
+        if task.cancelled():
+            if not self._abandoned and self._target.host.up:
+                self._reply(self._fail, "reset")
+            return
+        error = task.exception()
+        if self._abandoned or self._network.loses(self._target.host, self._source.host):
+            return
+        if error is not None:
+            self._target.when_running(self._reply, self._raise, error)
+        else:
+            self._target.when_running(self._reply, self._return, task.result())
+
+    def _reply(self, arrive: Callable[..., object], *args: Any) -> None:
+        self._network.post(self._target.host, self._source.host, arrive, *args)
+
+    def _return(self, result: _T) -> None:
+        if not self.answer.done():
+            self.answer.set_result(result)
+
+    def _raise(self, error: BaseException) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+    def _fail(self, reason: str) -> None:
+        self._raise(NetworkError(reason, self._target))

@@ -1,0 +1,176 @@
+"""Hosts and the processes on them: started, killed, frozen, powered off."""
+
+import asyncio
+import enum
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from vtorc.sim.loop import SimTask, current_loop, forever
+
+_T = TypeVar("_T")
+
+
+class Host:
+    """A machine; while it is down nothing on it answers, not even with a refusal. `wall_offset` is in nanoseconds."""
+
+    def __init__(self, name: str, cell: str) -> None:
+        self.name = name
+        self.cell = cell
+        self.up = True
+        self.wall_offset = 0
+        self.processes: list[Process] = []
+
+    def power_off(self) -> None:
+        """Cut the power: every process ends, no peer is told."""
+        self.up = False
+        for process in self.processes:
+            process.crash()
+
+    def power_on(self) -> None:
+        """Boot; its processes stay stopped until somebody starts them."""
+        self.up = True
+
+    def __repr__(self) -> str:
+        return f"<Host {self.name}>"
+
+
+class ProcessState(enum.Enum):
+    """What a process does."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+    FROZEN = "frozen"
+
+
+class Life:
+    """One incarnation of a process, from its start to its end."""
+
+    def __init__(self, process: "Process", number: int) -> None:
+        self.process = process
+        self.number = number
+        self.alive = True
+        self.at_end: list[Callable[[], None]] = []
+        self._tasks: dict[SimTask[Any], None] = {}
+
+    @property
+    def host(self) -> Host:
+        """The machine that it runs on."""
+        return self.process.host
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the process is stopped by a signal at the moment."""
+        return self.process.state is ProcessState.FROZEN
+
+    def spawn(self, work: Coroutine[Any, Any, _T], *, name: str) -> SimTask[_T]:
+        """Run `work` as a part of this process: its end cancels it."""
+        task = current_loop().create_task(work, name=f"{self.process}/{name}")
+        self._tasks[task] = None
+        task.add_done_callback(self._forget)
+        return task
+
+    def _forget(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.pop(task, None)  # type: ignore[call-overload]
+
+    async def gate(self) -> None:
+        """Pass while the process runs; wait while it is frozen, for ever once it is dead.
+
+        Everything that leaves or enters a process goes through here: a dead one does nothing, not even clean up.
+        """
+        while self.alive:
+            if not self.frozen:
+                return
+            thawed = current_loop().create_future()
+            self.process.when_running(_wake, thawed)
+            await thawed
+        await forever()
+
+    def end(self) -> None:
+        """End this incarnation at once."""
+        self.alive = False
+        for hook in self.at_end:
+            hook()
+        for task in list(self._tasks):
+            task.cancel()
+
+    def __repr__(self) -> str:
+        return f"<Life {self.number} of {self.process}>"
+
+
+class Process:
+    """A program on a host. `at_crash` hooks are called after it has ended, whatever ended it."""
+
+    def __init__(self, host: Host, name: str) -> None:
+        self.host = host
+        self.name = name
+        self.state = ProcessState.STOPPED
+        self.frozen_since: float | None = None
+        self._lives = 0
+        self._life = Life(self, 0)
+        self._life.alive = False
+        self._deferred: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
+        host.processes.append(self)
+
+    @property
+    def life(self) -> Life:
+        """The present incarnation, or the last one if there is none."""
+        return self._life
+
+    @property
+    def running(self) -> bool:
+        """Whether it executes instructions."""
+        return self.state is ProcessState.RUNNING
+
+    @property
+    def listening(self) -> bool:
+        """Whether its port is open: the kernel accepts connections for a frozen process too."""
+        return self.state is not ProcessState.STOPPED and self.host.up
+
+    def start(self) -> Life:
+        """Begin a new incarnation; the host must be up and the process stopped."""
+        assert self.host.up, f"{self} cannot start: its host is down"
+        assert self.state is ProcessState.STOPPED, f"{self} cannot start: it is {self.state.value}"
+        self.state = ProcessState.RUNNING
+        self._lives += 1
+        self._life = Life(self, self._lives)
+        return self._life
+
+    def crash(self) -> None:
+        """End the process as SIGKILL does; nothing happens if it is stopped."""
+        if self.state is ProcessState.STOPPED:
+            return
+        self.state = ProcessState.STOPPED
+        self.frozen_since = None
+        self._deferred.clear()
+        self._life.end()
+
+    def freeze(self) -> None:
+        """Stop executing, as SIGSTOP does: connections stay open, nothing answers."""
+        if self.state is ProcessState.RUNNING:
+            self.state = ProcessState.FROZEN
+            self.frozen_since = current_loop().time()
+
+    def thaw(self) -> None:
+        """Go on, as SIGCONT does: what came in meanwhile is handled in the order in which it came."""
+        if self.state is not ProcessState.FROZEN:
+            return
+        self.state = ProcessState.RUNNING
+        self.frozen_since = None
+        deferred, self._deferred = self._deferred, []
+        for callback, args in deferred:
+            self.when_running(callback, *args)
+
+    def when_running(self, callback: Callable[..., object], *args: Any) -> None:
+        """Call at once, or when the process thaws; never if it ends before."""
+        if self.state is ProcessState.RUNNING:
+            callback(*args)
+        elif self.state is ProcessState.FROZEN:
+            self._deferred.append((callback, args))
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.host.name}"
+
+
+def _wake(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
