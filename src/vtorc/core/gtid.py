@@ -19,7 +19,7 @@ Series = tuple[str, str]
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _TAG = re.compile(r"[a-z_][a-z0-9_]{0,31}", re.ASCII)
 _INTERVAL = re.compile(r"([0-9]{1,20})(?:\s*-\s*([0-9]{1,20}))?", re.ASCII)
-_MAX_NUMBER = 2**63 - 1
+_MAX_NUMBER = 2**63 - 2
 _EXAMPLE = "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5:11, or with a tag 3e11fa47-71ca-11e1-9e33-c80aa9429562:blue:1-5"
 _SHOWN_IN_ERRORS = 120
 _SHOWN_RANGES = 3
@@ -58,7 +58,8 @@ class GtidSet:
     def parse(cls, text: str) -> "GtidSet":
         """Read the text form as leniently as MySQL: any case, white space around each part, nothing between two commas.
 
-        An interval that ends before it starts holds nothing. Raises GtidParseError.
+        An interval that ends before it starts holds nothing. Stricter than MySQL in two things: a server or tag without
+        any interval is taken for truncated text, and a UUID needs its dashes. Raises GtidParseError.
         """
         found: dict[Series, list[Interval]] = {}
         for item in text.split(","):
@@ -203,7 +204,7 @@ def _read_interval(part: str, item: str, *, whole: str) -> Interval:
     first = int(match[1])
     last = int(match[2]) if match[2] else first
     if first < 1 or max(first, last) > _MAX_NUMBER:
-        raise _error(whole, item, f"{_shorten(part)!r} is outside of 1 to 2^63 - 1")
+        raise _error(whole, item, f"{_shorten(part)!r} is outside of 1 to 2^63 - 2")
     return first, last
 
 
