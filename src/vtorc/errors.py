@@ -3,6 +3,8 @@
 A message tells its reader what happened, to what, and what to do about it.
 """
 
+from collections.abc import Sequence
+
 
 class VtorcError(Exception):
     """Base of all errors that vtorc raises on purpose."""
@@ -37,6 +39,10 @@ class TabletCallUnknown(TabletError):
 
 class TabletBadAnswer(TabletError):
     """The tablet answered something that makes no sense; the message names the field, its value and what was expected."""
+
+
+class TabletClientMisconfigured(TabletError):
+    """No tablet can be called as the settings say: a file with a certificate or credentials cannot be read or used."""
 
 
 class PartMissing(VtorcError):
@@ -183,3 +189,23 @@ class LockHeld(TopoError):
 
 class LockLost(TopoError):
     """A lock is not ours any more, or nobody can say whether it is: change nothing more under it."""
+
+
+class SettingsError(VtorcError):
+    """The settings cannot be used; `problems` names each flag, key or file that is wrong, its value and what was expected."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+
+class RecoveryFailed(VtorcError):
+    """A recovery could not be carried out; what it had changed was put back as far as possible, and the record says how far."""
+
+
+class RecoveryRefused(VtorcError):
+    """A recovery was not carried out because it would not be safe; `rule` names the rule that says so."""
+
+    def __init__(self, message: str, *, rule: str) -> None:
+        super().__init__(message)
+        self.rule = rule

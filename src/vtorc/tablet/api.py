@@ -1,8 +1,13 @@
 """What vtorc asks of a tablet manager, in its own types: one real implementation over gRPC, one simulated.
 
-Every call may raise the errors of `vtorc.errors` that start with `Tablet`: `TabletUnreachable` (nobody answered: refused, no route,
-deadline), `TabletCallFailed` (it answered with an error; `errno` if MySQL gave one), `TabletCallUnknown` (the call was not understood: an
-older tablet). The caller bounds every call with its own deadline (`asyncio.timeout`); implementations pass what is left of it on.
+Every call may raise the errors of `vtorc.errors` that start with `Tablet`: `TabletUnreachable` (nobody answered:
+refused, no route, deadline), `TabletCallFailed` (it answered with an error; `errno` if MySQL gave one),
+`TabletCallUnknown` (the call was not understood: an older tablet), `TabletBadAnswer` (the answer makes no sense; a
+command that was answered so has been carried out all the same).
+
+The caller bounds every call with its own deadline (`asyncio.timeout`). A call that is cancelled is cancelled at the
+tablet too; like one that ended in `TabletUnreachable` it may have been carried out or not. Implementations have a
+longest time of their own besides.
 """
 
 import enum
@@ -143,6 +148,16 @@ class TabletManager(Protocol):
 
     def stream_health(self, tablet: TabletRecord) -> AsyncIterator[HealthReport]:
         """Health reports as they come, until the stream breaks with an error."""
+        ...
+
+    def watch_connectivity(self, tablet: TabletRecord) -> AsyncIterator[bool]:
+        """Tell whether there is a connection to the tablet: how it is now, then each change, until the client gives
+        it up.
+
+        Watching does not connect, calls do. No loss is left out, even if a call has connected again by the time it is
+        read: a loss is a reason to look at the shard, no proof of anything. Raises TabletUnreachable if the tablet
+        was shut down on purpose.
+        """
         ...
 
     async def close(self) -> None:

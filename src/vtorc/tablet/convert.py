@@ -1,0 +1,254 @@
+"""The tablet manager's messages as vtorc's values, for every release from 12 on.
+
+proto3 numbers, flags and texts have no presence: what an old tablet does not send reads as 0, false or "". That must
+not become "no", so each such field is believed only if something else in the answer shows that the tablet is new
+enough to send it:
+
+* `tablet_type` is never UNKNOWN on a tablet of 22 or later, and `disk_stalled` and `semi_sync_blocked` came with it.
+* `replication_configuration` is a message of its own, so its absence is visible; tablets of 20 and later send it for
+  replicas.
+* `super_read_only` is sent from 17 on. True is believed always; False is if `read_only` is off, since in MySQL
+  that implies it, or if the tablet shows that it is of 18 or later: by one of the above, or by a `version` of three
+  bare numbers, in place of the banner of `mysqld --version` that earlier ones send.
+* Thread states are numbers from 14 on and were flags up to 14. Numbers win. If all four are unset, the tablet is a later
+  one that does not know, or one of 12 or 13 that says "stopped": then other fields that came with 14 decide.
+
+Sources: Vitess `proto/replicationdata.proto`, `go/mysql/replication/replication_status.go`,
+`go/vt/vttablet/tabletmanager/rpc_replication.go`.
+"""
+
+import math
+import re
+
+from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.ids import TabletAlias, TabletType
+from vtorc.core.position import Position
+from vtorc.core.status import ReplicationStatus, SemiSyncStatus, TabletStatus, ThreadState
+from vtorc.errors import MalformedText, TabletBadAnswer
+from vtorc.proto import query_pb2, replicationdata_pb2, topodata_pb2
+from vtorc.tablet.api import HealthReport
+
+NO_UUID = "00000000-0000-0000-0000-000000000000"
+"""What a tablet sends for a source UUID that is not known."""
+
+_THREE_NUMBERS = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+", re.ASCII)
+_HIGHEST_PORT = 65535
+
+
+def tablet_status(message: replicationdata_pb2.FullStatus) -> TabletStatus:
+    """Read the answer of `FullStatus`; raises TabletBadAnswer."""
+    if message.disk_stalled:
+        return TabletStatus(disk_stalled=True)
+    replication = replication_status(message.replication_status) if message.HasField("replication_status") else None
+    type_ = tablet_type(message.tablet_type, field="tablet_type")
+    since_22 = type_ is not TabletType.UNKNOWN or message.semi_sync_blocked
+    heartbeat, net_timeout = _replication_configuration(message)
+    return TabletStatus(
+        server_id=message.server_id,
+        server_uuid=message.server_uuid,
+        version=message.version,
+        version_comment=message.version_comment,
+        read_only=message.read_only,
+        super_read_only=_super_read_only(message, since_22=since_22),
+        executed=_executed(message, replication),
+        purged=_gtids_or_none(message.gtid_purged, field="gtid_purged") or EMPTY_GTID_SET,
+        gtid_mode=message.gtid_mode,
+        log_bin=message.log_bin_enabled,
+        log_replica_updates=message.log_replica_updates,
+        replication=replication,
+        semi_sync=_semi_sync(message),
+        semi_sync_blocked=message.semi_sync_blocked if since_22 else None,
+        disk_stalled=False if since_22 else None,
+        tablet_type=None if type_ is TabletType.UNKNOWN else type_,
+        heartbeat_interval=heartbeat,
+        replica_net_timeout=net_timeout,
+    )
+
+
+def replication_status(message: replicationdata_pb2.Status) -> ReplicationStatus:
+    """Read a replication status; raises TabletBadAnswer.
+
+    Tablets of 12 and 13 say that the IO thread runs while it is still connecting: such a thread is told as RUNNING.
+    """
+    io_state, sql_state = _thread_states(message)
+    executed = _gtids_or_none(message.position, field="position") or EMPTY_GTID_SET
+    received = _gtids_or_none(message.relay_log_position, field="relay_log_position") or EMPTY_GTID_SET
+    return ReplicationStatus(
+        source_host=message.source_host,
+        source_port=port(message.source_port, field="source_port"),
+        source_uuid="" if message.source_uuid == NO_UUID else message.source_uuid,
+        source_user=message.source_user,
+        io_state=io_state,
+        sql_state=sql_state,
+        last_io_error=message.last_io_error,
+        last_sql_error=message.last_sql_error,
+        executed=executed,
+        received=executed.union(received),
+        lag=_lag(message),
+        sql_delay=message.sql_delay,
+        auto_position=message.auto_position,
+        has_filters=message.has_replication_filters,
+        backup_running=message.backup_running,
+    )
+
+
+def health_report(message: query_pb2.StreamHealthResponse) -> HealthReport:
+    """Read one message of the health stream; raises TabletBadAnswer."""
+    return HealthReport(
+        alias=alias(message.tablet_alias) if message.HasField("tablet_alias") else None,
+        type=tablet_type(message.target.tablet_type, field="target.tablet_type"),
+        serving=message.serving,
+        health_error=message.realtime_stats.health_error,
+        primary_term_start_seconds=not_negative(
+            message.primary_term_start_timestamp, field="primary_term_start_timestamp"
+        ),
+    )
+
+
+def gtids(text: str, *, field: str) -> GtidSet:
+    """Read a position that must be there; raises TabletBadAnswer."""
+    found = _gtids_or_none(text, field=field)
+    if found is None:
+        raise TabletBadAnswer(f"{field} is empty: expected a position such as MySQL56/ with a GTID set")
+    return found
+
+
+def position_text(position: GtidSet | None) -> str:
+    """Write a position as tablets expect it, `MySQL56/` included; no position is the empty text."""
+    return "" if position is None else str(Position(position))
+
+
+def alias(message: topodata_pb2.TabletAlias) -> TabletAlias:
+    """Read a tablet's name."""
+    return TabletAlias(message.cell, message.uid)
+
+
+def alias_message(name: TabletAlias) -> topodata_pb2.TabletAlias:
+    """Write a tablet's name."""
+    return topodata_pb2.TabletAlias(cell=name.cell, uid=name.uid)
+
+
+def tablet_type(number: int, *, field: str) -> TabletType:
+    """Read a tablet type; raises TabletBadAnswer."""
+    try:
+        return TabletType(number)
+    except ValueError:
+        expected = ", ".join(f"{each.value} ({each})" for each in TabletType)
+        raise TabletBadAnswer(f"{field} is {number}: expected one of {expected}") from None
+
+
+def port(number: int, *, field: str) -> int:
+    """Read a port, 0 meaning none; raises TabletBadAnswer."""
+    if not 0 <= number <= _HIGHEST_PORT:
+        raise TabletBadAnswer(f"{field} is {number}: expected a port from 0 to {_HIGHEST_PORT}")
+    return number
+
+
+def not_negative(number: int, *, field: str) -> int:
+    """Read a count or a time; raises TabletBadAnswer."""
+    if number < 0:
+        raise TabletBadAnswer(f"{field} is {number}: expected 0 or more")
+    return number
+
+
+def _gtids_or_none(text: str, *, field: str) -> GtidSet | None:
+    try:
+        position = Position.parse(text)
+    except MalformedText as error:
+        raise TabletBadAnswer(f"{field}: {error}") from error
+    if position is None:
+        return None
+    if not isinstance(position.value, GtidSet):
+        raise TabletBadAnswer(
+            f"{field} is {text[:120]!r}: expected MySQL56/ and a GTID set, as all of vtorc goes by GTIDs"
+        )
+    return position.value
+
+
+def _executed(message: replicationdata_pb2.FullStatus, replication: ReplicationStatus | None) -> GtidSet:
+    """Take the server's own position, which is read last; without a binary log there is only the replica's."""
+    own = _gtids_or_none(message.primary_status.position, field="primary_status.position")
+    if own is not None:
+        return own
+    return EMPTY_GTID_SET if replication is None else replication.executed
+
+
+def _semi_sync(message: replicationdata_pb2.FullStatus) -> SemiSyncStatus:
+    return SemiSyncStatus(
+        primary_enabled=message.semi_sync_primary_enabled,
+        replica_enabled=message.semi_sync_replica_enabled,
+        primary_active=message.semi_sync_primary_status,
+        replica_active=message.semi_sync_replica_status,
+        primary_clients=message.semi_sync_primary_clients,
+        timeout=message.semi_sync_primary_timeout,
+        wait_for_replica_count=message.semi_sync_wait_for_replica_count,
+    )
+
+
+def _super_read_only(message: replicationdata_pb2.FullStatus, *, since_22: bool) -> bool | None:
+    since_18 = (
+        since_22 or message.HasField("replication_configuration") or bool(_THREE_NUMBERS.fullmatch(message.version))
+    )
+    if message.super_read_only or since_18 or not message.read_only:
+        return message.super_read_only
+    return None
+
+
+def _replication_configuration(message: replicationdata_pb2.FullStatus) -> tuple[float | None, int | None]:
+    if not message.HasField("replication_configuration"):
+        return None, None
+    configuration = message.replication_configuration
+    interval = configuration.heartbeat_interval
+    if not (math.isfinite(interval) and interval >= 0):
+        raise TabletBadAnswer(
+            f"replication_configuration.heartbeat_interval is {interval}: expected seconds, 0 or more"
+        )
+    net_timeout = not_negative(configuration.replica_net_timeout, field="replication_configuration.replica_net_timeout")
+    return interval, net_timeout
+
+
+def _thread_states(message: replicationdata_pb2.Status) -> tuple[ThreadState, ThreadState]:
+    if message.io_state or message.sql_state:
+        return _thread_state(message.io_state, field="io_state"), _thread_state(message.sql_state, field="sql_state")
+    if _shows_14(message):
+        return ThreadState.UNKNOWN, ThreadState.UNKNOWN
+    return _thread_flag(message.io_thread_running), _thread_flag(message.sql_thread_running)
+
+
+def _thread_state(number: int, *, field: str) -> ThreadState:
+    try:
+        return ThreadState(number)
+    except ValueError:
+        expected = ", ".join(f"{each.value} ({each.name.lower()})" for each in ThreadState)
+        raise TabletBadAnswer(f"{field} is {number}: expected one of {expected}") from None
+
+
+def _thread_flag(running: bool) -> ThreadState:
+    return ThreadState.RUNNING if running else ThreadState.STOPPED
+
+
+def _shows_14(message: replicationdata_pb2.Status) -> bool:
+    """Tell whether fields that came with 14 are set; every replica of Vitess has `auto_position` and `source_user`."""
+    return bool(
+        message.auto_position
+        or message.using_gtid
+        or message.source_user
+        or message.relay_log_file_position
+        or message.replication_lag_unknown
+        or message.last_io_error
+        or message.last_sql_error
+    )
+
+
+def _lag(message: replicationdata_pb2.Status) -> int | None:
+    """Return the seconds behind the source.
+
+    MySQL does not know them unless both threads run; tablets of 12 and 13 say 0 then.
+    """
+    if message.replication_lag_unknown:
+        return None
+    numbered = message.io_state or message.sql_state or _shows_14(message)
+    both_run = message.io_thread_running and message.sql_thread_running
+    if not numbered and not both_run and message.replication_lag_seconds == 0:
+        return None
+    return message.replication_lag_seconds
