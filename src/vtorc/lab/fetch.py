@@ -41,17 +41,18 @@ _MYSQL_PACKAGES = ("mysql-server-core", "mysql-client-core")
 _UNUSED = ("perl", "libperl", "libdb5", "libgdbm", "gcc-", "openssl-provider-legacy", "libsasl2-modules", "libc-gconv")
 
 
-def fetch(*, refresh: bool = False, say: Say = print) -> None:
+def fetch(environ: Mapping[str, str] | None = None, *, refresh: bool = False, say: Say = print) -> None:
     """Make sure that find_mysqld and find_etcd find a server, fetching those that are missing; fast when none is.
 
     `refresh` asks the mirror for a newer version even where a fetched one is there. Raises PartMissing with
     everything that was tried and what to install.
     """
-    folder, store = _folders(os.environ)
+    environ = os.environ if environ is None else environ
+    folder, store = _folders(environ)
     with _locked(store), tempfile.TemporaryDirectory(dir=store, prefix=".work-") as work:
         debian = functools.cache(lambda: _debian(Path(work), say))
         for kind in (MYSQL, ETCD):
-            found, tried = kind.installed(os.environ)
+            found, tried = kind.installed(environ)
             if found is not None:
                 say(f"{found.origin}: used as it is")
                 continue
