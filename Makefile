@@ -1,7 +1,7 @@
 # make setup once is enough; every other target runs it first, and it is quick when nothing changed.
 
 BIN := .venv/bin
-QUICK_TESTS := tests/unit tests/wire tests/sim
+QUICK_TESTS := $(wildcard tests/unit tests/wire tests/sim)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo check test fmt proto lock clean
