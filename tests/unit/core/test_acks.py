@@ -223,6 +223,19 @@ def test_who_must_be_reached_reads_as_part_of_a_sentence(
     assert str(must) == sentence
 
 
+def test_of_suspects_that_ack_each_other_as_many_may_be_missing_as_acks_are_asked() -> None:
+    """With two acks, four tablets and nobody known to be primary, two tablets have to be reached, whichever."""
+    members = tuple(Member(TabletAlias("zone1", uid), TabletType.REPLICA) for uid in range(1, 5))
+    two = DurabilityPolicy(name="two", acks=2, ackers=frozenset((TabletType.REPLICA,)))
+    must = who_must_be_reached(two, None, members=members, reached=())
+    assert str(must) == "2 of zone1-0000000001, zone1-0000000002, zone1-0000000003, zone1-0000000004"
+    for size, revoked in ((1, False), (2, True), (3, True)):
+        for reached in combinations(members, size):
+            result = could_have_acknowledged(two, None, members=members, reached=aliases(*reached))
+            assert result.is_revoked is revoked
+            assert must.is_met_by(aliases(*reached)) is revoked
+
+
 def test_a_revocation_reads_as_a_sentence() -> None:
     """It says who can still commit with whose help, or that nobody can."""
     shown = could_have_acknowledged(policy("semi_sync"), P, members=VITESS_SHARD, reached=aliases(R))
