@@ -1,0 +1,152 @@
+"""A real etcd server of one member, as a child process: for the demo and the tests."""
+
+import asyncio
+import signal
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from vtorc.errors import LabError, TopoError
+from vtorc.lab.parts import find_etcd
+from vtorc.proto import etcd_pb2
+from vtorc.topo.etcd2 import EtcdTls
+from vtorc.topo.etcd_client import EtcdClient
+
+_START_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTls:
+    """PEM files of a server that demands client certificates of its CA, and what a client needs to be let in."""
+
+    cert: Path
+    key: Path
+    ca: Path
+    client: EtcdTls
+
+
+class EtcdServer:
+    """One etcd in a folder of its own; its data, log and ports stay the same over restarts. Ends with its context."""
+
+    def __init__(self, folder: Path, *, tls: ServerTls | None = None, options: tuple[str, ...] = ()) -> None:
+        self._folder = folder
+        self._tls = tls
+        self._options = options
+        self._client_port, self._peer_port = free_ports(2)
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def address(self) -> str:
+        """Host and port for clients."""
+        return f"127.0.0.1:{self._client_port}"
+
+    @property
+    def log(self) -> Path:
+        """The server's log."""
+        return self._folder / "etcd.log"
+
+    async def start(self) -> None:
+        """Start the server and wait until it answers; raises LabError with its last words if it does not."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command(), stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        ended = asyncio.create_task(self._process.wait(), name="etcd ended")
+        ready = asyncio.create_task(self._answer(), name="etcd answers")
+        try:
+            await asyncio.wait((ended, ready), return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                raise LabError(f"etcd ended with {ended.result()} at its start: {self._last_words()}")
+            await ready
+        except TopoError as error:
+            await self.kill()
+            raise LabError(f"etcd in {self._folder} does not answer: {error}; its log: {self._last_words()}") from error
+        finally:
+            ended.cancel()
+            ready.cancel()
+
+    async def stop(self) -> None:
+        """Shut the server down in order."""
+        await self._end(signal.SIGTERM)
+
+    async def kill(self) -> None:
+        """End the process at once."""
+        await self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Make the server hang: its connections stay open and nothing is answered."""
+        self._running.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused server go on."""
+        self._running.send_signal(signal.SIGCONT)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.kill()
+
+    @property
+    def _running(self) -> asyncio.subprocess.Process:
+        if self._process is None or self._process.returncode is not None:
+            raise LabError(f"there is no etcd running in {self._folder}; start it first")
+        return self._process
+
+    async def _end(self, number: signal.Signals) -> None:
+        if self._process is None or self._process.returncode is not None:
+            return
+        self._process.send_signal(signal.SIGCONT)
+        self._process.send_signal(number)
+        await self._process.wait()
+
+    async def _answer(self) -> None:
+        credentials = self._tls.client.credentials() if self._tls else None
+        client = EtcdClient([self.address], timeout=_START_SECONDS, credentials=credentials)
+        try:
+            await client.range(etcd_pb2.RangeRequest(key=b"/"))
+        finally:
+            await client.close()
+
+    def _last_words(self) -> str:
+        return " / ".join(self.log.read_text(errors="replace").splitlines()[-4:])
+
+    def _command(self) -> list[str]:
+        scheme = "https" if self._tls else "http"
+        client, peer = f"{scheme}://{self.address}", f"http://127.0.0.1:{self._peer_port}"
+        tls = (
+            [
+                f"--cert-file={self._tls.cert}",
+                f"--key-file={self._tls.key}",
+                f"--trusted-ca-file={self._tls.ca}",
+                "--client-cert-auth",
+            ]
+            if self._tls
+            else []
+        )
+        return [
+            str(find_etcd().etcd),
+            f"--data-dir={self._folder / 'data'}",
+            f"--listen-client-urls={client}",
+            f"--advertise-client-urls={client}",
+            f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster=default={peer}",
+            *tls,
+            *self._options,
+        ]
+
+
+def free_ports(count: int) -> list[int]:
+    """Find TCP ports of the loopback interface that nobody listens on now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(each.getsockname()[1]) for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports

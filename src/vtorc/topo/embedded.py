@@ -1,0 +1,266 @@
+"""Connections to a store inside the reach of this process: records, locks, watches on top of a few primitives.
+
+A store is laid out like Vitess' etcd: a lock is a key `<directory>/locks/<lease in decimal>` that goes with its
+lease, and the key created first holds the lock. So what lists and watches show is the same for every backend.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from vtorc.errors import LockHeld, LockLost, NoNode, TopoUnavailable
+from vtorc.topo.conn import Change, Stored, TopoLock, Version, join
+from vtorc.topo.lease import LeasedLock, OwnedLocks
+from vtorc.topo.lock_contents import describe_lock
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One key of a store; `version` and `created` are revisions of the whole store."""
+
+    key: str
+    contents: bytes
+    version: int
+    created: int
+
+
+class Store(Protocol):
+    """What a store can do, each atomically; keys are whole. Leases that are over are never seen."""
+
+    async def get(self, key: str) -> Row:
+        """Read one key; raises NoNode."""
+        ...
+
+    async def scan(self, prefix: str) -> Sequence[Row]:
+        """Read all keys below a prefix that ends with a slash, sorted by key."""
+        ...
+
+    async def keys(self, prefix: str) -> Sequence[str]:
+        """Name all keys below a prefix that ends with a slash, sorted."""
+        ...
+
+    async def put(self, key: str, contents: bytes, expected: int | None) -> int:
+        """Write a key if it has the expected version: 0 means that it must not exist, None anything.
+
+        Returns the new version. Raises NodeExists, NoNode or BadVersion.
+        """
+        ...
+
+    async def delete(self, key: str, expected: int | None) -> None:
+        """Delete a key if it has the expected version, None any; raises NoNode or BadVersion."""
+        ...
+
+    def new_lease(self) -> int:
+        """Think of a number for a lease that no other has."""
+        ...
+
+    async def enqueue(self, directory: str, lease: int, contents: bytes, *, ttl: float, only_if_free: bool) -> Row:
+        """Put a key into the line for a lock, under a new lease.
+
+        Raises NoNode if nothing is below the directory, LockHeld if there is a line and it must be free.
+        """
+        ...
+
+    async def refresh(self, lease: int, ttl: float) -> bool:
+        """Prolong a lease; false if it or its key is gone."""
+        ...
+
+    async def revoke(self, lease: int) -> None:
+        """End a lease and delete its key."""
+        ...
+
+    def subscribe(self, prefix: str, signal: asyncio.Event) -> None:
+        """Set `signal` whenever something at or below the prefix changes; more often does no harm."""
+        ...
+
+    def unsubscribe(self, prefix: str, signal: asyncio.Event) -> None:
+        """Undo `subscribe`."""
+        ...
+
+    async def release(self) -> None:
+        """Tell the store that one of its connections was closed."""
+        ...
+
+
+class _StoreLease:
+    """One lease of a store."""
+
+    def __init__(self, store: Store, lease: int, ttl: float) -> None:
+        self._store = store
+        self._lease = lease
+        self._ttl = ttl
+
+    async def refresh(self) -> bool:
+        return await self._store.refresh(self._lease, self._ttl)
+
+    async def revoke(self) -> None:
+        await self._store.revoke(self._lease)
+
+
+class EmbeddedConn:
+    """One root of a store; see `TopoConn`."""
+
+    def __init__(self, store: Store, root: str, *, lease_ttl: float) -> None:
+        self._store = store
+        self._root = root
+        self._lease_ttl = lease_ttl
+        self._locks = OwnedLocks()
+        self._signals: dict[asyncio.Event, None] = {}
+        self._closed = False
+
+    async def get(self, path: str) -> Stored:
+        """Read one record."""
+        return _stored(await self._open.get(self._key(path)))
+
+    async def list_dir(self, path: str) -> Sequence[str]:
+        """Name what is directly below a directory."""
+        prefix = self._prefix(path)
+        names = {key.removeprefix(prefix).partition("/")[0] for key in await self._open.keys(prefix)}
+        if not names:
+            raise NoNode(prefix)
+        return sorted(names)
+
+    async def list(self, path: str) -> Mapping[str, Stored]:
+        """Read all records below a directory."""
+        return {self._path(row.key): _stored(row) for row in await self._open.scan(self._prefix(path))}
+
+    async def create(self, path: str, contents: bytes) -> Version:
+        """Write a new record."""
+        return Version(await self._open.put(self._key(path), contents, 0))
+
+    async def update(self, path: str, contents: bytes, version: Version | None) -> Version:
+        """Write a record."""
+        return Version(await self._open.put(self._key(path), contents, version))
+
+    async def delete(self, path: str, version: Version | None) -> None:
+        """Delete a record."""
+        await self._open.delete(self._key(path), version)
+
+    async def lock(
+        self, directory: str, contents: bytes, *, ttl: float | None = None, timeout: float | None = None
+    ) -> TopoLock:
+        """Wait in line for a lock."""
+        key = self._key(directory)
+        lock, row = await self._enqueue(key, contents, ttl, only_if_free=False)
+        ahead: Sequence[Row] = ()
+        try:
+            async with asyncio.timeout(timeout):
+                with self._changes(f"{key}/locks/") as signal:
+                    while True:
+                        signal.clear()
+                        line = await self._open.scan(f"{key}/locks/")
+                        ahead = sorted((each for each in line if each.created < row.created), key=_age)
+                        if row not in line:
+                            raise LockLost(f"the place in the line for lock {row.key} was lost; ask again")
+                        if not ahead:
+                            return lock
+                        await signal.wait()
+        except TimeoutError:
+            await self._locks.give_up(lock.release())
+            raise LockHeld(key, describe_lock(ahead[0].contents) if ahead else "somebody") from None
+        except BaseException:
+            await self._locks.give_up(lock.release())
+            raise
+
+    async def try_lock(self, directory: str, contents: bytes, *, ttl: float | None = None) -> TopoLock:
+        """Take a lock that is free."""
+        lock, _ = await self._enqueue(self._key(directory), contents, ttl, only_if_free=True)
+        return lock
+
+    async def watch(self, path: str) -> AsyncGenerator[Change, None]:
+        """Follow one record."""
+        key = self._key(path)
+        with self._changes(key) as signal:
+            last: Stored | None = None
+            first = True
+            while True:
+                signal.clear()
+                try:
+                    now: Stored | None = _stored(await self._open.get(key))
+                except NoNode:
+                    now = None
+                if first or now != last:
+                    yield Change(path, now)
+                first, last = False, now
+                await signal.wait()
+
+    async def watch_prefix(self, path: str) -> AsyncGenerator[Sequence[Change], None]:
+        """Follow all records below a directory."""
+        prefix = self._prefix(path)
+        with self._changes(prefix) as signal:
+            known: dict[str, Stored] = {}
+            first = True
+            while True:
+                signal.clear()
+                now = {self._path(row.key): _stored(row) for row in await self._open.scan(prefix)}
+                changes = differences(known, now)
+                if first or changes:
+                    yield changes
+                first, known = False, now
+                await signal.wait()
+
+    async def close(self) -> None:
+        """End everything of this connection."""
+        if self._closed:
+            return
+        self._closed = True
+        for signal in self._signals:
+            signal.set()
+        await self._locks.close()
+        await self._store.release()
+
+    @property
+    def _open(self) -> Store:
+        if self._closed:
+            raise TopoUnavailable(f"the connection to topology {self._root} was closed")
+        return self._store
+
+    async def _enqueue(
+        self, key: str, contents: bytes, ttl: float | None, *, only_if_free: bool
+    ) -> tuple[LeasedLock, Row]:
+        seconds = self._lease_ttl if ttl is None else ttl
+        number = self._open.new_lease()
+        lease = _StoreLease(self._store, number, seconds)
+        granted_at = asyncio.get_running_loop().time()
+        try:
+            row = await self._store.enqueue(key, number, contents, ttl=seconds, only_if_free=only_if_free)
+        except BaseException:
+            await self._locks.give_up(lease.revoke())  # cancelled or not, it may have been done
+            raise
+        return self._locks.add(row.key, lease, ttl=seconds, granted_at=granted_at), row
+
+    @contextlib.contextmanager
+    def _changes(self, prefix: str) -> Iterator[asyncio.Event]:
+        signal = asyncio.Event()
+        self._open.subscribe(prefix, signal)
+        self._signals[signal] = None
+        try:
+            yield signal
+        finally:
+            self._signals.pop(signal, None)
+            self._store.unsubscribe(prefix, signal)
+
+    def _key(self, path: str) -> str:
+        return join(self._root, path)
+
+    def _prefix(self, path: str) -> str:
+        return f"{join(self._root, path)}/"
+
+    def _path(self, key: str) -> str:
+        return key.removeprefix(self._prefix(""))
+
+
+def differences(before: Mapping[str, Stored], now: Mapping[str, Stored]) -> list[Change]:
+    """List what became different, by path: changed and new records, then those that are gone."""
+    changed = [Change(path, stored) for path, stored in now.items() if before.get(path) != stored]
+    return changed + [Change(path, None) for path in before if path not in now]
+
+
+def _age(row: Row) -> int:
+    return row.created
+
+
+def _stored(row: Row) -> Stored:
+    return Stored(row.contents, Version(row.version))

@@ -1,0 +1,144 @@
+"""A lock that lives as long as its lease is refreshed: the same for every backend that has leases."""
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+from vtorc.errors import LockLost, TopoError
+from vtorc.topo.tasks import OwnedTasks
+
+_RETRY_PAUSE = 0.2
+
+
+class Lease(Protocol):
+    """A lease on the server, with the key of a lock that goes when it goes."""
+
+    async def refresh(self) -> bool:
+        """Prolong it by its whole TTL; false if it, or the lock's key, is gone."""
+        ...
+
+    async def revoke(self) -> None:
+        """End it at once, and the key with it, within a deadline of its own; nothing happens if it is gone already."""
+        ...
+
+
+class LeasedLock:
+    """A lock whose lease an owned task refreshes every third of its TTL.
+
+    Vitess' own locks in etcd are refreshed by their checks only and so may vanish under a long operation; ours stay.
+    The lock is lost when the server says that it is gone, or when the TTL has passed since the start of the last
+    refresh that succeeded: from then on another may have it.
+    """
+
+    def __init__(self, key: str, lease: Lease, owner: "OwnedLocks", *, ttl: float, granted_at: float) -> None:
+        self.key = key
+        self.lost = asyncio.Event()
+        self._lease = lease
+        self._owner = owner
+        self._ttl = ttl
+        self._alive_until = granted_at + ttl
+        self._released = False
+        self._reason = ""
+        self._keeper = owner.tasks.start(self._keep(), f"keep lock {key}")
+
+    async def check(self) -> None:
+        """Refresh the lease now; raises LockLost unless the server confirms that the lock is ours."""
+        self._raise_if_lost()
+        if self._released:
+            raise LockLost(f"lock {self.key} was released already; take it again before changing anything")
+        try:
+            async with asyncio.timeout_at(self._alive_until):
+                await self._refresh()
+        except (TimeoutError, TopoError) as error:
+            self._raise_if_lost()
+            raise LockLost(
+                f"nobody could confirm that {self.key} is still our lock ({_text(error)}); change nothing more under it"
+            ) from error
+
+    async def release(self) -> None:
+        """Revoke the lease; see `TopoLock.release`."""
+        if self._released:
+            return
+        self._released = True
+        self._keeper.cancel()
+        self._owner.forget(self)
+        await self._owner.tasks.finish(self._lease.revoke(), f"release lock {self.key}")
+
+    async def abandon(self, reason: str) -> None:
+        """Tell the holder that the lock is lost, and release it as well as can be."""
+        if not self._released:
+            self._lose(reason)
+            with contextlib.suppress(TopoError):
+                await self.release()
+
+    async def _keep(self) -> None:
+        loop = asyncio.get_running_loop()
+        pause = self._ttl / 3
+        trouble = ""
+        try:
+            while True:
+                await asyncio.sleep(min(pause, max(0.0, self._alive_until - loop.time())))
+                try:
+                    async with asyncio.timeout_at(self._alive_until):
+                        await self._refresh()
+                    pause = self._ttl / 3
+                except (TimeoutError, TopoError) as error:
+                    trouble = _text(error)
+                    pause = min(_RETRY_PAUSE, self._ttl / 10)
+                if self.lost.is_set():
+                    return
+                if loop.time() >= self._alive_until:
+                    self._lose(f"its lease of {self._ttl:g} s could not be refreshed in time ({trouble})")
+                    return
+        except Exception as error:
+            self._lose(f"its keeper failed: {error!r}")
+            raise
+
+    async def _refresh(self) -> None:
+        started = asyncio.get_running_loop().time()
+        if not await self._lease.refresh():
+            self._lose("the topology server has its lease or its key no more")
+            self._raise_if_lost()
+        self._alive_until = max(self._alive_until, started + self._ttl)
+
+    def _lose(self, reason: str) -> None:
+        if not self._released and not self.lost.is_set():
+            self._reason = reason
+            self.lost.set()
+
+    def _raise_if_lost(self) -> None:
+        if self.lost.is_set():
+            raise LockLost(f"lost topology lock {self.key}: {self._reason}; change nothing more under it")
+
+
+class OwnedLocks:
+    """The locks of one connection, and the tasks that keep them; they end with it."""
+
+    def __init__(self) -> None:
+        self.tasks = OwnedTasks()
+        self._locks: dict[LeasedLock, None] = {}
+
+    def add(self, key: str, lease: Lease, *, ttl: float, granted_at: float) -> LeasedLock:
+        """Make a lock of a lease that was asked for at `granted_at` (event loop's time), and start to keep it."""
+        lock = LeasedLock(key, lease, self, ttl=ttl, granted_at=granted_at)
+        self._locks[lock] = None
+        return lock
+
+    def forget(self, lock: LeasedLock) -> None:
+        """Leave a released lock to its holder."""
+        self._locks.pop(lock, None)
+
+    async def give_up(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run the end of an unwanted lock or lease; if the server cannot be told, it ends by itself."""
+        with contextlib.suppress(TopoError):
+            await self.tasks.finish(work, "give up a lock")
+
+    async def close(self) -> None:
+        """Give all locks up, telling those who believe that they have one."""
+        await asyncio.gather(*(lock.abandon("its connection was closed") for lock in tuple(self._locks)))
+        await self.tasks.close()
+
+
+def _text(error: BaseException) -> str:
+    return str(error) or type(error).__name__

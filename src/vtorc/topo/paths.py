@@ -1,0 +1,42 @@
+"""Where each record is, relative to the root of the global or of a cell's topology (Vitess `go/vt/topo/server.go`)."""
+
+from vtorc.core.ids import ShardId, TabletAlias
+
+CELLS = "cells"
+KEYSPACES = "keyspaces"
+TABLETS = "tablets"
+
+
+def cell_info(cell: str) -> str:
+    """Global: how to reach a cell's own topology."""
+    return f"{CELLS}/{cell}/CellInfo"
+
+
+def keyspace(name: str) -> str:
+    """Global: the keyspace record."""
+    return f"{KEYSPACES}/{name}/Keyspace"
+
+
+def shards(keyspace_name: str) -> str:
+    """Global: the directory of a keyspace's shards."""
+    return f"{KEYSPACES}/{keyspace_name}/shards"
+
+
+def shard_dir(shard: ShardId) -> str:
+    """Global: the directory of a shard, the one that its lock is taken on."""
+    return f"{shards(shard.keyspace)}/{shard.shard}"
+
+
+def shard(shard_id: ShardId) -> str:
+    """Global: the shard record."""
+    return f"{shard_dir(shard_id)}/Shard"
+
+
+def tablet(alias: TabletAlias) -> str:
+    """Cell: the tablet record."""
+    return f"{TABLETS}/{alias}/Tablet"
+
+
+def shard_replication(shard_id: ShardId) -> str:
+    """Cell: which tablets of the cell belong to the shard, as a hint."""
+    return f"{shard_dir(shard_id)}/ShardReplication"

@@ -1,0 +1,37 @@
+"""Background work of a connection: owned by it, and ended with it."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+
+class OwnedTasks:
+    """Tasks that live no longer than their owner."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[asyncio.Task[Any], None] = {}  # in order, so that a simulated run is the same each time
+
+    def start(self, work: Coroutine[Any, Any, Result], name: str) -> asyncio.Task[Result]:
+        """Run `work` until it ends or the owner does."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks[task] = None
+        task.add_done_callback(self._forget)
+        return task
+
+    async def finish(self, work: Coroutine[Any, Any, Result], name: str) -> Result:
+        """Run `work` to its end even if the caller is cancelled meanwhile; `work` must bound its own time."""
+        return await asyncio.shield(self.start(work, name))
+
+    async def close(self) -> None:
+        """Cancel what still runs and wait for its end."""
+        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.pop(task, None)
+        if not task.cancelled():
+            task.exception()  # whoever waited for it has it; asyncio must not complain that a cancelled caller did not

@@ -1,0 +1,3 @@
+"""The etcd2 backend does on a real etcd what every backend must."""
+
+from tests.topo_conformance import *  # noqa: F403

@@ -1,0 +1,506 @@
+"""What every backend of the topology must do: test functions for modules that have a fixture `backend`."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Protocol, TypeVar
+
+import pytest
+
+from vtorc.errors import BadVersion, LockHeld, LockLost, NodeExists, NoNode, TopoUnavailable
+from vtorc.topo.conn import Change, Stored, TopoConn, TopoLock
+from vtorc.topo.lock_contents import Holder, lock_contents
+
+Item = TypeVar("Item")
+
+SHARD = "keyspaces/ks/shards/0"
+RECORD = f"{SHARD}/Shard"
+LOCKS = f"{SHARD}/locks"
+NOTE = lock_contents("Test", Holder("host-7", "vitess"), wall_ns=1_772_366_400_000_000_000)
+PATIENCE = 30.0
+GLOBAL = "/vitess/global"
+
+
+class Backend(Protocol):
+    """One topology server, new for each test."""
+
+    ttl: float  # the shortest that it keeps precisely, seconds
+
+    async def connect(self, root: str = GLOBAL) -> TopoConn:
+        """Connect as a process of its own would; closed at the end of the test."""
+        ...
+
+    def fall_silent(self, lock: TopoLock) -> None:
+        """Let the holder of a lock do no more for it, as if its process were gone."""
+        ...
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until something has come true."""
+    async with asyncio.timeout(PATIENCE):
+        while not await condition():  # noqa: ASYNC110  (a server has no event to wait for)
+            await asyncio.sleep(0.01)
+
+
+async def following(changes: AsyncGenerator[Item, None]) -> Item:
+    """Wait for the next item of a watch."""
+    async with asyncio.timeout(PATIENCE):
+        return await anext(changes)
+
+
+async def lock_count(conn: TopoConn) -> int:
+    """Count those who hold or wait for the lock of the shard."""
+    try:
+        return len(await conn.list_dir(LOCKS))
+    except NoNode:
+        return 0
+
+
+def relative(lock: TopoLock) -> str:
+    """Name the path of a lock's key below the global root."""
+    return lock.key.removeprefix(f"{GLOBAL}/")
+
+
+async def test_created_record_is_read_back(backend: Backend) -> None:
+    """A created record is read back with the version that creating it returned, by any connection."""
+    one, other = await backend.connect(), await backend.connect()
+    version = await one.create(RECORD, b"\x00\xff contents")
+    assert await other.get(RECORD) == Stored(b"\x00\xff contents", version)
+
+
+async def test_empty_record_exists(backend: Backend) -> None:
+    """An empty value is a record like any other."""
+    conn = await backend.connect()
+    version = await conn.create(RECORD, b"")
+    assert await conn.get(RECORD) == Stored(b"", version)
+
+
+async def test_create_refuses_what_exists(backend: Backend) -> None:
+    """Creating an existing record raises NodeExists with its full path and leaves it as it is."""
+    conn = await backend.connect()
+    await conn.create(RECORD, b"first")
+    with pytest.raises(NodeExists, match=f"{GLOBAL}/{RECORD}"):
+        await conn.create(RECORD, b"second")
+    assert (await conn.get(RECORD)).contents == b"first"
+
+
+async def test_missing_record_is_no_node(backend: Backend) -> None:
+    """Reading, updating a version of, and deleting a missing record raise NoNode."""
+    conn = await backend.connect()
+    version = await conn.create(RECORD, b"x")
+    await conn.delete(RECORD, version)
+    with pytest.raises(NoNode, match=RECORD):
+        await conn.get(RECORD)
+    with pytest.raises(NoNode):
+        await conn.update(RECORD, b"y", version)
+    with pytest.raises(NoNode):
+        await conn.delete(RECORD, version)
+    with pytest.raises(NoNode):
+        await conn.delete(RECORD, None)
+
+
+async def test_update_compares_versions(backend: Backend) -> None:
+    """An update with the present version makes a new version; one with an older version raises BadVersion."""
+    conn = await backend.connect()
+    first = await conn.create(RECORD, b"1")
+    second = await conn.update(RECORD, b"2", first)
+    assert second != first
+    with pytest.raises(BadVersion, match=RECORD):
+        await conn.update(RECORD, b"3", first)
+    assert await conn.get(RECORD) == Stored(b"2", second)
+
+
+async def test_same_contents_are_a_new_version(backend: Backend) -> None:
+    """Writing the contents that are there already makes the version another one."""
+    conn = await backend.connect()
+    first = await conn.create(RECORD, b"1")
+    assert await conn.update(RECORD, b"1", first) != first
+
+
+async def test_unconditional_update_writes_anything(backend: Backend) -> None:
+    """An update without a version creates the record or overwrites whatever is there."""
+    conn = await backend.connect()
+    await conn.update(RECORD, b"1", None)
+    version = await conn.update(RECORD, b"2", None)
+    assert await conn.get(RECORD) == Stored(b"2", version)
+
+
+async def test_delete_compares_versions(backend: Backend) -> None:
+    """A deletion with an older version raises BadVersion; with the present one, or none, it deletes."""
+    conn = await backend.connect()
+    first = await conn.create(RECORD, b"1")
+    second = await conn.update(RECORD, b"2", first)
+    with pytest.raises(BadVersion):
+        await conn.delete(RECORD, first)
+    await conn.delete(RECORD, second)
+    await conn.create(RECORD, b"3")
+    await conn.delete(RECORD, None)
+    with pytest.raises(NoNode):
+        await conn.get(RECORD)
+
+
+async def test_version_of_a_recreated_record_differs(backend: Backend) -> None:
+    """A record that was deleted and created again does not have its old version."""
+    conn = await backend.connect()
+    first = await conn.create(RECORD, b"1")
+    await conn.delete(RECORD, None)
+    await conn.create(RECORD, b"1")
+    with pytest.raises(BadVersion):
+        await conn.update(RECORD, b"2", first)
+
+
+async def test_concurrent_updates_lose_nothing(backend: Backend) -> None:
+    """Of increments by several connections with compare-and-swap, none is lost."""
+    conns = [await backend.connect() for _ in range(4)]
+    await conns[0].create(RECORD, b"0")
+
+    async def increment(conn: TopoConn) -> None:
+        while True:
+            stored = await conn.get(RECORD)
+            try:
+                await conn.update(RECORD, b"%d" % (int(stored.contents) + 1), stored.version)
+            except BadVersion:
+                continue
+            return
+
+    async with asyncio.TaskGroup() as group:
+        for conn in conns * 5:
+            group.create_task(increment(conn))
+    assert (await conns[0].get(RECORD)).contents == b"20"
+
+
+async def test_directories_list_what_is_directly_below(backend: Backend) -> None:
+    """A directory lists each name directly below it once, sorted, and nothing of its neighbours."""
+    conn = await backend.connect()
+    for path in ("d/b/x", "d/b/y", "d/a/deep/z", "d/c", "dd/other", "d2"):
+        await conn.create(path, b"")
+    assert list(await conn.list_dir("d")) == ["a", "b", "c"]
+    assert {"d", "d2", "dd"} <= set(await conn.list_dir(""))
+
+
+async def test_directory_vanishes_with_its_last_record(backend: Backend) -> None:
+    """A directory exists as long as there is something below it."""
+    conn = await backend.connect()
+    with pytest.raises(NoNode):
+        await conn.list_dir("tablets")
+    await conn.create("tablets/a/Tablet", b"")
+    assert list(await conn.list_dir("tablets")) == ["a"]
+    await conn.delete("tablets/a/Tablet", None)
+    with pytest.raises(NoNode, match="tablets"):
+        await conn.list_dir("tablets")
+
+
+async def test_list_reads_all_records_below(backend: Backend) -> None:
+    """One call reads all records below a directory with their versions, and none beside it."""
+    conn = await backend.connect()
+    assert await conn.list("tablets") == {}
+    first = await conn.create("tablets/a/Tablet", b"A")
+    second = await conn.create("tablets/b/Tablet", b"B")
+    await conn.create("tablets2/c/Tablet", b"C")
+    await conn.create("tablets", b"a file of that very name")
+    assert dict(await conn.list("tablets")) == {
+        "tablets/a/Tablet": Stored(b"A", first),
+        "tablets/b/Tablet": Stored(b"B", second),
+    }
+
+
+async def test_roots_do_not_see_each_other(backend: Backend) -> None:
+    """Two roots of one server are two topologies, whatever slashes they are written with."""
+    cell, same, other = [await backend.connect(root) for root in ("/vitess/zone1", "/vitess//zone1/", "/vitess/zone11")]
+    await cell.create("tablets/a/Tablet", b"A")
+    assert (await same.get("tablets/a/Tablet")).contents == b"A"
+    with pytest.raises(NoNode):
+        await other.get("tablets/a/Tablet")
+
+
+async def test_lock_needs_something_to_lock(backend: Backend) -> None:
+    """Locking a directory with nothing in it raises NoNode and leaves nothing behind."""
+    conn = await backend.connect()
+    with pytest.raises(NoNode, match=SHARD):
+        await conn.try_lock(SHARD, NOTE)
+    with pytest.raises(NoNode, match=SHARD):
+        await conn.lock(SHARD, NOTE)
+    assert await lock_count(conn) == 0
+
+
+async def test_lock_excludes_others_and_says_who_holds_it(backend: Backend) -> None:
+    """While one has the lock, trying raises LockHeld that names the holder; after its release another gets it."""
+    one, other = await backend.connect(), await backend.connect()
+    await one.create(RECORD, b"")
+    lock = await one.try_lock(SHARD, NOTE)
+    for conn in (one, other):
+        with pytest.raises(LockHeld, match="vitess@host-7 since 2026-03-01T12:00:00Z for 'Test'"):
+            await conn.try_lock(SHARD, NOTE)
+    await lock.check()
+    await lock.release()
+    second = await other.try_lock(SHARD, NOTE)
+    await second.check()
+    with pytest.raises(LockLost, match="released"):
+        await lock.check()
+    assert not lock.lost.is_set()
+
+
+async def test_lock_is_a_record_in_its_directory(backend: Backend) -> None:
+    """A held lock shows as one key with its contents in `locks`; after its release, also a second one, it is gone."""
+    conn = await backend.connect()
+    await conn.create(RECORD, b"")
+    lock = await conn.try_lock(SHARD, NOTE)
+    assert (await conn.get(relative(lock))).contents == NOTE
+    assert list(await conn.list_dir(SHARD)) == ["Shard", "locks"]
+    assert await lock_count(conn) == 1
+    await lock.release()
+    await lock.release()
+    assert list(await conn.list_dir(SHARD)) == ["Shard"]
+
+
+async def test_locks_are_per_directory(backend: Backend) -> None:
+    """The locks of two shards, and of their keyspace, have nothing to do with each other."""
+    conn = await backend.connect()
+    await conn.create(RECORD, b"")
+    await conn.create("keyspaces/ks/shards/00/Shard", b"")
+    await conn.try_lock(SHARD, NOTE)
+    await conn.try_lock("keyspaces/ks/shards/00", NOTE)
+    await conn.try_lock("keyspaces/ks", NOTE)
+
+
+async def test_waiting_is_first_come_first_served(backend: Backend) -> None:
+    """Those who wait for a lock get it in the order in which they came."""
+    conns = [await backend.connect() for _ in range(4)]
+    await conns[0].create(RECORD, b"")
+    order: list[int] = []
+
+    async def work(number: int) -> None:
+        lock = await conns[number].lock(SHARD, NOTE, timeout=PATIENCE)
+        order.append(number)
+        await lock.release()
+
+    first = await conns[0].lock(SHARD, NOTE)
+    async with asyncio.TaskGroup() as group:
+        for number in (3, 1, 2):
+            before = await lock_count(conns[0])
+            group.create_task(work(number))
+
+            async def joined(before: int = before) -> bool:
+                return await lock_count(conns[0]) == before + 1
+
+            await eventually(joined)
+        assert order == []
+        await first.release()
+    assert order == [3, 1, 2]
+
+
+async def test_trying_never_waits(backend: Backend) -> None:
+    """Of many who try at once exactly one has the lock; the others are refused, without a place in the line."""
+    conns = [await backend.connect() for _ in range(3)]
+    await conns[0].create(RECORD, b"")
+
+    async def attempt(conn: TopoConn) -> TopoLock | None:
+        try:
+            return await conn.try_lock(SHARD, NOTE)
+        except LockHeld:
+            return None
+
+    async with asyncio.timeout(PATIENCE):
+        locks = await asyncio.gather(*(attempt(conn) for conn in conns * 4))
+    assert len([lock for lock in locks if lock is not None]) == 1
+    assert await lock_count(conns[0]) == 1
+
+
+async def test_wait_for_a_lock_ends_in_time(backend: Backend) -> None:
+    """Who waits longer than it wants to gets LockHeld with the holder, and leaves the line."""
+    one, other = await backend.connect(), await backend.connect()
+    await one.create(RECORD, b"")
+    lock = await one.try_lock(SHARD, NOTE)
+    with pytest.raises(LockHeld, match="vitess@host-7"):
+        await other.lock(SHARD, b"impatient", timeout=0.2)
+    assert await lock_count(one) == 1
+    await lock.check()
+
+
+async def test_cancelled_wait_leaves_the_line(backend: Backend) -> None:
+    """A cancelled wait leaves nothing behind, and those behind it move up."""
+    one, other, third = [await backend.connect() for _ in range(3)]
+    await one.create(RECORD, b"")
+    first = await one.try_lock(SHARD, NOTE)
+    waiting = asyncio.create_task(other.lock(SHARD, NOTE))
+
+    async def two_in_line() -> bool:
+        return await lock_count(one) == 2
+
+    await eventually(two_in_line)
+    behind = asyncio.create_task(third.lock(SHARD, NOTE, timeout=PATIENCE))
+
+    async def three_in_line() -> bool:
+        return await lock_count(one) == 3
+
+    await eventually(three_in_line)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert await lock_count(one) == 2
+    await first.release()
+    await (await behind).check()
+    assert await lock_count(one) == 1
+
+
+async def test_cancelled_try_leaves_nothing(backend: Backend) -> None:
+    """Wherever in its course an attempt to lock is cancelled, the lock is free afterwards."""
+    conn = await backend.connect()
+    await conn.create(RECORD, b"")
+    for turns in range(12):
+        attempt = asyncio.create_task(conn.try_lock(SHARD, NOTE))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        attempt.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await (await attempt).release()
+        assert await lock_count(conn) == 0
+
+
+async def test_deleted_lock_is_noticed_by_check(backend: Backend) -> None:
+    """After somebody removed the lock's key, check raises LockLost and `lost` is set; releasing it does no harm."""
+    one, other = await backend.connect(), await backend.connect()
+    await one.create(RECORD, b"")
+    lock = await one.try_lock(SHARD, NOTE)
+    await other.delete(relative(lock), None)
+    with pytest.raises(LockLost, match="lost topology lock"):
+        await lock.check()
+    assert lock.lost.is_set()
+    second = await other.try_lock(SHARD, NOTE)
+    await lock.release()
+    await second.check()
+
+
+async def test_deleted_lock_is_noticed_without_asking(backend: Backend) -> None:
+    """A lock that was taken away is reported as lost by itself, within its TTL."""
+    one, other = await backend.connect(), await backend.connect()
+    await one.create(RECORD, b"")
+    lock = await one.try_lock(SHARD, NOTE, ttl=backend.ttl)
+    await other.delete(relative(lock), None)
+    async with asyncio.timeout(PATIENCE):
+        await lock.lost.wait()
+    with pytest.raises(LockLost):
+        await lock.check()
+
+
+async def test_lock_outlives_its_ttl_while_kept(backend: Backend) -> None:
+    """Who waits for longer than the TTL does not get a lock whose holder lives."""
+    one, other = await backend.connect(), await backend.connect()
+    await one.create(RECORD, b"")
+    lock = await one.try_lock(SHARD, NOTE, ttl=backend.ttl)
+    with pytest.raises(LockHeld):
+        await other.lock(SHARD, NOTE, timeout=2.5 * backend.ttl)
+    await lock.check()
+
+
+async def test_lock_of_a_dead_holder_passes_on(backend: Backend) -> None:
+    """The lock of a holder that is gone goes to the next in line after its TTL; the old holder's check says so."""
+    one, other = await backend.connect(), await backend.connect()
+    await one.create(RECORD, b"")
+    lock = await one.try_lock(SHARD, NOTE, ttl=backend.ttl)
+    backend.fall_silent(lock)
+    second = await other.lock(SHARD, NOTE, timeout=PATIENCE)
+    with pytest.raises(LockLost):
+        await lock.check()
+    await second.check()
+
+
+async def test_place_in_the_line_can_be_lost(backend: Backend) -> None:
+    """Who waits and whose key is taken out of the line is told so."""
+    one, other = await backend.connect(), await backend.connect()
+    await one.create(RECORD, b"")
+    lock = await one.try_lock(SHARD, NOTE)
+    waiting = asyncio.create_task(other.lock(SHARD, NOTE, ttl=backend.ttl))
+
+    async def in_line() -> bool:
+        return await lock_count(one) == 2
+
+    await eventually(in_line)
+    names = set(await one.list_dir(LOCKS)) - {lock.key.rpartition("/")[2]}
+    await one.delete(f"{LOCKS}/{names.pop()}", None)
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(LockLost, match="place in the line"):
+            await waiting
+
+
+async def test_closing_gives_locks_up(backend: Backend) -> None:
+    """Closing a connection frees its locks at once and tells their holders."""
+    one, other = await backend.connect(), await backend.connect()
+    await one.create(RECORD, b"")
+    lock = await one.try_lock(SHARD, NOTE)
+    await one.close()
+    assert lock.lost.is_set()
+    await (await other.try_lock(SHARD, NOTE)).check()
+
+
+async def test_closed_connection_answers_nothing(backend: Backend) -> None:
+    """Calls on a closed connection raise TopoUnavailable; closing it again does nothing."""
+    conn = await backend.connect()
+    await conn.close()
+    await conn.close()
+    with pytest.raises(TopoUnavailable, match="closed"):
+        await conn.get(RECORD)
+    with pytest.raises(TopoUnavailable, match="closed"):
+        await conn.try_lock(SHARD, NOTE)
+
+
+async def test_watch_follows_one_record(backend: Backend) -> None:
+    """A watch gives the record as it is, missing or not, then each change, deletion and creation, by anybody."""
+    one, other = await backend.connect(), await backend.connect()
+    async with contextlib.aclosing(one.watch(RECORD)) as changes:
+        assert await following(changes) == Change(RECORD, None)
+        first = await other.create(RECORD, b"1")
+        assert await following(changes) == Change(RECORD, Stored(b"1", first))
+        await other.create(f"{SHARD}/Shard2", b"a neighbour")
+        second = await other.update(RECORD, b"2", first)
+        assert await following(changes) == Change(RECORD, Stored(b"2", second))
+        await other.delete(RECORD, None)
+        assert await following(changes) == Change(RECORD, None)
+        third = await other.create(RECORD, b"3")
+        assert await following(changes) == Change(RECORD, Stored(b"3", third))
+    async with contextlib.aclosing(other.watch(RECORD)) as changes:
+        assert await following(changes) == Change(RECORD, Stored(b"3", third))
+
+
+async def test_watch_follows_all_records_below(backend: Backend) -> None:
+    """A watch of a directory starts with all that is below it, then gives what changes there and not beside it."""
+    one, other = await backend.connect(), await backend.connect()
+    async with contextlib.aclosing(one.watch_prefix("nothing")) as batches:
+        assert list(await following(batches)) == []
+    first = await one.create("tablets/a/Tablet", b"A")
+    await one.create("tablets2/x/Tablet", b"X")
+    async with contextlib.aclosing(one.watch_prefix("tablets")) as batches:
+        assert list(await following(batches)) == [Change("tablets/a/Tablet", Stored(b"A", first))]
+        await other.update("tablets2/x/Tablet", b"Y", None)
+        second = await other.create("tablets/b/Tablet", b"B")
+        assert list(await following(batches)) == [Change("tablets/b/Tablet", Stored(b"B", second))]
+        await other.delete("tablets/a/Tablet", None)
+        assert list(await following(batches)) == [Change("tablets/a/Tablet", None)]
+
+
+async def test_watch_sees_an_ended_lease(backend: Backend) -> None:
+    """A watch reports the lock of a dead holder as gone after its TTL."""
+    one, other = await backend.connect(), await backend.connect()
+    await one.create(RECORD, b"")
+    lock = await one.try_lock(SHARD, NOTE, ttl=backend.ttl)
+    async with contextlib.aclosing(other.watch_prefix(LOCKS)) as batches:
+        assert [change.path for change in await following(batches)] == [relative(lock)]
+        backend.fall_silent(lock)
+        assert list(await following(batches)) == [Change(relative(lock), None)]
+
+
+async def test_watch_ends_with_its_connection(backend: Backend) -> None:
+    """Closing the connection ends its watches with TopoUnavailable."""
+    conn = await backend.connect()
+    async with (
+        contextlib.aclosing(conn.watch(RECORD)) as record,
+        contextlib.aclosing(conn.watch_prefix(SHARD)) as below,
+    ):
+        await following(record)
+        await following(below)
+        waiting = [asyncio.create_task(following(record)), asyncio.create_task(following(below))]
+        await asyncio.sleep(0)
+        await conn.close()
+        for each in waiting:
+            with pytest.raises(TopoUnavailable, match="closed"):
+                await each
