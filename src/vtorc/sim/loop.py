@@ -362,7 +362,7 @@ def current_loop() -> SimLoop:
 
 async def forever() -> None:
     """Wait until cancelled, as one waits for an answer that never comes."""
-    await current_loop().create_future()
+    await asyncio.get_running_loop().create_future()
 
 
 async def _close(generator: AsyncGenerator[Any, Any]) -> None:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from vtorc.errors import SimError
-from vtorc.sim.loop import SimTask, current_loop
 from vtorc.sim.process import Host, Life, Process
 
 _T = TypeVar("_T")
@@ -120,7 +119,7 @@ class Network:
 
     def __init__(self, generator: random.Random) -> None:
         self._random = generator
-        self._loop = current_loop()
+        self._loop = asyncio.get_running_loop()
         self._links: dict[tuple[str, str], _Link] = {}
         self._faults: dict[LinkFault, None] = {}
         self.hosts: dict[str, Host] = {}
@@ -257,9 +256,9 @@ class _Exchange(Generic[_T]):
         self._target = target
         self._handler = handler
         self._request: Message | None = None
-        self._task: SimTask[_T] | None = None
+        self._task: asyncio.Task[_T] | None = None
         self._abandoned = False
-        self.answer: asyncio.Future[_T] = current_loop().create_future()
+        self.answer: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
 
     def begin(self) -> None:
         """Send the request."""
@@ -279,7 +278,7 @@ class _Exchange(Generic[_T]):
         target = self._target
         if not target.host.up:
             if self._network.chance(_NO_ROUTE_SHARE):
-                current_loop().call_later(_NO_ROUTE_AFTER, self._fail, "unreachable")
+                asyncio.get_running_loop().call_later(_NO_ROUTE_AFTER, self._fail, "unreachable")
         elif not target.listening:
             self._reply(self._fail, "refused")
         else:

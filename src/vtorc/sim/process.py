@@ -5,7 +5,7 @@ import enum
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from vtorc.sim.loop import SimTask, current_loop, forever
+from vtorc.sim.loop import forever
 
 _T = TypeVar("_T")
 
@@ -49,8 +49,9 @@ class Life:
         self.process = process
         self.number = number
         self.alive = True
+        self.ended_at: float | None = None
         self.at_end: list[Callable[[], None]] = []
-        self._tasks: dict[SimTask[Any], None] = {}
+        self._tasks: dict[asyncio.Task[Any], None] = {}
 
     @property
     def host(self) -> Host:
@@ -62,15 +63,15 @@ class Life:
         """Whether the process is stopped by a signal at the moment."""
         return self.process.state is ProcessState.FROZEN
 
-    def spawn(self, work: Coroutine[Any, Any, _T], *, name: str) -> SimTask[_T]:
+    def spawn(self, work: Coroutine[Any, Any, _T], *, name: str) -> asyncio.Task[_T]:
         """Run `work` as a part of this process: its end cancels it."""
-        task = current_loop().create_task(work, name=f"{self.process}/{name}")
+        task = asyncio.get_running_loop().create_task(work, name=f"{self.process}/{name}")
         self._tasks[task] = None
         task.add_done_callback(self._forget)
         return task
 
     def _forget(self, task: "asyncio.Task[Any]") -> None:
-        self._tasks.pop(task, None)  # type: ignore[call-overload]
+        self._tasks.pop(task, None)
 
     async def gate(self) -> None:
         """Pass while the process runs; wait while it is frozen, for ever once it is dead.
@@ -80,7 +81,7 @@ class Life:
         while self.alive:
             if not self.frozen:
                 return
-            thawed = current_loop().create_future()
+            thawed = asyncio.get_running_loop().create_future()
             self.process.when_running(_wake, thawed)
             await thawed
         await forever()
@@ -88,6 +89,7 @@ class Life:
     def end(self) -> None:
         """End this incarnation at once."""
         self.alive = False
+        self.ended_at = asyncio.get_running_loop().time()
         for hook in self.at_end:
             hook()
         for task in list(self._tasks):
@@ -148,7 +150,7 @@ class Process:
         """Stop executing, as SIGSTOP does: connections stay open, nothing answers."""
         if self.state is ProcessState.RUNNING:
             self.state = ProcessState.FROZEN
-            self.frozen_since = current_loop().time()
+            self.frozen_since = asyncio.get_running_loop().time()
 
     def thaw(self) -> None:
         """Go on, as SIGCONT does: what came in meanwhile is handled in the order in which it came."""

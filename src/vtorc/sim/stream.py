@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from vtorc.sim.loop import current_loop
 from vtorc.sim.network import Network, NetworkError, Order
 from vtorc.sim.process import Life, Process
 
@@ -16,6 +15,7 @@ class End:
         self._stream = stream
         self.life = life
         self.open = True
+        self.closed_at: float | None = None
         self.on_close: Callable[[], None] | None = None
         self._order = Order()
         life.at_end.append(self._process_ended)
@@ -36,17 +36,12 @@ class End:
             self._post(self.peer._closed)
 
     def heard_until(self) -> float:
-        """Return until when a heartbeat of the peer can have come here: now, or when the way or the peer went silent.
-
-        It says nothing about what the peer really sent; minus infinity when the peer is no more.
-        """
+        """Return until when heartbeats of the peer can have come: now, or when the way or the peer went silent."""
         peer = self.peer
-        if not peer.open or not peer.life.alive or not peer.life.host.up:
-            return float("-inf")
-        now = current_loop().time()
         cut = self._stream.network.cut_since(peer.life.host, self.life.host)
-        frozen = peer.life.process.frozen_since
-        return min(now if cut is None else cut, now if frozen is None else frozen)
+        frozen = peer.life.process.frozen_since if peer.life.alive else peer.life.ended_at
+        silent = [since for since in (cut, frozen, peer.closed_at) if since is not None]
+        return min(silent, default=asyncio.get_running_loop().time())
 
     def _post(self, arrive: Callable[..., object], *args: Any) -> None:
         self._stream.network.post(self.life.host, self.peer.life.host, arrive, *args, order=self._order)
@@ -70,14 +65,18 @@ class End:
 
     def _process_ended(self) -> None:
         if self.open:
-            self.open = False
+            self._mark_closed()
             if self.life.host.up:
                 self._post(self.peer._closed)
+
+    def _mark_closed(self) -> None:
+        self.open = False
+        self.closed_at = asyncio.get_running_loop().time()
 
     def _shut(self) -> bool:
         if not self.open:
             return False
-        self.open = False
+        self._mark_closed()
         if self._process_ended in self.life.at_end:
             self.life.at_end.remove(self._process_ended)
         return True
@@ -98,7 +97,7 @@ async def connect(network: Network, source: Life, target: Process) -> Stream:
     Raises NetworkError when nobody listens. Waits for ever when nothing comes back: bring a deadline.
     """
     await source.gate()
-    answer: asyncio.Future[Stream] = current_loop().create_future()
+    answer: asyncio.Future[Stream] = asyncio.get_running_loop().create_future()
 
     def arrive() -> None:
         if not target.host.up:

@@ -1,0 +1,277 @@
+"""A simulated mysqld as its tablet sees it: the lab's `MysqlServer` over the simulated server."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.status import SemiSyncStatus, ThreadState
+from vtorc.errors import MysqlError
+from vtorc.lab.agent.mysql_api import (
+    Fetch,
+    Fetched,
+    JournalRow,
+    PrimaryReport,
+    ReplicaReport,
+    ServerReport,
+    Source,
+    Threads,
+)
+from vtorc.sim.mysql.binlog import CreateSchema, Heartbeat, InsertJournal
+from vtorc.sim.mysql.server import SimMysqld
+from vtorc.sim.process import Life
+
+_TIMEOUT_MS = 1_000_000_000_000_000_000
+
+
+class SimMysqlServer:
+    """Implements `MysqlServer` for one incarnation of a tablet's process, which is `life`."""
+
+    def __init__(self, server: SimMysqld, life: Life) -> None:
+        self._server = server
+        self._life = life
+        self._locked = False
+
+    async def _enter(self) -> SimMysqld:
+        await self._life.gate()
+        await self._server.enter()
+        await self._life.gate()
+        return self._server
+
+    async def report(self) -> ServerReport:
+        """Read everything that FullStatus tells about the server."""
+        server = await self._enter()
+        await server.disk.passing()
+        return ServerReport(
+            server_id=server.server_id,
+            server_uuid=server.uuid,
+            version=server.settings.version,
+            version_comment="simulated",
+            read_only=server.read_only,
+            super_read_only=server.super_read_only,
+            executed=server.executed.value,
+            purged=server.binlog.purged,
+            gtid_mode="ON",
+            log_bin=True,
+            log_replica_updates=True,
+            replication=_replica_report(server),
+            semi_sync=_semi_sync(server) or SemiSyncStatus(),
+            heartbeat_interval=server.replication.heartbeat_period if server.replication.source else 0.0,
+            replica_net_timeout=int(server.settings.replica_net_timeout),
+            coordinates=_coordinates(server),
+            binlog_format="ROW",
+            binlog_row_image="FULL",
+        )
+
+    async def replication_status(self) -> ReplicaReport | None:
+        """Read SHOW REPLICA STATUS; None if the server is nobody's replica."""
+        return _replica_report(await self._enter())
+
+    async def primary_report(self) -> PrimaryReport | None:
+        """Read the server's own binary log position; waits for a disk that does not answer."""
+        server = await self._enter()
+        await server.disk.passing()
+        return PrimaryReport(executed=server.executed.value, server_uuid=server.uuid, coordinates=_coordinates(server))
+
+    async def executed(self) -> GtidSet:
+        """Read gtid_executed."""
+        return (await self._enter()).executed.value
+
+    async def server_uuid(self) -> str:
+        """Read server_uuid."""
+        return (await self._enter()).uuid
+
+    async def is_read_only(self) -> bool:
+        """Read read_only."""
+        return (await self._enter()).read_only
+
+    async def set_read_only(self, on: bool) -> None:
+        """Set read_only; OFF turns super_read_only off as well."""
+        await (await self._enter()).set_read_only(on, is_super=False)
+
+    async def set_super_read_only(self, on: bool) -> None:
+        """Set super_read_only; ON turns read_only on as well and waits for running commits."""
+        await (await self._enter()).set_read_only(on, is_super=True)
+
+    async def start_replication(self, threads: Threads = Threads.BOTH) -> None:
+        """Start replication threads."""
+        await (await self._enter()).replication.start(threads)
+
+    async def start_replication_until_after(self, position: GtidSet) -> None:
+        """Start both threads and let the SQL thread stop once `position` is executed."""
+        await (await self._enter()).replication.start(Threads.BOTH, until=position)
+
+    async def stop_replication(self, threads: Threads = Threads.BOTH) -> None:
+        """Stop replication threads; nothing happens where there are none."""
+        await (await self._enter()).replication.stop(threads)
+
+    async def change_source(self, source: Source) -> None:
+        """Point the server at another source, with auto position; drops the relay log. Threads must be stopped."""
+        await (await self._enter()).replication.change_source(source)
+
+    async def reset_replica(self, *, forget_source: bool) -> None:
+        """Drop the relay log, and with `forget_source` the source settings too. Threads must be stopped."""
+        await (await self._enter()).replication.reset(forget_source=forget_source)
+
+    async def reset_binary_logs(self, *, purged: GtidSet | None = None) -> None:
+        """Wipe binary logs and GTID history; then pretend to have executed `purged`."""
+        (await self._enter()).reset_binary_logs(EMPTY_GTID_SET if purged is None else purged)
+
+    async def flush_binary_logs(self) -> None:
+        """Begin a new binary log file: nothing to see, except a disk that does not answer."""
+        await (await self._enter()).disk.passing()
+
+    async def semi_sync(self) -> SemiSyncStatus | None:
+        """Read the semi-sync settings; None without the plugins."""
+        return _semi_sync(await self._enter())
+
+    async def set_semi_sync(self, *, primary: bool, replica: bool) -> None:
+        """Switch the two sides of semi-sync; a running IO thread keeps the side it started with."""
+        (await self._enter()).set_semi_sync(primary=primary, replica=replica)
+
+    async def semi_sync_wait_sessions(self) -> int:
+        """Read how many commits wait for an acknowledgement."""
+        return (await self._enter()).acks.sessions
+
+    async def wait_for_executed(self, position: GtidSet) -> None:
+        """Wait until gtid_executed contains `position`."""
+        await (await self._enter()).wait_for_executed(position)
+
+    async def create_database(self, name: str) -> None:
+        """Create a database unless it exists."""
+        if name not in (await self._enter()).schemas:
+            await self._server.write(CreateSchema(name), is_super=True)
+
+    async def create_sidecar(self, name: str) -> None:
+        """Create the sidecar database and its tables unless they exist."""
+        if name not in (await self._enter()).journal:
+            await self._server.write(CreateSchema(name, tables=True), is_super=True)
+
+    async def write_journal(self, sidecar: str, row: JournalRow) -> None:
+        """Insert a row into the reparent journal; under semi-sync it waits for the acknowledgement."""
+        await self._life.gate()
+        await self._server.write(InsertJournal(sidecar, row), is_super=True)
+
+    async def has_journal_row(self, sidecar: str, time_created_ns: int) -> bool:
+        """Whether the reparent journal has this row; False as well while the table is not there yet."""
+        return time_created_ns in (await self._enter()).journal.get(sidecar, {})
+
+    async def journal_length(self, sidecar: str) -> int:
+        """Count the rows of the reparent journal."""
+        journal = (await self._enter()).journal.get(sidecar)
+        if journal is None:
+            raise MysqlError(f"Table '{sidecar}.reparent_journal' doesn't exist", errno=1146, sqlstate="42S02")
+        return len(journal)
+
+    async def write_semi_sync_heartbeat(self, sidecar: str) -> None:
+        """Commit something that needs an acknowledgement."""
+        await self._life.gate()
+        await self._server.write(Heartbeat(), is_super=True)
+
+    async def replica_hosts(self) -> Sequence[str]:
+        """List the hosts that read this server's binary log."""
+        return [dump.end.peer.life.host.name for dump in (await self._enter()).dumps.values()]
+
+    async def global_status(self, names: Sequence[str]) -> Mapping[str, str]:
+        """Read status variables; all of them when no name is given."""
+        server = await self._enter()
+        values = {
+            "Innodb_buffer_pool_pages_data": str(1000 + server.server_id % 1000),
+            "Rpl_semi_sync_source_wait_sessions": str(server.acks.sessions),
+            "Rpl_semi_sync_source_clients": str(server.semi_sync_clients),
+        }
+        return {name: value for name, value in values.items() if not names or name in names}
+
+    async def fetch(self, fetch: Fetch) -> Fetched:
+        """Refuse: a simulated server has no SQL."""
+        raise MysqlError(
+            "This simulated server doesn't yet support statements of your own", errno=1235, sqlstate="42000"
+        )
+
+    async def lock_tables(self) -> None:
+        """Hold a global read lock until `unlock_tables`; raises MysqlError if it is held already."""
+        server = await self._enter()
+        if self._locked:
+            raise MysqlError("tables already locked", errno=1205)
+        self._locked = True
+        try:
+            await server.gate.lock()
+        except BaseException:
+            self._locked = False
+            raise
+
+    async def unlock_tables(self) -> None:
+        """Give the global read lock back; raises MysqlError if it is not held."""
+        if not self._locked:
+            raise MysqlError("tables were not locked", errno=1205)
+        self._locked = False
+        self._server.gate.unlock()
+
+    async def wait_gone(self) -> None:
+        """Return when the server, which must answer now, no longer does: its end breaks a held connection."""
+        server = await self._enter()
+        held: asyncio.Future[None] = server.opened()
+        try:
+            await server.outcome(held)
+        except MysqlError:
+            await self._life.gate()
+
+    async def close(self) -> None:
+        """Close all connections: the table lock goes with its own."""
+        if self._locked:
+            self._locked = False
+            self._server.gate.unlock()
+
+
+def _replica_report(server: SimMysqld) -> ReplicaReport | None:
+    replication = server.replication
+    source = replication.source
+    if source is None:
+        return None
+    executed = server.executed.value
+    running = replication.applier.running
+    return ReplicaReport(
+        source_host=source.host,
+        source_port=source.port,
+        source_uuid=replication.source_uuid,
+        source_user="vt_repl",
+        source_server_id=replication.source_server_id,
+        io_state=replication.io_state,
+        sql_state=ThreadState.RUNNING if running else ThreadState.STOPPED,
+        last_io_error=replication.last_io_error,
+        last_sql_error=replication.applier.error,
+        executed=executed,
+        received=executed.union(replication.retrieved.value),
+        lag=_lag(server),
+        sql_delay=int(replication.applier.delay),
+        auto_position=True,
+        connect_retry=int(server.settings.connect_retry),
+        relay_log_coordinates=f"relay.000001:{len(replication.relay)}",
+    )
+
+
+def _lag(server: SimMysqld) -> int | None:
+    """Seconds_Behind_Source: unknown without applier, or with nothing to apply and no connection."""
+    replication = server.replication
+    if not replication.applier.running:
+        return None
+    if replication.relay:
+        return int(server.loop.time() - replication.relay[0].at)
+    return 0 if replication.io_state is ThreadState.RUNNING else None
+
+
+def _semi_sync(server: SimMysqld) -> SemiSyncStatus | None:
+    if not server.settings.semi_sync_plugin:
+        return None
+    return SemiSyncStatus(
+        primary_enabled=server.acks.enabled,
+        replica_enabled=server.semi_sync_replica,
+        primary_active=server.acks.enabled,
+        replica_active=server.replication.acknowledges,
+        primary_clients=server.semi_sync_clients,
+        timeout=_TIMEOUT_MS,
+        wait_for_replica_count=server.acks.count,
+    )
+
+
+def _coordinates(server: SimMysqld) -> str:
+    return f"binlog.000001:{server.binlog.end}"

@@ -1,0 +1,127 @@
+"""Transactions and the binary log they are written to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet, Series
+from vtorc.lab.agent.mysql_api import JournalRow
+from vtorc.sim.mysql.gtids import GtidLog
+
+_CHECKPOINT_EVERY = 256
+
+
+@dataclass(frozen=True, slots=True)
+class InsertRow:
+    """A client inserts a row with an id that nobody else uses."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class InsertJournal:
+    """A row of the reparent journal."""
+
+    sidecar: str
+    row: JournalRow
+
+
+@dataclass(frozen=True, slots=True)
+class CreateSchema:
+    """A database is created; with `tables` it is a sidecar."""
+
+    name: str
+    tables: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A row that means nothing."""
+
+
+Change = InsertRow | InsertJournal | CreateSchema | Heartbeat
+
+
+class Transaction:
+    """What one commit wrote; the same object wherever it has been replicated. `at` is the second it was written at."""
+
+    __slots__ = ("at", "change", "number", "series")
+
+    def __init__(self, series: Series, number: int, change: Change, at: float) -> None:
+        self.series = series
+        self.number = number
+        self.change = change
+        self.at = at
+
+    @property
+    def gtid(self) -> GtidSet:
+        """Its name, as a set."""
+        return GtidSet.of(self.series[0], self.number, tag=self.series[1])
+
+    def __repr__(self) -> str:
+        return f"<{self.series[0][:8]}:{self.number} {self.change}>"
+
+
+class Binlog:
+    """A binary log; positions count the transactions ever written, starting at 0."""
+
+    def __init__(self) -> None:
+        self.gtids = GtidLog()
+        self.purged = EMPTY_GTID_SET
+        self._first = 0
+        self._transactions: list[Transaction] = []
+        self._checkpoints: list[tuple[int, GtidSet]] = [(0, EMPTY_GTID_SET)]
+
+    @property
+    def end(self) -> int:
+        """The position of the next transaction."""
+        return self._first + len(self._transactions)
+
+    @property
+    def retained(self) -> Sequence[Transaction]:
+        """The transactions that are not purged, oldest first."""
+        return self._transactions
+
+    def append(self, transaction: Transaction) -> int:
+        """Write a transaction and return its position."""
+        position = self.end
+        if position % _CHECKPOINT_EVERY == 0 and position:
+            self._checkpoints.append((position, self.gtids.value))
+        self._transactions.append(transaction)
+        self.gtids.add(transaction.series, transaction.number)
+        return position
+
+    def read(self, position: int, *, most: int) -> list[Transaction]:
+        """Return at most so many transactions from a position on."""
+        start = position - self._first
+        return self._transactions[start : start + most]
+
+    def first_missing(self, known: GtidSet) -> int:
+        """Return the position of the first transaction that is not in `known`, or the end."""
+        has = GtidLog(known).has
+        position = max(at for at, before in self._checkpoints if before.is_subset_of(known) or at <= self._first)
+        position = max(position, self._first)
+        for transaction in self._transactions[position - self._first :]:
+            if not has(transaction.series, transaction.number):
+                return position
+            position += 1
+        return position
+
+    def purge(self, *, keep: int) -> None:
+        """Delete all but the newest `keep` transactions."""
+        gone = max(0, len(self._transactions) - keep)
+        purged = GtidLog(self.purged)
+        for transaction in self._transactions[:gone]:
+            purged.add(transaction.series, transaction.number)
+        self.purged = purged.value
+        self._first += gone
+        del self._transactions[:gone]
+        self._checkpoints = [(at, before) for at, before in self._checkpoints if at > self._first]
+        self._checkpoints.insert(0, (self._first, self.purged))
+
+    def reset(self, purged: GtidSet) -> None:
+        """Wipe log and history; then the history is `purged`."""
+        self._first = self.end
+        self._transactions.clear()
+        self.gtids = GtidLog(purged)
+        self.purged = purged
+        self._checkpoints = [(self._first, purged)]

@@ -1,0 +1,282 @@
+"""The replica's end of replication: relay log, IO thread and applier of one server."""
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+from vtorc.core.gtid import GtidSet
+from vtorc.core.status import ThreadState
+from vtorc.errors import MysqlError
+from vtorc.lab.agent.mysql_api import Source, Threads
+from vtorc.sim.mysql.applier import Applier
+from vtorc.sim.mysql.binlog import Transaction
+from vtorc.sim.mysql.dump import Hello
+from vtorc.sim.mysql.gate import resolve
+from vtorc.sim.mysql.gtids import GtidLog
+from vtorc.sim.mysql.settings import Disk, Dropped, draw
+from vtorc.sim.network import NetworkError
+from vtorc.sim.stream import Stream, connect
+
+if TYPE_CHECKING:
+    from vtorc.sim.mysql.server import SimMysqld
+
+_UNSET_UUID = "00000000-0000-0000-0000-000000000000"
+_DISK_FULL_IO = "Relay log write failure: could not queue event from source (errno: 28 - No space left on device)"
+
+
+class Replication:
+    """What SHOW REPLICA STATUS shows, and the threads behind it."""
+
+    def __init__(self, server: "SimMysqld") -> None:
+        self._server = server
+        self.source: Source | None = None
+        self.source_uuid = _UNSET_UUID
+        self.source_server_id = 0
+        self.heartbeat_period = server.settings.replica_net_timeout / 2
+        self.retrieved = GtidLog()
+        self.relay: deque[Transaction] = deque()
+        self.applier = Applier(server, self.relay)
+        self.io_state = ThreadState.STOPPED
+        self.last_io_error = ""
+        self.acknowledges = False
+        self._io_task: asyncio.Task[None] | None = None
+        self._stream: Stream | None = None
+        self._last_data = 0.0
+        self._writing = 0
+        self._written: list[asyncio.Future[None]] = []
+
+    # --- statements
+
+    async def start(self, threads: Threads, *, until: GtidSet | None = None) -> None:
+        """Start threads; raises MysqlError 1200 without a source."""
+        if self.source is None:
+            raise MysqlError(
+                "The server is not configured as replica; fix with CHANGE REPLICATION SOURCE TO", errno=1200
+            )
+        await self._server.work(self._switch_time())
+        if threads is not Threads.IO:
+            self.applier.start(until)
+        if threads is not Threads.SQL:
+            self._start_io()
+
+    async def stop(self, threads: Threads) -> None:
+        """Stop threads; waits for what they are doing, a disk that holds them up included."""
+        if threads is not Threads.SQL:
+            await self._wait_written()
+            self._stop_io()
+        if threads is not Threads.IO:
+            await self.applier.stop()
+        if self.source is not None:
+            await self._server.work(self._switch_time())
+
+    async def change_source(self, source: Source) -> None:
+        """Point to a source, dropping the relay log; raises MysqlError 3081 while a thread runs."""
+        self._refuse_running()
+        await self._server.work(self._switch_time())
+        self._refuse_running()
+        self._drop_relay_log(Dropped.REPOINTED)
+        self.source = source
+        self.source_uuid = _UNSET_UUID
+        self.last_io_error = ""
+        self.heartbeat_period = source.heartbeat_interval or self._server.settings.replica_net_timeout / 2
+
+    async def reset(self, *, forget_source: bool) -> None:
+        """Drop the relay log and, if asked, the source; raises MysqlError 3081 while a thread runs."""
+        self._refuse_running()
+        await self._server.work(self._switch_time())
+        self._refuse_running()
+        self._drop_relay_log(Dropped.RESET)
+        self.last_io_error = self.applier.error = ""
+        if forget_source:
+            self.source = None
+            self.source_uuid = _UNSET_UUID
+
+    def _refuse_running(self) -> None:
+        if self.io_state is not ThreadState.STOPPED or self.applier.running:
+            raise MysqlError(
+                "This operation cannot be performed with running replication threads; run STOP REPLICA first",
+                errno=3081,
+            )
+
+    def _switch_time(self) -> float:
+        return draw(self._server.settings.thread_switch, self._server.random, factor=self._server.slowness)
+
+    def _drop_relay_log(self, why: Dropped) -> None:
+        lost = [each for each in self.relay if not self._server.executed.has(each.series, each.number)]
+        self.relay.clear()
+        self.retrieved.clear()
+        if lost:
+            self._server.observer.relay_log_dropped(self._server, lost, why)
+
+    # --- life of the server
+
+    def crashed(self) -> None:
+        """The process has ended: nothing of it runs any more."""
+        self.io_state = ThreadState.STOPPED
+        self.acknowledges = False
+        self._io_task = None
+        self._stream = None
+        self._writing = 0
+        self._written.clear()
+        self.applier.crashed()
+
+    def recover(self) -> None:
+        """The process starts again: relay log recovery fetches again what was not applied."""
+        if self._server.settings.relay_log_recovery:
+            self._drop_relay_log(Dropped.CRASH)
+        self.last_io_error = self.applier.error = ""
+        if self.source is not None and not self._server.settings.skip_replica_start:
+            self.applier.start(None)
+            self._start_io()
+
+    # --- IO thread
+
+    def _start_io(self) -> None:
+        if self.io_state is ThreadState.STOPPED:
+            self.io_state = ThreadState.CONNECTING
+            self.last_io_error = ""
+            self._io_task = self._server.life.spawn(self._receive_for_ever(), name="io thread")
+
+    def _stop_io(self) -> None:
+        self.io_state = ThreadState.STOPPED
+        self.acknowledges = False
+        if self._stream is not None:
+            self._stream.client.close()
+            self._stream = None
+        if self._io_task is not None:
+            self._io_task.cancel()
+            self._io_task = None
+        self._server.observer.writability_changed(self._server)
+
+    def _fail_io(self, text: str) -> None:
+        self._stop_io()
+        self.last_io_error = text
+
+    async def _receive_for_ever(self) -> None:
+        """Connect, read until the connection breaks or falls silent, connect again."""
+        while True:
+            try:
+                stream = await self._connect()
+            except (NetworkError, MysqlError, TimeoutError) as error:
+                self.last_io_error = f"Error connecting to source 'vt_repl@{self._source_text()}'. {error} (2003)"
+                await asyncio.sleep(self._server.settings.connect_retry)
+                continue
+            closed: asyncio.Future[None] = self._server.loop.create_future()
+            stream.client.on_close = lambda future=closed: resolve(future, None)
+            if not stream.client.open:
+                resolve(closed, None)
+            self.io_state = ThreadState.RUNNING
+            self.last_io_error = ""
+            self._last_data = self._server.loop.time()
+            await self._until_silent(stream, closed)
+            self.io_state = ThreadState.CONNECTING
+            stream.client.close()
+
+    async def _connect(self) -> Stream:
+        server, source = self._server, self.source
+        assert source is not None
+        target = server.directory.get((source.host, source.port))
+        if target is None:
+            raise NetworkError("unreachable", self._source_text())
+        async with asyncio.timeout(server.settings.replica_net_timeout):
+            stream = await connect(server.network, server.life, target.process)
+            self._stream = stream
+            greeting: asyncio.Future[None] = server.loop.create_future()
+            stream.client.on_close = lambda: _break(greeting)
+            self.acknowledges = server.semi_sync_replica
+            hello = Hello(
+                uuid=server.uuid,
+                semi_sync=self.acknowledges,
+                known=server.executed.value.union(self.retrieved.value),
+                accepted=lambda uuid, server_id: self._accepted(greeting, uuid, server_id),
+                refused=lambda errno, text: self._refused(greeting, errno, text),
+                transactions=lambda batch, position: self._arrived(stream, batch, position),
+            )
+            stream.client.send(target.accept_dump, stream.server, hello)
+            try:
+                await greeting
+            except BaseException:
+                stream.client.close()
+                raise
+        return stream
+
+    def _source_text(self) -> str:
+        return f"{self.source.host}:{self.source.port}" if self.source else ""
+
+    def _accepted(self, greeting: "asyncio.Future[None]", uuid: str, server_id: int) -> None:
+        if not greeting.done():
+            self.source_uuid, self.source_server_id = uuid, server_id
+            greeting.set_result(None)
+
+    def _refused(self, greeting: "asyncio.Future[None]", errno: int, text: str) -> None:
+        if errno == 1236:
+            self._fail_io(f"Got fatal error 1236 from source when reading data from binary log: '{text}'")
+        elif not greeting.done():
+            greeting.set_exception(MysqlError(text, errno=errno))
+
+    async def _until_silent(self, stream: Stream, closed: "asyncio.Future[None]") -> None:
+        """Return when the connection is closed or nothing came for replica_net_timeout, heartbeats included."""
+        limit = self._server.settings.replica_net_timeout
+        phase = self._server.random.random() * self.heartbeat_period
+        while not closed.done():
+            heard = self._last_data
+            if self.heartbeat_period < limit:
+                silent_since = stream.client.heard_until()
+                at_now = silent_since >= self._server.loop.time()
+                heard = max(heard, silent_since if at_now else silent_since - phase)
+            left = heard + limit - self._server.loop.time()
+            if left <= 0:
+                return
+            await asyncio.wait([closed], timeout=left)
+            await self._server.life.gate()
+
+    # --- relay log
+
+    def _arrived(self, stream: Stream, batch: list[Transaction], position: int) -> None:
+        """A batch has come over the network; it is received once it is in the relay log."""
+        if stream is not self._stream:
+            return
+        self._last_data = self._server.loop.time()
+        self._writing += 1
+        delay = draw(self._server.settings.relay, self._server.random, factor=self._server.slowness)
+        self._server.later(delay, self._store, stream, batch, position)
+
+    def _store(self, stream: Stream, batch: list[Transaction], position: int) -> None:
+        server = self._server
+        if stream is self._stream and server.disk.hold_up(self._store, stream, batch, position):
+            return
+        self._writing -= 1
+        if not self._writing:
+            waiting, self._written = self._written, []
+            for future in waiting:
+                resolve(future, None)
+        if stream is not self._stream:
+            return
+        if server.disk.state is Disk.FULL_FAILING:
+            self._fail_io(_DISK_FULL_IO)
+            return
+        for transaction in batch:
+            if not self.retrieved.has(transaction.series, transaction.number):
+                self.retrieved.add(transaction.series, transaction.number)
+                self.relay.append(transaction)
+        if position >= 0 and self.acknowledges:
+            stream.client.send(_acknowledge, server.directory, self.source, server.uuid, position)
+        self.applier.kick()
+
+    async def _wait_written(self) -> None:
+        if self._writing and self._server.disk.state.holds_up:
+            written: asyncio.Future[None] = self._server.opened()
+            self._written.append(written)
+            await self._server.outcome(written)
+
+
+def _acknowledge(directory: "dict[tuple[str, int], SimMysqld]", source: Source, uuid: str, position: int) -> None:
+    """At the source: a replica acknowledges."""
+    dump = directory[source.host, source.port].dumps.get(uuid)
+    if dump is not None:
+        dump.acknowledged(position)
+
+
+def _break(greeting: "asyncio.Future[None]") -> None:
+    if not greeting.done():
+        greeting.set_exception(MysqlError("Lost connection to MySQL server during handshake", errno=2013))
