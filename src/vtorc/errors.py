@@ -209,3 +209,7 @@ class RecoveryRefused(VtorcError):
     def __init__(self, message: str, *, rule: str) -> None:
         super().__init__(message)
         self.rule = rule
+
+
+class HistoryError(VtorcError):
+    """The history file cannot be opened, read or written; vtorc goes on without it."""

@@ -1,0 +1,234 @@
+"""Flags and keys of Vitess that are accepted so that old command lines and files go on working, and do nothing here.
+
+Each table says why once, then names them. A key that would forbid something vtorc cannot forbid is refused instead,
+unless its value forbids nothing: to pass over it would be to act where it was told not to. Names are those of Vitess
+v11 to v24.
+"""
+
+from typing import Any
+
+from vtorc.config.kinds import ANYTHING, SWITCH, Kind
+from vtorc.config.orchestrator import harmless
+from vtorc.config.setting import Setting, Spelling, Where
+
+_ONE_LOG = "vtorc writes one log, to standard error and into --log-dir"
+_NO_SERVER = "vtorc serves no gRPC and no MySQL protocol"
+_OTHER_TOPO = "this version speaks to no topology server of that kind"
+_NO_TRACING = "vtorc exports no traces"
+_NO_PUSH = "vtorc pushes no statistics"
+_NO_HTTP = "this version serves no HTTP"
+_NO_DATABASE = "what is known of a shard is kept in memory, not in a database"
+_LEFTOVER = "left over from orchestrator's own commands"
+_ONE_CALL = "each tablet has one connection and is asked by its own task"
+_VTTABLET_ONLY = "vtorc asks vttablet, which asks its mysqld"
+_BY_RECORD = "tablets are known by their records in the topology server"
+_NO_HOOKS = "vtorc runs no scripts"
+_FIXED = "vtorc's failover is a different one, and has no such step to tune"
+
+# why, switches, flags with a value
+_FLAGS: tuple[tuple[str, str, str], ...] = (
+    (_ONE_LOG, "logtostderr alsologtostderr", "stderrthreshold vmodule log-backtrace-at log-link v"),
+    ("the last five log files are kept", "", "keep-logs keep-logs-by-mtime purge-logs-interval"),
+    ("errors are logged with their cause", "stack log-err-stacks", ""),
+    (_NO_HTTP, "pprof-http", "orc-web-dir security-policy table-refresh-interval"),
+    ("there is no Go runtime in vtorc", "catch-sigpipe", "pprof cpu-profile max-stack-size"),
+    ("--shutdown-wait-time alone bounds the stop", "", "lameduck-period onterm-timeout onclose-timeout"),
+    (
+        _NO_SERVER,
+        "grpc-server-keepalive-enforcement-policy-permit-without-stream",
+        """
+        grpc-port grpc-bind-address grpc-cert grpc-key grpc-ca grpc-crl grpc-server-ca grpc-auth-mode
+        grpc-auth-static-password-file grpc-auth-mtls-allowed-substrings grpc-max-connection-age
+        grpc-max-connection-age-grace grpc-server-initial-conn-window-size grpc-server-initial-window-size
+        grpc-server-keepalive-enforcement-policy-min-time grpc-server-keepalive-time
+        grpc-server-keepalive-timeout service-map socket-file mysql-server-version mysql-auth-server-impl
+        mysql-auth-server-static-file mysql-auth-server-static-string mysql-auth-static-reload-interval
+        mysql-clientcert-auth-method mysql-ldap-auth-config-file mysql-ldap-auth-config-string
+        mysql-ldap-auth-method mysql-auth-vault-addr mysql-auth-vault-path mysql-auth-vault-role-mountpoint
+        mysql-auth-vault-role-secretidfile mysql-auth-vault-roleid mysql-auth-vault-timeout
+        mysql-auth-vault-tls-ca mysql-auth-vault-tokenfile mysql-auth-vault-ttl sql-max-length-errors
+        sql-max-length-ui
+        """,
+    ),
+    (
+        _OTHER_TOPO,
+        "",
+        """
+        topo-consul-lock-delay topo-consul-lock-session-checks topo-consul-lock-session-ttl
+        topo-consul-watch-poll-duration consul-auth-static-file topo-zk-base-timeout topo-zk-max-concurrency
+        topo-zk-auth-file topo-zk-tls-ca topo-zk-tls-cert topo-zk-tls-key topo-k8s-kubeconfig
+        topo-k8s-context topo-k8s-namespace
+        """,
+    ),
+    (
+        _NO_TRACING,
+        "grpc-enable-tracing tracing-enable-logging",
+        """
+        tracer tracing-sampling-rate tracing-sampling-type jaeger-agent-host datadog-agent-host
+        datadog-agent-port datadog-trace-debug-mode
+        """,
+    ),
+    (
+        _NO_PUSH,
+        "emit-stats grpc-prometheus",
+        "stats-backend stats-emit-period stats-common-tags stats-combine-dimensions stats-drop-variables",
+    ),
+    (
+        _ONE_CALL,
+        "",
+        """
+        tablet-manager-protocol tablet-manager-grpc-concurrency tablet-manager-grpc-connpool-size
+        discovery-workers grpc-dial-concurrency-limit
+        """,
+    ),
+    (
+        "messages are not compressed, and windows are sized by gRPC",
+        "",
+        "grpc-compression grpc-initial-conn-window-size grpc-initial-window-size",
+    ),
+    ("revocation lists are not read", "", "tablet-manager-grpc-crl"),
+    (
+        _NO_DATABASE,
+        "enable-database-update",
+        "backend-read-concurrency backend-write-concurrency snapshot-topology-interval",
+    ),
+    ("--lock-timeout and --topo-etcd-lease-ttl bound a lock", "", "lock-shard-timeout"),
+    ("vtorc never writes its settings file", "", "config-persistence-min-interval"),
+    (
+        _LEFTOVER,
+        "skip-unresolve skip-unresolve-check skip-continuous-registration ignore-raft-setup grab-election",
+        "binlog statement tag promotion-rule s d",
+    ),
+)
+
+_KEYS: tuple[tuple[str, str], ...] = (
+    (
+        _VTTABLET_ONLY,
+        """
+        MySQLTopologyUseMutualTLS MySQLTopologyUseMixedTLS MySQLTopologySSLCAFile MySQLTopologySSLCertFile
+        MySQLTopologySSLPrivateKeyFile MySQLTopologySSLSkipVerify TLSCacheTTLFactor
+        MySQLConnectTimeoutSeconds MySQLDiscoveryReadTimeoutSeconds MySQLTopologyReadTimeoutSeconds
+        MySQLConnectionLifetimeSeconds DefaultInstancePort UseSuperReadOnly
+        InstanceDBExecContextTimeoutSeconds ReplicationCredentialsQuery ReplicationLagQuery
+        DetectSemiSyncEnforcedQuery
+        """,
+    ),
+    (
+        _NO_HTTP,
+        """
+        ListenSocket URLPrefix StatusEndpoint StatusOUVerify UseSSL SSLCertFile SSLPrivateKeyFile SSLCAFile
+        SSLSkipVerify UseMutualTLS SSLValidOUs AuthenticationMethod HTTPAuthUser HTTPAuthPassword
+        AuthUserHeader PowerAuthUsers PowerAuthGroups ReadOnly AccessTokenUseExpirySeconds
+        AccessTokenExpiryMinutes OAuthClientId OAuthClientSecret OAuthScopes RemoveTextFromHostnameDisplay
+        WebMessage ProblemIgnoreHostnameFilters HTTPAdvertise
+        """,
+    ),
+    (
+        _ONE_CALL,
+        """
+        DiscoveryMaxConcurrency DiscoveryQueueCapacity DiscoveryQueueMaxStatisticsSize
+        DiscoveryCollectionRetentionSeconds
+        """,
+    ),
+    (
+        _BY_RECORD,
+        """
+        DiscoverySeeds DiscoveryIgnoreReplicaHostnameFilters DiscoveryIgnorePrimaryHostnameFilters
+        DiscoverByShowSlaveHosts UnseenInstanceForgetHours HostnameResolveMethod MySQLHostnameResolveMethod
+        ExpiryHostnameResolvesMinutes RejectHostnameResolvePattern SkipBinlogServerUnresolveCheck
+        DataCenterPattern DetectDataCenterQuery RegionPattern DetectRegionQuery PhysicalEnvironmentPattern
+        DetectPhysicalEnvironmentQuery DetectInstanceAliasQuery DetectClusterDomainQuery
+        DetectClusterAliasQuery ClusterNameToAlias CandidateInstanceExpireMinutes InstancePoolExpiryMinutes
+        SupportFuzzyPoolHostnames OSCIgnoreHostnameFilters
+        """,
+    ),
+    ("a tablet's type decides whether it may be promoted", "DetectPromotionRuleQuery"),
+    (
+        _FIXED,
+        """
+        MaxConcurrentReplicaOperations ReasonableMaintenanceReplicationLagSeconds VerifyReplicationFilters
+        InstanceBulkOperationsWaitTimeoutSeconds BinlogEventsChunkSize ReduceReplicationAnalysisCount
+        FailureDetectionPeriodBlockMinutes RecoverIntermediatePrimaryClusterFilters
+        FailPrimaryPromotionIfSQLThreadNotUpToDate DelayPrimaryPromotionIfSQLThreadNotUpToDate
+        DetachLostReplicasAfterPrimaryFailover PrimaryFailoverDetachReplicaPrimaryHost
+        ApplyMySQLPromotionAfterPrimaryFailover CoPrimaryRecoveryMustPromoteOtherCoPrimary
+        PostponeReplicaRecoveryOnLagMinutes PrimaryFailoverLostInstancesDowntimeMinutes
+        """,
+    ),
+    ("a replica is promoted only after it applied all that it received", "FailPrimaryPromotionOnLagMinutes"),
+    (
+        _NO_HOOKS,
+        """
+        ProcessesShellCommand OnFailureDetectionProcesses PreGracefulTakeoverProcesses PreFailoverProcesses
+        PostFailoverProcesses PostUnsuccessfulFailoverProcesses PostPrimaryFailoverProcesses
+        PostIntermediatePrimaryFailoverProcesses PostGracefulTakeoverProcesses PostTakePrimaryProcesses
+        """,
+    ),
+    ("vtorc writes no syslog", "EnableSyslog"),
+    (
+        _NO_DATABASE,
+        """
+        BackendDB SkipOrchestratorDatabaseUpdate PanicIfDifferentDatabaseDeploy MySQLOrchestratorHost
+        MySQLOrchestratorPort MySQLOrchestratorDatabase MySQLOrchestratorUser MySQLOrchestratorPassword
+        MySQLOrchestratorCredentialsConfigFile MySQLOrchestratorSSLPrivateKeyFile
+        MySQLOrchestratorSSLCertFile MySQLOrchestratorSSLCAFile MySQLOrchestratorSSLSkipVerify
+        MySQLOrchestratorUseMutualTLS MySQLOrchestratorMaxPoolConnections
+        MySQLOrchestratorReadTimeoutSeconds MySQLOrchestratorRejectReadOnly BufferInstanceWrites
+        InstanceWriteBufferSize InstanceFlushIntervalMilliseconds SnapshotTopologiesIntervalHours
+        """,
+    ),
+    (
+        "the topology server alone says who is primary",
+        "KVClusterPrimaryPrefix ConsulAddress ConsulScheme ConsulAclToken ConsulCrossDataCenterDistribution ZkAddress",
+    ),
+    (
+        "several vtorcs agree through the lock of a shard",
+        "RaftEnabled RaftBind RaftAdvertise RaftDataDir DefaultRaftPort RaftNodes ExpectFailureAnalysisConcensus",
+    ),
+    (
+        "there are no orchestrator agents in Vitess",
+        """
+        AgentsServerPort ServeAgentsHttp AgentsUseSSL AgentsUseMutualTLS AgentSSLSkipVerify
+        AgentSSLPrivateKeyFile AgentSSLCertFile AgentSSLCAFile AgentSSLValidOUs AgentPollMinutes
+        UnseenAgentForgetHours StaleSeedFailMinutes SeedAcceptableBytesDiff SeedWaitSecondsBeforeSend
+        """,
+    ),
+)
+
+_BY_TYPE = "a tablet of type DRAINED is left alone"
+_FORBIDDING: tuple[tuple[str, Kind[Any]], ...] = (
+    ("DiscoveryIgnoreHostnameFilters", harmless(_BY_TYPE, [])),
+    ("RecoveryIgnoreHostnameFilters", harmless(_BY_TYPE, [])),
+    ("PromotionIgnoreHostnameFilters", harmless("a tablet of type RDONLY is never promoted", [])),
+    ("PreventCrossRegionPrimaryFailover", harmless("use --prevent-cross-cell-failover", False)),
+)
+
+
+def _accepted(name: str, *, why: str, where: Where, kind: Kind[Any]) -> Setting:
+    return Setting(
+        name=name,
+        field=None,
+        kind=kind,
+        default=None,
+        doc="",
+        group="",
+        spellings=(Spelling(name=name, where=where, kind=kind),),
+        no_effect=why,
+    )
+
+
+def _all() -> tuple[Setting, ...]:
+    flags = [
+        _accepted(name, why=why, where=Where.FLAG, kind=kind)
+        for why, switches, valued in _FLAGS
+        for names, kind in ((switches, SWITCH), (valued, ANYTHING))
+        for name in names.split()
+    ]
+    keys = [_accepted(name, why=why, where=Where.KEY, kind=ANYTHING) for why, names in _KEYS for name in names.split()]
+    refused = [
+        _accepted(name, why="its value forbids nothing", where=Where.KEY, kind=kind) for name, kind in _FORBIDDING
+    ]
+    return (*flags, *keys, *refused)
+
+
+ACCEPTED = _all()

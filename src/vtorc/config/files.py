@@ -1,0 +1,205 @@
+"""Settings files: which ones are read, and what their keys say.
+
+A key that is not known is told loudly and passed over, because every Vitess passed over it in silence and files in use
+hold such keys; anything else that is wrong with a file refuses it whole.
+"""
+
+import json
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vtorc.config.catalogue import KEYS, Assigned, fold_key, nearest
+from vtorc.config.file_settings import FileSettings
+from vtorc.config.orchestrator import adjust
+from vtorc.config.setting import UNSET, Setting
+
+_DEFAULT_FILES = ("/etc/orchestrator.conf.json", "conf/orchestrator.conf.json", "orchestrator.conf.json")
+_UNREADABLE = ("yaml", "yml", "hcl", "ini", "env", "dotenv", "properties", "props", "prop")
+
+
+class BadFile(ValueError):
+    """A file cannot be understood; the message starts after the file's name."""
+
+
+@dataclass(slots=True)
+class FileContent:
+    """What one settings file says."""
+
+    assigned: list[Assigned] = field(default_factory=list)
+    failed: set[str] = field(default_factory=set)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class FileChoice:
+    """Files to read, in order, each with its format; later ones win."""
+
+    files: Sequence[tuple[Path, str]] = ()
+    problems: Sequence[str] = ()
+    notes: Sequence[str] = ()
+
+
+def choose_files(wanted: FileSettings, *, folder: Path) -> FileChoice:
+    """Find the files that the flags and the environment ask for; `folder` is where relative names start."""
+    if wanted.config and wanted.config_file:
+        return FileChoice(problems=["flag --config and --config-file both name a settings file: keep one"])
+    if wanted.config:
+        return FileChoice([(folder / wanted.config, wanted.config_type or _format(wanted.config, otherwise="json"))])
+    if wanted.config_file:
+        path = folder / wanted.config_file
+        if not path.exists():
+            return _missing(wanted, wanted.config_file)
+        return FileChoice([(path, wanted.config_type or _format(wanted.config_file, otherwise=""))])
+    return _search(wanted, folder)
+
+
+def _format(name: str, *, otherwise: str) -> str:
+    extension = Path(name).suffix.removeprefix(".").lower()
+    return extension if extension in ("json", "toml", *_UNREADABLE) else otherwise
+
+
+def _search(wanted: FileSettings, folder: Path) -> FileChoice:
+    found = [(folder / name, "json") for name in _DEFAULT_FILES if (folder / name).is_file()]
+    for place in wanted.config_path:
+        for extension in ("json", "toml", *_UNREADABLE):
+            path = folder / place / f"{wanted.config_name}.{extension}"
+            if path.is_file():
+                return FileChoice([*found, (path, extension)])
+    asked = (wanted.config_path, wanted.config_name) != (FileSettings.config_path, FileSettings.config_name)
+    if asked and not found:
+        return _missing(wanted, f"{wanted.config_name}.json or .toml in {' or '.join(wanted.config_path)}")
+    return FileChoice(found)
+
+
+def _missing(wanted: FileSettings, what: str) -> FileChoice:
+    sentence = f"there is no settings file {what}"
+    if wanted.config_file_not_found_handling in ("error", "exit"):
+        return FileChoice(problems=[sentence])
+    return FileChoice(notes=[sentence] if wanted.config_file_not_found_handling == "warn" else [])
+
+
+def read_file(path: Path, format_: str, environment: Mapping[str, str]) -> FileContent:
+    """Read one file; problems are collected, not raised."""
+    content = FileContent()
+    try:
+        written, given = _decode(path, format_)
+    except OSError as error:
+        content.problems.append(f"{path.name}: cannot be read: {error.strerror} ({path})")
+        return content
+    except BadFile as error:
+        content.problems.append(f"{path.name}{error}")
+        return content
+    adjusted = adjust({fold_key(name): value for name, value in given.items()}, environment, folder=path.parent)
+    content.problems += [f"{path.name}: {problem}" for problem in (*written, *adjusted.problems)]
+    content.notes += [f"{path.name}: {note}" for note in adjusted.notes]
+    names = {fold_key(name): name for name in given}
+    for folded, value in adjusted.values.items():
+        _read_key(content, path.name, names.get(folded, folded), value)
+    return content
+
+
+def _decode(path: Path, format_: str) -> tuple[list[str], dict[str, Any]]:
+    """Return problems with keys, and the values. Raises BadFile and OSError."""
+    decoders: dict[str, Callable[[str], tuple[list[str], Any]]] = {"json": _decode_json, "toml": _decode_toml}
+    decoder = decoders.get(format_)
+    if decoder is None:
+        raise BadFile(
+            f": expected a JSON or TOML file, got {format_ or 'no extension'} (--config-type names the format)"
+        )
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadFile(
+            f": expected UTF-8 text, got byte {error.object[error.start]:#04x} at offset {error.start}"
+        ) from error
+    twice, values = decoder(text)
+    if not isinstance(values, dict):
+        raise BadFile(f": expected one object with the settings in it, got {_shown(values)}")
+    folded: set[str] = set()
+    for name in values:
+        if fold_key(name) in folded:
+            twice.append(name)
+        folded.add(fold_key(name))
+    return [f"key {_shown(name)} is given twice" for name in dict.fromkeys(twice)], values
+
+
+def _decode_json(text: str) -> tuple[list[str], Any]:
+    twice: list[str] = []
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for name, value in items:
+            if name in values:
+                twice.append(name)
+            values[name] = value
+        return values
+
+    def constant(name: str) -> Any:
+        raise BadFile(f": not valid JSON: {name} is not a value")
+
+    try:
+        return twice, json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
+    except BadFile:
+        raise
+    except json.JSONDecodeError as error:
+        what = f"{error.msg[:1].lower()}{error.msg[1:]}"
+        raise BadFile(f" line {error.lineno} column {error.colno}: not valid JSON: {what}") from error
+    except RecursionError as error:
+        raise BadFile(": not valid JSON: nested too deeply") from error
+    except ValueError as error:
+        raise BadFile(": not valid JSON: a number has too many digits") from error
+
+
+def _decode_toml(text: str) -> tuple[list[str], Any]:
+    try:
+        return [], tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadFile(f": not valid TOML: {error}") from error
+
+
+def _read_key(content: FileContent, file: str, name: str, value: Any) -> None:
+    if value is None:  # Go leaves a setting as it was for a null
+        return
+    matches = KEYS.get(fold_key(name), ())
+    if not matches:
+        near = nearest(name.lower(), KEYS)
+        hint = f"; did you mean {' or '.join(_spelled(one) for one in near)}" if near else ""
+        content.notes.append(f"{file}: unknown key {_shown(name)} has no effect{hint}")
+    for match in matches:
+        one, spelling = match.setting, match.spelling
+        try:
+            meant = spelling.meaning(spelling.kind.from_file(value))
+        except ValueError:
+            got = "a value that is not shown" if one.secret else _shown(value)
+            content.problems.append(f'{file}: key "{name}": expected {spelling.kind.expected}, got {got}')
+            content.failed.add(one.name)
+            continue
+        if meant is not UNSET:
+            _keep(
+                content,
+                one,
+                Assigned(setting=one, value=meant, source=f"file {file}", written=f'key "{name}" of {file}'),
+            )
+
+
+def _keep(content: FileContent, one: Setting, new: Assigned) -> None:
+    other = next((old for old in content.assigned if old.setting is one), None)
+    if other is not None and other.value != new.value:
+        content.problems.append(
+            f"{other.written} and {new.written} are the same setting with different values: keep one"
+        )
+        content.failed.add(one.name)
+    content.assigned.append(new)
+
+
+def _spelled(folded: str) -> str:
+    return f'"{KEYS[folded][0].spelling.name}"'
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 80 else f"{text[:77]}..."

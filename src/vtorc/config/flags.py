@@ -1,0 +1,131 @@
+"""The command line of the daemon, read as Go's `flag` package and pflag do, with nothing passed over in silence.
+
+Source of the rules: Go `flag` (Vitess v11 to v13), pflag with Vitess' rewriting of underscores (v14 and later).
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from vtorc.config.catalogue import FLAGS, VARIABLES, Assigned, Match, fold, nearest
+from vtorc.config.kinds import SWITCH
+from vtorc.config.setting import UNSET
+
+Wants = Literal["run", "help", "version"]
+
+
+@dataclass(slots=True)
+class CommandLine:
+    """What the words of a command line, or the environment, say."""
+
+    wants: Wants = "run"
+    assigned: list[Assigned] = field(default_factory=list)
+    failed: set[str] = field(default_factory=set)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def parse_flags(words: Iterable[str]) -> CommandLine:
+    """Read the words after the program's name; problems are collected, not raised."""
+    line, rest = CommandLine(), deque(words)
+    before = ""
+    while rest:
+        word = rest.popleft()
+        if word == "--":
+            for left in rest:
+                _refuse_word(line, left, before="")
+            break
+        if word.startswith("-") and word != "-":
+            _read_flag(line, word, rest)
+        else:
+            _refuse_word(line, word, before=before)
+        before = word
+    return line
+
+
+def read_environment(environment: Mapping[str, str]) -> CommandLine:
+    """Read the variables that are settings; an empty one counts as not set, as in viper."""
+    line = CommandLine()
+    for name, match in VARIABLES.items():
+        if text := environment.get(name, ""):
+            _assign(line, match, text, written=f"environment {name}", source=f"environment {name}")
+    return line
+
+
+def _refuse_word(line: CommandLine, word: str, *, before: str) -> None:
+    if word == "http":
+        line.notes.append("accepted, no effect: the word 'http' (vtorc is always the daemon)")
+        return
+    match = FLAGS.get(_split(before)[0]) if before.startswith("-") and "=" not in before else None
+    if match and match.spelling.kind is SWITCH:
+        line.problems.append(
+            f"unexpected word {word!r}: the switch {before} takes its value with '=', as in {before}={word}"
+        )
+        return
+    line.problems.append(f"unexpected word {word!r}: the daemon takes flags only, and each begins with a dash")
+
+
+def _split(word: str) -> tuple[str, str | None]:
+    name, equals, text = word.removeprefix("-").removeprefix("-").partition("=")
+    return fold(name), text if equals else None
+
+
+def _is_flag(word: str) -> bool:
+    return word.startswith("-") and _split(word)[0] in {*FLAGS, "h", "help", "version"}
+
+
+def _read_flag(line: CommandLine, word: str, rest: deque[str]) -> None:
+    name, text = _split(word)
+    shown = word.partition("=")[0]
+    if not name or name.startswith("-"):
+        line.problems.append(f"unexpected word {word!r}: expected a flag such as -name or --name=value")
+        return
+    if name in {"h", "help", "version"}:
+        line.wants = "version" if name == "version" else "help"
+        return
+    if name == "v" and text is None and not (rest and rest[0].isdigit()):
+        line.wants = "version"  # since v14; before, and as --v since, it is a level of logging and takes a number
+        return
+    if (match := FLAGS.get(name)) is None:
+        near = "".join(
+            f"{lead}--{one}"
+            for lead, one in zip(("; did you mean ", " or ", " or "), nearest(name, FLAGS), strict=False)
+        )
+        line.problems.append(f"unknown flag {shown}{near}")
+        if text is None and rest and not rest[0].startswith("-"):
+            rest.popleft()  # most likely the value that it was to have
+        return
+    if text is None:
+        if match.spelling.kind is SWITCH:
+            text = "true"
+        elif not rest or rest[0] == "--":
+            line.problems.append(f"flag {shown} needs a value: {match.spelling.kind.expected}")
+            line.failed.add(match.setting.name)
+            return
+        elif _is_flag(rest[0]):
+            line.problems.append(
+                f"flag {shown} needs a value, but the next word is the flag {rest[0]}; if meant, {shown}={rest[0]}"
+            )
+            line.failed.add(match.setting.name)
+            return
+        else:
+            text = rest.popleft()
+    _assign(line, match, text, written=f"flag {shown}", source=f"flag {shown}")
+
+
+def _assign(line: CommandLine, match: Match, text: str, *, written: str, source: str) -> None:
+    one, spelling = match.setting, match.spelling
+    try:
+        value = spelling.meaning(spelling.kind.from_text(text))
+    except ValueError:
+        line.problems.append(f"{written}: expected {spelling.kind.expected}, got {text!r}")
+        line.failed.add(one.name)
+        return
+    if value is UNSET:
+        return
+    if spelling.note:
+        line.notes.append(f"{written}: {spelling.note}")
+    if one.kind.name == "list":  # a repeated list goes on, as in pflag; anything else, the last one holds
+        value = (*(word for earlier in line.assigned if earlier.setting is one for word in earlier.value), *value)
+    line.assigned.append(Assigned(setting=one, value=value, source=source, written=written))

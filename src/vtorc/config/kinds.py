@@ -1,0 +1,184 @@
+"""The kinds of value a setting may have: how each is written on the command line and in a file, and how it is shown.
+
+Every reader raises `ValueError` for a value it cannot accept; whoever calls it names the setting and says `expected`.
+Source of the spellings: Go's `flag.ParseBool`, `time.ParseDuration` and `Duration.String`, which Vitess uses.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
+_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
+_NANOSECONDS = {
+    "ns": 1,
+    "us": 10**3,
+    "µs": 10**3,  # U+00B5, micro sign
+    "μs": 10**3,  # U+03BC, Greek mu
+    "ms": 10**6,
+    "s": 10**9,
+    "m": 60 * 10**9,
+    "h": 3600 * 10**9,
+}
+_DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
+_WHOLE = re.compile(r"[+-]?[0-9]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T]):
+    """One kind of value; `from_text` reads a word of the command line, `from_file` a value that JSON or TOML gave."""
+
+    name: str
+    expected: str
+    from_text: Callable[[str], T]
+    from_file: Callable[[Any], T]
+    show: Callable[[T], str] = str
+
+
+def parse_duration(text: str) -> float:
+    """Read a Go duration ("1m30s", "500ms", "0"); seconds, exact to the nanosecond. Raises ValueError."""
+    sign, rest = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
+    if rest == "0":
+        return 0.0
+    total, at = Fraction(0), 0
+    while part := _DURATION_PART.match(rest, at):
+        total += Fraction(part[1].rstrip(".")) * _NANOSECONDS[part[2]]
+        at = part.end()
+    if at == 0 or at != len(rest) or total >= 2**63:
+        raise ValueError(text)
+    return sign * int(total) / 10**9
+
+
+def show_duration(seconds: float) -> str:
+    """Write seconds as Go prints a duration: "1h0m0s", "1.5s", "150ms", "0s"."""
+    nanoseconds = round(Fraction(abs(seconds)) * 10**9)
+    sign = "-" if seconds < 0 and nanoseconds else ""
+    for unit, size in (("ns", 1), ("µs", 10**3), ("ms", 10**6)):
+        if 0 < nanoseconds < min(size * 1000, 10**9):
+            return f"{sign}{_decimal(nanoseconds, size)}{unit}"
+    minutes, rest = divmod(nanoseconds, 60 * 10**9)
+    hours, minutes = divmod(minutes, 60)
+    head = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
+    return f"{sign}{head}{_decimal(rest, 10**9)}s"
+
+
+def _decimal(count: int, size: int) -> str:
+    whole, part = divmod(count, size)
+    digits = f"{part:0{len(str(size)) - 1}d}".rstrip("0") if part else ""
+    return f"{whole}.{digits}" if digits else str(whole)
+
+
+def _bool_from_text(text: str) -> bool:
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise ValueError(text)
+
+
+def _only(type_: type[T]) -> Callable[[Any], T]:
+    def read(value: Any) -> T:
+        if type(value) is not type_:  # bool is an int to isinstance, and not to the person who wrote the file
+            raise ValueError(value)
+        return value
+
+    return read
+
+
+def _at_least(read: Callable[[Any], float], minimum: float) -> Callable[[Any], float]:
+    def checked(value: Any) -> float:
+        seconds = read(value)
+        if seconds < minimum:
+            raise ValueError(value)
+        return seconds
+
+    return checked
+
+
+def _duration_from_file(value: Any) -> float:
+    return parse_duration(_only(str)(value))
+
+
+def _duration(name: str, expected: str, minimum: float) -> Kind[float]:
+    return Kind(
+        name, expected, _at_least(parse_duration, minimum), _at_least(_duration_from_file, minimum), show_duration
+    )
+
+
+def whole(minimum: int, maximum: int = 2**63 - 1) -> Kind[int]:
+    """Whole numbers from `minimum` to `maximum`."""
+
+    def check(value: int) -> int:
+        if not minimum <= value <= maximum:
+            raise ValueError(value)
+        return value
+
+    def from_text(text: str) -> int:
+        if not _WHOLE.fullmatch(text):
+            raise ValueError(text)
+        return check(int(text))
+
+    bound = f"of at least {minimum}" if maximum == 2**63 - 1 else f"from {minimum} to {maximum}"
+    return Kind("whole number", f"a whole number {bound}", from_text, lambda value: check(_only(int)(value)))
+
+
+def count_of(unit: str, size: float) -> Kind[float]:
+    """Whole numbers of a unit of `size` seconds, as orchestrator's keys have them; read as seconds."""
+    number = whole(0, 10**9)
+    return Kind(
+        unit,
+        f"a whole number of {unit}, such as 30",
+        lambda text: number.from_text(text) * size,
+        lambda value: number.from_file(value) * size,
+        lambda seconds: f"{seconds / size:g}",
+    )
+
+
+def choice(*names: str, default: str | None = None) -> Kind[str]:
+    """One of a few words, in any case; the empty word stands for `default` where one is given."""
+
+    def from_text(text: str) -> str:
+        if not text and default is not None:
+            return default
+        if text.lower() not in names:
+            raise ValueError(text)
+        return text.lower()
+
+    return Kind(
+        " | ".join(names),
+        f"one of {', '.join(names)}",
+        from_text,
+        lambda value: from_text(_only(str)(value)),
+        _quoted,
+    )
+
+
+def _quoted(text: str) -> str:
+    return text or '""'
+
+
+def _words_from_text(text: str) -> tuple[str, ...]:
+    return tuple(word for word in (part.strip() for part in text.split(",")) if word)
+
+
+def _words_from_file(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return _words_from_text(value)
+    return tuple(_only(str)(word) for word in _only(list)(value))
+
+
+TEXT: Kind[str] = Kind("text", "text", str, _only(str), _quoted)
+SWITCH: Kind[bool] = Kind("switch", "true or false", _bool_from_text, _only(bool), lambda on: "true" if on else "false")
+WORDS: Kind[tuple[str, ...]] = Kind(
+    "list", "words with commas between them", _words_from_text, _words_from_file, lambda words: _quoted(",".join(words))
+)
+DURATION = _duration("duration", "a duration such as 30s, 1m30s or 500ms", 0.0)
+POSITIVE_DURATION = _duration("duration", "a duration above zero, such as 30s, 1m30s or 500ms", 1e-9)
+SECONDS = count_of("seconds", 1.0)
+MINUTES = count_of("minutes", 60.0)
+DAYS = count_of("days", 86400.0)
+ANYTHING: Kind[Any] = Kind("value", "a value", str, lambda value: value, str)

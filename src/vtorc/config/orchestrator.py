@@ -1,0 +1,161 @@
+"""What is peculiar to the settings file of Vitess v11 to v13: odd keys, and what is done to it after it was read.
+
+Source of the rules: Vitess v12 `go/vt/orchestrator/config/config.go`. Where that version took a wrong file in silence,
+this one says so.
+"""
+
+import configparser
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vtorc.config.kinds import Kind
+from vtorc.core.durability import PromotionRule
+from vtorc.core.ids import TabletAlias
+
+PromotionRules = tuple[tuple[TabletAlias, PromotionRule], ...]
+
+_VARIABLE = re.compile(r"\$\{(.*)\}")
+
+
+def _address(value: Any) -> tuple[str, int]:
+    if not isinstance(value, str) or ":" not in value:
+        raise ValueError(value)
+    host, _, port = value.rpartition(":")
+    if not (port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise ValueError(value)
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def port_of_address() -> Kind[int]:
+    """The port of a listen address, which may name no host."""
+    return Kind("address", "an address such as :3000", lambda text: _address(text)[1], lambda value: _address(value)[1])
+
+
+def host_of_address() -> Kind[str]:
+    """The host of a listen address, empty where it names none."""
+    return Kind("address", "an address such as :3000", lambda text: _address(text)[0], lambda value: _address(value)[0])
+
+
+def promotion_filter() -> Kind[bool]:
+    """A list of clusters to recover: every one, or none.
+
+    Picking clusters by pattern is not built, and to take such a list for "every one" would act where it was forbidden:
+    it is refused.
+    """
+
+    def read(value: Any) -> bool:
+        if not isinstance(value, list) or (value and "*" not in value):
+            raise ValueError(value)
+        return bool(value)
+
+    return Kind(
+        "list",
+        '["*"] for all clusters or [] for none (to pick some, use --clusters-to-watch)',
+        lambda text: read([text] if text else []),
+        read,
+    )
+
+
+def promotion_rules() -> Kind[PromotionRules]:
+    """Promotion rules by tablet alias, for the policy 'specified'; `must` cannot be asked for."""
+
+    def read(value: Any) -> PromotionRules:
+        if not isinstance(value, dict) or "must" in value.values():
+            raise ValueError(value)
+        return tuple((TabletAlias.parse(alias), PromotionRule(rule)) for alias, rule in sorted(value.items()))
+
+    return Kind(
+        "rules",
+        "tablet aliases, each with prefer, neutral, prefer_not or must_not",
+        lambda text: read(dict(part.split("=", 1) for part in text.split(",") if part)),
+        read,
+        lambda rules: ",".join(f"{alias}={rule}" for alias, rule in rules) or '""',
+    )
+
+
+def harmless(instead: str, *values: object) -> Kind[Any]:
+    """A key that forbids something vtorc cannot forbid: refused unless its value forbids nothing."""
+
+    def read(value: Any) -> Any:
+        if any(type(value) is type(allowed) and value == allowed for allowed in values):
+            return value
+        raise ValueError(value)
+
+    shown = " or ".join("[]" if value == [] else str(value).lower() for value in values)
+    return Kind("key", f"{shown}, since vtorc cannot honour anything else ({instead})", read, read)
+
+
+@dataclass(frozen=True, slots=True)
+class Adjusted:
+    """Values of a file after the rules of v12, with what went wrong and what is to be told."""
+
+    values: Mapping[str, Any]
+    problems: Sequence[str] = ()
+    notes: Sequence[str] = ()
+
+
+def adjust(values: Mapping[str, Any], environment: Mapping[str, str], *, folder: Path) -> Adjusted:
+    """Apply v12's rules to the values of a file, named by folded keys; `folder` is where relative file names start.
+
+    The credentials file wins over the keys, then `${NAME}` is replaced, then the block in minutes is looked at. A file
+    that names `MySQLTopologyUser` and no `Durability` gets v12's default for it, "none".
+    """
+    merged, problems, notes = dict(values), list[str](), list[str]()
+    _read_credentials(merged, problems, folder)
+    _replace_variable(merged, environment, problems)
+    _choose_block(merged, notes)
+    if "mysqltopologyuser" in merged and not merged.get("durability"):
+        merged["durability"] = "none"
+        notes.append(
+            "names no Durability: keyspaces whose record names no policy are run under 'none', as in Vitess v12"
+        )
+    return Adjusted(merged, problems, notes)
+
+
+def _read_credentials(values: dict[str, Any], problems: list[str], folder: Path) -> None:
+    name = values.get("mysqltopologycredentialsconfigfile")
+    if not name or not isinstance(name, str):
+        return
+    parser = configparser.RawConfigParser(allow_no_value=True, strict=False)
+    try:
+        parser.read_string((folder / name).read_text(encoding="utf-8"), source=name)
+    except (OSError, UnicodeDecodeError, configparser.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else type(error).__name__
+        problems.append(
+            'key "MySQLTopologyCredentialsConfigFile": expected a file with user and password under [client], '
+            f'got "{name}" ({reason})'
+        )
+        return
+    for option, target in (("user", "mysqltopologyuser"), ("password", "mysqltopologypassword")):
+        if parser.has_option("client", option):
+            values[target] = (parser.get("client", option) or "").strip("\"'")
+
+
+def _replace_variable(values: dict[str, Any], environment: Mapping[str, str], problems: list[str]) -> None:
+    password = values.get("mysqltopologypassword")
+    if not isinstance(password, str) or not (found := _VARIABLE.search(password)):
+        return
+    if found[1] not in environment:
+        # v12 went on with an empty password, and could then log in nowhere
+        problems.append(f'key "MySQLTopologyPassword": the environment variable {found[1]} that it names is not set')
+    values["mysqltopologypassword"] = environment.get(found[1], "")
+
+
+def _choose_block(values: dict[str, Any], notes: list[str]) -> None:
+    seconds = values.get("recoveryperiodblockseconds", 3600)
+    minutes = values.get("recoveryperiodblockminutes", 60)
+    if type(seconds) is not int or type(minutes) is not int:
+        return
+    if seconds == 0 and minutes > 0:
+        values["recoveryperiodblockseconds"] = minutes * 60
+        notes.append(
+            f"RecoveryPeriodBlockSeconds is 0, so RecoveryPeriodBlockMinutes holds ({minutes}); "
+            "set both to 0 to block no failover"
+        )
+    elif seconds and "recoveryperiodblockminutes" in values:
+        notes.append(
+            f"RecoveryPeriodBlockMinutes has no effect while RecoveryPeriodBlockSeconds is not 0 (it is {seconds})"
+        )

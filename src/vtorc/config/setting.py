@@ -1,0 +1,146 @@
+"""What a setting is: its name, kind, default, doc, every spelling of it, and what it does."""
+
+import enum
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from vtorc.config.kinds import Kind
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T")
+
+
+class Unset(enum.Enum):
+    """Says that a spelling was written, and leaves the setting as it was (`-debug=false`)."""
+
+    UNSET = "unset"
+
+
+UNSET: Final = Unset.UNSET
+
+
+class Where(enum.Enum):
+    """Where a spelling is written."""
+
+    FLAG = "flag"
+    KEY = "key"
+    ENVIRONMENT = "environment"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spelling:
+    """One way to write a setting; `meaning` turns the value written into the setting's, or into UNSET.
+
+    `note`, where there is one, is a sentence told at start to whoever used this spelling.
+    """
+
+    name: str
+    where: Where
+    kind: Kind[Any]
+    meaning: Callable[[Any], Any] = lambda value: value
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One setting; `field` is its name in `Settings`, None for what is only accepted.
+
+    `no_effect`, where not empty, says why it does nothing; a `live` one can be changed by a reload.
+    """
+
+    name: str
+    field: str | None
+    kind: Kind[Any]
+    default: Any
+    doc: str
+    group: str
+    spellings: tuple[Spelling, ...]
+    live: bool = False
+    secret: bool = False
+    no_effect: str = ""
+
+    def show(self, value: Any) -> str:
+        """Write a value for people; a secret only says whether it is set."""
+        if self.secret:
+            return "(hidden)" if value else '""'
+        return self.kind.show(value)
+
+
+def flag(
+    name: str, kind: Kind[Any], meaning: Callable[[Any], Any] = lambda value: value, *, note: str = ""
+) -> Spelling:
+    """Name a further flag, with its own kind of value."""
+    return Spelling(name=name, where=Where.FLAG, kind=kind, meaning=meaning, note=note)
+
+
+def key(name: str, kind: Kind[Any], meaning: Callable[[Any], Any] = lambda value: value, *, note: str = "") -> Spelling:
+    """Name a further key of the file, with its own kind of value."""
+    return Spelling(name=name, where=Where.KEY, kind=kind, meaning=meaning, note=note)
+
+
+def variable(name: str, kind: Kind[Any]) -> Spelling:
+    """Name an environment variable."""
+    return Spelling(name=name, where=Where.ENVIRONMENT, kind=kind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Declared:
+    kind: Kind[Any]
+    doc: str
+    also: tuple[Spelling, ...]
+    live: bool
+    secret: bool
+    no_effect: str
+    bootstrap: bool
+
+
+def setting(
+    kind: Kind[T],
+    default: T,
+    doc: str,
+    *,
+    also: Sequence[Spelling] = (),
+    live: bool = False,
+    secret: bool = False,
+    no_effect: str = "",
+    bootstrap: bool = False,
+) -> T:
+    """Declare a field of a settings class, with everything that is to be known of it.
+
+    Its own flag and file key are the field's name with dashes. A secret has no flag, since anybody on the host may read
+    a command line; a bootstrap setting says which file is read, so it has no key in one.
+    """
+    declared = _Declared(
+        kind=kind, doc=doc, also=tuple(also), live=live, secret=secret, no_effect=no_effect, bootstrap=bootstrap
+    )
+    return field(default=default, repr=not secret, metadata={"vtorc": declared})
+
+
+def declared_settings(group: type["DataclassInstance"], *, title: str) -> tuple[Setting, ...]:
+    """List the settings that a settings class declares, in the order it declares them."""
+    return tuple(_of_field(one.name, one.metadata["vtorc"], one.default, title) for one in fields(group))
+
+
+def _of_field(name: str, declared: _Declared, default: Any, group: str) -> Setting:
+    dashed = name.replace("_", "-")
+    keys = {one.name.lower() for one in declared.also if one.where is Where.KEY}
+    own = [
+        Spelling(name=dashed, where=where, kind=declared.kind)
+        for where, absent in ((Where.FLAG, declared.secret), (Where.KEY, declared.bootstrap or dashed in keys))
+        if not absent
+    ]
+    return Setting(
+        name=dashed,
+        field=name,
+        kind=declared.kind,
+        default=default,
+        doc=declared.doc,
+        group=group,
+        spellings=(*own, *declared.also),
+        live=declared.live,
+        secret=declared.secret,
+        no_effect=declared.no_effect,
+    )
