@@ -1,0 +1,76 @@
+"""`vtorc` with flags only: reads the settings, sets up logging and hands over to the application."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import structlog
+import uvloop
+
+from vtorc.cli.help import help_text, version_text
+from vtorc.config.flags import parse_flags
+from vtorc.config.load import load
+from vtorc.config.store import SettingsStore
+from vtorc.errors import SettingsError
+from vtorc.logs import setup_logging
+
+EXIT_BAD_SETTINGS = 2
+
+_log = structlog.get_logger(__name__)
+
+
+def run_daemon(words: Sequence[str], commands: Mapping[str, str]) -> int:
+    """Run until told to stop; returns the exit code, 2 if the settings cannot be used."""
+    wants = parse_flags(words).wants
+    if wants != "run":
+        sys.stdout.write(version_text() if wants == "version" else help_text(commands))
+        return 0
+    try:
+        store = SettingsStore(lambda: load(words, os.environ, folder=Path()))
+        setup_logging(store.settings)
+    except SettingsError as error:
+        for problem in error.problems:
+            sys.stderr.write(f"vtorc: {problem}\n")
+        sys.stderr.write("vtorc: not started; vtorc --help lists the flags\n")
+        return EXIT_BAD_SETTINGS
+    _tell_start(store)
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    # only now: what the application imports takes a while, and a wrong flag should not have to wait for it
+    from vtorc.app import run
+
+    with _pid_file(store.settings.pid_file):
+        return run(store)
+
+
+def _tell_start(store: SettingsStore) -> None:
+    for file in store.files:
+        _log.info(f"settings read from {file}", file=file)
+    for note in store.notes:
+        _log.warning(note)
+    if os.geteuid() == 0:
+        # upstream refuses; in a container root is common and as good as any other user
+        _log.warning("running as root, which vtorc does not need: better give it a user of its own")
+
+
+@contextlib.contextmanager
+def _pid_file(name: str) -> Iterator[None]:
+    """Hold the process id in a file while inside; a file that cannot be made is told and does not stop vtorc.
+
+    It is not taken from another process: a file that exists stays as it is (Vitess `go/vt/servenv/pid_file.go`).
+    """
+    path = Path(name) if name else None
+    if path:
+        try:
+            with path.open("x", encoding="ascii") as file:
+                file.write(f"{os.getpid()}\n")
+        except OSError as error:
+            _log.error(f"no pid file: {path} cannot be made ({error.strerror})", file=str(path))
+            path = None
+    try:
+        yield
+    finally:
+        if path:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,101 @@
+"""What happens around the application: settings, log, pid file."""
+
+import asyncio
+import json
+import os
+import sys
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from vtorc.cli.daemon import run_daemon
+from vtorc.config.store import SettingsStore
+
+_TOPO = ("-topo_implementation=etcd2", "-topo_global_server_address=h:2379", "-topo_global_root=/vitess/global")
+Application = Callable[[SettingsStore], int]
+
+
+@pytest.fixture(autouse=True)
+def _restore(restore_logging: None) -> Iterator[None]:
+    """Leave the event loop's policy and the logging as they were."""
+    policy = asyncio.get_event_loop_policy()
+    yield
+    asyncio.set_event_loop_policy(policy)
+
+
+def _install(monkeypatch: pytest.MonkeyPatch, run: Application) -> None:
+    module = types.ModuleType("vtorc.app")
+    module.run = run  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "vtorc.app", module)
+
+
+def test_hands_the_settings_to_the_application(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The application gets the settings of flags and file, on uvloop, and its exit code is vtorc's."""
+    (tmp_path / "orc_config.json").write_text('{"InstancePollSeconds": 7}')
+    seen: list[object] = []
+
+    def run(store: SettingsStore) -> int:
+        seen.extend((store.settings.instance_poll_time, type(asyncio.new_event_loop()).__module__))
+        return 3
+
+    _install(monkeypatch, run)
+    monkeypatch.chdir(tmp_path)
+    assert run_daemon([*_TOPO, "-config=orc_config.json"], {}) == 3
+    assert seen == [7.0, "uvloop"]
+
+
+def test_warns_of_what_has_no_effect(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each flag and key that does nothing is one warning in the log, which names the file that was read too."""
+    (tmp_path / "orc_config.json").write_text('{"RaftEnabled": true, "MySQLTopologyPassword": "hunter2"}')
+    _install(monkeypatch, lambda _store: 0)
+    monkeypatch.chdir(tmp_path)
+    run_daemon([*_TOPO, "-config=orc_config.json", "-logtostderr", f"-log_dir={tmp_path}"], {})
+    out = capsys.readouterr().err
+    said = {line["event"]: line["level"] for line in map(json.loads, out.splitlines())}
+    assert said["settings read from orc_config.json"] == "info"
+    for written in ("flag -logtostderr", 'key "RaftEnabled" of orc_config.json'):
+        assert [level for event, level in said.items() if f"accepted, no effect: {written} (" in event] == ["warning"]
+    assert (tmp_path / "vtorc.log").read_text() == out
+    assert "hunter2" not in out
+
+
+def test_holds_a_pid_file_while_it_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The pid file has the process id while the application runs, and is gone after."""
+    file = tmp_path / "vtorc.pid"
+    seen: list[str] = []
+
+    def run(_store: SettingsStore) -> int:
+        seen.append(file.read_text())
+        return 0
+
+    _install(monkeypatch, run)
+    run_daemon([*_TOPO, f"--pid-file={file}"], {})
+    assert seen == [f"{os.getpid()}\n"]
+    assert not file.exists()
+
+
+def test_leaves_the_pid_file_of_another_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A pid file that is there already stays as it is, is told, and does not stop the start."""
+    file = tmp_path / "vtorc.pid"
+    file.write_text("1\n")
+    _install(monkeypatch, lambda _store: 0)
+    assert run_daemon([*_TOPO, f"--pid-file={file}"], {}) == 0
+    assert file.read_text() == "1\n"
+    assert f"no pid file: {file} cannot be made (File exists)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("user", "warned"), [(0, True), (1000, False)])
+def test_warns_when_run_by_root(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], user: int, warned: bool
+) -> None:
+    """Root may run vtorc, as containers do, and is advised against it."""
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    _install(monkeypatch, lambda _store: 0)
+    assert run_daemon(_TOPO, {}) == 0
+    assert ("running as root" in capsys.readouterr().err) is warned
