@@ -1,0 +1,166 @@
+"""The command line: Go's and pflag's rules, and clear words for what is wrong."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.config.helpers import loaded, problems
+from vtorc.config.flags import parse_flags
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-instance_poll_time=2s"],
+        ["--instance_poll_time=2s"],
+        ["-instance-poll-time", "2s"],
+        ["--instance-poll-time", "2s"],
+        ["--instance_poll-time=2s"],
+        ["--instance-poll-time=9s", "-instance_poll_time=2s"],
+    ],
+)
+def test_spells_a_flag_in_many_ways(tmp_path: Path, words: list[str]) -> None:
+    """One dash or two, underscores or dashes, '=' or the next word: all are the same, and the last one holds."""
+    assert loaded(tmp_path, *words).settings.instance_poll_time == 2.0
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        (["--prevent-cross-cell-failover"], True),
+        (["-prevent_cross_cell_failover=true"], True),
+        (["-prevent_cross_cell_failover=F"], False),
+        (["-prevent_cross_cell_failover", "--cell", "a"], True),
+    ],
+)
+def test_reads_switches_as_go_does(tmp_path: Path, words: list[str], value: bool) -> None:
+    """A switch is on by being there and takes a value only after '='."""
+    assert loaded(tmp_path, *words).settings.prevent_cross_cell_failover is value
+
+
+def test_goes_on_with_a_repeated_list(tmp_path: Path) -> None:
+    """A list that is given twice holds the words of both."""
+    found = loaded(tmp_path, "-clusters_to_watch=ks1,ks2/-80", "--clusters-to-watch", "ks3").settings
+    assert found.clusters_to_watch == ("ks1", "ks2/-80", "ks3")
+
+
+@pytest.mark.parametrize(
+    ("word", "level"),
+    [
+        ("-debug", "debug"),
+        ("-verbose", "info"),
+        ("-quiet", "error"),
+        ("-debug=false", "info"),
+        ("--log-level=WARN", "warn"),
+    ],
+)
+def test_takes_the_level_of_logging_from_old_switches(tmp_path: Path, word: str, level: str) -> None:
+    """v12's -debug, -verbose and -quiet, and v24's --log-level, set the level."""
+    assert loaded(tmp_path, word).settings.log_level == level
+
+
+@pytest.mark.parametrize("word", ["-noop", "-discovery=false", "--allow-recovery=false"])
+def test_changes_nothing_where_it_was_told_to_watch_only(tmp_path: Path, word: str) -> None:
+    """v12's dry run and its mode without discovery keep vtorc from repairing anything."""
+    assert loaded(tmp_path, word).settings.allow_recovery is False
+
+
+@pytest.mark.parametrize("word", ["-noop=false", "-discovery", "-discovery=true"])
+def test_repairs_where_old_switches_do_not_forbid_it(tmp_path: Path, word: str) -> None:
+    """The harmless values of v12's switches leave recovery as it was."""
+    assert loaded(tmp_path, word).settings.allow_recovery is True
+
+
+_WRONG = [
+    (["-durabilty=none"], ["unknown flag -durabilty; did you mean --durability or --durability-params"]),
+    (["-zzz"], ["unknown flag -zzz"]),
+    (["--zzz", "value"], ["unknown flag --zzz"]),
+    (
+        ["-instance_poll_time=5"],
+        ["flag -instance_poll_time: expected a duration above zero, such as 30s, 1m30s or 500ms, got '5'"],
+    ),
+    (["-allow-recovery=maybe"], ["flag -allow-recovery: expected true or false, got 'maybe'"]),
+    (["-topo-read-concurrency=-1"], ["flag -topo-read-concurrency: expected a whole number of at least 1, got '-1'"]),
+    (["-port=70000"], ["flag -port: expected a whole number from 0 to 65535, got '70000'"]),
+    (["-topo_implementation=zk2"], ["flag -topo_implementation: expected one of etcd2, local, got 'zk2'"]),
+    (
+        ["-debug", "false"],
+        ["unexpected word 'false': the switch -debug takes its value with '=', as in -debug=false"],
+    ),
+    (["serve"], ["unexpected word 'serve': the daemon takes flags only, and each begins with a dash"]),
+    (
+        ["--", "-debug"],
+        ["unexpected word '-debug': the daemon takes flags only, and each begins with a dash"],
+    ),
+    (["-log_dir"], ["flag -log_dir needs a value: text"]),
+    (["-log_dir", "--"], ["flag -log_dir needs a value: text"]),
+    (["-cell", "-debug"], ["flag -cell needs a value, but the next word is the flag -debug; if meant, -cell=-debug"]),
+    (["---debug"], ["unexpected word '---debug': expected a flag such as -name or --name=value"]),
+    (["-=x"], ["unexpected word '-=x': expected a flag such as -name or --name=value"]),
+    (["-"], ["unexpected word '-': the daemon takes flags only, and each begins with a dash"]),
+    (["-cell", "a\nb", "x\ny"], ["unexpected word 'x\\ny': the daemon takes flags only, and each begins with a dash"]),
+    (["-mysql-topology-password=x"], ["unknown flag -mysql-topology-password; did you mean --mysql-topology-user"]),
+]
+
+
+@pytest.mark.parametrize(("words", "expected"), _WRONG)
+def test_names_what_is_wrong_with_a_flag(tmp_path: Path, words: list[str], expected: list[str]) -> None:
+    """A problem names the flag, its value and what was expected, on one line."""
+    assert problems(tmp_path, *words) == expected
+
+
+def test_tells_all_problems_at_once(tmp_path: Path) -> None:
+    """Every wrong word of a command line, and of the file, is told in one go."""
+    found = problems(tmp_path, "-zzz", "-cell", "-debug=maybe", "-lock-timeout=1", file={"Debug": 1, "Durability": 2})
+    assert [problem.partition(":")[0] for problem in found] == [
+        "unknown flag -zzz",
+        "flag -cell needs a value, but the next word is the flag -debug=maybe; if meant, -cell=-debug=maybe",
+        "flag -debug",
+        "flag -lock-timeout",
+        "orc_config.json",
+        "orc_config.json",
+    ]
+
+
+@pytest.mark.parametrize("words", [["-h"], ["-help"], ["--help"], ["-zzz", "--help"], ["-cell", "a", "-h"]])
+def test_wants_help(words: list[str]) -> None:
+    """A request for help is seen wherever it stands."""
+    assert parse_flags(words).wants == "help"
+
+
+@pytest.mark.parametrize(
+    ("words", "wants"),
+    [
+        (["-v"], "version"),
+        (["--version"], "version"),
+        (["-v=2"], "run"),
+        (["-v", "2"], "run"),
+        (["--v=1"], "run"),
+        (["-v", "-h"], "help"),
+    ],
+)
+def test_tells_version_from_verbosity(words: list[str], wants: str) -> None:
+    """-v alone asks for the version as since v14, with a number it is the old level of logging."""
+    assert parse_flags(words).wants == wants
+
+
+def test_takes_the_word_http(tmp_path: Path) -> None:
+    """orchestrator's word for its server is accepted anywhere, named, and does not end the flags."""
+    found = loaded(tmp_path, "http", "-cell=a")
+    assert (found.settings.cell, found.notes) == (
+        "a",
+        ("accepted, no effect: the word 'http' (vtorc is always the daemon)",),
+    )
+
+
+@given(
+    st.lists(
+        st.text(max_size=12) | st.sampled_from(["-", "--", "-debug", "-cell", "-v", "=", "-cell=", "--port"]),
+        max_size=8,
+    )
+)
+def test_reads_any_words_without_failing(words: list[str]) -> None:
+    """Whatever the words, the outcome is settings or problems of one line each."""
+    assert all(problem.splitlines() == [problem] for problem in parse_flags(words).problems)

@@ -1,0 +1,82 @@
+"""Changing settings while vtorc runs."""
+
+from pathlib import Path
+from typing import Any
+
+from tests.unit.config.helpers import TOPO, write
+from vtorc.config.load import load
+from vtorc.config.store import SettingsStore
+
+
+def _store(folder: Path, file: Any, *words: str) -> SettingsStore:
+    write(folder, file)
+    return SettingsStore(lambda: load([*TOPO, "-config=orc_config.json", *words], {}, folder=folder))
+
+
+def test_swaps_what_may_change_while_running(tmp_path: Path) -> None:
+    """A live setting that the file changed holds after the reload, and the change is told with its source."""
+    store = _store(tmp_path, {"InstancePollSeconds": 5})
+    write(tmp_path, {"InstancePollSeconds": 7, "Debug": True})
+    reloaded = store.reload()
+    assert (store.settings.instance_poll_time, store.settings.log_level) == (7.0, "debug")
+    assert reloaded.sentences == [
+        "instance-poll-time is now 7s, before 5s (file orc_config.json)",
+        "log-level is now debug, before info (file orc_config.json)",
+    ]
+
+
+def test_goes_back_to_the_default_for_a_removed_key(tmp_path: Path) -> None:
+    """A key that left the file no longer holds."""
+    store = _store(tmp_path, {"InstancePollSeconds": 9})
+    write(tmp_path, {})
+    store.reload()
+    assert (store.settings.instance_poll_time, store.sources["instance_poll_time"]) == (5.0, "default")
+
+
+def test_keeps_the_running_settings_if_the_file_is_wrong(tmp_path: Path) -> None:
+    """A file with one wrong key changes nothing, not even by its right keys, and says what is wrong."""
+    store = _store(tmp_path, {"InstancePollSeconds": 9})
+    before = store.settings
+    write(tmp_path, {"InstancePollSeconds": 2, "Debug": "yes"})
+    reloaded = store.reload()
+    assert store.settings is before
+    assert reloaded.sentences == [
+        'settings not reloaded, the running ones stay: orc_config.json: key "Debug": expected true or false, got "yes"'
+    ]
+
+
+def test_names_what_waits_for_a_restart(tmp_path: Path) -> None:
+    """A setting that cannot change while running keeps its value and source, and is named at every reload."""
+    store = _store(tmp_path, {"topo-read-concurrency": 8})
+    write(tmp_path, {"topo-read-concurrency": 16}, "orc_config.json")
+    for _ in range(2):
+        reloaded = store.reload()
+        assert store.settings.topo_read_concurrency == 8
+        assert reloaded.sentences == [
+            "topo-read-concurrency is 16 (file orc_config.json) from the next start on, until then 8"
+        ]
+
+
+def test_lets_the_flag_win_at_a_reload_too(tmp_path: Path) -> None:
+    """A flag beats the file however often the file changes."""
+    store = _store(tmp_path, {}, "--instance-poll-time=3s")
+    write(tmp_path, {"InstancePollSeconds": 9})
+    assert store.reload().sentences == ["settings reloaded, nothing changed"]
+    assert store.settings.instance_poll_time == 3.0
+
+
+def test_hides_secrets_in_changes(tmp_path: Path) -> None:
+    """A password that changed is named and not shown."""
+    store = _store(tmp_path, {"MySQLTopologyPassword": "hunter2"})
+    write(tmp_path, {"MySQLTopologyPassword": "hunter3"})
+    reloaded = store.reload()
+    assert "mysql-topology-password" in " ".join(reloaded.sentences)
+    assert "hunter" not in " ".join(reloaded.sentences)
+
+
+def test_tells_new_warnings_only(tmp_path: Path) -> None:
+    """An unknown key is told when it appears, and not again."""
+    store = _store(tmp_path, {"Zzz": 1})
+    write(tmp_path, {"Zzz": 1, "Yyy": 1})
+    assert store.reload().sentences == ['orc_config.json: unknown key "Yyy" has no effect']
+    assert store.reload().sentences == ["settings reloaded, nothing changed"]
