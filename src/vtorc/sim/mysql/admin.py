@@ -181,7 +181,7 @@ class SimMysqlServer:
         }
         return {name: value for name, value in values.items() if not names or name in names}
 
-    async def fetch(self, fetch: Fetch) -> Fetched:
+    async def fetch(self, fetch: Fetch) -> Sequence[Fetched]:
         """Refuse: a simulated server has no SQL."""
         raise MysqlError(
             "This simulated server doesn't yet support statements of your own", errno=1235, sqlstate="42000"
