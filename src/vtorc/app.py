@@ -1,0 +1,173 @@
+"""Builds the parts of the daemon from the settings, starts them in order and stops them in order."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+
+from vtorc.config.settings import Settings
+from vtorc.config.store import SettingsStore
+from vtorc.control.fleet import Fleet, FleetSettings
+from vtorc.control.log_observer import LogObserver
+from vtorc.control.observer import Observers
+from vtorc.control.scope import Scope
+from vtorc.control.shard_loop import Rules
+from vtorc.core.analysis import Bars
+from vtorc.core.decision import Limits
+from vtorc.discovery.probe import Pace
+from vtorc.errors import VtorcError
+from vtorc.recovery.session import Deadlines, Tools
+from vtorc.tablet.client import GrpcTabletManager
+from vtorc.tablet.settings import ClientSettings, TlsFiles
+from vtorc.topo.server import TopoServer, TopoSettings, open_topo
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+
+_log = structlog.get_logger("vtorc")
+
+
+class SystemClock:
+    """The clock of this machine."""
+
+    def now(self) -> float:
+        """Seconds on the event loop's monotonic clock."""
+        return time.monotonic()
+
+    def wall(self) -> int:
+        """Nanoseconds since the Unix epoch."""
+        return time.time_ns()
+
+
+def run(store: SettingsStore) -> int:
+    """Run the daemon until SIGTERM or SIGINT; returns the exit code."""
+    try:
+        asyncio.run(_run(store))
+    except VtorcError as error:
+        _log.error(str(error))
+        return EXIT_FAILED
+    except BaseExceptionGroup as group:
+        expected, rest = group.split(VtorcError)
+        if rest is not None:
+            raise
+        for leaf in _leaves(expected):
+            _log.error(str(leaf))
+        return EXIT_FAILED
+    return EXIT_OK
+
+
+async def _run(store: SettingsStore) -> None:
+    scope = Scope.parse(store.settings.clusters_to_watch)
+    async with open_tools(store.settings) as tools:
+        fleet = Fleet(tools, lambda: fleet_settings(store.settings, scope), Observers([LogObserver()]))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, _stop, fleet, number)
+        loop.add_signal_handler(signal.SIGHUP, _reload, store)
+        _log.info("started", clusters_to_watch=list(store.settings.clusters_to_watch))
+        await fleet.run()
+        _log.info("stopped")
+
+
+def _stop(fleet: Fleet, number: signal.Signals) -> None:
+    _log.info(f"{number.name}: beginning nothing new, ending what is in progress")
+    fleet.stop()
+
+
+def _reload(store: SettingsStore) -> None:
+    for sentence in store.reload().sentences:
+        _log.info(sentence)
+
+
+@asynccontextmanager
+async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
+    """Connect to the topology server and prepare calls to tablets; raises VtorcError if that cannot work."""
+    topo = await open_topo(topo_settings(settings))
+    try:
+        tablets = GrpcTabletManager(client_settings(settings))
+        try:
+            yield make_tools(settings, topo, tablets)
+        finally:
+            await tablets.close()
+    finally:
+        await topo.close()
+
+
+def make_tools(settings: Settings, topo: TopoServer, tablets: GrpcTabletManager) -> Tools:
+    """Put together what recoveries work with."""
+    return Tools(
+        topo=topo,
+        tablets=tablets,
+        clock=SystemClock(),
+        deadlines=Deadlines(call=settings.remote_operation_timeout, catch_up=settings.wait_replicas_timeout),
+        same_cell_only=settings.prevent_cross_cell_failover,
+    )
+
+
+def fleet_settings(settings: Settings, scope: Scope) -> FleetSettings:
+    """The part of the settings that the fleet reads anew each time."""
+    return FleetSettings(
+        scope=scope,
+        rules=Rules(
+            limits=Limits(
+                allow_recovery=settings.allow_recovery,
+                allow_emergency_reparent=settings.allow_emergency_reparent,
+                disk_stalled_recovery=settings.enable_primary_disk_stalled_recovery,
+                block_seconds=settings.recovery_period_block_seconds,
+            ),
+            bars=Bars(),
+            default_durability=settings.durability,
+            rejudge_every=settings.recovery_poll_duration,
+        ),
+        pace=Pace(
+            calm_interval=settings.instance_poll_time,
+            calm_deadline=min(settings.instance_poll_time, settings.remote_operation_timeout),
+            hurried_interval=settings.suspicious_poll_time,
+        ),
+        refresh_every=settings.topo_information_refresh_duration,
+        shutdown_wait=settings.shutdown_wait_time,
+    )
+
+
+def topo_settings(settings: Settings) -> TopoSettings:
+    """The part of the settings that the topology server's client needs."""
+    return TopoSettings(
+        implementation=settings.topo_implementation,
+        global_server_address=settings.topo_global_server_address,
+        global_root=settings.topo_global_root,
+    )
+
+
+def client_settings(settings: Settings) -> ClientSettings:
+    """The part of the settings that calls to tablets need."""
+    creds = settings.grpc_auth_static_client_creds
+    return ClientSettings(
+        rpc_timeout=settings.remote_operation_timeout,
+        probe_timeout=settings.remote_operation_timeout,
+        wait_timeout=settings.wait_replicas_timeout,
+        keepalive_time=settings.grpc_keepalive_time,
+        keepalive_timeout=settings.grpc_keepalive_timeout,
+        max_message_size=settings.grpc_max_message_size,
+        tls=TlsFiles(
+            cert=_path(settings.tablet_manager_grpc_cert),
+            key=_path(settings.tablet_manager_grpc_key),
+            ca=_path(settings.tablet_manager_grpc_ca),
+            server_name=settings.tablet_manager_grpc_server_name,
+        ),
+        credentials_file=_path(creds),
+    )
+
+
+def _path(text: str) -> Path | None:
+    return Path(text) if text else None
+
+
+def _leaves(group: BaseExceptionGroup[BaseException] | None) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions if group is not None else ():
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found

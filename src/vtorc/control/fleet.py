@@ -1,0 +1,113 @@
+"""All shards of the cluster: starts a loop for each that appears, ends those that go, and stops them in order."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vtorc.control.observer import Observer
+from vtorc.control.scope import Scope
+from vtorc.control.shard_loop import Rules, ShardLoop
+from vtorc.core.ids import ShardId
+from vtorc.discovery.probe import Pace
+from vtorc.discovery.topology import Topology, read_topology, watch_topology
+from vtorc.discovery.watch import ShardWatch
+from vtorc.errors import TopoError
+from vtorc.recovery.session import Tools
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetSettings:
+    """What the fleet is run with; read anew each time, so that a reload takes effect. Times in seconds."""
+
+    scope: Scope
+    rules: Rules
+    pace: Pace
+    refresh_every: float = 15.0
+    shutdown_wait: float = 30.0
+
+
+class Fleet:
+    """The loops of all shards; `topo_failures` says what could not be read last time, empty if all could."""
+
+    def __init__(self, tools: Tools, settings: Callable[[], FleetSettings], observer: Observer) -> None:
+        self._tools = tools
+        self._settings = settings
+        self._observer = observer
+        self._stop = asyncio.Event()
+        self._reread = asyncio.Event()
+        self._tasks: dict[ShardId, asyncio.Task[None]] = {}
+        self.loops: dict[ShardId, ShardLoop] = {}
+        self.topo_failures: tuple[str, ...] = ()
+
+    async def run(self) -> None:
+        """Manage the cluster until `stop` is called or it is cancelled; then recoveries under way end, or are put
+        back, first.
+        """
+        async with asyncio.TaskGroup() as group:
+            signals = group.create_task(watch_topology(self._tools.topo, self._reread.set), name="watch topology")
+            reading = group.create_task(self._read_for_ever(group), name="read topology")
+            await self._stop.wait()
+            signals.cancel()
+            reading.cancel()
+            await self._stop_loops()
+
+    def stop(self) -> None:
+        """Begin no more recoveries, let those under way end, then return from `run`."""
+        self._stop.set()
+
+    async def _stop_loops(self) -> None:
+        for loop in self.loops.values():
+            loop.stop()
+        tasks = list(self._tasks.values())
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=self._settings().shutdown_wait)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _read_for_ever(self, group: asyncio.TaskGroup) -> None:
+        while True:
+            self._reread.clear()
+            took = await self._read_once(group)
+            try:
+                async with asyncio.timeout(self._settings().refresh_every):
+                    await self._reread.wait()
+            except TimeoutError:
+                continue
+            # Changes come in bursts, and a reading of a large cluster must not be all that is done.
+            await asyncio.sleep(max(0.02, 4 * took))
+
+    async def _read_once(self, group: asyncio.TaskGroup) -> float:
+        started = self._tools.clock.now()
+        try:
+            topology = await read_topology(self._tools.topo)
+        except TopoError as error:
+            self.topo_failures = (str(error),)
+            return self._tools.clock.now() - started
+        self.topo_failures = topology.failures
+        self._apply(group, topology)
+        return self._tools.clock.now() - started
+
+    def _apply(self, group: asyncio.TaskGroup, topology: Topology) -> None:
+        scope = self._settings().scope
+        for shard, reading in sorted(topology.shards.items(), key=lambda item: str(item[0])):
+            loop = self.loops.get(shard)
+            if loop is not None:
+                loop.update(reading, controlled=scope.covers(shard))
+                continue
+            watch = ShardWatch(shard, reading, self._tools.tablets, self._tools.clock, lambda: self._settings().pace)
+            loop = ShardLoop(
+                watch,
+                self._tools,
+                lambda: self._settings().rules,
+                self._observer,
+                controlled=scope.covers(shard),
+            )
+            self.loops[shard] = loop
+            self._tasks[shard] = group.create_task(loop.run(), name=f"shard {shard}")
+        for shard in sorted(self.loops.keys() - topology.shards.keys(), key=str):
+            # Gone only if its keyspace could be read: a reading that failed proves nothing.
+            if shard.keyspace not in topology.unread_keyspaces:
+                del self.loops[shard]
+                self._tasks.pop(shard).cancel()

@@ -1,0 +1,91 @@
+"""Hands what shard loops decide and do to the history."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from vtorc.core.clock import Clock
+from vtorc.core.decision import Action, Decision
+from vtorc.core.election import Argument
+from vtorc.core.gtid import GtidSet
+from vtorc.core.ids import TabletAlias
+from vtorc.history.store import StoredDecision, StoredRecovery
+from vtorc.history.writer import HistoryWriter
+from vtorc.recovery.record import RecoveryRecord
+from vtorc.recovery.runner import Judgement
+
+
+class HistoryObserver:
+    """An observer that stores."""
+
+    def __init__(self, writer: HistoryWriter, clock: Clock) -> None:
+        self._writer = writer
+        self._clock = clock
+
+    def judged(self, judgement: Judgement) -> None:
+        """Nothing: what is new in it comes as decisions."""
+
+    def decided(self, decision: Decision) -> None:
+        """Store the decision."""
+        finding = decision.finding
+        self._writer.add_decision(
+            StoredDecision(
+                at=self._clock.wall(),
+                shard=str(finding.shard),
+                tablet=str(finding.alias or ""),
+                code=finding.code.value,
+                rule=decision.rule.value,
+                sentence=decision.sentence,
+            )
+        )
+
+    def cleared(self, decision: Decision) -> None:
+        """Nothing: the end of a problem is no decision."""
+
+    def started(self, action: Action) -> None:
+        """Nothing: it is stored when it ends."""
+
+    def finished(self, record: RecoveryRecord) -> None:
+        """Store the recovery."""
+        self._writer.add_recovery(stored_recovery(record))
+
+    def interrupted(self, action: Action) -> None:
+        """Nothing: the process is about to end, and the next one finds out how the shard is."""
+
+
+def stored_recovery(record: RecoveryRecord) -> StoredRecovery:
+    """Put a recovery into the form that is stored."""
+    return StoredRecovery(
+        id=0,
+        began=record.began,
+        shard=str(record.shard),
+        code=record.code.value,
+        recovery=record.recovery.value,
+        tablet=str(record.alias or ""),
+        outcome=record.outcome.value,
+        sentence=record.sentence,
+        detail={
+            "seconds": record.duration,
+            "marks": dict(record.marks),
+            "winner": str(record.winner or ""),
+            "argument": _argument(record.argument),
+            "removed": {str(alias): why for alias, why in record.removed.items()},
+            "errant": _sets(record.errant),
+            "steps": [asdict(step) | {"target": str(step.target or "")} for step in record.steps],
+        },
+    )
+
+
+def _argument(argument: Argument | None) -> Mapping[str, object] | None:
+    if argument is None:
+        return None
+    return {
+        "policy": argument.policy,
+        "sentence": argument.sentence,
+        "stopped": [str(alias) for alias in argument.stopped],
+        "unreached": [str(alias) for alias in argument.unreached],
+        "required": str(argument.required),
+    }
+
+
+def _sets(sets: Mapping[TabletAlias, GtidSet]) -> Mapping[str, str]:
+    return {str(name): str(gtids) for name, gtids in sets.items()}

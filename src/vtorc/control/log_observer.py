@@ -1,0 +1,75 @@
+"""Writes what the shard loops see, decide and do to the log: each decision is one sentence."""
+
+import structlog
+
+from vtorc.core.decision import Action, Decision
+from vtorc.core.problems import Code
+from vtorc.recovery.record import Outcome, RecoveryRecord
+from vtorc.recovery.runner import Judgement
+
+_QUIET = frozenset({Outcome.GONE, Outcome.LOCK_HELD})
+"""Ends of recoveries that are everyday life where several vtorcs watch the same shard."""
+
+_LOUD = frozenset({Code.UNKNOWN_DURABILITY_POLICY, Code.NO_DURABILITY_POLICY, Code.BAD_TABLET_RECORD, Code.BLIND_CELL})
+
+
+class LogObserver:
+    """An observer that logs."""
+
+    def __init__(self) -> None:
+        self._log = structlog.get_logger("vtorc")
+
+    def judged(self, judgement: Judgement) -> None:
+        """Nothing: what is new in it comes as decisions."""
+
+    def decided(self, decision: Decision) -> None:
+        """Log the decision; as a warning when vtorc stands still before a problem of the whole shard, as an error
+        when a person is needed.
+        """
+        level = "info"
+        if not decision.acts and (decision.finding.problem.priority <= 1 or decision.finding.code in _LOUD):
+            level = "warning"
+        if decision.escalated:
+            level = "error"
+        getattr(self._log, level)(
+            decision.sentence,
+            shard=str(decision.finding.shard),
+            tablet=str(decision.finding.alias or ""),
+            code=decision.finding.code.value,
+            rule=decision.rule.value,
+        )
+
+    def cleared(self, decision: Decision) -> None:
+        """Log that a problem is gone."""
+        finding = decision.finding
+        self._log.info(
+            f"{finding.shard}: {finding.code.value}{f' of {finding.alias}' if finding.alias else ''} is gone",
+            shard=str(finding.shard),
+            tablet=str(finding.alias or ""),
+            code=finding.code.value,
+        )
+
+    def started(self, action: Action) -> None:
+        """Nothing: the decision said what is done."""
+
+    def finished(self, record: RecoveryRecord) -> None:
+        """Log how a recovery ended."""
+        level = "info" if record.outcome in (Outcome.SUCCEEDED, *_QUIET) else "error"
+        getattr(self._log, level)(
+            record.sentence,
+            shard=str(record.shard),
+            recovery=record.recovery.value,
+            code=record.code.value,
+            outcome=record.outcome.value,
+            seconds=round(record.duration, 3),
+            marks={name: round(at, 3) for name, at in record.marks.items()},
+        )
+
+    def interrupted(self, action: Action) -> None:
+        """Log that a recovery was broken off."""
+        finding = action.decisions[0].finding
+        self._log.warning(
+            f"{finding.shard}: {action.recovery.value} was broken off, and what it had changed was put back",
+            shard=str(finding.shard),
+            recovery=action.recovery.value,
+        )

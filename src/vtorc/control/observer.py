@@ -1,0 +1,75 @@
+"""Who is told what a shard loop sees, decides and does: the log, the history, the demo's screen, the simulator's
+trace.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from vtorc.core.decision import Action, Decision
+from vtorc.recovery.record import RecoveryRecord
+from vtorc.recovery.runner import Judgement
+
+
+class Observer(Protocol):
+    """Hears about one or many shards; must not block and must not raise."""
+
+    def judged(self, judgement: Judgement) -> None:
+        """A judgement was made; comes often."""
+        ...
+
+    def decided(self, decision: Decision) -> None:
+        """A decision is new, or the rule behind it is."""
+        ...
+
+    def cleared(self, decision: Decision) -> None:
+        """The problem of an earlier decision is gone."""
+        ...
+
+    def started(self, action: Action) -> None:
+        """A recovery begins."""
+        ...
+
+    def finished(self, record: RecoveryRecord) -> None:
+        """A recovery ended."""
+        ...
+
+    def interrupted(self, action: Action) -> None:
+        """A recovery was broken off because vtorc stops; what could be put back was."""
+        ...
+
+
+class Observers:
+    """Several observers as one."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = observers
+
+    def judged(self, judgement: Judgement) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.judged(judgement)
+
+    def decided(self, decision: Decision) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.decided(decision)
+
+    def cleared(self, decision: Decision) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.cleared(decision)
+
+    def started(self, action: Action) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.started(action)
+
+    def finished(self, record: RecoveryRecord) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.finished(record)
+
+    def interrupted(self, action: Action) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.interrupted(action)

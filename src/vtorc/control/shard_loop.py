@@ -1,0 +1,223 @@
+"""One shard, one loop: it owns the shard's state, runs at most one recovery at a time, and wakes on events."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from vtorc.control.observer import Observer
+from vtorc.core.analysis import Bars, analyse
+from vtorc.core.decision import Action, Attempt, Decision, Limits, decide, next_action
+from vtorc.core.durability import DurabilityPolicy, policy
+from vtorc.core.ids import TabletAlias
+from vtorc.core.problems import Code, Recovery
+from vtorc.core.tablet import KeyspaceRecord
+from vtorc.core.view import ShardView
+from vtorc.discovery.watch import ShardTopology, ShardWatch
+from vtorc.errors import UnknownDurabilityPolicy
+from vtorc.recovery.record import Outcome, RecoveryRecord
+from vtorc.recovery.runner import Judgement, Runner
+from vtorc.recovery.session import Tools
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """The operator's settings that decisions depend on; read anew for each judgement, so that a reload takes effect
+    at once.
+
+    `default_durability` is for keyspaces whose record names no policy. Times in seconds: `settle` is how long a shard
+    is watched closely after a change, `doubt` how long after its primary began to fail, `first_election_patience` how
+    long the first election waits for tablets that do not answer yet.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    bars: Bars = field(default_factory=Bars)
+    default_durability: str = ""
+    rejudge_every: float = 1.0
+    settle: float = 3.0
+    doubt: float = 30.0
+    first_election_patience: float = 10.0
+
+
+FORGET_ATTEMPTS_AFTER = 60.0
+"""Seconds without the problem after which earlier attempts at it do not slow down a new one any more."""
+
+LOOK_AGAIN_AFTER = 0.25
+"""Seconds until a recovery is begun again that found the lock held or the problem gone."""
+
+
+class ShardLoop:
+    """Watches one shard and acts on it until cancelled."""
+
+    def __init__(
+        self, watch: ShardWatch, tools: Tools, rules: Callable[[], Rules], observer: Observer, *, controlled: bool
+    ) -> None:
+        self.watch = watch
+        self.controlled = controlled
+        self._tools = tools
+        self._rules = rules
+        self._observer = observer
+        self._attempts: list[Attempt] = []
+        self._last_seen: dict[tuple[Code, TabletAlias | None], float] = {}
+        self._said: Mapping[tuple[Code, TabletAlias | None], Decision] = {}
+        self._unsettled_since: float | None = None
+        self._not_before = float("-inf")
+        self._stopping = False
+        self._first_seen = tools.clock.now()
+        self._runner = Runner(tools, watch, self.judge)
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """What was decided last about each problem of the shard."""
+        return tuple(self._said.values())
+
+    def update(self, topology: ShardTopology, *, controlled: bool) -> None:
+        """Take over a newer reading of the topology server."""
+        self.controlled = controlled
+        self.watch.update(topology)
+
+    async def run(self) -> None:
+        """Watch, judge and act until cancelled or told to `stop`; what is broken off is put back first."""
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(self.watch.run(), name=f"watch {self.watch.shard}")
+            try:
+                while not self._stopping:
+                    await self._turn()
+            finally:
+                watching.cancel()
+
+    def stop(self) -> None:
+        """End `run` after the recovery under way, if any; no other is begun."""
+        self._stopping = True
+        self.watch.suspect()
+
+    async def _turn(self) -> None:
+        judgement = self.judge()
+        self._report(judgement)
+        if judgement.action is not None and self._tools.clock.now() >= self._not_before:
+            await self._act(judgement.action)
+        self._set_pace(judgement)
+        await self.watch.wait_changed(self._rules().rejudge_every)
+
+    def judge(self) -> Judgement:
+        """Analyse and decide on what is known at this moment."""
+        now = self._tools.clock.now()
+        rules = self._rules()
+        view = self.watch.view()
+        durability = effective_policy(view.keyspace_record, rules.default_durability)
+        findings = analyse(view, durability, rules.bars, now)
+        self._forget_old_attempts({(f.code, f.alias) for f in findings}, now)
+        limits = replace(rules.limits, controlled=self.controlled, attempts=tuple(self._attempts))
+        decisions = decide(view, findings, durability, limits, now)
+        action = next_action(decisions)
+        if action is not None and action.recovery is Recovery.ELECT_NEW_PRIMARY and self._too_soon(view, rules, now):
+            action = None
+        return Judgement(view, durability, decisions, action)
+
+    def _too_soon(self, view: ShardView, rules: Rules, now: float) -> bool:
+        """The first election waits a while for tablets that are still starting, so that it does not miss the one with
+        data.
+        """
+        everybody = all(t.is_current for t in view.tablets) and not view.blind_cells and not view.bad_records
+        return not everybody and now - self._first_seen < rules.first_election_patience
+
+    def _forget_old_attempts(self, present: set[tuple[Code, TabletAlias | None]], now: float) -> None:
+        for key in present:
+            self._last_seen[key] = now
+        for key in [k for k, seen in self._last_seen.items() if now - seen > FORGET_ATTEMPTS_AFTER]:
+            del self._last_seen[key]
+        longest = max(FORGET_ATTEMPTS_AFTER, self._rules().limits.block_seconds)
+        self._attempts = [
+            a
+            for a in self._attempts
+            if (a.code, a.alias) in self._last_seen or (a.recovery.replaces_primary and now - a.ended_at < longest)
+        ]
+
+    def _report(self, judgement: Judgement) -> None:
+        """Tell what is new: a decision is said once, and again when its rule changes, not each time it is made."""
+        said = {(d.finding.code, d.finding.alias): d for d in judgement.decisions}
+        for key, decision in said.items():
+            before = self._said.get(key)
+            if before is None or (before.rule, before.escalated) != (decision.rule, decision.escalated):
+                self._observer.decided(decision)
+        for key, decision in self._said.items():
+            if key not in said:
+                self._observer.cleared(decision)
+        if said.keys() != self._said.keys():
+            self._unsettled_since = self._tools.clock.now()
+        self._said = said
+        self._observer.judged(judgement)
+
+    async def _act(self, action: Action) -> None:
+        self._observer.started(action)
+        running = asyncio.create_task(self._runner.run(action), name=f"{action.recovery.value} {self.watch.shard}")
+        try:
+            await self._until_done_or_outranked(running, action)
+            record = await running
+        except asyncio.CancelledError:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            self._observer.interrupted(action)
+            if (current := asyncio.current_task()) is not None and current.cancelling():
+                raise
+            return
+        self._remember(action, record)
+        self._observer.finished(record)
+        self.watch.suspect()
+
+    async def _until_done_or_outranked(self, running: asyncio.Task[RecoveryRecord], action: Action) -> None:
+        """The primary comes first: a repair that is under way when the primary is lost is broken off."""
+        if action.recovery.replaces_primary or action.recovery is Recovery.ELECT_NEW_PRIMARY:
+            await asyncio.wait((running,))
+            return
+        while not running.done():
+            changed = asyncio.create_task(self.watch.wait_changed(self._rules().rejudge_every))
+            try:
+                await asyncio.wait((running, changed), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                changed.cancel()
+            urgent = None if running.done() else self.judge().action
+            if urgent is not None and urgent.recovery.replaces_primary:
+                running.cancel()
+                return
+
+    def _remember(self, action: Action, record: RecoveryRecord) -> None:
+        now = self._tools.clock.now()
+        self._unsettled_since = now
+        if not record.outcome.was_attempt:
+            self._not_before = now + LOOK_AGAIN_AFTER
+            return
+        self._attempts += [
+            Attempt(
+                code=decision.finding.code,
+                recovery=action.recovery,
+                alias=decision.finding.alias,
+                ended_at=self._tools.clock.now(),
+                succeeded=record.outcome is Outcome.SUCCEEDED,
+            )
+            for decision in action.decisions
+        ]
+
+    def _set_pace(self, judgement: Judgement) -> None:
+        """Hurry while something is unclear or has just changed, so that verdicts take fractions of a second; else be
+        calm.
+        """
+        now = self._tools.clock.now()
+        rules = self._rules()
+        if self.watch.take_suspicion():
+            self._unsettled_since = now
+        unsettled = self._unsettled_since is not None and now - self._unsettled_since < rules.settle
+        primary = judgement.view.primary
+        failing = (
+            primary is not None and primary.failing_since is not None and now - primary.failing_since < rules.doubt
+        )
+        self.watch.hurry(hurried=unsettled or failing)
+
+
+def effective_policy(keyspace: KeyspaceRecord, default: str) -> DurabilityPolicy | None:
+    """The policy that holds for a keyspace: its record's, else the configured one; None if there is none or it is not
+    known.
+    """
+    try:
+        return policy(keyspace.durability_policy or default)
+    except UnknownDurabilityPolicy:
+        return None

@@ -1,0 +1,177 @@
+"""Asks one tablet how it is, again and again: at most one call under way, so that a slow tablet costs only itself."""
+
+import asyncio
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from vtorc.core.clock import Clock
+from vtorc.core.tablet import TabletRecord
+from vtorc.core.view import ProbeFailure, TabletView
+from vtorc.errors import (
+    TabletBadAnswer,
+    TabletCallFailed,
+    TabletError,
+    TabletUnreachable,
+)
+from vtorc.tablet.api import TabletManager
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How often a tablet is asked and how long an answer may take, in seconds.
+
+    `hurried` applies to all tablets of a shard under suspicion: its deadline is short, because a tablet that needs
+    longer than that in a crisis is no use as a witness; `calm` applies otherwise.
+    """
+
+    calm_interval: float = 5.0
+    calm_deadline: float = 5.0
+    hurried_interval: float = 0.15
+    hurried_deadline: float = 1.0
+
+
+_MYSQL_GONE = frozenset({2002, 2003, 2006, 2013})
+"""Client errors of a tablet whose mysqld does not answer it: no socket, no connection, gone away, lost (MySQL client
+error reference).
+"""
+
+
+class TabletProbe:
+    """Owner of what is known of one tablet; `changed` is told the view before and after each probe that ended."""
+
+    def __init__(
+        self,
+        record: TabletRecord,
+        tablets: TabletManager,
+        clock: Clock,
+        changed: Callable[[TabletView, TabletView], None],
+    ) -> None:
+        self._tablets = tablets
+        self._clock = clock
+        self._changed = changed
+        self._wanted = asyncio.Event()
+        self._ended = asyncio.Condition()
+        self._started_last = float("-inf")
+        self._hurried = False
+        self.view = TabletView(record=record)
+
+    @property
+    def record(self) -> TabletRecord:
+        """The tablet's record, as last read."""
+        return self.view.record
+
+    def update_record(self, record: TabletRecord) -> bool:
+        """Take over a newer record; returns whether it differs.
+
+        A tablet that was shut down cleanly has blanked its addresses; that of its mysqld is kept, because its
+        replicas still name it.
+        """
+        if record.is_shut_down and not record.mysql_hostname:
+            record = replace(record, mysql_hostname=self.record.mysql_hostname, mysql_port=self.record.mysql_port)
+        if record == self.record:
+            return False
+        moved = (record.hostname, record.grpc_port) != (self.record.hostname, self.record.grpc_port)
+        self.view = replace(self.view, record=record)
+        if moved:
+            self.want()
+        return True
+
+    def want(self) -> None:
+        """Ask again at once, or as soon as the call under way has ended."""
+        self._wanted.set()
+
+    def hurry(self, *, hurried: bool) -> None:
+        """Switch between the calm and the hurried pace."""
+        if hurried and not self._hurried:
+            self.want()
+        self._hurried = hurried
+
+    async def heard_since(self, moment: float) -> None:
+        """Wait until a probe that started at or after `moment` has ended."""
+        self.want()
+        async with self._ended:
+            await self._ended.wait_for(lambda: self._started_last >= moment)
+
+    async def run(self, pace: Callable[[], Pace]) -> None:
+        """Probe until cancelled."""
+        pause = 0.0
+        first = True
+        while True:
+            await self._pause(pause)
+            await self._probe(pace())
+            pause = pace().hurried_interval if self._hurried else pace().calm_interval
+            if first and not self._hurried:
+                # Tablets found in one reading of the topology are not asked in one burst ever after.
+                pause *= zlib.crc32(str(self.view.alias).encode()) / 2**32
+            first = False
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wanted.wait()
+        except TimeoutError:
+            pass
+        self._wanted.clear()
+
+    async def _probe(self, pace: Pace) -> None:
+        started = self._clock.now()
+        deadline = pace.hurried_deadline if self._hurried else pace.calm_deadline
+        before = self.view
+        self.view = await self._ask(before.record, started, deadline)
+        async with self._ended:
+            self._started_last = started
+            self._ended.notify_all()
+        self._changed(before, self.view)
+
+    async def _ask(self, record: TabletRecord, started: float, deadline: float) -> TabletView:
+        if record.is_shut_down:
+            return self._failed(started, ProbeFailure.SHUT_DOWN, "its owner stopped it")
+        try:
+            async with asyncio.timeout(deadline):
+                status = await self._tablets.full_status(record)
+        except TimeoutError:
+            return self._failed(started, ProbeFailure.TIMEOUT, f"no answer within {deadline:g} s")
+        except TabletError as error:
+            return self._failed(started, failure_of(error), str(error))
+        now = self._clock.now()
+        return replace(
+            self.view,
+            status=status,
+            status_at=started,
+            probed_at=now,
+            failure=None,
+            failure_text="",
+            failures=0,
+            failing_since=None,
+        )
+
+    def _failed(self, started: float, failure: ProbeFailure, text: str) -> TabletView:
+        since = self.view.failing_since if self.view.failing_since is not None else started
+        return replace(
+            self.view,
+            probed_at=self._clock.now(),
+            failure=failure,
+            failure_text=text,
+            failures=self.view.failures + 1,
+            failing_since=since,
+        )
+
+
+def failure_of(error: TabletError) -> ProbeFailure:
+    """Classify a failed status call: which part of the tablet is in trouble."""
+    match error:
+        case TabletUnreachable(reason="refused"):
+            return ProbeFailure.REFUSED
+        case TabletUnreachable(reason="timeout"):
+            return ProbeFailure.TIMEOUT
+        case TabletUnreachable(reason="shut down"):
+            return ProbeFailure.SHUT_DOWN
+        case TabletUnreachable():
+            return ProbeFailure.UNREACHABLE
+        case TabletBadAnswer():
+            return ProbeFailure.BAD_ANSWER
+        case TabletCallFailed(errno=errno) if errno in _MYSQL_GONE:
+            return ProbeFailure.MYSQL_DOWN
+        case _:
+            return ProbeFailure.ERROR

@@ -1,0 +1,168 @@
+"""Reads from the topology server which keyspaces, shards and tablets exist, and says when that may have changed."""
+
+import asyncio
+import functools
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from vtorc.core.ids import ShardId, TabletAlias
+from vtorc.core.tablet import KeyspaceRecord, ShardRecord, TabletRecord
+from vtorc.discovery.watch import ShardTopology
+from vtorc.errors import NoNode, TopoError, TopoUnsupported
+from vtorc.topo.server import TopoServer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topology:
+    """One reading of the whole cluster; what could not be read is named, never taken for gone."""
+
+    shards: dict[ShardId, ShardTopology]
+    unread_keyspaces: frozenset[str] = frozenset()
+    failures: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Reading:
+    keyspaces: dict[str, KeyspaceRecord] = field(default_factory=dict)
+    shards: dict[ShardId, ShardRecord] = field(default_factory=dict)
+    tablets: list[TabletRecord] = field(default_factory=list)
+    bad_records: dict[TabletAlias, str] = field(default_factory=dict)
+    bad_records_of: dict[ShardId, dict[TabletAlias, str]] = field(default_factory=dict)
+    blind_cells: dict[str, str] = field(default_factory=dict)
+    unread_keyspaces: set[str] = field(default_factory=set)
+    failures: list[str] = field(default_factory=list)
+
+
+async def read_topology(topo: TopoServer) -> Topology:
+    """Read everything, in parallel; raises TopoError only if not even the list of keyspaces or of cells could be
+    read.
+    """
+    reading = _Reading()
+    keyspaces, cells = await asyncio.gather(topo.keyspaces(), topo.cells())
+    async with asyncio.TaskGroup() as group:
+        for keyspace in keyspaces:
+            group.create_task(_read_keyspace(topo, keyspace, reading), name=f"read keyspace {keyspace}")
+        for cell in cells:
+            group.create_task(_read_cell(topo, cell, reading), name=f"read cell {cell}")
+    await _attribute_bad_records(topo, reading)
+    tablets: dict[ShardId, list[TabletRecord]] = {}
+    for record in sorted(reading.tablets, key=lambda record: record.alias):
+        tablets.setdefault(record.shard_id, []).append(record)
+    shards = {
+        shard: ShardTopology(
+            keyspace_record=reading.keyspaces[shard.keyspace],
+            shard_record=record,
+            tablets=tuple(tablets.get(shard, ())),
+            blind_cells=dict(sorted(reading.blind_cells.items())),
+            bad_records=dict(sorted(reading.bad_records_of.get(shard, {}).items())),
+        )
+        for shard, record in reading.shards.items()
+    }
+    return Topology(
+        shards=shards, unread_keyspaces=frozenset(reading.unread_keyspaces), failures=tuple(sorted(reading.failures))
+    )
+
+
+async def _read_keyspace(topo: TopoServer, name: str, reading: _Reading) -> None:
+    try:
+        reading.keyspaces[name] = await topo.keyspace(name)
+        shards = await topo.shards(name)
+    except NoNode:
+        return
+    except TopoError as error:
+        reading.unread_keyspaces.add(name)
+        reading.failures.append(f"keyspace {name}: {error}")
+        return
+    for shard in shards:
+        try:
+            reading.shards[shard] = await topo.shard(shard)
+        except NoNode:
+            continue
+        except TopoError as error:
+            reading.unread_keyspaces.add(name)
+            reading.failures.append(f"shard {shard}: {error}")
+
+
+async def _read_cell(topo: TopoServer, cell: str, reading: _Reading) -> None:
+    try:
+        found = await topo.tablets_in_cell(cell)
+    except TopoError as error:
+        reading.blind_cells[cell] = str(error)
+        reading.failures.append(f"cell {cell}: {error}")
+        return
+    reading.tablets.extend(found.records)
+    reading.bad_records.update(found.bad_records)
+
+
+async def _attribute_bad_records(topo: TopoServer, reading: _Reading) -> None:
+    """A record that cannot be read does not tell its shard; the lists of each shard's tablets do."""
+    if not reading.bad_records:
+        return
+    for shard in reading.shards:
+        try:
+            found = await topo.tablets_of_shard(shard)
+        except TopoError as error:
+            reading.failures.append(f"shard {shard}: {error}")
+            continue
+        if found.bad_records:
+            reading.bad_records_of[shard] = dict(found.bad_records)
+
+
+async def read_shard(topo: TopoServer, shard: ShardId) -> ShardTopology:
+    """Read one shard afresh; raises TopoError if the keyspace's or the shard's record cannot be read."""
+    keyspace, record, found = await asyncio.gather(
+        topo.keyspace(shard.keyspace), topo.shard(shard), topo.tablets_of_shard(shard)
+    )
+    return ShardTopology(
+        keyspace_record=keyspace,
+        shard_record=record,
+        tablets=tuple(sorted(found.records, key=lambda t: t.alias)),
+        blind_cells=dict(sorted(found.blind_cells.items())),
+        bad_records=dict(sorted(found.bad_records.items())),
+    )
+
+
+LIST_EVERY = 15.0
+"""Seconds between looks for cells and keyspaces that are new and not followed yet."""
+
+FOLLOW_AGAIN_AFTER = 1.0
+"""Seconds until a watch that broke is begun again."""
+
+
+async def watch_topology(topo: TopoServer, changed: Callable[[], None]) -> None:
+    """Call `changed` whenever a tablet's or a keyspace's record did, until cancelled."""
+    followed: set[str] = set()
+    async with asyncio.TaskGroup() as group:
+        while True:
+            try:
+                cells, keyspaces = await asyncio.gather(topo.cells(), topo.keyspaces())
+            except TopoError:
+                cells, keyspaces = (), ()
+            for name, follow in _followers(topo, cells, keyspaces):
+                if name not in followed:
+                    followed.add(name)
+                    group.create_task(_follow_for_ever(follow, changed), name=f"follow {name}")
+            await asyncio.sleep(LIST_EVERY)
+
+
+def _followers(
+    topo: TopoServer, cells: Sequence[str], keyspaces: Sequence[str]
+) -> Iterator[tuple[str, Callable[[], AsyncGenerator[object, None]]]]:
+    for cell in cells:
+        yield f"tablets of {cell}", functools.partial(topo.watch_tablets, cell)
+    for keyspace in keyspaces:
+        yield f"keyspace {keyspace}", functools.partial(topo.watch_keyspace_record, keyspace)
+
+
+async def _follow_for_ever(follow: Callable[[], AsyncGenerator[object, None]], changed: Callable[[], None]) -> None:
+    while True:
+        try:
+            async with aclosing(follow()) as changes:
+                async for _ in changes:
+                    changed()
+        except TopoUnsupported:
+            return
+        except TopoError:
+            changed()
+        await asyncio.sleep(FOLLOW_AGAIN_AFTER)

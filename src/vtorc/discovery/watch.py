@@ -1,0 +1,157 @@
+"""Owns all that is known of one shard, keeps it fresh and says when it changed."""
+
+import asyncio
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+from vtorc.core.clock import Clock
+from vtorc.core.ids import ShardId, TabletAlias
+from vtorc.core.tablet import KeyspaceRecord, ShardRecord, TabletRecord
+from vtorc.core.view import ProbeFailure, ShardView, TabletView
+from vtorc.discovery.probe import Pace, TabletProbe
+from vtorc.discovery.signals import watch_signals
+from vtorc.tablet.api import TabletManager
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardTopology:
+    """What one reading of the topology server says about a shard."""
+
+    keyspace_record: KeyspaceRecord
+    shard_record: ShardRecord
+    tablets: tuple[TabletRecord, ...]
+    blind_cells: dict[str, str] = field(default_factory=dict)
+    bad_records: dict[TabletAlias, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Watched:
+    probe: TabletProbe
+    tasks: tuple[asyncio.Task[None], ...]
+
+
+class ShardWatch:
+    """The tablets of one shard under observation; run it, tell it what the topology says, and wait for changes."""
+
+    def __init__(
+        self, shard: ShardId, topology: ShardTopology, tablets: TabletManager, clock: Clock, pace: Callable[[], Pace]
+    ) -> None:
+        self.shard = shard
+        self._topology = topology
+        self._tablets = tablets
+        self._clock = clock
+        self._pace = pace
+        self._watched: dict[TabletAlias, _Watched] = {}
+        self._group: asyncio.TaskGroup | None = None
+        self._changed = asyncio.Event()
+        self._hurried = False
+        self._suspected = asyncio.Event()
+
+    async def run(self) -> None:
+        """Observe until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            try:
+                self.update(self._topology)
+                await asyncio.get_running_loop().create_future()
+            finally:
+                for watched in self._watched.values():
+                    for task in watched.tasks:
+                        task.cancel()
+                self._group = None
+
+    def update(self, topology: ShardTopology) -> None:
+        """Take over a newer reading. Tablets of a cell that could not be read, and unreadable records, are kept as
+        they were.
+        """
+        self._topology = topology
+        self._changed.set()
+        if self._group is None:
+            return
+        seen = {record.alias for record in topology.tablets}
+        for alias in sorted(self._watched.keys() - seen):
+            if alias.cell not in topology.blind_cells and alias not in topology.bad_records:
+                for task in self._watched.pop(alias).tasks:
+                    task.cancel()
+        for record in topology.tablets:
+            self._update_tablet(self._group, record)
+
+    def _update_tablet(self, group: asyncio.TaskGroup, record: TabletRecord) -> None:
+        watched = self._watched.get(record.alias)
+        if watched is not None:
+            watched.probe.update_record(record)
+            return
+        probe = TabletProbe(record, self._tablets, self._clock, self._on_probe)
+        probe.hurry(hurried=self._hurried)
+        tasks = (
+            group.create_task(probe.run(self._pace), name=f"probe {record.alias}"),
+            group.create_task(watch_signals(probe, self._tablets, self.suspect), name=f"signals {record.alias}"),
+        )
+        self._watched[record.alias] = _Watched(probe, tasks)
+
+    def _on_probe(self, before: TabletView, after: TabletView) -> None:
+        self._changed.set()
+        if (after.failures == 1 and after.failure is not ProbeFailure.SHUT_DOWN) or (
+            _receives(before) and not _receives(after)
+        ):
+            self.suspect()
+
+    def suspect(self) -> None:
+        """Something happened to one of the tablets: ask all of them now."""
+        self._suspected.set()
+        self._changed.set()
+        for watched in self._watched.values():
+            watched.probe.want()
+
+    def take_suspicion(self) -> bool:
+        """Whether a signal came since this was last asked."""
+        suspected = self._suspected.is_set()
+        self._suspected.clear()
+        return suspected
+
+    def hurry(self, *, hurried: bool) -> None:
+        """Switch all tablets between the calm and the hurried pace."""
+        self._hurried = hurried
+        for watched in self._watched.values():
+            watched.probe.hurry(hurried=hurried)
+
+    async def wait_changed(self, longest: float) -> None:
+        """Wait until anything changed, at most `longest` seconds."""
+        try:
+            async with asyncio.timeout(longest):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+        self._changed.clear()
+
+    async def refresh(self, deadline: float, *, leave_out: Collection[TabletAlias] = ()) -> None:
+        """Ask every tablet afresh and wait for the answers, at most `deadline` seconds; one that stays silent keeps
+        what it last said.
+        """
+        moment = self._clock.now()
+        probes = [watched.probe for alias, watched in sorted(self._watched.items()) if alias not in leave_out]
+        try:
+            async with asyncio.timeout(deadline), asyncio.TaskGroup() as group:
+                for probe in probes:
+                    group.create_task(probe.heard_since(moment), name=f"refresh {probe.view.alias}")
+        except TimeoutError:
+            return
+
+    def view(self) -> ShardView:
+        """All that is known at this moment."""
+        return ShardView(
+            shard=self.shard,
+            keyspace_record=self._topology.keyspace_record,
+            shard_record=self._topology.shard_record,
+            tablets=self._tablet_views(),
+            blind_cells=self._topology.blind_cells,
+            bad_records=self._topology.bad_records,
+        )
+
+    def _tablet_views(self) -> tuple[TabletView, ...]:
+        return tuple(self._watched[alias].probe.view for alias in sorted(self._watched))
+
+
+def _receives(tablet: TabletView) -> bool:
+    replication = tablet.status.replication if tablet.status is not None else None
+    return replication is not None and replication.is_receiving

@@ -1,0 +1,234 @@
+"""Replaces a primary that is lost: stop, elect, apply, promote, prove. Vitess calls it EmergencyReparentShard.
+
+What Vitess does is in `go/vt/vtctl/reparentutil/emergency_reparenter.go`. The differences: it waits for nobody who
+cannot win, promotes and re-points in parallel, checks the lock before each step without return, and puts back what it
+changed when it breaks off.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from vtorc.core.analysis import member
+from vtorc.core.durability import DurabilityPolicy, Member
+from vtorc.core.election import ACKING_TYPES, CandidateSet, Choice, Refusal, Stopped, choose, unrevoked
+from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.ids import TabletAlias, TabletType
+from vtorc.core.tablet import TabletRecord
+from vtorc.core.view import ShardView, TabletView
+from vtorc.errors import TabletError
+from vtorc.recovery.promotion import Promotion, promote
+from vtorc.recovery.session import Session
+from vtorc.recovery.stop import Stopping
+
+ACTION = "EmergencyReparentShard"
+"""Name of the operation in the reparent journal (Vitess `emergency_reparenter.go`)."""
+
+_BUSY_TYPES = frozenset({TabletType.BACKUP, TabletType.RESTORE})
+"""Tablets whose action lock is taken for long; they replicate for themselves and are left alone."""
+
+_JOURNAL_RULES = frozenset({"diverged", "errant"})
+"""Refusals that may go away once it is known how many reparents each tablet has seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmergencyReparent:
+    """One emergency reparent of the shard as `view` shows it."""
+
+    session: Session
+    view: ShardView
+    policy: DurabilityPolicy
+
+    async def run(self) -> None:
+        """Promote another tablet, or raise RecoveryRefused, RecoveryFailed, TabletError or LockLost with everything
+        put back.
+        """
+        self._preflight()
+        targets = {t.alias: t for t in self.view.tablets if t.is_current and t.record.type not in _BUSY_TYPES}
+        await self.session.guard()
+        stopping = Stopping(self.session, self.view)
+        await stopping.run(targets)
+        self.session.mark("stopped")
+        candidates = self._candidates(stopping.stopped)
+        choice = await self._choose(candidates)
+        self._record(choice)
+        winner, position = await self._catch_up(choice, candidates)
+        self.session.winner = winner
+        self.session.argument = replace(choice.argument, required=choice.required)
+        await promote(
+            self.session,
+            Promotion(
+                view=self.view,
+                policy=self.policy,
+                winner=self._record_of(winner),
+                position=position,
+                others=self._others(winner, stopping.stopped, choice),
+                action=ACTION,
+                first=False,
+            ),
+        )
+
+    def _preflight(self) -> None:
+        """Refuse before anything is changed, if the tablets that answer now are not enough to be safe."""
+        reached = {
+            t.alias: Stopped(member=member(t), server_uuid="", executed=EMPTY_GTID_SET, received=EMPTY_GTID_SET)
+            for t in self.view.tablets
+            if t.is_current
+        }
+        if who := unrevoked(self._candidates(reached), self.policy):
+            raise self.session.refuse(Refusal(rule="ackers-unreached", sentence=f"not promoting: {who}"))
+
+    def _candidates(self, stopped: Mapping[TabletAlias, Stopped]) -> CandidateSet:
+        primary = self.view.primary
+        named = primary.alias if primary is not None else self.view.shard_record.primary_alias
+        return CandidateSet(
+            members=[member(t) for t in self.view.tablets] + self._unreadable(),
+            stopped=stopped,
+            primary=named,
+            primary_uuids=self._primary_uuids(primary),
+            seen_at_primary=self._seen_at(primary),
+            same_cell_only=self.session.tools.same_cell_only,
+        )
+
+    def _unreadable(self) -> list[Member]:
+        """A tablet whose record cannot be read may be anything, so it counts as the worst that it may be: a possible
+        acker.
+        """
+        known = {t.alias for t in self.view.tablets}
+        return [Member(alias, TabletType.REPLICA) for alias in sorted(self.view.bad_records) if alias not in known]
+
+    def _primary_uuids(self, primary: TabletView | None) -> frozenset[str]:
+        if primary is None:
+            return frozenset()
+        uuids = {primary.status.server_uuid} if primary.status is not None else set()
+        for replica in self.view.replicas_of(primary):
+            if replica.status is not None and replica.status.replication is not None:
+                uuids.add(replica.status.replication.source_uuid)
+        return frozenset(uuids - {"", "00000000-0000-0000-0000-000000000000"})
+
+    def _seen_at(self, primary: TabletView | None) -> GtidSet:
+        """What the primary was last seen to have committed, if commits waited for acknowledgements then.
+
+        MySQL adds a transaction to gtid_executed only after the wait (AFTER_SYNC), but after a crash it adds those
+        too that nobody acknowledged; a server that just came back has no semi-sync clients yet.
+        """
+        status = primary.status if primary is not None else None
+        if primary is None or status is None or status.read_only or status.has_source:
+            return EMPTY_GTID_SET
+        needed = self.policy.required_acks(member(primary))
+        waited = status.semi_sync.primary_enabled and status.semi_sync.primary_clients >= needed
+        return status.executed if waited else EMPTY_GTID_SET
+
+    async def _choose(self, candidates: CandidateSet) -> Choice:
+        outcome = choose(candidates, self.policy)
+        if isinstance(outcome, Refusal) and outcome.rule in _JOURNAL_RULES:
+            outcome = choose(await self._with_journals(candidates), self.policy)
+        if isinstance(outcome, Refusal):
+            raise self.session.refuse(outcome)
+        return outcome
+
+    async def _with_journals(self, candidates: CandidateSet) -> CandidateSet:
+        """Ask each stopped tablet how many reparents it has seen: one that missed some may hold leftovers of an older
+        term.
+        """
+
+        async def ask(stopped: Stopped) -> Stopped:
+            record = self._record_of(stopped.alias)
+            length = await self.session.try_step(
+                "read reparent journal",
+                stopped.alias,
+                self.session.tablets.reparent_journal_length(record),
+                deadline=2.0,
+            )
+            return replace(stopped, journal_length=length)
+
+        asked = await asyncio.gather(*(ask(s) for s in candidates.stopped.values() if s.member.type in ACKING_TYPES))
+        return replace(candidates, stopped=dict(candidates.stopped) | {s.alias: s for s in asked})
+
+    def _record(self, choice: Choice) -> None:
+        self.session.argument = choice.argument
+        self.session.removed = choice.removed
+        self.session.errant = choice.errant
+        self.session.mark("elected")
+
+    async def _catch_up(self, choice: Choice, candidates: CandidateSet) -> tuple[TabletAlias, GtidSet]:
+        """Wait until a tablet that may win has applied everything it must not lose; returns it and its position."""
+        if choice.source is None:
+            winner = await self._first_to_apply(choice, candidates)
+            return winner, candidates.stopped[winner].received
+        source = choice.source
+        await self._wait(source, candidates.stopped[source].received)
+        await self.session.guard()
+        record = self._record_of(choice.winner)
+        await self.session.step(
+            f"fetch from {source}",
+            choice.winner,
+            self.session.tablets.set_replication_source(
+                record, source, semi_sync=False, force_start=True, wait_position=choice.required
+            ),
+            deadline=self.session.tools.deadlines.catch_up,
+        )
+        return choice.winner, choice.required
+
+    async def _wait(self, alias: TabletAlias, position: GtidSet) -> None:
+        await self.session.step(
+            "apply relay log",
+            alias,
+            self.session.tablets.wait_for_position(self._record_of(alias), position),
+            deadline=self.session.tools.deadlines.catch_up,
+        )
+
+    async def _first_to_apply(self, choice: Choice, candidates: CandidateSet) -> TabletAlias:
+        """The best holder that applies in time: the best at once, another only after a grace for the better ones."""
+        stopped = candidates.stopped
+        waiting = {
+            asyncio.create_task(self._wait(alias, stopped[alias].received), name=f"apply {alias}"): rank
+            for rank, alias in enumerate(choice.holders)
+        }
+        pending: set[asyncio.Task[None]] = set(waiting)
+        best: int | None = None
+        errors: list[str] = []
+        try:
+            while pending:
+                better = [task for task in pending if best is None or waiting[task] < best]
+                if not better:
+                    break
+                grace = None if best is None else self.session.tools.deadlines.grace
+                done, pending = await asyncio.wait(pending, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+                if not done:
+                    break
+                for task in done:
+                    error = task.exception()
+                    if error is None:
+                        best = waiting[task] if best is None else min(best, waiting[task])
+                    elif isinstance(error, TabletError | TimeoutError):
+                        errors.append(f"{choice.holders[waiting[task]]}: {error or 'no answer in time'}")
+                    else:
+                        raise error
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+        if best is None:
+            raise self.session.fail("no candidate applied its relay log: " + "; ".join(errors))
+        return choice.holders[best]
+
+    def _others(
+        self, winner: TabletAlias, stopped: Mapping[TabletAlias, Stopped], choice: Choice
+    ) -> tuple[TabletRecord, ...]:
+        """Who is re-pointed at the winner: only who holds nothing that the winner lacks, because its relay log is
+        dropped.
+
+        Errant tablets stay as they are, for a person to look at.
+        """
+        return tuple(
+            self._record_of(alias)
+            for alias, each in sorted(stopped.items())
+            if alias != winner and choice.required.contains(each.received)
+        )
+
+    def _record_of(self, alias: TabletAlias) -> TabletRecord:
+        tablet = self.view.tablet(alias)
+        if tablet is None:
+            raise self.session.fail(f"{alias} has left the shard")
+        return tablet.record

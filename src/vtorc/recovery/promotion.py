@@ -1,0 +1,107 @@
+"""The steps without return: make one tablet primary, point the others at it, and see a write acknowledged."""
+
+import asyncio
+from dataclasses import dataclass
+
+from vtorc.core.analysis import member
+from vtorc.core.durability import DurabilityPolicy, Member
+from vtorc.core.gtid import GtidSet
+from vtorc.core.ids import TabletType
+from vtorc.core.tablet import TabletRecord
+from vtorc.core.view import ShardView
+from vtorc.errors import TabletError, TopoError
+from vtorc.recovery.session import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promotion:
+    """Whom to promote and whom to point at it. `position` is what the winner has applied; `first` that the shard had
+    no primary before.
+    """
+
+    view: ShardView
+    policy: DurabilityPolicy
+    winner: TabletRecord
+    position: GtidSet
+    others: tuple[TabletRecord, ...]
+    action: str
+    first: bool
+
+
+async def promote(session: Session, promotion: Promotion) -> None:
+    """Promote and re-point at the same time, then write the journal row, whose acknowledgement proves the new
+    primary.
+
+    Replicas that cannot be re-pointed are left to the ordinary repairs. Raises RecoveryFailed if the new primary did
+    not come about or takes no acknowledged writes; what can still be put back then is left to the caller.
+    """
+    await session.guard()
+    # From here on there is no way back: to start replicas again towards the old primary would hand it acknowledgements.
+    session.forget_undo()
+    created = session.tools.clock.wall()
+    async with asyncio.TaskGroup() as group:
+        for other in promotion.others:
+            group.create_task(_repoint(session, promotion, other), name=f"repoint {other.alias}")
+        await _make_primary(session, promotion)
+        session.mark("promoted")
+        await _prove(session, promotion, created)
+        session.mark("acknowledged")
+
+
+async def _make_primary(session: Session, promotion: Promotion) -> None:
+    winner = promotion.winner
+    semi_sync = promotion.policy.required_acks(Member(winner.alias, TabletType.PRIMARY)) > 0
+    name, call = "promote", session.tablets.promote_replica
+    if promotion.first:
+        name, call = "initialise as primary", session.tablets.init_primary
+    try:
+        await session.step(name, winner.alias, call(winner, semi_sync=semi_sync))
+    except (TabletError, TimeoutError) as error:
+        if not await _is_primary(session, promotion):
+            raise session.fail(f"{winner.alias} could not be promoted: {error or 'no answer in time'}") from error
+
+
+async def _is_primary(session: Session, promotion: Promotion) -> bool:
+    """Whether the promotion took effect although its answer did not arrive: a second one on top would be a second
+    failover.
+    """
+    alias = promotion.winner.alias
+    try:
+        record = await session.step("look whether it is primary", alias, session.tools.topo.tablet(alias))
+        status = await session.step("look whether it is writable", alias, session.tablets.full_status(record))
+    except (TabletError, TopoError, TimeoutError):
+        return False
+    return record.type is TabletType.PRIMARY and not status.read_only
+
+
+async def _repoint(session: Session, promotion: Promotion, other: TabletRecord) -> None:
+    tablet = promotion.view.tablet(other.alias)
+    if tablet is None:
+        return
+    semi_sync = promotion.policy.may_ack(Member(promotion.winner.alias, TabletType.PRIMARY), member(tablet))
+    await session.try_step(
+        f"replicate from {promotion.winner.alias}",
+        other.alias,
+        session.tablets.set_replication_source(other, promotion.winner.alias, semi_sync=semi_sync, force_start=True),
+        deadline=session.tools.deadlines.catch_up,
+    )
+
+
+async def _prove(session: Session, promotion: Promotion, created: int) -> None:
+    winner = promotion.winner
+    try:
+        await session.step(
+            "write reparent journal",
+            winner.alias,
+            session.tablets.populate_reparent_journal(
+                winner,
+                time_created_ns=created,
+                action=promotion.action,
+                primary=winner.alias,
+                position=promotion.position,
+            ),
+        )
+    except (TabletError, TimeoutError) as error:
+        raise session.fail(
+            f"{winner.alias} is primary, but its first write was not acknowledged: {error or 'no answer in time'}"
+        ) from error

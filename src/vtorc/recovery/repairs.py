@@ -1,0 +1,194 @@
+"""Repairs that keep the primary: its own state, its replicas, and tablets that still think they are primary.
+
+Semi-sync is changed in the one safe order: ackers on before the primary waits, the primary off before ackers are (the
+decisions see to the order between tablets, this file to the order on one). Vitess' versions are in
+`go/vt/vtorc/logic/topology_recovery.go`.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass
+
+from vtorc.core.analysis import member
+from vtorc.core.durability import DurabilityPolicy
+from vtorc.core.ids import TabletAlias, TabletType
+from vtorc.core.problems import Code
+from vtorc.core.view import ShardView, TabletView
+from vtorc.errors import RecoveryRefused, TabletError, TopoError
+from vtorc.proto import topodata_pb2
+from vtorc.recovery.session import Session
+
+_REPOINT = frozenset({Code.NOT_CONNECTED_TO_PRIMARY, Code.CONNECTED_TO_WRONG_PRIMARY, Code.REPLICA_MISCONFIGURED})
+_RESTART = frozenset(
+    {Code.REPLICATION_STOPPED, Code.REPLICA_SEMI_SYNC_MUST_BE_SET, Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Repairs:
+    """The repairs of the shard as `view` shows it; the lock is held."""
+
+    session: Session
+    view: ShardView
+    policy: DurabilityPolicy
+
+    async def fix_primary(self) -> None:
+        """Make the primary writable and wait for as many acknowledgements as the policy asks for."""
+        primary = self._primary()
+        await self.session.guard()
+        await self.session.step(
+            "make it writable",
+            primary.alias,
+            self.session.tablets.undo_demote_primary(
+                primary.record, semi_sync=self.policy.required_acks(member(primary)) > 0
+            ),
+        )
+
+    async def primary_has_primary(self) -> None:
+        """Make the primary nobody's replica."""
+        primary = self._primary()
+        await self.session.guard()
+        await self.session.step(
+            "forget its source", primary.alias, self.session.tablets.reset_replication_parameters(primary.record)
+        )
+
+    async def fix_replicas(self, codes: dict[TabletAlias, set[Code]]) -> None:
+        """Put all replicas right at once; raises RecoveryFailed naming those that could not be."""
+        primary = self._primary()
+        await self.session.guard()
+        await self._all((alias, self._fix_replica(alias, codes[alias], primary)) for alias in sorted(codes))
+
+    async def reconcile_stale(self, aliases: Iterable[TabletAlias]) -> None:
+        """Make tablets that still claim to be primary replicas of the present one."""
+        primary = self._primary()
+        await self.session.guard()
+        await self._all((alias, self._reconcile(alias, primary)) for alias in sorted(aliases))
+
+    async def restart_one_replica(self) -> None:
+        """Make one direct replica connect again: whether it can tells if the silent primary still takes connections.
+
+        One that does not acknowledge is preferred, because an acker that reconnects holds up commits.
+        """
+        primary = self._primary()
+        current = [t for t in self.view.replicas_of(primary) if t.is_current and t.status is not None]
+        if not current:
+            raise self.session.fail(f"no replica of {primary.alias} can be reached")
+        replica = min(current, key=lambda t: (t.status is not None and t.status.semi_sync.replica_enabled, t.alias))
+        semi_sync = replica.status is not None and replica.status.semi_sync.replica_enabled
+        await self.session.guard()
+        await self.session.step(
+            "stop replication", replica.alias, self.session.tablets.stop_replication(replica.record), deadline=5.0
+        )
+        await self.session.step(
+            "start replication",
+            replica.alias,
+            self.session.tablets.start_replication(replica.record, semi_sync=semi_sync),
+            deadline=5.0,
+        )
+
+    async def _fix_replica(self, alias: TabletAlias, codes: set[Code], primary: TabletView) -> None:
+        replica = self._tablet(alias)
+        tablets = self.session.tablets
+        semi_sync = self.policy.may_ack(member(primary), member(replica))
+        if Code.REPLICA_IS_WRITABLE in codes:
+            await self.session.step("make it read-only", alias, tablets.set_read_only(replica.record))
+        if codes & _REPOINT:
+            await self._repoint(
+                replica, primary, semi_sync=semi_sync, misconfigured=Code.REPLICA_MISCONFIGURED in codes
+            )
+        elif codes & _RESTART:
+            # Not SetReplicationSource, which would drop a relay log that may hold what nobody else has
+            # (https://github.com/vitessio/vitess/issues/21092). The setting takes effect when the IO thread starts.
+            await self.session.step("stop replication", alias, tablets.stop_replication(replica.record))
+            await self.session.step(
+                "start replication", alias, tablets.start_replication(replica.record, semi_sync=semi_sync)
+            )
+
+    async def _repoint(self, replica: TabletView, primary: TabletView, *, semi_sync: bool, misconfigured: bool) -> None:
+        await self._nothing_lost(replica, primary)
+        net_timeout = replica.status.replica_net_timeout if replica.status is not None else None
+        await self.session.step(
+            f"replicate from {primary.alias}",
+            replica.alias,
+            self.session.tablets.set_replication_source(
+                replica.record,
+                primary.alias,
+                semi_sync=semi_sync,
+                force_start=True,
+                heartbeat_interval=net_timeout / 2 if misconfigured and net_timeout else 0.0,
+            ),
+        )
+
+    async def _nothing_lost(self, replica: TabletView, primary: TabletView) -> None:
+        """Rule 2: its relay log is dropped, so the primary must have everything in it; asked now, replica first."""
+        status = await self.session.step(
+            "read what it holds", replica.alias, self.session.tablets.full_status(replica.record)
+        )
+        waiting = status.received.difference(status.executed)
+        if not waiting:
+            return
+        position = await self.session.step(
+            "read what the primary holds", primary.alias, self.session.tablets.primary_position(primary.record)
+        )
+        lost = waiting.difference(position)
+        if lost:
+            raise RecoveryRefused(
+                f"{replica.alias} is not re-pointed: its relay log holds {lost.brief()}, which {primary.alias} lacks",
+                rule="last-copy",
+            )
+
+    async def _reconcile(self, alias: TabletAlias, primary: TabletView) -> None:
+        stale = self._tablet(alias)
+        await self.session.step("demote primary", alias, self.session.tablets.demote_primary(stale.record, force=True))
+        await self.session.step(
+            f"replicate from {primary.alias}",
+            alias,
+            self.session.tablets.set_replication_source(
+                stale.record,
+                primary.alias,
+                semi_sync=self.policy.may_ack(member(primary), member(stale)),
+                force_start=True,
+            ),
+        )
+        await self.session.step("correct its record", alias, self._correct_record(stale))
+
+    async def _correct_record(self, stale: TabletView) -> None:
+        """A tablet changes its record when it turns from primary to replica; one that runs as replica already does
+        not.
+        """
+
+        def to_replica(record: topodata_pb2.Tablet) -> bool:
+            if record.type != TabletType.PRIMARY.value:
+                return False
+            record.type = topodata_pb2.REPLICA
+            record.ClearField("primary_term_start_time")
+            return True
+
+        await self.session.tools.topo.update_tablet(stale.alias, to_replica)
+
+    async def _all(self, work: Iterable[tuple[TabletAlias, Coroutine[object, object, None]]]) -> None:
+        failures: list[str] = []
+
+        async def one(alias: TabletAlias, doing: Coroutine[object, object, None]) -> None:
+            try:
+                await doing
+            except (TabletError, TopoError, TimeoutError, RecoveryRefused) as error:
+                failures.append(f"{alias}: {error or 'no answer in time'}")
+
+        async with asyncio.TaskGroup() as group:
+            for alias, doing in work:
+                group.create_task(one(alias, doing), name=f"repair {alias}")
+        if failures:
+            raise self.session.fail("; ".join(sorted(failures)))
+
+    def _primary(self) -> TabletView:
+        primary = self.view.primary
+        if primary is None:
+            raise self.session.fail("the shard has no primary")
+        return primary
+
+    def _tablet(self, alias: TabletAlias) -> TabletView:
+        tablet = self.view.tablet(alias)
+        if tablet is None:
+            raise self.session.fail(f"{alias} has left the shard")
+        return tablet

@@ -1,0 +1,200 @@
+"""Carries one action out from lock to record: lock, read everything again, judge again, act, and put back what broke
+off.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from vtorc.core.decision import Action, Decision
+from vtorc.core.durability import DurabilityPolicy
+from vtorc.core.ids import TabletAlias
+from vtorc.core.problems import Code, Recovery
+from vtorc.core.view import ProbeFailure, ShardView
+from vtorc.discovery.topology import read_shard
+from vtorc.discovery.watch import ShardWatch
+from vtorc.errors import LockHeld, LockLost, RecoveryFailed, RecoveryRefused, TabletError, TopoError
+from vtorc.recovery.emergency import EmergencyReparent
+from vtorc.recovery.first_election import FirstElection
+from vtorc.recovery.record import Outcome, RecoveryRecord
+from vtorc.recovery.repairs import Repairs
+from vtorc.recovery.session import Session, Tools
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What analysis and decision say about a view: the next action, if any, and the policy that it is to honour."""
+
+    view: ShardView
+    policy: DurabilityPolicy | None
+    decisions: tuple[Decision, ...]
+    action: Action | None
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """Runs the actions of one shard; `judge` is the same judgement that called for the action."""
+
+    tools: Tools
+    watch: ShardWatch
+    judge: Callable[[], Judgement]
+
+    async def run(self, action: Action) -> RecoveryRecord:
+        """Run one action and tell how it ended; raises only CancelledError, with everything put back and the lock
+        released.
+        """
+        began = self.tools.clock.wall()
+        started = self.tools.clock.now()
+        session: Session | None = None
+
+        def record(outcome: Outcome, sentence: str) -> RecoveryRecord:
+            return RecoveryRecord(
+                shard=self.watch.shard,
+                recovery=action.recovery,
+                code=action.code,
+                alias=action.alias,
+                began=began,
+                duration=self.tools.clock.now() - started,
+                outcome=outcome,
+                sentence=sentence,
+                steps=tuple(session.steps) if session else (),
+                marks=dict(session.marks) if session else {},
+                winner=session.winner if session else None,
+                argument=session.argument if session else None,
+                removed=session.removed if session else {},
+                errant=session.errant if session else {},
+            )
+
+        try:
+            async with self.tools.topo.try_lock_shard(self.watch.shard, _lock_text(action)) as lock:
+                session = Session(self.tools, lock)
+                return record(*await self._locked(session, action))
+        except LockHeld as error:
+            return record(Outcome.LOCK_HELD, f"{self.watch.shard}: waiting, because the shard is locked: {error}")
+        except TopoError as error:
+            return record(Outcome.FAILED, f"{self.watch.shard}: the shard lock could not be taken: {error}")
+
+    async def _locked(self, session: Session, action: Action) -> tuple[Outcome, str]:
+        shard = self.watch.shard
+        try:
+            judgement = await self._judge_again(session, action)
+            if judgement is None or judgement.action is None or judgement.policy is None:
+                return (
+                    Outcome.GONE,
+                    f"{shard}: {action.code.value} is gone, or not to be acted upon any more; nothing was changed",
+                )
+            return Outcome.SUCCEEDED, await self._act(session, judgement, judgement.action)
+        except asyncio.CancelledError:
+            await self._break_off(session)
+            raise
+        except LockLost as error:
+            await self._break_off(session)
+            return Outcome.LOCK_LOST, f"{shard}: broke off, because the shard lock was lost: {error}"
+        except RecoveryRefused as error:
+            await self._break_off(session)
+            return Outcome.REFUSED, f"{shard}: {error}"
+        except (RecoveryFailed, TabletError, TopoError, TimeoutError) as error:
+            await self._break_off(session)
+            return Outcome.FAILED, f"{shard}: {action.recovery.value} failed: {error or 'no answer in time'}"
+
+    async def _judge_again(self, session: Session, action: Action) -> Judgement | None:
+        """Read the shard again under the lock; None if the same problem is not to be acted upon any more."""
+        self.watch.update(await session.step("read topology", None, read_shard(self.tools.topo, self.watch.shard)))
+        await session.step(
+            "ask all tablets",
+            None,
+            self.watch.refresh(self.tools.deadlines.refresh, leave_out=self._silent()),
+            deadline=self.tools.deadlines.refresh + 1.0,
+        )
+        judgement = self.judge()
+        again = judgement.action
+        if again is None or again.recovery is not action.recovery:
+            return None
+        if again.recovery.replaces_primary and again.alias != action.alias:
+            return None
+        return judgement
+
+    def _silent(self) -> Collection[TabletAlias]:
+        """Tablets that only ever time out: their last probe is not older than the probing interval, and the lock is
+        precious.
+        """
+        return [t.alias for t in self.watch.view().tablets if t.failure is ProbeFailure.TIMEOUT]
+
+    async def _act(self, session: Session, judgement: Judgement, action: Action) -> str:
+        assert judgement.policy is not None
+        view, policy = judgement.view, judgement.policy
+        repairs = Repairs(session, view, policy)
+        aliases = [d.finding.alias for d in action.decisions if d.finding.alias is not None]
+        match action.recovery:
+            case Recovery.RECOVER_DEAD_PRIMARY | Recovery.RECOVER_PRIMARY_TABLET_DELETED:
+                await EmergencyReparent(session, view, policy).run()
+                return (
+                    f"{view.shard}: promoted {session.winner}. {session.argument.sentence if session.argument else ''}"
+                )
+            case Recovery.ELECT_NEW_PRIMARY:
+                await FirstElection(session, view, policy).run()
+                return f"{view.shard}: elected {session.winner} as the first primary"
+            case Recovery.FIX_PRIMARY:
+                await repairs.fix_primary()
+                return f"{view.shard}: {aliases[0]} was put right ({_codes(action)})"
+            case Recovery.RECOVER_PRIMARY_HAS_PRIMARY:
+                await repairs.primary_has_primary()
+                return f"{view.shard}: {aliases[0]} is nobody's replica any more"
+            case Recovery.FIX_REPLICA:
+                await repairs.fix_replicas(_codes_by_tablet(action))
+                return f"{view.shard}: put right {', '.join(map(str, sorted(set(aliases))))} ({_codes(action)})"
+            case Recovery.RECONCILE_STALE_TOPO_PRIMARY:
+                await repairs.reconcile_stale(aliases)
+                return f"{view.shard}: {', '.join(map(str, sorted(set(aliases))))} follows the present primary"
+            case Recovery.RESTART_DIRECT_REPLICA:
+                await repairs.restart_one_replica()
+                return f"{view.shard}: one replica of {aliases[0]} was made to reconnect"
+
+    async def _break_off(self, session: Session) -> None:
+        """Put back what was changed; without the lock only if it can be had again, because else somebody is at work
+        on the shard.
+        """
+        if not session.can_undo:
+            return
+        try:
+            await session.lock.check()
+        except TopoError:
+            await self._break_off_without_lock(session)
+        else:
+            await session.roll_back()
+
+    async def _break_off_without_lock(self, session: Session) -> None:
+        try:
+            async with self.tools.topo.try_lock_shard(self.watch.shard, "VTOrc Roll back"):
+                if not await self._moved_on():
+                    await session.roll_back()
+        except TopoError:
+            return
+
+    async def _moved_on(self) -> bool:
+        """Whether the shard has had another primary since: then what we remember is not to be put back."""
+        before = self.watch.view().primary
+        try:
+            self.watch.update(await read_shard(self.tools.topo, self.watch.shard))
+        except TopoError:
+            return True
+        after = self.watch.view().primary
+        return (before.record if before else None) != (after.record if after else None)
+
+
+def _lock_text(action: Action) -> str:
+    """What others see in the lock, in Vitess' words (`topology_recovery.go`)."""
+    on = f" on {action.alias}" if action.alias is not None else ""
+    return f"VTOrc Recovery for {action.code.value}{on}"
+
+
+def _codes(action: Action) -> str:
+    return ", ".join(dict.fromkeys(d.finding.code.value for d in action.decisions))
+
+
+def _codes_by_tablet(action: Action) -> dict[TabletAlias, set[Code]]:
+    codes: dict[TabletAlias, set[Code]] = {}
+    for decision in action.decisions:
+        if decision.finding.alias is not None:
+            codes.setdefault(decision.finding.alias, set()).add(decision.finding.code)
+    return codes

@@ -1,0 +1,117 @@
+"""Stops replication across a shard and collects what every tablet holds; remembers how to put it back."""
+
+import asyncio
+from collections.abc import Mapping
+
+from vtorc.core.analysis import member
+from vtorc.core.election import Stopped
+from vtorc.core.ids import TabletAlias
+from vtorc.core.status import ReplicationStatus, TabletStatus, ThreadState
+from vtorc.core.tablet import TabletRecord
+from vtorc.core.view import ShardView, TabletView
+from vtorc.errors import TabletError
+from vtorc.recovery.session import Session
+from vtorc.tablet.api import StopMode
+
+
+class Stopping:
+    """Stops the tablets of one shard at once; those that answer are in `stopped`."""
+
+    def __init__(self, session: Session, view: ShardView) -> None:
+        self.session = session
+        self.view = view
+        self.stopped: dict[TabletAlias, Stopped] = {}
+
+    async def run(self, targets: Mapping[TabletAlias, TabletView]) -> None:
+        """Stop all targets; ends when all have answered, or a grace after only the primary is missing, or at the
+        deadline.
+        """
+        deadlines = self.session.tools.deadlines
+        tasks = {
+            asyncio.create_task(self._stop(tablet), name=f"stop {alias}"): alias
+            for alias, tablet in sorted(targets.items())
+        }
+        pending: set[asyncio.Task[None]] = set(tasks)
+        primary = self.view.primary
+        try:
+            async with asyncio.timeout(deadlines.stop):
+                while pending:
+                    only_primary = primary is not None and all(tasks[task] == primary.alias for task in pending)
+                    done, pending = await asyncio.wait(
+                        pending, timeout=deadlines.grace if only_primary else None, return_when=asyncio.FIRST_COMPLETED
+                    )
+                    if not done:
+                        break
+        except TimeoutError:
+            pass
+        finally:
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _stop(self, tablet: TabletView) -> None:
+        try:
+            await self._stop_replica(tablet)
+        except (TabletError, TimeoutError):
+            return
+
+    async def _stop_replica(self, tablet: TabletView) -> None:
+        session, record, alias = self.session, tablet.record, tablet.alias
+        before = tablet.status
+        # Remembered before the call: one that ends without an answer may have stopped the thread all the same.
+        if before is not None and before.replication is not None and before.replication.io_healthy:
+            self._put_back_replication(tablet, before)
+        answer = await session.step(
+            "stop replication", alias, session.tablets.stop_replication_and_get_status(record, StopMode.IO_ONLY)
+        )
+        if answer is None:
+            await self._demote(tablet)
+            return
+        after = answer.after
+        self.stopped[alias] = Stopped(
+            member=member(tablet),
+            server_uuid=before.server_uuid if before is not None else "",
+            executed=after.executed,
+            received=after.executed.union(after.received),
+            source_uuid=after.source_uuid,
+            applier_stopped=_why_not_applied(after),
+            backup_running=after.backup_running,
+        )
+
+    def _put_back_replication(self, tablet: TabletView, before: TabletStatus) -> None:
+        semi_sync = before.semi_sync.replica_enabled
+        self.session.on_abort(
+            "stop replication",
+            tablet.alias,
+            lambda: self.session.tablets.start_replication(tablet.record, semi_sync=semi_sync),
+        )
+
+    async def _demote(self, tablet: TabletView) -> None:
+        """It is nobody's replica: it may be taking writes, and must not any more."""
+        session, record, before = self.session, tablet.record, tablet.status
+        if before is not None and not before.read_only:
+            self._put_back_primary(record, semi_sync=before.semi_sync.primary_enabled)
+        position = await session.step(
+            "demote primary", tablet.alias, session.tablets.demote_primary(record, force=True)
+        )
+        self.stopped[tablet.alias] = Stopped(
+            member=member(tablet),
+            server_uuid=before.server_uuid if before is not None else "",
+            executed=position,
+            received=position,
+            was_primary=True,
+        )
+
+    def _put_back_primary(self, record: TabletRecord, *, semi_sync: bool) -> None:
+        self.session.on_abort(
+            "demote primary",
+            record.alias,
+            lambda: self.session.tablets.undo_demote_primary(record, semi_sync=semi_sync),
+        )
+
+
+def _why_not_applied(status: ReplicationStatus) -> str:
+    """Why its relay log will not get applied; empty if it will, or if there is nothing in it."""
+    if status.sql_state is not ThreadState.STOPPED or status.executed.contains(status.received):
+        return ""
+    return status.last_sql_error or "its SQL thread is stopped"
