@@ -43,6 +43,11 @@ class EtcdServer:
         return f"127.0.0.1:{self._client_port}"
 
     @property
+    def pid(self) -> int:
+        """The server's process id; raises LabError while it does not run."""
+        return self._running.pid
+
+    @property
     def log(self) -> Path:
         """The server's log."""
         return self._folder / "etcd.log"

@@ -1,4 +1,6 @@
-"""One connection to a mysqld: rows as text, errors with MySQL's number, and no statement left behind when a caller gives up."""
+"""One connection to a mysqld: rows as text, errors with MySQL's number, and no statement left behind when a caller
+gives up.
+"""
 
 import asyncio
 import contextlib
@@ -45,7 +47,9 @@ class ResultSet:
 
 
 class MysqlConnection:
-    """One session; after an error of the connection itself, or a cancelled statement, it is closed and of no more use."""
+    """One session; after an error of the connection itself, or a cancelled statement, it is closed and of no more
+    use.
+    """
 
     def __init__(self, raw: Any, socket: Path) -> None:
         self._raw = raw
@@ -57,19 +61,39 @@ class MysqlConnection:
         """The session's number in the server."""
         return int(self._raw.thread_id())
 
+    @property
+    def alive(self) -> bool:
+        """Whether the session can still be used, as far as the client has heard."""
+        return self.usable and not self._raw._stream_broken
+
     async def run(self, sql: str | bytes) -> ResultSet:
-        """Run one statement. A caller that gives up (cancellation) has the statement killed in the server, as vttablet does."""
+        """Run one statement; for the rest as `run_all`."""
+        return (await self.run_all(sql))[0]
+
+    async def run_all(self, sql: str | bytes) -> list[ResultSet]:
+        """Run one or several statements. If the caller gives up (cancellation), they are killed in the server, as
+        vttablet does.
+        """
+        results = []
         try:
             await self._raw.query(sql)
+            results.append(self._last_result())
+            while self._raw._result.has_next:
+                await self._raw.next_result()
+                results.append(self._last_result())
         except asyncio.CancelledError:
             self.close()
             await self._kill()
             raise
         except (driver.MySQLError, OSError, EOFError) as error:
             raise self._translate(error) from error
+        return results
+
+    def _last_result(self) -> ResultSet:
         result = self._raw._result
         columns = tuple(
-            Column(field.name, int(field.type_code), int(field.charsetnr), int(field.flags)) for field in result.fields or ()
+            Column(field.name, int(field.type_code), int(field.charsetnr), int(field.flags))
+            for field in result.fields or ()
         )
         return ResultSet(columns, tuple(result.rows or ()), int(result.affected_rows or 0), int(result.insert_id or 0))
 
@@ -119,7 +143,8 @@ async def connect(
     host: str = "",
     port: int = 0,
 ) -> MysqlConnection:
-    """Open a session, over the unix socket if one is given. It has no deadline of its own: a hung server accepts and stays silent.
+    """Open a session, over the unix socket if one is given. It has no deadline of its own: a hung server accepts and
+    stays silent.
 
     Raises MysqlError: 2002 when nobody listens, MySQL's own number when it refuses.
     """
@@ -155,7 +180,9 @@ def quote_name(name: str) -> str:
 
 
 def _from_server(number: int) -> bool:
-    """Whether the server said it: the numbers from 2000 on are made up by clients (MySQL manual, "Client Error Message Reference")."""
+    """Whether the server said it: the numbers from 2000 on are made up by clients (MySQL manual, "Client Error
+    Message Reference").
+    """
     return number >= 1000 and not 2000 <= number < 3000
 
 

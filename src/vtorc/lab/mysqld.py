@@ -1,27 +1,25 @@
 """One real mysqld: its data directory, its process, and the ways to end, hang and revive it.
 
-The process is found by its pid file, so that whoever holds the folder, the tablet that started the server or its successor, can own it.
+The process is found by its pid file, so that whoever holds the folder, the tablet that started the server or its
+successor, can own it.
 """
 
 import asyncio
 import contextlib
-import os
 import shutil
 import signal
-import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from vtorc.errors import LabError, MysqlError
 from vtorc.lab.mysql_connection import connect
 from vtorc.lab.parts import MysqlParts, required_options
+from vtorc.lab.processes import PidFileProcess, unix_socket
 from vtorc.lab.template import SMALL, copy_template, template_folder
 
 SEMI_SYNC_TIMEOUT_MS = 1_000_000_000_000_000_000
 """Vitess' setting: never fall back to asynchronous replication."""
 
-_SOCKET_PATH_LIMIT = 100
 _VITESS_LIKE = (
     "--log-bin=binlog",
     "--gtid-mode=ON",
@@ -61,15 +59,12 @@ class Mysqld:
     def __init__(self, config: MysqldConfig) -> None:
         self._config = config
         self._folder = config.folder.absolute()
-        self._child: subprocess.Popen[bytes] | None = None
+        self._process = PidFileProcess(self._folder / "mysqld.pid", f"--datadir={self._data}")
 
     @property
     def socket(self) -> Path:
-        """The unix socket of the server; in the folder of temporary files if the data's own path is too long for one."""
-        path = self._folder / "mysql.sock"
-        if len(str(path)) <= _SOCKET_PATH_LIMIT:
-            return path
-        return Path(tempfile.gettempdir()) / f"vtorc-mysql-{os.getuid()}-{self._config.port}.sock"
+        """The unix socket of the server."""
+        return unix_socket(self._folder, "mysql.sock")
 
     @property
     def config(self) -> MysqldConfig:
@@ -86,15 +81,9 @@ class Mysqld:
         return self._folder / "data"
 
     @property
-    def _pid_file(self) -> Path:
-        return self._folder / "mysqld.pid"
-
-    @property
     def pid(self) -> int | None:
         """The process id of the server, None while there is none."""
-        if self._child is not None and self._child.poll() is None:
-            return self._child.pid
-        return live_pid(self._pid_file, f"--datadir={self._data}")
+        return self._process.pid
 
     async def prepare(self) -> None:
         """Make the data directory if there is none (0.1 s from a template, 3 s for the first of a version)."""
@@ -103,58 +92,48 @@ class Mysqld:
             await asyncio.to_thread(copy_template, template, self._data)
 
     async def start(self, *, deadline: float = 30.0) -> None:
-        """Start the server unless it runs, and wait until it answers; raises LabError with its last words if it does not."""
+        """Start the server unless it runs, and wait until it answers; raises LabError with its last words if it does
+        not.
+        """
         await self.prepare()
         self.spawn()
         await self.wait_ready(deadline=deadline)
 
     def spawn(self) -> None:
-        """Start the process, if there is none, in a session of its own so that it outlives us."""
-        if self.pid is not None:
-            return
-        # The shell writes the pid before it becomes mysqld: there is no moment with a server and no pid file.
-        script = 'echo $$ > "$0" && exec "$@"'
-        with self.log.open("ab") as log:
-            self._child = subprocess.Popen(
-                ["/bin/sh", "-c", script, str(self._pid_file), *self._command()],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        """Start the process, if there is none, without waiting for it to answer."""
+        self._process.spawn(self._command(), log=self.log)
 
     async def wait_ready(self, *, deadline: float = 30.0) -> None:
         """Wait until the server lets its administrator in (at most `deadline` s)."""
         try:
             async with asyncio.timeout(deadline):
                 while not await self._answers():
-                    if self._child is not None and self._child.poll() is not None:
-                        raise LabError(f"mysqld ended with {self._child.returncode} at its start: {self._last_words()}")
+                    if self._process.exit_code is not None:
+                        raise LabError(
+                            f"mysqld ended with {self._process.exit_code} at its start: {self._last_words()}"
+                        )
                     await asyncio.sleep(0.03)
         except TimeoutError:
-            raise LabError(f"mysqld in {self._folder} did not answer within {deadline:g} s: {self._last_words()}") from None
+            raise LabError(
+                f"mysqld in {self._folder} did not answer within {deadline:g} s: {self._last_words()}"
+            ) from None
 
     async def stop(self, *, deadline: float = 20.0) -> None:
         """Shut the server down in order (SIGTERM), or kill it when that takes longer than `deadline` s."""
-        if self._signal(signal.SIGCONT) and self._signal(signal.SIGTERM):
-            try:
-                await self.wait_exit(deadline=deadline)
-            except TimeoutError:
-                await self.kill()
+        await self._process.terminate(deadline=deadline)
 
     async def kill(self) -> None:
         """End the process at once (SIGKILL)."""
-        if self._signal(signal.SIGKILL):
-            await self.wait_exit(deadline=10.0)
+        await self._process.kill()
 
     def pause(self) -> None:
         """Stop the process without ending it: connections stay open and nothing is answered (SIGSTOP)."""
-        if not self._signal(signal.SIGSTOP):
+        if not self._process.send(signal.SIGSTOP):
             raise LabError(f"there is no mysqld in {self._folder} to pause")
 
     def resume(self) -> None:
         """Let a paused process go on (SIGCONT)."""
-        if not self._signal(signal.SIGCONT):
+        if not self._process.send(signal.SIGCONT):
             raise LabError(f"there is no mysqld in {self._folder} to resume")
 
     async def restart(self) -> None:
@@ -162,40 +141,13 @@ class Mysqld:
         await self.stop()
         await self.start()
 
-    async def wait_exit(self, *, deadline: float | None = None) -> None:
-        """Wait until the process is gone, child of ours or not; raises TimeoutError after `deadline` s."""
-        pid = self.pid
-        if pid is None:
-            return
-        try:
-            fd = os.pidfd_open(pid)
-        except ProcessLookupError:
-            return
-        gone = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        loop.add_reader(fd, gone.set)
-        try:
-            async with asyncio.timeout(deadline):
-                await gone.wait()
-        finally:
-            loop.remove_reader(fd)
-            os.close(fd)
-        if self._child is not None:
-            self._child.poll()
+    async def wait_exit(self) -> None:
+        """Wait until the process is gone, child of ours or not."""
+        await self._process.wait_exit()
 
     def remove(self) -> None:
         """Delete the folder with all data; the server must not run."""
         shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _signal(self, number: signal.Signals) -> bool:
-        pid = self.pid
-        if pid is None:
-            return False
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            return False
-        return True
 
     async def _answers(self) -> bool:
         try:
@@ -227,14 +179,3 @@ class Mysqld:
             *_VITESS_LIKE,
             *config.options,
         ]
-
-
-def live_pid(pid_file: Path, argument: str) -> int | None:
-    """Read the pid in `pid_file`, if that process lives and has `argument` on its command line: pids are used again."""
-    try:
-        pid = int(pid_file.read_text())
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
-    except (OSError, ValueError, IndexError):
-        return None
-    return pid if argument.encode() in arguments and state != b"Z" else None

@@ -1,6 +1,7 @@
 """The data directory that every lab mysqld starts from: initialised once per server version, then copied.
 
-Initialising takes seconds, a copy a tenth of one. The copy holds the users that Vitess' own `config/init_db.sql` creates and no GTIDs.
+Initialising takes seconds, a copy a tenth of one. The copy holds the users that Vitess' own `config/init_db.sql`
+creates and no GTIDs.
 """
 
 import fcntl
@@ -18,8 +19,9 @@ RECIPE = 1
 """Number of the way templates are made; one of another number is left alone and a new one made beside it."""
 
 _APP = (
-    "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, RELOAD, PROCESS, FILE, REFERENCES, INDEX, ALTER, SHOW DATABASES, CREATE TEMPORARY TABLES, "
-    "LOCK TABLES, EXECUTE, REPLICATION CLIENT, CREATE VIEW, SHOW VIEW, CREATE ROUTINE, ALTER ROUTINE, CREATE USER, EVENT, TRIGGER"
+    "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, RELOAD, PROCESS, FILE, REFERENCES, INDEX, ALTER, SHOW DATABASES, "
+    "CREATE TEMPORARY TABLES, LOCK TABLES, EXECUTE, REPLICATION CLIENT, CREATE VIEW, SHOW VIEW, CREATE ROUTINE, "
+    "ALTER ROUTINE, CREATE USER, EVENT, TRIGGER"
 )
 _ALL_PRIVS = _APP.replace("REPLICATION CLIENT", "REPLICATION SLAVE, REPLICATION CLIENT")
 

@@ -76,7 +76,9 @@ class FetchedColumn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """The result of a statement run for the caller of an RPC; values as MySQL's text protocol writes them, None for NULL."""
+    """The result of a statement run for the caller of an RPC; values as MySQL's text protocol writes them, None for
+    NULL.
+    """
 
     columns: tuple[FetchedColumn, ...] = ()
     rows: tuple[tuple[bytes | None, ...], ...] = ()
@@ -99,8 +101,8 @@ class Fetch:
 class MysqlServer(Protocol):
     """The MySQL server of one tablet, as its administrator sees it.
 
-    Every call may raise MysqlError: errno 2002 while nobody listens, 2013 when the server went away underneath. A hung server keeps a call
-    waiting: the caller brings the deadline. A cancelled call leaves no statement running.
+    Every call may raise MysqlError: errno 2002 while nobody listens, 2013 when the server went away underneath. A
+    hung server keeps a call waiting: the caller brings the deadline. A cancelled call leaves no statement running.
     """
 
     async def report(self) -> ServerReport:
@@ -211,8 +213,8 @@ class MysqlServer(Protocol):
         """Read status variables; all of them when no name is given."""
         ...
 
-    async def fetch(self, fetch: Fetch) -> Fetched:
-        """Run a statement for the caller of an RPC."""
+    async def fetch(self, fetch: Fetch) -> Sequence[Fetched]:
+        """Run one or several statements for the caller of an RPC; one result each."""
         ...
 
     async def lock_tables(self) -> None:

@@ -1,0 +1,193 @@
+"""A whole small Vitess cluster on this machine: a topology server, and tablets with real mysqlds.
+
+Whatever happens to the process that made it, its servers end with it: in order when the context is left, at once when
+it is killed.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from vtorc.core.durability import policy
+from vtorc.core.ids import ShardId, TabletAlias, TabletType
+from vtorc.errors import LabError
+from vtorc.lab.etcd import EtcdServer
+from vtorc.lab.guard import RunFolder, sweep_stale_runs
+from vtorc.lab.parts import find_mysqld
+from vtorc.lab.ports import Ports
+from vtorc.lab.tablet_handle import LabTablet, TabletSpec
+from vtorc.lab.template import template_folder
+from vtorc.topo.open import TopoSettings, open_topo
+from vtorc.topo.server import TopoServer
+
+GLOBAL_ROOT = "/vitess/global"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabSpec:
+    """What a lab is made of: so many tablets per shard, spread over the cells in turn, the last `rdonly` of them
+    RDONLY.
+
+    `topo` is "etcd2" or "local"; `tablet_flags` go to every tablet process.
+    """
+
+    keyspace: str = "commerce"
+    shards: tuple[str, ...] = ("0",)
+    cells: tuple[str, ...] = ("zone1", "zone2", "zone3")
+    tablets: int = 3
+    rdonly: int = 0
+    durability: str = "semi_sync"
+    topo: str = "local"
+    tablet_flags: tuple[str, ...] = ()
+    mysqld_options: tuple[str, ...] = field(default_factory=tuple)
+
+    def tablet_specs(self) -> list[TabletSpec]:
+        """List the tablets: the first shard's are numbered from 101, the second's from 201, and so on."""
+        return [
+            TabletSpec(
+                alias=TabletAlias(self.cells[number % len(self.cells)], 100 * (index + 1) + number + 1),
+                shard=ShardId.parse(f"{self.keyspace}/{shard}"),
+                type=TabletType.RDONLY if number >= self.tablets - self.rdonly else TabletType.REPLICA,
+            )
+            for index, shard in enumerate(self.shards)
+            for number in range(self.tablets)
+        ]
+
+
+class LabCluster:
+    """A running lab; use it as a context, or call `start` and `stop`."""
+
+    def __init__(self, spec: LabSpec, *, folder: Path | None = None) -> None:
+        self.spec = spec
+        self._folder = folder
+        self._run: RunFolder | None = None
+        self._ports = Ports()
+        self._etcd: EtcdServer | None = None
+        self._topo: TopoServer | None = None
+        self._tablets: dict[TabletAlias, LabTablet] = {}
+
+    async def start(self) -> None:
+        """Start everything and wait until all tablets are up; none of them is a primary yet.
+
+        Raises LabError or PartMissing; nothing is left behind then.
+        """
+        try:
+            await self.start_topo()
+            await self.start_tablets()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def start_topo(self) -> None:
+        """Start the topology server and write cells, keyspace and shards."""
+        policy(self.spec.durability)
+        await asyncio.to_thread(sweep_stale_runs)
+        self._run = RunFolder(self._folder)
+        if self.spec.topo == "etcd2":
+            self._etcd = EtcdServer(self._run.path / "etcd")
+            await self._etcd.start()
+            (self._run.path / "etcd" / "etcd.pid").write_text(str(self._etcd.pid))
+        elif self.spec.topo != "local":
+            raise LabError(f"topology {self.spec.topo!r}: the lab has etcd2 and local")
+        self._topo = await open_topo(self.topo_settings)
+        address = ",".join(self.topo_settings.global_server_address)
+        for cell in self.spec.cells:
+            await self._topo.create_cell(cell, server_address=address, root=f"/vitess/{cell}")
+        await self._topo.create_keyspace(self.spec.keyspace, durability_policy=self.spec.durability)
+        for shard in self.spec.shards:
+            await self._topo.create_shard(ShardId.parse(f"{self.spec.keyspace}/{shard}"))
+
+    async def start_tablets(self) -> None:
+        """Start all tablets at once."""
+        assert self._run is not None
+        await asyncio.to_thread(lambda: template_folder(find_mysqld()))
+        flags = [
+            *self.topo_flags,
+            *self.spec.tablet_flags,
+            *(f"--mysqld-option={each}" for each in self.spec.mysqld_options),
+        ]
+        for spec in self.spec.tablet_specs():
+            self._tablets[spec.alias] = LabTablet(
+                spec,
+                folder=self._run.path / str(spec.alias),
+                host="127.0.0.1",
+                grpc_port=self._ports.take(),
+                mysql_port=self._ports.take(),
+                flags=flags,
+            )
+        async with asyncio.TaskGroup() as group:
+            for tablet in self._tablets.values():
+                group.create_task(tablet.start_tablet())
+
+    async def stop(self) -> None:
+        """End all processes at once and delete the data, unless the folder was given."""
+        if self._topo is not None:
+            await self._topo.close()
+            self._topo = None
+        if self._run is not None:
+            await asyncio.to_thread(self._run.close)
+            self._run = None
+        if self._etcd is not None:
+            await self._etcd.kill()
+            self._etcd = None
+        self._ports.release()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.shield(self.stop())
+
+    @property
+    def topo_settings(self) -> TopoSettings:
+        """How to reach the topology."""
+        assert self._run is not None, "the lab was not started"
+        address = self._etcd.address if self._etcd is not None else str(self._run.path / "topo.sqlite")
+        return TopoSettings(implementation=self.spec.topo, global_server_address=(address,), global_root=GLOBAL_ROOT)
+
+    @property
+    def topo_flags(self) -> tuple[str, str, str]:
+        """The same as command line flags, for tablets and for vtorc."""
+        settings = self.topo_settings
+        return (
+            f"--topo-implementation={settings.implementation}",
+            f"--topo-global-server-address={','.join(settings.global_server_address)}",
+            f"--topo-global-root={settings.global_root}",
+        )
+
+    @property
+    def topo(self) -> TopoServer:
+        """The topology, as the lab sees it."""
+        assert self._topo is not None, "the lab was not started"
+        return self._topo
+
+    @property
+    def etcd(self) -> EtcdServer:
+        """The etcd server, to break and mend it; only with topology etcd2."""
+        assert self._etcd is not None, "the lab has no etcd"
+        return self._etcd
+
+    @property
+    def folder(self) -> Path:
+        """Where all data and logs are."""
+        assert self._run is not None, "the lab was not started"
+        return self._run.path
+
+    @property
+    def tablets(self) -> Mapping[TabletAlias, LabTablet]:
+        """All tablets by name."""
+        return self._tablets
+
+    def tablet(self, alias: TabletAlias | str) -> LabTablet:
+        """Find a tablet by its name."""
+        return self._tablets[TabletAlias.parse(alias) if isinstance(alias, str) else alias]
+
+    def shard_ids(self) -> list[ShardId]:
+        """List the shards."""
+        return [ShardId.parse(f"{self.spec.keyspace}/{shard}") for shard in self.spec.shards]

@@ -1,0 +1,41 @@
+"""A write to the disk that a hung disk cannot hang us with."""
+
+import asyncio
+import contextlib
+import os
+import threading
+from pathlib import Path
+
+
+class FileProbe:
+    """Writes and syncs a small file next to the data, in a thread that nobody waits for at the end of the process."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "disk_probe"
+
+    async def __call__(self) -> None:
+        """Write once; returns when the disk has it, raises OSError when it cannot."""
+        loop = asyncio.get_running_loop()
+        written: asyncio.Future[None] = loop.create_future()
+
+        def settle(error: OSError | None) -> None:
+            if not written.done():
+                if error is None:
+                    written.set_result(None)
+                else:
+                    written.set_exception(error)
+
+        def write() -> None:
+            error = None
+            try:
+                with self._path.open("wb") as file:
+                    file.write(b"vtorc")
+                    file.flush()
+                    os.fsync(file.fileno())
+            except OSError as failure:
+                error = failure
+            with contextlib.suppress(RuntimeError):  # the loop may be gone by now
+                loop.call_soon_threadsafe(settle, error)
+
+        threading.Thread(target=write, daemon=True).start()
+        await written

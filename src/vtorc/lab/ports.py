@@ -1,0 +1,55 @@
+"""Ports for the lab's servers that nobody else takes, also not while a server is down."""
+
+import fcntl
+import os
+import random
+import socket
+import tempfile
+from pathlib import Path
+from typing import IO
+
+from vtorc.errors import LabError
+
+# Below the range that the kernel gives to outgoing connections (ip_local_port_range), which could take a dead
+# server's port.
+_FIRST, _LAST = 14000, 31999
+
+
+class Ports:
+    """Ports of one host address, reserved until `release` or the end of this process against every other lab on the
+    machine.
+    """
+
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self._host = host
+        self._locks: list[IO[str]] = []
+        self._folder = Path(tempfile.gettempdir()) / f"vtorc-ports-{os.getuid()}"
+        self._folder.mkdir(exist_ok=True)
+
+    def take(self) -> int:
+        """Reserve one port that nobody listens on; raises LabError when there is none."""
+        candidates = list(range(_FIRST, _LAST + 1))
+        random.shuffle(candidates)
+        for port in candidates:
+            if self._reserve(port):
+                return port
+        raise LabError(f"no port between {_FIRST} and {_LAST} of {self._host} is free")
+
+    def release(self) -> None:
+        """Give all ports back."""
+        for lock in self._locks:
+            lock.close()
+        self._locks.clear()
+
+    def _reserve(self, port: int) -> bool:
+        lock = (self._folder / str(port)).open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((self._host, port))
+        except OSError:
+            lock.close()
+            return False
+        self._locks.append(lock)
+        return True

@@ -1,0 +1,130 @@
+"""Processes that outlive whoever started them and are found again by their pid files.
+
+Standard library only: the guard that cleans up after a lab imports nothing else.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+_SOCKET_PATH_LIMIT = 100
+
+
+class PidFileProcess:
+    """One process known by a pid file; `marker` is a text that only its own command line contains, since pids are
+    used again.
+    """
+
+    def __init__(self, pid_file: Path, marker: str) -> None:
+        self._pid_file = pid_file
+        self._marker = marker
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, None while there is no such process."""
+        if self._child is not None and self._child.poll() is None:
+            return self._child.pid
+        return live_pid(self._pid_file, self._marker)
+
+    @property
+    def exit_code(self) -> int | None:
+        """How a process that we started ended; None while it runs, or when somebody else started it."""
+        return self._child.poll() if self._child is not None else None
+
+    def spawn(self, command: Sequence[str], *, log: Path) -> None:
+        """Start the process, unless it runs, in a session of its own; its output is appended to `log`."""
+        if self.pid is not None:
+            return
+        # The shell writes the pid before it becomes the program: there is no moment with a process and no pid file.
+        script = 'echo $$ > "$0" && exec "$@"'
+        with log.open("ab") as output:
+            self._child = subprocess.Popen(
+                ["/bin/sh", "-c", script, str(self._pid_file), *command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def send(self, number: signal.Signals) -> bool:
+        """Send a signal; False when there is no process to take it."""
+        pid = self.pid
+        if pid is None:
+            return False
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            return False
+        return True
+
+    async def terminate(self, *, deadline: float) -> None:
+        """End the process by SIGTERM, or by SIGKILL if that takes longer than `deadline` s; paused or not."""
+        self.send(signal.SIGCONT)
+        if self.send(signal.SIGTERM):
+            try:
+                await self.wait_exit(deadline=deadline)
+            except TimeoutError:
+                await self.kill()
+
+    async def kill(self) -> None:
+        """End the process at once by SIGKILL."""
+        if self.send(signal.SIGKILL):
+            await self.wait_exit(deadline=10.0)
+
+    async def wait_exit(self, *, deadline: float | None = None) -> None:
+        """Wait until the process is gone, child of ours or not; raises TimeoutError after `deadline` s."""
+        pid = self.pid
+        if pid is None:
+            return
+        try:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return
+        gone = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(descriptor, gone.set)
+        try:
+            async with asyncio.timeout(deadline):
+                await gone.wait()
+        finally:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
+        if self._child is not None:
+            self._child.poll()
+
+
+def live_pid(pid_file: Path, marker: str) -> int | None:
+    """Read the pid in `pid_file`, if that process lives and its command line contains `marker`."""
+    try:
+        pid = int(pid_file.read_text())
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+    except (OSError, ValueError, IndexError):
+        return None
+    return pid if marker.encode() in command and state != b"Z" else None
+
+
+def kill_below(folder: Path) -> None:
+    """Kill every process whose pid file lies in `folder` or directly below it, and whose command line names that
+    folder.
+    """
+    for pid_file in (*folder.glob("*.pid"), *folder.glob("*/*.pid")):
+        pid = live_pid(pid_file, str(folder))
+        if pid is not None and pid != os.getpid():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def unix_socket(folder: Path, name: str) -> Path:
+    """Name the unix socket of a folder: in it, or among the temporary files where the path is too long for a socket."""
+    path = folder.absolute() / name
+    if len(str(path)) <= _SOCKET_PATH_LIMIT:
+        return path
+    return Path(tempfile.gettempdir()) / f"vtorc-{hashlib.sha256(str(path).encode()).hexdigest()[:16]}.sock"

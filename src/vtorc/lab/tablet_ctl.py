@@ -1,0 +1,29 @@
+"""Breaks and mends the mysqld of a running lab tablet: `python -m vtorc.lab.tablet_ctl --dir FOLDER mysqld-kill`."""
+
+import argparse
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from vtorc.errors import LabError
+from vtorc.lab.control import COMMANDS, ask
+
+
+def main(arguments: list[str]) -> int:
+    """Send one command and print the answer."""
+    parser = argparse.ArgumentParser(prog="tablet_ctl", description=__doc__)
+    parser.add_argument("--dir", type=Path, required=True, help="folder of the tablet")
+    parser.add_argument("command", choices=COMMANDS)
+    options = parser.parse_args(arguments)
+    try:
+        answer = asyncio.run(ask(options.dir, options.command))
+    except LabError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stdout.write(json.dumps(answer) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,158 @@
+"""A lab tablet seen from outside: start, stop, kill its process and its mysqld, whichever of the two still lives."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vtorc.core.ids import ShardId, TabletAlias, TabletType
+from vtorc.errors import LabError
+from vtorc.lab import control
+from vtorc.lab.mysql_connection import MysqlConnection, connect
+from vtorc.lab.processes import PidFileProcess, unix_socket
+
+_ANSWER_DEADLINE = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TabletSpec:
+    """One tablet of a lab."""
+
+    alias: TabletAlias
+    shard: ShardId
+    type: TabletType = TabletType.REPLICA
+
+
+class LabTablet:
+    """One tablet process with its mysqld; both are found by pid files, so that either may die without the other."""
+
+    def __init__(
+        self, spec: TabletSpec, *, folder: Path, host: str, grpc_port: int, mysql_port: int, flags: Sequence[str]
+    ) -> None:
+        self.spec = spec
+        self.folder = folder
+        self.host = host
+        self.grpc_port = grpc_port
+        self.mysql_port = mysql_port
+        self._flags = tuple(flags)
+        self._process = PidFileProcess(folder / "tablet.pid", f"--dir={folder}")
+        self._mysqld = PidFileProcess(folder / "mysqld.pid", f"--datadir={folder / 'data'}")
+
+    @property
+    def alias(self) -> TabletAlias:
+        """The tablet's name."""
+        return self.spec.alias
+
+    @property
+    def tablet_pid(self) -> int | None:
+        """The process id of the tablet, None while it is down."""
+        return self._process.pid
+
+    @property
+    def mysqld_pid(self) -> int | None:
+        """The process id of its mysqld, None while it is down."""
+        return self._mysqld.pid
+
+    async def start_tablet(self, *extra: str) -> None:
+        """Start the tablet process, and its mysqld unless it runs, and wait until the tablet is up.
+
+        `extra` are more options for this start. Raises LabError with the tablet's last words when it does not come up.
+        """
+        self.spawn_tablet(*extra)
+        await self.wait_up()
+
+    def spawn_tablet(self, *extra: str) -> None:
+        """Start the tablet process without waiting for anything."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        command = [
+            sys.executable,
+            "-m",
+            "vtorc.lab.tablet_main",
+            f"--dir={self.folder}",
+            f"--tablet-alias={self.alias}",
+            f"--keyspace={self.spec.shard.keyspace}",
+            f"--shard={self.spec.shard.shard}",
+            f"--init-tablet-type={self.spec.type}",
+            f"--hostname={self.host}",
+            f"--grpc-port={self.grpc_port}",
+            f"--mysql-port={self.mysql_port}",
+            *self._flags,
+            *extra,
+        ]
+        self._process.spawn(command, log=self.folder / "tablet.log")
+
+    async def wait_up(self) -> None:
+        """Wait until the tablet has started up, which needs its mysqld."""
+        try:
+            async with asyncio.timeout(_ANSWER_DEADLINE):
+                while not await self._said_up():
+                    if self._process.pid is None:
+                        raise LabError(f"tablet {self.alias} ended at its start: {self._last_words()}")
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise LabError(
+                f"tablet {self.alias} did not come up in {_ANSWER_DEADLINE:g} s: {self._last_words()}"
+            ) from None
+
+    async def status(self) -> dict[str, object]:
+        """Ask the tablet process about itself; raises LabError while it is down."""
+        answer = await control.ask(self.folder, "status")
+        assert isinstance(answer, dict)
+        return answer
+
+    async def stop_tablet(self) -> None:
+        """Shut the tablet down in order; its mysqld goes on."""
+        await self._process.terminate(deadline=20.0)
+
+    async def kill_tablet(self) -> None:
+        """Kill the tablet process; its mysqld goes on."""
+        await self._process.kill()
+
+    async def kill_mysqld(self) -> None:
+        """Kill mysqld, whether or not the tablet lives."""
+        await self._mysqld.kill()
+
+    async def stop_mysqld(self) -> None:
+        """Shut mysqld down in order."""
+        await self._mysqld.terminate(deadline=30.0)
+
+    async def start_mysqld(self) -> None:
+        """Have the tablet start its mysqld, and wait until that answers; raises LabError while the tablet is down."""
+        await control.ask(self.folder, "mysqld-start")
+
+    async def restart_mysqld(self) -> None:
+        """Have the tablet restart its mysqld; raises LabError while the tablet is down."""
+        await control.ask(self.folder, "mysqld-restart")
+
+    async def pause_mysqld(self) -> None:
+        """Make mysqld hang (SIGSTOP)."""
+        await control.ask(self.folder, "mysqld-pause")
+
+    async def resume_mysqld(self) -> None:
+        """Let a hanging mysqld go on (SIGCONT)."""
+        await control.ask(self.folder, "mysqld-resume")
+
+    async def connect(self, *, user: str = "vt_app", database: str = "") -> MysqlConnection:
+        """Open a session over TCP, as a client of the application does; raises MysqlError. Brings no deadline of its
+        own.
+        """
+        return await connect(user=user, host=self.host, port=self.mysql_port, database=database)
+
+    async def connect_as_dba(self) -> MysqlConnection:
+        """Open a session of the administrator over the unix socket; raises MysqlError."""
+        return await connect(unix_socket(self.folder, "mysql.sock"))
+
+    async def _said_up(self) -> bool:
+        try:
+            await control.ask(self.folder, "wait-up")
+        except LabError:
+            return False
+        return True
+
+    def _last_words(self) -> str:
+        try:
+            lines = (self.folder / "tablet.log").read_text(errors="replace").splitlines()
+        except OSError:
+            return "it left no log"
+        return " / ".join(lines[-6:])
