@@ -6,9 +6,12 @@ answered with an unexpected error).
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, NewType, Protocol
+
+from vtorc.errors import NoNode
+from vtorc.topo.tasks import all_of
 
 Version = NewType("Version", int)
 """Version of one record, to be handed back and compared for equality only; what it counts differs between backends."""
@@ -136,3 +139,29 @@ def join(root: str, path: str) -> str:
     """Name the key of a path below a root; a leading slash of the root stays, doubled slashes do not."""
     parts = [part for part in f"{root}/{path}".split("/") if part]
     return ("/" if root.startswith("/") else "") + "/".join(parts)
+
+
+def differences(before: Mapping[str, Stored], now: Mapping[str, Stored]) -> list[Change]:
+    """List what became different, by path: changed and new records, then those that are gone."""
+    changed = [Change(path, stored) for path, stored in now.items() if before.get(path) != stored]
+    return changed + [Change(path, None) for path in before if path not in now]
+
+
+async def names_in(conn: TopoConn, directory: str) -> Sequence[str]:
+    """Name what is directly below a directory; nothing if it does not exist."""
+    try:
+        return await conn.list_dir(directory)
+    except NoNode:
+        return ()
+
+
+async def read_each(conn: TopoConn, wanted: Iterable[str]) -> Mapping[str, Stored]:
+    """Read records one by one, at once; those that do not exist are left out."""
+
+    async def read(path: str) -> tuple[str, Stored] | None:
+        try:
+            return path, await conn.get(path)
+        except NoNode:
+            return None
+
+    return dict(filter(None, await all_of([read(path) for path in wanted])))

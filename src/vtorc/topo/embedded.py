@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vtorc.errors import LockHeld, LockLost, NoNode, TopoUnavailable
-from vtorc.topo.conn import Change, Stored, TopoLock, Version, join
+from vtorc.topo.conn import Change, Stored, TopoLock, Version, differences, join
 from vtorc.topo.lease import LeasedLock, OwnedLocks
 from vtorc.topo.lock_contents import describe_lock
 
@@ -250,12 +250,6 @@ class EmbeddedConn:
 
     def _path(self, key: str) -> str:
         return key.removeprefix(self._prefix(""))
-
-
-def differences(before: Mapping[str, Stored], now: Mapping[str, Stored]) -> list[Change]:
-    """List what became different, by path: changed and new records, then those that are gone."""
-    changed = [Change(path, stored) for path, stored in now.items() if before.get(path) != stored]
-    return changed + [Change(path, None) for path in before if path not in now]
 
 
 def _age(row: Row) -> int:

@@ -18,8 +18,7 @@ import structlog
 
 from vtorc.errors import BadVersion, LockHeld, NodeExists, NoNode, TopoMisconfigured
 from vtorc.proto import etcd_pb2, mvcc_pb2
-from vtorc.topo.conn import DEFAULT_LEASE_TTL, Change, Stored, TopoLock, Version, join
-from vtorc.topo.embedded import differences
+from vtorc.topo.conn import DEFAULT_LEASE_TTL, Change, Stored, TopoLock, Version, differences, join
 from vtorc.topo.etcd_client import EtcdClient, prefix_end
 from vtorc.topo.etcd_line import LockLine
 from vtorc.topo.lease import OwnedLocks

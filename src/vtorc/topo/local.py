@@ -22,7 +22,8 @@ from vtorc.topo.tasks import OwnedTasks
 Result = TypeVar("Result")
 
 _POLL_SECONDS = 0.1
-_BUSY_TIMEOUT = 5.0
+BUSY_TIMEOUT = 5.0
+"""Seconds to wait for another process that keeps the file locked."""
 
 
 class LocalStore:
@@ -38,10 +39,12 @@ class LocalStore:
         self._poller: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, path: Path, *, lease_ttl: float = DEFAULT_LEASE_TTL) -> "LocalStore":
+    async def open(
+        cls, path: Path, *, busy_timeout: float = BUSY_TIMEOUT, lease_ttl: float = DEFAULT_LEASE_TTL
+    ) -> "LocalStore":
         """Open a topology file, making it if there is none; raises TopoMisconfigured if it cannot be used."""
         thread = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="topology file")
-        opening = functools.partial(TopoFile, path, busy_timeout=_BUSY_TIMEOUT)
+        opening = functools.partial(TopoFile, path, busy_timeout=busy_timeout)
         try:
             file = await asyncio.get_running_loop().run_in_executor(thread, opening)
         except BaseException:

@@ -1,7 +1,7 @@
-"""Background work of a connection: owned by it, and ended with it."""
+"""Tasks of the topology: background work that ends with its owner, and calls made at once."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -35,3 +35,13 @@ class OwnedTasks:
         self._tasks.pop(task, None)
         if not task.cancelled():
             task.exception()  # whoever waited for it has it; asyncio must not complain that a cancelled caller did not
+
+
+async def all_of(calls: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
+    """Run calls at once and return their results in order; the first error cancels the others and is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(call) for call in calls]
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return [task.result() for task in tasks]

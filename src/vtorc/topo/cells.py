@@ -1,0 +1,158 @@
+"""The connections of one process: the global topology, and each cell's as its CellInfo says."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from vtorc.errors import BadRecord, TopoTimeout, TopoUnavailable
+from vtorc.proto import topodata_pb2
+from vtorc.topo import paths, records
+from vtorc.topo.conn import Change, Stored, TopoConn, TopoLock, Version
+
+Result = TypeVar("Result")
+
+OpenConn = Callable[[str, str], Awaitable[TopoConn]]
+"""Connects to a server address and a root, both as a CellInfo has them."""
+
+_GRACE = 0.5
+"""Seconds that a backend gets to report the same deadline itself, as it knows better what went wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopoLimits:
+    """What the topology servers are asked for at most; times in seconds, defaults as Vitess' flags have them."""
+
+    read_concurrency: int = 32
+    remote_operation_timeout: float = 15.0
+    lock_timeout: float = 45.0
+
+
+class BoundedConn:
+    """A connection whose every call has a deadline, and whose reads are bounded in number; see `TopoConn`."""
+
+    def __init__(self, conn: TopoConn, name: str, limits: TopoLimits) -> None:
+        self.name = name
+        self._conn = conn
+        self._timeout = limits.remote_operation_timeout
+        self._reading = asyncio.Semaphore(limits.read_concurrency)
+
+    async def get(self, path: str) -> Stored:
+        """Read one record."""
+        return await self._read(f"read {path}", lambda: self._conn.get(path))
+
+    async def list_dir(self, path: str) -> Sequence[str]:
+        """Name what is directly below a directory."""
+        return await self._read(f"list {path}", lambda: self._conn.list_dir(path))
+
+    async def list(self, path: str) -> Mapping[str, Stored]:
+        """Read all records below a directory."""
+        return await self._read(f"read all of {path}", lambda: self._conn.list(path))
+
+    async def create(self, path: str, contents: bytes) -> Version:
+        """Write a new record."""
+        return await self.within(f"create {path}", self._conn.create(path, contents))
+
+    async def update(self, path: str, contents: bytes, version: Version | None) -> Version:
+        """Write a record."""
+        return await self.within(f"update {path}", self._conn.update(path, contents, version))
+
+    async def delete(self, path: str, version: Version | None) -> None:
+        """Delete a record."""
+        await self.within(f"delete {path}", self._conn.delete(path, version))
+
+    async def lock(
+        self, directory: str, contents: bytes, *, ttl: float | None = None, timeout: float | None = None
+    ) -> TopoLock:
+        """Wait in line for a lock; bounded by `timeout` alone."""
+        return await self._conn.lock(directory, contents, ttl=ttl, timeout=timeout)
+
+    async def try_lock(self, directory: str, contents: bytes, *, ttl: float | None = None) -> TopoLock:
+        """Take a lock that is free."""
+        return await self.within(f"lock {directory}", self._conn.try_lock(directory, contents, ttl=ttl))
+
+    def watch(self, path: str) -> AsyncGenerator[Change, None]:
+        """Follow one record."""
+        return self._conn.watch(path)
+
+    def watch_prefix(self, path: str) -> AsyncGenerator[Sequence[Change], None]:
+        """Follow all records below a directory."""
+        return self._conn.watch_prefix(path)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._conn.close()
+
+    async def within(self, what: str, work: Coroutine[Any, Any, Result]) -> Result:
+        """Do something within the deadline of one call; raises TopoTimeout."""
+        try:
+            async with asyncio.timeout(self._timeout + _GRACE):
+                return await work
+        except TimeoutError:
+            raise TopoTimeout(
+                f"the topology server of {self.name} did not {what} within {self._timeout:g} s; "
+                "check that it runs and can be reached from here"
+            ) from None
+
+    async def _read(self, what: str, call: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        async def in_turn() -> Result:
+            async with self._reading:
+                return await call()
+
+        return await self.within(what, in_turn())
+
+
+@dataclass(slots=True)
+class _Cell:
+    """What is open for one cell."""
+
+    opening: asyncio.Lock
+    place: tuple[str, str] = ("", "")
+    conn: BoundedConn | None = None
+
+
+class CellConns:
+    """Connections to the cells' topologies, made when needed, and made anew when a CellInfo changes."""
+
+    def __init__(self, global_conn: BoundedConn, open_conn: OpenConn, limits: TopoLimits) -> None:
+        self._global = global_conn
+        self._open_conn = open_conn
+        self._limits = limits
+        self._cells: dict[str, _Cell] = {}
+
+    async def get(self, cell: str) -> BoundedConn:
+        """Connect to a cell. Its CellInfo is read each time; while nobody can read it, the last one is good.
+
+        Raises NoNode if there is no such cell, BadRecord, TopoMisconfigured or TopoUnavailable.
+        """
+        known = self._cells.setdefault(cell, _Cell(asyncio.Lock()))
+        async with known.opening:
+            try:
+                place = await self._place(cell)
+            except TopoUnavailable:
+                if known.conn is None:
+                    raise
+                return known.conn
+            if known.conn is not None and known.place != place:
+                outdated, known.conn = known.conn, None
+                await outdated.close()
+            if known.conn is None:
+                known.conn = BoundedConn(await self._open_conn(*place), f"cell {cell}", self._limits)
+                known.place = place
+            return known.conn
+
+    async def close(self) -> None:
+        """Close all of them."""
+        async with contextlib.AsyncExitStack() as stack:  # one that fails to close must not keep the others open
+            for known in self._cells.values():
+                if known.conn is not None:
+                    stack.push_async_callback(known.conn.close)
+
+    async def _place(self, cell: str) -> tuple[str, str]:
+        path = paths.cell_info(cell)
+        stored = await self._global.get(path)
+        info = records.parse(path, stored.contents, topodata_pb2.CellInfo)
+        if not info.server_address:
+            raise BadRecord(path, "it has no server_address")
+        return info.server_address, info.root

@@ -1,0 +1,114 @@
+"""From the settings to an open topology."""
+
+import os.path
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vtorc.errors import NoNode, TopoMisconfigured, TopoUnavailable
+from vtorc.topo.cells import TopoLimits
+from vtorc.topo.conn import DEFAULT_LEASE_TTL, TopoConn
+from vtorc.topo.etcd2 import Etcd2Conn, EtcdTls
+from vtorc.topo.etcd_client import EtcdClient
+from vtorc.topo.local import LocalStore
+from vtorc.topo.lock_contents import Holder
+from vtorc.topo.server import TopoServer
+
+_Open = Callable[[str, str, float], Awaitable[TopoConn]]  # server address, root, timeout of one call in seconds
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds that the global topology has to answer at the start (Vitess' etcd dial timeout)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopoSettings:
+    """How to reach the topology.
+
+    `global_server_address` are the endpoints of etcd, or the path of a `local` topology file. Times are seconds.
+    """
+
+    implementation: str
+    global_server_address: tuple[str, ...]
+    global_root: str
+    lease_ttl: float = DEFAULT_LEASE_TTL
+    etcd_tls: EtcdTls = field(default_factory=EtcdTls)
+    limits: TopoLimits = field(default_factory=TopoLimits)
+
+
+async def open_topo(
+    settings: TopoSettings, *, holder: Holder | None = None, wall: Callable[[], int] = time.time_ns
+) -> TopoServer:
+    """Connect to the global topology and make sure that it answers.
+
+    `holder` and `wall` (nanoseconds since the Unix epoch) are for what stands in locks. Raises TopoMisconfigured, or
+    TopoUnavailable when nobody answers within CONNECT_TIMEOUT.
+    """
+    make = _IMPLEMENTATIONS.get(settings.implementation)
+    if make is None:
+        known = ", ".join(_IMPLEMENTATIONS)
+        raise TopoMisconfigured(f"topo_implementation is {settings.implementation!r}: expected one of {known}")
+    if not any(settings.global_server_address):
+        raise TopoMisconfigured("topo_global_server_address is empty: expected the address of the topology server")
+    if not settings.global_root.strip("/"):
+        raise TopoMisconfigured(
+            f"topo_global_root is {settings.global_root!r}: expected the path below which the cluster's global records "
+            "are, for example /vitess/global"
+        )
+    open_conn = make(settings)
+    address = ",".join(settings.global_server_address)
+    timeout = settings.limits.remote_operation_timeout
+    first_timeout = min(CONNECT_TIMEOUT, timeout)
+    await _try(await open_conn(address, settings.global_root, first_timeout), address, first_timeout)
+
+    async def open_cell(server_address: str, root: str) -> TopoConn:
+        return await open_conn(server_address, root, timeout)
+
+    global_conn = await open_cell(address, settings.global_root)
+    return TopoServer(global_conn, open_cell, limits=settings.limits, holder=holder, wall=wall)
+
+
+async def _try(conn: TopoConn, address: str, timeout: float) -> None:
+    try:
+        await conn.list_dir("cells")
+    except NoNode:  # an empty topology is one, too
+        pass
+    except TopoUnavailable as error:
+        raise TopoUnavailable(
+            f"topology server {address} did not answer within {timeout:g} s: {error}; "
+            "check topo_global_server_address, and that the server runs and can be reached from here"
+        ) from error
+    finally:
+        await conn.close()
+
+
+def _etcd2(settings: TopoSettings) -> _Open:
+    credentials = settings.etcd_tls.credentials()
+
+    async def open_conn(address: str, root: str, timeout: float) -> TopoConn:
+        endpoints = [each for each in address.split(",") if each.strip()]
+        client = EtcdClient(endpoints, timeout=timeout, credentials=credentials)
+        return Etcd2Conn(client, root, lease_ttl=settings.lease_ttl)
+
+    return open_conn
+
+
+def _local(settings: TopoSettings) -> _Open:
+    stores: dict[Path, LocalStore] = {}
+
+    async def open_conn(address: str, root: str, timeout: float) -> TopoConn:
+        path = _normal(address)
+        store = stores.get(path)
+        if store is None or store.is_closed:
+            store = stores[path] = await LocalStore.open(path, busy_timeout=timeout, lease_ttl=settings.lease_ttl)
+        return store.connect(root)
+
+    return open_conn
+
+
+def _normal(address: str) -> Path:
+    # Cells may name one file in several ways; two stores of it in one process would only do double work.
+    return Path(os.path.abspath(address))  # noqa: PTH100  (links are left alone)
+
+
+_IMPLEMENTATIONS: dict[str, Callable[[TopoSettings], _Open]] = {"etcd2": _etcd2, "local": _local}

@@ -1,0 +1,247 @@
+"""Typed access to the topology: what exists, how to change it, how to lock and follow it."""
+
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import TypeVar
+
+from google.protobuf.message import Message
+
+from vtorc.core.ids import ShardId, TabletAlias
+from vtorc.core.tablet import KeyspaceRecord, ShardRecord, TabletRecord
+from vtorc.errors import BadRecord, NoNode, TopoError
+from vtorc.proto import topodata_pb2
+from vtorc.topo import edit, paths, records
+from vtorc.topo.cells import BoundedConn, CellConns, OpenConn, TopoLimits
+from vtorc.topo.conn import TopoConn, names_in
+from vtorc.topo.follow import follow_record, follow_tablets
+from vtorc.topo.lock_contents import Holder, lock_contents
+from vtorc.topo.shard_lock import ShardLock
+from vtorc.topo.tablets import CellTablets, ShardTablets, tablets_in_cell, tablets_of_shard_in_cell
+from vtorc.topo.tasks import all_of
+
+Record = TypeVar("Record", bound=Message)
+
+
+class TopoServer:
+    """The topology as one process sees it: the global one, and the cells' through it.
+
+    Each call may raise TopoUnavailable, within the remote operation timeout, and TopoError. A record that makes no
+    sense raises BadRecord where it alone was asked for, and is reported beside the others where it is one of many.
+    """
+
+    def __init__(
+        self,
+        global_conn: TopoConn,
+        open_conn: OpenConn,
+        *,
+        limits: TopoLimits | None = None,
+        holder: Holder | None = None,
+        wall: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """Use a global connection, and `open_conn` for the cells.
+
+        `holder` and `wall`, nanoseconds since the Unix epoch, are for what stands in locks.
+        """
+        self._limits = limits or TopoLimits()
+        self._global = BoundedConn(global_conn, "the global topology", self._limits)
+        self._cells = CellConns(self._global, open_conn, self._limits)
+        self._holder = holder or Holder.this_process()
+        self._wall = wall
+
+    async def cells(self) -> tuple[str, ...]:
+        """Name all cells."""
+        return tuple(await names_in(self._global, paths.CELLS))
+
+    async def keyspaces(self) -> tuple[str, ...]:
+        """Name all keyspaces. One that is being deleted may have no record any more."""
+        return tuple(await names_in(self._global, paths.KEYSPACES))
+
+    async def shards(self, keyspace: str) -> tuple[ShardId, ...]:
+        """Name all shards of a keyspace. One that is being deleted may have no record any more."""
+        return tuple(ShardId(keyspace, name) for name in await names_in(self._global, paths.shards(keyspace)))
+
+    async def keyspace(self, name: str) -> KeyspaceRecord:
+        """Read a keyspace record; raises NoNode or BadRecord."""
+        path = paths.keyspace(name)
+        return records.keyspace_record(path, (await self._global.get(path)).contents, name)
+
+    async def shard(self, shard: ShardId) -> ShardRecord:
+        """Read a shard record; raises NoNode or BadRecord."""
+        path = paths.shard(shard)
+        return records.shard_record(path, (await self._global.get(path)).contents, shard)
+
+    async def tablet(self, alias: TabletAlias) -> TabletRecord:
+        """Read a tablet record; raises NoNode or BadRecord."""
+        path = paths.tablet(alias)
+        conn = await self._cells.get(alias.cell)
+        return records.tablet_record(path, (await conn.get(path)).contents, alias)
+
+    async def tablets_in_cell(self, cell: str) -> CellTablets:
+        """Read all tablets of a cell; raises NoNode if there is no such cell."""
+        return await tablets_in_cell(await self._cells.get(cell))
+
+    async def tablets_of_shard(self, shard: ShardId) -> ShardTablets:
+        """Read all tablets of a shard, in all cells at once; cells that cannot be read are part of the answer."""
+        primary = await self._primary_of(shard)
+
+        async def read(cell: str) -> CellTablets | str:
+            try:
+                return await tablets_of_shard_in_cell(await self._cells.get(cell), shard, primary)
+            except TopoError as error:
+                return str(error)
+
+        cells = await self.cells()
+        found = dict(zip(cells, await all_of([read(cell) for cell in cells]), strict=True))
+        seen = [each for each in found.values() if isinstance(each, CellTablets)]
+        return ShardTablets(
+            records=tuple(sorted((record for each in seen for record in each.records), key=_alias)),
+            bad_records={alias: why for each in seen for alias, why in each.bad_records.items()},
+            blind_cells={cell: why for cell, why in found.items() if isinstance(why, str)},
+        )
+
+    async def update_tablet(
+        self, alias: TabletAlias, change: Callable[[topodata_pb2.Tablet], bool | None]
+    ) -> topodata_pb2.Tablet:
+        """Change a tablet record as `edit.modify` does; raises NoNode or BadRecord."""
+        conn = await self._cells.get(alias.cell)
+        return await self._modify(conn, paths.tablet(alias), topodata_pb2.Tablet, change)
+
+    async def update_shard(
+        self, shard: ShardId, change: Callable[[topodata_pb2.Shard], bool | None]
+    ) -> topodata_pb2.Shard:
+        """Change a shard record as `edit.modify` does; raises NoNode or BadRecord."""
+        return await self._modify(self._global, paths.shard(shard), topodata_pb2.Shard, change)
+
+    async def create_cell(self, cell: str, *, server_address: str, root: str) -> None:
+        """Make a cell known, with the address and root of its own topology; raises NodeExists."""
+        info = topodata_pb2.CellInfo(server_address=server_address, root=root)
+        await self._create(self._global, paths.cell_info(cell), info)
+
+    async def create_keyspace(self, name: str, *, durability_policy: str = "") -> None:
+        """Make a keyspace; raises NodeExists."""
+        await self._create(
+            self._global, paths.keyspace(name), topodata_pb2.Keyspace(durability_policy=durability_policy)
+        )
+
+    async def create_shard(self, shard: ShardId) -> None:
+        """Make a shard without a primary; raises NodeExists, or NameParseError for a key range that is none."""
+        message = topodata_pb2.Shard(key_range=records.key_range_to_proto(shard), is_primary_serving=True)
+        await self._create(self._global, paths.shard(shard), message)
+
+    async def create_tablet(self, tablet: topodata_pb2.Tablet) -> None:
+        """Make a tablet in the cell that its alias names, and enter it in ShardReplication; raises NodeExists."""
+        alias = TabletAlias(tablet.alias.cell, tablet.alias.uid)
+        conn = await self._cells.get(alias.cell)
+        await self._create(conn, paths.tablet(alias), tablet)
+        await self.enter_replication(alias, ShardId(tablet.keyspace, tablet.shard))
+
+    async def enter_replication(self, alias: TabletAlias, shard: ShardId) -> None:
+        """Enter a tablet in its cell's ShardReplication of the shard, unless it is there."""
+
+        def add(message: topodata_pb2.ShardReplication) -> bool:
+            if any(records.alias_from_proto(node.tablet_alias) == alias for node in message.nodes):
+                return False
+            message.nodes.add(tablet_alias=records.alias_to_proto(alias))
+            return True
+
+        conn = await self._cells.get(alias.cell)
+        await self._modify(conn, paths.shard_replication(shard), topodata_pb2.ShardReplication, add, create=True)
+
+    async def delete_tablet(self, alias: TabletAlias) -> None:
+        """Delete a tablet's record, readable or not, and its entry in ShardReplication; raises NoNode."""
+        conn = await self._cells.get(alias.cell)
+        try:
+            shard = (await self.tablet(alias)).shard_id
+        except BadRecord:
+            shard = None
+        await conn.delete(paths.tablet(alias), None)
+        if shard is not None:
+            await self._leave_replication(conn, alias, shard)
+
+    def lock_shard(self, shard: ShardId, action: str, *, timeout: float | None = None) -> ShardLock:
+        """Wait in line for a shard's lock, at most `timeout` s, by default the lock timeout.
+
+        Use it with `async with`. `action` says for what; everybody who meets the lock reads it.
+        """
+        longest = self._limits.lock_timeout if timeout is None else timeout
+        directory = paths.shard_dir(shard)
+        return ShardLock(shard, lambda: self._global.lock(directory, self._note(action), timeout=longest))
+
+    def try_lock_shard(self, shard: ShardId, action: str) -> ShardLock:
+        """Take a shard's lock if it is free; use it with `async with`, which raises LockHeld at once if it is not."""
+        directory = paths.shard_dir(shard)
+        return ShardLock(shard, lambda: self._global.try_lock(directory, self._note(action)))
+
+    async def watch_keyspace_record(self, name: str) -> AsyncGenerator[KeyspaceRecord | BadRecord | None, None]:
+        """Follow a keyspace record, None while there is none; see `TopoConn.watch`."""
+        changes = follow_record(self._global, paths.keyspace(name), records.keyspace_record, name)
+        async with contextlib.aclosing(changes):
+            async for record in changes:
+                yield record
+
+    async def watch_shard_record(self, shard: ShardId) -> AsyncGenerator[ShardRecord | BadRecord | None, None]:
+        """Follow a shard record, None while there is none; see `TopoConn.watch`."""
+        changes = follow_record(self._global, paths.shard(shard), records.shard_record, shard)
+        async with contextlib.aclosing(changes):
+            async for record in changes:
+                yield record
+
+    async def watch_tablets(
+        self, cell: str
+    ) -> AsyncGenerator[Mapping[TabletAlias, TabletRecord | BadRecord | None], None]:
+        """Follow the tablets of a cell: first all, then those that changed, None for one that is gone.
+
+        Ends with TopoUnavailable when the cell's topology moves elsewhere, too: watch again. Raises NoNode for an
+        unknown cell.
+        """
+        changes = follow_tablets(await self._cells.get(cell))
+        async with contextlib.aclosing(changes):
+            async for batch in changes:
+                yield batch
+
+    async def close(self) -> None:
+        """Give up all locks and close all connections."""
+        try:
+            await self._cells.close()
+        finally:
+            await self._global.close()
+
+    async def _primary_of(self, shard: ShardId) -> TabletAlias | None:
+        try:
+            return (await self.shard(shard)).primary_alias
+        except (NoNode, BadRecord):  # it is one hint of several on which tablets there are
+            return None
+
+    async def _leave_replication(self, conn: BoundedConn, alias: TabletAlias, shard: ShardId) -> None:
+        def remove(message: topodata_pb2.ShardReplication) -> bool:
+            stay = [node for node in message.nodes if records.alias_from_proto(node.tablet_alias) != alias]
+            if len(stay) == len(message.nodes):
+                return False
+            del message.nodes[:]
+            message.nodes.extend(stay)
+            return True
+
+        with contextlib.suppress(NoNode):
+            await self._modify(conn, paths.shard_replication(shard), topodata_pb2.ShardReplication, remove)
+
+    async def _create(self, conn: BoundedConn, path: str, message: Message) -> None:
+        await conn.create(path, message.SerializeToString(deterministic=True))
+
+    async def _modify(
+        self,
+        conn: BoundedConn,
+        path: str,
+        kind: type[Record],
+        change: Callable[[Record], bool | None],
+        *,
+        create: bool = False,
+    ) -> Record:
+        return await conn.within(f"change {path}", edit.modify(conn, path, kind, change, create=create))
+
+    def _note(self, action: str) -> bytes:
+        return lock_contents(action, self._holder, wall_ns=self._wall())
+
+
+def _alias(record: TabletRecord) -> TabletAlias:
+    return record.alias

@@ -1,0 +1,100 @@
+"""Reading many tablet records at once, so that one bad record or one silent cell hides nothing but itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from vtorc.core.ids import ShardId, TabletAlias
+from vtorc.core.tablet import TabletRecord
+from vtorc.errors import BadRecord, NoNode, TopoUnsupported
+from vtorc.proto import topodata_pb2
+from vtorc.topo import paths, records
+from vtorc.topo.conn import Stored, TopoConn, names_in, read_each
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellTablets:
+    """The tablets of one cell, ordered by alias.
+
+    `bad_records` says why a tablet's record cannot be read; `bad_paths` lists what is not even in the place of one.
+    """
+
+    records: tuple[TabletRecord, ...]
+    bad_records: Mapping[TabletAlias, str] = field(default_factory=dict)
+    bad_paths: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardTablets:
+    """The tablets of one shard, ordered by alias, and what is missing there, each with the reason.
+
+    `bad_records` are tablets of this shard that cannot be read. The tablets of a blind cell are unknown: there may be
+    any number.
+    """
+
+    records: tuple[TabletRecord, ...]
+    bad_records: Mapping[TabletAlias, str] = field(default_factory=dict)
+    blind_cells: Mapping[str, str] = field(default_factory=dict)
+
+
+async def tablets_in_cell(conn: TopoConn) -> CellTablets:
+    """Read all tablets of a cell."""
+    try:
+        files = await conn.list(paths.TABLETS)
+    except TopoUnsupported:
+        files = await read_each(
+            conn, [f"{paths.TABLETS}/{name}/Tablet" for name in await names_in(conn, paths.TABLETS)]
+        )
+    return read_tablets(files)
+
+
+async def tablets_of_shard_in_cell(conn: TopoConn, shard: ShardId, primary: TabletAlias | None) -> CellTablets:
+    """Read the tablets of a shard in one cell: those whose records say so, also where nothing else names them.
+
+    Vitess goes by ShardReplication. That is written apart from the record and may miss a tablet, perhaps the one that
+    has the last copy of a write. Here it, like `primary`, only tells whose a record is that cannot be read.
+    """
+    named = await _named(conn, shard)
+    if primary is not None:
+        named.add(primary)
+    try:
+        files = await conn.list(paths.TABLETS)
+    except TopoUnsupported:
+        files = await read_each(conn, [paths.tablet(alias) for alias in sorted(named)])
+    keyspace = shard.keyspace.encode()
+    relevant = {
+        path: stored
+        for path, stored in files.items()
+        if keyspace in stored.contents or records.alias_of_path(path) in named
+    }
+    found = read_tablets(relevant)
+    return CellTablets(
+        records=tuple(record for record in found.records if record.shard_id == shard),
+        bad_records={alias: why for alias, why in found.bad_records.items() if alias in named},
+    )
+
+
+def read_tablets(files: Mapping[str, Stored]) -> CellTablets:
+    """Read tablet records by path."""
+    good: dict[TabletAlias, TabletRecord] = {}
+    bad: dict[TabletAlias, str] = {}
+    strange: dict[str, str] = {}
+    for path, stored in files.items():
+        alias = records.alias_of_path(path)
+        if alias is None:
+            strange[path] = "it is not the path of a tablet record: expected tablets/<cell>-<10 digits>/Tablet"
+            continue
+        try:
+            good[alias] = records.tablet_record(path, stored.contents, alias)
+        except BadRecord as error:
+            bad[alias] = error.reason
+    return CellTablets(records=tuple(good[alias] for alias in sorted(good)), bad_records=bad, bad_paths=strange)
+
+
+async def _named(conn: TopoConn, shard: ShardId) -> set[TabletAlias]:
+    path = paths.shard_replication(shard)
+    try:
+        message = records.parse(path, (await conn.get(path)).contents, topodata_pb2.ShardReplication)
+    except (NoNode, BadRecord):  # it is a hint, and the records are the truth
+        return set()
+    aliases = (records.alias_from_proto(node.tablet_alias) for node in message.nodes)
+    return {alias for alias in aliases if alias is not None}
