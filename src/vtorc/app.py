@@ -20,10 +20,14 @@ from vtorc.core.analysis import Bars
 from vtorc.core.decision import Limits
 from vtorc.discovery.probe import Pace
 from vtorc.errors import VtorcError
+from vtorc.logs import setup_logging
 from vtorc.recovery.session import Deadlines, Tools
 from vtorc.tablet.client import GrpcTabletManager
 from vtorc.tablet.settings import ClientSettings, TlsFiles
-from vtorc.topo.server import TopoServer, TopoSettings, open_topo
+from vtorc.topo.cells import TopoLimits
+from vtorc.topo.etcd2 import EtcdTls
+from vtorc.topo.open import TopoSettings, open_topo
+from vtorc.topo.server import TopoServer
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -79,7 +83,10 @@ def _stop(fleet: Fleet, number: signal.Signals) -> None:
 
 
 def _reload(store: SettingsStore) -> None:
-    for sentence in store.reload().sentences:
+    reloaded = store.reload()
+    if not reloaded.problems:
+        setup_logging(store.settings)
+    for sentence in reloaded.sentences:
         _log.info(sentence)
 
 
@@ -137,8 +144,19 @@ def topo_settings(settings: Settings) -> TopoSettings:
     """The part of the settings that the topology server's client needs."""
     return TopoSettings(
         implementation=settings.topo_implementation,
-        global_server_address=settings.topo_global_server_address,
+        global_server_address=tuple(settings.topo_global_server_address.split(",")),
         global_root=settings.topo_global_root,
+        lease_ttl=settings.topo_etcd_lease_ttl,
+        etcd_tls=EtcdTls(
+            cert=settings.topo_etcd_tls_cert,
+            key=settings.topo_etcd_tls_key,
+            ca=settings.topo_etcd_tls_ca,
+        ),
+        limits=TopoLimits(
+            remote_operation_timeout=settings.remote_operation_timeout,
+            lock_timeout=settings.lock_timeout,
+            read_concurrency=settings.topo_read_concurrency,
+        ),
     )
 
 

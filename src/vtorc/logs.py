@@ -27,6 +27,9 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING
 
 Fields = MutableMapping[str, Any]
 
+_CHATTY = ("asyncio", "grpc", "grpc._cython.cygrpc", "asyncmy")
+"""Libraries whose debug lines are about themselves: with them, Vitess' sample file (`"Debug": true`) hides the decisions."""
+
 
 def setup_logging(settings: LogSettings) -> None:
     """Send all logging where the settings say; called again, it replaces what it did before.
@@ -50,6 +53,8 @@ def setup_logging(settings: LogSettings) -> None:
         setattr(handler, "_of_vtorc", True)  # noqa: B010 - a mark on a class of another library
         root.addHandler(handler)
     root.setLevel(_LEVELS[settings.log_level])
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(max(logging.INFO, _LEVELS[settings.log_level]))
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -81,7 +81,7 @@ class Fleet:
     async def _read_once(self, group: asyncio.TaskGroup) -> float:
         started = self._tools.clock.now()
         try:
-            topology = await read_topology(self._tools.topo)
+            topology = await read_topology(self._tools.topo, self._tools.clock)
         except TopoError as error:
             self.topo_failures = (str(error),)
             return self._tools.clock.now() - started

@@ -12,8 +12,9 @@ from vtorc.core.ids import TabletAlias
 from vtorc.core.problems import Code, Recovery
 from vtorc.core.tablet import KeyspaceRecord
 from vtorc.core.view import ShardView
+from vtorc.discovery.topology import read_shard
 from vtorc.discovery.watch import ShardTopology, ShardWatch
-from vtorc.errors import UnknownDurabilityPolicy
+from vtorc.errors import TopoError, UnknownDurabilityPolicy
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.recovery.runner import Judgement, Runner
 from vtorc.recovery.session import Tools
@@ -162,7 +163,20 @@ class ShardLoop:
             return
         self._remember(action, record)
         self._observer.finished(record)
+        await self._look_at_result(record)
+
+    async def _look_at_result(self, record: RecoveryRecord) -> None:
+        """Read the shard again before it is judged again: what was known before the recovery would call for it once
+        more.
+        """
         self.watch.suspect()
+        if record.outcome is not Outcome.SUCCEEDED:
+            return
+        try:
+            self.watch.update(await read_shard(self._tools.topo, self._tools.clock, self.watch.shard))
+        except TopoError:
+            return
+        await self.watch.refresh(self._tools.deadlines.refresh, leave_out=self.watch.silent())
 
     async def _until_done_or_outranked(self, running: asyncio.Task[RecoveryRecord], action: Action) -> None:
         """The primary comes first: a repair that is under way when the primary is lost is broken off."""

@@ -341,13 +341,18 @@ class _Decider:
     def _cooling(self, finding: Finding, recovery: Recovery, attempts: list[Attempt]) -> tuple[Rule, str] | None:
         if recovery.replaces_primary and self.limits.block_seconds > 0:
             last = max(
-                (a.ended_at for a in self.limits.attempts if a.recovery.replaces_primary and a.succeeded), default=None
+                (
+                    a.ended_at
+                    for a in self.limits.attempts
+                    if a.recovery.replaces_primary and a.succeeded and a.alias == finding.alias
+                ),
+                default=None,
             )
             if last is not None and self.now - last < self.limits.block_seconds:
                 left = self.limits.block_seconds - (self.now - last)
                 return (
                     Rule.COOLDOWN,
-                    f"the primary was replaced {self.now - last:.0f} s ago; the next replacement may start in "
+                    f"it was replaced as primary {self.now - last:.0f} s ago, and may be again in "
                     f"{left:.0f} s (RecoveryPeriodBlockSeconds)",
                 )
         if not attempts:

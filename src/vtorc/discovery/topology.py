@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
+from vtorc.core.clock import Clock
 from vtorc.core.ids import ShardId, TabletAlias
 from vtorc.core.tablet import KeyspaceRecord, ShardRecord, TabletRecord
 from vtorc.discovery.watch import ShardTopology
@@ -34,10 +35,11 @@ class _Reading:
     failures: list[str] = field(default_factory=list)
 
 
-async def read_topology(topo: TopoServer) -> Topology:
+async def read_topology(topo: TopoServer, clock: Clock) -> Topology:
     """Read everything, in parallel; raises TopoError only if not even the list of keyspaces or of cells could be
     read.
     """
+    read_at = clock.now()
     reading = _Reading()
     keyspaces, cells = await asyncio.gather(topo.keyspaces(), topo.cells())
     async with asyncio.TaskGroup() as group:
@@ -51,6 +53,7 @@ async def read_topology(topo: TopoServer) -> Topology:
         tablets.setdefault(record.shard_id, []).append(record)
     shards = {
         shard: ShardTopology(
+            read_at=read_at,
             keyspace_record=reading.keyspaces[shard.keyspace],
             shard_record=record,
             tablets=tuple(tablets.get(shard, ())),
@@ -109,12 +112,14 @@ async def _attribute_bad_records(topo: TopoServer, reading: _Reading) -> None:
             reading.bad_records_of[shard] = dict(found.bad_records)
 
 
-async def read_shard(topo: TopoServer, shard: ShardId) -> ShardTopology:
+async def read_shard(topo: TopoServer, clock: Clock, shard: ShardId) -> ShardTopology:
     """Read one shard afresh; raises TopoError if the keyspace's or the shard's record cannot be read."""
+    read_at = clock.now()
     keyspace, record, found = await asyncio.gather(
         topo.keyspace(shard.keyspace), topo.shard(shard), topo.tablets_of_shard(shard)
     )
     return ShardTopology(
+        read_at=read_at,
         keyspace_record=keyspace,
         shard_record=record,
         tablets=tuple(sorted(found.records, key=lambda t: t.alias)),

@@ -9,14 +9,17 @@ from vtorc.core.ids import ShardId, TabletAlias
 from vtorc.core.tablet import KeyspaceRecord, ShardRecord, TabletRecord
 from vtorc.core.view import ProbeFailure, ShardView, TabletView
 from vtorc.discovery.probe import Pace, TabletProbe
-from vtorc.discovery.signals import watch_signals
+from vtorc.discovery.signals import Sentinel, watch_signals
 from vtorc.tablet.api import TabletManager
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardTopology:
-    """What one reading of the topology server says about a shard."""
+    """What one reading of the topology server says about a shard; `read_at` is when it began, in seconds on the
+    clock.
+    """
 
+    read_at: float
     keyspace_record: KeyspaceRecord
     shard_record: ShardRecord
     tablets: tuple[TabletRecord, ...]
@@ -34,13 +37,21 @@ class ShardWatch:
     """The tablets of one shard under observation; run it, tell it what the topology says, and wait for changes."""
 
     def __init__(
-        self, shard: ShardId, topology: ShardTopology, tablets: TabletManager, clock: Clock, pace: Callable[[], Pace]
+        self,
+        shard: ShardId,
+        topology: ShardTopology,
+        tablets: TabletManager,
+        clock: Clock,
+        pace: Callable[[], Pace],
+        *,
+        sentinel: Sentinel | None = None,
     ) -> None:
         self.shard = shard
         self._topology = topology
         self._tablets = tablets
         self._clock = clock
         self._pace = pace
+        self._sentinel = sentinel
         self._watched: dict[TabletAlias, _Watched] = {}
         self._group: asyncio.TaskGroup | None = None
         self._changed = asyncio.Event()
@@ -61,9 +72,11 @@ class ShardWatch:
                 self._group = None
 
     def update(self, topology: ShardTopology) -> None:
-        """Take over a newer reading. Tablets of a cell that could not be read, and unreadable records, are kept as
-        they were.
+        """Take over a newer reading; one that began earlier than the present one is ignored. Tablets of a cell that
+        could not be read, and unreadable records, are kept as they were.
         """
+        if topology.read_at < self._topology.read_at:
+            return
         self._topology = topology
         self._changed.set()
         if self._group is None:
@@ -83,9 +96,10 @@ class ShardWatch:
             return
         probe = TabletProbe(record, self._tablets, self._clock, self._on_probe)
         probe.hurry(hurried=self._hurried)
+        signals = watch_signals(probe, self._tablets, self.suspect, sentinel=self._sentinel)
         tasks = (
             group.create_task(probe.run(self._pace), name=f"probe {record.alias}"),
-            group.create_task(watch_signals(probe, self._tablets, self.suspect), name=f"signals {record.alias}"),
+            group.create_task(signals, name=f"signals {record.alias}"),
         )
         self._watched[record.alias] = _Watched(probe, tasks)
 
@@ -136,6 +150,12 @@ class ShardWatch:
                     group.create_task(probe.heard_since(moment), name=f"refresh {probe.view.alias}")
         except TimeoutError:
             return
+
+    def silent(self) -> tuple[TabletAlias, ...]:
+        """Tablets whose last probe got no answer in time: to wait for them again would cost the whole deadline."""
+        return tuple(
+            alias for alias, each in sorted(self._watched.items()) if each.probe.view.failure is ProbeFailure.TIMEOUT
+        )
 
     def view(self) -> ShardView:
         """All that is known at this moment."""

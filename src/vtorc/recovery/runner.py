@@ -3,14 +3,14 @@ off.
 """
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from vtorc.core.decision import Action, Decision
 from vtorc.core.durability import DurabilityPolicy
 from vtorc.core.ids import TabletAlias
 from vtorc.core.problems import Code, Recovery
-from vtorc.core.view import ProbeFailure, ShardView
+from vtorc.core.view import ShardView
 from vtorc.discovery.topology import read_shard
 from vtorc.discovery.watch import ShardWatch
 from vtorc.errors import LockHeld, LockLost, RecoveryFailed, RecoveryRefused, TabletError, TopoError
@@ -99,11 +99,13 @@ class Runner:
 
     async def _judge_again(self, session: Session, action: Action) -> Judgement | None:
         """Read the shard again under the lock; None if the same problem is not to be acted upon any more."""
-        self.watch.update(await session.step("read topology", None, read_shard(self.tools.topo, self.watch.shard)))
+        self.watch.update(
+            await session.step("read topology", None, read_shard(self.tools.topo, self.tools.clock, self.watch.shard))
+        )
         await session.step(
             "ask all tablets",
             None,
-            self.watch.refresh(self.tools.deadlines.refresh, leave_out=self._silent()),
+            self.watch.refresh(self.tools.deadlines.refresh, leave_out=self.watch.silent()),
             deadline=self.tools.deadlines.refresh + 1.0,
         )
         judgement = self.judge()
@@ -113,12 +115,6 @@ class Runner:
         if again.recovery.replaces_primary and again.alias != action.alias:
             return None
         return judgement
-
-    def _silent(self) -> Collection[TabletAlias]:
-        """Tablets that only ever time out: their last probe is not older than the probing interval, and the lock is
-        precious.
-        """
-        return [t.alias for t in self.watch.view().tablets if t.failure is ProbeFailure.TIMEOUT]
 
     async def _act(self, session: Session, judgement: Judgement, action: Action) -> str:
         assert judgement.policy is not None
@@ -175,7 +171,7 @@ class Runner:
         """Whether the shard has had another primary since: then what we remember is not to be put back."""
         before = self.watch.view().primary
         try:
-            self.watch.update(await read_shard(self.tools.topo, self.watch.shard))
+            self.watch.update(await read_shard(self.tools.topo, self.tools.clock, self.watch.shard))
         except TopoError:
             return True
         after = self.watch.view().primary
