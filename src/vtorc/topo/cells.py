@@ -91,8 +91,8 @@ class BoundedConn:
                 return await work
         except TimeoutError:
             raise TopoTimeout(
-                f"the topology server of {self.name} did not {what} within {self._timeout:g} s; "
-                "check that it runs and can be reached from here"
+                f"{self.name} did not {what} within {self._timeout:g} s; "
+                "check that its server runs and can be reached from here"
             ) from None
 
     async def _read(self, what: str, call: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
@@ -138,7 +138,7 @@ class CellConns:
                 outdated, known.conn = known.conn, None
                 await outdated.close()
             if known.conn is None:
-                known.conn = BoundedConn(await self._open_conn(*place), f"cell {cell}", self._limits)
+                known.conn = BoundedConn(await self._open_conn(*place), f"the topology of cell {cell}", self._limits)
                 known.place = place
             return known.conn
 

@@ -26,7 +26,7 @@ def parse(path: str, contents: bytes, kind: type[Record]) -> Record:
     try:
         message.ParseFromString(contents)
     except DecodeError as error:
-        raise _bad(path, f"no {kind.DESCRIPTOR.full_name} can be decoded from it ({error})", contents) from error
+        raise _bad(path, f"no {kind.DESCRIPTOR.full_name} can be decoded from it", contents) from error
     return message
 
 

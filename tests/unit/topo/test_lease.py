@@ -1,0 +1,204 @@
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from vtorc.errors import LockLost, TopoUnavailable
+from vtorc.sim.loop import forever, run
+from vtorc.topo.lease import LeasedLock, OwnedLocks
+
+TTL = 30.0
+
+
+class ScriptedLease:
+    """A lease whose server answers as told, and which notes when it was asked."""
+
+    def __init__(self, answer: Callable[[float], bool] = lambda now: True) -> None:
+        self.answer = answer
+        self.refreshed: list[float] = []
+        self.revoked: list[float] = []
+        self.hang = False
+
+    async def refresh(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        self.refreshed.append(now)
+        if self.hang:
+            await forever()
+        return self.answer(now)
+
+    async def revoke(self) -> None:
+        await asyncio.sleep(1.0)
+        self.revoked.append(asyncio.get_running_loop().time())
+
+
+def held(lease: ScriptedLease) -> tuple[LeasedLock, OwnedLocks]:
+    """Hold a lock since now."""
+    owner = OwnedLocks()
+    return owner.add("/root/d/locks/1", lease, ttl=TTL, granted_at=asyncio.get_running_loop().time()), owner
+
+
+def unreachable_from(moment: float) -> Callable[[float], bool]:
+    """Answer until `moment`, then raise."""
+
+    def answer(now: float) -> bool:
+        if now >= moment:
+            raise TopoUnavailable("nobody there")
+        return True
+
+    return answer
+
+
+def test_lock_is_refreshed_every_third_of_its_ttl() -> None:
+    """A kept lock is refreshed three times in each TTL, for as long as it is held."""
+
+    async def main() -> list[float]:
+        lease = ScriptedLease()
+        lock, _ = held(lease)
+        await asyncio.sleep(95.0)
+        assert not lock.lost.is_set()
+        await lock.release()
+        await asyncio.sleep(100.0)
+        return lease.refreshed
+
+    assert run(main()) == [10.0 * turn for turn in range(1, 10)]
+
+
+def test_lock_is_lost_when_its_lease_is_gone() -> None:
+    """The refresh that finds the lease gone sets `lost` at once."""
+
+    async def main() -> float:
+        lease = ScriptedLease(lambda now: now < 15.0)
+        lock, _ = held(lease)
+        await lock.lost.wait()
+        with pytest.raises(LockLost, match="its lease or its key no more"):
+            await lock.check()
+        return asyncio.get_running_loop().time()
+
+    assert run(main()) == 20.0
+
+
+def test_lock_is_lost_one_ttl_after_the_last_good_refresh() -> None:
+    """While the server does not answer the lock is believed in for one TTL since the last good refresh began."""
+
+    async def main() -> tuple[float, int]:
+        lease = ScriptedLease(unreachable_from(15.0))
+        lock, _ = held(lease)
+        await lock.lost.wait()
+        with pytest.raises(LockLost, match=r"could not be refreshed in time \(nobody there\)"):
+            await lock.check()
+        return asyncio.get_running_loop().time(), len(lease.refreshed)
+
+    moment, attempts = run(main())
+    assert moment == pytest.approx(40.0)
+    assert attempts > 20
+
+
+def test_hanging_server_loses_the_lock_in_time() -> None:
+    """A refresh that never returns does not keep a lock alive beyond its TTL."""
+
+    async def main() -> float:
+        lease = ScriptedLease()
+        lock, _ = held(lease)
+        await asyncio.sleep(12.0)
+        lease.hang = True
+        await lock.lost.wait()
+        return asyncio.get_running_loop().time()
+
+    assert run(main()) == 40.0
+
+
+def test_outage_shorter_than_the_ttl_is_survived() -> None:
+    """A lock stays held over an outage during which its lease cannot have ended."""
+
+    async def main() -> bool:
+        lease = ScriptedLease()
+        lock, _ = held(lease)
+        lease.answer = unreachable_from(10.0)
+        await asyncio.sleep(29.0)
+        lease.answer = lambda now: True
+        await asyncio.sleep(60.0)
+        await lock.check()
+        return lock.lost.is_set()
+
+    assert run(main()) is False
+
+
+def test_check_without_an_answer_is_no_confirmation() -> None:
+    """A check that the server does not answer raises LockLost, though the lock is not known to be lost."""
+
+    async def main() -> float:
+        lease = ScriptedLease(unreachable_from(3.0))
+        lock, _ = held(lease)
+        await asyncio.sleep(5.0)
+        with pytest.raises(LockLost, match=r"nobody could confirm .*\(nobody there\)"):
+            await lock.check()
+        assert not lock.lost.is_set()
+        lease.answer, lease.hang = (lambda now: True), True
+        with pytest.raises(LockLost):
+            await lock.check()
+        return asyncio.get_running_loop().time()
+
+    assert run(main()) == 30.0
+
+
+def test_check_prolongs_the_lock() -> None:
+    """A check that succeeds counts as a refresh."""
+
+    async def main() -> float:
+        lease = ScriptedLease()
+        lock, _ = held(lease)
+        await asyncio.sleep(9.0)
+        await lock.check()
+        lease.answer = unreachable_from(9.5)
+        await lock.lost.wait()
+        return asyncio.get_running_loop().time()
+
+    assert run(main()) == pytest.approx(39.0)
+
+
+def test_release_goes_on_when_its_caller_is_cancelled() -> None:
+    """A release whose caller is cancelled still revokes the lease."""
+
+    async def main() -> list[float]:
+        lease = ScriptedLease()
+        lock, _ = held(lease)
+        releasing = asyncio.create_task(lock.release())
+        await asyncio.sleep(0.5)
+        releasing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await releasing
+        await asyncio.sleep(5.0)
+        return lease.revoked
+
+    assert run(main()) == [1.0]
+
+
+def test_keeper_that_fails_loses_the_lock() -> None:
+    """An error that nobody foresaw in keeping a lock counts as its loss."""
+
+    async def main() -> None:
+        lease = ScriptedLease()
+        lock, _ = held(lease)
+        lease.answer = lambda now: bool(1 // 0)
+        await lock.lost.wait()
+        with pytest.raises(LockLost, match="ZeroDivisionError"):
+            await lock.check()
+
+    run(main())
+
+
+def test_owner_gives_all_locks_up_at_once() -> None:
+    """Closing the owner tells every holder and revokes every lease, in parallel."""
+
+    async def main() -> list[float]:
+        leases = [ScriptedLease() for _ in range(3)]
+        owner = OwnedLocks()
+        locks = [
+            owner.add(f"/root/d{number}/locks/1", lease, ttl=TTL, granted_at=0.0) for number, lease in enumerate(leases)
+        ]
+        await locks[0].release()
+        await owner.close()
+        assert [lock.lost.is_set() for lock in locks] == [False, True, True]
+        return [moment for lease in leases for moment in lease.revoked]
+
+    assert run(main()) == [1.0, 2.0, 2.0]

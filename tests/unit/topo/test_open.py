@@ -1,0 +1,97 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+import structlog
+
+from tests.unit.topo.worlds import tablet
+from vtorc.core.ids import TabletAlias
+from vtorc.errors import TopoMisconfigured, TopoUnavailable
+from vtorc.topo.cells import TopoLimits
+from vtorc.topo.etcd2 import EtcdTls
+from vtorc.topo.etcd_client import EtcdClient
+from vtorc.topo.open import TopoSettings, open_topo
+
+
+def settings(path: Path, **changes: object) -> TopoSettings:
+    """Name a topology file."""
+    base = TopoSettings(implementation="local", global_server_address=(str(path),), global_root="/vitess/global")
+    return dataclasses.replace(base, **changes)  # type: ignore[arg-type]
+
+
+async def test_local_topology_serves_global_and_cells(tmp_path: Path) -> None:
+    """A topology file that does not exist is made, and holds the cells that name it too."""
+    file = tmp_path / "topo.db"
+    topo = await open_topo(settings(file))
+    await topo.create_cell("zone1", server_address=f"{tmp_path}/../{tmp_path.name}/topo.db", root="/vitess/zone1")
+    await topo.create_tablet(tablet("zone1", 100))
+    await topo.close()
+    again = await open_topo(settings(file))
+    assert await again.cells() == ("zone1",)
+    assert (await again.tablet(TabletAlias("zone1", 100))).keyspace == "ks"
+    await again.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"implementation": "etcd"}, "topo_implementation is 'etcd': expected one of etcd2, local"),
+        ({"implementation": ""}, "topo_implementation is '': expected one of"),
+        ({"global_server_address": ()}, "topo_global_server_address is empty"),
+        ({"global_server_address": ("",)}, "topo_global_server_address is empty"),
+        ({"global_root": "/"}, "topo_global_root is '/': expected the path"),
+        (
+            {"implementation": "etcd2", "global_server_address": ("no port",)},
+            "etcd endpoint 'no port': expected host:port",
+        ),
+        ({"implementation": "etcd2", "global_server_address": ("ftp://h:1",)}, "expected host:port"),
+        ({"implementation": "etcd2", "global_server_address": ("https://h:1",)}, "https needs both topo_etcd_tls_cert"),
+        (
+            {"implementation": "etcd2", "etcd_tls": EtcdTls(cert="/nowhere/cert.pem", key="/nowhere/key.pem")},
+            "topo_etcd_tls_key '/nowhere/key.pem' cannot be read: No such file",
+        ),
+    ],
+)
+async def test_settings_that_lead_nowhere_are_refused(tmp_path: Path, changes: dict[str, object], message: str) -> None:
+    """Each wrong setting is refused with its name, its value and what was expected."""
+    with pytest.raises(TopoMisconfigured) as raised:
+        await open_topo(settings(tmp_path / "topo.db", **changes))
+    assert message in str(raised.value)
+
+
+async def test_unreachable_server_is_named() -> None:
+    """A server that is not there is reported with its address, how long was waited, and what to look at."""
+    nowhere = TopoSettings(
+        implementation="etcd2",
+        global_server_address=("127.0.0.1:1",),
+        global_root="/vitess/global",
+        limits=TopoLimits(remote_operation_timeout=0.3),
+    )
+    with pytest.raises(TopoUnavailable) as raised:
+        await open_topo(nowhere)
+    text = str(raised.value)
+    assert text.startswith("topology server 127.0.0.1:1 did not answer within 0.3 s: etcd")
+    assert "refused" in text
+    assert "check topo_global_server_address" in text
+
+
+def test_etcd_needs_an_endpoint() -> None:
+    """A cell whose address has no endpoint in it is refused."""
+    with pytest.raises(TopoMisconfigured, match="no address of an etcd server"):
+        EtcdClient([], timeout=1.0)
+
+
+@pytest.mark.parametrize(
+    ("tls", "warnings"),
+    [
+        (EtcdTls(), 0),
+        (EtcdTls(ca="/ca.pem"), 1),
+        (EtcdTls(cert="/cert.pem"), 1),
+        (EtcdTls(key="/key.pem", ca="/ca.pem"), 1),
+    ],
+)
+def test_half_of_tls_is_warned_about(tls: EtcdTls, warnings: int) -> None:
+    """A CA alone, or a certificate without key, means no TLS, as in Vitess, but not silently."""
+    with structlog.testing.capture_logs() as logs:
+        assert tls.credentials() is None
+    assert len([each for each in logs if "without TLS" in each["event"]]) == warnings
