@@ -18,6 +18,7 @@ Address = tuple[str, int]
 _Answer = TypeVar("_Answer", bound=Message)
 _Fact = TypeVar("_Fact")
 _READY = grpc.ChannelConnectivity.READY
+_FAILED = grpc.ChannelConnectivity.TRANSIENT_FAILURE
 _ON_THE_WAY = (grpc.ChannelConnectivity.IDLE, grpc.ChannelConnectivity.CONNECTING)
 
 
@@ -38,6 +39,8 @@ class Connection:
         self._settings = settings
         self._channel: grpc.aio.Channel | None = None
         self._monitor: asyncio.Task[None] | None = None
+        self._up = False
+        self._losses = 0
         self._watchers: set[asyncio.Queue[bool | None]] = set()
         self._users = 0
         self._doubtful = False
@@ -56,11 +59,11 @@ class Connection:
         `path` is the gRPC path, `what` names call and tablet in errors. Raises TabletError.
         """
         with self._in_use():
-            async with self._failures_told(what, timeout):
-                channel = await self._connected(what)
-                method = channel.unary_unary(
-                    path, request_serializer=type(request).SerializeToString, response_deserializer=answer.FromString
-                )
+            channel = await self._connected(what)
+            method = channel.unary_unary(
+                path, request_serializer=type(request).SerializeToString, response_deserializer=answer.FromString
+            )
+            async with self._failures_told(channel, what, timeout):
                 found = await method(request, timeout=timeout, metadata=metadata)
             return _decoded(found, answer, what)
 
@@ -70,15 +73,15 @@ class Connection:
         """Yield the messages of a stream; it ends with TabletUnreachable, after the health timeout at the latest."""
         silence = self._settings.health_timeout
         with self._in_use():
-            async with self._failures_told(what, None):
-                channel = await self._connected(what)
-                method = channel.unary_stream(
-                    path, request_serializer=type(request).SerializeToString, response_deserializer=answer.FromString
-                )
+            channel = await self._connected(what)
+            method = channel.unary_stream(
+                path, request_serializer=type(request).SerializeToString, response_deserializer=answer.FromString
+            )
+            async with self._failures_told(channel, what, None):
                 running = method(request, metadata=metadata)
             try:
                 while True:
-                    async with self._failures_told(what, silence), asyncio.timeout(silence):
+                    async with self._failures_told(channel, what, silence), asyncio.timeout(silence):
                         found = await running.read()
                     if found is grpc.aio.EOF:
                         raise TabletUnreachable(f"{what}: the tablet ended the stream", reason="unreachable")
@@ -89,7 +92,7 @@ class Connection:
     async def watch(self) -> AsyncGenerator[bool, None]:
         """Yield whether there is a connection, now and at each change, until this one is closed."""
         changes: asyncio.Queue[bool | None] = asyncio.Queue()
-        changes.put_nowait(None if self._closed else self._monitor is not None)
+        changes.put_nowait(None if self._closed else self._up)
         self._watchers.add(changes)
         try:
             while (up := await changes.get()) is not None:
@@ -100,27 +103,25 @@ class Connection:
     async def close(self) -> None:
         """Close the channel; calls that still run end with TabletUnreachable, watches just end."""
         self._closed = True
-        self._went_down()
+        channel = self._replace(None)
+        if channel is not None:
+            await channel.close()
         self._tell(None)
-        await self._discard()
 
     async def _connected(self, what: str) -> grpc.aio.Channel:
         """Return a channel that is connected, or one that cannot connect and says why when it is used."""
         if self._closed:
             raise _closed(what)
-        if self._channel is None or self._channel.get_state() is not _READY:
-            self._went_down()
+        channel = self._channel
+        if channel is None or channel.get_state() is not _READY:
             await self._reach(what)
             if self._closed:
                 raise _closed(what)
             channel = await self._establish(what)
-        else:
-            channel = self._channel
-            if self._doubtful:
-                await self._reach(what)
-        if self._monitor is None and channel.get_state() is _READY:
-            self._monitor = asyncio.create_task(self._wait_for_loss(channel))
-            self._tell(True)
+        elif self._doubtful:
+            await self._reach(what)
+        if channel is self._channel:
+            self._mark(up=channel.get_state() is _READY)
         return channel
 
     async def _reach(self, what: str) -> None:
@@ -132,44 +133,57 @@ class Connection:
 
     async def _establish(self, what: str) -> grpc.aio.Channel:
         """Let gRPC connect, which somebody listening does not guarantee."""
+        channel = self._channel
+        if channel is None or channel.get_state() is _FAILED:
+            channel = _open(self.address, self._settings)
+            self._replace(channel)
         limit = self._settings.connect_timeout
-        channel = self._channel = self._channel or _open(self.address, self._settings)
         try:
             async with asyncio.timeout(limit):
                 while (state := channel.get_state(try_to_connect=True)) in _ON_THE_WAY:
                     await channel.wait_for_state_change(state)
         except TimeoutError:
-            await self._discard_if_alone()
+            if self._channel is channel:
+                self._replace(None)
             raise TabletUnreachable(
                 f"{what}: the connection was accepted, but for {limit:g} s nobody spoke gRPC: the process may hang",
                 reason="timeout",
             ) from None
         return channel
 
-    async def _wait_for_loss(self, channel: grpc.aio.Channel) -> None:
-        await channel.wait_for_state_change(_READY)
-        self._went_down()
+    def _replace(self, channel: grpc.aio.Channel | None) -> grpc.aio.Channel | None:
+        """Use another channel, and return the old one.
 
-    def _went_down(self) -> None:
-        monitor, self._monitor = self._monitor, None
-        if monitor is not None:
-            monitor.cancel()
+        It is left to the calls that still run on it, which closing would cancel, and closes when the last one lets go.
+        """
+        old, self._channel = self._channel, channel
+        if self._monitor is not None:
+            self._monitor.cancel()
+        self._monitor = None if channel is None else asyncio.create_task(self._follow(channel))
+        self._mark(up=False)
+        return old
+
+    async def _follow(self, channel: grpc.aio.Channel) -> None:
+        """Note each time that the channel gets or loses its connection; drop it once it cannot get one."""
+        while (state := channel.get_state()) is not _FAILED:
+            self._mark(up=state is _READY)
+            await channel.wait_for_state_change(state)
+            if state is _READY:
+                self._mark(up=False)
+        self._replace(None)
+
+    def _mark(self, *, up: bool) -> None:
+        if up is self._up:
+            return
+        self._up = up
+        if not up:
+            self._losses += 1
             self.lacks.clear()
-            self._tell(False)
+        self._tell(up)
 
     def _tell(self, up: bool | None) -> None:
         for watcher in self._watchers:
             watcher.put_nowait(up)
-
-    async def _discard(self) -> None:
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            await channel.close()
-
-    async def _discard_if_alone(self) -> None:
-        """Throw the channel away unless others use it: closing would cancel their calls."""
-        if self._users <= 1:
-            await self._discard()
 
     @contextmanager
     def _in_use(self) -> Iterator[None]:
@@ -181,17 +195,20 @@ class Connection:
             self.used_at = asyncio.get_running_loop().time()
 
     @asynccontextmanager
-    async def _failures_told(self, what: str, timeout: float | None) -> AsyncIterator[None]:
+    async def _failures_told(self, channel: grpc.aio.Channel, what: str, timeout: float | None) -> AsyncIterator[None]:
         """Translate failures, and remember whether the connection can still be believed in.
 
         A host that vanishes takes its connections along without a word. So after a call without an answer the next one
         knocks at the door first: that costs a dead host one connect timeout instead of a whole deadline each time.
         """
+        losses = self._losses
         try:
             yield
         except grpc.aio.AioRpcError as error:
             self._doubtful = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-            raise await self._explained(error, what, timeout) from error
+            if error.code() is grpc.StatusCode.UNAVAILABLE and not mysql_errno(error.details() or ""):
+                raise await self._explained(error, channel, what, losses=losses) from error
+            raise explain(error, what, timeout=timeout) from error
         except TimeoutError:
             self._doubtful = True
             raise TabletUnreachable(f"{what}: silent for {timeout:g} s", reason="timeout") from None
@@ -206,28 +223,34 @@ class Connection:
         else:
             self._doubtful = False
 
-    async def _explained(self, error: grpc.aio.AioRpcError, what: str, timeout: float | None) -> TabletError:
-        """Say what an error means; UNAVAILABLE comes from gRPC, but from v23 on also from tablets that are well."""
+    async def _explained(
+        self, error: grpc.aio.AioRpcError, channel: grpc.aio.Channel, what: str, *, losses: int
+    ) -> TabletError:
+        """Say what UNAVAILABLE means: gRPC uses it for every break, but tablets from v23 on use it too.
+
+        A tablet's own leaves the connection standing.
+        """
         text = error.details() or ""
-        if error.code() is not grpc.StatusCode.UNAVAILABLE or mysql_errno(text):
-            return explain(error, what, timeout=timeout)
         try:
             await self._reach(what)
         except TabletUnreachable as failure:
             return failure
-        if self._channel is not None and self._channel.get_state() is _READY:
+        if channel.get_state() is _READY and self._losses == losses:
             return TabletCallFailed(f"{what}: {text}")
-        await self._discard_if_alone()
         return TabletUnreachable(f"{what}: no connection, though somebody listens: {text}", reason="unreachable")
 
 
-def _open(address: Address, settings: ClientSettings) -> grpc.aio.Channel:
+def target(address: Address) -> str:
+    """Name an address as gRPC wants it; literal IPv6 addresses stand in brackets."""
     host, port = address
-    target = f"dns:///[{host}]:{port}" if ":" in host else f"dns:///{host}:{port}"
+    return f"dns:///[{host}]:{port}" if ":" in host else f"dns:///{host}:{port}"
+
+
+def _open(address: Address, settings: ClientSettings) -> grpc.aio.Channel:
     options = settings.channel_options()
     if not settings.tls.wanted:
-        return grpc.aio.insecure_channel(target, options=options)
-    return grpc.aio.secure_channel(target, settings.tls.credentials(), options=options)
+        return grpc.aio.insecure_channel(target(address), options=options)
+    return grpc.aio.secure_channel(target(address), settings.tls.credentials(), options=options)
 
 
 def _closed(what: str) -> TabletUnreachable:

@@ -7,11 +7,11 @@ enough to send it:
 * `tablet_type` is never UNKNOWN on a tablet of 22 or later, and `disk_stalled` and `semi_sync_blocked` came with it.
 * `replication_configuration` is a message of its own, so its absence is visible; tablets of 20 and later send it for
   replicas.
-* `super_read_only` is sent from 17 on. True is believed always; False is if `read_only` is off, since in MySQL
-  that implies it, or if the tablet shows that it is of 18 or later: by one of the above, or by a `version` of three
-  bare numbers, in place of the banner of `mysqld --version` that earlier ones send.
-* Thread states are numbers from 14 on and were flags up to 14. Numbers win. If all four are unset, the tablet is a later
-  one that does not know, or one of 12 or 13 that says "stopped": then other fields that came with 14 decide.
+* `super_read_only` is sent from 17 on. True is believed always, False if `read_only` is off, since in MySQL that
+  implies it, or if the tablet shows that it is of 18 or later: by one of the above, or by a `version` of three bare
+  numbers, in place of the banner of `mysqld --version` that earlier ones send.
+* Thread states are numbers from 14 on and were flags up to 14. Numbers win. If all four are unset, the tablet is a
+  later one that does not know, or one of 12 or 13 that says "stopped": then other fields that came with 14 decide.
 
 Sources: Vitess `proto/replicationdata.proto`, `go/mysql/replication/replication_status.go`,
 `go/vt/vttablet/tabletmanager/rpc_replication.go`.
