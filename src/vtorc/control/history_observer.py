@@ -58,7 +58,7 @@ def stored_recovery(record: RecoveryRecord) -> StoredRecovery:
         id=0,
         began=record.began,
         shard=str(record.shard),
-        code=record.code.value,
+        code=record.code.value if record.code else "",
         recovery=record.recovery.value,
         tablet=str(record.alias or ""),
         outcome=record.outcome.value,

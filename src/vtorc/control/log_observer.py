@@ -59,7 +59,7 @@ class LogObserver:
             record.sentence,
             shard=str(record.shard),
             recovery=record.recovery.value,
-            code=record.code.value,
+            code=record.code.value if record.code else "",
             outcome=record.outcome.value,
             seconds=round(record.duration, 3),
             marks={name: round(at, 3) for name, at in record.marks.items()},

@@ -26,6 +26,8 @@ class Recovery(enum.Enum):
     FIX_REPLICA = "FixReplica"
     RECONCILE_STALE_TOPO_PRIMARY = "ReconcileStaleTopoPrimary"
     RESTART_DIRECT_REPLICA = "RestartArbitraryDirectReplica"
+    PLANNED_REPARENT = "PlannedReparentShard"
+    EMERGENCY_REPARENT = "EmergencyReparentShard"
 
     @property
     def replaces_primary(self) -> bool:

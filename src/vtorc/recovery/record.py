@@ -43,12 +43,13 @@ class RecoveryRecord:
     """One recovery from its decision to its end.
 
     `began` is in nanoseconds since the Unix epoch, `duration` in seconds, and so are `marks`: moments since the
-    beginning that people measure an outage by, such as "promoted" and "acknowledged".
+    beginning that people measure an outage by, such as "promoted" and "acknowledged". `code` is None for what a
+    person asked for.
     """
 
     shard: ShardId
     recovery: Recovery
-    code: Code
+    code: Code | None
     alias: TabletAlias | None
     began: int
     duration: float

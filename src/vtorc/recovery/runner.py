@@ -2,7 +2,6 @@
 off.
 """
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,9 +12,9 @@ from vtorc.core.problems import Code, Recovery
 from vtorc.core.view import ShardView
 from vtorc.discovery.topology import read_shard
 from vtorc.discovery.watch import ShardWatch
-from vtorc.errors import LockHeld, LockLost, RecoveryFailed, RecoveryRefused, TabletError, TopoError
 from vtorc.recovery.emergency import EmergencyReparent
 from vtorc.recovery.first_election import FirstElection
+from vtorc.recovery.locked import Errand, Locked
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.recovery.repairs import Repairs
 from vtorc.recovery.session import Session, Tools
@@ -40,62 +39,20 @@ class Runner:
     judge: Callable[[], Judgement]
 
     async def run(self, action: Action) -> RecoveryRecord:
-        """Run one action and tell how it ended; raises only CancelledError, with everything put back and the lock
-        released.
-        """
-        began = self.tools.clock.wall()
-        started = self.tools.clock.now()
-        session: Session | None = None
+        """Run one action and tell how it ended; raises only CancelledError, with everything put back that could be."""
 
-        def record(outcome: Outcome, sentence: str) -> RecoveryRecord:
-            return RecoveryRecord(
-                shard=self.watch.shard,
-                recovery=action.recovery,
-                code=action.code,
-                alias=action.alias,
-                began=began,
-                duration=self.tools.clock.now() - started,
-                outcome=outcome,
-                sentence=sentence,
-                steps=tuple(session.steps) if session else (),
-                marks=dict(session.marks) if session else {},
-                winner=session.winner if session else None,
-                argument=session.argument if session else None,
-                removed=session.removed if session else {},
-                errant=session.errant if session else {},
-            )
-
-        try:
-            async with self.tools.topo.try_lock_shard(self.watch.shard, _lock_text(action)) as lock:
-                session = Session(self.tools, lock)
-                return record(*await self._locked(session, action))
-        except LockHeld as error:
-            return record(Outcome.LOCK_HELD, f"{self.watch.shard}: waiting, because the shard is locked: {error}")
-        except TopoError as error:
-            return record(Outcome.FAILED, f"{self.watch.shard}: the shard lock could not be taken: {error}")
-
-    async def _locked(self, session: Session, action: Action) -> tuple[Outcome, str]:
-        shard = self.watch.shard
-        try:
+        async def work(session: Session) -> tuple[Outcome, str]:
             judgement = await self._judge_again(session, action)
             if judgement is None or judgement.action is None or judgement.policy is None:
-                return (
-                    Outcome.GONE,
-                    f"{shard}: {action.code.value} is gone, or not to be acted upon any more; nothing was changed",
-                )
+                gone = f"{action.code.value} is gone, or not to be acted upon any more; nothing was changed"
+                return Outcome.GONE, f"{self.watch.shard}: {gone}"
             return Outcome.SUCCEEDED, await self._act(session, judgement, judgement.action)
-        except asyncio.CancelledError:
-            await self._break_off(session)
-            raise
-        except LockLost as error:
-            await self._break_off(session)
-            return Outcome.LOCK_LOST, f"{shard}: broke off, because the shard lock was lost: {error}"
-        except RecoveryRefused as error:
-            await self._break_off(session)
-            return Outcome.REFUSED, f"{shard}: {error}"
-        except (RecoveryFailed, TabletError, TopoError, TimeoutError) as error:
-            await self._break_off(session)
-            return Outcome.FAILED, f"{shard}: {action.recovery.value} failed: {error or 'no answer in time'}"
+
+        return await Locked(self.tools, self.watch).run(
+            Errand(action.recovery, action.code, action.alias),
+            self.tools.topo.try_lock_shard(self.watch.shard, _lock_text(action)),
+            work,
+        )
 
     async def _judge_again(self, session: Session, action: Action) -> Judgement | None:
         """Read the shard again under the lock; None if the same problem is not to be acted upon any more."""
@@ -145,37 +102,8 @@ class Runner:
             case Recovery.RESTART_DIRECT_REPLICA:
                 await repairs.restart_one_replica()
                 return f"{view.shard}: one replica of {aliases[0]} was made to reconnect"
-
-    async def _break_off(self, session: Session) -> None:
-        """Put back what was changed; without the lock only if it can be had again, because else somebody is at work
-        on the shard.
-        """
-        if not session.can_undo:
-            return
-        try:
-            await session.lock.check()
-        except TopoError:
-            await self._break_off_without_lock(session)
-        else:
-            await session.roll_back()
-
-    async def _break_off_without_lock(self, session: Session) -> None:
-        try:
-            async with self.tools.topo.try_lock_shard(self.watch.shard, "VTOrc Roll back"):
-                if not await self._moved_on():
-                    await session.roll_back()
-        except TopoError:
-            return
-
-    async def _moved_on(self) -> bool:
-        """Whether the shard has had another primary since: then what we remember is not to be put back."""
-        before = self.watch.view().primary
-        try:
-            self.watch.update(await read_shard(self.tools.topo, self.tools.clock, self.watch.shard))
-        except TopoError:
-            return True
-        after = self.watch.view().primary
-        return (before.record if before else None) != (after.record if after else None)
+            case Recovery.PLANNED_REPARENT | Recovery.EMERGENCY_REPARENT:
+                raise session.fail("no problem calls for a reparent that only people ask for")
 
 
 def _lock_text(action: Action) -> str:

@@ -1,0 +1,58 @@
+"""What people ask for: planned and emergency reparents, from the same steps that vtorc takes by itself."""
+
+from dataclasses import dataclass
+
+from vtorc.core.durability import DurabilityPolicy
+from vtorc.core.ids import TabletAlias
+from vtorc.core.problems import Recovery
+from vtorc.core.view import ShardView
+from vtorc.discovery.topology import read_shard
+from vtorc.discovery.watch import ShardWatch
+from vtorc.recovery.emergency import EmergencyReparent
+from vtorc.recovery.locked import Errand, Locked
+from vtorc.recovery.planned import PlannedReparent
+from vtorc.recovery.record import Outcome, RecoveryRecord
+from vtorc.recovery.session import Session, Tools
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """Commands on one shard under observation; each waits for the shard lock and tells how it ended."""
+
+    tools: Tools
+    watch: ShardWatch
+
+    async def planned_reparent(
+        self, policy: DurabilityPolicy, new_primary: TabletAlias | None = None
+    ) -> RecoveryRecord:
+        """Move the primary to `new_primary`, or to the best replica."""
+
+        async def work(session: Session) -> tuple[Outcome, str]:
+            view = await self._look(session)
+            await PlannedReparent(session=session, view=view, policy=policy, new_primary=new_primary).run()
+            return Outcome.SUCCEEDED, f"{view.shard}: {session.winner} has taken over as planned"
+
+        # The text is Vitess' (`planned_reparenter.go`).
+        text = f"PlannedReparentShard({new_primary or '<nil>'}, AvoidPrimary = <nil>)"
+        errand = Errand(Recovery.PLANNED_REPARENT, None, new_primary)
+        lock = self.tools.topo.lock_shard(self.watch.shard, text)
+        return await Locked(self.tools, self.watch).run(errand, lock, work)
+
+    async def emergency_reparent(self, policy: DurabilityPolicy) -> RecoveryRecord:
+        """Replace the primary whatever its state; the same safety rules hold as for vtorc itself."""
+
+        async def work(session: Session) -> tuple[Outcome, str]:
+            view = await self._look(session)
+            await EmergencyReparent(session, view, policy).run()
+            return Outcome.SUCCEEDED, f"{view.shard}: promoted {session.winner}"
+
+        errand = Errand(Recovery.EMERGENCY_REPARENT, None, None)
+        lock = self.tools.topo.lock_shard(self.watch.shard, "EmergencyReparentShard")
+        return await Locked(self.tools, self.watch).run(errand, lock, work)
+
+    async def _look(self, session: Session) -> ShardView:
+        """Read the shard again under the lock."""
+        reading = read_shard(self.tools.topo, self.tools.clock, self.watch.shard)
+        self.watch.update(await session.step("read topology", None, reading))
+        await self.watch.refresh(self.tools.deadlines.refresh, leave_out=self.watch.silent())
+        return self.watch.view()

@@ -1,0 +1,108 @@
+"""Does a piece of work under the shard lock, puts back what broke off, and tells how it ended."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from vtorc.core.ids import TabletAlias
+from vtorc.core.problems import Code, Recovery
+from vtorc.discovery.topology import read_shard
+from vtorc.discovery.watch import ShardWatch
+from vtorc.errors import LockHeld, LockLost, RecoveryFailed, RecoveryRefused, TabletError, TopoError
+from vtorc.recovery.record import Outcome, RecoveryRecord
+from vtorc.recovery.session import Session, Tools
+from vtorc.topo.shard_lock import ShardLock
+
+Work = Callable[[Session], Awaitable[tuple[Outcome, str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What the work is for: the recovery, and the problem that called for it (None if a person did)."""
+
+    recovery: Recovery
+    code: Code | None
+    alias: TabletAlias | None
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """Runs work on one shard under its lock."""
+
+    tools: Tools
+    watch: ShardWatch
+
+    async def run(self, errand: Errand, lock: ShardLock, work: Work) -> RecoveryRecord:
+        """Take the lock, work, release; raises only CancelledError, with everything put back that could be."""
+        began, started = self.tools.clock.wall(), self.tools.clock.now()
+        session: Session | None = None
+        try:
+            async with lock:
+                session = Session(self.tools, lock)
+                outcome, sentence = await self._work(session, errand, work)
+        except LockHeld as error:
+            outcome, sentence = Outcome.LOCK_HELD, f"{self.watch.shard}: waiting, because the shard is locked: {error}"
+        except TopoError as error:
+            outcome, sentence = Outcome.FAILED, f"{self.watch.shard}: the shard lock could not be taken: {error}"
+        return RecoveryRecord(
+            shard=self.watch.shard,
+            recovery=errand.recovery,
+            code=errand.code,
+            alias=errand.alias,
+            began=began,
+            duration=self.tools.clock.now() - started,
+            outcome=outcome,
+            sentence=sentence,
+            steps=tuple(session.steps) if session else (),
+            marks=dict(session.marks) if session else {},
+            winner=session.winner if session else None,
+            argument=session.argument if session else None,
+            removed=session.removed if session else {},
+            errant=session.errant if session else {},
+        )
+
+    async def _work(self, session: Session, errand: Errand, work: Work) -> tuple[Outcome, str]:
+        shard = self.watch.shard
+        try:
+            return await work(session)
+        except asyncio.CancelledError:
+            await self._break_off(session)
+            raise
+        except LockLost as error:
+            await self._break_off(session)
+            return Outcome.LOCK_LOST, f"{shard}: broke off, because the shard lock was lost: {error}"
+        except RecoveryRefused as error:
+            await self._break_off(session)
+            return Outcome.REFUSED, f"{shard}: {error}"
+        except (RecoveryFailed, TabletError, TopoError, TimeoutError) as error:
+            await self._break_off(session)
+            return Outcome.FAILED, f"{shard}: {errand.recovery.value} failed: {error or 'no answer in time'}"
+
+    async def _break_off(self, session: Session) -> None:
+        """Put back what was changed; if the lock is lost, only once it is had again: else somebody is at work."""
+        if not session.can_undo:
+            return
+        try:
+            await session.lock.check()
+        except TopoError:
+            await self._break_off_without_lock(session)
+        else:
+            await session.roll_back()
+
+    async def _break_off_without_lock(self, session: Session) -> None:
+        try:
+            async with self.tools.topo.try_lock_shard(self.watch.shard, "VTOrc Roll back"):
+                if not await self._moved_on():
+                    await session.roll_back()
+        except TopoError:
+            return
+
+    async def _moved_on(self) -> bool:
+        """Whether the shard has had another primary since: then what we remember is not to be put back."""
+        before = self.watch.view().primary
+        try:
+            self.watch.update(await read_shard(self.tools.topo, self.tools.clock, self.watch.shard))
+        except TopoError:
+            return True
+        after = self.watch.view().primary
+        return (before.record if before else None) != (after.record if after else None)

@@ -1,0 +1,128 @@
+"""Moves a healthy primary elsewhere on purpose. Vitess calls it PlannedReparentShard (`planned_reparenter.go`, the
+graceful case).
+
+The new primary catches up while the old one still takes writes, so that the write gap is only the last of it.
+Whatever fails before the promotion is asked for ends with the old primary writable again.
+"""
+
+from dataclasses import dataclass
+
+from vtorc.core.analysis import member
+from vtorc.core.durability import DurabilityPolicy, PromotionRule
+from vtorc.core.election import Argument, Refusal
+from vtorc.core.ids import TabletAlias
+from vtorc.core.view import ShardView, TabletView
+from vtorc.recovery.promotion import Promotion, promote
+from vtorc.recovery.session import Session
+
+ACTION = "PlannedReparentShard"
+"""Name of the operation in the reparent journal (Vitess `planned_reparenter.go`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedReparent:
+    """One planned reparent; with `new_primary` None the best replica is chosen, in the primary's cell if there is one."""
+
+    session: Session
+    view: ShardView
+    policy: DurabilityPolicy
+    new_primary: TabletAlias | None = None
+
+    async def run(self) -> None:
+        """Promote another tablet, or raise RecoveryRefused, RecoveryFailed, TabletError or LockLost, the old primary
+        writable.
+        """
+        primary = self._primary()
+        winner = self._winner(primary)
+        session, tablets, deadlines = self.session, self.session.tablets, self.session.tools.deadlines
+        session.winner = winner.alias
+        session.mark("elected")
+        ahead = await session.step("read position", primary.alias, tablets.primary_position(primary.record))
+        await session.step(
+            "catch up", winner.alias, tablets.wait_for_position(winner.record, ahead), deadline=deadlines.catch_up
+        )
+        await session.guard()
+        semi_sync = self.policy.required_acks(member(primary)) > 0
+        # Remembered before the call: one that ends without an answer may have been carried out all the same.
+        session.on_abort(
+            "demote primary", primary.alias, lambda: tablets.undo_demote_primary(primary.record, semi_sync=semi_sync)
+        )
+        end = await session.step("demote primary", primary.alias, tablets.demote_primary(primary.record, force=False))
+        session.mark("demoted")
+        await session.step(
+            "apply the last writes",
+            winner.alias,
+            tablets.wait_for_position(winner.record, end),
+            deadline=deadlines.catch_up,
+        )
+        others = tuple(t.record for t in self.view.tablets if t.is_current and t.alias != winner.alias)
+        session.argument = Argument(
+            policy=self.policy.name,
+            stopped=(primary.alias,),
+            unreached=tuple(t.alias for t in self.view.tablets if not t.is_current),
+            required=end,
+            sentence=f"{primary.alias} is read-only and {winner.alias} has applied everything that it ever wrote.",
+        )
+        await promote(
+            session,
+            Promotion(
+                view=self.view,
+                policy=self.policy,
+                winner=winner.record,
+                position=end,
+                others=others,
+                action=ACTION,
+                first=False,
+            ),
+        )
+
+    def _primary(self) -> TabletView:
+        primary = self.view.primary
+        if primary is None or not primary.is_current:
+            raise self._refuse("no-primary", "the shard has no primary that answers; that needs an emergency reparent")
+        return primary
+
+    def _winner(self, primary: TabletView) -> TabletView:
+        removed = {t.alias: why for t in self.view.tablets if t != primary and (why := self._why_not(t, primary))}
+        fit = [t for t in self.view.tablets if t != primary and t.alias not in removed]
+        if self.new_primary is not None:
+            wanted = [t for t in fit if t.alias == self.new_primary]
+            if not wanted:
+                why = removed.get(self.new_primary, "is no tablet of the shard, or is the primary already")
+                raise self._refuse("unfit", f"{self.new_primary} {why}", removed)
+            return wanted[0]
+        if not fit:
+            reasons = "; ".join(f"{alias} {why}" for alias, why in sorted(removed.items()))
+            raise self._refuse("no-candidate", f"no replica is fit to take over: {reasons}", removed)
+        return min(fit, key=lambda t: (self._rule(t), t.alias.cell != primary.alias.cell, _lag(t), t.alias))
+
+    def _why_not(self, tablet: TabletView, primary: TabletView) -> str:
+        status = tablet.current_status
+        if status is None:
+            return "does not answer"
+        if self.policy.promotion_rule(member(tablet)) is PromotionRule.MUST_NOT:
+            return f"is {tablet.record.type.name}, which the policy never promotes"
+        if (
+            not self.view.replicates_from(tablet, primary)
+            or not status.replication
+            or not status.replication.is_replicating
+        ):
+            return f"does not replicate from {primary.alias}"
+        if status.replication.backup_running:
+            return "is being backed up"
+        needed = self.policy.required_acks(member(tablet))
+        ready = [t for t in self.view.tablets if t.is_current and self.policy.may_ack(member(tablet), member(t))]
+        if len(ready) < needed:
+            return f"would get {len(ready)} of the {needed} acknowledgements that {self.policy.name} requires"
+        return ""
+
+    def _rule(self, tablet: TabletView) -> int:
+        return self.policy.promotion_rule(member(tablet)).rank
+
+    def _refuse(self, rule: str, sentence: str, removed: dict[TabletAlias, str] | None = None) -> Exception:
+        return self.session.refuse(Refusal(rule=rule, sentence=f"not promoting: {sentence}", removed=removed or {}))
+
+
+def _lag(tablet: TabletView) -> int:
+    replication = tablet.status.replication if tablet.status is not None else None
+    return replication.lag if replication is not None and replication.lag is not None else 2**31
