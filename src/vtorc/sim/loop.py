@@ -31,6 +31,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from typing import Any, TypeVar, TypeVarTuple
 
 from vtorc.errors import SimDeadlock, SimLivelock, SimUnhandled, SimUnsupported
+from vtorc.sim.handles import SimHandle, SimTimer
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
@@ -42,62 +43,6 @@ _COLLECT_EVERY = 200_000
 _NAMED_TASKS = 20
 _CANCEL_ROUNDS = 50
 _CANCEL_ROUND_S = 60.0
-
-
-class SimHandle(asyncio.Handle):
-    """A callback in the ready queue; the cheap part of `asyncio.Handle`."""
-
-    __slots__ = ()
-
-    def __init__(
-        self, callback: Callable[..., object], args: tuple[Any, ...], loop: "SimLoop", context: contextvars.Context
-    ) -> None:
-        self._callback = callback
-        self._args = args
-        self._loop = loop
-        self._context = context
-        self._cancelled = False
-        self._source_traceback = None
-        self._repr = None
-
-    def cancel(self) -> None:
-        """Keep the callback from being called."""
-        self._cancelled = True
-        self._callback = _nothing
-        self._args = ()
-
-
-class SimTimer(asyncio.TimerHandle):
-    """A callback with an instant of virtual time."""
-
-    __slots__ = ()
-
-    def __init__(
-        self,
-        when: float,
-        callback: Callable[..., object],
-        args: tuple[Any, ...],
-        loop: "SimLoop",
-        context: contextvars.Context,
-    ) -> None:
-        self._callback = callback
-        self._args = args
-        self._loop = loop
-        self._context = context
-        self._cancelled = False
-        self._source_traceback = None
-        self._repr = None
-        self._when = when
-        self._scheduled = True
-
-    def cancel(self) -> None:
-        """Keep the callback from being called."""
-        if not self._cancelled:
-            self._cancelled = True
-            self._callback = _nothing
-            self._args = ()
-            if self._scheduled:
-                self._loop._timer_handle_cancelled(self)
 
 
 class SimTask(asyncio.Task[_T]):
@@ -367,10 +312,6 @@ async def forever() -> None:
 
 async def _close(generator: AsyncGenerator[Any, Any]) -> None:
     await generator.aclose()
-
-
-def _nothing() -> None:
-    return None
 
 
 def _keep_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

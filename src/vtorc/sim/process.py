@@ -1,11 +1,13 @@
 """Hosts and the processes on them: started, killed, frozen, powered off."""
 
 import asyncio
+import contextvars
 import enum
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from vtorc.sim.loop import forever
+from vtorc.sim.trace import WHO
 
 _T = TypeVar("_T")
 
@@ -65,7 +67,9 @@ class Life:
 
     def spawn(self, work: Coroutine[Any, Any, _T], *, name: str) -> asyncio.Task[_T]:
         """Run `work` as a part of this process: its end cancels it."""
-        task = asyncio.get_running_loop().create_task(work, name=f"{self.process}/{name}")
+        context = contextvars.copy_context()
+        context.run(WHO.set, str(self.process))
+        task = asyncio.get_running_loop().create_task(work, name=f"{self.process}/{name}", context=context)
         self._tasks[task] = None
         task.add_done_callback(self._forget)
         return task

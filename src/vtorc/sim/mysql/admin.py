@@ -1,7 +1,8 @@
 """A simulated mysqld as its tablet sees it: the lab's `MysqlServer` over the simulated server."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
 
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.status import SemiSyncStatus, ThreadState
@@ -20,6 +21,8 @@ from vtorc.sim.mysql.binlog import CreateSchema, Heartbeat, InsertJournal
 from vtorc.sim.mysql.server import SimMysqld
 from vtorc.sim.process import Life
 
+_T = TypeVar("_T")
+
 _TIMEOUT_MS = 1_000_000_000_000_000_000
 
 
@@ -36,6 +39,13 @@ class SimMysqlServer:
         await self._server.enter()
         await self._life.gate()
         return self._server
+
+    async def _do(self, work: Callable[[SimMysqld], Coroutine[Any, Any, _T]]) -> _T:
+        """Run a statement that changes something: killed if it is given up, but not by the death of this tablet."""
+        await self._enter()
+        result = await statement(work(self._server), self._life)
+        await self._life.gate()
+        return result
 
     async def report(self) -> ServerReport:
         """Read everything that FullStatus tells about the server."""
@@ -86,31 +96,31 @@ class SimMysqlServer:
 
     async def set_read_only(self, on: bool) -> None:
         """Set read_only; OFF turns super_read_only off as well."""
-        await (await self._enter()).set_read_only(on, is_super=False)
+        await self._do(lambda server: server.set_read_only(on, is_super=False))
 
     async def set_super_read_only(self, on: bool) -> None:
         """Set super_read_only; ON turns read_only on as well and waits for running commits."""
-        await (await self._enter()).set_read_only(on, is_super=True)
+        await self._do(lambda server: server.set_read_only(on, is_super=True))
 
     async def start_replication(self, threads: Threads = Threads.BOTH) -> None:
         """Start replication threads."""
-        await (await self._enter()).replication.start(threads)
+        await self._do(lambda server: server.replication.start(threads))
 
     async def start_replication_until_after(self, position: GtidSet) -> None:
         """Start both threads and let the SQL thread stop once `position` is executed."""
-        await (await self._enter()).replication.start(Threads.BOTH, until=position)
+        await self._do(lambda server: server.replication.start(Threads.BOTH, until=position))
 
     async def stop_replication(self, threads: Threads = Threads.BOTH) -> None:
         """Stop replication threads; nothing happens where there are none."""
-        await (await self._enter()).replication.stop(threads)
+        await self._do(lambda server: server.replication.stop(threads))
 
     async def change_source(self, source: Source) -> None:
         """Point the server at another source, with auto position; drops the relay log. Threads must be stopped."""
-        await (await self._enter()).replication.change_source(source)
+        await self._do(lambda server: server.replication.change_source(source))
 
     async def reset_replica(self, *, forget_source: bool) -> None:
         """Drop the relay log, and with `forget_source` the source settings too. Threads must be stopped."""
-        await (await self._enter()).replication.reset(forget_source=forget_source)
+        await self._do(lambda server: server.replication.reset(forget_source=forget_source))
 
     async def reset_binary_logs(self, *, purged: GtidSet | None = None) -> None:
         """Wipe binary logs and GTID history; then pretend to have executed `purged`."""
@@ -139,17 +149,16 @@ class SimMysqlServer:
     async def create_database(self, name: str) -> None:
         """Create a database unless it exists."""
         if name not in (await self._enter()).schemas:
-            await self._server.write(CreateSchema(name), is_super=True)
+            await self._do(lambda server: server.write(CreateSchema(name), is_super=True))
 
     async def create_sidecar(self, name: str) -> None:
         """Create the sidecar database and its tables unless they exist."""
         if name not in (await self._enter()).journal:
-            await self._server.write(CreateSchema(name, tables=True), is_super=True)
+            await self._do(lambda server: server.write(CreateSchema(name, tables=True), is_super=True))
 
     async def write_journal(self, sidecar: str, row: JournalRow) -> None:
         """Insert a row into the reparent journal; under semi-sync it waits for the acknowledgement."""
-        await self._life.gate()
-        await self._server.write(InsertJournal(sidecar, row), is_super=True)
+        await self._do(lambda server: server.write(InsertJournal(sidecar, row), is_super=True))
 
     async def has_journal_row(self, sidecar: str, time_created_ns: int) -> bool:
         """Whether the reparent journal has this row; False as well while the table is not there yet."""
@@ -164,8 +173,7 @@ class SimMysqlServer:
 
     async def write_semi_sync_heartbeat(self, sidecar: str) -> None:
         """Commit something that needs an acknowledgement."""
-        await self._life.gate()
-        await self._server.write(Heartbeat(), is_super=True)
+        await self._do(lambda server: server.write(Heartbeat(), is_super=True))
 
     async def replica_hosts(self) -> Sequence[str]:
         """List the hosts that read this server's binary log."""
@@ -220,6 +228,24 @@ class SimMysqlServer:
         if self._locked:
             self._locked = False
             self._server.gate.unlock()
+
+
+async def statement(work: Coroutine[Any, Any, _T], client: Life) -> _T:
+    """Wait for a statement of a client process; giving up kills it, but the client's death does not: mysqld goes on."""
+    running = asyncio.create_task(work)
+    try:
+        await asyncio.wait((running,))
+    except asyncio.CancelledError:
+        running.add_done_callback(_ignore)
+        if client.alive:
+            running.cancel()
+        raise
+    return running.result()
+
+
+def _ignore(running: "asyncio.Task[Any]") -> None:
+    if not running.cancelled():
+        running.exception()
 
 
 def _replica_report(server: SimMysqld) -> ReplicaReport | None:

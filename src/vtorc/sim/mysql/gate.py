@@ -1,6 +1,7 @@
 """Running commits and the global read lock that waits for them; writes that a sick disk holds up."""
 
 import asyncio
+import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +93,7 @@ class SickDisk:
     def __init__(self, server: "SimMysqld") -> None:
         self._server = server
         self._held_up: list[tuple[Life, Callable[..., None], tuple[Any, ...]]] = []
+        self._waiting: list[asyncio.Future[None]] = []
         self.state = Disk.FINE
 
     def hold_up(self, callback: Callable[..., None], *args: Any) -> bool:
@@ -108,6 +110,19 @@ class SickDisk:
             held_up, self._held_up = self._held_up, []
             for life, callback, args in held_up:
                 self._server.in_life(life, callback, args)
+        if state is not Disk.STALLED:
+            waiting, self._waiting = self._waiting, []
+            for future in waiting:
+                resolve(future, None)
+
+    async def probe(self) -> None:
+        """Write a file of one's own, as a disk monitor does: hangs on a stalled disk, raises OSError on a full one."""
+        while self.state is Disk.STALLED:
+            answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(answered)
+            await answered
+        if self.state is not Disk.FINE:
+            raise OSError(errno.ENOSPC, "No space left on device")
 
     async def passing(self) -> None:
         """Wait until the disk answers."""

@@ -1,0 +1,90 @@
+"""What a simulated world consists of: cells, shards, tablets, vtorcs, clients."""
+
+import random
+from dataclasses import dataclass, field
+
+from vtorc.core.ids import ShardId, TabletAlias, TabletType
+from vtorc.sim.mysql.settings import MysqlSettings
+from vtorc.sim.tablet import TabletTraits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TabletPlan:
+    """One tablet."""
+
+    alias: TabletAlias
+    type: TabletType = TabletType.REPLICA
+    traits: TabletTraits = TabletTraits()  # noqa: RUF009 - frozen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardPlan:
+    """One shard, with the durability policy of its keyspace."""
+
+    shard: ShardId
+    durability: str
+    tablets: tuple[TabletPlan, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorldPlan:
+    """A whole world; times in seconds.
+
+    `vtorc_cells` has one entry for each vtorc. `write_interval` is the pause between two writes of one client;
+    `direct_writers` clients ignore vttablet and write to every mysqld that lets them.
+    """
+
+    cells: tuple[str, ...]
+    shards: tuple[ShardPlan, ...]
+    vtorc_cells: tuple[str, ...] = ("zone1",)
+    writers: int = 2
+    direct_writers: int = 0
+    write_interval: float = 0.25
+    lease_ttl: float = 30.0
+    mysql: MysqlSettings = field(default_factory=MysqlSettings)
+
+
+def shard_plan(
+    shard: ShardId, cells: tuple[str, ...], *, durability: str, tablets: int, first_uid: int = 100, rdonly: int = 0
+) -> ShardPlan:
+    """Spread tablets evenly over the cells; the last `rdonly` of them are RDONLY."""
+    plans = tuple(
+        TabletPlan(
+            alias=TabletAlias(cells[number % len(cells)], first_uid + number),
+            type=TabletType.RDONLY if number >= tablets - rdonly else TabletType.REPLICA,
+        )
+        for number in range(tablets)
+    )
+    return ShardPlan(shard=shard, durability=durability, tablets=plans)
+
+
+def random_plan(generator: random.Random, *, shards: int = 1) -> WorldPlan:
+    """Draw a small world: three cells or fewer, three to six tablets a shard, one to three vtorcs."""
+    cells = tuple(f"zone{number}" for number in range(1, generator.choice((1, 2, 3, 3)) + 1))
+    policies = ["semi_sync", "semi_sync", "none"] + (["cross_cell", "cross_cell"] if len(cells) > 1 else [])
+    net_timeout = generator.choice((8.0, 20.0, 60.0))
+    plans = tuple(
+        shard_plan(
+            ShardId("commerce" if number == 0 else f"ks{number}", "0"),
+            cells,
+            durability=generator.choice(policies),
+            tablets=generator.choice((3, 3, 4, 5, 6)),
+            first_uid=100 * (number + 1),
+            rdonly=generator.choice((0, 0, 0, 1)),
+        )
+        for number in range(shards)
+    )
+    return WorldPlan(
+        cells=cells,
+        shards=plans,
+        vtorc_cells=tuple(generator.choice(cells) for _ in range(generator.choice((1, 2, 2, 3)))),
+        writers=generator.choice((1, 2)),
+        direct_writers=generator.choice((0, 0, 1)),
+        lease_ttl=generator.choice((10.0, 30.0)),
+        mysql=MysqlSettings(
+            replica_net_timeout=net_timeout,
+            connect_retry=generator.choice((1.0, 10.0)),
+            relay_log_recovery=generator.random() < 0.8,
+            wait_for_replica_count=1,
+        ),
+    )

@@ -1,0 +1,61 @@
+"""A timeline of a simulated run that a person can read, and the same run writes byte for byte."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import structlog
+
+WHO: ContextVar[str] = ContextVar("who", default="world")
+"""The process whose code runs, for what it logs."""
+
+_NOISE = frozenset({"event", "level", "timestamp", "logger"})
+
+
+class Trace:
+    """Collects lines; `digest` identifies all of them, `keep` says whether they are kept."""
+
+    def __init__(
+        self, now: Callable[[], float], *, keep: bool = True, sink: Callable[[str], None] | None = None
+    ) -> None:
+        self.lines: list[str] = []
+        self._now = now
+        self._keep = keep
+        self._sink = sink
+        self._hash = hashlib.sha256()
+
+    def note(self, who: str, text: str) -> None:
+        """Add a line: when, who, what."""
+        line = f"{self._now():11.4f}  {who:<28} {text}"
+        self._hash.update(line.encode())
+        self._hash.update(b"\n")
+        if self._keep:
+            self.lines.append(line)
+        if self._sink is not None:
+            self._sink(line)
+
+    @property
+    def digest(self) -> str:
+        """A name for all that was written so far."""
+        return self._hash.hexdigest()
+
+    @contextmanager
+    def capturing_logs(self) -> Iterator[None]:
+        """Write into this trace what the code under simulation logs."""
+        before = structlog.get_config()
+        structlog.configure(
+            processors=[self._take],
+            wrapper_class=structlog.make_filtering_bound_logger("info"),
+            cache_logger_on_first_use=False,
+        )
+        try:
+            yield
+        finally:
+            structlog.configure(**before)
+
+    def _take(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+        fields = " ".join(f"{name}={value}" for name, value in sorted(event.items()) if name not in _NOISE)
+        self.note(WHO.get(), f"log: {event.get('event')}{' | ' if fields else ''}{fields}")
+        raise structlog.DropEvent

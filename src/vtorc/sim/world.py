@@ -1,0 +1,261 @@
+"""A whole simulated world: hosts, topology servers, tablets, vtorcs and clients, put together from a plan."""
+
+import asyncio
+import itertools
+import random
+import zlib
+from collections.abc import Iterator
+
+from vtorc.core.durability import policy
+from vtorc.core.ids import ShardId
+from vtorc.lab.agent.config import TabletConfig
+from vtorc.sim.clients import Gateway, Writer
+from vtorc.sim.invariants import Checker, ShardLedger
+from vtorc.sim.loop import current_loop
+from vtorc.sim.manager import CallLimits, SimTabletManager
+from vtorc.sim.mysql.server import SimMysqld
+from vtorc.sim.network import Network
+from vtorc.sim.plan import ShardPlan, TabletPlan, WorldPlan
+from vtorc.sim.process import Host, Life, Process
+from vtorc.sim.tablet import GRPC_PORT, MYSQL_PORT, Address, SimTablet
+from vtorc.sim.topo import ROOT, SimTopo
+from vtorc.sim.trace import Trace
+from vtorc.sim.vtorc import SimVtorc, VtorcSettings
+from vtorc.topo.conn import TopoConn
+from vtorc.topo.lock_contents import Holder
+from vtorc.topo.server import TopoServer
+
+EPOCH_NS = 1_772_323_200 * 10**9
+"""What the wall clocks show at the beginning: 1 March 2026."""
+
+_GLOBAL = "global"
+
+
+class SimShard:
+    """One shard of the world."""
+
+    def __init__(self, plan: ShardPlan, ledger: ShardLedger) -> None:
+        self.plan = plan
+        self.id = plan.shard
+        self.ledger = ledger
+        self.tablets: list[SimTablet] = []
+        self.gateways: list[Gateway] = []
+
+    @property
+    def primary(self) -> SimTablet | None:
+        """The tablet that knows itself as the primary of the newest term, if any does."""
+        known = [each for each in self.tablets if each.agent is not None and each.agent.state.is_primary]
+        return max(known, key=lambda each: each.agent.state.term if each.agent else 0, default=None)
+
+
+class World:
+    """Everything there is in one run; make it inside `vtorc.sim.loop.run`."""
+
+    def __init__(self, plan: WorldPlan, trace: Trace, *, settings: VtorcSettings | None = None) -> None:
+        self.plan = plan
+        self.trace = trace
+        self.random = random.Random(current_loop().random.random())
+        self.network = Network(self.random)
+        self.checker = Checker(trace, current_loop().time)
+        self.topos: dict[str, SimTopo] = {}
+        self.shards: dict[ShardId, SimShard] = {}
+        self.tablets: dict[Address, SimTablet] = {}
+        self.mysqlds: dict[Address, SimMysqld] = {}
+        self.vtorcs: list[SimVtorc] = []
+        self._settings = settings or VtorcSettings()
+        self._row_ids: Iterator[int] = itertools.count(1)
+        self._build()
+
+    def wall(self, host: Host) -> int:
+        """The wall clock of a host."""
+        return EPOCH_NS + int(current_loop().time() * 1e9) + host.wall_offset
+
+    @property
+    def now(self) -> float:
+        """Virtual seconds since the beginning."""
+        return current_loop().time()
+
+    # --- building
+
+    def _build(self) -> None:
+        for cell in (_GLOBAL, *self.plan.cells):
+            host = self.network.add_host(f"topo-{cell}", cell)
+            self.topos[cell] = SimTopo(self.network, host, self.random, lease_ttl=self.plan.lease_ttl)
+        for shard in self.plan.shards:
+            requires_acks = policy(shard.durability) is not policy("none")
+            ledger = ShardLedger(shard.shard, requires_acks=requires_acks, checker=self.checker)
+            built = self.shards[shard.shard] = SimShard(shard, ledger)
+            built.tablets += [self._build_tablet(built, each) for each in shard.tablets]
+        for number, cell in enumerate(self.plan.vtorc_cells, 1):
+            self.vtorcs.append(self._build_vtorc(self.network.add_host(f"vtorc-{number}", cell)))
+
+    def _build_tablet(self, shard: SimShard, plan: TabletPlan) -> SimTablet:
+        name = f"{plan.alias.cell}-{plan.alias.uid}"
+        host = self.network.add_host(name, plan.alias.cell)
+        mysqld = SimMysqld(
+            Process(host, "mysqld"),
+            MYSQL_PORT,
+            uuid=f"{plan.alias.uid:08d}-{zlib.crc32(name.encode()) & 0xFFFF:04x}-11f1-8000-{plan.alias.uid:012d}",
+            server_id=plan.alias.uid,
+            network=self.network,
+            directory=self.mysqlds,
+            generator=self.random,
+            settings=self.plan.mysql,
+            observer=self.checker,
+        )
+        self.mysqlds[mysqld.address] = mysqld
+        self.checker.watch(shard.ledger, mysqld)
+        config = TabletConfig(
+            alias=plan.alias,
+            shard=shard.id,
+            hostname=name,
+            grpc_port=GRPC_PORT,
+            vt_port=GRPC_PORT - 1000,
+            mysql_hostname=name,
+            mysql_port=MYSQL_PORT,
+            init_type=plan.type,
+        )
+        tablet = SimTablet(
+            config,
+            host,
+            mysqld,
+            network=self.network,
+            open_topo=self.open_topo,
+            wall=self.wall,
+            directory=self.tablets,
+            generator=self.random,
+            traits=plan.traits,
+        )
+        self.tablets[tablet.address] = tablet
+        return tablet
+
+    def _build_vtorc(self, host: Host) -> SimVtorc:
+        return SimVtorc(
+            host,
+            open_topo=self.open_topo,
+            open_tablets=lambda life: self.open_tablets(life, checked=True),
+            wall=self.wall,
+            settings=self._settings,
+            trace=self.trace,
+            generator=self.random,
+            broken=lambda text: self.checker.violate("crash", text),
+            escalated=self.checker.escalated,
+        )
+
+    # --- what processes are given
+
+    def open_topo(self, life: Life) -> TopoServer:
+        """Connect a process to the topology: all its calls go over the network."""
+
+        async def open_cell(address: str, root: str) -> TopoConn:
+            return self.topos[address].connect(life, root)
+
+        return TopoServer(
+            self.topos[_GLOBAL].connect(life, f"{ROOT}/{_GLOBAL}"),
+            open_cell,
+            holder=Holder(life.host.name, "vitess"),
+            wall=lambda: self.wall(life.host),
+        )
+
+    def open_tablets(self, life: Life, *, checked: bool) -> SimTabletManager:
+        """Let a process call tablets; with `checked` it may change them only under the shard's lock."""
+
+        def check(tablet: SimTablet, name: str) -> None:
+            if checked:
+                shard = tablet.config.shard
+                self.checker.change_sent(
+                    life.host.name, str(tablet.config.alias), shard, name, lock_age=self._lock_age(life.host, shard)
+                )
+
+        return SimTabletManager(self.network, life, self.tablets, limits=CallLimits(), watcher=check)
+
+    def _lock_age(self, host: Host, shard: ShardId) -> float | None:
+        topo = self.topos[_GLOBAL]
+        directory = f"{ROOT}/{_GLOBAL}/keyspaces/{shard.keyspace}/shards/{shard.shard}"
+        if topo.lock_holder(directory) == host.name:
+            return None
+        return self.now - topo.confirmed_at(host.name, directory)
+
+    # --- beginning
+
+    async def begin(self) -> None:
+        """Write the records that people write, then start everything in an order that differs from seed to seed."""
+        admin = Process(self.network.add_host("admin", _GLOBAL), "vtctldclient").start()
+        topo = self.open_topo(admin)
+        for cell in self.plan.cells:
+            await topo.create_cell(cell, server_address=cell, root=f"{ROOT}/{cell}")
+        for keyspace in dict.fromkeys(shard.plan.shard.keyspace for shard in self.shards.values()):
+            durability = next(s.plan.durability for s in self.shards.values() if s.id.keyspace == keyspace)
+            await topo.create_keyspace(keyspace, durability_policy=durability)
+        for shard in self.shards.values():
+            await topo.create_shard(shard.id)
+        for tablet in self.tablets.values():
+            self._soon(tablet.mysqld.start)
+            self._soon(tablet.start)
+        for vtorc in self.vtorcs:
+            self._soon(vtorc.start)
+        for shard in self.shards.values():
+            self._begin_clients(shard)
+
+    def _soon(self, start: object) -> None:
+        current_loop().call_later(self.random.uniform(0.0, 3.0), start)  # type: ignore[arg-type]
+
+    def _begin_clients(self, shard: SimShard) -> None:
+        for number in range(self.plan.writers + self.plan.direct_writers):
+            cell = self.plan.cells[number % len(self.plan.cells)]
+            host = self.network.add_host(f"app-{shard.id.keyspace}-{shard.id.shard}-{number}", cell)
+            life = Process(host, "app").start()
+            writer = Writer(self.network, life, shard.ledger, row_ids=self._row_ids, interval=self.plan.write_interval)
+            if number >= self.plan.writers:
+                life.spawn(writer.write_directly(shard.tablets), name="direct writer")
+                continue
+            gateway = Gateway(self.open_tablets(life, checked=False), shard.tablets)
+            shard.gateways.append(gateway)
+            life.spawn(gateway.follow(), name="gateway")
+            life.spawn(writer.write_through(gateway), name="writer")
+
+    # --- looking
+
+    def unwell(self, shard: SimShard) -> list[str]:
+        """Say what keeps a shard from being writable and fully replicating; empty if nothing does."""
+        primary = shard.primary
+        if primary is None:
+            return ["no tablet is the primary"]
+        name = primary.config.alias
+        found: list[str] = []
+        if primary.mysqld.read_only:
+            found.append(f"the primary {name} is read-only")
+        if primary.agent is None or not primary.agent.state.serving:
+            found.append(f"the primary {name} does not serve")
+        for tablet in shard.tablets:
+            if tablet is not primary:
+                found += self._unwell_replica(tablet, primary)
+        return found
+
+    def _unwell_replica(self, tablet: SimTablet, primary: SimTablet) -> list[str]:
+        name = tablet.config.alias
+        mysqld = tablet.mysqld
+        if mysqld.received.difference(primary.mysqld.executed.value).without_uuid(primary.mysqld.uuid):
+            return []  # errant: a person has to look at it
+        if "1236" in mysqld.replication.last_io_error:
+            return []  # what it needs is purged: it has to be rebuilt
+        source = mysqld.replication.source
+        if source is None or (source.host, source.port) != primary.mysqld.address:
+            return [f"{name} does not replicate from the primary {primary.config.alias}"]
+        if mysqld.replication.io_state.name != "RUNNING" or not mysqld.replication.applier.running:
+            return [f"replication of {name} does not run"]
+        if not mysqld.read_only:
+            return [f"replica {name} is writable"]
+        return []
+
+    async def until_well(self, shard: SimShard, *, limit: float) -> list[str]:
+        """Wait until a shard is well and takes writes; returns what is still wrong after `limit` seconds."""
+        started = self.now
+        while True:
+            wrong = self.unwell(shard)
+            last = shard.ledger.last_write
+            if not wrong and (last is None or last < started):
+                wrong = ["no write was acknowledged since"]
+            if not wrong or self.now - started > limit:
+                return wrong
+            await asyncio.sleep(0.25)
