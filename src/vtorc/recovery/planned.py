@@ -21,7 +21,7 @@ ACTION = "PlannedReparentShard"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedReparent:
-    """One planned reparent; with `new_primary` None the best replica is chosen, in the primary's cell if there is one."""
+    """One planned reparent; with `new_primary` None the best replica is chosen, in the same cell if there is one."""
 
     session: Session
     view: ShardView
