@@ -128,6 +128,7 @@ def fleet_settings(settings: Settings, scope: Scope) -> FleetSettings:
             ),
             bars=Bars(),
             default_durability=settings.durability,
+            promotion_rules=dict(settings.durability_params),
             rejudge_every=settings.recovery_poll_duration,
         ),
         pace=Pace(

@@ -84,8 +84,13 @@ class WatchSettings:
     clusters_to_watch: tuple[str, ...] = setting(
         WORDS, (), "Keyspaces, or keyspace/shard or keyspace/key range, that this vtorc acts on; none means all."
     )
-    cells_to_watch: tuple[str, ...] = setting(WORDS, (), "Cells whose tablets this vtorc loads; none means all.")
-    cell: str = setting(TEXT, "", "Cell that this vtorc runs in.")
+    cells_to_watch: tuple[str, ...] = setting(
+        WORDS,
+        (),
+        "Cells whose tablets this vtorc loads; none means all.",
+        no_effect="all cells are read: a filter would hide tablets that may hold acknowledged writes",
+    )
+    cell: str = setting(TEXT, "", "Cell that this vtorc runs in.", no_effect="vtorc acts alike from every cell")
     instance_poll_time: float = setting(
         POSITIVE_DURATION,
         5.0,
@@ -119,6 +124,7 @@ class WatchSettings:
         "Lag above which a replica counts as lagging.",
         also=[key("ReasonableReplicationLagSeconds", SECONDS)],
         live=True,
+        no_effect="lag is no problem that vtorc repairs",
     )
 
 
@@ -142,8 +148,10 @@ class RecoverySettings:
     )
     recovery_period_block_seconds: float = setting(
         SECONDS,
-        3600.0,
-        "Seconds after a failover for which the next one of that shard for the same cause is held back; 0 for none.",
+        30.0,
+        "Seconds after a tablet was replaced as primary for which it is not replaced again; 0 for none. What "
+        "Vitess v12 "
+        "holds back is the whole shard, and for an hour.",
         also=[
             flag("recovery-period-block-duration", DURATION),
             key("RecoveryPeriodBlockSeconds", SECONDS),
@@ -189,9 +197,14 @@ class RecoverySettings:
         "Most lag of a replica that a planned reparent chooses by itself; 0 for any.",
         also=[key("TolerableReplicationLagSeconds", SECONDS)],
         live=True,
+        no_effect="vtorc makes no planned reparent by itself",
     )
     change_tablets_with_errant_gtid_to_drained: bool = setting(
-        SWITCH, False, "Whether a replica with errant GTIDs is changed to type DRAINED.", live=True
+        SWITCH,
+        False,
+        "Whether a replica with errant GTIDs is changed to type DRAINED.",
+        live=True,
+        no_effect="tablets with errant GTIDs are reported and left as they are",
     )
     enable_primary_disk_stalled_recovery: bool = setting(
         SWITCH, False, "Whether a primary whose disk is stalled is replaced.", live=True

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from vtorc.control.observer import Observer
 from vtorc.core.analysis import Bars, analyse
 from vtorc.core.decision import Action, Attempt, Decision, Limits, decide, next_action
-from vtorc.core.durability import DurabilityPolicy, policy
+from vtorc.core.durability import DurabilityPolicy, PromotionRule, policy
 from vtorc.core.ids import TabletAlias
 from vtorc.core.problems import Code, Recovery
 from vtorc.core.tablet import KeyspaceRecord
@@ -33,6 +33,7 @@ class Rules:
     limits: Limits = field(default_factory=Limits)
     bars: Bars = field(default_factory=Bars)
     default_durability: str = ""
+    promotion_rules: Mapping[TabletAlias, PromotionRule] = field(default_factory=dict)
     rejudge_every: float = 1.0
     settle: float = 3.0
     doubt: float = 30.0
@@ -104,7 +105,7 @@ class ShardLoop:
         now = self._tools.clock.now()
         rules = self._rules()
         view = self.watch.view()
-        durability = effective_policy(view.keyspace_record, rules.default_durability)
+        durability = effective_policy(view.keyspace_record, rules.default_durability, rules.promotion_rules)
         findings = analyse(view, durability, rules.bars, now)
         self._forget_old_attempts({(f.code, f.alias) for f in findings}, now)
         limits = replace(rules.limits, controlled=self.controlled, attempts=tuple(self._attempts))
@@ -227,11 +228,13 @@ class ShardLoop:
         self.watch.hurry(hurried=unsettled or failing)
 
 
-def effective_policy(keyspace: KeyspaceRecord, default: str) -> DurabilityPolicy | None:
+def effective_policy(
+    keyspace: KeyspaceRecord, default: str, rules: Mapping[TabletAlias, PromotionRule]
+) -> DurabilityPolicy | None:
     """The policy that holds for a keyspace: its record's, else the configured one; None if there is none or it is not
-    known.
+    known. `rules` are for the policy `specified`.
     """
     try:
-        return policy(keyspace.durability_policy or default)
+        return policy(keyspace.durability_policy or default, rules=rules)
     except UnknownDurabilityPolicy:
         return None

@@ -209,11 +209,11 @@ def test_names_keys_without_effect(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "seconds", "told"),
     [
-        ({}, 3600.0, False),
+        ({}, 30.0, False),
         ({"RecoveryPeriodBlockSeconds": 0}, 3600.0, True),
         ({"RecoveryPeriodBlockSeconds": 0, "RecoveryPeriodBlockMinutes": 2}, 120.0, True),
         ({"RecoveryPeriodBlockSeconds": 0, "RecoveryPeriodBlockMinutes": 0}, 0.0, False),
-        ({"RecoveryPeriodBlockMinutes": 2}, 3600.0, True),
+        ({"RecoveryPeriodBlockMinutes": 2}, 30.0, True),
         ({"RecoveryPeriodBlockSeconds": 7, "RecoveryPeriodBlockMinutes": 2}, 7.0, True),
     ],
 )

@@ -148,9 +148,9 @@ def test_tells_version_from_verbosity(words: list[str], wants: str) -> None:
 
 def test_takes_the_word_http(tmp_path: Path) -> None:
     """orchestrator's word for its server is accepted anywhere, named, and does not end the flags."""
-    found = loaded(tmp_path, "http", "-cell=a")
-    assert (found.settings.cell, found.notes) == (
-        "a",
+    found = loaded(tmp_path, "http", "-topo_global_root=/a")
+    assert (found.settings.topo_global_root, found.notes) == (
+        "/a",
         ("accepted, no effect: the word 'http' (vtorc is always the daemon)",),
     )
 
