@@ -57,7 +57,11 @@ class EtcdServer:
         self._folder.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *self._command(), stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
+                *self._command(),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # who stops us at the terminal does not mean it
             )
         ended = asyncio.create_task(self._process.wait(), name="etcd ended")
         ready = asyncio.create_task(self._answer(), name="etcd answers")

@@ -195,7 +195,7 @@ class EtcdClient:
             pause = min(0.05 * 2 ** (tried // count), _LONGEST_PAUSE) if tried % count == 0 else 0.0
             if loop.time() + pause >= deadline:
                 raise TopoTimeout(
-                    f"etcd ({self.addresses}) did not do {what} within {self._timeout:g} s, last: {trouble}; "
+                    f"etcd ({self.addresses}) did not answer a {what} within {self._timeout:g} s, lastly {trouble}; "
                     "check that it runs, has a leader and can be reached from here"
                 )
             await asyncio.sleep(pause)

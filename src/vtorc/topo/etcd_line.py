@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import secrets
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from vtorc.errors import LockHeld, LockLost, NoNode, TopoError
 from vtorc.proto import etcd_pb2, mvcc_pb2
@@ -28,6 +29,13 @@ class Place:
     key: bytes
     revision: int
     holder: bytes = b""
+
+
+class _Ahead(NamedTuple):
+    """The key that we wait for, and the revision of the store at which it was there."""
+
+    key: bytes
+    seen_at: int
 
 
 class _LockLease:
@@ -82,7 +90,7 @@ class LockLine:
         lost = asyncio.create_task(place.lock.lost.wait(), name="place lost")
         try:
             while (ahead := await self._before(place)) is not None:
-                gone = asyncio.create_task(self._deletion(ahead.key, place.revision), name=f"wait for {ahead.key!r}")
+                gone = asyncio.create_task(self._deletion(ahead), name=f"wait for {ahead.key!r}")
                 try:
                     # Looking again now and then costs nothing and gets over whatever a stream may fail to say.
                     await asyncio.wait((lost, gone), timeout=_LOOK_AGAIN, return_when=asyncio.FIRST_COMPLETED)
@@ -137,7 +145,7 @@ class LockLine:
         if holder is not None and only_if_free:
             raise LockHeld(self._directory, describe_lock(holder.value))
 
-    async def _before(self, place: Place) -> mvcc_pb2.KeyValue | None:
+    async def _before(self, place: Place) -> _Ahead | None:
         """Find the key just before ours, None if it is our turn."""
         before = etcd_pb2.RangeRequest(
             key=self._prefix,
@@ -155,10 +163,11 @@ class LockLine:
         if place.lock.lost.is_set() or mine.count == 0:
             raise LockLost(f"the place in the line for lock {place.lock.key} was lost; ask again")
         place.holder = first.kvs[0].value if first.kvs else b""
-        return ahead.kvs[0] if ahead.kvs else None
+        return _Ahead(ahead.kvs[0].key, reply.response.header.revision) if ahead.kvs else None
 
-    async def _deletion(self, key: bytes, since: int) -> None:
-        request = etcd_pb2.WatchCreateRequest(key=key, start_revision=since)
+    async def _deletion(self, ahead: _Ahead) -> None:
+        # Vitess watches from its own revision, which is gone once the history has been compacted.
+        request = etcd_pb2.WatchCreateRequest(key=ahead.key, start_revision=ahead.seen_at + 1)
         async with contextlib.aclosing(self._client.watch(request)) as responses:
             async for response in responses:
                 if any(event.type == mvcc_pb2.Event.DELETE for event in response.events):

@@ -75,8 +75,8 @@ async def _try(conn: TopoConn, address: str, timeout: float) -> None:
         pass
     except TopoUnavailable as error:
         raise TopoUnavailable(
-            f"topology server {address} did not answer within {timeout:g} s: {error}; "
-            "check topo_global_server_address, and that the server runs and can be reached from here"
+            f"topology server {address} did not answer within {timeout:g} s: {error}, "
+            "and check topo_global_server_address"
         ) from error
     finally:
         await conn.close()
