@@ -46,7 +46,7 @@ class EmergencyReparent:
         self._preflight()
         targets = {t.alias: t for t in self.view.tablets if t.is_current and t.record.type not in _BUSY_TYPES}
         await self.session.guard()
-        stopping = Stopping(self.session, self.view)
+        stopping = Stopping(self.session, self._enough)
         await stopping.run(targets)
         self.session.mark("stopped")
         candidates = self._candidates(stopping.stopped)
@@ -77,6 +77,10 @@ class EmergencyReparent:
         }
         if who := unrevoked(self._candidates(reached), self.policy):
             raise self.session.refuse(Refusal(rule="ackers-unreached", sentence=f"not promoting: {who}"))
+
+    def _enough(self, stopped: Mapping[TabletAlias, Stopped]) -> bool:
+        """Whether those stopped so far could do: then the others are not waited for long."""
+        return bool(stopped) and isinstance(choose(self._candidates(stopped), self.policy), Choice)
 
     def _candidates(self, stopped: Mapping[TabletAlias, Stopped]) -> CandidateSet:
         primary = self.view.primary

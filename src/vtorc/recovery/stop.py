@@ -1,14 +1,14 @@
 """Stops replication across a shard and collects what every tablet holds; remembers how to put it back."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from vtorc.core.analysis import member
 from vtorc.core.election import Stopped
 from vtorc.core.ids import TabletAlias
-from vtorc.core.status import ReplicationStatus, TabletStatus, ThreadState
+from vtorc.core.status import ReplicationStatus, ThreadState
 from vtorc.core.tablet import TabletRecord
-from vtorc.core.view import ShardView, TabletView
+from vtorc.core.view import TabletView
 from vtorc.errors import TabletError
 from vtorc.recovery.session import Session
 from vtorc.tablet.api import StopMode
@@ -17,9 +17,9 @@ from vtorc.tablet.api import StopMode
 class Stopping:
     """Stops the tablets of one shard at once; those that answer are in `stopped`."""
 
-    def __init__(self, session: Session, view: ShardView) -> None:
+    def __init__(self, session: Session, enough: Callable[[Mapping[TabletAlias, Stopped]], bool]) -> None:
         self.session = session
-        self.view = view
+        self._enough = enough
         self.stopped: dict[TabletAlias, Stopped] = {}
 
     async def run(self, targets: Mapping[TabletAlias, TabletView]) -> None:
@@ -27,19 +27,15 @@ class Stopping:
         deadline.
         """
         deadlines = self.session.tools.deadlines
-        tasks = {
-            asyncio.create_task(self._stop(tablet), name=f"stop {alias}"): alias
-            for alias, tablet in sorted(targets.items())
-        }
+        tasks = [
+            asyncio.create_task(self._stop(tablet), name=f"stop {alias}") for alias, tablet in sorted(targets.items())
+        ]
         pending: set[asyncio.Task[None]] = set(tasks)
-        primary = self.view.primary
         try:
             async with asyncio.timeout(deadlines.stop):
                 while pending:
-                    only_primary = primary is not None and all(tasks[task] == primary.alias for task in pending)
-                    done, pending = await asyncio.wait(
-                        pending, timeout=deadlines.grace if only_primary else None, return_when=asyncio.FIRST_COMPLETED
-                    )
+                    grace = deadlines.grace if self._enough(self.stopped) else None
+                    done, pending = await asyncio.wait(pending, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
                     if not done:
                         break
         except TimeoutError:
@@ -60,7 +56,7 @@ class Stopping:
         before = tablet.status
         # Remembered before the call: one that ends without an answer may have stopped the thread all the same.
         if before is not None and before.replication is not None and before.replication.io_healthy:
-            self._put_back_replication(tablet, before)
+            self._put_back_replication(tablet)
         answer = await session.step(
             "stop replication", alias, session.tablets.stop_replication_and_get_status(record, StopMode.IO_ONLY)
         )
@@ -68,6 +64,8 @@ class Stopping:
             await self._demote(tablet)
             return
         after = answer.after
+        if after.io_state is not ThreadState.STOPPED:
+            after = await self._stop_connecting(tablet) or after
         self.stopped[alias] = Stopped(
             member=member(tablet),
             server_uuid=before.server_uuid if before is not None else "",
@@ -78,8 +76,19 @@ class Stopping:
             backup_running=after.backup_running,
         )
 
-    def _put_back_replication(self, tablet: TabletView, before: TabletStatus) -> None:
-        semi_sync = before.semi_sync.replica_enabled
+    async def _stop_connecting(self, tablet: TabletView) -> ReplicationStatus | None:
+        """Stop an IO thread that the tablet leaves alone because it is only trying to connect.
+
+        It would succeed as soon as the old primary is back, and acknowledge writes that are dropped when it is
+        re-pointed.
+        """
+        session = self.session
+        self._put_back_replication(tablet)
+        await session.step("stop IO thread", tablet.alias, session.tablets.stop_io_thread(tablet.record))
+        return await session.step("read what it holds", tablet.alias, session.tablets.replication_status(tablet.record))
+
+    def _put_back_replication(self, tablet: TabletView) -> None:
+        semi_sync = tablet.status is not None and tablet.status.semi_sync.replica_enabled
         self.session.on_abort(
             "stop replication",
             tablet.alias,

@@ -12,7 +12,7 @@ from vtorc.core.status import ReplicationStatus, TabletStatus
 from vtorc.core.tablet import TabletRecord
 from vtorc.errors import MysqlError, TabletCallFailed, TabletUnreachable, VtorcError
 from vtorc.lab.agent.agent import TabletAgent
-from vtorc.lab.agent.mysql_api import JournalRow
+from vtorc.lab.agent.mysql_api import Fetch, JournalRow
 from vtorc.lab.agent.state import Health
 from vtorc.sim.network import Network, NetworkError
 from vtorc.sim.process import Life
@@ -107,6 +107,10 @@ class SimTabletManager:
     async def stop_replication(self, tablet: TabletRecord) -> None:
         """Stop both replication threads."""
         await self._change(tablet, "StopReplication", lambda agent: agent.replication.stop())
+
+    async def stop_io_thread(self, tablet: TabletRecord) -> None:
+        """Stop the IO thread whatever its state."""
+        await self._change(tablet, "ExecuteFetchAsDba", lambda agent: agent.queries.fetch(Fetch(sql="STOP REPLICA IO_THREAD")))
 
     async def stop_replication_and_get_status(self, tablet: TabletRecord, mode: StopMode) -> StoppedReplication | None:
         """Stop replication threads and report before and after."""

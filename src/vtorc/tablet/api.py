@@ -78,6 +78,14 @@ class TabletManager(Protocol):
         """Stop replication threads and report before and after; None if the server is nobody's replica."""
         ...
 
+    async def stop_io_thread(self, tablet: TabletRecord) -> None:
+        """Stop the IO thread whatever its state; the relay log goes on being applied.
+
+        `stop_replication_and_get_status` leaves one alone that is trying to connect (Vitess `rpc_replication.go`), and it
+        may succeed.
+        """
+        ...
+
     async def start_replication(self, tablet: TabletRecord, *, semi_sync: bool) -> None:
         """Set the replica side of semi-sync, then start both threads."""
         ...

@@ -26,6 +26,8 @@ _STREAM_HEALTH = "/queryservice.Query/StreamHealth"
 _FULL_STATUS = "FullStatus"
 _PAYLOAD = "payload"
 _MOST_ROWS = 1000
+_SYNTAX_ERROR = 1064
+"""What MySQL before 8.0.22 answers to statements that say REPLICA."""
 
 _Answer = TypeVar("_Answer", bound=Message)
 
@@ -104,6 +106,19 @@ class GrpcTabletManager(TabletManager):
     async def stop_replication(self, tablet: TabletRecord) -> None:
         """Stop both replication threads."""
         await self._command(tablet, tm.StopReplicationRequest(), tm.StopReplicationResponse)
+
+    async def stop_io_thread(self, tablet: TabletRecord) -> None:
+        """Stop the IO thread whatever its state, in SQL: no call of the tablet manager does it."""
+        try:
+            await self._execute_as_dba(tablet, "STOP REPLICA IO_THREAD")
+        except TabletCallFailed as failure:
+            if failure.errno != _SYNTAX_ERROR:
+                raise
+            await self._execute_as_dba(tablet, "STOP SLAVE IO_THREAD")
+
+    async def _execute_as_dba(self, tablet: TabletRecord, sql: str) -> None:
+        request = tm.ExecuteFetchAsDbaRequest(query=sql.encode(), max_rows=_MOST_ROWS)
+        await self._command(tablet, request, tm.ExecuteFetchAsDbaResponse)
 
     async def stop_replication_and_get_status(self, tablet: TabletRecord, mode: StopMode) -> StoppedReplication | None:
         """Stop replication threads; None if the server is nobody's replica."""
@@ -296,12 +311,16 @@ class GrpcTabletManager(TabletManager):
         now = connection.used_at = asyncio.get_running_loop().time()
         if now >= self._next_sweep:
             self._next_sweep = now + self._settings.idle_timeout / 4
-            await self._close_unused(now - self._settings.idle_timeout)
+            await self._close_unused(now - self._settings.idle_timeout, keep=address)
         return connection
 
-    async def _close_unused(self, since: float) -> None:
+    async def _close_unused(self, since: float, *, keep: Address) -> None:
         """Close what nobody used since then: tablets that are gone, or have moved to another address."""
-        unused = [address for address, each in self._connections.items() if each.is_idle and each.used_at < since]
+        unused = [
+            address
+            for address, each in self._connections.items()
+            if address != keep and each.is_idle and each.used_at <= since
+        ]
         for address in unused:
             connection = self._connections.pop(address)
             await connection.close()

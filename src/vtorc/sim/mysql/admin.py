@@ -190,7 +190,10 @@ class SimMysqlServer:
         return {name: value for name, value in values.items() if not names or name in names}
 
     async def fetch(self, fetch: Fetch) -> Sequence[Fetched]:
-        """Refuse: a simulated server has no SQL."""
+        """Run the one statement that vtorc sends; a simulated server has no other SQL."""
+        if fetch.sql.upper() == "STOP REPLICA IO_THREAD":
+            await self.stop_replication(Threads.IO)
+            return [Fetched()]
         raise MysqlError(
             "This simulated server doesn't yet support statements of your own", errno=1235, sqlstate="42000"
         )
