@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +9,7 @@ from typing import Self
 
 from vtorc.errors import LabError, TopoError
 from vtorc.lab.parts import find_etcd
+from vtorc.lab.ports import Ports
 from vtorc.proto import etcd_pb2
 from vtorc.topo.etcd2 import EtcdTls
 from vtorc.topo.etcd_client import EtcdClient
@@ -34,7 +34,8 @@ class EtcdServer:
         self._folder = folder
         self._tls = tls
         self._options = options
-        self._client_port, self._peer_port = free_ports(2)
+        self._ports = Ports()
+        self._client_port, self._peer_port = self._ports.take(), self._ports.take()
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -101,6 +102,7 @@ class EtcdServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.kill()
+        self._ports.release()
 
     @property
     def _running(self) -> asyncio.subprocess.Process:
@@ -150,12 +152,3 @@ class EtcdServer:
             *tls,
             *self._options,
         ]
-
-
-def free_ports(count: int) -> list[int]:
-    """Find TCP ports of the loopback interface that nobody listens on now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(each.getsockname()[1]) for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports

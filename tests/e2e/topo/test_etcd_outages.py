@@ -11,7 +11,8 @@ from tests.e2e.topo.conftest import FAST_LEASES
 from tests.e2e.topo.relay import Mode, Relay
 from tests.topo_conformance import GLOBAL, NOTE, PATIENCE, RECORD, SHARD, following
 from vtorc.errors import LockLost, NodeExists, NoNode, TopoTimeout, TopoUnavailable
-from vtorc.lab.etcd import EtcdServer, free_ports
+from vtorc.lab.etcd import EtcdServer
+from vtorc.lab.ports import Ports
 from vtorc.proto import etcd_pb2
 from vtorc.topo.conn import Change, Stored
 from vtorc.topo.etcd2 import Etcd2Conn
@@ -40,7 +41,8 @@ async def test_dead_and_hanging_endpoints_are_passed_over(etcd: EtcdServer) -> N
     """With one endpoint dead, one silent and one alive, every kind of call succeeds."""
     async with Relay(etcd.address) as silent:
         silent.mode = Mode.HANG
-        dead = f"127.0.0.1:{free_ports(1)[0]}"
+        ports = Ports()
+        dead = f"127.0.0.1:{ports.take()}"
         async with connected(dead, silent.address, etcd.address) as conn:
             version = await conn.create(RECORD, b"1")
             version = await conn.update(RECORD, b"2", version)
