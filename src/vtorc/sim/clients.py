@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from vtorc.core.ids import TabletType
 from vtorc.core.tablet import TabletRecord
@@ -11,7 +11,7 @@ from vtorc.sim.invariants import ShardLedger
 from vtorc.sim.manager import SimTabletManager
 from vtorc.sim.mysql.binlog import InsertRow, Transaction
 from vtorc.sim.network import Network, NetworkError
-from vtorc.sim.process import Life
+from vtorc.sim.process import Life, Process
 from vtorc.sim.tablet import SimTablet
 from vtorc.tablet.api import HealthReport
 
@@ -66,46 +66,70 @@ class Gateway:
             await asyncio.sleep(_RETRY_STREAM)
 
 
-class Writer:
-    """Writes rows with ids that nobody else uses, one after the other; all writers of a world share `row_ids`."""
+class Client:
+    """An application process: it writes rows with ids that nobody else uses, one after the other.
+
+    It writes to whatever primary its gateway names or, if `direct`, to the mysqld of one tablet after the other, as an
+    application that knows no Vitess. `row_ids` is shared by all clients of a world, `interval` is in seconds.
+    """
 
     def __init__(
-        self, network: Network, client: Life, ledger: ShardLedger, *, row_ids: Iterator[int], interval: float
+        self,
+        process: Process,
+        tablets: Sequence[SimTablet],
+        *,
+        network: Network,
+        ledger: ShardLedger,
+        open_tablets: Callable[[Life], SimTabletManager],
+        row_ids: Iterator[int],
+        interval: float,
+        direct: bool,
     ) -> None:
+        self.process = process
+        self._tablets = tablets
         self._network = network
-        self._client = client
         self._ledger = ledger
+        self._open_tablets = open_tablets
         self._row_ids = row_ids
         self._interval = interval
+        self._direct = direct
 
-    async def write_through(self, gateway: Gateway) -> None:
-        """Write to whatever primary the gateway names, for ever."""
+    def start(self) -> None:
+        """Begin to write, with a new process."""
+        life = self.process.start()
+        if self._direct:
+            life.spawn(self._write_directly(life), name="writer")
+            return
+        gateway = Gateway(self._open_tablets(life), self._tablets)
+        life.spawn(gateway.follow(), name="gateway")
+        life.spawn(self._write_through(life, gateway), name="writer")
+
+    async def _write_through(self, life: Life, gateway: Gateway) -> None:
         while True:
             await asyncio.sleep(self._interval)
             tablet = gateway.primary
             if tablet is None:
                 self._ledger.blocked()
                 continue
-            await self._try(tablet, direct=False)
+            await self._write(life, tablet)
 
-    async def write_directly(self, tablets: Sequence[SimTablet]) -> None:
-        """Write to the mysqld of one tablet after the other, for ever, as an application that knows no Vitess."""
-        for tablet in itertools.cycle(tablets):
+    async def _write_directly(self, life: Life) -> None:
+        for tablet in itertools.cycle(self._tablets):
             await asyncio.sleep(self._interval)
-            await self._try(tablet, direct=True)
+            await self._write(life, tablet)
 
-    async def _try(self, tablet: SimTablet, *, direct: bool) -> None:
+    async def _write(self, life: Life, tablet: SimTablet) -> None:
         row = next(self._row_ids)
 
         async def insert() -> Transaction:
-            if direct:
+            if self._direct:
                 return await tablet.mysqld.write(InsertRow(row))
             return await tablet.execute(row)
 
-        target = tablet.mysqld.process if direct else tablet.process
+        target = tablet.mysqld.process if self._direct else tablet.process
         try:
             async with asyncio.timeout(_WRITE_DEADLINE):
-                transaction = await self._network.call(self._client, target, insert)
+                transaction = await self._network.call(life, target, insert)
         except (NetworkError, MysqlError, TabletActionError, TimeoutError):
             self._ledger.failed()
         else:

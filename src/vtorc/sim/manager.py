@@ -110,7 +110,9 @@ class SimTabletManager:
 
     async def stop_io_thread(self, tablet: TabletRecord) -> None:
         """Stop the IO thread whatever its state."""
-        await self._change(tablet, "ExecuteFetchAsDba", lambda agent: agent.queries.fetch(Fetch(sql="STOP REPLICA IO_THREAD")))
+        await self._change(
+            tablet, "ExecuteFetchAsDba", lambda agent: agent.queries.fetch(Fetch(sql="STOP REPLICA IO_THREAD"))
+        )
 
     async def stop_replication_and_get_status(self, tablet: TabletRecord, mode: StopMode) -> StoppedReplication | None:
         """Stop replication threads and report before and after."""

@@ -1,22 +1,25 @@
 """A whole simulated world: hosts, topology servers, tablets, vtorcs and clients, put together from a plan."""
 
 import asyncio
+import contextlib
 import itertools
 import random
 import zlib
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from typing import Any
 
 from vtorc.core.durability import policy
 from vtorc.core.ids import ShardId
+from vtorc.errors import MysqlError
 from vtorc.lab.agent.config import TabletConfig
-from vtorc.sim.clients import Gateway, Writer
+from vtorc.sim.clients import Client
 from vtorc.sim.invariants import Checker, ShardLedger
 from vtorc.sim.loop import current_loop
 from vtorc.sim.manager import CallLimits, SimTabletManager
 from vtorc.sim.mysql.server import SimMysqld
 from vtorc.sim.network import Network
 from vtorc.sim.plan import ShardPlan, TabletPlan, WorldPlan
-from vtorc.sim.process import Host, Life, Process
+from vtorc.sim.process import Host, Life, Process, ProcessState
 from vtorc.sim.tablet import GRPC_PORT, MYSQL_PORT, Address, SimTablet
 from vtorc.sim.topo import ROOT, SimTopo
 from vtorc.sim.trace import Trace
@@ -39,7 +42,7 @@ class SimShard:
         self.id = plan.shard
         self.ledger = ledger
         self.tablets: list[SimTablet] = []
-        self.gateways: list[Gateway] = []
+        self.clients: list[Client] = []
 
     @property
     def primary(self) -> SimTablet | None:
@@ -63,6 +66,8 @@ class World:
         self.mysqlds: dict[Address, SimMysqld] = {}
         self.vtorcs: list[SimVtorc] = []
         self._settings = settings or VtorcSettings()
+        self._off: dict[Host, int] = {}
+        self._others: dict[asyncio.Task[object], None] = {}
         self._row_ids: Iterator[int] = itertools.count(1)
         self._build()
 
@@ -204,15 +209,97 @@ class World:
         for number in range(self.plan.writers + self.plan.direct_writers):
             cell = self.plan.cells[number % len(self.plan.cells)]
             host = self.network.add_host(f"app-{shard.id.keyspace}-{shard.id.shard}-{number}", cell)
-            life = Process(host, "app").start()
-            writer = Writer(self.network, life, shard.ledger, row_ids=self._row_ids, interval=self.plan.write_interval)
-            if number >= self.plan.writers:
-                life.spawn(writer.write_directly(shard.tablets), name="direct writer")
-                continue
-            gateway = Gateway(self.open_tablets(life, checked=False), shard.tablets)
-            shard.gateways.append(gateway)
-            life.spawn(gateway.follow(), name="gateway")
-            life.spawn(writer.write_through(gateway), name="writer")
+            client = Client(
+                Process(host, "app"),
+                shard.tablets,
+                network=self.network,
+                ledger=shard.ledger,
+                open_tablets=lambda life: self.open_tablets(life, checked=False),
+                row_ids=self._row_ids,
+                interval=self.plan.write_interval,
+                direct=number >= self.plan.writers,
+            )
+            shard.clients.append(client)
+            client.start()
+
+    # --- what faults do
+
+    def hosts_of(self, cell: str) -> list[Host]:
+        """All machines of a cell."""
+        return [host for host in self.network.hosts.values() if host.cell == cell]
+
+    def power_off(self, host: Host) -> None:
+        """Cut a host's power, once more if it is off already."""
+        self._off[host] = self._off.get(host, 0) + 1
+        host.power_off()
+
+    def power_on(self, host: Host) -> None:
+        """Undo one `power_off`; with the last one everything on the host starts."""
+        self._off[host] -= 1
+        if self._off[host] or host.up:
+            return
+        host.power_on()
+        for topo in self.topos.values():
+            if topo.process.host is host:
+                self.start_topo(topo)
+        for tablet in self.tablets.values():
+            if tablet.host is host:
+                self.start_mysqld(tablet.mysqld)
+                self.start_tablet(tablet)
+        for vtorc in self.vtorcs:
+            if vtorc.host is host and vtorc.process.state is ProcessState.STOPPED:
+                vtorc.start()
+        for shard in self.shards.values():
+            for client in shard.clients:
+                if client.process.host is host:
+                    client.start()
+
+    def start_topo(self, topo: SimTopo) -> None:
+        """Start a topology server, if it is down and its host is up."""
+        if topo.process.host.up and topo.process.state is ProcessState.STOPPED:
+            topo.start()
+
+    def start_mysqld(self, mysqld: SimMysqld) -> None:
+        """Start a mysqld that is down; it listens once it has recovered."""
+
+        def start() -> None:
+            if mysqld.process.host.up and mysqld.process.state is ProcessState.STOPPED:
+                self.trace.note(str(mysqld.process), "has recovered")
+                mysqld.start()
+
+        current_loop().call_later(self.plan.mysql.recovery.draw(self.random), start)
+
+    def start_tablet(self, tablet: SimTablet) -> None:
+        """Start a vttablet that is down, and keep it running from now on."""
+        tablet.wanted = True
+        if tablet.host.up and tablet.process.state is ProcessState.STOPPED:
+            tablet.start()
+
+    def meddle(self, tablet: SimTablet, work: Coroutine[Any, Any, object]) -> None:
+        """Let a person do something to a mysqld; until it is read-only again what follows is not vtorc's fault."""
+        self.checker.by_hand.add(tablet.mysqld.uuid)
+
+        async def try_it() -> None:
+            with contextlib.suppress(MysqlError, TimeoutError):
+                async with asyncio.timeout(10.0):
+                    await work
+            if tablet.mysqld.read_only:
+                self.checker.by_hand.discard(tablet.mysqld.uuid)
+
+        self.spawn(try_it(), "by hand")
+
+    async def rebuild(self, tablet: SimTablet, source: SimTablet) -> None:
+        """Restore a tablet from a copy of another, as a person does with one that cannot be repaired otherwise."""
+        self.trace.note("a person", f"rebuilds {tablet.config.alias} from {source.config.alias}")
+        tablet.mysqld.process.crash()
+        tablet.mysqld.restore(source.mysqld)
+        self.start_mysqld(tablet.mysqld)
+
+    def spawn(self, work: Coroutine[Any, Any, object], name: str) -> None:
+        """Run something that belongs to no process of the world."""
+        task = asyncio.create_task(work, name=name)
+        self._others[task] = None
+        task.add_done_callback(self._others.pop)
 
     # --- looking
 
@@ -235,10 +322,8 @@ class World:
     def _unwell_replica(self, tablet: SimTablet, primary: SimTablet) -> list[str]:
         name = tablet.config.alias
         mysqld = tablet.mysqld
-        if mysqld.received.difference(primary.mysqld.executed.value).without_uuid(primary.mysqld.uuid):
-            return []  # errant: a person has to look at it
-        if "1236" in mysqld.replication.last_io_error:
-            return []  # what it needs is purged: it has to be rebuilt
+        if self.is_ruined(tablet, primary):
+            return []
         source = mysqld.replication.source
         if source is None or (source.host, source.port) != primary.mysqld.address:
             return [f"{name} does not replicate from the primary {primary.config.alias}"]
@@ -247,6 +332,12 @@ class World:
         if not mysqld.read_only:
             return [f"replica {name} is writable"]
         return []
+
+    def is_ruined(self, tablet: SimTablet, primary: SimTablet) -> bool:
+        """Tell whether only a person can make it a replica: it has errant transactions, or needs purged ones."""
+        mysqld = tablet.mysqld
+        errant = mysqld.received.difference(primary.mysqld.executed.value).without_uuid(primary.mysqld.uuid)
+        return bool(errant) or "1236" in mysqld.replication.last_io_error
 
     async def until_well(self, shard: SimShard, *, limit: float) -> list[str]:
         """Wait until a shard is well and takes writes; returns what is still wrong after `limit` seconds."""

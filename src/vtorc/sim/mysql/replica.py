@@ -129,6 +129,14 @@ class Replication:
             self.applier.start(None)
             self._start_io()
 
+    def forget(self) -> None:
+        """Have neither source nor relay log, as after a restore."""
+        self.source = None
+        self.source_uuid = _UNSET_UUID
+        self.relay.clear()
+        self.retrieved.clear()
+        self.last_io_error = self.applier.error = ""
+
     # --- IO thread
 
     def _start_io(self) -> None:

@@ -277,6 +277,14 @@ class SimMysqld:
         self.executed = GtidLog(purged)
         self._next_number = self.executed.last(self.series) + 1
 
+    def restore(self, other: "SimMysqld") -> None:
+        """Take over a copy of another server's data, as from a backup; the process must be stopped."""
+        self.binlog.reset(other.executed.value)
+        self.executed = GtidLog(other.executed.value)
+        self.journal = {sidecar: dict(rows) for sidecar, rows in other.journal.items()}
+        self.schemas = set(other.schemas)
+        self.replication.forget()
+
     # --- being a source
 
     def accept_dump(self, end: End, hello: Hello) -> None:

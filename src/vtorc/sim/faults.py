@@ -1,0 +1,359 @@
+"""What can go wrong in a simulated world, each kind once: how it begins and how it ends.
+
+A fault is data (`Fault`), so that a run can be replayed with some of them left out. Its target is named by role and
+found when it begins: the same fault makes sense in every run of a shrinking series.
+"""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from vtorc.sim.mysql.settings import Disk
+from vtorc.sim.network import LinkFault
+from vtorc.sim.process import Host
+from vtorc.sim.tablet import SimTablet
+from vtorc.sim.world import SimShard, World
+
+End = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing that goes wrong: `at` and `lasts` in seconds after the world is well.
+
+    `shard` is the number of the shard, `target` the number of what it hits there: tablet 0 is whichever tablet is the
+    primary by then, the others follow in the order of the plan.
+    """
+
+    kind: str
+    at: float
+    lasts: float
+    shard: int = 0
+    target: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.at:.3f} {self.kind} shard {self.shard} target {self.target} for {self.lasts:.3f} s"
+
+    @property
+    def name(self) -> str:
+        """A name that no other fault of the run has."""
+        return str(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A fault on its stage: what its target is at the moment at which it begins."""
+
+    world: World
+    fault: Fault
+
+    @property
+    def shard(self) -> SimShard:
+        """The shard that it is about."""
+        shards = list(self.world.shards.values())
+        return shards[self.fault.shard % len(shards)]
+
+    @property
+    def tablet(self) -> SimTablet:
+        """The tablet that it is about."""
+        primary = self.shard.primary
+        ordered = sorted(self.shard.tablets, key=lambda each: each is not primary)
+        return ordered[self.fault.target % len(ordered)]
+
+    @property
+    def replica(self) -> SimTablet:
+        """The tablet that it is about, if only replicas make sense."""
+        primary = self.shard.primary
+        others = [each for each in self.shard.tablets if each is not primary]
+        return others[self.fault.target % len(others)]
+
+    @property
+    def cell(self) -> str:
+        """The cell that it is about."""
+        return self.world.plan.cells[self.fault.target % len(self.world.plan.cells)]
+
+    def impose(self, **how: Any) -> End:
+        """Put something on the network's links until the end."""
+        link_fault = LinkFault(name=self.fault.name, **how)
+        self.world.network.impose(link_fault)
+        return lambda: self.world.network.lift(link_fault)
+
+    def by_hand(self, tablet: SimTablet, work: Coroutine[Any, Any, object]) -> End:
+        """Let a person do something to a tablet's mysqld, with or without success."""
+        self.world.meddle(tablet, work)
+        return nothing
+
+
+Begin = Callable[[Scene], End]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of fault: one sentence for people, how it begins, and how long it may last (seconds)."""
+
+    name: str
+    sentence: str
+    begin: Begin
+    least: float
+    most: float
+
+
+def nothing() -> None:
+    """End what ends by itself."""
+
+
+def _names(hosts: list[Host]) -> frozenset[str]:
+    return frozenset(host.name for host in hosts)
+
+
+# --- processes and hosts
+
+
+def _kill_mysqld(scene: Scene) -> End:
+    mysqld = scene.tablet.mysqld
+    mysqld.process.crash()
+    return lambda: scene.world.start_mysqld(mysqld)
+
+
+def _kill_vttablet(scene: Scene) -> End:
+    scene.tablet.process.crash()
+    return nothing
+
+
+def _kill_both(scene: Scene) -> End:
+    tablet = scene.tablet
+    tablet.process.crash()
+    tablet.mysqld.process.crash()
+    return lambda: scene.world.start_mysqld(tablet.mysqld)
+
+
+def _keep_vttablet_down(scene: Scene) -> End:
+    tablet = scene.tablet
+    tablet.wanted = False
+    tablet.process.crash()
+    return lambda: scene.world.start_tablet(tablet)
+
+
+def _shut_down_vttablet(scene: Scene) -> End:
+    tablet = scene.tablet
+    scene.world.spawn(tablet.shut_down(), "shut down")
+    return lambda: scene.world.start_tablet(tablet)
+
+
+def _power_off(scene: Scene) -> End:
+    host = scene.tablet.host
+    scene.world.power_off(host)
+    return lambda: scene.world.power_on(host)
+
+
+def _freeze_mysqld(scene: Scene) -> End:
+    process = scene.tablet.mysqld.process
+    process.freeze()
+    return process.thaw
+
+
+def _freeze_vttablet(scene: Scene) -> End:
+    process = scene.tablet.process
+    process.freeze()
+    return process.thaw
+
+
+def _lose_cell(scene: Scene) -> End:
+    hosts = scene.world.hosts_of(scene.cell)
+    for host in hosts:
+        scene.world.power_off(host)
+
+    def end() -> None:
+        for host in hosts:
+            scene.world.power_on(host)
+
+    return end
+
+
+def _restart_all_replicas(scene: Scene) -> End:
+    primary = scene.shard.primary
+    replicas = [each for each in scene.shard.tablets if each is not primary]
+    for tablet in replicas:
+        tablet.mysqld.process.crash()
+
+    def end() -> None:
+        for tablet in replicas:
+            scene.world.start_mysqld(tablet.mysqld)
+
+    return end
+
+
+def _kill_vtorc(scene: Scene) -> End:
+    vtorcs = scene.world.vtorcs
+    vtorcs[scene.fault.target % len(vtorcs)].process.crash()
+    return nothing
+
+
+def _kill_all_vtorcs(scene: Scene) -> End:
+    for vtorc in scene.world.vtorcs:
+        vtorc.process.crash()
+    return nothing
+
+
+def _freeze_vtorc(scene: Scene) -> End:
+    vtorcs = scene.world.vtorcs
+    process = vtorcs[scene.fault.target % len(vtorcs)].process
+    process.freeze()
+    return process.thaw
+
+
+def _clock_jump(scene: Scene) -> End:
+    hosts = [scene.tablet.host, *(vtorc.host for vtorc in scene.world.vtorcs)]
+    host = hosts[scene.fault.target % len(hosts)]
+    host.wall_offset += 3600 * 10**9 * (1 if scene.fault.target % 2 else -1)
+    return nothing
+
+
+# --- network
+
+
+def _isolate(scene: Scene) -> End:
+    names = frozenset({scene.tablet.host.name})
+    one, other = scene.impose(sources=names, cut=True), scene.impose(targets=names, cut=True)
+    return lambda: (one(), other())[0]
+
+
+def _cut_outgoing(scene: Scene) -> End:
+    return scene.impose(sources=frozenset({scene.tablet.host.name}), cut=True)
+
+
+def _cut_incoming(scene: Scene) -> End:
+    return scene.impose(targets=frozenset({scene.tablet.host.name}), cut=True)
+
+
+def _cut_from_replicas(scene: Scene) -> End:
+    tablet = scene.tablet
+    others = _names([each.host for each in scene.shard.tablets if each is not tablet])
+    one = scene.impose(sources=frozenset({tablet.host.name}), targets=others, cut=True)
+    other = scene.impose(sources=others, targets=frozenset({tablet.host.name}), cut=True)
+    return lambda: (one(), other())[0]
+
+
+def _cut_acks(scene: Scene) -> End:
+    primary = scene.shard.tablets[0] if scene.shard.primary is None else scene.shard.primary
+    others = _names([each.host for each in scene.shard.tablets if each is not primary])
+    return scene.impose(sources=others, targets=frozenset({primary.host.name}), cut=True)
+
+
+def _cut_vtorc_from_primary(scene: Scene) -> End:
+    vtorcs = _names([vtorc.host for vtorc in scene.world.vtorcs])
+    name = frozenset({scene.tablet.host.name})
+    one, other = (
+        scene.impose(sources=vtorcs, targets=name, cut=True),
+        scene.impose(sources=name, targets=vtorcs, cut=True),
+    )
+    return lambda: (one(), other())[0]
+
+
+def _isolate_vtorc(scene: Scene) -> End:
+    vtorcs = scene.world.vtorcs
+    names = frozenset({vtorcs[scene.fault.target % len(vtorcs)].host.name})
+    one, other = scene.impose(sources=names, cut=True), scene.impose(targets=names, cut=True)
+    return lambda: (one(), other())[0]
+
+
+def _cut_cell(scene: Scene) -> End:
+    inside = _names(scene.world.hosts_of(scene.cell))
+    outside = frozenset(scene.world.network.hosts) - inside
+    one = scene.impose(sources=inside, targets=outside, cut=True)
+    other = scene.impose(sources=outside, targets=inside, cut=True)
+    return lambda: (one(), other())[0]
+
+
+def _lose_messages(scene: Scene) -> End:
+    names = frozenset({scene.tablet.host.name})
+    one, other = scene.impose(sources=names, loss=0.3), scene.impose(targets=names, loss=0.3)
+    return lambda: (one(), other())[0]
+
+
+def _lose_messages_everywhere(scene: Scene) -> End:
+    return scene.impose(loss=0.05)
+
+
+def _delay_messages(scene: Scene) -> End:
+    names = frozenset({scene.tablet.host.name})
+    one, other = scene.impose(sources=names, delay=0.4), scene.impose(targets=names, delay=0.4)
+    return lambda: (one(), other())[0]
+
+
+# --- mysqld
+
+
+def _disk(state: Disk) -> Begin:
+    def begin(scene: Scene) -> End:
+        disk = scene.tablet.mysqld.disk
+        disk.become(state)
+        return lambda: disk.become(Disk.FINE)
+
+    return begin
+
+
+def _refuse_connections(scene: Scene) -> End:
+    mysqld = scene.tablet.mysqld
+    mysqld.refuses_connections = True
+    return lambda: setattr(mysqld, "refuses_connections", False)
+
+
+def _slow_mysqld(scene: Scene) -> End:
+    mysqld = scene.tablet.mysqld
+    mysqld.slowness = 300.0
+    return lambda: setattr(mysqld, "slowness", 1.0)
+
+
+def _slow_applier(scene: Scene) -> End:
+    applier = scene.replica.mysqld.replication.applier
+    applier.slowness = 3000.0
+    return lambda: setattr(applier, "slowness", 1.0)
+
+
+def _break_applier(scene: Scene) -> End:
+    applier = scene.replica.mysqld.replication.applier
+    applier.broken = True
+    return lambda: setattr(applier, "broken", False)
+
+
+def _purge_binlogs(scene: Scene) -> End:
+    scene.tablet.mysqld.binlog.purge(keep=20)
+    return nothing
+
+
+KINDS: tuple[Kind, ...] = (
+    Kind("kill-mysqld", "A mysqld is killed and restarted.", _kill_mysqld, 1, 40),
+    Kind("kill-vttablet", "A vttablet is killed; its supervisor restarts it.", _kill_vttablet, 1, 1),
+    Kind("keep-vttablet-down", "A vttablet is killed and stays down for long.", _keep_vttablet_down, 10, 60),
+    Kind("shut-down-vttablet", "A vttablet is shut down on purpose.", _shut_down_vttablet, 5, 40),
+    Kind("kill-both", "vttablet and mysqld of one host are killed.", _kill_both, 1, 40),
+    Kind("power-off", "A host loses power, without a word to its peers.", _power_off, 5, 90),
+    Kind("lose-cell", "All hosts of a cell lose power.", _lose_cell, 5, 60),
+    Kind("freeze-mysqld", "A mysqld is stopped by a signal.", _freeze_mysqld, 1, 60),
+    Kind("freeze-vttablet", "A vttablet is stopped by a signal.", _freeze_vttablet, 1, 60),
+    Kind("restart-all-replicas", "All replicas' mysqlds die at once.", _restart_all_replicas, 0.5, 10),
+    Kind("kill-vtorc", "A vtorc is killed.", _kill_vtorc, 1, 1),
+    Kind("kill-all-vtorcs", "All vtorcs are killed.", _kill_all_vtorcs, 1, 1),
+    Kind("freeze-vtorc", "A vtorc stands still and goes on later.", _freeze_vtorc, 1, 60),
+    Kind("clock-jump", "A wall clock jumps by an hour.", _clock_jump, 1, 1),
+    Kind("isolate", "A host is cut off both ways.", _isolate, 1, 90),
+    Kind("cut-outgoing", "Nothing gets out of a host.", _cut_outgoing, 1, 90),
+    Kind("cut-incoming", "Nothing gets into a host.", _cut_incoming, 1, 90),
+    Kind("cut-from-replicas", "A tablet is cut off from its shard, not from others.", _cut_from_replicas, 1, 60),
+    Kind("cut-acks", "The primary hears nothing from its replicas.", _cut_acks, 1, 60),
+    Kind("cut-vtorc-from-tablet", "No vtorc reaches a tablet, everybody else does.", _cut_vtorc_from_primary, 1, 60),
+    Kind("isolate-vtorc", "A vtorc is cut off from everything.", _isolate_vtorc, 1, 60),
+    Kind("cut-cell", "A cell is cut off from all others.", _cut_cell, 1, 60),
+    Kind("lose-messages", "A host loses a third of its messages.", _lose_messages, 5, 60),
+    Kind("lose-some-messages", "Every link loses a few messages.", _lose_messages_everywhere, 5, 60),
+    Kind("delay-messages", "A host's messages are late by half a second.", _delay_messages, 5, 60),
+    Kind("stall-disk", "The disk below a mysqld hangs.", _disk(Disk.STALLED), 1, 90),
+    Kind("fill-disk", "The disk is full, writers wait for space.", _disk(Disk.FULL_WAITING), 1, 90),
+    Kind("fill-disk-failing", "The disk is full, writes fail.", _disk(Disk.FULL_FAILING), 1, 60),
+    Kind("refuse-connections", "A mysqld takes no new connections.", _refuse_connections, 1, 60),
+    Kind("slow-mysqld", "A mysqld is 300 times slower.", _slow_mysqld, 1, 60),
+    Kind("slow-applier", "A replica applies very slowly.", _slow_applier, 5, 90),
+    Kind("break-applier", "A replica's applier fails.", _break_applier, 5, 90),
+    Kind("purge-binlogs", "All but the newest transactions are purged.", _purge_binlogs, 1, 1),
+)

@@ -1,0 +1,171 @@
+"""Faults that people cause, and those of the topology servers: more kinds for `vtorc.sim.faults`."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from vtorc.lab.agent.mysql_api import Source, Threads
+from vtorc.sim.faults import KINDS, Begin, End, Fault, Kind, Scene, nothing
+from vtorc.sim.mysql.binlog import InsertRow
+from vtorc.sim.mysql.server import SimMysqld
+from vtorc.sim.operator import plan_reparent
+from vtorc.sim.topo import SimTopo
+
+Work = Callable[[SimMysqld], Coroutine[Any, Any, object]]
+
+
+def _to_replica(work: Work) -> Begin:
+    return lambda scene: scene.by_hand(scene.replica, work(scene.replica.mysqld))
+
+
+def _to_tablet(work: Work) -> Begin:
+    return lambda scene: scene.by_hand(scene.tablet, work(scene.tablet.mysqld))
+
+
+async def _make_writable(mysqld: SimMysqld) -> None:
+    await mysqld.enter()
+    await mysqld.set_read_only(False, is_super=False)
+
+
+async def _make_read_only(mysqld: SimMysqld) -> None:
+    await mysqld.enter()
+    await mysqld.set_read_only(True, is_super=False)
+
+
+async def _stop_replication(mysqld: SimMysqld) -> None:
+    await mysqld.enter()
+    await mysqld.replication.stop(Threads.BOTH)
+
+
+async def _stop_applier(mysqld: SimMysqld) -> None:
+    await mysqld.enter()
+    await mysqld.replication.stop(Threads.SQL)
+
+
+async def _forget_source(mysqld: SimMysqld) -> None:
+    await mysqld.enter()
+    await mysqld.replication.stop(Threads.BOTH)
+    await mysqld.replication.reset(forget_source=True)
+
+
+async def _unset_semi_sync(mysqld: SimMysqld) -> None:
+    await mysqld.enter()
+    mysqld.set_semi_sync(primary=False, replica=False)
+
+
+def _point_elsewhere(scene: Scene) -> End:
+    tablet = scene.replica
+    primary = scene.shard.primary
+    elsewhere = [each for each in scene.shard.tablets if each not in (tablet, primary)]
+    if not elsewhere:
+        return nothing
+    host, port = elsewhere[0].mysqld.address
+
+    async def work() -> None:
+        await tablet.mysqld.enter()
+        await tablet.mysqld.replication.stop(Threads.BOTH)
+        await tablet.mysqld.replication.change_source(Source(host=host, port=port))
+        await tablet.mysqld.replication.start(Threads.BOTH)
+
+    return scene.by_hand(tablet, work())
+
+
+def _errant_write(scene: Scene) -> End:
+    return scene.by_hand(scene.replica, scene.replica.mysqld.inject(InsertRow(0)))
+
+
+def _planned_reparent(scene: Scene) -> End:
+    scene.world.spawn(plan_reparent(scene.world, scene.shard, scene.replica), "planned reparent")
+    return nothing
+
+
+# --- topology servers
+
+
+def _global(scene: Scene) -> SimTopo:
+    return scene.world.topos["global"]
+
+
+def _cell(scene: Scene) -> SimTopo:
+    return scene.world.topos[scene.cell]
+
+
+def _down(which: Callable[[Scene], SimTopo]) -> Begin:
+    def begin(scene: Scene) -> End:
+        topo = which(scene)
+        if topo.process.running:
+            topo.stop()
+        return lambda: scene.world.start_topo(topo)
+
+    return begin
+
+
+def _hung(which: Callable[[Scene], SimTopo]) -> Begin:
+    def begin(scene: Scene) -> End:
+        process = which(scene).process
+        process.freeze()
+        return process.thaw
+
+    return begin
+
+
+def _stale_reads(scene: Scene) -> End:
+    vtorcs = scene.world.vtorcs
+    host = vtorcs[scene.fault.target % len(vtorcs)].host.name
+    topos = list(scene.world.topos.values())
+    for topo in topos:
+        topo.make_stale(host)
+
+    def end() -> None:
+        for topo in topos:
+            topo.make_fresh(host)
+
+    return end
+
+
+def _conflicts(scene: Scene) -> End:
+    topos = list(scene.world.topos.values())
+    for topo in topos:
+        topo.conflict_share = 0.5
+
+    def end() -> None:
+        for topo in topos:
+            topo.conflict_share = 0.0
+
+    return end
+
+
+def _end_leases(scene: Scene) -> End:
+    _global(scene).end_leases()
+    return nothing
+
+
+MORE_KINDS: tuple[Kind, ...] = (
+    Kind("topo-down", "The global topology server is down.", _down(_global), 1, 60),
+    Kind("topo-hangs", "The global topology server answers nothing.", _hung(_global), 1, 60),
+    Kind("cell-topo-down", "A cell's topology server is down.", _down(_cell), 1, 60),
+    Kind("cell-topo-hangs", "A cell's topology server answers nothing.", _hung(_cell), 1, 60),
+    Kind("stale-reads", "A vtorc reads an old state of the topology.", _stale_reads, 1, 20),
+    Kind("topo-conflicts", "Half of all compare-and-swaps fail.", _conflicts, 1, 60),
+    Kind("lose-leases", "All leases end at once, and locks with them.", _end_leases, 1, 1),
+    Kind("write-errant", "Somebody writes into a replica.", _errant_write, 1, 1),
+    Kind("make-replica-writable", "Somebody makes a replica writable.", _to_replica(_make_writable), 1, 1),
+    Kind("make-read-only", "Somebody turns read_only on.", _to_tablet(_make_read_only), 1, 1),
+    Kind("stop-replication", "Somebody stops a replica.", _to_replica(_stop_replication), 1, 1),
+    Kind("stop-applier", "Somebody stops a replica's applier.", _to_replica(_stop_applier), 1, 1),
+    Kind("forget-source", "Somebody makes a replica forget its source.", _to_replica(_forget_source), 1, 1),
+    Kind("point-elsewhere", "Somebody points a replica at another replica.", _point_elsewhere, 1, 1),
+    Kind("unset-semi-sync", "Somebody switches semi-sync off.", _to_tablet(_unset_semi_sync), 1, 1),
+    Kind("planned-reparent", "An operator plans a reparent to a replica.", _planned_reparent, 1, 1),
+)
+
+ALL_KINDS: dict[str, Kind] = {kind.name: kind for kind in (*KINDS, *MORE_KINDS)}
+
+
+def begin(scene: Scene) -> End:
+    """Let a fault begin; call what comes back to end it."""
+    return ALL_KINDS[scene.fault.kind].begin(scene)
+
+
+def describe(fault: Fault) -> str:
+    """Say what a fault is, for people."""
+    return ALL_KINDS[fault.kind].sentence
