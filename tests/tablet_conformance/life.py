@@ -122,7 +122,7 @@ async def test_restarted_primary_does_not_open_a_closed_server(shard: Shard) -> 
 
 
 async def test_term_newer_than_the_shards_makes_a_primary(shard: Shard) -> None:
-    """A tablet whose own record has a newer term than the shard record starts as PRIMARY and writes the shard record."""
+    """A tablet whose own record has a newer term than the shard's starts as PRIMARY and writes the shard record."""
     primary, replica, _ = await running_shard(shard)
     await replica.crash()
     newer = (await record(shard, primary)).primary_term_start + 1
@@ -143,7 +143,7 @@ async def test_term_newer_than_the_shards_makes_a_primary(shard: Shard) -> None:
 
 
 async def test_older_term_than_the_shards_makes_a_replica(shard: Shard) -> None:
-    """A tablet whose record says PRIMARY under an older term than the shard's starts as a replica of the new primary."""
+    """A tablet whose record says PRIMARY under an older term than the shard's becomes a replica of the new one."""
     old, new, _ = await running_shard(shard)
     await old.crash()
     await new.rpc.PromoteReplica(tm.PromoteReplicaRequest(semiSync=False), timeout=PATIENCE)

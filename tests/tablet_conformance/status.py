@@ -113,7 +113,7 @@ async def test_primary_status_names_the_server(shard: Shard) -> None:
 
 
 async def test_old_names_answer_as_the_new_ones(shard: Shard) -> None:
-    """MasterStatus and MasterPosition, which programs of Vitess 12 call, answer as PrimaryStatus and PrimaryPosition."""
+    """MasterStatus and MasterPosition, which Vitess 12 calls, answer as PrimaryStatus and PrimaryPosition."""
     rpc = shard.tablets[0].rpc
     await init_primary(shard.tablets[0], semi_sync=False)
     new_status = await rpc.PrimaryStatus(tm.PrimaryStatusRequest(), timeout=PATIENCE)
@@ -245,7 +245,7 @@ async def test_unacknowledged_commits_are_noticed(shard: Shard) -> None:
 
 
 async def test_sql_runs_for_the_caller(shard: Shard) -> None:
-    """ExecuteFetchAsDba returns column names, wire types and values, NULL among them, of the one statement it allows."""
+    """ExecuteFetchAsDba returns column names, wire types and values, NULL among them."""
     result = await fetch(shard.tablets[0], "SELECT 7 AS number, 'seven' AS text, NULL AS nothing")
     assert [field.name for field in result.fields] == ["number", "text", "nothing"]
     assert [field.type for field in result.fields][:2] == [query_pb2.INT64, query_pb2.VARCHAR]

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import IO
 
 from vtorc.lab.processes import kill_below
 
@@ -27,15 +28,17 @@ class RunFolder:
     """The folder of one lab: claimed by a lock that ends with its owner, guarded by a process that outlives him."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._remove = folder is None
         if folder is None:
             runs_folder().mkdir(mode=0o700, exist_ok=True)
-            folder = Path(tempfile.mkdtemp(prefix="run-", dir=runs_folder()))
-        self.path = folder.absolute()
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.path / _LOCK).open("w")
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        command = [sys.executable, "-m", "vtorc.lab.guard", str(self.path), *(["--remove"] if self._remove else [])]
+            made = Path(tempfile.mkdtemp(prefix="new-", dir=runs_folder()))
+            self._lock = _locked(made)
+            # Only now may a sweeper see it, who would take an unlocked folder for a dead one's.
+            self.path = made.rename(made.with_name(made.name.replace("new-", "run-", 1)))
+        else:
+            self.path = folder.absolute()
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = _locked(self.path)
+        command = [sys.executable, "-m", "vtorc.lab.guard", str(self.path), *(["--remove"] if folder is None else [])]
         self._guard = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
 
     def close(self) -> None:
@@ -44,6 +47,12 @@ class RunFolder:
         self._guard.stdin.close()
         self._guard.wait()
         self._lock.close()
+
+
+def _locked(folder: Path) -> IO[str]:
+    lock = (folder / _LOCK).open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
 
 
 def sweep_stale_runs() -> None:
