@@ -31,12 +31,14 @@ _CHATTY = ("asyncio", "grpc", "grpc._cython.cygrpc", "asyncmy")
 """Libraries whose debug lines are about themselves: with them, Vitess' sample file (`"Debug": true`) hides the decisions."""
 
 
-def setup_logging(settings: LogSettings) -> None:
+def setup_logging(settings: LogSettings, *, stderr: bool = True) -> None:
     """Send all logging where the settings say; called again, it replaces what it did before.
+
+    Without `stderr` it goes to the log folder only: for a command whose terminal shows something else.
 
     Raises `SettingsError` if the log folder cannot be made or written to.
     """
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)] if stderr else []
     if settings.log_dir:
         handlers.append(_file_handler(settings))
     formatter = structlog.stdlib.ProcessorFormatter(

@@ -1,0 +1,83 @@
+"""The words of `vtorc demo`; what they lead to is in `vtorc.lab.demo`."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from vtorc.core.durability import POLICY_NAMES
+
+_FAULTS = ("kill-mysqld",)
+_TOPOS = ("etcd2", "local")
+_MOST_TABLETS = 20
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    demo = argparse.ArgumentParser(
+        prog="vtorc demo",
+        description="A small cluster of real servers on this machine, watched by vtorc: one shard, three cells.",
+        epilog="Without a command the demo starts. The commands talk to the demo that was started last.",
+    )
+    demo.add_argument("--tablets", type=_tablets, default=3, metavar="N", help="how many (default 3)")
+    demo.add_argument(
+        "--durability", choices=POLICY_NAMES, default="semi_sync", metavar="POLICY", help=f"{', '.join(POLICY_NAMES)}"
+    )
+    demo.add_argument("--topo", choices=_TOPOS, help="topology server (default: etcd2 if there is an etcd, else local)")
+    demo.add_argument(
+        "--dir", type=Path, help="folder of all data and logs, kept afterwards (default: a temporary one)"
+    )
+    series = demo.add_argument_group("failovers without anybody at hand")
+    series.add_argument("--failovers", type=_count, metavar="N", help="break the primary N times, measure, and end")
+    series.add_argument("--fault", choices=_FAULTS, default=_FAULTS[0], help="how it is broken (default kill-mysqld)")
+    series.add_argument("--report", type=Path, metavar="FILE", help="write the results there, as JSON")
+    commands = demo.add_subparsers(dest="command", title="commands", metavar="COMMAND")
+    for name, what, on in (
+        ("status", "show the tablets, the problems and the last sentences", None),
+        ("kill", "kill -9 the mysqld of a tablet", "an alias, or primary"),
+        ("pause", "make the mysqld of a tablet hang (SIGSTOP)", "an alias, or primary"),
+        ("start", "start a mysqld that is down, or let a hanging one go on", "an alias, or all"),
+        ("rebuild", "delete the data of a replica and have it replicate from the start", "an alias"),
+    ):
+        command = commands.add_parser(name, help=what, description=f"Have the running demo {what}.")
+        command.add_argument("--dir", type=Path, default=argparse.SUPPRESS, help="folder of the demo, if not the last")
+        if on is not None:
+            command.add_argument("tablet", help=on)
+    return demo
+
+
+def main(words: Sequence[str]) -> int:
+    """Start the demo, or tell a running one what to do; returns the exit code."""
+    demo = parser()
+    options = demo.parse_args(words)
+    if options.report is not None and options.failovers is None:
+        demo.error("--report: expected --failovers N with it")
+    # only now: what the demo imports takes a while, and a wrong word should not have to wait for it
+    from vtorc.lab.demo.run import DemoOptions, run_demo, tell_demo
+
+    if options.command is not None:
+        return tell_demo(options.dir, options.command, getattr(options, "tablet", ""))
+    return run_demo(
+        DemoOptions(
+            tablets=options.tablets,
+            durability=options.durability,
+            topo=options.topo,
+            folder=options.dir,
+            failovers=options.failovers,
+            fault=options.fault,
+            report=options.report,
+        )
+    )
+
+
+def _tablets(text: str) -> int:
+    return _between(text, 1, _MOST_TABLETS)
+
+
+def _count(text: str) -> int:
+    return _between(text, 1, 1_000_000)
+
+
+def _between(text: str, least: int, most: int) -> int:
+    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"expected a whole number from {least} to {most}, got {text!r}")
+    return int(text)

@@ -1,0 +1,156 @@
+"""What vtorc told the demo: the last judgement, the sentences so far, the failovers with their times."""
+
+import asyncio
+import enum
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+from vtorc.core.decision import Action, Decision
+from vtorc.core.gtid import GtidSet
+from vtorc.core.ids import TabletAlias
+from vtorc.recovery.record import Outcome, RecoveryRecord
+from vtorc.recovery.runner import Judgement
+
+T = TypeVar("T")
+
+_KEPT_SENTENCES = 300
+_KEPT_SAMPLES = 30
+
+
+class Mark(enum.Enum):
+    """What a sentence is about: a shape, so that it needs no colour."""
+
+    GOOD = "●"
+    REPAIR = "▲"
+    STAND_STILL = "■"
+    FAILED = "✗"
+    PERSON = "›"
+    WRITES = "~"
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """Something that was decided, done or seen, with its time on the wall."""
+
+    at: datetime
+    mark: Mark
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.at:%H:%M:%S} {self.mark.value} {self.text}"
+
+
+@dataclass(slots=True)
+class Replacement:
+    """One replacement of a primary; times in seconds on the monotonic clock. `record` is None while it runs."""
+
+    decided_at: float
+    started_at: float
+    record: RecoveryRecord | None = None
+
+    @property
+    def promoted_at(self) -> float | None:
+        """When the promotion step had been done."""
+        promoted = self.record.marks.get("promoted") if self.record is not None else None
+        return None if promoted is None else self.started_at + promoted
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it has ended well."""
+        return self.record is not None and self.record.outcome is Outcome.SUCCEEDED
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What a server had executed at some moment no later than `at` (seconds on vtorc's clock)."""
+
+    alias: TabletAlias
+    at: float
+    executed: GtidSet
+
+
+@dataclass(slots=True)
+class Board:
+    """An observer of one shard that keeps what the demo shows; `tell` hears of each sentence at once."""
+
+    tell: Callable[[Sentence], None] | None = None
+    judgement: Judgement | None = None
+    running: Action | None = None
+    sentences: deque[Sentence] = field(default_factory=lambda: deque(maxlen=_KEPT_SENTENCES))
+    replacements: list[Replacement] = field(default_factory=list)
+    samples: deque[Sample] = field(default_factory=lambda: deque(maxlen=_KEPT_SAMPLES))
+    _decided_at: float | None = None
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def judged(self, judgement: Judgement) -> None:
+        """Keep the judgement, and what the primary said for comparison with replicas asked later."""
+        self.judgement = judgement
+        primary = judgement.view.primary
+        if primary is not None and primary.current_status is not None and primary.probed_at is not None:
+            sample = Sample(primary.alias, primary.probed_at, primary.current_status.executed)
+            if not self.samples or self.samples[-1] != sample:
+                self.samples.append(sample)
+        self.announce()
+
+    def decided(self, decision: Decision) -> None:
+        """Keep the sentence; of a decision to replace the primary, the moment too."""
+        if decision.recovery is not None and decision.recovery.replaces_primary and self._decided_at is None:
+            self._decided_at = time.monotonic()
+        self.say(Mark.REPAIR if decision.acts else Mark.STAND_STILL, decision.sentence)
+
+    def cleared(self, decision: Decision) -> None:
+        """Say that the problem is gone."""
+        finding = decision.finding
+        of = f" of {finding.alias}" if finding.alias is not None else ""
+        self.say(Mark.GOOD, f"{finding.shard}: {finding.code.value}{of} is gone")
+
+    def started(self, action: Action) -> None:
+        """Note that a recovery runs."""
+        self.running = action
+        if action.recovery.replaces_primary:
+            now = time.monotonic()
+            self.replacements.append(Replacement(self._decided_at or now, now))
+        self.announce()
+
+    def finished(self, record: RecoveryRecord) -> None:
+        """Keep how the recovery ended."""
+        self.running = None
+        if record.recovery.replaces_primary:
+            self.replacements[-1].record = record
+            if record.outcome is Outcome.SUCCEEDED:
+                self._decided_at = None
+        ended_well = record.outcome in (Outcome.SUCCEEDED, Outcome.GONE)
+        self.say(Mark.GOOD if ended_well else Mark.FAILED, record.sentence)
+
+    def interrupted(self, action: Action) -> None:
+        """Say that a recovery was broken off."""
+        self.running = None
+        self.say(Mark.STAND_STILL, f"{action.recovery.value} was broken off, and what it had changed was put back")
+
+    def say(self, mark: Mark, text: str) -> None:
+        """Add a sentence; what a server said within it does not get to break lines or drive the terminal."""
+        printable = "".join(char if char.isprintable() else " " for char in text)
+        sentence = Sentence(datetime.now().astimezone(), mark, printable)
+        self.sentences.append(sentence)
+        if self.tell is not None:
+            self.tell(sentence)
+        self.announce()
+
+    def announce(self) -> None:
+        """Wake whoever waits for a change."""
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def wait_for(self, look: Callable[[], T | None]) -> T:
+        """Wait until `look` finds something; it is asked after every change."""
+        while (found := look()) is None:
+            await self._changed.wait()
+        return found
+
+    async def changed(self) -> None:
+        """Wait for the next change."""
+        await self._changed.wait()

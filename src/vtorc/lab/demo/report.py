@@ -1,0 +1,135 @@
+"""What a series of failovers showed: one result each, the distribution of the times, and the verdict."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+
+PERCENTILES = (50, 99)
+
+MEASURED = ("detected_ms", "promoted_ms", "write_gap_ms", "returned_ms")
+
+
+@dataclass(slots=True, kw_only=True)
+class Failover:
+    """One failover of the series; what it did not come to is None. Times in milliseconds.
+
+    `detected_ms` runs from the fault to vtorc's decision to replace the primary, `promoted_ms` to the end of the
+    promotion, `write_gap_ms` from the last acknowledged write of the old primary to the first of the new one,
+    `returned_ms` from the restart of the dead server to a shard without problems. `acked` counts the rows of the whole
+    ledger, of which `lost` are missing on the new primary. `one_cell` counts breaches of the rule that no write is
+    acknowledged by the primary's own cell alone. `problem` says why the failover does not count as done.
+    """
+
+    fault: str
+    old_primary: str
+    new_primary: str | None = None
+    detected_ms: float | None = None
+    promoted_ms: float | None = None
+    write_gap_ms: float | None = None
+    returned_ms: float | None = None
+    acked: int = 0
+    lost: int = 0
+    one_cell: int = 0
+    rebuilt: bool = False
+    argument: str = ""
+    problem: str = ""
+
+    @property
+    def converged(self) -> bool:
+        """Whether the shard came back to a state without problems."""
+        return not self.problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What the series was run on; `wanted` is the number of failovers asked for."""
+
+    wanted: int
+    fault: str
+    durability: str
+    tablets: int
+    topo: str
+    write_interval_ms: int
+
+
+@dataclass(slots=True)
+class Report:
+    """The series so far."""
+
+    setup: Setup
+    failovers: list[Failover] = field(default_factory=list)
+    interrupted: bool = False
+
+    @property
+    def lost(self) -> int:
+        """Acknowledged rows that were missing, over all checks."""
+        return sum(each.lost for each in self.failovers)
+
+    @property
+    def one_cell(self) -> int:
+        """Breaches of the cross-cell rule."""
+        return sum(each.one_cell for each in self.failovers)
+
+    @property
+    def converged(self) -> int:
+        """Failovers after which the shard came back to a state without problems."""
+        return sum(each.converged for each in self.failovers)
+
+    @property
+    def failures(self) -> list[str]:
+        """Everything that keeps the series from being a success, one sentence each."""
+        sentences: list[str] = []
+        for number, each in enumerate(self.failovers, start=1):
+            where = f"failover {number} ({each.old_primary} to {each.new_primary or 'nobody'})"
+            if each.lost:
+                sentences.append(f"{where}: {each.lost} of {each.acked} acknowledged rows are missing")
+            if each.one_cell:
+                sentences.append(f"{where}: {each.one_cell} times one cell alone could hold an acknowledged write")
+            if each.problem:
+                sentences.append(f"{where}: {each.problem}")
+        if self.interrupted:
+            sentences.append(f"interrupted after {len(self.failovers)} of {self.setup.wanted} failovers")
+        return sentences
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether every failover that was asked for was done, converged and lost nothing."""
+        return not self.failures and len(self.failovers) == self.setup.wanted
+
+    def measured(self, name: str) -> list[float]:
+        """All values of one of the times that were measured, as they came."""
+        values = (getattr(each, name) for each in self.failovers)
+        return [value for value in values if value is not None]
+
+    def as_json(self) -> dict[str, object]:
+        """The report in the form that is written to the file."""
+        return {
+            "failovers": [asdict(each) for each in self.failovers],
+            "summary": {
+                **asdict(self.setup),
+                "failovers": len(self.failovers),
+                "converged": self.converged,
+                "acked": self.failovers[-1].acked if self.failovers else 0,
+                "lost": self.lost,
+                "rebuilt": sum(each.rebuilt for each in self.failovers),
+                "one_cell": self.one_cell,
+                **{name: summarise(self.measured(name)) for name in MEASURED},
+                "failures": self.failures,
+            },
+        }
+
+
+def summarise(values: Sequence[float]) -> Mapping[str, float | None]:
+    """Percentiles and the largest of some values; None for each where there are none."""
+    return {
+        **{f"p{percent}": percentile(values, percent) for percent in PERCENTILES},
+        "max": max(values, default=None),
+    }
+
+
+def percentile(values: Sequence[float], percent: float) -> float | None:
+    """The smallest value that `percent` of all values do not exceed (nearest rank); None if there are no values."""
+    if not values:
+        return None
+    rank = math.ceil(percent / 100 * len(values))
+    return sorted(values)[max(rank, 1) - 1]
