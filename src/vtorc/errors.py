@@ -122,15 +122,21 @@ class SimUnhandled(SimError):
 
 
 class TopoError(VtorcError):
-    """The topology server did not do what was asked; as itself: it answered with an error that asking again does not cure."""
+    """The topology server did not do what was asked.
+
+    Where none of the classes below is raised, it answered with an error that asking again does not cure.
+    """
 
 
 class TopoMisconfigured(TopoError):
-    """The settings do not lead to a topology server; the message names the setting, its value and what was expected."""
+    """The settings lead to no topology server; the message names the setting, its value and what was expected."""
 
 
 class TopoUnavailable(TopoError):
-    """No topology server answered in time, or it refused for now. A write may have been done all the same: read before repeating it."""
+    """No topology server answered in time, or it refused for now.
+
+    A write may have been done all the same: read before repeating it.
+    """
 
 
 class TopoTimeout(TopoUnavailable):
@@ -174,15 +180,11 @@ class BadRecord(TopoError):
         self.reason = reason
 
 
-class PartialResult(TopoError):
-    """Not all cells or records could be read, where all are needed; the message names what is missing."""
-
-
 class LockHeld(TopoError):
     """Somebody else holds the lock; `holder` is one clause saying who, for what and since when."""
 
     def __init__(self, directory: str, holder: str) -> None:
-        super().__init__(f"{directory} is locked by {holder}; wait for its end, or for its lease if that process is gone")
+        super().__init__(f"{directory} is locked by {holder}; wait for that to end, or for its lease to do so")
         self.directory = directory
         self.holder = holder
 

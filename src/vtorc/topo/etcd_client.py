@@ -112,11 +112,13 @@ class EtcdClient:
         """Prolong a lease by its TTL; false if it is gone."""
 
         async def attempt(endpoint: _Endpoint, timeout: float) -> bool:
-            requests = _once(etcd_pb2.LeaseKeepAliveRequest(ID=lease))
+            over = asyncio.Event()
+            requests = _once(etcd_pb2.LeaseKeepAliveRequest(ID=lease), over)
             stream = endpoint.lease.LeaseKeepAlive(requests, timeout=timeout, metadata=_REQUIRE_LEADER)
             try:
                 answer = await stream.read()
             finally:
+                over.set()
                 stream.cancel()
             if not isinstance(answer, etcd_pb2.LeaseKeepAliveResponse):
                 raise TopoUnavailable(f"the keep-alive stream ended: {await stream.details()}")
@@ -146,7 +148,8 @@ class EtcdClient:
         """
         endpoint = self._endpoints[self._current]
         self._raise_if_closed()
-        requests = _once(etcd_pb2.WatchRequest(create_request=request))
+        over = asyncio.Event()
+        requests = _once(etcd_pb2.WatchRequest(create_request=request), over)
         stream = endpoint.watch.Watch(requests, metadata=_REQUIRE_LEADER)
         self._watches[stream] = None
         try:
@@ -161,6 +164,7 @@ class EtcdClient:
             raise
         finally:
             del self._watches[stream]
+            over.set()
             stream.cancel()
         self._raise_if_closed()
         await asyncio.sleep(_WATCH_PAUSE)
@@ -214,10 +218,13 @@ def prefix_end(prefix: bytes) -> bytes:
     return prefix[:-1] + bytes([prefix[-1] + 1])
 
 
-async def _once(request: Request) -> AsyncGenerator[Request, None]:
-    """Send one request and leave the stream open; its `write` would wait for ever on a stream cancelled very early."""
+async def _once(request: Request, over: asyncio.Event) -> AsyncGenerator[Request, None]:
+    """Send one request and leave the stream open until it is over, which gRPC tells its requests only sometimes.
+
+    The stream's `write` is no way around this: it waits for ever on a stream that is cancelled early.
+    """
     yield request
-    await asyncio.Event().wait()
+    await over.wait()
 
 
 def _connect(address: str, credentials: grpc.ChannelCredentials | None) -> _Endpoint:
