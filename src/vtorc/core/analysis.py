@@ -2,12 +2,12 @@
 
 Conditions follow Vitess (`go/vt/vtorc/inst/analysis_problem.go`) where it has the code; they are stricter where
 Vitess acts on too little: a primary is dead only on evidence newer than its failure, a tablet is deleted only if the
-cell it lived in could be read.
+cell it lived in could be read, and nobody is condemned or repaired around a tablet that is primary by its own account.
 """
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 from vtorc.core.durability import DurabilityPolicy, Member
 from vtorc.core.ids import TabletAlias, TabletType
@@ -15,9 +15,7 @@ from vtorc.core.problems import Code, Finding
 from vtorc.core.status import ThreadState
 from vtorc.core.tablet import KeyspaceType
 from vtorc.core.view import ProbeFailure, ShardView, TabletView
-
-ANALYSED_TYPES_EXCLUDED = frozenset({TabletType.BACKUP, TabletType.RESTORE, TabletType.DRAINED})
-"""Types that are seen and counted, but never repaired (Vitess analyses primaries and replica types only)."""
+from vtorc.core.witnesses import Witnesses, names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +53,7 @@ class _Analysis:
         self.bars = bars
         self.now = now
         self.primary = view.primary
+        self.rivals = view.rivals
 
     def findings(self) -> Iterator[Finding]:
         yield from self._policy()
@@ -66,7 +65,8 @@ class _Analysis:
             yield from self._primary_wrong(self.primary)
             yield from self._stale_primaries(self.primary)
         for tablet in self.view.tablets:
-            if tablet.is_replica_type and tablet.record.type not in ANALYSED_TYPES_EXCLUDED:
+            # BACKUP, RESTORE and DRAINED tablets are seen and counted, but never repaired, as in Vitess.
+            if tablet.is_replica_type:
                 yield from self._replica(tablet)
 
     def _found(
@@ -120,26 +120,33 @@ class _Analysis:
 
     def _no_primary(self) -> Iterator[Finding]:
         shard = self.view.shard_record
-        if not shard.primary_term_start:
-            yield self._found(
-                Code.CLUSTER_HAS_NO_PRIMARY,
-                None,
-                "no tablet is primary and none ever was",
-                confirmed=self._everybody_probed,
-            )
+        if not any(tablet.is_replica_type for tablet in self.view.tablets):
+            return
+        if not shard.primary_term_start and shard.primary_alias is None:
+            what = f"no tablet is primary and none ever was{self._yet}"
+            confirmed = self._everybody_probed and not self.rivals
+            yield self._found(Code.CLUSTER_HAS_NO_PRIMARY, None, what, confirmed=confirmed)
             return
         named = shard.primary_alias
         if hidden := self._why_hidden(named):
             yield self._found(Code.BLIND_CELL, None, f"no primary is in sight, but {hidden}")
             return
+        confirmed = self._everybody_probed and not self.rivals
+        how = "has no tablet record any more"
+        if (tablet := self.view.tablet(named)) is not None:
+            how = "is no longer of type PRIMARY"
+            # Without its answer we cannot tell whether it is primary all the same; its replicas can.
+            confirmed = confirmed and (
+                tablet.is_current or not any(replica.is_receiving for replica in self.view.replicas_of(tablet))
+            )
         who = f"the primary {named}" if named is not None else "the primary"
-        how = "is no longer of type PRIMARY" if self.view.tablet(named) is not None else "has no tablet record any more"
-        yield self._found(
-            Code.PRIMARY_TABLET_DELETED,
-            None,
-            f"{who} {how} and no other tablet is primary",
-            confirmed=self._everybody_probed,
-        )
+        what = f"{who} {how} and no other tablet is primary{self._yet}"
+        yield self._found(Code.PRIMARY_TABLET_DELETED, None, what, confirmed=confirmed)
+
+    @property
+    def _yet(self) -> str:
+        """What may make all the difference soon: a primary whose record is late."""
+        return f"; {names(self.rivals)} is by its own account, so its record may be late" if self.rivals else ""
 
     def _why_hidden(self, named: TabletAlias | None) -> str:
         """Why the primary may exist although it is not seen; a read that failed is no proof of a deletion."""
@@ -157,6 +164,8 @@ class _Analysis:
     def _primary_lost(self, primary: TabletView) -> Iterator[Finding]:
         if not primary.probed:
             return
+        if primary.status is None and not self.view.replicas_of(primary):
+            return  # it is an InvalidPrimary
         if primary.status is not None and primary.failure is None:
             if primary.status.disk_stalled:
                 yield self._found(Code.PRIMARY_DISK_STALLED, primary, "reports that its disk is stalled")
@@ -168,29 +177,27 @@ class _Analysis:
         yield self._silent_primary(primary)
 
     def _semi_sync_blocked(self, primary: TabletView) -> bool:
-        """Blocked although enough replicas have semi-sync on: somewhere acknowledgements get lost (Vitess
+        """Blocked although enough replicas are there to acknowledge: somewhere acknowledgements get lost (Vitess
         `PrimarySemiSyncBlocked`).
+
+        Stricter than Vitess: replicas that are gone or were stopped do not count, because another primary would have
+        as few, and what helps is to bring them back.
         """
         status = primary.status
         if status is None or not status.semi_sync_blocked or status.has_source:
             return False
-        ready = sum(
-            1 for tablet in self.view.replicas_of(primary) if tablet.status and tablet.status.semi_sync.replica_enabled
-        )
+        ready = sum(1 for tablet in self.view.replicas_of(primary) if _would_ack(tablet))
         return ready >= max(1, status.semi_sync.wait_for_replica_count)
 
     def _silent_primary(self, primary: TabletView) -> Finding:
-        evidence = _Witnesses.of(self.view, primary)
+        evidence = Witnesses.of(self.view, primary)
         told = evidence.as_text() | {"primary_failure": str(primary.failure), "failed_probes": str(primary.failures)}
-        how = _failure_text(primary)
+        how = primary.failure_phrase
+        if self.rivals:
+            told["primary_by_its_own_account"] = names(self.rivals)
         if evidence.receiving:
-            yielding = ", ".join(str(tablet.alias) for tablet in evidence.receiving)
-            broken = any(
-                not tablet.status.replication.is_replicating
-                for tablet in evidence.valid
-                if tablet.status and tablet.status.replication
-            )
-            code = Code.UNREACHABLE_PRIMARY_WITH_BROKEN_REPLICAS if broken else Code.UNREACHABLE_PRIMARY
+            yielding = names(evidence.receiving)
+            code = Code.UNREACHABLE_PRIMARY_WITH_BROKEN_REPLICAS if evidence.are_broken else Code.UNREACHABLE_PRIMARY
             confirmed = self._condemnable(primary) and not evidence.unheard
             return self._found(
                 code, primary, f"{how}, but {yielding} still receives from it", confirmed=confirmed, **told
@@ -217,12 +224,13 @@ class _Analysis:
             else f"none of the {len(evidence.valid)} reachable of its {len(evidence.replicas)} replicas"
         )
         confirmed = self._condemnable(primary) and not evidence.unheard and self._vouched(primary, evidence)
-        return self._found(code, primary, f"{how} and {heard} receives from it", confirmed=confirmed, **told)
+        what = f"{how} and {heard} receives from it{self._yet}"
+        return self._found(code, primary, what, confirmed=confirmed, **told)
 
     def _condemnable(self, primary: TabletView) -> bool:
-        return primary.failures >= self.bars.confirmations and self._everybody_probed
+        return primary.failures >= self.bars.confirmations and self._everybody_probed and not self.rivals
 
-    def _vouched(self, primary: TabletView, evidence: "_Witnesses") -> bool:
+    def _vouched(self, primary: TabletView, evidence: Witnesses) -> bool:
         """Whether somebody besides us saw the primary fail: its own tablet, or a replica that tries to reach it and
         cannot.
 
@@ -237,11 +245,10 @@ class _Analysis:
     def _primary_wrong(self, primary: TabletView) -> Iterator[Finding]:
         if not primary.probed:
             return
-        if primary.status is None:
+        if primary.status is None and not self.view.replicas_of(primary):
             yield self._found(
-                Code.INVALID_PRIMARY, primary, f"is the primary but never gave a status: {_failure_text(primary)}"
+                Code.INVALID_PRIMARY, primary, f"is the primary but never gave a status: {primary.failure_phrase}"
             )
-            return
         status = primary.current_status
         if status is None or status.disk_stalled:
             return
@@ -264,7 +271,7 @@ class _Analysis:
             what = f"waits for acknowledgements, which the policy {self.policy.name} does not ask for"
             yield self._found(Code.PRIMARY_SEMI_SYNC_MUST_NOT_BE_SET, primary, what)
         if needed > 0 and not status.semi_sync.primary_enabled:
-            ready = [tablet for tablet in self.ackers_of(primary) if _acks(tablet)]
+            ready = [tablet for tablet in self.ackers_of(primary) if _would_ack(tablet) and tablet.is_receiving]
             what = (
                 f"does not wait for acknowledgements; the policy {self.policy.name} asks for {needed}, "
                 f"{len(ready)} replicas can give them"
@@ -281,19 +288,26 @@ class _Analysis:
         for tablet in self.view.tablets:
             if tablet.record.type is TabletType.PRIMARY and tablet.alias != primary.alias:
                 what = f"still claims to be primary, but {primary.alias} has been since a later time"
-                yield self._found(Code.STALE_TOPO_PRIMARY, tablet, what, confirmed=tablet.is_current)
+                later = primary.record.primary_term_start > tablet.record.primary_term_start
+                if not later:
+                    what = f"claims to be primary since the same time as {primary.alias}"
+                yield self._found(Code.STALE_TOPO_PRIMARY, tablet, what, confirmed=later and tablet.is_current)
 
     # Replicas
 
     def _replica(self, tablet: TabletView) -> Iterator[Finding]:
         if tablet.failure is not None and tablet.failure is not ProbeFailure.SHUT_DOWN:
-            yield self._found(Code.INVALID_REPLICA, tablet, _failure_text(tablet))
+            yield self._found(Code.INVALID_REPLICA, tablet, tablet.failure_phrase)
         status = tablet.current_status
         if status is None or status.disk_stalled:
             return
+        if tablet in self.rivals:
+            what = "is a replica by its record but primary by its own account; its record may be late"
+            yield self._found(Code.NOT_CONNECTED_TO_PRIMARY, tablet, what, confirmed=False)
+            return
         if not status.read_only:
             yield self._found(Code.REPLICA_IS_WRITABLE, tablet, "is a replica but writable")
-        if self.primary is None or tablet.alias == self.primary.alias:
+        if self.primary is None:
             return
         yield from self._replica_source(tablet, self.primary)
         yield from self._replica_semi_sync(tablet, self.primary)
@@ -325,9 +339,9 @@ class _Analysis:
 
     def _misconfigured(self, tablet: TabletView) -> Iterator[Finding]:
         status = tablet.current_status
-        if status is None or not status.heartbeat_interval or not status.replica_net_timeout:
+        if status is None or status.heartbeat_interval is None or not status.replica_net_timeout:
             return
-        if round(2 * status.heartbeat_interval) != status.replica_net_timeout:
+        if math.floor(2 * status.heartbeat_interval + 0.5) != status.replica_net_timeout:
             what = (
                 f"has a heartbeat interval of {status.heartbeat_interval:g} s for a replica_net_timeout of "
                 f"{status.replica_net_timeout} s; it should be half"
@@ -349,14 +363,13 @@ class _Analysis:
     def _errant(self, tablet: TabletView, primary: TabletView) -> Iterator[Finding]:
         """GTIDs that the primary lacks and did not write itself.
 
-        The primary's set is older or newer than the replica's by a probe: what carries the primary's own UUID may
-        just be newer.
+        Its set is older or newer than the replica's by a probe: what carries its own UUID may just be newer, and
+        while it is somebody's replica itself, anything may.
         """
-        if tablet.status is None or primary.current_status is None or not primary.current_status.executed:
+        status = primary.current_status
+        if tablet.status is None or status is None or status.has_source or not status.executed:
             return
-        extra = tablet.status.executed.difference(primary.current_status.executed).without_uuid(
-            primary.current_status.server_uuid
-        )
+        extra = tablet.status.executed.difference(status.executed).without_uuid(status.server_uuid)
         if extra:
             yield self._found(
                 Code.ERRANT_GTID_DETECTED,
@@ -366,86 +379,12 @@ class _Analysis:
             )
 
 
-@dataclass(frozen=True)
-class _Witnesses:
-    """The replicas of a primary that does not answer us, by what they can tell.
-
-    `unheard` are reachable ones whose last answer is older than the primary's failure: what they said then says
-    nothing about now.
-    """
-
-    replicas: tuple[TabletView, ...]
-    failing_since: float
-
-    @classmethod
-    def of(cls, view: ShardView, primary: TabletView) -> "_Witnesses":
-        return cls(
-            view.replicas_of(primary), primary.failing_since if primary.failing_since is not None else float("inf")
-        )
-
-    @cached_property
-    def valid(self) -> tuple[TabletView, ...]:
-        return tuple(tablet for tablet in self.replicas if tablet.is_current)
-
-    @cached_property
-    def receiving(self) -> tuple[TabletView, ...]:
-        return tuple(t for t in self.valid if t.status and t.status.replication and t.status.replication.is_receiving)
-
-    @cached_property
-    def unheard(self) -> tuple[TabletView, ...]:
-        return tuple(t for t in self.valid if t.status_at is None or t.status_at < self.failing_since)
-
-    @cached_property
-    def trying(self) -> tuple[TabletView, ...]:
-        return tuple(t for t in self.valid if t not in self.unheard and _tries_in_vain(t))
-
-    def as_text(self) -> dict[str, str]:
-        return {
-            "replicas": _names(self.replicas),
-            "reachable_replicas": _names(self.valid),
-            "receiving_replicas": _names(self.receiving),
-            "replicas_to_hear_again": _names(self.unheard),
-        }
-
-
-def _tries_in_vain(tablet: TabletView) -> bool:
-    replication = tablet.status.replication if tablet.status is not None else None
-    return replication is not None and (
-        replication.io_state is ThreadState.CONNECTING or bool(replication.last_io_error)
-    )
-
-
-def _acks(tablet: TabletView) -> bool:
+def _would_ack(tablet: TabletView) -> bool:
+    """Whether it has its side of semi-sync on and nobody stopped it."""
     status = tablet.current_status
     return (
         status is not None
         and status.semi_sync.replica_enabled
         and status.replication is not None
-        and status.replication.is_receiving
+        and status.replication.io_state is not ThreadState.STOPPED
     )
-
-
-def _names(tablets: Iterable[TabletView]) -> str:
-    return ", ".join(str(tablet.alias) for tablet in tablets) or "none"
-
-
-_FAILURES = {
-    ProbeFailure.REFUSED: "refuses connections",
-    ProbeFailure.UNREACHABLE: "cannot be reached",
-    ProbeFailure.TIMEOUT: "does not answer",
-    ProbeFailure.MYSQL_DOWN: "answers that its MySQL is down",
-    ProbeFailure.ERROR: "answers with an error",
-    ProbeFailure.BAD_ANSWER: "answers nonsense",
-    ProbeFailure.SHUT_DOWN: "was shut down",
-}
-
-
-def _failure_text(tablet: TabletView) -> str:
-    if tablet.failure is None:
-        return "answers"
-    detail = (
-        f" ({tablet.failure_text})"
-        if tablet.failure in (ProbeFailure.ERROR, ProbeFailure.BAD_ANSWER) and tablet.failure_text
-        else ""
-    )
-    return _FAILURES[tablet.failure] + detail

@@ -32,7 +32,6 @@ class Rule(enum.Enum):
     ACKERS_FIRST = "ackers-first"
     ACKS_WOULD_DROP = "acks-would-drop"
     LAST_COPY = "last-copy"
-    NEWER_TERM = "newer-term"
     BLIND = "blind"
     NOT_CONTROLLED = "not-controlled"
 
@@ -103,12 +102,18 @@ class Action:
 
 
 FIRST_BACKOFF = 0.5
+"""Seconds between the end of the first try and the second; doubled after each further one."""
+
 LAST_BACKOFF = 30.0
+"""Seconds that the pause between two tries grows to."""
+
 ESCALATE_AFTER = 5
+"""Tries after which a person is called."""
+
 RESTART_EVERY = 60.0
 """Seconds between forced reconnects of replicas of one unreachable primary (Vitess' rate limit)."""
 
-_PRIMARY_LOST = frozenset(
+_PRIMARY_IN_DOUBT = frozenset(
     {
         Code.PRIMARY_DISK_STALLED,
         Code.DEAD_PRIMARY_WITHOUT_REPLICAS,
@@ -116,6 +121,7 @@ _PRIMARY_LOST = frozenset(
         Code.DEAD_PRIMARY_AND_REPLICAS,
         Code.DEAD_PRIMARY_AND_SOME_REPLICAS,
         Code.PRIMARY_SEMI_SYNC_BLOCKED,
+        Code.PRIMARY_HAS_PRIMARY,
         Code.CLUSTER_HAS_NO_PRIMARY,
         Code.PRIMARY_TABLET_DELETED,
         Code.UNREACHABLE_PRIMARY,
@@ -124,8 +130,19 @@ _PRIMARY_LOST = frozenset(
     }
 )
 
-_REPOINTING = frozenset({Code.NOT_CONNECTED_TO_PRIMARY, Code.CONNECTED_TO_WRONG_PRIMARY, Code.REPLICA_MISCONFIGURED})
-"""Problems whose repair replaces the relay log."""
+_DROPS_RELAY_LOG = frozenset(
+    {
+        Code.NOT_CONNECTED_TO_PRIMARY,
+        Code.CONNECTED_TO_WRONG_PRIMARY,
+        Code.REPLICA_MISCONFIGURED,
+        Code.STALE_TOPO_PRIMARY,
+        Code.PRIMARY_HAS_PRIMARY,
+    }
+)
+"""Problems whose repair replaces the relay log, or drops it."""
+
+_REPAIRS = frozenset({Recovery.FIX_REPLICA, Recovery.FIX_PRIMARY, Recovery.RECONCILE_STALE_TOPO_PRIMARY})
+"""Recoveries that keep the primary; several findings are seen to at once."""
 
 _INTENT = {
     Recovery.ELECT_NEW_PRIMARY: "electing the first primary",
@@ -154,8 +171,7 @@ def next_action(decisions: Iterable[Decision]) -> Action | None:
         return None
     first = acting[0].recovery
     assert first is not None
-    together = first in (Recovery.FIX_REPLICA, Recovery.FIX_PRIMARY, Recovery.RECONCILE_STALE_TOPO_PRIMARY)
-    chosen = [decision for decision in acting if decision.recovery is first] if together else acting[:1]
+    chosen = [decision for decision in acting if decision.recovery is first] if first in _REPAIRS else acting[:1]
     return Action(first, tuple(chosen))
 
 
@@ -185,7 +201,7 @@ class _Decider:
         self.policy = policy
         self.limits = limits
         self.now = now
-        self.primary_lost = next((finding for finding in findings if finding.code in _PRIMARY_LOST), None)
+        self.in_doubt = next((finding for finding in findings if finding.code in _PRIMARY_IN_DOUBT), None)
 
     def decide(self, finding: Finding) -> Decision:
         recovery = finding.problem.recovery
@@ -245,21 +261,27 @@ class _Decider:
             if finding.code is Code.PRIMARY_SEMI_SYNC_MUST_BE_SET:
                 return Rule.ACKERS_FIRST, "writes would stall before enough replicas acknowledge"
             return Rule.UNCONFIRMED, "the evidence is not complete yet"
-        if (
-            recovery in (Recovery.FIX_REPLICA, Recovery.FIX_PRIMARY, Recovery.RECONCILE_STALE_TOPO_PRIMARY)
-            and self.primary_lost is not None
-        ):
-            return Rule.PRIMARY_FIRST, f"the primary comes first ({self.primary_lost.code.value})"
+        if recovery not in _REPAIRS:
+            return None
+        if self.in_doubt is not None and not self._may_help(recovery, self.in_doubt):
+            return Rule.PRIMARY_FIRST, f"the primary comes first ({self.in_doubt.code.value})"
         primary = self.view.primary
-        if recovery in (Recovery.FIX_REPLICA, Recovery.RECONCILE_STALE_TOPO_PRIMARY) and (
-            primary is None or not primary.is_current
-        ):
+        if primary is None or not primary.is_current:
             return Rule.PRIMARY_FIRST, "the shard has no primary that answers"
         return None
 
+    def _may_help(self, recovery: Recovery, in_doubt: Finding) -> bool:
+        """Whether to repair replicas of a primary whose commits hang: another one acknowledging may be what it lacks,
+        unless it is about to be replaced.
+        """
+        if recovery is not Recovery.FIX_REPLICA or in_doubt.code is not Code.PRIMARY_SEMI_SYNC_BLOCKED:
+            return False
+        return not self.decide(in_doubt).acts
+
     def _unsafe(self, finding: Finding, recovery: Recovery) -> tuple[Rule, str] | None:
-        if recovery is Recovery.FIX_PRIMARY and (why := self._superseded(finding)):
-            return why
+        if recovery.replaces_primary and self.view.never_read:
+            cells = ", ".join(sorted(self.view.never_read))
+            return Rule.BLIND, f"cell {cells} was never read, and a tablet there may hold acknowledged writes"
         if recovery is Recovery.RESTART_DIRECT_REPLICA:
             return self._restart_teaches_nothing()
         tablet = self.view.tablet(finding.alias)
@@ -267,7 +289,7 @@ class _Decider:
             return None
         if finding.code is Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET:
             return self._acks_would_drop(tablet)
-        if finding.code in _REPOINTING or finding.code is Code.PRIMARY_HAS_PRIMARY:
+        if finding.code in _DROPS_RELAY_LOG:
             lost = repoint_would_lose(self.view, tablet)
             if lost:
                 return (
@@ -276,15 +298,6 @@ class _Decider:
                     f"tablet has",
                 )
         return None
-
-    def _superseded(self, finding: Finding) -> tuple[Rule, str] | None:
-        """A tablet is not made writable while the shard record names a later primary, which may be hidden from us."""
-        shard, tablet = self.view.shard_record, self.view.tablet(finding.alias)
-        if tablet is None or shard.primary_alias in (None, tablet.alias):
-            return None
-        if shard.primary_term_start <= tablet.record.primary_term_start:
-            return None
-        return Rule.NEWER_TERM, f"the shard record names {shard.primary_alias} as primary since a later time"
 
     def _restart_teaches_nothing(self) -> tuple[Rule, str] | None:
         primary = self.view.primary
@@ -336,7 +349,14 @@ class _Decider:
         )
 
     def _attempts(self, finding: Finding) -> list[Attempt]:
-        return [a for a in self.limits.attempts if a.code is finding.code and a.alias == finding.alias]
+        """What was tried for the same cause; a lost primary is one cause, whatever code it has at the moment."""
+        recovery = finding.problem.recovery
+        return [
+            attempt
+            for attempt in self.limits.attempts
+            if attempt.alias == finding.alias
+            and (attempt.code is finding.code or (attempt.recovery.replaces_primary and attempt.recovery is recovery))
+        ]
 
     def _cooling(self, finding: Finding, recovery: Recovery, attempts: list[Attempt]) -> tuple[Rule, str] | None:
         if recovery.replaces_primary and self.limits.block_seconds > 0:
@@ -357,7 +377,8 @@ class _Decider:
                 )
         if not attempts:
             return None
-        pause = min(LAST_BACKOFF, FIRST_BACKOFF * 2 ** (len(attempts) - 1))
+        # The exponent is bounded, because a problem that is there for days is tried more often than a float can bear.
+        pause = min(LAST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(len(attempts) - 1, 32))
         left = attempts[-1].ended_at + pause - self.now
         if left <= 0:
             return None

@@ -21,13 +21,25 @@ class ProbeFailure(enum.Enum):
     SHUT_DOWN = "shut down"  # its owner stopped it; it is not dialled
 
 
+_FAILURES = {
+    ProbeFailure.REFUSED: "refuses connections",
+    ProbeFailure.UNREACHABLE: "cannot be reached",
+    ProbeFailure.TIMEOUT: "does not answer",
+    ProbeFailure.MYSQL_DOWN: "answers that its MySQL is down",
+    ProbeFailure.ERROR: "answers with an error",
+    ProbeFailure.BAD_ANSWER: "answers nonsense",
+    ProbeFailure.SHUT_DOWN: "was shut down",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TabletView:
     """One tablet: its record, the last status it gave and how the last probe went.
 
-    Times are seconds on the caller's monotonic clock. `failing_since` is when the first probe of the present series
-    of failures started to fail, None while the last probe succeeded. `status` stays what was last heard: `is_current`
-    says whether it may be believed.
+    Times are seconds on the caller's monotonic clock. `status_at` is when the probe that brought `status` started,
+    `failing_since` when the first of the present series of failed probes did, and `failure_since` the first of those
+    at its end that all failed as the last one, in the way that `failure` names; both None while the last probe
+    succeeded. `status` stays what was last heard: `is_current` says whether it may be believed.
     """
 
     record: TabletRecord
@@ -38,6 +50,7 @@ class TabletView:
     failure_text: str = ""
     failures: int = 0
     failing_since: float | None = None
+    failure_since: float | None = None
 
     @property
     def alias(self) -> TabletAlias:
@@ -60,6 +73,20 @@ class TabletView:
         return self.status if self.is_current else None
 
     @property
+    def failure_phrase(self) -> str:
+        """How the last probe failed, as the end of a sentence about the tablet."""
+        if self.failure is None:
+            return "answers"
+        told = self.failure in (ProbeFailure.ERROR, ProbeFailure.BAD_ANSWER) and self.failure_text
+        return _FAILURES[self.failure] + (f" ({self.failure_text})" if told else "")
+
+    @property
+    def is_receiving(self) -> bool:
+        """Whether it says now that its IO thread is connected to its source."""
+        replication = self.status.replication if self.status is not None else None
+        return self.is_current and replication is not None and replication.is_receiving
+
+    @property
     def is_replica_type(self) -> bool:
         """Whether the record's type makes it one of the shard's replicas."""
         return is_replica_type(self.record.type)
@@ -70,8 +97,8 @@ class ShardView:
     """One shard: records, tablets and what could not be read.
 
     `blind_cells` maps each cell whose topology server did not answer to the sentence why: its tablets are the ones
-    last read, and there may be others. `tablets` are ordered by alias. `bad_records` names tablets whose record could
-    not be parsed, with the reason.
+    last read; `never_read` are those of them that were not read even once, whose tablets are not known at all.
+    `tablets` are ordered by alias. `bad_records` names tablets whose record could not be parsed, with the reason.
     """
 
     shard: ShardId
@@ -80,6 +107,7 @@ class ShardView:
     tablets: tuple[TabletView, ...] = ()
     blind_cells: Mapping[str, str] = field(default_factory=dict)
     bad_records: Mapping[TabletAlias, str] = field(default_factory=dict)
+    never_read: frozenset[str] = frozenset()
 
     def tablet(self, alias: TabletAlias | None) -> TabletView | None:
         """The tablet of that name, if the shard has it."""
@@ -93,9 +121,32 @@ class ShardView:
     def primary(self) -> TabletView | None:
         """The shard's primary: the tablet of type PRIMARY with the newest term (Vitess' rule for readers of the
         topology).
+
+        None if the shard record names another since a later time: whoever that is, the tablets of type PRIMARY are
+        former ones.
         """
         primaries = [tablet for tablet in self.tablets if tablet.record.type is TabletType.PRIMARY]
-        return max(primaries, key=lambda tablet: (tablet.record.primary_term_start, tablet.alias), default=None)
+        newest = max(primaries, key=lambda tablet: (tablet.record.primary_term_start, tablet.alias), default=None)
+        if newest is None or self.shard_record.primary_alias in (None, newest.alias):
+            return newest
+        return None if self.shard_record.primary_term_start > newest.record.primary_term_start else newest
+
+    @property
+    def rivals(self) -> tuple[TabletView, ...]:
+        """Tablets that are primary by their own account and not by their records, which may be late: the topology
+        server does not have to answer a tablet that was just promoted.
+
+        A tablet that does not tell its type (older version) counts if it is writable and somebody receives from it.
+        """
+        return tuple(tablet for tablet in self.tablets if self._is_rival(tablet))
+
+    def _is_rival(self, tablet: TabletView) -> bool:
+        status = tablet.current_status
+        if tablet.record.type is TabletType.PRIMARY or status is None or status.has_source or status.disk_stalled:
+            return False
+        if status.tablet_type is not None:
+            return status.tablet_type is TabletType.PRIMARY
+        return not status.read_only and any(replica.is_receiving for replica in self.replicas_of(tablet))
 
     def replicas_of(self, source: TabletView) -> tuple[TabletView, ...]:
         """Tablets whose last known status says that they replicate from `source`, reachable or not.
@@ -112,12 +163,11 @@ class ShardView:
         replication = tablet.status.replication if tablet.status is not None else None
         if replication is None or not replication.has_source:
             return False
-        if (
-            source.status is not None
-            and source.status.server_uuid
-            and source.status.server_uuid == replication.source_uuid
-        ):
+        uuid = source.status.server_uuid if source.status is not None else ""
+        if uuid and uuid == replication.source_uuid:
             return True
         if source.record.mysql_hostname:
             return replication.source_address == source.record.mysql_address
+        if uuid and replication.source_uuid:
+            return False
         return self.at_address(replication.source_address) is None

@@ -1,0 +1,83 @@
+"""What an election goes by: what each tablet that was stopped holds, and what was seen of the last primary."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from vtorc.core.acks import NOTHING_SEEN, SemiSyncSeen
+from vtorc.core.durability import Member
+from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.ids import TabletAlias, TabletType
+
+ACKING_TYPES = frozenset({TabletType.PRIMARY, TabletType.REPLICA, TabletType.RDONLY})
+"""Types whose logs count: no policy lets any other acknowledge."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """What a tablet that we stopped holds.
+
+    `received` contains `executed`. `was_primary` says that it was nobody's replica and we demoted it.
+    `applier_stopped` says that its relay log does not get applied. `journal_length` is the number of reparents it has
+    executed, None where that was not asked.
+    """
+
+    member: Member
+    server_uuid: str
+    executed: GtidSet
+    received: GtidSet
+    source_uuid: str = ""
+    was_primary: bool = False
+    applier_stopped: str = ""
+    backup_running: bool = False
+    journal_length: int | None = None
+
+    @property
+    def alias(self) -> TabletAlias:
+        """The tablet's name."""
+        return self.member.alias
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidateSet:
+    """The shard at the moment of election; `vtorc.core.evidence` makes one from a shard view.
+
+    `members` are all tablets of the shard, reached or not. `primary` is the last known primary, None if not even its
+    record is left (then anybody unknown may have been). `primary_uuids` are server UUIDs under which acknowledged
+    writes may have been made in the present term. `known_at_primary` is what the primary was seen to hold in this
+    term: all that earlier terms acknowledged is in it, unless it is empty. `seen_at_primary` is what it was last seen
+    to have committed while each commit waited for acknowledgements. `excused` are unreached tablets that provably
+    hold nothing that others lack and cannot acknowledge now, each with the sentence why. `first_term` says that the
+    shard never had a primary.
+    """
+
+    members: Sequence[Member]
+    stopped: Mapping[TabletAlias, Stopped]
+    primary: TabletAlias | None
+    primary_uuids: frozenset[str] = frozenset()
+    known_at_primary: GtidSet = EMPTY_GTID_SET
+    seen_at_primary: GtidSet = EMPTY_GTID_SET
+    semi_sync: SemiSyncSeen = NOTHING_SEEN
+    excused: Mapping[TabletAlias, str] = field(default_factory=dict)
+    same_cell_only: bool = False
+    first_term: bool = False
+
+    @property
+    def reached(self) -> frozenset[TabletAlias]:
+        """Tablets that were stopped."""
+        return frozenset(self.stopped)
+
+    @property
+    def accounted_for(self) -> frozenset[TabletAlias]:
+        """Tablets that were stopped, or do not have to be."""
+        return self.reached | self.excused.keys()
+
+    @property
+    def pool(self) -> dict[TabletAlias, Stopped]:
+        """The stopped tablets that may hold acknowledged writes, in order of alias: those of types that acknowledge,
+        and those that were seen to although they should not.
+        """
+        return {
+            alias: stopped
+            for alias, stopped in sorted(self.stopped.items())
+            if stopped.member.type in ACKING_TYPES or alias in self.semi_sync.strays
+        }

@@ -1,0 +1,68 @@
+"""What the replicas of a primary that does not answer us can tell of it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from vtorc.core.status import ThreadState
+from vtorc.core.view import ShardView, TabletView
+
+
+@dataclass(frozen=True)
+class Witnesses:
+    """The replicas of one primary; `failing_since` is when it stopped answering us, in seconds on the view's clock."""
+
+    replicas: tuple[TabletView, ...]
+    failing_since: float
+
+    @classmethod
+    def of(cls, view: ShardView, primary: TabletView) -> "Witnesses":
+        """Call the replicas of `primary`; while that answers, nobody has been heard since it failed."""
+        return cls(
+            view.replicas_of(primary), primary.failing_since if primary.failing_since is not None else float("inf")
+        )
+
+    @cached_property
+    def valid(self) -> tuple[TabletView, ...]:
+        """Those that answer."""
+        return tuple(tablet for tablet in self.replicas if tablet.is_current)
+
+    @cached_property
+    def receiving(self) -> tuple[TabletView, ...]:
+        """Those whose IO thread is connected to the primary, by their last answer."""
+        return tuple(tablet for tablet in self.valid if tablet.is_receiving)
+
+    @cached_property
+    def unheard(self) -> tuple[TabletView, ...]:
+        """Those whose last answer is older than the primary's failure: what they said then says nothing about now."""
+        return tuple(t for t in self.valid if t.status_at is None or t.status_at < self.failing_since)
+
+    @cached_property
+    def trying(self) -> tuple[TabletView, ...]:
+        """Those that try to reach the primary and have not; one whose IO thread was stopped sees nothing."""
+        return tuple(t for t in self.valid if t not in self.unheard and _is_connecting(t))
+
+    @property
+    def are_broken(self) -> bool:
+        """Whether any that answers does not replicate as it should."""
+        statuses = (t.status.replication for t in self.valid if t.status is not None)
+        return any(replication is not None and not replication.is_replicating for replication in statuses)
+
+    def as_text(self) -> dict[str, str]:
+        """The evidence for people."""
+        return {
+            "replicas": names(self.replicas),
+            "reachable_replicas": names(self.valid),
+            "receiving_replicas": names(self.receiving),
+            "replicas_to_hear_again": names(self.unheard),
+        }
+
+
+def names(tablets: Iterable[TabletView]) -> str:
+    """Aliases joined by commas, or `none`."""
+    return ", ".join(str(tablet.alias) for tablet in tablets) or "none"
+
+
+def _is_connecting(tablet: TabletView) -> bool:
+    replication = tablet.status.replication if tablet.status is not None else None
+    return replication is not None and replication.io_state is ThreadState.CONNECTING

@@ -1,0 +1,245 @@
+"""A readable way to say what a shard looks like: `shard(primary(dead_for=3), replica("zone1-101", io=CONNECTING), …)`.
+
+Servers are called by the number of their tablet: `gtids("100:1-50,101:3")` are the transactions 1 to 50 of the server
+of tablet 100, and 3 of that of 101.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from vtorc.core.candidates import Stopped
+from vtorc.core.durability import Member
+from vtorc.core.gtid import GtidSet
+from vtorc.core.ids import ShardId, TabletAlias, TabletType
+from vtorc.core.status import ReplicationStatus, SemiSyncStatus, TabletStatus, ThreadState
+from vtorc.core.tablet import KeyspaceRecord, KeyspaceType, ShardRecord, TabletRecord
+from vtorc.core.view import ProbeFailure, ShardView, TabletView
+
+NOW = 1000.0
+SHARD = ShardId("commerce", "0")
+P = "zone1-100"
+RUNNING, CONNECTING, STOPPED = ThreadState.RUNNING, ThreadState.CONNECTING, ThreadState.STOPPED
+
+
+def alias(name: str) -> TabletAlias:
+    """`zone1-101` as a value."""
+    return TabletAlias.parse(name)
+
+
+def uuid(server: str | int) -> str:
+    """UUID of the server of a tablet, by its number or its name."""
+    number = int(str(server).rpartition("-")[2])
+    return f"{number:08d}-0000-0000-0000-000000000000"
+
+
+def gtids(text: str) -> GtidSet:
+    """`100:1-50,101:3`, servers being tablet numbers."""
+    items = (item.partition(":") for item in text.split(",") if item)
+    return GtidSet.parse(",".join(f"{uuid(server)}:{rest}" for server, _, rest in items))
+
+
+def record(name: str, type_: TabletType, *, term: int = 0, **changes: Any) -> TabletRecord:
+    """The record of a tablet that runs."""
+    made = TabletRecord(
+        alias=alias(name),
+        keyspace=SHARD.keyspace,
+        shard=SHARD.shard,
+        type=type_,
+        hostname=f"host-{name}",
+        grpc_port=15999,
+        mysql_hostname=f"mysql-{name}",
+        mysql_port=3306,
+        primary_term_start=term,
+    )
+    return replace(made, **changes)
+
+
+def failing(
+    tablet: TabletView,
+    failure: ProbeFailure = ProbeFailure.MYSQL_DOWN,
+    *,
+    for_: float = 3.0,
+    failures: int = 10,
+    text: str = "",
+    never_heard: bool = False,
+) -> TabletView:
+    """The same tablet after its probes have failed for so many seconds; its status is the one before that."""
+    return replace(
+        tablet,
+        status=None if never_heard else tablet.status,
+        status_at=None if never_heard else NOW - for_ - 0.5,
+        probed_at=NOW,
+        failure=failure,
+        failure_text=text,
+        failures=failures,
+        failing_since=NOW - for_,
+        failure_since=NOW - for_,
+    )
+
+
+def unprobed(tablet: TabletView) -> TabletView:
+    """The same tablet before its first probe ended."""
+    return TabletView(record=tablet.record)
+
+
+def primary(
+    name: str = P,
+    *,
+    dead_for: float | None = None,
+    failure: ProbeFailure = ProbeFailure.MYSQL_DOWN,
+    failures: int = 10,
+    never_heard: bool = False,
+    term: int = 10,
+    executed: str = "100:1-50",
+    semi_sync: bool = True,
+    clients: int = 2,
+    wait_for: int = 1,
+    source: str | None = None,
+    record_changes: dict[str, Any] | None = None,
+    **changes: Any,
+) -> TabletView:
+    """A writable tablet of type PRIMARY; with `dead_for` its probes have failed for so many seconds."""
+    status = TabletStatus(
+        server_uuid=uuid(name),
+        read_only=False,
+        super_read_only=False,
+        executed=gtids(executed),
+        tablet_type=TabletType.PRIMARY,
+        replication=None if source is None else _replicates_from(source, executed, executed),
+        semi_sync=SemiSyncStatus(
+            primary_enabled=semi_sync,
+            primary_active=semi_sync,
+            replica_enabled=semi_sync,
+            primary_clients=clients,
+            wait_for_replica_count=wait_for,
+        ),
+        semi_sync_blocked=False,
+        disk_stalled=False,
+    )
+    tablet = TabletView(
+        record=record(name, TabletType.PRIMARY, term=term, **(record_changes or {})),
+        status=replace(status, **changes),
+        status_at=NOW - 0.1,
+        probed_at=NOW,
+    )
+    if dead_for is None:
+        return tablet
+    return failing(tablet, failure, for_=dead_for, failures=failures, never_heard=never_heard)
+
+
+def replica(
+    name: str,
+    type_: TabletType = TabletType.REPLICA,
+    *,
+    of: str | None = P,
+    io: ThreadState = RUNNING,
+    sql: ThreadState = RUNNING,
+    io_error: str = "",
+    executed: str = "100:1-50",
+    received: str = "",
+    semi_sync: bool = True,
+    heard: float = 0.1,
+    record_changes: dict[str, Any] | None = None,
+    **changes: Any,
+) -> TabletView:
+    """A read-only tablet that was heard so many seconds ago and replicates from `of`, None for nobody."""
+    status = TabletStatus(
+        server_uuid=uuid(name),
+        read_only=True,
+        super_read_only=True,
+        executed=gtids(executed),
+        tablet_type=type_,
+        replication=None
+        if of is None
+        else replace(_replicates_from(of, executed, received), io_state=io, sql_state=sql, last_io_error=io_error),
+        semi_sync=SemiSyncStatus(replica_enabled=semi_sync, replica_active=semi_sync),
+        semi_sync_blocked=False,
+        disk_stalled=False,
+        heartbeat_interval=2.0,
+        replica_net_timeout=4,
+    )
+    return TabletView(
+        record=record(name, type_, **(record_changes or {})),
+        status=replace(status, **changes),
+        status_at=NOW - heard,
+        probed_at=NOW - heard + 0.01,
+    )
+
+
+def _replicates_from(source: str, executed: str, received: str) -> ReplicationStatus:
+    return ReplicationStatus(
+        source_host=f"mysql-{source}",
+        source_port=3306,
+        source_uuid=uuid(source),
+        io_state=RUNNING,
+        sql_state=RUNNING,
+        executed=gtids(executed),
+        received=gtids(executed).union(gtids(received)),
+        auto_position=True,
+    )
+
+
+def of_old_version(tablet: TabletView) -> TabletView:
+    """The same tablet, of a version that leaves out all that came later."""
+    assert tablet.status is not None
+    status = replace(
+        tablet.status,
+        super_read_only=None,
+        semi_sync_blocked=None,
+        disk_stalled=None,
+        tablet_type=None,
+        heartbeat_interval=None,
+        replica_net_timeout=None,
+    )
+    return replace(tablet, status=status)
+
+
+def shard(
+    *tablets: TabletView,
+    named: str | None = P,
+    term: int = 10,
+    policy_name: str = "semi_sync",
+    kind: KeyspaceType = KeyspaceType.NORMAL,
+    **changes: Any,
+) -> ShardView:
+    """A shard whose record names `named` as primary since `term`."""
+    view = ShardView(
+        shard=SHARD,
+        keyspace_record=KeyspaceRecord(name=SHARD.keyspace, type=kind, durability_policy=policy_name),
+        shard_record=ShardRecord(
+            shard=SHARD, primary_alias=alias(named) if named is not None else None, primary_term_start=term
+        ),
+        tablets=tuple(sorted(tablets, key=lambda tablet: tablet.alias)),
+    )
+    return replace(view, **changes)
+
+
+def fresh_shard(*tablets: TabletView, **changes: Any) -> ShardView:
+    """A shard that never had a primary."""
+    return shard(*tablets, named=None, term=0, **changes)
+
+
+def stopped(
+    name: str,
+    received: str,
+    *,
+    executed: str | None = None,
+    type_: TabletType = TabletType.REPLICA,
+    source: str | None = P,
+    **changes: Any,
+) -> Stopped:
+    """A tablet that was stopped, with what it holds; it has executed all of it unless said otherwise."""
+    made = Stopped(
+        member=Member(alias(name), type_),
+        server_uuid=uuid(name),
+        executed=gtids(received if executed is None else executed),
+        received=gtids(received),
+        source_uuid=uuid(source) if source is not None else "",
+    )
+    return replace(made, **changes)
+
+
+def by_alias(tablets: Iterable[Stopped]) -> dict[TabletAlias, Stopped]:
+    """Stopped tablets as a `CandidateSet` wants them."""
+    return {each.alias: each for each in tablets}

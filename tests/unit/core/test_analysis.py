@@ -1,0 +1,633 @@
+"""What is named, in which order, and on how much evidence.
+
+Cases marked with their name in Vitess are those of `go/vt/vtorc/inst/analysis_dao_test.go`, put as shards: there they
+are counters in a row.
+"""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.core.builders import (
+    CONNECTING,
+    NOW,
+    STOPPED,
+    P,
+    alias,
+    failing,
+    fresh_shard,
+    gtids,
+    of_old_version,
+    primary,
+    replica,
+    shard,
+    unprobed,
+    uuid,
+)
+from vtorc.core.analysis import Bars, analyse
+from vtorc.core.durability import policy
+from vtorc.core.ids import TabletType
+from vtorc.core.problems import CATALOGUE, Code, Finding, Recovery
+from vtorc.core.status import ThreadState
+from vtorc.core.tablet import KeyspaceType
+from vtorc.core.view import ProbeFailure, ShardView, TabletView
+from vtorc.errors import UnknownDurabilityPolicy
+
+R1, R2, D = "zone1-101", "zone2-200", "zone1-112"
+
+
+def found(view: ShardView, *, bars: Bars | None = None, now: float = NOW) -> tuple[Finding, ...]:
+    try:
+        chosen = policy(view.keyspace_record.durability_policy)
+    except UnknownDurabilityPolicy:
+        chosen = None
+    return analyse(view, chosen, bars or Bars(), now)
+
+
+def codes(view: ShardView) -> list[Code]:
+    return [finding.code for finding in found(view)]
+
+
+def only(view: ShardView) -> Finding:
+    findings = found(view)
+    assert len(findings) == 1, findings
+    return findings[0]
+
+
+def healthy(*more: TabletView) -> ShardView:
+    return shard(primary(), replica(R1), replica(R2), *more)
+
+
+def blocked(*replicas: TabletView) -> ShardView:
+    return shard(primary(semi_sync_blocked=True, clients=0), *replicas)
+
+
+def idle(name: str, **changes: object) -> TabletView:
+    """A tablet that replicates from nobody."""
+    return replica(name, of=None, **changes)  # type: ignore[arg-type]
+
+
+def dead(*replicas: TabletView, **changes: object) -> ShardView:
+    return shard(primary(dead_for=3.0, **changes), *replicas)  # type: ignore[arg-type]
+
+
+WAITING_1, WAITING_2 = replica(R1, io=CONNECTING), replica(R2, io=CONNECTING)
+LOST_1 = failing(replica(R1), ProbeFailure.TIMEOUT)
+LOST_2 = failing(replica(R2), ProbeFailure.TIMEOUT)
+
+
+@pytest.mark.parametrize(
+    ("view", "expected"),
+    [
+        pytest.param(healthy(), [], id="healthy"),
+        pytest.param(
+            fresh_shard(idle(R1), policy_name="none"), [Code.CLUSTER_HAS_NO_PRIMARY], id="ClusterHasNoPrimary"
+        ),
+        pytest.param(shard(replica(R1), replica(R2)), [Code.PRIMARY_TABLET_DELETED], id="PrimaryTabletDeleted"),
+        pytest.param(
+            shard(primary(disk_stalled=True), WAITING_1, WAITING_2),
+            [Code.PRIMARY_DISK_STALLED],
+            id="StalledDiskPrimary",
+        ),
+        pytest.param(blocked(replica(R1), replica(R2)), [Code.PRIMARY_SEMI_SYNC_BLOCKED], id="PrimarySemiSyncBlocked"),
+        pytest.param(dead(WAITING_1, WAITING_2), [Code.DEAD_PRIMARY], id="DeadPrimary"),
+        pytest.param(
+            dead(idle(R1)),
+            [Code.DEAD_PRIMARY_WITHOUT_REPLICAS, Code.NOT_CONNECTED_TO_PRIMARY],
+            id="DeadPrimaryWithoutReplicas",
+        ),
+        pytest.param(
+            dead(LOST_1, LOST_2),
+            [Code.DEAD_PRIMARY_AND_REPLICAS, Code.INVALID_REPLICA, Code.INVALID_REPLICA],
+            id="DeadPrimaryAndReplicas",
+        ),
+        pytest.param(
+            dead(LOST_1, WAITING_2),
+            [Code.DEAD_PRIMARY_AND_SOME_REPLICAS, Code.INVALID_REPLICA],
+            id="DeadPrimaryAndSomeReplicas",
+        ),
+        pytest.param(
+            shard(primary(source="zone9-900"), replica(R1), replica(R2)),
+            [Code.PRIMARY_HAS_PRIMARY],
+            id="PrimaryHasPrimary",
+        ),
+        pytest.param(
+            shard(primary(read_only=True), WAITING_1, WAITING_2), [Code.PRIMARY_IS_READ_ONLY], id="PrimaryIsReadOnly"
+        ),
+        pytest.param(
+            shard(primary(tablet_type=TabletType.REPLICA), replica(R1)),
+            [Code.PRIMARY_CURRENT_TYPE_MISMATCH],
+            id="PrimaryCurrentTypeMismatch",
+        ),
+        pytest.param(shard(primary(tablet_type=TabletType.UNKNOWN), replica(R1)), [], id="Unknown running type"),
+        pytest.param(
+            shard(primary(), replica(R1, semi_sync=False), policy_name="none"),
+            [Code.PRIMARY_SEMI_SYNC_MUST_NOT_BE_SET],
+            id="PrimarySemiSyncMustNotBeSet",
+        ),
+        pytest.param(
+            shard(primary(semi_sync=False), replica(R1)),
+            [Code.PRIMARY_SEMI_SYNC_MUST_BE_SET],
+            id="PrimarySemiSyncMustBeSet",
+        ),
+        pytest.param(shard(primary(), idle(R1)), [Code.NOT_CONNECTED_TO_PRIMARY], id="NotConnectedToPrimary"),
+        pytest.param(
+            shard(primary(), replica(R1, read_only=False)), [Code.REPLICA_IS_WRITABLE], id="ReplicaIsWritable"
+        ),
+        pytest.param(
+            healthy(replica("zone1-103", of=R2)), [Code.CONNECTED_TO_WRONG_PRIMARY], id="ConnectedToWrongPrimary"
+        ),
+        pytest.param(
+            shard(primary(), replica(R1, io=STOPPED)), [Code.REPLICATION_STOPPED], id="ReplicationStopped by IO"
+        ),
+        pytest.param(
+            shard(primary(), replica(R1, sql=STOPPED)), [Code.REPLICATION_STOPPED], id="ReplicationStopped by SQL"
+        ),
+        pytest.param(healthy(replica(D, TabletType.DRAINED, io=STOPPED)), [], id="Drained"),
+        pytest.param(
+            shard(primary(), replica(R1, replica_net_timeout=30, heartbeat_interval=30.0)),
+            [Code.REPLICA_MISCONFIGURED],
+            id="ReplicaMisconfigured",
+        ),
+        pytest.param(
+            shard(primary(), replica(R1, semi_sync=False)),
+            [Code.REPLICA_SEMI_SYNC_MUST_BE_SET],
+            id="ReplicaSemiSyncMustBeSet",
+        ),
+        pytest.param(
+            shard(primary(semi_sync=False), replica(R1), policy_name="none"),
+            [Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET],
+            id="ReplicaSemiSyncMustNotBeSet",
+        ),
+        pytest.param(fresh_shard(idle(R1), kind=KeyspaceType.SNAPSHOT), [], id="SnapshotKeyspace"),
+        pytest.param(
+            shard(primary(dead_for=3, never_heard=True), replica(R1, io=STOPPED), replica(R2, io=CONNECTING)),
+            [Code.DEAD_PRIMARY, Code.REPLICATION_STOPPED],
+            id="DeadPrimary when VTOrc is starting up",
+        ),
+        pytest.param(shard(primary(dead_for=3, never_heard=True)), [Code.INVALID_PRIMARY], id="Invalid Primary"),
+        pytest.param(
+            healthy(replica("zone1-103", executed="100:1-50,103:1")), [Code.ERRANT_GTID_DETECTED], id="ErrantGTID"
+        ),
+        pytest.param(
+            healthy(replica(D, TabletType.DRAINED, executed="100:1-50,112:1")), [], id="ErrantGTID on a non-replica"
+        ),
+        pytest.param(
+            healthy(primary("zone1-103", term=9, tablet_type=TabletType.REPLICA)),
+            [Code.STALE_TOPO_PRIMARY],
+            id="TestStalePrimary",
+        ),
+    ],
+)
+def test_names_what_vitess_names(view: ShardView, expected: list[Code]) -> None:
+    """Each situation of Vitess' own decision tests has the same code."""
+    assert codes(view) == expected
+
+
+@pytest.mark.parametrize(
+    ("view", "expected", "theirs"),
+    [
+        pytest.param(
+            fresh_shard(idle(R1), policy_name=""),
+            [Code.NO_DURABILITY_POLICY, Code.CLUSTER_HAS_NO_PRIMARY],
+            "nothing, silently",
+            id="a keyspace without policy",
+        ),
+        pytest.param(
+            fresh_shard(idle(R1), policy_name="own"),
+            [Code.UNKNOWN_DURABILITY_POLICY, Code.CLUSTER_HAS_NO_PRIMARY],
+            "nothing, silently",
+            id="a policy that is not known",
+        ),
+        pytest.param(
+            blocked(LOST_1, LOST_2),
+            [Code.INVALID_REPLICA, Code.INVALID_REPLICA],
+            "PrimarySemiSyncBlocked, though another primary would have as few ackers",
+            id="blocked because all ackers are gone",
+        ),
+        pytest.param(
+            blocked(replica(R1, io=STOPPED)),
+            [Code.REPLICATION_STOPPED],
+            "PrimarySemiSyncBlocked, though starting replication is all it takes",
+            id="blocked because the acker was stopped",
+        ),
+        pytest.param(
+            shard(primary(semi_sync=False), replica(R1, TabletType.RDONLY), replica(R2, io=CONNECTING)),
+            [Code.PRIMARY_SEMI_SYNC_MUST_BE_SET, Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET],
+            "PrimarySemiSyncMustBeSet at once, counting an RDONLY that must not acknowledge",
+            id="nobody acknowledges who may",
+        ),
+        pytest.param(
+            shard(replica(R1), replica(R2), blind_cells={"zone1": "no route"}),
+            [Code.BLIND_CELL, Code.BLIND_CELL],
+            "PrimaryTabletDeleted",
+            id="the primary's cell cannot be read",
+        ),
+        pytest.param(
+            shard(replica(R1), replica(R2), bad_records={alias(P): "truncated"}),
+            [Code.BAD_TABLET_RECORD, Code.BLIND_CELL],
+            "PrimaryTabletDeleted",
+            id="the primary's record cannot be read",
+        ),
+    ],
+)
+def test_is_stricter_or_louder_than_vitess(view: ShardView, expected: list[Code], theirs: str) -> None:
+    """Where Vitess acts on too little, or says too little, the finding differs on purpose."""
+    assert theirs
+    assert codes(view) == expected
+
+
+def test_most_urgent_comes_first() -> None:
+    """Findings are ordered by urgency, then as the catalogue has them, then by tablet."""
+    view = shard(
+        primary(semi_sync=False, read_only=True),
+        failing(replica("zone1-109"), ProbeFailure.REFUSED),
+        replica(R2, semi_sync=False),
+        replica(R1, semi_sync=False, read_only=False, io=STOPPED),
+        replica(D, TabletType.RDONLY),
+        blind_cells={"zone3": "no route"},
+    )
+    assert [(finding.code, str(finding.alias or "")) for finding in found(view)] == [
+        (Code.BLIND_CELL, ""),
+        (Code.PRIMARY_IS_READ_ONLY, "zone1-0000000100"),
+        (Code.REPLICA_IS_WRITABLE, "zone1-0000000101"),
+        (Code.REPLICA_SEMI_SYNC_MUST_BE_SET, "zone1-0000000101"),
+        (Code.REPLICA_SEMI_SYNC_MUST_BE_SET, "zone2-0000000200"),
+        (Code.PRIMARY_SEMI_SYNC_MUST_BE_SET, "zone1-0000000100"),
+        (Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET, "zone1-0000000112"),
+        (Code.REPLICATION_STOPPED, "zone1-0000000101"),
+        (Code.INVALID_REPLICA, "zone1-0000000109"),
+    ]
+
+
+def test_every_code_has_its_entry() -> None:
+    """The catalogue is complete, and only a lost primary leads to a replacement."""
+    assert set(CATALOGUE) == set(Code)
+    replacing = {code for code, problem in CATALOGUE.items() if problem.recovery and problem.recovery.replaces_primary}
+    assert replacing == {
+        Code.PRIMARY_DISK_STALLED,
+        Code.DEAD_PRIMARY,
+        Code.DEAD_PRIMARY_AND_SOME_REPLICAS,
+        Code.PRIMARY_SEMI_SYNC_BLOCKED,
+        Code.PRIMARY_TABLET_DELETED,
+    }
+    assert CATALOGUE[Code.CLUSTER_HAS_NO_PRIMARY].recovery is Recovery.ELECT_NEW_PRIMARY
+
+
+# How much evidence condemns a primary
+
+
+@pytest.mark.parametrize(
+    ("view", "confirmed"),
+    [
+        pytest.param(dead(WAITING_1, WAITING_2), True, id="its own tablet says so"),
+        pytest.param(dead(WAITING_1, WAITING_2, failures=1), False, id="one failed probe"),
+        pytest.param(dead(replica(R1, io=CONNECTING, heard=4.0), WAITING_2), False, id="a replica not heard since"),
+        pytest.param(dead(WAITING_1, unprobed(replica(R2))), False, id="a tablet not asked yet"),
+        pytest.param(
+            dead(WAITING_1, replica(R2, io=STOPPED), failure=ProbeFailure.TIMEOUT),
+            True,
+            id="silent, and a replica tries in vain",
+        ),
+        pytest.param(
+            dead(replica(R1, io=STOPPED), replica(R2, io=STOPPED), failure=ProbeFailure.TIMEOUT),
+            False,
+            id="silent, and nobody else has tried",
+        ),
+        pytest.param(
+            dead(
+                replica(R1, io=STOPPED, io_error="error connecting"),
+                replica(R2, io=STOPPED),
+                failure=ProbeFailure.TIMEOUT,
+            ),
+            False,
+            id="silent, and an old error of a stopped thread",
+        ),
+        pytest.param(
+            shard(
+                primary(dead_for=5.0, failure=ProbeFailure.TIMEOUT), replica(R1, io=STOPPED), replica(R2, io=STOPPED)
+            ),
+            True,
+            id="silent for long, and nobody else has tried",
+        ),
+        pytest.param(
+            shard(
+                primary(dead_for=60.0, failure=ProbeFailure.SHUT_DOWN),
+                WAITING_1,
+                WAITING_2,
+            ),
+            True,
+            id="shut down by its owner",
+        ),
+        pytest.param(
+            dead(WAITING_1, WAITING_2, replica("zone1-103", of=None, tablet_type=TabletType.PRIMARY)),
+            False,
+            id="another one is primary by its own account",
+        ),
+    ],
+)
+def test_a_dead_primary_is_confirmed_by_fresh_evidence_of_others(view: ShardView, confirmed: bool) -> None:
+    """Two failed probes condemn it, if all were asked, each replica in reach was heard since, and somebody vouches."""
+    finding = found(view)[0]
+    assert finding.code is Code.DEAD_PRIMARY
+    assert finding.confirmed is confirmed
+
+
+@pytest.mark.parametrize("failure", [each for each in ProbeFailure if each is not ProbeFailure.SHUT_DOWN])
+def test_who_still_feeds_a_replica_is_not_dead(failure: ProbeFailure) -> None:
+    """However the primary fails to answer us, one replica that receives from it keeps it alive."""
+    view = shard(primary(dead_for=60.0, failure=failure), WAITING_1, replica(R2))
+    finding = found(view)[0]
+    assert finding.code is Code.UNREACHABLE_PRIMARY_WITH_BROKEN_REPLICAS
+    assert finding.confirmed
+    assert codes(shard(primary(dead_for=60.0, failure=failure), replica(R2)))[0] is Code.UNREACHABLE_PRIMARY
+
+
+def test_a_replica_that_was_receiving_before_is_asked_again() -> None:
+    """Until a replica was heard after the failure, nothing is concluded from what it said before."""
+    finding = found(dead(replica(R1, heard=4.0), WAITING_2))[0]
+    assert finding.code is Code.UNREACHABLE_PRIMARY_WITH_BROKEN_REPLICAS
+    assert not finding.confirmed
+    assert finding.evidence["replicas_to_hear_again"] == "zone1-0000000101"
+
+
+def test_when_nobody_answers_it_may_be_us() -> None:
+    """With the primary and all replicas silent nothing is done, and the sentence says who may be cut off."""
+    finding = found(dead(LOST_1, LOST_2, failure=ProbeFailure.TIMEOUT))[0]
+    assert finding.sentence == (
+        "commerce/0: zone1-0000000100 does not answer, nor does any of its 2 replicas; it may be we who are cut off"
+    )
+    assert finding.problem.recovery is None
+
+
+def test_a_drained_replica_is_a_witness() -> None:
+    """Whoever replicates from the primary can vouch for it, whatever its type."""
+    view = dead(WAITING_1, replica(D, TabletType.DRAINED))
+    assert codes(view)[0] is Code.UNREACHABLE_PRIMARY_WITH_BROKEN_REPLICAS
+
+
+def test_replicas_of_a_cleanly_stopped_primary_are_known_by_its_uuid() -> None:
+    """A tablet that was shut down blanks its address; its replicas still count, and those of others do not."""
+    blank = {"mysql_hostname": "", "mysql_port": 0, "hostname": "", "shutdown_time": 5}
+    gone = primary(dead_for=3, failure=ProbeFailure.SHUT_DOWN, record_changes=blank)
+    assert codes(shard(gone, WAITING_1, WAITING_2)) == [Code.DEAD_PRIMARY]
+    elsewhere = replica(R1, of="zone9-900", io=CONNECTING)
+    assert codes(shard(gone, elsewhere))[0] is Code.DEAD_PRIMARY_WITHOUT_REPLICAS
+    never_heard = replace(gone, status=None, status_at=None)
+    assert codes(shard(never_heard, WAITING_1, WAITING_2)) == [Code.DEAD_PRIMARY]
+
+
+def test_a_tablet_that_was_not_asked_yet_has_no_problem() -> None:
+    """Before the first probe of a tablet has ended nothing is said about it."""
+    assert codes(shard(unprobed(primary()), unprobed(replica(R1)))) == []
+
+
+# No primary
+
+
+@pytest.mark.parametrize(
+    ("view", "code", "confirmed"),
+    [
+        pytest.param(fresh_shard(idle(R1), idle(R2)), Code.CLUSTER_HAS_NO_PRIMARY, True, id="fresh"),
+        pytest.param(
+            fresh_shard(idle(R1), unprobed(idle(R2))), Code.CLUSTER_HAS_NO_PRIMARY, False, id="fresh, not all asked"
+        ),
+        pytest.param(
+            fresh_shard(idle(R1, tablet_type=TabletType.PRIMARY), idle(R2)),
+            Code.CLUSTER_HAS_NO_PRIMARY,
+            False,
+            id="fresh, but one was just promoted",
+        ),
+        pytest.param(
+            shard(idle(R1), term=0), Code.PRIMARY_TABLET_DELETED, True, id="a primary is named, though without a time"
+        ),
+        pytest.param(shard(replica(R1), unprobed(replica(R2))), Code.PRIMARY_TABLET_DELETED, False, id="not all asked"),
+        pytest.param(
+            shard(idle(P), replica(R1, io=STOPPED)),
+            Code.PRIMARY_TABLET_DELETED,
+            True,
+            id="the primary changed its type",
+        ),
+        pytest.param(
+            shard(idle(P, tablet_type=TabletType.PRIMARY, read_only=False), replica(R1)),
+            Code.PRIMARY_TABLET_DELETED,
+            False,
+            id="the primary's record is late",
+        ),
+        pytest.param(
+            shard(of_old_version(idle(P, read_only=False)), replica(R1)),
+            Code.PRIMARY_TABLET_DELETED,
+            False,
+            id="the record of a primary of an old version is late",
+        ),
+        pytest.param(
+            shard(failing(idle(P)), replica(R1)),
+            Code.PRIMARY_TABLET_DELETED,
+            False,
+            id="it changed its type, does not answer and is replicated from",
+        ),
+        pytest.param(
+            shard(primary("zone1-105", term=5, dead_for=9), replica(R1), replica(R2)),
+            Code.PRIMARY_TABLET_DELETED,
+            True,
+            id="only a former primary has a record",
+        ),
+    ],
+)
+def test_a_missing_primary_is_told_from_one_that_never_was(view: ShardView, code: Code, confirmed: bool) -> None:
+    """The shard record tells whether there was a primary; nothing is confirmed while one may be about to show."""
+    finding = found(view)[0]
+    assert finding.code is code
+    assert finding.confirmed is confirmed
+
+
+def test_a_shard_without_replicas_is_left_alone() -> None:
+    """Where there is nobody to elect, the absence of a primary is no finding."""
+    assert codes(fresh_shard()) == []
+    assert codes(shard(replica(D, TabletType.DRAINED))) == []
+
+
+def test_a_former_primary_does_not_stand_in_for_a_hidden_one() -> None:
+    """While the shard record names a later primary whose cell is blind, nobody is re-pointed to an earlier one."""
+    view = shard(
+        primary("zone1-105", term=5), replica(R1, of="zone3-300"), named="zone3-300", blind_cells={"zone3": "no route"}
+    )
+    assert view.primary is None
+    assert codes(view) == [Code.BLIND_CELL, Code.BLIND_CELL]
+
+
+def test_the_newest_term_wins_over_the_shard_record() -> None:
+    """A primary that was promoted after the shard record was written is the primary."""
+    view = shard(primary(term=10), primary("zone1-105", term=11), replica(R1, of="zone1-105"))
+    assert view.primary is not None
+    assert view.primary.alias == alias("zone1-105")
+
+
+def test_two_primaries_of_the_same_time_are_not_touched() -> None:
+    """Which of two equal claims is stale is not guessed."""
+    finding = next(each for each in found(healthy(primary("zone1-099"))) if each.code is Code.STALE_TOPO_PRIMARY)
+    assert not finding.confirmed
+
+
+# Replicas
+
+
+def test_a_rival_is_not_repaired() -> None:
+    """A replica by its record that is primary by its own account is reported, unconfirmed, and not repaired."""
+    rival = replica(R1, of=None, tablet_type=TabletType.PRIMARY, read_only=False, executed="100:1-50,101:1-9")
+    finding = only(shard(primary(), rival))
+    assert (finding.code, finding.confirmed) == (Code.NOT_CONNECTED_TO_PRIMARY, False)
+
+
+def test_a_connecting_replica_is_not_stopped() -> None:
+    """A thread that connects does what it was told, and an unknown state is not taken for a stopped one."""
+    assert codes(shard(primary(), WAITING_1)) == []
+    assert codes(shard(primary(), replica(R1, io=ThreadState.UNKNOWN, sql=ThreadState.UNKNOWN))) == []
+
+
+@pytest.mark.parametrize(
+    "tablets",
+    [
+        (of_old_version(primary()), of_old_version(replica(R1))),
+        (of_old_version(primary(semi_sync_blocked=True)), of_old_version(replica(R1))),
+        (of_old_version(primary()), of_old_version(replica(R1, replica_net_timeout=30))),
+    ],
+)
+def test_what_an_older_tablet_does_not_tell_is_no_problem(tablets: tuple[TabletView, ...]) -> None:
+    """An absent field never makes a finding."""
+    assert codes(shard(*tablets)) == []
+
+
+@pytest.mark.parametrize(
+    ("interval", "timeout", "wrong"),
+    [(2.0, 4, False), (2.25, 5, False), (2.2, 4, False), (2.5, 4, True), (0.0, 4, True), (5.0, 0, False)],
+)
+def test_the_heartbeat_is_half_the_net_timeout(interval: float, timeout: int, wrong: bool) -> None:
+    """Twice the heartbeat interval, rounded half up as SQL does, is the net timeout; off is wrong too."""
+    view = shard(primary(), replica(R1, heartbeat_interval=interval, replica_net_timeout=timeout))
+    assert (codes(view) == [Code.REPLICA_MISCONFIGURED]) is wrong
+
+
+@pytest.mark.parametrize(
+    ("view", "errant"),
+    [
+        pytest.param(shard(primary(), replica(R1, executed="100:1-60")), "", id="newer than the primary's answer"),
+        pytest.param(shard(primary(), replica(R1, executed="100:1-50,101:7")), "101:7", id="written on the replica"),
+        pytest.param(
+            shard(primary(), replica(R1, executed="100:1-50,99:342")), "99:342", id="left over from an older primary"
+        ),
+        pytest.param(
+            shard(primary(source="zone9-900", executed="100:1-50"), replica(R1, executed="100:1-50,99:342")),
+            "",
+            id="the primary may be about to receive it",
+        ),
+        pytest.param(
+            shard(primary(), replica(R1, of=R2, executed="100:1-50,101:1-5"), replica(R2)),
+            "101:1-5",
+            id="attached to a wrong source",
+        ),
+        pytest.param(dead(replica(R1, io=CONNECTING, executed="100:1-50,101:7")), "", id="the primary does not answer"),
+    ],
+)
+def test_errant_transactions_are_what_the_primary_lacks_and_did_not_write(view: ShardView, errant: str) -> None:
+    """They are told only against a primary that answers, and the primary's own never count."""
+    told = [each.evidence["errant"] for each in found(view) if each.code is Code.ERRANT_GTID_DETECTED]
+    assert told == ([str(gtids(errant))] if errant else [])
+
+
+def test_a_replica_of_another_cell_acknowledges_under_cross_cell() -> None:
+    """Which replicas must acknowledge follows from the policy and from where the primary is."""
+    view = shard(primary(), replica(R1), replica(R2, semi_sync=False), policy_name="cross_cell")
+    assert [(each.code, str(each.alias)) for each in found(view)] == [
+        (Code.REPLICA_SEMI_SYNC_MUST_BE_SET, "zone2-0000000200"),
+        (Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET, "zone1-0000000101"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("acker", "ready"),
+    [
+        (replica(R2), True),
+        (replica(R2, sql=STOPPED), True),
+        (replica(R2, io=CONNECTING), False),
+        (replica(R2, semi_sync=False), False),
+        (failing(replica(R2)), False),
+        (replica(R2, TabletType.RDONLY), False),
+    ],
+)
+def test_acks_are_demanded_once_they_would_come(acker: TabletView, ready: bool) -> None:
+    """The primary is to wait for acknowledgements only when enough proper ackers are connected and willing."""
+    view = shard(primary(semi_sync=False), acker)
+    finding = next(each for each in found(view) if each.code is Code.PRIMARY_SEMI_SYNC_MUST_BE_SET)
+    assert finding.confirmed is ready
+
+
+def test_a_stalled_disk_says_nothing_else() -> None:
+    """All other fields of a tablet with a stalled disk are void, so nothing is concluded from them."""
+    void = replica(R1)
+    assert void.status is not None
+    stalled = replace(void, status=type(void.status)(disk_stalled=True))
+    assert codes(shard(primary(), stalled, replica(R2))) == []
+
+
+@pytest.mark.parametrize(
+    ("failure", "text", "sentence"),
+    [
+        (ProbeFailure.REFUSED, "ignored", "commerce/0: zone1-0000000101 refuses connections"),
+        (ProbeFailure.ERROR, "errno 1045", "commerce/0: zone1-0000000101 answers with an error (errno 1045)"),
+    ],
+)
+def test_a_replica_that_fails_is_reported_in_words(failure: ProbeFailure, text: str, sentence: str) -> None:
+    """The sentence says how it fails; what the tablet itself said is quoted."""
+    assert only(shard(primary(), failing(replica(R1), failure, text=text))).sentence == sentence
+
+
+def test_a_tablet_stopped_by_its_owner_is_no_problem() -> None:
+    """A replica that was shut down on purpose is not reported."""
+    assert codes(shard(primary(), replica(R2), failing(replica(R1), ProbeFailure.SHUT_DOWN))) == []
+
+
+TABLETS = st.sampled_from(
+    [
+        replica(R1),
+        WAITING_1,
+        LOST_1,
+        idle(R1),
+        replica(R1, read_only=False, semi_sync=False),
+        replica(R1, of=R2, executed="100:1-50,101:3"),
+        replica(R1, TabletType.BACKUP, io=STOPPED),
+        of_old_version(idle(R1, read_only=False)),
+        idle(R1, tablet_type=TabletType.PRIMARY),
+        unprobed(replica(R1)),
+        primary(R1, term=9),
+        primary(R1, term=11),
+        primary(R1, dead_for=8, failure=ProbeFailure.TIMEOUT),
+        failing(replica(R1), ProbeFailure.BAD_ANSWER, never_heard=True),
+    ]
+)
+
+
+def _renamed(tablet: TabletView, number: int) -> TabletView:
+    name = f"zone{number % 3 + 1}-{100 + number}"
+    status = None if tablet.status is None else replace(tablet.status, server_uuid=uuid(name))
+    changes = {"alias": alias(name), "mysql_hostname": f"mysql-{name}"}
+    return replace(tablet, record=replace(tablet.record, **changes), status=status)  # type: ignore[arg-type]
+
+
+@given(
+    st.lists(TABLETS, max_size=5), st.sampled_from(["none", "semi_sync", "cross_cell", ""]), st.sampled_from([0, 10])
+)
+def test_findings_are_ordered_and_unique_whatever_the_shard(
+    drawn: list[TabletView], policy_name: str, term: int
+) -> None:
+    """Any shard can be analysed: one finding per code and tablet, in order, each with a sentence about its shard."""
+    view = shard(*(_renamed(tablet, number) for number, tablet in enumerate(drawn)), policy_name=policy_name, term=term)
+    findings = found(view)
+    assert list(findings) == sorted(findings, key=lambda each: each.sort_key)
+    keys = [(each.code, each.alias) for each in findings if each.code is not Code.BLIND_CELL]
+    assert len(keys) == len(set(keys))
+    assert all(each.sentence.startswith("commerce/0: ") for each in findings)
+    dead_or_alive = [each for each in findings if each.code.value.startswith(("DeadPrimary", "UnreachablePrimary"))]
+    assert len(dead_or_alive) <= 1
