@@ -399,6 +399,11 @@ def table(names: list[str], *rows: list[str | None]) -> query_pb2.QueryResult:
     )
 
 
+def statements(tablet: FakeTablet) -> list[str]:
+    """The SQL that came in, in order."""
+    return [each.request.query.decode() for each in tablet.seen if each.name == "ExecuteFetchAsDba"]
+
+
 def answer_sql(tablet: FakeTablet, answers: dict[str, query_pb2.QueryResult]) -> None:
     """Let the tablet run statements."""
 
@@ -419,6 +424,26 @@ async def test_a_tablet_without_full_status_is_asked_in_sql(tablet: FakeTablet, 
     assert found.replication.io_state is ThreadState.CONNECTING
     assert found.received == GtidSet.of(UUID, 1, 6)
     assert (found.read_only, found.super_read_only, found.tablet_type) == (True, None, None)
+
+
+async def test_the_io_thread_alone_is_stopped_in_sql(tablet: FakeTablet, client: GrpcTabletManager) -> None:
+    """Servers before 8.0.22 know the older words only; any other failure is the caller's."""
+    answer_sql(tablet, {"STOP REPLICA IO_THREAD": query_pb2.QueryResult()})
+    await client.stop_io_thread(tablet.record)
+    assert statements(tablet) == ["STOP REPLICA IO_THREAD"]
+
+    async def old_server(request: tm.ExecuteFetchAsDbaRequest, context: Any) -> tm.ExecuteFetchAsDbaResponse:
+        if b"REPLICA" in request.query:
+            await context.abort(grpc.StatusCode.UNKNOWN, "error in your SQL syntax (errno 1064) (sqlstate 42000)")
+        return tm.ExecuteFetchAsDbaResponse()
+
+    tablet.does("ExecuteFetchAsDba", old_server)
+    await client.stop_io_thread(tablet.record)
+    assert statements(tablet)[1:] == ["STOP REPLICA IO_THREAD", "STOP SLAVE IO_THREAD"]
+    tablet.fails("ExecuteFetchAsDba", "denied (errno 1227) (sqlstate 42000)")
+    with pytest.raises(TabletCallFailed) as caught:
+        await client.stop_io_thread(tablet.record)
+    assert caught.value.errno == 1227
 
 
 async def test_full_status_is_not_tried_again_until_the_tablet_restarts(

@@ -81,8 +81,8 @@ class TabletManager(Protocol):
     async def stop_io_thread(self, tablet: TabletRecord) -> None:
         """Stop the IO thread whatever its state; the relay log goes on being applied.
 
-        `stop_replication_and_get_status` leaves one alone that is trying to connect (Vitess `rpc_replication.go`), and it
-        may succeed.
+        `stop_replication_and_get_status` leaves one alone that is trying to connect (Vitess `rpc_replication.go`), and
+        it may succeed.
         """
         ...
 

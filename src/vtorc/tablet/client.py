@@ -110,15 +110,11 @@ class GrpcTabletManager(TabletManager):
     async def stop_io_thread(self, tablet: TabletRecord) -> None:
         """Stop the IO thread whatever its state, in SQL: no call of the tablet manager does it."""
         try:
-            await self._execute_as_dba(tablet, "STOP REPLICA IO_THREAD")
+            await self._command(tablet, _as_dba("STOP REPLICA IO_THREAD"), tm.ExecuteFetchAsDbaResponse)
         except TabletCallFailed as failure:
             if failure.errno != _SYNTAX_ERROR:
                 raise
-            await self._execute_as_dba(tablet, "STOP SLAVE IO_THREAD")
-
-    async def _execute_as_dba(self, tablet: TabletRecord, sql: str) -> None:
-        request = tm.ExecuteFetchAsDbaRequest(query=sql.encode(), max_rows=_MOST_ROWS)
-        await self._command(tablet, request, tm.ExecuteFetchAsDbaResponse)
+            await self._command(tablet, _as_dba("STOP SLAVE IO_THREAD"), tm.ExecuteFetchAsDbaResponse)
 
     async def stop_replication_and_get_status(self, tablet: TabletRecord, mode: StopMode) -> StoppedReplication | None:
         """Stop replication threads; None if the server is nobody's replica."""
@@ -260,9 +256,7 @@ class GrpcTabletManager(TabletManager):
 
     async def _survey(self, tablet: TabletRecord) -> TabletStatus:
         async def fetch(sql: str) -> query_pb2.QueryResult:
-            request = tm.ExecuteFetchAsDbaRequest(query=sql.encode(), max_rows=_MOST_ROWS)
-            answer = await self._probe(tablet, request, tm.ExecuteFetchAsDbaResponse)
-            return answer.result
+            return (await self._probe(tablet, _as_dba(sql), tm.ExecuteFetchAsDbaResponse)).result
 
         limit = self._settings.probe_timeout
         try:
@@ -324,6 +318,10 @@ class GrpcTabletManager(TabletManager):
         for address in unused:
             connection = self._connections.pop(address)
             await connection.close()
+
+
+def _as_dba(sql: str) -> tm.ExecuteFetchAsDbaRequest:
+    return tm.ExecuteFetchAsDbaRequest(query=sql.encode(), max_rows=_MOST_ROWS)
 
 
 def _require(message: Message, field: str) -> None:
