@@ -1,0 +1,162 @@
+"""One `vtorc` daemon as a process: started with flags, read line by line, ended in every way there is."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from vtorc.errors import LabError
+
+LogLine = Mapping[str, Any]
+"""One line of vtorc's log: its fields, or `event` alone where the line is not JSON (what Python says when it ends)."""
+
+_PATIENCE = 60.0
+_LAST_LINES = 8
+_LONGEST_LINE = 1 << 20
+
+
+class VtorcProcess:
+    """A daemon of its own; ends, at once, with its context.
+
+    `folder` is where it runs, so that the files that its flags name may be relative. If it lies in the folder of a
+    lab and one of the flags names it, as `-log_dir` may, the daemon ends with the lab, however that ends. `told` hears
+    of every line.
+    """
+
+    def __init__(
+        self, folder: Path, flags: Sequence[str], *, name: str = "vtorc", told: Callable[[LogLine], None] | None = None
+    ) -> None:
+        self.name = name
+        self.folder = folder
+        self.lines: list[LogLine] = []
+        self._flags = tuple(flags)
+        self._told = told
+        self._process: asyncio.subprocess.Process | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._more = asyncio.Event()
+
+    @property
+    def pid(self) -> int:
+        """The process id of the daemon, which must have been started; it may have ended since."""
+        return self._started.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended, None while it runs; the negative signal number if a signal ended it."""
+        return self._started.returncode
+
+    async def start(self) -> None:
+        """Start the process; it is not waited for, see `wait_for`."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._process = await asyncio.create_subprocess_exec(
+            *_program(),
+            *self._flags,
+            cwd=self.folder,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            limit=_LONGEST_LINE,
+        )
+        (self.folder / f"{self.name}.pid").write_text(str(self._process.pid))
+        self._reading = asyncio.create_task(self._read(), name=f"log of {self.name}")
+
+    async def wait_for(
+        self, wanted: Callable[[LogLine], bool], *, since: int = 0, deadline: float = _PATIENCE
+    ) -> LogLine:
+        """Wait for a line of the log, the first one from number `since` on.
+
+        Raises LabError, with the last lines, if the daemon ends without it or takes more than `deadline` seconds.
+        """
+        position = since
+        try:
+            async with asyncio.timeout(deadline):
+                while True:
+                    for line in self.lines[position:]:
+                        position += 1
+                        if wanted(line):
+                            return line
+                    if self._reading is None or self._reading.done():
+                        code = await self._started.wait()
+                        raise LabError(f"{self.name} ended with {code} before that: {self._last_words()}")
+                    self._more.clear()
+                    await self._more.wait()
+        except TimeoutError:
+            raise LabError(f"{self.name} did not say it within {deadline:g} s: {self._last_words()}") from None
+
+    async def wait_exit(self, *, deadline: float = _PATIENCE) -> int:
+        """Wait until it has ended and all it said is in `lines`; returns the exit code, raises LabError after
+        `deadline` seconds.
+        """
+        try:
+            async with asyncio.timeout(deadline):
+                code = await self._started.wait()
+                if self._reading is not None:
+                    await asyncio.wait((self._reading,))
+                return code
+        except TimeoutError:
+            raise LabError(f"{self.name} did not end within {deadline:g} s: {self._last_words()}") from None
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal, if it still runs."""
+        if self._started.returncode is None:
+            self._started.send_signal(number)
+
+    async def terminate(self) -> int:
+        """End it in order (SIGTERM) and return its exit code."""
+        self.send(signal.SIGTERM)
+        return await self.wait_exit()
+
+    async def kill(self) -> None:
+        """End it at once (SIGKILL)."""
+        if self._process is not None:
+            self.send(signal.SIGKILL)
+            await self.wait_exit()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.kill()
+
+    @property
+    def _started(self) -> asyncio.subprocess.Process:
+        if self._process is None:
+            raise LabError(f"{self.name} was not started")
+        return self._process
+
+    async def _read(self) -> None:
+        output = self._started.stderr
+        assert output is not None
+        try:
+            async for raw in output:
+                line = _parse(raw.decode(errors="replace").rstrip("\n"))
+                self.lines.append(line)
+                self._more.set()
+                if self._told is not None:
+                    self._told(line)
+        finally:
+            self._more.set()
+
+    def _last_words(self) -> str:
+        return " / ".join(str(line["event"]) for line in self.lines[-_LAST_LINES:]) or "it said nothing"
+
+
+def _program() -> list[str]:
+    """The command of this installation, or what it stands for where it was not installed."""
+    script = Path(sys.executable).with_name("vtorc")
+    return [str(script)] if script.exists() else [sys.executable, "-m", "vtorc.cli.main"]
+
+
+def _parse(text: str) -> LogLine:
+    try:
+        fields = json.loads(text)
+    except ValueError:
+        return {"event": text}
+    return fields if isinstance(fields, dict) and "event" in fields else {"event": text}

@@ -1,0 +1,57 @@
+"""The vtorcs of a lab."""
+
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from vtorc.lab.cluster import LabCluster
+from vtorc.lab.vtorc_process import LogLine, VtorcProcess
+
+
+class Daemons:
+    """Starts vtorcs that watch a lab; they end with the context."""
+
+    def __init__(self, cluster: LabCluster) -> None:
+        self._cluster = cluster
+        self._started: list[VtorcProcess] = []
+
+    async def start(self, *flags: str) -> VtorcProcess:
+        """Start one more with the lab's topology, no cooldown, and these flags."""
+        return await self.start_as_told(
+            *self._cluster.topo_flags, "--log-dir={folder}", "--recovery-period-block-duration=0s", *flags
+        )
+
+    async def start_as_told(self, *flags: str) -> VtorcProcess:
+        """Start one more with no flags but these; `{folder}` stands for a folder of its own."""
+        name = f"vtorc-{sum(1 for _ in self._cluster.folder.glob('vtorc-*')) + 1}"
+        folder = self._cluster.folder / name
+        vtorc = VtorcProcess(folder, [flag.format(folder=folder) for flag in flags], name=name, told=echo(name))
+        self._started.append(vtorc)
+        await vtorc.start()
+        return vtorc
+
+    async def end(self) -> None:
+        """Kill those that still run."""
+        for vtorc in self._started:
+            await vtorc.kill()
+        self._started.clear()
+
+
+@asynccontextmanager
+async def daemons_of(cluster: LabCluster) -> AsyncIterator[Daemons]:
+    """Start vtorcs while inside."""
+    daemons = Daemons(cluster)
+    try:
+        yield daemons
+    finally:
+        await daemons.end()
+
+
+def echo(name: str) -> Callable[[LogLine], None]:
+    """Copy a log to where the report of a failed test has it."""
+
+    def copy(line: LogLine) -> None:
+        rest = {key: value for key, value in line.items() if key not in ("timestamp", "event", "level")}
+        sys.stderr.write(f"{str(line.get('timestamp', ''))[11:23]} {name} {line['event']} {rest or ''}\n")
+
+    return copy

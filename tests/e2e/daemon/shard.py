@@ -1,0 +1,235 @@
+"""A lab's one shard looked at from outside: by its topology records and its servers, never through vtorc."""
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from tests.e2e.daemon.watching import until
+from vtorc.core.durability import Member, policy
+from vtorc.core.gtid import GtidSet
+from vtorc.core.ids import TabletAlias, TabletType
+from vtorc.errors import MysqlError, TopoError
+from vtorc.lab.cluster import LabCluster
+from vtorc.lab.demo.writer import Writer
+from vtorc.lab.mysql_connection import MysqlConnection, Row
+from vtorc.lab.tablet_handle import LabTablet
+from vtorc.proto import topodata_pb2
+from vtorc.topo import paths
+from vtorc.topo.cells import BoundedConn
+
+LOOK_DEADLINE = 5.0
+_SEMI_SYNC = (
+    "SELECT @@global.read_only AS read_only, @@global.rpl_semi_sync_source_enabled AS waits, "
+    "@@global.rpl_semi_sync_replica_enabled AS acknowledges"
+)
+
+
+class Shard:
+    """The shard of a lab that has only one."""
+
+    def __init__(self, cluster: LabCluster) -> None:
+        self.cluster = cluster
+        (self.id,) = cluster.shard_ids()
+        self.policy = cluster.spec.durability
+
+    @property
+    def tablets(self) -> list[LabTablet]:
+        """All tablets."""
+        return list(self.cluster.tablets.values())
+
+    async def primary(self) -> LabTablet:
+        """The tablet that the shard record names."""
+        alias = (await self.cluster.topo.shard(self.id)).primary_alias
+        assert alias is not None, "the shard has no primary"
+        return self.cluster.tablet(alias)
+
+    async def term(self) -> tuple[TabletAlias | None, int]:
+        """The primary of the shard record, and since when."""
+        record = await self.cluster.topo.shard(self.id)
+        return record.primary_alias, record.primary_term_start
+
+    async def replicas(self) -> list[LabTablet]:
+        """All but the primary."""
+        primary = await self.primary()
+        return [tablet for tablet in self.tablets if tablet is not primary]
+
+    async def journal(self) -> list[Row]:
+        """The reparent journal, as the primary has it."""
+        async with dba(await self.primary()) as session:
+            return await session.rows("SELECT * FROM _vt.reparent_journal ORDER BY time_created_ns")
+
+    async def why_not_well(self, *, but: Sequence[LabTablet] = ()) -> str:
+        """Why the shard is not as it should be, but for some tablets; empty if it is."""
+        try:
+            async with asyncio.timeout(LOOK_DEADLINE):
+                return await self._why_not_well([tablet for tablet in self.tablets if tablet not in but])
+        except (MysqlError, TopoError, TimeoutError, AssertionError) as error:
+            return str(error) or "a server did not answer"
+
+    async def well(self, *, but: Sequence[LabTablet] = ()) -> LabTablet:
+        """Wait until the shard is as it should be; returns its primary."""
+        await until(lambda: self.why_not_well(but=but))
+        return await self.primary()
+
+    async def replaced(self, old: LabTablet, *, but: Sequence[LabTablet] = ()) -> LabTablet:
+        """Wait until another tablet than `old` is primary of a shard that is well without it; returns the new one."""
+
+        async def why_not() -> str:
+            if (await self.primary()) is old:
+                return f"{old.alias} is still the primary"
+            return await self.why_not_well(but=(old, *but))
+
+        await until(why_not)
+        return await self.primary()
+
+    async def _why_not_well(self, tablets: Sequence[LabTablet]) -> str:
+        primary = await self.primary()
+        if primary not in tablets:
+            return f"{primary.alias} is still the primary"
+        for tablet in tablets:
+            if why := await self._why_not_right(tablet, primary):
+                return f"{tablet.alias} {why}"
+        return ""
+
+    async def _why_not_right(self, tablet: LabTablet, primary: LabTablet) -> str:
+        record = await self.cluster.topo.tablet(tablet.alias)
+        if (record.type is TabletType.PRIMARY) is not (tablet is primary):
+            return f"is {record.type.name} in the topology"
+        async with dba(tablet) as session:
+            state = await session.row(_SEMI_SYNC)
+            status = await session.rows("SHOW REPLICA STATUS")
+        rules = policy(self.policy)
+        first = Member(primary.alias, TabletType.PRIMARY)
+        if tablet is primary:
+            if status:
+                return "replicates from somebody"
+            return _differs(state, read_only=False, waits=rules.required_acks(first) > 0)
+        if record.type not in (TabletType.REPLICA, TabletType.RDONLY):
+            return ""
+        if not status:
+            return "replicates from nobody"
+        if int(status[0]["Source_Port"]) != primary.mysql_port:
+            return f"replicates from port {status[0]['Source_Port']}, not from {primary.alias}"
+        for thread in ("Replica_IO_Running", "Replica_SQL_Running"):
+            if status[0][thread] != "Yes":
+                return f"has {thread} {status[0][thread]} {status[0]['Last_IO_Error']}{status[0]['Last_SQL_Error']}"
+        return _differs(
+            state, read_only=True, waits=False, acknowledges=rules.may_ack(first, Member(tablet.alias, record.type))
+        )
+
+    async def return_of(self, tablet: LabTablet, *, but: Sequence[LabTablet] = ()) -> bool:
+        """Start a tablet's dead mysqld, and wait until the tablet is a replica of a shard that is well.
+
+        A write that was under way when the server died is in its log all the same, and may have reached nobody: then
+        the tablet is to be set up anew, which is done here as its owner would. Returns whether that was so.
+        """
+        await tablet.start_mysqld()
+        errant = False
+
+        async def why_not() -> str:
+            nonlocal errant
+            errant = bool(await self._errant(tablet))
+            return "" if errant else await self.why_not_well(but=but)
+
+        await until(why_not)
+        if errant:
+            await self.set_up_anew(tablet)
+            await self.well(but=but)
+        return errant
+
+    async def _errant(self, tablet: LabTablet) -> GtidSet:
+        """What a tablet has and the primary has not; asked in this order, so that it is no matter of time."""
+        held = await executed(tablet)
+        return held.difference(await executed(await self.primary()))
+
+    async def set_up_anew(self, tablet: LabTablet) -> None:
+        """Delete a tablet's data and start it with none: it fetches everything from the primary."""
+        await tablet.kill_tablet()
+        await tablet.kill_mysqld()
+        await asyncio.to_thread(shutil.rmtree, tablet.folder / "data")
+        await tablet.start_tablet()
+
+    async def set_policy(self, name: str) -> None:
+        """Change the keyspace's durability policy, as `vtctldclient SetKeyspaceDurabilityPolicy` does."""
+        path = paths.keyspace(self.id.keyspace)
+        conn = global_topo(self.cluster)
+        stored = await conn.get(path)
+        record = topodata_pb2.Keyspace.FromString(stored.contents)
+        record.durability_policy = name
+        await conn.update(path, record.SerializeToString(), stored.version)
+        self.policy = name
+
+    async def locks(self) -> list[str]:
+        """Keys of the locks of the shard that are there now."""
+        with contextlib.suppress(TopoError):
+            return list(await global_topo(self.cluster).list_dir(f"{paths.shard_dir(self.id)}/locks"))
+        return []
+
+    async def unlocked(self) -> None:
+        """Wait until nobody holds the lock of the shard."""
+
+        async def why_not() -> str:
+            return ", ".join(await self.locks())
+
+        await until(why_not)
+
+    @asynccontextmanager
+    async def written_to(self) -> AsyncIterator[Writer]:
+        """Write a row every 10 ms while inside, wherever that is possible; begins when the first is acknowledged."""
+        writer = Writer(self.tablets, database=f"vt_{self.id.keyspace}", told=lambda gap: None)
+        writing = asyncio.create_task(writer.run(), name="writer")
+        try:
+            await acknowledged(writer, 1)
+            yield writer
+        finally:
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+
+
+def global_topo(cluster: LabCluster) -> BoundedConn:
+    """The global topology without types."""
+    return cluster.topo._global
+
+
+async def acknowledged(writer: Writer, count: int, *, by: LabTablet | None = None) -> None:
+    """Wait until that many more rows were acknowledged; with `by`, the last of them by that tablet."""
+    wanted = writer.ledger.count + count
+
+    async def why_not() -> str:
+        ledger = writer.ledger
+        if ledger.count < wanted:
+            return f"{ledger.count} of {wanted} rows are acknowledged"
+        return f"{ledger.last_from} takes the writes" if by is not None and ledger.last_from != by.alias else ""
+
+    await until(why_not)
+
+
+@asynccontextmanager
+async def dba(tablet: LabTablet) -> AsyncIterator[MysqlConnection]:
+    """A session of the administrator."""
+    session = await tablet.connect_as_dba()
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+async def by_hand(tablet: LabTablet, *statements: str) -> None:
+    """Run statements as the administrator."""
+    async with dba(tablet) as session:
+        for statement in statements:
+            await session.run(statement)
+
+
+async def executed(tablet: LabTablet) -> GtidSet:
+    """What a server has executed."""
+    async with dba(tablet) as session:
+        return GtidSet.parse(await session.value("SELECT @@global.gtid_executed"))
+
+
+def _differs(state: Row, **wanted: Any) -> str:
+    """Which settings are not as they should be."""
+    return ", ".join(f"has {name} {state[name]}" for name, on in wanted.items() if (state[name] == "1") is not on)
