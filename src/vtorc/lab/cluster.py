@@ -22,6 +22,7 @@ from vtorc.lab.tablet_handle import LabTablet, TabletSpec
 from vtorc.lab.template import template_folder
 from vtorc.topo.open import TopoSettings, open_topo
 from vtorc.topo.server import TopoServer
+from vtorc.topo.tasks import all_of
 
 GLOBAL_ROOT = "/vitess/global"
 
@@ -118,9 +119,7 @@ class LabCluster:
                 mysql_port=self._ports.take(),
                 flags=flags,
             )
-        async with asyncio.TaskGroup() as group:
-            for tablet in self._tablets.values():
-                group.create_task(tablet.start_tablet())
+        await all_of([tablet.start_tablet() for tablet in self._tablets.values()])
 
     async def stop(self) -> None:
         """End all processes at once and delete the data, unless the folder was given."""

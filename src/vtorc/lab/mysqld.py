@@ -102,7 +102,7 @@ class Mysqld:
     def spawn(self) -> None:
         """Start the process, if there is none, without waiting for it to answer."""
         if self.pid is None:
-            # A killed server leaves its lock; the next one would refuse to start while a zombie still has the pid in it.
+            # A killed server leaves its lock; while a zombie has the pid in it the next one would refuse to start.
             self.socket.with_name(f"{self.socket.name}.lock").unlink(missing_ok=True)
         self._process.spawn(self._command(), log=self.log)
 

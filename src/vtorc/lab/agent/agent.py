@@ -71,6 +71,8 @@ class TabletAgent:
                     group.create_task(loop)
         except* VtorcError as errors:
             raise errors.exceptions[0] from None
+        finally:
+            await self.state.tasks.close()
 
     async def shut_down(self) -> None:
         """Say goodbye in the topology server, as a vttablet that is stopped on purpose; cancel `run` before."""

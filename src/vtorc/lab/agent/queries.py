@@ -25,7 +25,6 @@ class TabletQueries:
         self._semi_sync = semi_sync
         self._disk = disk
         self._table_lock: asyncio.TimerHandle | None = None
-        self._unlocking: asyncio.Task[None] | None = None
 
     async def full_status(self) -> ServerReport:
         """Report the whole state; nothing but `disk_stalled` when the disk hangs."""
@@ -123,4 +122,4 @@ class TabletQueries:
 
     def _release_tables(self) -> None:
         self._table_lock = None
-        self._unlocking = asyncio.create_task(self._server.unlock_tables())
+        self._state.tasks.start(self._server.unlock_tables(), "unlock tables")

@@ -121,7 +121,7 @@ class ReparentActions:
                 raise TabletActionError("no master status")
         except BaseException:
             if revert:
-                await asyncio.shield(_undo(undo))
+                await self._state.tasks.finish(_undo(undo), "undo a demotion")
             raise
         return report
 

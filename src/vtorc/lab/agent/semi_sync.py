@@ -11,6 +11,7 @@ import enum
 from vtorc.core.ids import TabletType
 from vtorc.errors import MysqlError, TabletPreconditionError
 from vtorc.lab.agent.state import TabletState
+from vtorc.topo.tasks import OwnedTasks
 
 MAX_STUCK_WRITES = 15
 """How many heartbeat writes may wait for an acknowledgement before the primary counts as blocked."""
@@ -102,16 +103,14 @@ class SemiSync:
     async def _write_until_acknowledged(self) -> None:
         """Write heartbeats, each in a session of its own, until one is acknowledged; then all before it were."""
         self._unblocked.clear()
-        writers: set[asyncio.Task[None]] = set()
+        writers = OwnedTasks()
         try:
             while self._watching and await self._server.semi_sync_wait_sessions():
                 if not self._stuck.locked():
-                    writers.add(asyncio.create_task(self._write()))
+                    writers.start(self._write(), "semi-sync heartbeat")
                 await asyncio.sleep(self._state.timings.semi_sync_write)
         finally:
-            for writer in writers:
-                writer.cancel()
-            await asyncio.gather(*writers, return_exceptions=True)
+            await writers.close()
 
     async def _write(self) -> None:
         async with self._stuck:

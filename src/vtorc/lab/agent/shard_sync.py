@@ -14,6 +14,7 @@ from vtorc.lab.agent.reparent import ReparentActions
 from vtorc.lab.agent.state import TabletState
 from vtorc.proto import topodata_pb2
 from vtorc.topo import records
+from vtorc.topo.tasks import OwnedTasks
 
 _log = structlog.get_logger(__name__)
 
@@ -27,6 +28,7 @@ class ShardSync:
         self._state = state
         self._reparent = reparent
         self._wake = state.type_changed
+        self._tasks = OwnedTasks()
         self._watcher: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -40,7 +42,7 @@ class ShardSync:
                     async with asyncio.timeout(None if done else self._state.timings.shard_sync_retry):
                         await self._wake.wait()
         finally:
-            self._watch(False)
+            await self._tasks.close()
 
     async def _try_once(self) -> bool:
         if not self._state.is_primary:
@@ -72,7 +74,7 @@ class ShardSync:
 
     def _watch(self, on: bool) -> None:
         if on and (self._watcher is None or self._watcher.done()):
-            self._watcher = asyncio.create_task(self._follow())
+            self._watcher = self._tasks.start(self._follow(), "follow the shard record")
         elif not on and self._watcher is not None:
             self._watcher.cancel()
             self._watcher = None

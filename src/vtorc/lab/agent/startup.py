@@ -65,7 +65,8 @@ class Startup:
         self._state.record.mysql_port = self._config.mysql_port
         await self._state.publish()
         try:
-            await self._initialise_replication()
+            async with asyncio.timeout(self._state.timings.topo_deadline):
+                await self._initialise_replication()
         except (VtorcError, TimeoutError) as error:
             _log.warning("replication was not started", error=str(error))
         if self._state.is_primary:

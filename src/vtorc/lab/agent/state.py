@@ -14,6 +14,7 @@ from vtorc.lab.agent.mysql_api import MysqlServer
 from vtorc.proto import topodata_pb2
 from vtorc.topo.records import time_from_proto, time_to_proto
 from vtorc.topo.server import TopoServer
+from vtorc.topo.tasks import OwnedTasks
 
 SERVING_TYPES = frozenset(
     (TabletType.PRIMARY, TabletType.REPLICA, TabletType.RDONLY, TabletType.EXPERIMENTAL, TabletType.DRAINED)
@@ -48,6 +49,7 @@ class TabletState:
         self.started = asyncio.Event()
         self.type_changed = asyncio.Event()
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.tasks = OwnedTasks()
         self._health_changed = asyncio.Event()
         self._unpublished = asyncio.Event()
         self._ready_to_serve = False
