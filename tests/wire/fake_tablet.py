@@ -8,21 +8,27 @@ from functools import partial
 from typing import Any
 
 import grpc
+import pytest
 from google.protobuf.message import Message
 
 from vtorc.core.ids import TabletAlias, TabletType
 from vtorc.core.tablet import TabletRecord
+from vtorc.errors import TabletUnreachable
 from vtorc.proto import (
     query_pb2,
     queryservice_pb2_grpc,
     tabletmanagerservice_pb2,
     tabletmanagerservice_pb2_grpc,
 )
+from vtorc.proto import tabletmanagerdata_pb2 as tm
+from vtorc.tablet.client import GrpcTabletManager
+from vtorc.tablet.settings import ClientSettings
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Handler = Callable[[Any, Context], Awaitable[Message]]
 
 HOST = "127.0.0.1"
+PING = tm.PingResponse(payload="payload")
 _CALLS = tabletmanagerservice_pb2.DESCRIPTOR.services_by_name["TabletManager"].methods_by_name
 
 
@@ -155,6 +161,30 @@ async def running(*tablets: FakeTablet) -> AsyncIterator[None]:
     finally:
         for tablet in tablets:
             await tablet.stop()
+
+
+@asynccontextmanager
+async def calling(settings: ClientSettings = ClientSettings()) -> AsyncIterator[GrpcTabletManager]:  # noqa: B008
+    """Give a client, closed at the end."""
+    client = GrpcTabletManager(settings)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def reason_of_failure(client: GrpcTabletManager, record: TabletRecord) -> str:
+    """Call and say why nobody answered."""
+    with pytest.raises(TabletUnreachable) as caught:
+        await client.ping(record)
+    return caught.value.reason
+
+
+def record_at(port: int) -> TabletRecord:
+    """A tablet's record with this port."""
+    tablet = FakeTablet()
+    tablet.port = port
+    return tablet.record
 
 
 class Relay:

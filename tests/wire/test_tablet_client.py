@@ -1,24 +1,20 @@
 """What the client sends to tablets, and what it makes of their answers."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
 from google.protobuf.message import Message
 
-from tests.wire.fake_tablet import FakeTablet, running
+from tests.wire.fake_tablet import PING, FakeTablet, running
 from vtorc.core.gtid import GtidSet
 from vtorc.core.ids import TabletAlias, TabletType
 from vtorc.core.status import ThreadState
 from vtorc.core.tablet import TabletRecord
 from vtorc.errors import (
     TabletBadAnswer,
-    TabletCallFailed,
-    TabletCallUnknown,
     TabletClientMisconfigured,
     TabletUnreachable,
 )
@@ -34,8 +30,6 @@ WIRE_GTIDS = f"MySQL56/{UUID}:1-5"
 TAGGED = f"{UUID}:1-5:blue:1-3"
 SOURCE = TabletAlias("zone1", 100)
 SOURCE_MESSAGE = topodata_pb2.TabletAlias(cell="zone1", uid=100)
-PING = tm.PingResponse(payload="payload")
-NOT_A_REPLICA = "no replication status (errno 100) (sqlstate HY000)"
 
 Call = Callable[[GrpcTabletManager, TabletRecord], Awaitable[Any]]
 
@@ -249,36 +243,6 @@ async def test_stopping_replication_tells_the_state_before_and_after(
     assert stopped.after.executed == GTIDS
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        f"TabletManager.X on zone1-0000000101 error: {NOT_A_REPLICA}: {NOT_A_REPLICA}",
-        f"TabletManager.X on zone1-0000000101: {NOT_A_REPLICA}",
-        "TabletManager.X on zone1-0000000101 error: no replication status: no replication status",
-    ],
-    ids=["13 to 22", "23 and later", "12"],
-)
-async def test_a_server_that_is_nobodys_replica_is_no_error(
-    tablet: FakeTablet, client: GrpcTabletManager, text: str
-) -> None:
-    """Every release says it in its own words, and all mean None."""
-    tablet.fails("ReplicationStatus", text)
-    tablet.fails("StopReplicationAndGetStatus", text)
-    assert await client.replication_status(tablet.record) is None
-    assert await client.stop_replication_and_get_status(tablet.record, StopMode.BOTH) is None
-
-
-async def test_other_failures_of_a_replica_stay_failures(tablet: FakeTablet, client: GrpcTabletManager) -> None:
-    """Only "not a replica" becomes None."""
-    for name in ("ReplicationStatus", "StopReplicationAndGetStatus"):
-        tablet.fails(name, "net.Dial(/tmp/mysql.sock) failed (errno 2002) (sqlstate HY000)")
-    with pytest.raises(TabletCallFailed) as caught:
-        await client.replication_status(tablet.record)
-    assert caught.value.errno == 2002
-    with pytest.raises(TabletCallFailed):
-        await client.stop_replication_and_get_status(tablet.record, StopMode.BOTH)
-
-
 async def test_missing_parts_of_an_answer_are_named(tablet: FakeTablet, client: GrpcTabletManager) -> None:
     """A message that is not there is not taken for an empty one."""
     half = replicationdata_pb2.StopReplicationStatus(before=replicationdata_pb2.Status())
@@ -331,142 +295,6 @@ async def test_journal_length_and_status_variables_are_read(tablet: FakeTablet, 
     tablet.says("ReadReparentJournalInfo", tm.ReadReparentJournalInfoResponse(length=-1))
     with pytest.raises(TabletBadAnswer, match="length is -1: expected 0 or more"):
         await client.reparent_journal_length(tablet.record)
-
-
-@pytest.mark.parametrize(
-    ("code", "text", "errno"),
-    [
-        (grpc.StatusCode.UNKNOWN, "Access denied (errno 1045) (sqlstate 28000) during query: SHOW", 1045),
-        (grpc.StatusCode.FAILED_PRECONDITION, "VT09013: semi-sync plugins are not loaded", 0),
-        (grpc.StatusCode.PERMISSION_DENIED, "auth failure: caller vtorc", 0),
-        (grpc.StatusCode.UNAVAILABLE, "net.Dial failed (errno 2002) (sqlstate HY000)", 2002),
-        (grpc.StatusCode.UNAVAILABLE, "TabletManager.SetReadOnly on zone1-101: mysqld is starting", 0),
-        (grpc.StatusCode.UNIMPLEMENTED, "not supported (errno 1235) (sqlstate 42000)", 1235),
-    ],
-)
-async def test_a_tablets_own_errors_are_failures_of_the_call(
-    tablet: FakeTablet, client: GrpcTabletManager, code: grpc.StatusCode, text: str, errno: int
-) -> None:
-    """Whatever code it uses, a tablet that answered has been reached; MySQL's error number is read from the text."""
-    tablet.fails("SetReadOnly", text, code)
-    with pytest.raises(TabletCallFailed, match="SetReadOnly of zone1-0000000101") as caught:
-        await client.set_read_only(tablet.record)
-    assert text in str(caught.value)
-    assert caught.value.errno == errno
-
-
-async def test_a_call_that_an_old_tablet_does_not_know_is_told_apart(
-    tablet: FakeTablet, client: GrpcTabletManager
-) -> None:
-    """The caller can do without it."""
-    with pytest.raises(TabletCallUnknown, match="ReadReparentJournalInfo of zone1-0000000101"):
-        await client.reparent_journal_length(tablet.record)
-
-
-def survey_answers(*, io_running: str = "Connecting") -> dict[str, query_pb2.QueryResult]:
-    """What a server behind a tablet of 12 answers, by the first words of the statement."""
-    replica = {
-        "Master_Host": "db0",
-        "Master_Port": "3306",
-        "Slave_IO_Running": io_running,
-        "Slave_SQL_Running": "Yes",
-        "Retrieved_Gtid_Set": f"{UUID}:6",
-        "Seconds_Behind_Master": None,
-        "Auto_Position": "1",
-        "Channel_Name": "",
-    }
-    return {
-        "SHOW SLAVE STATUS": table(list(replica), list(replica.values())),
-        "SELECT @@global.gtid_executed": table(["gtid_executed", "gtid_purged"], [f"{UUID}:1-5", ""]),
-        "SHOW GLOBAL VARIABLES": table(
-            ["Variable_name", "Value"], ["server_uuid", UUID], ["read_only", "ON"], ["version", "8.0.23"]
-        ),
-        "SHOW GLOBAL STATUS": table(["Variable_name", "Value"]),
-    }
-
-
-def table(names: list[str], *rows: list[str | None]) -> query_pb2.QueryResult:
-    """Build a result as tablets send it."""
-    return query_pb2.QueryResult(
-        fields=[query_pb2.Field(name=name) for name in names],
-        rows=[
-            query_pb2.Row(
-                lengths=[-1 if cell is None else len(cell) for cell in row],
-                values="".join(cell or "" for cell in row).encode(),
-            )
-            for row in rows
-        ],
-    )
-
-
-def statements(tablet: FakeTablet) -> list[str]:
-    """The SQL that came in, in order."""
-    return [each.request.query.decode() for each in tablet.seen if each.name == "ExecuteFetchAsDba"]
-
-
-def answer_sql(tablet: FakeTablet, answers: dict[str, query_pb2.QueryResult]) -> None:
-    """Let the tablet run statements."""
-
-    async def handler(request: tm.ExecuteFetchAsDbaRequest, context: Any) -> tm.ExecuteFetchAsDbaResponse:
-        sql = request.query.decode()
-        return tm.ExecuteFetchAsDbaResponse(
-            result=next(result for start, result in answers.items() if sql.startswith(start))
-        )
-
-    tablet.does("ExecuteFetchAsDba", handler)
-
-
-async def test_a_tablet_without_full_status_is_asked_in_sql(tablet: FakeTablet, client: GrpcTabletManager) -> None:
-    """What only later tablets know stays unknown, and a connecting IO thread is seen as such."""
-    answer_sql(tablet, survey_answers())
-    found = await client.full_status(tablet.record)
-    assert found.replication is not None
-    assert found.replication.io_state is ThreadState.CONNECTING
-    assert found.received == GtidSet.of(UUID, 1, 6)
-    assert (found.read_only, found.super_read_only, found.tablet_type) == (True, None, None)
-
-
-async def test_the_io_thread_alone_is_stopped_in_sql(tablet: FakeTablet, client: GrpcTabletManager) -> None:
-    """Servers before 8.0.22 know the older words only; any other failure is the caller's."""
-    answer_sql(tablet, {"STOP REPLICA IO_THREAD": query_pb2.QueryResult()})
-    await client.stop_io_thread(tablet.record)
-    assert statements(tablet) == ["STOP REPLICA IO_THREAD"]
-
-    async def old_server(request: tm.ExecuteFetchAsDbaRequest, context: Any) -> tm.ExecuteFetchAsDbaResponse:
-        if b"REPLICA" in request.query:
-            await context.abort(grpc.StatusCode.UNKNOWN, "error in your SQL syntax (errno 1064) (sqlstate 42000)")
-        return tm.ExecuteFetchAsDbaResponse()
-
-    tablet.does("ExecuteFetchAsDba", old_server)
-    await client.stop_io_thread(tablet.record)
-    assert statements(tablet)[1:] == ["STOP REPLICA IO_THREAD", "STOP SLAVE IO_THREAD"]
-    tablet.fails("ExecuteFetchAsDba", "denied (errno 1227) (sqlstate 42000)")
-    with pytest.raises(TabletCallFailed) as caught:
-        await client.stop_io_thread(tablet.record)
-    assert caught.value.errno == 1227
-
-
-async def test_full_status_is_not_tried_again_until_the_tablet_restarts(
-    tablet: FakeTablet, client: GrpcTabletManager
-) -> None:
-    """What the process does not know it will not learn, but its successor may."""
-    answer_sql(tablet, survey_answers())
-    for _ in range(3):
-        await client.full_status(tablet.record)
-    assert [each.name for each in tablet.seen].count("FullStatus") == 1
-    async with aclosing(client.watch_connectivity(tablet.record)) as changes:
-        assert await anext(changes) is True
-        await tablet.stop()
-        assert await anext(changes) is False
-    tablet.says("FullStatus", tm.FullStatusResponse(status=replicationdata_pb2.FullStatus(server_uuid="upgraded")))
-    await tablet.start()
-    assert (await client.full_status(tablet.record)).server_uuid == "upgraded"
-
-
-async def test_a_tablet_that_can_tell_nothing_is_an_old_tablet(tablet: FakeTablet, client: GrpcTabletManager) -> None:
-    """Without FullStatus and without SQL the call stays unknown."""
-    with pytest.raises(TabletCallUnknown, match="ExecuteFetchAsDba"):
-        await client.full_status(tablet.record)
 
 
 async def test_a_tablet_that_was_shut_down_is_not_dialled(tablet: FakeTablet, client: GrpcTabletManager) -> None:

@@ -25,6 +25,7 @@ _SERVICE = "/tabletmanagerservice.TabletManager/"
 _STREAM_HEALTH = "/queryservice.Query/StreamHealth"
 _FULL_STATUS = "FullStatus"
 _PAYLOAD = "payload"
+_HIGHEST_PORT = 65535
 _MOST_ROWS = 1000
 _SYNTAX_ERROR = 1064
 """What MySQL before 8.0.22 answers to statements that say REPLICA."""
@@ -40,6 +41,9 @@ class GrpcTabletManager(TabletManager):
     """
 
     def __init__(self, settings: ClientSettings = ClientSettings()) -> None:  # noqa: B008 - frozen
+        """Start without connections; raises TabletClientMisconfigured if a file of the settings cannot be used."""
+        if settings.tls.wanted:
+            settings.tls.credentials()
         self._settings = settings
         self._metadata = settings.read_credentials()
         self._connections: dict[Address, Connection] = {}
@@ -298,6 +302,12 @@ class GrpcTabletManager(TabletManager):
             )
         if self._closed:
             raise TabletUnreachable(f"{tablet.alias}: vtorc is stopping and calls nobody", reason="unreachable")
+        if not 0 < tablet.grpc_port <= _HIGHEST_PORT:
+            # The resolver would take it modulo 65536, and tell of somebody else.
+            raise TabletUnreachable(
+                f"{tablet.alias}: the gRPC port of its record is {tablet.grpc_port}: expected 1 to {_HIGHEST_PORT}",
+                reason="unreachable",
+            )
         address = (tablet.hostname, tablet.grpc_port)
         connection = self._connections.get(address)
         if connection is None:

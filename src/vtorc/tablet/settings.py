@@ -1,6 +1,7 @@
 """How tablets are called: time limits, TLS, the name and password that are shown to them."""
 
 import json
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +45,25 @@ class TlsFiles:
         Raises TabletClientMisconfigured.
         """
         pair = (_read(self.key), _read(self.cert)) if self.has_client_cert else (None, None)
-        return grpc.ssl_channel_credentials(_read(self.ca), *pair)
+        authorities = _read(self.ca)
+        self._check()
+        return grpc.ssl_channel_credentials(authorities, *pair)
+
+    def _check(self) -> None:
+        """Refuse what gRPC would only complain about at each attempt to connect, without saying which file it is."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        try:
+            if self.ca is not None:
+                context.load_verify_locations(self.ca)
+        except ssl.SSLError as error:
+            raise TabletClientMisconfigured(f"{self.ca}: expected certificates in PEM: {error}") from error
+        try:
+            if self.cert is not None and self.key is not None:
+                context.load_cert_chain(self.cert, self.key, password="")
+        except (ssl.SSLError, ValueError) as error:
+            raise TabletClientMisconfigured(
+                f"{self.cert}, {self.key}: expected a certificate and its key, without password, in PEM: {error}"
+            ) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
