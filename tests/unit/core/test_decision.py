@@ -1,0 +1,589 @@
+"""What is done about each finding, and by which rule nothing is."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.core.builders import (
+    CONNECTING,
+    NOW,
+    STOPPED,
+    P,
+    alias,
+    failing,
+    fresh_shard,
+    gtids,
+    primary,
+    replica,
+    shard,
+)
+from vtorc.core.analysis import Bars, analyse
+from vtorc.core.decision import (
+    ESCALATE_AFTER,
+    FIRST_BACKOFF,
+    LAST_BACKOFF,
+    RESTART_EVERY,
+    Attempt,
+    Decision,
+    Limits,
+    Rule,
+    decide,
+    next_action,
+    repoint_would_lose,
+)
+from vtorc.core.durability import DurabilityPolicy, policy
+from vtorc.core.ids import TabletType
+from vtorc.core.problems import CATALOGUE, Code, Recovery
+from vtorc.core.status import TabletStatus
+from vtorc.core.view import ProbeFailure, ShardView, TabletView
+
+R1, R2, R3 = "zone1-101", "zone2-200", "zone3-300"
+WAITING_1, WAITING_2 = replica(R1, io=CONNECTING), replica(R2, io=CONNECTING)
+
+
+def decided(view: ShardView, *, limits: Limits | None = None, now: float = NOW) -> tuple[Decision, ...]:
+    name = view.keyspace_record.durability_policy
+    chosen: DurabilityPolicy | None = policy(name) if name else None
+    return decide(view, analyse(view, chosen, Bars(), now), chosen, limits or Limits(), now)
+
+
+def about(view: ShardView, code: Code, name: str = "", *, limits: Limits | None = None, now: float = NOW) -> Decision:
+    """The decision about one finding."""
+    wanted = alias(name) if name else None
+    matching = [
+        each
+        for each in decided(view, limits=limits, now=now)
+        if each.finding.code is code and (wanted is None or each.finding.alias == wanted)
+    ]
+    assert len(matching) == 1, matching
+    return matching[0]
+
+
+def dead(*others: TabletView, **changes: Any) -> ShardView:
+    return shard(primary(dead_for=3.0), *(others or (WAITING_1, WAITING_2)), **changes)
+
+
+def with_relay_log(tablet: TabletView, text: str) -> TabletView:
+    """The same tablet with more in its relay log."""
+    assert tablet.status is not None
+    assert tablet.status.replication is not None
+    received = tablet.status.replication.received.union(gtids(text))
+    replication = replace(tablet.status.replication, received=received)
+    return replace(tablet, status=replace(tablet.status, replication=replication))
+
+
+def tried(code: Code, name: str | None, *ago: float, succeeded: bool = False) -> tuple[Attempt, ...]:
+    """Attempts that ended so many seconds ago."""
+    recovery = CATALOGUE[code].recovery
+    assert recovery is not None
+    return tuple(
+        Attempt(
+            code=code,
+            recovery=recovery,
+            alias=alias(name) if name is not None else None,
+            ended_at=NOW - each,
+            succeeded=succeeded,
+        )
+        for each in ago
+    )
+
+
+CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
+    ("a dead primary", dead(), Code.DEAD_PRIMARY, P, Limits(), Rule.ACT),
+    (
+        "nobody left to promote",
+        dead(failing(WAITING_1), failing(WAITING_2)),
+        Code.DEAD_PRIMARY_AND_REPLICAS,
+        P,
+        Limits(),
+        Rule.NO_REMEDY,
+    ),
+    (
+        "a primary that feeds its replicas but whose tablet manager is gone",
+        shard(primary(dead_for=9, failure=ProbeFailure.REFUSED), replica(R1)),
+        Code.UNREACHABLE_PRIMARY,
+        P,
+        Limits(),
+        Rule.NO_REMEDY,
+    ),
+    (
+        "a silent primary that feeds its replicas",
+        shard(primary(dead_for=9, failure=ProbeFailure.TIMEOUT), replica(R1)),
+        Code.UNREACHABLE_PRIMARY,
+        P,
+        Limits(),
+        Rule.ACT,
+    ),
+    (
+        "no policy",
+        shard(primary(), replica(R1, read_only=False), policy_name=""),
+        Code.REPLICA_IS_WRITABLE,
+        R1,
+        Limits(),
+        Rule.NO_POLICY,
+    ),
+    (
+        "one failed probe",
+        shard(primary(dead_for=0.1, failures=1), WAITING_1),
+        Code.DEAD_PRIMARY,
+        P,
+        Limits(),
+        Rule.UNCONFIRMED,
+    ),
+    ("not ours", dead(), Code.DEAD_PRIMARY, P, Limits(controlled=False), Rule.NOT_CONTROLLED),
+    (
+        "recoveries off",
+        shard(primary(), replica(R1, io=STOPPED)),
+        Code.REPLICATION_STOPPED,
+        R1,
+        Limits(allow_recovery=False),
+        Rule.RECOVERIES_DISABLED,
+    ),
+    (
+        "emergency reparents off",
+        dead(),
+        Code.DEAD_PRIMARY,
+        P,
+        Limits(allow_emergency_reparent=False),
+        Rule.EMERGENCY_REPARENT_DISABLED,
+    ),
+    (
+        "emergency reparents off, but this is the first election",
+        fresh_shard(replica(R1, of=None)),
+        Code.CLUSTER_HAS_NO_PRIMARY,
+        "",
+        Limits(allow_emergency_reparent=False),
+        Rule.ACT,
+    ),
+    (
+        "a stalled disk",
+        shard(primary(disk_stalled=True), WAITING_1),
+        Code.PRIMARY_DISK_STALLED,
+        P,
+        Limits(),
+        Rule.NOT_ENABLED,
+    ),
+    (
+        "a stalled disk, switched on",
+        shard(primary(disk_stalled=True), WAITING_1),
+        Code.PRIMARY_DISK_STALLED,
+        P,
+        Limits(disk_stalled_recovery=True),
+        Rule.ACT,
+    ),
+    (
+        "a replica while the primary is dead",
+        dead(WAITING_1, replica(R2, sql=STOPPED, io=STOPPED)),
+        Code.REPLICATION_STOPPED,
+        R2,
+        Limits(),
+        Rule.PRIMARY_FIRST,
+    ),
+    (
+        "a replica while the primary is suspect",
+        shard(primary(dead_for=0.1, failures=1), WAITING_1, replica(R2, io=STOPPED)),
+        Code.REPLICATION_STOPPED,
+        R2,
+        Limits(),
+        Rule.PRIMARY_FIRST,
+    ),
+    (
+        "a stale primary while the primary is dead",
+        dead(WAITING_1, primary(R2, term=5)),
+        Code.STALE_TOPO_PRIMARY,
+        R2,
+        Limits(),
+        Rule.PRIMARY_FIRST,
+    ),
+    (
+        "a replica while there is no primary",
+        fresh_shard(replica(R1, of=None, read_only=False)),
+        Code.REPLICA_IS_WRITABLE,
+        R1,
+        Limits(),
+        Rule.PRIMARY_FIRST,
+    ),
+    (
+        "a read-only primary that still has a source",
+        shard(primary(read_only=True, source="zone9-900"), WAITING_1),
+        Code.PRIMARY_IS_READ_ONLY,
+        P,
+        Limits(),
+        Rule.PRIMARY_FIRST,
+    ),
+    (
+        "acks are not there yet",
+        shard(primary(semi_sync=False), replica(R1, semi_sync=False)),
+        Code.PRIMARY_SEMI_SYNC_MUST_BE_SET,
+        P,
+        Limits(),
+        Rule.ACKERS_FIRST,
+    ),
+    (
+        "acks are there",
+        shard(primary(semi_sync=False), replica(R1)),
+        Code.PRIMARY_SEMI_SYNC_MUST_BE_SET,
+        P,
+        Limits(),
+        Rule.ACT,
+    ),
+    (
+        "a policy that no longer asks for acks, while the primary waits",
+        shard(primary(), replica(R1), replica(R2), policy_name="none"),
+        Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET,
+        R1,
+        Limits(),
+        Rule.ACKS_WOULD_DROP,
+    ),
+    (
+        "a policy that no longer asks for acks, once the primary does not wait",
+        shard(primary(semi_sync=False), replica(R1), policy_name="none"),
+        Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET,
+        R1,
+        Limits(),
+        Rule.ACT,
+    ),
+    (
+        "the only acker is in the wrong cell",
+        shard(primary(), replica(R1), replica(R2, io=CONNECTING), policy_name="cross_cell"),
+        Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET,
+        R1,
+        Limits(),
+        Rule.ACKS_WOULD_DROP,
+    ),
+    (
+        "a proper acker is there, another is in the wrong cell",
+        shard(primary(), replica(R1), replica(R2), policy_name="cross_cell"),
+        Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET,
+        R1,
+        Limits(),
+        Rule.ACT,
+    ),
+    (
+        "the primary waits for more acks than are left",
+        shard(primary(wait_for=2), replica(R1), replica(R2), policy_name="cross_cell"),
+        Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET,
+        R1,
+        Limits(),
+        Rule.ACKS_WOULD_DROP,
+    ),
+    (
+        "the last copy is in a relay log",
+        shard(primary(), replica(R1, of=R2, received="99:7"), replica(R2)),
+        Code.CONNECTED_TO_WRONG_PRIMARY,
+        R1,
+        Limits(),
+        Rule.LAST_COPY,
+    ),
+    (
+        "the copy in a relay log is not the last",
+        shard(primary(executed="99:7,100:1-50"), replica(R1, of=R2, received="99:7"), replica(R2)),
+        Code.CONNECTED_TO_WRONG_PRIMARY,
+        R1,
+        Limits(),
+        Rule.ACT,
+    ),
+    (
+        "a primary with a source holds the last copy in its relay log",
+        shard(with_relay_log(primary(source="zone9-900"), "99:7"), replica(R1)),
+        Code.PRIMARY_HAS_PRIMARY,
+        P,
+        Limits(),
+        Rule.LAST_COPY,
+    ),
+    (
+        "a primary with a source",
+        shard(primary(source="zone9-900"), replica(R1)),
+        Code.PRIMARY_HAS_PRIMARY,
+        P,
+        Limits(),
+        Rule.ACT,
+    ),
+    (
+        "a stale primary holds the last copy in its relay log",
+        shard(primary(), replica(R1), with_relay_log(primary(R2, term=5, source="zone9-900"), "99:7")),
+        Code.STALE_TOPO_PRIMARY,
+        R2,
+        Limits(),
+        Rule.LAST_COPY,
+    ),
+    (
+        "a stale primary",
+        shard(primary(), replica(R1), primary(R2, term=5)),
+        Code.STALE_TOPO_PRIMARY,
+        R2,
+        Limits(),
+        Rule.ACT,
+    ),
+    (
+        "a cell was never read",
+        dead(blind_cells={"zone3": "no route"}, never_read=frozenset({"zone3"})),
+        Code.DEAD_PRIMARY,
+        P,
+        Limits(),
+        Rule.BLIND,
+    ),
+    (
+        "a cell cannot be read now, but was",
+        dead(blind_cells={"zone3": "no route"}),
+        Code.DEAD_PRIMARY,
+        P,
+        Limits(),
+        Rule.ACT,
+    ),
+    (
+        "this primary was replaced a moment ago",
+        dead(),
+        Code.DEAD_PRIMARY,
+        P,
+        Limits(block_seconds=30, attempts=tried(Code.DEAD_PRIMARY, P, 10, succeeded=True)),
+        Rule.COOLDOWN,
+    ),
+    (
+        "this primary was replaced longer ago",
+        dead(),
+        Code.DEAD_PRIMARY,
+        P,
+        Limits(block_seconds=30, attempts=tried(Code.DEAD_PRIMARY, P, 31, succeeded=True)),
+        Rule.ACT,
+    ),
+    (
+        "another primary was replaced a moment ago",
+        dead(),
+        Code.DEAD_PRIMARY,
+        P,
+        Limits(block_seconds=30, attempts=tried(Code.DEAD_PRIMARY, R3, 10, succeeded=True)),
+        Rule.ACT,
+    ),
+    (
+        "tried a moment ago",
+        dead(),
+        Code.DEAD_PRIMARY,
+        P,
+        Limits(attempts=tried(Code.DEAD_PRIMARY, P, 0.2)),
+        Rule.BACKOFF,
+    ),
+    (
+        "tried a moment ago under another code of the same loss",
+        dead(),
+        Code.DEAD_PRIMARY,
+        P,
+        Limits(attempts=tried(Code.DEAD_PRIMARY_AND_SOME_REPLICAS, P, 0.2)),
+        Rule.BACKOFF,
+    ),
+    (
+        "something else of the same tablet was tried a moment ago",
+        shard(primary(), replica(R1, io=STOPPED)),
+        Code.REPLICATION_STOPPED,
+        R1,
+        Limits(attempts=tried(Code.REPLICA_IS_WRITABLE, R1, 0.2)),
+        Rule.ACT,
+    ),
+    (
+        "a replica was made to reconnect a moment ago",
+        shard(primary(dead_for=9, failure=ProbeFailure.TIMEOUT), replica(R1)),
+        Code.UNREACHABLE_PRIMARY,
+        P,
+        Limits(attempts=tried(Code.UNREACHABLE_PRIMARY, P, RESTART_EVERY - 1, succeeded=True)),
+        Rule.COOLDOWN,
+    ),
+    (
+        "a replica was made to reconnect a while ago",
+        shard(primary(dead_for=90, failure=ProbeFailure.TIMEOUT), replica(R1)),
+        Code.UNREACHABLE_PRIMARY,
+        P,
+        Limits(attempts=tried(Code.UNREACHABLE_PRIMARY, P, RESTART_EVERY + 1, succeeded=True)),
+        Rule.ACT,
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("view", "code", "name", "limits", "rule"), [each[1:] for each in CASES], ids=[c[0] for c in CASES]
+)
+def test_each_rule_has_its_case(view: ShardView, code: Code, name: str, limits: Limits, rule: Rule) -> None:
+    """The finding is decided about by that rule, in one sentence that begins with what was found."""
+    decision = about(view, code, name, limits=limits)
+    assert decision.rule is rule
+    assert decision.acts == (rule is Rule.ACT)
+    assert decision.recovery is (CATALOGUE[code].recovery if decision.acts else None)
+    joint = "; " if decision.acts else "; doing nothing: "
+    assert decision.sentence.startswith(decision.finding.sentence + joint)
+
+
+def test_no_rule_is_without_a_case() -> None:
+    """The table above covers every rule."""
+    assert {case[-1] for case in CASES} == set(Rule)
+
+
+@pytest.mark.parametrize("where", ["keyspace", "shard"])
+def test_the_topology_server_can_forbid_emergency_reparents(where: str) -> None:
+    """Vitess' switch in the keyspace's or the shard's record is honoured."""
+    view = dead()
+    if where == "keyspace":
+        view = replace(view, keyspace_record=replace(view.keyspace_record, emergency_reparent_disabled=True))
+    else:
+        view = replace(view, shard_record=replace(view.shard_record, emergency_reparent_disabled=True))
+    assert about(view, Code.DEAD_PRIMARY).rule is Rule.EMERGENCY_REPARENT_DISABLED
+
+
+def test_what_is_missing_is_said() -> None:
+    """The sentence of standing still names the transactions, the tablets or the seconds."""
+    view = shard(primary(), replica(R1, of=R2, received="99:7"), replica(R2))
+    assert about(view, Code.CONNECTED_TO_WRONG_PRIMARY).sentence == (
+        "commerce/0: zone1-0000000101 replicates from zone2-0000000200; it should from zone1-0000000100; doing "
+        "nothing: re-pointing it would discard 1 transaction: 00000099…:7 from its relay log, which no other "
+        "reachable tablet has"
+    )
+    limits = Limits(block_seconds=30, attempts=tried(Code.DEAD_PRIMARY, P, 10, succeeded=True))
+    assert about(dead(), Code.DEAD_PRIMARY, limits=limits).sentence.endswith(
+        "doing nothing: it was replaced as primary 10 s ago, and may be again in 20 s (RecoveryPeriodBlockSeconds)"
+    )
+
+
+@pytest.mark.parametrize("tries", range(1, 12))
+def test_pauses_double_and_then_a_person_is_called(tries: int) -> None:
+    """Each try in vain doubles the pause up to a limit, and from the fifth on the decision is escalated."""
+    limits = Limits(attempts=tried(Code.DEAD_PRIMARY, P, *[0.0] * tries))
+    pause = min(LAST_BACKOFF, FIRST_BACKOFF * 2 ** (tries - 1))
+    for passed, acts in ((0.0, False), (pause - 0.01, False), (pause, True)):
+        decision = about(dead(), Code.DEAD_PRIMARY, limits=limits, now=NOW + passed)
+        assert decision.acts is acts
+        assert decision.escalated == (tries >= ESCALATE_AFTER)
+
+
+def test_a_problem_that_never_ends_is_tried_for_ever() -> None:
+    """After thousands of tries the pause is still the longest one."""
+    limits = Limits(attempts=tried(Code.DEAD_PRIMARY, P, *[LAST_BACKOFF] * 5000))
+    assert about(dead(), Code.DEAD_PRIMARY, limits=limits).acts
+
+
+def test_repairs_of_one_kind_are_one_action() -> None:
+    """All replicas are put right at once, but a replacement carries out one decision."""
+    view = shard(primary(), replica(R1, io=STOPPED, read_only=False), replica(R2, io=STOPPED))
+    action = next_action(decided(view))
+    assert action is not None
+    assert action.recovery is Recovery.FIX_REPLICA
+    assert [(each.finding.code, str(each.finding.alias)) for each in action.decisions] == [
+        (Code.REPLICA_IS_WRITABLE, "zone1-0000000101"),
+        (Code.REPLICATION_STOPPED, "zone1-0000000101"),
+        (Code.REPLICATION_STOPPED, "zone2-0000000200"),
+    ]
+    assert (action.code, action.alias) == (Code.REPLICA_IS_WRITABLE, alias(R1))
+    action = next_action(decided(dead()))
+    assert action is not None
+    assert [each.finding.code for each in action.decisions] == [Code.DEAD_PRIMARY]
+
+
+def test_without_anything_to_do_there_is_no_action() -> None:
+    """A healthy shard, and one where everything stands still, have no action."""
+    assert next_action(decided(shard(primary(), replica(R1)))) is None
+    assert next_action(decided(dead(), limits=Limits(controlled=False))) is None
+
+
+def test_the_policy_is_changed_in_the_order_that_stalls_nothing() -> None:
+    """From none to semi_sync first the replicas acknowledge, then the primary waits; back the other way round."""
+    to = [
+        shard(primary(semi_sync=False), replica(R1, semi_sync=False)),
+        shard(primary(semi_sync=False), replica(R1)),
+        shard(primary(), replica(R1)),
+    ]
+    back = [replace(view, keyspace_record=replace(view.keyspace_record, durability_policy="none")) for view in to[::-1]]
+    assert [_next(view) for view in to] == [Recovery.FIX_REPLICA, Recovery.FIX_PRIMARY, None]
+    assert [_next(view) for view in back] == [Recovery.FIX_PRIMARY, Recovery.FIX_REPLICA, None]
+
+
+def _next(view: ShardView) -> Recovery | None:
+    action = next_action(decided(view))
+    return action.recovery if action is not None else None
+
+
+def test_replicas_of_a_blocked_primary_are_repaired_unless_it_is_replaced() -> None:
+    """While commits hang and no replacement is under way, another acker may be what helps; the primary's own repairs
+    wait.
+    """
+    view = shard(primary(semi_sync_blocked=True, clients=0, read_only=True), replica(R1), replica(R2, semi_sync=False))
+    assert about(view, Code.REPLICA_SEMI_SYNC_MUST_BE_SET).rule is Rule.PRIMARY_FIRST
+    off = Limits(allow_emergency_reparent=False)
+    assert about(view, Code.REPLICA_SEMI_SYNC_MUST_BE_SET, limits=off).rule is Rule.ACT
+    assert about(view, Code.PRIMARY_IS_READ_ONLY, limits=off).rule is Rule.PRIMARY_FIRST
+    pause = Limits(attempts=tried(Code.PRIMARY_SEMI_SYNC_BLOCKED, P, 0.1))
+    assert about(view, Code.REPLICA_SEMI_SYNC_MUST_BE_SET, limits=pause).rule is Rule.ACT
+
+
+@pytest.mark.parametrize(
+    ("view", "lost"),
+    [
+        pytest.param(shard(primary(), replica(R1, received="100:51-60")), "", id="the primary's own"),
+        pytest.param(shard(primary(), replica(R1, received="99:7")), "99:7", id="nobody else has it"),
+        pytest.param(
+            shard(primary(), replica(R1, received="99:7"), replica(R2, received="99:7")),
+            "99:7",
+            id="another has it, but in a relay log too",
+        ),
+        pytest.param(
+            shard(primary(), replica(R1, received="99:7"), replica(R2, executed="99:7,100:1-50")),
+            "",
+            id="another has executed it",
+        ),
+        pytest.param(
+            shard(primary(), replica(R1, received="99:7"), failing(replica(R2, executed="99:7,100:1-50"))),
+            "99:7",
+            id="another had executed it, but does not answer",
+        ),
+        pytest.param(
+            shard(primary(dead_for=3), replica(R1, received="100:51-60")), "100:51-60", id="the primary is dead"
+        ),
+        pytest.param(shard(primary(), failing(replica(R1, received="99:7"))), "", id="it does not answer itself"),
+    ],
+)
+def test_last_copies_are_what_nobody_else_in_reach_has_executed(view: ShardView, lost: str) -> None:
+    """What waits in a relay log may be dropped only if another tablet that answers has executed it."""
+    tablet = view.tablet(alias(R1))
+    assert tablet is not None
+    assert repoint_would_lose(view, tablet) == gtids(lost)
+
+
+TABLETS = st.sampled_from(
+    [
+        replica(R1),
+        WAITING_1,
+        failing(replica(R1), ProbeFailure.TIMEOUT),
+        replica(R1, of=None, read_only=False),
+        replica(R1, of=R2, received="99:3", semi_sync=False),
+        replica(R1, TabletType.RDONLY),
+        primary(R1, term=9),
+    ]
+)
+PRIMARIES = st.sampled_from(
+    [
+        primary(),
+        primary(dead_for=9),
+        primary(dead_for=9, failure=ProbeFailure.TIMEOUT),
+        primary(source="zone9-900", read_only=True),
+        primary(semi_sync_blocked=True),
+        primary(semi_sync=False, tablet_type=TabletType.REPLICA),
+        replace(primary(), status=TabletStatus(disk_stalled=True)),
+        replica(P, of=None),
+    ]
+)
+
+
+@given(PRIMARIES, TABLETS, TABLETS, st.booleans(), st.sampled_from([Limits(), Limits(disk_stalled_recovery=True)]))
+def test_the_primary_comes_first(
+    first: TabletView, second: TabletView, third: TabletView, cross_cell: bool, limits: Limits
+) -> None:
+    """Whatever the shard, no replica is repaired while the primary does not answer or is about to be replaced."""
+    third = replace(third, record=replace(third.record, alias=alias(R2), mysql_hostname=f"mysql-{R2}"))
+    view = shard(first, second, third, policy_name="cross_cell" if cross_cell else "semi_sync")
+    decisions = decided(view, limits=limits)
+    assert len(decisions) == len(analyse(view, policy("semi_sync"), Bars(), NOW)) or cross_cell
+    repairs = {Recovery.FIX_REPLICA, Recovery.FIX_PRIMARY, Recovery.RECONCILE_STALE_TOPO_PRIMARY}
+    replacing = any(each.recovery is not None and each.recovery.replaces_primary for each in decisions)
+    answers = view.primary is not None and view.primary.is_current
+    if replacing or not answers:
+        assert not any(each.recovery in repairs for each in decisions)
