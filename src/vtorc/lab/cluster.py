@@ -5,6 +5,7 @@ it is killed.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Self
 
 from vtorc.core.durability import policy
 from vtorc.core.ids import ShardId, TabletAlias, TabletType
-from vtorc.errors import LabError
+from vtorc.errors import LabError, VtorcError
 from vtorc.lab.etcd import EtcdServer
 from vtorc.lab.guard import RunFolder, sweep_stale_runs
 from vtorc.lab.parts import find_mysqld
@@ -124,7 +125,8 @@ class LabCluster:
     async def stop(self) -> None:
         """End all processes at once and delete the data, unless the folder was given."""
         if self._topo is not None:
-            await self._topo.close()
+            with contextlib.suppress(VtorcError):  # the server may have been broken on purpose
+                await self._topo.close()
             self._topo = None
         if self._run is not None:
             await asyncio.to_thread(self._run.close)

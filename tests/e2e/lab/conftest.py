@@ -11,9 +11,9 @@ from tests.e2e.lab.real_shard import RealShard, Servers  # noqa: E402 (after the
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Servers]:
+async def servers() -> AsyncIterator[Servers]:
     """Run three mysqlds."""
-    servers = Servers(tmp_path_factory.mktemp("mysqld"))
+    servers = Servers()
     yield servers
     await servers.stop()
 

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import grpc
 
@@ -15,6 +14,7 @@ from vtorc.lab.agent.agent import TabletAgent
 from vtorc.lab.agent.config import AgentTimings, TabletConfig
 from vtorc.lab.grpc_peers import GrpcPeers
 from vtorc.lab.grpc_service import TabletServer
+from vtorc.lab.guard import RunFolder
 from vtorc.lab.mysql_connection import connect, quote_name
 from vtorc.lab.mysql_server import RealMysqlServer
 from vtorc.lab.mysqld import Mysqld, MysqldConfig
@@ -40,14 +40,19 @@ WIPE = (
 
 
 class Servers:
-    """Three mysqlds that outlive the tests."""
+    """Three mysqlds that outlive the tests, but not the process that runs these."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
+        self._run = RunFolder()
         self.ports = Ports()
         self.mysqlds = [
             Mysqld(
                 MysqldConfig(
-                    mysql=find_mysqld(), folder=folder / str(uid), port=self.ports.take(), server_id=uid, host=HOST
+                    mysql=find_mysqld(),
+                    folder=self._run.path / str(uid),
+                    port=self.ports.take(),
+                    server_id=uid,
+                    host=HOST,
                 )
             )
             for uid in (101, 102, 103)
@@ -60,7 +65,7 @@ class Servers:
 
     async def stop(self) -> None:
         """Kill them."""
-        await asyncio.gather(*(mysqld.kill() for mysqld in self.mysqlds))
+        await asyncio.to_thread(self._run.close)
         self.ports.release()
 
     async def _wipe(self, mysqld: Mysqld) -> None:
