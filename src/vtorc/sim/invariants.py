@@ -79,12 +79,17 @@ class ShardLedger:
 
 
 class Checker(MysqlObserver):
-    """Watches all shards; `by_hand` names servers that a simulated person has just meddled with."""
+    """Watches all shards.
+
+    `by_hand` names servers that a simulated person has just meddled with; `demoting` tells whether a server's vttablet
+    has closed its query service to turn it read-only, which lets commits through in between.
+    """
 
     def __init__(self, trace: Trace, now: Callable[[], float]) -> None:
         self.violations: list[Violation] = []
         self.by_hand: set[str] = set()
         self.now = now
+        self.demoting: Callable[[SimMysqld], bool] = lambda _: False
         self._trace = trace
         self._shards: dict[SimMysqld, ShardLedger] = {}
         self._calls: dict[tuple[str, str], deque[float]] = {}
@@ -102,12 +107,14 @@ class Checker(MysqlObserver):
 
     # --- no acknowledged write is lost; only one server gets writes acknowledged
 
-    def committed(self, server: SimMysqld, transaction: Transaction, *, acknowledged: bool) -> None:
+    def committed(self, server: SimMysqld, transaction: Transaction, *, acknowledged: bool, waited: bool) -> None:
         """A write became visible on the server where it was made."""
         ledger = self._shards.get(server)
         if ledger is None or not isinstance(transaction.change, InsertRow):
             return
         (ledger.promised if acknowledged else ledger.bare).add(transaction.series, transaction.number)
+        if waited and not acknowledged:
+            return  # let through by a demotion or a kill, its client hears of an error: nobody was promised anything
         if ledger.committer is not server and server.uuid not in self.by_hand:
             self._trace.note("clients", f"{ledger.shard}: writes are now committed by {server.process.host.name}")
             ledger.committer = server
@@ -136,7 +143,11 @@ class Checker(MysqlObserver):
         ledger = self._shards.get(server)
         if ledger is None or not ledger.requires_acks:
             return
-        able = [each for each in ledger.servers if each.uuid not in self.by_hand and can_get_acks(each, ledger.servers)]
+        able = [
+            each
+            for each in ledger.servers
+            if each.uuid not in self.by_hand and can_get_acks(each, ledger.servers) and not self.demoting(each)
+        ]
         if len(able) > 1:
             names = ", ".join(each.process.host.name for each in able)
             self.violate("two-writable", f"{ledger.shard}: writes can be acknowledged by each of {names}")

@@ -23,7 +23,6 @@ Address = tuple[str, int]
 
 GRPC_PORT = 15999
 MYSQL_PORT = 3306
-_KILL_QUERIES_AFTER = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +127,7 @@ class SimTablet:
     async def execute(self, row: int) -> Transaction:
         """Insert a row for a client, as a query that came through vtgate; raises TabletActionError or MysqlError.
 
-        A demotion kills it after a short grace: then its client hears of an error, whatever mysqld made of it.
+        A demotion kills it: then its client hears of an error, whatever mysqld makes of it.
         """
         self._serving_primary()
         life = self.process.life
@@ -154,11 +153,9 @@ class SimTablet:
 
     async def _kill_queries(self, agent: TabletAgent) -> None:
         async for health in agent.state.watch_health():
-            if self._queries and not (health.serving and health.type is TabletType.PRIMARY):
-                await asyncio.sleep(_KILL_QUERIES_AFTER)
-                if not (agent.state.serving and agent.state.is_primary):
-                    for query in list(self._queries):
-                        query.cancel()
+            if not (health.serving and health.type is TabletType.PRIMARY):
+                for query in list(self._queries):
+                    query.cancel()
 
     # --- what it reports
 

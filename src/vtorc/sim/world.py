@@ -66,10 +66,12 @@ class World:
         self.mysqlds: dict[Address, SimMysqld] = {}
         self.vtorcs: list[SimVtorc] = []
         self._settings = settings or VtorcSettings()
+        self._tablet_of: dict[SimMysqld, SimTablet] = {}
         self._off: dict[Host, int] = {}
         self._others: dict[asyncio.Task[object], None] = {}
         self._row_ids: Iterator[int] = itertools.count(1)
         self._build()
+        self.checker.demoting = self._is_demoting
 
     def wall(self, host: Host) -> int:
         """The wall clock of a host."""
@@ -79,6 +81,10 @@ class World:
     def now(self) -> float:
         """Virtual seconds since the beginning."""
         return current_loop().time()
+
+    def _is_demoting(self, mysqld: SimMysqld) -> bool:
+        agent = self._tablet_of[mysqld].agent
+        return agent is not None and agent.state.is_primary and not agent.state.serving
 
     # --- building
 
@@ -132,6 +138,7 @@ class World:
             traits=plan.traits,
         )
         self.tablets[tablet.address] = tablet
+        self._tablet_of[mysqld] = tablet
         return tablet
 
     def _build_vtorc(self, host: Host) -> SimVtorc:

@@ -23,7 +23,7 @@ class Notes(MysqlObserver):
         self.dropped: list[tuple[SimMysqld, list[Transaction], Dropped]] = []
         self.wiped: list[SimMysqld] = []
 
-    def committed(self, server: SimMysqld, transaction: Transaction, *, acknowledged: bool) -> None:
+    def committed(self, server: SimMysqld, transaction: Transaction, *, acknowledged: bool, waited: bool) -> None:
         self.commits.append((server, transaction, acknowledged))
 
     def relay_log_dropped(self, server: SimMysqld, lost: Sequence[Transaction], why: Dropped) -> None:

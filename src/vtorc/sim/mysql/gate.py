@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 class Commit:
     """A statement that writes, from the moment it may to its end."""
 
-    __slots__ = ("change", "done", "killed", "position", "transaction")
+    __slots__ = ("change", "done", "killed", "position", "transaction", "waited")
 
     def __init__(self, change: Change, done: "asyncio.Future[Transaction]") -> None:
         self.change = change
         self.done = done
         self.killed = False
+        self.waited = False
         self.position: int | None = None
         self.transaction: Transaction | None = None
 

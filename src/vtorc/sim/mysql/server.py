@@ -192,6 +192,7 @@ class SimMysqld:
             transaction = Transaction(self.series, self._next_number, commit.change, self.loop.time())
             self._next_number += 1
             commit.transaction = transaction
+            commit.waited = self.acks.enabled
             commit.position = self.log(transaction, lambda acked: self._finish(commit, acked))
 
     def log(self, transaction: Transaction, release: Callable[[bool], None]) -> int:
@@ -206,7 +207,7 @@ class SimMysqld:
         assert commit.transaction is not None
         self.gate.leave(commit)
         self.make_visible(commit.transaction)
-        self.observer.committed(self, commit.transaction, acknowledged=acknowledged)
+        self.observer.committed(self, commit.transaction, acknowledged=acknowledged, waited=commit.waited)
         resolve(commit.done, commit.transaction)
 
     def _kill(self, commit: Commit) -> None:

@@ -69,8 +69,11 @@ class Dropped(enum.Enum):
 class MysqlObserver:
     """Is told what happens in a server, at the moment it happens; does nothing by default."""
 
-    def committed(self, server: "SimMysqld", transaction: "Transaction", *, acknowledged: bool) -> None:
-        """A commit that was made on this server became visible; `acknowledged` by enough replicas."""
+    def committed(self, server: "SimMysqld", transaction: "Transaction", *, acknowledged: bool, waited: bool) -> None:
+        """A commit that was made on this server became visible.
+
+        `waited`: it was to be acknowledged first; `acknowledged`: enough replicas did so.
+        """
 
     def relay_log_dropped(self, server: "SimMysqld", lost: "Sequence[Transaction]", why: Dropped) -> None:
         """These transactions were received, not applied, and are gone."""
