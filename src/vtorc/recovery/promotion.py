@@ -40,15 +40,24 @@ async def promote(session: Session, promotion: Promotion) -> None:
     session.forget_undo()
     created = session.tools.clock.wall()
     try:
-        async with asyncio.TaskGroup() as group:
-            for other in promotion.others:
-                group.create_task(_repoint(session, promotion, other), name=f"repoint {other.alias}")
+        failure: VtorcError | None = None
+    async with asyncio.TaskGroup() as group:
+        repointing = [
+            group.create_task(_repoint(session, promotion, other), name=f"repoint {other.alias}")
+            for other in promotion.others
+        ]
+        try:
             await _make_primary(session, promotion)
             session.mark("promoted")
             await _prove(session, promotion, created)
             session.mark("acknowledged")
-    except* RecoveryFailed as failures:
-        raise failures.exceptions[0] from None  # a group would pass all who expect the error itself
+        except VtorcError as error:
+            # Raised below: a task group would wrap it, and nobody expects a group.
+            failure = error
+            for task in repointing:
+                task.cancel()
+    if failure is not None:
+        raise failure
 
 
 async def _make_primary(session: Session, promotion: Promotion) -> None:
