@@ -81,15 +81,15 @@ class ShardLedger:
 class Checker(MysqlObserver):
     """Watches all shards.
 
-    `by_hand` names servers that a simulated person has just meddled with; `demoting` tells whether a server's vttablet
-    has closed its query service to turn it read-only, which lets commits through in between.
+    `by_hand` names servers that a simulated person has just meddled with; `serves` tells whether a server's vttablet
+    lets writes of clients through.
     """
 
     def __init__(self, trace: Trace, now: Callable[[], float]) -> None:
         self.violations: list[Violation] = []
         self.by_hand: set[str] = set()
         self.now = now
-        self.demoting: Callable[[SimMysqld], bool] = lambda _: False
+        self.serves: Callable[[SimMysqld], bool] = lambda _: True
         self._trace = trace
         self._shards: dict[SimMysqld, ShardLedger] = {}
         self._calls: dict[tuple[str, str], deque[float]] = {}
@@ -146,11 +146,19 @@ class Checker(MysqlObserver):
         able = [
             each
             for each in ledger.servers
-            if each.uuid not in self.by_hand and can_get_acks(each, ledger.servers) and not self.demoting(each)
+            if each.uuid not in self.by_hand and self._can_get_acks(each, ledger.servers)
         ]
         if len(able) > 1:
             names = ", ".join(each.process.host.name for each in able)
             self.violate("two-writable", f"{ledger.shard}: writes can be acknowledged by each of {names}")
+
+    def _can_get_acks(self, server: SimMysqld, servers: Sequence[SimMysqld]) -> bool:
+        """Tell whether a client could be told that its write to this server is safe."""
+        if server.process.state is ProcessState.STOPPED or server.read_only:
+            return False
+        if server.acks.enabled:
+            return can_be_acknowledged(server, servers)
+        return self.serves(server)  # mysqld asks nobody: that its vttablet lets nobody write is all there is
 
     # --- the last copy of an acknowledged write is never discarded
 
@@ -203,14 +211,9 @@ def holds(server: SimMysqld, transaction: Transaction) -> bool:
     return server.executed.has(*name) or server.binlog.gtids.has(*name) or server.replication.retrieved.has(*name)
 
 
-def can_get_acks(server: SimMysqld, servers: Sequence[SimMysqld]) -> bool:
-    """Tell whether a write to this server could be acknowledged to its client now, or once a cut or a freeze ends."""
-    if server.process.state is ProcessState.STOPPED or server.read_only:
-        return False
-    if not server.acks.enabled:
-        return True
-    ackers = sum(_acknowledges(each, server) for each in servers if each is not server)
-    return ackers >= server.acks.count
+def can_be_acknowledged(server: SimMysqld, servers: Sequence[SimMysqld]) -> bool:
+    """Tell whether replicas could acknowledge a write to this server now, or once a cut or a freeze ends."""
+    return sum(_acknowledges(each, server) for each in servers if each is not server) >= server.acks.count
 
 
 def _acknowledges(replica: SimMysqld, source: SimMysqld) -> bool:

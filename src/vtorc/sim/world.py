@@ -71,7 +71,7 @@ class World:
         self._others: dict[asyncio.Task[object], None] = {}
         self._row_ids: Iterator[int] = itertools.count(1)
         self._build()
-        self.checker.demoting = self._is_demoting
+        self.checker.serves = self._serves
 
     def wall(self, host: Host) -> int:
         """The wall clock of a host."""
@@ -82,9 +82,9 @@ class World:
         """Virtual seconds since the beginning."""
         return current_loop().time()
 
-    def _is_demoting(self, mysqld: SimMysqld) -> bool:
+    def _serves(self, mysqld: SimMysqld) -> bool:
         agent = self._tablet_of[mysqld].agent
-        return agent is not None and agent.state.is_primary and not agent.state.serving
+        return agent is not None and agent.state.is_primary and agent.state.serving
 
     # --- building
 
