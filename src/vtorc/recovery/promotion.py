@@ -9,7 +9,7 @@ from vtorc.core.gtid import GtidSet
 from vtorc.core.ids import TabletType
 from vtorc.core.tablet import TabletRecord
 from vtorc.core.view import ShardView
-from vtorc.errors import RecoveryFailed, TabletError, TopoError
+from vtorc.errors import TabletError, TopoError
 from vtorc.recovery.session import Session
 
 
@@ -39,8 +39,7 @@ async def promote(session: Session, promotion: Promotion) -> None:
     # From here on there is no way back: to start replicas again towards the old primary would hand it acknowledgements.
     session.forget_undo()
     created = session.tools.clock.wall()
-    try:
-        failure: VtorcError | None = None
+    failure: VtorcError | None = None
     async with asyncio.TaskGroup() as group:
         repointing = [
             group.create_task(_repoint(session, promotion, other), name=f"repoint {other.alias}")
