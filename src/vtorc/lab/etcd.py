@@ -1,6 +1,7 @@
 """A real etcd server of one member, as a child process: for the demo and the tests."""
 
 import asyncio
+import os
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,9 @@ class EtcdServer:
 
     def pause(self) -> None:
         """Make the server hang: its connections stay open and nothing is answered."""
-        self._running.send_signal(signal.SIGSTOP)
+        process = self._running
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)  # its threads go on for a moment otherwise
 
     def resume(self) -> None:
         """Let a paused server go on."""

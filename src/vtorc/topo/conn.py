@@ -19,6 +19,9 @@ Version = NewType("Version", int)
 DEFAULT_LEASE_TTL = 30.0
 """Seconds that a lock outlives its holder (Vitess' `--topo-etcd-lease-ttl`)."""
 
+LOOK_AGAIN = 5.0
+"""Seconds after which who waits for a lock looks at the line again, should the news of a change have been lost."""
+
 
 class Stored(NamedTuple):
     """Contents of a record and the version that they have."""

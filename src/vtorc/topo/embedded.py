@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vtorc.errors import LockHeld, LockLost, NoNode, TopoUnavailable
-from vtorc.topo.conn import Change, Stored, TopoLock, Version, differences, join
+from vtorc.topo.conn import LOOK_AGAIN, Change, Stored, TopoLock, Version, differences, join
 from vtorc.topo.lease import LeasedLock, OwnedLocks
 from vtorc.topo.lock_contents import describe_lock
 
@@ -156,7 +156,9 @@ class EmbeddedConn:
                             raise LockLost(f"the place in the line for lock {row.key} was lost; ask again")
                         if not ahead:
                             return lock
-                        await signal.wait()
+                        with contextlib.suppress(TimeoutError):
+                            async with asyncio.timeout(LOOK_AGAIN):
+                                await signal.wait()
         except TimeoutError:
             await self._locks.give_up(lock.release())
             raise LockHeld(key, describe_lock(ahead[0].contents) if ahead else "somebody") from None

@@ -14,11 +14,10 @@ from typing import NamedTuple
 
 from vtorc.errors import LockHeld, LockLost, NoNode, TopoError
 from vtorc.proto import etcd_pb2, mvcc_pb2
+from vtorc.topo.conn import LOOK_AGAIN
 from vtorc.topo.etcd_client import EtcdClient, prefix_end
 from vtorc.topo.lease import LeasedLock, OwnedLocks
 from vtorc.topo.lock_contents import describe_lock
-
-_LOOK_AGAIN = 5.0
 
 
 @dataclass(slots=True)
@@ -92,8 +91,7 @@ class LockLine:
             while (ahead := await self._before(place)) is not None:
                 gone = asyncio.create_task(self._deletion(ahead), name=f"wait for {ahead.key!r}")
                 try:
-                    # Looking again now and then costs nothing and gets over whatever a stream may fail to say.
-                    await asyncio.wait((lost, gone), timeout=_LOOK_AGAIN, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait((lost, gone), timeout=LOOK_AGAIN, return_when=asyncio.FIRST_COMPLETED)
                 finally:
                     gone.cancel()
                     await asyncio.gather(gone, return_exceptions=True)

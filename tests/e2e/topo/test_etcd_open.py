@@ -26,7 +26,7 @@ def settings(*endpoints: str, tls: EtcdTls | None = None) -> TopoSettings:
         global_server_address=endpoints,
         global_root="/vitess/global",
         etcd_tls=tls or EtcdTls(),
-        limits=TopoLimits(remote_operation_timeout=1.0),
+        limits=TopoLimits(remote_operation_timeout=2.0),
     )
 
 
@@ -79,7 +79,7 @@ async def test_encrypted_etcd_is_used_with_a_certificate(tmp_path: Path, tls: Se
             dataclasses.replace(stranger, ca=tls.client.ca),
             unknown_server,
         ):
-            with pytest.raises(TopoUnavailable, match="did not answer within 1 s"):
+            with pytest.raises(TopoUnavailable, match="did not answer within 2 s"):
                 await open_topo(settings(server.address, tls=refused))
 
 

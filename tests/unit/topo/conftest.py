@@ -25,7 +25,7 @@ def fall_silent(lock: TopoLock) -> None:
 class MemoryBackend:
     """Connections to one store in this process."""
 
-    ttl = 0.3
+    ttl = 1.0
 
     def __init__(self) -> None:
         self.store = MemoryStore()
@@ -44,7 +44,7 @@ class MemoryBackend:
 class LocalBackend:
     """Connections to one file, each by a store of its own as a process would have."""
 
-    ttl = 0.6
+    ttl = 1.5
 
     def __init__(self, path: Path) -> None:
         self.path = path

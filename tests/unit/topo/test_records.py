@@ -2,7 +2,7 @@ import contextlib
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vtorc.core.ids import ShardId, TabletAlias, TabletType
@@ -82,6 +82,7 @@ def test_unknown_tablet_type_is_unknown() -> None:
         (tablet(mysql_port=70000).SerializeToString(), "its mysql_port 70000 is not a port"),
         (tablet(mysql_port=-1).SerializeToString(), "its mysql_port -1 is not a port"),
     ],
+    ids=["garbage", "long garbage", "empty", "no keyspace", "no shard", "high port", "negative port"],
 )
 def test_nonsense_tablet_is_a_bad_record(contents: bytes, reason: str) -> None:
     """A record that makes no sense raises BadRecord with its path, what is wrong, and its first bytes."""
@@ -105,6 +106,7 @@ def test_grpc_port_must_be_a_port() -> None:
         read(message)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused(contents: bytes) -> None:
     """No bytes make a reader raise anything but BadRecord."""
@@ -176,6 +178,7 @@ def test_alias_of_a_path(path: str, alias: TabletAlias | None) -> None:
     assert records.alias_of_path(path) == alias
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=0, max_value=2**63 - 1))
 def test_times_survive_the_wire(nanoseconds: int) -> None:
     """A time written and read is the same."""

@@ -342,7 +342,7 @@ def test_garbage_is_not_overwritten() -> None:
     in_world(scenario)
 
 
-@pytest.mark.parametrize("contents", [tablet("zone1", 100).SerializeToString(), GARBAGE])
+@pytest.mark.parametrize("contents", [tablet("zone1", 100).SerializeToString(), GARBAGE], ids=["good", "garbage"])
 def test_deleted_tablet_is_gone(contents: bytes) -> None:
     """A deleted tablet has neither a record, readable or not, nor makes the shard report it."""
 
