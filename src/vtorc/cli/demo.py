@@ -1,10 +1,12 @@
 """The words of `vtorc demo`; what they lead to is in `vtorc.lab.demo`."""
 
 import argparse
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from vtorc.core.durability import POLICY_NAMES
+from vtorc.lab.demo.remote import tell_demo
 
 _FAULTS = ("kill-mysqld",)
 _TOPOS = ("etcd2", "local")
@@ -51,11 +53,13 @@ def main(words: Sequence[str]) -> int:
     options = demo.parse_args(words)
     if options.report is not None and options.failovers is None:
         demo.error("--report: expected --failovers N with it")
-    # only now: what the demo imports takes a while, and a wrong word should not have to wait for it
-    from vtorc.lab.demo.run import DemoOptions, run_demo, tell_demo
-
+    if options.command == "status":
+        return tell_demo(options.dir, "status", str(shutil.get_terminal_size((80, 24)).columns))
     if options.command is not None:
-        return tell_demo(options.dir, options.command, getattr(options, "tablet", ""))
+        return tell_demo(options.dir, options.command, options.tablet)
+    # only now: what the demo imports takes a while, and a wrong word should not have to wait for it
+    from vtorc.lab.demo.run import DemoOptions, run_demo
+
     return run_demo(
         DemoOptions(
             tablets=options.tablets,

@@ -52,11 +52,10 @@ class Replacement:
     started_at: float
     record: RecoveryRecord | None = None
 
-    @property
-    def promoted_at(self) -> float | None:
-        """When the promotion step had been done."""
-        promoted = self.record.marks.get("promoted") if self.record is not None else None
-        return None if promoted is None else self.started_at + promoted
+    def marked_at(self, name: str) -> float | None:
+        """When the recovery came to one of its marks, such as "elected" or "promoted"; None if it did not."""
+        mark = self.record.marks.get(name) if self.record is not None else None
+        return None if mark is None else self.started_at + mark
 
     @property
     def succeeded(self) -> bool:
@@ -105,6 +104,8 @@ class Board:
     def cleared(self, decision: Decision) -> None:
         """Say that the problem is gone."""
         finding = decision.finding
+        if self.running is None and decision.recovery is not None and decision.recovery.replaces_primary:
+            self._decided_at = None
         of = f" of {finding.alias}" if finding.alias is not None else ""
         self.say(Mark.GOOD, f"{finding.shard}: {finding.code.value}{of} is gone")
 
@@ -121,9 +122,9 @@ class Board:
         self.running = None
         if record.recovery.replaces_primary:
             self.replacements[-1].record = record
-            if record.outcome is Outcome.SUCCEEDED:
-                self._decided_at = None
         ended_well = record.outcome in (Outcome.SUCCEEDED, Outcome.GONE)
+        if record.recovery.replaces_primary and ended_well:
+            self._decided_at = None  # what fails is tried again for the same decision
         self.say(Mark.GOOD if ended_well else Mark.FAILED, record.sentence)
 
     def interrupted(self, action: Action) -> None:

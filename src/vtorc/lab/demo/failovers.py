@@ -24,8 +24,8 @@ PROMOTION_DEADLINE = 60.0
 CONVERGENCE_DEADLINE = 90.0
 """Seconds after which the shard counts as not converged if it still has problems."""
 
-_ROWS_BETWEEN = (50, 250)
-"""How many rows are acknowledged on a healthy shard before the primary is broken."""
+AT_REST = (0.5, 2.0)
+"""Seconds that a healthy shard is left alone, at random: so that the fault comes at any moment between two probes."""
 
 
 class Series:
@@ -72,13 +72,13 @@ class Series:
 
         primary = await self._within(CONVERGENCE_DEADLINE, look, lambda: f"not begun: {self._why_not_well(since)}")
         ledger = self._scene.writer.ledger
-        # At a random moment, not always at the same one between two probes.
-        enough = ledger.count + random.randint(*_ROWS_BETWEEN)
+        before = ledger.count
 
         def writing() -> bool | None:
-            return True if ledger.count >= enough and ledger.last_from == primary.alias else None
+            return True if ledger.count > before and ledger.last_from == primary.alias else None
 
         await self._within(PROMOTION_DEADLINE, writing, lambda: f"not begun: {primary.alias} acknowledges no rows")
+        await asyncio.sleep(random.uniform(*AT_REST))
         return primary
 
     async def _break(self, old: LabTablet, failover: Failover) -> LabTablet:
@@ -107,7 +107,8 @@ class Series:
         self._measure(failover, gap, replacement, fault_at)
         new = self._scene.cluster.tablets[gap.ended_by]
         if witness is not None:
-            if remembered_at > replacement.decided_at:
+            elected_at = replacement.marked_at("elected")
+            if elected_at is None or remembered_at > elected_at:  # later, they may follow another primary
                 raise LabError(
                     "the tablets in other cells answered too late to tell what they held when the primary died"
                 )
@@ -123,8 +124,9 @@ class Series:
         failover.new_primary = str(gap.ended_by)
         failover.write_gap_ms = _ms(gap.seconds)
         failover.detected_ms = _ms(replacement.decided_at - fault_at)
-        if replacement.promoted_at is not None:
-            failover.promoted_ms = _ms(replacement.promoted_at - fault_at)
+        promoted_at = replacement.marked_at("promoted")
+        if promoted_at is not None:
+            failover.promoted_ms = _ms(promoted_at - fault_at)
         record = replacement.record
         if record is not None and record.argument is not None:
             failover.argument = record.argument.sentence

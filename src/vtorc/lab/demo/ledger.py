@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from vtorc.core.ids import TabletAlias
 
-NOTABLE_GAP = 0.25
+NOTABLE_GAP = 0.5
 """Seconds without an acknowledgement after which a pause is worth telling about, even if the primary stayed."""
 
 RATE_WINDOW = 2.0

@@ -13,20 +13,21 @@ from vtorc.lab.demo.board import Board, Mark, Sample, Sentence
 from vtorc.lab.demo.ledger import Ledger
 from vtorc.recovery.runner import Judgement
 
+UNKNOWN = "?"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TabletLine:
-    """One tablet; `mysqld` is the truth, all else is what vtorc knows. `stale` says that this is not of now."""
+    """One tablet: `mysqld` is the truth, all else is what vtorc knows, "?" where it knows nothing of now."""
 
     number: int
     alias: TabletAlias
     port: int
     mysqld: str
-    role: str = "?"
-    lag: str = ""
-    semi_sync: str = ""
-    gtids: str = ""
-    stale: bool = True
+    role: str = UNKNOWN
+    lag: str = UNKNOWN
+    semi_sync: str = UNKNOWN
+    gtids: str = UNKNOWN
     picked: bool = False
 
 
@@ -138,7 +139,6 @@ def _line(
         lag=_lag(view, tablet),
         semi_sync=_semi_sync(view, tablet),
         gtids=_gtids(view, tablet, samples),
-        stale=not tablet.is_current,
         picked=picked,
     )
 
@@ -146,7 +146,7 @@ def _line(
 def _role(view: ShardView, tablet: TabletView) -> str:
     if tablet.record.type is not TabletType.PRIMARY:
         return str(tablet.record.type)
-    return "primary" if view.primary is not None and view.primary.alias == tablet.alias else "was primary"
+    return "primary" if view.primary is not None and view.primary.alias == tablet.alias else "ex-primary"
 
 
 def _is_primary(view: ShardView, tablet: TabletView) -> bool:
@@ -154,33 +154,35 @@ def _is_primary(view: ShardView, tablet: TabletView) -> bool:
 
 
 def _lag(view: ShardView, tablet: TabletView) -> str:
-    replication = tablet.status.replication if tablet.status is not None else None
+    status = tablet.current_status
+    if status is None:
+        return UNKNOWN
     if _is_primary(view, tablet):
         return "–"
-    if replication is None or not replication.has_source:
-        return "no source"
-    if not replication.is_replicating:
-        return "stopped" if not replication.io_healthy else "connects"
-    return "?" if replication.lag is None else f"{replication.lag} s"
+    if status.replication is None or not status.replication.has_source:
+        return "none"
+    if not status.replication.is_replicating:
+        return "trying" if status.replication.io_healthy else "stopped"
+    return UNKNOWN if status.replication.lag is None else f"{status.replication.lag} s"
 
 
 def _semi_sync(view: ShardView, tablet: TabletView) -> str:
-    if tablet.status is None:
-        return "?"
-    semi_sync = tablet.status.semi_sync
+    if tablet.current_status is None:
+        return UNKNOWN
+    semi_sync = tablet.current_status.semi_sync
     if _is_primary(view, tablet):
         if not semi_sync.primary_enabled:
             return "off"
-        return f"needs {semi_sync.wait_for_replica_count}, has {semi_sync.primary_clients}"
+        return f"needs {semi_sync.wait_for_replica_count} of {semi_sync.primary_clients}"
     return "acks" if semi_sync.replica_enabled else "off"
 
 
 def _gtids(view: ShardView, tablet: TabletView, samples: Sequence[Sample]) -> str:
-    status = tablet.status
+    status = tablet.current_status
     if status is None:
-        return "?"
+        return UNKNOWN
     if _is_primary(view, tablet):
-        return f"{status.executed.count():,} written"
+        return f"{status.executed.count():,}"
     primary = view.primary
     uuid = primary.status.server_uuid if primary is not None and primary.status is not None else ""
     of_primary = {

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import os
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -90,6 +91,17 @@ async def ask(folder: Path | None, verb: str, on: str) -> str:
     if "error" in reply:
         raise LabError(reply["error"])
     return str(reply["ok"])
+
+
+def tell_demo(folder: Path | None, verb: str, on: str) -> int:
+    """Have a running demo do something and show what it says; returns the exit code."""
+    try:
+        text = asyncio.run(ask(folder, verb, on))
+    except VtorcError as error:
+        sys.stderr.write(f"vtorc demo: {error}\n")
+        return 1
+    sys.stdout.write(text.rstrip("\n") + "\n")
+    return 0
 
 
 def _last_folder() -> Path:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import shutil
 import signal
 import sys
 import time
@@ -23,13 +22,12 @@ from vtorc.lab.cluster import LabSpec
 from vtorc.lab.demo.board import Board, Sentence
 from vtorc.lab.demo.failovers import Series
 from vtorc.lab.demo.folder import make_ready
-from vtorc.lab.demo.remote import ask
 from vtorc.lab.demo.report import Failover, Report, Setup
 from vtorc.lab.demo.scene import Scene, SceneSpec, open_scene
 from vtorc.lab.demo.show import Show
 from vtorc.lab.demo.words import HEADER, TO_TRY, failover_line, summary_text
 from vtorc.lab.demo.writer import INTERVAL
-from vtorc.lab.parts import find_etcd
+from vtorc.lab.parts import ETCD, find_etcd
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -61,18 +59,6 @@ def run_demo(options: DemoOptions) -> int:
         if rest is not None or expected is None:
             raise
         return _failed(expected.exceptions[0])
-
-
-def tell_demo(folder: Path | None, verb: str, on: str) -> int:
-    """Have a running demo do something and show what it says; returns the exit code."""
-    try:
-        if verb == "status":
-            on = str(shutil.get_terminal_size((80, 24)).columns)
-        text = asyncio.run(ask(folder, verb, on))
-    except VtorcError as error:
-        return _failed(error)
-    _write(text.rstrip("\n") + "\n")
-    return EXIT_OK
 
 
 async def _until_stopped(options: DemoOptions) -> int:
@@ -168,6 +154,8 @@ def _best_topo() -> str:
     try:
         find_etcd()
     except PartMissing as error:
+        if os.environ.get(ETCD.variable):  # whoever names one wants that one
+            raise
         _write(f"No etcd, so the topology is one SQLite file: {error}\n")
         return "local"
     return "etcd2"

@@ -3,14 +3,28 @@
 from collections.abc import Sequence
 from itertools import groupby
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group, JustifyMethod, RenderableType
+from rich.segment import Segment, Segments
 from rich.table import Table
 from rich.text import Text
 
 from vtorc.lab.demo.board import Mark, Sentence
-from vtorc.lab.demo.picture import Picture, TabletLine
+from vtorc.lab.demo.picture import UNKNOWN, Picture, TabletLine
 
 _WIDE = 100
+# Wide enough for whatever usually stands there, so that nothing jumps; on a narrow screen together 80 characters.
+_COLUMNS: tuple[tuple[str, int, JustifyMethod], ...] = (
+    ("", 2, "left"),
+    ("CELL", 5, "left"),
+    ("TABLET", 16, "left"),
+    ("ROLE", 10, "left"),
+    ("MYSQLD", 9, "left"),
+    ("MYSQL PORT", 10, "right"),
+    ("LAG", 7, "right"),
+    ("SEMI-SYNC", 12, "left"),
+    ("GTIDS", 11, "left"),
+)
+_WIDE_ONLY = ("CELL", "MYSQL PORT")
 _STYLES = {
     Mark.GOOD: "green",
     Mark.REPAIR: "yellow",
@@ -23,16 +37,15 @@ _MYSQLD = {"running": ("●", "green"), "paused": ("‖", "yellow"), "down": ("�
 
 
 def render(picture: Picture, console: Console, *, height: int | None = None) -> RenderableType:
-    """Draw the picture; with a `height` (in lines) as many of the last sentences as fit, without one all of them."""
+    """Draw the picture; with a `height` (in lines) as much of the last sentences as fits, without one all of them."""
     head = _head(picture, console.width)
     foot: list[RenderableType] = [Text(picture.keys, style="reverse", overflow="fold")] if picture.keys else []
     if height is None:
-        return Group(*head, _sentences(picture.sentences, ""), *foot)
-    left = height - _lines(console, [*head, *foot])
-    shown = list(_that_fit(picture.sentences, console, left))
-    log = _sentences(shown, "")
-    filler = [Text("")] * max(0, left - _lines(console, [log]))
-    return Group(*head, log, *filler, *foot)
+        return Group(*head, _sentences(picture.sentences), *foot)
+    left = max(0, height - len(_lines(console, [*head, *foot])))
+    log = _lines(console, [_sentences(picture.sentences[-left:])])[-left:] if left else []
+    blank: list[list[Segment]] = [[] for _ in range(left - len(log))]
+    return Group(*head, Segments([part for line in [*log, *blank] for part in (*line, Segment.line())]), *foot)
 
 
 def as_text(picture: Picture, width: int) -> str:
@@ -40,7 +53,7 @@ def as_text(picture: Picture, width: int) -> str:
     console = Console(width=width, color_system=None, force_terminal=False, legacy_windows=False)
     with console.capture() as captured:
         console.print(render(picture, console))
-    return captured.get()
+    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
 def _head(picture: Picture, width: int) -> list[RenderableType]:
@@ -58,13 +71,9 @@ def _head(picture: Picture, width: int) -> list[RenderableType]:
 
 def _topology(tablets: Sequence[TabletLine], *, wide: bool) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    for title in ("CELL", "", "TABLET", "ROLE", "MYSQLD"):
-        table.add_column(title, no_wrap=True)
-    if wide:
-        table.add_column("MYSQL PORT", no_wrap=True, justify="right")
-    table.add_column("LAG", no_wrap=True, justify="right")
-    table.add_column("SEMI-SYNC", no_wrap=True)
-    table.add_column("GTIDS", no_wrap=True)
+    for title, width, justify in _COLUMNS:
+        if wide or title not in _WIDE_ONLY:
+            table.add_column(title, min_width=width, no_wrap=True, justify=justify)
     by_cell = sorted(tablets, key=lambda line: line.alias)
     for cell, lines in groupby(by_cell, key=lambda line: line.alias.cell):
         for place, line in enumerate(lines):
@@ -73,18 +82,20 @@ def _topology(tablets: Sequence[TabletLine], *, wide: bool) -> Table:
 
 
 def _row(line: TabletLine, cell: str, *, wide: bool) -> list[Text]:
-    known = "dim" if line.stale else ""
-    shape, colour = _MYSQLD.get(line.mysqld, ("?", ""))
-    cells = [
-        Text(cell),
+    """One tablet; the alias tells its cell, so a narrow screen can do without that column."""
+    weight = "bold" if line.role == "primary" else ""
+    shape, colour = _MYSQLD.get(line.mysqld, (UNKNOWN, ""))
+    return [
         Text(f"›{line.number}" if line.picked else f" {line.number}", style="reverse" if line.picked else "cyan"),
-        Text(str(line.alias), style="bold" if line.role == "primary" else ""),
-        Text(line.role, style="bold" if line.role == "primary" else known),
+        *([Text(cell)] if wide else []),
+        Text(str(line.alias), style=weight),
+        Text(line.role, style=weight),
         Text(f"{shape} {line.mysqld}", style=colour),
+        *([Text(str(line.port), style="dim")] if wide else []),
+        Text(line.lag),
+        Text(line.semi_sync),
+        Text(line.gtids),
     ]
-    if wide:
-        cells.append(Text(str(line.port), style="dim"))
-    return [*cells, Text(line.lag, style=known), Text(line.semi_sync, style=known), Text(line.gtids, style=known)]
 
 
 def _labelled(label: str, texts: Sequence[RenderableType]) -> Table:
@@ -104,9 +115,7 @@ def _marked(mark: Mark, text: str) -> Table:
     return grid
 
 
-def _sentences(sentences: Sequence[Sentence], none: str) -> Table | Text:
-    if not sentences:
-        return Text(none)
+def _sentences(sentences: Sequence[Sentence]) -> Table:
     grid = Table.grid(padding=(0, 1, 0, 0), expand=True)
     grid.add_column(width=8, no_wrap=True)
     grid.add_column(width=1, no_wrap=True)
@@ -117,16 +126,6 @@ def _sentences(sentences: Sequence[Sentence], none: str) -> Table | Text:
     return grid
 
 
-def _that_fit(sentences: Sequence[Sentence], console: Console, lines: int) -> Sequence[Sentence]:
-    """The last sentences that together take at most so many lines."""
-    shown: list[Sentence] = []
-    for sentence in reversed(sentences):
-        lines -= _lines(console, [_sentences([sentence], "")])
-        if lines < 0:
-            break
-        shown.insert(0, sentence)
-    return shown
-
-
-def _lines(console: Console, blocks: Sequence[RenderableType]) -> int:
-    return sum(len(console.render_lines(block, console.options.update(height=None))) for block in blocks)
+def _lines(console: Console, blocks: Sequence[RenderableType]) -> list[list[Segment]]:
+    options = console.options.update(height=None)
+    return [line for block in blocks for line in console.render_lines(block, options, pad=False)]
