@@ -9,7 +9,7 @@ from vtorc.core.gtid import GtidSet
 from vtorc.core.ids import TabletType
 from vtorc.core.tablet import TabletRecord
 from vtorc.core.view import ShardView
-from vtorc.errors import TabletError, TopoError
+from vtorc.errors import TabletError, TopoError, VtorcError
 from vtorc.recovery.session import Session
 
 
