@@ -5,7 +5,9 @@ A hint proves nothing; it only makes the shard suspicious, so that it is probed 
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
+from vtorc.core.tablet import TabletRecord
 from vtorc.discovery.probe import TabletProbe
 from vtorc.errors import TabletError
 from vtorc.tablet.api import TabletManager
@@ -14,10 +16,33 @@ RETRY_AFTER = 1.0
 """Seconds between attempts to open the health stream of a tablet that has none."""
 
 
-async def watch_signals(probe: TabletProbe, tablets: TabletManager, suspect: Callable[[], None]) -> None:
-    """Follow the tablet's health stream until cancelled, and call `suspect` when it breaks or reports a change for
-    the worse.
+class Sentinel(Protocol):
+    """Whoever notices the end of a mysqld by a connection of its own."""
+
+    async def watch_server(self, tablet: Callable[[], TabletRecord], lost: Callable[[], None]) -> None:
+        """Watch the tablet's mysqld until cancelled, and call `lost` each time that it may have ended.
+
+        `tablet` gives the record as last read. Never raises because of what the server does.
+        """
+        ...
+
+
+async def watch_signals(
+    probe: TabletProbe, tablets: TabletManager, suspect: Callable[[], None], *, sentinel: Sentinel | None = None
+) -> None:
+    """Follow the tablet's health stream, and its mysqld if there is a sentinel, until cancelled; call `suspect` when
+    something may have happened.
     """
+    if sentinel is None:
+        await _watch_health(probe, tablets, suspect)
+        return
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_watch_health(probe, tablets, suspect), name=f"health {probe.record.alias}")
+        group.create_task(sentinel.watch_server(lambda: probe.record, suspect), name=f"mysqld {probe.record.alias}")
+
+
+async def _watch_health(probe: TabletProbe, tablets: TabletManager, suspect: Callable[[], None]) -> None:
+    """Call `suspect` when the health stream breaks or reports a change for the worse."""
     while True:
         heard = False
         try:

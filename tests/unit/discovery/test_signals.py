@@ -1,0 +1,82 @@
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
+from typing import cast
+
+from vtorc.core.ids import TabletAlias, TabletType
+from vtorc.core.tablet import TabletRecord
+from vtorc.discovery.probe import TabletProbe
+from vtorc.discovery.signals import watch_signals
+from vtorc.errors import TabletUnreachable
+from vtorc.sim.loop import run
+from vtorc.tablet.api import HealthReport, TabletManager
+
+TABLET = TabletRecord(
+    alias=TabletAlias("zone1", 100), keyspace="commerce", shard="0", type=TabletType.PRIMARY, hostname="h", grpc_port=1
+)
+PROBE = cast(TabletProbe, SimpleNamespace(record=TABLET))
+
+
+class Tablets:
+    """Tablets whose health stream reports at these seconds whether they serve, then breaks."""
+
+    def __init__(self, *reports: tuple[float, bool]) -> None:
+        self._reports = reports
+
+    async def stream_health(self, tablet: TabletRecord) -> AsyncIterator[HealthReport]:
+        reports, self._reports = self._reports, ()
+        for at, serving in reports:
+            await asyncio.sleep(at - asyncio.get_running_loop().time())
+            yield HealthReport(alias=tablet.alias, type=TabletType.PRIMARY, serving=serving)
+        raise TabletUnreachable("gone", reason="refused")
+
+
+class Sentinel:
+    """A sentinel that loses its connection at these seconds."""
+
+    def __init__(self, *losses: float) -> None:
+        self._losses = losses
+        self.watched: list[TabletRecord] = []
+        self.ended = False
+
+    async def watch_server(self, tablet: Callable[[], TabletRecord], lost: Callable[[], None]) -> None:
+        try:
+            self.watched.append(tablet())
+            for at in self._losses:
+                await asyncio.sleep(at - asyncio.get_running_loop().time())
+                lost()
+            await asyncio.get_running_loop().create_future()
+        finally:
+            self.ended = True
+
+
+def suspicions(tablets: Tablets, sentinel: Sentinel | None) -> list[float]:
+    """Watch for a minute, and return when the shard was suspected."""
+
+    async def main() -> list[float]:
+        seen: list[float] = []
+        now = asyncio.get_running_loop().time
+        watching = asyncio.create_task(
+            watch_signals(PROBE, cast(TabletManager, tablets), lambda: seen.append(now()), sentinel=sentinel)
+        )
+        await asyncio.sleep(60.0)
+        assert not watching.done()
+        watching.cancel()
+        await asyncio.wait([watching])
+        assert watching.cancelled()
+        return seen
+
+    return run(main())
+
+
+def test_a_health_stream_that_worsens_or_breaks_is_a_signal() -> None:
+    """A tablet that stops serving, and a stream that breaks, make the shard suspicious; attempts that fail don't."""
+    assert suspicions(Tablets((1.0, True), (2.0, True), (3.0, False)), None) == [3.0, 3.0]
+
+
+def test_a_lost_connection_to_mysqld_is_a_signal() -> None:
+    """Each loss that the sentinel tells makes the shard suspicious, beside what the health stream says."""
+    sentinel = Sentinel(2.0, 9.0)
+    assert suspicions(Tablets((1.0, True), (5.0, False)), sentinel) == [2.0, 5.0, 5.0, 9.0]
+    assert sentinel.watched == [TABLET]
+    assert sentinel.ended
