@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from tests.e2e.daemon.daemons import Daemons
 from tests.e2e.daemon.watching import until
 from vtorc.core.durability import Member, policy
 from vtorc.core.gtid import GtidSet
 from vtorc.core.ids import TabletAlias, TabletType
+from vtorc.core.tablet import ShardRecord
 from vtorc.errors import MysqlError, TopoError
 from vtorc.lab.cluster import LabCluster
 from vtorc.lab.demo.writer import Writer
@@ -50,6 +52,23 @@ class Shard:
         """The primary of the shard record, and since when."""
         record = await self.cluster.topo.shard(self.id)
         return record.primary_alias, record.primary_term_start
+
+    @asynccontextmanager
+    async def terms(self) -> AsyncIterator[list[tuple[TabletAlias | None, int]]]:
+        """Collect the primaries of the shard record while inside, each with its term, the present one first."""
+        seen: list[tuple[TabletAlias | None, int]] = [await self.term()]
+
+        async def follow() -> None:
+            async for record in self.cluster.topo.watch_shard_record(self.id):
+                if isinstance(record, ShardRecord) and (record.primary_alias, record.primary_term_start) not in seen:
+                    seen.append((record.primary_alias, record.primary_term_start))
+
+        following = asyncio.create_task(follow(), name="follow the shard record")
+        try:
+            yield seen
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
 
     async def replicas(self) -> list[LabTablet]:
         """All but the primary."""
@@ -120,6 +139,18 @@ class Shard:
             state, read_only=True, waits=False, acknowledges=rules.may_ack(first, Member(tablet.alias, record.type))
         )
 
+    async def mended(self, daemons: Daemons) -> LabTablet:
+        """Start what is down, and a vtorc for as long as the shard is not well; returns the primary."""
+        for tablet in self.tablets:
+            await tablet.start_tablet()
+            await tablet.resume_mysqld()
+            await tablet.start_mysqld()
+        if await self.why_not_well():
+            vtorc = await daemons.start()
+            await self.well()
+            await vtorc.kill()
+        return await self.primary()
+
     async def return_of(self, tablet: LabTablet, *, but: Sequence[LabTablet] = ()) -> bool:
         """Start a tablet's dead mysqld, and wait until the tablet is a replica of a shard that is well.
 
@@ -168,11 +199,11 @@ class Shard:
             return list(await global_topo(self.cluster).list_dir(f"{paths.shard_dir(self.id)}/locks"))
         return []
 
-    async def unlocked(self) -> None:
-        """Wait until nobody holds the lock of the shard."""
+    async def unlocked(self, lock: str) -> None:
+        """Wait until a lock of the shard is gone."""
 
         async def why_not() -> str:
-            return ", ".join(await self.locks())
+            return f"lock {lock} is there" if lock in await self.locks() else ""
 
         await until(why_not)
 
