@@ -84,8 +84,10 @@ async def hold(address: tuple[str, int], credentials: MysqlCredentials) -> HeldC
     server refuses, 0 when the driver cannot speak with it.
     """
     host, port = address
-    # Bytes, as the driver would write a text in latin1. Its own two deadlines stand behind ours: the wait_for that it
-    # uses swallows a cancellation that comes in the moment of success (Python 3.11).
+    task = asyncio.current_task()
+    cancelled = task.cancelling() if task is not None else 0
+    # The password as bytes, because the driver would write a text in latin1. Its own deadlines stand behind ours, see
+    # `_raise_swallowed`.
     raw = _Connection(
         host=host,
         port=port,
@@ -100,13 +102,14 @@ async def hold(address: tuple[str, int], credentials: MysqlCredentials) -> HeldC
         async with asyncio.timeout(CONNECT_DEADLINE):
             await raw.connect()
             await raw.query(_STAY)
-        _raise_swallowed()
+        _raise_swallowed(cancelled)
         return _take_over(raw)
     except asyncio.CancelledError:
         raw.close()
         raise
     except Exception as error:  # whatever the driver trips over, this connection is not worth more than its absence
         raw.close()
+        _raise_swallowed(cancelled)
         raise _translated(error) from error
 
 
@@ -128,9 +131,14 @@ def _take_over(raw: Any) -> HeldConnection:
     return held
 
 
-def _raise_swallowed() -> None:
+def _raise_swallowed(cancelled: int) -> None:
+    """Raise a cancellation that the driver has swallowed since the task had been cancelled so many times.
+
+    It waits with `asyncio.wait_for`, which loses one that comes in the very moment when what it waits for is there
+    (Python 3.11): a sentinel would go on for ever, and whoever cancelled it would wait for ever.
+    """
     task = asyncio.current_task()
-    if task is not None and task.cancelling():
+    if task is not None and task.cancelling() > cancelled:
         raise asyncio.CancelledError
 
 

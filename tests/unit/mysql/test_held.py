@@ -250,6 +250,30 @@ async def test_a_cancelled_login_leaves_no_socket() -> None:
         await server.over.acquire()
 
 
+async def _let_in_and_wait(talk: Conversation) -> None:
+    await talk.let_in()
+    await talk.reader.read()
+
+
+@pytest.mark.parametrize("play", [_let_in_and_wait, _refuse_login, _refuse_statement, _say_nothing_and_close])
+async def test_no_cancellation_is_lost(play: Part) -> None:
+    """At whatever step a login is cancelled, it ends as cancelled, however it would have ended."""
+    async with fake_mysqld(play) as server:
+        ended = False
+        steps = 0
+        while not ended:
+            login = asyncio.create_task(hold(server.address, ACCOUNT))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            ended = login.done()
+            login.cancel()
+            await asyncio.wait([login])
+            assert login.cancelled() or ended, steps
+            steps += 1
+        if login.exception() is None:
+            login.result().close()
+
+
 def test_a_silent_host_is_noticed_within_seconds() -> None:
     """The kernel probes an idle connection each second, and breaks it after three without an answer."""
     with socket.socket() as sock:
