@@ -47,6 +47,7 @@ class ShardLedger:
         self.promised = GtidLog()
         self.bare = GtidLog()
         self.committer: SimMysqld | None = None
+        self.took_over_at = 0.0
         self.writes = 0
         self.failures = 0
         self.stalls = 0
@@ -115,13 +116,17 @@ class Checker(MysqlObserver):
         (ledger.promised if acknowledged else ledger.bare).add(transaction.series, transaction.number)
         if waited and not acknowledged:
             return  # let through by a demotion or a kill, its client hears of an error: nobody was promised anything
-        if ledger.committer is not server and server.uuid not in self.by_hand:
-            self._trace.note("clients", f"{ledger.shard}: writes are now committed by {server.process.host.name}")
-            ledger.committer = server
-            if ledger.requires_acks and (lost := ledger.lost_on(server)):
-                self.violate(
-                    "acknowledged-write-lost", f"{ledger.shard}: {server.process.host.name} takes writes without {lost}"
-                )
+        if ledger.committer is server or server.uuid in self.by_hand:
+            return
+        if ledger.committer is not None and transaction.at < ledger.took_over_at:
+            return  # the late end of a commit from before the takeover; `client_told` looks whether it survived
+        self._trace.note("clients", f"{ledger.shard}: writes are now committed by {server.process.host.name}")
+        ledger.committer = server
+        ledger.took_over_at = transaction.at
+        if ledger.requires_acks and (lost := ledger.lost_on(server)):
+            self.violate(
+                "acknowledged-write-lost", f"{ledger.shard}: {server.process.host.name} takes writes without {lost}"
+            )
 
     def client_told(self, ledger: ShardLedger, server: SimMysqld, transaction: Transaction) -> None:
         """A client was told that its write is safe: then whoever takes writes now must have it."""
