@@ -8,6 +8,7 @@ from vtorc.core.decision import Action
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.headroom import can_make_progress
 from vtorc.core.ids import TabletAlias, TabletType
+from vtorc.core.status import ThreadState
 from vtorc.core.view import ShardView, TabletView
 from vtorc.lab.demo.board import Board, Mark, Sample, Sentence
 from vtorc.lab.demo.ledger import Ledger
@@ -162,7 +163,7 @@ def _lag(view: ShardView, tablet: TabletView) -> str:
     if status.replication is None or not status.replication.has_source:
         return "none"
     if not status.replication.is_replicating:
-        return "trying" if status.replication.io_healthy else "stopped"
+        return "trying" if status.replication.io_state is ThreadState.CONNECTING else "stopped"
     return UNKNOWN if status.replication.lag is None else f"{status.replication.lag} s"
 
 

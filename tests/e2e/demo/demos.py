@@ -1,0 +1,95 @@
+"""Demos as processes of their own, and what they leave behind."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PATIENCE = 90.0
+COMMAND = (sys.executable, "-m", "vtorc.cli.main", "demo")
+
+
+@dataclass
+class Demo:
+    """A running demo whose lines are collected; `runtime` keeps its note apart from those of other demos."""
+
+    process: asyncio.subprocess.Process
+    folder: Path
+    runtime: Path
+    lines: list[str] = field(default_factory=list)
+
+    async def wait_line(self, *texts: str) -> str:
+        """Read on to the next line that contains all of the texts."""
+        assert self.process.stdout is not None
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while line := (await self.process.stdout.readline()).decode():
+                    self.lines.append(line.rstrip("\n"))
+                    if all(text in line for text in texts):
+                        return self.lines[-1]
+        except TimeoutError:
+            raise AssertionError(f"no line with {texts} within {PATIENCE:g} s after {self.tail}") from None
+        raise AssertionError(f"the demo ended before a line with {texts}, after {self.tail}")
+
+    async def ended(self) -> int:
+        """Read on to the end, and return the exit code."""
+        async with asyncio.timeout(PATIENCE):
+            rest, _ = await self.process.communicate()
+        self.lines += rest.decode().splitlines()
+        assert self.process.returncode is not None
+        return self.process.returncode
+
+    async def tell(self, *words: str) -> tuple[int, str]:
+        """Run a command of the demo as another terminal would; returns its exit code and what it says."""
+        process = await _spawn(*words, runtime=self.runtime)
+        async with asyncio.timeout(PATIENCE):
+            said, _ = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, said.decode()
+
+    @property
+    def tail(self) -> str:
+        """The last lines, for the failure of a test."""
+        return "\n".join(self.lines[-30:])
+
+
+@asynccontextmanager
+async def running(tmp_path: Path, *words: str) -> AsyncIterator[Demo]:
+    """Run a demo while inside; if it has not ended by then it is killed, and its guard ends its servers."""
+    folder, runtime = tmp_path / "demo", tmp_path / "runtime"
+    runtime.mkdir()
+    demo = Demo(await _spawn(*words, "--dir", str(folder), runtime=runtime), folder, runtime)
+    try:
+        yield demo
+    finally:
+        sys.stdout.write(demo.tail)
+        if demo.process.returncode is None:
+            demo.process.kill()
+            await demo.process.wait()
+
+
+async def _spawn(*words: str, runtime: Path) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *COMMAND,
+        *words,
+        env={**os.environ, "XDG_RUNTIME_DIR": str(runtime), "PYTHONUTF8": "1"},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+
+
+def left_behind(folder: Path) -> list[str]:
+    """The command lines of all processes that name a folder, zombies left out."""
+    found: list[str] = []
+    for each in Path("/proc").iterdir():
+        try:
+            command = (each / "cmdline").read_bytes() if each.name.isdigit() else b""
+        except OSError:
+            continue  # it has just ended
+        if str(folder).encode() in command:
+            found.append(command.replace(b"\0", b" ").decode())
+    return found

@@ -1,0 +1,130 @@
+"""`vtorc demo` on real servers, with somebody at another terminal or at the keys."""
+
+import asyncio
+import fcntl
+import os
+import pty
+import re
+import struct
+import termios
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.demo.demos import COMMAND, PATIENCE, left_behind, running
+from vtorc.lab.mysql_connection import connect
+from vtorc.lab.processes import unix_socket
+
+
+async def test_what_is_broken_from_another_terminal_is_mended(tmp_path: Path) -> None:
+    """A killed primary is replaced and returns as a replica, an errant one is rebuilt, and SIGTERM leaves nothing."""
+    async with running(tmp_path, "--topo", "local") as demo:
+        elected = await demo.wait_line("is primary", "after the last tablet came up")
+        old = elected.split()[0]
+        await demo.wait_line("vtorc demo kill primary")
+        assert await demo.tell("kill", "primary") == (0, f"kill -9 of the mysqld of {old}, the primary\n")
+        handover = await demo.wait_line("writes:", "acknowledges;", f"last acknowledgement of {old}")
+        new = handover.split()[3]
+        assert new != old
+        code, refusal = await demo.tell("kill", old)
+        assert (code, refusal) == (1, f"vtorc demo: the mysqld of {old} is down already\n")
+        assert (await demo.tell("start", "all"))[0] == 0
+        await demo.wait_line(f"StaleTopoPrimary of {old} is gone")
+
+        await _write_behind_everybodys_back(demo.folder / old)
+        await demo.wait_line(f"{old} has transactions that {new} lacks")
+        assert (await demo.tell("rebuild", old))[0] == 0
+        await demo.wait_line(f"ErrantGTIDDetected of {old} is gone")
+        code, status = await demo.tell("status")
+        assert code == 0
+        assert re.search(rf"{new}  primary     ● running", status), status
+
+        demo.process.terminate()
+        assert await demo.ended() == 0, demo.tail
+        assert left_behind(demo.folder) == []
+        assert list(demo.runtime.iterdir()) == []
+        assert (await demo.tell("status"))[0] == 1
+
+
+async def _write_behind_everybodys_back(folder: Path) -> None:
+    """Commit something on a replica that its primary does not have."""
+    session = await connect(unix_socket(folder, "mysql.sock"))
+    await session.run("SET GLOBAL super_read_only = OFF")
+    await session.run("CREATE DATABASE errant")
+    session.close()
+
+
+@pytest.mark.parametrize("topo", ["local", "etcd2"])
+async def test_a_demo_that_is_told_to_stop_while_it_starts_leaves_nothing(topo: str, tmp_path: Path) -> None:
+    """SIGINT ends also what has only just been started."""
+    async with running(tmp_path, "--topo", topo) as demo:
+        await demo.wait_line("preparing data for MySQL")
+        demo.process.send_signal(2)
+        assert await demo.ended() == 0, demo.tail
+        assert left_behind(demo.folder) == []
+
+
+async def test_on_a_terminal_keys_break_and_mend(tmp_path: Path) -> None:
+    """The screen shows the shard in place; k kills the primary, r starts it again, q ends everything."""
+    screen, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+    folder = tmp_path / "demo"
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND,
+        *("--topo", "local", "--dir", str(folder)),
+        env={**os.environ, "TERM": "xterm-256color", "XDG_RUNTIME_DIR": str(tmp_path), "PYTHONUTF8": "1"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    seen = _Seen(screen)
+    try:
+        await seen.wait(rb"healthy: zone1-0000000101 needs 1 acknowledgement, has 2")
+        os.write(screen, b"k")
+        await seen.wait(rb"promoted zone[23]-000000010[23]")
+        await seen.wait(rb"ex-primary")
+        os.write(screen, b"r")
+        await seen.wait(rb"healthy: zone[23]-000000010[23] needs 1 acknowledgement, has 2")
+        os.write(screen, b"q")
+        await seen.wait(rb"The demo has ended, and all its servers with it")
+        async with asyncio.timeout(PATIENCE):
+            assert await process.wait() == 0
+        assert left_behind(folder) == []
+    finally:
+        seen.close()
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+class _Seen:
+    """What a terminal was told, looked through from where the last search ended."""
+
+    def __init__(self, screen: int) -> None:
+        self._screen = screen
+        self._text = b""
+        self._more = asyncio.Event()
+        asyncio.get_running_loop().add_reader(screen, self._read)
+
+    async def wait(self, pattern: bytes) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while (found := re.search(pattern, self._text)) is None:
+                    self._more.clear()
+                    await self._more.wait()
+        except TimeoutError:
+            raise AssertionError(f"the terminal was never told {pattern!r}, but {self._text[-4000:]!r}") from None
+        self._text = self._text[found.end() :]
+
+    def _read(self) -> None:
+        try:
+            self._text += os.read(self._screen, 65536)
+        except OSError:  # the other side is closed
+            asyncio.get_running_loop().remove_reader(self._screen)
+        self._more.set()
+
+    def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._screen)
+        os.close(self._screen)
