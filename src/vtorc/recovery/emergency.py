@@ -206,7 +206,7 @@ class EmergencyReparent:
                     if error is None:
                         best = waiting[task] if best is None else min(best, waiting[task])
                     elif isinstance(error, TabletError | TimeoutError):
-                        errors.append(f"{choice.holders[waiting[task]]}: {error or 'no answer in time'}")
+                        errors.append(f"{choice.holders[waiting[task]]}: {str(error) or 'no answer in time'}")
                     else:
                         raise error
         finally:

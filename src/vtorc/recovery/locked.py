@@ -76,7 +76,7 @@ class Locked:
             return Outcome.REFUSED, f"{shard}: {error}"
         except (RecoveryFailed, TabletError, TopoError, TimeoutError) as error:
             await self._break_off(session)
-            return Outcome.FAILED, f"{shard}: {errand.recovery.value} failed: {error or 'no answer in time'}"
+            return Outcome.FAILED, f"{shard}: {errand.recovery.value} failed: {str(error) or 'no answer in time'}"
 
     async def _break_off(self, session: Session) -> None:
         """Put back what was changed; if the lock is lost, only once it is had again: else somebody is at work."""

@@ -69,7 +69,7 @@ async def _make_primary(session: Session, promotion: Promotion) -> None:
         await session.step(name, winner.alias, call(winner, semi_sync=semi_sync))
     except (TabletError, TimeoutError) as error:
         if not await _is_primary(session, promotion):
-            raise session.fail(f"{winner.alias} could not be promoted: {error or 'no answer in time'}") from error
+            raise session.fail(f"{winner.alias} could not be promoted: {str(error) or 'no answer in time'}") from error
 
 
 async def _is_primary(session: Session, promotion: Promotion) -> bool:
@@ -114,5 +114,5 @@ async def _prove(session: Session, promotion: Promotion, created: int) -> None:
         )
     except (TabletError, TimeoutError) as error:
         raise session.fail(
-            f"{winner.alias} is primary, but its first write was not acknowledged: {error or 'no answer in time'}"
+            f"{winner.alias} is primary, but its first write was not acknowledged: {str(error) or 'no answer in time'}"
         ) from error

@@ -173,7 +173,7 @@ class Repairs:
             try:
                 await doing
             except (TabletError, TopoError, TimeoutError, RecoveryRefused) as error:
-                failures.append(f"{alias}: {error or 'no answer in time'}")
+                failures.append(f"{alias}: {str(error) or 'no answer in time'}")
 
         async with asyncio.TaskGroup() as group:
             for alias, doing in work:

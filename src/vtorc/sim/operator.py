@@ -32,7 +32,7 @@ async def plan_reparent(world: World, shard: SimShard, winner: SimTablet) -> Non
             await _Reparent(topo, tablets, lock, world.wall(life.host)).run(shard, winner)
         world.trace.note(name, "has reparented")
     except (TopoError, TabletError, TimeoutError) as error:
-        world.trace.note(name, f"gives up: {error or 'no answer in time'}")
+        world.trace.note(name, f"gives up: {str(error) or 'no answer in time'}")
 
 
 class _Reparent:
