@@ -349,12 +349,17 @@ class _Decider:
         )
 
     def _attempts(self, finding: Finding) -> list[Attempt]:
-        """What was tried for the same cause; a lost primary is one cause, whatever code it has at the moment."""
+        """What was tried for the same cause; a lost primary is one cause, whatever code it has at the moment.
+
+        A replacement that succeeded did help: a tablet that became primary again since and is lost again is a new
+        loss, which only the cooldown may hold back.
+        """
         recovery = finding.problem.recovery
         return [
             attempt
             for attempt in self.limits.attempts
             if attempt.alias == finding.alias
+            and not (attempt.recovery.replaces_primary and attempt.succeeded)
             and (attempt.code is finding.code or (attempt.recovery.replaces_primary and attempt.recovery is recovery))
         ]
 

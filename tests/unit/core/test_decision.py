@@ -360,6 +360,14 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         Rule.ACT,
     ),
     (
+        "this primary was replaced again and again, and no cooldown is asked for",
+        dead(),
+        Code.DEAD_PRIMARY,
+        P,
+        Limits(attempts=tried(Code.DEAD_PRIMARY, P, 40, 30, 20, 10, 0.2, succeeded=True)),
+        Rule.ACT,
+    ),
+    (
         "tried a moment ago",
         dead(),
         Code.DEAD_PRIMARY,
