@@ -6,6 +6,7 @@ caller brings; only the effect tells which.
 """
 
 import asyncio
+import math
 import random
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ _T = TypeVar("_T")
 _NO_ROUTE_AFTER = 3.0
 _NO_ROUTE_SHARE = 0.3
 _CANCEL_ARRIVES_SHARE = 0.7
+_OWN_DEADLINE = (0.2, 4.0)
 
 
 class NetworkError(SimError):
@@ -178,8 +180,8 @@ class Network:
         """Run `handler` in `target` and bring back what it returns or raises.
 
         Raises NetworkError when nobody listens there or it dies while it works. Waits for ever when request or answer
-        is lost: bring a deadline. A cancelled call has its effect if it had arrived; the handler may be cancelled in
-        turn, or not.
+        is lost: bring a deadline. A cancelled call has its effect if it had arrived; its handler is cancelled in turn,
+        sooner or later.
         """
         await source.gate()
         exchange = _Exchange(self, source, target, handler)
@@ -204,6 +206,10 @@ class Network:
         """Draw an event of probability `share`."""
         return self._random.random() < share
 
+    def delay_between(self, least: float, most: float) -> float:
+        """Draw a time in seconds."""
+        return self._random.uniform(least, most)
+
     def _delay(self, link: _Link) -> float:
         delay = link.latency.draw(self._random) + link.delay
         while link.loss and self._random.random() < link.loss and delay < 1.0:
@@ -214,7 +220,8 @@ class Network:
         when = self._loop.time() + delay
         order = message.order
         if order is not None:
-            when = order.last = max(when, order.last)
+            # Later by a hair, since an ordinary event loop may run two timers of one instant in either order.
+            when = order.last = max(when, math.nextafter(order.last, math.inf))
         self._loop.call_at(when, message.run)
 
     def _link(self, source: Host, target: Host) -> _Link:
@@ -271,6 +278,8 @@ class _Exchange(Generic[_T]):
         if self._task is not None:
             if self._network.chance(_CANCEL_ARRIVES_SHARE):
                 self._network.post(self._source.host, self._target.host, self._task.cancel)
+            # The deadline went along with the request: where no cancellation arrives, the far side gives up by itself.
+            asyncio.get_running_loop().call_later(self._network.delay_between(*_OWN_DEADLINE), self._task.cancel)
         elif self._request is not None and not self._network.is_open(self._source.host, self._target.host):
             self._request.drop()
 

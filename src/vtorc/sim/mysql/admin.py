@@ -184,6 +184,7 @@ class SimMysqlServer:
         server = await self._enter()
         values = {
             "Innodb_buffer_pool_pages_data": str(1000 + server.server_id % 1000),
+            "Uptime": str(int(server.loop.time() - server.started_at)),
             "Rpl_semi_sync_source_wait_sessions": str(server.acks.sessions),
             "Rpl_semi_sync_source_clients": str(server.semi_sync_clients),
         }

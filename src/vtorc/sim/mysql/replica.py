@@ -42,6 +42,7 @@ class Replication:
         self._io_task: asyncio.Task[None] | None = None
         self._stream: Stream | None = None
         self._last_data = 0.0
+        self._stored_until = 0.0
         self._writing = 0
         self._written: list[asyncio.Future[None]] = []
 
@@ -116,6 +117,7 @@ class Replication:
         self.acknowledges = False
         self._io_task = None
         self._stream = None
+        self._stored_until = 0.0
         self._writing = 0
         self._written.clear()
         self.applier.crashed()
@@ -246,8 +248,11 @@ class Replication:
             return
         self._last_data = self._server.loop.time()
         self._writing += 1
-        delay = draw(self._server.settings.relay, self._server.random, factor=self._server.slowness)
-        self._server.later(delay, self._store, stream, batch, position)
+        # One thread writes the relay log: a batch is not there before the one that came before it is.
+        now = self._server.loop.time()
+        work = draw(self._server.settings.relay, self._server.random, factor=self._server.slowness)
+        self._stored_until = max(now, self._stored_until) + work
+        self._server.later(self._stored_until - now, self._store, stream, batch, position)
 
     def _store(self, stream: Stream, batch: list[Transaction], position: int) -> None:
         server = self._server

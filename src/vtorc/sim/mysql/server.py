@@ -63,6 +63,7 @@ class SimMysqld:
         self.disk = SickDisk(self)
         self.refuses_connections = False
         self.slowness = 1.0
+        self.started_at = 0.0
         self._next_number = 1
         self._open: dict[asyncio.Future[Any], None] = {}
         self._position_waiters: list[tuple[GtidSet, asyncio.Future[None]]] = []
@@ -73,6 +74,7 @@ class SimMysqld:
         """Start the process and recover: what was in the binary log is committed, acknowledged or not."""
         life = self.process.start()
         life.at_end.append(self._ended)
+        self.started_at = self.loop.time()
         settings = self.settings
         self.read_only = self.super_read_only = settings.super_read_only_at_start
         self.acks.forget()
