@@ -51,6 +51,14 @@ class Tablet(Protocol):
         """Kill the server."""
         ...
 
+    def hang_mysql(self, hung: bool) -> None:
+        """Let the server hang with its connections open, or go on."""
+        ...
+
+    async def purge_binlogs(self) -> None:
+        """Delete all of the server's binary log that it does not write to."""
+        ...
+
     async def start_mysql(self) -> None:
         """Start the server again and wait until it answers."""
         ...

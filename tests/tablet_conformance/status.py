@@ -244,21 +244,6 @@ async def test_unacknowledged_commits_are_noticed(shard: Shard) -> None:
     await eventually(free)
 
 
-async def test_sql_runs_for_the_caller(shard: Shard) -> None:
-    """ExecuteFetchAsDba returns column names, wire types and values, NULL among them."""
-    result = await fetch(shard.tablets[0], "SELECT 7 AS number, 'seven' AS text, NULL AS nothing")
-    assert [field.name for field in result.fields] == ["number", "text", "nothing"]
-    assert [field.type for field in result.fields][:2] == [query_pb2.INT64, query_pb2.VARCHAR]
-    assert list(result.rows[0].lengths) == [1, 5, -1]
-    assert result.rows[0].values == b"7seven"
-
-
-async def fetch(tablet: Tablet, sql: str) -> query_pb2.QueryResult:
-    """Run a statement as the administrator."""
-    request = tm.ExecuteFetchAsDbaRequest(query=sql.encode(), max_rows=10)
-    return (await tablet.rpc.ExecuteFetchAsDba(request, timeout=PATIENCE)).result
-
-
 async def test_action_lock_is_held_by_one_call_at_a_time(shard: Shard) -> None:
     """While Sleep holds the action lock other changes wait for it up to their deadline, and questions are answered."""
     tablet = shard.tablets[0]

@@ -7,7 +7,8 @@ import pytest_asyncio
 
 pytest.register_assert_rewrite("tests.tablet_conformance")
 
-from tests.e2e.lab.real_shard import RealShard, Servers  # noqa: E402 (after the registration)
+from tests.e2e.lab.real_shard import Servers  # noqa: E402 (after the registration)
+from tests.tablet_conformance.agents import AgentShard  # noqa: E402
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -18,25 +19,17 @@ async def servers() -> AsyncIterator[Servers]:
     await servers.stop()
 
 
-async def new_shard(servers: Servers, *, errant_check: bool) -> RealShard:
-    """Wipe the servers and make a shard of them."""
-    ports = [servers.ports.take() for _ in servers.mysqlds]
-    shard = RealShard(await servers.wiped(), ports, errant_check=errant_check)
-    await shard.start()
-    return shard
-
-
 @pytest.fixture
-async def shard(servers: Servers) -> AsyncIterator[RealShard]:
+async def shard(servers: Servers) -> AsyncIterator[AgentShard]:
     """Give three new tablets as of Vitess 24."""
-    shard = await new_shard(servers, errant_check=True)
+    shard = await servers.new_shard(errant_check=True)
     yield shard
     await shard.stop()
 
 
 @pytest.fixture
-async def old_shard(servers: Servers) -> AsyncIterator[RealShard]:
+async def old_shard(servers: Servers) -> AsyncIterator[AgentShard]:
     """Give three new tablets that replicate without asking, as those before Vitess 22."""
-    shard = await new_shard(servers, errant_check=False)
+    shard = await servers.new_shard(errant_check=False)
     yield shard
     await shard.stop()

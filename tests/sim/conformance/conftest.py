@@ -1,0 +1,35 @@
+"""Shards of simulated servers, new ones for every test."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+pytest.register_assert_rewrite("tests.tablet_conformance")
+
+from tests.sim.conformance.sim_shard import new_shard  # noqa: E402 (after the registration)
+from tests.tablet_conformance.agents import AgentShard  # noqa: E402
+from vtorc.lab.ports import Ports  # noqa: E402
+
+
+@pytest.fixture
+def ports() -> Iterator[Ports]:
+    """Reserve ports."""
+    ports = Ports()
+    yield ports
+    ports.release()
+
+
+@pytest.fixture
+async def shard(ports: Ports) -> AsyncIterator[AgentShard]:
+    """Give three new tablets as of Vitess 24."""
+    shard = await new_shard(ports, errant_check=True)
+    yield shard
+    await shard.stop()
+
+
+@pytest.fixture
+async def old_shard(ports: Ports) -> AsyncIterator[AgentShard]:
+    """Give three new tablets that replicate without asking, as those before Vitess 22."""
+    shard = await new_shard(ports, errant_check=False)
+    yield shard
+    await shard.stop()
