@@ -1,0 +1,143 @@
+"""Looks at every order of events up to a depth, breadth first, so that what it finds is the shortest story."""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from vtorc.sim.model import mysql
+from vtorc.sim.model.failover import Failovers, at_rest
+from vtorc.sim.model.oracle import Oracle
+from vtorc.sim.model.plan import Plan
+from vtorc.sim.model.properties import GOALS, broken
+from vtorc.sim.model.state import CONNECTED, NOBODY, Action, Left, Seen, State, Step, Tablet
+from vtorc.sim.model.symmetry import Symmetry
+
+
+@dataclass(frozen=True, slots=True)
+class Counterexample:
+    """The shortest story that breaks a property."""
+
+    rule: str
+    story: tuple[str, ...]
+
+    def __str__(self) -> str:
+        lines = [f"{number:3}. {line}" for number, line in enumerate(self.story, 1)]
+        return "\n".join([*lines, f"  => {self.rule}"])
+
+
+@dataclass(slots=True)
+class Report:
+    """What an exploration found; `complete` says that there are no further states beyond `depth`."""
+
+    states: int = 0
+    transitions: int = 0
+    depth: int = 0
+    complete: bool = False
+    counterexample: Counterexample | None = None
+    reached: dict[str, int] = field(default_factory=dict)
+    refusals: set[str] = field(default_factory=set)
+
+
+def first_state(plan: Plan) -> State:
+    """A healthy shard in which nothing has happened yet."""
+    primary = Tablet(read_only=False, waits=plan.acks > 0)
+    replicas = [
+        Tablet(source=0, io=CONNECTED, acks=plan.acknowledges(0, place)) for place in range(1, len(plan.members))
+    ]
+    return State(
+        tablets=(primary, *replicas),
+        coordinators=tuple(at_rest(plan.rounds) for _ in range(plan.coordinators)),
+        lock=NOBODY,
+        named=0,
+        origins=(),
+        told=0,
+        discarded=0,
+        seen=Seen(),
+        left=Left(plan.writes, plan.crashes, plan.cuts, plan.lock_losses),
+    )
+
+
+def transitions(plan: Plan, oracle: Oracle) -> Callable[[State], Iterator[Step]]:
+    """Return the function that says what can happen next in a state."""
+    failovers = Failovers(plan, oracle)
+    return lambda state: itertools.chain(mysql.steps(plan, state), failovers.steps(state))
+
+
+def explore(plan: Plan, *, depth: int = 1000, goals: Sequence[str] = ()) -> Report:
+    """Visit every state that can be reached in `depth` steps; stops at the first that breaks a property.
+
+    Replicas that differ in nothing are not told apart. With `goals` it ends as soon as all of them were reached.
+    """
+    oracle = Oracle(plan)
+    after = transitions(plan, oracle)
+    canonical = Symmetry(plan).canonical
+    start = first_state(plan)
+    parents: dict[State, tuple[State, Action] | None] = {start: None}
+    report = Report()
+    level = [start]
+    while level:
+        following: list[State] = []
+        for state in level:
+            _note_goals(report, state)
+            if goals and report.reached.keys() >= set(goals):
+                report.states = len(parents)
+                return report
+            if report.depth == depth:
+                continue
+            for action, raw in after(state):
+                report.transitions += 1
+                next_ = canonical(raw)
+                if next_ in parents:
+                    continue
+                parents[next_] = (state, action)
+                if rule := broken(plan, next_):
+                    report.states = len(parents)
+                    report.counterexample = Counterexample(rule, _story(plan, parents, next_))
+                    return report
+                following.append(next_)
+        if report.depth == depth:
+            break
+        level = following
+        report.depth += 1
+    report.states = len(parents)
+    report.complete = not level
+    report.refusals = oracle.refusals
+    return report
+
+
+def _note_goals(report: Report, state: State) -> None:
+    for name, goal in GOALS.items():
+        if name not in report.reached and goal(state):
+            report.reached[name] = report.depth
+
+
+def _story(plan: Plan, parents: dict[State, tuple[State, Action] | None], last: State) -> tuple[str, ...]:
+    """Tell how a state came about, with every tablet under one name from beginning to end."""
+    steps: list[Step] = []
+    step = parents[last]
+    while step is not None:
+        steps.append((step[1], last))
+        last = step[0]
+        step = parents[last]
+    steps.reverse()
+    return tuple(_told_again(plan, steps))
+
+
+def _told_again(plan: Plan, steps: Sequence[Step]) -> Iterator[str]:
+    """Go through the story once more, keeping track of who was exchanged for whom in a canonical state."""
+    symmetry = Symmetry(plan)
+    after = transitions(plan, Oracle(plan))
+    state = first_state(plan)
+    names = list(range(len(plan.members)))
+    for action, expected in steps:
+        text, places = action
+        raw = next(raw for found, raw in after(state) if found == action and symmetry.canonical(raw) == expected)
+        is_vtorc = text.startswith("vtorc {}")
+        shown = [
+            str(place + 1) if is_vtorc and position == 0 else plan.members[names[place]].alias.cell
+            + f"-{plan.members[names[place]].alias.uid}"
+            for position, place in enumerate(places)
+        ]
+        yield text.format(*shown)
+        state, order = symmetry.sorted(raw)
+        names = [names[place] for place in order]

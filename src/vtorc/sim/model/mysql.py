@@ -1,0 +1,157 @@
+"""What can happen to tablets by themselves: clients write, replicas receive, acknowledge and apply, servers crash.
+
+The rules are those of `vtorc.sim.mysql`, that is AFTER_SYNC with an endless timeout: a commit is in the binary log,
+then waits, then becomes visible; after a crash what is in the binary log is committed, acknowledged or not (MySQL
+manual, "Semisynchronous Replication").
+"""
+
+from collections.abc import Iterator
+
+from vtorc.sim.model.plan import Plan
+from vtorc.sim.model.state import (
+    CONNECTED,
+    CONNECTING,
+    NOBODY,
+    STOPPED,
+    Seen,
+    State,
+    Step,
+    Tablet,
+    bits,
+    lowest,
+    with_tablet,
+)
+
+
+def steps(plan: Plan, state: State) -> Iterator[Step]:
+    """Everything that can happen next without a vtorc."""
+    for place, tablet in enumerate(state.tablets):
+        if tablet.up:
+            yield from _of_server(plan, state, place, tablet)
+            if tablet.source != NOBODY:
+                yield from _of_replica(plan, state, place, tablet)
+        else:
+            yield ("{} comes back", (place,)), restarted(state, place)
+    if plan.looks:
+        yield from _looks(plan, state)
+
+
+def made(state: State, place: int, *, origin: int) -> State:
+    """Let a tablet write; the write waits for acknowledgements if the tablet does."""
+    write = 1 << len(state.origins)
+    tablet = state.tablets[place]
+    visible = tablet.visible if tablet.waits else tablet.visible | write
+    state = state._replace(origins=(*state.origins, origin))
+    return with_tablet(state, place, tablet._replace(log=tablet.log | write, visible=visible))
+
+
+def crashed(plan: Plan, state: State, place: int) -> State:
+    """End a server: its replicas only try to connect now."""
+    tablet = state.tablets[place]
+    relay = tablet.relay if plan.durable_relay else 0
+    gone = tablet._replace(up=False, io=STOPPED, waits=False, acks=False, read_only=True, relay=relay, acked=0)
+    tablets = [
+        each._replace(io=CONNECTING) if each.source == place and each.io == CONNECTED else each
+        for each in state.tablets
+    ]
+    tablets[place] = gone
+    return state._replace(tablets=tuple(tablets))
+
+
+def restarted(state: State, place: int) -> State:
+    """Start a server: read-only, without semi-sync and replication, and all that its binary log holds is committed."""
+    tablet = state.tablets[place]
+    seen = state.seen._replace(down=state.seen.down & ~(1 << place))
+    return with_tablet(state, place, tablet._replace(up=True, visible=tablet.log))._replace(seen=seen)
+
+
+def started(state: State, place: int, *, source: int, acks: bool) -> State:
+    """Start replication from a source, which it connects to at once if that is up."""
+    tablet = state.tablets[place]
+    io = CONNECTED if state.tablets[source].up else CONNECTING
+    return with_tablet(state, place, tablet._replace(source=source, acks=acks, io=io))
+
+
+def without_relay(state: State, place: int, *, heard: int) -> State:
+    """Throw a relay log away; of what was acknowledged, some other tablet that lives, or was `heard`, must hold it."""
+    tablet = state.tablets[place]
+    elsewhere = 0
+    for other, each in enumerate(state.tablets):
+        if other != place and (each.up or heard >> other & 1):
+            elsewhere |= each.held
+    lost = tablet.relay & ~tablet.log & state.told & ~elsewhere
+    state = with_tablet(state, place, tablet._replace(relay=0, acked=0))
+    return state._replace(discarded=state.discarded | lost) if lost else state
+
+
+def _of_server(plan: Plan, state: State, place: int, tablet: Tablet) -> Iterator[Step]:
+    left = state.left
+    if left.writes and not tablet.read_only and tablet.source == NOBODY:
+        after = made(state, place, origin=place)
+        yield ("a client writes to {}", (place,)), after._replace(left=left._replace(writes=left.writes - 1))
+    if left.crashes:
+        after = crashed(plan, state, place)
+        yield ("{} crashes", (place,)), after._replace(left=left._replace(crashes=left.crashes - 1))
+
+
+def _of_replica(plan: Plan, state: State, place: int, tablet: Tablet) -> Iterator[Step]:
+    if tablet.relay:
+        write = lowest(tablet.relay)
+        applied = tablet._replace(
+            log=tablet.log | write, visible=tablet.visible | write, relay=tablet.relay & ~write
+        )
+        yield ("{} applies", (place,)), with_tablet(state, place, applied)
+    source = state.tablets[tablet.source]
+    if not source.up:
+        return
+    if tablet.io == CONNECTING:
+        yield ("{} connects to {}", (place, tablet.source)), with_tablet(state, place, tablet._replace(io=CONNECTED))
+    if tablet.io == CONNECTED:
+        if missing := source.log & ~tablet.held:
+            received = tablet._replace(relay=tablet.relay | lowest(missing))
+            yield ("{} receives from {}", (place, tablet.source)), with_tablet(state, place, received)
+        if state.left.cuts:
+            left = state.left._replace(cuts=state.left.cuts - 1)
+            after = with_tablet(state, place, tablet._replace(io=CONNECTING))._replace(left=left)
+            yield ("the link from {} to {} breaks", (tablet.source, place)), after
+    # An acknowledgement that is under way arrives although the IO thread has been stopped since.
+    if tablet.acks and source.waits and (fresh := _unacknowledged(source, tablet)):
+        after = _acknowledged(plan, with_tablet(state, place, tablet._replace(acked=tablet.acked | fresh)), tablet.source)
+        yield ("an acknowledgement of {} reaches {}", (place, tablet.source)), after
+
+
+def _unacknowledged(source: Tablet, replica: Tablet) -> int:
+    """The waiting writes that the replica holds, with all before them, and has not acknowledged yet."""
+    missing = source.log & ~replica.held
+    before = lowest(missing) - 1 if missing else -1
+    return source.log & ~source.visible & before & ~replica.acked
+
+
+def _acknowledged(plan: Plan, state: State, place: int) -> State:
+    """Commit, in order, what has enough acknowledgements, and tell its clients."""
+    tablets = list(state.tablets)
+    tablet = tablets[place]
+    replicas = [other for other, each in enumerate(tablets) if each.source == place]
+    done = 0
+    for number in bits(tablet.log & ~tablet.visible):
+        if sum(tablets[other].acked >> number & 1 for other in replicas) < plan.acks:
+            break
+        done |= 1 << number
+    if not done:
+        return state
+    tablets[place] = tablet._replace(visible=tablet.visible | done)
+    for other in replicas:
+        tablets[other] = tablets[other]._replace(acked=tablets[other].acked & ~done)
+    return state._replace(tablets=tuple(tablets), told=state.told | done)
+
+
+def _looks(plan: Plan, state: State) -> Iterator[Step]:
+    """A vtorc looks at the primary, now and then."""
+    primary = state.tablets[state.named]
+    if not primary.up or primary.read_only or primary.source != NOBODY:
+        return
+    ready = sum(each.io == CONNECTED and each.acks and each.source == state.named for each in state.tablets)
+    down = sum(1 << place for place, each in enumerate(state.tablets) if not each.up)
+    seen = Seen(True, primary.visible, primary.waits and ready >= plan.acks, down)
+    if seen != state.seen:
+        yield ("{} is looked at", (state.named,)), state._replace(seen=seen)

@@ -1,0 +1,180 @@
+"""Asks the real election (`vtorc.core.election`) what it would do in a state of the model."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from vtorc.core.acks import NOTHING_SEEN, SemiSyncSeen
+from vtorc.core.durability import Member
+from vtorc.core.election import CandidateSet, Choice, Refusal, Stopped, choose
+from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.sim.model.plan import Plan
+from vtorc.sim.model.state import JOURNAL, NOBODY, Known, Seen, bits
+
+_JOURNAL_RULES = frozenset({"diverged", "errant"})
+
+
+class Question(NamedTuple):
+    """What an election goes by; `journals` is how many journal rows each tablet has executed."""
+
+    primary: int
+    known: tuple[Known, ...]
+    seen: Seen
+    excused: int
+    origins: tuple[int, ...]
+    journals: tuple[int, ...]
+
+
+class Pick(NamedTuple):
+    """One way to go on: any of `winners` once it has applied what it received, or, with a `source`, the one winner
+    once it has fetched `required` from there.
+    """
+
+    winners: tuple[int, ...]
+    source: int
+    required: int
+    sentence: str
+
+
+class Verdict(NamedTuple):
+    """What the election says; several picks if it depends on how tablets are called, none if it refuses."""
+
+    picks: tuple[Pick, ...]
+    refusal: str = ""
+
+
+@dataclass(slots=True)
+class Oracle:
+    """Answers questions, each only once."""
+
+    plan: Plan
+    _answers: dict[Question, Verdict] = field(default_factory=dict)
+
+    def ask(self, question: Question) -> Verdict:
+        """Let the real code decide, for every way in which replicas that are alike can be called."""
+        found = self._answers.get(question)
+        if found is None:
+            found = self._answers[question] = self._ask(question)
+        return found
+
+    @property
+    def refusals(self) -> set[str]:
+        """The names of the rules that refused."""
+        return {verdict.refusal for verdict in self._answers.values()} - {""}
+
+    def _ask(self, question: Question) -> Verdict:
+        picks: dict[Pick, None] = {}
+        refusal = ""
+        for naming in _namings(self.plan):
+            outcome = _Translation(self.plan, question, naming).outcome()
+            if isinstance(outcome, Refusal):
+                refusal = outcome.rule
+            else:
+                picks[_pick(outcome, naming, question)] = None
+        # How tablets are called may decide between equals, never whether there is anybody to promote.
+        assert not (picks and refusal), question
+        return Verdict(tuple(picks), refusal)
+
+
+def _namings(plan: Plan) -> Iterator[tuple[Member, ...]]:
+    """The members in all orders in which those that are alike can be."""
+    for orders in itertools.product(*(itertools.permutations(group) for group in plan.alike)):
+        naming = list(plan.members)
+        for group, order in zip(plan.alike, orders, strict=True):
+            for place, other in zip(group, order, strict=True):
+                naming[place] = plan.members[other]
+        yield tuple(naming)
+
+
+def _pick(choice: Choice, naming: Sequence[Member], question: Question) -> Pick:
+    places = {member.alias: place for place, member in enumerate(naming)}
+    required = sum(
+        1 << number for number, gtid in enumerate(gtids(question.origins)) if choice.required.contains(gtid)
+    )
+    source = NOBODY if choice.source is None else places[choice.source]
+    winners = (choice.winner,) if choice.source is not None else choice.holders
+    return Pick(tuple(sorted(places[alias] for alias in winners)), source, required, choice.argument.sentence)
+
+
+@dataclass(frozen=True, slots=True)
+class _Translation:
+    plan: Plan
+    question: Question
+    naming: tuple[Member, ...]
+
+    def outcome(self) -> Choice | Refusal:
+        candidates = self._candidates()
+        outcome = choose(candidates, self.plan.policy)
+        if isinstance(outcome, Refusal) and outcome.rule in _JOURNAL_RULES:
+            outcome = choose(self._with_journals(candidates), self.plan.policy)
+        return outcome
+
+    def _candidates(self) -> CandidateSet:
+        question, rules = self.question, self.plan.rules
+        stopped = {self.naming[place].alias: self._stopped(place, known) for place, known in self._reached()}
+        seen = question.seen
+        primary = self.naming[question.primary].alias
+        known = self._gtids(seen.executed) if seen.at_all else EMPTY_GTID_SET
+        excused = {self.naming[place].alias: "it was down before" for place in self._excused()}
+        if not rules.check_revoked:
+            excused = {each.alias: "nobody asks" for each in self.naming if each.alias not in stopped}
+        return CandidateSet(
+            members=self.naming,
+            stopped=stopped,
+            primary=primary,
+            primary_uuids=frozenset({uuid(question.primary)}),
+            known_at_primary=known,
+            seen_at_primary=known if seen.waited else EMPTY_GTID_SET,
+            semi_sync=SemiSyncSeen(wait_counts={primary: self.plan.acks}) if seen.at_all else NOTHING_SEEN,
+            excused=excused,
+        )
+
+    def _reached(self) -> Iterator[tuple[int, Known]]:
+        for place, known in enumerate(self.question.known):
+            if known.reached or not self.plan.rules.unreached_counts:
+                yield place, known
+
+    def _excused(self) -> Iterator[int]:
+        """Tablets that were down before the primary was last seen, if all that it had committed then is at hand."""
+        held = 0
+        for _, known in self._reached():
+            held |= known.received
+        if not self.question.seen.executed & ~held:
+            yield from (place for place in bits(self.question.excused) if not self.question.known[place].reached)
+
+    def _stopped(self, place: int, known: Known) -> Stopped:
+        received = known.received if self.plan.rules.count_received else known.executed
+        return Stopped(
+            member=self.naming[place],
+            server_uuid=uuid(place),
+            executed=self._gtids(known.executed),
+            received=self._gtids(received),
+            source_uuid=uuid(known.source) if known.source != NOBODY else "",
+            was_primary=known.was_primary,
+        )
+
+    def _with_journals(self, candidates: CandidateSet) -> CandidateSet:
+        lengths = {self.naming[place].alias: length for place, length in enumerate(self.question.journals)}
+        stopped = {alias: replace(each, journal_length=lengths[alias]) for alias, each in candidates.stopped.items()}
+        return replace(candidates, stopped=stopped)
+
+    def _gtids(self, writes: int) -> GtidSet:
+        names = gtids(self.question.origins)
+        return EMPTY_GTID_SET.union(*(names[number] for number in bits(writes)))
+
+
+def uuid(place: int) -> str:
+    """The UUID of a tablet's server; it does not depend on how the tablet is called."""
+    return f"{place:08d}-0000-0000-0000-000000000000"
+
+
+def gtids(origins: Sequence[int]) -> list[GtidSet]:
+    """The GTID of each write: those of one server are numbered one after the other."""
+    counts: dict[int, int] = {}
+    names = []
+    for origin in origins:
+        place = origin % JOURNAL
+        counts[place] = counts.get(place, 0) + 1
+        names.append(GtidSet.of(uuid(place), counts[place]))
+    return names

@@ -1,0 +1,66 @@
+"""What must hold in every state of the model, and what must be possible, so that the model is not empty."""
+
+from collections.abc import Callable, Mapping
+
+from vtorc.sim.model.plan import Plan
+from vtorc.sim.model.state import IDLE, JOURNAL, NOBODY, STOPPED, STOPPING, State
+
+
+def broken(plan: Plan, state: State) -> str:
+    """Name the property that does not hold; empty if all do."""
+    if state.told & ~state.tablets[state.named].log:
+        return "acknowledged-write-lost"
+    if state.discarded:
+        return "last-copy-discarded"
+    if sum(_can_get_acknowledged(plan, state, place) for place in range(len(state.tablets))) > 1:
+        return "two-writable"
+    return ""
+
+
+def _can_get_acknowledged(plan: Plan, state: State, place: int) -> bool:
+    """Whether a client's write could be acknowledged now, or as soon as replicas that try have connected."""
+    tablet = state.tablets[place]
+    if not tablet.up or tablet.read_only or tablet.source != NOBODY:
+        return False
+    if not tablet.waits:
+        return True
+    ready = sum(each.up and each.source == place and each.acks and each.io != STOPPED for each in state.tablets)
+    return ready >= plan.acks
+
+
+Goal = Callable[[State], bool]
+
+
+def _failed_over(state: State) -> bool:
+    return state.named != 0 and all(each.phase == IDLE for each in state.coordinators)
+
+
+def _proven(state: State) -> bool:
+    rows = sum(1 << write for write, origin in enumerate(state.origins) if origin >= JOURNAL)
+    return bool(state.told & rows)
+
+
+def _unacknowledged_came_back(state: State) -> bool:
+    """The old primary has committed a write that nobody acknowledged, after another became primary."""
+    return state.named != 0 and state.tablets[0].up and bool(state.tablets[0].visible & ~state.told)
+
+
+def _undone(state: State) -> bool:
+    given_up = any(each.phase == IDLE and each.rounds == 0 for each in state.coordinators)
+    return given_up and state.named == 0 and bool(state.told)
+
+
+GOALS: Mapping[str, Goal] = {
+    "a write is acknowledged": lambda state: bool(state.told),
+    "a failover completes": _failed_over,
+    "the new primary is proven": _proven,
+    "an unacknowledged write comes back": _unacknowledged_came_back,
+    "a failover is given up": _undone,
+    "two vtorcs are at work": lambda state: sum(each.phase != IDLE for each in state.coordinators) > 1,
+}
+"""States that can be reached; each plan says which of them it must reach."""
+
+
+def stopping(state: State) -> bool:
+    """Whether some vtorc asks itself whom to elect."""
+    return any(each.phase == STOPPING for each in state.coordinators)

@@ -1,0 +1,114 @@
+"""Exchanges replicas that differ in nothing but their number, so that a state is visited once and not once per order.
+
+The election breaks ties by name, so the oracle asks it under every naming; that is what makes this sound.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from vtorc.sim.model.plan import Plan
+from vtorc.sim.model.state import JOURNAL, Coordinator, Known, State, bits
+
+_INSIDE = 99
+
+
+class Symmetry:
+    """The exchanges that a plan allows."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._groups = plan.alike
+        self._size = len(plan.members)
+        self._inside = frozenset(place for group in self._groups for place in group)
+
+    def canonical(self, state: State) -> State:
+        """Return the one state that stands for all that are alike."""
+        return self.sorted(state)[0]
+
+    def sorted(self, state: State) -> tuple[State, tuple[int, ...]]:
+        """Return that state, and for each place in it the place where the tablet was before."""
+        if not self._groups:
+            return state, tuple(range(self._size))
+        keys = {place: self._key(state, place) for place in self._inside}
+        best: tuple[State, tuple[int, ...]] | None = None
+        for order in self._orders(keys):
+            found = self._permuted(state, order), order
+            if best is None or found < best:
+                best = found
+        assert best is not None
+        return best
+
+    def _key(self, state: State, place: int) -> tuple[Any, ...]:
+        """What can be said about a tablet without naming any other that could be exchanged."""
+        tablet = state.tablets[place]
+        source = _INSIDE if tablet.source in self._inside else tablet.source
+        own = sum(1 << write for write, origin in enumerate(state.origins) if origin % JOURNAL == place)
+        follows = sum(each.source == place for each in state.tablets)
+        seen = tuple(
+            (
+                each.primary == place,
+                each.winner == place,
+                each.todo >> place & 1,
+                each.excused >> place & 1,
+                each.seen.down >> place & 1,
+                _known_key(each, place),
+            )
+            for each in state.coordinators
+        )
+        down = state.seen.down >> place & 1
+        return (*tablet[:4], source, *tablet[5:], own, follows, state.named == place, down, seen)
+
+    def _orders(self, keys: dict[int, tuple[Any, ...]]) -> Iterator[tuple[int, ...]]:
+        """All orders that have each group sorted by its keys; more than one only where keys are equal."""
+        per_group = []
+        for group in self._groups:
+            ordered = sorted(group, key=lambda place: keys[place])
+            runs = [tuple(run) for _, run in itertools.groupby(ordered, key=lambda place: keys[place])]
+            shuffles = itertools.product(*(itertools.permutations(run) for run in runs))
+            per_group.append([tuple(itertools.chain(*shuffle)) for shuffle in shuffles])
+        for orders in itertools.product(*per_group):
+            whole = list(range(self._size))
+            for group, order in zip(self._groups, orders, strict=True):
+                for place, other in zip(group, order, strict=True):
+                    whole[place] = other
+            yield tuple(whole)
+
+    def _permuted(self, state: State, order: Sequence[int]) -> State:
+        if all(place == other for place, other in enumerate(order)):
+            return state
+        new = [0] * (self._size + 1)
+        for place, other in enumerate(order):
+            new[other] = place
+        new[-1] = -1
+        tablets = tuple(state.tablets[other]._replace(source=new[state.tablets[other].source]) for other in order)
+        return state._replace(
+            tablets=tablets,
+            coordinators=tuple(_renamed(each, order, new) for each in state.coordinators),
+            named=new[state.named],
+            origins=tuple(new[origin % JOURNAL] + (origin & JOURNAL) for origin in state.origins),
+            seen=state.seen._replace(down=_moved(state.seen.down, new)),
+        )
+
+
+def _known_key(coordinator: Coordinator, place: int) -> tuple[Any, ...]:
+    known = coordinator.known[place] if coordinator.known else Known()
+    return (known.reached, known.executed, known.received, known.was_primary, known.undo)
+
+
+def _renamed(coordinator: Coordinator, order: Sequence[int], new: Sequence[int]) -> Coordinator:
+    return coordinator._replace(
+        primary=new[coordinator.primary],
+        known=tuple(
+            coordinator.known[other]._replace(source=new[coordinator.known[other].source]) for other in order
+        )
+        if coordinator.known
+        else (),
+        winner=new[coordinator.winner],
+        todo=_moved(coordinator.todo, new),
+        seen=coordinator.seen._replace(down=_moved(coordinator.seen.down, new)),
+        excused=_moved(coordinator.excused, new),
+    )
+
+
+def _moved(places: int, new: Sequence[int]) -> int:
+    return sum(1 << new[place] for place in bits(places))
