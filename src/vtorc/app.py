@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,15 +12,21 @@ import structlog
 from vtorc.config.settings import Settings
 from vtorc.config.store import SettingsStore
 from vtorc.control.fleet import Fleet, FleetSettings
+from vtorc.control.history_observer import HistoryObserver
 from vtorc.control.log_observer import LogObserver
-from vtorc.control.observer import Observers
+from vtorc.control.observer import Observer, Observers
 from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import Rules
 from vtorc.core.analysis import Bars
+from vtorc.core.clock import Clock
 from vtorc.core.decision import Limits
 from vtorc.discovery.probe import Pace
 from vtorc.errors import VtorcError
+from vtorc.history.store import History
+from vtorc.history.writer import HistoryWriter
 from vtorc.logs import setup_logging
+from vtorc.mysql.held import MysqlCredentials
+from vtorc.mysql.sentinel import MysqlSentinel
 from vtorc.recovery.session import Deadlines, Tools
 from vtorc.tablet.client import GrpcTabletManager
 from vtorc.tablet.settings import ClientSettings, TlsFiles
@@ -31,6 +37,9 @@ from vtorc.topo.server import TopoServer
 
 EXIT_OK = 0
 EXIT_FAILED = 1
+
+HISTORY_FILE = "vtorc-history.sqlite"
+"""Name of the history in the log folder."""
 
 _log = structlog.get_logger("vtorc")
 
@@ -66,8 +75,13 @@ def run(store: SettingsStore) -> int:
 
 async def _run(store: SettingsStore) -> None:
     scope = Scope.parse(store.settings.clusters_to_watch)
-    async with open_tools(store.settings) as tools:
-        fleet = Fleet(tools, lambda: fleet_settings(store.settings, scope), Observers([LogObserver()]))
+    async with open_tools(store.settings) as tools, open_history(store.settings, tools.clock) as history:
+        fleet = Fleet(
+            tools,
+            lambda: fleet_settings(store.settings, scope),
+            Observers([LogObserver(), *history]),
+            sentinel=make_sentinel(store.settings),
+        )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, _stop, fleet, number)
@@ -102,6 +116,24 @@ async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
             await tablets.close()
     finally:
         await topo.close()
+
+
+@asynccontextmanager
+async def open_history(settings: Settings, clock: Clock) -> AsyncIterator[Sequence[Observer]]:
+    """Keep a history in `sqlite_data_file` or in the log folder; without either there is none. Raises HistoryError."""
+    path = settings.sqlite_data_file
+    if not path or path.startswith(("file:", ":memory:")):
+        path = str(Path(settings.log_dir) / HISTORY_FILE) if settings.log_dir else ""
+    if not path:
+        yield ()
+        return
+    history = History(path)
+    history.purge(clock.wall() - int(settings.audit_purge_duration * 1e9))
+    writer = HistoryWriter(history)
+    try:
+        yield (HistoryObserver(writer, clock),)
+    finally:
+        await asyncio.to_thread(writer.close)
 
 
 def make_tools(settings: Settings, topo: TopoServer, tablets: GrpcTabletManager) -> Tools:
@@ -179,6 +211,13 @@ def client_settings(settings: Settings) -> ClientSettings:
         ),
         credentials_file=_path(creds),
     )
+
+
+def make_sentinel(settings: Settings) -> MysqlSentinel | None:
+    """Hold a connection to each mysqld, if there is an account for it: its end is the fastest sign of a crash."""
+    if not settings.mysql_topology_user:
+        return None
+    return MysqlSentinel(MysqlCredentials(settings.mysql_topology_user, settings.mysql_topology_password))
 
 
 def _path(text: str) -> Path | None:

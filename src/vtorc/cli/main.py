@@ -10,6 +10,7 @@ from vtorc.config.catalogue import nearest
 _COMMANDS = {
     "demo": "a small cluster of real servers on this machine, to watch and to break",
     "sim": "simulated clusters with injected failures",
+    "history": "what vtorc did and why, from the file that it keeps",
     "ctl": "commands for operators",
 }
 

@@ -41,7 +41,13 @@ def parse_flags(words: Iterable[str]) -> CommandLine:
         else:
             _refuse_word(line, word, before=before)
         before = word
+    line.problems = [_on_one_line(problem) for problem in line.problems]
     return line
+
+
+def _on_one_line(text: str) -> str:
+    """Write out what does not print: words may hold anything, and a problem is one line."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def read_environment(environment: Mapping[str, str]) -> CommandLine:

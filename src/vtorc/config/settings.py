@@ -35,7 +35,6 @@ TOPO_IMPLEMENTATIONS = ("etcd2", "local")
 LOG_LEVELS = ("debug", "info", "warn", "error")
 
 _NO_HTTP = "this version serves no HTTP"
-_NO_DATABASE = "this version keeps no database"
 _NO_AUDIT = "this version writes every change it makes into its log, and no audit of its own"
 _WATCH_ONLY = "vtorc watches, reports and changes nothing, as with --allow-recovery=false"
 
@@ -337,9 +336,10 @@ class ProcessSettings:
     sqlite_data_file: str = setting(
         TEXT,
         "file::memory:?mode=memory&cache=shared",
-        "File of recorded history.",
+        "File of recorded recoveries and decisions, read with `vtorc history`. By default it is "
+        "vtorc-history.sqlite in "
+        "the log folder, and there is none without a log folder.",
         also=[key("SQLite3DataFile", TEXT)],
-        no_effect=_NO_DATABASE,
     )
     audit_file_location: str = setting(
         TEXT, "", "File to which audit lines are appended.", also=[key("AuditLogFile", TEXT)], no_effect=_NO_AUDIT
@@ -353,9 +353,8 @@ class ProcessSettings:
     audit_purge_duration: float = setting(
         DURATION,
         7 * 86400.0,
-        "Age at which audit rows are deleted.",
+        "Age at which recorded recoveries and decisions are deleted, at the start.",
         also=[key("AuditPurgeDays", DAYS)],
-        no_effect=_NO_AUDIT,
     )
 
 

@@ -9,6 +9,7 @@ from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import Rules, ShardLoop
 from vtorc.core.ids import ShardId
 from vtorc.discovery.probe import Pace
+from vtorc.discovery.signals import Sentinel
 from vtorc.discovery.topology import Topology, read_topology, watch_topology
 from vtorc.discovery.watch import ShardWatch
 from vtorc.errors import TopoError
@@ -29,10 +30,18 @@ class FleetSettings:
 class Fleet:
     """The loops of all shards; `topo_failures` says what could not be read last time, empty if all could."""
 
-    def __init__(self, tools: Tools, settings: Callable[[], FleetSettings], observer: Observer) -> None:
+    def __init__(
+        self,
+        tools: Tools,
+        settings: Callable[[], FleetSettings],
+        observer: Observer,
+        *,
+        sentinel: Sentinel | None = None,
+    ) -> None:
         self._tools = tools
         self._settings = settings
         self._observer = observer
+        self._sentinel = sentinel
         self._stop = asyncio.Event()
         self._reread = asyncio.Event()
         self._tasks: dict[ShardId, asyncio.Task[None]] = {}
@@ -96,7 +105,14 @@ class Fleet:
             if loop is not None:
                 loop.update(reading, controlled=scope.covers(shard))
                 continue
-            watch = ShardWatch(shard, reading, self._tools.tablets, self._tools.clock, lambda: self._settings().pace)
+            watch = ShardWatch(
+                shard,
+                reading,
+                self._tools.tablets,
+                self._tools.clock,
+                lambda: self._settings().pace,
+                sentinel=self._sentinel,
+            )
             loop = ShardLoop(
                 watch,
                 self._tools,

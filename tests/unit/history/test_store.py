@@ -1,0 +1,100 @@
+"""The history file, through what writes it and what people read it with."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from vtorc.cli import history as command
+from vtorc.control.history_observer import stored_recovery
+from vtorc.core.election import Argument
+from vtorc.core.gtid import GtidSet
+from vtorc.core.ids import ShardId, TabletAlias
+from vtorc.core.problems import Code, Recovery
+from vtorc.errors import HistoryError
+from vtorc.history.store import History, StoredDecision
+from vtorc.history.writer import HistoryWriter
+from vtorc.recovery.record import Outcome, RecoveryRecord, StepRecord
+
+OLD, NEW = TabletAlias("zone1", 101), TabletAlias("zone2", 102)
+HELD = GtidSet.parse("3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5")
+RECORD = RecoveryRecord(
+    shard=ShardId("commerce", "0"),
+    recovery=Recovery.RECOVER_DEAD_PRIMARY,
+    code=Code.DEAD_PRIMARY,
+    alias=OLD,
+    began=1_772_323_200_000_000_000,
+    duration=0.2,
+    outcome=Outcome.SUCCEEDED,
+    sentence="commerce/0: promoted zone2-0000000102.",
+    steps=(StepRecord(name="promote", target=NEW, started=0.1, duration=0.05),),
+    winner=NEW,
+    argument=Argument(
+        policy="semi_sync", stopped=(NEW,), unreached=(OLD,), required=HELD, sentence="Nothing is missing."
+    ),
+    removed={OLD: "was not reached"},
+)
+DECISION = StoredDecision(
+    at=RECORD.began, shard="commerce/0", tablet=str(OLD), code="DeadPrimary", rule="act", sentence="x"
+)
+
+
+def test_keeps_a_recovery_with_its_argument(tmp_path: Path) -> None:
+    """A recovery comes back with its steps and the argument why it was safe, also from another process."""
+    writer = HistoryWriter(History(str(tmp_path / "h.sqlite")))
+    writer.add_recovery(stored_recovery(RECORD))
+    writer.add_decision(DECISION)
+    writer.close()
+
+    again = History(str(tmp_path / "h.sqlite"))
+    (found,) = again.recoveries(shard="commerce/0")
+    assert (found.code, found.recovery, found.outcome) == ("DeadPrimary", "RecoverDeadPrimary", "succeeded")
+    argument = found.detail["argument"]
+    assert argument == {
+        "policy": "semi_sync",
+        "sentence": "Nothing is missing.",
+        "stopped": [str(NEW)],
+        "unreached": [str(OLD)],
+        "required": str(HELD),
+    }
+    assert list(again.decisions()) == [DECISION]
+    assert list(again.recoveries(shard="other/0")) == []
+
+
+def test_forgets_what_is_old() -> None:
+    """Purging deletes what is older, and only that."""
+    history = History()
+    history.add_recovery(stored_recovery(RECORD))
+    history.add_recovery(stored_recovery(replace(RECORD, began=RECORD.began + 10)))
+    history.purge(RECORD.began + 5)
+    assert [each.began for each in history.recoveries()] == [RECORD.began + 10]
+
+
+def test_names_a_file_that_is_none(tmp_path: Path) -> None:
+    """A file that is no history is named in the error, and left as it is."""
+    path = tmp_path / "orc_config.json"
+    path.write_text(
+        "this is no database, and is longer than a header of one is, by far, so that SQLite looks at it" * 9
+    )
+    with pytest.raises(HistoryError, match=r"orc_config\.json"):
+        History(str(path))
+
+
+def test_prints_why_a_promotion_was_safe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`vtorc history` prints recoveries with their argument and steps, and decisions with their rule."""
+    history = History(str(tmp_path / "h.sqlite"))
+    history.add_recovery(stored_recovery(RECORD))
+    history.add_decision(DECISION)
+    history.close()
+    assert command.main([str(tmp_path / "h.sqlite")]) == 0
+    text = capsys.readouterr().out
+    assert "why it was safe: Nothing is missing." in text
+    assert "promote on zone2-0000000102: done" in text
+    assert "[act] x" in text
+
+
+def test_says_that_there_is_no_history(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A missing file is named, and not made."""
+    assert command.main([str(tmp_path / "none.sqlite")]) == 1
+    assert "none.sqlite does not exist" in capsys.readouterr().err
+    assert not (tmp_path / "none.sqlite").exists()
