@@ -177,6 +177,7 @@ class Replication:
                 resolve(closed, None)
             self.io_state = ThreadState.RUNNING
             self.last_io_error = ""
+            self._server.observer.writability_changed(self._server)
             self._last_data = self._server.loop.time()
             await self._until_silent(stream, closed)
             self.io_state = ThreadState.CONNECTING

@@ -1,0 +1,51 @@
+"""Small simulated worlds for tests: one shard of three tablets in three cells."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from vtorc.core.ids import ShardId
+from vtorc.sim.loop import current_loop, run
+from vtorc.sim.plan import WorldPlan, shard_plan
+from vtorc.sim.trace import Trace
+from vtorc.sim.world import SimShard, World
+
+CELLS = ("zone1", "zone2", "zone3")
+SHARD = ShardId("commerce", "0")
+
+
+def small_plan(*, durability: str = "semi_sync", vtorcs: int = 1, tablets: int = 3) -> WorldPlan:
+    """One shard, one client."""
+    return WorldPlan(
+        cells=CELLS,
+        shards=(shard_plan(SHARD, CELLS, durability=durability, tablets=tablets),),
+        vtorc_cells=CELLS[:vtorcs],
+        writers=1,
+    )
+
+
+def in_world(
+    main: Callable[[World, SimShard], Awaitable[None]],
+    *,
+    seed: int = 1,
+    plan: WorldPlan | None = None,
+    begun: bool = True,
+) -> None:
+    """Run something in a world in which, if `begun`, the shard has its primary and takes writes."""
+
+    async def start() -> None:
+        trace = Trace(current_loop().time, keep=False)
+        with trace.capturing_logs():
+            world = World(plan or small_plan(), trace)
+            shard = world.shards[SHARD]
+            await world.begin()
+            if begun:
+                assert await world.until_well(shard, limit=60.0) == []
+            await main(world, shard)
+            assert world.checker.violations == []
+
+    run(start(), seed=seed)
+
+
+def without_vtorc(plan: WorldPlan | None = None) -> WorldPlan:
+    """The same world with nobody to repair it."""
+    return replace(plan or small_plan(), vtorc_cells=())
