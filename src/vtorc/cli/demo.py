@@ -1,12 +1,19 @@
 """The words of `vtorc demo`; what they lead to is in `vtorc.lab.demo`."""
 
 import argparse
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vtorc.core.durability import POLICY_NAMES
+from vtorc.errors import PartMissing
 from vtorc.lab.demo.remote import tell_demo
+from vtorc.lab.parts import MYSQL, find_mysqld
+
+if TYPE_CHECKING:
+    from vtorc.lab.demo.servers import Servers
 
 _FAULTS = ("kill-mysqld",)
 _TOPOS = ("etcd2", "local")
@@ -27,6 +34,11 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument("--topo", choices=_TOPOS, help="topology server (default: etcd2 if there is an etcd, else local)")
     demo.add_argument(
         "--dir", type=Path, help="folder of all data and logs, kept afterwards (default: a temporary one)"
+    )
+    demo.add_argument(
+        "--simulated",
+        action="store_true",
+        help="simulate the MySQL servers, as is done anyway where there is no MySQL; all else is real",
     )
     series = demo.add_argument_group("failovers without anybody at hand")
     series.add_argument("--failovers", type=_count, metavar="N", help="break the primary N times, measure, and end")
@@ -69,8 +81,26 @@ def main(words: Sequence[str]) -> int:
             failovers=options.failovers,
             fault=options.fault,
             report=options.report,
-        )
+        ),
+        lambda: _servers(simulated=options.simulated),
     )
+
+
+def _servers(*, simulated: bool) -> "Servers":
+    """Choose real servers, unless others are asked for or there are none; raises PartMissing for a named one that
+    cannot be used.
+    """
+    from vtorc.lab.demo.servers import RealServers
+    from vtorc.sim.demo_cluster import SimulatedServers
+
+    if simulated:
+        return SimulatedServers("That is what --simulated asks for.")
+    try:
+        return RealServers(find_mysqld())
+    except PartMissing as missing:
+        if os.environ.get(MYSQL.variable):  # whoever names one wants that one
+            raise
+        return SimulatedServers(str(missing))
 
 
 def _tablets(text: str) -> int:

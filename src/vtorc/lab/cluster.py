@@ -5,27 +5,22 @@ it is killed.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from vtorc.core.durability import policy
 from vtorc.core.ids import ShardId, TabletAlias, TabletType
-from vtorc.errors import LabError, VtorcError
 from vtorc.lab.etcd import EtcdServer
-from vtorc.lab.guard import RunFolder, sweep_stale_runs
 from vtorc.lab.parts import find_mysqld
 from vtorc.lab.ports import Ports
 from vtorc.lab.tablet_handle import LabTablet, TabletSpec
 from vtorc.lab.template import template_folder
-from vtorc.topo.open import TopoSettings, open_topo
+from vtorc.lab.topology import LabTopo
+from vtorc.topo.open import TopoSettings
 from vtorc.topo.server import TopoServer
 from vtorc.topo.tasks import all_of
-
-GLOBAL_ROOT = "/vitess/global"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,15 +41,19 @@ class LabSpec:
     tablet_flags: tuple[str, ...] = ()
     mysqld_options: tuple[str, ...] = field(default_factory=tuple)
 
+    def shard_ids(self) -> list[ShardId]:
+        """List the shards."""
+        return [ShardId.parse(f"{self.keyspace}/{shard}") for shard in self.shards]
+
     def tablet_specs(self) -> list[TabletSpec]:
         """List the tablets: the first shard's are numbered from 101, the second's from 201, and so on."""
         return [
             TabletSpec(
                 alias=TabletAlias(self.cells[number % len(self.cells)], 100 * (index + 1) + number + 1),
-                shard=ShardId.parse(f"{self.keyspace}/{shard}"),
+                shard=shard,
                 type=TabletType.RDONLY if number >= self.tablets - self.rdonly else TabletType.REPLICA,
             )
-            for index, shard in enumerate(self.shards)
+            for index, shard in enumerate(self.shard_ids())
             for number in range(self.tablets)
         ]
 
@@ -64,11 +63,8 @@ class LabCluster:
 
     def __init__(self, spec: LabSpec, *, folder: Path | None = None) -> None:
         self.spec = spec
-        self._folder = folder
-        self._run: RunFolder | None = None
+        self._topology = LabTopo(spec.topo, folder)
         self._ports = Ports()
-        self._etcd: EtcdServer | None = None
-        self._topo: TopoServer | None = None
         self._tablets: dict[TabletAlias, LabTablet] = {}
 
     async def start(self) -> None:
@@ -85,26 +81,11 @@ class LabCluster:
 
     async def start_topo(self) -> None:
         """Start the topology server and write cells, keyspace and shards."""
-        policy(self.spec.durability)
-        await asyncio.to_thread(sweep_stale_runs)
-        self._run = RunFolder(self._folder)
-        if self.spec.topo == "etcd2":
-            self._etcd = EtcdServer(self._run.path / "etcd")
-            await self._etcd.start()
-            (self._run.path / "etcd" / "etcd.pid").write_text(str(self._etcd.pid))
-        elif self.spec.topo != "local":
-            raise LabError(f"topology {self.spec.topo!r}: the lab has etcd2 and local")
-        self._topo = await open_topo(self.topo_settings)
-        address = ",".join(self.topo_settings.global_server_address)
-        for cell in self.spec.cells:
-            await self._topo.create_cell(cell, server_address=address, root=f"/vitess/{cell}")
-        await self._topo.create_keyspace(self.spec.keyspace, durability_policy=self.spec.durability)
-        for shard in self.spec.shards:
-            await self._topo.create_shard(ShardId.parse(f"{self.spec.keyspace}/{shard}"))
+        spec = self.spec
+        await self._topology.start(cells=spec.cells, shards=spec.shard_ids(), durability=spec.durability)
 
     async def start_tablets(self) -> None:
         """Start all tablets at once."""
-        assert self._run is not None
         await asyncio.to_thread(lambda: template_folder(find_mysqld()))
         flags = [
             *self.topo_flags,
@@ -114,7 +95,7 @@ class LabCluster:
         for spec in self.spec.tablet_specs():
             self._tablets[spec.alias] = LabTablet(
                 spec,
-                folder=self._run.path / str(spec.alias),
+                folder=self.folder / str(spec.alias),
                 host="127.0.0.1",
                 grpc_port=self._ports.take(),
                 mysql_port=self._ports.take(),
@@ -124,16 +105,7 @@ class LabCluster:
 
     async def stop(self) -> None:
         """End all processes at once and delete the data, unless the folder was given."""
-        if self._topo is not None:
-            with contextlib.suppress(VtorcError):  # the server may have been broken on purpose
-                await self._topo.close()
-            self._topo = None
-        if self._run is not None:
-            await asyncio.to_thread(self._run.close)
-            self._run = None
-        if self._etcd is not None:
-            await self._etcd.kill()
-            self._etcd = None
+        await self._topology.stop()
         self._ports.release()
 
     async def __aenter__(self) -> Self:
@@ -148,9 +120,7 @@ class LabCluster:
     @property
     def topo_settings(self) -> TopoSettings:
         """How to reach the topology."""
-        assert self._run is not None, "the lab was not started"
-        address = self._etcd.address if self._etcd is not None else str(self._run.path / "topo.sqlite")
-        return TopoSettings(implementation=self.spec.topo, global_server_address=(address,), global_root=GLOBAL_ROOT)
+        return self._topology.settings
 
     @property
     def topo_flags(self) -> tuple[str, str, str]:
@@ -165,20 +135,17 @@ class LabCluster:
     @property
     def topo(self) -> TopoServer:
         """The topology, as the lab sees it."""
-        assert self._topo is not None, "the lab was not started"
-        return self._topo
+        return self._topology.server
 
     @property
     def etcd(self) -> EtcdServer:
         """The etcd server, to break and mend it; only with topology etcd2."""
-        assert self._etcd is not None, "the lab has no etcd"
-        return self._etcd
+        return self._topology.etcd
 
     @property
     def folder(self) -> Path:
         """Where all data and logs are."""
-        assert self._run is not None, "the lab was not started"
-        return self._run.path
+        return self._topology.folder
 
     @property
     def tablets(self) -> Mapping[TabletAlias, LabTablet]:
@@ -191,4 +158,4 @@ class LabCluster:
 
     def shard_ids(self) -> list[ShardId]:
         """List the shards."""
-        return [ShardId.parse(f"{self.spec.keyspace}/{shard}") for shard in self.spec.shards]
+        return self.spec.shard_ids()

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import asyncmy
 from asyncmy import errors as driver
@@ -44,6 +44,35 @@ class ResultSet:
     rows: tuple[tuple[Value, ...], ...] = ()
     affected: int = 0
     insert_id: int = 0
+
+
+class SqlSession(Protocol):
+    """What reads and writes over SQL need of a session with a server, real or simulated."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether the session can still be used, as far as the client has heard."""
+        ...
+
+    async def run(self, sql: str) -> ResultSet:
+        """Run one statement; a cancelled one is killed in the server. Raises MysqlError."""
+        ...
+
+    async def rows(self, sql: str) -> list[Row]:
+        """Run one statement and return its rows by column name; NULL is the empty string."""
+        ...
+
+    async def row(self, sql: str) -> Row:
+        """Run a statement that answers exactly one row."""
+        ...
+
+    async def value(self, sql: str) -> str:
+        """Run a statement that answers one value."""
+        ...
+
+    def close(self) -> None:
+        """End the session."""
+        ...
 
 
 class MysqlConnection:

@@ -3,7 +3,7 @@
 from vtorc.core.gtid import GtidSet
 from vtorc.core.status import SemiSyncStatus, ThreadState
 from vtorc.lab.agent.mysql_api import PrimaryReport, ReplicaReport, ServerReport
-from vtorc.lab.mysql_connection import MysqlConnection, Row
+from vtorc.lab.mysql_connection import Row, SqlSession
 
 _THREAD_STATES = {"Yes": ThreadState.RUNNING, "Connecting": ThreadState.CONNECTING, "No": ThreadState.STOPPED}
 _VARIABLES = (
@@ -30,7 +30,7 @@ _HEARTBEAT = (
 _UNSET_UUID = "00000000-0000-0000-0000-000000000000"
 
 
-async def server_report(session: MysqlConnection, log_status: str) -> ServerReport:
+async def server_report(session: SqlSession, log_status: str) -> ServerReport:
     """Read all that FullStatus tells; `log_status` is the statement that shows the server's own binary log position."""
     variables = await session.row(_SELECT_VARIABLES)
     replication = await replica_report(session)
@@ -59,7 +59,7 @@ async def server_report(session: MysqlConnection, log_status: str) -> ServerRepo
     )
 
 
-async def replica_report(session: MysqlConnection) -> ReplicaReport | None:
+async def replica_report(session: SqlSession) -> ReplicaReport | None:
     """Read SHOW REPLICA STATUS; None if the server is nobody's replica."""
     rows = await session.rows("SHOW REPLICA STATUS")
     if not rows:
@@ -94,7 +94,7 @@ async def replica_report(session: MysqlConnection) -> ReplicaReport | None:
     )
 
 
-async def primary_report(session: MysqlConnection, log_status: str) -> PrimaryReport | None:
+async def primary_report(session: SqlSession, log_status: str) -> PrimaryReport | None:
     """Read the server's position as a source; None without binary logs."""
     rows = await session.rows(log_status)
     if not rows:
@@ -104,7 +104,7 @@ async def primary_report(session: MysqlConnection, log_status: str) -> PrimaryRe
     return PrimaryReport(executed=executed, server_uuid=uuid, coordinates=_coordinates(rows[0], "File", "Position"))
 
 
-async def semi_sync(session: MysqlConnection) -> SemiSyncStatus | None:
+async def semi_sync(session: SqlSession) -> SemiSyncStatus | None:
     """Read the settings and the state of semi-sync; None without the plugins."""
     variables = await _pairs(session, "SHOW GLOBAL VARIABLES LIKE 'rpl_semi_sync%'")
     if "rpl_semi_sync_source_enabled" not in variables:
@@ -121,7 +121,7 @@ async def semi_sync(session: MysqlConnection) -> SemiSyncStatus | None:
     )
 
 
-async def _pairs(session: MysqlConnection, sql: str) -> Row:
+async def _pairs(session: SqlSession, sql: str) -> Row:
     return {row["Variable_name"]: row["Value"] for row in await session.rows(sql)}
 
 

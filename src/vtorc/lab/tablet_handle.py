@@ -1,6 +1,7 @@
 """A lab tablet seen from outside: start, stop, kill its process and its mysqld, whichever of the two still lives."""
 
 import asyncio
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,6 +54,18 @@ class LabTablet:
     def mysqld_pid(self) -> int | None:
         """The process id of its mysqld, None while it is down."""
         return self._mysqld.pid
+
+    @property
+    def mysqld_state(self) -> str:
+        """How its mysqld is in truth, whatever anybody knows of it: running, paused or down."""
+        pid = self.mysqld_pid
+        if pid is None:
+            return "down"
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_bytes()
+        except OSError:
+            return "down"
+        return "paused" if stat.rpartition(b")")[2].split()[0] in (b"T", b"t") else "running"
 
     async def start_tablet(self, *extra: str) -> None:
         """Start the tablet process, and its mysqld unless it runs, and wait until the tablet is up.
@@ -132,6 +145,13 @@ class LabTablet:
     async def resume_mysqld(self) -> None:
         """Let a hanging mysqld go on (SIGCONT)."""
         await control.ask(self.folder, "mysqld-resume")
+
+    async def rebuild(self) -> None:
+        """Delete all data, and start the tablet and its mysqld as new ones."""
+        await self.stop_tablet()
+        await self.kill_mysqld()
+        await asyncio.to_thread(shutil.rmtree, self.folder / "data")
+        await self.start_tablet()
 
     async def connect(self, *, user: str = "vt_app", database: str = "") -> MysqlConnection:
         """Open a session over TCP, as a client of the application does; raises MysqlError. Brings no deadline of its

@@ -8,8 +8,8 @@ from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.ids import TabletType
 from vtorc.errors import MysqlError
 from vtorc.lab import mysql_report
-from vtorc.lab.mysql_connection import MysqlConnection
-from vtorc.lab.tablet_handle import LabTablet
+from vtorc.lab.demo.servers import DemoTablet
+from vtorc.lab.mysql_connection import SqlSession
 
 _DEADLINE = 5.0
 
@@ -21,9 +21,9 @@ class CellWitness:
     anybody can have told the tablets to follow another primary.
     """
 
-    def __init__(self, primary: LabTablet, tablets: Sequence[LabTablet]) -> None:
+    def __init__(self, primary: DemoTablet, tablets: Sequence[DemoTablet]) -> None:
         self._others = [tablet for tablet in tablets if tablet.alias.cell != primary.alias.cell]
-        self._sessions: list[MysqlConnection] = []
+        self._sessions: list[SqlSession] = []
         self.held = EMPTY_GTID_SET
 
     async def look(self) -> None:
@@ -41,12 +41,12 @@ class CellWitness:
                 session.close()
 
 
-async def _received(session: MysqlConnection) -> GtidSet:
+async def _received(session: SqlSession) -> GtidSet:
     report = await mysql_report.replica_report(session)
     return EMPTY_GTID_SET if report is None else report.received
 
 
-async def executed(tablet: LabTablet) -> GtidSet:
+async def executed(tablet: DemoTablet) -> GtidSet:
     """Read what a tablet's server has executed; raises MysqlError or TimeoutError."""
     async with asyncio.timeout(_DEADLINE):
         session = await tablet.connect_as_dba()
@@ -66,13 +66,13 @@ def alone_in_cell(*, survived: GtidSet, held: GtidSet, old_uuid: str, unpromised
     return max(0, survived.only_uuid(old_uuid).difference(held).count() - unpromised)
 
 
-async def wrong_ackers(policy: DurabilityPolicy, primary: LabTablet, tablets: Sequence[LabTablet]) -> list[str]:
+async def wrong_ackers(policy: DurabilityPolicy, primary: DemoTablet, tablets: Sequence[DemoTablet]) -> list[str]:
     """Name the replicas whose servers would acknowledge for `primary` although the policy forbids it, or the reverse.
 
     Raises MysqlError or TimeoutError.
     """
 
-    async def ask(tablet: LabTablet) -> bool:
+    async def ask(tablet: DemoTablet) -> bool:
         async with asyncio.timeout(_DEADLINE):
             session = await tablet.connect_as_dba()
             try:

@@ -14,7 +14,7 @@ from vtorc.lab.demo.health import has_executed, is_errant, why_not_well
 from vtorc.lab.demo.ledger import Gap
 from vtorc.lab.demo.report import Failover, Report
 from vtorc.lab.demo.scene import Scene
-from vtorc.lab.tablet_handle import LabTablet
+from vtorc.lab.demo.servers import DemoTablet
 
 T = TypeVar("T")
 
@@ -61,11 +61,11 @@ class Series:
             failover.problem = f"a server could not be asked: {error or 'no answer in time'}"
         return failover
 
-    async def _settled(self) -> LabTablet:
+    async def _settled(self) -> DemoTablet:
         """Wait for a shard without problems whose primary takes the writer's rows; returns the primary."""
         since = time.monotonic()
 
-        def look() -> LabTablet | None:
+        def look() -> DemoTablet | None:
             primary = self._scene.primary
             well = not why_not_well(self._board.judgement, heard_since=since)
             return primary if well and primary is not None else None
@@ -81,7 +81,7 @@ class Series:
         await asyncio.sleep(random.uniform(*AT_REST))
         return primary
 
-    async def _break(self, old: LabTablet, failover: Failover) -> LabTablet:
+    async def _break(self, old: DemoTablet, failover: Failover) -> DemoTablet:
         """Kill the primary's mysqld and wait until another acknowledges writes, and vtorc has done its work."""
         ledger = self._scene.writer.ledger
         judgement = self._board.judgement
@@ -131,11 +131,11 @@ class Series:
         if record is not None and record.argument is not None:
             failover.argument = record.argument.sentence
 
-    async def _check(self, new: LabTablet, failover: Failover) -> None:
+    async def _check(self, new: DemoTablet, failover: Failover) -> None:
         failover.acked = self._scene.writer.ledger.count
         failover.lost = len(await self._scene.writer.missing(new))
 
-    async def _mend(self, old: LabTablet, new: LabTablet, failover: Failover) -> None:
+    async def _mend(self, old: DemoTablet, new: DemoTablet, failover: Failover) -> None:
         """Restart the dead server and wait until it replicates again; rebuild it if it holds what nobody else has."""
         began = time.monotonic()
         await self._scene.mend(old)
@@ -148,7 +148,7 @@ class Series:
         if self._policy.other_cell:
             failover.one_cell += len(await wrong_ackers(self._policy, new, self._scene.tablets))
 
-    async def _returned(self, old: LabTablet, new: LabTablet, *, errant_ends: bool) -> str:
+    async def _returned(self, old: DemoTablet, new: DemoTablet, *, errant_ends: bool) -> str:
         """Wait until the shard is well with `old` as a replica that has caught up; returns "well".
 
         With `errant_ends` it returns "errant" as soon as vtorc says that `old` has what nobody else has.

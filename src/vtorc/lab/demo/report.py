@@ -50,6 +50,7 @@ class Setup:
     tablets: int
     topo: str
     write_interval_ms: int
+    simulated: bool = False
 
 
 @dataclass(slots=True)

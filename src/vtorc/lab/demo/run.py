@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from vtorc.lab.demo.failovers import Series
 from vtorc.lab.demo.folder import make_ready
 from vtorc.lab.demo.report import Failover, Report, Setup
 from vtorc.lab.demo.scene import Scene, SceneSpec, open_scene
+from vtorc.lab.demo.servers import Servers
 from vtorc.lab.demo.show import Show
 from vtorc.lab.demo.words import HEADER, TO_TRY, failover_line, summary_text
 from vtorc.lab.demo.writer import INTERVAL
@@ -48,10 +49,13 @@ class DemoOptions:
     report: Path | None = None
 
 
-def run_demo(options: DemoOptions) -> int:
-    """Run the demo until it is told to stop, or until its failovers are done; returns the exit code."""
+def run_demo(options: DemoOptions, choose: Callable[[], Servers]) -> int:
+    """Run the demo until it is told to stop, or until its failovers are done; returns the exit code.
+
+    `choose` names the kind of servers, or raises PartMissing.
+    """
     try:
-        return uvloop.run(_until_stopped(options))
+        return uvloop.run(_until_stopped(options, choose))
     except VtorcError as error:
         return _failed(error)
     except BaseExceptionGroup as group:
@@ -61,8 +65,8 @@ def run_demo(options: DemoOptions) -> int:
         return _failed(expected.exceptions[0])
 
 
-async def _until_stopped(options: DemoOptions) -> int:
-    body = asyncio.create_task(_run(options), name="demo")
+async def _until_stopped(options: DemoOptions, choose: Callable[[], Servers]) -> int:
+    body = asyncio.create_task(_run(options, choose), name="demo")
     told_to_stop: list[signal.Signals] = []
 
     def stop(number: signal.Signals) -> None:
@@ -78,23 +82,26 @@ async def _until_stopped(options: DemoOptions) -> int:
         return EXIT_OK if options.failovers is None else 128 + told_to_stop[0]
 
 
-async def _run(options: DemoOptions) -> int:
-    topo = options.topo or _best_topo()
+async def _run(options: DemoOptions, choose: Callable[[], Servers]) -> int:
     if options.failovers is not None:
         _refuse_hopeless(options)
         _refuse_unwritable(options.report)
+    servers = choose()
+    if servers.notice:
+        _write(f"{servers.notice}\n")
+    topo = options.topo or _best_topo()
     folder = await asyncio.to_thread(make_ready, options.folder) if options.folder is not None else None
     spec = SceneSpec(tablets=options.tablets, durability=options.durability, topo=topo, folder=folder)
     if options.failovers is not None:
-        return await _failovers(options, spec)
-    return await _for_a_person(spec)
+        return await _failovers(options, spec, servers)
+    return await _for_a_person(spec, servers)
 
 
-async def _for_a_person(spec: SceneSpec) -> int:
+async def _for_a_person(spec: SceneSpec, servers: Servers) -> int:
     console = Console(highlight=False)
     on_screen = console.is_terminal and not console.is_dumb_terminal and sys.stdin.isatty()
     board = Board(tell=None if on_screen else _tell)
-    async with open_scene(spec, board, _progress) as scene:
+    async with open_scene(spec, servers, board, _progress) as scene:
         show = Show(scene)
         if on_screen:
             await show.on_screen(console)
@@ -114,7 +121,7 @@ async def _narrate(scene: Scene, show: Show) -> None:
         _write(f"\n{TO_TRY}\n")
 
 
-async def _failovers(options: DemoOptions, spec: SceneSpec) -> int:
+async def _failovers(options: DemoOptions, spec: SceneSpec, servers: Servers) -> int:
     assert options.failovers is not None
     setup = Setup(
         wanted=options.failovers,
@@ -123,6 +130,7 @@ async def _failovers(options: DemoOptions, spec: SceneSpec) -> int:
         tablets=spec.tablets,
         topo=spec.topo,
         write_interval_ms=round(INTERVAL * 1000),
+        simulated=servers.simulated,
     )
     report = Report(setup)
 
@@ -130,7 +138,7 @@ async def _failovers(options: DemoOptions, spec: SceneSpec) -> int:
         _write(failover_line(len(report.failovers), failover) + "\n")
 
     board = Board()
-    async with open_scene(spec, board, _progress) as scene:
+    async with open_scene(spec, servers, board, _progress) as scene:
         _write(f"\n{HEADER}\n")
         try:
             await Series(scene, report, done).run()

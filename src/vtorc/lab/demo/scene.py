@@ -1,10 +1,9 @@
 """The demo's cluster with a vtorc of its own and an application that writes; and what a person may do to it."""
 
 import asyncio
-import shutil
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,17 +15,12 @@ from vtorc.control.observer import Observers
 from vtorc.control.scope import Scope
 from vtorc.core.ids import TabletAlias
 from vtorc.errors import LabError, NameParseError
-from vtorc.lab.cluster import LabCluster, LabSpec
+from vtorc.lab.cluster import LabSpec
 from vtorc.lab.demo.board import Board, Mark
 from vtorc.lab.demo.ledger import Gap
+from vtorc.lab.demo.servers import DemoCluster, DemoTablet, Progress, Servers
 from vtorc.lab.demo.writer import Writer
-from vtorc.lab.parts import find_mysqld
-from vtorc.lab.tablet_handle import LabTablet
-from vtorc.lab.template import template_folder
 from vtorc.logs import setup_logging
-
-Progress = Callable[[str], AbstractContextManager[None]]
-"""Tells what is being started while inside, and how long it took."""
 
 DATABASE = "vt_commerce"
 
@@ -44,8 +38,9 @@ class SceneSpec:
 class Scene:
     """A running demo; vtorc's observer is `board`."""
 
-    def __init__(self, spec: SceneSpec, cluster: LabCluster, board: Board) -> None:
+    def __init__(self, spec: SceneSpec, cluster: DemoCluster, board: Board, *, simulated: bool) -> None:
         self.spec = spec
+        self.simulated = simulated
         self.cluster = cluster
         self.board = board
         self.tablets = [cluster.tablets[alias] for alias in sorted(cluster.tablets)]
@@ -54,12 +49,12 @@ class Scene:
         self.began = time.monotonic()
 
     @property
-    def primary(self) -> LabTablet | None:
+    def primary(self) -> DemoTablet | None:
         """The primary, as vtorc sees it."""
         view = self.board.judgement.view if self.board.judgement is not None else None
         return self.cluster.tablets[view.primary.alias] if view is not None and view.primary is not None else None
 
-    def find(self, name: str) -> LabTablet:
+    def find(self, name: str) -> DemoTablet:
         """Find a tablet by alias, or by the word `primary`; raises LabError."""
         if name == "primary":
             if self.primary is None:
@@ -74,25 +69,25 @@ class Scene:
             raise LabError(f"there is no tablet {alias}; there are {known}")
         return self.cluster.tablets[alias]
 
-    async def kill(self, tablet: LabTablet) -> str:
+    async def kill(self, tablet: DemoTablet) -> str:
         """Kill the mysqld of a tablet; returns the sentence that says so, as the others do."""
-        if tablet.mysqld_pid is None:
+        if tablet.mysqld_state == "down":
             raise LabError(f"the mysqld of {tablet.alias} is down already")
         said = self._say(f"kill -9 of the mysqld of {self._name(tablet)}")
         await tablet.kill_mysqld()
         return said
 
-    async def pause(self, tablet: LabTablet) -> str:
+    async def pause(self, tablet: DemoTablet) -> str:
         """Make the mysqld of a tablet hang."""
-        if mysqld_state(tablet) != "running":
-            raise LabError(f"the mysqld of {tablet.alias} is {mysqld_state(tablet)}")
+        if tablet.mysqld_state != "running":
+            raise LabError(f"the mysqld of {tablet.alias} is {tablet.mysqld_state}")
         said = self._say(f"SIGSTOP to the mysqld of {self._name(tablet)}")
         await tablet.pause_mysqld()
         return said
 
-    async def mend(self, tablet: LabTablet) -> str:
+    async def mend(self, tablet: DemoTablet) -> str:
         """Start a mysqld that is down, or let a hanging one go on."""
-        state = mysqld_state(tablet)
+        state = tablet.mysqld_state
         if state == "running":
             raise LabError(f"the mysqld of {tablet.alias} is running")
         if state == "paused":
@@ -105,23 +100,20 @@ class Scene:
 
     async def mend_all(self) -> str:
         """Start or resume whatever is not running."""
-        broken = [tablet for tablet in self.tablets if mysqld_state(tablet) != "running"]
+        broken = [tablet for tablet in self.tablets if tablet.mysqld_state != "running"]
         if not broken:
             raise LabError("every mysqld is running")
         return "; ".join(await asyncio.gather(*map(self.mend, broken)))
 
-    async def rebuild(self, tablet: LabTablet) -> str:
+    async def rebuild(self, tablet: DemoTablet) -> str:
         """Delete all data of a tablet and have it replicate from the start, as one does with errant transactions."""
         if self.primary is None or self.primary.alias == tablet.alias:
             raise LabError(f"{tablet.alias} is not rebuilt: it takes another tablet that is primary")
         said = self._say(f"rebuild {tablet.alias}: delete its data, start it again as new")
-        await tablet.stop_tablet()
-        await tablet.kill_mysqld()
-        await asyncio.to_thread(shutil.rmtree, tablet.folder / "data")
-        await tablet.start_tablet()
+        await tablet.rebuild()
         return said
 
-    def _name(self, tablet: LabTablet) -> str:
+    def _name(self, tablet: DemoTablet) -> str:
         return f"{tablet.alias}, the primary" if tablet is self.primary else str(tablet.alias)
 
     def _say(self, what: str) -> str:
@@ -139,36 +131,22 @@ def gap_sentence(gap: Gap) -> str:
     return f"{gap.ended_by} acknowledges again after {gap.seconds:.2f} s"
 
 
-def mysqld_state(tablet: LabTablet) -> str:
-    """How a tablet's mysqld is in truth, whatever vtorc knows of it: running, paused or down."""
-    pid = tablet.mysqld_pid
-    if pid is None:
-        return "down"
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return "down"
-    return "paused" if stat.rpartition(b")")[2].split()[0] in (b"T", b"t") else "running"
-
-
 @asynccontextmanager
-async def open_scene(spec: SceneSpec, board: Board, progress: Progress) -> AsyncIterator[Scene]:
+async def open_scene(spec: SceneSpec, servers: Servers, board: Board, progress: Progress) -> AsyncIterator[Scene]:
     """Start everything in order and end it in order; an error of vtorc or the writer ends the body.
 
-    Raises PartMissing, LabError and what else keeps the cluster from starting.
+    Raises LabError and what else keeps the cluster from starting.
     """
-    mysql = find_mysqld()
-    version = ".".join(map(str, mysql.version))
-    cluster = LabCluster(LabSpec(tablets=spec.tablets, durability=spec.durability, topo=spec.topo), folder=spec.folder)
+    cluster = servers.cluster(LabSpec(tablets=spec.tablets, durability=spec.durability, topo=spec.topo), spec.folder)
     try:
         with progress("starting etcd" if spec.topo == "etcd2" else "making a local topology (one SQLite file)"):
             await cluster.start_topo()
         setup_logging(LogSettings(log_dir=str(cluster.folder), log_level="info"), stderr=False)
-        with progress(f"preparing data for MySQL {version}, {mysql.origin}"):
-            await asyncio.to_thread(template_folder, mysql)
-        with progress(f"starting {spec.tablets} tablets, each with a mysqld"):
+        await servers.prepare(progress)
+        kind = "simulated " if servers.simulated else ""
+        with progress(f"starting {spec.tablets} tablets, each with a {kind}mysqld"):
             await cluster.start_tablets()
-        async with _running(Scene(spec, cluster, board)) as scene:
+        async with _running(Scene(spec, cluster, board, simulated=servers.simulated)) as scene:
             yield scene
     finally:
         await asyncio.shield(cluster.stop())

@@ -14,7 +14,7 @@ from vtorc.lab.demo.board import Mark
 from vtorc.lab.demo.keyboard import keyboard
 from vtorc.lab.demo.picture import Picture, Server, draw
 from vtorc.lab.demo.remote import listening
-from vtorc.lab.demo.scene import Scene, mysqld_state
+from vtorc.lab.demo.scene import Scene
 from vtorc.lab.demo.screen import as_text, render
 
 VERBS = ("status", "kill", "pause", "start", "rebuild")
@@ -73,10 +73,18 @@ class Show:
         spec = scene.spec
         return draw(
             scene.board,
-            [Server(alias=t.alias, port=t.mysql_port, mysqld=mysqld_state(t)) for t in scene.tablets],
+            [Server(alias=t.alias, port=t.mysql_port, mysqld=t.mysqld_state) for t in scene.tablets],
             scene.writer.ledger,
-            title=f"vtorc demo   {scene.shard}   durability {spec.durability}   topology {spec.topo}   "
-            f"up {up // 60}:{up % 60:02}",
+            title="   ".join(
+                [
+                    "vtorc demo",
+                    *(["MySQL simulated"] if scene.simulated else []),
+                    str(scene.shard),
+                    f"durability {spec.durability}",
+                    f"topology {spec.topo}",
+                    f"up {up // 60}:{up % 60:02}",
+                ]
+            ),
             now=time.monotonic(),
             keys=self._keys(),
             picked=self._picked,

@@ -65,6 +65,8 @@ def verdict(report: Report) -> str:
         f"{report.converged} of {report.setup.wanted} failovers converged; "
         f"{report.lost} of {acked:,} acknowledged rows lost."
     ]
+    if report.setup.simulated:
+        lines.append("The MySQL servers were simulated: their times are no measure of real ones.")
     if rebuilt:
         lines.append(
             f"{rebuilt} of the killed servers came back with a row that nobody had acknowledged, "

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from vtorc.core.ids import TabletAlias
 from vtorc.errors import MysqlError
 from vtorc.lab.demo.ledger import Gap, Ledger
-from vtorc.lab.mysql_connection import MysqlConnection
-from vtorc.lab.tablet_handle import LabTablet
+from vtorc.lab.demo.servers import DemoTablet
+from vtorc.lab.mysql_connection import SqlSession
 
 INTERVAL = 0.010
 """Seconds from one row to the next."""
@@ -31,19 +31,19 @@ _TABLE = "demo_writes"
 class Target:
     """A tablet that took writes when it was asked, and the session to it."""
 
-    tablet: LabTablet
-    session: MysqlConnection
+    tablet: DemoTablet
+    session: SqlSession
 
 
 class Writer:
     """Writes until cancelled; `told` hears of every pause worth telling about once it is over."""
 
-    def __init__(self, tablets: Sequence[LabTablet], *, database: str, told: Callable[[Gap], None]) -> None:
+    def __init__(self, tablets: Sequence[DemoTablet], *, database: str, told: Callable[[Gap], None]) -> None:
         self.ledger = Ledger()
         self._tablets = tablets
         self._database = database
         self._told = told
-        self._sessions: dict[TabletAlias, MysqlConnection] = {}
+        self._sessions: dict[TabletAlias, SqlSession] = {}
         self._row = 0
 
     async def run(self) -> None:
@@ -141,7 +141,7 @@ class Writer:
                 await _end(*asking)
             await asyncio.sleep(_LOOK_EVERY)
 
-    async def _ask(self, tablet: LabTablet) -> Target | None:
+    async def _ask(self, tablet: DemoTablet) -> Target | None:
         """Whether the tablet's server takes writes."""
         try:
             async with asyncio.timeout(_LOOK_DEADLINE):
@@ -154,12 +154,12 @@ class Writer:
             self._drop(tablet)
         return None
 
-    def _drop(self, tablet: LabTablet) -> None:
+    def _drop(self, tablet: DemoTablet) -> None:
         session = self._sessions.pop(tablet.alias, None)
         if session is not None:
             session.close()
 
-    async def missing(self, tablet: LabTablet) -> list[int]:
+    async def missing(self, tablet: DemoTablet) -> list[int]:
         """Compare the ledger with what `tablet` has: the numbers of acknowledged rows that it lacks.
 
         Rows that are acknowledged while it looks are left out. Raises MysqlError.
@@ -175,7 +175,7 @@ class Writer:
                 lacking += [row for row in range(first, last + 1) if row not in there]
         return lacking
 
-    async def present(self, tablet: LabTablet, rows: Sequence[int]) -> int:
+    async def present(self, tablet: DemoTablet, rows: Sequence[int]) -> int:
         """How many of some rows `tablet` has; raises MysqlError."""
         if not rows:
             return 0
@@ -185,7 +185,7 @@ class Writer:
 
 
 @contextlib.asynccontextmanager
-async def _session(tablet: LabTablet) -> AsyncIterator[MysqlConnection]:
+async def _session(tablet: DemoTablet) -> AsyncIterator[SqlSession]:
     session = await tablet.connect()
     try:
         yield session

@@ -63,8 +63,8 @@ class SimMysqlServer:
             gtid_mode="ON",
             log_bin=True,
             log_replica_updates=True,
-            replication=_replica_report(server),
-            semi_sync=_semi_sync(server) or SemiSyncStatus(),
+            replication=replica_report(server),
+            semi_sync=semi_sync(server) or SemiSyncStatus(),
             heartbeat_interval=server.replication.heartbeat_period if server.replication.source else 0.0,
             replica_net_timeout=int(server.settings.replica_net_timeout),
             coordinates=_coordinates(server),
@@ -74,7 +74,7 @@ class SimMysqlServer:
 
     async def replication_status(self) -> ReplicaReport | None:
         """Read SHOW REPLICA STATUS; None if the server is nobody's replica."""
-        return _replica_report(await self._enter())
+        return replica_report(await self._enter())
 
     async def primary_report(self) -> PrimaryReport | None:
         """Read the server's own binary log position; waits for a disk that does not answer."""
@@ -132,7 +132,7 @@ class SimMysqlServer:
 
     async def semi_sync(self) -> SemiSyncStatus | None:
         """Read the semi-sync settings; None without the plugins."""
-        return _semi_sync(await self._enter())
+        return semi_sync(await self._enter())
 
     async def set_semi_sync(self, *, primary: bool, replica: bool) -> None:
         """Switch the two sides of semi-sync; a running IO thread keeps the side it started with."""
@@ -252,7 +252,8 @@ def _ignore(running: "asyncio.Task[Any]") -> None:
         running.exception()
 
 
-def _replica_report(server: SimMysqld) -> ReplicaReport | None:
+def replica_report(server: SimMysqld) -> ReplicaReport | None:
+    """Tell what SHOW REPLICA STATUS shows at this moment; None if the server is nobody's replica."""
     replication = server.replication
     source = replication.source
     if source is None:
@@ -289,7 +290,8 @@ def _lag(server: SimMysqld) -> int | None:
     return 0 if replication.io_state is ThreadState.RUNNING else None
 
 
-def _semi_sync(server: SimMysqld) -> SemiSyncStatus | None:
+def semi_sync(server: SimMysqld) -> SemiSyncStatus | None:
+    """Tell the semi-sync settings and states of this moment; None without the plugins."""
     if not server.settings.semi_sync_plugin:
         return None
     return SemiSyncStatus(

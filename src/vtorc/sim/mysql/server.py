@@ -8,7 +8,7 @@ from typing import Any
 from vtorc.core.gtid import GtidSet
 from vtorc.errors import MysqlError
 from vtorc.lab.agent.mysql_api import JournalRow
-from vtorc.sim.mysql.binlog import Binlog, Change, CreateSchema, InsertJournal, Transaction
+from vtorc.sim.mysql.binlog import Binlog, Change, CreateSchema, InsertJournal, InsertRow, Transaction
 from vtorc.sim.mysql.dump import Dump, Hello
 from vtorc.sim.mysql.gate import Commit, CommitGate, SickDisk, fail, resolve
 from vtorc.sim.mysql.gtids import GtidLog
@@ -53,6 +53,7 @@ class SimMysqld:
         self.executed = GtidLog()
         self.journal: dict[str, dict[int, JournalRow]] = {}
         self.schemas: set[str] = set()
+        self.rows: set[int] = set()
         self.read_only = True
         self.super_read_only = True
         self.semi_sync_replica = False
@@ -221,7 +222,9 @@ class SimMysqld:
         """Commit in the storage engine: now readers see it."""
         self.executed.add(transaction.series, transaction.number)
         change = transaction.change
-        if isinstance(change, InsertJournal):
+        if isinstance(change, InsertRow):
+            self.rows.add(change.id)
+        elif isinstance(change, InsertJournal):
             self.journal.setdefault(change.sidecar, {})[change.row.time_created_ns] = change.row
         elif isinstance(change, CreateSchema):
             self.schemas.add(change.name)
@@ -286,6 +289,7 @@ class SimMysqld:
         self.executed = GtidLog(other.executed.value)
         self.journal = {sidecar: dict(rows) for sidecar, rows in other.journal.items()}
         self.schemas = set(other.schemas)
+        self.rows = set(other.rows)
         self.replication.forget()
 
     # --- being a source

@@ -1,0 +1,84 @@
+"""The topology server of a lab, a real one whatever the servers are, with the records that people write."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from vtorc.core.durability import policy
+from vtorc.core.ids import ShardId
+from vtorc.errors import LabError, VtorcError
+from vtorc.lab.etcd import EtcdServer
+from vtorc.lab.guard import RunFolder, sweep_stale_runs
+from vtorc.topo.open import TopoSettings, open_topo
+from vtorc.topo.server import TopoServer
+
+GLOBAL_ROOT = "/vitess/global"
+
+
+class LabTopo:
+    """The topology of one run; `kind` is "etcd2" or "local". All processes of the run end with its folder."""
+
+    def __init__(self, kind: str, folder: Path | None) -> None:
+        self._kind = kind
+        self._folder = folder
+        self._run: RunFolder | None = None
+        self._etcd: EtcdServer | None = None
+        self._server: TopoServer | None = None
+
+    async def start(self, *, cells: Sequence[str], shards: Sequence[ShardId], durability: str) -> None:
+        """Start it and write cells, keyspaces and shards; after an error `stop` cleans up."""
+        policy(durability)
+        await asyncio.to_thread(sweep_stale_runs)
+        self._run = RunFolder(self._folder)
+        if self._kind == "etcd2":
+            self._etcd = EtcdServer(self._run.path / "etcd")
+            await self._etcd.start()
+            (self._run.path / "etcd" / "etcd.pid").write_text(str(self._etcd.pid))
+        elif self._kind != "local":
+            raise LabError(f"topology {self._kind!r}: the lab has etcd2 and local")
+        self._server = await open_topo(self.settings)
+        address = ",".join(self.settings.global_server_address)
+        for cell in cells:
+            await self._server.create_cell(cell, server_address=address, root=f"/vitess/{cell}")
+        for keyspace in dict.fromkeys(shard.keyspace for shard in shards):
+            await self._server.create_keyspace(keyspace, durability_policy=durability)
+        for shard in shards:
+            await self._server.create_shard(shard)
+
+    async def stop(self) -> None:
+        """End all processes of the run at once and delete its folder, unless that was given."""
+        if self._server is not None:
+            with contextlib.suppress(VtorcError):  # the server may have been broken on purpose
+                await self._server.close()
+            self._server = None
+        if self._run is not None:
+            await asyncio.to_thread(self._run.close)
+            self._run = None
+        if self._etcd is not None:
+            await self._etcd.kill()
+            self._etcd = None
+
+    @property
+    def settings(self) -> TopoSettings:
+        """How to reach it."""
+        address = self._etcd.address if self._etcd is not None else str(self.folder / "topo.sqlite")
+        return TopoSettings(implementation=self._kind, global_server_address=(address,), global_root=GLOBAL_ROOT)
+
+    @property
+    def server(self) -> TopoServer:
+        """The topology, as the lab sees it."""
+        assert self._server is not None, "the lab was not started"
+        return self._server
+
+    @property
+    def etcd(self) -> EtcdServer:
+        """The etcd server, to break and mend it."""
+        assert self._etcd is not None, "the lab has no etcd"
+        return self._etcd
+
+    @property
+    def folder(self) -> Path:
+        """Where all data and logs are."""
+        assert self._run is not None, "the lab was not started"
+        return self._run.path
