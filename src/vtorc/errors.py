@@ -38,7 +38,9 @@ class TabletCallUnknown(TabletError):
 
 
 class TabletBadAnswer(TabletError):
-    """The tablet answered something that makes no sense; the message names the field, its value and what was expected."""
+    """The tablet answered something that makes no sense; the message names the field, its value and what was
+    expected.
+    """
 
 
 class TabletClientMisconfigured(TabletError):
@@ -54,9 +56,11 @@ class LabError(VtorcError):
 
 
 class MysqlError(VtorcError):
-    """A statement failed, or the server could not be asked; the text ends with errno and SQLSTATE as Vitess writes them.
+    """A statement failed, or the server could not be asked; the text ends with errno and SQLSTATE as Vitess writes
+    them.
 
-    `errno` is MySQL's number: 2002 when no connection could be made, 2013 when one broke, 100 for "not a replica" (Vitess' own).
+    `errno` is MySQL's number: 2002 when no connection could be made, 2013 when one broke, 100 for "not a replica"
+    (Vitess' own).
     """
 
     def __init__(self, message: str, *, errno: int, sqlstate: str = "HY000") -> None:
@@ -66,7 +70,9 @@ class MysqlError(VtorcError):
 
 
 class TabletActionError(VtorcError):
-    """A tablet of the lab could not carry out an RPC for a reason that is not MySQL's; the text is what its caller reads."""
+    """A tablet of the lab could not carry out an RPC for a reason that is not MySQL's; the text is what its caller
+    reads.
+    """
 
 
 class TabletPreconditionError(TabletActionError):
@@ -194,7 +200,9 @@ class LockLost(TopoError):
 
 
 class SettingsError(VtorcError):
-    """The settings cannot be used; `problems` names each flag, key or file that is wrong, its value and what was expected."""
+    """The settings cannot be used; `problems` names each flag, key or file that is wrong, its value and what was
+    expected.
+    """
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("; ".join(problems))
@@ -202,7 +210,9 @@ class SettingsError(VtorcError):
 
 
 class RecoveryFailed(VtorcError):
-    """A recovery could not be carried out; what it had changed was put back as far as possible, and the record says how far."""
+    """A recovery could not be carried out; what it had changed was put back as far as possible, and the record says
+    how far.
+    """
 
 
 class RecoveryRefused(VtorcError):

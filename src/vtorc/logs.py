@@ -28,7 +28,9 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING
 Fields = MutableMapping[str, Any]
 
 _CHATTY = ("asyncio", "grpc", "grpc._cython.cygrpc", "asyncmy")
-"""Libraries whose debug lines are about themselves: with them, Vitess' sample file (`"Debug": true`) hides the decisions."""
+"""Libraries whose debug lines are about themselves: with them, Vitess' sample file (`"Debug": true`) hides the
+decisions.
+"""
 
 
 def setup_logging(settings: LogSettings, *, stderr: bool = True) -> None:
