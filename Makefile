@@ -12,7 +12,8 @@ help: ## Show this list
 setup: ## Install the project into .venv, MySQL and etcd into .parts (PYTHON=... names the Python to use)
 	@python=$$(PYTHON="$(PYTHON)" scripts/find-python) && "$$python" scripts/setup.py
 
-demo: setup ## Run a small cluster with real MySQL servers, to watch and to break
+demo: ## Run a small cluster with real MySQL servers, to watch and to break; where there is no MySQL, simulated ones
+	@python=$$(PYTHON="$(PYTHON)" scripts/find-python) && "$$python" scripts/setup.py --servers-optional
 	@$(BIN)/vtorc demo
 
 check: setup ## Lint, format check, strict types, floors, generated code current

@@ -159,7 +159,7 @@ class SimTablet:
             try:
                 await self._until_stopped(agent)
             finally:
-                await grpc.stop(grace=_GRACE if self._in_order else 0)
+                await grpc.stop(grace=_GRACE)
                 await mysql.close()
             if self._in_order:
                 await agent.shut_down()

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,11 +57,17 @@ class Demo:
 
 
 @asynccontextmanager
-async def running(tmp_path: Path, *words: str) -> AsyncIterator[Demo]:
-    """Run a demo while inside; if it has not ended by then it is killed, and its guard ends its servers."""
+async def running(
+    tmp_path: Path, *words: str, command: Sequence[str] = COMMAND, environ: Mapping[str, str] | None = None
+) -> AsyncIterator[Demo]:
+    """Run a demo while inside; if it has not ended by then it is killed, and its guard ends its servers.
+
+    `command` is what it is started with, `environ` all of its environment but what keeps it apart from others.
+    """
     folder, runtime = tmp_path / "demo", tmp_path / "runtime"
     runtime.mkdir()
-    demo = Demo(await _spawn(*words, "--dir", str(folder), runtime=runtime), folder, runtime)
+    process = await _spawn(*words, "--dir", str(folder), runtime=runtime, command=command, environ=environ)
+    demo = Demo(process, folder, runtime)
     try:
         yield demo
     finally:
@@ -71,11 +77,13 @@ async def running(tmp_path: Path, *words: str) -> AsyncIterator[Demo]:
             await demo.process.wait()
 
 
-async def _spawn(*words: str, runtime: Path) -> asyncio.subprocess.Process:
+async def _spawn(
+    *words: str, runtime: Path, command: Sequence[str] = COMMAND, environ: Mapping[str, str] | None = None
+) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        *COMMAND,
+        *command,
         *words,
-        env={**os.environ, "XDG_RUNTIME_DIR": str(runtime), "PYTHONUTF8": "1"},
+        env={**(os.environ if environ is None else environ), "XDG_RUNTIME_DIR": str(runtime), "PYTHONUTF8": "1"},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

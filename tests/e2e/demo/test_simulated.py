@@ -1,0 +1,85 @@
+"""`vtorc demo` on simulated MySQL servers: because somebody wants it so, or because there is no MySQL."""
+
+import asyncio
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.demo.demos import PATIENCE, left_behind, running
+
+NOTICE = "The MySQL servers of this demo are simulated; vtorc, gRPC and topology are real."
+BARE_MACHINE = """
+import sys
+from vtorc.lab import parts
+parts._SERVER_FOLDERS = ()
+parts.source_tree = lambda: None
+from vtorc.cli.main import main
+sys.exit(main(["demo", *sys.argv[1:]]))
+"""
+"""The command where no server is installed beside PATH, and no project folder holds fetched ones."""
+
+
+@pytest.mark.parametrize(("durability", "tablets", "topo"), [("semi_sync", 3, "local"), ("cross_cell", 5, "etcd2")])
+async def test_a_series_on_simulated_servers_loses_nothing_and_says_so(
+    durability: str, tablets: int, topo: str, tmp_path: Path
+) -> None:
+    """With --simulated the same series runs without any mysqld, and its output and its report say that."""
+    report = tmp_path / "report.json"
+    words = ("--durability", durability, "--tablets", str(tablets), "--topo", topo)
+    async with running(tmp_path, "--simulated", "--failovers", "2", "--report", str(report), *words) as demo:
+        assert await demo.ended() == 0, demo.tail
+        assert left_behind(demo.folder) == []
+    assert demo.lines[0] == f"{NOTICE} That is what --simulated asks for."
+    stored = json.loads(report.read_text())
+    summary = stored["summary"]
+    assert summary["simulated"] is True
+    assert (summary["converged"], summary["lost"], summary["one_cell"]) == (2, 0, 0)
+    first, second = stored["failovers"]
+    assert second["old_primary"] == first["new_primary"] != first["old_primary"]
+    assert second["acked"] > first["acked"] > 0
+    assert any(line.startswith("The MySQL servers were simulated") for line in demo.lines)
+
+
+async def test_without_a_mysql_the_servers_are_simulated_and_the_reason_is_told(tmp_path: Path) -> None:
+    """Where no mysqld is found the demo begins with one line that says so and what to install; for the rest it is as
+    with real ones: what is broken from another terminal is mended.
+    """
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("VTORC_")}
+    environ |= {"PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    command = (sys.executable, "-c", BARE_MACHINE)
+    async with running(tmp_path, "--topo", "local", command=command, environ=environ) as demo:
+        notice = await demo.wait_line(NOTICE, "There is no MySQL server on this machine.")
+        assert "no mysqld on PATH" in notice
+        assert "install MySQL 8.0 or newer so that mysqld is on PATH" in notice
+        old = (await demo.wait_line("is primary", "after the last tablet came up")).split()[0]
+        await demo.wait_line("vtorc demo kill primary")
+        assert await demo.tell("kill", "primary") == (0, f"kill -9 of the mysqld of {old}, the primary\n")
+        new = (await demo.wait_line("writes:", "acknowledges;", f"last acknowledgement of {old}")).split()[3]
+        assert (await demo.tell("kill", old))[0] == 1
+        assert (await demo.tell("start", "all"))[0] == 0
+        await demo.wait_line(f"StaleTopoPrimary of {old} is gone")
+        assert (await demo.tell("pause", old))[0] == 0
+        assert re.search(rf"{old} .*‖ paused", (await demo.tell("status"))[1])
+        assert (await demo.tell("start", old))[0] == 0
+        assert (await demo.tell("rebuild", old))[0] == 0
+        status = ""
+        async with asyncio.timeout(PATIENCE):
+            while not re.search(rf"{old}  replica     ● running .* has all", status):
+                status = (await demo.tell("status"))[1]
+        assert "MySQL simulated" in status
+        assert re.search(rf"{new}  primary     ● running", status), status
+        demo.process.terminate()
+        assert await demo.ended() == 0, demo.tail
+        assert left_behind(demo.folder) == []
+
+
+async def test_a_mysqld_that_was_named_is_not_replaced_by_a_simulated_one(tmp_path: Path) -> None:
+    """Whoever names a mysqld in VTORC_MYSQLD that cannot be used is told so, and gets no demo."""
+    environ = {**os.environ, "VTORC_MYSQLD": "/no/such/mysqld"}
+    async with running(tmp_path, "--topo", "local", environ=environ) as demo:
+        assert await demo.ended() == 1
+    assert demo.lines[0].startswith("vtorc demo: VTORC_MYSQLD cannot be used")
