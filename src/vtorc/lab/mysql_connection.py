@@ -183,7 +183,8 @@ async def connect(
         raw = await asyncmy.connect(
             user=user, password=password, database=database or None, autocommit=True, conv=_NO_DECODERS, **place
         )
-    except (driver.MySQLError, OSError, EOFError) as error:
+    # The driver fails with RuntimeError where a dying server accepts and closes before it has looked at the socket.
+    except (driver.MySQLError, OSError, EOFError, RuntimeError) as error:
         number, text = _number_and_text(error)
         if _from_server(number):
             raise MysqlError(text, errno=number) from error
