@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.demo.demos import COMMAND, PATIENCE, left_behind, running
+from tests.e2e.demo.demos import COMMAND, PATIENCE, Demo, left_behind, running
 from vtorc.lab.mysql_connection import connect
 from vtorc.lab.processes import unix_socket
 
@@ -35,8 +35,7 @@ async def test_what_is_broken_from_another_terminal_is_mended(tmp_path: Path) ->
         await demo.wait_line(f"{old} has transactions that {new} lacks")
         assert (await demo.tell("rebuild", old))[0] == 0
         await demo.wait_line(f"ErrantGTIDDetected of {old} is gone")
-        code, status = await demo.tell("status")
-        assert code == 0
+        status = await _until_status(demo, rf"{old}  replica     ● running .* has all\n")
         assert re.search(rf"{new}  primary     ● running", status), status
 
         demo.process.terminate()
@@ -44,6 +43,19 @@ async def test_what_is_broken_from_another_terminal_is_mended(tmp_path: Path) ->
         assert left_behind(demo.folder) == []
         assert list(demo.runtime.iterdir()) == []
         assert (await demo.tell("status"))[0] == 1
+
+
+async def _until_status(demo: Demo, pattern: str) -> str:
+    """Ask again and again until the status has a line like that."""
+    status = ""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while not re.search(pattern, status):
+                code, status = await demo.tell("status")
+                assert code == 0
+    except TimeoutError:
+        raise AssertionError(f"nothing like {pattern} in {status}") from None
+    return status
 
 
 async def _write_behind_everybodys_back(folder: Path) -> None:

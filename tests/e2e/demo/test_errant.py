@@ -1,0 +1,76 @@
+"""What an unattended series does with a server that MySQL's recovery left with a row nobody was promised."""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from vtorc.errors import MysqlError
+from vtorc.lab.demo.board import Board
+from vtorc.lab.demo.failovers import Series
+from vtorc.lab.demo.report import Failover, Report, Setup
+from vtorc.lab.demo.scene import Scene, SceneSpec, open_scene
+from vtorc.lab.demo.servers import DemoTablet, RealServers
+from vtorc.lab.parts import find_mysqld
+
+SETUP = Setup(wanted=1, fault="kill-mysqld", durability="semi_sync", tablets=3, topo="local", write_interval_ms=10)
+
+
+@pytest.fixture(autouse=True)
+def restore_logging() -> Iterator[None]:
+    """Give the next test the logging that this one found."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+@contextlib.contextmanager
+def _quietly(what: str) -> Iterator[None]:
+    yield
+
+
+async def _commit_alone(tablet: DemoTablet) -> None:
+    """Commit on a tablet what no other has; vtorc may turn the server read-only at any moment."""
+    while True:
+        session = await tablet.connect_as_dba()
+        try:
+            await session.run("SET GLOBAL super_read_only = OFF")
+            await session.run("CREATE DATABASE errant")
+        except MysqlError:
+            continue
+        finally:
+            session.close()
+        return
+
+
+async def test_a_server_that_returns_with_more_than_was_acknowledged_is_rebuilt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The errant server is emptied and replicates from the start; the failover counts as converged, and says so."""
+    start = Scene.mend
+
+    async def start_with_a_row_too_many(scene: Scene, tablet: DemoTablet) -> str:
+        said = await start(scene, tablet)
+        await _commit_alone(tablet)
+        return said
+
+    monkeypatch.setattr(Scene, "mend", start_with_a_row_too_many)
+    report, done = Report(SETUP), list[Failover]()
+    spec = SceneSpec(folder=tmp_path / "demo")
+    async with open_scene(spec, RealServers(find_mysqld()), Board(), _quietly) as scene:
+        await Series(scene, report, done.append).run()
+        assert done == report.failovers
+        (failover,) = done
+        assert failover.problem == ""
+        assert failover.rebuilt
+        assert failover.lost == 0
+        session = await scene.find(failover.old_primary).connect_as_dba()
+        assert await session.rows("SHOW DATABASES LIKE 'errant'") == []
+        session.close()
+    assert report.succeeded
