@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import shutil
 import signal
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,6 +82,26 @@ class Mysqld:
         return self._folder / "data"
 
     @property
+    def _births(self) -> Path:
+        return self._folder / "data.births"
+
+    @property
+    def _born(self) -> int:
+        """How many data directories there have been."""
+        try:
+            return int(self._births.read_text())
+        except (OSError, ValueError):
+            return 0
+
+    @property
+    def _server_id(self) -> int:
+        """The configured one for the first data directory, another for each later one: a replica skips what was
+        written under its own server_id, so one that starts anew would never get back what it wrote before.
+        """
+        first, born = self._config.server_id, self._born
+        return first if born <= 1 else zlib.crc32(f"{first}/{born}".encode()) or 1
+
+    @property
     def pid(self) -> int | None:
         """The process id of the server, None while there is none."""
         return self._process.pid
@@ -88,6 +109,8 @@ class Mysqld:
     async def prepare(self) -> None:
         """Make the data directory if there is none (0.1 s from a template, 3 s for the first of a version)."""
         if not self._data.is_dir():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._births.write_text(str(self._born + 1))
             template = await asyncio.to_thread(template_folder, self._config.mysql)
             await asyncio.to_thread(copy_template, template, self._data)
 
@@ -177,7 +200,7 @@ class Mysqld:
             f"--log-error={self.log}",
             f"--port={config.port}",
             f"--bind-address={config.host}",
-            f"--server-id={config.server_id}",
+            f"--server-id={self._server_id}",
             *SMALL,
             *_VITESS_LIKE,
             *config.options,

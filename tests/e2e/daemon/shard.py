@@ -10,7 +10,7 @@ from typing import Any
 from tests.e2e.daemon.daemons import Daemons
 from tests.e2e.daemon.watching import until
 from vtorc.core.durability import Member, policy
-from vtorc.core.gtid import GtidSet
+from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.ids import TabletAlias, TabletType
 from vtorc.core.tablet import ShardRecord
 from vtorc.errors import MysqlError, TopoError
@@ -23,9 +23,10 @@ from vtorc.topo import paths
 from vtorc.topo.cells import BoundedConn
 
 LOOK_DEADLINE = 5.0
-_SEMI_SYNC = (
+_STATE = (
     "SELECT @@global.read_only AS read_only, @@global.rpl_semi_sync_source_enabled AS waits, "
-    "@@global.rpl_semi_sync_replica_enabled AS acknowledges"
+    "@@global.rpl_semi_sync_replica_enabled AS acknowledges, @@global.replica_net_timeout AS net_timeout, "
+    "(SELECT heartbeat FROM mysql.slave_master_info) AS heartbeat"
 )
 
 
@@ -108,9 +109,12 @@ class Shard:
         primary = await self.primary()
         if primary not in tablets:
             return f"{primary.alias} is still the primary"
+        committed = await executed(primary)
         for tablet in tablets:
             if why := await self._why_not_right(tablet, primary):
                 return f"{tablet.alias} {why}"
+            if lacks := committed.difference(await executed(tablet)):
+                return f"{tablet.alias} has not executed {lacks}"
         return ""
 
     async def _why_not_right(self, tablet: LabTablet, primary: LabTablet) -> str:
@@ -118,7 +122,7 @@ class Shard:
         if (record.type is TabletType.PRIMARY) is not (tablet is primary):
             return f"is {record.type.name} in the topology"
         async with dba(tablet) as session:
-            state = await session.row(_SEMI_SYNC)
+            state = await session.row(_STATE)
             status = await session.rows("SHOW REPLICA STATUS")
         rules = policy(self.policy)
         first = Member(primary.alias, TabletType.PRIMARY)
@@ -126,8 +130,6 @@ class Shard:
             if status:
                 return "replicates from somebody"
             return _differs(state, read_only=False, waits=rules.required_acks(first) > 0)
-        if record.type not in (TabletType.REPLICA, TabletType.RDONLY):
-            return ""
         if not status:
             return "replicates from nobody"
         if int(status[0]["Source_Port"]) != primary.mysql_port:
@@ -135,6 +137,8 @@ class Shard:
         for thread in ("Replica_IO_Running", "Replica_SQL_Running"):
             if status[0][thread] != "Yes":
                 return f"has {thread} {status[0][thread]} {status[0]['Last_IO_Error']}{status[0]['Last_SQL_Error']}"
+        if 2 * float(state["heartbeat"]) != float(state["net_timeout"]):
+            return f"has a heartbeat of {state['heartbeat']} s for a net timeout of {state['net_timeout']} s"
         return _differs(
             state, read_only=True, waits=False, acknowledges=rules.may_ack(first, Member(tablet.alias, record.type))
         )
@@ -143,7 +147,6 @@ class Shard:
         """Start what is down, and a vtorc for as long as the shard is not well; returns the primary."""
         for tablet in self.tablets:
             await tablet.start_tablet()
-            await tablet.resume_mysqld()
             await tablet.start_mysqld()
         if await self.why_not_well():
             vtorc = await daemons.start()
@@ -151,25 +154,29 @@ class Shard:
             await vtorc.kill()
         return await self.primary()
 
-    async def return_of(self, tablet: LabTablet, *, but: Sequence[LabTablet] = ()) -> bool:
+    async def return_of(self, tablet: LabTablet, *, but: Sequence[LabTablet] = ()) -> None:
         """Start a tablet's dead mysqld, and wait until the tablet is a replica of a shard that is well.
 
         A write that was under way when the server died is in its log all the same, and may have reached nobody: then
-        the tablet is to be set up anew, which is done here as its owner would. Returns whether that was so.
+        the tablet is to be set up anew, which is done here as its owner would.
         """
         await tablet.start_mysqld()
-        errant = False
+        if await self.rejoins(tablet, but=but) == "errant":
+            await self.set_up_anew(tablet)
+            await self.well(but=but)
+
+    async def rejoins(self, tablet: LabTablet, *, but: Sequence[LabTablet] = ()) -> str:
+        """Wait until a tablet is a replica of a shard that is well; or "errant", if it has what the primary lacks."""
+        errant = EMPTY_GTID_SET
 
         async def why_not() -> str:
             nonlocal errant
-            errant = bool(await self._errant(tablet))
+            with contextlib.suppress(MysqlError):
+                errant = await self._errant(tablet)
             return "" if errant else await self.why_not_well(but=but)
 
         await until(why_not)
-        if errant:
-            await self.set_up_anew(tablet)
-            await self.well(but=but)
-        return errant
+        return "errant" if errant else ""
 
     async def _errant(self, tablet: LabTablet) -> GtidSet:
         """What a tablet has and the primary has not; asked in this order, so that it is no matter of time."""
@@ -209,7 +216,11 @@ class Shard:
 
     @asynccontextmanager
     async def written_to(self) -> AsyncIterator[Writer]:
-        """Write a row every 10 ms while inside, wherever that is possible; begins when the first is acknowledged."""
+        """Write a row every 10 ms while inside, wherever that is possible; begins when the first is acknowledged.
+
+        There are no rows of an earlier writer, which would be taken for this one's.
+        """
+        await by_hand(await self.primary(), f"DROP TABLE IF EXISTS vt_{self.id.keyspace}.demo_writes")
         writer = Writer(self.tablets, database=f"vt_{self.id.keyspace}", told=lambda gap: None)
         writing = asyncio.create_task(writer.run(), name="writer")
         try:
@@ -223,6 +234,11 @@ class Shard:
 def global_topo(cluster: LabCluster) -> BoundedConn:
     """The global topology without types."""
     return cluster.topo._global
+
+
+async def cell_topo(cluster: LabCluster, cell: str) -> BoundedConn:
+    """The topology of one cell without types."""
+    return await cluster.topo._cells.get(cell)
 
 
 async def acknowledged(writer: Writer, count: int, *, by: LabTablet | None = None) -> None:

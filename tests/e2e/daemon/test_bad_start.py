@@ -1,0 +1,64 @@
+"""A vtorc that cannot start says why in one sentence and ends with an exit code that tells."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.daemon.daemons import echo
+from vtorc.lab.vtorc_process import VtorcProcess
+
+EXIT_FAILED, EXIT_BAD_SETTINGS = 1, 2
+TOPO = ("-topo_implementation=etcd2", "-topo_global_server_address=127.0.0.1:1", "-topo_global_root=/vitess/global")
+
+
+async def _end_of(folder: Path, *flags: str) -> tuple[int, str]:
+    """Start a vtorc and wait for its end; returns the exit code and all that it said."""
+    async with VtorcProcess(folder, flags, told=echo("vtorc")) as vtorc:
+        code = await vtorc.wait_exit()
+    return code, "\n".join(str(line["event"]) for line in vtorc.lines)
+
+
+async def test_a_broken_settings_file(tmp_path: Path) -> None:
+    """A settings file that is no JSON is refused with its name and the place of the error."""
+    (tmp_path / "broken.json").write_text('{"Debug": true,\n "RecoveryPeriodBlockSeconds" 5}')
+    code, said = await _end_of(tmp_path, *TOPO, "-config=broken.json")
+    assert code == EXIT_BAD_SETTINGS
+    assert "broken.json" in said
+    assert "line 2" in said
+
+
+async def test_a_wrong_value_in_the_settings_file(tmp_path: Path) -> None:
+    """A value that makes no sense is refused with its key, the value and what was expected."""
+    (tmp_path / "orc_config.json").write_text('{"RecoveryPeriodBlockSeconds": "soon"}')
+    code, said = await _end_of(tmp_path, *TOPO, "-config=orc_config.json")
+    assert code == EXIT_BAD_SETTINGS
+    for part in ("RecoveryPeriodBlockSeconds", "soon", "expected"):
+        assert part in said
+
+
+async def test_an_unknown_flag(tmp_path: Path) -> None:
+    """A flag that vtorc does not have is refused by name, with the one that may have been meant."""
+    code, said = await _end_of(tmp_path, *TOPO, "-cluster_to_watch=commerce")
+    assert code == EXIT_BAD_SETTINGS
+    assert "cluster_to_watch" in said
+    assert "clusters_to_watch" in said.replace("-", "_")
+
+
+@pytest.fixture
+def deaf_address() -> Iterator[str]:
+    """Give an address that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("who", ["nobody", "somebody deaf"])
+async def test_an_unreachable_topology_server(tmp_path: Path, deaf_address: str, who: str) -> None:
+    """A topology server that does not answer ends vtorc after the connect timeout, with its address and what to do."""
+    address = deaf_address if who == "somebody deaf" else "127.0.0.1:1"
+    flags = (*TOPO[::2], f"-topo_global_server_address={address}", "-remote_operation_timeout=1s")
+    code, said = await _end_of(tmp_path, *flags)
+    assert code == EXIT_FAILED
+    assert f"topology server {address} did not answer within 1 s" in said
+    assert "check topo_global_server_address" in said
