@@ -76,11 +76,13 @@ def run(store: SettingsStore) -> int:
 async def _run(store: SettingsStore) -> None:
     scope = Scope.parse(store.settings.clusters_to_watch)
     async with open_tools(store.settings) as tools, open_history(store.settings, tools.clock) as history:
+        log = LogObserver()
         fleet = Fleet(
             tools,
             lambda: fleet_settings(store.settings, scope),
-            Observers([LogObserver(), *history]),
+            Observers([log, *history]),
             sentinel=make_sentinel(store.settings),
+            topology_observer=log,
         )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vtorc.control.observer import Observer
+from vtorc.control.observer import Observer, TopologyObserver
 from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import Rules, ShardLoop
 from vtorc.core.ids import ShardId
@@ -37,11 +37,13 @@ class Fleet:
         observer: Observer,
         *,
         sentinel: Sentinel | None = None,
+        topology_observer: TopologyObserver | None = None,
     ) -> None:
         self._tools = tools
         self._settings = settings
         self._observer = observer
         self._sentinel = sentinel
+        self._topology_observer = topology_observer
         self._stop = asyncio.Event()
         self._reread = asyncio.Event()
         self._tasks: dict[ShardId, asyncio.Task[None]] = {}
@@ -92,11 +94,16 @@ class Fleet:
         try:
             topology = await read_topology(self._tools.topo, self._tools.clock)
         except TopoError as error:
-            self.topo_failures = (str(error),)
+            self._note_failures((str(error),))
             return self._tools.clock.now() - started
-        self.topo_failures = topology.failures
+        self._note_failures(topology.failures)
         self._apply(group, topology)
         return self._tools.clock.now() - started
+
+    def _note_failures(self, failures: tuple[str, ...]) -> None:
+        if failures != self.topo_failures and self._topology_observer is not None:
+            self._topology_observer.unread(failures)
+        self.topo_failures = failures
 
     def _apply(self, group: asyncio.TaskGroup, topology: Topology) -> None:
         scope = self._settings().scope
@@ -122,8 +129,12 @@ class Fleet:
             )
             self.loops[shard] = loop
             self._tasks[shard] = group.create_task(loop.run(), name=f"shard {shard}")
+            if self._topology_observer is not None:
+                self._topology_observer.found(shard, tablets=len(reading.tablets), controlled=loop.controlled)
         for shard in sorted(self.loops.keys() - topology.shards.keys(), key=str):
             # Gone only if its keyspace could be read: a reading that failed proves nothing.
             if shard.keyspace not in topology.unread_keyspaces:
                 del self.loops[shard]
                 self._tasks.pop(shard).cancel()
+                if self._topology_observer is not None:
+                    self._topology_observer.gone(shard)

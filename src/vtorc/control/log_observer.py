@@ -1,8 +1,11 @@
 """Writes what the shard loops see, decide and do to the log: each decision is one sentence."""
 
+from collections.abc import Sequence
+
 import structlog
 
 from vtorc.core.decision import Action, Decision
+from vtorc.core.ids import ShardId
 from vtorc.core.problems import Code
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.recovery.runner import Judgement
@@ -18,6 +21,26 @@ class LogObserver:
 
     def __init__(self) -> None:
         self._log = structlog.get_logger("vtorc")
+        self._unread: frozenset[str] = frozenset()
+
+    def found(self, shard: ShardId, *, tablets: int, controlled: bool) -> None:
+        """Log that a shard is watched."""
+        but = "" if controlled else ", but not acted on, as it is not among the clusters to watch"
+        count = "1 tablet" if tablets == 1 else f"{tablets} tablets"
+        self._log.info(f"{shard}: watching {count}{but}", shard=str(shard))
+
+    def gone(self, shard: ShardId) -> None:
+        """Log that a shard is not there any more."""
+        self._log.warning(f"{shard}: is no longer in the topology server, and no longer watched", shard=str(shard))
+
+    def unread(self, failures: Sequence[str]) -> None:
+        """Log each failure once while it lasts, and the end of the last one."""
+        for failure in failures:
+            if failure not in self._unread:
+                self._log.error(f"the topology server could not be read as a whole: {failure}")
+        if self._unread and not failures:
+            self._log.info("the topology server can be read as a whole again")
+        self._unread = frozenset(failures)
 
     def judged(self, judgement: Judgement) -> None:
         """Nothing: what is new in it comes as decisions."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from vtorc.core.decision import Action, Decision
+from vtorc.core.ids import ShardId
 from vtorc.recovery.record import RecoveryRecord
 from vtorc.recovery.runner import Judgement
 
@@ -35,6 +36,22 @@ class Observer(Protocol):
 
     def interrupted(self, action: Action) -> None:
         """A recovery was broken off because vtorc stops; what could be put back was."""
+        ...
+
+
+class TopologyObserver(Protocol):
+    """Hears what the topology server says exists; must not block and must not raise."""
+
+    def found(self, shard: ShardId, *, tablets: int, controlled: bool) -> None:
+        """A shard is watched from now on, and acted on if it is controlled."""
+        ...
+
+    def gone(self, shard: ShardId) -> None:
+        """A shard is no longer in the topology server, and no longer watched."""
+        ...
+
+    def unread(self, failures: Sequence[str]) -> None:
+        """What could not be read has changed; empty if all could."""
         ...
 
 

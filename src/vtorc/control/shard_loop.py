@@ -40,6 +40,12 @@ class Rules:
     first_election_patience: float = 10.0
 
 
+HELD_AFTER = 5.0
+"""Seconds that a problem must have been away for the repair before to have held: what comes back sooner never went."""
+
+MOST_ATTEMPTS = 200
+"""Attempts of one shard that are remembered."""
+
 FORGET_ATTEMPTS_AFTER = 60.0
 """Seconds without the problem after which earlier attempts at it do not slow down a new one any more."""
 
@@ -123,14 +129,15 @@ class ShardLoop:
         return not everybody and now - self._first_seen < rules.first_election_patience
 
     def _forget_old_attempts(self, present: set[tuple[Code, TabletAlias | None]], now: float) -> None:
+        relapsed = {key for key in present if now - self._last_seen.get(key, now) >= HELD_AFTER}
         for key in present:
             self._last_seen[key] = now
         for key in [k for k, seen in self._last_seen.items() if now - seen > FORGET_ATTEMPTS_AFTER]:
             del self._last_seen[key]
         longest = max(FORGET_ATTEMPTS_AFTER, self._rules().limits.block_seconds)
         self._attempts = [
-            a
-            for a in self._attempts
+            replace(a, held=a.held or (a.succeeded and (a.code, a.alias) in relapsed))
+            for a in self._attempts[-MOST_ATTEMPTS:]
             if (a.code, a.alias) in self._last_seen or (a.recovery.replaces_primary and now - a.ended_at < longest)
         ]
 

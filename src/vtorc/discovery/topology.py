@@ -96,10 +96,13 @@ async def _read_cell(topo: TopoServer, cell: str, reading: _Reading) -> None:
         return
     reading.tablets.extend(found.records)
     reading.bad_records.update(found.bad_records)
+    reading.failures += [f"cell {cell}: {path}: {why}" for path, why in found.bad_paths.items()]
 
 
 async def _attribute_bad_records(topo: TopoServer, reading: _Reading) -> None:
-    """A record that cannot be read does not tell its shard; the lists of each shard's tablets do."""
+    """A record that cannot be read does not tell its shard; the lists of each shard's tablets do. One that is in none
+    of them is nobody's, and reported as such.
+    """
     if not reading.bad_records:
         return
     for shard in reading.shards:
@@ -110,6 +113,12 @@ async def _attribute_bad_records(topo: TopoServer, reading: _Reading) -> None:
             continue
         if found.bad_records:
             reading.bad_records_of[shard] = dict(found.bad_records)
+    known = {alias for records in reading.bad_records_of.values() for alias in records}
+    reading.failures += [
+        f"the record of tablet {alias} cannot be read ({reason}), and no shard lists it; it is left out"
+        for alias, reason in reading.bad_records.items()
+        if alias not in known
+    ]
 
 
 async def read_shard(topo: TopoServer, clock: Clock, shard: ShardId) -> ShardTopology:

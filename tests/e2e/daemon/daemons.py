@@ -16,10 +16,12 @@ class Daemons:
         self._started: list[VtorcProcess] = []
 
     async def start(self, *flags: str) -> VtorcProcess:
-        """Start one more with the lab's topology, no cooldown, and these flags."""
-        return await self.start_as_told(
+        """Start one more with the lab's topology, no cooldown, and these flags; it watches the shard already."""
+        vtorc = await self.start_as_told(
             *self._cluster.topo_flags, "--log-dir={folder}", "--recovery-period-block-duration=0s", *flags
         )
+        await vtorc.wait_for(lambda line: ": watching " in line["event"])
+        return vtorc
 
     async def start_as_told(self, *flags: str) -> VtorcProcess:
         """Start one more with no flags but these; `{folder}` stands for a folder of its own."""

@@ -51,7 +51,6 @@ async def test_the_next_vtorc_goes_on_where_one_was_killed(shard: Shard, daemons
     old = await shard.mended(daemons)
     async with gates_before(shard) as gates, shard.terms() as terms, shard.written_to() as writer:
         killed = await daemons.start(SHORT_LEASE)
-        await killed.wait_for(lambda line: line["event"] == "started")
         await acknowledged(writer, 10, by=old)
         for gate in gates.values():
             gate.hold(step)
@@ -77,7 +76,6 @@ async def test_told_to_stop_it_ends_its_failover_first(shard: Shard, daemons: Da
     old = await shard.mended(daemons)
     async with gates_before(shard) as gates:
         vtorc = await daemons.start()
-        await vtorc.wait_for(lambda line: line["event"] == "started")
         for gate in gates.values():
             gate.hold("WaitForPosition")
         await old.kill_mysqld()
@@ -101,7 +99,6 @@ async def test_told_to_stop_it_puts_back_what_it_cannot_end(shard: Shard, daemon
     replicas = await shard.replicas()
     async with gates_before(shard) as gates:
         vtorc = await daemons.start("--shutdown-wait-time=200ms")
-        await vtorc.wait_for(lambda line: line["event"] == "started")
         for gate in gates.values():
             gate.hold("WaitForPosition")
         await old.kill_mysqld()
