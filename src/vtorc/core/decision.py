@@ -39,7 +39,7 @@ class Rule(enum.Enum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One past recovery of this shard that was tried: what for, on whom, when it ended (seconds on the view's clock)
-    and how.
+    and how. `held` says that the problem then stayed away for a while: if it is back, it is a new one.
     """
 
     code: Code
@@ -47,6 +47,7 @@ class Attempt:
     alias: TabletAlias | None
     ended_at: float
     succeeded: bool
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +109,8 @@ LAST_BACKOFF = 30.0
 """Seconds that the pause between two tries grows to."""
 
 ESCALATE_AFTER = 5
+ESCALATE_AFTER_RELAPSES = 10
+"""Repairs of one problem, each of which held for a while, after which it is a loop all the same."""
 """Tries after which a person is called."""
 
 RESTART_EVERY = 60.0
@@ -216,13 +219,13 @@ class _Decider:
             return self._stand_still(finding, *why)
         attempts = self._attempts(finding)
         if why := self._cooling(finding, recovery, attempts):
-            return self._stand_still(finding, *why, escalated=len(attempts) >= ESCALATE_AFTER)
+            return self._stand_still(finding, *why, escalated=_is_futile(attempts))
         return Decision(
             finding=finding,
             recovery=recovery,
             rule=Rule.ACT,
             sentence=f"{finding.sentence}; {_INTENT[recovery]}",
-            escalated=len(attempts) >= ESCALATE_AFTER,
+            escalated=_is_futile(attempts),
         )
 
     def _stand_still(self, finding: Finding, rule: Rule, why: str, *, escalated: bool = False) -> Decision:
@@ -380,15 +383,21 @@ class _Decider:
                     f"it was replaced as primary {self.now - last:.0f} s ago, and may be again in "
                     f"{left:.0f} s (RecoveryPeriodBlockSeconds)",
                 )
-        if not attempts:
+        futile = [a for a in attempts if not a.held]
+        if not futile:
             return None
         # The exponent is bounded, because a problem that is there for days is tried more often than a float can bear.
-        pause = min(LAST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(len(attempts) - 1, 32))
-        left = attempts[-1].ended_at + pause - self.now
+        pause = min(LAST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(len(futile) - 1, 32))
+        left = futile[-1].ended_at + pause - self.now
         if left <= 0:
             return None
         return (
             Rule.BACKOFF,
-            f"{finding.code.value} was tried {len(attempts)} times without lasting effect; the next try is in "
+            f"{finding.code.value} was tried {len(futile)} times without lasting effect; the next try is in "
             f"{left:.1f} s",
         )
+
+
+def _is_futile(attempts: Sequence[Attempt]) -> bool:
+    """Whether trying has not helped so often that a person is needed."""
+    return sum(not a.held for a in attempts) >= ESCALATE_AFTER or len(attempts) >= ESCALATE_AFTER_RELAPSES

@@ -595,3 +595,12 @@ def test_the_primary_comes_first(
     answers = view.primary is not None and view.primary.is_current
     if replacing or not answers:
         assert not any(each.recovery in repairs for each in decisions)
+
+
+def test_a_repair_that_held_does_not_slow_down_the_next() -> None:
+    """A problem that comes back after a while is a new one, until it has come back too often."""
+    held = [replace(each, held=True, succeeded=True) for each in tried(Code.DEAD_PRIMARY, P, 1.0)]
+    few = about(dead(), Code.DEAD_PRIMARY, limits=Limits(attempts=held * 3))
+    many = about(dead(), Code.DEAD_PRIMARY, limits=Limits(attempts=[replace(h, succeeded=False) for h in held * 10]))
+    assert (few.acts, few.escalated) == (True, False)
+    assert (many.acts, many.escalated) == (True, True)
