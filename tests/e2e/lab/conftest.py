@@ -5,10 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-pytest.register_assert_rewrite("tests.tablet_conformance")
-
-from tests.e2e.lab.real_shard import Servers  # noqa: E402 (after the registration)
-from tests.tablet_conformance.agents import AgentShard  # noqa: E402
+from tests.e2e.lab.real_shard import Servers
+from tests.tablet_conformance.agents import AgentShard
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

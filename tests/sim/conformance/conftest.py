@@ -4,11 +4,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-pytest.register_assert_rewrite("tests.tablet_conformance")
-
-from tests.sim.conformance.sim_shard import new_shard  # noqa: E402 (after the registration)
-from tests.tablet_conformance.agents import AgentShard  # noqa: E402
-from vtorc.lab.ports import Ports  # noqa: E402
+from tests.sim.conformance.sim_shard import new_shard
+from tests.tablet_conformance.agents import AgentShard
+from vtorc.lab.ports import Ports
 
 
 @pytest.fixture
