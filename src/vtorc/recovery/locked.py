@@ -38,7 +38,7 @@ class Locked:
         session: Session | None = None
         try:
             async with lock:
-                session = Session(self.tools, lock)
+                session = Session(self.tools, lock, began=started)
                 outcome, sentence = await self._work(session, errand, work)
         except LockHeld as error:
             outcome, sentence = Outcome.LOCK_HELD, f"{self.watch.shard}: waiting, because the shard is locked: {error}"

@@ -49,10 +49,10 @@ class Tools:
 class Session:
     """The mutable side of one recovery; one owner, never shared between recoveries."""
 
-    def __init__(self, tools: Tools, lock: ShardLock) -> None:
+    def __init__(self, tools: Tools, lock: ShardLock, *, began: float) -> None:
         self.tools = tools
         self.lock = lock
-        self.began = tools.clock.now()
+        self.began = began  # before the lock was asked for: waiting for it is part of an outage
         self.steps: list[StepRecord] = []
         self.marks: dict[str, float] = {}
         self.winner: TabletAlias | None = None
