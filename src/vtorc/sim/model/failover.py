@@ -7,6 +7,7 @@ vtorc may give up.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from vtorc.sim.model import mysql
 from vtorc.sim.model.oracle import Oracle, Pick, Question
@@ -88,9 +89,9 @@ class _Turn:
 
     @property
     def _calls_arrive(self) -> bool:
-        return self._has_lock or not self.plan.prompt_calls
+        return self._has_lock or not self.plan.prompt_calls or not self.plan.rules.heed_lock
 
-    def _becomes(self, state: State, **changes: object) -> State:
+    def _becomes(self, state: State, **changes: Any) -> State:
         return with_coordinator(state, self.who, self.it._replace(**changes))
 
     def _rests(self, state: State) -> State:
@@ -194,7 +195,14 @@ class _Turn:
     def _ask_to_promote(self, winner: int, required: int, what: str) -> Step:
         """From here on all calls are under way, and there is no way back."""
         todo = self._others(winner, required) | 1 << winner
-        return (what, (self.who, winner)), self._becomes(self.state, phase=PROMOTING, winner=winner, todo=todo)
+        after = self._becomes(
+            self.state, phase=PROMOTING, known=self._briefly(), winner=winner, todo=todo, seen=Seen(), excused=0
+        )
+        return (what, (self.who, winner)), after
+
+    def _briefly(self) -> tuple[Known, ...]:
+        """What of its knowledge still matters once it has decided: fewer states differ that way."""
+        return tuple(each._replace(executed=0, received=0, source=NOBODY) for each in self.it.known)
 
     def _others(self, winner: int, required: int) -> int:
         """The stopped tablets that hold nothing that the winner will lack."""
@@ -216,9 +224,7 @@ class _Turn:
                 source=NOBODY, io=STOPPED, acks=False, waits=self.plan.acks > 0, read_only=False
             )
             state = with_tablet(state, winner, primary)._replace(named=winner, seen=Seen())
-            yield ("{} is primary", (winner,)), self._becomes(
-                state, todo=self.it.todo & ~(1 << winner), proving=True
-            )
+            yield ("{} is primary", (winner,)), self._becomes(state, todo=self.it.todo & ~(1 << winner), proving=True)
         elif self.it.proving and not tablet.read_only:
             after = mysql.made(self._becomes(state, proving=False), winner, origin=winner + JOURNAL)
             yield ("vtorc {} writes the journal row on {}", (self.who, winner)), after
@@ -228,9 +234,12 @@ class _Turn:
             return
         for place in bits(self.it.todo & ~(1 << self.it.winner)):
             if self.state.tablets[place].up:
-                yield ("{} is pointed at {}", (place, self.it.winner)), self._becomes(
-                    _pointed(self.plan, self.state, place, self.it.winner, heard=self._heard),
-                    todo=self.it.todo & ~(1 << place),
+                yield (
+                    ("{} is pointed at {}", (place, self.it.winner)),
+                    self._becomes(
+                        _pointed(self.plan, self.state, place, self.it.winner, heard=self._heard),
+                        todo=self.it.todo & ~(1 << place),
+                    ),
                 )
 
     @property
@@ -238,9 +247,16 @@ class _Turn:
         return sum(1 << place for place, known in enumerate(self.it.known) if known.reached)
 
     def _end(self) -> Iterator[Step]:
-        yield ("vtorc {} is done", (self.who,)), self._rests(self.state)
+        over = not self.it.todo and not self.it.proving
+        if over or self._lock_is_wanted:
+            yield ("vtorc {} is done", (self.who,)), self._rests(self.state)
         if not self.plan.rules.no_way_back:
             yield from self._give_up()
+
+    @property
+    def _lock_is_wanted(self) -> bool:
+        """Whether it makes a difference that the lock is given back before everything has been tried."""
+        return self.plan.repairs or any(each.rounds for each in self.state.coordinators)
 
     # --- break off
 
@@ -257,7 +273,15 @@ class _Turn:
         if not undo:
             yield ("vtorc {} gives up", (self.who,)), self._rests(self.state)
             return
-        after = self._becomes(self.state, phase=UNDOING, todo=undo, winner=self._late_winner())._replace(lock=lock)
+        after = self._becomes(
+            self.state,
+            phase=UNDOING,
+            known=self._briefly(),
+            todo=undo,
+            winner=self._late_winner(),
+            seen=Seen(),
+            excused=0,
+        )._replace(lock=lock)
         yield ("vtorc {} gives up and puts back what it changed", (self.who,)), after
 
     def _late_winner(self) -> int:
@@ -266,7 +290,8 @@ class _Turn:
         return self.it.winner if asked else NOBODY
 
     def _undo(self) -> Iterator[Step]:
-        yield ("vtorc {} has put back what it could", (self.who,)), self._rests(self.state)
+        if not any(self.state.tablets[place].up for place in bits(self.it.todo)) or not self._has_lock:
+            yield ("vtorc {} has put back what it could", (self.who,)), self._rests(self.state)
         if not self._calls_arrive and self.plan.rules.undo_under_lock:
             return
         for place in bits(self.it.todo):

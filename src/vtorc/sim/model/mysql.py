@@ -97,9 +97,7 @@ def _of_server(plan: Plan, state: State, place: int, tablet: Tablet) -> Iterator
 def _of_replica(plan: Plan, state: State, place: int, tablet: Tablet) -> Iterator[Step]:
     if tablet.relay:
         write = lowest(tablet.relay)
-        applied = tablet._replace(
-            log=tablet.log | write, visible=tablet.visible | write, relay=tablet.relay & ~write
-        )
+        applied = tablet._replace(log=tablet.log | write, visible=tablet.visible | write, relay=tablet.relay & ~write)
         yield ("{} applies", (place,)), with_tablet(state, place, applied)
     source = state.tablets[tablet.source]
     if not source.up:
@@ -116,7 +114,9 @@ def _of_replica(plan: Plan, state: State, place: int, tablet: Tablet) -> Iterato
             yield ("the link from {} to {} breaks", (tablet.source, place)), after
     # An acknowledgement that is under way arrives although the IO thread has been stopped since.
     if tablet.acks and source.waits and (fresh := _unacknowledged(source, tablet)):
-        after = _acknowledged(plan, with_tablet(state, place, tablet._replace(acked=tablet.acked | fresh)), tablet.source)
+        after = _acknowledged(
+            plan, with_tablet(state, place, tablet._replace(acked=tablet.acked | fresh)), tablet.source
+        )
         yield ("an acknowledgement of {} reaches {}", (place, tablet.source)), after
 
 

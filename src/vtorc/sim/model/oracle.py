@@ -89,9 +89,7 @@ def _namings(plan: Plan) -> Iterator[tuple[Member, ...]]:
 
 def _pick(choice: Choice, naming: Sequence[Member], question: Question) -> Pick:
     places = {member.alias: place for place, member in enumerate(naming)}
-    required = sum(
-        1 << number for number, gtid in enumerate(gtids(question.origins)) if choice.required.contains(gtid)
-    )
+    required = sum(1 << number for number, gtid in enumerate(gtids(question.origins)) if choice.required.contains(gtid))
     source = NOBODY if choice.source is None else places[choice.source]
     winners = (choice.winner,) if choice.source is not None else choice.holders
     return Pick(tuple(sorted(places[alias] for alias in winners)), source, required, choice.argument.sentence)

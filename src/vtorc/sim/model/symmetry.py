@@ -19,6 +19,7 @@ class Symmetry:
     def __init__(self, plan: Plan) -> None:
         self._groups = plan.alike
         self._size = len(plan.members)
+        self._as_is = tuple(range(self._size))
         self._inside = frozenset(place for group in self._groups for place in group)
 
     def canonical(self, state: State) -> State:
@@ -28,15 +29,47 @@ class Symmetry:
     def sorted(self, state: State) -> tuple[State, tuple[int, ...]]:
         """Return that state, and for each place in it the place where the tablet was before."""
         if not self._groups:
-            return state, tuple(range(self._size))
-        keys = {place: self._key(state, place) for place in self._inside}
+            return state, self._as_is
+        runs = self._runs(state)
+        if runs is None:
+            return state, self._as_is
         best: tuple[State, tuple[int, ...]] | None = None
-        for order in self._orders(keys):
+        for order in self._orders(runs):
             found = self._permuted(state, order), order
             if best is None or found < best:
                 best = found
         assert best is not None
         return best
+
+    def _runs(self, state: State) -> list[list[list[int]]] | None:
+        """Each group in the order of its keys, cut where they differ; None if that is the order they have already."""
+        changed = False
+        found: list[list[list[int]]] = []
+        tablets = state.tablets
+        for group in self._groups:
+            rough = sorted(((tablets[place][:4], tablets[place][5:]), place) for place in group)
+            runs = [[rough[0][1]]]
+            for before, after in itertools.pairwise(rough):
+                if before[0] == after[0]:
+                    runs[-1].append(after[1])
+                else:
+                    runs.append([after[1]])
+            if len(runs) < len(group):
+                runs = [finer for run in runs for finer in self._finer(state, run)]
+            found.append(runs)
+            changed = (
+                changed
+                or len(runs) < len(group)
+                or any(run[0] != place for run, place in zip(runs, group, strict=False))
+            )
+        return found if changed else None
+
+    def _finer(self, state: State, run: list[int]) -> list[list[int]]:
+        """Tell apart what can be told apart only by what the others say of it."""
+        if len(run) == 1:
+            return [run]
+        keyed = sorted((self._key(state, place), place) for place in run)
+        return [[place for _, place in same] for _, same in itertools.groupby(keyed, key=lambda each: each[0])]
 
     def _key(self, state: State, place: int) -> tuple[Any, ...]:
         """What can be said about a tablet without naming any other that could be exchanged."""
@@ -58,12 +91,10 @@ class Symmetry:
         down = state.seen.down >> place & 1
         return (*tablet[:4], source, *tablet[5:], own, follows, state.named == place, down, seen)
 
-    def _orders(self, keys: dict[int, tuple[Any, ...]]) -> Iterator[tuple[int, ...]]:
+    def _orders(self, groups: list[list[list[int]]]) -> Iterator[tuple[int, ...]]:
         """All orders that have each group sorted by its keys; more than one only where keys are equal."""
         per_group = []
-        for group in self._groups:
-            ordered = sorted(group, key=lambda place: keys[place])
-            runs = [tuple(run) for _, run in itertools.groupby(ordered, key=lambda place: keys[place])]
+        for runs in groups:
             shuffles = itertools.product(*(itertools.permutations(run) for run in runs))
             per_group.append([tuple(itertools.chain(*shuffle)) for shuffle in shuffles])
         for orders in itertools.product(*per_group):
@@ -98,9 +129,7 @@ def _known_key(coordinator: Coordinator, place: int) -> tuple[Any, ...]:
 def _renamed(coordinator: Coordinator, order: Sequence[int], new: Sequence[int]) -> Coordinator:
     return coordinator._replace(
         primary=new[coordinator.primary],
-        known=tuple(
-            coordinator.known[other]._replace(source=new[coordinator.known[other].source]) for other in order
-        )
+        known=tuple(coordinator.known[other]._replace(source=new[coordinator.known[other].source]) for other in order)
         if coordinator.known
         else (),
         winner=new[coordinator.winner],
