@@ -22,6 +22,10 @@ LOOP_WINDOW = 600.0
 """So many equal calls to one tablet within so many seconds are a repair loop, unless it was escalated."""
 
 
+_TOLD_PER_RULE = 3
+_MAKES_PRIMARY = frozenset(("PromoteReplica", "InitPrimary", "UndoDemotePrimary", "SetReadWrite"))
+
+
 @dataclass(frozen=True, slots=True)
 class Violation:
     """An invariant that did not hold; `rule` names it, `at` is in virtual seconds."""
@@ -102,9 +106,10 @@ class Checker(MysqlObserver):
         self._shards[server] = ledger
 
     def violate(self, rule: str, text: str) -> None:
-        """Note a violation."""
-        self._trace.note("INVARIANT", f"{rule}: {text}")
-        self.violations.append(Violation(rule, text, self.now()))
+        """Note a violation; of each rule only the first few, what follows from them would drown them."""
+        if sum(each.rule == rule for each in self.violations) < _TOLD_PER_RULE:
+            self._trace.note("INVARIANT", f"{rule}: {text}")
+            self.violations.append(Violation(rule, text, self.now()))
 
     # --- no acknowledged write is lost; only one server gets writes acknowledged
 
@@ -190,11 +195,16 @@ class Checker(MysqlObserver):
 
     # --- no change without the lock, no loop without escalation
 
-    def change_sent(self, caller: str, tablet: str, shard: ShardId, name: str, *, lock_age: float | None) -> None:
-        """A vtorc sends a call that changes a tablet; `lock_age` is None while it holds the shard's lock, else the
-        seconds since it last heard that it did.
+    def change_sent(
+        self, caller: str, tablet: str, shard: ShardId, name: str, *, lock_age: float | None, uuid: str = ""
+    ) -> None:
+        """A vtorc sends a call that changes a tablet, whose server has this UUID.
+
+        `lock_age` is None while it holds the shard's lock, else the seconds since it last heard that it did.
         """
         self._trace.note(caller, f"sends {name} to {tablet}")
+        if name in _MAKES_PRIMARY:
+            self.by_hand.discard(uuid)
         if lock_age is not None and lock_age > LOCK_SLACK:
             self.violate("no-lock", f"{caller} sent {name} to {tablet} of {shard} without the shard's lock")
         times = self._calls.setdefault((tablet, name), deque())

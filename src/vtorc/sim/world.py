@@ -176,7 +176,12 @@ class World:
             if checked:
                 shard = tablet.config.shard
                 self.checker.change_sent(
-                    life.host.name, str(tablet.config.alias), shard, name, lock_age=self._lock_age(life.host, shard)
+                    life.host.name,
+                    str(tablet.config.alias),
+                    shard,
+                    name,
+                    lock_age=self._lock_age(life.host, shard),
+                    uuid=tablet.mysqld.uuid,
                 )
 
         return SimTabletManager(self.network, life, self.tablets, limits=CallLimits(), watcher=check)
@@ -224,6 +229,7 @@ class World:
                 open_tablets=lambda life: self.open_tablets(life, checked=False),
                 row_ids=self._row_ids,
                 interval=self.plan.write_interval,
+                deadline=self.plan.write_deadline,
                 direct=number >= self.plan.writers,
             )
             shard.clients.append(client)
