@@ -15,7 +15,7 @@ import uvloop
 from rich.console import Console
 
 from vtorc.core.durability import Member, policy
-from vtorc.core.headroom import survives
+from vtorc.core.headroom import LossOutcome, survives
 from vtorc.core.ids import TabletType
 from vtorc.errors import LabError, PartMissing, VtorcError
 from vtorc.lab.cluster import LabSpec
@@ -170,13 +170,13 @@ def _best_topo() -> str:
 
 
 def _refuse_hopeless(options: DemoOptions) -> None:
-    """Refuse a series that cannot go well: a shard that does not survive the loss of any one of its tablets."""
+    """Refuse a series in which nobody could take over from some primary. One that may lose writes shows how many."""
     members = [Member(spec.alias, TabletType.REPLICA) for spec in LabSpec(tablets=options.tablets).tablet_specs()]
     chosen = policy(options.durability)
     for primary in members:
         survival = survives(chosen, primary, members=members, available=members)
         lost = next(loss for loss in survival.tablets if primary in loss.lost)
-        if not lost.outcome.is_survival:
+        if lost.outcome is LossOutcome.NO_CANDIDATE:
             raise LabError(
                 f"{options.tablets} tablets with durability {options.durability} do not survive their primary: {lost}; "
                 "use more with --tablets"

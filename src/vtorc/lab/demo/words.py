@@ -18,7 +18,7 @@ What to try, from another terminal:
 Ctrl-C, or SIGTERM, ends the demo and all its servers.
 """
 
-HEADER = "  #  KILLED     PROMOTED   DETECTED  PROMOTED  WRITE GAP    ACKED  LOST    BACK"
+HEADER = "  #  KILLED     SUCCESSOR  DETECTED  PROMOTED  WRITE GAP    ACKED  LOST    BACK"
 
 _TITLES = {
     "detected_ms": "from the kill to the decision",
