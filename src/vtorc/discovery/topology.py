@@ -35,6 +35,10 @@ class _Reading:
     failures: list[str] = field(default_factory=list)
 
 
+CELL_PATIENCE = 2.0
+"""Seconds that the topology server of one cell is waited for: a lost cell, often the primary's, holds nobody up."""
+
+
 async def read_topology(topo: TopoServer, clock: Clock) -> Topology:
     """Read everything, in parallel; raises TopoError only if not even the list of keyspaces or of cells could be
     read.
@@ -89,7 +93,12 @@ async def _read_keyspace(topo: TopoServer, name: str, reading: _Reading) -> None
 
 async def _read_cell(topo: TopoServer, cell: str, reading: _Reading) -> None:
     try:
-        found = await topo.tablets_in_cell(cell)
+        async with asyncio.timeout(CELL_PATIENCE):
+            found = await topo.tablets_in_cell(cell)
+    except TimeoutError:
+        reading.blind_cells[cell] = f"it did not answer within {CELL_PATIENCE:g} s"
+        reading.failures.append(f"cell {cell}: {reading.blind_cells[cell]}")
+        return
     except TopoError as error:
         reading.blind_cells[cell] = str(error)
         reading.failures.append(f"cell {cell}: {error}")
@@ -125,7 +134,7 @@ async def read_shard(topo: TopoServer, clock: Clock, shard: ShardId) -> ShardTop
     """Read one shard afresh; raises TopoError if the keyspace's or the shard's record cannot be read."""
     read_at = clock.now()
     keyspace, record, found = await asyncio.gather(
-        topo.keyspace(shard.keyspace), topo.shard(shard), topo.tablets_of_shard(shard)
+        topo.keyspace(shard.keyspace), topo.shard(shard), topo.tablets_of_shard(shard, patience=CELL_PATIENCE)
     )
     return ShardTopology(
         read_at=read_at,

@@ -5,10 +5,11 @@ import contextlib
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
-from vtorc.errors import LockLost, TopoError
+from vtorc.errors import LockLost, TopoError, TopoTimeout
 from vtorc.topo.tasks import OwnedTasks
 
 _RETRY_PAUSE = 0.2
+_LONGEST_RELEASE = 5.0
 
 
 class Lease(Protocol):
@@ -63,7 +64,19 @@ class LeasedLock:
         self._released = True
         self._keeper.cancel()
         self._owner.forget(self)
-        await self._owner.tasks.finish(self._lease.revoke(), f"release lock {self.key}")
+        await self._owner.tasks.finish(self._revoke(), f"release lock {self.key}")
+
+    async def _revoke(self) -> None:
+        """Whoever gives a lock back has other things to do than to wait for a server that does not answer."""
+        try:
+            async with asyncio.timeout(_LONGEST_RELEASE):
+                await self._lease.revoke()
+        except TimeoutError:
+            raise TopoTimeout(
+                f"the topology server did not confirm within {_LONGEST_RELEASE:g} s that lock {self.key} is "
+                f"given back; "
+                "it ends with its lease"
+            ) from None
 
     async def abandon(self, reason: str) -> None:
         """Tell the holder that the lock is lost, and release it as well as can be."""

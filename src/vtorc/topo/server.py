@@ -1,5 +1,6 @@
 """Typed access to the topology: what exists, how to change it, how to lock and follow it."""
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -81,13 +82,19 @@ class TopoServer:
         """Read all tablets of a cell; raises NoNode if there is no such cell."""
         return await tablets_in_cell(await self._cells.get(cell))
 
-    async def tablets_of_shard(self, shard: ShardId) -> ShardTablets:
-        """Read all tablets of a shard, in all cells at once; cells that cannot be read are part of the answer."""
+    async def tablets_of_shard(self, shard: ShardId, *, patience: float | None = None) -> ShardTablets:
+        """Read all tablets of a shard, in all cells at once; cells that cannot be read are part of the answer.
+
+        `patience` is the most seconds that one cell is waited for, None for the remote operation timeout.
+        """
         primary = await self._primary_of(shard)
 
         async def read(cell: str) -> CellTablets | str:
             try:
-                return await tablets_of_shard_in_cell(await self._cells.get(cell), shard, primary)
+                async with asyncio.timeout(patience):
+                    return await tablets_of_shard_in_cell(await self._cells.get(cell), shard, primary)
+            except TimeoutError:
+                return f"it did not answer within {patience:g} s"
             except TopoError as error:
                 return str(error)
 
