@@ -111,6 +111,10 @@ class SimError(VtorcError):
     """The simulated world stopped; the message says at which virtual second and who was waiting for what."""
 
 
+class SimPlanError(VtorcError):
+    """What is to be simulated makes no sense; the message names key or word, its value and what was expected."""
+
+
 class SimUnsupported(SimError):
     """Code asked the simulator for a thread, a socket or another thing that differs from run to run."""
 

@@ -15,7 +15,6 @@ from vtorc.sim.process import Life, Process
 from vtorc.sim.tablet import SimTablet
 from vtorc.tablet.api import HealthReport
 
-_WRITE_DEADLINE = 5.0
 _RETRY_STREAM = 1.0
 
 
@@ -70,7 +69,8 @@ class Client:
     """An application process: it writes rows with ids that nobody else uses, one after the other.
 
     It writes to whatever primary its gateway names or, if `direct`, to the mysqld of one tablet after the other, as an
-    application that knows no Vitess. `row_ids` is shared by all clients of a world, `interval` is in seconds.
+    application that knows no Vitess. `row_ids` is shared by all clients of a world; `interval` and
+    `deadline` (of one write) are in seconds.
     """
 
     def __init__(
@@ -83,6 +83,7 @@ class Client:
         open_tablets: Callable[[Life], SimTabletManager],
         row_ids: Iterator[int],
         interval: float,
+        deadline: float,
         direct: bool,
     ) -> None:
         self.process = process
@@ -92,6 +93,7 @@ class Client:
         self._open_tablets = open_tablets
         self._row_ids = row_ids
         self._interval = interval
+        self._deadline = deadline
         self._direct = direct
 
     def start(self) -> None:
@@ -128,7 +130,7 @@ class Client:
 
         target = tablet.mysqld.process if self._direct else tablet.process
         try:
-            async with asyncio.timeout(_WRITE_DEADLINE):
+            async with asyncio.timeout(self._deadline):
                 transaction = await self._network.call(life, target, insert)
         except (NetworkError, MysqlError, TabletActionError, TimeoutError):
             self._ledger.failed()

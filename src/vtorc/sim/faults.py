@@ -22,7 +22,7 @@ class Fault:
     """One thing that goes wrong: `at` and `lasts` in seconds after the world is well.
 
     `shard` is the number of the shard, `target` the number of what it hits there: tablet 0 is whichever tablet is the
-    primary by then, the others follow in the order of the plan.
+    primary by then, the others follow in the order of the plan. `alias` names a tablet instead.
     """
 
     kind: str
@@ -30,9 +30,11 @@ class Fault:
     lasts: float
     shard: int = 0
     target: int = 0
+    alias: str = ""
 
     def __str__(self) -> str:
-        return f"{self.at:.3f} {self.kind} shard {self.shard} target {self.target} for {self.lasts:.3f} s"
+        target = self.alias or f"target {self.target}"
+        return f"{self.at:.3f} {self.kind} shard {self.shard} {target} for {self.lasts:.3f} s"
 
     @property
     def name(self) -> str:
@@ -56,6 +58,9 @@ class Scene:
     @property
     def tablet(self) -> SimTablet:
         """The tablet that it is about."""
+        named = self._named
+        if named is not None:
+            return named
         primary = self.shard.primary
         ordered = sorted(self.shard.tablets, key=lambda each: each is not primary)
         return ordered[self.fault.target % len(ordered)]
@@ -63,9 +68,15 @@ class Scene:
     @property
     def replica(self) -> SimTablet:
         """The tablet that it is about, if only replicas make sense."""
-        primary = self.shard.primary
+        primary, named = self.shard.primary, self._named
+        if named is not None and named is not primary:
+            return named
         others = [each for each in self.shard.tablets if each is not primary]
         return others[self.fault.target % len(others)]
+
+    @property
+    def _named(self) -> SimTablet | None:
+        return next((each for each in self.shard.tablets if each.alias_text == self.fault.alias), None)
 
     @property
     def cell(self) -> str:

@@ -31,7 +31,8 @@ class WorldPlan:
     """A whole world; times in seconds.
 
     `vtorc_cells` has one entry for each vtorc. `write_interval` is the pause between two writes of one client;
-    `direct_writers` clients ignore vttablet and write to every mysqld that lets them.
+    `write_deadline` how long a client waits for one; `direct_writers` clients ignore vttablet and write to every mysqld
+    that lets them.
     """
 
     cells: tuple[str, ...]
@@ -40,6 +41,7 @@ class WorldPlan:
     writers: int = 2
     direct_writers: int = 0
     write_interval: float = 0.25
+    write_deadline: float = 5.0
     lease_ttl: float = 30.0
     mysql: MysqlSettings = field(default_factory=MysqlSettings)
 
@@ -86,5 +88,68 @@ def random_plan(generator: random.Random, *, shards: int = 1) -> WorldPlan:
             connect_retry=generator.choice((1.0, 10.0)),
             relay_log_recovery=generator.random() < 0.8,
             wait_for_replica_count=1,
+        ),
+    )
+
+
+def fleet_plan(generator: random.Random, *, shards: int, tablets: int) -> WorldPlan:
+    """Draw a fleet of equal shards over three cells, two vtorcs; the more shards, the fewer writes to each."""
+    cells = ("zone1", "zone2", "zone3")
+    plans = tuple(
+        shard_plan(
+            ShardId("commerce", _key_range(number, shards)),
+            cells[number % 3 :] + cells[: number % 3],
+            durability="cross_cell",
+            tablets=tablets,
+            first_uid=100 * (number + 1),
+        )
+        for number in range(shards)
+    )
+    return WorldPlan(
+        cells=cells,
+        shards=plans,
+        vtorc_cells=cells[:2],
+        writers=1,
+        write_interval=max(0.25, 0.002 * shards),
+        mysql=MysqlSettings(replica_net_timeout=generator.choice((8.0, 20.0, 60.0))),
+    )
+
+
+def _key_range(number: int, shards: int) -> str:
+    if shards == 1:
+        return "0"
+    start = f"{number:04x}" if number else ""
+    return f"{start}-{number + 1:04x}" if number + 1 < shards else f"{start}-"
+
+
+def failover_plan(generator: random.Random, *, shards: int = 1) -> WorldPlan:
+    """Draw a world in which a careless failover shows: enough tablets to lose two, quick timeouts, vtorcs everywhere,
+    writes at a rapid pace and past vttablet too.
+    """
+    cells = tuple(f"zone{number}" for number in range(1, generator.choice((2, 3)) + 1))
+    policies = ("semi_sync", "semi_sync", "cross_cell", "semi_sync_with_rdonly_ack", "cross_cell_with_rdonly_ack")
+    plans = tuple(
+        shard_plan(
+            ShardId("commerce" if number == 0 else f"ks{number}", "0"),
+            cells,
+            durability=generator.choice(policies),
+            tablets=generator.choice((4, 5, 6)),
+            first_uid=100 * (number + 1),
+            rdonly=generator.choice((0, 1)),
+        )
+        for number in range(shards)
+    )
+    return WorldPlan(
+        cells=cells,
+        shards=plans,
+        vtorc_cells=cells,
+        writers=2,
+        direct_writers=1,
+        write_interval=0.15,
+        lease_ttl=10.0,
+        mysql=MysqlSettings(
+            replica_net_timeout=generator.choice((4.0, 8.0)),
+            connect_retry=1.0,
+            relay_log_recovery=generator.random() < 0.8,
         ),
     )

@@ -1,0 +1,195 @@
+"""The words of `vtorc sim`; what they lead to is in `vtorc.sim`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vtorc.errors import SimPlanError
+from vtorc.sim.hashseed import fix_hash_seed
+
+if TYPE_CHECKING:
+    from vtorc.sim.campaign import Job, Totals
+
+_TELL_EVERY = 5.0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    sim = argparse.ArgumentParser(
+        prog="vtorc sim",
+        description="The real control code in a simulated world where things go wrong; a seed says how.",
+        epilog="A fault is KIND[:TARGET[#SHARD]][@AT][+LASTS], times in seconds; docs/simulator.md lists the kinds.",
+    )
+    what = sim.add_mutually_exclusive_group()
+    what.add_argument("--seeds", type=_range, metavar="A..B", help="run all seeds from A up to, but without, B")
+    what.add_argument("--seed", type=int, metavar="X", help="run one seed")
+    sim.add_argument(
+        "--topology", type=Path, metavar="FILE", help="forecast for this topology (JSON), over --runs seeds"
+    )
+    sim.add_argument("--trace", action="store_true", help="with --seed: print who saw, decided and did what, and when")
+    sim.add_argument("--profile", default="default", help="calm, single, default, storm, or a kind of fault")
+    sim.add_argument("--shards", type=_positive, default=1, metavar="N", help="shards of each world (default 1)")
+    sim.add_argument("--tablets", type=_positive, metavar="N", help="tablets of each shard, over three cells")
+    sim.add_argument("--fault", action="append", default=[], help="let this go wrong instead of what would be drawn")
+    sim.add_argument("--runs", type=_positive, default=100, metavar="N", help="with --topology: how many (default 100)")
+    sim.add_argument(
+        "--jobs", type=_positive, default=os.cpu_count() or 1, metavar="N", help="processes (default: CPUs)"
+    )
+    return sim
+
+
+def scenario_parser() -> argparse.ArgumentParser:
+    """Describe the command line of `vtorc sim scenario`."""
+    words = argparse.ArgumentParser(
+        prog="vtorc sim scenario", description="Failures that users have met, each as a script with its outcome."
+    )
+    words.add_argument("name", nargs="?", help="number or name of a scenario")
+    words.add_argument("--list", action="store_true", help="list all, also those that wait for something")
+    words.add_argument("--all", action="store_true", help="run all")
+    words.add_argument("--rewrite", action="store_true", help="write what comes out into the files as what is expected")
+    words.add_argument("--trace", action="store_true", help="print who saw, decided and did what, and when")
+    words.add_argument("--seed", type=int, default=1, help="another order of events (default 1)")
+    words.add_argument("--dir", type=Path, default=Path("tests/sim/scenarios"), help="where the scripts are")
+    return words
+
+
+def main(words: Sequence[str]) -> int:
+    """Simulate; 0 if everything came out as it must, 1 if not, 2 for words that make no sense."""
+    try:
+        if words and words[0] == "scenario":
+            return _scenario(scenario_parser(), words[1:])
+        return _sim(parser(), words)
+    except SimPlanError as error:
+        sys.stderr.write(f"vtorc sim: {error}\n")
+        return 2
+
+
+def _sim(sim: argparse.ArgumentParser, words: Sequence[str]) -> int:
+    options = sim.parse_args(words)
+    if options.seeds is None and options.seed is None and options.topology is None:
+        sim.error("expected --seeds A..B, --seed X, --topology FILE, or the word scenario")
+    if options.trace and options.seed is None:
+        sim.error("--trace: expected --seed X with it")
+    if options.seeds is not None and options.topology is not None:
+        sim.error("--seeds: expected --runs N with --topology")
+    if options.fault and options.seeds is not None:
+        sim.error(
+            "--fault: expected --seed X or --topology FILE with it; with --seeds, --profile KIND draws its faults"
+        )
+    fix_hash_seed()
+    if options.topology is not None:
+        return _forecast(options)
+    from vtorc.sim.campaign import Job, find_profile
+
+    find_profile(options.profile)  # says so before anything starts if there is none
+    job = Job(profile=options.profile, shards=options.shards, tablets=options.tablets)
+    return _one(job, options) if options.seed is not None else _many(job, options.seeds, options.jobs)
+
+
+def _one(job: "Job", options: argparse.Namespace) -> int:
+    from vtorc.sim.campaign import Failure, Totals, stopwatch, summary
+    from vtorc.sim.fault_words import read_fault
+
+    faults = [read_fault(text, at=1.0, lasts=15.0) for text in options.fault] or None
+    elapsed, totals = stopwatch(), Totals()
+    result = job.run(options.seed, faults=faults, sink=_say if options.trace else None)
+    if options.trace:
+        _say(f"trace {result.digest}, {'all invariants held' if result.ok else 'INVARIANTS BROKEN'}")
+    else:
+        totals.add(result)
+        _say_all(summary(totals, elapsed()))
+        if not result.ok:
+            _say_all(Failure(result, result.faults, shrunk=False).lines(job))
+    return 0 if result.ok else 1
+
+
+def _many(job: "Job", seeds: range, processes: int) -> int:
+    from vtorc.sim.campaign import explain, run_campaign, stopwatch, summary
+
+    elapsed = stopwatch()
+    totals = run_campaign(job, seeds, processes=processes, tell=_progress(len(seeds), elapsed))
+    _say_all(summary(totals, elapsed()))
+    for failure in explain(job, totals.failed):
+        _say_all(failure.lines(job))
+    return 1 if totals.failed or totals.runs < len(seeds) else 0
+
+
+def _forecast(options: argparse.Namespace) -> int:
+    from vtorc.sim.fault_words import read_fault
+    from vtorc.sim.forecast import LASTS, Distribution, Forecast
+    from vtorc.sim.parallel import in_parallel
+    from vtorc.sim.topology_file import read_topology_file
+
+    topology = read_topology_file(options.topology)
+    if not options.fault:
+        raise SimPlanError("--topology: expected --fault with it, for example --fault lose-cell:zone1")
+    faults = tuple(read_fault(text, at=0.0, lasts=LASTS, plan=topology.plan) for text in options.fault)
+    forecast = Forecast(topology, faults)
+    if options.seed is not None:
+        outcome = forecast.run(options.seed, sink=_say if options.trace else None)
+        _say_all(Distribution([outcome]).lines(forecast))
+        return 1 if outcome.trouble else 0
+    outcomes = sorted(in_parallel(forecast.run, range(options.runs), processes=options.jobs), key=lambda o: o.seed)
+    _say_all(Distribution(outcomes).lines(forecast))
+    return 0 if not any(outcome.trouble for outcome in outcomes) else 1
+
+
+def _scenario(words: argparse.ArgumentParser, given: Sequence[str]) -> int:
+    options = words.parse_args(given)
+    if not options.list and not options.all and options.name is None:
+        words.error("expected the name of a scenario, --list or --all")
+    fix_hash_seed()
+    from vtorc.sim.scenario_book import Book, play
+
+    book = Book.read(options.dir)
+    if options.list:
+        _say_all(book.lines())
+        return 0
+    chosen = book.scripts if options.all else (book.find(options.name),)
+    sink = _say if options.trace else None
+    return max([play(each, seed=options.seed, rewrite=options.rewrite, sink=sink, say=_say) for each in chosen])
+
+
+def _progress(total: int, elapsed: Callable[[], float]) -> "Callable[[Totals], None]":
+    told = 0.0
+
+    def tell(totals: "Totals") -> None:
+        nonlocal told
+        now = elapsed()
+        if now - told < _TELL_EVERY or totals.runs == total:
+            return
+        told = now
+        sys.stderr.write(
+            f"{totals.runs} of {total} seeds, {totals.runs / now:.2f} per second, {totals.failovers} failovers, "
+            f"{len(totals.failed)} failed{''.join(f' {each.seed}' for each in totals.failed[-5:])}\n"
+        )
+
+    return tell
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+
+
+def _say_all(lines: Sequence[str]) -> None:
+    for line in lines:
+        _say(line)
+    sys.stdout.flush()
+
+
+def _range(text: str) -> range:
+    first, dots, last = text.partition("..")
+    if not dots or not (first.isascii() and first.isdigit() and last.isascii() and last.isdigit()):
+        raise argparse.ArgumentTypeError(f"expected two whole numbers as in 0..1000, got {text!r}")
+    if int(last) <= int(first):
+        raise argparse.ArgumentTypeError(f"expected a second number above the first, got {text!r}")
+    return range(int(first), int(last))
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
+    return int(text)
