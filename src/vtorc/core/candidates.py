@@ -43,7 +43,8 @@ class CandidateSet:
 
     `members` are all tablets of the shard, reached or not. `primary` is the last known primary, None if not even its
     record is left (then anybody unknown may have been). `primary_uuids` are server UUIDs under which acknowledged
-    writes may have been made in the present term. `known_at_primary` is what the primary was seen to hold in this
+    writes may have been made in the present term, `former_uuids` those of tablets that were primary before and still
+    have the record of one. `known_at_primary` is what the primary was seen to hold in this
     term: all that earlier terms acknowledged is in it, unless it is empty. `seen_at_primary` is what it was last seen
     to have committed while each commit waited for acknowledgements. `excused` are unreached tablets that provably
     hold nothing that others lack and cannot acknowledge now, each with the sentence why. `first_term` says that the
@@ -54,6 +55,7 @@ class CandidateSet:
     stopped: Mapping[TabletAlias, Stopped]
     primary: TabletAlias | None
     primary_uuids: frozenset[str] = frozenset()
+    former_uuids: frozenset[str] = frozenset()
     known_at_primary: GtidSet = EMPTY_GTID_SET
     seen_at_primary: GtidSet = EMPTY_GTID_SET
     semi_sync: SemiSyncSeen = NOTHING_SEEN

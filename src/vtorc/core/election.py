@@ -5,9 +5,10 @@ The rules:
 
 1. *Revoked.* Nobody who may have been primary can get another write acknowledged, because we stopped so many possible
    ackers, or the primary itself. The same arithmetic says that every write acknowledged before is held by somebody we
-   reached.
-2. *Required.* What must survive is everything that any reached tablet received, less what is provably errant:
-   transactions written on a tablet that was not primary, or left over from a term that ended before.
+   reached (`vtorc.core.acks`). A policy that asks for no acknowledgements promises nothing; there the tablets that we
+   reach must show at least that it is not we who are cut off.
+2. *Required.* What must survive is everything that any reached tablet received, less what is provably errant
+   (`vtorc.core.errant`).
 3. *Holder.* A tablet that has all of the required transactions. Without one the logs diverged, and a person has to
    choose.
 4. *Winner.* The best tablet by promotion rule, cell and progress among those that hold everything, or can fetch it
@@ -18,68 +19,20 @@ differences: nobody has to be waited for who cannot win, errant transactions nev
 missing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from vtorc.core.acks import AckGuarantee, can_hold_unseen_ack, could_have_acknowledged, who_must_be_reached
+from vtorc.core.candidates import ACKING_TYPES, CandidateSet, Stopped
 from vtorc.core.durability import DurabilityPolicy, Member, PromotionRule
+from vtorc.core.errant import proven_errant
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.ids import TabletAlias, TabletType
 
-ACKING_TYPES = frozenset({TabletType.PRIMARY, TabletType.REPLICA, TabletType.RDONLY})
-"""Types whose logs count: no policy lets any other acknowledge, so no other can be the only holder of an acknowledged
-write.
-"""
+__all__ = ["ACKING_TYPES", "Argument", "CandidateSet", "Choice", "Refusal", "Stopped", "choose", "unrevoked"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stopped:
-    """What a tablet that we stopped holds.
-
-    `received` contains `executed`. `was_primary` says that it was nobody's replica and we demoted it.
-    `applier_stopped` says that its relay log does not get applied. `journal_length` is the number of reparents it has
-    seen, None where that was not asked.
-    """
-
-    member: Member
-    server_uuid: str
-    executed: GtidSet
-    received: GtidSet
-    source_uuid: str = ""
-    was_primary: bool = False
-    applier_stopped: str = ""
-    backup_running: bool = False
-    journal_length: int | None = None
-
-    @property
-    def alias(self) -> TabletAlias:
-        """The tablet's name."""
-        return self.member.alias
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CandidateSet:
-    """The shard at the moment of election.
-
-    `members` are all tablets of the shard, reached or not. `primary` is the last known primary, None if not even its
-    record is left (then anybody unknown may have been). `primary_uuids` are server UUIDs under which acknowledged
-    writes may have been made in the present term. `seen_at_primary` is what the primary was last seen to have
-    committed. `excused` are unreached tablets that provably hold nothing that others lack and cannot acknowledge now,
-    each with the sentence why. `first_term` says that the shard never had a primary.
-    """
-
-    members: Sequence[Member]
-    stopped: Mapping[TabletAlias, Stopped]
-    primary: TabletAlias | None
-    primary_uuids: frozenset[str] = frozenset()
-    seen_at_primary: GtidSet = EMPTY_GTID_SET
-    excused: Mapping[TabletAlias, str] = field(default_factory=dict)
-    same_cell_only: bool = False
-    first_term: bool = False
-
-    @property
-    def reached(self) -> frozenset[TabletAlias]:
-        """Tablets that were stopped."""
-        return frozenset(self.stopped)
+_SOMEBODY = Member(TabletAlias("unknown", 0), TabletType.PRIMARY)
+"""The last primary where nobody knows who it was: in no cell that we know, so that everybody else may acknowledge."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,43 +85,78 @@ def choose(candidates: CandidateSet, policy: DurabilityPolicy) -> Choice | Refus
 def unrevoked(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
     """Who may still get, or may have got, an acknowledgement that we know nothing of; empty if nobody.
 
-    Every tablet that may be primary and was not stopped is looked at: if fewer of its possible ackers than the policy
-    requires are unstopped, it can commit nothing more, and whatever it had acknowledged is held by an acker that we
-    stopped (Vitess `haveRevoked`, `durability_funcs.go`).
-    """
-    for suspect in _suspects(candidates):
-        needed = policy.required_acks(suspect)
-        if needed == 0:
-            continue
-        ackers = [m for m in candidates.members if m.alias != suspect.alias and policy.may_ack(suspect, m)]
-        missing = sorted(
-            m.alias for m in ackers if m.alias not in candidates.stopped and m.alias not in candidates.excused
-        )
-        if len(missing) >= needed:
-            names = _names(missing)
-            return f"{names} could have acknowledged writes of {suspect.alias}, or still could, and was not reached"
-    return ""
-
-
-def _suspects(candidates: CandidateSet) -> list[Member]:
-    """Members that may be taking writes and were not stopped; if nobody knows who is, any of them, or one that left
-    no record.
+    Where the policy asks for none, who is missing so that it may be us who are cut off from the others.
     """
     if candidates.first_term:
-        return []
-    known = [m for m in candidates.members if m.alias == candidates.primary]
-    if not known:
-        gone = candidates.primary or TabletAlias("unknown", 0)
-        known = [Member(gone, TabletType.PRIMARY), *(m for m in candidates.members if m.type in ACKING_TYPES)]
-    return [m for m in known if m.alias not in candidates.stopped]
+        return ""
+    if not policy.has_semi_sync:
+        return _cut_off(candidates, policy)
+    primary, members, reached = _last_primary(candidates), candidates.members, candidates.accounted_for
+    seen = candidates.semi_sync
+    revocation = could_have_acknowledged(policy, primary, members=members, reached=reached, seen=seen)
+    if revocation.is_revoked:
+        return _followers_of_strangers(candidates)
+    if primary is _SOMEBODY:
+        missing = (acker.alias for quorum in revocation.open for acker in quorum.ackers)
+        return f"nobody knows who was primary; {_names(missing)} may have acknowledged its writes and was not reached"
+    must = who_must_be_reached(policy, primary, members=members, reached=reached, seen=seen)
+    return f"{revocation}, and may have been; to exclude that, these must be reached: {must}"
+
+
+def _last_primary(candidates: CandidateSet) -> Member:
+    if candidates.primary is None:
+        return _SOMEBODY
+    gone = Member(candidates.primary, TabletType.PRIMARY)
+    return next((m for m in candidates.members if m.alias == candidates.primary), gone)
+
+
+def _followers_of_strangers(candidates: CandidateSet) -> str:
+    """Who replicates from a server that was not reached and is neither the primary nor a former one.
+
+    That one may have become primary without the topology server having heard of it; and who was re-pointed has
+    dropped its relay log, with what it had acknowledged, because its new source had it.
+    """
+    if candidates.primary in candidates.stopped or not candidates.primary_uuids:
+        return ""
+    known = {stopped.server_uuid for stopped in candidates.stopped.values()} | {""}
+    known |= candidates.primary_uuids | candidates.former_uuids
+    followers = sorted(alias for alias, stopped in candidates.pool.items() if stopped.source_uuid not in known)
+    if not followers:
+        return ""
+    source = candidates.stopped[followers[0]].source_uuid
+    return (
+        f"{_names(followers)} does not replicate from {candidates.primary} but from server {source}, which may have "
+        f"become primary and was not reached"
+    )
+
+
+def _cut_off(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
+    """Without acknowledgements nothing stops a primary that only we cannot reach: most of the others must be with us.
+
+    Vitess asks for all of them (`haveRevoked`); a majority is what two halves of a network cannot both have.
+    """
+    if candidates.primary in candidates.stopped:
+        return ""
+    others = {
+        m.alias
+        for m in candidates.members
+        if m.alias != candidates.primary and policy.promotion_rule(m) is not PromotionRule.MUST_NOT
+    }
+    missing = others - candidates.accounted_for
+    if not missing or 2 * len(missing) < len(others):
+        return ""
+    return (
+        f"{_names(missing)} of the {len(others)} tablets that could become primary was not reached, so it may be us "
+        f"who are cut off, and under the policy {policy.name} nothing stops a primary that we cannot reach"
+    )
 
 
 class _Election:
     def __init__(self, candidates: CandidateSet, policy: DurabilityPolicy) -> None:
         self.set = candidates
         self.policy = policy
-        self.pool = {alias: s for alias, s in sorted(candidates.stopped.items()) if s.member.type in ACKING_TYPES}
-        self.errant = {alias: errant for alias, s in self.pool.items() if (errant := self._errant(s))}
+        self.pool = candidates.pool
+        self.errant = proven_errant(candidates, policy)
         self.required = EMPTY_GTID_SET.union(
             *(s.received.difference(self.errant.get(alias, EMPTY_GTID_SET)) for alias, s in self.pool.items())
         )
@@ -201,23 +189,9 @@ class _Election:
 
     def _choice(self, eligible: list[Stopped], feeders: list[Stopped]) -> Choice:
         direct = {s.alias for s in feeders}
-        eligible.sort(
-            key=lambda s: (
-                self._rule(s),
-                s.backup_running,
-                s.was_primary,
-                s.alias not in direct,
-                not self._at_home(s),
-                -s.executed.count(),
-                s.alias,
-            )
-        )
+        eligible.sort(key=lambda s: (*self._class(s), s.alias not in direct, *self._merit(s)))
         best = eligible[0]
-        holders = tuple(
-            s.alias
-            for s in eligible
-            if s.alias in direct and self._rule(s) == self._rule(best) and s.was_primary == best.was_primary
-        )
+        holders = tuple(s.alias for s in eligible if s.alias in direct and self._class(s) == self._class(best))
         source = None
         if best.alias not in direct:
             holders = ()
@@ -232,27 +206,24 @@ class _Election:
             errant=self.errant,
         )
 
-    def _errant(self, stopped: Stopped) -> GtidSet:
-        """Transactions that nobody else has and that cannot have been acknowledged in the present term."""
-        others = EMPTY_GTID_SET.union(*(s.received for s in self.set.stopped.values() if s.alias != stopped.alias))
-        extras = stopped.received.difference(others)
-        if not extras or self.set.first_term:
-            return EMPTY_GTID_SET
-        lengths = [s.journal_length for s in self.pool.values() if s.journal_length is not None]
-        if stopped.journal_length is not None and stopped.journal_length < max(lengths):
-            return extras
-        if self.set.primary_uuids:
-            return extras.without_uuids(self.set.primary_uuids)
-        return EMPTY_GTID_SET if stopped.was_primary else extras.only_uuid(stopped.server_uuid)
+    def _class(self, stopped: Stopped) -> tuple[int, int, bool, bool]:
+        """What outweighs having everything already, best first; one whose applier stopped can hardly catch up."""
+        rule = self.policy.promotion_rule(stopped.member).rank
+        return bool(stopped.applier_stopped), rule, stopped.backup_running, stopped.was_primary
+
+    def _merit(self, stopped: Stopped) -> tuple[bool, int, TabletAlias]:
+        at_home = self.set.primary is None or stopped.alias.cell == self.set.primary.cell
+        return not at_home, -stopped.executed.count(), stopped.alias
 
     def _lost(self) -> Refusal | None:
         """What the primary was seen to have committed and nobody has: acknowledged under this policy, and gone (all
-        relay logs lost at once).
+        relay logs lost at once). What others wrote before this term was acknowledged long ago, if at all.
         """
         primary = next((m for m in self.set.members if m.alias == self.set.primary), None)
         if primary is None or self.policy.required_acks(primary) == 0:
             return None
-        lost = self.set.seen_at_primary.difference(self.required)
+        earlier = self.set.known_at_primary.without_uuids(self.set.primary_uuids)
+        lost = self.set.seen_at_primary.union(earlier).difference(self.required)
         if not lost:
             return None
         what = f"{primary.alias} was seen to have committed {lost.brief()}, which no reached tablet has received"
@@ -289,18 +260,15 @@ class _Election:
                 f"{self.set.primary.cell}"
             )
         needed = self.policy.required_acks(stopped.member)
+        # Who has errant transactions is not made its replica, and so acknowledges nothing.
         ready = [
-            s for s in self.pool.values() if s.alias != stopped.alias and self.policy.may_ack(stopped.member, s.member)
+            s
+            for s in self.pool.values()
+            if s.alias not in self.errant and self.policy.may_ack(stopped.member, s.member)
         ]
         if len(ready) < needed:
             return f"would get {len(ready)} of the {needed} acknowledgements that {self.policy.name} requires"
         return ""
-
-    def _rule(self, stopped: Stopped) -> int:
-        return self.policy.promotion_rule(stopped.member).rank
-
-    def _at_home(self, stopped: Stopped) -> bool:
-        return self.set.primary is None or stopped.alias.cell == self.set.primary.cell
 
     def _argument(self, winner: TabletAlias, source: TabletAlias | None) -> Argument:
         unreached = tuple(sorted(m.alias for m in self.set.members if m.alias not in self.set.stopped))
@@ -320,27 +288,41 @@ class _Election:
 
     def _why_complete(self) -> str:
         primary = self.set.primary
+        who = str(primary) if primary is not None else "the lost primary"
+        needed = self.policy.required_acks(_last_primary(self.set))
         if self.set.first_term:
             return "The shard never had a primary, so nothing was acknowledged; what the reached tablets hold is kept:"
         if primary is not None and primary in self.set.stopped:
             return (
                 f"{primary} was stopped and read-only before anything else, so what it and the others hold is complete:"
             )
-        needed = max((self.policy.required_acks(m) for m in self.set.members), default=0)
-        who = str(primary) if primary is not None else "the lost primary"
-        if needed == 0:
-            seen = self.set.seen_at_primary.difference(self.required)
-            risk = f"; {seen.brief()} of {who} reached nobody and is lost" if seen else ""
+        if not self.policy.has_semi_sync:
+            seen = self.set.seen_at_primary.union(self.set.known_at_primary).difference(self.required)
+            risk = f"; {seen.brief()} of it reached nobody and is lost" if seen else ""
             return (
-                f"The policy {self.policy.name} promises nothing about {who}, which nobody receives "
-                f"from{risk}; of what the reached tablets received,"
+                f"The policy {self.policy.name} promises nothing about what {who} wrote, and no reached tablet "
+                f"receives from it any more{risk}; of what the reached tablets received,"
             )
         return (
-            f"{who} can get no more acknowledgements and had none that we do not know of: {self.policy.name} "
-            f"requires {needed}, and fewer than "
-            f"that of its possible ackers were not stopped (stopped: {_names(self.set.stopped)}); of what they "
-            f"received,"
+            f"{who} can get no more acknowledgements and had none that we do not know of: {self.policy.name} requires "
+            f"{needed}, and fewer than that of its possible ackers were not reached (stopped: "
+            f"{_names(self.set.stopped)}{self._excuses()}){self._assumed()}; of what they received,"
         )
+
+    def _excuses(self) -> str:
+        return "".join(f"; {alias} did not have to be: {why}" for alias, why in sorted(self.set.excused.items()))
+
+    def _assumed(self) -> str:
+        guarantee = can_hold_unseen_ack(
+            self.policy,
+            _last_primary(self.set),
+            members=self.set.members,
+            reached=self.set.accounted_for,
+            seen=self.set.semi_sync,
+        )
+        if guarantee is AckGuarantee.PROVEN:
+            return ""
+        return "; that it waited for them was not seen, but is what the policy asks"
 
     def _all_removed(self) -> Mapping[TabletAlias, str]:
         removed = dict(self.removed)

@@ -1,0 +1,429 @@
+"""Who is promoted, or what is missing; scenarios are those of the failures that users reported."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.unit.core.builders import P, alias, by_alias, gtids, stopped, uuid
+from vtorc.core.acks import SemiSyncSeen
+from vtorc.core.candidates import CandidateSet, Stopped
+from vtorc.core.durability import DurabilityPolicy, Member, PromotionRule, policy
+from vtorc.core.election import Choice, Refusal, choose, unrevoked
+from vtorc.core.ids import TabletType
+
+R1, R2, R3 = "zone1-101", "zone2-200", "zone3-300"
+DEAD = Member(alias(P), TabletType.PRIMARY)
+SEMI_SYNC, CROSS_CELL, NONE = policy("semi_sync"), policy("cross_cell"), policy("none")
+
+
+def candidates(
+    *tablets: Stopped, unreached: tuple[Member, ...] = (DEAD,), known: str = "100:1-50", seen: str = "", **changes: Any
+) -> CandidateSet:
+    """Tablets that were stopped after zone1-100 died, which was seen to hold `known`."""
+    made = CandidateSet(
+        members=[*(each.member for each in tablets), *unreached],
+        stopped=by_alias(tablets),
+        primary=alias(P),
+        primary_uuids=frozenset({uuid(P)}),
+        known_at_primary=gtids(known),
+        seen_at_primary=gtids(seen),
+    )
+    return replace(made, **changes)
+
+
+def member(name: str, type_: TabletType = TabletType.REPLICA) -> Member:
+    return Member(alias(name), type_)
+
+
+def elected(candidates: CandidateSet, chosen: DurabilityPolicy = SEMI_SYNC) -> Choice:
+    outcome = choose(candidates, chosen)
+    assert isinstance(outcome, Choice), outcome
+    return outcome
+
+
+def refused(candidates: CandidateSet, chosen: DurabilityPolicy = SEMI_SYNC) -> Refusal:
+    outcome = choose(candidates, chosen)
+    assert isinstance(outcome, Refusal), outcome
+    assert outcome.sentence.startswith("not promoting: ")
+    return outcome
+
+
+def test_who_received_everything_wins() -> None:
+    """Of two replicas the one that received the last write wins, and no other may in its place."""
+    choice = elected(candidates(stopped(R1, "100:1-49"), stopped(R2, "100:1-50", executed="100:1-40")))
+    assert (choice.winner, choice.holders, choice.source) == (alias(R2), (alias(R2),), None)
+    assert choice.required == gtids("100:1-50")
+    assert choice.removed == {alias(P): "was not reached"}
+
+
+def test_equals_are_ranked_by_cell_progress_and_name() -> None:
+    """Among holders the old primary's cell comes first, then what is executed, then the alias; all of them may win."""
+    choice = elected(
+        candidates(
+            stopped(R3, "100:1-50"),
+            stopped(R2, "100:1-50", executed="100:1-49"),
+            stopped("zone1-105", "100:1-50", executed="100:1-20"),
+            stopped("zone1-104", "100:1-50", executed="100:1-20"),
+        )
+    )
+    assert [str(each) for each in choice.holders] == [
+        "zone1-0000000104",
+        "zone1-0000000105",
+        "zone3-0000000300",
+        "zone2-0000000200",
+    ]
+
+
+def test_scenario_9_a_relay_log_that_nobody_applies_is_not_ignored() -> None:
+    """A broken applier whose relay log holds the last write makes the election refuse, naming its error; if another
+    has the write too, that one wins.
+    """
+    broken = stopped(R1, "100:1-50", executed="100:1-40", applier_stopped="duplicate key")
+    refusal = refused(candidates(broken, stopped(R2, "100:1-49")))
+    assert refusal.rule == "applier-stopped"
+    assert refusal.sentence.endswith(
+        "only zone1-0000000101 holds everything, but does not apply its relay log (zone1-0000000101: duplicate key)"
+    )
+    choice = elected(candidates(broken, stopped(R2, "100:1-50")))
+    assert (choice.winner, choice.holders) == (alias(R2), (alias(R2),))
+
+
+def test_a_broken_applier_does_not_win_over_one_that_must_fetch() -> None:
+    """Who cannot apply is passed over for a sound tablet, even if that has to fetch the last writes from an RDONLY."""
+    broken = stopped(R1, "100:1-50", executed="100:1-40", applier_stopped="duplicate key")
+    feeder = stopped("zone1-112", "100:1-50", type_=TabletType.RDONLY)
+    choice = elected(candidates(broken, stopped(R2, "100:1-49"), feeder))
+    assert (choice.winner, choice.source) == (alias(R2), feeder.alias)
+
+
+def test_scenario_10_nobody_is_promoted_below_what_the_primary_was_seen_at() -> None:
+    """If all relay logs were lost at once, the election refuses and names the transactions."""
+    refusal = refused(candidates(stopped(R1, "100:1-40"), stopped(R2, "100:1-41"), seen="100:1-50"))
+    assert refusal.rule == "below-last-seen"
+    assert "zone1-0000000100 was seen to have committed 9 transactions: 00000100…:42-50" in refusal.sentence
+    lagging = candidates(stopped(R1, "100:1-40"), stopped(R2, "100:1-41"), seen="100:1-50")
+    assert elected(lagging, NONE).winner == alias(R2)
+
+
+def test_writes_of_earlier_terms_are_not_left_behind() -> None:
+    """What the primary was seen to have of earlier primaries was acknowledged long ago: somebody must have it."""
+    refusal = refused(candidates(stopped(R1, "100:1-50"), stopped(R2, "100:1-50"), known="99:1-7,100:1-50"))
+    assert refusal.rule == "below-last-seen"
+
+
+def test_scenario_11_who_lags_by_hours_is_not_waited_for() -> None:
+    """A candidate without the last writes is neither among those that may win nor in the way."""
+    choice = elected(candidates(stopped(R1, "100:1-3"), stopped(R2, "100:1-50"), stopped(R3, "100:1-50")))
+    assert choice.holders == (alias(R2), alias(R3))
+
+
+def test_scenario_12_only_who_could_hold_acknowledged_writes_blocks() -> None:
+    """An unreached acker blocks, unless it is excused; who cannot acknowledge never does."""
+    tablets = stopped(R1, "100:1-50"), stopped(R2, "100:1-50")
+    assert refused(candidates(*tablets, unreached=(DEAD, member(R3)))).rule == "ackers-unreached"
+    rdonly = member(R3, TabletType.RDONLY)
+    assert elected(candidates(*tablets, unreached=(DEAD, rdonly))).winner == alias(R1)
+    same_cell = member("zone1-109")
+    assert elected(candidates(*tablets, unreached=(DEAD, same_cell)), CROSS_CELL).winner == alias(R1)
+    why = "its MySQL is down since yesterday"
+    choice = elected(candidates(*tablets, unreached=(DEAD, member(R3)), excused={alias(R3): why}))
+    assert f"zone3-0000000300 did not have to be: {why}" in choice.argument.sentence
+
+
+@pytest.mark.parametrize("kind", [TabletType.BACKUP, TabletType.RESTORE])
+def test_scenario_13_who_backs_up_or_restores_neither_wins_nor_blocks(kind: TabletType) -> None:
+    """A tablet of that type is passed over reached or not, and one that takes a backup in another type comes last."""
+    tablets = stopped(R1, "100:1-50"), stopped(R2, "100:1-50")
+    assert elected(candidates(*tablets, unreached=(DEAD, member(R3, kind)))).winner == alias(R1)
+    choice = elected(candidates(*tablets, stopped("zone1-100", "100:1-50", type_=kind), unreached=()))
+    assert choice.removed == {alias(P): f"is {kind.name}"}
+    busy = stopped(R1, "100:1-50", backup_running=True)
+    assert elected(candidates(busy, tablets[1])).holders == (alias(R2),)
+    assert elected(candidates(busy, replace(tablets[1], backup_running=True))).winner == alias(R1)
+
+
+def test_scenario_14_with_errant_writes_on_all_nobody_wins() -> None:
+    """Every candidate has transactions of its own: the election refuses and lists them."""
+    refusal = refused(candidates(stopped(R1, "100:1-50,101:1"), stopped(R2, "100:1-50,200:3-4")))
+    assert refusal.rule == "errant"
+    assert refusal.errant == {alias(R1): gtids("101:1"), alias(R2): gtids("200:3-4")}
+    assert refusal.sentence == (
+        "not promoting: no tablet holds everything that may have been acknowledged: zone1-0000000101 has errant "
+        "1 transaction: 00000101…:1; zone2-0000000200 has errant 2 transactions: 00000200…:3-4"
+    )
+
+
+def test_scenario_15_diverged_leaders_are_listed() -> None:
+    """Two tablets that each lack what the other has make the election refuse, with the ranges on both sides."""
+    refusal = refused(
+        candidates(stopped(R1, "99:1,100:1-50"), stopped(R2, "98:1-2,100:1-50"), stopped(R3, "100:1-9"), known="")
+    )
+    assert refusal.rule == "diverged"
+    assert "zone1-0000000101 lacks 2 transactions: 00000098…:1-2" in refusal.sentence
+    assert "zone2-0000000200 lacks 1 transaction: 00000099…:1" in refusal.sentence
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_scenario_25_a_deleted_primary_is_replaced_once_all_its_ackers_are_stopped(named: bool) -> None:
+    """The last primary need not have a record: named or not, each possible acker of it must be reached."""
+
+    def lost(*unreached: Member) -> CandidateSet:
+        made = candidates(stopped(R1, "100:1-50"), stopped(R2, "100:1-50"), unreached=unreached)
+        return made if named else replace(made, primary=None, primary_uuids=frozenset())
+
+    assert elected(lost()).winner == alias(R1)
+    refusal = refused(lost(member(R3)))
+    assert refusal.rule == "ackers-unreached"
+    assert "zone3-0000000300" in refusal.sentence
+
+
+def test_scenario_32_a_tablet_that_cannot_be_read_counts_as_an_acker() -> None:
+    """Nobody is promoted around a tablet of which nothing is known but its name."""
+    tablets = stopped(R1, "100:1-50"), stopped(R2, "100:1-50")
+    assert refused(candidates(*tablets, unreached=(DEAD, member("zone3-999")))).rule == "ackers-unreached"
+
+
+def test_scenario_35_the_only_candidate_in_a_forbidden_cell_is_named() -> None:
+    """With prevent-cross-cell-failover a tablet of another cell never wins, and the refusal names the rule."""
+    feeder = stopped("zone1-112", "100:1-50", type_=TabletType.RDONLY)
+    refusal = refused(candidates(stopped(R2, "100:1-50"), stopped(R3, "100:1-50"), feeder, same_cell_only=True))
+    assert refusal.rule == "no-candidate"
+    assert refusal.removed[alias(R2)] == (
+        "is in cell zone2, and prevent-cross-cell-failover keeps the primary in zone1"
+    )
+    assert refusal.removed[feeder.alias] == "is RDONLY, which the policy never promotes"
+
+
+def test_scenario_36_an_rdonly_feeds_but_does_not_win() -> None:
+    """The most advanced tablet may not be primary: the winner fetches from it, which the argument says."""
+    feeder = stopped("zone1-112", "100:1-50", type_=TabletType.RDONLY)
+    choice = elected(
+        candidates(stopped(R1, "100:1-48"), stopped(R2, "100:1-49"), feeder), policy("semi_sync_with_rdonly_ack")
+    )
+    assert (choice.winner, choice.holders, choice.source) == (alias(R1), (), feeder.alias)
+    assert choice.argument.sentence.endswith(
+        "zone1-0000000112 has all of it, and zone1-0000000101 fetches it from there first."
+    )
+
+
+def test_nobody_reached_is_said() -> None:
+    """Without any tablet of a type that may hold writes there is nothing to decide."""
+    assert refused(candidates()).rule == "nobody-reached"
+    assert refused(candidates(stopped(R1, "100:1-50", type_=TabletType.DRAINED))).rule == "nobody-reached"
+
+
+# Errant transactions
+
+
+@pytest.mark.parametrize(
+    ("tablets", "winner", "errant"),
+    [
+        pytest.param(
+            (
+                stopped(R1, "99:1-30,100:1-50,101:1"),
+                stopped(R2, "99:1-30,100:1-49"),
+                stopped(R3, "99:1-30,100:1-50"),
+            ),
+            R3,
+            {R1: "101:1"},
+            id="written on a replica",
+        ),
+        pytest.param(
+            (stopped(R1, "99:1-31,100:1-50"), stopped(R2, "99:1-30,100:1-50"), stopped(R3, "99:1-30,100:1-50")),
+            R2,
+            {R1: "99:31"},
+            id="left over from a former primary",
+        ),
+        pytest.param(
+            (stopped(R1, "99:1-30,100:1-51"), stopped(R2, "99:1-30,100:1-50"), stopped(R3, "99:1-20,100:1-5")),
+            R1,
+            {},
+            id="only one has the last writes",
+        ),
+        pytest.param(
+            (stopped(R1, "99:1-30,100:1-51"), stopped(R2, "99:1-9"), stopped(R3, "99:1-20")),
+            R1,
+            {},
+            id="the others have not even all of the last term",
+        ),
+        pytest.param(
+            (
+                stopped(R1, "99:1-31", source=None, was_primary=True),
+                stopped(R2, "99:1-30,100:1-50"),
+                stopped(R3, "99:1-30,100:1-50"),
+            ),
+            R2,
+            {R1: "99:31"},
+            id="the former primary is back, with a write that reached nobody",
+        ),
+    ],
+)
+def test_what_the_primary_was_never_seen_to_have_is_errant(
+    tablets: tuple[Stopped, ...], winner: str, errant: dict[str, str]
+) -> None:
+    """Writes that nobody else has, the primary did not have and cannot have made were never acknowledged."""
+    choice = elected(candidates(*tablets, known="99:1-30,100:1-45"))
+    assert choice.winner == alias(winner)
+    assert choice.errant == {alias(name): gtids(text) for name, text in errant.items()}
+
+
+def test_without_having_seen_the_primary_nothing_is_errant() -> None:
+    """What may be an acknowledged write of an earlier term is kept, though it looks like an errant one."""
+    tablets = stopped(R1, "99:1-31,100:1-50"), stopped(R2, "99:1-30,100:1-50"), stopped(R3, "100:1-50")
+    choice = elected(candidates(*tablets, known=""))
+    assert (choice.winner, choice.holders, choice.errant) == (alias(R1), (alias(R1),), {})
+
+
+def test_a_reached_primary_tells_what_is_errant() -> None:
+    """A primary that was stopped itself holds everything acknowledged, so what it lacks is not."""
+    demoted = stopped(P, "100:1-50", type_=TabletType.PRIMARY, source=None, was_primary=True)
+    choice = elected(
+        candidates(demoted, stopped(R1, "100:1-50,101:1"), stopped(R2, "100:1-50"), unreached=(), known="")
+    )
+    assert choice.winner == alias(R2)
+    assert choice.errant == {alias(R1): gtids("101:1")}
+    assert choice.argument.sentence.startswith("zone1-0000000100 was stopped and read-only before anything else")
+
+
+def test_an_errant_tablet_is_no_acker() -> None:
+    """It is not made a replica of the winner, so it cannot be the one whose acknowledgements are counted on."""
+    refusal = refused(candidates(stopped(R1, "100:1-50,101:1"), stopped(R2, "100:1-50")))
+    assert refusal.rule == "no-candidate"
+    assert refusal.removed[alias(R2)] == "would get 0 of the 1 acknowledgements that semi_sync requires"
+
+
+def test_writes_of_a_rival_are_kept_while_its_ackers_are_missing() -> None:
+    """A tablet that was nobody's replica may have become primary unheard: its writes are errant only if nobody who
+    could acknowledge them is missing.
+    """
+    rival = stopped(R1, "100:1-50,101:1-9", source=None, was_primary=True)
+    others = stopped(R2, "100:1-50"), stopped(R3, "100:1-50")
+    choice = elected(candidates(rival, *others))
+    assert (choice.winner, choice.errant) == (alias(R2), {alias(R1): gtids("101:1-9")})
+    # The one that is missing, in the primary's own cell, could acknowledge for the rival, in another.
+    rival = replace(rival, member=member(R2))
+    missing = member("zone1-109")
+    choice = elected(candidates(rival, stopped(R3, "100:1-50"), unreached=(DEAD, missing)), CROSS_CELL)
+    assert (choice.source, choice.errant) == (alias(R2), {})
+
+
+# Whose writes can still be acknowledged
+
+
+def test_followers_of_an_unreached_stranger_stop_the_election() -> None:
+    """Who replicates from neither the primary nor anybody reached may have dropped what it acknowledged."""
+    tablets = stopped(R1, "100:1-50"), stopped(R2, "100:1-9", source="zone1-109")
+    refusal = refused(candidates(*tablets, unreached=(DEAD, member("zone1-109"))), CROSS_CELL)
+    assert refusal.rule == "ackers-unreached"
+    assert "zone2-0000000200 does not replicate from zone1-0000000100 but from server 00000109" in refusal.sentence
+    former = candidates(*tablets, unreached=(DEAD, member("zone1-109")), former_uuids=frozenset({uuid(109)}))
+    assert elected(former, CROSS_CELL).winner == alias(R1)
+
+
+def test_a_stray_acker_counts() -> None:
+    """MySQL counts whoever has its side of semi-sync on: such a tablet blocks when missing, and its log counts."""
+    drained = Member(alias("zone1-112"), TabletType.DRAINED)
+    tablets = stopped(R1, "100:1-49"), stopped(R2, "100:1-49")
+    seen = SemiSyncSeen(strays=frozenset({drained.alias}))
+    assert elected(candidates(*tablets, unreached=(DEAD, drained))).winner == alias(R1)
+    assert refused(candidates(*tablets, unreached=(DEAD, drained), semi_sync=seen)).rule == "ackers-unreached"
+    reached = stopped("zone1-112", "100:1-50", type_=TabletType.DRAINED)
+    choice = elected(candidates(*tablets, reached, semi_sync=seen))
+    assert (choice.winner, choice.source) == (alias(R1), drained.alias)
+
+
+def test_a_primary_that_waited_for_nobody_is_not_replaced() -> None:
+    """If semi-sync was seen off, the primary may hold acknowledged writes alone, whatever the policy asks."""
+    off = SemiSyncSeen(wait_counts={alias(P): 0})
+    refusal = refused(candidates(stopped(R1, "100:1-50"), stopped(R2, "100:1-50"), semi_sync=off))
+    assert refusal.rule == "ackers-unreached"
+    assert "zone1-0000000100, which waits for no acknowledgement" in refusal.sentence
+
+
+def test_the_argument_says_what_was_seen_and_what_is_assumed() -> None:
+    """A promotion is argued with numbers, and an assumption in it is called one."""
+    tablets = stopped(R1, "100:1-50"), stopped(R2, "100:1-50")
+    seen = SemiSyncSeen(wait_counts={alias(P): 1})
+    assert elected(candidates(*tablets, semi_sync=seen)).argument.sentence == (
+        "zone1-0000000100 can get no more acknowledgements and had none that we do not know of: semi_sync requires 1, "
+        "and fewer than that of its possible ackers were not reached (stopped: zone1-0000000101, zone2-0000000200); "
+        "of what they received, zone1-0000000101 has received all of it."
+    )
+    argument = elected(candidates(*tablets)).argument
+    assert "; that it waited for them was not seen, but is what the policy asks; of what" in argument.sentence
+    assert (argument.policy, argument.stopped) == ("semi_sync", (alias(R1), alias(R2)))
+    assert argument.unreached == (alias(P),)
+    argument = elected(candidates(*tablets, known="100:1-53"), NONE).argument
+    assert "3 transactions: 00000100…:51-53 of it reached nobody and is lost" in argument.sentence
+
+
+@pytest.mark.parametrize(
+    ("reached", "missing", "blocks"),
+    [
+        ((R1,), (), False),
+        ((R1, R2), (), False),
+        ((R1,), (R2,), True),
+        ((R1, R2), (R3,), False),
+        ((R1, R2), (R3, "zone3-301"), True),
+        ((P, R1), (R2, R3), False),
+    ],
+)
+def test_without_acks_most_of_the_others_must_be_with_us(
+    reached: tuple[str, ...], missing: tuple[str, ...], blocks: bool
+) -> None:
+    """Under a policy without acknowledgements a minority promotes nobody: it may be cut off from the primary."""
+    tablets = [stopped(name, "100:1-50", was_primary=name == P) for name in reached]
+    unreached = tuple(map(member, missing)) + (() if P in reached else (DEAD,))
+    outcome = choose(candidates(*tablets, unreached=unreached), NONE)
+    assert isinstance(outcome, Refusal) == blocks
+    if isinstance(outcome, Refusal):
+        assert "so it may be us who are cut off" in outcome.sentence
+
+
+def test_preflight_and_election_agree() -> None:
+    """What `unrevoked` says beforehand is what the election refuses with."""
+    missing = candidates(stopped(R1, "100:1-50"), unreached=(DEAD, member(R2)))
+    sentence = unrevoked(missing, SEMI_SYNC)
+    assert sentence == (
+        "writes can still be committed on zone1-0000000100, acknowledged by zone2-0000000200, and may have been; to "
+        "exclude that, these must be reached: one of zone1-0000000100, zone2-0000000200"
+    )
+    assert refused(missing).sentence == f"not promoting: {sentence}"
+
+
+# Ranking
+
+
+def test_promotion_rules_come_before_progress() -> None:
+    """A preferred tablet that has to fetch wins over one that has everything."""
+    chosen = policy("test")
+    choice = elected(candidates(stopped(R1, "100:1-50"), stopped(R2, "100:1-49"), known="100:1-50"), chosen)
+    assert (choice.winner, choice.source) == (alias(R2), alias(R1))
+    specified = policy("specified", rules={alias(R1): PromotionRule.MUST_NOT})
+    assert elected(candidates(stopped(R1, "100:1-50"), stopped(R2, "100:1-49")), specified).winner == alias(R2)
+
+
+def test_the_demoted_primary_wins_only_if_nobody_else_can() -> None:
+    """It was taken down for a reason: another fetches from it first."""
+    demoted = stopped(P, "100:1-50", type_=TabletType.PRIMARY, source=None, was_primary=True)
+    choice = elected(candidates(demoted, stopped(R1, "100:1-49"), unreached=()))
+    assert (choice.winner, choice.source) == (alias(R1), alias(P))
+    only_rdonly = stopped("zone1-112", "100:1-50", type_=TabletType.RDONLY)
+    choice = elected(candidates(demoted, only_rdonly, unreached=()), policy("semi_sync_with_rdonly_ack"))
+    assert choice.winner == alias(P)
+
+
+# The first term
+
+
+def test_the_first_primary_is_who_holds_everything() -> None:
+    """Where there never was a primary nobody has to be stopped or waited for, and nothing is errant."""
+    first: dict[str, Any] = {"primary": None, "primary_uuids": frozenset(), "known": "", "first_term": True}
+    restored = stopped(R2, "200:1-5", source=None)
+    empty = stopped(R1, "", source=None)
+    choice = elected(candidates(empty, restored, unreached=(member(R3),), **first))
+    assert (choice.winner, choice.errant) == (alias(R2), {})
+    assert choice.argument.sentence.startswith("The shard never had a primary")
+    assert refused(candidates(stopped(R1, "101:1", source=None), restored, unreached=(), **first)).rule == "diverged"
+    assert refused(candidates(empty, unreached=(), **first)).rule == "no-candidate"

@@ -1,0 +1,261 @@
+"""What a shard view proves about its last primary's writes."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.unit.core.builders import (
+    CONNECTING,
+    NOW,
+    P,
+    alias,
+    failing,
+    gtids,
+    of_old_version,
+    primary,
+    replica,
+    shard,
+    stopped,
+    uuid,
+)
+from vtorc.core.acks import NOTHING_SEEN, SemiSyncSeen
+from vtorc.core.candidates import Stopped
+from vtorc.core.durability import Member, policy
+from vtorc.core.election import Choice, Refusal, choose, unrevoked
+from vtorc.core.evidence import candidate_set, excused, last_primary, semi_sync_seen
+from vtorc.core.gtid import EMPTY_GTID_SET
+from vtorc.core.ids import TabletAlias, TabletType
+from vtorc.core.status import TabletStatus
+from vtorc.core.view import ProbeFailure, ShardView, TabletView
+
+R1, R2, R3 = "zone1-101", "zone2-200", "zone3-300"
+SEMI_SYNC, CROSS_CELL, NONE = policy("semi_sync"), policy("cross_cell"), policy("none")
+WAITING_1, WAITING_2 = replica(R1, io=CONNECTING), replica(R2, io=CONNECTING)
+REACHED = frozenset((alias(R1), alias(R2)))
+
+
+def stop(view: ShardView) -> dict[TabletAlias, Stopped]:
+    """Everybody that answers, stopped."""
+    found = {}
+    for tablet in view.tablets:
+        status = tablet.current_status
+        if status is not None:
+            source = status.replication.source_uuid if status.replication is not None else ""
+            found[tablet.alias] = replace(
+                stopped(f"{tablet.alias}", "", type_=tablet.record.type),
+                executed=status.executed,
+                received=status.received,
+                source_uuid=source,
+            )
+    return found
+
+
+def test_a_dead_primary_and_what_was_seen_of_it() -> None:
+    """Its last status tells what it held, whose writes those are, and how many acknowledgements they waited for."""
+    view = shard(primary(dead_for=3), WAITING_1, WAITING_2)
+    made = candidate_set(view, SEMI_SYNC, stop(view), same_cell_only=True)
+    assert [each.alias for each in made.members] == [alias(P), alias(R1), alias(R2)]
+    assert made.primary == alias(P)
+    assert made.primary_uuids == {uuid(P)}
+    assert made.known_at_primary == made.seen_at_primary == gtids("100:1-50")
+    assert made.semi_sync == SemiSyncSeen(wait_counts={alias(P): 1})
+    assert (made.excused, made.same_cell_only, made.former_uuids) == ({}, True, frozenset())
+    outcome = choose(made, SEMI_SYNC)
+    assert isinstance(outcome, Choice)
+    assert outcome.winner == alias(R1)
+    assert "not seen" not in outcome.argument.sentence
+
+
+@pytest.mark.parametrize(
+    ("changes", "known", "seen", "waits"),
+    [
+        pytest.param({"clients": 0}, "100:1-50", "", 1, id="nobody could acknowledge yet"),
+        pytest.param({"semi_sync": False}, "100:1-50", "", 0, id="it waited for nobody"),
+        pytest.param({"wait_for": 2}, "100:1-50", "100:1-50", 2, id="it waited for two"),
+        pytest.param({"wait_for": 0}, "100:1-50", "100:1-50", 1, id="it did not tell for how many it waited"),
+        pytest.param({"read_only": True}, "", "", None, id="it took no writes"),
+        pytest.param({"source": "zone1-109"}, "", "", None, id="it was somebody's replica"),
+        pytest.param({"never_heard": True}, "", "", None, id="it was never heard"),
+    ],
+)
+def test_only_a_primary_at_work_tells_of_its_term(
+    changes: dict[str, Any], known: str, seen: str, waits: int | None
+) -> None:
+    """What it said before it took writes is no evidence, and what it committed counts only while it waited for acks."""
+    view = shard(primary(dead_for=3, **changes), WAITING_1, WAITING_2)
+    made = candidate_set(view, SEMI_SYNC, {})
+    assert (made.known_at_primary, made.seen_at_primary) == (gtids(known), gtids(seen))
+    assert made.semi_sync.wait_counts == ({} if waits is None else {alias(P): waits})
+    # Its replicas name its server even if it was never heard.
+    assert made.primary_uuids == {uuid(P)}
+
+
+def test_a_stalled_disk_leaves_no_evidence() -> None:
+    """The status of a tablet with a stalled disk holds nothing but that."""
+    stalled = replace(primary(), status=TabletStatus(disk_stalled=True))
+    assert candidate_set(shard(stalled, WAITING_1), SEMI_SYNC, {}).known_at_primary == EMPTY_GTID_SET
+
+
+def test_a_fallback_to_asynchronous_is_seen() -> None:
+    """Semi-sync that is enabled but not active waits for nobody."""
+    dead = primary(dead_for=3)
+    assert dead.status is not None
+    inactive = replace(dead.status, semi_sync=replace(dead.status.semi_sync, primary_active=False))
+    view = shard(replace(dead, status=inactive), WAITING_1, WAITING_2)
+    assert semi_sync_seen(view, SEMI_SYNC).wait_counts == {alias(P): 0}
+    assert isinstance(choose(candidate_set(view, SEMI_SYNC, stop(view)), SEMI_SYNC), Refusal)
+    assert semi_sync_seen(view, NONE) is NOTHING_SEEN
+
+
+def test_members_that_cannot_be_read_are_possible_ackers() -> None:
+    """A record that cannot be read is a REPLICA, unless the tablet is known from before."""
+    view = shard(primary(dead_for=3), WAITING_1, bad_records={alias(R3): "truncated", alias(R1): "truncated"})
+    members = candidate_set(view, SEMI_SYNC, {}).members
+    assert members == [
+        Member(alias(P), TabletType.PRIMARY),
+        Member(alias(R1), TabletType.REPLICA),
+        Member(alias(R3), TabletType.REPLICA),
+    ]
+
+
+def test_the_last_primary_is_known_by_the_shard_record() -> None:
+    """Without a tablet of type PRIMARY it is whom the shard record names, with or without a tablet record."""
+    changed = shard(replica(P, of=None), WAITING_1)
+    assert last_primary(changed) == changed.tablet(alias(P))
+    deleted = shard(WAITING_1, WAITING_2)
+    assert last_primary(deleted) is None
+    assert candidate_set(deleted, SEMI_SYNC, {}).primary == alias(P)
+    assert candidate_set(shard(WAITING_1, named=None), SEMI_SYNC, {}).primary is None
+
+
+def test_former_primaries_are_told_from_strangers() -> None:
+    """A replica that was left behind with a former primary does not stop an election."""
+    view = shard(
+        primary(dead_for=3),
+        primary("zone1-109", term=5, dead_for=90),
+        replica(R1, io=CONNECTING),
+        replica(R2, of="zone1-109", io=CONNECTING),
+        replica(R3, io=CONNECTING),
+        policy_name="cross_cell",
+    )
+    made = candidate_set(view, CROSS_CELL, stop(view))
+    assert made.former_uuids == {uuid("zone1-109")}
+    assert isinstance(choose(made, CROSS_CELL), Choice)
+    assert isinstance(choose(replace(made, former_uuids=frozenset()), CROSS_CELL), Refusal)
+
+
+@pytest.mark.parametrize(
+    ("tablet", "strays"),
+    [
+        pytest.param(replica(R1), True, id="in the wrong cell"),
+        pytest.param(failing(replica(R1)), True, id="in the wrong cell, and gone"),
+        pytest.param(replica(R2), False, id="a proper acker"),
+        pytest.param(replica(R1, semi_sync=False), False, id="its side is off"),
+        pytest.param(replica(R2, TabletType.DRAINED), True, id="drained"),
+        pytest.param(replica(R2, TabletType.BACKUP), False, id="taking a backup"),
+        pytest.param(replica(R1, of=R2), False, id="not its replica"),
+    ],
+)
+def test_strays_acknowledge_though_the_policy_does_not_ask(tablet: TabletView, strays: bool) -> None:
+    """MySQL counts whoever is connected with its side of semi-sync on; where it was last seen so, it may have."""
+    seen = semi_sync_seen(shard(primary(dead_for=3), tablet), CROSS_CELL)
+    assert seen.strays == ({tablet.alias} if strays else set())
+
+
+# Who does not have to be reached
+
+
+def down(name: str = R3, *, since: float = 3600.0, probed: float = 0.0, **changes: Any) -> TabletView:
+    """A replica whose tablet manager says that its MySQL is down."""
+    tablet = failing(replica(name, executed="100:1-9"), for_=since)
+    return replace(tablet, probed_at=NOW - probed, **changes)
+
+
+def dead(**changes: Any) -> TabletView:
+    """A primary whose MySQL died three seconds ago, last seen alive half a second before."""
+    return primary(**{"dead_for": 3.0, **changes})
+
+
+BEHIND_1, BEHIND_2 = replica(R1, io=CONNECTING, executed="100:1-49"), replica(R2, io=CONNECTING, executed="100:1-49")
+IN_RELAY_LOG = replica(R2, io=CONNECTING, executed="100:1-40", received="100:41-50")
+
+
+@pytest.mark.parametrize(
+    ("view", "is_excused"),
+    [
+        pytest.param(shard(dead(), WAITING_1, WAITING_2, down()), True, id="down since an hour, the primary since now"),
+        pytest.param(shard(dead(), BEHIND_1, IN_RELAY_LOG, down()), True, id="the others have it in a relay log"),
+        pytest.param(shard(dead(), WAITING_1, WAITING_2, down(since=4.5)), True, id="down a second before"),
+        pytest.param(shard(dead(), WAITING_1, WAITING_2, down(since=4.4)), False, id="an ack may have been under way"),
+        pytest.param(shard(dead(), WAITING_1, WAITING_2, down(since=3.2)), False, id="both went down together"),
+        pytest.param(shard(dead(), BEHIND_1, BEHIND_2, down()), False, id="the others lack what the primary had"),
+        pytest.param(
+            shard(dead(), BEHIND_1, replica(R2, TabletType.DRAINED), down()),
+            False,
+            id="only a tablet that no election listens to has it",
+        ),
+        pytest.param(shard(dead(), BEHIND_1, failing(WAITING_2), down()), False, id="who had it is not reached"),
+        pytest.param(
+            shard(dead(failure=ProbeFailure.TIMEOUT), WAITING_1, WAITING_2, down()), False, id="the primary is silent"
+        ),
+        pytest.param(
+            shard(dead(failure=ProbeFailure.REFUSED), WAITING_1, WAITING_2, down()),
+            False,
+            id="nobody speaks for the primary's MySQL",
+        ),
+        pytest.param(
+            shard(dead(), WAITING_1, WAITING_2, down(failure=ProbeFailure.TIMEOUT)), False, id="the tablet is silent"
+        ),
+        pytest.param(
+            shard(dead(), WAITING_1, WAITING_2, down(failure=ProbeFailure.SHUT_DOWN)),
+            False,
+            id="the tablet was stopped, its MySQL perhaps not",
+        ),
+        pytest.param(
+            shard(dead(), WAITING_1, WAITING_2, down(failure_since=NOW - 3.2)),
+            False,
+            id="it failed for an hour, but its MySQL is down only now",
+        ),
+        pytest.param(
+            shard(dead(), WAITING_1, WAITING_2, down(failure_since=None)), False, id="it is not known since when"
+        ),
+        pytest.param(
+            shard(dead(), WAITING_1, WAITING_2, down(probed=3.5)), False, id="not asked since the primary went down"
+        ),
+        pytest.param(
+            shard(dead(never_heard=True), WAITING_1, WAITING_2, down()), False, id="the primary was never seen"
+        ),
+        pytest.param(
+            shard(dead(read_only=True), WAITING_1, WAITING_2, down()), False, id="the primary was never seen at work"
+        ),
+        pytest.param(shard(primary(), WAITING_1, WAITING_2, down()), False, id="the primary is alive"),
+        pytest.param(shard(WAITING_1, WAITING_2, down()), False, id="the primary's record is gone"),
+        pytest.param(
+            shard(of_old_version(dead()), of_old_version(WAITING_1), of_old_version(WAITING_2), of_old_version(down())),
+            True,
+            id="older versions tell enough",
+        ),
+    ],
+)
+def test_scenario_12_who_was_down_before_is_excused_only_with_proof(view: ShardView, is_excused: bool) -> None:
+    """Both tablet managers must say that their MySQL is down, in the right order, and the others must have it all."""
+    reached = REACHED & {tablet.alias for tablet in view.tablets if tablet.is_current}
+    assert set(excused(view, reached)) == ({alias(R3)} if is_excused else set())
+    made = candidate_set(view, SEMI_SYNC, stop(view))
+    assert isinstance(choose(made, SEMI_SYNC), Choice) == (is_excused or alias(P) in made.stopped)
+
+
+def test_nobody_is_excused_by_tablets_that_were_not_stopped() -> None:
+    """What counts is what was stopped, not what answered before."""
+    view = shard(dead(), WAITING_1, WAITING_2, down())
+    assert excused(view, ()) == {}
+    assert excused(view, [alias(R1)]) == {alias(R3): excused(view, REACHED)[alias(R3)]}
+    assert "zone2-0000000200" in unrevoked(
+        candidate_set(view, SEMI_SYNC, {alias(R1): stop(view)[alias(R1)]}), SEMI_SYNC
+    )
+
+
+def test_the_primary_itself_is_never_excused() -> None:
+    """Replacing it is what all this is about."""
+    assert alias(P) not in excused(shard(dead(dead_for=3600.0), WAITING_1, WAITING_2, down(since=9000)), REACHED)
