@@ -144,6 +144,7 @@ class TabletProbe:
             failure_text="",
             failures=0,
             failing_since=None,
+            failure_since=None,
         )
 
     def _failed(self, started: float, failure: ProbeFailure, text: str) -> TabletView:
@@ -155,6 +156,7 @@ class TabletProbe:
             failure_text=text,
             failures=self.view.failures + 1,
             failing_since=since,
+            failure_since=self.view.failure_since if self.view.failure is failure else started,
         )
 
 

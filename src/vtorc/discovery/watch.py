@@ -48,6 +48,7 @@ class ShardWatch:
     ) -> None:
         self.shard = shard
         self._topology = topology
+        self._never_read = frozenset(topology.blind_cells)
         self._tablets = tablets
         self._clock = clock
         self._pace = pace
@@ -78,6 +79,7 @@ class ShardWatch:
         if topology.read_at < self._topology.read_at:
             return
         self._topology = topology
+        self._never_read &= topology.blind_cells.keys()
         self._changed.set()
         if self._group is None:
             return
@@ -166,6 +168,7 @@ class ShardWatch:
             tablets=self._tablet_views(),
             blind_cells=self._topology.blind_cells,
             bad_records=self._topology.bad_records,
+            never_read=self._never_read,
         )
 
     def _tablet_views(self) -> tuple[TabletView, ...]:

@@ -1,0 +1,104 @@
+"""Times and gaps that the views keep because elections go by them."""
+
+import asyncio
+from typing import cast
+
+from tests.unit.core.builders import P, record, shard
+from vtorc.core.ids import TabletType
+from vtorc.core.status import TabletStatus
+from vtorc.core.tablet import TabletRecord
+from vtorc.core.view import ProbeFailure, TabletView
+from vtorc.discovery.probe import Pace, TabletProbe
+from vtorc.discovery.watch import ShardTopology, ShardWatch
+from vtorc.errors import TabletCallFailed, TabletUnreachable
+from vtorc.sim.loop import run
+from vtorc.tablet.api import TabletManager
+
+MYSQL_DOWN = TabletCallFailed("no MySQL", errno=2002)
+SILENT = TabletUnreachable("silent", reason="timeout")
+
+
+class Tablet:
+    """A tablet that gives these answers, one a probe, and the last one for ever."""
+
+    def __init__(self, *answers: TabletStatus | Exception) -> None:
+        self._answers = list(answers)
+
+    async def full_status(self, tablet: TabletRecord) -> TabletStatus:
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class LoopClock:
+    """The loop's own time."""
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def wall(self) -> int:
+        return 0
+
+
+def probed(*answers: TabletStatus | Exception) -> list[TabletView]:
+    """The views after that many probes, one second apart."""
+
+    async def main() -> list[TabletView]:
+        views: list[TabletView] = []
+        all_seen = asyncio.Event()
+
+        def changed(before: TabletView, after: TabletView) -> None:
+            views.append(after)
+            if len(views) == len(answers):
+                all_seen.set()
+
+        probe = TabletProbe(record(P, TabletType.PRIMARY), cast(TabletManager, Tablet(*answers)), LoopClock(), changed)
+        probe.hurry(hurried=True)
+        probing = asyncio.create_task(probe.run(lambda: Pace(hurried_interval=1.0)))
+        await all_seen.wait()
+        probing.cancel()
+        await asyncio.gather(probing, return_exceptions=True)
+        return views
+
+    return run(main())
+
+
+def test_a_series_of_failures_of_one_kind_has_its_own_beginning() -> None:
+    """`failing_since` is when the tablet began to fail, `failure_since` when it began to fail as it does now."""
+    views = probed(SILENT, MYSQL_DOWN, MYSQL_DOWN, TabletStatus(), MYSQL_DOWN)
+    began = views[0].failing_since
+    assert began is not None
+    seconds = [
+        tuple(None if each is None else round(each - began) for each in (view.failing_since, view.failure_since))
+        for view in views
+    ]
+    assert seconds == [(0, 0), (0, 1), (0, 1), (None, None), (4, 4)]
+    assert views[2].failure is ProbeFailure.MYSQL_DOWN
+
+
+def test_a_cell_is_unread_until_it_was_read_once() -> None:
+    """A cell that is blind from the start hides tablets that nobody knows; one that was read before does not."""
+
+    async def main() -> list[frozenset[str]]:
+        view = shard()
+
+        def reading(at: float, *blind: str) -> ShardTopology:
+            return ShardTopology(
+                read_at=at,
+                keyspace_record=view.keyspace_record,
+                shard_record=view.shard_record,
+                tablets=(),
+                blind_cells=dict.fromkeys(blind, "no route"),
+            )
+
+        watch = ShardWatch(
+            view.shard, reading(0, "zone1", "zone2"), cast(TabletManager, Tablet()), LoopClock(), lambda: Pace()
+        )
+        seen = [watch.view().never_read]
+        for each in (reading(1, "zone2", "zone3"), reading(2, "zone1", "zone2"), reading(3)):
+            watch.update(each)
+            seen.append(watch.view().never_read)
+        return seen
+
+    assert run(main()) == [{"zone1", "zone2"}, {"zone2"}, {"zone2"}, set()]
