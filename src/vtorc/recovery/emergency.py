@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from vtorc.core.analysis import member
-from vtorc.core.durability import DurabilityPolicy, Member
+from vtorc.core.durability import DurabilityPolicy
 from vtorc.core.election import ACKING_TYPES, CandidateSet, Choice, Refusal, Stopped, choose, unrevoked
+from vtorc.core.evidence import candidate_set
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.ids import TabletAlias, TabletType
 from vtorc.core.tablet import TabletRecord
-from vtorc.core.view import ShardView, TabletView
+from vtorc.core.view import ShardView
 from vtorc.errors import TabletError
 from vtorc.recovery.promotion import Promotion, promote
 from vtorc.recovery.session import Session
@@ -83,45 +84,7 @@ class EmergencyReparent:
         return bool(stopped) and isinstance(choose(self._candidates(stopped), self.policy), Choice)
 
     def _candidates(self, stopped: Mapping[TabletAlias, Stopped]) -> CandidateSet:
-        primary = self.view.primary
-        named = primary.alias if primary is not None else self.view.shard_record.primary_alias
-        return CandidateSet(
-            members=[member(t) for t in self.view.tablets] + self._unreadable(),
-            stopped=stopped,
-            primary=named,
-            primary_uuids=self._primary_uuids(primary),
-            seen_at_primary=self._seen_at(primary),
-            same_cell_only=self.session.tools.same_cell_only,
-        )
-
-    def _unreadable(self) -> list[Member]:
-        """A tablet whose record cannot be read may be anything, so it counts as the worst that it may be: a possible
-        acker.
-        """
-        known = {t.alias for t in self.view.tablets}
-        return [Member(alias, TabletType.REPLICA) for alias in sorted(self.view.bad_records) if alias not in known]
-
-    def _primary_uuids(self, primary: TabletView | None) -> frozenset[str]:
-        if primary is None:
-            return frozenset()
-        uuids = {primary.status.server_uuid} if primary.status is not None else set()
-        for replica in self.view.replicas_of(primary):
-            if replica.status is not None and replica.status.replication is not None:
-                uuids.add(replica.status.replication.source_uuid)
-        return frozenset(uuids - {"", "00000000-0000-0000-0000-000000000000"})
-
-    def _seen_at(self, primary: TabletView | None) -> GtidSet:
-        """What the primary was last seen to have committed, if commits waited for acknowledgements then.
-
-        MySQL adds a transaction to gtid_executed only after the wait (AFTER_SYNC), but after a crash it adds those
-        too that nobody acknowledged; a server that just came back has no semi-sync clients yet.
-        """
-        status = primary.status if primary is not None else None
-        if primary is None or status is None or status.read_only or status.has_source:
-            return EMPTY_GTID_SET
-        needed = self.policy.required_acks(member(primary))
-        waited = status.semi_sync.primary_enabled and status.semi_sync.primary_clients >= needed
-        return status.executed if waited else EMPTY_GTID_SET
+        return candidate_set(self.view, self.policy, stopped, same_cell_only=self.session.tools.same_cell_only)
 
     async def _choose(self, candidates: CandidateSet) -> Choice:
         outcome = choose(candidates, self.policy)
