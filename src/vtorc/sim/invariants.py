@@ -87,7 +87,8 @@ class Checker(MysqlObserver):
     """Watches all shards.
 
     `by_hand` names servers that a simulated person has just meddled with; `serves` tells whether a server's vttablet
-    lets writes of clients through.
+    lets writes of clients through; `listeners` are told the sender, the tablet, the shard and the name of each change
+    that is sent.
     """
 
     def __init__(self, trace: Trace, now: Callable[[], float]) -> None:
@@ -95,6 +96,7 @@ class Checker(MysqlObserver):
         self.by_hand: set[str] = set()
         self.now = now
         self.serves: Callable[[SimMysqld], bool] = lambda _: True
+        self.listeners: list[Callable[[str, str, ShardId, str], None]] = []
         self._trace = trace
         self._shards: dict[SimMysqld, ShardLedger] = {}
         self._calls: dict[tuple[str, str], deque[float]] = {}
@@ -119,6 +121,10 @@ class Checker(MysqlObserver):
         if ledger is None or not isinstance(transaction.change, InsertRow):
             return
         (ledger.promised if acknowledged else ledger.bare).add(transaction.series, transaction.number)
+        if ledger.requires_acks and not waited and not acknowledged and server.uuid not in self.by_hand:
+            self.violate(
+                "unprotected-write", f"{ledger.shard}: {server.process.host.name} waits for no acknowledgement"
+            )
         if waited and not acknowledged:
             return  # let through by a demotion or a kill, its client hears of an error: nobody was promised anything
         if ledger.committer is server or server.uuid in self.by_hand:
@@ -214,6 +220,8 @@ class Checker(MysqlObserver):
         if len(times) >= LOOP_CALLS and shard not in self._escalated:
             self.violate("repair-loop", f"{name} was sent to {tablet} {len(times)} times in {LOOP_WINDOW:g} s")
             times.clear()
+        for listener in list(self.listeners):
+            listener(caller, tablet, shard, name)
 
     def escalated(self, shard: ShardId) -> None:
         """A vtorc told people that it does not get on with a shard."""

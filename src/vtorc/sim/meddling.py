@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from vtorc.lab.agent.mysql_api import Source, Threads
+from vtorc.sim.ambush import AMBUSHES
 from vtorc.sim.faults import KINDS, Begin, End, Fault, Kind, Scene, nothing
 from vtorc.sim.mysql.binlog import InsertRow
 from vtorc.sim.mysql.server import SimMysqld
@@ -159,13 +160,17 @@ MORE_KINDS: tuple[Kind, ...] = (
 )
 
 ALL_KINDS: dict[str, Kind] = {kind.name: kind for kind in (*KINDS, *MORE_KINDS)}
+"""The kinds that are mixed at random."""
+
+BY_NAME: dict[str, Kind] = ALL_KINDS | {kind.name: kind for kind in AMBUSHES}
+"""Those too that only a profile asks for by name."""
 
 
 def begin(scene: Scene) -> End:
     """Let a fault begin; call what comes back to end it."""
-    return ALL_KINDS[scene.fault.kind].begin(scene)
+    return BY_NAME[scene.fault.kind].begin(scene)
 
 
 def describe(fault: Fault) -> str:
     """Say what a fault is, for people."""
-    return ALL_KINDS[fault.kind].sentence
+    return BY_NAME[fault.kind].sentence

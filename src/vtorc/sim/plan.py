@@ -1,7 +1,7 @@
 """What a simulated world consists of: cells, shards, tablets, vtorcs, clients."""
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vtorc.core.ids import ShardId, TabletAlias, TabletType
 from vtorc.sim.mysql.settings import MysqlSettings
@@ -152,4 +152,17 @@ def failover_plan(generator: random.Random, *, shards: int = 1) -> WorldPlan:
             connect_retry=1.0,
             relay_log_recovery=generator.random() < 0.8,
         ),
+    )
+
+
+def old_plan(generator: random.Random, *, shards: int = 1) -> WorldPlan:
+    """Draw a small world in which half of the tablets are too old to tell everything."""
+    plan = random_plan(generator, shards=shards)
+
+    def aged(tablet: TabletPlan) -> TabletPlan:
+        return replace(tablet, traits=replace(tablet.traits, tells_all=generator.random() < 0.5, checks_errant=False))
+
+    return replace(
+        plan,
+        shards=tuple(replace(shard, tablets=tuple(aged(tablet) for tablet in shard.tablets)) for shard in plan.shards),
     )

@@ -10,9 +10,10 @@ from vtorc.recovery.record import Outcome
 from vtorc.sim.faults import End, Fault, Scene
 from vtorc.sim.invariants import Violation
 from vtorc.sim.loop import SimLoop
-from vtorc.sim.meddling import ALL_KINDS, begin
-from vtorc.sim.plan import WorldPlan, random_plan
+from vtorc.sim.meddling import ALL_KINDS, BY_NAME, begin
+from vtorc.sim.plan import WorldPlan, failover_plan, old_plan, random_plan
 from vtorc.sim.trace import Trace
+from vtorc.sim.verdict import HARMLESS, ChangeRules, late_replacements, needless_reparents
 from vtorc.sim.vtorc import VtorcSettings
 from vtorc.sim.world import SimShard, World
 
@@ -29,17 +30,22 @@ _AIMED_SHARE = 0.4
 
 _CALM_BEFORE = 5.0
 _CALM_AFTER = 5.0
+_CALM_LONG = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """How much goes wrong: at least and at most so many faults, within `span` seconds; `kinds` empty means all."""
+    """How much goes wrong: at least and at most so many faults, within `span` seconds; `kinds` empty means all that are
+    mixed at random. `targets` are drawn from, `draw_plan` draws the world.
+    """
 
     name: str
     least: int
     most: int
     span: float
     kinds: tuple[str, ...] = ()
+    targets: tuple[int, ...] = (0, 0, 0, 1, 2, 3, 4)
+    draw_plan: Callable[..., WorldPlan] = random_plan
 
 
 PROFILES = {
@@ -49,6 +55,57 @@ PROFILES = {
         Profile(name="single", least=1, most=1, span=10.0),
         Profile(name="default", least=1, most=4, span=60.0),
         Profile(name="storm", least=6, most=14, span=90.0),
+        Profile(name="harmless", least=1, most=2, span=20.0, kinds=tuple(sorted(HARMLESS))),
+        Profile(
+            name="failover",
+            least=1,
+            most=1,
+            span=5.0,
+            kinds=(
+                "hide-acker",
+                "hide-acker-unreadable",
+                "hide-cell",
+                "lone-copy",
+                "lone-copy-hidden",
+                "crash-while-applying",
+                "lose-lock-while-applying",
+                "return-amid-failover",
+                "lose-promotion",
+                "crash-at-repair",
+                "late-vtorc",
+                "command-planned",
+            ),
+            targets=(0,),
+            draw_plan=failover_plan,
+        ),
+        Profile(
+            name="outage",
+            least=1,
+            most=1,
+            span=5.0,
+            kinds=("kill-mysqld", "kill-both", "power-off", "errant-then-crash"),
+            targets=(0,),
+            draw_plan=failover_plan,
+        ),
+        Profile(
+            name="repairs",
+            least=1,
+            most=2,
+            span=10.0,
+            kinds=(
+                "make-replica-writable",
+                "make-read-only",
+                "stop-replication",
+                "stop-applier",
+                "break-applier",
+                "forget-source",
+                "point-elsewhere",
+                "unset-semi-sync",
+                "kill-mysqld",
+                "restart-all-replicas",
+            ),
+        ),
+        Profile(name="old-tablets", least=0, most=0, span=60.0, draw_plan=old_plan),
     )
 }
 
@@ -83,14 +140,14 @@ def draw_faults(generator: random.Random, profile: Profile, *, shards: int) -> t
     for _ in range(generator.randint(profile.least, profile.most)):
         # Most kinds cost no primary, and a run without a failover says little.
         aimed = bool(deadly) and generator.random() < _AIMED_SHARE
-        kind = ALL_KINDS[generator.choice(deadly if aimed else names)]
+        kind = BY_NAME[generator.choice(deadly if aimed else names)]
         faults.append(
             Fault(
                 kind=kind.name,
                 at=round(generator.uniform(0.0, profile.span), 3),
                 lasts=round(generator.uniform(kind.least, kind.most), 3),
                 shard=generator.randrange(shards),
-                target=0 if aimed else generator.choice((0, 0, 0, 1, 2, 3, 4)),
+                target=0 if aimed else generator.choice(profile.targets),
             )
         )
     return tuple(sorted(faults, key=lambda fault: fault.at))
@@ -108,7 +165,7 @@ def run_seed(
     sink: Callable[[str], None] | None = None,
 ) -> Result:
     """Run one seed; `faults` and `plan` replace what would be drawn. Errors of the simulation itself are violations."""
-    drawn_plan = random_plan(random.Random(f"plan {seed}"), shards=shards)
+    drawn_plan = profile.draw_plan(random.Random(f"plan {seed}"), shards=shards)
     drawn = draw_faults(random.Random(f"faults {seed}"), profile, shards=shards)
     result = Result(seed=seed, faults=drawn if faults is None else tuple(faults))
     permute = random.Random(f"loop {seed}").random() < 0.3
@@ -134,6 +191,7 @@ async def _play(plan: WorldPlan, trace: Trace, settings: VtorcSettings | None, r
     for fault in result.faults:
         trace.note("plan", f"fault {fault}")
     world = World(plan, trace, settings=settings)
+    rules = ChangeRules(world)
     result.violations = world.checker.violations
     await world.begin()
     for shard in world.shards.values():
@@ -143,9 +201,10 @@ async def _play(plan: WorldPlan, trace: Trace, settings: VtorcSettings | None, r
     trace.note("world", "every shard takes writes")
     elections = _promotions(world)
     await asyncio.sleep(_CALM_BEFORE)
+    rules.quiet = not result.faults
     await _let_happen(world, result.faults)
     await _recover(world)
-    await asyncio.sleep(_CALM_AFTER)
+    await asyncio.sleep(_CALM_AFTER if result.faults else _CALM_LONG)
     _judge(world, result, elections)
 
 
@@ -163,7 +222,7 @@ async def _let_happen(world: World, faults: Sequence[Fault]) -> None:
             world.trace.note("FAULT", f"ends: {fault}")
             ends.pop(fault)()
         else:
-            world.trace.note("FAULT", f"begins: {fault}: {ALL_KINDS[fault.kind].sentence}")
+            world.trace.note("FAULT", f"begins: {fault}: {BY_NAME[fault.kind].sentence}")
             ends[fault] = begin(Scene(world, fault))
 
 
@@ -200,8 +259,10 @@ def _judge(world: World, result: Result, elections: int) -> None:
         result.unprotected_lost += ledger.unprotected.value.difference(primary.mysqld.executed.value).count()
     result.failovers = _promotions(world) - elections
     result.refused = sum(record.outcome is Outcome.REFUSED for vtorc in world.vtorcs for record in vtorc.records)
-    if not result.faults and result.failovers:
-        world.checker.violate("needless-reparent", f"{result.failovers} reparents although nothing was wrong")
+    if why := needless_reparents(result.faults, result.failovers):
+        world.checker.violate("needless-reparent", why)
+    for late in late_replacements(world, result.faults):
+        world.checker.violate("late-replacement", late)
 
 
 def _promotions(world: World) -> int:

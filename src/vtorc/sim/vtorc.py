@@ -68,6 +68,7 @@ class SimVtorc:
         self.process = Process(host, "vtorc")
         self.wanted = True
         self.fleet: Fleet | None = None
+        self.tools: Tools | None = None
         self.records: list[RecoveryRecord] = []
         self._open_topo = open_topo
         self._open_tablets = open_tablets
@@ -83,7 +84,7 @@ class SimVtorc:
         life = self.process.start()
         life.at_end.append(self._ended)
         settings = self._settings
-        tools = Tools(
+        tools = self.tools = Tools(
             topo=self._open_topo(life),
             tablets=self._open_tablets(life),
             clock=SimClock(self.host, self._wall),
