@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Coroutine, Iterator
 from typing import Any
 
-from vtorc.core.durability import policy
+from vtorc.core.durability import Member, policy
 from vtorc.core.ids import ShardId
 from vtorc.errors import MysqlError
 from vtorc.lab.agent.config import TabletConfig
@@ -16,6 +16,8 @@ from vtorc.sim.clients import Client
 from vtorc.sim.invariants import Checker, ShardLedger
 from vtorc.sim.loop import current_loop
 from vtorc.sim.manager import CallLimits, SimTabletManager
+from vtorc.sim.model.plan import Plan
+from vtorc.sim.model.recording import Recorder, Recording
 from vtorc.sim.mysql.server import SimMysqld
 from vtorc.sim.network import Network
 from vtorc.sim.plan import ShardPlan, TabletPlan, WorldPlan
@@ -37,8 +39,9 @@ _GLOBAL = "global"
 class SimShard:
     """One shard of the world."""
 
-    def __init__(self, plan: ShardPlan, ledger: ShardLedger) -> None:
+    def __init__(self, plan: ShardPlan, ledger: ShardLedger, recording: Recording) -> None:
         self.plan = plan
+        self.recording = recording
         self.id = plan.shard
         self.ledger = ledger
         self.tablets: list[SimTablet] = []
@@ -60,6 +63,7 @@ class World:
         self.random = random.Random(current_loop().random.random())
         self.network = Network(self.random)
         self.checker = Checker(trace, current_loop().time)
+        self.recorder = Recorder(self.checker)
         self.topos: dict[str, SimTopo] = {}
         self.shards: dict[ShardId, SimShard] = {}
         self.tablets: dict[Address, SimTablet] = {}
@@ -95,10 +99,22 @@ class World:
         for shard in self.plan.shards:
             requires_acks = policy(shard.durability) is not policy("none")
             ledger = ShardLedger(shard.shard, requires_acks=requires_acks, checker=self.checker)
-            built = self.shards[shard.shard] = SimShard(shard, ledger)
+            built = self.shards[shard.shard] = SimShard(shard, ledger, self._record(shard))
             built.tablets += [self._build_tablet(built, each) for each in shard.tablets]
         for number, cell in enumerate(self.plan.vtorc_cells, 1):
             self.vtorcs.append(self._build_vtorc(self.network.add_host(f"vtorc-{number}", cell)))
+
+    def _record(self, shard: ShardPlan) -> Recording:
+        model = Plan(
+            members=tuple(Member(each.alias, each.type) for each in shard.tablets),
+            policy=policy(shard.durability),
+            durable_relay=not self.plan.mysql.relay_log_recovery,
+        )
+        return Recording(
+            model,
+            by_hand=self.checker.by_hand,
+            broken=lambda text: self.checker.violate("not-in-the-model", f"{shard.shard}: {text}"),
+        )
 
     def _build_tablet(self, shard: SimShard, plan: TabletPlan) -> SimTablet:
         name = f"{plan.alias.cell}-{plan.alias.uid}"
@@ -112,10 +128,11 @@ class World:
             directory=self.mysqlds,
             generator=self.random,
             settings=self.plan.mysql,
-            observer=self.checker,
+            observer=self.recorder,
         )
         self.mysqlds[mysqld.address] = mysqld
         self.checker.watch(shard.ledger, mysqld)
+        self.recorder.watch(shard.recording, mysqld)
         config = TabletConfig(
             alias=plan.alias,
             shard=shard.id,

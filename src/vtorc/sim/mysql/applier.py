@@ -102,6 +102,7 @@ class Applier:
             return
         self._committing = batch
         for transaction in [self._relay[place] for place in range(batch)]:
+            self._server.observer.applied(self._server, transaction)
             self._server.log(transaction, lambda _, each=transaction: self._commit(each))  # type: ignore[misc]
 
     def _commit(self, transaction: Transaction) -> None:

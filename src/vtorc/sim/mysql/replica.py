@@ -79,6 +79,7 @@ class Replication:
         self.source = source
         self.source_uuid = _UNSET_UUID
         self.last_io_error = ""
+        self._server.observer.pointed(self._server)
         self.heartbeat_period = source.heartbeat_interval or self._server.settings.replica_net_timeout / 2
 
     async def reset(self, *, forget_source: bool) -> None:
@@ -91,6 +92,7 @@ class Replication:
         if forget_source:
             self.source = None
             self.source_uuid = _UNSET_UUID
+        self._server.observer.pointed(self._server)
 
     def _refuse_running(self) -> None:
         if self.io_state is not ThreadState.STOPPED or self.applier.running:
@@ -273,6 +275,7 @@ class Replication:
             if not self.retrieved.has(transaction.series, transaction.number):
                 self.retrieved.add(transaction.series, transaction.number)
                 self.relay.append(transaction)
+                server.observer.received(server, transaction)
         if position >= 0 and self.acknowledges:
             stream.client.send(_acknowledge, server.directory, self.source, server.uuid, position)
         self.applier.kick()

@@ -196,6 +196,7 @@ class SimMysqld:
             self._next_number += 1
             commit.transaction = transaction
             commit.waited = self.acks.enabled
+            self.observer.wrote(self, transaction)
             commit.position = self.log(transaction, lambda acked: self._finish(commit, acked))
 
     def log(self, transaction: Transaction, release: Callable[[bool], None]) -> int:
@@ -291,6 +292,7 @@ class SimMysqld:
         self.schemas = set(other.schemas)
         self.rows = set(other.rows)
         self.replication.forget()
+        self.observer.restored(self, other)
 
     # --- being a source
 

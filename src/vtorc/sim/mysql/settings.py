@@ -75,6 +75,21 @@ class MysqlObserver:
         `waited`: it was to be acknowledged first; `acknowledged`: enough replicas did so.
         """
 
+    def wrote(self, server: "SimMysqld", transaction: "Transaction") -> None:
+        """A write that was made on this server is in its binary log."""
+
+    def received(self, server: "SimMysqld", transaction: "Transaction") -> None:
+        """A transaction is in the relay log."""
+
+    def applied(self, server: "SimMysqld", transaction: "Transaction") -> None:
+        """A transaction from the relay log is about to be committed."""
+
+    def restored(self, server: "SimMysqld", other: "SimMysqld") -> None:
+        """The server, which is stopped, has a copy of another's data."""
+
+    def pointed(self, server: "SimMysqld") -> None:
+        """The server has an empty relay log, and may have another source."""
+
     def relay_log_dropped(self, server: "SimMysqld", lost: "Sequence[Transaction]", why: Dropped) -> None:
         """These transactions were received, not applied, and are gone."""
 

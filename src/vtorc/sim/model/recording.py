@@ -1,0 +1,180 @@
+"""What a simulated world shows of itself, told as events of the model and followed at once."""
+
+from collections.abc import Callable, Container, Sequence
+
+from vtorc.core.gtid import Series
+from vtorc.core.problems import Recovery
+from vtorc.recovery.record import RecoveryRecord, StepRecord
+from vtorc.sim.model.conformance import (
+    Applied,
+    Committed,
+    Crashed,
+    Done,
+    Event,
+    Path,
+    Pointed,
+    Received,
+    Recovered,
+    Restarted,
+    Restored,
+    Writable,
+    Wrote,
+)
+from vtorc.sim.model.plan import Plan
+from vtorc.sim.model.state import NOBODY
+from vtorc.sim.mysql.binlog import InsertRow, Transaction
+from vtorc.sim.mysql.server import SimMysqld
+from vtorc.sim.mysql.settings import Dropped, MysqlObserver
+from vtorc.sim.process import ProcessState
+
+_EMERGENCIES = frozenset(
+    {
+        Recovery.RECOVER_DEAD_PRIMARY,
+        Recovery.RECOVER_PRIMARY_TABLET_DELETED,
+        Recovery.EMERGENCY_REPARENT,
+    }
+)
+
+
+class Recorder(MysqlObserver):
+    """Records every shard of a world, and passes on to `checker` what that wants to know."""
+
+    def __init__(self, checker: MysqlObserver) -> None:
+        self._checker = checker
+        self._recordings: dict[SimMysqld, Recording] = {}
+
+    def watch(self, recording: "Recording", server: SimMysqld) -> None:
+        """Record a server as part of a shard; they come in the order of the shard's members."""
+        self._recordings[server] = recording
+        recording.add(server)
+
+    def wrote(self, server: SimMysqld, transaction: Transaction) -> None:
+        """A write was made."""
+        self._recordings[server].wrote(server, transaction)
+
+    def received(self, server: SimMysqld, transaction: Transaction) -> None:
+        """A transaction arrived."""
+        self._recordings[server].happened(server, Received, transaction)
+
+    def applied(self, server: SimMysqld, transaction: Transaction) -> None:
+        """A transaction is applied."""
+        self._recordings[server].happened(server, Applied, transaction)
+
+    def restored(self, server: SimMysqld, other: SimMysqld) -> None:
+        """A server was copied."""
+        self._recordings[server].restored(server, other)
+
+    def pointed(self, server: SimMysqld) -> None:
+        """A server has another source."""
+        self._recordings[server].pointed(server)
+
+    def committed(self, server: SimMysqld, transaction: Transaction, *, acknowledged: bool, waited: bool) -> None:
+        """A commit became visible."""
+        self._recordings[server].committed(server, transaction, acknowledged=acknowledged)
+        self._checker.committed(server, transaction, acknowledged=acknowledged, waited=waited)
+
+    def relay_log_dropped(self, server: SimMysqld, lost: Sequence[Transaction], why: Dropped) -> None:
+        """Only the checker asks why."""
+        self._checker.relay_log_dropped(server, lost, why)
+
+    def history_wiped(self, server: SimMysqld) -> None:
+        """The model has no such step: what a person does to a history ends the comparison."""
+        self._recordings[server].end()
+        self._checker.history_wiped(server)
+
+    def writability_changed(self, server: SimMysqld) -> None:
+        """A server may have crashed or come back, or been switched."""
+        self._recordings[server].looked_at(server)
+        self._checker.writability_changed(server)
+
+
+class Recording:
+    """One shard of a world as a path of the model; `broken` is told the first thing that the model does not have.
+
+    `by_hand` are the UUIDs of servers that a person meddles with.
+    """
+
+    def __init__(self, plan: Plan, *, by_hand: Container[str], broken: Callable[[str], None]) -> None:
+        self.events = 0
+        self._path = Path(plan)
+        self._places: dict[SimMysqld, int] = {}
+        self._addresses: dict[tuple[str, int], int] = {}
+        self._by_hand = by_hand
+        self._broken = broken
+        self._ended = False
+        self._up: dict[SimMysqld, bool] = {}
+        self._writable: dict[SimMysqld, bool] = {}
+
+    def add(self, server: SimMysqld) -> None:
+        """Record a server, which is down and empty."""
+        self._addresses[server.address] = self._places[server] = len(self._places)
+        self._up[server] = self._writable[server] = False
+        self._follow(Crashed(self._places[server]))
+
+    def end(self) -> None:
+        """Compare no further."""
+        self._ended = True
+
+    def wrote(self, server: SimMysqld, transaction: Transaction) -> None:
+        """A write was made; what is no client's may be made by a superuser, whom read_only does not stop."""
+        free = server.uuid in self._by_hand or not isinstance(transaction.change, InsertRow)
+        self._follow(Wrote(self._places[server], _name(transaction), by_hand=free))
+
+    def happened(self, server: SimMysqld, kind: type[Received | Applied], transaction: Transaction) -> None:
+        """A transaction arrived at a server, or is applied."""
+        self._follow(kind(self._places[server], _name(transaction)))
+
+    def committed(self, server: SimMysqld, transaction: Transaction, *, acknowledged: bool) -> None:
+        """A commit became visible."""
+        self._follow(Committed(self._places[server], _name(transaction), acknowledged))
+
+    def restored(self, server: SimMysqld, other: SimMysqld) -> None:
+        """A server has another's data."""
+        self._follow(Restored(self._places[server], self._places[other]))
+
+    def pointed(self, server: SimMysqld) -> None:
+        """A server has an empty relay log, and may have another source."""
+        source = server.replication.source
+        place = NOBODY if source is None else self._addresses.get((source.host, source.port), NOBODY)
+        self._follow(Pointed(self._places[server], place))
+
+    def looked_at(self, server: SimMysqld) -> None:
+        """See whether a server has crashed, come back, or been switched."""
+        place = self._places[server]
+        up = server.process.state is not ProcessState.STOPPED
+        if up is not self._up[server]:
+            self._up[server] = up
+            self._follow(Restarted(place, server.received.count()) if up else Crashed(place))
+            self._writable[server] = False
+        if up and self._writable[server] is server.read_only:
+            self._writable[server] = not server.read_only
+            by_hand = server.uuid in self._by_hand
+            self._follow(Writable(place, not server.read_only, by_hand))
+
+    def recovered(self, record: RecoveryRecord) -> None:
+        """A vtorc has ended a recovery."""
+        if record.recovery in _EMERGENCIES:
+            steps = (
+                Done(
+                    each.name, str(each.target or ""), each.started, each.started + each.duration, each.result == "done"
+                )
+                for each in record.steps
+            )
+            self._follow(Recovered(tuple(steps)))
+
+    def _follow(self, event: Event) -> None:
+        if self._ended:
+            return
+        self.events += 1
+        if violation := self._path.follow(event):
+            self._ended = True
+            self._broken(violation.text)
+
+
+def _done(step: StepRecord) -> Done:
+    target = str(step.target or "")
+    return Done(step.name, target, step.started, step.started + step.duration, step.result == "done")
+
+
+def _name(transaction: Transaction) -> tuple[Series, int]:
+    return transaction.series, transaction.number

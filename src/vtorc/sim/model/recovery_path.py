@@ -1,0 +1,78 @@
+"""The order of a failover's steps, as the model has it: stop under the lock, apply, ask for the lock again, promote.
+
+The names of the steps are those that `vtorc.recovery` records.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_STOPS = frozenset({"stop replication", "stop IO thread", "demote primary"})
+_APPLIES = "apply relay log"
+_LOCK = "check lock"
+_PROMOTES = "promote"
+_FOLLOWS = "replicate from "
+_FETCHES = "fetch from "
+_UNDOES = "undo: "
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """Why a run is not a path of the model."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One step of a failover: what, on whom, from when to when, and whether it succeeded."""
+
+    name: str
+    target: str
+    started: float
+    ended: float
+    succeeded: bool
+
+
+def follows(steps: Sequence[Done]) -> Violation | None:
+    """Tell whether a failover did its steps in an order that the model has; None if it did."""
+    checks = [step for step in steps if step.name == _LOCK]
+    stops = [step for step in steps if step.name in _STOPS]
+    if stops and not _guarded(checks, min(step.started for step in stops), since=0.0):
+        return Violation("tablets were stopped before it was asked whether the lock is ours")
+    stopped = {step.target for step in stops if step.succeeded}
+    promotion = next((step for step in steps if step.name == _PROMOTES), None)
+    for step in steps:
+        if step.name.startswith((_FOLLOWS, _FETCHES)) and step.target not in stopped:
+            return Violation(f"{step.target} was re-pointed, and had not been stopped")
+        if step.name.startswith(_FOLLOWS) and promotion is None:
+            return Violation(f"{step.target} was re-pointed, and nobody was promoted")
+        if step.name.startswith(_UNDOES) and promotion is not None:
+            return Violation(f"{step.name} on {step.target} although a promotion had been asked for")
+    return None if promotion is None else _promoted(steps, checks, stopped, promotion)
+
+
+def _promoted(steps: Sequence[Done], checks: Sequence[Done], stopped: set[str], promotion: Done) -> Violation | None:
+    winner = promotion.target
+    if winner not in stopped:
+        return Violation(f"{winner} was promoted, and had not been stopped")
+    ready = [
+        step
+        for step in steps
+        if step.target == winner
+        and step.succeeded
+        and (step.name == _APPLIES or step.name.startswith(_FETCHES))
+        and step.ended <= promotion.started
+    ]
+    if not ready:
+        return Violation(f"{winner} was promoted before it had applied what it received")
+    since = max(step.ended for step in ready)
+    if not _guarded(checks, promotion.started, since=since):
+        return Violation(f"{winner} was promoted, and nobody had asked whether the lock is still ours")
+    early = [step for step in steps if step.name.startswith(_FOLLOWS) and step.started < since]
+    if early:
+        return Violation(f"{early[0].target} was re-pointed before {winner} held everything")
+    return None
+
+
+def _guarded(checks: Sequence[Done], before: float, *, since: float) -> bool:
+    return any(step.succeeded and since <= step.started and step.ended <= before for step in checks)

@@ -1,0 +1,123 @@
+"""Whether a run is a path of the model."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from vtorc.sim.model.conformance import (
+    Applied,
+    Committed,
+    Crashed,
+    Event,
+    Pointed,
+    Received,
+    Recovered,
+    Restarted,
+    Restored,
+    Writable,
+    Wrote,
+    conforms,
+)
+from vtorc.sim.model.plan import Plan, named_policy, shard
+from vtorc.sim.model.recovery_path import Done, follows
+
+PLAN = Plan(members=shard("z1", "z1", "z1"), policy=named_policy("semi_sync"))
+
+BEGIN: tuple[Event, ...] = (Pointed(1, 0), Pointed(2, 0), Writable(0, True))
+"""Tablet 0 is primary, the others follow it."""
+
+WRITE: tuple[Event, ...] = (Wrote(0, "a"), Received(1, "a"), Committed(0, "a", True), Applied(1, "a"))
+
+
+def test_a_failover_is_a_path() -> None:
+    """A write that is acknowledged, a primary that dies, a winner that has applied, and the others after it."""
+    events = (*BEGIN, *WRITE, Crashed(0), Pointed(1, -1), Writable(1, True), Pointed(2, 1), Received(2, "a"))
+    assert conforms(PLAN, (*events, Applied(2, "a"), Wrote(1, "b"), Received(2, "b"), Committed(1, "b", True))) is None
+
+
+def test_an_unacknowledged_write_comes_back_with_its_server() -> None:
+    """After a crash a server has what its binary log held, and was never told to anybody."""
+    assert conforms(PLAN, (*BEGIN, Wrote(0, "a"), Crashed(0), Restarted(0, 1))) is None
+
+
+def test_a_rebuilt_server_has_what_the_other_had() -> None:
+    """A copy of another's data takes the place of what a server held."""
+    events = (*BEGIN, *WRITE, Crashed(2), Wrote(0, "b"), Restored(2, 0), Restarted(2, 1))
+    assert conforms(PLAN, events) is None
+
+
+@pytest.mark.parametrize(
+    ("events", "why"),
+    [
+        ((Wrote(1, "b"),), "although it is read-only"),
+        ((Crashed(0), Wrote(0, "b")), "is down"),
+        ((Received(2, "b"),), "what its source does not have"),
+        ((Pointed(2, -1), Received(2, "a")), "what its source does not have"),
+        ((Applied(2, "a"),), "what it did not receive"),
+        ((Received(2, "a"), Pointed(2, 1), Applied(2, "a")), "what it did not receive"),
+        ((Wrote(0, "b"), Committed(0, "b", True)), "that 0 replicas ever received"),
+        ((Crashed(0), Restarted(0, 0)), "has 0 writes after its start, not 1"),
+        ((Pointed(2, -1), Writable(2, True)), "lacks 1 acknowledged"),
+        ((Recovered((Done("promote", "z1-101", 1.0, 2.0, True),)),), "had not been stopped"),
+    ],
+)
+def test_what_the_model_has_not_is_named(events: Sequence[Event], why: str) -> None:
+    """The first event that no step of the model explains is a violation, with its reason."""
+    violation = conforms(PLAN, (*BEGIN, *WRITE, *events))
+    assert violation is not None
+    assert why in violation.text
+
+
+def test_a_crash_keeps_a_relay_log_only_where_it_is_durable() -> None:
+    """Whether a server that comes back still has its relay log is part of the plan."""
+    events = (*BEGIN, Wrote(0, "a"), Received(1, "a"), Crashed(1))
+    assert conforms(PLAN, (*events, Restarted(1, 1))) is None
+    assert conforms(replace(PLAN, durable_relay=False), (*events, Restarted(1, 0))) is None
+
+
+def step(name: str, on: str, at: float, *, succeeded: bool = True) -> Done:
+    """A step of a second's length."""
+    return Done(name, on, at, at + 1.0, succeeded)
+
+
+FAILOVER = (
+    step("check lock", "", 0.0),
+    step("stop replication", "a", 1.0),
+    step("stop replication", "b", 1.0),
+    step("apply relay log", "a", 2.0),
+    step("check lock", "", 3.0),
+    step("promote", "a", 4.0),
+    step("replicate from a", "b", 4.0),
+)
+
+
+def test_the_order_of_a_failover_is_a_path() -> None:
+    """Stop under the lock, apply, ask for the lock again, promote and re-point."""
+    assert follows(FAILOVER) is None
+
+
+def test_a_failover_that_breaks_off_is_a_path() -> None:
+    """What was stopped is put back, and nobody was promoted."""
+    assert follows((*FAILOVER[:3], step("undo: stop replication", "a", 2.0))) is None
+
+
+@pytest.mark.parametrize(
+    ("steps", "why"),
+    [
+        (FAILOVER[1:], "before it was asked whether the lock is ours"),
+        ((*FAILOVER[:4], *FAILOVER[5:]), "nobody had asked whether the lock is still ours"),
+        ((*FAILOVER[:4], step("check lock", "", 3.0, succeeded=False), *FAILOVER[5:]), "whether the lock is still"),
+        ((*FAILOVER[:3], *FAILOVER[4:]), "before it had applied"),
+        ((FAILOVER[0], *FAILOVER[2:]), "a was promoted, and had not been stopped"),
+        ((*FAILOVER, step("replicate from a", "c", 4.0)), "c was re-pointed, and had not been stopped"),
+        ((*FAILOVER[:5], FAILOVER[6]), "nobody was promoted"),
+        ((*FAILOVER[:6], step("replicate from a", "b", 1.5)), "before a held everything"),
+        ((*FAILOVER, step("undo: stop replication", "b", 6.0)), "although a promotion had been asked for"),
+    ],
+)
+def test_a_failover_in_another_order_is_none(steps: Sequence[Done], why: str) -> None:
+    """Each order that the model does not have is told apart."""
+    violation = follows(steps)
+    assert violation is not None
+    assert why in violation.text
