@@ -252,6 +252,8 @@ def _judge(world: World, result: Result, elections: int) -> None:
         primary = shard.primary
         ledger = shard.ledger
         result.writes += ledger.writes
+        for record in (each for vtorc in world.vtorcs for each in vtorc.records if each.shard == shard.id):
+            shard.recording.recovered(record)
         if primary is None:
             continue
         if ledger.requires_acks and (lost := ledger.lost_on(primary.mysqld)):
