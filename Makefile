@@ -19,14 +19,14 @@ demo: ## Run a small cluster with real MySQL servers, to watch and to break; whe
 check: setup ## Lint, format check, strict types, floors, generated code current
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy src tests scripts
+	$(BIN)/mypy src tests scripts bench
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python scripts/gen_proto.py --check
 
 # The quick tests first: what they find would only be found slowly by real servers.
 test: check ## check, then all tests: unit, wire and simulated ones, then end to end on real servers
 	$(BIN)/python -m pytest -n 2 $(QUICK_TESTS)
-	$(BIN)/python -m pytest -n 2 -v tests/e2e
+	$(BIN)/python -m pytest -n 2 --dist loadfile -v tests/e2e
 
 fmt: setup ## Format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix-only --quiet .

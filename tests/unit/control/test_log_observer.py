@@ -1,0 +1,51 @@
+"""What the log says of the topology server."""
+
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
+
+from vtorc.control.log_observer import LogObserver
+from vtorc.core.ids import ShardId
+
+SHARD = ShardId("commerce", "-80")
+
+
+@pytest.fixture
+def said() -> Iterator[list[EventDict]]:
+    """Catch what is logged."""
+    structlog.reset_defaults()
+    with capture_logs() as lines:
+        yield lines
+    structlog.reset_defaults()
+
+
+def _sentences(said: list[EventDict]) -> list[tuple[str, str]]:
+    return [(line["log_level"], line["event"]) for line in said]
+
+
+def test_a_failure_is_said_once_while_it_lasts(said: list[EventDict]) -> None:
+    """Each failure to read is one error while it lasts, and the end of the last one is said too."""
+    observer = LogObserver()
+    for failures in (["cell z1: refused"], ["cell z1: refused", "cell z2: refused"], ["cell z2: refused"], []):
+        observer.unread(failures)
+    assert _sentences(said) == [
+        ("error", "the topology server could not be read as a whole: cell z1: refused"),
+        ("error", "the topology server could not be read as a whole: cell z2: refused"),
+        ("info", "the topology server can be read as a whole again"),
+    ]
+
+
+def test_shards_are_named_as_they_come_and_go(said: list[EventDict]) -> None:
+    """A shard that is found is named with its tablets and whether it is acted on, and one that is gone is named."""
+    observer = LogObserver()
+    observer.found(SHARD, tablets=1, controlled=True)
+    observer.found(SHARD, tablets=3, controlled=False)
+    observer.gone(SHARD)
+    assert _sentences(said) == [
+        ("info", "commerce/-80: watching 1 tablet"),
+        ("info", "commerce/-80: watching 3 tablets, but not acted on, as it is not among the clusters to watch"),
+        ("warning", "commerce/-80: is no longer in the topology server, and no longer watched"),
+    ]
