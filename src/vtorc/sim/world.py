@@ -313,7 +313,8 @@ class World:
             with contextlib.suppress(MysqlError, TimeoutError):
                 async with asyncio.timeout(10.0):
                     await work
-            if tablet.mysqld.read_only:
+            # A primary is not excused: that it is writable is nobody's mistake.
+            if tablet.mysqld.read_only or self._serves(tablet.mysqld):
                 self.checker.by_hand.discard(tablet.mysqld.uuid)
 
         self.spawn(try_it(), "by hand")
