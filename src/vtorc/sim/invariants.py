@@ -17,6 +17,9 @@ from vtorc.sim.trace import Trace
 LOCK_SLACK = 2.0
 """Seconds after the last confirmation of its lock during which a change may still be sent."""
 
+FIRST_MOMENT = 0.5
+"""Seconds after the first write ever in which writes may be committed without acknowledgements."""
+
 LOOP_CALLS = 40
 LOOP_WINDOW = 600.0
 """So many equal calls to one tablet within so many seconds are a repair loop, unless it was escalated."""
@@ -52,6 +55,7 @@ class ShardLedger:
         self.bare = GtidLog()
         self.committer: SimMysqld | None = None
         self.took_over_at = 0.0
+        self.first_commit: float | None = None
         self.writes = 0
         self.failures = 0
         self.stalls = 0
@@ -121,7 +125,11 @@ class Checker(MysqlObserver):
         if ledger is None or not isinstance(transaction.change, InsertRow):
             return
         (ledger.promised if acknowledged else ledger.bare).add(transaction.series, transaction.number)
-        if ledger.requires_acks and not waited and not acknowledged and server.uuid not in self.by_hand:
+        if ledger.first_commit is None:
+            ledger.first_commit = self.now()
+        # vttablet's InitPrimary lets writes in a moment before it switches semi-sync on: no vtorc can help that.
+        is_first = self.now() - ledger.first_commit < FIRST_MOMENT
+        if ledger.requires_acks and not (waited or acknowledged or is_first) and server.uuid not in self.by_hand:
             self.violate(
                 "unprotected-write", f"{ledger.shard}: {server.process.host.name} waits for no acknowledgement"
             )

@@ -250,3 +250,18 @@ def test_an_unprotected_write_is_counted_apart() -> None:
         assert not watched.ledger.protected.value
 
     watch(main)
+
+
+def test_a_primary_that_waits_for_nobody_is_found() -> None:
+    """A write without acknowledgements breaks a rule, except in the moment of a shard's first election."""
+
+    async def main(watched: Watched) -> None:
+        server: SimMysqld = watched.servers.all[0]
+        server.set_semi_sync(primary=False, replica=True)
+        await server.write(InsertRow(998))
+        assert watched.rules == []
+        await asyncio.sleep(10.0)
+        await server.write(InsertRow(999))
+        assert watched.rules == ["unprotected-write"]
+
+    watch(main)
