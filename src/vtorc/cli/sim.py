@@ -142,7 +142,7 @@ def _scenario(words: argparse.ArgumentParser, given: Sequence[str]) -> int:
     if not options.list and not options.all and options.name is None:
         words.error("expected the name of a scenario, --list or --all")
     fix_hash_seed()
-    from vtorc.sim.scenario_book import Book, play
+    from vtorc.sim.scenario_book import Book, check_script
 
     book = Book.read(options.dir)
     if options.list:
@@ -150,7 +150,7 @@ def _scenario(words: argparse.ArgumentParser, given: Sequence[str]) -> int:
         return 0
     chosen = book.scripts if options.all else (book.find(options.name),)
     sink = _say if options.trace else None
-    return max([play(each, seed=options.seed, rewrite=options.rewrite, sink=sink, say=_say) for each in chosen])
+    return max([check_script(each, seed=options.seed, rewrite=options.rewrite, sink=sink, say=_say) for each in chosen])
 
 
 def _progress(total: int, elapsed: Callable[[], float]) -> "Callable[[Totals], None]":

@@ -73,7 +73,7 @@ def _topology(written: Any) -> Topology:
         mysql=_mysql(top.get("mysql", {})),
     )
     primaries = {plan.shard: alias for plan, alias in shards if alias is not None}
-    return Topology(plan, _settings(top.get("settings", {})), primaries, rate)
+    return Topology(plan, read_settings(_object(top.get("settings", {}), "settings", None)), primaries, rate)
 
 
 def _cells(top: Mapping[str, Any], shards: Sequence[tuple[ShardPlan, TabletAlias | None]]) -> tuple[str, ...]:
@@ -144,9 +144,8 @@ def _mysql(written: Any) -> MysqlSettings:
     )
 
 
-def _settings(written: Any) -> VtorcSettings:
-    """Read vtorc's settings by the names of its flags."""
-    given = _object(written, "settings", None)
+def read_settings(given: Mapping[str, Any]) -> VtorcSettings:
+    """Read vtorc's settings by the names of its flags; raises SimPlanError."""
     line = parse_flags(
         f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in given.items()
     )

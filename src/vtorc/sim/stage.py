@@ -1,0 +1,361 @@
+"""The commands of scenarios, carried out on a simulated world one after the other."""
+
+import asyncio
+import inspect
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+
+from vtorc.core.durability import policy
+from vtorc.core.ids import ShardId, TabletAlias, TabletType
+from vtorc.errors import NameParseError, SimPlanError
+from vtorc.proto import topodata_pb2
+from vtorc.recovery.commands import Commands
+from vtorc.sim.fault_words import read_fault
+from vtorc.sim.faults import End, Scene
+from vtorc.sim.meddling import BY_NAME, begin
+from vtorc.sim.mysql.settings import MysqlSettings
+from vtorc.sim.operator import plan_reparent
+from vtorc.sim.plan import ShardPlan, TabletPlan, WorldPlan
+from vtorc.sim.process import Process
+from vtorc.sim.story import Story
+from vtorc.sim.tablet import SimTablet, TabletTraits
+from vtorc.sim.topo import ROOT, at_once
+from vtorc.sim.topology_file import read_settings
+from vtorc.sim.trace import Trace
+from vtorc.sim.vtorc import VtorcSettings
+from vtorc.sim.world import SimShard, World
+from vtorc.topo import paths
+
+_FIRST_LIMIT = 60.0
+_SETTLE_LIMIT = 180.0
+_FOR_EVER = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of one command: those that stand alone, and `key=value` ones."""
+
+    line: str
+    plain: tuple[str, ...]
+    named: dict[str, str]
+
+    @classmethod
+    def split(cls, line: str) -> "Words":
+        """Split a line."""
+        words = line.split()
+        named = dict(word.split("=", 1) for word in words[1:] if "=" in word)
+        return cls(line, tuple(word for word in words[1:] if "=" not in word), named)
+
+    def number(self, key: str, default: float) -> float:
+        """Return the number of a key; raises SimPlanError."""
+        text = self.named.get(key, str(default))
+        try:
+            return float(text)
+        except ValueError:
+            raise SimPlanError(f"{self.line!r}: {key}={text}: expected a number of seconds") from None
+
+    def only(self, *keys: str, plain: int = 0) -> None:
+        """Refuse what the command does not know; raises SimPlanError."""
+        unknown = [key for key in self.named if key not in keys]
+        if unknown or len(self.plain) > plain:
+            expected = ", ".join([*(f"{key}=" for key in keys), *([f"up to {plain} words"] if plain else [])])
+            word = unknown[0] if unknown else self.plain[plain]
+            raise SimPlanError(f"{self.line!r}: unexpected {word!r}; expected {expected or 'nothing more'}")
+
+
+class Stage:
+    """A world to be; each method `do_x` is the command `x` (`-` for `_`), and returns what it tells."""
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+        self._plan = WorldPlan(cells=(), shards=())
+        self._settings = VtorcSettings()
+        self._world: World | None = None
+        self._story: Story | None = None
+        self._ends: dict[str, End] = {}
+
+    async def do(self, line: str) -> list[str]:
+        """Carry out one command line; raises SimPlanError."""
+        name = line.split()[0]
+        command: Callable[[Words], Coroutine[None, None, list[str]] | list[str]] | None
+        command = getattr(self, f"do_{name.replace('-', '_')}", None)
+        if command is None and name in BY_NAME:
+            command = self._begin_fault
+        if command is None:
+            known = sorted(each[3:].replace("_", "-") for each in dir(self) if each.startswith("do_"))
+            raise SimPlanError(f"{line!r}: unknown command; expected one of {', '.join(known)}, or a kind of fault")
+        told = command(Words.split(line))
+        return await told if inspect.isawaitable(told) else told
+
+    @property
+    def world(self) -> World:
+        """The world, once it has begun; raises SimPlanError."""
+        if self._world is None:
+            raise SimPlanError("expected the command start or boot first")
+        return self._world
+
+    @property
+    def story(self) -> Story:
+        """What has happened; raises SimPlanError before there is a world."""
+        if self._story is None:
+            raise SimPlanError("expected the command start or boot first")
+        return self._story
+
+    # --- before the beginning
+
+    def do_shard(self, words: Words) -> list[str]:
+        """Plan a shard: `shard [name=commerce/0] durability=semi_sync tablets=zone1-100,zone2-200:rdonly:old`."""
+        words.only("name", "durability", "tablets")
+        tablets = tuple(self._tablet_plan(text) for text in words.named.get("tablets", "").split(",") if text)
+        if not tablets or "durability" not in words.named:
+            raise SimPlanError(f"{words.line!r}: expected durability= and tablets=")
+        plan = ShardPlan(
+            shard=ShardId.parse(words.named.get("name", "commerce/0")),
+            durability=words.named["durability"],
+            tablets=tablets,
+        )
+        cells = tuple(dict.fromkeys([*self._plan.cells, *(tablet.alias.cell for tablet in tablets)]))
+        self._plan = replace(self._plan, cells=cells, shards=(*self._plan.shards, plan))
+        return []
+
+    def _tablet_plan(self, text: str) -> TabletPlan:
+        alias, *marks = text.split(":")
+        old = "old" in marks
+        types = [TabletType.parse(mark) for mark in marks if mark != "old"]
+        return TabletPlan(
+            alias=_alias(alias),
+            type=types[0] if types else TabletType.REPLICA,
+            traits=TabletTraits(tells_all=not old, checks_errant=not old),
+        )
+
+    def do_world(self, words: Words) -> list[str]:
+        """Plan the rest: `world [vtorcs=zone1,zone2] [lease=30] [net-timeout=60] [relay-log-recovery=off]`."""
+        words.only("vtorcs", "lease", "net-timeout", "connect-retry", "relay-log-recovery", "writers", "direct")
+        vtorcs = words.named.get("vtorcs")
+        self._plan = replace(
+            self._plan,
+            vtorc_cells=tuple(vtorcs.split(",")) if vtorcs else self._plan.vtorc_cells,
+            lease_ttl=words.number("lease", 30.0),
+            writers=int(words.number("writers", 2)),
+            direct_writers=int(words.number("direct", 0)),
+            mysql=MysqlSettings(
+                replica_net_timeout=words.number("net-timeout", 60.0),
+                connect_retry=words.number("connect-retry", 10.0),
+                relay_log_recovery=words.named.get("relay-log-recovery", "on") == "on",
+            ),
+        )
+        return []
+
+    def do_settings(self, words: Words) -> list[str]:
+        """Set vtorc's settings by the names of its flags: `settings allow-recovery=false`."""
+        self._settings = read_settings(words.named)
+        return []
+
+    # --- the beginning
+
+    async def do_boot(self, words: Words) -> list[str]:
+        """Start everything, without waiting for anything."""
+        words.only()
+        self._world = World(self._plan, self._trace, settings=self._settings)
+        self._story = Story(self._world)
+        await self._world.begin()
+        return []
+
+    async def do_start(self, words: Words) -> list[str]:
+        """Start everything and wait until all is well: `start [primary=zone1-100]`, with that one moved there."""
+        words.only("primary")
+        await self.do_boot(Words.split("boot"))
+        wrong = await self._until_well(_FIRST_LIMIT)
+        if not wrong and "primary" in words.named:
+            tablet = self._tablet(words, words.named["primary"])
+            shard = self.world.shards[tablet.config.shard]
+            if shard.primary is not tablet:
+                await plan_reparent(self.world, shard, tablet)
+                wrong = await self._until_well(_FIRST_LIMIT)
+        await asyncio.sleep(5.0)
+        self.story.begin_anew()
+        return [self.story.standing(shard) for shard in self.world.shards.values()]
+
+    # --- what goes wrong
+
+    def _begin_fault(self, words: Words) -> list[str]:
+        words.only("for", "shard", plain=1)
+        name = words.line.split()[0]
+        target = words.plain[0] if words.plain else "0"
+        fault = read_fault(f"{name}:{target}", at=0.0, lasts=words.number("for", _FOR_EVER), plan=self._plan)
+        if "shard" in words.named:
+            shards = [each.shard for each in self._plan.shards]
+            fault = replace(fault, shard=shards.index(ShardId.parse(words.named["shard"])))
+        end = begin(Scene(self.world, replace(fault, at=round(self.world.now, 3))))
+        key = f"{name} {target}"
+        self._ends[key] = end
+        if "for" in words.named:
+            asyncio.get_running_loop().call_later(fault.lasts, self._end_fault, key)
+        return []
+
+    def _end_fault(self, key: str) -> None:
+        end = self._ends.pop(key, None)
+        if end is not None:
+            end()
+
+    def do_end(self, words: Words) -> list[str]:
+        """End faults: `end all`, or `end KIND [TARGET]` as it was begun."""
+        words.only(plain=2)
+        key = f"{words.plain[0]} {words.plain[1] if len(words.plain) > 1 else '0'}"
+        keys = list(self._ends) if words.plain[0] == "all" else [key]
+        for each in keys:
+            if each not in self._ends:
+                raise SimPlanError(f"{words.line!r}: expected one of {', '.join(self._ends) or 'none'}")
+            self._end_fault(each)
+        return []
+
+    def do_at(self, words: Words) -> list[str]:
+        """Let a fault begin when a vtorc sends a call: `at PromoteReplica power-off zone2-200 for=30`; once."""
+        _, call, *fault = words.line.split()
+        rest = Words.split(" ".join(fault))
+        waiting = [True]
+
+        def sent(_who: str, _tablet: str, _shard: ShardId, name: str) -> None:
+            if name == call and waiting:
+                waiting.clear()
+                self._begin_fault(rest)
+
+        self.world.checker.listeners.append(sent)
+        return []
+
+    async def do_type(self, words: Words) -> list[str]:
+        """Let an operator change a tablet's type: `type zone2-200 drained`."""
+        words.only(plain=2)
+        tablet = self._tablet(words, words.plain[0])
+        agent = tablet.agent
+        if agent is None:
+            raise SimPlanError(f"{words.line!r}: its vttablet is down")
+        await agent.reparent.change_type(TabletType.parse(words.plain[1]), semi_sync=False)
+        return []
+
+    def do_policy(self, words: Words) -> list[str]:
+        """Let an operator change the durability policy of a keyspace: `policy commerce none`."""
+        words.only(plain=2)
+        keyspace, name = words.plain
+        store = self.world.topos["global"].store
+        key = f"{ROOT}/global/{paths.keyspace(keyspace)}"
+        row = at_once(store.get(key))
+        record = topodata_pb2.Keyspace.FromString(row.contents)
+        record.durability_policy = name
+        at_once(store.put(key, record.SerializeToString(deterministic=True), row.version))
+        return []
+
+    async def do_delete_record(self, words: Words) -> list[str]:
+        """Let an operator delete a tablet's record: `delete-record zone1-100`."""
+        words.only(plain=1)
+        alias = self._tablet(words, words.plain[0]).config.alias
+        life = Process(self.world.network.add_host(f"operator {self.world.now}", "global"), "vtctldclient").start()
+        await self.world.open_topo(life).delete_tablet(alias)
+        return []
+
+    async def do_planned(self, words: Words) -> list[str]:
+        """Ask the first vtorc for a planned reparent: `planned zone2-200`; the command ends with it."""
+        words.only(plain=1)
+        tablet = self._tablet(words, words.plain[0])
+        vtorc = self.world.vtorcs[0]
+        shard = self.world.shards[tablet.config.shard]
+        if vtorc.tools is None or vtorc.fleet is None or shard.id not in vtorc.fleet.loops:
+            raise SimPlanError(f"{words.line!r}: the first vtorc does not watch {shard.id}")
+        commands = Commands(vtorc.tools, vtorc.fleet.loops[shard.id].watch)
+        work = commands.planned_reparent(policy(shard.plan.durability), tablet.config.alias)
+        vtorc.records.append(await vtorc.process.life.spawn(work, name="planned reparent"))
+        return []
+
+    async def do_reparent(self, words: Words) -> list[str]:
+        """Let an operator of Vitess plan a reparent: `reparent zone2-200`; the command ends with it."""
+        words.only(plain=1)
+        tablet = self._tablet(words, words.plain[0])
+        await plan_reparent(self.world, self.world.shards[tablet.config.shard], tablet)
+        return []
+
+    # --- what comes of it
+
+    async def do_wait(self, words: Words) -> list[str]:
+        """Let time pass: `wait 30`."""
+        words.only(plain=1)
+        try:
+            await asyncio.sleep(float(words.plain[0]))
+        except (IndexError, ValueError):
+            raise SimPlanError(f"{words.line!r}: expected a number of seconds") from None
+        return []
+
+    async def do_settle(self, words: Words) -> list[str]:
+        """Wait until all shards are well, then tell the story since the last time: `settle [limit=180]`."""
+        words.only("limit")
+        await self._until_well(words.number("limit", _SETTLE_LIMIT))
+        await asyncio.sleep(5.0)
+        return self.story.tell()
+
+    def do_show(self, words: Words) -> list[str]:
+        """Tell the story since the last time."""
+        words.only()
+        return self.story.tell()
+
+    def do_outage(self, words: Words) -> list[str]:
+        """Tell whether every shard's writes stood still for less than this since the start: `outage below=10`."""
+        words.only("below", "above")
+        longest = max(self.story.outage(shard) for shard in self.world.shards.values())
+        below, above = words.number("below", _FOR_EVER), words.number("above", 0.0)
+        if above <= longest < below:
+            return [f"outage {' '.join(f'{key} {value} s' for key, value in words.named.items())}"]
+        return [f"outage {longest:.1f} s"]
+
+    def do_semi_sync(self, words: Words) -> list[str]:
+        """Tell which sides of semi-sync are on."""
+        words.only()
+        return [
+            f"{tablet.alias_text}: waits for acks {_on(tablet.mysqld.acks.enabled)}, "
+            f"acknowledges {_on(tablet.mysqld.semi_sync_replica)}"
+            for shard in self.world.shards.values()
+            for tablet in shard.tablets
+        ]
+
+    def do_threads(self, words: Words) -> list[str]:
+        """Tell which threads of replication run."""
+        words.only()
+        lines: list[str] = []
+        for shard in self.world.shards.values():
+            for tablet in shard.tablets:
+                replication = tablet.mysqld.replication
+                source = f"from {replication.source.host}" if replication.source is not None else "without a source"
+                io, applier = replication.io_state.name.lower(), _on(replication.applier.running)
+                lines.append(f"{tablet.alias_text}: {source}, IO thread {io}, applier {applier}")
+        return lines
+
+    def do_reparents(self, words: Words) -> list[str]:
+        """Tell how many reparents the primary's journal holds since the start."""
+        words.only()
+        return [f"{shard.id}: {self.story.reparents(shard)} reparents" for shard in self.world.shards.values()]
+
+    async def _until_well(self, limit: float) -> list[str]:
+        wrong: list[str] = []
+        for shard in self.world.shards.values():
+            wrong += await self.world.until_well(shard, limit=limit)
+        return wrong
+
+    def _tablet(self, words: Words, text: str) -> SimTablet:
+        shards: list[SimShard] = list(self.world.shards.values())
+        if text == "primary" and shards[0].primary is not None:
+            return shards[0].primary
+        alias = _alias(text)
+        for shard in shards:
+            for tablet in shard.tablets:
+                if tablet.config.alias == alias:
+                    return tablet
+        raise SimPlanError(f"{words.line!r}: there is no tablet {text}")
+
+
+def _on(state: bool) -> str:
+    return "on" if state else "off"
+
+
+def _alias(text: str) -> TabletAlias:
+    try:
+        return TabletAlias.parse(text)
+    except NameParseError as error:
+        raise SimPlanError(str(error)) from error
