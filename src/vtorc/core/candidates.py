@@ -47,8 +47,8 @@ class CandidateSet:
     have the record of one. `known_at_primary` is what the primary was seen to hold in this
     term: all that earlier terms acknowledged is in it, unless it is empty. `seen_at_primary` is what it was last seen
     to have committed while each commit waited for acknowledgements. `excused` are unreached tablets that provably
-    hold nothing that others lack and cannot acknowledge now, each with the sentence why. `first_term` says that the
-    shard never had a primary.
+    hold nothing that others lack and cannot acknowledge now, each with the sentence why. `unreadable` are
+    tablets whose record is garbage: they never win. `first_term` says that the shard never had a primary.
     """
 
     members: Sequence[Member]
@@ -60,6 +60,7 @@ class CandidateSet:
     seen_at_primary: GtidSet = EMPTY_GTID_SET
     semi_sync: SemiSyncSeen = NOTHING_SEEN
     excused: Mapping[TabletAlias, str] = field(default_factory=dict)
+    unreadable: frozenset[TabletAlias] = frozenset()
     same_cell_only: bool = False
     first_term: bool = False
 

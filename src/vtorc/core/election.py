@@ -254,6 +254,8 @@ class _Election:
             return f"has errant transactions {self.errant[stopped.alias].brief()}"
         if self.policy.promotion_rule(stopped.member) is PromotionRule.MUST_NOT:
             return f"is {stopped.member.type.name}, which the policy never promotes"
+        if stopped.alias in self.set.unreadable:
+            return "has a tablet record that cannot be read, and so could not be written when it is promoted"
         if self.set.same_cell_only and self.set.primary is not None and stopped.alias.cell != self.set.primary.cell:
             return (
                 f"is in cell {stopped.alias.cell}, and prevent-cross-cell-failover keeps the primary in "

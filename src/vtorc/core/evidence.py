@@ -52,6 +52,7 @@ def candidate_set(
         seen_at_primary=status.executed if status is not None and waited and enough else EMPTY_GTID_SET,
         semi_sync=semi_sync_seen(view, policy),
         excused=excused(view, stopped.keys()),
+        unreadable=frozenset(view.bad_records),
         same_cell_only=same_cell_only,
     )
 

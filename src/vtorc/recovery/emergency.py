@@ -47,7 +47,8 @@ class EmergencyReparent:
         self._preflight()
         targets = {t.alias: t for t in self.view.tablets if t.is_current and t.record.type not in _BUSY_TYPES}
         await self.session.guard()
-        stopping = Stopping(self.session, self._enough)
+        primary = self.view.primary
+        stopping = Stopping(self.session, primary.alias if primary is not None else None, self._enough)
         await stopping.run(targets)
         self.session.mark("stopped")
         candidates = self._candidates(stopping.stopped)

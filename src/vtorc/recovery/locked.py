@@ -1,8 +1,9 @@
 """Does a piece of work under the shard lock, puts back what broke off, and tells how it ended."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from vtorc.core.ids import TabletAlias
 from vtorc.core.problems import Code, Recovery
@@ -13,7 +14,8 @@ from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.recovery.session import Session, Tools
 from vtorc.topo.shard_lock import ShardLock
 
-Work = Callable[[Session], Awaitable[tuple[Outcome, str]]]
+Ended = tuple[Outcome, str]
+Work = Callable[[Session], Coroutine[Any, Any, Ended]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Locked:
     async def _work(self, session: Session, errand: Errand, work: Work) -> tuple[Outcome, str]:
         shard = self.watch.shard
         try:
-            return await work(session)
+            return await _while_held(session.lock, work(session))
         except asyncio.CancelledError:
             await self._break_off(session)
             raise
@@ -106,3 +108,22 @@ class Locked:
             return True
         after = self.watch.view().primary
         return (before.record if before else None) != (after.record if after else None)
+
+
+async def _while_held(lock: ShardLock, work: Coroutine[Any, Any, Ended]) -> Ended:
+    """Work, and break off at once when the lock is lost.
+
+    The lock is checked before each step without return, but a call may take 15 s, and one that arrives after somebody
+    else took the lock could undo what that one did (found by the model in `sim.model`).
+    """
+    working = asyncio.create_task(work, name="work under the lock")
+    losing = asyncio.create_task(lock.lost.wait(), name="watch the lock")
+    try:
+        await asyncio.wait((working, losing), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+    finally:
+        losing.cancel()
+        working.cancel()
+        await asyncio.gather(working, losing, return_exceptions=True)
+    raise LockLost("the lock was lost while a step was under way; the step was cancelled and may have been carried out")

@@ -17,8 +17,14 @@ from vtorc.tablet.api import StopMode
 class Stopping:
     """Stops the tablets of one shard at once; those that answer are in `stopped`."""
 
-    def __init__(self, session: Session, enough: Callable[[Mapping[TabletAlias, Stopped]], bool]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        primary: TabletAlias | None,
+        enough: Callable[[Mapping[TabletAlias, Stopped]], bool],
+    ) -> None:
         self.session = session
+        self._primary = primary
         self._enough = enough
         self.stopped: dict[TabletAlias, Stopped] = {}
 
@@ -98,7 +104,9 @@ class Stopping:
     async def _demote(self, tablet: TabletView) -> None:
         """It is nobody's replica: it may be taking writes, and must not any more."""
         session, record, before = self.session, tablet.record, tablet.status
-        if before is not None and not before.read_only:
+        # A former primary that was still writable stays read-only whatever comes of this (simulator, seed
+        # 436 of storm).
+        if tablet.alias == self._primary and before is not None and not before.read_only:
             self._put_back_primary(record, semi_sync=before.semi_sync.primary_enabled)
         position = await session.step(
             "demote primary", tablet.alias, session.tablets.demote_primary(record, force=True)

@@ -427,3 +427,10 @@ def test_the_first_primary_is_who_holds_everything() -> None:
     assert choice.argument.sentence.startswith("The shard never had a primary")
     assert refused(candidates(stopped(R1, "101:1", source=None), restored, unreached=(), **first)).rule == "diverged"
     assert refused(candidates(empty, unreached=(), **first)).rule == "no-candidate"
+
+
+def test_a_tablet_with_a_garbage_record_acknowledges_but_never_wins() -> None:
+    """Promotion writes the tablet's record, so one that cannot be read is left to others; what it holds still counts."""
+    both = stopped(R1, "100:1-50"), stopped(R2, "100:1-50")
+    assert elected(candidates(*both, unreadable=frozenset({alias(R1)}))).winner == alias(R2)
+    assert "record" in elected(candidates(*both, unreadable=frozenset({alias(R1)}))).removed[alias(R1)]
