@@ -430,7 +430,7 @@ def test_the_first_primary_is_who_holds_everything() -> None:
 
 
 def test_a_tablet_with_a_garbage_record_acknowledges_but_never_wins() -> None:
-    """Promotion writes the tablet's record, so one that cannot be read is left to others; what it holds still counts."""
+    """Promotion writes the tablet's record, so one that cannot be read is left to others; what it holds counts."""
     both = stopped(R1, "100:1-50"), stopped(R2, "100:1-50")
     assert elected(candidates(*both, unreadable=frozenset({alias(R1)}))).winner == alias(R2)
     assert "record" in elected(candidates(*both, unreadable=frozenset({alias(R1)}))).removed[alias(R1)]
