@@ -38,6 +38,9 @@ def parser() -> argparse.ArgumentParser:
     sim.add_argument(
         "--jobs", type=_positive, default=os.cpu_count() or 1, metavar="N", help="processes (default: CPUs)"
     )
+    sim.add_argument(
+        "--within", type=_positive, metavar="SECONDS", help="with --seeds: end after so long, however many were run"
+    )
     return sim
 
 
@@ -86,7 +89,7 @@ def _sim(sim: argparse.ArgumentParser, words: Sequence[str]) -> int:
 
     find_profile(options.profile)  # says so before anything starts if there is none
     job = Job(profile=options.profile, shards=options.shards, tablets=options.tablets)
-    return _one(job, options) if options.seed is not None else _many(job, options.seeds, options.jobs)
+    return _one(job, options) if options.seed is not None else _many(job, options)
 
 
 def _one(job: "Job", options: argparse.Namespace) -> int:
@@ -106,15 +109,19 @@ def _one(job: "Job", options: argparse.Namespace) -> int:
     return 0 if result.ok else 1
 
 
-def _many(job: "Job", seeds: range, processes: int) -> int:
+def _many(job: "Job", options: argparse.Namespace) -> int:
     from vtorc.sim.campaign import explain, run_campaign, stopwatch, summary
 
     elapsed = stopwatch()
-    totals = run_campaign(job, seeds, processes=processes, tell=_progress(len(seeds), elapsed))
+    seeds: range = options.seeds
+    totals = run_campaign(
+        job, seeds, processes=options.jobs, tell=_progress(len(seeds), elapsed), within=options.within
+    )
     _say_all(summary(totals, elapsed()))
     for failure in explain(job, totals.failed):
         _say_all(failure.lines(job))
-    return 1 if totals.failed or totals.runs < len(seeds) else 0
+    cut_short = totals.runs < len(seeds) and options.within is None
+    return 1 if totals.failed or cut_short else 0
 
 
 def _forecast(options: argparse.Namespace) -> int:

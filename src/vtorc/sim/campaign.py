@@ -100,16 +100,26 @@ class Totals:
             self.failed.append(result)
 
 
-def run_campaign(job: Job, seeds: Sequence[int], *, processes: int, tell: Callable[[Totals], None]) -> Totals:
+def run_campaign(
+    job: Job,
+    seeds: Sequence[int],
+    *,
+    processes: int,
+    tell: Callable[[Totals], None],
+    within: float | None = None,
+) -> Totals:
     """Run all seeds, in so many processes; `tell` is called after each with the totals so far.
 
-    KeyboardInterrupt ends it early with what there is by then.
+    KeyboardInterrupt ends it early with what there is by then, and so does the end of `within` seconds.
     """
     totals = Totals()
+    elapsed = stopwatch()
     with contextlib.suppress(KeyboardInterrupt):
         for result in in_parallel(job.run, seeds, processes=processes):
             totals.add(result)
             tell(totals)
+            if within is not None and elapsed() >= within:
+                break
     totals.failed.sort(key=lambda result: result.seed)
     return totals
 
