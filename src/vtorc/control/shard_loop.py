@@ -65,6 +65,7 @@ class ShardLoop:
         self._rules = rules
         self._observer = observer
         self._attempts: list[Attempt] = []
+        self._answering: frozenset[TabletAlias] = frozenset()
         self._last_seen: dict[tuple[Code, TabletAlias | None], float] = {}
         self._said: Mapping[tuple[Code, TabletAlias | None], Decision] = {}
         self._unsettled_since: float | None = None
@@ -113,6 +114,7 @@ class ShardLoop:
         view = self.watch.view()
         durability = effective_policy(view.keyspace_record, rules.default_durability, rules.promotion_rules)
         findings = analyse(view, durability, rules.bars, now)
+        self._forgive_when_more_answer(view)
         self._forget_old_attempts({(f.code, f.alias) for f in findings}, now)
         limits = replace(rules.limits, controlled=self.controlled, attempts=tuple(self._attempts))
         decisions = decide(view, findings, durability, limits, now)
@@ -127,6 +129,13 @@ class ShardLoop:
         """
         everybody = all(t.is_current for t in view.tablets) and not view.blind_cells and not view.bad_records
         return not everybody and now - self._first_seen < rules.first_election_patience
+
+    def _forgive_when_more_answer(self, view: ShardView) -> None:
+        """A replacement that was refused for want of a tablet is tried at once when that one is back."""
+        answering = frozenset(t.alias for t in view.tablets if t.is_current)
+        if answering - self._answering:
+            self._attempts = [a for a in self._attempts if a.succeeded or not a.recovery.replaces_primary]
+        self._answering = answering
 
     def _forget_old_attempts(self, present: set[tuple[Code, TabletAlias | None]], now: float) -> None:
         relapsed = {key for key in present if now - self._last_seen.get(key, now) >= HELD_AFTER}

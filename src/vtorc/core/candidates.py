@@ -17,8 +17,7 @@ class Stopped:
     """What a tablet that we stopped holds.
 
     `received` contains `executed`. `was_primary` says that it was nobody's replica and we demoted it.
-    `applier_stopped` says that its relay log does not get applied. `journal_length` is the number of reparents it has
-    executed, None where that was not asked.
+    `applier_stopped` says that its relay log does not get applied.
     """
 
     member: Member
@@ -29,7 +28,6 @@ class Stopped:
     was_primary: bool = False
     applier_stopped: str = ""
     backup_running: bool = False
-    journal_length: int | None = None
 
     @property
     def alias(self) -> TabletAlias:

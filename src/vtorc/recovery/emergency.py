@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 
 from vtorc.core.analysis import member
 from vtorc.core.durability import DurabilityPolicy
-from vtorc.core.election import ACKING_TYPES, CandidateSet, Choice, Refusal, Stopped, choose, unrevoked
+from vtorc.core.election import CandidateSet, Choice, Refusal, Stopped, choose, unrevoked
 from vtorc.core.evidence import candidate_set
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.ids import TabletAlias, TabletType
 from vtorc.core.tablet import TabletRecord
 from vtorc.core.view import ShardView
 from vtorc.errors import TabletError
-from vtorc.recovery.promotion import Promotion, promote
+from vtorc.recovery.promotion import Follower, Promotion, promote
 from vtorc.recovery.session import Session
 from vtorc.recovery.stop import Stopping
 
@@ -27,9 +27,6 @@ ACTION = "EmergencyReparentShard"
 
 _BUSY_TYPES = frozenset({TabletType.BACKUP, TabletType.RESTORE})
 """Tablets whose action lock is taken for long; they replicate for themselves and are left alone."""
-
-_JOURNAL_RULES = frozenset({"diverged", "errant"})
-"""Refusals that may go away once it is known how many reparents each tablet has seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +49,7 @@ class EmergencyReparent:
         await stopping.run(targets)
         self.session.mark("stopped")
         candidates = self._candidates(stopping.stopped)
-        choice = await self._choose(candidates)
+        choice = self._choose(candidates)
         self._record(choice)
         winner, position = await self._catch_up(choice, candidates)
         self.session.winner = winner
@@ -87,31 +84,11 @@ class EmergencyReparent:
     def _candidates(self, stopped: Mapping[TabletAlias, Stopped]) -> CandidateSet:
         return candidate_set(self.view, self.policy, stopped, same_cell_only=self.session.tools.same_cell_only)
 
-    async def _choose(self, candidates: CandidateSet) -> Choice:
+    def _choose(self, candidates: CandidateSet) -> Choice:
         outcome = choose(candidates, self.policy)
-        if isinstance(outcome, Refusal) and outcome.rule in _JOURNAL_RULES:
-            outcome = choose(await self._with_journals(candidates), self.policy)
         if isinstance(outcome, Refusal):
             raise self.session.refuse(outcome)
         return outcome
-
-    async def _with_journals(self, candidates: CandidateSet) -> CandidateSet:
-        """Ask each stopped tablet how many reparents it has seen: one that missed some may hold leftovers of an older
-        term.
-        """
-
-        async def ask(stopped: Stopped) -> Stopped:
-            record = self._record_of(stopped.alias)
-            length = await self.session.try_step(
-                "read reparent journal",
-                stopped.alias,
-                self.session.tablets.reparent_journal_length(record),
-                deadline=2.0,
-            )
-            return replace(stopped, journal_length=length)
-
-        asked = await asyncio.gather(*(ask(s) for s in candidates.stopped.values() if s.member.type in ACKING_TYPES))
-        return replace(candidates, stopped=dict(candidates.stopped) | {s.alias: s for s in asked})
 
     def _record(self, choice: Choice) -> None:
         self.session.argument = choice.argument
@@ -183,14 +160,14 @@ class EmergencyReparent:
 
     def _others(
         self, winner: TabletAlias, stopped: Mapping[TabletAlias, Stopped], choice: Choice
-    ) -> tuple[TabletRecord, ...]:
+    ) -> tuple[Follower, ...]:
         """Who is re-pointed at the winner: only who holds nothing that the winner lacks, because its relay log is
         dropped.
 
         Errant tablets stay as they are, for a person to look at.
         """
         return tuple(
-            self._record_of(alias)
+            Follower(self._record_of(alias), each.received)
             for alias, each in sorted(stopped.items())
             if alias != winner and choice.required.contains(each.received)
         )

@@ -11,7 +11,7 @@ from vtorc.core.analysis import member
 from vtorc.core.durability import DurabilityPolicy
 from vtorc.core.election import ACKING_TYPES, CandidateSet, Refusal, Stopped, choose
 from vtorc.core.view import ShardView
-from vtorc.recovery.promotion import Promotion, promote
+from vtorc.recovery.promotion import Follower, Promotion, promote
 from vtorc.recovery.session import Session
 
 ACTION = "PlannedReparentShard"
@@ -53,7 +53,9 @@ class FirstElection:
                 policy=self.policy,
                 winner=winner.record,
                 position=present[winner.alias].executed,
-                others=tuple(t.record for t in self.view.tablets if t.alias in present and t.alias != winner.alias),
+                others=tuple(
+                    Follower(t.record) for t in self.view.tablets if t.alias in present and t.alias != winner.alias
+                ),
                 action=ACTION,
                 first=True,
             ),

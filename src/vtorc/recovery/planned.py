@@ -8,11 +8,12 @@ Whatever fails before the promotion is asked for ends with the old primary writa
 from dataclasses import dataclass
 
 from vtorc.core.analysis import member
+from vtorc.core.candidates import ACKING_TYPES
 from vtorc.core.durability import DurabilityPolicy, PromotionRule
 from vtorc.core.election import Argument, Refusal
 from vtorc.core.ids import TabletAlias
 from vtorc.core.view import ShardView, TabletView
-from vtorc.recovery.promotion import Promotion, promote
+from vtorc.recovery.promotion import Follower, Promotion, promote
 from vtorc.recovery.session import Session
 
 ACTION = "PlannedReparentShard"
@@ -55,7 +56,11 @@ class PlannedReparent:
             tablets.wait_for_position(winner.record, end),
             deadline=deadlines.catch_up,
         )
-        others = tuple(t.record for t in self.view.tablets if t.is_current and t.alias != winner.alias)
+        others = tuple(
+            Follower(t.record, end)
+            for t in self.view.tablets
+            if t.is_current and t.alias != winner.alias and t.record.type in ACKING_TYPES
+        )
         session.argument = Argument(
             policy=self.policy.name,
             stopped=(primary.alias,),

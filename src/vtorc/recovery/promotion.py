@@ -5,12 +5,23 @@ from dataclasses import dataclass
 
 from vtorc.core.analysis import member
 from vtorc.core.durability import DurabilityPolicy, Member
-from vtorc.core.gtid import GtidSet
+from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.ids import TabletType
 from vtorc.core.tablet import TabletRecord
 from vtorc.core.view import ShardView
 from vtorc.errors import TabletError, TopoError, VtorcError
 from vtorc.recovery.session import Session
+
+APPLY_FIRST = 5.0
+"""Most seconds that a replica gets to apply its relay log before it is re-pointed, which drops it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Follower:
+    """A tablet to point at the new primary, and what it has received (and may not have applied)."""
+
+    record: TabletRecord
+    received: GtidSet = EMPTY_GTID_SET
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +34,7 @@ class Promotion:
     policy: DurabilityPolicy
     winner: TabletRecord
     position: GtidSet
-    others: tuple[TabletRecord, ...]
+    others: tuple[Follower, ...]
     action: str
     first: bool
 
@@ -42,7 +53,7 @@ async def promote(session: Session, promotion: Promotion) -> None:
     failure: VtorcError | None = None
     async with asyncio.TaskGroup() as group:
         repointing = [
-            group.create_task(_repoint(session, promotion, other), name=f"repoint {other.alias}")
+            group.create_task(_repoint(session, promotion, other), name=f"repoint {other.record.alias}")
             for other in promotion.others
         ]
         try:
@@ -85,15 +96,24 @@ async def _is_primary(session: Session, promotion: Promotion) -> bool:
     return record.type is TabletType.PRIMARY and not status.read_only
 
 
-async def _repoint(session: Session, promotion: Promotion, other: TabletRecord) -> None:
-    tablet = promotion.view.tablet(other.alias)
+async def _repoint(session: Session, promotion: Promotion, other: Follower) -> None:
+    record, alias = other.record, other.record.alias
+    tablet = promotion.view.tablet(alias)
     if tablet is None:
         return
+    if other.received:
+        # The winner has all of it, but with the relay log a second copy would go, and the winner may be next to die.
+        await session.try_step(
+            "apply before re-pointing",
+            alias,
+            session.tablets.wait_for_position(record, other.received),
+            deadline=APPLY_FIRST,
+        )
     semi_sync = promotion.policy.may_ack(Member(promotion.winner.alias, TabletType.PRIMARY), member(tablet))
     await session.try_step(
         f"replicate from {promotion.winner.alias}",
-        other.alias,
-        session.tablets.set_replication_source(other, promotion.winner.alias, semi_sync=semi_sync, force_start=True),
+        alias,
+        session.tablets.set_replication_source(record, promotion.winner.alias, semi_sync=semi_sync, force_start=True),
         deadline=session.tools.deadlines.catch_up,
     )
 

@@ -6,7 +6,7 @@ decisions see to the order between tablets, this file to the order on one). Vite
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Set
 from dataclasses import dataclass
 
 from vtorc.core.analysis import member
@@ -32,15 +32,22 @@ class Repairs:
     view: ShardView
     policy: DurabilityPolicy
 
-    async def fix_primary(self) -> None:
-        """Make the primary writable and wait for as many acknowledgements as the policy asks for."""
+    async def fix_primary(self, codes: Set[Code]) -> None:
+        """Make the primary writable and wait for as many acknowledgements as the policy asks for.
+
+        One that takes writes already without waiting is made to wait only if that was decided, which it is once there
+        are ackers: its writes would stall.
+        """
         primary = self._primary()
+        status = primary.current_status
+        takes_writes = status is not None and not status.read_only and not status.semi_sync.primary_enabled
+        wait = not takes_writes or Code.PRIMARY_SEMI_SYNC_MUST_BE_SET in codes
         await self.session.guard()
         await self.session.step(
             "make it writable",
             primary.alias,
             self.session.tablets.undo_demote_primary(
-                primary.record, semi_sync=self.policy.required_acks(member(primary)) > 0
+                primary.record, semi_sync=wait and self.policy.required_acks(member(primary)) > 0
             ),
         )
 

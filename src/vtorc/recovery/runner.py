@@ -88,7 +88,7 @@ class Runner:
                 await FirstElection(session, view, policy).run()
                 return f"{view.shard}: elected {session.winner} as the first primary"
             case Recovery.FIX_PRIMARY:
-                await repairs.fix_primary()
+                await repairs.fix_primary({d.finding.code for d in action.decisions})
                 return f"{view.shard}: {aliases[0]} was put right ({_codes(action)})"
             case Recovery.RECOVER_PRIMARY_HAS_PRIMARY:
                 await repairs.primary_has_primary()

@@ -160,10 +160,7 @@ class _Turn:
 
     def _picks(self) -> tuple[Pick, ...]:
         origins, it = self.state.origins, self.it
-        journals = tuple(
-            sum(origins[write] >= JOURNAL for write in bits(tablet.visible)) for tablet in self.state.tablets
-        )
-        return self.oracle.ask(Question(it.primary, it.known, it.seen, it.excused, origins, journals)).picks
+        return self.oracle.ask(Question(it.primary, it.known, it.seen, it.excused, origins)).picks
 
     def _has_applied(self, place: int) -> bool:
         known, tablet = self.it.known[place], self.state.tablets[place]

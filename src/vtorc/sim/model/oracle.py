@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from vtorc.core.acks import NOTHING_SEEN, SemiSyncSeen
@@ -12,18 +12,15 @@ from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.sim.model.plan import Plan
 from vtorc.sim.model.state import JOURNAL, NOBODY, Known, Seen, bits
 
-_JOURNAL_RULES = frozenset({"diverged", "errant"})
-
 
 class Question(NamedTuple):
-    """What an election goes by; `journals` is how many journal rows each tablet has executed."""
+    """What an election goes by."""
 
     primary: int
     known: tuple[Known, ...]
     seen: Seen
     excused: int
     origins: tuple[int, ...]
-    journals: tuple[int, ...]
 
 
 class Pick(NamedTuple):
@@ -102,11 +99,7 @@ class _Translation:
     naming: tuple[Member, ...]
 
     def outcome(self) -> Choice | Refusal:
-        candidates = self._candidates()
-        outcome = choose(candidates, self.plan.policy)
-        if isinstance(outcome, Refusal) and outcome.rule in _JOURNAL_RULES:
-            outcome = choose(self._with_journals(candidates), self.plan.policy)
-        return outcome
+        return choose(self._candidates(), self.plan.policy)
 
     def _candidates(self) -> CandidateSet:
         question, rules = self.question, self.plan.rules
@@ -151,11 +144,6 @@ class _Translation:
             source_uuid=uuid(known.source) if known.source != NOBODY else "",
             was_primary=known.was_primary,
         )
-
-    def _with_journals(self, candidates: CandidateSet) -> CandidateSet:
-        lengths = {self.naming[place].alias: length for place, length in enumerate(self.question.journals)}
-        stopped = {alias: replace(each, journal_length=lengths[alias]) for alias, each in candidates.stopped.items()}
-        return replace(candidates, stopped=stopped)
 
     def _gtids(self, writes: int) -> GtidSet:
         names = gtids(self.question.origins)
