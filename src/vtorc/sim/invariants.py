@@ -90,9 +90,9 @@ class ShardLedger:
 class Checker(MysqlObserver):
     """Watches all shards.
 
-    `by_hand` names servers that a simulated person has just meddled with; `serves` tells whether a server's vttablet
-    lets writes of clients through; `listeners` are told the sender, the tablet, the shard and the name of each change
-    that is sent.
+    `by_hand` names servers that a simulated person has meddled with, until they are read-only, or primaries that serve
+    and wait for acknowledgements, again; `serves` tells whether a server's vttablet lets writes of clients through;
+    `listeners` are told the sender, the tablet, the shard and the name of each change that is sent.
     """
 
     def __init__(self, trace: Trace, now: Callable[[], float]) -> None:
@@ -162,10 +162,13 @@ class Checker(MysqlObserver):
 
     def writability_changed(self, server: SimMysqld) -> None:
         """Something changed that decides who can get writes acknowledged: it must be one server at most."""
-        if server.read_only:
-            self.by_hand.discard(server.uuid)
         ledger = self._shards.get(server)
-        if ledger is None or not ledger.requires_acks:
+        if ledger is None:
+            return
+        safe = server.acks.enabled or not ledger.requires_acks
+        if server.read_only or (safe and self.serves(server)):
+            self.by_hand.discard(server.uuid)
+        if not ledger.requires_acks:
             return
         able = [
             each

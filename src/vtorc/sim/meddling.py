@@ -3,6 +3,7 @@
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from vtorc.core.ids import TabletType
 from vtorc.lab.agent.mysql_api import Source, Threads
 from vtorc.sim.ambush import AMBUSHES
 from vtorc.sim.faults import KINDS, Begin, End, Fault, Kind, Scene, nothing
@@ -75,7 +76,11 @@ def _errant_write(scene: Scene) -> End:
 
 
 def _planned_reparent(scene: Scene) -> End:
-    scene.world.spawn(plan_reparent(scene.world, scene.shard, scene.replica), "planned reparent")
+    primary = scene.shard.primary
+    fit = [each for each in scene.shard.tablets if each is not primary and each.config.init_type is TabletType.REPLICA]
+    if fit:
+        winner = fit[scene.fault.target % len(fit)]
+        scene.world.spawn(plan_reparent(scene.world, scene.shard, winner), "planned reparent")
     return nothing
 
 
@@ -174,3 +179,9 @@ def begin(scene: Scene) -> End:
 def describe(fault: Fault) -> str:
     """Say what a fault is, for people."""
     return BY_NAME[fault.kind].sentence
+
+
+def table_of_kinds() -> str:
+    """Write all kinds down as a table in Markdown."""
+    rows = [f"| `{kind.name}` | {kind.sentence} | {kind.least:g} to {kind.most:g} |" for kind in BY_NAME.values()]
+    return "\n".join(["| kind | what happens | lasts, in seconds |", "| --- | --- | --- |", *rows])

@@ -306,16 +306,14 @@ class World:
             tablet.start()
 
     def meddle(self, tablet: SimTablet, work: Coroutine[Any, Any, object]) -> None:
-        """Let a person do something to a mysqld; until it is read-only again what follows is not vtorc's fault."""
+        """Let a person do something to a mysqld; until it is as it should be what follows is not vtorc's fault."""
         self.checker.by_hand.add(tablet.mysqld.uuid)
 
         async def try_it() -> None:
             with contextlib.suppress(MysqlError, TimeoutError):
                 async with asyncio.timeout(10.0):
                     await work
-            # A primary is not excused: that it is writable is nobody's mistake.
-            if tablet.mysqld.read_only or self._serves(tablet.mysqld):
-                self.checker.by_hand.discard(tablet.mysqld.uuid)
+            self.checker.writability_changed(tablet.mysqld)
 
         self.spawn(try_it(), "by hand")
 
