@@ -21,6 +21,7 @@ from vtorc.sim.topo import ROOT, at_once
 from vtorc.topo import paths
 
 _STOPS = frozenset({"StopReplicationAndGetStatus"})
+_SLOWLY = 3000.0
 _STARTS = frozenset({"StartReplication", "SetReplicationSource"})
 
 
@@ -74,11 +75,12 @@ class _Ambush:
         self.on_end(forget)
 
     def acker(self) -> SimTablet:
-        """A replica that acknowledges what the primary writes, or any if none does."""
+        """A replica that acknowledges what the primary writes, or any if none does; rather one that may not win."""
         rule = policy(self.scene.shard.plan.durability)
         primary = Member(self.primary.config.alias, TabletType.PRIMARY)
         fit = [each for each in self.replicas if rule.may_ack(primary, _member(each))]
-        return self.luck.choice(fit or self.replicas)
+        unfit = [each for each in fit if each.config.init_type is TabletType.RDONLY]
+        return self.luck.choice(unfit if unfit and self.luck.random() < 0.5 else fit or self.replicas)
 
     def cut(self, one: Iterable[str], other: Iterable[str]) -> End:
         """Let nothing pass between two groups of hosts; returns what ends it, at the end of the fault at the latest."""
@@ -105,12 +107,23 @@ class _Ambush:
         others = [each.host.name for each in self.replicas if each not in spared]
         self.on_end(self.scene.impose(sources=frozenset({self.primary.host.name}), targets=frozenset(others), cut=True))
 
-    def slow_appliers(self, least: float, most: float) -> None:
-        """Make all replicas apply so many times slower."""
-        for tablet in self.scene.shard.tablets:
-            applier = tablet.mysqld.replication.applier
-            applier.slowness = self.luck.uniform(least, most)
-            self.on_end(lambda applier=applier: setattr(applier, "slowness", 1.0))  # type: ignore[misc]
+    def hold_appliers(self) -> End:
+        """Let all replicas apply hardly anything; returns what ends it, at the end of the fault at the latest."""
+        appliers = [each.mysqld.replication.applier for each in self.scene.shard.tablets]
+        for applier in appliers:
+            applier.slowness, applier.delay = _SLOWLY, 0.001  # with a delay it takes no batches
+
+        def release() -> None:
+            for applier in appliers:
+                applier.slowness, applier.delay = 1.0, 0.0
+
+        self.on_end(release)
+        return release
+
+    def hold_appliers_until_stopped(self, least: float, most: float) -> None:
+        """Let all replicas apply hardly anything until so many seconds after a vtorc began to stop them."""
+        release = self.hold_appliers()
+        self.when_sent(_STOPS, lambda: self.later(least, most, release))
 
     def power_off(self, tablet: SimTablet) -> None:
         """Cut a tablet's power until the end of the fault."""
@@ -200,27 +213,42 @@ def _lone_copy_hidden(scene: Scene) -> End:
 
 def _crash_while_applying(scene: Scene) -> End:
     ambush = _Ambush(scene)
-    ambush.slow_appliers(60.0, 400.0)
+    ambush.hold_appliers_until_stopped(1.0, 8.0)
     ambush.later(2.0, 5.0, lambda: ambush.lose(ambush.primary))
     return ambush.end
 
 
 def _lose_lock_while_applying(scene: Scene) -> End:
     ambush = _Ambush(scene)
-    ambush.slow_appliers(150.0, 400.0)
+    ambush.hold_appliers_until_stopped(4.0, 8.0)
     ambush.later(3.0, 5.0, lambda: ambush.lose(ambush.primary))
     ambush.when_sent(_STOPS, lambda: ambush.later(0.0, 0.5, scene.world.topos["global"].end_leases))
     return ambush.end
 
 
 def _return_amid_failover(scene: Scene) -> End:
-    """A primary that was cut off comes back, writable, as soon as its replicas were stopped."""
+    """A primary that was cut off comes back, writable, as soon as its replicas were stopped.
+
+    Every vtorc stands still before, until the replicas have tried in vain to connect again: a vttablet does not stop an
+    IO thread that has failed to connect.
+    """
     ambush = _Ambush(scene)
-    ambush.slow_appliers(150.0, 400.0)
+    ambush.hold_appliers_until_stopped(2.0, 6.0)
 
     def strike() -> None:
         heal = ambush.hide(ambush.primary)
         ambush.when_sent(_STOPS, lambda: ambush.later(0.0, 0.5, heal))
+        thaws = [vtorc.process.thaw for vtorc in scene.world.vtorcs]
+        for vtorc in scene.world.vtorcs:
+            vtorc.process.freeze()
+
+        def thaw() -> None:
+            while thaws:
+                thaws.pop()()
+
+        ambush.on_end(thaw)
+        patience = scene.world.plan.mysql.replica_net_timeout
+        ambush.later(2.5 * patience, 2.7 * patience, thaw)
 
     ambush.later(3.0, 4.0, strike)
     return ambush.end
@@ -255,7 +283,7 @@ def _crash_at_repair(scene: Scene) -> End:
         await acker.mysqld.replication.stop(Threads.SQL)
 
     scene.by_hand(acker, stop_applier())
-    ambush.when_sent(_STARTS, lambda: ambush.kill_both(ambush.primary), to=acker)
+    ambush.when_sent(_STARTS, lambda: ambush.later(0.0, 0.004, lambda: ambush.kill_both(ambush.primary)), to=acker)
     return ambush.end
 
 
@@ -272,8 +300,8 @@ def _late_vtorc(scene: Scene) -> End:
 
 def _errant_then_crash(scene: Scene) -> End:
     ambush = _Ambush(scene)
-    replica = scene.replica
-    scene.by_hand(replica, replica.mysqld.inject(InsertRow(0)))
+    for replica in ambush.luck.sample(ambush.replicas, 2):
+        scene.by_hand(replica, replica.mysqld.inject(InsertRow(0)))
     ambush.later(8.0, 10.0, lambda: ambush.lose(ambush.primary))
     return ambush.end
 
@@ -287,14 +315,15 @@ def _corrupt_record(scene: Scene) -> End:
 def _command_planned(scene: Scene) -> End:
     """An operator tells vtorc to move the primary, while the replicas apply slowly."""
     ambush = _Ambush(scene)
-    ambush.slow_appliers(30.0, 200.0)
+    release = ambush.hold_appliers()
     rule = policy(scene.shard.plan.durability)
 
     async def command(commands: Commands) -> None:
         try:
-            await commands.planned_reparent(rule)
+            record = await commands.planned_reparent(rule)
         except TopoError:
             return
+        scene.world.trace.note("an operator", f"reads: {record.sentence}")
 
     def strike() -> None:
         for vtorc in scene.world.vtorcs:
@@ -304,6 +333,8 @@ def _command_planned(scene: Scene) -> End:
                 return
 
     ambush.later(2.0, 4.0, strike)
+    ambush.when_sent({"DemotePrimary"}, lambda: ambush.later(1.0, 4.0, release))
+    ambush.later(6.0, 10.0, release)
     return ambush.end
 
 
@@ -319,11 +350,11 @@ AMBUSHES: tuple[Kind, ...] = (
     Kind("lone-copy-hidden", "The same, and that acker is cut off.", _lone_copy_hidden, 30, 60),
     Kind("crash-while-applying", "The primary is lost, the relay logs are long.", _crash_while_applying, 30, 60),
     Kind("lose-lock-while-applying", "The same, and locks end amid recovery.", _lose_lock_while_applying, 30, 60),
-    Kind("return-amid-failover", "A primary that was cut off is back amid failover.", _return_amid_failover, 30, 60),
+    Kind("return-amid-failover", "A primary that was cut off is back amid failover.", _return_amid_failover, 50, 70),
     Kind("lose-promotion", "The old primary is back when the new one is promoted.", _lose_promotion, 40, 80),
     Kind("crash-at-repair", "The primary is lost as a replica's repair begins.", _crash_at_repair, 20, 40),
     Kind("late-vtorc", "The primary is lost, and some vtorcs reach the topology late.", _late_vtorc, 30, 60),
-    Kind("errant-then-crash", "The primary is lost after a write into a replica.", _errant_then_crash, 60, 80),
+    Kind("errant-then-crash", "The primary is lost after writes into two replicas.", _errant_then_crash, 60, 80),
     Kind("corrupt-record", "A tablet's record cannot be read.", _corrupt_record, 10, 60),
     Kind("command-planned", "An operator tells vtorc to move the primary.", _command_planned, 20, 40),
 )

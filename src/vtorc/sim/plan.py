@@ -124,7 +124,7 @@ def _key_range(number: int, shards: int) -> str:
 
 def failover_plan(generator: random.Random, *, shards: int = 1) -> WorldPlan:
     """Draw a world in which a careless failover shows: enough tablets to lose two, quick timeouts, vtorcs everywhere,
-    writes at a rapid pace and past vttablet too.
+    writes at a rapid pace and past vttablet too; vttablets that look for errant GTIDs, or none that does.
     """
     cells = tuple(f"zone{number}" for number in range(1, generator.choice((2, 3)) + 1))
     policies = ("semi_sync", "semi_sync", "cross_cell", "semi_sync_with_rdonly_ack", "cross_cell_with_rdonly_ack")
@@ -139,9 +139,12 @@ def failover_plan(generator: random.Random, *, shards: int = 1) -> WorldPlan:
         )
         for number in range(shards)
     )
+    traits = TabletTraits(checks_errant=generator.random() < 0.5)
     return WorldPlan(
         cells=cells,
-        shards=plans,
+        shards=tuple(
+            replace(shard, tablets=tuple(replace(each, traits=traits) for each in shard.tablets)) for shard in plans
+        ),
         vtorc_cells=cells,
         writers=2,
         direct_writers=1,

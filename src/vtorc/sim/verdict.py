@@ -1,5 +1,6 @@
 """What is judged of a run as a whole, or of each change that a vtorc sends; `Checker` judges what the data shows."""
 
+import itertools
 from collections import deque
 from collections.abc import Iterator, Sequence
 
@@ -13,8 +14,11 @@ STORM_CALLS = 40
 STORM_WINDOW = 60.0
 """So many equal calls to one tablet within so many seconds are too many, even if people were told."""
 
-OUTAGE_BOUND = 30.0
-"""Seconds without an acknowledged write in which a lost primary must be replaced, if a safe candidate is there."""
+SILENT_BOUND = 30.0
+LOUD_BOUND = 8.0
+"""Seconds without an acknowledged write in which a lost primary must be replaced, if a safe candidate is there: one
+whose host is silent, which its replicas notice late, and one whose host tells that it is gone.
+"""
 
 HARMLESS = frozenset(
     (
@@ -37,8 +41,16 @@ HARMLESS = frozenset(
 )
 """Kinds of faults that leave the primary writable and its replicas receiving: no reason to replace it."""
 
-_OUTAGES = {"kill-mysqld": 0.0, "kill-both": 0.0, "power-off": 0.0, "errant-then-crash": 10.0}
-"""Kinds that cost the primary alone, with the seconds from the fault's beginning until they do at the latest."""
+_OUTAGES = {
+    "kill-mysqld": LOUD_BOUND,
+    "kill-both": LOUD_BOUND,
+    "power-off": SILENT_BOUND,
+    "errant-then-crash": SILENT_BOUND,
+}
+"""Kinds that cost the primary alone, with their bounds."""
+
+_PREPARATION = 10.0
+"""Seconds that they need at most until they strike."""
 
 _COST_ONE_PRIMARY = frozenset({*_OUTAGES, "late-vtorc", "crash-while-applying"})
 
@@ -86,26 +98,25 @@ def late_replacements(world: World, faults: Sequence[Fault]) -> Iterator[str]:
     if len(faults) != 1 or faults[0].kind not in _OUTAGES or faults[0].target != 0:
         return
     fault = faults[0]
-    if fault.lasts < _OUTAGES[fault.kind] + OUTAGE_BOUND:
+    bound = _OUTAGES[fault.kind]
+    if fault.lasts < _PREPARATION + bound:
         return
     shard = list(world.shards.values())[fault.shard % len(world.shards)]
     gap = shard.ledger.longest_gap
-    if gap > OUTAGE_BOUND and _can_spare(shard.plan, errant=fault.kind == "errant-then-crash"):
+    if gap > bound and _can_spare(shard.plan, errant=fault.kind == "errant-then-crash"):
         yield f"{shard.id}: no write was acknowledged for {gap:.1f} s, but a replica could have taken over"
 
 
 def _can_spare(shard: ShardPlan, *, errant: bool) -> bool:
-    """Whether whatever tablet is the primary, and whichever of the others has errant transactions, others may take its
-    place.
-    """
+    """Whether others may take the place of whatever tablet is the primary, whichever two have errant transactions."""
     rule = policy(shard.durability)
     members = [Member(each.alias, each.type) for each in shard.tablets]
     for primary in members:
         if primary.type is not TabletType.REPLICA:
             continue
         rest = [each for each in members if each is not primary]
-        for ruined in rest if errant else [None]:
-            fit = [each for each in rest if each is not ruined]
+        for ruined in itertools.combinations(rest, 2 if errant else 0):
+            fit = [each for each in rest if each not in ruined]
             if not any(
                 each.type is TabletType.REPLICA
                 and sum(rule.may_ack(each, other) for other in fit) >= rule.required_acks(each)
