@@ -107,11 +107,13 @@ class _Ambush:
         others = [each.host.name for each in self.replicas if each not in spared]
         self.on_end(self.scene.impose(sources=frozenset({self.primary.host.name}), targets=frozenset(others), cut=True))
 
-    def hold_appliers(self) -> End:
-        """Let all replicas apply hardly anything; returns what ends it, at the end of the fault at the latest."""
-        appliers = [each.mysqld.replication.applier for each in self.scene.shard.tablets]
+    def hold_appliers(self, *tablets: SimTablet, slowness: float = _SLOWLY) -> End:
+        """Let replicas (all, if none is named) apply hardly anything; returns what ends it, at the end of the fault at
+        the latest.
+        """
+        appliers = [each.mysqld.replication.applier for each in tablets or self.scene.shard.tablets]
         for applier in appliers:
-            applier.slowness, applier.delay = _SLOWLY, 0.001  # with a delay it takes no batches
+            applier.slowness, applier.delay = slowness, 0.001  # with a delay it takes no batches
 
         def release() -> None:
             for applier in appliers:
@@ -287,6 +289,23 @@ def _crash_at_repair(scene: Scene) -> End:
     return ambush.end
 
 
+def _heir_dies(scene: Scene) -> End:
+    """The primary is lost, and whoever is promoted dies at once, while the others have not applied everything yet."""
+    ambush = _Ambush(scene)
+    heir = ambush.acker()
+    releases = [ambush.hold_appliers(each, slowness=600.0) for each in ambush.replicas if each is not heir]
+    ambush.later(2.0, 4.0, lambda: ambush.lose(ambush.primary))
+
+    def strike() -> None:
+        for release in releases:
+            ambush.later(0.2, 0.5, release)
+        ambush.later(0.001, 0.01, lambda: ambush.kill_both(heir))
+
+    ambush.when_sent({"PromoteReplica"}, strike, to=heir)
+    ambush.when_sent(_STOPS, lambda: ambush.later(12.0, 15.0, lambda: void([release() for release in releases])))
+    return ambush.end
+
+
 def _late_vtorc(scene: Scene) -> End:
     """The primary is lost, and all but one vtorc hear from the topology server late, and so does it from them."""
     ambush = _Ambush(scene)
@@ -353,6 +372,7 @@ AMBUSHES: tuple[Kind, ...] = (
     Kind("return-amid-failover", "A primary that was cut off is back amid failover.", _return_amid_failover, 50, 70),
     Kind("lose-promotion", "The old primary is back when the new one is promoted.", _lose_promotion, 40, 80),
     Kind("crash-at-repair", "The primary is lost as a replica's repair begins.", _crash_at_repair, 20, 40),
+    Kind("heir-dies", "The primary is lost, and so is its heir as it is promoted.", _heir_dies, 40, 60),
     Kind("late-vtorc", "The primary is lost, and some vtorcs reach the topology late.", _late_vtorc, 30, 60),
     Kind("errant-then-crash", "The primary is lost after writes into two replicas.", _errant_then_crash, 60, 80),
     Kind("corrupt-record", "A tablet's record cannot be read.", _corrupt_record, 10, 60),

@@ -72,6 +72,7 @@ PROFILES = {
                 "return-amid-failover",
                 "lose-promotion",
                 "crash-at-repair",
+                "heir-dies",
                 "late-vtorc",
                 "command-planned",
             ),

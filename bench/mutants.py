@@ -1,0 +1,550 @@
+"""Seeded bugs in the control code: each is what somebody could have written, and each must be caught.
+
+A mutant replaces one function or method of core, recovery, control or discovery by a careless version of it. `profile`
+and `budget` state where and within how many seeds, from seed 0 on, the simulator finds it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, Self
+
+from bench.patching import Patch
+from vtorc.control.shard_loop import ShardLoop
+from vtorc.core import decision, election, errant
+from vtorc.core.analysis import _Analysis, member
+from vtorc.core.candidates import CandidateSet, Stopped
+from vtorc.core.durability import DurabilityPolicy, PromotionRule, policy
+from vtorc.core.election import Choice, Refusal
+from vtorc.core.gtid import GtidSet
+from vtorc.core.ids import TabletAlias, TabletType
+from vtorc.core.problems import Code
+from vtorc.core.tablet import TabletRecord
+from vtorc.core.view import ShardView, TabletView
+from vtorc.core.witnesses import Witnesses
+from vtorc.discovery.watch import ShardTopology, ShardWatch
+from vtorc.errors import TabletError
+from vtorc.recovery import promotion
+from vtorc.recovery.emergency import EmergencyReparent
+from vtorc.recovery.locked import Errand, Locked, Work
+from vtorc.recovery.planned import PlannedReparent
+from vtorc.recovery.promotion import Follower, Promotion
+from vtorc.recovery.record import RecoveryRecord
+from vtorc.recovery.repairs import Repairs
+from vtorc.recovery.runner import Judgement, Runner
+from vtorc.recovery.session import Session
+from vtorc.recovery.stop import Stopping
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One seeded bug: what it does, how it is put in place, and what must catch it within how many seeds.
+
+    `kinds` narrows the faults of the profile to those that aim at this bug; empty means all of the profile's.
+    """
+
+    name: str
+    what: str
+    apply: Callable[[Patch], None]
+    profile: str
+    budget: int
+    kinds: tuple[str, ...] = ()
+
+
+MUTANTS: dict[str, Mutant] = {}
+
+
+def mutant(
+    name: str, what: str, *, profile: str, budget: int, kinds: tuple[str, ...] = ()
+) -> Callable[[Callable[[Patch], None]], None]:
+    """Add a mutant to the list."""
+
+    def add(apply: Callable[[Patch], None]) -> None:
+        MUTANTS[name] = Mutant(name, what, apply, profile, budget, kinds)
+
+    return add
+
+
+async def _nothing(*_: Any, **__: Any) -> None:
+    return None
+
+
+# --- election
+
+
+@mutant(
+    "skip-revoke-check",
+    "promotes whoever may still get acknowledgements",
+    profile="failover",
+    budget=30,
+    kinds=("hide-acker",),
+)
+def _(patch: Patch) -> None:
+    patch.everywhere(election.unrevoked, lambda candidates, policy: "")
+
+
+@mutant(
+    "count-unreached",
+    "counts tablets that were not reached as stopped",
+    profile="failover",
+    budget=30,
+    kinds=("hide-acker",),
+)
+def _(patch: Patch) -> None:
+    def accounted_for(self: CandidateSet) -> frozenset[TabletAlias]:
+        return frozenset(each.alias for each in self.members)
+
+    patch.set(CandidateSet, "accounted_for", property(accounted_for))
+
+
+@mutant(
+    "promote-least-advanced", "promotes who has received least", profile="failover", budget=30, kinds=("lone-copy",)
+)
+def _(patch: Patch) -> None:
+    choose = election.choose
+
+    def careless(candidates: CandidateSet, rule: DurabilityPolicy) -> Choice | Refusal:
+        choice = choose(candidates, rule)
+        if isinstance(choice, Refusal):
+            return choice
+        fit = [each for each in candidates.stopped.values() if each.alias not in choice.removed]
+        worst = min(fit, key=lambda each: (each.received.count(), each.alias)).alias
+        return replace(choice, winner=worst, holders=(worst,), source=None)
+
+    patch.everywhere(choose, careless)
+
+
+@mutant("promote-rdonly", "lets a RDONLY tablet win", profile="failover", budget=30)
+def _(patch: Patch) -> None:
+    patch.set(DurabilityPolicy, "promotion_rule", lambda self, tablet: PromotionRule.NEUTRAL)
+
+
+@mutant(
+    "keep-errant",
+    "takes errant transactions for acknowledged ones",
+    profile="outage",
+    budget=30,
+    kinds=("errant-then-crash",),
+)
+def _(patch: Patch) -> None:
+    patch.everywhere(errant.proven_errant, lambda candidates, policy: {})
+
+
+# --- emergency reparent
+
+
+@mutant(
+    "skip-relay-log-wait",
+    "promotes before relay logs are applied",
+    profile="failover",
+    budget=30,
+    kinds=("crash-while-applying",),
+)
+def _(patch: Patch) -> None:
+    patch.set(EmergencyReparent, "_wait", _nothing)
+
+
+@mutant(
+    "give-up-relay-log-wait",
+    "promotes after a second, applied or not",
+    profile="failover",
+    budget=30,
+    kinds=("crash-while-applying",),
+)
+def _(patch: Patch) -> None:
+    wait = EmergencyReparent._wait
+
+    async def careless(self: EmergencyReparent, alias: TabletAlias, position: GtidSet) -> None:
+        try:
+            async with asyncio.timeout(1.0):
+                await wait(self, alias, position)
+        except (TabletError, TimeoutError):
+            return
+
+    patch.set(EmergencyReparent, "_wait", careless)
+
+
+@mutant(
+    "skip-fetch",
+    "promotes without fetching what only another tablet has",
+    profile="failover",
+    budget=30,
+    kinds=("lone-copy",),
+)
+def _(patch: Patch) -> None:
+    catch_up = EmergencyReparent._catch_up
+
+    async def careless(
+        self: EmergencyReparent, choice: Choice, candidates: CandidateSet
+    ) -> tuple[TabletAlias, GtidSet]:
+        if choice.source is not None:
+            return choice.winner, candidates.stopped[choice.winner].received
+        return await catch_up(self, choice, candidates)
+
+    patch.set(EmergencyReparent, "_catch_up", careless)
+
+
+@mutant(
+    "leave-connecting-io",
+    "leaves IO threads alone that are connecting",
+    profile="failover",
+    budget=30,
+    kinds=("return-amid-failover",),
+)
+def _(patch: Patch) -> None:
+    patch.set(Stopping, "_stop_connecting", _nothing)
+
+
+@mutant("stop-nobody", "elects by what tablets last reported instead of stopping them", profile="failover", budget=30)
+def _(patch: Patch) -> None:
+    async def careless(self: Stopping, tablet: TabletView) -> None:
+        status = tablet.status
+        if status is None:
+            return
+        replication = status.replication
+        self.stopped[tablet.alias] = Stopped(
+            member=member(tablet),
+            server_uuid=status.server_uuid,
+            executed=status.executed,
+            received=status.received,
+            source_uuid=replication.source_uuid if replication is not None else "",
+            was_primary=replication is None,
+        )
+
+    patch.set(Stopping, "_stop_replica", careless)
+
+
+@mutant(
+    "undo-after-promotion",
+    "starts replicas towards the old primary again",
+    profile="failover",
+    budget=30,
+    kinds=("lose-promotion",),
+)
+def _(patch: Patch) -> None:
+    patch.set(Session, "forget_undo", lambda self: None)
+
+
+@mutant("promote-without-acks", "promotes with semi-sync off", profile="failover", budget=20)
+def _(patch: Patch) -> None:
+    make_primary = promotion._make_primary
+
+    async def careless(session: Session, what: Promotion) -> None:
+        await make_primary(session, replace(what, policy=policy("none")))
+
+    patch.everywhere(make_primary, careless)
+
+
+@mutant(
+    "repoint-at-once",
+    "re-points replicas before they have applied what they drop",
+    profile="failover",
+    budget=30,
+    kinds=("heir-dies",),
+)
+def _(patch: Patch) -> None:
+    repoint = promotion._repoint
+
+    async def careless(session: Session, what: Promotion, other: Follower) -> None:
+        await repoint(session, what, Follower(other.record))
+
+    patch.everywhere(repoint, careless)
+
+
+# --- the lock
+
+
+class _NoLock:
+    """A shard lock that nobody holds."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    async def check(self) -> None:
+        """Find nothing wrong."""
+
+
+@mutant("take-no-lock", "acts without the shard's lock", profile="failover", budget=5)
+def _(patch: Patch) -> None:
+    run = Locked.run
+
+    async def careless(self: Locked, errand: Errand, lock: Any, work: Work) -> RecoveryRecord:
+        return await run(self, errand, _NoLock(), work)  # type: ignore[arg-type]
+
+    patch.set(Locked, "run", careless)
+
+
+@mutant(
+    "ignore-lock-loss",
+    "does not check the lock before steps without return",
+    profile="failover",
+    budget=30,
+    kinds=("lose-lock-while-applying",),
+)
+def _(patch: Patch) -> None:
+    patch.set(Session, "guard", _nothing)
+
+
+@mutant(
+    "roll-back-without-lock",
+    "puts back what it changed although the lock is lost",
+    profile="failover",
+    budget=30,
+    kinds=("lose-lock-while-applying",),
+)
+def _(patch: Patch) -> None:
+    async def careless(self: Locked, session: Session) -> None:
+        await session.roll_back()
+
+    patch.set(Locked, "_break_off", careless)
+
+
+@mutant("judge-once", "does not look again once it has the lock", profile="failover", budget=30, kinds=("late-vtorc",))
+def _(patch: Patch) -> None:
+    async def careless(self: Runner, session: Session, action: decision.Action) -> Judgement:
+        return replace(self.judge(), decisions=action.decisions, action=action)
+
+    patch.set(Runner, "_judge_again", careless)
+
+
+# --- detection
+
+
+@mutant(
+    "ask-no-replica",
+    "takes a primary that we do not reach for dead",
+    profile="harmless",
+    budget=30,
+    kinds=("cut-vtorc-from-tablet",),
+)
+def _(patch: Patch) -> None:
+    patch.set(Witnesses, "receiving", property(lambda self: ()))
+
+
+@mutant(
+    "never-hurry",
+    "stays at the calm pace when something is wrong",
+    profile="outage",
+    budget=30,
+    kinds=("kill-mysqld", "kill-both"),
+)
+def _(patch: Patch) -> None:
+    patch.set(ShardWatch, "hurry", lambda self, *, hurried: None)
+    patch.set(ShardWatch, "suspect", lambda self: None)
+
+
+@mutant("oldest-primary", "takes the oldest term's tablet for the primary", profile="outage", budget=10)
+def _(patch: Patch) -> None:
+    def primary(self: ShardView) -> TabletView | None:
+        primaries = [tablet for tablet in self.tablets if tablet.record.type is TabletType.PRIMARY]
+        return min(primaries, key=lambda tablet: (tablet.record.primary_term_start, tablet.alias), default=None)
+
+    patch.set(ShardView, "primary", property(primary))
+
+
+@mutant("missing-is-zero", "takes a heartbeat interval that is not told for 0", profile="old-tablets", budget=20)
+def _(patch: Patch) -> None:
+    misconfigured = _Analysis._misconfigured
+
+    def careless(self: _Analysis, tablet: TabletView) -> Any:
+        status = tablet.status
+        if status is not None:
+            told = replace(
+                status,
+                heartbeat_interval=status.heartbeat_interval or 0.0,
+                replica_net_timeout=status.replica_net_timeout or 60,
+            )
+            tablet = replace(tablet, status=told)
+        return misconfigured(self, tablet)
+
+    patch.set(_Analysis, "_misconfigured", careless)
+
+
+@mutant("missing-is-false", "takes a type that is not told for a wrong one", profile="old-tablets", budget=20)
+def _(patch: Patch) -> None:
+    wrong = _Analysis._primary_wrong
+
+    def careless(self: _Analysis, primary: TabletView) -> Any:
+        status = primary.current_status
+        if status is not None and status.tablet_type is not TabletType.PRIMARY:
+            yield self._found(Code.PRIMARY_CURRENT_TYPE_MISMATCH, primary, "does not run as PRIMARY")
+        yield from wrong(self, primary)
+
+    patch.set(_Analysis, "_primary_wrong", careless)
+
+
+# --- discovery
+
+
+def _update_with(patch: Patch, change: Callable[[ShardTopology], ShardTopology]) -> None:
+    update = ShardWatch.update
+    patch.set(ShardWatch, "update", lambda self, topology: update(self, change(topology)))
+
+
+@mutant(
+    "blind-cell-is-empty",
+    "takes the tablets of an unreadable cell for deleted",
+    profile="harmless",
+    budget=30,
+    kinds=("cell-topo-down", "cell-topo-hangs"),
+)
+def _(patch: Patch) -> None:
+    _update_with(patch, lambda topology: replace(topology, blind_cells={}))
+
+
+@mutant(
+    "forget-blind-cell",
+    "leaves out the tablets of an unreadable cell",
+    profile="failover",
+    budget=30,
+    kinds=("hide-cell",),
+)
+def _(patch: Patch) -> None:
+    view = ShardWatch.view
+
+    def careless(self: ShardWatch) -> ShardView:
+        seen = view(self)
+        return replace(seen, tablets=tuple(t for t in seen.tablets if t.alias.cell not in seen.blind_cells))
+
+    patch.set(ShardWatch, "view", careless)
+
+
+@mutant(
+    "unreadable-is-deleted",
+    "takes an unreadable record for a deleted one",
+    profile="harmless",
+    budget=30,
+    kinds=("corrupt-record",),
+)
+def _(patch: Patch) -> None:
+    _update_with(patch, lambda topology: replace(topology, bad_records={}))
+
+
+# --- repairs
+
+
+@mutant(
+    "repair-by-repointing",
+    "restarts replication with SetReplicationSource",
+    profile="failover",
+    budget=30,
+    kinds=("crash-at-repair",),
+)
+def _(patch: Patch) -> None:
+    async def careless(self: Repairs, alias: TabletAlias, codes: set[Code], primary: TabletView) -> None:
+        replica = self._tablet(alias)
+        semi_sync = self.policy.may_ack(member(primary), member(replica))
+        net_timeout = replica.status.replica_net_timeout if replica.status is not None else None
+        work = self.session.tablets.set_replication_source(
+            replica.record,
+            primary.alias,
+            semi_sync=semi_sync,
+            force_start=True,
+            # vttablet leaves a source alone that stays the same; not so with an interval to be set.
+            heartbeat_interval=(net_timeout or 60) / 2,
+        )
+        await self.session.step("replicate", alias, work)
+
+    patch.set(Repairs, "_fix_replica", careless)
+
+
+@mutant(
+    "leave-replica-writable",
+    "leaves writable replicas alone",
+    profile="repairs",
+    budget=30,
+    kinds=("make-replica-writable",),
+)
+def _(patch: Patch) -> None:
+    fix = Repairs._fix_replica
+
+    async def careless(self: Repairs, alias: TabletAlias, codes: set[Code], primary: TabletView) -> None:
+        await fix(self, alias, codes - {Code.REPLICA_IS_WRITABLE}, primary)
+
+    patch.set(Repairs, "_fix_replica", careless)
+
+
+@mutant(
+    "fix-primary-without-acks",
+    "makes the primary writable with semi-sync off",
+    profile="repairs",
+    budget=30,
+    kinds=("make-read-only", "kill-mysqld"),
+)
+def _(patch: Patch) -> None:
+    fix = Repairs.fix_primary
+
+    async def careless(self: Repairs) -> None:
+        await fix(replace(self, policy=policy("none")))
+
+    patch.set(Repairs, "fix_primary", careless)
+
+
+@mutant("forget-attempts", "does not remember what it tried", profile="repairs", budget=30)
+def _(patch: Patch) -> None:
+    patch.set(ShardLoop, "_remember", lambda self, action, record: None)
+
+
+@mutant("no-backoff", "tries again at once what did not help", profile="repairs", budget=30)
+def _(patch: Patch) -> None:
+    patch.set(decision._Decider, "_cooling", lambda self, finding, recovery, attempts: None)
+
+
+# --- planned reparent
+
+
+class _Tablets:
+    """Tablets of which some calls are replaced."""
+
+    def __init__(self, real: Any, **replaced: Callable[..., Awaitable[Any]]) -> None:
+        self._real = real
+        self._replaced = replaced
+
+    def __getattr__(self, name: str) -> Any:
+        return self._replaced.get(name) or getattr(self._real, name)
+
+
+def _planned_with(patch: Patch, replaced: Callable[[Any], Mapping[str, Callable[..., Awaitable[Any]]]]) -> None:
+    run = PlannedReparent.run
+
+    async def careless(self: PlannedReparent) -> None:
+        tools = self.session.tools
+        self.session.tools = replace(tools, tablets=_Tablets(tools.tablets, **replaced(tools.tablets)))
+        await run(self)
+
+    patch.set(PlannedReparent, "run", careless)
+
+
+@mutant(
+    "plan-without-demotion",
+    "moves a primary that still takes writes",
+    profile="failover",
+    budget=30,
+    kinds=("command-planned",),
+)
+def _(patch: Patch) -> None:
+    def replaced(tablets: Any) -> dict[str, Callable[..., Awaitable[Any]]]:
+        async def position(record: TabletRecord, *, force: bool) -> GtidSet:
+            found: GtidSet = await tablets.primary_position(record)
+            return found
+
+        return {"demote_primary": position}
+
+    _planned_with(patch, replaced)
+
+
+@mutant(
+    "plan-without-waiting",
+    "promotes before the last writes are applied",
+    profile="failover",
+    budget=30,
+    kinds=("command-planned",),
+)
+def _(patch: Patch) -> None:
+    _planned_with(patch, lambda tablets: {"wait_for_position": _nothing})

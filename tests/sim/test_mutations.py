@@ -1,0 +1,44 @@
+"""The simulator catches seeded bugs; `python -m bench.mutations` tries all of them."""
+
+import pytest
+
+from bench.mutants import MUTANTS
+from bench.mutations import try_mutant
+from bench.patching import Patch
+from vtorc.core import election
+from vtorc.recovery import emergency
+from vtorc.recovery.session import Session
+
+QUICK = {
+    "skip-revoke-check": "two-writable",
+    "take-no-lock": "no-lock",
+    "missing-is-false": "needless-change",
+}
+"""Mutants that few seeds catch, with the invariant that does."""
+
+
+@pytest.mark.parametrize(("name", "rule"), QUICK.items())
+def test_seeded_bug_is_caught_within_its_budget(name: str, rule: str) -> None:
+    """A seeded bug violates the invariant that is there for it."""
+    assert try_mutant(name, MUTANTS[name].budget).caught_by == rule
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_seeded_bug_is_about_code_that_exists(name: str) -> None:
+    """Each mutant finds what it replaces, and leaves nothing behind."""
+    guard, unrevoked = Session.guard, election.unrevoked
+    patch = Patch()
+    MUTANTS[name].apply(patch)
+    patch.undo()
+    assert (Session.guard, election.unrevoked, emergency.unrevoked) == (guard, unrevoked, unrevoked)
+
+
+def test_at_least_twenty_bugs_are_seeded() -> None:
+    """The list is as long as was promised."""
+    assert len(MUTANTS) >= 20
+
+
+def test_mutant_of_code_that_has_moved_is_an_error() -> None:
+    """A patch of a method that is not there raises LookupError instead of mutating nothing."""
+    with pytest.raises(LookupError, match="no_such_step"):
+        Patch().set(Session, "no_such_step", None)
