@@ -21,10 +21,11 @@ def parser() -> argparse.ArgumentParser:
     sim = argparse.ArgumentParser(
         prog="vtorc sim",
         description="The real control code in a simulated world where things go wrong; a seed says how.",
-        epilog="A fault is KIND[:TARGET[#SHARD]][@AT][+LASTS], times in seconds; docs/simulator.md lists the kinds.",
+        epilog="A fault is KIND[:TARGET[#SHARD]][@AT][+LASTS], times in seconds. 'vtorc sim scenario --help' has more.",
     )
     what = sim.add_mutually_exclusive_group()
     what.add_argument("--seeds", type=_range, metavar="A..B", help="run all seeds from A up to, but without, B")
+    what.add_argument("--kinds", action="store_true", help="list the kinds of faults, as a table in Markdown")
     what.add_argument("--seed", type=int, metavar="X", help="run one seed")
     sim.add_argument(
         "--topology", type=Path, metavar="FILE", help="forecast for this topology (JSON), over --runs seeds"
@@ -72,6 +73,11 @@ def main(words: Sequence[str]) -> int:
 
 def _sim(sim: argparse.ArgumentParser, words: Sequence[str]) -> int:
     options = sim.parse_args(words)
+    if options.kinds:
+        from vtorc.sim.fault_words import table_of_kinds
+
+        _say(table_of_kinds())
+        return 0
     if options.seeds is None and options.seed is None and options.topology is None:
         sim.error("expected --seeds A..B, --seed X, --topology FILE, or the word scenario")
     if options.trace and options.seed is None:

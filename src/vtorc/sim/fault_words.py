@@ -21,7 +21,11 @@ _ROLES = {"primary": 0, "replica": 1}
 
 def write_fault(fault: Fault) -> str:
     """Write a fault so that `read_fault` gives the same one."""
-    return f"{fault.kind}:{fault.alias or fault.target}#{fault.shard}@{fault.at:g}+{fault.lasts:g}"
+    return f"{fault.kind}:{fault.alias or fault.target}#{fault.shard}@{_seconds(fault.at)}+{_seconds(fault.lasts)}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.3f}".rstrip("0").rstrip(".")
 
 
 def read_fault(text: str, *, at: float, lasts: float, plan: WorldPlan | None = None) -> Fault:
@@ -86,3 +90,9 @@ def _shard_of(text: str, word: str, plan: WorldPlan) -> int:
 def _known(names: Sequence[object]) -> str:
     shown = ", ".join(str(name) for name in names[:10])
     return f"expected one of {shown}{' and so on' if len(names) > 10 else ''}"
+
+
+def table_of_kinds() -> str:
+    """Write all kinds down as a table in Markdown."""
+    rows = [f"| `{kind.name}` | {kind.sentence} | {kind.least:g} to {kind.most:g} |" for kind in BY_NAME.values()]
+    return "\n".join(["| kind | what happens | lasts, in seconds |", "| --- | --- | --- |", *rows])

@@ -40,6 +40,7 @@ INSTANT_LIMIT = 1_000_000
 """Callbacks at one instant after which a run counts as going round in circles."""
 
 _COLLECT_EVERY = 200_000
+_COLLECT_PER_TASK = 200
 _NAMED_TASKS = 20
 _CANCEL_ROUNDS = 50
 _CANCEL_ROUND_S = 60.0
@@ -221,7 +222,7 @@ class SimLoop(asyncio.BaseEventLoop):
     def _run_until(self, done: Callable[[], bool]) -> None:
         queue = self._queue
         limit = self._instant_limit
-        next_collect = self.callbacks + _COLLECT_EVERY
+        next_collect = self._next_collect()
         while not done() and not self._unhandled:
             if not queue and not self._jump():
                 raise SimDeadlock(f"at {self._now:.6f} s nothing can happen any more; waiting: {self._describe()}")
@@ -250,7 +251,13 @@ class SimLoop(asyncio.BaseEventLoop):
                     )
             if self.callbacks >= next_collect:
                 gc.collect()
-                next_collect = self.callbacks + _COLLECT_EVERY
+                next_collect = self._next_collect()
+
+    def _next_collect(self) -> int:
+        """The callback after which garbage is collected: rarer the more there is to look through, or a world of a
+        thousand shards would do little else.
+        """
+        return self.callbacks + max(_COLLECT_EVERY, _COLLECT_PER_TASK * len(self._tasks))
 
     def _jump(self) -> bool:
         """Move time to the next timer and make everything due then ready; False if there is none."""

@@ -7,6 +7,8 @@ from vtorc.core.ids import ShardId, TabletAlias, TabletType
 from vtorc.sim.mysql.settings import MysqlSettings
 from vtorc.sim.tablet import TabletTraits
 
+_MANY_SHARDS = 100
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TabletPlan:
@@ -93,7 +95,9 @@ def random_plan(generator: random.Random, *, shards: int = 1) -> WorldPlan:
 
 
 def fleet_plan(generator: random.Random, *, shards: int, tablets: int) -> WorldPlan:
-    """Draw a fleet of equal shards over three cells, two vtorcs; the more shards, the fewer writes to each."""
+    """Draw a fleet of equal shards over three cells; the more shards, the fewer writes to each, and beyond a hundred
+    there is one vtorc instead of two.
+    """
     cells = ("zone1", "zone2", "zone3")
     plans = tuple(
         shard_plan(
@@ -108,9 +112,9 @@ def fleet_plan(generator: random.Random, *, shards: int, tablets: int) -> WorldP
     return WorldPlan(
         cells=cells,
         shards=plans,
-        vtorc_cells=cells[:2],
-        writers=1,
-        write_interval=max(0.25, 0.002 * shards),
+        vtorc_cells=cells[1:] if shards <= _MANY_SHARDS else cells[1:2],
+        writers=2,
+        write_interval=max(0.25, 0.004 * shards),
         mysql=MysqlSettings(replica_net_timeout=generator.choice((8.0, 20.0, 60.0))),
     )
 

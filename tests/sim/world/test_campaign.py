@@ -1,0 +1,78 @@
+"""Campaigns: what they count, how a failing seed is explained, and what the command line says."""
+
+import pytest
+
+from vtorc.cli.sim import main
+from vtorc.sim.campaign import Failure, Job, Totals, explain, run_campaign, summary
+from vtorc.sim.fault_words import read_fault
+from vtorc.sim.faults import Fault
+from vtorc.sim.invariants import Violation
+from vtorc.sim.run import Result
+
+
+def test_a_campaign_counts_all_its_runs() -> None:
+    """Every seed is run once, in several processes, and the totals say what happened."""
+    told: list[int] = []
+    totals = run_campaign(
+        Job(profile="kill-mysqld"), range(4), processes=2, tell=lambda so_far: told.append(so_far.runs)
+    )
+    assert told == [1, 2, 3, 4]
+    assert totals.faults == {"kill-mysqld": 4}
+    assert not totals.failed
+    assert totals.writes > 0
+    assert summary(totals, 2.0)[0] == "4 seeds in 2.0 s, 2.00 seeds per second"
+
+
+def test_a_run_that_breaks_is_a_failure_of_its_seed() -> None:
+    """An error that nobody expected ends the run of its seed, not the campaign."""
+    fault = Fault(kind="no-such-kind", at=1.0, lasts=1.0)
+    result = Job().run(3, faults=(fault,))
+    assert [each.rule for each in result.violations] == ["broken"]
+    assert "KeyError" in result.violations[0].text
+
+
+def test_a_failing_seed_is_explained_with_a_command_that_replays_it() -> None:
+    """The lines name rule, sentence and faults, and the command has exactly these faults."""
+    fault = Fault(kind="kill-mysqld", at=1.25, lasts=3.0, shard=1, target=2)
+    result = Result(seed=17, faults=(fault, fault), violations=[Violation("two-writable", "both", 9.5)])
+    lines = Failure(result, (fault,), shrunk=True).lines(Job(profile="storm", shards=2))
+    assert lines[1] == "  two-writable at 9.500 s: both"
+    command = lines[-1].split()
+    assert command[:6] == ["vtorc", "sim", "--seed", "17", "--profile", "storm"]
+    assert read_fault(command[command.index("--fault") + 1], at=0.0, lasts=0.0) == fault
+
+
+def test_what_does_not_fail_again_keeps_all_its_faults() -> None:
+    """If no smaller run fails in the same way, the explanation has the faults of the failing run."""
+    fault = Fault(kind="clock-jump", at=1.0, lasts=1.0)
+    totals = Totals()
+    totals.add(Result(seed=5, faults=(fault,), violations=[Violation("no-such-rule", "said", 1.0)]))
+    (failure,) = explain(Job(profile="calm"), totals.failed)
+    assert failure.faults == (fault,)
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--seeds", "5..5"], "expected a second number above the first"),
+        (["--seeds", "five"], "expected two whole numbers"),
+        (["--seeds", "0..2", "--fault", "kill-mysqld"], "--profile KIND draws its faults"),
+        (["--trace"], "expected --seeds A..B"),
+        (["--seed", "1", "--shards", "0"], "expected a whole number from 1"),
+    ],
+)
+def test_words_that_make_no_sense_are_refused(
+    words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command line says which word is wrong and what was expected, before anything runs."""
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_an_unknown_profile_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A profile's name that is nearly right is answered with the right one."""
+    monkeypatch.setenv("PYTHONHASHSEED", "0")
+    assert main(["--seed", "1", "--profile", "kill-mysql"]) == 2
+    assert "did you mean kill-mysqld?" in capsys.readouterr().err
