@@ -5,7 +5,7 @@ and `budget` state where and within how many seeds, from seed 0 on, the simulato
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Set
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
@@ -258,6 +258,10 @@ def _(patch: Patch) -> None:
 class _NoLock:
     """A shard lock that nobody holds."""
 
+    def __init__(self) -> None:
+        self.key = ""
+        self.lost = asyncio.Event()
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -480,8 +484,8 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     fix = Repairs.fix_primary
 
-    async def careless(self: Repairs) -> None:
-        await fix(replace(self, policy=policy("none")))
+    async def careless(self: Repairs, codes: Set[Code]) -> None:
+        await fix(replace(self, policy=policy("none")), codes)
 
     patch.set(Repairs, "fix_primary", careless)
 

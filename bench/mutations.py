@@ -18,16 +18,19 @@ from bench.mutants import MUTANTS, Mutant
 from bench.patching import Patch
 from vtorc.sim.run import PROFILES, run_seed
 
+_BROKEN = frozenset({"crash", "simulation"})
+"""What a mutant violates that does not fit the code around it any more."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What became of one mutant: the invariant that caught it (empty if none did), at which seed, and how long it took.
+    """What became of one mutant: the invariants that caught it (empty if none did), after how many seeds and seconds.
 
-    `seeds` is how many were run, `seconds` the processor time that they took.
+    `seconds` are of processor time; `text` is what the first violation said.
     """
 
     name: str
-    caught_by: str
+    caught_by: tuple[str, ...]
     text: str
     seeds: int
     seconds: float
@@ -46,14 +49,16 @@ def try_mutant(name: str, budget: int) -> Verdict:
         for seed in range(budget):
             result = run_seed(seed, profile)
             if not result.ok:
-                first = result.violations[0]
-                return _verdict(name, began, seeds=seed + 1, caught_by=first.rule, text=first.text)
+                if crashes := [each.text for each in result.violations if each.rule in _BROKEN]:
+                    raise AssertionError(f"{name} does not fail as a bug would, it breaks: {crashes[0]}")
+                rules = tuple(dict.fromkeys(each.rule for each in result.violations))
+                return _verdict(name, began, seeds=seed + 1, caught_by=rules, text=result.violations[0].text)
     finally:
         patch.undo()
     return _verdict(name, began, seeds=budget)
 
 
-def _verdict(name: str, began: float, *, seeds: int, caught_by: str = "", text: str = "") -> Verdict:
+def _verdict(name: str, began: float, *, seeds: int, caught_by: tuple[str, ...] = (), text: str = "") -> Verdict:
     seconds = time.process_time() - began
     return Verdict(name=name, caught_by=caught_by, text=text, seeds=seeds, seconds=seconds)
 
@@ -69,7 +74,7 @@ def try_all(mutants: Sequence[Mutant], *, budget: int | None, jobs: int, console
         for future in as_completed(running):
             verdict = future.result()
             verdicts[verdict.name] = verdict
-            how = f"caught by {verdict.caught_by}: {verdict.text}" if verdict.caught_by else "SURVIVES"
+            how = f"caught by {', '.join(verdict.caught_by)}: {verdict.text}" if verdict.caught_by else "SURVIVES"
             console.print(f"{verdict.name}: {how} (seeds: {verdict.seeds})", highlight=False, markup=False)
     return [verdicts[each.name] for each in mutants]
 
@@ -86,7 +91,7 @@ def table_of(verdicts: Sequence[Verdict]) -> Table:
         table.add_row(
             each.name,
             chosen.what,
-            each.caught_by or "nothing",
+            ", ".join(each.caught_by) or "nothing",
             chosen.profile,
             ", ".join(chosen.kinds) or "all",
             str(each.seeds),

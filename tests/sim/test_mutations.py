@@ -20,7 +20,7 @@ QUICK = {
 @pytest.mark.parametrize(("name", "rule"), QUICK.items())
 def test_seeded_bug_is_caught_within_its_budget(name: str, rule: str) -> None:
     """A seeded bug violates the invariant that is there for it."""
-    assert try_mutant(name, MUTANTS[name].budget).caught_by == rule
+    assert rule in try_mutant(name, MUTANTS[name].budget).caught_by
 
 
 @pytest.mark.parametrize("name", MUTANTS)
@@ -30,7 +30,7 @@ def test_seeded_bug_is_about_code_that_exists(name: str) -> None:
     patch = Patch()
     MUTANTS[name].apply(patch)
     patch.undo()
-    assert (Session.guard, election.unrevoked, emergency.unrevoked) == (guard, unrevoked, unrevoked)
+    assert (Session.guard, election.unrevoked, vars(emergency)["unrevoked"]) == (guard, unrevoked, unrevoked)
 
 
 def test_at_least_twenty_bugs_are_seeded() -> None:
