@@ -46,8 +46,8 @@ class _Reparent:
         """Catch up, demote, wait, promote, re-point: the graceful case only."""
         records = {record.alias: record for record in (await self._topo.tablets_of_shard(shard.id)).records}
         primary = (await self._topo.shard(shard.id)).primary_alias
-        if primary is None or primary not in records or primary == winner.config.alias:
-            return
+        if primary is None or primary == winner.config.alias or not {primary, winner.config.alias} <= records.keys():
+            return  # nothing to do, or a cell's topology does not answer
         old, new = records[primary], records[winner.config.alias]
         durability = policy(shard.plan.durability)
         for record in records.values():
