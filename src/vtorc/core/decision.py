@@ -263,6 +263,8 @@ class _Decider:
         if not finding.confirmed:
             if finding.code is Code.PRIMARY_SEMI_SYNC_MUST_BE_SET:
                 return Rule.ACKERS_FIRST, "writes would stall before enough replicas acknowledge"
+            if finding.code is Code.STALE_TOPO_PRIMARY:
+                return Rule.UNCONFIRMED, "it does not answer; it follows the present primary once it is back"
             return Rule.UNCONFIRMED, "the evidence is not complete yet"
         if recovery not in _REPAIRS:
             return None
