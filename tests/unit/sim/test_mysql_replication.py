@@ -431,3 +431,21 @@ def test_an_old_replica_connection_is_replaced_by_its_new_one() -> None:
         assert servers.all[0].semi_sync_clients == 1
 
     play(main, count=2)
+
+
+def test_statements_about_replication_run_one_at_a_time() -> None:
+    """A source cannot be forgotten while the threads are being started: the one who comes second is refused."""
+
+    async def main(servers: Servers) -> None:
+        await servers.replicate()
+        await servers.admins[1].stop_replication()
+        servers.all[1].slowness = 300.0
+        start = asyncio.create_task(servers.admins[1].start_replication())
+        await asyncio.sleep(0.05)
+        forget = asyncio.create_task(servers.all[1].replication.reset(forget_source=True))
+        outcomes = await asyncio.gather(start, forget, return_exceptions=True)
+        running = servers.all[1].replication.applier.running
+        assert running == (servers.all[1].replication.source is not None)
+        assert sum(isinstance(outcome, MysqlError) for outcome in outcomes) == 1
+
+    play(main)

@@ -1,7 +1,9 @@
 """The replica's end of replication: relay log, IO thread and applier of one server."""
 
 import asyncio
+import contextlib
 from collections import deque
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from vtorc.core.gtid import GtidSet
@@ -29,6 +31,7 @@ class Replication:
 
     def __init__(self, server: "SimMysqld") -> None:
         self._server = server
+        self._statements = asyncio.Lock()
         self.source: Source | None = None
         self.source_uuid = _UNSET_UUID
         self.source_server_id = 0
@@ -50,49 +53,60 @@ class Replication:
 
     async def start(self, threads: Threads, *, until: GtidSet | None = None) -> None:
         """Start threads; raises MysqlError 1200 without a source."""
-        if self.source is None:
-            raise MysqlError(
-                "The server is not configured as replica; fix with CHANGE REPLICATION SOURCE TO", errno=1200
-            )
-        await self._server.work(self._switch_time())
-        if threads is not Threads.IO:
-            self.applier.start(until)
-        if threads is not Threads.SQL:
-            self._start_io()
+        async with self._alone():
+            if self.source is None:
+                raise MysqlError(
+                    "The server is not configured as replica; fix with CHANGE REPLICATION SOURCE TO", errno=1200
+                )
+            await self._server.work(self._switch_time())
+            if threads is not Threads.IO:
+                self.applier.start(until)
+            if threads is not Threads.SQL:
+                self._start_io()
 
     async def stop(self, threads: Threads) -> None:
         """Stop threads; waits for what they are doing, a disk that holds them up included."""
-        if threads is not Threads.SQL:
-            await self._wait_written()
-            self._stop_io()
-        if threads is not Threads.IO:
-            await self.applier.stop()
-        if self.source is not None:
-            await self._server.work(self._switch_time())
+        async with self._alone():
+            if threads is not Threads.SQL:
+                await self._wait_written()
+                self._stop_io()
+            if threads is not Threads.IO:
+                await self.applier.stop()
+            if self.source is not None:
+                await self._server.work(self._switch_time())
 
     async def change_source(self, source: Source) -> None:
         """Point to a source, dropping the relay log; raises MysqlError 3081 while a thread runs."""
-        self._refuse_running()
-        await self._server.work(self._switch_time())
-        self._refuse_running()
-        self._drop_relay_log(Dropped.REPOINTED)
-        self.source = source
-        self.source_uuid = _UNSET_UUID
-        self.last_io_error = ""
-        self._server.observer.pointed(self._server)
-        self.heartbeat_period = source.heartbeat_interval or self._server.settings.replica_net_timeout / 2
+        async with self._alone():
+            self._refuse_running()
+            await self._server.work(self._switch_time())
+            self._drop_relay_log(Dropped.REPOINTED)
+            self.source = source
+            self.source_uuid = _UNSET_UUID
+            self.last_io_error = ""
+            self._server.observer.pointed(self._server)
+            self.heartbeat_period = source.heartbeat_interval or self._server.settings.replica_net_timeout / 2
 
     async def reset(self, *, forget_source: bool) -> None:
         """Drop the relay log and, if asked, the source; raises MysqlError 3081 while a thread runs."""
-        self._refuse_running()
-        await self._server.work(self._switch_time())
-        self._refuse_running()
-        self._drop_relay_log(Dropped.RESET)
-        self.last_io_error = self.applier.error = ""
-        if forget_source:
-            self.source = None
-            self.source_uuid = _UNSET_UUID
-        self._server.observer.pointed(self._server)
+        async with self._alone():
+            self._refuse_running()
+            await self._server.work(self._switch_time())
+            self._drop_relay_log(Dropped.RESET)
+            self.last_io_error = self.applier.error = ""
+            if forget_source:
+                self.source = None
+                self.source_uuid = _UNSET_UUID
+            self._server.observer.pointed(self._server)
+
+    @contextlib.asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Wait for other statements about replication: MySQL runs one at a time."""
+        life = self._server.life
+        async with self._statements:
+            if not life.alive:
+                raise MysqlError("Lost connection to MySQL server during query", errno=2013)
+            yield
 
     def _refuse_running(self) -> None:
         if self.io_state is not ThreadState.STOPPED or self.applier.running:
