@@ -7,8 +7,11 @@ Every decision carries one sentence and the name of the rule that made it, "do n
 import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from itertools import combinations
 
 from vtorc.core.analysis import member
+from vtorc.core.candidates import ACKING_TYPES
 from vtorc.core.durability import DurabilityPolicy
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.ids import TabletAlias
@@ -32,6 +35,7 @@ class Rule(enum.Enum):
     ACKERS_FIRST = "ackers-first"
     ACKS_WOULD_DROP = "acks-would-drop"
     LAST_COPY = "last-copy"
+    MISSING_WRITES = "missing-writes"
     BLIND = "blind"
     NOT_CONTROLLED = "not-controlled"
 
@@ -292,6 +296,8 @@ class _Decider:
         tablet = self.view.tablet(finding.alias)
         if tablet is None:
             return None
+        if finding.code is Code.PRIMARY_IS_READ_ONLY and (why := self._misses_writes(tablet)):
+            return why
         if finding.code is Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET:
             return self._acks_would_drop(tablet)
         if finding.code in _DROPS_RELAY_LOG:
@@ -320,6 +326,28 @@ class _Decider:
                 f"a replica was made to reconnect {self.now - last:.0f} s ago and that is done once in "
                 f"{RESTART_EVERY:.0f} s",
             )
+        return None
+
+    def _misses_writes(self, primary: TabletView) -> tuple[Rule, str] | None:
+        """A primary is not made writable while so many others share writes that it lacks that they may be acknowledged.
+
+        Such writes were made by another primary since: one that was promoted by a host whose clock is behind, so that
+        its term looks older (simulator, seed 3507 of storm). What one replica has alone is errant and does not count,
+        nor do the primary's own writes, which its last answer may be too old to name.
+        """
+        status = primary.current_status
+        if self.policy is None or status is None or not (needed := self.policy.required_acks(member(primary))):
+            return None
+        extras = [
+            t.current_status.received.difference(status.executed).without_uuid(status.server_uuid)
+            for t in self.view.tablets
+            if t.alias != primary.alias and t.current_status is not None and t.record.type in ACKING_TYPES
+        ]
+        for several in combinations(extras, needed + 1):
+            shared = reduce(GtidSet.intersection, several)
+            if shared:
+                what = f"{needed + 1} other tablets have {shared.brief()}, which it lacks and which may be acknowledged"
+                return Rule.MISSING_WRITES, what
         return None
 
     def _acks_would_drop(self, tablet: TabletView) -> tuple[Rule, str] | None:

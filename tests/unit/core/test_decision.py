@@ -407,6 +407,18 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         Limits(attempts=tried(Code.UNREACHABLE_PRIMARY, P, RESTART_EVERY + 1, succeeded=True)),
         Rule.ACT,
     ),
+    (
+        "a read-only primary lacks what two replicas share",
+        shard(
+            primary(read_only=True, executed="100:1-5"),
+            replica(R1, received="100:1-5,101:1"),
+            replica(R2, received="100:1-5,101:1"),
+        ),
+        Code.PRIMARY_IS_READ_ONLY,
+        P,
+        Limits(),
+        Rule.MISSING_WRITES,
+    ),
 ]
 
 
@@ -604,3 +616,16 @@ def test_a_repair_that_held_does_not_slow_down_the_next() -> None:
     many = about(dead(), Code.DEAD_PRIMARY, limits=Limits(attempts=[replace(h, succeeded=False) for h in held * 10]))
     assert (few.acts, few.escalated) == (True, False)
     assert (many.acts, many.escalated) == (True, True)
+
+
+def test_a_primary_that_lacks_what_several_share_stays_read_only() -> None:
+    """Writes that two replicas share and the read-only primary lacks may be acknowledged; what one has is errant."""
+    lone = [
+        primary(read_only=True, executed="100:1-5"),
+        replica(R1, received="100:1-5,101:1"),
+        replica(R2, received="100:1-5"),
+    ]
+    both = [*lone[:2], replica(R2, received="100:1-5,101:1")]
+    assert about(shard(*lone), Code.PRIMARY_IS_READ_ONLY).rule is Rule.ACT
+    refused = about(shard(*both), Code.PRIMARY_IS_READ_ONLY)
+    assert (refused.acts, refused.rule) == (False, Rule.MISSING_WRITES)
