@@ -195,8 +195,9 @@ async def _play(plan: WorldPlan, trace: Trace, settings: VtorcSettings | None, r
     rules = ChangeRules(world)
     result.violations = world.checker.violations
     await world.begin()
+    since = world.now
     for shard in world.shards.values():
-        if wrong := await world.until_well(shard, limit=FIRST_ELECTION_BOUND):
+        if wrong := await world.until_well(shard, limit=FIRST_ELECTION_BOUND, since=since):
             world.checker.violate("no-first-primary", f"{shard.id}: {'; '.join(wrong)}")
             return
     trace.note("world", "every shard takes writes")
@@ -229,8 +230,9 @@ async def _let_happen(world: World, faults: Sequence[Fault]) -> None:
 
 async def _recover(world: World) -> None:
     """Give the shards their time; people rebuild what only people can repair."""
+    since = world.now
     for shard in world.shards.values():
-        wrong = await world.until_well(shard, limit=RECOVERY_BOUND)
+        wrong = await world.until_well(shard, limit=RECOVERY_BOUND, since=since)
         if wrong and await _repair_by_hand(world, shard):
             wrong = await world.until_well(shard, limit=RECOVERY_BOUND)
         if wrong:

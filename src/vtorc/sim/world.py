@@ -368,9 +368,12 @@ class World:
         errant = mysqld.received.difference(primary.mysqld.executed.value).without_uuid(primary.mysqld.uuid)
         return bool(errant) or "1236" in mysqld.replication.last_io_error
 
-    async def until_well(self, shard: SimShard, *, limit: float) -> list[str]:
-        """Wait until a shard is well and takes writes; returns what is still wrong after `limit` seconds."""
-        started = self.now
+    async def until_well(self, shard: SimShard, *, limit: float, since: float | None = None) -> list[str]:
+        """Wait until a shard is well and takes writes; returns what is still wrong `limit` seconds after `since`.
+
+        `since` (virtual seconds) is now if it is not given; many shards that are waited for in turn share one.
+        """
+        started = self.now if since is None else since
         while True:
             wrong = self.unwell(shard)
             last = shard.ledger.last_write
