@@ -339,7 +339,7 @@ def _(patch: Patch) -> None:
     kinds=("kill-mysqld", "kill-both"),
 )
 def _(patch: Patch) -> None:
-    patch.set(ShardWatch, "hurry", lambda self, *, hurried: None)
+    patch.set(ShardWatch, "hurry", lambda self, *, since: None)
     patch.set(ShardWatch, "suspect", lambda self: None)
 
 

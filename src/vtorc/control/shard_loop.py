@@ -71,6 +71,7 @@ class ShardLoop:
         self._unsettled_since: float | None = None
         self._not_before = float("-inf")
         self._stopping = False
+        self._sound: tuple[tuple[int, Rules, bool], Judgement] | None = None
         self._first_seen = tools.clock.now()
         self._runner = Runner(tools, watch, self.judge)
 
@@ -100,12 +101,21 @@ class ShardLoop:
         self.watch.suspect()
 
     async def _turn(self) -> None:
-        judgement = self.judge()
+        judgement = self._judge_if_moved()
         self._report(judgement)
         if judgement.action is not None and self._tools.clock.now() >= self._not_before:
             await self._act(judgement.action)
         self._set_pace(judgement)
         await self.watch.wait_changed(self._rules().rejudge_every)
+
+    def _judge_if_moved(self) -> Judgement:
+        """Keep a judgement that found nothing wrong until something is heard: time alone makes no problem."""
+        basis = (self.watch.heard, self._rules(), self.controlled)
+        if self._sound is None or self._sound[0] != basis:
+            judgement = self.judge()
+            self._sound = (basis, judgement) if not judgement.decisions else None
+            return judgement
+        return self._sound[1]
 
     def judge(self) -> Judgement:
         """Analyse and decide on what is known at this moment."""
@@ -145,7 +155,7 @@ class ShardLoop:
             del self._last_seen[key]
         longest = max(FORGET_ATTEMPTS_AFTER, self._rules().limits.block_seconds)
         self._attempts = [
-            replace(a, held=a.held or (a.succeeded and (a.code, a.alias) in relapsed))
+            replace(a, held=True) if a.succeeded and not a.held and (a.code, a.alias) in relapsed else a
             for a in self._attempts[-MOST_ATTEMPTS:]
             if (a.code, a.alias) in self._last_seen or (a.recovery.replaces_primary and now - a.ended_at < longest)
         ]
@@ -236,12 +246,14 @@ class ShardLoop:
         rules = self._rules()
         if self.watch.take_suspicion():
             self._unsettled_since = now
-        unsettled = self._unsettled_since is not None and now - self._unsettled_since < rules.settle
+        since = self._unsettled_since
+        if since is not None and now - since >= rules.settle:
+            since = None
         primary = judgement.view.primary
-        failing = (
-            primary is not None and primary.failing_since is not None and now - primary.failing_since < rules.doubt
-        )
-        self.watch.hurry(hurried=unsettled or failing)
+        failing = primary.failing_since if primary is not None else None
+        if failing is not None and now - failing < rules.doubt and (since is None or since < failing):
+            since = failing
+        self.watch.hurry(since=since)
 
 
 def effective_policy(

@@ -301,7 +301,7 @@ class _Analysis:
         status = tablet.current_status
         if status is None or status.disk_stalled:
             return
-        if tablet in self.rivals:
+        if any(rival is tablet for rival in self.rivals):
             what = "is a replica by its record but primary by its own account; its record may be late"
             yield self._found(Code.NOT_CONNECTED_TO_PRIMARY, tablet, what, confirmed=False)
             return
@@ -368,6 +368,8 @@ class _Analysis:
         """
         status = primary.current_status
         if tablet.status is None or status is None or status.has_source or not status.executed:
+            return
+        if tablet.status.executed.entries == status.executed.entries:
             return
         extra = tablet.status.executed.difference(status.executed).without_uuid(status.server_uuid)
         if extra:

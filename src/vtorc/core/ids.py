@@ -68,7 +68,8 @@ class TabletType(enum.Enum):
 
 
 _OLD_TYPE_NAMES = {"MASTER": "PRIMARY", "BATCH": "RDONLY"}
-_REPLICA_TYPES = frozenset((TabletType.REPLICA, TabletType.RDONLY, TabletType.SPARE, TabletType.EXPERIMENTAL))
+# A tuple: membership then compares identities, where a set would call the hash that Python gives to enums.
+_REPLICA_TYPES = (TabletType.REPLICA, TabletType.RDONLY, TabletType.SPARE, TabletType.EXPERIMENTAL)
 
 
 def is_replica_type(tablet_type: TabletType) -> bool:

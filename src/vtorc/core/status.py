@@ -63,6 +63,22 @@ class ReplicationStatus:
         return self.is_receiving or (self.io_state is ThreadState.CONNECTING and not self.last_io_error)
 
     @property
+    def substance(self) -> tuple[object, ...]:
+        """All but positions and lag."""
+        return (
+            self.source_host,
+            self.source_port,
+            self.source_uuid,
+            self.source_user,
+            self.io_state,
+            self.sql_state,
+            self.last_io_error,
+            self.last_sql_error,
+            self.has_filters,
+            self.backup_running,
+        )
+
+    @property
     def is_replicating(self) -> bool:
         """Whether both threads run."""
         return self.is_receiving and self.sql_state is ThreadState.RUNNING
@@ -113,6 +129,23 @@ class TabletStatus:
     def has_source(self) -> bool:
         """Whether the server is told to replicate from somebody."""
         return self.replication is not None and self.replication.has_source
+
+    @property
+    def substance(self) -> tuple[object, ...]:
+        """All that findings are made from but positions and lag, which move with every write."""
+        replication = self.replication
+        return (
+            self.server_uuid,
+            self.read_only,
+            self.super_read_only,
+            self.semi_sync,
+            self.semi_sync_blocked,
+            self.disk_stalled,
+            self.tablet_type,
+            self.heartbeat_interval,
+            self.replica_net_timeout,
+            None if replication is None else replication.substance,
+        )
 
     @property
     def received(self) -> GtidSet:

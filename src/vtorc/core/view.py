@@ -3,6 +3,7 @@
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from vtorc.core.ids import ShardId, TabletAlias, TabletType, is_replica_type
 from vtorc.core.status import TabletStatus
@@ -70,7 +71,7 @@ class TabletView:
     @property
     def current_status(self) -> TabletStatus | None:
         """The status, if the last probe succeeded."""
-        return self.status if self.is_current else None
+        return self.status if self.failure is None else None
 
     @property
     def failure_phrase(self) -> str:
@@ -91,8 +92,19 @@ class TabletView:
         """Whether the record's type makes it one of the shard's replicas."""
         return is_replica_type(self.record.type)
 
+    def is_news_after(self, before: "TabletView") -> bool:
+        """Whether more has changed since than positions and times: only then may a verdict be another.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+        Not so if either probe failed: how often and since when is evidence as well.
+        """
+        if self.failure is not None or before.failure is not None or self.record is not before.record:
+            return True
+        if self.status is None or before.status is None:
+            return True
+        return self.status.substance != before.status.substance
+
+
+@dataclass(frozen=True, kw_only=True)
 class ShardView:
     """One shard: records, tablets and what could not be read.
 
@@ -117,7 +129,7 @@ class ShardView:
         """The tablet whose mysqld has this host and port."""
         return next((tablet for tablet in self.tablets if tablet.record.mysql_address == address), None)
 
-    @property
+    @cached_property
     def primary(self) -> TabletView | None:
         """The shard's primary: the tablet of type PRIMARY with the newest term (Vitess' rule for readers of the
         topology).
@@ -131,7 +143,7 @@ class ShardView:
             return newest
         return None if self.shard_record.primary_term_start > newest.record.primary_term_start else newest
 
-    @property
+    @cached_property
     def rivals(self) -> tuple[TabletView, ...]:
         """Tablets that are primary by their own account and not by their records, which may be late: the topology
         server does not have to answer a tablet that was just promoted.

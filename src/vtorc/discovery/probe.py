@@ -22,14 +22,28 @@ class Pace:
     """How often a tablet is asked and how long an answer may take, in seconds.
 
     `hurried` applies to all tablets of a shard under suspicion: its deadline is short, because a tablet that needs
-    longer than that in a crisis is no use as a witness; `calm` applies otherwise.
+    longer than that in a crisis is no use as a witness; `calm` applies otherwise. The hurry fades: the longer ago the
+    last news of a shard, the longer the interval, up to `fading_interval`. What is in doubt for half a minute (a
+    vttablet that starts again) is not settled by two hundred more questions, and any news restores the full hurry.
     """
 
     calm_interval: float = 5.0
     calm_deadline: float = 5.0
     hurried_interval: float = 0.15
     hurried_deadline: float = 1.0
+    fading_interval: float = 1.0
 
+    def interval(self, hurried_for: float | None) -> float:
+        """Seconds from one answer to the next question; `hurried_for` is the age of the suspicion, None if there is
+        none.
+        """
+        if hurried_for is None:
+            return self.calm_interval
+        return max(self.hurried_interval, min(self.fading_interval, _FADING * hurried_for))
+
+
+_FADING = 0.1
+"""Interval of the hurried pace as a share of the age of the suspicion."""
 
 _MYSQL_GONE = frozenset({2002, 2003, 2006, 2013})
 """Client errors of a tablet whose mysqld does not answer it: no socket, no connection, gone away, lost (MySQL client
@@ -53,7 +67,9 @@ class TabletProbe:
         self._wanted = asyncio.Event()
         self._ended = asyncio.Condition()
         self._started_last = float("-inf")
-        self._hurried = False
+        self._hurried_since: float | None = None
+        self._under_way: asyncio.Timeout | None = None
+        self._hurried_deadline = 0.0
         self.view = TabletView(record=record)
 
     @property
@@ -81,11 +97,19 @@ class TabletProbe:
         """Ask again at once, or as soon as the call under way has ended."""
         self._wanted.set()
 
-    def hurry(self, *, hurried: bool) -> None:
-        """Switch between the calm and the hurried pace."""
-        if hurried and not self._hurried:
+    def hurry(self, *, since: float | None) -> None:
+        """Keep the hurried pace for something that happened at `since`, or the calm one if None."""
+        if since is not None and self._hurried_since is None:
             self.want()
-        self._hurried = hurried
+            self._hasten()
+        self._hurried_since = since
+
+    def _hasten(self) -> None:
+        """Give the call under way no longer than one that would begin now: it may hang on what is suspected."""
+        scope = self._under_way
+        if scope is None or scope.expired() or (ends := scope.when()) is None:
+            return
+        scope.reschedule(min(ends, asyncio.get_running_loop().time() + self._hurried_deadline))
 
     async def heard_since(self, moment: float) -> None:
         """Wait until a probe that started at or after `moment` has ended."""
@@ -100,8 +124,9 @@ class TabletProbe:
         while True:
             await self._pause(pause)
             await self._probe(pace())
-            pause = pace().hurried_interval if self._hurried else pace().calm_interval
-            if first and not self._hurried:
+            since = self._hurried_since
+            pause = pace().interval(None if since is None else self._clock.now() - since)
+            if first and since is None:
                 # Tablets found in one reading of the topology are not asked in one burst ever after.
                 pause *= zlib.crc32(str(self.view.alias).encode()) / 2**32
             first = False
@@ -116,7 +141,8 @@ class TabletProbe:
 
     async def _probe(self, pace: Pace) -> None:
         started = self._clock.now()
-        deadline = pace.hurried_deadline if self._hurried else pace.calm_deadline
+        deadline = pace.calm_deadline if self._hurried_since is None else pace.hurried_deadline
+        self._hurried_deadline = pace.hurried_deadline
         before = self.view
         self.view = await self._ask(before.record, started, deadline)
         async with self._ended:
@@ -128,12 +154,15 @@ class TabletProbe:
         if record.is_shut_down:
             return self._failed(started, ProbeFailure.SHUT_DOWN, "its owner stopped it")
         try:
-            async with asyncio.timeout(deadline):
+            async with asyncio.timeout(deadline) as self._under_way:
                 status = await self._tablets.full_status(record)
         except TimeoutError:
-            return self._failed(started, ProbeFailure.TIMEOUT, f"no answer within {deadline:g} s")
+            waited = self._clock.now() - started
+            return self._failed(started, ProbeFailure.TIMEOUT, f"no answer within {waited:.1f} s")
         except TabletError as error:
             return self._failed(started, failure_of(error), str(error))
+        finally:
+            self._under_way = None
         now = self._clock.now()
         return replace(
             self.view,

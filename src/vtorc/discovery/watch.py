@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from vtorc.core.clock import Clock
-from vtorc.core.ids import ShardId, TabletAlias
+from vtorc.core.ids import ShardId, TabletAlias, TabletType
 from vtorc.core.tablet import KeyspaceRecord, ShardRecord, TabletRecord
 from vtorc.core.view import ProbeFailure, ShardView, TabletView
 from vtorc.discovery.probe import Pace, TabletProbe
@@ -56,8 +56,10 @@ class ShardWatch:
         self._watched: dict[TabletAlias, _Watched] = {}
         self._group: asyncio.TaskGroup | None = None
         self._changed = asyncio.Event()
-        self._hurried = False
+        self._hurried_since: float | None = None
         self._suspected = asyncio.Event()
+        self.heard = 0
+        """How many probes ended and readings were taken over; as long as it stays, `view` stays the same."""
 
     async def run(self) -> None:
         """Observe until cancelled."""
@@ -80,6 +82,7 @@ class ShardWatch:
             return
         self._topology = topology
         self._never_read &= topology.blind_cells.keys()
+        self.heard += 1
         self._changed.set()
         if self._group is None:
             return
@@ -97,7 +100,7 @@ class ShardWatch:
             watched.probe.update_record(record)
             return
         probe = TabletProbe(record, self._tablets, self._clock, self._on_probe)
-        probe.hurry(hurried=self._hurried)
+        probe.hurry(since=self._hurried_since)
         signals = watch_signals(probe, self._tablets, self.suspect, sentinel=self._sentinel)
         tasks = (
             group.create_task(probe.run(self._pace), name=f"probe {record.alias}"),
@@ -106,16 +109,30 @@ class ShardWatch:
         self._watched[record.alias] = _Watched(probe, tasks)
 
     def _on_probe(self, before: TabletView, after: TabletView) -> None:
-        self._changed.set()
+        self.heard += 1
+        if after.is_news_after(before) or self._primary_fails():
+            self._changed.set()
         if (after.failures == 1 and after.failure is not ProbeFailure.SHUT_DOWN) or (
             _receives(before) and not _receives(after)
         ):
             self.suspect()
 
+    def _primary_fails(self) -> bool:
+        """Whether a primary's last probe failed: then each answer of its replicas is evidence, be it the same as
+        before.
+        """
+        views = (watched.probe.view for watched in self._watched.values())
+        return any(view.failure is not None and view.record.type is TabletType.PRIMARY for view in views)
+
     def suspect(self) -> None:
-        """Something happened to one of the tablets: ask all of them now."""
+        """Something happened to one of the tablets: ask all of them now, and in a hurry.
+
+        The hurry begins here, not when the shard is judged next: the question that follows at once would have the
+        calm deadline, and a tablet that hangs would take so much longer to be known for it.
+        """
         self._suspected.set()
         self._changed.set()
+        self.hurry(since=self._clock.now())
         for watched in self._watched.values():
             watched.probe.want()
 
@@ -125,11 +142,13 @@ class ShardWatch:
         self._suspected.clear()
         return suspected
 
-    def hurry(self, *, hurried: bool) -> None:
-        """Switch all tablets between the calm and the hurried pace."""
-        self._hurried = hurried
+    def hurry(self, *, since: float | None) -> None:
+        """Ask all tablets at the hurried pace, for something that happened at `since`; at the calm one if None."""
+        if since == self._hurried_since:
+            return
+        self._hurried_since = since
         for watched in self._watched.values():
-            watched.probe.hurry(hurried=hurried)
+            watched.probe.hurry(since=since)
 
     async def wait_changed(self, longest: float) -> None:
         """Wait until anything changed, at most `longest` seconds."""

@@ -54,7 +54,7 @@ def probed(*answers: TabletStatus | Exception) -> list[TabletView]:
                 all_seen.set()
 
         probe = TabletProbe(record(P, TabletType.PRIMARY), cast(TabletManager, Tablet(*answers)), LoopClock(), changed)
-        probe.hurry(hurried=True)
+        probe.hurry(since=0.0)
         probing = asyncio.create_task(probe.run(lambda: Pace(hurried_interval=1.0)))
         await all_seen.wait()
         probing.cancel()

@@ -1,0 +1,62 @@
+"""Which answers of a tablet are news."""
+
+from dataclasses import replace
+
+import pytest
+
+from vtorc.core.gtid import GtidSet
+from vtorc.core.ids import TabletAlias, TabletType
+from vtorc.core.status import ReplicationStatus, SemiSyncStatus, TabletStatus, ThreadState
+from vtorc.core.tablet import TabletRecord
+from vtorc.core.view import ProbeFailure, TabletView
+
+UUID = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
+RECORD = TabletRecord(alias=TabletAlias("zone1", 100), keyspace="ks", shard="0", type=TabletType.REPLICA)
+REPLICATION = ReplicationStatus(
+    source_host="a", source_port=3306, io_state=ThreadState.RUNNING, sql_state=ThreadState.RUNNING
+)
+VIEW = TabletView(record=RECORD, status=TabletStatus(server_uuid=UUID, replication=REPLICATION), status_at=1.0)
+assert VIEW.status is not None
+STATUS = VIEW.status
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        replace(VIEW, status_at=2.0, probed_at=2.5),
+        replace(VIEW, status=replace(STATUS, executed=GtidSet.of(UUID, 1, 7))),
+        replace(VIEW, status=replace(STATUS, purged=GtidSet.of(UUID, 1, 7))),
+        replace(VIEW, status=replace(STATUS, replication=replace(REPLICATION, lag=7, received=GtidSet.of(UUID, 9)))),
+    ],
+)
+def test_positions_and_times_are_no_news(after: TabletView) -> None:
+    """An answer that differs by what every write moves calls for no new verdict."""
+    assert not after.is_news_after(VIEW)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        replace(VIEW, failure=ProbeFailure.TIMEOUT),
+        replace(VIEW, record=replace(RECORD, type=TabletType.PRIMARY)),
+        replace(VIEW, status=replace(STATUS, read_only=True)),
+        replace(VIEW, status=replace(STATUS, semi_sync=SemiSyncStatus(primary_clients=1))),
+        replace(VIEW, status=replace(STATUS, disk_stalled=True)),
+        replace(VIEW, status=replace(STATUS, replication=None)),
+        replace(VIEW, status=replace(STATUS, replication=replace(REPLICATION, io_state=ThreadState.CONNECTING))),
+        replace(VIEW, status=replace(STATUS, replication=replace(REPLICATION, last_sql_error="duplicate key"))),
+        replace(VIEW, status=replace(STATUS, replication=replace(REPLICATION, source_host="b"))),
+    ],
+)
+def test_everything_else_is_news(after: TabletView) -> None:
+    """An answer that differs in anything that findings are made from calls for a new verdict, and so does its end."""
+    assert after.is_news_after(VIEW)
+    assert VIEW.is_news_after(after)
+
+
+def test_a_first_answer_and_every_failure_are_news() -> None:
+    """Nothing known before, or a failure on either side, is news even if nothing differs."""
+    unasked = TabletView(record=RECORD)
+    failed = replace(VIEW, failure=ProbeFailure.REFUSED)
+    assert VIEW.is_news_after(unasked)
+    assert failed.is_news_after(failed)

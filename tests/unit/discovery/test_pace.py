@@ -1,0 +1,64 @@
+"""How often a tablet is asked, and how long it may take to answer."""
+
+import asyncio
+from typing import cast
+
+import pytest
+
+from tests.unit.core.builders import P, record
+from tests.unit.discovery.test_view_evidence import LoopClock
+from vtorc.core.ids import TabletType
+from vtorc.core.status import TabletStatus
+from vtorc.core.tablet import TabletRecord
+from vtorc.core.view import ProbeFailure, TabletView
+from vtorc.discovery.probe import Pace, TabletProbe
+from vtorc.sim.loop import run
+from vtorc.tablet.api import TabletManager
+
+
+@pytest.mark.parametrize(
+    ("hurried_for", "interval"),
+    [(None, 5.0), (0.0, 0.15), (1.0, 0.15), (3.0, 0.3), (8.0, 0.8), (10.0, 1.0), (3600.0, 1.0)],
+)
+def test_hurry_fades_with_the_age_of_the_suspicion(hurried_for: float | None, interval: float) -> None:
+    """The interval is the calm one without a suspicion, the hurried one while it is young, then a tenth of its age."""
+    assert Pace().interval(hurried_for) == pytest.approx(interval)
+
+
+def test_a_slow_hurried_interval_does_not_fade_into_a_quicker_one() -> None:
+    """Who configures a hurried interval beyond the fading one gets it, whatever the age of the suspicion."""
+    assert Pace(hurried_interval=3.0).interval(60.0) == 3.0
+
+
+class Hanging:
+    """A tablet that never answers."""
+
+    async def full_status(self, tablet: TabletRecord) -> TabletStatus:
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError
+
+
+@pytest.mark.parametrize(("suspected_at", "fails_at"), [(None, 5.0), (0.5, 1.5), (2.0, 3.0), (4.5, 5.0)])
+def test_a_question_under_way_gets_the_hurried_deadline_once_there_is_a_suspicion(
+    suspected_at: float | None, fails_at: float
+) -> None:
+    """A call that hangs ends with the calm deadline, or the hurried one from the suspicion on, whichever is sooner."""
+
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[TabletView] = loop.create_future()
+        probe = TabletProbe(
+            record(P, TabletType.PRIMARY),
+            cast(TabletManager, Hanging()),
+            LoopClock(),
+            lambda before, after: None if ended.done() else ended.set_result(after),
+        )
+        probing = asyncio.create_task(probe.run(Pace))
+        if suspected_at is not None:
+            loop.call_later(suspected_at, lambda: probe.hurry(since=suspected_at))
+        assert (await ended).failure is ProbeFailure.TIMEOUT
+        probing.cancel()
+        await asyncio.gather(probing, return_exceptions=True)
+        return loop.time()
+
+    assert run(main()) == pytest.approx(fails_at)
