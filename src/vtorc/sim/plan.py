@@ -84,6 +84,7 @@ def random_plan(generator: random.Random, *, shards: int = 1) -> WorldPlan:
         vtorc_cells=tuple(generator.choice(cells) for _ in range(generator.choice((1, 2, 2, 3)))),
         writers=generator.choice((1, 2)),
         direct_writers=generator.choice((0, 0, 1)),
+        write_interval=generator.choice((0.25, 0.5)),
         lease_ttl=generator.choice((10.0, 30.0)),
         mysql=MysqlSettings(
             replica_net_timeout=net_timeout,

@@ -53,8 +53,8 @@ PROFILES = {
     for profile in (
         Profile(name="calm", least=0, most=0, span=60.0),
         Profile(name="single", least=1, most=1, span=10.0),
-        Profile(name="default", least=1, most=4, span=60.0),
-        Profile(name="storm", least=6, most=14, span=90.0),
+        Profile(name="default", least=1, most=4, span=30.0),
+        Profile(name="storm", least=6, most=14, span=60.0),
         Profile(name="harmless", least=1, most=2, span=20.0, kinds=tuple(sorted(HARMLESS))),
         Profile(
             name="failover",
@@ -146,7 +146,9 @@ def draw_faults(generator: random.Random, profile: Profile, *, shards: int) -> t
             Fault(
                 kind=kind.name,
                 at=round(generator.uniform(0.0, profile.span), 3),
-                lasts=round(generator.uniform(kind.least, kind.most), 3),
+                # As many of one to three seconds as of twenty to sixty: what a short one meets is another code than
+                # what a long one does, and a long one costs ten times as much to run.
+                lasts=round(kind.least * (kind.most / kind.least) ** generator.random(), 3),
                 shard=generator.randrange(shards),
                 target=0 if aimed else generator.choice(profile.targets),
             )
