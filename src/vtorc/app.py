@@ -11,6 +11,7 @@ import structlog
 
 from vtorc.config.settings import Settings
 from vtorc.config.store import SettingsStore
+from vtorc.control.budget import BudgetLimits
 from vtorc.control.fleet import Fleet, FleetSettings
 from vtorc.control.history_observer import HistoryObserver
 from vtorc.control.log_observer import LogObserver
@@ -172,6 +173,8 @@ def fleet_settings(settings: Settings, scope: Scope) -> FleetSettings:
         ),
         refresh_every=settings.topo_information_refresh_duration,
         shutdown_wait=settings.shutdown_wait_time,
+        budget=BudgetLimits(recoveries=settings.recovery_concurrency, repairs=settings.repair_concurrency),
+        hold_above=settings.hold_replacements_above,
     )
 
 

@@ -208,6 +208,27 @@ class RecoverySettings:
     enable_primary_disk_stalled_recovery: bool = setting(
         SWITCH, False, "Whether a primary whose disk is stalled is replaced.", live=True
     )
+    recovery_concurrency: int = setting(
+        whole(1),
+        32,
+        "Most replacements of primaries and first elections under way at a time; others wait for their turn, the "
+        "longest outage first.",
+        live=True,
+    )
+    repair_concurrency: int = setting(
+        whole(1),
+        16,
+        "Most repairs of tablets under way at a time; they take no turn from a replacement, and there are fewer while "
+        "one waits for its turn.",
+        live=True,
+    )
+    hold_replacements_above: int = setting(
+        whole(0, 100),
+        100,
+        "Percent of all shards: while more of them than that, and at least five, lost their primary within half "
+        "a minute, no primary is replaced until a person raises this or they are back. 100 holds nothing back.",
+        live=True,
+    )
     shutdown_wait_time: float = setting(
         DURATION,
         30.0,

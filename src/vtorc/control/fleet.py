@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from vtorc.control.breaker import NEVER, Breaker
+from vtorc.control.budget import BudgetLimits, FleetBudget
 from vtorc.control.observer import Observer, TopologyObserver
 from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import Rules, ShardLoop
@@ -18,13 +20,17 @@ from vtorc.recovery.session import Tools
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetSettings:
-    """What the fleet is run with; read anew each time, so that a reload takes effect. Times in seconds."""
+    """What the fleet is run with; read anew each time, so that a reload takes effect. Times in seconds, `hold_above` in
+    percent of the shards.
+    """
 
     scope: Scope
     rules: Rules
     pace: Pace
     refresh_every: float = 15.0
     shutdown_wait: float = 30.0
+    budget: BudgetLimits = field(default_factory=BudgetLimits)
+    hold_above: int = NEVER
 
 
 class Fleet:
@@ -49,6 +55,13 @@ class Fleet:
         self._tasks: dict[ShardId, asyncio.Task[None]] = {}
         self.loops: dict[ShardId, ShardLoop] = {}
         self.topo_failures: tuple[str, ...] = ()
+        self.budget = FleetBudget(lambda: settings().budget, tools.clock.now)
+        self._breaker = Breaker(
+            now=tools.clock.now,
+            shards=lambda: len(self.loops),
+            hold_above=lambda: settings().hold_above,
+            announce=observer.announced,
+        )
 
     async def run(self) -> None:
         """Manage the cluster until `stop` is called or it is cancelled; then recoveries under way end, or are put
@@ -126,6 +139,8 @@ class Fleet:
                 lambda: self._settings().rules,
                 self._observer,
                 controlled=scope.covers(shard),
+                budget=self.budget,
+                breaker=self._breaker,
             )
             self.loops[shard] = loop
             self._tasks[shard] = group.create_task(loop.run(), name=f"shard {shard}")
@@ -136,5 +151,6 @@ class Fleet:
             if shard.keyspace not in topology.unread_keyspaces:
                 del self.loops[shard]
                 self._tasks.pop(shard).cancel()
+                self._breaker.forget(shard)
                 if self._topology_observer is not None:
                     self._topology_observer.gone(shard)

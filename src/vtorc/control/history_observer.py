@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from vtorc.control.observer import Announcement
 from vtorc.core.clock import Clock
-from vtorc.core.decision import Action, Decision
+from vtorc.core.decision import Action, Decision, Rule
 from vtorc.core.election import Argument
 from vtorc.core.gtid import GtidSet
 from vtorc.core.ids import TabletAlias
@@ -50,6 +51,19 @@ class HistoryObserver:
 
     def interrupted(self, action: Action) -> None:
         """Nothing: the process is about to end, and the next one finds out how the shard is."""
+
+    def announced(self, announcement: Announcement) -> None:
+        """Store it as a decision about no shard."""
+        self._writer.add_decision(
+            StoredDecision(
+                at=self._clock.wall(),
+                shard="",
+                tablet="",
+                code="",
+                rule=Rule.BREAKER.value,
+                sentence=announcement.sentence,
+            )
+        )
 
 
 def stored_recovery(record: RecoveryRecord) -> StoredRecovery:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import structlog
 
-from vtorc.core.decision import Action, Decision
+from vtorc.control.observer import Announcement
+from vtorc.core.decision import Action, Decision, Rule
 from vtorc.core.ids import ShardId
 from vtorc.core.problems import Code
 from vtorc.recovery.record import Outcome, RecoveryRecord
@@ -96,3 +97,7 @@ class LogObserver:
             shard=str(finding.shard),
             recovery=action.recovery.value,
         )
+
+    def announced(self, announcement: Announcement) -> None:
+        """Log it so that nobody overlooks it."""
+        (self._log.warning if announcement.is_end else self._log.error)(announcement.sentence, rule=Rule.BREAKER.value)

@@ -3,12 +3,21 @@ trace.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from vtorc.core.decision import Action, Decision
 from vtorc.core.ids import ShardId
 from vtorc.recovery.record import RecoveryRecord
 from vtorc.recovery.runner import Judgement
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """Something about the whole fleet that people must hear; `is_end` says that it is over."""
+
+    sentence: str
+    is_end: bool = False
 
 
 class Observer(Protocol):
@@ -36,6 +45,10 @@ class Observer(Protocol):
 
     def interrupted(self, action: Action) -> None:
         """A recovery was broken off because vtorc stops; what could be put back was."""
+        ...
+
+    def announced(self, announcement: Announcement) -> None:
+        """Something happened to many shards at once, or is over."""
         ...
 
 
@@ -90,3 +103,8 @@ class Observers:
         """Pass it on."""
         for observer in self._observers:
             observer.interrupted(action)
+
+    def announced(self, announcement: Announcement) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.announced(announcement)

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from vtorc.control.breaker import Breaker
+from vtorc.control.budget import FleetBudget, Urgency, Wish
 from vtorc.control.observer import Observer
 from vtorc.core.analysis import Bars, analyse
-from vtorc.core.decision import Action, Attempt, Decision, Limits, decide, next_action
+from vtorc.core.decision import Action, Attempt, Decision, Limits, Rule, decide, next_action
 from vtorc.core.durability import DurabilityPolicy, PromotionRule, policy
 from vtorc.core.ids import TabletAlias
 from vtorc.core.problems import Code, Recovery
@@ -57,7 +59,15 @@ class ShardLoop:
     """Watches one shard and acts on it until cancelled."""
 
     def __init__(
-        self, watch: ShardWatch, tools: Tools, rules: Callable[[], Rules], observer: Observer, *, controlled: bool
+        self,
+        watch: ShardWatch,
+        tools: Tools,
+        rules: Callable[[], Rules],
+        observer: Observer,
+        *,
+        controlled: bool,
+        budget: FleetBudget,
+        breaker: Breaker,
     ) -> None:
         self.watch = watch
         self.controlled = controlled
@@ -74,6 +84,9 @@ class ShardLoop:
         self._sound: tuple[tuple[int, Rules, bool], Judgement] | None = None
         self._first_seen = tools.clock.now()
         self._runner = Runner(tools, watch, self.judge)
+        self._breaker = breaker
+        self._place = budget.place(watch.wake)
+        self._wanted_since: dict[Urgency, float] = {}
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
@@ -90,8 +103,9 @@ class ShardLoop:
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(self.watch.run(), name=f"watch {self.watch.shard}")
             try:
-                while not self._stopping:
-                    await self._turn()
+                with self._place:
+                    while not self._stopping:
+                        await self._turn()
             finally:
                 watching.cancel()
 
@@ -101,10 +115,13 @@ class ShardLoop:
         self.watch.suspect()
 
     async def _turn(self) -> None:
-        judgement = self._judge_if_moved()
+        judgement = self._queue_up(self._judge_if_moved())
         self._report(judgement)
-        if judgement.action is not None and self._tools.clock.now() >= self._not_before:
-            await self._act(judgement.action)
+        if judgement.action is not None and self._place.has_slot:
+            try:
+                await self._act(judgement.action)
+            finally:
+                self._place.leave()
         self._set_pace(judgement)
         await self.watch.wait_changed(self._rules().rejudge_every)
 
@@ -132,6 +149,41 @@ class ShardLoop:
         if action is not None and action.recovery is Recovery.ELECT_NEW_PRIMARY and self._too_soon(view, rules, now):
             action = None
         return Judgement(view, durability, decisions, action)
+
+    def _queue_up(self, judgement: Judgement) -> Judgement:
+        """Ask for this shard's turn if there is something to do; while it has to wait the judgement says so instead.
+
+        What was judged when the waiting began is never acted upon: each turn of the loop judges anew.
+        """
+        self._breaker.saw(judgement)
+        wish = self._wish(judgement)
+        if wish is None or judgement.action is None or self._tools.clock.now() < self._not_before:
+            self._place.leave()
+            return judgement
+        if why := self._breaker.holds(judgement.action.recovery):
+            self._place.leave()
+            return _postponed(judgement, Rule.BREAKER, why)
+        if self._place.ask(wish):
+            return judgement
+        return _postponed(judgement, Rule.BUDGET, self._place.reason)
+
+    def _wish(self, judgement: Judgement) -> Wish | None:
+        """What this shard wants its turn for, since when, and how often that was tried in vain."""
+        wanted = {Urgency.of(r) for d in judgement.decisions if (r := d.finding.problem.recovery) is not None}
+        now = self._tools.clock.now()
+        self._wanted_since = {urgency: self._wanted_since.get(urgency, now) for urgency in wanted}
+        action = judgement.action
+        if action is None:
+            return None
+        urgency = Urgency.of(action.recovery)
+        since = self._wanted_since[urgency]
+        tablet = judgement.view.tablet(action.alias)
+        if tablet is not None and tablet.failing_since is not None:
+            since = min(since, tablet.failing_since)
+        tries = sum(
+            not a.succeeded and a.alias == action.alias and Urgency.of(a.recovery) is urgency for a in self._attempts
+        )
+        return Wish(shard=self.watch.shard, urgency=urgency, since=since, tries=tries)
 
     def _too_soon(self, view: ShardView, rules: Rules, now: float) -> bool:
         """The first election waits a while for tablets that are still starting, so that it does not miss the one with
@@ -189,6 +241,7 @@ class ShardLoop:
                 raise
             return
         self._remember(action, record)
+        self._breaker.ended(record)
         self._observer.finished(record)
         await self._look_at_result(record)
 
@@ -253,7 +306,19 @@ class ShardLoop:
         failing = primary.failing_since if primary is not None else None
         if failing is not None and now - failing < rules.doubt and (since is None or since < failing):
             since = failing
-        self.watch.hurry(since=since)
+        # While hundreds wait for their turn, to ask all of them all the time would slow down those that have it.
+        self.watch.hurry(since=None if self._place.waits else since)
+
+
+def _postponed(judgement: Judgement, rule: Rule, why: str) -> Judgement:
+    """The same judgement, with the reason to stand still in the place of what is to be done."""
+    assert judgement.action is not None
+    postponed = judgement.action.decisions
+    decisions = tuple(
+        replace(d, recovery=None, rule=rule, sentence=f"{d.finding.sentence}; {why}") if d in postponed else d
+        for d in judgement.decisions
+    )
+    return replace(judgement, decisions=decisions, action=None)
 
 
 def effective_policy(

@@ -38,6 +38,8 @@ class Rule(enum.Enum):
     MISSING_WRITES = "missing-writes"
     BLIND = "blind"
     NOT_CONTROLLED = "not-controlled"
+    BUDGET = "budget"
+    BREAKER = "breaker"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

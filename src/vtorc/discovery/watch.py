@@ -136,6 +136,10 @@ class ShardWatch:
         for watched in self._watched.values():
             watched.probe.want()
 
+    def wake(self) -> None:
+        """Let `wait_changed` return: something happened that concerns no tablet."""
+        self._changed.set()
+
     def take_suspicion(self) -> bool:
         """Whether a signal came since this was last asked."""
         suspected = self._suspected.is_set()

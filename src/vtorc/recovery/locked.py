@@ -55,6 +55,7 @@ class Locked:
             duration=self.tools.clock.now() - started,
             outcome=outcome,
             sentence=sentence,
+            rule=session.refused_by if session else "",
             steps=tuple(session.steps) if session else (),
             marks=dict(session.marks) if session else {},
             winner=session.winner if session else None,
@@ -74,6 +75,7 @@ class Locked:
             await self._break_off(session)
             return Outcome.LOCK_LOST, f"{shard}: broke off, because the shard lock was lost: {error}"
         except RecoveryRefused as error:
+            session.refused_by = error.rule
             await self._break_off(session)
             return Outcome.REFUSED, f"{shard}: {error}"
         except (RecoveryFailed, TabletError, TopoError, TimeoutError) as error:

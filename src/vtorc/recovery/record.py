@@ -44,7 +44,7 @@ class RecoveryRecord:
 
     `began` is in nanoseconds since the Unix epoch, `duration` in seconds, and so are `marks`: moments since the
     beginning that people measure an outage by, such as "promoted" and "acknowledged". `code` is None for what a
-    person asked for.
+    person asked for. `rule` is the one that refused it, if one did.
     """
 
     shard: ShardId
@@ -55,6 +55,7 @@ class RecoveryRecord:
     duration: float
     outcome: Outcome
     sentence: str
+    rule: str = ""
     steps: tuple[StepRecord, ...] = ()
     marks: Mapping[str, float] = field(default_factory=dict)
     winner: TabletAlias | None = None

@@ -59,6 +59,7 @@ class Session:
         self.argument: Argument | None = None
         self.removed: Mapping[TabletAlias, str] = {}
         self.errant: Mapping[TabletAlias, GtidSet] = {}
+        self.refused_by = ""
         self._undo: list[tuple[str, TabletAlias, Callable[[], Awaitable[None]]]] = []
 
     @property

@@ -5,7 +5,10 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from vtorc.control.breaker import NEVER
+from vtorc.control.budget import BudgetLimits
 from vtorc.control.fleet import Fleet, FleetSettings
+from vtorc.control.observer import Announcement
 from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import Rules
 from vtorc.core.decision import Action, Decision
@@ -29,6 +32,8 @@ class VtorcSettings:
     deadlines: Deadlines = field(default_factory=Deadlines)
     refresh_every: float = 15.0
     same_cell_only: bool = False
+    budget: BudgetLimits = field(default_factory=BudgetLimits)
+    hold_above: int = NEVER
     restart_after: float = 5.0
 
 
@@ -92,7 +97,12 @@ class SimVtorc:
             same_cell_only=settings.same_cell_only,
         )
         fleet_settings = FleetSettings(
-            scope=Scope(), rules=settings.rules, pace=settings.pace, refresh_every=settings.refresh_every
+            scope=Scope(),
+            rules=settings.rules,
+            pace=settings.pace,
+            refresh_every=settings.refresh_every,
+            budget=settings.budget,
+            hold_above=settings.hold_above,
         )
         observer = TraceObserver(self.host.name, self._trace, life, self.records, self._escalated)
         fleet = self.fleet = Fleet(tools, lambda: fleet_settings, observer)
@@ -164,6 +174,10 @@ class TraceObserver:
     def interrupted(self, action: Action) -> None:
         """Write down what was broken off."""
         self._note(f"breaks off {action.recovery.value}")
+
+    def announced(self, announcement: Announcement) -> None:
+        """Write it down."""
+        self._note(f"announces: {announcement.sentence}")
 
     def _note(self, text: str) -> None:
         if self._life.alive:

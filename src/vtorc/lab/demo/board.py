@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
+from vtorc.control.observer import Announcement
 from vtorc.core.decision import Action, Decision
 from vtorc.core.gtid import GtidSet
 from vtorc.core.ids import TabletAlias
@@ -131,6 +132,10 @@ class Board:
         """Say that a recovery was broken off."""
         self.running = None
         self.say(Mark.STAND_STILL, f"{action.recovery.value} was broken off, and what it had changed was put back")
+
+    def announced(self, announcement: Announcement) -> None:
+        """Say it."""
+        self.say(Mark.GOOD if announcement.is_end else Mark.FAILED, announcement.sentence)
 
     def say(self, mark: Mark, text: str) -> None:
         """Add a sentence; what a server said within it does not get to break lines or drive the terminal."""

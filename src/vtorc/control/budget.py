@@ -1,0 +1,207 @@
+"""How many recoveries of the whole fleet are under way at a time, and whose turn is next.
+
+One vtorc, its topology server and its CPU carry only so many recoveries at once: five hundred that are begun together
+all miss their deadlines. A lone one never waits.
+"""
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from vtorc.core.ids import ShardId
+from vtorc.core.problems import Recovery
+
+
+class Urgency(enum.IntEnum):
+    """What a turn is for, the most urgent first."""
+
+    REPLACEMENT = 0
+    FIRST_ELECTION = 1
+    PRIMARY_REPAIR = 2
+    REPLICA_REPAIR = 3
+
+    @classmethod
+    def of(cls, recovery: Recovery) -> "Urgency":
+        """How urgent a recovery is."""
+        if recovery.replaces_primary:
+            return cls.REPLACEMENT
+        if recovery is Recovery.ELECT_NEW_PRIMARY:
+            return cls.FIRST_ELECTION
+        if recovery in (Recovery.FIX_PRIMARY, Recovery.RECOVER_PRIMARY_HAS_PRIMARY):
+            return cls.PRIMARY_REPAIR
+        return cls.REPLICA_REPAIR
+
+    @property
+    def is_repair(self) -> bool:
+        """Whether the primary stays; repairs have slots of their own."""
+        return self >= Urgency.PRIMARY_REPAIR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetLimits:
+    """Most recoveries under way at a time: `recoveries` are replacements of primaries and first elections, `repairs`
+    all others.
+    """
+
+    recoveries: int = 32
+    repairs: int = 16
+
+
+YIELDING = 4
+"""While a replacement of a primary waits for its turn, repairs of replicas have one slot in so many."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a shard wants its turn for.
+
+    `since` is when the outage began, in seconds on the caller's clock; `tries` how often it was tried in vain: a shard
+    that cannot be helped right now comes after all that may be, or the oldest of such outages would have every turn.
+    """
+
+    shard: ShardId
+    urgency: Urgency
+    since: float
+    tries: int = 0
+
+    @property
+    def order(self) -> tuple[Urgency, int, float, str]:
+        """The least is next: the most urgent, the least tried, the longest outage, then by name."""
+        return (self.urgency, self.tries, self.since, str(self.shard))
+
+
+class Place:
+    """The place of one shard: nowhere, in the queue, or holding a slot; never more than one of these.
+
+    Use it as a context manager: whatever ends the block, the slot or the place in the queue is given back.
+    """
+
+    def __init__(self, budget: "FleetBudget", wake: Callable[[], None]) -> None:
+        self._budget = budget
+        self.wake = wake
+        self.wish: Wish | None = None
+        self.has_slot = False
+        self.asked_at = 0.0
+        self.granted_at = 0.0
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is in the queue."""
+        return self.wish is not None and not self.has_slot
+
+    def ask(self, wish: Wish) -> bool:
+        """Ask for a slot, or say what is wanted by now; True if it has one, which it keeps until `leave`.
+
+        If not, `wake` is called once it is this place's turn; whoever is woken looks anew at what is to be done.
+        """
+        return self._budget.ask(self, wish)
+
+    def leave(self) -> None:
+        """Give the slot or the place in the queue back."""
+        self._budget.leave(self)
+
+    @property
+    def reason(self) -> str:
+        """Why it waits, as a part of a sentence."""
+        return self._budget.reason(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.leave()
+
+
+class FleetBudget:
+    """The slots of one vtorc. Limits are read anew each time; a lower one ends nothing that is under way."""
+
+    def __init__(self, limits: Callable[[], BudgetLimits], now: Callable[[], float]) -> None:
+        self._limits = limits
+        self._now = now
+        # Each in two parts, for repairs (True) and for the other recoveries.
+        self._waiting: dict[bool, dict[Place, None]] = {False: {}, True: {}}
+        self._holding: dict[bool, dict[Place, None]] = {False: {}, True: {}}
+
+    def place(self, wake: Callable[[], None]) -> Place:
+        """Make a place for a shard; `wake` is called when its turn comes after it had to wait."""
+        return Place(self, wake)
+
+    @property
+    def waiting(self) -> tuple[Place, ...]:
+        """The places in the queue, in the order in which they came; those for repairs last."""
+        return (*self._waiting[False], *self._waiting[True])
+
+    @property
+    def holding(self) -> tuple[Place, ...]:
+        """The places that have a slot; those for repairs last."""
+        return (*self._holding[False], *self._holding[True])
+
+    def under_way(self, *, repairs: bool) -> int:
+        """How many slots for repairs, or for the other recoveries, are held."""
+        return len(self._holding[repairs])
+
+    def ask(self, place: Place, wish: Wish) -> bool:
+        """Carry out `Place.ask`."""
+        before = place.wish
+        if before is not None and before.urgency.is_repair is not wish.urgency.is_repair:
+            self.leave(place)
+        if place.has_slot:
+            return True
+        if before != wish:
+            place.wish, place.asked_at = wish, self._now()
+        self._waiting[wish.urgency.is_repair][place] = None
+        self._grant(asking=place)
+        return place.has_slot
+
+    def leave(self, place: Place) -> None:
+        """Carry out `Place.leave`."""
+        if place.wish is None:
+            return
+        repairs = place.wish.urgency.is_repair
+        self._waiting[repairs].pop(place, None)
+        self._holding[repairs].pop(place, None)
+        place.wish, place.has_slot = None, False
+        self._grant()
+
+    def reason(self, place: Place) -> str:
+        """Carry out `Place.reason`."""
+        wish = _wish(place)
+        repairs = wish.urgency.is_repair
+        before = sum(_wish(other).order < wish.order for other in self._waiting[repairs])
+        busy = self.under_way(repairs=repairs)
+        one, many = ("repair", "repairs") if repairs else ("recovery", "recoveries")
+        return (
+            f"waiting for its turn: {busy} {f'{one} is' if busy == 1 else f'{many} are'} under way, "
+            f"{before or 'none'} {'comes' if before == 1 else 'come'} before it"
+        )
+
+    def _grant(self, *, asking: Place | None = None) -> None:
+        """Hand out what is free; `asking` learns of it without being woken."""
+        for repairs in (False, True):
+            while (place := self._next(repairs=repairs)) is not None:
+                del self._waiting[repairs][place]
+                self._holding[repairs][place] = None
+                place.has_slot, place.granted_at = True, self._now()
+                if place is not asking:
+                    place.wake()
+
+    def _next(self, *, repairs: bool) -> Place | None:
+        if not self._waiting[repairs]:
+            return None
+        limits, held = self._limits(), self.under_way(repairs=repairs)
+        if held >= (limits.repairs if repairs else limits.recoveries):
+            return None
+        first = min(self._waiting[repairs], key=lambda place: _wish(place).order)
+        # Whoever waits for the other slots while these are handed out waits in vain: they are full.
+        if _wish(first).urgency is Urgency.REPLICA_REPAIR and self._waiting[False]:
+            return first if held < max(1, limits.repairs // YIELDING) else None
+        return first
+
+
+def _wish(place: Place) -> Wish:
+    assert place.wish is not None
+    return place.wish

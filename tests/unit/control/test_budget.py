@@ -1,0 +1,231 @@
+"""The fleet's budget: never more than the limit, the most urgent and longest outage first, nothing leaks."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vtorc.control.budget import YIELDING, BudgetLimits, FleetBudget, Place, Urgency, Wish
+from vtorc.core.ids import ShardId
+from vtorc.core.problems import Recovery
+from vtorc.sim.loop import run
+
+LIMITS = BudgetLimits(recoveries=2, repairs=4)
+
+
+def shard(number: int) -> ShardId:
+    """Name a shard."""
+    return ShardId("commerce", f"{number:02x}-{number + 1:02x}")
+
+
+def wish(number: int, urgency: Urgency = Urgency.REPLACEMENT, *, since: float = 0.0, tries: int = 0) -> Wish:
+    """Wish something for a shard."""
+    return Wish(shard=shard(number), urgency=urgency, since=since, tries=tries)
+
+
+class Fleet:
+    """Places of many shards with one budget, and who was woken."""
+
+    def __init__(self, count: int, limits: BudgetLimits = LIMITS) -> None:
+        self.limits = limits
+        self.time = 0.0
+        self.woken: list[int] = []
+        self.budget = FleetBudget(lambda: self.limits, lambda: self.time)
+        self.places = [self.budget.place(lambda n=n: self.woken.append(n)) for n in range(count)]  # type: ignore[misc]
+
+    def ask(self, wishes: Sequence[Wish]) -> list[bool]:
+        """Let the first shards ask, one after the other."""
+        return [place.ask(each) for place, each in zip(self.places, wishes, strict=False)]
+
+
+def test_below_the_limit_nobody_waits() -> None:
+    """Whoever finds a slot free has it at once, and is not woken for it."""
+    fleet = Fleet(2)
+    assert fleet.ask([wish(0), wish(1)]) == [True, True]
+    assert fleet.woken == []
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (wish(3, since=9.0), wish(2, Urgency.FIRST_ELECTION, since=1.0)),
+        (wish(3, since=1.0), wish(2, since=2.0)),
+        (wish(3, since=9.0), wish(2, since=1.0, tries=1)),
+        (wish(2, since=1.0), wish(3, since=1.0)),
+        (wish(3, Urgency.FIRST_ELECTION, since=1.0), wish(2, Urgency.FIRST_ELECTION, since=2.0)),
+    ],
+    ids=["urgent first", "longest outage first", "not tried first", "by name", "elections too"],
+)
+def test_the_order_of_turns(first: Wish, second: Wish) -> None:
+    """A free slot goes to the most urgent, then the least tried, the longest outage, and by name."""
+    fleet = Fleet(4)
+    assert fleet.ask([wish(0), wish(1), second, first]) == [True, True, False, False]
+    fleet.places[0].leave()
+    assert fleet.woken == [3]
+    fleet.places[1].leave()
+    assert fleet.woken == [3, 2]
+
+
+def test_whoever_waits_may_want_something_else_by_then() -> None:
+    """The place in the queue follows what is wanted now, not what was wanted first."""
+    fleet = Fleet(4)
+    fleet.ask([wish(0), wish(1), wish(2, since=1.0), wish(3, since=2.0)])
+    fleet.places[2].ask(wish(2, since=1.0, tries=1))
+    fleet.places[0].leave()
+    assert fleet.woken == [3]
+
+
+def test_repairs_take_no_turn_from_replacements() -> None:
+    """With every repair slot taken a replacement begins at once, and the other way round."""
+    fleet = Fleet(8)
+    repairs = [wish(n, Urgency.REPLICA_REPAIR) for n in range(5)]
+    assert fleet.ask(repairs) == [True] * LIMITS.repairs + [False]
+    assert fleet.places[5].ask(wish(5))
+    assert fleet.places[6].ask(wish(6))
+    assert not fleet.places[7].ask(wish(7))
+
+
+def test_repairs_of_replicas_yield_to_replacements_that_wait() -> None:
+    """While a replacement waits repairs of replicas go on one slot in so many, those of primaries in all."""
+    fleet = Fleet(8)
+    fleet.ask([wish(0), wish(1), wish(2)])
+    asked = [fleet.places[n].ask(wish(n, Urgency.REPLICA_REPAIR)) for n in (3, 4)]
+    assert asked == [True, False]
+    assert LIMITS.repairs // YIELDING == 1
+    assert fleet.places[5].ask(wish(5, Urgency.PRIMARY_REPAIR))
+    fleet.places[2].leave()
+    assert fleet.woken == [4]
+
+
+def test_a_shard_that_loses_its_primary_gives_up_its_turn_for_a_repair() -> None:
+    """A place that wants a replacement instead of a repair leaves the one pool for the other."""
+    fleet = Fleet(1)
+    fleet.ask([wish(0, Urgency.REPLICA_REPAIR)])
+    fleet.ask([wish(0)])
+    assert (fleet.budget.under_way(repairs=True), fleet.budget.under_way(repairs=False)) == (0, 1)
+
+
+def test_the_reason_names_how_many_come_before() -> None:
+    """Whoever waits is told how many are under way and how many come before it."""
+    fleet = Fleet(5)
+    fleet.ask([wish(n, since=float(n)) for n in range(5)])
+    assert fleet.places[2].reason == "waiting for its turn: 2 recoveries are under way, none come before it"
+    assert fleet.places[4].reason == "waiting for its turn: 2 recoveries are under way, 2 come before it"
+
+
+def test_a_higher_limit_holds_at_once() -> None:
+    """Limits are read anew: after a reload the next who asks finds the new ones, and those before it are woken."""
+    fleet = Fleet(4)
+    fleet.ask([wish(n) for n in range(3)])
+    fleet.limits = BudgetLimits(recoveries=4, repairs=1)
+    assert fleet.places[3].ask(wish(3))
+    assert fleet.woken == [2]
+
+
+@pytest.mark.parametrize("recovery", Recovery)
+def test_every_recovery_has_its_urgency(recovery: Recovery) -> None:
+    """Only what replaces a primary is a replacement, and only that and first elections are no repairs."""
+    urgency = Urgency.of(recovery)
+    assert (urgency is Urgency.REPLACEMENT) is recovery.replaces_primary
+    assert urgency.is_repair is not (recovery.replaces_primary or recovery is Recovery.ELECT_NEW_PRIMARY)
+
+
+_WISHES = st.builds(
+    lambda urgency, since, tries: (urgency, float(since), tries),
+    st.sampled_from(Urgency),
+    st.integers(0, 5),
+    st.integers(0, 2),
+)
+_STEPS = st.lists(st.tuples(st.integers(0, 11), st.none() | _WISHES), max_size=80)
+
+
+@given(steps=_STEPS, limits=st.builds(BudgetLimits, recoveries=st.integers(1, 3), repairs=st.integers(1, 5)))
+def test_whatever_happens_the_limits_and_the_order_hold(
+    steps: list[tuple[int, tuple[Urgency, float, int] | None]], limits: BudgetLimits
+) -> None:
+    """Shards ask, change their minds and leave in any order: never more slots than the limit, none idle while a
+    replacement waits, and each that is handed out goes to the first in order.
+    """
+    fleet = Fleet(12, limits)
+    budget = fleet.budget
+    for number, what in steps:
+        place = fleet.places[number]
+        waiting = {p: p.wish for p in budget.waiting if p is not place and p.wish is not None}
+        if what is None:
+            place.leave()
+        else:
+            urgency, since, tries = what
+            place.ask(wish(number, urgency, since=since, tries=tries))
+        assert budget.under_way(repairs=False) <= limits.recoveries
+        assert budget.under_way(repairs=True) <= limits.repairs
+        queued = [p for p in budget.waiting if p.wish is not None and not p.wish.urgency.is_repair]
+        assert not queued or budget.under_way(repairs=False) == limits.recoveries
+        assert {p for p in fleet.places if p.has_slot} == set(budget.holding)
+        assert {p for p in fleet.places if p.waits} == set(budget.waiting)
+        for granted in (p for p in waiting if p.has_slot):
+            _comes_first(granted, budget.waiting)
+    for place in fleet.places:
+        place.leave()
+    assert not budget.holding
+    assert not budget.waiting
+
+
+def _comes_first(granted: Place, waiting: Sequence[Place]) -> None:
+    assert granted.wish is not None
+    for other in waiting:
+        assert other.wish is not None
+        if other.wish.urgency.is_repair is granted.wish.urgency.is_repair:
+            assert granted.wish.order < other.wish.order
+
+
+@given(seed=st.integers(0, 2**32))
+def test_nothing_leaks_when_shards_are_cancelled_or_fail(seed: int) -> None:
+    """Loops that wait for turns, hold them, fail and are cancelled at any moment leave no slot and no place behind."""
+    generator = random.Random(seed)
+    under_way: set[int] = set()
+
+    async def loop(number: int, budget: FleetBudget) -> None:
+        changed = asyncio.Event()
+        with budget.place(changed.set) as place:
+            for _ in range(5):
+                urgency = generator.choice(list(Urgency))
+                while not place.ask(wish(number, urgency, since=generator.random())):
+                    await changed.wait()
+                    changed.clear()
+                under_way.add(number)
+                assert budget.under_way(repairs=False) <= LIMITS.recoveries
+                assert budget.under_way(repairs=True) <= LIMITS.repairs
+                try:
+                    await asyncio.sleep(generator.uniform(0.0, 2.0))
+                    if generator.random() < 0.1:
+                        raise ValueError("a recovery that breaks")
+                finally:
+                    under_way.discard(number)
+                if generator.random() < 0.8:
+                    place.leave()
+
+    async def main() -> None:
+        budget = FleetBudget(lambda: LIMITS, asyncio.get_running_loop().time)
+        tasks = [asyncio.create_task(loop(number, budget)) for number in range(12)]
+        for task in generator.sample(tasks, 6):
+            await asyncio.sleep(generator.uniform(0.0, 1.0))
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert not budget.holding
+        assert not budget.waiting
+        assert all(task.done() for task in tasks)
+
+    run(main(), seed=seed)
+    assert not under_way
+
+
+def test_a_place_that_is_left_twice_gives_back_one_slot() -> None:
+    """Leaving without a slot or a place in the queue changes nothing."""
+    fleet = Fleet(3)
+    fleet.ask([wish(0), wish(1), wish(2)])
+    fleet.places[0].leave()
+    fleet.places[0].leave()
+    assert fleet.budget.under_way(repairs=False) == LIMITS.recoveries
