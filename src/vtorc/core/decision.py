@@ -17,6 +17,7 @@ from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.ids import TabletAlias
 from vtorc.core.problems import Code, Finding, Recovery
 from vtorc.core.view import ProbeFailure, ShardView, TabletView
+from vtorc.core.witnesses import Witnesses
 
 
 class Rule(enum.Enum):
@@ -122,6 +123,12 @@ ESCALATE_AFTER_RELAPSES = 10
 RESTART_EVERY = 60.0
 """Seconds between forced reconnects of replicas of one unreachable primary (Vitess' rate limit)."""
 
+SILENT_AFTER = 5.0
+"""Seconds of silence of a primary after which a second replica is made to reconnect, if the first one cannot."""
+
+RECONNECTS_WITHIN = 2.0
+"""Seconds within which a replica reconnects to a source that is well, many times over."""
+
 _PRIMARY_IN_DOUBT = frozenset(
     {
         Code.PRIMARY_DISK_STALLED,
@@ -224,7 +231,7 @@ class _Decider:
         if why is not None:
             return self._stand_still(finding, *why)
         attempts = self._attempts(finding)
-        if why := self._cooling(finding, recovery, attempts):
+        if recovery is not Recovery.RESTART_DIRECT_REPLICA and (why := self._cooling(finding, recovery, attempts)):
             return self._stand_still(finding, *why, escalated=_is_futile(attempts))
         return Decision(
             finding=finding,
@@ -322,13 +329,26 @@ class _Decider:
         last = max(
             (a.ended_at for a in self.limits.attempts if a.recovery is Recovery.RESTART_DIRECT_REPLICA), default=None
         )
-        if last is not None and self.now - last < RESTART_EVERY:
-            return (
-                Rule.COOLDOWN,
-                f"a replica was made to reconnect {self.now - last:.0f} s ago and that is done once in "
-                f"{RESTART_EVERY:.0f} s",
-            )
-        return None
+        if last is None or self.now - last >= RESTART_EVERY or self._is_silent(primary, last):
+            return None
+        return (
+            Rule.COOLDOWN,
+            f"a replica was made to reconnect {self.now - last:.0f} s ago and that is done once in "
+            f"{RESTART_EVERY:.0f} s, unless it cannot and nothing more arrives",
+        )
+
+    def _is_silent(self, primary: TabletView, last: float) -> bool:
+        """Whether the replica that was made to reconnect at `last` cannot, and nobody gets anything any more.
+
+        Then the others may only wait on connections to a host that is gone, for as long as `replica_net_timeout` says;
+        they are asked one by one, and each that can reconnect ends it. A primary that hangs for less than
+        `SILENT_AFTER` is left alone.
+        """
+        if primary.failing_since is None or self.now - primary.failing_since < SILENT_AFTER:
+            return False
+        witnesses = Witnesses.of(self.view, primary)
+        tries = len(witnesses.trying)
+        return bool(witnesses.tried_in_vain(last, within=RECONNECTS_WITHIN if tries < 2 else RECONNECTS_WITHIN / 4))
 
     def _misses_writes(self, primary: TabletView) -> tuple[Rule, str] | None:
         """A primary is not made writable while so many others share writes that it lacks that they may be acknowledged.

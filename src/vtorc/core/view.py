@@ -40,7 +40,8 @@ class TabletView:
     Times are seconds on the caller's monotonic clock. `status_at` is when the probe that brought `status` started,
     `failing_since` when the first of the present series of failed probes did, and `failure_since` the first of those
     at its end that all failed as the last one, in the way that `failure` names; both None while the last probe
-    succeeded. `status` stays what was last heard: `is_current` says whether it may be believed.
+    succeeded. `advanced_at` is when the probe started that last brought more received transactions than the one before.
+    `status` stays what was last heard: `is_current` says whether it may be believed.
     """
 
     record: TabletRecord
@@ -52,6 +53,7 @@ class TabletView:
     failures: int = 0
     failing_since: float | None = None
     failure_since: float | None = None
+    advanced_at: float | None = None
 
     @property
     def alias(self) -> TabletAlias:

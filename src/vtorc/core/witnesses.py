@@ -42,6 +42,16 @@ class Witnesses:
         """Those that try to reach the primary and have not; one whose IO thread was stopped sees nothing."""
         return tuple(t for t in self.valid if t not in self.unheard and _is_connecting(t))
 
+    def tried_in_vain(self, since: float, *, within: float) -> tuple[TabletView, ...]:
+        """Those that have tried to reach the primary for `within` seconds since `since` and got no answer at all.
+
+        Nobody, if any replica received something since: what still streams lives, however slow it is to greet. Nor
+        one that the server refused: a server that is full or knows no such user lives as well.
+        """
+        if any(t.advanced_at is not None and t.advanced_at > since for t in self.valid):
+            return ()
+        return tuple(t for t in self.trying if _got_no_answer(t) and (t.status_at or 0.0) - since >= within)
+
     @property
     def are_broken(self) -> bool:
         """Whether any that answers does not replicate as it should."""
@@ -61,6 +71,18 @@ class Witnesses:
 def names(tablets: Iterable[TabletView]) -> str:
     """Aliases joined by commas, or `none`."""
     return ", ".join(str(tablet.alias) for tablet in tablets) or "none"
+
+
+_NO_ANSWER = ("Can't connect", "Lost connection", "has gone away", "Unknown MySQL server host")
+"""What the client library says when no server spoke to it: errors 2003, 2013, 2006, 2005 (MySQL client error
+reference).
+"""
+
+
+def _got_no_answer(tablet: TabletView) -> bool:
+    replication = tablet.status.replication if tablet.status is not None else None
+    error = replication.last_io_error if replication is not None else ""
+    return not error or any(phrase in error for phrase in _NO_ANSWER)
 
 
 def _is_connecting(tablet: TabletView) -> bool:

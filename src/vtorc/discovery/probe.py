@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from vtorc.core.clock import Clock
+from vtorc.core.status import TabletStatus
 from vtorc.core.tablet import TabletRecord
 from vtorc.core.view import ProbeFailure, TabletView
 from vtorc.errors import (
@@ -174,6 +175,7 @@ class TabletProbe:
             failures=0,
             failing_since=None,
             failure_since=None,
+            advanced_at=started if _has_advanced(self.view.status, status) else self.view.advanced_at,
         )
 
     def _failed(self, started: float, failure: ProbeFailure, text: str) -> TabletView:
@@ -187,6 +189,12 @@ class TabletProbe:
             failing_since=since,
             failure_since=self.view.failure_since if self.view.failure is failure else started,
         )
+
+
+def _has_advanced(before: TabletStatus | None, after: TabletStatus) -> bool:
+    if before is None or before.replication is None or after.replication is None:
+        return False
+    return before.replication.received.entries != after.replication.received.entries
 
 
 def failure_of(error: TabletError) -> ProbeFailure:

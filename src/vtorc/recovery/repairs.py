@@ -14,6 +14,7 @@ from vtorc.core.durability import DurabilityPolicy
 from vtorc.core.ids import TabletAlias, TabletType
 from vtorc.core.problems import Code
 from vtorc.core.view import ShardView, TabletView
+from vtorc.core.witnesses import Witnesses
 from vtorc.errors import RecoveryRefused, TabletError, TopoError
 from vtorc.proto import topodata_pb2
 from vtorc.recovery.session import Session
@@ -74,13 +75,14 @@ class Repairs:
     async def restart_one_replica(self) -> None:
         """Make one direct replica connect again: whether it can tells if the silent primary still takes connections.
 
-        One that does not acknowledge is preferred, because an acker that reconnects holds up commits.
+        One of those that believe to receive; one that does not acknowledge is preferred, because an acker that
+        reconnects holds up commits.
         """
         primary = self._primary()
-        current = [t for t in self.view.replicas_of(primary) if t.is_current and t.status is not None]
-        if not current:
-            raise self.session.fail(f"no replica of {primary.alias} can be reached")
-        replica = min(current, key=lambda t: (t.status is not None and t.status.semi_sync.replica_enabled, t.alias))
+        receiving = Witnesses.of(self.view, primary).receiving
+        if not receiving:
+            raise self.session.fail(f"no replica that can be reached receives from {primary.alias}")
+        replica = min(receiving, key=lambda t: (t.status is not None and t.status.semi_sync.replica_enabled, t.alias))
         semi_sync = replica.status is not None and replica.status.semi_sync.replica_enabled
         await self.session.guard()
         await self.session.step(

@@ -92,6 +92,11 @@ def tried(code: Code, name: str | None, *ago: float, succeeded: bool = False) ->
     )
 
 
+def cannot(error: str) -> TabletView:
+    """A replica that was told so when it tried to reach its source."""
+    return replica(R1, io=CONNECTING, io_error=error)
+
+
 CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
     ("a dead primary", dead(), Code.DEAD_PRIMARY, P, Limits(), Rule.ACT),
     (
@@ -406,6 +411,44 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         P,
         Limits(attempts=tried(Code.UNREACHABLE_PRIMARY, P, RESTART_EVERY + 1, succeeded=True)),
         Rule.ACT,
+    ),
+    *(
+        (
+            f"of a silent primary's replicas one was made to reconnect, and {what}",
+            shard(primary(dead_for=silent, failure=ProbeFailure.TIMEOUT), *replicas),
+            Code.UNREACHABLE_PRIMARY_WITH_BROKEN_REPLICAS,
+            P,
+            Limits(attempts=tried(Code.UNREACHABLE_PRIMARY, P, ago, succeeded=True)),
+            rule,
+        )
+        for what, silent, ago, replicas, rule in (
+            ("cannot", 9, 3.0, (replica(R1, io=CONNECTING), replica(R2)), Rule.ACT),
+            ("cannot and says so", 9, 3.0, (cannot("Can't connect to MySQL server on 'a'"), replica(R2)), Rule.ACT),
+            ("may still be about to", 9, 1.0, (replica(R1, io=CONNECTING), replica(R2)), Rule.COOLDOWN),
+            ("cannot, but for a short time", 4, 3.0, (replica(R1, io=CONNECTING), replica(R2)), Rule.COOLDOWN),
+            ("is refused by the server", 9, 3.0, (cannot("Too many connections"), replica(R2)), Rule.COOLDOWN),
+            (
+                "cannot, but another still receives writes",
+                9,
+                3.0,
+                (replica(R1, io=CONNECTING), replace(replica(R2), advanced_at=NOW - 2.0)),
+                Rule.COOLDOWN,
+            ),
+            (
+                "cannot, and what another received it received before",
+                9,
+                3.0,
+                (replica(R1, io=CONNECTING), replace(replica(R2), advanced_at=NOW - 8.0)),
+                Rule.ACT,
+            ),
+            (
+                "nor can a second one, a moment ago",
+                9,
+                1.0,
+                (replica(R1, io=CONNECTING), replica(R2, io=CONNECTING), replica(R3)),
+                Rule.ACT,
+            ),
+        )
     ),
     (
         "a read-only primary lacks what two replicas share",
