@@ -34,6 +34,7 @@ from vtorc.proto import tabletmanagerdata_pb2 as tm
 from vtorc.topo.records import alias_to_proto, time_to_proto
 
 READ_ONLY = 1290
+CONNECTION_LOST = 2013
 
 
 async def shard_names(shard: Shard, tablet: Tablet) -> bool:
@@ -207,18 +208,36 @@ async def test_demotion_waits_for_acknowledgements_and_is_undone_at_the_deadline
     await writing
 
 
-async def test_forced_demotion_lets_waiting_commits_go(shard: Shard) -> None:
-    """DemotePrimary with force switches the primary's side of semi-sync off, which releases commits nobody
-    acknowledged.
+async def test_forced_demotion_lets_waiting_commits_go_without_a_word(shard: Shard) -> None:
+    """DemotePrimary with force does not wait for acknowledgements: the commits stay, their clients lose the
+    connection and hear of no success, and what comes later finds the server read-only.
     """
     primary, one, other = await running_shard(shard)
+    before = await position(primary)
     await stop_replicas(one, other)
-    writing = asyncio.create_task(primary.write())
+    writing = [asyncio.create_task(primary.write()) for _ in range(2)]
     await eventually(lambda: commits_wait(primary))
     await demote(primary, force=True)
-    await asyncio.gather(writing, return_exceptions=True)
+    outcomes = await asyncio.gather(*writing, return_exceptions=True)
+    assert [isinstance(each, MysqlError) and each.errno for each in outcomes] == [CONNECTION_LOST] * 2
     assert await sides(primary) == (False, True)
     assert not await is_writable(primary)
+    assert (await position(primary)).difference(before)
+    with pytest.raises(MysqlError) as refused:
+        await primary.write()
+    assert refused.value.errno == READ_ONLY
+
+
+async def test_forced_demotion_that_is_given_up_leaves_a_writable_primary(shard: Shard) -> None:
+    """DemotePrimary with force on a server that hangs is undone, as one without."""
+    primary, _, _ = await running_shard(shard)
+    primary.hang_mysql(True)
+    code, _ = await refusal(primary.rpc.DemotePrimary(tm.DemotePrimaryRequest(force=True), timeout=0.5))
+    assert code is grpc.StatusCode.DEADLINE_EXCEEDED
+    primary.hang_mysql(False)
+    await eventually(lambda: is_writable(primary))
+    await health_until(primary, lambda message: message.serving)
+    await primary.write()
 
 
 async def test_journal_row_proves_that_somebody_acknowledges(shard: Shard) -> None:

@@ -19,15 +19,18 @@ from vtorc.lab.agent.mysql_api import (
     Source,
     Threads,
 )
-from vtorc.lab.mysql_connection import MysqlConnection, connect, quote, quote_name
+from vtorc.lab.mysql_connection import MysqlConnection, Row, connect, quote, quote_name
 from vtorc.lab.sidecar import SIDECAR_TABLES
 
 _IDLE_SESSIONS = 3
 _UNKNOWN_DATABASE, _UNKNOWN_TABLE = 1049, 1146
 _ALREADY_LOCKED = 1205
+_NO_SUCH_THREAD = 1094
 _JOURNAL_POSITION_LIMIT = 64000
 _CONNECT_RETRY_S = 10
 _WAIT_SLICE_S = 3600
+_HOLDING_OFF = frozenset(("Waiting for global read lock", "Waiting for commit lock"))
+_OWN_USERS = frozenset(("vt_dba", "system user", "event_scheduler"))
 
 
 class RealMysqlServer:
@@ -132,6 +135,28 @@ class RealMysqlServer:
         """Read how many commits wait for an acknowledgement."""
         status = await self.global_status(["Rpl_semi_sync_source_wait_sessions"])
         return int(next(iter(status.values()), "0"))
+
+    async def holds_commits_off(self) -> bool:
+        """Whether a statement that turns the server read-only waits for running commits and lets no new one begin.
+
+        Such a statement waits for two locks, one after the other; while it waits, nobody else gets them (MySQL
+        manual, "General Thread States").
+        """
+        async with self._session() as session:
+            threads = await session.rows("SHOW PROCESSLIST")
+        return any(thread["State"] in _HOLDING_OFF for thread in threads)
+
+    async def kill_application_sessions(self) -> None:
+        """Cut off all clients but the tablet itself and replicas; each loses its connection at once."""
+        async with self._session() as session:
+            for thread in await session.rows("SHOW PROCESSLIST"):
+                if not _is_application(thread):
+                    continue
+                try:
+                    await session.run(f"KILL {thread['Id']}")
+                except MysqlError as error:
+                    if error.errno != _NO_SUCH_THREAD:
+                        raise
 
     async def wait_for_executed(self, position: GtidSet) -> None:
         """Wait until gtid_executed contains `position`."""
@@ -272,6 +297,11 @@ class RealMysqlServer:
     async def _value(self, sql: str) -> str:
         async with self._session() as session:
             return await session.value(sql)
+
+
+def _is_application(thread: Row) -> bool:
+    """Whether a session is neither the tablet's own, nor MySQL's, nor that of a replica."""
+    return thread["User"] not in _OWN_USERS and not thread["Command"].startswith(("Binlog Dump", "Daemon"))
 
 
 def _on(on: bool) -> str:

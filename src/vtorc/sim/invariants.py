@@ -53,6 +53,7 @@ class ShardLedger:
         self.unprotected = GtidLog()
         self.promised = GtidLog()
         self.bare = GtidLog()
+        self.let_go = GtidLog()
         self.committer: SimMysqld | None = None
         self.took_over_at = 0.0
         self.first_commit: float | None = None
@@ -134,7 +135,10 @@ class Checker(MysqlObserver):
                 "unprotected-write", f"{ledger.shard}: {server.process.host.name} waits for no acknowledgement"
             )
         if waited and not acknowledged:
-            return  # let through by a demotion or a kill, its client hears of an error: nobody was promised anything
+            # A demotion let it through. That is no promise to anybody, unless its client is told that it is safe.
+            if server.uuid not in self.by_hand:
+                ledger.let_go.add(transaction.series, transaction.number)
+            return
         if ledger.committer is server or server.uuid in self.by_hand:
             return
         if ledger.committer is not None and transaction.at < ledger.took_over_at:
@@ -150,7 +154,15 @@ class Checker(MysqlObserver):
     def client_told(self, ledger: ShardLedger, server: SimMysqld, transaction: Transaction) -> None:
         """A client was told that its write is safe: then whoever takes writes now must have it."""
         present = ledger.committer
-        if not ledger.requires_acks or present is None or present is server:
+        if not ledger.requires_acks:
+            return
+        if ledger.let_go.has(transaction.series, transaction.number):
+            self.violate(
+                "unprotected-write",
+                f"{ledger.shard}: a client was told that {transaction} is safe, for which {server.process.host.name} "
+                "stopped waiting before any replica had acknowledged it",
+            )
+        if present is None or present is server:
             return
         protected = ledger.protected.has(transaction.series, transaction.number)
         if protected and not present.executed.has(transaction.series, transaction.number):

@@ -252,6 +252,23 @@ def test_an_unprotected_write_is_counted_apart() -> None:
     watch(main)
 
 
+def test_a_client_that_is_told_of_an_unacknowledged_write_is_found() -> None:
+    """Commits that were let go break a rule once a client is told that its write is safe, and not before."""
+
+    async def main(watched: Watched) -> None:
+        servers = watched.servers
+        servers.cut("m0")
+        write = servers.write_in_background()
+        await until(lambda: servers.all[0].acks.sessions > 0)
+        await servers.admins[0].set_semi_sync(primary=False, replica=True)
+        transaction = await write
+        assert watched.rules == []
+        watched.ledger.acknowledged(servers.all[0], transaction)
+        assert watched.rules == ["unprotected-write"]
+
+    watch(main)
+
+
 def test_a_primary_that_waits_for_nobody_is_found() -> None:
     """A write without acknowledgements breaks a rule, except in the moment of a shard's first election."""
 

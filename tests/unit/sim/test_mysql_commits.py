@@ -121,16 +121,67 @@ def test_switching_the_source_side_off_releases_the_waiting_commits() -> None:
     play(main)
 
 
-def test_a_killed_session_commits_without_its_acknowledgement() -> None:
-    """Cancelling a write that waits makes it visible on its server alone, and its client never hears of it."""
+def test_a_commit_outlives_its_session() -> None:
+    """Cancelling a write that waits leaves it waiting, and its client never hears of it."""
 
     async def main(servers: Servers) -> None:
         await servers.replicate()
         servers.cut("m0")
         with pytest.raises(TimeoutError):
             await servers.write()
-        assert servers.executed(0).count() == 1
-        assert servers.notes.commits[-1][2] is False
+        assert not servers.executed(0)
+        assert await servers.admins[0].semi_sync_wait_sessions() == 1
+        servers.network.heal()
+        await until(lambda: servers.executed(0).count() == 1)
+        assert servers.notes.commits[-1][2] is True
+
+    play(main)
+
+
+def test_killed_applications_lose_their_connections_at_once() -> None:
+    """KILL cuts a client off whose commit waits, which stays in the binary log and holds up who turns read-only."""
+
+    async def main(servers: Servers) -> None:
+        await servers.replicate()
+        servers.cut("m0")
+        write = servers.write_in_background()
+        journal = asyncio.create_task(servers.admins[0].write_semi_sync_heartbeat("_vt"))
+        await until(lambda: servers.all[0].acks.sessions == 2)
+        read_only = asyncio.create_task(servers.admins[0].set_super_read_only(True))
+        await until(lambda: servers.all[0].gate.locked)
+        queued = servers.write_in_background()
+        await asyncio.sleep(1.0)
+        assert await servers.admins[0].holds_commits_off()
+        await servers.admins[0].kill_application_sessions()
+        with pytest.raises(MysqlError) as lost:
+            await write
+        assert lost.value.errno == 2013
+        await asyncio.sleep(1.0)
+        assert not read_only.done()
+        assert not journal.done()
+        await servers.admins[0].set_semi_sync(primary=False, replica=True)
+        await asyncio.gather(read_only, journal)
+        assert servers.executed(0).count() == 2
+        with pytest.raises(MysqlError):
+            await queued
+        assert not await servers.admins[0].holds_commits_off()
+
+    play(main)
+
+
+def test_a_session_that_was_killed_before_its_write_is_logged_leaves_nothing() -> None:
+    """KILL rolls back what is not in the binary log yet."""
+
+    async def main(servers: Servers) -> None:
+        await servers.replicate()
+        servers.all[0].slowness = 300.0
+        write = servers.write_in_background()
+        await until(lambda: bool(servers.all[0].gate.running))
+        servers.all[0].kill_sessions()
+        with pytest.raises(MysqlError):
+            await write
+        await asyncio.sleep(1.0)
+        assert not servers.executed(0)
 
     play(main)
 

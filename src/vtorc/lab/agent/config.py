@@ -46,6 +46,7 @@ class AgentTimings:
     disk_check: float = 5.0
     disk_deadline: float = 30.0
     demote_stalled: float = 150.0
+    demote_poll: float = 0.05
     table_lock: float = 60.0
 
     def scaled(self, factor: float) -> "AgentTimings":

@@ -177,6 +177,17 @@ class MysqlServer(Protocol):
         """Read how many commits wait for an acknowledgement."""
         ...
 
+    async def holds_commits_off(self) -> bool:
+        """Whether a statement that turns the server read-only waits for running commits and lets no new one begin."""
+        ...
+
+    async def kill_application_sessions(self) -> None:
+        """Cut off all clients but the tablet itself and replicas; each loses its connection at once.
+
+        A commit that waits for an acknowledgement goes on waiting, without anybody to be told how it ended.
+        """
+        ...
+
     async def wait_for_executed(self, position: GtidSet) -> None:
         """Wait until gtid_executed contains `position`."""
         ...

@@ -90,8 +90,9 @@ class ReparentActions:
         """Refuse queries, turn read-only, stop requiring acknowledgements; the type stays PRIMARY.
 
         Waits for running commits and so for their acknowledgements; with `force` commits that wait for one are let
-        through unacknowledged. What was done before an error is undone, unless `revert` is False. Harmless on a
-        replica, and when done twice.
+        through unacknowledged, once nobody is left to be told that they went well: all applications lose their
+        connections before. What was done before an error is undone, unless `revert` is False. Harmless on a replica,
+        and when done twice.
         """
         stalled = asyncio.get_running_loop().call_later(
             self._state.timings.demote_stalled,
@@ -113,8 +114,11 @@ class ReparentActions:
             if self._state.is_primary and not was_read_only:
                 self._state.set_demoting(True)
                 undo.append(self._serve_again)
-            await self._settle_waiting_commits(force, undo)
-            await self._turn_read_only(was_read_only, undo)
+            if force:
+                await self._turn_read_only_by_force(was_read_only, undo)
+            else:
+                await self._semi_sync.wait_unblocked()
+                await self._turn_read_only(was_read_only, undo)
             await self._stop_requiring_acks(undo)
             report = await self._server.primary_report()
             if report is None:
@@ -125,11 +129,23 @@ class ReparentActions:
             raise
         return report
 
-    async def _settle_waiting_commits(self, force: bool, undo: list[Undo]) -> None:
-        if not force:
-            await self._semi_sync.wait_unblocked()
-        elif await self._server.semi_sync_wait_sessions():
-            await self._stop_requiring_acks(undo)
+    async def _turn_read_only_by_force(self, was_read_only: bool, undo: list[Undo]) -> None:
+        """Keep new commits out first, then cut the clients of the running ones off, and only then let those go.
+
+        vttablet kills only what came through it, before it turns MySQL read-only: a client that goes past it would be
+        told that a write is safe which only this server has, or could slip one in between.
+        """
+        turning = asyncio.ensure_future(self._turn_read_only(was_read_only, undo))
+        try:
+            while not (await asyncio.wait({turning}, timeout=self._state.timings.demote_poll))[0]:
+                if await self._server.holds_commits_off():
+                    await self._server.kill_application_sessions()
+                    if await self._server.semi_sync_wait_sessions():
+                        await self._stop_requiring_acks(undo)
+            await turning
+        finally:
+            turning.cancel()
+            await asyncio.gather(turning, return_exceptions=True)
 
     async def _stop_requiring_acks(self, undo: list[Undo]) -> None:
         status = await self._server.semi_sync()

@@ -142,6 +142,14 @@ class SimMysqlServer:
         """Read how many commits wait for an acknowledgement."""
         return (await self._enter()).acks.sessions
 
+    async def holds_commits_off(self) -> bool:
+        """Whether a statement that turns the server read-only waits for running commits and lets no new one begin."""
+        return (await self._enter()).gate.locked
+
+    async def kill_application_sessions(self) -> None:
+        """Cut off all clients but the tablet itself and replicas; each loses its connection at once."""
+        (await self._enter()).kill_sessions()
+
     async def wait_for_executed(self, position: GtidSet) -> None:
         """Wait until gtid_executed contains `position`."""
         await (await self._enter()).wait_for_executed(position)

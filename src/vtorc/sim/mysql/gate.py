@@ -2,7 +2,7 @@
 
 import asyncio
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vtorc.sim.mysql.binlog import Change, Transaction
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 class Commit:
-    """A statement that writes, from the moment it may to its end."""
+    """A statement that writes, from the moment it may to its end; `by_tablet` says that vttablet sent it."""
 
-    __slots__ = ("change", "done", "killed", "position", "transaction", "waited")
+    __slots__ = ("by_tablet", "change", "done", "killed", "transaction", "waited")
 
-    def __init__(self, change: Change, done: "asyncio.Future[Transaction]") -> None:
+    def __init__(self, change: Change, done: "asyncio.Future[Transaction]", *, by_tablet: bool) -> None:
         self.change = change
+        self.by_tablet = by_tablet
         self.done = done
         self.killed = False
         self.waited = False
-        self.position: int | None = None
         self.transaction: Transaction | None = None
 
 
@@ -37,8 +37,15 @@ class CommitGate:
         self._queue: list[asyncio.Future[None]] = []
         self._idle: list[asyncio.Future[None]] = []
 
-    def __contains__(self, commit: Commit) -> bool:
-        return commit in self._running
+    @property
+    def running(self) -> Sequence[Commit]:
+        """The commits that run."""
+        return list(self._running)
+
+    @property
+    def locked(self) -> bool:
+        """Whether somebody has the global read lock, or waits for it."""
+        return self._locks > 0
 
     def enter(self, commit: Commit) -> None:
         """Note that a commit runs."""

@@ -44,14 +44,6 @@ class AckWaits:
         while self._waiting and self._waiting[0][0] <= covered:
             self._waiting.popleft()[1](True)
 
-    def give_up(self, position: int) -> None:
-        """End one wait as if it were not needed, because its session was killed."""
-        for entry in self._waiting:
-            if entry[0] == position:
-                self._waiting.remove(entry)
-                entry[1](False)
-                return
-
     def switch(self, on: bool) -> None:
         """Switch the source's side on, or off: then nobody waits any longer."""
         self.enabled = on

@@ -65,6 +65,7 @@ class SimMysqld:
         self.refuses_connections = False
         self.slowness = 1.0
         self.started_at = 0.0
+        self.kills = 0
         self._next_number = 1
         self._open: dict[asyncio.Future[Any], None] = {}
         self._position_waiters: list[tuple[GtidSet, asyncio.Future[None]]] = []
@@ -152,34 +153,48 @@ class SimMysqld:
         """Commit a change and return its transaction once it is visible.
 
         Raises MysqlError 1290 on a read-only server (read_only does not stop a SUPER user), 1026 when the disk is full,
-        2013 when the server dies: then nobody knows. Cancelling kills the session: a commit that waits for
-        acknowledgements goes on without them.
+        2013 when the server dies or the session is killed: then nobody knows. Cancelling kills the session: a commit
+        that waits for acknowledgements goes on waiting, with nobody to be told how it ended (seen with MySQL 9.7).
         """
+        kills = self.kills
         await self.enter(pooled=pooled)
         await self.gate.passing()
+        if kills != self.kills and not is_super:
+            raise _lost_connection()
         if self.super_read_only or (self.read_only and not is_super):
             option = "super-read-only" if self.super_read_only else "read-only"
             raise MysqlError(
                 f"The MySQL server is running with the --{option} option so it cannot execute this statement",
                 errno=1290,
             )
-        return await self._commit(change)
+        return await self._commit(change, by_tablet=is_super)
 
     async def inject(self, change: Change) -> Transaction:
         """Commit a change whatever the read-only switches say: an errant transaction, if this is a replica."""
         await self.enter()
-        return await self._commit(change)
+        return await self._commit(change, by_tablet=False)
 
-    async def _commit(self, change: Change) -> Transaction:
-        commit = Commit(change, self.opened())
+    async def _commit(self, change: Change, *, by_tablet: bool) -> Transaction:
+        commit = Commit(change, self.opened(), by_tablet=by_tablet)
         self.gate.enter(commit)
         self.later(draw(self.settings.commit, self.random, factor=self.slowness), self._flush, commit)
         try:
             transaction: Transaction = await self.outcome(commit.done)
         except asyncio.CancelledError:
-            self._kill(commit)
+            commit.killed = True
             raise
         return transaction
+
+    def kill_sessions(self) -> None:
+        """Kill all sessions but those of vttablet and of replicas; their clients lose the connection at once.
+
+        What is not in the binary log yet never gets there; what waits for acknowledgements goes on waiting.
+        """
+        self.kills += 1
+        for commit in self.gate.running:
+            if not commit.by_tablet:
+                commit.killed = True
+                fail(commit.done, _lost_connection())
 
     def _flush(self, commit: Commit) -> None:
         if commit.killed:
@@ -197,7 +212,7 @@ class SimMysqld:
             commit.transaction = transaction
             commit.waited = self.acks.enabled
             self.observer.wrote(self, transaction)
-            commit.position = self.log(transaction, lambda acked: self._finish(commit, acked))
+            self.log(transaction, lambda acked: self._finish(commit, acked))
 
     def log(self, transaction: Transaction, release: Callable[[bool], None]) -> int:
         """Write to the binary log, send it to the replicas, call `release` when the commit may become visible."""
@@ -213,11 +228,6 @@ class SimMysqld:
         self.make_visible(commit.transaction)
         self.observer.committed(self, commit.transaction, acknowledged=acknowledged, waited=commit.waited)
         resolve(commit.done, commit.transaction)
-
-    def _kill(self, commit: Commit) -> None:
-        commit.killed = True
-        if commit.position is not None and commit in self.gate:
-            self.acks.give_up(commit.position)
 
     def make_visible(self, transaction: Transaction) -> None:
         """Commit in the storage engine: now readers see it."""

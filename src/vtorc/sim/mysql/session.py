@@ -27,12 +27,13 @@ class SimSession:
         self._server = server
         self._client = client
         self._serving = server.life
+        self._kills = server.kills
         self._open = True
 
     @property
     def alive(self) -> bool:
         """Whether the session can still be used."""
-        return self._open and self._serving.alive
+        return self._open and self._serving.alive and self._server.kills == self._kills
 
     async def run(self, sql: str) -> ResultSet:
         """Run one statement; a cancelled one is killed in the server.
