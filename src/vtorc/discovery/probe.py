@@ -43,7 +43,7 @@ class Pace:
         return max(self.hurried_interval, min(self.fading_interval, _FADING * hurried_for))
 
 
-_FADING = 0.1
+_FADING = 0.2
 """Interval of the hurried pace as a share of the age of the suspicion."""
 
 _MYSQL_GONE = frozenset({2002, 2003, 2006, 2013})

@@ -18,10 +18,10 @@ from vtorc.tablet.api import TabletManager
 
 @pytest.mark.parametrize(
     ("hurried_for", "interval"),
-    [(None, 5.0), (0.0, 0.15), (1.0, 0.15), (3.0, 0.3), (8.0, 0.8), (10.0, 1.0), (3600.0, 1.0)],
+    [(None, 5.0), (0.0, 0.15), (0.7, 0.15), (2.0, 0.4), (4.0, 0.8), (5.0, 1.0), (3600.0, 1.0)],
 )
 def test_hurry_fades_with_the_age_of_the_suspicion(hurried_for: float | None, interval: float) -> None:
-    """The interval is the calm one without a suspicion, the hurried one while it is young, then a tenth of its age."""
+    """The interval is the calm one without a suspicion, the hurried one while it is young, then a fifth of its age."""
     assert Pace().interval(hurried_for) == pytest.approx(interval)
 
 
