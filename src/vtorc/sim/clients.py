@@ -10,7 +10,7 @@ from vtorc.errors import MysqlError, TabletActionError, TabletError
 from vtorc.sim.invariants import ShardLedger
 from vtorc.sim.manager import SimTabletManager
 from vtorc.sim.mysql.binlog import InsertRow, Transaction
-from vtorc.sim.network import Network, NetworkError
+from vtorc.sim.network import Network, NetworkError, NoAnswer
 from vtorc.sim.process import Life, Process
 from vtorc.sim.tablet import SimTablet
 from vtorc.tablet.api import HealthReport
@@ -130,9 +130,8 @@ class Client:
 
         target = tablet.mysqld.process if self._direct else tablet.process
         try:
-            async with asyncio.timeout(self._deadline):
-                transaction = await self._network.call(life, target, insert)
-        except (NetworkError, MysqlError, TabletActionError, TimeoutError):
+            transaction = await self._network.call(life, target, insert, limit=self._deadline)
+        except (NetworkError, NoAnswer, MysqlError, TabletActionError):
             self._ledger.failed()
         else:
             self._ledger.acknowledged(tablet.mysqld, transaction)

@@ -11,20 +11,15 @@ class SimHandle(asyncio.Handle):
 
     __slots__ = ()
 
-    def __init__(
-        self,
-        callback: Callable[..., object],
-        args: tuple[Any, ...],
-        loop: asyncio.BaseEventLoop,
-        context: contextvars.Context,
-    ) -> None:
+    # What never differs between handles is not set on each of the thousands that a second of virtual time needs.
+    _repr = None
+    _source_traceback = None
+
+    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...], context: contextvars.Context) -> None:
         self._callback = callback
         self._args = args
-        self._loop = loop
         self._context = context
         self._cancelled = False
-        self._source_traceback = None
-        self._repr = None
 
     def cancel(self) -> None:
         """Keep the callback from being called."""
@@ -37,6 +32,9 @@ class SimTimer(asyncio.TimerHandle):
     """A callback with an instant of virtual time."""
 
     __slots__ = ()
+
+    _repr = None
+    _source_traceback = None
 
     def __init__(
         self,
@@ -51,8 +49,6 @@ class SimTimer(asyncio.TimerHandle):
         self._loop = loop
         self._context = context
         self._cancelled = False
-        self._source_traceback = None
-        self._repr = None
         self._when = when
         self._scheduled = True
 

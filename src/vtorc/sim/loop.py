@@ -21,11 +21,9 @@ import contextlib
 import contextvars
 import gc
 import heapq
-import itertools
 import random
 import sys
 import traceback
-import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from typing import Any, TypeVar, TypeVarTuple
@@ -78,10 +76,9 @@ class SimLoop(asyncio.BaseEventLoop):
         self._queue: deque[SimHandle | SimTimer] = deque()
         self._timers: list[tuple[float, int, SimTimer]] = []
         self._cancelled_timers = 0
-        self._timer_order = itertools.count()
-        self._task_order = itertools.count(1)
+        self._timer_order = 0
+        self._task_order = 0
         self._unhandled: list[dict[str, Any]] = []
-        self._tasks: weakref.WeakValueDictionary[int, SimTask[Any]] = weakref.WeakValueDictionary()
         self.set_exception_handler(_keep_unhandled)
 
     # --- what asyncio asks of a loop
@@ -94,7 +91,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self, callback: Callable[[*_Ts], object], *args: *_Ts, context: contextvars.Context | None = None
     ) -> SimHandle:
         """Call `callback` at this instant, after everything that is already waiting."""
-        handle = SimHandle(callback, args, self, contextvars.copy_context() if context is None else context)
+        handle = SimHandle(callback, args, contextvars.copy_context() if context is None else context)
         self._queue.append(handle)
         return handle
 
@@ -110,16 +107,19 @@ class SimLoop(asyncio.BaseEventLoop):
         self, when: float, callback: Callable[[*_Ts], object], *args: *_Ts, context: contextvars.Context | None = None
     ) -> SimTimer:
         """Call `callback` at the instant `when`; an instant in the past is now."""
-        when = max(when, self._now)
+        if when < self._now:
+            when = self._now
         timer = SimTimer(when, callback, args, self, contextvars.copy_context() if context is None else context)
-        heapq.heappush(self._timers, (when, next(self._timer_order), timer))
+        self._timer_order = order = self._timer_order + 1
+        heapq.heappush(self._timers, (when, order, timer))
         return timer
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         self._cancelled_timers += 1
-        if self._cancelled_timers > 1000 and self._cancelled_timers * 2 > len(self._timers):
-            self._timers = [entry for entry in self._timers if not entry[2]._cancelled]
-            heapq.heapify(self._timers)
+        timers = self._timers
+        if self._cancelled_timers > 1000 and self._cancelled_timers * 2 > len(timers):
+            timers[:] = [entry for entry in timers if not entry[2]._cancelled]
+            heapq.heapify(timers)
             self._cancelled_timers = 0
 
     def create_task(
@@ -130,13 +130,22 @@ class SimLoop(asyncio.BaseEventLoop):
         context: contextvars.Context | None = None,
     ) -> SimTask[_T]:
         """Start a task; a task without a name is called after its coroutine and its number."""
-        order = next(self._task_order)
+        self._task_order = order = self._task_order + 1
         if name is None:
             name = f"{getattr(coro, '__qualname__', 'task')}-{order}"
         task: SimTask[_T] = SimTask.__new__(SimTask)
         task.order = order
         task.__init__(coro, loop=self, name=str(name), context=context)  # type: ignore[misc]
-        self._tasks[order] = task
+        return task
+
+    def start_task(
+        self, coro: Coroutine[Any, Any, _T], *, name: str, context: contextvars.Context | None = None
+    ) -> SimTask[_T]:
+        """Start a task and take its first step at once, unless a task runs or this loop is to permute steps."""
+        task = self.create_task(coro, name=name, context=context)
+        if not self._permute and asyncio.current_task(self) is None:
+            step = self._queue.pop()  # a task's first step is the last thing that its making puts there
+            step._context.run(step._callback, *step._args)
         return task
 
     def run_in_executor(self, executor: Any, func: Callable[..., _T], *args: Any) -> asyncio.Future[_T]:  # type: ignore[override]
@@ -182,7 +191,8 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def pending(self) -> list[SimTask[Any]]:
         """Return the tasks that are not done, oldest first."""
-        return [task for _, task in sorted(self._tasks.items()) if not task.done()]
+        tasks = (task for task in asyncio.all_tasks(self) if isinstance(task, SimTask))
+        return sorted(tasks, key=lambda task: task.order)
 
     def _run_main(self, main: Coroutine[Any, Any, _T]) -> _T:
         task = self.create_task(main, name="main")
@@ -220,54 +230,46 @@ class SimLoop(asyncio.BaseEventLoop):
             task.remove_done_callback(ended)
 
     def _run_until(self, done: Callable[[], bool]) -> None:
-        queue = self._queue
-        limit = self._instant_limit
+        queue, timers = self._queue, self._timers
         next_collect = self._next_collect()
         while not done() and not self._unhandled:
-            if not queue and not self._jump():
+            if queue:
+                self._run_instant(done)
+            elif timers:
+                self._jump()
+            else:
                 raise SimDeadlock(f"at {self._now:.6f} s nothing can happen any more; waiting: {self._describe()}")
-            started = self.callbacks
-            while queue:
-                batch = len(queue)
-                if self._permute:
-                    _shuffle_steps(queue, self.random)
-                for _ in range(batch):
-                    handle = queue.popleft()
-                    if not handle._cancelled:
-                        try:
-                            handle._context.run(handle._callback, *handle._args)
-                        except (SystemExit, KeyboardInterrupt):
-                            raise
-                        except BaseException as error:
-                            self.call_exception_handler(
-                                {"message": "error in a callback", "exception": error, "handle": handle}
-                            )
-                self.callbacks += batch
-                if self._unhandled or done():
-                    break
-                if self.callbacks - started > limit:
-                    raise SimLivelock(
-                        f"at {self._now:.6f} s {limit} callbacks ran and time did not move; tasks: {self._describe()}"
-                    )
             if self.callbacks >= next_collect:
                 gc.collect()
                 next_collect = self._next_collect()
 
-    def _next_collect(self) -> int:
-        """The callback after which garbage is collected: rarer the more there is to look through, or a world of a
-        thousand shards would do little else.
-        """
-        return self.callbacks + max(_COLLECT_EVERY, _COLLECT_PER_TASK * len(self._tasks))
-
-    def _jump(self) -> bool:
-        """Move time to the next timer and make everything due then ready; False if there is none."""
+    def _jump(self) -> None:
+        """Move time to the next timer and run it, if it is alone, or make everything due then ready."""
         timers = self._timers
-        while timers and timers[0][2]._cancelled:
-            heapq.heappop(timers)[2]._scheduled = False
+        while True:
+            now, _, timer = heapq.heappop(timers)
+            timer._scheduled = False
+            if not timer._cancelled:
+                break
             self._cancelled_timers -= 1
-        if not timers:
-            return False
-        now = self._now = timers[0][0]
+            if not timers:
+                return
+        self._now = now
+        if timers and timers[0][0] <= now:
+            self._queue.append(timer)
+            self._make_ready(now)
+            return
+        self.callbacks += 1
+        try:
+            timer._context.run(timer._callback, *timer._args)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            self._broke(timer, error)
+
+    def _make_ready(self, now: float) -> None:
+        """Move every timer that is due into the queue."""
+        timers = self._timers
         while timers and timers[0][0] <= now:
             timer = heapq.heappop(timers)[2]
             timer._scheduled = False
@@ -275,7 +277,40 @@ class SimLoop(asyncio.BaseEventLoop):
                 self._cancelled_timers -= 1
             else:
                 self._queue.append(timer)
-        return True
+
+    def _run_instant(self, done: Callable[[], bool]) -> None:
+        """Run what is ready, and what becomes ready by that, until nothing is."""
+        queue = self._queue
+        most = self.callbacks + self._instant_limit
+        while queue and not self._unhandled and not done():
+            batch = len(queue)
+            if self._permute and batch > 1:
+                _shuffle_steps(queue, self.random)
+            for _ in range(batch):
+                handle = queue.popleft()
+                if handle._cancelled:
+                    continue
+                try:
+                    handle._context.run(handle._callback, *handle._args)
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as error:
+                    self._broke(handle, error)
+            self.callbacks += batch
+            if self.callbacks > most:
+                raise SimLivelock(
+                    f"at {self._now:.6f} s {self._instant_limit} callbacks ran and time did not move; "
+                    f"tasks: {self._describe()}"
+                )
+
+    def _broke(self, handle: "SimHandle | SimTimer", error: BaseException) -> None:
+        self.call_exception_handler({"message": "error in a callback", "exception": error, "handle": handle})
+
+    def _next_collect(self) -> int:
+        """The callback after which garbage is collected: rarer the more there is to look through, or a world of a
+        thousand shards would do little else.
+        """
+        return self.callbacks + max(_COLLECT_EVERY, _COLLECT_PER_TASK * len(self.pending()))
 
     def _close_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
         if not self.is_closed():

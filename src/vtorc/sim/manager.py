@@ -1,8 +1,7 @@
 """The tablet managers of the simulated world as one vtorc calls them: network in between, vttablet's code behind it."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -14,7 +13,7 @@ from vtorc.errors import MysqlError, TabletCallFailed, TabletUnreachable, VtorcE
 from vtorc.lab.agent.agent import TabletAgent
 from vtorc.lab.agent.mysql_api import Fetch, JournalRow
 from vtorc.lab.agent.state import Health
-from vtorc.sim.network import Network, NetworkError
+from vtorc.sim.network import Network, NetworkError, NoAnswer
 from vtorc.sim.process import Life
 from vtorc.sim.stream import End, connect
 from vtorc.sim.tablet import Address, SimTablet
@@ -233,8 +232,10 @@ class SimTabletManager:
         target = self._find(tablet)
         await self._connected(what, target)
         reports: asyncio.Queue[HealthReport | None] = asyncio.Queue()
-        with _failures_told(what):
+        try:
             stream = await connect(self._network, self._client, target.process)
+        except NetworkError as error:
+            raise _unreachable(what, error) from error
         stream.client.on_close = lambda: reports.put_nowait(None)
         stream.client.send(_serve_health, target, stream.server, reports)
         try:
@@ -295,9 +296,10 @@ class SimTabletManager:
         *,
         limit: float | None = None,
     ) -> _T:
-        what = f"{name} of {tablet.alias}"
         target = self._find(tablet)
-        channel = await self._connected(what, target)
+        channel = self._channels.get(target.address)
+        if channel is None or channel.doubtful or not channel.connected:
+            channel = await self._connected(f"{name} of {tablet.alias}", target)
         longest = self._limits.rpc if limit is None else limit
 
         async def handle() -> _T:
@@ -305,19 +307,19 @@ class SimTabletManager:
             try:
                 return await work(target.agent)
             except MysqlError as error:
-                raise TabletCallFailed(f"{what}: {error}", errno=error.errno) from error
+                raise TabletCallFailed(f"{name} of {tablet.alias}: {error}", errno=error.errno) from error
             except (VtorcError, TimeoutError) as error:
-                raise TabletCallFailed(f"{what}: {error or 'context deadline exceeded'}") from error
+                raise TabletCallFailed(f"{name} of {tablet.alias}: {error or 'context deadline exceeded'}") from error
 
         try:
-            with _failures_told(what):
-                async with asyncio.timeout(longest) as limit_scope:
-                    result = await self._network.call(self._client, target.process, handle)
-        except TimeoutError:
+            result = await self._network.call(self._client, target.process, handle, limit=longest)
+        except NetworkError as error:
+            raise _unreachable(f"{name} of {tablet.alias}", error) from error
+        except NoAnswer:
             channel.doubtful = True
-            if not limit_scope.expired():
-                raise
-            raise TabletUnreachable(f"{what}: no answer within {longest:g} s", reason="timeout") from None
+            raise TabletUnreachable(
+                f"{name} of {tablet.alias}: no answer within {longest:g} s", reason="timeout"
+            ) from None
         except asyncio.CancelledError:
             channel.doubtful = True
             raise
@@ -337,17 +339,14 @@ class SimTabletManager:
         channel = self._channels.setdefault(target.address, _Channel())
         if channel.connected and not channel.doubtful:
             return channel
-
-        async def nothing() -> None:
-            return None
-
         try:
-            with _failures_told(what):
-                async with asyncio.timeout(self._limits.connect):
-                    if channel.connected:
-                        (await connect(self._network, self._client, target.process)).client.close()
-                    else:
-                        await self._network.call(self._client, target.process, nothing)
+            async with asyncio.timeout(self._limits.connect):
+                if channel.connected:
+                    (await connect(self._network, self._client, target.process)).client.close()
+                else:
+                    await self._network.ask(self._client, target.process, lambda: None)
+        except NetworkError as error:
+            raise _unreachable(what, error) from error
         except TimeoutError:
             raise TabletUnreachable(
                 f"{what}: no connection within {self._limits.connect:g} s", reason="timeout"
@@ -356,13 +355,9 @@ class SimTabletManager:
         return channel
 
 
-@contextlib.contextmanager
-def _failures_told(what: str) -> Iterator[None]:
-    try:
-        yield
-    except NetworkError as error:
-        reason = "refused" if error.reason == "refused" else "unreachable"
-        raise TabletUnreachable(f"{what}: {error}", reason=reason) from error
+def _unreachable(what: str, error: NetworkError) -> TabletUnreachable:
+    reason = "refused" if error.reason == "refused" else "unreachable"
+    return TabletUnreachable(f"{what}: {error}", reason=reason)
 
 
 def _serve_health(target: SimTablet, end: End, reports: "asyncio.Queue[HealthReport | None]") -> None:

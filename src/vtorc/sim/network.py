@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from vtorc.errors import SimError
+from vtorc.errors import SimError, VtorcError
 from vtorc.sim.process import Host, Life, Process
 
 _T = TypeVar("_T")
@@ -31,6 +31,10 @@ class NetworkError(SimError):
         self.reason = reason
 
 
+class NoAnswer(SimError):
+    """A call has taken longer than its caller was to wait."""
+
+
 @dataclass(frozen=True, slots=True)
 class Latency:
     """One-way delay in seconds: at least `least`, `mean` on average, never more than `most`."""
@@ -41,7 +45,9 @@ class Latency:
 
     def draw(self, generator: random.Random) -> float:
         """Return one delay."""
-        return min(self.most, self.least + generator.expovariate(1.0) * (self.mean - self.least))
+        # What random.expovariate does, without its call: this is drawn thousands of times per second of virtual time.
+        drawn = self.least - math.log(1.0 - generator.random()) * (self.mean - self.least)
+        return drawn if drawn < self.most else self.most
 
 
 LOCAL = Latency(0.00001, 0.00003, 0.0005)
@@ -122,7 +128,7 @@ class Network:
     def __init__(self, generator: random.Random) -> None:
         self._random = generator
         self._loop = asyncio.get_running_loop()
-        self._links: dict[tuple[str, str], _Link] = {}
+        self._links: dict[Host, dict[Host, _Link]] = {}
         self._faults: dict[LinkFault, None] = {}
         self.hosts: dict[str, Host] = {}
 
@@ -130,6 +136,7 @@ class Network:
         """Add a machine to a cell."""
         assert name not in self.hosts, f"there is a host {name} already"
         host = self.hosts[name] = Host(name, cell)
+        self._links[host] = {}
         return host
 
     # --- faults
@@ -168,7 +175,7 @@ class Network:
         self, source: Host, target: Host, arrive: Callable[..., object], *args: Any, order: Order | None = None
     ) -> Message:
         """Send a message: `arrive` is called when it is there, now or after a cut; messages of an `order` keep it."""
-        link = self._link(source, target)
+        link = self._links[source].get(target) or self._link(source, target)
         message = Message(arrive, args, order)
         if link.cut_since is not None:
             link.parked.append(message)
@@ -176,30 +183,51 @@ class Network:
             self._launch(link, message, self._delay(link))
         return message
 
-    async def call(self, source: Life, target: Process, handler: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+    async def call(
+        self,
+        source: Life,
+        target: Process,
+        handler: Callable[[], Coroutine[Any, Any, _T]],
+        *,
+        limit: float | None = None,
+    ) -> _T:
         """Run `handler` in `target` and bring back what it returns or raises.
 
-        Raises NetworkError when nobody listens there or it dies while it works. Waits for ever when request or answer
-        is lost: bring a deadline. A cancelled call has its effect if it had arrived; its handler is cancelled in turn,
-        sooner or later.
+        Raises NetworkError when nobody listens there or it dies while it works, NoAnswer after `limit` seconds. Waits
+        for ever when request or answer is lost: bring a limit or a deadline. A call that is given up or cancelled has
+        its effect if it had arrived; its handler is cancelled in turn, sooner or later.
         """
-        await source.gate()
-        exchange = _Exchange(self, source, target, handler)
+        return await self._answer(source, _Exchange(self, source, target, handler), limit)
+
+    async def ask(self, source: Life, target: Process, answer: Callable[[], _T], *, limit: float | None = None) -> _T:
+        """Do as `call` does, with what needs no time in `target`: it has happened or has not."""
+        return await self._answer(source, _Question(self, source, target, answer), limit)
+
+    async def _answer(self, source: Life, exchange: "_Exchange[_T] | _Question[_T]", limit: float | None) -> _T:
+        if not source.runs:
+            await source.gate()
         exchange.begin()
+        expiry = None if limit is None else self._loop.call_at(self._loop.time() + limit, exchange.expire)
         try:
             result = await exchange.answer
         except asyncio.CancelledError:
             exchange.abandon()
             raise
-        except Exception:
+        except Exception as error:
+            if isinstance(error, NoAnswer):
+                exchange.abandon()
             await source.gate()
             raise
-        await source.gate()
+        finally:
+            if expiry is not None:
+                expiry.cancel()
+        if not source.runs:
+            await source.gate()
         return result
 
     def loses(self, source: Host, target: Host) -> bool:
         """Draw whether a message of a call gets lost on this way."""
-        loss = self._link(source, target).loss
+        loss = (self._links[source].get(target) or self._link(source, target)).loss
         return loss > 0 and self._random.random() < loss
 
     def chance(self, share: float) -> bool:
@@ -225,16 +253,16 @@ class Network:
         self._loop.call_at(when, message.run)
 
     def _link(self, source: Host, target: Host) -> _Link:
-        key = (source.name, target.name)
-        link = self._links.get(key)
+        link = self._links[source].get(target)
         if link is None:
-            link = self._links[key] = _Link(source, target)
+            link = self._links[source][target] = _Link(source, target)
             self._apply(link)
         return link
 
     def _refresh(self) -> None:
-        for link in self._links.values():
-            self._apply(link)
+        for links in self._links.values():
+            for link in links.values():
+                self._apply(link)
 
     def _apply(self, link: _Link) -> None:
         faults = [fault for fault in self._faults if fault.applies(link.source, link.target)]
@@ -252,18 +280,15 @@ class Network:
                     self._launch(link, message, wait + self._delay(link))
 
 
-class _Exchange(Generic[_T]):
-    """One call: request, execution, answer."""
+class _Question(Generic[_T]):
+    """A call that its target answers the moment it comes: request and answer."""
 
-    def __init__(
-        self, network: Network, source: Life, target: Process, handler: Callable[[], Coroutine[Any, Any, _T]]
-    ) -> None:
+    def __init__(self, network: Network, source: Life, target: Process, handler: Callable[[], Any]) -> None:
         self._network = network
         self._source = source
         self._target = target
         self._handler = handler
         self._request: Message | None = None
-        self._task: asyncio.Task[_T] | None = None
         self._abandoned = False
         self.answer: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
 
@@ -272,15 +297,15 @@ class _Exchange(Generic[_T]):
         if not self._network.loses(self._source.host, self._target.host):
             self._request = self._network.post(self._source.host, self._target.host, self._arrive)
 
+    def expire(self) -> None:
+        """Let the caller give up."""
+        if not self.answer.done():
+            self.answer.set_exception(NoAnswer(f"no answer from {self._target}"))
+
     def abandon(self) -> None:
         """Stop waiting; what is on its way arrives all the same, what a cut holds back does not."""
         self._abandoned = True
-        if self._task is not None:
-            if self._network.chance(_CANCEL_ARRIVES_SHARE):
-                self._network.post(self._source.host, self._target.host, self._task.cancel)
-            # The deadline went along with the request: where no cancellation arrives, the far side gives up by itself.
-            asyncio.get_running_loop().call_later(self._network.delay_between(*_OWN_DEADLINE), self._task.cancel)
-        elif self._request is not None and not self._network.is_open(self._source.host, self._target.host):
+        if self._request is not None and not self._network.is_open(self._source.host, self._target.host):
             self._request.drop()
 
     def _arrive(self) -> None:
@@ -294,24 +319,19 @@ class _Exchange(Generic[_T]):
             target.when_running(self._execute)
 
     def _execute(self) -> None:
-        self._task = self._target.life.spawn(self._handler(), name="call")
-        self._task.add_done_callback(self._executed)
-
-    def _executed(self, task: "asyncio.Task[_T]") -> None:
-        if task.cancelled():
-            if not self._abandoned and self._target.host.up:
-                self._reply(self._fail, "reset")
-            return
-        error = task.exception()
-        if self._abandoned or self._network.loses(self._target.host, self._source.host):
-            return
-        if error is not None:
-            self._target.when_running(self._reply, self._raise, error)
+        try:
+            result = self._handler()
+        except VtorcError as error:
+            self._answered(self._raise, error)
         else:
-            self._target.when_running(self._reply, self._return, task.result())
+            self._answered(self._return, result)
 
-    def _reply(self, arrive: Callable[..., object], *args: Any) -> None:
-        self._network.post(self._target.host, self._source.host, arrive, *args)
+    def _answered(self, arrive: Callable[..., object], outcome: object) -> None:
+        if not (self._abandoned or self._network.loses(self._target.host, self._source.host)):
+            self._target.when_running(self._reply, arrive, outcome)
+
+    def _reply(self, arrive: Callable[..., object], outcome: object) -> None:
+        self._network.post(self._target.host, self._source.host, arrive, outcome)
 
     def _return(self, result: _T) -> None:
         if not self.answer.done():
@@ -323,3 +343,33 @@ class _Exchange(Generic[_T]):
 
     def _fail(self, reason: str) -> None:
         self._raise(NetworkError(reason, self._target))
+
+
+class _Exchange(_Question[_T]):
+    """A call that its target works at: request, execution, answer."""
+
+    _task: asyncio.Task[_T] | None = None
+
+    def abandon(self) -> None:
+        """Stop waiting; where the call is worked at, that ends too, sooner or later."""
+        task = self._task
+        if task is None:
+            super().abandon()
+            return
+        self._abandoned = True
+        if self._network.chance(_CANCEL_ARRIVES_SHARE):
+            self._network.post(self._source.host, self._target.host, task.cancel)
+        # The deadline went along with the request: where no cancellation arrives, the far side gives up by itself.
+        asyncio.get_running_loop().call_later(self._network.delay_between(*_OWN_DEADLINE), task.cancel)
+
+    def _execute(self) -> None:
+        self._task = self._target.life.serve(self._handler(), name="call", done=self._executed)
+
+    def _executed(self, task: "asyncio.Task[_T]") -> None:
+        if task.cancelled():
+            if not self._abandoned and self._target.host.up:
+                self._reply(self._fail, "reset")
+        elif (error := task.exception()) is not None:
+            self._answered(self._raise, error)
+        else:
+            self._answered(self._return, task.result())

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from vtorc.sim.loop import forever
+from vtorc.sim.loop import SimLoop, forever
 from vtorc.sim.trace import WHO
 
 _T = TypeVar("_T")
@@ -45,45 +45,56 @@ class ProcessState(enum.Enum):
 
 
 class Life:
-    """One incarnation of a process, from its start to its end."""
+    """One incarnation of a process, from its start to its end; `runs` while it is neither dead nor frozen."""
 
     def __init__(self, process: "Process", number: int) -> None:
         self.process = process
         self.number = number
+        self.host = process.host
         self.alive = True
+        self.runs = process.state is ProcessState.RUNNING
         self.ended_at: float | None = None
         self.at_end: list[Callable[[], None]] = []
         self._tasks: dict[asyncio.Task[Any], None] = {}
-
-    @property
-    def host(self) -> Host:
-        """The machine that it runs on."""
-        return self.process.host
-
-    @property
-    def frozen(self) -> bool:
-        """Whether the process is stopped by a signal at the moment."""
-        return self.process.state is ProcessState.FROZEN
+        self._context = contextvars.copy_context()
+        self._context.run(WHO.set, str(process))
 
     def spawn(self, work: Coroutine[Any, Any, _T], *, name: str) -> asyncio.Task[_T]:
         """Run `work` as a part of this process: its end cancels it."""
-        context = contextvars.copy_context()
-        context.run(WHO.set, str(self.process))
-        task = asyncio.get_running_loop().create_task(work, name=f"{self.process}/{name}", context=context)
+        task = asyncio.get_running_loop().create_task(work, name=f"{self.process}/{name}", context=self._context.copy())
         self._tasks[task] = None
         task.add_done_callback(self._forget)
+        return task
+
+    def serve(
+        self, work: Coroutine[Any, Any, _T], *, name: str, done: Callable[["asyncio.Task[_T]"], object]
+    ) -> asyncio.Task[_T]:
+        """Run `work` as `spawn` does, its first step at once if that can be; `done` gets the task when it has ended."""
+        loop, context = asyncio.get_running_loop(), self._context.copy()
+        start = loop.start_task if isinstance(loop, SimLoop) else loop.create_task
+        task: asyncio.Task[_T] = start(work, name=f"{self.process}/{name}", context=context)
+        if task.done():
+            done(task)
+            return task
+        self._tasks[task] = None
+
+        def ended(task: "asyncio.Task[_T]") -> None:
+            self._tasks.pop(task, None)
+            done(task)
+
+        task.add_done_callback(ended)
         return task
 
     def _forget(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.pop(task, None)
 
     async def gate(self) -> None:
-        """Pass while the process runs; wait while it is frozen, for ever once it is dead.
+        """Pass while the process `runs`; wait while it is frozen, for ever once it is dead.
 
         Everything that leaves or enters a process goes through here: a dead one does nothing, not even clean up.
         """
         while self.alive:
-            if not self.frozen:
+            if self.runs:
                 return
             thawed = asyncio.get_running_loop().create_future()
             self.process.when_running(_wake, thawed)
@@ -92,7 +103,7 @@ class Life:
 
     def end(self) -> None:
         """End this incarnation at once."""
-        self.alive = False
+        self.alive = self.runs = False
         self.ended_at = asyncio.get_running_loop().time()
         for hook in self.at_end:
             hook()
@@ -111,9 +122,10 @@ class Process:
         self.name = name
         self.state = ProcessState.STOPPED
         self.frozen_since: float | None = None
+        self._text = f"{name}@{host.name}"
         self._lives = 0
         self._life = Life(self, 0)
-        self._life.alive = False
+        self._life.alive = self._life.runs = False
         self._deferred: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
         host.processes.append(self)
 
@@ -154,6 +166,7 @@ class Process:
         """Stop executing, as SIGSTOP does: connections stay open, nothing answers."""
         if self.state is ProcessState.RUNNING:
             self.state = ProcessState.FROZEN
+            self._life.runs = False
             self.frozen_since = asyncio.get_running_loop().time()
 
     def thaw(self) -> None:
@@ -161,6 +174,7 @@ class Process:
         if self.state is not ProcessState.FROZEN:
             return
         self.state = ProcessState.RUNNING
+        self._life.runs = True
         self.frozen_since = None
         deferred, self._deferred = self._deferred, []
         for callback, args in deferred:
@@ -174,7 +188,7 @@ class Process:
             self._deferred.append((callback, args))
 
     def __str__(self) -> str:
-        return f"{self.name}@{self.host.name}"
+        return self._text
 
 
 def _wake(future: "asyncio.Future[None]") -> None:

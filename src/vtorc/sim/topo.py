@@ -163,27 +163,25 @@ class RemoteStore:
 
     async def get(self, key: str) -> Row:
         """Read one key."""
+        return await self._ask(lambda: self._get(key))
 
-        async def work() -> Row:
-            stale = self._topo.stale_rows(self._host, key)
-            if stale is None:
-                return await self._topo.store.get(key)
-            if key not in stale:
-                raise NoNode(key)
-            return stale[key]
-
-        return await self._call(work)
+    async def _get(self, key: str) -> Row:
+        stale = self._topo.stale_rows(self._host, key)
+        if stale is None:
+            return await self._topo.store.get(key)
+        if key not in stale:
+            raise NoNode(key)
+        return stale[key]
 
     async def scan(self, prefix: str) -> Sequence[Row]:
         """Read all keys below a prefix."""
+        return await self._ask(lambda: self._scan(prefix))
 
-        async def work() -> Sequence[Row]:
-            stale = self._topo.stale_rows(self._host, prefix)
-            if stale is None:
-                return await self._topo.store.scan(prefix)
-            return [row for key, row in stale.items() if key.startswith(prefix)]
-
-        return await self._call(work)
+    async def _scan(self, prefix: str) -> Sequence[Row]:
+        stale = self._topo.stale_rows(self._host, prefix)
+        if stale is None:
+            return await self._topo.store.scan(prefix)
+        return [row for key, row in stale.items() if key.startswith(prefix)]
 
     async def keys(self, prefix: str) -> Sequence[str]:
         """Name all keys below a prefix."""
@@ -191,11 +189,11 @@ class RemoteStore:
 
     async def put(self, key: str, contents: bytes, expected: int | None) -> int:
         """Write a key."""
-        return await self._call(lambda: self._topo.put(key, contents, expected))
+        return await self._ask(lambda: self._topo.put(key, contents, expected))
 
     async def delete(self, key: str, expected: int | None) -> None:
         """Delete a key."""
-        await self._call(lambda: self._topo.store.delete(key, expected))
+        await self._ask(lambda: self._topo.store.delete(key, expected))
 
     def new_lease(self) -> int:
         """Think of a number for a lease."""
@@ -203,17 +201,17 @@ class RemoteStore:
 
     async def enqueue(self, directory: str, lease: int, contents: bytes, *, ttl: float, only_if_free: bool) -> Row:
         """Put a key into the line for a lock."""
-        return await self._call(
+        return await self._ask(
             lambda: self._topo.enqueue(self._host, directory, lease, contents, ttl=ttl, only_if_free=only_if_free)
         )
 
     async def refresh(self, lease: int, ttl: float) -> bool:
         """Prolong a lease."""
-        return await self._call(lambda: self._topo.refresh(self._host, lease, ttl))
+        return await self._ask(lambda: self._topo.refresh(self._host, lease, ttl))
 
     async def revoke(self, lease: int) -> None:
         """End a lease."""
-        await self._call(lambda: self._topo.revoke(lease))
+        await self._ask(lambda: self._topo.revoke(lease))
 
     def subscribe(self, prefix: str, signal: asyncio.Event) -> None:
         """Set `signal` at each change."""
@@ -227,11 +225,12 @@ class RemoteStore:
     async def release(self) -> None:
         """Stay: the server lives on."""
 
-    async def _call(self, work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+    async def _ask(self, work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+        topo = self._topo
         try:
-            return await self._topo.network.call(self._client, self._topo.process, work)
+            return await topo.network.ask(self._client, topo.process, lambda: at_once(work()))
         except NetworkError as error:
-            raise TopoUnavailable(f"the topology server on {self._topo.process.host.name} is {error.reason}") from error
+            raise TopoUnavailable(f"the topology server on {topo.process.host.name} is {error.reason}") from error
 
 
 def at_once(work: Coroutine[Any, Any, _T]) -> _T:

@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from vtorc.core.gtid import GtidSet
+from vtorc.core.ids import TabletType
 from vtorc.errors import TabletActionError
 from vtorc.lab.agent.monitors import DiskMonitor
 from vtorc.lab.agent.mysql_api import Fetch, Fetched, PrimaryReport, ServerReport
@@ -25,18 +26,23 @@ class TabletQueries:
         self._semi_sync = semi_sync
         self._disk = disk
         self._table_lock: asyncio.TimerHandle | None = None
+        self._told: tuple[ServerReport, bool, TabletType] | None = None
+        self._status = ServerReport()
 
     async def full_status(self) -> ServerReport:
         """Report the whole state; nothing but `disk_stalled` when the disk hangs."""
-        await self._state.started.wait()
+        if not self._state.started.is_set():
+            await self._state.started.wait()
         if self._disk.stalled:
             return ServerReport(disk_stalled=True)
-        return dataclasses.replace(
-            await self._server.report(),
-            disk_stalled=False,
-            semi_sync_blocked=self._semi_sync.blocked,
-            tablet_type=self._state.type,
-        )
+        report = await self._server.report()
+        told = (report, self._semi_sync.blocked, self._state.type)
+        if told != self._told:
+            self._told = told
+            self._status = dataclasses.replace(
+                report, disk_stalled=False, semi_sync_blocked=told[1], tablet_type=told[2]
+            )
+        return self._status
 
     async def primary_report(self) -> PrimaryReport:
         """Report the server as a source; raises TabletActionError if it has no binary logs."""

@@ -21,6 +21,8 @@ SERVING_TYPES = frozenset(
 )
 UNKNOWN_VARIABLE, READ_ONLY_SERVER = 1193, 1290
 
+_TYPES = {type_.value: type_ for type_ in TabletType}
+
 
 @dataclass(frozen=True, slots=True)
 class Health:
@@ -61,12 +63,12 @@ class TabletState:
     @property
     def type(self) -> TabletType:
         """The tablet's type, as it believes."""
-        return TabletType(self.record.type)
+        return _TYPES[self.record.type]
 
     @property
     def is_primary(self) -> bool:
         """Whether its type is PRIMARY."""
-        return self.type is TabletType.PRIMARY
+        return self.record.type == topodata_pb2.PRIMARY
 
     @property
     def term(self) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.core.status import SemiSyncStatus, ThreadState
+from vtorc.core.status import SemiSyncStatus
 from vtorc.errors import MysqlError
 from vtorc.lab.agent.mysql_api import (
     Fetch,
@@ -18,12 +18,11 @@ from vtorc.lab.agent.mysql_api import (
     Threads,
 )
 from vtorc.sim.mysql.binlog import CreateSchema, Heartbeat, InsertJournal
+from vtorc.sim.mysql.reports import coordinates, replica_report, semi_sync, server_report
 from vtorc.sim.mysql.server import SimMysqld
 from vtorc.sim.process import Life
 
 _T = TypeVar("_T")
-
-_TIMEOUT_MS = 1_000_000_000_000_000_000
 
 
 class SimMysqlServer:
@@ -35,9 +34,12 @@ class SimMysqlServer:
         self._locked = False
 
     async def _enter(self) -> SimMysqld:
-        await self._life.gate()
+        life = self._life
+        if not life.runs:
+            await life.gate()
         await self._server.enter()
-        await self._life.gate()
+        if not life.runs:
+            await life.gate()
         return self._server
 
     async def _do(self, work: Callable[[SimMysqld], Coroutine[Any, Any, _T]]) -> _T:
@@ -50,27 +52,9 @@ class SimMysqlServer:
     async def report(self) -> ServerReport:
         """Read everything that FullStatus tells about the server."""
         server = await self._enter()
-        await server.disk.passing()
-        return ServerReport(
-            server_id=server.server_id,
-            server_uuid=server.uuid,
-            version=server.settings.version,
-            version_comment="simulated",
-            read_only=server.read_only,
-            super_read_only=server.super_read_only,
-            executed=server.executed.value,
-            purged=server.binlog.purged,
-            gtid_mode="ON",
-            log_bin=True,
-            log_replica_updates=True,
-            replication=replica_report(server),
-            semi_sync=semi_sync(server) or SemiSyncStatus(),
-            heartbeat_interval=server.replication.heartbeat_period if server.replication.source else 0.0,
-            replica_net_timeout=int(server.settings.replica_net_timeout),
-            coordinates=_coordinates(server),
-            binlog_format="ROW",
-            binlog_row_image="FULL",
-        )
+        if server.disk.state.holds_up:
+            await server.disk.passing()
+        return server_report(server)
 
     async def replication_status(self) -> ReplicaReport | None:
         """Read SHOW REPLICA STATUS; None if the server is nobody's replica."""
@@ -80,7 +64,9 @@ class SimMysqlServer:
         """Read the server's own binary log position; waits for a disk that does not answer."""
         server = await self._enter()
         await server.disk.passing()
-        return PrimaryReport(executed=server.executed.value, server_uuid=server.uuid, coordinates=_coordinates(server))
+        return PrimaryReport(
+            executed=server.executed.value, server_uuid=server.uuid, coordinates=coordinates(server.binlog.end)
+        )
 
     async def executed(self) -> GtidSet:
         """Read gtid_executed."""
@@ -258,60 +244,3 @@ async def statement(work: Coroutine[Any, Any, _T], client: Life) -> _T:
 def _ignore(running: "asyncio.Task[Any]") -> None:
     if not running.cancelled():
         running.exception()
-
-
-def replica_report(server: SimMysqld) -> ReplicaReport | None:
-    """Tell what SHOW REPLICA STATUS shows at this moment; None if the server is nobody's replica."""
-    replication = server.replication
-    source = replication.source
-    if source is None:
-        return None
-    executed = server.executed.value
-    running = replication.applier.running
-    return ReplicaReport(
-        source_host=source.host,
-        source_port=source.port,
-        source_uuid=replication.source_uuid,
-        source_user="vt_repl",
-        source_server_id=replication.source_server_id,
-        io_state=replication.io_state,
-        sql_state=ThreadState.RUNNING if running else ThreadState.STOPPED,
-        last_io_error=replication.last_io_error,
-        last_sql_error=replication.applier.error,
-        executed=executed,
-        received=executed.union(replication.retrieved.value),
-        lag=_lag(server),
-        sql_delay=int(replication.applier.delay),
-        auto_position=True,
-        connect_retry=int(server.settings.connect_retry),
-        relay_log_coordinates=f"relay.000001:{len(replication.relay)}",
-    )
-
-
-def _lag(server: SimMysqld) -> int | None:
-    """Seconds_Behind_Source: unknown without applier, or with nothing to apply and no connection."""
-    replication = server.replication
-    if not replication.applier.running:
-        return None
-    if replication.relay:
-        return int(server.loop.time() - replication.relay[0].at)
-    return 0 if replication.io_state is ThreadState.RUNNING else None
-
-
-def semi_sync(server: SimMysqld) -> SemiSyncStatus | None:
-    """Tell the semi-sync settings and states of this moment; None without the plugins."""
-    if not server.settings.semi_sync_plugin:
-        return None
-    return SemiSyncStatus(
-        primary_enabled=server.acks.enabled,
-        replica_enabled=server.semi_sync_replica,
-        primary_active=server.acks.enabled,
-        replica_active=server.replication.acknowledges,
-        primary_clients=server.semi_sync_clients,
-        timeout=_TIMEOUT_MS,
-        wait_for_replica_count=server.acks.count,
-    )
-
-
-def _coordinates(server: SimMysqld) -> str:
-    return f"binlog.000001:{server.binlog.end}"

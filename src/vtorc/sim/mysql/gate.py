@@ -134,9 +134,10 @@ class SickDisk:
 
     async def passing(self) -> None:
         """Wait until the disk answers."""
+        if not self.state.holds_up:
+            return
         passed: asyncio.Future[None] = self._server.opened()
-        if not self.hold_up(resolve, passed, None):
-            resolve(passed, None)
+        self.hold_up(resolve, passed, None)
         await self._server.outcome(passed)
 
     def forget(self) -> None:

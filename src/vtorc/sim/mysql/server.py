@@ -13,6 +13,7 @@ from vtorc.sim.mysql.dump import Dump, Hello
 from vtorc.sim.mysql.gate import Commit, CommitGate, SickDisk, fail, resolve
 from vtorc.sim.mysql.gtids import GtidLog
 from vtorc.sim.mysql.replica import Replication
+from vtorc.sim.mysql.reports import Reports
 from vtorc.sim.mysql.semisync import AckWaits
 from vtorc.sim.mysql.settings import Disk, MysqlObserver, MysqlSettings, draw
 from vtorc.sim.network import Network
@@ -66,6 +67,7 @@ class SimMysqld:
         self.slowness = 1.0
         self.started_at = 0.0
         self.kills = 0
+        self.reports = Reports()
         self._next_number = 1
         self._open: dict[asyncio.Future[Any], None] = {}
         self._position_waiters: list[tuple[GtidSet, asyncio.Future[None]]] = []
@@ -121,9 +123,20 @@ class SimMysqld:
 
     async def work(self, seconds: float) -> None:
         """Spend so long in this process; raises MysqlError 2013 if it dies meanwhile."""
-        done: asyncio.Future[None] = self.opened()
-        self.later(seconds, resolve, done, None)
-        await self.outcome(done)
+        loop, life = self.loop, self.process.life
+        done: asyncio.Future[None] = loop.create_future()
+        self._open[done] = None
+        loop.call_at(loop.time() + seconds, self._worked, life, done)
+        try:
+            await done
+        finally:
+            self._open.pop(done, None)
+
+    def _worked(self, life: Life, done: "asyncio.Future[None]") -> None:
+        if life.runs:
+            resolve(done, None)
+        else:
+            self.in_life(life, resolve, (done, None))
 
     def opened(self) -> "asyncio.Future[Any]":
         """Return a future that fails when the server dies."""

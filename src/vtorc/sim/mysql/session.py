@@ -8,8 +8,9 @@ from vtorc.core.status import ThreadState
 from vtorc.errors import MysqlError
 from vtorc.lab.agent.mysql_api import ReplicaReport
 from vtorc.lab.mysql_connection import Column, ResultSet, Row
-from vtorc.sim.mysql.admin import replica_report, semi_sync, statement
+from vtorc.sim.mysql.admin import statement
 from vtorc.sim.mysql.binlog import InsertRow
+from vtorc.sim.mysql.reports import replica_report, semi_sync
 from vtorc.sim.mysql.server import SimMysqld
 from vtorc.sim.process import Life
 

@@ -1,0 +1,192 @@
+"""What a simulated server reports about itself; a report is the same object for as long as nothing has changed."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from vtorc.core.gtid import GtidSet
+from vtorc.core.status import SemiSyncStatus, ThreadState
+from vtorc.lab.agent.mysql_api import ReplicaReport, ServerReport, Source
+
+if TYPE_CHECKING:
+    from vtorc.sim.mysql.server import SimMysqld
+
+_T = TypeVar("_T")
+
+_TIMEOUT_MS = 1_000_000_000_000_000_000
+
+
+class Kept(Generic[_T]):
+    """One value and the facts that it was made of; worth it where making costs much more than comparing."""
+
+    __slots__ = ("_facts", "_made")
+
+    def __init__(self) -> None:
+        self._facts: tuple[object, ...] | None = None
+        self._made: _T
+
+    def of(self, make: Callable[..., _T], *facts: object) -> _T:
+        """Return `make(*facts)`, or what that returned before if the facts have not changed since."""
+        if facts != self._facts:
+            self._made = make(*facts)
+            self._facts = facts
+        return self._made
+
+
+class Reports:
+    """The newest reports about one server."""
+
+    def __init__(self) -> None:
+        self.server: Kept[ServerReport] = Kept()
+        self.replica: Kept[ReplicaReport] = Kept()
+        self.semi_sync: Kept[SemiSyncStatus] = Kept()
+
+
+def server_report(server: "SimMysqld") -> ServerReport:
+    """Tell what FullStatus shows of the server at this moment."""
+    replication = server.replication
+    return server.reports.server.of(
+        _server_report,
+        server,
+        server.executed.value,
+        server.binlog.end,
+        server.binlog.purged,
+        server.read_only,
+        server.super_read_only,
+        replication.heartbeat_period if replication.source else 0.0,
+        replica_report(server),
+        semi_sync(server),
+    )
+
+
+def _server_report(
+    server: "SimMysqld",
+    executed: GtidSet,
+    end: int,
+    purged: GtidSet,
+    read_only: bool,
+    super_read_only: bool,
+    heartbeat_interval: float,
+    replication: ReplicaReport | None,
+    acks: SemiSyncStatus | None,
+) -> ServerReport:
+    return ServerReport(
+        server_id=server.server_id,
+        server_uuid=server.uuid,
+        version=server.settings.version,
+        version_comment="simulated",
+        read_only=read_only,
+        super_read_only=super_read_only,
+        executed=executed,
+        purged=purged,
+        gtid_mode="ON",
+        log_bin=True,
+        log_replica_updates=True,
+        replication=replication,
+        semi_sync=acks or SemiSyncStatus(),
+        heartbeat_interval=heartbeat_interval,
+        replica_net_timeout=int(server.settings.replica_net_timeout),
+        coordinates=coordinates(end),
+        binlog_format="ROW",
+        binlog_row_image="FULL",
+    )
+
+
+def coordinates(end: int) -> str:
+    """Write a position of the binary log as MySQL does."""
+    return f"binlog.000001:{end}"
+
+
+def replica_report(server: "SimMysqld") -> ReplicaReport | None:
+    """Tell what SHOW REPLICA STATUS shows at this moment; None if the server is nobody's replica."""
+    replication = server.replication
+    source, applier = replication.source, replication.applier
+    if source is None:
+        return None
+    return server.reports.replica.of(
+        _replica_report,
+        server,
+        source,
+        replication.source_uuid,
+        replication.source_server_id,
+        replication.io_state,
+        applier.running,
+        replication.last_io_error,
+        applier.error,
+        server.executed.value,
+        replication.retrieved.value,
+        _lag(server),
+        applier.delay,
+        len(replication.relay),
+    )
+
+
+def _replica_report(
+    server: "SimMysqld",
+    source: Source,
+    source_uuid: str,
+    source_server_id: int,
+    io_state: ThreadState,
+    applying: bool,
+    last_io_error: str,
+    last_sql_error: str,
+    executed: GtidSet,
+    retrieved: GtidSet,
+    lag: int | None,
+    delay: float,
+    relayed: int,
+) -> ReplicaReport:
+    return ReplicaReport(
+        source_host=source.host,
+        source_port=source.port,
+        source_uuid=source_uuid,
+        source_user="vt_repl",
+        source_server_id=source_server_id,
+        io_state=io_state,
+        sql_state=ThreadState.RUNNING if applying else ThreadState.STOPPED,
+        last_io_error=last_io_error,
+        last_sql_error=last_sql_error,
+        executed=executed,
+        received=executed.union(retrieved),
+        lag=lag,
+        sql_delay=int(delay),
+        auto_position=True,
+        connect_retry=int(server.settings.connect_retry),
+        relay_log_coordinates=f"relay.000001:{relayed}",
+    )
+
+
+def _lag(server: "SimMysqld") -> int | None:
+    """Seconds_Behind_Source: unknown without applier, or with nothing to apply and no connection."""
+    replication = server.replication
+    if not replication.applier.running:
+        return None
+    if replication.relay:
+        return int(server.loop.time() - replication.relay[0].at)
+    return 0 if replication.io_state is ThreadState.RUNNING else None
+
+
+def semi_sync(server: "SimMysqld") -> SemiSyncStatus | None:
+    """Tell the semi-sync settings and states of this moment; None without the plugins."""
+    if not server.settings.semi_sync_plugin:
+        return None
+    acks = server.acks
+    return server.reports.semi_sync.of(
+        _semi_sync,
+        acks.count,
+        acks.enabled,
+        server.semi_sync_replica,
+        server.replication.acknowledges,
+        server.semi_sync_clients,
+    )
+
+
+def _semi_sync(count: int, primary: bool, replica: bool, acknowledges: bool, clients: int) -> SemiSyncStatus:
+    return SemiSyncStatus(
+        primary_enabled=primary,
+        replica_enabled=replica,
+        primary_active=primary,
+        replica_active=acknowledges,
+        primary_clients=clients,
+        timeout=_TIMEOUT_MS,
+        wait_for_replica_count=count,
+    )
