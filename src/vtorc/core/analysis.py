@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vtorc.core.durability import DurabilityPolicy, Member
+from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.ids import TabletAlias, TabletType
 from vtorc.core.problems import Code, Finding
 from vtorc.core.status import ThreadState
@@ -361,24 +362,27 @@ class _Analysis:
             yield self._found(Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET, tablet, what)
 
     def _errant(self, tablet: TabletView, primary: TabletView) -> Iterator[Finding]:
-        """GTIDs that the primary lacks and did not write itself.
-
-        Its set is older or newer than the replica's by a probe: what carries its own UUID may just be newer, and
-        while it is somebody's replica itself, anything may.
-        """
-        status = primary.current_status
-        if tablet.status is None or status is None or status.has_source or not status.executed:
-            return
-        if tablet.status.executed.entries == status.executed.entries:
-            return
-        extra = tablet.status.executed.difference(status.executed).without_uuid(status.server_uuid)
-        if extra:
+        if extra := errant_gtids(tablet, primary):
             yield self._found(
                 Code.ERRANT_GTID_DETECTED,
                 tablet,
                 f"has transactions that {primary.alias} lacks: {extra.brief()}",
                 errant=extra,
             )
+
+
+def errant_gtids(tablet: TabletView, primary: TabletView) -> GtidSet:
+    """GTIDs that the tablet was last seen to have executed, and that the primary lacks and did not write itself.
+
+    The primary's set is older or newer than the replica's by a probe: what carries its own UUID may just be newer, and
+    while it is somebody's replica itself, anything may.
+    """
+    status = primary.current_status
+    if tablet.status is None or status is None or status.has_source or not status.executed:
+        return EMPTY_GTID_SET
+    if tablet.status.executed.entries == status.executed.entries:
+        return EMPTY_GTID_SET
+    return tablet.status.executed.difference(status.executed).without_uuid(status.server_uuid)
 
 
 def _would_ack(tablet: TabletView) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 from itertools import combinations
 
-from vtorc.core.analysis import member
+from vtorc.core.analysis import errant_gtids, member
 from vtorc.core.candidates import ACKING_TYPES
 from vtorc.core.durability import DurabilityPolicy
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
@@ -37,6 +37,7 @@ class Rule(enum.Enum):
     ACKS_WOULD_DROP = "acks-would-drop"
     LAST_COPY = "last-copy"
     MISSING_WRITES = "missing-writes"
+    ERRANT = "errant"
     BLIND = "blind"
     NOT_CONTROLLED = "not-controlled"
     BUDGET = "budget"
@@ -157,6 +158,9 @@ _DROPS_RELAY_LOG = frozenset(
 )
 """Problems whose repair replaces the relay log, or drops it."""
 
+_ATTACHES = frozenset({Code.NOT_CONNECTED_TO_PRIMARY, Code.CONNECTED_TO_WRONG_PRIMARY, Code.REPLICA_MISCONFIGURED})
+"""Problems whose repair is SetReplicationSource and nothing else."""
+
 _REPAIRS = frozenset({Recovery.FIX_REPLICA, Recovery.FIX_PRIMARY, Recovery.RECONCILE_STALE_TOPO_PRIMARY})
 """Recoveries that keep the primary; several findings are seen to at once."""
 
@@ -231,6 +235,8 @@ class _Decider:
         if why is not None:
             return self._stand_still(finding, *why)
         attempts = self._attempts(finding)
+        if why := self._refused_as_errant(finding, attempts):
+            return self._stand_still(finding, *why, escalated=True)
         if recovery is not Recovery.RESTART_DIRECT_REPLICA and (why := self._cooling(finding, recovery, attempts)):
             return self._stand_still(finding, *why, escalated=_is_futile(attempts))
         return Decision(
@@ -318,6 +324,27 @@ class _Decider:
                     f"tablet has",
                 )
         return None
+
+    def _refused_as_errant(self, finding: Finding, attempts: Sequence[Attempt]) -> tuple[Rule, str] | None:
+        """A tablet that has what the primary lacks is attached if its tablet manager lets it, as in Vitess: that of
+        v22 and newer does not (`SetReplicationSource`, `rpc_replication.go`), and asking again will not change that.
+
+        The first answer is asked for, since only that tells; an older one has no such check, and MySQL attaches.
+        """
+        tablet, primary = self.view.tablet(finding.alias), self.view.primary
+        if finding.code not in _ATTACHES or tablet is None or primary is None or all(a.succeeded for a in attempts):
+            return None
+        if tablet.current_status is None or tablet.current_status.semi_sync_blocked is None:
+            return None
+        errant = errant_gtids(tablet, primary)
+        if not errant:
+            return None
+        return (
+            Rule.ERRANT,
+            f"its tablet manager does not let it replicate, because it has {errant.brief()}, which {primary.alias} "
+            f"lacks; rebuild it from a backup or from another tablet, or make {primary.alias} commit empty "
+            f"transactions under these GTIDs if nothing in them is wanted; then vtorc goes on by itself",
+        )
 
     def _restart_teaches_nothing(self) -> tuple[Rule, str] | None:
         primary = self.view.primary

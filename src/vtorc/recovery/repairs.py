@@ -149,16 +149,26 @@ class Repairs:
     async def _reconcile(self, alias: TabletAlias, primary: TabletView) -> None:
         stale = self._tablet(alias)
         await self.session.step("demote primary", alias, self.session.tablets.demote_primary(stale.record, force=True))
-        await self.session.step(
-            f"replicate from {primary.alias}",
-            alias,
-            self.session.tablets.set_replication_source(
-                stale.record,
-                primary.alias,
-                semi_sync=self.policy.may_ack(member(primary), member(stale)),
-                force_start=True,
-            ),
-        )
+        await self._nothing_lost(stale, primary)
+        try:
+            await self.session.step(
+                f"replicate from {primary.alias}",
+                alias,
+                self.session.tablets.set_replication_source(
+                    stale.record,
+                    primary.alias,
+                    semi_sync=self.policy.may_ack(member(primary), member(stale)),
+                    force_start=True,
+                ),
+            )
+        except TabletError:
+            # It refuses when it has errant transactions, which is no reason to be called a primary.
+            status = await self.session.try_step(
+                "read what it takes itself for", alias, self.session.tablets.full_status(stale.record)
+            )
+            if status is not None and status.tablet_type is TabletType.REPLICA:
+                await self.session.step("correct its record", alias, self._correct_record(stale))
+            raise
         await self.session.step("correct its record", alias, self._correct_record(stale))
 
     async def _correct_record(self, stale: TabletView) -> None:

@@ -17,6 +17,7 @@ from tests.unit.core.builders import (
     failing,
     fresh_shard,
     gtids,
+    of_old_version,
     primary,
     replica,
     shard,
@@ -462,6 +463,14 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         Limits(),
         Rule.MISSING_WRITES,
     ),
+    (
+        "a tablet that was refused with its errant transactions",
+        shard(primary(), replica(R1, of=None, executed="100:1-50,101:1")),
+        Code.NOT_CONNECTED_TO_PRIMARY,
+        R1,
+        Limits(attempts=tried(Code.NOT_CONNECTED_TO_PRIMARY, R1, 100.0)),
+        Rule.ERRANT,
+    ),
 ]
 
 
@@ -672,3 +681,34 @@ def test_a_primary_that_lacks_what_several_share_stays_read_only() -> None:
     assert about(shard(*lone), Code.PRIMARY_IS_READ_ONLY).rule is Rule.ACT
     refused = about(shard(*both), Code.PRIMARY_IS_READ_ONLY)
     assert (refused.acts, refused.rule) == (False, Rule.MISSING_WRITES)
+
+
+ERRANT = "100:1-50,101:1"
+REFUSED = Limits(attempts=tried(Code.NOT_CONNECTED_TO_PRIMARY, R1, 100.0))
+
+
+def test_errant_transactions_are_named_to_whom_they_concern() -> None:
+    """The sentence names what is errant, who lacks it and what helps, and a person is called at once."""
+    refused = about(
+        shard(primary(), replica(R1, of=None, executed=ERRANT)), Code.NOT_CONNECTED_TO_PRIMARY, limits=REFUSED
+    )
+    assert "because it has 1 transaction: 00000101" in refused.sentence
+    assert "which zone1-0000000100 lacks; rebuild it" in refused.sentence
+    assert refused.escalated
+
+
+@pytest.mark.parametrize(
+    ("tablet", "of_primary", "limits"),
+    [
+        (replica(R1, of=None, executed=ERRANT), "100:1-50", Limits()),
+        (of_old_version(replica(R1, of=None, executed=ERRANT)), "100:1-50", REFUSED),
+        (replica(R1, of=None, executed="100:1-50"), "100:1-50", REFUSED),
+        (replica(R1, of=None, executed="100:1-51"), "100:1-50", REFUSED),
+        (replica(R1, of=None, executed=ERRANT), ERRANT, REFUSED),
+    ],
+    ids=["not refused yet", "its version asks nothing", "rebuilt", "ahead of the last answer", "made good"],
+)
+def test_who_may_be_attached_is(tablet: TabletView, of_primary: str, limits: Limits) -> None:
+    """A tablet is attached while nothing says that it cannot be, and again once it can be."""
+    view = shard(primary(executed=of_primary), tablet)
+    assert about(view, Code.NOT_CONNECTED_TO_PRIMARY, limits=limits).rule is Rule.ACT

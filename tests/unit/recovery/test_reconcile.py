@@ -1,0 +1,141 @@
+"""How a tablet that claims to be primary is made a replica of the present one."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.sim.servers import until
+from tests.unit.sim.worlds import in_world, small_plan
+from vtorc.core.durability import policy
+from vtorc.core.ids import TabletType
+from vtorc.core.view import ShardView, TabletView
+from vtorc.discovery.topology import read_shard
+from vtorc.errors import RecoveryFailed
+from vtorc.lab.agent.mysql_api import Threads
+from vtorc.proto import topodata_pb2
+from vtorc.recovery.repairs import Repairs
+from vtorc.recovery.session import Deadlines, Session, Tools
+from vtorc.sim.mysql.binlog import Heartbeat
+from vtorc.sim.process import Process
+from vtorc.sim.tablet import SimTablet
+from vtorc.sim.vtorc import SimClock
+from vtorc.sim.world import SimShard, World
+from vtorc.topo.records import time_to_proto
+
+NONE = policy("none")
+
+
+def by_hand(main: Callable[[World, SimShard, Tools], Awaitable[None]]) -> None:
+    """Run something in a world whose vtorcs have done their part and are gone; no acknowledgements are asked for."""
+
+    async def start(world: World, shard: SimShard) -> None:
+        for vtorc in world.vtorcs:
+            vtorc.wanted = False
+            vtorc.process.crash()
+        host = world.network.add_host("caller", "zone1")
+        life = Process(host, "test").start()
+        tools = Tools(
+            topo=world.open_topo(life),
+            tablets=world.open_tablets(life, checked=False),
+            clock=SimClock(host, world.wall),
+            deadlines=Deadlines(),
+        )
+        await main(world, shard, tools)
+
+    in_world(start, plan=small_plan(durability="none"))
+
+
+async def look(shard: SimShard, tools: Tools) -> ShardView:
+    """What is known of the shard when everybody has been asked."""
+    topology = await read_shard(tools.topo, tools.clock, shard.id)
+    up = {each.config.alias for each in shard.tablets if each.host.up}
+    tablets = [
+        TabletView(record=record, status=await tools.tablets.full_status(record))
+        for record in topology.tablets
+        if record.alias in up
+    ]
+    return ShardView(
+        shard=shard.id,
+        keyspace_record=topology.keyspace_record,
+        shard_record=topology.shard_record,
+        tablets=tuple(tablets),
+    )
+
+
+async def claim(tools: Tools, tablet: SimTablet) -> None:
+    """Let a tablet's record claim that it has been primary since long ago."""
+
+    def to_primary(record: topodata_pb2.Tablet) -> bool:
+        record.type = topodata_pb2.PRIMARY
+        record.primary_term_start_time.CopyFrom(time_to_proto(1))
+        return True
+
+    await tools.topo.update_tablet(tablet.config.alias, to_primary)
+
+
+async def reconcile(view: ShardView, tools: Tools, tablet: SimTablet) -> None:
+    """Make a tablet follow the present primary, under the shard's lock."""
+    async with tools.topo.lock_shard(view.shard, "test") as lock:
+        session = Session(tools, lock, began=tools.clock.now())
+        await Repairs(session, view, NONE).reconcile_stale([tablet.config.alias])
+
+
+async def type_of(tools: Tools, tablet: SimTablet) -> TabletType:
+    """The type that a tablet's record has."""
+    return (await tools.topo.tablet(tablet.config.alias)).type
+
+
+def test_a_last_copy_that_came_to_light_late_is_kept() -> None:
+    """What a former primary holds is asked for again just before its relay log would be dropped."""
+
+    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+        primary = shard.primary
+        assert primary is not None
+        stale, other = (each for each in shard.tablets if each is not primary)
+        await stale.mysqld.replication.stop(Threads.SQL)
+        await other.mysqld.replication.stop(Threads.IO)
+        await primary.execute(-1)
+        await until(lambda: bool(stale.mysqld.replication.relay))
+        world.power_off(primary.host)
+        record = await tools.topo.tablet(other.config.alias)
+        await tools.tablets.promote_replica(record, semi_sync=False)
+        await until(lambda: shard.primary is other)
+        await claim(tools, stale)
+        view = await look(shard, tools)
+        old = tuple(replace(t, status=None) if t.alias == stale.config.alias else t for t in view.tablets)
+        with pytest.raises(RecoveryFailed, match="is not re-pointed: its relay log holds"):
+            await reconcile(replace(view, tablets=old), tools, stale)
+        assert stale.mysqld.replication.relay
+        assert stale.mysqld.read_only
+
+    by_hand(main)
+
+
+def test_a_tablet_that_refuses_to_follow_is_no_primary_all_the_same() -> None:
+    """The record of a former primary is put right although it has errant transactions and cannot be attached."""
+
+    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+        stale = next(each for each in shard.tablets if each is not shard.primary)
+        await stale.mysqld.inject(Heartbeat())
+        await claim(tools, stale)
+        view = await look(shard, tools)
+        with pytest.raises(RecoveryFailed, match="Errant GTID"):
+            await reconcile(view, tools, stale)
+        assert await type_of(tools, stale) is TabletType.REPLICA
+
+    by_hand(main)
+
+
+def test_a_former_primary_follows_the_present_one() -> None:
+    """It replicates, and its record says that it is a replica."""
+
+    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+        stale = next(each for each in shard.tablets if each is not shard.primary)
+        await stale.mysqld.replication.stop(Threads.BOTH)
+        await claim(tools, stale)
+        await reconcile(await look(shard, tools), tools, stale)
+        assert await type_of(tools, stale) is TabletType.REPLICA
+        await until(lambda: stale.mysqld.replication.io_state.name == "RUNNING")
+
+    by_hand(main)
