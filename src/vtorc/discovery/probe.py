@@ -66,7 +66,7 @@ class TabletProbe:
         self._clock = clock
         self._changed = changed
         self._wanted = asyncio.Event()
-        self._ended = asyncio.Condition()
+        self._ended = asyncio.Event()
         self._started_last = float("-inf")
         self._hurried_since: float | None = None
         self._under_way: asyncio.Timeout | None = None
@@ -115,8 +115,8 @@ class TabletProbe:
     async def heard_since(self, moment: float) -> None:
         """Wait until a probe that started at or after `moment` has ended."""
         self.want()
-        async with self._ended:
-            await self._ended.wait_for(lambda: self._started_last >= moment)
+        while self._started_last < moment:
+            await self._ended.wait()
 
     async def run(self, pace: Callable[[], Pace]) -> None:
         """Probe until cancelled."""
@@ -133,11 +133,11 @@ class TabletProbe:
             first = False
 
     async def _pause(self, seconds: float) -> None:
+        timer = asyncio.get_running_loop().call_later(seconds, self._wanted.set)
         try:
-            async with asyncio.timeout(seconds):
-                await self._wanted.wait()
-        except TimeoutError:
-            pass
+            await self._wanted.wait()
+        finally:
+            timer.cancel()
         self._wanted.clear()
 
     async def _probe(self, pace: Pace) -> None:
@@ -146,9 +146,9 @@ class TabletProbe:
         self._hurried_deadline = pace.hurried_deadline
         before = self.view
         self.view = await self._ask(before.record, started, deadline)
-        async with self._ended:
-            self._started_last = started
-            self._ended.notify_all()
+        self._started_last = started
+        ended, self._ended = self._ended, asyncio.Event()
+        ended.set()
         self._changed(before, self.view)
 
     async def _ask(self, record: TabletRecord, started: float, deadline: float) -> TabletView:
@@ -164,17 +164,11 @@ class TabletProbe:
             return self._failed(started, failure_of(error), str(error))
         finally:
             self._under_way = None
-        now = self._clock.now()
-        return replace(
-            self.view,
+        return TabletView(
+            record=self.view.record,
             status=status,
             status_at=started,
-            probed_at=now,
-            failure=None,
-            failure_text="",
-            failures=0,
-            failing_since=None,
-            failure_since=None,
+            probed_at=self._clock.now(),
             advanced_at=started if _has_advanced(self.view.status, status) else self.view.advanced_at,
         )
 

@@ -53,7 +53,7 @@ class ShardWatch:
         self._clock = clock
         self._pace = pace
         self._sentinel = sentinel
-        self._watched: dict[TabletAlias, _Watched] = {}
+        self._watched: dict[TabletAlias, _Watched] = {}  # ordered by alias, as views are
         self._group: asyncio.TaskGroup | None = None
         self._changed = asyncio.Event()
         self._hurried_since: float | None = None
@@ -106,7 +106,7 @@ class ShardWatch:
             group.create_task(probe.run(self._pace), name=f"probe {record.alias}"),
             group.create_task(signals, name=f"signals {record.alias}"),
         )
-        self._watched[record.alias] = _Watched(probe, tasks)
+        self._watched = dict(sorted([*self._watched.items(), (record.alias, _Watched(probe, tasks))]))
 
     def _on_probe(self, before: TabletView, after: TabletView) -> None:
         self.heard += 1
@@ -156,11 +156,11 @@ class ShardWatch:
 
     async def wait_changed(self, longest: float) -> None:
         """Wait until anything changed, at most `longest` seconds."""
+        timer = asyncio.get_running_loop().call_later(longest, self._changed.set)
         try:
-            async with asyncio.timeout(longest):
-                await self._changed.wait()
-        except TimeoutError:
-            return
+            await self._changed.wait()
+        finally:
+            timer.cancel()
         self._changed.clear()
 
     async def refresh(self, deadline: float, *, leave_out: Collection[TabletAlias] = ()) -> None:
@@ -168,7 +168,7 @@ class ShardWatch:
         what it last said.
         """
         moment = self._clock.now()
-        probes = [watched.probe for alias, watched in sorted(self._watched.items()) if alias not in leave_out]
+        probes = [watched.probe for alias, watched in self._watched.items() if alias not in leave_out]
         try:
             async with asyncio.timeout(deadline), asyncio.TaskGroup() as group:
                 for probe in probes:
@@ -178,9 +178,7 @@ class ShardWatch:
 
     def silent(self) -> tuple[TabletAlias, ...]:
         """Tablets whose last probe got no answer in time: to wait for them again would cost the whole deadline."""
-        return tuple(
-            alias for alias, each in sorted(self._watched.items()) if each.probe.view.failure is ProbeFailure.TIMEOUT
-        )
+        return tuple(alias for alias, each in self._watched.items() if each.probe.view.failure is ProbeFailure.TIMEOUT)
 
     def view(self) -> ShardView:
         """All that is known at this moment."""
@@ -195,7 +193,7 @@ class ShardWatch:
         )
 
     def _tablet_views(self) -> tuple[TabletView, ...]:
-        return tuple(self._watched[alias].probe.view for alias in sorted(self._watched))
+        return tuple(watched.probe.view for watched in self._watched.values())
 
 
 def _receives(tablet: TabletView) -> bool:
