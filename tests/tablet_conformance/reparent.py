@@ -228,6 +228,25 @@ async def test_forced_demotion_lets_waiting_commits_go_without_a_word(shard: Sha
     assert refused.value.errno == READ_ONLY
 
 
+async def test_a_former_primary_that_starts_again_lets_no_commit_go_for_safe(shard: Shard) -> None:
+    """A tablet that finds another one primary at its start makes its server read-only before it stops waiting for
+    acknowledgements, and clients whose commits waited hear of no success.
+    """
+    primary, one, other = await running_shard(shard)
+    await stop_replicas(one, other)
+    writing = asyncio.create_task(primary.write())
+    await eventually(lambda: commits_wait(primary))
+    await primary.crash()
+    await promote(one, semi_sync=False)
+    await eventually(lambda: shard_names(shard, one))
+    await primary.start()
+    with pytest.raises(MysqlError) as lost:
+        await writing
+    assert lost.value.errno == CONNECTION_LOST
+    assert not await is_writable(primary)
+    assert (await sides(primary))[0] is False
+
+
 async def test_forced_demotion_that_is_given_up_leaves_a_writable_primary(shard: Shard) -> None:
     """DemotePrimary with force on a server that hangs is undone, as one without."""
     primary, _, _ = await running_shard(shard)

@@ -10,6 +10,7 @@ from vtorc.core.gtid import GtidSet
 from vtorc.core.ids import TabletAlias, TabletType
 from vtorc.core.tablet import TabletRecord
 from vtorc.errors import MysqlError, TabletActionError, TabletPreconditionError
+from vtorc.lab.agent import read_only
 from vtorc.lab.agent.mysql_api import JournalRow, PrimaryReport, Source
 from vtorc.lab.agent.replication import Action, ReplicationActions
 from vtorc.lab.agent.semi_sync import SemiSync
@@ -114,11 +115,18 @@ class ReparentActions:
             if self._state.is_primary and not was_read_only:
                 self._state.set_demoting(True)
                 undo.append(self._serve_again)
+            if not was_read_only:
+                undo.append(self._state.let_writes_in)
             if force:
-                await self._turn_read_only_by_force(was_read_only, undo)
+                await read_only.by_force(
+                    self._server,
+                    read_only.turn_read_only(self._server),
+                    lambda: self._stop_requiring_acks(undo),
+                    poll=self._state.timings.demote_poll,
+                )
             else:
                 await self._semi_sync.wait_unblocked()
-                await self._turn_read_only(was_read_only, undo)
+                await read_only.turn_read_only(self._server)
             await self._stop_requiring_acks(undo)
             report = await self._server.primary_report()
             if report is None:
@@ -128,24 +136,6 @@ class ReparentActions:
                 await self._state.tasks.finish(_undo(undo), "undo a demotion")
             raise
         return report
-
-    async def _turn_read_only_by_force(self, was_read_only: bool, undo: list[Undo]) -> None:
-        """Keep new commits out first, then cut the clients of the running ones off, and only then let those go.
-
-        vttablet kills only what came through it, before it turns MySQL read-only: a client that goes past it would be
-        told that a write is safe which only this server has, or could slip one in between.
-        """
-        turning = asyncio.ensure_future(self._turn_read_only(was_read_only, undo))
-        try:
-            while not (await asyncio.wait({turning}, timeout=self._state.timings.demote_poll))[0]:
-                if await self._server.holds_commits_off():
-                    await self._server.kill_application_sessions()
-                    if await self._server.semi_sync_wait_sessions():
-                        await self._stop_requiring_acks(undo)
-            await turning
-        finally:
-            turning.cancel()
-            await asyncio.gather(turning, return_exceptions=True)
 
     async def _stop_requiring_acks(self, undo: list[Undo]) -> None:
         status = await self._server.semi_sync()
@@ -159,16 +149,6 @@ class ReparentActions:
             self._semi_sync.watch(True)
 
         undo.append(require_again)
-
-    async def _turn_read_only(self, was_read_only: bool, undo: list[Undo]) -> None:
-        if not was_read_only:
-            undo.append(self._state.let_writes_in)
-        try:
-            await self._server.set_super_read_only(True)
-        except MysqlError as error:
-            if error.errno != UNKNOWN_VARIABLE:
-                raise
-            await self._server.set_read_only(True)
 
     async def _serve_again(self) -> None:
         self._state.set_demoting(False)

@@ -10,6 +10,7 @@ import enum
 
 from vtorc.core.ids import TabletType
 from vtorc.errors import MysqlError, TabletPreconditionError
+from vtorc.lab.agent import read_only
 from vtorc.lab.agent.state import TabletState
 from vtorc.topo.tasks import OwnedTasks
 
@@ -58,9 +59,27 @@ class SemiSync:
         """Put the settings in the state that the action asks for, for a tablet of this type."""
         if action is SemiSyncAction.NONE:
             return
+        if type_ is not TabletType.PRIMARY:
+            await self._end_taking_writes()
         primary = action is SemiSyncAction.SET and type_ is TabletType.PRIMARY
         await self._server.set_semi_sync(primary=primary, replica=action is SemiSyncAction.SET)
         self.watch(primary)
+
+    async def _end_taking_writes(self) -> None:
+        """Turn a server read-only that takes writes as a primary although its tablet is a replica by now.
+
+        vttablet does not when it starts again after another tablet became primary: then commits that wait would be let
+        go below, with nobody left who could acknowledge them (simulator, seed 3522 of storm).
+        """
+        status = await self._server.semi_sync()
+        if status is None or not status.primary_enabled or await self._server.is_read_only():
+            return
+        await read_only.by_force(
+            self._server,
+            read_only.turn_read_only(self._server),
+            lambda: self._server.set_semi_sync(primary=False, replica=True),
+            poll=self._state.timings.demote_poll,
+        )
 
     def watch(self, on: bool) -> None:
         """Start or stop the monitor."""
