@@ -3,7 +3,6 @@
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from vtorc.core.ids import ShardId, TabletAlias, TabletType, is_replica_type
 from vtorc.core.status import TabletStatus
@@ -106,7 +105,7 @@ class TabletView:
         return self.status.substance != before.status.substance
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShardView:
     """One shard: records, tablets and what could not be read.
 
@@ -122,6 +121,22 @@ class ShardView:
     blind_cells: Mapping[str, str] = field(default_factory=dict)
     bad_records: Mapping[TabletAlias, str] = field(default_factory=dict)
     never_read: frozenset[str] = frozenset()
+    primary: TabletView | None = field(init=False, compare=False, repr=False)
+    """The shard's primary: the tablet of type PRIMARY with the newest term (Vitess' rule for readers of the topology).
+
+    None if the shard record names another since a later time: whoever that is, the tablets of type PRIMARY are former
+    ones.
+    """
+    rivals: tuple[TabletView, ...] = field(init=False, compare=False, repr=False)
+    """Tablets that are primary by their own account and not by their records, which may be late: the topology server
+    does not have to answer a tablet that was just promoted.
+
+    A tablet that does not tell its type (older version) counts if it is writable and somebody receives from it.
+    """
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "primary", self._find_primary())
+        object.__setattr__(self, "rivals", tuple(tablet for tablet in self.tablets if self._is_rival(tablet)))
 
     def tablet(self, alias: TabletAlias | None) -> TabletView | None:
         """The tablet of that name, if the shard has it."""
@@ -131,28 +146,12 @@ class ShardView:
         """The tablet whose mysqld has this host and port."""
         return next((tablet for tablet in self.tablets if tablet.record.mysql_address == address), None)
 
-    @cached_property
-    def primary(self) -> TabletView | None:
-        """The shard's primary: the tablet of type PRIMARY with the newest term (Vitess' rule for readers of the
-        topology).
-
-        None if the shard record names another since a later time: whoever that is, the tablets of type PRIMARY are
-        former ones.
-        """
+    def _find_primary(self) -> TabletView | None:
         primaries = [tablet for tablet in self.tablets if tablet.record.type is TabletType.PRIMARY]
         newest = max(primaries, key=lambda tablet: (tablet.record.primary_term_start, tablet.alias), default=None)
         if newest is None or self.shard_record.primary_alias in (None, newest.alias):
             return newest
         return None if self.shard_record.primary_term_start > newest.record.primary_term_start else newest
-
-    @cached_property
-    def rivals(self) -> tuple[TabletView, ...]:
-        """Tablets that are primary by their own account and not by their records, which may be late: the topology
-        server does not have to answer a tablet that was just promoted.
-
-        A tablet that does not tell its type (older version) counts if it is writable and somebody receives from it.
-        """
-        return tuple(tablet for tablet in self.tablets if self._is_rival(tablet))
 
     def _is_rival(self, tablet: TabletView) -> bool:
         status = tablet.current_status

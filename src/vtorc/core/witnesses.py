@@ -2,45 +2,40 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 
 from vtorc.core.status import ThreadState
 from vtorc.core.view import ShardView, TabletView
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Witnesses:
-    """The replicas of one primary; `failing_since` is when it stopped answering us, in seconds on the view's clock."""
+    """The replicas of one primary.
+
+    `valid` are those that answer; `receiving` those of them whose IO thread is connected to the primary, by their last
+    answer; `unheard` those whose last answer is older than the primary's failure, so that it says nothing about now;
+    `trying` those that try to reach the primary and have not: one whose IO thread was stopped sees nothing.
+    """
 
     replicas: tuple[TabletView, ...]
-    failing_since: float
+    valid: tuple[TabletView, ...]
+    receiving: tuple[TabletView, ...]
+    unheard: tuple[TabletView, ...]
+    trying: tuple[TabletView, ...]
 
     @classmethod
     def of(cls, view: ShardView, primary: TabletView) -> "Witnesses":
         """Call the replicas of `primary`; while that answers, nobody has been heard since it failed."""
+        failing_since = primary.failing_since if primary.failing_since is not None else float("inf")
+        replicas = view.replicas_of(primary)
+        valid = tuple(tablet for tablet in replicas if tablet.is_current)
+        heard = [tablet.status_at is not None and tablet.status_at >= failing_since for tablet in valid]
         return cls(
-            view.replicas_of(primary), primary.failing_since if primary.failing_since is not None else float("inf")
+            replicas=replicas,
+            valid=valid,
+            receiving=tuple(tablet for tablet in valid if tablet.is_receiving),
+            unheard=tuple(tablet for tablet, since in zip(valid, heard, strict=True) if not since),
+            trying=tuple(t for t, since in zip(valid, heard, strict=True) if since and _is_connecting(t)),
         )
-
-    @cached_property
-    def valid(self) -> tuple[TabletView, ...]:
-        """Those that answer."""
-        return tuple(tablet for tablet in self.replicas if tablet.is_current)
-
-    @cached_property
-    def receiving(self) -> tuple[TabletView, ...]:
-        """Those whose IO thread is connected to the primary, by their last answer."""
-        return tuple(tablet for tablet in self.valid if tablet.is_receiving)
-
-    @cached_property
-    def unheard(self) -> tuple[TabletView, ...]:
-        """Those whose last answer is older than the primary's failure: what they said then says nothing about now."""
-        return tuple(t for t in self.valid if t.status_at is None or t.status_at < self.failing_since)
-
-    @cached_property
-    def trying(self) -> tuple[TabletView, ...]:
-        """Those that try to reach the primary and have not; one whose IO thread was stopped sees nothing."""
-        return tuple(t for t in self.valid if t not in self.unheard and _is_connecting(t))
 
     def tried_in_vain(self, since: float, *, within: float) -> tuple[TabletView, ...]:
         """Those that have tried to reach the primary for `within` seconds since `since` and got no answer at all.
