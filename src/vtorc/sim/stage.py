@@ -17,6 +17,7 @@ from vtorc.sim.mysql.settings import MysqlSettings
 from vtorc.sim.operator import plan_reparent
 from vtorc.sim.plan import ShardPlan, TabletPlan, WorldPlan
 from vtorc.sim.process import Process
+from vtorc.sim.reshard import add_shard, left_of, remove_shard
 from vtorc.sim.story import Story
 from vtorc.sim.tablet import SimTablet, TabletTraits
 from vtorc.sim.topo import ROOT, at_once
@@ -106,17 +107,20 @@ class Stage:
     def do_shard(self, words: Words) -> list[str]:
         """Plan a shard: `shard [name=commerce/0] durability=semi_sync tablets=zone1-100,zone2-200:rdonly:old`."""
         words.only("name", "durability", "tablets")
+        plan = self._shard_plan(words)
+        cells = tuple(dict.fromkeys([*self._plan.cells, *(tablet.alias.cell for tablet in plan.tablets)]))
+        self._plan = replace(self._plan, cells=cells, shards=(*self._plan.shards, plan))
+        return []
+
+    def _shard_plan(self, words: Words) -> ShardPlan:
         tablets = tuple(self._tablet_plan(text) for text in words.named.get("tablets", "").split(",") if text)
         if not tablets or "durability" not in words.named:
             raise SimPlanError(f"{words.line!r}: expected durability= and tablets=")
-        plan = ShardPlan(
+        return ShardPlan(
             shard=ShardId.parse(words.named.get("name", "commerce/0")),
             durability=words.named["durability"],
             tablets=tablets,
         )
-        cells = tuple(dict.fromkeys([*self._plan.cells, *(tablet.alias.cell for tablet in tablets)]))
-        self._plan = replace(self._plan, cells=cells, shards=(*self._plan.shards, plan))
-        return []
 
     def _tablet_plan(self, text: str) -> TabletPlan:
         alias, *marks = text.split(":")
@@ -165,16 +169,19 @@ class Stage:
         """Start everything and wait until all is well: `start [primary=zone1-100]`, with that one moved there."""
         words.only("primary")
         await self.do_boot(Words.split("boot"))
+        return await self._first_primary(words, *self.world.shards.values())
+
+    async def _first_primary(self, words: Words, *shards: SimShard) -> list[str]:
         wrong = await self._until_well(_FIRST_LIMIT)
         if not wrong and "primary" in words.named:
             tablet = self._tablet(words, words.named["primary"])
             shard = self.world.shards[tablet.config.shard]
             if shard.primary is not tablet:
                 await plan_reparent(self.world, shard, tablet)
-                wrong = await self._until_well(_FIRST_LIMIT)
+                await self._until_well(_FIRST_LIMIT)
         await asyncio.sleep(5.0)
         self.story.begin_anew()
-        return [self.story.standing(shard) for shard in self.world.shards.values()]
+        return [self.story.standing(shard) for shard in shards]
 
     # --- what goes wrong
 
@@ -252,6 +259,24 @@ class Stage:
         life = Process(self.world.network.add_host(f"operator {self.world.now}", "global"), "vtctldclient").start()
         await self.world.open_topo(life).delete_tablet(alias)
         return []
+
+    async def do_add_shard(self, words: Words) -> list[str]:
+        """Let a reshard create a shard, and wait until all is well: as `shard` and then `start`."""
+        words.only("name", "durability", "tablets", "primary")
+        shard = await add_shard(self.world, self._shard_plan(words))
+        self._plan = self.world.plan
+        return await self._first_primary(words, shard)
+
+    async def do_remove_shard(self, words: Words) -> list[str]:
+        """Let a reshard remove a shard: `remove-shard commerce/0`; tells what the vtorcs have left of it."""
+        words.only(plain=1)
+        shard = self.world.shards.get(ShardId.parse(words.plain[0]))
+        if shard is None:
+            raise SimPlanError(f"{words.line!r}: expected one of {', '.join(map(str, self.world.shards))}")
+        await remove_shard(self.world, shard)
+        self._plan = self.world.plan
+        left = left_of(self.world, shard.id, tuple(tablet.alias_text for tablet in shard.tablets))
+        return [f"left of {shard.id}: {each}" for each in left] or [f"nothing is left of {shard.id}"]
 
     async def do_planned(self, words: Words) -> list[str]:
         """Ask the first vtorc for a planned reparent: `planned zone2-200`; the command ends with it."""

@@ -6,6 +6,7 @@ import itertools
 import random
 import zlib
 from collections.abc import Coroutine, Iterator
+from dataclasses import replace
 from typing import Any
 
 from vtorc.core.durability import Member, policy
@@ -97,12 +98,16 @@ class World:
             host = self.network.add_host(f"topo-{cell}", cell)
             self.topos[cell] = SimTopo(self.network, host, self.random, lease_ttl=self.plan.lease_ttl)
         for shard in self.plan.shards:
-            requires_acks = policy(shard.durability) is not policy("none")
-            ledger = ShardLedger(shard.shard, requires_acks=requires_acks, checker=self.checker)
-            built = self.shards[shard.shard] = SimShard(shard, ledger, self._record(shard))
-            built.tablets += [self._build_tablet(built, each) for each in shard.tablets]
+            self._build_shard(shard)
         for number, cell in enumerate(self.plan.vtorc_cells, 1):
             self.vtorcs.append(self._build_vtorc(self.network.add_host(f"vtorc-{number}", cell)))
+
+    def _build_shard(self, plan: ShardPlan) -> SimShard:
+        requires_acks = policy(plan.durability) is not policy("none")
+        ledger = ShardLedger(plan.shard, requires_acks=requires_acks, checker=self.checker)
+        shard = self.shards[plan.shard] = SimShard(plan, ledger, self._record(plan))
+        shard.tablets += [self._build_tablet(shard, each) for each in plan.tablets]
+        return shard
 
     def _record(self, shard: ShardPlan) -> Recording:
         model = Plan(
@@ -224,12 +229,29 @@ class World:
         for shard in self.shards.values():
             await topo.create_shard(shard.id)
         for tablet in self.tablets.values():
-            self._soon(tablet.mysqld.start)
-            self._soon(tablet.start)
+            self._begin_tablet(tablet)
         for vtorc in self.vtorcs:
             self._soon(vtorc.start)
         for shard in self.shards.values():
             self._begin_clients(shard)
+
+    def add_shard(self, plan: ShardPlan) -> SimShard:
+        """Start the tablets and clients of one more shard, in cells that there are; its record is the caller's."""
+        self.plan = replace(self.plan, shards=(*self.plan.shards, plan))
+        shard = self._build_shard(plan)
+        for tablet in shard.tablets:
+            self._begin_tablet(tablet)
+        self._begin_clients(shard)
+        return shard
+
+    def forget_shard(self, shard: SimShard) -> None:
+        """Look after a shard no longer: it may be without a primary, and nothing of it is started again."""
+        self.plan = replace(self.plan, shards=tuple(each for each in self.plan.shards if each.shard != shard.id))
+        del self.shards[shard.id]
+
+    def _begin_tablet(self, tablet: SimTablet) -> None:
+        self._soon(tablet.mysqld.start)
+        self._soon(tablet.start)
 
     def _soon(self, start: object) -> None:
         current_loop().call_later(self.random.uniform(0.0, 3.0), start)  # type: ignore[arg-type]
