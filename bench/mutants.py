@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from bench.patching import Patch
+from vtorc.control.budget import FleetBudget, Place, Wish
 from vtorc.control.shard_loop import ShardLoop
 from vtorc.core import decision, election, errant
 from vtorc.core.analysis import _Analysis, member
@@ -30,7 +31,7 @@ from vtorc.recovery.emergency import EmergencyReparent
 from vtorc.recovery.locked import Errand, Locked, Work
 from vtorc.recovery.planned import PlannedReparent
 from vtorc.recovery.promotion import Follower, Promotion
-from vtorc.recovery.record import RecoveryRecord
+from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.recovery.repairs import Repairs
 from vtorc.recovery.runner import Judgement, Runner
 from vtorc.recovery.session import Session
@@ -498,6 +499,45 @@ def _(patch: Patch) -> None:
 @mutant("no-backoff", "tries again at once what did not help", profile="repairs", budget=30)
 def _(patch: Patch) -> None:
     patch.set(decision._Decider, "_cooling", lambda self, finding, recovery, attempts: None)
+
+
+# --- the fleet
+
+_ALL = ("kill-all-primaries",)
+
+
+@mutant("budget-without-limit", "lets any number of recoveries begin at once", profile="fleet", budget=5, kinds=_ALL)
+def _(patch: Patch) -> None:
+    def careless(self: FleetBudget, *, repairs: bool) -> Place | None:
+        return next(iter(self._waiting[repairs]), None)
+
+    patch.set(FleetBudget, "_next", careless)
+
+
+@mutant(
+    "keep-slot-after-failure",
+    "gives its slot back only if all went well",
+    profile="fleet",
+    budget=10,
+    kinds=("lose-cell",),
+)
+def _(patch: Patch) -> None:
+    remember = ShardLoop._remember
+
+    def careless(self: ShardLoop, action: decision.Action, record: RecoveryRecord) -> None:
+        remember(self, action, record)
+        if record.outcome is not Outcome.SUCCEEDED:
+            self._place = self._place._budget.place(self.watch.wake)
+
+    patch.set(ShardLoop, "_remember", careless)
+
+
+@mutant("shortest-outage-first", "lets those go first that came last", profile="fleet", budget=15, kinds=_ALL)
+def _(patch: Patch) -> None:
+    def order(self: Wish) -> tuple[int, int, float, str]:
+        return (self.urgency, self.tries, -self.since, str(self.shard))
+
+    patch.set(Wish, "order", property(order))
 
 
 # --- planned reparent

@@ -110,6 +110,8 @@ def _one(job: "Job", options: argparse.Namespace) -> int:
     else:
         totals.add(result)
         _say_all(summary(totals, elapsed()))
+        if result.fleet is not None and result.fleet.shards > 1 and result.fleet.lost:
+            _say_all(result.fleet.lines())
         if not result.ok:
             _say_all(Failure(result, result.faults, shrunk=False).lines(job))
     return 0 if result.ok else 1

@@ -117,7 +117,7 @@ class Breaker:
     def saw(self, judgement: Judgement) -> None:
         """Take note of how a shard is."""
         shard = judgement.view.shard
-        decision = next((each for each in judgement.decisions if _is_loss(each.finding)), None)
+        decision = next((each for each in judgement.decisions if is_loss(each.finding)), None)
         loss = self._losses.get(shard)
         if decision is None:
             if loss is not None and loss.state is _State.LOST:
@@ -259,7 +259,8 @@ class Breaker:
         return f"{text}; what is confirmed is replaced, the longest outage first"
 
 
-def _is_loss(finding: Finding) -> bool:
+def is_loss(finding: Finding) -> bool:
+    """Whether a finding says that the shard's primary is lost, or that it may be."""
     recovery = finding.problem.recovery
     return finding.code in _UNREACHED or (recovery is not None and recovery.replaces_primary)
 

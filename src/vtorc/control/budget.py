@@ -17,7 +17,7 @@ from vtorc.core.problems import Recovery
 class Urgency(enum.IntEnum):
     """What a turn is for, the most urgent first."""
 
-    REPLACEMENT = 0
+    LOST_PRIMARY = 0  # to replace it, or to find out whether it is lost: the outage is the same
     FIRST_ELECTION = 1
     PRIMARY_REPAIR = 2
     REPLICA_REPAIR = 3
@@ -25,8 +25,8 @@ class Urgency(enum.IntEnum):
     @classmethod
     def of(cls, recovery: Recovery) -> "Urgency":
         """How urgent a recovery is."""
-        if recovery.replaces_primary:
-            return cls.REPLACEMENT
+        if recovery.replaces_primary or recovery is Recovery.RESTART_DIRECT_REPLICA:
+            return cls.LOST_PRIMARY
         if recovery is Recovery.ELECT_NEW_PRIMARY:
             return cls.FIRST_ELECTION
         if recovery in (Recovery.FIX_PRIMARY, Recovery.RECOVER_PRIMARY_HAS_PRIMARY):

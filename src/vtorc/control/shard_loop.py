@@ -78,6 +78,7 @@ class ShardLoop:
         self._answering: frozenset[TabletAlias] = frozenset()
         self._last_seen: dict[tuple[Code, TabletAlias | None], float] = {}
         self._said: Mapping[tuple[Code, TabletAlias | None], Decision] = {}
+        self._told: dict[tuple[Code, TabletAlias | None], tuple[Rule, bool]] = {}
         self._unsettled_since: float | None = None
         self._not_before = float("-inf")
         self._stopping = False
@@ -200,6 +201,8 @@ class ShardLoop:
         self._answering = answering
 
     def _forget_old_attempts(self, present: set[tuple[Code, TabletAlias | None]], now: float) -> None:
+        if not present and not self._last_seen and not self._attempts:
+            return
         relapsed = {key for key in present if now - self._last_seen.get(key, now) >= HELD_AFTER}
         for key in present:
             self._last_seen[key] = now
@@ -216,12 +219,16 @@ class ShardLoop:
         """Tell what is new: a decision is said once, and again when its rule changes, not each time it is made."""
         said = {(d.finding.code, d.finding.alias): d for d in judgement.decisions}
         for key, decision in said.items():
-            before = self._said.get(key)
-            if before is None or (before.rule, before.escalated) != (decision.rule, decision.escalated):
+            before, new = self._told.get(key), (decision.rule, decision.escalated)
+            # Who found the lock held queues up again, several times a second: that is no news.
+            queues_again = before == (Rule.ACT, decision.escalated) and decision.rule is Rule.BUDGET
+            if before != new and not queues_again:
                 self._observer.decided(decision)
+                self._told[key] = new
         for key, decision in self._said.items():
             if key not in said:
                 self._observer.cleared(decision)
+                del self._told[key]
         if said.keys() != self._said.keys():
             self._unsettled_since = self._tools.clock.now()
         self._said = said
@@ -243,6 +250,7 @@ class ShardLoop:
         self._remember(action, record)
         self._breaker.ended(record)
         self._observer.finished(record)
+        self._place.leave()
         await self._look_at_result(record)
 
     async def _look_at_result(self, record: RecoveryRecord) -> None:

@@ -357,6 +357,18 @@ def _command_planned(scene: Scene) -> End:
     return ambush.end
 
 
+def _kill_all_primaries(scene: Scene) -> End:
+    primaries = [primary for shard in scene.world.shards.values() if (primary := shard.primary) is not None]
+    for primary in primaries:
+        primary.mysqld.process.crash()
+
+    def end() -> None:
+        for primary in primaries:
+            scene.world.start_mysqld(primary.mysqld)
+
+    return end
+
+
 def void(_: object) -> None:
     """Forget a result."""
 
@@ -377,4 +389,5 @@ AMBUSHES: tuple[Kind, ...] = (
     Kind("errant-then-crash", "The primary is lost after writes into two replicas.", _errant_then_crash, 60, 80),
     Kind("corrupt-record", "A tablet's record cannot be read.", _corrupt_record, 10, 60),
     Kind("command-planned", "An operator tells vtorc to move the primary.", _command_planned, 20, 40),
+    Kind("kill-all-primaries", "The mysqlds of all shards' primaries are killed.", _kill_all_primaries, 30, 60),
 )

@@ -8,6 +8,8 @@ from vtorc.sim.mysql.settings import MysqlSettings
 from vtorc.sim.tablet import TabletTraits
 
 _MANY_SHARDS = 100
+_FEW_SHARDS = 12
+_NARROW = "narrow"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,28 +98,46 @@ def random_plan(generator: random.Random, *, shards: int = 1) -> WorldPlan:
 
 
 def fleet_plan(generator: random.Random, *, shards: int, tablets: int) -> WorldPlan:
-    """Draw a fleet of equal shards over three cells; the more shards, the fewer writes to each, and beyond a hundred
-    there is one vtorc instead of two.
+    """Draw a fleet over three cells; the more shards, the fewer writes to each, and beyond a hundred there is one vtorc
+    instead of two.
+
+    Of ten shards six have tablets and acknowledgements across the cells, two ask for any acknowledgement, one for none,
+    and one has all its tablets but one in the same cell, so that the loss of that cell may take every copy of a write.
     """
     cells = ("zone1", "zone2", "zone3")
-    plans = tuple(
-        shard_plan(
-            ShardId("commerce", _key_range(number, shards)),
-            cells[number % 3 :] + cells[: number % 3],
-            durability="cross_cell",
-            tablets=tablets,
-            first_uid=100 * (number + 1),
-        )
-        for number in range(shards)
+    mixture = (
+        ("commerce", "cross_cell", 6),
+        ("customer", "semi_sync", 2),
+        ("lookup", "none", 1),
+        (_NARROW, "semi_sync", 1),
     )
+    counts = [shards * share // 10 for _, _, share in mixture[1:]]
+    plans: list[ShardPlan] = []
+    for (keyspace, durability, _), count in zip(mixture, (shards - sum(counts), *counts), strict=True):
+        for number in range(count):
+            around = cells[number % 3 :] + cells[: number % 3]
+            plans.append(
+                shard_plan(
+                    ShardId(keyspace, _key_range(number, count)),
+                    (*around[:1] * (tablets - 1), around[1]) if keyspace == _NARROW else around,
+                    durability=durability,
+                    tablets=tablets,
+                    first_uid=100 * (len(plans) + 1),
+                )
+            )
     return WorldPlan(
         cells=cells,
-        shards=plans,
+        shards=tuple(plans),
         vtorc_cells=cells[1:] if shards <= _MANY_SHARDS else cells[1:2],
         writers=2,
         write_interval=max(0.25, 0.004 * shards),
         mysql=MysqlSettings(replica_net_timeout=generator.choice((8.0, 20.0, 60.0))),
     )
+
+
+def small_fleet_plan(generator: random.Random, *, shards: int = 1) -> WorldPlan:
+    """Draw a fleet just large enough that its shards get in each other's way where the budget is small."""
+    return fleet_plan(generator, shards=max(shards, _FEW_SHARDS), tablets=3)
 
 
 def _key_range(number: int, shards: int) -> str:

@@ -5,13 +5,15 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from vtorc.control.budget import BudgetLimits
 from vtorc.errors import SimError
 from vtorc.recovery.record import Outcome
 from vtorc.sim.faults import End, Fault, Scene
+from vtorc.sim.fleet_report import FleetReport, FleetWatch
 from vtorc.sim.invariants import Violation
 from vtorc.sim.loop import SimLoop
 from vtorc.sim.meddling import ALL_KINDS, BY_NAME, begin
-from vtorc.sim.plan import WorldPlan, failover_plan, old_plan, random_plan
+from vtorc.sim.plan import WorldPlan, failover_plan, old_plan, random_plan, small_fleet_plan
 from vtorc.sim.trace import Trace
 from vtorc.sim.verdict import HARMLESS, ChangeRules, late_replacements, needless_reparents
 from vtorc.sim.vtorc import VtorcSettings
@@ -36,7 +38,7 @@ _CALM_LONG = 30.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """How much goes wrong: at least and at most so many faults, within `span` seconds; `kinds` empty means all that are
-    mixed at random. `targets` are drawn from, `draw_plan` draws the world.
+    mixed at random. `targets` are drawn from, `draw_plan` draws the world, `settings` are those of its vtorcs.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Profile:
     kinds: tuple[str, ...] = ()
     targets: tuple[int, ...] = (0, 0, 0, 1, 2, 3, 4)
     draw_plan: Callable[..., WorldPlan] = random_plan
+    settings: VtorcSettings = field(default_factory=VtorcSettings)
 
 
 PROFILES = {
@@ -106,6 +109,16 @@ PROFILES = {
                 "restart-all-replicas",
             ),
         ),
+        Profile(
+            name="fleet",
+            least=1,
+            most=1,
+            span=5.0,
+            kinds=("kill-all-primaries", "lose-cell"),
+            targets=(0,),
+            draw_plan=small_fleet_plan,
+            settings=VtorcSettings(budget=BudgetLimits(recoveries=2, repairs=1)),
+        ),
         Profile(name="old-tablets", least=0, most=0, span=60.0, draw_plan=old_plan),
     )
 }
@@ -126,6 +139,7 @@ class Result:
     failovers: int = 0
     refused: int = 0
     unprotected_lost: int = 0
+    fleet: FleetReport | None = None
 
     @property
     def ok(self) -> bool:
@@ -176,7 +190,7 @@ def run_seed(
     trace = Trace(loop.time, keep=keep_trace, sink=sink)
     try:
         with trace.capturing_logs():
-            loop.run(_play(plan or drawn_plan, trace, settings, result))
+            loop.run(_play(plan or drawn_plan, trace, settings or profile.settings, result))
     except SimError as error:
         trace.note("INVARIANT", f"simulation: {error}")
         result.violations.append(Violation("simulation", str(error), loop.time()))
@@ -187,7 +201,7 @@ def run_seed(
     return result
 
 
-async def _play(plan: WorldPlan, trace: Trace, settings: VtorcSettings | None, result: Result) -> None:
+async def _play(plan: WorldPlan, trace: Trace, settings: VtorcSettings, result: Result) -> None:
     for planned in plan.shards:
         tablets = ", ".join(f"{each.alias.cell}-{each.alias.uid} {each.type}" for each in planned.tablets)
         trace.note("plan", f"{planned.shard} {planned.durability}: {tablets}")
@@ -206,13 +220,15 @@ async def _play(plan: WorldPlan, trace: Trace, settings: VtorcSettings | None, r
     elections = _promotions(world)
     await asyncio.sleep(_CALM_BEFORE)
     rules.quiet = not result.faults
-    await _let_happen(world, result.faults)
+    fleet = FleetWatch(world)
+    await _let_happen(world, result.faults, fleet)
     await _recover(world)
     await asyncio.sleep(_CALM_AFTER if result.faults else _CALM_LONG)
     _judge(world, result, elections)
+    result.fleet = fleet.report()
 
 
-async def _let_happen(world: World, faults: Sequence[Fault]) -> None:
+async def _let_happen(world: World, faults: Sequence[Fault], fleet: FleetWatch) -> None:
     """Let every fault begin and end at its time."""
     start = world.now
     timeline: list[tuple[float, int, Fault]] = []
@@ -223,11 +239,14 @@ async def _let_happen(world: World, faults: Sequence[Fault]) -> None:
     for when, _, fault in sorted(timeline, key=lambda entry: entry[:2]):
         await asyncio.sleep(max(0.0, when - world.now))
         if fault in ends:
+            fleet.ending(faults)
             world.trace.note("FAULT", f"ends: {fault}")
             ends.pop(fault)()
         else:
             world.trace.note("FAULT", f"begins: {fault}: {BY_NAME[fault.kind].sentence}")
+            fleet.before()
             ends[fault] = begin(Scene(world, fault))
+            fleet.after()
 
 
 async def _recover(world: World) -> None:

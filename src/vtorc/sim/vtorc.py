@@ -20,6 +20,7 @@ from vtorc.recovery.session import Deadlines, Tools
 from vtorc.sim.manager import SimTabletManager
 from vtorc.sim.process import Host, Life, Process
 from vtorc.sim.trace import Trace
+from vtorc.sim.turns import Turns
 from vtorc.topo.server import TopoServer
 
 
@@ -68,8 +69,10 @@ class SimVtorc:
         generator: random.Random,
         broken: Callable[[str], None],
         escalated: Callable[[ShardId], None],
+        turns: Turns,
     ) -> None:
         self.host = host
+        self.turns = turns
         self.process = Process(host, "vtorc")
         self.wanted = True
         self.fleet: Fleet | None = None
@@ -104,8 +107,9 @@ class SimVtorc:
             budget=settings.budget,
             hold_above=settings.hold_above,
         )
-        observer = TraceObserver(self.host.name, self._trace, life, self.records, self._escalated)
+        observer = TraceObserver(self.host.name, self._trace, life, self.records, self._escalated, self.turns)
         fleet = self.fleet = Fleet(tools, lambda: fleet_settings, observer)
+        self.turns.begin(fleet.budget)
         self._trace.note(self.host.name, "vtorc starts")
         life.spawn(self._run(fleet), name="fleet")
 
@@ -137,8 +141,10 @@ class TraceObserver:
         life: Life,
         records: list[RecoveryRecord],
         escalated: Callable[[ShardId], None],
+        turns: Turns,
     ) -> None:
         self._who = who
+        self._turns = turns
         self._trace = trace
         self._life = life
         self._records = records
@@ -159,6 +165,8 @@ class TraceObserver:
 
     def started(self, action: Action) -> None:
         """Write down what begins."""
+        if self._life.alive:
+            self._turns.started(action)
         self._note(f"begins {action.recovery.value} for {action.code.value}")
 
     def finished(self, record: RecoveryRecord) -> None:
@@ -166,6 +174,7 @@ class TraceObserver:
         if not self._life.alive:
             return
         self._records.append(record)
+        self._turns.finished(record)
         for step in record.steps:
             on = f" on {step.target}" if step.target is not None else ""
             self._note(f"  +{step.started:.3f} s {step.name}{on}: {step.result} ({step.duration:.3f} s)")
@@ -173,10 +182,14 @@ class TraceObserver:
 
     def interrupted(self, action: Action) -> None:
         """Write down what was broken off."""
+        if self._life.alive:
+            self._turns.interrupted(action)
         self._note(f"breaks off {action.recovery.value}")
 
     def announced(self, announcement: Announcement) -> None:
         """Write it down."""
+        if self._life.alive:
+            self._turns.announced(announcement)
         self._note(f"announces: {announcement.sentence}")
 
     def _note(self, text: str) -> None:

@@ -26,6 +26,7 @@ from vtorc.sim.process import Host, Life, Process, ProcessState
 from vtorc.sim.tablet import GRPC_PORT, MYSQL_PORT, Address, SimTablet
 from vtorc.sim.topo import ROOT, SimTopo
 from vtorc.sim.trace import Trace
+from vtorc.sim.turns import Turns
 from vtorc.sim.vtorc import SimVtorc, VtorcSettings
 from vtorc.topo.conn import TopoConn
 from vtorc.topo.lock_contents import Holder
@@ -70,7 +71,7 @@ class World:
         self.tablets: dict[Address, SimTablet] = {}
         self.mysqlds: dict[Address, SimMysqld] = {}
         self.vtorcs: list[SimVtorc] = []
-        self._settings = settings or VtorcSettings()
+        self.settings = settings or VtorcSettings()
         self._tablet_of: dict[SimMysqld, SimTablet] = {}
         self._off: dict[Host, int] = {}
         self._others: dict[asyncio.Task[object], None] = {}
@@ -169,11 +170,12 @@ class World:
             open_topo=self.open_topo,
             open_tablets=lambda life: self.open_tablets(life, checked=True),
             wall=self.wall,
-            settings=self._settings,
+            settings=self.settings,
             trace=self.trace,
             generator=self.random,
             broken=lambda text: self.checker.violate("crash", text),
             escalated=self.checker.escalated,
+            turns=Turns(host.name, self.settings.budget, now=current_loop().time, violate=self.checker.violate),
         )
 
     # --- what processes are given

@@ -21,7 +21,7 @@ def shard(number: int) -> ShardId:
     return ShardId("commerce", f"{number:02x}-{number + 1:02x}")
 
 
-def wish(number: int, urgency: Urgency = Urgency.REPLACEMENT, *, since: float = 0.0, tries: int = 0) -> Wish:
+def wish(number: int, urgency: Urgency = Urgency.LOST_PRIMARY, *, since: float = 0.0, tries: int = 0) -> Wish:
     """Wish something for a shard."""
     return Wish(shard=shard(number), urgency=urgency, since=since, tries=tries)
 
@@ -127,10 +127,11 @@ def test_a_higher_limit_holds_at_once() -> None:
 
 @pytest.mark.parametrize("recovery", Recovery)
 def test_every_recovery_has_its_urgency(recovery: Recovery) -> None:
-    """Only what replaces a primary is a replacement, and only that and first elections are no repairs."""
+    """What replaces a primary is most urgent, and so is the evidence that it takes; first elections are no repairs."""
     urgency = Urgency.of(recovery)
-    assert (urgency is Urgency.REPLACEMENT) is recovery.replaces_primary
-    assert urgency.is_repair is not (recovery.replaces_primary or recovery is Recovery.ELECT_NEW_PRIMARY)
+    is_lost = recovery.replaces_primary or recovery is Recovery.RESTART_DIRECT_REPLICA
+    assert (urgency is Urgency.LOST_PRIMARY) is is_lost
+    assert urgency.is_repair is not (is_lost or recovery is Recovery.ELECT_NEW_PRIMARY)
 
 
 _WISHES = st.builds(

@@ -1,0 +1,108 @@
+"""Judges whether a simulated vtorc keeps within its budget and to the order of turns, and notes what it did for many
+shards at once.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vtorc.control.budget import BudgetLimits, FleetBudget, Place, Urgency
+from vtorc.control.observer import Announcement
+from vtorc.core.decision import Action
+from vtorc.core.ids import ShardId
+from vtorc.recovery.record import Outcome, RecoveryRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """A primary that was replaced; when the recovery began and when the new one took writes, in virtual seconds."""
+
+    shard: ShardId
+    began_at: float
+    writable_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A turn that had to be waited for: when it came, and after how long, in virtual seconds."""
+
+    shard: ShardId
+    ended_at: float
+    seconds: float
+
+
+class Turns:
+    """What one vtorc does, in all its lives; `most` are the most recoveries that ever were under way at once, `waits`
+    those that had to wait for their turn.
+    """
+
+    def __init__(
+        self, who: str, limits: BudgetLimits, *, now: Callable[[], float], violate: Callable[[str, str], None]
+    ) -> None:
+        self.most = 0
+        self.waits: list[Wait] = []
+        self.replacements: list[Replacement] = []
+        self.announcements: list[str] = []
+        self._who = who
+        self._limits = limits
+        self._now = now
+        self._violate = violate
+        self._budget: FleetBudget | None = None
+        self._under_way: dict[ShardId, Urgency] = {}
+
+    def begin(self, budget: FleetBudget) -> None:
+        """A new life begins."""
+        self._budget = budget
+        self._under_way.clear()
+
+    def started(self, action: Action) -> None:
+        """A recovery begins: it must have a slot, within the limit, and be first in order."""
+        shard, urgency = action.decisions[0].finding.shard, Urgency.of(action.recovery)
+        self._under_way[shard] = urgency
+        alike = sum(each.is_repair is urgency.is_repair for each in self._under_way.values())
+        limit = self._limits.repairs if urgency.is_repair else self._limits.recoveries
+        what = "repairs" if urgency.is_repair else "recoveries"
+        if alike > limit:
+            self._violate("over-budget", f"{self._who} has {alike} {what} under way, and {limit} are allowed")
+        assert self._budget is not None
+        mine = next((place for place in self._budget.holding if place.wish and place.wish.shard == shard), None)
+        if mine is None:
+            self._violate("over-budget", f"{self._who} began {action.recovery.value} of {shard} without a slot")
+            return
+        if not urgency.is_repair:
+            self.most = max(self.most, alike)
+            if mine.granted_at > mine.asked_at:
+                self.waits.append(Wait(shard, mine.granted_at, mine.granted_at - mine.asked_at))
+        for other in self._budget.waiting:
+            if other.asked_at < mine.granted_at and (why := _comes_first(other, mine)):
+                self._violate("out-of-order", f"{self._who} began {action.recovery.value} of {shard} although {why}")
+                return
+
+    def finished(self, record: RecoveryRecord) -> None:
+        """A recovery ended."""
+        self._under_way.pop(record.shard, None)
+        if record.recovery.replaces_primary and record.outcome is Outcome.SUCCEEDED:
+            began = self._now() - record.duration
+            writable = began + record.marks.get("acknowledged", record.marks.get("promoted", record.duration))
+            self.replacements.append(Replacement(record.shard, began, writable))
+
+    def interrupted(self, action: Action) -> None:
+        """A recovery was broken off."""
+        self._under_way.pop(action.decisions[0].finding.shard, None)
+
+    def announced(self, announcement: Announcement) -> None:
+        """Note what people are told of the fleet."""
+        self.announcements.append(announcement.sentence)
+
+
+def _comes_first(other: Place, mine: Place) -> str:
+    """Say why a shard that still waits should have had the turn; empty if it should not."""
+    theirs, ours = other.wish, mine.wish
+    assert theirs is not None
+    assert ours is not None
+    if theirs.urgency.is_repair or ours.urgency.is_repair:
+        return ""
+    if theirs.urgency < ours.urgency:
+        return f"{theirs.shard} waits with what is more urgent"
+    if theirs.urgency == ours.urgency and theirs.tries <= ours.tries and theirs.since < ours.since:
+        return f"{theirs.shard} has been out for {ours.since - theirs.since:.3f} s longer, and waits"
+    return ""

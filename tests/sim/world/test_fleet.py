@@ -1,0 +1,59 @@
+"""A fleet that loses many primaries at once: in order, within the budget, announced, and the others explained."""
+
+import random
+from collections import Counter
+
+from vtorc.control.budget import BudgetLimits
+from vtorc.sim.faults import Fault
+from vtorc.sim.plan import fleet_plan
+from vtorc.sim.run import PROFILES, Result, run_seed
+from vtorc.sim.vtorc import VtorcSettings
+
+SHARDS = 60
+BUDGET = 8
+SETTINGS = VtorcSettings(budget=BudgetLimits(recoveries=BUDGET, repairs=BUDGET // 2))
+
+
+def _run(fault: Fault, *, settings: VtorcSettings = SETTINGS, shards: int = SHARDS) -> Result:
+    plan = fleet_plan(random.Random("fleet"), shards=shards, tablets=3)
+    result = run_seed(1, PROFILES["calm"], faults=(fault,), plan=plan, settings=settings, keep_trace=True)
+    assert result.ok, "\n".join(f"{each.at:.3f} {each.rule}: {each.text}" for each in result.violations)
+    return result
+
+
+def test_a_fleet_that_loses_a_cell_fails_over_where_it_can() -> None:
+    """All shards that can fail over do, and for each of the others a rule says why not; people are told once."""
+    report = _run(Fault(kind="lose-cell", at=1.0, lasts=50.0)).fleet
+    assert report is not None
+    assert report.lost > SHARDS // 3
+    assert len(report.outages) == report.able
+    assert sum(count for _, _, count in report.others) == report.lost - report.able > 0
+    assert {rule for rule, _, _ in report.others} == {"ackers-unreached"}
+    assert report.most <= BUDGET
+    assert "all of them in cell zone1" in report.announcements[0]
+    assert f"{report.lost - report.able} are still without" in report.announcements[-1]
+
+
+def test_a_fleet_that_loses_all_primaries_takes_turns() -> None:
+    """More losses than the budget wait for their turn, which each decision says once, and all are replaced."""
+    few = VtorcSettings(budget=BudgetLimits(recoveries=3, repairs=2))
+    result = _run(Fault(kind="kill-all-primaries", at=1.0, lasts=30.0), settings=few, shards=24)
+    report = result.fleet
+    assert report is not None
+    assert len(report.outages) == report.lost == 24
+    assert report.most == 3
+    assert len(report.turns) >= 24 - 2 * 3
+    lines = [line for line in result.lines if "MySQL is down" in line and "waiting for its turn" in line]
+    said = Counter((line.split()[1], line.split()[4]) for line in lines)
+    assert set(said.values()) == {1}
+
+
+def test_a_fleet_holds_replacements_back_if_it_is_told_to() -> None:
+    """With a limit on the share of lost primaries nobody is replaced beyond it, and people are told what to do."""
+    held = VtorcSettings(hold_above=50)
+    result = _run(Fault(kind="kill-all-primaries", at=1.0, lasts=30.0), settings=held, shards=12)
+    report = result.fleet
+    assert report is not None
+    assert len(report.outages) <= report.shards * held.hold_above // 100
+    assert "no primary is replaced any more" in report.announcements[0]
+    assert {rule for rule, _, _ in report.others} == {"breaker"}
