@@ -24,6 +24,10 @@ from vtorc.topo.tasks import all_of
 Record = TypeVar("Record", bound=Message)
 
 
+_SILENT_FOR = 10.0
+"""Seconds for which a cell that did not answer is not waited for as long again."""
+
+
 class TopoServer:
     """The topology as one process sees it: the global one, and the cells' through it.
 
@@ -44,6 +48,7 @@ class TopoServer:
 
         `holder` and `wall`, nanoseconds since the Unix epoch, are for what stands in locks.
         """
+        self._silent_until: dict[str, float] = {}
         self._limits = limits or TopoLimits()
         self._global = BoundedConn(global_conn, "the global topology", self._limits)
         self._cells = CellConns(self._global, open_conn, self._limits)
@@ -85,18 +90,23 @@ class TopoServer:
     async def tablets_of_shard(self, shard: ShardId, *, patience: float | None = None) -> ShardTablets:
         """Read all tablets of a shard, in all cells at once; cells that cannot be read are part of the answer.
 
-        `patience` is the most seconds that one cell is waited for, None for the remote operation timeout.
+        `patience` is the most seconds that one cell is waited for, None for the remote operation timeout. A cell that
+        was waited for in vain gets a tenth of it for a while: with a lost cell hundreds of shards are read, and each
+        would wait for it before it is failed over.
         """
         primary = await self._primary_of(shard)
 
         async def read(cell: str) -> CellTablets | str:
             try:
-                async with asyncio.timeout(patience):
-                    return await tablets_of_shard_in_cell(await self._cells.get(cell), shard, primary)
+                async with asyncio.timeout(self._patience_with(cell, patience)):
+                    found = await tablets_of_shard_in_cell(await self._cells.get(cell), shard, primary)
             except TimeoutError:
+                self._silent_until.setdefault(cell, asyncio.get_running_loop().time() + _SILENT_FOR)
                 return f"it did not answer within {patience:g} s"
             except TopoError as error:
                 return str(error)
+            self._silent_until.pop(cell, None)
+            return found
 
         cells = await self.cells()
         found = dict(zip(cells, await all_of([read(cell) for cell in cells]), strict=True))
@@ -106,6 +116,16 @@ class TopoServer:
             bad_records={alias: why for each in seen for alias, why in each.bad_records.items()},
             blind_cells={cell: why for cell, why in found.items() if isinstance(why, str)},
         )
+
+    def _patience_with(self, cell: str, patience: float | None) -> float | None:
+        now = asyncio.get_running_loop().time()
+        until = self._silent_until.get(cell)
+        if until is None or patience is None:
+            return patience
+        if now >= until:
+            self._silent_until[cell] = now + _SILENT_FOR  # one tries it again, not all
+            return patience
+        return patience / 10
 
     async def update_tablet(
         self, alias: TabletAlias, change: Callable[[topodata_pb2.Tablet], bool | None]

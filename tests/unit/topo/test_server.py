@@ -187,6 +187,28 @@ def test_blind_cells_are_part_of_the_answer() -> None:
     in_world(scenario)
 
 
+def test_cell_that_was_waited_for_in_vain_is_not_waited_for_as_long_again() -> None:
+    """A silent cell holds up one reading, not each of hundreds; one that answers again is taken as it is at once."""
+
+    async def scenario(world: World) -> None:
+        async def read() -> tuple[float, bool]:
+            began = asyncio.get_running_loop().time()
+            found = await world.topo.tablets_of_shard(SHARD, patience=2.0)
+            return round(asyncio.get_running_loop().time() - began, 1), "zone2" in found.blind_cells
+
+        world.faults["zone2"].hangs = True
+        assert await read() == (2.0, True)
+        assert await read() == (0.2, True)
+        await asyncio.sleep(10.0)
+        assert [await read(), await read()] == [(2.0, True), (0.2, True)]
+        world.faults["zone2"].hangs = False
+        assert await read() == (0.0, False)
+        world.faults["zone2"].hangs = True
+        assert await read() == (2.0, True)
+
+    in_world(scenario)
+
+
 def test_garbage_shard_record_hides_no_tablet() -> None:
     """The tablets of a shard are found although its own record cannot be read, or is gone."""
 
