@@ -66,9 +66,10 @@ class _Analysis:
             yield from self._primary_wrong(self.primary)
             yield from self._stale_primaries(self.primary)
         for tablet in self.view.tablets:
-            # BACKUP, RESTORE and DRAINED tablets are seen and counted, but never repaired, as in Vitess.
             if tablet.is_replica_type:
                 yield from self._replica(tablet)
+            elif tablet.record.type is not TabletType.PRIMARY:
+                yield from self._set_aside(tablet)
 
     def _found(
         self, code: Code, tablet: TabletView | None, what: str, *, confirmed: bool = True, **evidence: object
@@ -360,6 +361,13 @@ class _Analysis:
         if not should and status.semi_sync.replica_enabled:
             what = f"acknowledges, but must not for {primary.alias} under the policy {self.policy.name}"
             yield self._found(Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET, tablet, what)
+
+    def _set_aside(self, tablet: TabletView) -> Iterator[Finding]:
+        """BACKUP, RESTORE and DRAINED tablets are never repaired, as in Vitess, but their errant transactions are told:
+        there a tablet is drained because of them, and nobody hears of them any more.
+        """
+        if tablet.is_current and self.primary is not None:
+            yield from self._errant(tablet, self.primary)
 
     def _errant(self, tablet: TabletView, primary: TabletView) -> Iterator[Finding]:
         if extra := errant_gtids(tablet, primary):

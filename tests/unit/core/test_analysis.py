@@ -172,9 +172,6 @@ LOST_2 = failing(replica(R2), ProbeFailure.TIMEOUT)
             healthy(replica("zone1-103", executed="100:1-50,103:1")), [Code.ERRANT_GTID_DETECTED], id="ErrantGTID"
         ),
         pytest.param(
-            healthy(replica(D, TabletType.DRAINED, executed="100:1-50,112:1")), [], id="ErrantGTID on a non-replica"
-        ),
-        pytest.param(
             healthy(primary("zone1-103", term=9, tablet_type=TabletType.REPLICA)),
             [Code.STALE_TOPO_PRIMARY],
             id="TestStalePrimary",
@@ -230,6 +227,15 @@ def test_names_what_vitess_names(view: ShardView, expected: list[Code]) -> None:
             [Code.BAD_TABLET_RECORD, Code.BLIND_CELL],
             "PrimaryTabletDeleted",
             id="the primary's record cannot be read",
+        ),
+        *(
+            pytest.param(
+                healthy(replica(D, type_, io=STOPPED, read_only=False, executed="100:1-50,112:1")),
+                [Code.ERRANT_GTID_DETECTED],
+                "nothing: of a tablet that was drained because of errant transactions nobody hears any more",
+                id=f"errant transactions of a {type_.name} tablet",
+            )
+            for type_ in (TabletType.DRAINED, TabletType.BACKUP, TabletType.RESTORE)
         ),
     ],
 )
@@ -529,6 +535,11 @@ def test_the_heartbeat_is_half_the_net_timeout(interval: float, timeout: int, wr
             id="attached to a wrong source",
         ),
         pytest.param(dead(replica(R1, io=CONNECTING, executed="100:1-50,101:7")), "", id="the primary does not answer"),
+        pytest.param(
+            shard(primary(), failing(replica(D, TabletType.DRAINED, executed="100:1-50,112:7"))),
+            "",
+            id="a drained tablet that does not answer",
+        ),
     ],
 )
 def test_errant_transactions_are_what_the_primary_lacks_and_did_not_write(view: ShardView, errant: str) -> None:
