@@ -3,6 +3,7 @@ not.
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -37,13 +38,14 @@ class FleetReport:
     """How a fleet got over the loss of primaries; times in virtual seconds.
 
     `outages` are those of the shards that got another primary, from the loss until that one took writes, in the order
-    of the replacements; `turns` how long those that had to wait for their turn did; `others` has the rule, one sentence
-    and the number of the shards that got no other primary.
+    of the replacements; `missed` are shards that could have got one and did not; `turns` how long those that had to
+    wait for their turn did; `others` has the rule, one sentence and the number of the shards that got no other primary.
     """
 
     shards: int
     lost: int
     able: int
+    missed: int
     outages: tuple[float, ...]
     turns: tuple[float, ...]
     most: int
@@ -64,6 +66,13 @@ class FleetReport:
         said.append(f"at most {self.most} recoveries under way at once in one vtorc, of {self.limit} allowed")
         said += [f"not replaced: {count:,} [{rule}], such as {text}" for rule, text, count in self.others]
         return [*said, *(f"announced: {text}" for text in self.announcements)]
+
+    def outcome(self) -> list[str]:
+        """Tell what comes out alike whatever the exact times and numbers were."""
+        did = "not all that could fail over did" if self.missed else "all that could fail over did"
+        said = [f"{did}, {'and had to wait for their turn' if self.turns else 'and nobody had to wait for a turn'}"]
+        said += sorted(f"not replaced [{rule}]: {_without_names(text)}" for rule, text, _ in self.others)
+        return [*said, *(f"announced: {_without_names(mask(text))}" for text in self.announcements)]
 
 
 @dataclass(slots=True)
@@ -121,6 +130,7 @@ class FleetWatch:
             shards=len(self._world.shards),
             lost=len(self._lost),
             able=sum(lost.able for lost in self._lost.values()),
+            missed=sum(lost.able and lost.kept for lost in self._lost.values()),
             outages=tuple(first.values()),
             turns=tuple(
                 wait.seconds
@@ -195,6 +205,12 @@ def _is_out(tablet: SimTablet) -> bool:
 
 def _runs(state: ProcessState) -> bool:
     return state is not ProcessState.STOPPED
+
+
+def _without_names(text: str) -> str:
+    text = re.sub(r"\b\w+-\d{10}\b", "TABLET", text)
+    text = re.sub(r"\b\w+/[0-9a-f]*-?[0-9a-f]*(?=:)", "SHARD", text)
+    return re.sub(r"(?<![\w-])\d[\d,]*(?! %)\b", "N", text)
 
 
 def _spread(values: Sequence[float]) -> str:

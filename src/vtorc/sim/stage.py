@@ -2,8 +2,9 @@
 
 import asyncio
 import inspect
+import random
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from vtorc.core.durability import policy
 from vtorc.core.ids import ShardId, TabletAlias, TabletType
@@ -12,10 +13,11 @@ from vtorc.proto import topodata_pb2
 from vtorc.recovery.commands import Commands
 from vtorc.sim.fault_words import read_fault
 from vtorc.sim.faults import End, Scene
+from vtorc.sim.fleet_report import FleetWatch
 from vtorc.sim.meddling import BY_NAME, begin
 from vtorc.sim.mysql.settings import MysqlSettings
 from vtorc.sim.operator import plan_reparent
-from vtorc.sim.plan import ShardPlan, TabletPlan, WorldPlan
+from vtorc.sim.plan import ShardPlan, TabletPlan, WorldPlan, fleet_plan
 from vtorc.sim.process import Process
 from vtorc.sim.reshard import add_shard, left_of, remove_shard
 from vtorc.sim.story import Story
@@ -24,44 +26,13 @@ from vtorc.sim.topo import ROOT, at_once
 from vtorc.sim.topology_file import read_settings
 from vtorc.sim.trace import Trace
 from vtorc.sim.vtorc import VtorcSettings
+from vtorc.sim.words import Words
 from vtorc.sim.world import SimShard, World
 from vtorc.topo import paths
 
 _FIRST_LIMIT = 60.0
 _SETTLE_LIMIT = 180.0
 _FOR_EVER = 1e6
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """The words of one command: those that stand alone, and `key=value` ones."""
-
-    line: str
-    plain: tuple[str, ...]
-    named: dict[str, str]
-
-    @classmethod
-    def split(cls, line: str) -> "Words":
-        """Split a line."""
-        words = line.split()
-        named = dict(word.split("=", 1) for word in words[1:] if "=" in word)
-        return cls(line, tuple(word for word in words[1:] if "=" not in word), named)
-
-    def number(self, key: str, default: float) -> float:
-        """Return the number of a key; raises SimPlanError."""
-        text = self.named.get(key, str(default))
-        try:
-            return float(text)
-        except ValueError:
-            raise SimPlanError(f"{self.line!r}: {key}={text}: expected a number of seconds") from None
-
-    def only(self, *keys: str, plain: int = 0) -> None:
-        """Refuse what the command does not know; raises SimPlanError."""
-        unknown = [key for key in self.named if key not in keys]
-        if unknown or len(self.plain) > plain:
-            expected = ", ".join([*(f"{key}=" for key in keys), *([f"up to {plain} words"] if plain else [])])
-            word = unknown[0] if unknown else self.plain[plain]
-            raise SimPlanError(f"{self.line!r}: unexpected {word!r}; expected {expected or 'nothing more'}")
 
 
 class Stage:
@@ -73,6 +44,7 @@ class Stage:
         self._settings = VtorcSettings()
         self._world: World | None = None
         self._story: Story | None = None
+        self._fleet: FleetWatch | None = None
         self._ends: dict[str, End] = {}
 
     async def do(self, line: str) -> list[str]:
@@ -101,6 +73,13 @@ class Stage:
         if self._story is None:
             raise SimPlanError("expected the command start or boot first")
         return self._story
+
+    @property
+    def fleet(self) -> FleetWatch:
+        """What faults cost the fleet; raises SimPlanError before there is a world."""
+        if self._fleet is None:
+            raise SimPlanError("expected the command start or boot first")
+        return self._fleet
 
     # --- before the beginning
 
@@ -133,8 +112,15 @@ class Stage:
         )
 
     def do_world(self, words: Words) -> list[str]:
-        """Plan the rest: `world [vtorcs=zone1,zone2] [lease=30] [net-timeout=60] [relay-log-recovery=off]`."""
-        words.only("vtorcs", "lease", "net-timeout", "connect-retry", "relay-log-recovery", "writers", "direct")
+        """Plan the rest: `world [vtorcs=zone1,zone2] [lease=30] [net-timeout=60] [relay-log-recovery=off]`.
+
+        With `shards=60` it is a fleet like that of `vtorc sim --shards 60 --tablets 3`.
+        """
+        words.only(
+            "shards", "vtorcs", "lease", "net-timeout", "connect-retry", "relay-log-recovery", "writers", "direct"
+        )
+        if "shards" in words.named:
+            self._plan = fleet_plan(random.Random("scenario"), shards=int(words.number("shards", 1)), tablets=3)
         vtorcs = words.named.get("vtorcs")
         self._plan = replace(
             self._plan,
@@ -162,6 +148,7 @@ class Stage:
         words.only()
         self._world = World(self._plan, self._trace, settings=self._settings)
         self._story = Story(self._world)
+        self._fleet = FleetWatch(self._world)
         await self._world.begin()
         return []
 
@@ -181,7 +168,7 @@ class Stage:
                 await self._until_well(_FIRST_LIMIT)
         await asyncio.sleep(5.0)
         self.story.begin_anew()
-        return [self.story.standing(shard) for shard in shards]
+        return self.story.standings(shards)
 
     # --- what goes wrong
 
@@ -193,7 +180,9 @@ class Stage:
         if "shard" in words.named:
             shards = [each.shard for each in self._plan.shards]
             fault = replace(fault, shard=shards.index(ShardId.parse(words.named["shard"])))
+        self.fleet.before()
         end = begin(Scene(self.world, replace(fault, at=round(self.world.now, 3))))
+        self.fleet.after()
         key = f"{name} {target}"
         self._ends[key] = end
         if "for" in words.named:
@@ -320,6 +309,12 @@ class Stage:
         """Tell the story since the last time."""
         words.only()
         return self.story.tell()
+
+    def do_fleet(self, words: Words) -> list[str]:
+        """Tell what became of the shards that lost their primaries, and what people were told."""
+        words.only()
+        self.fleet.ending(())
+        return self.fleet.report().outcome()
 
     def do_outage(self, words: Words) -> list[str]:
         """Tell whether every shard's writes stood still for less than this since the start: `outage below=10`."""

@@ -1,7 +1,7 @@
 """What happened in a simulated world, told so that it comes out alike whatever the exact times and positions were."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from vtorc.core.ids import ShardId
 from vtorc.core.problems import Recovery
@@ -20,6 +20,9 @@ _MASKS = (
     (re.compile(r"\btried \d+ times\b"), "tried N times"),
 )
 _ALIAS = re.compile(r"\b\w+-\d{10}\b")
+MANY = 10
+"""So many shards are told of one by one, more only in sum."""
+
 _QUIET = (Outcome.GONE, Outcome.LOCK_HELD)
 
 
@@ -59,15 +62,31 @@ class Story:
         """Tell how each shard is, what was tried, what is left alone and why, and what got lost."""
         records = sorted(self._new_records(), key=lambda record: record.began)
         self._told = {vtorc.host.name: len(vtorc.records) for vtorc in self._world.vtorcs}
-        lines: list[str] = []
-        for shard in self._world.shards.values():
-            lines.append(self.standing(shard))
-            lines += self._recoveries([record for record in records if record.shard == shard.id])
-            lines += self._left_alone(shard)
-            lines += self._lost(shard)
+        shards = list(self._world.shards.values())
+        lines = self.standings(shards)
+        if len(shards) <= MANY:
+            lines = [line for shard in shards for line in self._tell_of(shard, records)]
+        else:
+            lost = sum(shard.ledger.lost_on(shard.primary.mysqld).count() for shard in shards if shard.primary)
+            lines.append(f"  protected writes lost: {lost}")
         violations = self._world.checker.violations[self._violations :]
         self._violations = len(self._world.checker.violations)
         return [*lines, *(f"VIOLATION {each.rule}: {mask(each.text)}" for each in violations)]
+
+    def _tell_of(self, shard: SimShard, records: Sequence[RecoveryRecord]) -> list[str]:
+        return [
+            self.standing(shard),
+            *self._recoveries([record for record in records if record.shard == shard.id]),
+            *self._left_alone(shard),
+            *self._lost(shard),
+        ]
+
+    def standings(self, shards: Sequence[SimShard]) -> list[str]:
+        """Tell who is the primary of each shard and what is wrong there; of many, only whether all are well."""
+        if len(shards) <= MANY:
+            return [self.standing(shard) for shard in shards]
+        well = all(not self._world.unwell(shard) for shard in shards)
+        return [f"{len(shards)} shards: {'all well' if well else 'not all well'}"]
 
     def standing(self, shard: SimShard) -> str:
         """Tell who is the primary of a shard, and what is wrong there."""

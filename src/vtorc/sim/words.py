@@ -1,0 +1,37 @@
+"""The words of one command of a scenario."""
+
+from dataclasses import dataclass
+
+from vtorc.errors import SimPlanError
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of one command: those that stand alone, and `key=value` ones."""
+
+    line: str
+    plain: tuple[str, ...]
+    named: dict[str, str]
+
+    @classmethod
+    def split(cls, line: str) -> "Words":
+        """Split a line."""
+        words = line.split()
+        named = dict(word.split("=", 1) for word in words[1:] if "=" in word)
+        return cls(line, tuple(word for word in words[1:] if "=" not in word), named)
+
+    def number(self, key: str, default: float) -> float:
+        """Return the number of a key; raises SimPlanError."""
+        text = self.named.get(key, str(default))
+        try:
+            return float(text)
+        except ValueError:
+            raise SimPlanError(f"{self.line!r}: {key}={text}: expected a number of seconds") from None
+
+    def only(self, *keys: str, plain: int = 0) -> None:
+        """Refuse what the command does not know; raises SimPlanError."""
+        unknown = [key for key in self.named if key not in keys]
+        if unknown or len(self.plain) > plain:
+            expected = ", ".join([*(f"{key}=" for key in keys), *([f"up to {plain} words"] if plain else [])])
+            word = unknown[0] if unknown else self.plain[plain]
+            raise SimPlanError(f"{self.line!r}: unexpected {word!r}; expected {expected or 'nothing more'}")
