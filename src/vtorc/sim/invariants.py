@@ -26,7 +26,7 @@ LOOP_WINDOW = 600.0
 
 
 _TOLD_PER_RULE = 3
-_MAKES_PRIMARY = frozenset(("PromoteReplica", "InitPrimary", "UndoDemotePrimary", "SetReadWrite"))
+_MAKES_PRIMARY = frozenset(("PromoteReplica", "InitPrimary"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ class ShardLedger:
         self.promised = GtidLog()
         self.bare = GtidLog()
         self.let_go = GtidLog()
+        self.meddled = GtidLog()
         self.committer: SimMysqld | None = None
         self.took_over_at = 0.0
         self.first_commit: float | None = None
@@ -91,14 +92,16 @@ class ShardLedger:
 class Checker(MysqlObserver):
     """Watches all shards.
 
-    `by_hand` names servers that a simulated person has meddled with, until they are read-only, or primaries that serve
-    and wait for acknowledgements, again; `serves` tells whether a server's vttablet lets writes of clients through;
-    `listeners` are told the sender, the tablet, the shard and the name of each change that is sent.
+    `by_hand` names servers that a simulated person has meddled with, until they are read-only, or primaries that
+    serve and wait for acknowledgements, again, `meddling` those on which somebody is at it; `serves` tells whether a
+    server's vttablet lets writes of clients through; `listeners` are told the sender, the tablet, the shard and the
+    name of each change that is sent.
     """
 
     def __init__(self, trace: Trace, now: Callable[[], float]) -> None:
         self.violations: list[Violation] = []
         self.by_hand: set[str] = set()
+        self.meddling: list[str] = []
         self.now = now
         self.serves: Callable[[SimMysqld], bool] = lambda _: True
         self.listeners: list[Callable[[str, str, ShardId, str], None]] = []
@@ -120,6 +123,12 @@ class Checker(MysqlObserver):
 
     # --- no acknowledged write is lost; only one server gets writes acknowledged
 
+    def wrote(self, server: SimMysqld, transaction: Transaction) -> None:
+        """A write was made, and may become visible much later, when what a person had done is put right already."""
+        ledger = self._shards.get(server)
+        if ledger is not None and server.uuid in self.by_hand:
+            ledger.meddled.add(transaction.series, transaction.number)
+
     def committed(self, server: SimMysqld, transaction: Transaction, *, acknowledged: bool, waited: bool) -> None:
         """A write became visible on the server where it was made."""
         ledger = self._shards.get(server)
@@ -130,7 +139,8 @@ class Checker(MysqlObserver):
             ledger.first_commit = self.now()
         # vttablet's InitPrimary lets writes in a moment before it switches semi-sync on: no vtorc can help that.
         is_first = self.now() - ledger.first_commit < FIRST_MOMENT
-        if ledger.requires_acks and not (waited or acknowledged or is_first) and server.uuid not in self.by_hand:
+        meddled = server.uuid in self.by_hand or ledger.meddled.has(transaction.series, transaction.number)
+        if ledger.requires_acks and not (waited or acknowledged or is_first or meddled):
             self.violate(
                 "unprotected-write", f"{ledger.shard}: {server.process.host.name} waits for no acknowledgement"
             )
@@ -178,7 +188,7 @@ class Checker(MysqlObserver):
         if ledger is None:
             return
         safe = server.acks.enabled or not ledger.requires_acks
-        if server.read_only or (safe and self.serves(server)):
+        if server.uuid not in self.meddling and (server.read_only or (safe and self.serves(server))):
             self.by_hand.discard(server.uuid)
         if not ledger.requires_acks:
             return

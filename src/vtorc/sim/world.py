@@ -331,12 +331,17 @@ class World:
 
     def meddle(self, tablet: SimTablet, work: Coroutine[Any, Any, object]) -> None:
         """Let a person do something to a mysqld; until it is as it should be what follows is not vtorc's fault."""
-        self.checker.by_hand.add(tablet.mysqld.uuid)
+        uuid = tablet.mysqld.uuid
+        self.checker.by_hand.add(uuid)
+        self.checker.meddling.append(uuid)
 
         async def try_it() -> None:
-            with contextlib.suppress(MysqlError, TimeoutError):
-                async with asyncio.timeout(10.0):
-                    await work
+            try:
+                with contextlib.suppress(MysqlError, TimeoutError):
+                    async with asyncio.timeout(10.0):
+                        await work
+            finally:
+                self.checker.meddling.remove(uuid)
             self.checker.writability_changed(tablet.mysqld)
 
         self.spawn(try_it(), "by hand")

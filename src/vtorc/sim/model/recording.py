@@ -51,6 +51,7 @@ class Recorder(MysqlObserver):
     def wrote(self, server: SimMysqld, transaction: Transaction) -> None:
         """A write was made."""
         self._recordings[server].wrote(server, transaction)
+        self._checker.wrote(server, transaction)
 
     def received(self, server: SimMysqld, transaction: Transaction) -> None:
         """A transaction arrived."""
