@@ -25,6 +25,7 @@ from vtorc.core.gtid import GtidSet
 from vtorc.core.ids import TabletType
 from vtorc.proto import query_pb2, topodata_pb2
 from vtorc.proto import tabletmanagerdata_pb2 as tm
+from vtorc.tablet.wall_clock import READ_CLOCK, nanoseconds
 
 NOT_A_REPLICA = "no replication status (errno 100) (sqlstate HY000)"
 STRANGER = GtidSet.of("00000000-1111-2222-3333-444444444444", 1)
@@ -120,6 +121,17 @@ async def test_old_names_answer_as_the_new_ones(shard: Shard) -> None:
     assert await rpc.MasterStatus(tm.PrimaryStatusRequest(), timeout=PATIENCE) == new_status
     new_position = await rpc.PrimaryPosition(tm.PrimaryPositionRequest(), timeout=PATIENCE)
     assert await rpc.MasterPosition(tm.PrimaryPositionRequest(), timeout=PATIENCE) == new_position
+
+
+async def test_clock_is_told_in_sql(shard: Shard) -> None:
+    """SELECT UTC_TIMESTAMP(6), sent through ExecuteFetchAsDba, tells the host's time to the microsecond."""
+    request = tm.ExecuteFetchAsDbaRequest(query=READ_CLOCK.encode(), max_rows=1)
+    read: list[int] = []
+    for _ in range(2):
+        result = (await shard.tablets[0].rpc.ExecuteFetchAsDba(request, timeout=PATIENCE)).result
+        assert [field.type for field in result.fields] == [query_pb2.DATETIME]
+        read.append(nanoseconds(result.rows[0].values.decode()))
+    assert 1_700_000_000 * 10**9 < read[0] < read[1] < read[0] + 60 * 10**9
 
 
 async def test_ping_echoes(shard: Shard) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.wire.fake_tablet import FakeTablet, running
 from vtorc.core.gtid import GtidSet
 from vtorc.core.status import ThreadState
-from vtorc.errors import TabletCallFailed, TabletCallUnknown
+from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletCallUnknown
 from vtorc.proto import query_pb2, replicationdata_pb2
 from vtorc.proto import tabletmanagerdata_pb2 as tm
 from vtorc.tablet.api import StopMode
@@ -175,6 +175,17 @@ async def test_the_io_thread_alone_is_stopped_in_sql(tablet: FakeTablet, client:
     with pytest.raises(TabletCallFailed) as caught:
         await client.stop_io_thread(tablet.record)
     assert caught.value.errno == 1227
+
+
+async def test_the_clock_is_read_in_sql(tablet: FakeTablet, client: GrpcTabletManager) -> None:
+    """The answer is in nanoseconds; one without a row is no answer."""
+    sql = "SELECT UTC_TIMESTAMP(6)"
+    answer_sql(tablet, {sql: table(["UTC_TIMESTAMP(6)"], ["1970-01-01 00:00:02.000001"])})
+    assert await client.wall_clock(tablet.record) == 2_000_001_000
+    assert statements(tablet) == [sql]
+    answer_sql(tablet, {sql: table(["UTC_TIMESTAMP(6)"])})
+    with pytest.raises(TabletBadAnswer, match="0 rows: expected one"):
+        await client.wall_clock(tablet.record)
 
 
 async def test_full_status_is_not_tried_again_until_the_tablet_restarts(

@@ -17,7 +17,8 @@ class Stopped:
     """What a tablet that we stopped holds.
 
     `received` contains `executed`. `was_primary` says that it was nobody's replica and we demoted it.
-    `applier_stopped` says that its relay log does not get applied.
+    `applier_stopped` says that its relay log does not get applied. `clock` is its wall clock in nanoseconds since the
+    Unix epoch, None if it could not be read.
     """
 
     member: Member
@@ -28,6 +29,7 @@ class Stopped:
     was_primary: bool = False
     applier_stopped: str = ""
     backup_running: bool = False
+    clock: int | None = None
 
     @property
     def alias(self) -> TabletAlias:
@@ -46,7 +48,8 @@ class CandidateSet:
     term: all that earlier terms acknowledged is in it, unless it is empty. `seen_at_primary` is what it was last seen
     to have committed while each commit waited for acknowledgements. `excused` are unreached tablets that provably
     hold nothing that others lack and cannot acknowledge now, each with the sentence why. `unreadable` are
-    tablets whose record is garbage: they never win. `first_term` says that the shard never had a primary.
+    tablets whose record is garbage: they never win. `newest_term` is the latest time, in nanoseconds since the Unix
+    epoch, since which anybody is known to have been primary. `first_term` says that the shard never had a primary.
     """
 
     members: Sequence[Member]
@@ -60,6 +63,7 @@ class CandidateSet:
     excused: Mapping[TabletAlias, str] = field(default_factory=dict)
     unreadable: frozenset[TabletAlias] = frozenset()
     same_cell_only: bool = False
+    newest_term: int = 0
     first_term: bool = False
 
     @property
@@ -82,3 +86,18 @@ class CandidateSet:
             for alias, stopped in sorted(self.stopped.items())
             if stopped.member.type in ACKING_TYPES or alias in self.semi_sync.strays
         }
+
+
+def why_clock_is_behind(clock: int | None, newest_term: int) -> str:
+    """Why a tablet with such a clock cannot become primary, as the end of a sentence about it; empty if it can, or if
+    its clock is not known. Both in nanoseconds since the Unix epoch.
+
+    A tablet begins its term by its own clock (Vitess `tm_state.go`). One that began before the present term is taken
+    for a former primary by everybody, itself too (`shard_sync.go`): it would give up as soon as it was promoted.
+    """
+    if clock is None or clock > newest_term:
+        return ""
+    return (
+        f"has a clock that is {(newest_term - clock) / 1e9:.1f} s behind the beginning of the present term, so that it "
+        f"would be taken for a former primary; set its clock right, or wait until it is past that"
+    )

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from vtorc.core.acks import AckGuarantee, can_hold_unseen_ack, could_have_acknowledged, who_must_be_reached
-from vtorc.core.candidates import ACKING_TYPES, CandidateSet, Stopped
+from vtorc.core.candidates import ACKING_TYPES, CandidateSet, Stopped, why_clock_is_behind
 from vtorc.core.durability import DurabilityPolicy, Member, PromotionRule
 from vtorc.core.errant import proven_errant
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
@@ -256,6 +256,8 @@ class _Election:
             return f"is {stopped.member.type.name}, which the policy never promotes"
         if stopped.alias in self.set.unreadable:
             return "has a tablet record that cannot be read, and so could not be written when it is promoted"
+        if why := why_clock_is_behind(stopped.clock, self.set.newest_term):
+            return why
         if self.set.same_cell_only and self.set.primary is not None and stopped.alias.cell != self.set.primary.cell:
             return (
                 f"is in cell {stopped.alias.cell}, and prevent-cross-cell-failover keeps the primary in "

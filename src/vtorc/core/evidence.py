@@ -54,7 +54,14 @@ def candidate_set(
         excused=excused(view, stopped.keys()),
         unreadable=frozenset(view.bad_records),
         same_cell_only=same_cell_only,
+        newest_term=newest_term(view),
     )
+
+
+def newest_term(view: ShardView) -> int:
+    """The latest time, in nanoseconds since the Unix epoch, since which anybody is known to have been primary."""
+    terms = (t.record.primary_term_start for t in view.tablets if t.record.type is TabletType.PRIMARY)
+    return max(view.shard_record.primary_term_start, *terms, 0)
 
 
 def last_primary(view: ShardView) -> TabletView | None:

@@ -5,16 +5,19 @@ The new primary catches up while the old one still takes writes, so that the wri
 Whatever fails before the promotion is asked for ends with the old primary writable again.
 """
 
+import asyncio
 from dataclasses import dataclass
 
 from vtorc.core.analysis import member
-from vtorc.core.candidates import ACKING_TYPES
+from vtorc.core.candidates import ACKING_TYPES, why_clock_is_behind
 from vtorc.core.durability import DurabilityPolicy, PromotionRule
 from vtorc.core.election import Argument, Refusal
+from vtorc.core.evidence import newest_term
 from vtorc.core.ids import TabletAlias
 from vtorc.core.view import ShardView, TabletView
 from vtorc.recovery.promotion import Follower, Promotion, promote
 from vtorc.recovery.session import Session
+from vtorc.recovery.stop import read_clock
 
 ACTION = "PlannedReparentShard"
 """Name of the operation in the reparent journal (Vitess `planned_reparenter.go`)."""
@@ -34,7 +37,7 @@ class PlannedReparent:
         writable.
         """
         primary = self._primary()
-        winner = self._winner(primary)
+        winner = await self._winner(primary)
         session, tablets, deadlines = self.session, self.session.tablets, self.session.tools.deadlines
         session.winner = winner.alias
         session.mark("elected")
@@ -87,8 +90,13 @@ class PlannedReparent:
             raise self._refuse("no-primary", "the shard has no primary that answers; that needs an emergency reparent")
         return primary
 
-    def _winner(self, primary: TabletView) -> TabletView:
+    async def _winner(self, primary: TabletView) -> TabletView:
         removed = {t.alias: why for t in self.view.tablets if t != primary and (why := self._why_not(t, primary))}
+        asked = [t for t in self.view.tablets if t != primary and t.alias not in removed]
+        clocks = await asyncio.gather(*(read_clock(self.session, t.record) for t in asked))
+        for tablet, clock in zip(asked, clocks, strict=True):
+            if why := why_clock_is_behind(clock, newest_term(self.view)):
+                removed[tablet.alias] = why
         fit = [t for t in self.view.tablets if t != primary and t.alias not in removed]
         if self.new_primary is not None:
             wanted = [t for t in fit if t.alias == self.new_primary]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from vtorc.core.analysis import member
 from vtorc.core.election import Stopped
@@ -12,6 +13,16 @@ from vtorc.core.view import TabletView
 from vtorc.errors import TabletError
 from vtorc.recovery.session import Session
 from vtorc.tablet.api import StopMode
+
+CLOCK_DEADLINE = 1.0
+"""Most seconds that a tablet gets to tell its time."""
+
+
+async def read_clock(session: Session, tablet: TabletRecord) -> int | None:
+    """Ask a tablet what time it is, in nanoseconds since the Unix epoch; None if it does not tell."""
+    return await session.try_step(
+        "read clock", tablet.alias, session.tablets.wall_clock(tablet), deadline=CLOCK_DEADLINE
+    )
 
 
 class Stopping:
@@ -52,12 +63,18 @@ class Stopping:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _stop(self, tablet: TabletView) -> None:
+        # Meanwhile, because whether its term would be the newest decides who may win.
+        clock = asyncio.create_task(read_clock(self.session, tablet.record), name=f"read clock {tablet.alias}")
         try:
-            await self._stop_replica(tablet)
+            stopped = self.stopped[tablet.alias] = await self._stop_replica(tablet)
+            self.stopped[tablet.alias] = replace(stopped, clock=await clock)
         except (TabletError, TimeoutError):
             return
+        finally:
+            clock.cancel()
+            await asyncio.gather(clock, return_exceptions=True)
 
-    async def _stop_replica(self, tablet: TabletView) -> None:
+    async def _stop_replica(self, tablet: TabletView) -> Stopped:
         session, record, alias = self.session, tablet.record, tablet.alias
         before = tablet.status
         # Remembered before the call: one that ends without an answer may have stopped the thread all the same.
@@ -67,12 +84,11 @@ class Stopping:
             "stop replication", alias, session.tablets.stop_replication_and_get_status(record, StopMode.IO_ONLY)
         )
         if answer is None:
-            await self._demote(tablet)
-            return
+            return await self._demote(tablet)
         after = answer.after
         if after.io_state is not ThreadState.STOPPED:
             after = await self._stop_connecting(tablet) or after
-        self.stopped[alias] = Stopped(
+        return Stopped(
             member=member(tablet),
             server_uuid=before.server_uuid if before is not None else "",
             executed=after.executed,
@@ -101,7 +117,7 @@ class Stopping:
             lambda: self.session.tablets.start_replication(tablet.record, semi_sync=semi_sync),
         )
 
-    async def _demote(self, tablet: TabletView) -> None:
+    async def _demote(self, tablet: TabletView) -> Stopped:
         """It is nobody's replica: it may be taking writes, and must not any more."""
         session, record, before = self.session, tablet.record, tablet.status
         # A former primary that was still writable stays read-only whatever comes of this (simulator, seed
@@ -111,7 +127,7 @@ class Stopping:
         position = await session.step(
             "demote primary", tablet.alias, session.tablets.demote_primary(record, force=True)
         )
-        self.stopped[tablet.alias] = Stopped(
+        return Stopped(
             member=member(tablet),
             server_uuid=before.server_uuid if before is not None else "",
             executed=position,

@@ -18,6 +18,7 @@ from vtorc.sim.process import Life
 from vtorc.sim.stream import End, connect
 from vtorc.sim.tablet import Address, SimTablet
 from vtorc.tablet.api import HealthReport, StopMode, StoppedReplication
+from vtorc.tablet.wall_clock import READ_CLOCK, nanoseconds
 
 _T = TypeVar("_T")
 
@@ -106,6 +107,13 @@ class SimTabletManager:
     async def stop_replication(self, tablet: TabletRecord) -> None:
         """Stop both replication threads."""
         await self._change(tablet, "StopReplication", lambda agent: agent.replication.stop())
+
+    async def wall_clock(self, tablet: TabletRecord) -> int:
+        """Tell the time of the mysqld's host, in nanoseconds since the Unix epoch."""
+        fetched = await self._call(
+            tablet, "ExecuteFetchAsDba", lambda agent: agent.queries.fetch(Fetch(sql=READ_CLOCK))
+        )
+        return nanoseconds((fetched.rows[0][0] or b"").decode())
 
     async def stop_io_thread(self, tablet: TabletRecord) -> None:
         """Stop the IO thread whatever its state."""

@@ -11,6 +11,9 @@ from vtorc.sim.trace import WHO
 
 _T = TypeVar("_T")
 
+EPOCH_NS = 1_772_323_200 * 10**9
+"""The time at the beginning of every world, in nanoseconds since the Unix epoch."""
+
 
 class Host:
     """A machine; while it is down nothing on it answers, not even with a refusal. `wall_offset` is in nanoseconds."""
@@ -21,6 +24,10 @@ class Host:
         self.up = True
         self.wall_offset = 0
         self.processes: list[Process] = []
+
+    def wall(self) -> int:
+        """Its wall clock, in nanoseconds since the Unix epoch."""
+        return EPOCH_NS + int(asyncio.get_running_loop().time() * 1e9) + self.wall_offset
 
     def power_off(self) -> None:
         """Cut the power: every process ends, no peer is told."""

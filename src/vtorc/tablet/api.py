@@ -78,6 +78,12 @@ class TabletManager(Protocol):
         """Stop replication threads and report before and after; None if the server is nobody's replica."""
         ...
 
+    async def wall_clock(self, tablet: TabletRecord) -> int:
+        """Tell the time of the mysqld's host, which is the tablet's too unless its MySQL is elsewhere, at some moment
+        of the call; in nanoseconds since the Unix epoch.
+        """
+        ...
+
     async def stop_io_thread(self, tablet: TabletRecord) -> None:
         """Stop the IO thread whatever its state; the relay log goes on being applied.
 

@@ -19,7 +19,8 @@ from vtorc.tablet.api import HealthReport, StopMode, StoppedReplication, TabletM
 from vtorc.tablet.connection import Address, Connection
 from vtorc.tablet.failures import is_not_a_replica
 from vtorc.tablet.settings import ClientSettings
-from vtorc.tablet.survey import survey
+from vtorc.tablet.survey import rows, survey
+from vtorc.tablet.wall_clock import READ_CLOCK, nanoseconds
 
 _SERVICE = "/tabletmanagerservice.TabletManager/"
 _STREAM_HEALTH = "/queryservice.Query/StreamHealth"
@@ -110,6 +111,15 @@ class GrpcTabletManager(TabletManager):
     async def stop_replication(self, tablet: TabletRecord) -> None:
         """Stop both replication threads."""
         await self._command(tablet, tm.StopReplicationRequest(), tm.StopReplicationResponse)
+
+    async def wall_clock(self, tablet: TabletRecord) -> int:
+        """Tell the time of the mysqld's host, in nanoseconds since the Unix epoch."""
+        answer = await self._probe(tablet, _as_dba(READ_CLOCK), tm.ExecuteFetchAsDbaResponse)
+        with _naming(tablet, READ_CLOCK):
+            found = rows(answer.result)
+            if len(found) != 1:
+                raise TabletBadAnswer(f"{len(found)} rows: expected one")
+            return nanoseconds(next(iter(found[0].values())) or "")
 
     async def stop_io_thread(self, tablet: TabletRecord) -> None:
         """Stop the IO thread whatever its state, in SQL: no call of the tablet manager does it."""

@@ -434,3 +434,21 @@ def test_a_tablet_with_a_garbage_record_acknowledges_but_never_wins() -> None:
     both = stopped(R1, "100:1-50"), stopped(R2, "100:1-50")
     assert elected(candidates(*both, unreadable=frozenset({alias(R1)}))).winner == alias(R2)
     assert "record" in elected(candidates(*both, unreadable=frozenset({alias(R1)}))).removed[alias(R1)]
+
+
+@pytest.mark.parametrize(("clock", "winner"), [(None, R1), (1_500, R1), (1_000, R2), (0, R2)])
+def test_whose_clock_is_behind_the_present_term_does_not_win(clock: int | None, winner: str) -> None:
+    """A term that would not be the newest is none; a clock that nobody knows is no reason."""
+    first = stopped(R1, "100:1-50", clock=clock)
+    choice = elected(candidates(first, stopped(R2, "100:1-50", clock=1_500), newest_term=1_000))
+    assert choice.winner == alias(winner)
+    assert choice.removed.get(alias(R1), "has a clock").startswith("has a clock")
+
+
+def test_clocks_that_are_all_behind_are_named() -> None:
+    """Nobody wins, and the sentence says by how much the clocks are behind and what helps."""
+    late = [stopped(name, "100:1-50", clock=10**9) for name in (R1, R2)]
+    refusal = refused(candidates(*late, newest_term=3_600 * 10**9))
+    assert refusal.rule == "no-candidate"
+    assert "zone1-0000000101 has a clock that is 3599.0 s behind" in refusal.sentence
+    assert "set its clock right" in refusal.sentence

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
@@ -10,6 +11,7 @@ from vtorc.errors import MysqlError
 from vtorc.lab.agent.mysql_api import (
     Fetch,
     Fetched,
+    FetchedColumn,
     JournalRow,
     PrimaryReport,
     ReplicaReport,
@@ -21,8 +23,11 @@ from vtorc.sim.mysql.binlog import CreateSchema, Heartbeat, InsertJournal
 from vtorc.sim.mysql.reports import coordinates, replica_report, semi_sync, server_report
 from vtorc.sim.mysql.server import SimMysqld
 from vtorc.sim.process import Life
+from vtorc.tablet.wall_clock import READ_CLOCK
 
 _T = TypeVar("_T")
+
+_DATETIME = 2064  # `query.Type`
 
 
 class SimMysqlServer:
@@ -185,7 +190,11 @@ class SimMysqlServer:
         return {name: value for name, value in values.items() if not names or name in names}
 
     async def fetch(self, fetch: Fetch) -> Sequence[Fetched]:
-        """Run the one statement that vtorc sends; a simulated server has no other SQL."""
+        """Run one of the two statements that vtorc sends; a simulated server has no other SQL."""
+        if fetch.sql == READ_CLOCK:
+            wall = (await self._enter()).process.host.wall()
+            text = (datetime(1970, 1, 1) + timedelta(microseconds=wall // 1000)).isoformat(" ", "microseconds")
+            return [Fetched(columns=(FetchedColumn("UTC_TIMESTAMP(6)", _DATETIME),), rows=((text.encode(),),))]
         if fetch.sql.upper() == "STOP REPLICA IO_THREAD":
             await self.stop_replication(Threads.IO)
             return [Fetched()]

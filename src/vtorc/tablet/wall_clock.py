@@ -1,0 +1,22 @@
+"""Reading the wall clock of a tablet's host in SQL: no call of the tablet manager tells it."""
+
+from datetime import UTC, datetime, timedelta
+
+from vtorc.errors import TabletBadAnswer
+
+READ_CLOCK = "SELECT UTC_TIMESTAMP(6)"
+"""In UTC, so that no change to or from summer time makes it ambiguous; microseconds."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FORMAT = "%Y-%m-%d %H:%M:%S.%f"
+
+
+def nanoseconds(text: str) -> int:
+    """Turn the answer into nanoseconds since the Unix epoch; raises TabletBadAnswer."""
+    try:
+        moment = datetime.strptime(text, _FORMAT).replace(tzinfo=UTC)
+    except ValueError:
+        raise TabletBadAnswer(
+            f"UTC_TIMESTAMP(6) is {text!r}: expected something like 2026-03-01 00:00:00.000000"
+        ) from None
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
