@@ -12,7 +12,7 @@ from vtorc.sim.trace import WHO
 _T = TypeVar("_T")
 
 EPOCH_NS = 1_772_323_200 * 10**9
-"""The time at the beginning of every world, in nanoseconds since the Unix epoch."""
+"""What the wall clocks show at the beginning: 1 March 2026."""
 
 
 class Host:

@@ -32,9 +32,6 @@ from vtorc.topo.conn import TopoConn
 from vtorc.topo.lock_contents import Holder
 from vtorc.topo.server import TopoServer
 
-EPOCH_NS = 1_772_323_200 * 10**9
-"""What the wall clocks show at the beginning: 1 March 2026."""
-
 _GLOBAL = "global"
 
 
@@ -81,7 +78,7 @@ class World:
 
     def wall(self, host: Host) -> int:
         """The wall clock of a host."""
-        return EPOCH_NS + int(current_loop().time() * 1e9) + host.wall_offset
+        return host.wall()
 
     @property
     def now(self) -> float:
