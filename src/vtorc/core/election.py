@@ -22,7 +22,13 @@ missing.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from vtorc.core.acks import AckGuarantee, can_hold_unseen_ack, could_have_acknowledged, who_must_be_reached
+from vtorc.core.acks import (
+    AckGuarantee,
+    Revocation,
+    can_hold_unseen_ack,
+    could_have_acknowledged,
+    who_must_be_reached,
+)
 from vtorc.core.candidates import ACKING_TYPES, CandidateSet, Stopped, why_clock_is_behind
 from vtorc.core.durability import DurabilityPolicy, Member, PromotionRule
 from vtorc.core.errant import proven_errant
@@ -98,9 +104,30 @@ def unrevoked(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
         return _followers_of_strangers(candidates)
     if primary is _SOMEBODY:
         missing = (acker.alias for quorum in revocation.open for acker in quorum.ackers)
-        return f"nobody knows who was primary; {_names(missing)} may have acknowledged its writes and was not reached"
+        return (
+            f"nobody knows who was primary; {_names(missing)} may have acknowledged its writes and was not reached"
+            f"{_who_cannot_be_read(candidates, revocation)}"
+        )
     must = who_must_be_reached(policy, primary, members=members, reached=reached, seen=seen)
-    return f"{revocation}, and may have been; to exclude that, these must be reached: {must}"
+    return (
+        f"{revocation}, and may have been; to exclude that, these must be reached: {must}"
+        f"{_who_cannot_be_read(candidates, revocation)}"
+    )
+
+
+def _who_cannot_be_read(candidates: CandidateSet, revocation: Revocation) -> str:
+    """What to do about possible ackers that cannot be asked, because nobody knows where they are.
+
+    A record's path tells its tablet's name and so its cell, nothing else: it may be a REPLICA that acknowledges, unless
+    the policy wants no acknowledgements from that cell.
+    """
+    ackers = {acker.alias for quorum in revocation.open for acker in quorum.ackers} & candidates.unreadable
+    return "".join(
+        f"; the tablet record of {alias} cannot be read, so it is taken for one that acknowledges: repair the record, "
+        f"or remove it if there is no such tablet (vtctldclient DeleteTablets {alias}; where that cannot read it "
+        f"either, delete tablets/{alias}/Tablet with the tools of cell {alias.cell}'s topology server)"
+        for alias in sorted(ackers)
+    )
 
 
 def _last_primary(candidates: CandidateSet) -> Member:

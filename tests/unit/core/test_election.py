@@ -184,6 +184,32 @@ def test_scenario_32_a_tablet_that_cannot_be_read_counts_as_an_acker() -> None:
     assert refused(candidates(*tablets, unreached=(DEAD, member("zone3-999")))).rule == "ackers-unreached"
 
 
+def test_who_cannot_be_read_is_named_with_what_a_person_can_do() -> None:
+    """The refusal says whose record is in the way, and how to take it out of it."""
+    tablets = stopped(R1, "100:1-50"), stopped(R2, "100:1-50")
+    garbage = frozenset({alias("zone3-999")})
+    refusal = refused(candidates(*tablets, unreached=(DEAD, member("zone3-999")), unreadable=garbage))
+    assert "the tablet record of zone3-0000000999 cannot be read" in refusal.sentence
+    assert "vtctldclient DeleteTablets zone3-0000000999" in refusal.sentence
+    hidden = refused(candidates(*tablets, unreached=(DEAD, member("zone3-998")), unreadable=garbage))
+    assert "record" not in hidden.sentence
+
+
+@pytest.mark.parametrize(("name", "blocks"), [("zone1-999", False), ("zone3-999", True)])
+def test_a_record_that_cannot_be_read_tells_its_cell(name: str, blocks: bool) -> None:
+    """Where acknowledgements come from other cells only, one in the primary's own cell gave none."""
+    garbage = member(name)
+    shard = candidates(
+        stopped(R1, "100:1-50"),
+        stopped(R2, "100:1-50"),
+        stopped(R3, "100:1-50"),
+        unreached=(DEAD, garbage),
+        unreadable=frozenset({garbage.alias}),
+    )
+    assert bool(unrevoked(shard, CROSS_CELL)) is blocks
+    assert isinstance(choose(shard, CROSS_CELL), Refusal) is blocks
+
+
 def test_scenario_35_the_only_candidate_in_a_forbidden_cell_is_named() -> None:
     """With prevent-cross-cell-failover a tablet of another cell never wins, and the refusal names the rule."""
     feeder = stopped("zone1-112", "100:1-50", type_=TabletType.RDONLY)
