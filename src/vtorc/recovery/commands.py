@@ -4,12 +4,14 @@ from dataclasses import dataclass
 
 from vtorc.core.durability import DurabilityPolicy
 from vtorc.core.ids import TabletAlias
+from vtorc.core.override import Price
 from vtorc.core.problems import Recovery
 from vtorc.core.view import ShardView
 from vtorc.discovery.topology import read_shard
 from vtorc.discovery.watch import ShardWatch
 from vtorc.recovery.emergency import EmergencyReparent
 from vtorc.recovery.locked import Errand, Locked
+from vtorc.recovery.override import Override
 from vtorc.recovery.planned import PlannedReparent
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.recovery.session import Session, Tools
@@ -48,6 +50,26 @@ class Commands:
 
         errand = Errand(Recovery.EMERGENCY_REPARENT, None, None)
         lock = self.tools.topo.lock_shard(self.watch.shard, "EmergencyReparentShard")
+        return await Locked(self.tools, self.watch).run(errand, lock, work)
+
+    async def override(
+        self, policy: DurabilityPolicy, new_primary: TabletAlias, accepted: Price | None = None
+    ) -> RecoveryRecord:
+        """Make `new_primary` the primary although the rules of safety choose nobody, or somebody else.
+
+        It is refused until the price is `accepted`: the record of the refusal has it, with every transaction and tablet
+        by name. If it has risen since, it is refused again. What is impossible is refused whatever is accepted.
+        """
+
+        async def work(session: Session) -> tuple[Outcome, str]:
+            view = await self._look(session)
+            await Override(session=session, view=view, policy=policy, named=new_primary, accepted=accepted).run()
+            cost = session.price.sentence if session.price is not None else ""
+            return Outcome.SUCCEEDED, f"{view.shard}: promoted {session.winner}, as a person decided; {cost}"
+
+        errand = Errand(Recovery.EMERGENCY_REPARENT, None, new_primary)
+        # The text is Vitess' (`emergency_reparenter.go`).
+        lock = self.tools.topo.lock_shard(self.watch.shard, f"EmergencyReparentShard({new_primary})")
         return await Locked(self.tools, self.watch).run(errand, lock, work)
 
     async def _look(self, session: Session) -> ShardView:

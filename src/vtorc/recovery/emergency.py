@@ -25,7 +25,7 @@ from vtorc.recovery.stop import Stopping
 ACTION = "EmergencyReparentShard"
 """Name of the operation in the reparent journal (Vitess `emergency_reparenter.go`)."""
 
-_BUSY_TYPES = frozenset({TabletType.BACKUP, TabletType.RESTORE})
+BUSY_TYPES = frozenset({TabletType.BACKUP, TabletType.RESTORE})
 """Tablets whose action lock is taken for long; they replicate for themselves and are left alone."""
 
 
@@ -42,7 +42,7 @@ class EmergencyReparent:
         put back.
         """
         self._preflight()
-        targets = {t.alias: t for t in self.view.tablets if t.is_current and t.record.type not in _BUSY_TYPES}
+        targets = {t.alias: t for t in self.view.tablets if t.is_current and t.record.type not in BUSY_TYPES}
         await self.session.guard()
         primary = self.view.primary
         stopping = Stopping(self.session, primary.alias if primary is not None else None, self._enough)

@@ -62,6 +62,7 @@ class Locked:
             argument=session.argument if session else None,
             removed=session.removed if session else {},
             errant=session.errant if session else {},
+            price=session.price if session else None,
         )
 
     async def _work(self, session: Session, errand: Errand, work: Work) -> tuple[Outcome, str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from vtorc.core.election import Argument
 from vtorc.core.gtid import GtidSet
 from vtorc.core.ids import ShardId, TabletAlias
+from vtorc.core.override import Price
 from vtorc.core.problems import Code, Recovery
 
 
@@ -44,7 +45,8 @@ class RecoveryRecord:
 
     `began` is in nanoseconds since the Unix epoch, `duration` in seconds, and so are `marks`: moments since the
     beginning that people measure an outage by, such as "promoted" and "acknowledged". `code` is None for what a
-    person asked for. `rule` is the one that refused it, if one did.
+    person asked for. `rule` is the one that refused it, if one did. `price` is what a person's choice of the primary
+    costs, if it was made.
     """
 
     shard: ShardId
@@ -62,3 +64,4 @@ class RecoveryRecord:
     argument: Argument | None = None
     removed: Mapping[TabletAlias, str] = field(default_factory=dict)
     errant: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
+    price: Price | None = None

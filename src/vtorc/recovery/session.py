@@ -9,6 +9,7 @@ from vtorc.core.clock import Clock
 from vtorc.core.election import Argument, Refusal
 from vtorc.core.gtid import GtidSet
 from vtorc.core.ids import TabletAlias
+from vtorc.core.override import Price
 from vtorc.errors import RecoveryFailed, RecoveryRefused, TabletError
 from vtorc.recovery.record import StepRecord
 from vtorc.tablet.api import TabletManager
@@ -59,6 +60,7 @@ class Session:
         self.argument: Argument | None = None
         self.removed: Mapping[TabletAlias, str] = {}
         self.errant: Mapping[TabletAlias, GtidSet] = {}
+        self.price: Price | None = None
         self.refused_by = ""
         self._undo: list[tuple[str, TabletAlias, Callable[[], Awaitable[None]]]] = []
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from vtorc.core.durability import policy
 from vtorc.core.ids import ShardId, TabletAlias, TabletType
+from vtorc.core.override import Price
 from vtorc.errors import NameParseError, SimPlanError
 from vtorc.proto import topodata_pb2
 from vtorc.recovery.commands import Commands
@@ -25,7 +26,7 @@ from vtorc.sim.tablet import SimTablet, TabletTraits
 from vtorc.sim.topo import ROOT, at_once
 from vtorc.sim.topology_file import read_settings
 from vtorc.sim.trace import Trace
-from vtorc.sim.vtorc import VtorcSettings
+from vtorc.sim.vtorc import SimVtorc, VtorcSettings
 from vtorc.sim.words import Words
 from vtorc.sim.world import SimShard, World
 from vtorc.topo import paths
@@ -46,6 +47,7 @@ class Stage:
         self._story: Story | None = None
         self._fleet: FleetWatch | None = None
         self._ends: dict[str, End] = {}
+        self._price: Price | None = None
 
     async def do(self, line: str) -> list[str]:
         """Carry out one command line; raises SimPlanError."""
@@ -271,13 +273,31 @@ class Stage:
         """Ask the first vtorc for a planned reparent: `planned zone2-200`; the command ends with it."""
         words.only(plain=1)
         tablet = self._tablet(words, words.plain[0])
-        vtorc = self.world.vtorcs[0]
         shard = self.world.shards[tablet.config.shard]
-        if vtorc.tools is None or vtorc.fleet is None or shard.id not in vtorc.fleet.loops:
-            raise SimPlanError(f"{words.line!r}: the first vtorc does not watch {shard.id}")
-        commands = Commands(vtorc.tools, vtorc.fleet.loops[shard.id].watch)
+        vtorc, commands = self._commands(words, shard)
         work = commands.planned_reparent(policy(shard.plan.durability), tablet.config.alias)
         vtorc.records.append(await vtorc.process.life.spawn(work, name="planned reparent"))
+        return []
+
+    def _commands(self, words: Words, shard: SimShard) -> tuple[SimVtorc, Commands]:
+        vtorc = self.world.vtorcs[0]
+        if vtorc.tools is None or vtorc.fleet is None or shard.id not in vtorc.fleet.loops:
+            raise SimPlanError(f"{words.line!r}: the first vtorc does not watch {shard.id}")
+        return vtorc, Commands(vtorc.tools, vtorc.fleet.loops[shard.id].watch)
+
+    async def do_override(self, words: Words) -> list[str]:
+        """Ask the first vtorc to promote a tablet against its rules: `override zone2-200 [accept=price]`, which accepts
+        what the last refusal named.
+        """
+        words.only("accept", plain=1)
+        tablet = self._tablet(words, words.plain[0])
+        shard = self.world.shards[tablet.config.shard]
+        vtorc, commands = self._commands(words, shard)
+        accepted = self._price if "accept" in words.named else None
+        work = commands.override(policy(shard.plan.durability), tablet.config.alias, accepted)
+        record = await vtorc.process.life.spawn(work, name="override")
+        vtorc.records.append(record)
+        self._price = record.price
         return []
 
     async def do_reparent(self, words: Words) -> list[str]:

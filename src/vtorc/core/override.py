@@ -1,0 +1,142 @@
+"""What it costs to promote a tablet that the election does not choose: `price(CandidateSet, policy, named) -> Price |
+Refusal`.
+
+Only a person may pay it, and has to say so: vtorc by itself promotes nobody without an argument that nothing
+acknowledged is missing (`vtorc.core.election`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from vtorc.core.candidates import CandidateSet, Stopped
+from vtorc.core.durability import DurabilityPolicy, PromotionRule
+from vtorc.core.election import Choice, Refusal, choose, unrevoked
+from vtorc.core.errant import proven_errant
+from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.ids import TabletAlias
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """What the shard loses if `named` becomes primary.
+
+    `left` is what other stopped tablets hold and it does not; it stays with them, as errant transactions. `gone` is
+    what the last primary was seen to hold and nobody has who was stopped. `unreached` are the tablets that were not
+    stopped and may hold more, or take and acknowledge writes even now; `open` is the sentence why. `brings` is what
+    only `named` has, provably never acknowledged, and all others will get.
+    """
+
+    named: TabletAlias
+    left: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
+    gone: GtidSet = EMPTY_GTID_SET
+    unreached: frozenset[TabletAlias] = frozenset()
+    open: str = ""
+    brings: GtidSet = EMPTY_GTID_SET
+
+    @property
+    def lost(self) -> GtidSet:
+        """Every transaction that is known and that the new primary will not have."""
+        return self.gone.union(*self.left.values())
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing is lost, as far as the rules of the election can tell."""
+        return not self.lost and not self.unreached
+
+    def is_within(self, accepted: "Price | None") -> bool:
+        """Whether whoever accepted that price has accepted this one, too."""
+        if accepted is None:
+            return self.is_free
+        return (
+            accepted.named == self.named and accepted.lost.contains(self.lost) and self.unreached <= accepted.unreached
+        )
+
+    @property
+    def sentence(self) -> str:
+        """Every transaction and tablet by name, for whoever has to decide."""
+        parts = [f"{alias} has {each}, which {self.named} lacks" for alias, each in sorted(self.left.items())]
+        if self.gone:
+            parts.append(f"the last primary was seen to have {self.gone}, which nobody has who was reached")
+        if self.open:
+            parts.append(self.open)
+        if not parts:
+            parts.append("nothing that is known gets lost")
+        if self.brings:
+            parts.append(f"{self.named} alone has {self.brings}, which the others will get")
+        return "; ".join(parts)
+
+
+def price(candidates: CandidateSet, policy: DurabilityPolicy, named: TabletAlias) -> Price | Refusal:
+    """Tell what it costs to promote `named`, or why that cannot be, whatever anybody accepts."""
+    if impossible := _why_impossible(candidates, policy, named):
+        return _refusal("override-impossible", f"{named} {impossible}")
+    winner = candidates.stopped[named]
+    left = {
+        alias: more
+        for alias, other in candidates.pool.items()
+        if alias != named and (more := other.received.difference(winner.received))
+    }
+    held = EMPTY_GTID_SET.union(*(other.received for other in candidates.pool.values()))
+    why = unrevoked(candidates, policy)
+    unreached = {member.alias for member in candidates.members} - candidates.accounted_for
+    found = Price(
+        named=named,
+        left=left,
+        gone=candidates.known_at_primary.union(candidates.seen_at_primary).difference(held),
+        unreached=frozenset(unreached) if why else frozenset(),
+        open=why,
+        brings=proven_errant(candidates, policy).get(named, EMPTY_GTID_SET),
+    )
+    return found if found.is_free else _unless_needless(found, candidates, policy)
+
+
+def _unless_needless(found: Price, candidates: CandidateSet, policy: DurabilityPolicy) -> Price | Refusal:
+    """Nobody has to pay while somebody else can be promoted for nothing."""
+    choice = choose(candidates, policy)
+    if isinstance(choice, Refusal):
+        return found
+    return _refusal(
+        "override-needless",
+        f"{found.sentence}; an emergency reparent that names nobody would promote {choice.winner} and lose nothing",
+        choice,
+    )
+
+
+def _why_impossible(candidates: CandidateSet, policy: DurabilityPolicy, named: TabletAlias) -> str:
+    if all(member.alias != named for member in candidates.members):
+        return "is no tablet of the shard"
+    if named in candidates.unreadable:
+        return "has a tablet record that cannot be read, and so could not be written when it is promoted"
+    winner = candidates.stopped.get(named)
+    if winner is None:
+        return "was not reached"
+    if policy.promotion_rule(winner.member) is PromotionRule.MUST_NOT:
+        return f"is {winner.member.type.name}, which the policy {policy.name} never promotes"
+    if winner.applier_stopped:
+        return f"does not apply what it received: {winner.applier_stopped}"
+    return _why_not_acknowledged(candidates, policy, winner)
+
+
+def _why_not_acknowledged(candidates: CandidateSet, policy: DurabilityPolicy, winner: Stopped) -> str:
+    """Who has what the new primary lacks is not made its replica, and so acknowledges nothing."""
+    needed = policy.required_acks(winner.member)
+    ready = [
+        other
+        for other in candidates.pool.values()
+        if policy.may_ack(winner.member, other.member) and winner.received.contains(other.received)
+    ]
+    if len(ready) >= needed:
+        return ""
+    return (
+        f"would get {len(ready)} of the {needed} acknowledgements that {policy.name} requires, as others have what it "
+        f"lacks or were not reached, so it could take no write; rebuild one of them from it, or change the policy first"
+    )
+
+
+def _refusal(rule: str, sentence: str, choice: Choice | None = None) -> Refusal:
+    return Refusal(
+        rule=rule,
+        sentence=f"not promoting: {sentence}",
+        removed=choice.removed if choice is not None else {},
+        errant=choice.errant if choice is not None else {},
+    )

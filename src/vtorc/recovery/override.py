@@ -1,0 +1,120 @@
+"""Replaces the primary with the tablet that a person names, at a price that this person has accepted.
+
+It is for what the election refuses: logs that diverged, copies that are gone, tablets that cannot be reached. vtorc
+never does it by itself; `.importlinter` keeps it out of the reach of what does.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vtorc.core.analysis import member
+from vtorc.core.durability import DurabilityPolicy
+from vtorc.core.election import Argument, Refusal, Stopped
+from vtorc.core.evidence import candidate_set
+from vtorc.core.ids import TabletAlias
+from vtorc.core.override import Price, price
+from vtorc.core.tablet import TabletRecord
+from vtorc.core.view import ShardView
+from vtorc.recovery.emergency import ACTION, BUSY_TYPES
+from vtorc.recovery.promotion import Follower, Promotion, promote
+from vtorc.recovery.session import Session
+from vtorc.recovery.stop import Stopping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """One promotion of `named` in the shard as `view` shows it; what it costs must be within `accepted`, None for
+    nothing at all.
+    """
+
+    session: Session
+    view: ShardView
+    policy: DurabilityPolicy
+    named: TabletAlias
+    accepted: Price | None
+
+    async def run(self) -> None:
+        """Promote `named`, or raise RecoveryRefused, RecoveryFailed, TabletError or LockLost with everything put back.
+
+        A refusal because of the price leaves it in `session.price`, to be accepted next time.
+        """
+        self._agree(self._as_seen())
+        targets = {t.alias: t for t in self.view.tablets if t.is_current and t.record.type not in BUSY_TYPES}
+        await self.session.guard()
+        primary = self.view.primary
+        # All that can be are stopped, as none of them may acknowledge anything to anybody else any more.
+        stopping = Stopping(self.session, primary.alias if primary is not None else None, lambda _: False)
+        await stopping.run(targets)
+        self.session.mark("stopped")
+        self._agree(stopping.stopped)
+        self.session.winner = self.named
+        self.session.mark("elected")
+        await self._promote(stopping.stopped)
+
+    def _as_seen(self) -> dict[TabletAlias, Stopped]:
+        """The tablets that answer, as if they had been stopped: a first price before anything is changed."""
+        return {
+            t.alias: Stopped(
+                member=member(t),
+                server_uuid=t.status.server_uuid,
+                executed=t.status.executed,
+                received=t.status.received,
+                source_uuid=t.status.replication.source_uuid if t.status.replication is not None else "",
+            )
+            for t in self.view.tablets
+            if t.is_current and t.status is not None and t.record.type not in BUSY_TYPES
+        }
+
+    def _agree(self, stopped: Mapping[TabletAlias, Stopped]) -> None:
+        found = price(candidate_set(self.view, self.policy, stopped), self.policy, self.named)
+        if isinstance(found, Refusal):
+            raise self.session.refuse(found)
+        self.session.price = found
+        if not found.is_within(self.accepted):
+            more = "" if self.accepted is None else "more than was accepted: "
+            raise self.session.refuse(
+                Refusal(
+                    rule="override-price",
+                    sentence=f"not promoting {self.named} before somebody accepts the price: {more}{found.sentence}",
+                )
+            )
+        self.session.argument = Argument(
+            policy=self.policy.name,
+            stopped=tuple(sorted(stopped)),
+            unreached=tuple(t.alias for t in self.view.tablets if t.alias not in stopped),
+            required=stopped[self.named].received,
+            sentence=f"A person named {self.named} and accepted the price: {found.sentence}.",
+        )
+
+    async def _promote(self, stopped: Mapping[TabletAlias, Stopped]) -> None:
+        winner = self._record_of(self.named)
+        position = stopped[self.named].received
+        await self.session.step(
+            "apply relay log",
+            self.named,
+            self.session.tablets.wait_for_position(winner, position),
+            deadline=self.session.tools.deadlines.catch_up,
+        )
+        await promote(
+            self.session,
+            Promotion(
+                view=self.view,
+                policy=self.policy,
+                winner=winner,
+                position=position,
+                others=tuple(
+                    # Who has what the new primary lacks stays as it is, for a person to look at.
+                    Follower(self._record_of(alias), each.received)
+                    for alias, each in sorted(stopped.items())
+                    if alias != self.named and position.contains(each.received)
+                ),
+                action=ACTION,
+                first=False,
+            ),
+        )
+
+    def _record_of(self, alias: TabletAlias) -> TabletRecord:
+        tablet = self.view.tablet(alias)
+        if tablet is None:
+            raise self.session.fail(f"{alias} has left the shard")
+        return tablet.record
