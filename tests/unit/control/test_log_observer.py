@@ -1,4 +1,4 @@
-"""What the log says of the topology server."""
+"""What the log says of the topology server, and of many shards at once."""
 
 from collections.abc import Iterator
 
@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from vtorc.control.log_observer import LogObserver
+from vtorc.control.observer import Announcement
 from vtorc.core.ids import ShardId
 
 SHARD = ShardId("commerce", "-80")
@@ -49,3 +50,12 @@ def test_shards_are_named_as_they_come_and_go(said: list[EventDict]) -> None:
         ("info", "commerce/-80: watching 3 tablets, but not acted on, as it is not among the clusters to watch"),
         ("warning", "commerce/-80: is no longer in the topology server, and no longer watched"),
     ]
+
+
+def test_a_storm_is_an_error_and_its_end_a_warning(said: list[EventDict]) -> None:
+    """What happens to many shards at once is logged under the breaker's rule, as an error while it lasts."""
+    observer = LogObserver()
+    observer.announced(Announcement("many are lost"))
+    observer.announced(Announcement("all are back", is_end=True))
+    assert _sentences(said) == [("error", "many are lost"), ("warning", "all are back")]
+    assert [line["rule"] for line in said] == ["breaker", "breaker"]

@@ -1,0 +1,254 @@
+"""Losses of many primaries at once: told as one, with what they share, and held back if an operator wants that."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.core.builders import alias, primary
+from vtorc.control.breaker import GATHER, LEAST, NEVER, PATIENCE, QUIET, Breaker
+from vtorc.control.observer import Announcement
+from vtorc.core.decision import Decision, Rule
+from vtorc.core.ids import ShardId
+from vtorc.core.problems import Code, Finding, Recovery
+from vtorc.core.tablet import KeyspaceRecord, ShardRecord
+from vtorc.core.view import ShardView
+from vtorc.recovery.record import Outcome, RecoveryRecord
+from vtorc.recovery.runner import Judgement
+
+
+class Fleet:
+    """A breaker, the shards that it sees and what it says."""
+
+    def __init__(self, shards: int = 100, *, hold_above: int = NEVER) -> None:
+        self.time = 0.0
+        self.hold_above = hold_above
+        self.said: list[Announcement] = []
+        self.breaker = Breaker(
+            now=lambda: self.time,
+            shards=lambda: shards,
+            hold_above=lambda: self.hold_above,
+            announce=self.said.append,
+        )
+
+    def lose(
+        self, *numbers: int, code: Code = Code.DEAD_PRIMARY, rule: Rule = Rule.ACT, cell: str = "zone1", host: str = ""
+    ) -> None:
+        """See that shards have lost their primary."""
+        for number in numbers:
+            name = f"{cell}-{number}"
+            finding = Finding(code=code, shard=_id(number), alias=alias(name), sentence="it is lost")
+            recovery = Recovery.RECOVER_DEAD_PRIMARY if rule is Rule.ACT else None
+            decision = Decision(finding=finding, recovery=recovery, rule=rule, sentence="it is lost")
+            self._see(number, name, (decision,), host=host)
+
+    def well(self, *numbers: int, by: str = "zone2-900") -> None:
+        """See that shards are well, with a primary of this name, or the old one."""
+        for number in numbers:
+            self._see(number, by or f"zone1-{number}", ())
+
+    def refuse(self, *numbers: int) -> None:
+        """See that replacing was refused."""
+        for number in numbers:
+            self.breaker.ended(
+                RecoveryRecord(
+                    shard=_id(number),
+                    recovery=Recovery.RECOVER_DEAD_PRIMARY,
+                    code=Code.DEAD_PRIMARY,
+                    alias=alias(f"zone1-{number}"),
+                    began=0,
+                    duration=0.1,
+                    outcome=Outcome.REFUSED,
+                    sentence="not promoting",
+                    rule="ackers-unreached",
+                )
+            )
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, in which the loop of a shard that is well turns once a second."""
+        for _ in range(round(seconds)):
+            self.time += 1.0
+            self.well(99)
+
+    def _see(self, number: int, name: str, decisions: tuple[Decision, ...], *, host: str = "") -> None:
+        tablet = primary(name, record_changes={"hostname": host or f"host-{name}"})
+        view = ShardView(
+            shard=_id(number),
+            keyspace_record=KeyspaceRecord(name="commerce"),
+            shard_record=ShardRecord(shard=_id(number)),
+            tablets=(tablet,),
+        )
+        self.breaker.saw(Judgement(view, None, decisions, None))
+
+
+def _id(number: int) -> ShardId:
+    return ShardId("commerce", f"{number:02x}-{number + 1:02x}")
+
+
+def test_few_losses_are_no_storm() -> None:
+    """Less than five shards are not announced, nor less than a fiftieth of a large fleet."""
+    fleet = Fleet()
+    fleet.lose(*range(LEAST - 1))
+    large = Fleet(1000)
+    large.lose(*range(19))
+    for each in (fleet, large):
+        each.wait(60.0)
+        assert each.said == []
+
+
+def test_many_losses_are_told_once_with_what_they_share() -> None:
+    """A storm is one sentence: how many of how many, how fast, where, and whether anybody confirms it."""
+    fleet = Fleet()
+    fleet.lose(*range(6))
+    assert fleet.said == []
+    fleet.wait(GATHER)
+    fleet.lose(6, 7)
+    fleet.wait(5.0)
+    assert [each.sentence for each in fleet.said] == [
+        "6 of 100 shards lost their primary within 1 s, all of them in cell zone1; their replicas confirm it; "
+        "what is confirmed is replaced, the longest outage first"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("other", "shared"),
+    [
+        ({"host": "host-1"}, "all of them on host host-1"),
+        ({"cell": "zone2"}, "5 in cell zone1, 2 in cell zone2"),
+    ],
+)
+def test_what_the_lost_share_is_named(other: dict[str, str], shared: str) -> None:
+    """One host is named before the cell, several cells with their numbers."""
+    fleet = Fleet()
+    fleet.lose(*range(5), host="host-1")
+    fleet.lose(5, 6, **other)  # type: ignore[arg-type]
+    fleet.wait(GATHER)
+    assert shared in fleet.said[0].sentence
+
+
+def test_a_blip_is_not_told() -> None:
+    """Primaries that are back before it would be told are no news."""
+    fleet = Fleet()
+    fleet.lose(*range(8))
+    fleet.well(*range(8), by="")
+    fleet.wait(30.0)
+    assert fleet.said == []
+
+
+def test_a_storm_that_doubles_is_told_again() -> None:
+    """Twice as many losses as were told are news."""
+    fleet = Fleet()
+    fleet.lose(*range(5))
+    fleet.wait(GATHER)
+    fleet.lose(*range(5, 10))
+    fleet.wait(1.0)
+    assert [each.sentence.split()[0] for each in fleet.said] == ["5", "10"]
+
+
+def test_what_nobody_confirms_may_be_vtorc_itself() -> None:
+    """Unreached primaries are said to be so, and once replicas confirm half of them that is said too."""
+    fleet = Fleet()
+    fleet.lose(*range(6), code=Code.UNREACHABLE_PRIMARY, rule=Rule.UNCONFIRMED)
+    fleet.wait(GATHER)
+    assert "this vtorc is cut off" in fleet.said[0].sentence
+    fleet.lose(0, 1, 2)
+    fleet.wait(1.0)
+    assert "replicas confirm it of 3" in fleet.said[1].sentence
+
+
+def test_the_end_says_what_became_of_all() -> None:
+    """When all is settled one sentence counts who was replaced, who is back, and why the others are not."""
+    fleet = Fleet()
+    fleet.lose(*range(8))
+    fleet.lose(8, code=Code.DEAD_PRIMARY_AND_REPLICAS, rule=Rule.NO_REMEDY)
+    fleet.wait(GATHER)
+    fleet.well(0, 1, 2, 3)
+    fleet.well(4, by="")
+    fleet.refuse(5, 6, 7)
+    fleet.wait(QUIET + 1.0)
+    assert fleet.said[-1] == Announcement(
+        "after 12 s, of the 9 shards that lost their primary at once 4 have another one, 1 have theirs back, "
+        "4 are still without (3 refused: ackers-unreached, 1 no-remedy)",
+        is_end=True,
+    )
+    fleet.wait(120.0)
+    assert len(fleet.said) == 2
+
+
+def test_nobody_waits_for_ever_for_the_end() -> None:
+    """What stays undecided does not keep the end from being told."""
+    fleet = Fleet()
+    fleet.lose(*range(6), rule=Rule.UNCONFIRMED)
+    fleet.wait(PATIENCE - 1.0)
+    assert not fleet.said[-1].is_end
+    fleet.wait(2.0)
+    assert fleet.said[-1].is_end
+
+
+def test_a_later_storm_is_another_one() -> None:
+    """After the end the next losses are counted anew, without those that are still without."""
+    fleet = Fleet()
+    fleet.lose(*range(6))
+    fleet.wait(GATHER)
+    fleet.refuse(*range(6))
+    fleet.wait(QUIET + 1.0)
+    fleet.lose(*range(10, 15))
+    fleet.wait(GATHER)
+    assert fleet.said[-1].sentence.startswith("5 of 100 shards")
+
+
+def test_nothing_is_held_back_unless_asked() -> None:
+    """By default every primary may be replaced, however many are lost."""
+    fleet = Fleet()
+    fleet.lose(*range(99))
+    assert fleet.breaker.holds(Recovery.RECOVER_DEAD_PRIMARY) == ""
+
+
+def test_an_operator_may_hold_replacements_back() -> None:
+    """Above the operator's share nothing is replaced, repairs go on, and a reload or primaries that are back end it."""
+    fleet = Fleet(hold_above=10)
+    fleet.lose(*range(10))
+    assert fleet.breaker.holds(Recovery.RECOVER_DEAD_PRIMARY) == ""
+    fleet.lose(10)
+    assert "11 of 100 shards" in fleet.breaker.holds(Recovery.RECOVER_DEAD_PRIMARY)
+    assert fleet.breaker.holds(Recovery.FIX_REPLICA) == ""
+    fleet.wait(GATHER)
+    assert "no primary is replaced any more" in fleet.said[0].sentence
+    fleet.well(0, by="")
+    assert fleet.breaker.holds(Recovery.RECOVER_DEAD_PRIMARY) == ""
+    fleet.wait(1.0)
+    assert "what is confirmed is replaced" in fleet.said[1].sentence
+    fleet.lose(11)
+    assert fleet.breaker.holds(Recovery.RECOVER_DEAD_PRIMARY)
+    fleet.hold_above = NEVER
+    assert fleet.breaker.holds(Recovery.RECOVER_DEAD_PRIMARY) == ""
+
+
+def test_what_was_replaced_just_now_counts_for_the_hold() -> None:
+    """Replacing quickly does not let a storm slip through below the share."""
+    fleet = Fleet(hold_above=10)
+    for number in range(11):
+        fleet.lose(number)
+        fleet.well(number)
+    assert fleet.breaker.holds(Recovery.RECOVER_DEAD_PRIMARY)
+
+
+def test_a_shard_that_is_gone_counts_no_more() -> None:
+    """A shard that was deleted is no loss."""
+    fleet = Fleet()
+    fleet.lose(*range(5))
+    fleet.breaker.forget(_id(0))
+    fleet.wait(30.0)
+    assert fleet.said == []
+
+
+def test_a_primary_that_does_not_answer_yet_is_not_back() -> None:
+    """Between the loss and the next primary's first answer a shard still counts as lost."""
+    fleet = Fleet()
+    fleet.lose(*range(5))
+    view = ShardView(
+        shard=_id(0), keyspace_record=KeyspaceRecord(name="commerce"), shard_record=ShardRecord(shard=_id(0))
+    )
+    fleet.breaker.saw(Judgement(view, None, (), None))
+    fleet.breaker.saw(Judgement(replace(view, tablets=(primary("zone2-1", dead_for=1.0),)), None, (), None))
+    fleet.wait(GATHER)
+    assert fleet.said[0].sentence.startswith("5 of 100")

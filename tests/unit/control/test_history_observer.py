@@ -1,0 +1,31 @@
+"""What of the shard loops is stored."""
+
+from pathlib import Path
+
+from tests.unit.core.builders import NOW
+from vtorc.control.history_observer import HistoryObserver
+from vtorc.control.observer import Announcement
+from vtorc.history.store import History
+from vtorc.history.writer import HistoryWriter
+
+
+class StoppedClock:
+    """A clock that stands still."""
+
+    def now(self) -> float:
+        return NOW
+
+    def wall(self) -> int:
+        return 7
+
+
+def test_an_announcement_is_kept_as_a_decision_about_no_shard(tmp_path: Path) -> None:
+    """What people were told of many shards at once is found in the history under the breaker's rule."""
+    path = str(tmp_path / "history.sqlite")
+    writer = HistoryWriter(History(path))
+    HistoryObserver(writer, StoppedClock()).announced(Announcement("many are lost"))
+    writer.close()
+    history = History(path)
+    (kept,) = history.decisions(limit=10)
+    history.close()
+    assert (kept.at, kept.shard, kept.rule, kept.sentence) == (7, "", "breaker", "many are lost")
