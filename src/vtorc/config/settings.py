@@ -211,8 +211,8 @@ class RecoverySettings:
     recovery_concurrency: int = setting(
         whole(1),
         32,
-        "Most replacements of primaries and first elections under way at a time; others wait for their turn, the "
-        "longest outage first.",
+        "Most replacements of primaries, tests of silent ones and first elections under way at a time; others wait for "
+        "their turn, the longest outage first.",
         live=True,
     )
     repair_concurrency: int = setting(

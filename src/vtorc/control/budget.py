@@ -174,9 +174,10 @@ class FleetBudget:
         before = sum(_wish(other).order < wish.order for other in self._waiting[repairs])
         busy = self.under_way(repairs=repairs)
         one, many = ("repair", "repairs") if repairs else ("recovery", "recoveries")
+        yields = ", and lost primaries come first" if repairs and self._waiting[False] else ""
         return (
             f"waiting for its turn: {busy} {f'{one} is' if busy == 1 else f'{many} are'} under way, "
-            f"{before or 'none'} {'comes' if before == 1 else 'come'} before it"
+            f"{before or 'none'} {'comes' if before == 1 else 'come'} before it{yields}"
         )
 
     def _grant(self, *, asking: Place | None = None) -> None:

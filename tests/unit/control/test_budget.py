@@ -94,6 +94,7 @@ def test_repairs_of_replicas_yield_to_replacements_that_wait() -> None:
     fleet.ask([wish(0), wish(1), wish(2)])
     asked = [fleet.places[n].ask(wish(n, Urgency.REPLICA_REPAIR)) for n in (3, 4)]
     assert asked == [True, False]
+    assert fleet.places[4].reason.endswith("1 repair is under way, none come before it, and lost primaries come first")
     assert LIMITS.repairs // YIELDING == 1
     assert fleet.places[5].ask(wish(5, Urgency.PRIMARY_REPAIR))
     fleet.places[2].leave()
