@@ -2,6 +2,7 @@
 
 BIN := .venv/bin
 QUICK_TESTS := $(wildcard tests/unit tests/wire tests/sim)
+SEEDS ?= 0..1000
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo check test fmt proto lock clean
@@ -24,8 +25,9 @@ check: setup ## Lint, format check, strict types, floors, generated code current
 	$(BIN)/python scripts/gen_proto.py --check
 
 # The quick tests first: what they find would only be found slowly by real servers.
-test: check ## check, then all tests: unit, wire and simulated ones, then end to end on real servers
+test: check ## check, then all tests: unit, wire, simulated worlds (SEEDS=0..1000), end to end on real servers
 	$(BIN)/python -m pytest -n 2 $(QUICK_TESTS)
+	$(BIN)/vtorc sim --seeds $(SEEDS)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -v tests/e2e
 
 fmt: setup ## Format the code and mend what ruff can mend
