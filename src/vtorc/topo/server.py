@@ -91,8 +91,8 @@ class TopoServer:
         """Read all tablets of a shard, in all cells at once; cells that cannot be read are part of the answer.
 
         `patience` is the most seconds that one cell is waited for, None for the remote operation timeout. A cell that
-        was waited for in vain gets a tenth of it for a while: with a lost cell hundreds of shards are read, and each
-        would wait for it before it is failed over.
+        was waited for in vain gets a twentieth of it for a while: with a lost cell hundreds of shards are read, and
+        each would wait for it before it is failed over.
         """
         primary = await self._primary_of(shard)
 
@@ -125,7 +125,7 @@ class TopoServer:
         if now >= until:
             self._silent_until[cell] = now + _SILENT_FOR  # one tries it again, not all
             return patience
-        return patience / 10
+        return patience / 20
 
     async def update_tablet(
         self, alias: TabletAlias, change: Callable[[topodata_pb2.Tablet], bool | None]

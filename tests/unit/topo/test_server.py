@@ -198,9 +198,9 @@ def test_cell_that_was_waited_for_in_vain_is_not_waited_for_as_long_again() -> N
 
         world.faults["zone2"].hangs = True
         assert await read() == (2.0, True)
-        assert await read() == (0.2, True)
+        assert await read() == (0.1, True)
         await asyncio.sleep(10.0)
-        assert [await read(), await read()] == [(2.0, True), (0.2, True)]
+        assert [await read(), await read()] == [(2.0, True), (0.1, True)]
         world.faults["zone2"].hangs = False
         assert await read() == (0.0, False)
         world.faults["zone2"].hangs = True
