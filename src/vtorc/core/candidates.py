@@ -46,7 +46,8 @@ class CandidateSet:
     writes may have been made in the present term, `former_uuids` those of tablets that were primary before and still
     have the record of one. `known_at_primary` is what the primary was seen to hold in this
     term: all that earlier terms acknowledged is in it, unless it is empty. `seen_at_primary` is what it was last seen
-    to have committed while each commit waited for acknowledgements. `excused` are unreached tablets that provably
+    to have committed while each commit waited for acknowledgements. `lost` is what stopped tablets had received and do
+    not have any more. `excused` are unreached tablets that provably
     hold nothing that others lack and cannot acknowledge now, each with the sentence why. `unreadable` are
     tablets whose record is garbage: they never win. `newest_term` is the latest time, in nanoseconds since the Unix
     epoch, since which anybody is known to have been primary. `first_term` says that the shard never had a primary.
@@ -60,6 +61,7 @@ class CandidateSet:
     known_at_primary: GtidSet = EMPTY_GTID_SET
     seen_at_primary: GtidSet = EMPTY_GTID_SET
     semi_sync: SemiSyncSeen = NOTHING_SEEN
+    lost: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
     excused: Mapping[TabletAlias, str] = field(default_factory=dict)
     unreadable: frozenset[TabletAlias] = frozenset()
     same_cell_only: bool = False

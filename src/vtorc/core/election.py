@@ -31,7 +31,7 @@ from vtorc.core.acks import (
 )
 from vtorc.core.candidates import ACKING_TYPES, CandidateSet, Stopped, why_clock_is_behind
 from vtorc.core.durability import DurabilityPolicy, Member, PromotionRule
-from vtorc.core.errant import proven_errant
+from vtorc.core.errant import may_be_acknowledged, proven_errant
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.ids import TabletAlias, TabletType
 
@@ -246,15 +246,41 @@ class _Election:
         """What the primary was seen to have committed and nobody has: acknowledged under this policy, and gone (all
         relay logs lost at once). What others wrote before this term was acknowledged long ago, if at all.
         """
+        if self.set.first_term or self.policy.required_acks(_last_primary(self.set)) == 0:
+            return None
+        return self._below_last_seen() or self._lost_with_relay_logs()
+
+    def _below_last_seen(self) -> Refusal | None:
         primary = next((m for m in self.set.members if m.alias == self.set.primary), None)
-        if primary is None or self.policy.required_acks(primary) == 0:
+        if primary is None:
             return None
         earlier = self.set.known_at_primary.without_uuids(self.set.primary_uuids)
         lost = self.set.seen_at_primary.union(earlier).difference(self.required)
-        if not lost:
+        if lost:
+            what = f"{primary.alias} was seen to have committed {lost.brief()}, which no reached tablet has received"
+            return self._refuse("below-last-seen", what)
+        return None
+
+    def _lost_with_relay_logs(self) -> Refusal | None:
+        """What a tablet had received, and so may have acknowledged, before a crash of its MySQL took its relay log.
+
+        The arithmetic of acknowledgements takes it that who was reached has what it acknowledged. Only what it was seen
+        to have can be missed here; and what was never acknowledged does not have to be anywhere. A primary that was
+        stopped has all that was.
+        """
+        primary = _last_primary(self.set)
+        if primary.alias in self.set.stopped:
             return None
-        what = f"{primary.alias} was seen to have committed {lost.brief()}, which no reached tablet has received"
-        return self._refuse("below-last-seen", what)
+        lost = {
+            alias: may_be_acknowledged(self.set, self.policy, gone.difference(self.required))
+            for alias, gone in sorted(self.set.lost.items())
+            if alias in self.set.semi_sync.strays or self.policy.may_ack(primary, self.set.stopped[alias].member)
+        }
+        sides = "; ".join(f"{alias} had received {gone.brief()}" for alias, gone in lost.items() if gone)
+        if not sides:
+            return None
+        what = f"{sides} and has lost it since, as a crash of MySQL does to relay logs, and no reached tablet has it"
+        return self._refuse("relay-log-lost", what)
 
     def _diverged(self) -> Refusal:
         sides = []

@@ -38,6 +38,15 @@ def proven_errant(candidates: CandidateSet, policy: DurabilityPolicy) -> dict[Ta
     return {alias: each for alias, each in errant.items() if each}
 
 
+def may_be_acknowledged(candidates: CandidateSet, policy: DurabilityPolicy, transactions: GtidSet) -> GtidSet:
+    """Return those of the transactions, which need not be anywhere any more, that may have been acknowledged."""
+    known = _known_at_primary(candidates)
+    if not known:
+        return transactions
+    never = transactions.difference(known).without_uuids(_possible_writers(candidates, policy))
+    return transactions.difference(never)
+
+
 def _only_here(candidates: CandidateSet, stopped: Stopped) -> GtidSet:
     others = (other.received for other in candidates.stopped.values() if other.alias != stopped.alias)
     return stopped.received.difference(EMPTY_GTID_SET.union(*others))

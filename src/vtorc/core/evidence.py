@@ -6,7 +6,7 @@ from vtorc.core.acks import NOTHING_SEEN, SemiSyncSeen
 from vtorc.core.analysis import member
 from vtorc.core.candidates import ACKING_TYPES, CandidateSet, Stopped
 from vtorc.core.durability import DurabilityPolicy, Member
-from vtorc.core.gtid import EMPTY_GTID_SET
+from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.ids import TabletAlias, TabletType
 from vtorc.core.status import TabletStatus
 from vtorc.core.view import ProbeFailure, ShardView, TabletView
@@ -51,11 +51,22 @@ def candidate_set(
         # too that nobody acknowledged; a server that just came back has no semi-sync clients yet.
         seen_at_primary=status.executed if status is not None and waited and enough else EMPTY_GTID_SET,
         semi_sync=semi_sync_seen(view, policy),
+        lost=_lost(view, stopped),
         excused=excused(view, stopped.keys()),
         unreadable=frozenset(view.bad_records),
         same_cell_only=same_cell_only,
         newest_term=newest_term(view),
     )
+
+
+def _lost(view: ShardView, stopped: Mapping[TabletAlias, Stopped]) -> dict[TabletAlias, GtidSet]:
+    """What stopped tablets said at any time that they had received, and do not have now that they are stopped."""
+    lost = {
+        tablet.alias: tablet.lost.union(tablet.status.received).difference(stopped[tablet.alias].received)
+        for tablet in view.tablets
+        if tablet.alias in stopped and tablet.status is not None
+    }
+    return {alias: gone for alias, gone in lost.items() if gone}
 
 
 def newest_term(view: ShardView) -> int:

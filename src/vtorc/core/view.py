@@ -4,6 +4,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.ids import ShardId, TabletAlias, TabletType, is_replica_type
 from vtorc.core.status import TabletStatus
 from vtorc.core.tablet import KeyspaceRecord, ShardRecord, TabletRecord
@@ -40,7 +41,8 @@ class TabletView:
     `failing_since` when the first of the present series of failed probes did, and `failure_since` the first of those
     at its end that all failed as the last one, in the way that `failure` names; both None while the last probe
     succeeded. `advanced_at` is when the probe started that last brought more received transactions than the one before.
-    `status` stays what was last heard: `is_current` says whether it may be believed.
+    `status` stays what was last heard: `is_current` says whether it may be believed. `lost` is what it once said to
+    have received, and did not when it was last heard: its relay log is gone, or it was rebuilt.
     """
 
     record: TabletRecord
@@ -53,6 +55,7 @@ class TabletView:
     failing_since: float | None = None
     failure_since: float | None = None
     advanced_at: float | None = None
+    lost: GtidSet = EMPTY_GTID_SET
 
     @property
     def alias(self) -> TabletAlias:

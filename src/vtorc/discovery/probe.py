@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from vtorc.core.clock import Clock
+from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.status import TabletStatus
 from vtorc.core.tablet import TabletRecord
 from vtorc.core.view import ProbeFailure, TabletView
@@ -71,6 +72,7 @@ class TabletProbe:
         self._hurried_since: float | None = None
         self._under_way: asyncio.Timeout | None = None
         self._hurried_deadline = 0.0
+        self._held = EMPTY_GTID_SET
         self.view = TabletView(record=record)
 
     @property
@@ -170,7 +172,17 @@ class TabletProbe:
             status_at=started,
             probed_at=self._clock.now(),
             advanced_at=started if _has_advanced(self.view.status, status) else self.view.advanced_at,
+            lost=self._lost(status),
         )
+
+    def _lost(self, status: TabletStatus) -> GtidSet:
+        """What it ever said to have received, and does not now; an answer without any transactions tells nothing."""
+        if status.disk_stalled or not status.executed:
+            return self.view.lost
+        held, self._held = self._held, status.received
+        if not self.view.lost and held.entries == self._held.entries:
+            return self.view.lost
+        return held.union(self.view.lost).difference(self._held)
 
     def _failed(self, started: float, failure: ProbeFailure, text: str) -> TabletView:
         since = self.view.failing_since if self.view.failing_since is not None else started

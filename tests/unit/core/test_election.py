@@ -478,3 +478,44 @@ def test_clocks_that_are_all_behind_are_named() -> None:
     assert refusal.rule == "no-candidate"
     assert "zone1-0000000101 has a clock that is 3599.0 s behind" in refusal.sentence
     assert "set its clock right" in refusal.sentence
+
+
+LOST_LOG = {alias(R1): gtids("100:51-52")}
+
+
+@pytest.mark.parametrize(
+    ("changes", "promotes"),
+    [
+        ({}, False),
+        ({"lost": {alias(R1): gtids("101:7")}}, True),
+        ({"lost": {alias(R1): gtids("101:7")}, "known_at_primary": gtids("")}, False),
+        ({"lost": {alias(R1): gtids("100:49-50")}}, True),
+        ({"policy": NONE}, True),
+        ({"policy": CROSS_CELL}, True),
+        ({"first_term": True}, True),
+    ],
+    ids=[
+        "it may have acknowledged it",
+        "it was errant",
+        "nobody knows what was errant",
+        "others have it",
+        "nobody acknowledges",
+        "it does not acknowledge",
+        "there was no primary",
+    ],
+)
+def test_what_went_with_a_relay_log_must_be_elsewhere(changes: dict[str, Any], promotes: bool) -> None:
+    """Nobody is promoted while a possible acker had received, and lost, what no reached tablet has."""
+    chosen = changes.get("policy", SEMI_SYNC)
+    shard = candidates(stopped(R1, "100:1-50"), stopped(R2, "100:1-50"), stopped(R3, "100:1-50"), lost=LOST_LOG)
+    outcome = choose(replace(shard, **{name: each for name, each in changes.items() if name != "policy"}), chosen)
+    assert isinstance(outcome, Choice) is promotes
+    if isinstance(outcome, Refusal):
+        assert outcome.rule == "relay-log-lost"
+        assert f"{alias(R1)} had received" in outcome.sentence
+
+
+def test_a_primary_that_was_stopped_has_all_that_was_acknowledged() -> None:
+    """What a replica had received of it and lost need not be looked for."""
+    old = stopped(P, "100:1-50", type_=TabletType.PRIMARY, source=None, was_primary=True)
+    elected(candidates(old, stopped(R1, "100:1-50"), stopped(R2, "100:1-50"), unreached=(), lost=LOST_LOG))

@@ -259,3 +259,19 @@ def test_nobody_is_excused_by_tablets_that_were_not_stopped() -> None:
 def test_the_primary_itself_is_never_excused() -> None:
     """Replacing it is what all this is about."""
     assert alias(P) not in excused(shard(dead(dead_for=3600.0), WAITING_1, WAITING_2, down(since=9000)), REACHED)
+
+
+def test_what_stopped_tablets_once_had_is_remembered() -> None:
+    """What was lost before, and since the last answer, counts; of who was not stopped nothing is known."""
+    forgetful = replace(replica(R1, io=CONNECTING, received="100:1-55"), lost=gtids("100:60"))
+    gone = failing(replace(WAITING_2, lost=gtids("100:70")))
+    view = shard(primary(dead_for=3), forgetful, gone)
+    now = {alias(R1): stopped(R1, "100:1-53")}
+    assert candidate_set(view, SEMI_SYNC, now).lost == {alias(R1): gtids("100:54-55,100:60")}
+
+
+@pytest.mark.parametrize(("record_term", "shard_term", "newest"), [(10, 10, 10), (20, 10, 20), (10, 30, 30)])
+def test_the_newest_term_may_be_in_either_record(record_term: int, shard_term: int, newest: int) -> None:
+    """Both the shard's record and its tablets' tell since when somebody is primary."""
+    view = shard(primary(dead_for=3, term=record_term), WAITING_1, term=shard_term)
+    assert candidate_set(view, SEMI_SYNC, stop(view)).newest_term == newest

@@ -1,0 +1,56 @@
+"""What becomes of a shard whose only acker loses its relay log, and then its primary."""
+
+from tests.unit.sim.servers import until
+from tests.unit.sim.worlds import in_world
+from vtorc.lab.agent.mysql_api import Threads
+from vtorc.recovery.record import RecoveryRecord
+from vtorc.sim.network import LinkFault
+from vtorc.sim.world import SimShard, World
+
+
+def _refused(world: World) -> list[RecoveryRecord]:
+    return [r for vtorc in world.vtorcs for r in vtorc.records if "had received" in r.sentence]
+
+
+def test_nobody_is_promoted_without_what_a_crash_took_from_its_acker() -> None:
+    """What vtorc saw a replica receive must be somewhere although its relay log is gone; the primary has it still."""
+
+    async def main(world: World, shard: SimShard) -> None:
+        primary = shard.primary
+        assert primary is not None
+        acker, other = (each for each in shard.tablets if each is not primary)
+        hidden = LinkFault(
+            name="hide",
+            sources=frozenset({world.vtorcs[0].host.name}),
+            targets=frozenset({primary.host.name}),
+            cut=True,
+        )
+        world.network.impose(hidden)
+        fleet = world.vtorcs[0].fleet
+        assert fleet is not None
+        await until(lambda: any(d.finding.alias == primary.config.alias for d in fleet.loops[shard.id].decisions))
+        await other.mysqld.replication.stop(Threads.IO)
+        acker.mysqld.replication.applier.slowness = 100_000.0
+        written = shard.ledger.writes
+        await until(lambda: shard.ledger.writes > written + 10)
+        promised = shard.ledger.protected.value
+        view = fleet.loops[shard.id].watch.view
+
+        def was_seen_to_receive() -> bool:
+            tablet = view().tablet(acker.config.alias)
+            return tablet is not None and tablet.status is not None and tablet.status.received.contains(promised)
+
+        await until(was_seen_to_receive)
+        world.power_off(primary.host)
+        acker.mysqld.process.crash()
+        world.start_mysqld(acker.mysqld)
+        await until(lambda: bool(_refused(world)))
+        assert shard.primary is None or shard.primary is primary
+        acker.mysqld.replication.applier.slowness = 1.0
+        world.network.heal()
+        world.power_on(primary.host)
+        assert await world.until_well(shard, limit=120.0) == []
+        assert shard.primary is not None
+        assert not shard.ledger.lost_on(shard.primary.mysqld)
+
+    in_world(main)
