@@ -52,7 +52,18 @@ FORGET_ATTEMPTS_AFTER = 60.0
 """Seconds without the problem after which earlier attempts at it do not slow down a new one any more."""
 
 LOOK_AGAIN_AFTER = 0.25
-"""Seconds until a recovery is begun again that found the lock held or the problem gone."""
+"""Seconds until a recovery is begun again that found the lock held or the problem gone; doubled each time that the lock
+is still held, since whoever holds it most likely puts right the same.
+"""
+
+LOOK_AGAIN_AT_MOST = 2.0
+"""Seconds that this grows to."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pause:
+    ends_at: float
+    length: float
 
 
 class ShardLoop:
@@ -80,7 +91,7 @@ class ShardLoop:
         self._said: Mapping[tuple[Code, TabletAlias | None], Decision] = {}
         self._told: dict[tuple[Code, TabletAlias | None], tuple[Rule, bool]] = {}
         self._unsettled_since: float | None = None
-        self._not_before = float("-inf")
+        self._pauses: dict[Recovery, _Pause] = {}
         self._stopping = False
         self._sound: tuple[tuple[int, Rules, bool], Judgement] | None = None
         self._first_seen = tools.clock.now()
@@ -158,7 +169,7 @@ class ShardLoop:
         """
         self._breaker.saw(judgement)
         wish = self._wish(judgement)
-        if wish is None or judgement.action is None or self._tools.clock.now() < self._not_before:
+        if wish is None or judgement.action is None or self._pauses_before(judgement.action.recovery):
             self._place.leave()
             return judgement
         if why := self._breaker.holds(judgement.action.recovery):
@@ -167,6 +178,10 @@ class ShardLoop:
         if self._place.ask(wish):
             return judgement
         return _postponed(judgement, Rule.BUDGET, self._place.reason)
+
+    def _pauses_before(self, recovery: Recovery) -> bool:
+        pause = self._pauses.get(recovery)
+        return pause is not None and self._tools.clock.now() < pause.ends_at
 
     def _wish(self, judgement: Judgement) -> Wish | None:
         """What this shard wants its turn for, since when, and how often that was tried in vain."""
@@ -257,6 +272,8 @@ class ShardLoop:
         """Read the shard again before it is judged again: what was known before the recovery would call for it once
         more.
         """
+        if record.outcome is Outcome.LOCK_HELD:
+            return
         self.watch.suspect()
         if record.outcome is not Outcome.SUCCEEDED:
             return
@@ -284,9 +301,14 @@ class ShardLoop:
 
     def _remember(self, action: Action, record: RecoveryRecord) -> None:
         now = self._tools.clock.now()
+        before = self._pauses.pop(action.recovery, None)
+        if record.outcome is Outcome.LOCK_HELD:
+            length = min(LOOK_AGAIN_AT_MOST, 2 * before.length) if before is not None else LOOK_AGAIN_AFTER
+            self._pauses[action.recovery] = _Pause(now + length, length)
+            return
         self._unsettled_since = now
-        if not record.outcome.was_attempt:
-            self._not_before = now + LOOK_AGAIN_AFTER
+        if record.outcome is Outcome.GONE:
+            self._pauses[action.recovery] = _Pause(now + LOOK_AGAIN_AFTER, LOOK_AGAIN_AFTER)
             return
         self._attempts += [
             Attempt(
