@@ -18,17 +18,23 @@ from vtorc.core.tablet import KeyspaceType
 from vtorc.core.view import ProbeFailure, ShardView, TabletView
 from vtorc.core.witnesses import Witnesses, names
 
+HUNG_AFTER = 10.0
+"""Seconds that a primary whose MySQL hangs gets to come round."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bars:
     """How much evidence a verdict needs.
 
     `confirmations` is the number of failed probes in a row that makes a primary suspect enough to be condemned;
-    `silent_after` (seconds) is how long a primary must have failed when no replica can vouch by trying to reconnect.
+    `silent_after` (seconds) is how long a primary must have failed when no replica can vouch by trying to reconnect,
+    `hung_after` how long in any case while its tablet manager answers and its MySQL hangs: it may come round, and
+    nothing is gained by moving an overload elsewhere.
     """
 
     confirmations: int = 2
     silent_after: float = 5.0
+    hung_after: float = HUNG_AFTER
 
 
 def member(tablet: TabletView) -> Member:
@@ -227,10 +233,17 @@ class _Analysis:
         )
         confirmed = self._condemnable(primary) and not evidence.unheard and self._vouched(primary, evidence)
         what = f"{how} and {heard} receives from it{self._yet}"
+        if self._may_come_round(primary):
+            confirmed, what = False, f"{what}; it gets {self.bars.hung_after:g} s to come round"
         return self._found(code, primary, what, confirmed=confirmed, **told)
 
     def _condemnable(self, primary: TabletView) -> bool:
         return primary.failures >= self.bars.confirmations and self._everybody_probed and not self.rivals
+
+    def _may_come_round(self, primary: TabletView) -> bool:
+        if primary.failure is not ProbeFailure.HUNG or primary.failing_since is None:
+            return False
+        return self.now - primary.failing_since < self.bars.hung_after
 
     def _vouched(self, primary: TabletView, evidence: Witnesses) -> bool:
         """Whether somebody besides us saw the primary fail: its own tablet, or a replica that tries to reach it and

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 from itertools import combinations
 
-from vtorc.core.analysis import errant_gtids, member
+from vtorc.core.analysis import HUNG_AFTER, errant_gtids, member
 from vtorc.core.candidates import ACKING_TYPES
 from vtorc.core.durability import DurabilityPolicy
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
@@ -125,7 +125,9 @@ RESTART_EVERY = 60.0
 """Seconds between forced reconnects of replicas of one unreachable primary (Vitess' rate limit)."""
 
 SILENT_AFTER = 5.0
-"""Seconds of silence of a primary after which a second replica is made to reconnect, if the first one cannot."""
+"""Seconds of silence of a primary after which a second replica is made to reconnect, if the first one cannot;
+`HUNG_AFTER` is for one whose tablet manager answers.
+"""
 
 RECONNECTS_WITHIN = 2.0
 """Seconds within which a replica reconnects to a source that is well, many times over."""
@@ -163,6 +165,9 @@ _ATTACHES = frozenset({Code.NOT_CONNECTED_TO_PRIMARY, Code.CONNECTED_TO_WRONG_PR
 
 _REPAIRS = frozenset({Recovery.FIX_REPLICA, Recovery.FIX_PRIMARY, Recovery.RECONCILE_STALE_TOPO_PRIMARY})
 """Recoveries that keep the primary; several findings are seen to at once."""
+
+_MAY_BE_GONE = frozenset({ProbeFailure.TIMEOUT, ProbeFailure.HUNG, ProbeFailure.UNREACHABLE})
+"""Failures of a primary behind which its MySQL may be dead, although its replicas still count as connected."""
 
 _INTENT = {
     Recovery.ELECT_NEW_PRIMARY: "electing the first primary",
@@ -348,7 +353,7 @@ class _Decider:
 
     def _restart_teaches_nothing(self) -> tuple[Rule, str] | None:
         primary = self.view.primary
-        if primary is None or primary.failure not in (ProbeFailure.TIMEOUT, ProbeFailure.UNREACHABLE):
+        if primary is None or primary.failure not in _MAY_BE_GONE:
             return (
                 Rule.NO_REMEDY,
                 "its replicas still receive from it, so it takes writes; only its tablet manager is in trouble",
@@ -368,10 +373,11 @@ class _Decider:
         """Whether the replica that was made to reconnect at `last` cannot, and nobody gets anything any more.
 
         Then the others may only wait on connections to a host that is gone, for as long as `replica_net_timeout` says;
-        they are asked one by one, and each that can reconnect ends it. A primary that hangs for less than
-        `SILENT_AFTER` is left alone.
+        they are asked one by one, and each that can reconnect ends it. A primary that is silent or hangs for a short
+        time is left alone.
         """
-        if primary.failing_since is None or self.now - primary.failing_since < SILENT_AFTER:
+        bar = HUNG_AFTER if primary.failure is ProbeFailure.HUNG else SILENT_AFTER
+        if primary.failing_since is None or self.now - primary.failing_since < bar:
             return False
         witnesses = Witnesses.of(self.view, primary)
         tries = len(witnesses.trying)

@@ -16,16 +16,23 @@ class ProbeFailure(enum.Enum):
     REFUSED = "refused"  # nobody listens: the process is gone, the host is there
     UNREACHABLE = "unreachable"  # no route, name unknown, connection reset
     TIMEOUT = "timeout"  # silent host, hung process, or us cut off
+    HUNG = "hung"  # the tablet manager answers a ping, but brings no status from its mysqld: a hang, or overload
     MYSQL_DOWN = "mysql down"  # the tablet answers, its mysqld does not
     ERROR = "error"  # the tablet answers that it cannot tell
     BAD_ANSWER = "bad answer"  # the answer does not make sense
     SHUT_DOWN = "shut down"  # its owner stopped it; it is not dialled
+
+    @property
+    def is_silence(self) -> bool:
+        """Whether no answer came in time, which says nothing about what goes on."""
+        return self in (ProbeFailure.TIMEOUT, ProbeFailure.HUNG)
 
 
 _FAILURES = {
     ProbeFailure.REFUSED: "refuses connections",
     ProbeFailure.UNREACHABLE: "cannot be reached",
     ProbeFailure.TIMEOUT: "does not answer",
+    ProbeFailure.HUNG: "hangs (its tablet manager answers, its MySQL does not)",
     ProbeFailure.MYSQL_DOWN: "answers that its MySQL is down",
     ProbeFailure.ERROR: "answers with an error",
     ProbeFailure.BAD_ANSWER: "answers nonsense",

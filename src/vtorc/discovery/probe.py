@@ -156,16 +156,21 @@ class TabletProbe:
     async def _ask(self, record: TabletRecord, started: float, deadline: float) -> TabletView:
         if record.is_shut_down:
             return self._failed(started, ProbeFailure.SHUT_DOWN, "its owner stopped it")
+        ping = self._ping(record)
         try:
             async with asyncio.timeout(deadline) as self._under_way:
                 status = await self._tablets.full_status(record)
         except TimeoutError:
             waited = self._clock.now() - started
-            return self._failed(started, ProbeFailure.TIMEOUT, f"no answer within {waited:.1f} s")
+            failure = ProbeFailure.HUNG if ping is not None and _has_answered(ping) else ProbeFailure.TIMEOUT
+            return self._failed(started, failure, f"no answer within {waited:.1f} s")
         except TabletError as error:
             return self._failed(started, failure_of(error), str(error))
         finally:
             self._under_way = None
+            if ping is not None:
+                ping.cancel()
+                await asyncio.gather(ping, return_exceptions=True)
         return TabletView(
             record=self.view.record,
             status=status,
@@ -184,6 +189,15 @@ class TabletProbe:
             return self.view.lost
         return held.union(self.view.lost).difference(self._held)
 
+    def _ping(self, record: TabletRecord) -> "asyncio.Task[None] | None":
+        """Ask beside the next question whether a tablet that did not answer the last one is there at all.
+
+        One that answers is not asked, so that this costs nothing while all is well, and the verdict is not later.
+        """
+        if self.view.failure is None or not self.view.failure.is_silence:
+            return None
+        return asyncio.create_task(self._tablets.ping(record), name=f"ping {record.alias}")
+
     def _failed(self, started: float, failure: ProbeFailure, text: str) -> TabletView:
         since = self.view.failing_since if self.view.failing_since is not None else started
         return replace(
@@ -195,6 +209,10 @@ class TabletProbe:
             failing_since=since,
             failure_since=self.view.failure_since if self.view.failure is failure else started,
         )
+
+
+def _has_answered(ping: "asyncio.Task[None]") -> bool:
+    return ping.done() and not ping.cancelled() and ping.exception() is None
 
 
 def _has_advanced(before: TabletStatus | None, after: TabletStatus) -> bool:

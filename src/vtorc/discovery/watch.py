@@ -178,7 +178,7 @@ class ShardWatch:
 
     def silent(self) -> tuple[TabletAlias, ...]:
         """Tablets whose last probe got no answer in time: to wait for them again would cost the whole deadline."""
-        return tuple(alias for alias, each in self._watched.items() if each.probe.view.failure is ProbeFailure.TIMEOUT)
+        return tuple(alias for alias, each in self._watched.items() if _is_silent(each.probe.view))
 
     def view(self) -> ShardView:
         """All that is known at this moment."""
@@ -194,6 +194,10 @@ class ShardWatch:
 
     def _tablet_views(self) -> tuple[TabletView, ...]:
         return tuple(watched.probe.view for watched in self._watched.values())
+
+
+def _is_silent(tablet: TabletView) -> bool:
+    return tablet.failure is not None and tablet.failure.is_silence
 
 
 def _receives(tablet: TabletView) -> bool:

@@ -285,6 +285,15 @@ def test_every_code_has_its_entry() -> None:
 # How much evidence condemns a primary
 
 
+def test_a_hang_is_called_one() -> None:
+    """A primary whose tablet manager answers and whose MySQL does not is said to hang, and how long it gets."""
+    finding = found(shard(primary(dead_for=3.0, failure=ProbeFailure.HUNG), WAITING_1, WAITING_2))[0]
+    assert finding.sentence == (
+        "commerce/0: zone1-0000000100 hangs (its tablet manager answers, its MySQL does not) and none of its 2 "
+        "replicas receives from it; it gets 10 s to come round"
+    )
+
+
 @pytest.mark.parametrize(
     ("view", "confirmed"),
     [
@@ -317,6 +326,12 @@ def test_every_code_has_its_entry() -> None:
             ),
             True,
             id="silent for long, and nobody else has tried",
+        ),
+        pytest.param(
+            shard(primary(dead_for=9.9, failure=ProbeFailure.HUNG), WAITING_1, WAITING_2), False, id="hung for a while"
+        ),
+        pytest.param(
+            shard(primary(dead_for=10.0, failure=ProbeFailure.HUNG), WAITING_1, WAITING_2), True, id="hung for long"
         ),
         pytest.param(
             shard(

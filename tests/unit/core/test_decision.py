@@ -451,6 +451,25 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
             ),
         )
     ),
+    *(
+        (
+            f"of a hung primary's replicas one was made to reconnect and cannot, for {hung} s",
+            shard(primary(dead_for=hung, failure=ProbeFailure.HUNG), replica(R1, io=CONNECTING), replica(R2)),
+            Code.UNREACHABLE_PRIMARY_WITH_BROKEN_REPLICAS,
+            P,
+            Limits(attempts=tried(Code.UNREACHABLE_PRIMARY, P, 3.0, succeeded=True)),
+            rule,
+        )
+        for hung, rule in ((9, Rule.COOLDOWN), (11, Rule.ACT))
+    ),
+    (
+        "a hung primary",
+        shard(primary(dead_for=3, failure=ProbeFailure.HUNG), replica(R1)),
+        Code.UNREACHABLE_PRIMARY,
+        P,
+        Limits(),
+        Rule.ACT,
+    ),
     (
         "a read-only primary lacks what two replicas share",
         shard(

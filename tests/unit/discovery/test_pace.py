@@ -12,6 +12,7 @@ from vtorc.core.status import TabletStatus
 from vtorc.core.tablet import TabletRecord
 from vtorc.core.view import ProbeFailure, TabletView
 from vtorc.discovery.probe import Pace, TabletProbe
+from vtorc.errors import TabletUnreachable
 from vtorc.sim.loop import run
 from vtorc.tablet.api import TabletManager
 
@@ -31,11 +32,28 @@ def test_a_slow_hurried_interval_does_not_fade_into_a_quicker_one() -> None:
 
 
 class Hanging:
-    """A tablet that never answers."""
+    """A tablet that never tells how it is; its tablet manager answers so many seconds after it is asked, or never."""
+
+    def __init__(self, pings_after: float | None = None) -> None:
+        self.pings = 0
+        self._pings_after = pings_after
 
     async def full_status(self, tablet: TabletRecord) -> TabletStatus:
         await asyncio.get_running_loop().create_future()
         raise AssertionError
+
+    async def ping(self, tablet: TabletRecord) -> None:
+        self.pings += 1
+        if self._pings_after is None:
+            raise TabletUnreachable("nobody is there", reason="timeout")
+        await asyncio.sleep(self._pings_after)
+
+
+class Answering(Hanging):
+    """A tablet that is well."""
+
+    async def full_status(self, tablet: TabletRecord) -> TabletStatus:
+        return TabletStatus()
 
 
 @pytest.mark.parametrize(("suspected_at", "fails_at"), [(None, 5.0), (0.5, 1.5), (2.0, 3.0), (4.5, 5.0)])
@@ -62,3 +80,51 @@ def test_a_question_under_way_gets_the_hurried_deadline_once_there_is_a_suspicio
         return loop.time()
 
     assert run(main()) == pytest.approx(fails_at)
+
+
+def probes(tablet: Hanging, count: int) -> tuple[list[TabletView], float]:
+    """So many probes in a hurry, and when the last one ended."""
+
+    async def main() -> tuple[list[TabletView], float]:
+        views: list[TabletView] = []
+        done = asyncio.Event()
+
+        def changed(_: TabletView, after: TabletView) -> None:
+            views.append(after)
+            if len(views) == count:
+                done.set()
+
+        probe = TabletProbe(record(P, TabletType.PRIMARY), cast(TabletManager, tablet), LoopClock(), changed)
+        probe.hurry(since=0.0)
+        probing = asyncio.create_task(probe.run(Pace))
+        await done.wait()
+        probing.cancel()
+        await asyncio.gather(probing, return_exceptions=True)
+        return views, asyncio.get_running_loop().time()
+
+    return run(main())
+
+
+@pytest.mark.parametrize(
+    ("pings_after", "then"),
+    [(0.0, ProbeFailure.HUNG), (0.9, ProbeFailure.HUNG), (1.1, ProbeFailure.TIMEOUT), (None, ProbeFailure.TIMEOUT)],
+)
+def test_a_tablet_whose_manager_answers_a_ping_hangs(pings_after: float | None, then: ProbeFailure) -> None:
+    """From the second question without an answer on, a ping beside it tells a hung MySQL from a silent host."""
+    tablet = Hanging(pings_after)
+    views, _ = probes(tablet, 3)
+    assert [view.failure for view in views] == [ProbeFailure.TIMEOUT, then, then]
+    assert views[-1].failing_since == views[0].failing_since
+    assert tablet.pings == 2
+
+
+def test_the_ping_makes_no_verdict_later() -> None:
+    """A silent host is known for it after the same time, whatever becomes of the ping."""
+    assert probes(Hanging(60.0), 3)[1] == pytest.approx(probes(Hanging(None), 3)[1])
+
+
+def test_a_tablet_that_answers_is_not_pinged() -> None:
+    """The ping is asked only where a question was left without an answer."""
+    tablet = Answering(0.0)
+    probes(tablet, 3)
+    assert tablet.pings == 0

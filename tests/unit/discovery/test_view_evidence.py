@@ -30,6 +30,9 @@ class Tablet:
             raise answer
         return answer
 
+    async def ping(self, tablet: TabletRecord) -> None:
+        raise SILENT
+
 
 class LoopClock:
     """The loop's own time."""
