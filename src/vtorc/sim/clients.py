@@ -130,7 +130,7 @@ class Client:
 
         target = tablet.mysqld.process if self._direct else tablet.process
         try:
-            transaction = await self._network.call(life, target, insert, limit=self._deadline)
+            transaction = await self._network.consult(life, target, insert, limit=self._deadline)
         except (NetworkError, NoAnswer, MysqlError, TabletActionError):
             self._ledger.failed()
         else:

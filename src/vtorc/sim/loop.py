@@ -83,6 +83,8 @@ class SimLoop(asyncio.BaseEventLoop):
 
     # --- what asyncio asks of a loop
 
+    get_debug = staticmethod(bool)  # False, without running any Python code: each future and each task asks
+
     def time(self) -> float:
         """Return virtual seconds since the loop's start value."""
         return self._now
@@ -151,10 +153,6 @@ class SimLoop(asyncio.BaseEventLoop):
     def run_in_executor(self, executor: Any, func: Callable[..., _T], *args: Any) -> asyncio.Future[_T]:  # type: ignore[override]
         """Refuse: threads would make the run depend on the machine."""
         raise SimUnsupported(f"{func!r} wants a thread; code that the simulator runs is plain asyncio")
-
-    def get_debug(self) -> bool:
-        """Tell asyncio not to keep tracebacks of every callback."""
-        return False
 
     # --- running
 

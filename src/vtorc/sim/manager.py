@@ -72,15 +72,11 @@ class SimTabletManager:
     async def full_status(self, tablet: TabletRecord) -> TabletStatus:
         """Ask for the whole state."""
         target = self._find(tablet)
-        return await self._call(tablet, "FullStatus", lambda _: target.full_status())
+        return await self._call(tablet, "FullStatus", lambda _: target.full_status(), ask=self._network.consult)
 
     async def ping(self, tablet: TabletRecord) -> None:
         """Ask the tablet process whether it is there."""
-
-        async def work(agent: TabletAgent) -> None:
-            return None
-
-        await self._call(tablet, "Ping", work)
+        await self._call(tablet, "Ping", _nothing, ask=self._network.consult)
 
     async def replication_status(self, tablet: TabletRecord) -> ReplicationStatus | None:
         """Ask for SHOW REPLICA STATUS."""
@@ -303,6 +299,7 @@ class SimTabletManager:
         work: Callable[[TabletAgent], Coroutine[Any, Any, _T]],
         *,
         limit: float | None = None,
+        ask: Callable[..., Coroutine[Any, Any, _T]] | None = None,
     ) -> _T:
         target = self._find(tablet)
         channel = self._channels.get(target.address)
@@ -320,7 +317,7 @@ class SimTabletManager:
                 raise TabletCallFailed(f"{name} of {tablet.alias}: {error or 'context deadline exceeded'}") from error
 
         try:
-            result = await self._network.call(self._client, target.process, handle, limit=longest)
+            result = await (ask or self._network.call)(self._client, target.process, handle, limit=longest)
         except NetworkError as error:
             raise _unreachable(f"{name} of {tablet.alias}", error) from error
         except NoAnswer:
@@ -361,6 +358,10 @@ class SimTabletManager:
             ) from None
         channel.life = target.process.life
         return channel
+
+
+async def _nothing(agent: TabletAgent) -> None:
+    return None
 
 
 def _unreachable(what: str, error: NetworkError) -> TabletUnreachable:

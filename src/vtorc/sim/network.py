@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from vtorc.errors import SimError, VtorcError
-from vtorc.sim.process import Host, Life, Process
+from vtorc.sim.process import Errand, Host, Life, Process
 
 _T = TypeVar("_T")
 
@@ -21,6 +21,9 @@ _NO_ROUTE_AFTER = 3.0
 _NO_ROUTE_SHARE = 0.3
 _CANCEL_ARRIVES_SHARE = 0.7
 _OWN_DEADLINE = (0.2, 4.0)
+_RETRANSMISSION = 0.2
+
+_log = math.log
 
 
 class NetworkError(SimError):
@@ -88,38 +91,38 @@ class Order:
         self.last = 0.0
 
 
-class Message:
-    """A message under way; `drop` takes it off the way."""
+class Parked:
+    """A message that a cut holds back; `timer` once it is under way after all."""
 
-    __slots__ = ("args", "arrive", "dropped", "order")
+    __slots__ = ("args", "arrive", "order", "timer")
 
     def __init__(self, arrive: Callable[..., object], args: tuple[Any, ...], order: Order | None) -> None:
         self.arrive = arrive
         self.args = args
         self.order = order
-        self.dropped = False
+        self.timer: asyncio.TimerHandle | None = None
 
-    def drop(self) -> None:
+    def cancel(self) -> None:
         """Never deliver it."""
-        self.dropped = True
-
-    def run(self) -> None:
-        """Deliver it."""
-        if not self.dropped:
-            self.arrive(*self.args)
+        self.arrive = _nothing
+        self.args = ()
+        if self.timer is not None:
+            self.timer.cancel()
 
 
 class _Link:
-    __slots__ = ("cut_since", "delay", "latency", "loss", "parked", "source", "target")
+    __slots__ = ("cut_since", "delay", "least", "loss", "most", "parked", "source", "spread", "target")
 
     def __init__(self, source: Host, target: Host) -> None:
         self.source = source
         self.target = target
-        self.latency = LOCAL if source is target else SAME_CELL if source.cell == target.cell else CROSS_CELL
+        latency = LOCAL if source is target else SAME_CELL if source.cell == target.cell else CROSS_CELL
+        self.least, self.most = latency.least, latency.most
+        self.spread = latency.mean - latency.least
         self.cut_since: float | None = None
         self.loss = 0.0
         self.delay = 0.0
-        self.parked: list[Message] = []
+        self.parked: list[Parked] = []
 
 
 class Network:
@@ -127,6 +130,7 @@ class Network:
 
     def __init__(self, generator: random.Random) -> None:
         self._random = generator
+        self._draw = generator.random
         self._loop = asyncio.get_running_loop()
         self._links: dict[Host, dict[Host, _Link]] = {}
         self._faults: dict[LinkFault, None] = {}
@@ -173,15 +177,17 @@ class Network:
 
     def post(
         self, source: Host, target: Host, arrive: Callable[..., object], *args: Any, order: Order | None = None
-    ) -> Message:
-        """Send a message: `arrive` is called when it is there, now or after a cut; messages of an `order` keep it."""
+    ) -> asyncio.TimerHandle | Parked:
+        """Send a message: `arrive` is called when it is there, now or after a cut; messages of an `order` keep it.
+
+        What is returned can be cancelled: then the message gets lost.
+        """
         link = self._links[source].get(target) or self._link(source, target)
-        message = Message(arrive, args, order)
         if link.cut_since is not None:
-            link.parked.append(message)
-        else:
-            self._launch(link, message, self._delay(link))
-        return message
+            parked = Parked(arrive, args, order)
+            link.parked.append(parked)
+            return parked
+        return self._launch(link, 0.0, arrive, args, order)
 
     async def call(
         self,
@@ -198,6 +204,17 @@ class Network:
         its effect if it had arrived; its handler is cancelled in turn, sooner or later.
         """
         return await self._answer(source, _Exchange(self, source, target, handler), limit)
+
+    async def consult(
+        self,
+        source: Life,
+        target: Process,
+        handler: Callable[[], Coroutine[Any, Any, _T]],
+        *,
+        limit: float | None = None,
+    ) -> _T:
+        """Do as `call` does, with a handler that is an `Errand`."""
+        return await self._answer(source, _Consultation(self, source, target, handler), limit)
 
     async def ask(self, source: Life, target: Process, answer: Callable[[], _T], *, limit: float | None = None) -> _T:
         """Do as `call` does, with what needs no time in `target`: it has happened or has not."""
@@ -228,7 +245,7 @@ class Network:
     def loses(self, source: Host, target: Host) -> bool:
         """Draw whether a message of a call gets lost on this way."""
         loss = (self._links[source].get(target) or self._link(source, target)).loss
-        return loss > 0 and self._random.random() < loss
+        return loss > 0 and self._draw() < loss
 
     def chance(self, share: float) -> bool:
         """Draw an event of probability `share`."""
@@ -238,19 +255,23 @@ class Network:
         """Draw a time in seconds."""
         return self._random.uniform(least, most)
 
-    def _delay(self, link: _Link) -> float:
-        delay = link.latency.draw(self._random) + link.delay
-        while link.loss and self._random.random() < link.loss and delay < 1.0:
-            delay += 0.2
-        return delay
-
-    def _launch(self, link: _Link, message: Message, delay: float) -> None:
-        when = self._loop.time() + delay
-        order = message.order
+    def _launch(
+        self, link: _Link, wait: float, arrive: Callable[..., object], args: tuple[Any, ...], order: Order | None
+    ) -> asyncio.TimerHandle:
+        # As `Latency.draw`; thousands of messages are sent in each second of real time.
+        delay = link.least - _log(1.0 - self._draw()) * link.spread
+        if delay > link.most:
+            delay = link.most
+        delay += link.delay
+        while link.loss and self._draw() < link.loss and delay < 1.0:
+            delay += _RETRANSMISSION
+        when = self._loop.time() + wait + delay
         if order is not None:
             # Later by a hair, since an ordinary event loop may run two timers of one instant in either order.
-            when = order.last = max(when, math.nextafter(order.last, math.inf))
-        self._loop.call_at(when, message.run)
+            if when <= order.last:
+                when = math.nextafter(order.last, math.inf)
+            order.last = when
+        return self._loop.call_at(when, arrive, *args)
 
     def _link(self, source: Host, target: Host) -> _Link:
         link = self._links[source].get(target)
@@ -275,9 +296,8 @@ class Network:
             link.cut_since = None
             parked, link.parked = link.parked, []
             wait = self._random.uniform(0.05, 1.5)
-            for message in parked:
-                if not message.dropped:
-                    self._launch(link, message, wait + self._delay(link))
+            for each in parked:
+                each.timer = self._launch(link, wait, each.arrive, each.args, each.order)
 
 
 class _Question(Generic[_T]):
@@ -288,7 +308,7 @@ class _Question(Generic[_T]):
         self._source = source
         self._target = target
         self._handler = handler
-        self._request: Message | None = None
+        self._request: asyncio.TimerHandle | Parked | None = None
         self._abandoned = False
         self.answer: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
 
@@ -306,7 +326,7 @@ class _Question(Generic[_T]):
         """Stop waiting; what is on its way arrives all the same, what a cut holds back does not."""
         self._abandoned = True
         if self._request is not None and not self._network.is_open(self._source.host, self._target.host):
-            self._request.drop()
+            self._request.cancel()
 
     def _arrive(self) -> None:
         target = self._target
@@ -348,7 +368,7 @@ class _Question(Generic[_T]):
 class _Exchange(_Question[_T]):
     """A call that its target works at: request, execution, answer."""
 
-    _task: asyncio.Task[_T] | None = None
+    _task: asyncio.Task[_T] | Errand[_T] | None = None
 
     def abandon(self) -> None:
         """Stop waiting; where the call is worked at, that ends too, sooner or later."""
@@ -365,7 +385,7 @@ class _Exchange(_Question[_T]):
     def _execute(self) -> None:
         self._task = self._target.life.serve(self._handler(), name="call", done=self._executed)
 
-    def _executed(self, task: "asyncio.Task[_T]") -> None:
+    def _executed(self, task: "asyncio.Task[_T] | Errand[_T]") -> None:
         if task.cancelled():
             if not self._abandoned and self._target.host.up:
                 self._reply(self._fail, "reset")
@@ -373,3 +393,14 @@ class _Exchange(_Question[_T]):
             self._answered(self._raise, error)
         else:
             self._answered(self._return, task.result())
+
+
+class _Consultation(_Exchange[_T]):
+    """A call that takes its target no task."""
+
+    def _execute(self) -> None:
+        self._task = self._target.life.send(self._handler(), self._executed)
+
+
+def _nothing() -> None:
+    return None

@@ -119,7 +119,7 @@ async def connect(network: Network, source: Life, target: Process) -> Stream:
     try:
         stream = await answer
     except asyncio.CancelledError:
-        request.drop()
+        request.cancel()
         raise
     await source.gate()
     return stream

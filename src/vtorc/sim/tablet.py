@@ -12,7 +12,7 @@ from vtorc.errors import TabletActionError, TabletUnreachable, VtorcError
 from vtorc.lab.agent.agent import TabletAgent
 from vtorc.lab.agent.config import AgentTimings, TabletConfig
 from vtorc.lab.agent.mysql_api import PrimaryReport, ServerReport
-from vtorc.sim.mysql.admin import SimMysqlServer, statement
+from vtorc.sim.mysql.admin import SimMysqlServer, Statement
 from vtorc.sim.mysql.binlog import InsertRow, Transaction
 from vtorc.sim.mysql.server import SimMysqld
 from vtorc.sim.network import Network, NetworkError
@@ -67,7 +67,7 @@ class SimTablet:
         self._open_topo = open_topo
         self._wall = wall
         self._random = generator
-        self._queries: dict[asyncio.Task[Transaction], None] = {}
+        self._queries: dict[Statement[Transaction], None] = {}
 
     @property
     def alias_text(self) -> str:
@@ -131,19 +131,17 @@ class SimTablet:
         """
         self._serving_primary()
         life = self.process.life
-        query = asyncio.create_task(statement(self.mysqld.write(InsertRow(row), pooled=True), life))
+        query = Statement(self.mysqld.write(InsertRow(row), pooled=True))
         self._queries[query] = None
         try:
-            await asyncio.wait((query,))
-        except asyncio.CancelledError:
-            query.cancel()
-            raise
+            await query.over(life)
         finally:
             self._queries.pop(query, None)
-        if query.cancelled():
+        if query.killed:
             raise TabletActionError("the query was killed by a demotion")
         transaction = query.result()
-        await life.gate()
+        if not life.runs:
+            await life.gate()
         return transaction
 
     def _serving_primary(self) -> None:
@@ -155,7 +153,7 @@ class SimTablet:
         async for health in agent.state.watch_health():
             if not (health.serving and health.type is TabletType.PRIMARY):
                 for query in list(self._queries):
-                    query.cancel()
+                    query.kill()
 
     # --- what it reports
 

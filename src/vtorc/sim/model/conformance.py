@@ -6,18 +6,18 @@ the same state by the same functions. Unlike in an exploration there are as many
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from vtorc.sim.model import mysql
 from vtorc.sim.model.plan import Plan
 from vtorc.sim.model.recovery_path import Done, Violation, follows
-from vtorc.sim.model.state import NOBODY, Left, Seen, State, Tablet, with_tablet
+from vtorc.sim.model.state import NOBODY, Left, Seen, State, Tablet
 
 Write = Hashable
 """The name of a write, for instance its series and number."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wrote:
+class Wrote(NamedTuple):
     """A write was made on a tablet; `by_hand` by a person who circumvents read_only."""
 
     tablet: int
@@ -25,24 +25,21 @@ class Wrote:
     by_hand: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """A write is in the relay log of a tablet."""
 
     tablet: int
     write: Write
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(NamedTuple):
     """A write from the relay log is in the binary log."""
 
     tablet: int
     write: Write
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
+class Committed(NamedTuple):
     """A write was committed where it was made, because replicas had acknowledged it or without that."""
 
     tablet: int
@@ -115,47 +112,56 @@ class Path:
 
     plan: Plan
     steps: int = 0
-    _state: State = field(init=False)
+    _tablets: list[Tablet] = field(init=False)
+    _told: int = 0
     _numbers: dict[Write, int] = field(default_factory=dict)
     _ever: dict[int, int] = field(default_factory=dict)
     """Who ever held a write that is not acknowledged yet; a crash since then does not undo what was sent."""
 
     def __post_init__(self) -> None:
-        self._state = State(
-            tablets=tuple(Tablet() for _ in self.plan.members),
-            coordinators=(),
-            lock=NOBODY,
-            named=NOBODY,
-            origins=(),
-            told=0,
-            discarded=0,
-            seen=Seen(),
-            left=Left(0, 0, 0, 0),
-        )
+        self._tablets = [Tablet() for _ in self.plan.members]
 
     def follow(self, event: Event) -> Violation | None:
         """Take one more step; returns why the model cannot, None if it can."""
         self.steps += 1
         if isinstance(event, Recovered):
             return follows(event.steps)
-        tablet = self._state.tablets[event.tablet]
+        tablet = self._tablets[event.tablet]
         why = ""
         match event:
-            case Wrote() | Received() | Applied() | Committed():
+            case Received() | Applied() | Wrote() | Committed():
                 why = self._write(event, tablet)
             case Crashed():
-                self._state = mysql.crashed(self.plan, self._state, event.tablet)
+                self._take(mysql.crashed(self.plan, self._state, event.tablet))
             case Restarted():
                 why = self._restart(event)
             case Restored():
-                copied = self._state.tablets[event.copy_of].visible
-                self._change(event.tablet, Tablet(up=False, log=copied, visible=copied))
+                copied = self._tablets[event.copy_of].visible
+                self._tablets[event.tablet] = Tablet(up=False, log=copied, visible=copied)
             case Pointed():
-                self._change(event.tablet, tablet._replace(source=event.source, relay=0))
+                self._tablets[event.tablet] = tablet._replace(source=event.source, relay=0)
             case Writable():
                 why = self._writable(event, tablet)
         name = self.plan.members[event.tablet].alias
         return Violation(f"step {self.steps}, {event}: {name}: {why}") if why else None
+
+    @property
+    def _state(self) -> State:
+        """What is followed, as the model has it: the steps that are many change their tablet alone."""
+        return State(
+            tablets=tuple(self._tablets),
+            coordinators=(),
+            lock=NOBODY,
+            named=NOBODY,
+            origins=(),
+            told=self._told,
+            discarded=0,
+            seen=Seen(),
+            left=Left(0, 0, 0, 0),
+        )
+
+    def _take(self, state: State) -> None:
+        self._tablets = list(state.tablets)
 
     def _write(self, event: Wrote | Received | Applied | Committed, tablet: Tablet) -> str:
         number = self._numbers.setdefault(event.write, len(self._numbers))
@@ -163,49 +169,44 @@ class Path:
         if not tablet.up:
             return "is down"
         match event:
-            case Wrote():
-                self._ever[number] = 0
-                return self._wrote(event, tablet, write)
             case Received():
-                if tablet.source == NOBODY or not self._state.tablets[tablet.source].log & write:
+                if tablet.source == NOBODY or not self._tablets[tablet.source].log & write:
                     return "has received what its source does not have"
                 if number in self._ever:
                     self._ever[number] |= 1 << event.tablet
-                self._change(event.tablet, tablet._replace(relay=tablet.relay | write))
+                changed = tablet._replace(relay=tablet.relay | write)
             case Applied():
                 if not tablet.relay & write:
                     return "has applied what it did not receive"
-                applied = tablet._replace(log=tablet.log | write, relay=tablet.relay & ~write)
-                self._change(event.tablet, applied._replace(visible=applied.visible | write))
+                changed = tablet._replace(
+                    log=tablet.log | write, visible=tablet.visible | write, relay=tablet.relay & ~write
+                )
+            case Wrote():
+                self._ever[number] = 0
+                if tablet.read_only and not event.by_hand:
+                    return "has taken a write although it is read-only"
+                changed = tablet._replace(log=tablet.log | write)
             case Committed():
                 holders = self._ever.pop(number, 0).bit_count()
-                self._change(event.tablet, tablet._replace(visible=tablet.visible | write))
-                if event.acknowledged and holders < self.plan.acks:
-                    return f"has a write acknowledged that {holders} replicas ever received"
                 if event.acknowledged:
-                    self._state = self._state._replace(told=self._state.told | write)
-        return ""
-
-    def _wrote(self, event: Wrote, tablet: Tablet, write: int) -> str:
-        if tablet.read_only and not event.by_hand:
-            return "has taken a write although it is read-only"
-        self._change(event.tablet, tablet._replace(log=tablet.log | write))
+                    if holders < self.plan.acks:
+                        return f"has a write acknowledged that {holders} replicas ever received"
+                    self._told |= write
+                changed = tablet._replace(visible=tablet.visible | write)
+        self._tablets[event.tablet] = changed
         return ""
 
     def _restart(self, event: Restarted) -> str:
-        self._state = mysql.restarted(self._state, event.tablet)
-        held = self._state.tablets[event.tablet].held.bit_count()
+        self._take(mysql.restarted(self._state, event.tablet))
+        held = self._tablets[event.tablet].held.bit_count()
         return "" if held == event.held else f"has {event.held} writes after its start, not {held}"
 
     def _writable(self, event: Writable, tablet: Tablet) -> str:
-        self._change(event.tablet, tablet._replace(read_only=not event.writable))
+        self._tablets[event.tablet] = tablet._replace(read_only=not event.writable)
         if not event.writable or event.by_hand:
             return ""
-        lost = self._state.told & ~tablet.log
+        lost = self._told & ~tablet.log
         return f"takes writes, and lacks {lost.bit_count()} acknowledged ones" if lost else ""
-
-    def _change(self, place: int, tablet: Tablet) -> None:
-        self._state = with_tablet(self._state, place, tablet)
 
 
 __all__: Sequence[str] = [

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.status import SemiSyncStatus
@@ -22,7 +22,7 @@ from vtorc.lab.agent.mysql_api import (
 from vtorc.sim.mysql.binlog import CreateSchema, Heartbeat, InsertJournal
 from vtorc.sim.mysql.reports import coordinates, replica_report, semi_sync, server_report
 from vtorc.sim.mysql.server import SimMysqld
-from vtorc.sim.process import Life
+from vtorc.sim.process import Errand, Life
 from vtorc.tablet.wall_clock import READ_CLOCK
 
 _T = TypeVar("_T")
@@ -237,19 +237,43 @@ class SimMysqlServer:
             self._server.gate.unlock()
 
 
+class Statement(Generic[_T]):
+    """A statement that runs in a server from now on: mysqld goes on with it when its client dies."""
+
+    def __init__(self, work: Coroutine[Any, Any, _T]) -> None:
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._errand = Errand(work)
+        self._errand.run(self._end)
+
+    def kill(self) -> None:
+        """Break it off."""
+        self._errand.cancel()
+
+    @property
+    def killed(self) -> bool:
+        """Whether it was broken off."""
+        return self._errand.cancelled()
+
+    async def over(self, client: Life) -> None:
+        """Wait for its end; giving up kills it, unless that is because its client died."""
+        try:
+            await self._ended
+        except asyncio.CancelledError:
+            if client.alive:
+                self.kill()
+            raise
+
+    def result(self) -> _T:
+        """Return what it returned, or raise what it raised, once it is over."""
+        return self._errand.result()
+
+    def _end(self, errand: Errand[_T]) -> None:
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+
 async def statement(work: Coroutine[Any, Any, _T], client: Life) -> _T:
-    """Wait for a statement of a client process; giving up kills it, but the client's death does not: mysqld goes on."""
-    running = asyncio.create_task(work)
-    try:
-        await asyncio.wait((running,))
-    except asyncio.CancelledError:
-        running.add_done_callback(_ignore)
-        if client.alive:
-            running.cancel()
-        raise
+    """Run a statement of a client process and wait for it."""
+    running = Statement(work)
+    await running.over(client)
     return running.result()
-
-
-def _ignore(running: "asyncio.Task[Any]") -> None:
-    if not running.cancelled():
-        running.exception()

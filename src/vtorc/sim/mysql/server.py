@@ -119,7 +119,7 @@ class SimMysqld:
             raise MysqlError(f"Can't connect to MySQL server on {self.address[0]}:{self.address[1]}", errno=2002)
         if self.refuses_connections and not pooled:
             raise MysqlError("Too many connections", errno=1040, sqlstate="08004")
-        await self.work(draw(self.settings.statement, self.random, factor=self.slowness))
+        await self.work(self.settings.statement.draw(self.random) * self.slowness)
 
     async def work(self, seconds: float) -> None:
         """Spend so long in this process; raises MysqlError 2013 if it dies meanwhile."""
@@ -171,7 +171,8 @@ class SimMysqld:
         """
         kills = self.kills
         await self.enter(pooled=pooled)
-        await self.gate.passing()
+        if self.gate.locked:
+            await self.gate.passing()
         if kills != self.kills and not is_super:
             raise _lost_connection()
         if self.super_read_only or (self.read_only and not is_super):
