@@ -154,11 +154,12 @@ class Breaker:
     # --- what happens to one shard
 
     def _see_loss(self, judgement: Judgement, decision: Decision) -> None:
-        primary = judgement.view.tablet(decision.finding.alias)
+        alias = decision.finding.alias or judgement.view.shard_record.primary_alias
+        primary = judgement.view.tablet(alias)
         now = self._now()
         self._losses[judgement.view.shard] = _Loss(
             shard=judgement.view.shard,
-            alias=decision.finding.alias,
+            alias=alias,
             host=primary.record.hostname if primary is not None else "",
             seen_at=now,
             confirmed=_is_confirmed(decision.finding),
@@ -261,6 +262,8 @@ class Breaker:
 
 def is_loss(finding: Finding) -> bool:
     """Whether a finding says that the shard's primary is lost, or that it may be."""
+    if finding.code is Code.PRIMARY_TABLET_DELETED and not finding.confirmed:
+        return False  # for a moment it looks like that after each election
     recovery = finding.problem.recovery
     return finding.code in _UNREACHED or (recovery is not None and recovery.replaces_primary)
 

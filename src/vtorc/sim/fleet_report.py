@@ -30,6 +30,9 @@ GRACE = 10.0
 _JUDGED = frozenset({"kill-mysqld", "kill-both", "power-off", "lose-cell", "kill-all-primaries"})
 """Kinds of faults after which it is plain which shards can fail over."""
 
+_CONFIRMATION = re.compile(r"; (?:their replicas|replicas|no replica) confirms? .*?; ")
+"""How much of it is confirmed when it is told is chance."""
+
 _QUIET = (Outcome.SUCCEEDED, Outcome.GONE, Outcome.LOCK_HELD)
 
 
@@ -72,7 +75,8 @@ class FleetReport:
         did = "not all that could fail over did" if self.missed else "all that could fail over did"
         said = [f"{did}, {'and had to wait for their turn' if self.turns else 'and nobody had to wait for a turn'}"]
         said += sorted(f"not replaced [{rule}]: {_without_names(text)}" for rule, text, _ in self.others)
-        return [*said, *(f"announced: {_without_names(mask(text))}" for text in self.announcements)]
+        told = (_CONFIRMATION.sub("; ", _without_names(mask(text))) for text in self.announcements)
+        return [*said, *dict.fromkeys(f"announced: {text}" for text in told)]
 
 
 @dataclass(slots=True)

@@ -241,6 +241,23 @@ def test_a_shard_that_is_gone_counts_no_more() -> None:
     assert fleet.said == []
 
 
+def test_a_record_that_is_late_is_no_loss() -> None:
+    """Between an election and the new primary's record its tablet looks deleted: that is no loss unless confirmed."""
+    fleet = Fleet()
+    for confirmed in (False, True):
+        for number in range(5):
+            finding = Finding(
+                code=Code.PRIMARY_TABLET_DELETED, shard=_id(number), alias=None, sentence="gone", confirmed=confirmed
+            )
+            record = ShardRecord(shard=_id(number), primary_alias=alias("zone3-7"), primary_term_start=1)
+            view = ShardView(shard=_id(number), keyspace_record=KeyspaceRecord(name="commerce"), shard_record=record)
+            decision = Decision(finding=finding, recovery=None, rule=Rule.UNCONFIRMED, sentence="gone")
+            fleet.breaker.saw(Judgement(view, None, (decision,), None))
+        fleet.wait(GATHER)
+        assert len(fleet.said) == confirmed
+    assert "all of them in cell zone3" in fleet.said[0].sentence
+
+
 def test_a_primary_that_does_not_answer_yet_is_not_back() -> None:
     """Between the loss and the next primary's first answer a shard still counts as lost."""
     fleet = Fleet()
