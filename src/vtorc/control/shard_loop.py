@@ -1,7 +1,7 @@
 """One shard, one loop: it owns the shard's state, runs at most one recovery at a time, and wakes on events."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from vtorc.control.breaker import Breaker
@@ -11,7 +11,7 @@ from vtorc.core.analysis import Bars, analyse
 from vtorc.core.decision import Action, Attempt, Decision, Limits, Rule, decide, next_action
 from vtorc.core.durability import DurabilityPolicy, PromotionRule, policy
 from vtorc.core.ids import TabletAlias
-from vtorc.core.problems import Code, Recovery
+from vtorc.core.problems import Code, Finding, Recovery
 from vtorc.core.tablet import KeyspaceRecord
 from vtorc.core.view import ShardView
 from vtorc.discovery.topology import read_shard
@@ -86,6 +86,7 @@ class ShardLoop:
         self._rules = rules
         self._observer = observer
         self._attempts: list[Attempt] = []
+        self._hung: Finding | None = None
         self._answering: frozenset[TabletAlias] = frozenset()
         self._last_seen: dict[tuple[Code, TabletAlias | None], float] = {}
         self._said: Mapping[tuple[Code, TabletAlias | None], Decision] = {}
@@ -153,6 +154,7 @@ class ShardLoop:
         view = self.watch.view()
         durability = effective_policy(view.keyspace_record, rules.default_durability, rules.promotion_rules)
         findings = analyse(view, durability, rules.bars, now)
+        self._note_replacement(view, findings, now)
         self._forgive_when_more_answer(view)
         self._forget_old_attempts({(f.code, f.alias) for f in findings}, now)
         limits = replace(rules.limits, controlled=self.controlled, attempts=tuple(self._attempts))
@@ -214,6 +216,24 @@ class ShardLoop:
         if answering - self._answering:
             self._attempts = [a for a in self._attempts if a.succeeded or not a.recovery.replaces_primary]
         self._answering = answering
+
+    def _note_replacement(self, view: ShardView, findings: Sequence[Finding], now: float) -> None:
+        """Remember that a primary that hung was replaced, whoever did it: another vtorc's move is a move as well."""
+        if view.primary is None:
+            return
+        before = self._hung
+        self._hung = next((f for f in findings if f.may_be_load and f.alias == view.primary.alias), None)
+        if before is not None and before.alias != view.primary.alias:
+            self._attempts.append(
+                Attempt(
+                    code=before.code,
+                    recovery=Recovery.RECOVER_DEAD_PRIMARY,
+                    alias=before.alias,
+                    ended_at=now,
+                    succeeded=True,
+                    may_be_load=True,
+                )
+            )
 
     def _forget_old_attempts(self, present: set[tuple[Code, TabletAlias | None]], now: float) -> None:
         if not present and not self._last_seen and not self._attempts:

@@ -78,7 +78,14 @@ class _Analysis:
                 yield from self._set_aside(tablet)
 
     def _found(
-        self, code: Code, tablet: TabletView | None, what: str, *, confirmed: bool = True, **evidence: object
+        self,
+        code: Code,
+        tablet: TabletView | None,
+        what: str,
+        *,
+        confirmed: bool = True,
+        may_be_load: bool = False,
+        **evidence: object,
     ) -> Finding:
         subject = f"{self.view.shard}: {tablet.alias} {what}" if tablet is not None else f"{self.view.shard}: {what}"
         return Finding(
@@ -88,6 +95,7 @@ class _Analysis:
             sentence=subject,
             confirmed=confirmed,
             evidence={name: str(value) for name, value in evidence.items()},
+            may_be_load=may_be_load,
         )
 
     # The shard as the topology server has it
@@ -176,7 +184,8 @@ class _Analysis:
             return  # it is an InvalidPrimary
         if primary.status is not None and primary.failure is None:
             if primary.status.disk_stalled:
-                yield self._found(Code.PRIMARY_DISK_STALLED, primary, "reports that its disk is stalled")
+                what = "reports that its disk is stalled"
+                yield self._found(Code.PRIMARY_DISK_STALLED, primary, what, may_be_load=True)
             elif self._semi_sync_blocked(primary):
                 yield self._found(
                     Code.PRIMARY_SEMI_SYNC_BLOCKED, primary, "reports commits that wait for acknowledgements in vain"
@@ -200,28 +209,33 @@ class _Analysis:
     def _silent_primary(self, primary: TabletView) -> Finding:
         evidence = Witnesses.of(self.view, primary)
         told = evidence.as_text() | {"primary_failure": str(primary.failure), "failed_probes": str(primary.failures)}
-        how = primary.failure_phrase
+        how, hangs = primary.failure_phrase, primary.failure is ProbeFailure.HUNG
         if self.rivals:
             told["primary_by_its_own_account"] = names(self.rivals)
         if evidence.receiving:
             yielding = names(evidence.receiving)
             code = Code.UNREACHABLE_PRIMARY_WITH_BROKEN_REPLICAS if evidence.are_broken else Code.UNREACHABLE_PRIMARY
             confirmed = self._condemnable(primary) and not evidence.unheard
-            return self._found(
-                code, primary, f"{how}, but {yielding} still receives from it", confirmed=confirmed, **told
-            )
+            what = f"{how}, but {yielding} still receives from it"
+            return self._found(code, primary, what, confirmed=confirmed, may_be_load=hangs, **told)
         if not evidence.replicas:
             return self._found(
                 Code.DEAD_PRIMARY_WITHOUT_REPLICAS,
                 primary,
                 f"{how} and no tablet is known to replicate from it",
                 confirmed=self._condemnable(primary),
+                may_be_load=hangs,
                 **told,
             )
         if not evidence.valid:
             what = f"{how}, nor does any of its {len(evidence.replicas)} replicas; it may be we who are cut off"
             return self._found(
-                Code.DEAD_PRIMARY_AND_REPLICAS, primary, what, confirmed=self._condemnable(primary), **told
+                Code.DEAD_PRIMARY_AND_REPLICAS,
+                primary,
+                what,
+                confirmed=self._condemnable(primary),
+                may_be_load=hangs,
+                **told,
             )
         code = (
             Code.DEAD_PRIMARY if len(evidence.valid) == len(evidence.replicas) else Code.DEAD_PRIMARY_AND_SOME_REPLICAS
@@ -235,7 +249,7 @@ class _Analysis:
         what = f"{how} and {heard} receives from it{self._yet}"
         if self._may_come_round(primary):
             confirmed, what = False, f"{what}; it gets {self.bars.hung_after:g} s to come round"
-        return self._found(code, primary, what, confirmed=confirmed, **told)
+        return self._found(code, primary, what, confirmed=confirmed, may_be_load=hangs, **told)
 
     def _condemnable(self, primary: TabletView) -> bool:
         return primary.failures >= self.bars.confirmations and self._everybody_probed and not self.rivals

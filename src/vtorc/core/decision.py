@@ -5,7 +5,7 @@ Every decision carries one sentence and the name of the rule that made it, "do n
 """
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from itertools import combinations
@@ -47,7 +47,8 @@ class Rule(enum.Enum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One past recovery of this shard that was tried: what for, on whom, when it ended (seconds on the view's clock)
-    and how. `held` says that the problem then stayed away for a while: if it is back, it is a new one.
+    and how. `held` says that the problem then stayed away for a while: if it is back, it is a new one. `may_be_load` is
+    that of the finding.
     """
 
     code: Code
@@ -56,6 +57,7 @@ class Attempt:
     ended_at: float
     succeeded: bool
     held: bool = False
+    may_be_load: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +65,8 @@ class Limits:
     """What vtorc may do here; switches of the operator and memory of what was tried.
 
     `controlled` is False for shards that are seen but not ours to act on. `block_seconds` is how long after one
-    emergency reparent no other is started (`RecoveryPeriodBlockSeconds`). `attempts` are ordered by time.
+    emergency reparent the same tablet is not replaced again, nor another one if both may be overloaded
+    (`RecoveryPeriodBlockSeconds`). `attempts` are ordered by time.
     """
 
     controlled: bool = True
@@ -358,6 +361,8 @@ class _Decider:
                 Rule.NO_REMEDY,
                 "its replicas still receive from it, so it takes writes; only its tablet manager is in trouble",
             )
+        if primary.failure is ProbeFailure.HUNG and (why := self._load_moved()):
+            return Rule.COOLDOWN, why
         last = max(
             (a.ended_at for a in self.limits.attempts if a.recovery is Recovery.RESTART_DIRECT_REPLICA), default=None
         )
@@ -452,22 +457,8 @@ class _Decider:
         ]
 
     def _cooling(self, finding: Finding, recovery: Recovery, attempts: list[Attempt]) -> tuple[Rule, str] | None:
-        if recovery.replaces_primary and self.limits.block_seconds > 0:
-            last = max(
-                (
-                    a.ended_at
-                    for a in self.limits.attempts
-                    if a.recovery.replaces_primary and a.succeeded and a.alias == finding.alias
-                ),
-                default=None,
-            )
-            if last is not None and self.now - last < self.limits.block_seconds:
-                left = self.limits.block_seconds - (self.now - last)
-                return (
-                    Rule.COOLDOWN,
-                    f"it was replaced as primary {self.now - last:.0f} s ago, and may be again in "
-                    f"{left:.0f} s (RecoveryPeriodBlockSeconds)",
-                )
+        if recovery.replaces_primary and (why := self._replaced_before(finding)):
+            return Rule.COOLDOWN, why
         futile = [a for a in attempts if not a.held]
         if not futile:
             return None
@@ -481,6 +472,34 @@ class _Decider:
             f"{finding.code.value} was tried {len(futile)} times without lasting effect; the next try is in "
             f"{left:.1f} s",
         )
+
+    def _replaced_before(self, finding: Finding) -> str:
+        """Why a replacement a short time ago speaks against another one now; empty if none does."""
+        ago = self._since_replacement(lambda attempt: attempt.alias == finding.alias)
+        if ago is not None:
+            return f"it was replaced as primary {ago:.0f} s ago, and may be again in {self._left(ago)}"
+        return self._load_moved() if finding.may_be_load else ""
+
+    def _load_moved(self) -> str:
+        """Why a primary that hangs is left alone although it may be dead: an overload moves with the traffic, and after
+        one move it is known that moving it does not help.
+        """
+        ago = self._since_replacement(lambda attempt: attempt.may_be_load)
+        if ago is None:
+            return ""
+        return (
+            f"the primary before it was in the same trouble and was replaced {ago:.0f} s ago, so it may be load, which "
+            f"moves with the primary; it may be replaced at once if its MySQL ends, else in {self._left(ago)}"
+        )
+
+    def _since_replacement(self, counts: Callable[[Attempt], bool]) -> float | None:
+        """Seconds since the last replacement that counts, None if that is longer ago than replacements are blocked."""
+        replaced = (a for a in self.limits.attempts if a.recovery.replaces_primary and a.succeeded and counts(a))
+        last = max((attempt.ended_at for attempt in replaced), default=None)
+        return None if last is None or self.now - last >= self.limits.block_seconds else self.now - last
+
+    def _left(self, ago: float) -> str:
+        return f"{self.limits.block_seconds - ago:.0f} s (RecoveryPeriodBlockSeconds)"
 
 
 def _is_futile(attempts: Sequence[Attempt]) -> bool:

@@ -123,7 +123,8 @@ class Finding:
     """One problem of one tablet (or, with no alias, of the shard), with what was seen.
 
     `confirmed` is False while the evidence is not complete: nothing may be done about it yet, but probes should
-    hurry. `evidence` holds the inputs of the condition as text, for people.
+    hurry. `evidence` holds the inputs of the condition as text, for people. `may_be_load` says that the tablet may be
+    overloaded rather than broken: then another one in its place would be next.
     """
 
     code: Code
@@ -132,6 +133,7 @@ class Finding:
     sentence: str
     confirmed: bool = True
     evidence: Mapping[str, str] = field(default_factory=dict)
+    may_be_load: bool = False
 
     @property
     def problem(self) -> Problem:

@@ -77,7 +77,9 @@ def with_relay_log(tablet: TabletView, text: str) -> TabletView:
     return replace(tablet, status=replace(tablet.status, replication=replication))
 
 
-def tried(code: Code, name: str | None, *ago: float, succeeded: bool = False) -> tuple[Attempt, ...]:
+def tried(
+    code: Code, name: str | None, *ago: float, succeeded: bool = False, may_be_load: bool = False
+) -> tuple[Attempt, ...]:
     """Attempts that ended so many seconds ago."""
     recovery = CATALOGUE[code].recovery
     assert recovery is not None
@@ -88,9 +90,20 @@ def tried(code: Code, name: str | None, *ago: float, succeeded: bool = False) ->
             alias=alias(name) if name is not None else None,
             ended_at=NOW - each,
             succeeded=succeeded,
+            may_be_load=may_be_load,
         )
         for each in ago
     )
+
+
+def replaced(ago: float, *, hung: bool = True) -> Limits:
+    """Another primary was replaced so long ago, because it hung or for another reason."""
+    return Limits(block_seconds=30, attempts=tried(Code.DEAD_PRIMARY, R3, ago, succeeded=True, may_be_load=hung))
+
+
+def hung(*replicas: TabletView) -> ShardView:
+    """A shard whose primary has hung for long."""
+    return shard(primary(dead_for=60, failure=ProbeFailure.HUNG), *replicas)
 
 
 def cannot(error: str) -> TabletView:
@@ -365,6 +378,41 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         Limits(block_seconds=30, attempts=tried(Code.DEAD_PRIMARY, R3, 10, succeeded=True)),
         Rule.ACT,
     ),
+    ("the primary hangs, as the one before it", hung(WAITING_1), Code.DEAD_PRIMARY, P, replaced(10), Rule.COOLDOWN),
+    ("the primary hangs, and one did long ago", hung(WAITING_1), Code.DEAD_PRIMARY, P, replaced(31), Rule.ACT),
+    (
+        "the primary hangs, and the one before it had crashed",
+        hung(WAITING_1),
+        Code.DEAD_PRIMARY,
+        P,
+        replaced(10, hung=False),
+        Rule.ACT,
+    ),
+    ("the primary crashed, and the one before it hung", dead(), Code.DEAD_PRIMARY, P, replaced(10), Rule.ACT),
+    (
+        "the primary is silent, and the one before it hung",
+        shard(primary(dead_for=60, failure=ProbeFailure.TIMEOUT), WAITING_1),
+        Code.DEAD_PRIMARY,
+        P,
+        replaced(10),
+        Rule.ACT,
+    ),
+    (
+        "the primary hangs, as the one before it, and its replicas still count as connected",
+        hung(replica(R1)),
+        Code.UNREACHABLE_PRIMARY,
+        P,
+        replaced(10),
+        Rule.COOLDOWN,
+    ),
+    (
+        "the primary's disk is stalled, as that of the one before it was",
+        shard(primary(disk_stalled=True), replica(R1)),
+        Code.PRIMARY_DISK_STALLED,
+        P,
+        replace(replaced(10), disk_stalled_recovery=True),
+        Rule.COOLDOWN,
+    ),
     (
         "this primary was replaced again and again, and no cooldown is asked for",
         dead(),
@@ -507,8 +555,8 @@ def test_each_rule_has_its_case(view: ShardView, code: Code, name: str, limits: 
 
 
 def test_no_rule_is_without_a_case() -> None:
-    """The table above covers every rule."""
-    assert {case[-1] for case in CASES} == set(Rule)
+    """The table above covers every rule but the two of the whole fleet, which its budget and its breaker apply."""
+    assert {case[-1] for case in CASES} == set(Rule) - {Rule.BUDGET, Rule.BREAKER}
 
 
 @pytest.mark.parametrize("where", ["keyspace", "shard"])
