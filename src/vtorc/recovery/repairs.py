@@ -13,6 +13,7 @@ from vtorc.core.analysis import member
 from vtorc.core.durability import DurabilityPolicy
 from vtorc.core.ids import TabletAlias, TabletType
 from vtorc.core.problems import Code
+from vtorc.core.status import TabletStatus, ThreadState
 from vtorc.core.view import ShardView, TabletView
 from vtorc.core.witnesses import Witnesses
 from vtorc.errors import RecoveryRefused, TabletError, TopoError
@@ -114,7 +115,7 @@ class Repairs:
             )
 
     async def _repoint(self, replica: TabletView, primary: TabletView, *, semi_sync: bool, misconfigured: bool) -> None:
-        await self._nothing_lost(replica, primary)
+        await self._ready_to_repoint(replica, primary)
         net_timeout = replica.status.replica_net_timeout if replica.status is not None else None
         await self.session.step(
             f"replicate from {primary.alias}",
@@ -128,11 +129,22 @@ class Repairs:
             ),
         )
 
-    async def _nothing_lost(self, replica: TabletView, primary: TabletView) -> None:
-        """Rule 2: its relay log is dropped, so the primary must have everything in it; asked now, replica first."""
+    async def _ready_to_repoint(self, replica: TabletView, primary: TabletView) -> None:
+        """Make sure that nothing is lost, and that the tablet manager can do it: it stops replication first only if it
+        finds a thread healthy, and MySQL changes no source under an IO thread that connects in vain (error 3081).
+        """
         status = await self.session.step(
             "read what it holds", replica.alias, self.session.tablets.full_status(replica.record)
         )
+        await self._nothing_lost(replica, primary, status)
+        threads = status.replication
+        if threads is not None and not threads.io_healthy and ThreadState.CONNECTING is threads.io_state:
+            await self.session.step(
+                "stop replication", replica.alias, self.session.tablets.stop_replication(replica.record)
+            )
+
+    async def _nothing_lost(self, replica: TabletView, primary: TabletView, status: TabletStatus) -> None:
+        """Rule 2: its relay log is dropped, so the primary must have everything in it; asked now, replica first."""
         waiting = status.received.difference(status.executed)
         if not waiting:
             return
@@ -149,7 +161,7 @@ class Repairs:
     async def _reconcile(self, alias: TabletAlias, primary: TabletView) -> None:
         stale = self._tablet(alias)
         await self.session.step("demote primary", alias, self.session.tablets.demote_primary(stale.record, force=True))
-        await self._nothing_lost(stale, primary)
+        await self._ready_to_repoint(stale, primary)
         try:
             await self.session.step(
                 f"replicate from {primary.alias}",

@@ -1,4 +1,4 @@
-"""How a tablet that claims to be primary is made a replica of the present one."""
+"""How tablets are pointed at the present primary, those too that claim to be primary themselves."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -9,10 +9,12 @@ from tests.unit.sim.servers import until
 from tests.unit.sim.worlds import in_world, small_plan
 from vtorc.core.durability import policy
 from vtorc.core.ids import TabletType
+from vtorc.core.problems import Code
+from vtorc.core.status import ThreadState
 from vtorc.core.view import ShardView, TabletView
 from vtorc.discovery.topology import read_shard
 from vtorc.errors import RecoveryFailed
-from vtorc.lab.agent.mysql_api import Threads
+from vtorc.lab.agent.mysql_api import Source, Threads
 from vtorc.proto import topodata_pb2
 from vtorc.recovery.repairs import Repairs
 from vtorc.recovery.session import Deadlines, Session, Tools
@@ -123,6 +125,27 @@ def test_a_tablet_that_refuses_to_follow_is_no_primary_all_the_same() -> None:
         with pytest.raises(RecoveryFailed, match="Errant GTID"):
             await reconcile(view, tools, stale)
         assert await type_of(tools, stale) is TabletType.REPLICA
+
+    by_hand(main)
+
+
+def test_a_replica_that_connects_in_vain_can_be_pointed_elsewhere() -> None:
+    """Its IO thread is stopped first, which the tablet manager does not do if no thread is healthy."""
+
+    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+        assert shard.primary is not None
+        replica = next(each for each in shard.tablets if each is not shard.primary)
+        replication = replica.mysqld.replication
+        await replication.stop(Threads.BOTH)
+        await replication.change_source(Source(host=shard.primary.host.name, port=1))
+        await replication.start(Threads.IO)
+        await until(lambda: bool(replication.last_io_error))
+        view = await look(shard, tools)
+        async with tools.topo.lock_shard(shard.id, "test") as lock:
+            session = Session(tools, lock, began=tools.clock.now())
+            codes = {replica.config.alias: {Code.CONNECTED_TO_WRONG_PRIMARY}}
+            await Repairs(session, view, NONE).fix_replicas(codes)
+        await until(lambda: replication.io_state is ThreadState.RUNNING and replication.applier.running)
 
     by_hand(main)
 
