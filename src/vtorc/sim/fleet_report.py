@@ -182,7 +182,8 @@ class FleetWatch:
 
 def can_fail_over(shard: SimShard, primary: SimTablet) -> bool:
     """Whether the tablets that are left can do without the primary and the others that are out: none of those could
-    have acknowledged a write by itself, and one that is left may be promoted and gets its own acknowledged.
+    have acknowledged a write by itself, or where nobody has to, most are there; and one that is left may be promoted
+    and gets its own acknowledged.
     """
     out = {tablet.config.alias for tablet in shard.tablets if _is_out(tablet)}
     return _can_do_without(shard.plan, primary.config.alias, out)
@@ -193,6 +194,9 @@ def _can_do_without(plan: ShardPlan, primary: TabletAlias, out: set[TabletAlias]
     members = {each.alias: Member(each.alias, each.type) for each in plan.tablets}
     old = members[primary]
     unreached = [members[alias] for alias in out if alias != primary]
+    others = [each for each in members.values() if each is not old and each.type is TabletType.REPLICA]
+    if not rule.required_acks(old) and 0 < len(others) <= 2 * sum(each in others for each in unreached):
+        return False  # half of them may be on the other side of a cut, with a primary that nothing stops
     if rule.required_acks(old) and sum(rule.may_ack(old, each) for each in unreached) >= rule.required_acks(old):
         return False
     left = [member for alias, member in members.items() if alias not in out]
