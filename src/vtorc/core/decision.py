@@ -15,6 +15,7 @@ from vtorc.core.candidates import ACKING_TYPES
 from vtorc.core.durability import DurabilityPolicy
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.ids import TabletAlias
+from vtorc.core.outside import outside_sentence, outside_source
 from vtorc.core.problems import Code, Finding, Recovery
 from vtorc.core.view import ProbeFailure, ShardView, TabletView
 from vtorc.core.witnesses import Witnesses
@@ -38,6 +39,7 @@ class Rule(enum.Enum):
     LAST_COPY = "last-copy"
     MISSING_WRITES = "missing-writes"
     ERRANT = "errant"
+    OUTSIDE = "outside"
     BLIND = "blind"
     NOT_CONTROLLED = "not-controlled"
     BUDGET = "budget"
@@ -171,6 +173,9 @@ _REPAIRS = frozenset({Recovery.FIX_REPLICA, Recovery.FIX_PRIMARY, Recovery.RECON
 
 _MAY_BE_GONE = frozenset({ProbeFailure.TIMEOUT, ProbeFailure.HUNG, ProbeFailure.UNREACHABLE})
 """Failures of a primary behind which its MySQL may be dead, although its replicas still count as connected."""
+
+_CHANGES_TABLET = _REPAIRS | {Recovery.RECOVER_PRIMARY_HAS_PRIMARY}
+"""Recoveries that change what one tablet's MySQL does."""
 
 _INTENT = {
     Recovery.ELECT_NEW_PRIMARY: "electing the first primary",
@@ -319,6 +324,8 @@ class _Decider:
         tablet = self.view.tablet(finding.alias)
         if tablet is None:
             return None
+        if recovery in _CHANGES_TABLET and (source := outside_source(self.view, tablet)):
+            return Rule.OUTSIDE, outside_sentence(source)
         if finding.code is Code.PRIMARY_IS_READ_ONLY and (why := self._misses_writes(tablet)):
             return why
         if finding.code is Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET:

@@ -153,7 +153,8 @@ def _followers_of_strangers(candidates: CandidateSet) -> str:
     source = candidates.stopped[followers[0]].source_uuid
     return (
         f"{_names(followers)} does not replicate from {candidates.primary} but from server {source}, which may have "
-        f"become primary and was not reached"
+        f"become primary and was not reached; if that server is none of this shard's, change the tablet's type to "
+        f"DRAINED"
     )
 
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 
 from vtorc.core.analysis import member
 from vtorc.core.durability import DurabilityPolicy
-from vtorc.core.election import CandidateSet, Choice, Refusal, Stopped, choose, unrevoked
+from vtorc.core.election import ACKING_TYPES, CandidateSet, Choice, Refusal, Stopped, choose, unrevoked
 from vtorc.core.evidence import candidate_set
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.ids import TabletAlias, TabletType
+from vtorc.core.outside import outside_source
 from vtorc.core.tablet import TabletRecord
-from vtorc.core.view import ShardView
+from vtorc.core.view import ShardView, TabletView
 from vtorc.errors import TabletError
 from vtorc.recovery.promotion import Follower, Promotion, promote
 from vtorc.recovery.session import Session
@@ -27,6 +28,13 @@ ACTION = "EmergencyReparentShard"
 
 BUSY_TYPES = frozenset({TabletType.BACKUP, TabletType.RESTORE})
 """Tablets whose action lock is taken for long; they replicate for themselves and are left alone."""
+
+
+def is_left_alone(view: ShardView, tablet: TabletView) -> bool:
+    """Whether a tablet is not stopped: it is busy for long, or set aside while somebody feeds it from elsewhere."""
+    if tablet.record.type in BUSY_TYPES:
+        return True
+    return tablet.record.type not in ACKING_TYPES and bool(outside_source(view, tablet))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +50,7 @@ class EmergencyReparent:
         put back.
         """
         self._preflight()
-        targets = {t.alias: t for t in self.view.tablets if t.is_current and t.record.type not in BUSY_TYPES}
+        targets = {t.alias: t for t in self.view.tablets if t.is_current and not is_left_alone(self.view, t)}
         await self.session.guard()
         primary = self.view.primary
         stopping = Stopping(self.session, primary.alias if primary is not None else None, self._enough)
@@ -70,9 +78,15 @@ class EmergencyReparent:
     def _preflight(self) -> None:
         """Refuse before anything is changed, if the tablets that answer now are not enough to be safe."""
         reached = {
-            t.alias: Stopped(member=member(t), server_uuid="", executed=EMPTY_GTID_SET, received=EMPTY_GTID_SET)
+            t.alias: Stopped(
+                member=member(t),
+                server_uuid=t.status.server_uuid,
+                executed=EMPTY_GTID_SET,
+                received=EMPTY_GTID_SET,
+                source_uuid=t.status.replication.source_uuid if t.status.replication is not None else "",
+            )
             for t in self.view.tablets
-            if t.is_current
+            if t.is_current and t.status is not None
         }
         if who := unrevoked(self._candidates(reached), self.policy):
             raise self.session.refuse(Refusal(rule="ackers-unreached", sentence=f"not promoting: {who}"))

@@ -15,7 +15,7 @@ from vtorc.core.ids import TabletAlias
 from vtorc.core.override import Price, price
 from vtorc.core.tablet import TabletRecord
 from vtorc.core.view import ShardView
-from vtorc.recovery.emergency import ACTION, BUSY_TYPES
+from vtorc.recovery.emergency import ACTION, is_left_alone
 from vtorc.recovery.promotion import Follower, Promotion, promote
 from vtorc.recovery.session import Session
 from vtorc.recovery.stop import Stopping
@@ -39,7 +39,7 @@ class Override:
         A refusal because of the price leaves it in `session.price`, to be accepted next time.
         """
         self._agree(self._as_seen())
-        targets = {t.alias: t for t in self.view.tablets if t.is_current and t.record.type not in BUSY_TYPES}
+        targets = {t.alias: t for t in self.view.tablets if t.is_current and not is_left_alone(self.view, t)}
         await self.session.guard()
         primary = self.view.primary
         # All that can be are stopped, as none of them may acknowledge anything to anybody else any more.
@@ -62,7 +62,7 @@ class Override:
                 source_uuid=t.status.replication.source_uuid if t.status.replication is not None else "",
             )
             for t in self.view.tablets
-            if t.is_current and t.status is not None and t.record.type not in BUSY_TYPES
+            if t.is_current and t.status is not None and not is_left_alone(self.view, t)
         }
 
     def _agree(self, stopped: Mapping[TabletAlias, Stopped]) -> None:

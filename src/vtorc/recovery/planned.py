@@ -14,6 +14,7 @@ from vtorc.core.durability import DurabilityPolicy, PromotionRule
 from vtorc.core.election import Argument, Refusal
 from vtorc.core.evidence import newest_term
 from vtorc.core.ids import TabletAlias
+from vtorc.core.outside import outside_sentence, outside_source
 from vtorc.core.view import ShardView, TabletView
 from vtorc.recovery.promotion import Follower, Promotion, promote
 from vtorc.recovery.session import Session
@@ -37,6 +38,7 @@ class PlannedReparent:
         writable.
         """
         primary = self._primary()
+        self._refuse_outsiders()
         winner = await self._winner(primary)
         session, tablets, deadlines = self.session, self.session.tablets, self.session.tools.deadlines
         session.winner = winner.alias
@@ -89,6 +91,12 @@ class PlannedReparent:
         if primary is None or not primary.is_current:
             raise self._refuse("no-primary", "the shard has no primary that answers; that needs an emergency reparent")
         return primary
+
+    def _refuse_outsiders(self) -> None:
+        """The other tablets are to follow the new primary, and one that somebody feeds from elsewhere must not."""
+        for tablet in self.view.tablets:
+            if tablet.record.type in ACKING_TYPES and (source := outside_source(self.view, tablet)):
+                raise self._refuse("outside", f"{tablet.alias} cannot follow: {outside_sentence(source)}")
 
     async def _winner(self, primary: TabletView) -> TabletView:
         removed = {t.alias: why for t in self.view.tablets if t != primary and (why := self._why_not(t, primary))}

@@ -18,6 +18,7 @@ from vtorc.sim.fleet_report import FleetWatch
 from vtorc.sim.meddling import BY_NAME, begin
 from vtorc.sim.mysql.settings import MysqlSettings
 from vtorc.sim.operator import plan_reparent
+from vtorc.sim.outside import feed_from_outside
 from vtorc.sim.plan import ShardPlan, TabletPlan, WorldPlan, fleet_plan
 from vtorc.sim.process import Process
 from vtorc.sim.reshard import add_shard, left_of, remove_shard
@@ -284,6 +285,13 @@ class Stage:
         if vtorc.tools is None or vtorc.fleet is None or shard.id not in vtorc.fleet.loops:
             raise SimPlanError(f"{words.line!r}: the first vtorc does not watch {shard.id}")
         return vtorc, Commands(vtorc.tools, vtorc.fleet.loops[shard.id].watch)
+
+    def do_outside(self, words: Words) -> list[str]:
+        """Let somebody make a tablet replicate from a server that is no tablet: `outside zone1-400`."""
+        words.only(plain=1)
+        tablet = self._tablet(words, words.plain[0])
+        feed_from_outside(self.world, self.world.shards[tablet.config.shard], tablet)
+        return []
 
     async def do_override(self, words: Words) -> list[str]:
         """Ask the first vtorc to promote a tablet against its rules: `override zone2-200 [accept=price]`, which accepts

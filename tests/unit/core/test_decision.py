@@ -531,6 +531,22 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         Rule.MISSING_WRITES,
     ),
     (
+        "a tablet that somebody feeds from a server outside of the shard",
+        shard(primary(), replica(R1, of="zone9-900", executed="100:1-50,900:1-5")),
+        Code.CONNECTED_TO_WRONG_PRIMARY,
+        R1,
+        Limits(),
+        Rule.OUTSIDE,
+    ),
+    (
+        "a primary that somebody feeds from a server outside of the shard",
+        shard(primary(source="zone9-900", executed="100:1-50,900:1-5"), replica(R1)),
+        Code.PRIMARY_HAS_PRIMARY,
+        P,
+        Limits(),
+        Rule.OUTSIDE,
+    ),
+    (
         "a tablet that was refused with its errant transactions",
         shard(primary(), replica(R1, of=None, executed="100:1-50,101:1")),
         Code.NOT_CONNECTED_TO_PRIMARY,

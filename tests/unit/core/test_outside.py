@@ -1,0 +1,71 @@
+"""Which tablets are fed by a server outside of their shard."""
+
+from typing import Any
+
+import pytest
+
+from tests.unit.core.builders import P, alias, failing, primary, replica, shard, unprobed
+from vtorc.core.ids import TabletType
+from vtorc.core.outside import outside_source
+from vtorc.core.view import ShardView
+
+R1, R2, X = "zone1-101", "zone2-200", "zone9-900"
+FED = replica(R1, of=X, executed="100:1-50,900:1-5")
+OUTSIDE = f"mysql-{X}:3306"
+
+
+def source_of(view: ShardView, name: str = R1) -> str:
+    tablet = view.tablet(alias(name))
+    assert tablet is not None
+    return outside_source(view, tablet)
+
+
+@pytest.mark.parametrize(
+    ("view", "source"),
+    [
+        pytest.param(shard(primary(), FED), OUTSIDE, id="it has received what that server wrote"),
+        pytest.param(shard(primary(dead_for=9), FED), OUTSIDE, id="the primary is dead"),
+        pytest.param(
+            shard(primary(), replica(R1, TabletType.DRAINED, of=X, executed="900:1-5")), OUTSIDE, id="a drained tablet"
+        ),
+        pytest.param(shard(primary(), replica(R1, of=X)), "", id="it has received nothing of it, so it may be a relay"),
+        pytest.param(shard(primary(), replica(R1)), "", id="it replicates from the primary"),
+        pytest.param(shard(primary(), replica(R1, of=None)), "", id="it replicates from nobody"),
+        pytest.param(
+            shard(primary(executed="100:1-50,900:1-3"), FED),
+            "",
+            id="that server was the primary, and its record is gone",
+        ),
+        pytest.param(shard(primary(), FED, replica(X)), "", id="that server is a tablet"),
+        pytest.param(shard(primary(), FED, unprobed(replica(R2))), OUTSIDE, id="another tablet was not asked yet"),
+        pytest.param(shard(primary(), FED, blind_cells={"zone9": "no route"}), OUTSIDE, id="a cell cannot be read"),
+        pytest.param(shard(primary(dead_for=9, never_heard=True), FED), "", id="the primary was never heard"),
+        pytest.param(shard(replica(R2), FED), "", id="there is no primary"),
+        pytest.param(shard(primary(), failing(FED)), "", id="it does not answer now"),
+    ],
+)
+def test_an_outside_source_is_one_that_no_tablet_is_and_none_was(view: ShardView, source: str) -> None:
+    """Only a server whose writes the tablet has and the shard never had is called an outside one."""
+    assert source_of(view) == source
+
+
+def test_an_address_that_moved_is_known_by_its_uuid() -> None:
+    """A tablet that others know by another address is still no outsider."""
+    other = replica(X, record_changes={"mysql_hostname": "moved"})
+    assert source_of(shard(primary(), FED, other)) == ""
+
+
+def test_a_primary_may_be_fed_from_outside() -> None:
+    """A primary that replicates from an unknown server is fed by it: a database that is being moved here."""
+    fed = primary(source=X, executed="100:1-50,900:1-5")
+    assert source_of(shard(fed, replica(R2)), P) == OUTSIDE
+
+
+@pytest.mark.parametrize(
+    "changes", [{"bad_records": {alias(X): "truncated"}}, {"blind_cells": {"zone9": "no route"}}], ids=lambda c: str(*c)
+)
+def test_a_primary_may_follow_a_tablet_that_is_not_known(changes: dict[str, Any]) -> None:
+    """While some tablet is unknown, it may be the one that the primary replicates from."""
+    fed = primary(source=X, executed="100:1-50,900:1-5")
+    assert source_of(shard(fed, replica(R2), **changes), P) == ""
+    assert source_of(shard(fed, unprobed(replica(R2))), P) == ""
