@@ -35,6 +35,6 @@ def outside_sentence(source: str) -> str:
     """Say what a person can do about a tablet that has that source outside of the shard."""
     return (
         f"its MySQL replicates from {source}, which is no known tablet of this shard, and has received what that one "
-        f"wrote; if that is not wanted, stop its replication, else change its type to DRAINED, so that it is in nobody's "
-        f"way"
+        f"wrote; if that is not wanted, stop its replication, else change its type to DRAINED, so that it is in "
+        f"nobody's way"
     )
