@@ -13,7 +13,7 @@ from typing import Any, Self
 from bench.patching import Patch
 from vtorc.control.budget import FleetBudget, Place, Wish
 from vtorc.control.shard_loop import ShardLoop
-from vtorc.core import decision, election, errant
+from vtorc.core import attempts, decision, election, errant
 from vtorc.core.analysis import _Analysis, member
 from vtorc.core.candidates import CandidateSet, Stopped
 from vtorc.core.durability import DurabilityPolicy, PromotionRule, policy
@@ -498,7 +498,7 @@ def _(patch: Patch) -> None:
 
 @mutant("no-backoff", "tries again at once what did not help", profile="repairs", budget=30)
 def _(patch: Patch) -> None:
-    patch.set(decision._Decider, "_cooling", lambda self, finding, recovery, attempts: None)
+    patch.set(attempts.Memory, "speaks_against", lambda self, finding, recovery: None)
 
 
 # --- the fleet

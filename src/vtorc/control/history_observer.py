@@ -5,10 +5,11 @@ from dataclasses import asdict
 
 from vtorc.control.observer import Announcement
 from vtorc.core.clock import Clock
-from vtorc.core.decision import Action, Decision, Rule
+from vtorc.core.decision import Action, Decision
 from vtorc.core.election import Argument
 from vtorc.core.gtid import GtidSet
 from vtorc.core.ids import TabletAlias
+from vtorc.core.rules import Rule
 from vtorc.history.store import StoredDecision, StoredRecovery
 from vtorc.history.writer import HistoryWriter
 from vtorc.recovery.record import RecoveryRecord

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import structlog
 
 from vtorc.control.observer import Announcement
-from vtorc.core.decision import Action, Decision, Rule
+from vtorc.core.decision import Action, Decision
 from vtorc.core.ids import ShardId
 from vtorc.core.problems import Code
+from vtorc.core.rules import Rule
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.recovery.runner import Judgement
 

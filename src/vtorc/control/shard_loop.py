@@ -8,10 +8,12 @@ from vtorc.control.breaker import Breaker
 from vtorc.control.budget import FleetBudget, Urgency, Wish
 from vtorc.control.observer import Observer
 from vtorc.core.analysis import Bars, analyse
-from vtorc.core.decision import Action, Attempt, Decision, Limits, Rule, decide, next_action
+from vtorc.core.attempts import Attempt
+from vtorc.core.decision import Action, Decision, Limits, decide, next_action
 from vtorc.core.durability import DurabilityPolicy, PromotionRule, policy
 from vtorc.core.ids import TabletAlias
 from vtorc.core.problems import Code, Finding, Recovery
+from vtorc.core.rules import Rule
 from vtorc.core.tablet import KeyspaceRecord
 from vtorc.core.view import ShardView
 from vtorc.discovery.topology import read_shard

@@ -7,9 +7,10 @@ import pytest
 from tests.unit.core.builders import alias, primary
 from vtorc.control.breaker import GATHER, LEAST, NEVER, PATIENCE, QUIET, Breaker
 from vtorc.control.observer import Announcement
-from vtorc.core.decision import Decision, Rule
+from vtorc.core.decision import Decision
 from vtorc.core.ids import ShardId
 from vtorc.core.problems import Code, Finding, Recovery
+from vtorc.core.rules import Rule
 from vtorc.core.tablet import KeyspaceRecord, ShardRecord
 from vtorc.core.view import ShardView
 from vtorc.recovery.record import Outcome, RecoveryRecord

@@ -23,22 +23,13 @@ from tests.unit.core.builders import (
     shard,
 )
 from vtorc.core.analysis import Bars, analyse
-from vtorc.core.decision import (
-    ESCALATE_AFTER,
-    FIRST_BACKOFF,
-    LAST_BACKOFF,
-    RESTART_EVERY,
-    Attempt,
-    Decision,
-    Limits,
-    Rule,
-    decide,
-    next_action,
-    repoint_would_lose,
-)
+from vtorc.core.attempts import ESCALATE_AFTER, FIRST_BACKOFF, LAST_BACKOFF, Attempt
+from vtorc.core.dangers import repoint_would_lose
+from vtorc.core.decision import RESTART_EVERY, Decision, Limits, decide, next_action
 from vtorc.core.durability import DurabilityPolicy, policy
 from vtorc.core.ids import TabletType
 from vtorc.core.problems import CATALOGUE, Code, Recovery
+from vtorc.core.rules import Rule
 from vtorc.core.status import TabletStatus
 from vtorc.core.view import ProbeFailure, ShardView, TabletView
 

@@ -1,0 +1,119 @@
+"""What was tried on a shard before, and how long that speaks against trying again."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from vtorc.core.ids import TabletAlias
+from vtorc.core.problems import Code, Finding, Recovery
+from vtorc.core.rules import Rule, Why
+
+FIRST_BACKOFF = 0.5
+"""Seconds between the end of the first try and the second; doubled after each further one."""
+
+LAST_BACKOFF = 30.0
+"""Seconds that the pause between two tries grows to."""
+
+ESCALATE_AFTER = 5
+"""Tries after which a person is called."""
+
+ESCALATE_AFTER_RELAPSES = 10
+"""Repairs of one problem, each of which held for a while, after which it is a loop all the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One past recovery of this shard that was tried: what for, on whom, when it ended (seconds on the view's clock)
+    and how. `held` says that the problem then stayed away for a while: if it is back, it is a new one. `may_be_load` is
+    that of the finding.
+    """
+
+    code: Code
+    recovery: Recovery
+    alias: TabletAlias | None
+    ended_at: float
+    succeeded: bool
+    held: bool = False
+    may_be_load: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """The attempts at a shard as they look at `now` (seconds on their clock), ordered by time.
+
+    `block_seconds` is how long after one emergency reparent the same tablet is not replaced again, nor another one if
+    both may be overloaded (`RecoveryPeriodBlockSeconds`).
+    """
+
+    attempts: Sequence[Attempt]
+    block_seconds: float
+    now: float
+
+    def tried(self, finding: Finding) -> list[Attempt]:
+        """What was tried for the same cause; a lost primary is one cause, whatever code it has at the moment.
+
+        A replacement that succeeded did help: a tablet that became primary again since and is lost again is a new
+        loss, which only the cooldown may hold back.
+        """
+        recovery = finding.problem.recovery
+        return [
+            attempt
+            for attempt in self.attempts
+            if attempt.alias == finding.alias
+            and not (attempt.recovery.replaces_primary and attempt.succeeded)
+            and (attempt.code is finding.code or (attempt.recovery.replaces_primary and attempt.recovery is recovery))
+        ]
+
+    def speaks_against(self, finding: Finding, recovery: Recovery) -> Why | None:
+        """Why it is not tried now: it was replaced a short time ago, or trying has not helped so far."""
+        if recovery.replaces_primary and (why := self._replaced_before(finding)):
+            return Rule.COOLDOWN, why
+        futile = [a for a in self.tried(finding) if not a.held]
+        if not futile:
+            return None
+        # The exponent is bounded, because a problem that is there for days is tried more often than a float can bear.
+        pause = min(LAST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(len(futile) - 1, 32))
+        left = futile[-1].ended_at + pause - self.now
+        if left <= 0:
+            return None
+        return (
+            Rule.BACKOFF,
+            f"{finding.code.value} was tried {len(futile)} times without lasting effect; the next try is in "
+            f"{left:.1f} s",
+        )
+
+    def _replaced_before(self, finding: Finding) -> str:
+        """Why a replacement a short time ago speaks against another one now; empty if none does."""
+        ago = self._since_replacement(lambda attempt: attempt.alias == finding.alias)
+        if ago is not None:
+            return f"it was replaced as primary {ago:.0f} s ago, and may be again in {self._left(ago)}"
+        return self.load_moved() if finding.may_be_load else ""
+
+    def load_moved(self) -> str:
+        """Why a primary that hangs is left alone although it may be dead: an overload moves with the traffic, and after
+        one move it is known that moving it does not help.
+        """
+        ago = self._since_replacement(lambda attempt: attempt.may_be_load)
+        if ago is None:
+            return ""
+        return (
+            f"the primary before it was in the same trouble and was replaced {ago:.0f} s ago, so it may be load, which "
+            f"moves with the primary; it may be replaced at once if its MySQL ends, else in {self._left(ago)}"
+        )
+
+    def _since_replacement(self, counts: Callable[[Attempt], bool]) -> float | None:
+        """Seconds since the last replacement that counts, None if that is longer ago than replacements are blocked."""
+        replaced = (a for a in self.attempts if a.recovery.replaces_primary and a.succeeded and counts(a))
+        last = max((attempt.ended_at for attempt in replaced), default=None)
+        return None if last is None or self.now - last >= self.block_seconds else self.now - last
+
+    def _left(self, ago: float) -> str:
+        return f"{self.block_seconds - ago:.0f} s (RecoveryPeriodBlockSeconds)"
+
+    def last_of(self, recovery: Recovery) -> float | None:
+        """When the last recovery of that kind ended; None if there was none."""
+        return max((a.ended_at for a in self.attempts if a.recovery is recovery), default=None)
+
+
+def is_futile(attempts: Sequence[Attempt]) -> bool:
+    """Whether trying has not helped so often that a person is needed."""
+    return sum(not a.held for a in attempts) >= ESCALATE_AFTER or len(attempts) >= ESCALATE_AFTER_RELAPSES

@@ -1,0 +1,111 @@
+"""What a repair could break, or not achieve: reasons to leave a tablet as it is."""
+
+from collections.abc import Sequence
+from functools import reduce
+from itertools import combinations
+
+from vtorc.core.analysis import errant_gtids, member
+from vtorc.core.attempts import Attempt
+from vtorc.core.candidates import ACKING_TYPES
+from vtorc.core.durability import DurabilityPolicy
+from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.problems import Code, Finding
+from vtorc.core.rules import Rule, Why
+from vtorc.core.view import ShardView, TabletView
+
+_ATTACHES = frozenset({Code.NOT_CONNECTED_TO_PRIMARY, Code.CONNECTED_TO_WRONG_PRIMARY, Code.REPLICA_MISCONFIGURED})
+"""Problems whose repair is SetReplicationSource and nothing else."""
+
+
+def repoint_would_lose(view: ShardView, tablet: TabletView) -> GtidSet:
+    """What only this tablet is known to hold, and would lose if its relay log were replaced.
+
+    Transactions under the UUID of the primary are its own: it has them although its last answer may be older than the
+    replica's.
+    """
+    if tablet.current_status is None:
+        return EMPTY_GTID_SET
+    rest = tablet.current_status.received.difference(tablet.current_status.executed)
+    for other in view.tablets:
+        if other.alias != tablet.alias and other.current_status is not None:
+            rest = rest.difference(other.current_status.executed)
+    primary = view.primary
+    if primary is not None and primary.current_status is not None:
+        rest = rest.without_uuid(primary.current_status.server_uuid)
+    return rest
+
+
+def refused_as_errant(view: ShardView, finding: Finding, attempts: Sequence[Attempt]) -> Why | None:
+    """A tablet that has what the primary lacks is attached if its tablet manager lets it, as in Vitess: that of
+    v22 and newer does not (`SetReplicationSource`, `rpc_replication.go`), and asking again will not change that.
+
+    The first answer is asked for, since only that tells; an older one has no such check, and MySQL attaches.
+    """
+    tablet, primary = view.tablet(finding.alias), view.primary
+    if finding.code not in _ATTACHES or tablet is None or primary is None or all(a.succeeded for a in attempts):
+        return None
+    if tablet.current_status is None or tablet.current_status.semi_sync_blocked is None:
+        return None
+    errant = errant_gtids(tablet, primary)
+    if not errant:
+        return None
+    return (
+        Rule.ERRANT,
+        f"its tablet manager does not let it replicate, because it has {errant.brief()}, which {primary.alias} "
+        f"lacks; rebuild it from a backup or from another tablet, or make {primary.alias} commit empty "
+        f"transactions under these GTIDs if nothing in them is wanted; then vtorc goes on by itself",
+    )
+
+
+def misses_writes(view: ShardView, policy: DurabilityPolicy | None, primary: TabletView) -> Why | None:
+    """A primary is not made writable while so many others share writes that it lacks that they may be acknowledged.
+
+    Such writes were made by another primary since: one that was promoted by a host whose clock is behind, so that
+    its term looks older (simulator, seed 3507 of storm). What one replica has alone is errant and does not count,
+    nor do the primary's own writes, which its last answer may be too old to name.
+    """
+    status = primary.current_status
+    if policy is None or status is None or not (needed := policy.required_acks(member(primary))):
+        return None
+    extras = [
+        t.current_status.received.difference(status.executed).without_uuid(status.server_uuid)
+        for t in view.tablets
+        if t.alias != primary.alias and t.current_status is not None and t.record.type in ACKING_TYPES
+    ]
+    for several in combinations(extras, needed + 1):
+        shared = reduce(GtidSet.intersection, several)
+        if shared:
+            what = f"{needed + 1} other tablets have {shared.brief()}, which it lacks and which may be acknowledged"
+            return Rule.MISSING_WRITES, what
+    return None
+
+
+def acks_would_drop(view: ShardView, policy: DurabilityPolicy | None, tablet: TabletView) -> Why | None:
+    """Stop requiring before disabling: while the primary waits, enough proper ackers must remain without this
+    one.
+    """
+    primary = view.primary
+    if policy is None or primary is None or primary.current_status is None:
+        return Rule.PRIMARY_FIRST, "the shard has no primary that answers"
+    semi_sync = primary.current_status.semi_sync
+    if not semi_sync.primary_enabled:
+        return None
+    needed = max(policy.required_acks(member(primary)), semi_sync.wait_for_replica_count, 1)
+    others = [t for t in view.replicas_of(primary) if t.alias != tablet.alias and _acknowledges(t, primary, policy)]
+    if len(others) >= needed:
+        return None
+    return (
+        Rule.ACKS_WOULD_DROP,
+        f"{primary.alias} waits for {needed} acknowledgements and only {len(others)} other replicas give them",
+    )
+
+
+def _acknowledges(tablet: TabletView, primary: TabletView, policy: DurabilityPolicy) -> bool:
+    status = tablet.current_status
+    return (
+        status is not None
+        and status.semi_sync.replica_enabled
+        and status.replication is not None
+        and status.replication.is_receiving
+        and policy.may_ack(member(primary), member(tablet))
+    )
