@@ -12,6 +12,7 @@ from vtorc.core.override import Price
 from vtorc.errors import NameParseError, SimPlanError
 from vtorc.proto import topodata_pb2
 from vtorc.recovery.commands import Commands
+from vtorc.sim.ages import oldest_status
 from vtorc.sim.fault_words import read_fault
 from vtorc.sim.faults import End, Scene
 from vtorc.sim.fleet_report import FleetWatch
@@ -352,6 +353,13 @@ class Stage:
         if above <= longest < below:
             return [f"outage {' '.join(f'{key} {value} s' for key, value in words.named.items())}"]
         return [f"outage {longest:.1f} s"]
+
+    async def do_ages(self, words: Words) -> list[str]:
+        """Tell whether all statuses of tablets that live stay younger than this: `ages below=6 for=30`."""
+        words.only("below", "for")
+        oldest = await oldest_status(self.world, words.number("for", 30.0))
+        below = words.number("below", _FOR_EVER)
+        return [f"statuses of living tablets are at most {below if oldest < below else oldest:.1f} s old"]
 
     def do_semi_sync(self, words: Words) -> list[str]:
         """Tell which sides of semi-sync are on."""
