@@ -13,7 +13,7 @@ from vtorc.core.durability import DurabilityPolicy, Member
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.ids import TabletAlias, TabletType
 from vtorc.core.problems import Code, Finding
-from vtorc.core.status import ThreadState
+from vtorc.core.status import ReplicationStatus, ThreadState
 from vtorc.core.tablet import KeyspaceType
 from vtorc.core.view import ProbeFailure, ShardView, TabletView
 from vtorc.core.witnesses import Witnesses, names
@@ -282,14 +282,25 @@ class _Analysis:
         if status is None or status.disk_stalled:
             return
         if status.has_source and status.replication is not None:
-            source = "{}:{}".format(*status.replication.source_address)
-            yield self._found(Code.PRIMARY_HAS_PRIMARY, primary, f"is the primary but replicates from {source}")
+            yield self._primary_has_primary(primary, status.replication)
         if status.read_only:
             yield self._found(Code.PRIMARY_IS_READ_ONLY, primary, "is the primary but read-only")
         if status.tablet_type is not None and status.tablet_type not in (TabletType.PRIMARY, TabletType.UNKNOWN):
             what = f"is PRIMARY in the topology server but runs as {status.tablet_type.name}"
             yield self._found(Code.PRIMARY_CURRENT_TYPE_MISMATCH, primary, what)
         yield from self._primary_semi_sync(primary)
+
+    def _primary_has_primary(self, primary: TabletView, replication: ReplicationStatus) -> Finding:
+        """Either somebody pointed the primary at another server, or it has lost its place to that one and the records
+        are late: a topology server that may answer with an old state says so for a while (simulator, seed 3802).
+        """
+        source = self.view.at_address(replication.source_address)
+        at = "{}:{}".format(*replication.source_address)
+        what = f"is the primary but replicates from {at}"
+        if source is not None and not source.is_current:
+            what += f", whose tablet {source.alias} does not tell whether it is primary by now"
+        confirmed = not self.rivals and (source is None or source.is_current)
+        return self._found(Code.PRIMARY_HAS_PRIMARY, primary, what + self._yet, confirmed=confirmed)
 
     def _primary_semi_sync(self, primary: TabletView) -> Iterator[Finding]:
         status = primary.current_status
@@ -353,9 +364,10 @@ class _Analysis:
         if not self.view.replicates_from(tablet, primary):
             other = self.view.at_address(replication.source_address)
             source = str(other.alias) if other is not None else "{}:{}".format(*replication.source_address)
-            yield self._found(
-                Code.CONNECTED_TO_WRONG_PRIMARY, tablet, f"replicates from {source}; it should from {primary.alias}"
-            )
+            what = f"replicates from {source}; it should from {primary.alias}"
+            if is_rival := any(rival is other for rival in self.rivals):
+                what += f", but {source} is primary by its own account, so the records may be late"
+            yield self._found(Code.CONNECTED_TO_WRONG_PRIMARY, tablet, what, confirmed=not is_rival)
             return
         # A thread that is connecting is doing what it was told; only its source can help it.
         if replication.io_state is ThreadState.STOPPED or replication.sql_state is ThreadState.STOPPED:

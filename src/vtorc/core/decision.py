@@ -16,7 +16,7 @@ from vtorc.core.outside import outside_sentence, outside_source
 from vtorc.core.problems import Code, Finding, Recovery
 from vtorc.core.rules import Rule, Why
 from vtorc.core.view import ProbeFailure, ShardView, TabletView
-from vtorc.core.witnesses import Witnesses
+from vtorc.core.witnesses import Witnesses, names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,7 +252,7 @@ class _Decider:
             return None
         if recovery in _CHANGES_TABLET and (source := outside_source(self.view, tablet)):
             return Rule.OUTSIDE, outside_sentence(source)
-        if finding.code is Code.PRIMARY_IS_READ_ONLY and (why := misses_writes(self.view, self.policy, tablet)):
+        if recovery is Recovery.FIX_PRIMARY and (why := self._must_not_write(tablet)):
             return why
         if finding.code is Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET:
             return acks_would_drop(self.view, self.policy, tablet)
@@ -265,6 +265,14 @@ class _Decider:
                     f"tablet has",
                 )
         return None
+
+    def _must_not_write(self, primary: TabletView) -> Why | None:
+        """Why a primary that is read-only stays so: whatever is put right about a primary makes it writable."""
+        if primary.current_status is None or not primary.current_status.read_only:
+            return None
+        if self.view.rivals:
+            return Rule.UNCONFIRMED, f"{names(self.view.rivals)} is primary by its own account; its record may be late"
+        return misses_writes(self.view, self.policy, primary)
 
     def _restart_teaches_nothing(self) -> Why | None:
         primary = self.view.primary

@@ -34,6 +34,8 @@ from vtorc.core.status import TabletStatus
 from vtorc.core.view import ProbeFailure, ShardView, TabletView
 
 R1, R2, R3 = "zone1-101", "zone2-200", "zone3-300"
+HEIR = replica(R1, of=None, tablet_type=TabletType.PRIMARY, read_only=False, executed="100:1-50,101:1-9")
+WAIT = Rule.UNCONFIRMED
 WAITING_1, WAITING_2 = replica(R1, io=CONNECTING), replica(R2, io=CONNECTING)
 
 
@@ -508,6 +510,40 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         P,
         Limits(),
         Rule.ACT,
+    ),
+    *(
+        (
+            f"records may be late: {what}",
+            shard(
+                primary(source=source, read_only=True, tablet_type=TabletType.REPLICA),
+                heir,
+                replica(R2, of=R1),
+            ),
+            code,
+            name,
+            Limits(),
+            rule,
+        )
+        for what, source, heir, code, name, rule in (
+            ("the primary replicates from one that says it is primary", R1, HEIR, Code.PRIMARY_HAS_PRIMARY, P, WAIT),
+            ("so does a replica", None, HEIR, Code.CONNECTED_TO_WRONG_PRIMARY, R2, WAIT),
+            ("the primary stays read-only", None, HEIR, Code.PRIMARY_IS_READ_ONLY, P, WAIT),
+            ("it stays so whatever else is wrong", None, HEIR, Code.PRIMARY_CURRENT_TYPE_MISMATCH, P, WAIT),
+            ("its source does not answer", R1, failing(HEIR), Code.PRIMARY_HAS_PRIMARY, P, WAIT),
+            ("its source is a replica", R1, replica(R1), Code.PRIMARY_HAS_PRIMARY, P, Rule.ACT),
+        )
+    ),
+    (
+        "a primary that runs as a replica lacks what two replicas share",
+        shard(
+            primary(read_only=True, executed="100:1-5", tablet_type=TabletType.REPLICA),
+            replica(R1, received="100:1-5,101:1"),
+            replica(R2, received="100:1-5,101:1"),
+        ),
+        Code.PRIMARY_CURRENT_TYPE_MISMATCH,
+        P,
+        Limits(),
+        Rule.MISSING_WRITES,
     ),
     (
         "a read-only primary lacks what two replicas share",
