@@ -1,0 +1,19 @@
+"""A primary whose MySQL stands still, with its connections open, while its tablet manager answers."""
+
+from tests.e2e.daemon.daemons import daemons_of
+from tests.e2e.daemon.shard import Shard
+from vtorc.lab.cluster import LabCluster, LabSpec
+
+
+async def test_a_primary_that_hangs_is_called_so_and_replaced() -> None:
+    """It is told from one whose host is silent, is replaced, and follows the new primary when it goes on."""
+    async with LabCluster(LabSpec(topo="local")) as cluster, daemons_of(cluster) as daemons:
+        shard = Shard(cluster)
+        vtorc = await daemons.start("--instance-poll-time=1s")
+        primary = await shard.well()
+        await primary.pause_mysqld()
+        decided = await vtorc.wait_for(lambda line: line.get("code") == "DeadPrimary" and line.get("rule") == "act")
+        assert "hangs (its tablet manager answers, its MySQL does not)" in decided["event"]
+        await shard.replaced(primary)
+        await primary.resume_mysqld()
+        assert await shard.well() is not primary
