@@ -364,24 +364,12 @@ class Stage:
     def do_semi_sync(self, words: Words) -> list[str]:
         """Tell which sides of semi-sync are on."""
         words.only()
-        return [
-            f"{tablet.alias_text}: waits for acks {_on(tablet.mysqld.acks.enabled)}, "
-            f"acknowledges {_on(tablet.mysqld.semi_sync_replica)}"
-            for shard in self.world.shards.values()
-            for tablet in shard.tablets
-        ]
+        return self.story.semi_sync()
 
     def do_threads(self, words: Words) -> list[str]:
         """Tell which threads of replication run."""
         words.only()
-        lines: list[str] = []
-        for shard in self.world.shards.values():
-            for tablet in shard.tablets:
-                replication = tablet.mysqld.replication
-                source = f"from {replication.source.host}" if replication.source is not None else "without a source"
-                io, applier = replication.io_state.name.lower(), _on(replication.applier.running)
-                lines.append(f"{tablet.alias_text}: {source}, IO thread {io}, applier {applier}")
-        return lines
+        return self.story.threads()
 
     def do_reparents(self, words: Words) -> list[str]:
         """Tell how many reparents the primary's journal holds since the start."""
@@ -404,10 +392,6 @@ class Stage:
                 if tablet.config.alias == alias:
                     return tablet
         raise SimPlanError(f"{words.line!r}: there is no tablet {text}")
-
-
-def _on(state: bool) -> str:
-    return "on" if state else "off"
 
 
 def _alias(text: str) -> TabletAlias:

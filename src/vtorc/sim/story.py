@@ -95,6 +95,26 @@ class Story:
         wrong = "; ".join(self._world.unwell(shard))
         return f"{shard.id}: primary {name}, {wrong or 'all well'}"
 
+    def semi_sync(self) -> list[str]:
+        """Tell which sides of semi-sync are on."""
+        return [
+            f"{tablet.alias_text}: waits for acks {_on(tablet.mysqld.acks.enabled)}, "
+            f"acknowledges {_on(tablet.mysqld.semi_sync_replica)}"
+            for shard in self._world.shards.values()
+            for tablet in shard.tablets
+        ]
+
+    def threads(self) -> list[str]:
+        """Tell whom each tablet replicates from, and which of its threads run."""
+        lines: list[str] = []
+        for shard in self._world.shards.values():
+            for tablet in shard.tablets:
+                replication = tablet.mysqld.replication
+                source = f"from {replication.source.host}" if replication.source is not None else "without a source"
+                io, applier = replication.io_state.name.lower(), _on(replication.applier.running)
+                lines.append(f"{tablet.alias_text}: {source}, IO thread {io}, applier {applier}")
+        return lines
+
     def _new_records(self) -> Iterator[RecoveryRecord]:
         for vtorc in self._world.vtorcs:
             yield from vtorc.records[self._told.get(vtorc.host.name, 0) :]
@@ -139,3 +159,7 @@ class Story:
 
 def _journal_rows(shard: SimShard) -> int:
     return sum(len(rows) for rows in shard.primary.mysqld.journal.values()) if shard.primary is not None else 0
+
+
+def _on(state: bool) -> str:
+    return "on" if state else "off"
