@@ -14,8 +14,9 @@ from bench.patching import Patch
 from vtorc.control.budget import FleetBudget, Place, Wish
 from vtorc.control.shard_loop import ShardLoop
 from vtorc.core import attempts, decision, election, errant
-from vtorc.core.analysis import _Analysis, member
+from vtorc.core.analysis import _Analysis
 from vtorc.core.candidates import CandidateSet, Stopped
+from vtorc.core.case import member
 from vtorc.core.durability import DurabilityPolicy, PromotionRule, policy
 from vtorc.core.election import Choice, Refusal
 from vtorc.core.gtid import GtidSet
@@ -378,7 +379,7 @@ def _(patch: Patch) -> None:
     def careless(self: _Analysis, primary: TabletView) -> Any:
         status = primary.current_status
         if status is not None and status.tablet_type is not TabletType.PRIMARY:
-            yield self._found(Code.PRIMARY_CURRENT_TYPE_MISMATCH, primary, "does not run as PRIMARY")
+            yield self.found(Code.PRIMARY_CURRENT_TYPE_MISMATCH, primary, "does not run as PRIMARY")
         yield from wrong(self, primary)
 
     patch.set(_Analysis, "_primary_wrong", careless)

@@ -18,7 +18,7 @@ from vtorc.control.log_observer import LogObserver
 from vtorc.control.observer import Observer, Observers
 from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import Rules
-from vtorc.core.analysis import Bars
+from vtorc.core.case import Bars
 from vtorc.core.clock import Clock
 from vtorc.core.decision import Limits
 from vtorc.discovery.probe import Pace

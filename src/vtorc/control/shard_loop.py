@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from vtorc.control.breaker import Breaker
 from vtorc.control.budget import FleetBudget, Urgency, Wish
 from vtorc.control.observer import Observer
-from vtorc.core.analysis import Bars, analyse
+from vtorc.core.analysis import analyse
 from vtorc.core.attempts import Attempt
+from vtorc.core.case import Bars
 from vtorc.core.decision import Action, Decision, Limits, decide, next_action
 from vtorc.core.durability import DurabilityPolicy, PromotionRule, policy
 from vtorc.core.ids import TabletAlias

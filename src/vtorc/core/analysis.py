@@ -7,39 +7,16 @@ cell it lived in could be read, and nobody is condemned or repaired around a tab
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from vtorc.core.durability import DurabilityPolicy, Member
+from vtorc.core.case import Bars, Case, member, would_ack
+from vtorc.core.durability import DurabilityPolicy
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.ids import TabletAlias, TabletType
+from vtorc.core.lost_primary import LostPrimary
 from vtorc.core.problems import Code, Finding
 from vtorc.core.status import ReplicationStatus, ThreadState
 from vtorc.core.tablet import KeyspaceType
 from vtorc.core.view import ProbeFailure, ShardView, TabletView
-from vtorc.core.witnesses import Witnesses, names
-
-HUNG_AFTER = 10.0
-"""Seconds that a primary whose MySQL hangs gets to come round."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bars:
-    """How much evidence a verdict needs.
-
-    `confirmations` is the number of failed probes in a row that makes a primary suspect enough to be condemned;
-    `silent_after` (seconds) is how long a primary must have failed when no replica can vouch by trying to reconnect,
-    `hung_after` how long in any case while its tablet manager answers and its MySQL hangs: it may come round, and
-    nothing is gained by moving an overload elsewhere.
-    """
-
-    confirmations: int = 2
-    silent_after: float = 5.0
-    hung_after: float = HUNG_AFTER
-
-
-def member(tablet: TabletView) -> Member:
-    """The tablet as durability arithmetic sees it: by the type of its record."""
-    return Member(tablet.record.alias, tablet.record.type)
 
 
 def analyse(view: ShardView, policy: DurabilityPolicy | None, bars: Bars, now: float) -> tuple[Finding, ...]:
@@ -53,22 +30,14 @@ def analyse(view: ShardView, policy: DurabilityPolicy | None, bars: Bars, now: f
     return tuple(sorted(_Analysis(view, policy, bars, now).findings(), key=lambda finding: finding.sort_key))
 
 
-class _Analysis:
-    def __init__(self, view: ShardView, policy: DurabilityPolicy | None, bars: Bars, now: float) -> None:
-        self.view = view
-        self.policy = policy
-        self.bars = bars
-        self.now = now
-        self.primary = view.primary
-        self.rivals = view.rivals
-
+class _Analysis(Case):
     def findings(self) -> Iterator[Finding]:
         yield from self._policy()
         yield from self._topology()
         if self.primary is None:
             yield from self._no_primary()
         else:
-            yield from self._primary_lost(self.primary)
+            yield from LostPrimary(self.view, self.policy, self.bars, self.now).findings(self.primary)
             yield from self._primary_wrong(self.primary)
             yield from self._stale_primaries(self.primary)
         for tablet in self.view.tablets:
@@ -77,27 +46,6 @@ class _Analysis:
             elif tablet.record.type is not TabletType.PRIMARY:
                 yield from self._set_aside(tablet)
 
-    def _found(
-        self,
-        code: Code,
-        tablet: TabletView | None,
-        what: str,
-        *,
-        confirmed: bool = True,
-        may_be_load: bool = False,
-        **evidence: object,
-    ) -> Finding:
-        subject = f"{self.view.shard}: {tablet.alias} {what}" if tablet is not None else f"{self.view.shard}: {what}"
-        return Finding(
-            code=code,
-            shard=self.view.shard,
-            alias=tablet.alias if tablet is not None else None,
-            sentence=subject,
-            confirmed=confirmed,
-            evidence={name: str(value) for name, value in evidence.items()},
-            may_be_load=may_be_load,
-        )
-
     # The shard as the topology server has it
 
     def _policy(self) -> Iterator[Finding]:
@@ -105,14 +53,14 @@ class _Analysis:
             return
         name = self.view.keyspace_record.durability_policy
         if name:
-            yield self._found(
+            yield self.found(
                 Code.UNKNOWN_DURABILITY_POLICY,
                 None,
                 f"keyspace {self.view.shard.keyspace} has the durability policy {name!r}, which is not known "
                 f"here, so nothing is done to it",
             )
         else:
-            yield self._found(
+            yield self.found(
                 Code.NO_DURABILITY_POLICY,
                 None,
                 f"keyspace {self.view.shard.keyspace} has no durability policy and the configuration names no "
@@ -128,7 +76,7 @@ class _Analysis:
                 sentence=f"{self.view.shard}: the record of tablet {alias} cannot be read ({reason}); it is left out",
             )
         for cell, reason in sorted(self.view.blind_cells.items()):
-            yield self._found(
+            yield self.found(
                 Code.BLIND_CELL,
                 None,
                 f"the topology server of cell {cell} does not answer ({reason}); its tablets are those last read",
@@ -139,15 +87,15 @@ class _Analysis:
         if not any(tablet.is_replica_type for tablet in self.view.tablets):
             return
         if not shard.primary_term_start and shard.primary_alias is None:
-            what = f"no tablet is primary and none ever was{self._yet}"
-            confirmed = self._everybody_probed and not self.rivals
-            yield self._found(Code.CLUSTER_HAS_NO_PRIMARY, None, what, confirmed=confirmed)
+            what = f"no tablet is primary and none ever was{self.yet}"
+            confirmed = self.everybody_probed and not self.rivals
+            yield self.found(Code.CLUSTER_HAS_NO_PRIMARY, None, what, confirmed=confirmed)
             return
         named = shard.primary_alias
         if hidden := self._why_hidden(named):
-            yield self._found(Code.BLIND_CELL, None, f"no primary is in sight, but {hidden}")
+            yield self.found(Code.BLIND_CELL, None, f"no primary is in sight, but {hidden}")
             return
-        confirmed = self._everybody_probed and not self.rivals
+        confirmed = self.everybody_probed and not self.rivals
         how = "has no tablet record any more"
         if (tablet := self.view.tablet(named)) is not None:
             how = "is no longer of type PRIMARY"
@@ -156,13 +104,8 @@ class _Analysis:
                 tablet.is_current or not any(replica.is_receiving for replica in self.view.replicas_of(tablet))
             )
         who = f"the primary {named}" if named is not None else "the primary"
-        what = f"{who} {how} and no other tablet is primary{self._yet}"
-        yield self._found(Code.PRIMARY_TABLET_DELETED, None, what, confirmed=confirmed)
-
-    @property
-    def _yet(self) -> str:
-        """What may make all the difference soon: a primary whose record is late."""
-        return f"; {names(self.rivals)} is by its own account, so its record may be late" if self.rivals else ""
+        what = f"{who} {how} and no other tablet is primary{self.yet}"
+        yield self.found(Code.PRIMARY_TABLET_DELETED, None, what, confirmed=confirmed)
 
     def _why_hidden(self, named: TabletAlias | None) -> str:
         """Why the primary may exist although it is not seen; a read that failed is no proof of a deletion."""
@@ -171,111 +114,13 @@ class _Analysis:
         cells = self.view.blind_cells if named is None else {named.cell} & self.view.blind_cells.keys()
         return f"cell {min(cells)} cannot be read" if cells else ""
 
-    @property
-    def _everybody_probed(self) -> bool:
-        return all(tablet.probed for tablet in self.view.tablets)
-
-    # A primary that may be lost
-
-    def _primary_lost(self, primary: TabletView) -> Iterator[Finding]:
-        if not primary.probed:
-            return
-        if primary.status is None and not self.view.replicas_of(primary):
-            return  # it is an InvalidPrimary
-        if primary.status is not None and primary.failure is None:
-            if primary.status.disk_stalled:
-                what = "reports that its disk is stalled"
-                yield self._found(Code.PRIMARY_DISK_STALLED, primary, what, may_be_load=True)
-            elif self._semi_sync_blocked(primary):
-                yield self._found(
-                    Code.PRIMARY_SEMI_SYNC_BLOCKED, primary, "reports commits that wait for acknowledgements in vain"
-                )
-            return
-        yield self._silent_primary(primary)
-
-    def _semi_sync_blocked(self, primary: TabletView) -> bool:
-        """Blocked although enough replicas are there to acknowledge: somewhere acknowledgements get lost (Vitess
-        `PrimarySemiSyncBlocked`).
-
-        Stricter than Vitess: replicas that are gone or were stopped do not count, because another primary would have
-        as few, and what helps is to bring them back.
-        """
-        status = primary.status
-        if status is None or not status.semi_sync_blocked or status.has_source:
-            return False
-        ready = sum(1 for tablet in self.view.replicas_of(primary) if _would_ack(tablet))
-        return ready >= max(1, status.semi_sync.wait_for_replica_count)
-
-    def _silent_primary(self, primary: TabletView) -> Finding:
-        evidence = Witnesses.of(self.view, primary)
-        told = evidence.as_text() | {"primary_failure": str(primary.failure), "failed_probes": str(primary.failures)}
-        how, hangs = primary.failure_phrase, primary.failure is ProbeFailure.HUNG
-        if self.rivals:
-            told["primary_by_its_own_account"] = names(self.rivals)
-        if evidence.receiving:
-            yielding = names(evidence.receiving)
-            code = Code.UNREACHABLE_PRIMARY_WITH_BROKEN_REPLICAS if evidence.are_broken else Code.UNREACHABLE_PRIMARY
-            confirmed = self._condemnable(primary) and not evidence.unheard
-            what = f"{how}, but {yielding} still receives from it"
-            return self._found(code, primary, what, confirmed=confirmed, may_be_load=hangs, **told)
-        if not evidence.replicas:
-            return self._found(
-                Code.DEAD_PRIMARY_WITHOUT_REPLICAS,
-                primary,
-                f"{how} and no tablet is known to replicate from it",
-                confirmed=self._condemnable(primary),
-                may_be_load=hangs,
-                **told,
-            )
-        if not evidence.valid:
-            what = f"{how}, nor does any of its {len(evidence.replicas)} replicas; it may be we who are cut off"
-            return self._found(
-                Code.DEAD_PRIMARY_AND_REPLICAS,
-                primary,
-                what,
-                confirmed=self._condemnable(primary),
-                may_be_load=hangs,
-                **told,
-            )
-        code = (
-            Code.DEAD_PRIMARY if len(evidence.valid) == len(evidence.replicas) else Code.DEAD_PRIMARY_AND_SOME_REPLICAS
-        )
-        heard = (
-            f"none of its {len(evidence.replicas)} replicas"
-            if code is Code.DEAD_PRIMARY
-            else f"none of the {len(evidence.valid)} reachable of its {len(evidence.replicas)} replicas"
-        )
-        confirmed = self._condemnable(primary) and not evidence.unheard and self._vouched(primary, evidence)
-        what = f"{how} and {heard} receives from it{self._yet}"
-        if self._may_come_round(primary):
-            confirmed, what = False, f"{what}; it gets {self.bars.hung_after:g} s to come round"
-        return self._found(code, primary, what, confirmed=confirmed, may_be_load=hangs, **told)
-
-    def _condemnable(self, primary: TabletView) -> bool:
-        return primary.failures >= self.bars.confirmations and self._everybody_probed and not self.rivals
-
-    def _may_come_round(self, primary: TabletView) -> bool:
-        if primary.failure is not ProbeFailure.HUNG or primary.failing_since is None:
-            return False
-        return self.now - primary.failing_since < self.bars.hung_after
-
-    def _vouched(self, primary: TabletView, evidence: Witnesses) -> bool:
-        """Whether somebody besides us saw the primary fail: its own tablet, or a replica that tries to reach it and
-        cannot.
-
-        Replicas whose IO thread was stopped by hand see nothing; then only a long silence condemns.
-        """
-        if primary.failure is ProbeFailure.MYSQL_DOWN or evidence.trying:
-            return True
-        return primary.failing_since is not None and self.now - primary.failing_since >= self.bars.silent_after
-
     # A primary that answers
 
     def _primary_wrong(self, primary: TabletView) -> Iterator[Finding]:
         if not primary.probed:
             return
         if primary.status is None and not self.view.replicas_of(primary):
-            yield self._found(
+            yield self.found(
                 Code.INVALID_PRIMARY, primary, f"is the primary but never gave a status: {primary.failure_phrase}"
             )
         status = primary.current_status
@@ -284,10 +129,10 @@ class _Analysis:
         if status.has_source and status.replication is not None:
             yield self._primary_has_primary(primary, status.replication)
         if status.read_only:
-            yield self._found(Code.PRIMARY_IS_READ_ONLY, primary, "is the primary but read-only")
+            yield self.found(Code.PRIMARY_IS_READ_ONLY, primary, "is the primary but read-only")
         if status.tablet_type is not None and status.tablet_type not in (TabletType.PRIMARY, TabletType.UNKNOWN):
             what = f"is PRIMARY in the topology server but runs as {status.tablet_type.name}"
-            yield self._found(Code.PRIMARY_CURRENT_TYPE_MISMATCH, primary, what)
+            yield self.found(Code.PRIMARY_CURRENT_TYPE_MISMATCH, primary, what)
         yield from self._primary_semi_sync(primary)
 
     def _primary_has_primary(self, primary: TabletView, replication: ReplicationStatus) -> Finding:
@@ -300,7 +145,7 @@ class _Analysis:
         if source is not None and not source.is_current:
             what += f", whose tablet {source.alias} does not tell whether it is primary by now"
         confirmed = not self.rivals and (source is None or source.is_current)
-        return self._found(Code.PRIMARY_HAS_PRIMARY, primary, what + self._yet, confirmed=confirmed)
+        return self.found(Code.PRIMARY_HAS_PRIMARY, primary, what + self.yet, confirmed=confirmed)
 
     def _primary_semi_sync(self, primary: TabletView) -> Iterator[Finding]:
         status = primary.current_status
@@ -309,14 +154,14 @@ class _Analysis:
         needed = self.policy.required_acks(member(primary))
         if needed == 0 and status.semi_sync.primary_enabled:
             what = f"waits for acknowledgements, which the policy {self.policy.name} does not ask for"
-            yield self._found(Code.PRIMARY_SEMI_SYNC_MUST_NOT_BE_SET, primary, what)
+            yield self.found(Code.PRIMARY_SEMI_SYNC_MUST_NOT_BE_SET, primary, what)
         if needed > 0 and not status.semi_sync.primary_enabled:
-            ready = [tablet for tablet in self.ackers_of(primary) if _would_ack(tablet) and tablet.is_receiving]
+            ready = [tablet for tablet in self.ackers_of(primary) if would_ack(tablet) and tablet.is_receiving]
             what = (
                 f"does not wait for acknowledgements; the policy {self.policy.name} asks for {needed}, "
                 f"{len(ready)} replicas can give them"
             )
-            yield self._found(Code.PRIMARY_SEMI_SYNC_MUST_BE_SET, primary, what, confirmed=len(ready) >= needed)
+            yield self.found(Code.PRIMARY_SEMI_SYNC_MUST_BE_SET, primary, what, confirmed=len(ready) >= needed)
 
     def ackers_of(self, primary: TabletView) -> tuple[TabletView, ...]:
         """Replicas of `primary` that the policy lets acknowledge for it."""
@@ -331,22 +176,22 @@ class _Analysis:
                 later = primary.record.primary_term_start > tablet.record.primary_term_start
                 if not later:
                     what = f"claims to be primary since the same time as {primary.alias}"
-                yield self._found(Code.STALE_TOPO_PRIMARY, tablet, what, confirmed=later and tablet.is_current)
+                yield self.found(Code.STALE_TOPO_PRIMARY, tablet, what, confirmed=later and tablet.is_current)
 
     # Replicas
 
     def _replica(self, tablet: TabletView) -> Iterator[Finding]:
         if tablet.failure is not None and tablet.failure is not ProbeFailure.SHUT_DOWN:
-            yield self._found(Code.INVALID_REPLICA, tablet, tablet.failure_phrase)
+            yield self.found(Code.INVALID_REPLICA, tablet, tablet.failure_phrase)
         status = tablet.current_status
         if status is None or status.disk_stalled:
             return
         if any(rival is tablet for rival in self.rivals):
             what = "is a replica by its record but primary by its own account; its record may be late"
-            yield self._found(Code.NOT_CONNECTED_TO_PRIMARY, tablet, what, confirmed=False)
+            yield self.found(Code.NOT_CONNECTED_TO_PRIMARY, tablet, what, confirmed=False)
             return
         if not status.read_only:
-            yield self._found(Code.REPLICA_IS_WRITABLE, tablet, "is a replica but writable")
+            yield self.found(Code.REPLICA_IS_WRITABLE, tablet, "is a replica but writable")
         if self.primary is None:
             return
         yield from self._replica_source(tablet, self.primary)
@@ -357,7 +202,7 @@ class _Analysis:
         status = tablet.current_status
         replication = status.replication if status is not None else None
         if replication is None or not replication.has_source:
-            yield self._found(
+            yield self.found(
                 Code.NOT_CONNECTED_TO_PRIMARY, tablet, f"replicates from nobody; it should from {primary.alias}"
             )
             return
@@ -367,13 +212,13 @@ class _Analysis:
             what = f"replicates from {source}; it should from {primary.alias}"
             if is_rival := any(rival is other for rival in self.rivals):
                 what += f", but {source} is primary by its own account, so the records may be late"
-            yield self._found(Code.CONNECTED_TO_WRONG_PRIMARY, tablet, what, confirmed=not is_rival)
+            yield self.found(Code.CONNECTED_TO_WRONG_PRIMARY, tablet, what, confirmed=not is_rival)
             return
         # A thread that is connecting is doing what it was told; only its source can help it.
         if replication.io_state is ThreadState.STOPPED or replication.sql_state is ThreadState.STOPPED:
             why = replication.last_sql_error or replication.last_io_error
             what = "has stopped replicating" + (f": {why}" if why else "")
-            yield self._found(
+            yield self.found(
                 Code.REPLICATION_STOPPED, tablet, what, io=replication.io_state.name, sql=replication.sql_state.name
             )
         yield from self._misconfigured(tablet)
@@ -387,7 +232,7 @@ class _Analysis:
                 f"has a heartbeat interval of {status.heartbeat_interval:g} s for a replica_net_timeout of "
                 f"{status.replica_net_timeout} s; it should be half"
             )
-            yield self._found(Code.REPLICA_MISCONFIGURED, tablet, what)
+            yield self.found(Code.REPLICA_MISCONFIGURED, tablet, what)
 
     def _replica_semi_sync(self, tablet: TabletView, primary: TabletView) -> Iterator[Finding]:
         status = tablet.current_status
@@ -396,10 +241,10 @@ class _Analysis:
         should = self.policy.may_ack(member(primary), member(tablet))
         if should and not status.semi_sync.replica_enabled:
             what = f"does not acknowledge, but should for {primary.alias} under the policy {self.policy.name}"
-            yield self._found(Code.REPLICA_SEMI_SYNC_MUST_BE_SET, tablet, what)
+            yield self.found(Code.REPLICA_SEMI_SYNC_MUST_BE_SET, tablet, what)
         if not should and status.semi_sync.replica_enabled:
             what = f"acknowledges, but must not for {primary.alias} under the policy {self.policy.name}"
-            yield self._found(Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET, tablet, what)
+            yield self.found(Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET, tablet, what)
 
     def _set_aside(self, tablet: TabletView) -> Iterator[Finding]:
         """BACKUP, RESTORE and DRAINED tablets are never repaired, as in Vitess, but their errant transactions are told:
@@ -410,7 +255,7 @@ class _Analysis:
 
     def _errant(self, tablet: TabletView, primary: TabletView) -> Iterator[Finding]:
         if extra := errant_gtids(tablet, primary):
-            yield self._found(
+            yield self.found(
                 Code.ERRANT_GTID_DETECTED,
                 tablet,
                 f"has transactions that {primary.alias} lacks: {extra.brief()}",
@@ -430,14 +275,3 @@ def errant_gtids(tablet: TabletView, primary: TabletView) -> GtidSet:
     if tablet.status.executed.entries == status.executed.entries:
         return EMPTY_GTID_SET
     return tablet.status.executed.difference(status.executed).without_uuid(status.server_uuid)
-
-
-def _would_ack(tablet: TabletView) -> bool:
-    """Whether it has its side of semi-sync on and nobody stopped it."""
-    status = tablet.current_status
-    return (
-        status is not None
-        and status.semi_sync.replica_enabled
-        and status.replication is not None
-        and status.replication.io_state is not ThreadState.STOPPED
-    )

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from functools import reduce
 from itertools import combinations
 
-from vtorc.core.analysis import errant_gtids, member
+from vtorc.core.analysis import errant_gtids
 from vtorc.core.attempts import Attempt
 from vtorc.core.candidates import ACKING_TYPES
+from vtorc.core.case import member
 from vtorc.core.durability import DurabilityPolicy
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.problems import Code, Finding

@@ -7,8 +7,8 @@ Every decision carries one sentence and the name of the rule that made it, "do n
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from vtorc.core.analysis import HUNG_AFTER
 from vtorc.core.attempts import Attempt, Memory, is_futile
+from vtorc.core.case import HUNG_AFTER
 from vtorc.core.dangers import acks_would_drop, misses_writes, refused_as_errant, repoint_would_lose
 from vtorc.core.durability import DurabilityPolicy
 from vtorc.core.ids import TabletAlias

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Mapping
 
 from vtorc.core.acks import NOTHING_SEEN, SemiSyncSeen
-from vtorc.core.analysis import member
 from vtorc.core.candidates import ACKING_TYPES, CandidateSet, Stopped
+from vtorc.core.case import member
 from vtorc.core.durability import DurabilityPolicy, Member
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.ids import TabletAlias, TabletType

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from vtorc.core.analysis import member
+from vtorc.core.case import member
 from vtorc.core.durability import DurabilityPolicy
 from vtorc.core.election import ACKING_TYPES, CandidateSet, Choice, Refusal, Stopped, choose, unrevoked
 from vtorc.core.evidence import candidate_set

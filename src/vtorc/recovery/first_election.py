@@ -7,7 +7,7 @@ policy and that the chosen one holds everything that any of them has.
 
 from dataclasses import dataclass
 
-from vtorc.core.analysis import member
+from vtorc.core.case import member
 from vtorc.core.durability import DurabilityPolicy
 from vtorc.core.election import ACKING_TYPES, CandidateSet, Refusal, Stopped, choose
 from vtorc.core.view import ShardView

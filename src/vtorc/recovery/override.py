@@ -7,7 +7,7 @@ never does it by itself; `.importlinter` keeps it out of the reach of what does.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vtorc.core.analysis import member
+from vtorc.core.case import member
 from vtorc.core.durability import DurabilityPolicy
 from vtorc.core.election import Argument, Refusal, Stopped
 from vtorc.core.evidence import candidate_set

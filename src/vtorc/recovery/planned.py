@@ -8,8 +8,8 @@ Whatever fails before the promotion is asked for ends with the old primary writa
 import asyncio
 from dataclasses import dataclass
 
-from vtorc.core.analysis import member
 from vtorc.core.candidates import ACKING_TYPES, why_clock_is_behind
+from vtorc.core.case import member
 from vtorc.core.durability import DurabilityPolicy, PromotionRule
 from vtorc.core.election import Argument, Refusal
 from vtorc.core.evidence import newest_term

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from vtorc.core.analysis import member
+from vtorc.core.case import member
 from vtorc.core.durability import DurabilityPolicy, Member
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.ids import TabletType

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Coroutine, Iterable, Set
 from dataclasses import dataclass
 
-from vtorc.core.analysis import member
+from vtorc.core.case import member
 from vtorc.core.durability import DurabilityPolicy
 from vtorc.core.ids import TabletAlias, TabletType
 from vtorc.core.problems import Code

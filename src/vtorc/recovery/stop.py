@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from vtorc.core.analysis import member
+from vtorc.core.case import member
 from vtorc.core.election import Stopped
 from vtorc.core.ids import TabletAlias
 from vtorc.core.status import ReplicationStatus, ThreadState

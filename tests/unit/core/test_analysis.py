@@ -26,7 +26,8 @@ from tests.unit.core.builders import (
     unprobed,
     uuid,
 )
-from vtorc.core.analysis import Bars, analyse
+from vtorc.core.analysis import analyse
+from vtorc.core.case import Bars
 from vtorc.core.durability import policy
 from vtorc.core.ids import TabletType
 from vtorc.core.problems import CATALOGUE, Code, Finding, Recovery

@@ -22,8 +22,9 @@ from tests.unit.core.builders import (
     replica,
     shard,
 )
-from vtorc.core.analysis import Bars, analyse
+from vtorc.core.analysis import analyse
 from vtorc.core.attempts import ESCALATE_AFTER, FIRST_BACKOFF, LAST_BACKOFF, Attempt
+from vtorc.core.case import Bars
 from vtorc.core.dangers import repoint_would_lose
 from vtorc.core.decision import RESTART_EVERY, Decision, Limits, decide, next_action
 from vtorc.core.durability import DurabilityPolicy, policy

@@ -1,6 +1,6 @@
 """Whether a shard is well: what vtorc finds, and what a look at the statuses says besides. Pure."""
 
-from vtorc.core.analysis import member
+from vtorc.core.case import member
 from vtorc.core.durability import DurabilityPolicy
 from vtorc.core.gtid import GtidSet
 from vtorc.core.ids import TabletAlias

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from vtorc.core.analysis import member
+from vtorc.core.case import member
 from vtorc.core.decision import Action
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.headroom import can_make_progress

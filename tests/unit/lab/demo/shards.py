@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from vtorc.core.analysis import Bars, analyse
+from vtorc.core.analysis import analyse
+from vtorc.core.case import Bars
 from vtorc.core.decision import Limits, decide, next_action
 from vtorc.core.durability import policy
 from vtorc.core.gtid import GtidSet

@@ -1,0 +1,105 @@
+"""Whether a primary is lost, on evidence newer than its failure: the verdicts that replace it."""
+
+from collections.abc import Iterator
+
+from vtorc.core.case import Case, would_ack
+from vtorc.core.problems import Code, Finding
+from vtorc.core.view import ProbeFailure, TabletView
+from vtorc.core.witnesses import Witnesses, names
+
+
+class LostPrimary(Case):
+    """Looks at one primary that may be lost."""
+
+    def findings(self, primary: TabletView) -> Iterator[Finding]:
+        """Say in which way it is lost, or may be, if it is."""
+        if not primary.probed:
+            return
+        if primary.status is None and not self.view.replicas_of(primary):
+            return  # it is an InvalidPrimary
+        if primary.status is not None and primary.failure is None:
+            if primary.status.disk_stalled:
+                what = "reports that its disk is stalled"
+                yield self.found(Code.PRIMARY_DISK_STALLED, primary, what, may_be_load=True)
+            elif self._semi_sync_blocked(primary):
+                yield self.found(
+                    Code.PRIMARY_SEMI_SYNC_BLOCKED, primary, "reports commits that wait for acknowledgements in vain"
+                )
+            return
+        yield self._silent_primary(primary)
+
+    def _semi_sync_blocked(self, primary: TabletView) -> bool:
+        """Blocked although enough replicas are there to acknowledge: somewhere acknowledgements get lost (Vitess
+        `PrimarySemiSyncBlocked`).
+
+        Stricter than Vitess: replicas that are gone or were stopped do not count, because another primary would have
+        as few, and what helps is to bring them back.
+        """
+        status = primary.status
+        if status is None or not status.semi_sync_blocked or status.has_source:
+            return False
+        ready = sum(1 for tablet in self.view.replicas_of(primary) if would_ack(tablet))
+        return ready >= max(1, status.semi_sync.wait_for_replica_count)
+
+    def _silent_primary(self, primary: TabletView) -> Finding:
+        evidence = Witnesses.of(self.view, primary)
+        told = evidence.as_text() | {"primary_failure": str(primary.failure), "failed_probes": str(primary.failures)}
+        how, hangs = primary.failure_phrase, primary.failure is ProbeFailure.HUNG
+        if self.rivals:
+            told["primary_by_its_own_account"] = names(self.rivals)
+        if evidence.receiving:
+            yielding = names(evidence.receiving)
+            code = Code.UNREACHABLE_PRIMARY_WITH_BROKEN_REPLICAS if evidence.are_broken else Code.UNREACHABLE_PRIMARY
+            confirmed = self._condemnable(primary) and not evidence.unheard
+            what = f"{how}, but {yielding} still receives from it"
+            return self.found(code, primary, what, confirmed=confirmed, may_be_load=hangs, **told)
+        if not evidence.replicas:
+            return self.found(
+                Code.DEAD_PRIMARY_WITHOUT_REPLICAS,
+                primary,
+                f"{how} and no tablet is known to replicate from it",
+                confirmed=self._condemnable(primary),
+                may_be_load=hangs,
+                **told,
+            )
+        if not evidence.valid:
+            what = f"{how}, nor does any of its {len(evidence.replicas)} replicas; it may be we who are cut off"
+            return self.found(
+                Code.DEAD_PRIMARY_AND_REPLICAS,
+                primary,
+                what,
+                confirmed=self._condemnable(primary),
+                may_be_load=hangs,
+                **told,
+            )
+        code = (
+            Code.DEAD_PRIMARY if len(evidence.valid) == len(evidence.replicas) else Code.DEAD_PRIMARY_AND_SOME_REPLICAS
+        )
+        heard = (
+            f"none of its {len(evidence.replicas)} replicas"
+            if code is Code.DEAD_PRIMARY
+            else f"none of the {len(evidence.valid)} reachable of its {len(evidence.replicas)} replicas"
+        )
+        confirmed = self._condemnable(primary) and not evidence.unheard and self._vouched(primary, evidence)
+        what = f"{how} and {heard} receives from it{self.yet}"
+        if self._may_come_round(primary):
+            confirmed, what = False, f"{what}; it gets {self.bars.hung_after:g} s to come round"
+        return self.found(code, primary, what, confirmed=confirmed, may_be_load=hangs, **told)
+
+    def _condemnable(self, primary: TabletView) -> bool:
+        return primary.failures >= self.bars.confirmations and self.everybody_probed and not self.rivals
+
+    def _may_come_round(self, primary: TabletView) -> bool:
+        if primary.failure is not ProbeFailure.HUNG or primary.failing_since is None:
+            return False
+        return self.now - primary.failing_since < self.bars.hung_after
+
+    def _vouched(self, primary: TabletView, evidence: Witnesses) -> bool:
+        """Whether somebody besides us saw the primary fail: its own tablet, or a replica that tries to reach it and
+        cannot.
+
+        Replicas whose IO thread was stopped by hand see nothing; then only a long silence condemns.
+        """
+        if primary.failure is ProbeFailure.MYSQL_DOWN or evidence.trying:
+            return True
+        return primary.failing_since is not None and self.now - primary.failing_since >= self.bars.silent_after
