@@ -5,6 +5,7 @@ The code is the simulator's; only the clock differs. The order of what happens i
 
 import asyncio
 import random
+import time
 import zlib
 from uuid import UUID
 
@@ -29,6 +30,8 @@ class SimMachine:
         self._settings = settings
         self._network = Network(self._random)
         self._host = self._network.add_host(address, "lab")
+        # Terms begin by the tablets' clock, which is this machine's; a server that told another time could win none.
+        self._host.wall_offset = time.time_ns() - self._host.wall()
         self._mysqlds: dict[Address, SimMysqld] = {}
 
     def client(self, name: str) -> Life:
