@@ -26,13 +26,14 @@ from vtorc.proto import tabletmanagerdata_pb2 as tm
 from vtorc.proto.tabletmanagerservice_pb2_grpc import TabletManagerStub
 
 OWNER = """
-import asyncio, json, sys
+import asyncio, json, signal, sys
 from vtorc.lab.cluster import LabCluster, LabSpec
 async def main():
     async with LabCluster(LabSpec(tablets=1, cells=("zone1",))) as lab:
         tablet = lab.tablet("zone1-101")
         print(json.dumps([str(lab.folder), tablet.tablet_pid, tablet.mysqld_pid]), flush=True)
         await asyncio.Event().wait()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell has put into the background
 asyncio.run(main())
 """
 
