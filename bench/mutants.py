@@ -200,12 +200,12 @@ def _(patch: Patch) -> None:
 
 @mutant("stop-nobody", "elects by what tablets last reported instead of stopping them", profile="failover", budget=30)
 def _(patch: Patch) -> None:
-    async def careless(self: Stopping, tablet: TabletView) -> None:
+    async def careless(self: Stopping, tablet: TabletView) -> Stopped:
         status = tablet.status
         if status is None:
-            return
+            raise TimeoutError
         replication = status.replication
-        self.stopped[tablet.alias] = Stopped(
+        return Stopped(
             member=member(tablet),
             server_uuid=status.server_uuid,
             executed=status.executed,
@@ -330,7 +330,12 @@ def _(patch: Patch) -> None:
     kinds=("cut-vtorc-from-tablet",),
 )
 def _(patch: Patch) -> None:
-    patch.set(Witnesses, "receiving", property(lambda self: ()))
+    look = Witnesses.of
+
+    def careless(view: ShardView, primary: TabletView) -> Witnesses:
+        return replace(look(view, primary), receiving=())
+
+    patch.set(Witnesses, "of", staticmethod(careless))
 
 
 @mutant(
@@ -351,7 +356,7 @@ def _(patch: Patch) -> None:
         primaries = [tablet for tablet in self.tablets if tablet.record.type is TabletType.PRIMARY]
         return min(primaries, key=lambda tablet: (tablet.record.primary_term_start, tablet.alias), default=None)
 
-    patch.set(ShardView, "primary", property(primary))
+    patch.set(ShardView, "_find_primary", primary)
 
 
 @mutant("missing-is-zero", "takes a heartbeat interval that is not told for 0", profile="old-tablets", budget=20)

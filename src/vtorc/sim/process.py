@@ -72,9 +72,12 @@ class Errand(Generic[_T]):
         self._step(None)
 
     def cancel(self) -> None:
-        """Break it off where it waits."""
-        if self._waits is not None:
-            self._waits.remove_done_callback(self._step)
+        """Break it off where it waits, and cancel what it waits for, as the end of a task does: nobody else would take
+        an error that is put there later.
+        """
+        if (waits := self._waits) is not None:
+            waits.remove_done_callback(self._step)
+            waits.cancel()
             self._step(None, asyncio.CancelledError())
 
     def cancelled(self) -> bool:
