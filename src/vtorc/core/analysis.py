@@ -17,6 +17,7 @@ from vtorc.core.problems import Code, Finding
 from vtorc.core.status import ReplicationStatus, ThreadState
 from vtorc.core.tablet import KeyspaceType
 from vtorc.core.view import ProbeFailure, ShardView, TabletView
+from vtorc.core.witnesses import names
 
 
 def analyse(view: ShardView, policy: DurabilityPolicy | None, bars: Bars, now: float) -> tuple[Finding, ...]:
@@ -142,10 +143,12 @@ class _Analysis(Case):
         source = self.view.at_address(replication.source_address)
         at = "{}:{}".format(*replication.source_address)
         what = f"is the primary but replicates from {at}"
-        if source is not None and not source.is_current:
-            what += f", whose tablet {source.alias} does not tell whether it is primary by now"
         confirmed = not self.rivals and (source is None or source.is_current)
-        return self.found(Code.PRIMARY_HAS_PRIMARY, primary, what + self.yet, confirmed=confirmed)
+        if self.rivals:
+            what += f", and {names(self.rivals)} is primary by its own account, so the records may be late"
+        elif source is not None and not source.is_current:
+            what += f", whose tablet {source.alias} does not tell whether it is primary by now"
+        return self.found(Code.PRIMARY_HAS_PRIMARY, primary, what, confirmed=confirmed)
 
     def _primary_semi_sync(self, primary: TabletView) -> Iterator[Finding]:
         status = primary.current_status
