@@ -66,27 +66,42 @@ class PidFileProcess:
 
     async def terminate(self, *, deadline: float) -> None:
         """End the process by SIGTERM, or by SIGKILL if that takes longer than `deadline` s; paused or not."""
-        self.send(signal.SIGCONT)
-        if self.send(signal.SIGTERM):
-            try:
-                await self.wait_exit(deadline=deadline)
-            except TimeoutError:
-                await self.kill()
+        try:
+            await self._end(signal.SIGCONT, signal.SIGTERM, deadline=deadline)
+        except TimeoutError:
+            await self.kill()
 
     async def kill(self) -> None:
         """End the process at once by SIGKILL."""
-        if self.send(signal.SIGKILL):
-            await self.wait_exit(deadline=10.0)
+        await self._end(signal.SIGKILL, deadline=10.0)
+
+    async def _end(self, *numbers: signal.Signals, deadline: float) -> None:
+        # Opened before: a process that ends loses its command line first, and whoever looks for it in that moment
+        # finds nobody to wait for.
+        descriptor = self._open()
+        if descriptor is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            for number in numbers:
+                signal.pidfd_send_signal(descriptor, number)
+        await self._until_gone(descriptor, deadline)
 
     async def wait_exit(self, *, deadline: float | None = None) -> None:
         """Wait until the process is gone, child of ours or not; raises TimeoutError after `deadline` s."""
+        descriptor = self._open()
+        if descriptor is not None:
+            await self._until_gone(descriptor, deadline)
+
+    def _open(self) -> int | None:
         pid = self.pid
         if pid is None:
-            return
+            return None
         try:
-            descriptor = os.pidfd_open(pid)
+            return os.pidfd_open(pid)
         except ProcessLookupError:
-            return
+            return None
+
+    async def _until_gone(self, descriptor: int, deadline: float | None) -> None:
         gone = asyncio.Event()
         loop = asyncio.get_running_loop()
         loop.add_reader(descriptor, gone.set)
