@@ -142,6 +142,7 @@ class Repairs:
             await self.session.step(
                 "stop replication", replica.alias, self.session.tablets.stop_replication(replica.record)
             )
+        await self.session.guard()  # all that took time, in which the lock may have gone
 
     async def _nothing_lost(self, replica: TabletView, primary: TabletView, status: TabletStatus) -> None:
         """Rule 2: its relay log is dropped, so the primary must have everything in it; asked now, replica first."""

@@ -144,13 +144,18 @@ class OwnedLocks:
 
     async def give_up(self, work: Coroutine[Any, Any, None]) -> None:
         """Run the end of an unwanted lock or lease; if the server cannot be told, it ends by itself."""
-        with contextlib.suppress(TopoError):
-            await self.tasks.finish(work, "give up a lock")
+        with contextlib.suppress(TopoError, TimeoutError):
+            await self.tasks.finish(_bounded(work), "give up a lock")
 
     async def close(self) -> None:
         """Give all locks up, telling those who believe that they have one."""
         await asyncio.gather(*(lock.abandon("its connection was closed") for lock in tuple(self._locks)))
         await self.tasks.close()
+
+
+async def _bounded(work: Coroutine[Any, Any, None]) -> None:
+    async with asyncio.timeout(_LONGEST_RELEASE):
+        await work
 
 
 def _text(error: BaseException) -> str:
