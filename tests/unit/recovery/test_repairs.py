@@ -150,6 +150,34 @@ def test_a_replica_that_connects_in_vain_can_be_pointed_elsewhere() -> None:
     by_hand(main)
 
 
+def test_no_source_is_set_once_the_lock_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock that ends while it is read what a replica holds ends the repair before the source is changed."""
+
+    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+        replica = next(each for each in shard.tablets if each is not shard.primary)
+        replication = replica.mysqld.replication
+        await replication.stop(Threads.BOTH)
+        await replication.change_source(Source(host="elsewhere", port=1))
+        view = await look(shard, tools)
+        async with tools.topo.lock_shard(shard.id, "test") as lock:
+            held = lock.check
+
+            async def held_until_now() -> None:
+                await held()
+                world.topos["global"].end_leases()
+
+            monkeypatch.setattr(lock, "check", held_until_now)
+            session = Session(tools, lock, began=tools.clock.now())
+            with pytest.raises(RecoveryFailed, match="lost topology lock"):
+                await Repairs(session, view, NONE).fix_replicas(
+                    {replica.config.alias: {Code.CONNECTED_TO_WRONG_PRIMARY}}
+                )
+        assert replication.source is not None
+        assert replication.source.host == "elsewhere"
+
+    by_hand(main)
+
+
 def test_a_former_primary_follows_the_present_one() -> None:
     """It replicates, and its record says that it is a replica."""
 

@@ -202,3 +202,14 @@ def test_owner_gives_all_locks_up_at_once() -> None:
         return [moment for lease in leases for moment in lease.revoked]
 
     assert run(main()) == [1.0, 2.0, 2.0]
+
+
+def test_a_lease_that_cannot_be_given_up_is_left_to_end_by_itself() -> None:
+    """Whoever gives up a lock that it does not have yet waits for a silent server no longer than for a release."""
+
+    async def main() -> float:
+        owner = OwnedLocks()
+        await owner.give_up(forever())
+        return asyncio.get_running_loop().time()
+
+    assert run(main()) == 5.0
