@@ -3,7 +3,7 @@ from collections.abc import Callable
 
 import pytest
 
-from vtorc.errors import LockLost, TopoUnavailable
+from vtorc.errors import LockLost, TopoTimeout, TopoUnavailable
 from vtorc.sim.loop import forever, run
 from vtorc.topo.lease import LeasedLock, OwnedLocks
 
@@ -27,6 +27,8 @@ class ScriptedLease:
         return self.answer(now)
 
     async def revoke(self) -> None:
+        if self.hang:
+            await forever()
         await asyncio.sleep(1.0)
         self.revoked.append(asyncio.get_running_loop().time())
 
@@ -210,6 +212,20 @@ def test_a_lease_that_cannot_be_given_up_is_left_to_end_by_itself() -> None:
     async def main() -> float:
         owner = OwnedLocks()
         await owner.give_up(forever())
+        return asyncio.get_running_loop().time()
+
+    assert run(main()) == 5.0
+
+
+def test_a_lock_that_cannot_be_given_back_ends_with_its_lease() -> None:
+    """A release that a silent server never confirms is an error after five seconds, and the lock is kept no longer."""
+
+    async def main() -> float:
+        lease = ScriptedLease()
+        lease.hang = True
+        lock, _ = held(lease)
+        with pytest.raises(TopoTimeout, match="ends with its lease"):
+            await lock.release()
         return asyncio.get_running_loop().time()
 
     assert run(main()) == 5.0
