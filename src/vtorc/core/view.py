@@ -9,6 +9,9 @@ from vtorc.core.ids import ShardId, TabletAlias, TabletType, is_replica_type
 from vtorc.core.status import TabletStatus
 from vtorc.core.tablet import KeyspaceRecord, ShardRecord, TabletRecord
 
+FAILURES_THAT_COUNT = 3
+"""Failed probes in a row beyond which one more says nothing new."""
+
 
 class ProbeFailure(enum.Enum):
     """Why a probe brought no status; the classes lead to different verdicts."""
@@ -106,10 +109,12 @@ class TabletView:
     def is_news_after(self, before: "TabletView") -> bool:
         """Whether more has changed since than positions and times: only then may a verdict be another.
 
-        Not so if either probe failed: how often and since when is evidence as well.
+        How often in a row a tablet has failed to answer is evidence too, but only until it is enough for any verdict.
         """
-        if self.failure is not None or before.failure is not None or self.record is not before.record:
+        if self.failure is not before.failure or self.record is not before.record:
             return True
+        if self.failure is not None:
+            return self.failures <= FAILURES_THAT_COUNT
         if self.status is None or before.status is None:
             return True
         return self.status.substance != before.status.substance

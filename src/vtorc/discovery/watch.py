@@ -110,19 +110,20 @@ class ShardWatch:
 
     def _on_probe(self, before: TabletView, after: TabletView) -> None:
         self.heard += 1
-        if after.is_news_after(before) or self._primary_fails():
+        if after.is_news_after(before) or self._is_first_since_failure(before, after):
             self._changed.set()
         if (after.failures == 1 and after.failure is not ProbeFailure.SHUT_DOWN) or (
             _receives(before) and not _receives(after)
         ):
             self.suspect()
 
-    def _primary_fails(self) -> bool:
-        """Whether a primary's last probe failed: then each answer of its replicas is evidence, be it the same as
-        before.
-        """
+    def _is_first_since_failure(self, before: TabletView, after: TabletView) -> bool:
+        """Whether it is the tablet's first answer since a primary began to fail: evidence, be it the same as before."""
         views = (watched.probe.view for watched in self._watched.values())
-        return any(view.failure is not None and view.record.type is TabletType.PRIMARY for view in views)
+        moments = [
+            v.failing_since for v in views if v.failing_since is not None and v.record.type is TabletType.PRIMARY
+        ]
+        return any(_heard_since(after, moment) and not _heard_since(before, moment) for moment in moments)
 
     def suspect(self) -> None:
         """Something happened to one of the tablets: ask all of them now, and in a hurry.
@@ -203,3 +204,7 @@ def _is_silent(tablet: TabletView) -> bool:
 def _receives(tablet: TabletView) -> bool:
     replication = tablet.status.replication if tablet.status is not None else None
     return replication is not None and replication.is_receiving
+
+
+def _heard_since(tablet: TabletView, moment: float) -> bool:
+    return tablet.status_at is not None and tablet.status_at >= moment

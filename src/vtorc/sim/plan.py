@@ -74,7 +74,7 @@ def random_plan(generator: random.Random, *, shards: int = 1) -> WorldPlan:
             ShardId("commerce" if number == 0 else f"ks{number}", "0"),
             cells,
             durability=generator.choice(policies),
-            tablets=generator.choice((3, 3, 4, 5, 6)),
+            tablets=generator.choice((3, 3, 3, 4, 4, 6)),
             first_uid=100 * (number + 1),
             rdonly=generator.choice((0, 0, 0, 1)),
         )
@@ -83,10 +83,10 @@ def random_plan(generator: random.Random, *, shards: int = 1) -> WorldPlan:
     return WorldPlan(
         cells=cells,
         shards=plans,
-        vtorc_cells=tuple(generator.choice(cells) for _ in range(generator.choice((1, 2, 2, 3)))),
+        vtorc_cells=tuple(generator.choice(cells) for _ in range(generator.choice((1, 1, 2, 2, 3)))),
         writers=generator.choice((1, 2)),
         direct_writers=generator.choice((0, 0, 1)),
-        write_interval=generator.choice((0.25, 0.5)),
+        write_interval=generator.choice((0.25, 0.5, 1.0)),
         lease_ttl=generator.choice((10.0, 30.0)),
         mysql=MysqlSettings(
             replica_net_timeout=net_timeout,

@@ -30,8 +30,8 @@ _DEADLY = frozenset(
 )
 _AIMED_SHARE = 0.4
 
-_CALM_BEFORE = 5.0
-_CALM_AFTER = 5.0
+_CALM_BEFORE = 2.0
+_CALM_AFTER = 3.0
 _CALM_LONG = 30.0
 
 

@@ -54,9 +54,19 @@ def test_everything_else_is_news(after: TabletView) -> None:
     assert VIEW.is_news_after(after)
 
 
-def test_a_first_answer_and_every_failure_are_news() -> None:
-    """Nothing known before, or a failure on either side, is news even if nothing differs."""
-    unasked = TabletView(record=RECORD)
-    failed = replace(VIEW, failure=ProbeFailure.REFUSED)
-    assert VIEW.is_news_after(unasked)
-    assert failed.is_news_after(failed)
+def test_a_first_answer_is_news() -> None:
+    """Nothing known before is news even if nothing differs."""
+    assert VIEW.is_news_after(TabletView(record=RECORD))
+
+
+@pytest.mark.parametrize(("failures", "is_news"), [(2, True), (3, True), (4, False), (400, False)])
+def test_failures_are_news_until_there_are_enough(failures: int, is_news: bool) -> None:
+    """A tablet that fails as before is news as long as a verdict may wait for one more failure."""
+    before = replace(VIEW, failure=ProbeFailure.REFUSED, failures=failures - 1)
+    assert replace(before, failures=failures).is_news_after(before) is is_news
+
+
+def test_another_way_to_fail_is_news() -> None:
+    """However long a tablet has failed, that it fails in another way is news."""
+    before = replace(VIEW, failure=ProbeFailure.TIMEOUT, failures=400)
+    assert replace(before, failure=ProbeFailure.MYSQL_DOWN, failures=401).is_news_after(before)
