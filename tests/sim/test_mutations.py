@@ -5,8 +5,7 @@ import pytest
 from bench.mutants import MUTANTS
 from bench.mutations import try_mutant
 from bench.patching import Patch
-from vtorc.core import election
-from vtorc.recovery import emergency
+from vtorc.core import election, override
 from vtorc.recovery.session import Session
 
 QUICK = {
@@ -30,7 +29,7 @@ def test_seeded_bug_is_about_code_that_exists(name: str) -> None:
     patch = Patch()
     MUTANTS[name].apply(patch)
     patch.undo()
-    assert (Session.guard, election.unrevoked, vars(emergency)["unrevoked"]) == (guard, unrevoked, unrevoked)
+    assert (Session.guard, election.unrevoked, vars(override)["unrevoked"]) == (guard, unrevoked, unrevoked)
 
 
 def test_at_least_twenty_bugs_are_seeded() -> None:

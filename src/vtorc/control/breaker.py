@@ -226,12 +226,14 @@ class Breaker:
         if not storm.announced and now < storm.began_at + GATHER:
             return
         affected = self._affected()
-        if not storm.announced and len(affected) < self._least():
+        many = len(affected) >= self._least()
+        if not storm.announced and not many:
             self._storm = None
             return
         holds = self._is_above(affected)
         confirmed = 2 * sum(loss.confirmed for loss in affected) >= len(affected)
-        if len(affected) >= 2 * storm.announced or (holds, confirmed) != (storm.holds, storm.confirmed):
+        # What is left of a storm that passes is no news, whatever is known of it now: its end is told soon.
+        if many and (len(affected) >= 2 * storm.announced or (holds, confirmed) != (storm.holds, storm.confirmed)):
             self._announce(Announcement(self._beginning(affected, holds=holds)))
             storm.announced, storm.holds, storm.confirmed = len(affected), holds, confirmed
         is_settled = now - storm.news_at >= QUIET and all(loss.is_settled for loss in affected)

@@ -35,7 +35,7 @@ from vtorc.core.errant import may_be_acknowledged, proven_errant
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.ids import TabletAlias, TabletType
 
-__all__ = ["ACKING_TYPES", "Argument", "CandidateSet", "Choice", "Refusal", "Stopped", "choose", "unrevoked"]
+__all__ = ["ACKING_TYPES", "Argument", "CandidateSet", "Choice", "Refusal", "Stopped", "choose", "hopeless", "unrevoked"]
 
 _SOMEBODY = Member(TabletAlias("unknown", 0), TabletType.PRIMARY)
 """The last primary where nobody knows who it was: in no cell that we know, so that everybody else may acknowledge."""
@@ -86,6 +86,15 @@ def choose(candidates: CandidateSet, policy: DurabilityPolicy) -> Choice | Refus
     Ties are broken by alias, so that two observers of the same state choose the same tablet.
     """
     return _Election(candidates, policy).outcome()
+
+
+def hopeless(candidates: CandidateSet, policy: DurabilityPolicy) -> Refusal | None:
+    """Refuse if `choose` would, whatever the tablets in `candidates` turn out to hold; None if that decides.
+
+    For the moment before anything is stopped: who is stopped in vain is started again, and each vtorc that tries again
+    does the same to all replicas of the shard.
+    """
+    return _Election(candidates, policy).hopeless()
 
 
 def unrevoked(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
@@ -191,13 +200,11 @@ class _Election:
         self.removed: dict[TabletAlias, str] = {}
 
     def outcome(self) -> Choice | Refusal:
-        if not self.pool:
-            return self._refuse("nobody-reached", "no tablet that could become primary was reached")
-        if who := unrevoked(self.set, self.policy):
-            return self._refuse("ackers-unreached", who)
+        if refusal := self._nobody_to_choose_from():
+            return refusal
         if lost := self._lost():
             return lost
-        eligible = [s for s in self.pool.values() if not self._disqualified(s)]
+        eligible = self._eligible()
         holders = [s for s in self.pool.values() if s.alias not in self.errant and s.received.contains(self.required)]
         if not holders:
             return self._diverged()
@@ -209,11 +216,25 @@ class _Election:
                 f"only {_names(s.alias for s in holders)} holds everything, but does not apply its relay log ({named})",
             )
         if not eligible:
-            return self._refuse(
-                "no-candidate",
-                "no tablet may become primary: " + "; ".join(f"{a} {why}" for a, why in self.removed.items()),
-            )
+            return self._no_candidate()
         return self._choice(eligible, feeders)
+
+    def hopeless(self) -> Refusal | None:
+        return self._nobody_to_choose_from() or (None if self._eligible() else self._no_candidate())
+
+    def _nobody_to_choose_from(self) -> Refusal | None:
+        if not self.pool:
+            return self._refuse("nobody-reached", "no tablet that could become primary was reached")
+        if who := unrevoked(self.set, self.policy):
+            return self._refuse("ackers-unreached", who)
+        return None
+
+    def _eligible(self) -> list[Stopped]:
+        return [s for s in self.pool.values() if not self._disqualified(s)]
+
+    def _no_candidate(self) -> Refusal:
+        whys = "; ".join(f"{alias} {why}" for alias, why in self.removed.items())
+        return self._refuse("no-candidate", f"no tablet may become primary: {whys}")
 
     def _choice(self, eligible: list[Stopped], feeders: list[Stopped]) -> Choice:
         direct = {s.alias for s in feeders}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from vtorc.core.case import member
 from vtorc.core.durability import DurabilityPolicy
-from vtorc.core.election import ACKING_TYPES, CandidateSet, Choice, Refusal, Stopped, choose, unrevoked
+from vtorc.core.election import ACKING_TYPES, CandidateSet, Choice, Refusal, Stopped, choose, hopeless
 from vtorc.core.evidence import candidate_set
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.ids import TabletAlias, TabletType
@@ -76,7 +76,7 @@ class EmergencyReparent:
         )
 
     def _preflight(self) -> None:
-        """Refuse before anything is changed, if the tablets that answer now are not enough to be safe."""
+        """Refuse before anything is changed, if the tablets that answer now are not enough, whatever they hold."""
         reached = {
             t.alias: Stopped(
                 member=member(t),
@@ -88,8 +88,8 @@ class EmergencyReparent:
             for t in self.view.tablets
             if t.is_current and t.status is not None
         }
-        if who := unrevoked(self._candidates(reached), self.policy):
-            raise self.session.refuse(Refusal(rule="ackers-unreached", sentence=f"not promoting: {who}"))
+        if refusal := hopeless(self._candidates(reached), self.policy):
+            raise self.session.refuse(refusal)
 
     def _enough(self, stopped: Mapping[TabletAlias, Stopped]) -> bool:
         """Whether those stopped so far could do: then the others are not waited for long."""

@@ -135,6 +135,18 @@ def test_a_blip_is_not_told() -> None:
     assert fleet.said == []
 
 
+def test_losses_that_nobody_confirmed_and_that_pass_are_told_as_over() -> None:
+    """When all primaries of an unconfirmed storm are back, only its end is told (mutant keep-slot-after-failure)."""
+    fleet = Fleet()
+    fleet.lose(*range(8), code=Code.UNREACHABLE_PRIMARY, rule=Rule.NO_REMEDY)
+    fleet.wait(GATHER)
+    fleet.well(*range(7), by="")
+    fleet.wait(2.0)
+    fleet.well(7, by="")
+    fleet.wait(QUIET)
+    assert [each.is_end for each in fleet.said] == [False, True]
+
+
 def test_a_storm_that_doubles_is_told_again() -> None:
     """Twice as many losses as were told are news."""
     fleet = Fleet()

@@ -9,7 +9,7 @@ from tests.unit.core.builders import P, alias, by_alias, gtids, stopped, uuid
 from vtorc.core.acks import SemiSyncSeen
 from vtorc.core.candidates import CandidateSet, Stopped
 from vtorc.core.durability import DurabilityPolicy, Member, PromotionRule, policy
-from vtorc.core.election import Choice, Refusal, choose, unrevoked
+from vtorc.core.election import Choice, Refusal, choose, hopeless, unrevoked
 from vtorc.core.ids import TabletType
 
 R1, R2, R3 = "zone1-101", "zone2-200", "zone3-300"
@@ -416,6 +416,26 @@ def test_preflight_and_election_agree() -> None:
         "exclude that, these must be reached: one of zone1-0000000100, zone2-0000000200"
     )
     assert refused(missing).sentence == f"not promoting: {sentence}"
+
+
+@pytest.mark.parametrize(
+    ("tablets", "unreached", "rule"),
+    [
+        ((), (DEAD, member(R1)), "nobody-reached"),
+        ((R1,), (DEAD, member(R2)), "ackers-unreached"),
+        ((R1,), (DEAD,), "no-candidate"),
+        ((R1, R2), (DEAD,), None),
+    ],
+)
+def test_what_no_log_can_change_is_known_before_they_are_read(
+    tablets: tuple[str, ...], unreached: tuple[Member, ...], rule: str | None
+) -> None:
+    """Who is there decides some elections by itself, with the same refusal as once the tablets were stopped."""
+    unread = candidates(*(stopped(each, "") for each in tablets), unreached=unreached)
+    refusal = hopeless(unread, SEMI_SYNC)
+    assert (refusal.rule if refusal is not None else None) == rule
+    if refusal is not None:
+        assert refused(candidates(*(stopped(each, "100:1-50") for each in tablets), unreached=unreached)) == refusal
 
 
 # Ranking

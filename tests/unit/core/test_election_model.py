@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.unit.core.histories import World, change_primary, gtid_set, live, shards_of
 from vtorc.core.candidates import CandidateSet
 from vtorc.core.durability import DurabilityPolicy, PromotionRule, policy
-from vtorc.core.election import Choice, Refusal, choose
-from vtorc.core.gtid import GtidSet
+from vtorc.core.election import Choice, Refusal, choose, hopeless
+from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.ids import TabletAlias
 
 T = TypeVar("T")
@@ -133,3 +133,15 @@ def test_a_dead_primary_is_replaced(loss: tuple[DurabilityPolicy, CandidateSet])
     assert isinstance(choice, Choice) == bool(able)
     if isinstance(choice, Refusal):
         assert choice.rule == "no-candidate"
+
+
+@given(disasters())
+def test_what_is_hopeless_unread_is_refused_once_read(disaster: tuple[DurabilityPolicy, CandidateSet, GtidSet]) -> None:
+    """An election that is given up before anything is stopped would have refused afterwards."""
+    chosen, candidates, _ = disaster
+    unread = {
+        alias: replace(stopped, executed=EMPTY_GTID_SET, received=EMPTY_GTID_SET)
+        for alias, stopped in candidates.stopped.items()
+    }
+    if hopeless(replace(candidates, stopped=unread), chosen) is not None:
+        assert isinstance(choose(candidates, chosen), Refusal)
