@@ -35,7 +35,17 @@ from vtorc.core.errant import may_be_acknowledged, proven_errant
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.ids import TabletAlias, TabletType
 
-__all__ = ["ACKING_TYPES", "Argument", "CandidateSet", "Choice", "Refusal", "Stopped", "choose", "hopeless", "unrevoked"]
+__all__ = [
+    "ACKING_TYPES",
+    "Argument",
+    "CandidateSet",
+    "Choice",
+    "Refusal",
+    "Stopped",
+    "choose",
+    "hopeless",
+    "unrevoked",
+]
 
 _SOMEBODY = Member(TabletAlias("unknown", 0), TabletType.PRIMARY)
 """The last primary where nobody knows who it was: in no cell that we know, so that everybody else may acknowledge."""

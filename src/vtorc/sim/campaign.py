@@ -23,6 +23,7 @@ from vtorc.sim.shrink import shrink
 
 _SHRINK_RUNS = 60
 _SHRINK_AT_MOST = 10
+_DIGESTS = 2**256
 
 
 def find_profile(name: str) -> Profile:
@@ -84,7 +85,11 @@ def _freeze() -> None:
 
 @dataclass(slots=True)
 class Totals:
-    """What happened in all runs so far; `failed` has the results of the failing ones. Times are virtual seconds."""
+    """What happened in all runs so far; `failed` has the results of the failing ones. Times are virtual seconds.
+
+    `digest` is the sum of the digests of all traces, so that it does not depend on the order in which runs end, and a
+    campaign in pieces can be held against one in one piece.
+    """
 
     runs: int = 0
     seconds: float = 0.0
@@ -93,6 +98,7 @@ class Totals:
     failovers: int = 0
     refused: int = 0
     unprotected_lost: int = 0
+    digest: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     failed: list[Result] = field(default_factory=list)
 
@@ -105,6 +111,7 @@ class Totals:
         self.failovers += result.failovers
         self.refused += result.refused
         self.unprotected_lost += result.unprotected_lost
+        self.digest = (self.digest + int(result.digest or "0", 16)) % _DIGESTS
         self.faults.update(fault.kind for fault in result.faults)
         if not result.ok:
             self.failed.append(result)
@@ -176,6 +183,7 @@ def summary(totals: Totals, elapsed: float) -> list[str]:
         f"{totals.failovers} failovers, {totals.refused} refusals, {totals.writes} acknowledged writes",
         f"{totals.unprotected_lost} writes lost that nothing protected (policy none, or semi-sync switched off)",
         f"{totals.faults.total()} faults: {kinds or 'none'}",
+        f"digest of all traces {totals.digest:064x}",
         f"{len(totals.failed)} seeds with violations",
     ]
 

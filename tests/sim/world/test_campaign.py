@@ -23,6 +23,15 @@ def test_a_campaign_counts_all_its_runs() -> None:
     assert summary(totals, 2.0)[0] == "4 seeds in 2.0 s, 2.00 seeds per second"
 
 
+def test_pieces_of_a_campaign_have_the_digest_of_the_whole() -> None:
+    """The digests of two halves add up to that of all seeds, so that a long campaign can be run in pieces."""
+
+    def digest(*seeds: int) -> int:
+        return run_campaign(Job(profile="calm"), seeds, processes=1, tell=lambda _: None).digest
+
+    assert (digest(0, 1) + digest(2)) % 2**256 == digest(2, 0, 1) != digest(0, 1)
+
+
 def test_a_run_that_breaks_is_a_failure_of_its_seed() -> None:
     """An error that nobody expected ends the run of its seed, not the campaign."""
     fault = Fault(kind="no-such-kind", at=1.0, lasts=1.0)
