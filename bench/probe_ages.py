@@ -135,6 +135,7 @@ def shard_of(number: int, tablets: Tablets) -> ShardTopology:
         )
     return ShardTopology(
         read_at=0.0,
+        cells=frozenset(alias.cell for alias in aliases),
         keyspace_record=KeyspaceRecord(name=shard.keyspace, durability_policy="none"),
         shard_record=ShardRecord(shard=shard, primary_alias=aliases[0], primary_term_start=1),
         tablets=tuple(records),

@@ -58,6 +58,7 @@ async def read_topology(topo: TopoServer, clock: Clock) -> Topology:
     shards = {
         shard: ShardTopology(
             read_at=read_at,
+            cells=frozenset(cells),
             keyspace_record=reading.keyspaces[shard.keyspace],
             shard_record=record,
             tablets=tuple(tablets.get(shard, ())),
@@ -138,6 +139,7 @@ async def read_shard(topo: TopoServer, clock: Clock, shard: ShardId) -> ShardTop
     )
     return ShardTopology(
         read_at=read_at,
+        cells=frozenset(found.cells),
         keyspace_record=keyspace,
         shard_record=record,
         tablets=tuple(sorted(found.records, key=lambda t: t.alias)),

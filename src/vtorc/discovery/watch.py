@@ -16,10 +16,11 @@ from vtorc.tablet.api import TabletManager
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardTopology:
     """What one reading of the topology server says about a shard; `read_at` is when it began, in seconds on the
-    clock.
+    clock. `cells` are all cells that there are, those among them that could not be read included.
     """
 
     read_at: float
+    cells: frozenset[str]
     keyspace_record: KeyspaceRecord
     shard_record: ShardRecord
     tablets: tuple[TabletRecord, ...]
@@ -48,7 +49,7 @@ class ShardWatch:
     ) -> None:
         self.shard = shard
         self._topology = topology
-        self._never_read = frozenset(topology.blind_cells)
+        self._read_cells = topology.cells - topology.blind_cells.keys()
         self._tablets = tablets
         self._clock = clock
         self._pace = pace
@@ -81,7 +82,8 @@ class ShardWatch:
         if topology.read_at < self._topology.read_at:
             return
         self._topology = topology
-        self._never_read &= topology.blind_cells.keys()
+        # The tablets of a cell that was removed are forgotten: should it be added again, it is as good as new.
+        self._read_cells = (self._read_cells & topology.cells) | (topology.cells - topology.blind_cells.keys())
         self.heard += 1
         self._changed.set()
         if self._group is None:
@@ -190,7 +192,7 @@ class ShardWatch:
             tablets=self._tablet_views(),
             blind_cells=self._topology.blind_cells,
             bad_records=self._topology.bad_records,
-            never_read=self._never_read,
+            never_read=frozenset(self._topology.blind_cells) - self._read_cells,
         )
 
     def _tablet_views(self) -> tuple[TabletView, ...]:

@@ -113,6 +113,7 @@ class TopoServer:
         seen = [each for each in found.values() if isinstance(each, CellTablets)]
         return ShardTablets(
             records=tuple(sorted((record for each in seen for record in each.records), key=_alias)),
+            cells=cells,
             bad_records={alias: why for each in seen for alias, why in each.bad_records.items()},
             blind_cells={cell: why for cell, why in found.items() if isinstance(why, str)},
         )

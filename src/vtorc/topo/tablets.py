@@ -27,11 +27,12 @@ class CellTablets:
 class ShardTablets:
     """The tablets of one shard, ordered by alias, and what is missing there, each with the reason.
 
-    `bad_records` are tablets of this shard that cannot be read. The tablets of a blind cell are unknown: there may be
-    any number.
+    `cells` are all that there are. `bad_records` are tablets of this shard that cannot be read. The tablets of a blind
+    cell are unknown: there may be any number.
     """
 
     records: tuple[TabletRecord, ...]
+    cells: tuple[str, ...]
     bad_records: Mapping[TabletAlias, str] = field(default_factory=dict)
     blind_cells: Mapping[str, str] = field(default_factory=dict)
 

@@ -81,14 +81,17 @@ def test_a_series_of_failures_of_one_kind_has_its_own_beginning() -> None:
 
 
 def test_a_cell_is_unread_until_it_was_read_once() -> None:
-    """A cell that is blind from the start hides tablets that nobody knows; one that was read before does not."""
+    """A cell that is blind from the start, or since it was added, hides tablets that nobody knows; one that was read
+    before does not, unless it was removed meanwhile.
+    """
 
     async def main() -> list[frozenset[str]]:
         view = shard()
 
-        def reading(at: float, *blind: str) -> ShardTopology:
+        def reading(at: float, cells: str, *blind: str) -> ShardTopology:
             return ShardTopology(
                 read_at=at,
+                cells=frozenset(cells.split()),
                 keyspace_record=view.keyspace_record,
                 shard_record=view.shard_record,
                 tablets=(),
@@ -96,12 +99,23 @@ def test_a_cell_is_unread_until_it_was_read_once() -> None:
             )
 
         watch = ShardWatch(
-            view.shard, reading(0, "zone1", "zone2"), cast(TabletManager, Tablet()), LoopClock(), lambda: Pace()
+            view.shard,
+            reading(0, "zone1 zone2", "zone1", "zone2"),
+            cast(TabletManager, Tablet()),
+            LoopClock(),
+            lambda: Pace(),
         )
         seen = [watch.view().never_read]
-        for each in (reading(1, "zone2", "zone3"), reading(2, "zone1", "zone2"), reading(3)):
+        for each in (
+            reading(1, "zone1 zone2", "zone2"),
+            reading(2, "zone1 zone2 zone3", "zone1", "zone2", "zone3"),
+            reading(3, "zone1 zone2 zone3"),
+            reading(4, "zone1 zone2 zone3", "zone3"),
+            reading(5, "zone1 zone2"),
+            reading(6, "zone1 zone2 zone3", "zone3"),
+        ):
             watch.update(each)
             seen.append(watch.view().never_read)
         return seen
 
-    assert run(main()) == [{"zone1", "zone2"}, {"zone2"}, {"zone2"}, set()]
+    assert run(main()) == [{"zone1", "zone2"}, {"zone2"}, {"zone2", "zone3"}, set(), set(), set(), {"zone3"}]
