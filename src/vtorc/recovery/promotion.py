@@ -109,6 +109,8 @@ async def _repoint(session: Session, promotion: Promotion, other: Follower) -> N
             session.tablets.wait_for_position(record, other.received),
             deadline=APPLY_FIRST,
         )
+        if not await session.still_holds():
+            return  # whoever has the lock now may want another source for it
     semi_sync = promotion.policy.may_ack(Member(promotion.winner.alias, TabletType.PRIMARY), member(tablet))
     await session.try_step(
         f"replicate from {promotion.winner.alias}",

@@ -10,7 +10,7 @@ from vtorc.core.election import Argument, Refusal
 from vtorc.core.gtid import GtidSet
 from vtorc.core.ids import TabletAlias
 from vtorc.core.override import Price
-from vtorc.errors import RecoveryFailed, RecoveryRefused, TabletError
+from vtorc.errors import RecoveryFailed, RecoveryRefused, TabletError, TopoError
 from vtorc.recovery.record import StepRecord
 from vtorc.tablet.api import TabletManager
 from vtorc.topo.server import TopoServer
@@ -47,6 +47,12 @@ class Tools:
     same_cell_only: bool = False
 
 
+STALE_AFTER = 1.0
+"""Seconds for which a lock that was just confirmed is taken to be still ours, so that the usual way, which waits for
+nothing, asks nobody.
+"""
+
+
 class Session:
     """The mutable side of one recovery; one owner, never shared between recoveries."""
 
@@ -62,6 +68,7 @@ class Session:
         self.errant: Mapping[TabletAlias, GtidSet] = {}
         self.price: Price | None = None
         self.refused_by = ""
+        self._confirmed = tools.clock.now()
         self._undo: list[tuple[str, TabletAlias, Callable[[], Awaitable[None]]]] = []
 
     @property
@@ -80,6 +87,19 @@ class Session:
     async def guard(self) -> None:
         """Make sure that the lock is still ours, before a step that cannot be undone; raises LockLost."""
         await self.step("check lock", None, self.lock.check())
+        self._confirmed = self.tools.clock.now()
+
+    async def still_holds(self) -> bool:
+        """Whether the lock is ours for certain, after something that may have taken long; asks if the last answer is
+        older than STALE_AFTER seconds, and then takes silence for no.
+        """
+        if self.tools.clock.now() - self._confirmed < STALE_AFTER:
+            return True
+        try:
+            await self.guard()
+        except (TopoError, TimeoutError):
+            return False
+        return True
 
     async def step(
         self, name: str, target: TabletAlias | None, work: Coroutine[Any, Any, T], *, deadline: float | None = None

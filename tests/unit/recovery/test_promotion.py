@@ -1,0 +1,86 @@
+"""The steps without return: whom they still touch when something took long."""
+
+import asyncio
+
+from tests.unit.recovery.test_repairs import NONE, by_hand, look
+from tests.unit.sim.servers import until
+from vtorc.core.gtid import GtidSet
+from vtorc.lab.agent.mysql_api import Threads
+from vtorc.recovery.promotion import Follower, Promotion, promote
+from vtorc.recovery.session import Session, Tools
+from vtorc.sim.tablet import SimTablet
+from vtorc.sim.world import SimShard, World
+
+
+async def lose_primary(
+    world: World, shard: SimShard, tools: Tools, *, apply_for: float
+) -> tuple[SimTablet, SimTablet, Promotion]:
+    """Take the primary away and stop its replicas; returns the winner, which has applied everything, the follower,
+    which needs so many seconds for it, and the promotion to make.
+    """
+    primary = shard.primary
+    assert primary is not None
+    winner, follower = (each for each in shard.tablets if each is not primary)
+    follower.mysqld.replication.applier.delay = apply_for
+    await primary.execute(-1)
+    await until(lambda: bool(follower.mysqld.replication.relay) or not apply_for)
+    await until(lambda: received(follower).contains(primary.mysqld.executed.value))
+    await until(lambda: winner.mysqld.executed.value.contains(primary.mysqld.executed.value))
+    for heir in (winner, follower):
+        await heir.mysqld.replication.stop(Threads.IO)
+    view = await look(shard, tools)
+    world.power_off(primary.host)
+    records = {t.alias: t.record for t in view.tablets}
+    promotion = Promotion(
+        view=view,
+        policy=NONE,
+        winner=records[winner.config.alias],
+        position=winner.mysqld.executed.value,
+        others=(Follower(records[follower.config.alias], received(follower)),),
+        action="test",
+        first=False,
+    )
+    return winner, follower, promotion
+
+
+def received(tablet: SimTablet) -> GtidSet:
+    """What a tablet has received, applied or not."""
+    return tablet.mysqld.executed.value.union(tablet.mysqld.replication.retrieved.value)
+
+
+def source_of(tablet: SimTablet) -> str:
+    """The host that a tablet is told to replicate from."""
+    source = tablet.mysqld.replication.source
+    return source.host if source is not None else ""
+
+
+def test_no_source_is_set_once_the_lock_has_gone_while_a_relay_log_was_applied() -> None:
+    """A follower that took long to apply its relay log is left to the ordinary repairs if the lock is gone by then
+    (default seeds 12422 and 12542).
+    """
+
+    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+        winner, follower, promotion = await lose_primary(world, shard, tools, apply_for=3.0)
+        before = source_of(follower)
+        async with tools.topo.lock_shard(shard.id, "test") as lock:
+            session = Session(tools, lock, began=tools.clock.now())
+            asyncio.get_running_loop().call_later(2.0, world.topos["global"].end_leases)
+            await promote(session, promotion)
+        assert shard.primary is winner
+        assert source_of(follower) == before
+
+    by_hand(main)
+
+
+def test_a_follower_that_needs_no_wait_is_pointed_without_the_topology_server() -> None:
+    """The lock was confirmed just before, so that nobody is asked for it again."""
+
+    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+        winner, follower, promotion = await lose_primary(world, shard, tools, apply_for=0.0)
+        async with tools.topo.lock_shard(shard.id, "test") as lock:
+            session = Session(tools, lock, began=tools.clock.now())
+            await promote(session, promotion)
+        assert [step.name for step in session.steps].count("check lock") == 1
+        assert source_of(follower) == winner.host.name
+
+    by_hand(main)
