@@ -226,7 +226,8 @@ class RecoverySettings:
         whole(0, 100),
         100,
         "Percent of all shards: while more of them than that, and at least five, lost their primary within half "
-        "a minute, no primary is replaced until a person raises this or they are back. 100 holds nothing back.",
+        "a minute or are still without one, no primary is replaced; it lasts until a person raises this or enough are "
+        "back. 100 holds nothing back.",
         live=True,
     )
     shutdown_wait_time: float = setting(

@@ -34,7 +34,7 @@ QUIET = 10.0
 """Seconds without another loss after which a storm may be over."""
 
 PATIENCE = 60.0
-"""Seconds without any news after which it is over, whatever some shards still wait for."""
+"""Seconds without any news after which it is over, whatever some shards still wait for; not while it holds."""
 
 NEVER = 100
 """Percent that cannot be exceeded."""
@@ -87,7 +87,10 @@ class _Loss:
 
 @dataclass(slots=True, kw_only=True)
 class _Storm:
+    """Losses that belong together: those since `since` that were not told already."""
+
     began_at: float
+    since: float
     news_at: float
     announced: int = 0
     confirmed: bool = False
@@ -127,6 +130,8 @@ class Breaker:
             self._see_loss(judgement, decision)
         else:
             self._see_more(loss, decision)
+            if self._storm is None and self._is_above():  # as the operator has lowered the share
+                self._begin_storm()
         if self._storm is not None and self._now() >= self._look_at:
             self._look()
 
@@ -143,12 +148,10 @@ class Breaker:
 
     def holds(self, recovery: Recovery) -> str:
         """Say why a recovery is not to be begun, as a part of a sentence; empty if it may be."""
-        if not recovery.replaces_primary or self._storm is None or self._hold_above() >= NEVER:
-            return ""
-        if not self._is_above(self._affected()):
+        if not recovery.replaces_primary or not self._is_above():
             return ""
         return (
-            f"held back for a person: {len(self._affected())} of {self._shards()} shards lost their primary at once, "
+            f"held back for a person: {len(self._held())} of {self._shards()} shards lost their primary, "
             f"more than {self._hold_above()} % (hold-replacements-above)"
         )
 
@@ -168,9 +171,8 @@ class Breaker:
         )
         if self._storm is not None:
             self._storm.news_at = now
-        elif len(self._affected()) >= self._least():
-            self._storm = _Storm(began_at=now, news_at=now)
-            self._look_at = now
+        elif len(self._affected()) >= self._least() or self._is_above():
+            self._begin_storm()
 
     def _see_more(self, loss: _Loss, decision: Decision) -> None:
         confirmed = loss.confirmed or _is_confirmed(decision.finding)
@@ -191,9 +193,7 @@ class Breaker:
     def _drop_old(self) -> None:
         oldest = self._now() - WINDOW
         self._losses = {
-            shard: loss
-            for shard, loss in self._losses.items()
-            if loss.state is _State.LOST or (loss.seen_at >= oldest and not loss.told)
+            shard: loss for shard, loss in self._losses.items() if loss.state is _State.LOST or loss.seen_at >= oldest
         }
 
     # --- what happens to the fleet
@@ -205,18 +205,42 @@ class Breaker:
         """The shards of the storm, or of one that may begin: what was told already is another's, what came back does
         not count.
         """
-        since = (self._storm.began_at if self._storm is not None else self._now()) - WINDOW
+        since = self._storm.since if self._storm is not None else self._now() - WINDOW
         return [
             loss
             for loss in self._losses.values()
             if not loss.told and loss.seen_at >= since and loss.state is not _State.BACK
         ]
 
-    def _is_above(self, affected: Sequence[_Loss]) -> bool:
-        """Whether so many are lost that replacements are held back: those that are, and that were just now."""
+    def _held(self) -> list[_Loss]:
+        """What counts for holding back: all that are lost, however long already, and that were just now."""
         recent = self._now() - WINDOW
-        count = sum(loss.state is _State.LOST or loss.seen_at >= recent for loss in affected)
-        return count >= LEAST and 100 * count > self._hold_above() * self._shards()
+        return [
+            loss
+            for loss in self._losses.values()
+            if loss.state is _State.LOST or (loss.state is _State.REPLACED and loss.seen_at >= recent)
+        ]
+
+    def _is_above(self) -> bool:
+        """Whether so many are lost that replacements are held back."""
+        share = self._hold_above()
+        if share >= NEVER:
+            return False
+        count = len(self._held())
+        return count >= LEAST and 100 * count > share * self._shards()
+
+    def _begin_storm(self) -> None:
+        now = self._now()
+        self._storm = _Storm(began_at=now, since=now - WINDOW, news_at=now)
+        self._look_at = now
+
+    def _hold(self, storm: _Storm) -> None:
+        """Take into the storm whatever is lost: all of it is held back. As long as it is, the storm goes on."""
+        storm.news_at = self._now()
+        if not storm.holds:
+            for loss in self._held():
+                loss.told = False
+                storm.since = min(storm.since, loss.seen_at)
 
     def _look(self) -> None:
         storm = self._storm
@@ -225,24 +249,26 @@ class Breaker:
         self._look_at = now + _LOOK_EVERY
         if not storm.announced and now < storm.began_at + GATHER:
             return
+        holds = self._is_above()
+        if holds:
+            self._hold(storm)
         affected = self._affected()
-        many = len(affected) >= self._least()
+        many = holds or len(affected) >= self._least()
         if not storm.announced and not many:
             self._storm = None
             return
-        holds = self._is_above(affected)
         confirmed = 2 * sum(loss.confirmed for loss in affected) >= len(affected)
         # What is left of a storm that passes is no news, whatever is known of it now: its end is told soon.
         if many and (len(affected) >= 2 * storm.announced or (holds, confirmed) != (storm.holds, storm.confirmed)):
             self._announce(Announcement(self._beginning(affected, holds=holds)))
-            storm.announced, storm.holds, storm.confirmed = len(affected), holds, confirmed
+            storm.announced, storm.confirmed = len(affected), confirmed
+        storm.holds = holds
         is_settled = now - storm.news_at >= QUIET and all(loss.is_settled for loss in affected)
         if is_settled or now - storm.news_at >= PATIENCE:
             self._end(storm)
 
     def _end(self, storm: _Storm) -> None:
-        since = storm.began_at - WINDOW
-        losses = [loss for loss in self._losses.values() if not loss.told and loss.seen_at >= since]
+        losses = [loss for loss in self._losses.values() if not loss.told and loss.seen_at >= storm.since]
         self._announce(Announcement(_end_sentence(losses, self._now() - storm.began_at), is_end=True))
         for loss in losses:
             loss.told = True

@@ -245,6 +245,57 @@ def test_what_was_replaced_just_now_counts_for_the_hold() -> None:
     assert fleet.breaker.holds(Recovery.RECOVER_DEAD_PRIMARY)
 
 
+def test_a_hold_lasts_until_a_person_or_the_primaries_end_it() -> None:
+    """However long nothing happens, what is held back stays so, is told once, and its end once it is over."""
+    fleet = Fleet(hold_above=10)
+    fleet.lose(*range(11), rule=Rule.BREAKER)
+    for _ in range(20):
+        fleet.wait(PATIENCE / 4)
+        assert fleet.breaker.holds(Recovery.RECOVER_DEAD_PRIMARY)
+    assert len(fleet.said) == 1
+    fleet.hold_above = NEVER
+    fleet.lose(*range(11))
+    assert fleet.breaker.holds(Recovery.RECOVER_DEAD_PRIMARY) == ""
+    fleet.well(*range(11))
+    fleet.wait(QUIET + 1.0)
+    assert fleet.said[-1].sentence.endswith(
+        "of the 11 shards that lost their primary at once 11 have another one, 0 have theirs back"
+    )
+
+
+def test_a_small_share_holds_a_large_fleet() -> None:
+    """A hold below the share that makes a storm is honoured and told."""
+    fleet = Fleet(1000, hold_above=1)
+    fleet.lose(*range(10))
+    assert fleet.breaker.holds(Recovery.RECOVER_DEAD_PRIMARY) == ""
+    fleet.lose(10)
+    assert "11 of 1000 shards" in fleet.breaker.holds(Recovery.RECOVER_DEAD_PRIMARY)
+    fleet.wait(GATHER)
+    assert "no primary is replaced any more" in fleet.said[0].sentence
+
+
+def test_what_is_still_without_counts_for_the_hold() -> None:
+    """Losses that were told already, and few new ones, are held back together; so is a share that is lowered."""
+    fleet = Fleet(hold_above=10)
+    fleet.lose(*range(9))
+    fleet.wait(GATHER)
+    fleet.refuse(*range(9))
+    fleet.wait(QUIET + 1.0)
+    assert fleet.said[-1].is_end
+    fleet.wait(3600.0)
+    fleet.lose(20, 21)
+    assert "11 of 100 shards" in fleet.breaker.holds(Recovery.RECOVER_DEAD_PRIMARY)
+    fleet.wait(GATHER)
+    assert fleet.said[-1].sentence.startswith("11 of 100 shards")
+    fleet.hold_above = NEVER
+    fleet.wait(PATIENCE + 1.0)
+    assert fleet.said[-1].is_end
+    fleet.hold_above = 10
+    fleet.lose(20)
+    fleet.wait(GATHER)
+    assert "no primary is replaced any more" in fleet.said[-1].sentence
+
+
 def test_a_shard_that_is_gone_counts_no_more() -> None:
     """A shard that was deleted is no loss."""
     fleet = Fleet()
