@@ -19,6 +19,7 @@ from vtorc.proto import (
     queryservice_pb2_grpc,
     tabletmanagerservice_pb2,
     tabletmanagerservice_pb2_grpc,
+    topodata_pb2,
 )
 from vtorc.proto import tabletmanagerdata_pb2 as tm
 from vtorc.tablet.client import GrpcTabletManager
@@ -52,9 +53,17 @@ class Stuck:
 
 
 class FakeTablet(tabletmanagerservice_pb2_grpc.TabletManagerServicer, queryservice_pb2_grpc.QueryServicer):
-    """Knows the calls that it was given answers for; all others are UNIMPLEMENTED, as on a tablet that is too old."""
+    """Knows the calls that it was given answers for; all others are UNIMPLEMENTED, as on a tablet that is too old.
 
-    def __init__(self) -> None:
+    It says who it is at the beginning of a health stream, as vttablets do, unless the stream is given other messages;
+    with `says_who` False it does not, and with `has_health` False it does not even know health streams.
+    """
+
+    def __init__(self, alias: TabletAlias = TabletAlias("zone1", 101)) -> None:  # noqa: B008 - frozen
+        self.alias = alias
+        self.says_who = True
+        self.has_health = True
+        self.introductions = 0
         self.seen: list[Seen] = []
         self.health: asyncio.Queue[query_pb2.StreamHealthResponse | None] = asyncio.Queue()
         self.port = 0
@@ -68,7 +77,7 @@ class FakeTablet(tabletmanagerservice_pb2_grpc.TabletManagerServicer, queryservi
     def record(self) -> TabletRecord:
         """Its record in the topology."""
         return TabletRecord(
-            alias=TabletAlias("zone1", 101),
+            alias=self.alias,
             keyspace="commerce",
             shard="0",
             type=TabletType.REPLICA,
@@ -135,7 +144,14 @@ class FakeTablet(tabletmanagerservice_pb2_grpc.TabletManagerServicer, queryservi
 
     async def StreamHealth(self, request: Any, context: Context) -> AsyncIterator[query_pb2.StreamHealthResponse]:
         """Send what is put into `health`, until None is."""
-        self._note("StreamHealth", request, context)
+        if not self.has_health:
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "unknown service queryservice.Query")
+        if not self.health.empty():
+            self._note("StreamHealth", request, context)
+        elif self.says_who:
+            self.introductions += 1
+            alias = topodata_pb2.TabletAlias(cell=self.alias.cell, uid=self.alias.uid)
+            yield query_pb2.StreamHealthResponse(tablet_alias=alias)
         while (message := await self.health.get()) is not None:
             yield message
 

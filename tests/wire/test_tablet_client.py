@@ -315,9 +315,9 @@ async def test_credentials_go_along_with_every_call(tablet: FakeTablet, tmp_path
     file = tmp_path / "creds.json"
     file.write_text('{"Username": "vtorc", "Password": "first"}')
     tablet.says("Ping", PING)
-    tablet.health.put_nowait(query_pb2.StreamHealthResponse())
     client = GrpcTabletManager(ClientSettings(credentials_file=file))
     await client.ping(tablet.record)
+    tablet.health.put_nowait(query_pb2.StreamHealthResponse())
     await anext(client.stream_health(tablet.record))
     file.write_text('{"Username": "vtorc", "Password": "second"}')
     await client.ping(tablet.record)

@@ -223,6 +223,77 @@ async def test_each_address_has_its_connection(tablet: FakeTablet, client: GrpcT
     assert (len(tablet.seen), len(moved.seen)) == (1, 2)
 
 
+OTHER = TabletAlias("zone1", 201)
+
+
+async def test_what_is_meant_for_one_tablet_is_not_sent_to_another(
+    tablet: FakeTablet, client: GrpcTabletManager
+) -> None:
+    """Whose record is out of date is not there, and the one that has its address now is called by its own record."""
+    stale = replace(tablet.record, alias=OTHER)
+    calls = [client.ping, client.full_status, client.set_read_only, client.stop_replication]
+    for call in calls:
+        with pytest.raises(TabletUnreachable, match=r"port \d+, zone1-0000000101 answers") as caught:
+            await call(stale)
+        assert caught.value.reason == "unreachable"
+    assert tablet.seen == []
+    await client.ping(tablet.record)
+    with pytest.raises(TabletUnreachable, match="zone1-0000000101 answers"):
+        await client.set_read_only(stale)
+    assert [each.name for each in tablet.seen] == ["Ping"]
+
+
+async def test_whose_tablet_it_is_is_asked_once_on_each_connection(
+    tablet: FakeTablet, client: GrpcTabletManager
+) -> None:
+    """The next process at the address is asked anew, and is nobody's business if it is another tablet."""
+    for _ in range(3):
+        await client.ping(tablet.record)
+    assert tablet.introductions == 1
+    await tablet.stop()
+    other = FakeTablet(OTHER)
+    other.port = tablet.port
+    async with running(other):
+        with pytest.raises(TabletUnreachable, match="zone1-0000000201 answers"):
+            await client.ping(tablet.record)
+    await tablet.start()
+    await client.ping(tablet.record)
+    assert (tablet.introductions, other.seen) == (2, [])
+
+
+async def test_a_health_stream_tells_whose_tablet_it_is(tablet: FakeTablet, client: GrpcTabletManager) -> None:
+    """Nothing more has to be asked, and a stream of another tablet is none."""
+    async with aclosing(client.stream_health(tablet.record)) as reports:
+        await anext(reports)
+        await client.ping(tablet.record)
+    assert tablet.introductions == 1
+    with pytest.raises(TabletUnreachable, match="zone1-0000000101 answers"):
+        await anext(client.stream_health(replace(tablet.record, alias=OTHER)))
+
+
+async def test_a_tablet_without_health_streams_is_called_all_the_same(
+    tablet: FakeTablet, client: GrpcTabletManager
+) -> None:
+    """It may have been started without that service; it is asked once."""
+    tablet.has_health = False
+    await client.ping(tablet.record)
+    await client.ping(tablet.record)
+
+
+async def test_a_tablet_that_does_not_say_who_it_is_is_called_all_the_same(tablet: FakeTablet) -> None:
+    """It is waited for once, and for a part of the connect timeout only; what it says later counts."""
+    tablet.says_who = False
+    async with calling(ClientSettings(connect_timeout=2 * SOON)) as client:
+        stale = replace(tablet.record, alias=OTHER)
+        await client.ping(stale)
+        await client.ping(stale)
+        tablet.says_who = True
+        async with aclosing(client.stream_health(tablet.record)) as reports:
+            await anext(reports)
+        with pytest.raises(TabletUnreachable, match="zone1-0000000101 answers"):
+            await client.ping(stale)
+
+
 async def test_connections_that_nobody_uses_are_closed(tablet: FakeTablet) -> None:
     """The next call after a while makes a new one; one that is watched stays."""
     other = FakeTablet()
@@ -242,9 +313,9 @@ async def test_connections_that_nobody_uses_are_closed(tablet: FakeTablet) -> No
 async def test_closing_the_client_ends_what_runs(tablet: FakeTablet, client: GrpcTabletManager) -> None:
     """Running calls and streams end as unreachable, not as cancelled; watches end; later calls are refused."""
     stuck = tablet.hangs("StopReplication")
-    tablet.health.put_nowait(query_pb2.StreamHealthResponse())
     call = asyncio.create_task(client.stop_replication(tablet.record))
     await stuck.entered.wait()
+    tablet.health.put_nowait(query_pb2.StreamHealthResponse())
     stream = client.stream_health(tablet.record)
     await anext(stream)
     reading = asyncio.create_task(anext(stream))

@@ -16,14 +16,13 @@ from vtorc.proto import query_pb2, replicationdata_pb2, topodata_pb2
 from vtorc.proto import tabletmanagerdata_pb2 as tm
 from vtorc.tablet import convert
 from vtorc.tablet.api import HealthReport, StopMode, StoppedReplication, TabletManager
-from vtorc.tablet.connection import Address, Connection
+from vtorc.tablet.connection import STREAM_HEALTH, Address, Connection
 from vtorc.tablet.failures import is_not_a_replica
 from vtorc.tablet.settings import ClientSettings
 from vtorc.tablet.survey import rows, survey
 from vtorc.tablet.wall_clock import READ_CLOCK, nanoseconds
 
 _SERVICE = "/tabletmanagerservice.TabletManager/"
-_STREAM_HEALTH = "/queryservice.Query/StreamHealth"
 _FULL_STATUS = "FullStatus"
 _PAYLOAD = "payload"
 _HIGHEST_PORT = 65535
@@ -249,7 +248,7 @@ class GrpcTabletManager(TabletManager):
         what = f"StreamHealth of {tablet.alias}"
         connection = await self._connection(tablet)
         messages = connection.stream(
-            _STREAM_HEALTH,
+            STREAM_HEALTH,
             query_pb2.StreamHealthRequest(),
             query_pb2.StreamHealthResponse,
             what=what,
@@ -259,6 +258,8 @@ class GrpcTabletManager(TabletManager):
             async for message in messages:
                 with _naming(tablet, "StreamHealth"):
                     report = convert.health_report(message)
+                connection.note_resident(report.alias)
+                connection.expect(tablet.alias, what)
                 yield report
 
     async def watch_connectivity(self, tablet: TabletRecord) -> AsyncGenerator[bool, None]:
@@ -302,6 +303,7 @@ class GrpcTabletManager(TabletManager):
             what=f"{name} of {tablet.alias}",
             timeout=timeout,
             metadata=self._metadata,
+            meant_for=tablet.alias,
         )
 
     async def _connection(self, tablet: TabletRecord) -> Connection:

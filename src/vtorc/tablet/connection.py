@@ -8,12 +8,17 @@ from typing import TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletError, TabletUnreachable
+from vtorc.core.ids import TabletAlias
+from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletCallUnknown, TabletError, TabletUnreachable
+from vtorc.proto import query_pb2
+from vtorc.tablet import convert
 from vtorc.tablet.failures import explain, mysql_errno
 from vtorc.tablet.reach import reach
 from vtorc.tablet.settings import ClientSettings, Metadata
 
 Address = tuple[str, int]
+
+STREAM_HEALTH = "/queryservice.Query/StreamHealth"
 
 _Answer = TypeVar("_Answer", bound=Message)
 _Fact = TypeVar("_Fact")
@@ -29,7 +34,10 @@ class Connection:
     dials only for a call, asks the operating system first (`reach`), and throws away a channel that cannot get
     through: each answer is about now, and a process that is back is seen by the next call.
 
-    `lacks` names calls that the process there does not know; it is forgotten with the process.
+    `lacks` names calls that the process there does not know; it is forgotten with the process. So is whose tablet it
+    is: an address may have been given to another tablet while the record of the one that had it is still there, and
+    calls that are meant for that one must not reach the other (vtgate looks at the alias for the same reason: Vitess
+    `go/vt/discovery/tablet_health_check.go`).
     """
 
     def __init__(self, address: Address, settings: ClientSettings) -> None:
@@ -41,6 +49,8 @@ class Connection:
         self._monitor: asyncio.Task[None] | None = None
         self._up = False
         self._losses = 0
+        self._introduced = False
+        self._resident: TabletAlias | None = None
         self._watchers: set[asyncio.Queue[bool | None]] = set()
         self._users = 0
         self._doubtful = False
@@ -52,14 +62,26 @@ class Connection:
         return not self._users and not self._watchers
 
     async def call(
-        self, path: str, request: Message, answer: type[_Answer], *, what: str, timeout: float, metadata: Metadata
+        self,
+        path: str,
+        request: Message,
+        answer: type[_Answer],
+        *,
+        what: str,
+        timeout: float,
+        metadata: Metadata,
+        meant_for: TabletAlias,
     ) -> _Answer:
         """Make one call that takes at most `timeout` seconds once connected; it is cancelled with its caller.
 
-        `path` is the gRPC path, `what` names call and tablet in errors. Raises TabletError.
+        `path` is the gRPC path, `what` names call and tablet in errors. Raises TabletError, and sends nothing, if it is
+        another tablet that answers here.
         """
         with self._in_use():
             channel = await self._connected(what)
+            if not self._introduced:
+                await self._introduce(channel, what, metadata)
+            self.expect(meant_for, what)
             method = channel.unary_unary(
                 path, request_serializer=type(request).SerializeToString, response_deserializer=answer.FromString
             )
@@ -79,15 +101,32 @@ class Connection:
             )
             async with self._failures_told(channel, what, None):
                 running = method(request, metadata=metadata)
+            losses = self._losses
             try:
                 while True:
                     async with self._failures_told(channel, what, silence), asyncio.timeout(silence):
                         found = await running.read()
                     if found is grpc.aio.EOF:
                         raise TabletUnreachable(f"{what}: the tablet ended the stream", reason="unreachable")
+                    if self._losses != losses:
+                        raise _lost(what)
                     yield _decoded(found, answer, what)
             finally:
                 running.cancel()
+
+    def note_resident(self, alias: TabletAlias | None) -> None:
+        """Remember whose tablet it is that speaks on the present connection; None if it does not tell."""
+        if alias is not None:
+            self._introduced, self._resident = True, alias
+
+    def expect(self, alias: TabletAlias, what: str) -> None:
+        """Raise TabletUnreachable if it is known that another tablet answers here."""
+        if self._resident not in (None, alias):
+            host, port = self.address
+            raise TabletUnreachable(
+                f"{what}: at its address, {host} port {port}, {self._resident} answers: its record is out of date",
+                reason="unreachable",
+            )
 
     async def watch(self) -> AsyncGenerator[bool, None]:
         """Yield whether there is a connection, now and at each change, until this one is closed."""
@@ -123,6 +162,36 @@ class Connection:
         if channel is self._channel:
             self._mark(up=channel.get_state() is _READY)
         return channel
+
+    async def _introduce(self, channel: grpc.aio.Channel, what: str, metadata: Metadata) -> None:
+        """Ask whose tablet it is, once on each connection: a health stream begins with that.
+
+        One that does not serve health streams, or says nothing on them for half the connect timeout (the questions of a
+        shard in trouble have hardly longer), is believed to be the one that its record says.
+        """
+        losses = self._losses
+        patience = self._settings.connect_timeout / 2
+        first = None
+        running = channel.unary_stream(
+            STREAM_HEALTH,
+            request_serializer=query_pb2.StreamHealthRequest.SerializeToString,
+            response_deserializer=query_pb2.StreamHealthResponse.FromString,
+        )(query_pb2.StreamHealthRequest(), metadata=metadata)
+        try:
+            async with self._failures_told(channel, what, patience), asyncio.timeout(patience):
+                first = await running.read()
+        except (TabletCallFailed, TabletCallUnknown):
+            pass
+        except TabletUnreachable as failure:
+            if failure.reason != "timeout":
+                raise
+        finally:
+            running.cancel()
+        if self._losses != losses or channel.get_state() is not _READY:
+            raise _lost(what)
+        self._introduced = True
+        if isinstance(first, query_pb2.StreamHealthResponse) and first.HasField("tablet_alias"):
+            self.note_resident(convert.alias(first.tablet_alias))
 
     async def _reach(self, what: str) -> None:
         host, port = self.address
@@ -179,6 +248,7 @@ class Connection:
         if not up:
             self._losses += 1
             self.lacks.clear()
+            self._introduced, self._resident = False, None
         self._tell(up)
 
     def _tell(self, up: bool | None) -> None:
@@ -251,6 +321,10 @@ def _open(address: Address, settings: ClientSettings) -> grpc.aio.Channel:
     if not settings.tls.wanted:
         return grpc.aio.insecure_channel(target(address), options=options)
     return grpc.aio.secure_channel(target(address), settings.tls.credentials(), options=options)
+
+
+def _lost(what: str) -> TabletUnreachable:
+    return TabletUnreachable(f"{what}: the connection was lost", reason="unreachable")
 
 
 def _closed(what: str) -> TabletUnreachable:
