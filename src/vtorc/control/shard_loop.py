@@ -210,7 +210,7 @@ class ShardLoop:
         """The first election waits a while for tablets that are still starting, so that it does not miss the one with
         data.
         """
-        everybody = all(t.is_current for t in view.tablets) and not view.blind_cells and not view.bad_records
+        everybody = all(t.is_current for t in view.tablets)
         return not everybody and now - self._first_seen < rules.first_election_patience
 
     def _forgive_when_more_answer(self, view: ShardView) -> None:

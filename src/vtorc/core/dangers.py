@@ -18,6 +18,25 @@ _ATTACHES = frozenset({Code.NOT_CONNECTED_TO_PRIMARY, Code.CONNECTED_TO_WRONG_PR
 """Problems whose repair is SetReplicationSource and nothing else."""
 
 
+def primary_may_be_hidden(view: ShardView) -> Why | None:
+    """A shard that never had a primary, as far as can be seen, may have one where nothing can be read.
+
+    A first primary is told in its own cell before anywhere else; whoever starts with that cell out of reach, or read
+    it before, elected a second one, and writes were acknowledged by both (simulator). That includes a cell which was
+    read before: nobody knows what has been written there since.
+    """
+    if view.blind_cells:
+        cells = ", ".join(sorted(view.blind_cells))
+        hidden = f"cell {cells} cannot be read"
+        help_ = "bring its topology server back or, if the cell is gone for good, remove it (DeleteCellInfo --force)"
+    elif view.bad_records:
+        hidden = f"the record of {', '.join(map(str, sorted(view.bad_records)))} cannot be read"
+        help_ = "repair the record, or remove it if there is no such tablet"
+    else:
+        return None
+    return Rule.BLIND, f"{hidden}, so that there may be a primary that is not seen; {help_}"
+
+
 def repoint_would_lose(view: ShardView, tablet: TabletView) -> GtidSet:
     """What only this tablet is known to hold, and would lose if its relay log were replaced.
 

@@ -9,7 +9,13 @@ from dataclasses import dataclass, field
 
 from vtorc.core.attempts import Attempt, Memory, is_futile
 from vtorc.core.case import HUNG_AFTER
-from vtorc.core.dangers import acks_would_drop, misses_writes, refused_as_errant, repoint_would_lose
+from vtorc.core.dangers import (
+    acks_would_drop,
+    misses_writes,
+    primary_may_be_hidden,
+    refused_as_errant,
+    repoint_would_lose,
+)
 from vtorc.core.durability import DurabilityPolicy
 from vtorc.core.ids import TabletAlias
 from vtorc.core.outside import outside_sentence, outside_source
@@ -120,6 +126,9 @@ _MAY_BE_GONE = frozenset({ProbeFailure.TIMEOUT, ProbeFailure.HUNG, ProbeFailure.
 _CHANGES_TABLET = _REPAIRS | {Recovery.RECOVER_PRIMARY_HAS_PRIMARY}
 """Recoveries that change what one tablet's MySQL does."""
 
+_FOR_A_PERSON = frozenset({Rule.BLIND})
+"""Reasons to stand still that may last for ever, while the shard takes no writes."""
+
 _INTENT = {
     Recovery.ELECT_NEW_PRIMARY: "electing the first primary",
     Recovery.RECOVER_DEAD_PRIMARY: "replacing the primary",
@@ -172,7 +181,7 @@ class _Decider:
             or self._unsafe(finding, recovery)
         )
         if why is not None:
-            return self._stand_still(finding, *why)
+            return self._stand_still(finding, *why, escalated=why[0] in _FOR_A_PERSON)
         attempts = self.memory.tried(finding)
         if why := refused_as_errant(self.view, finding, attempts):
             return self._stand_still(finding, *why, escalated=True)
@@ -245,6 +254,8 @@ class _Decider:
         if recovery.replaces_primary and self.view.never_read:
             cells = ", ".join(sorted(self.view.never_read))
             return Rule.BLIND, f"cell {cells} was never read, and a tablet there may hold acknowledged writes"
+        if recovery is Recovery.ELECT_NEW_PRIMARY and (why := primary_may_be_hidden(self.view)):
+            return why
         if recovery is Recovery.RESTART_DIRECT_REPLICA:
             return self._restart_teaches_nothing()
         tablet = self.view.tablet(finding.alias)

@@ -341,6 +341,30 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         Rule.BLIND,
     ),
     (
+        "the first election, and a cell was never read",
+        fresh_shard(replica(R1, of=None), blind_cells={"zone3": "no route"}, never_read=frozenset({"zone3"})),
+        Code.CLUSTER_HAS_NO_PRIMARY,
+        "",
+        Limits(),
+        Rule.BLIND,
+    ),
+    (
+        "the first election, and a cell cannot be read now, but was",
+        fresh_shard(replica(R1, of=None), blind_cells={"zone3": "no route"}),
+        Code.CLUSTER_HAS_NO_PRIMARY,
+        "",
+        Limits(),
+        Rule.BLIND,
+    ),
+    (
+        "the first election, and a record cannot be read",
+        fresh_shard(replica(R1, of=None), bad_records={alias(R2): "truncated"}),
+        Code.CLUSTER_HAS_NO_PRIMARY,
+        "",
+        Limits(),
+        Rule.BLIND,
+    ),
+    (
         "a cell cannot be read now, but was",
         dead(blind_cells={"zone3": "no route"}),
         Code.DEAD_PRIMARY,
@@ -792,6 +816,15 @@ def test_a_primary_that_lacks_what_several_share_stays_read_only() -> None:
     assert about(shard(*lone), Code.PRIMARY_IS_READ_ONLY).rule is Rule.ACT
     refused = about(shard(*both), Code.PRIMARY_IS_READ_ONLY)
     assert (refused.acts, refused.rule) == (False, Rule.MISSING_WRITES)
+
+
+def test_who_waits_for_a_first_primary_in_vain_is_told_what_to_do() -> None:
+    """A first election that stands still because something cannot be read calls a person and says the way out."""
+    view = fresh_shard(replica(R1, of=None), blind_cells={"zone3": "no route"})
+    refused = about(view, Code.CLUSTER_HAS_NO_PRIMARY)
+    assert refused.escalated
+    assert "cell zone3 cannot be read" in refused.sentence
+    assert "DeleteCellInfo" in refused.sentence
 
 
 ERRANT = "100:1-50,101:1"
