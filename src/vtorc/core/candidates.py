@@ -49,8 +49,10 @@ class CandidateSet:
     to have committed while each commit waited for acknowledgements. `lost` is what stopped tablets had received and do
     not have any more. `excused` are unreached tablets that provably
     hold nothing that others lack and cannot acknowledge now, each with the sentence why. `unreadable` are
-    tablets whose record is garbage: they never win. `newest_term` is the latest time, in nanoseconds since the Unix
-    epoch, since which anybody is known to have been primary. `first_term` says that the shard never had a primary.
+    tablets whose record is garbage: they never win. `heirs` may have been promoted without our having heard of it
+    (`vtorc.core.heirs`), and `never_read` are cells whose tablets are not known at all. `newest_term` is the latest
+    time, in nanoseconds since the Unix epoch, since which anybody is known to have been primary. `first_term` says
+    that the shard never had a primary.
     """
 
     members: Sequence[Member]
@@ -64,6 +66,8 @@ class CandidateSet:
     lost: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
     excused: Mapping[TabletAlias, str] = field(default_factory=dict)
     unreadable: frozenset[TabletAlias] = frozenset()
+    heirs: frozenset[TabletAlias] = frozenset()
+    never_read: frozenset[str] = frozenset()
     same_cell_only: bool = False
     newest_term: int = 0
     first_term: bool = False

@@ -17,6 +17,7 @@ from vtorc.core.dangers import (
     repoint_would_lose,
 )
 from vtorc.core.durability import DurabilityPolicy
+from vtorc.core.heirs import unseen_writer
 from vtorc.core.ids import TabletAlias
 from vtorc.core.outside import outside_sentence, outside_source
 from vtorc.core.problems import Code, Finding, Recovery
@@ -283,6 +284,8 @@ class _Decider:
             return None
         if self.view.rivals:
             return Rule.UNCONFIRMED, f"{names(self.view.rivals)} is primary by its own account; its record may be late"
+        if self.policy is not None and (who := unseen_writer(self.view, self.policy)):
+            return Rule.BLIND, who
         return misses_writes(self.view, self.policy, primary)
 
     def _restart_teaches_nothing(self) -> Why | None:

@@ -7,6 +7,7 @@ from vtorc.core.candidates import ACKING_TYPES, CandidateSet, Stopped
 from vtorc.core.case import member
 from vtorc.core.durability import DurabilityPolicy, Member
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.heirs import possible_heirs
 from vtorc.core.ids import TabletAlias, TabletType
 from vtorc.core.status import TabletStatus
 from vtorc.core.view import ProbeFailure, ShardView, TabletView
@@ -54,6 +55,7 @@ def candidate_set(
         lost=_lost(view, stopped),
         excused=excused(view, stopped.keys()),
         unreadable=frozenset(view.bad_records),
+        heirs=possible_heirs(view, policy),
         same_cell_only=same_cell_only,
         newest_term=newest_term(view),
     )

@@ -1,0 +1,88 @@
+"""Who may have been promoted without our having heard of it: tablets of a cell whose topology server does not answer.
+
+A tablet writes that it is primary into its own cell's topology server before it takes writes (Vitess `tm_state.go`).
+If the answer to PromoteReplica is lost together with the cell, nobody outside knows it: the record that was last read
+says REPLICA, and the primary before it was demoted, so that it answers and looks as if nothing could be lost.
+"""
+
+from collections.abc import Collection, Sequence
+
+from vtorc.core.acks import NOTHING_SEEN, SemiSyncSeen, could_have_acknowledged, who_must_be_reached
+from vtorc.core.case import member, would_ack
+from vtorc.core.durability import DurabilityPolicy, Member, PromotionRule
+from vtorc.core.ids import TabletAlias, TabletType
+from vtorc.core.view import ShardView, TabletView
+
+
+def possible_heirs(view: ShardView, policy: DurabilityPolicy) -> frozenset[TabletAlias]:
+    """Name the tablets that may be primary although the records that were last read do not say so.
+
+    None, while the primary proves that nobody was promoted in its place: a promotion either demotes it, or stops so
+    many of its ackers that it can have no write acknowledged.
+    """
+    if not view.blind_cells or _is_undisturbed(view, policy):
+        return frozenset()
+    return frozenset(
+        tablet.alias
+        for tablet in view.tablets
+        if tablet.alias.cell in view.blind_cells
+        and tablet != view.primary
+        and policy.promotion_rule(member(tablet)) is not PromotionRule.MUST_NOT
+    )
+
+
+def who_may_write(
+    policy: DurabilityPolicy,
+    heirs: Collection[TabletAlias],
+    *,
+    members: Sequence[Member],
+    reached: Collection[TabletAlias],
+    seen: SemiSyncSeen = NOTHING_SEEN,
+) -> str:
+    """Say which heir may take acknowledged writes, with nobody but unreached members to acknowledge them; empty if
+    none can.
+    """
+    for heir in members:
+        if heir.alias not in heirs or heir.alias in reached:
+            continue
+        promoted = f"cell {heir.cell} cannot be read, so that {heir} may have become primary without being seen"
+        if not policy.has_semi_sync:
+            return promoted
+        revocation = could_have_acknowledged(policy, heir, members=members, reached=reached, seen=seen)
+        if not revocation.is_revoked:
+            must = who_must_be_reached(policy, heir, members=members, reached=reached, seen=seen)
+            return f"{promoted}; {revocation}; to exclude that, these must be reached: {must}"
+    return ""
+
+
+def unseen_writer(view: ShardView, policy: DurabilityPolicy) -> str:
+    """Say who may take acknowledged writes beside a primary that answers; empty if nobody can.
+
+    A replica that answers acknowledges nobody's writes but those of its source.
+    """
+    primary = view.primary
+    reached = {
+        tablet.alias
+        for tablet in view.tablets
+        if tablet.current_status is not None
+        and (not tablet.current_status.has_source or primary is None or view.replicates_from(tablet, primary))
+    }
+    return who_may_write(policy, possible_heirs(view, policy), members=[*map(member, view.tablets)], reached=reached)
+
+
+def _is_undisturbed(view: ShardView, policy: DurabilityPolicy) -> bool:
+    """Whether the primary takes writes by its own account, and as many as have to acknowledge still follow it."""
+    primary = view.primary
+    status = primary.current_status if primary is not None else None
+    if primary is None or status is None or status.read_only or status.has_source or status.disk_stalled:
+        return False
+    if status.tablet_type not in (None, TabletType.PRIMARY):
+        return False
+    following = [tablet for tablet in view.replicas_of(primary) if _follows(tablet, primary, policy)]
+    return len(following) >= max(1, policy.required_acks(member(primary)))
+
+
+def _follows(tablet: TabletView, primary: TabletView, policy: DurabilityPolicy) -> bool:
+    if not policy.has_semi_sync:
+        return tablet.is_receiving
+    return would_ack(tablet) and policy.may_ack(member(primary), member(tablet))

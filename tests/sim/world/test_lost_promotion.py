@@ -1,0 +1,47 @@
+"""What becomes of a shard whose new primary is cut off, with all of its cell, before anybody hears of its promotion."""
+
+import asyncio
+from dataclasses import replace
+
+from tests.unit.sim.servers import until
+from tests.unit.sim.worlds import SHARD, in_world
+from vtorc.core.ids import TabletAlias
+from vtorc.sim.fault_words import read_fault
+from vtorc.sim.faults import Scene
+from vtorc.sim.meddling import begin
+from vtorc.sim.operator import plan_reparent
+from vtorc.sim.plan import ShardPlan, TabletPlan, WorldPlan
+from vtorc.sim.world import SimShard, World
+
+ALIASES = ("zone1-100", "zone1-101", "zone2-200", "zone2-201")
+
+
+def test_nobody_is_promoted_beside_a_primary_that_is_hidden_with_its_cell() -> None:
+    """While the cell in which Vitess promoted a tablet is cut off, nobody else becomes primary; later all is well."""
+    tablets = tuple(TabletPlan(alias=TabletAlias.parse(name)) for name in ALIASES)
+    shard_plan = ShardPlan(shard=SHARD, durability="semi_sync", tablets=tablets)
+    plan = WorldPlan(cells=("zone1", "zone2"), shards=(shard_plan,), vtorc_cells=("zone1",), writers=1)
+
+    async def main(world: World, shard: SimShard) -> None:
+        first, heir = shard.tablets[0], shard.tablets[2]
+        if shard.primary is not first:
+            await plan_reparent(world, shard, first)
+            assert await world.until_well(shard, limit=60.0) == []
+        fault = read_fault("cut-cell:zone2", at=0.0, lasts=100.0, plan=plan)
+
+        async def cut() -> None:
+            while heir.mysqld.read_only:  # noqa: ASYNC110 - virtual time costs nothing
+                await asyncio.sleep(0.0002)
+            begin(Scene(world, replace(fault, at=round(world.now, 3))))
+
+        world.spawn(cut(), "cutter")
+        await plan_reparent(world, shard, heir)
+        await until(lambda: any(r.rule == "ackers-unreached" for r in world.vtorcs[0].records))
+        await asyncio.sleep(30.0)
+        assert not heir.mysqld.read_only
+        assert [tablet for tablet in shard.tablets if not tablet.mysqld.read_only] == [heir]
+        world.network.heal()
+        assert await world.until_well(shard, limit=120.0) == []
+        assert shard.primary is heir
+
+    in_world(main, plan=plan)

@@ -1,0 +1,117 @@
+"""Who may have been promoted in a cell that cannot be read, and what that forbids."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.unit.core.builders import NOW, STOPPED, P, alias, failing, primary, replica, shard, stopped
+from vtorc.core.analysis import analyse
+from vtorc.core.case import Bars
+from vtorc.core.decision import Limits, decide
+from vtorc.core.durability import policy
+from vtorc.core.election import Choice, Refusal, choose
+from vtorc.core.evidence import candidate_set
+from vtorc.core.ids import TabletType
+from vtorc.core.problems import Code
+from vtorc.core.rules import Rule
+from vtorc.core.view import ProbeFailure, ShardView, TabletView
+
+R1, W, X = "zone1-101", "zone2-200", "zone2-201"
+BLIND = {"zone2": "does not answer"}
+DEMOTED = replica(P, of=W, executed="100:1-50")
+AT_HOME = replica(R1, of=W)
+
+
+def lost_with_its_cell(*reached: TabletView, heirs: tuple[str, ...] = (W, X), **changes: Any) -> ShardView:
+    gone = [failing(replica(name), ProbeFailure.TIMEOUT) for name in heirs]
+    return shard(*reached, *gone, **{"blind_cells": BLIND, **changes})
+
+
+def elected(view: ShardView, name: str = "semi_sync") -> Choice | Refusal:
+    """The outcome after everybody was stopped who answers and replicates from the primary, and the primary."""
+    reached = {
+        t.alias: stopped(str(t.alias), "100:1-50", type_=t.record.type, was_primary=str(t.alias) == P)
+        for t in view.tablets
+        if t.is_current
+    }
+    return choose(candidate_set(view, policy(name), reached), policy(name))
+
+
+def test_a_promotion_that_was_lost_with_its_cell_is_not_forgotten() -> None:
+    """A demoted primary is not promoted again while an unreached tablet of a blind cell may have taken over, with an
+    acker there.
+    """
+    outcome = elected(lost_with_its_cell(DEMOTED, AT_HOME))
+    assert isinstance(outcome, Refusal)
+    assert outcome.rule == "ackers-unreached"
+    assert "cell zone2 cannot be read, so that zone2-0000000200 may have become primary" in outcome.sentence
+    assert "must be reached: one of zone2-0000000200, zone2-0000000201" in outcome.sentence
+
+
+@pytest.mark.parametrize(
+    ("what", "view", "name"),
+    [
+        ("its cell can be read", lost_with_its_cell(DEMOTED, AT_HOME, blind_cells={}), "semi_sync"),
+        ("it has no acker left", lost_with_its_cell(DEMOTED, AT_HOME, heirs=(W,)), "semi_sync"),
+        (
+            "its only company does not acknowledge for it",
+            lost_with_its_cell(DEMOTED, AT_HOME, replica("zone3-300", of=W)),
+            "cross_cell",
+        ),
+        ("the primary takes writes and a replica follows it", lost_with_its_cell(primary(), replica(R1)), "semi_sync"),
+        ("the same, where nobody acknowledges", lost_with_its_cell(primary(), replica(R1)), "none"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_a_lost_cell_blocks_only_where_it_may_take_writes(what: str, view: ShardView, name: str) -> None:
+    """A blind cell does not stop an election if nobody in it can have been promoted, or could take writes."""
+    del what
+    assert isinstance(elected(view, name), Choice)
+
+
+@pytest.mark.parametrize(
+    ("what", "reached", "name"),
+    [
+        ("the primary is read-only", (primary(read_only=True), replica(R1)), "semi_sync"),
+        ("its ackers were stopped", (primary(), replica(R1, io=STOPPED)), "semi_sync"),
+        ("without acknowledgements", (DEMOTED, AT_HOME), "none"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_a_primary_that_may_have_been_replaced_proves_nothing(
+    what: str, reached: tuple[TabletView, ...], name: str
+) -> None:
+    """That the primary answers does not help where it may have been demoted, or its ackers stopped."""
+    del what
+    assert isinstance(elected(lost_with_its_cell(*reached), name), Refusal)
+
+
+@pytest.mark.parametrize(
+    ("heirs", "rule"), [((W, X), Rule.BLIND), ((W,), Rule.ACT)], ids=["with an acker", "without one"]
+)
+def test_a_read_only_primary_stays_so_beside_a_possible_heir(heirs: tuple[str, ...], rule: Rule) -> None:
+    """A primary that was demoted is not made writable while one in a blind cell may have taken over."""
+    view = lost_with_its_cell(primary(read_only=True), replica(R1), heirs=heirs)
+    chosen = policy("semi_sync")
+    findings = analyse(view, chosen, Bars(), NOW)
+    about = [d for d in decide(view, findings, chosen, Limits(), NOW) if d.finding.code is Code.PRIMARY_IS_READ_ONLY]
+    assert [each.rule for each in about] == [rule]
+
+
+def test_who_follows_a_possible_heir_may_acknowledge_for_it() -> None:
+    """A replica that answers and replicates from an unreached tablet of a blind cell keeps the primary read-only."""
+    view = lost_with_its_cell(primary(read_only=True), replica(R1, of=W), heirs=(W,))
+    chosen = policy("semi_sync")
+    findings = analyse(view, chosen, Bars(), NOW)
+    about = [d for d in decide(view, findings, chosen, Limits(), NOW) if d.finding.code is Code.PRIMARY_IS_READ_ONLY]
+    assert [each.rule for each in about] == [Rule.BLIND]
+
+
+def test_who_is_never_promoted_is_no_heir() -> None:
+    """RDONLY tablets of a blind cell block nothing."""
+    view = lost_with_its_cell(DEMOTED, AT_HOME, heirs=())
+    rdonly = [failing(replica(name, TabletType.RDONLY), ProbeFailure.TIMEOUT) for name in (W, X)]
+    view = replace(view, tablets=(*view.tablets, *rdonly))
+    assert isinstance(elected(view, "semi_sync_with_rdonly_ack"), Choice)
+    assert alias(W) not in candidate_set(view, policy("semi_sync_with_rdonly_ack"), {}).heirs
