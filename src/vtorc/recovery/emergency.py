@@ -21,7 +21,7 @@ from vtorc.core.view import ShardView, TabletView
 from vtorc.errors import TabletError
 from vtorc.recovery.promotion import Follower, Promotion, promote
 from vtorc.recovery.session import Session
-from vtorc.recovery.stop import Stopping
+from vtorc.recovery.stop import LOOK_AGAIN_AFTER, Stopping, still_stopped
 
 ACTION = "EmergencyReparentShard"
 """Name of the operation in the reparent journal (Vitess `emergency_reparenter.go`)."""
@@ -54,12 +54,16 @@ class EmergencyReparent:
         await self.session.guard()
         primary = self.view.primary
         stopping = Stopping(self.session, primary.alias if primary is not None else None, self._enough)
+        began = self.session.elapsed()
         await stopping.run(targets)
         self.session.mark("stopped")
         candidates = self._candidates(stopping.stopped)
         choice = self._choose(candidates)
         self._record(choice)
         winner, position = await self._catch_up(choice, candidates)
+        stopped: Mapping[TabletAlias, Stopped] = stopping.stopped
+        if self.session.elapsed() - began > LOOK_AGAIN_AFTER:
+            stopped, choice = await self._look_again(stopped, choice, winner, position)
         self.session.winner = winner
         self.session.argument = replace(choice.argument, required=choice.required)
         await promote(
@@ -69,7 +73,7 @@ class EmergencyReparent:
                 policy=self.policy,
                 winner=self._record_of(winner),
                 position=position,
-                others=self._others(winner, stopping.stopped, choice),
+                others=self._others(winner, stopped, choice),
                 action=ACTION,
                 first=False,
             ),
@@ -129,6 +133,32 @@ class EmergencyReparent:
         )
         return choice.winner, choice.required
 
+    async def _look_again(
+        self, stopped: Mapping[TabletAlias, Stopped], choice: Choice, winner: TabletAlias, position: GtidSet
+    ) -> tuple[Mapping[TabletAlias, Stopped], Choice]:
+        """Look who still stands, and elect again if somebody does not; raises unless the winner is still right.
+
+        Who was stopped long ago may have started again since, and acknowledged writes that the winner does not have.
+        """
+        expected = dict(stopped)
+        if choice.source is not None:
+            has = stopped[winner].received.union(position)
+            expected[winner] = replace(stopped[winner], executed=has, received=has)
+        standing = await still_stopped(
+            self.session,
+            {alias: self._record_of(alias) for alias in stopped},
+            expected,
+            feeders={winner: stopped[choice.source].server_uuid} if choice.source is not None else {},
+        )
+        if len(standing) == len(stopped):
+            return stopped, choice
+        again = self._choose(self._candidates(standing))
+        self._record(again)
+        if winner not in (again.winner, *again.holders) or not position.contains(again.required):
+            gone = ", ".join(str(alias) for alias in stopped if alias not in standing)
+            raise self.session.fail(f"{gone} did not stay stopped, and without that {winner} is not the one to promote")
+        return standing, again
+
     async def _wait(self, alias: TabletAlias, position: GtidSet) -> None:
         await self.session.step(
             "apply relay log",
@@ -181,7 +211,7 @@ class EmergencyReparent:
         Errant tablets stay as they are, for a person to look at.
         """
         return tuple(
-            Follower(self._record_of(alias), each.received)
+            Follower(self._record_of(alias), each.received, each)
             for alias, each in sorted(stopped.items())
             if alias != winner and choice.required.contains(each.received)
         )

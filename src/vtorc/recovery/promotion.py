@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
+from vtorc.core.candidates import Stopped
 from vtorc.core.case import member
 from vtorc.core.durability import DurabilityPolicy, Member
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
@@ -11,17 +12,26 @@ from vtorc.core.tablet import TabletRecord
 from vtorc.core.view import ShardView
 from vtorc.errors import TabletError, TopoError, VtorcError
 from vtorc.recovery.session import Session
+from vtorc.recovery.stop import stands_still
 
 APPLY_FIRST = 5.0
 """Most seconds that a replica gets to apply its relay log before it is re-pointed, which drops it."""
 
+ASK_AGAIN_AFTER = 1.0
+"""Seconds of waiting after which it is asked again whether the lock is ours and the replica stands still; the usual
+way, which waits for nothing, asks nobody.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Follower:
-    """A tablet to point at the new primary, and what it has received (and may not have applied)."""
+    """A tablet to point at the new primary, what it has received (and may not have applied), and how it was stopped, if
+    it was.
+    """
 
     record: TabletRecord
     received: GtidSet = EMPTY_GTID_SET
+    stopped: Stopped | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +112,7 @@ async def _repoint(session: Session, promotion: Promotion, other: Follower) -> N
     if tablet is None:
         return
     if other.received:
+        began = session.elapsed()
         # The winner has all of it, but with the relay log a second copy would go, and the winner may be next to die.
         await session.try_step(
             "apply before re-pointing",
@@ -109,8 +120,8 @@ async def _repoint(session: Session, promotion: Promotion, other: Follower) -> N
             session.tablets.wait_for_position(record, other.received),
             deadline=APPLY_FIRST,
         )
-        if not await session.still_holds():
-            return  # whoever has the lock now may want another source for it
+        if session.elapsed() - began > ASK_AGAIN_AFTER and not await _may_still_be_pointed(session, other):
+            return
     semi_sync = promotion.policy.may_ack(Member(promotion.winner.alias, TabletType.PRIMARY), member(tablet))
     await session.try_step(
         f"replicate from {promotion.winner.alias}",
@@ -118,6 +129,17 @@ async def _repoint(session: Session, promotion: Promotion, other: Follower) -> N
         session.tablets.set_replication_source(record, promotion.winner.alias, semi_sync=semi_sync, force_start=True),
         deadline=session.tools.deadlines.catch_up,
     )
+
+
+async def _may_still_be_pointed(session: Session, other: Follower) -> bool:
+    """Whether the shard is still ours, and a tablet that was stopped has stood still since: if it started again, its
+    relay log may hold what it has acknowledged to the old primary.
+    """
+    try:
+        await session.guard()
+    except (TopoError, TimeoutError):
+        return False
+    return other.stopped is None or await stands_still(session, other.record, other.stopped)
 
 
 async def _prove(session: Session, promotion: Promotion, created: int) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from vtorc.core.clock import Clock
@@ -10,7 +10,7 @@ from vtorc.core.election import Argument, Refusal
 from vtorc.core.gtid import GtidSet
 from vtorc.core.ids import TabletAlias
 from vtorc.core.override import Price
-from vtorc.errors import RecoveryFailed, RecoveryRefused, TabletError, TopoError
+from vtorc.errors import RecoveryFailed, RecoveryRefused, TabletError
 from vtorc.recovery.record import StepRecord
 from vtorc.tablet.api import TabletManager
 from vtorc.topo.server import TopoServer
@@ -37,20 +37,31 @@ class Deadlines:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How far a recovery may go: how long its parts may take, and whether the primary may move to another cell."""
+
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    same_cell_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """What every recovery works with."""
+    """What every recovery works with; `bounds` are read anew each time, so that a reload takes effect."""
 
     topo: TopoServer
     tablets: TabletManager
     clock: Clock
-    deadlines: Deadlines
-    same_cell_only: bool = False
+    bounds: Callable[[], Bounds] = Bounds
 
+    @property
+    def deadlines(self) -> Deadlines:
+        """The longest times, as they are now."""
+        return self.bounds().deadlines
 
-STALE_AFTER = 1.0
-"""Seconds for which a lock that was just confirmed is taken to be still ours, so that the usual way, which waits for
-nothing, asks nobody.
-"""
+    @property
+    def same_cell_only(self) -> bool:
+        """Whether the primary stays in its cell."""
+        return self.bounds().same_cell_only
 
 
 class Session:
@@ -68,7 +79,6 @@ class Session:
         self.errant: Mapping[TabletAlias, GtidSet] = {}
         self.price: Price | None = None
         self.refused_by = ""
-        self._confirmed = tools.clock.now()
         self._undo: list[tuple[str, TabletAlias, Callable[[], Awaitable[None]]]] = []
 
     @property
@@ -87,19 +97,6 @@ class Session:
     async def guard(self) -> None:
         """Make sure that the lock is still ours, before a step that cannot be undone; raises LockLost."""
         await self.step("check lock", None, self.lock.check())
-        self._confirmed = self.tools.clock.now()
-
-    async def still_holds(self) -> bool:
-        """Whether the lock is ours for certain, after something that may have taken long; asks if the last answer is
-        older than STALE_AFTER seconds, and then takes silence for no.
-        """
-        if self.tools.clock.now() - self._confirmed < STALE_AFTER:
-            return True
-        try:
-            await self.guard()
-        except (TopoError, TimeoutError):
-            return False
-        return True
 
     async def step(
         self, name: str, target: TabletAlias | None, work: Coroutine[Any, Any, T], *, deadline: float | None = None

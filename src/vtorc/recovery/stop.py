@@ -17,6 +17,14 @@ from vtorc.tablet.api import StopMode
 CLOCK_DEADLINE = 1.0
 """Most seconds that a tablet gets to tell its time."""
 
+LOOK_AGAIN_AFTER = 0.5
+"""Seconds after the stopping began from which it is looked whether everybody still stands: no vttablet or mysqld, which
+make replication go on by themselves when they start, is back sooner.
+"""
+
+LOOK_DEADLINE = 1.0
+"""Most seconds that a tablet gets to tell whether it still stands."""
+
 
 async def read_clock(session: Session, tablet: TabletRecord) -> int | None:
     """Ask a tablet what time it is, in nanoseconds since the Unix epoch; None if it does not tell."""
@@ -141,6 +149,39 @@ class Stopping:
             record.alias,
             lambda: self.session.tablets.undo_demote_primary(record, semi_sync=semi_sync),
         )
+
+
+async def still_stopped(
+    session: Session,
+    tablets: Mapping[TabletAlias, TabletRecord],
+    stopped: Mapping[TabletAlias, Stopped],
+    *,
+    feeders: Mapping[TabletAlias, str],
+) -> dict[TabletAlias, Stopped]:
+    """Ask all stopped tablets at once whether they still stand where they stood; returns those that say so.
+
+    Who started again may have acknowledged since, or have lost its relay log. `feeders` are the UUIDs of the servers
+    from which we let some fetch since; those need not stand still.
+    """
+    answers = await asyncio.gather(
+        *(stands_still(session, tablets[alias], each, feeder=feeders.get(alias)) for alias, each in stopped.items())
+    )
+    return {alias: each for (alias, each), stands in zip(stopped.items(), answers, strict=True) if stands}
+
+
+async def stands_still(session: Session, tablet: TabletRecord, stopped: Stopped, *, feeder: str | None = None) -> bool:
+    """Whether a tablet that was stopped holds what it held and takes nothing in, or only from its `feeder`."""
+    name, tablets = "look whether it stands still", session.tablets
+    if stopped.was_primary:
+        status = await session.try_step(name, tablet.alias, tablets.full_status(tablet), deadline=LOOK_DEADLINE)
+        return status is not None and status.read_only and status.executed == stopped.executed
+    threads = await session.try_step(name, tablet.alias, tablets.replication_status(tablet), deadline=LOOK_DEADLINE)
+    if threads is None:
+        return False
+    received = threads.executed.union(threads.received)
+    if feeder is not None:
+        return threads.source_uuid == feeder and received.contains(stopped.received)
+    return threads.io_state is ThreadState.STOPPED and received == stopped.received
 
 
 def _why_not_applied(status: ReplicationStatus) -> str:

@@ -3,9 +3,18 @@
 import asyncio
 from dataclasses import replace
 
+import pytest
+
+from tests.unit.recovery.test_repairs import by_hand, look
+from tests.unit.sim.servers import until
 from tests.unit.sim.worlds import CELLS, SHARD, in_world, small_plan
+from vtorc.core.durability import policy
 from vtorc.core.ids import ShardId
+from vtorc.errors import RecoveryRefused
+from vtorc.lab.agent.mysql_api import Threads
+from vtorc.recovery.emergency import EmergencyReparent
 from vtorc.recovery.record import Outcome
+from vtorc.recovery.session import Session, Tools
 from vtorc.sim.plan import shard_plan
 from vtorc.sim.world import SimShard, World
 
@@ -32,3 +41,56 @@ def test_nobody_is_stopped_for_an_election_without_a_candidate() -> None:
         assert not [each for each in changes if each.startswith(("Stop", "Start", "Demote", "Set"))]
 
     in_world(main, plan=replace(small_plan(), shards=(one_replica,)))
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_nobody_is_promoted_over_a_tablet_that_did_not_stay_stopped(place: int) -> None:
+    """A tablet that starts again while relay logs are applied, and acknowledges for the old primary, counts as not
+    reached.
+    """
+
+    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+        primary = shard.primary
+        assert primary is not None
+        replicas = [each for each in shard.tablets if each is not primary]
+        for each in replicas:
+            each.mysqld.replication.applier.delay = 3.0
+        await asyncio.sleep(5.0)
+        view = await look(shard, tools)
+        # Silent to us alone: it goes on writing.
+        tablets = tuple(replace(t, status=None) if t.alias == primary.config.alias else t for t in view.tablets)
+        restarted = replicas[place].mysqld.replication
+
+        async def start_again() -> None:
+            """As vttablet does when it starts."""
+            await until(lambda: all(t.mysqld.replication.io_state.name == "STOPPED" for t in replicas))
+            await restarted.start(Threads.BOTH)
+
+        world.spawn(start_again(), "vttablet")
+        async with tools.topo.lock_shard(shard.id, "test") as lock:
+            session = Session(tools, lock, began=tools.clock.now())
+            reparent = EmergencyReparent(session, replace(view, tablets=tablets), policy("semi_sync"))
+            with pytest.raises(RecoveryRefused, match=f"acknowledged by {replicas[place].alias_text}"):
+                await reparent.run()
+            await session.roll_back()
+        assert shard.primary is primary
+        assert all(t.mysqld.replication.io_state.name != "STOPPED" for t in replicas)
+
+    by_hand(main, durability="semi_sync")
+
+
+def test_a_failover_that_waits_for_nothing_asks_nobody_twice() -> None:
+    """Tablets are asked whether they stayed stopped only if there was time to start again."""
+
+    async def main(world: World, shard: SimShard) -> None:
+        primary = shard.primary
+        assert primary is not None
+        records = world.vtorcs[0].records
+        before = len(records)
+        primary.mysqld.process.crash()
+        await until(lambda: any(record.winner is not None for record in records[before:]), limit=30.0)
+        steps = [step.name for record in records[before:] for step in record.steps]
+        assert "promote" in steps
+        assert "look whether it stands still" not in steps
+
+    in_world(main)

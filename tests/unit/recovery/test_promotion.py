@@ -1,9 +1,12 @@
 """The steps without return: whom they still touch when something took long."""
 
 import asyncio
+from dataclasses import replace
 
 from tests.unit.recovery.test_repairs import NONE, by_hand, look
 from tests.unit.sim.servers import until
+from vtorc.core.candidates import Stopped
+from vtorc.core.case import member
 from vtorc.core.gtid import GtidSet
 from vtorc.lab.agent.mysql_api import Threads
 from vtorc.recovery.promotion import Follower, Promotion, promote
@@ -66,6 +69,33 @@ def test_no_source_is_set_once_the_lock_has_gone_while_a_relay_log_was_applied()
             session = Session(tools, lock, began=tools.clock.now())
             asyncio.get_running_loop().call_later(2.0, world.topos["global"].end_leases)
             await promote(session, promotion)
+        assert shard.primary is winner
+        assert source_of(follower) == before
+
+    by_hand(main)
+
+
+def test_a_follower_that_did_not_stay_stopped_keeps_its_relay_log() -> None:
+    """A follower that took something in while it applied its relay log is left to the ordinary repairs, which drop
+    nothing that its source lacks.
+    """
+
+    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+        winner, follower, promotion = await lose_primary(world, shard, tools, apply_for=3.0)
+        before = source_of(follower)
+        (other,) = promotion.others
+        held = Stopped(
+            member=member(promotion.view.tablets[0]),
+            server_uuid=follower.mysqld.uuid,
+            executed=follower.mysqld.executed.value,
+            received=other.received,
+        )
+        async with tools.topo.lock_shard(shard.id, "test") as lock:
+            session = Session(tools, lock, began=tools.clock.now())
+            asyncio.get_running_loop().call_later(
+                2.0, world.spawn, follower.mysqld.replication.start(Threads.IO), "vttablet"
+            )
+            await promote(session, replace(promotion, others=(replace(other, stopped=held),)))
         assert shard.primary is winner
         assert source_of(follower) == before
 

@@ -17,7 +17,7 @@ from vtorc.errors import RecoveryFailed
 from vtorc.lab.agent.mysql_api import Source, Threads
 from vtorc.proto import topodata_pb2
 from vtorc.recovery.repairs import Repairs
-from vtorc.recovery.session import Deadlines, Session, Tools
+from vtorc.recovery.session import Session, Tools
 from vtorc.sim.mysql.binlog import Heartbeat
 from vtorc.sim.process import Process
 from vtorc.sim.tablet import SimTablet
@@ -28,8 +28,8 @@ from vtorc.topo.records import time_to_proto
 NONE = policy("none")
 
 
-def by_hand(main: Callable[[World, SimShard, Tools], Awaitable[None]]) -> None:
-    """Run something in a world whose vtorcs have done their part and are gone; no acknowledgements are asked for."""
+def by_hand(main: Callable[[World, SimShard, Tools], Awaitable[None]], *, durability: str = "none") -> None:
+    """Run something in a world whose vtorcs have done their part and are gone."""
 
     async def start(world: World, shard: SimShard) -> None:
         for vtorc in world.vtorcs:
@@ -41,11 +41,10 @@ def by_hand(main: Callable[[World, SimShard, Tools], Awaitable[None]]) -> None:
             topo=world.open_topo(life),
             tablets=world.open_tablets(life, checked=False),
             clock=SimClock(host, world.wall),
-            deadlines=Deadlines(),
         )
         await main(world, shard, tools)
 
-    in_world(start, plan=small_plan(durability="none"))
+    in_world(start, plan=small_plan(durability=durability))
 
 
 async def look(shard: SimShard, tools: Tools) -> ShardView:
