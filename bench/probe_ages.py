@@ -24,7 +24,7 @@ from vtorc.core.tablet import KeyspaceRecord, ShardRecord, TabletRecord
 from vtorc.discovery.probe import Pace
 from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TabletUnreachable
-from vtorc.recovery.session import Deadlines, Tools
+from vtorc.recovery.session import Tools
 from vtorc.sim.loop import run
 from vtorc.tablet.api import HealthReport, TabletManager
 from vtorc.topo.memory import MemoryStore
@@ -151,7 +151,7 @@ def loops_of(shards: int, tablets: Tablets) -> Iterator[ShardLoop]:
         raise AssertionError(f"{address}: no topology is read")
 
     topo = TopoServer(MemoryStore().connect("/global"), no_cell)  # type: ignore[arg-type]
-    tools = Tools(topo=topo, tablets=manager, clock=clock, deadlines=Deadlines())
+    tools = Tools(topo=topo, tablets=manager, clock=clock)
     budget = FleetBudget(BudgetLimits, clock.now)
     rules, pace, observer = Rules(), Pace(), Observers(())
     breaker = Breaker(now=clock.now, shards=lambda: shards, hold_above=lambda: NEVER, announce=_ignore)

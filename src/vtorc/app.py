@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -22,13 +22,13 @@ from vtorc.core.case import Bars
 from vtorc.core.clock import Clock
 from vtorc.core.decision import Limits
 from vtorc.discovery.probe import Pace
-from vtorc.errors import VtorcError
+from vtorc.errors import TabletClientMisconfigured, VtorcError
 from vtorc.history.store import History
 from vtorc.history.writer import HistoryWriter
 from vtorc.logs import setup_logging
 from vtorc.mysql.held import MysqlCredentials
 from vtorc.mysql.sentinel import MysqlSentinel
-from vtorc.recovery.session import Deadlines, Tools
+from vtorc.recovery.session import Bounds, Deadlines, Tools
 from vtorc.tablet.client import GrpcTabletManager
 from vtorc.tablet.settings import ClientSettings, TlsFiles
 from vtorc.topo.cells import TopoLimits
@@ -76,7 +76,10 @@ def run(store: SettingsStore) -> int:
 
 async def _run(store: SettingsStore) -> None:
     scope = Scope.parse(store.settings.clusters_to_watch)
-    async with open_tools(store.settings) as tools, open_history(store.settings, tools.clock) as history:
+    async with (
+        open_tools(lambda: store.settings) as (tools, tablets),
+        open_history(store.settings, tools.clock) as history,
+    ):
         log = LogObserver()
         fleet = Fleet(
             tools,
@@ -88,7 +91,7 @@ async def _run(store: SettingsStore) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, _stop, fleet, number)
-        loop.add_signal_handler(signal.SIGHUP, _reload, store)
+        loop.add_signal_handler(signal.SIGHUP, reload, store, tablets)
         _log.info("started", clusters_to_watch=list(store.settings.clusters_to_watch))
         await fleet.run()
         _log.info("stopped")
@@ -99,22 +102,29 @@ def _stop(fleet: Fleet, number: signal.Signals) -> None:
     fleet.stop()
 
 
-def _reload(store: SettingsStore) -> None:
-    reloaded = store.reload()
-    if not reloaded.problems:
-        setup_logging(store.settings)
+def reload(store: SettingsStore, tablets: GrpcTabletManager) -> None:
+    """Read the settings, and the credentials that tablets are shown, again; tell what changed, or why nothing did."""
+    reloaded = store.reload(setup_logging)
     for sentence in reloaded.sentences:
-        _log.info(sentence)
+        (_log.error if reloaded.problems else _log.info)(sentence)
+    try:
+        if tablets.reload_credentials():
+            _log.info("tablets are shown another name and password from now on")
+    except TabletClientMisconfigured as error:
+        _log.error(f"credentials not reloaded, tablets are shown those before: {error}")
 
 
 @asynccontextmanager
-async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
-    """Connect to the topology server and prepare calls to tablets; raises VtorcError if that cannot work."""
-    topo = await open_topo(topo_settings(settings))
+async def open_tools(settings: Callable[[], Settings]) -> AsyncIterator[tuple[Tools, GrpcTabletManager]]:
+    """Connect to the topology server and prepare calls to tablets; raises VtorcError if that cannot work.
+
+    `settings` are read anew for what may change while running.
+    """
+    topo = await open_topo(topo_settings(settings()))
     try:
-        tablets = GrpcTabletManager(client_settings(settings))
+        tablets = GrpcTabletManager(client_settings(settings()), wait_timeout=lambda: settings().wait_replicas_timeout)
         try:
-            yield make_tools(settings, topo, tablets)
+            yield make_tools(settings, topo, tablets), tablets
         finally:
             await tablets.close()
     finally:
@@ -139,12 +149,14 @@ async def open_history(settings: Settings, clock: Clock) -> AsyncIterator[Sequen
         await asyncio.to_thread(writer.close)
 
 
-def make_tools(settings: Settings, topo: TopoServer, tablets: GrpcTabletManager) -> Tools:
+def make_tools(settings: Callable[[], Settings], topo: TopoServer, tablets: GrpcTabletManager) -> Tools:
     """Put together what recoveries work with."""
-    return Tools(
-        topo=topo,
-        tablets=tablets,
-        clock=SystemClock(),
+    return Tools(topo=topo, tablets=tablets, clock=SystemClock(), bounds=lambda: recovery_bounds(settings()))
+
+
+def recovery_bounds(settings: Settings) -> Bounds:
+    """The part of the settings that recoveries read anew each time."""
+    return Bounds(
         deadlines=Deadlines(call=settings.remote_operation_timeout, catch_up=settings.wait_replicas_timeout),
         same_cell_only=settings.prevent_cross_cell_failover,
     )
@@ -204,7 +216,6 @@ def client_settings(settings: Settings) -> ClientSettings:
     return ClientSettings(
         rpc_timeout=settings.remote_operation_timeout,
         probe_timeout=settings.remote_operation_timeout,
-        wait_timeout=settings.wait_replicas_timeout,
         keepalive_time=settings.grpc_keepalive_time,
         keepalive_timeout=settings.grpc_keepalive_timeout,
         max_message_size=settings.grpc_max_message_size,

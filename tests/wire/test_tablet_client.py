@@ -321,7 +321,8 @@ async def test_credentials_go_along_with_every_call(tablet: FakeTablet, tmp_path
     await anext(client.stream_health(tablet.record))
     file.write_text('{"Username": "vtorc", "Password": "second"}')
     await client.ping(tablet.record)
-    client.reload_credentials()
+    assert client.reload_credentials()
+    assert not client.reload_credentials()
     await client.ping(tablet.record)
     file.write_text("{}")
     with pytest.raises(TabletClientMisconfigured):
@@ -330,3 +331,15 @@ async def test_credentials_go_along_with_every_call(tablet: FakeTablet, tmp_path
     await client.close()
     assert {each.metadata["username"] for each in tablet.seen} == {"vtorc"}
     assert [each.metadata["password"] for each in tablet.seen] == ["first", "first", "first", "second", "second"]
+
+
+async def test_the_longest_wait_for_mysql_may_change_while_running(tablet: FakeTablet) -> None:
+    """Each command that waits for MySQL has the limit that holds when it is sent."""
+    limits = iter((3600.0, 0.05))
+    tablet.says("WaitForPosition", tm.WaitForPositionResponse())
+    client = GrpcTabletManager(wait_timeout=lambda: next(limits))
+    await client.wait_for_position(tablet.record, GTIDS)
+    tablet.hangs("WaitForPosition")
+    with pytest.raises(TabletUnreachable, match=r"WaitForPosition of zone1-0000000101: no answer within 0\.05 s"):
+        await client.wait_for_position(tablet.record, GTIDS)
+    await client.close()

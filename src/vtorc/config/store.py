@@ -71,24 +71,33 @@ class SettingsStore:
         """The settings files that were read."""
         return self._loaded.files
 
-    def reload(self) -> Reloaded:
-        """Read everything again and swap in at once what may change while running; on any problem nothing changes."""
+    def reload(self, apply: Callable[[Settings], None] = lambda _: None) -> Reloaded:
+        """Read everything again and swap in at once what may change while running; on any problem nothing changes.
+
+        `apply` is given what will hold, for who keeps a copy; if it raises SettingsError, that is a problem, too.
+        """
         try:
             new = self._read()
+            loaded, reloaded = self._swapped(new)
+            apply(loaded.settings)
         except SettingsError as error:
             return Reloaded(problems=error.problems)
+        self._loaded = loaded
+        return reloaded
+
+    def _swapped(self, new: Loaded) -> tuple[Loaded, Reloaded]:
         old = self._loaded
         differing = [
             one for one in USED if one.field and getattr(new.settings, one.field) != getattr(old.settings, one.field)
         ]
         live = [one.field for one in differing if one.live and one.field]
         kept = {one.field: old.sources[one.field] for one in differing if not one.live and one.field}
-        self._loaded = replace(
+        loaded = replace(
             new,
             settings=replace(old.settings, **{name: getattr(new.settings, name) for name in live}),
             sources=MappingProxyType({**new.sources, **kept}),
         )
-        return Reloaded(
+        return loaded, Reloaded(
             changed=[_change(one, old, new) for one in differing if one.live],
             waiting=[_change(one, old, new) for one in differing if not one.live and not one.no_effect],
             notes=[note for note in new.notes if note not in old.notes],

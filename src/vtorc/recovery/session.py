@@ -10,6 +10,8 @@ from vtorc.core.election import Argument, Refusal
 from vtorc.core.gtid import GtidSet
 from vtorc.core.ids import TabletAlias
 from vtorc.core.override import Price
+from vtorc.core.tablet import TabletRecord
+from vtorc.core.view import ShardView
 from vtorc.errors import RecoveryFailed, RecoveryRefused, TabletError
 from vtorc.recovery.record import StepRecord
 from vtorc.tablet.api import TabletManager
@@ -79,6 +81,7 @@ class Session:
         self.errant: Mapping[TabletAlias, GtidSet] = {}
         self.price: Price | None = None
         self.refused_by = ""
+        self.primary: TabletRecord | None = None  # whom the view that is acted on shows as primary
         self._undo: list[tuple[str, TabletAlias, Callable[[], Awaitable[None]]]] = []
 
     @property
@@ -93,6 +96,10 @@ class Session:
     def mark(self, name: str) -> None:
         """Remember this moment under a name."""
         self.marks[name] = self.elapsed()
+
+    def acts_on(self, view: ShardView) -> None:
+        """Remember whose shard this is: who finds another primary there later puts nothing back."""
+        self.primary = view.primary.record if view.primary is not None else None
 
     async def guard(self) -> None:
         """Make sure that the lock is still ours, before a step that cannot be undone; raises LockLost."""

@@ -16,7 +16,7 @@ from vtorc.core.ids import ShardId
 from vtorc.discovery.probe import Pace
 from vtorc.recovery.record import RecoveryRecord
 from vtorc.recovery.runner import Judgement
-from vtorc.recovery.session import Deadlines, Tools
+from vtorc.recovery.session import Bounds, Deadlines, Tools
 from vtorc.sim.manager import SimTabletManager
 from vtorc.sim.process import Host, Life, Process
 from vtorc.sim.trace import Trace
@@ -92,12 +92,12 @@ class SimVtorc:
         life = self.process.start()
         life.at_end.append(self._ended)
         settings = self._settings
+        bounds = Bounds(deadlines=settings.deadlines, same_cell_only=settings.same_cell_only)
         tools = self.tools = Tools(
             topo=self._open_topo(life),
             tablets=self._open_tablets(life),
             clock=SimClock(self.host, self._wall),
-            deadlines=settings.deadlines,
-            same_cell_only=settings.same_cell_only,
+            bounds=lambda: bounds,
         )
         fleet_settings = FleetSettings(
             scope=Scope(),

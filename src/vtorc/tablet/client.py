@@ -1,7 +1,7 @@
 """Calls to real tablets over gRPC (Vitess `go/vt/vttablet/grpctmclient/client.go`)."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from typing import TypeVar
 
@@ -40,22 +40,32 @@ class GrpcTabletManager(TabletManager):
     connection, and there is a connection to every tablet of the cluster.
     """
 
-    def __init__(self, settings: ClientSettings = ClientSettings()) -> None:  # noqa: B008 - frozen
-        """Start without connections; raises TabletClientMisconfigured if a file of the settings cannot be used."""
+    def __init__(
+        self,
+        settings: ClientSettings = ClientSettings(),  # noqa: B008 - frozen
+        *,
+        wait_timeout: Callable[[], float] = lambda: 60.0,
+    ) -> None:
+        """Start without connections; raises TabletClientMisconfigured if a file of the settings cannot be used.
+
+        `wait_timeout`, in seconds and read anew for each, bounds commands that wait for MySQL to get somewhere.
+        """
         if settings.tls.wanted:
             settings.tls.credentials()
         self._settings = settings
+        self._wait_timeout = wait_timeout
         self._metadata = settings.read_credentials()
         self._connections: dict[Address, Connection] = {}
         self._next_sweep = 0.0
         self._closed = False
 
-    def reload_credentials(self) -> None:
-        """Read the credentials file again for all calls from now on.
+    def reload_credentials(self) -> bool:
+        """Read the credentials file again for all calls from now on; returns whether they are others than before.
 
         Raises TabletClientMisconfigured, and goes on with those it has.
         """
-        self._metadata = self._settings.read_credentials()
+        before, self._metadata = self._metadata, self._settings.read_credentials()
+        return before != self._metadata
 
     async def close(self) -> None:
         """Close all connections; calls that still run end with TabletUnreachable."""
@@ -290,7 +300,7 @@ class GrpcTabletManager(TabletManager):
         return await self._call(tablet, request, answer, timeout=self._settings.rpc_timeout)
 
     async def _wait(self, tablet: TabletRecord, request: Message, answer: type[_Answer]) -> _Answer:
-        return await self._call(tablet, request, answer, timeout=self._settings.wait_timeout)
+        return await self._call(tablet, request, answer, timeout=self._wait_timeout())
 
     async def _call(self, tablet: TabletRecord, request: Message, answer: type[_Answer], *, timeout: float) -> _Answer:
         """Make the call whose request this is: each is named after its call."""

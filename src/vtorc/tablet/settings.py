@@ -71,8 +71,8 @@ class ClientSettings:
     """Settings of the tablet client; all times are in seconds.
 
     `connect_timeout` bounds name lookup and connecting, and is therefore what a dead host costs. `probe_timeout` bounds
-    calls that only read, `rpc_timeout` commands, `wait_timeout` commands that wait for MySQL to get somewhere: each is
-    the longest that a call may take whatever its caller allows. `health_timeout` is the longest silence of a health
+    calls that only read, `rpc_timeout` commands: each is the longest that a call may take whatever its caller allows.
+    `health_timeout` is the longest silence of a health
     stream (tablets speak every 20 s). Connections that nobody used for `idle_timeout` are closed. `credentials_file`
     holds a JSON object with `Username` and `Password` (Vitess' `--grpc-auth-static-client-creds`).
 
@@ -82,7 +82,6 @@ class ClientSettings:
 
     rpc_timeout: float = 15.0
     probe_timeout: float = 15.0
-    wait_timeout: float = 60.0
     connect_timeout: float = 1.0
     health_timeout: float = 60.0
     idle_timeout: float = 60.0

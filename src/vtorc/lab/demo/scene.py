@@ -156,7 +156,7 @@ async def open_scene(spec: SceneSpec, servers: Servers, board: Board, progress: 
 async def _running(scene: Scene) -> AsyncIterator[Scene]:
     settings = _settings(scene)
     scope = Scope.parse(settings.clusters_to_watch)
-    async with open_tools(settings) as tools:
+    async with open_tools(lambda: settings) as (tools, _):
         fleet = Fleet(tools, lambda: fleet_settings(settings, scope), Observers([scene.board, LogObserver()]))
         async with asyncio.TaskGroup() as group:
             group.create_task(fleet.run(), name="vtorc")

@@ -1,0 +1,77 @@
+"""What the parts of the daemon are built from, and what a reload changes in them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from vtorc.app import open_tools, reload
+from vtorc.config.load import load
+from vtorc.config.store import SettingsStore
+
+pytestmark = pytest.mark.usefixtures("restore_logging")
+
+
+class Daemon:
+    """A settings file and the store that reads it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.log_dir = folder / "log"
+        self.credentials = folder / "credentials.json"
+        self.credentials.write_text('{"Username": "vtorc", "Password": "first"}')
+        self.write({})
+        self.store = SettingsStore(lambda: load([f"--config-file={folder / 'vtorc.json'}"], {}, folder=folder))
+
+    def write(self, settings: dict[str, object]) -> None:
+        """Write the settings file."""
+        always = {
+            "topo-implementation": "local",
+            "topo-global-server-address": str(self.folder / "topo.db"),
+            "topo-global-root": "/global",
+            "log-dir": str(self.log_dir),
+            "grpc-auth-static-client-creds": str(self.credentials),
+        }
+        (self.folder / "vtorc.json").write_text(json.dumps(always | settings))
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Daemon:
+    """A daemon's settings, all of them defaults."""
+    return Daemon(tmp_path)
+
+
+async def test_reload_reaches_what_recoveries_read(daemon: Daemon) -> None:
+    """The next recovery heeds what a reload said is changed, and tablets are shown the new password."""
+    async with open_tools(lambda: daemon.store.settings) as (tools, tablets):
+        before = (tools.same_cell_only, tools.deadlines.catch_up)
+        daemon.write({"prevent-cross-cell-failover": True, "wait-replicas-timeout": "300s"})
+        reload(daemon.store, tablets)
+        assert (before, (tools.same_cell_only, tools.deadlines.catch_up)) == ((False, 30.0), (True, 300.0))
+
+
+async def test_reload_that_cannot_log_changes_nothing(daemon: Daemon, capsys: pytest.CaptureFixture[str]) -> None:
+    """A log folder that cannot be written to any more is told, and the running settings stay."""
+    async with open_tools(lambda: daemon.store.settings) as (_, tablets):
+        reload(daemon.store, tablets)
+        running = daemon.store.settings
+        daemon.log_dir.rename(daemon.folder / "moved")
+        daemon.log_dir.write_text("")
+        daemon.write({"prevent-cross-cell-failover": True, "log-format": "text"})
+        reload(daemon.store, tablets)
+        assert daemon.store.settings is running
+    last = json.loads(capsys.readouterr().err.splitlines()[-1])
+    assert last["level"] == "error"
+    assert "settings not reloaded, the running ones stay: --log-dir" in last["event"]
+
+
+async def test_reload_reads_credentials_again(daemon: Daemon, capsys: pytest.CaptureFixture[str]) -> None:
+    """Another password is told without being shown; a file that makes no sense is told, and the old one stays."""
+    async with open_tools(lambda: daemon.store.settings) as (_, tablets):
+        for contents in ('{"Username": "vtorc", "Password": "second"}', "{}"):
+            daemon.credentials.write_text(contents)
+            reload(daemon.store, tablets)
+    said = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    assert "second" not in str(said)
+    assert said[1] == "tablets are shown another name and password from now on"
+    assert said[3].startswith(f"credentials not reloaded, tablets are shown those before: {daemon.credentials}")
