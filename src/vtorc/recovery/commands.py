@@ -77,4 +77,6 @@ class Commands:
         reading = read_shard(self.tools.topo, self.tools.clock, self.watch.shard)
         self.watch.update(await session.step("read topology", None, reading))
         await self.watch.refresh(self.tools.deadlines.refresh, leave_out=self.watch.silent())
-        return self.watch.view()
+        view = self.watch.view()
+        session.acts_on(view)
+        return view

@@ -97,20 +97,21 @@ class Locked:
     async def _break_off_without_lock(self, session: Session) -> None:
         try:
             async with self.tools.topo.try_lock_shard(self.watch.shard, "VTOrc Roll back"):
-                if not await self._moved_on():
+                if not await self._moved_on(session):
                     await session.roll_back()
         except TopoError:
             return
 
-    async def _moved_on(self) -> bool:
-        """Whether the shard has had another primary since: then what we remember is not to be put back."""
-        before = self.watch.view().primary
+    async def _moved_on(self, session: Session) -> bool:
+        """Whether the shard has another primary than the one that was acted on: then what we remember is not to be put
+        back. What this vtorc has heard meanwhile is no measure: it may know the next primary already.
+        """
         try:
             self.watch.update(await read_shard(self.tools.topo, self.tools.clock, self.watch.shard))
         except TopoError:
             return True
-        after = self.watch.view().primary
-        return (before.record if before else None) != (after.record if after else None)
+        present = self.watch.view().primary
+        return session.primary != (present.record if present is not None else None)
 
 
 async def _while_held(lock: ShardLock, work: Coroutine[Any, Any, Ended]) -> Ended:

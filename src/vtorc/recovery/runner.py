@@ -76,6 +76,7 @@ class Runner:
     async def _act(self, session: Session, judgement: Judgement, action: Action) -> str:
         assert judgement.policy is not None
         view, policy = judgement.view, judgement.policy
+        session.acts_on(view)
         repairs = Repairs(session, view, policy)
         aliases = [d.finding.alias for d in action.decisions if d.finding.alias is not None]
         match action.recovery:

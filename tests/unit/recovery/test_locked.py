@@ -1,0 +1,52 @@
+"""Work under the shard lock: what is put back when it breaks off."""
+
+import asyncio
+
+import pytest
+
+from tests.unit.sim.servers import until
+from tests.unit.sim.worlds import in_world
+from vtorc.core.problems import Recovery
+from vtorc.recovery.locked import Ended, Errand, Locked
+from vtorc.recovery.record import Outcome
+from vtorc.recovery.session import Session
+from vtorc.sim.operator import plan_reparent
+from vtorc.sim.world import SimShard, World
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_nothing_is_put_back_once_the_shard_has_another_primary(moves: bool) -> None:
+    """A former primary stays as its successor's reparent has left it, also if this vtorc has heard of that one long
+    ago.
+    """
+
+    async def main(world: World, shard: SimShard) -> None:
+        vtorc = world.vtorcs[0]
+        assert vtorc.tools is not None
+        assert vtorc.fleet is not None
+        watch = vtorc.fleet.loops[shard.id].watch
+        primary = shard.primary
+        assert primary is not None
+        other = next(each for each in shard.tablets if each is not primary)
+        put_back: list[str] = []
+
+        async def undo() -> None:
+            put_back.append(primary.alias_text)
+
+        async def work(session: Session) -> Ended:
+            session.acts_on(watch.view())
+            session.on_abort("demote primary", primary.config.alias, undo)
+            world.topos["global"].end_leases()
+            if moves:
+                await plan_reparent(world, shard, other)
+                await until(lambda: (seen := watch.view().primary) is not None and seen.alias == other.config.alias)
+            await asyncio.sleep(60.0)
+            raise AssertionError("the lock was not missed")
+
+        record = await Locked(vtorc.tools, watch).run(
+            Errand(Recovery.PLANNED_REPARENT, None, None), vtorc.tools.topo.lock_shard(shard.id, "test"), work
+        )
+        assert record.outcome is Outcome.LOCK_LOST
+        assert put_back == ([] if moves else [primary.alias_text])
+
+    in_world(main)
