@@ -17,7 +17,7 @@ from vtorc.core.dangers import (
     repoint_would_lose,
 )
 from vtorc.core.durability import DurabilityPolicy
-from vtorc.core.heirs import unseen_writer
+from vtorc.core.heirs import unknown_tablets, unseen_writer
 from vtorc.core.ids import TabletAlias
 from vtorc.core.outside import outside_sentence, outside_source
 from vtorc.core.problems import Code, Finding, Recovery
@@ -252,9 +252,8 @@ class _Decider:
         return not self.decide(in_doubt).acts
 
     def _unsafe(self, finding: Finding, recovery: Recovery) -> Why | None:
-        if recovery.replaces_primary and self.view.never_read:
-            cells = ", ".join(sorted(self.view.never_read))
-            return Rule.BLIND, f"cell {cells} was never read, and a tablet there may hold acknowledged writes"
+        if recovery.replaces_primary and (unknown := unknown_tablets(self.view.never_read)):
+            return Rule.BLIND, unknown
         if recovery is Recovery.ELECT_NEW_PRIMARY and (why := primary_may_be_hidden(self.view)):
             return why
         if recovery is Recovery.RESTART_DIRECT_REPLICA:

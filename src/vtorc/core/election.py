@@ -33,7 +33,7 @@ from vtorc.core.candidates import ACKING_TYPES, CandidateSet, Stopped, why_clock
 from vtorc.core.durability import DurabilityPolicy, Member, PromotionRule
 from vtorc.core.errant import may_be_acknowledged, proven_errant
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.core.heirs import who_may_write
+from vtorc.core.heirs import unknown_tablets, who_may_write
 from vtorc.core.ids import TabletAlias, TabletType
 
 __all__ = [
@@ -113,12 +113,16 @@ def unrevoked(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
 
     Where the policy asks for none, who is missing so that it may be us who are cut off from the others.
     """
-    return _still_writing(candidates, policy) or who_may_write(
-        policy,
-        candidates.heirs,
-        members=candidates.members,
-        reached=candidates.accounted_for,
-        seen=candidates.semi_sync,
+    return (
+        unknown_tablets(candidates.never_read)
+        or _still_writing(candidates, policy)
+        or who_may_write(
+            policy,
+            candidates.heirs,
+            members=candidates.members,
+            reached=candidates.accounted_for,
+            seen=candidates.semi_sync,
+        )
     )
 
 

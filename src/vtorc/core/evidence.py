@@ -56,6 +56,7 @@ def candidate_set(
         excused=excused(view, stopped.keys()),
         unreadable=frozenset(view.bad_records),
         heirs=possible_heirs(view, policy),
+        never_read=view.never_read,
         same_cell_only=same_cell_only,
         newest_term=newest_term(view),
     )

@@ -55,11 +55,23 @@ def who_may_write(
     return ""
 
 
+def unknown_tablets(never_read: Collection[str]) -> str:
+    """Say what tablets that nobody knows of may do; empty if every cell was read at least once."""
+    if not never_read:
+        return ""
+    cells = ", ".join(sorted(never_read))
+    return f"cell {cells} was never read, and a tablet there may be primary, or hold acknowledged writes"
+
+
 def unseen_writer(view: ShardView, policy: DurabilityPolicy) -> str:
     """Say who may take acknowledged writes beside a primary that answers; empty if nobody can.
 
     A replica that answers acknowledges nobody's writes but those of its source.
     """
+    if _is_undisturbed(view, policy):
+        return ""
+    if unknown := unknown_tablets(view.never_read):
+        return unknown
     primary = view.primary
     reached = {
         tablet.alias

@@ -6,13 +6,14 @@ acknowledged is missing (`vtorc.core.election`).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vtorc.core.candidates import CandidateSet, Stopped
 from vtorc.core.durability import DurabilityPolicy, PromotionRule
 from vtorc.core.election import Choice, Refusal, choose, unrevoked
 from vtorc.core.errant import proven_errant
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.heirs import unknown_tablets
 from vtorc.core.ids import TabletAlias
 
 
@@ -22,14 +23,16 @@ class Price:
 
     `left` is what other stopped tablets hold and it does not; it stays with them, as errant transactions. `gone` is
     what the last primary was seen to hold and nobody has who was stopped. `unreached` are the tablets that were not
-    stopped and may hold more, or take and acknowledge writes even now; `open` is the sentence why. `brings` is what
-    only `named` has, provably never acknowledged, and all others will get.
+    stopped and may hold more, or take and acknowledge writes even now, and `never_read` the cells all of whose tablets
+    may; `open` is the sentence why. `brings` is what only `named` has, provably never acknowledged, and all others will
+    get.
     """
 
     named: TabletAlias
     left: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
     gone: GtidSet = EMPTY_GTID_SET
     unreached: frozenset[TabletAlias] = frozenset()
+    never_read: frozenset[str] = frozenset()
     open: str = ""
     brings: GtidSet = EMPTY_GTID_SET
 
@@ -41,14 +44,17 @@ class Price:
     @property
     def is_free(self) -> bool:
         """Whether nothing is lost, as far as the rules of the election can tell."""
-        return not self.lost and not self.unreached
+        return not self.lost and not self.unreached and not self.never_read
 
     def is_within(self, accepted: "Price | None") -> bool:
         """Whether whoever accepted that price has accepted this one, too."""
         if accepted is None:
             return self.is_free
         return (
-            accepted.named == self.named and accepted.lost.contains(self.lost) and self.unreached <= accepted.unreached
+            accepted.named == self.named
+            and accepted.lost.contains(self.lost)
+            and self.unreached <= accepted.unreached
+            and self.never_read <= accepted.never_read
         )
 
     @property
@@ -77,14 +83,16 @@ def price(candidates: CandidateSet, policy: DurabilityPolicy, named: TabletAlias
         if alias != named and (more := other.received.difference(winner.received))
     }
     held = EMPTY_GTID_SET.union(*(other.received for other in candidates.pool.values()))
-    why = unrevoked(candidates, policy)
+    known = replace(candidates, never_read=frozenset())
+    unknown, why = unknown_tablets(candidates.never_read), unrevoked(known, policy)
     unreached = {member.alias for member in candidates.members} - candidates.accounted_for
     found = Price(
         named=named,
         left=left,
         gone=candidates.known_at_primary.union(candidates.seen_at_primary).difference(held),
         unreached=frozenset(unreached) if why else frozenset(),
-        open=why,
+        never_read=candidates.never_read,
+        open="; ".join(filter(None, (unknown, why))),
         brings=proven_errant(candidates, policy).get(named, EMPTY_GTID_SET),
     )
     return found if found.is_free else _unless_needless(found, candidates, policy)

@@ -13,6 +13,7 @@ from vtorc.core.case import member
 from vtorc.core.durability import DurabilityPolicy, PromotionRule
 from vtorc.core.election import Argument, Refusal
 from vtorc.core.evidence import newest_term
+from vtorc.core.heirs import unseen_writer
 from vtorc.core.ids import TabletAlias
 from vtorc.core.outside import outside_sentence, outside_source
 from vtorc.core.view import ShardView, TabletView
@@ -90,6 +91,8 @@ class PlannedReparent:
         primary = self.view.primary
         if primary is None or not primary.is_current:
             raise self._refuse("no-primary", "the shard has no primary that answers; that needs an emergency reparent")
+        if who := unseen_writer(self.view, self.policy):
+            raise self._refuse("blind", who)
         return primary
 
     def _refuse_outsiders(self) -> None:

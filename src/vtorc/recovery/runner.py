@@ -2,8 +2,8 @@
 off.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from vtorc.core.decision import Action, Decision
 from vtorc.core.durability import DurabilityPolicy
@@ -30,13 +30,23 @@ class Judgement:
     action: Action | None
 
 
+class Judge(Protocol):
+    """Analyses and decides on what is known at this moment."""
+
+    def __call__(self, *, heard_since: float) -> Judgement:
+        """Judge; who was not heard after `heard_since` is no witness against the primary."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """Runs the actions of one shard; `judge` is the same judgement that called for the action."""
+    """Runs the actions of one shard; `judge` is the same judgement that called for the action, by what was heard since
+    a time (`heard_since`, in seconds on the clock).
+    """
 
     tools: Tools
     watch: ShardWatch
-    judge: Callable[[], Judgement]
+    judge: Judge
 
     async def run(self, action: Action) -> RecoveryRecord:
         """Run one action and tell how it ended; raises only CancelledError, with everything put back that could be."""
@@ -56,6 +66,7 @@ class Runner:
 
     async def _judge_again(self, session: Session, action: Action) -> Judgement | None:
         """Read the shard again under the lock; None if the same problem is not to be acted upon any more."""
+        locked_at = self.tools.clock.now()
         self.watch.update(
             await session.step("read topology", None, read_shard(self.tools.topo, self.tools.clock, self.watch.shard))
         )
@@ -65,7 +76,7 @@ class Runner:
             self.watch.refresh(self.tools.deadlines.refresh, leave_out=self.watch.silent()),
             deadline=self.tools.deadlines.refresh + 1.0,
         )
-        judgement = self.judge()
+        judgement = self.judge(heard_since=locked_at)
         again = judgement.action
         if again is None or again.recovery is not action.recovery:
             return None

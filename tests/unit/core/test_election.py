@@ -347,6 +347,13 @@ def test_followers_of_an_unreached_stranger_stop_the_election() -> None:
     assert elected(former, CROSS_CELL).winner == alias(R1)
 
 
+def test_a_cell_that_was_never_read_stops_the_election() -> None:
+    """Nobody is promoted while there may be tablets that nobody knows of, whoever asks for it."""
+    refusal = refused(candidates(stopped(R1, "100:1-50"), stopped(R2, "100:1-50"), never_read=frozenset({"zone4"})))
+    assert refusal.rule == "ackers-unreached"
+    assert "cell zone4 was never read" in refusal.sentence
+
+
 def test_a_stray_acker_counts() -> None:
     """MySQL counts whoever has its side of semi-sync on: such a tablet blocks when missing, and its log counts."""
     drained = Member(alias("zone1-112"), TabletType.DRAINED)

@@ -12,6 +12,7 @@ from vtorc.core.decision import Limits, decide
 from vtorc.core.durability import policy
 from vtorc.core.election import Choice, Refusal, choose
 from vtorc.core.evidence import candidate_set
+from vtorc.core.heirs import unseen_writer
 from vtorc.core.ids import TabletType
 from vtorc.core.problems import Code
 from vtorc.core.rules import Rule
@@ -106,6 +107,24 @@ def test_who_follows_a_possible_heir_may_acknowledge_for_it() -> None:
     findings = analyse(view, chosen, Bars(), NOW)
     about = [d for d in decide(view, findings, chosen, Limits(), NOW) if d.finding.code is Code.PRIMARY_IS_READ_ONLY]
     assert [each.rule for each in about] == [Rule.BLIND]
+
+
+@pytest.mark.parametrize(
+    ("view", "who"),
+    [
+        (shard(primary(read_only=True), replica(R1)), ""),
+        (lost_with_its_cell(primary(read_only=True), replica(R1)), W),
+        (lost_with_its_cell(primary(), replica(R1)), ""),
+        (shard(primary(read_only=True), replica(R1), never_read=frozenset({"zone4"})), "zone4"),
+        (shard(primary(), replica(R1), never_read=frozenset({"zone4"})), ""),
+    ],
+    ids=["all is seen", "demoted", "takes writes", "a cell was never read", "the same, but it takes writes"],
+)
+def test_who_may_take_writes_beside_the_primary_is_named(view: ShardView, who: str) -> None:
+    """Beside a primary that takes writes and is followed there is nobody; beside another one who cannot be seen."""
+    said = unseen_writer(view, policy("semi_sync"))
+    assert (str(alias(who)) if "-" in who else who) in said
+    assert bool(said) == bool(who)
 
 
 def test_who_is_never_promoted_is_no_heir() -> None:

@@ -1,5 +1,7 @@
 """What a person is told before a promotion that the election refuses, and what nobody can have."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.unit.core.builders import P, alias, gtids, stopped
@@ -54,6 +56,17 @@ def test_who_was_not_reached_is_part_of_the_price() -> None:
     assert found.unreached == {alias(P), alias(R3)}
     assert "zone3-0000000300" in found.sentence
     assert not found.is_free
+
+
+def test_a_cell_that_was_never_read_is_part_of_the_price() -> None:
+    """Tablets that nobody knows of may hold more: their cell is named, and accepted with the rest or not at all."""
+    blind = candidates(stopped(R1, "100:1-50"), stopped(R2, "100:1-50"), never_read=frozenset({"zone4"}))
+    found = priced(blind, R1)
+    assert found.never_read == {"zone4"}
+    assert not found.is_free
+    assert "cell zone4 was never read" in found.sentence
+    assert found.is_within(found)
+    assert not found.is_within(replace(found, never_read=frozenset({"zone5"})))
 
 
 def test_what_the_election_would_do_is_free() -> None:
