@@ -52,8 +52,7 @@ class EmergencyReparent:
         self._preflight()
         targets = {t.alias: t for t in self.view.tablets if t.is_current and not is_left_alone(self.view, t)}
         await self.session.guard()
-        primary = self.view.primary
-        stopping = Stopping(self.session, primary.alias if primary is not None else None, self._enough)
+        stopping = Stopping(self.session, self.policy, primary=self.view.primary, enough=self._enough)
         began = self.session.elapsed()
         await stopping.run(targets)
         self.session.mark("stopped")

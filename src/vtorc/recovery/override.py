@@ -43,7 +43,7 @@ class Override:
         await self.session.guard()
         primary = self.view.primary
         # All that can be are stopped, as none of them may acknowledge anything to anybody else any more.
-        stopping = Stopping(self.session, primary.alias if primary is not None else None, lambda _: False)
+        stopping = Stopping(self.session, self.policy, primary=self.view.primary, enough=lambda _: False)
         await stopping.run(targets)
         self.session.mark("stopped")
         self._agree(stopping.stopped)

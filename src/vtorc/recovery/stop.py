@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from vtorc.core.case import member
+from vtorc.core.durability import DurabilityPolicy
 from vtorc.core.election import Stopped
 from vtorc.core.ids import TabletAlias
-from vtorc.core.status import ReplicationStatus, ThreadState
+from vtorc.core.status import ReplicationStatus, TabletStatus, ThreadState
 from vtorc.core.tablet import TabletRecord
 from vtorc.core.view import TabletView
 from vtorc.errors import TabletError
@@ -39,10 +40,13 @@ class Stopping:
     def __init__(
         self,
         session: Session,
-        primary: TabletAlias | None,
+        policy: DurabilityPolicy,
+        *,
+        primary: TabletView | None,
         enough: Callable[[Mapping[TabletAlias, Stopped]], bool],
     ) -> None:
         self.session = session
+        self._policy = policy
         self._primary = primary
         self._enough = enough
         self.stopped: dict[TabletAlias, Stopped] = {}
@@ -93,6 +97,8 @@ class Stopping:
         )
         if answer is None:
             return await self._demote(tablet)
+        if before is not None and before.disk_stalled and answer.before.io_healthy:
+            self._put_back_replication(tablet)  # it could not tell before
         after = answer.after
         if after.io_state is not ThreadState.STOPPED:
             after = await self._stop_connecting(tablet) or after
@@ -118,20 +124,34 @@ class Stopping:
         return await session.step("read what it holds", tablet.alias, session.tablets.replication_status(tablet.record))
 
     def _put_back_replication(self, tablet: TabletView) -> None:
-        semi_sync = tablet.status is not None and tablet.status.semi_sync.replica_enabled
+        semi_sync = self._acknowledged(tablet)
         self.session.on_abort(
             "stop replication",
             tablet.alias,
             lambda: self.session.tablets.start_replication(tablet.record, semi_sync=semi_sync),
         )
 
+    def _acknowledged(self, tablet: TabletView) -> bool:
+        """Whether a replica acknowledged; what it says with a stalled disk are defaults, so that the policy tells."""
+        status = tablet.status
+        if status is not None and not status.disk_stalled:
+            return status.semi_sync.replica_enabled
+        return self._primary is not None and self._policy.may_ack(member(self._primary), member(tablet))
+
+    def _waited(self, tablet: TabletView, status: TabletStatus) -> bool:
+        """Whether the primary waited for acknowledgements; the same holds for it."""
+        if not status.disk_stalled:
+            return status.semi_sync.primary_enabled
+        return self._policy.required_acks(member(tablet)) > 0
+
     async def _demote(self, tablet: TabletView) -> Stopped:
         """It is nobody's replica: it may be taking writes, and must not any more."""
         session, record, before = self.session, tablet.record, tablet.status
         # A former primary that was still writable stays read-only whatever comes of this (simulator, seed
         # 436 of storm).
-        if tablet.alias == self._primary and before is not None and not before.read_only:
-            self._put_back_primary(record, semi_sync=before.semi_sync.primary_enabled)
+        is_primary = self._primary is not None and tablet.alias == self._primary.alias
+        if is_primary and before is not None and not before.read_only:
+            self._put_back_primary(record, semi_sync=self._waited(tablet, before))
         position = await session.step(
             "demote primary", tablet.alias, session.tablets.demote_primary(record, force=True)
         )

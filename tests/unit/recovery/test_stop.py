@@ -1,8 +1,12 @@
 """Stopping the tablets of a shard, and what is put back if it comes to nothing."""
 
+from dataclasses import replace
+
 import pytest
 
-from tests.unit.recovery.test_repairs import by_hand, look
+from tests.unit.recovery.test_repairs import NONE, by_hand, look
+from vtorc.core.durability import policy
+from vtorc.core.status import TabletStatus, ThreadState
 from vtorc.lab.agent.mysql_api import Threads
 from vtorc.recovery.session import Session, Tools
 from vtorc.recovery.stop import Stopping
@@ -27,7 +31,7 @@ def test_only_the_present_primary_is_made_writable_again(is_primary: bool) -> No
         targets = {t.alias: t for t in view.tablets if t.alias == stopped.config.alias}
         async with tools.topo.lock_shard(shard.id, "test") as lock:
             session = Session(tools, lock, began=tools.clock.now())
-            stopping = Stopping(session, primary.config.alias, lambda _: False)
+            stopping = Stopping(session, NONE, primary=view.primary, enough=lambda _: False)
             await stopping.run(targets)
             assert stopping.stopped.keys() == targets.keys()
             assert stopped.mysqld.read_only
@@ -35,3 +39,26 @@ def test_only_the_present_primary_is_made_writable_again(is_primary: bool) -> No
         assert stopped.mysqld.read_only is not is_primary
 
     by_hand(main)
+
+
+def test_a_stalled_disk_does_not_leave_the_shard_without_acknowledgements() -> None:
+    """The status of a tablet whose disk stalls is all defaults; what is put back is what the policy asks for."""
+
+    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+        view = await look(shard, tools)
+        stalled = tuple(replace(t, status=TabletStatus(disk_stalled=True)) for t in view.tablets)
+        view = replace(view, tablets=stalled)
+        primary = shard.primary
+        assert primary is not None
+        async with tools.topo.lock_shard(shard.id, "test") as lock:
+            session = Session(tools, lock, began=tools.clock.now())
+            stopping = Stopping(session, policy("semi_sync"), primary=view.primary, enough=lambda _: False)
+            await stopping.run({t.alias: t for t in view.tablets})
+            await session.roll_back()
+        assert not primary.mysqld.read_only
+        assert primary.mysqld.acks.enabled
+        replicas = [each for each in shard.tablets if each is not primary]
+        assert all(each.mysqld.semi_sync_replica for each in replicas)
+        assert all(each.mysqld.replication.io_state is not ThreadState.STOPPED for each in replicas)
+
+    by_hand(main, durability="semi_sync")
