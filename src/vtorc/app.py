@@ -23,7 +23,6 @@ from vtorc.core.clock import Clock
 from vtorc.core.decision import Limits
 from vtorc.discovery.probe import Pace
 from vtorc.errors import TabletClientMisconfigured, VtorcError
-from vtorc.history.store import History
 from vtorc.history.writer import HistoryWriter
 from vtorc.logs import setup_logging
 from vtorc.mysql.held import MysqlCredentials
@@ -133,16 +132,20 @@ async def open_tools(settings: Callable[[], Settings]) -> AsyncIterator[tuple[To
 
 @asynccontextmanager
 async def open_history(settings: Settings, clock: Clock) -> AsyncIterator[Sequence[Observer]]:
-    """Keep a history in `sqlite_data_file` or in the log folder; without either there is none. Raises HistoryError."""
+    """Keep a history in `sqlite_data_file` or in the log folder; without either there is none.
+
+    One that cannot be kept is logged, and keeps nobody from starting.
+    """
     path = settings.sqlite_data_file
-    if not path or path.startswith(("file:", ":memory:")):
+    own = not path or path.startswith(("file:", ":memory:"))
+    if own:
         path = str(Path(settings.log_dir) / HISTORY_FILE) if settings.log_dir else ""
     if not path:
         yield ()
         return
-    history = History(path)
-    history.purge(clock.wall() - int(settings.audit_purge_duration * 1e9))
-    writer = HistoryWriter(history)
+    # A file that somebody else named may be anything, and is not moved.
+    before = clock.wall() - int(settings.audit_purge_duration * 1e9)
+    writer = HistoryWriter(path, purge_before=before, renewable=own)
     try:
         yield (HistoryObserver(writer, clock),)
     finally:

@@ -229,3 +229,7 @@ class RecoveryRefused(VtorcError):
 
 class HistoryError(VtorcError):
     """The history file cannot be opened, read or written; vtorc goes on without it."""
+
+
+class HistoryDamaged(HistoryError):
+    """The history file is no SQLite file, or SQLite finds it damaged."""

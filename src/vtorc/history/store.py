@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vtorc.errors import HistoryError
+from vtorc.errors import HistoryDamaged, HistoryError
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS recovery (
@@ -74,18 +74,21 @@ class History:
     """
 
     def __init__(self, path: str = IN_MEMORY) -> None:
-        """Open or create the file; raises HistoryError naming it."""
+        """Open or create the file; raises HistoryError naming it, HistoryDamaged if it is no SQLite file any more."""
+        folder = Path(path).parent
+        advice = f"expected a SQLite file that vtorc made, or a new one in {folder}"
         try:
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        except sqlite3.Error as error:
+            raise HistoryError(f"history file {path}: {error}; {advice}") from error
+        try:
             if path != IN_MEMORY:
                 self._db.execute("PRAGMA journal_mode=WAL")
                 self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
         except sqlite3.Error as error:
-            folder = Path(path).parent
-            raise HistoryError(
-                f"history file {path}: {error}; expected a SQLite file that vtorc made, or a new one in {folder}"
-            ) from error
+            self._db.close()
+            raise _kind(error)(f"history file {path}: {error}; {advice}") from error
 
     def close(self) -> None:
         """Close the file."""
@@ -155,8 +158,14 @@ class History:
         try:
             self._db.execute(sql, values)
         except sqlite3.Error as error:
-            raise HistoryError(f"the history could not be written: {error}; check the disk that it is on") from error
+            raise _kind(error)(f"the history could not be written: {error}; check the disk that it is on") from error
 
     def _select(self, sql: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
         with closing(self._db.execute(sql, values)) as cursor:
             return cursor.fetchall()
+
+
+def _kind(error: sqlite3.Error) -> type[HistoryError]:
+    """Tell a file that SQLite will never read again from one that it cannot use now (result codes of SQLite)."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return HistoryDamaged if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) else HistoryError

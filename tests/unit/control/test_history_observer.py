@@ -22,7 +22,7 @@ class StoppedClock:
 def test_an_announcement_is_kept_as_a_decision_about_no_shard(tmp_path: Path) -> None:
     """What people were told of many shards at once is found in the history under the breaker's rule."""
     path = str(tmp_path / "history.sqlite")
-    writer = HistoryWriter(History(path))
+    writer = HistoryWriter(path)
     HistoryObserver(writer, StoppedClock()).announced(Announcement("many are lost"))
     writer.close()
     history = History(path)

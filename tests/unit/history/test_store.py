@@ -41,7 +41,7 @@ DECISION = StoredDecision(
 
 def test_keeps_a_recovery_with_its_argument(tmp_path: Path) -> None:
     """A recovery comes back with its steps and the argument why it was safe, also from another process."""
-    writer = HistoryWriter(History(str(tmp_path / "h.sqlite")))
+    writer = HistoryWriter(str(tmp_path / "h.sqlite"))
     writer.add_recovery(stored_recovery(RECORD))
     writer.add_decision(DECISION)
     writer.close()
