@@ -8,7 +8,7 @@ acknowledged is missing (`vtorc.core.election`).
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from vtorc.core.candidates import CandidateSet, Stopped
+from vtorc.core.candidates import CandidateSet, Stopped, why_clock_is_behind
 from vtorc.core.durability import DurabilityPolicy, PromotionRule
 from vtorc.core.election import Choice, Refusal, choose, unrevoked
 from vtorc.core.errant import proven_errant
@@ -122,6 +122,8 @@ def _why_impossible(candidates: CandidateSet, policy: DurabilityPolicy, named: T
         return f"is {winner.member.type.name}, which the policy {policy.name} never promotes"
     if winner.applier_stopped:
         return f"does not apply what it received: {winner.applier_stopped}"
+    if why := why_clock_is_behind(winner.clock, candidates.newest_term):
+        return why
     return _why_not_acknowledged(candidates, policy, winner)
 
 

@@ -117,6 +117,14 @@ def test_what_is_impossible_has_no_price(tablets: tuple[Stopped, ...], named: st
     assert why in refusal.sentence
 
 
+def test_a_clock_that_is_behind_has_no_price() -> None:
+    """A tablet whose term would look older than the present one gives up at once, whatever anybody accepts."""
+    late = candidates(stopped(R1, "100:1", clock=5), stopped(R2, "100:1", clock=5), newest_term=3_600_000_000_000)
+    refusal = refused(late, R1)
+    assert refusal.rule == "override-impossible"
+    assert "has a clock that is 3600.0 s behind" in refusal.sentence
+
+
 def test_an_unreadable_record_has_no_price() -> None:
     """A tablet whose record is garbage could not be written when it is promoted."""
     refusal = refused(candidates(stopped(R1, "100:1"), unreadable=frozenset({alias(R1)})), R1)
