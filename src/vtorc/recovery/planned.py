@@ -13,6 +13,7 @@ from vtorc.core.case import member
 from vtorc.core.durability import DurabilityPolicy, PromotionRule
 from vtorc.core.election import Argument, Refusal
 from vtorc.core.evidence import newest_term
+from vtorc.core.gtid import GtidSet
 from vtorc.core.heirs import unseen_writer
 from vtorc.core.ids import TabletAlias
 from vtorc.core.outside import outside_sentence, outside_source
@@ -63,9 +64,10 @@ class PlannedReparent:
             deadline=deadlines.catch_up,
         )
         others = tuple(
+            # Its relay log is dropped: who has something in it that the new primary lacks stays as it is.
             Follower(t.record, end)
             for t in self.view.tablets
-            if t.is_current and t.alias != winner.alias and t.record.type in ACKING_TYPES
+            if t.alias != winner.alias and t.record.type in ACKING_TYPES and _is_within(end, t)
         )
         session.argument = Argument(
             policy=self.policy.name,
@@ -145,6 +147,12 @@ class PlannedReparent:
 
     def _refuse(self, rule: str, sentence: str, removed: dict[TabletAlias, str] | None = None) -> Exception:
         return self.session.refuse(Refusal(rule=rule, sentence=f"not promoting: {sentence}", removed=removed or {}))
+
+
+def _is_within(position: GtidSet, tablet: TabletView) -> bool:
+    """Whether nothing waits in its relay log but what is in `position`; what it has applied already is not dropped."""
+    status = tablet.current_status
+    return status is not None and position.contains(status.received.difference(status.executed))
 
 
 def _lag(tablet: TabletView) -> int:

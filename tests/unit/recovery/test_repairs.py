@@ -19,6 +19,7 @@ from vtorc.proto import topodata_pb2
 from vtorc.recovery.repairs import Repairs
 from vtorc.recovery.session import Session, Tools
 from vtorc.sim.mysql.binlog import Heartbeat
+from vtorc.sim.plan import WorldPlan
 from vtorc.sim.process import Process
 from vtorc.sim.tablet import SimTablet
 from vtorc.sim.vtorc import SimClock
@@ -28,7 +29,12 @@ from vtorc.topo.records import time_to_proto
 NONE = policy("none")
 
 
-def by_hand(main: Callable[[World, SimShard, Tools], Awaitable[None]], *, durability: str = "none") -> None:
+def by_hand(
+    main: Callable[[World, SimShard, Tools], Awaitable[None]],
+    *,
+    durability: str = "none",
+    plan: WorldPlan | None = None,
+) -> None:
     """Run something in a world whose vtorcs have done their part and are gone."""
 
     async def start(world: World, shard: SimShard) -> None:
@@ -44,7 +50,7 @@ def by_hand(main: Callable[[World, SimShard, Tools], Awaitable[None]], *, durabi
         )
         await main(world, shard, tools)
 
-    in_world(start, plan=small_plan(durability=durability))
+    in_world(start, plan=plan or small_plan(durability=durability))
 
 
 async def look(shard: SimShard, tools: Tools) -> ShardView:

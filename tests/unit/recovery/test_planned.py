@@ -1,0 +1,54 @@
+"""What a planned reparent leaves alone."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.recovery.test_repairs import by_hand, look
+from tests.unit.sim.servers import until
+from tests.unit.sim.worlds import small_plan
+from vtorc.core.durability import policy
+from vtorc.lab.agent.mysql_api import Threads
+from vtorc.recovery.planned import PlannedReparent
+from vtorc.recovery.session import Session, Tools
+from vtorc.sim.tablet import TabletTraits
+from vtorc.sim.world import SimShard, World
+
+SEMI_SYNC = policy("semi_sync")
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["present vttablets", "vttablets before v22"])
+def test_a_relay_log_that_the_new_primary_lacks_is_kept(old: bool) -> None:
+    """A replica whose relay log holds the last copy of acknowledged writes, which a person decided to do without, is
+    not pointed at the next primary either.
+    """
+    plan = small_plan(durability="semi_sync", tablets=4)
+    traits = TabletTraits(tells_all=not old, checks_errant=not old)
+    tablets = tuple(replace(each, traits=traits) for each in plan.shards[0].tablets)
+
+    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+        primary = shard.primary
+        assert primary is not None
+        one, other, alone = (each for each in shard.tablets if each is not primary)
+        records = {each: await tools.topo.tablet(each.config.alias) for each in shard.tablets}
+        await alone.mysqld.replication.stop(Threads.SQL)
+        await one.mysqld.replication.stop(Threads.IO)
+        await other.mysqld.replication.stop(Threads.IO)
+        written = shard.ledger.writes
+        await until(lambda: shard.ledger.writes > written + 3)
+        world.power_off(primary.host)
+        kept = len(alone.mysqld.replication.relay)
+        await tools.tablets.promote_replica(records[one], semi_sync=True)
+        await tools.tablets.set_replication_source(records[other], one.config.alias, semi_sync=True, force_start=True)
+        await asyncio.sleep(5.0)
+        world.checker.violations.clear()  # the price of the promotion above
+        view = await look(shard, tools)
+        async with tools.topo.lock_shard(shard.id, "test") as lock:
+            session = Session(tools, lock, began=tools.clock.now())
+            wanted = other.config.alias
+            await PlannedReparent(session=session, view=view, policy=SEMI_SYNC, new_primary=wanted).run()
+        assert shard.primary is other
+        assert len(alone.mysqld.replication.relay) == kept > 0
+
+    by_hand(main, plan=replace(plan, shards=(replace(plan.shards[0], tablets=tablets),)))
