@@ -1,9 +1,10 @@
 """Does a piece of work under the shard lock, puts back what broke off, and tells how it ended."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from vtorc.core.ids import TabletAlias
 from vtorc.core.problems import Code, Recovery
@@ -16,6 +17,11 @@ from vtorc.topo.shard_lock import ShardLock
 
 Ended = tuple[Outcome, str]
 Work = Callable[[Session], Coroutine[Any, Any, Ended]]
+
+T = TypeVar("T")
+
+ASK_FOR = 1.0
+"""Most seconds that the server gets to say whose the lock is before something is put back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +93,11 @@ class Locked:
         """Put back what was changed; if the lock is lost, only once it is had again: else somebody is at work."""
         if not session.can_undo:
             return
-        try:
-            await session.lock.check()
-        except TopoError:
+        if not await _still_ours(session.lock):
             await self._break_off_without_lock(session)
-        else:
-            await session.roll_back()
+            return
+        with contextlib.suppress(LockLost):
+            await _while_held(session.lock, session.roll_back())
 
     async def _break_off_without_lock(self, session: Session) -> None:
         try:
@@ -114,7 +119,20 @@ class Locked:
         return session.primary != (present.record if present is not None else None)
 
 
-async def _while_held(lock: ShardLock, work: Coroutine[Any, Any, Ended]) -> Ended:
+async def _still_ours(lock: ShardLock) -> bool:
+    """Whether nobody else can have the lock: the server says so, or does not answer while our lease lasts for certain.
+
+    A primary that was made read-only must not stay so for as long as the topology server is away.
+    """
+    try:
+        async with asyncio.timeout(ASK_FOR):
+            await lock.check()
+    except (TopoError, TimeoutError):
+        return not lock.lost.is_set()
+    return True
+
+
+async def _while_held(lock: ShardLock, work: Coroutine[Any, Any, T]) -> T:
     """Work, and break off at once when the lock is lost.
 
     The lock is checked before each step without return, but a call may take 15 s, and one that arrives after somebody

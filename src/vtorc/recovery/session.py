@@ -25,12 +25,13 @@ T = TypeVar("T")
 class Deadlines:
     """Longest times, in seconds, that a recovery gives to its parts.
 
-    `call` bounds one call to a tablet, `refresh` the reading of the shard after the lock was taken, `stop` the
-    stopping of replication, `grace` what slow tablets get once enough others have stopped, `catch_up` the wait for
-    relay logs (`--wait-replicas-timeout`), `undo` all of a roll-back.
+    `call` bounds one call to a tablet, `guard` the asking whether the lock is still ours, `refresh` the reading of the
+    shard after the lock was taken, `stop` the stopping of replication, `grace` what slow tablets get once enough
+    others have stopped, `catch_up` the wait for relay logs (`--wait-replicas-timeout`), `undo` all of a roll-back.
     """
 
     call: float = 15.0
+    guard: float = 5.0
     refresh: float = 1.0
     stop: float = 5.0
     grace: float = 0.5
@@ -103,7 +104,7 @@ class Session:
 
     async def guard(self) -> None:
         """Make sure that the lock is still ours, before a step that cannot be undone; raises LockLost."""
-        await self.step("check lock", None, self.lock.check())
+        await self.step("check lock", None, self.lock.check(), deadline=self.tools.deadlines.guard)
 
     async def step(
         self, name: str, target: TabletAlias | None, work: Coroutine[Any, Any, T], *, deadline: float | None = None

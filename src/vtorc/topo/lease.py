@@ -10,6 +10,7 @@ from vtorc.topo.tasks import OwnedTasks
 
 _RETRY_PAUSE = 0.2
 _LONGEST_RELEASE = 5.0
+_RELEASE_PAUSE = 1.0
 
 
 class Lease(Protocol):
@@ -64,7 +65,11 @@ class LeasedLock:
         self._released = True
         self._keeper.cancel()
         self._owner.forget(self)
-        await self._owner.tasks.finish(self._revoke(), f"release lock {self.key}")
+        try:
+            await self._owner.tasks.finish(self._revoke(), f"release lock {self.key}")
+        except TopoError:
+            self._owner.tasks.start(self._revoke_later(), f"release lock {self.key} later")
+            raise
 
     async def _revoke(self) -> None:
         """Whoever gives a lock back has other things to do than to wait for a server that does not answer."""
@@ -77,6 +82,14 @@ class LeasedLock:
                 f"given back; "
                 "it ends with its lease"
             ) from None
+
+    async def _revoke_later(self) -> None:
+        """Go on trying until it has ended by itself: till then it keeps everybody out, its holder too."""
+        while (left := self._alive_until - asyncio.get_running_loop().time()) > 0:
+            await asyncio.sleep(min(_RELEASE_PAUSE, left))
+            with contextlib.suppress(TopoError):
+                await self._revoke()
+                return
 
     async def abandon(self, reason: str) -> None:
         """Tell the holder that the lock is lost, and release it as well as can be."""

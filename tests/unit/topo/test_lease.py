@@ -229,3 +229,20 @@ def test_a_lock_that_cannot_be_given_back_ends_with_its_lease() -> None:
         return asyncio.get_running_loop().time()
 
     assert run(main()) == 5.0
+
+
+def test_a_lock_that_could_not_be_given_back_is_as_soon_as_the_server_answers() -> None:
+    """It keeps everybody out, its holder too, and does not have to do so until its lease ends."""
+
+    async def main() -> list[float]:
+        lease = ScriptedLease()
+        lock, _ = held(lease)
+        lease.hang = True
+        with pytest.raises(TopoTimeout):
+            await lock.release()
+        await asyncio.sleep(3.0)
+        lease.hang = False
+        await asyncio.sleep(60.0)
+        return lease.revoked
+
+    assert run(main()) == [13.0]
