@@ -2,12 +2,21 @@
 
 Lines go to standard error, and into `vtorc.log` in the log folder where one is set. Everything that Python's own
 `logging` is told, by libraries too, takes the same way.
+
+Each place is written to by a thread of its own: whoever reads our standard error may stand still, and a disk may hang,
+but the shards' leases and failovers must go on. Lines that a place does not take in time are dropped, and counted.
 """
 
+import atexit
+import contextlib
+import io
 import json
 import logging
 import logging.handlers
+import os
+import queue
 import sys
+import threading
 import time
 from collections.abc import MutableMapping, Sequence
 from datetime import UTC, datetime
@@ -21,6 +30,10 @@ from vtorc.config.settings import LogSettings
 from vtorc.errors import SettingsError
 
 FILE_NAME = "vtorc.log"
+MOST_WAITING = 10_000
+"""Lines that wait for a place that takes none; what comes then is dropped."""
+
+_EXIT_PATIENCE = 2.0
 _KEPT_FILES = 5
 _SECRET_WORDS = ("password", "passwd", "secret", "token", "credential")
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
@@ -36,25 +49,26 @@ decisions.
 def setup_logging(settings: LogSettings, *, stderr: bool = True) -> None:
     """Send all logging where the settings say; called again, it replaces what it did before.
 
-    Without `stderr` it goes to the log folder only: for a command whose terminal shows something else.
+    Lines are written soon after; `flush_logs` waits for them, as the end of the program does for a while. Without
+    `stderr` it goes to the log folder only: for a command whose terminal shows something else.
 
     Raises `SettingsError` if the log folder cannot be made or written to.
     """
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)] if stderr else []
+    targets: list[logging.Handler] = [_stderr_handler()] if stderr else []
     if settings.log_dir:
-        handlers.append(_file_handler(settings))
+        targets.append(_file_handler(settings))
     formatter = structlog.stdlib.ProcessorFormatter(
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(settings.log_format)],
         foreign_pre_chain=_common(),
     )
     root = logging.getLogger()
     for old in list(root.handlers):
-        if getattr(old, "_of_vtorc", False):
+        if isinstance(old, BackgroundHandler):
             root.removeHandler(old)
             old.close()
-    for handler in handlers:
+    for target in targets:
+        handler = BackgroundHandler(target)
         handler.setFormatter(formatter)
-        setattr(handler, "_of_vtorc", True)  # noqa: B010 - a mark on a class of another library
         root.addHandler(handler)
     root.setLevel(_LEVELS[settings.log_level])
     for name in _CHATTY:
@@ -71,11 +85,120 @@ def setup_logging(settings: LogSettings, *, stderr: bool = True) -> None:
     )
 
 
+def flush_logs(*, patience: float = _EXIT_PATIENCE) -> None:
+    """Wait until all that was logged is written, at most `patience` seconds for each place."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, BackgroundHandler):
+            handler.drain(patience)
+
+
+atexit.register(flush_logs)
+
+
+class BackgroundHandler(logging.Handler):
+    """Formats lines at once, and lets a thread of its own hand them to the handler that writes them."""
+
+    def __init__(self, target: logging.Handler, *, most_waiting: int = MOST_WAITING) -> None:
+        """Write through `target`, whose errors count as lines that were not written."""
+        super().__init__()
+        self._target = target
+        self._queue: queue.Queue[str | threading.Event] = queue.Queue(most_waiting)
+        self._lost = 0
+        self._counting = threading.Lock()
+        self._closing = threading.Event()
+        threading.Thread(target=self._write, name="log", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Have a line written soon; never waits."""
+        try:
+            self._queue.put_nowait(self.format(record))
+        except queue.Full:
+            self._lose(1)
+        except Exception:
+            self.handleError(record)
+
+    def drain(self, patience: float) -> None:
+        """Wait until all lines up to now are written, at most `patience` seconds."""
+        ends_at = time.monotonic() + patience
+        written = threading.Event()
+        with contextlib.suppress(queue.Full):
+            self._queue.put(written, timeout=patience)
+            written.wait(max(0.0, ends_at - time.monotonic()))
+
+    def close(self) -> None:
+        """Write what is waiting and close the target, soon; does not wait for it."""
+        super().close()
+        self._closing.set()
+        with contextlib.suppress(queue.Full):  # else the thread looks at `_closing` before it waits again
+            self._queue.put_nowait(threading.Event())
+
+    def _write(self) -> None:
+        while not (self._closing.is_set() and self._queue.empty()):
+            item = self._queue.get()
+            if isinstance(item, str):
+                self._hand_over(item)
+            if self._queue.empty():
+                self._tell_lost()
+            if isinstance(item, threading.Event):
+                item.set()
+        with contextlib.suppress(Exception):
+            self._target.close()
+
+    def _hand_over(self, text: str, *, lines: int = 1) -> None:
+        try:
+            self._target.emit(logging.makeLogRecord({"msg": text}))
+        except Exception:  # a full disk, a closed pipe: told once the place takes lines again
+            self._lose(lines)
+
+    def _lose(self, lines: int) -> None:
+        with self._counting:
+            self._lost += lines
+
+    def _tell_lost(self) -> None:
+        with self._counting:
+            lost, self._lost = self._lost, 0
+        if not lost:
+            return
+        what = "1 line of this log was" if lost == 1 else f"{lost} lines of this log were"
+        sentence = f"{what} dropped, as nothing took them in time: is the disk full, does the reader of the log hang?"
+        record = logging.LogRecord("vtorc.logs", logging.ERROR, __file__, 0, sentence, None, None)
+        self._hand_over(self.format(record), lines=lost)
+
+
+class _RawStream(logging.Handler):
+    """Writes to a file descriptor past Python's buffers: a thread that hangs in them would keep Python from ending."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        rest = f"{self.format(record)}\n".encode(errors="backslashreplace")
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+
+
+class _RotatingFile(logging.handlers.RotatingFileHandler):
+    """A log file that lets its errors be known."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Raise the error that is being handled."""
+        raise
+
+
+def _stderr_handler() -> logging.Handler:
+    try:
+        return _RawStream(sys.stderr.fileno())
+    except (OSError, io.UnsupportedOperation):  # what takes the place of standard error is no file
+        return logging.StreamHandler(sys.stderr)
+
+
 def _file_handler(settings: LogSettings) -> logging.Handler:
     folder = Path(settings.log_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return logging.handlers.RotatingFileHandler(
+        return _RotatingFile(
             folder / FILE_NAME, maxBytes=settings.log_rotate_max_size, backupCount=_KEPT_FILES, encoding="utf-8"
         )
     except OSError as error:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
+from vtorc.logs import flush_logs
+
 
 @pytest.fixture
 def restore_logging() -> Iterator[None]:
@@ -13,6 +15,7 @@ def restore_logging() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     yield
+    flush_logs()
     for handler in root.handlers:
         if handler not in handlers:
             handler.close()

@@ -8,8 +8,15 @@ import pytest
 from vtorc.app import open_tools, reload
 from vtorc.config.load import load
 from vtorc.config.store import SettingsStore
+from vtorc.logs import flush_logs
 
 pytestmark = pytest.mark.usefixtures("restore_logging")
+
+
+def written(capsys: pytest.CaptureFixture[str]) -> str:
+    """What standard error got."""
+    flush_logs()
+    return capsys.readouterr().err
 
 
 class Daemon:
@@ -60,7 +67,7 @@ async def test_reload_that_cannot_log_changes_nothing(daemon: Daemon, capsys: py
         daemon.write({"prevent-cross-cell-failover": True, "log-format": "text"})
         reload(daemon.store, tablets)
         assert daemon.store.settings is running
-    last = json.loads(capsys.readouterr().err.splitlines()[-1])
+    last = json.loads(written(capsys).splitlines()[-1])
     assert last["level"] == "error"
     assert "settings not reloaded, the running ones stay: --log-dir" in last["event"]
 
@@ -71,7 +78,7 @@ async def test_reload_reads_credentials_again(daemon: Daemon, capsys: pytest.Cap
         for contents in ('{"Username": "vtorc", "Password": "second"}', "{}"):
             daemon.credentials.write_text(contents)
             reload(daemon.store, tablets)
-    said = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    said = [json.loads(line)["event"] for line in written(capsys).splitlines()]
     assert "second" not in str(said)
     assert said[1] == "tablets are shown another name and password from now on"
     assert said[3].startswith(f"credentials not reloaded, tablets are shown those before: {daemon.credentials}")

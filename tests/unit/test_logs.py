@@ -2,6 +2,9 @@
 
 import json
 import logging
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,16 +12,22 @@ import structlog
 
 from vtorc.config.settings import LogSettings
 from vtorc.errors import SettingsError
-from vtorc.logs import setup_logging
+from vtorc.logs import BackgroundHandler, flush_logs, setup_logging
 
 pytestmark = pytest.mark.usefixtures("restore_logging")
+
+
+def written(capsys: pytest.CaptureFixture[str]) -> str:
+    """What standard error got."""
+    flush_logs()
+    return capsys.readouterr().err
 
 
 def test_writes_a_decision_as_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:
     """A line starts with time, level and sentence, its fields follow in their order."""
     setup_logging(LogSettings())
     structlog.get_logger("vtorc.x").info("nothing to do", shard="ks/0", rule="healthy")
-    line = json.loads(capsys.readouterr().err)
+    line = json.loads(written(capsys))
     assert list(line) == ["timestamp", "level", "event", "shard", "rule"]
     assert (line["level"], line["event"], line["shard"], line["rule"]) == ("info", "nothing to do", "ks/0", "healthy")
 
@@ -27,7 +36,7 @@ def test_writes_text_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     """A text line has the sentence first and quotes values with spaces."""
     setup_logging(LogSettings(log_format="text"))
     structlog.get_logger().warning("replaced the primary", shard="ks/0", why="it is dead", none="")
-    line = capsys.readouterr().err
+    line = written(capsys)
     assert line.endswith('Z WARNING replaced the primary shard=ks/0 why="it is dead" none=""\n')
 
 
@@ -36,7 +45,7 @@ def test_keeps_a_line_on_one_line(capsys: pytest.CaptureFixture[str], format_: s
     """Text from outside cannot look like lines of the log or colour the terminal."""
     setup_logging(LogSettings(log_format=format_))
     structlog.get_logger().info("a\nb", error="c\r\n\x1b[31md")
-    out = capsys.readouterr().err
+    out = written(capsys)
     assert out.count("\n") == 1
     assert "\x1b" not in out
     assert "\r" not in out
@@ -47,7 +56,7 @@ def test_hides_secrets(capsys: pytest.CaptureFixture[str], format_: str) -> None
     """A field whose name tells that it is a secret has no value in the log."""
     setup_logging(LogSettings(log_format=format_))
     structlog.get_logger().info("x", mysql_topology_password="hunter2", AuthToken="hunter2", user="u")
-    out = capsys.readouterr().err
+    out = written(capsys)
     assert "hunter2" not in out
     assert "(hidden)" in out
 
@@ -62,7 +71,7 @@ def test_heeds_the_level(capsys: pytest.CaptureFixture[str], level: str, heard: 
     for log in (structlog.get_logger("a"), logging.getLogger("b")):
         for name, say in {"debug": log.debug, "info": log.info, "warn": log.warning, "error": log.error}.items():
             say(f"<{name}>")
-    out = capsys.readouterr().err
+    out = written(capsys)
     assert [name for name in ("debug", "info", "warn", "error") if out.count(f"<{name}>") == 2] == heard.split()
 
 
@@ -73,7 +82,7 @@ def test_writes_the_traceback_of_an_exception(capsys: pytest.CaptureFixture[str]
         raise ValueError("broken")
     except ValueError:
         structlog.get_logger().exception("it failed", shard="ks/0")
-    out = capsys.readouterr().err
+    out = written(capsys)
     assert "it failed shard=ks/0\nTraceback" in out
     assert out.endswith("ValueError: broken\n")
 
@@ -84,7 +93,9 @@ def test_writes_into_the_log_folder_too(tmp_path: Path, capsys: pytest.CaptureFi
     setup_logging(LogSettings(log_dir=str(folder)))
     structlog.get_logger().info("hello")
     logging.getLogger("library").error("from %s", "elsewhere")
-    assert (folder / "vtorc.log").read_text(encoding="utf-8") == capsys.readouterr().err
+    out = written(capsys)
+    assert out.count("\n") == 2
+    assert (folder / "vtorc.log").read_text(encoding="utf-8") == out
 
 
 def test_begins_the_file_anew_at_its_size(tmp_path: Path) -> None:
@@ -92,6 +103,7 @@ def test_begins_the_file_anew_at_its_size(tmp_path: Path) -> None:
     setup_logging(LogSettings(log_dir=str(tmp_path), log_rotate_max_size=300))
     for number in range(40):
         structlog.get_logger().info(f"line {number}")
+    flush_logs()
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "vtorc.log",
         *(f"vtorc.log.{number}" for number in range(1, 6)),
@@ -103,7 +115,7 @@ def test_replaces_what_it_set_up_before(tmp_path: Path, capsys: pytest.CaptureFi
     setup_logging(LogSettings(log_dir=str(tmp_path)))
     setup_logging(LogSettings(log_format="text"))
     structlog.get_logger().info("once")
-    assert capsys.readouterr().err.count("INFO    once") == 1
+    assert written(capsys).count("INFO    once") == 1
     assert (tmp_path / "vtorc.log").read_text(encoding="utf-8") == ""
 
 
@@ -115,3 +127,79 @@ def test_refuses_a_folder_it_cannot_write_in(tmp_path: Path) -> None:
     assert caught.value.problems == (
         f"--log-dir: expected a folder that vtorc.log can be written in, got '{tmp_path}/file' (File exists)",
     )
+
+
+class Gate(logging.Handler):
+    """A place that takes no line until it is opened, and none while it is broken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = threading.Event()
+        self.entered = threading.Event()
+        self.broken = False
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a line."""
+        self.entered.set()
+        self.open.wait()
+        if self.broken:
+            raise OSError("no space left")
+        self.lines.append(record.getMessage())
+
+
+def test_drops_and_counts_what_nobody_takes() -> None:
+    """A place that stands still delays nobody who logs; it is told how much was dropped once it takes lines again."""
+    gate = Gate()
+    handler = BackgroundHandler(gate, most_waiting=2)
+    handler.emit(logging.makeLogRecord({"msg": "in its hands"}))
+    gate.entered.wait()
+    for number in range(5):
+        handler.emit(logging.makeLogRecord({"msg": f"line {number}"}))
+    handler.drain(0.01)
+    gate.open.set()
+    handler.drain(10.0)
+    handler.close()
+    assert gate.lines[:3] == ["in its hands", "line 0", "line 1"]
+    assert gate.lines[3].startswith("3 lines of this log were dropped, as nothing took them in time")
+
+
+def test_counts_what_could_not_be_written() -> None:
+    """Lines that a full disk refused are told once there is room."""
+    gate = Gate()
+    gate.open.set()
+    gate.broken = True
+    handler = BackgroundHandler(gate)
+    handler.emit(logging.makeLogRecord({"msg": "lost"}))
+    handler.drain(10.0)
+    gate.broken = False
+    handler.emit(logging.makeLogRecord({"msg": "kept"}))
+    handler.drain(10.0)
+    handler.close()
+    assert gate.lines[0] == "kept"
+    assert gate.lines[1].startswith("1 line of this log was dropped")
+
+
+def test_the_end_of_the_program_writes_what_is_waiting() -> None:
+    """A program that logs and ends has logged, past the buffers of its standard error."""
+    code = (
+        "import structlog; from vtorc.config.settings import LogSettings; from vtorc.logs import setup_logging\n"
+        "setup_logging(LogSettings(log_format='text'))\n"
+        "for number in range(500): structlog.get_logger().info(f'line {number}')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert [line.split()[-1] for line in done.stderr.splitlines()] == [str(number) for number in range(500)]
+
+
+def test_a_reader_that_stands_still_does_not_keep_the_program_from_going_on_and_ending() -> None:
+    """With nobody reading its standard error a program logs without waiting, and ends."""
+    code = (
+        "import structlog, sys; from vtorc.config.settings import LogSettings; from vtorc.logs import setup_logging\n"
+        "setup_logging(LogSettings())\n"
+        "for number in range(2000): structlog.get_logger().info('x' * 1000)\n"
+        "print('went on', flush=True)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == b"went on\n"
+        assert program.wait() == 0

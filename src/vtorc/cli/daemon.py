@@ -15,7 +15,7 @@ from vtorc.config.flags import parse_flags
 from vtorc.config.load import load
 from vtorc.config.store import SettingsStore
 from vtorc.errors import SettingsError
-from vtorc.logs import setup_logging
+from vtorc.logs import flush_logs, setup_logging
 
 EXIT_BAD_SETTINGS = 2
 
@@ -41,8 +41,11 @@ def run_daemon(words: Sequence[str], commands: Mapping[str, str]) -> int:
     # only now: what the application imports takes a while, and a wrong flag should not have to wait for it
     from vtorc.app import run
 
-    with _pid_file(store.settings.pid_file):
-        return run(store)
+    try:
+        with _pid_file(store.settings.pid_file):
+            return run(store)
+    finally:
+        flush_logs()
 
 
 def _tell_start(store: SettingsStore) -> None:
