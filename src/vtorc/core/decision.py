@@ -4,7 +4,7 @@ decisions`.
 Every decision carries one sentence and the name of the rule that made it, "do nothing" too (rule 12 of the design).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from vtorc.core.attempts import Attempt, Memory, is_futile
@@ -157,8 +157,21 @@ def next_action(decisions: Iterable[Decision]) -> Action | None:
         return None
     first = acting[0].recovery
     assert first is not None
-    chosen = [decision for decision in acting if decision.recovery is first] if first in _REPAIRS else acting[:1]
-    return Action(first, tuple(chosen))
+    if first not in _REPAIRS:
+        return Action(first, tuple(acting[:1]))
+    return Action(first, tuple(_one_by_one(decision for decision in acting if decision.recovery is first)))
+
+
+def _one_by_one(decisions: Iterable[Decision]) -> Iterator[Decision]:
+    """Leave out what must not be done to several replicas at once: each drops the relay log of one that acknowledges,
+    and all of them together may be all copies of an acknowledged write but the primary's.
+    """
+    begun = False
+    for decision in decisions:
+        drops = decision.finding.code is Code.REPLICA_MISCONFIGURED
+        if not (drops and begun):
+            yield decision
+        begun = begun or drops
 
 
 class _Decider:

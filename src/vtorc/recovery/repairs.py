@@ -8,6 +8,7 @@ decisions see to the order between tablets, this file to the order on one). Vite
 import asyncio
 from collections.abc import Coroutine, Iterable, Set
 from dataclasses import dataclass
+from typing import Any
 
 from vtorc.core.case import member
 from vtorc.core.durability import DurabilityPolicy
@@ -18,12 +19,16 @@ from vtorc.core.view import ShardView, TabletView
 from vtorc.core.witnesses import Witnesses
 from vtorc.errors import RecoveryRefused, TabletError, TopoError
 from vtorc.proto import topodata_pb2
+from vtorc.recovery.promotion import APPLY_FIRST
 from vtorc.recovery.session import Session
 
 _REPOINT = frozenset({Code.NOT_CONNECTED_TO_PRIMARY, Code.CONNECTED_TO_WRONG_PRIMARY, Code.REPLICA_MISCONFIGURED})
 _RESTART = frozenset(
     {Code.REPLICATION_STOPPED, Code.REPLICA_SEMI_SYNC_MUST_BE_SET, Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET}
 )
+
+APPLY_REST = 1.0
+"""Most seconds that a replica whose IO thread was stopped gets to apply what it received meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +90,22 @@ class Repairs:
             raise self.session.fail(f"no replica that can be reached receives from {primary.alias}")
         replica = min(receiving, key=lambda t: (t.status is not None and t.status.semi_sync.replica_enabled, t.alias))
         semi_sync = replica.status is not None and replica.status.semi_sync.replica_enabled
+        tablets = self.session.tablets
+
+        def start() -> Coroutine[Any, Any, None]:
+            return tablets.start_replication(replica.record, semi_sync=semi_sync)
+
         await self.session.guard()
-        await self.session.step(
-            "stop replication", replica.alias, self.session.tablets.stop_replication(replica.record), deadline=5.0
-        )
-        await self.session.step(
-            "start replication",
-            replica.alias,
-            self.session.tablets.start_replication(replica.record, semi_sync=semi_sync),
-            deadline=5.0,
-        )
+        # Only the IO thread, as the applier would be waited for, and remembered before the call: a witness that we
+        # stopped and left so would make the primary's silence look like its death.
+        self.session.on_abort("stop IO thread", replica.alias, start)
+        await self.session.step("stop IO thread", replica.alias, tablets.stop_io_thread(replica.record), deadline=5.0)
+        await self.session.step("start replication", replica.alias, start(), deadline=5.0)
 
     async def _fix_replica(self, alias: TabletAlias, codes: set[Code], primary: TabletView) -> None:
         replica = self._tablet(alias)
         tablets = self.session.tablets
-        semi_sync = self.policy.may_ack(member(primary), member(replica))
+        semi_sync = self._acknowledges(replica, codes, primary)
         if Code.REPLICA_IS_WRITABLE in codes:
             await self.session.step("make it read-only", alias, tablets.set_read_only(replica.record))
         if codes & _REPOINT:
@@ -114,7 +120,19 @@ class Repairs:
                 "start replication", alias, tablets.start_replication(replica.record, semi_sync=semi_sync)
             )
 
+    def _acknowledges(self, replica: TabletView, codes: Set[Code], primary: TabletView) -> bool:
+        """Whether it has its side of semi-sync on afterwards; one that the primary may count on keeps it until it was
+        decided otherwise.
+        """
+        if self.policy.may_ack(member(primary), member(replica)):
+            return True
+        enabled = replica.status is not None and replica.status.semi_sync.replica_enabled
+        kept = Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET not in codes
+        return enabled and kept and self.view.replicates_from(replica, primary)
+
     async def _repoint(self, replica: TabletView, primary: TabletView, *, semi_sync: bool, misconfigured: bool) -> None:
+        if self.view.replicates_from(replica, primary):
+            await self._empty_relay_log(replica, semi_sync=semi_sync)
         await self._ready_to_repoint(replica, primary)
         net_timeout = replica.status.replica_net_timeout if replica.status is not None else None
         await self.session.step(
@@ -128,6 +146,41 @@ class Repairs:
                 heartbeat_interval=net_timeout / 2 if misconfigured and net_timeout else 0.0,
             ),
         )
+
+    async def _empty_relay_log(self, replica: TabletView, *, semi_sync: bool) -> None:
+        """Let it apply what it may have acknowledged before its relay log is dropped: the primary has that too, but
+        may be lost in the next moment.
+
+        While it is stopped it acknowledges nothing, so most is applied before. Raises RecoveryRefused if it does not
+        get it done; it is started again then, with whatever else was changed.
+        """
+        alias, record, tablets = replica.alias, replica.record, self.session.tablets
+        status = await self.session.step("read what it holds", alias, tablets.full_status(record))
+        await self._applied(replica, status, within=APPLY_FIRST)
+        await self.session.guard()
+        # Remembered before the call: one that ends without an answer may have stopped the thread all the same.
+        self.session.on_abort("stop IO thread", alias, lambda: tablets.start_replication(record, semi_sync=semi_sync))
+        await self.session.step("stop IO thread", alias, tablets.stop_io_thread(record))
+        status = await self.session.step("read what it holds", alias, tablets.full_status(record))
+        await self._applied(replica, status, within=APPLY_REST)
+
+    async def _applied(self, replica: TabletView, status: TabletStatus, *, within: float) -> None:
+        if status.executed.contains(status.received):
+            return
+        try:
+            await self.session.step(
+                "apply before re-pointing",
+                replica.alias,
+                self.session.tablets.wait_for_position(replica.record, status.received),
+                deadline=within,
+            )
+        except (TabletError, TimeoutError) as error:
+            waiting = status.received.difference(status.executed)
+            raise RecoveryRefused(
+                f"{replica.alias} is not re-pointed yet: its relay log holds {waiting.brief()}, which it has "
+                f"acknowledged, or may have, and did not apply within {within:g} s",
+                rule="last-copy",
+            ) from error
 
     async def _ready_to_repoint(self, replica: TabletView, primary: TabletView) -> None:
         """Make sure that nothing is lost, and that the tablet manager can do it: it stops replication first only if it

@@ -686,6 +686,19 @@ def test_repairs_of_one_kind_are_one_action() -> None:
     assert [each.finding.code for each in action.decisions] == [Code.DEAD_PRIMARY]
 
 
+def test_relay_logs_are_dropped_one_by_one() -> None:
+    """Of several replicas whose repair drops the relay log while they acknowledge, one is repaired at a time; what else
+    is wrong with the others is put right at once.
+    """
+    view = shard(primary(), replica(R1, heartbeat_interval=5.0), replica(R2, read_only=False, heartbeat_interval=5.0))
+    action = next_action(decided(view))
+    assert action is not None
+    assert [(each.finding.code, each.finding.alias) for each in action.decisions] == [
+        (Code.REPLICA_IS_WRITABLE, alias(R2)),
+        (Code.REPLICA_MISCONFIGURED, alias(R1)),
+    ]
+
+
 def test_without_anything_to_do_there_is_no_action() -> None:
     """A healthy shard, and one where everything stands still, have no action."""
     assert next_action(decided(shard(primary(), replica(R1)))) is None

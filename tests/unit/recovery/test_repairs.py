@@ -26,7 +26,7 @@ from vtorc.sim.vtorc import SimClock
 from vtorc.sim.world import SimShard, World
 from vtorc.topo.records import time_to_proto
 
-NONE = policy("none")
+NONE, SEMI_SYNC = policy("none"), policy("semi_sync")
 
 
 def by_hand(
@@ -195,3 +195,71 @@ def test_a_former_primary_follows_the_present_one() -> None:
         await until(lambda: stale.mysqld.replication.io_state.name == "RUNNING")
 
     by_hand(main)
+
+
+async def repair(view: ShardView, tools: Tools, tablet: SimTablet, *codes: Code) -> list[str]:
+    """Repair one replica under the shard's lock; returns the names of the steps, also if it comes to nothing."""
+    async with tools.topo.lock_shard(view.shard, "test") as lock:
+        session = Session(tools, lock, began=tools.clock.now())
+        try:
+            await Repairs(session, view, SEMI_SYNC).fix_replicas({tablet.config.alias: set(codes)})
+        except RecoveryFailed:
+            await session.roll_back()
+            raise
+        return [step.name for step in session.steps]
+
+
+def test_a_relay_log_is_applied_before_it_is_dropped() -> None:
+    """A misconfigured replica that lags behind is left as it is, acknowledging, until it has applied what it has."""
+
+    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+        replica = next(each for each in shard.tablets if each is not shard.primary)
+        replication = replica.mysqld.replication
+        replication.heartbeat_period = 5.0
+        replication.applier.slowness, replication.applier.delay = 3000.0, 0.001
+        await until(lambda: len(replication.relay) > 5)
+        view = await look(shard, tools)
+        with pytest.raises(RecoveryFailed, match="is not re-pointed yet: its relay log holds"):
+            await repair(view, tools, replica, Code.REPLICA_MISCONFIGURED)
+        assert len(replication.relay) > 5
+        await until(lambda: replication.io_state is ThreadState.RUNNING)
+        replication.applier.slowness, replication.applier.delay = 1.0, 0.0
+        await until(lambda: not replication.relay)
+        steps = await repair(await look(shard, tools), tools, replica, Code.REPLICA_MISCONFIGURED)
+        assert steps.index("stop IO thread") < steps.index(
+            f"replicate from {shard.primary and shard.primary.config.alias}"
+        )
+        await until(lambda: replication.io_state is ThreadState.RUNNING)
+        assert replication.heartbeat_period != 5.0
+
+    by_hand(main, durability="semi_sync")
+
+
+@pytest.mark.parametrize(
+    ("codes", "acknowledges"),
+    [
+        ((Code.REPLICATION_STOPPED,), True),
+        ((Code.REPLICATION_STOPPED, Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET), False),
+    ],
+    ids=["something else", "that"],
+)
+def test_acknowledgements_end_only_if_that_was_decided(codes: tuple[Code, ...], acknowledges: bool) -> None:
+    """A replica that should not acknowledge, and that the primary may count on, does so until that is repaired."""
+
+    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+        replica = next(each for each in shard.tablets if each is not shard.primary)
+
+        def to_rdonly(record: topodata_pb2.Tablet) -> bool:
+            record.type = topodata_pb2.RDONLY
+            return True
+
+        await tools.topo.update_tablet(replica.config.alias, to_rdonly)
+        await replica.mysqld.replication.stop(Threads.BOTH)
+        await repair(await look(shard, tools), tools, replica, *codes)
+        view = await look(shard, tools)
+        repaired = view.tablet(replica.config.alias)
+        assert repaired is not None
+        assert repaired.status is not None
+        assert repaired.status.semi_sync.replica_enabled is acknowledges
+
+    by_hand(main, durability="semi_sync")
