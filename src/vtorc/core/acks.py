@@ -25,8 +25,8 @@ class SemiSyncSeen:
 
     `wait_counts` tells how many acknowledgements a tablet was last seen to wait for while it was primary; 0 means
     that semi-sync was off or had fallen back to asynchronous. A tablet that is not in it was never seen. `strays` are
-    members that had their side of semi-sync on though the policy does not ask it of them: MySQL counts any connected
-    replica that has.
+    members that may have acknowledged though the policy does not ask it of them now: they have their side of semi-sync
+    on, and MySQL counts any connected replica that has; or they had it on, or were of another type, until lately.
     """
 
     wait_counts: Mapping[TabletAlias, int] = field(default_factory=dict)

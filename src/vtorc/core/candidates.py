@@ -85,7 +85,7 @@ class CandidateSet:
     @property
     def pool(self) -> dict[TabletAlias, Stopped]:
         """The stopped tablets that may hold acknowledged writes, in order of alias: those of types that acknowledge,
-        and those that were seen to although they should not.
+        and those that did, or may have, although they should not now.
         """
         return {
             alias: stopped

@@ -1,21 +1,17 @@
 """What a shard view proves about the writes of its last primary: makes the `CandidateSet` of an election."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from vtorc.core.acks import NOTHING_SEEN, SemiSyncSeen
-from vtorc.core.candidates import ACKING_TYPES, CandidateSet, Stopped
+from vtorc.core.candidates import CandidateSet, Stopped
 from vtorc.core.case import member
 from vtorc.core.durability import DurabilityPolicy, Member
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.heirs import possible_heirs
 from vtorc.core.ids import TabletAlias, TabletType
-from vtorc.core.status import TabletStatus
+from vtorc.core.reign import Reign
+from vtorc.core.strays import SETTLED, Past, held_by
 from vtorc.core.view import ProbeFailure, ShardView, TabletView
-
-SETTLED = 1.0
-"""Seconds after which an acknowledgement that was under way has arrived and its write is committed."""
-
-_BUSY_TYPES = frozenset({TabletType.BACKUP, TabletType.RESTORE})
 
 
 def candidate_set(
@@ -27,16 +23,16 @@ def candidate_set(
 ) -> CandidateSet:
     """Put together what an election goes by after the primary of `view` was lost and `stopped` were stopped.
 
-    A tablet whose record cannot be read counts as the worst that it may be, a REPLICA.
+    A tablet whose record cannot be read counts as the worst that it may be, a REPLICA. One that was restored from a
+    backup since the primary was last seen at work does not count as stopped: what it held is gone.
     """
     primary = last_primary(view)
-    status = _status_as_primary(primary)
+    reign = reign_of(view, primary)
+    if primary is not None and policy.has_semi_sync:
+        rebuilt = Past(view, policy, primary, reign, stopped).rebuilt()
+        stopped = {alias: each for alias, each in stopped.items() if alias not in rebuilt}
     known = {tablet.alias for tablet in view.tablets}
     unreadable = [Member(alias, TabletType.REPLICA) for alias in sorted(view.bad_records) if alias not in known]
-    waited = status is not None and _waits_for(status) > 0
-    enough = status is not None and status.semi_sync.primary_clients >= (
-        policy.required_acks(member(primary)) if primary is not None else 0
-    )
     return CandidateSet(
         members=[*map(member, view.tablets), *unreadable],
         stopped=stopped,
@@ -47,13 +43,11 @@ def candidate_set(
             for tablet in view.tablets
             if tablet != primary and tablet.record.type is TabletType.PRIMARY and tablet.status is not None
         ),
-        known_at_primary=status.executed if status is not None else EMPTY_GTID_SET,
-        # MySQL adds a transaction to gtid_executed only after the wait (AFTER_SYNC), but after a crash it adds those
-        # too that nobody acknowledged; a server that just came back has no semi-sync clients yet.
-        seen_at_primary=status.executed if status is not None and waited and enough else EMPTY_GTID_SET,
-        semi_sync=semi_sync_seen(view, policy),
+        known_at_primary=reign.executed if reign is not None else EMPTY_GTID_SET,
+        seen_at_primary=reign.committed if reign is not None else EMPTY_GTID_SET,
+        semi_sync=semi_sync_seen(view, policy, stopped),
         lost=_lost(view, stopped),
-        excused=excused(view, stopped.keys()),
+        excused=excused(view, stopped),
         unreadable=frozenset(view.bad_records),
         heirs=possible_heirs(view, policy),
         never_read=view.never_read,
@@ -83,40 +77,53 @@ def last_primary(view: ShardView) -> TabletView | None:
     return view.primary or view.tablet(view.shard_record.primary_alias)
 
 
-def semi_sync_seen(view: ShardView, policy: DurabilityPolicy) -> SemiSyncSeen:
-    """Return how many acknowledgements the primary was seen to wait for, and who gives some that the policy does not
-    ask for.
+def as_seen(view: ShardView) -> dict[TabletAlias, Stopped]:
+    """The tablets that answer, as if they had been stopped right then: what may be hoped for before anything is."""
+    return {
+        t.alias: Stopped(
+            member=member(t),
+            server_uuid=t.status.server_uuid,
+            executed=t.status.executed,
+            received=t.status.received,
+            source_uuid=t.status.replication.source_uuid if t.status.replication is not None else "",
+        )
+        for t in view.tablets
+        if t.is_current and t.status is not None
+    }
 
-    A tablet in BACKUP or RESTORE is no stray: it does not replicate while its files are copied, and it is never
-    waited for.
+
+def reign_of(view: ShardView, primary: TabletView | None) -> Reign | None:
+    """What was seen of the last primary in its present term; what it showed in an earlier one does not count."""
+    if primary is None or primary.reign is None:
+        return None
+    record = primary.record
+    is_primary = record.type is TabletType.PRIMARY
+    term = record.primary_term_start if is_primary else view.shard_record.primary_term_start
+    return primary.reign if primary.reign.is_of(term) else None
+
+
+def semi_sync_seen(view: ShardView, policy: DurabilityPolicy, stopped: Mapping[TabletAlias, Stopped]) -> SemiSyncSeen:
+    """Return how many acknowledgements the primary was seen to wait for, and who may have given some that the policy
+    does not ask for; `stopped` are the tablets whose logs are known.
     """
     primary = last_primary(view)
     if primary is None or not policy.has_semi_sync:
         return NOTHING_SEEN
-    status = _status_as_primary(primary)
-    waits = _waits_for(status) if status is not None else None
-    strays = (
-        tablet.alias
-        for tablet in view.replicas_of(primary)
-        if tablet.status is not None
-        and tablet.status.semi_sync.replica_enabled
-        and tablet.record.type not in _BUSY_TYPES
-        and not policy.may_ack(member(primary), member(tablet))
-    )
+    reign = reign_of(view, primary)
     return SemiSyncSeen(
-        wait_counts={primary.alias: waits} if waits is not None else {},
-        strays=frozenset(strays),
+        wait_counts={primary.alias: reign.waits} if reign is not None else {},
+        strays=Past(view, policy, primary, reign, stopped).strays(),
     )
 
 
-def excused(view: ShardView, reached: Collection[TabletAlias]) -> dict[TabletAlias, str]:
+def excused(view: ShardView, stopped: Mapping[TabletAlias, Stopped]) -> dict[TabletAlias, str]:
     """Name tablets that do not have to be reached to replace the primary of `view`, each with the sentence why.
 
     It takes the word of two tablet managers, its own and the primary's, that their MySQL is down, and the last status
     of the primary, from a time when the other had been down for `SETTLED` seconds. Then:
 
     * What it acknowledged, it did before that status, so the primary had committed it by then, and earlier terms'
-      writes too: it is in that status. If the `reached` tablets have received all of that, they lack nothing that it
+      writes too: it is in that status. If the `stopped` tablets have received all of that, they lack nothing that it
       holds.
     * What was acknowledged after that status, it did not acknowledge, being down; so others did, who are counted.
     * Neither it nor the primary takes part in a commit now. A MySQL that comes back replicates only when its tablet
@@ -127,60 +134,36 @@ def excused(view: ShardView, reached: Collection[TabletAlias]) -> dict[TabletAli
     one that is silent may be alive and get acknowledgements from a server that comes back.
     """
     primary = last_primary(view)
-    status = _status_as_primary(primary)
-    if primary is None or status is None or primary.failure is not ProbeFailure.MYSQL_DOWN:
+    reign = reign_of(view, primary)
+    if primary is None or reign is None or primary.failure is not ProbeFailure.MYSQL_DOWN:
         return {}
-    held = EMPTY_GTID_SET.union(
-        *(
-            tablet.current_status.received
-            for tablet in view.tablets
-            if tablet.alias in reached and tablet.current_status is not None and tablet.record.type in ACKING_TYPES
-        )
-    )
-    if not held.contains(status.executed):
+    if not held_by(stopped).contains(reign.executed):
         return {}
     return {
         tablet.alias: f"its MySQL was down before {primary.alias} was last seen alive, and what {primary.alias} had "
         f"committed by then was received by tablets that were reached"
         for tablet in view.tablets
-        if tablet.alias not in {primary.alias, *reached} and _was_down_before(tablet, primary)
+        if tablet.alias not in {primary.alias, *stopped} and _was_down_before(tablet, primary, reign)
     }
 
 
-def _was_down_before(tablet: TabletView, primary: TabletView) -> bool:
-    """Whether it was down when the primary was last seen alive, and still was when the primary was down."""
-    times = (tablet.failure_since, tablet.probed_at, primary.status_at, primary.failure_since)
-    down, last, alive, died = times
-    if tablet.failure is not ProbeFailure.MYSQL_DOWN or down is None or last is None or alive is None or died is None:
+def _was_down_before(tablet: TabletView, primary: TabletView, reign: Reign) -> bool:
+    """Whether it was down when the primary was last seen at work, and still was when the primary was down.
+
+    A probe that fails found MySQL down at some moment before it ended, so that its end is what counts.
+    """
+    down, last, died = tablet.failure_since, tablet.probed_at, primary.failure_since
+    if tablet.failure is not ProbeFailure.MYSQL_DOWN or down is None or last is None or died is None:
         return False
-    return down + SETTLED <= alive and last >= died
+    return down + SETTLED <= reign.seen_at and last >= died
 
 
 def _primary_uuids(view: ShardView, primary: TabletView | None) -> frozenset[str]:
     if primary is None:
         return frozenset()
-    uuids = {primary.status.server_uuid} if primary.status is not None else set()
+    reign = reign_of(view, primary)
+    uuids = {primary.status.server_uuid if primary.status is not None else "", reign.server_uuid if reign else ""}
     for replica in view.replicas_of(primary):
         if replica.status is not None and replica.status.replication is not None:
             uuids.add(replica.status.replication.source_uuid)
     return frozenset(uuids - {""})
-
-
-def _status_as_primary(primary: TabletView | None) -> TabletStatus | None:
-    """Its last status, if it was taking writes then; what it said as a replica says nothing about its term."""
-    status = primary.status if primary is not None else None
-    if status is None or status.read_only or status.has_source or status.disk_stalled:
-        return None
-    return status
-
-
-def _waits_for(status: TabletStatus) -> int:
-    """How many acknowledgements its commits waited for; 0 too if semi-sync had fallen back to asynchronous.
-
-    A server that does not tell the count waits for one at least (MySQL manual,
-    rpl_semi_sync_source_wait_for_replica_count).
-    """
-    semi_sync = status.semi_sync
-    if not (semi_sync.primary_enabled and semi_sync.primary_active):
-        return 0
-    return max(1, semi_sync.wait_for_replica_count)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.ids import ShardId, TabletAlias, TabletType, is_replica_type
+from vtorc.core.reign import Reign
 from vtorc.core.status import TabletStatus
 from vtorc.core.tablet import KeyspaceRecord, ShardRecord, TabletRecord
 
@@ -43,16 +44,31 @@ _FAILURES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class LeftType:
+    """When a tablet's record ceased to have a type: `still` is when the last reading of the topology began that found
+    it, `gone` when the first was taken over that did not; in seconds on the caller's monotonic clock.
+    """
+
+    still: float
+    gone: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TabletView:
     """One tablet: its record, the last status it gave and how the last probe went.
 
     Times are seconds on the caller's monotonic clock. `status_at` is when the probe that brought `status` started,
-    `failing_since` when the first of the present series of failed probes did, and `failure_since` the first of those
-    at its end that all failed as the last one, in the way that `failure` names; both None while the last probe
-    succeeded. `advanced_at` is when the probe started that last brought more received transactions than the one before.
+    `failing_since` when the first of the present series of failed probes did, and `failure_since` when the first of
+    those at its end was over that all failed as the last one, in the way that `failure` names; both None while the last
+    probe succeeded. `advanced_at` is when the probe started that last brought more received transactions than the one
+    before.
     `status` stays what was last heard: `is_current` says whether it may be believed. `lost` is what it once said to
     have received, and did not when it was last heard: its relay log is gone, or it was rebuilt.
+
+    What is remembered beyond the last status: `reign` is what was seen of it as primary of its latest term.
+    `acks_until` is until when its side of semi-sync may have been on while it had a source: infinity while that is not
+    known to have ended, None if it never was seen so. `left_types` has the types that its record had before.
     """
 
     record: TabletRecord
@@ -66,6 +82,9 @@ class TabletView:
     failure_since: float | None = None
     advanced_at: float | None = None
     lost: GtidSet = EMPTY_GTID_SET
+    reign: Reign | None = None
+    acks_until: float | None = None
+    left_types: Mapping[TabletType, LeftType] = field(default_factory=dict)
 
     @property
     def alias(self) -> TabletAlias:

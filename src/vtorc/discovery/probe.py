@@ -1,15 +1,17 @@
 """Asks one tablet how it is, again and again: at most one call under way, so that a slow tablet costs only itself."""
 
 import asyncio
+import math
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from vtorc.core.clock import Clock
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.reign import Reign, is_silent_about_semi_sync
 from vtorc.core.status import TabletStatus
 from vtorc.core.tablet import TabletRecord
-from vtorc.core.view import ProbeFailure, TabletView
+from vtorc.core.view import LeftType, ProbeFailure, TabletView
 from vtorc.errors import (
     TabletBadAnswer,
     TabletCallFailed,
@@ -62,7 +64,10 @@ class TabletProbe:
         tablets: TabletManager,
         clock: Clock,
         changed: Callable[[TabletView, TabletView], None],
+        *,
+        read_at: float = -math.inf,
     ) -> None:
+        self._read_at = read_at
         self._tablets = tablets
         self._clock = clock
         self._changed = changed
@@ -80,14 +85,18 @@ class TabletProbe:
         """The tablet's record, as last read."""
         return self.view.record
 
-    def update_record(self, record: TabletRecord) -> bool:
-        """Take over a newer record; returns whether it differs.
+    def update_record(self, record: TabletRecord, *, read_at: float) -> bool:
+        """Take over a newer record, of a reading of the topology that began at `read_at`; returns whether it differs.
 
         A tablet that was shut down cleanly has blanked its addresses; that of its mysqld is kept, because its
         replicas still name it.
         """
         if record.is_shut_down and not record.mysql_hostname:
             record = replace(record, mysql_hostname=self.record.mysql_hostname, mysql_port=self.record.mysql_port)
+        if record.type is not self.record.type:
+            left = LeftType(self._read_at, self._clock.now())
+            self.view = replace(self.view, left_types={**self.view.left_types, self.record.type: left})
+        self._read_at = read_at
         if record == self.record:
             return False
         moved = (record.hostname, record.grpc_port) != (self.record.hostname, self.record.grpc_port)
@@ -178,7 +187,21 @@ class TabletProbe:
             probed_at=self._clock.now(),
             advanced_at=started if _has_advanced(self.view.status, status) else self.view.advanced_at,
             lost=self._lost(status),
+            reign=Reign.after(self.view.reign, status, record, at=started, heard_at=self.view.status_at),
+            acks_until=self._acks_until(status),
+            left_types=self.view.left_types,
         )
+
+    def _acks_until(self, status: TabletStatus) -> float | None:
+        """Until when it may have acknowledged; an answer that does not tell of semi-sync changes nothing."""
+        if status.semi_sync.replica_enabled and status.has_source:
+            return math.inf
+        if status.disk_stalled or (status.has_source and is_silent_about_semi_sync(status.semi_sync)):
+            return self.view.acks_until
+        return self._acks_ended()
+
+    def _acks_ended(self) -> float | None:
+        return self._clock.now() if self.view.acks_until == math.inf else self.view.acks_until
 
     def _lost(self, status: TabletStatus) -> GtidSet:
         """What it ever said to have received, and does not now; an answer without any transactions tells nothing."""
@@ -200,14 +223,16 @@ class TabletProbe:
 
     def _failed(self, started: float, failure: ProbeFailure, text: str) -> TabletView:
         since = self.view.failing_since if self.view.failing_since is not None else started
+        ended = self._clock.now()
         return replace(
             self.view,
-            probed_at=self._clock.now(),
+            probed_at=ended,
             failure=failure,
             failure_text=text,
             failures=self.view.failures + 1,
             failing_since=since,
-            failure_since=self.view.failure_since if self.view.failure is failure else started,
+            failure_since=self.view.failure_since if self.view.failure is failure else ended,
+            acks_until=self._acks_ended() if failure is ProbeFailure.MYSQL_DOWN else self.view.acks_until,
         )
 
 

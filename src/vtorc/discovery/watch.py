@@ -99,9 +99,10 @@ class ShardWatch:
     def _update_tablet(self, group: asyncio.TaskGroup, record: TabletRecord) -> None:
         watched = self._watched.get(record.alias)
         if watched is not None:
-            watched.probe.update_record(record)
+            watched.probe.update_record(record, read_at=self._topology.read_at)
             return
-        probe = TabletProbe(record, self._tablets, self._clock, self._on_probe)
+        read_at = self._topology.read_at
+        probe = TabletProbe(record, self._tablets, self._clock, self._on_probe, read_at=read_at)
         probe.hurry(since=self._hurried_since)
         signals = watch_signals(probe, self._tablets, self.suspect, sentinel=self._sentinel)
         tasks = (

@@ -9,10 +9,9 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from vtorc.core.case import member
 from vtorc.core.durability import DurabilityPolicy
 from vtorc.core.election import ACKING_TYPES, CandidateSet, Choice, Refusal, Stopped, choose, hopeless
-from vtorc.core.evidence import candidate_set
+from vtorc.core.evidence import as_seen, candidate_set, semi_sync_seen
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.ids import TabletAlias, TabletType
 from vtorc.core.outside import outside_source
@@ -27,13 +26,27 @@ ACTION = "EmergencyReparentShard"
 """Name of the operation in the reparent journal (Vitess `emergency_reparenter.go`)."""
 
 BUSY_TYPES = frozenset({TabletType.BACKUP, TabletType.RESTORE})
-"""Tablets whose action lock is taken for long; they replicate for themselves and are left alone."""
+"""Tablets whose action lock is taken for long; they replicate for themselves and are left alone, unless they may have
+acknowledged writes of the lost primary.
+"""
 
 
-def is_left_alone(view: ShardView, tablet: TabletView) -> bool:
-    """Whether a tablet is not stopped: it is busy for long, or set aside while somebody feeds it from elsewhere."""
+def to_be_stopped(view: ShardView, policy: DurabilityPolicy) -> dict[TabletAlias, TabletView]:
+    """The tablets that answer, but for those that are left alone."""
+    strays = semi_sync_seen(view, policy, as_seen(view)).strays
+    return {t.alias: t for t in view.tablets if t.is_current and not _is_left_alone(view, t, t.alias in strays)}
+
+
+def _is_left_alone(view: ShardView, tablet: TabletView, is_stray: bool) -> bool:
+    """Whether a tablet is not stopped: it is busy for long, or set aside while somebody feeds it from elsewhere.
+
+    What is being restored holds nothing that it may have acknowledged before, only what it acknowledges now.
+    """
     if tablet.record.type in BUSY_TYPES:
-        return True
+        status = tablet.status
+        if not is_stray or status is None or not status.has_source:
+            return True
+        return tablet.record.type is TabletType.RESTORE and not status.semi_sync.replica_enabled
     return tablet.record.type not in ACKING_TYPES and bool(outside_source(view, tablet))
 
 
@@ -50,7 +63,7 @@ class EmergencyReparent:
         put back.
         """
         self._preflight()
-        targets = {t.alias: t for t in self.view.tablets if t.is_current and not is_left_alone(self.view, t)}
+        targets = to_be_stopped(self.view, self.policy)
         await self.session.guard()
         stopping = Stopping(self.session, self.policy, primary=self.view.primary, enough=self._enough)
         began = self.session.elapsed()
@@ -80,18 +93,12 @@ class EmergencyReparent:
 
     def _preflight(self) -> None:
         """Refuse before anything is changed, if the tablets that answer now are not enough, whatever they hold."""
-        reached = {
-            t.alias: Stopped(
-                member=member(t),
-                server_uuid=t.status.server_uuid,
-                executed=EMPTY_GTID_SET,
-                received=EMPTY_GTID_SET,
-                source_uuid=t.status.replication.source_uuid if t.status.replication is not None else "",
-            )
-            for t in self.view.tablets
-            if t.is_current and t.status is not None
+        seen = self._candidates(as_seen(self.view))
+        unread = {
+            alias: replace(each, executed=EMPTY_GTID_SET, received=EMPTY_GTID_SET)
+            for alias, each in seen.stopped.items()
         }
-        if refusal := hopeless(self._candidates(reached), self.policy):
+        if refusal := hopeless(replace(seen, stopped=unread), self.policy):
             raise self.session.refuse(refusal)
 
     def _enough(self, stopped: Mapping[TabletAlias, Stopped]) -> bool:

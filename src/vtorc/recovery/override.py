@@ -7,15 +7,14 @@ never does it by itself; `.importlinter` keeps it out of the reach of what does.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vtorc.core.case import member
 from vtorc.core.durability import DurabilityPolicy
 from vtorc.core.election import Argument, Refusal, Stopped
-from vtorc.core.evidence import candidate_set
+from vtorc.core.evidence import as_seen, candidate_set
 from vtorc.core.ids import TabletAlias
 from vtorc.core.override import Price, price
 from vtorc.core.tablet import TabletRecord
 from vtorc.core.view import ShardView
-from vtorc.recovery.emergency import ACTION, is_left_alone
+from vtorc.recovery.emergency import ACTION, to_be_stopped
 from vtorc.recovery.promotion import Follower, Promotion, promote
 from vtorc.recovery.session import Session
 from vtorc.recovery.stop import Stopping
@@ -39,9 +38,8 @@ class Override:
         A refusal because of the price leaves it in `session.price`, to be accepted next time.
         """
         self._agree(self._as_seen())
-        targets = {t.alias: t for t in self.view.tablets if t.is_current and not is_left_alone(self.view, t)}
+        targets = to_be_stopped(self.view, self.policy)
         await self.session.guard()
-        primary = self.view.primary
         # All that can be are stopped, as none of them may acknowledge anything to anybody else any more.
         stopping = Stopping(self.session, self.policy, primary=self.view.primary, enough=lambda _: False)
         await stopping.run(targets)
@@ -53,17 +51,8 @@ class Override:
 
     def _as_seen(self) -> dict[TabletAlias, Stopped]:
         """The tablets that answer, as if they had been stopped: a first price before anything is changed."""
-        return {
-            t.alias: Stopped(
-                member=member(t),
-                server_uuid=t.status.server_uuid,
-                executed=t.status.executed,
-                received=t.status.received,
-                source_uuid=t.status.replication.source_uuid if t.status.replication is not None else "",
-            )
-            for t in self.view.tablets
-            if t.is_current and t.status is not None and not is_left_alone(self.view, t)
-        }
+        targets = to_be_stopped(self.view, self.policy)
+        return {alias: each for alias, each in as_seen(self.view).items() if alias in targets}
 
     def _agree(self, stopped: Mapping[TabletAlias, Stopped]) -> None:
         found = price(candidate_set(self.view, self.policy, stopped), self.policy, self.named)

@@ -4,6 +4,7 @@ Servers are called by the number of their tablet: `gtids("100:1-50,101:3")` are 
 of tablet 100, and 3 of that of 101.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,7 @@ from vtorc.core.candidates import Stopped
 from vtorc.core.durability import Member
 from vtorc.core.gtid import GtidSet
 from vtorc.core.ids import ShardId, TabletAlias, TabletType
+from vtorc.core.reign import Reign
 from vtorc.core.status import ReplicationStatus, SemiSyncStatus, TabletStatus, ThreadState
 from vtorc.core.tablet import KeyspaceRecord, KeyspaceType, ShardRecord, TabletRecord
 from vtorc.core.view import ProbeFailure, ShardView, TabletView
@@ -65,10 +67,15 @@ def failing(
     never_heard: bool = False,
 ) -> TabletView:
     """The same tablet after its probes have failed for so many seconds; its status is the one before that."""
+    heard = NOW - for_ - 0.5
+    reign = replace(tablet.reign, seen_at=heard) if tablet.reign is not None and not never_heard else None
+    ends = tablet.acks_until == math.inf and failure is ProbeFailure.MYSQL_DOWN
     return replace(
         tablet,
         status=None if never_heard else tablet.status,
-        status_at=None if never_heard else NOW - for_ - 0.5,
+        status_at=None if never_heard else heard,
+        reign=reign,
+        acks_until=NOW - for_ if ends else tablet.acks_until,
         probed_at=NOW,
         failure=failure,
         failure_text=text,
@@ -76,6 +83,14 @@ def failing(
         failing_since=NOW - for_,
         failure_since=NOW - for_,
     )
+
+
+def answers(tablet: TabletView, *, at: float = NOW, **changes: Any) -> TabletView:
+    """The same tablet after one more answer, which differs from the last in this."""
+    assert tablet.status is not None
+    status = replace(tablet.status, **changes)
+    reign = Reign.after(tablet.reign, status, tablet.record, at=at, heard_at=tablet.status_at)
+    return replace(tablet, status=status, status_at=at, probed_at=at, reign=reign, failure=None, failing_since=None)
 
 
 def unprobed(tablet: TabletView) -> TabletView:
@@ -117,11 +132,14 @@ def primary(
         semi_sync_blocked=False,
         disk_stalled=False,
     )
+    status = replace(status, **changes)
+    its_record = record(name, TabletType.PRIMARY, term=term, **(record_changes or {}))
     tablet = TabletView(
-        record=record(name, TabletType.PRIMARY, term=term, **(record_changes or {})),
-        status=replace(status, **changes),
+        record=its_record,
+        status=status,
         status_at=NOW - 0.1,
         probed_at=NOW,
+        reign=Reign.after(None, status, its_record, at=NOW - 0.1),
     )
     if dead_for is None:
         return tablet
@@ -164,6 +182,7 @@ def replica(
         status=replace(status, **changes),
         status_at=NOW - heard,
         probed_at=NOW - heard + 0.01,
+        acks_until=math.inf if semi_sync and of is not None else None,
     )
 
 

@@ -10,6 +10,7 @@ from tests.unit.core.builders import (
     NOW,
     P,
     alias,
+    answers,
     failing,
     gtids,
     of_old_version,
@@ -24,7 +25,6 @@ from vtorc.core.candidates import Stopped
 from vtorc.core.durability import Member, policy
 from vtorc.core.election import Choice, Refusal, choose, unrevoked
 from vtorc.core.evidence import candidate_set, excused, last_primary, semi_sync_seen
-from vtorc.core.gtid import EMPTY_GTID_SET
 from vtorc.core.ids import TabletAlias, TabletType
 from vtorc.core.status import TabletStatus
 from vtorc.core.view import ProbeFailure, ShardView, TabletView
@@ -91,21 +91,56 @@ def test_only_a_primary_at_work_tells_of_its_term(
     assert made.primary_uuids == {uuid(P)}
 
 
-def test_a_stalled_disk_leaves_no_evidence() -> None:
+def test_a_stalled_disk_is_no_evidence() -> None:
     """The status of a tablet with a stalled disk holds nothing but that."""
-    stalled = replace(primary(), status=TabletStatus(disk_stalled=True))
-    assert candidate_set(shard(stalled, WAITING_1), SEMI_SYNC, {}).known_at_primary == EMPTY_GTID_SET
+    stalled = TabletView(
+        record=primary().record, status=TabletStatus(disk_stalled=True), status_at=NOW, reign=primary().reign
+    )
+    for reign, known in ((None, ""), (primary().reign, "100:1-50")):
+        made = candidate_set(shard(replace(stalled, reign=reign), WAITING_1), SEMI_SYNC, {})
+        assert made.known_at_primary == gtids(known)
+        assert made.primary_uuids == {uuid(P)}
+
+
+def test_what_the_primary_once_told_of_its_term_still_holds() -> None:
+    """Whoever came back read-only, or as somebody's replica, had committed what it had, and waited for whom it did."""
+    source = WAITING_1.status.replication if WAITING_1.status is not None else None
+    for after in ({"read_only": True}, {"disk_stalled": True}, {"replication": source}):
+        view = shard(failing(answers(primary(), executed=gtids("100:1-3"), **after)), WAITING_1, WAITING_2)
+        made = candidate_set(view, SEMI_SYNC, stop(view))
+        assert made.known_at_primary == made.seen_at_primary == gtids("100:1-50")
+        assert made.semi_sync.wait_counts == {alias(P): 1}
+
+
+@pytest.mark.parametrize(
+    ("record", "shard_term", "counts"),
+    [
+        pytest.param({}, 10, True, id="the present term"),
+        pytest.param({"primary_term_start": 30}, 10, False, id="it was promoted again since"),
+        pytest.param({"type": TabletType.REPLICA, "primary_term_start": 0}, 10, True, id="it changed its type"),
+        pytest.param({"type": TabletType.REPLICA, "primary_term_start": 0}, 30, False, id="that was long ago"),
+    ],
+)
+def test_an_earlier_term_of_the_same_tablet_is_no_evidence(
+    record: dict[str, Any], shard_term: int, counts: bool
+) -> None:
+    """What it held in a term before says nothing about what was acknowledged since."""
+    before = primary(dead_for=3)
+    now = replace(before, record=replace(before.record, **record))
+    made = candidate_set(shard(now, WAITING_1, term=shard_term), SEMI_SYNC, {})
+    assert made.known_at_primary == made.seen_at_primary == gtids("100:1-50" if counts else "")
+    assert made.semi_sync.wait_counts == ({alias(P): 1} if counts else {})
 
 
 def test_a_fallback_to_asynchronous_is_seen() -> None:
     """Semi-sync that is enabled but not active waits for nobody."""
-    dead = primary(dead_for=3)
-    assert dead.status is not None
-    inactive = replace(dead.status, semi_sync=replace(dead.status.semi_sync, primary_active=False))
-    view = shard(replace(dead, status=inactive), WAITING_1, WAITING_2)
-    assert semi_sync_seen(view, SEMI_SYNC).wait_counts == {alias(P): 0}
+    working = primary().status
+    assert working is not None
+    inactive = replace(working.semi_sync, primary_active=False)
+    view = shard(failing(answers(primary(), semi_sync=inactive)), WAITING_1, WAITING_2)
+    assert semi_sync_seen(view, SEMI_SYNC, stop(view)).wait_counts == {alias(P): 0}
     assert isinstance(choose(candidate_set(view, SEMI_SYNC, stop(view)), SEMI_SYNC), Refusal)
-    assert semi_sync_seen(view, NONE) is NOTHING_SEEN
+    assert semi_sync_seen(view, NONE, stop(view)) is NOTHING_SEEN
 
 
 def test_members_that_cannot_be_read_are_possible_ackers() -> None:
@@ -153,13 +188,15 @@ def test_former_primaries_are_told_from_strangers() -> None:
         pytest.param(replica(R2), False, id="a proper acker"),
         pytest.param(replica(R1, semi_sync=False), False, id="its side is off"),
         pytest.param(replica(R2, TabletType.DRAINED), True, id="drained"),
-        pytest.param(replica(R2, TabletType.BACKUP), False, id="taking a backup"),
+        pytest.param(replica(R2, TabletType.BACKUP), True, id="taking a backup while it replicates"),
+        pytest.param(replica(R2, TabletType.RESTORE), True, id="restored, and replicating already"),
+        pytest.param(replica(R2, TabletType.RESTORE, semi_sync=False), False, id="being restored"),
         pytest.param(replica(R1, of=R2), False, id="not its replica"),
     ],
 )
 def test_strays_acknowledge_though_the_policy_does_not_ask(tablet: TabletView, strays: bool) -> None:
     """MySQL counts whoever is connected with its side of semi-sync on; where it was last seen so, it may have."""
-    seen = semi_sync_seen(shard(primary(dead_for=3), tablet), CROSS_CELL)
+    seen = semi_sync_seen(shard(primary(dead_for=3), tablet), CROSS_CELL, {})
     assert seen.strays == ({tablet.alias} if strays else set())
 
 
@@ -240,7 +277,7 @@ IN_RELAY_LOG = replica(R2, io=CONNECTING, executed="100:1-40", received="100:41-
 )
 def test_scenario_12_who_was_down_before_is_excused_only_with_proof(view: ShardView, is_excused: bool) -> None:
     """Both tablet managers must say that their MySQL is down, in the right order, and the others must have it all."""
-    reached = REACHED & {tablet.alias for tablet in view.tablets if tablet.is_current}
+    reached = {name: each for name, each in stop(view).items() if name in REACHED}
     assert set(excused(view, reached)) == ({alias(R3)} if is_excused else set())
     made = candidate_set(view, SEMI_SYNC, stop(view))
     assert isinstance(choose(made, SEMI_SYNC), Choice) == (is_excused or alias(P) in made.stopped)
@@ -249,8 +286,11 @@ def test_scenario_12_who_was_down_before_is_excused_only_with_proof(view: ShardV
 def test_nobody_is_excused_by_tablets_that_were_not_stopped() -> None:
     """What counts is what was stopped, not what answered before."""
     view = shard(dead(), WAITING_1, WAITING_2, down())
-    assert excused(view, ()) == {}
-    assert excused(view, [alias(R1)]) == {alias(R3): excused(view, REACHED)[alias(R3)]}
+    assert excused(view, {}) == {}
+    one = {alias(R1): stop(view)[alias(R1)]}
+    assert excused(view, one) == {alias(R3): excused(view, stop(view))[alias(R3)]}
+    lagging = {alias(R1): replace(one[alias(R1)], received=gtids("100:1-49"))}
+    assert excused(view, lagging) == {}
     assert "zone2-0000000200" in unrevoked(
         candidate_set(view, SEMI_SYNC, {alias(R1): stop(view)[alias(R1)]}), SEMI_SYNC
     )
@@ -258,7 +298,8 @@ def test_nobody_is_excused_by_tablets_that_were_not_stopped() -> None:
 
 def test_the_primary_itself_is_never_excused() -> None:
     """Replacing it is what all this is about."""
-    assert alias(P) not in excused(shard(dead(dead_for=3600.0), WAITING_1, WAITING_2, down(since=9000)), REACHED)
+    view = shard(dead(dead_for=3600.0), WAITING_1, WAITING_2, down(since=9000))
+    assert alias(P) not in excused(view, stop(view))
 
 
 def test_what_stopped_tablets_once_had_is_remembered() -> None:

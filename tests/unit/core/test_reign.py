@@ -1,0 +1,134 @@
+"""What is remembered of a primary at work, whatever it answers later."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.unit.core.builders import P, gtids, primary, record, replica, uuid
+from vtorc.core.ids import TabletType
+from vtorc.core.reign import Reign
+from vtorc.core.status import SemiSyncStatus, TabletStatus
+from vtorc.core.tablet import TabletRecord
+
+RECORD = record(P, TabletType.PRIMARY, term=10)
+LATE = record(P, TabletType.REPLICA)
+WAITS = SemiSyncStatus(
+    primary_enabled=True, primary_active=True, primary_clients=2, timeout=1000, wait_for_replica_count=1
+)
+
+
+def told(executed: str = "100:1-50", semi_sync: SemiSyncStatus = WAITS, **changes: Any) -> TabletStatus:
+    """A primary's answer."""
+    status = primary(executed=executed).status
+    assert status is not None
+    return replace(status, semi_sync=semi_sync, **changes)
+
+
+def seen(*answers: TabletStatus | tuple[TabletStatus, TabletRecord]) -> Reign | None:
+    """What is known after these answers, one a second; with the record that the tablet had then."""
+    reign: Reign | None = None
+    for second, answer in enumerate(answers):
+        status, its_record = answer if isinstance(answer, tuple) else (answer, RECORD)
+        reign = Reign.after(reign, status, its_record, at=second, heard_at=second - 1 if second else None)
+    return reign
+
+
+def test_the_last_answer_at_work_counts() -> None:
+    """What it has, and for whom it waits, is what it told last while it took writes."""
+    assert seen(told("100:1-40"), told("100:1-50", replace(WAITS, wait_for_replica_count=2))) == Reign(
+        term=10,
+        seen_at=1,
+        server_uuid=uuid(P),
+        executed=gtids("100:1-50"),
+        committed=gtids("100:1-50"),
+        waits=2,
+        told=True,
+    )
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        told("100:1-60", read_only=True),
+        TabletStatus(disk_stalled=True),
+        told("100:1-60", replication=replica("zone1-101").status.replication),  # type: ignore[union-attr]
+    ],
+)
+def test_who_is_not_at_work_takes_nothing_back(later: TabletStatus) -> None:
+    """A read-only server, one with a source and one whose disk stalls tell nothing of the term, and nothing else."""
+    assert seen(told(), later) == seen(told())
+    assert seen(later) is None
+
+
+def test_what_was_acknowledged_stays_so_without_ackers() -> None:
+    """All that it had committed while its commits were acknowledged counts, though nobody is there any more."""
+    after = seen(told("100:1-40"), told("100:1-50", replace(WAITS, primary_clients=0)))
+    assert after is not None
+    assert (after.executed, after.committed, after.waits) == (gtids("100:1-50"), gtids("100:1-40"), 1)
+
+
+def test_fewer_clients_than_it_waits_for_acknowledge_nothing() -> None:
+    """A commit that waits for two is not acknowledged by one."""
+    after = seen(told("100:1-40", replace(WAITS, primary_clients=1, wait_for_replica_count=2)))
+    assert after is not None
+    assert after.committed == gtids("")
+
+
+@pytest.mark.parametrize("crashed_in", [SemiSyncStatus(), SemiSyncStatus(primary_enabled=True)])
+def test_statements_that_failed_are_no_word_about_semi_sync(crashed_in: SemiSyncStatus) -> None:
+    """FullStatus reports what failed as off and 0; who told otherwise in this term is believed."""
+    after = seen(told("100:1-40"), told("100:1-50", crashed_in))
+    assert after is not None
+    assert (after.waits, after.executed, after.committed) == (1, gtids("100:1-50"), gtids("100:1-40"))
+
+
+def test_semi_sync_that_was_switched_off_is_seen() -> None:
+    """Settings that came with the answer show that the statements did not fail."""
+    after = seen(told(), told("100:1-60", replace(WAITS, primary_enabled=False, primary_active=False)))
+    assert after is not None
+    assert (after.waits, after.committed) == (0, gtids("100:1-50"))
+
+
+def test_a_newer_term_begins_anew() -> None:
+    """What was seen in an earlier term of the same tablet does not count any more."""
+    newer = record(P, TabletType.PRIMARY, term=20)
+    after = seen(told("100:1-40"), (told("100:1-30"), newer))
+    assert after == replace(seen((told("100:1-30"), newer)), seen_at=1)  # type: ignore[type-var]
+    assert after is not None
+    assert after.is_of(20)
+    assert after.is_of(10)
+    assert not after.is_of(30)
+
+
+def test_an_old_record_does_not_bring_an_old_term_back() -> None:
+    """A reading of the topology that is late changes nothing about the term."""
+    newer = record(P, TabletType.PRIMARY, term=20)
+    for late in (RECORD, LATE):
+        after = seen((told("100:1-40"), newer), (told("100:1-50"), late))
+        assert after is not None
+        assert (after.term, after.executed) == (20, gtids("100:1-50"))
+
+
+def test_a_primary_by_its_own_account_gets_its_term_later() -> None:
+    """Before its record says so its reign has begun; it is that of the term which the record then names."""
+    begun = seen((told("100:1-40"), LATE))
+    assert begun is not None
+    assert (begun.term, begun.is_of(30)) == (0, True)
+    after = seen((told("100:1-40"), LATE), told("100:1-50"))
+    assert after is not None
+    assert (after.term, after.committed) == (10, gtids("100:1-50"))
+
+
+def test_who_was_something_else_in_between_begins_anew() -> None:
+    """A tablet that was a replica after its term and says that it is primary again was promoted again."""
+    after = seen(told("100:1-40"), (told("100:1-45", read_only=True), LATE), (told("100:1-30"), LATE))
+    assert after is not None
+    assert (after.term, after.committed) == (0, gtids("100:1-30"))
+
+
+def test_a_writable_replica_reigns_over_nothing() -> None:
+    """Who is primary neither by its record nor by its own account is not at work, nor who is too old to tell."""
+    for own in (TabletType.REPLICA, None):
+        assert seen((told(tablet_type=own), LATE)) is None
+    assert seen((told(tablet_type=None), RECORD)) is not None

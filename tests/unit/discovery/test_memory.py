@@ -1,0 +1,184 @@
+"""What a tablet's view keeps of earlier answers and records, because elections go by it."""
+
+import asyncio
+import math
+from dataclasses import replace
+from typing import cast
+
+import pytest
+
+from tests.unit.core.builders import P, alias, gtids, primary, record, replica, shard, stopped
+from vtorc.core.durability import policy
+from vtorc.core.election import Choice, Refusal, choose
+from vtorc.core.evidence import candidate_set
+from vtorc.core.ids import TabletType
+from vtorc.core.status import SemiSyncStatus, TabletStatus
+from vtorc.core.tablet import TabletRecord
+from vtorc.core.view import LeftType, TabletView
+from vtorc.discovery.probe import Pace, TabletProbe
+from vtorc.discovery.watch import ShardTopology, ShardWatch
+from vtorc.errors import TabletCallFailed, TabletUnreachable
+from vtorc.sim.loop import run
+from vtorc.tablet.api import TabletManager
+
+R1, R2, R3 = "zone1-101", "zone2-200", "zone3-300"
+SEMI_SYNC = policy("semi_sync")
+MYSQL_DOWN = TabletCallFailed("no MySQL", errno=2013)
+SILENT = TabletUnreachable("silent", reason="timeout")
+
+
+def told(tablet: TabletView) -> TabletStatus:
+    """What a tablet answers."""
+    assert tablet.status is not None
+    return tablet.status
+
+
+AT_WORK, ACKS, QUIET = told(primary()), told(replica(R1)), told(replica(R1, semi_sync=False))
+SETTINGS = SemiSyncStatus(timeout=1000, wait_for_replica_count=1)
+ON = replace(ACKS, semi_sync=replace(SETTINGS, replica_enabled=True))
+OFF = replace(ACKS, semi_sync=SETTINGS)
+Answer = TabletStatus | Exception
+
+
+class Clock:
+    """A clock that stands at the moment it was set to."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def now(self) -> float:
+        return self.time
+
+    def wall(self) -> int:
+        return 0
+
+
+class Tablet:
+    """A tablet whose every answer takes until a given moment; the probe after the last waits for ever."""
+
+    def __init__(self, clock: Clock, answers: list[tuple[float, float, Answer]]) -> None:
+        self._clock = clock
+        self._answers = answers
+
+    async def full_status(self, tablet: TabletRecord) -> TabletStatus:
+        _, ends, answer = self._answers.pop(0)
+        self._clock.time = ends
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def ping(self, tablet: TabletRecord) -> None:
+        raise SILENT
+
+
+def probed(name: str, kind: TabletType, *answers: tuple[float, float, Answer]) -> list[TabletView]:
+    """The views after probes that began and ended at these moments."""
+    clock, views = Clock(), [TabletView(record=record(name, kind))]
+    left = list(answers)
+
+    async def main() -> None:
+        over = asyncio.Event()
+
+        def changed(before: TabletView, after: TabletView) -> None:
+            views.append(after)
+            if not left:
+                over.set()
+                return
+            clock.time = left[0][0]
+            probe.want()
+
+        clock.time = left[0][0]
+        its_record = record(name, kind, term=10 if kind is TabletType.PRIMARY else 0)
+        probe = TabletProbe(its_record, cast(TabletManager, Tablet(clock, left)), clock, changed)
+        probing = asyncio.create_task(probe.run(Pace))
+        await over.wait()
+        probing.cancel()
+        await asyncio.gather(probing, return_exceptions=True)
+
+    run(main())
+    return views[1:]
+
+
+def test_a_primary_at_work_is_remembered() -> None:
+    """Whatever it answers later, or not at all, what was seen of it as primary of its term stays."""
+    returned = replace(AT_WORK, read_only=True, executed=gtids("100:1-9"))
+    views = probed(
+        P,
+        TabletType.PRIMARY,
+        (1, 1.1, AT_WORK),
+        (2, 2.1, MYSQL_DOWN),
+        (3, 3.1, returned),
+        (4, 4.1, TabletStatus(disk_stalled=True)),
+        (5, 5.1, SILENT),
+    )
+    reigns = {view.reign for view in views}
+    assert len(reigns) == 1
+    reign = reigns.pop()
+    assert reign is not None
+    assert (reign.term, reign.seen_at, reign.executed) == (10, 1, gtids("100:1-50"))
+
+
+@pytest.mark.parametrize(
+    ("answers", "until"),
+    [
+        pytest.param([OFF], [None], id="never"),
+        pytest.param([ON, ON], [math.inf, math.inf], id="still"),
+        pytest.param([ON, OFF, OFF], [math.inf, 2.5, 2.5], id="until it was seen to be off"),
+        pytest.param([ON, OFF, ON], [math.inf, 2.5, math.inf], id="again"),
+        pytest.param([ON, MYSQL_DOWN, SILENT], [math.inf, 2.5, 2.5], id="until its MySQL was found down"),
+        pytest.param([ON, SILENT], [math.inf, math.inf], id="nobody knows"),
+        pytest.param([ON, replace(ON, replication=None)], [math.inf, 2.5], id="until it was nobody's replica"),
+        pytest.param([ON, TabletStatus(disk_stalled=True)], [math.inf, math.inf], id="a stalled disk tells nothing"),
+        pytest.param([ON, QUIET], [math.inf, math.inf], id="an answer without settings tells nothing"),
+    ],
+)
+def test_until_when_a_tablet_may_have_acknowledged(answers: list[Answer], until: list[float | None]) -> None:
+    """As long as its side of semi-sync was on, up to the end of the probe that found it was not any more."""
+    views = probed(
+        R1, TabletType.REPLICA, *((second, second + 0.5, answer) for second, answer in enumerate(answers, 1))
+    )
+    assert [view.acks_until for view in views] == until
+
+
+def test_a_failure_is_known_when_its_probe_has_ended() -> None:
+    """A probe may have begun long before MySQL went down, and have found the end of something that lived meanwhile."""
+    died = probed(R3, TabletType.REPLICA, (0, 0.1, ON), (10, 14.9, MYSQL_DOWN), (15.05, 15.1, MYSQL_DOWN))[-1]
+    alive = replace(AT_WORK, executed=gtids("100:1-50"))
+    lost = probed(P, TabletType.PRIMARY, (0, 0.2, alive), (11.5, 11.6, alive), (14.95, 15, MYSQL_DOWN))[-1]
+    assert (died.failing_since, died.failure_since) == (10, 14.9)
+    view = shard(lost, replica(R1), replica(R2), died)
+    reached = {alias(name): stopped(name, "100:1-50") for name in (R1, R2)}
+    assert isinstance(choose(candidate_set(view, SEMI_SYNC, reached), SEMI_SYNC), Refusal)
+    down_before = replace(died, failure_since=10.0)
+    view = shard(lost, replica(R1), replica(R2), down_before)
+    assert isinstance(choose(candidate_set(view, SEMI_SYNC, reached), SEMI_SYNC), Choice)
+
+
+def test_types_that_a_record_had_are_remembered() -> None:
+    """With the beginning of the last reading that found the type, and when the first was taken over that did not."""
+
+    async def main() -> dict[TabletType, LeftType]:
+        clock, view = Clock(), shard()
+
+        def reading(at: float, kind: TabletType) -> ShardTopology:
+            return ShardTopology(
+                read_at=at,
+                cells=frozenset({"zone1"}),
+                keyspace_record=view.keyspace_record,
+                shard_record=view.shard_record,
+                tablets=(record(R1, kind),),
+            )
+
+        silent = cast(TabletManager, Tablet(clock, [(0, 0, SILENT)] * 9))
+        watch = ShardWatch(view.shard, reading(1, TabletType.REPLICA), silent, clock, Pace)
+        watching = asyncio.create_task(watch.run())
+        await asyncio.sleep(0)
+        for at, kind in ((2, "replica"), (3, "backup"), (4, "backup"), (5, "rdonly")):
+            clock.time = at + 0.5
+            watch.update(reading(at, TabletType.parse(kind)))
+        found = watch.view().tablets[0].left_types
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        return dict(found)
+
+    assert run(main()) == {TabletType.REPLICA: LeftType(2, 3.5), TabletType.BACKUP: LeftType(4, 5.5)}
