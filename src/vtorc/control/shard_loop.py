@@ -150,13 +150,15 @@ class ShardLoop:
             return judgement
         return self._sound[1]
 
-    def judge(self) -> Judgement:
-        """Analyse and decide on what is known at this moment."""
+    def judge(self, *, heard_since: float = float("-inf")) -> Judgement:
+        """Analyse and decide on what is known at this moment; who was not heard after `heard_since` is no witness
+        against the primary.
+        """
         now = self._tools.clock.now()
         rules = self._rules()
         view = self.watch.view()
         durability = effective_policy(view.keyspace_record, rules.default_durability, rules.promotion_rules)
-        findings = analyse(view, durability, rules.bars, now)
+        findings = analyse(view, durability, replace(rules.bars, heard_since=heard_since), now)
         self._note_replacement(view, findings, now)
         self._forgive_when_more_answer(view)
         self._forget_old_attempts({(f.code, f.alias) for f in findings}, now)

@@ -19,12 +19,14 @@ class Bars:
     `confirmations` is the number of failed probes in a row that makes a primary suspect enough to be condemned;
     `silent_after` (seconds) is how long a primary must have failed when no replica can vouch by trying to reconnect,
     `hung_after` how long in any case while its tablet manager answers and its MySQL hangs: it may come round, and
-    nothing is gained by moving an overload elsewhere.
+    nothing is gained by moving an overload elsewhere. `heard_since` is the time before which no replica's answer counts
+    against the primary: that of the lock, once it is taken.
     """
 
     confirmations: int = 2
     silent_after: float = 5.0
     hung_after: float = HUNG_AFTER
+    heard_since: float = float("-inf")
 
 
 def member(tablet: TabletView) -> Member:

@@ -8,6 +8,12 @@ from vtorc.core.view import ProbeFailure, TabletView
 from vtorc.core.witnesses import Witnesses, names
 
 
+RECONNECTS_WITHIN = 5.0
+"""Seconds that a replica gets to connect again, to a host that is slow to greet too, before it is a witness against its
+primary: we make replicas reconnect to learn whether that lives, and so does every other vtorc.
+"""
+
+
 class LostPrimary(Case):
     """Looks at one primary that may be lost."""
 
@@ -42,7 +48,7 @@ class LostPrimary(Case):
         return ready >= max(1, status.semi_sync.wait_for_replica_count)
 
     def _silent_primary(self, primary: TabletView) -> Finding:
-        evidence = Witnesses.of(self.view, primary)
+        evidence = Witnesses.of(self.view, primary, heard_since=self.bars.heard_since)
         told = evidence.as_text() | {"primary_failure": str(primary.failure), "failed_probes": str(primary.failures)}
         how, hangs = primary.failure_phrase, primary.failure is ProbeFailure.HUNG
         if self.rivals:
@@ -98,8 +104,13 @@ class LostPrimary(Case):
         """Whether somebody besides us saw the primary fail: its own tablet, or a replica that tries to reach it and
         cannot.
 
-        Replicas whose IO thread was stopped by hand see nothing; then only a long silence condemns.
+        Replicas whose IO thread was stopped by hand see nothing; then only a long silence condemns. One that received a
+        moment ago and has not failed to connect since proves nothing: it may just have been made to reconnect.
         """
-        if primary.failure is ProbeFailure.MYSQL_DOWN or evidence.trying:
+        if primary.failure is ProbeFailure.MYSQL_DOWN:
+            return True
+        if evidence.hopeful(self.now, within=RECONNECTS_WITHIN):
+            return False
+        if evidence.trying:
             return True
         return primary.failing_since is not None and self.now - primary.failing_since >= self.bars.silent_after

@@ -62,9 +62,10 @@ class TabletView:
     `failing_since` when the first of the present series of failed probes did, and `failure_since` when the first of
     those at its end was over that all failed as the last one, in the way that `failure` names; both None while the last
     probe succeeded. `advanced_at` is when the probe started that last brought more received transactions than the one
-    before.
-    `status` stays what was last heard: `is_current` says whether it may be believed. `lost` is what it once said to
-    have received, and did not when it was last heard: its relay log is gone, or it was rebuilt.
+    before. `quiet_since` is when the probe started that first found its IO thread not connected to the source that it
+    has, None while it is connected. `status` stays what was last heard: `is_current` says whether it may be believed.
+    `lost` is what it once said to have received, and did not when it was last heard: its relay log is gone, or it was
+    rebuilt.
 
     What is remembered beyond the last status: `reign` is what was seen of it as primary of its latest term.
     `acks_until` is until when its side of semi-sync may have been on while it had a source: infinity while that is not
@@ -81,6 +82,7 @@ class TabletView:
     failing_since: float | None = None
     failure_since: float | None = None
     advanced_at: float | None = None
+    quiet_since: float | None = None
     lost: GtidSet = EMPTY_GTID_SET
     reign: Reign | None = None
     acks_until: float | None = None

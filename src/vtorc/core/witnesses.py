@@ -23,18 +23,20 @@ class Witnesses:
     trying: tuple[TabletView, ...]
 
     @classmethod
-    def of(cls, view: ShardView, primary: TabletView) -> "Witnesses":
-        """Call the replicas of `primary`; while that answers, nobody has been heard since it failed."""
-        failing_since = primary.failing_since if primary.failing_since is not None else float("inf")
+    def of(cls, view: ShardView, primary: TabletView, *, heard_since: float = float("-inf")) -> "Witnesses":
+        """Call the replicas of `primary`; while that answers, nobody has been heard since it failed. Who was not heard
+        after `heard_since` either is unheard.
+        """
+        since = max(heard_since, primary.failing_since if primary.failing_since is not None else float("inf"))
         replicas = view.replicas_of(primary)
         valid = tuple(tablet for tablet in replicas if tablet.is_current)
-        heard = [tablet.status_at is not None and tablet.status_at >= failing_since for tablet in valid]
+        heard = [tablet.status_at is not None and tablet.status_at >= since for tablet in valid]
         return cls(
             replicas=replicas,
             valid=valid,
             receiving=tuple(tablet for tablet in valid if tablet.is_receiving),
-            unheard=tuple(tablet for tablet, since in zip(valid, heard, strict=True) if not since),
-            trying=tuple(t for t, since in zip(valid, heard, strict=True) if since and _is_connecting(t)),
+            unheard=tuple(tablet for tablet, was_heard in zip(valid, heard, strict=True) if not was_heard),
+            trying=tuple(t for t, was_heard in zip(valid, heard, strict=True) if was_heard and _is_connecting(t)),
         )
 
     def tried_in_vain(self, since: float, *, within: float) -> tuple[TabletView, ...]:
@@ -46,6 +48,16 @@ class Witnesses:
         if any(t.advanced_at is not None and t.advanced_at > since for t in self.valid):
             return ()
         return tuple(t for t in self.trying if _got_no_answer(t) and (t.status_at or 0.0) - since >= within)
+
+    def hopeful(self, now: float, *, within: float) -> tuple[TabletView, ...]:
+        """Those that may yet reach the primary: they lost their connection, or were stopped, less than `within` seconds
+        ago, and no attempt to connect again has failed since.
+        """
+        return tuple(
+            t
+            for t in self.valid
+            if t.quiet_since is not None and now - t.quiet_since < within and not _failed_to_connect(t)
+        )
 
     @property
     def are_broken(self) -> bool:
@@ -78,6 +90,11 @@ def _got_no_answer(tablet: TabletView) -> bool:
     replication = tablet.status.replication if tablet.status is not None else None
     error = replication.last_io_error if replication is not None else ""
     return not error or any(phrase in error for phrase in _NO_ANSWER)
+
+
+def _failed_to_connect(tablet: TabletView) -> bool:
+    replication = tablet.status.replication if tablet.status is not None else None
+    return replication is not None and bool(replication.last_io_error) and _is_connecting(tablet)
 
 
 def _is_connecting(tablet: TabletView) -> bool:

@@ -186,6 +186,7 @@ class TabletProbe:
             status_at=started,
             probed_at=self._clock.now(),
             advanced_at=started if _has_advanced(self.view.status, status) else self.view.advanced_at,
+            quiet_since=self._quiet_since(status, started),
             lost=self._lost(status),
             reign=Reign.after(self.view.reign, status, record, at=started, heard_at=self.view.status_at),
             acks_until=self._acks_until(status),
@@ -202,6 +203,14 @@ class TabletProbe:
 
     def _acks_ended(self) -> float | None:
         return self._clock.now() if self.view.acks_until == math.inf else self.view.acks_until
+
+    def _quiet_since(self, status: TabletStatus, started: float) -> float | None:
+        if status.disk_stalled:
+            return self.view.quiet_since
+        if status.replication is not None and status.replication.is_receiving:
+            return None
+        known = self.view.quiet_since is not None and _source_of(self.view.status) == _source_of(status)
+        return self.view.quiet_since if known else started
 
     def _lost(self, status: TabletStatus) -> GtidSet:
         """What it ever said to have received, and does not now; an answer without any transactions tells nothing."""
@@ -238,6 +247,11 @@ class TabletProbe:
 
 def _has_answered(ping: "asyncio.Task[None]") -> bool:
     return ping.done() and not ping.cancelled() and ping.exception() is None
+
+
+def _source_of(status: TabletStatus | None) -> tuple[str, int] | None:
+    replication = status.replication if status is not None else None
+    return replication.source_address if replication is not None and replication.has_source else None
 
 
 def _has_advanced(before: TabletStatus | None, after: TabletStatus) -> bool:

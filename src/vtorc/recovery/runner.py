@@ -33,7 +33,7 @@ class Judgement:
 class Judge(Protocol):
     """Analyses and decides on what is known at this moment."""
 
-    def __call__(self, *, heard_since: float) -> Judgement:
+    def __call__(self, *, heard_since: float = ...) -> Judgement:
         """Judge; who was not heard after `heard_since` is no witness against the primary."""
         ...
 

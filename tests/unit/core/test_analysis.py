@@ -295,6 +295,18 @@ def test_a_hang_is_called_one() -> None:
     )
 
 
+def quiet(tablet: TabletView, seconds: float) -> TabletView:
+    """The same tablet, whose IO thread was connected so many seconds ago."""
+    return replace(tablet, quiet_since=NOW - seconds)
+
+
+def test_under_the_lock_only_answers_since_then_count() -> None:
+    """A replica that was last heard before the lock was taken is no witness against the primary."""
+    view = shard(primary(dead_for=60.0, failure=ProbeFailure.TIMEOUT), WAITING_1, replica(R2, io=CONNECTING, heard=1.0))
+    assert found(view, bars=Bars(heard_since=NOW - 2.0))[0].confirmed
+    assert not found(view, bars=Bars(heard_since=NOW - 0.5))[0].confirmed
+
+
 @pytest.mark.parametrize(
     ("view", "confirmed"),
     [
@@ -334,6 +346,35 @@ def test_a_hang_is_called_one() -> None:
         pytest.param(
             shard(primary(dead_for=10.0, failure=ProbeFailure.HUNG), WAITING_1, WAITING_2), True, id="hung for long"
         ),
+        pytest.param(
+            dead(quiet(WAITING_1, 4.9), WAITING_2, failure=ProbeFailure.TIMEOUT),
+            False,
+            id="silent, and a replica received a moment ago",
+        ),
+        pytest.param(
+            shard(
+                primary(dead_for=60.0, failure=ProbeFailure.TIMEOUT),
+                quiet(replica(R1, io=STOPPED), 1.0),
+                replica(R2, io=CONNECTING, io_error="Can't connect"),
+            ),
+            False,
+            id="silent for long, and a replica was stopped a moment ago",
+        ),
+        pytest.param(
+            dead(quiet(WAITING_1, 5.0), WAITING_2, failure=ProbeFailure.TIMEOUT),
+            True,
+            id="silent, and the last replica received a while ago",
+        ),
+        pytest.param(
+            dead(
+                quiet(replica(R1, io=CONNECTING, io_error="Can't connect"), 0.1),
+                WAITING_2,
+                failure=ProbeFailure.REFUSED,
+            ),
+            True,
+            id="refused, as the replica is that received a moment ago",
+        ),
+        pytest.param(dead(quiet(WAITING_1, 0.1), WAITING_2), True, id="its own tablet says so, a moment after"),
         pytest.param(
             shard(
                 primary(dead_for=60.0, failure=ProbeFailure.SHUT_DOWN),

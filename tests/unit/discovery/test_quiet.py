@@ -1,0 +1,57 @@
+"""Since when a replica does not receive, as its probe remembers it."""
+
+import asyncio
+from typing import cast
+
+from tests.unit.core.builders import CONNECTING, STOPPED, P, record, replica
+from tests.unit.discovery.test_lost import Answering
+from tests.unit.discovery.test_view_evidence import LoopClock
+from vtorc.core.ids import TabletType
+from vtorc.core.status import TabletStatus, ThreadState
+from vtorc.core.view import TabletView
+from vtorc.discovery.probe import Pace, TabletProbe
+from vtorc.sim.loop import run
+from vtorc.tablet.api import TabletManager
+
+
+def answer(io: ThreadState, *, of: str = P) -> TabletStatus:
+    status = replica("zone1-101", io=io, of=of).status
+    assert status is not None
+    return status
+
+
+def first_quiet(*answers: TabletStatus | None) -> list[int | None]:
+    """Say after each answer which one began the present quiet."""
+
+    async def main() -> list[int | None]:
+        views: list[TabletView] = []
+        begun: list[float] = []
+        enough = asyncio.Event()
+
+        def changed(before: TabletView, after: TabletView) -> None:
+            views.append(after)
+            if after.status_at is not None:
+                begun.append(after.status_at)
+            if len(views) == len(answers):
+                enough.set()
+
+        tablets = cast(TabletManager, Answering(*answers))
+        probe = TabletProbe(record(P, TabletType.REPLICA), tablets, LoopClock(), changed)
+        probing = asyncio.create_task(probe.run(Pace))
+        await enough.wait()
+        probing.cancel()
+        return [None if view.quiet_since is None else begun.index(view.quiet_since) for view in views]
+
+    return run(main(), seed=1)
+
+
+def test_it_begins_with_the_first_answer_that_does_not_receive() -> None:
+    """However the thread does not receive, and whether the tablet fails to answer in between, it is one quiet."""
+    running, connecting, stopped = answer(ThreadState.RUNNING), answer(CONNECTING), answer(STOPPED)
+    assert first_quiet(running, stopped, connecting, None, connecting) == [None, 1, 1, 1, 1]
+    assert first_quiet(connecting, running, connecting) == [0, None, 2]
+
+
+def test_another_source_begins_it_anew() -> None:
+    """What a replica could not receive from its former source says nothing about the present one."""
+    assert first_quiet(answer(CONNECTING), answer(CONNECTING, of="zone2-200")) == [0, 1]
