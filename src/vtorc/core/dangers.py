@@ -95,8 +95,12 @@ def misses_writes(view: ShardView, policy: DurabilityPolicy | None, primary: Tab
     for several in combinations(extras, needed + 1):
         shared = reduce(GtidSet.intersection, several)
         if shared:
-            what = f"{needed + 1} other tablets have {shared.brief()}, which it lacks and which may be acknowledged"
-            return Rule.MISSING_WRITES, what
+            return (
+                Rule.MISSING_WRITES,
+                f"{needed + 1} other tablets have {shared.brief()}, which it lacks and which may be acknowledged; if "
+                f"they are errant, make it writable by hand (SetWritable {primary.alias} true), and if another was "
+                f"primary since, promote one that has them (EmergencyReparentShard --new-primary)",
+            )
     return None
 
 

@@ -127,7 +127,7 @@ _MAY_BE_GONE = frozenset({ProbeFailure.TIMEOUT, ProbeFailure.HUNG, ProbeFailure.
 _CHANGES_TABLET = _REPAIRS | {Recovery.RECOVER_PRIMARY_HAS_PRIMARY}
 """Recoveries that change what one tablet's MySQL does."""
 
-_FOR_A_PERSON = frozenset({Rule.BLIND})
+_FOR_A_PERSON = frozenset({Rule.BLIND, Rule.MISSING_WRITES})
 """Reasons to stand still that may last for ever, while the shard takes no writes."""
 
 _INTENT = {

@@ -1,12 +1,12 @@
 """Whether a primary is lost, on evidence newer than its failure: the verdicts that replace it."""
 
+import math
 from collections.abc import Iterator
 
-from vtorc.core.case import Case, would_ack
+from vtorc.core.case import Case, member, would_ack
 from vtorc.core.problems import Code, Finding
 from vtorc.core.view import ProbeFailure, TabletView
 from vtorc.core.witnesses import Witnesses, names
-
 
 RECONNECTS_WITHIN = 5.0
 """Seconds that a replica gets to connect again, to a host that is slow to greet too, before it is a witness against its
@@ -21,7 +21,7 @@ class LostPrimary(Case):
         """Say in which way it is lost, or may be, if it is."""
         if not primary.probed:
             return
-        if primary.status is None and not self.view.replicas_of(primary):
+        if primary.status is None and not self.view.replicas_of(primary) and not self._successors(primary):
             return  # it is an InvalidPrimary
         if primary.status is not None and primary.failure is None:
             if primary.status.disk_stalled:
@@ -59,6 +59,8 @@ class LostPrimary(Case):
             confirmed = self._condemnable(primary) and not evidence.unheard
             what = f"{how}, but {yielding} still receives from it"
             return self.found(code, primary, what, confirmed=confirmed, may_be_load=hangs, **told)
+        if not evidence.replicas and (others := self._successors(primary)):
+            return self._left_alone(primary, others, told)
         if not evidence.replicas:
             return self.found(
                 Code.DEAD_PRIMARY_WITHOUT_REPLICAS,
@@ -91,6 +93,32 @@ class LostPrimary(Case):
         if self._may_come_round(primary):
             confirmed, what = False, f"{what}; it gets {self.bars.hung_after:g} s to come round"
         return self.found(code, primary, what, confirmed=confirmed, may_be_load=hangs, **told)
+
+    def _successors(self, primary: TabletView) -> list[TabletView]:
+        """Tablets that answer and could acknowledge for a primary without replicas, if they are enough to go on without
+        it: one may be promoted, and have the acknowledgements that it needs from the rest.
+        """
+        if self.policy is None or not (needed := self.policy.required_acks(member(primary))):
+            return []
+        ready = [t for t in self.view.tablets if t.is_current and self.policy.may_ack(member(primary), member(t))]
+        return ready if len(ready) > needed else []
+
+    def _left_alone(self, primary: TabletView, others: list[TabletView], told: dict[str, str]) -> Finding:
+        """A primary that nobody replicates from: one that died when it had written its record and before anybody was
+        pointed at it, such as an heir that was being promoted. Nobody else can bear witness against it, so that
+        it takes the word of its own tablet manager or a long silence; and it gets no acknowledgement in the meantime.
+        """
+        how, hangs = primary.failure_phrase, primary.failure is ProbeFailure.HUNG
+        since = max(self.bars.heard_since, primary.failing_since if primary.failing_since is not None else math.inf)
+        heard = all(t.status_at is not None and t.status_at >= since for t in others)
+        silent = primary.failing_since is not None and self.now - primary.failing_since >= self.bars.silent_after
+        vouched = primary.failure is ProbeFailure.MYSQL_DOWN or silent
+        what = f"{how} and no tablet replicates from it, but {names(others)} could{self.yet}"
+        confirmed = self._condemnable(primary) and heard and vouched
+        if self._may_come_round(primary):
+            confirmed, what = False, f"{what}; it gets {self.bars.hung_after:g} s to come round"
+        told = told | {"could_replicate": names(others)}
+        return self.found(Code.DEAD_PRIMARY, primary, what, confirmed=confirmed, may_be_load=hangs, **told)
 
     def _condemnable(self, primary: TabletView) -> bool:
         return primary.failures >= self.bars.confirmations and self.everybody_probed and not self.rivals

@@ -829,6 +829,8 @@ def test_a_primary_that_lacks_what_several_share_stays_read_only() -> None:
     assert about(shard(*lone), Code.PRIMARY_IS_READ_ONLY).rule is Rule.ACT
     refused = about(shard(*both), Code.PRIMARY_IS_READ_ONLY)
     assert (refused.acts, refused.rule) == (False, Rule.MISSING_WRITES)
+    assert refused.escalated
+    assert "SetWritable zone1-0000000100 true" in refused.sentence
 
 
 def test_who_waits_for_a_first_primary_in_vain_is_told_what_to_do() -> None:
