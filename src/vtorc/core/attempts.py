@@ -83,7 +83,8 @@ class Memory:
 
     def _replaced_before(self, finding: Finding) -> str:
         """Why a replacement a short time ago speaks against another one now; empty if none does."""
-        ago = self._since_replacement(lambda attempt: attempt.alias == finding.alias)
+        # A primary whose record was deleted has no name here: the next one that is deleted is another.
+        ago = self._since_replacement(lambda a: finding.alias is not None and a.alias == finding.alias)
         if ago is not None:
             return f"it was replaced as primary {ago:.0f} s ago, and may be again in {self._left(ago)}"
         return self.load_moved() if finding.may_be_load else ""

@@ -396,6 +396,14 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         Limits(block_seconds=30, attempts=tried(Code.DEAD_PRIMARY, R3, 10, succeeded=True)),
         Rule.ACT,
     ),
+    (
+        "the primary's record was deleted, as that of the one before it",
+        shard(replica(R1), replica(R2)),
+        Code.PRIMARY_TABLET_DELETED,
+        "",
+        Limits(block_seconds=30, attempts=tried(Code.PRIMARY_TABLET_DELETED, None, 10, succeeded=True)),
+        Rule.ACT,
+    ),
     ("the primary hangs, as the one before it", hung(WAITING_1), Code.DEAD_PRIMARY, P, replaced(10), Rule.COOLDOWN),
     ("the primary hangs, and one did long ago", hung(WAITING_1), Code.DEAD_PRIMARY, P, replaced(31), Rule.ACT),
     (
