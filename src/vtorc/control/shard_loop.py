@@ -62,6 +62,10 @@ is still held, since whoever holds it most likely puts right the same.
 LOOK_AGAIN_AT_MOST = 2.0
 """Seconds that this grows to."""
 
+_NEVER_OUTRANKED = frozenset({Recovery.ELECT_NEW_PRIMARY, Recovery.RESTART_DIRECT_REPLICA})
+"""Recoveries that come to their end, besides those that replace a primary; the test of one takes ten seconds at most.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class _Pause:
@@ -309,8 +313,11 @@ class ShardLoop:
         await self.watch.refresh(self._tools.deadlines.refresh, leave_out=self.watch.silent())
 
     async def _until_done_or_outranked(self, running: asyncio.Task[RecoveryRecord], action: Action) -> None:
-        """The primary comes first: a repair that is under way when the primary is lost is broken off."""
-        if action.recovery.replaces_primary or action.recovery is Recovery.ELECT_NEW_PRIMARY:
+        """The primary comes first: a repair that is under way when the primary is lost is broken off.
+
+        Not a test of whether it is lost: what that one stops for a moment would speak against the primary.
+        """
+        if action.recovery.replaces_primary or action.recovery in _NEVER_OUTRANKED:
             await asyncio.wait((running,))
             return
         while not running.done():

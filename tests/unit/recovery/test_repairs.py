@@ -11,9 +11,10 @@ from vtorc.core.durability import policy
 from vtorc.core.ids import TabletType
 from vtorc.core.problems import Code
 from vtorc.core.status import ThreadState
+from vtorc.core.tablet import TabletRecord
 from vtorc.core.view import ShardView, TabletView
 from vtorc.discovery.topology import read_shard
-from vtorc.errors import RecoveryFailed
+from vtorc.errors import RecoveryFailed, TabletUnreachable
 from vtorc.lab.agent.mysql_api import Source, Threads
 from vtorc.proto import topodata_pb2
 from vtorc.recovery.repairs import Repairs
@@ -263,3 +264,28 @@ def test_acknowledgements_end_only_if_that_was_decided(codes: tuple[Code, ...], 
         assert repaired.status.semi_sync.replica_enabled is acknowledges
 
     by_hand(main, durability="semi_sync")
+
+
+def test_a_witness_that_was_stopped_for_a_test_is_started_whatever_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replica that is made to reconnect goes on applying, and receives again although the start failed at first."""
+
+    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+        replicas = [each for each in shard.tablets if each is not shard.primary]
+        view = await look(shard, tools)
+        applied: list[bool] = []
+
+        async def fails(tablet: TabletRecord, *, semi_sync: bool) -> None:
+            applied.append(all(each.mysqld.replication.applier.running for each in replicas))
+            raise TabletUnreachable("no answer", reason="timeout")
+
+        async with tools.topo.lock_shard(shard.id, "test") as lock:
+            session = Session(tools, lock, began=tools.clock.now())
+            with monkeypatch.context() as patched:
+                patched.setattr(tools.tablets, "start_replication", fails)
+                with pytest.raises(TabletUnreachable):
+                    await Repairs(session, view, NONE).restart_one_replica()
+            await session.roll_back()
+        assert applied == [True]
+        await until(lambda: all(each.mysqld.replication.io_state is ThreadState.RUNNING for each in replicas))
+
+    by_hand(main)
