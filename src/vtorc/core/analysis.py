@@ -217,7 +217,16 @@ class _Analysis(Case):
                 what += f", but {source} is primary by its own account, so the records may be late"
             yield self.found(Code.CONNECTED_TO_WRONG_PRIMARY, tablet, what, confirmed=not is_rival)
             return
-        # A thread that is connecting is doing what it was told; only its source can help it.
+        # The same server under another address: a primary that was scheduled elsewhere took its data along. Who reaches
+        # it under the old name, or by another name of the same host, is left alone.
+        at = primary.record.mysql_address
+        connects = replication.io_state is ThreadState.CONNECTING
+        if primary.record.mysql_hostname and replication.source_address != at and connects:
+            old, new = ("{}:{}".format(*address) for address in (replication.source_address, at))
+            what = f"tries to reach {primary.alias} at {old}, but it is at {new}"
+            yield self.found(Code.CONNECTED_TO_WRONG_PRIMARY, tablet, what)
+            return
+        # Else a thread that is connecting is doing what it was told; only its source can help it.
         if replication.io_state is ThreadState.STOPPED or replication.sql_state is ThreadState.STOPPED:
             why = replication.last_sql_error or replication.last_io_error
             what = "has stopped replicating" + (f": {why}" if why else "")

@@ -544,6 +544,28 @@ def test_a_rival_is_not_repaired() -> None:
     assert (finding.code, finding.confirmed) == (Code.NOT_CONNECTED_TO_PRIMARY, False)
 
 
+@pytest.mark.parametrize(
+    ("io", "expected"),
+    [
+        (ThreadState.RUNNING, []),
+        (CONNECTING, [Code.CONNECTED_TO_WRONG_PRIMARY]),
+        (STOPPED, [Code.REPLICATION_STOPPED]),
+    ],
+)
+def test_who_looks_for_the_primary_at_its_old_address_is_pointed_to_the_new(
+    io: ThreadState, expected: list[Code]
+) -> None:
+    """A primary that moved and kept its UUID is reached under its old address in vain; who reaches it is left alone."""
+    moved = primary(record_changes={"mysql_hostname": "10.0.9.9"})
+    findings = found(shard(moved, replica(R1, io=io), replica(R2)))
+    assert [each.code for each in findings] == expected
+    if io is CONNECTING:
+        assert findings[0].sentence == (
+            "commerce/0: zone1-0000000101 tries to reach zone1-0000000100 at mysql-zone1-100:3306, but it is at "
+            "10.0.9.9:3306"
+        )
+
+
 def test_a_connecting_replica_is_not_stopped() -> None:
     """A thread that connects does what it was told, and an unknown state is not taken for a stopped one."""
     assert codes(shard(primary(), WAITING_1)) == []
