@@ -1,17 +1,21 @@
-"""What becomes of a shard whose new primary is cut off, with all of its cell, before anybody hears of its promotion."""
+"""What becomes of a shard whose new primary is lost before anybody hears of its promotion, or follows it."""
 
 import asyncio
 from dataclasses import replace
 
 from tests.unit.sim.servers import until
-from tests.unit.sim.worlds import SHARD, in_world
+from tests.unit.sim.worlds import SHARD, in_world, small_plan
 from vtorc.core.ids import TabletAlias
+from vtorc.proto import topodata_pb2
 from vtorc.sim.fault_words import read_fault
 from vtorc.sim.faults import Scene
 from vtorc.sim.meddling import begin
 from vtorc.sim.operator import plan_reparent
 from vtorc.sim.plan import ShardPlan, TabletPlan, WorldPlan
+from vtorc.sim.tablet import SimTablet
+from vtorc.sim.topo import ROOT, at_once
 from vtorc.sim.world import SimShard, World
+from vtorc.topo import paths
 
 ALIASES = ("zone1-100", "zone1-101", "zone2-200", "zone2-201")
 
@@ -45,3 +49,37 @@ def test_nobody_is_promoted_beside_a_primary_that_is_hidden_with_its_cell() -> N
         assert shard.primary is heir
 
     in_world(main, plan=plan)
+
+
+def test_an_heir_that_dies_with_nothing_but_its_record_is_replaced() -> None:
+    """Where the heir loses power when it has written its record, before anybody follows it, another one takes over."""
+
+    async def main(world: World, shard: SimShard) -> None:
+        first = shard.primary
+        assert first is not None
+        for each in shard.tablets:
+            each.mysqld.replication.applier.slowness, each.mysqld.replication.applier.delay = 3000.0, 0.001
+        await asyncio.sleep(1.0)
+        first.mysqld.process.crash()
+
+        def heir() -> SimTablet | None:
+            wrote = (t for t in shard.tablets if t is not first and _type_of(world, t) == topodata_pb2.PRIMARY)
+            return next(wrote, None)
+
+        while not (found := heir()):  # noqa: ASYNC110 - virtual time costs nothing
+            await asyncio.sleep(0.0002)
+        world.power_off(found.host)
+        for each in shard.tablets:
+            each.mysqld.replication.applier.slowness, each.mysqld.replication.applier.delay = 1.0, 0.0
+        world.start_mysqld(first.mysqld)
+        await until(lambda: shard.primary not in (None, found))
+        assert shard.primary is not None
+        assert not shard.ledger.lost_on(shard.primary.mysqld)
+
+    in_world(main, plan=small_plan(tablets=4))
+
+
+def _type_of(world: World, tablet: SimTablet) -> int:
+    alias = tablet.config.alias
+    row = at_once(world.topos[alias.cell].store.get(f"{ROOT}/{alias.cell}/{paths.tablet(alias)}"))
+    return topodata_pb2.Tablet.FromString(row.contents).type

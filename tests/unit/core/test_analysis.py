@@ -74,6 +74,12 @@ def dead(*replicas: TabletView, **changes: object) -> ShardView:
     return shard(primary(dead_for=3.0, **changes), *replicas)  # type: ignore[arg-type]
 
 
+def lone_heir(silent_for: float, *, heard: float = 0.1, never_heard: bool = False) -> ShardView:
+    """A primary that has been silent for so many seconds, and two tablets that replicate from nobody."""
+    gone = primary(dead_for=silent_for, failure=ProbeFailure.TIMEOUT, never_heard=never_heard)
+    return shard(gone, idle(R1), idle(R2, heard=heard))
+
+
 WAITING_1, WAITING_2 = replica(R1, io=CONNECTING), replica(R2, io=CONNECTING)
 LOST_1 = failing(replica(R1), ProbeFailure.TIMEOUT)
 LOST_2 = failing(replica(R2), ProbeFailure.TIMEOUT)
@@ -440,6 +446,33 @@ def test_replicas_of_a_cleanly_stopped_primary_are_known_by_its_uuid() -> None:
     assert codes(shard(gone, elsewhere))[0] is Code.DEAD_PRIMARY_WITHOUT_REPLICAS
     never_heard = replace(gone, status=None, status_at=None)
     assert codes(shard(never_heard, WAITING_1, WAITING_2)) == [Code.DEAD_PRIMARY]
+
+
+@pytest.mark.parametrize(
+    ("what", "view", "code", "confirmed"),
+    [
+        ("its MySQL is down", dead(idle(R1), idle(R2)), Code.DEAD_PRIMARY, True),
+        ("silent for long", lone_heir(6), Code.DEAD_PRIMARY, True),
+        ("silent for a moment", lone_heir(3), Code.DEAD_PRIMARY, False),
+        ("never heard", lone_heir(6, never_heard=True), Code.DEAD_PRIMARY, True),
+        ("one of them not heard since", lone_heir(6, heard=7.0), Code.DEAD_PRIMARY, False),
+        ("nobody would acknowledge", dead(idle(R1)), Code.DEAD_PRIMARY_WITHOUT_REPLICAS, True),
+        (
+            "nobody acknowledges",
+            shard(primary(dead_for=6), idle(R1), idle(R2), policy_name="none"),
+            Code.DEAD_PRIMARY_WITHOUT_REPLICAS,
+            True,
+        ),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_an_heir_that_died_before_it_had_replicas_is_lost(
+    what: str, view: ShardView, code: Code, confirmed: bool
+) -> None:
+    """A primary that nobody replicates from is dead once it is silent for long, or down, and others can go on."""
+    del what
+    finding = found(view)[0]
+    assert (finding.code, finding.confirmed) == (code, confirmed)
 
 
 def test_a_tablet_that_was_not_asked_yet_has_no_problem() -> None:
