@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 from tests.unit.sim.servers import until
-from tests.unit.sim.worlds import SHARD, in_world, small_plan
+from tests.unit.sim.worlds import CELLS, SHARD, in_world
 from vtorc.core.ids import TabletAlias
 from vtorc.proto import topodata_pb2
 from vtorc.sim.fault_words import read_fault
@@ -17,6 +17,7 @@ from vtorc.sim.topo import ROOT, at_once
 from vtorc.sim.world import SimShard, World
 from vtorc.topo import paths
 
+HEIRS = ("zone1-100", "zone2-200", "zone3-300", "zone3-301")
 ALIASES = ("zone1-100", "zone1-101", "zone2-200", "zone2-201")
 
 
@@ -53,30 +54,31 @@ def test_nobody_is_promoted_beside_a_primary_that_is_hidden_with_its_cell() -> N
 
 def test_an_heir_that_dies_with_nothing_but_its_record_is_replaced() -> None:
     """Where the heir loses power when it has written its record, before anybody follows it, another one takes over."""
+    tablets = tuple(TabletPlan(alias=TabletAlias.parse(name)) for name in HEIRS)
+    shard_plan = ShardPlan(shard=SHARD, durability="semi_sync", tablets=tablets)
+    plan = WorldPlan(cells=CELLS, shards=(shard_plan,), vtorc_cells=("zone1",), writers=1)
 
     async def main(world: World, shard: SimShard) -> None:
-        first = shard.primary
-        assert first is not None
-        for each in shard.tablets:
+        first, heir, *slow = shard.tablets
+        if shard.primary is not first:
+            await plan_reparent(world, shard, first)
+            assert await world.until_well(shard, limit=60.0) == []
+        for each in slow:
             each.mysqld.replication.applier.slowness, each.mysqld.replication.applier.delay = 3000.0, 0.001
         await asyncio.sleep(1.0)
         first.mysqld.process.crash()
-
-        def heir() -> SimTablet | None:
-            wrote = (t for t in shard.tablets if t is not first and _type_of(world, t) == topodata_pb2.PRIMARY)
-            return next(wrote, None)
-
-        while not (found := heir()):  # noqa: ASYNC110 - virtual time costs nothing
+        while _type_of(world, heir) != topodata_pb2.PRIMARY:  # noqa: ASYNC110 - virtual time costs nothing
             await asyncio.sleep(0.0002)
-        world.power_off(found.host)
-        for each in shard.tablets:
+        world.power_off(heir.host)
+        await until(lambda: any("could not be promoted" in record.sentence for record in world.vtorcs[0].records))
+        for each in slow:
             each.mysqld.replication.applier.slowness, each.mysqld.replication.applier.delay = 1.0, 0.0
         world.start_mysqld(first.mysqld)
-        await until(lambda: shard.primary not in (None, found))
+        await until(lambda: shard.primary in slow)
         assert shard.primary is not None
         assert not shard.ledger.lost_on(shard.primary.mysqld)
 
-    in_world(main, plan=small_plan(tablets=4))
+    in_world(main, plan=plan)
 
 
 def _type_of(world: World, tablet: SimTablet) -> int:
