@@ -248,8 +248,8 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     repoint = promotion._repoint
 
-    async def careless(session: Session, what: Promotion, other: Follower) -> None:
-        await repoint(session, what, Follower(other.record))
+    async def careless(session: Session, what: Promotion, other: Follower, patience: promotion._Patience) -> None:
+        await repoint(session, what, Follower(other.record), patience)
 
     patch.everywhere(repoint, careless)
 

@@ -1,6 +1,8 @@
 """The steps without return: make one tablet primary, point the others at it, and see a write acknowledged."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from vtorc.core.candidates import Stopped
@@ -20,6 +22,12 @@ APPLY_FIRST = 5.0
 ASK_AGAIN_AFTER = 1.0
 """Seconds of waiting after which it is asked again whether the lock is ours and the replica stands still; the usual
 way, which waits for nothing, asks nobody.
+"""
+
+
+GRACE = 2.0
+"""Seconds that replicas get to be re-pointed once the new primary has taken a write, or once they have applied their
+relay logs: whoever takes longer must not keep the next failover waiting.
 """
 
 
@@ -53,17 +61,19 @@ async def promote(session: Session, promotion: Promotion) -> None:
     """Promote and re-point at the same time, then write the journal row, whose acknowledgement proves the new
     primary.
 
-    Replicas that cannot be re-pointed are left to the ordinary repairs. Raises RecoveryFailed if the new primary did
-    not come about or takes no acknowledged writes; what can still be put back then is left to the caller.
+    Replicas that cannot be re-pointed, or not in time, are left to the ordinary repairs. Raises RecoveryFailed if the
+    new primary did not come about or takes no acknowledged writes; what can still be put back then is left to the
+    caller.
     """
     await session.guard()
     # From here on there is no way back: to start replicas again towards the old primary would hand it acknowledgements.
     session.forget_undo()
     created = session.tools.clock.wall()
     failure: VtorcError | None = None
+    patience = _Patience()
     async with asyncio.TaskGroup() as group:
         repointing = [
-            group.create_task(_repoint(session, promotion, other), name=f"repoint {other.record.alias}")
+            group.create_task(_repoint(session, promotion, other, patience), name=f"repoint {other.record.alias}")
             for other in promotion.others
         ]
         try:
@@ -71,6 +81,7 @@ async def promote(session: Session, promotion: Promotion) -> None:
             session.mark("promoted")
             await _prove(session, promotion, created)
             session.mark("acknowledged")
+            patience.ends()
         except VtorcError as error:
             # Raised below: a task group would wrap it, and nobody expects a group.
             failure = error
@@ -106,29 +117,56 @@ async def _is_primary(session: Session, promotion: Promotion) -> bool:
     return record.type is TabletType.PRIMARY and not status.read_only
 
 
-async def _repoint(session: Session, promotion: Promotion, other: Follower) -> None:
-    record, alias = other.record, other.record.alias
-    tablet = promotion.view.tablet(alias)
+class _Patience:
+    """How long replicas are waited for: without limit until it ends, then for a grace."""
+
+    def __init__(self) -> None:
+        self._limits: list[asyncio.Timeout] = []
+        self._has_ended = False
+
+    def ends(self) -> None:
+        """From now on there is the grace."""
+        self._has_ended = True
+        until = asyncio.get_running_loop().time() + GRACE
+        for limit in self._limits:
+            limit.reschedule(until)
+
+    @contextlib.asynccontextmanager
+    async def limit(self) -> AsyncIterator[None]:
+        """Bound what is done inside; raises TimeoutError."""
+        async with asyncio.timeout(GRACE if self._has_ended else None) as limit:
+            self._limits.append(limit)
+            try:
+                yield
+            finally:
+                self._limits.remove(limit)
+
+
+async def _repoint(session: Session, promotion: Promotion, other: Follower, patience: _Patience) -> None:
+    tablet = promotion.view.tablet(other.record.alias)
     if tablet is None:
         return
+    began = session.elapsed()
     if other.received:
-        began = session.elapsed()
         # The winner has all of it, but with the relay log a second copy would go, and the winner may be next to die.
         await session.try_step(
             "apply before re-pointing",
-            alias,
-            session.tablets.wait_for_position(record, other.received),
+            tablet.alias,
+            session.tablets.wait_for_position(other.record, other.received),
             deadline=APPLY_FIRST,
         )
-        if session.elapsed() - began > ASK_AGAIN_AFTER and not await _may_still_be_pointed(session, other):
-            return
-    semi_sync = promotion.policy.may_ack(Member(promotion.winner.alias, TabletType.PRIMARY), member(tablet))
-    await session.try_step(
-        f"replicate from {promotion.winner.alias}",
-        alias,
-        session.tablets.set_replication_source(record, promotion.winner.alias, semi_sync=semi_sync, force_start=True),
-        deadline=session.tools.deadlines.catch_up,
-    )
+    winner = promotion.winner.alias
+    semi_sync = promotion.policy.may_ack(Member(winner, TabletType.PRIMARY), member(tablet))
+    with contextlib.suppress(TimeoutError):
+        async with patience.limit():
+            if session.elapsed() - began > ASK_AGAIN_AFTER and not await _may_still_be_pointed(session, other):
+                return
+            await session.try_step(
+                f"replicate from {winner}",
+                tablet.alias,
+                session.tablets.set_replication_source(other.record, winner, semi_sync=semi_sync, force_start=True),
+                deadline=session.tools.deadlines.catch_up,
+            )
 
 
 async def _may_still_be_pointed(session: Session, other: Follower) -> bool:

@@ -3,13 +3,15 @@
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from tests.unit.recovery.test_repairs import NONE, by_hand, look
 from tests.unit.sim.servers import until
 from vtorc.core.candidates import Stopped
 from vtorc.core.case import member
 from vtorc.core.gtid import GtidSet
 from vtorc.lab.agent.mysql_api import Threads
-from vtorc.recovery.promotion import Follower, Promotion, promote
+from vtorc.recovery.promotion import GRACE, Follower, Promotion, promote
 from vtorc.recovery.session import Session, Tools
 from vtorc.sim.tablet import SimTablet
 from vtorc.sim.world import SimShard, World
@@ -111,6 +113,36 @@ def test_a_follower_that_needs_no_wait_is_pointed_without_the_topology_server() 
             session = Session(tools, lock, began=tools.clock.now())
             await promote(session, promotion)
         assert [step.name for step in session.steps].count("check lock") == 1
+        assert source_of(follower) == winner.host.name
+
+    by_hand(main)
+
+
+def test_a_replica_that_hangs_while_it_is_pointed_holds_up_nothing_for_long() -> None:
+    """Once the new primary has taken a write, who is not re-pointed within a grace is left to the ordinary repairs."""
+
+    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+        winner, follower, promotion = await lose_primary(world, shard, tools, apply_for=0.0)
+        async with tools.topo.lock_shard(shard.id, "test") as lock:
+            session = Session(tools, lock, began=tools.clock.now())
+            follower.process.freeze()
+            promotion = replace(promotion, others=(Follower(promotion.others[0].record),))
+            await promote(session, promotion)
+        assert shard.primary is winner
+        assert session.elapsed() - session.marks["acknowledged"] == pytest.approx(GRACE, abs=0.1)
+
+    by_hand(main)
+
+
+def test_a_replica_that_applies_its_relay_log_is_waited_for() -> None:
+    """The grace begins when it has applied what it is about to drop, if the new primary takes writes before that."""
+
+    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+        winner, follower, promotion = await lose_primary(world, shard, tools, apply_for=4.0)
+        async with tools.topo.lock_shard(shard.id, "test") as lock:
+            session = Session(tools, lock, began=tools.clock.now())
+            await promote(session, promotion)
+        assert session.elapsed() - session.marks["acknowledged"] > GRACE
         assert source_of(follower) == winner.host.name
 
     by_hand(main)
