@@ -8,7 +8,7 @@ cell it lived in could be read, and nobody is condemned or repaired around a tab
 import math
 from collections.abc import Iterator
 
-from vtorc.core.case import Bars, Case, member, would_ack
+from vtorc.core.case import Bars, Case, member, receives_without_acks, would_ack
 from vtorc.core.durability import DurabilityPolicy
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.ids import TabletAlias, TabletType
@@ -160,11 +160,12 @@ class _Analysis(Case):
             yield self.found(Code.PRIMARY_SEMI_SYNC_MUST_NOT_BE_SET, primary, what)
         if needed > 0 and not status.semi_sync.primary_enabled:
             ready = [tablet for tablet in self.ackers_of(primary) if would_ack(tablet) and tablet.is_receiving]
-            what = (
-                f"does not wait for acknowledgements; the policy {self.policy.name} asks for {needed}, "
-                f"{len(ready)} replicas can give them"
-            )
-            yield self.found(Code.PRIMARY_SEMI_SYNC_MUST_BE_SET, primary, what, confirmed=len(ready) >= needed)
+            waits_for = max(needed, status.semi_sync.wait_for_replica_count)
+            what = f"does not wait for acknowledgements; the policy {self.policy.name} asks for {needed}, "
+            if waits_for > needed:
+                what += f"its MySQL would wait for {waits_for}, "
+            what += f"{len(ready)} replicas can give them"
+            yield self.found(Code.PRIMARY_SEMI_SYNC_MUST_BE_SET, primary, what, confirmed=len(ready) >= waits_for)
 
     def ackers_of(self, primary: TabletView) -> tuple[TabletView, ...]:
         """Replicas of `primary` that the policy lets acknowledge for it."""
@@ -253,6 +254,9 @@ class _Analysis(Case):
         should = self.policy.may_ack(member(primary), member(tablet))
         if should and not status.semi_sync.replica_enabled:
             what = f"does not acknowledge, but should for {primary.alias} under the policy {self.policy.name}"
+            yield self.found(Code.REPLICA_SEMI_SYNC_MUST_BE_SET, tablet, what)
+        elif should and receives_without_acks(tablet):
+            what = f"receives from {primary.alias} and does not acknowledge, until its IO thread connects again"
             yield self.found(Code.REPLICA_SEMI_SYNC_MUST_BE_SET, tablet, what)
         if not should and status.semi_sync.replica_enabled:
             what = f"acknowledges, but must not for {primary.alias} under the policy {self.policy.name}"

@@ -7,7 +7,7 @@ from itertools import combinations
 from vtorc.core.analysis import errant_gtids
 from vtorc.core.attempts import Attempt
 from vtorc.core.candidates import ACKING_TYPES
-from vtorc.core.case import member
+from vtorc.core.case import member, receives_without_acks
 from vtorc.core.durability import DurabilityPolicy
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.problems import Code, Finding
@@ -131,5 +131,6 @@ def _acknowledges(tablet: TabletView, primary: TabletView, policy: DurabilityPol
         and status.semi_sync.replica_enabled
         and status.replication is not None
         and status.replication.is_receiving
+        and not receives_without_acks(tablet)
         and policy.may_ack(member(primary), member(tablet))
     )

@@ -31,7 +31,7 @@ from vtorc.core.case import Bars
 from vtorc.core.durability import policy
 from vtorc.core.ids import TabletType
 from vtorc.core.problems import CATALOGUE, Code, Finding, Recovery
-from vtorc.core.status import ThreadState
+from vtorc.core.status import SemiSyncStatus, ThreadState
 from vtorc.core.tablet import KeyspaceType
 from vtorc.core.view import ProbeFailure, ShardView, TabletView
 from vtorc.errors import UnknownDurabilityPolicy
@@ -685,6 +685,39 @@ def test_acks_are_demanded_once_they_would_come(acker: TabletView, ready: bool) 
     view = shard(primary(semi_sync=False), acker)
     finding = next(each for each in found(view) if each.code is Code.PRIMARY_SEMI_SYNC_MUST_BE_SET)
     assert finding.confirmed is ready
+
+
+def acking(name: str, *, active: bool, told: bool = True) -> TabletView:
+    """A replica whose side of semi-sync is on."""
+    semi_sync = SemiSyncStatus(replica_enabled=True, replica_active=active, timeout=1000 if told else 0)
+    tablet = replica(name)
+    assert tablet.status is not None
+    return replace(tablet, status=replace(tablet.status, semi_sync=semi_sync))
+
+
+def test_acks_are_not_demanded_while_mysql_waits_for_more_than_come() -> None:
+    """What counts is how many MySQL would wait for, which may be more than the policy asks."""
+    few = shard(primary(semi_sync=False, wait_for=2), replica(R1), replica(R2, TabletType.RDONLY, semi_sync=False))
+    enough = shard(primary(semi_sync=False, wait_for=2), replica(R1), replica(R2))
+    assert [(each.code, each.confirmed) for each in found(few)] == [(Code.PRIMARY_SEMI_SYNC_MUST_BE_SET, False)]
+    assert "asks for 1, its MySQL would wait for 2, 1 replicas can give them" in found(few)[0].sentence
+    assert only(enough).confirmed
+
+
+def test_an_io_thread_that_connected_before_semi_sync_was_on_is_made_to_connect_again() -> None:
+    """A replica that receives and does not acknowledge is put right first, and the primary does not wait for it; one
+    that does not tell is believed.
+    """
+    waits_not = [primary(semi_sync=False), replica(R2, TabletType.RDONLY, semi_sync=False)]
+    both = [Code.REPLICA_SEMI_SYNC_MUST_BE_SET, Code.PRIMARY_SEMI_SYNC_MUST_BE_SET]
+    assert [(each.code, each.confirmed) for each in found(shard(*waits_not, acking(R1, active=False)))] == [
+        (both[0], True),
+        (both[1], False),
+    ]
+    assert codes(shard(primary(), acking(R1, active=False))) == both[:1]
+    for fine in (acking(R1, active=True), acking(R1, active=False, told=False)):
+        assert only(shard(*waits_not, fine)).confirmed
+    assert codes(blocked(acking(R1, active=False))) == both[:1]
 
 
 def test_a_stalled_disk_says_nothing_else() -> None:
