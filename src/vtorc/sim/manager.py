@@ -12,10 +12,10 @@ from vtorc.core.tablet import TabletRecord
 from vtorc.errors import MysqlError, TabletCallFailed, TabletUnreachable, VtorcError
 from vtorc.lab.agent.agent import TabletAgent
 from vtorc.lab.agent.mysql_api import Fetch, JournalRow
-from vtorc.lab.agent.state import Health
+from vtorc.sim.health import serve_health
 from vtorc.sim.network import Network, NetworkError, NoAnswer
 from vtorc.sim.process import Life
-from vtorc.sim.stream import End, connect
+from vtorc.sim.stream import connect
 from vtorc.sim.tablet import Address, SimTablet
 from vtorc.tablet.api import HealthReport, StopMode, StoppedReplication
 from vtorc.tablet.wall_clock import READ_CLOCK, nanoseconds
@@ -235,13 +235,14 @@ class SimTabletManager:
         what = f"StreamHealth of {tablet.alias}"
         target = self._find(tablet)
         await self._connected(what, target)
+        _expect(target, tablet, what)
         reports: asyncio.Queue[HealthReport | None] = asyncio.Queue()
         try:
             stream = await connect(self._network, self._client, target.process)
         except NetworkError as error:
             raise _unreachable(what, error) from error
         stream.client.on_close = lambda: reports.put_nowait(None)
-        stream.client.send(_serve_health, target, stream.server, reports)
+        stream.client.send(serve_health, target, stream.server, reports)
         try:
             while True:
                 try:
@@ -289,7 +290,9 @@ class SimTabletManager:
         limit: float | None = None,
     ) -> _T:
         await self._client.gate()
-        self._watcher(self._find(tablet), name)
+        target = self._find(tablet)
+        if _is_meant(target, tablet):  # to nobody else a call is sent
+            self._watcher(target, name)
         return await self._call(tablet, name, work, limit=limit)
 
     async def _call(
@@ -305,6 +308,7 @@ class SimTabletManager:
         channel = self._channels.get(target.address)
         if channel is None or channel.doubtful or not channel.connected:
             channel = await self._connected(f"{name} of {tablet.alias}", target)
+        _expect(target, tablet, f"{name} of {tablet.alias}")
         longest = self._limits.rpc if limit is None else limit
 
         async def handle() -> _T:
@@ -340,7 +344,10 @@ class SimTabletManager:
         return target
 
     async def _connected(self, what: str, target: SimTablet) -> _Channel:
-        """Connect as the real client does: somebody must listen, and speak, unless the channel is known to work."""
+        """Connect as the real client does: somebody must listen, and speak, unless the channel is known to work.
+
+        The tablet tells with its first words who it is.
+        """
         channel = self._channels.setdefault(target.address, _Channel())
         if channel.connected and not channel.doubtful:
             return channel
@@ -364,35 +371,20 @@ async def _nothing(agent: TabletAgent) -> None:
     return None
 
 
+def _is_meant(target: SimTablet, tablet: TabletRecord) -> bool:
+    return target.config.alias == tablet.alias
+
+
+def _expect(target: SimTablet, tablet: TabletRecord, what: str) -> None:
+    """Refuse to talk to whoever else has the address of a tablet, as the real client does once it is connected."""
+    if not _is_meant(target, tablet):
+        raise TabletUnreachable(
+            f"{what}: at its address, {tablet.hostname} port {tablet.grpc_port}, {target.config.alias} answers: "
+            "its record is out of date",
+            reason="unreachable",
+        )
+
+
 def _unreachable(what: str, error: NetworkError) -> TabletUnreachable:
     reason = "refused" if error.reason == "refused" else "unreachable"
     return TabletUnreachable(f"{what}: {error}", reason=reason)
-
-
-def _serve_health(target: SimTablet, end: End, reports: "asyncio.Queue[HealthReport | None]") -> None:
-    """At the tablet: send a report now and at each change, for as long as the stream lasts."""
-    agent = target.agent
-    if agent is None:
-        end.close()
-        return
-
-    async def send() -> None:
-        async for health in agent.state.watch_health():
-            end.send(reports.put_nowait, _report(target, health))
-
-    sender = end.life.spawn(send(), name="stream health")
-    end.on_close = lambda: _cancel(sender)
-
-
-def _cancel(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-
-
-def _report(target: SimTablet, health: Health) -> HealthReport:
-    return HealthReport(
-        alias=target.config.alias,
-        type=health.type,
-        serving=health.serving,
-        health_error=health.error,
-        primary_term_start_seconds=health.term_seconds,
-    )

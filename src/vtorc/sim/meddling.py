@@ -10,6 +10,7 @@ from vtorc.sim.faults import KINDS, Begin, End, Fault, Kind, Scene, nothing
 from vtorc.sim.mysql.binlog import InsertRow
 from vtorc.sim.mysql.server import SimMysqld
 from vtorc.sim.operator import plan_reparent
+from vtorc.sim.tablet import SimTablet
 from vtorc.sim.topo import SimTopo
 
 Work = Callable[[SimMysqld], Coroutine[Any, Any, object]]
@@ -164,11 +165,36 @@ MORE_KINDS: tuple[Kind, ...] = (
     Kind("planned-reparent", "An operator plans a reparent to a replica.", _planned_reparent, 1, 1),
 )
 
+
+def _reuse_address(scene: Scene) -> End:
+    """A host loses power for good, its tablet's record stays, and the network gives its address to another host."""
+    world, tablet = scene.world, scene.tablet
+    world.power_off(tablet.host)
+    world.tablets[tablet.address] = _stranger(scene)
+
+    def end() -> None:
+        world.tablets[tablet.address] = tablet
+        world.power_on(tablet.host)
+
+    return end
+
+
+def _stranger(scene: Scene) -> SimTablet:
+    """The primary of the next shard, or of this one if there is no other."""
+    shards = list(scene.world.shards.values())
+    shard = shards[(shards.index(scene.shard) + 1) % len(shards)]
+    return shard.primary or shard.tablets[0]
+
+
+RARE_KINDS: tuple[Kind, ...] = (
+    Kind("reuse-address", "A host is lost, and its address given to another shard's primary.", _reuse_address, 5, 90),
+)
+
 ALL_KINDS: dict[str, Kind] = {kind.name: kind for kind in (*KINDS, *MORE_KINDS)}
 """The kinds that are mixed at random."""
 
-BY_NAME: dict[str, Kind] = ALL_KINDS | {kind.name: kind for kind in AMBUSHES}
-"""Those too that only a profile asks for by name."""
+BY_NAME: dict[str, Kind] = ALL_KINDS | {kind.name: kind for kind in (*AMBUSHES, *RARE_KINDS)}
+"""Those too that only a profile or a scenario asks for by name."""
 
 
 def begin(scene: Scene) -> End:
