@@ -347,6 +347,17 @@ def test_followers_of_an_unreached_stranger_stop_the_election() -> None:
     assert elected(former, CROSS_CELL).winner == alias(R1)
 
 
+@pytest.mark.parametrize("former", [frozenset(), frozenset({uuid(109)})])
+def test_a_primary_that_follows_somebody_was_replaced(former: frozenset[str]) -> None:
+    """That the named primary is stopped proves nothing while it replicates from a server that was not reached."""
+    tablets = stopped(P, "100:1-50", source="zone1-109"), stopped(R1, "100:1-50"), stopped(R2, "100:1-50")
+    refusal = refused(candidates(*tablets, unreached=(member("zone1-109"),), former_uuids=former))
+    assert refusal.rule == "ackers-unreached"
+    assert "zone1-0000000100 does not replicate from nobody but from server 00000109" in refusal.sentence
+    itself = stopped("zone1-109", "100:1-50,109:1-3", source=None, was_primary=True)
+    elected(candidates(*tablets, itself, former_uuids=former))
+
+
 def test_a_cell_that_was_never_read_stops_the_election() -> None:
     """Nobody is promoted while there may be tablets that nobody knows of, whoever asks for it."""
     refusal = refused(candidates(stopped(R1, "100:1-50"), stopped(R2, "100:1-50"), never_read=frozenset({"zone4"})))

@@ -24,25 +24,30 @@ WITH_ACKS = ("semi_sync", "cross_cell", "semi_sync_with_rdonly_ack", "cross_cell
 def disasters(draw: st.DrawFn) -> tuple[DurabilityPolicy, CandidateSet, GtidSet]:
     """A policy, what an election knows after a random history, and what was acknowledged in truth.
 
-    Sometimes the last failover did not come to the topology server's ears: then the primary that it names is gone.
+    Sometimes the last failover did not come to the topology server's ears: then the primary that it names is gone, or
+    has been a replica of its successor for a while.
     """
     chosen = policy(draw(st.sampled_from(WITH_ACKS)))
     world = World(chosen, shards_of(draw))
     live(draw, world, errant=True)
-    hidden = None
+    hidden, is_gone = None, False
     for _ in range(draw(st.integers(0, 3))):
         before, seen = world.primary, world.seen
         if not change_primary(draw, world):
             break
-        hidden = (before, seen) if not draw(st.integers(0, 2)) and before.source is None else None
-        if hidden is not None:
+        hidden = (before, seen) if not draw(st.integers(0, 2)) else None
+        is_gone = hidden is not None and before.source is None
+        if is_gone:
             world.servers.remove(before)
         live(draw, world, errant=True)
-        if hidden is not None:
+        if is_gone:
             world.servers.append(before)
+        if hidden is not None:
             break
     gone = hidden[0] if hidden is not None else world.primary
-    unreached = {gone.number} if draw(st.integers(0, 4)) or hidden else set()
+    unreached = {gone.number} if is_gone or draw(st.integers(0, 1 if hidden else 4)) else set()
+    if hidden is not None and draw(st.integers(0, 2)):
+        unreached.add(world.primary.number)
     unreached |= {each.number for each in world.servers if not draw(st.integers(0, 5))}
     named = gone.member.alias if hidden or draw(st.integers(0, 5)) or gone.number not in unreached else None
     if hidden is not None:
