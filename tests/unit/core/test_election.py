@@ -353,7 +353,7 @@ def test_a_primary_that_follows_somebody_was_replaced(former: frozenset[str]) ->
     tablets = stopped(P, "100:1-50", source="zone1-109"), stopped(R1, "100:1-50"), stopped(R2, "100:1-50")
     refusal = refused(candidates(*tablets, unreached=(member("zone1-109"),), former_uuids=former))
     assert refusal.rule == "ackers-unreached"
-    assert "zone1-0000000100 does not replicate from nobody but from server 00000109" in refusal.sentence
+    assert "zone1-0000000100 is primary no more but replicates from server 00000109" in refusal.sentence
     itself = stopped("zone1-109", "100:1-50,109:1-3", source=None, was_primary=True)
     elected(candidates(*tablets, itself, former_uuids=former))
 
