@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from vtorc.control.breaker import Breaker
 from vtorc.control.budget import FleetBudget, Urgency, Wish
 from vtorc.control.observer import Observer
+from vtorc.control.waivers import Waivers
 from vtorc.core.analysis import analyse
 from vtorc.core.attempts import Attempt
 from vtorc.core.case import Bars
@@ -94,7 +95,7 @@ class ShardLoop:
         self._observer = observer
         self._attempts: list[Attempt] = []
         self._hung: Finding | None = None
-        self._answering: frozenset[TabletAlias] = frozenset()
+        self._waivers = Waivers()
         self._last_seen: dict[tuple[Code, TabletAlias | None], float] = {}
         self._said: Mapping[tuple[Code, TabletAlias | None], Decision] = {}
         self._told: dict[tuple[Code, TabletAlias | None], tuple[Rule, bool]] = {}
@@ -164,7 +165,7 @@ class ShardLoop:
         durability = effective_policy(view.keyspace_record, rules.default_durability, rules.promotion_rules)
         findings = analyse(view, durability, replace(rules.bars, heard_since=heard_since), now)
         self._note_replacement(view, findings, now)
-        self._forgive_when_more_answer(view)
+        self._attempts = self._waivers.after([t.alias for t in view.tablets if t.is_current], self._attempts, now)
         self._forget_old_attempts({(f.code, f.alias) for f in findings}, now)
         limits = replace(rules.limits, controlled=self.controlled, attempts=tuple(self._attempts))
         decisions = decide(view, findings, durability, limits, now)
@@ -218,13 +219,6 @@ class ShardLoop:
         """
         everybody = all(t.is_current for t in view.tablets)
         return not everybody and now - self._first_seen < rules.first_election_patience
-
-    def _forgive_when_more_answer(self, view: ShardView) -> None:
-        """A replacement that was refused for want of a tablet is tried at once when that one is back."""
-        answering = frozenset(t.alias for t in view.tablets if t.is_current)
-        if answering - self._answering:
-            self._attempts = [a for a in self._attempts if a.succeeded or not a.recovery.replaces_primary]
-        self._answering = answering
 
     def _note_replacement(self, view: ShardView, findings: Sequence[Finding], now: float) -> None:
         """Remember that a primary that hung was replaced, whoever did it: another vtorc's move is a move as well."""

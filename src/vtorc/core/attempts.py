@@ -23,8 +23,9 @@ ESCALATE_AFTER_RELAPSES = 10
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One past recovery of this shard that was tried: what for, on whom, when it ended (seconds on the view's clock)
-    and how. `held` says that the problem then stayed away for a while: if it is back, it is a new one. `may_be_load` is
-    that of the finding.
+    and how. `held` says that the problem then stayed away for a while: if it is back, it is a new one. `waived` says
+    that something changed since that may let the next try succeed, so that nothing is waited for. `may_be_load` is that
+    of the finding.
     """
 
     code: Code
@@ -33,6 +34,7 @@ class Attempt:
     ended_at: float
     succeeded: bool
     held: bool = False
+    waived: bool = False
     may_be_load: bool = False
 
 
@@ -68,7 +70,7 @@ class Memory:
         if recovery.replaces_primary and (why := self._replaced_before(finding)):
             return Rule.COOLDOWN, why
         futile = [a for a in self.tried(finding) if not a.held]
-        if not futile:
+        if not futile or futile[-1].waived:
             return None
         # The exponent is bounded, because a problem that is there for days is tried more often than a float can bear.
         pause = min(LAST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(len(futile) - 1, 32))

@@ -826,6 +826,15 @@ def test_a_repair_that_held_does_not_slow_down_the_next() -> None:
     assert (many.acts, many.escalated) == (True, True)
 
 
+def test_a_waived_pause_is_not_waited_for_but_counts() -> None:
+    """What failed is tried at once after its pause was waived, and a person is called all the same."""
+    waived = [replace(each, waived=True) for each in tried(Code.DEAD_PRIMARY, P, 0.1) * ESCALATE_AFTER]
+    once_more = about(dead(), Code.DEAD_PRIMARY, limits=Limits(attempts=waived))
+    assert (once_more.acts, once_more.escalated) == (True, True)
+    since = Limits(attempts=[*waived, *tried(Code.DEAD_PRIMARY, P, 0.1)])
+    assert about(dead(), Code.DEAD_PRIMARY, limits=since).rule is Rule.BACKOFF
+
+
 def test_a_primary_that_lacks_what_several_share_stays_read_only() -> None:
     """Writes that two replicas share and the read-only primary lacks may be acknowledged; what one has is errant."""
     lone = [

@@ -1,0 +1,43 @@
+"""When the return of a tablet lets a failed replacement be tried at once."""
+
+from tests.unit.core.builders import alias
+from vtorc.control.waivers import Waivers
+from vtorc.core.attempts import Attempt
+from vtorc.core.problems import Code, Recovery
+
+R1, R2 = alias("zone1-101"), alias("zone2-200")
+
+
+def tried(*, succeeded: bool = False, recovery: Recovery = Recovery.RECOVER_DEAD_PRIMARY) -> Attempt:
+    return Attempt(code=Code.DEAD_PRIMARY, recovery=recovery, alias=None, ended_at=0.0, succeeded=succeeded)
+
+
+def test_a_tablet_that_is_back_waives_the_pause_of_failed_replacements_only() -> None:
+    """Whoever answers again lets a replacement be tried at once; repairs and what succeeded are not concerned."""
+    waivers = Waivers()
+    attempts = [tried(), tried(succeeded=True), tried(recovery=Recovery.FIX_REPLICA)]
+    assert waivers.after([R1], [], now=0.0) == []
+    assert waivers.after([R1], attempts, now=1.0) == attempts
+    assert [each.waived for each in waivers.after([R1, R2], attempts, now=2.0)] == [True, False, False]
+
+
+def test_a_tablet_whose_answers_come_and_go_waives_less_and_less() -> None:
+    """Each waiver that one tablet brings about doubles the time to its next one; another tablet has its own."""
+    waivers = Waivers()
+    at = []
+    for now in range(100):
+        waivers.after([], [tried()], now=now)
+        if waivers.after([R1], [tried()], now=now)[0].waived:
+            at.append(now)
+    assert at == [0, 2, 6, 14, 30, 62]
+    assert waivers.after([R1, R2], [tried()], now=100)[0].waived
+
+
+def test_what_is_over_is_forgotten() -> None:
+    """Once no replacement has failed, the next failure begins anew."""
+    waivers = Waivers()
+    for now in range(9):
+        waivers.after([], [tried()], now=now)
+        waivers.after([R1], [tried()], now=now)
+    waivers.after([], [], now=9)
+    assert waivers.after([R1], [tried()], now=9)[0].waived
