@@ -17,7 +17,7 @@ from vtorc.core.view import ShardView
 from vtorc.recovery.emergency import ACTION, to_be_stopped
 from vtorc.recovery.promotion import Follower, Promotion, promote
 from vtorc.recovery.session import Session
-from vtorc.recovery.stop import Stopping
+from vtorc.recovery.stop import LOOK_AGAIN_AFTER, Stopping, still_stopped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +42,17 @@ class Override:
         await self.session.guard()
         # All that can be are stopped, as none of them may acknowledge anything to anybody else any more.
         stopping = Stopping(self.session, self.policy, primary=self.view.primary, enough=lambda _: False)
+        began = self.session.elapsed()
         await stopping.run(targets)
         self.session.mark("stopped")
         self._agree(stopping.stopped)
         self.session.winner = self.named
         self.session.mark("elected")
-        await self._promote(stopping.stopped)
+        await self._apply(stopping.stopped)
+        stopped: Mapping[TabletAlias, Stopped] = stopping.stopped
+        if self.session.elapsed() - began > LOOK_AGAIN_AFTER:
+            stopped = await self._look_again(stopped)
+        await self._promote(stopped)
 
     def _as_seen(self) -> dict[TabletAlias, Stopped]:
         """The tablets that answer, as if they had been stopped: a first price before anything is changed."""
@@ -75,25 +80,34 @@ class Override:
             sentence=f"A person named {self.named} and accepted the price: {found.sentence}.",
         )
 
-    async def _promote(self, stopped: Mapping[TabletAlias, Stopped]) -> None:
-        winner = self._record_of(self.named)
-        position = stopped[self.named].received
+    async def _apply(self, stopped: Mapping[TabletAlias, Stopped]) -> None:
         await self.session.step(
             "apply relay log",
             self.named,
-            self.session.tablets.wait_for_position(winner, position),
+            self.session.tablets.wait_for_position(self._record_of(self.named), stopped[self.named].received),
             deadline=self.session.tools.deadlines.catch_up,
         )
+
+    async def _look_again(self, stopped: Mapping[TabletAlias, Stopped]) -> Mapping[TabletAlias, Stopped]:
+        """Who did not stay stopped may hold more by now than the price says, and counts as not reached."""
+        records = {alias: self._record_of(alias) for alias in stopped}
+        standing = await still_stopped(self.session, records, stopped, feeders={})
+        if len(standing) < len(stopped):
+            self._agree(standing)
+        return standing
+
+    async def _promote(self, stopped: Mapping[TabletAlias, Stopped]) -> None:
+        position = stopped[self.named].received
         await promote(
             self.session,
             Promotion(
                 view=self.view,
                 policy=self.policy,
-                winner=winner,
+                winner=self._record_of(self.named),
                 position=position,
                 others=tuple(
                     # Who has what the new primary lacks stays as it is, for a person to look at.
-                    Follower(self._record_of(alias), each.received)
+                    Follower(self._record_of(alias), each.received, each)
                     for alias, each in sorted(stopped.items())
                     if alias != self.named and position.contains(each.received)
                 ),

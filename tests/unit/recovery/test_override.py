@@ -3,10 +3,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from tests.unit.sim.worlds import SHARD, in_world, small_plan
 from vtorc.core.durability import policy
+from vtorc.core.gtid import GtidSet
 from vtorc.core.ids import ShardId
 from vtorc.core.override import Price
+from vtorc.core.tablet import TabletRecord
+from vtorc.lab.agent.mysql_api import Threads
 from vtorc.recovery.commands import Commands
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.sim.mysql.binlog import InsertRow
@@ -108,6 +113,29 @@ def test_what_turns_out_once_all_are_stopped_still_refuses_it() -> None:
         assert all(each.mysqld.read_only for each in person.there)
         undone = [step.target for step in record.steps if step.name.startswith("undo: ")]
         assert set(undone) == {each.config.alias for each in person.there}
+
+    commanded(main)
+
+
+def test_who_does_not_stay_stopped_is_not_counted_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tablet that starts again while the named one applies its relay log counts as not reached."""
+
+    async def main(world: World, _: SimShard, person: Person) -> None:
+        named, other = person.there
+        price = (await person.override(named)).price
+        tools = world.vtorcs[0].tools
+        assert tools is not None
+        apply = tools.tablets.wait_for_position
+
+        async def slow(tablet: TabletRecord, position: GtidSet) -> None:
+            await other.mysqld.replication.start(Threads.BOTH)
+            await asyncio.sleep(1.0)
+            await apply(tablet, position)
+
+        monkeypatch.setattr(tools.tablets, "wait_for_position", slow)
+        record = await person.override(named, price)
+        assert (record.outcome, record.rule) == (Outcome.REFUSED, "override-impossible")
+        assert not any(step.name == "promote" for step in record.steps)
 
     commanded(main)
 
