@@ -177,6 +177,43 @@ async def test_the_io_thread_alone_is_stopped_in_sql(tablet: FakeTablet, client:
     assert caught.value.errno == 1227
 
 
+PARSER = "syntax error at position 5 near 'STOP'"
+"""What a tablet from 17 on says of it whose sidecar database has another name."""
+
+
+async def test_the_io_thread_is_stopped_by_a_prepared_statement(tablet: FakeTablet, client: GrpcTabletManager) -> None:
+    """A tablet that parses statements does not look into what is prepared; older words are tried there too."""
+    tablet.fails("ExecuteFetchAsDba", PARSER)
+    tablet.says("ExecuteMultiFetchAsDba", tm.ExecuteMultiFetchAsDbaResponse())
+    await client.stop_io_thread(tablet.record)
+    assert tablet.seen[-1].request.sql == b"PREPARE vtorc FROM 'STOP REPLICA IO_THREAD'; EXECUTE vtorc"
+
+    async def old_server(request: tm.ExecuteMultiFetchAsDbaRequest, context: Any) -> tm.ExecuteMultiFetchAsDbaResponse:
+        if b"REPLICA" in request.sql:
+            await context.abort(grpc.StatusCode.UNKNOWN, "error in your SQL syntax (errno 1064) (sqlstate 42000)")
+        return tm.ExecuteMultiFetchAsDbaResponse()
+
+    tablet.does("ExecuteMultiFetchAsDba", old_server)
+    await client.stop_io_thread(tablet.record)
+    assert tablet.seen[-1].request.sql == b"PREPARE vtorc FROM 'STOP SLAVE IO_THREAD'; EXECUTE vtorc"
+
+
+async def test_both_threads_are_stopped_once_nothing_is_left_to_apply(
+    tablet: FakeTablet, client: GrpcTabletManager
+) -> None:
+    """A tablet of 17 to 19 that parses statements can stop its IO thread in no other way."""
+    tablet.fails("ExecuteFetchAsDba", PARSER)
+    status = replicationdata_pb2.Status(
+        position=f"MySQL56/{UUID}:1-5", relay_log_position=f"MySQL56/{UUID}:1-7", io_state=1, sql_state=3
+    )
+    tablet.says("ReplicationStatus", tm.ReplicationStatusResponse(status=status))
+    tablet.says("WaitForPosition", tm.WaitForPositionResponse())
+    tablet.says("StopReplication", tm.StopReplicationResponse())
+    await client.stop_io_thread(tablet.record)
+    assert [each.name for each in tablet.seen[2:]] == ["ReplicationStatus", "WaitForPosition", "StopReplication"]
+    assert tablet.seen[3].request.position == f"MySQL56/{UUID}:1-7"
+
+
 async def test_the_clock_is_read_in_sql(tablet: FakeTablet, client: GrpcTabletManager) -> None:
     """The answer is in nanoseconds; one without a row is no answer."""
     sql = "SELECT UTC_TIMESTAMP(6)"

@@ -82,6 +82,7 @@ class Session:
         self.errant: Mapping[TabletAlias, GtidSet] = {}
         self.price: Price | None = None
         self.refused_by = ""
+        self.unstoppable: dict[TabletAlias, str] = {}  # what tablets said that were reached and did not stop
         self.primary: TabletRecord | None = None  # whom the view that is acted on shows as primary
         self._undo: list[tuple[str, TabletAlias, Callable[[], Awaitable[None]]]] = []
 
@@ -175,7 +176,8 @@ class Session:
         """Take the refusal into the record and return the error to raise."""
         self.removed = refusal.removed
         self.errant = refusal.errant
-        return RecoveryRefused(refusal.sentence, rule=refusal.rule)
+        said = (f"; {alias} did not stop: {text}" for alias, text in sorted(self.unstoppable.items()))
+        return RecoveryRefused("".join((refusal.sentence, *said)), rule=refusal.rule)
 
     def fail(self, sentence: str) -> RecoveryFailed:
         """Return the error to raise when a step that the recovery cannot do without has failed."""

@@ -11,7 +11,7 @@ from vtorc.core.ids import TabletAlias
 from vtorc.core.status import ReplicationStatus, TabletStatus, ThreadState
 from vtorc.core.tablet import TabletRecord
 from vtorc.core.view import TabletView
-from vtorc.errors import TabletError
+from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletCallUnknown, TabletError
 from vtorc.recovery.session import Session
 from vtorc.tablet.api import StopMode
 
@@ -80,6 +80,8 @@ class Stopping:
         try:
             stopped = self.stopped[tablet.alias] = await self._stop_replica(tablet)
             self.stopped[tablet.alias] = replace(stopped, clock=await clock)
+        except (TabletCallFailed, TabletCallUnknown, TabletBadAnswer) as failure:
+            self.session.unstoppable[tablet.alias] = str(failure)
         except (TabletError, TimeoutError):
             return
         finally:

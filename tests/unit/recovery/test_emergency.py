@@ -10,13 +10,16 @@ from tests.unit.sim.servers import until
 from tests.unit.sim.worlds import CELLS, SHARD, in_world, small_plan
 from vtorc.core.durability import policy
 from vtorc.core.ids import ShardId
-from vtorc.errors import RecoveryRefused
+from vtorc.core.tablet import TabletRecord
+from vtorc.errors import RecoveryRefused, TabletCallFailed
 from vtorc.lab.agent.mysql_api import Threads
 from vtorc.recovery.emergency import EmergencyReparent
 from vtorc.recovery.record import Outcome
 from vtorc.recovery.session import Session, Tools
+from vtorc.sim.manager import SimTabletManager
 from vtorc.sim.plan import shard_plan
 from vtorc.sim.world import SimShard, World
+from vtorc.tablet.api import StopMode
 
 
 def test_nobody_is_stopped_for_an_election_without_a_candidate() -> None:
@@ -77,6 +80,25 @@ def test_nobody_is_promoted_over_a_tablet_that_did_not_stay_stopped(place: int) 
         assert all(t.mysqld.replication.io_state.name != "STOPPED" for t in replicas)
 
     by_hand(main, durability="semi_sync")
+
+
+def test_a_refusal_says_what_kept_reached_tablets_from_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tablet that answers with an error was reached, and its words are what a person needs."""
+
+    async def refuses(self: SimTabletManager, tablet: TabletRecord, mode: StopMode) -> None:
+        raise TabletCallFailed(f"StopReplicationAndGetStatus of {tablet.alias}: syntax error at position 5")
+
+    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+        view = await look(shard, tools)
+        assert shard.primary is not None
+        shard.primary.mysqld.process.crash()
+        monkeypatch.setattr(SimTabletManager, "stop_replication_and_get_status", refuses)
+        async with tools.topo.lock_shard(shard.id, "test") as lock:
+            session = Session(tools, lock, began=tools.clock.now())
+            with pytest.raises(RecoveryRefused, match=r"0101 did not stop: .* syntax error at position 5"):
+                await EmergencyReparent(session, view, policy("none")).run()
+
+    by_hand(main)
 
 
 def test_a_failover_that_waits_for_nothing_asks_nobody_twice() -> None:
