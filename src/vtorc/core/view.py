@@ -67,6 +67,9 @@ class TabletView:
     `lost` is what it once said to have received, and did not when it was last heard: its relay log is gone, or it was
     rebuilt.
 
+    `record_stands` says that a reading of the topology did not call it PRIMARY which began a minute after it was first
+    seen writable and nobody's replica: its record is not late.
+
     What is remembered beyond the last status: `reign` is what was seen of it as primary of its latest term.
     `acks_until` is until when its side of semi-sync may have been on while it had a source: infinity while that is not
     known to have ended, None if it never was seen so. `left_types` has the types that its record had before.
@@ -87,6 +90,7 @@ class TabletView:
     reign: Reign | None = None
     acks_until: float | None = None
     left_types: Mapping[TabletType, LeftType] = field(default_factory=dict)
+    record_stands: bool = False
 
     @property
     def alias(self) -> TabletAlias:
@@ -167,7 +171,8 @@ class ShardView:
     """Tablets that are primary by their own account and not by their records, which may be late: the topology server
     does not have to answer a tablet that was just promoted.
 
-    A tablet that does not tell its type (older version) counts if it is writable and somebody receives from it.
+    A tablet that does not tell its type (older version) counts if it is writable and somebody receives from it, and not
+    for ever: somebody may have made it so by hand.
     """
 
     def __post_init__(self) -> None:
@@ -195,7 +200,11 @@ class ShardView:
             return False
         if status.tablet_type is not None:
             return status.tablet_type is TabletType.PRIMARY
-        return not status.read_only and any(replica.is_receiving for replica in self.replicas_of(tablet))
+        return (
+            not status.read_only
+            and not tablet.record_stands
+            and any(replica.is_receiving for replica in self.replicas_of(tablet))
+        )
 
     def replicas_of(self, source: TabletView) -> tuple[TabletView, ...]:
         """Tablets whose last known status says that they replicate from `source`, reachable or not.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from vtorc.core.clock import Clock
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.ids import TabletType
 from vtorc.core.reign import Reign, is_silent_about_semi_sync
 from vtorc.core.status import TabletStatus
 from vtorc.core.tablet import TabletRecord
@@ -49,6 +50,9 @@ class Pace:
 _FADING = 0.2
 """Interval of the hurried pace as a share of the age of the suspicion."""
 
+RECORD_IS_LATE_AT_MOST = 60.0
+"""Seconds after which a tablet that became primary has told the topology server."""
+
 _MYSQL_GONE = frozenset({2002, 2003, 2006, 2013})
 """Client errors of a tablet whose mysqld does not answer it: no socket, no connection, gone away, lost (MySQL client
 error reference).
@@ -78,6 +82,7 @@ class TabletProbe:
         self._under_way: asyncio.Timeout | None = None
         self._hurried_deadline = 0.0
         self._held = EMPTY_GTID_SET
+        self._alone_since: float | None = None
         self.view = TabletView(record=record)
 
     @property
@@ -97,6 +102,11 @@ class TabletProbe:
             left = LeftType(self._read_at, self._clock.now())
             self.view = replace(self.view, left_types={**self.view.left_types, self.record.type: left})
         self._read_at = read_at
+        if record.type is TabletType.PRIMARY:
+            self._alone_since = None
+            self.view = replace(self.view, record_stands=False)
+        elif self._alone_since is not None and read_at - self._alone_since >= RECORD_IS_LATE_AT_MOST:
+            self.view = replace(self.view, record_stands=True)
         if record == self.record:
             return False
         moved = (record.hostname, record.grpc_port) != (self.record.hostname, self.record.grpc_port)
@@ -191,7 +201,16 @@ class TabletProbe:
             reign=Reign.after(self.view.reign, status, record, at=started, heard_at=self.view.status_at),
             acks_until=self._acks_until(status),
             left_types=self.view.left_types,
+            record_stands=self._record_stands(status, started),
         )
+
+    def _record_stands(self, status: TabletStatus, started: float) -> bool:
+        if status.read_only or status.has_source or status.disk_stalled or self.record.type is TabletType.PRIMARY:
+            self._alone_since = None
+            return False
+        if self._alone_since is None:
+            self._alone_since = started
+        return self.view.record_stands
 
     def _acks_until(self, status: TabletStatus) -> float | None:
         """Until when it may have acknowledged; an answer that does not tell of semi-sync changes nothing."""

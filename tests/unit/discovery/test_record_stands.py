@@ -1,0 +1,61 @@
+"""When the record of a tablet that takes writes is believed although it does not call it primary."""
+
+import asyncio
+from dataclasses import replace
+from typing import cast
+
+from tests.unit.core.builders import of_old_version, primary, record, replica, shard
+from tests.unit.discovery.test_lost import Answering
+from tests.unit.discovery.test_view_evidence import LoopClock
+from vtorc.core.ids import TabletType
+from vtorc.core.status import TabletStatus
+from vtorc.discovery.probe import RECORD_IS_LATE_AT_MOST, Pace, TabletProbe
+from vtorc.sim.loop import run
+from vtorc.tablet.api import TabletManager
+
+R1, R2 = "zone1-101", "zone2-200"
+RECORD = record(R1, TabletType.REPLICA)
+ALONE = replica(R1, of=None, read_only=False).status
+ATTACHED = replica(R1).status
+
+
+def stands(*readings: tuple[float, TabletType], answers: tuple[TabletStatus | None, ...] = (ALONE,)) -> bool:
+    """Say whether the record stands after the answers, and then readings that began so long after the last one."""
+
+    async def main() -> bool:
+        left = [len(answers)]
+        enough = asyncio.Event()
+
+        def changed(*_: object) -> None:
+            left[0] -= 1
+            if not left[0]:
+                enough.set()
+
+        probe = TabletProbe(RECORD, cast(TabletManager, Answering(*answers)), LoopClock(), changed)
+        probing = asyncio.create_task(probe.run(Pace))
+        await enough.wait()
+        probing.cancel()
+        assert probe.view.probed_at is not None
+        for after, type_ in readings:
+            probe.update_record(replace(RECORD, type=type_), read_at=probe.view.probed_at + after)
+        return probe.view.record_stands
+
+    return run(main(), seed=1)
+
+
+def test_a_record_stands_that_was_read_long_after_the_tablet_took_writes() -> None:
+    """A reading that began a minute after is believed; an earlier one, and one that calls it primary, are not."""
+    late = RECORD_IS_LATE_AT_MOST
+    assert not stands((late - 1, TabletType.REPLICA))
+    assert stands((late, TabletType.REPLICA))
+    assert not stands((late, TabletType.PRIMARY))
+    assert not stands((late, TabletType.REPLICA), (late + 1, TabletType.PRIMARY), (late + 2, TabletType.REPLICA))
+    assert not stands((late, TabletType.REPLICA), answers=(ALONE, ATTACHED))
+
+
+def test_who_does_not_tell_its_type_is_no_rival_once_its_record_stands() -> None:
+    """A writable tablet of an old version that others replicate from is a rival until its record stands."""
+    alone = of_old_version(replica(R1, of=None, read_only=False))
+    follower = replica(R2, of=R1)
+    assert shard(primary(), alone, follower).rivals == (alone,)
+    assert shard(primary(), replace(alone, record_stands=True), follower).rivals == ()
