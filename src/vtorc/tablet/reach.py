@@ -12,6 +12,7 @@ import socket
 from typing import Any
 
 from vtorc.errors import TabletUnreachable
+from vtorc.tablet.lookup import look_up
 
 
 async def reach(host: str, port: int, *, timeout: float) -> None:
@@ -39,7 +40,7 @@ async def reach(host: str, port: int, *, timeout: float) -> None:
 
 async def _look_up(host: str, port: int) -> list[Any]:
     try:
-        return await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return await look_up(host, port)
     except (OSError, UnicodeError) as error:
         raise TabletUnreachable(f"{host}: the name cannot be looked up: {error}", reason="unreachable") from error
 
