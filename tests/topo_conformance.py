@@ -204,6 +204,17 @@ async def test_list_reads_all_records_below(backend: Backend) -> None:
     }
 
 
+@pytest.mark.parametrize("root", ["/", "", "zone1", "/zone1"])
+async def test_paths_are_relative_to_any_root(backend: Backend, root: str) -> None:
+    """Records are listed and watched under the paths that they were written to, also below `/` itself."""
+    conn = await backend.connect(root)
+    await conn.create("tablets/zone1-0000000100/Tablet", b"a")
+    assert list(await conn.list("tablets")) == ["tablets/zone1-0000000100/Tablet"]
+    assert await conn.list_dir("tablets") == ["zone1-0000000100"]
+    async with contextlib.aclosing(conn.watch_prefix("tablets")) as changes:
+        assert [change.path for change in await following(changes)] == ["tablets/zone1-0000000100/Tablet"]
+
+
 async def test_roots_do_not_see_each_other(backend: Backend) -> None:
     """Two roots of one server are two topologies, whatever slashes they are written with."""
     cell, same, other = [await backend.connect(root) for root in ("/vitess/zone1", "/vitess//zone1/", "/vitess/zone11")]

@@ -144,6 +144,11 @@ def join(root: str, path: str) -> str:
     return ("/" if root.startswith("/") else "") + "/".join(parts)
 
 
+def below(key: str) -> str:
+    """Name what all keys below a key begin with; the root `/` ends with its slash already."""
+    return key if key.endswith("/") else f"{key}/"
+
+
 def differences(before: Mapping[str, Stored], now: Mapping[str, Stored]) -> list[Change]:
     """List what became different, by path: changed and new records, then those that are gone."""
     changed = [Change(path, stored) for path, stored in now.items() if before.get(path) != stored]

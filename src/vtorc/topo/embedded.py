@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vtorc.errors import LockHeld, LockLost, NoNode, TopoUnavailable
-from vtorc.topo.conn import LOOK_AGAIN, Change, Stored, TopoLock, Version, differences, join
+from vtorc.topo.conn import LOOK_AGAIN, Change, Stored, TopoLock, Version, below, differences, join
 from vtorc.topo.lease import LeasedLock, OwnedLocks
 from vtorc.topo.lock_contents import describe_lock
 
@@ -248,7 +248,7 @@ class EmbeddedConn:
         return join(self._root, path)
 
     def _prefix(self, path: str) -> str:
-        return f"{join(self._root, path)}/"
+        return below(join(self._root, path))
 
     def _path(self, key: str) -> str:
         return key.removeprefix(self._prefix(""))

@@ -18,7 +18,7 @@ import structlog
 
 from vtorc.errors import BadVersion, LockHeld, NodeExists, NoNode, TopoMisconfigured
 from vtorc.proto import etcd_pb2, mvcc_pb2
-from vtorc.topo.conn import DEFAULT_LEASE_TTL, Change, Stored, TopoLock, Version, differences, join
+from vtorc.topo.conn import DEFAULT_LEASE_TTL, Change, Stored, TopoLock, Version, below, differences, join
 from vtorc.topo.etcd_client import EtcdClient, prefix_end
 from vtorc.topo.etcd_line import LockLine
 from vtorc.topo.lease import OwnedLocks
@@ -215,7 +215,7 @@ class Etcd2Conn:
         return join(self._root, path).encode()
 
     def _prefix(self, path: str) -> bytes:
-        return self._key(path) + b"/"
+        return below(join(self._root, path)).encode()
 
     def _path(self, key: bytes) -> str:
         return key.removeprefix(self._prefix("")).decode(errors="replace")
