@@ -211,6 +211,17 @@ async def test_an_answer_that_is_no_message_is_a_bad_answer(client: GrpcTabletMa
     await server.stop(None)
 
 
+async def test_what_grpc_cannot_send_is_no_crash(
+    tablet: FakeTablet, client: GrpcTabletManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error of gRPC's own is told like one of the network."""
+    monkeypatch.setattr(client, "_metadata", (("password", "pässwörd"),))
+    with pytest.raises(TabletUnreachable, match="gRPC could not send it"):
+        await client.ping(tablet.record)
+    with pytest.raises(TabletCallFailed, match="StreamHealth of zone1-0000000101: Invalid metadata"):
+        await anext(client.stream_health(tablet.record))
+
+
 async def test_each_address_has_its_connection(tablet: FakeTablet, client: GrpcTabletManager) -> None:
     """A tablet whose record names another address is called there."""
     moved = FakeTablet()

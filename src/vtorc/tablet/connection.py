@@ -171,22 +171,24 @@ class Connection:
         """
         losses = self._losses
         patience = self._settings.connect_timeout / 2
-        first = None
-        running = channel.unary_stream(
+        method = channel.unary_stream(
             STREAM_HEALTH,
             request_serializer=query_pb2.StreamHealthRequest.SerializeToString,
             response_deserializer=query_pb2.StreamHealthResponse.FromString,
-        )(query_pb2.StreamHealthRequest(), metadata=metadata)
+        )
+        first = None
         try:
             async with self._failures_told(channel, what, patience), asyncio.timeout(patience):
-                first = await running.read()
+                running = method(query_pb2.StreamHealthRequest(), metadata=metadata)
+                try:
+                    first = await running.read()
+                finally:
+                    running.cancel()
         except (TabletCallFailed, TabletCallUnknown):
             pass
         except TabletUnreachable as failure:
             if failure.reason != "timeout":
                 raise
-        finally:
-            running.cancel()
         if self._losses != losses or channel.get_state() is not _READY:
             raise _lost(what)
         self._introduced = True
@@ -290,6 +292,9 @@ class Connection:
             raise _closed(what) from None
         except grpc.aio.UsageError:
             raise _closed(what) from None
+        except grpc.aio.BaseError as error:
+            kind = type(error).__name__  # its text is about gRPC's insides
+            raise TabletUnreachable(f"{what}: gRPC could not send it: {kind}", reason="unreachable") from error
         else:
             self._doubtful = False
 

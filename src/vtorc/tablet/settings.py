@@ -109,6 +109,11 @@ class ClientSettings:
             raise TabletClientMisconfigured(
                 f'{self.credentials_file}: expected a JSON object like {{"Username": "vtorc", "Password": "…"}}'
             )
+        if not (_is_printable(username) and _is_printable(password)):
+            raise TabletClientMisconfigured(
+                f"{self.credentials_file}: the name or the password has a character that gRPC cannot send: expected "
+                "printable ASCII"
+            )
         return (("username", username), ("password", password))
 
     def channel_options(self) -> list[tuple[str, int | str]]:
@@ -144,6 +149,11 @@ def _read(path: Path | None) -> bytes | None:
         return path.read_bytes()
     except OSError as error:
         raise TabletClientMisconfigured(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _is_printable(text: str) -> bool:
+    """Whether it may be the value of a header (gRPC over HTTP/2, "Custom-Metadata")."""
+    return text.isascii() and text.isprintable()
 
 
 def _ms(seconds: float) -> int:

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,16 @@ def test_credentials_of_another_form_are_refused_without_showing_them(tmp_path: 
     with pytest.raises(TabletClientMisconfigured, match=r"creds\.json: expected a JSON object") as caught:
         ClientSettings(credentials_file=file).read_credentials()
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("password", ["pässwörd", "secret\n", "sec\tret", "\x7f"])
+def test_credentials_that_cannot_be_sent_are_refused_without_showing_them(tmp_path: Path, password: str) -> None:
+    """Headers of gRPC are printable ASCII; the file is named, its text is not."""
+    file = tmp_path / "creds.json"
+    file.write_text(json.dumps({"Username": "vtorc", "Password": password}))
+    with pytest.raises(TabletClientMisconfigured, match=r"creds\.json: .* expected printable ASCII") as caught:
+        ClientSettings(credentials_file=file).read_credentials()
+    assert password not in str(caught.value)
 
 
 def test_a_credentials_file_that_is_not_there_is_named(tmp_path: Path) -> None:
