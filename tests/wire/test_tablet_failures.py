@@ -215,13 +215,16 @@ async def test_both_threads_are_stopped_once_nothing_is_left_to_apply(
 
 
 async def test_the_clock_is_read_in_sql(tablet: FakeTablet, client: GrpcTabletManager) -> None:
-    """The answer is in nanoseconds; one without a row is no answer."""
+    """The answer is in nanoseconds; one without a row, or without a column, is no answer."""
     sql = "SELECT UTC_TIMESTAMP(6)"
     answer_sql(tablet, {sql: table(["UTC_TIMESTAMP(6)"], ["1970-01-01 00:00:02.000001"])})
     assert await client.wall_clock(tablet.record) == 2_000_001_000
     assert statements(tablet) == [sql]
     answer_sql(tablet, {sql: table(["UTC_TIMESTAMP(6)"])})
     with pytest.raises(TabletBadAnswer, match="0 rows: expected one"):
+        await client.wall_clock(tablet.record)
+    answer_sql(tablet, {sql: table([], [])})
+    with pytest.raises(TabletBadAnswer, match=r"UTC_TIMESTAMP\(6\) is ''"):
         await client.wall_clock(tablet.record)
 
 

@@ -128,7 +128,7 @@ class GrpcTabletManager(TabletManager):
             found = rows(answer.result)
             if len(found) != 1:
                 raise TabletBadAnswer(f"{len(found)} rows: expected one")
-            return nanoseconds(next(iter(found[0].values())) or "")
+            return nanoseconds(next(iter(found[0].values()), None) or "")
 
     async def stop_io_thread(self, tablet: TabletRecord) -> None:
         """Stop the IO thread whatever its state, in SQL: no call of the tablet manager does it.

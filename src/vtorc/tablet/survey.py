@@ -35,6 +35,7 @@ _VARIABLES = (
 )
 _STATUS = ("Rpl_semi_sync_master_status", "Rpl_semi_sync_slave_status", "Rpl_semi_sync_master_clients")
 _FILTERS = ("Do_DB", "Ignore_DB", "Do_Table", "Ignore_Table", "Wild_Do_Table", "Wild_Ignore_Table", "Rewrite_DB")
+_LONGEST_NUMBER = len(str(2**64))
 _THREAD_STATES = {"Yes": ThreadState.RUNNING, "No": ThreadState.STOPPED, "Connecting": ThreadState.CONNECTING}
 
 
@@ -144,8 +145,8 @@ def _gtids(row: Row, column: str) -> GtidSet:
 
 def _number(row: Row, column: str) -> int:
     text = row.get(column) or "0"
-    if not (text.isascii() and text.isdigit()):
-        raise TabletBadAnswer(f"{column} is {text!r}: expected a number, 0 or more")
+    if not (text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER):
+        raise TabletBadAnswer(f"{column} is {text[:120]!r}: expected a number, 0 or more, of 64 bits")
     return int(text)
 
 

@@ -178,6 +178,7 @@ async def test_what_a_server_does_not_have_is_off_or_unknown() -> None:
         (server(replica=table({**REPLICA, "Master_Port": "70000"})), "Master_Port is 70000: expected a port"),
         (server(replica=table({**REPLICA, "Retrieved_Gtid_Set": "x"})), "Retrieved_Gtid_Set: GTID set 'x'"),
         (server(variables=pairs({"server_id": "seven"})), "server_id is 'seven': expected a number"),
+        (server(variables=pairs({"server_id": "1" * 5000})), "server_id is '1111"),
         (server(replica=QueryResult(rows=[Row(lengths=[1], values=b"x")])), "expected 0 values in 1 bytes"),
     ],
 )
