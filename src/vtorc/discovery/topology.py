@@ -110,25 +110,34 @@ async def _read_cell(topo: TopoServer, cell: str, reading: _Reading) -> None:
 
 
 async def _attribute_bad_records(topo: TopoServer, reading: _Reading) -> None:
-    """A record that cannot be read does not tell its shard; the lists of each shard's tablets do. One that is in none
-    of them is nobody's, and reported as such.
+    """A record that cannot be read does not tell its shard; the shards' records and lists of tablets do. One that is in
+    none of them is nobody's, and reported as such.
     """
-    if not reading.bad_records:
-        return
-    for shard in reading.shards:
-        try:
-            found = await topo.tablets_of_shard(shard)
-        except TopoError as error:
-            reading.failures.append(f"shard {shard}: {error}")
-            continue
-        if found.bad_records:
-            reading.bad_records_of[shard] = dict(found.bad_records)
+    async with asyncio.TaskGroup() as group:
+        for cell in sorted({alias.cell for alias in reading.bad_records}):
+            group.create_task(_attribute_in_cell(topo, cell, reading), name=f"attribute bad records of {cell}")
     known = {alias for records in reading.bad_records_of.values() for alias in records}
     reading.failures += [
         f"the record of tablet {alias} cannot be read ({reason}), and no shard lists it; it is left out"
         for alias, reason in reading.bad_records.items()
-        if alias not in known
+        if alias not in known and alias.cell not in reading.blind_cells
     ]
+
+
+async def _attribute_in_cell(topo: TopoServer, cell: str, reading: _Reading) -> None:
+    try:
+        async with asyncio.timeout(CELL_PATIENCE):
+            named = await topo.named_in_cell(cell, reading.shards)
+    except (TimeoutError, TopoError) as error:
+        # Which shard misses a tablet is not known then, so that none may take what it has seen for all.
+        why = str(error) if isinstance(error, TopoError) else f"it did not answer within {CELL_PATIENCE:g} s"
+        reading.blind_cells[cell] = f"a record in it cannot be read, and neither can whose it is: {why}"
+        reading.failures.append(f"cell {cell}: {reading.blind_cells[cell]}")
+        return
+    for shard, record in reading.shards.items():
+        for alias in sorted(reading.bad_records.keys() & {*named.get(shard, ()), record.primary_alias}):
+            if alias.cell == cell:
+                reading.bad_records_of.setdefault(shard, {})[alias] = reading.bad_records[alias]
 
 
 async def read_shard(topo: TopoServer, clock: Clock, shard: ShardId) -> ShardTopology:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Set
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -18,7 +18,7 @@ from vtorc.topo.conn import TopoConn, names_in
 from vtorc.topo.follow import follow_record, follow_tablets
 from vtorc.topo.lock_contents import Holder, lock_contents
 from vtorc.topo.shard_lock import ShardLock
-from vtorc.topo.tablets import CellTablets, ShardTablets, tablets_in_cell, tablets_of_shard_in_cell
+from vtorc.topo.tablets import CellTablets, ShardTablets, named_in_cell, tablets_in_cell, tablets_of_shard_in_cell
 from vtorc.topo.tasks import all_of
 
 Record = TypeVar("Record", bound=Message)
@@ -86,6 +86,10 @@ class TopoServer:
     async def tablets_in_cell(self, cell: str) -> CellTablets:
         """Read all tablets of a cell; raises NoNode if there is no such cell."""
         return await tablets_in_cell(await self._cells.get(cell))
+
+    async def named_in_cell(self, cell: str, shards: Iterable[ShardId]) -> Mapping[ShardId, Set[TabletAlias]]:
+        """Read which tablets a cell's ShardReplication names for each shard; raises NoNode if there is no such cell."""
+        return await named_in_cell(await self._cells.get(cell), shards)
 
     async def tablets_of_shard(self, shard: ShardId, *, patience: float | None = None) -> ShardTablets:
         """Read all tablets of a shard, in all cells at once; cells that cannot be read are part of the answer.

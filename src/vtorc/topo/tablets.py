@@ -1,6 +1,6 @@
 """Reading many tablet records at once, so that one bad record or one silent cell hides nothing but itself."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 from vtorc.core.ids import ShardId, TabletAlias
@@ -91,11 +91,25 @@ def read_tablets(files: Mapping[str, Stored]) -> CellTablets:
     return CellTablets(records=tuple(good[alias] for alias in sorted(good)), bad_records=bad, bad_paths=strange)
 
 
+async def named_in_cell(conn: TopoConn, shards: Iterable[ShardId]) -> Mapping[ShardId, Set[TabletAlias]]:
+    """Read which tablets of a cell ShardReplication names, for each shard, at once."""
+    by_path = {paths.shard_replication(shard): shard for shard in shards}
+    files = await read_each(conn, by_path)
+    return {shard: _aliases_in(path, files[path]) for path, shard in by_path.items() if path in files}
+
+
 async def _named(conn: TopoConn, shard: ShardId) -> set[TabletAlias]:
     path = paths.shard_replication(shard)
     try:
-        message = records.parse(path, (await conn.get(path)).contents, topodata_pb2.ShardReplication)
-    except (NoNode, BadRecord):  # it is a hint, and the records are the truth
+        return _aliases_in(path, await conn.get(path))
+    except NoNode:  # it is a hint, and the records are the truth
+        return set()
+
+
+def _aliases_in(path: str, replication: Stored) -> set[TabletAlias]:
+    try:
+        message = records.parse(path, replication.contents, topodata_pb2.ShardReplication)
+    except BadRecord:
         return set()
     aliases = (records.alias_from_proto(node.tablet_alias) for node in message.nodes)
     return {alias for alias in aliases if alias is not None}
