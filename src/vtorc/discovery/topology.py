@@ -158,25 +158,28 @@ async def read_shard(topo: TopoServer, clock: Clock, shard: ShardId) -> ShardTop
 
 
 LIST_EVERY = 15.0
-"""Seconds between looks for cells and keyspaces that are new and not followed yet."""
+"""Seconds between looks for cells and keyspaces that are new and not followed yet, or gone."""
 
 FOLLOW_AGAIN_AFTER = 1.0
-"""Seconds until a watch that broke is begun again."""
+"""Seconds until a watch that broke is begun again; doubled, up to `LIST_EVERY`, while it breaks at once."""
 
 
 async def watch_topology(topo: TopoServer, changed: Callable[[], None]) -> None:
     """Call `changed` whenever a tablet's or a keyspace's record did, until cancelled."""
-    followed: set[str] = set()
+    followers: dict[str, asyncio.Task[None]] = {}
     async with asyncio.TaskGroup() as group:
         while True:
             try:
                 cells, keyspaces = await asyncio.gather(topo.cells(), topo.keyspaces())
             except TopoError:
-                cells, keyspaces = (), ()
-            for name, follow in _followers(topo, cells, keyspaces):
-                if name not in followed:
-                    followed.add(name)
-                    group.create_task(_follow_for_ever(follow, changed), name=f"follow {name}")
+                await asyncio.sleep(LIST_EVERY)
+                continue
+            listed = dict(_followers(topo, cells, keyspaces))
+            for name in [name for name in followers if name not in listed]:
+                followers.pop(name).cancel()
+            for name, follow in listed.items():
+                if name not in followers:
+                    followers[name] = group.create_task(_follow_for_ever(follow, changed), name=f"follow {name}")
             await asyncio.sleep(LIST_EVERY)
 
 
@@ -190,13 +193,21 @@ def _followers(
 
 
 async def _follow_for_ever(follow: Callable[[], AsyncGenerator[object, None]], changed: Callable[[], None]) -> None:
+    """Follow, and follow again. That nobody can be followed is news once: each `changed` has everything read."""
+    works, pause = True, FOLLOW_AGAIN_AFTER
+    now = asyncio.get_running_loop().time
     while True:
+        began = now()
         try:
             async with aclosing(follow()) as changes:
                 async for _ in changes:
+                    works = True
                     changed()
         except TopoUnsupported:
             return
         except TopoError:
-            changed()
-        await asyncio.sleep(FOLLOW_AGAIN_AFTER)
+            if works:
+                changed()
+            works = False
+        pause = FOLLOW_AGAIN_AFTER if now() - began >= LIST_EVERY else min(2 * pause, LIST_EVERY)
+        await asyncio.sleep(pause)

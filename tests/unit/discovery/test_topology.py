@@ -5,8 +5,10 @@ from collections.abc import Awaitable, Callable
 
 from tests.unit.topo.worlds import SHARD, World, tablet
 from vtorc.core.ids import ShardId, TabletAlias
-from vtorc.discovery.topology import Topology, read_topology
+from vtorc.discovery.topology import LIST_EVERY, Topology, read_topology, watch_topology
+from vtorc.errors import TopoError
 from vtorc.sim.loop import run
+from vtorc.topo.conn import TopoConn
 
 BAD = TabletAlias("zone1", 100)
 OTHERS = tuple(ShardId(f"ks{number}", "0") for number in range(50))
@@ -87,5 +89,80 @@ def test_a_cell_whose_bad_record_may_be_anybodys_is_blind() -> None:
         world.topo.named_in_cell = silent  # type: ignore[method-assign,assignment]
         found = await reading(world)
         assert "neither can whose it is: it did not answer within 2 s" in found.shards[SHARD].blind_cells["zone1"]
+
+    in_world(main, others=())
+
+
+class Changes:
+    """Counts how often a following of the topology says that something changed."""
+
+    def __init__(self, world: World) -> None:
+        self.count = 0
+        self.task = asyncio.create_task(watch_topology(world.topo, self._note))
+
+    def _note(self) -> None:
+        self.count += 1
+
+    async def within(self, seconds: float) -> int:
+        """How often in so many seconds from now."""
+        before = self.count
+        await asyncio.sleep(seconds)
+        return self.count - before
+
+    async def end(self) -> None:
+        """Follow no more."""
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+
+
+class Refusing(World):
+    """A cluster one of whose topology servers lets nobody in."""
+
+    refused: str = ""
+
+    async def open(self, address: str, root: str) -> TopoConn:
+        """Connect to a cell."""
+        if address == self.refused:
+            raise TopoError("permission denied")
+        return await super().open(address, root)
+
+
+def test_a_cell_that_cannot_be_followed_is_news_once() -> None:
+    """A cell that vtorc may not read has the cluster read once, and its tablets are followed once it may."""
+
+    async def main() -> None:
+        world = Refusing()
+        await world.fill()
+        changes = Changes(world)
+        await changes.within(20.0)
+        world.refused = "forbidden"
+        await world.topo.create_cell("zone4", server_address="forbidden", root="/zone4")
+        assert await changes.within(600.0) == 1
+        world.refused = ""
+        assert await changes.within(2 * LIST_EVERY) == 1
+        before = changes.count
+        await world.topo.create_tablet(tablet("zone4", 999))
+        await changes.within(1.0)
+        assert changes.count == before + 1
+        await changes.end()
+
+    run(main(), seed=1)
+
+
+def test_what_was_removed_is_followed_no_more() -> None:
+    """A cell and a keyspace that are not listed any more are left alone, and followed again once they are back."""
+
+    async def main(world: World) -> None:
+        changes = Changes(world)
+        await changes.within(20.0)
+        await world.raw("/global").delete("cells/zone3/CellInfo", None)
+        await world.raw("/global").delete("keyspaces/ks/Keyspace", None)
+        await world.raw("/global").delete("keyspaces/ks/shards/0/Shard", None)
+        await changes.within(2 * LIST_EVERY)
+        await world.raw("/zone3").create("tablets/zone3-0000000999/Tablet", b"")
+        assert await changes.within(600.0) == 0
+        await world.topo.create_cell("zone3", server_address="zone3", root="/zone3")
+        assert await changes.within(2 * LIST_EVERY) == 1
+        await changes.end()
 
     in_world(main, others=())
