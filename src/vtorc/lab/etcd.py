@@ -121,8 +121,8 @@ class EtcdServer:
         await self._process.wait()
 
     async def _answer(self) -> None:
-        credentials = self._tls.client.credentials() if self._tls else None
-        client = EtcdClient([self.address], timeout=_START_SECONDS, credentials=credentials)
+        tls = self._tls.client if self._tls else EtcdTls()
+        client = EtcdClient([self.address], timeout=_START_SECONDS, credentials=tls.credentials)
         try:
             await client.range(etcd_pb2.RangeRequest(key=b"/"))
         finally:

@@ -29,25 +29,37 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EtcdTls:
-    """Files for TLS with a client certificate; used only if certificate and key are both named, as in Vitess."""
+    """Files for TLS; a client certificate is shown only if it and its key are both named, as in Vitess."""
 
     cert: str = ""
     key: str = ""
     ca: str = ""
 
-    def credentials(self) -> grpc.ChannelCredentials | None:
-        """Load the files; None if the connection is not to be encrypted. Raises TopoMisconfigured."""
-        if not (self.cert and self.key):
+    @property
+    def has_client_cert(self) -> bool:
+        """Whether there is a certificate to show to etcd."""
+        return bool(self.cert and self.key)
+
+    def credentials(self, scheme: str = "") -> grpc.ChannelCredentials | None:
+        """Load the files for an endpoint of this scheme; None if the connection is not to be encrypted.
+
+        `https` is encrypted always and `http` never, as etcd's own client has it (etcd
+        `client/v3/internal/endpoint/endpoint.go`); without a scheme the client certificate decides. Raises
+        TopoMisconfigured.
+        """
+        if scheme == "http" or not (self.has_client_cert or scheme == "https"):
             if self.cert or self.key or self.ca:
                 log.warning(
-                    "etcd is spoken to without TLS: topo_etcd_tls_cert and topo_etcd_tls_key must both be given, "
-                    "a CA alone does nothing",
+                    "etcd is spoken to without TLS: that takes topo_etcd_tls_cert and topo_etcd_tls_key, or an address "
+                    "that begins with https://",
                     cert=self.cert,
                     key=self.key,
                     ca=self.ca,
                 )
             return None
         roots = _read("topo_etcd_tls_ca", self.ca) if self.ca else _system_roots()
+        if not self.has_client_cert:
+            return grpc.ssl_channel_credentials(roots)
         return grpc.ssl_channel_credentials(
             roots, _read("topo_etcd_tls_key", self.key), _read("topo_etcd_tls_cert", self.cert)
         )

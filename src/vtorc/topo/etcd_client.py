@@ -28,7 +28,12 @@ _CHANNEL_OPTIONS = (
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
     ("grpc.max_receive_message_length", -1),
+    # The servers of a cluster's topology are dialled directly, whatever proxy the environment names for the web.
+    ("grpc.enable_http_proxy", 0),
 )
+Credentials = Callable[[str], grpc.ChannelCredentials | None]
+"""Gives the credentials for endpoints of a scheme (`https`, `http`, or none); None if those are not encrypted."""
+
 # Answers that another member, or the same one a little later, may well give otherwise.
 _PASSING = frozenset(
     (
@@ -70,9 +75,7 @@ class EtcdClient:
     slow endpoint costs little, and a cluster that is slow as a whole is still waited for.
     """
 
-    def __init__(
-        self, endpoints: Sequence[str], *, timeout: float, credentials: grpc.ChannelCredentials | None = None
-    ) -> None:
+    def __init__(self, endpoints: Sequence[str], *, timeout: float, credentials: Credentials = lambda _: None) -> None:
         if not endpoints:
             raise TopoMisconfigured("no address of an etcd server: expected host:port, or several with commas between")
         self._timeout = timeout
@@ -190,11 +193,11 @@ class EtcdClient:
             try:
                 return await attempt(endpoint, share), tried > 0
             except (grpc.aio.AioRpcError, TopoUnavailable) as error:
+                self._leave(endpoint)  # even for good: this one may not be an etcd any more, or short of something
                 trouble = _explain(endpoint, what, error)
             except asyncio.CancelledError:
                 self._raise_if_closed()  # gRPC reports a closed channel so
                 raise
-            self._leave(endpoint)
             tried += 1
             pause = min(0.05 * 2 ** (tried // count), _LONGEST_PAUSE) if tried % count == 0 else 0.0
             if loop.time() + pause >= deadline:
@@ -227,16 +230,15 @@ async def _once(request: Request, over: asyncio.Event) -> AsyncGenerator[Request
     await over.wait()
 
 
-def _connect(address: str, credentials: grpc.ChannelCredentials | None) -> _Endpoint:
+def _connect(address: str, credentials: Credentials) -> _Endpoint:
     scheme, separator, host = address.strip().rpartition("://")
-    if scheme == "https" and credentials is None:
-        raise TopoMisconfigured(f"etcd endpoint {address}: https needs both topo_etcd_tls_cert and topo_etcd_tls_key")
     if (separator and scheme not in ("http", "https")) or not host.rpartition(":")[2].isdecimal():
         raise TopoMisconfigured(f"etcd endpoint {address!r}: expected host:port")
+    chosen = credentials(scheme)
     channel = (
         grpc.aio.insecure_channel(host, options=_CHANNEL_OPTIONS)
-        if credentials is None
-        else grpc.aio.secure_channel(host, credentials, options=_CHANNEL_OPTIONS)
+        if chosen is None
+        else grpc.aio.secure_channel(host, chosen, options=_CHANNEL_OPTIONS)
     )
     return _Endpoint(
         host,

@@ -1,5 +1,6 @@
 """From the settings to an open topology."""
 
+import functools
 import os.path
 import time
 from collections.abc import Awaitable, Callable
@@ -83,7 +84,9 @@ async def _try(conn: TopoConn, address: str, timeout: float) -> None:
 
 
 def _etcd2(settings: TopoSettings) -> _Open:
-    credentials = settings.etcd_tls.credentials()
+    credentials = functools.cache(settings.etcd_tls.credentials)
+    if settings.etcd_tls.has_client_cert:
+        credentials("")  # files that cannot be read are found at the start
 
     async def open_conn(address: str, root: str, timeout: float) -> TopoConn:
         endpoints = [each for each in address.split(",") if each.strip()]

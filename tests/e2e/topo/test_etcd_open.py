@@ -83,6 +83,18 @@ async def test_encrypted_etcd_is_used_with_a_certificate(tmp_path: Path, tls: Se
                 await open_topo(settings(server.address, tls=refused))
 
 
+async def test_etcd_that_asks_for_no_certificate_is_used_by_its_scheme(tmp_path: Path, tls: ServerTls) -> None:
+    """An address with https is encrypted, the server checked against the CA; without it, or with http, it is not."""
+    open_to_all = ("--client-cert-auth=false", "--trusted-ca-file=")
+    ca_only = EtcdTls(ca=tls.client.ca)
+    async with EtcdServer(tmp_path / "etcd", tls=tls, options=open_to_all) as server:
+        async with opened(settings(f"https://{server.address}", tls=ca_only)) as topo:
+            await use(topo, f"https://{server.address}")
+        for address, files in ((server.address, ca_only), (f"http://{server.address}", tls.client)):
+            with pytest.raises(TopoUnavailable, match="did not answer within 2 s"):
+                await open_topo(settings(address, tls=files))
+
+
 async def test_etcd_that_cannot_start_says_why(tmp_path: Path) -> None:
     """An etcd that ends at its start is reported with the end of its log."""
     with pytest.raises(LabError, match=r"etcd ended with .*election-timeout"):

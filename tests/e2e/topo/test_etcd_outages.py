@@ -5,12 +5,13 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import grpc
 import pytest
 
 from tests.e2e.topo.conftest import FAST_LEASES
 from tests.e2e.topo.relay import Mode, Relay
 from tests.topo_conformance import GLOBAL, NOTE, PATIENCE, RECORD, SHARD, following
-from vtorc.errors import LockLost, NodeExists, NoNode, TopoTimeout, TopoUnavailable
+from vtorc.errors import LockLost, NodeExists, NoNode, TopoError, TopoTimeout, TopoUnavailable
 from vtorc.lab.etcd import EtcdServer
 from vtorc.lab.ports import Ports
 from vtorc.proto import etcd_pb2
@@ -34,6 +35,30 @@ async def fresh(tmp_path: Path) -> AsyncIterator[EtcdServer]:
     """Run an etcd that a test may break."""
     async with EtcdServer(tmp_path / "etcd", options=FAST_LEASES) as server:
         yield server
+
+
+@pytest.mark.usefixtures("raw")
+async def test_an_endpoint_that_is_no_etcd_is_asked_once(etcd: EtcdServer) -> None:
+    """A refusal for good is told, and the next call goes to the next endpoint."""
+    other = grpc.aio.server()
+    port = other.add_insecure_port("127.0.0.1:0")
+    await other.start()
+    async with connected(f"127.0.0.1:{port}", etcd.address) as conn:
+        with pytest.raises(TopoError, match="unimplemented"):
+            await conn.create(RECORD, b"1")
+        for _ in range(3):
+            with pytest.raises(NoNode):
+                await conn.get(RECORD)
+    await other.stop(None)
+
+
+async def test_the_environments_web_proxy_is_not_for_etcd(etcd: EtcdServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Endpoints are dialled directly."""
+    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    async with connected(etcd.address, timeout=5.0) as conn:
+        with pytest.raises(NoNode):
+            await conn.get("nothing")
 
 
 @pytest.mark.usefixtures("raw")

@@ -45,7 +45,14 @@ async def test_local_topology_serves_global_and_cells(tmp_path: Path) -> None:
             "etcd endpoint 'no port': expected host:port",
         ),
         ({"implementation": "etcd2", "global_server_address": ("ftp://h:1",)}, "expected host:port"),
-        ({"implementation": "etcd2", "global_server_address": ("https://h:1",)}, "https needs both topo_etcd_tls_cert"),
+        (
+            {
+                "implementation": "etcd2",
+                "global_server_address": ("https://h:1",),
+                "etcd_tls": EtcdTls(ca="/nowhere/ca.pem"),
+            },
+            "topo_etcd_tls_ca '/nowhere/ca.pem' cannot be read: No such file",
+        ),
         (
             {"implementation": "etcd2", "etcd_tls": EtcdTls(cert="/nowhere/cert.pem", key="/nowhere/key.pem")},
             "topo_etcd_tls_key '/nowhere/key.pem' cannot be read: No such file",
@@ -91,7 +98,19 @@ def test_etcd_needs_an_endpoint() -> None:
     ],
 )
 def test_half_of_tls_is_warned_about(tls: EtcdTls, warnings: int) -> None:
-    """A CA alone, or a certificate without key, means no TLS, as in Vitess, but not silently."""
+    """A CA alone, or a certificate without key, means no TLS where no scheme asks for it, as in Vitess, but not
+    silently.
+    """
     with structlog.testing.capture_logs() as logs:
         assert tls.credentials() is None
     assert len([each for each in logs if "without TLS" in each["event"]]) == warnings
+
+
+def test_the_scheme_of_an_endpoint_decides_on_tls() -> None:
+    """https is encrypted without a client certificate too, http never is."""
+    with structlog.testing.capture_logs() as logs:
+        assert EtcdTls().credentials("https") is not None
+        assert EtcdTls().credentials("http") is None
+        assert logs == []
+        assert EtcdTls(cert="/cert.pem", key="/key.pem").credentials("http") is None
+    assert ["without TLS" in each["event"] for each in logs] == [True]
