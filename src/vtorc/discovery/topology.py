@@ -47,10 +47,10 @@ async def read_topology(topo: TopoServer, clock: Clock) -> Topology:
     reading = _Reading()
     keyspaces, cells = await asyncio.gather(topo.keyspaces(), topo.cells())
     async with asyncio.TaskGroup() as group:
+        for cell in cells:  # first, as each asks the global server once, and then waits for its own
+            group.create_task(_read_cell(topo, cell, reading), name=f"read cell {cell}")
         for keyspace in keyspaces:
             group.create_task(_read_keyspace(topo, keyspace, reading), name=f"read keyspace {keyspace}")
-        for cell in cells:
-            group.create_task(_read_cell(topo, cell, reading), name=f"read cell {cell}")
     await _attribute_bad_records(topo, reading)
     tablets: dict[ShardId, list[TabletRecord]] = {}
     for record in sorted(reading.tablets, key=lambda record: record.alias):
@@ -94,8 +94,7 @@ async def _read_keyspace(topo: TopoServer, name: str, reading: _Reading) -> None
 
 async def _read_cell(topo: TopoServer, cell: str, reading: _Reading) -> None:
     try:
-        async with asyncio.timeout(CELL_PATIENCE):
-            found = await topo.tablets_in_cell(cell)
+        found = await topo.tablets_in_cell(cell, patience=CELL_PATIENCE)
     except TimeoutError:
         reading.blind_cells[cell] = f"it did not answer within {CELL_PATIENCE:g} s"
         reading.failures.append(f"cell {cell}: {reading.blind_cells[cell]}")
@@ -126,8 +125,7 @@ async def _attribute_bad_records(topo: TopoServer, reading: _Reading) -> None:
 
 async def _attribute_in_cell(topo: TopoServer, cell: str, reading: _Reading) -> None:
     try:
-        async with asyncio.timeout(CELL_PATIENCE):
-            named = await topo.named_in_cell(cell, reading.shards)
+        named = await topo.named_in_cell(cell, reading.shards, patience=CELL_PATIENCE)
     except (TimeoutError, TopoError) as error:
         # Which shard misses a tablet is not known then, so that none may take what it has seen for all.
         why = str(error) if isinstance(error, TopoError) else f"it did not answer within {CELL_PATIENCE:g} s"

@@ -10,6 +10,7 @@ from vtorc.errors import BadRecord, TopoTimeout, TopoUnavailable
 from vtorc.proto import topodata_pb2
 from vtorc.topo import paths, records
 from vtorc.topo.conn import Change, Stored, TopoConn, TopoLock, Version
+from vtorc.topo.tasks import OwnedTasks
 
 Result = TypeVar("Result")
 
@@ -103,13 +104,18 @@ class BoundedConn:
         return await self.within(what, in_turn())
 
 
+Place = tuple[str, str]
+"""Server address and root of a cell's topology."""
+
+
 @dataclass(slots=True)
 class _Cell:
-    """What is open for one cell."""
+    """What is open for one cell, and the reading of its CellInfo that is under way."""
 
     opening: asyncio.Lock
-    place: tuple[str, str] = ("", "")
+    place: Place = ("", "")
     conn: BoundedConn | None = None
+    reading: asyncio.Task[Place] | None = None
 
 
 class CellConns:
@@ -120,20 +126,31 @@ class CellConns:
         self._open_conn = open_conn
         self._limits = limits
         self._cells: dict[str, _Cell] = {}
+        self._tasks = OwnedTasks()
 
     async def get(self, cell: str) -> BoundedConn:
         """Connect to a cell. Its CellInfo is read each time; while nobody can read it, the last one is good.
 
         Raises NoNode if there is no such cell, BadRecord, TopoMisconfigured or TopoUnavailable.
         """
-        known = self._cells.setdefault(cell, _Cell(asyncio.Lock()))
+        return await self.connect(cell, await self.place(cell))
+
+    async def place(self, cell: str) -> Place:
+        """Ask the global topology where a cell's own is; the first half of `get`, one reading for all who wait."""
+        known = self._known(cell)
+        if known.reading is None or known.reading.done():
+            known.reading = self._tasks.start(self._place(cell), f"read where cell {cell} is")
+        try:
+            return await asyncio.shield(known.reading)
+        except TopoUnavailable:
+            if known.conn is None:
+                raise
+            return known.place
+
+    async def connect(self, cell: str, place: Place) -> BoundedConn:
+        """Connect to a cell's own topology; the second half of `get`."""
+        known = self._known(cell)
         async with known.opening:
-            try:
-                place = await self._place(cell)
-            except TopoUnavailable:
-                if known.conn is None:
-                    raise
-                return known.conn
             if known.conn is not None and known.place != place:
                 outdated, known.conn = known.conn, None
                 await outdated.close()
@@ -148,8 +165,12 @@ class CellConns:
             for known in self._cells.values():
                 if known.conn is not None:
                     stack.push_async_callback(known.conn.close)
+            stack.push_async_callback(self._tasks.close)
 
-    async def _place(self, cell: str) -> tuple[str, str]:
+    def _known(self, cell: str) -> _Cell:
+        return self._cells.setdefault(cell, _Cell(asyncio.Lock()))
+
+    async def _place(self, cell: str) -> Place:
         path = paths.cell_info(cell)
         stored = await self._global.get(path)
         info = records.parse(path, stored.contents, topodata_pb2.CellInfo)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Set
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Set
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -22,6 +22,7 @@ from vtorc.topo.tablets import CellTablets, ShardTablets, named_in_cell, tablets
 from vtorc.topo.tasks import all_of
 
 Record = TypeVar("Record", bound=Message)
+Found = TypeVar("Found")
 
 
 _SILENT_FOR = 10.0
@@ -83,27 +84,35 @@ class TopoServer:
         conn = await self._cells.get(alias.cell)
         return records.tablet_record(path, (await conn.get(path)).contents, alias)
 
-    async def tablets_in_cell(self, cell: str) -> CellTablets:
-        """Read all tablets of a cell; raises NoNode if there is no such cell."""
-        return await tablets_in_cell(await self._cells.get(cell))
+    async def tablets_in_cell(self, cell: str, *, patience: float | None = None) -> CellTablets:
+        """Read all tablets of a cell; raises NoNode if there is no such cell, TimeoutError once `patience` is over.
 
-    async def named_in_cell(self, cell: str, shards: Iterable[ShardId]) -> Mapping[ShardId, Set[TabletAlias]]:
-        """Read which tablets a cell's ShardReplication names for each shard; raises NoNode if there is no such cell."""
-        return await named_in_cell(await self._cells.get(cell), shards)
+        `patience` is the most seconds that the cell's own server is waited for; the global one has its deadlines.
+        """
+        return await self._in_cell(cell, tablets_in_cell, patience)
+
+    async def named_in_cell(
+        self, cell: str, shards: Iterable[ShardId], *, patience: float | None = None
+    ) -> Mapping[ShardId, Set[TabletAlias]]:
+        """Read which tablets a cell's ShardReplication names for each shard; raises as `tablets_in_cell` does."""
+        return await self._in_cell(cell, lambda conn: named_in_cell(conn, shards), patience)
 
     async def tablets_of_shard(self, shard: ShardId, *, patience: float | None = None) -> ShardTablets:
         """Read all tablets of a shard, in all cells at once; cells that cannot be read are part of the answer.
 
-        `patience` is the most seconds that one cell is waited for, None for the remote operation timeout. A cell that
-        was waited for in vain gets a twentieth of it for a while: with a lost cell hundreds of shards are read, and
-        each would wait for it before it is failed over.
+        `patience` is the most seconds that one cell's own server is waited for, None for the remote operation timeout.
+        A cell that was waited for in vain gets a twentieth of it for a while: with a lost cell hundreds of shards are
+        read, and each would wait for it before it is failed over.
         """
         primary = await self._primary_of(shard)
 
         async def read(cell: str) -> CellTablets | str:
             try:
-                async with asyncio.timeout(self._patience_with(cell, patience)):
-                    found = await tablets_of_shard_in_cell(await self._cells.get(cell), shard, primary)
+                found = await self._in_cell(
+                    cell,
+                    lambda conn: tablets_of_shard_in_cell(conn, shard, primary),
+                    self._patience_with(cell, patience),
+                )
             except TimeoutError:
                 self._silent_until.setdefault(cell, asyncio.get_running_loop().time() + _SILENT_FOR)
                 return f"it did not answer within {patience:g} s"
@@ -121,6 +130,14 @@ class TopoServer:
             bad_records={alias: why for each in seen for alias, why in each.bad_records.items()},
             blind_cells={cell: why for cell, why in found.items() if isinstance(why, str)},
         )
+
+    async def _in_cell(
+        self, cell: str, work: Callable[[BoundedConn], Awaitable[Found]], patience: float | None
+    ) -> Found:
+        """Do something at a cell's server; what the global one takes to tell where that is, is not the cell's fault."""
+        place = await self._cells.place(cell)
+        async with asyncio.timeout(patience):
+            return await work(await self._cells.connect(cell, place))
 
     def _patience_with(self, cell: str, patience: float | None) -> float | None:
         now = asyncio.get_running_loop().time()

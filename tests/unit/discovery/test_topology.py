@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from tests.unit.topo.worlds import SHARD, World, tablet
 from vtorc.core.ids import ShardId, TabletAlias
-from vtorc.discovery.topology import LIST_EVERY, Topology, read_topology, watch_topology
+from vtorc.discovery.topology import LIST_EVERY, Topology, read_shard, read_topology, watch_topology
 from vtorc.errors import TopoError
 from vtorc.sim.loop import run
 from vtorc.topo.conn import TopoConn
@@ -81,8 +81,8 @@ def test_a_bad_record_of_nobody_is_named() -> None:
 def test_a_cell_whose_bad_record_may_be_anybodys_is_blind() -> None:
     """If it cannot be read whose an unreadable record is, the cell's tablets count as not all known."""
 
-    async def silent(cell: str, shards: object) -> None:
-        await asyncio.sleep(1000.0)
+    async def silent(cell: str, shards: object, *, patience: float) -> None:
+        raise TimeoutError
 
     async def main(world: World) -> None:
         await spoil(world)
@@ -91,6 +91,22 @@ def test_a_cell_whose_bad_record_may_be_anybodys_is_blind() -> None:
         assert "neither can whose it is: it did not answer within 2 s" in found.shards[SHARD].blind_cells["zone1"]
 
     in_world(main, others=())
+
+
+def test_a_far_global_server_blinds_no_cell() -> None:
+    """How long the global topology server takes to answer for all shards is not taken from a cell's patience."""
+
+    async def main(world: World) -> None:
+        world.faults["global"].takes = 1.0
+        found = await reading(world)
+        assert not found.failures
+        assert len(found.shards[SHARD].tablets) == 3
+        world.faults["global"].asked.clear()
+        shards = await asyncio.gather(*(read_shard(world.topo, LoopClock(), shard) for shard in found.shards))
+        assert not [shard for shard in shards if shard.blind_cells]
+        assert world.faults["global"].asked.count("cells/zone1/CellInfo") < 5
+
+    in_world(main)
 
 
 class Changes:

@@ -84,6 +84,7 @@ class Faults:
     down: bool = False
     hangs: bool = False
     simple: bool = False
+    takes: float = 0.001
     asked: list[str] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
@@ -97,7 +98,7 @@ class Faults:
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
-            await asyncio.sleep(1000.0 if self.hangs else 0.001)
+            await asyncio.sleep(1000.0 if self.hangs else self.takes)
         finally:
             self.at_once -= 1
 
