@@ -16,6 +16,7 @@ from vtorc.recovery.commands import Commands
 from vtorc.sim.faults import End, Kind, Scene, nothing
 from vtorc.sim.loop import current_loop
 from vtorc.sim.mysql.binlog import InsertRow
+from vtorc.sim.service import OUT_OF_SERVICE, Leave
 from vtorc.sim.tablet import SimTablet
 from vtorc.sim.topo import ROOT, at_once
 from vtorc.topo import paths
@@ -213,6 +214,35 @@ def _lone_copy_hidden(scene: Scene) -> End:
     return ambush.end
 
 
+def _last_acker_leaves(scene: Scene) -> End:
+    """One acker alone is up while things are written, and is taken out of service; then the primary is lost, and the
+    others are back.
+    """
+    ambush = _Ambush(scene)
+    acker = ambush.acker()
+    others = [each for each in ambush.replicas if each is not acker]
+    for each in others:
+        each.mysqld.process.crash()
+    leave = Leave(ambush.world, acker, ambush.luck.choice(OUT_OF_SERVICE), stops=ambush.luck.random() < 0.5)
+
+    def restart() -> None:
+        for each in others:
+            ambush.world.start_mysqld(each.mysqld)
+
+    def take() -> None:
+        leave.begin()
+        ambush.on_end(leave.end)
+        ambush.later(0.1, 10.0, strike)
+
+    def strike() -> None:
+        ambush.lose(ambush.primary)
+        restart()
+
+    ambush.on_end(restart)
+    ambush.later(2.0, 8.0, take)
+    return ambush.end
+
+
 def _crash_while_applying(scene: Scene) -> End:
     ambush = _Ambush(scene)
     ambush.hold_appliers_until_stopped(1.0, 8.0)
@@ -379,6 +409,7 @@ AMBUSHES: tuple[Kind, ...] = (
     Kind("hide-cell", "The primary and all of another cell are cut off from all others.", _hide_cell, 30, 60),
     Kind("lone-copy", "The primary is lost while one acker alone received its last writes.", _lone_copy, 30, 60),
     Kind("lone-copy-hidden", "The same, and that acker is cut off.", _lone_copy_hidden, 30, 60),
+    Kind("last-acker-leaves", "The primary is lost after its last acker left service.", _last_acker_leaves, 30, 60),
     Kind("crash-while-applying", "The primary is lost, the relay logs are long.", _crash_while_applying, 30, 60),
     Kind("lose-lock-while-applying", "The same, and locks end amid recovery.", _lose_lock_while_applying, 30, 60),
     Kind("return-amid-failover", "A primary that was cut off is back amid failover.", _return_amid_failover, 50, 70),

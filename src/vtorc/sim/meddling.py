@@ -1,5 +1,6 @@
 """Faults that people cause, and those of the topology servers: more kinds for `vtorc.sim.faults`."""
 
+import random
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -10,6 +11,7 @@ from vtorc.sim.faults import KINDS, Begin, End, Fault, Kind, Scene, nothing
 from vtorc.sim.mysql.binlog import InsertRow
 from vtorc.sim.mysql.server import SimMysqld
 from vtorc.sim.operator import plan_reparent
+from vtorc.sim.service import OUT_OF_SERVICE, Leave
 from vtorc.sim.tablet import SimTablet
 from vtorc.sim.topo import SimTopo
 
@@ -83,6 +85,13 @@ def _planned_reparent(scene: Scene) -> End:
         winner = fit[scene.fault.target % len(fit)]
         scene.world.spawn(plan_reparent(scene.world, scene.shard, winner), "planned reparent")
     return nothing
+
+
+def _change_type(scene: Scene) -> End:
+    luck = random.Random(scene.fault.name)
+    leave = Leave(scene.world, scene.replica, luck.choice(OUT_OF_SERVICE), stops=luck.random() < 0.5)
+    leave.begin()
+    return leave.end
 
 
 # --- topology servers
@@ -162,6 +171,7 @@ MORE_KINDS: tuple[Kind, ...] = (
     Kind("forget-source", "Somebody makes a replica forget its source.", _to_replica(_forget_source), 1, 1),
     Kind("point-elsewhere", "Somebody points a replica at another replica.", _point_elsewhere, 1, 1),
     Kind("unset-semi-sync", "Somebody switches semi-sync off.", _to_tablet(_unset_semi_sync), 1, 1),
+    Kind("change-type", "Somebody drains a replica, spares it or backs it up, and puts it back.", _change_type, 1, 60),
     Kind("planned-reparent", "An operator plans a reparent to a replica.", _planned_reparent, 1, 1),
 )
 

@@ -70,6 +70,7 @@ PROFILES = {
                 "hide-cell",
                 "lone-copy",
                 "lone-copy-hidden",
+                "last-acker-leaves",
                 "crash-while-applying",
                 "lose-lock-while-applying",
                 "return-amid-failover",
