@@ -5,6 +5,7 @@ all miss their deadlines. A lone one never waits.
 """
 
 import enum
+from bisect import bisect_left, insort
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -125,6 +126,8 @@ class FleetBudget:
         # Each in two parts, for repairs (True) and for the other recoveries.
         self._waiting: dict[bool, dict[Place, None]] = {False: {}, True: {}}
         self._holding: dict[bool, dict[Place, None]] = {False: {}, True: {}}
+        # What is waited for, sorted: each of those that wait asks once a second how many come before it.
+        self._orders: dict[bool, list[tuple[Urgency, int, float, str]]] = {False: [], True: []}
 
     def place(self, wake: Callable[[], None]) -> Place:
         """Make a place for a shard; `wake` is called when its turn comes after it had to wait."""
@@ -152,8 +155,10 @@ class FleetBudget:
         if place.has_slot:
             return True
         if before != wish:
+            self._unqueue(place)
             place.wish, place.asked_at = wish, self._now()
-        self._waiting[wish.urgency.is_repair][place] = None
+            self._waiting[wish.urgency.is_repair][place] = None
+            insort(self._orders[wish.urgency.is_repair], wish.order)
         self._grant(asking=place)
         return place.has_slot
 
@@ -161,9 +166,8 @@ class FleetBudget:
         """Carry out `Place.leave`."""
         if place.wish is None:
             return
-        repairs = place.wish.urgency.is_repair
-        self._waiting[repairs].pop(place, None)
-        self._holding[repairs].pop(place, None)
+        self._unqueue(place)
+        self._holding[place.wish.urgency.is_repair].pop(place, None)
         place.wish, place.has_slot = None, False
         self._grant()
 
@@ -171,7 +175,7 @@ class FleetBudget:
         """Carry out `Place.reason`."""
         wish = _wish(place)
         repairs = wish.urgency.is_repair
-        before = sum(_wish(other).order < wish.order for other in self._waiting[repairs])
+        before = bisect_left(self._orders[repairs], wish.order)
         busy = self.under_way(repairs=repairs)
         one, many = ("repair", "repairs") if repairs else ("recovery", "recoveries")
         yields = ", and lost primaries come first" if repairs and self._waiting[False] else ""
@@ -184,11 +188,19 @@ class FleetBudget:
         """Hand out what is free; `asking` learns of it without being woken."""
         for repairs in (False, True):
             while (place := self._next(repairs=repairs)) is not None:
-                del self._waiting[repairs][place]
+                self._unqueue(place)
                 self._holding[repairs][place] = None
                 place.has_slot, place.granted_at = True, self._now()
                 if place is not asking:
                     place.wake()
+
+    def _unqueue(self, place: Place) -> None:
+        wish = place.wish
+        if wish is None or place not in self._waiting[wish.urgency.is_repair]:
+            return
+        del self._waiting[wish.urgency.is_repair][place]
+        orders = self._orders[wish.urgency.is_repair]
+        del orders[bisect_left(orders, wish.order)]
 
     def _next(self, *, repairs: bool) -> Place | None:
         if not self._waiting[repairs]:

@@ -117,6 +117,31 @@ def test_the_reason_names_how_many_come_before() -> None:
     assert fleet.places[4].reason == "waiting for its turn: 2 recoveries are under way, 2 come before it"
 
 
+@given(
+    moves=st.lists(
+        st.tuples(
+            st.integers(0, 7), st.none() | st.tuples(st.sampled_from(Urgency), st.integers(0, 3), st.integers(0, 2))
+        )
+    )
+)
+def test_the_reason_is_right_whatever_shards_come_to_want(
+    moves: list[tuple[int, tuple[Urgency, int, int] | None]],
+) -> None:
+    """However wishes change, who waits is told the number of those that are before it in the order."""
+    fleet = Fleet(8, BudgetLimits(recoveries=1, repairs=1))
+    for number, wanted in moves:
+        if wanted is None:
+            fleet.places[number].leave()
+        else:
+            urgency, since, tries = wanted
+            fleet.places[number].ask(wish(number, urgency, since=float(since), tries=tries))
+    waiting = [(place, place.wish) for place in fleet.budget.waiting if place.wish is not None]
+    for place, own in waiting:
+        rivals = [other for _, other in waiting if other.urgency.is_repair is own.urgency.is_repair]
+        before = sum(other.order < own.order for other in rivals)
+        assert f"{before or 'none'} {'comes' if before == 1 else 'come'} before it" in place.reason
+
+
 def test_a_higher_limit_holds_at_once() -> None:
     """Limits are read anew: after a reload the next who asks finds the new ones, and those before it are woken."""
     fleet = Fleet(4)
