@@ -14,7 +14,7 @@ from vtorc.core.tablet import TabletRecord
 from vtorc.core.view import ShardView
 from vtorc.errors import TabletError, TopoError, VtorcError
 from vtorc.recovery.session import Session
-from vtorc.recovery.stop import stands_still
+from vtorc.recovery.stop import LOOK_DEADLINE, stands_still
 
 APPLY_FIRST = 5.0
 """Most seconds that a replica gets to apply its relay log before it is re-pointed, which drops it."""
@@ -147,19 +147,14 @@ async def _repoint(session: Session, promotion: Promotion, other: Follower, pati
     if tablet is None:
         return
     began = session.elapsed()
-    if other.received:
-        # The winner has all of it, but with the relay log a second copy would go, and the winner may be next to die.
-        await session.try_step(
-            "apply before re-pointing",
-            tablet.alias,
-            session.tablets.wait_for_position(other.record, other.received),
-            deadline=APPLY_FIRST,
-        )
+    has_applied = not other.received or await _applies(session, other)
     winner = promotion.winner.alias
     semi_sync = promotion.policy.may_ack(Member(winner, TabletType.PRIMARY), member(tablet))
     with contextlib.suppress(TimeoutError):
         async with patience.limit():
             if session.elapsed() - began > ASK_AGAIN_AFTER and not await _may_still_be_pointed(session, other):
+                return
+            if not has_applied and not await _is_held_by(session, promotion.winner, other.received):
                 return
             await session.try_step(
                 f"replicate from {winner}",
@@ -167,6 +162,31 @@ async def _repoint(session: Session, promotion: Promotion, other: Follower, pati
                 session.tablets.set_replication_source(other.record, winner, semi_sync=semi_sync, force_start=True),
                 deadline=session.tools.deadlines.catch_up,
             )
+
+
+async def _applies(session: Session, other: Follower) -> bool:
+    """Whether it has applied its relay log in time: the winner has all of it, but with the relay log a second copy
+    would go, and the winner may be next to die.
+    """
+    wait = session.tablets.wait_for_position(other.record, other.received)
+    try:
+        await session.step("apply before re-pointing", other.record.alias, wait, deadline=APPLY_FIRST)
+    except (TabletError, TimeoutError):
+        return False
+    return True
+
+
+async def _is_held_by(session: Session, winner: TabletRecord, received: GtidSet) -> bool:
+    """Whether the winner says now that it has executed all of it: it may have gone without a word, and a tablet manager
+    before v22 does not ask its new source before it drops the relay log.
+    """
+    position = await session.try_step(
+        "look whether the primary has it",
+        winner.alias,
+        session.tablets.primary_position(winner),
+        deadline=LOOK_DEADLINE,
+    )
+    return position is not None and position.contains(received)
 
 
 async def _may_still_be_pointed(session: Session, other: Follower) -> bool:

@@ -329,7 +329,8 @@ def _heir_dies(scene: Scene) -> End:
     def strike() -> None:
         for release in releases:
             ambush.later(0.2, 0.5, release)
-        ambush.later(0.001, 0.01, lambda: ambush.kill_both(heir))
+        how = ambush.luck.choice((ambush.kill_both, ambush.power_off, lambda tablet: void(ambush.hide(tablet))))
+        ambush.later(0.001, 0.01, lambda: how(heir))
 
     ambush.when_sent({"PromoteReplica"}, strike, to=heir)
     ambush.when_sent(_STOPS, lambda: ambush.later(12.0, 15.0, lambda: void([release() for release in releases])))

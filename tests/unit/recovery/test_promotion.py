@@ -146,3 +146,33 @@ def test_a_replica_that_applies_its_relay_log_is_waited_for() -> None:
         assert source_of(follower) == winner.host.name
 
     by_hand(main)
+
+
+def test_a_relay_log_is_kept_that_a_silent_heir_may_have_taken_the_other_copy_of() -> None:
+    """A follower that could not apply its relay log in time keeps it unless the new primary says that it has all of
+    it: an heir that vanishes without a word just after its promotion takes the other copy along.
+    """
+
+    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+        winner, follower, promotion = await lose_primary(world, shard, tools, apply_for=60.0)
+        before = source_of(follower)
+        async with tools.topo.lock_shard(shard.id, "test") as lock:
+            session = Session(tools, lock, began=tools.clock.now())
+            asyncio.get_running_loop().call_later(2.0, world.power_off, winner.host)
+            await promote(session, promotion)
+        assert source_of(follower) == before
+
+    by_hand(main)
+
+
+def test_a_follower_that_applies_too_slowly_is_pointed_while_the_new_primary_has_everything() -> None:
+    """The wait for its relay log ends, and what the new primary says that it has may be dropped."""
+
+    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+        winner, follower, promotion = await lose_primary(world, shard, tools, apply_for=60.0)
+        async with tools.topo.lock_shard(shard.id, "test") as lock:
+            session = Session(tools, lock, began=tools.clock.now())
+            await promote(session, promotion)
+        assert source_of(follower) == winner.host.name
+
+    by_hand(main)
