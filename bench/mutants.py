@@ -28,7 +28,7 @@ from vtorc.core.witnesses import Witnesses
 from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TabletError
 from vtorc.recovery import promotion
-from vtorc.recovery.emergency import EmergencyReparent
+from vtorc.recovery.catch_up import CatchUp
 from vtorc.recovery.locked import Errand, Locked, Work
 from vtorc.recovery.planned import PlannedReparent
 from vtorc.recovery.promotion import Follower, Promotion
@@ -144,7 +144,7 @@ def _(patch: Patch) -> None:
     kinds=("crash-while-applying",),
 )
 def _(patch: Patch) -> None:
-    patch.set(EmergencyReparent, "_wait", _nothing)
+    patch.set(CatchUp, "_wait", _nothing)
 
 
 @mutant(
@@ -155,16 +155,16 @@ def _(patch: Patch) -> None:
     kinds=("crash-while-applying",),
 )
 def _(patch: Patch) -> None:
-    wait = EmergencyReparent._wait
+    wait = CatchUp._wait
 
-    async def careless(self: EmergencyReparent, alias: TabletAlias, position: GtidSet) -> None:
+    async def careless(self: CatchUp, alias: TabletAlias, position: GtidSet) -> None:
         try:
             async with asyncio.timeout(1.0):
                 await wait(self, alias, position)
         except (TabletError, TimeoutError):
             return
 
-    patch.set(EmergencyReparent, "_wait", careless)
+    patch.set(CatchUp, "_wait", careless)
 
 
 @mutant(
@@ -175,16 +175,16 @@ def _(patch: Patch) -> None:
     kinds=("lone-copy",),
 )
 def _(patch: Patch) -> None:
-    catch_up = EmergencyReparent._catch_up
+    take = CatchUp._take
 
     async def careless(
-        self: EmergencyReparent, choice: Choice, candidates: CandidateSet
+        self: CatchUp, way: Choice, stopped: Mapping[TabletAlias, Stopped]
     ) -> tuple[TabletAlias, GtidSet]:
-        if choice.source is not None:
-            return choice.winner, candidates.stopped[choice.winner].received
-        return await catch_up(self, choice, candidates)
+        if way.source is not None:
+            return way.winner, stopped[way.winner].received
+        return await take(self, way, stopped)
 
-    patch.set(EmergencyReparent, "_catch_up", careless)
+    patch.set(CatchUp, "_take", careless)
 
 
 @mutant(

@@ -50,9 +50,10 @@ class CandidateSet:
     not have any more. `excused` are unreached tablets that provably
     hold nothing that others lack and cannot acknowledge now, each with the sentence why. `unreadable` are
     tablets whose record is garbage: they never win. `heirs` may have been promoted without our having heard of it
-    (`vtorc.core.heirs`), and `never_read` are cells whose tablets are not known at all. `newest_term` is the latest
-    time, in nanoseconds since the Unix epoch, since which anybody is known to have been primary. `first_term` says
-    that the shard never had a primary.
+    (`vtorc.core.heirs`), and `never_read` are cells whose tablets are not known at all. `purged` is what tablets have
+    no more in their binary logs, and so cannot give to others. `newest_term` is the latest time, in nanoseconds since
+    the Unix epoch, since which anybody is known to have been primary. `first_term` says that the shard never had a
+    primary.
     """
 
     members: Sequence[Member]
@@ -68,6 +69,7 @@ class CandidateSet:
     unreadable: frozenset[TabletAlias] = frozenset()
     heirs: frozenset[TabletAlias] = frozenset()
     never_read: frozenset[str] = frozenset()
+    purged: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
     same_cell_only: bool = False
     newest_term: int = 0
     first_term: bool = False

@@ -19,8 +19,8 @@ differences: nobody has to be waited for who cannot win, errant transactions nev
 missing.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from vtorc.core.acks import (
     AckGuarantee,
@@ -35,6 +35,7 @@ from vtorc.core.errant import may_be_acknowledged, proven_errant
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.heirs import unknown_tablets, who_may_write
 from vtorc.core.ids import TabletAlias, TabletType
+from vtorc.core.unacknowledged import left_alone
 
 __all__ = [
     "ACKING_TYPES",
@@ -69,7 +70,8 @@ class Choice:
 
     `holders` are promotable tablets that have received everything, best first, of which any that has applied its
     relay log may win in the place of `winner`, the best of them. If there is none, `winner` must fetch the `required`
-    transactions from `source`, once that has applied them.
+    transactions from `source`, once that has applied them. `otherwise` are the other ways, best first, for when this
+    one fails; the last of them may do without what only the old primary has, if provably nobody acknowledged it.
     """
 
     winner: TabletAlias
@@ -79,6 +81,7 @@ class Choice:
     argument: Argument
     removed: Mapping[TabletAlias, str] = field(default_factory=dict)
     errant: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
+    otherwise: tuple["Choice", ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,11 +222,15 @@ def _cut_off(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
 
 
 class _Election:
-    def __init__(self, candidates: CandidateSet, policy: DurabilityPolicy) -> None:
+    def __init__(self, candidates: CandidateSet, policy: DurabilityPolicy, *, left: GtidSet = EMPTY_GTID_SET) -> None:
+        """`left` is what only the last primary has and that need not be had."""
         self.set = candidates
         self.policy = policy
         self.pool = candidates.pool
+        self.left = left
         self.errant = proven_errant(candidates, policy)
+        if left and candidates.primary is not None:
+            self.errant[candidates.primary] = left.union(self.errant.get(candidates.primary, EMPTY_GTID_SET))
         self.required = EMPTY_GTID_SET.union(
             *(s.received.difference(self.errant.get(alias, EMPTY_GTID_SET)) for alias, s in self.pool.items())
         )
@@ -266,24 +273,58 @@ class _Election:
         whys = "; ".join(f"{alias} {why}" for alias, why in self.removed.items())
         return self._refuse("no-candidate", f"no tablet may become primary: {whys}")
 
-    def _choice(self, eligible: list[Stopped], feeders: list[Stopped]) -> Choice:
+    def _choice(self, eligible: list[Stopped], feeders: list[Stopped]) -> Choice | Refusal:
+        sound = [s for s in eligible if not s.was_primary and not s.applier_stopped]
+        ways = self._ways(sound, feeders)
+        if ways:
+            ways += self._ways([s for s in eligible if s not in sound and not s.was_primary], feeders)
+        ways = ways or self._ways(eligible, feeders)
+        if not ways:
+            from_whom = _names(s.alias for s in feeders)
+            return self._refuse(
+                "purged", f"nobody holds everything who may become primary, and {from_whom} has purged what they lack"
+            )
+        return replace(ways[0], otherwise=(*ways[1:], *self._without_what_is_left(ways)))
+
+    def _ways(self, winners: list[Stopped], feeders: list[Stopped]) -> list[Choice]:
+        """The ways in which one of `winners` may come to hold everything; all that do already are one way, as the first
+        of them to have applied it wins.
+        """
         direct = {s.alias for s in feeders}
-        eligible.sort(key=lambda s: (*self._class(s), s.alias not in direct, *self._merit(s)))
-        best = eligible[0]
-        holders = tuple(s.alias for s in eligible if s.alias in direct and self._class(s) == self._class(best))
-        source = None
-        if best.alias not in direct:
-            holders = ()
-            source = min(feeders, key=lambda s: (-s.executed.count(), s.alias)).alias
+        holders = sorted((s for s in winners if s.alias in direct), key=lambda s: (*self._class(s), *self._merit(s)))
+        ways = [(self._class(s), *self._lack(s), self._way((s,), source)) for s, source in self._fed(winners, feeders)]
+        if holders:
+            ways.append((self._class(holders[0]), 0, False, holders[0].alias, self._way(holders, None)))
+        return [way[-1] for way in sorted(ways, key=lambda way: way[:-1])]
+
+    def _fed(self, winners: list[Stopped], feeders: list[Stopped]) -> Iterator[tuple[Stopped, TabletAlias]]:
+        """Those that must fetch, each with the best who still has in its binary logs what it lacks."""
+        direct = {s.alias for s in feeders}
+        for winner in winners:
+            able = [s for s in feeders if winner.executed.contains(self.set.purged.get(s.alias, EMPTY_GTID_SET))]
+            if winner.alias not in direct and able:
+                yield winner, min(able, key=lambda s: (-s.executed.count(), s.alias)).alias
+
+    def _way(self, winners: Sequence[Stopped], source: TabletAlias | None) -> Choice:
         return Choice(
-            winner=best.alias,
-            holders=holders,
+            winner=winners[0].alias,
+            holders=tuple(s.alias for s in winners) if source is None else (),
             source=source,
             required=self.required,
-            argument=self._argument(best.alias, source),
+            argument=self._argument(winners[0].alias, source),
             removed=self._all_removed(),
             errant=self.errant,
         )
+
+    def _without_what_is_left(self, ways: list[Choice]) -> tuple[Choice, ...]:
+        """What to do if nothing can be fetched from the old primary."""
+        if self.left or all(way.source != self.set.primary for way in ways):
+            return ()
+        left = left_alone(self.set, self.policy)
+        if not left:
+            return ()
+        choice = _Election(self.set, self.policy, left=left).outcome()
+        return (replace(choice, otherwise=()), *choice.otherwise) if isinstance(choice, Choice) else ()
 
     def _class(self, stopped: Stopped) -> tuple[int, int, bool, bool]:
         """What outweighs having everything already, best first; one whose applier stopped can hardly catch up."""
@@ -291,8 +332,15 @@ class _Election:
         return bool(stopped.applier_stopped), rule, stopped.backup_running, stopped.was_primary
 
     def _merit(self, stopped: Stopped) -> tuple[bool, int, TabletAlias]:
-        at_home = self.set.primary is None or stopped.alias.cell == self.set.primary.cell
-        return not at_home, -stopped.executed.count(), stopped.alias
+        return not self._at_home(stopped), -stopped.executed.count(), stopped.alias
+
+    def _lack(self, stopped: Stopped) -> tuple[int, bool, TabletAlias]:
+        """How far one that must fetch is behind; that tells better than its cell how long it takes."""
+        lack = self.required.difference(stopped.executed).count()
+        return lack, not self._at_home(stopped), stopped.alias
+
+    def _at_home(self, stopped: Stopped) -> bool:
+        return self.set.primary is None or stopped.alias.cell == self.set.primary.cell
 
     def _lost(self) -> Refusal | None:
         """What the primary was seen to have committed and nobody has: acknowledged under this policy, and gone (all
@@ -402,8 +450,14 @@ class _Election:
         if self.set.first_term:
             return "The shard never had a primary, so nothing was acknowledged; what the reached tablets hold is kept:"
         if primary is not None and primary in self.set.stopped:
+            complete = (
+                f"{primary} was stopped and read-only before anything else, so what it and the others hold is complete"
+            )
+            if not self.left:
+                return f"{complete}:"
             return (
-                f"{primary} was stopped and read-only before anything else, so what it and the others hold is complete:"
+                f"{complete}; {self.left.brief()} on {primary} alone cannot be fetched and is left behind, as nobody "
+                f"can have acknowledged it; of the rest,"
             )
         if not self.policy.has_semi_sync:
             seen = self.set.seen_at_primary.union(self.set.known_at_primary).difference(self.required)

@@ -51,6 +51,7 @@ def candidate_set(
         unreadable=frozenset(view.bad_records),
         heirs=possible_heirs(view, policy),
         never_read=view.never_read,
+        purged={t.alias: t.status.purged for t in view.tablets if t.status is not None},
         same_cell_only=same_cell_only,
         newest_term=newest_term(view),
     )

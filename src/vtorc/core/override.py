@@ -99,9 +99,11 @@ def price(candidates: CandidateSet, policy: DurabilityPolicy, named: TabletAlias
 
 
 def _unless_needless(found: Price, candidates: CandidateSet, policy: DurabilityPolicy) -> Price | Refusal:
-    """Nobody has to pay while somebody else can be promoted for nothing."""
+    """Nobody has to pay while somebody else can be promoted for nothing: not the primary that is to be replaced, and
+    nobody who has to fetch first, which may be impossible.
+    """
     choice = choose(candidates, policy)
-    if isinstance(choice, Refusal):
+    if isinstance(choice, Refusal) or choice.source is not None or choice.winner == candidates.primary:
         return found
     return _refusal(
         "override-needless",

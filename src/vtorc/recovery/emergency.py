@@ -5,7 +5,6 @@ cannot win, promotes and re-points in parallel, checks the lock before each step
 changed when it breaks off.
 """
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -17,7 +16,7 @@ from vtorc.core.ids import TabletAlias, TabletType
 from vtorc.core.outside import outside_source
 from vtorc.core.tablet import TabletRecord
 from vtorc.core.view import ShardView, TabletView
-from vtorc.errors import TabletError
+from vtorc.recovery.catch_up import CatchUp, record_way
 from vtorc.recovery.promotion import Follower, Promotion, promote
 from vtorc.recovery.session import Session
 from vtorc.recovery.stop import LOOK_AGAIN_AFTER, Stopping, still_stopped
@@ -69,11 +68,9 @@ class EmergencyReparent:
         began = self.session.elapsed()
         await stopping.run(targets)
         self.session.mark("stopped")
-        candidates = self._candidates(stopping.stopped)
-        choice = self._choose(candidates)
-        self._record(choice)
-        winner, position = await self._catch_up(choice, candidates)
-        stopped: Mapping[TabletAlias, Stopped] = stopping.stopped
+        ready = await CatchUp(self.session, self.view, self._choose_from).run(stopping.stopped)
+        choice, winner, position = ready.way, ready.winner, ready.position
+        stopped: Mapping[TabletAlias, Stopped] = ready.stopped
         if self.session.elapsed() - began > LOOK_AGAIN_AFTER:
             stopped, choice = await self._look_again(stopped, choice, winner, position)
         self.session.winner = winner
@@ -108,36 +105,11 @@ class EmergencyReparent:
     def _candidates(self, stopped: Mapping[TabletAlias, Stopped]) -> CandidateSet:
         return candidate_set(self.view, self.policy, stopped, same_cell_only=self.session.tools.same_cell_only)
 
-    def _choose(self, candidates: CandidateSet) -> Choice:
-        outcome = choose(candidates, self.policy)
+    def _choose_from(self, stopped: Mapping[TabletAlias, Stopped]) -> Choice:
+        outcome = choose(self._candidates(stopped), self.policy)
         if isinstance(outcome, Refusal):
             raise self.session.refuse(outcome)
         return outcome
-
-    def _record(self, choice: Choice) -> None:
-        self.session.argument = choice.argument
-        self.session.removed = choice.removed
-        self.session.errant = choice.errant
-        self.session.mark("elected")
-
-    async def _catch_up(self, choice: Choice, candidates: CandidateSet) -> tuple[TabletAlias, GtidSet]:
-        """Wait until a tablet that may win has applied everything it must not lose; returns it and its position."""
-        if choice.source is None:
-            winner = await self._first_to_apply(choice, candidates)
-            return winner, candidates.stopped[winner].received
-        source = choice.source
-        await self._wait(source, candidates.stopped[source].received)
-        await self.session.guard()
-        record = self._record_of(choice.winner)
-        await self.session.step(
-            f"fetch from {source}",
-            choice.winner,
-            self.session.tablets.set_replication_source(
-                record, source, semi_sync=False, force_start=True, wait_position=choice.required
-            ),
-            deadline=self.session.tools.deadlines.catch_up,
-        )
-        return choice.winner, choice.required
 
     async def _look_again(
         self, stopped: Mapping[TabletAlias, Stopped], choice: Choice, winner: TabletAlias, position: GtidSet
@@ -158,55 +130,14 @@ class EmergencyReparent:
         )
         if len(standing) == len(stopped):
             return stopped, choice
-        again = self._choose(self._candidates(standing))
-        self._record(again)
-        if winner not in (again.winner, *again.holders) or not position.contains(again.required):
+        first = self._choose_from(standing)
+        ways = (first, *first.otherwise)
+        again = next((w for w in ways if winner in (w.winner, *w.holders) and position.contains(w.required)), None)
+        if again is None:
             gone = ", ".join(str(alias) for alias in stopped if alias not in standing)
             raise self.session.fail(f"{gone} did not stay stopped, and without that {winner} is not the one to promote")
+        record_way(self.session, again)
         return standing, again
-
-    async def _wait(self, alias: TabletAlias, position: GtidSet) -> None:
-        await self.session.step(
-            "apply relay log",
-            alias,
-            self.session.tablets.wait_for_position(self._record_of(alias), position),
-            deadline=self.session.tools.deadlines.catch_up,
-        )
-
-    async def _first_to_apply(self, choice: Choice, candidates: CandidateSet) -> TabletAlias:
-        """The best holder that applies in time: the best at once, another only after a grace for the better ones."""
-        stopped = candidates.stopped
-        waiting = {
-            asyncio.create_task(self._wait(alias, stopped[alias].received), name=f"apply {alias}"): rank
-            for rank, alias in enumerate(choice.holders)
-        }
-        pending: set[asyncio.Task[None]] = set(waiting)
-        best: int | None = None
-        errors: list[str] = []
-        try:
-            while pending:
-                better = [task for task in pending if best is None or waiting[task] < best]
-                if not better:
-                    break
-                grace = None if best is None else self.session.tools.deadlines.grace
-                done, pending = await asyncio.wait(pending, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
-                if not done:
-                    break
-                for task in done:
-                    error = task.exception()
-                    if error is None:
-                        best = waiting[task] if best is None else min(best, waiting[task])
-                    elif isinstance(error, TabletError | TimeoutError):
-                        errors.append(f"{choice.holders[waiting[task]]}: {str(error) or 'no answer in time'}")
-                    else:
-                        raise error
-        finally:
-            for task in waiting:
-                task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
-        if best is None:
-            raise self.session.fail("no candidate applied its relay log: " + "; ".join(errors))
-        return choice.holders[best]
 
     def _others(
         self, winner: TabletAlias, stopped: Mapping[TabletAlias, Stopped], choice: Choice

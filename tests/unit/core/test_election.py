@@ -139,7 +139,7 @@ def test_scenario_13_who_backs_up_or_restores_neither_wins_nor_blocks(kind: Tabl
     choice = elected(candidates(*tablets, stopped("zone1-100", "100:1-50", type_=kind), unreached=()))
     assert choice.removed == {alias(P): f"is {kind.name}"}
     busy = stopped(R1, "100:1-50", backup_running=True)
-    assert elected(candidates(busy, tablets[1])).holders == (alias(R2),)
+    assert elected(candidates(busy, tablets[1])).holders == (alias(R2), alias(R1))
     assert elected(candidates(busy, replace(tablets[1], backup_running=True))).winner == alias(R1)
 
 
@@ -227,10 +227,11 @@ def test_scenario_36_an_rdonly_feeds_but_does_not_win() -> None:
     choice = elected(
         candidates(stopped(R1, "100:1-48"), stopped(R2, "100:1-49"), feeder), policy("semi_sync_with_rdonly_ack")
     )
-    assert (choice.winner, choice.holders, choice.source) == (alias(R1), (), feeder.alias)
+    assert (choice.winner, choice.holders, choice.source) == (alias(R2), (), feeder.alias)
     assert choice.argument.sentence.endswith(
-        "zone1-0000000112 has all of it, and zone1-0000000101 fetches it from there first."
+        "zone1-0000000112 has all of it, and zone2-0000000200 fetches it from there first."
     )
+    assert [(way.winner, way.source) for way in choice.otherwise] == [(alias(R1), feeder.alias)]
 
 
 def test_nobody_reached_is_said() -> None:
@@ -557,3 +558,68 @@ def test_a_primary_that_was_stopped_has_all_that_was_acknowledged() -> None:
     """What a replica had received of it and lost need not be looked for."""
     old = stopped(P, "100:1-50", type_=TabletType.PRIMARY, source=None, was_primary=True)
     elected(candidates(old, stopped(R1, "100:1-50"), stopped(R2, "100:1-50"), unreached=(), lost=LOST_LOG))
+
+
+# When a way fails
+
+
+def test_the_nearest_of_those_that_must_fetch_comes_first() -> None:
+    """Who lacks least is asked to fetch first, wherever it is, and each other is a way for when that fails."""
+    feeder = stopped("zone3-312", "100:1-50", type_=TabletType.RDONLY)
+    tablets = stopped(R1, "100:1-5"), stopped(R2, "100:1-49"), stopped(R3, "100:1-40"), feeder
+    choice = elected(candidates(*tablets, known="100:1-5"), policy("semi_sync_with_rdonly_ack"))
+    ways = [(way.winner, way.source) for way in (choice, *choice.otherwise)]
+    assert ways == [(alias(each), feeder.alias) for each in (R2, R3, R1)]
+
+
+def test_a_better_tablet_that_lags_keeps_nobody_from_winning() -> None:
+    """All that have received everything are waited for at once, best first, also those that are less wanted."""
+    busy = stopped(R2, "100:1-50", backup_running=True)
+    choice = elected(candidates(stopped(R1, "100:1-50", executed="100:1-5"), busy))
+    assert (choice.holders, choice.otherwise) == ((alias(R1), alias(R2)), ())
+    choice = elected(candidates(stopped(R1, "100:1-5"), busy, known="100:1-5"))
+    assert (choice.winner, choice.source) == (alias(R1), alias(R2))
+    assert [(way.winner, way.holders) for way in choice.otherwise] == [(alias(R2), (alias(R2),))]
+
+
+def test_nobody_fetches_from_who_has_purged_it() -> None:
+    """A feeder whose binary logs begin after what the winner has is of no use to it."""
+    feeder = stopped("zone3-312", "100:1-50", type_=TabletType.RDONLY)
+    tablets = candidates(stopped(R1, "100:1-5"), stopped(R2, "100:1-40"), feeder, known="100:1-5")
+    acks = policy("semi_sync_with_rdonly_ack")
+    choice = elected(replace(tablets, purged={feeder.alias: gtids("100:1-30")}), acks)
+    assert [way.winner for way in (choice, *choice.otherwise)] == [alias(R2)]
+    refusal = refused(replace(tablets, purged={feeder.alias: gtids("100:1-45")}), acks)
+    assert refusal.rule == "purged"
+    assert "zone3-0000000312 has purged what they lack" in refusal.sentence
+
+
+SEEN = SemiSyncSeen(wait_counts={alias(P): 1})
+
+
+@pytest.mark.parametrize(
+    ("what", "goes_on", "changes"),
+    [
+        ("nobody acknowledged it", True, {}),
+        ("an acker is missing", False, {"unreached": (member(R3),)}),
+        ("it was seen to be committed", False, {"seen": "100:1-52"}),
+        ("an acker had received it", False, {"lost": {alias(R1): gtids("100:51-52")}}),
+        ("it was seen to wait for nobody", False, {"semi_sync": SemiSyncSeen(wait_counts={alias(P): 0})}),
+        ("it was never seen", False, {"semi_sync": SemiSyncSeen()}),
+        ("another server wrote it", False, {"primary_uuids": frozenset({uuid(R3)})}),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_what_the_old_primary_alone_has_is_left_behind_last(what: str, goes_on: bool, changes: dict[str, Any]) -> None:
+    """What nobody can have acknowledged is fetched from the old primary if possible, and only then done without."""
+    del what
+    demoted = stopped(P, "100:1-52", type_=TabletType.PRIMARY, source=None, was_primary=True)
+    tablets = demoted, stopped(R1, "100:1-50"), stopped(R2, "100:1-50")
+    choice = elected(candidates(*tablets, **{"unreached": (), "semi_sync": SEEN, **changes}))
+    assert (choice.source, choice.required) == (alias(P), gtids("100:1-52"))
+    last = choice.otherwise[-1]
+    assert (last.source is None) is goes_on
+    if goes_on:
+        assert (last.required, last.holders) == (gtids("100:1-50"), (alias(R1), alias(R2)))
+        assert last.errant == {alias(P): gtids("100:51-52")}
+        assert "alone cannot be fetched and is left behind" in last.argument.sentence

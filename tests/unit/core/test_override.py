@@ -158,3 +158,10 @@ def test_no_price_is_free() -> None:
     """A price of nothing needs no acceptance."""
     assert Price(named=alias(R1)).lost == EMPTY_GTID_SET
     assert Price(named=alias(R1)).is_within(None)
+
+
+def test_a_choice_that_may_be_impossible_is_no_reason_to_refuse() -> None:
+    """A price may be paid where the election would take the old primary, or somebody who has to fetch from it."""
+    demoted = stopped(P, "100:1-52", type_=TabletType.PRIMARY, source=None, was_primary=True)
+    found = priced(candidates(demoted, stopped(R1, "100:1-50"), stopped(R2, "100:1-50"), unreached=()), R1)
+    assert found.lost == gtids("100:51-52")

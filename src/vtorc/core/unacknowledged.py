@@ -1,0 +1,32 @@
+"""What only the stopped primary has and provably nobody acknowledged, so that the shard can go on without it.
+
+A demotion lets commits go that still wait for an acknowledgement. They are on the old primary alone then, and count as
+required as long as they can be had; but a primary that its replicas cannot reach would never be replaced.
+"""
+
+from vtorc.core.acks import could_have_acknowledged
+from vtorc.core.candidates import CandidateSet
+from vtorc.core.durability import DurabilityPolicy
+from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
+
+
+def left_alone(candidates: CandidateSet, policy: DurabilityPolicy) -> GtidSet:
+    """Return the transactions that the last primary wrote, that no other stopped tablet has, and that nobody who could
+    acknowledge them was left unstopped to have.
+
+    None, if it was not seen to wait for acknowledgements, and nothing that it or another was seen to have before.
+    """
+    primary = candidates.stopped.get(candidates.primary) if candidates.primary is not None else None
+    if primary is None or not primary.was_primary or primary.server_uuid not in candidates.primary_uuids:
+        return EMPTY_GTID_SET
+    if not candidates.semi_sync.wait_counts.get(primary.alias) or policy.required_acks(primary.member) == 0:
+        return EMPTY_GTID_SET
+    others = candidates.accounted_for - {primary.alias}
+    revocation = could_have_acknowledged(
+        policy, primary.member, members=candidates.members, reached=others, seen=candidates.semi_sync
+    )
+    if not revocation.is_revoked:
+        return EMPTY_GTID_SET
+    own = primary.received.difference(primary.received.without_uuid(primary.server_uuid))
+    held = (other.received for alias, other in candidates.stopped.items() if alias != primary.alias)
+    return own.difference(EMPTY_GTID_SET.union(*held, candidates.seen_at_primary, *candidates.lost.values()))
