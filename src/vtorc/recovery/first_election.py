@@ -2,15 +2,18 @@
 case).
 
 Nothing was ever acknowledged, so nobody has to be stopped: it is enough that the tablets at hand can serve under the
-policy and that the chosen one holds everything that any of them has.
+policy and that the chosen one holds everything that any of them has, or fetches it first.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vtorc.core.case import member
 from vtorc.core.durability import DurabilityPolicy
-from vtorc.core.election import ACKING_TYPES, CandidateSet, Refusal, Stopped, choose
+from vtorc.core.election import ACKING_TYPES, CandidateSet, Choice, Refusal, Stopped, choose
+from vtorc.core.ids import TabletAlias
 from vtorc.core.view import ShardView
+from vtorc.recovery.catch_up import CatchUp, Ready, record_way
 from vtorc.recovery.promotion import Follower, Promotion, promote
 from vtorc.recovery.session import Session
 
@@ -27,32 +30,27 @@ class FirstElection:
     policy: DurabilityPolicy
 
     async def run(self) -> None:
-        """Make the best tablet primary, or raise RecoveryRefused, RecoveryFailed or LockLost."""
+        """Make the best tablet primary, or raise RecoveryRefused, RecoveryFailed, TabletError or LockLost."""
         present = {s.alias: s for s in self._present()}
-        outcome = choose(
-            CandidateSet(
-                members=[member(t) for t in self.view.tablets], stopped=present, primary=None, first_term=True
-            ),
-            self.policy,
-        )
-        if isinstance(outcome, Refusal):
-            raise self.session.refuse(outcome)
-        self.session.argument = outcome.argument
-        self.session.removed = outcome.removed
-        winner = self.view.tablet(outcome.winner)
-        if winner is None or outcome.source is not None:
-            raise self.session.fail(
-                f"{outcome.winner} does not hold everything yet; wait until replication has caught up"
-            )
+        choice = self._choose_from(present)
+        best = present[choice.winner]
+        if choice.source is None and best.executed.contains(best.received):
+            ready = Ready(winner=best.alias, position=best.executed, way=choice, stopped=present)
+            record_way(self.session, choice)
+            self.session.mark("elected")
+        else:
+            ready = await CatchUp(self.session, self.view, self._choose_from).run(present)
+        winner = self.view.tablet(ready.winner)
+        if winner is None:
+            raise self.session.fail(f"{ready.winner} has left the shard")
         self.session.winner = winner.alias
-        self.session.mark("elected")
         await promote(
             self.session,
             Promotion(
                 view=self.view,
                 policy=self.policy,
                 winner=winner.record,
-                position=present[winner.alias].executed,
+                position=ready.position,
                 others=tuple(
                     Follower(t.record) for t in self.view.tablets if t.alias in present and t.alias != winner.alias
                 ),
@@ -60,6 +58,21 @@ class FirstElection:
                 first=True,
             ),
         )
+
+    def _choose_from(self, present: Mapping[TabletAlias, Stopped]) -> Choice:
+        outcome = choose(
+            CandidateSet(
+                members=[member(t) for t in self.view.tablets],
+                stopped=present,
+                primary=None,
+                purged={t.alias: t.status.purged for t in self.view.tablets if t.status is not None},
+                first_term=True,
+            ),
+            self.policy,
+        )
+        if isinstance(outcome, Refusal):
+            raise self.session.refuse(outcome)
+        return outcome
 
     def _present(self) -> list[Stopped]:
         return [

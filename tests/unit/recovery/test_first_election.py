@@ -1,0 +1,27 @@
+"""The first election of a shard whose tablets do not hold the same."""
+
+from dataclasses import replace
+
+from tests.unit.sim.servers import until
+from tests.unit.sim.worlds import CELLS, SHARD, in_world, small_plan
+from vtorc.sim.mysql.binlog import Heartbeat
+from vtorc.sim.plan import shard_plan
+from vtorc.sim.world import SimShard, World
+
+
+def test_what_an_rdonly_alone_has_is_fetched_first() -> None:
+    """Where all were restored and an RDONLY has the most, the first primary fetches that and is elected."""
+    plan = shard_plan(SHARD, CELLS, durability="semi_sync", tablets=3, rdonly=1)
+
+    async def main(world: World, shard: SimShard) -> None:
+        rdonly = shard.tablets[-1]
+        await until(lambda: rdonly.mysqld.process.running)
+        restored = await rdonly.mysqld.inject(Heartbeat())
+        del restored
+        ahead = rdonly.mysqld.executed.value
+        await until(lambda: shard.primary is not None, limit=120.0)
+        assert shard.primary is not None
+        assert shard.primary is not rdonly
+        assert shard.primary.mysqld.executed.value.contains(ahead)
+
+    in_world(main, plan=replace(small_plan(), shards=(plan,)), begun=False)
