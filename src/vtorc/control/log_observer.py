@@ -1,12 +1,14 @@
 """Writes what the shard loops see, decide and do to the log: each decision is one sentence."""
 
+import math
 from collections.abc import Sequence
 
 import structlog
 
 from vtorc.control.observer import Announcement
 from vtorc.core.decision import Action, Decision
-from vtorc.core.ids import ShardId
+from vtorc.core.evidence import reign_of
+from vtorc.core.ids import ShardId, TabletAlias
 from vtorc.core.problems import Code
 from vtorc.core.rules import Rule
 from vtorc.recovery.record import Outcome, RecoveryRecord
@@ -24,6 +26,7 @@ class LogObserver:
     def __init__(self) -> None:
         self._log = structlog.get_logger("vtorc")
         self._unread: frozenset[str] = frozenset()
+        self._impatient: dict[ShardId, tuple[TabletAlias, int]] = {}
 
     def found(self, shard: ShardId, *, tablets: int, controlled: bool) -> None:
         """Log that a shard is watched."""
@@ -45,7 +48,24 @@ class LogObserver:
         self._unread = frozenset(failures)
 
     def judged(self, judgement: Judgement) -> None:
-        """Nothing: what is new in it comes as decisions."""
+        """Log once in each term that a primary does not wait for acknowledgements for ever; what else is new comes as
+        decisions.
+        """
+        primary = judgement.view.primary
+        reign = reign_of(judgement.view, primary)
+        if primary is None or reign is None or math.isinf(reign.patience) or not reign.waits:
+            return
+        shard = judgement.view.shard
+        if self._impatient.get(shard) == (who := (primary.alias, primary.record.primary_term_start)):
+            return
+        self._impatient[shard] = who
+        self._log.warning(
+            f"{shard}: {primary.alias} waits {reign.patience:g} s for acknowledgements and then tells clients OK "
+            f"without any; unless its MySQL is seen to end before that, it cannot be replaced without being reached; "
+            f"set rpl_semi_sync_source_timeout to 1000000000000000000 on all tablets, as Vitess does",
+            shard=str(shard),
+            tablet=str(primary.alias),
+        )
 
     def decided(self, decision: Decision) -> None:
         """Log the decision; as a warning when vtorc stands still before a problem of the whole shard, as an error

@@ -27,10 +27,12 @@ class SemiSyncSeen:
     that semi-sync was off or had fallen back to asynchronous. A tablet that is not in it was never seen. `strays` are
     members that may have acknowledged though the policy does not ask it of them now: they have their side of semi-sync
     on, and MySQL counts any connected replica that has; or they had it on, or were of another type, until lately.
+    `patience` says of whom the count is 0 because its commits wait for so many seconds only and then go on without.
     """
 
     wait_counts: Mapping[TabletAlias, int] = field(default_factory=dict)
     strays: frozenset[TabletAlias] = frozenset()
+    patience: Mapping[TabletAlias, float] = field(default_factory=dict)
 
 
 NOTHING_SEEN = SemiSyncSeen()
@@ -53,12 +55,14 @@ class AckGuarantee(enum.Enum):
 class OpenQuorum:
     """A possible primary that was not reached, and unreached members that are enough to acknowledge its writes.
 
-    Any `acks` of the `ackers` form an ack set. With `acks` 0 the primary acknowledges alone and `ackers` is empty.
+    Any `acks` of the `ackers` form an ack set. With `acks` 0 the primary acknowledges alone and `ackers` is empty;
+    `patience` is after how many seconds it does, if it waits at first.
     """
 
     primary: Member
     acks: int
     ackers: tuple[Member, ...]
+    patience: float | None = None
 
     @property
     def missing(self) -> int:
@@ -66,6 +70,11 @@ class OpenQuorum:
         return len(self.ackers) - self.acks + 1
 
     def __str__(self) -> str:
+        if not self.acks and self.patience is not None:
+            return (
+                f"{self.primary}, which waits {self.patience:g} s for acknowledgements and then tells clients OK "
+                f"without any (rpl_semi_sync_source_timeout)"
+            )
         if not self.acks:
             return f"{self.primary}, which waits for no acknowledgement"
         return f"{self.primary}, acknowledged by {_some(self.acks, self.ackers)}"
@@ -211,7 +220,7 @@ def _open_quorums(
         acks = min(required, seen.wait_counts.get(primary.alias, required))
         ackers = tuple(each for each in unreached if _can_ack(policy, primary, each, seen)) if acks else ()
         if len(ackers) >= acks:
-            yield OpenQuorum(primary, acks, ackers)
+            yield OpenQuorum(primary, acks, ackers, None if acks else seen.patience.get(primary.alias))
 
 
 def _can_ack(policy: DurabilityPolicy, primary: Member, replica: Member, seen: SemiSyncSeen) -> bool:

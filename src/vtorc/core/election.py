@@ -148,7 +148,7 @@ def _still_writing(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
     must = who_must_be_reached(policy, primary, members=members, reached=reached, seen=seen)
     return (
         f"{revocation}, and may have been; to exclude that, these must be reached: {must}"
-        f"{_who_cannot_be_read(candidates, revocation)}"
+        f"{_who_cannot_be_read(candidates, revocation)}{_how_to_wait_for_ever(revocation)}"
     )
 
 
@@ -164,6 +164,17 @@ def _who_cannot_be_read(candidates: CandidateSet, revocation: Revocation) -> str
         f"or remove it if there is no such tablet (vtctldclient DeleteTablets {alias}; where that cannot read it "
         f"either, delete tablets/{alias}/Tablet with the tools of cell {alias.cell}'s topology server)"
         for alias in sorted(ackers)
+    )
+
+
+def _how_to_wait_for_ever(revocation: Revocation) -> str:
+    """What to do about a timeout of semi-sync, against the next time."""
+    if all(quorum.patience is None for quorum in revocation.open):
+        return ""
+    return (
+        "; a promotion by hand (EmergencyReparentShard) may lose what clients were told is safe; so that the next "
+        "primary can be replaced without that, set rpl_semi_sync_source_timeout to 1000000000000000000 on all tablets, "
+        "as Vitess does"
     )
 
 

@@ -1,5 +1,6 @@
 """What a shard view proves about the writes of its last primary: makes the `CandidateSet` of an election."""
 
+import math
 from collections.abc import Mapping
 
 from vtorc.core.acks import NOTHING_SEEN, SemiSyncSeen
@@ -111,10 +112,32 @@ def semi_sync_seen(view: ShardView, policy: DurabilityPolicy, stopped: Mapping[T
     if primary is None or not policy.has_semi_sync:
         return NOTHING_SEEN
     reign = reign_of(view, primary)
+    waits = {primary.alias: reign.waits} if reign is not None else {}
+    patience = {}
+    if reign is not None and _may_have_given_up(primary, reign):
+        waits, patience = {primary.alias: 0}, {primary.alias: reign.patience}
     return SemiSyncSeen(
-        wait_counts={primary.alias: reign.waits} if reign is not None else {},
+        wait_counts=waits,
+        patience=patience,
         strays=Past(view, policy, primary, reign, stopped).strays(),
     )
+
+
+def _may_have_given_up(primary: TabletView, reign: Reign) -> bool:
+    """Whether its commits may have gone on without the acknowledgements that they were seen to wait for.
+
+    With a finite `rpl_semi_sync_source_timeout` a commit that waited so long returns, and those after it wait for
+    nobody until a replica has caught up (MySQL manual, "Semisynchronous Replication"): a primary that is cut off does
+    so while we hear nothing of it. One that was at work less than that before its own tablet found its MySQL down
+    had no time for it, unless a commit waited already; where the tablet tells that, it is believed.
+    """
+    if math.isinf(reign.patience) or not reign.waits:
+        return False
+    if primary.failure is not ProbeFailure.MYSQL_DOWN or primary.failure_since is None:
+        return True
+    if primary.status is not None and primary.status.semi_sync_blocked:
+        return True
+    return primary.failure_since >= reign.waited_at + reign.patience
 
 
 def excused(view: ShardView, stopped: Mapping[TabletAlias, Stopped]) -> dict[TabletAlias, str]:

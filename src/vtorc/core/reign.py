@@ -4,6 +4,7 @@ A primary that comes back read-only, or whose disk stalls, tells nothing about i
 still holds: what it had committed, and how many acknowledgements its commits waited for.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Self
 
@@ -11,6 +12,11 @@ from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.ids import TabletType
 from vtorc.core.status import SemiSyncStatus, TabletStatus
 from vtorc.core.tablet import TabletRecord
+
+ENDLESS = 86_400.0
+"""Seconds of `rpl_semi_sync_source_timeout` from which on commits are taken to wait for ever: Vitess' `my.cnf` sets
+thirty million years, and MySQL's default is ten seconds.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +28,9 @@ class Reign:
     caller's monotonic clock; `server_uuid` and `executed` are of that probe. `committed` is all that it was seen to
     have executed while enough semi-sync clients were there for each commit to be acknowledged. `waits` is how many
     acknowledgements its commits waited for, 0 if for none; `told` says that its settings of semi-sync came with it.
+    `patience` is for how many seconds a commit waits before MySQL goes on without acknowledgements and tells clients
+    OK, infinity if for ever as far as is known; `waited_at` is when the last probe that saw semi-sync at work started,
+    minus infinity if none did.
     """
 
     term: int
@@ -31,6 +40,8 @@ class Reign:
     committed: GtidSet
     waits: int
     told: bool
+    patience: float = math.inf
+    waited_at: float = -math.inf
 
     @classmethod
     def after(
@@ -61,6 +72,9 @@ class Reign:
             return before
         semi_sync, waits, told = status.semi_sync, _waits_for(status.semi_sync), _is_told(status.semi_sync)
         committed = known.committed if known is not None else EMPTY_GTID_SET
+        patience, waited_at = (known.patience, known.waited_at) if known is not None else (math.inf, -math.inf)
+        if told:
+            patience, waited_at = _patience(semi_sync), at if waits else waited_at
         if known is not None and known.told and not told:
             waits, told = known.waits, True
         elif 0 < waits <= semi_sync.primary_clients:
@@ -75,6 +89,8 @@ class Reign:
             committed=committed,
             waits=waits,
             told=told,
+            patience=patience,
+            waited_at=waited_at,
         )
 
     def is_of(self, term: int) -> bool:
@@ -93,6 +109,14 @@ def is_silent_about_semi_sync(semi_sync: SemiSyncStatus) -> bool:
 
 def _is_told(semi_sync: SemiSyncStatus) -> bool:
     return bool(semi_sync.timeout or semi_sync.wait_for_replica_count)
+
+
+def _patience(semi_sync: SemiSyncStatus) -> float:
+    """Seconds that a commit waits, infinity for ever; 0 is taken for a value that did not come, as it would switch
+    semi-sync off with the first commit, which is seen.
+    """
+    seconds = semi_sync.timeout / 1000.0
+    return seconds if 0.0 < seconds < ENDLESS else math.inf
 
 
 def _joined(known: GtidSet, more: GtidSet) -> GtidSet:

@@ -1,15 +1,19 @@
-"""What the log says of the topology server, and of many shards at once."""
+"""What the log says of the topology server, of many shards at once, and of what a primary's settings put at risk."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import structlog
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
+from tests.unit.core.builders import answers, primary, shard
 from vtorc.control.log_observer import LogObserver
 from vtorc.control.observer import Announcement
+from vtorc.core.durability import policy
 from vtorc.core.ids import ShardId
+from vtorc.recovery.runner import Judgement
 
 SHARD = ShardId("commerce", "-80")
 
@@ -59,3 +63,16 @@ def test_a_storm_is_an_error_and_its_end_a_warning(said: list[EventDict]) -> Non
     observer.announced(Announcement("all are back", is_end=True))
     assert _sentences(said) == [("error", "many are lost"), ("warning", "all are back")]
     assert [line["rule"] for line in said] == ["breaker", "breaker"]
+
+
+def test_a_timeout_of_semi_sync_is_said_once_in_each_term(said: list[EventDict]) -> None:
+    """A primary that goes on without acknowledgements is told of while all is well."""
+    observer = LogObserver()
+    for term, timeout in ((10, 10_000), (10, 10_000), (20, 10_000), (30, 10**18)):
+        told = primary(term=term)
+        assert told.status is not None
+        told = answers(told, semi_sync=replace(told.status.semi_sync, timeout=timeout))
+        observer.judged(Judgement(shard(told, term=term), policy("semi_sync"), (), None))
+    sentences = _sentences(said)
+    assert [level for level, _ in sentences] == ["warning", "warning"]
+    assert "zone1-0000000100 waits 10 s for acknowledgements and then tells clients OK without any" in sentences[0][1]

@@ -143,6 +143,35 @@ def test_a_fallback_to_asynchronous_is_seen() -> None:
     assert semi_sync_seen(view, NONE, stop(view)) is NOTHING_SEEN
 
 
+@pytest.mark.parametrize(
+    ("timeout", "failure", "dead_for", "status", "gives_up"),
+    [
+        pytest.param(10_000, ProbeFailure.TIMEOUT, 3, {}, True, id="it is silent and may go on alone"),
+        pytest.param(10_000, ProbeFailure.MYSQL_DOWN, 3, {}, False, id="it ended before it could give up"),
+        pytest.param(10_000, ProbeFailure.MYSQL_DOWN, 3, {"semi_sync_blocked": True}, True, id="a commit waited"),
+        pytest.param(400, ProbeFailure.MYSQL_DOWN, 3, {}, True, id="it had half a second for it"),
+        pytest.param(10**18, ProbeFailure.TIMEOUT, 3, {}, False, id="it waits for ever"),
+        pytest.param(0, ProbeFailure.TIMEOUT, 3, {}, False, id="it does not tell"),
+    ],
+)
+def test_a_primary_that_gives_up_waiting_must_be_reached(
+    timeout: int, failure: ProbeFailure, dead_for: float, status: dict[str, Any], gives_up: bool
+) -> None:
+    """With a finite timeout of semi-sync it may have told clients OK alone, unless its MySQL ended before that."""
+    working = primary().status
+    assert working is not None
+    heard = answers(primary(), at=NOW - dead_for - 0.5, semi_sync=replace(working.semi_sync, timeout=timeout), **status)
+    view = shard(failing(heard, failure, for_=dead_for), WAITING_1, WAITING_2)
+    made = candidate_set(view, SEMI_SYNC, stop(view))
+    outcome = choose(made, SEMI_SYNC)
+    assert isinstance(outcome, Refusal) == gives_up
+    assert made.semi_sync.patience == ({alias(P): timeout / 1000} if gives_up else {})
+    if isinstance(outcome, Refusal):
+        assert f"which waits {timeout / 1000:g} s for acknowledgements and then tells clients OK" in outcome.sentence
+        assert "these must be reached: zone1-0000000100;" in outcome.sentence
+        assert "set rpl_semi_sync_source_timeout to 1000000000000000000" in outcome.sentence
+
+
 def test_members_that_cannot_be_read_are_possible_ackers() -> None:
     """A record that cannot be read is a REPLICA, unless the tablet is known from before."""
     view = shard(primary(dead_for=3), WAITING_1, bad_records={alias(R3): "truncated", alias(R1): "truncated"})

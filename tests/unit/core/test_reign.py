@@ -1,5 +1,6 @@
 """What is remembered of a primary at work, whatever it answers later."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from vtorc.core.tablet import TabletRecord
 RECORD = record(P, TabletType.PRIMARY, term=10)
 LATE = record(P, TabletType.REPLICA)
 WAITS = SemiSyncStatus(
-    primary_enabled=True, primary_active=True, primary_clients=2, timeout=1000, wait_for_replica_count=1
+    primary_enabled=True, primary_active=True, primary_clients=2, timeout=10**18, wait_for_replica_count=1
 )
 
 
@@ -44,6 +45,7 @@ def test_the_last_answer_at_work_counts() -> None:
         committed=gtids("100:1-50"),
         waits=2,
         told=True,
+        waited_at=1,
     )
 
 
@@ -90,11 +92,22 @@ def test_semi_sync_that_was_switched_off_is_seen() -> None:
     assert (after.waits, after.committed) == (0, gtids("100:1-50"))
 
 
+@pytest.mark.parametrize(
+    ("milliseconds", "patience"),
+    [(10_000, 10.0), (4_294_967_295, math.inf), (10**18, math.inf), (0, math.inf)],
+)
+def test_a_timeout_of_semi_sync_is_remembered(milliseconds: int, patience: float) -> None:
+    """Ten seconds are MySQL's default; weeks are for ever, and 0 is what comes where nothing is told."""
+    after = seen(told("100:1-40", replace(WAITS, timeout=milliseconds)), told("100:1-50", SemiSyncStatus()))
+    assert after is not None
+    assert (after.patience, after.waited_at, after.seen_at) == (patience, 0, 1)
+
+
 def test_a_newer_term_begins_anew() -> None:
     """What was seen in an earlier term of the same tablet does not count any more."""
     newer = record(P, TabletType.PRIMARY, term=20)
     after = seen(told("100:1-40"), (told("100:1-30"), newer))
-    assert after == replace(seen((told("100:1-30"), newer)), seen_at=1)  # type: ignore[type-var]
+    assert after == replace(seen((told("100:1-30"), newer)), seen_at=1, waited_at=1)  # type: ignore[type-var]
     assert after is not None
     assert after.is_of(20)
     assert after.is_of(10)
