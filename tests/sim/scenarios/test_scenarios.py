@@ -10,7 +10,7 @@ from vtorc.sim.scenario_book import Book
 
 _FOLDER = Path(__file__).parent
 _BOOK = Book.read(_FOLDER)
-_NUMBERS = range(1, 43)
+_NUMBERS = range(1, 44)
 
 
 @pytest.mark.parametrize("script", _BOOK.scripts, ids=lambda script: script.name)
