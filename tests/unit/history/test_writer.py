@@ -1,8 +1,9 @@
 """The history's writer goes on, or ends, whatever becomes of the file."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -18,7 +19,12 @@ DECISION = StoredDecision(at=7, shard="commerce/0", tablet="", code="DeadPrimary
 def logs() -> Iterator[list[str]]:
     """What is logged meanwhile."""
     said: list[str] = []
-    with capture_logs([lambda _logger, _method, fields: said.append(str(fields["event"])) or fields]):
+
+    def take(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        said.append(str(fields["event"]))
+        return fields
+
+    with capture_logs([take]):
         yield said
 
 
