@@ -13,7 +13,7 @@ from typing import Any, Self
 from bench.patching import Patch
 from vtorc.control.budget import FleetBudget, Place, Wish
 from vtorc.control.shard_loop import ShardLoop
-from vtorc.core import attempts, decision, election, errant
+from vtorc.core import attempts, decision, election, errant, revoked
 from vtorc.core.analysis import _Analysis
 from vtorc.core.candidates import CandidateSet, Stopped
 from vtorc.core.case import member
@@ -83,7 +83,7 @@ async def _nothing(*_: Any, **__: Any) -> None:
     kinds=("hide-acker",),
 )
 def _(patch: Patch) -> None:
-    patch.everywhere(election.unrevoked, lambda candidates, policy: "")
+    patch.everywhere(revoked.unrevoked, lambda candidates, policy: "")
 
 
 @mutant(

@@ -5,7 +5,7 @@ import pytest
 from bench.mutants import MUTANTS
 from bench.mutations import try_mutant
 from bench.patching import Patch
-from vtorc.core import election, override
+from vtorc.core import override, revoked
 from vtorc.recovery.session import Session
 
 QUICK = {
@@ -25,11 +25,11 @@ def test_seeded_bug_is_caught_within_its_budget(name: str, rule: str) -> None:
 @pytest.mark.parametrize("name", MUTANTS)
 def test_seeded_bug_is_about_code_that_exists(name: str) -> None:
     """Each mutant finds what it replaces, and leaves nothing behind."""
-    guard, unrevoked = Session.guard, election.unrevoked
+    guard, unrevoked = Session.guard, revoked.unrevoked
     patch = Patch()
     MUTANTS[name].apply(patch)
     patch.undo()
-    assert (Session.guard, election.unrevoked, vars(override)["unrevoked"]) == (guard, unrevoked, unrevoked)
+    assert (Session.guard, revoked.unrevoked, vars(override)["unrevoked"]) == (guard, unrevoked, unrevoked)
 
 
 def test_at_least_twenty_bugs_are_seeded() -> None:

@@ -19,22 +19,16 @@ differences: nobody has to be waited for who cannot win, errant transactions nev
 missing.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from vtorc.core.acks import (
-    AckGuarantee,
-    Revocation,
-    can_hold_unseen_ack,
-    could_have_acknowledged,
-    who_must_be_reached,
-)
+from vtorc.core.acks import AckGuarantee, can_hold_unseen_ack
 from vtorc.core.candidates import ACKING_TYPES, CandidateSet, Stopped, why_clock_is_behind
-from vtorc.core.durability import DurabilityPolicy, Member, PromotionRule
+from vtorc.core.durability import DurabilityPolicy, PromotionRule
 from vtorc.core.errant import may_be_acknowledged, proven_errant
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.core.heirs import unknown_tablets, who_may_write
-from vtorc.core.ids import TabletAlias, TabletType
+from vtorc.core.ids import TabletAlias
+from vtorc.core.revoked import last_primary, names, unrevoked
 from vtorc.core.unacknowledged import left_alone
 
 __all__ = [
@@ -46,11 +40,7 @@ __all__ = [
     "Stopped",
     "choose",
     "hopeless",
-    "unrevoked",
 ]
-
-_SOMEBODY = Member(TabletAlias("unknown", 0), TabletType.PRIMARY)
-"""The last primary where nobody knows who it was: in no cell that we know, so that everybody else may acknowledge."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,127 +101,6 @@ def hopeless(candidates: CandidateSet, policy: DurabilityPolicy) -> Refusal | No
     return _Election(candidates, policy).hopeless()
 
 
-def unrevoked(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
-    """Who may still get, or may have got, an acknowledgement that we know nothing of; empty if nobody.
-
-    Where the policy asks for none, who is missing so that it may be us who are cut off from the others.
-    """
-    return (
-        unknown_tablets(candidates.never_read)
-        or _still_writing(candidates, policy)
-        or who_may_write(
-            policy,
-            candidates.heirs,
-            members=candidates.members,
-            reached=candidates.accounted_for,
-            seen=candidates.semi_sync,
-        )
-    )
-
-
-def _still_writing(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
-    if candidates.first_term:
-        return ""
-    if not policy.has_semi_sync:
-        return _cut_off(candidates, policy)
-    primary, members, reached = _last_primary(candidates), candidates.members, candidates.accounted_for
-    seen = candidates.semi_sync
-    revocation = could_have_acknowledged(policy, primary, members=members, reached=reached, seen=seen)
-    if revocation.is_revoked:
-        return _followers_of_strangers(candidates)
-    if primary is _SOMEBODY:
-        missing = (acker.alias for quorum in revocation.open for acker in quorum.ackers)
-        return (
-            f"nobody knows who was primary; {_names(missing)} may have acknowledged its writes and was not reached"
-            f"{_who_cannot_be_read(candidates, revocation)}"
-        )
-    must = who_must_be_reached(policy, primary, members=members, reached=reached, seen=seen)
-    return (
-        f"{revocation}, and may have been; to exclude that, these must be reached: {must}"
-        f"{_who_cannot_be_read(candidates, revocation)}{_how_to_wait_for_ever(revocation)}"
-    )
-
-
-def _who_cannot_be_read(candidates: CandidateSet, revocation: Revocation) -> str:
-    """What to do about possible ackers that cannot be asked, because nobody knows where they are.
-
-    A record's path tells its tablet's name and so its cell, nothing else: it may be a REPLICA that acknowledges, unless
-    the policy wants no acknowledgements from that cell.
-    """
-    ackers = {acker.alias for quorum in revocation.open for acker in quorum.ackers} & candidates.unreadable
-    return "".join(
-        f"; the tablet record of {alias} cannot be read, so it is taken for one that acknowledges: repair the record, "
-        f"or remove it if there is no such tablet (vtctldclient DeleteTablets {alias}; where that cannot read it "
-        f"either, delete tablets/{alias}/Tablet with the tools of cell {alias.cell}'s topology server)"
-        for alias in sorted(ackers)
-    )
-
-
-def _how_to_wait_for_ever(revocation: Revocation) -> str:
-    """What to do about a timeout of semi-sync, against the next time."""
-    if all(quorum.patience is None for quorum in revocation.open):
-        return ""
-    return (
-        "; a promotion by hand (EmergencyReparentShard) may lose what clients were told is safe; so that the next "
-        "primary can be replaced without that, set rpl_semi_sync_source_timeout to 1000000000000000000 on all tablets, "
-        "as Vitess does"
-    )
-
-
-def _last_primary(candidates: CandidateSet) -> Member:
-    if candidates.primary is None:
-        return _SOMEBODY
-    gone = Member(candidates.primary, TabletType.PRIMARY)
-    return next((m for m in candidates.members if m.alias == candidates.primary), gone)
-
-
-def _followers_of_strangers(candidates: CandidateSet) -> str:
-    """Who replicates from a server that was not reached and is neither the primary nor a former one.
-
-    That one may have become primary without the topology server having heard of it; and who was re-pointed has
-    dropped its relay log, with what it had acknowledged, because its new source had it. The primary itself follows
-    nobody unless it was replaced, by a former one perhaps.
-    """
-    if not candidates.primary_uuids:
-        return ""
-    reached = {stopped.server_uuid for stopped in candidates.stopped.values()} | {""}
-    known = reached | candidates.primary_uuids | candidates.former_uuids
-    followers = sorted(
-        alias
-        for alias, stopped in candidates.pool.items()
-        if stopped.source_uuid not in (reached if alias == candidates.primary else known)
-    )
-    if not followers:
-        return ""
-    source, primary = candidates.stopped[followers[0]].source_uuid, candidates.primary
-    how = "is primary no more but replicates" if followers[0] == primary else f"does not replicate from {primary} but"
-    return (
-        f"{_names(followers)} {how} from server {source}, which may have become primary and was not reached; if that "
-        f"server is none of this shard's, change the tablet's type to DRAINED"
-    )
-
-
-def _cut_off(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
-    """Without acknowledgements nothing stops a primary that only we cannot reach: most of the others must be with us.
-
-    Vitess asks for all of them (`haveRevoked`); a majority is what two halves of a network cannot both have.
-    """
-    if candidates.primary in candidates.stopped:
-        return ""
-    others = {
-        m.alias
-        for m in candidates.members
-        if m.alias != candidates.primary and policy.promotion_rule(m) is not PromotionRule.MUST_NOT
-    }
-    missing = others - candidates.accounted_for
-    if not missing or 2 * len(missing) < len(others):
-        return ""
-    return (
-        f"{_names(missing)} of the {len(others)} tablets that could become primary was not reached, so it may be us "
-        f"who are cut off, and under the policy {policy.name} nothing stops a primary that we cannot reach"
-    )
-
-
 class _Election:
     def __init__(self, candidates: CandidateSet, policy: DurabilityPolicy, *, left: GtidSet = EMPTY_GTID_SET) -> None:
         """`left` is what only the last primary has and that need not be had."""
@@ -261,7 +130,7 @@ class _Election:
             named = "; ".join(f"{s.alias}: {s.applier_stopped}" for s in holders)
             return self._refuse(
                 "applier-stopped",
-                f"only {_names(s.alias for s in holders)} holds everything, but does not apply its relay log ({named})",
+                f"only {names(s.alias for s in holders)} holds everything, but does not apply its relay log ({named})",
             )
         if not eligible:
             return self._no_candidate()
@@ -291,7 +160,7 @@ class _Election:
             ways += self._ways([s for s in eligible if s not in sound and not s.was_primary], feeders)
         ways = ways or self._ways(eligible, feeders)
         if not ways:
-            from_whom = _names(s.alias for s in feeders)
+            from_whom = names(s.alias for s in feeders)
             return self._refuse(
                 "purged", f"nobody holds everything who may become primary, and {from_whom} has purged what they lack"
             )
@@ -357,7 +226,7 @@ class _Election:
         """What the primary was seen to have committed and nobody has: acknowledged under this policy, and gone (all
         relay logs lost at once). What others wrote before this term was acknowledged long ago, if at all.
         """
-        if self.set.first_term or self.policy.required_acks(_last_primary(self.set)) == 0:
+        if self.set.first_term or self.policy.required_acks(last_primary(self.set)) == 0:
             return None
         return self._below_last_seen() or self._lost_with_relay_logs()
 
@@ -379,7 +248,7 @@ class _Election:
         to have can be missed here; and what was never acknowledged does not have to be anywhere. A primary that was
         stopped has all that was.
         """
-        primary = _last_primary(self.set)
+        primary = last_primary(self.set)
         if primary.alias in self.set.stopped:
             return None
         lost = {
@@ -457,7 +326,7 @@ class _Election:
     def _why_complete(self) -> str:
         primary = self.set.primary
         who = str(primary) if primary is not None else "the lost primary"
-        needed = self.policy.required_acks(_last_primary(self.set))
+        needed = self.policy.required_acks(last_primary(self.set))
         if self.set.first_term:
             return "The shard never had a primary, so nothing was acknowledged; what the reached tablets hold is kept:"
         if primary is not None and primary in self.set.stopped:
@@ -480,7 +349,7 @@ class _Election:
         return (
             f"{who} can get no more acknowledgements and had none that we do not know of: {self.policy.name} requires "
             f"{needed}, and fewer than that of its possible ackers were not reached (stopped: "
-            f"{_names(self.set.stopped)}{self._excuses()}){self._assumed()}; of what they received,"
+            f"{names(self.set.stopped)}{self._excuses()}){self._assumed()}; of what they received,"
         )
 
     def _excuses(self) -> str:
@@ -489,7 +358,7 @@ class _Election:
     def _assumed(self) -> str:
         guarantee = can_hold_unseen_ack(
             self.policy,
-            _last_primary(self.set),
+            last_primary(self.set),
             members=self.set.members,
             reached=self.set.accounted_for,
             seen=self.set.semi_sync,
@@ -511,7 +380,3 @@ class _Election:
         return Refusal(
             rule=rule, sentence=f"not promoting: {sentence}", removed=self._all_removed(), errant=self.errant
         )
-
-
-def _names(aliases: Iterable[TabletAlias]) -> str:
-    return ", ".join(str(alias) for alias in sorted(aliases)) or "nobody"

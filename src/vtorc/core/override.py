@@ -10,11 +10,12 @@ from dataclasses import dataclass, field, replace
 
 from vtorc.core.candidates import CandidateSet, Stopped, why_clock_is_behind
 from vtorc.core.durability import DurabilityPolicy, PromotionRule
-from vtorc.core.election import Choice, Refusal, choose, unrevoked
+from vtorc.core.election import Choice, Refusal, choose
 from vtorc.core.errant import proven_errant
 from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.heirs import unknown_tablets
 from vtorc.core.ids import TabletAlias
+from vtorc.core.revoked import unrevoked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

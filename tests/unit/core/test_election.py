@@ -9,8 +9,9 @@ from tests.unit.core.builders import P, alias, by_alias, gtids, stopped, uuid
 from vtorc.core.acks import SemiSyncSeen
 from vtorc.core.candidates import CandidateSet, Stopped
 from vtorc.core.durability import DurabilityPolicy, Member, PromotionRule, policy
-from vtorc.core.election import Choice, Refusal, choose, hopeless, unrevoked
+from vtorc.core.election import Choice, Refusal, choose, hopeless
 from vtorc.core.ids import TabletType
+from vtorc.core.revoked import unrevoked
 
 R1, R2, R3 = "zone1-101", "zone2-200", "zone3-300"
 DEAD = Member(alias(P), TabletType.PRIMARY)

@@ -23,9 +23,10 @@ from tests.unit.core.builders import (
 from vtorc.core.acks import NOTHING_SEEN, SemiSyncSeen
 from vtorc.core.candidates import Stopped
 from vtorc.core.durability import Member, policy
-from vtorc.core.election import Choice, Refusal, choose, unrevoked
+from vtorc.core.election import Choice, Refusal, choose
 from vtorc.core.evidence import candidate_set, excused, last_primary, semi_sync_seen
 from vtorc.core.ids import TabletAlias, TabletType
+from vtorc.core.revoked import unrevoked
 from vtorc.core.status import TabletStatus
 from vtorc.core.view import ProbeFailure, ShardView, TabletView
 
