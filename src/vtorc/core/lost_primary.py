@@ -25,14 +25,39 @@ class LostPrimary(Case):
             return  # it is an InvalidPrimary
         if primary.status is not None and primary.failure is None:
             if primary.status.disk_stalled:
-                what = "reports that its disk is stalled"
-                yield self.found(Code.PRIMARY_DISK_STALLED, primary, what, may_be_load=True)
+                yield self._stalled_primary(primary)
             elif self._semi_sync_blocked(primary):
                 yield self.found(
                     Code.PRIMARY_SEMI_SYNC_BLOCKED, primary, "reports commits that wait for acknowledgements in vain"
                 )
             return
         yield self._silent_primary(primary)
+
+    def _stalled_primary(self, primary: TabletView) -> Finding:
+        """A tablet manager that finds the disk stalled asks its MySQL nothing any more, and goes on saying so when that
+        has ended (Vitess `rpc_replication.go`, FullStatus): MySQL aborts when it cannot write its binary log
+        (`binlog_error_action`). While replicas receive it lives; once none does and it lets none in, it is dead.
+        """
+        what = "reports that its disk is stalled"
+        evidence = Witnesses.of(self.view, primary, heard_since=self.bars.heard_since)
+        since = primary.stalled_since
+        lasts = since is not None and self.now - since >= self.bars.silent_after
+        shut_out = evidence.shut_out
+        if (
+            not lasts
+            or not shut_out
+            or evidence.receiving
+            or evidence.unheard
+            or evidence.hopeful(self.now, within=RECONNECTS_WITHIN)
+            or self.rivals
+            or not self.everybody_probed
+        ):
+            return self.found(Code.PRIMARY_DISK_STALLED, primary, what, may_be_load=True)
+        all_answer = len(evidence.valid) == len(evidence.replicas)
+        code = Code.DEAD_PRIMARY if all_answer else Code.DEAD_PRIMARY_AND_SOME_REPLICAS
+        told = evidence.as_text()
+        what += f" and nothing else, none of its replicas receives from it, and {names(shut_out)} cannot connect to it"
+        return self.found(code, primary, what, may_be_load=True, confirmed=True, **told)
 
     def _semi_sync_blocked(self, primary: TabletView) -> bool:
         """Blocked although enough replicas are there to acknowledge: somewhere acknowledgements get lost (Vitess

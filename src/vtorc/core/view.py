@@ -63,9 +63,10 @@ class TabletView:
     those at its end was over that all failed as the last one, in the way that `failure` names; both None while the last
     probe succeeded. `advanced_at` is when the probe started that last brought more received transactions than the one
     before. `quiet_since` is when the probe started that first found its IO thread not connected to the source that it
-    has, None while it is connected. `status` stays what was last heard: `is_current` says whether it may be believed.
-    `lost` is what it once said to have received, and did not when it was last heard: its relay log is gone, or it was
-    rebuilt.
+    has, None while it is connected. `stalled_since` is when the probe started that first found its disk stalled, which
+    hides all else, None while it does not say so. `status` stays what was last heard: `is_current` says whether it may
+    be believed. `lost` is what it once said to have received, and did not when it was last heard: its relay log is
+    gone, or it was rebuilt.
 
     `record_stands` says that a reading of the topology did not call it PRIMARY which began a minute after it was first
     seen writable and nobody's replica: its record is not late.
@@ -86,6 +87,7 @@ class TabletView:
     failure_since: float | None = None
     advanced_at: float | None = None
     quiet_since: float | None = None
+    stalled_since: float | None = None
     lost: GtidSet = EMPTY_GTID_SET
     reign: Reign | None = None
     acks_until: float | None = None

@@ -24,10 +24,11 @@ class Witnesses:
 
     @classmethod
     def of(cls, view: ShardView, primary: TabletView, *, heard_since: float = float("-inf")) -> "Witnesses":
-        """Call the replicas of `primary`; while that answers, nobody has been heard since it failed. Who was not heard
-        after `heard_since` either is unheard.
+        """Call the replicas of `primary`; while that answers, and tells more than that its disk is stalled, nobody has
+        been heard since it failed. Who was not heard after `heard_since` either is unheard.
         """
-        since = max(heard_since, primary.failing_since if primary.failing_since is not None else float("inf"))
+        failing_since = primary.failing_since if primary.failing_since is not None else primary.stalled_since
+        since = max(heard_since, failing_since if failing_since is not None else float("inf"))
         replicas = view.replicas_of(primary)
         valid = tuple(tablet for tablet in replicas if tablet.is_current)
         heard = [tablet.status_at is not None and tablet.status_at >= since for tablet in valid]
@@ -48,6 +49,14 @@ class Witnesses:
         if any(t.advanced_at is not None and t.advanced_at > since for t in self.valid):
             return ()
         return tuple(t for t in self.trying if _got_no_answer(t) and (t.status_at or 0.0) - since >= within)
+
+    @property
+    def shut_out(self) -> tuple[TabletView, ...]:
+        """Those whose attempt to connect has failed, if no server spoke to any of them: one that refuses somebody (it
+        is full, or knows no such user) lives.
+        """
+        failed = tuple(t for t in self.trying if _failed_to_connect(t))
+        return failed if all(_got_no_answer(t) for t in failed) else ()
 
     def hopeful(self, now: float, *, within: float) -> tuple[TabletView, ...]:
         """Those that may yet reach the primary: they lost their connection, or were stopped, less than `within` seconds

@@ -197,6 +197,7 @@ class TabletProbe:
             probed_at=self._clock.now(),
             advanced_at=started if _has_advanced(self.view.status, status) else self.view.advanced_at,
             quiet_since=self._quiet_since(status, started),
+            stalled_since=self._stalled_since(status, started),
             lost=self._lost(status),
             reign=Reign.after(self.view.reign, status, record, at=started, heard_at=self.view.status_at),
             acks_until=self._acks_until(status),
@@ -230,6 +231,11 @@ class TabletProbe:
             return None
         known = self.view.quiet_since is not None and _source_of(self.view.status) == _source_of(status)
         return self.view.quiet_since if known else started
+
+    def _stalled_since(self, status: TabletStatus, started: float) -> float | None:
+        if not status.disk_stalled:
+            return None
+        return self.view.stalled_since if self.view.stalled_since is not None else started
 
     def _lost(self, status: TabletStatus) -> GtidSet:
         """What it ever said to have received, and does not now; an answer without any transactions tells nothing."""

@@ -31,7 +31,7 @@ from vtorc.core.case import Bars
 from vtorc.core.durability import policy
 from vtorc.core.ids import TabletType
 from vtorc.core.problems import CATALOGUE, Code, Finding, Recovery
-from vtorc.core.status import SemiSyncStatus, ThreadState
+from vtorc.core.status import SemiSyncStatus, TabletStatus, ThreadState
 from vtorc.core.tablet import KeyspaceType
 from vtorc.core.view import ProbeFailure, ShardView, TabletView
 from vtorc.errors import UnknownDurabilityPolicy
@@ -787,3 +787,35 @@ def test_findings_are_ordered_and_unique_whatever_the_shard(
     assert all(each.sentence.startswith("commerce/0: ") for each in findings)
     dead_or_alive = [each for each in findings if each.code.value.startswith(("DeadPrimary", "UnreachablePrimary"))]
     assert len(dead_or_alive) <= 1
+
+
+def stalled(*replicas: TabletView, for_: float = 60.0) -> ShardView:
+    """A shard whose primary has told for so many seconds that its disk is stalled, and nothing else."""
+    told = replace(primary(), status=TabletStatus(disk_stalled=True), stalled_since=NOW - for_)
+    return shard(told, *replicas)
+
+
+REFUSED = "Error connecting to source 'vt_repl@a:3306'. Message: Can't connect to MySQL server on 'a:3306' (111)"
+SHUT_OUT = quiet(replica(R1, io=CONNECTING, io_error=REFUSED), 20)
+
+
+@pytest.mark.parametrize(
+    ("view", "expected"),
+    [
+        pytest.param(stalled(SHUT_OUT, quiet(WAITING_2, 20)), Code.DEAD_PRIMARY, id="nobody receives or gets in"),
+        pytest.param(stalled(SHUT_OUT, LOST_2), Code.DEAD_PRIMARY_AND_SOME_REPLICAS, id="one replica is silent"),
+        pytest.param(stalled(SHUT_OUT, replica(R2)), Code.PRIMARY_DISK_STALLED, id="one receives"),
+        pytest.param(stalled(SHUT_OUT, quiet(WAITING_2, 1)), Code.PRIMARY_DISK_STALLED, id="one may get in yet"),
+        pytest.param(stalled(SHUT_OUT, for_=3), Code.PRIMARY_DISK_STALLED, id="it has only begun"),
+        pytest.param(stalled(replica(R1, io=STOPPED, sql=STOPPED)), Code.PRIMARY_DISK_STALLED, id="nobody tries"),
+        pytest.param(stalled(LOST_1, LOST_2), Code.PRIMARY_DISK_STALLED, id="no replica answers"),
+        pytest.param(
+            stalled(SHUT_OUT, quiet(replica(R2, io=CONNECTING, io_error="Message: Too many connections"), 20)),
+            Code.PRIMARY_DISK_STALLED,
+            id="its server refuses one",
+        ),
+    ],
+)
+def test_a_stalled_disk_does_not_hide_a_mysql_that_ended(view: ShardView, expected: Code) -> None:
+    """A tablet manager with a stalled disk does not ask its MySQL; its replicas tell whether that is there."""
+    assert codes(view)[0] is expected

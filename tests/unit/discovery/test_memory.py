@@ -140,6 +140,14 @@ def test_until_when_a_tablet_may_have_acknowledged(answers: list[Answer], until:
     assert [view.acks_until for view in views] == until
 
 
+def test_since_when_a_disk_is_stalled() -> None:
+    """From the first answer that says so, over failures, until one says otherwise."""
+    stalled = TabletStatus(disk_stalled=True)
+    told: list[Answer] = [AT_WORK, stalled, stalled, SILENT, stalled, AT_WORK]
+    views = probed(P, TabletType.PRIMARY, *((second, second + 0.5, answer) for second, answer in enumerate(told, 1)))
+    assert [view.stalled_since for view in views] == [None, 2, 2, 2, 2, None]
+
+
 def test_a_failure_is_known_when_its_probe_has_ended() -> None:
     """A probe may have begun long before MySQL went down, and have found the end of something that lived meanwhile."""
     died = probed(R3, TabletType.REPLICA, (0, 0.1, ON), (10, 14.9, MYSQL_DOWN), (15.05, 15.1, MYSQL_DOWN))[-1]

@@ -184,7 +184,9 @@ class Replication:
             try:
                 stream = await self._connect()
             except (NetworkError, MysqlError, TimeoutError) as error:
-                self.last_io_error = f"Error connecting to source 'vt_repl@{self._source_text()}'. {error} (2003)"
+                silent = isinstance(error, NetworkError | TimeoutError)
+                why = f"Can't connect to MySQL server ({str(error) or 'timed out'})" if silent else str(error)
+                self.last_io_error = f"Error connecting to source 'vt_repl@{self._source_text()}'. Message: {why}"
                 await asyncio.sleep(self._server.settings.connect_retry)
                 continue
             closed: asyncio.Future[None] = self._server.loop.create_future()
