@@ -55,7 +55,9 @@ def repoint_would_lose(view: ShardView, tablet: TabletView) -> GtidSet:
     return rest
 
 
-def refused_as_errant(view: ShardView, finding: Finding, attempts: Sequence[Attempt]) -> Why | None:
+def refused_as_errant(
+    view: ShardView, policy: DurabilityPolicy | None, finding: Finding, attempts: Sequence[Attempt]
+) -> Why | None:
     """A tablet that has what the primary lacks is attached if its tablet manager lets it, as in Vitess: that of
     v22 and newer does not (`SetReplicationSource`, `rpc_replication.go`), and asking again will not change that.
 
@@ -69,10 +71,19 @@ def refused_as_errant(view: ShardView, finding: Finding, attempts: Sequence[Atte
     errant = errant_gtids(tablet, primary)
     if not errant:
         return None
+    what = f"its tablet manager does not let it replicate, because it has {errant.brief()}, which {primary.alias} lacks"
+    holders, shared = _shared_by_many(view, policy, primary, of=errant)
+    if shared:
+        return (
+            Rule.MISSING_WRITES,
+            f"{what}; {holders} tablets share {shared.brief()}, which may be acknowledged: rebuild none of these "
+            f"tablets; if another was primary since, promote one that has them (EmergencyReparentShard --new-primary), and if "
+            f"they are errant, make {primary.alias} commit empty transactions under these GTIDs; then vtorc goes on by "
+            f"itself",
+        )
     return (
         Rule.ERRANT,
-        f"its tablet manager does not let it replicate, because it has {errant.brief()}, which {primary.alias} "
-        f"lacks; rebuild it from a backup or from another tablet, or make {primary.alias} commit empty "
+        f"{what}; rebuild it from a backup or from another tablet, or make {primary.alias} commit empty "
         f"transactions under these GTIDs if nothing in them is wanted; then vtorc goes on by itself",
     )
 
@@ -84,24 +95,36 @@ def misses_writes(view: ShardView, policy: DurabilityPolicy | None, primary: Tab
     its term looks older (simulator, seed 3507 of storm). What one replica has alone is errant and does not count,
     nor do the primary's own writes, which its last answer may be too old to name.
     """
+    holders, shared = _shared_by_many(view, policy, primary)
+    if not shared:
+        return None
+    return (
+        Rule.MISSING_WRITES,
+        f"{holders} other tablets have {shared.brief()}, which it lacks and which may be acknowledged; if "
+        f"they are errant, make it writable by hand (SetWritable {primary.alias} true), and if another was "
+        f"primary since, promote one that has them (EmergencyReparentShard --new-primary)",
+    )
+
+
+def _shared_by_many(
+    view: ShardView, policy: DurabilityPolicy | None, primary: TabletView, *, of: GtidSet | None = None
+) -> tuple[int, GtidSet]:
+    """How many tablets make a transaction that the primary lacks look acknowledged, and what so many of them share; if
+    `of` is given, of that.
+    """
     status = primary.current_status
     if policy is None or status is None or not (needed := policy.required_acks(member(primary))):
-        return None
+        return 0, EMPTY_GTID_SET
     extras = [
         t.current_status.received.difference(status.executed).without_uuid(status.server_uuid)
         for t in view.tablets
         if t.alias != primary.alias and t.current_status is not None and t.record.type in ACKING_TYPES
     ]
     for several in combinations(extras, needed + 1):
-        shared = reduce(GtidSet.intersection, several)
+        shared = reduce(GtidSet.intersection, several if of is None else (of, *several))
         if shared:
-            return (
-                Rule.MISSING_WRITES,
-                f"{needed + 1} other tablets have {shared.brief()}, which it lacks and which may be acknowledged; if "
-                f"they are errant, make it writable by hand (SetWritable {primary.alias} true), and if another was "
-                f"primary since, promote one that has them (EmergencyReparentShard --new-primary)",
-            )
-    return None
+            return needed + 1, shared
+    return needed + 1, EMPTY_GTID_SET
 
 
 def acks_would_drop(view: ShardView, policy: DurabilityPolicy | None, tablet: TabletView) -> Why | None:

@@ -197,7 +197,7 @@ class _Decider:
         if why is not None:
             return self._stand_still(finding, *why, escalated=why[0] in _FOR_A_PERSON)
         attempts = self.memory.tried(finding)
-        if why := refused_as_errant(self.view, finding, attempts):
+        if why := refused_as_errant(self.view, self.policy, finding, attempts):
             return self._stand_still(finding, *why, escalated=True)
         if recovery is not Recovery.RESTART_DIRECT_REPLICA and (why := self.memory.speaks_against(finding, recovery)):
             return self._stand_still(finding, *why, escalated=is_futile(attempts))

@@ -850,6 +850,17 @@ def test_a_primary_that_lacks_what_several_share_stays_read_only() -> None:
     assert "SetWritable zone1-0000000100 true" in refused.sentence
 
 
+def test_holders_of_what_may_be_acknowledged_are_not_to_be_rebuilt() -> None:
+    """Where several share what the primary lacks, nobody is advised to throw it away, read-only primary or not."""
+    two = [replica(name, of=None, executed=ERRANT) for name in (R1, R2)]
+    for read_only in (True, False):
+        view = shard(primary(read_only=read_only), *two)
+        refused = about(view, Code.NOT_CONNECTED_TO_PRIMARY, R1, limits=REFUSED)
+        assert (refused.acts, refused.rule, refused.escalated) == (False, Rule.MISSING_WRITES, True)
+        assert "2 tablets share 1 transaction: 00000101" in refused.sentence
+        assert "rebuild none of these tablets" in refused.sentence
+
+
 def test_who_waits_for_a_first_primary_in_vain_is_told_what_to_do() -> None:
     """A first election that stands still because something cannot be read calls a person and says the way out."""
     view = fresh_shard(replica(R1, of=None), blind_cells={"zone3": "no route"})
