@@ -77,9 +77,9 @@ def refused_as_errant(
         return (
             Rule.MISSING_WRITES,
             f"{what}; {holders} tablets share {shared.brief()}, which may be acknowledged: rebuild none of these "
-            f"tablets; if another was primary since, promote one that has them (EmergencyReparentShard --new-primary), and if "
-            f"they are errant, make {primary.alias} commit empty transactions under these GTIDs; then vtorc goes on by "
-            f"itself",
+            f"tablets; if another was primary since, promote one that has them (EmergencyReparentShard --new-primary), "
+            f"and if they are errant, make {primary.alias} commit empty transactions under these GTIDs; then vtorc goes "
+            f"on by itself",
         )
     return (
         Rule.ERRANT,
