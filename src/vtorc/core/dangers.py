@@ -78,8 +78,8 @@ def refused_as_errant(
             Rule.MISSING_WRITES,
             f"{what}; {holders} tablets share {shared.brief()}, which may be acknowledged: rebuild none of these "
             f"tablets; if another was primary since, promote one that has them (EmergencyReparentShard --new-primary), "
-            f"and if they are errant, make {primary.alias} commit empty transactions under these GTIDs; then vtorc goes "
-            f"on by itself",
+            f"and if they are errant, make {primary.alias} commit empty transactions under these GTIDs; then vtorc "
+            f"goes on by itself",
         )
     return (
         Rule.ERRANT,
