@@ -22,13 +22,7 @@ def unrevoked(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
     return (
         unknown_tablets(candidates.never_read)
         or _still_writing(candidates, policy)
-        or who_may_write(
-            policy,
-            candidates.heirs,
-            members=candidates.members,
-            reached=candidates.accounted_for,
-            seen=candidates.semi_sync,
-        )
+        or _heir_writing(candidates, policy)
     )
 
 
@@ -53,6 +47,19 @@ def _still_writing(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
         f"{revocation}, and may have been; to exclude that, these must be reached: {must}"
         f"{_who_cannot_be_read(candidates, revocation)}{_how_to_wait_for_ever(revocation)}"
     )
+
+
+def _heir_writing(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
+    """Who may have been promoted unseen.
+
+    Without acknowledgements one who may have taken over from a primary that does not answer is no worse than that
+    primary: nothing stops either, and `_cut_off` has weighed who is missing. To demand more would leave a shard whose
+    primary was lost with a second tablet of its cell without a primary until the cell is back.
+    """
+    if not policy.has_semi_sync and candidates.primary is not None and candidates.primary not in candidates.stopped:
+        return ""
+    members, reached = candidates.members, candidates.accounted_for
+    return who_may_write(policy, candidates.heirs, members=members, reached=reached, seen=candidates.semi_sync)
 
 
 def _who_cannot_be_read(candidates: CandidateSet, revocation: Revocation) -> str:

@@ -60,6 +60,11 @@ def test_a_promotion_that_was_lost_with_its_cell_is_not_forgotten() -> None:
             lost_with_its_cell(DEMOTED, AT_HOME, replica("zone3-300", of=W)),
             "cross_cell",
         ),
+        (
+            "the primary is gone too, and nothing stops either",
+            lost_with_its_cell(failing(primary(), ProbeFailure.TIMEOUT), AT_HOME, replica("zone3-300"), heirs=(W,)),
+            "none",
+        ),
         ("the primary takes writes and a replica follows it", lost_with_its_cell(primary(), replica(R1)), "semi_sync"),
         ("the same, where nobody acknowledges", lost_with_its_cell(primary(), replica(R1)), "none"),
     ],
