@@ -6,6 +6,7 @@ import contextlib
 from vtorc.core.durability import Member, policy
 from vtorc.core.ids import TabletType
 from vtorc.errors import VtorcError
+from vtorc.lab.agent.agent import TabletAgent
 from vtorc.sim.tablet import SimTablet
 from vtorc.sim.world import World
 
@@ -25,6 +26,8 @@ class Leave:
         self._tablet = tablet
         self._kind = kind
         self._stops = stops and kind is TabletType.BACKUP
+        self._agent: TabletAgent | None = None
+        self._left = asyncio.Event()
 
     def begin(self) -> None:
         """Take it out of service now, if it serves."""
@@ -36,19 +39,25 @@ class Leave:
 
     async def _begin(self) -> None:
         agent = self._tablet.agent
-        with contextlib.suppress(VtorcError):
+        try:
             if agent is None or agent.state.type is not self._tablet.config.init_type:
                 return
-            await agent.reparent.change_type(self._kind, semi_sync=False)
-            if self._stops:
-                self._tablet.mysqld.process.crash()
+            self._agent = agent
+            with contextlib.suppress(VtorcError):
+                await agent.reparent.change_type(self._kind, semi_sync=False)
+                if self._stops:
+                    self._tablet.mysqld.process.crash()
+        finally:
+            self._left.set()
 
     async def _end(self) -> None:
+        # Somebody who undoes a change waits for it to be over: one that hung came after its undoing, and stayed.
+        await self._left.wait()
         if self._stops:
             self._world.start_mysqld(self._tablet.mysqld)
         for _ in range(_TRIES):
             agent = self._tablet.agent
-            if agent is None or agent.state.type is not self._kind:
+            if agent is None or agent is not self._agent or agent.state.is_primary:
                 return
             with contextlib.suppress(VtorcError):
                 await agent.reparent.change_type(self._tablet.config.init_type, semi_sync=self._acks())
