@@ -149,7 +149,7 @@ class Checker(MysqlObserver):
             if server.uuid not in self.by_hand:
                 ledger.let_go.add(transaction.series, transaction.number)
             return
-        if ledger.committer is server or server.uuid in self.by_hand:
+        if ledger.committer is server or ledger.meddled.has(transaction.series, transaction.number):
             return
         if ledger.committer is not None and transaction.at < ledger.took_over_at:
             return  # the late end of a commit from before the takeover; `client_told` looks whether it survived

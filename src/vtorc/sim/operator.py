@@ -55,6 +55,9 @@ class _Reparent:
                 await self._tablets.global_status(record, ["Innodb_buffer_pool_pages_data"])
         async with asyncio.timeout(_CALL):
             before = await self._tablets.primary_position(old)
+        # vtctld does not look here; what it does after it lost its lock no vtorc can help.
+        if self._lock.lost.is_set():
+            await self._lock.check()
         async with asyncio.timeout(_WAIT_REPLICAS):
             await self._tablets.set_replication_source(
                 new,

@@ -67,6 +67,27 @@ def test_an_orderly_change_of_primary_violates_nothing() -> None:
     watch(main)
 
 
+def test_a_write_from_before_somebody_meddled_makes_its_server_the_one_that_takes_writes() -> None:
+    """A commit that waits for its acknowledgement while somebody begins to meddle is a new primary's first."""
+
+    async def main(watched: Watched) -> None:
+        servers = watched.servers
+        await watched.write(0)
+        await servers.admins[0].set_super_read_only(True)
+        await until(lambda: servers.executed(1) == servers.executed(0))
+        await _promote(servers, 1)
+        writing = asyncio.create_task(watched.write(1))
+        await until(lambda: servers.all[1].acks.sessions > 0)
+        watched.checker.by_hand.add(servers.all[1].uuid)
+        watched.checker.meddling.append(servers.all[1].uuid)
+        await servers.point(2, 1)
+        await writing
+        assert watched.rules == []
+        assert watched.ledger.committer is servers.all[1]
+
+    watch(main)
+
+
 def test_a_new_primary_without_an_acknowledged_write_is_found() -> None:
     """Promoting a server that has not received what was acknowledged breaks a rule at its first write."""
 

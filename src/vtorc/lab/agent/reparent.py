@@ -92,8 +92,8 @@ class ReparentActions:
 
         Waits for running commits and so for their acknowledgements; with `force` commits that wait for one are let
         through unacknowledged, once nobody is left to be told that they went well: all applications lose their
-        connections before. What was done before an error is undone, unless `revert` is False. Harmless on a replica,
-        and when done twice.
+        connections before. What was done before an error is undone; with `revert` False only as far as
+        acknowledgements are required again. Harmless on a replica, and when done twice.
         """
         stalled = asyncio.get_running_loop().call_later(
             self._state.timings.demote_stalled,
@@ -110,6 +110,7 @@ class ReparentActions:
 
     async def _demote(self, force: bool, revert: bool) -> PrimaryReport:
         undo: list[Undo] = []
+        acks: list[Undo] = []
         try:
             was_read_only = await self._server.is_read_only()
             if self._state.is_primary and not was_read_only:
@@ -121,19 +122,19 @@ class ReparentActions:
                 await read_only.by_force(
                     self._server,
                     read_only.turn_read_only(self._server),
-                    lambda: self._stop_requiring_acks(undo),
+                    lambda: self._stop_requiring_acks(acks),
                     poll=self._state.timings.demote_poll,
                 )
             else:
                 await self._semi_sync.wait_unblocked()
                 await read_only.turn_read_only(self._server)
-            await self._stop_requiring_acks(undo)
+            await self._stop_requiring_acks(acks)
             report = await self._server.primary_report()
             if report is None:
                 raise TabletActionError("no master status")
         except BaseException:
-            if revert:
-                await self._state.tasks.finish(_undo(undo), "undo a demotion")
+            # Whoever yields may have to give up on a disk that hangs: the server still takes writes then.
+            await self._state.tasks.finish(_undo([*undo, *acks] if revert else acks), "undo a demotion")
             raise
         return report
 

@@ -74,12 +74,22 @@ class SemiSync:
         status = await self._server.semi_sync()
         if status is None or not status.primary_enabled or await self._server.is_read_only():
             return
-        await read_only.by_force(
-            self._server,
-            read_only.turn_read_only(self._server),
-            lambda: self._server.set_semi_sync(primary=False, replica=True),
-            poll=self._state.timings.demote_poll,
-        )
+        try:
+            await read_only.by_force(
+                self._server,
+                read_only.turn_read_only(self._server),
+                lambda: self._server.set_semi_sync(primary=False, replica=True),
+                poll=self._state.timings.demote_poll,
+            )
+        except BaseException:
+            await self._state.tasks.finish(self._require_acks_again(), "require acknowledgements again")
+            raise
+
+    async def _require_acks_again(self) -> None:
+        """Whoever gave up, on a disk that hangs perhaps, leaves a server behind that still takes writes."""
+        with contextlib.suppress(MysqlError, TimeoutError):
+            async with asyncio.timeout(self._state.timings.topo_deadline):
+                await self._server.set_semi_sync(primary=True, replica=True)
 
     def watch(self, on: bool) -> None:
         """Start or stop the monitor."""

@@ -1,0 +1,37 @@
+"""What a primary leaves behind that yields to a newer one and cannot come to an end with it."""
+
+import asyncio
+
+import pytest
+
+from tests.unit.sim.servers import until
+from tests.unit.sim.worlds import in_world
+from vtorc.lab.agent.mysql_api import Threads
+from vtorc.sim.mysql.settings import Disk
+from vtorc.sim.world import SimShard, World
+
+
+def test_who_gives_up_yielding_on_a_hanging_disk_waits_for_acknowledgements_still() -> None:
+    """A primary that let waiting commits go, and then could not be made read-only, requires acknowledgements again."""
+
+    async def main(world: World, shard: SimShard) -> None:
+        for vtorc in world.vtorcs:
+            world.power_off(vtorc.host)
+        primary = shard.primary
+        assert primary is not None
+        assert primary.agent is not None
+        for each in shard.tablets:
+            if each is not primary:
+                await each.mysqld.replication.stop(Threads.IO)
+        await until(lambda: primary.mysqld.acks.sessions > 0)
+        primary.mysqld.disk.become(Disk.STALLED)
+        await until(lambda: any(commit.transaction is None for commit in primary.mysqld.gate.running))
+        successor = next(each for each in shard.tablets if each is not primary)
+        with pytest.raises(TimeoutError):
+            await primary.agent.reparent.end_term(successor.config.alias)
+        assert primary.mysqld.acks.sessions == 0
+        assert not primary.mysqld.read_only
+        await asyncio.sleep(1.0)
+        assert primary.mysqld.acks.enabled
+
+    in_world(main)
