@@ -13,8 +13,6 @@ from vtorc.sim.world import World
 OUT_OF_SERVICE = (TabletType.BACKUP, TabletType.DRAINED, TabletType.SPARE)
 """Types of tablets that are there and do not serve."""
 
-_TRIES = 20
-
 
 class Leave:
     """One replica's time out of service, as `kind`; `stops` says that a backup stops its MySQL, as Vitess' built-in
@@ -55,7 +53,9 @@ class Leave:
         await self._left.wait()
         if self._stops:
             self._world.start_mysqld(self._tablet.mysqld)
-        for _ in range(_TRIES):
+        # For as long as it takes: a mysqld can need longer to recover than a person has patience for, and whoever gave
+        # up left the tablet out of service for good.
+        while True:
             agent = self._tablet.agent
             if agent is None or agent is not self._agent or agent.state.is_primary:
                 return

@@ -1,11 +1,13 @@
-"""What becomes of a replica that is taken out of service and put back while its MySQL hangs."""
+"""What becomes of a replica that is taken out of service and put back while its MySQL hangs or is long in starting."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
-from tests.unit.sim.worlds import in_world
+from tests.unit.sim.worlds import in_world, small_plan
 from vtorc.core.ids import TabletType
+from vtorc.sim.network import Latency
 from vtorc.sim.service import OUT_OF_SERVICE, Leave
 from vtorc.sim.world import SimShard, World
 
@@ -28,3 +30,20 @@ def test_what_hung_is_undone_after_it_took_effect(kind: TabletType) -> None:
         assert replica.agent.state.type is TabletType.REPLICA
 
     in_world(main)
+
+
+def test_it_is_put_back_however_long_its_mysql_recovers() -> None:
+    """A backup that stopped MySQL ends in service, though MySQL takes a minute until it listens again."""
+
+    async def main(world: World, shard: SimShard) -> None:
+        replica = next(each for each in shard.tablets if each is not shard.primary)
+        leave = Leave(world, replica, TabletType.BACKUP, stops=True)
+        leave.begin()
+        await asyncio.sleep(3.0)
+        leave.end()
+        assert await world.until_well(shard, limit=180.0) == []
+        assert replica.agent is not None
+        assert replica.agent.state.type is TabletType.REPLICA
+
+    plan = small_plan()
+    in_world(main, plan=replace(plan, mysql=replace(plan.mysql, recovery=Latency(60.0, 60.0, 60.0))))
