@@ -1,6 +1,6 @@
 """What a repair could break, or not achieve: reasons to leave a tablet as it is."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import reduce
 from itertools import combinations
 
@@ -92,18 +92,52 @@ def misses_writes(view: ShardView, policy: DurabilityPolicy | None, primary: Tab
     """A primary is not made writable while so many others share writes that it lacks that they may be acknowledged.
 
     Such writes were made by another primary since: one that was promoted by a host whose clock is behind, so that
-    its term looks older (simulator, seed 3507 of storm). What one replica has alone is errant and does not count,
-    nor do the primary's own writes, which its last answer may be too old to name.
+    its term looks older, or whose promotion the topology server, which answers with an old state, does not show yet.
+    What one replica wrote alone is errant and does not count, nor do the primary's own writes, which its last answer
+    may be too old to name.
     """
+    by_hand = f"if they are errant, make it writable by hand (SetWritable {primary.alias} true)"
+    promote = "promote one that has them (EmergencyReparentShard --new-primary)"
     holders, shared = _shared_by_many(view, policy, primary)
-    if not shared:
-        return None
-    return (
-        Rule.MISSING_WRITES,
-        f"{holders} other tablets have {shared.brief()}, which it lacks and which may be acknowledged; if "
-        f"they are errant, make it writable by hand (SetWritable {primary.alias} true), and if another was "
-        f"primary since, promote one that has them (EmergencyReparentShard --new-primary)",
-    )
+    if shared:
+        what = f"{holders} other tablets have {shared.brief()}, which it lacks and which may be acknowledged"
+        return Rule.MISSING_WRITES, f"{what}; {by_hand}, and if another was primary since, {promote}"
+    if received := next(_received_from_the_unreached(view, policy, primary), None):
+        holder, source, writes = received
+        what = f"{holder.alias} received {writes.brief()} from {source.alias}, which does not answer: it lacks them"
+        return (
+            Rule.MISSING_WRITES,
+            f"{what} and they may be acknowledged; {by_hand}, and if {source.alias} was primary since, {promote}",
+        )
+    return None
+
+
+def _received_from_the_unreached(
+    view: ShardView, policy: DurabilityPolicy | None, primary: TabletView
+) -> Iterator[tuple[TabletView, TabletView, GtidSet]]:
+    """Each tablet that has what the primary lacks and another wrote that cannot be asked; that other; and what it is.
+
+    Whoever wrote it has it too, so that one that received it can be enough to have acknowledged it.
+    """
+    status = primary.current_status
+    if policy is None or status is None or not policy.required_acks(member(primary)):
+        return
+    unreached = [tablet for tablet in view.tablets if tablet.current_status is None]
+    for holder in view.tablets:
+        if holder.current_status is None or holder.record.type not in ACKING_TYPES:
+            continue
+        missing = holder.current_status.received.difference(status.executed)
+        for source in unreached:
+            if writes := missing.only_uuid(_server_uuid(view, source, holder)):
+                yield holder, source, writes
+
+
+def _server_uuid(view: ShardView, source: TabletView, replica: TabletView) -> str:
+    """UUID of a tablet's server, by its last answer or that of its replica; empty if neither tells."""
+    if source.status is not None:
+        return source.status.server_uuid
+    replication = replica.status.replication if replica.status is not None else None
+    return replication.source_uuid if replication is not None and view.replicates_from(replica, source) else ""
 
 
 def _shared_by_many(

@@ -296,6 +296,8 @@ class _Decider:
             return None
         if self.view.rivals:
             return Rule.UNCONFIRMED, f"{names(self.view.rivals)} is primary by its own account; its record may be late"
+        if gone := self.view.vanished_rivals:
+            return Rule.UNCONFIRMED, f"{names(gone)} was primary when it last answered; its record may be late"
         if self.policy is not None and (who := unseen_writer(self.view, self.policy)):
             return Rule.BLIND, who
         return misses_writes(self.view, self.policy, primary)

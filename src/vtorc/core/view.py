@@ -196,8 +196,21 @@ class ShardView:
             return newest
         return None if self.shard_record.primary_term_start > newest.record.primary_term_start else newest
 
+    @property
+    def vanished_rivals(self) -> tuple[TabletView, ...]:
+        """Tablets that were rivals when they last answered, until a reading of the topology shows that their records
+        are not late.
+        """
+        return tuple(
+            tablet
+            for tablet in self.tablets
+            if tablet.failure is not None and not tablet.record_stands and self._was_rival(tablet, tablet.status)
+        )
+
     def _is_rival(self, tablet: TabletView) -> bool:
-        status = tablet.current_status
+        return self._was_rival(tablet, tablet.current_status)
+
+    def _was_rival(self, tablet: TabletView, status: TabletStatus | None) -> bool:
         if tablet.record.type is TabletType.PRIMARY or status is None or status.has_source or status.disk_stalled:
             return False
         if status.tablet_type is not None:
@@ -205,7 +218,7 @@ class ShardView:
         return (
             not status.read_only
             and not tablet.record_stands
-            and any(replica.is_receiving for replica in self.replicas_of(tablet))
+            and any(replica.is_receiving or tablet.failure is not None for replica in self.replicas_of(tablet))
         )
 
     def replicas_of(self, source: TabletView) -> tuple[TabletView, ...]:

@@ -590,6 +590,48 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         Limits(),
         Rule.MISSING_WRITES,
     ),
+    *(
+        (
+            f"a read-only primary lacks what a replica received from one that {what}",
+            shard(primary(read_only=True, executed="100:1-5"), wrote, replica(R2, of=R1, executed="100:1-5,101:1")),
+            Code.PRIMARY_IS_READ_ONLY,
+            P,
+            Limits(),
+            rule,
+        )
+        for what, wrote, rule in (
+            ("does not answer", failing(replica(R1)), Rule.MISSING_WRITES),
+            ("never answered", failing(replica(R1), never_heard=True), Rule.MISSING_WRITES),
+            ("does not have it", replica(R1, executed="100:1-5"), Rule.ACT),
+        )
+    ),
+    *(
+        (
+            f"a tablet was primary by its own account when it last answered, {what}",
+            shard(primary(read_only=True), replace(failing(HEIR), record_stands=stands), *others),
+            Code.PRIMARY_IS_READ_ONLY,
+            P,
+            Limits(),
+            rule,
+        )
+        for what, stands, others, rule in (
+            ("and its record may be late", False, (), WAIT),
+            ("and its record is not late", True, (), Rule.ACT),
+            ("and a replica that knows no more", False, (replica(R2),), WAIT),
+        )
+    ),
+    (
+        "an older tablet was writable, and somebody's source, when it last answered",
+        shard(
+            primary(read_only=True),
+            failing(replica(R1, of=None, read_only=False, tablet_type=None)),
+            replica(R2, of=R1, io=CONNECTING),
+        ),
+        Code.PRIMARY_IS_READ_ONLY,
+        P,
+        Limits(),
+        WAIT,
+    ),
     (
         "a tablet that somebody feeds from a server outside of the shard",
         shard(primary(), replica(R1, of="zone9-900", executed="100:1-50,900:1-5")),
