@@ -1,5 +1,11 @@
 """Campaigns: what they count, how a failing seed is explained, and what the command line says."""
 
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
 from vtorc.cli.sim import main
@@ -21,6 +27,28 @@ def test_a_campaign_counts_all_its_runs() -> None:
     assert not totals.failed
     assert totals.writes > 0
     assert summary(totals, 2.0)[0] == "4 seeds in 2.0 s, 2.00 seeds per second"
+
+
+def test_a_campaign_that_is_killed_takes_its_processes_along() -> None:
+    """SIGKILL leaves no process of the campaign behind, though none of them can be told."""
+    command = (sys.executable, "-m", "vtorc.cli.main", "sim", "--seeds", "0..100000", "--jobs", "2")
+    campaign = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert campaign.stderr is not None
+    assert campaign.stderr.read(1)  # it tells of its first run
+    children = Path(f"/proc/{campaign.pid}/task/{campaign.pid}/children").read_text().split()
+    assert len(children) >= 2
+    campaign.send_signal(signal.SIGKILL)
+    campaign.wait()
+    while any(_is_running(child) for child in children):
+        time.sleep(0.02)
+
+
+def _is_running(pid: str) -> bool:
+    """Whether there is such a process; one that ended and was not waited for counts as gone."""
+    try:
+        return ") Z" not in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_pieces_of_a_campaign_have_the_digest_of_the_whole() -> None:
