@@ -69,7 +69,7 @@ class TabletView:
     gone, or it was rebuilt.
 
     `record_stands` says that a reading of the topology did not call it PRIMARY which began a minute after it was first
-    seen writable and nobody's replica: its record is not late.
+    seen as nobody's replica and writable, or primary by its own account: its record is not late.
 
     What is remembered beyond the last status: `reign` is what was seen of it as primary of its latest term.
     `acks_until` is until when its side of semi-sync may have been on while it had a source: infinity while that is not

@@ -206,7 +206,8 @@ class TabletProbe:
         )
 
     def _record_stands(self, status: TabletStatus, started: float) -> bool:
-        if status.read_only or status.has_source or status.disk_stalled or self.record.type is TabletType.PRIMARY:
+        claims = not status.read_only or status.tablet_type is TabletType.PRIMARY
+        if not claims or status.has_source or status.disk_stalled or self.record.type is TabletType.PRIMARY:
             self._alone_since = None
             return False
         if self._alone_since is None:

@@ -53,6 +53,14 @@ def test_a_record_stands_that_was_read_long_after_the_tablet_took_writes() -> No
     assert not stands((late, TabletType.REPLICA), answers=(ALONE, ATTACHED))
 
 
+def test_so_does_that_of_one_that_was_primary_by_its_own_account() -> None:
+    """One that calls itself primary counts though read-only: one that died so is not waited for for ever."""
+    claims = replica(R1, of=None, tablet_type=TabletType.PRIMARY).status
+    assert not stands((RECORD_IS_LATE_AT_MOST - 1, TabletType.REPLICA), answers=(claims,))
+    assert stands((RECORD_IS_LATE_AT_MOST, TabletType.REPLICA), answers=(claims,))
+    assert not stands((RECORD_IS_LATE_AT_MOST, TabletType.REPLICA), answers=(replica(R1, of=None).status,))
+
+
 def test_who_does_not_tell_its_type_is_no_rival_once_its_record_stands() -> None:
     """A writable tablet of an old version that others replicate from is a rival until its record stands."""
     alone = of_old_version(replica(R1, of=None, read_only=False))
