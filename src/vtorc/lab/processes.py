@@ -10,10 +10,14 @@ import os
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 _SOCKET_PATH_LIMIT = 100
+_PAUSE = 0.05
+_ROUNDS = 100
+_TRIES = 20
 
 
 class PidFileProcess:
@@ -42,16 +46,20 @@ class PidFileProcess:
         """Start the process, unless it runs, in a session of its own; its output is appended to `log`."""
         if self.pid is not None:
             return
-        # The shell writes the pid before it becomes the program: there is no moment with a process and no pid file.
-        script = 'echo $$ > "$0" && exec "$@"'
+        # The shell writes the pid before it becomes the program, and has its output from us until then: whoever cleans
+        # up once this has returned finds the process (a tablet that a demo had just started outlived it).
+        script = 'echo $$ > "$0" && exec "$@" >&2'
         with log.open("ab") as output:
             self._child = subprocess.Popen(
                 ["/bin/sh", "-c", script, str(self._pid_file), *command],
                 stdin=subprocess.DEVNULL,
-                stdout=output,
+                stdout=subprocess.PIPE,
                 stderr=output,
                 start_new_session=True,
             )
+        assert self._child.stdout is not None
+        with self._child.stdout as until_it_runs:
+            until_it_runs.read()
 
     def send(self, number: signal.Signals) -> bool:
         """Send a signal; False when there is no process to take it."""
@@ -119,22 +127,57 @@ def live_pid(pid_file: Path, marker: str) -> int | None:
     """Read the pid in `pid_file`, if that process lives and its command line contains `marker`."""
     try:
         pid = int(pid_file.read_text())
+    except (OSError, ValueError):
+        return None
+    command = _command_line(pid)
+    return pid if command is not None and marker.encode() in command else None
+
+
+def _command_line(pid: int) -> bytes | None:
+    """What a process was started with; nothing while it becomes another program or ends, None once it has ended."""
+    try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
         state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
-    except (OSError, ValueError, IndexError):
+    except (OSError, IndexError):
         return None
-    return pid if marker.encode() in command and state != b"Z" else None
+    return None if state == b"Z" else command
 
 
 def kill_below(folder: Path) -> None:
     """Kill every process whose pid file lies in `folder` or directly below it, and whose command line names that
-    folder.
+    folder (blocking, some 0.1 s if there are any).
     """
+    # Again until there is none: one that was killed may just have started another. Who waits for a disk ends later.
+    for _ in range(_ROUNDS):
+        if not _kill_all_below(folder):
+            return
+        time.sleep(_PAUSE)
+
+
+def _kill_all_below(folder: Path) -> bool:
+    killed = False
     for pid_file in (*folder.glob("*.pid"), *folder.glob("*/*.pid")):
-        pid = live_pid(pid_file, str(folder))
+        pid = _settled_pid(pid_file, str(folder))
         if pid is not None and pid != os.getpid():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+                killed = True
+    return killed
+
+
+def _settled_pid(pid_file: Path, marker: str) -> int | None:
+    """As `live_pid`, but for a process that becomes another program it waits; not for long, as there are processes
+    without a command line.
+    """
+    for _ in range(_TRIES):
+        try:
+            pid = int(pid_file.read_text())
+        except (OSError, ValueError):
+            return None
+        if (command := _command_line(pid)) != b"":
+            return pid if command is not None and marker.encode() in command else None
+        time.sleep(_PAUSE / _TRIES)
+    return None
 
 
 def unix_socket(folder: Path, name: str) -> Path:

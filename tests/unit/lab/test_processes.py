@@ -28,7 +28,7 @@ async def test_another_owner_finds_and_ends_the_process(tmp_path: Path) -> None:
     first = process(tmp_path)
     second = PidFileProcess(tmp_path / "some.pid", str(tmp_path))
     assert first.pid is not None
-    while second.pid is None:  # the shell has yet to write the file
+    while second.pid is None:  # the shell has no command line while it becomes the program
         assert first.exit_code is None
     assert second.pid == first.pid
     await second.kill()
@@ -94,6 +94,17 @@ async def test_everything_below_a_folder_is_killed(tmp_path: Path) -> None:
     await below.wait_exit(deadline=20.0)
     assert other.pid is not None
     await other.kill()
+
+
+async def test_what_has_only_just_been_spawned_is_killed_as_well(tmp_path: Path) -> None:
+    """Whoever cleans up right after `spawn` leaves nothing behind, be the process still about to become its program."""
+    for number in range(20):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        spawned = process(folder)
+        kill_below(folder)
+        await spawned.wait_exit(deadline=20.0)
+        assert spawned.exit_code == -signal.SIGKILL
 
 
 def test_socket_of_a_long_path_lies_elsewhere(tmp_path: Path) -> None:
