@@ -123,14 +123,22 @@ class PidFileProcess:
             self._child.poll()
 
 
-def live_pid(pid_file: Path, marker: str) -> int | None:
-    """Read the pid in `pid_file`, if that process lives and its command line contains `marker`."""
-    try:
-        pid = int(pid_file.read_text())
-    except (OSError, ValueError):
-        return None
-    command = _command_line(pid)
-    return pid if command is not None and marker.encode() in command else None
+def live_pid(pid_file: Path, marker: str, *, tries: int = 1) -> int | None:
+    """Read the pid in `pid_file`, if that process lives and its command line contains `marker`.
+
+    With more `tries` it waits for a process that is becoming another program (blocking, 3 ms each); not for ever, as
+    some have no command line at all.
+    """
+    for left in range(tries - 1, -1, -1):
+        try:
+            pid = int(pid_file.read_text())
+        except (OSError, ValueError):
+            return None
+        command = _command_line(pid)
+        if command != b"" or not left:
+            return pid if command is not None and marker.encode() in command else None
+        time.sleep(_PAUSE / _TRIES)
+    return None
 
 
 def _command_line(pid: int) -> bytes | None:
@@ -157,27 +165,12 @@ def kill_below(folder: Path) -> None:
 def _kill_all_below(folder: Path) -> bool:
     killed = False
     for pid_file in (*folder.glob("*.pid"), *folder.glob("*/*.pid")):
-        pid = _settled_pid(pid_file, str(folder))
+        pid = live_pid(pid_file, str(folder), tries=_TRIES)
         if pid is not None and pid != os.getpid():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
                 killed = True
     return killed
-
-
-def _settled_pid(pid_file: Path, marker: str) -> int | None:
-    """As `live_pid`, but for a process that becomes another program it waits; not for long, as there are processes
-    without a command line.
-    """
-    for _ in range(_TRIES):
-        try:
-            pid = int(pid_file.read_text())
-        except (OSError, ValueError):
-            return None
-        if (command := _command_line(pid)) != b"":
-            return pid if command is not None and marker.encode() in command else None
-        time.sleep(_PAUSE / _TRIES)
-    return None
 
 
 def unix_socket(folder: Path, name: str) -> Path:

@@ -50,15 +50,21 @@ async def _promote(servers: Servers, number: int) -> None:
     await servers.admins[number].set_read_only(False)
 
 
+async def _hand_over(watched: Watched) -> None:
+    """The first server takes a write and steps down, and the second is promoted once it has everything."""
+    servers = watched.servers
+    await watched.write(0)
+    await servers.admins[0].set_super_read_only(True)
+    await until(lambda: servers.executed(1) == servers.executed(0))
+    await _promote(servers, 1)
+
+
 def test_an_orderly_change_of_primary_violates_nothing() -> None:
     """Demote, catch up, promote, re-point: no rule is broken, and the checker knows who takes writes."""
 
     async def main(watched: Watched) -> None:
         servers = watched.servers
-        await watched.write(0)
-        await servers.admins[0].set_super_read_only(True)
-        await until(lambda: servers.executed(1) == servers.executed(0))
-        await _promote(servers, 1)
+        await _hand_over(watched)
         await servers.point(2, 1)
         await watched.write(1)
         assert watched.rules == []
@@ -72,10 +78,7 @@ def test_a_write_from_before_somebody_meddled_makes_its_server_the_one_that_take
 
     async def main(watched: Watched) -> None:
         servers = watched.servers
-        await watched.write(0)
-        await servers.admins[0].set_super_read_only(True)
-        await until(lambda: servers.executed(1) == servers.executed(0))
-        await _promote(servers, 1)
+        await _hand_over(watched)
         writing = asyncio.create_task(watched.write(1))
         await until(lambda: servers.all[1].acks.sessions > 0)
         watched.checker.by_hand.add(servers.all[1].uuid)
