@@ -3,10 +3,13 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from vtorc.errors import MysqlError
+from vtorc.lab.mysql_connection import SqlSession
 
 PATIENCE = 90.0
 COMMAND = (sys.executable, "-m", "vtorc.cli.main", "demo")
@@ -88,6 +91,21 @@ async def _spawn(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
+
+
+async def commit_alone(connect: Callable[[], Awaitable[SqlSession]]) -> None:
+    """Commit on a server what no other has, as often as it takes: vtorc may turn it read-only at any moment."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            session = await connect()
+            try:
+                await session.run("SET GLOBAL super_read_only = OFF")
+                await session.run("CREATE DATABASE IF NOT EXISTS errant")
+            except MysqlError:
+                continue
+            finally:
+                session.close()
+            return
 
 
 def left_behind(folder: Path) -> list[str]:

@@ -7,11 +7,12 @@ import pty
 import re
 import struct
 import termios
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.demo.demos import COMMAND, PATIENCE, Demo, left_behind, running
+from tests.e2e.demo.demos import COMMAND, PATIENCE, Demo, commit_alone, left_behind, running
 from vtorc.lab.mysql_connection import connect
 from vtorc.lab.processes import unix_socket
 
@@ -32,7 +33,7 @@ async def test_what_is_broken_from_another_terminal_is_mended(tmp_path: Path) ->
         await demo.wait_line(f"StaleTopoPrimary of {old} is gone")
 
         await _write_behind_everybodys_back(demo.folder / old)
-        await demo.wait_line(f"{old} has transactions that {new} lacks")
+        await _until_status(demo, rf"{old}\s+has\s+transactions\s+that\s+{new}\s+lacks")
         assert (await demo.tell("rebuild", old))[0] == 0
         await demo.wait_line(f"ErrantGTIDDetected of {old} is gone")
         status = await _until_status(demo, rf"{old}  replica     ● running .* has all\n")
@@ -59,11 +60,8 @@ async def _until_status(demo: Demo, pattern: str) -> str:
 
 
 async def _write_behind_everybodys_back(folder: Path) -> None:
-    """Commit something on a replica that its primary does not have."""
-    session = await connect(unix_socket(folder, "mysql.sock"))
-    await session.run("SET GLOBAL super_read_only = OFF")
-    await session.run("CREATE DATABASE errant")
-    session.close()
+    """Make a tablet errant, which a killed primary may be already: by a write in flight that nobody acknowledged."""
+    await commit_alone(partial(connect, unix_socket(folder, "mysql.sock")))
 
 
 @pytest.mark.parametrize("topo", ["local", "etcd2"])
@@ -77,7 +75,9 @@ async def test_a_demo_that_is_told_to_stop_while_it_starts_leaves_nothing(topo: 
 
 
 async def test_on_a_terminal_keys_break_and_mend(tmp_path: Path) -> None:
-    """The screen shows the shard in place; k kills the primary, r starts it again, q ends everything."""
+    """The screen shows the shard in place; k kills the primary, r starts it again, b rebuilds what it left errant, q
+    ends everything.
+    """
     screen, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
     folder = tmp_path / "demo"
@@ -98,6 +98,11 @@ async def test_on_a_terminal_keys_break_and_mend(tmp_path: Path) -> None:
         await seen.wait(rb"promoted zone[23]-000000010[23]")
         await seen.wait(rb"ex-primary")
         os.write(screen, b"r")
+        await seen.wait(rb"zone1-0000000101  replica [^\r]*running")
+        await _write_behind_everybodys_back(folder / "zone1-0000000101")
+        await seen.wait(rb"zone1-0000000101  replica [^\r]* errant")
+        await seen.wait(rb"standing still")
+        os.write(screen, b"1b")
         await seen.wait(rb"healthy: zone[23]-000000010[23] needs 1 acknowledgement, has 2")
         os.write(screen, b"q")
         await seen.wait(rb"The demo has ended, and all its servers with it")

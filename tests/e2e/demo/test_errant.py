@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from vtorc.errors import MysqlError
+from tests.e2e.demo.demos import commit_alone
 from vtorc.lab.demo.board import Board
 from vtorc.lab.demo.failovers import Series
 from vtorc.lab.demo.report import Failover, Report, Setup
@@ -35,20 +35,6 @@ def _quietly(what: str) -> Iterator[None]:
     yield
 
 
-async def _commit_alone(tablet: DemoTablet) -> None:
-    """Commit on a tablet what no other has; vtorc may turn the server read-only at any moment."""
-    while True:
-        session = await tablet.connect_as_dba()
-        try:
-            await session.run("SET GLOBAL super_read_only = OFF")
-            await session.run("CREATE DATABASE errant")
-        except MysqlError:
-            continue
-        finally:
-            session.close()
-        return
-
-
 async def test_a_server_that_returns_with_more_than_was_acknowledged_is_rebuilt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -57,7 +43,7 @@ async def test_a_server_that_returns_with_more_than_was_acknowledged_is_rebuilt(
 
     async def start_with_a_row_too_many(scene: Scene, tablet: DemoTablet) -> str:
         said = await start(scene, tablet)
-        await _commit_alone(tablet)
+        await commit_alone(tablet.connect_as_dba)
         return said
 
     monkeypatch.setattr(Scene, "mend", start_with_a_row_too_many)
