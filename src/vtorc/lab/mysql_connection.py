@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import asyncmy
 from asyncmy import errors as driver
+from asyncmy.connection import Connection
 from asyncmy.converters import conversions
 
 from vtorc.errors import MysqlError
+from vtorc.mysql.cancellation import none_swallowed
 
 Value = str | bytes | None
 Row = dict[str, str]
@@ -21,6 +22,7 @@ Row = dict[str, str]
 CANNOT_CONNECT = 2002
 CONNECTION_LOST = 2013
 
+_Connection: Any = Connection  # the driver declares no types here
 _KILL_DEADLINE = 2.0
 # Without decoders the driver hands over the text that the server sent.
 _NO_DECODERS = {key: value for key, value in conversions.items() if not isinstance(key, int)}
@@ -179,10 +181,15 @@ async def connect(
     """
     where = f"socket {socket}" if socket else f"{host}:{port}"
     place: dict[str, object] = {"unix_socket": str(socket)} if socket else {"host": host, "port": port}
+    raw = _Connection(
+        user=user, password=password, database=database or None, autocommit=True, conv=_NO_DECODERS, **place
+    )
     try:
-        raw = await asyncmy.connect(
-            user=user, password=password, database=database or None, autocommit=True, conv=_NO_DECODERS, **place
-        )
+        with none_swallowed():
+            await raw.connect()
+    except asyncio.CancelledError:
+        raw.close()
+        raise
     # The driver fails with RuntimeError where a dying server accepts and closes before it has looked at the socket.
     except (driver.MySQLError, OSError, EOFError, RuntimeError) as error:
         number, text = _number_and_text(error)

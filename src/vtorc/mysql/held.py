@@ -10,6 +10,7 @@ from asyncmy import errors as driver
 from asyncmy.connection import Connection
 
 from vtorc.errors import MysqlError
+from vtorc.mysql.cancellation import none_swallowed
 
 CANNOT_CONNECT = 2002
 """Number of "nobody could be asked", against MySQL's own for "the server refused" (MySQL client error reference)."""
@@ -84,10 +85,8 @@ async def hold(address: tuple[str, int], credentials: MysqlCredentials) -> HeldC
     server refuses, 0 when the driver cannot speak with it.
     """
     host, port = address
-    task = asyncio.current_task()
-    cancelled = task.cancelling() if task is not None else 0
-    # The password as bytes, because the driver would write a text in latin1. Its own deadlines stand behind ours, see
-    # `_raise_swallowed`.
+    # The password as bytes, because the driver would write a text in latin1. Its own deadlines stand behind ours, which
+    # it may swallow as it may a cancellation.
     raw = _Connection(
         host=host,
         port=port,
@@ -99,17 +98,16 @@ async def hold(address: tuple[str, int], credentials: MysqlCredentials) -> HeldC
         program_name="vtorc",
     )
     try:
-        async with asyncio.timeout(CONNECT_DEADLINE):
-            await raw.connect()
-            await raw.query(_STAY)
-        _raise_swallowed(cancelled)
+        with none_swallowed():
+            async with asyncio.timeout(CONNECT_DEADLINE):
+                await raw.connect()
+                await raw.query(_STAY)
         return _take_over(raw)
     except asyncio.CancelledError:
         raw.close()
         raise
     except Exception as error:  # whatever the driver trips over, this connection is not worth more than its absence
         raw.close()
-        _raise_swallowed(cancelled)
         raise _translated(error) from error
 
 
@@ -129,17 +127,6 @@ def _take_over(raw: Any) -> HeldConnection:
     held = HeldConnection(transport)
     transport.set_protocol(held)
     return held
-
-
-def _raise_swallowed(cancelled: int) -> None:
-    """Raise a cancellation that the driver has swallowed since the task had been cancelled so many times.
-
-    It waits with `asyncio.wait_for`, which loses one that comes in the very moment when what it waits for is there
-    (Python 3.11): a sentinel would go on for ever, and whoever cancelled it would wait for ever.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling() > cancelled:
-        raise asyncio.CancelledError
 
 
 def _translated(error: Exception) -> MysqlError:

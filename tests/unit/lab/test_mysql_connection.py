@@ -1,10 +1,14 @@
-"""What becomes of the driver's errors when a connection is made."""
+"""What becomes of the driver's errors, and of a cancellation, when a connection is made."""
 
-import asyncmy
+import asyncio
+from pathlib import Path
+
 import pytest
 from asyncmy import errors as driver
 
+from tests.unit.mysql.fake_mysqld import Conversation, fake_mysqld
 from vtorc.errors import MysqlError
+from vtorc.lab import mysql_connection
 from vtorc.lab.mysql_connection import connect
 
 
@@ -25,10 +29,57 @@ async def test_whatever_the_driver_trips_over_is_a_mysql_error(
     number.
     """
 
-    async def fail(**settings: object) -> None:
-        raise raised
+    class Failing:
+        def __init__(self, **settings: object) -> None:
+            pass
 
-    monkeypatch.setattr(asyncmy, "connect", fail)
+        async def connect(self) -> None:
+            raise raised
+
+    monkeypatch.setattr(mysql_connection, "_Connection", Failing)
     with pytest.raises(MysqlError) as caught:
         await connect(host="127.0.0.1", port=3306)
     assert caught.value.errno == errno
+
+
+async def test_who_is_cancelled_while_nobody_listens_ends(tmp_path: Path) -> None:
+    """At whatever step an attempt at a dead server is cancelled, it ends as cancelled: else who tries again and again
+    would do so for ever.
+    """
+    ended, steps = False, 0
+    while not ended:
+        attempt = asyncio.create_task(connect(tmp_path / "mysql.sock"))
+        ended = await _cancelled_after(steps, attempt)
+        steps += 1
+    with pytest.raises(MysqlError):
+        attempt.result()
+
+
+async def test_who_is_cancelled_while_it_logs_in_ends_and_leaves_no_session() -> None:
+    """At whatever step a login is cancelled, it ends as cancelled, and the server sees the connection closed."""
+
+    async def let_in(talk: Conversation) -> None:
+        await talk.let_in()
+        await talk.reader.read()
+
+    async with fake_mysqld(let_in) as server:
+        host, port = server.address
+        ended, steps = False, 0
+        while not ended:
+            login = asyncio.create_task(connect(host=host, port=port))
+            ended = await _cancelled_after(steps, login)
+            steps += 1
+        login.result().close()
+        for _ in server.conversations:
+            await server.over.acquire()
+
+
+async def _cancelled_after(steps: int, attempt: asyncio.Task[object]) -> bool:
+    """Cancel a task after so many turns of the loop; returns whether it had ended before."""
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    ended = attempt.done()
+    attempt.cancel()
+    await asyncio.wait([attempt])
+    assert attempt.cancelled() or ended, steps
+    return ended
