@@ -332,8 +332,8 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     look = Witnesses.of
 
-    def careless(view: ShardView, primary: TabletView) -> Witnesses:
-        return replace(look(view, primary), receiving=())
+    def careless(view: ShardView, primary: TabletView, *, heard_since: float = float("-inf")) -> Witnesses:
+        return replace(look(view, primary, heard_since=heard_since), receiving=())
 
     patch.set(Witnesses, "of", staticmethod(careless))
 

@@ -1,5 +1,6 @@
 """Puts wrong code in the place of right code, in this process only."""
 
+import inspect
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 class Patch:
     """Replaces functions, methods and properties; `undo` puts them back.
 
-    Raises LookupError for what is not there: a mutant of code that has moved would mutate nothing.
+    Raises LookupError for what is not there, as a mutant of code that has moved would mutate nothing, and TypeError for
+    what cannot be called as the right code is: it would be caught for breaking, not for what it does wrong.
     """
 
     def __init__(self) -> None:
@@ -18,8 +20,11 @@ class Patch:
         """Replace one attribute of a class or a module."""
         if name not in vars(owner):
             raise LookupError(f"{owner.__name__} has no {name} of its own any more: bring the mutant up to date")
+        right = getattr(owner, name)
         self._before.append((owner, name, vars(owner)[name]))
         setattr(owner, name, new)
+        if callable(right) and not isinstance(right, type):
+            _check_parameters(right, getattr(owner, name))
 
     def everywhere(self, old: Callable[..., Any], new: Callable[..., Any]) -> None:
         """Replace a function in every module of ours that has imported it."""
@@ -34,3 +39,19 @@ class Patch:
         while self._before:
             setattr_back = self._before.pop()
             setattr(*setattr_back)
+
+
+def _check_parameters(right: Callable[..., Any], wrong: Callable[..., Any]) -> None:
+    """Raise TypeError unless what calls the right one can call the wrong one."""
+    positional, keywords = list[str](), dict[str, str]()
+    for parameter in inspect.signature(right).parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            keywords[parameter.name] = parameter.name
+        elif parameter.kind is not parameter.VAR_POSITIONAL and parameter.kind is not parameter.VAR_KEYWORD:
+            positional.append(parameter.name)
+    try:
+        inspect.signature(wrong).bind(*positional, **keywords)
+    except TypeError as error:
+        raise TypeError(
+            f"{right.__qualname__} takes other parameters by now ({error}): bring the mutant up to date"
+        ) from None

@@ -6,6 +6,7 @@ from bench.mutants import MUTANTS
 from bench.mutations import try_mutant
 from bench.patching import Patch
 from vtorc.core import override, revoked
+from vtorc.core.witnesses import Witnesses
 from vtorc.recovery.session import Session
 
 QUICK = {
@@ -41,3 +42,13 @@ def test_mutant_of_code_that_has_moved_is_an_error() -> None:
     """A patch of a method that is not there raises LookupError instead of mutating nothing."""
     with pytest.raises(LookupError, match="no_such_step"):
         Patch().set(Session, "no_such_step", None)
+
+
+def test_mutant_of_code_that_takes_other_parameters_is_an_error() -> None:
+    """A patch that cannot be called as what it replaces raises TypeError instead of breaking whatever calls it."""
+    patch = Patch()
+    try:
+        with pytest.raises(TypeError, match=r"Witnesses\.of takes other parameters .*heard_since"):
+            patch.set(Witnesses, "of", staticmethod(lambda view, primary: None))
+    finally:
+        patch.undo()
