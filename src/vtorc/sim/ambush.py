@@ -23,6 +23,7 @@ from vtorc.topo import paths
 
 _STOPS = frozenset({"StopReplicationAndGetStatus"})
 _SLOWLY = 3000.0
+_LATE = 0.1
 _STARTS = frozenset({"StartReplication", "SetReplicationSource"})
 
 
@@ -127,6 +128,11 @@ class _Ambush:
         """Let all replicas apply hardly anything until so many seconds after a vtorc began to stop them."""
         release = self.hold_appliers()
         self.when_sent(_STOPS, lambda: self.later(least, most, release))
+
+    def delay_answers(self) -> None:
+        """Let all that vtorcs are sent be a little late, so that more happens between two steps of a recovery."""
+        vtorcs = frozenset(vtorc.host.name for vtorc in self.world.vtorcs)
+        self.on_end(self.scene.impose(targets=vtorcs, delay=_LATE))
 
     def power_off(self, tablet: SimTablet) -> None:
         """Cut a tablet's power until the end of the fault."""
@@ -262,14 +268,20 @@ def _return_amid_failover(scene: Scene) -> End:
     """A primary that was cut off comes back, writable, as soon as its replicas were stopped.
 
     Every vtorc stands still before, until the replicas have tried in vain to connect again: a vttablet does not stop an
-    IO thread that has failed to connect.
+    IO thread that has failed to connect. The failover is then long, because relay logs are, or so short, if messages
+    are a little late, that it is not looked whether everybody still stands.
     """
     ambush = _Ambush(scene)
-    ambush.hold_appliers_until_stopped(2.0, 6.0)
+    if ambush.luck.random() < 0.25:
+        ambush.hold_appliers_until_stopped(2.0, 6.0)
+        latest_return = 0.5
+    else:
+        ambush.when_sent(_STOPS, ambush.delay_answers)
+        latest_return = 0.01
 
     def strike() -> None:
         heal = ambush.hide(ambush.primary)
-        ambush.when_sent(_STOPS, lambda: ambush.later(0.0, 0.5, heal))
+        ambush.when_sent(_STOPS, lambda: ambush.later(0.0, latest_return, heal))
         thaws = [vtorc.process.thaw for vtorc in scene.world.vtorcs]
         for vtorc in scene.world.vtorcs:
             vtorc.process.freeze()
@@ -363,8 +375,9 @@ def _corrupt_record(scene: Scene) -> End:
 
 
 def _command_planned(scene: Scene) -> End:
-    """An operator tells vtorc to move the primary, while the replicas apply slowly."""
+    """An operator tells vtorc to move the primary, while the replicas apply slowly and answers are late."""
     ambush = _Ambush(scene)
+    ambush.delay_answers()
     release = ambush.hold_appliers()
     rule = policy(scene.shard.plan.durability)
 
