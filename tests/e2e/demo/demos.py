@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.e2e.daemon.watching import until
 from vtorc.errors import MysqlError
 from vtorc.lab.mysql_connection import SqlSession
 
@@ -94,18 +95,23 @@ async def _spawn(
 
 
 async def commit_alone(connect: Callable[[], Awaitable[SqlSession]]) -> None:
-    """Commit on a server what no other has, as often as it takes: vtorc may turn it read-only at any moment."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
+    """Commit on a server what no other has, as often as it takes: it may be starting yet, and vtorc may turn it
+    read-only at any moment.
+    """
+
+    async def why_not() -> str:
+        try:
             session = await connect()
             try:
                 await session.run("SET GLOBAL super_read_only = OFF")
                 await session.run("CREATE DATABASE IF NOT EXISTS errant")
-            except MysqlError:
-                continue
             finally:
                 session.close()
-            return
+        except MysqlError as error:
+            return str(error)
+        return ""
+
+    await until(why_not)
 
 
 def left_behind(folder: Path) -> list[str]:

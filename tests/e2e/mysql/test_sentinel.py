@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from tests.cancelling import cancel_after
 from vtorc.core.ids import TabletAlias, TabletType
 from vtorc.core.tablet import TabletRecord
 from vtorc.errors import MysqlError
@@ -203,12 +204,7 @@ async def test_cancelling_a_login_leaves_nothing_behind(mysqld: Mysqld, password
         sockets = open_sockets()
         for steps in range(300):
             login = asyncio.create_task(hold(address_of(mysqld), MysqlCredentials(USER, password)))
-            for _ in range(steps):
-                await asyncio.sleep(0)
-            ended = login.done()
-            login.cancel()
-            await asyncio.wait([login])
-            assert login.cancelled() or ended
+            await cancel_after(steps, login)
             if not login.cancelled() and login.exception() is None:
                 login.result().close()
         await sessions_become(admin, 0)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from asyncmy import errors as driver
 
+from tests.cancelling import cancel_after
 from tests.unit.mysql.fake_mysqld import Conversation, fake_mysqld
 from vtorc.errors import MysqlError
 from vtorc.lab import mysql_connection
@@ -49,7 +50,7 @@ async def test_who_is_cancelled_while_nobody_listens_ends(tmp_path: Path) -> Non
     ended, steps = False, 0
     while not ended:
         attempt = asyncio.create_task(connect(tmp_path / "mysql.sock"))
-        ended = await _cancelled_after(steps, attempt)
+        ended = await cancel_after(steps, attempt)
         steps += 1
     with pytest.raises(MysqlError):
         attempt.result()
@@ -67,19 +68,8 @@ async def test_who_is_cancelled_while_it_logs_in_ends_and_leaves_no_session() ->
         ended, steps = False, 0
         while not ended:
             login = asyncio.create_task(connect(host=host, port=port))
-            ended = await _cancelled_after(steps, login)
+            ended = await cancel_after(steps, login)
             steps += 1
         login.result().close()
         for _ in server.conversations:
             await server.over.acquire()
-
-
-async def _cancelled_after(steps: int, attempt: asyncio.Task[object]) -> bool:
-    """Cancel a task after so many turns of the loop; returns whether it had ended before."""
-    for _ in range(steps):
-        await asyncio.sleep(0)
-    ended = attempt.done()
-    attempt.cancel()
-    await asyncio.wait([attempt])
-    assert attempt.cancelled() or ended, steps
-    return ended

@@ -5,6 +5,7 @@ import struct
 import pytest
 import uvloop
 
+from tests.cancelling import cancel_after
 from tests.unit.mysql.fake_mysqld import COM_QUIT, Conversation, Part, fake_mysqld
 from vtorc.errors import MysqlError
 from vtorc.mysql import held as held_module
@@ -259,16 +260,10 @@ async def _let_in_and_wait(talk: Conversation) -> None:
 async def test_no_cancellation_is_lost(play: Part) -> None:
     """At whatever step a login is cancelled, it ends as cancelled, however it would have ended."""
     async with fake_mysqld(play) as server:
-        ended = False
-        steps = 0
+        ended, steps = False, 0
         while not ended:
             login = asyncio.create_task(hold(server.address, ACCOUNT))
-            for _ in range(steps):
-                await asyncio.sleep(0)
-            ended = login.done()
-            login.cancel()
-            await asyncio.wait([login])
-            assert login.cancelled() or ended, steps
+            ended = await cancel_after(steps, login)
             steps += 1
         if login.exception() is None:
             login.result().close()
