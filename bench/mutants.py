@@ -13,18 +13,21 @@ from typing import Any, Self
 from bench.patching import Patch
 from vtorc.control.budget import FleetBudget, Place, Wish
 from vtorc.control.shard_loop import ShardLoop
-from vtorc.core import attempts, decision, election, errant, revoked
-from vtorc.core.analysis import _Analysis
-from vtorc.core.candidates import CandidateSet, Stopped
-from vtorc.core.case import member
-from vtorc.core.durability import DurabilityPolicy, PromotionRule, policy
-from vtorc.core.election import Choice, Refusal
-from vtorc.core.gtid import GtidSet
-from vtorc.core.ids import TabletAlias, TabletType
-from vtorc.core.problems import Code
-from vtorc.core.tablet import TabletRecord
-from vtorc.core.view import ShardView, TabletView
-from vtorc.core.witnesses import Witnesses
+from vtorc.core.decision import backoff as attempts
+from vtorc.core.decision import decide as decision
+from vtorc.core.detection.analysis import _Analysis
+from vtorc.core.detection.problems import Code
+from vtorc.core.detection.replica_evidence import Witnesses
+from vtorc.core.election import choose as election
+from vtorc.core.election import errant
+from vtorc.core.election import revocation as revoked
+from vtorc.core.election.candidates import CandidateSet, Stopped
+from vtorc.core.election.choose import Choice, Refusal
+from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule, policy
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TabletError
 from vtorc.recovery import promotion
@@ -206,7 +209,7 @@ def _(patch: Patch) -> None:
             raise TimeoutError
         replication = status.replication
         return Stopped(
-            member=member(tablet),
+            member=tablet.member,
             server_uuid=status.server_uuid,
             executed=status.executed,
             received=status.received,
@@ -450,7 +453,7 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     async def careless(self: Repairs, alias: TabletAlias, codes: set[Code], primary: TabletView) -> None:
         replica = self._tablet(alias)
-        semi_sync = self.policy.may_ack(member(primary), member(replica))
+        semi_sync = self.policy.may_ack(primary.member, replica.member)
         net_timeout = replica.status.replica_net_timeout if replica.status is not None else None
         work = self.session.tablets.set_replication_source(
             replica.record,

@@ -17,10 +17,10 @@ from vtorc.control.breaker import NEVER, Breaker
 from vtorc.control.budget import BudgetLimits, FleetBudget
 from vtorc.control.observer import Announcement, Observers
 from vtorc.control.shard_loop import Rules, ShardLoop
-from vtorc.core.gtid import GtidSet
-from vtorc.core.ids import ShardId, TabletAlias, TabletType
-from vtorc.core.status import ReplicationStatus, TabletStatus, ThreadState
-from vtorc.core.tablet import KeyspaceRecord, ShardRecord, TabletRecord
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
+from vtorc.core.facts.records import KeyspaceRecord, ShardRecord, TabletRecord
+from vtorc.core.facts.status import ReplicationStatus, TabletStatus, ThreadState
 from vtorc.discovery.probe import Pace
 from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TabletUnreachable

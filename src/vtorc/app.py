@@ -18,9 +18,9 @@ from vtorc.control.log_observer import LogObserver
 from vtorc.control.observer import Observer, Observers
 from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import Rules
-from vtorc.core.case import Bars
-from vtorc.core.clock import Clock
-from vtorc.core.decision import Limits
+from vtorc.core.decision.decide import Limits
+from vtorc.core.detection.case import Bars
+from vtorc.core.facts.clock import Clock
 from vtorc.discovery.probe import Pace
 from vtorc.errors import TabletClientMisconfigured, VtorcError
 from vtorc.history.writer import HistoryWriter

@@ -5,8 +5,9 @@ import pytest
 from bench.mutants import MUTANTS
 from bench.mutations import try_mutant
 from bench.patching import Patch
-from vtorc.core import override, revoked
-from vtorc.core.witnesses import Witnesses
+from vtorc.core.detection.replica_evidence import Witnesses
+from vtorc.core.election import forced_promotion as override
+from vtorc.core.election import revocation as revoked
 from vtorc.recovery.session import Session
 
 QUICK = {

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import grpc
 
 from tests.tablet_conformance.harness import ALIASES, PATIENCE, POLICY, SHARD, eventually
-from vtorc.core.ids import TabletAlias
+from vtorc.core.facts.ids import TabletAlias
 from vtorc.errors import MysqlError, TopoUnavailable
 from vtorc.lab.agent.agent import TabletAgent
 from vtorc.lab.agent.config import AgentTimings, TabletConfig

@@ -23,7 +23,7 @@ from tests.tablet_conformance.harness import (
     stop_and_get_status,
     wait_for,
 )
-from vtorc.core.gtid import GtidSet
+from vtorc.core.facts.gtid import GtidSet
 from vtorc.lab import grpc_convert
 from vtorc.proto import tabletmanagerdata_pb2 as tm
 

@@ -8,9 +8,9 @@ from typing import Protocol
 
 import grpc
 
-from vtorc.core.gtid import GtidSet
-from vtorc.core.ids import ShardId, TabletAlias
-from vtorc.core.tablet import TabletRecord
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.ids import ShardId, TabletAlias
+from vtorc.core.facts.records import TabletRecord
 from vtorc.lab import grpc_convert
 from vtorc.proto import query_pb2, replicationdata_pb2, topodata_pb2
 from vtorc.proto import tabletmanagerdata_pb2 as tm

@@ -21,7 +21,7 @@ from tests.tablet_conformance.harness import (
     running_shard,
     wait_for,
 )
-from vtorc.core.ids import TabletType
+from vtorc.core.facts.ids import TabletType
 from vtorc.errors import TabletAliasLost
 from vtorc.proto import tabletmanagerdata_pb2 as tm
 from vtorc.proto import topodata_pb2

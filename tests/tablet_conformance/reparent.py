@@ -26,7 +26,7 @@ from tests.tablet_conformance.harness import (
     wait_for,
     write_journal,
 )
-from vtorc.core.ids import TabletType
+from vtorc.core.facts.ids import TabletType
 from vtorc.errors import MysqlError
 from vtorc.lab import grpc_convert
 from vtorc.proto import replicationdata_pb2, topodata_pb2

@@ -25,7 +25,7 @@ from tests.tablet_conformance.harness import (
     wait_for,
     write_journal,
 )
-from vtorc.core.ids import TabletType
+from vtorc.core.facts.ids import TabletType
 from vtorc.lab import grpc_convert
 from vtorc.proto import replicationdata_pb2, topodata_pb2
 from vtorc.proto import tabletmanagerdata_pb2 as tm

@@ -21,8 +21,8 @@ from tests.tablet_conformance.harness import (
     wait_for,
     write_journal,
 )
-from vtorc.core.gtid import GtidSet
-from vtorc.core.ids import TabletType
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.ids import TabletType
 from vtorc.proto import query_pb2, topodata_pb2
 from vtorc.proto import tabletmanagerdata_pb2 as tm
 from vtorc.tablet.wall_clock import READ_CLOCK, nanoseconds

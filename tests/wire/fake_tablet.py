@@ -11,8 +11,8 @@ import grpc
 import pytest
 from google.protobuf.message import Message
 
-from vtorc.core.ids import TabletAlias, TabletType
-from vtorc.core.tablet import TabletRecord
+from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.records import TabletRecord
 from vtorc.errors import TabletUnreachable
 from vtorc.proto import (
     query_pb2,

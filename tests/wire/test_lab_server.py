@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from vtorc.core.ids import ShardId, TabletAlias
+from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.lab.agent.agent import TabletAgent
 from vtorc.lab.agent.config import TabletConfig
 from vtorc.lab.grpc_service import TabletServer

@@ -9,10 +9,10 @@ import pytest
 from google.protobuf.message import Message
 
 from tests.wire.fake_tablet import PING, FakeTablet, running
-from vtorc.core.gtid import GtidSet
-from vtorc.core.ids import TabletAlias, TabletType
-from vtorc.core.status import ThreadState
-from vtorc.core.tablet import TabletRecord
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.status import ThreadState
 from vtorc.errors import (
     TabletBadAnswer,
     TabletClientMisconfigured,

@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from tests.wire.fake_tablet import HOST, PING, FakeTablet, Relay, calling, reason_of_failure, record_at, running
-from vtorc.core.ids import TabletAlias, TabletType
+from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletUnreachable
 from vtorc.proto import query_pb2, topodata_pb2
 from vtorc.tablet.api import HealthReport

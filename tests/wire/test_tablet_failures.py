@@ -8,8 +8,8 @@ import grpc
 import pytest
 
 from tests.wire.fake_tablet import FakeTablet, running
-from vtorc.core.gtid import GtidSet
-from vtorc.core.status import ThreadState
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.status import ThreadState
 from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletCallUnknown
 from vtorc.proto import query_pb2, replicationdata_pb2
 from vtorc.proto import tabletmanagerdata_pb2 as tm

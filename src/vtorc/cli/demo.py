@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vtorc.core.durability import POLICY_NAMES
+from vtorc.core.facts.durability import POLICY_NAMES
 from vtorc.errors import PartMissing
 from vtorc.lab.demo.remote import tell_demo
 from vtorc.lab.parts import MYSQL, find_mysqld

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from vtorc.config.kinds import Kind
-from vtorc.core.durability import PromotionRule
-from vtorc.core.ids import TabletAlias
+from vtorc.core.facts.durability import PromotionRule
+from vtorc.core.facts.ids import TabletAlias
 
 PromotionRules = tuple[tuple[TabletAlias, PromotionRule], ...]
 

@@ -28,8 +28,8 @@ from vtorc.config.orchestrator import (
     promotion_rules,
 )
 from vtorc.config.setting import UNSET, flag, key, setting
-from vtorc.core.durability import POLICY_NAMES, PromotionRule
-from vtorc.core.ids import TabletAlias
+from vtorc.core.facts.durability import POLICY_NAMES, PromotionRule
+from vtorc.core.facts.ids import TabletAlias
 
 TOPO_IMPLEMENTATIONS = ("etcd2", "local")
 LOG_LEVELS = ("debug", "info", "warn", "error")

@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from vtorc.control.observer import Announcement
-from vtorc.core.decision import Decision
-from vtorc.core.ids import ShardId, TabletAlias
-from vtorc.core.problems import Code, Finding, Recovery
-from vtorc.core.rules import Rule
+from vtorc.core.decision.decide import Decision
+from vtorc.core.detection.problems import Code, Finding, Recovery
+from vtorc.core.facts.ids import ShardId, TabletAlias
+from vtorc.core.facts.rules import Rule
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.recovery.runner import Judgement
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from vtorc.core.ids import ShardId
-from vtorc.core.problems import Recovery
+from vtorc.core.detection.problems import Recovery
+from vtorc.core.facts.ids import ShardId
 
 
 class Urgency(enum.IntEnum):

@@ -9,7 +9,7 @@ from vtorc.control.budget import BudgetLimits, FleetBudget
 from vtorc.control.observer import Observer, TopologyObserver
 from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import Rules, ShardLoop
-from vtorc.core.ids import ShardId
+from vtorc.core.facts.ids import ShardId
 from vtorc.discovery.probe import Pace
 from vtorc.discovery.signals import Sentinel
 from vtorc.discovery.topology import Topology, read_topology, watch_topology

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from vtorc.control.observer import Announcement
-from vtorc.core.clock import Clock
-from vtorc.core.decision import Action, Decision
-from vtorc.core.election import Argument
-from vtorc.core.gtid import GtidSet
-from vtorc.core.ids import TabletAlias
-from vtorc.core.rules import Rule
+from vtorc.core.decision.decide import Action, Decision
+from vtorc.core.election.choose import Argument
+from vtorc.core.facts.clock import Clock
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.rules import Rule
 from vtorc.history.store import StoredDecision, StoredRecovery
 from vtorc.history.writer import HistoryWriter
 from vtorc.recovery.record import RecoveryRecord

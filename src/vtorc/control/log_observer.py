@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import structlog
 
 from vtorc.control.observer import Announcement
-from vtorc.core.decision import Action, Decision
-from vtorc.core.evidence import reign_of
-from vtorc.core.ids import ShardId, TabletAlias
-from vtorc.core.problems import Code
-from vtorc.core.rules import Rule
+from vtorc.core.decision.decide import Action, Decision
+from vtorc.core.detection.problems import Code
+from vtorc.core.election.candidate_evidence import reign_of
+from vtorc.core.facts.ids import ShardId, TabletAlias
+from vtorc.core.facts.rules import Rule
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.recovery.runner import Judgement
 

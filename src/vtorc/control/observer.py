@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from vtorc.core.decision import Action, Decision
-from vtorc.core.ids import ShardId
+from vtorc.core.decision.decide import Action, Decision
+from vtorc.core.facts.ids import ShardId
 from vtorc.recovery.record import RecoveryRecord
 from vtorc.recovery.runner import Judgement
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from vtorc.core.ids import KeyRange, ShardId
+from vtorc.core.facts.ids import KeyRange, ShardId
 from vtorc.errors import VtorcError
 
 

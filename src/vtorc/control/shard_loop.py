@@ -8,16 +8,16 @@ from vtorc.control.breaker import Breaker
 from vtorc.control.budget import FleetBudget, Urgency, Wish
 from vtorc.control.observer import Observer
 from vtorc.control.waivers import Waivers
-from vtorc.core.analysis import analyse
-from vtorc.core.attempts import Attempt
-from vtorc.core.case import Bars
-from vtorc.core.decision import Action, Decision, Limits, decide, next_action
-from vtorc.core.durability import DurabilityPolicy, PromotionRule, policy
-from vtorc.core.ids import TabletAlias
-from vtorc.core.problems import Code, Finding, Recovery
-from vtorc.core.rules import Rule
-from vtorc.core.tablet import KeyspaceRecord
-from vtorc.core.view import ShardView
+from vtorc.core.decision.backoff import Attempt
+from vtorc.core.decision.decide import Action, Decision, Limits, decide, next_action
+from vtorc.core.detection.analysis import analyse
+from vtorc.core.detection.case import Bars
+from vtorc.core.detection.problems import Code, Finding, Recovery
+from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule, policy
+from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.records import KeyspaceRecord
+from vtorc.core.facts.rules import Rule
+from vtorc.core.facts.views import ShardView
 from vtorc.discovery.topology import read_shard
 from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TopoError, UnknownDurabilityPolicy

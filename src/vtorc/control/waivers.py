@@ -3,8 +3,8 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
-from vtorc.core.attempts import Attempt
-from vtorc.core.ids import TabletAlias
+from vtorc.core.decision.backoff import Attempt
+from vtorc.core.facts.ids import TabletAlias
 
 FIRST_GAP = 2.0
 """Seconds after one waiver until the same tablet brings about another; doubled with each."""

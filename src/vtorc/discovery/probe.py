@@ -6,13 +6,13 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from vtorc.core.clock import Clock
-from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.core.ids import TabletType
-from vtorc.core.reign import Reign, is_silent_about_semi_sync
-from vtorc.core.status import TabletStatus
-from vtorc.core.tablet import TabletRecord
-from vtorc.core.view import LeftType, ProbeFailure, TabletView
+from vtorc.core.facts.clock import Clock
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.observed_term import Reign
+from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.status import TabletStatus
+from vtorc.core.facts.views import LeftType, ProbeFailure, TabletView
 from vtorc.errors import (
     TabletBadAnswer,
     TabletCallFailed,
@@ -218,7 +218,7 @@ class TabletProbe:
         """Until when it may have acknowledged; an answer that does not tell of semi-sync changes nothing."""
         if status.semi_sync.replica_enabled and status.has_source:
             return math.inf
-        if status.disk_stalled or (status.has_source and is_silent_about_semi_sync(status.semi_sync)):
+        if status.disk_stalled or (status.has_source and not status.semi_sync.tells_settings):
             return self.view.acks_until
         return self._acks_ended()
 

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from vtorc.core.tablet import TabletRecord
+from vtorc.core.facts.records import TabletRecord
 from vtorc.discovery.probe import TabletProbe
 from vtorc.errors import TabletError
 from vtorc.tablet.api import TabletManager

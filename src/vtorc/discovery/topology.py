@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from vtorc.core.clock import Clock
-from vtorc.core.ids import ShardId, TabletAlias
-from vtorc.core.tablet import KeyspaceRecord, ShardRecord, TabletRecord
+from vtorc.core.facts.clock import Clock
+from vtorc.core.facts.ids import ShardId, TabletAlias
+from vtorc.core.facts.records import KeyspaceRecord, ShardRecord, TabletRecord
 from vtorc.discovery.watch import ShardTopology
 from vtorc.errors import NoNode, TopoError, TopoUnsupported
 from vtorc.topo.server import TopoServer

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from vtorc.core.clock import Clock
-from vtorc.core.ids import ShardId, TabletAlias, TabletType
-from vtorc.core.tablet import KeyspaceRecord, ShardRecord, TabletRecord
-from vtorc.core.view import ProbeFailure, ShardView, TabletView
+from vtorc.core.facts.clock import Clock
+from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
+from vtorc.core.facts.records import KeyspaceRecord, ShardRecord, TabletRecord
+from vtorc.core.facts.views import ProbeFailure, ShardView, TabletView
 from vtorc.discovery.probe import Pace, TabletProbe
 from vtorc.discovery.signals import Sentinel, watch_signals
 from vtorc.tablet.api import TabletManager

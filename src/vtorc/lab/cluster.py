@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from vtorc.core.ids import ShardId, TabletAlias, TabletType
+from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.lab.etcd import EtcdServer
 from vtorc.lab.parts import find_mysqld
 from vtorc.lab.ports import Ports

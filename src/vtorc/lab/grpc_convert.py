@@ -4,9 +4,9 @@ release from 12 on).
 
 import zlib
 
-from vtorc.core.gtid import GtidSet
-from vtorc.core.ids import TabletAlias
-from vtorc.core.status import SemiSyncStatus, ThreadState
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.status import SemiSyncStatus, ThreadState
 from vtorc.errors import TabletActionError
 from vtorc.lab.agent.mysql_api import Fetched, PrimaryReport, ReplicaReport, ServerReport
 from vtorc.proto import query_pb2, replicationdata_pb2, tabletmanagerdata_pb2, topodata_pb2

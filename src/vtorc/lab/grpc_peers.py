@@ -2,7 +2,7 @@
 
 import grpc
 
-from vtorc.core.tablet import TabletRecord
+from vtorc.core.facts.records import TabletRecord
 from vtorc.errors import TabletCallFailed
 from vtorc.lab import grpc_convert as convert
 from vtorc.lab.agent.mysql_api import PrimaryReport

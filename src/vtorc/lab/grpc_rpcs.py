@@ -1,7 +1,7 @@
 # ruff: noqa: D102 (the methods are named after the RPCs)
 """The tabletmanager RPCs in terms of a `TabletAgent`; each method has the name that it has on the wire."""
 
-from vtorc.core.ids import TabletType
+from vtorc.core.facts.ids import TabletType
 from vtorc.lab import grpc_convert as convert
 from vtorc.lab.agent.agent import TabletAgent
 from vtorc.lab.agent.mysql_api import Fetch, JournalRow

@@ -1,7 +1,7 @@
 """Reads a mysqld's state over SQL into the values that a tablet reports."""
 
-from vtorc.core.gtid import GtidSet
-from vtorc.core.status import SemiSyncStatus, ThreadState
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.status import SemiSyncStatus, ThreadState
 from vtorc.lab.agent.mysql_api import PrimaryReport, ReplicaReport, ServerReport
 from vtorc.lab.mysql_connection import Row, SqlSession
 

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from vtorc.core.gtid import GtidSet
-from vtorc.core.status import SemiSyncStatus
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.status import SemiSyncStatus
 from vtorc.errors import MysqlError
 from vtorc.lab import mysql_fetch, mysql_report
 from vtorc.lab.agent.mysql_api import (

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vtorc.core.ids import ShardId, TabletAlias, TabletType
+from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.errors import LabError
 from vtorc.lab import control
 from vtorc.lab.mysql_connection import MysqlConnection, connect

@@ -19,7 +19,7 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from vtorc.core.ids import ShardId, TabletAlias, TabletType
+from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.errors import VtorcError
 from vtorc.lab.agent.agent import TabletAgent
 from vtorc.lab.agent.config import AgentTimings, TabletConfig

@@ -5,8 +5,8 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from vtorc.core.durability import policy
-from vtorc.core.ids import ShardId
+from vtorc.core.facts.durability import policy
+from vtorc.core.facts.ids import ShardId
 from vtorc.errors import LabError, VtorcError
 from vtorc.lab.etcd import EtcdServer
 from vtorc.lab.guard import RunFolder, sweep_stale_runs

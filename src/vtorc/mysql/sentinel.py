@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import structlog
 
-from vtorc.core.tablet import TabletRecord
+from vtorc.core.facts.records import TabletRecord
 from vtorc.errors import MysqlError
 from vtorc.mysql.held import CANNOT_CONNECT, HeldConnection, MysqlCredentials, hold
 

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from vtorc.core.election import Choice, Stopped
-from vtorc.core.gtid import GtidSet
-from vtorc.core.ids import TabletAlias
-from vtorc.core.tablet import TabletRecord
-from vtorc.core.view import ShardView
+from vtorc.core.election.choose import Choice, Stopped
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.views import ShardView
 from vtorc.errors import RecoveryFailed, TabletError
 from vtorc.recovery.session import Session
 

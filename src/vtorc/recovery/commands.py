@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from vtorc.core.durability import DurabilityPolicy
-from vtorc.core.ids import TabletAlias
-from vtorc.core.override import Price
-from vtorc.core.problems import Recovery
-from vtorc.core.view import ShardView
+from vtorc.core.detection.problems import Recovery
+from vtorc.core.election.forced_promotion import Price
+from vtorc.core.facts.durability import DurabilityPolicy
+from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.views import ShardView
 from vtorc.discovery.topology import read_shard
 from vtorc.discovery.watch import ShardWatch
 from vtorc.recovery.emergency import EmergencyReparent

@@ -8,14 +8,14 @@ changed when it breaks off.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from vtorc.core.durability import DurabilityPolicy
-from vtorc.core.election import ACKING_TYPES, CandidateSet, Choice, Refusal, Stopped, choose, hopeless
-from vtorc.core.evidence import as_seen, candidate_set, semi_sync_seen
-from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.core.ids import TabletAlias, TabletType
-from vtorc.core.outside import outside_source
-from vtorc.core.tablet import TabletRecord
-from vtorc.core.view import ShardView, TabletView
+from vtorc.core.detection.external_source import outside_source
+from vtorc.core.election.candidate_evidence import as_seen, candidate_set, semi_sync_seen
+from vtorc.core.election.choose import ACKING_TYPES, CandidateSet, Choice, Refusal, Stopped, choose, hopeless
+from vtorc.core.facts.durability import DurabilityPolicy
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.recovery.catch_up import CatchUp, record_way
 from vtorc.recovery.promotion import Follower, Promotion, promote
 from vtorc.recovery.session import Session

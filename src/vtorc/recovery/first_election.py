@@ -8,11 +8,10 @@ policy and that the chosen one holds everything that any of them has, or fetches
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vtorc.core.case import member
-from vtorc.core.durability import DurabilityPolicy
-from vtorc.core.election import ACKING_TYPES, CandidateSet, Choice, Refusal, Stopped, choose
-from vtorc.core.ids import TabletAlias
-from vtorc.core.view import ShardView
+from vtorc.core.election.choose import ACKING_TYPES, CandidateSet, Choice, Refusal, Stopped, choose
+from vtorc.core.facts.durability import DurabilityPolicy
+from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.views import ShardView
 from vtorc.recovery.catch_up import CatchUp, Ready, record_way
 from vtorc.recovery.promotion import Follower, Promotion, promote
 from vtorc.recovery.session import Session
@@ -62,7 +61,7 @@ class FirstElection:
     def _choose_from(self, present: Mapping[TabletAlias, Stopped]) -> Choice:
         outcome = choose(
             CandidateSet(
-                members=[member(t) for t in self.view.tablets],
+                members=[t.member for t in self.view.tablets],
                 stopped=present,
                 primary=None,
                 purged={t.alias: t.status.purged for t in self.view.tablets if t.status is not None},
@@ -77,7 +76,7 @@ class FirstElection:
     def _present(self) -> list[Stopped]:
         return [
             Stopped(
-                member=member(t),
+                member=t.member,
                 server_uuid=t.status.server_uuid,
                 executed=t.status.executed,
                 received=t.status.received,

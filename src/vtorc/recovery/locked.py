@@ -6,8 +6,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from vtorc.core.ids import TabletAlias
-from vtorc.core.problems import Code, Recovery
+from vtorc.core.detection.problems import Code, Recovery
+from vtorc.core.facts.ids import TabletAlias
 from vtorc.discovery.topology import read_shard
 from vtorc.discovery.watch import ShardWatch
 from vtorc.errors import LockHeld, LockLost, RecoveryFailed, RecoveryRefused, TabletError, TopoError

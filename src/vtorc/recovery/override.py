@@ -7,13 +7,13 @@ never does it by itself; `.importlinter` keeps it out of the reach of what does.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vtorc.core.durability import DurabilityPolicy
-from vtorc.core.election import Argument, Refusal, Stopped
-from vtorc.core.evidence import as_seen, candidate_set
-from vtorc.core.ids import TabletAlias
-from vtorc.core.override import Price, price
-from vtorc.core.tablet import TabletRecord
-from vtorc.core.view import ShardView
+from vtorc.core.election.candidate_evidence import as_seen, candidate_set
+from vtorc.core.election.choose import Argument, Refusal, Stopped
+from vtorc.core.election.forced_promotion import Price, price
+from vtorc.core.facts.durability import DurabilityPolicy
+from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.views import ShardView
 from vtorc.recovery.emergency import ACTION, to_be_stopped
 from vtorc.recovery.promotion import Follower, Promotion, promote
 from vtorc.recovery.session import Session

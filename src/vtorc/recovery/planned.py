@@ -8,16 +8,15 @@ Whatever fails before the promotion is asked for ends with the old primary writa
 import asyncio
 from dataclasses import dataclass
 
-from vtorc.core.candidates import ACKING_TYPES, why_clock_is_behind
-from vtorc.core.case import member
-from vtorc.core.durability import DurabilityPolicy, PromotionRule
-from vtorc.core.election import Argument, Refusal
-from vtorc.core.evidence import newest_term
-from vtorc.core.gtid import GtidSet
-from vtorc.core.heirs import unseen_writer
-from vtorc.core.ids import TabletAlias
-from vtorc.core.outside import outside_sentence, outside_source
-from vtorc.core.view import ShardView, TabletView
+from vtorc.core.detection.external_source import outside_sentence, outside_source
+from vtorc.core.election.candidate_evidence import newest_term
+from vtorc.core.election.candidates import ACKING_TYPES, why_clock_is_behind
+from vtorc.core.election.choose import Argument, Refusal
+from vtorc.core.election.unseen_promotions import unseen_writer
+from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.recovery.promotion import Follower, Promotion, promote
 from vtorc.recovery.session import Session
 from vtorc.recovery.stop import read_clock
@@ -50,7 +49,7 @@ class PlannedReparent:
             "catch up", winner.alias, tablets.wait_for_position(winner.record, ahead), deadline=deadlines.catch_up
         )
         await session.guard()
-        semi_sync = self.policy.required_acks(member(primary)) > 0
+        semi_sync = self.policy.required_acks(primary.member) > 0
         # Remembered before the call: one that ends without an answer may have been carried out all the same.
         session.on_abort(
             "demote primary", primary.alias, lambda: tablets.undo_demote_primary(primary.record, semi_sync=semi_sync)
@@ -126,7 +125,7 @@ class PlannedReparent:
         status = tablet.current_status
         if status is None:
             return "does not answer"
-        if self.policy.promotion_rule(member(tablet)) is PromotionRule.MUST_NOT:
+        if self.policy.promotion_rule(tablet.member) is PromotionRule.MUST_NOT:
             return f"is {tablet.record.type.name}, which the policy never promotes"
         if (
             not self.view.replicates_from(tablet, primary)
@@ -136,14 +135,14 @@ class PlannedReparent:
             return f"does not replicate from {primary.alias}"
         if status.replication.backup_running:
             return "is being backed up"
-        needed = self.policy.required_acks(member(tablet))
-        ready = [t for t in self.view.tablets if t.is_current and self.policy.may_ack(member(tablet), member(t))]
+        needed = self.policy.required_acks(tablet.member)
+        ready = [t for t in self.view.tablets if t.is_current and self.policy.may_ack(tablet.member, t.member)]
         if len(ready) < needed:
             return f"would get {len(ready)} of the {needed} acknowledgements that {self.policy.name} requires"
         return ""
 
     def _rule(self, tablet: TabletView) -> int:
-        return self.policy.promotion_rule(member(tablet)).rank
+        return self.policy.promotion_rule(tablet.member).rank
 
     def _refuse(self, rule: str, sentence: str, removed: dict[TabletAlias, str] | None = None) -> Exception:
         return self.session.refuse(Refusal(rule=rule, sentence=f"not promoting: {sentence}", removed=removed or {}))

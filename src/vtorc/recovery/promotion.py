@@ -5,13 +5,12 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from vtorc.core.candidates import Stopped
-from vtorc.core.case import member
-from vtorc.core.durability import DurabilityPolicy, Member
-from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.core.ids import TabletType
-from vtorc.core.tablet import TabletRecord
-from vtorc.core.view import ShardView
+from vtorc.core.election.candidates import Stopped
+from vtorc.core.facts.durability import DurabilityPolicy, Member
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.views import ShardView
 from vtorc.errors import TabletError, TopoError, VtorcError
 from vtorc.recovery.session import Session
 from vtorc.recovery.stop import LOOK_DEADLINE, stands_still
@@ -149,7 +148,7 @@ async def _repoint(session: Session, promotion: Promotion, other: Follower, pati
     began = session.elapsed()
     has_applied = not other.received or await _applies(session, other)
     winner = promotion.winner.alias
-    semi_sync = promotion.policy.may_ack(Member(winner, TabletType.PRIMARY), member(tablet))
+    semi_sync = promotion.policy.may_ack(Member(winner, TabletType.PRIMARY), tablet.member)
     with contextlib.suppress(TimeoutError):
         async with patience.limit():
             if session.elapsed() - began > ASK_AGAIN_AFTER and not await _may_still_be_pointed(session, other):

@@ -4,11 +4,11 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from vtorc.core.election import Argument
-from vtorc.core.gtid import GtidSet
-from vtorc.core.ids import ShardId, TabletAlias
-from vtorc.core.override import Price
-from vtorc.core.problems import Code, Recovery
+from vtorc.core.detection.problems import Code, Recovery
+from vtorc.core.election.choose import Argument
+from vtorc.core.election.forced_promotion import Price
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.ids import ShardId, TabletAlias
 
 
 class Outcome(enum.Enum):

@@ -10,13 +10,12 @@ from collections.abc import Coroutine, Iterable, Set
 from dataclasses import dataclass
 from typing import Any
 
-from vtorc.core.case import member
-from vtorc.core.durability import DurabilityPolicy
-from vtorc.core.ids import TabletAlias, TabletType
-from vtorc.core.problems import Code
-from vtorc.core.status import TabletStatus, ThreadState
-from vtorc.core.view import ShardView, TabletView
-from vtorc.core.witnesses import Witnesses
+from vtorc.core.detection.problems import Code
+from vtorc.core.detection.replica_evidence import Witnesses
+from vtorc.core.facts.durability import DurabilityPolicy
+from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.status import TabletStatus, ThreadState
+from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.errors import RecoveryRefused, TabletError, TopoError
 from vtorc.proto import topodata_pb2
 from vtorc.recovery.promotion import APPLY_FIRST
@@ -54,7 +53,7 @@ class Repairs:
             "make it writable",
             primary.alias,
             self.session.tablets.undo_demote_primary(
-                primary.record, semi_sync=wait and self.policy.required_acks(member(primary)) > 0
+                primary.record, semi_sync=wait and self.policy.required_acks(primary.member) > 0
             ),
         )
 
@@ -124,7 +123,7 @@ class Repairs:
         """Whether it has its side of semi-sync on afterwards; one that the primary may count on keeps it until it was
         decided otherwise.
         """
-        if self.policy.may_ack(member(primary), member(replica)):
+        if self.policy.may_ack(primary.member, replica.member):
             return True
         enabled = replica.status is not None and replica.status.semi_sync.replica_enabled
         kept = Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET not in codes
@@ -223,7 +222,7 @@ class Repairs:
                 self.session.tablets.set_replication_source(
                     stale.record,
                     primary.alias,
-                    semi_sync=self.policy.may_ack(member(primary), member(stale)),
+                    semi_sync=self.policy.may_ack(primary.member, stale.member),
                     force_start=True,
                 ),
             )

@@ -5,11 +5,11 @@ off.
 from dataclasses import dataclass
 from typing import Protocol
 
-from vtorc.core.decision import Action, Decision
-from vtorc.core.durability import DurabilityPolicy
-from vtorc.core.ids import TabletAlias
-from vtorc.core.problems import Code, Recovery
-from vtorc.core.view import ShardView
+from vtorc.core.decision.decide import Action, Decision
+from vtorc.core.detection.problems import Code, Recovery
+from vtorc.core.facts.durability import DurabilityPolicy
+from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.views import ShardView
 from vtorc.discovery.topology import read_shard
 from vtorc.discovery.watch import ShardWatch
 from vtorc.recovery.emergency import EmergencyReparent

@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from vtorc.core.clock import Clock
-from vtorc.core.election import Argument, Refusal
-from vtorc.core.gtid import GtidSet
-from vtorc.core.ids import TabletAlias
-from vtorc.core.override import Price
-from vtorc.core.tablet import TabletRecord
-from vtorc.core.view import ShardView
+from vtorc.core.election.choose import Argument, Refusal
+from vtorc.core.election.forced_promotion import Price
+from vtorc.core.facts.clock import Clock
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.views import ShardView
 from vtorc.errors import RecoveryFailed, RecoveryRefused, TabletError
 from vtorc.recovery.record import StepRecord
 from vtorc.tablet.api import TabletManager

@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from vtorc.core.case import member
-from vtorc.core.durability import DurabilityPolicy
-from vtorc.core.election import Stopped
-from vtorc.core.ids import TabletAlias
-from vtorc.core.status import ReplicationStatus, TabletStatus, ThreadState
-from vtorc.core.tablet import TabletRecord
-from vtorc.core.view import TabletView
+from vtorc.core.election.choose import Stopped
+from vtorc.core.facts.durability import DurabilityPolicy
+from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.status import ReplicationStatus, TabletStatus, ThreadState
+from vtorc.core.facts.views import TabletView
 from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletCallUnknown, TabletError
 from vtorc.recovery.session import Session
 from vtorc.tablet.api import StopMode
@@ -105,7 +104,7 @@ class Stopping:
         if after.io_state is not ThreadState.STOPPED:
             after = await self._stop_connecting(tablet) or after
         return Stopped(
-            member=member(tablet),
+            member=tablet.member,
             server_uuid=before.server_uuid if before is not None else "",
             executed=after.executed,
             received=after.executed.union(after.received),
@@ -138,13 +137,13 @@ class Stopping:
         status = tablet.status
         if status is not None and not status.disk_stalled:
             return status.semi_sync.replica_enabled
-        return self._primary is not None and self._policy.may_ack(member(self._primary), member(tablet))
+        return self._primary is not None and self._policy.may_ack(self._primary.member, tablet.member)
 
     def _waited(self, tablet: TabletView, status: TabletStatus) -> bool:
         """Whether the primary waited for acknowledgements; the same holds for it."""
         if not status.disk_stalled:
             return status.semi_sync.primary_enabled
-        return self._policy.required_acks(member(tablet)) > 0
+        return self._policy.required_acks(tablet.member) > 0
 
     async def _demote(self, tablet: TabletView) -> Stopped:
         """It is nobody's replica: it may be taking writes, and must not any more."""
@@ -158,7 +157,7 @@ class Stopping:
             "demote primary", tablet.alias, session.tablets.demote_primary(record, force=True)
         )
         return Stopped(
-            member=member(tablet),
+            member=tablet.member,
             server_uuid=before.server_uuid if before is not None else "",
             executed=position,
             received=position,

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from vtorc.core.ids import TabletAlias
+from vtorc.core.facts.ids import TabletAlias
 from vtorc.sim.process import ProcessState
 from vtorc.sim.world import World
 

@@ -8,8 +8,8 @@ logs long, and strike after that. What they draw depends on nothing but the faul
 import random
 from collections.abc import Callable, Collection, Iterable
 
-from vtorc.core.durability import Member, policy
-from vtorc.core.ids import ShardId, TabletType
+from vtorc.core.facts.durability import Member, policy
+from vtorc.core.facts.ids import ShardId, TabletType
 from vtorc.errors import TopoError
 from vtorc.lab.agent.mysql_api import Threads
 from vtorc.recovery.commands import Commands

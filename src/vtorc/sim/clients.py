@@ -4,8 +4,8 @@ import asyncio
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 
-from vtorc.core.ids import TabletType
-from vtorc.core.tablet import TabletRecord
+from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.records import TabletRecord
 from vtorc.errors import MysqlError, TabletActionError, TabletError
 from vtorc.sim.invariants import ShardLedger
 from vtorc.sim.manager import SimTabletManager

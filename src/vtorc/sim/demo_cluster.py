@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from vtorc.core.ids import ShardId, TabletAlias
+from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.errors import LabError, VtorcError
 from vtorc.lab.agent.agent import TabletAgent
 from vtorc.lab.agent.config import TabletConfig

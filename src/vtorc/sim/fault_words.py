@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from vtorc.config.catalogue import nearest
-from vtorc.core.ids import ShardId, TabletAlias
+from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.errors import NameParseError, SimPlanError
 from vtorc.sim.faults import Fault
 from vtorc.sim.meddling import BY_NAME

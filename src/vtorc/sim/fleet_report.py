@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from vtorc.control.breaker import is_loss
-from vtorc.core.durability import Member, policy
-from vtorc.core.ids import ShardId, TabletAlias, TabletType
-from vtorc.core.rules import Rule
+from vtorc.core.facts.durability import Member, policy
+from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
+from vtorc.core.facts.rules import Rule
 from vtorc.recovery.record import Outcome
 from vtorc.sim.faults import Fault
 from vtorc.sim.plan import ShardPlan

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from vtorc.core.ids import ShardId
+from vtorc.core.facts.ids import ShardId
 from vtorc.errors import SimError
 from vtorc.recovery.record import Outcome
 from vtorc.sim.faults import Fault, Scene

@@ -4,9 +4,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from vtorc.core.gtid import GtidSet
-from vtorc.core.ids import ShardId
-from vtorc.core.status import ThreadState
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.ids import ShardId
+from vtorc.core.facts.status import ThreadState
 from vtorc.sim.mysql.binlog import InsertRow, Transaction
 from vtorc.sim.mysql.gtids import GtidLog
 from vtorc.sim.mysql.server import SimMysqld

@@ -9,7 +9,7 @@ import time
 import zlib
 from uuid import UUID
 
-from vtorc.core.ids import TabletAlias
+from vtorc.core.facts.ids import TabletAlias
 from vtorc.errors import LabError
 from vtorc.sim.mysql.server import Address, SimMysqld
 from vtorc.sim.mysql.settings import MysqlObserver, MysqlSettings

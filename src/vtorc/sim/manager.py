@@ -5,10 +5,10 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequen
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from vtorc.core.gtid import GtidSet
-from vtorc.core.ids import TabletAlias, TabletType
-from vtorc.core.status import ReplicationStatus, TabletStatus
-from vtorc.core.tablet import TabletRecord
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.status import ReplicationStatus, TabletStatus
 from vtorc.errors import MysqlError, TabletCallFailed, TabletUnreachable, VtorcError
 from vtorc.lab.agent.agent import TabletAgent
 from vtorc.lab.agent.mysql_api import Fetch, JournalRow

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from vtorc.core.ids import TabletType
+from vtorc.core.facts.ids import TabletType
 from vtorc.lab.agent.mysql_api import Source, Threads
 from vtorc.sim.ambush import AMBUSHES
 from vtorc.sim.faults import KINDS, Begin, End, Fault, Kind, Scene, nothing

@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 
-from vtorc.core.durability import Member, policy
-from vtorc.core.gtid import GtidSet
-from vtorc.core.ids import TabletAlias
-from vtorc.core.tablet import TabletRecord
+from vtorc.core.facts.durability import Member, policy
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.records import TabletRecord
 from vtorc.errors import TabletError, TopoError
 from vtorc.sim.manager import SimTabletManager
 from vtorc.sim.process import Process

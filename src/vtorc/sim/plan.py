@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass, field, replace
 
-from vtorc.core.ids import ShardId, TabletAlias, TabletType
+from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.sim.mysql.settings import MysqlSettings
 from vtorc.sim.tablet import TabletTraits
 

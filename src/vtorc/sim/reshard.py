@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 
-from vtorc.core.ids import ShardId
+from vtorc.core.facts.ids import ShardId
 from vtorc.errors import NodeExists, SimPlanError
 from vtorc.sim.plan import ShardPlan
 from vtorc.sim.process import Process

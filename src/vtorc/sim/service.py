@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 
-from vtorc.core.durability import Member, policy
-from vtorc.core.ids import TabletType
+from vtorc.core.facts.durability import Member, policy
+from vtorc.core.facts.ids import TabletType
 from vtorc.errors import VtorcError
 from vtorc.lab.agent.agent import TabletAgent
 from vtorc.sim.tablet import SimTablet

@@ -6,9 +6,9 @@ import random
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 
-from vtorc.core.durability import policy
-from vtorc.core.ids import ShardId, TabletAlias, TabletType
-from vtorc.core.override import Price
+from vtorc.core.election.forced_promotion import Price
+from vtorc.core.facts.durability import policy
+from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.errors import NameParseError, SimPlanError
 from vtorc.proto import topodata_pb2
 from vtorc.recovery.commands import Commands

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from vtorc.core.ids import ShardId
-from vtorc.core.problems import Recovery
+from vtorc.core.detection.problems import Recovery
+from vtorc.core.facts.ids import ShardId
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.sim.world import SimShard, World
 

@@ -6,8 +6,8 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from vtorc.core.ids import TabletType
-from vtorc.core.tablet import TabletRecord
+from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.records import TabletRecord
 from vtorc.errors import TabletActionError, TabletUnreachable, VtorcError
 from vtorc.lab.agent.agent import TabletAgent
 from vtorc.lab.agent.config import AgentTimings, TabletConfig

@@ -10,8 +10,8 @@ from vtorc.app import fleet_settings
 from vtorc.config.flags import parse_flags
 from vtorc.config.settings import Settings
 from vtorc.control.scope import Scope
-from vtorc.core.durability import POLICY_NAMES, policy
-from vtorc.core.ids import ShardId, TabletAlias, TabletType
+from vtorc.core.facts.durability import POLICY_NAMES, policy
+from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.errors import NameParseError, SimPlanError, UnknownDurabilityPolicy
 from vtorc.recovery.session import Deadlines
 from vtorc.sim.mysql.settings import MysqlSettings

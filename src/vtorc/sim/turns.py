@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from vtorc.control.budget import BudgetLimits, FleetBudget, Place, Urgency
 from vtorc.control.observer import Announcement
-from vtorc.core.decision import Action
-from vtorc.core.ids import ShardId
+from vtorc.core.decision.decide import Action
+from vtorc.core.facts.ids import ShardId
 from vtorc.recovery.record import Outcome, RecoveryRecord
 
 

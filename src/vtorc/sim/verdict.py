@@ -4,8 +4,8 @@ import itertools
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from vtorc.core.durability import Member, policy
-from vtorc.core.ids import ShardId, TabletType
+from vtorc.core.facts.durability import Member, policy
+from vtorc.core.facts.ids import ShardId, TabletType
 from vtorc.sim.faults import Fault
 from vtorc.sim.plan import ShardPlan
 from vtorc.sim.world import World

@@ -11,8 +11,8 @@ from vtorc.control.fleet import Fleet, FleetSettings
 from vtorc.control.observer import Announcement
 from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import Rules
-from vtorc.core.decision import Action, Decision
-from vtorc.core.ids import ShardId
+from vtorc.core.decision.decide import Action, Decision
+from vtorc.core.facts.ids import ShardId
 from vtorc.discovery.probe import Pace
 from vtorc.recovery.record import RecoveryRecord
 from vtorc.recovery.runner import Judgement

@@ -9,8 +9,8 @@ from collections.abc import Coroutine, Iterator
 from dataclasses import replace
 from typing import Any
 
-from vtorc.core.durability import Member, policy
-from vtorc.core.ids import ShardId
+from vtorc.core.facts.durability import Member, policy
+from vtorc.core.facts.ids import ShardId
 from vtorc.errors import MysqlError
 from vtorc.lab.agent.config import TabletConfig
 from vtorc.sim.clients import Client

@@ -7,10 +7,10 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from vtorc.core.gtid import GtidSet
-from vtorc.core.ids import TabletAlias, TabletType
-from vtorc.core.status import ReplicationStatus, TabletStatus
-from vtorc.core.tablet import TabletRecord
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.status import ReplicationStatus, TabletStatus
 from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletCallUnknown, TabletUnreachable
 from vtorc.proto import query_pb2, replicationdata_pb2, topodata_pb2
 from vtorc.proto import tabletmanagerdata_pb2 as tm

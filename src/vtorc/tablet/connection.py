@@ -8,7 +8,7 @@ from typing import TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from vtorc.core.ids import TabletAlias
+from vtorc.core.facts.ids import TabletAlias
 from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletCallUnknown, TabletError, TabletUnreachable
 from vtorc.proto import query_pb2
 from vtorc.tablet import convert

@@ -20,10 +20,10 @@ Sources: Vitess `proto/replicationdata.proto`, `go/mysql/replication/replication
 import math
 import re
 
-from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.core.ids import TabletAlias, TabletType
-from vtorc.core.position import Position
-from vtorc.core.status import ReplicationStatus, SemiSyncStatus, TabletStatus, ThreadState
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.position import Position
+from vtorc.core.facts.status import ReplicationStatus, SemiSyncStatus, TabletStatus, ThreadState
 from vtorc.errors import MalformedText, TabletBadAnswer
 from vtorc.proto import query_pb2, replicationdata_pb2, topodata_pb2
 from vtorc.tablet.api import HealthReport

@@ -7,8 +7,8 @@ only, which all understand the old names below (MySQL manual, "SHOW REPLICA | SL
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from vtorc.core.gtid import GtidSet
-from vtorc.core.status import ReplicationStatus, SemiSyncStatus, TabletStatus, ThreadState
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.status import ReplicationStatus, SemiSyncStatus, TabletStatus, ThreadState
 from vtorc.errors import GtidParseError, TabletBadAnswer
 from vtorc.proto import query_pb2
 from vtorc.tablet.convert import NO_UUID, port

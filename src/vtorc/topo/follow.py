@@ -5,8 +5,8 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import TypeVar
 
-from vtorc.core.ids import TabletAlias
-from vtorc.core.tablet import TabletRecord
+from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.records import TabletRecord
 from vtorc.errors import BadRecord, TopoUnsupported
 from vtorc.topo import paths, records
 from vtorc.topo.conn import Change, Stored, TopoConn, differences, names_in, read_each

@@ -1,6 +1,6 @@
 """Where each record is, relative to the root of the global or of a cell's topology (Vitess `go/vt/topo/server.go`)."""
 
-from vtorc.core.ids import ShardId, TabletAlias
+from vtorc.core.facts.ids import ShardId, TabletAlias
 
 CELLS = "cells"
 KEYSPACES = "keyspaces"

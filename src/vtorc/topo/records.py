@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
-from vtorc.core.ids import ShardId, TabletAlias, TabletType
-from vtorc.core.tablet import KeyspaceRecord, KeyspaceType, ShardRecord, TabletRecord
+from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
+from vtorc.core.facts.records import KeyspaceRecord, KeyspaceType, ShardRecord, TabletRecord
 from vtorc.errors import BadRecord, NameParseError
 from vtorc.proto import topodata_pb2, vttime_pb2
 

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from vtorc.core.ids import ShardId, TabletAlias
-from vtorc.core.tablet import KeyspaceRecord, ShardRecord, TabletRecord
+from vtorc.core.facts.ids import ShardId, TabletAlias
+from vtorc.core.facts.records import KeyspaceRecord, ShardRecord, TabletRecord
 from vtorc.errors import BadRecord, NoNode, TopoError
 from vtorc.proto import topodata_pb2
 from vtorc.topo import edit, paths, records

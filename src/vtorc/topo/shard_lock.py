@@ -7,7 +7,7 @@ from typing import Self
 
 import structlog
 
-from vtorc.core.ids import ShardId
+from vtorc.core.facts.ids import ShardId
 from vtorc.errors import LockLost, TopoError
 from vtorc.topo.conn import TopoLock
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
-from vtorc.core.ids import ShardId, TabletAlias
-from vtorc.core.tablet import TabletRecord
+from vtorc.core.facts.ids import ShardId, TabletAlias
+from vtorc.core.facts.records import TabletRecord
 from vtorc.errors import BadRecord, NoNode, TopoUnsupported
 from vtorc.proto import topodata_pb2
 from vtorc.topo import paths, records

@@ -8,7 +8,7 @@ import grpc
 
 from tests.e2e.daemon.shard import Shard
 from tests.e2e.daemon.watching import PATIENCE
-from vtorc.core.ids import TabletAlias
+from vtorc.core.facts.ids import TabletAlias
 from vtorc.lab.tablet_handle import LabTablet
 from vtorc.proto import topodata_pb2
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from tests.e2e.daemon.daemons import Daemons
 from tests.e2e.daemon.watching import until
-from vtorc.core.durability import Member, policy
-from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.core.ids import TabletAlias, TabletType
-from vtorc.core.tablet import ShardRecord
+from vtorc.core.facts.durability import Member, policy
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.records import ShardRecord
 from vtorc.errors import MysqlError, TopoError
 from vtorc.lab.cluster import LabCluster
 from vtorc.lab.demo.writer import Writer

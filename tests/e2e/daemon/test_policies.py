@@ -4,7 +4,7 @@ import grpc
 
 from tests.e2e.daemon.daemons import daemons_of
 from tests.e2e.daemon.shard import Shard, acknowledged
-from vtorc.core.ids import TabletType
+from vtorc.core.facts.ids import TabletType
 from vtorc.lab.cluster import LabCluster, LabSpec
 from vtorc.lab.tablet_handle import LabTablet
 from vtorc.proto import tabletmanagerdata_pb2 as tm

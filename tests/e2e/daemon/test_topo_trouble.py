@@ -7,7 +7,7 @@ import pytest_asyncio
 
 from tests.e2e.daemon.daemons import Daemons, daemons_of
 from tests.e2e.daemon.shard import Shard, acknowledged, cell_topo, dba
-from vtorc.core.ids import TabletAlias
+from vtorc.core.facts.ids import TabletAlias
 from vtorc.lab.cluster import LabCluster, LabSpec
 from vtorc.lab.tablet_handle import LabTablet
 from vtorc.topo import paths

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from tests.tablet_conformance.harness import PATIENCE, eventually
-from vtorc.core.ids import TabletType
+from vtorc.core.facts.ids import TabletType
 from vtorc.errors import LabError, MysqlError
 from vtorc.lab.cluster import LabCluster, LabSpec
 from vtorc.lab.guard import RunFolder, runs_folder, sweep_stale_runs

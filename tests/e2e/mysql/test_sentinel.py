@@ -9,8 +9,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.cancelling import cancel_after
-from vtorc.core.ids import TabletAlias, TabletType
-from vtorc.core.tablet import TabletRecord
+from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.records import TabletRecord
 from vtorc.errors import MysqlError
 from vtorc.lab.mysql_connection import MysqlConnection, connect
 from vtorc.lab.mysqld import Mysqld

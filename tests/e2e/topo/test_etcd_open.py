@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.topo.certificates import make_tls
-from vtorc.core.ids import ShardId
+from vtorc.core.facts.ids import ShardId
 from vtorc.errors import LabError, TopoUnavailable
 from vtorc.lab.etcd import EtcdServer, ServerTls
 from vtorc.topo.cells import TopoLimits

@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.topo.conftest import EtcdBackend
 from tests.topo_conformance import GLOBAL, NOTE, PATIENCE, RECORD, SHARD, eventually, following, lock_count, relative
-from vtorc.core.ids import ShardId, TabletAlias
+from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.errors import LockHeld, LockLost
 from vtorc.proto import etcd_pb2, etcd_pb2_grpc, mvcc_pb2, topodata_pb2
 from vtorc.topo import records

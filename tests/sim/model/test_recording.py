@@ -2,7 +2,7 @@
 
 import pytest
 
-from vtorc.core.ids import ShardId
+from vtorc.core.facts.ids import ShardId
 from vtorc.sim.faults import Fault
 from vtorc.sim.model.conformance import Event, Recovered, Writable
 from vtorc.sim.model.recording import Recording

@@ -4,8 +4,8 @@ import asyncio
 
 from tests.unit.sim.servers import until
 from tests.unit.sim.worlds import in_world
-from vtorc.core.problems import Code
-from vtorc.core.rules import Rule
+from vtorc.core.detection.problems import Code
+from vtorc.core.facts.rules import Rule
 from vtorc.lab.agent.mysql_api import Threads
 from vtorc.sim.mysql.binlog import Heartbeat
 from vtorc.sim.tablet import SimTablet

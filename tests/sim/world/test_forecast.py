@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vtorc.core.ids import ShardId
+from vtorc.core.facts.ids import ShardId
 from vtorc.errors import SimPlanError
 from vtorc.sim.fault_words import read_fault
 from vtorc.sim.forecast import Distribution, Forecast, quantile

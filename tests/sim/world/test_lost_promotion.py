@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from tests.unit.sim.servers import until
 from tests.unit.sim.worlds import CELLS, SHARD, in_world
-from vtorc.core.ids import TabletAlias
+from vtorc.core.facts.ids import TabletAlias
 from vtorc.proto import topodata_pb2
 from vtorc.sim.fault_words import read_fault
 from vtorc.sim.faults import Scene

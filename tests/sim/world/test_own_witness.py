@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from tests.unit.sim.worlds import in_world, small_plan
-from vtorc.core.problems import Recovery
-from vtorc.core.tablet import TabletRecord
+from vtorc.core.detection.problems import Recovery
+from vtorc.core.facts.records import TabletRecord
 from vtorc.recovery.record import Outcome
 from vtorc.sim.network import LinkFault
 from vtorc.sim.world import SimShard, World

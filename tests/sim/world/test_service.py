@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.sim.worlds import in_world, small_plan
-from vtorc.core.ids import TabletType
+from vtorc.core.facts.ids import TabletType
 from vtorc.sim.network import Latency
 from vtorc.sim.service import OUT_OF_SERVICE, Leave
 from vtorc.sim.world import SimShard, World

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tests.unit.config.helpers import loaded, problems, write
 from vtorc.config.files import read_file
-from vtorc.core.durability import PromotionRule
-from vtorc.core.ids import TabletAlias
+from vtorc.core.facts.durability import PromotionRule
+from vtorc.core.facts.ids import TabletAlias
 
 SEED = {
     "Debug": True,

@@ -7,12 +7,12 @@ import pytest
 from tests.unit.core.builders import alias, primary
 from vtorc.control.breaker import GATHER, LEAST, NEVER, PATIENCE, QUIET, Breaker
 from vtorc.control.observer import Announcement
-from vtorc.core.decision import Decision
-from vtorc.core.ids import ShardId
-from vtorc.core.problems import Code, Finding, Recovery
-from vtorc.core.rules import Rule
-from vtorc.core.tablet import KeyspaceRecord, ShardRecord
-from vtorc.core.view import ShardView
+from vtorc.core.decision.decide import Decision
+from vtorc.core.detection.problems import Code, Finding, Recovery
+from vtorc.core.facts.ids import ShardId
+from vtorc.core.facts.records import KeyspaceRecord, ShardRecord
+from vtorc.core.facts.rules import Rule
+from vtorc.core.facts.views import ShardView
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.recovery.runner import Judgement
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vtorc.control.budget import YIELDING, BudgetLimits, FleetBudget, Place, Urgency, Wish
-from vtorc.core.ids import ShardId
-from vtorc.core.problems import Recovery
+from vtorc.core.detection.problems import Recovery
+from vtorc.core.facts.ids import ShardId
 from vtorc.sim.loop import run
 
 LIMITS = BudgetLimits(recoveries=2, repairs=4)

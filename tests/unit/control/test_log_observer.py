@@ -11,8 +11,8 @@ from structlog.typing import EventDict
 from tests.unit.core.builders import answers, primary, shard
 from vtorc.control.log_observer import LogObserver
 from vtorc.control.observer import Announcement
-from vtorc.core.durability import policy
-from vtorc.core.ids import ShardId
+from vtorc.core.facts.durability import policy
+from vtorc.core.facts.ids import ShardId
 from vtorc.recovery.runner import Judgement
 
 SHARD = ShardId("commerce", "-80")

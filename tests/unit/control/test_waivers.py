@@ -2,8 +2,8 @@
 
 from tests.unit.core.builders import alias
 from vtorc.control.waivers import Waivers
-from vtorc.core.attempts import Attempt
-from vtorc.core.problems import Code, Recovery
+from vtorc.core.decision.backoff import Attempt
+from vtorc.core.detection.problems import Code, Recovery
 
 R1, R2 = alias("zone1-101"), alias("zone2-200")
 

@@ -9,14 +9,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from vtorc.core.candidates import Stopped
-from vtorc.core.durability import Member
-from vtorc.core.gtid import GtidSet
-from vtorc.core.ids import ShardId, TabletAlias, TabletType
-from vtorc.core.reign import Reign
-from vtorc.core.status import ReplicationStatus, SemiSyncStatus, TabletStatus, ThreadState
-from vtorc.core.tablet import KeyspaceRecord, KeyspaceType, ShardRecord, TabletRecord
-from vtorc.core.view import ProbeFailure, ShardView, TabletView
+from vtorc.core.election.candidates import Stopped
+from vtorc.core.facts.durability import Member
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
+from vtorc.core.facts.observed_term import Reign
+from vtorc.core.facts.records import KeyspaceRecord, KeyspaceType, ShardRecord, TabletRecord
+from vtorc.core.facts.status import ReplicationStatus, SemiSyncStatus, TabletStatus, ThreadState
+from vtorc.core.facts.views import ProbeFailure, ShardView, TabletView
 
 NOW = 1000.0
 SHARD = ShardId("commerce", "0")

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from hypothesis import strategies as st
 
 from tests.unit.core.builders import uuid
-from vtorc.core.candidates import CandidateSet, Stopped
-from vtorc.core.durability import DurabilityPolicy, Member, PromotionRule
-from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.core.ids import TabletAlias, TabletType
+from vtorc.core.election.candidates import CandidateSet, Stopped
+from vtorc.core.facts.durability import DurabilityPolicy, Member, PromotionRule
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.facts.ids import TabletAlias, TabletType
 
 Write = tuple[int, int]
 """Number of the server and of its transaction."""

@@ -2,8 +2,8 @@
 
 from hypothesis import strategies as st
 
-from vtorc.core.durability import POLICY_NAMES, DurabilityPolicy, Member, policy
-from vtorc.core.ids import TabletAlias, TabletType
+from vtorc.core.facts.durability import POLICY_NAMES, DurabilityPolicy, Member, policy
+from vtorc.core.facts.ids import TabletAlias, TabletType
 
 P = Member(TabletAlias("zone1", 100), TabletType.PRIMARY)
 R = Member(TabletAlias("zone1", 101), TabletType.REPLICA)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.core.shards import D2, R2, VITESS_SHARD, D, P, R, aliases, policies, shards
-from vtorc.core.acks import (
+from vtorc.core.election.ack_arithmetic import (
     NOTHING_SEEN,
     AckGuarantee,
     SemiSyncSeen,
@@ -14,8 +14,8 @@ from vtorc.core.acks import (
     could_have_acknowledged,
     who_must_be_reached,
 )
-from vtorc.core.durability import DurabilityPolicy, Member, PromotionRule, policy
-from vtorc.core.ids import TabletAlias, TabletType
+from vtorc.core.facts.durability import DurabilityPolicy, Member, PromotionRule, policy
+from vtorc.core.facts.ids import TabletAlias, TabletType
 
 Shard = tuple[Member, ...]
 

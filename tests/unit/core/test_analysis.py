@@ -26,14 +26,14 @@ from tests.unit.core.builders import (
     unprobed,
     uuid,
 )
-from vtorc.core.analysis import analyse
-from vtorc.core.case import Bars
-from vtorc.core.durability import policy
-from vtorc.core.ids import TabletType
-from vtorc.core.problems import CATALOGUE, Code, Finding, Recovery
-from vtorc.core.status import SemiSyncStatus, TabletStatus, ThreadState
-from vtorc.core.tablet import KeyspaceType
-from vtorc.core.view import ProbeFailure, ShardView, TabletView
+from vtorc.core.detection.analysis import analyse
+from vtorc.core.detection.case import Bars
+from vtorc.core.detection.problems import CATALOGUE, Code, Finding, Recovery
+from vtorc.core.facts.durability import policy
+from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.records import KeyspaceType
+from vtorc.core.facts.status import SemiSyncStatus, TabletStatus, ThreadState
+from vtorc.core.facts.views import ProbeFailure, ShardView, TabletView
 from vtorc.errors import UnknownDurabilityPolicy
 
 R1, R2, D = "zone1-101", "zone2-200", "zone1-112"

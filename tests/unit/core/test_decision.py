@@ -22,17 +22,17 @@ from tests.unit.core.builders import (
     replica,
     shard,
 )
-from vtorc.core.analysis import analyse
-from vtorc.core.attempts import ESCALATE_AFTER, FIRST_BACKOFF, LAST_BACKOFF, Attempt
-from vtorc.core.case import Bars
-from vtorc.core.dangers import repoint_would_lose
-from vtorc.core.decision import RESTART_EVERY, Decision, Limits, decide, next_action
-from vtorc.core.durability import DurabilityPolicy, policy
-from vtorc.core.ids import TabletType
-from vtorc.core.problems import CATALOGUE, Code, Recovery
-from vtorc.core.rules import Rule
-from vtorc.core.status import TabletStatus
-from vtorc.core.view import ProbeFailure, ShardView, TabletView
+from vtorc.core.decision.backoff import ESCALATE_AFTER, FIRST_BACKOFF, LAST_BACKOFF, Attempt
+from vtorc.core.decision.decide import RESTART_EVERY, Decision, Limits, decide, next_action
+from vtorc.core.decision.repair_guards import repoint_would_lose
+from vtorc.core.detection.analysis import analyse
+from vtorc.core.detection.case import Bars
+from vtorc.core.detection.problems import CATALOGUE, Code, Recovery
+from vtorc.core.facts.durability import DurabilityPolicy, policy
+from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.rules import Rule
+from vtorc.core.facts.status import TabletStatus
+from vtorc.core.facts.views import ProbeFailure, ShardView, TabletView
 
 R1, R2, R3 = "zone1-101", "zone2-200", "zone3-300"
 HEIR = replica(R1, of=None, tablet_type=TabletType.PRIMARY, read_only=False, executed="100:1-50,101:1-9")

@@ -1,8 +1,8 @@
 import pytest
 
 from tests.unit.core.shards import D2, R2, VITESS_SHARD, D, P, R
-from vtorc.core.durability import POLICY_NAMES, Member, PromotionRule, policy
-from vtorc.core.ids import TabletAlias, TabletType
+from vtorc.core.facts.durability import POLICY_NAMES, Member, PromotionRule, policy
+from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.errors import UnknownDurabilityPolicy
 
 

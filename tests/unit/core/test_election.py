@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from tests.unit.core.builders import P, alias, by_alias, gtids, stopped, uuid
-from vtorc.core.acks import SemiSyncSeen
-from vtorc.core.candidates import CandidateSet, Stopped
-from vtorc.core.durability import DurabilityPolicy, Member, PromotionRule, policy
-from vtorc.core.election import Choice, Refusal, choose, hopeless
-from vtorc.core.ids import TabletType
-from vtorc.core.revoked import unrevoked
+from vtorc.core.election.ack_arithmetic import SemiSyncSeen
+from vtorc.core.election.candidates import CandidateSet, Stopped
+from vtorc.core.election.choose import Choice, Refusal, choose, hopeless
+from vtorc.core.election.revocation import unrevoked
+from vtorc.core.facts.durability import DurabilityPolicy, Member, PromotionRule, policy
+from vtorc.core.facts.ids import TabletType
 
 R1, R2, R3 = "zone1-101", "zone2-200", "zone3-300"
 DEAD = Member(alias(P), TabletType.PRIMARY)

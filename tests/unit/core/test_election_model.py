@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.core.histories import World, change_primary, gtid_set, live, shards_of
-from vtorc.core.candidates import CandidateSet
-from vtorc.core.durability import DurabilityPolicy, PromotionRule, policy
-from vtorc.core.election import Choice, Refusal, choose, hopeless
-from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.core.ids import TabletAlias
+from vtorc.core.election.candidates import CandidateSet
+from vtorc.core.election.choose import Choice, Refusal, choose, hopeless
+from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule, policy
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.facts.ids import TabletAlias
 
 T = TypeVar("T")
 

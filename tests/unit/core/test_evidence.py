@@ -20,15 +20,15 @@ from tests.unit.core.builders import (
     stopped,
     uuid,
 )
-from vtorc.core.acks import NOTHING_SEEN, SemiSyncSeen
-from vtorc.core.candidates import Stopped
-from vtorc.core.durability import Member, policy
-from vtorc.core.election import Choice, Refusal, choose
-from vtorc.core.evidence import candidate_set, excused, last_primary, semi_sync_seen
-from vtorc.core.ids import TabletAlias, TabletType
-from vtorc.core.revoked import unrevoked
-from vtorc.core.status import TabletStatus
-from vtorc.core.view import ProbeFailure, ShardView, TabletView
+from vtorc.core.election.ack_arithmetic import NOTHING_SEEN, SemiSyncSeen
+from vtorc.core.election.candidate_evidence import candidate_set, excused, last_primary, semi_sync_seen
+from vtorc.core.election.candidates import Stopped
+from vtorc.core.election.choose import Choice, Refusal, choose
+from vtorc.core.election.revocation import unrevoked
+from vtorc.core.facts.durability import Member, policy
+from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.status import TabletStatus
+from vtorc.core.facts.views import ProbeFailure, ShardView, TabletView
 
 R1, R2, R3 = "zone1-101", "zone2-200", "zone3-300"
 SEMI_SYNC, CROSS_CELL, NONE = policy("semi_sync"), policy("cross_cell"), policy("none")

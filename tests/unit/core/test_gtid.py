@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtorc.core.gtid import EMPTY_GTID_SET, Comparison, GtidSet, Series
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, Comparison, GtidSet, Series
 from vtorc.errors import GtidParseError
 
 A = "3e11fa47-71ca-11e1-9e33-c80aa9429562"

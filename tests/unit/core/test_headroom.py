@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.core.shards import D2, R2, VITESS_SHARD, D, P, R, aliases, policies, shards
-from vtorc.core.acks import AckGuarantee, can_hold_unseen_ack
-from vtorc.core.durability import DurabilityPolicy, Member, PromotionRule, policy
-from vtorc.core.headroom import LossOutcome, can_make_progress, survives
+from vtorc.core.election.ack_arithmetic import AckGuarantee, can_hold_unseen_ack
+from vtorc.core.election.survivability import LossOutcome, can_make_progress, survives
+from vtorc.core.facts.durability import DurabilityPolicy, Member, PromotionRule, policy
 
 Shard = tuple[Member, ...]
 

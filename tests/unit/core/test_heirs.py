@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 
 from tests.unit.core.builders import NOW, STOPPED, P, alias, failing, primary, replica, shard, stopped
-from vtorc.core.analysis import analyse
-from vtorc.core.case import Bars
-from vtorc.core.decision import Limits, decide
-from vtorc.core.durability import policy
-from vtorc.core.election import Choice, Refusal, choose
-from vtorc.core.evidence import candidate_set
-from vtorc.core.heirs import unseen_writer
-from vtorc.core.ids import TabletType
-from vtorc.core.problems import Code
-from vtorc.core.rules import Rule
-from vtorc.core.view import ProbeFailure, ShardView, TabletView
+from vtorc.core.decision.decide import Limits, decide
+from vtorc.core.detection.analysis import analyse
+from vtorc.core.detection.case import Bars
+from vtorc.core.detection.problems import Code
+from vtorc.core.election.candidate_evidence import candidate_set
+from vtorc.core.election.choose import Choice, Refusal, choose
+from vtorc.core.election.unseen_promotions import unseen_writer
+from vtorc.core.facts.durability import policy
+from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.rules import Rule
+from vtorc.core.facts.views import ProbeFailure, ShardView, TabletView
 
 R1, W, X = "zone1-101", "zone2-200", "zone2-201"
 BLIND = {"zone2": "does not answer"}

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from vtorc.core.ids import COMPLETE_KEY_RANGE, KeyRange, ShardId, TabletAlias, TabletType, is_replica_type
+from vtorc.core.facts.ids import COMPLETE_KEY_RANGE, KeyRange, ShardId, TabletAlias, TabletType, is_replica_type
 from vtorc.errors import NameParseError
 
 bounds = st.binary(max_size=2)

@@ -3,7 +3,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtorc.core import intervals as iv
+from vtorc.core.facts import intervals as iv
 
 numbers = st.sets(st.integers(1, 40))
 pairs = st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)))

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from vtorc.core.gtid import GtidSet
-from vtorc.core.ids import TabletAlias, TabletType
-from vtorc.core.status import ReplicationStatus, SemiSyncStatus, TabletStatus, ThreadState
-from vtorc.core.tablet import TabletRecord
-from vtorc.core.view import ProbeFailure, TabletView
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.status import ReplicationStatus, SemiSyncStatus, TabletStatus, ThreadState
+from vtorc.core.facts.views import ProbeFailure, TabletView
 
 UUID = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 RECORD = TabletRecord(alias=TabletAlias("zone1", 100), keyspace="ks", shard="0", type=TabletType.REPLICA)

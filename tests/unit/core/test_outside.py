@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from tests.unit.core.builders import P, alias, failing, primary, replica, shard, unprobed
-from vtorc.core.ids import TabletType
-from vtorc.core.outside import outside_source
-from vtorc.core.view import ShardView
+from vtorc.core.detection.external_source import outside_source
+from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.views import ShardView
 
 R1, R2, X = "zone1-101", "zone2-200", "zone9-900"
 FED = replica(R1, of=X, executed="100:1-50,900:1-5")

@@ -6,12 +6,12 @@ import pytest
 
 from tests.unit.core.builders import P, alias, gtids, stopped
 from tests.unit.core.test_election import candidates, member
-from vtorc.core.candidates import CandidateSet, Stopped
-from vtorc.core.durability import DurabilityPolicy, policy
-from vtorc.core.election import Refusal
-from vtorc.core.gtid import EMPTY_GTID_SET
-from vtorc.core.ids import TabletType
-from vtorc.core.override import Price, price
+from vtorc.core.election.candidates import CandidateSet, Stopped
+from vtorc.core.election.choose import Refusal
+from vtorc.core.election.forced_promotion import Price, price
+from vtorc.core.facts.durability import DurabilityPolicy, policy
+from vtorc.core.facts.gtid import EMPTY_GTID_SET
+from vtorc.core.facts.ids import TabletType
 
 R1, R2, R3 = "zone1-101", "zone2-200", "zone3-300"
 SEMI_SYNC, NONE = policy("semi_sync"), policy("none")

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtorc.core.gtid import EMPTY_GTID_SET, Comparison, GtidSet
-from vtorc.core.position import Flavor, MariadbGtid, MariadbPosition, Position
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, Comparison, GtidSet
+from vtorc.core.facts.position import Flavor, MariadbGtid, MariadbPosition, Position
 from vtorc.errors import GtidParseError, PositionFlavorMismatch, PositionParseError
 
 A = "3e11fa47-71ca-11e1-9e33-c80aa9429562"

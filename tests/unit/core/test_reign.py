@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from tests.unit.core.builders import P, gtids, primary, record, replica, uuid
-from vtorc.core.ids import TabletType
-from vtorc.core.reign import Reign
-from vtorc.core.status import SemiSyncStatus, TabletStatus
-from vtorc.core.tablet import TabletRecord
+from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.observed_term import Reign
+from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.status import SemiSyncStatus, TabletStatus
 
 RECORD = record(P, TabletType.PRIMARY, term=10)
 LATE = record(P, TabletType.REPLICA)

@@ -8,11 +8,11 @@ import pytest
 
 from tests.unit.core.builders import CONNECTING, NOW, P, alias, failing, primary, replica, shard
 from tests.unit.core.test_evidence import R1, R2, R3, stop
-from vtorc.core.durability import policy
-from vtorc.core.election import Choice, Refusal, choose
-from vtorc.core.evidence import candidate_set
-from vtorc.core.ids import TabletType
-from vtorc.core.view import LeftType, ProbeFailure, ShardView, TabletView
+from vtorc.core.election.candidate_evidence import candidate_set
+from vtorc.core.election.choose import Choice, Refusal, choose
+from vtorc.core.facts.durability import policy
+from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.views import LeftType, ProbeFailure, ShardView, TabletView
 
 SEMI_SYNC = policy("semi_sync")
 REPLICA, RDONLY, DRAINED, SPARE, BACKUP, RESTORE = (

@@ -8,13 +8,13 @@ from typing import cast
 import pytest
 
 from tests.unit.core.builders import P, alias, gtids, primary, record, replica, shard, stopped
-from vtorc.core.durability import policy
-from vtorc.core.election import Choice, Refusal, choose
-from vtorc.core.evidence import candidate_set
-from vtorc.core.ids import TabletType
-from vtorc.core.status import SemiSyncStatus, TabletStatus
-from vtorc.core.tablet import TabletRecord
-from vtorc.core.view import LeftType, TabletView
+from vtorc.core.election.candidate_evidence import candidate_set
+from vtorc.core.election.choose import Choice, Refusal, choose
+from vtorc.core.facts.durability import policy
+from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.status import SemiSyncStatus, TabletStatus
+from vtorc.core.facts.views import LeftType, TabletView
 from vtorc.discovery.probe import Pace, TabletProbe
 from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TabletCallFailed, TabletUnreachable

@@ -7,10 +7,10 @@ import pytest
 
 from tests.unit.core.builders import P, record
 from tests.unit.discovery.test_view_evidence import LoopClock
-from vtorc.core.ids import TabletType
-from vtorc.core.status import TabletStatus
-from vtorc.core.tablet import TabletRecord
-from vtorc.core.view import ProbeFailure, TabletView
+from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.status import TabletStatus
+from vtorc.core.facts.views import ProbeFailure, TabletView
 from vtorc.discovery.probe import Pace, TabletProbe
 from vtorc.errors import TabletUnreachable
 from vtorc.sim.loop import run

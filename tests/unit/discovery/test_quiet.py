@@ -6,9 +6,9 @@ from typing import cast
 from tests.unit.core.builders import CONNECTING, STOPPED, P, record, replica
 from tests.unit.discovery.test_lost import Answering
 from tests.unit.discovery.test_view_evidence import LoopClock
-from vtorc.core.ids import TabletType
-from vtorc.core.status import TabletStatus, ThreadState
-from vtorc.core.view import TabletView
+from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.status import TabletStatus, ThreadState
+from vtorc.core.facts.views import TabletView
 from vtorc.discovery.probe import Pace, TabletProbe
 from vtorc.sim.loop import run
 from vtorc.tablet.api import TabletManager

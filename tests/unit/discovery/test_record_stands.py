@@ -7,8 +7,8 @@ from typing import cast
 from tests.unit.core.builders import of_old_version, primary, record, replica, shard
 from tests.unit.discovery.test_lost import Answering
 from tests.unit.discovery.test_view_evidence import LoopClock
-from vtorc.core.ids import TabletType
-from vtorc.core.status import TabletStatus
+from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.status import TabletStatus
 from vtorc.discovery.probe import RECORD_IS_LATE_AT_MOST, Pace, TabletProbe
 from vtorc.sim.loop import run
 from vtorc.tablet.api import TabletManager

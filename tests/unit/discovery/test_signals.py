@@ -3,8 +3,8 @@ from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
 from typing import cast
 
-from vtorc.core.ids import TabletAlias, TabletType
-from vtorc.core.tablet import TabletRecord
+from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.records import TabletRecord
 from vtorc.discovery.probe import TabletProbe
 from vtorc.discovery.signals import watch_signals
 from vtorc.errors import TabletUnreachable

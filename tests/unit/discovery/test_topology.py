@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from tests.unit.topo.worlds import SHARD, World, tablet
-from vtorc.core.ids import ShardId, TabletAlias
+from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.discovery.topology import LIST_EVERY, Topology, read_shard, read_topology, watch_topology
 from vtorc.errors import TopoError
 from vtorc.sim.loop import run

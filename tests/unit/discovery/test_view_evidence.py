@@ -4,10 +4,10 @@ import asyncio
 from typing import cast
 
 from tests.unit.core.builders import P, record, shard
-from vtorc.core.ids import TabletType
-from vtorc.core.status import TabletStatus
-from vtorc.core.tablet import TabletRecord
-from vtorc.core.view import ProbeFailure, TabletView
+from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.status import TabletStatus
+from vtorc.core.facts.views import ProbeFailure, TabletView
 from vtorc.discovery.probe import Pace, TabletProbe
 from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TabletCallFailed, TabletUnreachable

@@ -7,10 +7,10 @@ import pytest
 
 from vtorc.cli import history as command
 from vtorc.control.history_observer import stored_recovery
-from vtorc.core.election import Argument
-from vtorc.core.gtid import GtidSet
-from vtorc.core.ids import ShardId, TabletAlias
-from vtorc.core.problems import Code, Recovery
+from vtorc.core.detection.problems import Code, Recovery
+from vtorc.core.election.choose import Argument
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.errors import HistoryError
 from vtorc.history.store import History, StoredDecision
 from vtorc.history.writer import HistoryWriter

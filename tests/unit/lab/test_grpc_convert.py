@@ -2,8 +2,8 @@
 
 import pytest
 
-from vtorc.core.gtid import GtidSet
-from vtorc.core.status import ThreadState
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.status import ThreadState
 from vtorc.errors import GtidParseError, TabletActionError
 from vtorc.lab import grpc_convert
 from vtorc.lab.agent.mysql_api import Fetched, FetchedColumn, ReplicaReport, ServerReport

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from vtorc.core.ids import TabletAlias, TabletType
-from vtorc.core.tablet import TabletRecord
+from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.records import TabletRecord
 from vtorc.errors import MysqlError
 from vtorc.mysql import sentinel as sentinel_module
 from vtorc.mysql.held import CANNOT_CONNECT, MysqlCredentials

@@ -8,9 +8,9 @@ import pytest
 from tests.unit.recovery.test_repairs import by_hand, look
 from tests.unit.sim.servers import until
 from tests.unit.sim.worlds import CELLS, SHARD, in_world, small_plan
-from vtorc.core.durability import policy
-from vtorc.core.ids import ShardId
-from vtorc.core.tablet import TabletRecord
+from vtorc.core.facts.durability import policy
+from vtorc.core.facts.ids import ShardId
+from vtorc.core.facts.records import TabletRecord
 from vtorc.errors import RecoveryRefused, TabletCallFailed
 from vtorc.lab.agent.mysql_api import Threads
 from vtorc.recovery.emergency import EmergencyReparent

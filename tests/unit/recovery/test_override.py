@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.unit.sim.worlds import SHARD, in_world, small_plan
-from vtorc.core.durability import policy
-from vtorc.core.gtid import GtidSet
-from vtorc.core.ids import ShardId
-from vtorc.core.override import Price
-from vtorc.core.tablet import TabletRecord
+from vtorc.core.election.forced_promotion import Price
+from vtorc.core.facts.durability import policy
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.ids import ShardId
+from vtorc.core.facts.records import TabletRecord
 from vtorc.lab.agent.mysql_api import Threads
 from vtorc.recovery.commands import Commands
 from vtorc.recovery.record import Outcome, RecoveryRecord

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.recovery.test_repairs import by_hand, look
 from tests.unit.sim.servers import until
 from tests.unit.sim.worlds import small_plan
-from vtorc.core.durability import policy
+from vtorc.core.facts.durability import policy
 from vtorc.lab.agent.mysql_api import Threads
 from vtorc.recovery.planned import PlannedReparent
 from vtorc.recovery.session import Session, Tools

@@ -7,9 +7,8 @@ import pytest
 
 from tests.unit.recovery.test_repairs import NONE, by_hand, look
 from tests.unit.sim.servers import until
-from vtorc.core.candidates import Stopped
-from vtorc.core.case import member
-from vtorc.core.gtid import GtidSet
+from vtorc.core.election.candidates import Stopped
+from vtorc.core.facts.gtid import GtidSet
 from vtorc.lab.agent.mysql_api import Threads
 from vtorc.recovery.promotion import GRACE, Follower, Promotion, promote
 from vtorc.recovery.session import Session, Tools
@@ -87,7 +86,7 @@ def test_a_follower_that_did_not_stay_stopped_keeps_its_relay_log() -> None:
         before = source_of(follower)
         (other,) = promotion.others
         held = Stopped(
-            member=member(promotion.view.tablets[0]),
+            member=promotion.view.tablets[0].member,
             server_uuid=follower.mysqld.uuid,
             executed=follower.mysqld.executed.value,
             received=other.received,

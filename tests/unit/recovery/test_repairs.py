@@ -7,12 +7,12 @@ import pytest
 
 from tests.unit.sim.servers import until
 from tests.unit.sim.worlds import in_world, small_plan
-from vtorc.core.durability import policy
-from vtorc.core.ids import TabletType
-from vtorc.core.problems import Code
-from vtorc.core.status import ThreadState
-from vtorc.core.tablet import TabletRecord
-from vtorc.core.view import ShardView, TabletView
+from vtorc.core.detection.problems import Code
+from vtorc.core.facts.durability import policy
+from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.status import ThreadState
+from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.discovery.topology import read_shard
 from vtorc.errors import RecoveryFailed, TabletUnreachable
 from vtorc.lab.agent.mysql_api import Source, Threads

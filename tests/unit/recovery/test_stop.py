@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.recovery.test_repairs import NONE, by_hand, look
-from vtorc.core.durability import policy
-from vtorc.core.status import TabletStatus, ThreadState
+from vtorc.core.facts.durability import policy
+from vtorc.core.facts.status import TabletStatus, ThreadState
 from vtorc.lab.agent.mysql_api import Threads
 from vtorc.recovery.session import Session, Tools
 from vtorc.recovery.stop import Stopping

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from vtorc.core.gtid import GtidSet
-from vtorc.core.status import ThreadState
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.status import ThreadState
 from vtorc.lab.agent.mysql_api import Source, Threads
 from vtorc.sim.loop import current_loop, run
 from vtorc.sim.mysql.admin import SimMysqlServer

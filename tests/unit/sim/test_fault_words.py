@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vtorc.core.ids import ShardId
+from vtorc.core.facts.ids import ShardId
 from vtorc.errors import SimPlanError
 from vtorc.sim.fault_words import read_fault, table_of_kinds, write_fault
 from vtorc.sim.faults import Fault

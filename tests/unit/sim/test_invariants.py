@@ -2,7 +2,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from tests.unit.sim.servers import Servers, play, until
-from vtorc.core.ids import ShardId
+from vtorc.core.facts.ids import ShardId
 from vtorc.lab.agent.mysql_api import Source
 from vtorc.sim.invariants import LOOP_CALLS, Checker, ShardLedger
 from vtorc.sim.loop import current_loop

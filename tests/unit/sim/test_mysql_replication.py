@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from tests.unit.sim.servers import Servers, play, until
-from vtorc.core.status import ThreadState
+from vtorc.core.facts.status import ThreadState
 from vtorc.errors import MysqlError
 from vtorc.lab.agent.mysql_api import JournalRow, Source, Threads
 from vtorc.sim.mysql.binlog import InsertRow

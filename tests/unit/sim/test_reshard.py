@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.sim.worlds import CELLS, SHARD, in_world, small_plan
-from vtorc.core.ids import ShardId, TabletAlias
+from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.errors import SimPlanError
 from vtorc.sim.plan import shard_plan
 from vtorc.sim.reshard import add_shard, left_of, remove_shard

@@ -4,8 +4,8 @@ import pytest
 
 from tests.unit.sim.servers import until
 from tests.unit.sim.worlds import in_world, without_vtorc
-from vtorc.core.ids import TabletType
-from vtorc.core.tablet import TabletRecord
+from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.records import TabletRecord
 from vtorc.errors import TabletActionError, TabletUnreachable
 from vtorc.lab.agent.mysql_api import Threads
 from vtorc.sim.loop import current_loop

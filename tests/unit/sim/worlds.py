@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from vtorc.core.ids import ShardId
+from vtorc.core.facts.ids import ShardId
 from vtorc.sim.loop import current_loop, run
 from vtorc.sim.plan import WorldPlan, shard_plan
 from vtorc.sim.trace import Trace

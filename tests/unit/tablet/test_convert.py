@@ -8,9 +8,9 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.core.ids import TabletAlias, TabletType
-from vtorc.core.status import ReplicationStatus, SemiSyncStatus, ThreadState
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.status import ReplicationStatus, SemiSyncStatus, ThreadState
 from vtorc.errors import TabletBadAnswer
 from vtorc.proto import query_pb2, topodata_pb2
 from vtorc.proto.replicationdata_pb2 import Configuration, FullStatus, PrimaryStatus, Status

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtorc.core.gtid import GtidSet
-from vtorc.core.status import ReplicationStatus, SemiSyncStatus, TabletStatus, ThreadState
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.status import ReplicationStatus, SemiSyncStatus, TabletStatus, ThreadState
 from vtorc.errors import TabletBadAnswer
 from vtorc.proto.query_pb2 import Field, QueryResult, Row
 from vtorc.tablet.survey import SELECT_GTIDS, SHOW_REPLICA, SHOW_STATUS, SHOW_VARIABLES, rows, survey

@@ -5,7 +5,7 @@ import pytest
 import structlog
 
 from tests.unit.topo.worlds import tablet
-from vtorc.core.ids import TabletAlias
+from vtorc.core.facts.ids import TabletAlias
 from vtorc.errors import TopoMisconfigured, TopoUnavailable
 from vtorc.topo.cells import TopoLimits
 from vtorc.topo.etcd2 import EtcdTls

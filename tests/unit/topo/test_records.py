@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vtorc.core.ids import ShardId, TabletAlias, TabletType
-from vtorc.core.tablet import KeyspaceRecord, KeyspaceType, ShardRecord, TabletRecord
+from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
+from vtorc.core.facts.records import KeyspaceRecord, KeyspaceType, ShardRecord, TabletRecord
 from vtorc.errors import BadRecord, NameParseError
 from vtorc.proto import topodata_pb2, vttime_pb2
 from vtorc.topo import records

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.unit.topo.worlds import CELLS, SHARD, WALL, World, tablet
-from vtorc.core.ids import ShardId, TabletAlias, TabletType
-from vtorc.core.tablet import KeyspaceRecord, ShardRecord
+from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
+from vtorc.core.facts.records import KeyspaceRecord, ShardRecord
 from vtorc.errors import BadRecord, LockHeld, LockLost, NodeExists, NoNode, TopoTimeout, TopoUnavailable
 from vtorc.proto import topodata_pb2
 from vtorc.sim.loop import forever, run

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Protocol
 
-from vtorc.core.ids import ShardId, TabletAlias, TabletType
-from vtorc.core.tablet import TabletRecord
+from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
+from vtorc.core.facts.records import TabletRecord
 from vtorc.lab.agent.mysql_api import PrimaryReport
 
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from vtorc.core.gtid import GtidSet
-from vtorc.core.status import ReplicationStatus, SemiSyncStatus, TabletStatus
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.status import ReplicationStatus, SemiSyncStatus, TabletStatus
 
 
 class Threads(enum.Enum):

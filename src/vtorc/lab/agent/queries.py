@@ -7,8 +7,8 @@ import asyncio
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from vtorc.core.gtid import GtidSet
-from vtorc.core.ids import TabletType
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.ids import TabletType
 from vtorc.errors import TabletActionError
 from vtorc.lab.agent.monitors import DiskMonitor
 from vtorc.lab.agent.mysql_api import Fetch, Fetched, PrimaryReport, ServerReport

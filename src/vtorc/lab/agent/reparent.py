@@ -6,9 +6,9 @@ Vitess: `go/vt/vttablet/tabletmanager/rpc_replication.go`.
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from vtorc.core.gtid import GtidSet
-from vtorc.core.ids import TabletAlias, TabletType
-from vtorc.core.tablet import TabletRecord
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.records import TabletRecord
 from vtorc.errors import MysqlError, TabletActionError, TabletPreconditionError
 from vtorc.lab.agent import read_only
 from vtorc.lab.agent.mysql_api import JournalRow, PrimaryReport, Source

@@ -7,10 +7,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from vtorc.core.gtid import GtidSet
-from vtorc.core.ids import TabletAlias, TabletType
-from vtorc.core.status import SemiSyncStatus, ThreadState
-from vtorc.core.tablet import TabletRecord
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.status import SemiSyncStatus, ThreadState
 from vtorc.errors import MysqlError, TabletPreconditionError
 from vtorc.lab.agent.config import Peers
 from vtorc.lab.agent.mysql_api import ReplicaReport, Source, Threads

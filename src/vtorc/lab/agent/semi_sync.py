@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import enum
 
-from vtorc.core.ids import TabletType
+from vtorc.core.facts.ids import TabletType
 from vtorc.errors import MysqlError, TabletPreconditionError
 from vtorc.lab.agent import read_only
 from vtorc.lab.agent.state import TabletState

@@ -8,7 +8,7 @@ import contextlib
 
 import structlog
 
-from vtorc.core.tablet import ShardRecord
+from vtorc.core.facts.records import ShardRecord
 from vtorc.errors import BadRecord, VtorcError
 from vtorc.lab.agent.reparent import ReparentActions
 from vtorc.lab.agent.state import TabletState

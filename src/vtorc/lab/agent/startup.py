@@ -8,9 +8,9 @@ import contextlib
 
 import structlog
 
-from vtorc.core.durability import Member, policy
-from vtorc.core.ids import ShardId, TabletType, is_replica_type
-from vtorc.core.tablet import ShardRecord, TabletRecord
+from vtorc.core.facts.durability import Member, policy
+from vtorc.core.facts.ids import ShardId, TabletType, is_replica_type
+from vtorc.core.facts.records import ShardRecord, TabletRecord
 from vtorc.errors import NodeExists, NoNode, TabletPreconditionError, VtorcError
 from vtorc.lab.agent.mysql_api import Source
 from vtorc.lab.agent.replication import ReplicationActions

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-from vtorc.core.ids import TabletType
+from vtorc.core.facts.ids import TabletType
 from vtorc.errors import MysqlError, NoNode, TabletActionError, TabletAliasLost, VtorcError
 from vtorc.lab.agent.config import AgentTimings, TabletConfig, WallClock
 from vtorc.lab.agent.mysql_api import MysqlServer

@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import TypeVar
 
 from vtorc.control.observer import Announcement
-from vtorc.core.decision import Action, Decision
-from vtorc.core.gtid import GtidSet
-from vtorc.core.ids import TabletAlias
+from vtorc.core.decision.decide import Action, Decision
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.ids import TabletAlias
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.recovery.runner import Judgement
 

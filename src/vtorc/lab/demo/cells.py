@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 
-from vtorc.core.durability import DurabilityPolicy, Member
-from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.core.ids import TabletType
+from vtorc.core.facts.durability import DurabilityPolicy, Member
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.facts.ids import TabletType
 from vtorc.errors import MysqlError
 from vtorc.lab import mysql_report
 from vtorc.lab.demo.servers import DemoTablet

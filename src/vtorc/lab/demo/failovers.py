@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from vtorc.core.durability import policy
+from vtorc.core.facts.durability import policy
 from vtorc.errors import LabError, MysqlError
 from vtorc.lab.demo.board import Replacement
 from vtorc.lab.demo.cells import CellWitness, alone_in_cell, executed, wrong_ackers

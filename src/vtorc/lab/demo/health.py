@@ -1,11 +1,10 @@
 """Whether a shard is well: what vtorc finds, and what a look at the statuses says besides. Pure."""
 
-from vtorc.core.case import member
-from vtorc.core.durability import DurabilityPolicy
-from vtorc.core.gtid import GtidSet
-from vtorc.core.ids import TabletAlias
-from vtorc.core.problems import Code
-from vtorc.core.view import ShardView, TabletView
+from vtorc.core.detection.problems import Code
+from vtorc.core.facts.durability import DurabilityPolicy
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.recovery.runner import Judgement
 
 
@@ -43,7 +42,7 @@ def _why_not_following(
         return f"{tablet.alias} does not replicate from {primary.alias}"
     if not status.replication.is_replicating:
         return f"{tablet.alias} does not replicate"
-    acknowledges = policy is not None and policy.may_ack(member(primary), member(tablet))
+    acknowledges = policy is not None and policy.may_ack(primary.member, tablet.member)
     if status.semi_sync.replica_enabled is not acknowledges:
         return f"{tablet.alias} {'does not acknowledge' if acknowledges else 'acknowledges, but must not'}"
     return ""

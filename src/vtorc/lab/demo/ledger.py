@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass, field
 
-from vtorc.core.ids import TabletAlias
+from vtorc.core.facts.ids import TabletAlias
 
 NOTABLE_GAP = 0.5
 """Seconds without an acknowledgement after which a pause is worth telling about, even if the primary stayed."""

@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from vtorc.core.case import member
-from vtorc.core.decision import Action
-from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.core.headroom import can_make_progress
-from vtorc.core.ids import TabletAlias, TabletType
-from vtorc.core.status import ThreadState
-from vtorc.core.view import ShardView, TabletView
+from vtorc.core.decision.decide import Action
+from vtorc.core.election.survivability import can_make_progress
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.status import ThreadState
+from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.lab.demo.board import Board, Mark, Sample, Sentence
 from vtorc.lab.demo.ledger import Ledger
 from vtorc.recovery.runner import Judgement
@@ -102,8 +101,8 @@ def _headroom(judgement: Judgement) -> str:
     view, primary = judgement.view, judgement.view.primary
     if primary is None or judgement.policy is None:
         return "nothing to do"
-    available = [member(tablet) for tablet in view.tablets if tablet.is_current]
-    return str(can_make_progress(judgement.policy, member(primary), available=available))
+    available = [tablet.member for tablet in view.tablets if tablet.is_current]
+    return str(can_make_progress(judgement.policy, primary.member, available=available))
 
 
 def _findings(judgement: Judgement | None) -> list[tuple[Mark, str]]:

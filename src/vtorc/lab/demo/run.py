@@ -14,9 +14,9 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
-from vtorc.core.durability import Member, policy
-from vtorc.core.headroom import LossOutcome, survives
-from vtorc.core.ids import TabletType
+from vtorc.core.election.survivability import LossOutcome, survives
+from vtorc.core.facts.durability import Member, policy
+from vtorc.core.facts.ids import TabletType
 from vtorc.errors import LabError, PartMissing, VtorcError
 from vtorc.lab.cluster import LabSpec
 from vtorc.lab.demo.board import Board, Sentence

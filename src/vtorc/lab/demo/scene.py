@@ -13,7 +13,7 @@ from vtorc.control.fleet import Fleet
 from vtorc.control.log_observer import LogObserver
 from vtorc.control.observer import Observers
 from vtorc.control.scope import Scope
-from vtorc.core.ids import TabletAlias
+from vtorc.core.facts.ids import TabletAlias
 from vtorc.errors import LabError, NameParseError
 from vtorc.lab.cluster import LabSpec
 from vtorc.lab.demo.board import Board, Mark

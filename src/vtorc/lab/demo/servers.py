@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from vtorc.core.ids import ShardId, TabletAlias
+from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.lab.cluster import LabCluster, LabSpec
 from vtorc.lab.mysql_connection import SqlSession
 from vtorc.lab.parts import MysqlParts

@@ -8,7 +8,7 @@ from dataclasses import replace
 from rich.console import Console
 from rich.live import Live
 
-from vtorc.core.ids import TabletAlias
+from vtorc.core.facts.ids import TabletAlias
 from vtorc.errors import LabError, VtorcError
 from vtorc.lab.demo.board import Mark
 from vtorc.lab.demo.keyboard import keyboard

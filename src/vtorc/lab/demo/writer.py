@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from vtorc.core.ids import TabletAlias
+from vtorc.core.facts.ids import TabletAlias
 from vtorc.errors import MysqlError
 from vtorc.lab.demo.ledger import Gap, Ledger
 from vtorc.lab.demo.servers import DemoTablet

@@ -1,14 +1,14 @@
-"""Asks the real election (`vtorc.core.election`) what it would do in a state of the model."""
+"""Asks the real election (`vtorc.core.election.choose`) what it would do in a state of the model."""
 
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from vtorc.core.acks import NOTHING_SEEN, SemiSyncSeen
-from vtorc.core.durability import Member
-from vtorc.core.election import CandidateSet, Choice, Refusal, Stopped, choose
-from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.election.ack_arithmetic import NOTHING_SEEN, SemiSyncSeen
+from vtorc.core.election.choose import CandidateSet, Choice, Refusal, Stopped, choose
+from vtorc.core.facts.durability import Member
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.sim.model.plan import Plan
 from vtorc.sim.model.state import JOURNAL, NOBODY, Known, Seen, bits
 

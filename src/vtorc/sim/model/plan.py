@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from vtorc.core.durability import DurabilityPolicy, Member, policy
-from vtorc.core.ids import TabletAlias, TabletType
+from vtorc.core.facts.durability import DurabilityPolicy, Member, policy
+from vtorc.core.facts.ids import TabletAlias, TabletType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

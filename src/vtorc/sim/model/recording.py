@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Container, Sequence
 
-from vtorc.core.gtid import Series
-from vtorc.core.problems import Recovery
+from vtorc.core.detection.problems import Recovery
+from vtorc.core.facts.gtid import Series
 from vtorc.recovery.record import RecoveryRecord, StepRecord
 from vtorc.sim.model.conformance import (
     Applied,

@@ -5,8 +5,8 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
-from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.core.status import SemiSyncStatus
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.facts.status import SemiSyncStatus
 from vtorc.errors import MysqlError
 from vtorc.lab.agent.mysql_api import (
     Fetch,

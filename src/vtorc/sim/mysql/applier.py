@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from vtorc.core.gtid import GtidSet
+from vtorc.core.facts.gtid import GtidSet
 from vtorc.sim.mysql.binlog import Transaction
 from vtorc.sim.mysql.settings import draw
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet, Series
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet, Series
 from vtorc.lab.agent.mysql_api import JournalRow
 from vtorc.sim.mysql.gtids import GtidLog
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vtorc.core.gtid import GtidSet
+from vtorc.core.facts.gtid import GtidSet
 from vtorc.sim.mysql.binlog import Transaction
 from vtorc.sim.mysql.gtids import GtidLog
 from vtorc.sim.stream import End

@@ -2,8 +2,8 @@
 
 from bisect import bisect_right
 
-from vtorc.core import intervals as iv
-from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet, Series
+from vtorc.core.facts import intervals as iv
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet, Series
 
 
 class GtidLog:

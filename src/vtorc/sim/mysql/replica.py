@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from vtorc.core.gtid import GtidSet
-from vtorc.core.status import ThreadState
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.status import ThreadState
 from vtorc.errors import MysqlError
 from vtorc.lab.agent.mysql_api import Source, Threads
 from vtorc.sim.mysql.applier import Applier

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from vtorc.core.gtid import GtidSet
-from vtorc.core.status import SemiSyncStatus, ThreadState
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.status import SemiSyncStatus, ThreadState
 from vtorc.lab.agent.mysql_api import ReplicaReport, ServerReport, Source
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from vtorc.core.gtid import GtidSet
+from vtorc.core.facts.gtid import GtidSet
 from vtorc.errors import MysqlError
 from vtorc.lab.agent.mysql_api import JournalRow
 from vtorc.sim.mysql.binlog import Binlog, Change, CreateSchema, InsertJournal, InsertRow, Transaction

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from vtorc.core.status import ThreadState
+from vtorc.core.facts.status import ThreadState
 from vtorc.errors import MysqlError
 from vtorc.lab.agent.mysql_api import ReplicaReport
 from vtorc.lab.mysql_connection import Column, ResultSet, Row

@@ -3,15 +3,15 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from vtorc.core.analysis import analyse
-from vtorc.core.case import Bars
-from vtorc.core.decision import Limits, decide, next_action
-from vtorc.core.durability import policy
-from vtorc.core.gtid import GtidSet
-from vtorc.core.ids import ShardId, TabletAlias, TabletType
-from vtorc.core.status import ReplicationStatus, SemiSyncStatus, TabletStatus, ThreadState
-from vtorc.core.tablet import KeyspaceRecord, ShardRecord, TabletRecord
-from vtorc.core.view import ProbeFailure, ShardView, TabletView
+from vtorc.core.decision.decide import Limits, decide, next_action
+from vtorc.core.detection.analysis import analyse
+from vtorc.core.detection.case import Bars
+from vtorc.core.facts.durability import policy
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
+from vtorc.core.facts.records import KeyspaceRecord, ShardRecord, TabletRecord
+from vtorc.core.facts.status import ReplicationStatus, SemiSyncStatus, TabletStatus, ThreadState
+from vtorc.core.facts.views import ProbeFailure, ShardView, TabletView
 from vtorc.recovery.runner import Judgement
 
 SHARD = ShardId.parse("commerce/0")

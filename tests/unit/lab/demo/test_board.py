@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.unit.lab.demo.shards import SHARD, A, B, C, cut_off, failing, healthy, judge, primary, replica, written
-from vtorc.core.problems import Code, Recovery
+from vtorc.core.detection.problems import Code, Recovery
 from vtorc.lab.demo.board import Board, Mark, Sentence
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.recovery.runner import Judgement

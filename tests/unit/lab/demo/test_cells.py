@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.lab.demo.shards import UUIDS, A, B, written
-from vtorc.core.gtid import GtidSet
+from vtorc.core.facts.gtid import GtidSet
 from vtorc.lab.demo.cells import alone_in_cell
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.lab.demo.shards import A, B, C, cut_off, failing, healthy, judge, primary, replica, written
-from vtorc.core.gtid import GtidSet
+from vtorc.core.facts.gtid import GtidSet
 from vtorc.lab.demo.health import has_executed, is_errant, why_not_well
 from vtorc.recovery.runner import Judgement
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.lab.demo.shards import A, B, C
-from vtorc.core.ids import TabletAlias
+from vtorc.core.facts.ids import TabletAlias
 from vtorc.lab.demo.ledger import NOTABLE_GAP, Ledger
 
 

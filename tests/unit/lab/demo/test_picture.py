@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from tests.unit.lab.demo.shards import A, B, C, cut_off, failing, healthy, judge, primary, replica, stopped, written
-from vtorc.core.gtid import GtidSet
-from vtorc.core.view import TabletView
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.views import TabletView
 from vtorc.lab.demo.board import Board, Mark, Sentence
 from vtorc.lab.demo.ledger import Ledger
 from vtorc.lab.demo.picture import UNKNOWN, Picture, Server, TabletLine, draw

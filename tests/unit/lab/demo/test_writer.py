@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from tests.unit.lab.demo.shards import A, B
-from vtorc.core.ids import TabletAlias
+from vtorc.core.facts.ids import TabletAlias
 from vtorc.errors import MysqlError
 from vtorc.lab.demo.ledger import Gap
 from vtorc.lab.demo.writer import Writer

@@ -7,7 +7,7 @@ import enum
 import re
 from dataclasses import dataclass
 
-from vtorc.core.gtid import Comparison, GtidSet
+from vtorc.core.facts.gtid import Comparison, GtidSet
 from vtorc.errors import PositionFlavorMismatch, PositionParseError
 
 _MARIADB_GTID = re.compile(r"\s*([0-9]{1,10})-([0-9]{1,10})-([0-9]{1,20})\s*", re.ASCII)

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from vtorc.core import intervals as iv
-from vtorc.core.intervals import Interval, Intervals
+from vtorc.core.facts import intervals as iv
+from vtorc.core.facts.intervals import Interval, Intervals
 from vtorc.errors import GtidParseError
 
 Series = tuple[str, str]

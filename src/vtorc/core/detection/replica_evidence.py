@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from vtorc.core.status import ThreadState
-from vtorc.core.view import ShardView, TabletView
+from vtorc.core.facts.status import ThreadState
+from vtorc.core.facts.views import ShardView, TabletView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,15 +4,14 @@ from collections.abc import Iterator, Sequence
 from functools import reduce
 from itertools import combinations
 
-from vtorc.core.analysis import errant_gtids
-from vtorc.core.attempts import Attempt
-from vtorc.core.candidates import ACKING_TYPES
-from vtorc.core.case import member, receives_without_acks
-from vtorc.core.durability import DurabilityPolicy
-from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.core.problems import Code, Finding
-from vtorc.core.rules import Rule, Why
-from vtorc.core.view import ShardView, TabletView
+from vtorc.core.decision.backoff import Attempt
+from vtorc.core.detection.analysis import errant_gtids
+from vtorc.core.detection.problems import Code, Finding
+from vtorc.core.election.candidates import ACKING_TYPES
+from vtorc.core.facts.durability import DurabilityPolicy
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.facts.rules import Rule, Why
+from vtorc.core.facts.views import ShardView, TabletView
 
 _ATTACHES = frozenset({Code.NOT_CONNECTED_TO_PRIMARY, Code.CONNECTED_TO_WRONG_PRIMARY, Code.REPLICA_MISCONFIGURED})
 """Problems whose repair is SetReplicationSource and nothing else."""
@@ -120,7 +119,7 @@ def _received_from_the_unreached(
     Whoever wrote it has it too, so that one that received it can be enough to have acknowledged it.
     """
     status = primary.current_status
-    if policy is None or status is None or not policy.required_acks(member(primary)):
+    if policy is None or status is None or not policy.required_acks(primary.member):
         return
     unreached = [tablet for tablet in view.tablets if tablet.current_status is None]
     for holder in view.tablets:
@@ -147,7 +146,7 @@ def _shared_by_many(
     `of` is given, of that.
     """
     status = primary.current_status
-    if policy is None or status is None or not (needed := policy.required_acks(member(primary))):
+    if policy is None or status is None or not (needed := policy.required_acks(primary.member)):
         return 0, EMPTY_GTID_SET
     extras = [
         t.current_status.received.difference(status.executed).without_uuid(status.server_uuid)
@@ -171,7 +170,7 @@ def acks_would_drop(view: ShardView, policy: DurabilityPolicy | None, tablet: Ta
     semi_sync = primary.current_status.semi_sync
     if not semi_sync.primary_enabled:
         return None
-    needed = max(policy.required_acks(member(primary)), semi_sync.wait_for_replica_count, 1)
+    needed = max(policy.required_acks(primary.member), semi_sync.wait_for_replica_count, 1)
     others = [t for t in view.replicas_of(primary) if t.alias != tablet.alias and _acknowledges(t, primary, policy)]
     if len(others) >= needed:
         return None
@@ -188,6 +187,6 @@ def _acknowledges(tablet: TabletView, primary: TabletView, policy: DurabilityPol
         and status.semi_sync.replica_enabled
         and status.replication is not None
         and status.replication.is_receiving
-        and not receives_without_acks(tablet)
-        and policy.may_ack(member(primary), member(tablet))
+        and not tablet.receives_without_acknowledging
+        and policy.may_ack(primary.member, tablet.member)
     )

@@ -7,13 +7,12 @@ acknowledged for a while, and that somebody then drains or takes a backup from, 
 import math
 from collections.abc import Mapping
 
-from vtorc.core.candidates import ACKING_TYPES, Stopped
-from vtorc.core.case import member
-from vtorc.core.durability import DurabilityPolicy, Member
-from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.core.ids import TabletAlias, TabletType
-from vtorc.core.reign import Reign
-from vtorc.core.view import ShardView, TabletView
+from vtorc.core.election.candidates import ACKING_TYPES, Stopped
+from vtorc.core.facts.durability import DurabilityPolicy, Member
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.observed_term import Reign
+from vtorc.core.facts.views import ShardView, TabletView
 
 SETTLED = 1.0
 """Seconds after which an acknowledgement that was under way has arrived and its write is committed."""
@@ -56,7 +55,7 @@ class Past:
         return tuple(tablet for tablet in self._view.tablets if tablet.alias != self._primary.alias)
 
     def _may_ack(self, kind: TabletType, tablet: TabletView) -> bool:
-        return self._policy.may_ack(member(self._primary), Member(tablet.alias, kind))
+        return self._policy.may_ack(self._primary.member, Member(tablet.alias, kind))
 
     def _is_stray(self, tablet: TabletView) -> bool:
         ended = [left.gone for kind, left in tablet.left_types.items() if self._may_ack(kind, tablet)]

@@ -1,14 +1,14 @@
 """Durability policies: who may become primary, and how many acknowledgements of whom a primary waits for.
 
 The built-in policies are those of Vitess (`go/vt/vtctl/reparentutil/policy/durability.go`). What follows from them
-about lost writes is in `vtorc.core.acks`.
+about lost writes is in `vtorc.core.election.ack_arithmetic`.
 """
 
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from vtorc.core.ids import TabletAlias, TabletType
+from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.errors import UnknownDurabilityPolicy
 
 

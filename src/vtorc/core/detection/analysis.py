@@ -8,16 +8,16 @@ cell it lived in could be read, and nobody is condemned or repaired around a tab
 import math
 from collections.abc import Iterator
 
-from vtorc.core.case import Bars, Case, member, receives_without_acks, would_ack
-from vtorc.core.durability import DurabilityPolicy
-from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.core.ids import TabletAlias, TabletType
-from vtorc.core.lost_primary import LostPrimary
-from vtorc.core.problems import Code, Finding
-from vtorc.core.status import ReplicationStatus, ThreadState
-from vtorc.core.tablet import KeyspaceType
-from vtorc.core.view import ProbeFailure, ShardView, TabletView
-from vtorc.core.witnesses import names
+from vtorc.core.detection.case import Bars, Case
+from vtorc.core.detection.lost_primary import LostPrimary
+from vtorc.core.detection.problems import Code, Finding
+from vtorc.core.detection.replica_evidence import names
+from vtorc.core.facts.durability import DurabilityPolicy
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.records import KeyspaceType
+from vtorc.core.facts.status import ReplicationStatus, ThreadState
+from vtorc.core.facts.views import ProbeFailure, ShardView, TabletView
 
 
 def analyse(view: ShardView, policy: DurabilityPolicy | None, bars: Bars, now: float) -> tuple[Finding, ...]:
@@ -154,12 +154,12 @@ class _Analysis(Case):
         status = primary.current_status
         if self.policy is None or status is None:
             return
-        needed = self.policy.required_acks(member(primary))
+        needed = self.policy.required_acks(primary.member)
         if needed == 0 and status.semi_sync.primary_enabled:
             what = f"waits for acknowledgements, which the policy {self.policy.name} does not ask for"
             yield self.found(Code.PRIMARY_SEMI_SYNC_MUST_NOT_BE_SET, primary, what)
         if needed > 0 and not status.semi_sync.primary_enabled:
-            ready = [tablet for tablet in self.ackers_of(primary) if would_ack(tablet) and tablet.is_receiving]
+            ready = [tablet for tablet in self.ackers_of(primary) if tablet.would_acknowledge and tablet.is_receiving]
             waits_for = max(needed, status.semi_sync.wait_for_replica_count)
             what = f"does not wait for acknowledgements; the policy {self.policy.name} asks for {needed}, "
             if waits_for > needed:
@@ -171,7 +171,7 @@ class _Analysis(Case):
         """Replicas of `primary` that the policy lets acknowledge for it."""
         if self.policy is None:
             return ()
-        return tuple(t for t in self.view.replicas_of(primary) if self.policy.may_ack(member(primary), member(t)))
+        return tuple(t for t in self.view.replicas_of(primary) if self.policy.may_ack(primary.member, t.member))
 
     def _stale_primaries(self, primary: TabletView) -> Iterator[Finding]:
         for tablet in self.view.tablets:
@@ -251,11 +251,11 @@ class _Analysis(Case):
         status = tablet.current_status
         if self.policy is None or status is None or not status.has_source:
             return
-        should = self.policy.may_ack(member(primary), member(tablet))
+        should = self.policy.may_ack(primary.member, tablet.member)
         if should and not status.semi_sync.replica_enabled:
             what = f"does not acknowledge, but should for {primary.alias} under the policy {self.policy.name}"
             yield self.found(Code.REPLICA_SEMI_SYNC_MUST_BE_SET, tablet, what)
-        elif should and receives_without_acks(tablet):
+        elif should and tablet.receives_without_acknowledging:
             what = f"receives from {primary.alias} and does not acknowledge, until its IO thread connects again"
             yield self.found(Code.REPLICA_SEMI_SYNC_MUST_BE_SET, tablet, what)
         if not should and status.semi_sync.replica_enabled:

@@ -15,10 +15,10 @@ equal while what an earlier term acknowledged is on one tablet only; and the row
 log, with acknowledged writes behind it.
 """
 
-from vtorc.core.candidates import CandidateSet, Stopped
-from vtorc.core.durability import DurabilityPolicy
-from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.core.ids import TabletAlias
+from vtorc.core.election.candidates import CandidateSet, Stopped
+from vtorc.core.facts.durability import DurabilityPolicy
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.facts.ids import TabletAlias
 
 
 def proven_errant(candidates: CandidateSet, policy: DurabilityPolicy) -> dict[TabletAlias, GtidSet]:

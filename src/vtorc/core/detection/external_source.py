@@ -4,7 +4,7 @@ A vttablet that runs with `--unmanaged` does not say so, neither in its record n
 What can be seen is whom its MySQL replicates from.
 """
 
-from vtorc.core.view import ShardView, TabletView
+from vtorc.core.facts.views import ShardView, TabletView
 
 
 def outside_source(view: ShardView, tablet: TabletView) -> str:

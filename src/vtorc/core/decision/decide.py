@@ -7,23 +7,23 @@ Every decision carries one sentence and the name of the rule that made it, "do n
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from vtorc.core.attempts import Attempt, Memory, is_futile
-from vtorc.core.case import HUNG_AFTER
-from vtorc.core.dangers import (
+from vtorc.core.decision.backoff import Attempt, Memory, is_futile
+from vtorc.core.decision.repair_guards import (
     acks_would_drop,
     misses_writes,
     primary_may_be_hidden,
     refused_as_errant,
     repoint_would_lose,
 )
-from vtorc.core.durability import DurabilityPolicy
-from vtorc.core.heirs import unknown_tablets, unseen_writer
-from vtorc.core.ids import TabletAlias
-from vtorc.core.outside import outside_sentence, outside_source
-from vtorc.core.problems import Code, Finding, Recovery
-from vtorc.core.rules import Rule, Why
-from vtorc.core.view import ProbeFailure, ShardView, TabletView
-from vtorc.core.witnesses import Witnesses, names
+from vtorc.core.detection.case import HUNG_AFTER
+from vtorc.core.detection.external_source import outside_sentence, outside_source
+from vtorc.core.detection.problems import Code, Finding, Recovery
+from vtorc.core.detection.replica_evidence import Witnesses, names
+from vtorc.core.election.unseen_promotions import unknown_tablets, unseen_writer
+from vtorc.core.facts.durability import DurabilityPolicy
+from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.rules import Rule, Why
+from vtorc.core.facts.views import ProbeFailure, ShardView, TabletView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

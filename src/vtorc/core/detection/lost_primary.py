@@ -3,10 +3,10 @@
 import math
 from collections.abc import Iterator
 
-from vtorc.core.case import Case, member, would_ack
-from vtorc.core.problems import Code, Finding
-from vtorc.core.view import ProbeFailure, TabletView
-from vtorc.core.witnesses import Witnesses, names
+from vtorc.core.detection.case import Case
+from vtorc.core.detection.problems import Code, Finding
+from vtorc.core.detection.replica_evidence import Witnesses, names
+from vtorc.core.facts.views import ProbeFailure, TabletView
 
 RECONNECTS_WITHIN = 5.0
 """Seconds that a replica gets to connect again, to a host that is slow to greet too, before it is a witness against its
@@ -69,7 +69,7 @@ class LostPrimary(Case):
         status = primary.status
         if status is None or not status.semi_sync_blocked or status.has_source:
             return False
-        ready = sum(1 for tablet in self.view.replicas_of(primary) if would_ack(tablet))
+        ready = sum(1 for tablet in self.view.replicas_of(primary) if tablet.would_acknowledge)
         return ready >= max(1, status.semi_sync.wait_for_replica_count)
 
     def _silent_primary(self, primary: TabletView) -> Finding:
@@ -123,9 +123,9 @@ class LostPrimary(Case):
         """Tablets that answer and could acknowledge for a primary without replicas, if they are enough to go on without
         it: one may be promoted, and have the acknowledgements that it needs from the rest.
         """
-        if self.policy is None or not (needed := self.policy.required_acks(member(primary))):
+        if self.policy is None or not (needed := self.policy.required_acks(primary.member)):
             return []
-        ready = [t for t in self.view.tablets if t.is_current and self.policy.may_ack(member(primary), member(t))]
+        ready = [t for t in self.view.tablets if t.is_current and self.policy.may_ack(primary.member, t.member)]
         return ready if len(ready) > needed else []
 
     def _left_alone(self, primary: TabletView, others: list[TabletView], told: dict[str, str]) -> Finding:

@@ -7,11 +7,10 @@ says REPLICA, and the primary before it was demoted, so that it answers and look
 
 from collections.abc import Collection, Sequence
 
-from vtorc.core.acks import NOTHING_SEEN, SemiSyncSeen, could_have_acknowledged, who_must_be_reached
-from vtorc.core.case import member, would_ack
-from vtorc.core.durability import DurabilityPolicy, Member, PromotionRule
-from vtorc.core.ids import TabletAlias, TabletType
-from vtorc.core.view import ShardView, TabletView
+from vtorc.core.election.ack_arithmetic import NOTHING_SEEN, SemiSyncSeen, could_have_acknowledged, who_must_be_reached
+from vtorc.core.facts.durability import DurabilityPolicy, Member, PromotionRule
+from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.views import ShardView, TabletView
 
 
 def possible_heirs(view: ShardView, policy: DurabilityPolicy) -> frozenset[TabletAlias]:
@@ -27,7 +26,7 @@ def possible_heirs(view: ShardView, policy: DurabilityPolicy) -> frozenset[Table
         for tablet in view.tablets
         if tablet.alias.cell in view.blind_cells
         and tablet != view.primary
-        and policy.promotion_rule(member(tablet)) is not PromotionRule.MUST_NOT
+        and policy.promotion_rule(tablet.member) is not PromotionRule.MUST_NOT
     )
 
 
@@ -79,7 +78,9 @@ def unseen_writer(view: ShardView, policy: DurabilityPolicy) -> str:
         if tablet.current_status is not None
         and (not tablet.current_status.has_source or primary is None or view.replicates_from(tablet, primary))
     }
-    return who_may_write(policy, possible_heirs(view, policy), members=[*map(member, view.tablets)], reached=reached)
+    return who_may_write(
+        policy, possible_heirs(view, policy), members=[*(tablet.member for tablet in view.tablets)], reached=reached
+    )
 
 
 def _is_undisturbed(view: ShardView, policy: DurabilityPolicy) -> bool:
@@ -91,10 +92,10 @@ def _is_undisturbed(view: ShardView, policy: DurabilityPolicy) -> bool:
     if status.tablet_type not in (None, TabletType.PRIMARY):
         return False
     following = [tablet for tablet in view.replicas_of(primary) if _follows(tablet, primary, policy)]
-    return len(following) >= max(1, policy.required_acks(member(primary)))
+    return len(following) >= max(1, policy.required_acks(primary.member))
 
 
 def _follows(tablet: TabletView, primary: TabletView, policy: DurabilityPolicy) -> bool:
     if not policy.has_semi_sync:
         return tablet.is_receiving
-    return would_ack(tablet) and policy.may_ack(member(primary), member(tablet))
+    return tablet.would_acknowledge and policy.may_ack(primary.member, tablet.member)

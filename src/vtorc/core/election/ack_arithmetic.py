@@ -15,8 +15,8 @@ import enum
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from vtorc.core.durability import DurabilityPolicy, Member, PromotionRule
-from vtorc.core.ids import TabletAlias
+from vtorc.core.facts.durability import DurabilityPolicy, Member, PromotionRule
+from vtorc.core.facts.ids import TabletAlias
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

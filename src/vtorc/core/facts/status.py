@@ -3,8 +3,8 @@
 import enum
 from dataclasses import dataclass
 
-from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.core.ids import TabletType
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.facts.ids import TabletType
 
 
 class ThreadState(enum.Enum):
@@ -95,6 +95,15 @@ class SemiSyncStatus:
     primary_clients: int = 0
     timeout: int = 0
     wait_for_replica_count: int = 0
+
+    @property
+    def tells_settings(self) -> bool:
+        """Whether the answer tells of semi-sync at all: FullStatus reports false and 0 where its statements failed.
+
+        Of those statements the settings come last (Vitess `rpc_replication.go`, FullStatus), and a server that has
+        semi-sync has a timeout.
+        """
+        return bool(self.timeout or self.wait_for_replica_count)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

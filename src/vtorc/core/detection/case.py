@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 
-from vtorc.core.durability import DurabilityPolicy, Member
-from vtorc.core.problems import Code, Finding
-from vtorc.core.reign import is_silent_about_semi_sync
-from vtorc.core.status import ThreadState
-from vtorc.core.view import ShardView, TabletView
-from vtorc.core.witnesses import names
+from vtorc.core.detection.problems import Code, Finding
+from vtorc.core.detection.replica_evidence import names
+from vtorc.core.facts.durability import DurabilityPolicy
+from vtorc.core.facts.views import ShardView, TabletView
 
 HUNG_AFTER = 10.0
 """Seconds that a primary whose MySQL hangs gets to come round."""
@@ -28,11 +26,6 @@ class Bars:
     silent_after: float = 5.0
     hung_after: float = HUNG_AFTER
     heard_since: float = float("-inf")
-
-
-def member(tablet: TabletView) -> Member:
-    """The tablet as durability arithmetic sees it: by the type of its record."""
-    return Member(tablet.record.alias, tablet.record.type)
 
 
 class Case:
@@ -77,27 +70,3 @@ class Case:
     def everybody_probed(self) -> bool:
         """Whether every tablet was asked at least once."""
         return all(tablet.probed for tablet in self.view.tablets)
-
-
-def would_ack(tablet: TabletView) -> bool:
-    """Whether it has its side of semi-sync on, and at work, and nobody stopped it."""
-    status = tablet.current_status
-    return (
-        status is not None
-        and status.semi_sync.replica_enabled
-        and status.replication is not None
-        and status.replication.io_state is not ThreadState.STOPPED
-        and not receives_without_acks(tablet)
-    )
-
-
-def receives_without_acks(tablet: TabletView) -> bool:
-    """Whether it receives and does not acknowledge although its side of semi-sync is on: it was switched on after the
-    IO thread had connected, which takes it up only when it connects again (MySQL manual, Rpl_semi_sync_replica_status).
-
-    An answer that does not tell of semi-sync (older tablets, a statement that failed) says nothing about it.
-    """
-    status = tablet.current_status
-    if status is None or not tablet.is_receiving or is_silent_about_semi_sync(status.semi_sync):
-        return False
-    return status.semi_sync.replica_enabled and not status.semi_sync.replica_active

@@ -3,16 +3,15 @@
 import math
 from collections.abc import Mapping
 
-from vtorc.core.acks import NOTHING_SEEN, SemiSyncSeen
-from vtorc.core.candidates import CandidateSet, Stopped
-from vtorc.core.case import member
-from vtorc.core.durability import DurabilityPolicy, Member
-from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.core.heirs import possible_heirs
-from vtorc.core.ids import TabletAlias, TabletType
-from vtorc.core.reign import Reign
-from vtorc.core.strays import SETTLED, Past, held_by
-from vtorc.core.view import ProbeFailure, ShardView, TabletView
+from vtorc.core.election.ack_arithmetic import NOTHING_SEEN, SemiSyncSeen
+from vtorc.core.election.candidates import CandidateSet, Stopped
+from vtorc.core.election.past_ackers import SETTLED, Past, held_by
+from vtorc.core.election.unseen_promotions import possible_heirs
+from vtorc.core.facts.durability import DurabilityPolicy, Member
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.observed_term import Reign
+from vtorc.core.facts.views import ProbeFailure, ShardView, TabletView
 
 
 def candidate_set(
@@ -35,7 +34,7 @@ def candidate_set(
     known = {tablet.alias for tablet in view.tablets}
     unreadable = [Member(alias, TabletType.REPLICA) for alias in sorted(view.bad_records) if alias not in known]
     return CandidateSet(
-        members=[*map(member, view.tablets), *unreadable],
+        members=[*(tablet.member for tablet in view.tablets), *unreadable],
         stopped=stopped,
         primary=primary.alias if primary is not None else view.shard_record.primary_alias,
         primary_uuids=_primary_uuids(view, primary),
@@ -83,7 +82,7 @@ def as_seen(view: ShardView) -> dict[TabletAlias, Stopped]:
     """The tablets that answer, as if they had been stopped right then: what may be hoped for before anything is."""
     return {
         t.alias: Stopped(
-            member=member(t),
+            member=t.member,
             server_uuid=t.status.server_uuid,
             executed=t.status.executed,
             received=t.status.received,

@@ -5,10 +5,10 @@ The rules:
 
 1. *Revoked.* Nobody who may have been primary can get another write acknowledged, because we stopped so many possible
    ackers, or the primary itself. The same arithmetic says that every write acknowledged before is held by somebody we
-   reached (`vtorc.core.acks`). A policy that asks for no acknowledgements promises nothing; there the tablets that we
+   reached (`vtorc.core.election.ack_arithmetic`). A policy that asks for no acknowledgements promises nothing; there the tablets that we
    reach must show at least that it is not we who are cut off.
 2. *Required.* What must survive is everything that any reached tablet received, less what is provably errant
-   (`vtorc.core.errant`).
+   (`vtorc.core.election.errant`).
 3. *Holder.* A tablet that has all of the required transactions. Without one the logs diverged, and a person has to
    choose.
 4. *Winner.* The best tablet by promotion rule, cell and progress among those that hold everything, or can fetch it
@@ -22,14 +22,14 @@ missing.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from vtorc.core.acks import AckGuarantee, can_hold_unseen_ack
-from vtorc.core.candidates import ACKING_TYPES, CandidateSet, Stopped, why_clock_is_behind
-from vtorc.core.durability import DurabilityPolicy, PromotionRule
-from vtorc.core.errant import may_be_acknowledged, proven_errant
-from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.core.ids import TabletAlias
-from vtorc.core.revoked import last_primary, names, unrevoked
-from vtorc.core.unacknowledged import left_alone
+from vtorc.core.election.ack_arithmetic import AckGuarantee, can_hold_unseen_ack
+from vtorc.core.election.candidates import ACKING_TYPES, CandidateSet, Stopped, why_clock_is_behind
+from vtorc.core.election.errant import may_be_acknowledged, proven_errant
+from vtorc.core.election.revocation import last_primary, names, unrevoked
+from vtorc.core.election.unacknowledged_tail import left_alone
+from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.facts.ids import TabletAlias
 
 __all__ = [
     "ACKING_TYPES",

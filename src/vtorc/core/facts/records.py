@@ -3,7 +3,7 @@
 import enum
 from dataclasses import dataclass
 
-from vtorc.core.ids import ShardId, TabletAlias, TabletType
+from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 
 
 class KeyspaceType(enum.Enum):

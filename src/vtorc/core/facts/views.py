@@ -4,11 +4,12 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.core.ids import ShardId, TabletAlias, TabletType, is_replica_type
-from vtorc.core.reign import Reign
-from vtorc.core.status import TabletStatus
-from vtorc.core.tablet import KeyspaceRecord, ShardRecord, TabletRecord
+from vtorc.core.facts.durability import Member
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType, is_replica_type
+from vtorc.core.facts.observed_term import Reign
+from vtorc.core.facts.records import KeyspaceRecord, ShardRecord, TabletRecord
+from vtorc.core.facts.status import TabletStatus, ThreadState
 
 FAILURES_THAT_COUNT = 3
 """Failed probes in a row beyond which one more says nothing new."""
@@ -127,6 +128,36 @@ class TabletView:
         """Whether it says now that its IO thread is connected to its source."""
         replication = self.status.replication if self.status is not None else None
         return self.is_current and replication is not None and replication.is_receiving
+
+    @property
+    def member(self) -> Member:
+        """The tablet as durability arithmetic sees it: by the type of its record."""
+        return Member(self.record.alias, self.record.type)
+
+    @property
+    def would_acknowledge(self) -> bool:
+        """Whether its side of semi-sync is on and at work, and its IO thread is not stopped."""
+        status = self.current_status
+        return (
+            status is not None
+            and status.semi_sync.replica_enabled
+            and status.replication is not None
+            and status.replication.io_state is not ThreadState.STOPPED
+            and not self.receives_without_acknowledging
+        )
+
+    @property
+    def receives_without_acknowledging(self) -> bool:
+        """Whether it receives and does not acknowledge although its side of semi-sync is on.
+
+        It was switched on after the IO thread had connected, which takes it up only when it connects again (MySQL
+        manual, Rpl_semi_sync_replica_status). An answer that does not tell of semi-sync (older tablets, a statement
+        that failed) says nothing about it.
+        """
+        status = self.current_status
+        if status is None or not self.is_receiving or not status.semi_sync.tells_settings:
+            return False
+        return status.semi_sync.replica_enabled and not status.semi_sync.replica_active
 
     @property
     def is_replica_type(self) -> bool:

@@ -1,14 +1,14 @@
 """Whether anybody can still get a write acknowledged, or got one that nobody whom we reached has: rule 1 of an election
-(`vtorc.core.election`).
+(`vtorc.core.election.choose`).
 """
 
 from collections.abc import Iterable
 
-from vtorc.core.acks import Revocation, could_have_acknowledged, who_must_be_reached
-from vtorc.core.candidates import CandidateSet
-from vtorc.core.durability import DurabilityPolicy, Member, PromotionRule
-from vtorc.core.heirs import unknown_tablets, who_may_write
-from vtorc.core.ids import TabletAlias, TabletType
+from vtorc.core.election.ack_arithmetic import Revocation, could_have_acknowledged, who_must_be_reached
+from vtorc.core.election.candidates import CandidateSet
+from vtorc.core.election.unseen_promotions import unknown_tablets, who_may_write
+from vtorc.core.facts.durability import DurabilityPolicy, Member, PromotionRule
+from vtorc.core.facts.ids import TabletAlias, TabletType
 
 _SOMEBODY = Member(TabletAlias("unknown", 0), TabletType.PRIMARY)
 """The last primary where nobody knows who it was: in no cell that we know, so that everybody else may acknowledge."""

@@ -4,8 +4,8 @@ import enum
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from vtorc.core.acks import AckGuarantee, can_hold_unseen_ack
-from vtorc.core.durability import DurabilityPolicy, Member, PromotionRule
+from vtorc.core.election.ack_arithmetic import AckGuarantee, can_hold_unseen_ack
+from vtorc.core.facts.durability import DurabilityPolicy, Member, PromotionRule
 
 
 @dataclass(frozen=True, slots=True)

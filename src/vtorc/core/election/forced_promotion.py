@@ -2,20 +2,20 @@
 Refusal`.
 
 Only a person may pay it, and has to say so: vtorc by itself promotes nobody without an argument that nothing
-acknowledged is missing (`vtorc.core.election`).
+acknowledged is missing (`vtorc.core.election.choose`).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from vtorc.core.candidates import CandidateSet, Stopped, why_clock_is_behind
-from vtorc.core.durability import DurabilityPolicy, PromotionRule
-from vtorc.core.election import Choice, Refusal, choose
-from vtorc.core.errant import proven_errant
-from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.core.heirs import unknown_tablets
-from vtorc.core.ids import TabletAlias
-from vtorc.core.revoked import unrevoked
+from vtorc.core.election.candidates import CandidateSet, Stopped, why_clock_is_behind
+from vtorc.core.election.choose import Choice, Refusal, choose
+from vtorc.core.election.errant import proven_errant
+from vtorc.core.election.revocation import unrevoked
+from vtorc.core.election.unseen_promotions import unknown_tablets
+from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.facts.ids import TabletAlias
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,10 @@ A demotion lets commits go that still wait for an acknowledgement. They are on t
 required as long as they can be had; but a primary that its replicas cannot reach would never be replaced.
 """
 
-from vtorc.core.acks import could_have_acknowledged
-from vtorc.core.candidates import CandidateSet
-from vtorc.core.durability import DurabilityPolicy
-from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.election.ack_arithmetic import could_have_acknowledged
+from vtorc.core.election.candidates import CandidateSet
+from vtorc.core.facts.durability import DurabilityPolicy
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 
 
 def left_alone(candidates: CandidateSet, policy: DurabilityPolicy) -> GtidSet:

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from vtorc.core.acks import NOTHING_SEEN, SemiSyncSeen
-from vtorc.core.durability import Member
-from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.core.ids import TabletAlias, TabletType
+from vtorc.core.election.ack_arithmetic import NOTHING_SEEN, SemiSyncSeen
+from vtorc.core.facts.durability import Member
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.facts.ids import TabletAlias, TabletType
 
 ACKING_TYPES = frozenset({TabletType.PRIMARY, TabletType.REPLICA, TabletType.RDONLY})
 """Types whose logs count: no policy lets any other acknowledge."""
@@ -39,7 +39,7 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateSet:
-    """The shard at the moment of election; `vtorc.core.evidence` makes one from a shard view.
+    """The shard at the moment of election; `vtorc.core.election.candidate_evidence` makes one from a shard view.
 
     `members` are all tablets of the shard, reached or not. `primary` is the last known primary, None if not even its
     record is left (then anybody unknown may have been). `primary_uuids` are server UUIDs under which acknowledged
@@ -50,7 +50,7 @@ class CandidateSet:
     not have any more. `excused` are unreached tablets that provably
     hold nothing that others lack and cannot acknowledge now, each with the sentence why. `unreadable` are
     tablets whose record is garbage: they never win. `heirs` may have been promoted without our having heard of it
-    (`vtorc.core.heirs`), and `never_read` are cells whose tablets are not known at all. `purged` is what tablets have
+    (`vtorc.core.election.unseen_promotions`), and `never_read` are cells whose tablets are not known at all. `purged` is what tablets have
     no more in their binary logs, and so cannot give to others. `newest_term` is the latest time, in nanoseconds since
     the Unix epoch, since which anybody is known to have been primary. `first_term` says that the shard never had a
     primary.

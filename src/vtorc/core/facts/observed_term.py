@@ -8,10 +8,10 @@ import math
 from dataclasses import dataclass
 from typing import Self
 
-from vtorc.core.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.core.ids import TabletType
-from vtorc.core.status import SemiSyncStatus, TabletStatus
-from vtorc.core.tablet import TabletRecord
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.status import SemiSyncStatus, TabletStatus
 
 ENDLESS = 86_400.0
 """Seconds of `rpl_semi_sync_source_timeout` from which on commits are taken to wait for ever: Vitess' `my.cnf` sets
@@ -70,7 +70,7 @@ class Reign:
             term = known.term if known is not None else 0
         else:
             return before
-        semi_sync, waits, told = status.semi_sync, _waits_for(status.semi_sync), _is_told(status.semi_sync)
+        semi_sync, waits, told = status.semi_sync, _waits_for(status.semi_sync), status.semi_sync.tells_settings
         committed = known.committed if known is not None else EMPTY_GTID_SET
         patience, waited_at = (known.patience, known.waited_at) if known is not None else (math.inf, -math.inf)
         if told:
@@ -96,19 +96,6 @@ class Reign:
     def is_of(self, term: int) -> bool:
         """Whether it tells about the term that began then, and not about an earlier one."""
         return self.term == 0 or self.term >= term
-
-
-def is_silent_about_semi_sync(semi_sync: SemiSyncStatus) -> bool:
-    """Whether the statements may have failed that tell of semi-sync: FullStatus reports that as false and 0.
-
-    Of those statements the settings come last (Vitess `rpc_replication.go`, FullStatus), and a server that has
-    semi-sync has a timeout.
-    """
-    return not _is_told(semi_sync)
-
-
-def _is_told(semi_sync: SemiSyncStatus) -> bool:
-    return bool(semi_sync.timeout or semi_sync.wait_for_replica_count)
 
 
 def _patience(semi_sync: SemiSyncStatus) -> float:

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from vtorc.core.ids import TabletAlias
-from vtorc.core.problems import Code, Finding, Recovery
-from vtorc.core.rules import Rule, Why
+from vtorc.core.detection.problems import Code, Finding, Recovery
+from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.rules import Rule, Why
 
 FIRST_BACKOFF = 0.5
 """Seconds between the end of the first try and the second; doubled after each further one."""
