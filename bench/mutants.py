@@ -11,17 +11,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from bench.patching import Patch
-from vtorc.control.budget import FleetBudget, Place, Wish
+from vtorc.control.budget import FleetBudget, TurnRequest, TurnSlot
 from vtorc.control.shard_loop import ShardLoop
-from vtorc.core.decision import backoff as attempts
-from vtorc.core.decision import decide as decision
+from vtorc.core.decision import backoff, decide
 from vtorc.core.detection.analysis import _Analysis
 from vtorc.core.detection.problems import Code
-from vtorc.core.detection.replica_evidence import Witnesses
-from vtorc.core.election import choose as election
-from vtorc.core.election import errant
-from vtorc.core.election import revocation as revoked
-from vtorc.core.election.candidates import CandidateSet, Stopped
+from vtorc.core.detection.replica_evidence import ReplicaEvidence
+from vtorc.core.election import choose, errant, revocation
+from vtorc.core.election.candidates import CandidateSet, StoppedTablet
 from vtorc.core.election.choose import Choice, Refusal
 from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule, policy
 from vtorc.core.facts.gtid import GtidSet
@@ -32,13 +29,13 @@ from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TabletError
 from vtorc.recovery import promotion
 from vtorc.recovery.catch_up import CatchUp
-from vtorc.recovery.locked import Errand, Locked, Work
+from vtorc.recovery.locked import LockedRun, RecoveryPurpose, Work
 from vtorc.recovery.planned import PlannedReparent
 from vtorc.recovery.promotion import Follower, Promotion
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.recovery.repairs import Repairs
 from vtorc.recovery.runner import Judgement, Runner
-from vtorc.recovery.session import Session
+from vtorc.recovery.session import RecoverySession
 from vtorc.recovery.stop import Stopping
 
 
@@ -86,7 +83,7 @@ async def _nothing(*_: Any, **__: Any) -> None:
     kinds=("hide-acker",),
 )
 def _(patch: Patch) -> None:
-    patch.everywhere(revoked.unrevoked, lambda candidates, policy: "")
+    patch.everywhere(revocation.unrevoked, lambda candidates, policy: "")
 
 
 @mutant(
@@ -107,7 +104,7 @@ def _(patch: Patch) -> None:
     "promote-least-advanced", "promotes who has received least", profile="failover", budget=30, kinds=("lone-copy",)
 )
 def _(patch: Patch) -> None:
-    choose = election.choose
+    choose = choose.choose
 
     def careless(candidates: CandidateSet, rule: DurabilityPolicy) -> Choice | Refusal:
         choice = choose(candidates, rule)
@@ -181,7 +178,7 @@ def _(patch: Patch) -> None:
     take = CatchUp._take
 
     async def careless(
-        self: CatchUp, way: Choice, stopped: Mapping[TabletAlias, Stopped]
+        self: CatchUp, way: Choice, stopped: Mapping[TabletAlias, StoppedTablet]
     ) -> tuple[TabletAlias, GtidSet]:
         if way.source is not None:
             return way.winner, stopped[way.winner].received
@@ -203,12 +200,12 @@ def _(patch: Patch) -> None:
 
 @mutant("stop-nobody", "elects by what tablets last reported instead of stopping them", profile="failover", budget=30)
 def _(patch: Patch) -> None:
-    async def careless(self: Stopping, tablet: TabletView) -> Stopped:
+    async def careless(self: Stopping, tablet: TabletView) -> StoppedTablet:
         status = tablet.status
         if status is None:
             raise TimeoutError
         replication = status.replication
-        return Stopped(
+        return StoppedTablet(
             member=tablet.member,
             server_uuid=status.server_uuid,
             executed=status.executed,
@@ -228,14 +225,14 @@ def _(patch: Patch) -> None:
     kinds=("lose-promotion",),
 )
 def _(patch: Patch) -> None:
-    patch.set(Session, "forget_undo", lambda self: None)
+    patch.set(RecoverySession, "forget_undo", lambda self: None)
 
 
 @mutant("promote-without-acks", "promotes with semi-sync off", profile="failover", budget=20)
 def _(patch: Patch) -> None:
     make_primary = promotion._make_primary
 
-    async def careless(session: Session, what: Promotion) -> None:
+    async def careless(session: RecoverySession, what: Promotion) -> None:
         await make_primary(session, replace(what, policy=policy("none")))
 
     patch.everywhere(make_primary, careless)
@@ -251,7 +248,9 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     repoint = promotion._repoint
 
-    async def careless(session: Session, what: Promotion, other: Follower, patience: promotion._Patience) -> None:
+    async def careless(
+        session: RecoverySession, what: Promotion, other: Follower, patience: promotion._Patience
+    ) -> None:
         await repoint(session, what, Follower(other.record), patience)
 
     patch.everywhere(repoint, careless)
@@ -281,12 +280,12 @@ class _NoLock:
 
 @mutant("take-no-lock", "acts without the shard's lock", profile="failover", budget=5)
 def _(patch: Patch) -> None:
-    run = Locked.run
+    run = LockedRun.run
 
-    async def careless(self: Locked, errand: Errand, lock: Any, work: Work) -> RecoveryRecord:
+    async def careless(self: LockedRun, errand: RecoveryPurpose, lock: Any, work: Work) -> RecoveryRecord:
         return await run(self, errand, _NoLock(), work)  # type: ignore[arg-type]
 
-    patch.set(Locked, "run", careless)
+    patch.set(LockedRun, "run", careless)
 
 
 @mutant(
@@ -297,7 +296,7 @@ def _(patch: Patch) -> None:
     kinds=("lose-lock-while-applying",),
 )
 def _(patch: Patch) -> None:
-    patch.set(Session, "guard", _nothing)
+    patch.set(RecoverySession, "guard", _nothing)
 
 
 @mutant(
@@ -308,15 +307,15 @@ def _(patch: Patch) -> None:
     kinds=("lose-lock-while-applying",),
 )
 def _(patch: Patch) -> None:
-    async def careless(self: Locked, session: Session) -> None:
+    async def careless(self: LockedRun, session: RecoverySession) -> None:
         await session.roll_back()
 
-    patch.set(Locked, "_break_off", careless)
+    patch.set(LockedRun, "_break_off", careless)
 
 
 @mutant("judge-once", "does not look again once it has the lock", profile="failover", budget=30, kinds=("late-vtorc",))
 def _(patch: Patch) -> None:
-    async def careless(self: Runner, session: Session, action: decision.Action) -> Judgement:
+    async def careless(self: Runner, session: RecoverySession, action: decide.Action) -> Judgement:
         return replace(self.judge(), decisions=action.decisions, action=action)
 
     patch.set(Runner, "_judge_again", careless)
@@ -333,12 +332,12 @@ def _(patch: Patch) -> None:
     kinds=("cut-vtorc-from-tablet",),
 )
 def _(patch: Patch) -> None:
-    look = Witnesses.of
+    look = ReplicaEvidence.of
 
-    def careless(view: ShardView, primary: TabletView, *, heard_since: float = float("-inf")) -> Witnesses:
+    def careless(view: ShardView, primary: TabletView, *, heard_since: float = float("-inf")) -> ReplicaEvidence:
         return replace(look(view, primary, heard_since=heard_since), receiving=())
 
-    patch.set(Witnesses, "of", staticmethod(careless))
+    patch.set(ReplicaEvidence, "of", staticmethod(careless))
 
 
 @mutant(
@@ -507,7 +506,7 @@ def _(patch: Patch) -> None:
 
 @mutant("no-backoff", "tries again at once what did not help", profile="repairs", budget=30)
 def _(patch: Patch) -> None:
-    patch.set(attempts.Memory, "speaks_against", lambda self, finding, recovery: None)
+    patch.set(backoff.AttemptHistory, "speaks_against", lambda self, finding, recovery: None)
 
 
 # --- the fleet
@@ -517,7 +516,7 @@ _ALL = ("kill-all-primaries",)
 
 @mutant("budget-without-limit", "lets any number of recoveries begin at once", profile="fleet", budget=5, kinds=_ALL)
 def _(patch: Patch) -> None:
-    def careless(self: FleetBudget, *, repairs: bool) -> Place | None:
+    def careless(self: FleetBudget, *, repairs: bool) -> TurnSlot | None:
         return next(iter(self._waiting[repairs]), None)
 
     patch.set(FleetBudget, "_next", careless)
@@ -533,7 +532,7 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     remember = ShardLoop._remember
 
-    def careless(self: ShardLoop, action: decision.Action, record: RecoveryRecord) -> None:
+    def careless(self: ShardLoop, action: decide.Action, record: RecoveryRecord) -> None:
         remember(self, action, record)
         if record.outcome is not Outcome.SUCCEEDED:
             self._place = self._place._budget.place(self.watch.wake)
@@ -543,10 +542,10 @@ def _(patch: Patch) -> None:
 
 @mutant("shortest-outage-first", "lets those go first that came last", profile="fleet", budget=15, kinds=_ALL)
 def _(patch: Patch) -> None:
-    def order(self: Wish) -> tuple[int, int, float, str]:
+    def order(self: TurnRequest) -> tuple[int, int, float, str]:
         return (self.urgency, self.tries, -self.since, str(self.shard))
 
-    patch.set(Wish, "order", property(order))
+    patch.set(TurnRequest, "order", property(order))
 
 
 # --- planned reparent

@@ -16,15 +16,15 @@ from typing import cast
 from vtorc.control.breaker import NEVER, Breaker
 from vtorc.control.budget import BudgetLimits, FleetBudget
 from vtorc.control.observer import Announcement, Observers
-from vtorc.control.shard_loop import Rules, ShardLoop
+from vtorc.control.shard_loop import DecisionSettings, ShardLoop
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.core.facts.records import KeyspaceRecord, ShardRecord, TabletRecord
 from vtorc.core.facts.status import ReplicationStatus, TabletStatus, ThreadState
-from vtorc.discovery.probe import Pace
+from vtorc.discovery.probe import ProbePace
 from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TabletUnreachable
-from vtorc.recovery.session import Tools
+from vtorc.recovery.session import RecoveryTools
 from vtorc.sim.loop import run
 from vtorc.tablet.api import HealthReport, TabletManager
 from vtorc.topo.memory import MemoryStore
@@ -151,9 +151,9 @@ def loops_of(shards: int, tablets: Tablets) -> Iterator[ShardLoop]:
         raise AssertionError(f"{address}: no topology is read")
 
     topo = TopoServer(MemoryStore().connect("/global"), no_cell)  # type: ignore[arg-type]
-    tools = Tools(topo=topo, tablets=manager, clock=clock)
+    tools = RecoveryTools(topo=topo, tablets=manager, clock=clock)
     budget = FleetBudget(BudgetLimits, clock.now)
-    rules, pace, observer = Rules(), Pace(), Observers(())
+    rules, pace, observer = DecisionSettings(), ProbePace(), Observers(())
     breaker = Breaker(now=clock.now, shards=lambda: shards, hold_above=lambda: NEVER, announce=_ignore)
     for number in range(shards):
         topology = shard_of(number, tablets)

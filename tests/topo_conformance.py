@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 import pytest
 
 from vtorc.errors import BadVersion, LockHeld, LockLost, NodeExists, NoNode, TopoUnavailable
-from vtorc.topo.conn import Change, Stored, TopoConn, TopoLock
+from vtorc.topo.conn import RecordChange, Stored, TopoConn, TopoLock
 from vtorc.topo.lock_contents import Holder, lock_contents
 
 Item = TypeVar("Item")
@@ -459,18 +459,18 @@ async def test_watch_follows_one_record(backend: Backend) -> None:
     """A watch gives the record as it is, missing or not, then each change, deletion and creation, by anybody."""
     one, other = await backend.connect(), await backend.connect()
     async with contextlib.aclosing(one.watch(RECORD)) as changes:
-        assert await following(changes) == Change(RECORD, None)
+        assert await following(changes) == RecordChange(RECORD, None)
         first = await other.create(RECORD, b"1")
-        assert await following(changes) == Change(RECORD, Stored(b"1", first))
+        assert await following(changes) == RecordChange(RECORD, Stored(b"1", first))
         await other.create(f"{SHARD}/Shard2", b"a neighbour")
         second = await other.update(RECORD, b"2", first)
-        assert await following(changes) == Change(RECORD, Stored(b"2", second))
+        assert await following(changes) == RecordChange(RECORD, Stored(b"2", second))
         await other.delete(RECORD, None)
-        assert await following(changes) == Change(RECORD, None)
+        assert await following(changes) == RecordChange(RECORD, None)
         third = await other.create(RECORD, b"3")
-        assert await following(changes) == Change(RECORD, Stored(b"3", third))
+        assert await following(changes) == RecordChange(RECORD, Stored(b"3", third))
     async with contextlib.aclosing(other.watch(RECORD)) as changes:
-        assert await following(changes) == Change(RECORD, Stored(b"3", third))
+        assert await following(changes) == RecordChange(RECORD, Stored(b"3", third))
 
 
 async def test_watch_follows_all_records_below(backend: Backend) -> None:
@@ -481,12 +481,12 @@ async def test_watch_follows_all_records_below(backend: Backend) -> None:
     first = await one.create("tablets/a/Tablet", b"A")
     await one.create("tablets2/x/Tablet", b"X")
     async with contextlib.aclosing(one.watch_prefix("tablets")) as batches:
-        assert list(await following(batches)) == [Change("tablets/a/Tablet", Stored(b"A", first))]
+        assert list(await following(batches)) == [RecordChange("tablets/a/Tablet", Stored(b"A", first))]
         await other.update("tablets2/x/Tablet", b"Y", None)
         second = await other.create("tablets/b/Tablet", b"B")
-        assert list(await following(batches)) == [Change("tablets/b/Tablet", Stored(b"B", second))]
+        assert list(await following(batches)) == [RecordChange("tablets/b/Tablet", Stored(b"B", second))]
         await other.delete("tablets/a/Tablet", None)
-        assert list(await following(batches)) == [Change("tablets/a/Tablet", None)]
+        assert list(await following(batches)) == [RecordChange("tablets/a/Tablet", None)]
 
 
 async def test_watch_sees_an_ended_lease(backend: Backend) -> None:
@@ -497,7 +497,7 @@ async def test_watch_sees_an_ended_lease(backend: Backend) -> None:
     async with contextlib.aclosing(other.watch_prefix(LOCKS)) as batches:
         assert [change.path for change in await following(batches)] == [relative(lock)]
         backend.fall_silent(lock)
-        assert list(await following(batches)) == [Change(relative(lock), None)]
+        assert list(await following(batches)) == [RecordChange(relative(lock), None)]
 
 
 async def test_watch_ends_with_its_connection(backend: Backend) -> None:

@@ -17,22 +17,22 @@ from vtorc.control.history_observer import HistoryObserver
 from vtorc.control.log_observer import LogObserver
 from vtorc.control.observer import Observer, Observers
 from vtorc.control.scope import Scope
-from vtorc.control.shard_loop import Rules
-from vtorc.core.decision.decide import Limits
-from vtorc.core.detection.case import Bars
+from vtorc.control.shard_loop import DecisionSettings
+from vtorc.core.decision.decide import DecisionLimits
+from vtorc.core.detection.case import DetectionThresholds
 from vtorc.core.facts.clock import Clock
-from vtorc.discovery.probe import Pace
+from vtorc.discovery.probe import ProbePace
 from vtorc.errors import TabletClientMisconfigured, VtorcError
 from vtorc.history.writer import HistoryWriter
 from vtorc.logs import setup_logging
 from vtorc.mysql.held import MysqlCredentials
 from vtorc.mysql.sentinel import MysqlSentinel
-from vtorc.recovery.session import Bounds, Deadlines, Tools
+from vtorc.recovery.session import Bounds, Deadlines, RecoveryTools
 from vtorc.tablet.client import GrpcTabletManager
 from vtorc.tablet.settings import ClientSettings, TlsFiles
 from vtorc.topo.cells import TopoLimits
 from vtorc.topo.etcd2 import EtcdTls
-from vtorc.topo.open import TopoSettings, open_topo
+from vtorc.topo.open import TopoAccess, open_topo
 from vtorc.topo.server import TopoServer
 
 EXIT_OK = 0
@@ -114,7 +114,7 @@ def reload(store: SettingsStore, tablets: GrpcTabletManager) -> None:
 
 
 @asynccontextmanager
-async def open_tools(settings: Callable[[], Settings]) -> AsyncIterator[tuple[Tools, GrpcTabletManager]]:
+async def open_tools(settings: Callable[[], Settings]) -> AsyncIterator[tuple[RecoveryTools, GrpcTabletManager]]:
     """Connect to the topology server and prepare calls to tablets; raises VtorcError if that cannot work.
 
     `settings` are read anew for what may change while running.
@@ -152,9 +152,9 @@ async def open_history(settings: Settings, clock: Clock) -> AsyncIterator[Sequen
         await asyncio.to_thread(writer.close)
 
 
-def make_tools(settings: Callable[[], Settings], topo: TopoServer, tablets: GrpcTabletManager) -> Tools:
+def make_tools(settings: Callable[[], Settings], topo: TopoServer, tablets: GrpcTabletManager) -> RecoveryTools:
     """Put together what recoveries work with."""
-    return Tools(topo=topo, tablets=tablets, clock=SystemClock(), bounds=lambda: recovery_bounds(settings()))
+    return RecoveryTools(topo=topo, tablets=tablets, clock=SystemClock(), bounds=lambda: recovery_bounds(settings()))
 
 
 def recovery_bounds(settings: Settings) -> Bounds:
@@ -169,19 +169,19 @@ def fleet_settings(settings: Settings, scope: Scope) -> FleetSettings:
     """The part of the settings that the fleet reads anew each time."""
     return FleetSettings(
         scope=scope,
-        rules=Rules(
-            limits=Limits(
+        rules=DecisionSettings(
+            limits=DecisionLimits(
                 allow_recovery=settings.allow_recovery,
                 allow_emergency_reparent=settings.allow_emergency_reparent,
                 disk_stalled_recovery=settings.enable_primary_disk_stalled_recovery,
                 block_seconds=settings.recovery_period_block_seconds,
             ),
-            bars=Bars(),
+            bars=DetectionThresholds(),
             default_durability=settings.durability,
             promotion_rules=dict(settings.durability_params),
             rejudge_every=settings.recovery_poll_duration,
         ),
-        pace=Pace(
+        pace=ProbePace(
             calm_interval=settings.instance_poll_time,
             calm_deadline=min(settings.instance_poll_time, settings.remote_operation_timeout),
             hurried_interval=settings.suspicious_poll_time,
@@ -193,9 +193,9 @@ def fleet_settings(settings: Settings, scope: Scope) -> FleetSettings:
     )
 
 
-def topo_settings(settings: Settings) -> TopoSettings:
+def topo_settings(settings: Settings) -> TopoAccess:
     """The part of the settings that the topology server's client needs."""
-    return TopoSettings(
+    return TopoAccess(
         implementation=settings.topo_implementation,
         global_server_address=tuple(settings.topo_global_server_address.split(",")),
         global_root=settings.topo_global_root,

@@ -5,10 +5,10 @@ import pytest
 from bench.mutants import MUTANTS
 from bench.mutations import try_mutant
 from bench.patching import Patch
-from vtorc.core.detection.replica_evidence import Witnesses
+from vtorc.core.detection.replica_evidence import ReplicaEvidence
 from vtorc.core.election import forced_promotion as override
 from vtorc.core.election import revocation as revoked
-from vtorc.recovery.session import Session
+from vtorc.recovery.session import RecoverySession
 
 QUICK = {
     "skip-revoke-check": "two-writable",
@@ -27,11 +27,11 @@ def test_seeded_bug_is_caught_within_its_budget(name: str, rule: str) -> None:
 @pytest.mark.parametrize("name", MUTANTS)
 def test_seeded_bug_is_about_code_that_exists(name: str) -> None:
     """Each mutant finds what it replaces, and leaves nothing behind."""
-    guard, unrevoked = Session.guard, revoked.unrevoked
+    guard, unrevoked = RecoverySession.guard, revoked.unrevoked
     patch = Patch()
     MUTANTS[name].apply(patch)
     patch.undo()
-    assert (Session.guard, revoked.unrevoked, vars(override)["unrevoked"]) == (guard, unrevoked, unrevoked)
+    assert (RecoverySession.guard, revoked.unrevoked, vars(override)["unrevoked"]) == (guard, unrevoked, unrevoked)
 
 
 def test_at_least_twenty_bugs_are_seeded() -> None:
@@ -42,14 +42,14 @@ def test_at_least_twenty_bugs_are_seeded() -> None:
 def test_mutant_of_code_that_has_moved_is_an_error() -> None:
     """A patch of a method that is not there raises LookupError instead of mutating nothing."""
     with pytest.raises(LookupError, match="no_such_step"):
-        Patch().set(Session, "no_such_step", None)
+        Patch().set(RecoverySession, "no_such_step", None)
 
 
 def test_mutant_of_code_that_takes_other_parameters_is_an_error() -> None:
     """A patch that cannot be called as what it replaces raises TypeError instead of breaking whatever calls it."""
     patch = Patch()
     try:
-        with pytest.raises(TypeError, match=r"Witnesses\.of takes other parameters .*heard_since"):
-            patch.set(Witnesses, "of", staticmethod(lambda view, primary: None))
+        with pytest.raises(TypeError, match=r"ReplicaEvidence\.of takes other parameters .*heard_since"):
+            patch.set(ReplicaEvidence, "of", staticmethod(lambda view, primary: None))
     finally:
         patch.undo()

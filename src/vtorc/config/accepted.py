@@ -7,7 +7,7 @@ v11 to v24.
 
 from typing import Any
 
-from vtorc.config.kinds import ANYTHING, SWITCH, Kind
+from vtorc.config.kinds import ANYTHING, SWITCH, ValueKind
 from vtorc.config.orchestrator import harmless
 from vtorc.config.setting import Setting, Spelling, Where
 
@@ -196,7 +196,7 @@ _KEYS: tuple[tuple[str, str], ...] = (
 )
 
 _BY_TYPE = "a tablet of type DRAINED is left alone"
-_FORBIDDING: tuple[tuple[str, Kind[Any]], ...] = (
+_FORBIDDING: tuple[tuple[str, ValueKind[Any]], ...] = (
     ("DiscoveryIgnoreHostnameFilters", harmless(_BY_TYPE, [])),
     ("RecoveryIgnoreHostnameFilters", harmless(_BY_TYPE, [])),
     ("PromotionIgnoreHostnameFilters", harmless("a tablet of type RDONLY is never promoted", [])),
@@ -204,7 +204,7 @@ _FORBIDDING: tuple[tuple[str, Kind[Any]], ...] = (
 )
 
 
-def _accepted(name: str, *, why: str, where: Where, kind: Kind[Any]) -> Setting:
+def _accepted(name: str, *, why: str, where: Where, kind: ValueKind[Any]) -> Setting:
     return Setting(
         name=name,
         field=None,

@@ -29,7 +29,7 @@ _WHOLE = re.compile(r"[+-]?[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Kind(Generic[T]):
+class ValueKind(Generic[T]):
     """One kind of value; `from_text` reads a word of the command line, `from_file` a value that JSON or TOML gave."""
 
     name: str
@@ -103,13 +103,13 @@ def _duration_from_file(value: Any) -> float:
     return parse_duration(_only(str)(value))
 
 
-def _duration(name: str, expected: str, minimum: float) -> Kind[float]:
-    return Kind(
+def _duration(name: str, expected: str, minimum: float) -> ValueKind[float]:
+    return ValueKind(
         name, expected, _at_least(parse_duration, minimum), _at_least(_duration_from_file, minimum), show_duration
     )
 
 
-def whole(minimum: int, maximum: int = 2**63 - 1) -> Kind[int]:
+def whole(minimum: int, maximum: int = 2**63 - 1) -> ValueKind[int]:
     """Whole numbers from `minimum` to `maximum`."""
 
     def check(value: int) -> int:
@@ -123,13 +123,13 @@ def whole(minimum: int, maximum: int = 2**63 - 1) -> Kind[int]:
         return check(int(text))
 
     bound = f"of at least {minimum}" if maximum == 2**63 - 1 else f"from {minimum} to {maximum}"
-    return Kind("whole number", f"a whole number {bound}", from_text, lambda value: check(_only(int)(value)))
+    return ValueKind("whole number", f"a whole number {bound}", from_text, lambda value: check(_only(int)(value)))
 
 
-def count_of(unit: str, size: float) -> Kind[float]:
+def count_of(unit: str, size: float) -> ValueKind[float]:
     """Whole numbers of a unit of `size` seconds, as orchestrator's keys have them; read as seconds."""
     number = whole(0, 10**9)
-    return Kind(
+    return ValueKind(
         unit,
         f"a whole number of {unit}, such as 30",
         lambda text: number.from_text(text) * size,
@@ -138,7 +138,7 @@ def count_of(unit: str, size: float) -> Kind[float]:
     )
 
 
-def choice(*names: str, default: str | None = None) -> Kind[str]:
+def choice(*names: str, default: str | None = None) -> ValueKind[str]:
     """One of a few words, in any case; the empty word stands for `default` where one is given."""
 
     def from_text(text: str) -> str:
@@ -148,7 +148,7 @@ def choice(*names: str, default: str | None = None) -> Kind[str]:
             raise ValueError(text)
         return text.lower()
 
-    return Kind(
+    return ValueKind(
         " | ".join(names),
         f"one of {', '.join(names)}",
         from_text,
@@ -171,9 +171,11 @@ def _words_from_file(value: Any) -> tuple[str, ...]:
     return tuple(_only(str)(word) for word in _only(list)(value))
 
 
-TEXT: Kind[str] = Kind("text", "text", str, _only(str), _quoted)
-SWITCH: Kind[bool] = Kind("switch", "true or false", _bool_from_text, _only(bool), lambda on: "true" if on else "false")
-WORDS: Kind[tuple[str, ...]] = Kind(
+TEXT: ValueKind[str] = ValueKind("text", "text", str, _only(str), _quoted)
+SWITCH: ValueKind[bool] = ValueKind(
+    "switch", "true or false", _bool_from_text, _only(bool), lambda on: "true" if on else "false"
+)
+WORDS: ValueKind[tuple[str, ...]] = ValueKind(
     "list", "words with commas between them", _words_from_text, _words_from_file, lambda words: _quoted(",".join(words))
 )
 DURATION = _duration("duration", "a duration such as 30s, 1m30s or 500ms", 0.0)
@@ -181,4 +183,4 @@ POSITIVE_DURATION = _duration("duration", "a duration above zero, such as 30s, 1
 SECONDS = count_of("seconds", 1.0)
 MINUTES = count_of("minutes", 60.0)
 DAYS = count_of("days", 86400.0)
-ANYTHING: Kind[Any] = Kind("value", "a value", str, lambda value: value, str)
+ANYTHING: ValueKind[Any] = ValueKind("value", "a value", str, lambda value: value, str)

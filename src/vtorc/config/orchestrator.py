@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vtorc.config.kinds import Kind
+from vtorc.config.kinds import ValueKind
 from vtorc.core.facts.durability import PromotionRule
 from vtorc.core.facts.ids import TabletAlias
 
@@ -29,17 +29,21 @@ def _address(value: Any) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-def port_of_address() -> Kind[int]:
+def port_of_address() -> ValueKind[int]:
     """The port of a listen address, which may name no host."""
-    return Kind("address", "an address such as :3000", lambda text: _address(text)[1], lambda value: _address(value)[1])
+    return ValueKind(
+        "address", "an address such as :3000", lambda text: _address(text)[1], lambda value: _address(value)[1]
+    )
 
 
-def host_of_address() -> Kind[str]:
+def host_of_address() -> ValueKind[str]:
     """The host of a listen address, empty where it names none."""
-    return Kind("address", "an address such as :3000", lambda text: _address(text)[0], lambda value: _address(value)[0])
+    return ValueKind(
+        "address", "an address such as :3000", lambda text: _address(text)[0], lambda value: _address(value)[0]
+    )
 
 
-def promotion_filter() -> Kind[bool]:
+def promotion_filter() -> ValueKind[bool]:
     """A list of clusters to recover: every one, or none.
 
     Picking clusters by pattern is not built, and to take such a list for "every one" would act where it was forbidden:
@@ -51,7 +55,7 @@ def promotion_filter() -> Kind[bool]:
             raise ValueError(value)
         return bool(value)
 
-    return Kind(
+    return ValueKind(
         "list",
         '["*"] for all clusters or [] for none (to pick some, use --clusters-to-watch)',
         lambda text: read([text] if text else []),
@@ -59,7 +63,7 @@ def promotion_filter() -> Kind[bool]:
     )
 
 
-def promotion_rules() -> Kind[PromotionRules]:
+def promotion_rules() -> ValueKind[PromotionRules]:
     """Promotion rules by tablet alias, for the policy 'specified'; `must` cannot be asked for."""
 
     def read(value: Any) -> PromotionRules:
@@ -67,7 +71,7 @@ def promotion_rules() -> Kind[PromotionRules]:
             raise ValueError(value)
         return tuple((TabletAlias.parse(alias), PromotionRule(rule)) for alias, rule in sorted(value.items()))
 
-    return Kind(
+    return ValueKind(
         "rules",
         "tablet aliases, each with prefer, neutral, prefer_not or must_not",
         lambda text: read(dict(part.split("=", 1) for part in text.split(",") if part)),
@@ -76,7 +80,7 @@ def promotion_rules() -> Kind[PromotionRules]:
     )
 
 
-def harmless(instead: str, *values: object) -> Kind[Any]:
+def harmless(instead: str, *values: object) -> ValueKind[Any]:
     """A key that forbids something vtorc cannot forbid: refused unless its value forbids nothing."""
 
     def read(value: Any) -> Any:
@@ -85,7 +89,7 @@ def harmless(instead: str, *values: object) -> Kind[Any]:
         raise ValueError(value)
 
     shown = " or ".join("[]" if value == [] else str(value).lower() for value in values)
-    return Kind("key", f"{shown}, since vtorc cannot honour anything else ({instead})", read, read)
+    return ValueKind("key", f"{shown}, since vtorc cannot honour anything else ({instead})", read, read)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from vtorc.config.kinds import Kind
+from vtorc.config.kinds import ValueKind
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -39,7 +39,7 @@ class Spelling:
 
     name: str
     where: Where
-    kind: Kind[Any]
+    kind: ValueKind[Any]
     meaning: Callable[[Any], Any] = lambda value: value
     note: str = ""
 
@@ -53,7 +53,7 @@ class Setting:
 
     name: str
     field: str | None
-    kind: Kind[Any]
+    kind: ValueKind[Any]
     default: Any
     doc: str
     group: str
@@ -70,25 +70,27 @@ class Setting:
 
 
 def flag(
-    name: str, kind: Kind[Any], meaning: Callable[[Any], Any] = lambda value: value, *, note: str = ""
+    name: str, kind: ValueKind[Any], meaning: Callable[[Any], Any] = lambda value: value, *, note: str = ""
 ) -> Spelling:
     """Name a further flag, with its own kind of value."""
     return Spelling(name=name, where=Where.FLAG, kind=kind, meaning=meaning, note=note)
 
 
-def key(name: str, kind: Kind[Any], meaning: Callable[[Any], Any] = lambda value: value, *, note: str = "") -> Spelling:
+def key(
+    name: str, kind: ValueKind[Any], meaning: Callable[[Any], Any] = lambda value: value, *, note: str = ""
+) -> Spelling:
     """Name a further key of the file, with its own kind of value."""
     return Spelling(name=name, where=Where.KEY, kind=kind, meaning=meaning, note=note)
 
 
-def variable(name: str, kind: Kind[Any]) -> Spelling:
+def variable(name: str, kind: ValueKind[Any]) -> Spelling:
     """Name an environment variable."""
     return Spelling(name=name, where=Where.ENVIRONMENT, kind=kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Declared:
-    kind: Kind[Any]
+    kind: ValueKind[Any]
     doc: str
     also: tuple[Spelling, ...]
     live: bool
@@ -98,7 +100,7 @@ class _Declared:
 
 
 def setting(
-    kind: Kind[T],
+    kind: ValueKind[T],
     default: T,
     doc: str,
     *,

@@ -12,7 +12,7 @@ from vtorc.errors import SettingsError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class SettingChange:
     """One setting that a reload found to be different; values are written for people, a secret is hidden."""
 
     name: str
@@ -26,8 +26,8 @@ class Reloaded:
     """What a reload did: with `problems`, nothing; else `changed` holds at once and `waiting` needs a restart."""
 
     problems: Sequence[str] = ()
-    changed: Sequence[Change] = ()
-    waiting: Sequence[Change] = ()
+    changed: Sequence[SettingChange] = ()
+    waiting: Sequence[SettingChange] = ()
     notes: Sequence[str] = ()
 
     @property
@@ -104,9 +104,9 @@ class SettingsStore:
         )
 
 
-def _change(one: Setting, old: Loaded, new: Loaded) -> Change:
+def _change(one: Setting, old: Loaded, new: Loaded) -> SettingChange:
     name = one.field or ""
-    return Change(
+    return SettingChange(
         name=one.name,
         before=one.show(getattr(old.settings, name)),
         after=one.show(getattr(new.settings, name)),

@@ -55,7 +55,7 @@ YIELDING = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class TurnRequest:
     """What a shard wants its turn for.
 
     `since` is when the outage began, in seconds on the caller's clock; `tries` how often it was tried in vain: a shard
@@ -73,7 +73,7 @@ class Wish:
         return (self.urgency, self.tries, self.since, str(self.shard))
 
 
-class Place:
+class TurnSlot:
     """The place of one shard: nowhere, in the queue, or holding a slot; never more than one of these.
 
     Use it as a context manager: whatever ends the block, the slot or the place in the queue is given back.
@@ -82,7 +82,7 @@ class Place:
     def __init__(self, budget: "FleetBudget", wake: Callable[[], None]) -> None:
         self._budget = budget
         self.wake = wake
-        self.wish: Wish | None = None
+        self.wish: TurnRequest | None = None
         self.has_slot = False
         self.asked_at = 0.0
         self.granted_at = 0.0
@@ -92,7 +92,7 @@ class Place:
         """Whether it is in the queue."""
         return self.wish is not None and not self.has_slot
 
-    def ask(self, wish: Wish) -> bool:
+    def ask(self, wish: TurnRequest) -> bool:
         """Ask for a slot, or say what is wanted by now; True if it has one, which it keeps until `leave`.
 
         If not, `wake` is called once it is this place's turn; whoever is woken looks anew at what is to be done.
@@ -124,22 +124,22 @@ class FleetBudget:
         self._limits = limits
         self._now = now
         # Each in two parts, for repairs (True) and for the other recoveries.
-        self._waiting: dict[bool, dict[Place, None]] = {False: {}, True: {}}
-        self._holding: dict[bool, dict[Place, None]] = {False: {}, True: {}}
+        self._waiting: dict[bool, dict[TurnSlot, None]] = {False: {}, True: {}}
+        self._holding: dict[bool, dict[TurnSlot, None]] = {False: {}, True: {}}
         # What is waited for, sorted: each of those that wait asks once a second how many come before it.
         self._orders: dict[bool, list[tuple[Urgency, int, float, str]]] = {False: [], True: []}
 
-    def place(self, wake: Callable[[], None]) -> Place:
+    def place(self, wake: Callable[[], None]) -> TurnSlot:
         """Make a place for a shard; `wake` is called when its turn comes after it had to wait."""
-        return Place(self, wake)
+        return TurnSlot(self, wake)
 
     @property
-    def waiting(self) -> tuple[Place, ...]:
+    def waiting(self) -> tuple[TurnSlot, ...]:
         """The places in the queue, in the order in which they came; those for repairs last."""
         return (*self._waiting[False], *self._waiting[True])
 
     @property
-    def holding(self) -> tuple[Place, ...]:
+    def holding(self) -> tuple[TurnSlot, ...]:
         """The places that have a slot; those for repairs last."""
         return (*self._holding[False], *self._holding[True])
 
@@ -147,8 +147,8 @@ class FleetBudget:
         """How many slots for repairs, or for the other recoveries, are held."""
         return len(self._holding[repairs])
 
-    def ask(self, place: Place, wish: Wish) -> bool:
-        """Carry out `Place.ask`."""
+    def ask(self, place: TurnSlot, wish: TurnRequest) -> bool:
+        """Carry out `TurnSlot.ask`."""
         before = place.wish
         if before is not None and before.urgency.is_repair is not wish.urgency.is_repair:
             self.leave(place)
@@ -162,8 +162,8 @@ class FleetBudget:
         self._grant(asking=place)
         return place.has_slot
 
-    def leave(self, place: Place) -> None:
-        """Carry out `Place.leave`."""
+    def leave(self, place: TurnSlot) -> None:
+        """Carry out `TurnSlot.leave`."""
         if place.wish is None:
             return
         self._unqueue(place)
@@ -171,8 +171,8 @@ class FleetBudget:
         place.wish, place.has_slot = None, False
         self._grant()
 
-    def reason(self, place: Place) -> str:
-        """Carry out `Place.reason`."""
+    def reason(self, place: TurnSlot) -> str:
+        """Carry out `TurnSlot.reason`."""
         wish = _wish(place)
         repairs = wish.urgency.is_repair
         before = bisect_left(self._orders[repairs], wish.order)
@@ -184,7 +184,7 @@ class FleetBudget:
             f"{before or 'none'} {'comes' if before == 1 else 'come'} before it{yields}"
         )
 
-    def _grant(self, *, asking: Place | None = None) -> None:
+    def _grant(self, *, asking: TurnSlot | None = None) -> None:
         """Hand out what is free; `asking` learns of it without being woken."""
         for repairs in (False, True):
             while (place := self._next(repairs=repairs)) is not None:
@@ -194,7 +194,7 @@ class FleetBudget:
                 if place is not asking:
                     place.wake()
 
-    def _unqueue(self, place: Place) -> None:
+    def _unqueue(self, place: TurnSlot) -> None:
         wish = place.wish
         if wish is None or place not in self._waiting[wish.urgency.is_repair]:
             return
@@ -202,7 +202,7 @@ class FleetBudget:
         orders = self._orders[wish.urgency.is_repair]
         del orders[bisect_left(orders, wish.order)]
 
-    def _next(self, *, repairs: bool) -> Place | None:
+    def _next(self, *, repairs: bool) -> TurnSlot | None:
         if not self._waiting[repairs]:
             return None
         limits, held = self._limits(), self.under_way(repairs=repairs)
@@ -215,6 +215,6 @@ class FleetBudget:
         return first
 
 
-def _wish(place: Place) -> Wish:
+def _wish(place: TurnSlot) -> TurnRequest:
     assert place.wish is not None
     return place.wish

@@ -8,14 +8,14 @@ from vtorc.control.breaker import NEVER, Breaker
 from vtorc.control.budget import BudgetLimits, FleetBudget
 from vtorc.control.observer import Observer, TopologyObserver
 from vtorc.control.scope import Scope
-from vtorc.control.shard_loop import Rules, ShardLoop
+from vtorc.control.shard_loop import DecisionSettings, ShardLoop
 from vtorc.core.facts.ids import ShardId
-from vtorc.discovery.probe import Pace
+from vtorc.discovery.probe import ProbePace
 from vtorc.discovery.signals import Sentinel
-from vtorc.discovery.topology import Topology, read_topology, watch_topology
+from vtorc.discovery.topology import TopologyReading, read_topology, watch_topology
 from vtorc.discovery.watch import ShardWatch
 from vtorc.errors import TopoError
-from vtorc.recovery.session import Tools
+from vtorc.recovery.session import RecoveryTools
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +25,8 @@ class FleetSettings:
     """
 
     scope: Scope
-    rules: Rules
-    pace: Pace
+    rules: DecisionSettings
+    pace: ProbePace
     refresh_every: float = 15.0
     shutdown_wait: float = 30.0
     budget: BudgetLimits = field(default_factory=BudgetLimits)
@@ -38,7 +38,7 @@ class Fleet:
 
     def __init__(
         self,
-        tools: Tools,
+        tools: RecoveryTools,
         settings: Callable[[], FleetSettings],
         observer: Observer,
         *,
@@ -118,7 +118,7 @@ class Fleet:
             self._topology_observer.unread(failures)
         self.topo_failures = failures
 
-    def _apply(self, group: asyncio.TaskGroup, topology: Topology) -> None:
+    def _apply(self, group: asyncio.TaskGroup, topology: TopologyReading) -> None:
         scope = self._settings().scope
         for shard, reading in sorted(topology.shards.items(), key=lambda item: str(item[0])):
             loop = self.loops.get(shard)

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from vtorc.control.observer import Announcement
 from vtorc.core.decision.decide import Action, Decision
-from vtorc.core.election.choose import Argument
+from vtorc.core.election.choose import SafetyArgument
 from vtorc.core.facts.clock import Clock
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias
@@ -90,7 +90,7 @@ def stored_recovery(record: RecoveryRecord) -> StoredRecovery:
     )
 
 
-def _argument(argument: Argument | None) -> Mapping[str, object] | None:
+def _argument(argument: SafetyArgument | None) -> Mapping[str, object] | None:
     if argument is None:
         return None
     return {

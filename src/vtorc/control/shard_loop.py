@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from vtorc.control.breaker import Breaker
-from vtorc.control.budget import FleetBudget, Urgency, Wish
+from vtorc.control.budget import FleetBudget, TurnRequest, Urgency
 from vtorc.control.observer import Observer
-from vtorc.control.waivers import Waivers
+from vtorc.control.waivers import BackoffWaivers
 from vtorc.core.decision.backoff import Attempt
-from vtorc.core.decision.decide import Action, Decision, Limits, decide, next_action
+from vtorc.core.decision.decide import Action, Decision, DecisionLimits, decide, next_action
 from vtorc.core.detection.analysis import analyse
-from vtorc.core.detection.case import Bars
+from vtorc.core.detection.case import DetectionThresholds
 from vtorc.core.detection.problems import Code, Finding, Recovery
 from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule, policy
 from vtorc.core.facts.ids import TabletAlias
@@ -23,11 +23,11 @@ from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TopoError, UnknownDurabilityPolicy
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.recovery.runner import Judgement, Runner
-from vtorc.recovery.session import Tools
+from vtorc.recovery.session import RecoveryTools
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class DecisionSettings:
     """The operator's settings that decisions depend on; read anew for each judgement, so that a reload takes effect
     at once.
 
@@ -36,8 +36,8 @@ class Rules:
     long the first election waits for tablets that do not answer yet.
     """
 
-    limits: Limits = field(default_factory=Limits)
-    bars: Bars = field(default_factory=Bars)
+    limits: DecisionLimits = field(default_factory=DecisionLimits)
+    bars: DetectionThresholds = field(default_factory=DetectionThresholds)
     default_durability: str = ""
     promotion_rules: Mapping[TabletAlias, PromotionRule] = field(default_factory=dict)
     rejudge_every: float = 1.0
@@ -80,8 +80,8 @@ class ShardLoop:
     def __init__(
         self,
         watch: ShardWatch,
-        tools: Tools,
-        rules: Callable[[], Rules],
+        tools: RecoveryTools,
+        rules: Callable[[], DecisionSettings],
         observer: Observer,
         *,
         controlled: bool,
@@ -95,14 +95,14 @@ class ShardLoop:
         self._observer = observer
         self._attempts: list[Attempt] = []
         self._hung: Finding | None = None
-        self._waivers = Waivers()
+        self._waivers = BackoffWaivers()
         self._last_seen: dict[tuple[Code, TabletAlias | None], float] = {}
         self._said: Mapping[tuple[Code, TabletAlias | None], Decision] = {}
         self._told: dict[tuple[Code, TabletAlias | None], tuple[Rule, bool]] = {}
         self._unsettled_since: float | None = None
         self._pauses: dict[Recovery, _Pause] = {}
         self._stopping = False
-        self._sound: tuple[tuple[int, Rules, bool], Judgement] | None = None
+        self._sound: tuple[tuple[int, DecisionSettings, bool], Judgement] | None = None
         self._first_seen = tools.clock.now()
         self._runner = Runner(tools, watch, self.judge)
         self._breaker = breaker
@@ -195,7 +195,7 @@ class ShardLoop:
         pause = self._pauses.get(recovery)
         return pause is not None and self._tools.clock.now() < pause.ends_at
 
-    def _wish(self, judgement: Judgement) -> Wish | None:
+    def _wish(self, judgement: Judgement) -> TurnRequest | None:
         """What this shard wants its turn for, since when, and how often that was tried in vain."""
         wanted = {Urgency.of(r) for d in judgement.decisions if (r := d.finding.problem.recovery) is not None}
         now = self._tools.clock.now()
@@ -211,9 +211,9 @@ class ShardLoop:
         tries = sum(
             not a.succeeded and a.alias == action.alias and Urgency.of(a.recovery) is urgency for a in self._attempts
         )
-        return Wish(shard=self.watch.shard, urgency=urgency, since=since, tries=tries)
+        return TurnRequest(shard=self.watch.shard, urgency=urgency, since=since, tries=tries)
 
-    def _too_soon(self, view: ShardView, rules: Rules, now: float) -> bool:
+    def _too_soon(self, view: ShardView, rules: DecisionSettings, now: float) -> bool:
         """The first election waits a while for tablets that are still starting, so that it does not miss the one with
         data.
         """

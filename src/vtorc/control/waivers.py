@@ -13,7 +13,7 @@ _MOST_DOUBLINGS = 10
 
 
 @dataclass(slots=True)
-class Waivers:
+class BackoffWaivers:
     """Remembers who answered, and whose return was taken for a reason to try again."""
 
     answering: frozenset[TabletAlias] = frozenset()

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from vtorc.core.facts.clock import Clock
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletType
-from vtorc.core.facts.observed_term import Reign
+from vtorc.core.facts.observed_term import ObservedTerm
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import TabletStatus
-from vtorc.core.facts.views import LeftType, ProbeFailure, TabletView
+from vtorc.core.facts.views import FormerType, ProbeFailure, TabletView
 from vtorc.errors import (
     TabletBadAnswer,
     TabletCallFailed,
@@ -23,7 +23,7 @@ from vtorc.tablet.api import TabletManager
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
+class ProbePace:
     """How often a tablet is asked and how long an answer may take, in seconds.
 
     `hurried` applies to all tablets of a shard under suspicion: its deadline is short, because a tablet that needs
@@ -99,7 +99,7 @@ class TabletProbe:
         if record.is_shut_down and not record.mysql_hostname:
             record = replace(record, mysql_hostname=self.record.mysql_hostname, mysql_port=self.record.mysql_port)
         if record.type is not self.record.type:
-            left = LeftType(self._read_at, self._clock.now())
+            left = FormerType(self._read_at, self._clock.now())
             self.view = replace(self.view, left_types={**self.view.left_types, self.record.type: left})
         self._read_at = read_at
         if record.type is TabletType.PRIMARY:
@@ -139,7 +139,7 @@ class TabletProbe:
         while self._started_last < moment:
             await self._ended.wait()
 
-    async def run(self, pace: Callable[[], Pace]) -> None:
+    async def run(self, pace: Callable[[], ProbePace]) -> None:
         """Probe until cancelled."""
         pause = 0.0
         first = True
@@ -161,7 +161,7 @@ class TabletProbe:
             timer.cancel()
         self._wanted.clear()
 
-    async def _probe(self, pace: Pace) -> None:
+    async def _probe(self, pace: ProbePace) -> None:
         started = self._clock.now()
         deadline = pace.calm_deadline if self._hurried_since is None else pace.hurried_deadline
         self._hurried_deadline = pace.hurried_deadline
@@ -199,7 +199,7 @@ class TabletProbe:
             quiet_since=self._quiet_since(status, started),
             stalled_since=self._stalled_since(status, started),
             lost=self._lost(status),
-            reign=Reign.after(self.view.reign, status, record, at=started, heard_at=self.view.status_at),
+            reign=ObservedTerm.after(self.view.reign, status, record, at=started, heard_at=self.view.status_at),
             acks_until=self._acks_until(status),
             left_types=self.view.left_types,
             record_stands=self._record_stands(status, started),

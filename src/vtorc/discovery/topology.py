@@ -15,7 +15,7 @@ from vtorc.topo.server import TopoServer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Topology:
+class TopologyReading:
     """One reading of the whole cluster; what could not be read is named, never taken for gone."""
 
     shards: dict[ShardId, ShardTopology]
@@ -39,7 +39,7 @@ CELL_PATIENCE = 2.0
 """Seconds that the topology server of one cell is waited for: a lost cell, often the primary's, holds nobody up."""
 
 
-async def read_topology(topo: TopoServer, clock: Clock) -> Topology:
+async def read_topology(topo: TopoServer, clock: Clock) -> TopologyReading:
     """Read everything, in parallel; raises TopoError only if not even the list of keyspaces or of cells could be
     read.
     """
@@ -67,7 +67,7 @@ async def read_topology(topo: TopoServer, clock: Clock) -> Topology:
         )
         for shard, record in reading.shards.items()
     }
-    return Topology(
+    return TopologyReading(
         shards=shards, unread_keyspaces=frozenset(reading.unread_keyspaces), failures=tuple(sorted(reading.failures))
     )
 

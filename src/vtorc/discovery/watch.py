@@ -8,7 +8,7 @@ from vtorc.core.facts.clock import Clock
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.core.facts.records import KeyspaceRecord, ShardRecord, TabletRecord
 from vtorc.core.facts.views import ProbeFailure, ShardView, TabletView
-from vtorc.discovery.probe import Pace, TabletProbe
+from vtorc.discovery.probe import ProbePace, TabletProbe
 from vtorc.discovery.signals import Sentinel, watch_signals
 from vtorc.tablet.api import TabletManager
 
@@ -43,7 +43,7 @@ class ShardWatch:
         topology: ShardTopology,
         tablets: TabletManager,
         clock: Clock,
-        pace: Callable[[], Pace],
+        pace: Callable[[], ProbePace],
         *,
         sentinel: Sentinel | None = None,
     ) -> None:

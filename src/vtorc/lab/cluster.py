@@ -18,7 +18,7 @@ from vtorc.lab.ports import Ports
 from vtorc.lab.tablet_handle import LabTablet, TabletSpec
 from vtorc.lab.template import template_folder
 from vtorc.lab.topology import LabTopo
-from vtorc.topo.open import TopoSettings
+from vtorc.topo.open import TopoAccess
 from vtorc.topo.server import TopoServer
 from vtorc.topo.tasks import all_of
 
@@ -118,7 +118,7 @@ class LabCluster:
         await asyncio.shield(self.stop())
 
     @property
-    def topo_settings(self) -> TopoSettings:
+    def topo_settings(self) -> TopoAccess:
         """How to reach the topology."""
         return self._topology.settings
 

@@ -27,7 +27,7 @@ from vtorc.lab.parts import (
     MANIFEST,
     MYSQL,
     RECIPE,
-    Kind,
+    PartKind,
     Prefix,
     cache_folder,
     source_tree,
@@ -66,7 +66,7 @@ def fetch(environ: Mapping[str, str] | None = None, *, refresh: bool = False, sa
             say(f"{kind.of_prefix(ready).origin}")
 
 
-def _hopeless(kind: Kind[Any], tried: list[str], error: PartMissing) -> str:
+def _hopeless(kind: PartKind[Any], tried: list[str], error: PartMissing) -> str:
     return (
         f"There is no {kind.title} on this machine and none could be fetched. Tried: {'; '.join(tried)}; "
         f"fetching Debian's packages from suite {SUITE}: {error}. Install {kind.wanted} so that {kind.program} is on "
@@ -103,7 +103,7 @@ def _locked(store: Path) -> Iterator[None]:
         yield
 
 
-def _ready(kind: Kind[Any], folder: Path, store: Path) -> Prefix | None:
+def _ready(kind: PartKind[Any], folder: Path, store: Path) -> Prefix | None:
     """Find a usable fetched part: the one linked, or else the newest kept."""
     kept = [found for path in store.glob(f"{kind.part}-*") if (found := kind.prefix_in(path))]
     kept.sort(key=lambda found: version_of(found.version) or (0, 0, 0), reverse=True)
@@ -122,7 +122,7 @@ def _debian(work: Path, say: Say) -> Debian:
     return debian
 
 
-def _fetched(kind: Kind[Any], debian: Debian, store: Path, *, say: Say) -> Prefix:
+def _fetched(kind: PartKind[Any], debian: Debian, store: Path, *, say: Say) -> Prefix:
     """Download and unpack one part into the store; its manifest is written last, so half a part counts as none."""
     begun = time.monotonic()
     version = debian.version("mysql-server-core" if kind is MYSQL else "etcd-server")

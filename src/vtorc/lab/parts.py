@@ -132,7 +132,7 @@ def find_etcd(environ: Mapping[str, str] | None = None) -> EtcdParts:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind(Generic[Found]):
+class PartKind(Generic[Found]):
     """One kind of part: how it is called, and how a program or a prefix of it is described.
 
     `describe` answers a clause saying why a program cannot be used, where it cannot.
@@ -289,5 +289,5 @@ def _ask(*command: str) -> str:
     return done.stdout + done.stderr
 
 
-MYSQL = Kind("mysql", "mysqld", "MySQL server", "MySQL 8.0 or newer", "VTORC_MYSQLD", _mysqld_at, mysql_of_prefix)
-ETCD = Kind("etcd", "etcd", "etcd server", "etcd 3.4 or newer", "VTORC_ETCD", _etcd_at, etcd_of_prefix)
+MYSQL = PartKind("mysql", "mysqld", "MySQL server", "MySQL 8.0 or newer", "VTORC_MYSQLD", _mysqld_at, mysql_of_prefix)
+ETCD = PartKind("etcd", "etcd", "etcd server", "etcd 3.4 or newer", "VTORC_ETCD", _etcd_at, etcd_of_prefix)

@@ -30,7 +30,7 @@ from vtorc.lab.grpc_service import TabletServer
 from vtorc.lab.mysql_server import RealMysqlServer
 from vtorc.lab.mysqld import Mysqld, MysqldConfig
 from vtorc.lab.parts import find_mysqld
-from vtorc.topo.open import TopoSettings, open_topo
+from vtorc.topo.open import TopoAccess, open_topo
 from vtorc.topo.server import TopoServer
 
 _log = structlog.get_logger(__name__)
@@ -205,7 +205,7 @@ async def run(options: argparse.Namespace) -> int:
     options.dir.mkdir(parents=True, exist_ok=True)
     try:
         topo = await open_topo(
-            TopoSettings(
+            TopoAccess(
                 implementation=options.topo_implementation,
                 global_server_address=tuple(options.topo_global_server_address.split(",")),
                 global_root=options.topo_global_root,

@@ -10,7 +10,7 @@ from vtorc.core.facts.ids import ShardId
 from vtorc.errors import LabError, VtorcError
 from vtorc.lab.etcd import EtcdServer
 from vtorc.lab.guard import RunFolder, sweep_stale_runs
-from vtorc.topo.open import TopoSettings, open_topo
+from vtorc.topo.open import TopoAccess, open_topo
 from vtorc.topo.server import TopoServer
 
 GLOBAL_ROOT = "/vitess/global"
@@ -60,10 +60,10 @@ class LabTopo:
             self._etcd = None
 
     @property
-    def settings(self) -> TopoSettings:
+    def settings(self) -> TopoAccess:
         """How to reach it."""
         address = self._etcd.address if self._etcd is not None else str(self.folder / "topo.sqlite")
-        return TopoSettings(implementation=self._kind, global_server_address=(address,), global_root=GLOBAL_ROOT)
+        return TopoAccess(implementation=self._kind, global_server_address=(address,), global_root=GLOBAL_ROOT)
 
     @property
     def server(self) -> TopoServer:

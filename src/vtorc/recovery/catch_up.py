@@ -4,37 +4,37 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from vtorc.core.election.choose import Choice, Stopped
+from vtorc.core.election.choose import Choice, StoppedTablet
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.views import ShardView
 from vtorc.errors import RecoveryFailed, TabletError
-from vtorc.recovery.session import Session
+from vtorc.recovery.session import RecoverySession
 
-Choose = Callable[[Mapping[TabletAlias, Stopped]], Choice]
+Choose = Callable[[Mapping[TabletAlias, StoppedTablet]], Choice]
 """Elects among stopped tablets; raises RecoveryRefused if nobody can be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ready:
+class CaughtUp:
     """Who has applied `position`, by which `way`, and what the stopped tablets hold by now."""
 
     winner: TabletAlias
     position: GtidSet
     way: Choice
-    stopped: Mapping[TabletAlias, Stopped]
+    stopped: Mapping[TabletAlias, StoppedTablet]
 
 
 @dataclass(frozen=True, slots=True)
 class CatchUp:
     """One catching up of the shard as `view` shows it."""
 
-    session: Session
+    session: RecoverySession
     view: ShardView
     choose: Choose
 
-    async def run(self, stopped: Mapping[TabletAlias, Stopped]) -> Ready:
+    async def run(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> CaughtUp:
         """Take the ways of the election one after the other, and elect anew after each that failed, because a tablet
         that fetched in vain may have fetched some; raises RecoveryFailed if none leads to an end.
         """
@@ -51,13 +51,13 @@ class CatchUp:
             record_way(self.session, way)
             try:
                 winner, position = await self._take(way, stopped)
-                return Ready(winner=winner, position=position, way=way, stopped=stopped)
+                return CaughtUp(winner=winner, position=position, way=way, stopped=stopped)
             except (TabletError, TimeoutError, RecoveryFailed) as error:
                 failures.append(_told(way, error))
                 if way.source is not None:
                     stopped = await self._stopped_again(way.winner, stopped)
 
-    async def _take(self, way: Choice, stopped: Mapping[TabletAlias, Stopped]) -> tuple[TabletAlias, GtidSet]:
+    async def _take(self, way: Choice, stopped: Mapping[TabletAlias, StoppedTablet]) -> tuple[TabletAlias, GtidSet]:
         if way.source is None:
             winner = await self._first_to_apply(way, stopped)
             return winner, stopped[winner].received
@@ -95,8 +95,8 @@ class CatchUp:
         )
 
     async def _stopped_again(
-        self, alias: TabletAlias, stopped: Mapping[TabletAlias, Stopped]
-    ) -> Mapping[TabletAlias, Stopped]:
+        self, alias: TabletAlias, stopped: Mapping[TabletAlias, StoppedTablet]
+    ) -> Mapping[TabletAlias, StoppedTablet]:
         """Stop who fetched in vain, and read how far it came; who does not tell is not counted among the stopped."""
         record, tablets = self._record_of(alias), self.session.tablets
         rest = {each: it for each, it in stopped.items() if each != alias}
@@ -119,7 +119,7 @@ class CatchUp:
             deadline=self.session.tools.deadlines.catch_up,
         )
 
-    async def _first_to_apply(self, choice: Choice, stopped: Mapping[TabletAlias, Stopped]) -> TabletAlias:
+    async def _first_to_apply(self, choice: Choice, stopped: Mapping[TabletAlias, StoppedTablet]) -> TabletAlias:
         """The best holder that applies in time: the best at once, another only after a grace for the better ones."""
         waiting = {
             asyncio.create_task(self._wait(alias, stopped[alias].received), name=f"apply {alias}"): rank
@@ -160,7 +160,7 @@ class CatchUp:
         return tablet.record
 
 
-def record_way(session: Session, way: Choice) -> None:
+def record_way(session: RecoverySession, way: Choice) -> None:
     """Take into the record why this way is safe, and who was passed over."""
     session.argument = way.argument
     session.removed = way.removed

@@ -3,25 +3,25 @@
 from dataclasses import dataclass
 
 from vtorc.core.detection.problems import Recovery
-from vtorc.core.election.forced_promotion import Price
+from vtorc.core.election.forced_promotion import DataLossEstimate
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.views import ShardView
 from vtorc.discovery.topology import read_shard
 from vtorc.discovery.watch import ShardWatch
 from vtorc.recovery.emergency import EmergencyReparent
-from vtorc.recovery.locked import Errand, Locked
-from vtorc.recovery.override import Override
+from vtorc.recovery.locked import LockedRun, RecoveryPurpose
+from vtorc.recovery.override import ForcedPromotion
 from vtorc.recovery.planned import PlannedReparent
 from vtorc.recovery.record import Outcome, RecoveryRecord
-from vtorc.recovery.session import Session, Tools
+from vtorc.recovery.session import RecoverySession, RecoveryTools
 
 
 @dataclass(frozen=True, slots=True)
 class Commands:
     """Commands on one shard under observation; each waits for the shard lock and tells how it ended."""
 
-    tools: Tools
+    tools: RecoveryTools
     watch: ShardWatch
 
     async def planned_reparent(
@@ -29,31 +29,31 @@ class Commands:
     ) -> RecoveryRecord:
         """Move the primary to `new_primary`, or to the best replica."""
 
-        async def work(session: Session) -> tuple[Outcome, str]:
+        async def work(session: RecoverySession) -> tuple[Outcome, str]:
             view = await self._look(session)
             await PlannedReparent(session=session, view=view, policy=policy, new_primary=new_primary).run()
             return Outcome.SUCCEEDED, f"{view.shard}: {session.winner} has taken over as planned"
 
         # The text is Vitess' (`planned_reparenter.go`).
         text = f"PlannedReparentShard({new_primary or '<nil>'}, AvoidPrimary = <nil>)"
-        errand = Errand(Recovery.PLANNED_REPARENT, None, new_primary)
+        errand = RecoveryPurpose(Recovery.PLANNED_REPARENT, None, new_primary)
         lock = self.tools.topo.lock_shard(self.watch.shard, text)
-        return await Locked(self.tools, self.watch).run(errand, lock, work)
+        return await LockedRun(self.tools, self.watch).run(errand, lock, work)
 
     async def emergency_reparent(self, policy: DurabilityPolicy) -> RecoveryRecord:
         """Replace the primary whatever its state; the same safety rules hold as for vtorc itself."""
 
-        async def work(session: Session) -> tuple[Outcome, str]:
+        async def work(session: RecoverySession) -> tuple[Outcome, str]:
             view = await self._look(session)
             await EmergencyReparent(session, view, policy).run()
             return Outcome.SUCCEEDED, f"{view.shard}: promoted {session.winner}"
 
-        errand = Errand(Recovery.EMERGENCY_REPARENT, None, None)
+        errand = RecoveryPurpose(Recovery.EMERGENCY_REPARENT, None, None)
         lock = self.tools.topo.lock_shard(self.watch.shard, "EmergencyReparentShard")
-        return await Locked(self.tools, self.watch).run(errand, lock, work)
+        return await LockedRun(self.tools, self.watch).run(errand, lock, work)
 
     async def override(
-        self, policy: DurabilityPolicy, new_primary: TabletAlias, accepted: Price | None = None
+        self, policy: DurabilityPolicy, new_primary: TabletAlias, accepted: DataLossEstimate | None = None
     ) -> RecoveryRecord:
         """Make `new_primary` the primary although the rules of safety choose nobody, or somebody else.
 
@@ -61,18 +61,18 @@ class Commands:
         by name. If it has risen since, it is refused again. What is impossible is refused whatever is accepted.
         """
 
-        async def work(session: Session) -> tuple[Outcome, str]:
+        async def work(session: RecoverySession) -> tuple[Outcome, str]:
             view = await self._look(session)
-            await Override(session=session, view=view, policy=policy, named=new_primary, accepted=accepted).run()
+            await ForcedPromotion(session=session, view=view, policy=policy, named=new_primary, accepted=accepted).run()
             cost = session.price.sentence if session.price is not None else ""
             return Outcome.SUCCEEDED, f"{view.shard}: promoted {session.winner}, as a person decided; {cost}"
 
-        errand = Errand(Recovery.EMERGENCY_REPARENT, None, new_primary)
+        errand = RecoveryPurpose(Recovery.EMERGENCY_REPARENT, None, new_primary)
         # The text is Vitess' (`emergency_reparenter.go`).
         lock = self.tools.topo.lock_shard(self.watch.shard, f"EmergencyReparentShard({new_primary})")
-        return await Locked(self.tools, self.watch).run(errand, lock, work)
+        return await LockedRun(self.tools, self.watch).run(errand, lock, work)
 
-    async def _look(self, session: Session) -> ShardView:
+    async def _look(self, session: RecoverySession) -> ShardView:
         """Read the shard again under the lock."""
         reading = read_shard(self.tools.topo, self.tools.clock, self.watch.shard)
         self.watch.update(await session.step("read topology", None, reading))

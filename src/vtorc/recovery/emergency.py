@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from vtorc.core.detection.external_source import outside_source
 from vtorc.core.election.candidate_evidence import as_seen, candidate_set, semi_sync_seen
-from vtorc.core.election.choose import ACKING_TYPES, CandidateSet, Choice, Refusal, Stopped, choose, hopeless
+from vtorc.core.election.choose import ACKING_TYPES, CandidateSet, Choice, Refusal, StoppedTablet, choose, hopeless
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
@@ -18,7 +18,7 @@ from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.recovery.catch_up import CatchUp, record_way
 from vtorc.recovery.promotion import Follower, Promotion, promote
-from vtorc.recovery.session import Session
+from vtorc.recovery.session import RecoverySession
 from vtorc.recovery.stop import LOOK_AGAIN_AFTER, Stopping, still_stopped
 
 ACTION = "EmergencyReparentShard"
@@ -53,7 +53,7 @@ def _is_left_alone(view: ShardView, tablet: TabletView, is_stray: bool) -> bool:
 class EmergencyReparent:
     """One emergency reparent of the shard as `view` shows it."""
 
-    session: Session
+    session: RecoverySession
     view: ShardView
     policy: DurabilityPolicy
 
@@ -70,7 +70,7 @@ class EmergencyReparent:
         self.session.mark("stopped")
         ready = await CatchUp(self.session, self.view, self._choose_from).run(stopping.stopped)
         choice, winner, position = ready.way, ready.winner, ready.position
-        stopped: Mapping[TabletAlias, Stopped] = ready.stopped
+        stopped: Mapping[TabletAlias, StoppedTablet] = ready.stopped
         if self.session.elapsed() - began > LOOK_AGAIN_AFTER:
             stopped, choice = await self._look_again(stopped, choice, winner, position)
         self.session.winner = winner
@@ -98,22 +98,22 @@ class EmergencyReparent:
         if refusal := hopeless(replace(seen, stopped=unread), self.policy):
             raise self.session.refuse(refusal)
 
-    def _enough(self, stopped: Mapping[TabletAlias, Stopped]) -> bool:
+    def _enough(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> bool:
         """Whether those stopped so far could do: then the others are not waited for long."""
         return bool(stopped) and isinstance(choose(self._candidates(stopped), self.policy), Choice)
 
-    def _candidates(self, stopped: Mapping[TabletAlias, Stopped]) -> CandidateSet:
+    def _candidates(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> CandidateSet:
         return candidate_set(self.view, self.policy, stopped, same_cell_only=self.session.tools.same_cell_only)
 
-    def _choose_from(self, stopped: Mapping[TabletAlias, Stopped]) -> Choice:
+    def _choose_from(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> Choice:
         outcome = choose(self._candidates(stopped), self.policy)
         if isinstance(outcome, Refusal):
             raise self.session.refuse(outcome)
         return outcome
 
     async def _look_again(
-        self, stopped: Mapping[TabletAlias, Stopped], choice: Choice, winner: TabletAlias, position: GtidSet
-    ) -> tuple[Mapping[TabletAlias, Stopped], Choice]:
+        self, stopped: Mapping[TabletAlias, StoppedTablet], choice: Choice, winner: TabletAlias, position: GtidSet
+    ) -> tuple[Mapping[TabletAlias, StoppedTablet], Choice]:
         """Look who still stands, and elect again if somebody does not; raises unless the winner is still right.
 
         Who was stopped long ago may have started again since, and acknowledged writes that the winner does not have.
@@ -140,7 +140,7 @@ class EmergencyReparent:
         return standing, again
 
     def _others(
-        self, winner: TabletAlias, stopped: Mapping[TabletAlias, Stopped], choice: Choice
+        self, winner: TabletAlias, stopped: Mapping[TabletAlias, StoppedTablet], choice: Choice
     ) -> tuple[Follower, ...]:
         """Who is re-pointed at the winner: only who holds nothing that the winner lacks, because its relay log is
         dropped.

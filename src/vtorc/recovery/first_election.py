@@ -8,13 +8,13 @@ policy and that the chosen one holds everything that any of them has, or fetches
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vtorc.core.election.choose import ACKING_TYPES, CandidateSet, Choice, Refusal, Stopped, choose
+from vtorc.core.election.choose import ACKING_TYPES, CandidateSet, Choice, Refusal, StoppedTablet, choose
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.views import ShardView
-from vtorc.recovery.catch_up import CatchUp, Ready, record_way
+from vtorc.recovery.catch_up import CatchUp, CaughtUp, record_way
 from vtorc.recovery.promotion import Follower, Promotion, promote
-from vtorc.recovery.session import Session
+from vtorc.recovery.session import RecoverySession
 
 ACTION = "PlannedReparentShard"
 """Name of the operation in the reparent journal (Vitess `planned_reparenter.go`)."""
@@ -24,7 +24,7 @@ ACTION = "PlannedReparentShard"
 class FirstElection:
     """The first election of the shard as `view` shows it."""
 
-    session: Session
+    session: RecoverySession
     view: ShardView
     policy: DurabilityPolicy
 
@@ -34,7 +34,7 @@ class FirstElection:
         choice = self._choose_from(present)
         best = present[choice.winner]
         if choice.source is None and best.executed.contains(best.received):
-            ready = Ready(winner=best.alias, position=best.executed, way=choice, stopped=present)
+            ready = CaughtUp(winner=best.alias, position=best.executed, way=choice, stopped=present)
             record_way(self.session, choice)
             self.session.mark("elected")
         else:
@@ -58,7 +58,7 @@ class FirstElection:
             ),
         )
 
-    def _choose_from(self, present: Mapping[TabletAlias, Stopped]) -> Choice:
+    def _choose_from(self, present: Mapping[TabletAlias, StoppedTablet]) -> Choice:
         outcome = choose(
             CandidateSet(
                 members=[t.member for t in self.view.tablets],
@@ -73,9 +73,9 @@ class FirstElection:
             raise self.session.refuse(outcome)
         return outcome
 
-    def _present(self) -> list[Stopped]:
+    def _present(self) -> list[StoppedTablet]:
         return [
-            Stopped(
+            StoppedTablet(
                 member=t.member,
                 server_uuid=t.status.server_uuid,
                 executed=t.status.executed,

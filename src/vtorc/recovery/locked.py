@@ -12,11 +12,11 @@ from vtorc.discovery.topology import read_shard
 from vtorc.discovery.watch import ShardWatch
 from vtorc.errors import LockHeld, LockLost, RecoveryFailed, RecoveryRefused, TabletError, TopoError
 from vtorc.recovery.record import Outcome, RecoveryRecord
-from vtorc.recovery.session import Session, Tools
+from vtorc.recovery.session import RecoverySession, RecoveryTools
 from vtorc.topo.shard_lock import ShardLock
 
 Ended = tuple[Outcome, str]
-Work = Callable[[Session], Coroutine[Any, Any, Ended]]
+Work = Callable[[RecoverySession], Coroutine[Any, Any, Ended]]
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ ASK_FOR = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class RecoveryPurpose:
     """What the work is for: the recovery, and the problem that called for it (None if a person did)."""
 
     recovery: Recovery
@@ -34,19 +34,19 @@ class Errand:
 
 
 @dataclass(frozen=True, slots=True)
-class Locked:
+class LockedRun:
     """Runs work on one shard under its lock."""
 
-    tools: Tools
+    tools: RecoveryTools
     watch: ShardWatch
 
-    async def run(self, errand: Errand, lock: ShardLock, work: Work) -> RecoveryRecord:
+    async def run(self, errand: RecoveryPurpose, lock: ShardLock, work: Work) -> RecoveryRecord:
         """Take the lock, work, release; raises only CancelledError, with everything put back that could be."""
         began, started = self.tools.clock.wall(), self.tools.clock.now()
-        session: Session | None = None
+        session: RecoverySession | None = None
         try:
             async with lock:
-                session = Session(self.tools, lock, began=started)
+                session = RecoverySession(self.tools, lock, began=started)
                 outcome, sentence = await self._work(session, errand, work)
         except LockHeld as error:
             outcome, sentence = Outcome.LOCK_HELD, f"{self.watch.shard}: waiting, because the shard is locked: {error}"
@@ -71,7 +71,7 @@ class Locked:
             price=session.price if session else None,
         )
 
-    async def _work(self, session: Session, errand: Errand, work: Work) -> tuple[Outcome, str]:
+    async def _work(self, session: RecoverySession, errand: RecoveryPurpose, work: Work) -> tuple[Outcome, str]:
         shard = self.watch.shard
         try:
             return await _while_held(session.lock, work(session))
@@ -89,7 +89,7 @@ class Locked:
             await self._break_off(session)
             return Outcome.FAILED, f"{shard}: {errand.recovery.value} failed: {str(error) or 'no answer in time'}"
 
-    async def _break_off(self, session: Session) -> None:
+    async def _break_off(self, session: RecoverySession) -> None:
         """Put back what was changed; if the lock is lost, only once it is had again: else somebody is at work."""
         if not session.can_undo:
             return
@@ -99,7 +99,7 @@ class Locked:
         with contextlib.suppress(LockLost):
             await _while_held(session.lock, session.roll_back())
 
-    async def _break_off_without_lock(self, session: Session) -> None:
+    async def _break_off_without_lock(self, session: RecoverySession) -> None:
         try:
             async with self.tools.topo.try_lock_shard(self.watch.shard, "VTOrc Roll back"):
                 if not await self._moved_on(session):
@@ -107,7 +107,7 @@ class Locked:
         except TopoError:
             return
 
-    async def _moved_on(self, session: Session) -> bool:
+    async def _moved_on(self, session: RecoverySession) -> bool:
         """Whether the shard has another primary than the one that was acted on: then what we remember is not to be put
         back. What this vtorc has heard meanwhile is no measure: it may know the next primary already.
         """

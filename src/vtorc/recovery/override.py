@@ -8,29 +8,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vtorc.core.election.candidate_evidence import as_seen, candidate_set
-from vtorc.core.election.choose import Argument, Refusal, Stopped
-from vtorc.core.election.forced_promotion import Price, price
+from vtorc.core.election.choose import Refusal, SafetyArgument, StoppedTablet
+from vtorc.core.election.forced_promotion import DataLossEstimate, price
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.views import ShardView
 from vtorc.recovery.emergency import ACTION, to_be_stopped
 from vtorc.recovery.promotion import Follower, Promotion, promote
-from vtorc.recovery.session import Session
+from vtorc.recovery.session import RecoverySession
 from vtorc.recovery.stop import LOOK_AGAIN_AFTER, Stopping, still_stopped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Override:
+class ForcedPromotion:
     """One promotion of `named` in the shard as `view` shows it; what it costs must be within `accepted`, None for
     nothing at all.
     """
 
-    session: Session
+    session: RecoverySession
     view: ShardView
     policy: DurabilityPolicy
     named: TabletAlias
-    accepted: Price | None
+    accepted: DataLossEstimate | None
 
     async def run(self) -> None:
         """Promote `named`, or raise RecoveryRefused, RecoveryFailed, TabletError or LockLost with everything put back.
@@ -49,17 +49,17 @@ class Override:
         self.session.winner = self.named
         self.session.mark("elected")
         await self._apply(stopping.stopped)
-        stopped: Mapping[TabletAlias, Stopped] = stopping.stopped
+        stopped: Mapping[TabletAlias, StoppedTablet] = stopping.stopped
         if self.session.elapsed() - began > LOOK_AGAIN_AFTER:
             stopped = await self._look_again(stopped)
         await self._promote(stopped)
 
-    def _as_seen(self) -> dict[TabletAlias, Stopped]:
+    def _as_seen(self) -> dict[TabletAlias, StoppedTablet]:
         """The tablets that answer, as if they had been stopped: a first price before anything is changed."""
         targets = to_be_stopped(self.view, self.policy)
         return {alias: each for alias, each in as_seen(self.view).items() if alias in targets}
 
-    def _agree(self, stopped: Mapping[TabletAlias, Stopped]) -> None:
+    def _agree(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> None:
         found = price(candidate_set(self.view, self.policy, stopped), self.policy, self.named)
         if isinstance(found, Refusal):
             raise self.session.refuse(found)
@@ -72,7 +72,7 @@ class Override:
                     sentence=f"not promoting {self.named} before somebody accepts the price: {more}{found.sentence}",
                 )
             )
-        self.session.argument = Argument(
+        self.session.argument = SafetyArgument(
             policy=self.policy.name,
             stopped=tuple(sorted(stopped)),
             unreached=tuple(t.alias for t in self.view.tablets if t.alias not in stopped),
@@ -80,7 +80,7 @@ class Override:
             sentence=f"A person named {self.named} and accepted the price: {found.sentence}.",
         )
 
-    async def _apply(self, stopped: Mapping[TabletAlias, Stopped]) -> None:
+    async def _apply(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> None:
         await self.session.step(
             "apply relay log",
             self.named,
@@ -88,7 +88,7 @@ class Override:
             deadline=self.session.tools.deadlines.catch_up,
         )
 
-    async def _look_again(self, stopped: Mapping[TabletAlias, Stopped]) -> Mapping[TabletAlias, Stopped]:
+    async def _look_again(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> Mapping[TabletAlias, StoppedTablet]:
         """Who did not stay stopped may hold more by now than the price says, and counts as not reached."""
         records = {alias: self._record_of(alias) for alias in stopped}
         standing = await still_stopped(self.session, records, stopped, feeders={})
@@ -96,7 +96,7 @@ class Override:
             self._agree(standing)
         return standing
 
-    async def _promote(self, stopped: Mapping[TabletAlias, Stopped]) -> None:
+    async def _promote(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> None:
         position = stopped[self.named].received
         await promote(
             self.session,

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from vtorc.core.detection.external_source import outside_sentence, outside_source
 from vtorc.core.election.candidate_evidence import newest_term
 from vtorc.core.election.candidates import ACKING_TYPES, why_clock_is_behind
-from vtorc.core.election.choose import Argument, Refusal
+from vtorc.core.election.choose import Refusal, SafetyArgument
 from vtorc.core.election.unseen_promotions import unseen_writer
 from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.recovery.promotion import Follower, Promotion, promote
-from vtorc.recovery.session import Session
+from vtorc.recovery.session import RecoverySession
 from vtorc.recovery.stop import read_clock
 
 ACTION = "PlannedReparentShard"
@@ -29,7 +29,7 @@ ACTION = "PlannedReparentShard"
 class PlannedReparent:
     """One planned reparent; with `new_primary` None the best replica is chosen, in the same cell if there is one."""
 
-    session: Session
+    session: RecoverySession
     view: ShardView
     policy: DurabilityPolicy
     new_primary: TabletAlias | None = None
@@ -68,7 +68,7 @@ class PlannedReparent:
             for t in self.view.tablets
             if t.alias != winner.alias and t.record.type in ACKING_TYPES and _is_within(end, t)
         )
-        session.argument = Argument(
+        session.argument = SafetyArgument(
             policy=self.policy.name,
             stopped=(primary.alias,),
             unreached=tuple(t.alias for t in self.view.tablets if not t.is_current),

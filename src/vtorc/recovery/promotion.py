@@ -5,14 +5,14 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from vtorc.core.election.candidates import Stopped
+from vtorc.core.election.candidates import StoppedTablet
 from vtorc.core.facts.durability import DurabilityPolicy, Member
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.views import ShardView
 from vtorc.errors import TabletError, TopoError, VtorcError
-from vtorc.recovery.session import Session
+from vtorc.recovery.session import RecoverySession
 from vtorc.recovery.stop import LOOK_DEADLINE, stands_still
 
 APPLY_FIRST = 5.0
@@ -38,7 +38,7 @@ class Follower:
 
     record: TabletRecord
     received: GtidSet = EMPTY_GTID_SET
-    stopped: Stopped | None = None
+    stopped: StoppedTablet | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class Promotion:
     first: bool
 
 
-async def promote(session: Session, promotion: Promotion) -> None:
+async def promote(session: RecoverySession, promotion: Promotion) -> None:
     """Promote and re-point at the same time, then write the journal row, whose acknowledgement proves the new
     primary.
 
@@ -90,7 +90,7 @@ async def promote(session: Session, promotion: Promotion) -> None:
         raise failure
 
 
-async def _make_primary(session: Session, promotion: Promotion) -> None:
+async def _make_primary(session: RecoverySession, promotion: Promotion) -> None:
     winner = promotion.winner
     semi_sync = promotion.policy.required_acks(Member(winner.alias, TabletType.PRIMARY)) > 0
     name, call = "promote", session.tablets.promote_replica
@@ -103,7 +103,7 @@ async def _make_primary(session: Session, promotion: Promotion) -> None:
             raise session.fail(f"{winner.alias} could not be promoted: {str(error) or 'no answer in time'}") from error
 
 
-async def _is_primary(session: Session, promotion: Promotion) -> bool:
+async def _is_primary(session: RecoverySession, promotion: Promotion) -> bool:
     """Whether the promotion took effect although its answer did not arrive: a second one on top would be a second
     failover.
     """
@@ -141,7 +141,7 @@ class _Patience:
                 self._limits.remove(limit)
 
 
-async def _repoint(session: Session, promotion: Promotion, other: Follower, patience: _Patience) -> None:
+async def _repoint(session: RecoverySession, promotion: Promotion, other: Follower, patience: _Patience) -> None:
     tablet = promotion.view.tablet(other.record.alias)
     if tablet is None:
         return
@@ -163,7 +163,7 @@ async def _repoint(session: Session, promotion: Promotion, other: Follower, pati
             )
 
 
-async def _applies(session: Session, other: Follower) -> bool:
+async def _applies(session: RecoverySession, other: Follower) -> bool:
     """Whether it has applied its relay log in time: the winner has all of it, but with the relay log a second copy
     would go, and the winner may be next to die.
     """
@@ -175,7 +175,7 @@ async def _applies(session: Session, other: Follower) -> bool:
     return True
 
 
-async def _is_held_by(session: Session, winner: TabletRecord, received: GtidSet) -> bool:
+async def _is_held_by(session: RecoverySession, winner: TabletRecord, received: GtidSet) -> bool:
     """Whether the winner says now that it has executed all of it: it may have gone without a word, and a tablet manager
     before v22 does not ask its new source before it drops the relay log.
     """
@@ -188,7 +188,7 @@ async def _is_held_by(session: Session, winner: TabletRecord, received: GtidSet)
     return position is not None and position.contains(received)
 
 
-async def _may_still_be_pointed(session: Session, other: Follower) -> bool:
+async def _may_still_be_pointed(session: RecoverySession, other: Follower) -> bool:
     """Whether the shard is still ours, and a tablet that was stopped has stood still since: if it started again, its
     relay log may hold what it has acknowledged to the old primary.
     """
@@ -199,7 +199,7 @@ async def _may_still_be_pointed(session: Session, other: Follower) -> bool:
     return other.stopped is None or await stands_still(session, other.record, other.stopped)
 
 
-async def _prove(session: Session, promotion: Promotion, created: int) -> None:
+async def _prove(session: RecoverySession, promotion: Promotion, created: int) -> None:
     winner = promotion.winner
     try:
         await session.step(

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vtorc.core.detection.problems import Code, Recovery
-from vtorc.core.election.choose import Argument
-from vtorc.core.election.forced_promotion import Price
+from vtorc.core.election.choose import SafetyArgument
+from vtorc.core.election.forced_promotion import DataLossEstimate
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import ShardId, TabletAlias
 
@@ -61,7 +61,7 @@ class RecoveryRecord:
     steps: tuple[StepRecord, ...] = ()
     marks: Mapping[str, float] = field(default_factory=dict)
     winner: TabletAlias | None = None
-    argument: Argument | None = None
+    argument: SafetyArgument | None = None
     removed: Mapping[TabletAlias, str] = field(default_factory=dict)
     errant: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
-    price: Price | None = None
+    price: DataLossEstimate | None = None

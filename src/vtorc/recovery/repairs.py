@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vtorc.core.detection.problems import Code
-from vtorc.core.detection.replica_evidence import Witnesses
+from vtorc.core.detection.replica_evidence import ReplicaEvidence
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.status import TabletStatus, ThreadState
@@ -19,7 +19,7 @@ from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.errors import RecoveryRefused, TabletError, TopoError
 from vtorc.proto import topodata_pb2
 from vtorc.recovery.promotion import APPLY_FIRST
-from vtorc.recovery.session import Session
+from vtorc.recovery.session import RecoverySession
 
 _REPOINT = frozenset({Code.NOT_CONNECTED_TO_PRIMARY, Code.CONNECTED_TO_WRONG_PRIMARY, Code.REPLICA_MISCONFIGURED})
 _RESTART = frozenset(
@@ -34,7 +34,7 @@ APPLY_REST = 1.0
 class Repairs:
     """The repairs of the shard as `view` shows it; the lock is held."""
 
-    session: Session
+    session: RecoverySession
     view: ShardView
     policy: DurabilityPolicy
 
@@ -84,7 +84,7 @@ class Repairs:
         reconnects holds up commits.
         """
         primary = self._primary()
-        receiving = Witnesses.of(self.view, primary).receiving
+        receiving = ReplicaEvidence.of(self.view, primary).receiving
         if not receiving:
             raise self.session.fail(f"no replica that can be reached receives from {primary.alias}")
         replica = min(receiving, key=lambda t: (t.status is not None and t.status.semi_sync.replica_enabled, t.alias))

@@ -14,10 +14,10 @@ from vtorc.discovery.topology import read_shard
 from vtorc.discovery.watch import ShardWatch
 from vtorc.recovery.emergency import EmergencyReparent
 from vtorc.recovery.first_election import FirstElection
-from vtorc.recovery.locked import Errand, Locked
+from vtorc.recovery.locked import LockedRun, RecoveryPurpose
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.recovery.repairs import Repairs
-from vtorc.recovery.session import Session, Tools
+from vtorc.recovery.session import RecoverySession, RecoveryTools
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +44,27 @@ class Runner:
     a time (`heard_since`, in seconds on the clock).
     """
 
-    tools: Tools
+    tools: RecoveryTools
     watch: ShardWatch
     judge: Judge
 
     async def run(self, action: Action) -> RecoveryRecord:
         """Run one action and tell how it ended; raises only CancelledError, with everything put back that could be."""
 
-        async def work(session: Session) -> tuple[Outcome, str]:
+        async def work(session: RecoverySession) -> tuple[Outcome, str]:
             judgement = await self._judge_again(session, action)
             if judgement is None or judgement.action is None or judgement.policy is None:
                 gone = f"{action.code.value} is gone, or not to be acted upon any more; nothing was changed"
                 return Outcome.GONE, f"{self.watch.shard}: {gone}"
             return Outcome.SUCCEEDED, await self._act(session, judgement, judgement.action)
 
-        return await Locked(self.tools, self.watch).run(
-            Errand(action.recovery, action.code, action.alias),
+        return await LockedRun(self.tools, self.watch).run(
+            RecoveryPurpose(action.recovery, action.code, action.alias),
             self.tools.topo.try_lock_shard(self.watch.shard, _lock_text(action)),
             work,
         )
 
-    async def _judge_again(self, session: Session, action: Action) -> Judgement | None:
+    async def _judge_again(self, session: RecoverySession, action: Action) -> Judgement | None:
         """Read the shard again under the lock; None if the same problem is not to be acted upon any more."""
         locked_at = self.tools.clock.now()
         self.watch.update(
@@ -84,7 +84,7 @@ class Runner:
             return None
         return judgement
 
-    async def _act(self, session: Session, judgement: Judgement, action: Action) -> str:
+    async def _act(self, session: RecoverySession, judgement: Judgement, action: Action) -> str:
         assert judgement.policy is not None
         view, policy = judgement.view, judgement.policy
         session.acts_on(view)

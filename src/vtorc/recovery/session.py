@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from vtorc.core.election.choose import Argument, Refusal
-from vtorc.core.election.forced_promotion import Price
+from vtorc.core.election.choose import Refusal, SafetyArgument
+from vtorc.core.election.forced_promotion import DataLossEstimate
 from vtorc.core.facts.clock import Clock
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias
@@ -48,7 +48,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tools:
+class RecoveryTools:
     """What every recovery works with; `bounds` are read anew each time, so that a reload takes effect."""
 
     topo: TopoServer
@@ -67,20 +67,20 @@ class Tools:
         return self.bounds().same_cell_only
 
 
-class Session:
+class RecoverySession:
     """The mutable side of one recovery; one owner, never shared between recoveries."""
 
-    def __init__(self, tools: Tools, lock: ShardLock, *, began: float) -> None:
+    def __init__(self, tools: RecoveryTools, lock: ShardLock, *, began: float) -> None:
         self.tools = tools
         self.lock = lock
         self.began = began  # before the lock was asked for: waiting for it is part of an outage
         self.steps: list[StepRecord] = []
         self.marks: dict[str, float] = {}
         self.winner: TabletAlias | None = None
-        self.argument: Argument | None = None
+        self.argument: SafetyArgument | None = None
         self.removed: Mapping[TabletAlias, str] = {}
         self.errant: Mapping[TabletAlias, GtidSet] = {}
-        self.price: Price | None = None
+        self.price: DataLossEstimate | None = None
         self.refused_by = ""
         self.unstoppable: dict[TabletAlias, str] = {}  # what tablets said that were reached and did not stop
         self.primary: TabletRecord | None = None  # whom the view that is acted on shows as primary

@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from vtorc.core.election.choose import Stopped
+from vtorc.core.election.choose import StoppedTablet
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import ReplicationStatus, TabletStatus, ThreadState
 from vtorc.core.facts.views import TabletView
 from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletCallUnknown, TabletError
-from vtorc.recovery.session import Session
+from vtorc.recovery.session import RecoverySession
 from vtorc.tablet.api import StopMode
 
 CLOCK_DEADLINE = 1.0
@@ -26,7 +26,7 @@ LOOK_DEADLINE = 1.0
 """Most seconds that a tablet gets to tell whether it still stands."""
 
 
-async def read_clock(session: Session, tablet: TabletRecord) -> int | None:
+async def read_clock(session: RecoverySession, tablet: TabletRecord) -> int | None:
     """Ask a tablet what time it is, in nanoseconds since the Unix epoch; None if it does not tell."""
     return await session.try_step(
         "read clock", tablet.alias, session.tablets.wall_clock(tablet), deadline=CLOCK_DEADLINE
@@ -38,17 +38,17 @@ class Stopping:
 
     def __init__(
         self,
-        session: Session,
+        session: RecoverySession,
         policy: DurabilityPolicy,
         *,
         primary: TabletView | None,
-        enough: Callable[[Mapping[TabletAlias, Stopped]], bool],
+        enough: Callable[[Mapping[TabletAlias, StoppedTablet]], bool],
     ) -> None:
         self.session = session
         self._policy = policy
         self._primary = primary
         self._enough = enough
-        self.stopped: dict[TabletAlias, Stopped] = {}
+        self.stopped: dict[TabletAlias, StoppedTablet] = {}
 
     async def run(self, targets: Mapping[TabletAlias, TabletView]) -> None:
         """Stop all targets; ends when all have answered, or a grace after only the primary is missing, or at the
@@ -87,7 +87,7 @@ class Stopping:
             clock.cancel()
             await asyncio.gather(clock, return_exceptions=True)
 
-    async def _stop_replica(self, tablet: TabletView) -> Stopped:
+    async def _stop_replica(self, tablet: TabletView) -> StoppedTablet:
         session, record, alias = self.session, tablet.record, tablet.alias
         before = tablet.status
         # Remembered before the call: one that ends without an answer may have stopped the thread all the same.
@@ -103,7 +103,7 @@ class Stopping:
         after = answer.after
         if after.io_state is not ThreadState.STOPPED:
             after = await self._stop_connecting(tablet) or after
-        return Stopped(
+        return StoppedTablet(
             member=tablet.member,
             server_uuid=before.server_uuid if before is not None else "",
             executed=after.executed,
@@ -145,7 +145,7 @@ class Stopping:
             return status.semi_sync.primary_enabled
         return self._policy.required_acks(tablet.member) > 0
 
-    async def _demote(self, tablet: TabletView) -> Stopped:
+    async def _demote(self, tablet: TabletView) -> StoppedTablet:
         """It is nobody's replica: it may be taking writes, and must not any more."""
         session, record, before = self.session, tablet.record, tablet.status
         # A former primary that was still writable stays read-only whatever comes of this (simulator, seed
@@ -156,7 +156,7 @@ class Stopping:
         position = await session.step(
             "demote primary", tablet.alias, session.tablets.demote_primary(record, force=True)
         )
-        return Stopped(
+        return StoppedTablet(
             member=tablet.member,
             server_uuid=before.server_uuid if before is not None else "",
             executed=position,
@@ -173,12 +173,12 @@ class Stopping:
 
 
 async def still_stopped(
-    session: Session,
+    session: RecoverySession,
     tablets: Mapping[TabletAlias, TabletRecord],
-    stopped: Mapping[TabletAlias, Stopped],
+    stopped: Mapping[TabletAlias, StoppedTablet],
     *,
     feeders: Mapping[TabletAlias, str],
-) -> dict[TabletAlias, Stopped]:
+) -> dict[TabletAlias, StoppedTablet]:
     """Ask all stopped tablets at once whether they still stand where they stood; returns those that say so.
 
     Who started again may have acknowledged since, or have lost its relay log. `feeders` are the UUIDs of the servers
@@ -190,7 +190,9 @@ async def still_stopped(
     return {alias: each for (alias, each), stands in zip(stopped.items(), answers, strict=True) if stands}
 
 
-async def stands_still(session: Session, tablet: TabletRecord, stopped: Stopped, *, feeder: str | None = None) -> bool:
+async def stands_still(
+    session: RecoverySession, tablet: TabletRecord, stopped: StoppedTablet, *, feeder: str | None = None
+) -> bool:
     """Whether a tablet that was stopped holds what it held and takes nothing in, or only from its `feeder`."""
     name, tablets = "look whether it stands still", session.tablets
     if stopped.was_primary:

@@ -13,10 +13,10 @@ from vtorc.core.facts.ids import ShardId, TabletType
 from vtorc.errors import TopoError
 from vtorc.lab.agent.mysql_api import Threads
 from vtorc.recovery.commands import Commands
-from vtorc.sim.faults import End, Kind, Scene, nothing
+from vtorc.sim.faults import End, FaultKind, FaultScene, nothing
 from vtorc.sim.loop import current_loop
 from vtorc.sim.mysql.binlog import InsertRow
-from vtorc.sim.service import OUT_OF_SERVICE, Leave
+from vtorc.sim.service import OUT_OF_SERVICE, OutOfService
 from vtorc.sim.tablet import SimTablet
 from vtorc.sim.topo import ROOT, at_once
 from vtorc.topo import paths
@@ -30,7 +30,7 @@ _STARTS = frozenset({"StartReplication", "SetReplicationSource"})
 class _Ambush:
     """One fault under way: its luck, who takes part, and all that is to be undone at its end."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: FaultScene) -> None:
         self.scene = scene
         self.world = scene.world
         self.luck = random.Random(scene.fault.name)
@@ -172,13 +172,13 @@ def _member(tablet: SimTablet) -> Member:
     return Member(tablet.config.alias, tablet.config.init_type)
 
 
-def _hide_acker(scene: Scene) -> End:
+def _hide_acker(scene: FaultScene) -> End:
     ambush = _Ambush(scene)
     ambush.hide(ambush.primary, ambush.acker())
     return ambush.end
 
 
-def _hide_acker_corrupt(scene: Scene) -> End:
+def _hide_acker_corrupt(scene: FaultScene) -> End:
     ambush = _Ambush(scene)
     acker = ambush.acker()
     ambush.corrupt(acker)
@@ -187,7 +187,7 @@ def _hide_acker_corrupt(scene: Scene) -> End:
     return ambush.end
 
 
-def _hide_cell(scene: Scene) -> End:
+def _hide_cell(scene: FaultScene) -> End:
     """Hide the primary together with all of another cell, its topology server too."""
     ambush = _Ambush(scene)
     cells = [cell for cell in scene.world.plan.cells if cell != ambush.primary.host.cell]
@@ -198,7 +198,7 @@ def _hide_cell(scene: Scene) -> End:
     return ambush.end
 
 
-def _lone_copy(scene: Scene) -> End:
+def _lone_copy(scene: FaultScene) -> End:
     """One acker alone receives what is written; then the primary is lost."""
     ambush = _Ambush(scene)
     ambush.starve(ambush.acker())
@@ -206,7 +206,7 @@ def _lone_copy(scene: Scene) -> End:
     return ambush.end
 
 
-def _lone_copy_hidden(scene: Scene) -> End:
+def _lone_copy_hidden(scene: FaultScene) -> End:
     """One acker alone receives what is written; then the primary is lost, and the acker cut off."""
     ambush = _Ambush(scene)
     acker = ambush.acker()
@@ -220,7 +220,7 @@ def _lone_copy_hidden(scene: Scene) -> End:
     return ambush.end
 
 
-def _last_acker_leaves(scene: Scene) -> End:
+def _last_acker_leaves(scene: FaultScene) -> End:
     """One acker alone is up while things are written, and is taken out of service; then the primary is lost, and the
     others are back.
     """
@@ -229,7 +229,7 @@ def _last_acker_leaves(scene: Scene) -> End:
     others = [each for each in ambush.replicas if each is not acker]
     for each in others:
         each.mysqld.process.crash()
-    leave = Leave(ambush.world, acker, ambush.luck.choice(OUT_OF_SERVICE), stops=ambush.luck.random() < 0.5)
+    leave = OutOfService(ambush.world, acker, ambush.luck.choice(OUT_OF_SERVICE), stops=ambush.luck.random() < 0.5)
 
     def restart() -> None:
         for each in others:
@@ -249,14 +249,14 @@ def _last_acker_leaves(scene: Scene) -> End:
     return ambush.end
 
 
-def _crash_while_applying(scene: Scene) -> End:
+def _crash_while_applying(scene: FaultScene) -> End:
     ambush = _Ambush(scene)
     ambush.hold_appliers_until_stopped(1.0, 8.0)
     ambush.later(2.0, 5.0, lambda: ambush.lose(ambush.primary))
     return ambush.end
 
 
-def _lose_lock_while_applying(scene: Scene) -> End:
+def _lose_lock_while_applying(scene: FaultScene) -> End:
     ambush = _Ambush(scene)
     ambush.hold_appliers_until_stopped(4.0, 8.0)
     ambush.later(3.0, 5.0, lambda: ambush.lose(ambush.primary))
@@ -264,7 +264,7 @@ def _lose_lock_while_applying(scene: Scene) -> End:
     return ambush.end
 
 
-def _return_amid_failover(scene: Scene) -> End:
+def _return_amid_failover(scene: FaultScene) -> End:
     """A primary that was cut off comes back, writable, as soon as its replicas were stopped.
 
     Every vtorc stands still before, until the replicas have tried in vain to connect again: a vttablet does not stop an
@@ -298,7 +298,7 @@ def _return_amid_failover(scene: Scene) -> End:
     return ambush.end
 
 
-def _lose_promotion(scene: Scene) -> End:
+def _lose_promotion(scene: FaultScene) -> End:
     """A primary is cut off; once its heir is promoted, it is back, but no vtorc reaches any tablet for long."""
     ambush = _Ambush(scene)
     heal = ambush.hide(ambush.primary)
@@ -314,7 +314,7 @@ def _lose_promotion(scene: Scene) -> End:
     return ambush.end
 
 
-def _crash_at_repair(scene: Scene) -> End:
+def _crash_at_repair(scene: FaultScene) -> End:
     """A replica is the only one that receives, and its applier is stopped; as soon as vtorc repairs it, the primary
     is lost.
     """
@@ -331,7 +331,7 @@ def _crash_at_repair(scene: Scene) -> End:
     return ambush.end
 
 
-def _heir_dies(scene: Scene) -> End:
+def _heir_dies(scene: FaultScene) -> End:
     """The primary is lost, and whoever is promoted dies at once, while the others have not applied everything yet."""
     ambush = _Ambush(scene)
     heir = ambush.acker()
@@ -349,7 +349,7 @@ def _heir_dies(scene: Scene) -> End:
     return ambush.end
 
 
-def _late_vtorc(scene: Scene) -> End:
+def _late_vtorc(scene: FaultScene) -> End:
     """The primary is lost, and all but one vtorc hear from the topology server late, and so does it from them."""
     ambush = _Ambush(scene)
     topo = frozenset({scene.world.topos["global"].process.host.name})
@@ -360,7 +360,7 @@ def _late_vtorc(scene: Scene) -> End:
     return ambush.end
 
 
-def _errant_then_crash(scene: Scene) -> End:
+def _errant_then_crash(scene: FaultScene) -> End:
     ambush = _Ambush(scene)
     for replica in ambush.luck.sample(ambush.replicas, 2):
         scene.by_hand(replica, replica.mysqld.inject(InsertRow(0)))
@@ -368,13 +368,13 @@ def _errant_then_crash(scene: Scene) -> End:
     return ambush.end
 
 
-def _corrupt_record(scene: Scene) -> End:
+def _corrupt_record(scene: FaultScene) -> End:
     ambush = _Ambush(scene)
     ambush.corrupt(scene.tablet)
     return ambush.end
 
 
-def _command_planned(scene: Scene) -> End:
+def _command_planned(scene: FaultScene) -> End:
     """An operator tells vtorc to move the primary, while the replicas apply slowly and answers are late."""
     ambush = _Ambush(scene)
     ambush.delay_answers()
@@ -401,7 +401,7 @@ def _command_planned(scene: Scene) -> End:
     return ambush.end
 
 
-def _kill_all_primaries(scene: Scene) -> End:
+def _kill_all_primaries(scene: FaultScene) -> End:
     primaries = [primary for shard in scene.world.shards.values() if (primary := shard.primary) is not None]
     for primary in primaries:
         primary.mysqld.process.crash()
@@ -417,22 +417,26 @@ def void(_: object) -> None:
     """Forget a result."""
 
 
-AMBUSHES: tuple[Kind, ...] = (
-    Kind("hide-acker", "The primary and one acker are cut off from all others.", _hide_acker, 30, 60),
-    Kind("hide-acker-unreadable", "The same, with that acker's record unreadable.", _hide_acker_corrupt, 50, 80),
-    Kind("hide-cell", "The primary and all of another cell are cut off from all others.", _hide_cell, 30, 60),
-    Kind("lone-copy", "The primary is lost while one acker alone received its last writes.", _lone_copy, 30, 60),
-    Kind("lone-copy-hidden", "The same, and that acker is cut off.", _lone_copy_hidden, 30, 60),
-    Kind("last-acker-leaves", "The primary is lost after its last acker left service.", _last_acker_leaves, 30, 60),
-    Kind("crash-while-applying", "The primary is lost, the relay logs are long.", _crash_while_applying, 30, 60),
-    Kind("lose-lock-while-applying", "The same, and locks end amid recovery.", _lose_lock_while_applying, 30, 60),
-    Kind("return-amid-failover", "A primary that was cut off is back amid failover.", _return_amid_failover, 50, 70),
-    Kind("lose-promotion", "The old primary is back when the new one is promoted.", _lose_promotion, 40, 80),
-    Kind("crash-at-repair", "The primary is lost as a replica's repair begins.", _crash_at_repair, 20, 40),
-    Kind("heir-dies", "The primary is lost, and so is its heir as it is promoted.", _heir_dies, 40, 60),
-    Kind("late-vtorc", "The primary is lost, and some vtorcs reach the topology late.", _late_vtorc, 30, 60),
-    Kind("errant-then-crash", "The primary is lost after writes into two replicas.", _errant_then_crash, 60, 80),
-    Kind("corrupt-record", "A tablet's record cannot be read.", _corrupt_record, 10, 60),
-    Kind("command-planned", "An operator tells vtorc to move the primary.", _command_planned, 20, 40),
-    Kind("kill-all-primaries", "The mysqlds of all shards' primaries are killed.", _kill_all_primaries, 30, 60),
+AMBUSHES: tuple[FaultKind, ...] = (
+    FaultKind("hide-acker", "The primary and one acker are cut off from all others.", _hide_acker, 30, 60),
+    FaultKind("hide-acker-unreadable", "The same, with that acker's record unreadable.", _hide_acker_corrupt, 50, 80),
+    FaultKind("hide-cell", "The primary and all of another cell are cut off from all others.", _hide_cell, 30, 60),
+    FaultKind("lone-copy", "The primary is lost while one acker alone received its last writes.", _lone_copy, 30, 60),
+    FaultKind("lone-copy-hidden", "The same, and that acker is cut off.", _lone_copy_hidden, 30, 60),
+    FaultKind(
+        "last-acker-leaves", "The primary is lost after its last acker left service.", _last_acker_leaves, 30, 60
+    ),
+    FaultKind("crash-while-applying", "The primary is lost, the relay logs are long.", _crash_while_applying, 30, 60),
+    FaultKind("lose-lock-while-applying", "The same, and locks end amid recovery.", _lose_lock_while_applying, 30, 60),
+    FaultKind(
+        "return-amid-failover", "A primary that was cut off is back amid failover.", _return_amid_failover, 50, 70
+    ),
+    FaultKind("lose-promotion", "The old primary is back when the new one is promoted.", _lose_promotion, 40, 80),
+    FaultKind("crash-at-repair", "The primary is lost as a replica's repair begins.", _crash_at_repair, 20, 40),
+    FaultKind("heir-dies", "The primary is lost, and so is its heir as it is promoted.", _heir_dies, 40, 60),
+    FaultKind("late-vtorc", "The primary is lost, and some vtorcs reach the topology late.", _late_vtorc, 30, 60),
+    FaultKind("errant-then-crash", "The primary is lost after writes into two replicas.", _errant_then_crash, 60, 80),
+    FaultKind("corrupt-record", "A tablet's record cannot be read.", _corrupt_record, 10, 60),
+    FaultKind("command-planned", "An operator tells vtorc to move the primary.", _command_planned, 20, 40),
+    FaultKind("kill-all-primaries", "The mysqlds of all shards' primaries are killed.", _kill_all_primaries, 30, 60),
 )

@@ -23,7 +23,7 @@ from vtorc.lab.topology import LabTopo
 from vtorc.sim.machine import SimMachine, SimServer
 from vtorc.sim.mysql.admin import SimMysqlServer
 from vtorc.sim.mysql.session import SimSession, open_session
-from vtorc.topo.open import TopoSettings, open_topo
+from vtorc.topo.open import TopoAccess, open_topo
 from vtorc.topo.tasks import all_of
 
 _log = structlog.get_logger(__name__)
@@ -48,11 +48,11 @@ class SimulatedServers:
         return SimCluster(spec, folder=folder)
 
 
-class SimTablet:
+class SimulatedTablet:
     """One tablet in this process, reached over gRPC as one of its own would be, and its simulated server."""
 
     def __init__(
-        self, spec: TabletSpec, server: SimServer, machine: SimMachine, *, topo: TopoSettings, grpc_port: int
+        self, spec: TabletSpec, server: SimServer, machine: SimMachine, *, topo: TopoAccess, grpc_port: int
     ) -> None:
         self.spec = spec
         self._server = server
@@ -204,7 +204,7 @@ class SimCluster:
         self._spec = spec
         self._topology = LabTopo(spec.topo, folder)
         self._ports = Ports()
-        self._tablets: dict[TabletAlias, SimTablet] = {}
+        self._tablets: dict[TabletAlias, SimulatedTablet] = {}
 
     async def start_topo(self) -> None:
         """Start the topology server and write cells, keyspace and shards."""
@@ -216,7 +216,7 @@ class SimCluster:
         machine = SimMachine(_HOST)
         for spec in self._spec.tablet_specs():
             server = machine.server(spec.alias, self._ports.take())
-            self._tablets[spec.alias] = SimTablet(
+            self._tablets[spec.alias] = SimulatedTablet(
                 spec, server, machine, topo=self.topo_settings, grpc_port=self._ports.take()
             )
         await all_of([tablet.start_tablet() for tablet in self._tablets.values()])
@@ -230,7 +230,7 @@ class SimCluster:
             self._ports.release()
 
     @property
-    def topo_settings(self) -> TopoSettings:
+    def topo_settings(self) -> TopoAccess:
         """How to reach the topology."""
         return self._topology.settings
 
@@ -240,7 +240,7 @@ class SimCluster:
         return self._topology.folder
 
     @property
-    def tablets(self) -> Mapping[TabletAlias, SimTablet]:
+    def tablets(self) -> Mapping[TabletAlias, SimulatedTablet]:
         """All tablets by name."""
         return self._tablets
 

@@ -43,7 +43,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class FaultScene:
     """A fault on its stage: what its target is at the moment at which it begins."""
 
     world: World
@@ -95,11 +95,11 @@ class Scene:
         return nothing
 
 
-Begin = Callable[[Scene], End]
+Begin = Callable[[FaultScene], End]
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FaultKind:
     """A kind of fault: one sentence for people, how it begins, and how long it may last (seconds)."""
 
     name: str
@@ -120,56 +120,56 @@ def _names(hosts: list[Host]) -> frozenset[str]:
 # --- processes and hosts
 
 
-def _kill_mysqld(scene: Scene) -> End:
+def _kill_mysqld(scene: FaultScene) -> End:
     mysqld = scene.tablet.mysqld
     mysqld.process.crash()
     return lambda: scene.world.start_mysqld(mysqld)
 
 
-def _kill_vttablet(scene: Scene) -> End:
+def _kill_vttablet(scene: FaultScene) -> End:
     scene.tablet.process.crash()
     return nothing
 
 
-def _kill_both(scene: Scene) -> End:
+def _kill_both(scene: FaultScene) -> End:
     tablet = scene.tablet
     tablet.process.crash()
     tablet.mysqld.process.crash()
     return lambda: scene.world.start_mysqld(tablet.mysqld)
 
 
-def _keep_vttablet_down(scene: Scene) -> End:
+def _keep_vttablet_down(scene: FaultScene) -> End:
     tablet = scene.tablet
     tablet.wanted = False
     tablet.process.crash()
     return lambda: scene.world.start_tablet(tablet)
 
 
-def _shut_down_vttablet(scene: Scene) -> End:
+def _shut_down_vttablet(scene: FaultScene) -> End:
     tablet = scene.tablet
     scene.world.spawn(tablet.shut_down(), "shut down")
     return lambda: scene.world.start_tablet(tablet)
 
 
-def _power_off(scene: Scene) -> End:
+def _power_off(scene: FaultScene) -> End:
     host = scene.tablet.host
     scene.world.power_off(host)
     return lambda: scene.world.power_on(host)
 
 
-def _freeze_mysqld(scene: Scene) -> End:
+def _freeze_mysqld(scene: FaultScene) -> End:
     process = scene.tablet.mysqld.process
     process.freeze()
     return process.thaw
 
 
-def _freeze_vttablet(scene: Scene) -> End:
+def _freeze_vttablet(scene: FaultScene) -> End:
     process = scene.tablet.process
     process.freeze()
     return process.thaw
 
 
-def _lose_cell(scene: Scene) -> End:
+def _lose_cell(scene: FaultScene) -> End:
     hosts = scene.world.hosts_of(scene.cell)
     for host in hosts:
         scene.world.power_off(host)
@@ -181,7 +181,7 @@ def _lose_cell(scene: Scene) -> End:
     return end
 
 
-def _restart_all_replicas(scene: Scene) -> End:
+def _restart_all_replicas(scene: FaultScene) -> End:
     primary = scene.shard.primary
     replicas = [each for each in scene.shard.tablets if each is not primary]
     for tablet in replicas:
@@ -194,26 +194,26 @@ def _restart_all_replicas(scene: Scene) -> End:
     return end
 
 
-def _kill_vtorc(scene: Scene) -> End:
+def _kill_vtorc(scene: FaultScene) -> End:
     vtorcs = scene.world.vtorcs
     vtorcs[scene.fault.target % len(vtorcs)].process.crash()
     return nothing
 
 
-def _kill_all_vtorcs(scene: Scene) -> End:
+def _kill_all_vtorcs(scene: FaultScene) -> End:
     for vtorc in scene.world.vtorcs:
         vtorc.process.crash()
     return nothing
 
 
-def _freeze_vtorc(scene: Scene) -> End:
+def _freeze_vtorc(scene: FaultScene) -> End:
     vtorcs = scene.world.vtorcs
     process = vtorcs[scene.fault.target % len(vtorcs)].process
     process.freeze()
     return process.thaw
 
 
-def _clock_jump(scene: Scene) -> End:
+def _clock_jump(scene: FaultScene) -> End:
     hosts = [scene.tablet.host, *(vtorc.host for vtorc in scene.world.vtorcs)]
     host = hosts[scene.fault.target % len(hosts)]
     host.wall_offset += 3600 * 10**9 * (1 if scene.fault.target % 2 else -1)
@@ -223,21 +223,21 @@ def _clock_jump(scene: Scene) -> End:
 # --- network
 
 
-def _isolate(scene: Scene) -> End:
+def _isolate(scene: FaultScene) -> End:
     names = frozenset({scene.tablet.host.name})
     one, other = scene.impose(sources=names, cut=True), scene.impose(targets=names, cut=True)
     return lambda: (one(), other())[0]
 
 
-def _cut_outgoing(scene: Scene) -> End:
+def _cut_outgoing(scene: FaultScene) -> End:
     return scene.impose(sources=frozenset({scene.tablet.host.name}), cut=True)
 
 
-def _cut_incoming(scene: Scene) -> End:
+def _cut_incoming(scene: FaultScene) -> End:
     return scene.impose(targets=frozenset({scene.tablet.host.name}), cut=True)
 
 
-def _cut_from_replicas(scene: Scene) -> End:
+def _cut_from_replicas(scene: FaultScene) -> End:
     tablet = scene.tablet
     others = _names([each.host for each in scene.shard.tablets if each is not tablet])
     one = scene.impose(sources=frozenset({tablet.host.name}), targets=others, cut=True)
@@ -245,13 +245,13 @@ def _cut_from_replicas(scene: Scene) -> End:
     return lambda: (one(), other())[0]
 
 
-def _cut_acks(scene: Scene) -> End:
+def _cut_acks(scene: FaultScene) -> End:
     primary = scene.shard.tablets[0] if scene.shard.primary is None else scene.shard.primary
     others = _names([each.host for each in scene.shard.tablets if each is not primary])
     return scene.impose(sources=others, targets=frozenset({primary.host.name}), cut=True)
 
 
-def _cut_vtorc_from_primary(scene: Scene) -> End:
+def _cut_vtorc_from_primary(scene: FaultScene) -> End:
     vtorcs = _names([vtorc.host for vtorc in scene.world.vtorcs])
     name = frozenset({scene.tablet.host.name})
     one, other = (
@@ -261,14 +261,14 @@ def _cut_vtorc_from_primary(scene: Scene) -> End:
     return lambda: (one(), other())[0]
 
 
-def _isolate_vtorc(scene: Scene) -> End:
+def _isolate_vtorc(scene: FaultScene) -> End:
     vtorcs = scene.world.vtorcs
     names = frozenset({vtorcs[scene.fault.target % len(vtorcs)].host.name})
     one, other = scene.impose(sources=names, cut=True), scene.impose(targets=names, cut=True)
     return lambda: (one(), other())[0]
 
 
-def _cut_cell(scene: Scene) -> End:
+def _cut_cell(scene: FaultScene) -> End:
     inside = _names(scene.world.hosts_of(scene.cell))
     outside = frozenset(scene.world.network.hosts) - inside
     one = scene.impose(sources=inside, targets=outside, cut=True)
@@ -276,17 +276,17 @@ def _cut_cell(scene: Scene) -> End:
     return lambda: (one(), other())[0]
 
 
-def _lose_messages(scene: Scene) -> End:
+def _lose_messages(scene: FaultScene) -> End:
     names = frozenset({scene.tablet.host.name})
     one, other = scene.impose(sources=names, loss=0.3), scene.impose(targets=names, loss=0.3)
     return lambda: (one(), other())[0]
 
 
-def _lose_messages_everywhere(scene: Scene) -> End:
+def _lose_messages_everywhere(scene: FaultScene) -> End:
     return scene.impose(loss=0.05)
 
 
-def _delay_messages(scene: Scene) -> End:
+def _delay_messages(scene: FaultScene) -> End:
     names = frozenset({scene.tablet.host.name})
     one, other = scene.impose(sources=names, delay=0.4), scene.impose(targets=names, delay=0.4)
     return lambda: (one(), other())[0]
@@ -296,7 +296,7 @@ def _delay_messages(scene: Scene) -> End:
 
 
 def _disk(state: Disk) -> Begin:
-    def begin(scene: Scene) -> End:
+    def begin(scene: FaultScene) -> End:
         disk = scene.tablet.mysqld.disk
         disk.become(state)
         return lambda: disk.become(Disk.FINE)
@@ -304,67 +304,69 @@ def _disk(state: Disk) -> Begin:
     return begin
 
 
-def _refuse_connections(scene: Scene) -> End:
+def _refuse_connections(scene: FaultScene) -> End:
     mysqld = scene.tablet.mysqld
     mysqld.refuses_connections = True
     return lambda: setattr(mysqld, "refuses_connections", False)
 
 
-def _slow_mysqld(scene: Scene) -> End:
+def _slow_mysqld(scene: FaultScene) -> End:
     mysqld = scene.tablet.mysqld
     mysqld.slowness = 300.0
     return lambda: setattr(mysqld, "slowness", 1.0)
 
 
-def _slow_applier(scene: Scene) -> End:
+def _slow_applier(scene: FaultScene) -> End:
     applier = scene.replica.mysqld.replication.applier
     applier.slowness = 3000.0
     return lambda: setattr(applier, "slowness", 1.0)
 
 
-def _break_applier(scene: Scene) -> End:
+def _break_applier(scene: FaultScene) -> End:
     applier = scene.replica.mysqld.replication.applier
     applier.broken = True
     return lambda: setattr(applier, "broken", False)
 
 
-def _purge_binlogs(scene: Scene) -> End:
+def _purge_binlogs(scene: FaultScene) -> End:
     scene.tablet.mysqld.binlog.purge(keep=20)
     return nothing
 
 
-KINDS: tuple[Kind, ...] = (
-    Kind("kill-mysqld", "A mysqld is killed and restarted.", _kill_mysqld, 1, 40),
-    Kind("kill-vttablet", "A vttablet is killed; its supervisor restarts it.", _kill_vttablet, 1, 1),
-    Kind("keep-vttablet-down", "A vttablet is killed and stays down for long.", _keep_vttablet_down, 10, 60),
-    Kind("shut-down-vttablet", "A vttablet is shut down on purpose.", _shut_down_vttablet, 5, 40),
-    Kind("kill-both", "vttablet and mysqld of one host are killed.", _kill_both, 1, 40),
-    Kind("power-off", "A host loses power, without a word to its peers.", _power_off, 5, 90),
-    Kind("lose-cell", "All hosts of a cell lose power.", _lose_cell, 5, 60),
-    Kind("freeze-mysqld", "A mysqld is stopped by a signal.", _freeze_mysqld, 1, 60),
-    Kind("freeze-vttablet", "A vttablet is stopped by a signal.", _freeze_vttablet, 1, 60),
-    Kind("restart-all-replicas", "All replicas' mysqlds die at once.", _restart_all_replicas, 0.5, 10),
-    Kind("kill-vtorc", "A vtorc is killed.", _kill_vtorc, 1, 1),
-    Kind("kill-all-vtorcs", "All vtorcs are killed.", _kill_all_vtorcs, 1, 1),
-    Kind("freeze-vtorc", "A vtorc stands still and goes on later.", _freeze_vtorc, 1, 60),
-    Kind("clock-jump", "A wall clock jumps by an hour.", _clock_jump, 1, 1),
-    Kind("isolate", "A host is cut off both ways.", _isolate, 1, 90),
-    Kind("cut-outgoing", "Nothing gets out of a host.", _cut_outgoing, 1, 90),
-    Kind("cut-incoming", "Nothing gets into a host.", _cut_incoming, 1, 90),
-    Kind("cut-from-replicas", "A tablet is cut off from its shard, not from others.", _cut_from_replicas, 1, 60),
-    Kind("cut-acks", "The primary hears nothing from its replicas.", _cut_acks, 1, 60),
-    Kind("cut-vtorc-from-tablet", "No vtorc reaches a tablet, everybody else does.", _cut_vtorc_from_primary, 1, 60),
-    Kind("isolate-vtorc", "A vtorc is cut off from everything.", _isolate_vtorc, 1, 60),
-    Kind("cut-cell", "A cell is cut off from all others.", _cut_cell, 1, 60),
-    Kind("lose-messages", "A host loses a third of its messages.", _lose_messages, 5, 60),
-    Kind("lose-some-messages", "Every link loses a few messages.", _lose_messages_everywhere, 5, 60),
-    Kind("delay-messages", "A host's messages are late by half a second.", _delay_messages, 5, 60),
-    Kind("stall-disk", "The disk below a mysqld hangs.", _disk(Disk.STALLED), 1, 90),
-    Kind("fill-disk", "The disk is full, writers wait for space.", _disk(Disk.FULL_WAITING), 1, 90),
-    Kind("fill-disk-failing", "The disk is full, writes fail.", _disk(Disk.FULL_FAILING), 1, 60),
-    Kind("refuse-connections", "A mysqld takes no new connections.", _refuse_connections, 1, 60),
-    Kind("slow-mysqld", "A mysqld is 300 times slower.", _slow_mysqld, 1, 60),
-    Kind("slow-applier", "A replica applies very slowly.", _slow_applier, 5, 90),
-    Kind("break-applier", "A replica's applier fails.", _break_applier, 5, 90),
-    Kind("purge-binlogs", "All but the newest transactions are purged.", _purge_binlogs, 1, 1),
+KINDS: tuple[FaultKind, ...] = (
+    FaultKind("kill-mysqld", "A mysqld is killed and restarted.", _kill_mysqld, 1, 40),
+    FaultKind("kill-vttablet", "A vttablet is killed; its supervisor restarts it.", _kill_vttablet, 1, 1),
+    FaultKind("keep-vttablet-down", "A vttablet is killed and stays down for long.", _keep_vttablet_down, 10, 60),
+    FaultKind("shut-down-vttablet", "A vttablet is shut down on purpose.", _shut_down_vttablet, 5, 40),
+    FaultKind("kill-both", "vttablet and mysqld of one host are killed.", _kill_both, 1, 40),
+    FaultKind("power-off", "A host loses power, without a word to its peers.", _power_off, 5, 90),
+    FaultKind("lose-cell", "All hosts of a cell lose power.", _lose_cell, 5, 60),
+    FaultKind("freeze-mysqld", "A mysqld is stopped by a signal.", _freeze_mysqld, 1, 60),
+    FaultKind("freeze-vttablet", "A vttablet is stopped by a signal.", _freeze_vttablet, 1, 60),
+    FaultKind("restart-all-replicas", "All replicas' mysqlds die at once.", _restart_all_replicas, 0.5, 10),
+    FaultKind("kill-vtorc", "A vtorc is killed.", _kill_vtorc, 1, 1),
+    FaultKind("kill-all-vtorcs", "All vtorcs are killed.", _kill_all_vtorcs, 1, 1),
+    FaultKind("freeze-vtorc", "A vtorc stands still and goes on later.", _freeze_vtorc, 1, 60),
+    FaultKind("clock-jump", "A wall clock jumps by an hour.", _clock_jump, 1, 1),
+    FaultKind("isolate", "A host is cut off both ways.", _isolate, 1, 90),
+    FaultKind("cut-outgoing", "Nothing gets out of a host.", _cut_outgoing, 1, 90),
+    FaultKind("cut-incoming", "Nothing gets into a host.", _cut_incoming, 1, 90),
+    FaultKind("cut-from-replicas", "A tablet is cut off from its shard, not from others.", _cut_from_replicas, 1, 60),
+    FaultKind("cut-acks", "The primary hears nothing from its replicas.", _cut_acks, 1, 60),
+    FaultKind(
+        "cut-vtorc-from-tablet", "No vtorc reaches a tablet, everybody else does.", _cut_vtorc_from_primary, 1, 60
+    ),
+    FaultKind("isolate-vtorc", "A vtorc is cut off from everything.", _isolate_vtorc, 1, 60),
+    FaultKind("cut-cell", "A cell is cut off from all others.", _cut_cell, 1, 60),
+    FaultKind("lose-messages", "A host loses a third of its messages.", _lose_messages, 5, 60),
+    FaultKind("lose-some-messages", "Every link loses a few messages.", _lose_messages_everywhere, 5, 60),
+    FaultKind("delay-messages", "A host's messages are late by half a second.", _delay_messages, 5, 60),
+    FaultKind("stall-disk", "The disk below a mysqld hangs.", _disk(Disk.STALLED), 1, 90),
+    FaultKind("fill-disk", "The disk is full, writers wait for space.", _disk(Disk.FULL_WAITING), 1, 90),
+    FaultKind("fill-disk-failing", "The disk is full, writes fail.", _disk(Disk.FULL_FAILING), 1, 60),
+    FaultKind("refuse-connections", "A mysqld takes no new connections.", _refuse_connections, 1, 60),
+    FaultKind("slow-mysqld", "A mysqld is 300 times slower.", _slow_mysqld, 1, 60),
+    FaultKind("slow-applier", "A replica applies very slowly.", _slow_applier, 5, 90),
+    FaultKind("break-applier", "A replica's applier fails.", _break_applier, 5, 90),
+    FaultKind("purge-binlogs", "All but the newest transactions are purged.", _purge_binlogs, 1, 1),
 )

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from vtorc.core.facts.ids import ShardId
 from vtorc.errors import SimError
 from vtorc.recovery.record import Outcome
-from vtorc.sim.faults import Fault, Scene
+from vtorc.sim.faults import Fault, FaultScene
 from vtorc.sim.loop import SimLoop
 from vtorc.sim.meddling import BY_NAME, begin
 from vtorc.sim.operator import plan_reparent
 from vtorc.sim.run import FIRST_ELECTION_BOUND
-from vtorc.sim.topology_file import Topology
+from vtorc.sim.topology_file import TopologyFile
 from vtorc.sim.trace import Trace
 from vtorc.sim.world import SimShard, World
 
@@ -55,7 +55,7 @@ class RunOutcome:
 class Forecast:
     """A topology, and what is to go wrong there."""
 
-    topology: Topology
+    topology: TopologyFile
     faults: tuple[Fault, ...]
 
     def run(self, seed: int, *, sink: Callable[[str], None] | None = None) -> RunOutcome:
@@ -84,7 +84,7 @@ class Forecast:
         for fault in sorted(self.faults, key=lambda each: each.at):
             await asyncio.sleep(max(0.0, start + fault.at - world.now))
             trace.note("FAULT", f"begins: {fault}: {BY_NAME[fault.kind].sentence}")
-            end = begin(Scene(world, fault))
+            end = begin(FaultScene(world, fault))
             asyncio.get_running_loop().call_later(fault.lasts, end)
         first_end = min(fault.at + fault.lasts for fault in self.faults)
         # Judged just before the first fault ends: what it hit must have come back by then without its help.
@@ -157,7 +157,7 @@ class Distribution:
         return [*said, "", f"Clients tried about {rate:g} writes a second to each shard."]
 
 
-def _fault_text(fault: Fault, topology: Topology) -> str:
+def _fault_text(fault: Fault, topology: TopologyFile) -> str:
     kind = BY_NAME[fault.kind]
     target = fault.alias or f"{topology.plan.shards[fault.shard].shard}, target {fault.target}"
     if "cell" in fault.kind:

@@ -12,11 +12,11 @@ from uuid import UUID
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.errors import LabError
 from vtorc.sim.mysql.server import Address, SimMysqld
-from vtorc.sim.mysql.settings import MysqlObserver, MysqlSettings
+from vtorc.sim.mysql.settings import MysqlObserver, SimMysqlSettings
 from vtorc.sim.network import Latency, Network
 from vtorc.sim.process import Life, Process, ProcessState
 
-LAB_SETTINGS = MysqlSettings(replica_net_timeout=8.0, recovery=Latency(0.3, 0.6, 1.5))
+LAB_SETTINGS = SimMysqlSettings(replica_net_timeout=8.0, recovery=Latency(0.3, 0.6, 1.5))
 """As the lab's real servers are configured; they recover in about the time that those take."""
 
 _STATES = {ProcessState.RUNNING: "running", ProcessState.FROZEN: "paused", ProcessState.STOPPED: "down"}
@@ -25,7 +25,7 @@ _STATES = {ProcessState.RUNNING: "running", ProcessState.FROZEN: "paused", Proce
 class SimMachine:
     """The host `address` and the servers on it; make it inside the event loop that they are to live in."""
 
-    def __init__(self, address: str = "127.0.0.1", *, settings: MysqlSettings = LAB_SETTINGS) -> None:
+    def __init__(self, address: str = "127.0.0.1", *, settings: SimMysqlSettings = LAB_SETTINGS) -> None:
         self._random = random.Random()
         self._settings = settings
         self._network = Network(self._random)

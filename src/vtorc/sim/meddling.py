@@ -7,11 +7,11 @@ from typing import Any
 from vtorc.core.facts.ids import TabletType
 from vtorc.lab.agent.mysql_api import Source, Threads
 from vtorc.sim.ambush import AMBUSHES
-from vtorc.sim.faults import KINDS, Begin, End, Fault, Kind, Scene, nothing
+from vtorc.sim.faults import KINDS, Begin, End, Fault, FaultKind, FaultScene, nothing
 from vtorc.sim.mysql.binlog import InsertRow
 from vtorc.sim.mysql.server import SimMysqld
 from vtorc.sim.operator import plan_reparent
-from vtorc.sim.service import OUT_OF_SERVICE, Leave
+from vtorc.sim.service import OUT_OF_SERVICE, OutOfService
 from vtorc.sim.tablet import SimTablet
 from vtorc.sim.topo import SimTopo
 
@@ -57,7 +57,7 @@ async def _unset_semi_sync(mysqld: SimMysqld) -> None:
     mysqld.set_semi_sync(primary=False, replica=False)
 
 
-def _point_elsewhere(scene: Scene) -> End:
+def _point_elsewhere(scene: FaultScene) -> End:
     tablet = scene.replica
     primary = scene.shard.primary
     elsewhere = [each for each in scene.shard.tablets if each not in (tablet, primary)]
@@ -74,11 +74,11 @@ def _point_elsewhere(scene: Scene) -> End:
     return scene.by_hand(tablet, work())
 
 
-def _errant_write(scene: Scene) -> End:
+def _errant_write(scene: FaultScene) -> End:
     return scene.by_hand(scene.replica, scene.replica.mysqld.inject(InsertRow(0)))
 
 
-def _planned_reparent(scene: Scene) -> End:
+def _planned_reparent(scene: FaultScene) -> End:
     primary = scene.shard.primary
     fit = [each for each in scene.shard.tablets if each is not primary and each.config.init_type is TabletType.REPLICA]
     if fit:
@@ -87,9 +87,9 @@ def _planned_reparent(scene: Scene) -> End:
     return nothing
 
 
-def _change_type(scene: Scene) -> End:
+def _change_type(scene: FaultScene) -> End:
     luck = random.Random(scene.fault.name)
-    leave = Leave(scene.world, scene.replica, luck.choice(OUT_OF_SERVICE), stops=luck.random() < 0.5)
+    leave = OutOfService(scene.world, scene.replica, luck.choice(OUT_OF_SERVICE), stops=luck.random() < 0.5)
     leave.begin()
     return leave.end
 
@@ -97,16 +97,16 @@ def _change_type(scene: Scene) -> End:
 # --- topology servers
 
 
-def _global(scene: Scene) -> SimTopo:
+def _global(scene: FaultScene) -> SimTopo:
     return scene.world.topos["global"]
 
 
-def _cell(scene: Scene) -> SimTopo:
+def _cell(scene: FaultScene) -> SimTopo:
     return scene.world.topos[scene.cell]
 
 
-def _down(which: Callable[[Scene], SimTopo]) -> Begin:
-    def begin(scene: Scene) -> End:
+def _down(which: Callable[[FaultScene], SimTopo]) -> Begin:
+    def begin(scene: FaultScene) -> End:
         topo = which(scene)
         if topo.process.running:
             topo.stop()
@@ -115,8 +115,8 @@ def _down(which: Callable[[Scene], SimTopo]) -> Begin:
     return begin
 
 
-def _hung(which: Callable[[Scene], SimTopo]) -> Begin:
-    def begin(scene: Scene) -> End:
+def _hung(which: Callable[[FaultScene], SimTopo]) -> Begin:
+    def begin(scene: FaultScene) -> End:
         process = which(scene).process
         process.freeze()
         return process.thaw
@@ -124,7 +124,7 @@ def _hung(which: Callable[[Scene], SimTopo]) -> Begin:
     return begin
 
 
-def _stale_reads(scene: Scene) -> End:
+def _stale_reads(scene: FaultScene) -> End:
     vtorcs = scene.world.vtorcs
     host = vtorcs[scene.fault.target % len(vtorcs)].host.name
     topos = list(scene.world.topos.values())
@@ -138,7 +138,7 @@ def _stale_reads(scene: Scene) -> End:
     return end
 
 
-def _conflicts(scene: Scene) -> End:
+def _conflicts(scene: FaultScene) -> End:
     topos = list(scene.world.topos.values())
     for topo in topos:
         topo.conflict_share = 0.5
@@ -150,33 +150,35 @@ def _conflicts(scene: Scene) -> End:
     return end
 
 
-def _end_leases(scene: Scene) -> End:
+def _end_leases(scene: FaultScene) -> End:
     _global(scene).end_leases()
     return nothing
 
 
-MORE_KINDS: tuple[Kind, ...] = (
-    Kind("topo-down", "The global topology server is down.", _down(_global), 1, 60),
-    Kind("topo-hangs", "The global topology server answers nothing.", _hung(_global), 1, 60),
-    Kind("cell-topo-down", "A cell's topology server is down.", _down(_cell), 1, 60),
-    Kind("cell-topo-hangs", "A cell's topology server answers nothing.", _hung(_cell), 1, 60),
-    Kind("stale-reads", "A vtorc reads an old state of the topology.", _stale_reads, 1, 20),
-    Kind("topo-conflicts", "Half of all compare-and-swaps fail.", _conflicts, 1, 60),
-    Kind("lose-leases", "All leases end at once, and locks with them.", _end_leases, 1, 1),
-    Kind("write-errant", "Somebody writes into a replica.", _errant_write, 1, 1),
-    Kind("make-replica-writable", "Somebody makes a replica writable.", _to_replica(_make_writable), 1, 1),
-    Kind("make-read-only", "Somebody turns read_only on.", _to_tablet(_make_read_only), 1, 1),
-    Kind("stop-replication", "Somebody stops a replica.", _to_replica(_stop_replication), 1, 1),
-    Kind("stop-applier", "Somebody stops a replica's applier.", _to_replica(_stop_applier), 1, 1),
-    Kind("forget-source", "Somebody makes a replica forget its source.", _to_replica(_forget_source), 1, 1),
-    Kind("point-elsewhere", "Somebody points a replica at another replica.", _point_elsewhere, 1, 1),
-    Kind("unset-semi-sync", "Somebody switches semi-sync off.", _to_tablet(_unset_semi_sync), 1, 1),
-    Kind("change-type", "Somebody drains a replica, spares it or backs it up, and puts it back.", _change_type, 1, 60),
-    Kind("planned-reparent", "An operator plans a reparent to a replica.", _planned_reparent, 1, 1),
+MORE_KINDS: tuple[FaultKind, ...] = (
+    FaultKind("topo-down", "The global topology server is down.", _down(_global), 1, 60),
+    FaultKind("topo-hangs", "The global topology server answers nothing.", _hung(_global), 1, 60),
+    FaultKind("cell-topo-down", "A cell's topology server is down.", _down(_cell), 1, 60),
+    FaultKind("cell-topo-hangs", "A cell's topology server answers nothing.", _hung(_cell), 1, 60),
+    FaultKind("stale-reads", "A vtorc reads an old state of the topology.", _stale_reads, 1, 20),
+    FaultKind("topo-conflicts", "Half of all compare-and-swaps fail.", _conflicts, 1, 60),
+    FaultKind("lose-leases", "All leases end at once, and locks with them.", _end_leases, 1, 1),
+    FaultKind("write-errant", "Somebody writes into a replica.", _errant_write, 1, 1),
+    FaultKind("make-replica-writable", "Somebody makes a replica writable.", _to_replica(_make_writable), 1, 1),
+    FaultKind("make-read-only", "Somebody turns read_only on.", _to_tablet(_make_read_only), 1, 1),
+    FaultKind("stop-replication", "Somebody stops a replica.", _to_replica(_stop_replication), 1, 1),
+    FaultKind("stop-applier", "Somebody stops a replica's applier.", _to_replica(_stop_applier), 1, 1),
+    FaultKind("forget-source", "Somebody makes a replica forget its source.", _to_replica(_forget_source), 1, 1),
+    FaultKind("point-elsewhere", "Somebody points a replica at another replica.", _point_elsewhere, 1, 1),
+    FaultKind("unset-semi-sync", "Somebody switches semi-sync off.", _to_tablet(_unset_semi_sync), 1, 1),
+    FaultKind(
+        "change-type", "Somebody drains a replica, spares it or backs it up, and puts it back.", _change_type, 1, 60
+    ),
+    FaultKind("planned-reparent", "An operator plans a reparent to a replica.", _planned_reparent, 1, 1),
 )
 
 
-def _reuse_address(scene: Scene) -> End:
+def _reuse_address(scene: FaultScene) -> End:
     """A host loses power for good, its tablet's record stays, and the network gives its address to another host."""
     world, tablet = scene.world, scene.tablet
     world.power_off(tablet.host)
@@ -189,25 +191,27 @@ def _reuse_address(scene: Scene) -> End:
     return end
 
 
-def _stranger(scene: Scene) -> SimTablet:
+def _stranger(scene: FaultScene) -> SimTablet:
     """The primary of the next shard, or of this one if there is no other."""
     shards = list(scene.world.shards.values())
     shard = shards[(shards.index(scene.shard) + 1) % len(shards)]
     return shard.primary or shard.tablets[0]
 
 
-RARE_KINDS: tuple[Kind, ...] = (
-    Kind("reuse-address", "A host is lost, and its address given to another shard's primary.", _reuse_address, 5, 90),
+RARE_KINDS: tuple[FaultKind, ...] = (
+    FaultKind(
+        "reuse-address", "A host is lost, and its address given to another shard's primary.", _reuse_address, 5, 90
+    ),
 )
 
-ALL_KINDS: dict[str, Kind] = {kind.name: kind for kind in (*KINDS, *MORE_KINDS)}
+ALL_KINDS: dict[str, FaultKind] = {kind.name: kind for kind in (*KINDS, *MORE_KINDS)}
 """The kinds that are mixed at random."""
 
-BY_NAME: dict[str, Kind] = ALL_KINDS | {kind.name: kind for kind in (*AMBUSHES, *RARE_KINDS)}
+BY_NAME: dict[str, FaultKind] = ALL_KINDS | {kind.name: kind for kind in (*AMBUSHES, *RARE_KINDS)}
 """Those too that only a profile or a scenario asks for by name."""
 
 
-def begin(scene: Scene) -> End:
+def begin(scene: FaultScene) -> End:
     """Let a fault begin; call what comes back to end it."""
     return BY_NAME[scene.fault.kind].begin(scene)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from vtorc.errors import SimError, VtorcError
-from vtorc.sim.process import Errand, Host, Life, Process
+from vtorc.sim.process import Host, Life, LightTask, Process
 
 _T = TypeVar("_T")
 
@@ -213,7 +213,7 @@ class Network:
         *,
         limit: float | None = None,
     ) -> _T:
-        """Do as `call` does, with a handler that is an `Errand`."""
+        """Do as `call` does, with a handler that is an `LightTask`."""
         return await self._answer(source, _Consultation(self, source, target, handler), limit)
 
     async def ask(self, source: Life, target: Process, answer: Callable[[], _T], *, limit: float | None = None) -> _T:
@@ -368,7 +368,7 @@ class _Question(Generic[_T]):
 class _Exchange(_Question[_T]):
     """A call that its target works at: request, execution, answer."""
 
-    _task: asyncio.Task[_T] | Errand[_T] | None = None
+    _task: asyncio.Task[_T] | LightTask[_T] | None = None
 
     def abandon(self) -> None:
         """Stop waiting; where the call is worked at, that ends too, sooner or later."""
@@ -385,7 +385,7 @@ class _Exchange(_Question[_T]):
     def _execute(self) -> None:
         self._task = self._target.life.serve(self._handler(), name="call", done=self._executed)
 
-    def _executed(self, task: "asyncio.Task[_T] | Errand[_T]") -> None:
+    def _executed(self, task: "asyncio.Task[_T] | LightTask[_T]") -> None:
         if task.cancelled():
             if not self._abandoned and self._target.host.up:
                 self._reply(self._fail, "reset")

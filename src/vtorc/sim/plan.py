@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass, field, replace
 
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
-from vtorc.sim.mysql.settings import MysqlSettings
+from vtorc.sim.mysql.settings import SimMysqlSettings
 from vtorc.sim.tablet import TabletTraits
 
 _MANY_SHARDS = 100
@@ -47,7 +47,7 @@ class WorldPlan:
     write_interval: float = 0.25
     write_deadline: float = 5.0
     lease_ttl: float = 30.0
-    mysql: MysqlSettings = field(default_factory=MysqlSettings)
+    mysql: SimMysqlSettings = field(default_factory=SimMysqlSettings)
 
 
 def shard_plan(
@@ -88,7 +88,7 @@ def random_plan(generator: random.Random, *, shards: int = 1) -> WorldPlan:
         direct_writers=generator.choice((0, 0, 1)),
         write_interval=generator.choice((0.25, 0.5, 1.0)),
         lease_ttl=generator.choice((10.0, 30.0)),
-        mysql=MysqlSettings(
+        mysql=SimMysqlSettings(
             replica_net_timeout=net_timeout,
             connect_retry=generator.choice((1.0, 10.0)),
             relay_log_recovery=generator.random() < 0.8,
@@ -131,7 +131,7 @@ def fleet_plan(generator: random.Random, *, shards: int, tablets: int) -> WorldP
         vtorc_cells=cells[1:] if shards <= _MANY_SHARDS else cells[1:2],
         writers=2,
         write_interval=max(0.25, 0.004 * shards),
-        mysql=MysqlSettings(replica_net_timeout=generator.choice((8.0, 20.0, 60.0))),
+        mysql=SimMysqlSettings(replica_net_timeout=generator.choice((8.0, 20.0, 60.0))),
     )
 
 
@@ -175,7 +175,7 @@ def failover_plan(generator: random.Random, *, shards: int = 1) -> WorldPlan:
         direct_writers=1,
         write_interval=0.15,
         lease_ttl=10.0,
-        mysql=MysqlSettings(
+        mysql=SimMysqlSettings(
             replica_net_timeout=generator.choice((4.0, 8.0)),
             connect_retry=1.0,
             relay_log_recovery=generator.random() < 0.8,

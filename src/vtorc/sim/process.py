@@ -51,7 +51,7 @@ class ProcessState(enum.Enum):
     FROZEN = "frozen"
 
 
-class Errand(Generic[_T]):
+class LightTask(Generic[_T]):
     """A coroutine that a process runs without a task, which costs half as much; told `done` when it has ended.
 
     It may only wait for futures: without a task there is no `asyncio.timeout` and no task group.
@@ -61,12 +61,12 @@ class Errand(Generic[_T]):
 
     def __init__(self, work: Coroutine[Any, Any, _T]) -> None:
         self._work = work
-        self._done: Callable[[Errand[_T]], object] = _forget
+        self._done: Callable[[LightTask[_T]], object] = _forget
         self._waits: asyncio.Future[Any] | None = None
         self._error: BaseException | None = None
         self._result: _T
 
-    def run(self, done: "Callable[[Errand[_T]], object]") -> None:
+    def run(self, done: "Callable[[LightTask[_T]], object]") -> None:
         """Take the first step, and each other as soon as what it waits for is there."""
         self._done = done
         self._step(None)
@@ -111,7 +111,7 @@ class Errand(Generic[_T]):
         done(self)
 
 
-def _forget(errand: Errand[Any]) -> None:
+def _forget(errand: LightTask[Any]) -> None:
     return None
 
 
@@ -126,7 +126,7 @@ class Life:
         self.runs = process.state is ProcessState.RUNNING
         self.ended_at: float | None = None
         self.at_end: list[Callable[[], None]] = []
-        self._tasks: dict[asyncio.Task[Any] | Errand[Any], None] = {}
+        self._tasks: dict[asyncio.Task[Any] | LightTask[Any], None] = {}
         self._context = contextvars.copy_context()
         self._context.run(WHO.set, str(process))
 
@@ -156,11 +156,11 @@ class Life:
         task.add_done_callback(ended)
         return task
 
-    def send(self, work: Coroutine[Any, Any, _T], done: Callable[[Errand[_T]], object]) -> Errand[_T]:
+    def send(self, work: Coroutine[Any, Any, _T], done: Callable[[LightTask[_T]], object]) -> LightTask[_T]:
         """Run `work` as an errand of this process: its end cancels it; `done` gets the errand when it has ended."""
-        errand = Errand(work)
+        errand = LightTask(work)
 
-        def ended(errand: Errand[_T]) -> None:
+        def ended(errand: LightTask[_T]) -> None:
             self._tasks.pop(errand, None)
             done(errand)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from vtorc.control.budget import BudgetLimits
 from vtorc.errors import SimError
 from vtorc.recovery.record import Outcome
-from vtorc.sim.faults import End, Fault, Scene
+from vtorc.sim.faults import End, Fault, FaultScene
 from vtorc.sim.fleet_report import FleetReport, FleetWatch
 from vtorc.sim.invariants import Violation
 from vtorc.sim.loop import SimLoop
@@ -246,7 +246,7 @@ async def _let_happen(world: World, faults: Sequence[Fault], fleet: FleetWatch) 
         else:
             world.trace.note("FAULT", f"begins: {fault}: {BY_NAME[fault.kind].sentence}")
             fleet.before()
-            ends[fault] = begin(Scene(world, fault))
+            ends[fault] = begin(FaultScene(world, fault))
             fleet.after()
 
 

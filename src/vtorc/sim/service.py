@@ -14,7 +14,7 @@ OUT_OF_SERVICE = (TabletType.BACKUP, TabletType.DRAINED, TabletType.SPARE)
 """Types of tablets that are there and do not serve."""
 
 
-class Leave:
+class OutOfService:
     """One replica's time out of service, as `kind`; `stops` says that a backup stops its MySQL, as Vitess' built-in
     engine does.
     """

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 
-from vtorc.core.election.forced_promotion import Price
+from vtorc.core.election.forced_promotion import DataLossEstimate
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.errors import NameParseError, SimPlanError
@@ -14,22 +14,22 @@ from vtorc.proto import topodata_pb2
 from vtorc.recovery.commands import Commands
 from vtorc.sim.ages import oldest_status
 from vtorc.sim.fault_words import read_fault
-from vtorc.sim.faults import End, Scene
+from vtorc.sim.faults import End, FaultScene
 from vtorc.sim.fleet_report import FleetWatch
 from vtorc.sim.meddling import BY_NAME, begin
-from vtorc.sim.mysql.settings import MysqlSettings
+from vtorc.sim.mysql.settings import SimMysqlSettings
 from vtorc.sim.operator import plan_reparent
 from vtorc.sim.outside import feed_from_outside
 from vtorc.sim.plan import ShardPlan, TabletPlan, WorldPlan, fleet_plan
 from vtorc.sim.process import Process
 from vtorc.sim.reshard import add_shard, left_of, remove_shard
-from vtorc.sim.story import Story
+from vtorc.sim.story import ScenarioOutcome
 from vtorc.sim.tablet import SimTablet, TabletTraits
 from vtorc.sim.topo import ROOT, at_once
 from vtorc.sim.topology_file import read_settings
 from vtorc.sim.trace import Trace
 from vtorc.sim.vtorc import SimVtorc, VtorcSettings
-from vtorc.sim.words import Words
+from vtorc.sim.words import CommandWords
 from vtorc.sim.world import SimShard, World
 from vtorc.topo import paths
 
@@ -46,22 +46,22 @@ class Stage:
         self._plan = WorldPlan(cells=(), shards=())
         self._settings = VtorcSettings()
         self._world: World | None = None
-        self._story: Story | None = None
+        self._story: ScenarioOutcome | None = None
         self._fleet: FleetWatch | None = None
         self._ends: dict[str, End] = {}
-        self._price: Price | None = None
+        self._price: DataLossEstimate | None = None
 
     async def do(self, line: str) -> list[str]:
         """Carry out one command line; raises SimPlanError."""
         name = line.split()[0]
-        command: Callable[[Words], Coroutine[None, None, list[str]] | list[str]] | None
+        command: Callable[[CommandWords], Coroutine[None, None, list[str]] | list[str]] | None
         command = getattr(self, f"do_{name.replace('-', '_')}", None)
         if command is None and name in BY_NAME:
             command = self._begin_fault
         if command is None:
             known = sorted(each[3:].replace("_", "-") for each in dir(self) if each.startswith("do_"))
             raise SimPlanError(f"{line!r}: unknown command; expected one of {', '.join(known)}, or a kind of fault")
-        told = command(Words.split(line))
+        told = command(CommandWords.split(line))
         return await told if inspect.isawaitable(told) else told
 
     @property
@@ -72,7 +72,7 @@ class Stage:
         return self._world
 
     @property
-    def story(self) -> Story:
+    def story(self) -> ScenarioOutcome:
         """What has happened; raises SimPlanError before there is a world."""
         if self._story is None:
             raise SimPlanError("expected the command start or boot first")
@@ -87,7 +87,7 @@ class Stage:
 
     # --- before the beginning
 
-    def do_shard(self, words: Words) -> list[str]:
+    def do_shard(self, words: CommandWords) -> list[str]:
         """Plan a shard: `shard [name=commerce/0] durability=semi_sync tablets=zone1-100,zone2-200:rdonly:old`."""
         words.only("name", "durability", "tablets")
         plan = self._shard_plan(words)
@@ -95,7 +95,7 @@ class Stage:
         self._plan = replace(self._plan, cells=cells, shards=(*self._plan.shards, plan))
         return []
 
-    def _shard_plan(self, words: Words) -> ShardPlan:
+    def _shard_plan(self, words: CommandWords) -> ShardPlan:
         tablets = tuple(self._tablet_plan(text) for text in words.named.get("tablets", "").split(",") if text)
         if not tablets or "durability" not in words.named:
             raise SimPlanError(f"{words.line!r}: expected durability= and tablets=")
@@ -115,7 +115,7 @@ class Stage:
             traits=TabletTraits(tells_all=not old, checks_errant=not old),
         )
 
-    def do_world(self, words: Words) -> list[str]:
+    def do_world(self, words: CommandWords) -> list[str]:
         """Plan the rest: `world [vtorcs=zone1,zone2] [lease=30] [net-timeout=60] [relay-log-recovery=off]`.
 
         With `shards=60` it is a fleet like that of `vtorc sim --shards 60 --tablets 3`.
@@ -132,7 +132,7 @@ class Stage:
             lease_ttl=words.number("lease", 30.0),
             writers=int(words.number("writers", 2)),
             direct_writers=int(words.number("direct", 0)),
-            mysql=MysqlSettings(
+            mysql=SimMysqlSettings(
                 replica_net_timeout=words.number("net-timeout", 60.0),
                 connect_retry=words.number("connect-retry", 10.0),
                 relay_log_recovery=words.named.get("relay-log-recovery", "on") == "on",
@@ -140,29 +140,29 @@ class Stage:
         )
         return []
 
-    def do_settings(self, words: Words) -> list[str]:
+    def do_settings(self, words: CommandWords) -> list[str]:
         """Set vtorc's settings by the names of its flags: `settings allow-recovery=false`."""
         self._settings = read_settings(words.named)
         return []
 
     # --- the beginning
 
-    async def do_boot(self, words: Words) -> list[str]:
+    async def do_boot(self, words: CommandWords) -> list[str]:
         """Start everything, without waiting for anything."""
         words.only()
         self._world = World(self._plan, self._trace, settings=self._settings)
-        self._story = Story(self._world)
+        self._story = ScenarioOutcome(self._world)
         self._fleet = FleetWatch(self._world)
         await self._world.begin()
         return []
 
-    async def do_start(self, words: Words) -> list[str]:
+    async def do_start(self, words: CommandWords) -> list[str]:
         """Start everything and wait until all is well: `start [primary=zone1-100]`, with that one moved there."""
         words.only("primary")
-        await self.do_boot(Words.split("boot"))
+        await self.do_boot(CommandWords.split("boot"))
         return await self._first_primary(words, *self.world.shards.values())
 
-    async def _first_primary(self, words: Words, *shards: SimShard) -> list[str]:
+    async def _first_primary(self, words: CommandWords, *shards: SimShard) -> list[str]:
         wrong = await self._until_well(_FIRST_LIMIT)
         if not wrong and "primary" in words.named:
             tablet = self._tablet(words, words.named["primary"])
@@ -176,7 +176,7 @@ class Stage:
 
     # --- what goes wrong
 
-    def _begin_fault(self, words: Words) -> list[str]:
+    def _begin_fault(self, words: CommandWords) -> list[str]:
         words.only("for", "shard", plain=1)
         name = words.line.split()[0]
         target = words.plain[0] if words.plain else "0"
@@ -185,7 +185,7 @@ class Stage:
             shards = [each.shard for each in self._plan.shards]
             fault = replace(fault, shard=shards.index(ShardId.parse(words.named["shard"])))
         self.fleet.before()
-        end = begin(Scene(self.world, replace(fault, at=round(self.world.now, 3))))
+        end = begin(FaultScene(self.world, replace(fault, at=round(self.world.now, 3))))
         self.fleet.after()
         key = f"{name} {target}"
         self._ends[key] = end
@@ -198,7 +198,7 @@ class Stage:
         if end is not None:
             end()
 
-    def do_end(self, words: Words) -> list[str]:
+    def do_end(self, words: CommandWords) -> list[str]:
         """End faults: `end all`, or `end KIND [TARGET]` as it was begun."""
         words.only(plain=2)
         key = f"{words.plain[0]} {words.plain[1] if len(words.plain) > 1 else '0'}"
@@ -209,10 +209,10 @@ class Stage:
             self._end_fault(each)
         return []
 
-    def do_at(self, words: Words) -> list[str]:
+    def do_at(self, words: CommandWords) -> list[str]:
         """Let a fault begin when a vtorc sends a call: `at PromoteReplica power-off zone2-200 for=30`; once."""
         _, call, *fault = words.line.split()
-        rest = Words.split(" ".join(fault))
+        rest = CommandWords.split(" ".join(fault))
         waiting = [True]
 
         def sent(_who: str, _tablet: str, _shard: ShardId, name: str) -> None:
@@ -223,7 +223,7 @@ class Stage:
         self.world.checker.listeners.append(sent)
         return []
 
-    async def do_type(self, words: Words) -> list[str]:
+    async def do_type(self, words: CommandWords) -> list[str]:
         """Let an operator change a tablet's type: `type zone2-200 drained`."""
         words.only(plain=2)
         tablet = self._tablet(words, words.plain[0])
@@ -233,7 +233,7 @@ class Stage:
         await agent.reparent.change_type(TabletType.parse(words.plain[1]), semi_sync=False)
         return []
 
-    def do_policy(self, words: Words) -> list[str]:
+    def do_policy(self, words: CommandWords) -> list[str]:
         """Let an operator change the durability policy of a keyspace: `policy commerce none`."""
         words.only(plain=2)
         keyspace, name = words.plain
@@ -245,7 +245,7 @@ class Stage:
         at_once(store.put(key, record.SerializeToString(deterministic=True), row.version))
         return []
 
-    async def do_delete_record(self, words: Words) -> list[str]:
+    async def do_delete_record(self, words: CommandWords) -> list[str]:
         """Let an operator delete a tablet's record: `delete-record zone1-100`."""
         words.only(plain=1)
         alias = self._tablet(words, words.plain[0]).config.alias
@@ -253,14 +253,14 @@ class Stage:
         await self.world.open_topo(life).delete_tablet(alias)
         return []
 
-    async def do_add_shard(self, words: Words) -> list[str]:
+    async def do_add_shard(self, words: CommandWords) -> list[str]:
         """Let a reshard create a shard, and wait until all is well: as `shard` and then `start`."""
         words.only("name", "durability", "tablets", "primary")
         shard = await add_shard(self.world, self._shard_plan(words))
         self._plan = self.world.plan
         return await self._first_primary(words, shard)
 
-    async def do_remove_shard(self, words: Words) -> list[str]:
+    async def do_remove_shard(self, words: CommandWords) -> list[str]:
         """Let a reshard remove a shard: `remove-shard commerce/0`; tells what the vtorcs have left of it."""
         words.only(plain=1)
         shard = self.world.shards.get(ShardId.parse(words.plain[0]))
@@ -271,7 +271,7 @@ class Stage:
         left = left_of(self.world, shard.id, tuple(tablet.alias_text for tablet in shard.tablets))
         return [f"left of {shard.id}: {each}" for each in left] or [f"nothing is left of {shard.id}"]
 
-    async def do_planned(self, words: Words) -> list[str]:
+    async def do_planned(self, words: CommandWords) -> list[str]:
         """Ask the first vtorc for a planned reparent: `planned zone2-200`; the command ends with it."""
         words.only(plain=1)
         tablet = self._tablet(words, words.plain[0])
@@ -281,20 +281,20 @@ class Stage:
         vtorc.records.append(await vtorc.process.life.spawn(work, name="planned reparent"))
         return []
 
-    def _commands(self, words: Words, shard: SimShard) -> tuple[SimVtorc, Commands]:
+    def _commands(self, words: CommandWords, shard: SimShard) -> tuple[SimVtorc, Commands]:
         vtorc = self.world.vtorcs[0]
         if vtorc.tools is None or vtorc.fleet is None or shard.id not in vtorc.fleet.loops:
             raise SimPlanError(f"{words.line!r}: the first vtorc does not watch {shard.id}")
         return vtorc, Commands(vtorc.tools, vtorc.fleet.loops[shard.id].watch)
 
-    def do_outside(self, words: Words) -> list[str]:
+    def do_outside(self, words: CommandWords) -> list[str]:
         """Let somebody make a tablet replicate from a server that is no tablet: `outside zone1-400`."""
         words.only(plain=1)
         tablet = self._tablet(words, words.plain[0])
         feed_from_outside(self.world, self.world.shards[tablet.config.shard], tablet)
         return []
 
-    async def do_override(self, words: Words) -> list[str]:
+    async def do_override(self, words: CommandWords) -> list[str]:
         """Ask the first vtorc to promote a tablet against its rules: `override zone2-200 [accept=price]`, which accepts
         what the last refusal named.
         """
@@ -309,7 +309,7 @@ class Stage:
         self._price = record.price
         return []
 
-    async def do_reparent(self, words: Words) -> list[str]:
+    async def do_reparent(self, words: CommandWords) -> list[str]:
         """Let an operator of Vitess plan a reparent: `reparent zone2-200`; the command ends with it."""
         words.only(plain=1)
         tablet = self._tablet(words, words.plain[0])
@@ -318,7 +318,7 @@ class Stage:
 
     # --- what comes of it
 
-    async def do_wait(self, words: Words) -> list[str]:
+    async def do_wait(self, words: CommandWords) -> list[str]:
         """Let time pass: `wait 30`."""
         words.only(plain=1)
         try:
@@ -327,25 +327,25 @@ class Stage:
             raise SimPlanError(f"{words.line!r}: expected a number of seconds") from None
         return []
 
-    async def do_settle(self, words: Words) -> list[str]:
+    async def do_settle(self, words: CommandWords) -> list[str]:
         """Wait until all shards are well, then tell the story since the last time: `settle [limit=180]`."""
         words.only("limit")
         await self._until_well(words.number("limit", _SETTLE_LIMIT))
         await asyncio.sleep(5.0)
         return self.story.tell()
 
-    def do_show(self, words: Words) -> list[str]:
+    def do_show(self, words: CommandWords) -> list[str]:
         """Tell the story since the last time."""
         words.only()
         return self.story.tell()
 
-    def do_fleet(self, words: Words) -> list[str]:
+    def do_fleet(self, words: CommandWords) -> list[str]:
         """Tell what became of the shards that lost their primaries, and what people were told."""
         words.only()
         self.fleet.ending(())
         return self.fleet.report().outcome()
 
-    def do_outage(self, words: Words) -> list[str]:
+    def do_outage(self, words: CommandWords) -> list[str]:
         """Tell whether every shard's writes stood still for less than this since the start: `outage below=10`."""
         words.only("below", "above")
         longest = max(self.story.outage(shard) for shard in self.world.shards.values())
@@ -354,24 +354,24 @@ class Stage:
             return [f"outage {' '.join(f'{key} {value} s' for key, value in words.named.items())}"]
         return [f"outage {longest:.1f} s"]
 
-    async def do_ages(self, words: Words) -> list[str]:
+    async def do_ages(self, words: CommandWords) -> list[str]:
         """Tell whether all statuses of tablets that live stay younger than this: `ages below=6 for=30`."""
         words.only("below", "for")
         oldest = await oldest_status(self.world, words.number("for", 30.0))
         below = words.number("below", _FOR_EVER)
         return [f"statuses of living tablets are at most {below if oldest < below else oldest:.1f} s old"]
 
-    def do_semi_sync(self, words: Words) -> list[str]:
+    def do_semi_sync(self, words: CommandWords) -> list[str]:
         """Tell which sides of semi-sync are on."""
         words.only()
         return self.story.semi_sync()
 
-    def do_threads(self, words: Words) -> list[str]:
+    def do_threads(self, words: CommandWords) -> list[str]:
         """Tell which threads of replication run."""
         words.only()
         return self.story.threads()
 
-    def do_reparents(self, words: Words) -> list[str]:
+    def do_reparents(self, words: CommandWords) -> list[str]:
         """Tell how many reparents the primary's journal holds since the start."""
         words.only()
         return [f"{shard.id}: {self.story.reparents(shard)} reparents" for shard in self.world.shards.values()]
@@ -382,7 +382,7 @@ class Stage:
             wrong += await self.world.until_well(shard, limit=limit)
         return wrong
 
-    def _tablet(self, words: Words, text: str) -> SimTablet:
+    def _tablet(self, words: CommandWords, text: str) -> SimTablet:
         shards: list[SimShard] = list(self.world.shards.values())
         if text == "primary" and shards[0].primary is not None:
             return shards[0].primary

@@ -33,7 +33,7 @@ def mask(sentence: str) -> str:
     return sentence
 
 
-class Story:
+class ScenarioOutcome:
     """Tells what happened since it was told last."""
 
     def __init__(self, world: World) -> None:

@@ -14,7 +14,7 @@ from vtorc.core.facts.durability import POLICY_NAMES, policy
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.errors import NameParseError, SimPlanError, UnknownDurabilityPolicy
 from vtorc.recovery.session import Deadlines
-from vtorc.sim.mysql.settings import MysqlSettings
+from vtorc.sim.mysql.settings import SimMysqlSettings
 from vtorc.sim.plan import ShardPlan, TabletPlan, WorldPlan
 from vtorc.sim.vtorc import VtorcSettings
 
@@ -30,7 +30,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Topology:
+class TopologyFile:
     """What the file says; `primaries` has the tablet that is to be the primary of each shard that names one."""
 
     plan: WorldPlan
@@ -39,7 +39,7 @@ class Topology:
     writes_per_second: float
 
 
-def read_topology_file(path: Path) -> Topology:
+def read_topology_file(path: Path) -> TopologyFile:
     """Read and check a topology; raises SimPlanError naming the key, its value and what was expected."""
     try:
         written = json.loads(path.read_text(encoding="utf-8"))
@@ -55,7 +55,7 @@ def read_topology_file(path: Path) -> Topology:
         raise SimPlanError(f"{path}: {error}") from error
 
 
-def _topology(written: Any) -> Topology:
+def _topology(written: Any) -> TopologyFile:
     top = _object(written, "the file", _KEYS)
     shards = [_shard(each, f"shards[{n}]") for n, each in enumerate(_list(top.get("shards"), "shards", "shards"))]
     cells = _cells(top, shards)
@@ -73,7 +73,7 @@ def _topology(written: Any) -> Topology:
         mysql=_mysql(top.get("mysql", {})),
     )
     primaries = {plan.shard: alias for plan, alias in shards if alias is not None}
-    return Topology(plan, read_settings(_object(top.get("settings", {}), "settings", None)), primaries, rate)
+    return TopologyFile(plan, read_settings(_object(top.get("settings", {}), "settings", None)), primaries, rate)
 
 
 def _cells(top: Mapping[str, Any], shards: Sequence[tuple[ShardPlan, TabletAlias | None]]) -> tuple[str, ...]:
@@ -127,9 +127,9 @@ def _tablet(written: Any, key: str) -> TabletPlan:
     return TabletPlan(alias=alias, type=type_)
 
 
-def _mysql(written: Any) -> MysqlSettings:
+def _mysql(written: Any) -> SimMysqlSettings:
     given = _object(written, "mysql", _MYSQL_KEYS)
-    default = MysqlSettings()
+    default = SimMysqlSettings()
     recovery = given.get("relay_log_recovery", default.relay_log_recovery)
     if not isinstance(recovery, bool):
         raise SimPlanError(f"mysql.relay_log_recovery: {recovery!r}: expected true or false")
@@ -137,7 +137,7 @@ def _mysql(written: Any) -> MysqlSettings:
     def seconds(name: str) -> float:
         return _number(given.get(name, getattr(default, name)), f"mysql.{name}", least=1, most=86400)
 
-    return MysqlSettings(
+    return SimMysqlSettings(
         relay_log_recovery=recovery,
         replica_net_timeout=seconds("replica_net_timeout"),
         connect_retry=seconds("connect_retry"),

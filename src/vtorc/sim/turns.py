@@ -5,7 +5,7 @@ shards at once.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vtorc.control.budget import BudgetLimits, FleetBudget, Place, Urgency
+from vtorc.control.budget import BudgetLimits, FleetBudget, TurnSlot, Urgency
 from vtorc.control.observer import Announcement
 from vtorc.core.decision.decide import Action
 from vtorc.core.facts.ids import ShardId
@@ -13,7 +13,7 @@ from vtorc.recovery.record import Outcome, RecoveryRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Replacement:
+class ReplacedPrimary:
     """A primary that was replaced; when the recovery began and when the new one took writes, in virtual seconds."""
 
     shard: ShardId
@@ -22,7 +22,7 @@ class Replacement:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class TurnWait:
     """A turn that had to be waited for: when it came, and after how long, in virtual seconds."""
 
     shard: ShardId
@@ -30,7 +30,7 @@ class Wait:
     seconds: float
 
 
-class Turns:
+class BudgetOrder:
     """What one vtorc does, in all its lives; `most` are the most recoveries that ever were under way at once, `waits`
     those that had to wait for their turn.
     """
@@ -39,8 +39,8 @@ class Turns:
         self, who: str, limits: BudgetLimits, *, now: Callable[[], float], violate: Callable[[str, str], None]
     ) -> None:
         self.most = 0
-        self.waits: list[Wait] = []
-        self.replacements: list[Replacement] = []
+        self.waits: list[TurnWait] = []
+        self.replacements: list[ReplacedPrimary] = []
         self.announcements: list[str] = []
         self._who = who
         self._limits = limits
@@ -71,7 +71,7 @@ class Turns:
         if not urgency.is_repair:
             self.most = max(self.most, alike)
             if mine.granted_at > mine.asked_at:
-                self.waits.append(Wait(shard, mine.granted_at, mine.granted_at - mine.asked_at))
+                self.waits.append(TurnWait(shard, mine.granted_at, mine.granted_at - mine.asked_at))
         for other in self._budget.waiting:
             if other.asked_at < mine.granted_at and (why := _comes_first(other, mine)):
                 self._violate("out-of-order", f"{self._who} began {action.recovery.value} of {shard} although {why}")
@@ -83,7 +83,7 @@ class Turns:
         if record.recovery.replaces_primary and record.outcome is Outcome.SUCCEEDED:
             began = self._now() - record.duration
             writable = began + record.marks.get("acknowledged", record.marks.get("promoted", record.duration))
-            self.replacements.append(Replacement(record.shard, began, writable))
+            self.replacements.append(ReplacedPrimary(record.shard, began, writable))
 
     def interrupted(self, action: Action) -> None:
         """A recovery was broken off."""
@@ -94,7 +94,7 @@ class Turns:
         self.announcements.append(announcement.sentence)
 
 
-def _comes_first(other: Place, mine: Place) -> str:
+def _comes_first(other: TurnSlot, mine: TurnSlot) -> str:
     """Say why a shard that still waits should have had the turn; empty if it should not."""
     theirs, ours = other.wish, mine.wish
     assert theirs is not None

@@ -10,17 +10,17 @@ from vtorc.control.budget import BudgetLimits
 from vtorc.control.fleet import Fleet, FleetSettings
 from vtorc.control.observer import Announcement
 from vtorc.control.scope import Scope
-from vtorc.control.shard_loop import Rules
+from vtorc.control.shard_loop import DecisionSettings
 from vtorc.core.decision.decide import Action, Decision
 from vtorc.core.facts.ids import ShardId
-from vtorc.discovery.probe import Pace
+from vtorc.discovery.probe import ProbePace
 from vtorc.recovery.record import RecoveryRecord
 from vtorc.recovery.runner import Judgement
-from vtorc.recovery.session import Bounds, Deadlines, Tools
+from vtorc.recovery.session import Bounds, Deadlines, RecoveryTools
 from vtorc.sim.manager import SimTabletManager
 from vtorc.sim.process import Host, Life, Process
 from vtorc.sim.trace import Trace
-from vtorc.sim.turns import Turns
+from vtorc.sim.turns import BudgetOrder
 from vtorc.topo.server import TopoServer
 
 
@@ -28,8 +28,8 @@ from vtorc.topo.server import TopoServer
 class VtorcSettings:
     """What one vtorc is run with; `restart_after` is how long its supervisor needs, in seconds."""
 
-    rules: Rules = field(default_factory=Rules)
-    pace: Pace = field(default_factory=Pace)
+    rules: DecisionSettings = field(default_factory=DecisionSettings)
+    pace: ProbePace = field(default_factory=ProbePace)
     deadlines: Deadlines = field(default_factory=Deadlines)
     refresh_every: float = 15.0
     same_cell_only: bool = False
@@ -69,14 +69,14 @@ class SimVtorc:
         generator: random.Random,
         broken: Callable[[str], None],
         escalated: Callable[[ShardId], None],
-        turns: Turns,
+        turns: BudgetOrder,
     ) -> None:
         self.host = host
         self.turns = turns
         self.process = Process(host, "vtorc")
         self.wanted = True
         self.fleet: Fleet | None = None
-        self.tools: Tools | None = None
+        self.tools: RecoveryTools | None = None
         self.records: list[RecoveryRecord] = []
         self._open_topo = open_topo
         self._open_tablets = open_tablets
@@ -93,7 +93,7 @@ class SimVtorc:
         life.at_end.append(self._ended)
         settings = self._settings
         bounds = Bounds(deadlines=settings.deadlines, same_cell_only=settings.same_cell_only)
-        tools = self.tools = Tools(
+        tools = self.tools = RecoveryTools(
             topo=self._open_topo(life),
             tablets=self._open_tablets(life),
             clock=SimClock(self.host, self._wall),
@@ -141,7 +141,7 @@ class TraceObserver:
         life: Life,
         records: list[RecoveryRecord],
         escalated: Callable[[ShardId], None],
-        turns: Turns,
+        turns: BudgetOrder,
     ) -> None:
         self._who = who
         self._turns = turns

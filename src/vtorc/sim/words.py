@@ -6,7 +6,7 @@ from vtorc.errors import SimPlanError
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class CommandWords:
     """The words of one command: those that stand alone, and `key=value` ones."""
 
     line: str
@@ -14,7 +14,7 @@ class Words:
     named: dict[str, str]
 
     @classmethod
-    def split(cls, line: str) -> "Words":
+    def split(cls, line: str) -> "CommandWords":
         """Split a line."""
         words = line.split()
         named = dict(word.split("=", 1) for word in words[1:] if "=" in word)

@@ -17,7 +17,7 @@ from vtorc.sim.clients import Client
 from vtorc.sim.invariants import Checker, ShardLedger
 from vtorc.sim.loop import current_loop
 from vtorc.sim.manager import CallLimits, SimTabletManager
-from vtorc.sim.model.plan import Plan
+from vtorc.sim.model.plan import ModelPlan
 from vtorc.sim.model.recording import Recorder, Recording
 from vtorc.sim.mysql.server import SimMysqld
 from vtorc.sim.network import Network
@@ -26,7 +26,7 @@ from vtorc.sim.process import Host, Life, Process, ProcessState
 from vtorc.sim.tablet import GRPC_PORT, MYSQL_PORT, Address, SimTablet
 from vtorc.sim.topo import ROOT, SimTopo
 from vtorc.sim.trace import Trace
-from vtorc.sim.turns import Turns
+from vtorc.sim.turns import BudgetOrder
 from vtorc.sim.vtorc import SimVtorc, VtorcSettings
 from vtorc.topo.conn import TopoConn
 from vtorc.topo.lock_contents import Holder
@@ -108,7 +108,7 @@ class World:
         return shard
 
     def _record(self, shard: ShardPlan) -> Recording:
-        model = Plan(
+        model = ModelPlan(
             members=tuple(Member(each.alias, each.type) for each in shard.tablets),
             policy=policy(shard.durability),
             durable_relay=not self.plan.mysql.relay_log_recovery,
@@ -172,7 +172,7 @@ class World:
             generator=self.random,
             broken=lambda text: self.checker.violate("crash", text),
             escalated=self.checker.escalated,
-            turns=Turns(host.name, self.settings.budget, now=current_loop().time, violate=self.checker.violate),
+            turns=BudgetOrder(host.name, self.settings.budget, now=current_loop().time, violate=self.checker.violate),
         )
 
     # --- what processes are given

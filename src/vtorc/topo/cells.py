@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from vtorc.errors import BadRecord, TopoTimeout, TopoUnavailable
 from vtorc.proto import topodata_pb2
 from vtorc.topo import paths, records
-from vtorc.topo.conn import Change, Stored, TopoConn, TopoLock, Version
+from vtorc.topo.conn import RecordChange, Stored, TopoConn, TopoLock, Version
 from vtorc.topo.tasks import OwnedTasks
 
 Result = TypeVar("Result")
@@ -73,11 +73,11 @@ class BoundedConn:
         """Take a lock that is free."""
         return await self.within(f"lock {directory}", self._conn.try_lock(directory, contents, ttl=ttl))
 
-    def watch(self, path: str) -> AsyncGenerator[Change, None]:
+    def watch(self, path: str) -> AsyncGenerator[RecordChange, None]:
         """Follow one record."""
         return self._conn.watch(path)
 
-    def watch_prefix(self, path: str) -> AsyncGenerator[Sequence[Change], None]:
+    def watch_prefix(self, path: str) -> AsyncGenerator[Sequence[RecordChange], None]:
         """Follow all records below a directory."""
         return self._conn.watch_prefix(path)
 

@@ -31,7 +31,7 @@ class Stored(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class RecordChange:
     """One record of a watch as it is now; None where there is none, or none any more."""
 
     path: str
@@ -117,7 +117,7 @@ class TopoConn(Protocol):
         """Take the lock of a directory if nobody holds or waits for it; never waits. Raises LockHeld or NoNode."""
         ...
 
-    def watch(self, path: str) -> AsyncGenerator[Change, None]:
+    def watch(self, path: str) -> AsyncGenerator[RecordChange, None]:
         """Follow one record: first as it is now, existing or not, then each time it changed, until closed or an error.
 
         Only the latest state counts: what happened in between may be left out, and a state may come twice. Broken
@@ -126,7 +126,7 @@ class TopoConn(Protocol):
         """
         ...
 
-    def watch_prefix(self, path: str) -> AsyncGenerator[Sequence[Change], None]:
+    def watch_prefix(self, path: str) -> AsyncGenerator[Sequence[RecordChange], None]:
         """Follow all records below a directory: first all there are, perhaps none, then what changed, as `watch` does.
 
         Raises TopoUnsupported where the server has no such call.
@@ -149,10 +149,10 @@ def below(key: str) -> str:
     return key if key.endswith("/") else f"{key}/"
 
 
-def differences(before: Mapping[str, Stored], now: Mapping[str, Stored]) -> list[Change]:
+def differences(before: Mapping[str, Stored], now: Mapping[str, Stored]) -> list[RecordChange]:
     """List what became different, by path: changed and new records, then those that are gone."""
-    changed = [Change(path, stored) for path, stored in now.items() if before.get(path) != stored]
-    return changed + [Change(path, None) for path in before if path not in now]
+    changed = [RecordChange(path, stored) for path, stored in now.items() if before.get(path) != stored]
+    return changed + [RecordChange(path, None) for path in before if path not in now]
 
 
 async def names_in(conn: TopoConn, directory: str) -> Sequence[str]:

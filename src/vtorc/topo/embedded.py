@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vtorc.errors import LockHeld, LockLost, NoNode, TopoUnavailable
-from vtorc.topo.conn import LOOK_AGAIN, Change, Stored, TopoLock, Version, below, differences, join
+from vtorc.topo.conn import LOOK_AGAIN, RecordChange, Stored, TopoLock, Version, below, differences, join
 from vtorc.topo.lease import LeasedLock, OwnedLocks
 from vtorc.topo.lock_contents import describe_lock
 
@@ -171,7 +171,7 @@ class EmbeddedConn:
         lock, _ = await self._enqueue(self._key(directory), contents, ttl, only_if_free=True)
         return lock
 
-    async def watch(self, path: str) -> AsyncGenerator[Change, None]:
+    async def watch(self, path: str) -> AsyncGenerator[RecordChange, None]:
         """Follow one record."""
         key = self._key(path)
         with self._changes(key) as signal:
@@ -184,11 +184,11 @@ class EmbeddedConn:
                 except NoNode:
                     now = None
                 if first or now != last:
-                    yield Change(path, now)
+                    yield RecordChange(path, now)
                 first, last = False, now
                 await signal.wait()
 
-    async def watch_prefix(self, path: str) -> AsyncGenerator[Sequence[Change], None]:
+    async def watch_prefix(self, path: str) -> AsyncGenerator[Sequence[RecordChange], None]:
         """Follow all records below a directory."""
         prefix = self._prefix(path)
         with self._changes(prefix) as signal:

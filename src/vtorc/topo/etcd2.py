@@ -18,7 +18,7 @@ import structlog
 
 from vtorc.errors import BadVersion, LockHeld, NodeExists, NoNode, TopoMisconfigured
 from vtorc.proto import etcd_pb2, mvcc_pb2
-from vtorc.topo.conn import DEFAULT_LEASE_TTL, Change, Stored, TopoLock, Version, below, differences, join
+from vtorc.topo.conn import DEFAULT_LEASE_TTL, RecordChange, Stored, TopoLock, Version, below, differences, join
 from vtorc.topo.etcd_client import EtcdClient, prefix_end
 from vtorc.topo.etcd_line import LockLine
 from vtorc.topo.lease import OwnedLocks
@@ -162,7 +162,7 @@ class Etcd2Conn:
         place = await self._line(directory, ttl).join(contents, only_if_free=True)
         return place.lock
 
-    async def watch(self, path: str) -> AsyncGenerator[Change, None]:
+    async def watch(self, path: str) -> AsyncGenerator[RecordChange, None]:
         """Follow one record."""
         key = self._key(path)
         last: Stored | None = None
@@ -171,14 +171,14 @@ class Etcd2Conn:
             found = await self._client.range(etcd_pb2.RangeRequest(key=key))
             now = _stored(found.kvs[0]) if found.kvs else None
             if first or now != last:
-                yield Change(path, now)
+                yield RecordChange(path, now)
             first, last = False, now
             async with contextlib.aclosing(self._events(key, b"", found.header.revision)) as events:
                 async for event in events:
                     last = _stored(event.kv) if event.type == mvcc_pb2.Event.PUT else None
-                    yield Change(path, last)
+                    yield RecordChange(path, last)
 
-    async def watch_prefix(self, path: str) -> AsyncGenerator[Sequence[Change], None]:
+    async def watch_prefix(self, path: str) -> AsyncGenerator[Sequence[RecordChange], None]:
         """Follow all records below a directory."""
         prefix = self._prefix(path)
         known: dict[str, Stored] = {}
@@ -196,7 +196,7 @@ class Etcd2Conn:
                         known[changed] = _stored(event.kv)
                     else:
                         known.pop(changed, None)
-                    yield [Change(changed, known.get(changed))]
+                    yield [RecordChange(changed, known.get(changed))]
 
     async def close(self) -> None:
         """End everything of this connection."""

@@ -21,7 +21,7 @@ from vtorc.topo.lock_contents import describe_lock
 
 
 @dataclass(slots=True)
-class Place:
+class LinePlace:
     """A place in the line; `holder` is the contents of the lock as long as somebody else has it."""
 
     lock: LeasedLock
@@ -67,7 +67,7 @@ class LockLine:
         self._below = f"{directory}/".encode()
         self._prefix = f"{directory}/locks/".encode()
 
-    async def join(self, contents: bytes, *, only_if_free: bool) -> Place:
+    async def join(self, contents: bytes, *, only_if_free: bool) -> LinePlace:
         """Take the last place of the line, or the first if it is empty; see `TopoConn.lock` and `try_lock`."""
         if only_if_free:  # asking first costs less than a lease that is not needed
             self._refuse(*await self._look(), only_if_free=True)
@@ -82,9 +82,9 @@ class LockLine:
             await self._locks.give_up(lease.revoke())  # cancelled or not, it may have been done
             raise
         lock = self._locks.add(key.decode(), lease, ttl=self._ttl, granted_at=granted_at)
-        return Place(lock, key, revision)
+        return LinePlace(lock, key, revision)
 
-    async def wait_for_turn(self, place: Place) -> None:
+    async def wait_for_turn(self, place: LinePlace) -> None:
         """Wait until nobody is before us; raises LockLost when our own key vanishes meanwhile."""
         lost = asyncio.create_task(place.lock.lost.wait(), name="place lost")
         try:
@@ -143,7 +143,7 @@ class LockLine:
         if holder is not None and only_if_free:
             raise LockHeld(self._directory, describe_lock(holder.value))
 
-    async def _before(self, place: Place) -> _Ahead | None:
+    async def _before(self, place: LinePlace) -> _Ahead | None:
         """Find the key just before ours, None if it is our turn."""
         before = etcd_pb2.RangeRequest(
             key=self._prefix,

@@ -9,7 +9,7 @@ from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.records import TabletRecord
 from vtorc.errors import BadRecord, TopoUnsupported
 from vtorc.topo import paths, records
-from vtorc.topo.conn import Change, Stored, TopoConn, differences, names_in, read_each
+from vtorc.topo.conn import RecordChange, Stored, TopoConn, differences, names_in, read_each
 
 Record = TypeVar("Record")
 Key = TypeVar("Key")
@@ -39,7 +39,7 @@ async def follow_tablets(conn: TopoConn) -> AsyncGenerator[Mapping[TabletAlias, 
             yield batch
 
 
-async def _changes(conn: TopoConn) -> AsyncGenerator[Sequence[Change], None]:
+async def _changes(conn: TopoConn) -> AsyncGenerator[Sequence[RecordChange], None]:
     try:
         async with contextlib.aclosing(conn.watch_prefix(paths.TABLETS)) as batches:
             async for changes in batches:
@@ -50,7 +50,7 @@ async def _changes(conn: TopoConn) -> AsyncGenerator[Sequence[Change], None]:
                 yield changes
 
 
-async def _poll(conn: TopoConn) -> AsyncGenerator[Sequence[Change], None]:
+async def _poll(conn: TopoConn) -> AsyncGenerator[Sequence[RecordChange], None]:
     known: Mapping[str, Stored] = {}
     first = True
     while True:
@@ -63,7 +63,7 @@ async def _poll(conn: TopoConn) -> AsyncGenerator[Sequence[Change], None]:
         await asyncio.sleep(POLL_SECONDS)
 
 
-def _read(read: Callable[[str, bytes, Key], Record], change: Change, key: Key) -> Record | BadRecord | None:
+def _read(read: Callable[[str, bytes, Key], Record], change: RecordChange, key: Key) -> Record | BadRecord | None:
     try:
         return None if change.stored is None else read(change.path, change.stored.contents, key)
     except BadRecord as error:

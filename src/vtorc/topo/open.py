@@ -23,7 +23,7 @@ CONNECT_TIMEOUT = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TopoSettings:
+class TopoAccess:
     """How to reach the topology.
 
     `global_server_address` are the endpoints of etcd, or the path of a `local` topology file. Times are seconds.
@@ -38,7 +38,7 @@ class TopoSettings:
 
 
 async def open_topo(
-    settings: TopoSettings, *, holder: Holder | None = None, wall: Callable[[], int] = time.time_ns
+    settings: TopoAccess, *, holder: Holder | None = None, wall: Callable[[], int] = time.time_ns
 ) -> TopoServer:
     """Connect to the global topology and make sure that it answers.
 
@@ -83,7 +83,7 @@ async def _try(conn: TopoConn, address: str, timeout: float) -> None:
         await conn.close()
 
 
-def _etcd2(settings: TopoSettings) -> _Open:
+def _etcd2(settings: TopoAccess) -> _Open:
     credentials = functools.cache(settings.etcd_tls.credentials)
     if settings.etcd_tls.has_client_cert:
         credentials("")  # files that cannot be read are found at the start
@@ -96,7 +96,7 @@ def _etcd2(settings: TopoSettings) -> _Open:
     return open_conn
 
 
-def _local(settings: TopoSettings) -> _Open:
+def _local(settings: TopoAccess) -> _Open:
     stores: dict[Path, LocalStore] = {}
 
     async def open_conn(address: str, root: str, timeout: float) -> TopoConn:
@@ -114,4 +114,4 @@ def _normal(address: str) -> Path:
     return Path(os.path.abspath(address))  # noqa: PTH100  (links are left alone)
 
 
-_IMPLEMENTATIONS: dict[str, Callable[[TopoSettings], _Open]] = {"etcd2": _etcd2, "local": _local}
+_IMPLEMENTATIONS: dict[str, Callable[[TopoAccess], _Open]] = {"etcd2": _etcd2, "local": _local}

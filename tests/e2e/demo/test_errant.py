@@ -11,7 +11,7 @@ import structlog
 from tests.e2e.demo.demos import commit_alone
 from vtorc.lab.demo.board import Board
 from vtorc.lab.demo.failovers import Series
-from vtorc.lab.demo.report import Failover, Report, Setup
+from vtorc.lab.demo.report import DemoReport, Failover, Setup
 from vtorc.lab.demo.scene import Scene, SceneSpec, open_scene
 from vtorc.lab.demo.servers import DemoTablet, RealServers
 from vtorc.lab.parts import find_mysqld
@@ -47,7 +47,7 @@ async def test_a_server_that_returns_with_more_than_was_acknowledged_is_rebuilt(
         return said
 
     monkeypatch.setattr(Scene, "mend", start_with_a_row_too_many)
-    report, done = Report(SETUP), list[Failover]()
+    report, done = DemoReport(SETUP), list[Failover]()
     spec = SceneSpec(folder=tmp_path / "demo")
     async with open_scene(spec, RealServers(find_mysqld()), Board(), _quietly) as scene:
         await Series(scene, report, done.append).run()

@@ -13,15 +13,15 @@ from vtorc.errors import LabError, TopoUnavailable
 from vtorc.lab.etcd import EtcdServer, ServerTls
 from vtorc.topo.cells import TopoLimits
 from vtorc.topo.etcd2 import EtcdTls
-from vtorc.topo.open import TopoSettings, open_topo
+from vtorc.topo.open import TopoAccess, open_topo
 from vtorc.topo.server import TopoServer
 
 SHARD = ShardId("ks", "0")
 
 
-def settings(*endpoints: str, tls: EtcdTls | None = None) -> TopoSettings:
+def settings(*endpoints: str, tls: EtcdTls | None = None) -> TopoAccess:
     """Point at endpoints of etcd."""
-    return TopoSettings(
+    return TopoAccess(
         implementation="etcd2",
         global_server_address=endpoints,
         global_root="/vitess/global",
@@ -31,7 +31,7 @@ def settings(*endpoints: str, tls: EtcdTls | None = None) -> TopoSettings:
 
 
 @contextlib.asynccontextmanager
-async def opened(how: TopoSettings) -> AsyncIterator[TopoServer]:
+async def opened(how: TopoAccess) -> AsyncIterator[TopoServer]:
     """Open a topology for the length of a block."""
     topo = await open_topo(how)
     try:

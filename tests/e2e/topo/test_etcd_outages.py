@@ -15,7 +15,7 @@ from vtorc.errors import LockLost, NodeExists, NoNode, TopoError, TopoTimeout, T
 from vtorc.lab.etcd import EtcdServer
 from vtorc.lab.ports import Ports
 from vtorc.proto import etcd_pb2
-from vtorc.topo.conn import Change, Stored
+from vtorc.topo.conn import RecordChange, Stored
 from vtorc.topo.etcd2 import Etcd2Conn
 from vtorc.topo.etcd_client import EtcdClient
 
@@ -74,9 +74,9 @@ async def test_dead_and_hanging_endpoints_are_passed_over(etcd: EtcdServer) -> N
             assert await conn.get(RECORD) == Stored(b"2", version)
             assert list(await conn.list(SHARD)) == [RECORD]
             async with contextlib.aclosing(conn.watch(RECORD)) as changes:
-                assert await following(changes) == Change(RECORD, Stored(b"2", version))
+                assert await following(changes) == RecordChange(RECORD, Stored(b"2", version))
                 version = await conn.update(RECORD, b"3", version)
-                assert await following(changes) == Change(RECORD, Stored(b"3", version))
+                assert await following(changes) == RecordChange(RECORD, Stored(b"3", version))
             lock = await conn.lock(SHARD, NOTE)
             await lock.check()
             await lock.release()
@@ -155,10 +155,10 @@ async def test_watch_gets_over_a_broken_connection(etcd: EtcdServer) -> None:
             await other.delete("tablets/b/Tablet", None)
             relay.mode = Mode.FORWARD
             relay.cut()
-            changed = Change("tablets/a/Tablet", Stored(b"A3", version))
+            changed = RecordChange("tablets/a/Tablet", Stored(b"A3", version))
             of_record, of_directory = await waiting
             assert of_record == changed
-            assert list(of_directory) == [changed, Change("tablets/b/Tablet", None)]
+            assert list(of_directory) == [changed, RecordChange("tablets/b/Tablet", None)]
 
 
 async def test_killed_etcd_is_unavailable_and_comes_back(fresh: EtcdServer) -> None:
@@ -175,7 +175,7 @@ async def test_killed_etcd_is_unavailable_and_comes_back(fresh: EtcdServer) -> N
             await fresh.start()
             assert await waiting == Stored(b"1", version)
             version = await hasty.update(RECORD, b"3", version)
-            assert await following(changes) == Change(RECORD, Stored(b"3", version))
+            assert await following(changes) == RecordChange(RECORD, Stored(b"3", version))
 
 
 async def test_hanging_etcd_ends_calls_in_time_and_loses_locks(fresh: EtcdServer) -> None:
@@ -200,7 +200,7 @@ async def test_hanging_etcd_ends_calls_in_time_and_loses_locks(fresh: EtcdServer
 async def test_watch_ends_when_nobody_answers_for_long(fresh: EtcdServer) -> None:
     """A watch ends with TopoUnavailable when etcd stays away for longer than one call may last."""
     async with connected(fresh.address, timeout=2.0) as conn, contextlib.aclosing(conn.watch(RECORD)) as changes:
-        assert await following(changes) == Change(RECORD, None)
+        assert await following(changes) == RecordChange(RECORD, None)
         await fresh.kill()
         with pytest.raises(TopoUnavailable):
             await following(changes)

@@ -12,7 +12,7 @@ from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.errors import LockHeld, LockLost
 from vtorc.proto import etcd_pb2, etcd_pb2_grpc, mvcc_pb2, topodata_pb2
 from vtorc.topo import records
-from vtorc.topo.conn import Change, TopoConn
+from vtorc.topo.conn import RecordChange, TopoConn
 from vtorc.topo.etcd_client import EtcdClient, prefix_end
 from vtorc.topo.lock_contents import Holder
 from vtorc.topo.server import TopoServer
@@ -153,7 +153,7 @@ async def test_compacted_history_stops_no_wait(backend: EtcdBackend, raw: EtcdCl
         await compact(backend.address, raw)
         await lock.release()
         await (await waiting).release()
-        seen: Change = first
+        seen: RecordChange = first
         while seen.stored is None or seen.stored.contents != b"4":
             seen = await following(changes)
 

@@ -19,10 +19,10 @@ from vtorc.sim.model.conformance import (
     Wrote,
     conforms,
 )
-from vtorc.sim.model.plan import Plan, named_policy, shard
+from vtorc.sim.model.plan import ModelPlan, named_policy, shard
 from vtorc.sim.model.recovery_path import Done, follows
 
-PLAN = Plan(members=shard("z1", "z1", "z1"), policy=named_policy("semi_sync"))
+PLAN = ModelPlan(members=shard("z1", "z1", "z1"), policy=named_policy("semi_sync"))
 
 BEGIN: tuple[Event, ...] = (Pointed(1, 0), Pointed(2, 0), Writable(0, True))
 """Tablet 0 is primary, the others follow it."""

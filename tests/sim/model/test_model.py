@@ -5,15 +5,15 @@ from dataclasses import replace
 import pytest
 
 from vtorc.sim.model.explore import explore
-from vtorc.sim.model.plan import Plan, Rules, named_policy, shard
+from vtorc.sim.model.plan import ModelPlan, ModelRules, named_policy, shard
 
 SEMI_SYNC = named_policy("semi_sync")
 WITH_RDONLY = named_policy("semi_sync_with_rdonly_ack")
 TWO_ACKS = named_policy("semi_sync", acks=2)
 CROSS_CELL = named_policy("cross_cell")
 
-THREE = Plan(members=shard("z1", "z1", "z1"), policy=SEMI_SYNC, writes=1, crashes=1)
-FOUR = Plan(members=shard("z1", "z1", "z1", "z1"), policy=SEMI_SYNC, writes=1, crashes=0)
+THREE = ModelPlan(members=shard("z1", "z1", "z1"), policy=SEMI_SYNC, writes=1, crashes=1)
+FOUR = ModelPlan(members=shard("z1", "z1", "z1", "z1"), policy=SEMI_SYNC, writes=1, crashes=0)
 REPAIRS = replace(THREE, crashes=0, lock_losses=1, repairs=True)
 CUTS = replace(REPAIRS, cuts=1)
 RIVALS = replace(THREE, crashes=0, lock_losses=1, coordinators=2)
@@ -38,15 +38,15 @@ SOUND = {
 }
 
 MUTANTS = {
-    "promotes without looking who may acknowledge": (FOUR, Rules(check_revoked=False)),
-    "takes who was not reached for stopped": (THREE, Rules(unreached_counts=False)),
-    "looks only at what is executed": (THREE, Rules(count_received=False)),
-    "leaves an IO thread that is connecting alone": (CUTS, Rules(stop_connecting=False)),
-    "promotes before the relay log is applied": (THREE, Rules(wait_applied=False)),
-    "re-points before the winner holds everything": (RDONLY, Rules(hold_before_repoint=False)),
-    "ignores that the lock was lost": (REPAIRS, Rules(heed_lock=False)),
-    "puts back without the lock": (RIVALS, Rules(undo_under_lock=False)),
-    "puts back after a promotion was asked for": (REPAIRS, Rules(no_way_back=False)),
+    "promotes without looking who may acknowledge": (FOUR, ModelRules(check_revoked=False)),
+    "takes who was not reached for stopped": (THREE, ModelRules(unreached_counts=False)),
+    "looks only at what is executed": (THREE, ModelRules(count_received=False)),
+    "leaves an IO thread that is connecting alone": (CUTS, ModelRules(stop_connecting=False)),
+    "promotes before the relay log is applied": (THREE, ModelRules(wait_applied=False)),
+    "re-points before the winner holds everything": (RDONLY, ModelRules(hold_before_repoint=False)),
+    "ignores that the lock was lost": (REPAIRS, ModelRules(heed_lock=False)),
+    "puts back without the lock": (RIVALS, ModelRules(undo_under_lock=False)),
+    "puts back after a promotion was asked for": (REPAIRS, ModelRules(no_way_back=False)),
 }
 
 
@@ -71,7 +71,7 @@ def test_every_mutant_is_found_out(name: str) -> None:
 
 def test_a_counterexample_reads_as_a_story() -> None:
     """The shortest way to the bad end is told step by step, each tablet under one name."""
-    report = explore(replace(THREE, rules=Rules(wait_applied=False)))
+    report = explore(replace(THREE, rules=ModelRules(wait_applied=False)))
     assert str(report.counterexample).splitlines() == [
         "  1. a client writes to z1-100",
         "  2. z1-101 receives from z1-100",

@@ -10,12 +10,12 @@ from vtorc.core.facts.ids import ShardId
 from vtorc.errors import SimPlanError
 from vtorc.sim.fault_words import read_fault
 from vtorc.sim.forecast import Distribution, Forecast, quantile
-from vtorc.sim.topology_file import Topology, read_topology_file
+from vtorc.sim.topology_file import TopologyFile, read_topology_file
 
 _EXAMPLE = Path(__file__).parents[3] / "docs" / "topology-example.json"
 
 
-def _read(tmp_path: Path, **changes: Any) -> Topology:
+def _read(tmp_path: Path, **changes: Any) -> TopologyFile:
     written: dict[str, Any] = {
         "shards": [
             {

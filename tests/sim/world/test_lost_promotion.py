@@ -8,7 +8,7 @@ from tests.unit.sim.worlds import CELLS, SHARD, in_world
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.proto import topodata_pb2
 from vtorc.sim.fault_words import read_fault
-from vtorc.sim.faults import Scene
+from vtorc.sim.faults import FaultScene
 from vtorc.sim.meddling import begin
 from vtorc.sim.operator import plan_reparent
 from vtorc.sim.plan import ShardPlan, TabletPlan, WorldPlan
@@ -37,7 +37,7 @@ def test_nobody_is_promoted_beside_a_primary_that_is_hidden_with_its_cell() -> N
         async def cut() -> None:
             while heir.mysqld.read_only:  # noqa: ASYNC110 - virtual time costs nothing
                 await asyncio.sleep(0.0002)
-            begin(Scene(world, replace(fault, at=round(world.now, 3))))
+            begin(FaultScene(world, replace(fault, at=round(world.now, 3))))
 
         world.spawn(cut(), "cutter")
         await plan_reparent(world, shard, heir)

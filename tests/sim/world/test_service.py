@@ -8,7 +8,7 @@ import pytest
 from tests.unit.sim.worlds import in_world, small_plan
 from vtorc.core.facts.ids import TabletType
 from vtorc.sim.network import Latency
-from vtorc.sim.service import OUT_OF_SERVICE, Leave
+from vtorc.sim.service import OUT_OF_SERVICE, OutOfService
 from vtorc.sim.world import SimShard, World
 
 
@@ -19,7 +19,7 @@ def test_what_hung_is_undone_after_it_took_effect(kind: TabletType) -> None:
     async def main(world: World, shard: SimShard) -> None:
         replica = next(each for each in shard.tablets if each is not shard.primary)
         replica.mysqld.process.freeze()
-        leave = Leave(world, replica, kind, stops=False)
+        leave = OutOfService(world, replica, kind, stops=False)
         leave.begin()
         await asyncio.sleep(3.0)
         leave.end()
@@ -37,7 +37,7 @@ def test_it_is_put_back_however_long_its_mysql_recovers() -> None:
 
     async def main(world: World, shard: SimShard) -> None:
         replica = next(each for each in shard.tablets if each is not shard.primary)
-        leave = Leave(world, replica, TabletType.BACKUP, stops=True)
+        leave = OutOfService(world, replica, TabletType.BACKUP, stops=True)
         leave.begin()
         await asyncio.sleep(3.0)
         leave.end()

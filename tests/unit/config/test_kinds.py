@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtorc.config.kinds import DURATION, SWITCH, WORDS, Kind, choice, parse_duration, show_duration, whole
+from vtorc.config.kinds import DURATION, SWITCH, WORDS, ValueKind, choice, parse_duration, show_duration, whole
 from vtorc.config.orchestrator import host_of_address, port_of_address
 
 
@@ -81,7 +81,7 @@ def test_reads_go_words_for_false(text: str) -> None:
     assert SWITCH.from_text(text) is False
 
 
-_REFUSED: list[tuple[Kind[Any], object]] = [
+_REFUSED: list[tuple[ValueKind[Any], object]] = [
     (SWITCH, "true"),
     (SWITCH, 1),
     (whole(0), True),
@@ -104,7 +104,7 @@ _REFUSED: list[tuple[Kind[Any], object]] = [
 
 
 @pytest.mark.parametrize(("kind", "value"), _REFUSED)
-def test_refuses_values_of_another_type_in_files(kind: Kind[Any], value: object) -> None:
+def test_refuses_values_of_another_type_in_files(kind: ValueKind[Any], value: object) -> None:
     """A file's value of another type or out of range is refused, not converted."""
     with pytest.raises(ValueError):
         kind.from_file(value)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtorc.control.budget import YIELDING, BudgetLimits, FleetBudget, Place, Urgency, Wish
+from vtorc.control.budget import YIELDING, BudgetLimits, FleetBudget, TurnRequest, TurnSlot, Urgency
 from vtorc.core.detection.problems import Recovery
 from vtorc.core.facts.ids import ShardId
 from vtorc.sim.loop import run
@@ -21,9 +21,9 @@ def shard(number: int) -> ShardId:
     return ShardId("commerce", f"{number:02x}-{number + 1:02x}")
 
 
-def wish(number: int, urgency: Urgency = Urgency.LOST_PRIMARY, *, since: float = 0.0, tries: int = 0) -> Wish:
+def wish(number: int, urgency: Urgency = Urgency.LOST_PRIMARY, *, since: float = 0.0, tries: int = 0) -> TurnRequest:
     """Wish something for a shard."""
-    return Wish(shard=shard(number), urgency=urgency, since=since, tries=tries)
+    return TurnRequest(shard=shard(number), urgency=urgency, since=since, tries=tries)
 
 
 class Fleet:
@@ -36,7 +36,7 @@ class Fleet:
         self.budget = FleetBudget(lambda: self.limits, lambda: self.time)
         self.places = [self.budget.place(lambda n=n: self.woken.append(n)) for n in range(count)]  # type: ignore[misc]
 
-    def ask(self, wishes: Sequence[Wish]) -> list[bool]:
+    def ask(self, wishes: Sequence[TurnRequest]) -> list[bool]:
         """Let the first shards ask, one after the other."""
         return [place.ask(each) for place, each in zip(self.places, wishes, strict=False)]
 
@@ -59,7 +59,7 @@ def test_below_the_limit_nobody_waits() -> None:
     ],
     ids=["urgent first", "longest outage first", "not tried first", "by name", "elections too"],
 )
-def test_the_order_of_turns(first: Wish, second: Wish) -> None:
+def test_the_order_of_turns(first: TurnRequest, second: TurnRequest) -> None:
     """A free slot goes to the most urgent, then the least tried, the longest outage, and by name."""
     fleet = Fleet(4)
     assert fleet.ask([wish(0), wish(1), second, first]) == [True, True, False, False]
@@ -200,7 +200,7 @@ def test_whatever_happens_the_limits_and_the_order_hold(
     assert not budget.waiting
 
 
-def _comes_first(granted: Place, waiting: Sequence[Place]) -> None:
+def _comes_first(granted: TurnSlot, waiting: Sequence[TurnSlot]) -> None:
     assert granted.wish is not None
     for other in waiting:
         assert other.wish is not None

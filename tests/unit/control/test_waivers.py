@@ -1,7 +1,7 @@
 """When the return of a tablet lets a failed replacement be tried at once."""
 
 from tests.unit.core.builders import alias
-from vtorc.control.waivers import Waivers
+from vtorc.control.waivers import BackoffWaivers
 from vtorc.core.decision.backoff import Attempt
 from vtorc.core.detection.problems import Code, Recovery
 
@@ -14,7 +14,7 @@ def tried(*, succeeded: bool = False, recovery: Recovery = Recovery.RECOVER_DEAD
 
 def test_a_tablet_that_is_back_waives_the_pause_of_failed_replacements_only() -> None:
     """Whoever answers again lets a replacement be tried at once; repairs and what succeeded are not concerned."""
-    waivers = Waivers()
+    waivers = BackoffWaivers()
     attempts = [tried(), tried(succeeded=True), tried(recovery=Recovery.FIX_REPLICA)]
     assert waivers.after([R1], [], now=0.0) == []
     assert waivers.after([R1], attempts, now=1.0) == attempts
@@ -23,7 +23,7 @@ def test_a_tablet_that_is_back_waives_the_pause_of_failed_replacements_only() ->
 
 def test_a_tablet_whose_answers_come_and_go_waives_less_and_less() -> None:
     """Each waiver that one tablet brings about doubles the time to its next one; another tablet has its own."""
-    waivers = Waivers()
+    waivers = BackoffWaivers()
     at = []
     for now in range(100):
         waivers.after([], [tried()], now=now)
@@ -35,7 +35,7 @@ def test_a_tablet_whose_answers_come_and_go_waives_less_and_less() -> None:
 
 def test_what_is_over_is_forgotten() -> None:
     """Once no replacement has failed, the next failure begins anew."""
-    waivers = Waivers()
+    waivers = BackoffWaivers()
     for now in range(9):
         waivers.after([], [tried()], now=now)
         waivers.after([R1], [tried()], now=now)

@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from vtorc.core.election.candidates import Stopped
+from vtorc.core.election.candidates import StoppedTablet
 from vtorc.core.facts.durability import Member
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
-from vtorc.core.facts.observed_term import Reign
+from vtorc.core.facts.observed_term import ObservedTerm
 from vtorc.core.facts.records import KeyspaceRecord, KeyspaceType, ShardRecord, TabletRecord
 from vtorc.core.facts.status import ReplicationStatus, SemiSyncStatus, TabletStatus, ThreadState
 from vtorc.core.facts.views import ProbeFailure, ShardView, TabletView
@@ -89,7 +89,7 @@ def answers(tablet: TabletView, *, at: float = NOW, **changes: Any) -> TabletVie
     """The same tablet after one more answer, which differs from the last in this."""
     assert tablet.status is not None
     status = replace(tablet.status, **changes)
-    reign = Reign.after(tablet.reign, status, tablet.record, at=at, heard_at=tablet.status_at)
+    reign = ObservedTerm.after(tablet.reign, status, tablet.record, at=at, heard_at=tablet.status_at)
     return replace(tablet, status=status, status_at=at, probed_at=at, reign=reign, failure=None, failing_since=None)
 
 
@@ -139,7 +139,7 @@ def primary(
         status=status,
         status_at=NOW - 0.1,
         probed_at=NOW,
-        reign=Reign.after(None, status, its_record, at=NOW - 0.1),
+        reign=ObservedTerm.after(None, status, its_record, at=NOW - 0.1),
     )
     if dead_for is None:
         return tablet
@@ -247,9 +247,9 @@ def stopped(
     type_: TabletType = TabletType.REPLICA,
     source: str | None = P,
     **changes: Any,
-) -> Stopped:
+) -> StoppedTablet:
     """A tablet that was stopped, with what it holds; it has executed all of it unless said otherwise."""
-    made = Stopped(
+    made = StoppedTablet(
         member=Member(alias(name), type_),
         server_uuid=uuid(name),
         executed=gtids(received if executed is None else executed),
@@ -259,6 +259,6 @@ def stopped(
     return replace(made, **changes)
 
 
-def by_alias(tablets: Iterable[Stopped]) -> dict[TabletAlias, Stopped]:
+def by_alias(tablets: Iterable[StoppedTablet]) -> dict[TabletAlias, StoppedTablet]:
     """Stopped tablets as a `CandidateSet` wants them."""
     return {each.alias: each for each in tablets}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hypothesis import strategies as st
 
 from tests.unit.core.builders import uuid
-from vtorc.core.election.candidates import CandidateSet, Stopped
+from vtorc.core.election.candidates import CandidateSet, StoppedTablet
 from vtorc.core.facts.durability import DurabilityPolicy, Member, PromotionRule
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
@@ -119,8 +119,8 @@ class World:
             seen_at_primary=known if self.policy.has_semi_sync else EMPTY_GTID_SET,
         )
 
-    def _stopped(self, server: Server) -> Stopped:
-        return Stopped(
+    def _stopped(self, server: Server) -> StoppedTablet:
+        return StoppedTablet(
             member=server.member,
             server_uuid=uuid(server.number),
             executed=gtid_set(server.binlog),

@@ -9,7 +9,7 @@ from tests.unit.core.shards import D2, R2, VITESS_SHARD, D, P, R, aliases, polic
 from vtorc.core.election.ack_arithmetic import (
     NOTHING_SEEN,
     AckGuarantee,
-    SemiSyncSeen,
+    ObservedSemiSync,
     can_hold_unseen_ack,
     could_have_acknowledged,
     who_must_be_reached,
@@ -31,7 +31,7 @@ def possible_primaries(chosen: DurabilityPolicy, primary: Member | None, members
 
 
 def ways_to_commit(
-    chosen: DurabilityPolicy, primary: Member | None, members: Shard, seen: SemiSyncSeen = NOTHING_SEEN
+    chosen: DurabilityPolicy, primary: Member | None, members: Shard, seen: ObservedSemiSync = NOTHING_SEEN
 ) -> list[tuple[Member, Shard]]:
     """Every set of holders that a committed write may have: its primary, with every set of receivers that is enough."""
     ways: list[tuple[Member, Shard]] = []
@@ -51,12 +51,14 @@ def ways_to_commit(
 
 
 @st.composite
-def situations(draw: st.DrawFn) -> tuple[DurabilityPolicy, Member | None, Shard, frozenset[TabletAlias], SemiSyncSeen]:
+def situations(
+    draw: st.DrawFn,
+) -> tuple[DurabilityPolicy, Member | None, Shard, frozenset[TabletAlias], ObservedSemiSync]:
     members = draw(shards)
     ghost = Member(TabletAlias("zone1", 99), TabletType.PRIMARY)
     primary = draw(st.sampled_from((None, ghost, *members)))
     reached = draw(st.frozensets(st.sampled_from(members)))
-    seen = SemiSyncSeen(
+    seen = ObservedSemiSync(
         wait_counts=draw(
             st.dictionaries(st.sampled_from([each.alias for each in (*members, ghost)]), st.integers(0, 3))
         ),
@@ -65,7 +67,7 @@ def situations(draw: st.DrawFn) -> tuple[DurabilityPolicy, Member | None, Shard,
     return draw(policies), primary, members, aliases(*reached), seen
 
 
-Situation = tuple[DurabilityPolicy, Member | None, Shard, frozenset[TabletAlias], SemiSyncSeen]
+Situation = tuple[DurabilityPolicy, Member | None, Shard, frozenset[TabletAlias], ObservedSemiSync]
 
 
 @given(situations())
@@ -170,14 +172,14 @@ def test_guarantee_says_how_far_it_can_be_trusted(
 ) -> None:
     """Seen semi-sync proves, unseen semi-sync is assumed, and a primary that waits for nobody guarantees nothing."""
     guarantee = can_hold_unseen_ack(
-        policy(name), primary, members=VITESS_SHARD, reached=aliases(*reached), seen=SemiSyncSeen(wait_counts=seen)
+        policy(name), primary, members=VITESS_SHARD, reached=aliases(*reached), seen=ObservedSemiSync(wait_counts=seen)
     )
     assert guarantee is expected
 
 
 def test_a_stray_acker_counts_as_mysql_counts_it() -> None:
     """A replica that has semi-sync on against the policy may have given the only acknowledgement."""
-    stray = SemiSyncSeen(strays=frozenset((R.alias,)))
+    stray = ObservedSemiSync(strays=frozenset((R.alias,)))
     reached = aliases(R2)
     assert can_hold_unseen_ack(policy("cross_cell"), P, members=VITESS_SHARD, reached=reached) is AckGuarantee.ASSUMED
     assert (

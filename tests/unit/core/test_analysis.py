@@ -27,7 +27,7 @@ from tests.unit.core.builders import (
     uuid,
 )
 from vtorc.core.detection.analysis import analyse
-from vtorc.core.detection.case import Bars
+from vtorc.core.detection.case import DetectionThresholds
 from vtorc.core.detection.problems import CATALOGUE, Code, Finding, Recovery
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import TabletType
@@ -39,12 +39,12 @@ from vtorc.errors import UnknownDurabilityPolicy
 R1, R2, D = "zone1-101", "zone2-200", "zone1-112"
 
 
-def found(view: ShardView, *, bars: Bars | None = None, now: float = NOW) -> tuple[Finding, ...]:
+def found(view: ShardView, *, bars: DetectionThresholds | None = None, now: float = NOW) -> tuple[Finding, ...]:
     try:
         chosen = policy(view.keyspace_record.durability_policy)
     except UnknownDurabilityPolicy:
         chosen = None
-    return analyse(view, chosen, bars or Bars(), now)
+    return analyse(view, chosen, bars or DetectionThresholds(), now)
 
 
 def codes(view: ShardView) -> list[Code]:
@@ -309,8 +309,8 @@ def quiet(tablet: TabletView, seconds: float) -> TabletView:
 def test_under_the_lock_only_answers_since_then_count() -> None:
     """A replica that was last heard before the lock was taken is no witness against the primary."""
     view = shard(primary(dead_for=60.0, failure=ProbeFailure.TIMEOUT), WAITING_1, replica(R2, io=CONNECTING, heard=1.0))
-    assert found(view, bars=Bars(heard_since=NOW - 2.0))[0].confirmed
-    assert not found(view, bars=Bars(heard_since=NOW - 0.5))[0].confirmed
+    assert found(view, bars=DetectionThresholds(heard_since=NOW - 2.0))[0].confirmed
+    assert not found(view, bars=DetectionThresholds(heard_since=NOW - 0.5))[0].confirmed
 
 
 @pytest.mark.parametrize(

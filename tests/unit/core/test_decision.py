@@ -23,10 +23,10 @@ from tests.unit.core.builders import (
     shard,
 )
 from vtorc.core.decision.backoff import ESCALATE_AFTER, FIRST_BACKOFF, LAST_BACKOFF, Attempt
-from vtorc.core.decision.decide import RESTART_EVERY, Decision, Limits, decide, next_action
+from vtorc.core.decision.decide import RESTART_EVERY, Decision, DecisionLimits, decide, next_action
 from vtorc.core.decision.repair_guards import repoint_would_lose
 from vtorc.core.detection.analysis import analyse
-from vtorc.core.detection.case import Bars
+from vtorc.core.detection.case import DetectionThresholds
 from vtorc.core.detection.problems import CATALOGUE, Code, Recovery
 from vtorc.core.facts.durability import DurabilityPolicy, policy
 from vtorc.core.facts.ids import TabletType
@@ -40,13 +40,15 @@ WAIT = Rule.UNCONFIRMED
 WAITING_1, WAITING_2 = replica(R1, io=CONNECTING), replica(R2, io=CONNECTING)
 
 
-def decided(view: ShardView, *, limits: Limits | None = None, now: float = NOW) -> tuple[Decision, ...]:
+def decided(view: ShardView, *, limits: DecisionLimits | None = None, now: float = NOW) -> tuple[Decision, ...]:
     name = view.keyspace_record.durability_policy
     chosen: DurabilityPolicy | None = policy(name) if name else None
-    return decide(view, analyse(view, chosen, Bars(), now), chosen, limits or Limits(), now)
+    return decide(view, analyse(view, chosen, DetectionThresholds(), now), chosen, limits or DecisionLimits(), now)
 
 
-def about(view: ShardView, code: Code, name: str = "", *, limits: Limits | None = None, now: float = NOW) -> Decision:
+def about(
+    view: ShardView, code: Code, name: str = "", *, limits: DecisionLimits | None = None, now: float = NOW
+) -> Decision:
     """The decision about one finding."""
     wanted = alias(name) if name else None
     matching = [
@@ -90,9 +92,11 @@ def tried(
     )
 
 
-def replaced(ago: float, *, hung: bool = True) -> Limits:
+def replaced(ago: float, *, hung: bool = True) -> DecisionLimits:
     """Another primary was replaced so long ago, because it hung or for another reason."""
-    return Limits(block_seconds=30, attempts=tried(Code.DEAD_PRIMARY, R3, ago, succeeded=True, may_be_load=hung))
+    return DecisionLimits(
+        block_seconds=30, attempts=tried(Code.DEAD_PRIMARY, R3, ago, succeeded=True, may_be_load=hung)
+    )
 
 
 def hung(*replicas: TabletView) -> ShardView:
@@ -105,14 +109,14 @@ def cannot(error: str) -> TabletView:
     return replica(R1, io=CONNECTING, io_error=error)
 
 
-CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
-    ("a dead primary", dead(), Code.DEAD_PRIMARY, P, Limits(), Rule.ACT),
+CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
+    ("a dead primary", dead(), Code.DEAD_PRIMARY, P, DecisionLimits(), Rule.ACT),
     (
         "nobody left to promote",
         dead(failing(WAITING_1), failing(WAITING_2)),
         Code.DEAD_PRIMARY_AND_REPLICAS,
         P,
-        Limits(),
+        DecisionLimits(),
         Rule.NO_REMEDY,
     ),
     (
@@ -120,7 +124,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         shard(primary(dead_for=9, failure=ProbeFailure.REFUSED), replica(R1)),
         Code.UNREACHABLE_PRIMARY,
         P,
-        Limits(),
+        DecisionLimits(),
         Rule.NO_REMEDY,
     ),
     (
@@ -128,7 +132,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         shard(primary(dead_for=9, failure=ProbeFailure.TIMEOUT), replica(R1)),
         Code.UNREACHABLE_PRIMARY,
         P,
-        Limits(),
+        DecisionLimits(),
         Rule.ACT,
     ),
     (
@@ -136,7 +140,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         shard(primary(), replica(R1, read_only=False), policy_name=""),
         Code.REPLICA_IS_WRITABLE,
         R1,
-        Limits(),
+        DecisionLimits(),
         Rule.NO_POLICY,
     ),
     (
@@ -144,16 +148,16 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         shard(primary(dead_for=0.1, failures=1), WAITING_1),
         Code.DEAD_PRIMARY,
         P,
-        Limits(),
+        DecisionLimits(),
         Rule.UNCONFIRMED,
     ),
-    ("not ours", dead(), Code.DEAD_PRIMARY, P, Limits(controlled=False), Rule.NOT_CONTROLLED),
+    ("not ours", dead(), Code.DEAD_PRIMARY, P, DecisionLimits(controlled=False), Rule.NOT_CONTROLLED),
     (
         "recoveries off",
         shard(primary(), replica(R1, io=STOPPED)),
         Code.REPLICATION_STOPPED,
         R1,
-        Limits(allow_recovery=False),
+        DecisionLimits(allow_recovery=False),
         Rule.RECOVERIES_DISABLED,
     ),
     (
@@ -161,7 +165,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         dead(),
         Code.DEAD_PRIMARY,
         P,
-        Limits(allow_emergency_reparent=False),
+        DecisionLimits(allow_emergency_reparent=False),
         Rule.EMERGENCY_REPARENT_DISABLED,
     ),
     (
@@ -169,7 +173,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         fresh_shard(replica(R1, of=None)),
         Code.CLUSTER_HAS_NO_PRIMARY,
         "",
-        Limits(allow_emergency_reparent=False),
+        DecisionLimits(allow_emergency_reparent=False),
         Rule.ACT,
     ),
     (
@@ -177,7 +181,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         shard(primary(disk_stalled=True), WAITING_1),
         Code.PRIMARY_DISK_STALLED,
         P,
-        Limits(),
+        DecisionLimits(),
         Rule.NOT_ENABLED,
     ),
     (
@@ -185,7 +189,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         shard(primary(disk_stalled=True), WAITING_1),
         Code.PRIMARY_DISK_STALLED,
         P,
-        Limits(disk_stalled_recovery=True),
+        DecisionLimits(disk_stalled_recovery=True),
         Rule.ACT,
     ),
     (
@@ -193,7 +197,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         dead(WAITING_1, replica(R2, sql=STOPPED, io=STOPPED)),
         Code.REPLICATION_STOPPED,
         R2,
-        Limits(),
+        DecisionLimits(),
         Rule.PRIMARY_FIRST,
     ),
     (
@@ -201,7 +205,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         shard(primary(dead_for=0.1, failures=1), WAITING_1, replica(R2, io=STOPPED)),
         Code.REPLICATION_STOPPED,
         R2,
-        Limits(),
+        DecisionLimits(),
         Rule.PRIMARY_FIRST,
     ),
     (
@@ -209,7 +213,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         dead(WAITING_1, primary(R2, term=5)),
         Code.STALE_TOPO_PRIMARY,
         R2,
-        Limits(),
+        DecisionLimits(),
         Rule.PRIMARY_FIRST,
     ),
     (
@@ -217,7 +221,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         fresh_shard(replica(R1, of=None, read_only=False)),
         Code.REPLICA_IS_WRITABLE,
         R1,
-        Limits(),
+        DecisionLimits(),
         Rule.PRIMARY_FIRST,
     ),
     (
@@ -225,7 +229,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         shard(primary(read_only=True, source="zone9-900"), WAITING_1),
         Code.PRIMARY_IS_READ_ONLY,
         P,
-        Limits(),
+        DecisionLimits(),
         Rule.PRIMARY_FIRST,
     ),
     (
@@ -233,7 +237,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         shard(primary(semi_sync=False), replica(R1, semi_sync=False)),
         Code.PRIMARY_SEMI_SYNC_MUST_BE_SET,
         P,
-        Limits(),
+        DecisionLimits(),
         Rule.ACKERS_FIRST,
     ),
     (
@@ -241,7 +245,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         shard(primary(semi_sync=False), replica(R1)),
         Code.PRIMARY_SEMI_SYNC_MUST_BE_SET,
         P,
-        Limits(),
+        DecisionLimits(),
         Rule.ACT,
     ),
     (
@@ -249,7 +253,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         shard(primary(), replica(R1), replica(R2), policy_name="none"),
         Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET,
         R1,
-        Limits(),
+        DecisionLimits(),
         Rule.ACKS_WOULD_DROP,
     ),
     (
@@ -257,7 +261,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         shard(primary(semi_sync=False), replica(R1), policy_name="none"),
         Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET,
         R1,
-        Limits(),
+        DecisionLimits(),
         Rule.ACT,
     ),
     (
@@ -265,7 +269,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         shard(primary(), replica(R1), replica(R2, io=CONNECTING), policy_name="cross_cell"),
         Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET,
         R1,
-        Limits(),
+        DecisionLimits(),
         Rule.ACKS_WOULD_DROP,
     ),
     (
@@ -273,7 +277,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         shard(primary(), replica(R1), replica(R2), policy_name="cross_cell"),
         Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET,
         R1,
-        Limits(),
+        DecisionLimits(),
         Rule.ACT,
     ),
     (
@@ -281,7 +285,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         shard(primary(wait_for=2), replica(R1), replica(R2), policy_name="cross_cell"),
         Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET,
         R1,
-        Limits(),
+        DecisionLimits(),
         Rule.ACKS_WOULD_DROP,
     ),
     (
@@ -289,7 +293,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         shard(primary(), replica(R1, of=R2, received="99:7"), replica(R2)),
         Code.CONNECTED_TO_WRONG_PRIMARY,
         R1,
-        Limits(),
+        DecisionLimits(),
         Rule.LAST_COPY,
     ),
     (
@@ -297,7 +301,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         shard(primary(executed="99:7,100:1-50"), replica(R1, of=R2, received="99:7"), replica(R2)),
         Code.CONNECTED_TO_WRONG_PRIMARY,
         R1,
-        Limits(),
+        DecisionLimits(),
         Rule.ACT,
     ),
     (
@@ -305,7 +309,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         shard(with_relay_log(primary(source="zone9-900"), "99:7"), replica(R1)),
         Code.PRIMARY_HAS_PRIMARY,
         P,
-        Limits(),
+        DecisionLimits(),
         Rule.LAST_COPY,
     ),
     (
@@ -313,7 +317,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         shard(primary(source="zone9-900"), replica(R1)),
         Code.PRIMARY_HAS_PRIMARY,
         P,
-        Limits(),
+        DecisionLimits(),
         Rule.ACT,
     ),
     (
@@ -321,7 +325,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         shard(primary(), replica(R1), with_relay_log(primary(R2, term=5, source="zone9-900"), "99:7")),
         Code.STALE_TOPO_PRIMARY,
         R2,
-        Limits(),
+        DecisionLimits(),
         Rule.LAST_COPY,
     ),
     (
@@ -329,7 +333,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         shard(primary(), replica(R1), primary(R2, term=5)),
         Code.STALE_TOPO_PRIMARY,
         R2,
-        Limits(),
+        DecisionLimits(),
         Rule.ACT,
     ),
     (
@@ -337,7 +341,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         dead(blind_cells={"zone3": "no route"}, never_read=frozenset({"zone3"})),
         Code.DEAD_PRIMARY,
         P,
-        Limits(),
+        DecisionLimits(),
         Rule.BLIND,
     ),
     (
@@ -345,7 +349,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         fresh_shard(replica(R1, of=None), blind_cells={"zone3": "no route"}, never_read=frozenset({"zone3"})),
         Code.CLUSTER_HAS_NO_PRIMARY,
         "",
-        Limits(),
+        DecisionLimits(),
         Rule.BLIND,
     ),
     (
@@ -353,7 +357,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         fresh_shard(replica(R1, of=None), blind_cells={"zone3": "no route"}),
         Code.CLUSTER_HAS_NO_PRIMARY,
         "",
-        Limits(),
+        DecisionLimits(),
         Rule.BLIND,
     ),
     (
@@ -361,7 +365,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         fresh_shard(replica(R1, of=None), bad_records={alias(R2): "truncated"}),
         Code.CLUSTER_HAS_NO_PRIMARY,
         "",
-        Limits(),
+        DecisionLimits(),
         Rule.BLIND,
     ),
     (
@@ -369,7 +373,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         dead(blind_cells={"zone3": "no route"}),
         Code.DEAD_PRIMARY,
         P,
-        Limits(),
+        DecisionLimits(),
         Rule.ACT,
     ),
     (
@@ -377,7 +381,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         dead(),
         Code.DEAD_PRIMARY,
         P,
-        Limits(block_seconds=30, attempts=tried(Code.DEAD_PRIMARY, P, 10, succeeded=True)),
+        DecisionLimits(block_seconds=30, attempts=tried(Code.DEAD_PRIMARY, P, 10, succeeded=True)),
         Rule.COOLDOWN,
     ),
     (
@@ -385,7 +389,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         dead(),
         Code.DEAD_PRIMARY,
         P,
-        Limits(block_seconds=30, attempts=tried(Code.DEAD_PRIMARY, P, 31, succeeded=True)),
+        DecisionLimits(block_seconds=30, attempts=tried(Code.DEAD_PRIMARY, P, 31, succeeded=True)),
         Rule.ACT,
     ),
     (
@@ -393,7 +397,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         dead(),
         Code.DEAD_PRIMARY,
         P,
-        Limits(block_seconds=30, attempts=tried(Code.DEAD_PRIMARY, R3, 10, succeeded=True)),
+        DecisionLimits(block_seconds=30, attempts=tried(Code.DEAD_PRIMARY, R3, 10, succeeded=True)),
         Rule.ACT,
     ),
     (
@@ -401,7 +405,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         shard(replica(R1), replica(R2)),
         Code.PRIMARY_TABLET_DELETED,
         "",
-        Limits(block_seconds=30, attempts=tried(Code.PRIMARY_TABLET_DELETED, None, 10, succeeded=True)),
+        DecisionLimits(block_seconds=30, attempts=tried(Code.PRIMARY_TABLET_DELETED, None, 10, succeeded=True)),
         Rule.ACT,
     ),
     ("the primary hangs, as the one before it", hung(WAITING_1), Code.DEAD_PRIMARY, P, replaced(10), Rule.COOLDOWN),
@@ -444,7 +448,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         dead(),
         Code.DEAD_PRIMARY,
         P,
-        Limits(attempts=tried(Code.DEAD_PRIMARY, P, 40, 30, 20, 10, 0.2, succeeded=True)),
+        DecisionLimits(attempts=tried(Code.DEAD_PRIMARY, P, 40, 30, 20, 10, 0.2, succeeded=True)),
         Rule.ACT,
     ),
     (
@@ -452,7 +456,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         dead(),
         Code.DEAD_PRIMARY,
         P,
-        Limits(attempts=tried(Code.DEAD_PRIMARY, P, 0.2)),
+        DecisionLimits(attempts=tried(Code.DEAD_PRIMARY, P, 0.2)),
         Rule.BACKOFF,
     ),
     (
@@ -460,7 +464,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         dead(),
         Code.DEAD_PRIMARY,
         P,
-        Limits(attempts=tried(Code.DEAD_PRIMARY_AND_SOME_REPLICAS, P, 0.2)),
+        DecisionLimits(attempts=tried(Code.DEAD_PRIMARY_AND_SOME_REPLICAS, P, 0.2)),
         Rule.BACKOFF,
     ),
     (
@@ -468,7 +472,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         shard(primary(), replica(R1, io=STOPPED)),
         Code.REPLICATION_STOPPED,
         R1,
-        Limits(attempts=tried(Code.REPLICA_IS_WRITABLE, R1, 0.2)),
+        DecisionLimits(attempts=tried(Code.REPLICA_IS_WRITABLE, R1, 0.2)),
         Rule.ACT,
     ),
     (
@@ -476,7 +480,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         shard(primary(dead_for=9, failure=ProbeFailure.TIMEOUT), replica(R1)),
         Code.UNREACHABLE_PRIMARY,
         P,
-        Limits(attempts=tried(Code.UNREACHABLE_PRIMARY, P, RESTART_EVERY - 1, succeeded=True)),
+        DecisionLimits(attempts=tried(Code.UNREACHABLE_PRIMARY, P, RESTART_EVERY - 1, succeeded=True)),
         Rule.COOLDOWN,
     ),
     (
@@ -484,7 +488,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         shard(primary(dead_for=90, failure=ProbeFailure.TIMEOUT), replica(R1)),
         Code.UNREACHABLE_PRIMARY,
         P,
-        Limits(attempts=tried(Code.UNREACHABLE_PRIMARY, P, RESTART_EVERY + 1, succeeded=True)),
+        DecisionLimits(attempts=tried(Code.UNREACHABLE_PRIMARY, P, RESTART_EVERY + 1, succeeded=True)),
         Rule.ACT,
     ),
     *(
@@ -493,7 +497,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
             shard(primary(dead_for=silent, failure=ProbeFailure.TIMEOUT), *replicas),
             Code.UNREACHABLE_PRIMARY_WITH_BROKEN_REPLICAS,
             P,
-            Limits(attempts=tried(Code.UNREACHABLE_PRIMARY, P, ago, succeeded=True)),
+            DecisionLimits(attempts=tried(Code.UNREACHABLE_PRIMARY, P, ago, succeeded=True)),
             rule,
         )
         for what, silent, ago, replicas, rule in (
@@ -531,7 +535,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
             shard(primary(dead_for=hung, failure=ProbeFailure.HUNG), replica(R1, io=CONNECTING), replica(R2)),
             Code.UNREACHABLE_PRIMARY_WITH_BROKEN_REPLICAS,
             P,
-            Limits(attempts=tried(Code.UNREACHABLE_PRIMARY, P, 3.0, succeeded=True)),
+            DecisionLimits(attempts=tried(Code.UNREACHABLE_PRIMARY, P, 3.0, succeeded=True)),
             rule,
         )
         for hung, rule in ((9, Rule.COOLDOWN), (11, Rule.ACT))
@@ -541,7 +545,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         shard(primary(dead_for=3, failure=ProbeFailure.HUNG), replica(R1)),
         Code.UNREACHABLE_PRIMARY,
         P,
-        Limits(),
+        DecisionLimits(),
         Rule.ACT,
     ),
     *(
@@ -554,7 +558,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
             ),
             code,
             name,
-            Limits(),
+            DecisionLimits(),
             rule,
         )
         for what, source, heir, code, name, rule in (
@@ -575,7 +579,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         ),
         Code.PRIMARY_CURRENT_TYPE_MISMATCH,
         P,
-        Limits(),
+        DecisionLimits(),
         Rule.MISSING_WRITES,
     ),
     (
@@ -587,7 +591,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         ),
         Code.PRIMARY_IS_READ_ONLY,
         P,
-        Limits(),
+        DecisionLimits(),
         Rule.MISSING_WRITES,
     ),
     *(
@@ -596,7 +600,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
             shard(primary(read_only=True, executed="100:1-5"), wrote, replica(R2, of=R1, executed="100:1-5,101:1")),
             Code.PRIMARY_IS_READ_ONLY,
             P,
-            Limits(),
+            DecisionLimits(),
             rule,
         )
         for what, wrote, rule in (
@@ -611,7 +615,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
             shard(primary(read_only=True), replace(failing(HEIR), record_stands=stands), *others),
             Code.PRIMARY_IS_READ_ONLY,
             P,
-            Limits(),
+            DecisionLimits(),
             rule,
         )
         for what, stands, others, rule in (
@@ -629,7 +633,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         ),
         Code.PRIMARY_IS_READ_ONLY,
         P,
-        Limits(),
+        DecisionLimits(),
         WAIT,
     ),
     (
@@ -637,7 +641,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         shard(primary(), replica(R1, of="zone9-900", executed="100:1-50,900:1-5")),
         Code.CONNECTED_TO_WRONG_PRIMARY,
         R1,
-        Limits(),
+        DecisionLimits(),
         Rule.OUTSIDE,
     ),
     (
@@ -645,7 +649,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         shard(primary(source="zone9-900", executed="100:1-50,900:1-5"), replica(R1)),
         Code.PRIMARY_HAS_PRIMARY,
         P,
-        Limits(),
+        DecisionLimits(),
         Rule.OUTSIDE,
     ),
     (
@@ -653,7 +657,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
         shard(primary(), replica(R1, of=None, executed="100:1-50,101:1")),
         Code.NOT_CONNECTED_TO_PRIMARY,
         R1,
-        Limits(attempts=tried(Code.NOT_CONNECTED_TO_PRIMARY, R1, 100.0)),
+        DecisionLimits(attempts=tried(Code.NOT_CONNECTED_TO_PRIMARY, R1, 100.0)),
         Rule.ERRANT,
     ),
 ]
@@ -662,7 +666,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, Limits, Rule]] = [
 @pytest.mark.parametrize(
     ("view", "code", "name", "limits", "rule"), [each[1:] for each in CASES], ids=[c[0] for c in CASES]
 )
-def test_each_rule_has_its_case(view: ShardView, code: Code, name: str, limits: Limits, rule: Rule) -> None:
+def test_each_rule_has_its_case(view: ShardView, code: Code, name: str, limits: DecisionLimits, rule: Rule) -> None:
     """The finding is decided about by that rule, in one sentence that begins with what was found."""
     decision = about(view, code, name, limits=limits)
     assert decision.rule is rule
@@ -696,7 +700,7 @@ def test_what_is_missing_is_said() -> None:
         "nothing: re-pointing it would discard 1 transaction: 00000099…:7 from its relay log, which no other "
         "reachable tablet has"
     )
-    limits = Limits(block_seconds=30, attempts=tried(Code.DEAD_PRIMARY, P, 10, succeeded=True))
+    limits = DecisionLimits(block_seconds=30, attempts=tried(Code.DEAD_PRIMARY, P, 10, succeeded=True))
     assert about(dead(), Code.DEAD_PRIMARY, limits=limits).sentence.endswith(
         "doing nothing: it was replaced as primary 10 s ago, and may be again in 20 s (RecoveryPeriodBlockSeconds)"
     )
@@ -705,7 +709,7 @@ def test_what_is_missing_is_said() -> None:
 @pytest.mark.parametrize("tries", range(1, 12))
 def test_pauses_double_and_then_a_person_is_called(tries: int) -> None:
     """Each try in vain doubles the pause up to a limit, and from the fifth on the decision is escalated."""
-    limits = Limits(attempts=tried(Code.DEAD_PRIMARY, P, *[0.0] * tries))
+    limits = DecisionLimits(attempts=tried(Code.DEAD_PRIMARY, P, *[0.0] * tries))
     pause = min(LAST_BACKOFF, FIRST_BACKOFF * 2 ** (tries - 1))
     for passed, acts in ((0.0, False), (pause - 0.01, False), (pause, True)):
         decision = about(dead(), Code.DEAD_PRIMARY, limits=limits, now=NOW + passed)
@@ -715,7 +719,7 @@ def test_pauses_double_and_then_a_person_is_called(tries: int) -> None:
 
 def test_a_problem_that_never_ends_is_tried_for_ever() -> None:
     """After thousands of tries the pause is still the longest one."""
-    limits = Limits(attempts=tried(Code.DEAD_PRIMARY, P, *[LAST_BACKOFF] * 5000))
+    limits = DecisionLimits(attempts=tried(Code.DEAD_PRIMARY, P, *[LAST_BACKOFF] * 5000))
     assert about(dead(), Code.DEAD_PRIMARY, limits=limits).acts
 
 
@@ -752,7 +756,7 @@ def test_relay_logs_are_dropped_one_by_one() -> None:
 def test_without_anything_to_do_there_is_no_action() -> None:
     """A healthy shard, and one where everything stands still, have no action."""
     assert next_action(decided(shard(primary(), replica(R1)))) is None
-    assert next_action(decided(dead(), limits=Limits(controlled=False))) is None
+    assert next_action(decided(dead(), limits=DecisionLimits(controlled=False))) is None
 
 
 def test_the_policy_is_changed_in_the_order_that_stalls_nothing() -> None:
@@ -778,10 +782,10 @@ def test_replicas_of_a_blocked_primary_are_repaired_unless_it_is_replaced() -> N
     """
     view = shard(primary(semi_sync_blocked=True, clients=0, read_only=True), replica(R1), replica(R2, semi_sync=False))
     assert about(view, Code.REPLICA_SEMI_SYNC_MUST_BE_SET).rule is Rule.PRIMARY_FIRST
-    off = Limits(allow_emergency_reparent=False)
+    off = DecisionLimits(allow_emergency_reparent=False)
     assert about(view, Code.REPLICA_SEMI_SYNC_MUST_BE_SET, limits=off).rule is Rule.ACT
     assert about(view, Code.PRIMARY_IS_READ_ONLY, limits=off).rule is Rule.PRIMARY_FIRST
-    pause = Limits(attempts=tried(Code.PRIMARY_SEMI_SYNC_BLOCKED, P, 0.1))
+    pause = DecisionLimits(attempts=tried(Code.PRIMARY_SEMI_SYNC_BLOCKED, P, 0.1))
     assert about(view, Code.REPLICA_SEMI_SYNC_MUST_BE_SET, limits=pause).rule is Rule.ACT
 
 
@@ -843,15 +847,21 @@ PRIMARIES = st.sampled_from(
 )
 
 
-@given(PRIMARIES, TABLETS, TABLETS, st.booleans(), st.sampled_from([Limits(), Limits(disk_stalled_recovery=True)]))
+@given(
+    PRIMARIES,
+    TABLETS,
+    TABLETS,
+    st.booleans(),
+    st.sampled_from([DecisionLimits(), DecisionLimits(disk_stalled_recovery=True)]),
+)
 def test_the_primary_comes_first(
-    first: TabletView, second: TabletView, third: TabletView, cross_cell: bool, limits: Limits
+    first: TabletView, second: TabletView, third: TabletView, cross_cell: bool, limits: DecisionLimits
 ) -> None:
     """Whatever the shard, no replica is repaired while the primary does not answer or is about to be replaced."""
     third = replace(third, record=replace(third.record, alias=alias(R2), mysql_hostname=f"mysql-{R2}"))
     view = shard(first, second, third, policy_name="cross_cell" if cross_cell else "semi_sync")
     decisions = decided(view, limits=limits)
-    assert len(decisions) == len(analyse(view, policy("semi_sync"), Bars(), NOW)) or cross_cell
+    assert len(decisions) == len(analyse(view, policy("semi_sync"), DetectionThresholds(), NOW)) or cross_cell
     repairs = {Recovery.FIX_REPLICA, Recovery.FIX_PRIMARY, Recovery.RECONCILE_STALE_TOPO_PRIMARY}
     replacing = any(each.recovery is not None and each.recovery.replaces_primary for each in decisions)
     answers = view.primary is not None and view.primary.is_current
@@ -862,8 +872,10 @@ def test_the_primary_comes_first(
 def test_a_repair_that_held_does_not_slow_down_the_next() -> None:
     """A problem that comes back after a while is a new one, until it has come back too often."""
     held = [replace(each, held=True, succeeded=True) for each in tried(Code.DEAD_PRIMARY, P, 1.0)]
-    few = about(dead(), Code.DEAD_PRIMARY, limits=Limits(attempts=held * 3))
-    many = about(dead(), Code.DEAD_PRIMARY, limits=Limits(attempts=[replace(h, succeeded=False) for h in held * 10]))
+    few = about(dead(), Code.DEAD_PRIMARY, limits=DecisionLimits(attempts=held * 3))
+    many = about(
+        dead(), Code.DEAD_PRIMARY, limits=DecisionLimits(attempts=[replace(h, succeeded=False) for h in held * 10])
+    )
     assert (few.acts, few.escalated) == (True, False)
     assert (many.acts, many.escalated) == (True, True)
 
@@ -871,9 +883,9 @@ def test_a_repair_that_held_does_not_slow_down_the_next() -> None:
 def test_a_waived_pause_is_not_waited_for_but_counts() -> None:
     """What failed is tried at once after its pause was waived, and a person is called all the same."""
     waived = [replace(each, waived=True) for each in tried(Code.DEAD_PRIMARY, P, 0.1) * ESCALATE_AFTER]
-    once_more = about(dead(), Code.DEAD_PRIMARY, limits=Limits(attempts=waived))
+    once_more = about(dead(), Code.DEAD_PRIMARY, limits=DecisionLimits(attempts=waived))
     assert (once_more.acts, once_more.escalated) == (True, True)
-    since = Limits(attempts=[*waived, *tried(Code.DEAD_PRIMARY, P, 0.1)])
+    since = DecisionLimits(attempts=[*waived, *tried(Code.DEAD_PRIMARY, P, 0.1)])
     assert about(dead(), Code.DEAD_PRIMARY, limits=since).rule is Rule.BACKOFF
 
 
@@ -913,7 +925,7 @@ def test_who_waits_for_a_first_primary_in_vain_is_told_what_to_do() -> None:
 
 
 ERRANT = "100:1-50,101:1"
-REFUSED = Limits(attempts=tried(Code.NOT_CONNECTED_TO_PRIMARY, R1, 100.0))
+REFUSED = DecisionLimits(attempts=tried(Code.NOT_CONNECTED_TO_PRIMARY, R1, 100.0))
 
 
 def test_errant_transactions_are_named_to_whom_they_concern() -> None:
@@ -929,7 +941,7 @@ def test_errant_transactions_are_named_to_whom_they_concern() -> None:
 @pytest.mark.parametrize(
     ("tablet", "of_primary", "limits"),
     [
-        (replica(R1, of=None, executed=ERRANT), "100:1-50", Limits()),
+        (replica(R1, of=None, executed=ERRANT), "100:1-50", DecisionLimits()),
         (of_old_version(replica(R1, of=None, executed=ERRANT)), "100:1-50", REFUSED),
         (replica(R1, of=None, executed="100:1-50"), "100:1-50", REFUSED),
         (replica(R1, of=None, executed="100:1-51"), "100:1-50", REFUSED),
@@ -937,7 +949,7 @@ def test_errant_transactions_are_named_to_whom_they_concern() -> None:
     ],
     ids=["not refused yet", "its version asks nothing", "rebuilt", "ahead of the last answer", "made good"],
 )
-def test_who_may_be_attached_is(tablet: TabletView, of_primary: str, limits: Limits) -> None:
+def test_who_may_be_attached_is(tablet: TabletView, of_primary: str, limits: DecisionLimits) -> None:
     """A tablet is attached while nothing says that it cannot be, and again once it can be."""
     view = shard(primary(executed=of_primary), tablet)
     assert about(view, Code.NOT_CONNECTED_TO_PRIMARY, limits=limits).rule is Rule.ACT

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.unit.core.builders import P, alias, by_alias, gtids, stopped, uuid
-from vtorc.core.election.ack_arithmetic import SemiSyncSeen
-from vtorc.core.election.candidates import CandidateSet, Stopped
+from vtorc.core.election.ack_arithmetic import ObservedSemiSync
+from vtorc.core.election.candidates import CandidateSet, StoppedTablet
 from vtorc.core.election.choose import Choice, Refusal, choose, hopeless
 from vtorc.core.election.revocation import unrevoked
 from vtorc.core.facts.durability import DurabilityPolicy, Member, PromotionRule, policy
@@ -19,7 +19,11 @@ SEMI_SYNC, CROSS_CELL, NONE = policy("semi_sync"), policy("cross_cell"), policy(
 
 
 def candidates(
-    *tablets: Stopped, unreached: tuple[Member, ...] = (DEAD,), known: str = "100:1-50", seen: str = "", **changes: Any
+    *tablets: StoppedTablet,
+    unreached: tuple[Member, ...] = (DEAD,),
+    known: str = "100:1-50",
+    seen: str = "",
+    **changes: Any,
 ) -> CandidateSet:
     """Tablets that were stopped after zone1-100 died, which was seen to hold `known`."""
     made = CandidateSet(
@@ -288,7 +292,7 @@ def test_nobody_reached_is_said() -> None:
     ],
 )
 def test_what_the_primary_was_never_seen_to_have_is_errant(
-    tablets: tuple[Stopped, ...], winner: str, errant: dict[str, str]
+    tablets: tuple[StoppedTablet, ...], winner: str, errant: dict[str, str]
 ) -> None:
     """Writes that nobody else has, the primary did not have and cannot have made were never acknowledged."""
     choice = elected(candidates(*tablets, known="99:1-30,100:1-45"))
@@ -371,7 +375,7 @@ def test_a_stray_acker_counts() -> None:
     """MySQL counts whoever has its side of semi-sync on: such a tablet blocks when missing, and its log counts."""
     drained = Member(alias("zone1-112"), TabletType.DRAINED)
     tablets = stopped(R1, "100:1-49"), stopped(R2, "100:1-49")
-    seen = SemiSyncSeen(strays=frozenset({drained.alias}))
+    seen = ObservedSemiSync(strays=frozenset({drained.alias}))
     assert elected(candidates(*tablets, unreached=(DEAD, drained))).winner == alias(R1)
     assert refused(candidates(*tablets, unreached=(DEAD, drained), semi_sync=seen)).rule == "ackers-unreached"
     reached = stopped("zone1-112", "100:1-50", type_=TabletType.DRAINED)
@@ -381,7 +385,7 @@ def test_a_stray_acker_counts() -> None:
 
 def test_a_primary_that_waited_for_nobody_is_not_replaced() -> None:
     """If semi-sync was seen off, the primary may hold acknowledged writes alone, whatever the policy asks."""
-    off = SemiSyncSeen(wait_counts={alias(P): 0})
+    off = ObservedSemiSync(wait_counts={alias(P): 0})
     refusal = refused(candidates(stopped(R1, "100:1-50"), stopped(R2, "100:1-50"), semi_sync=off))
     assert refusal.rule == "ackers-unreached"
     assert "zone1-0000000100, which waits for no acknowledgement" in refusal.sentence
@@ -390,7 +394,7 @@ def test_a_primary_that_waited_for_nobody_is_not_replaced() -> None:
 def test_the_argument_says_what_was_seen_and_what_is_assumed() -> None:
     """A promotion is argued with numbers, and an assumption in it is called one."""
     tablets = stopped(R1, "100:1-50"), stopped(R2, "100:1-50")
-    seen = SemiSyncSeen(wait_counts={alias(P): 1})
+    seen = ObservedSemiSync(wait_counts={alias(P): 1})
     assert elected(candidates(*tablets, semi_sync=seen)).argument.sentence == (
         "zone1-0000000100 can get no more acknowledgements and had none that we do not know of: semi_sync requires 1, "
         "and fewer than that of its possible ackers were not reached (stopped: zone1-0000000101, zone2-0000000200); "
@@ -595,7 +599,7 @@ def test_nobody_fetches_from_who_has_purged_it() -> None:
     assert "zone3-0000000312 has purged what they lack" in refusal.sentence
 
 
-SEEN = SemiSyncSeen(wait_counts={alias(P): 1})
+SEEN = ObservedSemiSync(wait_counts={alias(P): 1})
 
 
 @pytest.mark.parametrize(
@@ -605,8 +609,8 @@ SEEN = SemiSyncSeen(wait_counts={alias(P): 1})
         ("an acker is missing", False, {"unreached": (member(R3),)}),
         ("it was seen to be committed", False, {"seen": "100:1-52"}),
         ("an acker had received it", False, {"lost": {alias(R1): gtids("100:51-52")}}),
-        ("it was seen to wait for nobody", False, {"semi_sync": SemiSyncSeen(wait_counts={alias(P): 0})}),
-        ("it was never seen", False, {"semi_sync": SemiSyncSeen()}),
+        ("it was seen to wait for nobody", False, {"semi_sync": ObservedSemiSync(wait_counts={alias(P): 0})}),
+        ("it was never seen", False, {"semi_sync": ObservedSemiSync()}),
         ("another server wrote it", False, {"primary_uuids": frozenset({uuid(R3)})}),
     ],
     ids=lambda each: each if isinstance(each, str) else "",

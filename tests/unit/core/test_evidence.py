@@ -20,9 +20,9 @@ from tests.unit.core.builders import (
     stopped,
     uuid,
 )
-from vtorc.core.election.ack_arithmetic import NOTHING_SEEN, SemiSyncSeen
+from vtorc.core.election.ack_arithmetic import NOTHING_SEEN, ObservedSemiSync
 from vtorc.core.election.candidate_evidence import candidate_set, excused, last_primary, semi_sync_seen
-from vtorc.core.election.candidates import Stopped
+from vtorc.core.election.candidates import StoppedTablet
 from vtorc.core.election.choose import Choice, Refusal, choose
 from vtorc.core.election.revocation import unrevoked
 from vtorc.core.facts.durability import Member, policy
@@ -36,7 +36,7 @@ WAITING_1, WAITING_2 = replica(R1, io=CONNECTING), replica(R2, io=CONNECTING)
 REACHED = frozenset((alias(R1), alias(R2)))
 
 
-def stop(view: ShardView) -> dict[TabletAlias, Stopped]:
+def stop(view: ShardView) -> dict[TabletAlias, StoppedTablet]:
     """Everybody that answers, stopped."""
     found = {}
     for tablet in view.tablets:
@@ -60,7 +60,7 @@ def test_a_dead_primary_and_what_was_seen_of_it() -> None:
     assert made.primary == alias(P)
     assert made.primary_uuids == {uuid(P)}
     assert made.known_at_primary == made.seen_at_primary == gtids("100:1-50")
-    assert made.semi_sync == SemiSyncSeen(wait_counts={alias(P): 1})
+    assert made.semi_sync == ObservedSemiSync(wait_counts={alias(P): 1})
     assert (made.excused, made.same_cell_only, made.former_uuids) == ({}, True, frozenset())
     outcome = choose(made, SEMI_SYNC)
     assert isinstance(outcome, Choice)

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from tests.unit.core.builders import NOW, STOPPED, P, alias, failing, primary, replica, shard, stopped
-from vtorc.core.decision.decide import Limits, decide
+from vtorc.core.decision.decide import DecisionLimits, decide
 from vtorc.core.detection.analysis import analyse
-from vtorc.core.detection.case import Bars
+from vtorc.core.detection.case import DetectionThresholds
 from vtorc.core.detection.problems import Code
 from vtorc.core.election.candidate_evidence import candidate_set
 from vtorc.core.election.choose import Choice, Refusal, choose
@@ -100,8 +100,10 @@ def test_a_read_only_primary_stays_so_beside_a_possible_heir(heirs: tuple[str, .
     """A primary that was demoted is not made writable while one in a blind cell may have taken over."""
     view = lost_with_its_cell(primary(read_only=True), replica(R1), heirs=heirs)
     chosen = policy("semi_sync")
-    findings = analyse(view, chosen, Bars(), NOW)
-    about = [d for d in decide(view, findings, chosen, Limits(), NOW) if d.finding.code is Code.PRIMARY_IS_READ_ONLY]
+    findings = analyse(view, chosen, DetectionThresholds(), NOW)
+    about = [
+        d for d in decide(view, findings, chosen, DecisionLimits(), NOW) if d.finding.code is Code.PRIMARY_IS_READ_ONLY
+    ]
     assert [each.rule for each in about] == [rule]
 
 
@@ -109,8 +111,10 @@ def test_who_follows_a_possible_heir_may_acknowledge_for_it() -> None:
     """A replica that answers and replicates from an unreached tablet of a blind cell keeps the primary read-only."""
     view = lost_with_its_cell(primary(read_only=True), replica(R1, of=W), heirs=(W,))
     chosen = policy("semi_sync")
-    findings = analyse(view, chosen, Bars(), NOW)
-    about = [d for d in decide(view, findings, chosen, Limits(), NOW) if d.finding.code is Code.PRIMARY_IS_READ_ONLY]
+    findings = analyse(view, chosen, DetectionThresholds(), NOW)
+    about = [
+        d for d in decide(view, findings, chosen, DecisionLimits(), NOW) if d.finding.code is Code.PRIMARY_IS_READ_ONLY
+    ]
     assert [each.rule for each in about] == [Rule.BLIND]
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from tests.unit.core.builders import P, alias, gtids, stopped
 from tests.unit.core.test_election import candidates, member
-from vtorc.core.election.candidates import CandidateSet, Stopped
+from vtorc.core.election.candidates import CandidateSet, StoppedTablet
 from vtorc.core.election.choose import Refusal
-from vtorc.core.election.forced_promotion import Price, price
+from vtorc.core.election.forced_promotion import DataLossEstimate, price
 from vtorc.core.facts.durability import DurabilityPolicy, policy
 from vtorc.core.facts.gtid import EMPTY_GTID_SET
 from vtorc.core.facts.ids import TabletType
@@ -17,9 +17,9 @@ R1, R2, R3 = "zone1-101", "zone2-200", "zone3-300"
 SEMI_SYNC, NONE = policy("semi_sync"), policy("none")
 
 
-def priced(candidates: CandidateSet, named: str, chosen: DurabilityPolicy = SEMI_SYNC) -> Price:
+def priced(candidates: CandidateSet, named: str, chosen: DurabilityPolicy = SEMI_SYNC) -> DataLossEstimate:
     found = price(candidates, chosen, alias(named))
-    assert isinstance(found, Price), found
+    assert isinstance(found, DataLossEstimate), found
     return found
 
 
@@ -110,7 +110,7 @@ def test_nothing_is_paid_while_another_tablet_costs_nothing() -> None:
         ),
     ],
 )
-def test_what_is_impossible_has_no_price(tablets: tuple[Stopped, ...], named: str, why: str) -> None:
+def test_what_is_impossible_has_no_price(tablets: tuple[StoppedTablet, ...], named: str, why: str) -> None:
     """Whatever anybody accepts, a tablet that cannot be the primary is refused with the reason."""
     refusal = refused(candidates(*tablets), named)
     assert refusal.rule == "override-impossible"
@@ -141,23 +141,33 @@ def test_a_policy_without_acknowledgements_asks_for_nobody_to_give_them() -> Non
     ("accepted", "within"),
     [
         pytest.param(None, False, id="nothing"),
-        pytest.param(Price(named=alias(R1), gone=gtids("8:1-9"), unreached=frozenset({alias(P)})), True, id="more"),
-        pytest.param(Price(named=alias(R1), gone=gtids("8:1-5"), unreached=frozenset({alias(P)})), True, id="the same"),
-        pytest.param(Price(named=alias(R1), gone=gtids("8:1-4"), unreached=frozenset({alias(P)})), False, id="fewer"),
-        pytest.param(Price(named=alias(R1), gone=gtids("8:1-9")), False, id="fewer tablets"),
-        pytest.param(Price(named=alias(R2), gone=gtids("8:1-9"), unreached=frozenset({alias(P)})), False, id="another"),
+        pytest.param(
+            DataLossEstimate(named=alias(R1), gone=gtids("8:1-9"), unreached=frozenset({alias(P)})), True, id="more"
+        ),
+        pytest.param(
+            DataLossEstimate(named=alias(R1), gone=gtids("8:1-5"), unreached=frozenset({alias(P)})), True, id="the same"
+        ),
+        pytest.param(
+            DataLossEstimate(named=alias(R1), gone=gtids("8:1-4"), unreached=frozenset({alias(P)})), False, id="fewer"
+        ),
+        pytest.param(DataLossEstimate(named=alias(R1), gone=gtids("8:1-9")), False, id="fewer tablets"),
+        pytest.param(
+            DataLossEstimate(named=alias(R2), gone=gtids("8:1-9"), unreached=frozenset({alias(P)})), False, id="another"
+        ),
     ],
 )
-def test_only_what_was_accepted_is_paid(accepted: Price | None, within: bool) -> None:
+def test_only_what_was_accepted_is_paid(accepted: DataLossEstimate | None, within: bool) -> None:
     """A price is within another if that was for the same tablet and has all of its transactions and tablets."""
-    found = Price(named=alias(R1), left={alias(R2): gtids("8:1-5")}, unreached=frozenset({alias(P)}), open="is missing")
+    found = DataLossEstimate(
+        named=alias(R1), left={alias(R2): gtids("8:1-5")}, unreached=frozenset({alias(P)}), open="is missing"
+    )
     assert found.is_within(accepted) is within
 
 
 def test_no_price_is_free() -> None:
     """A price of nothing needs no acceptance."""
-    assert Price(named=alias(R1)).lost == EMPTY_GTID_SET
-    assert Price(named=alias(R1)).is_within(None)
+    assert DataLossEstimate(named=alias(R1)).lost == EMPTY_GTID_SET
+    assert DataLossEstimate(named=alias(R1)).is_within(None)
 
 
 def test_a_choice_that_may_be_impossible_is_no_reason_to_refuse() -> None:

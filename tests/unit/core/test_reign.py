@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.core.builders import P, gtids, primary, record, replica, uuid
 from vtorc.core.facts.ids import TabletType
-from vtorc.core.facts.observed_term import Reign
+from vtorc.core.facts.observed_term import ObservedTerm
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import SemiSyncStatus, TabletStatus
 
@@ -26,18 +26,18 @@ def told(executed: str = "100:1-50", semi_sync: SemiSyncStatus = WAITS, **change
     return replace(status, semi_sync=semi_sync, **changes)
 
 
-def seen(*answers: TabletStatus | tuple[TabletStatus, TabletRecord]) -> Reign | None:
+def seen(*answers: TabletStatus | tuple[TabletStatus, TabletRecord]) -> ObservedTerm | None:
     """What is known after these answers, one a second; with the record that the tablet had then."""
-    reign: Reign | None = None
+    reign: ObservedTerm | None = None
     for second, answer in enumerate(answers):
         status, its_record = answer if isinstance(answer, tuple) else (answer, RECORD)
-        reign = Reign.after(reign, status, its_record, at=second, heard_at=second - 1 if second else None)
+        reign = ObservedTerm.after(reign, status, its_record, at=second, heard_at=second - 1 if second else None)
     return reign
 
 
 def test_the_last_answer_at_work_counts() -> None:
     """What it has, and for whom it waits, is what it told last while it took writes."""
-    assert seen(told("100:1-40"), told("100:1-50", replace(WAITS, wait_for_replica_count=2))) == Reign(
+    assert seen(told("100:1-40"), told("100:1-50", replace(WAITS, wait_for_replica_count=2))) == ObservedTerm(
         term=10,
         seen_at=1,
         server_uuid=uuid(P),

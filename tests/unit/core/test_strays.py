@@ -12,7 +12,7 @@ from vtorc.core.election.candidate_evidence import candidate_set
 from vtorc.core.election.choose import Choice, Refusal, choose
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import TabletType
-from vtorc.core.facts.views import LeftType, ProbeFailure, ShardView, TabletView
+from vtorc.core.facts.views import FormerType, ProbeFailure, ShardView, TabletView
 
 SEMI_SYNC = policy("semi_sync")
 REPLICA, RDONLY, DRAINED, SPARE, BACKUP, RESTORE = (
@@ -29,9 +29,9 @@ DEAD = primary(dead_for=3, failure=ProbeFailure.TIMEOUT)
 """It failed half a second after that."""
 
 
-def left(kind: TabletType, ago: float, *, still: float | None = None) -> dict[TabletType, LeftType]:
+def left(kind: TabletType, ago: float, *, still: float | None = None) -> dict[TabletType, FormerType]:
     """The record ceased to have that type so many seconds ago; the reading before began `still` seconds ago."""
-    return {kind: LeftType(NOW - (ago + 5 if still is None else still), NOW - ago)}
+    return {kind: FormerType(NOW - (ago + 5 if still is None else still), NOW - ago)}
 
 
 def was(tablet: TabletView, ago: float, kind: TabletType = REPLICA, **changes: Any) -> TabletView:

@@ -11,7 +11,7 @@ from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import TabletStatus
 from vtorc.core.facts.views import TabletView
-from vtorc.discovery.probe import Pace, TabletProbe
+from vtorc.discovery.probe import ProbePace, TabletProbe
 from vtorc.errors import TabletUnreachable
 from vtorc.sim.loop import run
 from vtorc.tablet.api import TabletManager
@@ -50,7 +50,7 @@ def lost_after(*answers: TabletStatus | None) -> list[str]:
 
         tablets = cast(TabletManager, Answering(*answers))
         probe = TabletProbe(record(P, TabletType.REPLICA), tablets, LoopClock(), changed)
-        probing = asyncio.create_task(probe.run(Pace))
+        probing = asyncio.create_task(probe.run(ProbePace))
         await enough.wait()
         probing.cancel()
         return [str(view.lost) for view in views]

@@ -14,8 +14,8 @@ from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import SemiSyncStatus, TabletStatus
-from vtorc.core.facts.views import LeftType, TabletView
-from vtorc.discovery.probe import Pace, TabletProbe
+from vtorc.core.facts.views import FormerType, TabletView
+from vtorc.discovery.probe import ProbePace, TabletProbe
 from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TabletCallFailed, TabletUnreachable
 from vtorc.sim.loop import run
@@ -90,7 +90,7 @@ def probed(name: str, kind: TabletType, *answers: tuple[float, float, Answer]) -
         clock.time = left[0][0]
         its_record = record(name, kind, term=10 if kind is TabletType.PRIMARY else 0)
         probe = TabletProbe(its_record, cast(TabletManager, Tablet(clock, left)), clock, changed)
-        probing = asyncio.create_task(probe.run(Pace))
+        probing = asyncio.create_task(probe.run(ProbePace))
         await over.wait()
         probing.cancel()
         await asyncio.gather(probing, return_exceptions=True)
@@ -165,7 +165,7 @@ def test_a_failure_is_known_when_its_probe_has_ended() -> None:
 def test_types_that_a_record_had_are_remembered() -> None:
     """With the beginning of the last reading that found the type, and when the first was taken over that did not."""
 
-    async def main() -> dict[TabletType, LeftType]:
+    async def main() -> dict[TabletType, FormerType]:
         clock, view = Clock(), shard()
 
         def reading(at: float, kind: TabletType) -> ShardTopology:
@@ -178,7 +178,7 @@ def test_types_that_a_record_had_are_remembered() -> None:
             )
 
         silent = cast(TabletManager, Tablet(clock, [(0, 0, SILENT)] * 9))
-        watch = ShardWatch(view.shard, reading(1, TabletType.REPLICA), silent, clock, Pace)
+        watch = ShardWatch(view.shard, reading(1, TabletType.REPLICA), silent, clock, ProbePace)
         watching = asyncio.create_task(watch.run())
         await asyncio.sleep(0)
         for at, kind in ((2, "replica"), (3, "backup"), (4, "backup"), (5, "rdonly")):
@@ -189,4 +189,4 @@ def test_types_that_a_record_had_are_remembered() -> None:
         await asyncio.gather(watching, return_exceptions=True)
         return dict(found)
 
-    assert run(main()) == {TabletType.REPLICA: LeftType(2, 3.5), TabletType.BACKUP: LeftType(4, 5.5)}
+    assert run(main()) == {TabletType.REPLICA: FormerType(2, 3.5), TabletType.BACKUP: FormerType(4, 5.5)}

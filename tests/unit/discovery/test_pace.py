@@ -11,7 +11,7 @@ from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import TabletStatus
 from vtorc.core.facts.views import ProbeFailure, TabletView
-from vtorc.discovery.probe import Pace, TabletProbe
+from vtorc.discovery.probe import ProbePace, TabletProbe
 from vtorc.errors import TabletUnreachable
 from vtorc.sim.loop import run
 from vtorc.tablet.api import TabletManager
@@ -23,12 +23,12 @@ from vtorc.tablet.api import TabletManager
 )
 def test_hurry_fades_with_the_age_of_the_suspicion(hurried_for: float | None, interval: float) -> None:
     """The interval is the calm one without a suspicion, the hurried one while it is young, then a fifth of its age."""
-    assert Pace().interval(hurried_for) == pytest.approx(interval)
+    assert ProbePace().interval(hurried_for) == pytest.approx(interval)
 
 
 def test_a_slow_hurried_interval_does_not_fade_into_a_quicker_one() -> None:
     """Who configures a hurried interval beyond the fading one gets it, whatever the age of the suspicion."""
-    assert Pace(hurried_interval=3.0).interval(60.0) == 3.0
+    assert ProbePace(hurried_interval=3.0).interval(60.0) == 3.0
 
 
 class Hanging:
@@ -71,7 +71,7 @@ def test_a_question_under_way_gets_the_hurried_deadline_once_there_is_a_suspicio
             LoopClock(),
             lambda before, after: None if ended.done() else ended.set_result(after),
         )
-        probing = asyncio.create_task(probe.run(Pace))
+        probing = asyncio.create_task(probe.run(ProbePace))
         if suspected_at is not None:
             loop.call_later(suspected_at, lambda: probe.hurry(since=suspected_at))
         assert (await ended).failure is ProbeFailure.TIMEOUT
@@ -96,7 +96,7 @@ def probes(tablet: Hanging, count: int) -> tuple[list[TabletView], float]:
 
         probe = TabletProbe(record(P, TabletType.PRIMARY), cast(TabletManager, tablet), LoopClock(), changed)
         probe.hurry(since=0.0)
-        probing = asyncio.create_task(probe.run(Pace))
+        probing = asyncio.create_task(probe.run(ProbePace))
         await done.wait()
         probing.cancel()
         await asyncio.gather(probing, return_exceptions=True)

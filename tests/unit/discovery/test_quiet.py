@@ -9,7 +9,7 @@ from tests.unit.discovery.test_view_evidence import LoopClock
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.status import TabletStatus, ThreadState
 from vtorc.core.facts.views import TabletView
-from vtorc.discovery.probe import Pace, TabletProbe
+from vtorc.discovery.probe import ProbePace, TabletProbe
 from vtorc.sim.loop import run
 from vtorc.tablet.api import TabletManager
 
@@ -37,7 +37,7 @@ def first_quiet(*answers: TabletStatus | None) -> list[int | None]:
 
         tablets = cast(TabletManager, Answering(*answers))
         probe = TabletProbe(record(P, TabletType.REPLICA), tablets, LoopClock(), changed)
-        probing = asyncio.create_task(probe.run(Pace))
+        probing = asyncio.create_task(probe.run(ProbePace))
         await enough.wait()
         probing.cancel()
         return [None if view.quiet_since is None else begun.index(view.quiet_since) for view in views]

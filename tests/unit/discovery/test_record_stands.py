@@ -9,7 +9,7 @@ from tests.unit.discovery.test_lost import Answering
 from tests.unit.discovery.test_view_evidence import LoopClock
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.status import TabletStatus
-from vtorc.discovery.probe import RECORD_IS_LATE_AT_MOST, Pace, TabletProbe
+from vtorc.discovery.probe import RECORD_IS_LATE_AT_MOST, ProbePace, TabletProbe
 from vtorc.sim.loop import run
 from vtorc.tablet.api import TabletManager
 
@@ -32,7 +32,7 @@ def stands(*readings: tuple[float, TabletType], answers: tuple[TabletStatus | No
                 enough.set()
 
         probe = TabletProbe(RECORD, cast(TabletManager, Answering(*answers)), LoopClock(), changed)
-        probing = asyncio.create_task(probe.run(Pace))
+        probing = asyncio.create_task(probe.run(ProbePace))
         await enough.wait()
         probing.cancel()
         assert probe.view.probed_at is not None

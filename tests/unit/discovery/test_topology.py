@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from tests.unit.topo.worlds import SHARD, World, tablet
 from vtorc.core.facts.ids import ShardId, TabletAlias
-from vtorc.discovery.topology import LIST_EVERY, Topology, read_shard, read_topology, watch_topology
+from vtorc.discovery.topology import LIST_EVERY, TopologyReading, read_shard, read_topology, watch_topology
 from vtorc.errors import TopoError
 from vtorc.sim.loop import run
 from vtorc.topo.conn import TopoConn
@@ -44,7 +44,7 @@ async def spoil(world: World) -> None:
     await world.raw("/zone1").update(f"tablets/{BAD}/Tablet", b"\xff\xff", None)
 
 
-async def reading(world: World) -> Topology:
+async def reading(world: World) -> TopologyReading:
     """Read all of it."""
     return await read_topology(world.topo, LoopClock())
 

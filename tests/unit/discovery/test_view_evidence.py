@@ -8,7 +8,7 @@ from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import TabletStatus
 from vtorc.core.facts.views import ProbeFailure, TabletView
-from vtorc.discovery.probe import Pace, TabletProbe
+from vtorc.discovery.probe import ProbePace, TabletProbe
 from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TabletCallFailed, TabletUnreachable
 from vtorc.sim.loop import run
@@ -58,7 +58,7 @@ def probed(*answers: TabletStatus | Exception) -> list[TabletView]:
 
         probe = TabletProbe(record(P, TabletType.PRIMARY), cast(TabletManager, Tablet(*answers)), LoopClock(), changed)
         probe.hurry(since=0.0)
-        probing = asyncio.create_task(probe.run(lambda: Pace(hurried_interval=1.0)))
+        probing = asyncio.create_task(probe.run(lambda: ProbePace(hurried_interval=1.0)))
         await all_seen.wait()
         probing.cancel()
         await asyncio.gather(probing, return_exceptions=True)
@@ -103,7 +103,7 @@ def test_a_cell_is_unread_until_it_was_read_once() -> None:
             reading(0, "zone1 zone2", "zone1", "zone2"),
             cast(TabletManager, Tablet()),
             LoopClock(),
-            lambda: Pace(),
+            lambda: ProbePace(),
         )
         seen = [watch.view().never_read]
         for each in (

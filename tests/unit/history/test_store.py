@@ -8,7 +8,7 @@ import pytest
 from vtorc.cli import history as command
 from vtorc.control.history_observer import stored_recovery
 from vtorc.core.detection.problems import Code, Recovery
-from vtorc.core.election.choose import Argument
+from vtorc.core.election.choose import SafetyArgument
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.errors import HistoryError
@@ -29,7 +29,7 @@ RECORD = RecoveryRecord(
     sentence="commerce/0: promoted zone2-0000000102.",
     steps=(StepRecord(name="promote", target=NEW, started=0.1, duration=0.05),),
     winner=NEW,
-    argument=Argument(
+    argument=SafetyArgument(
         policy="semi_sync", stopped=(NEW,), unreached=(OLD,), required=HELD, sentence="Nothing is missing."
     ),
     removed={OLD: "was not reached"},

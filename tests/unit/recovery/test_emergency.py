@@ -15,7 +15,7 @@ from vtorc.errors import RecoveryRefused, TabletCallFailed
 from vtorc.lab.agent.mysql_api import Threads
 from vtorc.recovery.emergency import EmergencyReparent
 from vtorc.recovery.record import Outcome
-from vtorc.recovery.session import Session, Tools
+from vtorc.recovery.session import RecoverySession, RecoveryTools
 from vtorc.sim.manager import SimTabletManager
 from vtorc.sim.plan import shard_plan
 from vtorc.sim.world import SimShard, World
@@ -52,7 +52,7 @@ def test_nobody_is_promoted_over_a_tablet_that_did_not_stay_stopped(place: int) 
     reached.
     """
 
-    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         primary = shard.primary
         assert primary is not None
         replicas = [each for each in shard.tablets if each is not primary]
@@ -71,7 +71,7 @@ def test_nobody_is_promoted_over_a_tablet_that_did_not_stay_stopped(place: int) 
 
         world.spawn(start_again(), "vttablet")
         async with tools.topo.lock_shard(shard.id, "test") as lock:
-            session = Session(tools, lock, began=tools.clock.now())
+            session = RecoverySession(tools, lock, began=tools.clock.now())
             reparent = EmergencyReparent(session, replace(view, tablets=tablets), policy("semi_sync"))
             with pytest.raises(RecoveryRefused, match=f"acknowledged by {replicas[place].alias_text}"):
                 await reparent.run()
@@ -88,13 +88,13 @@ def test_a_refusal_says_what_kept_reached_tablets_from_stopping(monkeypatch: pyt
     async def refuses(self: SimTabletManager, tablet: TabletRecord, mode: StopMode) -> None:
         raise TabletCallFailed(f"StopReplicationAndGetStatus of {tablet.alias}: syntax error at position 5")
 
-    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         view = await look(shard, tools)
         assert shard.primary is not None
         shard.primary.mysqld.process.crash()
         monkeypatch.setattr(SimTabletManager, "stop_replication_and_get_status", refuses)
         async with tools.topo.lock_shard(shard.id, "test") as lock:
-            session = Session(tools, lock, began=tools.clock.now())
+            session = RecoverySession(tools, lock, began=tools.clock.now())
             with pytest.raises(RecoveryRefused, match=r"0101 did not stop: .* syntax error at position 5"):
                 await EmergencyReparent(session, view, policy("none")).run()
 

@@ -7,9 +7,9 @@ import pytest
 from tests.unit.sim.servers import until
 from tests.unit.sim.worlds import in_world
 from vtorc.core.detection.problems import Recovery
-from vtorc.recovery.locked import Ended, Errand, Locked
+from vtorc.recovery.locked import Ended, LockedRun, RecoveryPurpose
 from vtorc.recovery.record import Outcome
-from vtorc.recovery.session import Session
+from vtorc.recovery.session import RecoverySession
 from vtorc.sim.operator import plan_reparent
 from vtorc.sim.world import SimShard, World
 
@@ -33,7 +33,7 @@ def test_nothing_is_put_back_once_the_shard_has_another_primary(moves: bool) -> 
         async def undo() -> None:
             put_back.append(primary.alias_text)
 
-        async def work(session: Session) -> Ended:
+        async def work(session: RecoverySession) -> Ended:
             session.acts_on(watch.view())
             session.on_abort("demote primary", primary.config.alias, undo)
             world.topos["global"].end_leases()
@@ -43,8 +43,8 @@ def test_nothing_is_put_back_once_the_shard_has_another_primary(moves: bool) -> 
             await asyncio.sleep(60.0)
             raise AssertionError("the lock was not missed")
 
-        record = await Locked(vtorc.tools, watch).run(
-            Errand(Recovery.PLANNED_REPARENT, None, None), vtorc.tools.topo.lock_shard(shard.id, "test"), work
+        record = await LockedRun(vtorc.tools, watch).run(
+            RecoveryPurpose(Recovery.PLANNED_REPARENT, None, None), vtorc.tools.topo.lock_shard(shard.id, "test"), work
         )
         assert record.outcome is Outcome.LOCK_LOST
         assert put_back == ([] if moves else [primary.alias_text])

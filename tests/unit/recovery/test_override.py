@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.unit.sim.worlds import SHARD, in_world, small_plan
-from vtorc.core.election.forced_promotion import Price
+from vtorc.core.election.forced_promotion import DataLossEstimate
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import ShardId
@@ -49,7 +49,7 @@ class Person:
     def _sent(self, _who: str, tablet: str, _shard: ShardId, name: str) -> None:
         self.changes.append(f"{name} {tablet}")
 
-    async def override(self, named: SimTablet, accepted: Price | None = None) -> RecoveryRecord:
+    async def override(self, named: SimTablet, accepted: DataLossEstimate | None = None) -> RecoveryRecord:
         vtorc = self.world.vtorcs[0]
         assert vtorc.tools is not None
         assert vtorc.fleet is not None
@@ -144,7 +144,7 @@ def test_what_cannot_be_primary_is_refused() -> None:
     """A tablet that does not answer is refused, whatever is accepted."""
 
     async def main(_: World, __: SimShard, person: Person) -> None:
-        record = await person.override(person.hidden, Price(named=person.hidden.config.alias))
+        record = await person.override(person.hidden, DataLossEstimate(named=person.hidden.config.alias))
         assert (record.outcome, record.rule) == (Outcome.REFUSED, "override-impossible")
         assert f"{person.hidden.alias_text} was not reached" in record.sentence
 

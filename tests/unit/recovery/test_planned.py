@@ -11,7 +11,7 @@ from tests.unit.sim.worlds import small_plan
 from vtorc.core.facts.durability import policy
 from vtorc.lab.agent.mysql_api import Threads
 from vtorc.recovery.planned import PlannedReparent
-from vtorc.recovery.session import Session, Tools
+from vtorc.recovery.session import RecoverySession, RecoveryTools
 from vtorc.sim.tablet import TabletTraits
 from vtorc.sim.world import SimShard, World
 
@@ -27,7 +27,7 @@ def test_a_relay_log_that_the_new_primary_lacks_is_kept(old: bool) -> None:
     traits = TabletTraits(tells_all=not old, checks_errant=not old)
     tablets = tuple(replace(each, traits=traits) for each in plan.shards[0].tablets)
 
-    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         primary = shard.primary
         assert primary is not None
         one, other, alone = (each for each in shard.tablets if each is not primary)
@@ -44,7 +44,7 @@ def test_a_relay_log_that_the_new_primary_lacks_is_kept(old: bool) -> None:
         await asyncio.sleep(5.0)
         view = await look(shard, tools)
         async with tools.topo.lock_shard(shard.id, "test") as lock:
-            session = Session(tools, lock, began=tools.clock.now())
+            session = RecoverySession(tools, lock, began=tools.clock.now())
             wanted = other.config.alias
             await PlannedReparent(session=session, view=view, policy=SEMI_SYNC, new_primary=wanted).run()
         assert shard.primary is other

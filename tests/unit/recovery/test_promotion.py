@@ -7,17 +7,17 @@ import pytest
 
 from tests.unit.recovery.test_repairs import NONE, by_hand, look
 from tests.unit.sim.servers import until
-from vtorc.core.election.candidates import Stopped
+from vtorc.core.election.candidates import StoppedTablet
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.lab.agent.mysql_api import Threads
 from vtorc.recovery.promotion import GRACE, Follower, Promotion, promote
-from vtorc.recovery.session import Session, Tools
+from vtorc.recovery.session import RecoverySession, RecoveryTools
 from vtorc.sim.tablet import SimTablet
 from vtorc.sim.world import SimShard, World
 
 
 async def lose_primary(
-    world: World, shard: SimShard, tools: Tools, *, apply_for: float
+    world: World, shard: SimShard, tools: RecoveryTools, *, apply_for: float
 ) -> tuple[SimTablet, SimTablet, Promotion]:
     """Take the primary away and stop its replicas; returns the winner, which has applied everything, the follower,
     which needs so many seconds for it, and the promotion to make.
@@ -63,11 +63,11 @@ def test_no_source_is_set_once_the_lock_has_gone_while_a_relay_log_was_applied()
     (default seeds 12422 and 12542).
     """
 
-    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         winner, follower, promotion = await lose_primary(world, shard, tools, apply_for=3.0)
         before = source_of(follower)
         async with tools.topo.lock_shard(shard.id, "test") as lock:
-            session = Session(tools, lock, began=tools.clock.now())
+            session = RecoverySession(tools, lock, began=tools.clock.now())
             asyncio.get_running_loop().call_later(2.0, world.topos["global"].end_leases)
             await promote(session, promotion)
         assert shard.primary is winner
@@ -81,18 +81,18 @@ def test_a_follower_that_did_not_stay_stopped_keeps_its_relay_log() -> None:
     nothing that its source lacks.
     """
 
-    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         winner, follower, promotion = await lose_primary(world, shard, tools, apply_for=3.0)
         before = source_of(follower)
         (other,) = promotion.others
-        held = Stopped(
+        held = StoppedTablet(
             member=promotion.view.tablets[0].member,
             server_uuid=follower.mysqld.uuid,
             executed=follower.mysqld.executed.value,
             received=other.received,
         )
         async with tools.topo.lock_shard(shard.id, "test") as lock:
-            session = Session(tools, lock, began=tools.clock.now())
+            session = RecoverySession(tools, lock, began=tools.clock.now())
             asyncio.get_running_loop().call_later(
                 2.0, world.spawn, follower.mysqld.replication.start(Threads.IO), "vttablet"
             )
@@ -106,10 +106,10 @@ def test_a_follower_that_did_not_stay_stopped_keeps_its_relay_log() -> None:
 def test_a_follower_that_needs_no_wait_is_pointed_without_the_topology_server() -> None:
     """The lock was confirmed just before, so that nobody is asked for it again."""
 
-    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         winner, follower, promotion = await lose_primary(world, shard, tools, apply_for=0.0)
         async with tools.topo.lock_shard(shard.id, "test") as lock:
-            session = Session(tools, lock, began=tools.clock.now())
+            session = RecoverySession(tools, lock, began=tools.clock.now())
             await promote(session, promotion)
         assert [step.name for step in session.steps].count("check lock") == 1
         assert source_of(follower) == winner.host.name
@@ -120,10 +120,10 @@ def test_a_follower_that_needs_no_wait_is_pointed_without_the_topology_server() 
 def test_a_replica_that_hangs_while_it_is_pointed_holds_up_nothing_for_long() -> None:
     """Once the new primary has taken a write, who is not re-pointed within a grace is left to the ordinary repairs."""
 
-    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         winner, follower, promotion = await lose_primary(world, shard, tools, apply_for=0.0)
         async with tools.topo.lock_shard(shard.id, "test") as lock:
-            session = Session(tools, lock, began=tools.clock.now())
+            session = RecoverySession(tools, lock, began=tools.clock.now())
             follower.process.freeze()
             promotion = replace(promotion, others=(Follower(promotion.others[0].record),))
             await promote(session, promotion)
@@ -136,10 +136,10 @@ def test_a_replica_that_hangs_while_it_is_pointed_holds_up_nothing_for_long() ->
 def test_a_replica_that_applies_its_relay_log_is_waited_for() -> None:
     """The grace begins when it has applied what it is about to drop, if the new primary takes writes before that."""
 
-    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         winner, follower, promotion = await lose_primary(world, shard, tools, apply_for=4.0)
         async with tools.topo.lock_shard(shard.id, "test") as lock:
-            session = Session(tools, lock, began=tools.clock.now())
+            session = RecoverySession(tools, lock, began=tools.clock.now())
             await promote(session, promotion)
         assert session.elapsed() - session.marks["acknowledged"] > GRACE
         assert source_of(follower) == winner.host.name
@@ -152,11 +152,11 @@ def test_a_relay_log_is_kept_that_a_silent_heir_may_have_taken_the_other_copy_of
     it: an heir that vanishes without a word just after its promotion takes the other copy along.
     """
 
-    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         winner, follower, promotion = await lose_primary(world, shard, tools, apply_for=60.0)
         before = source_of(follower)
         async with tools.topo.lock_shard(shard.id, "test") as lock:
-            session = Session(tools, lock, began=tools.clock.now())
+            session = RecoverySession(tools, lock, began=tools.clock.now())
             asyncio.get_running_loop().call_later(2.0, world.power_off, winner.host)
             await promote(session, promotion)
         assert source_of(follower) == before
@@ -167,10 +167,10 @@ def test_a_relay_log_is_kept_that_a_silent_heir_may_have_taken_the_other_copy_of
 def test_a_follower_that_applies_too_slowly_is_pointed_while_the_new_primary_has_everything() -> None:
     """The wait for its relay log ends, and what the new primary says that it has may be dropped."""
 
-    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         winner, follower, promotion = await lose_primary(world, shard, tools, apply_for=60.0)
         async with tools.topo.lock_shard(shard.id, "test") as lock:
-            session = Session(tools, lock, began=tools.clock.now())
+            session = RecoverySession(tools, lock, began=tools.clock.now())
             await promote(session, promotion)
         assert source_of(follower) == winner.host.name
 

@@ -18,7 +18,7 @@ from vtorc.errors import RecoveryFailed, TabletUnreachable
 from vtorc.lab.agent.mysql_api import Source, Threads
 from vtorc.proto import topodata_pb2
 from vtorc.recovery.repairs import Repairs
-from vtorc.recovery.session import Session, Tools
+from vtorc.recovery.session import RecoverySession, RecoveryTools
 from vtorc.sim.mysql.binlog import Heartbeat
 from vtorc.sim.plan import WorldPlan
 from vtorc.sim.process import Process
@@ -31,7 +31,7 @@ NONE, SEMI_SYNC = policy("none"), policy("semi_sync")
 
 
 def by_hand(
-    main: Callable[[World, SimShard, Tools], Awaitable[None]],
+    main: Callable[[World, SimShard, RecoveryTools], Awaitable[None]],
     *,
     durability: str = "none",
     plan: WorldPlan | None = None,
@@ -44,7 +44,7 @@ def by_hand(
             vtorc.process.crash()
         host = world.network.add_host("caller", "zone1")
         life = Process(host, "test").start()
-        tools = Tools(
+        tools = RecoveryTools(
             topo=world.open_topo(life),
             tablets=world.open_tablets(life, checked=False),
             clock=SimClock(host, world.wall),
@@ -54,7 +54,7 @@ def by_hand(
     in_world(start, plan=plan or small_plan(durability=durability))
 
 
-async def look(shard: SimShard, tools: Tools) -> ShardView:
+async def look(shard: SimShard, tools: RecoveryTools) -> ShardView:
     """What is known of the shard when everybody has been asked."""
     topology = await read_shard(tools.topo, tools.clock, shard.id)
     up = {each.config.alias for each in shard.tablets if each.host.up}
@@ -71,7 +71,7 @@ async def look(shard: SimShard, tools: Tools) -> ShardView:
     )
 
 
-async def claim(tools: Tools, tablet: SimTablet) -> None:
+async def claim(tools: RecoveryTools, tablet: SimTablet) -> None:
     """Let a tablet's record claim that it has been primary since long ago."""
 
     def to_primary(record: topodata_pb2.Tablet) -> bool:
@@ -82,14 +82,14 @@ async def claim(tools: Tools, tablet: SimTablet) -> None:
     await tools.topo.update_tablet(tablet.config.alias, to_primary)
 
 
-async def reconcile(view: ShardView, tools: Tools, tablet: SimTablet) -> None:
+async def reconcile(view: ShardView, tools: RecoveryTools, tablet: SimTablet) -> None:
     """Make a tablet follow the present primary, under the shard's lock."""
     async with tools.topo.lock_shard(view.shard, "test") as lock:
-        session = Session(tools, lock, began=tools.clock.now())
+        session = RecoverySession(tools, lock, began=tools.clock.now())
         await Repairs(session, view, NONE).reconcile_stale([tablet.config.alias])
 
 
-async def type_of(tools: Tools, tablet: SimTablet) -> TabletType:
+async def type_of(tools: RecoveryTools, tablet: SimTablet) -> TabletType:
     """The type that a tablet's record has."""
     return (await tools.topo.tablet(tablet.config.alias)).type
 
@@ -97,7 +97,7 @@ async def type_of(tools: Tools, tablet: SimTablet) -> TabletType:
 def test_a_last_copy_that_came_to_light_late_is_kept() -> None:
     """What a former primary holds is asked for again just before its relay log would be dropped."""
 
-    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         primary = shard.primary
         assert primary is not None
         stale, other = (each for each in shard.tablets if each is not primary)
@@ -123,7 +123,7 @@ def test_a_last_copy_that_came_to_light_late_is_kept() -> None:
 def test_a_tablet_that_refuses_to_follow_is_no_primary_all_the_same() -> None:
     """The record of a former primary is put right although it has errant transactions and cannot be attached."""
 
-    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         stale = next(each for each in shard.tablets if each is not shard.primary)
         await stale.mysqld.inject(Heartbeat())
         await claim(tools, stale)
@@ -138,7 +138,7 @@ def test_a_tablet_that_refuses_to_follow_is_no_primary_all_the_same() -> None:
 def test_a_replica_that_connects_in_vain_can_be_pointed_elsewhere() -> None:
     """Its IO thread is stopped first, which the tablet manager does not do if no thread is healthy."""
 
-    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         assert shard.primary is not None
         replica = next(each for each in shard.tablets if each is not shard.primary)
         replication = replica.mysqld.replication
@@ -148,7 +148,7 @@ def test_a_replica_that_connects_in_vain_can_be_pointed_elsewhere() -> None:
         await until(lambda: bool(replication.last_io_error))
         view = await look(shard, tools)
         async with tools.topo.lock_shard(shard.id, "test") as lock:
-            session = Session(tools, lock, began=tools.clock.now())
+            session = RecoverySession(tools, lock, began=tools.clock.now())
             codes = {replica.config.alias: {Code.CONNECTED_TO_WRONG_PRIMARY}}
             await Repairs(session, view, NONE).fix_replicas(codes)
         await until(lambda: replication.io_state is ThreadState.RUNNING and replication.applier.running)
@@ -159,7 +159,7 @@ def test_a_replica_that_connects_in_vain_can_be_pointed_elsewhere() -> None:
 def test_no_source_is_set_once_the_lock_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lock that ends while it is read what a replica holds ends the repair before the source is changed."""
 
-    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         replica = next(each for each in shard.tablets if each is not shard.primary)
         replication = replica.mysqld.replication
         await replication.stop(Threads.BOTH)
@@ -173,7 +173,7 @@ def test_no_source_is_set_once_the_lock_is_gone(monkeypatch: pytest.MonkeyPatch)
                 world.topos["global"].end_leases()
 
             monkeypatch.setattr(lock, "check", held_until_now)
-            session = Session(tools, lock, began=tools.clock.now())
+            session = RecoverySession(tools, lock, began=tools.clock.now())
             with pytest.raises(RecoveryFailed, match="lost topology lock"):
                 await Repairs(session, view, NONE).fix_replicas(
                     {replica.config.alias: {Code.CONNECTED_TO_WRONG_PRIMARY}}
@@ -187,7 +187,7 @@ def test_no_source_is_set_once_the_lock_is_gone(monkeypatch: pytest.MonkeyPatch)
 def test_a_former_primary_follows_the_present_one() -> None:
     """It replicates, and its record says that it is a replica."""
 
-    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         stale = next(each for each in shard.tablets if each is not shard.primary)
         await stale.mysqld.replication.stop(Threads.BOTH)
         await claim(tools, stale)
@@ -198,10 +198,10 @@ def test_a_former_primary_follows_the_present_one() -> None:
     by_hand(main)
 
 
-async def repair(view: ShardView, tools: Tools, tablet: SimTablet, *codes: Code) -> list[str]:
+async def repair(view: ShardView, tools: RecoveryTools, tablet: SimTablet, *codes: Code) -> list[str]:
     """Repair one replica under the shard's lock; returns the names of the steps, also if it comes to nothing."""
     async with tools.topo.lock_shard(view.shard, "test") as lock:
-        session = Session(tools, lock, began=tools.clock.now())
+        session = RecoverySession(tools, lock, began=tools.clock.now())
         try:
             await Repairs(session, view, SEMI_SYNC).fix_replicas({tablet.config.alias: set(codes)})
         except RecoveryFailed:
@@ -213,7 +213,7 @@ async def repair(view: ShardView, tools: Tools, tablet: SimTablet, *codes: Code)
 def test_a_relay_log_is_applied_before_it_is_dropped() -> None:
     """A misconfigured replica that lags behind is left as it is, acknowledging, until it has applied what it has."""
 
-    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         replica = next(each for each in shard.tablets if each is not shard.primary)
         replication = replica.mysqld.replication
         replication.heartbeat_period = 5.0
@@ -247,7 +247,7 @@ def test_a_relay_log_is_applied_before_it_is_dropped() -> None:
 def test_acknowledgements_end_only_if_that_was_decided(codes: tuple[Code, ...], acknowledges: bool) -> None:
     """A replica that should not acknowledge, and that the primary may count on, does so until that is repaired."""
 
-    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         replica = next(each for each in shard.tablets if each is not shard.primary)
 
         def to_rdonly(record: topodata_pb2.Tablet) -> bool:
@@ -269,7 +269,7 @@ def test_acknowledgements_end_only_if_that_was_decided(codes: tuple[Code, ...], 
 def test_a_witness_that_was_stopped_for_a_test_is_started_whatever_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A replica that is made to reconnect goes on applying, and receives again although the start failed at first."""
 
-    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         replicas = [each for each in shard.tablets if each is not shard.primary]
         view = await look(shard, tools)
         applied: list[bool] = []
@@ -279,7 +279,7 @@ def test_a_witness_that_was_stopped_for_a_test_is_started_whatever_comes(monkeyp
             raise TabletUnreachable("no answer", reason="timeout")
 
         async with tools.topo.lock_shard(shard.id, "test") as lock:
-            session = Session(tools, lock, began=tools.clock.now())
+            session = RecoverySession(tools, lock, began=tools.clock.now())
             with monkeypatch.context() as patched:
                 patched.setattr(tools.tablets, "start_replication", fails)
                 with pytest.raises(TabletUnreachable):

@@ -8,7 +8,7 @@ from tests.unit.recovery.test_repairs import NONE, by_hand, look
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.status import TabletStatus, ThreadState
 from vtorc.lab.agent.mysql_api import Threads
-from vtorc.recovery.session import Session, Tools
+from vtorc.recovery.session import RecoverySession, RecoveryTools
 from vtorc.recovery.stop import Stopping
 from vtorc.sim.world import SimShard, World
 
@@ -19,7 +19,7 @@ def test_only_the_present_primary_is_made_writable_again(is_primary: bool) -> No
     436).
     """
 
-    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         primary = shard.primary
         assert primary is not None
         former = next(each for each in shard.tablets if each is not primary)
@@ -30,7 +30,7 @@ def test_only_the_present_primary_is_made_writable_again(is_primary: bool) -> No
         view = await look(shard, tools)
         targets = {t.alias: t for t in view.tablets if t.alias == stopped.config.alias}
         async with tools.topo.lock_shard(shard.id, "test") as lock:
-            session = Session(tools, lock, began=tools.clock.now())
+            session = RecoverySession(tools, lock, began=tools.clock.now())
             stopping = Stopping(session, NONE, primary=view.primary, enough=lambda _: False)
             await stopping.run(targets)
             assert stopping.stopped.keys() == targets.keys()
@@ -44,14 +44,14 @@ def test_only_the_present_primary_is_made_writable_again(is_primary: bool) -> No
 def test_a_stalled_disk_does_not_leave_the_shard_without_acknowledgements() -> None:
     """The status of a tablet whose disk stalls is all defaults; what is put back is what the policy asks for."""
 
-    async def main(world: World, shard: SimShard, tools: Tools) -> None:
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         view = await look(shard, tools)
         stalled = tuple(replace(t, status=TabletStatus(disk_stalled=True)) for t in view.tablets)
         view = replace(view, tablets=stalled)
         primary = shard.primary
         assert primary is not None
         async with tools.topo.lock_shard(shard.id, "test") as lock:
-            session = Session(tools, lock, began=tools.clock.now())
+            session = RecoverySession(tools, lock, began=tools.clock.now())
             stopping = Stopping(session, policy("semi_sync"), primary=view.primary, enough=lambda _: False)
             await stopping.run({t.alias: t for t in view.tablets})
             await session.roll_back()

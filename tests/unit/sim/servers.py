@@ -10,7 +10,7 @@ from vtorc.sim.loop import current_loop, run
 from vtorc.sim.mysql.admin import SimMysqlServer
 from vtorc.sim.mysql.binlog import InsertRow, Transaction
 from vtorc.sim.mysql.server import Address, SimMysqld
-from vtorc.sim.mysql.settings import Dropped, MysqlObserver, MysqlSettings
+from vtorc.sim.mysql.settings import Dropped, MysqlObserver, SimMysqlSettings
 from vtorc.sim.network import LinkFault, Network
 from vtorc.sim.process import Process
 
@@ -36,7 +36,7 @@ class Notes(MysqlObserver):
 class Servers:
     """Servers m0, m1, …; each with a tablet process that administers it."""
 
-    def __init__(self, count: int, settings: MysqlSettings) -> None:
+    def __init__(self, count: int, settings: SimMysqlSettings) -> None:
         self.network = Network(current_loop().random)
         self.notes = Notes()
         self.rows = 0
@@ -128,13 +128,17 @@ async def until(condition: Callable[[], bool], *, limit: float = 300.0) -> None:
 
 
 def play(
-    main: Callable[[Servers], Awaitable[None]], *, count: int = 3, seed: int = 1, settings: MysqlSettings | None = None
+    main: Callable[[Servers], Awaitable[None]],
+    *,
+    count: int = 3,
+    seed: int = 1,
+    settings: SimMysqlSettings | None = None,
 ) -> Servers:
     """Run a scenario among some servers, and return them."""
     made: list[Servers] = []
 
     async def start() -> None:
-        made.append(Servers(count, settings or MysqlSettings()))
+        made.append(Servers(count, settings or SimMysqlSettings()))
         await main(made[0])
 
     run(start(), seed=seed)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from vtorc.sim.loop import run
-from vtorc.sim.process import Errand
+from vtorc.sim.process import LightTask
 
 
 def test_the_end_of_an_errand_cancels_what_it_waits_for() -> None:
@@ -17,8 +17,8 @@ def test_the_end_of_an_errand_cancels_what_it_waits_for() -> None:
         async def work() -> None:
             await waited
 
-        ended: list[Errand[None]] = []
-        errand = Errand(work())
+        ended: list[LightTask[None]] = []
+        errand = LightTask(work())
         errand.run(ended.append)
         assert not ended
         errand.cancel()
@@ -39,9 +39,9 @@ def test_an_errand_tells_what_came_of_it() -> None:
         async def work(waited: "asyncio.Future[int]") -> int:
             return 1 + await waited
 
-        ended: list[Errand[int]] = []
+        ended: list[LightTask[int]] = []
         for waited in (good, bad):
-            Errand(work(waited)).run(ended.append)
+            LightTask(work(waited)).run(ended.append)
         good.set_result(6)
         bad.set_exception(ValueError("no"))
         await asyncio.sleep(0.1)

@@ -5,7 +5,7 @@ import pytest
 from tests.unit.sim.servers import Servers, play, until
 from vtorc.errors import MysqlError
 from vtorc.sim.mysql.binlog import InsertRow
-from vtorc.sim.mysql.settings import Disk, MysqlSettings
+from vtorc.sim.mysql.settings import Disk, SimMysqlSettings
 
 
 def test_a_commit_is_replicated_and_acknowledged() -> None:
@@ -47,7 +47,7 @@ def test_as_many_acknowledgements_as_asked_for_are_needed() -> None:
         servers.network.heal()
         await write
 
-    play(main, settings=MysqlSettings(wait_for_replica_count=2))
+    play(main, settings=SimMysqlSettings(wait_for_replica_count=2))
 
 
 def test_only_replicas_with_semi_sync_acknowledge() -> None:

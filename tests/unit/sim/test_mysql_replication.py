@@ -7,7 +7,7 @@ from vtorc.core.facts.status import ThreadState
 from vtorc.errors import MysqlError
 from vtorc.lab.agent.mysql_api import JournalRow, Source, Threads
 from vtorc.sim.mysql.binlog import InsertRow
-from vtorc.sim.mysql.settings import Disk, Dropped, MysqlSettings
+from vtorc.sim.mysql.settings import Disk, Dropped, SimMysqlSettings
 
 
 async def _broken_applier(servers: Servers, number: int) -> None:
@@ -112,7 +112,7 @@ def test_without_relay_log_recovery_the_relay_log_survives() -> None:
         await servers.admins[1].start_replication(Threads.SQL)
         await until(lambda: servers.executed(1) == everything)
 
-    play(main, settings=MysqlSettings(relay_log_recovery=False))
+    play(main, settings=SimMysqlSettings(relay_log_recovery=False))
 
 
 def test_a_slow_applier_lags_and_says_by_how_much() -> None:
@@ -270,7 +270,7 @@ def test_a_silent_source_is_given_up_after_the_net_timeout() -> None:
         assert status.io_state is ThreadState.CONNECTING
         assert "Error connecting to source 'vt_repl@m0:3306'" in status.last_io_error
 
-    play(main, settings=MysqlSettings(replica_net_timeout=30.0, connect_retry=1.0))
+    play(main, settings=SimMysqlSettings(replica_net_timeout=30.0, connect_retry=1.0))
 
 
 def test_a_dead_source_is_noticed_at_once() -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.topo import local_worker
 from vtorc.errors import LockHeld, NoNode, TopoMisconfigured, TopoUnavailable
 from vtorc.topo import local_file
-from vtorc.topo.conn import Change, Stored
+from vtorc.topo.conn import RecordChange, Stored
 from vtorc.topo.local import LocalStore
 from vtorc.topo.local_file import TopoFile
 
@@ -122,10 +122,10 @@ async def test_watch_goes_on_after_the_file_was_busy(path: Path) -> None:
     """A watch sees what another connection to the file wrote."""
     one, other = (await LocalStore.open(path)).connect("/r"), (await LocalStore.open(path)).connect("/r")
     async with contextlib.aclosing(one.watch(RECORD)) as changes:
-        assert await anext(changes) == Change(RECORD, None)
+        assert await anext(changes) == RecordChange(RECORD, None)
         version = await other.create(RECORD, b"x")
         async with asyncio.timeout(30.0):
-            assert await anext(changes) == Change(RECORD, Stored(b"x", version))
+            assert await anext(changes) == RecordChange(RECORD, Stored(b"x", version))
     await one.close()
     await other.close()
 

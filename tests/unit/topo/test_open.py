@@ -10,12 +10,12 @@ from vtorc.errors import TopoMisconfigured, TopoUnavailable
 from vtorc.topo.cells import TopoLimits
 from vtorc.topo.etcd2 import EtcdTls
 from vtorc.topo.etcd_client import EtcdClient
-from vtorc.topo.open import TopoSettings, open_topo
+from vtorc.topo.open import TopoAccess, open_topo
 
 
-def settings(path: Path, **changes: object) -> TopoSettings:
+def settings(path: Path, **changes: object) -> TopoAccess:
     """Name a topology file."""
-    base = TopoSettings(implementation="local", global_server_address=(str(path),), global_root="/vitess/global")
+    base = TopoAccess(implementation="local", global_server_address=(str(path),), global_root="/vitess/global")
     return dataclasses.replace(base, **changes)  # type: ignore[arg-type]
 
 
@@ -68,7 +68,7 @@ async def test_settings_that_lead_nowhere_are_refused(tmp_path: Path, changes: d
 
 async def test_unreachable_server_is_named() -> None:
     """A server that is not there is reported with its address, how long was waited, and what to look at."""
-    nowhere = TopoSettings(
+    nowhere = TopoAccess(
         implementation="etcd2",
         global_server_address=("127.0.0.1:1",),
         global_root="/vitess/global",

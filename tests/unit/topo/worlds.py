@@ -9,7 +9,7 @@ from vtorc.errors import TopoUnavailable, TopoUnsupported
 from vtorc.proto import topodata_pb2
 from vtorc.topo import records
 from vtorc.topo.cells import TopoLimits
-from vtorc.topo.conn import Change, Stored, TopoConn, TopoLock, Version
+from vtorc.topo.conn import RecordChange, Stored, TopoConn, TopoLock, Version
 from vtorc.topo.lock_contents import Holder
 from vtorc.topo.memory import MemoryStore
 from vtorc.topo.server import TopoServer
@@ -62,17 +62,17 @@ class FaultyConn:
         await self._faults.meet(directory)
         return await self._conn.try_lock(directory, contents, ttl=ttl)
 
-    def watch(self, path: str) -> AsyncGenerator[Change, None]:
+    def watch(self, path: str) -> AsyncGenerator[RecordChange, None]:
         return self._conn.watch(path)
 
-    def watch_prefix(self, path: str) -> AsyncGenerator[Sequence[Change], None]:
+    def watch_prefix(self, path: str) -> AsyncGenerator[Sequence[RecordChange], None]:
         return self._unsupported() if self._faults.simple else self._conn.watch_prefix(path)
 
     async def close(self) -> None:
         self._faults.closed += 1
         await self._conn.close()
 
-    async def _unsupported(self) -> AsyncGenerator[Sequence[Change], None]:
+    async def _unsupported(self) -> AsyncGenerator[Sequence[RecordChange], None]:
         raise TopoUnsupported("no prefix watch")
         yield []
 

@@ -39,7 +39,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class AttemptHistory:
     """The attempts at a shard as they look at `now` (seconds on their clock), ordered by time.
 
     `block_seconds` is how long after one emergency reparent the same tablet is not replaced again, nor another one if

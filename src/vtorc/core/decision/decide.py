@@ -7,7 +7,7 @@ Every decision carries one sentence and the name of the rule that made it, "do n
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from vtorc.core.decision.backoff import Attempt, Memory, is_futile
+from vtorc.core.decision.backoff import Attempt, AttemptHistory, is_futile
 from vtorc.core.decision.repair_guards import (
     acks_would_drop,
     misses_writes,
@@ -18,7 +18,7 @@ from vtorc.core.decision.repair_guards import (
 from vtorc.core.detection.case import HUNG_AFTER
 from vtorc.core.detection.external_source import outside_sentence, outside_source
 from vtorc.core.detection.problems import Code, Finding, Recovery
-from vtorc.core.detection.replica_evidence import Witnesses, names
+from vtorc.core.detection.replica_evidence import ReplicaEvidence, names
 from vtorc.core.election.unseen_promotions import unknown_tablets, unseen_writer
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import TabletAlias
@@ -27,7 +27,7 @@ from vtorc.core.facts.views import ProbeFailure, ShardView, TabletView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class DecisionLimits:
     """What vtorc may do here; switches of the operator and memory of what was tried.
 
     `controlled` is False for shards that are seen but not ours to act on. `block_seconds` is how long after one
@@ -143,7 +143,7 @@ _INTENT = {
 
 
 def decide(
-    view: ShardView, findings: Sequence[Finding], policy: DurabilityPolicy | None, limits: Limits, now: float
+    view: ShardView, findings: Sequence[Finding], policy: DurabilityPolicy | None, limits: DecisionLimits, now: float
 ) -> tuple[Decision, ...]:
     """Decide about every finding, in their order; `now` is in seconds on the clock of the view and the attempts."""
     decider = _Decider(view, findings, policy, limits, now)
@@ -176,12 +176,17 @@ def _one_by_one(decisions: Iterable[Decision]) -> Iterator[Decision]:
 
 class _Decider:
     def __init__(
-        self, view: ShardView, findings: Sequence[Finding], policy: DurabilityPolicy | None, limits: Limits, now: float
+        self,
+        view: ShardView,
+        findings: Sequence[Finding],
+        policy: DurabilityPolicy | None,
+        limits: DecisionLimits,
+        now: float,
     ) -> None:
         self.view = view
         self.policy = policy
         self.limits = limits
-        self.memory = Memory(limits.attempts, limits.block_seconds, now)
+        self.memory = AttemptHistory(limits.attempts, limits.block_seconds, now)
         self.now = now
         self.in_doubt = next((finding for finding in findings if finding.code in _PRIMARY_IN_DOUBT), None)
 
@@ -330,6 +335,6 @@ class _Decider:
         bar = HUNG_AFTER if primary.failure is ProbeFailure.HUNG else SILENT_AFTER
         if primary.failing_since is None or self.now - primary.failing_since < bar:
             return False
-        witnesses = Witnesses.of(self.view, primary)
+        witnesses = ReplicaEvidence.of(self.view, primary)
         tries = len(witnesses.trying)
         return bool(witnesses.tried_in_vain(last, within=RECONNECTS_WITHIN if tries < 2 else RECONNECTS_WITHIN / 4))

@@ -8,7 +8,7 @@ cell it lived in could be read, and nobody is condemned or repaired around a tab
 import math
 from collections.abc import Iterator
 
-from vtorc.core.detection.case import Bars, Case
+from vtorc.core.detection.case import DetectionThresholds, ShardCheck
 from vtorc.core.detection.lost_primary import LostPrimary
 from vtorc.core.detection.problems import Code, Finding
 from vtorc.core.detection.replica_evidence import names
@@ -20,7 +20,9 @@ from vtorc.core.facts.status import ReplicationStatus, ThreadState
 from vtorc.core.facts.views import ProbeFailure, ShardView, TabletView
 
 
-def analyse(view: ShardView, policy: DurabilityPolicy | None, bars: Bars, now: float) -> tuple[Finding, ...]:
+def analyse(
+    view: ShardView, policy: DurabilityPolicy | None, bars: DetectionThresholds, now: float
+) -> tuple[Finding, ...]:
     """Name all problems of the shard, most urgent first.
 
     `policy` is None where no usable policy is known: then everything that needs none is still found. `now` is in
@@ -31,7 +33,7 @@ def analyse(view: ShardView, policy: DurabilityPolicy | None, bars: Bars, now: f
     return tuple(sorted(_Analysis(view, policy, bars, now).findings(), key=lambda finding: finding.sort_key))
 
 
-class _Analysis(Case):
+class _Analysis(ShardCheck):
     def findings(self) -> Iterator[Finding]:
         yield from self._policy()
         yield from self._topology()

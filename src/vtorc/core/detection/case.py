@@ -12,7 +12,7 @@ HUNG_AFTER = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bars:
+class DetectionThresholds:
     """How much evidence a verdict needs.
 
     `confirmations` is the number of failed probes in a row that makes a primary suspect enough to be condemned;
@@ -28,10 +28,10 @@ class Bars:
     heard_since: float = float("-inf")
 
 
-class Case:
+class ShardCheck:
     """What all conditions look at; `now` is in seconds on the clock of the view."""
 
-    def __init__(self, view: ShardView, policy: DurabilityPolicy | None, bars: Bars, now: float) -> None:
+    def __init__(self, view: ShardView, policy: DurabilityPolicy | None, bars: DetectionThresholds, now: float) -> None:
         self.view = view
         self.policy = policy
         self.bars = bars

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Iterator
 
-from vtorc.core.detection.case import Case
+from vtorc.core.detection.case import ShardCheck
 from vtorc.core.detection.problems import Code, Finding
-from vtorc.core.detection.replica_evidence import Witnesses, names
+from vtorc.core.detection.replica_evidence import ReplicaEvidence, names
 from vtorc.core.facts.views import ProbeFailure, TabletView
 
 RECONNECTS_WITHIN = 5.0
@@ -14,7 +14,7 @@ primary: we make replicas reconnect to learn whether that lives, and so does eve
 """
 
 
-class LostPrimary(Case):
+class LostPrimary(ShardCheck):
     """Looks at one primary that may be lost."""
 
     def findings(self, primary: TabletView) -> Iterator[Finding]:
@@ -39,7 +39,7 @@ class LostPrimary(Case):
         (`binlog_error_action`). While replicas receive it lives; once none does and it lets none in, it is dead.
         """
         what = "reports that its disk is stalled"
-        evidence = Witnesses.of(self.view, primary, heard_since=self.bars.heard_since)
+        evidence = ReplicaEvidence.of(self.view, primary, heard_since=self.bars.heard_since)
         since = primary.stalled_since
         lasts = since is not None and self.now - since >= self.bars.silent_after
         shut_out = evidence.shut_out
@@ -73,7 +73,7 @@ class LostPrimary(Case):
         return ready >= max(1, status.semi_sync.wait_for_replica_count)
 
     def _silent_primary(self, primary: TabletView) -> Finding:
-        evidence = Witnesses.of(self.view, primary, heard_since=self.bars.heard_since)
+        evidence = ReplicaEvidence.of(self.view, primary, heard_since=self.bars.heard_since)
         told = evidence.as_text() | {"primary_failure": str(primary.failure), "failed_probes": str(primary.failures)}
         how, hangs = primary.failure_phrase, primary.failure is ProbeFailure.HUNG
         if self.rivals:
@@ -153,7 +153,7 @@ class LostPrimary(Case):
             return False
         return self.now - primary.failing_since < self.bars.hung_after
 
-    def _vouched(self, primary: TabletView, evidence: Witnesses) -> bool:
+    def _vouched(self, primary: TabletView, evidence: ReplicaEvidence) -> bool:
         """Whether somebody besides us saw the primary fail: its own tablet, or a replica that tries to reach it and
         cannot.
 

@@ -8,7 +8,7 @@ from vtorc.core.facts.views import ShardView, TabletView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Witnesses:
+class ReplicaEvidence:
     """The replicas of one primary.
 
     `valid` are those that answer; `receiving` those of them whose IO thread is connected to the primary, by their last
@@ -23,7 +23,7 @@ class Witnesses:
     trying: tuple[TabletView, ...]
 
     @classmethod
-    def of(cls, view: ShardView, primary: TabletView, *, heard_since: float = float("-inf")) -> "Witnesses":
+    def of(cls, view: ShardView, primary: TabletView, *, heard_since: float = float("-inf")) -> "ReplicaEvidence":
         """Call the replicas of `primary`; while that answers, and tells more than that its disk is stalled, nobody has
         been heard since it failed. Who was not heard after `heard_since` either is unheard.
         """

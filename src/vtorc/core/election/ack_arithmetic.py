@@ -20,7 +20,7 @@ from vtorc.core.facts.ids import TabletAlias
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SemiSyncSeen:
+class ObservedSemiSync:
     """What was observed of semi-sync, as opposed to what the policy asks for.
 
     `wait_counts` tells how many acknowledgements a tablet was last seen to wait for while it was primary; 0 means
@@ -35,7 +35,7 @@ class SemiSyncSeen:
     patience: Mapping[TabletAlias, float] = field(default_factory=dict)
 
 
-NOTHING_SEEN = SemiSyncSeen()
+NOTHING_SEEN = ObservedSemiSync()
 
 
 class AckGuarantee(enum.Enum):
@@ -119,7 +119,7 @@ class Requirement:
 
 
 @dataclass(frozen=True, slots=True)
-class MustReach:
+class TabletsToReach:
     """Everything that must still be reached: all of the requirements, none if the reached members are enough."""
 
     requirements: tuple[Requirement, ...]
@@ -141,7 +141,7 @@ def could_have_acknowledged(
     *,
     members: Sequence[Member],
     reached: Collection[TabletAlias],
-    seen: SemiSyncSeen = NOTHING_SEEN,
+    seen: ObservedSemiSync = NOTHING_SEEN,
 ) -> Revocation:
     """Tell who can still get a new write acknowledged, and by whom.
 
@@ -160,7 +160,7 @@ def can_hold_unseen_ack(
     *,
     members: Sequence[Member],
     reached: Collection[TabletAlias],
-    seen: SemiSyncSeen = NOTHING_SEEN,
+    seen: ObservedSemiSync = NOTHING_SEEN,
 ) -> AckGuarantee:
     """Tell whether an acknowledged write can exist that no reached member holds.
 
@@ -186,8 +186,8 @@ def who_must_be_reached(
     *,
     members: Sequence[Member],
     reached: Collection[TabletAlias],
-    seen: SemiSyncSeen = NOTHING_SEEN,
-) -> MustReach:
+    seen: ObservedSemiSync = NOTHING_SEEN,
+) -> TabletsToReach:
     """Name the members who, once reached, close every open quorum: all is revoked and every acknowledged write seen.
 
     A quorum of `n` unreached ackers of which `k` suffice is closed by reaching its primary, or any `n - k + 1` of the
@@ -196,7 +196,7 @@ def who_must_be_reached(
     suspects = _suspects(policy, primary, members)
     quorums = list(_open_quorums(policy, suspects, members, reached, seen))
     requirements = (_closing_each_other(quorum, quorums) or _closing(quorum) for quorum in quorums)
-    return MustReach(tuple(dict.fromkeys(requirements)))
+    return TabletsToReach(tuple(dict.fromkeys(requirements)))
 
 
 def _suspects(policy: DurabilityPolicy, primary: Member | None, members: Sequence[Member]) -> tuple[Member, ...]:
@@ -210,7 +210,7 @@ def _open_quorums(
     suspects: Sequence[Member],
     members: Sequence[Member],
     reached: Collection[TabletAlias],
-    seen: SemiSyncSeen,
+    seen: ObservedSemiSync,
 ) -> Iterator[OpenQuorum]:
     unreached = [each for each in members if each.alias not in reached]
     for primary in suspects:
@@ -223,7 +223,7 @@ def _open_quorums(
             yield OpenQuorum(primary, acks, ackers, None if acks else seen.patience.get(primary.alias))
 
 
-def _can_ack(policy: DurabilityPolicy, primary: Member, replica: Member, seen: SemiSyncSeen) -> bool:
+def _can_ack(policy: DurabilityPolicy, primary: Member, replica: Member, seen: ObservedSemiSync) -> bool:
     if replica.alias == primary.alias:
         return False
     return policy.may_ack(primary, replica) or replica.alias in seen.strays

@@ -3,21 +3,21 @@
 import math
 from collections.abc import Mapping
 
-from vtorc.core.election.ack_arithmetic import NOTHING_SEEN, SemiSyncSeen
-from vtorc.core.election.candidates import CandidateSet, Stopped
-from vtorc.core.election.past_ackers import SETTLED, Past, held_by
+from vtorc.core.election.ack_arithmetic import NOTHING_SEEN, ObservedSemiSync
+from vtorc.core.election.candidates import CandidateSet, StoppedTablet
+from vtorc.core.election.past_ackers import SETTLED, PastAckers, held_by
 from vtorc.core.election.unseen_promotions import possible_heirs
 from vtorc.core.facts.durability import DurabilityPolicy, Member
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
-from vtorc.core.facts.observed_term import Reign
+from vtorc.core.facts.observed_term import ObservedTerm
 from vtorc.core.facts.views import ProbeFailure, ShardView, TabletView
 
 
 def candidate_set(
     view: ShardView,
     policy: DurabilityPolicy,
-    stopped: Mapping[TabletAlias, Stopped],
+    stopped: Mapping[TabletAlias, StoppedTablet],
     *,
     same_cell_only: bool = False,
 ) -> CandidateSet:
@@ -29,7 +29,7 @@ def candidate_set(
     primary = last_primary(view)
     reign = reign_of(view, primary)
     if primary is not None and policy.has_semi_sync:
-        rebuilt = Past(view, policy, primary, reign, stopped).rebuilt()
+        rebuilt = PastAckers(view, policy, primary, reign, stopped).rebuilt()
         stopped = {alias: each for alias, each in stopped.items() if alias not in rebuilt}
     known = {tablet.alias for tablet in view.tablets}
     unreadable = [Member(alias, TabletType.REPLICA) for alias in sorted(view.bad_records) if alias not in known]
@@ -57,7 +57,7 @@ def candidate_set(
     )
 
 
-def _lost(view: ShardView, stopped: Mapping[TabletAlias, Stopped]) -> dict[TabletAlias, GtidSet]:
+def _lost(view: ShardView, stopped: Mapping[TabletAlias, StoppedTablet]) -> dict[TabletAlias, GtidSet]:
     """What stopped tablets said at any time that they had received, and do not have now that they are stopped."""
     lost = {
         tablet.alias: tablet.lost.union(tablet.status.received).difference(stopped[tablet.alias].received)
@@ -78,10 +78,10 @@ def last_primary(view: ShardView) -> TabletView | None:
     return view.primary or view.tablet(view.shard_record.primary_alias)
 
 
-def as_seen(view: ShardView) -> dict[TabletAlias, Stopped]:
+def as_seen(view: ShardView) -> dict[TabletAlias, StoppedTablet]:
     """The tablets that answer, as if they had been stopped right then: what may be hoped for before anything is."""
     return {
-        t.alias: Stopped(
+        t.alias: StoppedTablet(
             member=t.member,
             server_uuid=t.status.server_uuid,
             executed=t.status.executed,
@@ -93,7 +93,7 @@ def as_seen(view: ShardView) -> dict[TabletAlias, Stopped]:
     }
 
 
-def reign_of(view: ShardView, primary: TabletView | None) -> Reign | None:
+def reign_of(view: ShardView, primary: TabletView | None) -> ObservedTerm | None:
     """What was seen of the last primary in its present term; what it showed in an earlier one does not count."""
     if primary is None or primary.reign is None:
         return None
@@ -103,7 +103,9 @@ def reign_of(view: ShardView, primary: TabletView | None) -> Reign | None:
     return primary.reign if primary.reign.is_of(term) else None
 
 
-def semi_sync_seen(view: ShardView, policy: DurabilityPolicy, stopped: Mapping[TabletAlias, Stopped]) -> SemiSyncSeen:
+def semi_sync_seen(
+    view: ShardView, policy: DurabilityPolicy, stopped: Mapping[TabletAlias, StoppedTablet]
+) -> ObservedSemiSync:
     """Return how many acknowledgements the primary was seen to wait for, and who may have given some that the policy
     does not ask for; `stopped` are the tablets whose logs are known.
     """
@@ -115,14 +117,14 @@ def semi_sync_seen(view: ShardView, policy: DurabilityPolicy, stopped: Mapping[T
     patience = {}
     if reign is not None and _may_have_given_up(primary, reign):
         waits, patience = {primary.alias: 0}, {primary.alias: reign.patience}
-    return SemiSyncSeen(
+    return ObservedSemiSync(
         wait_counts=waits,
         patience=patience,
-        strays=Past(view, policy, primary, reign, stopped).strays(),
+        strays=PastAckers(view, policy, primary, reign, stopped).strays(),
     )
 
 
-def _may_have_given_up(primary: TabletView, reign: Reign) -> bool:
+def _may_have_given_up(primary: TabletView, reign: ObservedTerm) -> bool:
     """Whether its commits may have gone on without the acknowledgements that they were seen to wait for.
 
     With a finite `rpl_semi_sync_source_timeout` a commit that waited so long returns, and those after it wait for
@@ -139,7 +141,7 @@ def _may_have_given_up(primary: TabletView, reign: Reign) -> bool:
     return primary.failure_since >= reign.waited_at + reign.patience
 
 
-def excused(view: ShardView, stopped: Mapping[TabletAlias, Stopped]) -> dict[TabletAlias, str]:
+def excused(view: ShardView, stopped: Mapping[TabletAlias, StoppedTablet]) -> dict[TabletAlias, str]:
     """Name tablets that do not have to be reached to replace the primary of `view`, each with the sentence why.
 
     It takes the word of two tablet managers, its own and the primary's, that their MySQL is down, and the last status
@@ -170,7 +172,7 @@ def excused(view: ShardView, stopped: Mapping[TabletAlias, Stopped]) -> dict[Tab
     }
 
 
-def _was_down_before(tablet: TabletView, primary: TabletView, reign: Reign) -> bool:
+def _was_down_before(tablet: TabletView, primary: TabletView, reign: ObservedTerm) -> bool:
     """Whether it was down when the primary was last seen at work, and still was when the primary was down.
 
     A probe that fails found MySQL down at some moment before it ended, so that its end is what counts.

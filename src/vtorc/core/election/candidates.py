@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from vtorc.core.election.ack_arithmetic import NOTHING_SEEN, SemiSyncSeen
+from vtorc.core.election.ack_arithmetic import NOTHING_SEEN, ObservedSemiSync
 from vtorc.core.facts.durability import Member
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
@@ -13,7 +13,7 @@ ACKING_TYPES = frozenset({TabletType.PRIMARY, TabletType.REPLICA, TabletType.RDO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stopped:
+class StoppedTablet:
     """What a tablet that we stopped holds.
 
     `received` contains `executed`. `was_primary` says that it was nobody's replica and we demoted it.
@@ -57,13 +57,13 @@ class CandidateSet:
     """
 
     members: Sequence[Member]
-    stopped: Mapping[TabletAlias, Stopped]
+    stopped: Mapping[TabletAlias, StoppedTablet]
     primary: TabletAlias | None
     primary_uuids: frozenset[str] = frozenset()
     former_uuids: frozenset[str] = frozenset()
     known_at_primary: GtidSet = EMPTY_GTID_SET
     seen_at_primary: GtidSet = EMPTY_GTID_SET
-    semi_sync: SemiSyncSeen = NOTHING_SEEN
+    semi_sync: ObservedSemiSync = NOTHING_SEEN
     lost: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
     excused: Mapping[TabletAlias, str] = field(default_factory=dict)
     unreadable: frozenset[TabletAlias] = frozenset()
@@ -85,7 +85,7 @@ class CandidateSet:
         return self.reached | self.excused.keys()
 
     @property
-    def pool(self) -> dict[TabletAlias, Stopped]:
+    def pool(self) -> dict[TabletAlias, StoppedTablet]:
         """The stopped tablets that may hold acknowledged writes, in order of alias: those of types that acknowledge,
         and those that did, or may have, although they should not now.
         """

@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from vtorc.core.election.ack_arithmetic import AckGuarantee, can_hold_unseen_ack
-from vtorc.core.election.candidates import ACKING_TYPES, CandidateSet, Stopped, why_clock_is_behind
+from vtorc.core.election.candidates import ACKING_TYPES, CandidateSet, StoppedTablet, why_clock_is_behind
 from vtorc.core.election.errant import may_be_acknowledged, proven_errant
 from vtorc.core.election.revocation import last_primary, names, unrevoked
 from vtorc.core.election.unacknowledged_tail import left_alone
@@ -33,18 +33,18 @@ from vtorc.core.facts.ids import TabletAlias
 
 __all__ = [
     "ACKING_TYPES",
-    "Argument",
     "CandidateSet",
     "Choice",
     "Refusal",
-    "Stopped",
+    "SafetyArgument",
+    "StoppedTablet",
     "choose",
     "hopeless",
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Argument:
+class SafetyArgument:
     """Why a promotion is safe; stored with the recovery (rule 1 of the design)."""
 
     policy: str
@@ -68,7 +68,7 @@ class Choice:
     holders: tuple[TabletAlias, ...]
     source: TabletAlias | None
     required: GtidSet
-    argument: Argument
+    argument: SafetyArgument
     removed: Mapping[TabletAlias, str] = field(default_factory=dict)
     errant: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
     otherwise: tuple["Choice", ...] = ()
@@ -146,14 +146,14 @@ class _Election:
             return self._refuse("ackers-unreached", who)
         return None
 
-    def _eligible(self) -> list[Stopped]:
+    def _eligible(self) -> list[StoppedTablet]:
         return [s for s in self.pool.values() if not self._disqualified(s)]
 
     def _no_candidate(self) -> Refusal:
         whys = "; ".join(f"{alias} {why}" for alias, why in self.removed.items())
         return self._refuse("no-candidate", f"no tablet may become primary: {whys}")
 
-    def _choice(self, eligible: list[Stopped], feeders: list[Stopped]) -> Choice | Refusal:
+    def _choice(self, eligible: list[StoppedTablet], feeders: list[StoppedTablet]) -> Choice | Refusal:
         sound = [s for s in eligible if not s.was_primary and not s.applier_stopped]
         ways = self._ways(sound, feeders)
         if ways:
@@ -166,7 +166,7 @@ class _Election:
             )
         return replace(ways[0], otherwise=(*ways[1:], *self._without_what_is_left(ways)))
 
-    def _ways(self, winners: list[Stopped], feeders: list[Stopped]) -> list[Choice]:
+    def _ways(self, winners: list[StoppedTablet], feeders: list[StoppedTablet]) -> list[Choice]:
         """The ways in which one of `winners` may come to hold everything; all that do already are one way, as the first
         of them to have applied it wins.
         """
@@ -177,7 +177,9 @@ class _Election:
             ways.append((self._class(holders[0]), 0, False, holders[0].alias, self._way(holders, None)))
         return [way[-1] for way in sorted(ways, key=lambda way: way[:-1])]
 
-    def _fed(self, winners: list[Stopped], feeders: list[Stopped]) -> Iterator[tuple[Stopped, TabletAlias]]:
+    def _fed(
+        self, winners: list[StoppedTablet], feeders: list[StoppedTablet]
+    ) -> Iterator[tuple[StoppedTablet, TabletAlias]]:
         """Those that must fetch, each with the best who still has in its binary logs what it lacks."""
         direct = {s.alias for s in feeders}
         for winner in winners:
@@ -185,7 +187,7 @@ class _Election:
             if winner.alias not in direct and able:
                 yield winner, min(able, key=lambda s: (-s.executed.count(), s.alias)).alias
 
-    def _way(self, winners: Sequence[Stopped], source: TabletAlias | None) -> Choice:
+    def _way(self, winners: Sequence[StoppedTablet], source: TabletAlias | None) -> Choice:
         return Choice(
             winner=winners[0].alias,
             holders=tuple(s.alias for s in winners) if source is None else (),
@@ -206,20 +208,20 @@ class _Election:
         choice = _Election(self.set, self.policy, left=left).outcome()
         return (replace(choice, otherwise=()), *choice.otherwise) if isinstance(choice, Choice) else ()
 
-    def _class(self, stopped: Stopped) -> tuple[int, int, bool, bool]:
+    def _class(self, stopped: StoppedTablet) -> tuple[int, int, bool, bool]:
         """What outweighs having everything already, best first; one whose applier stopped can hardly catch up."""
         rule = self.policy.promotion_rule(stopped.member).rank
         return bool(stopped.applier_stopped), rule, stopped.backup_running, stopped.was_primary
 
-    def _merit(self, stopped: Stopped) -> tuple[bool, int, TabletAlias]:
+    def _merit(self, stopped: StoppedTablet) -> tuple[bool, int, TabletAlias]:
         return not self._at_home(stopped), -stopped.executed.count(), stopped.alias
 
-    def _lack(self, stopped: Stopped) -> tuple[int, bool, TabletAlias]:
+    def _lack(self, stopped: StoppedTablet) -> tuple[int, bool, TabletAlias]:
         """How far one that must fetch is behind; that tells better than its cell how long it takes."""
         lack = self.required.difference(stopped.executed).count()
         return lack, not self._at_home(stopped), stopped.alias
 
-    def _at_home(self, stopped: Stopped) -> bool:
+    def _at_home(self, stopped: StoppedTablet) -> bool:
         return self.set.primary is None or stopped.alias.cell == self.set.primary.cell
 
     def _lost(self) -> Refusal | None:
@@ -276,13 +278,13 @@ class _Election:
         rule = "errant" if len(self.errant) == len(self.pool) else "diverged"
         return self._refuse(rule, "no tablet holds everything that may have been acknowledged: " + "; ".join(sides))
 
-    def _disqualified(self, stopped: Stopped) -> bool:
+    def _disqualified(self, stopped: StoppedTablet) -> bool:
         why = self._why_not(stopped)
         if why:
             self.removed[stopped.alias] = why
         return bool(why)
 
-    def _why_not(self, stopped: Stopped) -> str:
+    def _why_not(self, stopped: StoppedTablet) -> str:
         if stopped.alias in self.errant:
             return f"has errant transactions {self.errant[stopped.alias].brief()}"
         if self.policy.promotion_rule(stopped.member) is PromotionRule.MUST_NOT:
@@ -307,7 +309,7 @@ class _Election:
             return f"would get {len(ready)} of the {needed} acknowledgements that {self.policy.name} requires"
         return ""
 
-    def _argument(self, winner: TabletAlias, source: TabletAlias | None) -> Argument:
+    def _argument(self, winner: TabletAlias, source: TabletAlias | None) -> SafetyArgument:
         unreached = tuple(sorted(m.alias for m in self.set.members if m.alias not in self.set.stopped))
         stopped = tuple(sorted(self.set.stopped))
         holds = (
@@ -315,7 +317,7 @@ class _Election:
             if source is None
             else f"{source} has all of it, and {winner} fetches it from there first"
         )
-        return Argument(
+        return SafetyArgument(
             policy=self.policy.name,
             stopped=stopped,
             unreached=unreached,

@@ -15,7 +15,7 @@ equal while what an earlier term acknowledged is on one tablet only; and the row
 log, with acknowledged writes behind it.
 """
 
-from vtorc.core.election.candidates import CandidateSet, Stopped
+from vtorc.core.election.candidates import CandidateSet, StoppedTablet
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias
@@ -47,7 +47,7 @@ def may_be_acknowledged(candidates: CandidateSet, policy: DurabilityPolicy, tran
     return transactions.difference(never)
 
 
-def _only_here(candidates: CandidateSet, stopped: Stopped) -> GtidSet:
+def _only_here(candidates: CandidateSet, stopped: StoppedTablet) -> GtidSet:
     others = (other.received for other in candidates.stopped.values() if other.alias != stopped.alias)
     return stopped.received.difference(EMPTY_GTID_SET.union(*others))
 
@@ -75,7 +75,7 @@ def _possible_writers(candidates: CandidateSet, policy: DurabilityPolicy) -> fro
     return frozenset(writers - {""})
 
 
-def _may_have_been_acknowledged(candidates: CandidateSet, policy: DurabilityPolicy, stopped: Stopped) -> bool:
+def _may_have_been_acknowledged(candidates: CandidateSet, policy: DurabilityPolicy, stopped: StoppedTablet) -> bool:
     missing = [
         member
         for member in candidates.members

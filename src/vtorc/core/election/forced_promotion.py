@@ -1,4 +1,4 @@
-"""What it costs to promote a tablet that the election does not choose: `price(CandidateSet, policy, named) -> Price |
+"""What it costs to promote a tablet that the election does not choose: `price(CandidateSet, policy, named) -> DataLossEstimate |
 Refusal`.
 
 Only a person may pay it, and has to say so: vtorc by itself promotes nobody without an argument that nothing
@@ -8,7 +8,7 @@ acknowledged is missing (`vtorc.core.election.choose`).
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from vtorc.core.election.candidates import CandidateSet, Stopped, why_clock_is_behind
+from vtorc.core.election.candidates import CandidateSet, StoppedTablet, why_clock_is_behind
 from vtorc.core.election.choose import Choice, Refusal, choose
 from vtorc.core.election.errant import proven_errant
 from vtorc.core.election.revocation import unrevoked
@@ -19,7 +19,7 @@ from vtorc.core.facts.ids import TabletAlias
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Price:
+class DataLossEstimate:
     """What the shard loses if `named` becomes primary.
 
     `left` is what other stopped tablets hold and it does not; it stays with them, as errant transactions. `gone` is
@@ -47,7 +47,7 @@ class Price:
         """Whether nothing is lost, as far as the rules of the election can tell."""
         return not self.lost and not self.unreached and not self.never_read
 
-    def is_within(self, accepted: "Price | None") -> bool:
+    def is_within(self, accepted: "DataLossEstimate | None") -> bool:
         """Whether whoever accepted that price has accepted this one, too."""
         if accepted is None:
             return self.is_free
@@ -73,7 +73,7 @@ class Price:
         return "; ".join(parts)
 
 
-def price(candidates: CandidateSet, policy: DurabilityPolicy, named: TabletAlias) -> Price | Refusal:
+def price(candidates: CandidateSet, policy: DurabilityPolicy, named: TabletAlias) -> DataLossEstimate | Refusal:
     """Tell what it costs to promote `named`, or why that cannot be, whatever anybody accepts."""
     if impossible := _why_impossible(candidates, policy, named):
         return _refusal("override-impossible", f"{named} {impossible}")
@@ -87,7 +87,7 @@ def price(candidates: CandidateSet, policy: DurabilityPolicy, named: TabletAlias
     known = replace(candidates, never_read=frozenset())
     unknown, why = unknown_tablets(candidates.never_read), unrevoked(known, policy)
     unreached = {member.alias for member in candidates.members} - candidates.accounted_for
-    found = Price(
+    found = DataLossEstimate(
         named=named,
         left=left,
         gone=candidates.known_at_primary.union(candidates.seen_at_primary).difference(held),
@@ -99,7 +99,9 @@ def price(candidates: CandidateSet, policy: DurabilityPolicy, named: TabletAlias
     return found if found.is_free else _unless_needless(found, candidates, policy)
 
 
-def _unless_needless(found: Price, candidates: CandidateSet, policy: DurabilityPolicy) -> Price | Refusal:
+def _unless_needless(
+    found: DataLossEstimate, candidates: CandidateSet, policy: DurabilityPolicy
+) -> DataLossEstimate | Refusal:
     """Nobody has to pay while somebody else can be promoted for nothing: not the primary that is to be replaced, and
     nobody who has to fetch first, which may be impossible.
     """
@@ -130,7 +132,7 @@ def _why_impossible(candidates: CandidateSet, policy: DurabilityPolicy, named: T
     return _why_not_acknowledged(candidates, policy, winner)
 
 
-def _why_not_acknowledged(candidates: CandidateSet, policy: DurabilityPolicy, winner: Stopped) -> str:
+def _why_not_acknowledged(candidates: CandidateSet, policy: DurabilityPolicy, winner: StoppedTablet) -> str:
     """Who has what the new primary lacks is not made its replica, and so acknowledges nothing."""
     needed = policy.required_acks(winner.member)
     ready = [

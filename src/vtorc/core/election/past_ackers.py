@@ -7,18 +7,18 @@ acknowledged for a while, and that somebody then drains or takes a backup from, 
 import math
 from collections.abc import Mapping
 
-from vtorc.core.election.candidates import ACKING_TYPES, Stopped
+from vtorc.core.election.candidates import ACKING_TYPES, StoppedTablet
 from vtorc.core.facts.durability import DurabilityPolicy, Member
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
-from vtorc.core.facts.observed_term import Reign
+from vtorc.core.facts.observed_term import ObservedTerm
 from vtorc.core.facts.views import ShardView, TabletView
 
 SETTLED = 1.0
 """Seconds after which an acknowledgement that was under way has arrived and its write is committed."""
 
 
-class Past:
+class PastAckers:
     """Looks back at the time of one primary; `reign` is what was seen of it at work, `stopped` who was stopped since.
 
     What a tablet acknowledged before the primary was last seen at work is in what the primary had executed by then. If
@@ -30,8 +30,8 @@ class Past:
         view: ShardView,
         policy: DurabilityPolicy,
         primary: TabletView,
-        reign: Reign | None,
-        stopped: Mapping[TabletAlias, Stopped],
+        reign: ObservedTerm | None,
+        stopped: Mapping[TabletAlias, StoppedTablet],
     ) -> None:
         self._view = view
         self._policy = policy
@@ -89,6 +89,6 @@ class Past:
         return self._reign is not None and moment + SETTLED <= self._reign.seen_at and self._held_all
 
 
-def held_by(stopped: Mapping[TabletAlias, Stopped]) -> GtidSet:
+def held_by(stopped: Mapping[TabletAlias, StoppedTablet]) -> GtidSet:
     """All that stopped tablets hold whose logs count by their type."""
     return EMPTY_GTID_SET.union(*(each.received for each in stopped.values() if each.member.type in ACKING_TYPES))

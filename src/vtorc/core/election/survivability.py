@@ -9,7 +9,7 @@ from vtorc.core.facts.durability import DurabilityPolicy, Member, PromotionRule
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class AckHeadroom:
     """How a member would fare as primary: the acknowledgements that it needs, and who is there to give them."""
 
     primary: Member
@@ -36,7 +36,7 @@ class Progress:
         return f"{self.primary} needs {self.required} {noun}, has {len(self.ackers)} that may give one"
 
 
-def can_make_progress(policy: DurabilityPolicy, new_primary: Member, *, available: Collection[Member]) -> Progress:
+def can_make_progress(policy: DurabilityPolicy, new_primary: Member, *, available: Collection[Member]) -> AckHeadroom:
     """Tell whether `new_primary` takes writes if the `available` members replicate from it.
 
     It must be available itself, and as many of the others as the policy requires must be ackers of it: with fewer,
@@ -45,7 +45,7 @@ def can_make_progress(policy: DurabilityPolicy, new_primary: Member, *, availabl
     """
     ackers = sorted((each for each in available if policy.may_ack(new_primary, each)), key=lambda each: each.alias)
     is_available = any(each.alias == new_primary.alias for each in available)
-    return Progress(new_primary, is_available, policy.required_acks(new_primary), tuple(ackers))
+    return AckHeadroom(new_primary, is_available, policy.required_acks(new_primary), tuple(ackers))
 
 
 class LossOutcome(enum.Enum):
@@ -74,14 +74,14 @@ class Loss:
     what: str
     lost: tuple[Member, ...]
     outcome: LossOutcome
-    progress: Progress | None
+    progress: AckHeadroom | None
 
     def __str__(self) -> str:
         return f"without {self.what} {self.outcome.value}"
 
 
 @dataclass(frozen=True, slots=True)
-class Survival:
+class Survivability:
     """What every possible loss of one tablet, and of one cell, would mean; each in order of name."""
 
     tablets: tuple[Loss, ...]
@@ -104,7 +104,7 @@ class Survival:
 
 def survives(
     policy: DurabilityPolicy, primary: Member, *, members: Sequence[Member], available: Sequence[Member]
-) -> Survival:
+) -> Survivability:
     """Work out what the shard can lose, given that `available` of its `members` can be reached now.
 
     If the lost ones leave the primary, writes go on while enough of its ackers are left. If they take the primary,
@@ -120,7 +120,7 @@ def survives(
     def losses(cases: Iterable[tuple[str, tuple[Member, ...]]]) -> tuple[Loss, ...]:
         return tuple(_lose(policy, primary, what, lost, members=members, available=tablets) for what, lost in cases)
 
-    return Survival(losses(by_tablet), losses(by_cell))
+    return Survivability(losses(by_tablet), losses(by_cell))
 
 
 def _lose(

@@ -7,7 +7,12 @@ says REPLICA, and the primary before it was demoted, so that it answers and look
 
 from collections.abc import Collection, Sequence
 
-from vtorc.core.election.ack_arithmetic import NOTHING_SEEN, SemiSyncSeen, could_have_acknowledged, who_must_be_reached
+from vtorc.core.election.ack_arithmetic import (
+    ObservedSemiSync,
+    NOTHING_SEEN,
+    could_have_acknowledged,
+    who_must_be_reached,
+)
 from vtorc.core.facts.durability import DurabilityPolicy, Member, PromotionRule
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.views import ShardView, TabletView
@@ -36,7 +41,7 @@ def who_may_write(
     *,
     members: Sequence[Member],
     reached: Collection[TabletAlias],
-    seen: SemiSyncSeen = NOTHING_SEEN,
+    seen: ObservedSemiSync = NOTHING_SEEN,
 ) -> str:
     """Say which heir may take acknowledged writes, with nobody but unreached members to acknowledge them; empty if
     none can.

@@ -20,7 +20,7 @@ thirty million years, and MySQL's default is ten seconds.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reign:
+class ObservedTerm:
     """A tablet at work as primary: writable, and nobody's replica.
 
     `term` is when the term began, by the tablet's record, in nanoseconds since the Unix epoch; 0 while the record does

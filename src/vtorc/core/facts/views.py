@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from vtorc.core.facts.durability import Member
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType, is_replica_type
-from vtorc.core.facts.observed_term import Reign
+from vtorc.core.facts.observed_term import ObservedTerm
 from vtorc.core.facts.records import KeyspaceRecord, ShardRecord, TabletRecord
 from vtorc.core.facts.status import TabletStatus, ThreadState
 
@@ -46,7 +46,7 @@ _FAILURES = {
 
 
 @dataclass(frozen=True, slots=True)
-class LeftType:
+class FormerType:
     """When a tablet's record ceased to have a type: `still` is when the last reading of the topology began that found
     it, `gone` when the first was taken over that did not; in seconds on the caller's monotonic clock.
     """
@@ -90,9 +90,9 @@ class TabletView:
     quiet_since: float | None = None
     stalled_since: float | None = None
     lost: GtidSet = EMPTY_GTID_SET
-    reign: Reign | None = None
+    reign: ObservedTerm | None = None
     acks_until: float | None = None
-    left_types: Mapping[TabletType, LeftType] = field(default_factory=dict)
+    left_types: Mapping[TabletType, FormerType] = field(default_factory=dict)
     record_stands: bool = False
 
     @property

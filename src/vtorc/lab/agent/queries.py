@@ -12,7 +12,7 @@ from vtorc.core.facts.ids import TabletType
 from vtorc.errors import TabletActionError
 from vtorc.lab.agent.monitors import DiskMonitor
 from vtorc.lab.agent.mysql_api import Fetch, Fetched, PrimaryReport, ServerReport
-from vtorc.lab.agent.replication import Action
+from vtorc.lab.agent.replication import HeldActionLock
 from vtorc.lab.agent.semi_sync import SemiSync
 from vtorc.lab.agent.state import TabletState
 
@@ -90,7 +90,7 @@ class TabletQueries:
 
     async def change_tags(self, tags: Mapping[str, str], *, replace: bool) -> Mapping[str, str]:
         """Replace the tablet's tags, or merge into them (an empty value deletes); returns them all."""
-        async with Action(self._state):
+        async with HeldActionLock(self._state):
             merged = dict(tags) if replace else {**self._state.record.tags, **tags}
             self._state.record.ClearField("tags")
             self._state.record.tags.update({key: value for key, value in merged.items() if value or replace})
@@ -99,18 +99,18 @@ class TabletQueries:
 
     async def refresh_state(self) -> None:
         """Read the shard record again and settle whether to serve."""
-        async with Action(self._state):
+        async with HeldActionLock(self._state):
             shard = await self._state.topo.update_shard(self._state.config.shard, lambda _: False)
             self._state.set_has_source_shards(bool(shard.source_shards))
 
     async def sleep(self, seconds: float) -> None:
         """Hold the action lock for so long."""
-        async with Action(self._state):
+        async with HeldActionLock(self._state):
             await asyncio.sleep(seconds)
 
     async def reload_schema(self, position: GtidSet | None) -> None:
         """Wait for a position, if one is given; the lab's tablets keep no schema."""
-        async with Action(self._state):
+        async with HeldActionLock(self._state):
             if position is not None:
                 await self._server.wait_for_executed(position)
 

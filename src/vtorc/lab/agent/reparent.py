@@ -12,7 +12,7 @@ from vtorc.core.facts.records import TabletRecord
 from vtorc.errors import MysqlError, TabletActionError, TabletPreconditionError
 from vtorc.lab.agent import read_only
 from vtorc.lab.agent.mysql_api import JournalRow, PrimaryReport, Source
-from vtorc.lab.agent.replication import Action, ReplicationActions
+from vtorc.lab.agent.replication import HeldActionLock, ReplicationActions
 from vtorc.lab.agent.semi_sync import SemiSync
 from vtorc.lab.agent.state import UNKNOWN_VARIABLE, TabletState, refuse_drained_twice
 
@@ -32,7 +32,7 @@ class ReparentActions:
 
     async def change_type(self, wanted: TabletType, *, semi_sync: bool) -> None:
         """Change the tablet's type without touching read_only; raises TabletActionError if it is drained already."""
-        async with Action(self._state):
+        async with HeldActionLock(self._state):
             refuse_drained_twice(self._state.type, wanted)
             action = await self._semi_sync.action(semi_sync)
             await self._state.change_type(wanted)
@@ -42,7 +42,7 @@ class ReparentActions:
 
     async def promote_replica(self, *, semi_sync: bool) -> GtidSet:
         """Make a replica the writable primary; returns its position at that moment."""
-        async with Action(self._state):
+        async with HeldActionLock(self._state):
             action = await self._semi_sync.action(semi_sync)
             await self._server.stop_replication()
             await self._server.reset_replica(forget_source=True)
@@ -54,7 +54,7 @@ class ReparentActions:
 
     async def init_primary(self, *, semi_sync: bool) -> GtidSet:
         """Make a tablet the first primary of its shard; its replication settings stay."""
-        async with Action(self._state):
+        async with HeldActionLock(self._state):
             action = await self._semi_sync.action(semi_sync)
             try:
                 await self._server.set_super_read_only(False)
@@ -76,7 +76,7 @@ class ReparentActions:
         self, parent: TabletAlias, position: GtidSet, *, time_created_ns: int, semi_sync: bool
     ) -> None:
         """Pretend to have executed `position`, replicate from `parent` and wait for its journal row."""
-        async with Action(self._state):
+        async with HeldActionLock(self._state):
             action = await self._semi_sync.action(semi_sync)
             if self._state.is_primary:
                 await self._state.change_type(TabletType.REPLICA)
@@ -102,7 +102,7 @@ class ReparentActions:
             "VT09031: Primary demotion is stalled",
         )
         try:
-            async with Action(self._state):
+            async with HeldActionLock(self._state):
                 return await self._demote(force, revert)
         finally:
             stalled.cancel()
@@ -156,7 +156,7 @@ class ReparentActions:
 
     async def undo_demote_primary(self, *, semi_sync: bool) -> None:
         """Make a demoted primary writable again, under the term that it had."""
-        async with Action(self._state):
+        async with HeldActionLock(self._state):
             await self._semi_sync.fix(await self._semi_sync.action(semi_sync), TabletType.PRIMARY)
             if not self._state.is_primary:
                 stored = await self._state.topo.tablet(self._state.config.alias)
@@ -169,23 +169,23 @@ class ReparentActions:
 
     async def replica_was_promoted(self) -> None:
         """Note that somebody else made this server the primary."""
-        async with Action(self._state):
+        async with HeldActionLock(self._state):
             await self._state.change_type(TabletType.PRIMARY)
 
     async def replica_was_restarted(self) -> None:
         """Note that somebody else made this server a replica."""
-        async with Action(self._state):
+        async with HeldActionLock(self._state):
             if self._state.is_primary:
                 await self._state.change_type(TabletType.REPLICA)
 
     async def set_read_only(self) -> None:
         """Turn read_only on; super_read_only stays as it is."""
-        async with Action(self._state):
+        async with HeldActionLock(self._state):
             await self._server.set_read_only(True)
 
     async def set_read_write(self) -> None:
         """Turn read_only and super_read_only off."""
-        async with Action(self._state):
+        async with HeldActionLock(self._state):
             await self._state.let_writes_in()
 
     async def end_term(self, successor: TabletAlias | None) -> None:

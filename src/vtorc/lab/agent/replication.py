@@ -204,11 +204,11 @@ class ReplicationActions:
             raise MysqlError("no replication status", errno=_NOT_A_REPLICA)
         return status
 
-    def _action(self) -> "Action":
-        return Action(self._state)
+    def _action(self) -> "HeldActionLock":
+        return HeldActionLock(self._state)
 
 
-class Action:
+class HeldActionLock:
     """Waits for the end of the start-up and holds the action lock, for as long as one mutating RPC runs."""
 
     def __init__(self, state: TabletState) -> None:

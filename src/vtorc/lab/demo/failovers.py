@@ -12,7 +12,7 @@ from vtorc.lab.demo.board import Replacement
 from vtorc.lab.demo.cells import CellWitness, alone_in_cell, executed, wrong_ackers
 from vtorc.lab.demo.health import has_executed, is_errant, why_not_well
 from vtorc.lab.demo.ledger import Gap
-from vtorc.lab.demo.report import Failover, Report
+from vtorc.lab.demo.report import DemoReport, Failover
 from vtorc.lab.demo.scene import Scene
 from vtorc.lab.demo.servers import DemoTablet
 
@@ -31,7 +31,7 @@ AT_REST = (0.5, 2.0)
 class Series:
     """Runs the failovers that the report asks for; `done` hears of each as soon as it is over."""
 
-    def __init__(self, scene: Scene, report: Report, done: Callable[[Failover], None]) -> None:
+    def __init__(self, scene: Scene, report: DemoReport, done: Callable[[Failover], None]) -> None:
         self._scene = scene
         self._board = scene.board
         self._report = report

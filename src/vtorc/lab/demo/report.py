@@ -54,7 +54,7 @@ class Setup:
 
 
 @dataclass(slots=True)
-class Report:
+class DemoReport:
     """The series so far."""
 
     setup: Setup

@@ -22,7 +22,7 @@ from vtorc.lab.cluster import LabSpec
 from vtorc.lab.demo.board import Board, Sentence
 from vtorc.lab.demo.failovers import Series
 from vtorc.lab.demo.folder import make_ready
-from vtorc.lab.demo.report import Failover, Report, Setup
+from vtorc.lab.demo.report import DemoReport, Failover, Setup
 from vtorc.lab.demo.scene import Scene, SceneSpec, open_scene
 from vtorc.lab.demo.servers import Servers
 from vtorc.lab.demo.show import Show
@@ -132,7 +132,7 @@ async def _failovers(options: DemoOptions, spec: SceneSpec, servers: Servers) ->
         write_interval_ms=round(INTERVAL * 1000),
         simulated=servers.simulated,
     )
-    report = Report(setup)
+    report = DemoReport(setup)
 
     def done(failover: Failover) -> None:
         _write(failover_line(len(report.failovers), failover) + "\n")

@@ -12,7 +12,7 @@ from vtorc.lab.mysql_connection import SqlSession
 from vtorc.lab.parts import MysqlParts
 from vtorc.lab.tablet_handle import TabletSpec
 from vtorc.lab.template import template_folder
-from vtorc.topo.open import TopoSettings
+from vtorc.topo.open import TopoAccess
 
 Progress = Callable[[str], AbstractContextManager[None]]
 """Tells what is being started while inside, and how long it took."""
@@ -86,7 +86,7 @@ class DemoCluster(Protocol):
         ...
 
     @property
-    def topo_settings(self) -> TopoSettings:
+    def topo_settings(self) -> TopoAccess:
         """How to reach the topology."""
         ...
 

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vtorc.core.facts.ids import TabletAlias
-from vtorc.lab.demo.report import MEASURED, Failover, Report, summarise
+from vtorc.lab.demo.report import MEASURED, DemoReport, Failover, summarise
 
 TO_TRY = """\
 What to try, from another terminal:
@@ -42,7 +42,7 @@ def failover_line(number: int, failover: Failover) -> str:
     return "  ".join([line, *notes])
 
 
-def summary_text(report: Report, width: int) -> str:
+def summary_text(report: DemoReport, width: int) -> str:
     """The distribution of the times as a table, and the verdict under it."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("MILLISECONDS")
@@ -57,7 +57,7 @@ def summary_text(report: Report, width: int) -> str:
     return f"{captured.get()}\n{verdict(report)}\n"
 
 
-def verdict(report: Report) -> str:
+def verdict(report: DemoReport) -> str:
     """Say in a few lines whether the series was a success, and if not, why."""
     acked = report.failovers[-1].acked if report.failovers else 0
     rebuilt = sum(each.rebuilt for each in report.failovers)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from vtorc.sim.model import mysql
-from vtorc.sim.model.plan import Plan
-from vtorc.sim.model.recovery_path import Done, Violation, follows
+from vtorc.sim.model.plan import ModelPlan
+from vtorc.sim.model.recovery_path import Done, PathViolation, follows
 from vtorc.sim.model.state import NOBODY, Left, Seen, State, Tablet
 
 Write = Hashable
@@ -97,7 +97,7 @@ class Recovered:
 Event = Wrote | Received | Applied | Committed | Crashed | Restarted | Restored | Pointed | Writable | Recovered
 
 
-def conforms(plan: Plan, events: Iterable[Event]) -> Violation | None:
+def conforms(plan: ModelPlan, events: Iterable[Event]) -> PathViolation | None:
     """Follow the events through the model; returns the first that the model does not have, None if it has them all."""
     path = Path(plan)
     for event in events:
@@ -110,7 +110,7 @@ def conforms(plan: Plan, events: Iterable[Event]) -> Violation | None:
 class Path:
     """A run as far as it has come, as a state of the model; one event after the other is followed."""
 
-    plan: Plan
+    plan: ModelPlan
     steps: int = 0
     _tablets: list[Tablet] = field(init=False)
     _told: int = 0
@@ -121,7 +121,7 @@ class Path:
     def __post_init__(self) -> None:
         self._tablets = [Tablet() for _ in self.plan.members]
 
-    def follow(self, event: Event) -> Violation | None:
+    def follow(self, event: Event) -> PathViolation | None:
         """Take one more step; returns why the model cannot, None if it can."""
         self.steps += 1
         if isinstance(event, Recovered):
@@ -143,7 +143,7 @@ class Path:
             case Writable():
                 why = self._writable(event, tablet)
         name = self.plan.members[event.tablet].alias
-        return Violation(f"step {self.steps}, {event}: {name}: {why}") if why else None
+        return PathViolation(f"step {self.steps}, {event}: {name}: {why}") if why else None
 
     @property
     def _state(self) -> State:
@@ -216,12 +216,12 @@ __all__: Sequence[str] = [
     "Done",
     "Event",
     "Path",
+    "PathViolation",
     "Pointed",
     "Received",
     "Recovered",
     "Restarted",
     "Restored",
-    "Violation",
     "Writable",
     "Wrote",
     "conforms",

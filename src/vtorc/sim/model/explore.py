@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from vtorc.sim.model import mysql
 from vtorc.sim.model.failover import Failovers, at_rest
 from vtorc.sim.model.oracle import Oracle
-from vtorc.sim.model.plan import Plan
+from vtorc.sim.model.plan import ModelPlan
 from vtorc.sim.model.properties import GOALS, broken
 from vtorc.sim.model.state import CONNECTED, NOBODY, Action, Left, Seen, State, Step, Tablet
 from vtorc.sim.model.symmetry import Symmetry
@@ -28,7 +28,7 @@ class Counterexample:
 
 
 @dataclass(slots=True)
-class Report:
+class ExplorationReport:
     """What an exploration found; `complete` says that there are no further states beyond `depth`."""
 
     states: int = 0
@@ -40,7 +40,7 @@ class Report:
     refusals: set[str] = field(default_factory=set)
 
 
-def first_state(plan: Plan) -> State:
+def first_state(plan: ModelPlan) -> State:
     """A healthy shard in which nothing has happened yet."""
     primary = Tablet(read_only=False, waits=plan.acks > 0)
     replicas = [
@@ -59,13 +59,13 @@ def first_state(plan: Plan) -> State:
     )
 
 
-def transitions(plan: Plan, oracle: Oracle) -> Callable[[State], Iterator[Step]]:
+def transitions(plan: ModelPlan, oracle: Oracle) -> Callable[[State], Iterator[Step]]:
     """Return the function that says what can happen next in a state."""
     failovers = Failovers(plan, oracle)
     return lambda state: itertools.chain(mysql.steps(plan, state), failovers.steps(state))
 
 
-def explore(plan: Plan, *, depth: int = 1000, goals: Sequence[str] = ()) -> Report:
+def explore(plan: ModelPlan, *, depth: int = 1000, goals: Sequence[str] = ()) -> ExplorationReport:
     """Visit every state that can be reached in `depth` steps; stops at the first that breaks a property.
 
     Replicas that differ in nothing are not told apart. With `goals` it ends as soon as all of them were reached.
@@ -86,13 +86,13 @@ def _no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _explore(plan: Plan, *, depth: int, goals: Sequence[str]) -> Report:
+def _explore(plan: ModelPlan, *, depth: int, goals: Sequence[str]) -> ExplorationReport:
     oracle = Oracle(plan)
     after = transitions(plan, oracle)
     canonical = Symmetry(plan).canonical
     start = first_state(plan)
     parents: dict[State, tuple[State, Action] | None] = {start: None}
-    report = Report()
+    report = ExplorationReport()
     level = [start]
     while level:
         following: list[State] = []
@@ -124,13 +124,13 @@ def _explore(plan: Plan, *, depth: int, goals: Sequence[str]) -> Report:
     return report
 
 
-def _note_goals(report: Report, state: State) -> None:
+def _note_goals(report: ExplorationReport, state: State) -> None:
     for name, goal in GOALS.items():
         if name not in report.reached and goal(state):
             report.reached[name] = report.depth
 
 
-def _story(plan: Plan, parents: dict[State, tuple[State, Action] | None], last: State) -> tuple[str, ...]:
+def _story(plan: ModelPlan, parents: dict[State, tuple[State, Action] | None], last: State) -> tuple[str, ...]:
     """Tell how a state came about, with every tablet under one name from beginning to end."""
     steps: list[Step] = []
     step = parents[last]
@@ -142,7 +142,7 @@ def _story(plan: Plan, parents: dict[State, tuple[State, Action] | None], last: 
     return tuple(_told_again(plan, steps))
 
 
-def _told_again(plan: Plan, steps: Sequence[Step]) -> Iterator[str]:
+def _told_again(plan: ModelPlan, steps: Sequence[Step]) -> Iterator[str]:
     """Go through the story once more, keeping track of who was exchanged for whom in a canonical state."""
     symmetry = Symmetry(plan)
     after = transitions(plan, Oracle(plan))

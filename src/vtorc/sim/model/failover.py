@@ -11,7 +11,7 @@ from typing import Any
 
 from vtorc.sim.model import mysql
 from vtorc.sim.model.oracle import Oracle, Pick, Question
-from vtorc.sim.model.plan import Plan
+from vtorc.sim.model.plan import ModelPlan
 from vtorc.sim.model.state import (
     CONNECTING,
     FETCHING,
@@ -42,7 +42,7 @@ def at_rest(rounds: int) -> Coordinator:
 class Failovers:
     """All that vtorcs can do in a state."""
 
-    plan: Plan
+    plan: ModelPlan
     oracle: Oracle
 
     def steps(self, state: State) -> Iterator[Step]:
@@ -60,7 +60,7 @@ class Failovers:
 class _Turn:
     """What one vtorc can do in a state."""
 
-    plan: Plan
+    plan: ModelPlan
     oracle: Oracle
     state: State
     who: int
@@ -308,7 +308,7 @@ class _Turn:
                 yield action, with_coordinator(after, self.who, self.it._replace(winner=NOBODY))
 
 
-def _pointed(plan: Plan, state: State, place: int, source: int, *, heard: int) -> State:
+def _pointed(plan: ModelPlan, state: State, place: int, source: int, *, heard: int) -> State:
     """Point a tablet at a source, which drops its relay log."""
     state = mysql.without_relay(state, place, heard=heard)
     tablet = state.tablets[place]._replace(read_only=True, waits=False, visible=state.tablets[place].log)
@@ -316,7 +316,7 @@ def _pointed(plan: Plan, state: State, place: int, source: int, *, heard: int) -
     return mysql.started(state, place, source=source, acks=plan.acknowledges(source, place))
 
 
-def _repairs(plan: Plan, state: State) -> Iterator[Step]:
+def _repairs(plan: ModelPlan, state: State) -> Iterator[Step]:
     """What is put right while no failover is under way, one call under the lock each."""
     named = state.named
     primary = state.tablets[named]

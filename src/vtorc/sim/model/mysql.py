@@ -7,7 +7,7 @@ manual, "Semisynchronous Replication").
 
 from collections.abc import Iterator
 
-from vtorc.sim.model.plan import Plan
+from vtorc.sim.model.plan import ModelPlan
 from vtorc.sim.model.state import (
     CONNECTED,
     CONNECTING,
@@ -23,7 +23,7 @@ from vtorc.sim.model.state import (
 )
 
 
-def steps(plan: Plan, state: State) -> Iterator[Step]:
+def steps(plan: ModelPlan, state: State) -> Iterator[Step]:
     """Everything that can happen next without a vtorc."""
     for place, tablet in enumerate(state.tablets):
         if tablet.up:
@@ -45,7 +45,7 @@ def made(state: State, place: int, *, origin: int) -> State:
     return with_tablet(state, place, tablet._replace(log=tablet.log | write, visible=visible))
 
 
-def crashed(plan: Plan, state: State, place: int) -> State:
+def crashed(plan: ModelPlan, state: State, place: int) -> State:
     """End a server: its replicas only try to connect now."""
     tablet = state.tablets[place]
     relay = tablet.relay if plan.durable_relay else 0
@@ -84,7 +84,7 @@ def without_relay(state: State, place: int, *, heard: int) -> State:
     return state._replace(discarded=state.discarded | lost) if lost else state
 
 
-def _of_server(plan: Plan, state: State, place: int, tablet: Tablet) -> Iterator[Step]:
+def _of_server(plan: ModelPlan, state: State, place: int, tablet: Tablet) -> Iterator[Step]:
     left = state.left
     if left.writes and not tablet.read_only and tablet.source == NOBODY:
         after = made(state, place, origin=place)
@@ -94,7 +94,7 @@ def _of_server(plan: Plan, state: State, place: int, tablet: Tablet) -> Iterator
         yield ("{} crashes", (place,)), after._replace(left=left._replace(crashes=left.crashes - 1))
 
 
-def _of_replica(plan: Plan, state: State, place: int, tablet: Tablet) -> Iterator[Step]:
+def _of_replica(plan: ModelPlan, state: State, place: int, tablet: Tablet) -> Iterator[Step]:
     if tablet.relay:
         write = lowest(tablet.relay)
         applied = tablet._replace(log=tablet.log | write, visible=tablet.visible | write, relay=tablet.relay & ~write)
@@ -127,7 +127,7 @@ def _unacknowledged(source: Tablet, replica: Tablet) -> int:
     return source.log & ~source.visible & before & ~replica.acked
 
 
-def _acknowledged(plan: Plan, state: State, place: int) -> State:
+def _acknowledged(plan: ModelPlan, state: State, place: int) -> State:
     """Commit, in order, what has enough acknowledgements, and tell its clients."""
     tablets = list(state.tablets)
     tablet = tablets[place]
@@ -145,7 +145,7 @@ def _acknowledged(plan: Plan, state: State, place: int) -> State:
     return state._replace(tablets=tuple(tablets), told=state.told | done)
 
 
-def _looks(plan: Plan, state: State) -> Iterator[Step]:
+def _looks(plan: ModelPlan, state: State) -> Iterator[Step]:
     """A vtorc looks at the primary, now and then."""
     primary = state.tablets[state.named]
     if not primary.up or primary.read_only or primary.source != NOBODY:

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from vtorc.core.election.ack_arithmetic import NOTHING_SEEN, SemiSyncSeen
-from vtorc.core.election.choose import CandidateSet, Choice, Refusal, Stopped, choose
+from vtorc.core.election.ack_arithmetic import NOTHING_SEEN, ObservedSemiSync
+from vtorc.core.election.choose import CandidateSet, Choice, Refusal, StoppedTablet, choose
 from vtorc.core.facts.durability import Member
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.sim.model.plan import Plan
+from vtorc.sim.model.plan import ModelPlan
 from vtorc.sim.model.state import JOURNAL, NOBODY, Known, Seen, bits
 
 
@@ -45,7 +45,7 @@ class Verdict(NamedTuple):
 class Oracle:
     """Answers questions, each only once."""
 
-    plan: Plan
+    plan: ModelPlan
     _answers: dict[Question, Verdict] = field(default_factory=dict)
 
     def ask(self, question: Question) -> Verdict:
@@ -74,7 +74,7 @@ class Oracle:
         return Verdict(tuple(picks), refusal)
 
 
-def _namings(plan: Plan) -> Iterator[tuple[Member, ...]]:
+def _namings(plan: ModelPlan) -> Iterator[tuple[Member, ...]]:
     """The members in all orders in which those that are alike can be."""
     for orders in itertools.product(*(itertools.permutations(group) for group in plan.alike)):
         naming = list(plan.members)
@@ -94,7 +94,7 @@ def _pick(choice: Choice, naming: Sequence[Member], question: Question) -> Pick:
 
 @dataclass(frozen=True, slots=True)
 class _Translation:
-    plan: Plan
+    plan: ModelPlan
     question: Question
     naming: tuple[Member, ...]
 
@@ -117,7 +117,7 @@ class _Translation:
             primary_uuids=frozenset({uuid(question.primary)}),
             known_at_primary=known,
             seen_at_primary=known if seen.waited else EMPTY_GTID_SET,
-            semi_sync=SemiSyncSeen(wait_counts={primary: self.plan.acks}) if seen.at_all else NOTHING_SEEN,
+            semi_sync=ObservedSemiSync(wait_counts={primary: self.plan.acks}) if seen.at_all else NOTHING_SEEN,
             excused=excused,
         )
 
@@ -134,9 +134,9 @@ class _Translation:
         if not self.question.seen.executed & ~held:
             yield from (place for place in bits(self.question.excused) if not self.question.known[place].reached)
 
-    def _stopped(self, place: int, known: Known) -> Stopped:
+    def _stopped(self, place: int, known: Known) -> StoppedTablet:
         received = known.received if self.plan.rules.count_received else known.executed
-        return Stopped(
+        return StoppedTablet(
             member=self.naming[place],
             server_uuid=uuid(place),
             executed=self._gtids(known.executed),

@@ -7,7 +7,7 @@ from vtorc.core.facts.ids import TabletAlias, TabletType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class ModelRules:
     """The rules of a failover, each of which a mutant of the model can be without."""
 
     check_revoked: bool = True
@@ -30,11 +30,11 @@ class Rules:
     """Put back nothing once a promotion has been asked for."""
 
 
-SOUND = Rules()
+SOUND = ModelRules()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class ModelPlan:
     """The world that is explored: the first of `members` is the primary, the others are its replicas.
 
     `writes`, `crashes`, `cuts` (broken replication links), `lock_losses` and `rounds` (failovers begun by each of the
@@ -59,7 +59,7 @@ class Plan:
     looks: bool = False
     durable_relay: bool = True
     prompt_calls: bool = True
-    rules: Rules = field(default_factory=Rules)
+    rules: ModelRules = field(default_factory=ModelRules)
 
     @property
     def acks(self) -> int:

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
-from vtorc.sim.model.plan import Plan
+from vtorc.sim.model.plan import ModelPlan
 from vtorc.sim.model.state import IDLE, JOURNAL, NOBODY, STOPPED, STOPPING, State
 
 
-def broken(plan: Plan, state: State) -> str:
+def broken(plan: ModelPlan, state: State) -> str:
     """Name the property that does not hold; empty if all do."""
     if state.told & ~state.tablets[state.named].log:
         return "acknowledged-write-lost"
@@ -17,7 +17,7 @@ def broken(plan: Plan, state: State) -> str:
     return ""
 
 
-def _can_get_acknowledged(plan: Plan, state: State, place: int) -> bool:
+def _can_get_acknowledged(plan: ModelPlan, state: State, place: int) -> bool:
     """Whether a client's write could be acknowledged now, or as soon as replicas that try have connected."""
     tablet = state.tablets[place]
     if not tablet.up or tablet.read_only or tablet.source != NOBODY:

@@ -20,7 +20,7 @@ from vtorc.sim.model.conformance import (
     Writable,
     Wrote,
 )
-from vtorc.sim.model.plan import Plan
+from vtorc.sim.model.plan import ModelPlan
 from vtorc.sim.model.state import NOBODY
 from vtorc.sim.mysql.binlog import InsertRow, Transaction
 from vtorc.sim.mysql.server import SimMysqld
@@ -95,7 +95,7 @@ class Recording:
     `by_hand` are the UUIDs of servers that a person meddles with.
     """
 
-    def __init__(self, plan: Plan, *, by_hand: Container[str], broken: Callable[[str], None]) -> None:
+    def __init__(self, plan: ModelPlan, *, by_hand: Container[str], broken: Callable[[str], None]) -> None:
         self.events = 0
         self._path = Path(plan)
         self._places: dict[SimMysqld, int] = {}

@@ -16,7 +16,7 @@ _UNDOES = "undo: "
 
 
 @dataclass(frozen=True, slots=True)
-class Violation:
+class PathViolation:
     """Why a run is not a path of the model."""
 
     text: str
@@ -33,28 +33,30 @@ class Done:
     succeeded: bool
 
 
-def follows(steps: Sequence[Done]) -> Violation | None:
+def follows(steps: Sequence[Done]) -> PathViolation | None:
     """Tell whether a failover did its steps in an order that the model has; None if it did."""
     checks = [step for step in steps if step.name == _LOCK]
     stops = [step for step in steps if step.name in _STOPS]
     if stops and not _guarded(checks, min(step.started for step in stops), since=0.0):
-        return Violation("tablets were stopped before it was asked whether the lock is ours")
+        return PathViolation("tablets were stopped before it was asked whether the lock is ours")
     stopped = {step.target for step in stops if step.succeeded}
     promotion = next((step for step in steps if step.name == _PROMOTES), None)
     for step in steps:
         if step.name.startswith((_FOLLOWS, _FETCHES)) and step.target not in stopped:
-            return Violation(f"{step.target} was re-pointed, and had not been stopped")
+            return PathViolation(f"{step.target} was re-pointed, and had not been stopped")
         if step.name.startswith(_FOLLOWS) and promotion is None:
-            return Violation(f"{step.target} was re-pointed, and nobody was promoted")
+            return PathViolation(f"{step.target} was re-pointed, and nobody was promoted")
         if step.name.startswith(_UNDOES) and promotion is not None:
-            return Violation(f"{step.name} on {step.target} although a promotion had been asked for")
+            return PathViolation(f"{step.name} on {step.target} although a promotion had been asked for")
     return None if promotion is None else _promoted(steps, checks, stopped, promotion)
 
 
-def _promoted(steps: Sequence[Done], checks: Sequence[Done], stopped: set[str], promotion: Done) -> Violation | None:
+def _promoted(
+    steps: Sequence[Done], checks: Sequence[Done], stopped: set[str], promotion: Done
+) -> PathViolation | None:
     winner = promotion.target
     if winner not in stopped:
-        return Violation(f"{winner} was promoted, and had not been stopped")
+        return PathViolation(f"{winner} was promoted, and had not been stopped")
     ready = [
         step
         for step in steps
@@ -64,13 +66,13 @@ def _promoted(steps: Sequence[Done], checks: Sequence[Done], stopped: set[str], 
         and step.ended <= promotion.started
     ]
     if not ready:
-        return Violation(f"{winner} was promoted before it had applied what it received")
+        return PathViolation(f"{winner} was promoted before it had applied what it received")
     since = max(step.ended for step in ready)
     if not _guarded(checks, promotion.started, since=since):
-        return Violation(f"{winner} was promoted, and nobody had asked whether the lock is still ours")
+        return PathViolation(f"{winner} was promoted, and nobody had asked whether the lock is still ours")
     early = [step for step in steps if step.name.startswith(_FOLLOWS) and step.started < since]
     if early:
-        return Violation(f"{early[0].target} was re-pointed before {winner} held everything")
+        return PathViolation(f"{early[0].target} was re-pointed before {winner} held everything")
     return None
 
 

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from vtorc.sim.model.plan import Plan
+from vtorc.sim.model.plan import ModelPlan
 from vtorc.sim.model.state import JOURNAL, Coordinator, Known, State, bits
 
 _INSIDE = 99
@@ -16,7 +16,7 @@ _INSIDE = 99
 class Symmetry:
     """The exchanges that a plan allows."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: ModelPlan) -> None:
         self._groups = plan.alike
         self._size = len(plan.members)
         self._as_is = tuple(range(self._size))

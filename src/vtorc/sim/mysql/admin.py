@@ -22,7 +22,7 @@ from vtorc.lab.agent.mysql_api import (
 from vtorc.sim.mysql.binlog import CreateSchema, Heartbeat, InsertJournal
 from vtorc.sim.mysql.reports import coordinates, replica_report, semi_sync, server_report
 from vtorc.sim.mysql.server import SimMysqld
-from vtorc.sim.process import Errand, Life
+from vtorc.sim.process import Life, LightTask
 from vtorc.tablet.wall_clock import READ_CLOCK
 
 _T = TypeVar("_T")
@@ -242,7 +242,7 @@ class Statement(Generic[_T]):
 
     def __init__(self, work: Coroutine[Any, Any, _T]) -> None:
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._errand = Errand(work)
+        self._errand = LightTask(work)
         self._errand.run(self._end)
 
     def kill(self) -> None:
@@ -267,7 +267,7 @@ class Statement(Generic[_T]):
         """Return what it returned, or raise what it raised, once it is over."""
         return self._errand.result()
 
-    def _end(self, errand: Errand[_T]) -> None:
+    def _end(self, errand: LightTask[_T]) -> None:
         if not self._ended.done():
             self._ended.set_result(None)
 

@@ -15,7 +15,7 @@ from vtorc.sim.mysql.gtids import GtidLog
 from vtorc.sim.mysql.replica import Replication
 from vtorc.sim.mysql.reports import Reports
 from vtorc.sim.mysql.semisync import AckWaits
-from vtorc.sim.mysql.settings import Disk, MysqlObserver, MysqlSettings, draw
+from vtorc.sim.mysql.settings import Disk, MysqlObserver, SimMysqlSettings, draw
 from vtorc.sim.network import Network
 from vtorc.sim.process import Life, Process
 from vtorc.sim.stream import End
@@ -36,7 +36,7 @@ class SimMysqld:
         network: Network,
         directory: "Mapping[Address, SimMysqld]",
         generator: random.Random,
-        settings: MysqlSettings,
+        settings: SimMysqlSettings,
         observer: MysqlObserver,
     ) -> None:
         self.process = process

@@ -22,7 +22,7 @@ _RECOVERY = Latency(0.5, 3.0, 20.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MysqlSettings:
+class SimMysqlSettings:
     """The part of my.cnf that matters here; the defaults are Vitess' own file. Times are in seconds.
 
     `commit` is the flush of the binary log, `relay` that of the relay log, `apply` the applier's work for one commit.

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from vtorc.core.decision.decide import Limits, decide, next_action
+from vtorc.core.decision.decide import DecisionLimits, decide, next_action
 from vtorc.core.detection.analysis import analyse
-from vtorc.core.detection.case import Bars
+from vtorc.core.detection.case import DetectionThresholds
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
@@ -104,8 +104,8 @@ def judge(*tablets: TabletView, durability: str = "semi_sync") -> Judgement:
         tablets=tuple(sorted(tablets, key=_alias)),
     )
     chosen = policy(durability)
-    findings = analyse(view, chosen, Bars(), NOW)
-    decisions = decide(view, findings, chosen, Limits(), NOW)
+    findings = analyse(view, chosen, DetectionThresholds(), NOW)
+    decisions = decide(view, findings, chosen, DecisionLimits(), NOW)
     return Judgement(view, chosen, decisions, next_action(decisions))
 
 

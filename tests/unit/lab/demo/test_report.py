@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtorc.lab.demo.report import Failover, Report, Setup, percentile, summarise
+from vtorc.lab.demo.report import DemoReport, Failover, Setup, percentile, summarise
 from vtorc.lab.demo.words import HEADER, failover_line, summary_text, verdict
 
 SETUP = Setup(wanted=2, fault="kill-mysqld", durability="semi_sync", tablets=3, topo="local", write_interval_ms=10)
@@ -59,7 +59,7 @@ def test_a_summary_of_nothing_has_no_numbers() -> None:
 
 def test_a_series_without_losses_is_a_success() -> None:
     """With as many failovers as were asked for, all converged and nothing lost, there is nothing to complain of."""
-    report = Report(SETUP, [ONE, TWO])
+    report = DemoReport(SETUP, [ONE, TWO])
     assert report.succeeded
     assert report.failures == []
     assert verdict(report) == "2 of 2 failovers converged; 0 of 2,400 acknowledged rows lost."
@@ -85,7 +85,7 @@ def test_a_series_without_losses_is_a_success() -> None:
 )
 def test_a_failed_series_says_which_failover_and_why(second: Failover, complaint: str) -> None:
     """A loss, a breach of the cell rule or a failover that did not end makes the series fail, and is named."""
-    report = Report(SETUP, [ONE, second])
+    report = DemoReport(SETUP, [ONE, second])
     assert not report.succeeded
     assert report.failures == [complaint]
     assert f"FAILED: {complaint}" in verdict(report)
@@ -93,14 +93,14 @@ def test_a_failed_series_says_which_failover_and_why(second: Failover, complaint
 
 def test_a_series_that_was_broken_off_is_no_success() -> None:
     """Fewer failovers than asked for are a failure even if all of them went well."""
-    assert not Report(SETUP, [ONE]).succeeded
-    interrupted = Report(SETUP, [ONE], interrupted=True)
+    assert not DemoReport(SETUP, [ONE]).succeeded
+    interrupted = DemoReport(SETUP, [ONE], interrupted=True)
     assert interrupted.failures == ["interrupted after 1 of 2 failovers"]
 
 
 def test_the_report_file_holds_each_failover_and_the_summary() -> None:
     """The JSON form has what was measured of each failover, and percentiles over all."""
-    stored = json.loads(json.dumps(Report(SETUP, [ONE, replace(TWO, rebuilt=True)]).as_json()))
+    stored = json.loads(json.dumps(DemoReport(SETUP, [ONE, replace(TWO, rebuilt=True)]).as_json()))
     first = stored["failovers"][0]
     assert {name: first[name] for name in ("fault", "detected_ms", "promoted_ms", "write_gap_ms", "acked", "lost")} == {
         "fault": "kill-mysqld",
@@ -135,7 +135,7 @@ def test_the_line_of_a_failover_that_failed_says_why() -> None:
 
 def test_the_summary_shows_the_distribution_and_the_verdict() -> None:
     """The table has one line for each time that was measured; rebuilt servers are explained."""
-    text = summary_text(Report(SETUP, [ONE, replace(TWO, rebuilt=True)]), width=80)
+    text = summary_text(DemoReport(SETUP, [ONE, replace(TWO, rebuilt=True)]), width=80)
     rows = [re.split(r"  +", line.strip()) for line in text.splitlines()]
     assert ["from the kill to the decision", "30", "50", "50"] in rows
     assert ["from the restart to a healthy shard", "3,100", "3,100", "3,100"] in rows
