@@ -13,13 +13,13 @@ from typing import Any, Self
 from bench.patching import Patch
 from vtorc.control.budget import FleetBudget, TurnRequest, TurnSlot
 from vtorc.control.shard_loop import ShardLoop
-from vtorc.core.decision import backoff, decide
+from vtorc.core.decision import backoff, decisions
 from vtorc.core.detection.analysis import _Analysis
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.replica_evidence import ReplicaEvidence
-from vtorc.core.election import choose, errant, revocation
+from vtorc.core.election import choice, errant, revocation
 from vtorc.core.election.candidates import CandidateSet, StoppedTablet
-from vtorc.core.election.choose import Choice, Refusal
+from vtorc.core.election.choice import Choice, Refusal
 from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule, policy
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
@@ -29,7 +29,7 @@ from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TabletError
 from vtorc.recovery import promotion
 from vtorc.recovery.catch_up import CatchUp
-from vtorc.recovery.locked import LockedRun, RecoveryPurpose, Work
+from vtorc.recovery.locked_run import LockedRun, RecoveryPurpose, Work
 from vtorc.recovery.planned import PlannedReparent
 from vtorc.recovery.promotion import Follower, Promotion
 from vtorc.recovery.record import Outcome, RecoveryRecord
@@ -104,7 +104,7 @@ def _(patch: Patch) -> None:
     "promote-least-advanced", "promotes who has received least", profile="failover", budget=30, kinds=("lone-copy",)
 )
 def _(patch: Patch) -> None:
-    choose = choose.choose
+    choose = choice.choose
 
     def careless(candidates: CandidateSet, rule: DurabilityPolicy) -> Choice | Refusal:
         choice = choose(candidates, rule)
@@ -282,8 +282,8 @@ class _NoLock:
 def _(patch: Patch) -> None:
     run = LockedRun.run
 
-    async def careless(self: LockedRun, errand: RecoveryPurpose, lock: Any, work: Work) -> RecoveryRecord:
-        return await run(self, errand, _NoLock(), work)  # type: ignore[arg-type]
+    async def careless(self: LockedRun, purpose: RecoveryPurpose, lock: Any, work: Work) -> RecoveryRecord:
+        return await run(self, purpose, _NoLock(), work)  # type: ignore[arg-type]
 
     patch.set(LockedRun, "run", careless)
 
@@ -315,7 +315,7 @@ def _(patch: Patch) -> None:
 
 @mutant("judge-once", "does not look again once it has the lock", profile="failover", budget=30, kinds=("late-vtorc",))
 def _(patch: Patch) -> None:
-    async def careless(self: Runner, session: RecoverySession, action: decide.Action) -> Judgement:
+    async def careless(self: Runner, session: RecoverySession, action: decisions.Action) -> Judgement:
         return replace(self.judge(), decisions=action.decisions, action=action)
 
     patch.set(Runner, "_judge_again", careless)
@@ -408,7 +408,7 @@ def _update_with(patch: Patch, change: Callable[[ShardTopology], ShardTopology])
     kinds=("cell-topo-down", "cell-topo-hangs"),
 )
 def _(patch: Patch) -> None:
-    _update_with(patch, lambda topology: replace(topology, blind_cells={}))
+    _update_with(patch, lambda topology: replace(topology, unreachable_cells={}))
 
 
 @mutant(
@@ -423,7 +423,7 @@ def _(patch: Patch) -> None:
 
     def careless(self: ShardWatch) -> ShardView:
         seen = view(self)
-        return replace(seen, tablets=tuple(t for t in seen.tablets if t.alias.cell not in seen.blind_cells))
+        return replace(seen, tablets=tuple(t for t in seen.tablets if t.alias.cell not in seen.unreachable_cells))
 
     patch.set(ShardWatch, "view", careless)
 
@@ -532,7 +532,7 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     remember = ShardLoop._remember
 
-    def careless(self: ShardLoop, action: decide.Action, record: RecoveryRecord) -> None:
+    def careless(self: ShardLoop, action: decisions.Action, record: RecoveryRecord) -> None:
         remember(self, action, record)
         if record.outcome is not Outcome.SUCCEEDED:
             self._place = self._place._budget.place(self.watch.wake)

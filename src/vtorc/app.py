@@ -18,8 +18,8 @@ from vtorc.control.log_observer import LogObserver
 from vtorc.control.observer import Observer, Observers
 from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import DecisionSettings
-from vtorc.core.decision.decide import DecisionLimits
-from vtorc.core.detection.case import DetectionThresholds
+from vtorc.core.decision.decisions import DecisionLimits
+from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.clock import Clock
 from vtorc.discovery.probe import ProbePace
 from vtorc.errors import TabletClientMisconfigured, VtorcError
@@ -176,7 +176,7 @@ def fleet_settings(settings: Settings, scope: Scope) -> FleetSettings:
                 disk_stalled_recovery=settings.enable_primary_disk_stalled_recovery,
                 block_seconds=settings.recovery_period_block_seconds,
             ),
-            bars=DetectionThresholds(),
+            thresholds=DetectionThresholds(),
             default_durability=settings.durability,
             promotion_rules=dict(settings.durability_params),
             rejudge_every=settings.recovery_poll_duration,

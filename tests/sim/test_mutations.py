@@ -6,8 +6,7 @@ from bench.mutants import MUTANTS
 from bench.mutations import try_mutant
 from bench.patching import Patch
 from vtorc.core.detection.replica_evidence import ReplicaEvidence
-from vtorc.core.election import forced_promotion as override
-from vtorc.core.election import revocation as revoked
+from vtorc.core.election import forced_promotion, revocation
 from vtorc.recovery.session import RecoverySession
 
 QUICK = {
@@ -27,11 +26,15 @@ def test_seeded_bug_is_caught_within_its_budget(name: str, rule: str) -> None:
 @pytest.mark.parametrize("name", MUTANTS)
 def test_seeded_bug_is_about_code_that_exists(name: str) -> None:
     """Each mutant finds what it replaces, and leaves nothing behind."""
-    guard, unrevoked = RecoverySession.guard, revoked.unrevoked
+    guard, unrevoked = RecoverySession.guard, revocation.unrevoked
     patch = Patch()
     MUTANTS[name].apply(patch)
     patch.undo()
-    assert (RecoverySession.guard, revoked.unrevoked, vars(override)["unrevoked"]) == (guard, unrevoked, unrevoked)
+    assert (RecoverySession.guard, revocation.unrevoked, vars(forced_promotion)["unrevoked"]) == (
+        guard,
+        unrevoked,
+        unrevoked,
+    )
 
 
 def test_at_least_twenty_bugs_are_seeded() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from vtorc.control.observer import Announcement
-from vtorc.core.decision.decide import Decision
+from vtorc.core.decision.decisions import Decision
 from vtorc.core.detection.problems import Code, Finding, Recovery
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.rules import Rule

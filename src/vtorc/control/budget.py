@@ -82,7 +82,7 @@ class TurnSlot:
     def __init__(self, budget: "FleetBudget", wake: Callable[[], None]) -> None:
         self._budget = budget
         self.wake = wake
-        self.wish: TurnRequest | None = None
+        self.request: TurnRequest | None = None
         self.has_slot = False
         self.asked_at = 0.0
         self.granted_at = 0.0
@@ -90,14 +90,14 @@ class TurnSlot:
     @property
     def waits(self) -> bool:
         """Whether it is in the queue."""
-        return self.wish is not None and not self.has_slot
+        return self.request is not None and not self.has_slot
 
-    def ask(self, wish: TurnRequest) -> bool:
+    def ask(self, request: TurnRequest) -> bool:
         """Ask for a slot, or say what is wanted by now; True if it has one, which it keeps until `leave`.
 
         If not, `wake` is called once it is this place's turn; whoever is woken looks anew at what is to be done.
         """
-        return self._budget.ask(self, wish)
+        return self._budget.ask(self, request)
 
     def leave(self) -> None:
         """Give the slot or the place in the queue back."""
@@ -147,35 +147,35 @@ class FleetBudget:
         """How many slots for repairs, or for the other recoveries, are held."""
         return len(self._holding[repairs])
 
-    def ask(self, place: TurnSlot, wish: TurnRequest) -> bool:
+    def ask(self, place: TurnSlot, request: TurnRequest) -> bool:
         """Carry out `TurnSlot.ask`."""
-        before = place.wish
-        if before is not None and before.urgency.is_repair is not wish.urgency.is_repair:
+        before = place.request
+        if before is not None and before.urgency.is_repair is not request.urgency.is_repair:
             self.leave(place)
         if place.has_slot:
             return True
-        if before != wish:
+        if before != request:
             self._unqueue(place)
-            place.wish, place.asked_at = wish, self._now()
-            self._waiting[wish.urgency.is_repair][place] = None
-            insort(self._orders[wish.urgency.is_repair], wish.order)
+            place.request, place.asked_at = request, self._now()
+            self._waiting[request.urgency.is_repair][place] = None
+            insort(self._orders[request.urgency.is_repair], request.order)
         self._grant(asking=place)
         return place.has_slot
 
     def leave(self, place: TurnSlot) -> None:
         """Carry out `TurnSlot.leave`."""
-        if place.wish is None:
+        if place.request is None:
             return
         self._unqueue(place)
-        self._holding[place.wish.urgency.is_repair].pop(place, None)
-        place.wish, place.has_slot = None, False
+        self._holding[place.request.urgency.is_repair].pop(place, None)
+        place.request, place.has_slot = None, False
         self._grant()
 
     def reason(self, place: TurnSlot) -> str:
         """Carry out `TurnSlot.reason`."""
-        wish = _wish(place)
-        repairs = wish.urgency.is_repair
-        before = bisect_left(self._orders[repairs], wish.order)
+        request = _request(place)
+        repairs = request.urgency.is_repair
+        before = bisect_left(self._orders[repairs], request.order)
         busy = self.under_way(repairs=repairs)
         one, many = ("repair", "repairs") if repairs else ("recovery", "recoveries")
         yields = ", and lost primaries come first" if repairs and self._waiting[False] else ""
@@ -195,12 +195,12 @@ class FleetBudget:
                     place.wake()
 
     def _unqueue(self, place: TurnSlot) -> None:
-        wish = place.wish
-        if wish is None or place not in self._waiting[wish.urgency.is_repair]:
+        request = place.request
+        if request is None or place not in self._waiting[request.urgency.is_repair]:
             return
-        del self._waiting[wish.urgency.is_repair][place]
-        orders = self._orders[wish.urgency.is_repair]
-        del orders[bisect_left(orders, wish.order)]
+        del self._waiting[request.urgency.is_repair][place]
+        orders = self._orders[request.urgency.is_repair]
+        del orders[bisect_left(orders, request.order)]
 
     def _next(self, *, repairs: bool) -> TurnSlot | None:
         if not self._waiting[repairs]:
@@ -208,13 +208,13 @@ class FleetBudget:
         limits, held = self._limits(), self.under_way(repairs=repairs)
         if held >= (limits.repairs if repairs else limits.recoveries):
             return None
-        first = min(self._waiting[repairs], key=lambda place: _wish(place).order)
+        first = min(self._waiting[repairs], key=lambda place: _request(place).order)
         # Whoever waits for the other slots while these are handed out waits in vain: they are full.
-        if _wish(first).urgency is Urgency.REPLICA_REPAIR and self._waiting[False]:
+        if _request(first).urgency is Urgency.REPLICA_REPAIR and self._waiting[False]:
             return first if held < max(1, limits.repairs // YIELDING) else None
         return first
 
 
-def _wish(place: TurnSlot) -> TurnRequest:
-    assert place.wish is not None
-    return place.wish
+def _request(place: TurnSlot) -> TurnRequest:
+    assert place.request is not None
+    return place.request

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from vtorc.control.observer import Announcement
-from vtorc.core.decision.decide import Action, Decision
-from vtorc.core.election.choose import SafetyArgument
+from vtorc.core.decision.decisions import Action, Decision
+from vtorc.core.election.choice import SafetyArgument
 from vtorc.core.facts.clock import Clock
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import structlog
 
 from vtorc.control.observer import Announcement
-from vtorc.core.decision.decide import Action, Decision
+from vtorc.core.decision.decisions import Action, Decision
 from vtorc.core.detection.problems import Code
-from vtorc.core.election.candidate_evidence import reign_of
+from vtorc.core.election.candidate_evidence import observed_term_of
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.rules import Rule
 from vtorc.recovery.record import Outcome, RecoveryRecord
@@ -52,15 +52,15 @@ class LogObserver:
         decisions.
         """
         primary = judgement.view.primary
-        reign = reign_of(judgement.view, primary)
-        if primary is None or reign is None or math.isinf(reign.patience) or not reign.waits:
+        observed_term = observed_term_of(judgement.view, primary)
+        if primary is None or observed_term is None or math.isinf(observed_term.patience) or not observed_term.waits:
             return
         shard = judgement.view.shard
         if self._impatient.get(shard) == (who := (primary.alias, primary.record.primary_term_start)):
             return
         self._impatient[shard] = who
         self._log.warning(
-            f"{shard}: {primary.alias} waits {reign.patience:g} s for acknowledgements and then tells clients OK "
+            f"{shard}: {primary.alias} waits {observed_term.patience:g} s for acknowledgements and then tells clients OK "
             f"without any; unless its MySQL is seen to end before that, it cannot be replaced without being reached; "
             f"set rpl_semi_sync_source_timeout to 1000000000000000000 on all tablets, as Vitess does",
             shard=str(shard),

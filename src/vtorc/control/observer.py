@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from vtorc.core.decision.decide import Action, Decision
+from vtorc.core.decision.decisions import Action, Decision
 from vtorc.core.facts.ids import ShardId
 from vtorc.recovery.record import RecoveryRecord
 from vtorc.recovery.runner import Judgement

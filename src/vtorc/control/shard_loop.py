@@ -9,10 +9,10 @@ from vtorc.control.budget import FleetBudget, TurnRequest, Urgency
 from vtorc.control.observer import Observer
 from vtorc.control.waivers import BackoffWaivers
 from vtorc.core.decision.backoff import Attempt
-from vtorc.core.decision.decide import Action, Decision, DecisionLimits, decide, next_action
+from vtorc.core.decision.decisions import Action, Decision, DecisionLimits, decide, next_action
 from vtorc.core.detection.analysis import analyse
-from vtorc.core.detection.case import DetectionThresholds
 from vtorc.core.detection.problems import Code, Finding, Recovery
+from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule, policy
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.records import KeyspaceRecord
@@ -37,7 +37,7 @@ class DecisionSettings:
     """
 
     limits: DecisionLimits = field(default_factory=DecisionLimits)
-    bars: DetectionThresholds = field(default_factory=DetectionThresholds)
+    thresholds: DetectionThresholds = field(default_factory=DetectionThresholds)
     default_durability: str = ""
     promotion_rules: Mapping[TabletAlias, PromotionRule] = field(default_factory=dict)
     rejudge_every: float = 1.0
@@ -163,7 +163,7 @@ class ShardLoop:
         rules = self._rules()
         view = self.watch.view()
         durability = effective_policy(view.keyspace_record, rules.default_durability, rules.promotion_rules)
-        findings = analyse(view, durability, replace(rules.bars, heard_since=heard_since), now)
+        findings = analyse(view, durability, replace(rules.thresholds, heard_since=heard_since), now)
         self._note_replacement(view, findings, now)
         self._attempts = self._waivers.after([t.alias for t in view.tablets if t.is_current], self._attempts, now)
         self._forget_old_attempts({(f.code, f.alias) for f in findings}, now)
@@ -180,14 +180,14 @@ class ShardLoop:
         What was judged when the waiting began is never acted upon: each turn of the loop judges anew.
         """
         self._breaker.saw(judgement)
-        wish = self._wish(judgement)
-        if wish is None or judgement.action is None or self._pauses_before(judgement.action.recovery):
+        request = self._request(judgement)
+        if request is None or judgement.action is None or self._pauses_before(judgement.action.recovery):
             self._place.leave()
             return judgement
         if why := self._breaker.holds(judgement.action.recovery):
             self._place.leave()
             return _postponed(judgement, Rule.BREAKER, why)
-        if self._place.ask(wish):
+        if self._place.ask(request):
             return judgement
         return _postponed(judgement, Rule.BUDGET, self._place.reason)
 
@@ -195,7 +195,7 @@ class ShardLoop:
         pause = self._pauses.get(recovery)
         return pause is not None and self._tools.clock.now() < pause.ends_at
 
-    def _wish(self, judgement: Judgement) -> TurnRequest | None:
+    def _request(self, judgement: Judgement) -> TurnRequest | None:
         """What this shard wants its turn for, since when, and how often that was tried in vain."""
         wanted = {Urgency.of(r) for d in judgement.decisions if (r := d.finding.problem.recovery) is not None}
         now = self._tools.clock.now()

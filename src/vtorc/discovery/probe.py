@@ -100,13 +100,13 @@ class TabletProbe:
             record = replace(record, mysql_hostname=self.record.mysql_hostname, mysql_port=self.record.mysql_port)
         if record.type is not self.record.type:
             left = FormerType(self._read_at, self._clock.now())
-            self.view = replace(self.view, left_types={**self.view.left_types, self.record.type: left})
+            self.view = replace(self.view, former_types={**self.view.former_types, self.record.type: left})
         self._read_at = read_at
         if record.type is TabletType.PRIMARY:
             self._alone_since = None
-            self.view = replace(self.view, record_stands=False)
+            self.view = replace(self.view, record_confirmed=False)
         elif self._alone_since is not None and read_at - self._alone_since >= RECORD_IS_LATE_AT_MOST:
-            self.view = replace(self.view, record_stands=True)
+            self.view = replace(self.view, record_confirmed=True)
         if record == self.record:
             return False
         moved = (record.hostname, record.grpc_port) != (self.record.hostname, self.record.grpc_port)
@@ -195,48 +195,50 @@ class TabletProbe:
             status=status,
             status_at=started,
             probed_at=self._clock.now(),
-            advanced_at=started if _has_advanced(self.view.status, status) else self.view.advanced_at,
-            quiet_since=self._quiet_since(status, started),
-            stalled_since=self._stalled_since(status, started),
+            last_advance_at=started if _has_advanced(self.view.status, status) else self.view.last_advance_at,
+            not_receiving_since=self._not_receiving_since(status, started),
+            disk_stalled_since=self._disk_stalled_since(status, started),
             lost=self._lost(status),
-            reign=ObservedTerm.after(self.view.reign, status, record, at=started, heard_at=self.view.status_at),
-            acks_until=self._acks_until(status),
-            left_types=self.view.left_types,
-            record_stands=self._record_stands(status, started),
+            observed_term=ObservedTerm.after(
+                self.view.observed_term, status, record, at=started, heard_at=self.view.status_at
+            ),
+            may_ack_until=self._may_ack_until(status),
+            former_types=self.view.former_types,
+            record_confirmed=self._record_confirmed(status, started),
         )
 
-    def _record_stands(self, status: TabletStatus, started: float) -> bool:
+    def _record_confirmed(self, status: TabletStatus, started: float) -> bool:
         claims = not status.read_only or status.tablet_type is TabletType.PRIMARY
         if not claims or status.has_source or status.disk_stalled or self.record.type is TabletType.PRIMARY:
             self._alone_since = None
             return False
         if self._alone_since is None:
             self._alone_since = started
-        return self.view.record_stands
+        return self.view.record_confirmed
 
-    def _acks_until(self, status: TabletStatus) -> float | None:
+    def _may_ack_until(self, status: TabletStatus) -> float | None:
         """Until when it may have acknowledged; an answer that does not tell of semi-sync changes nothing."""
         if status.semi_sync.replica_enabled and status.has_source:
             return math.inf
         if status.disk_stalled or (status.has_source and not status.semi_sync.tells_settings):
-            return self.view.acks_until
+            return self.view.may_ack_until
         return self._acks_ended()
 
     def _acks_ended(self) -> float | None:
-        return self._clock.now() if self.view.acks_until == math.inf else self.view.acks_until
+        return self._clock.now() if self.view.may_ack_until == math.inf else self.view.may_ack_until
 
-    def _quiet_since(self, status: TabletStatus, started: float) -> float | None:
+    def _not_receiving_since(self, status: TabletStatus, started: float) -> float | None:
         if status.disk_stalled:
-            return self.view.quiet_since
+            return self.view.not_receiving_since
         if status.replication is not None and status.replication.is_receiving:
             return None
-        known = self.view.quiet_since is not None and _source_of(self.view.status) == _source_of(status)
-        return self.view.quiet_since if known else started
+        known = self.view.not_receiving_since is not None and _source_of(self.view.status) == _source_of(status)
+        return self.view.not_receiving_since if known else started
 
-    def _stalled_since(self, status: TabletStatus, started: float) -> float | None:
+    def _disk_stalled_since(self, status: TabletStatus, started: float) -> float | None:
         if not status.disk_stalled:
             return None
-        return self.view.stalled_since if self.view.stalled_since is not None else started
+        return self.view.disk_stalled_since if self.view.disk_stalled_since is not None else started
 
     def _lost(self, status: TabletStatus) -> GtidSet:
         """What it ever said to have received, and does not now; an answer without any transactions tells nothing."""
@@ -267,7 +269,7 @@ class TabletProbe:
             failures=self.view.failures + 1,
             failing_since=since,
             failure_since=self.view.failure_since if self.view.failure is failure else ended,
-            acks_until=self._acks_ended() if failure is ProbeFailure.MYSQL_DOWN else self.view.acks_until,
+            may_ack_until=self._acks_ended() if failure is ProbeFailure.MYSQL_DOWN else self.view.may_ack_until,
         )
 
 

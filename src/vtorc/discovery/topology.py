@@ -30,7 +30,7 @@ class _Reading:
     tablets: list[TabletRecord] = field(default_factory=list)
     bad_records: dict[TabletAlias, str] = field(default_factory=dict)
     bad_records_of: dict[ShardId, dict[TabletAlias, str]] = field(default_factory=dict)
-    blind_cells: dict[str, str] = field(default_factory=dict)
+    unreachable_cells: dict[str, str] = field(default_factory=dict)
     unread_keyspaces: set[str] = field(default_factory=set)
     failures: list[str] = field(default_factory=list)
 
@@ -62,7 +62,7 @@ async def read_topology(topo: TopoServer, clock: Clock) -> TopologyReading:
             keyspace_record=reading.keyspaces[shard.keyspace],
             shard_record=record,
             tablets=tuple(tablets.get(shard, ())),
-            blind_cells=dict(sorted(reading.blind_cells.items())),
+            unreachable_cells=dict(sorted(reading.unreachable_cells.items())),
             bad_records=dict(sorted(reading.bad_records_of.get(shard, {}).items())),
         )
         for shard, record in reading.shards.items()
@@ -96,11 +96,11 @@ async def _read_cell(topo: TopoServer, cell: str, reading: _Reading) -> None:
     try:
         found = await topo.tablets_in_cell(cell, patience=CELL_PATIENCE)
     except TimeoutError:
-        reading.blind_cells[cell] = f"it did not answer within {CELL_PATIENCE:g} s"
-        reading.failures.append(f"cell {cell}: {reading.blind_cells[cell]}")
+        reading.unreachable_cells[cell] = f"it did not answer within {CELL_PATIENCE:g} s"
+        reading.failures.append(f"cell {cell}: {reading.unreachable_cells[cell]}")
         return
     except TopoError as error:
-        reading.blind_cells[cell] = str(error)
+        reading.unreachable_cells[cell] = str(error)
         reading.failures.append(f"cell {cell}: {error}")
         return
     reading.tablets.extend(found.records)
@@ -119,7 +119,7 @@ async def _attribute_bad_records(topo: TopoServer, reading: _Reading) -> None:
     reading.failures += [
         f"the record of tablet {alias} cannot be read ({reason}), and no shard lists it; it is left out"
         for alias, reason in reading.bad_records.items()
-        if alias not in known and alias.cell not in reading.blind_cells
+        if alias not in known and alias.cell not in reading.unreachable_cells
     ]
 
 
@@ -129,8 +129,8 @@ async def _attribute_in_cell(topo: TopoServer, cell: str, reading: _Reading) -> 
     except (TimeoutError, TopoError) as error:
         # Which shard misses a tablet is not known then, so that none may take what it has seen for all.
         why = str(error) if isinstance(error, TopoError) else f"it did not answer within {CELL_PATIENCE:g} s"
-        reading.blind_cells[cell] = f"a record in it cannot be read, and neither can whose it is: {why}"
-        reading.failures.append(f"cell {cell}: {reading.blind_cells[cell]}")
+        reading.unreachable_cells[cell] = f"a record in it cannot be read, and neither can whose it is: {why}"
+        reading.failures.append(f"cell {cell}: {reading.unreachable_cells[cell]}")
         return
     for shard, record in reading.shards.items():
         for alias in sorted(reading.bad_records.keys() & {*named.get(shard, ()), record.primary_alias}):
@@ -150,7 +150,7 @@ async def read_shard(topo: TopoServer, clock: Clock, shard: ShardId) -> ShardTop
         keyspace_record=keyspace,
         shard_record=record,
         tablets=tuple(sorted(found.records, key=lambda t: t.alias)),
-        blind_cells=dict(sorted(found.blind_cells.items())),
+        unreachable_cells=dict(sorted(found.unreachable_cells.items())),
         bad_records=dict(sorted(found.bad_records.items())),
     )
 

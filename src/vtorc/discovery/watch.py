@@ -24,7 +24,7 @@ class ShardTopology:
     keyspace_record: KeyspaceRecord
     shard_record: ShardRecord
     tablets: tuple[TabletRecord, ...]
-    blind_cells: dict[str, str] = field(default_factory=dict)
+    unreachable_cells: dict[str, str] = field(default_factory=dict)
     bad_records: dict[TabletAlias, str] = field(default_factory=dict)
 
 
@@ -49,7 +49,7 @@ class ShardWatch:
     ) -> None:
         self.shard = shard
         self._topology = topology
-        self._read_cells = topology.cells - topology.blind_cells.keys()
+        self._read_cells = topology.cells - topology.unreachable_cells.keys()
         self._tablets = tablets
         self._clock = clock
         self._pace = pace
@@ -83,14 +83,14 @@ class ShardWatch:
             return
         self._topology = topology
         # The tablets of a cell that was removed are forgotten: should it be added again, it is as good as new.
-        self._read_cells = (self._read_cells & topology.cells) | (topology.cells - topology.blind_cells.keys())
+        self._read_cells = (self._read_cells & topology.cells) | (topology.cells - topology.unreachable_cells.keys())
         self.heard += 1
         self._changed.set()
         if self._group is None:
             return
         seen = {record.alias for record in topology.tablets}
         for alias in sorted(self._watched.keys() - seen):
-            if alias.cell not in topology.blind_cells and alias not in topology.bad_records:
+            if alias.cell not in topology.unreachable_cells and alias not in topology.bad_records:
                 for task in self._watched.pop(alias).tasks:
                     task.cancel()
         for record in topology.tablets:
@@ -191,9 +191,9 @@ class ShardWatch:
             keyspace_record=self._topology.keyspace_record,
             shard_record=self._topology.shard_record,
             tablets=self._tablet_views(),
-            blind_cells=self._topology.blind_cells,
+            unreachable_cells=self._topology.unreachable_cells,
             bad_records=self._topology.bad_records,
-            never_read=frozenset(self._topology.blind_cells) - self._read_cells,
+            never_read_cells=frozenset(self._topology.unreachable_cells) - self._read_cells,
         )
 
     def _tablet_views(self) -> tuple[TabletView, ...]:

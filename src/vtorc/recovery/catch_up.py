@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from vtorc.core.election.choose import Choice, StoppedTablet
+from vtorc.core.election.choice import Choice, StoppedTablet
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.records import TabletRecord

@@ -10,8 +10,8 @@ from vtorc.core.facts.views import ShardView
 from vtorc.discovery.topology import read_shard
 from vtorc.discovery.watch import ShardWatch
 from vtorc.recovery.emergency import EmergencyReparent
-from vtorc.recovery.locked import LockedRun, RecoveryPurpose
-from vtorc.recovery.override import ForcedPromotion
+from vtorc.recovery.forced_promotion import ForcedPromotion
+from vtorc.recovery.locked_run import LockedRun, RecoveryPurpose
 from vtorc.recovery.planned import PlannedReparent
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.recovery.session import RecoverySession, RecoveryTools
@@ -36,9 +36,9 @@ class Commands:
 
         # The text is Vitess' (`planned_reparenter.go`).
         text = f"PlannedReparentShard({new_primary or '<nil>'}, AvoidPrimary = <nil>)"
-        errand = RecoveryPurpose(Recovery.PLANNED_REPARENT, None, new_primary)
+        purpose = RecoveryPurpose(Recovery.PLANNED_REPARENT, None, new_primary)
         lock = self.tools.topo.lock_shard(self.watch.shard, text)
-        return await LockedRun(self.tools, self.watch).run(errand, lock, work)
+        return await LockedRun(self.tools, self.watch).run(purpose, lock, work)
 
     async def emergency_reparent(self, policy: DurabilityPolicy) -> RecoveryRecord:
         """Replace the primary whatever its state; the same safety rules hold as for vtorc itself."""
@@ -48,9 +48,9 @@ class Commands:
             await EmergencyReparent(session, view, policy).run()
             return Outcome.SUCCEEDED, f"{view.shard}: promoted {session.winner}"
 
-        errand = RecoveryPurpose(Recovery.EMERGENCY_REPARENT, None, None)
+        purpose = RecoveryPurpose(Recovery.EMERGENCY_REPARENT, None, None)
         lock = self.tools.topo.lock_shard(self.watch.shard, "EmergencyReparentShard")
-        return await LockedRun(self.tools, self.watch).run(errand, lock, work)
+        return await LockedRun(self.tools, self.watch).run(purpose, lock, work)
 
     async def override(
         self, policy: DurabilityPolicy, new_primary: TabletAlias, accepted: DataLossEstimate | None = None
@@ -64,13 +64,13 @@ class Commands:
         async def work(session: RecoverySession) -> tuple[Outcome, str]:
             view = await self._look(session)
             await ForcedPromotion(session=session, view=view, policy=policy, named=new_primary, accepted=accepted).run()
-            cost = session.price.sentence if session.price is not None else ""
+            cost = session.data_loss.sentence if session.data_loss is not None else ""
             return Outcome.SUCCEEDED, f"{view.shard}: promoted {session.winner}, as a person decided; {cost}"
 
-        errand = RecoveryPurpose(Recovery.EMERGENCY_REPARENT, None, new_primary)
+        purpose = RecoveryPurpose(Recovery.EMERGENCY_REPARENT, None, new_primary)
         # The text is Vitess' (`emergency_reparenter.go`).
         lock = self.tools.topo.lock_shard(self.watch.shard, f"EmergencyReparentShard({new_primary})")
-        return await LockedRun(self.tools, self.watch).run(errand, lock, work)
+        return await LockedRun(self.tools, self.watch).run(purpose, lock, work)
 
     async def _look(self, session: RecoverySession) -> ShardView:
         """Read the shard again under the lock."""

@@ -8,9 +8,17 @@ changed when it breaks off.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from vtorc.core.detection.external_source import outside_source
-from vtorc.core.election.candidate_evidence import as_seen, candidate_set, semi_sync_seen
-from vtorc.core.election.choose import ACKING_TYPES, CandidateSet, Choice, Refusal, StoppedTablet, choose, hopeless
+from vtorc.core.detection.external_source import external_source
+from vtorc.core.election.candidate_evidence import as_if_stopped, candidate_set, semi_sync_seen
+from vtorc.core.election.choice import (
+    ACKING_TYPES,
+    CandidateSet,
+    Choice,
+    Refusal,
+    StoppedTablet,
+    certain_refusal,
+    choose,
+)
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
@@ -32,21 +40,21 @@ acknowledged writes of the lost primary.
 
 def to_be_stopped(view: ShardView, policy: DurabilityPolicy) -> dict[TabletAlias, TabletView]:
     """The tablets that answer, but for those that are left alone."""
-    strays = semi_sync_seen(view, policy, as_seen(view)).strays
-    return {t.alias: t for t in view.tablets if t.is_current and not _is_left_alone(view, t, t.alias in strays)}
+    past_ackers = semi_sync_seen(view, policy, as_if_stopped(view)).past_ackers
+    return {t.alias: t for t in view.tablets if t.is_current and not _is_left_alone(view, t, t.alias in past_ackers)}
 
 
-def _is_left_alone(view: ShardView, tablet: TabletView, is_stray: bool) -> bool:
+def _is_left_alone(view: ShardView, tablet: TabletView, is_past_acker: bool) -> bool:
     """Whether a tablet is not stopped: it is busy for long, or set aside while somebody feeds it from elsewhere.
 
     What is being restored holds nothing that it may have acknowledged before, only what it acknowledges now.
     """
     if tablet.record.type in BUSY_TYPES:
         status = tablet.status
-        if not is_stray or status is None or not status.has_source:
+        if not is_past_acker or status is None or not status.has_source:
             return True
         return tablet.record.type is TabletType.RESTORE and not status.semi_sync.replica_enabled
-    return tablet.record.type not in ACKING_TYPES and bool(outside_source(view, tablet))
+    return tablet.record.type not in ACKING_TYPES and bool(external_source(view, tablet))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +98,12 @@ class EmergencyReparent:
 
     def _preflight(self) -> None:
         """Refuse before anything is changed, if the tablets that answer now are not enough, whatever they hold."""
-        seen = self._candidates(as_seen(self.view))
+        seen = self._candidates(as_if_stopped(self.view))
         unread = {
             alias: replace(each, executed=EMPTY_GTID_SET, received=EMPTY_GTID_SET)
             for alias, each in seen.stopped.items()
         }
-        if refusal := hopeless(replace(seen, stopped=unread), self.policy):
+        if refusal := certain_refusal(replace(seen, stopped=unread), self.policy):
             raise self.session.refuse(refusal)
 
     def _enough(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> bool:

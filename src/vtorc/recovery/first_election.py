@@ -8,7 +8,7 @@ policy and that the chosen one holds everything that any of them has, or fetches
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vtorc.core.election.choose import ACKING_TYPES, CandidateSet, Choice, Refusal, StoppedTablet, choose
+from vtorc.core.election.choice import ACKING_TYPES, CandidateSet, Choice, Refusal, StoppedTablet, choose
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.views import ShardView

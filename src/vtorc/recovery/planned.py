@@ -8,10 +8,10 @@ Whatever fails before the promotion is asked for ends with the old primary writa
 import asyncio
 from dataclasses import dataclass
 
-from vtorc.core.detection.external_source import outside_sentence, outside_source
+from vtorc.core.detection.external_source import external_source, external_source_advice
 from vtorc.core.election.candidate_evidence import newest_term
 from vtorc.core.election.candidates import ACKING_TYPES, why_clock_is_behind
-from vtorc.core.election.choose import Refusal, SafetyArgument
+from vtorc.core.election.choice import Refusal, SafetyArgument
 from vtorc.core.election.unseen_promotions import unseen_writer
 from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule
 from vtorc.core.facts.gtid import GtidSet
@@ -99,8 +99,8 @@ class PlannedReparent:
     def _refuse_outsiders(self) -> None:
         """The other tablets are to follow the new primary, and one that somebody feeds from elsewhere must not."""
         for tablet in self.view.tablets:
-            if tablet.record.type in ACKING_TYPES and (source := outside_source(self.view, tablet)):
-                raise self._refuse("outside", f"{tablet.alias} cannot follow: {outside_sentence(source)}")
+            if tablet.record.type in ACKING_TYPES and (source := external_source(self.view, tablet)):
+                raise self._refuse("outside", f"{tablet.alias} cannot follow: {external_source_advice(source)}")
 
     async def _winner(self, primary: TabletView) -> TabletView:
         removed = {t.alias: why for t in self.view.tablets if t != primary and (why := self._why_not(t, primary))}

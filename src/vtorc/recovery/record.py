@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vtorc.core.detection.problems import Code, Recovery
-from vtorc.core.election.choose import SafetyArgument
+from vtorc.core.election.choice import SafetyArgument
 from vtorc.core.election.forced_promotion import DataLossEstimate
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import ShardId, TabletAlias
@@ -45,7 +45,7 @@ class RecoveryRecord:
 
     `began` is in nanoseconds since the Unix epoch, `duration` in seconds, and so are `marks`: moments since the
     beginning that people measure an outage by, such as "promoted" and "acknowledged". `code` is None for what a
-    person asked for. `rule` is the one that refused it, if one did. `price` is what a person's choice of the primary
+    person asked for. `rule` is the one that refused it, if one did. `data_loss` is what a person's choice of the primary
     costs, if it was made.
     """
 
@@ -64,4 +64,4 @@ class RecoveryRecord:
     argument: SafetyArgument | None = None
     removed: Mapping[TabletAlias, str] = field(default_factory=dict)
     errant: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
-    price: DataLossEstimate | None = None
+    data_loss: DataLossEstimate | None = None

@@ -5,7 +5,7 @@ off.
 from dataclasses import dataclass
 from typing import Protocol
 
-from vtorc.core.decision.decide import Action, Decision
+from vtorc.core.decision.decisions import Action, Decision
 from vtorc.core.detection.problems import Code, Recovery
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import TabletAlias
@@ -14,7 +14,7 @@ from vtorc.discovery.topology import read_shard
 from vtorc.discovery.watch import ShardWatch
 from vtorc.recovery.emergency import EmergencyReparent
 from vtorc.recovery.first_election import FirstElection
-from vtorc.recovery.locked import LockedRun, RecoveryPurpose
+from vtorc.recovery.locked_run import LockedRun, RecoveryPurpose
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.recovery.repairs import Repairs
 from vtorc.recovery.session import RecoverySession, RecoveryTools

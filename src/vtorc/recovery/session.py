@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from vtorc.core.election.choose import Refusal, SafetyArgument
+from vtorc.core.election.choice import Refusal, SafetyArgument
 from vtorc.core.election.forced_promotion import DataLossEstimate
 from vtorc.core.facts.clock import Clock
 from vtorc.core.facts.gtid import GtidSet
@@ -80,7 +80,7 @@ class RecoverySession:
         self.argument: SafetyArgument | None = None
         self.removed: Mapping[TabletAlias, str] = {}
         self.errant: Mapping[TabletAlias, GtidSet] = {}
-        self.price: DataLossEstimate | None = None
+        self.data_loss: DataLossEstimate | None = None
         self.refused_by = ""
         self.unstoppable: dict[TabletAlias, str] = {}  # what tablets said that were reached and did not stop
         self.primary: TabletRecord | None = None  # whom the view that is acted on shows as primary

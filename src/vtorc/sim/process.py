@@ -111,7 +111,7 @@ class LightTask(Generic[_T]):
         done(self)
 
 
-def _forget(errand: LightTask[Any]) -> None:
+def _forget(light_task: LightTask[Any]) -> None:
     return None
 
 
@@ -158,15 +158,15 @@ class Life:
 
     def send(self, work: Coroutine[Any, Any, _T], done: Callable[[LightTask[_T]], object]) -> LightTask[_T]:
         """Run `work` as an errand of this process: its end cancels it; `done` gets the errand when it has ended."""
-        errand = LightTask(work)
+        light_task = LightTask(work)
 
-        def ended(errand: LightTask[_T]) -> None:
-            self._tasks.pop(errand, None)
-            done(errand)
+        def ended(light_task: LightTask[_T]) -> None:
+            self._tasks.pop(light_task, None)
+            done(light_task)
 
-        self._tasks[errand] = None
-        errand.run(ended)
-        return errand
+        self._tasks[light_task] = None
+        light_task.run(ended)
+        return light_task
 
     def _forget(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.pop(task, None)

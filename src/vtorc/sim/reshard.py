@@ -59,7 +59,7 @@ def left_of(world: World, shard: ShardId, tablets: tuple[str, ...]) -> Iterator[
         if shard in fleet.loops:
             yield f"{vtorc.host.name}: the loop"
         places = (*fleet.budget.waiting, *fleet.budget.holding)
-        if any(place.wish is not None and place.wish.shard == shard for place in places):
+        if any(place.request is not None and place.request.shard == shard for place in places):
             yield f"{vtorc.host.name}: a place in a queue"
     words = {str(shard), *tablets}
     tasks = sorted(task.get_name() for task in asyncio.all_tasks())

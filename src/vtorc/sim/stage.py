@@ -49,7 +49,7 @@ class Stage:
         self._story: ScenarioOutcome | None = None
         self._fleet: FleetWatch | None = None
         self._ends: dict[str, End] = {}
-        self._price: DataLossEstimate | None = None
+        self._data_loss: DataLossEstimate | None = None
 
     async def do(self, line: str) -> list[str]:
         """Carry out one command line; raises SimPlanError."""
@@ -295,18 +295,18 @@ class Stage:
         return []
 
     async def do_override(self, words: CommandWords) -> list[str]:
-        """Ask the first vtorc to promote a tablet against its rules: `override zone2-200 [accept=price]`, which accepts
+        """Ask the first vtorc to promote a tablet against its rules: `override zone2-200 [accept=data_loss]`, which accepts
         what the last refusal named.
         """
         words.only("accept", plain=1)
         tablet = self._tablet(words, words.plain[0])
         shard = self.world.shards[tablet.config.shard]
         vtorc, commands = self._commands(words, shard)
-        accepted = self._price if "accept" in words.named else None
+        accepted = self._data_loss if "accept" in words.named else None
         work = commands.override(policy(shard.plan.durability), tablet.config.alias, accepted)
         record = await vtorc.process.life.spawn(work, name="override")
         vtorc.records.append(record)
-        self._price = record.price
+        self._data_loss = record.data_loss
         return []
 
     async def do_reparent(self, words: CommandWords) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vtorc.control.budget import BudgetLimits, FleetBudget, TurnSlot, Urgency
 from vtorc.control.observer import Announcement
-from vtorc.core.decision.decide import Action
+from vtorc.core.decision.decisions import Action
 from vtorc.core.facts.ids import ShardId
 from vtorc.recovery.record import Outcome, RecoveryRecord
 
@@ -64,7 +64,7 @@ class BudgetOrder:
         if alike > limit:
             self._violate("over-budget", f"{self._who} has {alike} {what} under way, and {limit} are allowed")
         assert self._budget is not None
-        mine = next((place for place in self._budget.holding if place.wish and place.wish.shard == shard), None)
+        mine = next((place for place in self._budget.holding if place.request and place.request.shard == shard), None)
         if mine is None:
             self._violate("over-budget", f"{self._who} began {action.recovery.value} of {shard} without a slot")
             return
@@ -96,7 +96,7 @@ class BudgetOrder:
 
 def _comes_first(other: TurnSlot, mine: TurnSlot) -> str:
     """Say why a shard that still waits should have had the turn; empty if it should not."""
-    theirs, ours = other.wish, mine.wish
+    theirs, ours = other.request, mine.request
     assert theirs is not None
     assert ours is not None
     if theirs.urgency.is_repair or ours.urgency.is_repair:

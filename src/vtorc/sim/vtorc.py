@@ -11,7 +11,7 @@ from vtorc.control.fleet import Fleet, FleetSettings
 from vtorc.control.observer import Announcement
 from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import DecisionSettings
-from vtorc.core.decision.decide import Action, Decision
+from vtorc.core.decision.decisions import Action, Decision
 from vtorc.core.facts.ids import ShardId
 from vtorc.discovery.probe import ProbePace
 from vtorc.recovery.record import RecoveryRecord

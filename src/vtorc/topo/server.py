@@ -128,7 +128,7 @@ class TopoServer:
             records=tuple(sorted((record for each in seen for record in each.records), key=_alias)),
             cells=cells,
             bad_records={alias: why for each in seen for alias, why in each.bad_records.items()},
-            blind_cells={cell: why for cell, why in found.items() if isinstance(why, str)},
+            unreachable_cells={cell: why for cell, why in found.items() if isinstance(why, str)},
         )
 
     async def _in_cell(

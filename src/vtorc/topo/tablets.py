@@ -34,7 +34,7 @@ class ShardTablets:
     records: tuple[TabletRecord, ...]
     cells: tuple[str, ...]
     bad_records: Mapping[TabletAlias, str] = field(default_factory=dict)
-    blind_cells: Mapping[str, str] = field(default_factory=dict)
+    unreachable_cells: Mapping[str, str] = field(default_factory=dict)
 
 
 async def tablets_in_cell(conn: TopoConn) -> CellTablets:

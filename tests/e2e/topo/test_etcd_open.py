@@ -47,7 +47,7 @@ async def use(topo: TopoServer, address: str) -> None:
     async with topo.lock_shard(SHARD, "test") as lock:
         await lock.check()
     assert await topo.shards("ks") == (SHARD,)
-    assert (await topo.tablets_of_shard(SHARD)).blind_cells == {}
+    assert (await topo.tablets_of_shard(SHARD)).unreachable_cells == {}
 
 
 @pytest.mark.usefixtures("raw")

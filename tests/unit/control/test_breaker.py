@@ -7,7 +7,7 @@ import pytest
 from tests.unit.core.builders import alias, primary
 from vtorc.control.breaker import GATHER, LEAST, NEVER, PATIENCE, QUIET, Breaker
 from vtorc.control.observer import Announcement
-from vtorc.core.decision.decide import Decision
+from vtorc.core.decision.decisions import Decision
 from vtorc.core.detection.problems import Code, Finding, Recovery
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.records import KeyspaceRecord, ShardRecord

@@ -21,7 +21,7 @@ def shard(number: int) -> ShardId:
     return ShardId("commerce", f"{number:02x}-{number + 1:02x}")
 
 
-def wish(number: int, urgency: Urgency = Urgency.LOST_PRIMARY, *, since: float = 0.0, tries: int = 0) -> TurnRequest:
+def request(number: int, urgency: Urgency = Urgency.LOST_PRIMARY, *, since: float = 0.0, tries: int = 0) -> TurnRequest:
     """Wish something for a shard."""
     return TurnRequest(shard=shard(number), urgency=urgency, since=since, tries=tries)
 
@@ -44,25 +44,25 @@ class Fleet:
 def test_below_the_limit_nobody_waits() -> None:
     """Whoever finds a slot free has it at once, and is not woken for it."""
     fleet = Fleet(2)
-    assert fleet.ask([wish(0), wish(1)]) == [True, True]
+    assert fleet.ask([request(0), request(1)]) == [True, True]
     assert fleet.woken == []
 
 
 @pytest.mark.parametrize(
     ("first", "second"),
     [
-        (wish(3, since=9.0), wish(2, Urgency.FIRST_ELECTION, since=1.0)),
-        (wish(3, since=1.0), wish(2, since=2.0)),
-        (wish(3, since=9.0), wish(2, since=1.0, tries=1)),
-        (wish(2, since=1.0), wish(3, since=1.0)),
-        (wish(3, Urgency.FIRST_ELECTION, since=1.0), wish(2, Urgency.FIRST_ELECTION, since=2.0)),
+        (request(3, since=9.0), request(2, Urgency.FIRST_ELECTION, since=1.0)),
+        (request(3, since=1.0), request(2, since=2.0)),
+        (request(3, since=9.0), request(2, since=1.0, tries=1)),
+        (request(2, since=1.0), request(3, since=1.0)),
+        (request(3, Urgency.FIRST_ELECTION, since=1.0), request(2, Urgency.FIRST_ELECTION, since=2.0)),
     ],
     ids=["urgent first", "longest outage first", "not tried first", "by name", "elections too"],
 )
 def test_the_order_of_turns(first: TurnRequest, second: TurnRequest) -> None:
     """A free slot goes to the most urgent, then the least tried, the longest outage, and by name."""
     fleet = Fleet(4)
-    assert fleet.ask([wish(0), wish(1), second, first]) == [True, True, False, False]
+    assert fleet.ask([request(0), request(1), second, first]) == [True, True, False, False]
     fleet.places[0].leave()
     assert fleet.woken == [3]
     fleet.places[1].leave()
@@ -72,8 +72,8 @@ def test_the_order_of_turns(first: TurnRequest, second: TurnRequest) -> None:
 def test_whoever_waits_may_want_something_else_by_then() -> None:
     """The place in the queue follows what is wanted now, not what was wanted first."""
     fleet = Fleet(4)
-    fleet.ask([wish(0), wish(1), wish(2, since=1.0), wish(3, since=2.0)])
-    fleet.places[2].ask(wish(2, since=1.0, tries=1))
+    fleet.ask([request(0), request(1), request(2, since=1.0), request(3, since=2.0)])
+    fleet.places[2].ask(request(2, since=1.0, tries=1))
     fleet.places[0].leave()
     assert fleet.woken == [3]
 
@@ -81,22 +81,22 @@ def test_whoever_waits_may_want_something_else_by_then() -> None:
 def test_repairs_take_no_turn_from_replacements() -> None:
     """With every repair slot taken a replacement begins at once, and the other way round."""
     fleet = Fleet(8)
-    repairs = [wish(n, Urgency.REPLICA_REPAIR) for n in range(5)]
+    repairs = [request(n, Urgency.REPLICA_REPAIR) for n in range(5)]
     assert fleet.ask(repairs) == [True] * LIMITS.repairs + [False]
-    assert fleet.places[5].ask(wish(5))
-    assert fleet.places[6].ask(wish(6))
-    assert not fleet.places[7].ask(wish(7))
+    assert fleet.places[5].ask(request(5))
+    assert fleet.places[6].ask(request(6))
+    assert not fleet.places[7].ask(request(7))
 
 
 def test_repairs_of_replicas_yield_to_replacements_that_wait() -> None:
     """While a replacement waits repairs of replicas go on one slot in so many, those of primaries in all."""
     fleet = Fleet(8)
-    fleet.ask([wish(0), wish(1), wish(2)])
-    asked = [fleet.places[n].ask(wish(n, Urgency.REPLICA_REPAIR)) for n in (3, 4)]
+    fleet.ask([request(0), request(1), request(2)])
+    asked = [fleet.places[n].ask(request(n, Urgency.REPLICA_REPAIR)) for n in (3, 4)]
     assert asked == [True, False]
     assert fleet.places[4].reason.endswith("1 repair is under way, none come before it, and lost primaries come first")
     assert LIMITS.repairs // YIELDING == 1
-    assert fleet.places[5].ask(wish(5, Urgency.PRIMARY_REPAIR))
+    assert fleet.places[5].ask(request(5, Urgency.PRIMARY_REPAIR))
     fleet.places[2].leave()
     assert fleet.woken == [4]
 
@@ -104,15 +104,15 @@ def test_repairs_of_replicas_yield_to_replacements_that_wait() -> None:
 def test_a_shard_that_loses_its_primary_gives_up_its_turn_for_a_repair() -> None:
     """A place that wants a replacement instead of a repair leaves the one pool for the other."""
     fleet = Fleet(1)
-    fleet.ask([wish(0, Urgency.REPLICA_REPAIR)])
-    fleet.ask([wish(0)])
+    fleet.ask([request(0, Urgency.REPLICA_REPAIR)])
+    fleet.ask([request(0)])
     assert (fleet.budget.under_way(repairs=True), fleet.budget.under_way(repairs=False)) == (0, 1)
 
 
 def test_the_reason_names_how_many_come_before() -> None:
     """Whoever waits is told how many are under way and how many come before it."""
     fleet = Fleet(5)
-    fleet.ask([wish(n, since=float(n)) for n in range(5)])
+    fleet.ask([request(n, since=float(n)) for n in range(5)])
     assert fleet.places[2].reason == "waiting for its turn: 2 recoveries are under way, none come before it"
     assert fleet.places[4].reason == "waiting for its turn: 2 recoveries are under way, 2 come before it"
 
@@ -134,20 +134,20 @@ def test_the_reason_is_right_whatever_shards_come_to_want(
             fleet.places[number].leave()
         else:
             urgency, since, tries = wanted
-            fleet.places[number].ask(wish(number, urgency, since=float(since), tries=tries))
-    waiting = [(place, place.wish) for place in fleet.budget.waiting if place.wish is not None]
+            fleet.places[number].ask(request(number, urgency, since=float(since), tries=tries))
+    waiting = [(place, place.request) for place in fleet.budget.waiting if place.request is not None]
     for place, own in waiting:
-        rivals = [other for _, other in waiting if other.urgency.is_repair is own.urgency.is_repair]
-        before = sum(other.order < own.order for other in rivals)
+        self_declared_primaries = [other for _, other in waiting if other.urgency.is_repair is own.urgency.is_repair]
+        before = sum(other.order < own.order for other in self_declared_primaries)
         assert f"{before or 'none'} {'comes' if before == 1 else 'come'} before it" in place.reason
 
 
 def test_a_higher_limit_holds_at_once() -> None:
     """Limits are read anew: after a reload the next who asks finds the new ones, and those before it are woken."""
     fleet = Fleet(4)
-    fleet.ask([wish(n) for n in range(3)])
+    fleet.ask([request(n) for n in range(3)])
     fleet.limits = BudgetLimits(recoveries=4, repairs=1)
-    assert fleet.places[3].ask(wish(3))
+    assert fleet.places[3].ask(request(3))
     assert fleet.woken == [2]
 
 
@@ -180,15 +180,15 @@ def test_whatever_happens_the_limits_and_the_order_hold(
     budget = fleet.budget
     for number, what in steps:
         place = fleet.places[number]
-        waiting = {p: p.wish for p in budget.waiting if p is not place and p.wish is not None}
+        waiting = {p: p.request for p in budget.waiting if p is not place and p.request is not None}
         if what is None:
             place.leave()
         else:
             urgency, since, tries = what
-            place.ask(wish(number, urgency, since=since, tries=tries))
+            place.ask(request(number, urgency, since=since, tries=tries))
         assert budget.under_way(repairs=False) <= limits.recoveries
         assert budget.under_way(repairs=True) <= limits.repairs
-        queued = [p for p in budget.waiting if p.wish is not None and not p.wish.urgency.is_repair]
+        queued = [p for p in budget.waiting if p.request is not None and not p.request.urgency.is_repair]
         assert not queued or budget.under_way(repairs=False) == limits.recoveries
         assert {p for p in fleet.places if p.has_slot} == set(budget.holding)
         assert {p for p in fleet.places if p.waits} == set(budget.waiting)
@@ -201,11 +201,11 @@ def test_whatever_happens_the_limits_and_the_order_hold(
 
 
 def _comes_first(granted: TurnSlot, waiting: Sequence[TurnSlot]) -> None:
-    assert granted.wish is not None
+    assert granted.request is not None
     for other in waiting:
-        assert other.wish is not None
-        if other.wish.urgency.is_repair is granted.wish.urgency.is_repair:
-            assert granted.wish.order < other.wish.order
+        assert other.request is not None
+        if other.request.urgency.is_repair is granted.request.urgency.is_repair:
+            assert granted.request.order < other.request.order
 
 
 @given(seed=st.integers(0, 2**32))
@@ -219,7 +219,7 @@ def test_nothing_leaks_when_shards_are_cancelled_or_fail(seed: int) -> None:
         with budget.place(changed.set) as place:
             for _ in range(5):
                 urgency = generator.choice(list(Urgency))
-                while not place.ask(wish(number, urgency, since=generator.random())):
+                while not place.ask(request(number, urgency, since=generator.random())):
                     await changed.wait()
                     changed.clear()
                 under_way.add(number)
@@ -252,7 +252,7 @@ def test_nothing_leaks_when_shards_are_cancelled_or_fail(seed: int) -> None:
 def test_a_place_that_is_left_twice_gives_back_one_slot() -> None:
     """Leaving without a slot or a place in the queue changes nothing."""
     fleet = Fleet(3)
-    fleet.ask([wish(0), wish(1), wish(2)])
+    fleet.ask([request(0), request(1), request(2)])
     fleet.places[0].leave()
     fleet.places[0].leave()
     assert fleet.budget.under_way(repairs=False) == LIMITS.recoveries

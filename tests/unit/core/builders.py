@@ -68,14 +68,16 @@ def failing(
 ) -> TabletView:
     """The same tablet after its probes have failed for so many seconds; its status is the one before that."""
     heard = NOW - for_ - 0.5
-    reign = replace(tablet.reign, seen_at=heard) if tablet.reign is not None and not never_heard else None
-    ends = tablet.acks_until == math.inf and failure is ProbeFailure.MYSQL_DOWN
+    observed_term = (
+        replace(tablet.observed_term, seen_at=heard) if tablet.observed_term is not None and not never_heard else None
+    )
+    ends = tablet.may_ack_until == math.inf and failure is ProbeFailure.MYSQL_DOWN
     return replace(
         tablet,
         status=None if never_heard else tablet.status,
         status_at=None if never_heard else heard,
-        reign=reign,
-        acks_until=NOW - for_ if ends else tablet.acks_until,
+        observed_term=observed_term,
+        may_ack_until=NOW - for_ if ends else tablet.may_ack_until,
         probed_at=NOW,
         failure=failure,
         failure_text=text,
@@ -89,8 +91,10 @@ def answers(tablet: TabletView, *, at: float = NOW, **changes: Any) -> TabletVie
     """The same tablet after one more answer, which differs from the last in this."""
     assert tablet.status is not None
     status = replace(tablet.status, **changes)
-    reign = ObservedTerm.after(tablet.reign, status, tablet.record, at=at, heard_at=tablet.status_at)
-    return replace(tablet, status=status, status_at=at, probed_at=at, reign=reign, failure=None, failing_since=None)
+    observed_term = ObservedTerm.after(tablet.observed_term, status, tablet.record, at=at, heard_at=tablet.status_at)
+    return replace(
+        tablet, status=status, status_at=at, probed_at=at, observed_term=observed_term, failure=None, failing_since=None
+    )
 
 
 def unprobed(tablet: TabletView) -> TabletView:
@@ -139,7 +143,7 @@ def primary(
         status=status,
         status_at=NOW - 0.1,
         probed_at=NOW,
-        reign=ObservedTerm.after(None, status, its_record, at=NOW - 0.1),
+        observed_term=ObservedTerm.after(None, status, its_record, at=NOW - 0.1),
     )
     if dead_for is None:
         return tablet
@@ -182,7 +186,7 @@ def replica(
         status=replace(status, **changes),
         status_at=NOW - heard,
         probed_at=NOW - heard + 0.01,
-        acks_until=math.inf if semi_sync and of is not None else None,
+        may_ack_until=math.inf if semi_sync and of is not None else None,
     )
 
 

@@ -43,7 +43,7 @@ def ways_to_commit(
             counted = [
                 each
                 for each in receivers
-                if each.alias != suspect.alias and (chosen.may_ack(suspect, each) or each.alias in seen.strays)
+                if each.alias != suspect.alias and (chosen.may_ack(suspect, each) or each.alias in seen.past_ackers)
             ]
             if len(counted) >= needed:
                 ways.append((suspect, (suspect, *receivers)))
@@ -62,7 +62,7 @@ def situations(
         wait_counts=draw(
             st.dictionaries(st.sampled_from([each.alias for each in (*members, ghost)]), st.integers(0, 3))
         ),
-        strays=draw(st.frozensets(st.sampled_from([each.alias for each in members]), max_size=2)),
+        past_ackers=draw(st.frozensets(st.sampled_from([each.alias for each in members]), max_size=2)),
     )
     return draw(policies), primary, members, aliases(*reached), seen
 
@@ -179,7 +179,7 @@ def test_guarantee_says_how_far_it_can_be_trusted(
 
 def test_a_stray_acker_counts_as_mysql_counts_it() -> None:
     """A replica that has semi-sync on against the policy may have given the only acknowledgement."""
-    stray = ObservedSemiSync(strays=frozenset((R.alias,)))
+    stray = ObservedSemiSync(past_ackers=frozenset((R.alias,)))
     reached = aliases(R2)
     assert can_hold_unseen_ack(policy("cross_cell"), P, members=VITESS_SHARD, reached=reached) is AckGuarantee.ASSUMED
     assert (

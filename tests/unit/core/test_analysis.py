@@ -27,8 +27,8 @@ from tests.unit.core.builders import (
     uuid,
 )
 from vtorc.core.detection.analysis import analyse
-from vtorc.core.detection.case import DetectionThresholds
 from vtorc.core.detection.problems import CATALOGUE, Code, Finding, Recovery
+from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.records import KeyspaceType
@@ -39,12 +39,12 @@ from vtorc.errors import UnknownDurabilityPolicy
 R1, R2, D = "zone1-101", "zone2-200", "zone1-112"
 
 
-def found(view: ShardView, *, bars: DetectionThresholds | None = None, now: float = NOW) -> tuple[Finding, ...]:
+def found(view: ShardView, *, thresholds: DetectionThresholds | None = None, now: float = NOW) -> tuple[Finding, ...]:
     try:
         chosen = policy(view.keyspace_record.durability_policy)
     except UnknownDurabilityPolicy:
         chosen = None
-    return analyse(view, chosen, bars or DetectionThresholds(), now)
+    return analyse(view, chosen, thresholds or DetectionThresholds(), now)
 
 
 def codes(view: ShardView) -> list[Code]:
@@ -224,7 +224,7 @@ def test_names_what_vitess_names(view: ShardView, expected: list[Code]) -> None:
             id="nobody acknowledges who may",
         ),
         pytest.param(
-            shard(replica(R1), replica(R2), blind_cells={"zone1": "no route"}),
+            shard(replica(R1), replica(R2), unreachable_cells={"zone1": "no route"}),
             [Code.BLIND_CELL, Code.BLIND_CELL],
             "PrimaryTabletDeleted",
             id="the primary's cell cannot be read",
@@ -260,7 +260,7 @@ def test_most_urgent_comes_first() -> None:
         replica(R2, semi_sync=False),
         replica(R1, semi_sync=False, read_only=False, io=STOPPED),
         replica(D, TabletType.RDONLY),
-        blind_cells={"zone3": "no route"},
+        unreachable_cells={"zone3": "no route"},
     )
     assert [(finding.code, str(finding.alias or "")) for finding in found(view)] == [
         (Code.BLIND_CELL, ""),
@@ -303,14 +303,14 @@ def test_a_hang_is_called_one() -> None:
 
 def quiet(tablet: TabletView, seconds: float) -> TabletView:
     """The same tablet, whose IO thread was connected so many seconds ago."""
-    return replace(tablet, quiet_since=NOW - seconds)
+    return replace(tablet, not_receiving_since=NOW - seconds)
 
 
 def test_under_the_lock_only_answers_since_then_count() -> None:
     """A replica that was last heard before the lock was taken is no witness against the primary."""
     view = shard(primary(dead_for=60.0, failure=ProbeFailure.TIMEOUT), WAITING_1, replica(R2, io=CONNECTING, heard=1.0))
-    assert found(view, bars=DetectionThresholds(heard_since=NOW - 2.0))[0].confirmed
-    assert not found(view, bars=DetectionThresholds(heard_since=NOW - 0.5))[0].confirmed
+    assert found(view, thresholds=DetectionThresholds(heard_since=NOW - 2.0))[0].confirmed
+    assert not found(view, thresholds=DetectionThresholds(heard_since=NOW - 0.5))[0].confirmed
 
 
 @pytest.mark.parametrize(
@@ -548,7 +548,10 @@ def test_a_shard_without_replicas_is_left_alone() -> None:
 def test_a_former_primary_does_not_stand_in_for_a_hidden_one() -> None:
     """While the shard record names a later primary whose cell is blind, nobody is re-pointed to an earlier one."""
     view = shard(
-        primary("zone1-105", term=5), replica(R1, of="zone3-300"), named="zone3-300", blind_cells={"zone3": "no route"}
+        primary("zone1-105", term=5),
+        replica(R1, of="zone3-300"),
+        named="zone3-300",
+        unreachable_cells={"zone3": "no route"},
     )
     assert view.primary is None
     assert codes(view) == [Code.BLIND_CELL, Code.BLIND_CELL]
@@ -791,7 +794,7 @@ def test_findings_are_ordered_and_unique_whatever_the_shard(
 
 def stalled(*replicas: TabletView, for_: float = 60.0) -> ShardView:
     """A shard whose primary has told for so many seconds that its disk is stalled, and nothing else."""
-    told = replace(primary(), status=TabletStatus(disk_stalled=True), stalled_since=NOW - for_)
+    told = replace(primary(), status=TabletStatus(disk_stalled=True), disk_stalled_since=NOW - for_)
     return shard(told, *replicas)
 
 

@@ -23,11 +23,11 @@ from tests.unit.core.builders import (
     shard,
 )
 from vtorc.core.decision.backoff import ESCALATE_AFTER, FIRST_BACKOFF, LAST_BACKOFF, Attempt
-from vtorc.core.decision.decide import RESTART_EVERY, Decision, DecisionLimits, decide, next_action
+from vtorc.core.decision.decisions import RESTART_EVERY, Decision, DecisionLimits, decide, next_action
 from vtorc.core.decision.repair_guards import repoint_would_lose
 from vtorc.core.detection.analysis import analyse
-from vtorc.core.detection.case import DetectionThresholds
 from vtorc.core.detection.problems import CATALOGUE, Code, Recovery
+from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.durability import DurabilityPolicy, policy
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.rules import Rule
@@ -338,7 +338,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
     ),
     (
         "a cell was never read",
-        dead(blind_cells={"zone3": "no route"}, never_read=frozenset({"zone3"})),
+        dead(unreachable_cells={"zone3": "no route"}, never_read_cells=frozenset({"zone3"})),
         Code.DEAD_PRIMARY,
         P,
         DecisionLimits(),
@@ -346,7 +346,9 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
     ),
     (
         "the first election, and a cell was never read",
-        fresh_shard(replica(R1, of=None), blind_cells={"zone3": "no route"}, never_read=frozenset({"zone3"})),
+        fresh_shard(
+            replica(R1, of=None), unreachable_cells={"zone3": "no route"}, never_read_cells=frozenset({"zone3"})
+        ),
         Code.CLUSTER_HAS_NO_PRIMARY,
         "",
         DecisionLimits(),
@@ -354,7 +356,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
     ),
     (
         "the first election, and a cell cannot be read now, but was",
-        fresh_shard(replica(R1, of=None), blind_cells={"zone3": "no route"}),
+        fresh_shard(replica(R1, of=None), unreachable_cells={"zone3": "no route"}),
         Code.CLUSTER_HAS_NO_PRIMARY,
         "",
         DecisionLimits(),
@@ -370,7 +372,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
     ),
     (
         "a cell cannot be read now, but was",
-        dead(blind_cells={"zone3": "no route"}),
+        dead(unreachable_cells={"zone3": "no route"}),
         Code.DEAD_PRIMARY,
         P,
         DecisionLimits(),
@@ -510,14 +512,14 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
                 "cannot, but another still receives writes",
                 9,
                 3.0,
-                (replica(R1, io=CONNECTING), replace(replica(R2), advanced_at=NOW - 2.0)),
+                (replica(R1, io=CONNECTING), replace(replica(R2), last_advance_at=NOW - 2.0)),
                 Rule.COOLDOWN,
             ),
             (
                 "cannot, and what another received it received before",
                 9,
                 3.0,
-                (replica(R1, io=CONNECTING), replace(replica(R2), advanced_at=NOW - 8.0)),
+                (replica(R1, io=CONNECTING), replace(replica(R2), last_advance_at=NOW - 8.0)),
                 Rule.ACT,
             ),
             (
@@ -612,7 +614,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
     *(
         (
             f"a tablet was primary by its own account when it last answered, {what}",
-            shard(primary(read_only=True), replace(failing(HEIR), record_stands=stands), *others),
+            shard(primary(read_only=True), replace(failing(HEIR), record_confirmed=stands), *others),
             Code.PRIMARY_IS_READ_ONLY,
             P,
             DecisionLimits(),
@@ -917,7 +919,7 @@ def test_holders_of_what_may_be_acknowledged_are_not_to_be_rebuilt() -> None:
 
 def test_who_waits_for_a_first_primary_in_vain_is_told_what_to_do() -> None:
     """A first election that stands still because something cannot be read calls a person and says the way out."""
-    view = fresh_shard(replica(R1, of=None), blind_cells={"zone3": "no route"})
+    view = fresh_shard(replica(R1, of=None), unreachable_cells={"zone3": "no route"})
     refused = about(view, Code.CLUSTER_HAS_NO_PRIMARY)
     assert refused.escalated
     assert "cell zone3 cannot be read" in refused.sentence

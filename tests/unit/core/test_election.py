@@ -8,7 +8,7 @@ import pytest
 from tests.unit.core.builders import P, alias, by_alias, gtids, stopped, uuid
 from vtorc.core.election.ack_arithmetic import ObservedSemiSync
 from vtorc.core.election.candidates import CandidateSet, StoppedTablet
-from vtorc.core.election.choose import Choice, Refusal, choose, hopeless
+from vtorc.core.election.choice import Choice, Refusal, certain_refusal, choose
 from vtorc.core.election.revocation import unrevoked
 from vtorc.core.facts.durability import DurabilityPolicy, Member, PromotionRule, policy
 from vtorc.core.facts.ids import TabletType
@@ -132,7 +132,7 @@ def test_scenario_12_only_who_could_hold_acknowledged_writes_blocks() -> None:
     same_cell = member("zone1-109")
     assert elected(candidates(*tablets, unreached=(DEAD, same_cell)), CROSS_CELL).winner == alias(R1)
     why = "its MySQL is down since yesterday"
-    choice = elected(candidates(*tablets, unreached=(DEAD, member(R3)), excused={alias(R3): why}))
+    choice = elected(candidates(*tablets, unreached=(DEAD, member(R3)), exempt={alias(R3): why}))
     assert f"zone3-0000000300 did not have to be: {why}" in choice.argument.sentence
 
 
@@ -366,7 +366,9 @@ def test_a_primary_that_follows_somebody_was_replaced(former: frozenset[str]) ->
 
 def test_a_cell_that_was_never_read_stops_the_election() -> None:
     """Nobody is promoted while there may be tablets that nobody knows of, whoever asks for it."""
-    refusal = refused(candidates(stopped(R1, "100:1-50"), stopped(R2, "100:1-50"), never_read=frozenset({"zone4"})))
+    refusal = refused(
+        candidates(stopped(R1, "100:1-50"), stopped(R2, "100:1-50"), never_read_cells=frozenset({"zone4"}))
+    )
     assert refusal.rule == "ackers-unreached"
     assert "cell zone4 was never read" in refusal.sentence
 
@@ -375,7 +377,7 @@ def test_a_stray_acker_counts() -> None:
     """MySQL counts whoever has its side of semi-sync on: such a tablet blocks when missing, and its log counts."""
     drained = Member(alias("zone1-112"), TabletType.DRAINED)
     tablets = stopped(R1, "100:1-49"), stopped(R2, "100:1-49")
-    seen = ObservedSemiSync(strays=frozenset({drained.alias}))
+    seen = ObservedSemiSync(past_ackers=frozenset({drained.alias}))
     assert elected(candidates(*tablets, unreached=(DEAD, drained))).winner == alias(R1)
     assert refused(candidates(*tablets, unreached=(DEAD, drained), semi_sync=seen)).rule == "ackers-unreached"
     reached = stopped("zone1-112", "100:1-50", type_=TabletType.DRAINED)
@@ -456,7 +458,7 @@ def test_what_no_log_can_change_is_known_before_they_are_read(
 ) -> None:
     """Who is there decides some elections by itself, with the same refusal as once the tablets were stopped."""
     unread = candidates(*(stopped(each, "") for each in tablets), unreached=unreached)
-    refusal = hopeless(unread, SEMI_SYNC)
+    refusal = certain_refusal(unread, SEMI_SYNC)
     assert (refusal.rule if refusal is not None else None) == rule
     if refusal is not None:
         assert refused(candidates(*(stopped(each, "100:1-50") for each in tablets), unreached=unreached)) == refusal

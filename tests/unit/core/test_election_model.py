@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.unit.core.histories import World, change_primary, gtid_set, live, shards_of
 from vtorc.core.election.candidates import CandidateSet
-from vtorc.core.election.choose import Choice, Refusal, choose, hopeless
+from vtorc.core.election.choice import Choice, Refusal, certain_refusal, choose
 from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule, policy
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias
@@ -148,5 +148,5 @@ def test_what_is_hopeless_unread_is_refused_once_read(disaster: tuple[Durability
         alias: replace(stopped, executed=EMPTY_GTID_SET, received=EMPTY_GTID_SET)
         for alias, stopped in candidates.stopped.items()
     }
-    if hopeless(replace(candidates, stopped=unread), chosen) is not None:
+    if certain_refusal(replace(candidates, stopped=unread), chosen) is not None:
         assert isinstance(choose(candidates, chosen), Refusal)

@@ -21,9 +21,9 @@ from tests.unit.core.builders import (
     uuid,
 )
 from vtorc.core.election.ack_arithmetic import NOTHING_SEEN, ObservedSemiSync
-from vtorc.core.election.candidate_evidence import candidate_set, excused, last_primary, semi_sync_seen
+from vtorc.core.election.candidate_evidence import candidate_set, exempt, last_primary, semi_sync_seen
 from vtorc.core.election.candidates import StoppedTablet
-from vtorc.core.election.choose import Choice, Refusal, choose
+from vtorc.core.election.choice import Choice, Refusal, choose
 from vtorc.core.election.revocation import unrevoked
 from vtorc.core.facts.durability import Member, policy
 from vtorc.core.facts.ids import TabletAlias, TabletType
@@ -61,7 +61,7 @@ def test_a_dead_primary_and_what_was_seen_of_it() -> None:
     assert made.primary_uuids == {uuid(P)}
     assert made.known_at_primary == made.seen_at_primary == gtids("100:1-50")
     assert made.semi_sync == ObservedSemiSync(wait_counts={alias(P): 1})
-    assert (made.excused, made.same_cell_only, made.former_uuids) == ({}, True, frozenset())
+    assert (made.exempt, made.same_cell_only, made.former_uuids) == ({}, True, frozenset())
     outcome = choose(made, SEMI_SYNC)
     assert isinstance(outcome, Choice)
     assert outcome.winner == alias(R1)
@@ -95,10 +95,13 @@ def test_only_a_primary_at_work_tells_of_its_term(
 def test_a_stalled_disk_is_no_evidence() -> None:
     """The status of a tablet with a stalled disk holds nothing but that."""
     stalled = TabletView(
-        record=primary().record, status=TabletStatus(disk_stalled=True), status_at=NOW, reign=primary().reign
+        record=primary().record,
+        status=TabletStatus(disk_stalled=True),
+        status_at=NOW,
+        observed_term=primary().observed_term,
     )
-    for reign, known in ((None, ""), (primary().reign, "100:1-50")):
-        made = candidate_set(shard(replace(stalled, reign=reign), WAITING_1), SEMI_SYNC, {})
+    for observed_term, known in ((None, ""), (primary().observed_term, "100:1-50")):
+        made = candidate_set(shard(replace(stalled, observed_term=observed_term), WAITING_1), SEMI_SYNC, {})
         assert made.known_at_primary == gtids(known)
         assert made.primary_uuids == {uuid(P)}
 
@@ -211,7 +214,7 @@ def test_former_primaries_are_told_from_strangers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tablet", "strays"),
+    ("tablet", "past_ackers"),
     [
         pytest.param(replica(R1), True, id="in the wrong cell"),
         pytest.param(failing(replica(R1)), True, id="in the wrong cell, and gone"),
@@ -224,10 +227,10 @@ def test_former_primaries_are_told_from_strangers() -> None:
         pytest.param(replica(R1, of=R2), False, id="not its replica"),
     ],
 )
-def test_strays_acknowledge_though_the_policy_does_not_ask(tablet: TabletView, strays: bool) -> None:
+def test_strays_acknowledge_though_the_policy_does_not_ask(tablet: TabletView, past_ackers: bool) -> None:
     """MySQL counts whoever is connected with its side of semi-sync on; where it was last seen so, it may have."""
     seen = semi_sync_seen(shard(primary(dead_for=3), tablet), CROSS_CELL, {})
-    assert seen.strays == ({tablet.alias} if strays else set())
+    assert seen.past_ackers == ({tablet.alias} if past_ackers else set())
 
 
 # Who does not have to be reached
@@ -308,7 +311,7 @@ IN_RELAY_LOG = replica(R2, io=CONNECTING, executed="100:1-40", received="100:41-
 def test_scenario_12_who_was_down_before_is_excused_only_with_proof(view: ShardView, is_excused: bool) -> None:
     """Both tablet managers must say that their MySQL is down, in the right order, and the others must have it all."""
     reached = {name: each for name, each in stop(view).items() if name in REACHED}
-    assert set(excused(view, reached)) == ({alias(R3)} if is_excused else set())
+    assert set(exempt(view, reached)) == ({alias(R3)} if is_excused else set())
     made = candidate_set(view, SEMI_SYNC, stop(view))
     assert isinstance(choose(made, SEMI_SYNC), Choice) == (is_excused or alias(P) in made.stopped)
 
@@ -316,11 +319,11 @@ def test_scenario_12_who_was_down_before_is_excused_only_with_proof(view: ShardV
 def test_nobody_is_excused_by_tablets_that_were_not_stopped() -> None:
     """What counts is what was stopped, not what answered before."""
     view = shard(dead(), WAITING_1, WAITING_2, down())
-    assert excused(view, {}) == {}
+    assert exempt(view, {}) == {}
     one = {alias(R1): stop(view)[alias(R1)]}
-    assert excused(view, one) == {alias(R3): excused(view, stop(view))[alias(R3)]}
+    assert exempt(view, one) == {alias(R3): exempt(view, stop(view))[alias(R3)]}
     lagging = {alias(R1): replace(one[alias(R1)], received=gtids("100:1-49"))}
-    assert excused(view, lagging) == {}
+    assert exempt(view, lagging) == {}
     assert "zone2-0000000200" in unrevoked(
         candidate_set(view, SEMI_SYNC, {alias(R1): stop(view)[alias(R1)]}), SEMI_SYNC
     )
@@ -329,7 +332,7 @@ def test_nobody_is_excused_by_tablets_that_were_not_stopped() -> None:
 def test_the_primary_itself_is_never_excused() -> None:
     """Replacing it is what all this is about."""
     view = shard(dead(dead_for=3600.0), WAITING_1, WAITING_2, down(since=9000))
-    assert alias(P) not in excused(view, stop(view))
+    assert alias(P) not in exempt(view, stop(view))
 
 
 def test_what_stopped_tablets_once_had_is_remembered() -> None:

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from tests.unit.core.builders import NOW, STOPPED, P, alias, failing, primary, replica, shard, stopped
-from vtorc.core.decision.decide import DecisionLimits, decide
+from vtorc.core.decision.decisions import DecisionLimits, decide
 from vtorc.core.detection.analysis import analyse
-from vtorc.core.detection.case import DetectionThresholds
 from vtorc.core.detection.problems import Code
+from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.election.candidate_evidence import candidate_set
-from vtorc.core.election.choose import Choice, Refusal, choose
+from vtorc.core.election.choice import Choice, Refusal, choose
 from vtorc.core.election.unseen_promotions import unseen_writer
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import TabletType
@@ -24,9 +24,9 @@ DEMOTED = replica(P, of=W, executed="100:1-50")
 AT_HOME = replica(R1, of=W)
 
 
-def lost_with_its_cell(*reached: TabletView, heirs: tuple[str, ...] = (W, X), **changes: Any) -> ShardView:
-    gone = [failing(replica(name), ProbeFailure.TIMEOUT) for name in heirs]
-    return shard(*reached, *gone, **{"blind_cells": BLIND, **changes})
+def lost_with_its_cell(*reached: TabletView, unseen_promotions: tuple[str, ...] = (W, X), **changes: Any) -> ShardView:
+    gone = [failing(replica(name), ProbeFailure.TIMEOUT) for name in unseen_promotions]
+    return shard(*reached, *gone, **{"unreachable_cells": BLIND, **changes})
 
 
 def elected(view: ShardView, name: str = "semi_sync") -> Choice | Refusal:
@@ -53,8 +53,8 @@ def test_a_promotion_that_was_lost_with_its_cell_is_not_forgotten() -> None:
 @pytest.mark.parametrize(
     ("what", "view", "name"),
     [
-        ("its cell can be read", lost_with_its_cell(DEMOTED, AT_HOME, blind_cells={}), "semi_sync"),
-        ("it has no acker left", lost_with_its_cell(DEMOTED, AT_HOME, heirs=(W,)), "semi_sync"),
+        ("its cell can be read", lost_with_its_cell(DEMOTED, AT_HOME, unreachable_cells={}), "semi_sync"),
+        ("it has no acker left", lost_with_its_cell(DEMOTED, AT_HOME, unseen_promotions=(W,)), "semi_sync"),
         (
             "its only company does not acknowledge for it",
             lost_with_its_cell(DEMOTED, AT_HOME, replica("zone3-300", of=W)),
@@ -62,7 +62,9 @@ def test_a_promotion_that_was_lost_with_its_cell_is_not_forgotten() -> None:
         ),
         (
             "the primary is gone too, and nothing stops either",
-            lost_with_its_cell(failing(primary(), ProbeFailure.TIMEOUT), AT_HOME, replica("zone3-300"), heirs=(W,)),
+            lost_with_its_cell(
+                failing(primary(), ProbeFailure.TIMEOUT), AT_HOME, replica("zone3-300"), unseen_promotions=(W,)
+            ),
             "none",
         ),
         ("the primary takes writes and a replica follows it", lost_with_its_cell(primary(), replica(R1)), "semi_sync"),
@@ -94,11 +96,11 @@ def test_a_primary_that_may_have_been_replaced_proves_nothing(
 
 
 @pytest.mark.parametrize(
-    ("heirs", "rule"), [((W, X), Rule.BLIND), ((W,), Rule.ACT)], ids=["with an acker", "without one"]
+    ("unseen_promotions", "rule"), [((W, X), Rule.BLIND), ((W,), Rule.ACT)], ids=["with an acker", "without one"]
 )
-def test_a_read_only_primary_stays_so_beside_a_possible_heir(heirs: tuple[str, ...], rule: Rule) -> None:
+def test_a_read_only_primary_stays_so_beside_a_possible_heir(unseen_promotions: tuple[str, ...], rule: Rule) -> None:
     """A primary that was demoted is not made writable while one in a blind cell may have taken over."""
-    view = lost_with_its_cell(primary(read_only=True), replica(R1), heirs=heirs)
+    view = lost_with_its_cell(primary(read_only=True), replica(R1), unseen_promotions=unseen_promotions)
     chosen = policy("semi_sync")
     findings = analyse(view, chosen, DetectionThresholds(), NOW)
     about = [
@@ -109,7 +111,7 @@ def test_a_read_only_primary_stays_so_beside_a_possible_heir(heirs: tuple[str, .
 
 def test_who_follows_a_possible_heir_may_acknowledge_for_it() -> None:
     """A replica that answers and replicates from an unreached tablet of a blind cell keeps the primary read-only."""
-    view = lost_with_its_cell(primary(read_only=True), replica(R1, of=W), heirs=(W,))
+    view = lost_with_its_cell(primary(read_only=True), replica(R1, of=W), unseen_promotions=(W,))
     chosen = policy("semi_sync")
     findings = analyse(view, chosen, DetectionThresholds(), NOW)
     about = [
@@ -124,8 +126,8 @@ def test_who_follows_a_possible_heir_may_acknowledge_for_it() -> None:
         (shard(primary(read_only=True), replica(R1)), ""),
         (lost_with_its_cell(primary(read_only=True), replica(R1)), W),
         (lost_with_its_cell(primary(), replica(R1)), ""),
-        (shard(primary(read_only=True), replica(R1), never_read=frozenset({"zone4"})), "zone4"),
-        (shard(primary(), replica(R1), never_read=frozenset({"zone4"})), ""),
+        (shard(primary(read_only=True), replica(R1), never_read_cells=frozenset({"zone4"})), "zone4"),
+        (shard(primary(), replica(R1), never_read_cells=frozenset({"zone4"})), ""),
     ],
     ids=["all is seen", "demoted", "takes writes", "a cell was never read", "the same, but it takes writes"],
 )
@@ -138,8 +140,8 @@ def test_who_may_take_writes_beside_the_primary_is_named(view: ShardView, who: s
 
 def test_who_is_never_promoted_is_no_heir() -> None:
     """RDONLY tablets of a blind cell block nothing."""
-    view = lost_with_its_cell(DEMOTED, AT_HOME, heirs=())
+    view = lost_with_its_cell(DEMOTED, AT_HOME, unseen_promotions=())
     rdonly = [failing(replica(name, TabletType.RDONLY), ProbeFailure.TIMEOUT) for name in (W, X)]
     view = replace(view, tablets=(*view.tablets, *rdonly))
     assert isinstance(elected(view, "semi_sync_with_rdonly_ack"), Choice)
-    assert alias(W) not in candidate_set(view, policy("semi_sync_with_rdonly_ack"), {}).heirs
+    assert alias(W) not in candidate_set(view, policy("semi_sync_with_rdonly_ack"), {}).unseen_promotions

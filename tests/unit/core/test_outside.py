@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.unit.core.builders import P, alias, failing, primary, replica, shard, unprobed
-from vtorc.core.detection.external_source import outside_source
+from vtorc.core.detection.external_source import external_source
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.views import ShardView
 
@@ -17,7 +17,7 @@ OUTSIDE = f"mysql-{X}:3306"
 def source_of(view: ShardView, name: str = R1) -> str:
     tablet = view.tablet(alias(name))
     assert tablet is not None
-    return outside_source(view, tablet)
+    return external_source(view, tablet)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,9 @@ def source_of(view: ShardView, name: str = R1) -> str:
         ),
         pytest.param(shard(primary(), FED, replica(X)), "", id="that server is a tablet"),
         pytest.param(shard(primary(), FED, unprobed(replica(R2))), OUTSIDE, id="another tablet was not asked yet"),
-        pytest.param(shard(primary(), FED, blind_cells={"zone9": "no route"}), OUTSIDE, id="a cell cannot be read"),
+        pytest.param(
+            shard(primary(), FED, unreachable_cells={"zone9": "no route"}), OUTSIDE, id="a cell cannot be read"
+        ),
         pytest.param(shard(primary(dead_for=9, never_heard=True), FED), "", id="the primary was never heard"),
         pytest.param(shard(replica(R2), FED), "", id="there is no primary"),
         pytest.param(shard(primary(), failing(FED)), "", id="it does not answer now"),
@@ -62,7 +64,9 @@ def test_a_primary_may_be_fed_from_outside() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"bad_records": {alias(X): "truncated"}}, {"blind_cells": {"zone9": "no route"}}], ids=lambda c: str(*c)
+    "changes",
+    [{"bad_records": {alias(X): "truncated"}}, {"unreachable_cells": {"zone9": "no route"}}],
+    ids=lambda c: str(*c),
 )
 def test_a_primary_may_follow_a_tablet_that_is_not_known(changes: dict[str, Any]) -> None:
     """While some tablet is unknown, it may be the one that the primary replicates from."""

@@ -7,8 +7,8 @@ import pytest
 from tests.unit.core.builders import P, alias, gtids, stopped
 from tests.unit.core.test_election import candidates, member
 from vtorc.core.election.candidates import CandidateSet, StoppedTablet
-from vtorc.core.election.choose import Refusal
-from vtorc.core.election.forced_promotion import DataLossEstimate, price
+from vtorc.core.election.choice import Refusal
+from vtorc.core.election.forced_promotion import DataLossEstimate, estimate_data_loss
 from vtorc.core.facts.durability import DurabilityPolicy, policy
 from vtorc.core.facts.gtid import EMPTY_GTID_SET
 from vtorc.core.facts.ids import TabletType
@@ -18,13 +18,13 @@ SEMI_SYNC, NONE = policy("semi_sync"), policy("none")
 
 
 def priced(candidates: CandidateSet, named: str, chosen: DurabilityPolicy = SEMI_SYNC) -> DataLossEstimate:
-    found = price(candidates, chosen, alias(named))
+    found = estimate_data_loss(candidates, chosen, alias(named))
     assert isinstance(found, DataLossEstimate), found
     return found
 
 
 def refused(candidates: CandidateSet, named: str, chosen: DurabilityPolicy = SEMI_SYNC) -> Refusal:
-    found = price(candidates, chosen, alias(named))
+    found = estimate_data_loss(candidates, chosen, alias(named))
     assert isinstance(found, Refusal), found
     assert found.sentence.startswith("not promoting: ")
     return found
@@ -60,13 +60,13 @@ def test_who_was_not_reached_is_part_of_the_price() -> None:
 
 def test_a_cell_that_was_never_read_is_part_of_the_price() -> None:
     """Tablets that nobody knows of may hold more: their cell is named, and accepted with the rest or not at all."""
-    blind = candidates(stopped(R1, "100:1-50"), stopped(R2, "100:1-50"), never_read=frozenset({"zone4"}))
+    blind = candidates(stopped(R1, "100:1-50"), stopped(R2, "100:1-50"), never_read_cells=frozenset({"zone4"}))
     found = priced(blind, R1)
-    assert found.never_read == {"zone4"}
+    assert found.never_read_cells == {"zone4"}
     assert not found.is_free
     assert "cell zone4 was never read" in found.sentence
     assert found.is_within(found)
-    assert not found.is_within(replace(found, never_read=frozenset({"zone5"})))
+    assert not found.is_within(replace(found, never_read_cells=frozenset({"zone5"})))
 
 
 def test_what_the_election_would_do_is_free() -> None:

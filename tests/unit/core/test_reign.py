@@ -28,11 +28,13 @@ def told(executed: str = "100:1-50", semi_sync: SemiSyncStatus = WAITS, **change
 
 def seen(*answers: TabletStatus | tuple[TabletStatus, TabletRecord]) -> ObservedTerm | None:
     """What is known after these answers, one a second; with the record that the tablet had then."""
-    reign: ObservedTerm | None = None
+    observed_term: ObservedTerm | None = None
     for second, answer in enumerate(answers):
         status, its_record = answer if isinstance(answer, tuple) else (answer, RECORD)
-        reign = ObservedTerm.after(reign, status, its_record, at=second, heard_at=second - 1 if second else None)
-    return reign
+        observed_term = ObservedTerm.after(
+            observed_term, status, its_record, at=second, heard_at=second - 1 if second else None
+        )
+    return observed_term
 
 
 def test_the_last_answer_at_work_counts() -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.core.builders import CONNECTING, NOW, P, alias, failing, primary, replica, shard
 from tests.unit.core.test_evidence import R1, R2, R3, stop
 from vtorc.core.election.candidate_evidence import candidate_set
-from vtorc.core.election.choose import Choice, Refusal, choose
+from vtorc.core.election.choice import Choice, Refusal, choose
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.views import FormerType, ProbeFailure, ShardView, TabletView
@@ -36,7 +36,7 @@ def left(kind: TabletType, ago: float, *, still: float | None = None) -> dict[Ta
 
 def was(tablet: TabletView, ago: float, kind: TabletType = REPLICA, **changes: Any) -> TabletView:
     """A tablet that had another type until so many seconds ago."""
-    return replace(tablet, left_types=left(kind, ago), **changes)
+    return replace(tablet, former_types=left(kind, ago), **changes)
 
 
 def off(kind: TabletType, executed: str = "100:1-50", **changes: Any) -> TabletView:
@@ -60,7 +60,7 @@ def test_the_last_acker_counts_whatever_it_has_become(kind: TabletType, ago: flo
 
 
 @pytest.mark.parametrize(
-    ("tablet", "is_stray"),
+    ("tablet", "is_past_acker"),
     [
         pytest.param(was(off(BACKUP), SEEN + 1), False, id="a backup began before the primary was seen at work"),
         pytest.param(was(off(BACKUP), SEEN + 0.9), True, id="an acknowledgement may have been under way"),
@@ -68,25 +68,25 @@ def test_the_last_acker_counts_whatever_it_has_become(kind: TabletType, ago: flo
         pytest.param(was(off(SPARE), 1), True, id="made a spare after the primary had begun to fail"),
         pytest.param(was(off(DRAINED), 1), True, id="drained since, perhaps before the primary failed"),
         pytest.param(
-            replace(off(DRAINED), left_types=left(REPLICA, 1, still=3)),
+            replace(off(DRAINED), former_types=left(REPLICA, 1, still=3)),
             False,
             id="drained when the primary had failed",
         ),
         pytest.param(
-            replace(off(BACKUP), left_types=left(REPLICA, 1, still=3)), True, id="a backup is no word of a person"
+            replace(off(BACKUP), former_types=left(REPLICA, 1, still=3)), True, id="a backup is no word of a person"
         ),
         pytest.param(
-            replace(off(DRAINED), left_types=left(REPLICA, 9) | left(SPARE, 1, still=3)),
+            replace(off(DRAINED), former_types=left(REPLICA, 9) | left(SPARE, 1, still=3)),
             False,
             id="a spare, drained after the primary had failed",
         ),
         pytest.param(was(off(SPARE), 1, RDONLY), False, id="the policy never let it acknowledge"),
         pytest.param(off(SPARE), False, id="it never was anything else"),
-        pytest.param(replace(off(SPARE), acks_until=NOW - 1), True, id="its side was on until now"),
-        pytest.param(replace(off(SPARE), acks_until=NOW - SEEN - 1), False, id="its side was on before"),
-        pytest.param(replace(off(SPARE), acks_until=math.inf), True, id="its side is not known to be off"),
+        pytest.param(replace(off(SPARE), may_ack_until=NOW - 1), True, id="its side was on until now"),
+        pytest.param(replace(off(SPARE), may_ack_until=NOW - SEEN - 1), False, id="its side was on before"),
+        pytest.param(replace(off(SPARE), may_ack_until=math.inf), True, id="its side is not known to be off"),
         pytest.param(
-            replace(off(SPARE, of=R3), acks_until=math.inf), False, id="its side is on, for another than the primary"
+            replace(off(SPARE, of=R3), may_ack_until=math.inf), False, id="its side is on, for another than the primary"
         ),
         pytest.param(
             failing(replica(R1, BACKUP), for_=SEEN + 1), False, id="its MySQL went down before the primary did"
@@ -99,28 +99,28 @@ def test_the_last_acker_counts_whatever_it_has_become(kind: TabletType, ago: flo
         ),
     ],
 )
-def test_who_may_have_acknowledged_until_the_primary_was_lost(tablet: TabletView, is_stray: bool) -> None:
+def test_who_may_have_acknowledged_until_the_primary_was_lost(tablet: TabletView, is_past_acker: bool) -> None:
     """By its side of semi-sync or the type that it had; unless the primary was seen at work later, or a person has
     spoken.
     """
     view = shard_with(tablet)
     made = candidate_set(view, SEMI_SYNC, stop(view))
-    assert made.semi_sync.strays == ({alias(R1)} if is_stray else set())
+    assert made.semi_sync.past_ackers == ({alias(R1)} if is_past_acker else set())
     if not tablet.is_current:
         outcome = choose(made, SEMI_SYNC)
-        assert isinstance(outcome, Refusal if is_stray else Choice)
+        assert isinstance(outcome, Refusal if is_past_acker else Choice)
 
 
 def test_who_was_seen_to_have_ended_counts_while_others_lack_something() -> None:
     """That the primary was seen at work later helps only if what it had then is held by those that were stopped."""
     view = shard_with(was(off(BACKUP), 600), others="100:1-49")
-    assert candidate_set(view, SEMI_SYNC, stop(view)).semi_sync.strays == {alias(R1)}
+    assert candidate_set(view, SEMI_SYNC, stop(view)).semi_sync.past_ackers == {alias(R1)}
 
 
 def test_nobody_is_excused_by_a_primary_that_was_never_seen_at_work() -> None:
     """Without a status of the primary in its term nothing shows what it had after the tablet ceased to acknowledge."""
     view = shard_with(was(off(SPARE), 600), dead=failing(primary(read_only=True)))
-    assert candidate_set(view, SEMI_SYNC, stop(view)).semi_sync.strays == {alias(R1)}
+    assert candidate_set(view, SEMI_SYNC, stop(view)).semi_sync.past_ackers == {alias(R1)}
 
 
 @pytest.mark.parametrize(
@@ -128,18 +128,18 @@ def test_nobody_is_excused_by_a_primary_that_was_never_seen_at_work() -> None:
     [
         pytest.param(was(off(RESTORE, executed=""), 1), False, id="being restored"),
         pytest.param(
-            replace(replica(R1, executed="100:1-9"), left_types=left(REPLICA, 2) | left(RESTORE, 1)),
+            replace(replica(R1, executed="100:1-9"), former_types=left(REPLICA, 2) | left(RESTORE, 1)),
             False,
             id="restored",
         ),
         pytest.param(was(off(RESTORE, executed=""), 600), True, id="being restored since long ago"),
         pytest.param(
-            replace(replica(R1, executed="100:1-9"), left_types=left(REPLICA, 600) | left(RESTORE, 1)),
+            replace(replica(R1, executed="100:1-9"), former_types=left(REPLICA, 600) | left(RESTORE, 1)),
             True,
             id="the restore began long ago",
         ),
         pytest.param(
-            replace(replica(R1, executed="100:1-9"), left_types=left(RESTORE, 1)), True, id="it had been nothing else"
+            replace(replica(R1, executed="100:1-9"), former_types=left(RESTORE, 1)), True, id="it had been nothing else"
         ),
         pytest.param(was(replica(R1, executed="100:1-9"), 1, BACKUP), True, id="only a backup was taken"),
     ],

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.core.builders import P, alias, gtids, primary, record, replica, shard, stopped
 from vtorc.core.election.candidate_evidence import candidate_set
-from vtorc.core.election.choose import Choice, Refusal, choose
+from vtorc.core.election.choice import Choice, Refusal, choose
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.records import TabletRecord
@@ -111,11 +111,11 @@ def test_a_primary_at_work_is_remembered() -> None:
         (4, 4.1, TabletStatus(disk_stalled=True)),
         (5, 5.1, SILENT),
     )
-    reigns = {view.reign for view in views}
+    reigns = {view.observed_term for view in views}
     assert len(reigns) == 1
-    reign = reigns.pop()
-    assert reign is not None
-    assert (reign.term, reign.seen_at, reign.executed) == (10, 1, gtids("100:1-50"))
+    observed_term = reigns.pop()
+    assert observed_term is not None
+    assert (observed_term.term, observed_term.seen_at, observed_term.executed) == (10, 1, gtids("100:1-50"))
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_until_when_a_tablet_may_have_acknowledged(answers: list[Answer], until:
     views = probed(
         R1, TabletType.REPLICA, *((second, second + 0.5, answer) for second, answer in enumerate(answers, 1))
     )
-    assert [view.acks_until for view in views] == until
+    assert [view.may_ack_until for view in views] == until
 
 
 def test_since_when_a_disk_is_stalled() -> None:
@@ -145,7 +145,7 @@ def test_since_when_a_disk_is_stalled() -> None:
     stalled = TabletStatus(disk_stalled=True)
     told: list[Answer] = [AT_WORK, stalled, stalled, SILENT, stalled, AT_WORK]
     views = probed(P, TabletType.PRIMARY, *((second, second + 0.5, answer) for second, answer in enumerate(told, 1)))
-    assert [view.stalled_since for view in views] == [None, 2, 2, 2, 2, None]
+    assert [view.disk_stalled_since for view in views] == [None, 2, 2, 2, 2, None]
 
 
 def test_a_failure_is_known_when_its_probe_has_ended() -> None:
@@ -184,7 +184,7 @@ def test_types_that_a_record_had_are_remembered() -> None:
         for at, kind in ((2, "replica"), (3, "backup"), (4, "backup"), (5, "rdonly")):
             clock.time = at + 0.5
             watch.update(reading(at, TabletType.parse(kind)))
-        found = watch.view().tablets[0].left_types
+        found = watch.view().tablets[0].former_types
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
         return dict(found)

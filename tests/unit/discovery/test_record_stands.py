@@ -38,7 +38,7 @@ def stands(*readings: tuple[float, TabletType], answers: tuple[TabletStatus | No
         assert probe.view.probed_at is not None
         for after, type_ in readings:
             probe.update_record(replace(RECORD, type=type_), read_at=probe.view.probed_at + after)
-        return probe.view.record_stands
+        return probe.view.record_confirmed
 
     return run(main(), seed=1)
 
@@ -65,5 +65,5 @@ def test_who_does_not_tell_its_type_is_no_rival_once_its_record_stands() -> None
     """A writable tablet of an old version that others replicate from is a rival until its record stands."""
     alone = of_old_version(replica(R1, of=None, read_only=False))
     follower = replica(R2, of=R1)
-    assert shard(primary(), alone, follower).rivals == (alone,)
-    assert shard(primary(), replace(alone, record_stands=True), follower).rivals == ()
+    assert shard(primary(), alone, follower).self_declared_primaries == (alone,)
+    assert shard(primary(), replace(alone, record_confirmed=True), follower).self_declared_primaries == ()

@@ -60,7 +60,7 @@ def test_a_bad_record_costs_one_reading_of_its_cell() -> None:
         assert LoopClock().now() - began < 2.5
         assert [shard for shard, each in found.shards.items() if each.bad_records] == [SHARD]
         assert BAD in found.shards[SHARD].bad_records
-        assert set(found.shards[SHARD].blind_cells) == {"zone3"}
+        assert set(found.shards[SHARD].unreachable_cells) == {"zone3"}
 
     in_world(main)
 
@@ -88,7 +88,7 @@ def test_a_cell_whose_bad_record_may_be_anybodys_is_blind() -> None:
         await spoil(world)
         world.topo.named_in_cell = silent  # type: ignore[method-assign,assignment]
         found = await reading(world)
-        assert "neither can whose it is: it did not answer within 2 s" in found.shards[SHARD].blind_cells["zone1"]
+        assert "neither can whose it is: it did not answer within 2 s" in found.shards[SHARD].unreachable_cells["zone1"]
 
     in_world(main, others=())
 
@@ -103,7 +103,7 @@ def test_a_far_global_server_blinds_no_cell() -> None:
         assert len(found.shards[SHARD].tablets) == 3
         world.faults["global"].asked.clear()
         shards = await asyncio.gather(*(read_shard(world.topo, LoopClock(), shard) for shard in found.shards))
-        assert not [shard for shard in shards if shard.blind_cells]
+        assert not [shard for shard in shards if shard.unreachable_cells]
         assert world.faults["global"].asked.count("cells/zone1/CellInfo") < 5
 
     in_world(main)

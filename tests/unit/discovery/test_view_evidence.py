@@ -95,7 +95,7 @@ def test_a_cell_is_unread_until_it_was_read_once() -> None:
                 keyspace_record=view.keyspace_record,
                 shard_record=view.shard_record,
                 tablets=(),
-                blind_cells=dict.fromkeys(blind, "no route"),
+                unreachable_cells=dict.fromkeys(blind, "no route"),
             )
 
         watch = ShardWatch(
@@ -105,7 +105,7 @@ def test_a_cell_is_unread_until_it_was_read_once() -> None:
             LoopClock(),
             lambda: ProbePace(),
         )
-        seen = [watch.view().never_read]
+        seen = [watch.view().never_read_cells]
         for each in (
             reading(1, "zone1 zone2", "zone2"),
             reading(2, "zone1 zone2 zone3", "zone1", "zone2", "zone3"),
@@ -115,7 +115,7 @@ def test_a_cell_is_unread_until_it_was_read_once() -> None:
             reading(6, "zone1 zone2 zone3", "zone3"),
         ):
             watch.update(each)
-            seen.append(watch.view().never_read)
+            seen.append(watch.view().never_read_cells)
         return seen
 
     assert run(main()) == [{"zone1", "zone2"}, {"zone2"}, {"zone2", "zone3"}, set(), set(), set(), {"zone3"}]

@@ -66,8 +66,8 @@ def test_the_price_is_told_before_anything_is_changed() -> None:
         person.changes.clear()
         record = await person.override(person.there[0])
         assert (record.outcome, record.rule) == (Outcome.REFUSED, "override-price")
-        assert record.price is not None
-        assert record.price.unreached == {person.dead.config.alias, person.hidden.config.alias}
+        assert record.data_loss is not None
+        assert record.data_loss.unreached == {person.dead.config.alias, person.hidden.config.alias}
         assert str(person.hidden.config.alias) in record.sentence
         assert not any(each.startswith(("Promote", "Demote", "SetReplicationSource")) for each in person.changes)
 
@@ -79,9 +79,9 @@ def test_only_the_named_tablet_is_promoted() -> None:
 
     async def main(world: World, shard: SimShard, person: Person) -> None:
         named = person.there[1]
-        price = (await person.override(named)).price
+        data_loss = (await person.override(named)).data_loss
         person.changes.clear()
-        record = await person.override(named, price)
+        record = await person.override(named, data_loss)
         assert (record.outcome, record.winner) == (Outcome.SUCCEEDED, named.config.alias)
         assert record.argument is not None
         assert record.argument.sentence.startswith(f"A person named {named.alias_text} and accepted the price: ")
@@ -99,7 +99,7 @@ def test_what_turns_out_once_all_are_stopped_still_refuses_it() -> None:
 
     async def main(world: World, _: SimShard, person: Person) -> None:
         named, other = person.there
-        price = (await person.override(named)).price
+        data_loss = (await person.override(named)).data_loss
         waiting = [True]
 
         def sent(_who: str, _tablet: str, _shard: ShardId, name: str) -> None:
@@ -108,7 +108,7 @@ def test_what_turns_out_once_all_are_stopped_still_refuses_it() -> None:
                 world.meddle(other, other.mysqld.inject(InsertRow(0)))
 
         world.checker.listeners.append(sent)
-        record = await person.override(named, price)
+        record = await person.override(named, data_loss)
         assert (record.outcome, record.rule) == (Outcome.REFUSED, "override-impossible")
         assert all(each.mysqld.read_only for each in person.there)
         undone = [step.target for step in record.steps if step.name.startswith("undo: ")]
@@ -122,7 +122,7 @@ def test_who_does_not_stay_stopped_is_not_counted_on(monkeypatch: pytest.MonkeyP
 
     async def main(world: World, _: SimShard, person: Person) -> None:
         named, other = person.there
-        price = (await person.override(named)).price
+        data_loss = (await person.override(named)).data_loss
         tools = world.vtorcs[0].tools
         assert tools is not None
         apply = tools.tablets.wait_for_position
@@ -133,7 +133,7 @@ def test_who_does_not_stay_stopped_is_not_counted_on(monkeypatch: pytest.MonkeyP
             await apply(tablet, position)
 
         monkeypatch.setattr(tools.tablets, "wait_for_position", slow)
-        record = await person.override(named, price)
+        record = await person.override(named, data_loss)
         assert (record.outcome, record.rule) == (Outcome.REFUSED, "override-impossible")
         assert not any(step.name == "promote" for step in record.steps)
 

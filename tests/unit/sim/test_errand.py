@@ -18,10 +18,10 @@ def test_the_end_of_an_errand_cancels_what_it_waits_for() -> None:
             await waited
 
         ended: list[LightTask[None]] = []
-        errand = LightTask(work())
-        errand.run(ended.append)
+        light_task = LightTask(work())
+        light_task.run(ended.append)
         assert not ended
-        errand.cancel()
+        light_task.cancel()
         assert waited.cancelled()
         assert [each.cancelled() for each in ended] == [True]
 

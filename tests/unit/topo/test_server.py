@@ -112,7 +112,7 @@ def test_tablets_of_a_shard_come_from_all_cells(simple: bool) -> None:
         found = await world.topo.tablets_of_shard(SHARD)
         assert [record.alias for record in found.records] == ALIASES
         assert found.bad_records == {}
-        assert found.blind_cells == {}
+        assert found.unreachable_cells == {}
 
     in_world(scenario)
 
@@ -178,10 +178,10 @@ def test_blind_cells_are_part_of_the_answer() -> None:
         started = loop.time()
         found = await world.topo.tablets_of_shard(SHARD)
         assert [record.alias for record in found.records] == [ALIASES[1]]
-        assert sorted(found.blind_cells) == ["zone1", "zone3", "zone4"]
-        assert "it is down" in found.blind_cells["zone1"]
-        assert "the topology of cell zone3 did not" in found.blind_cells["zone3"]
-        assert "CellInfo" in found.blind_cells["zone4"]
+        assert sorted(found.unreachable_cells) == ["zone1", "zone3", "zone4"]
+        assert "it is down" in found.unreachable_cells["zone1"]
+        assert "the topology of cell zone3 did not" in found.unreachable_cells["zone3"]
+        assert "CellInfo" in found.unreachable_cells["zone4"]
         assert loop.time() - started < 16.0
 
     in_world(scenario)
@@ -194,7 +194,7 @@ def test_cell_that_was_waited_for_in_vain_is_not_waited_for_as_long_again() -> N
         async def read() -> tuple[float, bool]:
             began = asyncio.get_running_loop().time()
             found = await world.topo.tablets_of_shard(SHARD, patience=2.0)
-            return round(asyncio.get_running_loop().time() - began, 1), "zone2" in found.blind_cells
+            return round(asyncio.get_running_loop().time() - began, 1), "zone2" in found.unreachable_cells
 
         world.faults["zone2"].hangs = True
         assert await read() == (2.0, True)

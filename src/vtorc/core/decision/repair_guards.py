@@ -24,8 +24,8 @@ def primary_may_be_hidden(view: ShardView) -> Why | None:
     it before, elected a second one, and writes were acknowledged by both (simulator). That includes a cell which was
     read before: nobody knows what has been written there since.
     """
-    if view.blind_cells:
-        cells = ", ".join(sorted(view.blind_cells))
+    if view.unreachable_cells:
+        cells = ", ".join(sorted(view.unreachable_cells))
         hidden = f"cell {cells} cannot be read"
         help_ = "bring its topology server back or, if the cell is gone for good, remove it (DeleteCellInfo --force)"
     elif view.bad_records:

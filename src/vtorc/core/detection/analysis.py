@@ -8,10 +8,11 @@ cell it lived in could be read, and nobody is condemned or repaired around a tab
 import math
 from collections.abc import Iterator
 
-from vtorc.core.detection.case import DetectionThresholds, ShardCheck
 from vtorc.core.detection.lost_primary import LostPrimary
 from vtorc.core.detection.problems import Code, Finding
 from vtorc.core.detection.replica_evidence import names
+from vtorc.core.detection.shard_check import ShardCheck
+from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
@@ -21,7 +22,7 @@ from vtorc.core.facts.views import ProbeFailure, ShardView, TabletView
 
 
 def analyse(
-    view: ShardView, policy: DurabilityPolicy | None, bars: DetectionThresholds, now: float
+    view: ShardView, policy: DurabilityPolicy | None, thresholds: DetectionThresholds, now: float
 ) -> tuple[Finding, ...]:
     """Name all problems of the shard, most urgent first.
 
@@ -30,7 +31,7 @@ def analyse(
     """
     if view.keyspace_record.type is KeyspaceType.SNAPSHOT:
         return ()
-    return tuple(sorted(_Analysis(view, policy, bars, now).findings(), key=lambda finding: finding.sort_key))
+    return tuple(sorted(_Analysis(view, policy, thresholds, now).findings(), key=lambda finding: finding.sort_key))
 
 
 class _Analysis(ShardCheck):
@@ -40,7 +41,7 @@ class _Analysis(ShardCheck):
         if self.primary is None:
             yield from self._no_primary()
         else:
-            yield from LostPrimary(self.view, self.policy, self.bars, self.now).findings(self.primary)
+            yield from LostPrimary(self.view, self.policy, self.thresholds, self.now).findings(self.primary)
             yield from self._primary_wrong(self.primary)
             yield from self._stale_primaries(self.primary)
         for tablet in self.view.tablets:
@@ -78,7 +79,7 @@ class _Analysis(ShardCheck):
                 alias=alias,
                 sentence=f"{self.view.shard}: the record of tablet {alias} cannot be read ({reason}); it is left out",
             )
-        for cell, reason in sorted(self.view.blind_cells.items()):
+        for cell, reason in sorted(self.view.unreachable_cells.items()):
             yield self.found(
                 Code.BLIND_CELL,
                 None,
@@ -91,14 +92,14 @@ class _Analysis(ShardCheck):
             return
         if not shard.primary_term_start and shard.primary_alias is None:
             what = f"no tablet is primary and none ever was{self.yet}"
-            confirmed = self.everybody_probed and not self.rivals
+            confirmed = self.everybody_probed and not self.self_declared_primaries
             yield self.found(Code.CLUSTER_HAS_NO_PRIMARY, None, what, confirmed=confirmed)
             return
         named = shard.primary_alias
         if hidden := self._why_hidden(named):
             yield self.found(Code.BLIND_CELL, None, f"no primary is in sight, but {hidden}")
             return
-        confirmed = self.everybody_probed and not self.rivals
+        confirmed = self.everybody_probed and not self.self_declared_primaries
         how = "has no tablet record any more"
         if (tablet := self.view.tablet(named)) is not None:
             how = "is no longer of type PRIMARY"
@@ -114,7 +115,7 @@ class _Analysis(ShardCheck):
         """Why the primary may exist although it is not seen; a read that failed is no proof of a deletion."""
         if named is not None and named in self.view.bad_records:
             return f"the record of {named} cannot be read"
-        cells = self.view.blind_cells if named is None else {named.cell} & self.view.blind_cells.keys()
+        cells = self.view.unreachable_cells if named is None else {named.cell} & self.view.unreachable_cells.keys()
         return f"cell {min(cells)} cannot be read" if cells else ""
 
     # A primary that answers
@@ -145,9 +146,11 @@ class _Analysis(ShardCheck):
         source = self.view.at_address(replication.source_address)
         at = "{}:{}".format(*replication.source_address)
         what = f"is the primary but replicates from {at}"
-        confirmed = not self.rivals and (source is None or source.is_current)
-        if self.rivals:
-            what += f", and {names(self.rivals)} is primary by its own account, so the records may be late"
+        confirmed = not self.self_declared_primaries and (source is None or source.is_current)
+        if self.self_declared_primaries:
+            what += (
+                f", and {names(self.self_declared_primaries)} is primary by its own account, so the records may be late"
+            )
         elif source is not None and not source.is_current:
             what += f", whose tablet {source.alias} does not tell whether it is primary by now"
         return self.found(Code.PRIMARY_HAS_PRIMARY, primary, what, confirmed=confirmed)
@@ -192,7 +195,7 @@ class _Analysis(ShardCheck):
         status = tablet.current_status
         if status is None or status.disk_stalled:
             return
-        if any(rival is tablet for rival in self.rivals):
+        if any(rival is tablet for rival in self.self_declared_primaries):
             what = "is a replica by its record but primary by its own account; its record may be late"
             yield self.found(Code.NOT_CONNECTED_TO_PRIMARY, tablet, what, confirmed=False)
             return
@@ -216,7 +219,7 @@ class _Analysis(ShardCheck):
             other = self.view.at_address(replication.source_address)
             source = str(other.alias) if other is not None else "{}:{}".format(*replication.source_address)
             what = f"replicates from {source}; it should from {primary.alias}"
-            if is_rival := any(rival is other for rival in self.rivals):
+            if is_rival := any(rival is other for rival in self.self_declared_primaries):
                 what += f", but {source} is primary by its own account, so the records may be late"
             yield self.found(Code.CONNECTED_TO_WRONG_PRIMARY, tablet, what, confirmed=not is_rival)
             return

@@ -7,7 +7,7 @@ What can be seen is whom its MySQL replicates from.
 from vtorc.core.facts.views import ShardView, TabletView
 
 
-def outside_source(view: ShardView, tablet: TabletView) -> str:
+def external_source(view: ShardView, tablet: TabletView) -> str:
     """Name the server outside of the shard that the tablet replicates from; empty if there is none.
 
     No tablet that is known is that server, and the tablet has received what it wrote, but the present primary has not:
@@ -25,13 +25,13 @@ def outside_source(view: ShardView, tablet: TabletView) -> str:
         return ""
     primary = view.primary
     if primary is tablet:
-        excused = view.bad_records or view.blind_cells or any(t.status is None for t in view.tablets)
+        exempt = view.bad_records or view.unreachable_cells or any(t.status is None for t in view.tablets)
     else:
-        excused = primary is None or primary.status is None or source in primary.status.executed.uuids
-    return "" if excused else "{}:{}".format(*replication.source_address)
+        exempt = primary is None or primary.status is None or source in primary.status.executed.uuids
+    return "" if exempt else "{}:{}".format(*replication.source_address)
 
 
-def outside_sentence(source: str) -> str:
+def external_source_advice(source: str) -> str:
     """Say what a person can do about a tablet that has that source outside of the shard."""
     return (
         f"its MySQL replicates from {source}, which is no known tablet of this shard, and has received what that one "

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Iterator
 
-from vtorc.core.detection.case import ShardCheck
 from vtorc.core.detection.problems import Code, Finding
 from vtorc.core.detection.replica_evidence import ReplicaEvidence, names
+from vtorc.core.detection.shard_check import ShardCheck
 from vtorc.core.facts.views import ProbeFailure, TabletView
 
 RECONNECTS_WITHIN = 5.0
@@ -39,9 +39,9 @@ class LostPrimary(ShardCheck):
         (`binlog_error_action`). While replicas receive it lives; once none does and it lets none in, it is dead.
         """
         what = "reports that its disk is stalled"
-        evidence = ReplicaEvidence.of(self.view, primary, heard_since=self.bars.heard_since)
-        since = primary.stalled_since
-        lasts = since is not None and self.now - since >= self.bars.silent_after
+        evidence = ReplicaEvidence.of(self.view, primary, heard_since=self.thresholds.heard_since)
+        since = primary.disk_stalled_since
+        lasts = since is not None and self.now - since >= self.thresholds.silent_after
         shut_out = evidence.shut_out
         if (
             not lasts
@@ -49,7 +49,7 @@ class LostPrimary(ShardCheck):
             or evidence.receiving
             or evidence.unheard
             or evidence.hopeful(self.now, within=RECONNECTS_WITHIN)
-            or self.rivals
+            or self.self_declared_primaries
             or not self.everybody_probed
         ):
             return self.found(Code.PRIMARY_DISK_STALLED, primary, what, may_be_load=True)
@@ -73,11 +73,11 @@ class LostPrimary(ShardCheck):
         return ready >= max(1, status.semi_sync.wait_for_replica_count)
 
     def _silent_primary(self, primary: TabletView) -> Finding:
-        evidence = ReplicaEvidence.of(self.view, primary, heard_since=self.bars.heard_since)
+        evidence = ReplicaEvidence.of(self.view, primary, heard_since=self.thresholds.heard_since)
         told = evidence.as_text() | {"primary_failure": str(primary.failure), "failed_probes": str(primary.failures)}
         how, hangs = primary.failure_phrase, primary.failure is ProbeFailure.HUNG
-        if self.rivals:
-            told["primary_by_its_own_account"] = names(self.rivals)
+        if self.self_declared_primaries:
+            told["primary_by_its_own_account"] = names(self.self_declared_primaries)
         if evidence.receiving:
             yielding = names(evidence.receiving)
             code = Code.UNREACHABLE_PRIMARY_WITH_BROKEN_REPLICAS if evidence.are_broken else Code.UNREACHABLE_PRIMARY
@@ -116,7 +116,7 @@ class LostPrimary(ShardCheck):
         confirmed = self._condemnable(primary) and not evidence.unheard and self._vouched(primary, evidence)
         what = f"{how} and {heard} receives from it{self.yet}"
         if self._may_come_round(primary):
-            confirmed, what = False, f"{what}; it gets {self.bars.hung_after:g} s to come round"
+            confirmed, what = False, f"{what}; it gets {self.thresholds.hung_after:g} s to come round"
         return self.found(code, primary, what, confirmed=confirmed, may_be_load=hangs, **told)
 
     def _successors(self, primary: TabletView) -> list[TabletView]:
@@ -134,24 +134,30 @@ class LostPrimary(ShardCheck):
         it takes the word of its own tablet manager or a long silence; and it gets no acknowledgement in the meantime.
         """
         how, hangs = primary.failure_phrase, primary.failure is ProbeFailure.HUNG
-        since = max(self.bars.heard_since, primary.failing_since if primary.failing_since is not None else math.inf)
+        since = max(
+            self.thresholds.heard_since, primary.failing_since if primary.failing_since is not None else math.inf
+        )
         heard = all(t.status_at is not None and t.status_at >= since for t in others)
-        silent = primary.failing_since is not None and self.now - primary.failing_since >= self.bars.silent_after
+        silent = primary.failing_since is not None and self.now - primary.failing_since >= self.thresholds.silent_after
         vouched = primary.failure is ProbeFailure.MYSQL_DOWN or silent
         what = f"{how} and no tablet replicates from it, but {names(others)} could{self.yet}"
         confirmed = self._condemnable(primary) and heard and vouched
         if self._may_come_round(primary):
-            confirmed, what = False, f"{what}; it gets {self.bars.hung_after:g} s to come round"
+            confirmed, what = False, f"{what}; it gets {self.thresholds.hung_after:g} s to come round"
         told = told | {"could_replicate": names(others)}
         return self.found(Code.DEAD_PRIMARY, primary, what, confirmed=confirmed, may_be_load=hangs, **told)
 
     def _condemnable(self, primary: TabletView) -> bool:
-        return primary.failures >= self.bars.confirmations and self.everybody_probed and not self.rivals
+        return (
+            primary.failures >= self.thresholds.confirmations
+            and self.everybody_probed
+            and not self.self_declared_primaries
+        )
 
     def _may_come_round(self, primary: TabletView) -> bool:
         if primary.failure is not ProbeFailure.HUNG or primary.failing_since is None:
             return False
-        return self.now - primary.failing_since < self.bars.hung_after
+        return self.now - primary.failing_since < self.thresholds.hung_after
 
     def _vouched(self, primary: TabletView, evidence: ReplicaEvidence) -> bool:
         """Whether somebody besides us saw the primary fail: its own tablet, or a replica that tries to reach it and
@@ -166,4 +172,4 @@ class LostPrimary(ShardCheck):
             return False
         if evidence.trying:
             return True
-        return primary.failing_since is not None and self.now - primary.failing_since >= self.bars.silent_after
+        return primary.failing_since is not None and self.now - primary.failing_since >= self.thresholds.silent_after

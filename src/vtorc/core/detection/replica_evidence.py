@@ -27,7 +27,7 @@ class ReplicaEvidence:
         """Call the replicas of `primary`; while that answers, and tells more than that its disk is stalled, nobody has
         been heard since it failed. Who was not heard after `heard_since` either is unheard.
         """
-        failing_since = primary.failing_since if primary.failing_since is not None else primary.stalled_since
+        failing_since = primary.failing_since if primary.failing_since is not None else primary.disk_stalled_since
         since = max(heard_since, failing_since if failing_since is not None else float("inf"))
         replicas = view.replicas_of(primary)
         valid = tuple(tablet for tablet in replicas if tablet.is_current)
@@ -46,7 +46,7 @@ class ReplicaEvidence:
         Nobody, if any replica received something since: what still streams lives, however slow it is to greet. Nor
         one that the server refused: a server that is full or knows no such user lives as well.
         """
-        if any(t.advanced_at is not None and t.advanced_at > since for t in self.valid):
+        if any(t.last_advance_at is not None and t.last_advance_at > since for t in self.valid):
             return ()
         return tuple(t for t in self.trying if _got_no_answer(t) and (t.status_at or 0.0) - since >= within)
 
@@ -65,7 +65,7 @@ class ReplicaEvidence:
         return tuple(
             t
             for t in self.valid
-            if t.quiet_since is not None and now - t.quiet_since < within and not _failed_to_connect(t)
+            if t.not_receiving_since is not None and now - t.not_receiving_since < within and not _failed_to_connect(t)
         )
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from vtorc.core.election.ack_arithmetic import NOTHING_SEEN, ObservedSemiSync
 from vtorc.core.election.candidates import CandidateSet, StoppedTablet
 from vtorc.core.election.past_ackers import SETTLED, PastAckers, held_by
-from vtorc.core.election.unseen_promotions import possible_heirs
+from vtorc.core.election.unseen_promotions import possible_unseen_promotions
 from vtorc.core.facts.durability import DurabilityPolicy, Member
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
@@ -27,9 +27,9 @@ def candidate_set(
     backup since the primary was last seen at work does not count as stopped: what it held is gone.
     """
     primary = last_primary(view)
-    reign = reign_of(view, primary)
+    observed_term = observed_term_of(view, primary)
     if primary is not None and policy.has_semi_sync:
-        rebuilt = PastAckers(view, policy, primary, reign, stopped).rebuilt()
+        rebuilt = PastAckers(view, policy, primary, observed_term, stopped).rebuilt()
         stopped = {alias: each for alias, each in stopped.items() if alias not in rebuilt}
     known = {tablet.alias for tablet in view.tablets}
     unreadable = [Member(alias, TabletType.REPLICA) for alias in sorted(view.bad_records) if alias not in known]
@@ -43,14 +43,14 @@ def candidate_set(
             for tablet in view.tablets
             if tablet != primary and tablet.record.type is TabletType.PRIMARY and tablet.status is not None
         ),
-        known_at_primary=reign.executed if reign is not None else EMPTY_GTID_SET,
-        seen_at_primary=reign.committed if reign is not None else EMPTY_GTID_SET,
+        known_at_primary=observed_term.executed if observed_term is not None else EMPTY_GTID_SET,
+        seen_at_primary=observed_term.committed if observed_term is not None else EMPTY_GTID_SET,
         semi_sync=semi_sync_seen(view, policy, stopped),
         lost=_lost(view, stopped),
-        excused=excused(view, stopped),
+        exempt=exempt(view, stopped),
         unreadable=frozenset(view.bad_records),
-        heirs=possible_heirs(view, policy),
-        never_read=view.never_read,
+        unseen_promotions=possible_unseen_promotions(view, policy),
+        never_read_cells=view.never_read_cells,
         purged={t.alias: t.status.purged for t in view.tablets if t.status is not None},
         same_cell_only=same_cell_only,
         newest_term=newest_term(view),
@@ -78,7 +78,7 @@ def last_primary(view: ShardView) -> TabletView | None:
     return view.primary or view.tablet(view.shard_record.primary_alias)
 
 
-def as_seen(view: ShardView) -> dict[TabletAlias, StoppedTablet]:
+def as_if_stopped(view: ShardView) -> dict[TabletAlias, StoppedTablet]:
     """The tablets that answer, as if they had been stopped right then: what may be hoped for before anything is."""
     return {
         t.alias: StoppedTablet(
@@ -93,14 +93,14 @@ def as_seen(view: ShardView) -> dict[TabletAlias, StoppedTablet]:
     }
 
 
-def reign_of(view: ShardView, primary: TabletView | None) -> ObservedTerm | None:
+def observed_term_of(view: ShardView, primary: TabletView | None) -> ObservedTerm | None:
     """What was seen of the last primary in its present term; what it showed in an earlier one does not count."""
-    if primary is None or primary.reign is None:
+    if primary is None or primary.observed_term is None:
         return None
     record = primary.record
     is_primary = record.type is TabletType.PRIMARY
     term = record.primary_term_start if is_primary else view.shard_record.primary_term_start
-    return primary.reign if primary.reign.is_of(term) else None
+    return primary.observed_term if primary.observed_term.is_of(term) else None
 
 
 def semi_sync_seen(
@@ -112,19 +112,19 @@ def semi_sync_seen(
     primary = last_primary(view)
     if primary is None or not policy.has_semi_sync:
         return NOTHING_SEEN
-    reign = reign_of(view, primary)
-    waits = {primary.alias: reign.waits} if reign is not None else {}
+    observed_term = observed_term_of(view, primary)
+    waits = {primary.alias: observed_term.waits} if observed_term is not None else {}
     patience = {}
-    if reign is not None and _may_have_given_up(primary, reign):
-        waits, patience = {primary.alias: 0}, {primary.alias: reign.patience}
+    if observed_term is not None and _may_have_given_up(primary, observed_term):
+        waits, patience = {primary.alias: 0}, {primary.alias: observed_term.patience}
     return ObservedSemiSync(
         wait_counts=waits,
         patience=patience,
-        strays=PastAckers(view, policy, primary, reign, stopped).strays(),
+        past_ackers=PastAckers(view, policy, primary, observed_term, stopped).past_ackers(),
     )
 
 
-def _may_have_given_up(primary: TabletView, reign: ObservedTerm) -> bool:
+def _may_have_given_up(primary: TabletView, observed_term: ObservedTerm) -> bool:
     """Whether its commits may have gone on without the acknowledgements that they were seen to wait for.
 
     With a finite `rpl_semi_sync_source_timeout` a commit that waited so long returns, and those after it wait for
@@ -132,16 +132,16 @@ def _may_have_given_up(primary: TabletView, reign: ObservedTerm) -> bool:
     so while we hear nothing of it. One that was at work less than that before its own tablet found its MySQL down
     had no time for it, unless a commit waited already; where the tablet tells that, it is believed.
     """
-    if math.isinf(reign.patience) or not reign.waits:
+    if math.isinf(observed_term.patience) or not observed_term.waits:
         return False
     if primary.failure is not ProbeFailure.MYSQL_DOWN or primary.failure_since is None:
         return True
     if primary.status is not None and primary.status.semi_sync_blocked:
         return True
-    return primary.failure_since >= reign.waited_at + reign.patience
+    return primary.failure_since >= observed_term.waited_at + observed_term.patience
 
 
-def excused(view: ShardView, stopped: Mapping[TabletAlias, StoppedTablet]) -> dict[TabletAlias, str]:
+def exempt(view: ShardView, stopped: Mapping[TabletAlias, StoppedTablet]) -> dict[TabletAlias, str]:
     """Name tablets that do not have to be reached to replace the primary of `view`, each with the sentence why.
 
     It takes the word of two tablet managers, its own and the primary's, that their MySQL is down, and the last status
@@ -159,20 +159,20 @@ def excused(view: ShardView, stopped: Mapping[TabletAlias, StoppedTablet]) -> di
     one that is silent may be alive and get acknowledgements from a server that comes back.
     """
     primary = last_primary(view)
-    reign = reign_of(view, primary)
-    if primary is None or reign is None or primary.failure is not ProbeFailure.MYSQL_DOWN:
+    observed_term = observed_term_of(view, primary)
+    if primary is None or observed_term is None or primary.failure is not ProbeFailure.MYSQL_DOWN:
         return {}
-    if not held_by(stopped).contains(reign.executed):
+    if not held_by(stopped).contains(observed_term.executed):
         return {}
     return {
         tablet.alias: f"its MySQL was down before {primary.alias} was last seen alive, and what {primary.alias} had "
         f"committed by then was received by tablets that were reached"
         for tablet in view.tablets
-        if tablet.alias not in {primary.alias, *stopped} and _was_down_before(tablet, primary, reign)
+        if tablet.alias not in {primary.alias, *stopped} and _was_down_before(tablet, primary, observed_term)
     }
 
 
-def _was_down_before(tablet: TabletView, primary: TabletView, reign: ObservedTerm) -> bool:
+def _was_down_before(tablet: TabletView, primary: TabletView, observed_term: ObservedTerm) -> bool:
     """Whether it was down when the primary was last seen at work, and still was when the primary was down.
 
     A probe that fails found MySQL down at some moment before it ended, so that its end is what counts.
@@ -180,14 +180,17 @@ def _was_down_before(tablet: TabletView, primary: TabletView, reign: ObservedTer
     down, last, died = tablet.failure_since, tablet.probed_at, primary.failure_since
     if tablet.failure is not ProbeFailure.MYSQL_DOWN or down is None or last is None or died is None:
         return False
-    return down + SETTLED <= reign.seen_at and last >= died
+    return down + SETTLED <= observed_term.seen_at and last >= died
 
 
 def _primary_uuids(view: ShardView, primary: TabletView | None) -> frozenset[str]:
     if primary is None:
         return frozenset()
-    reign = reign_of(view, primary)
-    uuids = {primary.status.server_uuid if primary.status is not None else "", reign.server_uuid if reign else ""}
+    observed_term = observed_term_of(view, primary)
+    uuids = {
+        primary.status.server_uuid if primary.status is not None else "",
+        observed_term.server_uuid if observed_term else "",
+    }
     for replica in view.replicas_of(primary):
         if replica.status is not None and replica.status.replication is not None:
             uuids.add(replica.status.replication.source_uuid)

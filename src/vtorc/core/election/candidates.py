@@ -47,10 +47,10 @@ class CandidateSet:
     have the record of one. `known_at_primary` is what the primary was seen to hold in this
     term: all that earlier terms acknowledged is in it, unless it is empty. `seen_at_primary` is what it was last seen
     to have committed while each commit waited for acknowledgements. `lost` is what stopped tablets had received and do
-    not have any more. `excused` are unreached tablets that provably
+    not have any more. `exempt` are unreached tablets that provably
     hold nothing that others lack and cannot acknowledge now, each with the sentence why. `unreadable` are
-    tablets whose record is garbage: they never win. `heirs` may have been promoted without our having heard of it
-    (`vtorc.core.election.unseen_promotions`), and `never_read` are cells whose tablets are not known at all. `purged` is what tablets have
+    tablets whose record is garbage: they never win. `unseen_promotions` may have been promoted without our having heard of it
+    (`vtorc.core.election.unseen_promotions`), and `never_read_cells` are cells whose tablets are not known at all. `purged` is what tablets have
     no more in their binary logs, and so cannot give to others. `newest_term` is the latest time, in nanoseconds since
     the Unix epoch, since which anybody is known to have been primary. `first_term` says that the shard never had a
     primary.
@@ -65,10 +65,10 @@ class CandidateSet:
     seen_at_primary: GtidSet = EMPTY_GTID_SET
     semi_sync: ObservedSemiSync = NOTHING_SEEN
     lost: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
-    excused: Mapping[TabletAlias, str] = field(default_factory=dict)
+    exempt: Mapping[TabletAlias, str] = field(default_factory=dict)
     unreadable: frozenset[TabletAlias] = frozenset()
-    heirs: frozenset[TabletAlias] = frozenset()
-    never_read: frozenset[str] = frozenset()
+    unseen_promotions: frozenset[TabletAlias] = frozenset()
+    never_read_cells: frozenset[str] = frozenset()
     purged: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
     same_cell_only: bool = False
     newest_term: int = 0
@@ -82,7 +82,7 @@ class CandidateSet:
     @property
     def accounted_for(self) -> frozenset[TabletAlias]:
         """Tablets that were stopped, or do not have to be."""
-        return self.reached | self.excused.keys()
+        return self.reached | self.exempt.keys()
 
     @property
     def pool(self) -> dict[TabletAlias, StoppedTablet]:
@@ -92,7 +92,7 @@ class CandidateSet:
         return {
             alias: stopped
             for alias, stopped in sorted(self.stopped.items())
-            if stopped.member.type in ACKING_TYPES or alias in self.semi_sync.strays
+            if stopped.member.type in ACKING_TYPES or alias in self.semi_sync.past_ackers
         }
 
 

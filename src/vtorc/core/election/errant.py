@@ -81,6 +81,6 @@ def _may_have_been_acknowledged(candidates: CandidateSet, policy: DurabilityPoli
         for member in candidates.members
         if member.alias != candidates.primary
         and member.alias not in candidates.accounted_for
-        and (policy.may_ack(stopped.member, member) or member.alias in candidates.semi_sync.strays)
+        and (policy.may_ack(stopped.member, member) or member.alias in candidates.semi_sync.past_ackers)
     ]
     return 0 < policy.required_acks(stopped.member) <= len(missing)

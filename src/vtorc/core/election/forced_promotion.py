@@ -2,14 +2,14 @@
 Refusal`.
 
 Only a person may pay it, and has to say so: vtorc by itself promotes nobody without an argument that nothing
-acknowledged is missing (`vtorc.core.election.choose`).
+acknowledged is missing (`vtorc.core.election.choice`).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from vtorc.core.election.candidates import CandidateSet, StoppedTablet, why_clock_is_behind
-from vtorc.core.election.choose import Choice, Refusal, choose
+from vtorc.core.election.choice import Choice, Refusal, choose
 from vtorc.core.election.errant import proven_errant
 from vtorc.core.election.revocation import unrevoked
 from vtorc.core.election.unseen_promotions import unknown_tablets
@@ -24,7 +24,7 @@ class DataLossEstimate:
 
     `left` is what other stopped tablets hold and it does not; it stays with them, as errant transactions. `gone` is
     what the last primary was seen to hold and nobody has who was stopped. `unreached` are the tablets that were not
-    stopped and may hold more, or take and acknowledge writes even now, and `never_read` the cells all of whose tablets
+    stopped and may hold more, or take and acknowledge writes even now, and `never_read_cells` the cells all of whose tablets
     may; `open` is the sentence why. `brings` is what only `named` has, provably never acknowledged, and all others will
     get.
     """
@@ -33,7 +33,7 @@ class DataLossEstimate:
     left: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
     gone: GtidSet = EMPTY_GTID_SET
     unreached: frozenset[TabletAlias] = frozenset()
-    never_read: frozenset[str] = frozenset()
+    never_read_cells: frozenset[str] = frozenset()
     open: str = ""
     brings: GtidSet = EMPTY_GTID_SET
 
@@ -45,7 +45,7 @@ class DataLossEstimate:
     @property
     def is_free(self) -> bool:
         """Whether nothing is lost, as far as the rules of the election can tell."""
-        return not self.lost and not self.unreached and not self.never_read
+        return not self.lost and not self.unreached and not self.never_read_cells
 
     def is_within(self, accepted: "DataLossEstimate | None") -> bool:
         """Whether whoever accepted that price has accepted this one, too."""
@@ -55,7 +55,7 @@ class DataLossEstimate:
             accepted.named == self.named
             and accepted.lost.contains(self.lost)
             and self.unreached <= accepted.unreached
-            and self.never_read <= accepted.never_read
+            and self.never_read_cells <= accepted.never_read_cells
         )
 
     @property
@@ -73,7 +73,9 @@ class DataLossEstimate:
         return "; ".join(parts)
 
 
-def price(candidates: CandidateSet, policy: DurabilityPolicy, named: TabletAlias) -> DataLossEstimate | Refusal:
+def estimate_data_loss(
+    candidates: CandidateSet, policy: DurabilityPolicy, named: TabletAlias
+) -> DataLossEstimate | Refusal:
     """Tell what it costs to promote `named`, or why that cannot be, whatever anybody accepts."""
     if impossible := _why_impossible(candidates, policy, named):
         return _refusal("override-impossible", f"{named} {impossible}")
@@ -84,15 +86,15 @@ def price(candidates: CandidateSet, policy: DurabilityPolicy, named: TabletAlias
         if alias != named and (more := other.received.difference(winner.received))
     }
     held = EMPTY_GTID_SET.union(*(other.received for other in candidates.pool.values()))
-    known = replace(candidates, never_read=frozenset())
-    unknown, why = unknown_tablets(candidates.never_read), unrevoked(known, policy)
+    known = replace(candidates, never_read_cells=frozenset())
+    unknown, why = unknown_tablets(candidates.never_read_cells), unrevoked(known, policy)
     unreached = {member.alias for member in candidates.members} - candidates.accounted_for
     found = DataLossEstimate(
         named=named,
         left=left,
         gone=candidates.known_at_primary.union(candidates.seen_at_primary).difference(held),
         unreached=frozenset(unreached) if why else frozenset(),
-        never_read=candidates.never_read,
+        never_read_cells=candidates.never_read_cells,
         open="; ".join(filter(None, (unknown, why))),
         brings=proven_errant(candidates, policy).get(named, EMPTY_GTID_SET),
     )

@@ -19,7 +19,7 @@ SETTLED = 1.0
 
 
 class PastAckers:
-    """Looks back at the time of one primary; `reign` is what was seen of it at work, `stopped` who was stopped since.
+    """Looks back at the time of one primary; `observed_term` is what was seen of it at work, `stopped` who was stopped since.
 
     What a tablet acknowledged before the primary was last seen at work is in what the primary had executed by then. If
     the stopped tablets have received all of that, nobody has to ask the tablet any more.
@@ -30,20 +30,22 @@ class PastAckers:
         view: ShardView,
         policy: DurabilityPolicy,
         primary: TabletView,
-        reign: ObservedTerm | None,
+        observed_term: ObservedTerm | None,
         stopped: Mapping[TabletAlias, StoppedTablet],
     ) -> None:
         self._view = view
         self._policy = policy
         self._primary = primary
-        self._reign = reign
-        self._held_all = reign is not None and held_by(stopped).contains(reign.executed)
+        self._reign = observed_term
+        self._held_all = observed_term is not None and held_by(stopped).contains(observed_term.executed)
 
-    def strays(self) -> frozenset[TabletAlias]:
+    def past_ackers(self) -> frozenset[TabletAlias]:
         """Tablets that may have acknowledged, and do not have to by the policy: by their own side of semi-sync, which
         is all that MySQL goes by, or by the type that they had.
         """
-        return frozenset(t.alias for t in self._others() if not self._may_ack(t.record.type, t) and self._is_stray(t))
+        return frozenset(
+            t.alias for t in self._others() if not self._may_ack(t.record.type, t) and self._is_past_acker(t)
+        )
 
     def rebuilt(self) -> frozenset[TabletAlias]:
         """Tablets that may have acknowledged and were restored from a backup since: what they hold is not what they
@@ -57,13 +59,13 @@ class PastAckers:
     def _may_ack(self, kind: TabletType, tablet: TabletView) -> bool:
         return self._policy.may_ack(self._primary.member, Member(tablet.alias, kind))
 
-    def _is_stray(self, tablet: TabletView) -> bool:
-        ended = [left.gone for kind, left in tablet.left_types.items() if self._may_ack(kind, tablet)]
-        if tablet.acks_until == math.inf:
+    def _is_past_acker(self, tablet: TabletView) -> bool:
+        ended = [left.gone for kind, left in tablet.former_types.items() if self._may_ack(kind, tablet)]
+        if tablet.may_ack_until == math.inf:
             if self._view.replicates_from(tablet, self._primary):
                 return True
-        elif tablet.acks_until is not None:
-            ended.append(tablet.acks_until)
+        elif tablet.may_ack_until is not None:
+            ended.append(tablet.may_ack_until)
         return not self._is_word_of_a_person(tablet) and not self._was_survived(max(ended, default=-math.inf))
 
     def _is_word_of_a_person(self, tablet: TabletView) -> bool:
@@ -73,11 +75,11 @@ class PastAckers:
         failing = self._primary.failing_since
         if tablet.record.type is not TabletType.DRAINED or failing is None:
             return False
-        return max((left.still for left in tablet.left_types.values()), default=-math.inf) >= failing
+        return max((left.still for left in tablet.former_types.values()), default=-math.inf) >= failing
 
     def _is_rebuilt(self, tablet: TabletView) -> bool:
-        before = [left.gone for kind, left in tablet.left_types.items() if self._may_ack(kind, tablet)]
-        restored = tablet.left_types.get(TabletType.RESTORE)
+        before = [left.gone for kind, left in tablet.former_types.items() if self._may_ack(kind, tablet)]
+        restored = tablet.former_types.get(TabletType.RESTORE)
         if tablet.record.type is TabletType.RESTORE:
             return bool(before) and not self._was_survived(max(before))
         return restored is not None and any(gone <= restored.gone and not self._was_survived(gone) for gone in before)

@@ -1,5 +1,5 @@
 """Whether anybody can still get a write acknowledged, or got one that nobody whom we reached has: rule 1 of an election
-(`vtorc.core.election.choose`).
+(`vtorc.core.election.choice`).
 """
 
 from collections.abc import Iterable
@@ -20,9 +20,9 @@ def unrevoked(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
     Where the policy asks for none, who is missing so that it may be us who are cut off from the others.
     """
     return (
-        unknown_tablets(candidates.never_read)
+        unknown_tablets(candidates.never_read_cells)
         or _still_writing(candidates, policy)
-        or _heir_writing(candidates, policy)
+        or _unseen_promotion_writing(candidates, policy)
     )
 
 
@@ -49,7 +49,7 @@ def _still_writing(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
     )
 
 
-def _heir_writing(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
+def _unseen_promotion_writing(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
     """Who may have been promoted unseen.
 
     Without acknowledgements one who may have taken over from a primary that does not answer is no worse than that
@@ -59,7 +59,9 @@ def _heir_writing(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
     if not policy.has_semi_sync and candidates.primary is not None and candidates.primary not in candidates.stopped:
         return ""
     members, reached = candidates.members, candidates.accounted_for
-    return who_may_write(policy, candidates.heirs, members=members, reached=reached, seen=candidates.semi_sync)
+    return who_may_write(
+        policy, candidates.unseen_promotions, members=members, reached=reached, seen=candidates.semi_sync
+    )
 
 
 def _who_cannot_be_read(candidates: CandidateSet, revocation: Revocation) -> str:

@@ -10,7 +10,7 @@ from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 
 
-def left_alone(candidates: CandidateSet, policy: DurabilityPolicy) -> GtidSet:
+def unacknowledged_tail(candidates: CandidateSet, policy: DurabilityPolicy) -> GtidSet:
     """Return the transactions that the last primary wrote, that no other stopped tablet has, and that nobody who could
     acknowledge them was left unstopped to have.
 

@@ -8,8 +8,8 @@ says REPLICA, and the primary before it was demoted, so that it answers and look
 from collections.abc import Collection, Sequence
 
 from vtorc.core.election.ack_arithmetic import (
-    ObservedSemiSync,
     NOTHING_SEEN,
+    ObservedSemiSync,
     could_have_acknowledged,
     who_must_be_reached,
 )
@@ -18,18 +18,18 @@ from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.views import ShardView, TabletView
 
 
-def possible_heirs(view: ShardView, policy: DurabilityPolicy) -> frozenset[TabletAlias]:
+def possible_unseen_promotions(view: ShardView, policy: DurabilityPolicy) -> frozenset[TabletAlias]:
     """Name the tablets that may be primary although the records that were last read do not say so.
 
     None, while the primary proves that nobody was promoted in its place: a promotion either demotes it, or stops so
     many of its ackers that it can have no write acknowledged.
     """
-    if not view.blind_cells or _is_undisturbed(view, policy):
+    if not view.unreachable_cells or _is_undisturbed(view, policy):
         return frozenset()
     return frozenset(
         tablet.alias
         for tablet in view.tablets
-        if tablet.alias.cell in view.blind_cells
+        if tablet.alias.cell in view.unreachable_cells
         and tablet != view.primary
         and policy.promotion_rule(tablet.member) is not PromotionRule.MUST_NOT
     )
@@ -37,7 +37,7 @@ def possible_heirs(view: ShardView, policy: DurabilityPolicy) -> frozenset[Table
 
 def who_may_write(
     policy: DurabilityPolicy,
-    heirs: Collection[TabletAlias],
+    unseen_promotions: Collection[TabletAlias],
     *,
     members: Sequence[Member],
     reached: Collection[TabletAlias],
@@ -47,7 +47,7 @@ def who_may_write(
     none can.
     """
     for heir in members:
-        if heir.alias not in heirs or heir.alias in reached:
+        if heir.alias not in unseen_promotions or heir.alias in reached:
             continue
         promoted = f"cell {heir.cell} cannot be read, so that {heir} may have become primary without being seen"
         if not policy.has_semi_sync:
@@ -59,11 +59,11 @@ def who_may_write(
     return ""
 
 
-def unknown_tablets(never_read: Collection[str]) -> str:
+def unknown_tablets(never_read_cells: Collection[str]) -> str:
     """Say what tablets that nobody knows of may do; empty if every cell was read at least once."""
-    if not never_read:
+    if not never_read_cells:
         return ""
-    cells = ", ".join(sorted(never_read))
+    cells = ", ".join(sorted(never_read_cells))
     return f"cell {cells} was never read, and a tablet there may be primary, or hold acknowledged writes"
 
 
@@ -74,7 +74,7 @@ def unseen_writer(view: ShardView, policy: DurabilityPolicy) -> str:
     """
     if _is_undisturbed(view, policy):
         return ""
-    if unknown := unknown_tablets(view.never_read):
+    if unknown := unknown_tablets(view.never_read_cells):
         return unknown
     primary = view.primary
     reached = {
@@ -84,7 +84,10 @@ def unseen_writer(view: ShardView, policy: DurabilityPolicy) -> str:
         and (not tablet.current_status.has_source or primary is None or view.replicates_from(tablet, primary))
     }
     return who_may_write(
-        policy, possible_heirs(view, policy), members=[*(tablet.member for tablet in view.tablets)], reached=reached
+        policy,
+        possible_unseen_promotions(view, policy),
+        members=[*(tablet.member for tablet in view.tablets)],
+        reached=reached,
     )
 
 

@@ -62,19 +62,19 @@ class TabletView:
     Times are seconds on the caller's monotonic clock. `status_at` is when the probe that brought `status` started,
     `failing_since` when the first of the present series of failed probes did, and `failure_since` when the first of
     those at its end was over that all failed as the last one, in the way that `failure` names; both None while the last
-    probe succeeded. `advanced_at` is when the probe started that last brought more received transactions than the one
-    before. `quiet_since` is when the probe started that first found its IO thread not connected to the source that it
-    has, None while it is connected. `stalled_since` is when the probe started that first found its disk stalled, which
+    probe succeeded. `last_advance_at` is when the probe started that last brought more received transactions than the one
+    before. `not_receiving_since` is when the probe started that first found its IO thread not connected to the source that it
+    has, None while it is connected. `disk_stalled_since` is when the probe started that first found its disk stalled, which
     hides all else, None while it does not say so. `status` stays what was last heard: `is_current` says whether it may
     be believed. `lost` is what it once said to have received, and did not when it was last heard: its relay log is
     gone, or it was rebuilt.
 
-    `record_stands` says that a reading of the topology did not call it PRIMARY which began a minute after it was first
+    `record_confirmed` says that a reading of the topology did not call it PRIMARY which began a minute after it was first
     seen as nobody's replica and writable, or primary by its own account: its record is not late.
 
-    What is remembered beyond the last status: `reign` is what was seen of it as primary of its latest term.
-    `acks_until` is until when its side of semi-sync may have been on while it had a source: infinity while that is not
-    known to have ended, None if it never was seen so. `left_types` has the types that its record had before.
+    What is remembered beyond the last status: `observed_term` is what was seen of it as primary of its latest term.
+    `may_ack_until` is until when its side of semi-sync may have been on while it had a source: infinity while that is not
+    known to have ended, None if it never was seen so. `former_types` has the types that its record had before.
     """
 
     record: TabletRecord
@@ -86,14 +86,14 @@ class TabletView:
     failures: int = 0
     failing_since: float | None = None
     failure_since: float | None = None
-    advanced_at: float | None = None
-    quiet_since: float | None = None
-    stalled_since: float | None = None
+    last_advance_at: float | None = None
+    not_receiving_since: float | None = None
+    disk_stalled_since: float | None = None
     lost: GtidSet = EMPTY_GTID_SET
-    reign: ObservedTerm | None = None
-    acks_until: float | None = None
-    left_types: Mapping[TabletType, FormerType] = field(default_factory=dict)
-    record_stands: bool = False
+    observed_term: ObservedTerm | None = None
+    may_ack_until: float | None = None
+    former_types: Mapping[TabletType, FormerType] = field(default_factory=dict)
+    record_confirmed: bool = False
 
     @property
     def alias(self) -> TabletAlias:
@@ -182,8 +182,8 @@ class TabletView:
 class ShardView:
     """One shard: records, tablets and what could not be read.
 
-    `blind_cells` maps each cell whose topology server did not answer to the sentence why: its tablets are the ones
-    last read; `never_read` are those of them that were not read even once, whose tablets are not known at all.
+    `unreachable_cells` maps each cell whose topology server did not answer to the sentence why: its tablets are the ones
+    last read; `never_read_cells` are those of them that were not read even once, whose tablets are not known at all.
     `tablets` are ordered by alias. `bad_records` names tablets whose record could not be parsed, with the reason.
     """
 
@@ -191,16 +191,16 @@ class ShardView:
     keyspace_record: KeyspaceRecord
     shard_record: ShardRecord
     tablets: tuple[TabletView, ...] = ()
-    blind_cells: Mapping[str, str] = field(default_factory=dict)
+    unreachable_cells: Mapping[str, str] = field(default_factory=dict)
     bad_records: Mapping[TabletAlias, str] = field(default_factory=dict)
-    never_read: frozenset[str] = frozenset()
+    never_read_cells: frozenset[str] = frozenset()
     primary: TabletView | None = field(init=False, compare=False, repr=False)
     """The shard's primary: the tablet of type PRIMARY with the newest term (Vitess' rule for readers of the topology).
 
     None if the shard record names another since a later time: whoever that is, the tablets of type PRIMARY are former
     ones.
     """
-    rivals: tuple[TabletView, ...] = field(init=False, compare=False, repr=False)
+    self_declared_primaries: tuple[TabletView, ...] = field(init=False, compare=False, repr=False)
     """Tablets that are primary by their own account and not by their records, which may be late: the topology server
     does not have to answer a tablet that was just promoted.
 
@@ -210,7 +210,11 @@ class ShardView:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "primary", self._find_primary())
-        object.__setattr__(self, "rivals", tuple(tablet for tablet in self.tablets if self._is_rival(tablet)))
+        object.__setattr__(
+            self,
+            "self_declared_primaries",
+            tuple(tablet for tablet in self.tablets if self._declares_itself_primary(tablet)),
+        )
 
     def tablet(self, alias: TabletAlias | None) -> TabletView | None:
         """The tablet of that name, if the shard has it."""
@@ -228,27 +232,29 @@ class ShardView:
         return None if self.shard_record.primary_term_start > newest.record.primary_term_start else newest
 
     @property
-    def vanished_rivals(self) -> tuple[TabletView, ...]:
+    def unreachable_self_declared(self) -> tuple[TabletView, ...]:
         """Tablets that were rivals when they last answered, until a reading of the topology shows that their records
         are not late.
         """
         return tuple(
             tablet
             for tablet in self.tablets
-            if tablet.failure is not None and not tablet.record_stands and self._was_rival(tablet, tablet.status)
+            if tablet.failure is not None
+            and not tablet.record_confirmed
+            and self._declared_itself_primary(tablet, tablet.status)
         )
 
-    def _is_rival(self, tablet: TabletView) -> bool:
-        return self._was_rival(tablet, tablet.current_status)
+    def _declares_itself_primary(self, tablet: TabletView) -> bool:
+        return self._declared_itself_primary(tablet, tablet.current_status)
 
-    def _was_rival(self, tablet: TabletView, status: TabletStatus | None) -> bool:
+    def _declared_itself_primary(self, tablet: TabletView, status: TabletStatus | None) -> bool:
         if tablet.record.type is TabletType.PRIMARY or status is None or status.has_source or status.disk_stalled:
             return False
         if status.tablet_type is not None:
             return status.tablet_type is TabletType.PRIMARY
         return (
             not status.read_only
-            and not tablet.record_stands
+            and not tablet.record_confirmed
             and any(replica.is_receiving or tablet.failure is not None for replica in self.replicas_of(tablet))
         )
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from vtorc.control.observer import Announcement
-from vtorc.core.decision.decide import Action, Decision
+from vtorc.core.decision.decisions import Action, Decision
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.recovery.record import Outcome, RecoveryRecord

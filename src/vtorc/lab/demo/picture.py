@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from vtorc.core.decision.decide import Action
+from vtorc.core.decision.decisions import Action
 from vtorc.core.election.survivability import can_make_progress
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType

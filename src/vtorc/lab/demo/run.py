@@ -22,11 +22,11 @@ from vtorc.lab.cluster import LabSpec
 from vtorc.lab.demo.board import Board, Sentence
 from vtorc.lab.demo.failovers import Series
 from vtorc.lab.demo.folder import make_ready
+from vtorc.lab.demo.printed import HEADER, TO_TRY, failover_line, summary_text
 from vtorc.lab.demo.report import DemoReport, Failover, Setup
 from vtorc.lab.demo.scene import Scene, SceneSpec, open_scene
 from vtorc.lab.demo.servers import Servers
 from vtorc.lab.demo.show import Show
-from vtorc.lab.demo.words import HEADER, TO_TRY, failover_line, summary_text
 from vtorc.lab.demo.writer import INTERVAL
 from vtorc.lab.parts import ETCD, find_etcd
 

@@ -1,7 +1,7 @@
 """What vtorcs do: take the lock, stop, elect, promote and re-point, break off and undo; and the repairs in between.
 
 The order of steps is that of `vtorc.recovery.emergency` and `vtorc.recovery.promotion`; who is elected is asked of
-`vtorc.core.election.choose`. A call that fails is one that is never made: every step may be left out, and at every moment a
+`vtorc.core.election.choice`. A call that fails is one that is never made: every step may be left out, and at every moment a
 vtorc may give up.
 """
 
@@ -105,16 +105,16 @@ class _Turn:
         if state.lock != NOBODY or not self.it.rounds:
             return
         primary = state.named
-        excused = 0
+        exempt = 0
         if state.seen.at_all and not state.tablets[primary].up:
-            excused = sum(1 << n for n in bits(state.seen.down) if n != primary and not state.tablets[n].up)
+            exempt = sum(1 << n for n in bits(state.seen.down) if n != primary and not state.tablets[n].up)
         after = self._becomes(
             state,
             phase=STOPPING,
             primary=primary,
             known=(Known(),) * len(state.tablets),
             seen=state.seen,
-            excused=excused,
+            exempt=exempt,
             rounds=self.it.rounds - 1,
         )
         yield ("vtorc {} takes the lock to replace {}", (self.who, primary)), after._replace(lock=self.who)
@@ -160,7 +160,7 @@ class _Turn:
 
     def _picks(self) -> tuple[Pick, ...]:
         origins, it = self.state.origins, self.it
-        return self.oracle.ask(Question(it.primary, it.known, it.seen, it.excused, origins)).picks
+        return self.oracle.ask(Question(it.primary, it.known, it.seen, it.exempt, origins)).picks
 
     def _has_applied(self, place: int) -> bool:
         known, tablet = self.it.known[place], self.state.tablets[place]
@@ -193,7 +193,7 @@ class _Turn:
         """From here on all calls are under way, and there is no way back."""
         todo = self._others(winner, required) | 1 << winner
         after = self._becomes(
-            self.state, phase=PROMOTING, known=self._briefly(), winner=winner, todo=todo, seen=Seen(), excused=0
+            self.state, phase=PROMOTING, known=self._briefly(), winner=winner, todo=todo, seen=Seen(), exempt=0
         )
         return (what, (self.who, winner)), after
 
@@ -277,7 +277,7 @@ class _Turn:
             todo=undo,
             winner=self._late_winner(),
             seen=Seen(),
-            excused=0,
+            exempt=0,
         )._replace(lock=lock)
         yield ("vtorc {} gives up and puts back what it changed", (self.who,)), after
 

@@ -1,4 +1,4 @@
-"""Asks the real election (`vtorc.core.election.choose`) what it would do in a state of the model."""
+"""Asks the real election (`vtorc.core.election.choice`) what it would do in a state of the model."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from vtorc.core.election.ack_arithmetic import NOTHING_SEEN, ObservedSemiSync
-from vtorc.core.election.choose import CandidateSet, Choice, Refusal, StoppedTablet, choose
+from vtorc.core.election.choice import CandidateSet, Choice, Refusal, StoppedTablet, choose
 from vtorc.core.facts.durability import Member
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.sim.model.plan import ModelPlan
@@ -19,7 +19,7 @@ class Question(NamedTuple):
     primary: int
     known: tuple[Known, ...]
     seen: Seen
-    excused: int
+    exempt: int
     origins: tuple[int, ...]
 
 
@@ -107,9 +107,9 @@ class _Translation:
         seen = question.seen
         primary = self.naming[question.primary].alias
         known = self._gtids(seen.executed) if seen.at_all else EMPTY_GTID_SET
-        excused = {self.naming[place].alias: "it was down before" for place in self._excused()}
+        exempt = {self.naming[place].alias: "it was down before" for place in self._excused()}
         if not rules.check_revoked:
-            excused = {each.alias: "nobody asks" for each in self.naming if each.alias not in stopped}
+            exempt = {each.alias: "nobody asks" for each in self.naming if each.alias not in stopped}
         return CandidateSet(
             members=self.naming,
             stopped=stopped,
@@ -118,7 +118,7 @@ class _Translation:
             known_at_primary=known,
             seen_at_primary=known if seen.waited else EMPTY_GTID_SET,
             semi_sync=ObservedSemiSync(wait_counts={primary: self.plan.acks}) if seen.at_all else NOTHING_SEEN,
-            excused=excused,
+            exempt=exempt,
         )
 
     def _reached(self) -> Iterator[tuple[int, Known]]:
@@ -132,7 +132,7 @@ class _Translation:
         for _, known in self._reached():
             held |= known.received
         if not self.question.seen.executed & ~held:
-            yield from (place for place in bits(self.question.excused) if not self.question.known[place].reached)
+            yield from (place for place in bits(self.question.exempt) if not self.question.known[place].reached)
 
     def _stopped(self, place: int, known: Known) -> StoppedTablet:
         received = known.received if self.plan.rules.count_received else known.executed

@@ -78,7 +78,7 @@ class Coordinator(NamedTuple):
     todo: int = 0
     proving: bool = False
     seen: Seen = Seen()
-    excused: int = 0
+    exempt: int = 0
     rounds: int = 0
 
 

@@ -82,7 +82,7 @@ class Symmetry:
                 each.primary == place,
                 each.winner == place,
                 each.todo >> place & 1,
-                each.excused >> place & 1,
+                each.exempt >> place & 1,
                 each.seen.down >> place & 1,
                 _known_key(each, place),
             )
@@ -135,7 +135,7 @@ def _renamed(coordinator: Coordinator, order: Sequence[int], new: Sequence[int])
         winner=new[coordinator.winner],
         todo=_moved(coordinator.todo, new),
         seen=coordinator.seen._replace(down=_moved(coordinator.seen.down, new)),
-        excused=_moved(coordinator.excused, new),
+        exempt=_moved(coordinator.exempt, new),
     )
 
 

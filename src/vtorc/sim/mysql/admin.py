@@ -267,7 +267,7 @@ class Statement(Generic[_T]):
         """Return what it returned, or raise what it raised, once it is over."""
         return self._errand.result()
 
-    def _end(self, errand: LightTask[_T]) -> None:
+    def _end(self, light_task: LightTask[_T]) -> None:
         if not self._ended.done():
             self._ended.set_result(None)
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from vtorc.core.decision.decide import DecisionLimits, decide, next_action
+from vtorc.core.decision.decisions import DecisionLimits, decide, next_action
 from vtorc.core.detection.analysis import analyse
-from vtorc.core.detection.case import DetectionThresholds
+from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType

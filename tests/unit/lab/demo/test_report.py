@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vtorc.lab.demo.printed import HEADER, failover_line, summary_text, verdict
 from vtorc.lab.demo.report import DemoReport, Failover, Setup, percentile, summarise
-from vtorc.lab.demo.words import HEADER, failover_line, summary_text, verdict
 
 SETUP = Setup(wanted=2, fault="kill-mysqld", durability="semi_sync", tablets=3, topo="local", write_interval_ms=10)
 ONE = Failover(

@@ -26,7 +26,7 @@ from vtorc.core.election.ack_arithmetic import AckGuarantee, can_hold_unseen_ack
 from vtorc.core.election.candidates import ACKING_TYPES, CandidateSet, StoppedTablet, why_clock_is_behind
 from vtorc.core.election.errant import may_be_acknowledged, proven_errant
 from vtorc.core.election.revocation import last_primary, names, unrevoked
-from vtorc.core.election.unacknowledged_tail import left_alone
+from vtorc.core.election.unacknowledged_tail import unacknowledged_tail
 from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias
@@ -38,8 +38,8 @@ __all__ = [
     "Refusal",
     "SafetyArgument",
     "StoppedTablet",
+    "certain_refusal",
     "choose",
-    "hopeless",
 ]
 
 
@@ -92,13 +92,13 @@ def choose(candidates: CandidateSet, policy: DurabilityPolicy) -> Choice | Refus
     return _Election(candidates, policy).outcome()
 
 
-def hopeless(candidates: CandidateSet, policy: DurabilityPolicy) -> Refusal | None:
+def certain_refusal(candidates: CandidateSet, policy: DurabilityPolicy) -> Refusal | None:
     """Refuse if `choose` would, whatever the tablets in `candidates` turn out to hold; None if that decides.
 
     For the moment before anything is stopped: who is stopped in vain is started again, and each vtorc that tries again
     does the same to all replicas of the shard.
     """
-    return _Election(candidates, policy).hopeless()
+    return _Election(candidates, policy).certain_refusal()
 
 
 class _Election:
@@ -136,7 +136,7 @@ class _Election:
             return self._no_candidate()
         return self._choice(eligible, feeders)
 
-    def hopeless(self) -> Refusal | None:
+    def certain_refusal(self) -> Refusal | None:
         return self._nobody_to_choose_from() or (None if self._eligible() else self._no_candidate())
 
     def _nobody_to_choose_from(self) -> Refusal | None:
@@ -202,7 +202,7 @@ class _Election:
         """What to do if nothing can be fetched from the old primary."""
         if self.left or all(way.source != self.set.primary for way in ways):
             return ()
-        left = left_alone(self.set, self.policy)
+        left = unacknowledged_tail(self.set, self.policy)
         if not left:
             return ()
         choice = _Election(self.set, self.policy, left=left).outcome()
@@ -256,7 +256,7 @@ class _Election:
         lost = {
             alias: may_be_acknowledged(self.set, self.policy, gone.difference(self.required))
             for alias, gone in sorted(self.set.lost.items())
-            if alias in self.set.semi_sync.strays or self.policy.may_ack(primary, self.set.stopped[alias].member)
+            if alias in self.set.semi_sync.past_ackers or self.policy.may_ack(primary, self.set.stopped[alias].member)
         }
         sides = "; ".join(f"{alias} had received {gone.brief()}" for alias, gone in lost.items() if gone)
         if not sides:
@@ -351,11 +351,11 @@ class _Election:
         return (
             f"{who} can get no more acknowledgements and had none that we do not know of: {self.policy.name} requires "
             f"{needed}, and fewer than that of its possible ackers were not reached (stopped: "
-            f"{names(self.set.stopped)}{self._excuses()}){self._assumed()}; of what they received,"
+            f"{names(self.set.stopped)}{self._exemptions()}){self._assumed()}; of what they received,"
         )
 
-    def _excuses(self) -> str:
-        return "".join(f"; {alias} did not have to be: {why}" for alias, why in sorted(self.set.excused.items()))
+    def _exemptions(self) -> str:
+        return "".join(f"; {alias} did not have to be: {why}" for alias, why in sorted(self.set.exempt.items()))
 
     def _assumed(self) -> str:
         guarantee = can_hold_unseen_ack(

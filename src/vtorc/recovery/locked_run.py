@@ -40,23 +40,23 @@ class LockedRun:
     tools: RecoveryTools
     watch: ShardWatch
 
-    async def run(self, errand: RecoveryPurpose, lock: ShardLock, work: Work) -> RecoveryRecord:
+    async def run(self, purpose: RecoveryPurpose, lock: ShardLock, work: Work) -> RecoveryRecord:
         """Take the lock, work, release; raises only CancelledError, with everything put back that could be."""
         began, started = self.tools.clock.wall(), self.tools.clock.now()
         session: RecoverySession | None = None
         try:
             async with lock:
                 session = RecoverySession(self.tools, lock, began=started)
-                outcome, sentence = await self._work(session, errand, work)
+                outcome, sentence = await self._work(session, purpose, work)
         except LockHeld as error:
             outcome, sentence = Outcome.LOCK_HELD, f"{self.watch.shard}: waiting, because the shard is locked: {error}"
         except TopoError as error:
             outcome, sentence = Outcome.FAILED, f"{self.watch.shard}: the shard lock could not be taken: {error}"
         return RecoveryRecord(
             shard=self.watch.shard,
-            recovery=errand.recovery,
-            code=errand.code,
-            alias=errand.alias,
+            recovery=purpose.recovery,
+            code=purpose.code,
+            alias=purpose.alias,
             began=began,
             duration=self.tools.clock.now() - started,
             outcome=outcome,
@@ -68,10 +68,10 @@ class LockedRun:
             argument=session.argument if session else None,
             removed=session.removed if session else {},
             errant=session.errant if session else {},
-            price=session.price if session else None,
+            data_loss=session.data_loss if session else None,
         )
 
-    async def _work(self, session: RecoverySession, errand: RecoveryPurpose, work: Work) -> tuple[Outcome, str]:
+    async def _work(self, session: RecoverySession, purpose: RecoveryPurpose, work: Work) -> tuple[Outcome, str]:
         shard = self.watch.shard
         try:
             return await _while_held(session.lock, work(session))
@@ -87,7 +87,7 @@ class LockedRun:
             return Outcome.REFUSED, f"{shard}: {error}"
         except (RecoveryFailed, TabletError, TopoError, TimeoutError) as error:
             await self._break_off(session)
-            return Outcome.FAILED, f"{shard}: {errand.recovery.value} failed: {str(error) or 'no answer in time'}"
+            return Outcome.FAILED, f"{shard}: {purpose.recovery.value} failed: {str(error) or 'no answer in time'}"
 
     async def _break_off(self, session: RecoverySession) -> None:
         """Put back what was changed; if the lock is lost, only once it is had again: else somebody is at work."""

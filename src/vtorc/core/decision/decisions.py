@@ -15,10 +15,10 @@ from vtorc.core.decision.repair_guards import (
     refused_as_errant,
     repoint_would_lose,
 )
-from vtorc.core.detection.case import HUNG_AFTER
-from vtorc.core.detection.external_source import outside_sentence, outside_source
+from vtorc.core.detection.external_source import external_source, external_source_advice
 from vtorc.core.detection.problems import Code, Finding, Recovery
 from vtorc.core.detection.replica_evidence import ReplicaEvidence, names
+from vtorc.core.detection.thresholds import HUNG_AFTER
 from vtorc.core.election.unseen_promotions import unknown_tablets, unseen_writer
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import TabletAlias
@@ -270,7 +270,7 @@ class _Decider:
         return not self.decide(in_doubt).acts
 
     def _unsafe(self, finding: Finding, recovery: Recovery) -> Why | None:
-        if recovery.replaces_primary and (unknown := unknown_tablets(self.view.never_read)):
+        if recovery.replaces_primary and (unknown := unknown_tablets(self.view.never_read_cells)):
             return Rule.BLIND, unknown
         if recovery is Recovery.ELECT_NEW_PRIMARY and (why := primary_may_be_hidden(self.view)):
             return why
@@ -279,8 +279,8 @@ class _Decider:
         tablet = self.view.tablet(finding.alias)
         if tablet is None:
             return None
-        if recovery in _CHANGES_TABLET and (source := outside_source(self.view, tablet)):
-            return Rule.OUTSIDE, outside_sentence(source)
+        if recovery in _CHANGES_TABLET and (source := external_source(self.view, tablet)):
+            return Rule.OUTSIDE, external_source_advice(source)
         if recovery is Recovery.FIX_PRIMARY and (why := self._must_not_write(tablet)):
             return why
         if finding.code is Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET:
@@ -299,9 +299,12 @@ class _Decider:
         """Why a primary that is read-only stays so: whatever is put right about a primary makes it writable."""
         if primary.current_status is None or not primary.current_status.read_only:
             return None
-        if self.view.rivals:
-            return Rule.UNCONFIRMED, f"{names(self.view.rivals)} is primary by its own account; its record may be late"
-        if gone := self.view.vanished_rivals:
+        if self.view.self_declared_primaries:
+            return (
+                Rule.UNCONFIRMED,
+                f"{names(self.view.self_declared_primaries)} is primary by its own account; its record may be late",
+            )
+        if gone := self.view.unreachable_self_declared:
             return Rule.UNCONFIRMED, f"{names(gone)} was primary when it last answered; its record may be late"
         if self.policy is not None and (who := unseen_writer(self.view, self.policy)):
             return Rule.BLIND, who
@@ -335,6 +338,6 @@ class _Decider:
         bar = HUNG_AFTER if primary.failure is ProbeFailure.HUNG else SILENT_AFTER
         if primary.failing_since is None or self.now - primary.failing_since < bar:
             return False
-        witnesses = ReplicaEvidence.of(self.view, primary)
-        tries = len(witnesses.trying)
-        return bool(witnesses.tried_in_vain(last, within=RECONNECTS_WITHIN if tries < 2 else RECONNECTS_WITHIN / 4))
+        evidence = ReplicaEvidence.of(self.view, primary)
+        tries = len(evidence.trying)
+        return bool(evidence.tried_in_vain(last, within=RECONNECTS_WITHIN if tries < 2 else RECONNECTS_WITHIN / 4))

@@ -7,9 +7,9 @@ never does it by itself; `.importlinter` keeps it out of the reach of what does.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vtorc.core.election.candidate_evidence import as_seen, candidate_set
-from vtorc.core.election.choose import Refusal, SafetyArgument, StoppedTablet
-from vtorc.core.election.forced_promotion import DataLossEstimate, price
+from vtorc.core.election.candidate_evidence import as_if_stopped, candidate_set
+from vtorc.core.election.choice import Refusal, SafetyArgument, StoppedTablet
+from vtorc.core.election.forced_promotion import DataLossEstimate, estimate_data_loss
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.records import TabletRecord
@@ -35,9 +35,9 @@ class ForcedPromotion:
     async def run(self) -> None:
         """Promote `named`, or raise RecoveryRefused, RecoveryFailed, TabletError or LockLost with everything put back.
 
-        A refusal because of the price leaves it in `session.price`, to be accepted next time.
+        A refusal because of the price leaves it in `session.data_loss`, to be accepted next time.
         """
-        self._agree(self._as_seen())
+        self._agree(self._as_if_stopped())
         targets = to_be_stopped(self.view, self.policy)
         await self.session.guard()
         # All that can be are stopped, as none of them may acknowledge anything to anybody else any more.
@@ -54,16 +54,16 @@ class ForcedPromotion:
             stopped = await self._look_again(stopped)
         await self._promote(stopped)
 
-    def _as_seen(self) -> dict[TabletAlias, StoppedTablet]:
+    def _as_if_stopped(self) -> dict[TabletAlias, StoppedTablet]:
         """The tablets that answer, as if they had been stopped: a first price before anything is changed."""
         targets = to_be_stopped(self.view, self.policy)
-        return {alias: each for alias, each in as_seen(self.view).items() if alias in targets}
+        return {alias: each for alias, each in as_if_stopped(self.view).items() if alias in targets}
 
     def _agree(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> None:
-        found = price(candidate_set(self.view, self.policy, stopped), self.policy, self.named)
+        found = estimate_data_loss(candidate_set(self.view, self.policy, stopped), self.policy, self.named)
         if isinstance(found, Refusal):
             raise self.session.refuse(found)
-        self.session.price = found
+        self.session.data_loss = found
         if not found.is_within(self.accepted):
             more = "" if self.accepted is None else "more than was accepted: "
             raise self.session.refuse(
