@@ -25,7 +25,7 @@ from vtorc.discovery.probe import ProbePace
 from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TabletUnreachable
 from vtorc.recovery.session import RecoveryTools
-from vtorc.sim.loop import run
+from vtorc.sim.engine.loop import run
 from vtorc.tablet.api import HealthReport, TabletManager
 from vtorc.topo.memory import MemoryStore
 from vtorc.topo.server import TopoServer

@@ -12,9 +12,6 @@ import grpc
 from tests.tablet_conformance.harness import ALIASES, PATIENCE, POLICY, SHARD, eventually
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.errors import MysqlError, TopoUnavailable
-from vtorc.lab.agent.agent import TabletAgent
-from vtorc.lab.agent.config import AgentTimings, TabletConfig
-from vtorc.lab.agent.mysql_api import MysqlServer
 from vtorc.lab.grpc_peers import GrpcPeers
 from vtorc.lab.grpc_service import TabletServer
 from vtorc.proto.queryservice_pb2_grpc import QueryStub
@@ -23,6 +20,9 @@ from vtorc.proto.topodata_pb2 import Tablet as TabletMessage
 from vtorc.topo.conn import TopoConn
 from vtorc.topo.memory import MemoryStore
 from vtorc.topo.server import TopoServer
+from vtorc.vttablet.agent import TabletAgent
+from vtorc.vttablet.config import AgentTimings, TabletConfig
+from vtorc.vttablet.mysql_api import MysqlServer
 
 HOST = "127.0.0.1"
 GLOBAL = "/vitess/global"

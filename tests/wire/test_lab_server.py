@@ -11,8 +11,6 @@ import grpc
 import pytest
 
 from vtorc.core.facts.ids import ShardId, TabletAlias
-from vtorc.lab.agent.agent import TabletAgent
-from vtorc.lab.agent.config import TabletConfig
 from vtorc.lab.grpc_service import TabletServer
 from vtorc.lab.mysql_server import RealMysqlServer
 from vtorc.lab.ports import Ports
@@ -23,6 +21,8 @@ from vtorc.proto.tabletmanagerservice_pb2_grpc import TabletManagerStub
 from vtorc.topo.conn import TopoConn
 from vtorc.topo.memory import MemoryStore
 from vtorc.topo.server import TopoServer
+from vtorc.vttablet.agent import TabletAgent
+from vtorc.vttablet.config import TabletConfig
 
 PATIENCE = 20.0
 HOST = "127.0.0.1"

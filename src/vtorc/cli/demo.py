@@ -91,7 +91,7 @@ def _servers(*, simulated: bool) -> "Servers":
     cannot be used.
     """
     from vtorc.lab.demo.servers import RealServers
-    from vtorc.sim.demo_cluster import SimulatedServers
+    from vtorc.sim.demo.cluster import SimulatedServers
 
     if simulated:
         return SimulatedServers("That is what --simulated asks for.")

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vtorc.errors import SimPlanError
-from vtorc.sim.hashseed import fix_hash_seed
+from vtorc.sim.engine.hashseed import fix_hash_seed
 
 if TYPE_CHECKING:
-    from vtorc.sim.campaign import Job, Totals
+    from vtorc.sim.campaigns.campaign import Job, Totals
 
 _TELL_EVERY = 5.0
 
@@ -74,7 +74,7 @@ def main(words: Sequence[str]) -> int:
 def _sim(sim: argparse.ArgumentParser, words: Sequence[str]) -> int:
     options = sim.parse_args(words)
     if options.kinds:
-        from vtorc.sim.fault_words import table_of_kinds
+        from vtorc.sim.faults.notation import table_of_kinds
 
         _say(table_of_kinds())
         return 0
@@ -91,7 +91,7 @@ def _sim(sim: argparse.ArgumentParser, words: Sequence[str]) -> int:
     fix_hash_seed()
     if options.topology is not None:
         return _forecast(options)
-    from vtorc.sim.campaign import Job, find_profile
+    from vtorc.sim.campaigns.campaign import Job, find_profile
 
     find_profile(options.profile)  # says so before anything starts if there is none
     job = Job(profile=options.profile, shards=options.shards, tablets=options.tablets)
@@ -99,8 +99,8 @@ def _sim(sim: argparse.ArgumentParser, words: Sequence[str]) -> int:
 
 
 def _one(job: "Job", options: argparse.Namespace) -> int:
-    from vtorc.sim.campaign import Failure, Totals, stopwatch, summary
-    from vtorc.sim.fault_words import read_fault
+    from vtorc.sim.campaigns.campaign import Failure, Totals, stopwatch, summary
+    from vtorc.sim.faults.notation import read_fault
 
     faults = [read_fault(text, at=1.0, lasts=15.0) for text in options.fault] or None
     elapsed, totals = stopwatch(), Totals()
@@ -118,7 +118,7 @@ def _one(job: "Job", options: argparse.Namespace) -> int:
 
 
 def _many(job: "Job", options: argparse.Namespace) -> int:
-    from vtorc.sim.campaign import explain, run_campaign, stopwatch, summary
+    from vtorc.sim.campaigns.campaign import explain, run_campaign, stopwatch, summary
 
     elapsed = stopwatch()
     seeds: range = options.seeds
@@ -133,10 +133,10 @@ def _many(job: "Job", options: argparse.Namespace) -> int:
 
 
 def _forecast(options: argparse.Namespace) -> int:
-    from vtorc.sim.fault_words import read_fault
-    from vtorc.sim.forecast import LASTS, Distribution, Forecast
-    from vtorc.sim.parallel import in_parallel
-    from vtorc.sim.topology_file import read_topology_file
+    from vtorc.sim.campaigns.parallel import in_parallel
+    from vtorc.sim.faults.notation import read_fault
+    from vtorc.sim.forecast.forecast import LASTS, Distribution, Forecast
+    from vtorc.sim.forecast.topology_file import read_topology_file
 
     topology = read_topology_file(options.topology)
     if not options.fault:
@@ -157,7 +157,7 @@ def _scenario(words: argparse.ArgumentParser, given: Sequence[str]) -> int:
     if not options.list and not options.all and options.name is None:
         words.error("expected the name of a scenario, --list or --all")
     fix_hash_seed()
-    from vtorc.sim.scenario_book import Book, check_script
+    from vtorc.sim.scenario.book import Book, check_script
 
     book = Book.read(options.dir)
     if options.list:

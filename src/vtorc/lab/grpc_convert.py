@@ -8,8 +8,8 @@ from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.status import SemiSyncStatus, ThreadState
 from vtorc.errors import TabletActionError
-from vtorc.lab.agent.mysql_api import Fetched, PrimaryReport, ReplicaReport, ServerReport
 from vtorc.proto import query_pb2, replicationdata_pb2, tabletmanagerdata_pb2, topodata_pb2
+from vtorc.vttablet.mysql_api import Fetched, PrimaryReport, ReplicaReport, ServerReport
 
 FLAVOUR = "MySQL56/"
 _FILE_FLAVOUR = "FilePos/"

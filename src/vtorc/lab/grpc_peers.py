@@ -5,8 +5,8 @@ import grpc
 from vtorc.core.facts.records import TabletRecord
 from vtorc.errors import TabletCallFailed
 from vtorc.lab import grpc_convert as convert
-from vtorc.lab.agent.mysql_api import PrimaryReport
 from vtorc.proto import tabletmanagerdata_pb2, tabletmanagerservice_pb2_grpc
+from vtorc.vttablet.mysql_api import PrimaryReport
 
 
 class GrpcPeers:

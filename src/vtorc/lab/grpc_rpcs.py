@@ -3,10 +3,10 @@
 
 from vtorc.core.facts.ids import TabletType
 from vtorc.lab import grpc_convert as convert
-from vtorc.lab.agent.agent import TabletAgent
-from vtorc.lab.agent.mysql_api import Fetch, JournalRow
 from vtorc.proto import replicationdata_pb2
 from vtorc.proto import tabletmanagerdata_pb2 as tm
+from vtorc.vttablet.agent import TabletAgent
+from vtorc.vttablet.mysql_api import Fetch, JournalRow
 
 _NS = 1e9
 

@@ -13,10 +13,10 @@ from google.protobuf import message_factory
 from google.protobuf.message import Message
 
 from vtorc.errors import TabletPreconditionError, VtorcError
-from vtorc.lab.agent.agent import TabletAgent
-from vtorc.lab.agent.state import Health, wire_type
 from vtorc.lab.grpc_rpcs import TabletManagerRpcs
 from vtorc.proto import query_pb2, queryservice_pb2, tabletmanagerservice_pb2, topodata_pb2
+from vtorc.vttablet.agent import TabletAgent
+from vtorc.vttablet.state import Health, wire_type
 
 _MAX_MESSAGE = 16 * 1024 * 1024
 _OPTIONS = (

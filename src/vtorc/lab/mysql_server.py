@@ -9,7 +9,9 @@ from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.status import SemiSyncStatus
 from vtorc.errors import MysqlError
 from vtorc.lab import mysql_fetch, mysql_report
-from vtorc.lab.agent.mysql_api import (
+from vtorc.lab.mysql_connection import MysqlConnection, Row, connect, quote, quote_name
+from vtorc.lab.sidecar import SIDECAR_TABLES
+from vtorc.vttablet.mysql_api import (
     Fetch,
     Fetched,
     JournalRow,
@@ -19,8 +21,6 @@ from vtorc.lab.agent.mysql_api import (
     Source,
     Threads,
 )
-from vtorc.lab.mysql_connection import MysqlConnection, Row, connect, quote, quote_name
-from vtorc.lab.sidecar import SIDECAR_TABLES
 
 _IDLE_SESSIONS = 3
 _UNKNOWN_DATABASE, _UNKNOWN_TABLE = 1049, 1146

@@ -21,8 +21,6 @@ import uvloop
 
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.errors import VtorcError
-from vtorc.lab.agent.agent import TabletAgent
-from vtorc.lab.agent.config import AgentTimings, TabletConfig
 from vtorc.lab.control import Command, ControlServer
 from vtorc.lab.disk import FileProbe
 from vtorc.lab.grpc_peers import GrpcPeers
@@ -32,6 +30,8 @@ from vtorc.lab.mysqld import Mysqld, MysqldConfig
 from vtorc.lab.parts import find_mysqld
 from vtorc.topo.open import TopoAccess, open_topo
 from vtorc.topo.server import TopoServer
+from vtorc.vttablet.agent import TabletAgent
+from vtorc.vttablet.config import AgentTimings, TabletConfig
 
 _log = structlog.get_logger(__name__)
 

@@ -4,13 +4,13 @@ import asyncio
 
 from tests.tablet_conformance.agents import HOST, AgentShard, AgentTablet, MovableTopo, Place
 from tests.tablet_conformance.harness import ALIASES
-from vtorc.lab.agent.mysql_api import MysqlServer
 from vtorc.lab.guard import RunFolder
 from vtorc.lab.mysql_connection import connect, quote_name
 from vtorc.lab.mysql_server import RealMysqlServer
 from vtorc.lab.mysqld import Mysqld, MysqldConfig
 from vtorc.lab.parts import find_mysqld
 from vtorc.lab.ports import Ports
+from vtorc.vttablet.mysql_api import MysqlServer
 
 OWN_DATABASES = ("information_schema", "mysql", "performance_schema", "sys")
 WIPE = (

@@ -2,12 +2,12 @@
 
 from tests.tablet_conformance.agents import AgentShard, AgentTablet, MovableTopo, Place
 from tests.tablet_conformance.harness import ALIASES
-from vtorc.lab.agent.mysql_api import MysqlServer, Threads
 from vtorc.lab.ports import Ports
-from vtorc.sim.machine import SimMachine, SimServer
+from vtorc.sim.demo.machine import SimMachine, SimServer
+from vtorc.sim.engine.process import Life
 from vtorc.sim.mysql.admin import SimMysqlServer
 from vtorc.sim.mysql.binlog import CreateSchema, InsertRow
-from vtorc.sim.process import Life
+from vtorc.vttablet.mysql_api import MysqlServer, Threads
 
 
 class SimTablet(AgentTablet):

@@ -3,12 +3,12 @@
 import pytest
 
 from vtorc.core.facts.ids import ShardId
-from vtorc.sim.faults import Fault
+from vtorc.sim.campaigns.run import PROFILES, Result, run_seed
+from vtorc.sim.cluster.plan import WorldPlan, shard_plan
+from vtorc.sim.faults.kinds import Fault
 from vtorc.sim.model.conformance import Event, Recovered, Writable
 from vtorc.sim.model.recording import Recording
 from vtorc.sim.mysql.semisync import AckWaits
-from vtorc.sim.plan import WorldPlan, shard_plan
-from vtorc.sim.run import PROFILES, Result, run_seed
 
 DEAD_PRIMARY = (Fault(kind="kill-mysqld", at=5.0, lasts=30.0, shard=0, target=0),)
 

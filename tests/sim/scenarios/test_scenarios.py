@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from vtorc.errors import SimPlanError
-from vtorc.sim.scenario import Script, difference, play, read_script
-from vtorc.sim.scenario_book import Book
+from vtorc.sim.scenario.book import Book
+from vtorc.sim.scenario.script import Script, difference, play, read_script
 
 _FOLDER = Path(__file__).parent
 _BOOK = Book.read(_FOLDER)

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from vtorc.cli.sim import main
-from vtorc.sim.campaign import Failure, Job, Totals, explain, run_campaign, summary
-from vtorc.sim.fault_words import read_fault
-from vtorc.sim.faults import Fault
-from vtorc.sim.invariants import Violation
-from vtorc.sim.run import Result
+from vtorc.sim.campaigns.campaign import Failure, Job, Totals, explain, run_campaign, summary
+from vtorc.sim.campaigns.run import Result
+from vtorc.sim.checks.invariants import Violation
+from vtorc.sim.faults.kinds import Fault
+from vtorc.sim.faults.notation import read_fault
 
 _PATIENCE = 60.0
 """Seconds after which a process that was to end counts as left behind."""

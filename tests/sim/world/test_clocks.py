@@ -3,7 +3,7 @@
 from tests.unit.sim.servers import until
 from tests.unit.sim.worlds import in_world
 from vtorc.recovery.record import Outcome, RecoveryRecord
-from vtorc.sim.world import SimShard, World
+from vtorc.sim.cluster.world import SimShard, World
 
 HOUR = 3600 * 10**9
 

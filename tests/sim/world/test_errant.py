@@ -6,10 +6,10 @@ from tests.unit.sim.servers import until
 from tests.unit.sim.worlds import in_world
 from vtorc.core.detection.problems import Code
 from vtorc.core.facts.rules import Rule
-from vtorc.lab.agent.mysql_api import Threads
+from vtorc.sim.cluster.tablet import SimTablet
+from vtorc.sim.cluster.world import SimShard, World
 from vtorc.sim.mysql.binlog import Heartbeat
-from vtorc.sim.tablet import SimTablet
-from vtorc.sim.world import SimShard, World
+from vtorc.vttablet.mysql_api import Threads
 
 
 async def _detach(tablet: SimTablet) -> None:

@@ -4,10 +4,10 @@ import random
 from collections import Counter
 
 from vtorc.control.budget import BudgetLimits
-from vtorc.sim.faults import Fault
-from vtorc.sim.plan import fleet_plan
-from vtorc.sim.run import PROFILES, Result, run_seed
-from vtorc.sim.vtorc import VtorcSettings
+from vtorc.sim.campaigns.run import PROFILES, Result, run_seed
+from vtorc.sim.cluster.plan import fleet_plan
+from vtorc.sim.cluster.vtorc import VtorcSettings
+from vtorc.sim.faults.kinds import Fault
 
 SHARDS = 60
 BUDGET = 8

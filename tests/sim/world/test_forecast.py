@@ -8,9 +8,9 @@ import pytest
 
 from vtorc.core.facts.ids import ShardId
 from vtorc.errors import SimPlanError
-from vtorc.sim.fault_words import read_fault
-from vtorc.sim.forecast import Distribution, Forecast, quantile
-from vtorc.sim.topology_file import TopologyFile, read_topology_file
+from vtorc.sim.faults.notation import read_fault
+from vtorc.sim.forecast.forecast import Distribution, Forecast, quantile
+from vtorc.sim.forecast.topology_file import TopologyFile, read_topology_file
 
 _EXAMPLE = Path(__file__).parents[3] / "docs" / "topology-example.json"
 

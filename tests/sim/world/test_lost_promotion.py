@@ -7,14 +7,14 @@ from tests.unit.sim.servers import until
 from tests.unit.sim.worlds import CELLS, SHARD, in_world
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.proto import topodata_pb2
-from vtorc.sim.fault_words import read_fault
-from vtorc.sim.faults import FaultScene
-from vtorc.sim.meddling import begin
-from vtorc.sim.operator import plan_reparent
-from vtorc.sim.plan import ShardPlan, TabletPlan, WorldPlan
-from vtorc.sim.tablet import SimTablet
-from vtorc.sim.topo import ROOT, at_once
-from vtorc.sim.world import SimShard, World
+from vtorc.sim.cluster.operator import plan_reparent
+from vtorc.sim.cluster.plan import ShardPlan, TabletPlan, WorldPlan
+from vtorc.sim.cluster.tablet import SimTablet
+from vtorc.sim.cluster.topo import ROOT, at_once
+from vtorc.sim.cluster.world import SimShard, World
+from vtorc.sim.faults.by_people import begin
+from vtorc.sim.faults.kinds import FaultScene
+from vtorc.sim.faults.notation import read_fault
 from vtorc.topo import paths
 
 HEIRS = ("zone1-100", "zone2-200", "zone3-300", "zone3-301")

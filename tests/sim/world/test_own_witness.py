@@ -8,8 +8,8 @@ from tests.unit.sim.worlds import in_world, small_plan
 from vtorc.core.detection.problems import Recovery
 from vtorc.core.facts.records import TabletRecord
 from vtorc.recovery.record import Outcome
-from vtorc.sim.network import LinkFault
-from vtorc.sim.world import SimShard, World
+from vtorc.sim.cluster.world import SimShard, World
+from vtorc.sim.engine.network import LinkFault
 
 
 @pytest.mark.parametrize("tablets", [2, 3])

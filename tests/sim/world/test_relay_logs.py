@@ -2,10 +2,10 @@
 
 from tests.unit.sim.servers import until
 from tests.unit.sim.worlds import in_world
-from vtorc.lab.agent.mysql_api import Threads
 from vtorc.recovery.record import RecoveryRecord
-from vtorc.sim.network import LinkFault
-from vtorc.sim.world import SimShard, World
+from vtorc.sim.cluster.world import SimShard, World
+from vtorc.sim.engine.network import LinkFault
+from vtorc.vttablet.mysql_api import Threads
 
 
 def _refused(world: World) -> list[RecoveryRecord]:

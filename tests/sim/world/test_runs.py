@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from vtorc.sim.faults import Fault
-from vtorc.sim.meddling import ALL_KINDS
-from vtorc.sim.run import PROFILES, Result, draw_faults, run_seed
+from vtorc.sim.campaigns.run import PROFILES, Result, draw_faults, run_seed
+from vtorc.sim.faults.by_people import ALL_KINDS
+from vtorc.sim.faults.kinds import Fault
 
 _ENOUGH_KINDS = 25
 
@@ -61,7 +61,7 @@ def test_there_are_enough_kinds_of_faults() -> None:
 
 
 _PROGRAM = """
-from vtorc.sim.run import PROFILES, run_seed
+from vtorc.sim.campaigns.run import PROFILES, run_seed
 for seed in (11, 12):
     print(run_seed(seed, PROFILES["default"]).digest)
 """

@@ -7,9 +7,9 @@ import pytest
 
 from tests.unit.sim.worlds import in_world, small_plan
 from vtorc.core.facts.ids import TabletType
-from vtorc.sim.network import Latency
-from vtorc.sim.service import OUT_OF_SERVICE, OutOfService
-from vtorc.sim.world import SimShard, World
+from vtorc.sim.cluster.out_of_service import OUT_OF_SERVICE, OutOfService
+from vtorc.sim.cluster.world import SimShard, World
+from vtorc.sim.engine.network import Latency
 
 
 @pytest.mark.parametrize("kind", OUT_OF_SERVICE)

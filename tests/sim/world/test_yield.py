@@ -6,9 +6,9 @@ import pytest
 
 from tests.unit.sim.servers import until
 from tests.unit.sim.worlds import in_world
-from vtorc.lab.agent.mysql_api import Threads
+from vtorc.sim.cluster.world import SimShard, World
 from vtorc.sim.mysql.settings import Disk
-from vtorc.sim.world import SimShard, World
+from vtorc.vttablet.mysql_api import Threads
 
 
 def test_who_gives_up_yielding_on_a_hanging_disk_waits_for_acknowledgements_still() -> None:

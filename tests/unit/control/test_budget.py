@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from vtorc.control.budget import YIELDING, BudgetLimits, FleetBudget, TurnRequest, TurnSlot, Urgency
 from vtorc.core.detection.problems import Recovery
 from vtorc.core.facts.ids import ShardId
-from vtorc.sim.loop import run
+from vtorc.sim.engine.loop import run
 
 LIMITS = BudgetLimits(recoveries=2, repairs=4)
 

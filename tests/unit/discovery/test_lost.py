@@ -13,7 +13,7 @@ from vtorc.core.facts.status import TabletStatus
 from vtorc.core.facts.views import TabletView
 from vtorc.discovery.probe import ProbePace, TabletProbe
 from vtorc.errors import TabletUnreachable
-from vtorc.sim.loop import run
+from vtorc.sim.engine.loop import run
 from vtorc.tablet.api import TabletManager
 
 

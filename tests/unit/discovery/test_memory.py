@@ -18,7 +18,7 @@ from vtorc.core.facts.views import FormerType, TabletView
 from vtorc.discovery.probe import ProbePace, TabletProbe
 from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TabletCallFailed, TabletUnreachable
-from vtorc.sim.loop import run
+from vtorc.sim.engine.loop import run
 from vtorc.tablet.api import TabletManager
 
 R1, R2, R3 = "zone1-101", "zone2-200", "zone3-300"

@@ -10,7 +10,7 @@ from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.status import TabletStatus, ThreadState
 from vtorc.core.facts.views import TabletView
 from vtorc.discovery.probe import ProbePace, TabletProbe
-from vtorc.sim.loop import run
+from vtorc.sim.engine.loop import run
 from vtorc.tablet.api import TabletManager
 
 

@@ -10,7 +10,7 @@ from tests.unit.discovery.test_view_evidence import LoopClock
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.status import TabletStatus
 from vtorc.discovery.probe import RECORD_IS_LATE_AT_MOST, ProbePace, TabletProbe
-from vtorc.sim.loop import run
+from vtorc.sim.engine.loop import run
 from vtorc.tablet.api import TabletManager
 
 R1, R2 = "zone1-101", "zone2-200"

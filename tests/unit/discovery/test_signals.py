@@ -8,7 +8,7 @@ from vtorc.core.facts.records import TabletRecord
 from vtorc.discovery.probe import TabletProbe
 from vtorc.discovery.signals import watch_signals
 from vtorc.errors import TabletUnreachable
-from vtorc.sim.loop import run
+from vtorc.sim.engine.loop import run
 from vtorc.tablet.api import HealthReport, TabletManager
 
 TABLET = TabletRecord(

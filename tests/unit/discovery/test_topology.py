@@ -7,7 +7,7 @@ from tests.unit.topo.worlds import SHARD, World, tablet
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.discovery.topology import LIST_EVERY, TopologyReading, read_shard, read_topology, watch_topology
 from vtorc.errors import TopoError
-from vtorc.sim.loop import run
+from vtorc.sim.engine.loop import run
 from vtorc.topo.conn import TopoConn
 
 BAD = TabletAlias("zone1", 100)

@@ -11,7 +11,7 @@ from vtorc.core.facts.views import ProbeFailure, TabletView
 from vtorc.discovery.probe import ProbePace, TabletProbe
 from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TabletCallFailed, TabletUnreachable
-from vtorc.sim.loop import run
+from vtorc.sim.engine.loop import run
 from vtorc.tablet.api import TabletManager
 
 MYSQL_DOWN = TabletCallFailed("no MySQL", errno=2002)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from vtorc.lab.agent.config import AgentTimings
-from vtorc.lab.agent.monitors import DiskMonitor
 from vtorc.lab.disk import FileProbe
+from vtorc.vttablet.config import AgentTimings
+from vtorc.vttablet.monitors import DiskMonitor
 
 
 async def test_probe_writes_a_file(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from vtorc.errors import MysqlError
 from vtorc.mysql import sentinel as sentinel_module
 from vtorc.mysql.held import CANNOT_CONNECT, MysqlCredentials
 from vtorc.mysql.sentinel import LONGEST_PAUSE, REFUSED_PAUSE, REPORTED_FAILURE, MysqlSentinel
-from vtorc.sim.loop import run
+from vtorc.sim.engine.loop import run
 
 TABLET = TabletRecord(
     alias=TabletAlias("zone1", 100),

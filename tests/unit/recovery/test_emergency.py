@@ -12,14 +12,14 @@ from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.records import TabletRecord
 from vtorc.errors import RecoveryRefused, TabletCallFailed
-from vtorc.lab.agent.mysql_api import Threads
 from vtorc.recovery.emergency import EmergencyReparent
 from vtorc.recovery.record import Outcome
 from vtorc.recovery.session import RecoverySession, RecoveryTools
-from vtorc.sim.manager import SimTabletManager
-from vtorc.sim.plan import shard_plan
-from vtorc.sim.world import SimShard, World
+from vtorc.sim.cluster.manager import SimTabletManager
+from vtorc.sim.cluster.plan import shard_plan
+from vtorc.sim.cluster.world import SimShard, World
 from vtorc.tablet.api import StopMode
+from vtorc.vttablet.mysql_api import Threads
 
 
 def test_nobody_is_stopped_for_an_election_without_a_candidate() -> None:

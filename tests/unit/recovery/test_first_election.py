@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from tests.unit.sim.servers import until
 from tests.unit.sim.worlds import CELLS, SHARD, in_world, small_plan
+from vtorc.sim.cluster.plan import shard_plan
+from vtorc.sim.cluster.world import SimShard, World
 from vtorc.sim.mysql.binlog import Heartbeat
-from vtorc.sim.plan import shard_plan
-from vtorc.sim.world import SimShard, World
 
 
 def test_what_an_rdonly_alone_has_is_fetched_first() -> None:

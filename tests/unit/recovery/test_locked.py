@@ -10,8 +10,8 @@ from vtorc.core.detection.problems import Recovery
 from vtorc.recovery.locked_run import Ended, LockedRun, RecoveryPurpose
 from vtorc.recovery.record import Outcome
 from vtorc.recovery.session import RecoverySession
-from vtorc.sim.operator import plan_reparent
-from vtorc.sim.world import SimShard, World
+from vtorc.sim.cluster.operator import plan_reparent
+from vtorc.sim.cluster.world import SimShard, World
 
 
 @pytest.mark.parametrize("moves", [True, False])

@@ -11,12 +11,12 @@ from vtorc.core.facts.durability import policy
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.records import TabletRecord
-from vtorc.lab.agent.mysql_api import Threads
 from vtorc.recovery.commands import Commands
 from vtorc.recovery.record import Outcome, RecoveryRecord
+from vtorc.sim.cluster.tablet import SimTablet
+from vtorc.sim.cluster.world import SimShard, World
 from vtorc.sim.mysql.binlog import InsertRow
-from vtorc.sim.tablet import SimTablet
-from vtorc.sim.world import SimShard, World
+from vtorc.vttablet.mysql_api import Threads
 
 SEMI_SYNC = policy("semi_sync")
 

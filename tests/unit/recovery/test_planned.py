@@ -9,11 +9,11 @@ from tests.unit.recovery.test_repairs import by_hand, look
 from tests.unit.sim.servers import until
 from tests.unit.sim.worlds import small_plan
 from vtorc.core.facts.durability import policy
-from vtorc.lab.agent.mysql_api import Threads
 from vtorc.recovery.planned import PlannedReparent
 from vtorc.recovery.session import RecoverySession, RecoveryTools
-from vtorc.sim.tablet import TabletTraits
-from vtorc.sim.world import SimShard, World
+from vtorc.sim.cluster.tablet import TabletTraits
+from vtorc.sim.cluster.world import SimShard, World
+from vtorc.vttablet.mysql_api import Threads
 
 SEMI_SYNC = policy("semi_sync")
 

@@ -9,11 +9,11 @@ from tests.unit.recovery.test_repairs import NONE, by_hand, look
 from tests.unit.sim.servers import until
 from vtorc.core.election.candidates import StoppedTablet
 from vtorc.core.facts.gtid import GtidSet
-from vtorc.lab.agent.mysql_api import Threads
 from vtorc.recovery.promotion import GRACE, Follower, Promotion, promote
 from vtorc.recovery.session import RecoverySession, RecoveryTools
-from vtorc.sim.tablet import SimTablet
-from vtorc.sim.world import SimShard, World
+from vtorc.sim.cluster.tablet import SimTablet
+from vtorc.sim.cluster.world import SimShard, World
+from vtorc.vttablet.mysql_api import Threads
 
 
 async def lose_primary(

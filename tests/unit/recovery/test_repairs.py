@@ -15,17 +15,17 @@ from vtorc.core.facts.status import ThreadState
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.discovery.topology import read_shard
 from vtorc.errors import RecoveryFailed, TabletUnreachable
-from vtorc.lab.agent.mysql_api import Source, Threads
 from vtorc.proto import topodata_pb2
 from vtorc.recovery.repairs import Repairs
 from vtorc.recovery.session import RecoverySession, RecoveryTools
+from vtorc.sim.cluster.plan import WorldPlan
+from vtorc.sim.cluster.tablet import SimTablet
+from vtorc.sim.cluster.vtorc import SimClock
+from vtorc.sim.cluster.world import SimShard, World
+from vtorc.sim.engine.process import Process
 from vtorc.sim.mysql.binlog import Heartbeat
-from vtorc.sim.plan import WorldPlan
-from vtorc.sim.process import Process
-from vtorc.sim.tablet import SimTablet
-from vtorc.sim.vtorc import SimClock
-from vtorc.sim.world import SimShard, World
 from vtorc.topo.records import time_to_proto
+from vtorc.vttablet.mysql_api import Source, Threads
 
 NONE, SEMI_SYNC = policy("none"), policy("semi_sync")
 

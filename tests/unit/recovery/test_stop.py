@@ -7,10 +7,10 @@ import pytest
 from tests.unit.recovery.test_repairs import NONE, by_hand, look
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.status import TabletStatus, ThreadState
-from vtorc.lab.agent.mysql_api import Threads
 from vtorc.recovery.session import RecoverySession, RecoveryTools
 from vtorc.recovery.stop import Stopping
-from vtorc.sim.world import SimShard, World
+from vtorc.sim.cluster.world import SimShard, World
+from vtorc.vttablet.mysql_api import Threads
 
 
 @pytest.mark.parametrize("is_primary", [True, False])

@@ -5,14 +5,14 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.status import ThreadState
-from vtorc.lab.agent.mysql_api import Source, Threads
-from vtorc.sim.loop import current_loop, run
+from vtorc.sim.engine.loop import current_loop, run
+from vtorc.sim.engine.network import LinkFault, Network
+from vtorc.sim.engine.process import Process
 from vtorc.sim.mysql.admin import SimMysqlServer
 from vtorc.sim.mysql.binlog import InsertRow, Transaction
 from vtorc.sim.mysql.server import Address, SimMysqld
 from vtorc.sim.mysql.settings import Dropped, MysqlObserver, SimMysqlSettings
-from vtorc.sim.network import LinkFault, Network
-from vtorc.sim.process import Process
+from vtorc.vttablet.mysql_api import Source, Threads
 
 
 class Notes(MysqlObserver):

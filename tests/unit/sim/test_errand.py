@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from vtorc.sim.loop import run
-from vtorc.sim.process import LightTask
+from vtorc.sim.engine.loop import run
+from vtorc.sim.engine.process import LightTask
 
 
 def test_the_end_of_an_errand_cancels_what_it_waits_for() -> None:

@@ -6,9 +6,9 @@ import pytest
 
 from vtorc.core.facts.ids import ShardId
 from vtorc.errors import SimPlanError
-from vtorc.sim.fault_words import read_fault, table_of_kinds, write_fault
-from vtorc.sim.faults import Fault
-from vtorc.sim.plan import WorldPlan, shard_plan
+from vtorc.sim.cluster.plan import WorldPlan, shard_plan
+from vtorc.sim.faults.kinds import Fault
+from vtorc.sim.faults.notation import read_fault, table_of_kinds, write_fault
 
 _DOC = Path(__file__).parents[3] / "docs" / "simulator.md"
 

@@ -3,12 +3,12 @@ from collections.abc import Awaitable, Callable
 
 from tests.unit.sim.servers import Servers, play, until
 from vtorc.core.facts.ids import ShardId
-from vtorc.lab.agent.mysql_api import Source
-from vtorc.sim.invariants import LOOP_CALLS, Checker, ShardLedger
-from vtorc.sim.loop import current_loop
+from vtorc.sim.checks.invariants import LOOP_CALLS, Checker, ShardLedger
+from vtorc.sim.engine.loop import current_loop
+from vtorc.sim.engine.trace import Trace
 from vtorc.sim.mysql.binlog import InsertRow
 from vtorc.sim.mysql.server import SimMysqld
-from vtorc.sim.trace import Trace
+from vtorc.vttablet.mysql_api import Source
 
 SHARD = ShardId("commerce", "0")
 

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from vtorc.errors import SimDeadlock, SimLivelock, SimUnhandled, SimUnsupported
-from vtorc.sim import loop as sim_loop
-from vtorc.sim.loop import SimLoop, current_loop, forever, run
+from vtorc.sim.engine import loop as sim_loop
+from vtorc.sim.engine.loop import SimLoop, current_loop, forever, run
 
 
 def test_time_jumps_to_the_next_timer() -> None:
@@ -278,7 +278,7 @@ def test_no_timer_is_set_in_the_past() -> None:
 
 
 _PROGRAM = """
-from vtorc.sim.hashseed import fix_hash_seed
+from vtorc.sim.engine.hashseed import fix_hash_seed
 fix_hash_seed()
 import os
 print(os.environ["PYTHONHASHSEED"], hash("a shard"))

@@ -5,9 +5,9 @@ import pytest
 from tests.unit.sim.servers import Servers, play, until
 from vtorc.core.facts.status import ThreadState
 from vtorc.errors import MysqlError
-from vtorc.lab.agent.mysql_api import JournalRow, Source, Threads
 from vtorc.sim.mysql.binlog import InsertRow
 from vtorc.sim.mysql.settings import Disk, Dropped, SimMysqlSettings
+from vtorc.vttablet.mysql_api import JournalRow, Source, Threads
 
 
 async def _broken_applier(servers: Servers, number: int) -> None:

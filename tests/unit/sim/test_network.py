@@ -4,10 +4,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from vtorc.sim.loop import current_loop, run
-from vtorc.sim.network import CROSS_CELL, LOCAL, SAME_CELL, LinkFault, Network, NetworkError
-from vtorc.sim.process import Life, Process
-from vtorc.sim.stream import Stream, connect
+from vtorc.sim.engine.loop import current_loop, run
+from vtorc.sim.engine.network import CROSS_CELL, LOCAL, SAME_CELL, LinkFault, Network, NetworkError
+from vtorc.sim.engine.process import Life, Process
+from vtorc.sim.engine.stream import Stream, connect
 
 Main = Callable[["Pair"], Awaitable[None]]
 

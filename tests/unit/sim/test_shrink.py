@@ -3,8 +3,8 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtorc.sim.faults import Fault
-from vtorc.sim.shrink import shrink
+from vtorc.sim.campaigns.shrink import shrink
+from vtorc.sim.faults.kinds import Fault
 
 
 def _fault(number: int, *, lasts: float = 40.0) -> Fault:

@@ -7,13 +7,13 @@ from tests.unit.sim.worlds import in_world, without_vtorc
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.errors import TabletActionError, TabletUnreachable
-from vtorc.lab.agent.mysql_api import Threads
-from vtorc.sim.loop import current_loop
-from vtorc.sim.network import LinkFault
-from vtorc.sim.process import Process, ProcessState
-from vtorc.sim.tablet import SimTablet
-from vtorc.sim.world import SimShard, World
+from vtorc.sim.cluster.tablet import SimTablet
+from vtorc.sim.cluster.world import SimShard, World
+from vtorc.sim.engine.loop import current_loop
+from vtorc.sim.engine.network import LinkFault
+from vtorc.sim.engine.process import Process, ProcessState
 from vtorc.tablet.api import StopMode, TabletManager
+from vtorc.vttablet.mysql_api import Threads
 
 
 def _manager(world: World) -> TabletManager:

@@ -4,10 +4,10 @@ import contextlib
 import pytest
 
 from vtorc.errors import BadVersion, LockHeld, LockLost, TopoUnavailable
-from vtorc.sim.loop import current_loop, run
-from vtorc.sim.network import LinkFault, Network
-from vtorc.sim.process import Process
-from vtorc.sim.topo import SimTopo
+from vtorc.sim.cluster.topo import SimTopo
+from vtorc.sim.engine.loop import current_loop, run
+from vtorc.sim.engine.network import LinkFault, Network
+from vtorc.sim.engine.process import Process
 from vtorc.topo.conn import TopoConn
 
 LINE = "/vitess/global/shard"

@@ -4,10 +4,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from vtorc.core.facts.ids import ShardId
-from vtorc.sim.loop import current_loop, run
-from vtorc.sim.plan import WorldPlan, shard_plan
-from vtorc.sim.trace import Trace
-from vtorc.sim.world import SimShard, World
+from vtorc.sim.cluster.plan import WorldPlan, shard_plan
+from vtorc.sim.cluster.world import SimShard, World
+from vtorc.sim.engine.loop import current_loop, run
+from vtorc.sim.engine.trace import Trace
 
 CELLS = ("zone1", "zone2", "zone3")
 SHARD = ShardId("commerce", "0")

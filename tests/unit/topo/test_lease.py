@@ -4,7 +4,7 @@ from collections.abc import Callable
 import pytest
 
 from vtorc.errors import LockLost, TopoTimeout, TopoUnavailable
-from vtorc.sim.loop import forever, run
+from vtorc.sim.engine.loop import forever, run
 from vtorc.topo.lease import LeasedLock, OwnedLocks
 
 TTL = 30.0

@@ -1,6 +1,6 @@
 import asyncio
 
-from vtorc.sim.loop import forever, run
+from vtorc.sim.engine.loop import forever, run
 from vtorc.topo.memory import MemoryStore
 
 SHARD = "keyspaces/ks/shards/0"

@@ -9,7 +9,7 @@ from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.core.facts.records import KeyspaceRecord, ShardRecord
 from vtorc.errors import BadRecord, LockHeld, LockLost, NodeExists, NoNode, TopoTimeout, TopoUnavailable
 from vtorc.proto import topodata_pb2
-from vtorc.sim.loop import forever, run
+from vtorc.sim.engine.loop import forever, run
 from vtorc.topo import paths, records
 from vtorc.topo.cells import TopoLimits
 

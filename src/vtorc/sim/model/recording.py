@@ -5,6 +5,7 @@ from collections.abc import Callable, Container, Sequence
 from vtorc.core.detection.problems import Recovery
 from vtorc.core.facts.gtid import Series
 from vtorc.recovery.record import RecoveryRecord, StepRecord
+from vtorc.sim.engine.process import ProcessState
 from vtorc.sim.model.conformance import (
     Applied,
     Committed,
@@ -25,7 +26,6 @@ from vtorc.sim.model.state import NOBODY
 from vtorc.sim.mysql.binlog import InsertRow, Transaction
 from vtorc.sim.mysql.server import SimMysqld
 from vtorc.sim.mysql.settings import Dropped, MysqlObserver
-from vtorc.sim.process import ProcessState
 
 _EMERGENCIES = frozenset(
     {

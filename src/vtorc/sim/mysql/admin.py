@@ -8,7 +8,12 @@ from typing import Any, Generic, TypeVar
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.status import SemiSyncStatus
 from vtorc.errors import MysqlError
-from vtorc.lab.agent.mysql_api import (
+from vtorc.sim.engine.process import Life, LightTask
+from vtorc.sim.mysql.binlog import CreateSchema, Heartbeat, InsertJournal
+from vtorc.sim.mysql.reports import coordinates, replica_report, semi_sync, server_report
+from vtorc.sim.mysql.server import SimMysqld
+from vtorc.tablet.wall_clock import READ_CLOCK
+from vtorc.vttablet.mysql_api import (
     Fetch,
     Fetched,
     FetchedColumn,
@@ -19,11 +24,6 @@ from vtorc.lab.agent.mysql_api import (
     Source,
     Threads,
 )
-from vtorc.sim.mysql.binlog import CreateSchema, Heartbeat, InsertJournal
-from vtorc.sim.mysql.reports import coordinates, replica_report, semi_sync, server_report
-from vtorc.sim.mysql.server import SimMysqld
-from vtorc.sim.process import Life, LightTask
-from vtorc.tablet.wall_clock import READ_CLOCK
 
 _T = TypeVar("_T")
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet, Series
-from vtorc.lab.agent.mysql_api import JournalRow
 from vtorc.sim.mysql.gtids import GtidLog
+from vtorc.vttablet.mysql_api import JournalRow
 
 _CHECKPOINT_EVERY = 256
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vtorc.core.facts.gtid import GtidSet
+from vtorc.sim.engine.stream import End
 from vtorc.sim.mysql.binlog import Transaction
 from vtorc.sim.mysql.gtids import GtidLog
-from vtorc.sim.stream import End
 
 if TYPE_CHECKING:
     from vtorc.sim.mysql.server import SimMysqld

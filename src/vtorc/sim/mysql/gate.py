@@ -5,9 +5,9 @@ import errno
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from vtorc.sim.engine.process import Life
 from vtorc.sim.mysql.binlog import Change, Transaction
 from vtorc.sim.mysql.settings import Disk
-from vtorc.sim.process import Life
 
 if TYPE_CHECKING:
     from vtorc.sim.mysql.server import SimMysqld

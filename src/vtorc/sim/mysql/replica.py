@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.status import ThreadState
 from vtorc.errors import MysqlError
-from vtorc.lab.agent.mysql_api import Source, Threads
+from vtorc.sim.engine.network import NetworkError
+from vtorc.sim.engine.stream import Stream, connect
 from vtorc.sim.mysql.applier import Applier
 from vtorc.sim.mysql.binlog import Transaction
 from vtorc.sim.mysql.dump import Hello
 from vtorc.sim.mysql.gate import resolve
 from vtorc.sim.mysql.gtids import GtidLog
 from vtorc.sim.mysql.settings import Disk, Dropped, draw
-from vtorc.sim.network import NetworkError
-from vtorc.sim.stream import Stream, connect
+from vtorc.vttablet.mysql_api import Source, Threads
 
 if TYPE_CHECKING:
     from vtorc.sim.mysql.server import SimMysqld

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.status import SemiSyncStatus, ThreadState
-from vtorc.lab.agent.mysql_api import ReplicaReport, ServerReport, Source
+from vtorc.vttablet.mysql_api import ReplicaReport, ServerReport, Source
 
 if TYPE_CHECKING:
     from vtorc.sim.mysql.server import SimMysqld

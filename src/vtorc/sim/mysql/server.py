@@ -7,7 +7,9 @@ from typing import Any
 
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.errors import MysqlError
-from vtorc.lab.agent.mysql_api import JournalRow
+from vtorc.sim.engine.network import Network
+from vtorc.sim.engine.process import Life, Process
+from vtorc.sim.engine.stream import End
 from vtorc.sim.mysql.binlog import Binlog, Change, CreateSchema, InsertJournal, InsertRow, Transaction
 from vtorc.sim.mysql.dump import Dump, Hello
 from vtorc.sim.mysql.gate import Commit, CommitGate, SickDisk, fail, resolve
@@ -16,9 +18,7 @@ from vtorc.sim.mysql.replica import Replication
 from vtorc.sim.mysql.reports import Reports
 from vtorc.sim.mysql.semisync import AckWaits
 from vtorc.sim.mysql.settings import Disk, MysqlObserver, SimMysqlSettings, draw
-from vtorc.sim.network import Network
-from vtorc.sim.process import Life, Process
-from vtorc.sim.stream import End
+from vtorc.vttablet.mysql_api import JournalRow
 
 Address = tuple[str, int]
 

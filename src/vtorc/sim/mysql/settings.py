@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vtorc.sim.network import Latency
+from vtorc.sim.engine.network import Latency
 
 if TYPE_CHECKING:
     from vtorc.sim.mysql.binlog import Transaction

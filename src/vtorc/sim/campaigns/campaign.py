@@ -1,0 +1,194 @@
+"""Many seeds in parallel processes: what happened in all of them, and what it takes for each failing one to fail."""
+
+import contextlib
+import functools
+import gc
+import random
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from vtorc.config.catalogue import nearest
+from vtorc.errors import SimPlanError
+from vtorc.sim.campaigns.parallel import in_parallel
+from vtorc.sim.campaigns.run import PROFILES, Profile, Result, run_seed
+from vtorc.sim.campaigns.shrink import shrink
+from vtorc.sim.checks.invariants import Violation
+from vtorc.sim.cluster.plan import WorldPlan, fleet_plan
+from vtorc.sim.faults.by_people import BY_NAME
+from vtorc.sim.faults.kinds import Fault
+from vtorc.sim.faults.notation import write_fault
+
+_SHRINK_RUNS = 60
+_SHRINK_AT_MOST = 10
+_DIGESTS = 2**256
+
+
+def find_profile(name: str) -> Profile:
+    """Return a profile by its name; the name of a kind of fault is a profile too: one fault, of that kind.
+
+    Raises SimPlanError.
+    """
+    if name in PROFILES:
+        return PROFILES[name]
+    if name in BY_NAME:
+        return Profile(name=name, least=1, most=1, span=10.0, kinds=(name,))
+    near = nearest(name, [*PROFILES, *BY_NAME])
+    hint = f"did you mean {near[0]}?" if near else f"expected {', '.join(PROFILES)} or a kind of fault"
+    raise SimPlanError(f"profile {name!r}: there is none of that name; {hint}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What each seed of a campaign is run with; with `tablets` every shard has that many, else they are drawn."""
+
+    profile: str = "default"
+    shards: int = 1
+    tablets: int | None = None
+
+    def plan(self, seed: int) -> WorldPlan | None:
+        """The world of a seed, if it is not to be drawn."""
+        if self.tablets is None:
+            return None
+        return fleet_plan(random.Random(f"plan {seed}"), shards=self.shards, tablets=self.tablets)
+
+    def run(
+        self, seed: int, *, faults: Sequence[Fault] | None = None, sink: Callable[[str], None] | None = None
+    ) -> Result:
+        """Run one seed. An error that nobody expected is a violation too: it has a seed, so it can be replayed."""
+        profile = find_profile(self.profile)
+        _freeze()
+        try:
+            return run_seed(seed, profile, faults=faults, plan=self.plan(seed), shards=self.shards, sink=sink)
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            text = f"{type(error).__name__}: {error} ({where.name}, line {where.lineno} of {where.filename})"
+            return Result(seed=seed, faults=(), violations=[Violation("broken", text, 0.0)])
+
+    def replay(self, seed: int, faults: Iterable[Fault] = ()) -> str:
+        """The command that runs a seed again and shows what happens."""
+        words = ["vtorc sim", f"--seed {seed}"]
+        words += [f"--profile {self.profile}"] if self.profile != "default" else []
+        words += [f"--shards {self.shards}"] if self.shards != 1 else []
+        words += [f"--tablets {self.tablets}"] if self.tablets is not None else []
+        return " ".join([*words, *(f"--fault {write_fault(fault)}" for fault in faults), "--trace"])
+
+
+@functools.cache
+def _freeze() -> None:
+    """Take all that is loaded out of what every run looks through for garbage at its beginning: it takes 10 ms."""
+    gc.collect()
+    gc.freeze()
+
+
+@dataclass(slots=True)
+class Totals:
+    """What happened in all runs so far; `failed` has the results of the failing ones. Times are virtual seconds.
+
+    `digest` is the sum of the digests of all traces, so that it does not depend on the order in which runs end, and a
+    campaign in pieces can be held against one in one piece.
+    """
+
+    runs: int = 0
+    seconds: float = 0.0
+    callbacks: int = 0
+    writes: int = 0
+    failovers: int = 0
+    refused: int = 0
+    unprotected_lost: int = 0
+    digest: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    failed: list[Result] = field(default_factory=list)
+
+    def add(self, result: Result) -> None:
+        """Count a run."""
+        self.runs += 1
+        self.seconds += result.seconds
+        self.callbacks += result.callbacks
+        self.writes += result.writes
+        self.failovers += result.failovers
+        self.refused += result.refused
+        self.unprotected_lost += result.unprotected_lost
+        self.digest = (self.digest + int(result.digest or "0", 16)) % _DIGESTS
+        self.faults.update(fault.kind for fault in result.faults)
+        if not result.ok:
+            self.failed.append(result)
+
+
+def run_campaign(
+    job: Job,
+    seeds: Sequence[int],
+    *,
+    processes: int,
+    tell: Callable[[Totals], None],
+    within: float | None = None,
+) -> Totals:
+    """Run all seeds, in so many processes; `tell` is called after each with the totals so far.
+
+    KeyboardInterrupt ends it early with what there is by then, and so does the end of `within` seconds.
+    """
+    totals = Totals()
+    elapsed = stopwatch()
+    with contextlib.suppress(KeyboardInterrupt):
+        for result in in_parallel(job.run, seeds, processes=processes):
+            totals.add(result)
+            tell(totals)
+            if within is not None and elapsed() >= within:
+                break
+    totals.failed.sort(key=lambda result: result.seed)
+    return totals
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A failing seed; `faults` are those that it takes, and whether they were looked for."""
+
+    result: Result
+    faults: tuple[Fault, ...]
+    shrunk: bool
+
+    def lines(self, job: Job) -> list[str]:
+        """Tell people what failed and how to see it again."""
+        said = [f"seed {self.result.seed}:"]
+        said += [f"  {each.rule} at {each.at:.3f} s: {each.text}" for each in self.result.violations]
+        if self.shrunk:
+            said.append(f"  {len(self.faults)} of {len(self.result.faults)} faults suffice:")
+            said += [f"    {fault}: {BY_NAME[fault.kind].sentence}" for fault in self.faults]
+        return [*said, f"  {job.replay(self.result.seed, self.faults if self.shrunk else ())}"]
+
+
+def explain(job: Job, failed: Sequence[Result]) -> Iterator[Failure]:
+    """Find the faults that each failing run takes; only for the first few, as it takes many runs each."""
+    for number, result in enumerate(failed):
+        if number >= _SHRINK_AT_MOST or not result.faults:
+            yield Failure(result, result.faults, shrunk=False)
+            continue
+        seed, rule = result.seed, result.violations[0].rule
+
+        def fails(faults: Sequence[Fault], seed: int = seed, rule: str = rule) -> bool:
+            return any(each.rule == rule for each in job.run(seed, faults=faults).violations)
+
+        yield Failure(result, shrink(result.faults, fails, most_runs=_SHRINK_RUNS), shrunk=True)
+
+
+def summary(totals: Totals, elapsed: float) -> list[str]:
+    """Tell people what happened in a campaign that took `elapsed` real seconds."""
+    rate = totals.runs / elapsed if elapsed else 0.0
+    kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(totals.faults.items()))
+    return [
+        f"{totals.runs} seeds in {elapsed:.1f} s, {rate:.2f} seeds per second",
+        f"{totals.seconds / 3600:.1f} hours simulated, {totals.seconds / max(elapsed, 1e-9):.0f} times real time",
+        f"{totals.failovers} failovers, {totals.refused} refusals, {totals.writes} acknowledged writes",
+        f"{totals.unprotected_lost} writes lost that nothing protected (policy none, or semi-sync switched off)",
+        f"{totals.faults.total()} faults: {kinds or 'none'}",
+        f"digest of all traces {totals.digest:064x}",
+        f"{len(totals.failed)} seeds with violations",
+    ]
+
+
+def stopwatch() -> Callable[[], float]:
+    """Return a function that tells the real seconds since now."""
+    began = time.monotonic()
+    return lambda: time.monotonic() - began

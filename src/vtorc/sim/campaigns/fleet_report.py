@@ -1,0 +1,227 @@
+"""What became of a whole fleet when many primaries were lost at once: who was replaced, when, and why the others were
+not.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from vtorc.control.breaker import is_loss
+from vtorc.core.facts.durability import Member, policy
+from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
+from vtorc.core.facts.rules import Rule
+from vtorc.recovery.record import Outcome
+from vtorc.sim.campaigns.verdict import SILENT_BOUND
+from vtorc.sim.cluster.plan import ShardPlan
+from vtorc.sim.cluster.tablet import SimTablet
+from vtorc.sim.cluster.world import SimShard, World
+from vtorc.sim.engine.process import Life, ProcessState
+from vtorc.sim.faults.kinds import Fault
+from vtorc.sim.scenario.outcome import mask
+
+TURN = 0.5
+"""Seconds that a turn may take on average where many wait for theirs."""
+
+GRACE = 10.0
+"""Seconds on top of that."""
+
+_JUDGED = frozenset({"kill-mysqld", "kill-both", "power-off", "lose-cell", "kill-all-primaries"})
+"""Kinds of faults after which it is plain which shards can fail over."""
+
+_CONFIRMATION = re.compile(r"; (?:their replicas|replicas|no replica) confirms? .*?; ")
+"""How much of it is confirmed when it is told is chance."""
+
+_QUIET = (Outcome.SUCCEEDED, Outcome.GONE, Outcome.LOCK_HELD)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetReport:
+    """How a fleet got over the loss of primaries; times in virtual seconds.
+
+    `outages` are those of the shards that got another primary, from the loss until that one took writes, in the order
+    of the replacements; `missed` are shards that could have got one and did not; `turns` how long those that had to
+    wait for their turn did; `others` has the rule, one sentence and the number of the shards that got no other primary.
+    """
+
+    shards: int
+    lost: int
+    able: int
+    missed: int
+    outages: tuple[float, ...]
+    turns: tuple[float, ...]
+    most: int
+    limit: int
+    others: tuple[tuple[str, str, int], ...]
+    announcements: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """Tell people."""
+        said = [
+            f"{self.lost:,} of {self.shards:,} shards lost their primary, {self.able:,} of them can fail over, "
+            f"{len(self.outages):,} did"
+        ]
+        if self.outages:
+            said.append(f"outage until writable again: {_spread(self.outages)}")
+            waits = f"{len(self.turns):,} turns had to be waited for, the longest outage first"
+            said.append(f"{waits}: {_spread(self.turns)}" if self.turns else "none had to wait for its turn")
+        said.append(f"at most {self.most} recoveries under way at once in one vtorc, of {self.limit} allowed")
+        said += [f"not replaced: {count:,} [{rule}], such as {text}" for rule, text, count in self.others]
+        return [*said, *(f"announced: {text}" for text in self.announcements)]
+
+    def outcome(self) -> list[str]:
+        """Tell what comes out alike whatever the exact times and numbers were."""
+        did = "not all that could fail over did" if self.missed else "all that could fail over did"
+        said = [f"{did}, {'and had to wait for their turn' if self.turns else 'and nobody had to wait for a turn'}"]
+        said += sorted(f"not replaced [{rule}]: {_without_names(text)}" for rule, text, _ in self.others)
+        told = (_CONFIRMATION.sub("; ", _without_names(mask(text))) for text in self.announcements)
+        return [*said, *dict.fromkeys(f"announced: {text}" for text in told)]
+
+
+@dataclass(slots=True)
+class _Lost:
+    shard: SimShard
+    primary: SimTablet
+    at: float
+    able: bool
+    kept: bool = False
+    reason: tuple[str, str] | None = None
+
+
+class FleetWatch:
+    """Watches what faults cost a fleet; tell it before and after each begins, and before each ends."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._primaries: dict[ShardId, SimTablet] = {}
+        self._lost: dict[ShardId, _Lost] = {}
+        self._lives: list[Life] = []
+
+    def before(self) -> None:
+        """A fault is about to begin."""
+        self._primaries = {shard.id: tablet for shard in self._shards if (tablet := shard.primary) is not None}
+
+    def after(self) -> None:
+        """A fault has begun."""
+        self._lives = [vtorc.process.life for vtorc in self._world.vtorcs if _runs(vtorc.process.state)]
+        for shard in self._shards:
+            primary = self._primaries.get(shard.id)
+            if primary is not None and _is_out(primary) and shard.id not in self._lost:
+                self._lost[shard.id] = _Lost(shard, primary, self._world.now, can_fail_over(shard, primary))
+
+    def ending(self, faults: Sequence[Fault]) -> None:
+        """A fault is about to end: whoever was not replaced by now must have an explanation."""
+        for lost in self._lost.values():
+            lost.kept = lost.shard.primary in (None, lost.primary) or _is_out(lost.shard.primary or lost.primary)
+            if lost.kept and lost.reason is None:
+                lost.reason = self._reason(lost)
+        for text in self._broken_promises(faults):
+            self._world.checker.violate("not-failed-over", text)
+
+    def report(self) -> FleetReport:
+        """Sum up."""
+        turns = [vtorc.turns for vtorc in self._world.vtorcs]
+        first: dict[ShardId, float] = {}
+        for done in sorted((each for one in turns for each in one.replacements), key=lambda each: each.writable_at):
+            lost = self._lost.get(done.shard)
+            if lost is not None and done.writable_at >= lost.at:
+                first.setdefault(done.shard, done.writable_at - lost.at)
+        reasons = [lost.reason for lost in self._lost.values() if lost.kept and lost.reason is not None]
+        counts = Counter(rule for rule, _ in reasons)
+        sentences = dict(reversed(reasons))
+        return FleetReport(
+            shards=len(self._world.shards),
+            lost=len(self._lost),
+            able=sum(lost.able for lost in self._lost.values()),
+            missed=sum(lost.able and lost.kept for lost in self._lost.values()),
+            outages=tuple(first.values()),
+            turns=tuple(
+                wait.seconds
+                for one in turns
+                for wait in one.waits
+                if (lost := self._lost.get(wait.shard)) is not None and wait.ended_at >= lost.at
+            ),
+            most=max((one.most for one in turns), default=0),
+            limit=self._world.settings.budget.recoveries,
+            others=tuple((rule, sentences[rule], count) for rule, count in counts.most_common()),
+            announcements=tuple(turns[0].announcements) if turns else (),
+        )
+
+    @property
+    def _shards(self) -> Sequence[SimShard]:
+        return list(self._world.shards.values())
+
+    def _reason(self, lost: _Lost) -> tuple[str, str] | None:
+        """The rule and the sentence that say why a shard was left without a primary."""
+        shard = lost.shard.id
+        for vtorc in self._world.vtorcs:
+            for record in reversed(vtorc.records):
+                if record.shard == shard and record.recovery.replaces_primary and record.outcome not in _QUIET:
+                    return record.rule or record.outcome.value, mask(record.sentence)
+            loop = vtorc.fleet.loops.get(shard) if vtorc.fleet is not None else None
+            for decision in loop.decisions if loop is not None else ():
+                if is_loss(decision.finding) and decision.rule is not Rule.ACT:
+                    return decision.rule.value, mask(decision.sentence)
+        return None
+
+    def _broken_promises(self, faults: Sequence[Fault]) -> Iterator[str]:
+        """Name shards that could fail over and did not, or did not and nobody says why, where that can be told."""
+        if len(faults) != 1 or faults[0].kind not in _JUDGED or not any(life.alive for life in self._lives):
+            return
+        limit = self._world.settings.budget.recoveries
+        if faults[0].lasts < SILENT_BOUND + TURN * math.ceil(len(self._lost) / limit) + GRACE:
+            return
+        for lost in self._lost.values():
+            if lost.kept and lost.able:
+                rule, text = lost.reason or ("nothing", "nobody says why")
+                yield f"{lost.shard.id} can fail over and did not [{rule}]: {text}"
+            elif lost.kept and lost.reason is None:
+                yield f"{lost.shard.id} was not failed over, and nobody says why"
+
+
+def can_fail_over(shard: SimShard, primary: SimTablet) -> bool:
+    """Whether the tablets that are left can do without the primary and the others that are out: none of those could
+    have acknowledged a write by itself, or where nobody has to, most are there; and one that is left may be promoted
+    and gets its own acknowledged.
+    """
+    out = {tablet.config.alias for tablet in shard.tablets if _is_out(tablet)}
+    return _can_do_without(shard.plan, primary.config.alias, out)
+
+
+def _can_do_without(plan: ShardPlan, primary: TabletAlias, out: set[TabletAlias]) -> bool:
+    rule = policy(plan.durability)
+    members = {each.alias: Member(each.alias, each.type) for each in plan.tablets}
+    old = members[primary]
+    unreached = [members[alias] for alias in out if alias != primary]
+    others = [each for each in members.values() if each is not old and each.type is TabletType.REPLICA]
+    if not rule.required_acks(old) and 0 < len(others) <= 2 * sum(each in others for each in unreached):
+        return False  # half of them may be on the other side of a cut, with a primary that nothing stops
+    if rule.required_acks(old) and sum(rule.may_ack(old, each) for each in unreached) >= rule.required_acks(old):
+        return False
+    left = [member for alias, member in members.items() if alias not in out]
+    return any(
+        each.type is TabletType.REPLICA
+        and sum(rule.may_ack(each, other) for other in left if other is not each) >= rule.required_acks(each)
+        for each in left
+    )
+
+
+def _is_out(tablet: SimTablet) -> bool:
+    return not (tablet.host.up and _runs(tablet.process.state) and _runs(tablet.mysqld.process.state))
+
+
+def _runs(state: ProcessState) -> bool:
+    return state is not ProcessState.STOPPED
+
+
+def _without_names(text: str) -> str:
+    text = re.sub(r"\b\w+-\d{10}\b", "TABLET", text)
+    text = re.sub(r"\b\w+/[0-9a-f]*-?[0-9a-f]*(?=:)", "SHARD", text)
+    return re.sub(r"(?<![\w-])\d[\d,]*(?! %)\b", "N", text)
+
+
+def _spread(values: Sequence[float]) -> str:
+    ordered = sorted(values)
+    shown = [f"p{share} {ordered[math.ceil(share / 100 * len(ordered)) - 1]:.1f} s" for share in (50, 90, 99)]
+    return ", ".join([*shown, f"max {ordered[-1]:.1f} s"])

@@ -1,0 +1,300 @@
+"""One run of a simulated world: from a seed to a verdict."""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from vtorc.control.budget import BudgetLimits
+from vtorc.errors import SimError
+from vtorc.recovery.record import Outcome
+from vtorc.sim.campaigns.fleet_report import FleetReport, FleetWatch
+from vtorc.sim.campaigns.verdict import HARMLESS, ChangeRules, late_replacements, needless_reparents
+from vtorc.sim.checks.invariants import Violation
+from vtorc.sim.cluster.plan import WorldPlan, failover_plan, old_plan, random_plan, small_fleet_plan
+from vtorc.sim.cluster.vtorc import VtorcSettings
+from vtorc.sim.cluster.world import SimShard, World
+from vtorc.sim.engine.loop import SimLoop
+from vtorc.sim.engine.trace import Trace
+from vtorc.sim.faults.by_people import ALL_KINDS, BY_NAME, begin
+from vtorc.sim.faults.kinds import End, Fault, FaultScene
+
+FIRST_ELECTION_BOUND = 60.0
+"""Seconds until every shard must have its first primary and take writes."""
+
+RECOVERY_BOUND = 180.0
+"""Seconds after the last fault ended until every shard must be writable and fully replicating."""
+
+_DEADLY = frozenset(
+    ("kill-mysqld", "kill-both", "power-off", "lose-cell", "isolate", "keep-vttablet-down", "stall-disk")
+)
+_AIMED_SHARE = 0.4
+
+_CALM_BEFORE = 2.0
+_CALM_AFTER = 3.0
+_CALM_LONG = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """How much goes wrong: at least and at most so many faults, within `span` seconds; `kinds` empty means all that are
+    mixed at random. `targets` are drawn from, `draw_plan` draws the world, `settings` are those of its vtorcs.
+    """
+
+    name: str
+    least: int
+    most: int
+    span: float
+    kinds: tuple[str, ...] = ()
+    targets: tuple[int, ...] = (0, 0, 0, 1, 2, 3, 4)
+    draw_plan: Callable[..., WorldPlan] = random_plan
+    settings: VtorcSettings = field(default_factory=VtorcSettings)
+
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile(name="calm", least=0, most=0, span=60.0),
+        Profile(name="single", least=1, most=1, span=10.0),
+        Profile(name="default", least=1, most=4, span=30.0),
+        Profile(name="storm", least=6, most=14, span=60.0),
+        Profile(name="harmless", least=1, most=2, span=20.0, kinds=tuple(sorted(HARMLESS))),
+        Profile(
+            name="failover",
+            least=1,
+            most=1,
+            span=5.0,
+            kinds=(
+                "hide-acker",
+                "hide-acker-unreadable",
+                "hide-cell",
+                "lone-copy",
+                "lone-copy-hidden",
+                "last-acker-leaves",
+                "crash-while-applying",
+                "lose-lock-while-applying",
+                "return-amid-failover",
+                "lose-promotion",
+                "crash-at-repair",
+                "heir-dies",
+                "late-vtorc",
+                "command-planned",
+            ),
+            targets=(0,),
+            draw_plan=failover_plan,
+        ),
+        Profile(
+            name="outage",
+            least=1,
+            most=1,
+            span=5.0,
+            kinds=("kill-mysqld", "kill-both", "power-off", "errant-then-crash"),
+            targets=(0,),
+            draw_plan=failover_plan,
+        ),
+        Profile(
+            name="repairs",
+            least=1,
+            most=2,
+            span=10.0,
+            kinds=(
+                "make-replica-writable",
+                "make-read-only",
+                "stop-replication",
+                "stop-applier",
+                "break-applier",
+                "forget-source",
+                "point-elsewhere",
+                "unset-semi-sync",
+                "kill-mysqld",
+                "restart-all-replicas",
+            ),
+        ),
+        Profile(
+            name="fleet",
+            least=1,
+            most=1,
+            span=5.0,
+            kinds=("kill-all-primaries", "lose-cell"),
+            targets=(0,),
+            draw_plan=small_fleet_plan,
+            settings=VtorcSettings(budget=BudgetLimits(recoveries=2, repairs=1)),
+        ),
+        Profile(name="old-tablets", least=0, most=0, span=60.0, draw_plan=old_plan),
+    )
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class Result:
+    """What became of one run; times in virtual seconds."""
+
+    seed: int
+    faults: tuple[Fault, ...]
+    violations: list[Violation] = field(default_factory=list)
+    digest: str = ""
+    lines: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    callbacks: int = 0
+    writes: int = 0
+    failovers: int = 0
+    refused: int = 0
+    unprotected_lost: int = 0
+    fleet: FleetReport | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether every invariant held."""
+        return not self.violations
+
+
+def draw_faults(generator: random.Random, profile: Profile, *, shards: int) -> tuple[Fault, ...]:
+    """Draw what goes wrong in a run."""
+    names = profile.kinds or tuple(ALL_KINDS)
+    deadly = [name for name in names if name in _DEADLY]
+    faults: list[Fault] = []
+    for _ in range(generator.randint(profile.least, profile.most)):
+        # Most kinds cost no primary, and a run without a failover says little.
+        aimed = bool(deadly) and generator.random() < _AIMED_SHARE
+        kind = BY_NAME[generator.choice(deadly if aimed else names)]
+        faults.append(
+            Fault(
+                kind=kind.name,
+                at=round(generator.uniform(0.0, profile.span), 3),
+                # As many of one to three seconds as of twenty to sixty: what a short one meets is another code than
+                # what a long one does, and a long one costs ten times as much to run.
+                lasts=round(kind.least * (kind.most / kind.least) ** generator.random(), 3),
+                shard=generator.randrange(shards),
+                target=0 if aimed else generator.choice(profile.targets),
+            )
+        )
+    return tuple(sorted(faults, key=lambda fault: fault.at))
+
+
+def run_seed(
+    seed: int,
+    profile: Profile,
+    *,
+    faults: Sequence[Fault] | None = None,
+    plan: WorldPlan | None = None,
+    shards: int = 1,
+    settings: VtorcSettings | None = None,
+    keep_trace: bool = False,
+    sink: Callable[[str], None] | None = None,
+) -> Result:
+    """Run one seed; `faults` and `plan` replace what would be drawn. Errors of the simulation itself are violations."""
+    drawn_plan = profile.draw_plan(random.Random(f"plan {seed}"), shards=shards)
+    drawn = draw_faults(random.Random(f"faults {seed}"), profile, shards=shards)
+    result = Result(seed=seed, faults=drawn if faults is None else tuple(faults))
+    permute = random.Random(f"loop {seed}").random() < 0.3
+    loop = SimLoop(seed=seed, permute=permute)
+    trace = Trace(loop.time, keep=keep_trace, sink=sink)
+    try:
+        with trace.capturing_logs():
+            loop.run(_play(plan or drawn_plan, trace, settings or profile.settings, result))
+    except SimError as error:
+        trace.note("INVARIANT", f"simulation: {error}")
+        result.violations.append(Violation("simulation", str(error), loop.time()))
+    result.digest = trace.digest
+    result.lines = trace.lines
+    result.seconds = loop.time()
+    result.callbacks = loop.callbacks
+    return result
+
+
+async def _play(plan: WorldPlan, trace: Trace, settings: VtorcSettings, result: Result) -> None:
+    for planned in plan.shards:
+        tablets = ", ".join(f"{each.alias.cell}-{each.alias.uid} {each.type}" for each in planned.tablets)
+        trace.note("plan", f"{planned.shard} {planned.durability}: {tablets}")
+    for fault in result.faults:
+        trace.note("plan", f"fault {fault}")
+    world = World(plan, trace, settings=settings)
+    rules = ChangeRules(world)
+    result.violations = world.checker.violations
+    await world.begin()
+    since = world.now
+    for shard in world.shards.values():
+        if wrong := await world.until_well(shard, limit=FIRST_ELECTION_BOUND, since=since):
+            world.checker.violate("no-first-primary", f"{shard.id}: {'; '.join(wrong)}")
+            return
+    trace.note("world", "every shard takes writes")
+    elections = _promotions(world)
+    await asyncio.sleep(_CALM_BEFORE)
+    rules.quiet = not result.faults
+    fleet = FleetWatch(world)
+    await _let_happen(world, result.faults, fleet)
+    await _recover(world)
+    await asyncio.sleep(_CALM_AFTER if result.faults else _CALM_LONG)
+    _judge(world, result, elections)
+    result.fleet = fleet.report()
+
+
+async def _let_happen(world: World, faults: Sequence[Fault], fleet: FleetWatch) -> None:
+    """Let every fault begin and end at its time."""
+    start = world.now
+    timeline: list[tuple[float, int, Fault]] = []
+    for number, fault in enumerate(faults):
+        timeline.append((start + fault.at, 2 * number, fault))
+        timeline.append((start + fault.at + fault.lasts, 2 * number + 1, fault))
+    ends: dict[Fault, End] = {}
+    for when, _, fault in sorted(timeline, key=lambda entry: entry[:2]):
+        await asyncio.sleep(max(0.0, when - world.now))
+        if fault in ends:
+            fleet.ending(faults)
+            world.trace.note("FAULT", f"ends: {fault}")
+            ends.pop(fault)()
+        else:
+            world.trace.note("FAULT", f"begins: {fault}: {BY_NAME[fault.kind].sentence}")
+            fleet.before()
+            ends[fault] = begin(FaultScene(world, fault))
+            fleet.after()
+
+
+async def _recover(world: World) -> None:
+    """Give the shards their time; people rebuild what only people can repair."""
+    since = world.now
+    for shard in world.shards.values():
+        wrong = await world.until_well(shard, limit=RECOVERY_BOUND, since=since)
+        if wrong and await _repair_by_hand(world, shard):
+            wrong = await world.until_well(shard, limit=RECOVERY_BOUND)
+        if wrong:
+            world.checker.violate("not-recovered", f"{shard.id}: {'; '.join(wrong)}")
+
+
+async def _repair_by_hand(world: World, shard: SimShard) -> bool:
+    """Rebuild the tablets that hold errant transactions or miss purged ones; False if there are none."""
+    primary = shard.primary
+    if primary is None:
+        return False
+    ruined = [each for each in shard.tablets if each is not primary and world.is_ruined(each, primary)]
+    for tablet in ruined:
+        await world.rebuild(tablet, primary)
+    return bool(ruined)
+
+
+def _judge(world: World, result: Result, elections: int) -> None:
+    for shard in world.shards.values():
+        primary = shard.primary
+        ledger = shard.ledger
+        result.writes += ledger.writes
+        for record in (each for vtorc in world.vtorcs for each in vtorc.records if each.shard == shard.id):
+            shard.recording.recovered(record)
+        if primary is None:
+            continue
+        if ledger.requires_acks and (lost := ledger.lost_on(primary.mysqld)):
+            world.checker.violate("acknowledged-write-lost", f"{shard.id}: at the end {lost} are missing")
+        result.unprotected_lost += ledger.unprotected.value.difference(primary.mysqld.executed.value).count()
+    result.failovers = _promotions(world) - elections
+    result.refused = sum(record.outcome is Outcome.REFUSED for vtorc in world.vtorcs for record in vtorc.records)
+    if why := needless_reparents(result.faults, result.failovers):
+        world.checker.violate("needless-reparent", why)
+    for late in late_replacements(world, result.faults):
+        world.checker.violate("late-replacement", late)
+
+
+def _promotions(world: World) -> int:
+    return sum(
+        record.winner is not None and record.outcome is Outcome.SUCCEEDED
+        for vtorc in world.vtorcs
+        for record in vtorc.records
+    )

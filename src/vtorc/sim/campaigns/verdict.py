@@ -1,0 +1,126 @@
+"""What is judged of a run as a whole, or of each change that a vtorc sends; `Checker` judges what the data shows."""
+
+import itertools
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from vtorc.core.facts.durability import Member, policy
+from vtorc.core.facts.ids import ShardId, TabletType
+from vtorc.sim.cluster.plan import ShardPlan
+from vtorc.sim.cluster.world import World
+from vtorc.sim.faults.kinds import Fault
+
+STORM_CALLS = 40
+STORM_WINDOW = 60.0
+"""So many equal calls to one tablet within so many seconds are too many, even if people were told."""
+
+SILENT_BOUND = 30.0
+LOUD_BOUND = 8.0
+"""Seconds without an acknowledged write in which a lost primary must be replaced, if a safe candidate is there: one
+whose host is silent, which its replicas notice late, and one whose host tells that it is gone.
+"""
+
+HARMLESS = frozenset(
+    (
+        "kill-vttablet",
+        "kill-vtorc",
+        "kill-all-vtorcs",
+        "freeze-vtorc",
+        "isolate-vtorc",
+        "cut-vtorc-from-tablet",
+        "clock-jump",
+        "topo-down",
+        "topo-hangs",
+        "cell-topo-down",
+        "cell-topo-hangs",
+        "stale-reads",
+        "topo-conflicts",
+        "lose-leases",
+        "corrupt-record",
+    )
+)
+"""Kinds of faults that leave the primary writable and its replicas receiving: no reason to replace it."""
+
+_OUTAGES = {
+    "kill-mysqld": LOUD_BOUND,
+    "kill-both": LOUD_BOUND,
+    "power-off": SILENT_BOUND,
+    "errant-then-crash": SILENT_BOUND,
+}
+"""Kinds that cost the primary alone, with their bounds."""
+
+_PREPARATION = 10.0
+"""Seconds that they need at most until they strike."""
+
+_COST_ONE_PRIMARY = frozenset({*_OUTAGES, "late-vtorc", "crash-while-applying"})
+
+_MAKES_PRIMARY = frozenset({"PromoteReplica", "InitPrimary"})
+
+
+class ChangeRules:
+    """Judges each change that a vtorc sends to a tablet; while `quiet`, nothing is to be changed."""
+
+    def __init__(self, world: World) -> None:
+        self.quiet = False
+        self._world = world
+        self._types = {each.alias_text: each.config.init_type for each in world.tablets.values()}
+        self._times: dict[tuple[str, str], deque[float]] = {}
+        world.checker.listeners.append(self.sent)
+
+    def sent(self, caller: str, tablet: str, shard: ShardId, name: str) -> None:
+        """Take note of one."""
+        violate = self._world.checker.violate
+        if self.quiet:
+            violate("needless-change", f"{caller} sent {name} to {tablet} of {shard} although nothing was wrong")
+        if name in _MAKES_PRIMARY and self._types[tablet] is not TabletType.REPLICA:
+            violate("unfit-primary", f"{caller} made {tablet} of {shard} primary, a {self._types[tablet].name}")
+        times = self._times.setdefault((tablet, name), deque())
+        times.append(self._world.now)
+        while times[0] < self._world.now - STORM_WINDOW:
+            times.popleft()
+        if len(times) >= STORM_CALLS:
+            violate("repair-storm", f"{name} was sent to {tablet} {len(times)} times in {STORM_WINDOW:g} s")
+            times.clear()
+
+
+def needless_reparents(faults: Sequence[Fault], failovers: int) -> str:
+    """Say why there should have been no reparent, or no second one; empty if there was a reason for each."""
+    if failovers > 1 and len(faults) == 1 and faults[0].kind in _COST_ONE_PRIMARY:
+        return f"{failovers} reparents although only one primary was lost, by {faults[0].kind}"
+    if not failovers or not all(fault.kind in HARMLESS for fault in faults):
+        return ""
+    what = ", ".join(dict.fromkeys(fault.kind for fault in faults)) or "nothing"
+    return f"{failovers} reparents although no more than this went wrong: {what}"
+
+
+def late_replacements(world: World, faults: Sequence[Fault]) -> Iterator[str]:
+    """Name the shards whose primary was lost, and nothing else, but not replaced in time."""
+    if len(faults) != 1 or faults[0].kind not in _OUTAGES or faults[0].target != 0:
+        return
+    fault = faults[0]
+    bound = _OUTAGES[fault.kind]
+    if fault.lasts < _PREPARATION + bound:
+        return
+    shard = list(world.shards.values())[fault.shard % len(world.shards)]
+    gap = shard.ledger.longest_gap
+    if gap > bound and _can_spare(shard.plan, errant=fault.kind == "errant-then-crash"):
+        yield f"{shard.id}: no write was acknowledged for {gap:.1f} s, but a replica could have taken over"
+
+
+def _can_spare(shard: ShardPlan, *, errant: bool) -> bool:
+    """Whether others may take the place of whatever tablet is the primary, whichever two have errant transactions."""
+    rule = policy(shard.durability)
+    members = [Member(each.alias, each.type) for each in shard.tablets]
+    for primary in members:
+        if primary.type is not TabletType.REPLICA:
+            continue
+        rest = [each for each in members if each is not primary]
+        for ruined in itertools.combinations(rest, 2 if errant else 0):
+            fit = [each for each in rest if each not in ruined]
+            if not any(
+                each.type is TabletType.REPLICA
+                and sum(rule.may_ack(each, other) for other in fit) >= rule.required_acks(each)
+                for each in fit
+            ):
+                return False
+    return True

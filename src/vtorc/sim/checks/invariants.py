@@ -1,0 +1,285 @@
+"""What must hold in every simulated run, checked at the moment at which it could break."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.ids import ShardId
+from vtorc.core.facts.status import ThreadState
+from vtorc.sim.engine.process import ProcessState
+from vtorc.sim.engine.trace import Trace
+from vtorc.sim.mysql.binlog import InsertRow, Transaction
+from vtorc.sim.mysql.gtids import GtidLog
+from vtorc.sim.mysql.server import SimMysqld
+from vtorc.sim.mysql.settings import Dropped, MysqlObserver
+
+LOCK_SLACK = 2.0
+"""Seconds after the last confirmation of its lock during which a change may still be sent."""
+
+FIRST_MOMENT = 0.5
+"""Seconds after the first write ever in which writes may be committed without acknowledgements."""
+
+LOOP_CALLS = 40
+LOOP_WINDOW = 600.0
+"""So many equal calls to one tablet within so many seconds are a repair loop, unless it was escalated."""
+
+
+_TOLD_PER_RULE = 3
+_MAKES_PRIMARY = frozenset(("PromoteReplica", "InitPrimary"))
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """An invariant that did not hold; `rule` names it, `at` is in virtual seconds."""
+
+    rule: str
+    text: str
+    at: float
+
+
+class ShardLedger:
+    """One shard as its clients know it: which writes were acknowledged to them.
+
+    `protected` are those that replicas had acknowledged before; `unprotected` those that were not, because semi-sync
+    was off or switched off at that moment. Counts are of attempts.
+    """
+
+    def __init__(self, shard: ShardId, *, requires_acks: bool, checker: "Checker") -> None:
+        self.shard = shard
+        self.requires_acks = requires_acks
+        self.servers: list[SimMysqld] = []
+        self.protected = GtidLog()
+        self.unprotected = GtidLog()
+        self.promised = GtidLog()
+        self.bare = GtidLog()
+        self.let_go = GtidLog()
+        self.meddled = GtidLog()
+        self.committer: SimMysqld | None = None
+        self.took_over_at = 0.0
+        self.first_commit: float | None = None
+        self.writes = 0
+        self.failures = 0
+        self.stalls = 0
+        self.last_write: float | None = None
+        self.longest_gap = 0.0
+        self._checker = checker
+
+    def acknowledged(self, server: SimMysqld, transaction: Transaction) -> None:
+        """A client was told that its write is safe."""
+        now = self._checker.now()
+        if self.last_write is not None:
+            self.longest_gap = max(self.longest_gap, now - self.last_write)
+        self.last_write = now
+        self.writes += 1
+        is_bare = self.bare.has(transaction.series, transaction.number)
+        (self.unprotected if is_bare else self.protected).add(transaction.series, transaction.number)
+        self._checker.client_told(self, server, transaction)
+
+    def failed(self) -> None:
+        """A client was told that its write failed, or nothing at all."""
+        self.failures += 1
+
+    def blocked(self) -> None:
+        """A client found no primary to write to."""
+        self.stalls += 1
+
+    def lost_on(self, server: SimMysqld) -> GtidSet:
+        """Name the protected writes that a server does not have."""
+        return self.protected.value.difference(server.executed.value)
+
+
+class Checker(MysqlObserver):
+    """Watches all shards.
+
+    `by_hand` names servers that a simulated person has meddled with, until they are read-only, or primaries that
+    serve and wait for acknowledgements, again, `meddling` those on which somebody is at it; `serves` tells whether a
+    server's vttablet lets writes of clients through; `listeners` are told the sender, the tablet, the shard and the
+    name of each change that is sent.
+    """
+
+    def __init__(self, trace: Trace, now: Callable[[], float]) -> None:
+        self.violations: list[Violation] = []
+        self.by_hand: set[str] = set()
+        self.meddling: list[str] = []
+        self.now = now
+        self.serves: Callable[[SimMysqld], bool] = lambda _: True
+        self.listeners: list[Callable[[str, str, ShardId, str], None]] = []
+        self._trace = trace
+        self._shards: dict[SimMysqld, ShardLedger] = {}
+        self._calls: dict[tuple[str, str], deque[float]] = {}
+        self._escalated: set[ShardId] = set()
+
+    def watch(self, ledger: ShardLedger, server: SimMysqld) -> None:
+        """Watch a server as part of a shard."""
+        ledger.servers.append(server)
+        self._shards[server] = ledger
+
+    def violate(self, rule: str, text: str) -> None:
+        """Note a violation; of each rule only the first few, what follows from them would drown them."""
+        if sum(each.rule == rule for each in self.violations) < _TOLD_PER_RULE:
+            self._trace.note("INVARIANT", f"{rule}: {text}")
+            self.violations.append(Violation(rule, text, self.now()))
+
+    # --- no acknowledged write is lost; only one server gets writes acknowledged
+
+    def wrote(self, server: SimMysqld, transaction: Transaction) -> None:
+        """A write was made, and may become visible much later, when what a person had done is put right already."""
+        ledger = self._shards.get(server)
+        if ledger is not None and server.uuid in self.by_hand:
+            ledger.meddled.add(transaction.series, transaction.number)
+
+    def committed(self, server: SimMysqld, transaction: Transaction, *, acknowledged: bool, waited: bool) -> None:
+        """A write became visible on the server where it was made."""
+        ledger = self._shards.get(server)
+        if ledger is None or not isinstance(transaction.change, InsertRow):
+            return
+        (ledger.promised if acknowledged else ledger.bare).add(transaction.series, transaction.number)
+        if ledger.first_commit is None:
+            ledger.first_commit = self.now()
+        # vttablet's InitPrimary lets writes in a moment before it switches semi-sync on: no vtorc can help that.
+        is_first = self.now() - ledger.first_commit < FIRST_MOMENT
+        meddled = server.uuid in self.by_hand or ledger.meddled.has(transaction.series, transaction.number)
+        if ledger.requires_acks and not (waited or acknowledged or is_first or meddled):
+            self.violate(
+                "unprotected-write", f"{ledger.shard}: {server.process.host.name} waits for no acknowledgement"
+            )
+        if waited and not acknowledged:
+            # A demotion let it through. That is no promise to anybody, unless its client is told that it is safe.
+            if server.uuid not in self.by_hand:
+                ledger.let_go.add(transaction.series, transaction.number)
+            return
+        if ledger.committer is server or ledger.meddled.has(transaction.series, transaction.number):
+            return
+        if ledger.committer is not None and transaction.at < ledger.took_over_at:
+            return  # the late end of a commit from before the takeover; `client_told` looks whether it survived
+        self._trace.note("clients", f"{ledger.shard}: writes are now committed by {server.process.host.name}")
+        ledger.committer = server
+        ledger.took_over_at = transaction.at
+        if ledger.requires_acks and (lost := ledger.lost_on(server)):
+            self.violate(
+                "acknowledged-write-lost", f"{ledger.shard}: {server.process.host.name} takes writes without {lost}"
+            )
+
+    def client_told(self, ledger: ShardLedger, server: SimMysqld, transaction: Transaction) -> None:
+        """A client was told that its write is safe: then whoever takes writes now must have it."""
+        present = ledger.committer
+        if not ledger.requires_acks:
+            return
+        if ledger.let_go.has(transaction.series, transaction.number):
+            self.violate(
+                "unprotected-write",
+                f"{ledger.shard}: a client was told that {transaction} is safe, for which {server.process.host.name} "
+                "stopped waiting before any replica had acknowledged it",
+            )
+        if present is None or present is server:
+            return
+        protected = ledger.protected.has(transaction.series, transaction.number)
+        if protected and not present.executed.has(transaction.series, transaction.number):
+            self.violate(
+                "acknowledged-write-lost",
+                f"{ledger.shard}: {server.process.host.name} acknowledged {transaction}, which "
+                f"{present.process.host.name} does not have although it takes writes",
+            )
+
+    def writability_changed(self, server: SimMysqld) -> None:
+        """Something changed that decides who can get writes acknowledged: it must be one server at most."""
+        ledger = self._shards.get(server)
+        if ledger is None:
+            return
+        safe = server.acks.enabled or not ledger.requires_acks
+        if server.uuid not in self.meddling and (server.read_only or (safe and self.serves(server))):
+            self.by_hand.discard(server.uuid)
+        if not ledger.requires_acks:
+            return
+        able = [
+            each
+            for each in ledger.servers
+            if each.uuid not in self.by_hand and self._can_get_acks(each, ledger.servers)
+        ]
+        if len(able) > 1:
+            names = ", ".join(each.process.host.name for each in able)
+            self.violate("two-writable", f"{ledger.shard}: writes can be acknowledged by each of {names}")
+
+    def _can_get_acks(self, server: SimMysqld, servers: Sequence[SimMysqld]) -> bool:
+        """Tell whether a client could be told that its write to this server is safe."""
+        if server.process.state is ProcessState.STOPPED or server.read_only:
+            return False
+        if server.acks.enabled:
+            return can_be_acknowledged(server, servers)
+        return self.serves(server)  # mysqld asks nobody: that its vttablet lets nobody write is all there is
+
+    # --- the last copy of an acknowledged write is never discarded
+
+    def relay_log_dropped(self, server: SimMysqld, lost: Sequence[Transaction], why: Dropped) -> None:
+        """A relay log is gone: each acknowledged write in it must be elsewhere."""
+        ledger = self._shards.get(server)
+        if why is Dropped.CRASH or ledger is None or not ledger.requires_acks or server.uuid in self.by_hand:
+            return
+        others = [each for each in ledger.servers if each is not server and each.process.listening]
+        for transaction in lost:
+            promised = ledger.promised.has(transaction.series, transaction.number)
+            if promised and not any(holds(each, transaction) for each in others):
+                self.violate(
+                    "last-copy-discarded",
+                    f"{ledger.shard}: {server.process.host.name} dropped {transaction} ({why.value}), "
+                    "an acknowledged write that no other live server has",
+                )
+                return
+
+    def history_wiped(self, server: SimMysqld) -> None:
+        """Nobody may wipe a history."""
+        if server.uuid not in self.by_hand:
+            self.violate("history-wiped", f"{server.process.host.name} lost its GTID history")
+
+    # --- no change without the lock, no loop without escalation
+
+    def change_sent(
+        self, caller: str, tablet: str, shard: ShardId, name: str, *, lock_age: float | None, uuid: str = ""
+    ) -> None:
+        """A vtorc sends a call that changes a tablet, whose server has this UUID.
+
+        `lock_age` is None while it holds the shard's lock, else the seconds since it last heard that it did.
+        """
+        self._trace.note(caller, f"sends {name} to {tablet}")
+        if name in _MAKES_PRIMARY:
+            self.by_hand.discard(uuid)
+        if lock_age is not None and lock_age > LOCK_SLACK:
+            self.violate("no-lock", f"{caller} sent {name} to {tablet} of {shard} without the shard's lock")
+        times = self._calls.setdefault((tablet, name), deque())
+        times.append(self.now())
+        while times and times[0] < self.now() - LOOP_WINDOW:
+            times.popleft()
+        if len(times) >= LOOP_CALLS and shard not in self._escalated:
+            self.violate("repair-loop", f"{name} was sent to {tablet} {len(times)} times in {LOOP_WINDOW:g} s")
+            times.clear()
+        for listener in list(self.listeners):
+            listener(caller, tablet, shard, name)
+
+    def escalated(self, shard: ShardId) -> None:
+        """A vtorc told people that it does not get on with a shard."""
+        self._escalated.add(shard)
+
+
+def holds(server: SimMysqld, transaction: Transaction) -> bool:
+    """Tell whether a server has a transaction: committed, logged or received."""
+    name = (transaction.series, transaction.number)
+    return server.executed.has(*name) or server.binlog.gtids.has(*name) or server.replication.retrieved.has(*name)
+
+
+def can_be_acknowledged(server: SimMysqld, servers: Sequence[SimMysqld]) -> bool:
+    """Tell whether replicas could acknowledge a write to this server now, or once a cut or a freeze ends."""
+    return sum(_acknowledges(each, server) for each in servers if each is not server) >= server.acks.count
+
+
+def _acknowledges(replica: SimMysqld, source: SimMysqld) -> bool:
+    replication = replica.replication
+    dump = source.dumps.get(replica.uuid)
+    return (
+        replica.process.state is not ProcessState.STOPPED
+        and replication.io_state is ThreadState.RUNNING
+        and replication.acknowledges
+        and dump is not None
+        and dump.end.peer.open
+        and dump.semi_sync
+    )

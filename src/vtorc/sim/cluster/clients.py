@@ -1,0 +1,137 @@
+"""Applications of the simulated world: they find the primary as vtgate does, write, and note what was acknowledged."""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+
+from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.records import TabletRecord
+from vtorc.errors import MysqlError, TabletActionError, TabletError
+from vtorc.sim.checks.invariants import ShardLedger
+from vtorc.sim.cluster.manager import SimTabletManager
+from vtorc.sim.cluster.tablet import SimTablet
+from vtorc.sim.engine.network import Network, NetworkError, NoAnswer
+from vtorc.sim.engine.process import Life, Process
+from vtorc.sim.mysql.binlog import InsertRow, Transaction
+from vtorc.tablet.api import HealthReport
+
+_RETRY_STREAM = 1.0
+
+
+class Gateway:
+    """Follows the health of a shard's tablets and says which one is the primary that serves, as vtgate does."""
+
+    def __init__(self, manager: SimTabletManager, tablets: Sequence[SimTablet]) -> None:
+        self._manager = manager
+        self._tablets = tablets
+        self._reports: dict[SimTablet, HealthReport] = {}
+
+    async def follow(self) -> None:
+        """Follow until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for tablet in self._tablets:
+                group.create_task(self._follow(tablet), name=f"health of {tablet.config.alias}")
+
+    @property
+    def primary(self) -> SimTablet | None:
+        """The serving primary of the newest term that anybody has reported."""
+        primaries = [
+            (report.primary_term_start_seconds, tablet)
+            for tablet, report in self._reports.items()
+            if report.type is TabletType.PRIMARY
+        ]
+        if not primaries:
+            return None
+        tablet = max(primaries, key=lambda each: each[0])[1]
+        report = self._reports[tablet]
+        return tablet if report.serving and not report.health_error else None
+
+    async def _follow(self, tablet: SimTablet) -> None:
+        config = tablet.config
+        record = TabletRecord(
+            alias=config.alias,
+            keyspace=config.shard.keyspace,
+            shard=config.shard.shard,
+            type=config.init_type,
+            hostname=config.hostname,
+            grpc_port=config.grpc_port,
+        )
+        while True:
+            try:
+                async for report in self._manager.stream_health(record):
+                    self._reports[tablet] = report
+            except TabletError:
+                self._reports.pop(tablet, None)
+            await asyncio.sleep(_RETRY_STREAM)
+
+
+class Client:
+    """An application process: it writes rows with ids that nobody else uses, one after the other.
+
+    It writes to whatever primary its gateway names or, if `direct`, to the mysqld of one tablet after the other, as an
+    application that knows no Vitess. `row_ids` is shared by all clients of a world; `interval` and
+    `deadline` (of one write) are in seconds.
+    """
+
+    def __init__(
+        self,
+        process: Process,
+        tablets: Sequence[SimTablet],
+        *,
+        network: Network,
+        ledger: ShardLedger,
+        open_tablets: Callable[[Life], SimTabletManager],
+        row_ids: Iterator[int],
+        interval: float,
+        deadline: float,
+        direct: bool,
+    ) -> None:
+        self.process = process
+        self._tablets = tablets
+        self._network = network
+        self._ledger = ledger
+        self._open_tablets = open_tablets
+        self._row_ids = row_ids
+        self._interval = interval
+        self._deadline = deadline
+        self._direct = direct
+
+    def start(self) -> None:
+        """Begin to write, with a new process."""
+        life = self.process.start()
+        if self._direct:
+            life.spawn(self._write_directly(life), name="writer")
+            return
+        gateway = Gateway(self._open_tablets(life), self._tablets)
+        life.spawn(gateway.follow(), name="gateway")
+        life.spawn(self._write_through(life, gateway), name="writer")
+
+    async def _write_through(self, life: Life, gateway: Gateway) -> None:
+        while True:
+            await asyncio.sleep(self._interval)
+            tablet = gateway.primary
+            if tablet is None:
+                self._ledger.blocked()
+                continue
+            await self._write(life, tablet)
+
+    async def _write_directly(self, life: Life) -> None:
+        for tablet in itertools.cycle(self._tablets):
+            await asyncio.sleep(self._interval)
+            await self._write(life, tablet)
+
+    async def _write(self, life: Life, tablet: SimTablet) -> None:
+        row = next(self._row_ids)
+
+        async def insert() -> Transaction:
+            if self._direct:
+                return await tablet.mysqld.write(InsertRow(row))
+            return await tablet.execute(row)
+
+        target = tablet.mysqld.process if self._direct else tablet.process
+        try:
+            transaction = await self._network.consult(life, target, insert, limit=self._deadline)
+        except (NetworkError, NoAnswer, MysqlError, TabletActionError):
+            self._ledger.failed()
+        else:
+            self._ledger.acknowledged(tablet.mysqld, transaction)

@@ -1,0 +1,203 @@
+"""A vtorc process in the simulated world: the real control code, its time and its ways out simulated."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from vtorc.control.breaker import NEVER
+from vtorc.control.budget import BudgetLimits
+from vtorc.control.fleet import Fleet, FleetSettings
+from vtorc.control.observer import Announcement
+from vtorc.control.scope import Scope
+from vtorc.control.shard_loop import DecisionSettings
+from vtorc.core.decision.decisions import Action, Decision
+from vtorc.core.facts.ids import ShardId
+from vtorc.discovery.probe import ProbePace
+from vtorc.recovery.record import RecoveryRecord
+from vtorc.recovery.runner import Judgement
+from vtorc.recovery.session import Bounds, Deadlines, RecoveryTools
+from vtorc.sim.checks.budget_order import BudgetOrder
+from vtorc.sim.cluster.manager import SimTabletManager
+from vtorc.sim.engine.process import Host, Life, Process
+from vtorc.sim.engine.trace import Trace
+from vtorc.topo.server import TopoServer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VtorcSettings:
+    """What one vtorc is run with; `restart_after` is how long its supervisor needs, in seconds."""
+
+    rules: DecisionSettings = field(default_factory=DecisionSettings)
+    pace: ProbePace = field(default_factory=ProbePace)
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    refresh_every: float = 15.0
+    same_cell_only: bool = False
+    budget: BudgetLimits = field(default_factory=BudgetLimits)
+    hold_above: int = NEVER
+    restart_after: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class SimClock:
+    """The clock of a host: virtual time, and a wall clock that may be wrong."""
+
+    host: Host
+    wall_of: Callable[[Host], int]
+
+    def now(self) -> float:
+        """Virtual seconds."""
+        return asyncio.get_running_loop().time()
+
+    def wall(self) -> int:
+        """Nanoseconds since the Unix epoch, as this host believes."""
+        return self.wall_of(self.host)
+
+
+class SimVtorc:
+    """One vtorc; started again by its supervisor whenever it ends, unless it is not `wanted`."""
+
+    def __init__(
+        self,
+        host: Host,
+        *,
+        open_topo: Callable[[Life], TopoServer],
+        open_tablets: Callable[[Life], SimTabletManager],
+        wall: Callable[[Host], int],
+        settings: VtorcSettings,
+        trace: Trace,
+        generator: random.Random,
+        broken: Callable[[str], None],
+        escalated: Callable[[ShardId], None],
+        turns: BudgetOrder,
+    ) -> None:
+        self.host = host
+        self.turns = turns
+        self.process = Process(host, "vtorc")
+        self.wanted = True
+        self.fleet: Fleet | None = None
+        self.tools: RecoveryTools | None = None
+        self.records: list[RecoveryRecord] = []
+        self._open_topo = open_topo
+        self._open_tablets = open_tablets
+        self._wall = wall
+        self._settings = settings
+        self._trace = trace
+        self._random = generator
+        self._broken = broken
+        self._escalated = escalated
+
+    def start(self) -> None:
+        """Start the daemon."""
+        life = self.process.start()
+        life.at_end.append(self._ended)
+        settings = self._settings
+        bounds = Bounds(deadlines=settings.deadlines, same_cell_only=settings.same_cell_only)
+        tools = self.tools = RecoveryTools(
+            topo=self._open_topo(life),
+            tablets=self._open_tablets(life),
+            clock=SimClock(self.host, self._wall),
+            bounds=lambda: bounds,
+        )
+        fleet_settings = FleetSettings(
+            scope=Scope(),
+            rules=settings.rules,
+            pace=settings.pace,
+            refresh_every=settings.refresh_every,
+            budget=settings.budget,
+            hold_above=settings.hold_above,
+        )
+        observer = TraceObserver(self.host.name, self._trace, life, self.records, self._escalated, self.turns)
+        fleet = self.fleet = Fleet(tools, lambda: fleet_settings, observer)
+        self.turns.begin(fleet.budget)
+        self._trace.note(self.host.name, "vtorc starts")
+        life.spawn(self._run(fleet), name="fleet")
+
+    async def _run(self, fleet: Fleet) -> None:
+        try:
+            await fleet.run()
+        except Exception as error:
+            self._broken(f"vtorc on {self.host.name} broke: {_innermost(error)!r}")
+        self.process.crash()
+
+    def _ended(self) -> None:
+        self.fleet = None
+        self._trace.note(self.host.name, "vtorc ends")
+        delay = self._settings.restart_after * self._random.uniform(0.5, 1.5)
+        asyncio.get_running_loop().call_later(delay, self._restart, self.process.life)
+
+    def _restart(self, ended: Life) -> None:
+        if self.wanted and self.host.up and self.process.life is ended and not ended.alive:
+            self.start()
+
+
+class TraceObserver:
+    """Writes what a vtorc decides and does into the trace, unless it is dead."""
+
+    def __init__(
+        self,
+        who: str,
+        trace: Trace,
+        life: Life,
+        records: list[RecoveryRecord],
+        escalated: Callable[[ShardId], None],
+        turns: BudgetOrder,
+    ) -> None:
+        self._who = who
+        self._turns = turns
+        self._trace = trace
+        self._life = life
+        self._records = records
+        self._escalated = escalated
+
+    def judged(self, judgement: Judgement) -> None:
+        """Leave it out: it comes too often."""
+
+    def decided(self, decision: Decision) -> None:
+        """Write the sentence down."""
+        if decision.escalated:
+            self._escalated(decision.finding.shard)
+        self._note(f"decides [{decision.rule}] {decision.sentence}")
+
+    def cleared(self, decision: Decision) -> None:
+        """Write down what is gone."""
+        self._note(f"cleared {decision.finding.code.value} on {decision.finding.alias}")
+
+    def started(self, action: Action) -> None:
+        """Write down what begins."""
+        if self._life.alive:
+            self._turns.started(action)
+        self._note(f"begins {action.recovery.value} for {action.code.value}")
+
+    def finished(self, record: RecoveryRecord) -> None:
+        """Write down how it ended, step by step."""
+        if not self._life.alive:
+            return
+        self._records.append(record)
+        self._turns.finished(record)
+        for step in record.steps:
+            on = f" on {step.target}" if step.target is not None else ""
+            self._note(f"  +{step.started:.3f} s {step.name}{on}: {step.result} ({step.duration:.3f} s)")
+        self._note(f"ends {record.recovery.value} ({record.outcome.value}): {record.sentence}")
+
+    def interrupted(self, action: Action) -> None:
+        """Write down what was broken off."""
+        if self._life.alive:
+            self._turns.interrupted(action)
+        self._note(f"breaks off {action.recovery.value}")
+
+    def announced(self, announcement: Announcement) -> None:
+        """Write it down."""
+        if self._life.alive:
+            self._turns.announced(announcement)
+        self._note(f"announces: {announcement.sentence}")
+
+    def _note(self, text: str) -> None:
+        if self._life.alive:
+            self._trace.note(self._who, text)
+
+
+def _innermost(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

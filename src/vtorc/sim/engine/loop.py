@@ -1,0 +1,392 @@
+"""An asyncio event loop that lives in virtual time and does the same thing every time.
+
+When nothing is ready it jumps to the next timer. Order is by insertion only: ready callbacks run first in, first out,
+timers of one instant in the order in which they were set. The only randomness is `SimLoop.random`, seeded by the
+caller. There are no threads, sockets or signals: whatever asks for one gets `SimUnsupported`.
+
+What the code that runs here must keep away from, because it differs between processes even with equal seeds:
+
+* iterating over a set of strings, enums, dataclasses or plain objects: `sorted()` it first. Sets of tasks are harmless,
+  tasks hash by the order of their creation here. `hash(None)` and the hash of any plain object is its address;
+* `id()`, the default `repr()` and `hash()` as sort keys or in what is written down;
+* `time.*`, `random.*`, `secrets`, `uuid.uuid1/4`, `os.urandom`: ask the loop, the `Clock` or a given generator;
+* finalisers that do something visible: the garbage collector runs at fixed steps here, but reference cycles hide how
+  long things live.
+
+`vtorc.sim.engine.hashseed` starts the process again with a fixed hash seed, as a second line of defence.
+"""
+
+import asyncio
+import contextlib
+import contextvars
+import gc
+import heapq
+import random
+import sys
+import traceback
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from typing import Any, TypeVar, TypeVarTuple
+
+from vtorc.errors import SimDeadlock, SimLivelock, SimUnhandled, SimUnsupported
+from vtorc.sim.engine.handles import SimHandle, SimTimer
+
+_T = TypeVar("_T")
+_Ts = TypeVarTuple("_Ts")
+
+INSTANT_LIMIT = 1_000_000
+"""Callbacks at one instant after which a run counts as going round in circles."""
+
+_COLLECT_EVERY = 200_000
+_COLLECT_PER_TASK = 200
+_NAMED_TASKS = 20
+_CANCEL_ROUNDS = 50
+_CANCEL_ROUND_S = 60.0
+
+
+class SimTask(asyncio.Task[_T]):
+    """A task that hashes by order of creation: the sets of tasks that asyncio keeps iterate alike in every process."""
+
+    order: int
+
+    def __hash__(self) -> int:
+        return self.order
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+class SimLoop(asyncio.BaseEventLoop):
+    """Event loop with its own time; `permute` shuffles the task steps of one instant, to explore schedules."""
+
+    def __init__(
+        self,
+        *,
+        seed: int | str,
+        start: float = 0.0,
+        permute: bool = False,
+        instant_limit: int = INSTANT_LIMIT,
+    ) -> None:
+        super().__init__()
+        self.random = random.Random(seed)
+        self.callbacks = 0
+        self._now = start
+        self._permute = permute
+        self._instant_limit = instant_limit
+        self._queue: deque[SimHandle | SimTimer] = deque()
+        self._timers: list[tuple[float, int, SimTimer]] = []
+        self._cancelled_timers = 0
+        self._timer_order = 0
+        self._task_order = 0
+        self._unhandled: list[dict[str, Any]] = []
+        self.set_exception_handler(_keep_unhandled)
+
+    # --- what asyncio asks of a loop
+
+    get_debug = staticmethod(bool)  # False, without running any Python code: each future and each task asks
+
+    def time(self) -> float:
+        """Return virtual seconds since the loop's start value."""
+        return self._now
+
+    def call_soon(
+        self, callback: Callable[[*_Ts], object], *args: *_Ts, context: contextvars.Context | None = None
+    ) -> SimHandle:
+        """Call `callback` at this instant, after everything that is already waiting."""
+        handle = SimHandle(callback, args, contextvars.copy_context() if context is None else context)
+        self._queue.append(handle)
+        return handle
+
+    call_soon_threadsafe = call_soon
+
+    def call_later(
+        self, delay: float, callback: Callable[[*_Ts], object], *args: *_Ts, context: contextvars.Context | None = None
+    ) -> SimTimer:
+        """Call `callback` after `delay` virtual seconds."""
+        return self.call_at(self._now + delay, callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[[*_Ts], object], *args: *_Ts, context: contextvars.Context | None = None
+    ) -> SimTimer:
+        """Call `callback` at the instant `when`; an instant in the past is now."""
+        if when < self._now:
+            when = self._now
+        timer = SimTimer(when, callback, args, self, contextvars.copy_context() if context is None else context)
+        self._timer_order = order = self._timer_order + 1
+        heapq.heappush(self._timers, (when, order, timer))
+        return timer
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        self._cancelled_timers += 1
+        timers = self._timers
+        if self._cancelled_timers > 1000 and self._cancelled_timers * 2 > len(timers):
+            timers[:] = [entry for entry in timers if not entry[2]._cancelled]
+            heapq.heapify(timers)
+            self._cancelled_timers = 0
+
+    def create_task(
+        self,
+        coro: Generator[Any, None, _T] | Coroutine[Any, Any, _T],
+        *,
+        name: object = None,
+        context: contextvars.Context | None = None,
+    ) -> SimTask[_T]:
+        """Start a task; a task without a name is called after its coroutine and its number."""
+        self._task_order = order = self._task_order + 1
+        if name is None:
+            name = f"{getattr(coro, '__qualname__', 'task')}-{order}"
+        task: SimTask[_T] = SimTask.__new__(SimTask)
+        task.order = order
+        task.__init__(coro, loop=self, name=str(name), context=context)  # type: ignore[misc]
+        return task
+
+    def start_task(
+        self, coro: Coroutine[Any, Any, _T], *, name: str, context: contextvars.Context | None = None
+    ) -> SimTask[_T]:
+        """Start a task and take its first step at once, unless a task runs or this loop is to permute steps."""
+        task = self.create_task(coro, name=name, context=context)
+        if not self._permute and asyncio.current_task(self) is None:
+            step = self._queue.pop()  # a task's first step is the last thing that its making puts there
+            step._context.run(step._callback, *step._args)
+        return task
+
+    def run_in_executor(self, executor: Any, func: Callable[..., _T], *args: Any) -> asyncio.Future[_T]:  # type: ignore[override]
+        """Refuse: threads would make the run depend on the machine."""
+        raise SimUnsupported(f"{func!r} wants a thread; code that the simulator runs is plain asyncio")
+
+    # --- running
+
+    def run(self, main: Coroutine[Any, Any, _T]) -> _T:
+        """Run `main` to its end and close the loop.
+
+        What `main` leaves behind is cancelled, oldest task first. Raises `SimDeadlock` when nothing can ever happen
+        again, `SimLivelock` when time does not move, `SimUnhandled` for an error that nobody received.
+        """
+        hooks = sys.get_asyncgen_hooks()
+        collecting = gc.isenabled()
+        gc.collect()
+        gc.disable()
+        asyncio.events._set_running_loop(self)
+        sys.set_asyncgen_hooks(finalizer=self._close_generator)
+        try:
+            try:
+                result = self._run_main(main)
+            except BaseException:
+                self._cancel_rest()
+                raise
+            self._cancel_rest()
+            if self._unhandled:
+                raise _as_error(self._unhandled)
+            return result
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+            asyncio.events._set_running_loop(None)
+            self._queue.clear()
+            self._timers.clear()
+            self.close()
+            if collecting:
+                gc.enable()
+
+    def pending(self) -> list[SimTask[Any]]:
+        """Return the tasks that are not done, oldest first."""
+        tasks = (task for task in asyncio.all_tasks(self) if isinstance(task, SimTask))
+        return sorted(tasks, key=lambda task: task.order)
+
+    def _run_main(self, main: Coroutine[Any, Any, _T]) -> _T:
+        task = self.create_task(main, name="main")
+        self._run_until(task.done)
+        if self._unhandled:
+            raise _as_error(self._unhandled)
+        return task.result()
+
+    def _cancel_rest(self) -> None:
+        """Cancel what is left until it ends; it may take several turns, dead processes wait in their clean-up too."""
+        self._unhandled.clear()
+        for _ in range(_CANCEL_ROUNDS):
+            rest = self.pending()
+            if not rest:
+                return
+            self._cancel_round(rest)
+        raise SimDeadlock(f"tasks that do not end when cancelled {_CANCEL_ROUNDS} times: {self._describe()}")
+
+    def _cancel_round(self, rest: list[SimTask[Any]]) -> None:
+        give_up = self._now + _CANCEL_ROUND_S
+        left = len(rest)
+
+        def ended(task: asyncio.Future[Any]) -> None:
+            nonlocal left
+            left -= 1
+            if not task.cancelled() and (error := task.exception()) is not None:
+                self.call_exception_handler({"message": "error at the end", "exception": error, "task": task})
+
+        for task in rest:
+            task.add_done_callback(ended)
+            task.cancel()
+        with contextlib.suppress(SimDeadlock):
+            self._run_until(lambda: left == 0 or self._now > give_up)
+        for task in rest:
+            task.remove_done_callback(ended)
+
+    def _run_until(self, done: Callable[[], bool]) -> None:
+        queue, timers = self._queue, self._timers
+        next_collect = self._next_collect()
+        while not done() and not self._unhandled:
+            if queue:
+                self._run_instant(done)
+            elif timers:
+                self._jump()
+            else:
+                raise SimDeadlock(f"at {self._now:.6f} s nothing can happen any more; waiting: {self._describe()}")
+            if self.callbacks >= next_collect:
+                gc.collect()
+                next_collect = self._next_collect()
+
+    def _jump(self) -> None:
+        """Move time to the next timer and run it, if it is alone, or make everything due then ready."""
+        timers = self._timers
+        while True:
+            now, _, timer = heapq.heappop(timers)
+            timer._scheduled = False
+            if not timer._cancelled:
+                break
+            self._cancelled_timers -= 1
+            if not timers:
+                return
+        self._now = now
+        if timers and timers[0][0] <= now:
+            self._queue.append(timer)
+            self._make_ready(now)
+            return
+        self.callbacks += 1
+        try:
+            timer._context.run(timer._callback, *timer._args)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            self._broke(timer, error)
+
+    def _make_ready(self, now: float) -> None:
+        """Move every timer that is due into the queue."""
+        timers = self._timers
+        while timers and timers[0][0] <= now:
+            timer = heapq.heappop(timers)[2]
+            timer._scheduled = False
+            if timer._cancelled:
+                self._cancelled_timers -= 1
+            else:
+                self._queue.append(timer)
+
+    def _run_instant(self, done: Callable[[], bool]) -> None:
+        """Run what is ready, and what becomes ready by that, until nothing is."""
+        queue = self._queue
+        most = self.callbacks + self._instant_limit
+        while queue and not self._unhandled and not done():
+            batch = len(queue)
+            if self._permute and batch > 1:
+                _shuffle_steps(queue, self.random)
+            for _ in range(batch):
+                handle = queue.popleft()
+                if handle._cancelled:
+                    continue
+                try:
+                    handle._context.run(handle._callback, *handle._args)
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as error:
+                    self._broke(handle, error)
+            self.callbacks += batch
+            if self.callbacks > most:
+                raise SimLivelock(
+                    f"at {self._now:.6f} s {self._instant_limit} callbacks ran and time did not move; "
+                    f"tasks: {self._describe()}"
+                )
+
+    def _broke(self, handle: "SimHandle | SimTimer", error: BaseException) -> None:
+        self.call_exception_handler({"message": "error in a callback", "exception": error, "handle": handle})
+
+    def _next_collect(self) -> int:
+        """The callback after which garbage is collected: rarer the more there is to look through, or a world of a
+        thousand shards would do little else.
+        """
+        return self.callbacks + max(_COLLECT_EVERY, _COLLECT_PER_TASK * len(self.pending()))
+
+    def _close_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
+        if not self.is_closed():
+            self.call_soon(self._start_closing, generator)
+
+    def _start_closing(self, generator: AsyncGenerator[Any, Any]) -> None:
+        self.create_task(_close(generator), name="close generator")
+
+    def _describe(self) -> str:
+        tasks = self.pending()
+        shown = [f"{task.get_name()} at {_where(task)}" for task in tasks[:_NAMED_TASKS]]
+        if len(tasks) > _NAMED_TASKS:
+            shown.append(f"and {len(tasks) - _NAMED_TASKS} more")
+        return "; ".join(shown) or "no task"
+
+
+def run(
+    main: Coroutine[Any, Any, _T],
+    *,
+    seed: int | str = 0,
+    start: float = 0.0,
+    permute: bool = False,
+    instant_limit: int = INSTANT_LIMIT,
+) -> _T:
+    """Run `main` in a new `SimLoop` and return what it returns."""
+    return SimLoop(seed=seed, start=start, permute=permute, instant_limit=instant_limit).run(main)
+
+
+def current_loop() -> SimLoop:
+    """Return the running loop; raises `SimUnsupported` outside of the simulator."""
+    loop = asyncio.get_running_loop()
+    if not isinstance(loop, SimLoop):
+        raise SimUnsupported("this part of the simulated world only runs in vtorc.sim.engine.loop.run()")
+    return loop
+
+
+async def forever() -> None:
+    """Wait until cancelled, as one waits for an answer that never comes."""
+    await asyncio.get_running_loop().create_future()
+
+
+async def _close(generator: AsyncGenerator[Any, Any]) -> None:
+    await generator.aclose()
+
+
+def _keep_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    assert isinstance(loop, SimLoop)
+    loop._unhandled.append(context)
+
+
+def _as_error(contexts: list[dict[str, Any]]) -> SimUnhandled:
+    first = contexts[0]
+    cause = first.get("exception")
+    where = first.get("task") or first.get("future") or first.get("handle")
+    error = SimUnhandled(f"{first.get('message')}: {cause!r} ({where!r}); {len(contexts)} such in all")
+    error.__cause__ = cause
+    return error
+
+
+def _where(task: "SimTask[Any]") -> str:
+    frames = task.get_stack(limit=1)
+    if not frames:
+        return "its start"
+    frame = traceback.extract_stack(frames[0], limit=1)[0]
+    return f"{frame.name} ({frame.filename.rpartition('/src/')[2]}:{frame.lineno})"
+
+
+def _is_step(handle: "SimHandle | SimTimer") -> bool:
+    """Whether the callback is a task's next step: asyncio schedules those with bound objects of its C task."""
+    return isinstance(getattr(handle._callback, "__self__", None), SimTask)
+
+
+def _shuffle_steps(queue: "deque[SimHandle | SimTimer]", generator: random.Random) -> None:
+    """Permute the task steps among their places; other callbacks keep theirs, asyncio promises their order."""
+    places = [place for place, handle in enumerate(queue) if _is_step(handle)]
+    if len(places) < 2:
+        return
+    steps = [queue[place] for place in places]
+    generator.shuffle(steps)
+    for place, step in zip(places, steps, strict=True):
+        queue[place] = step

@@ -1,0 +1,406 @@
+"""The network between hosts: latency, loss, cuts in one or both directions; calls and streams over it.
+
+It behaves as TCP does seen from above: what a cut holds back arrives after the cut is healed, in order, if its
+connection still exists. A call whose request or answer is lost leaves its caller waiting for the deadline that the
+caller brings; only the effect tells which.
+"""
+
+import asyncio
+import math
+import random
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from vtorc.errors import SimError, VtorcError
+from vtorc.sim.engine.process import Host, Life, LightTask, Process
+
+_T = TypeVar("_T")
+
+_NO_ROUTE_AFTER = 3.0
+_NO_ROUTE_SHARE = 0.3
+_CANCEL_ARRIVES_SHARE = 0.7
+_OWN_DEADLINE = (0.2, 4.0)
+_RETRANSMISSION = 0.2
+
+_log = math.log
+
+
+class NetworkError(SimError):
+    """A call or a stream broke; `reason`: "refused" (nobody listens), "unreachable" (no route), "reset" (peer died)."""
+
+    def __init__(self, reason: str, peer: object) -> None:
+        super().__init__(f"{reason}: {peer}")
+        self.reason = reason
+
+
+class NoAnswer(SimError):
+    """A call has taken longer than its caller was to wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """One-way delay in seconds: at least `least`, `mean` on average, never more than `most`."""
+
+    least: float
+    mean: float
+    most: float
+
+    def draw(self, generator: random.Random) -> float:
+        """Return one delay."""
+        # What random.expovariate does, without its call: this is drawn thousands of times per second of virtual time.
+        drawn = self.least - math.log(1.0 - generator.random()) * (self.mean - self.least)
+        return drawn if drawn < self.most else self.most
+
+
+LOCAL = Latency(0.00001, 0.00003, 0.0005)
+SAME_CELL = Latency(0.0001, 0.0003, 0.01)
+CROSS_CELL = Latency(0.0008, 0.0015, 0.04)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkFault:
+    """Something wrong on the way from each host of `sources` to each of `targets` (names; None: all).
+
+    `loss` is the share of calls that lose their request, and of those that lose their answer; `delay` is added, in
+    seconds.
+    """
+
+    name: str
+    sources: frozenset[str] | None = None
+    targets: frozenset[str] | None = None
+    cut: bool = False
+    loss: float = 0.0
+    delay: float = 0.0
+
+    def applies(self, source: Host, target: Host) -> bool:
+        """Whether it is on the way from `source` to `target`; a host always reaches itself."""
+        return (
+            source is not target
+            and (self.sources is None or source.name in self.sources)
+            and (self.targets is None or target.name in self.targets)
+        )
+
+
+class Order:
+    """When the last message of a stream's direction arrives: no later one may arrive before."""
+
+    __slots__ = ("last",)
+
+    def __init__(self) -> None:
+        self.last = 0.0
+
+
+class Parked:
+    """A message that a cut holds back; `timer` once it is under way after all."""
+
+    __slots__ = ("args", "arrive", "order", "timer")
+
+    def __init__(self, arrive: Callable[..., object], args: tuple[Any, ...], order: Order | None) -> None:
+        self.arrive = arrive
+        self.args = args
+        self.order = order
+        self.timer: asyncio.TimerHandle | None = None
+
+    def cancel(self) -> None:
+        """Never deliver it."""
+        self.arrive = _nothing
+        self.args = ()
+        if self.timer is not None:
+            self.timer.cancel()
+
+
+class _Link:
+    __slots__ = ("cut_since", "delay", "least", "loss", "most", "parked", "source", "spread", "target")
+
+    def __init__(self, source: Host, target: Host) -> None:
+        self.source = source
+        self.target = target
+        latency = LOCAL if source is target else SAME_CELL if source.cell == target.cell else CROSS_CELL
+        self.least, self.most = latency.least, latency.most
+        self.spread = latency.mean - latency.least
+        self.cut_since: float | None = None
+        self.loss = 0.0
+        self.delay = 0.0
+        self.parked: list[Parked] = []
+
+
+class Network:
+    """All hosts and the links between them."""
+
+    def __init__(self, generator: random.Random) -> None:
+        self._random = generator
+        self._draw = generator.random
+        self._loop = asyncio.get_running_loop()
+        self._links: dict[Host, dict[Host, _Link]] = {}
+        self._faults: dict[LinkFault, None] = {}
+        self.hosts: dict[str, Host] = {}
+
+    def add_host(self, name: str, cell: str) -> Host:
+        """Add a machine to a cell."""
+        assert name not in self.hosts, f"there is a host {name} already"
+        host = self.hosts[name] = Host(name, cell)
+        self._links[host] = {}
+        return host
+
+    # --- faults
+
+    def impose(self, fault: LinkFault) -> None:
+        """Let a fault begin."""
+        self._faults[fault] = None
+        self._refresh()
+
+    def lift(self, fault: LinkFault) -> None:
+        """End a fault, if it is there; what it held back arrives after a retransmission."""
+        self._faults.pop(fault, None)
+        self._refresh()
+
+    def heal(self) -> None:
+        """End all faults."""
+        self._faults.clear()
+        self._refresh()
+
+    @property
+    def faults(self) -> tuple[LinkFault, ...]:
+        """The faults there are, in the order in which they began."""
+        return tuple(self._faults)
+
+    def is_open(self, source: Host, target: Host) -> bool:
+        """Whether messages get from `source` to `target`."""
+        return source.up and target.up and self._link(source, target).cut_since is None
+
+    def cut_since(self, source: Host, target: Host) -> float | None:
+        """Tell since when nothing gets from `source` to `target`; None while the way is open (host power apart)."""
+        return self._link(source, target).cut_since
+
+    # --- messages
+
+    def post(
+        self, source: Host, target: Host, arrive: Callable[..., object], *args: Any, order: Order | None = None
+    ) -> asyncio.TimerHandle | Parked:
+        """Send a message: `arrive` is called when it is there, now or after a cut; messages of an `order` keep it.
+
+        What is returned can be cancelled: then the message gets lost.
+        """
+        link = self._links[source].get(target) or self._link(source, target)
+        if link.cut_since is not None:
+            parked = Parked(arrive, args, order)
+            link.parked.append(parked)
+            return parked
+        return self._launch(link, 0.0, arrive, args, order)
+
+    async def call(
+        self,
+        source: Life,
+        target: Process,
+        handler: Callable[[], Coroutine[Any, Any, _T]],
+        *,
+        limit: float | None = None,
+    ) -> _T:
+        """Run `handler` in `target` and bring back what it returns or raises.
+
+        Raises NetworkError when nobody listens there or it dies while it works, NoAnswer after `limit` seconds. Waits
+        for ever when request or answer is lost: bring a limit or a deadline. A call that is given up or cancelled has
+        its effect if it had arrived; its handler is cancelled in turn, sooner or later.
+        """
+        return await self._answer(source, _Exchange(self, source, target, handler), limit)
+
+    async def consult(
+        self,
+        source: Life,
+        target: Process,
+        handler: Callable[[], Coroutine[Any, Any, _T]],
+        *,
+        limit: float | None = None,
+    ) -> _T:
+        """Do as `call` does, with a handler that is an `LightTask`."""
+        return await self._answer(source, _Consultation(self, source, target, handler), limit)
+
+    async def ask(self, source: Life, target: Process, answer: Callable[[], _T], *, limit: float | None = None) -> _T:
+        """Do as `call` does, with what needs no time in `target`: it has happened or has not."""
+        return await self._answer(source, _Question(self, source, target, answer), limit)
+
+    async def _answer(self, source: Life, exchange: "_Exchange[_T] | _Question[_T]", limit: float | None) -> _T:
+        if not source.runs:
+            await source.gate()
+        exchange.begin()
+        expiry = None if limit is None else self._loop.call_at(self._loop.time() + limit, exchange.expire)
+        try:
+            result = await exchange.answer
+        except asyncio.CancelledError:
+            exchange.abandon()
+            raise
+        except Exception as error:
+            if isinstance(error, NoAnswer):
+                exchange.abandon()
+            await source.gate()
+            raise
+        finally:
+            if expiry is not None:
+                expiry.cancel()
+        if not source.runs:
+            await source.gate()
+        return result
+
+    def loses(self, source: Host, target: Host) -> bool:
+        """Draw whether a message of a call gets lost on this way."""
+        loss = (self._links[source].get(target) or self._link(source, target)).loss
+        return loss > 0 and self._draw() < loss
+
+    def chance(self, share: float) -> bool:
+        """Draw an event of probability `share`."""
+        return self._random.random() < share
+
+    def delay_between(self, least: float, most: float) -> float:
+        """Draw a time in seconds."""
+        return self._random.uniform(least, most)
+
+    def _launch(
+        self, link: _Link, wait: float, arrive: Callable[..., object], args: tuple[Any, ...], order: Order | None
+    ) -> asyncio.TimerHandle:
+        # As `Latency.draw`; thousands of messages are sent in each second of real time.
+        delay = link.least - _log(1.0 - self._draw()) * link.spread
+        if delay > link.most:
+            delay = link.most
+        delay += link.delay
+        while link.loss and self._draw() < link.loss and delay < 1.0:
+            delay += _RETRANSMISSION
+        when = self._loop.time() + wait + delay
+        if order is not None:
+            # Later by a hair, since an ordinary event loop may run two timers of one instant in either order.
+            if when <= order.last:
+                when = math.nextafter(order.last, math.inf)
+            order.last = when
+        return self._loop.call_at(when, arrive, *args)
+
+    def _link(self, source: Host, target: Host) -> _Link:
+        link = self._links[source].get(target)
+        if link is None:
+            link = self._links[source][target] = _Link(source, target)
+            self._apply(link)
+        return link
+
+    def _refresh(self) -> None:
+        for links in self._links.values():
+            for link in links.values():
+                self._apply(link)
+
+    def _apply(self, link: _Link) -> None:
+        faults = [fault for fault in self._faults if fault.applies(link.source, link.target)]
+        link.loss = max((fault.loss for fault in faults), default=0.0)
+        link.delay = sum(fault.delay for fault in faults)
+        cut = any(fault.cut for fault in faults)
+        if cut and link.cut_since is None:
+            link.cut_since = self._loop.time()
+        elif not cut and link.cut_since is not None:
+            link.cut_since = None
+            parked, link.parked = link.parked, []
+            wait = self._random.uniform(0.05, 1.5)
+            for each in parked:
+                each.timer = self._launch(link, wait, each.arrive, each.args, each.order)
+
+
+class _Question(Generic[_T]):
+    """A call that its target answers the moment it comes: request and answer."""
+
+    def __init__(self, network: Network, source: Life, target: Process, handler: Callable[[], Any]) -> None:
+        self._network = network
+        self._source = source
+        self._target = target
+        self._handler = handler
+        self._request: asyncio.TimerHandle | Parked | None = None
+        self._abandoned = False
+        self.answer: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
+
+    def begin(self) -> None:
+        """Send the request."""
+        if not self._network.loses(self._source.host, self._target.host):
+            self._request = self._network.post(self._source.host, self._target.host, self._arrive)
+
+    def expire(self) -> None:
+        """Let the caller give up."""
+        if not self.answer.done():
+            self.answer.set_exception(NoAnswer(f"no answer from {self._target}"))
+
+    def abandon(self) -> None:
+        """Stop waiting; what is on its way arrives all the same, what a cut holds back does not."""
+        self._abandoned = True
+        if self._request is not None and not self._network.is_open(self._source.host, self._target.host):
+            self._request.cancel()
+
+    def _arrive(self) -> None:
+        target = self._target
+        if not target.host.up:
+            if self._network.chance(_NO_ROUTE_SHARE):
+                asyncio.get_running_loop().call_later(_NO_ROUTE_AFTER, self._fail, "unreachable")
+        elif not target.listening:
+            self._reply(self._fail, "refused")
+        else:
+            target.when_running(self._execute)
+
+    def _execute(self) -> None:
+        try:
+            result = self._handler()
+        except VtorcError as error:
+            self._answered(self._raise, error)
+        else:
+            self._answered(self._return, result)
+
+    def _answered(self, arrive: Callable[..., object], outcome: object) -> None:
+        if not (self._abandoned or self._network.loses(self._target.host, self._source.host)):
+            self._target.when_running(self._reply, arrive, outcome)
+
+    def _reply(self, arrive: Callable[..., object], outcome: object) -> None:
+        self._network.post(self._target.host, self._source.host, arrive, outcome)
+
+    def _return(self, result: _T) -> None:
+        if not self.answer.done():
+            self.answer.set_result(result)
+
+    def _raise(self, error: BaseException) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+    def _fail(self, reason: str) -> None:
+        self._raise(NetworkError(reason, self._target))
+
+
+class _Exchange(_Question[_T]):
+    """A call that its target works at: request, execution, answer."""
+
+    _task: asyncio.Task[_T] | LightTask[_T] | None = None
+
+    def abandon(self) -> None:
+        """Stop waiting; where the call is worked at, that ends too, sooner or later."""
+        task = self._task
+        if task is None:
+            super().abandon()
+            return
+        self._abandoned = True
+        if self._network.chance(_CANCEL_ARRIVES_SHARE):
+            self._network.post(self._source.host, self._target.host, task.cancel)
+        # The deadline went along with the request: where no cancellation arrives, the far side gives up by itself.
+        asyncio.get_running_loop().call_later(self._network.delay_between(*_OWN_DEADLINE), task.cancel)
+
+    def _execute(self) -> None:
+        self._task = self._target.life.serve(self._handler(), name="call", done=self._executed)
+
+    def _executed(self, task: "asyncio.Task[_T] | LightTask[_T]") -> None:
+        if task.cancelled():
+            if not self._abandoned and self._target.host.up:
+                self._reply(self._fail, "reset")
+        elif (error := task.exception()) is not None:
+            self._answered(self._raise, error)
+        else:
+            self._answered(self._return, task.result())
+
+
+class _Consultation(_Exchange[_T]):
+    """A call that takes its target no task."""
+
+    def _execute(self) -> None:
+        self._task = self._target.life.send(self._handler(), self._executed)
+
+
+def _nothing() -> None:
+    return None

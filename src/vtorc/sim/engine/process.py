@@ -1,0 +1,279 @@
+"""Hosts and the processes on them: started, killed, frozen, powered off."""
+
+import asyncio
+import contextvars
+import enum
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar
+
+from vtorc.sim.engine.loop import SimLoop, forever
+from vtorc.sim.engine.trace import WHO
+
+_T = TypeVar("_T")
+
+EPOCH_NS = 1_772_323_200 * 10**9
+"""What the wall clocks show at the beginning: 1 March 2026."""
+
+
+class Host:
+    """A machine; while it is down nothing on it answers, not even with a refusal. `wall_offset` is in nanoseconds."""
+
+    def __init__(self, name: str, cell: str) -> None:
+        self.name = name
+        self.cell = cell
+        self.up = True
+        self.wall_offset = 0
+        self.processes: list[Process] = []
+
+    def wall(self) -> int:
+        """Its wall clock, in nanoseconds since the Unix epoch."""
+        return EPOCH_NS + int(asyncio.get_running_loop().time() * 1e9) + self.wall_offset
+
+    def power_off(self) -> None:
+        """Cut the power: every process ends, no peer is told."""
+        self.up = False
+        for process in self.processes:
+            process.crash()
+
+    def power_on(self) -> None:
+        """Boot; its processes stay stopped until somebody starts them."""
+        self.up = True
+
+    def __repr__(self) -> str:
+        return f"<Host {self.name}>"
+
+
+class ProcessState(enum.Enum):
+    """What a process does."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+    FROZEN = "frozen"
+
+
+class LightTask(Generic[_T]):
+    """A coroutine that a process runs without a task, which costs half as much; told `done` when it has ended.
+
+    It may only wait for futures: without a task there is no `asyncio.timeout` and no task group.
+    """
+
+    __slots__ = ("_done", "_error", "_result", "_waits", "_work")
+
+    def __init__(self, work: Coroutine[Any, Any, _T]) -> None:
+        self._work = work
+        self._done: Callable[[LightTask[_T]], object] = _forget
+        self._waits: asyncio.Future[Any] | None = None
+        self._error: BaseException | None = None
+        self._result: _T
+
+    def run(self, done: "Callable[[LightTask[_T]], object]") -> None:
+        """Take the first step, and each other as soon as what it waits for is there."""
+        self._done = done
+        self._step(None)
+
+    def cancel(self) -> None:
+        """Break it off where it waits, and cancel what it waits for, as the end of a task does: nobody else would take
+        an error that is put there later.
+        """
+        if (waits := self._waits) is not None:
+            waits.remove_done_callback(self._step)
+            waits.cancel()
+            self._step(None, asyncio.CancelledError())
+
+    def cancelled(self) -> bool:
+        """Tell whether it was broken off."""
+        return isinstance(self._error, asyncio.CancelledError)
+
+    def exception(self) -> BaseException | None:
+        """Return what it raised, None if it went well."""
+        return self._error
+
+    def result(self) -> _T:
+        """Return what it returned, or raise what it raised."""
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+    def _step(self, waited: "asyncio.Future[Any] | None", error: BaseException | None = None) -> None:
+        self._waits = None
+        try:
+            waits = self._work.send(None) if error is None else self._work.throw(error)
+        except StopIteration as end:
+            self._result = end.value
+        except (Exception, asyncio.CancelledError) as raised:
+            self._error = raised
+        else:
+            self._waits = waits
+            waits._asyncio_future_blocking = False
+            waits.add_done_callback(self._step)
+            return
+        done, self._done = self._done, _forget
+        done(self)
+
+
+def _forget(light_task: LightTask[Any]) -> None:
+    return None
+
+
+class Life:
+    """One incarnation of a process, from its start to its end; `runs` while it is neither dead nor frozen."""
+
+    def __init__(self, process: "Process", number: int) -> None:
+        self.process = process
+        self.number = number
+        self.host = process.host
+        self.alive = True
+        self.runs = process.state is ProcessState.RUNNING
+        self.ended_at: float | None = None
+        self.at_end: list[Callable[[], None]] = []
+        self._tasks: dict[asyncio.Task[Any] | LightTask[Any], None] = {}
+        self._context = contextvars.copy_context()
+        self._context.run(WHO.set, str(process))
+
+    def spawn(self, work: Coroutine[Any, Any, _T], *, name: str) -> asyncio.Task[_T]:
+        """Run `work` as a part of this process: its end cancels it."""
+        task = asyncio.get_running_loop().create_task(work, name=f"{self.process}/{name}", context=self._context.copy())
+        self._tasks[task] = None
+        task.add_done_callback(self._forget)
+        return task
+
+    def serve(
+        self, work: Coroutine[Any, Any, _T], *, name: str, done: Callable[["asyncio.Task[_T]"], object]
+    ) -> asyncio.Task[_T]:
+        """Run `work` as `spawn` does, its first step at once if that can be; `done` gets the task when it has ended."""
+        loop, context = asyncio.get_running_loop(), self._context.copy()
+        start = loop.start_task if isinstance(loop, SimLoop) else loop.create_task
+        task: asyncio.Task[_T] = start(work, name=f"{self.process}/{name}", context=context)
+        if task.done():
+            done(task)
+            return task
+        self._tasks[task] = None
+
+        def ended(task: "asyncio.Task[_T]") -> None:
+            self._tasks.pop(task, None)
+            done(task)
+
+        task.add_done_callback(ended)
+        return task
+
+    def send(self, work: Coroutine[Any, Any, _T], done: Callable[[LightTask[_T]], object]) -> LightTask[_T]:
+        """Run `work` as an errand of this process: its end cancels it; `done` gets the errand when it has ended."""
+        light_task = LightTask(work)
+
+        def ended(light_task: LightTask[_T]) -> None:
+            self._tasks.pop(light_task, None)
+            done(light_task)
+
+        self._tasks[light_task] = None
+        light_task.run(ended)
+        return light_task
+
+    def _forget(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.pop(task, None)
+
+    async def gate(self) -> None:
+        """Pass while the process `runs`; wait while it is frozen, for ever once it is dead.
+
+        Everything that leaves or enters a process goes through here: a dead one does nothing, not even clean up.
+        """
+        while self.alive:
+            if self.runs:
+                return
+            thawed = asyncio.get_running_loop().create_future()
+            self.process.when_running(_wake, thawed)
+            await thawed
+        await forever()
+
+    def end(self) -> None:
+        """End this incarnation at once."""
+        self.alive = self.runs = False
+        self.ended_at = asyncio.get_running_loop().time()
+        for hook in self.at_end:
+            hook()
+        for task in list(self._tasks):
+            task.cancel()
+
+    def __repr__(self) -> str:
+        return f"<Life {self.number} of {self.process}>"
+
+
+class Process:
+    """A program on a host. `at_crash` hooks are called after it has ended, whatever ended it."""
+
+    def __init__(self, host: Host, name: str) -> None:
+        self.host = host
+        self.name = name
+        self.state = ProcessState.STOPPED
+        self.frozen_since: float | None = None
+        self._text = f"{name}@{host.name}"
+        self._lives = 0
+        self._life = Life(self, 0)
+        self._life.alive = self._life.runs = False
+        self._deferred: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
+        host.processes.append(self)
+
+    @property
+    def life(self) -> Life:
+        """The present incarnation, or the last one if there is none."""
+        return self._life
+
+    @property
+    def running(self) -> bool:
+        """Whether it executes instructions."""
+        return self.state is ProcessState.RUNNING
+
+    @property
+    def listening(self) -> bool:
+        """Whether its port is open: the kernel accepts connections for a frozen process too."""
+        return self.state is not ProcessState.STOPPED and self.host.up
+
+    def start(self) -> Life:
+        """Begin a new incarnation; the host must be up and the process stopped."""
+        assert self.host.up, f"{self} cannot start: its host is down"
+        assert self.state is ProcessState.STOPPED, f"{self} cannot start: it is {self.state.value}"
+        self.state = ProcessState.RUNNING
+        self._lives += 1
+        self._life = Life(self, self._lives)
+        return self._life
+
+    def crash(self) -> None:
+        """End the process as SIGKILL does; nothing happens if it is stopped."""
+        if self.state is ProcessState.STOPPED:
+            return
+        self.state = ProcessState.STOPPED
+        self.frozen_since = None
+        self._deferred.clear()
+        self._life.end()
+
+    def freeze(self) -> None:
+        """Stop executing, as SIGSTOP does: connections stay open, nothing answers."""
+        if self.state is ProcessState.RUNNING:
+            self.state = ProcessState.FROZEN
+            self._life.runs = False
+            self.frozen_since = asyncio.get_running_loop().time()
+
+    def thaw(self) -> None:
+        """Go on, as SIGCONT does: what came in meanwhile is handled in the order in which it came."""
+        if self.state is not ProcessState.FROZEN:
+            return
+        self.state = ProcessState.RUNNING
+        self._life.runs = True
+        self.frozen_since = None
+        deferred, self._deferred = self._deferred, []
+        for callback, args in deferred:
+            self.when_running(callback, *args)
+
+    def when_running(self, callback: Callable[..., object], *args: Any) -> None:
+        """Call at once, or when the process thaws; never if it ends before."""
+        if self.state is ProcessState.RUNNING:
+            callback(*args)
+        elif self.state is ProcessState.FROZEN:
+            self._deferred.append((callback, args))
+
+    def __str__(self) -> str:
+        return self._text
+
+
+def _wake(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)

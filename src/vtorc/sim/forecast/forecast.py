@@ -1,0 +1,192 @@
+"""What a fault would cost an operator's own topology: how long no writes, and how many lost, over many runs."""
+
+import asyncio
+import math
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from vtorc.core.facts.ids import ShardId
+from vtorc.errors import SimError
+from vtorc.recovery.record import Outcome
+from vtorc.sim.campaigns.run import FIRST_ELECTION_BOUND
+from vtorc.sim.cluster.operator import plan_reparent
+from vtorc.sim.cluster.world import SimShard, World
+from vtorc.sim.engine.loop import SimLoop
+from vtorc.sim.engine.trace import Trace
+from vtorc.sim.faults.by_people import BY_NAME, begin
+from vtorc.sim.faults.kinds import Fault, FaultScene
+from vtorc.sim.forecast.topology_file import TopologyFile
+
+LASTS = 120.0
+"""Seconds that a fault lasts if nothing else is said."""
+
+_WITHIN = 10.0
+_STILL_DOWN = 3.0
+_SETTLE = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardOutcome:
+    """What one run did to one shard; `outage` in seconds, None if it did not come back while the fault lasted.
+
+    `why` is the last sentence about the shard then; `lost` counts acknowledged writes that the new primary lacks,
+    `broken` those among them that replicas had acknowledged.
+    """
+
+    shard: ShardId
+    outage: float | None
+    why: str
+    lost: int
+    broken: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """One run; `trouble` says why it could not be judged, empty if it could."""
+
+    seed: int
+    shards: tuple[ShardOutcome, ...] = ()
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """A topology, and what is to go wrong there."""
+
+    topology: TopologyFile
+    faults: tuple[Fault, ...]
+
+    def run(self, seed: int, *, sink: Callable[[str], None] | None = None) -> RunOutcome:
+        """Play the faults once; they begin at another moment in each run. `sink` gets the lines of the trace."""
+        loop = SimLoop(seed=seed)
+        shift = random.Random(f"moment {seed}").uniform(0.0, _WITHIN)
+        trace = Trace(loop.time, keep=False, sink=sink)
+        try:
+            with trace.capturing_logs():
+                return loop.run(self._play(seed, shift, trace))
+        except SimError as error:
+            return RunOutcome(seed, trouble=str(error))
+
+    async def _play(self, seed: int, shift: float, trace: Trace) -> RunOutcome:
+        world = World(self.topology.plan, trace, settings=self.topology.settings)
+        await world.begin()
+        for shard in world.shards.values():
+            wrong = await world.until_well(shard, limit=FIRST_ELECTION_BOUND)
+            wrong = wrong or await self._move_primary(world, shard)
+            if wrong:
+                return RunOutcome(seed, trouble=f"{shard.id} was not well before the fault: {'; '.join(wrong)}")
+        await asyncio.sleep(_SETTLE + shift)
+        start = world.now
+        for shard in world.shards.values():
+            shard.ledger.longest_gap = 0.0
+        for fault in sorted(self.faults, key=lambda each: each.at):
+            await asyncio.sleep(max(0.0, start + fault.at - world.now))
+            trace.note("FAULT", f"begins: {fault}: {BY_NAME[fault.kind].sentence}")
+            end = begin(FaultScene(world, fault))
+            asyncio.get_running_loop().call_later(fault.lasts, end)
+        first_end = min(fault.at + fault.lasts for fault in self.faults)
+        # Judged just before the first fault ends: what it hit must have come back by then without its help.
+        await asyncio.sleep(max(0.0, start + first_end - 0.001 - world.now))
+        return RunOutcome(seed, tuple(_judge(world, shard) for shard in world.shards.values()))
+
+    async def _move_primary(self, world: World, shard: SimShard) -> list[str]:
+        wanted = self.topology.primaries.get(shard.id)
+        if wanted is None or (shard.primary is not None and shard.primary.config.alias == wanted):
+            return []
+        await plan_reparent(world, shard, next(each for each in shard.tablets if each.config.alias == wanted))
+        wrong = await world.until_well(shard, limit=FIRST_ELECTION_BOUND)
+        if not wrong and (shard.primary is None or shard.primary.config.alias != wanted):
+            wrong = [f"{wanted} did not become its primary"]
+        return wrong
+
+
+def _judge(world: World, shard: SimShard) -> ShardOutcome:
+    ledger = shard.ledger
+    silent = world.now - (ledger.last_write or 0.0)
+    if silent > _STILL_DOWN:
+        return ShardOutcome(shard=shard.id, outage=None, why=_why(world, shard), lost=0, broken=0)
+    serving = ledger.committer
+    executed = serving.executed.value if serving is not None else None
+    return ShardOutcome(
+        shard=shard.id,
+        outage=max(ledger.longest_gap, silent),
+        why="",
+        lost=ledger.unprotected.value.difference(executed).count() if executed is not None else 0,
+        broken=ledger.protected.value.difference(executed).count() if executed is not None else 0,
+    )
+
+
+def _why(world: World, shard: SimShard) -> str:
+    """The sentence that people would find: why the last try did not help, else the most urgent decision."""
+    tried = [
+        record
+        for vtorc in world.vtorcs
+        for record in vtorc.records
+        if record.shard == shard.id and record.winner is None and record.outcome.was_attempt
+    ]
+    if failed := [record for record in tried if record.outcome is not Outcome.SUCCEEDED]:
+        return max(failed, key=lambda record: record.began).sentence
+    loops = [vtorc.fleet.loops.get(shard.id) for vtorc in world.vtorcs if vtorc.fleet is not None]
+    decisions = [decision for loop in loops if loop is not None for decision in loop.decisions]
+    if not decisions:
+        return "no vtorc has anything to say about it: none runs, or none sees it"
+    return min(decisions, key=lambda each: each.finding.sort_key).sentence
+
+
+@dataclass(slots=True)
+class Distribution:
+    """The outcomes of all runs."""
+
+    outcomes: list[RunOutcome] = field(default_factory=list)
+
+    def lines(self, forecast: Forecast) -> list[str]:
+        """Tell people what to expect."""
+        judged = [outcome for outcome in self.outcomes if not outcome.trouble]
+        said = [f"{len(judged)} runs of:"]
+        said += [f"  {_fault_text(fault, forecast.topology)}" for fault in forecast.faults]
+        for outcome in self.outcomes:
+            if outcome.trouble:
+                said.append(f"  seed {outcome.seed} could not be judged: {outcome.trouble}")
+        for plan in forecast.topology.plan.shards:
+            of_shard = [each for outcome in judged for each in outcome.shards if each.shard == plan.shard]
+            if of_shard:
+                said += ["", f"{plan.shard} ({plan.durability})", *_shard_lines(of_shard)]
+        rate = forecast.topology.writes_per_second
+        return [*said, "", f"Clients tried about {rate:g} writes a second to each shard."]
+
+
+def _fault_text(fault: Fault, topology: TopologyFile) -> str:
+    kind = BY_NAME[fault.kind]
+    target = fault.alias or f"{topology.plan.shards[fault.shard].shard}, target {fault.target}"
+    if "cell" in fault.kind:
+        target = topology.plan.cells[fault.target % len(topology.plan.cells)]
+    return f"{fault.kind} ({target}) for {fault.lasts:g} s: {kind.sentence}"
+
+
+def _shard_lines(outcomes: Sequence[ShardOutcome]) -> Iterator[str]:
+    back = sorted(each.outage for each in outcomes if each.outage is not None)
+    if back:
+        figures = ", ".join(f"{name} {quantile(back, share):.1f} s" for name, share in _SHARES)
+        yield f"  without writes: {figures}"
+    down = [each.why for each in outcomes if each.outage is None]
+    yield f"  not back while it lasts: {len(down)} of {len(outcomes)} runs ({100 * len(down) / len(outcomes):.0f} %)"
+    for why, count in Counter(down).most_common(3):
+        yield f"    {count} x {why}"
+    losing = [each.lost for each in outcomes if each.lost]
+    broken = [each.broken for each in outcomes if each.broken]
+    yield (
+        f"  acknowledged writes lost: in {len(losing)} of {len(outcomes)} runs"
+        + (f", {max(losing)} at most, {sum(losing) / len(losing):.1f} on average" if losing else "")
+    )
+    if broken:
+        yield f"  BUG: writes that replicas had acknowledged were lost in {len(broken)} runs"
+
+
+_SHARES = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0))
+
+
+def quantile(ordered: Sequence[float], share: float) -> float:
+    """Return the smallest value that at least `share` of all values do not exceed; `ordered` rises, is not empty."""
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]

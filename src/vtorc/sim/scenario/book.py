@@ -1,0 +1,65 @@
+"""All scenarios of a folder, and the list of those that wait for something."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from vtorc.errors import SimPlanError
+from vtorc.sim.scenario.script import Script, difference, play, read_script
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """Every scenario, in the order of their numbers."""
+
+    all: tuple[Script, ...]
+
+    @classmethod
+    def read(cls, folder: Path) -> "Book":
+        """Read all `*.txt` of a folder; raises SimPlanError."""
+        paths = sorted(folder.glob("*.txt"))
+        if not paths:
+            raise SimPlanError(f"{folder}: there is no scenario; --dir names the folder that has them")
+        return cls(tuple(read_script(path) for path in paths))
+
+    @property
+    def scripts(self) -> tuple[Script, ...]:
+        """Those that must come out as their files say."""
+        return tuple(script for script in self.all if not script.waits_for)
+
+    def find(self, name: str) -> Script:
+        """Return a scenario that can be played, by its number or a part of its name; raises SimPlanError."""
+        found = [each for each in self.all if name == each.name or (name.isdigit() and int(name) == each.number)]
+        found = found or [each for each in self.all if name in each.name]
+        if len(found) != 1:
+            names = ", ".join(each.name for each in found or self.all)
+            raise SimPlanError(f"scenario {name!r}: expected one of {names}")
+        if not found[0].blocks:
+            raise SimPlanError(f"scenario {found[0].name} cannot be played yet; it waits for: {found[0].waits_for}")
+        return found[0]
+
+    def lines(self) -> list[str]:
+        """List all for people."""
+        lines: list[str] = []
+        for script in self.all:
+            lines.append(f"{script.name:<36} {script.title}")
+            if script.waits_for:
+                lines.append(f"{'':<36}   waits for: {script.waits_for}")
+        return lines
+
+
+def check_script(
+    script: Script, *, seed: int, rewrite: bool, sink: Callable[[str], None] | None, say: Callable[[str], None]
+) -> int:
+    """Play one scenario and say whether it came out as its file says; 0 if so, or if the file was rewritten, else 1."""
+    played = play(script, seed=seed, sink=sink)
+    changed = difference(script, played)
+    if not changed:
+        say(f"{script.name}: as expected")
+        return 0
+    if rewrite:
+        script.path.write_text(played.text(), encoding="utf-8")
+        say(f"{script.name}: rewritten")
+        return 0
+    say(f"{script.name}: came out differently\n{changed}")
+    return 1

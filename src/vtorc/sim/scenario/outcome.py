@@ -1,0 +1,165 @@
+"""What happened in a simulated world, told so that it comes out alike whatever the exact times and positions were."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from vtorc.core.detection.problems import Recovery
+from vtorc.core.facts.ids import ShardId
+from vtorc.recovery.record import Outcome, RecoveryRecord
+from vtorc.sim.cluster.world import SimShard, World
+
+_GTIDS = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?::\d+(?:-\d+)?)*"
+_MASKS = (
+    (re.compile(r"\bsince \d{4}-\d\d-\d\dT[\d:]+Z"), "since TIME"),
+    (re.compile(rf"\b{_GTIDS}(?:, ?{_GTIDS})*"), "GTIDS"),
+    (re.compile(r"\b[0-9a-f]{8}…(?::\d+(?:-\d+)?)+"), "GTIDS"),
+    (re.compile(r"<[0-9a-f]+:\d+ \w+\([^)]*\)>"), "TRANSACTION"),
+    (re.compile(r"/locks/\d+"), "/locks/N"),
+    (re.compile(r"\b\d+(?:\.\d+)? s\b"), "N s"),
+    (re.compile(r"\b\d+ transactions?\b"), "N transactions"),
+    (re.compile(r"\btried \d+ times\b"), "tried N times"),
+)
+_ALIAS = re.compile(r"\b\w+-\d{10}\b")
+MANY = 10
+"""So many shards are told of one by one, more only in sum."""
+
+_QUIET = (Outcome.GONE, Outcome.LOCK_HELD)
+
+
+def mask(sentence: str) -> str:
+    """Replace times, positions and counts, which differ from run to run."""
+    for pattern, stand_in in _MASKS:
+        sentence = pattern.sub(stand_in, sentence)
+    return sentence
+
+
+class ScenarioOutcome:
+    """Tells what happened since it was told last."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._told: dict[str, int] = {}
+        self._violations = 0
+        self._journal: dict[ShardId, int] = {}
+
+    def begin_anew(self) -> None:
+        """Leave out everything that happened until now."""
+        self._told = {vtorc.host.name: len(vtorc.records) for vtorc in self._world.vtorcs}
+        for shard in self._world.shards.values():
+            shard.ledger.longest_gap = 0.0
+            self._journal[shard.id] = _journal_rows(shard)
+
+    def reparents(self, shard: SimShard) -> int:
+        """How many reparents the present primary's journal has since the start."""
+        return _journal_rows(shard) - self._journal.get(shard.id, 0)
+
+    def outage(self, shard: SimShard) -> float:
+        """The longest time without an acknowledged write since the start, in seconds; one that lasts counts too."""
+        last = shard.ledger.last_write
+        return max(shard.ledger.longest_gap, 0.0 if last is None else self._world.now - last)
+
+    def tell(self) -> list[str]:
+        """Tell how each shard is, what was tried, what is left alone and why, and what got lost."""
+        records = sorted(self._new_records(), key=lambda record: record.began)
+        self._told = {vtorc.host.name: len(vtorc.records) for vtorc in self._world.vtorcs}
+        shards = list(self._world.shards.values())
+        lines = self.standings(shards)
+        if len(shards) <= MANY:
+            lines = [line for shard in shards for line in self._tell_of(shard, records)]
+        else:
+            lost = sum(shard.ledger.lost_on(shard.primary.mysqld).count() for shard in shards if shard.primary)
+            lines.append(f"  protected writes lost: {lost}")
+        violations = self._world.checker.violations[self._violations :]
+        self._violations = len(self._world.checker.violations)
+        return [*lines, *(f"VIOLATION {each.rule}: {mask(each.text)}" for each in violations)]
+
+    def _tell_of(self, shard: SimShard, records: Sequence[RecoveryRecord]) -> list[str]:
+        return [
+            self.standing(shard),
+            *self._recoveries([record for record in records if record.shard == shard.id]),
+            *self._left_alone(shard),
+            *self._lost(shard),
+        ]
+
+    def standings(self, shards: Sequence[SimShard]) -> list[str]:
+        """Tell who is the primary of each shard and what is wrong there; of many, only whether all are well."""
+        if len(shards) <= MANY:
+            return [self.standing(shard) for shard in shards]
+        well = all(not self._world.unwell(shard) for shard in shards)
+        return [f"{len(shards)} shards: {'all well' if well else 'not all well'}"]
+
+    def standing(self, shard: SimShard) -> str:
+        """Tell who is the primary of a shard, and what is wrong there."""
+        primary = shard.primary
+        name = primary.alias_text if primary is not None else "nobody"
+        wrong = "; ".join(self._world.unwell(shard))
+        return f"{shard.id}: primary {name}, {wrong or 'all well'}"
+
+    def semi_sync(self) -> list[str]:
+        """Tell which sides of semi-sync are on."""
+        return [
+            f"{tablet.alias_text}: waits for acks {_on(tablet.mysqld.acks.enabled)}, "
+            f"acknowledges {_on(tablet.mysqld.semi_sync_replica)}"
+            for shard in self._world.shards.values()
+            for tablet in shard.tablets
+        ]
+
+    def threads(self) -> list[str]:
+        """Tell whom each tablet replicates from, and which of its threads run."""
+        lines: list[str] = []
+        for shard in self._world.shards.values():
+            for tablet in shard.tablets:
+                replication = tablet.mysqld.replication
+                source = f"from {replication.source.host}" if replication.source is not None else "without a source"
+                io, applier = replication.io_state.name.lower(), _on(replication.applier.running)
+                lines.append(f"{tablet.alias_text}: {source}, IO thread {io}, applier {applier}")
+        return lines
+
+    def _new_records(self) -> Iterator[RecoveryRecord]:
+        for vtorc in self._world.vtorcs:
+            yield from vtorc.records[self._told.get(vtorc.host.name, 0) :]
+
+    def _recoveries(self, records: list[RecoveryRecord]) -> list[str]:
+        """Each different one once; of repairs only whom they repaired, as which fault is found first is chance."""
+        lines: dict[str, int] = {}
+        repairs: set[str] = set()
+        for record in records:
+            if record.outcome in _QUIET:
+                continue
+            code = record.code.value if record.code is not None else "an operator"
+            text = f"  {record.recovery.value} for {code} {record.outcome.value}: {mask(record.sentence)}"
+            told = record.winner is not None or record.recovery is Recovery.RESTART_DIRECT_REPLICA
+            if told or record.outcome is not Outcome.SUCCEEDED:
+                lines[text] = lines.get(text, 0) + 1
+            else:
+                repairs.update(_ALIAS.findall(record.sentence))
+        found = [text if "succeeded" not in text or n == 1 else f"{text} ({n} times)" for text, n in lines.items()]
+        return [*found, *([f"  repaired: {', '.join(sorted(repairs))}"] if repairs else [])]
+
+    def _left_alone(self, shard: SimShard) -> list[str]:
+        lines: set[str] = set()
+        for vtorc in self._world.vtorcs:
+            loop = vtorc.fleet.loops.get(shard.id) if vtorc.fleet is not None else None
+            for decision in loop.decisions if loop is not None else ():
+                if not decision.acts:
+                    lines.add(f"  {decision.finding.code.value} [{decision.rule.value}] {mask(decision.sentence)}")
+        return sorted(lines)
+
+    def _lost(self, shard: SimShard) -> Iterator[str]:
+        primary = shard.primary
+        if primary is None:
+            return
+        protected = shard.ledger.lost_on(primary.mysqld).count()
+        bare = shard.ledger.unprotected.value.difference(primary.mysqld.executed.value).count()
+        if shard.ledger.requires_acks or protected:
+            yield f"  protected writes lost: {protected}"
+        if bare:
+            yield "  writes lost that nothing protected: some"
+
+
+def _journal_rows(shard: SimShard) -> int:
+    return sum(len(rows) for rows in shard.primary.mysqld.journal.values()) if shard.primary is not None else 0
+
+
+def _on(state: bool) -> str:
+    return "on" if state else "off"

@@ -1,0 +1,134 @@
+"""Scenarios as text: a comment, commands, and the outcome that they must have.
+
+A file is a series of blocks, each of comment lines (`#`), command lines, a line `----`, and the outcome, which ends
+with an empty line. Commands of later blocks go on where the earlier ones stopped. `vtorc.sim.scenario.stage` has the commands.
+A line `waits-for: …` says what it takes for a scenario to come out as it must, or to be written at all.
+"""
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vtorc.errors import SimError, SimPlanError
+from vtorc.sim.engine.loop import SimLoop
+from vtorc.sim.engine.trace import Trace
+from vtorc.sim.scenario.stage import Stage
+
+_RULE = "----"
+_WAITS = "waits-for:"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Comments, commands and outcome as they stand in the file, without line ends; `line` is that of the first."""
+
+    comments: tuple[str, ...]
+    commands: tuple[str, ...]
+    outcome: tuple[str, ...]
+    line: int
+
+    def text(self) -> str:
+        """The block as it stands in a file."""
+        return "\n".join((*self.comments, *self.commands, _RULE, *self.outcome)) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One scenario; `waits_for` says what it takes for it to come out right, empty if it does."""
+
+    path: Path
+    number: int
+    title: str
+    blocks: tuple[Block, ...]
+    waits_for: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its file's name without the ending, which begins with its number."""
+        return self.path.stem
+
+    def text(self) -> str:
+        """The file's contents."""
+        head = f"{_WAITS} {self.waits_for}\n" if self.waits_for else ""
+        return head + "\n".join(block.text() for block in self.blocks)
+
+
+def read_script(path: Path) -> Script:
+    """Read a scenario; raises SimPlanError with the line that is wrong."""
+    number, dash, _ = path.stem.partition("-")
+    if not dash or not number.isdigit():
+        raise SimPlanError(
+            f"{path}: expected a file name such as 02-mysqld-killed.txt, with the scenario's number first"
+        )
+    lines = path.read_text(encoding="utf-8").splitlines()
+    title = next((line.lstrip("# ") for line in lines if line.startswith("#")), "")
+    if not title:
+        raise SimPlanError(f"{path} line 1: expected a comment that says what happens")
+    waits = [line.removeprefix(_WAITS).strip() for line in lines if line.startswith(_WAITS)]
+    if waits and not waits[0]:
+        raise SimPlanError(f"{path}: expected what it waits for, after {_WAITS}")
+    rest = [line for line in lines if not line.startswith(_WAITS)]
+    blocks = _blocks(path, rest) if _RULE in rest or not waits else ()
+    return Script(path, int(number), title, blocks, waits_for="".join(waits))
+
+
+def _blocks(path: Path, lines: list[str]) -> tuple[Block, ...]:
+    blocks: list[Block] = []
+    start = 0
+    while start < len(lines):
+        if not lines[start].strip():
+            start += 1
+            continue
+        try:
+            rule = lines.index(_RULE, start)
+        except ValueError:
+            raise SimPlanError(f"{path} line {start + 1}: expected a line {_RULE} after these commands") from None
+        end = next((n for n in range(rule, len(lines)) if not lines[n].strip()), len(lines))
+        head = lines[start:rule]
+        comments = tuple(line for line in head if line.startswith("#"))
+        commands = tuple(line for line in head if line.strip() and not line.startswith("#"))
+        blocks.append(Block(comments, commands, tuple(lines[rule + 1 : end]), start + 1))
+        start = end
+    return tuple(blocks)
+
+
+def play(script: Script, *, seed: int, sink: Callable[[str], None] | None = None) -> Script:
+    """Play a scenario and return it with the outcome that it had; `sink` gets the lines of the trace.
+
+    Raises SimPlanError for a command that makes no sense.
+    """
+    loop = SimLoop(seed=f"scenario {script.number} {seed}")
+    trace = Trace(loop.time, keep=False, sink=sink)
+    blocks: list[Block] = []
+
+    async def run() -> None:
+        stage = Stage(trace)
+        for block in script.blocks:
+            outcome: list[str] = []
+            for command in block.commands:
+                trace.note("scenario", command)
+                outcome += await stage.do(command)
+            blocks.append(replace(block, outcome=tuple(outcome)))
+
+    try:
+        with trace.capturing_logs():
+            loop.run(run())
+    except SimError as error:
+        raise SimPlanError(f"{script.path}: the simulation stopped: {error}") from error
+    except SimPlanError as error:
+        raise SimPlanError(f"{script.path}: {error}") from error
+    return replace(script, blocks=tuple(blocks))
+
+
+def difference(expected: Script, played: Script) -> str:
+    """Show what came out differently than the file says; empty if nothing did."""
+    lines = difflib.unified_diff(
+        expected.text().splitlines(),
+        played.text().splitlines(),
+        "what the file says",
+        "what came out",
+        lineterm="",
+        n=5,
+    )
+    return "\n".join(lines)

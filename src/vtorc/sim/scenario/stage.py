@@ -1,0 +1,401 @@
+"""The commands of scenarios, carried out on a simulated world one after the other."""
+
+import asyncio
+import inspect
+import random
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+
+from vtorc.core.election.forced_promotion import DataLossEstimate
+from vtorc.core.facts.durability import policy
+from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
+from vtorc.errors import NameParseError, SimPlanError
+from vtorc.proto import topodata_pb2
+from vtorc.recovery.commands import Commands
+from vtorc.sim.campaigns.fleet_report import FleetWatch
+from vtorc.sim.cluster.external_server import feed_from_outside
+from vtorc.sim.cluster.operator import plan_reparent
+from vtorc.sim.cluster.plan import ShardPlan, TabletPlan, WorldPlan, fleet_plan
+from vtorc.sim.cluster.reshard import add_shard, left_of, remove_shard
+from vtorc.sim.cluster.tablet import SimTablet, TabletTraits
+from vtorc.sim.cluster.topo import ROOT, at_once
+from vtorc.sim.cluster.vtorc import SimVtorc, VtorcSettings
+from vtorc.sim.cluster.world import SimShard, World
+from vtorc.sim.engine.process import Process
+from vtorc.sim.engine.trace import Trace
+from vtorc.sim.faults.by_people import BY_NAME, begin
+from vtorc.sim.faults.kinds import End, FaultScene
+from vtorc.sim.faults.notation import read_fault
+from vtorc.sim.forecast.topology_file import read_settings
+from vtorc.sim.mysql.settings import SimMysqlSettings
+from vtorc.sim.scenario.command_words import CommandWords
+from vtorc.sim.scenario.outcome import ScenarioOutcome
+from vtorc.sim.scenario.status_age import oldest_status
+from vtorc.topo import paths
+
+_FIRST_LIMIT = 60.0
+_SETTLE_LIMIT = 180.0
+_FOR_EVER = 1e6
+
+
+class Stage:
+    """A world to be; each method `do_x` is the command `x` (`-` for `_`), and returns what it tells."""
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+        self._plan = WorldPlan(cells=(), shards=())
+        self._settings = VtorcSettings()
+        self._world: World | None = None
+        self._story: ScenarioOutcome | None = None
+        self._fleet: FleetWatch | None = None
+        self._ends: dict[str, End] = {}
+        self._data_loss: DataLossEstimate | None = None
+
+    async def do(self, line: str) -> list[str]:
+        """Carry out one command line; raises SimPlanError."""
+        name = line.split()[0]
+        command: Callable[[CommandWords], Coroutine[None, None, list[str]] | list[str]] | None
+        command = getattr(self, f"do_{name.replace('-', '_')}", None)
+        if command is None and name in BY_NAME:
+            command = self._begin_fault
+        if command is None:
+            known = sorted(each[3:].replace("_", "-") for each in dir(self) if each.startswith("do_"))
+            raise SimPlanError(f"{line!r}: unknown command; expected one of {', '.join(known)}, or a kind of fault")
+        told = command(CommandWords.split(line))
+        return await told if inspect.isawaitable(told) else told
+
+    @property
+    def world(self) -> World:
+        """The world, once it has begun; raises SimPlanError."""
+        if self._world is None:
+            raise SimPlanError("expected the command start or boot first")
+        return self._world
+
+    @property
+    def story(self) -> ScenarioOutcome:
+        """What has happened; raises SimPlanError before there is a world."""
+        if self._story is None:
+            raise SimPlanError("expected the command start or boot first")
+        return self._story
+
+    @property
+    def fleet(self) -> FleetWatch:
+        """What faults cost the fleet; raises SimPlanError before there is a world."""
+        if self._fleet is None:
+            raise SimPlanError("expected the command start or boot first")
+        return self._fleet
+
+    # --- before the beginning
+
+    def do_shard(self, words: CommandWords) -> list[str]:
+        """Plan a shard: `shard [name=commerce/0] durability=semi_sync tablets=zone1-100,zone2-200:rdonly:old`."""
+        words.only("name", "durability", "tablets")
+        plan = self._shard_plan(words)
+        cells = tuple(dict.fromkeys([*self._plan.cells, *(tablet.alias.cell for tablet in plan.tablets)]))
+        self._plan = replace(self._plan, cells=cells, shards=(*self._plan.shards, plan))
+        return []
+
+    def _shard_plan(self, words: CommandWords) -> ShardPlan:
+        tablets = tuple(self._tablet_plan(text) for text in words.named.get("tablets", "").split(",") if text)
+        if not tablets or "durability" not in words.named:
+            raise SimPlanError(f"{words.line!r}: expected durability= and tablets=")
+        return ShardPlan(
+            shard=ShardId.parse(words.named.get("name", "commerce/0")),
+            durability=words.named["durability"],
+            tablets=tablets,
+        )
+
+    def _tablet_plan(self, text: str) -> TabletPlan:
+        alias, *marks = text.split(":")
+        old = "old" in marks
+        types = [TabletType.parse(mark) for mark in marks if mark != "old"]
+        return TabletPlan(
+            alias=_alias(alias),
+            type=types[0] if types else TabletType.REPLICA,
+            traits=TabletTraits(tells_all=not old, checks_errant=not old),
+        )
+
+    def do_world(self, words: CommandWords) -> list[str]:
+        """Plan the rest: `world [vtorcs=zone1,zone2] [lease=30] [net-timeout=60] [relay-log-recovery=off]`.
+
+        With `shards=60` it is a fleet like that of `vtorc sim --shards 60 --tablets 3`.
+        """
+        words.only(
+            "shards", "vtorcs", "lease", "net-timeout", "connect-retry", "relay-log-recovery", "writers", "direct"
+        )
+        if "shards" in words.named:
+            self._plan = fleet_plan(random.Random("scenario"), shards=int(words.number("shards", 1)), tablets=3)
+        vtorcs = words.named.get("vtorcs")
+        self._plan = replace(
+            self._plan,
+            vtorc_cells=tuple(vtorcs.split(",")) if vtorcs else self._plan.vtorc_cells,
+            lease_ttl=words.number("lease", 30.0),
+            writers=int(words.number("writers", 2)),
+            direct_writers=int(words.number("direct", 0)),
+            mysql=SimMysqlSettings(
+                replica_net_timeout=words.number("net-timeout", 60.0),
+                connect_retry=words.number("connect-retry", 10.0),
+                relay_log_recovery=words.named.get("relay-log-recovery", "on") == "on",
+            ),
+        )
+        return []
+
+    def do_settings(self, words: CommandWords) -> list[str]:
+        """Set vtorc's settings by the names of its flags: `settings allow-recovery=false`."""
+        self._settings = read_settings(words.named)
+        return []
+
+    # --- the beginning
+
+    async def do_boot(self, words: CommandWords) -> list[str]:
+        """Start everything, without waiting for anything."""
+        words.only()
+        self._world = World(self._plan, self._trace, settings=self._settings)
+        self._story = ScenarioOutcome(self._world)
+        self._fleet = FleetWatch(self._world)
+        await self._world.begin()
+        return []
+
+    async def do_start(self, words: CommandWords) -> list[str]:
+        """Start everything and wait until all is well: `start [primary=zone1-100]`, with that one moved there."""
+        words.only("primary")
+        await self.do_boot(CommandWords.split("boot"))
+        return await self._first_primary(words, *self.world.shards.values())
+
+    async def _first_primary(self, words: CommandWords, *shards: SimShard) -> list[str]:
+        wrong = await self._until_well(_FIRST_LIMIT)
+        if not wrong and "primary" in words.named:
+            tablet = self._tablet(words, words.named["primary"])
+            shard = self.world.shards[tablet.config.shard]
+            if shard.primary is not tablet:
+                await plan_reparent(self.world, shard, tablet)
+                await self._until_well(_FIRST_LIMIT)
+        await asyncio.sleep(5.0)
+        self.story.begin_anew()
+        return self.story.standings(shards)
+
+    # --- what goes wrong
+
+    def _begin_fault(self, words: CommandWords) -> list[str]:
+        words.only("for", "shard", plain=1)
+        name = words.line.split()[0]
+        target = words.plain[0] if words.plain else "0"
+        fault = read_fault(f"{name}:{target}", at=0.0, lasts=words.number("for", _FOR_EVER), plan=self._plan)
+        if "shard" in words.named:
+            shards = [each.shard for each in self._plan.shards]
+            fault = replace(fault, shard=shards.index(ShardId.parse(words.named["shard"])))
+        self.fleet.before()
+        end = begin(FaultScene(self.world, replace(fault, at=round(self.world.now, 3))))
+        self.fleet.after()
+        key = f"{name} {target}"
+        self._ends[key] = end
+        if "for" in words.named:
+            asyncio.get_running_loop().call_later(fault.lasts, self._end_fault, key)
+        return []
+
+    def _end_fault(self, key: str) -> None:
+        end = self._ends.pop(key, None)
+        if end is not None:
+            end()
+
+    def do_end(self, words: CommandWords) -> list[str]:
+        """End faults: `end all`, or `end KIND [TARGET]` as it was begun."""
+        words.only(plain=2)
+        key = f"{words.plain[0]} {words.plain[1] if len(words.plain) > 1 else '0'}"
+        keys = list(self._ends) if words.plain[0] == "all" else [key]
+        for each in keys:
+            if each not in self._ends:
+                raise SimPlanError(f"{words.line!r}: expected one of {', '.join(self._ends) or 'none'}")
+            self._end_fault(each)
+        return []
+
+    def do_at(self, words: CommandWords) -> list[str]:
+        """Let a fault begin when a vtorc sends a call: `at PromoteReplica power-off zone2-200 for=30`; once."""
+        _, call, *fault = words.line.split()
+        rest = CommandWords.split(" ".join(fault))
+        waiting = [True]
+
+        def sent(_who: str, _tablet: str, _shard: ShardId, name: str) -> None:
+            if name == call and waiting:
+                waiting.clear()
+                self._begin_fault(rest)
+
+        self.world.checker.listeners.append(sent)
+        return []
+
+    async def do_type(self, words: CommandWords) -> list[str]:
+        """Let an operator change a tablet's type: `type zone2-200 drained`."""
+        words.only(plain=2)
+        tablet = self._tablet(words, words.plain[0])
+        agent = tablet.agent
+        if agent is None:
+            raise SimPlanError(f"{words.line!r}: its vttablet is down")
+        await agent.reparent.change_type(TabletType.parse(words.plain[1]), semi_sync=False)
+        return []
+
+    def do_policy(self, words: CommandWords) -> list[str]:
+        """Let an operator change the durability policy of a keyspace: `policy commerce none`."""
+        words.only(plain=2)
+        keyspace, name = words.plain
+        store = self.world.topos["global"].store
+        key = f"{ROOT}/global/{paths.keyspace(keyspace)}"
+        row = at_once(store.get(key))
+        record = topodata_pb2.Keyspace.FromString(row.contents)
+        record.durability_policy = name
+        at_once(store.put(key, record.SerializeToString(deterministic=True), row.version))
+        return []
+
+    async def do_delete_record(self, words: CommandWords) -> list[str]:
+        """Let an operator delete a tablet's record: `delete-record zone1-100`."""
+        words.only(plain=1)
+        alias = self._tablet(words, words.plain[0]).config.alias
+        life = Process(self.world.network.add_host(f"operator {self.world.now}", "global"), "vtctldclient").start()
+        await self.world.open_topo(life).delete_tablet(alias)
+        return []
+
+    async def do_add_shard(self, words: CommandWords) -> list[str]:
+        """Let a reshard create a shard, and wait until all is well: as `shard` and then `start`."""
+        words.only("name", "durability", "tablets", "primary")
+        shard = await add_shard(self.world, self._shard_plan(words))
+        self._plan = self.world.plan
+        return await self._first_primary(words, shard)
+
+    async def do_remove_shard(self, words: CommandWords) -> list[str]:
+        """Let a reshard remove a shard: `remove-shard commerce/0`; tells what the vtorcs have left of it."""
+        words.only(plain=1)
+        shard = self.world.shards.get(ShardId.parse(words.plain[0]))
+        if shard is None:
+            raise SimPlanError(f"{words.line!r}: expected one of {', '.join(map(str, self.world.shards))}")
+        await remove_shard(self.world, shard)
+        self._plan = self.world.plan
+        left = left_of(self.world, shard.id, tuple(tablet.alias_text for tablet in shard.tablets))
+        return [f"left of {shard.id}: {each}" for each in left] or [f"nothing is left of {shard.id}"]
+
+    async def do_planned(self, words: CommandWords) -> list[str]:
+        """Ask the first vtorc for a planned reparent: `planned zone2-200`; the command ends with it."""
+        words.only(plain=1)
+        tablet = self._tablet(words, words.plain[0])
+        shard = self.world.shards[tablet.config.shard]
+        vtorc, commands = self._commands(words, shard)
+        work = commands.planned_reparent(policy(shard.plan.durability), tablet.config.alias)
+        vtorc.records.append(await vtorc.process.life.spawn(work, name="planned reparent"))
+        return []
+
+    def _commands(self, words: CommandWords, shard: SimShard) -> tuple[SimVtorc, Commands]:
+        vtorc = self.world.vtorcs[0]
+        if vtorc.tools is None or vtorc.fleet is None or shard.id not in vtorc.fleet.loops:
+            raise SimPlanError(f"{words.line!r}: the first vtorc does not watch {shard.id}")
+        return vtorc, Commands(vtorc.tools, vtorc.fleet.loops[shard.id].watch)
+
+    def do_outside(self, words: CommandWords) -> list[str]:
+        """Let somebody make a tablet replicate from a server that is no tablet: `outside zone1-400`."""
+        words.only(plain=1)
+        tablet = self._tablet(words, words.plain[0])
+        feed_from_outside(self.world, self.world.shards[tablet.config.shard], tablet)
+        return []
+
+    async def do_override(self, words: CommandWords) -> list[str]:
+        """Ask the first vtorc to promote a tablet against its rules: `override zone2-200 [accept=data_loss]`, which accepts
+        what the last refusal named.
+        """
+        words.only("accept", plain=1)
+        tablet = self._tablet(words, words.plain[0])
+        shard = self.world.shards[tablet.config.shard]
+        vtorc, commands = self._commands(words, shard)
+        accepted = self._data_loss if "accept" in words.named else None
+        work = commands.override(policy(shard.plan.durability), tablet.config.alias, accepted)
+        record = await vtorc.process.life.spawn(work, name="override")
+        vtorc.records.append(record)
+        self._data_loss = record.data_loss
+        return []
+
+    async def do_reparent(self, words: CommandWords) -> list[str]:
+        """Let an operator of Vitess plan a reparent: `reparent zone2-200`; the command ends with it."""
+        words.only(plain=1)
+        tablet = self._tablet(words, words.plain[0])
+        await plan_reparent(self.world, self.world.shards[tablet.config.shard], tablet)
+        return []
+
+    # --- what comes of it
+
+    async def do_wait(self, words: CommandWords) -> list[str]:
+        """Let time pass: `wait 30`."""
+        words.only(plain=1)
+        try:
+            await asyncio.sleep(float(words.plain[0]))
+        except (IndexError, ValueError):
+            raise SimPlanError(f"{words.line!r}: expected a number of seconds") from None
+        return []
+
+    async def do_settle(self, words: CommandWords) -> list[str]:
+        """Wait until all shards are well, then tell the story since the last time: `settle [limit=180]`."""
+        words.only("limit")
+        await self._until_well(words.number("limit", _SETTLE_LIMIT))
+        await asyncio.sleep(5.0)
+        return self.story.tell()
+
+    def do_show(self, words: CommandWords) -> list[str]:
+        """Tell the story since the last time."""
+        words.only()
+        return self.story.tell()
+
+    def do_fleet(self, words: CommandWords) -> list[str]:
+        """Tell what became of the shards that lost their primaries, and what people were told."""
+        words.only()
+        self.fleet.ending(())
+        return self.fleet.report().outcome()
+
+    def do_outage(self, words: CommandWords) -> list[str]:
+        """Tell whether every shard's writes stood still for less than this since the start: `outage below=10`."""
+        words.only("below", "above")
+        longest = max(self.story.outage(shard) for shard in self.world.shards.values())
+        below, above = words.number("below", _FOR_EVER), words.number("above", 0.0)
+        if above <= longest < below:
+            return [f"outage {' '.join(f'{key} {value} s' for key, value in words.named.items())}"]
+        return [f"outage {longest:.1f} s"]
+
+    async def do_ages(self, words: CommandWords) -> list[str]:
+        """Tell whether all statuses of tablets that live stay younger than this: `ages below=6 for=30`."""
+        words.only("below", "for")
+        oldest = await oldest_status(self.world, words.number("for", 30.0))
+        below = words.number("below", _FOR_EVER)
+        return [f"statuses of living tablets are at most {below if oldest < below else oldest:.1f} s old"]
+
+    def do_semi_sync(self, words: CommandWords) -> list[str]:
+        """Tell which sides of semi-sync are on."""
+        words.only()
+        return self.story.semi_sync()
+
+    def do_threads(self, words: CommandWords) -> list[str]:
+        """Tell which threads of replication run."""
+        words.only()
+        return self.story.threads()
+
+    def do_reparents(self, words: CommandWords) -> list[str]:
+        """Tell how many reparents the primary's journal holds since the start."""
+        words.only()
+        return [f"{shard.id}: {self.story.reparents(shard)} reparents" for shard in self.world.shards.values()]
+
+    async def _until_well(self, limit: float) -> list[str]:
+        wrong: list[str] = []
+        for shard in self.world.shards.values():
+            wrong += await self.world.until_well(shard, limit=limit)
+        return wrong
+
+    def _tablet(self, words: CommandWords, text: str) -> SimTablet:
+        shards: list[SimShard] = list(self.world.shards.values())
+        if text == "primary" and shards[0].primary is not None:
+            return shards[0].primary
+        alias = _alias(text)
+        for shard in shards:
+            for tablet in shard.tablets:
+                if tablet.config.alias == alias:
+                    return tablet
+        raise SimPlanError(f"{words.line!r}: there is no tablet {text}")
+
+
+def _alias(text: str) -> TabletAlias:
+    try:
+        return TabletAlias.parse(text)
+    except NameParseError as error:
+        raise SimPlanError(str(error)) from error

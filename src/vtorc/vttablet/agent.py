@@ -1,0 +1,89 @@
+"""One tablet: its parts, its life from start-up to shutdown, its background loops."""
+
+import asyncio
+
+import structlog
+
+from vtorc.errors import VtorcError
+from vtorc.topo.server import TopoServer
+from vtorc.vttablet.config import AgentTimings, DiskProbe, Peers, TabletConfig, WallClock
+from vtorc.vttablet.monitors import DiskMonitor, MysqlMonitor
+from vtorc.vttablet.mysql_api import MysqlServer
+from vtorc.vttablet.queries import TabletQueries
+from vtorc.vttablet.reparent import ReparentActions
+from vtorc.vttablet.replication import ReplicationActions
+from vtorc.vttablet.semi_sync import SemiSync
+from vtorc.vttablet.shard_sync import ShardSync
+from vtorc.vttablet.startup import Startup
+from vtorc.vttablet.state import TabletState
+
+_log = structlog.get_logger(__name__)
+
+
+class TabletAgent:
+    """A tablet manager without its wire: call what an RPC asks for on `queries`, `replication` or `reparent`.
+
+    RPCs about MySQL wait until the start-up is over, as those of vttablet 19 and newer do. With `peers` the tablet
+    checks for errant GTIDs before it replicates, as vttablet 22 and newer do. To crash a tablet, cancel `run`.
+    """
+
+    def __init__(
+        self,
+        config: TabletConfig,
+        topo: TopoServer,
+        server: MysqlServer,
+        *,
+        wall: WallClock,
+        peers: Peers | None = None,
+        disk_probe: DiskProbe | None = None,
+        timings: AgentTimings | None = None,
+    ) -> None:
+        timings = timings or AgentTimings()
+        self.config = config
+        self.state = TabletState(config, topo, server, wall=wall, timings=timings)
+        self._semi_sync = SemiSync(self.state)
+        self._disk = DiskMonitor(disk_probe, timings)
+        self._mysql = MysqlMonitor(self.state)
+        self.replication = ReplicationActions(self.state, self._semi_sync, peers)
+        self.reparent = ReparentActions(self.state, self._semi_sync, self.replication)
+        self.queries = TabletQueries(self.state, self._semi_sync, self._disk)
+        self._startup = Startup(self.state, self._semi_sync, self.replication)
+        self._shard_sync = ShardSync(self.state, self.reparent)
+
+    async def run(self) -> None:
+        """Start up, then keep going until cancelled.
+
+        Raises TabletAliasLost when another process took the tablet's record or somebody deleted it, and the
+        topology's errors when the records cannot be written at the start.
+        """
+        await self._startup.write_records()
+        _log.info("the tablet has its record", type=str(self.state.type))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for loop in (
+                    self._mysql.run(),
+                    self._start_with_mysql(),
+                    self._semi_sync.monitor_loop(),
+                    self._disk.run(),
+                    self.state.publish_loop(),
+                    self._until_lost(),
+                ):
+                    group.create_task(loop)
+        except* VtorcError as errors:
+            raise errors.exceptions[0] from None
+        finally:
+            await self.state.tasks.close()
+
+    async def shut_down(self) -> None:
+        """Say goodbye in the topology server, as a vttablet that is stopped on purpose; cancel `run` before."""
+        await self._startup.shut_down()
+
+    async def _start_with_mysql(self) -> None:
+        await self._mysql.wait_up()
+        await self._startup.take_up_mysql()
+        self.state.started.set()
+        _log.info("the tablet is up", type=str(self.state.type))
+        await self._shard_sync.run()
+
+    async def _until_lost(self) -> None:
+        await self.state.lost
