@@ -15,8 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
-from vtorc.errors import PartMissing  # noqa: E402
 from vtorc.lab.debian import Debian, unpack  # noqa: E402
+from vtorc.lab.errors import PartMissing  # noqa: E402
 from vtorc.lab.fetch import fetch  # noqa: E402
 
 VENV = ROOT / ".venv"

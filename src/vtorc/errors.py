@@ -47,14 +47,6 @@ class TabletClientMisconfigured(TabletError):
     """No tablet can be called as the settings say: a file with a certificate or credentials cannot be read or used."""
 
 
-class PartMissing(VtorcError):
-    """A real server that the lab needs (mysqld, etcd) is not on this machine; the message says what was tried."""
-
-
-class LabError(VtorcError):
-    """Something of the lab (a server process, a data directory, a port) did not do what it was told."""
-
-
 class MysqlError(VtorcError):
     """A statement failed, or the server could not be asked; the text ends with errno and SQLSTATE as Vitess writes
     them.
@@ -67,20 +59,6 @@ class MysqlError(VtorcError):
         super().__init__(f"{message} (errno {errno}) (sqlstate {sqlstate})")
         self.errno = errno
         self.sqlstate = sqlstate
-
-
-class TabletActionError(VtorcError):
-    """A tablet of the lab could not carry out an RPC for a reason that is not MySQL's; the text is what its caller
-    reads.
-    """
-
-
-class TabletPreconditionError(TabletActionError):
-    """A tablet of the lab refused an RPC because of the state it is in (`FAILED_PRECONDITION` on the wire)."""
-
-
-class TabletAliasLost(TabletActionError):
-    """Another process took this tablet's record, or somebody deleted it: the tablet must end."""
 
 
 class MalformedText(VtorcError, ValueError):
@@ -105,30 +83,6 @@ class PositionFlavorMismatch(VtorcError):
 
 class UnknownDurabilityPolicy(VtorcError):
     """A keyspace asks for a durability policy that vtorc does not know; nothing may be done there automatically."""
-
-
-class SimError(VtorcError):
-    """The simulated world stopped; the message says at which virtual second and who was waiting for what."""
-
-
-class SimPlanError(VtorcError):
-    """What is to be simulated makes no sense; the message names key or word, its value and what was expected."""
-
-
-class SimUnsupported(SimError):
-    """Code asked the simulator for a thread, a socket or another thing that differs from run to run."""
-
-
-class SimDeadlock(SimError):
-    """Nothing is ready, no timer is set and the run has not ended."""
-
-
-class SimLivelock(SimError):
-    """Callbacks go on and on at one instant of virtual time."""
-
-
-class SimUnhandled(SimError):
-    """A callback or a task ended with an error that nobody received."""
 
 
 class TopoError(VtorcError):
@@ -211,20 +165,6 @@ class SettingsError(VtorcError):
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("; ".join(problems))
         self.problems = tuple(problems)
-
-
-class RecoveryFailed(VtorcError):
-    """A recovery could not be carried out; what it had changed was put back as far as possible, and the record says
-    how far.
-    """
-
-
-class RecoveryRefused(VtorcError):
-    """A recovery was not carried out because it would not be safe; `rule` names the rule that says so."""
-
-    def __init__(self, message: str, *, rule: str) -> None:
-        super().__init__(message)
-        self.rule = rule
 
 
 class HistoryError(VtorcError):

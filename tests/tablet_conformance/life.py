@@ -22,10 +22,10 @@ from tests.tablet_conformance.harness import (
     wait_for,
 )
 from vtorc.core.facts.ids import TabletType
-from vtorc.errors import TabletAliasLost
 from vtorc.proto import tabletmanagerdata_pb2 as tm
 from vtorc.proto import topodata_pb2
 from vtorc.topo.records import alias_to_proto, time_to_proto
+from vtorc.vttablet.errors import TabletAliasLost
 
 
 async def ping(tablet: Tablet) -> None:

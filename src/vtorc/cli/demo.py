@@ -1,4 +1,4 @@
-"""The words of `vtorc demo`; what they lead to is in `vtorc.lab.demo`."""
+"""The words of `vtorc demo`; what they lead to is in `vtorc.demo`."""
 
 import argparse
 import os
@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vtorc.core.facts.durability import POLICY_NAMES
-from vtorc.errors import PartMissing
-from vtorc.lab.demo.remote import tell_demo
+from vtorc.demo.remote import tell_demo
+from vtorc.lab.errors import PartMissing
 from vtorc.lab.parts import MYSQL, find_mysqld
 
 if TYPE_CHECKING:
-    from vtorc.lab.demo.servers import Servers
+    from vtorc.demo.servers import Servers
 
 _FAULTS = ("kill-mysqld",)
 _TOPOS = ("etcd2", "local")
@@ -70,7 +70,7 @@ def main(words: Sequence[str]) -> int:
     if options.command is not None:
         return tell_demo(options.dir, options.command, options.tablet)
     # only now: what the demo imports takes a while, and a wrong word should not have to wait for it
-    from vtorc.lab.demo.run import DemoOptions, run_demo
+    from vtorc.demo.run import DemoOptions, run_demo
 
     return run_demo(
         DemoOptions(
@@ -90,8 +90,8 @@ def _servers(*, simulated: bool) -> "Servers":
     """Choose real servers, unless others are asked for or there are none; raises PartMissing for a named one that
     cannot be used.
     """
-    from vtorc.lab.demo.servers import RealServers
-    from vtorc.sim.demo.cluster import SimulatedServers
+    from vtorc.demo.servers import RealServers
+    from vtorc.demo.simulated_cluster import SimulatedServers
 
     if simulated:
         return SimulatedServers("That is what --simulated asks for.")

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vtorc.errors import SimPlanError
 from vtorc.sim.engine.hashseed import fix_hash_seed
+from vtorc.sim.errors import SimPlanError
 
 if TYPE_CHECKING:
     from vtorc.sim.campaigns.campaign import Job, Totals
@@ -56,7 +56,7 @@ def scenario_parser() -> argparse.ArgumentParser:
     words.add_argument("--rewrite", action="store_true", help="write what comes out into the files as what is expected")
     words.add_argument("--trace", action="store_true", help="print who saw, decided and did what, and when")
     words.add_argument("--seed", type=int, default=1, help="another order of events (default 1)")
-    words.add_argument("--dir", type=Path, default=Path("tests/sim/scenarios"), help="where the scripts are")
+    words.add_argument("--dir", type=Path, help="where the scripts are (default: those that ship with vtorc)")
     return words
 
 
@@ -157,9 +157,9 @@ def _scenario(words: argparse.ArgumentParser, given: Sequence[str]) -> int:
     if not options.list and not options.all and options.name is None:
         words.error("expected the name of a scenario, --list or --all")
     fix_hash_seed()
-    from vtorc.sim.scenario.book import Book, check_script
+    from vtorc.sim.scenario.book import SCRIPTS, Book, check_script
 
-    book = Book.read(options.dir)
+    book = Book.read(options.dir or SCRIPTS)
     if options.list:
         _say_all(book.lines())
         return 0

@@ -60,8 +60,8 @@ class LogObserver:
             return
         self._impatient[shard] = who
         self._log.warning(
-            f"{shard}: {primary.alias} waits {observed_term.patience:g} s for acknowledgements and then tells clients OK "
-            f"without any; unless its MySQL is seen to end before that, it cannot be replaced without being reached; "
+            f"{shard}: {primary.alias} waits {observed_term.patience:g} s for acknowledgements and then tells clients "
+            f"OK without any; unless its MySQL is seen to end before that, it cannot be replaced without being reached; "
             f"set rpl_semi_sync_source_timeout to 1000000000000000000 on all tablets, as Vitess does",
             shard=str(shard),
             tablet=str(primary.alias),

@@ -8,7 +8,8 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
-from vtorc.errors import LabError, VtorcError
+from vtorc.errors import VtorcError
+from vtorc.lab.errors import LabError
 from vtorc.lab.processes import unix_socket
 
 Command = Callable[[], Awaitable[object]]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from vtorc.errors import PartMissing
+from vtorc.lab.errors import PartMissing
 
 SUITE = "sid"
 """The one Debian suite that carries MySQL 9."""

@@ -8,7 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from vtorc.errors import LabError, TopoError
+from vtorc.errors import TopoError
+from vtorc.lab.errors import LabError
 from vtorc.lab.parts import find_etcd
 from vtorc.lab.ports import Ports
 from vtorc.proto import etcd_pb2

@@ -19,9 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vtorc.errors import PartMissing
 from vtorc.lab import prefix
 from vtorc.lab.debian import SUITE, Debian, unpack
+from vtorc.lab.errors import PartMissing
 from vtorc.lab.parts import (
     ETCD,
     MANIFEST,

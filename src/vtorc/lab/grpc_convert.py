@@ -7,8 +7,8 @@ import zlib
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.status import SemiSyncStatus, ThreadState
-from vtorc.errors import TabletActionError
 from vtorc.proto import query_pb2, replicationdata_pb2, tabletmanagerdata_pb2, topodata_pb2
+from vtorc.vttablet.errors import TabletActionError
 from vtorc.vttablet.mysql_api import Fetched, PrimaryReport, ReplicaReport, ServerReport
 
 FLAVOUR = "MySQL56/"

@@ -12,10 +12,11 @@ import grpc
 from google.protobuf import message_factory
 from google.protobuf.message import Message
 
-from vtorc.errors import TabletPreconditionError, VtorcError
+from vtorc.errors import VtorcError
 from vtorc.lab.grpc_rpcs import TabletManagerRpcs
 from vtorc.proto import query_pb2, queryservice_pb2, tabletmanagerservice_pb2, topodata_pb2
 from vtorc.vttablet.agent import TabletAgent
+from vtorc.vttablet.errors import TabletPreconditionError
 from vtorc.vttablet.state import Health, wire_type
 
 _MAX_MESSAGE = 16 * 1024 * 1024

@@ -5,9 +5,8 @@ gives up.
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from asyncmy import errors as driver
 from asyncmy.connection import Connection
@@ -15,9 +14,7 @@ from asyncmy.converters import conversions
 
 from vtorc.errors import MysqlError
 from vtorc.mysql.cancellation import none_swallowed
-
-Value = str | bytes | None
-Row = dict[str, str]
+from vtorc.vttablet.sql_session import Column, ResultSet, Row, Value
 
 CANNOT_CONNECT = 2002
 CONNECTION_LOST = 2013
@@ -26,55 +23,6 @@ _Connection: Any = Connection  # the driver declares no types here
 _KILL_DEADLINE = 2.0
 # Without decoders the driver hands over the text that the server sent.
 _NO_DECODERS = {key: value for key, value in conversions.items() if not isinstance(key, int)}
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """Name, protocol type number and character set number of one result column."""
-
-    name: str
-    type: int
-    charset: int
-    flags: int
-
-
-@dataclass(frozen=True, slots=True)
-class ResultSet:
-    """What one statement answered; `rows` hold text as the server sent it."""
-
-    columns: tuple[Column, ...] = ()
-    rows: tuple[tuple[Value, ...], ...] = ()
-    affected: int = 0
-    insert_id: int = 0
-
-
-class SqlSession(Protocol):
-    """What reads and writes over SQL need of a session with a server, real or simulated."""
-
-    @property
-    def alive(self) -> bool:
-        """Whether the session can still be used, as far as the client has heard."""
-        ...
-
-    async def run(self, sql: str) -> ResultSet:
-        """Run one statement; a cancelled one is killed in the server. Raises MysqlError."""
-        ...
-
-    async def rows(self, sql: str) -> list[Row]:
-        """Run one statement and return its rows by column name; NULL is the empty string."""
-        ...
-
-    async def row(self, sql: str) -> Row:
-        """Run a statement that answers exactly one row."""
-        ...
-
-    async def value(self, sql: str) -> str:
-        """Run a statement that answers one value."""
-        ...
-
-    def close(self) -> None:
-        """End the session."""
-        ...
 
 
 class MysqlConnection:

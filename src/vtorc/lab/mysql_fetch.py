@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from vtorc.errors import MysqlError
-from vtorc.lab.mysql_connection import Column, ResultSet, Value, connect, quote_name
+from vtorc.lab.mysql_connection import connect, quote_name
 from vtorc.vttablet.mysql_api import Fetch, Fetched, FetchedColumn
+from vtorc.vttablet.sql_session import Column, ResultSet, Value
 
 _TOO_MANY_ROWS = 10001
 _BINARY_CHARSET = 63

@@ -2,8 +2,8 @@
 
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.status import SemiSyncStatus, ThreadState
-from vtorc.lab.mysql_connection import Row, SqlSession
 from vtorc.vttablet.mysql_api import PrimaryReport, ReplicaReport, ServerReport
+from vtorc.vttablet.sql_session import Row, SqlSession
 
 _THREAD_STATES = {"Yes": ThreadState.RUNNING, "Connecting": ThreadState.CONNECTING, "No": ThreadState.STOPPED}
 _VARIABLES = (

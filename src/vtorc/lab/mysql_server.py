@@ -9,7 +9,7 @@ from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.status import SemiSyncStatus
 from vtorc.errors import MysqlError
 from vtorc.lab import mysql_fetch, mysql_report
-from vtorc.lab.mysql_connection import MysqlConnection, Row, connect, quote, quote_name
+from vtorc.lab.mysql_connection import MysqlConnection, connect, quote, quote_name
 from vtorc.lab.sidecar import SIDECAR_TABLES
 from vtorc.vttablet.mysql_api import (
     Fetch,
@@ -21,6 +21,7 @@ from vtorc.vttablet.mysql_api import (
     Source,
     Threads,
 )
+from vtorc.vttablet.sql_session import Row
 
 _IDLE_SESSIONS = 3
 _UNKNOWN_DATABASE, _UNKNOWN_TABLE = 1049, 1146

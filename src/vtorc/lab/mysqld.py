@@ -12,7 +12,8 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from vtorc.errors import LabError, MysqlError
+from vtorc.errors import MysqlError
+from vtorc.lab.errors import LabError
 from vtorc.lab.mysql_connection import connect
 from vtorc.lab.parts import MysqlParts, required_options
 from vtorc.lab.processes import PidFileProcess, unix_socket

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from vtorc.errors import PartMissing
+from vtorc.lab.errors import PartMissing
 
 Found = TypeVar("Found")
 

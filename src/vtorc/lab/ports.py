@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-from vtorc.errors import LabError
+from vtorc.lab.errors import LabError
 
 # Below the range that the kernel gives to outgoing connections (ip_local_port_range), which could take a dead
 # server's port.

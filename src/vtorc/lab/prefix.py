@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from vtorc.errors import PartMissing
+from vtorc.lab.errors import PartMissing
 
 PROGRAMS = ("mysqld", "mysql", "mysqladmin", "mysqlbinlog", "mysqldump")
 PLUGINS = (

@@ -6,8 +6,8 @@ import json
 import sys
 from pathlib import Path
 
-from vtorc.errors import LabError
 from vtorc.lab.control import COMMANDS, ask
+from vtorc.lab.errors import LabError
 
 
 def main(arguments: list[str]) -> int:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
-from vtorc.errors import LabError
 from vtorc.lab import control
+from vtorc.lab.errors import LabError
 from vtorc.lab.mysql_connection import MysqlConnection, connect
 from vtorc.lab.processes import PidFileProcess, unix_socket
 

@@ -12,8 +12,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from vtorc.errors import LabError
 from vtorc.lab import parts
+from vtorc.lab.errors import LabError
 
 RECIPE = 1
 """Number of the way templates are made; one of another number is left alone and a new one made beside it."""

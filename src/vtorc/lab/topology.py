@@ -7,7 +7,8 @@ from pathlib import Path
 
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import ShardId
-from vtorc.errors import LabError, VtorcError
+from vtorc.errors import VtorcError
+from vtorc.lab.errors import LabError
 from vtorc.lab.etcd import EtcdServer
 from vtorc.lab.guard import RunFolder, sweep_stale_runs
 from vtorc.topo.open import TopoAccess, open_topo

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from vtorc.errors import LabError
+from vtorc.lab.errors import LabError
 
 LogLine = Mapping[str, Any]
 """One line of vtorc's log: its fields, or `event` alone where the line is not JSON (what Python says when it ends)."""

@@ -9,7 +9,8 @@ from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.views import ShardView
-from vtorc.errors import RecoveryFailed, TabletError
+from vtorc.errors import TabletError
+from vtorc.recovery.errors import RecoveryFailed
 from vtorc.recovery.session import RecoverySession
 
 Choose = Callable[[Mapping[TabletAlias, StoppedTablet]], Choice]

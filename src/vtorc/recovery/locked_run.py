@@ -10,7 +10,8 @@ from vtorc.core.detection.problems import Code, Recovery
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.discovery.topology import read_shard
 from vtorc.discovery.watch import ShardWatch
-from vtorc.errors import LockHeld, LockLost, RecoveryFailed, RecoveryRefused, TabletError, TopoError
+from vtorc.errors import LockHeld, LockLost, TabletError, TopoError
+from vtorc.recovery.errors import RecoveryFailed, RecoveryRefused
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.recovery.session import RecoverySession, RecoveryTools
 from vtorc.topo.shard_lock import ShardLock

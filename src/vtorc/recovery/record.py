@@ -45,8 +45,8 @@ class RecoveryRecord:
 
     `began` is in nanoseconds since the Unix epoch, `duration` in seconds, and so are `marks`: moments since the
     beginning that people measure an outage by, such as "promoted" and "acknowledged". `code` is None for what a
-    person asked for. `rule` is the one that refused it, if one did. `data_loss` is what a person's choice of the primary
-    costs, if it was made.
+    person asked for. `rule` is the one that refused it, if one did. `data_loss` is what a person's choice of the
+    primary costs, if it was made.
     """
 
     shard: ShardId

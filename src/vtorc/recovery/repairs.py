@@ -16,8 +16,9 @@ from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.status import TabletStatus, ThreadState
 from vtorc.core.facts.views import ShardView, TabletView
-from vtorc.errors import RecoveryRefused, TabletError, TopoError
+from vtorc.errors import TabletError, TopoError
 from vtorc.proto import topodata_pb2
+from vtorc.recovery.errors import RecoveryRefused
 from vtorc.recovery.promotion import APPLY_FIRST
 from vtorc.recovery.session import RecoverySession
 

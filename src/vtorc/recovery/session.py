@@ -12,7 +12,8 @@ from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.views import ShardView
-from vtorc.errors import RecoveryFailed, RecoveryRefused, TabletError
+from vtorc.errors import TabletError
+from vtorc.recovery.errors import RecoveryFailed, RecoveryRefused
 from vtorc.recovery.record import StepRecord
 from vtorc.tablet.api import TabletManager
 from vtorc.topo.server import TopoServer

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletType
-from vtorc.errors import TabletActionError
+from vtorc.vttablet.errors import TabletActionError
 from vtorc.vttablet.monitors import DiskMonitor
 from vtorc.vttablet.mysql_api import Fetch, Fetched, PrimaryReport, ServerReport
 from vtorc.vttablet.replication import HeldActionLock

@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.records import TabletRecord
-from vtorc.errors import MysqlError, TabletActionError, TabletPreconditionError
+from vtorc.errors import MysqlError
 from vtorc.vttablet import read_only
+from vtorc.vttablet.errors import TabletActionError, TabletPreconditionError
 from vtorc.vttablet.mysql_api import JournalRow, PrimaryReport, Source
 from vtorc.vttablet.replication import HeldActionLock, ReplicationActions
 from vtorc.vttablet.semi_sync import SemiSync

@@ -11,8 +11,9 @@ from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import SemiSyncStatus, ThreadState
-from vtorc.errors import MysqlError, TabletPreconditionError
+from vtorc.errors import MysqlError
 from vtorc.vttablet.config import Peers
+from vtorc.vttablet.errors import TabletPreconditionError
 from vtorc.vttablet.mysql_api import ReplicaReport, Source, Threads
 from vtorc.vttablet.semi_sync import SemiSync, SemiSyncAction
 from vtorc.vttablet.state import TabletState

@@ -9,9 +9,10 @@ import contextlib
 import enum
 
 from vtorc.core.facts.ids import TabletType
-from vtorc.errors import MysqlError, TabletPreconditionError
+from vtorc.errors import MysqlError
 from vtorc.topo.tasks import OwnedTasks
 from vtorc.vttablet import read_only
+from vtorc.vttablet.errors import TabletPreconditionError
 from vtorc.vttablet.state import TabletState
 
 MAX_STUCK_WRITES = 15

@@ -11,9 +11,10 @@ import structlog
 from vtorc.core.facts.durability import Member, policy
 from vtorc.core.facts.ids import ShardId, TabletType, is_replica_type
 from vtorc.core.facts.records import ShardRecord, TabletRecord
-from vtorc.errors import NodeExists, NoNode, TabletPreconditionError, VtorcError
+from vtorc.errors import NodeExists, NoNode, VtorcError
 from vtorc.proto import topodata_pb2
 from vtorc.topo.records import alias_to_proto, key_range_to_proto, time_to_proto
+from vtorc.vttablet.errors import TabletPreconditionError
 from vtorc.vttablet.mysql_api import Source
 from vtorc.vttablet.replication import ReplicationActions
 from vtorc.vttablet.semi_sync import SemiSync

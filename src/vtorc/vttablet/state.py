@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from vtorc.core.facts.ids import TabletType
-from vtorc.errors import MysqlError, NoNode, TabletActionError, TabletAliasLost, VtorcError
+from vtorc.errors import MysqlError, NoNode, VtorcError
 from vtorc.proto import topodata_pb2
 from vtorc.topo.records import time_from_proto, time_to_proto
 from vtorc.topo.server import TopoServer
 from vtorc.topo.tasks import OwnedTasks
 from vtorc.vttablet.config import AgentTimings, TabletConfig, WallClock
+from vtorc.vttablet.errors import TabletActionError, TabletAliasLost
 from vtorc.vttablet.mysql_api import MysqlServer
 
 SERVING_TYPES = frozenset(

@@ -13,14 +13,15 @@ from vtorc.core.facts.durability import Member, policy
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.records import ShardRecord
+from vtorc.demo.writer import Writer
 from vtorc.errors import MysqlError, TopoError
 from vtorc.lab.cluster import LabCluster
-from vtorc.lab.demo.writer import Writer
-from vtorc.lab.mysql_connection import MysqlConnection, Row
+from vtorc.lab.mysql_connection import MysqlConnection
 from vtorc.lab.tablet_handle import LabTablet
 from vtorc.proto import topodata_pb2
 from vtorc.topo import paths
 from vtorc.topo.cells import BoundedConn
+from vtorc.vttablet.sql_session import Row
 
 LOOK_DEADLINE = 5.0
 _STATE = (

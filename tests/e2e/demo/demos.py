@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.e2e.daemon.watching import until
 from vtorc.errors import MysqlError
-from vtorc.lab.mysql_connection import SqlSession
+from vtorc.vttablet.sql_session import SqlSession
 
 PATIENCE = 90.0
 COMMAND = (sys.executable, "-m", "vtorc.cli.main", "demo")

@@ -9,11 +9,11 @@ import pytest
 import structlog
 
 from tests.e2e.demo.demos import commit_alone
-from vtorc.lab.demo.board import Board
-from vtorc.lab.demo.failovers import Series
-from vtorc.lab.demo.report import DemoReport, Failover, Setup
-from vtorc.lab.demo.scene import Scene, SceneSpec, open_scene
-from vtorc.lab.demo.servers import DemoTablet, RealServers
+from vtorc.demo.board import Board
+from vtorc.demo.failovers import Series
+from vtorc.demo.report import DemoReport, Failover, Setup
+from vtorc.demo.scene import Scene, SceneSpec, open_scene
+from vtorc.demo.servers import DemoTablet, RealServers
 from vtorc.lab.parts import find_mysqld
 
 SETUP = Setup(wanted=1, fault="kill-mysqld", durability="semi_sync", tablets=3, topo="local", write_interval_ms=10)

@@ -16,8 +16,9 @@ import pytest_asyncio
 
 from tests.tablet_conformance.harness import PATIENCE, eventually
 from vtorc.core.facts.ids import TabletType
-from vtorc.errors import LabError, MysqlError
+from vtorc.errors import MysqlError
 from vtorc.lab.cluster import LabCluster, LabSpec
+from vtorc.lab.errors import LabError
 from vtorc.lab.guard import RunFolder, runs_folder, sweep_stale_runs
 from vtorc.lab.processes import PidFileProcess
 from vtorc.lab.tablet_handle import LabTablet

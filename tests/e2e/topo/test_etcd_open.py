@@ -9,7 +9,8 @@ import pytest
 
 from tests.e2e.topo.certificates import make_tls
 from vtorc.core.facts.ids import ShardId
-from vtorc.errors import LabError, TopoUnavailable
+from vtorc.errors import TopoUnavailable
+from vtorc.lab.errors import LabError
 from vtorc.lab.etcd import EtcdServer, ServerTls
 from vtorc.topo.cells import TopoLimits
 from vtorc.topo.etcd2 import EtcdTls

@@ -2,8 +2,8 @@
 
 from tests.tablet_conformance.agents import AgentShard, AgentTablet, MovableTopo, Place
 from tests.tablet_conformance.harness import ALIASES
+from vtorc.demo.simulated_servers import SimMachine, SimServer
 from vtorc.lab.ports import Ports
-from vtorc.sim.demo.machine import SimMachine, SimServer
 from vtorc.sim.engine.process import Life
 from vtorc.sim.mysql.admin import SimMysqlServer
 from vtorc.sim.mysql.binlog import CreateSchema, InsertRow

@@ -1,15 +1,14 @@
-"""The scenarios beside this file; `vtorc sim scenario --all --rewrite` writes what comes out as what is expected."""
+"""The scenarios that ship with the simulator; `vtorc sim scenario --all --rewrite` writes what comes out as what is expected."""
 
 from pathlib import Path
 
 import pytest
 
-from vtorc.errors import SimPlanError
-from vtorc.sim.scenario.book import Book
+from vtorc.sim.errors import SimPlanError
+from vtorc.sim.scenario.book import SCRIPTS, Book
 from vtorc.sim.scenario.script import Script, difference, play, read_script
 
-_FOLDER = Path(__file__).parent
-_BOOK = Book.read(_FOLDER)
+_BOOK = Book.read(SCRIPTS)
 _NUMBERS = range(1, 44)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from vtorc.core.facts.ids import ShardId
-from vtorc.errors import SimPlanError
+from vtorc.sim.errors import SimPlanError
 from vtorc.sim.faults.notation import read_fault
 from vtorc.sim.forecast.forecast import Distribution, Forecast, quantile
 from vtorc.sim.forecast.topology_file import TopologyFile, read_topology_file

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from vtorc.errors import LabError
 from vtorc.lab.control import ControlServer, ask
+from vtorc.lab.errors import LabError
 from vtorc.lab.processes import unix_socket
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from vtorc.errors import PartMissing
 from vtorc.lab.debian import Debian, configured_mirrors
+from vtorc.lab.errors import PartMissing
 
 # Answers as apt does; a mirror whose address has "broken" in it gives no index.
 APT_GET = """\

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from vtorc.errors import PartMissing
 from vtorc.lab import fetch as fetching
 from vtorc.lab import parts
+from vtorc.lab.errors import PartMissing
 from vtorc.lab.fetch import fetch
 from vtorc.lab.parts import MYSQL, find_etcd, find_mysqld
 

@@ -4,9 +4,10 @@ import pytest
 
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.status import ThreadState
-from vtorc.errors import GtidParseError, TabletActionError
+from vtorc.errors import GtidParseError
 from vtorc.lab import grpc_convert
 from vtorc.proto import replicationdata_pb2
+from vtorc.vttablet.errors import TabletActionError
 from vtorc.vttablet.mysql_api import Fetched, FetchedColumn, ReplicaReport, ServerReport
 
 ONE = GtidSet.parse("00000000-1111-2222-3333-444444444444:1-5")

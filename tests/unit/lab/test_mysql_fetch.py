@@ -2,9 +2,10 @@
 
 import pytest
 
-from vtorc.lab.mysql_connection import Column, quote, quote_name
+from vtorc.lab.mysql_connection import quote, quote_name
 from vtorc.lab.mysql_fetch import query_type
 from vtorc.proto import query_pb2
+from vtorc.vttablet.sql_session import Column
 
 UNSIGNED, ENUM, SET = 32, 256, 2048
 BINARY, UTF8 = 63, 255

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from vtorc.errors import PartMissing
 from vtorc.lab import parts
+from vtorc.lab.errors import PartMissing
 from vtorc.lab.parts import find_etcd, find_mysqld, required_options, version_of
 
 MYSQL_8 = "mysqld  Ver 8.0.36 for Linux on x86_64 (MySQL Community Server - GPL)"

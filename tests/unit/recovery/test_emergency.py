@@ -11,8 +11,9 @@ from tests.unit.sim.worlds import CELLS, SHARD, in_world, small_plan
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.records import TabletRecord
-from vtorc.errors import RecoveryRefused, TabletCallFailed
+from vtorc.errors import TabletCallFailed
 from vtorc.recovery.emergency import EmergencyReparent
+from vtorc.recovery.errors import RecoveryRefused
 from vtorc.recovery.record import Outcome
 from vtorc.recovery.session import RecoverySession, RecoveryTools
 from vtorc.sim.cluster.manager import SimTabletManager

@@ -14,8 +14,9 @@ from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import ThreadState
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.discovery.topology import read_shard
-from vtorc.errors import RecoveryFailed, TabletUnreachable
+from vtorc.errors import TabletUnreachable
 from vtorc.proto import topodata_pb2
+from vtorc.recovery.errors import RecoveryFailed
 from vtorc.recovery.repairs import Repairs
 from vtorc.recovery.session import RecoverySession, RecoveryTools
 from vtorc.sim.cluster.plan import WorldPlan

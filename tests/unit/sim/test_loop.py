@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from vtorc.errors import SimDeadlock, SimLivelock, SimUnhandled, SimUnsupported
 from vtorc.sim.engine import loop as sim_loop
 from vtorc.sim.engine.loop import SimLoop, current_loop, forever, run
+from vtorc.sim.errors import SimDeadlock, SimLivelock, SimUnhandled, SimUnsupported
 
 
 def test_time_jumps_to_the_next_timer() -> None:

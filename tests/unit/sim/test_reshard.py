@@ -8,10 +8,10 @@ import pytest
 
 from tests.unit.sim.worlds import CELLS, SHARD, in_world, small_plan
 from vtorc.core.facts.ids import ShardId, TabletAlias
-from vtorc.errors import SimPlanError
 from vtorc.sim.cluster.plan import shard_plan
 from vtorc.sim.cluster.reshard import add_shard, left_of, remove_shard
 from vtorc.sim.cluster.world import SimShard, World
+from vtorc.sim.errors import SimPlanError
 
 _NEW = shard_plan(ShardId("commerce", "80-"), CELLS, durability="semi_sync", tablets=3, first_uid=400)
 

@@ -6,13 +6,14 @@ from tests.unit.sim.servers import until
 from tests.unit.sim.worlds import in_world, without_vtorc
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.records import TabletRecord
-from vtorc.errors import TabletActionError, TabletUnreachable
+from vtorc.errors import TabletUnreachable
 from vtorc.sim.cluster.tablet import SimTablet
 from vtorc.sim.cluster.world import SimShard, World
 from vtorc.sim.engine.loop import current_loop
 from vtorc.sim.engine.network import LinkFault
 from vtorc.sim.engine.process import Process, ProcessState
 from vtorc.tablet.api import StopMode, TabletManager
+from vtorc.vttablet.errors import TabletActionError
 from vtorc.vttablet.mysql_api import Threads
 
 

@@ -24,10 +24,11 @@ class ObservedSemiSync:
     """What was observed of semi-sync, as opposed to what the policy asks for.
 
     `wait_counts` tells how many acknowledgements a tablet was last seen to wait for while it was primary; 0 means
-    that semi-sync was off or had fallen back to asynchronous. A tablet that is not in it was never seen. `past_ackers` are
-    members that may have acknowledged though the policy does not ask it of them now: they have their side of semi-sync
-    on, and MySQL counts any connected replica that has; or they had it on, or were of another type, until lately.
-    `patience` says of whom the count is 0 because its commits wait for so many seconds only and then go on without.
+    that semi-sync was off or had fallen back to asynchronous. A tablet that is not in it was never seen. `past_ackers`
+    are members that may have acknowledged though the policy does not ask it of them now: they have their side of
+    semi-sync on, and MySQL counts any connected replica that has; or they had it on, or were of another type, until
+    lately. `patience` says of whom the count is 0 because its commits wait for so many seconds only and then go on
+    without.
     """
 
     wait_counts: Mapping[TabletAlias, int] = field(default_factory=dict)

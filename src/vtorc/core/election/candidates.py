@@ -49,11 +49,11 @@ class CandidateSet:
     to have committed while each commit waited for acknowledgements. `lost` is what stopped tablets had received and do
     not have any more. `exempt` are unreached tablets that provably
     hold nothing that others lack and cannot acknowledge now, each with the sentence why. `unreadable` are
-    tablets whose record is garbage: they never win. `unseen_promotions` may have been promoted without our having heard of it
-    (`vtorc.core.election.unseen_promotions`), and `never_read_cells` are cells whose tablets are not known at all. `purged` is what tablets have
-    no more in their binary logs, and so cannot give to others. `newest_term` is the latest time, in nanoseconds since
-    the Unix epoch, since which anybody is known to have been primary. `first_term` says that the shard never had a
-    primary.
+    tablets whose record is garbage: they never win. `unseen_promotions` may have been promoted without our having heard
+    of it (`vtorc.core.election.unseen_promotions`), and `never_read_cells` are cells whose tablets are not known at
+    all. `purged` is what tablets have no more in their binary logs, and so cannot give to others. `newest_term` is the
+    latest time, in nanoseconds since the Unix epoch, since which anybody is known to have been primary. `first_term`
+    says that the shard never had a primary.
     """
 
     members: Sequence[Member]

@@ -5,8 +5,8 @@ The rules:
 
 1. *Revoked.* Nobody who may have been primary can get another write acknowledged, because we stopped so many possible
    ackers, or the primary itself. The same arithmetic says that every write acknowledged before is held by somebody we
-   reached (`vtorc.core.election.ack_arithmetic`). A policy that asks for no acknowledgements promises nothing; there the tablets that we
-   reach must show at least that it is not we who are cut off.
+   reached (`vtorc.core.election.ack_arithmetic`). A policy that asks for no acknowledgements promises nothing; there
+   the tablets that we reach must show at least that it is not we who are cut off.
 2. *Required.* What must survive is everything that any reached tablet received, less what is provably errant
    (`vtorc.core.election.errant`).
 3. *Holder.* A tablet that has all of the required transactions. Without one the logs diverged, and a person has to

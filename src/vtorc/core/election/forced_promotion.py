@@ -1,5 +1,5 @@
-"""What it costs to promote a tablet that the election does not choose: `price(CandidateSet, policy, named) -> DataLossEstimate |
-Refusal`.
+"""What it costs to promote a tablet that the election does not choose: `price(CandidateSet, policy, named) ->
+DataLossEstimate | Refusal`.
 
 Only a person may pay it, and has to say so: vtorc by itself promotes nobody without an argument that nothing
 acknowledged is missing (`vtorc.core.election.choice`).
@@ -24,9 +24,9 @@ class DataLossEstimate:
 
     `left` is what other stopped tablets hold and it does not; it stays with them, as errant transactions. `gone` is
     what the last primary was seen to hold and nobody has who was stopped. `unreached` are the tablets that were not
-    stopped and may hold more, or take and acknowledge writes even now, and `never_read_cells` the cells all of whose tablets
-    may; `open` is the sentence why. `brings` is what only `named` has, provably never acknowledged, and all others will
-    get.
+    stopped and may hold more, or take and acknowledge writes even now, and `never_read_cells` the cells all of whose
+    tablets may; `open` is the sentence why. `brings` is what only `named` has, provably never acknowledged, and all
+    others will get.
     """
 
     named: TabletAlias

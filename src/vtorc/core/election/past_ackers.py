@@ -19,7 +19,8 @@ SETTLED = 1.0
 
 
 class PastAckers:
-    """Looks back at the time of one primary; `observed_term` is what was seen of it at work, `stopped` who was stopped since.
+    """Looks back at the time of one primary; `observed_term` is what was seen of it at work, `stopped` who was stopped
+    since.
 
     What a tablet acknowledged before the primary was last seen at work is in what the primary had executed by then. If
     the stopped tablets have received all of that, nobody has to ask the tablet any more.

@@ -62,19 +62,19 @@ class TabletView:
     Times are seconds on the caller's monotonic clock. `status_at` is when the probe that brought `status` started,
     `failing_since` when the first of the present series of failed probes did, and `failure_since` when the first of
     those at its end was over that all failed as the last one, in the way that `failure` names; both None while the last
-    probe succeeded. `last_advance_at` is when the probe started that last brought more received transactions than the one
-    before. `not_receiving_since` is when the probe started that first found its IO thread not connected to the source that it
-    has, None while it is connected. `disk_stalled_since` is when the probe started that first found its disk stalled, which
-    hides all else, None while it does not say so. `status` stays what was last heard: `is_current` says whether it may
-    be believed. `lost` is what it once said to have received, and did not when it was last heard: its relay log is
-    gone, or it was rebuilt.
+    probe succeeded. `last_advance_at` is when the probe started that last brought more received transactions than the
+    one before. `not_receiving_since` is when the probe started that first found its IO thread not connected to the
+    source that it has, None while it is connected. `disk_stalled_since` is when the probe started that first found its
+    disk stalled, which hides all else, None while it does not say so. `status` stays what was last heard: `is_current`
+    says whether it may be believed. `lost` is what it once said to have received, and did not when it was last heard:
+    its relay log is gone, or it was rebuilt.
 
-    `record_confirmed` says that a reading of the topology did not call it PRIMARY which began a minute after it was first
-    seen as nobody's replica and writable, or primary by its own account: its record is not late.
+    `record_confirmed` says that a reading of the topology did not call it PRIMARY which began a minute after it was
+    first seen as nobody's replica and writable, or primary by its own account: its record is not late.
 
     What is remembered beyond the last status: `observed_term` is what was seen of it as primary of its latest term.
-    `may_ack_until` is until when its side of semi-sync may have been on while it had a source: infinity while that is not
-    known to have ended, None if it never was seen so. `former_types` has the types that its record had before.
+    `may_ack_until` is until when its side of semi-sync may have been on while it had a source: infinity while that is
+    not known to have ended, None if it never was seen so. `former_types` has the types that its record had before.
     """
 
     record: TabletRecord
@@ -182,9 +182,9 @@ class TabletView:
 class ShardView:
     """One shard: records, tablets and what could not be read.
 
-    `unreachable_cells` maps each cell whose topology server did not answer to the sentence why: its tablets are the ones
-    last read; `never_read_cells` are those of them that were not read even once, whose tablets are not known at all.
-    `tablets` are ordered by alias. `bad_records` names tablets whose record could not be parsed, with the reason.
+    `unreachable_cells` maps each cell whose topology server did not answer to the sentence why: its tablets are the
+    ones last read; `never_read_cells` are those of them that were not read even once, whose tablets are not known at
+    all. `tablets` are ordered by alias. `bad_records` names tablets whose record could not be parsed, with the reason.
     """
 
     shard: ShardId

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from vtorc.config.catalogue import nearest
-from vtorc.errors import SimPlanError
 from vtorc.sim.campaigns.parallel import in_parallel
 from vtorc.sim.campaigns.run import PROFILES, Profile, Result, run_seed
 from vtorc.sim.campaigns.shrink import shrink
 from vtorc.sim.checks.invariants import Violation
 from vtorc.sim.cluster.plan import WorldPlan, fleet_plan
+from vtorc.sim.errors import SimPlanError
 from vtorc.sim.faults.by_people import BY_NAME
 from vtorc.sim.faults.kinds import Fault
 from vtorc.sim.faults.notation import write_fault

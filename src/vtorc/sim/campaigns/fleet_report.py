@@ -13,13 +13,13 @@ from vtorc.core.facts.durability import Member, policy
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.core.facts.rules import Rule
 from vtorc.recovery.record import Outcome
+from vtorc.sim.campaigns.mask import mask
 from vtorc.sim.campaigns.verdict import SILENT_BOUND
 from vtorc.sim.cluster.plan import ShardPlan
 from vtorc.sim.cluster.tablet import SimTablet
 from vtorc.sim.cluster.world import SimShard, World
 from vtorc.sim.engine.process import Life, ProcessState
 from vtorc.sim.faults.kinds import Fault
-from vtorc.sim.scenario.outcome import mask
 
 TURN = 0.5
 """Seconds that a turn may take on average where many wait for theirs."""

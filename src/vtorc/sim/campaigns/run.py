@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from vtorc.control.budget import BudgetLimits
-from vtorc.errors import SimError
 from vtorc.recovery.record import Outcome
 from vtorc.sim.campaigns.fleet_report import FleetReport, FleetWatch
 from vtorc.sim.campaigns.verdict import HARMLESS, ChangeRules, late_replacements, needless_reparents
@@ -16,6 +15,7 @@ from vtorc.sim.cluster.vtorc import VtorcSettings
 from vtorc.sim.cluster.world import SimShard, World
 from vtorc.sim.engine.loop import SimLoop
 from vtorc.sim.engine.trace import Trace
+from vtorc.sim.errors import SimError
 from vtorc.sim.faults.by_people import ALL_KINDS, BY_NAME, begin
 from vtorc.sim.faults.kinds import End, Fault, FaultScene
 

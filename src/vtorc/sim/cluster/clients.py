@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.records import TabletRecord
-from vtorc.errors import MysqlError, TabletActionError, TabletError
+from vtorc.errors import MysqlError, TabletError
 from vtorc.sim.checks.invariants import ShardLedger
 from vtorc.sim.cluster.manager import SimTabletManager
 from vtorc.sim.cluster.tablet import SimTablet
@@ -14,6 +14,7 @@ from vtorc.sim.engine.network import Network, NetworkError, NoAnswer
 from vtorc.sim.engine.process import Life, Process
 from vtorc.sim.mysql.binlog import InsertRow, Transaction
 from vtorc.tablet.api import HealthReport
+from vtorc.vttablet.errors import TabletActionError
 
 _RETRY_STREAM = 1.0
 

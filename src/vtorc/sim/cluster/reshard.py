@@ -5,11 +5,12 @@ import contextlib
 from collections.abc import Iterator
 
 from vtorc.core.facts.ids import ShardId
-from vtorc.errors import NodeExists, SimPlanError
+from vtorc.errors import NodeExists
 from vtorc.sim.cluster.plan import ShardPlan
 from vtorc.sim.cluster.topo import ROOT, at_once
 from vtorc.sim.cluster.world import SimShard, World
 from vtorc.sim.engine.process import Process
+from vtorc.sim.errors import SimPlanError
 from vtorc.topo import paths
 from vtorc.topo.server import TopoServer
 

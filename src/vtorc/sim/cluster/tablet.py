@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.records import TabletRecord
-from vtorc.errors import TabletActionError, TabletUnreachable, VtorcError
+from vtorc.errors import TabletUnreachable, VtorcError
 from vtorc.sim.engine.network import Network, NetworkError
 from vtorc.sim.engine.process import Host, Life, Process
 from vtorc.sim.mysql.admin import SimMysqlServer, Statement
@@ -17,6 +17,7 @@ from vtorc.sim.mysql.server import SimMysqld
 from vtorc.topo.server import TopoServer
 from vtorc.vttablet.agent import TabletAgent
 from vtorc.vttablet.config import AgentTimings, TabletConfig
+from vtorc.vttablet.errors import TabletActionError
 from vtorc.vttablet.mysql_api import PrimaryReport, ServerReport
 
 Address = tuple[str, int]

@@ -9,7 +9,8 @@ _VARIABLE = "PYTHONHASHSEED"
 def fix_hash_seed() -> None:
     """Replace this process by itself with `PYTHONHASHSEED=0`, unless it already has that; returns only in that case.
 
-    Code that the simulator runs must not need it (`vtorc.sim.engine.loop` says how); a trace that differs with it is a bug.
+    Code that the simulator runs must not need it (`vtorc.sim.engine.loop` says how); a trace that differs with it is a
+    bug.
     """
     if os.environ.get(_VARIABLE) == "0":
         return

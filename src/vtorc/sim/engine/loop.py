@@ -28,8 +28,8 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from typing import Any, TypeVar, TypeVarTuple
 
-from vtorc.errors import SimDeadlock, SimLivelock, SimUnhandled, SimUnsupported
 from vtorc.sim.engine.handles import SimHandle, SimTimer
+from vtorc.sim.errors import SimDeadlock, SimLivelock, SimUnhandled, SimUnsupported
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")

@@ -12,8 +12,9 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from vtorc.errors import SimError, VtorcError
+from vtorc.errors import VtorcError
 from vtorc.sim.engine.process import Host, Life, LightTask, Process
+from vtorc.sim.errors import SimError
 
 _T = TypeVar("_T")
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 from vtorc.config.catalogue import nearest
 from vtorc.core.facts.ids import ShardId, TabletAlias
-from vtorc.errors import NameParseError, SimPlanError
+from vtorc.errors import NameParseError
 from vtorc.sim.cluster.plan import WorldPlan
+from vtorc.sim.errors import SimPlanError
 from vtorc.sim.faults.by_people import BY_NAME
 from vtorc.sim.faults.kinds import Fault
 

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from vtorc.core.facts.ids import ShardId
-from vtorc.errors import SimError
 from vtorc.recovery.record import Outcome
 from vtorc.sim.campaigns.run import FIRST_ELECTION_BOUND
 from vtorc.sim.cluster.operator import plan_reparent
 from vtorc.sim.cluster.world import SimShard, World
 from vtorc.sim.engine.loop import SimLoop
 from vtorc.sim.engine.trace import Trace
+from vtorc.sim.errors import SimError
 from vtorc.sim.faults.by_people import BY_NAME, begin
 from vtorc.sim.faults.kinds import Fault, FaultScene
 from vtorc.sim.forecast.topology_file import TopologyFile

@@ -12,10 +12,11 @@ from vtorc.config.settings import Settings
 from vtorc.control.scope import Scope
 from vtorc.core.facts.durability import POLICY_NAMES, policy
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
-from vtorc.errors import NameParseError, SimPlanError, UnknownDurabilityPolicy
+from vtorc.errors import NameParseError, UnknownDurabilityPolicy
 from vtorc.recovery.session import Deadlines
 from vtorc.sim.cluster.plan import ShardPlan, TabletPlan, WorldPlan
 from vtorc.sim.cluster.vtorc import VtorcSettings
+from vtorc.sim.errors import SimPlanError
 from vtorc.sim.mysql.settings import SimMysqlSettings
 
 _KEYS = ("cells", "vtorcs", "shards", "settings", "mysql", "writes_per_second")

@@ -1,8 +1,8 @@
 """What vtorcs do: take the lock, stop, elect, promote and re-point, break off and undo; and the repairs in between.
 
 The order of steps is that of `vtorc.recovery.emergency` and `vtorc.recovery.promotion`; who is elected is asked of
-`vtorc.core.election.choice`. A call that fails is one that is never made: every step may be left out, and at every moment a
-vtorc may give up.
+`vtorc.core.election.choice`. A call that fails is one that is never made: every step may be left out, and at every
+moment a vtorc may give up.
 """
 
 from collections.abc import Iterator

@@ -6,13 +6,13 @@ from typing import Any
 
 from vtorc.core.facts.status import ThreadState
 from vtorc.errors import MysqlError
-from vtorc.lab.mysql_connection import Column, ResultSet, Row
 from vtorc.sim.engine.process import Life
 from vtorc.sim.mysql.admin import statement
 from vtorc.sim.mysql.binlog import InsertRow
 from vtorc.sim.mysql.reports import replica_report, semi_sync
 from vtorc.sim.mysql.server import SimMysqld
 from vtorc.vttablet.mysql_api import ReplicaReport
+from vtorc.vttablet.sql_session import Column, ResultSet, Row
 
 _TEXT_TYPE, _UTF8 = 253, 255
 _NOT_SUPPORTED = 1235

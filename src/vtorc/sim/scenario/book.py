@@ -4,8 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vtorc.errors import SimPlanError
+from vtorc.sim.errors import SimPlanError
 from vtorc.sim.scenario.script import Script, difference, play, read_script
+
+SCRIPTS = Path(__file__).parent / "scripts"
+"""The folder of the scenarios that ship with vtorc."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from vtorc.errors import SimPlanError
+from vtorc.sim.errors import SimPlanError
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,31 +6,14 @@ from collections.abc import Iterator, Sequence
 from vtorc.core.detection.problems import Recovery
 from vtorc.core.facts.ids import ShardId
 from vtorc.recovery.record import Outcome, RecoveryRecord
+from vtorc.sim.campaigns.mask import mask
 from vtorc.sim.cluster.world import SimShard, World
 
-_GTIDS = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?::\d+(?:-\d+)?)*"
-_MASKS = (
-    (re.compile(r"\bsince \d{4}-\d\d-\d\dT[\d:]+Z"), "since TIME"),
-    (re.compile(rf"\b{_GTIDS}(?:, ?{_GTIDS})*"), "GTIDS"),
-    (re.compile(r"\b[0-9a-f]{8}…(?::\d+(?:-\d+)?)+"), "GTIDS"),
-    (re.compile(r"<[0-9a-f]+:\d+ \w+\([^)]*\)>"), "TRANSACTION"),
-    (re.compile(r"/locks/\d+"), "/locks/N"),
-    (re.compile(r"\b\d+(?:\.\d+)? s\b"), "N s"),
-    (re.compile(r"\b\d+ transactions?\b"), "N transactions"),
-    (re.compile(r"\btried \d+ times\b"), "tried N times"),
-)
 _ALIAS = re.compile(r"\b\w+-\d{10}\b")
 MANY = 10
 """So many shards are told of one by one, more only in sum."""
 
 _QUIET = (Outcome.GONE, Outcome.LOCK_HELD)
-
-
-def mask(sentence: str) -> str:
-    """Replace times, positions and counts, which differ from run to run."""
-    for pattern, stand_in in _MASKS:
-        sentence = pattern.sub(stand_in, sentence)
-    return sentence
 
 
 class ScenarioOutcome:

@@ -1,8 +1,8 @@
 """Scenarios as text: a comment, commands, and the outcome that they must have.
 
 A file is a series of blocks, each of comment lines (`#`), command lines, a line `----`, and the outcome, which ends
-with an empty line. Commands of later blocks go on where the earlier ones stopped. `vtorc.sim.scenario.stage` has the commands.
-A line `waits-for: …` says what it takes for a scenario to come out as it must, or to be written at all.
+with an empty line. Commands of later blocks go on where the earlier ones stopped. `vtorc.sim.scenario.stage` has the
+commands. A line `waits-for: …` says what it takes for a scenario to come out as it must, or to be written at all.
 """
 
 import difflib
@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vtorc.errors import SimError, SimPlanError
 from vtorc.sim.engine.loop import SimLoop
 from vtorc.sim.engine.trace import Trace
+from vtorc.sim.errors import SimError, SimPlanError
 from vtorc.sim.scenario.stage import Stage
 
 _RULE = "----"

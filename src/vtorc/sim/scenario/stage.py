@@ -9,7 +9,7 @@ from dataclasses import replace
 from vtorc.core.election.forced_promotion import DataLossEstimate
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
-from vtorc.errors import NameParseError, SimPlanError
+from vtorc.errors import NameParseError
 from vtorc.proto import topodata_pb2
 from vtorc.recovery.commands import Commands
 from vtorc.sim.campaigns.fleet_report import FleetWatch
@@ -23,6 +23,7 @@ from vtorc.sim.cluster.vtorc import SimVtorc, VtorcSettings
 from vtorc.sim.cluster.world import SimShard, World
 from vtorc.sim.engine.process import Process
 from vtorc.sim.engine.trace import Trace
+from vtorc.sim.errors import SimPlanError
 from vtorc.sim.faults.by_people import BY_NAME, begin
 from vtorc.sim.faults.kinds import End, FaultScene
 from vtorc.sim.faults.notation import read_fault
@@ -295,7 +296,7 @@ class Stage:
         return []
 
     async def do_override(self, words: CommandWords) -> list[str]:
-        """Ask the first vtorc to promote a tablet against its rules: `override zone2-200 [accept=data_loss]`, which accepts
+        """Ask the first vtorc to promote a tablet against its rules: `override zone2-200 [accept=price]`, which accepts
         what the last refusal named.
         """
         words.only("accept", plain=1)

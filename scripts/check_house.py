@@ -1,0 +1,366 @@
+"""Check three rules of this house that the usual tools do not know, for all of `src/vtorc` but the generated code.
+
+1. Words for persons are rare: fewer than 1 in 1,000 words, in each package, is `who`, `nobody`, `somebody` or the like.
+   Parts of a program are named by what they are; an operator may still be a `who`. Docstrings and comments are counted
+   together, and apart from them the strings that the program shows.
+2. A class name is used once at the top level of modules, so that a name says which class is meant.
+3. Modules do not import each other in a circle, be it inside a function or for types only: to understand one, all would
+   have to be read.
+
+It prints one line for each rule that holds. It exits 1 when one is broken, with a line for each place.
+"""
+
+import argparse
+import ast
+import io
+import re
+import sys
+import tokenize
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parent.parent / "src"
+ROOT_PACKAGE = "vtorc"
+LIMIT = 1.0
+"""Words for persons in 1,000 words; a package has to stay below it."""
+
+PERSON = re.compile(
+    r"\b(?:who|whoever|whom|whose|nobody|somebody|everybody|anybody|someone|everyone|anyone)\b", re.IGNORECASE
+)
+WORD = re.compile(r"[^\W\d_]\w*(?:['’]\w+)*")
+
+KINDS = ("docstrings and comments", "shown strings")
+"""The kinds of text that are counted, each apart."""
+
+Graph = Mapping[str, Collection[str]]
+"""For each module, the modules that it imports."""
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A comment or a string, with the first and last line of the file it stands on."""
+
+    text: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Module:
+    """A Python file of the product."""
+
+    path: Path
+    """As it is printed: from the folder that `src` is in."""
+
+    name: str
+    is_package: bool
+    text: str
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """The parsed code."""
+        return ast.parse(self.text, str(self.path))
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The lines of the file, the first at 0."""
+        return self.text.split("\n")
+
+    @property
+    def package(self) -> str:
+        """The top-level package; modules outside of one count together as the root package."""
+        parts = self.name.split(".")
+        return parts[1] if len(parts) > 2 or (self.is_package and len(parts) == 2) else ROOT_PACKAGE
+
+
+def read_modules(source: Path) -> list[Module]:
+    """Read all modules of the product below `source`, without generated code."""
+    paths = sorted(path for path in (source / ROOT_PACKAGE).rglob("*.py") if "_pb2" not in path.name)
+    proto = source / ROOT_PACKAGE / "proto"
+    return [_read(path, source) for path in paths if proto not in path.parents]
+
+
+def _read(path: Path, source: Path) -> Module:
+    parts = path.relative_to(source).with_suffix("").parts
+    is_package = parts[-1] == "__init__"
+    name = ".".join(parts[:-1] if is_package else parts)
+    return Module(path.relative_to(source.parent), name, is_package, path.read_text(encoding="utf-8"))
+
+
+# Words for persons
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A word for a person, and where it stands."""
+
+    path: Path
+    line: int
+    word: str
+    text: str
+
+
+@dataclass
+class Count:
+    """The words of one kind of text in one package, and those among them that are words for persons."""
+
+    words: int = 0
+    hits: list[Hit] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        """Words for persons in 1,000 words."""
+        return 1000 * len(self.hits) / self.words if self.words else 0.0
+
+    def __str__(self) -> str:
+        return f"{len(self.hits)} of {self.words}, {self.rate:.2f} per 1,000, limit below {LIMIT:g}"
+
+
+class _Strings(ast.NodeVisitor):
+    """Sorts the strings of a module: strings that are a statement are docstrings, all others may be shown."""
+
+    def __init__(self) -> None:
+        self.docstrings: list[Passage] = []
+        self.shown: list[Passage] = []
+
+    def visit_Expr(self, node: ast.Expr) -> None:
+        if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            self.docstrings.append(_passage(node.value, node.value.value))
+        else:
+            self.visit(node.value)
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        if isinstance(node.value, str):
+            self.shown.append(_passage(node, node.value))
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
+        """Take an f-string as one passage; strings inside its braces are their own, format specs are none."""
+        texts = [str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values]
+        self.shown.append(_passage(node, "".join(texts)))
+        for part in node.values:
+            if isinstance(part, ast.FormattedValue):
+                self.visit(part.value)
+
+
+def _passage(node: ast.expr, text: str) -> Passage:
+    return Passage(text, node.lineno, node.end_lineno or node.lineno)
+
+
+def passages(module: Module) -> dict[str, list[Passage]]:
+    """Return the text of a module, for each kind that is counted."""
+    strings = _Strings()
+    strings.visit(module.tree)
+    tokens = tokenize.generate_tokens(io.StringIO(module.text).readline)
+    comments = [
+        Passage(token.string, token.start[0], token.end[0]) for token in tokens if token.type == tokenize.COMMENT
+    ]
+    return dict(zip(KINDS, (strings.docstrings + comments, strings.shown), strict=True))
+
+
+def hits_in(module: Module, passage: Passage) -> Iterator[Hit]:
+    """Find the words for persons in a passage, each with the line of the file that it stands on."""
+    numbers = range(passage.first, passage.last + 1)
+    places = ((number, word) for number in numbers for word in PERSON.findall(module.lines[number - 1]))
+    for word in PERSON.findall(passage.text):
+        line = next((number for number, written in places if written == word), passage.first)
+        yield Hit(module.path, line, word, module.lines[line - 1].strip())
+
+
+def count_words(modules: Iterable[Module]) -> dict[tuple[str, str], Count]:
+    """Count words and words for persons, for each package and kind of text."""
+    counts: dict[tuple[str, str], Count] = defaultdict(Count)
+    for module in modules:
+        for kind, found in passages(module).items():
+            count = counts[module.package, kind]
+            for passage in sorted(found, key=lambda passage: passage.first):
+                count.words += len(WORD.findall(passage.text))
+                count.hits += hits_in(module, passage)
+    return dict(sorted(counts.items()))
+
+
+def too_many_persons(counts: Mapping[tuple[str, str], Count]) -> list[str]:
+    """Name the packages and kinds of text that do not stay below the limit."""
+    return [
+        f"{_folder(package)}: words for persons in {kind}: {count}: name the part, task or tablet instead "
+        f"(--verbose --package {package} lists them)"
+        for (package, kind), count in counts.items()
+        if count.rate >= LIMIT
+    ]
+
+
+def _folder(package: str) -> str:
+    return f"src/{ROOT_PACKAGE}/" + ("*.py" if package == ROOT_PACKAGE else package)
+
+
+def _most(counts: Mapping[tuple[str, str], Count]) -> str:
+    """Say where words for persons are most frequent."""
+    (package, kind), count = max(counts.items(), key=lambda item: item[1].rate)
+    return f"at most {count.rate:.2f} per 1,000 words, in {kind} of {package}"
+
+
+# Class names
+
+
+def top_level_classes(node: ast.AST) -> Iterator[ast.ClassDef]:
+    """Find the classes that can be imported from a module, also those defined under an `if` or `try`."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.ClassDef):
+            yield child
+        elif not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from top_level_classes(child)
+
+
+def repeated_classes(modules: Iterable[Module]) -> dict[str, list[Module]]:
+    """Return the names of classes that more than one module defines, with these modules."""
+    places: dict[str, dict[str, Module]] = defaultdict(dict)
+    for module in modules:
+        for found in top_level_classes(module.tree):
+            places[found.name][module.name] = module
+    return {name: list(owners.values()) for name, owners in sorted(places.items()) if len(owners) > 1}
+
+
+def _repetition(name: str, owners: Sequence[Module]) -> str:
+    files = ", ".join(str(module.path) for module in owners)
+    return f"{files}: class {name} is defined {len(owners)} times: give each a name that says which one it is"
+
+
+# Circles of imports
+
+
+def imported(module: Module, names: Collection[str]) -> set[str]:
+    """Return those of the modules `names` that a module imports, wherever in its code."""
+    found: set[str] = set()
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            origin = _origin(module, node)
+            members = (f"{origin}.{alias.name}" for alias in node.names)
+            found.update(member if member in names else origin for member in members)
+    return found.intersection(names)
+
+
+def _origin(module: Module, node: ast.ImportFrom) -> str:
+    """Return the full name of what stands after `from`; a package counts its dots from itself."""
+    if not node.level:
+        return node.module or ""
+    parts = module.name.split(".")
+    above = parts[: len(parts) - node.level + module.is_package]
+    return ".".join([*above, node.module] if node.module else above)
+
+
+def import_graph(modules: Sequence[Module]) -> Graph:
+    """Return which module imports which."""
+    names = {module.name for module in modules}
+    return {module.name: imported(module, names) for module in modules}
+
+
+def shortest_circle(graph: Graph, start: str) -> list[str]:
+    """Return a shortest way from a module back to it, with the module at both ends; nothing if there is none."""
+    ways = [[start]]
+    seen: set[str] = set()
+    for way in ways:  # it grows, longer ways at its end
+        for name in sorted(graph[way[-1]]):
+            if name == start:
+                return [*way, name]
+            if name not in seen:
+                seen.add(name)
+                ways.append([*way, name])
+    return []
+
+
+def reachable(graph: Graph, start: str) -> set[str]:
+    """Return all modules that a module imports, be it by way of others."""
+    found: set[str] = set()
+    ahead = [start]
+    while ahead:
+        new = set(graph[ahead.pop()]) - found
+        found |= new
+        ahead += new
+    return found
+
+
+def circles(graph: Graph) -> dict[frozenset[str], list[str]]:
+    """Return the largest groups of modules that all import each other, be it by way of others, with a shortest circle.
+
+    Two circles that share a module are in one group: it has to be mended as a whole.
+    """
+    reach = {name: reachable(graph, name) for name in graph}
+    groups = {frozenset(other for other in reach[name] if name in reach[other]) for name in graph} - {frozenset()}
+    return {
+        group: min((shortest_circle(graph, name) for name in sorted(group)), key=len)
+        for group in sorted(groups, key=sorted)
+    }
+
+
+def _circle(group: Collection[str], way: Sequence[str], paths: Mapping[str, Path]) -> str:
+    larger = f", the shortest in a knot of {len(group)} modules" if len(group) > len(way) - 1 else ""
+    return (
+        f"{paths[way[0]]}: circle of imports {' -> '.join(way)}{larger}: "
+        "move what they share into a module that imports none of them"
+    )
+
+
+# The command
+
+
+def main(words: Sequence[str], source: Path = SOURCE) -> int:
+    """Check the product below `source`, print what is found, and return the exit code."""
+    options = _parser().parse_args(words)
+    modules = read_modules(source)
+    known = sorted({module.package for module in modules})
+    if options.package and options.package not in known:
+        sys.exit(f"no package {options.package} in {source / ROOT_PACKAGE}; there are {', '.join(known)}")
+    chosen = {options.package} if options.package else set(known)
+    results = [
+        check_persons(modules, chosen, verbose=options.verbose),
+        check_classes(modules, chosen),
+        check_circles(modules, chosen),
+    ]
+    return 0 if all(results) else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--verbose", action="store_true", help="list each word for a person, as file:line: word: line")
+    parser.add_argument("--package", metavar="NAME", help="tell only of this package, for all three rules")
+    return parser
+
+
+def check_persons(modules: Iterable[Module], chosen: Collection[str], *, verbose: bool = False) -> bool:
+    """Check and tell how often the chosen packages speak of persons."""
+    counts = count_words(module for module in modules if module.package in chosen)
+    for hit in (hit for count in counts.values() for hit in count.hits if verbose):
+        print(f"{hit.path}:{hit.line}: {hit.word}: {hit.text}")
+    return _tell(too_many_persons(counts), f"words for persons: {_most(counts)}")
+
+
+def check_classes(modules: Sequence[Module], chosen: Collection[str]) -> bool:
+    """Check and tell which classes of the chosen packages have a name that is used again in any package."""
+    ours = {module for module in modules if module.package in chosen}
+    repeated = repeated_classes(modules)
+    problems = [_repetition(name, owners) for name, owners in repeated.items() if not ours.isdisjoint(owners)]
+    return _tell(problems, f"class names: those of {len(ours)} modules are used once")
+
+
+def check_circles(modules: Sequence[Module], chosen: Collection[str]) -> bool:
+    """Check and tell which modules of the chosen packages are in a circle of imports."""
+    ours = {module.name for module in modules if module.package in chosen}
+    paths = {module.name: module.path for module in modules}
+    graph = import_graph(modules)
+    problems = [_circle(group, way, paths) for group, way in circles(graph).items() if ours & group]
+    return _tell(problems, f"imports: {len(ours)} modules are in no circle")
+
+
+def _tell(problems: Iterable[str], summary: str) -> bool:
+    """Print the problems, or the summary where there are none; return whether that is so."""
+    lines = list(problems)
+    print(*(lines or [summary]), sep="\n")
+    return not lines
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

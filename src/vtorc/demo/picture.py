@@ -1,0 +1,215 @@
+"""What the screen shows at one moment, as plain facts. Pure: made from a judgement, the servers' states, the ledger."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from vtorc.core.decision.decisions import Action
+from vtorc.core.election.survivability import can_make_progress
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.status import ThreadState
+from vtorc.core.facts.views import ShardView, TabletView
+from vtorc.demo.board import Board, Mark, Sample, Sentence
+from vtorc.demo.ledger import Ledger
+from vtorc.recovery.runner import Judgement
+
+UNKNOWN = "?"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TabletLine:
+    """One tablet: `mysqld` is the truth, all else is what vtorc knows, "?" where it knows nothing of now."""
+
+    number: int
+    alias: TabletAlias
+    port: int
+    mysqld: str
+    role: str = UNKNOWN
+    lag: str = UNKNOWN
+    semi_sync: str = UNKNOWN
+    gtids: str = UNKNOWN
+    picked: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """The whole screen."""
+
+    title: str
+    mark: Mark
+    headline: str
+    tablets: Sequence[TabletLine]
+    writes: str
+    findings: Sequence[tuple[Mark, str]]
+    sentences: Sequence[Sentence]
+    keys: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """What is known of a tablet's server without asking vtorc."""
+
+    alias: TabletAlias
+    port: int
+    mysqld: str
+
+
+def draw(
+    board: Board,
+    servers: Sequence[Server],
+    ledger: Ledger,
+    *,
+    title: str,
+    now: float,
+    keys: str = "",
+    picked: TabletAlias | None = None,
+) -> Picture:
+    """Put the picture together; `now` is on the ledger's clock."""
+    judgement = board.judgement
+    mark, headline = _headline(judgement, board.running)
+    return Picture(
+        title=title,
+        mark=mark,
+        headline=headline,
+        tablets=[
+            _line(number, server, judgement, board.samples, picked=server.alias == picked)
+            for number, server in enumerate(servers, start=1)
+        ],
+        writes=_writes(ledger, now),
+        findings=_findings(judgement),
+        sentences=tuple(board.sentences),
+        keys=keys,
+    )
+
+
+def _headline(judgement: Judgement | None, running: Action | None) -> tuple[Mark, str]:
+    if judgement is None:
+        return Mark.STAND_STILL, "starting: vtorc has not looked at the shard yet"
+    if running is not None:
+        return Mark.REPAIR, f"repairing: {running.recovery.value} for {running.code.value}"
+    if not judgement.decisions:
+        return Mark.GOOD, f"healthy: {_headroom(judgement)}"
+    count = len(judgement.decisions)
+    problems = "1 problem" if count == 1 else f"{count} problems"
+    if judgement.action is not None:
+        return Mark.REPAIR, f"repairing: {problems}"
+    return Mark.STAND_STILL, f"standing still: {problems}, for the reasons below"
+
+
+def _headroom(judgement: Judgement) -> str:
+    """Who takes writes, and how many of its ackers it can do without."""
+    view, primary = judgement.view, judgement.view.primary
+    if primary is None or judgement.policy is None:
+        return "nothing to do"
+    available = [tablet.member for tablet in view.tablets if tablet.is_current]
+    return str(can_make_progress(judgement.policy, primary.member, available=available))
+
+
+def _findings(judgement: Judgement | None) -> list[tuple[Mark, str]]:
+    decisions = judgement.decisions if judgement is not None else ()
+    return [(Mark.REPAIR if decision.acts else Mark.STAND_STILL, decision.sentence) for decision in decisions]
+
+
+def _writes(ledger: Ledger, now: float) -> str:
+    if ledger.last_at is None:
+        return "no row acknowledged yet"
+    silence = ledger.silence(now)
+    pace = f"{ledger.rate(now):.0f}/s" if silence < 1 else f"none for {silence:.1f} s"
+    words = [f"{pace}, {ledger.count:,} rows acknowledged by now"]
+    if ledger.gaps:
+        gap = ledger.gaps[-1]
+        to = f" until {gap.ended_by} took over" if gap.is_handover else f" at {gap.ended_by}"
+        words.append(f"last gap {gap.seconds:.2f} s{to}")
+    return "; ".join(words)
+
+
+def _line(
+    number: int, server: Server, judgement: Judgement | None, samples: Sequence[Sample], *, picked: bool
+) -> TabletLine:
+    view = judgement.view if judgement is not None else None
+    tablet = view.tablet(server.alias) if view is not None else None
+    if judgement is None or view is None or tablet is None:
+        return TabletLine(number=number, alias=server.alias, port=server.port, mysqld=server.mysqld, picked=picked)
+    return TabletLine(
+        number=number,
+        alias=server.alias,
+        port=server.port,
+        mysqld=server.mysqld,
+        role=_role(view, tablet),
+        lag=_lag(view, tablet),
+        semi_sync=_semi_sync(view, tablet),
+        gtids=_gtids(view, tablet, samples),
+        picked=picked,
+    )
+
+
+def _role(view: ShardView, tablet: TabletView) -> str:
+    if tablet.record.type is not TabletType.PRIMARY:
+        return str(tablet.record.type)
+    return "primary" if view.primary is not None and view.primary.alias == tablet.alias else "ex-primary"
+
+
+def _is_primary(view: ShardView, tablet: TabletView) -> bool:
+    return view.primary is not None and view.primary.alias == tablet.alias
+
+
+def _lag(view: ShardView, tablet: TabletView) -> str:
+    status = tablet.current_status
+    if status is None:
+        return UNKNOWN
+    if _is_primary(view, tablet):
+        return "–"
+    if status.replication is None or not status.replication.has_source:
+        return "none"
+    if not status.replication.is_replicating:
+        return "trying" if status.replication.io_state is ThreadState.CONNECTING else "stopped"
+    return UNKNOWN if status.replication.lag is None else f"{status.replication.lag} s"
+
+
+def _semi_sync(view: ShardView, tablet: TabletView) -> str:
+    if tablet.current_status is None:
+        return UNKNOWN
+    semi_sync = tablet.current_status.semi_sync
+    if _is_primary(view, tablet):
+        if not semi_sync.primary_enabled:
+            return "off"
+        return f"needs {semi_sync.wait_for_replica_count} of {semi_sync.primary_clients}"
+    return "acks" if semi_sync.replica_enabled else "off"
+
+
+def _gtids(view: ShardView, tablet: TabletView, samples: Sequence[Sample]) -> str:
+    status = tablet.current_status
+    if status is None:
+        return UNKNOWN
+    if _is_primary(view, tablet):
+        return f"{status.executed.count():,}"
+    primary = view.primary
+    uuid = primary.status.server_uuid if primary is not None and primary.status is not None else ""
+    of_primary = {
+        sample.at: sample.executed for sample in samples if primary is not None and sample.alias == primary.alias
+    }
+    errant = _errant(status.executed, of_primary, uuid)
+    if errant:
+        return f"{errant.count():,} errant"
+    missing = before(of_primary, tablet.status_at).difference(status.received).count()
+    if missing:
+        return f"lacks {missing:,}"
+    unapplied = status.received.difference(status.executed).count()
+    return f"{unapplied:,} to apply" if unapplied else "has all"
+
+
+def _errant(executed: GtidSet, of_primary: Mapping[float, GtidSet], uuid: str) -> GtidSet:
+    """Transactions that the primary lacks and did not write itself; nothing while the primary was never heard."""
+    if not of_primary or not uuid:
+        return EMPTY_GTID_SET
+    return executed.difference(of_primary[max(of_primary)]).without_uuid(uuid)
+
+
+def before(of_primary: Mapping[float, GtidSet], moment: float | None) -> GtidSet:
+    """What the primary was known to have executed at a moment.
+
+    A replica is compared with what its primary said earlier, never later: else it would always seem to lack what was
+    written between the two answers.
+    """
+    times = [at for at in of_primary if moment is not None and at <= moment]
+    return of_primary[max(times)] if times else EMPTY_GTID_SET

@@ -1,0 +1,91 @@
+"""The lines that the demo prints where there is no screen: what to try, and how the failovers went."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from vtorc.core.facts.ids import TabletAlias
+from vtorc.demo.report import MEASURED, DemoReport, Failover, summarise
+
+TO_TRY = """\
+What to try, from another terminal:
+  vtorc demo status            the tablets, the problems, the last sentences
+  vtorc demo kill primary      kill -9 its mysqld; another one takes over
+  vtorc demo pause primary     make its mysqld hang (SIGSTOP)
+  vtorc demo start all         start or resume whatever is not running
+  vtorc demo rebuild ALIAS     delete a replica's data and have it replicate from the start
+Ctrl-C, or SIGTERM, ends the demo and all its servers.
+"""
+
+HEADER = "  #  KILLED     SUCCESSOR  DETECTED  PROMOTED  WRITE GAP    ACKED  LOST    BACK"
+
+_TITLES = {
+    "detected_ms": "from the kill to the decision",
+    "promoted_ms": "from the kill to the promotion",
+    "write_gap_ms": "without an acknowledged write",
+    "returned_ms": "from the restart to a healthy shard",
+}
+
+
+def failover_line(number: int, failover: Failover) -> str:
+    """One failover as one line under `HEADER`; a problem takes the place of what was not reached."""
+    names = f"{number:>3}  {_short(failover.old_primary):<9}  {_short(failover.new_primary):<9}"
+    times = f"{_ms(failover.detected_ms):>8}  {_ms(failover.promoted_ms):>8}  {_ms(failover.write_gap_ms):>9}"
+    back = "–" if failover.returned_ms is None else f"{failover.returned_ms / 1000:.1f} s"
+    line = f"{names}  {times}  {failover.acked:>7,}  {failover.lost:>4}  {back:>6}"
+    notes = [
+        *(["rebuilt"] if failover.rebuilt else []),
+        *([f"one cell alone: {failover.one_cell}"] if failover.one_cell else []),
+        *([failover.problem] if failover.problem else []),
+    ]
+    return "  ".join([line, *notes])
+
+
+def summary_text(report: DemoReport, width: int) -> str:
+    """The distribution of the times as a table, and the verdict under it."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("MILLISECONDS")
+    for title in ("P50", "P99", "MAX"):
+        table.add_column(title, justify="right")
+    for name in MEASURED:
+        values = summarise(report.measured(name)).values()
+        table.add_row(_TITLES[name], *("–" if value is None else f"{value:,.0f}" for value in values))
+    console = Console(width=width, color_system=None, force_terminal=False)
+    with console.capture() as captured:
+        console.print(table)
+    return f"{captured.get()}\n{verdict(report)}\n"
+
+
+def verdict(report: DemoReport) -> str:
+    """Say in a few lines whether the series was a success, and if not, why."""
+    acked = report.failovers[-1].acked if report.failovers else 0
+    rebuilt = sum(each.rebuilt for each in report.failovers)
+    lines = [
+        f"{report.converged} of {report.setup.wanted} failovers converged; "
+        f"{report.lost} of {acked:,} acknowledged rows lost."
+    ]
+    if report.setup.simulated:
+        lines.append("The MySQL servers were simulated: their times are no measure of real ones.")
+    if rebuilt:
+        lines.append(
+            f"{rebuilt} of the killed servers came back with a row that nobody had acknowledged, "
+            "as MySQL keeps it after a crash, and were rebuilt."
+        )
+    return "\n".join([*lines, *_listed(report.failures)])
+
+
+def _listed(failures: Sequence[str]) -> list[str]:
+    return [f"FAILED: {each}" for each in failures]
+
+
+def _short(alias: str | None) -> str:
+    """An alias without its padding, as Vitess accepts it too."""
+    if alias is None or alias == "none":
+        return "–"
+    parsed = TabletAlias.parse(alias)
+    return f"{parsed.cell}-{parsed.uid}"
+
+
+def _ms(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f} ms"

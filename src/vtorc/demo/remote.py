@@ -1,0 +1,113 @@
+"""How another terminal reaches the running demo: one JSON object per line over a unix socket in the demo's folder.
+
+Request `{"do": VERB, "on": TABLET}`, answer `{"ok": TEXT}` or `{"error": TEXT}`. A small file says where the demo that
+was started last has its folder.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from vtorc.errors import VtorcError
+from vtorc.lab.errors import LabError
+from vtorc.lab.parts import cache_folder
+from vtorc.lab.processes import unix_socket
+
+Answer = Callable[[str, str], Awaitable[str]]
+"""Does what a verb says to what follows it, and returns a text for the person; raises VtorcError."""
+
+_SOCKET = "demo.sock"
+
+
+def state_file(environ: Mapping[str, str]) -> Path:
+    """Name the file that says where the last demo of this user runs."""
+    if runtime := environ.get("XDG_RUNTIME_DIR"):
+        return Path(runtime) / "vtorc-demo.json"
+    cache = cache_folder(environ)
+    if cache is not None:
+        return cache.parent / "demo.json"
+    return Path(tempfile.gettempdir()) / f"vtorc-demo-{os.getuid()}.json"
+
+
+@asynccontextmanager
+async def listening(folder: Path, answer: Answer) -> AsyncIterator[None]:
+    """Answer other terminals while inside, and be the demo that they find."""
+    path, state = unix_socket(folder, _SOCKET), state_file(os.environ)
+    note = json.dumps({"dir": str(folder)})
+    path.unlink(missing_ok=True)
+    server = await asyncio.start_unix_server(lambda reader, writer: _serve(reader, writer, answer), path)
+    state.parent.mkdir(parents=True, exist_ok=True)
+    state.write_text(note)
+    try:
+        yield
+    finally:
+        server.close()
+        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            if state.read_text() == note:  # else another demo is the last one by now
+                state.unlink()
+
+
+async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Answer) -> None:
+    try:
+        request = json.loads(await reader.readline())
+        try:
+            reply = {"ok": await answer(request["do"], request["on"])}
+        except VtorcError as error:
+            reply = {"error": str(error)}
+        writer.write(json.dumps(reply).encode() + b"\n")
+        await writer.drain()
+    except (ConnectionError, ValueError, KeyError, TypeError):
+        pass  # not one of ours
+    finally:
+        writer.close()
+
+
+async def ask(folder: Path | None, verb: str, on: str) -> str:
+    """Have the demo in `folder`, or the one that was started last, do something; returns what it says.
+
+    Raises LabError when no demo runs there, or when it refuses.
+    """
+    where = folder or _last_folder()
+    try:
+        reader, writer = await asyncio.open_unix_connection(unix_socket(where, _SOCKET))
+    except OSError as error:
+        raise LabError(f"no demo runs in {where} any more; start one with: vtorc demo") from error
+    try:
+        writer.write(json.dumps({"do": verb, "on": on}).encode() + b"\n")
+        line = await reader.readline()
+    except ConnectionError:
+        line = b""
+    finally:
+        writer.close()
+    if not line:
+        raise LabError(f"the demo in {where} ended before it answered")
+    reply = json.loads(line)
+    if "error" in reply:
+        raise LabError(reply["error"])
+    return str(reply["ok"])
+
+
+def tell_demo(folder: Path | None, verb: str, on: str) -> int:
+    """Have a running demo do something and show what it says; returns the exit code."""
+    try:
+        text = asyncio.run(ask(folder, verb, on))
+    except VtorcError as error:
+        sys.stderr.write(f"vtorc demo: {error}\n")
+        return 1
+    sys.stdout.write(text.rstrip("\n") + "\n")
+    return 0
+
+
+def _last_folder() -> Path:
+    state = state_file(os.environ)
+    try:
+        return Path(json.loads(state.read_text())["dir"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LabError("no demo is running; start one with: vtorc demo (or name its folder with --dir)") from error

@@ -1,0 +1,131 @@
+"""Draws the picture on a terminal of any size, or as text."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from rich.console import Console, Group, JustifyMethod, RenderableType
+from rich.segment import Segment, Segments
+from rich.table import Table
+from rich.text import Text
+
+from vtorc.demo.board import Mark, Sentence
+from vtorc.demo.picture import UNKNOWN, Picture, TabletLine
+
+_WIDE = 100
+# Wide enough for whatever usually stands there, so that nothing jumps; on a narrow screen together 80 characters.
+_COLUMNS: tuple[tuple[str, int, JustifyMethod], ...] = (
+    ("", 2, "left"),
+    ("CELL", 5, "left"),
+    ("TABLET", 16, "left"),
+    ("ROLE", 10, "left"),
+    ("MYSQLD", 9, "left"),
+    ("MYSQL PORT", 10, "right"),
+    ("LAG", 7, "right"),
+    ("SEMI-SYNC", 12, "left"),
+    ("GTIDS", 11, "left"),
+)
+_WIDE_ONLY = ("CELL", "MYSQL PORT")
+_STYLES = {
+    Mark.GOOD: "green",
+    Mark.REPAIR: "yellow",
+    Mark.STAND_STILL: "magenta",
+    Mark.FAILED: "bold red",
+    Mark.PERSON: "cyan",
+    Mark.WRITES: "blue",
+}
+_MYSQLD = {"running": ("●", "green"), "paused": ("‖", "yellow"), "down": ("✗", "bold red")}
+
+
+def render(picture: Picture, console: Console, *, height: int | None = None) -> RenderableType:
+    """Draw the picture; with a `height` (in lines) as much of the last sentences as fits, without one all of them."""
+    head = _head(picture, console.width)
+    foot: list[RenderableType] = [Text(picture.keys, style="reverse", overflow="fold")] if picture.keys else []
+    if height is None:
+        return Group(*head, _sentences(picture.sentences), *foot)
+    left = max(0, height - len(_lines(console, [*head, *foot])))
+    log = _lines(console, [_sentences(picture.sentences[-left:])])[-left:] if left else []
+    blank: list[list[Segment]] = [[] for _ in range(left - len(log))]
+    return Group(*head, Segments([part for line in [*log, *blank] for part in (*line, Segment.line())]), *foot)
+
+
+def as_text(picture: Picture, width: int) -> str:
+    """Draw the picture without colours, for whoever asks from another terminal."""
+    console = Console(width=width, color_system=None, force_terminal=False, legacy_windows=False)
+    with console.capture() as captured:
+        console.print(render(picture, console))
+    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+def _head(picture: Picture, width: int) -> list[RenderableType]:
+    return [
+        Text(picture.title, style="bold", overflow="ellipsis", no_wrap=True),
+        _marked(picture.mark, picture.headline),
+        Text(""),
+        _topology(picture.tablets, wide=width >= _WIDE),
+        Text(""),
+        _labelled("WRITES", [Text(picture.writes)]),
+        _labelled("FINDINGS", [_marked(mark, text) for mark, text in picture.findings] or [Text("none")]),
+        Text(""),
+    ]
+
+
+def _topology(tablets: Sequence[TabletLine], *, wide: bool) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    for title, width, justify in _COLUMNS:
+        if wide or title not in _WIDE_ONLY:
+            table.add_column(title, min_width=width, no_wrap=True, justify=justify)
+    by_cell = sorted(tablets, key=lambda line: line.alias)
+    for cell, lines in groupby(by_cell, key=lambda line: line.alias.cell):
+        for place, line in enumerate(lines):
+            table.add_row(*_row(line, cell if place == 0 else "", wide=wide))
+    return table
+
+
+def _row(line: TabletLine, cell: str, *, wide: bool) -> list[Text]:
+    """One tablet; the alias tells its cell, so a narrow screen can do without that column."""
+    weight = "bold" if line.role == "primary" else ""
+    shape, colour = _MYSQLD.get(line.mysqld, (UNKNOWN, ""))
+    return [
+        Text(f"›{line.number}" if line.picked else f" {line.number}", style="reverse" if line.picked else "cyan"),
+        *([Text(cell)] if wide else []),
+        Text(str(line.alias), style=weight),
+        Text(line.role, style=weight),
+        Text(f"{shape} {line.mysqld}", style=colour),
+        *([Text(str(line.port), style="dim")] if wide else []),
+        Text(line.lag),
+        Text(line.semi_sync),
+        Text(line.gtids),
+    ]
+
+
+def _labelled(label: str, texts: Sequence[RenderableType]) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    grid.add_column(width=8, no_wrap=True)
+    grid.add_column(ratio=1)
+    for place, text in enumerate(texts):
+        grid.add_row(Text(label if place == 0 else "", style="dim"), text)
+    return grid
+
+
+def _marked(mark: Mark, text: str) -> Table:
+    grid = Table.grid(padding=(0, 1, 0, 0), expand=True)
+    grid.add_column(width=1, no_wrap=True)
+    grid.add_column(ratio=1)
+    grid.add_row(Text(mark.value, style=_STYLES[mark]), Text(text))
+    return grid
+
+
+def _sentences(sentences: Sequence[Sentence]) -> Table:
+    grid = Table.grid(padding=(0, 1, 0, 0), expand=True)
+    grid.add_column(width=8, no_wrap=True)
+    grid.add_column(width=1, no_wrap=True)
+    grid.add_column(ratio=1)
+    for each in sentences:
+        at, mark = Text(f"{each.at:%H:%M:%S}", style="dim"), Text(each.mark.value, style=_STYLES[each.mark])
+        grid.add_row(at, mark, Text(each.text))
+    return grid
+
+
+def _lines(console: Console, blocks: Sequence[RenderableType]) -> list[list[Segment]]:
+    options = console.options.update(height=None)
+    return [line for block in blocks for line in console.render_lines(block, options, pad=False)]

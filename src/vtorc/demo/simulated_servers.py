@@ -1,0 +1,114 @@
+"""Simulated MySQL servers in real time: on an ordinary event loop, as the processes of one machine.
+
+The code is the simulator's; only the clock differs. The order of what happens is the machine's, nothing is replayable.
+"""
+
+import asyncio
+import random
+import time
+import zlib
+from uuid import UUID
+
+from vtorc.core.facts.ids import TabletAlias
+from vtorc.lab.errors import LabError
+from vtorc.sim.engine.network import Latency, Network
+from vtorc.sim.engine.process import Life, Process, ProcessState
+from vtorc.sim.mysql.server import Address, SimMysqld
+from vtorc.sim.mysql.settings import MysqlObserver, SimMysqlSettings
+
+LAB_SETTINGS = SimMysqlSettings(replica_net_timeout=8.0, recovery=Latency(0.3, 0.6, 1.5))
+"""As the lab's real servers are configured; they recover in about the time that those take."""
+
+_STATES = {ProcessState.RUNNING: "running", ProcessState.FROZEN: "paused", ProcessState.STOPPED: "down"}
+
+
+class SimMachine:
+    """The host `address` and the servers on it; make it inside the event loop that they are to live in."""
+
+    def __init__(self, address: str = "127.0.0.1", *, settings: SimMysqlSettings = LAB_SETTINGS) -> None:
+        self._random = random.Random()
+        self._settings = settings
+        self._network = Network(self._random)
+        self._host = self._network.add_host(address, "lab")
+        # Terms begin by the tablets' clock, which is this machine's; a server that told another time could win none.
+        self._host.wall_offset = time.time_ns() - self._host.wall()
+        self._mysqlds: dict[Address, SimMysqld] = {}
+
+    def client(self, name: str) -> Life:
+        """Start a process that is to talk to servers."""
+        return Process(self._host, name).start()
+
+    def server(self, alias: TabletAlias, port: int) -> "SimServer":
+        """Install a server, empty and down."""
+        return SimServer(self, alias, port)
+
+    def install(self, process: Process, alias: TabletAlias, port: int) -> SimMysqld:
+        """Make an empty server with an UUID of its own, in the place of the one that had its port."""
+        mysqld = SimMysqld(
+            process,
+            port,
+            uuid=str(UUID(int=self._random.getrandbits(128), version=4)),
+            server_id=zlib.crc32(str(alias).encode()) or 1,
+            network=self._network,
+            directory=self._mysqlds,
+            generator=self._random,
+            settings=self._settings,
+            observer=MysqlObserver(),
+        )
+        self._mysqlds[mysqld.address] = mysqld
+        return mysqld
+
+    def new_process(self) -> Process:
+        """Make a stopped process for a server."""
+        return Process(self._host, "mysqld")
+
+    def recovery_time(self) -> float:
+        """Draw how many seconds a server needs from its start until it answers."""
+        return self._settings.recovery.draw(self._random)
+
+
+class SimServer:
+    """One simulated mysqld as whoever runs the machine has it in hand: start, kill, hang, wipe."""
+
+    def __init__(self, machine: SimMachine, alias: TabletAlias, port: int) -> None:
+        self.port = port
+        self._machine = machine
+        self._alias = alias
+        self._process = machine.new_process()
+        self._starting = asyncio.Lock()
+        self.mysqld = machine.install(self._process, alias, port)
+
+    @property
+    def state(self) -> str:
+        """Running, paused or down."""
+        return _STATES[self._process.state]
+
+    async def start(self) -> None:
+        """Start the server unless it runs, and return once it answers."""
+        async with self._starting:
+            if self._process.state is ProcessState.STOPPED:
+                await asyncio.sleep(self._machine.recovery_time())
+                self.mysqld.start()
+
+    def kill(self) -> None:
+        """End it as SIGKILL does."""
+        self._process.crash()
+
+    def pause(self) -> None:
+        """Let it hang as SIGSTOP does; raises LabError if it is down."""
+        self._refuse_down("pause")
+        self._process.freeze()
+
+    def resume(self) -> None:
+        """Let it go on as SIGCONT does; raises LabError if it is down."""
+        self._refuse_down("resume")
+        self._process.thaw()
+
+    def wipe(self) -> None:
+        """Kill it and delete all its data: what starts next is another server."""
+        self.kill()
+        self.mysqld = self._machine.install(self._process, self._alias, self.port)
+
+    def _refuse_down(self, what: str) -> None:
+        if self._process.state is ProcessState.STOPPED:
+            raise LabError(f"the simulated mysqld of {self._alias} is down, there is nothing to {what}")

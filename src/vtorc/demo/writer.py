@@ -1,0 +1,201 @@
+"""The demo's application: one row every few milliseconds to whichever tablet takes writes, and a ledger of the answers.
+
+It finds the primary by itself, by asking the servers, and so is a witness that owes vtorc nothing.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from vtorc.core.facts.ids import TabletAlias
+from vtorc.demo.ledger import Gap, Ledger
+from vtorc.demo.servers import DemoTablet
+from vtorc.errors import MysqlError
+from vtorc.vttablet.sql_session import SqlSession
+
+INTERVAL = 0.010
+"""Seconds from one row to the next."""
+
+PATIENCE = 0.25
+"""Seconds that an insert may take before the writer looks for another primary while it waits on."""
+
+_LOOK_EVERY = 0.02
+_LOOK_DEADLINE = 0.5
+_READ_ONLY = 1290
+_TABLE = "demo_writes"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A tablet that took writes when it was asked, and the session to it."""
+
+    tablet: DemoTablet
+    session: SqlSession
+
+
+class Writer:
+    """Writes until cancelled; `told` hears of every pause worth telling about once it is over."""
+
+    def __init__(self, tablets: Sequence[DemoTablet], *, database: str, told: Callable[[Gap], None]) -> None:
+        self.ledger = Ledger()
+        self._tablets = tablets
+        self._database = database
+        self._told = told
+        self._sessions: dict[TabletAlias, SqlSession] = {}
+        self._row = 0
+
+    async def run(self) -> None:
+        """Write to the primary, find the next one when it fails, for ever."""
+        try:
+            target = await self._find()
+            while True:
+                target = await self._write_to(target) or await self._find()
+        finally:
+            for session in self._sessions.values():
+                session.close()
+            self._sessions.clear()
+
+    async def _write_to(self, target: Target) -> Target | None:
+        """Insert row after row; ends with the tablet to go on with, or None if one must be looked for."""
+        try:
+            await self._create_table(target)
+        except (MysqlError, TimeoutError):
+            self._drop(target.tablet)
+            return None
+        while True:
+            began = time.monotonic()
+            if (then := await self._insert(target)) is not target:
+                self._drop(target.tablet)
+                return then
+            await asyncio.sleep(began + INTERVAL - time.monotonic())
+
+    async def _create_table(self, target: Target) -> None:
+        """Make sure that there is a table to write to; asks first, because creating waits for acknowledgements."""
+        async with asyncio.timeout(_LOOK_DEADLINE * 10):
+            there = await target.session.rows(
+                "SELECT 1 FROM information_schema.tables "
+                f"WHERE table_schema = '{self._database}' AND table_name = '{_TABLE}'"
+            )
+            if not there:
+                await target.session.run(
+                    f"CREATE TABLE IF NOT EXISTS {self._database}.{_TABLE} "
+                    "(id BIGINT NOT NULL PRIMARY KEY, tablet VARCHAR(64) NOT NULL, "
+                    "written_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6))"
+                )
+
+    async def _insert(self, target: Target) -> Target | None:
+        """Insert one row and enter the answer in the ledger; returns whom to go on with, None if that is not known.
+
+        A primary that hangs, or waits for an acknowledgement, keeps its row waiting; only another one that takes
+        writes makes the writer give up on it.
+        """
+        self._row += 1
+        row = self._row
+        alias = target.tablet.alias
+        insert = f"INSERT INTO {self._database}.{_TABLE} (id, tablet) VALUES ({row}, '{alias}')"
+        writing = asyncio.create_task(target.session.run(insert), name=f"write row {row}")
+        looking: asyncio.Task[Target] | None = None
+        try:
+            done, _ = await asyncio.wait((writing,), timeout=PATIENCE)
+            if not done:
+                looking = asyncio.create_task(self._find(but_not=(alias,)), name="look for another primary")
+                either: tuple[asyncio.Task[object], ...] = (writing, looking)
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+                if not writing.done():
+                    self.ledger.doubt(row)
+                    return looking.result()
+            writing.result()
+        except MysqlError as error:
+            if error.errno != _READ_ONLY:
+                self.ledger.doubt(row)
+            return None
+        except asyncio.CancelledError:
+            self.ledger.doubt(row)
+            raise
+        finally:
+            await _end(writing, looking)
+        self._acknowledged(row, time.monotonic(), alias)
+        return target
+
+    def _acknowledged(self, row: int, at: float, alias: TabletAlias) -> None:
+        known = len(self.ledger.gaps)
+        self.ledger.acknowledge(row, at, alias)
+        for gap in self.ledger.gaps[known:]:
+            self._told(gap)
+
+    async def _find(self, *, but_not: Collection[TabletAlias] = ()) -> Target:
+        """Ask all servers again and again until one takes writes."""
+        while True:
+            asking = [
+                asyncio.create_task(self._ask(tablet), name=f"ask {tablet.alias}")
+                for tablet in self._tablets
+                if tablet.alias not in but_not
+            ]
+            try:
+                for answer in asyncio.as_completed(asking):
+                    if (target := await answer) is not None:
+                        return target
+            finally:
+                await _end(*asking)
+            await asyncio.sleep(_LOOK_EVERY)
+
+    async def _ask(self, tablet: DemoTablet) -> Target | None:
+        """Whether the tablet's server takes writes."""
+        try:
+            async with asyncio.timeout(_LOOK_DEADLINE):
+                session = self._sessions.get(tablet.alias)
+                if session is None or not session.alive:
+                    session = self._sessions[tablet.alias] = await tablet.connect()
+                if await session.value("SELECT @@global.read_only") == "0":
+                    return Target(tablet, session)
+        except (MysqlError, TimeoutError):
+            self._drop(tablet)
+        return None
+
+    def _drop(self, tablet: DemoTablet) -> None:
+        session = self._sessions.pop(tablet.alias, None)
+        if session is not None:
+            session.close()
+
+    async def missing(self, tablet: DemoTablet) -> list[int]:
+        """Compare the ledger with what `tablet` has: the numbers of acknowledged rows that it lacks.
+
+        Rows that are acknowledged while it looks are left out. Raises MysqlError.
+        """
+        promised = list(self.ledger.acknowledged)
+        lacking: list[int] = []
+        async with _session(tablet) as session:
+            for first, last in promised:
+                where = f"FROM {self._database}.{_TABLE} WHERE id BETWEEN {first} AND {last}"
+                if int(await session.value(f"SELECT COUNT(*) {where}")) == last - first + 1:
+                    continue
+                there = {int(row["id"]) for row in await session.rows(f"SELECT id {where}")}
+                lacking += [row for row in range(first, last + 1) if row not in there]
+        return lacking
+
+    async def present(self, tablet: DemoTablet, rows: Sequence[int]) -> int:
+        """How many of some rows `tablet` has; raises MysqlError."""
+        if not rows:
+            return 0
+        listed = ", ".join(map(str, rows))
+        async with _session(tablet) as session:
+            return int(await session.value(f"SELECT COUNT(*) FROM {self._database}.{_TABLE} WHERE id IN ({listed})"))
+
+
+@contextlib.asynccontextmanager
+async def _session(tablet: DemoTablet) -> AsyncIterator[SqlSession]:
+    session = await tablet.connect()
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+async def _end(*tasks: asyncio.Task[object] | None) -> None:
+    """Cancel tasks and wait until they have ended, however that is."""
+    waiting = [task for task in tasks if task is not None]
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)

@@ -1,0 +1,164 @@
+"""Who may have acknowledged while the primary lived, whatever they are now."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.unit.core.builders import CONNECTING, NOW, P, alias, failing, primary, replica, shard
+from tests.unit.core.election.test_candidate_evidence import R1, R2, R3, stop
+from vtorc.core.election.candidate_evidence import candidate_set
+from vtorc.core.election.choice import Choice, Refusal, choose
+from vtorc.core.facts.durability import policy
+from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.views import FormerType, ProbeFailure, ShardView, TabletView
+
+SEMI_SYNC = policy("semi_sync")
+REPLICA, RDONLY, DRAINED, SPARE, BACKUP, RESTORE = (
+    TabletType.REPLICA,
+    TabletType.RDONLY,
+    TabletType.DRAINED,
+    TabletType.SPARE,
+    TabletType.BACKUP,
+    TabletType.RESTORE,
+)
+SEEN = 3.5
+"""Seconds since the primary was last seen at work."""
+DEAD = primary(dead_for=3, failure=ProbeFailure.TIMEOUT)
+"""It failed half a second after that."""
+
+
+def left(kind: TabletType, ago: float, *, still: float | None = None) -> dict[TabletType, FormerType]:
+    """The record ceased to have that type so many seconds ago; the reading before began `still` seconds ago."""
+    return {kind: FormerType(NOW - (ago + 5 if still is None else still), NOW - ago)}
+
+
+def was(tablet: TabletView, ago: float, kind: TabletType = REPLICA, **changes: Any) -> TabletView:
+    """A tablet that had another type until so many seconds ago."""
+    return replace(tablet, former_types=left(kind, ago), **changes)
+
+
+def off(kind: TabletType, executed: str = "100:1-50", **changes: Any) -> TabletView:
+    """R1 with another type, its side of semi-sync off."""
+    return replica(R1, kind, io=CONNECTING, executed=executed, semi_sync=False, **changes)
+
+
+def shard_with(tablet: TabletView, others: str = "100:1-50", dead: TabletView = DEAD) -> ShardView:
+    """A shard that lost its primary; R2 and R3, which have executed `others`, answer."""
+    return shard(dead, tablet, replica(R2, io=CONNECTING, executed=others), replica(R3, io=CONNECTING, executed=others))
+
+
+@pytest.mark.parametrize("kind", [DRAINED, SPARE, BACKUP])
+@pytest.mark.parametrize("ago", [600.0, 2.0])
+def test_the_last_acker_counts_whatever_it_has_become(kind: TabletType, ago: float) -> None:
+    """What a replica alone acknowledged is fetched from it, though it was drained or began a backup since."""
+    view = shard_with(was(off(kind, executed="100:1-60"), ago), others="100:1-40")
+    choice = choose(candidate_set(view, SEMI_SYNC, stop(view)), SEMI_SYNC)
+    assert isinstance(choice, Choice)
+    assert (choice.winner, choice.source) == (alias(R2), alias(R1))
+
+
+@pytest.mark.parametrize(
+    ("tablet", "is_past_acker"),
+    [
+        pytest.param(was(off(BACKUP), SEEN + 1), False, id="a backup began before the primary was seen at work"),
+        pytest.param(was(off(BACKUP), SEEN + 0.9), True, id="an acknowledgement may have been under way"),
+        pytest.param(was(off(RESTORE), SEEN + 1), False, id="restored long ago"),
+        pytest.param(was(off(SPARE), 1), True, id="made a spare after the primary had begun to fail"),
+        pytest.param(was(off(DRAINED), 1), True, id="drained since, perhaps before the primary failed"),
+        pytest.param(
+            replace(off(DRAINED), former_types=left(REPLICA, 1, still=3)),
+            False,
+            id="drained when the primary had failed",
+        ),
+        pytest.param(
+            replace(off(BACKUP), former_types=left(REPLICA, 1, still=3)), True, id="a backup is no word of a person"
+        ),
+        pytest.param(
+            replace(off(DRAINED), former_types=left(REPLICA, 9) | left(SPARE, 1, still=3)),
+            False,
+            id="a spare, drained after the primary had failed",
+        ),
+        pytest.param(was(off(SPARE), 1, RDONLY), False, id="the policy never let it acknowledge"),
+        pytest.param(off(SPARE), False, id="it never was anything else"),
+        pytest.param(replace(off(SPARE), may_ack_until=NOW - 1), True, id="its side was on until now"),
+        pytest.param(replace(off(SPARE), may_ack_until=NOW - SEEN - 1), False, id="its side was on before"),
+        pytest.param(replace(off(SPARE), may_ack_until=math.inf), True, id="its side is not known to be off"),
+        pytest.param(
+            replace(off(SPARE, of=R3), may_ack_until=math.inf), False, id="its side is on, for another than the primary"
+        ),
+        pytest.param(
+            failing(replica(R1, BACKUP), for_=SEEN + 1), False, id="its MySQL went down before the primary did"
+        ),
+        pytest.param(failing(replica(R1, BACKUP), for_=SEEN), True, id="its MySQL went down at the same time"),
+        pytest.param(
+            failing(replica(R1, BACKUP), ProbeFailure.TIMEOUT, for_=600),
+            True,
+            id="it acknowledged when it was last heard",
+        ),
+    ],
+)
+def test_who_may_have_acknowledged_until_the_primary_was_lost(tablet: TabletView, is_past_acker: bool) -> None:
+    """By its side of semi-sync or the type that it had; unless the primary was seen at work later, or a person has
+    spoken.
+    """
+    view = shard_with(tablet)
+    made = candidate_set(view, SEMI_SYNC, stop(view))
+    assert made.semi_sync.past_ackers == ({alias(R1)} if is_past_acker else set())
+    if not tablet.is_current:
+        outcome = choose(made, SEMI_SYNC)
+        assert isinstance(outcome, Refusal if is_past_acker else Choice)
+
+
+def test_who_was_seen_to_have_ended_counts_while_others_lack_something() -> None:
+    """That the primary was seen at work later helps only if what it had then is held by those that were stopped."""
+    view = shard_with(was(off(BACKUP), 600), others="100:1-49")
+    assert candidate_set(view, SEMI_SYNC, stop(view)).semi_sync.past_ackers == {alias(R1)}
+
+
+def test_nobody_is_excused_by_a_primary_that_was_never_seen_at_work() -> None:
+    """Without a status of the primary in its term nothing shows what it had after the tablet ceased to acknowledge."""
+    view = shard_with(was(off(SPARE), 600), dead=failing(primary(read_only=True)))
+    assert candidate_set(view, SEMI_SYNC, stop(view)).semi_sync.past_ackers == {alias(R1)}
+
+
+@pytest.mark.parametrize(
+    ("tablet", "counts"),
+    [
+        pytest.param(was(off(RESTORE, executed=""), 1), False, id="being restored"),
+        pytest.param(
+            replace(replica(R1, executed="100:1-9"), former_types=left(REPLICA, 2) | left(RESTORE, 1)),
+            False,
+            id="restored",
+        ),
+        pytest.param(was(off(RESTORE, executed=""), 600), True, id="being restored since long ago"),
+        pytest.param(
+            replace(replica(R1, executed="100:1-9"), former_types=left(REPLICA, 600) | left(RESTORE, 1)),
+            True,
+            id="the restore began long ago",
+        ),
+        pytest.param(
+            replace(replica(R1, executed="100:1-9"), former_types=left(RESTORE, 1)), True, id="it had been nothing else"
+        ),
+        pytest.param(was(replica(R1, executed="100:1-9"), 1, BACKUP), True, id="only a backup was taken"),
+    ],
+)
+def test_what_is_rebuilt_does_not_hold_what_it_acknowledged(tablet: TabletView, counts: bool) -> None:
+    """An acker that was restored since the primary was last seen at work is as good as not reached."""
+    view = shard_with(tablet)
+    made = candidate_set(view, SEMI_SYNC, stop(view))
+    assert (alias(R1) in made.stopped) == counts
+    outcome = choose(made, SEMI_SYNC)
+    assert isinstance(outcome, Choice if counts else Refusal)
+    if isinstance(outcome, Refusal):
+        assert R1.replace("-", "-0000000") in outcome.sentence
+    assert made.primary == alias(P)
+
+
+def test_a_replica_that_restarts_from_a_backup_is_missed() -> None:
+    """Whether its record says REPLICA still or RESTORE already, what it alone acknowledged may be gone."""
+    silent = failing(replica(R1), ProbeFailure.TIMEOUT, for_=4)
+    for tablet in (silent, was(failing(off(RESTORE), ProbeFailure.TIMEOUT, for_=4), 1)):
+        view = shard_with(tablet)
+        assert isinstance(choose(candidate_set(view, SEMI_SYNC, stop(view)), SEMI_SYNC), Refusal)

@@ -1,0 +1,55 @@
+"""When the demo calls a shard well."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.demo.shards import A, B, C, cut_off, failing, healthy, judge, primary, replica, written
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.demo.health import has_executed, is_errant, why_not_well
+from vtorc.recovery.runner import Judgement
+
+
+def test_a_shard_without_problems_is_well() -> None:
+    """With a writable primary and replicas that follow it and acknowledge, there is no reason to wait."""
+    assert why_not_well(healthy(), heard_since=98.0) == ""
+
+
+@pytest.mark.parametrize(
+    ("judgement", "reason"),
+    [
+        (None, "vtorc has not looked at the shard yet"),
+        (judge(failing(primary()), cut_off(replica(B)), replica(C)), "answers that its MySQL is down"),
+        (judge(primary(), replica(B), replica(C, acks=False)), "zone3-0000000103 does not acknowledge"),
+        (judge(primary(acks=0), replica(B), replica(C), durability="none"), "acknowledges, but must not"),
+        (judge(primary(at=90.0), replica(B), replica(C)), "zone1-0000000101 has not answered since"),
+        (judge(primary(), replica(B), cut_off(replica(C))), "zone3-0000000103 does not replicate"),
+    ],
+)
+def test_the_first_reason_is_named(judgement: Judgement | None, reason: str) -> None:
+    """A problem, a tablet not heard of again, or a replica that does not follow is told in one sentence."""
+    assert reason in why_not_well(judgement, heard_since=98.0)
+
+
+def test_a_shard_without_a_primary_is_not_well() -> None:
+    """Nothing found is not enough: somebody has to take writes."""
+    calm = replace(judge(replica(B), replica(C)), decisions=())
+    assert why_not_well(calm, heard_since=98.0) == "no tablet is primary"
+
+
+def test_a_tablet_is_errant_if_vtorc_says_so() -> None:
+    """Transactions that the primary lacks make a tablet errant, and only that one."""
+    extra = written(50).union(GtidSet.of("0000000c-0000-0000-0000-000000000000", 1))
+    judgement = judge(primary(), replica(B), replica(C, executed=extra))
+    assert is_errant(judgement, C)
+    assert not is_errant(judgement, B)
+    assert not is_errant(None, C)
+
+
+def test_having_caught_up_is_read_from_what_was_executed() -> None:
+    """A replica has caught up with a position once its own answer says so."""
+    judgement = judge(primary(executed=written(60)), replica(B, executed=written(60)), replica(C))
+    assert has_executed(judgement, B, written(60))
+    assert not has_executed(judgement, C, written(60))
+    assert not has_executed(None, C, written(60))
+    assert has_executed(judgement, A, written(1))

@@ -1,0 +1,168 @@
+"""What the demo's screen shows, and how it is drawn."""
+
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+from rich.console import Console
+
+from tests.unit.demo.shards import A, B, C, cut_off, failing, healthy, judge, primary, replica, stopped, written
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.views import TabletView
+from vtorc.demo.board import Board, Mark, Sentence
+from vtorc.demo.ledger import Ledger
+from vtorc.demo.picture import UNKNOWN, Picture, Server, TabletLine, draw
+from vtorc.demo.screen import as_text, render
+from vtorc.recovery.runner import Judgement
+
+SERVERS = [Server(alias=alias, port=3000 + alias.uid, mysqld="running") for alias in (A, B, C)]
+ELSEWHERE = GtidSet.of("0000000c-0000-0000-0000-000000000000", 1)
+
+
+def _draw(judgement: Judgement | None, ledger: Ledger | None = None, *, earlier: Judgement | None = None) -> Picture:
+    board = Board()
+    for each in (earlier, judgement):
+        if each is not None:
+            board.judged(each)
+    return draw(board, SERVERS, ledger or Ledger(), title="vtorc demo", now=10.0)
+
+
+def _line(judgement: Judgement, number: int, *, earlier: Judgement | None = None) -> TabletLine:
+    return _draw(judgement, earlier=earlier).tablets[number - 1]
+
+
+def test_a_healthy_shard_says_so_first() -> None:
+    """The first sentence names the state, the primary and its headroom."""
+    picture = _draw(healthy())
+    assert picture.mark is Mark.GOOD
+    assert picture.headline == "healthy: zone1-0000000101 needs 1 acknowledgement, has 2 that may give one"
+    assert picture.findings == []
+
+
+def test_before_the_first_judgement_nothing_is_claimed() -> None:
+    """Until vtorc has looked, every tablet is unknown but for its process."""
+    picture = _draw(None)
+    assert picture.headline.startswith("starting")
+    assert {line.role for line in picture.tablets} == {UNKNOWN}
+    assert {line.mysqld for line in picture.tablets} == {"running"}
+
+
+def test_a_problem_that_is_acted_upon_is_a_repair() -> None:
+    """Findings come with the sentence of their decision, marked by whether something is done."""
+    picture = _draw(judge(failing(primary()), cut_off(replica(B)), cut_off(replica(C))))
+    assert (picture.mark, picture.headline) == (Mark.REPAIR, "repairing: 1 problem")
+    ((mark, sentence),) = picture.findings
+    assert mark is Mark.REPAIR
+    assert sentence.endswith("replacing the primary")
+
+
+def test_a_problem_without_a_remedy_is_standing_still() -> None:
+    """Where nothing is done, the headline says that there are reasons."""
+    errant = judge(primary(), replica(B), replica(C, executed=written(50).union(ELSEWHERE)))
+    picture = _draw(errant)
+    assert (picture.mark, picture.headline) == (Mark.STAND_STILL, "standing still: 1 problem, for the reasons below")
+
+
+@pytest.mark.parametrize(
+    ("tablet", "role", "lag", "semi_sync", "gtids"),
+    [
+        (replica(C), "replica", "0 s", "acks", "has all"),
+        (replica(C, acks=False), "replica", "0 s", "off", "has all"),
+        (replica(C, received=written(58)), "replica", "0 s", "acks", "8 to apply"),
+        (replica(C, executed=written(43)), "replica", "0 s", "acks", "lacks 7"),
+        (replica(C, executed=written(50).union(ELSEWHERE)), "replica", "0 s", "acks", "1 errant"),
+        (cut_off(replica(C)), "replica", "trying", "acks", "has all"),
+        (stopped(replica(C)), "replica", "stopped", "acks", "has all"),
+        (failing(replica(C)), "replica", UNKNOWN, UNKNOWN, UNKNOWN),
+    ],
+)
+def test_a_replica_is_described_by_what_it_said_last(
+    tablet: TabletView, role: str, lag: str, semi_sync: str, gtids: str
+) -> None:
+    """Role, lag, semi-sync and GTIDs follow the last answer; of a tablet that does not answer they are unknown."""
+    line = _line(judge(primary(), replica(B), tablet), 3)
+    assert (line.role, line.lag, line.semi_sync, line.gtids) == (role, lag, semi_sync, gtids)
+
+
+def test_a_primary_is_described_by_its_acknowledgements() -> None:
+    """The primary shows how many acknowledgements it waits for, of how many replicas."""
+    line = _line(healthy(), 1)
+    assert (line.role, line.lag, line.semi_sync, line.gtids) == ("primary", "–", "needs 1 of 2", "50")
+    assert _line(judge(primary(acks=0), durability="none"), 1).semi_sync == "off"
+
+
+def test_a_tablet_that_was_replaced_is_no_primary_any_more() -> None:
+    """Of two tablets of type PRIMARY only the one with the later term is shown as primary."""
+    newer = primary(B)
+    newer = replace(newer, record=replace(newer.record, primary_term_start=2))
+    lines = _draw(judge(failing(primary()), newer, replica(C, of=B))).tablets
+    assert [line.role for line in lines] == ["ex-primary", "primary", "replica"]
+
+
+def test_a_replica_is_compared_with_what_the_primary_said_before_it() -> None:
+    """What the primary wrote after the replica was asked does not make the replica seem to lack it."""
+    earlier = judge(primary(at=99.0), replica(B), replica(C))
+    later = judge(primary(executed=written(90), at=99.9), replica(B, at=99.5), replica(C, at=99.95))
+    assert _line(later, 2, earlier=earlier).gtids == "has all"
+    assert _line(later, 3, earlier=earlier).gtids == "lacks 40"
+
+
+def test_the_writes_tell_rate_silence_and_the_last_gap() -> None:
+    """While writes go on the rate is shown, else for how long there are none; a gap names who took over."""
+    ledger = Ledger()
+    assert _draw(healthy(), ledger).writes == "no row acknowledged yet"
+    for row in range(1, 101):
+        ledger.acknowledge(row, 8 + row / 100, A)
+    ledger.acknowledge(101, 9.5, B)
+    writes = _draw(healthy(), ledger).writes
+    assert writes == "50/s, 101 rows acknowledged by now; last gap 0.50 s until zone2-0000000102 took over"
+    ledger.acknowledge(102, 4.0, B)
+    assert _draw(healthy(), ledger).writes.startswith("none for 6.0 s, 102 rows")
+
+
+LONG = "commerce/0: " + "zone1-0000000101 does not answer, " * 6
+
+
+def _full(sentences: int) -> Picture:
+    picture = _draw(judge(failing(primary()), cut_off(replica(B)), cut_off(replica(C))))
+    at = datetime(2026, 11, 22, 3, 12, 7).astimezone()
+    said = [Sentence(at, Mark.REPAIR, f"{number} {LONG}") for number in range(sentences)]
+    return replace(picture, sentences=said, keys=" k kill primary  q quit ")
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (60, 20)])
+def test_the_screen_is_filled_and_not_overfilled(width: int, height: int) -> None:
+    """However much there is to say, the picture takes exactly the lines of the terminal, the keys last."""
+    console = Console(width=width, height=height, color_system=None, force_terminal=True)
+    for picture in (_full(0), _full(1), _full(50)):
+        lines = console.render_lines(render(picture, console, height=height), pad=False)
+        assert len(lines) == height
+        assert "".join(part.text for part in lines[-1]).strip() == "k kill primary  q quit"
+        assert max(sum(part.cell_length for part in line) for line in lines) <= width
+
+
+def test_a_terminal_that_is_too_small_still_shows_the_state() -> None:
+    """Where no sentence fits, the topology and the findings are left."""
+    console = Console(width=80, height=8, color_system=None)
+    with console.capture() as captured:
+        console.print(render(_full(50), console, height=8))
+    assert "repairing: 1 problem" in captured.get()
+
+
+def test_as_text_it_fits_80_columns_and_says_everything() -> None:
+    """Without a terminal all cells are whole and no line is wider than asked for, nor ends in blanks."""
+    text = as_text(_full(2), 80)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert all(line == line.rstrip() for line in lines)
+    assert " 2  zone2-0000000102  replica     ● running   trying  acks          has all" in lines
+    assert "03:12:07 ▲ 1 commerce/0:" in text
+    assert "…" not in text
+
+
+def test_on_a_wide_screen_cells_and_ports_have_columns() -> None:
+    """From 100 columns on each cell is named once, and the MySQL ports are there to connect to."""
+    lines = as_text(_draw(healthy()), 120).splitlines()
+    assert lines[3].split() == ["CELL", "TABLET", "ROLE", "MYSQLD", "MYSQL", "PORT", "LAG", "SEMI-SYNC", "GTIDS"]
+    assert lines[4].split()[:6] == ["1", "zone1", "zone1-0000000101", "primary", "●", "running"]
+    assert "3101" in lines[4]
