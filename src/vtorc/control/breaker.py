@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 from vtorc.control.observer import Announcement
 from vtorc.core.decision.decisions import Decision
-from vtorc.core.detection.problems import Code, Finding, Recovery
+from vtorc.core.detection.findings import Finding
+from vtorc.core.detection.problems import Code, PrimaryDoubt
+from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.rules import Rule
 from vtorc.recovery.record import Outcome, RecoveryRecord
@@ -41,16 +43,6 @@ NEVER = 100
 
 _LOOK_EVERY = 0.25
 
-_UNREACHED = frozenset(
-    {
-        Code.DEAD_PRIMARY_WITHOUT_REPLICAS,
-        Code.DEAD_PRIMARY_AND_REPLICAS,
-        Code.UNREACHABLE_PRIMARY,
-        Code.UNREACHABLE_PRIMARY_WITH_BROKEN_REPLICAS,
-    }
-)
-_UNDECIDED = frozenset({Rule.ACT, Rule.UNCONFIRMED, Rule.COOLDOWN, Rule.BUDGET, Rule.BREAKER})
-
 
 class _State(enum.Enum):
     LOST = "lost"
@@ -77,7 +69,7 @@ class _Loss:
     @property
     def is_settled(self) -> bool:
         """Whether there is nothing left to be awaited."""
-        return self.state is not _State.LOST or bool(self.tried) or self.rule not in _UNDECIDED
+        return self.state is not _State.LOST or bool(self.tried) or not self.rule.may_pass
 
     @property
     def reason(self) -> str:
@@ -140,7 +132,11 @@ class Breaker:
         loss = self._losses.get(record.shard)
         if loss is not None and record.recovery.replaces_primary and record.outcome.was_attempt:
             done = record.outcome is Outcome.SUCCEEDED
-            loss.tried = "" if done else ": ".join(filter(None, (record.outcome.value, record.rule)))
+            loss.tried = (
+                ""
+                if done
+                else ": ".join(filter(None, (record.outcome.value, record.rule.value if record.rule else "")))
+            )
 
     def forget(self, shard: ShardId) -> None:
         """A shard is not there any more."""
@@ -294,11 +290,11 @@ def is_loss(finding: Finding) -> bool:
     if finding.code is Code.PRIMARY_TABLET_DELETED and not finding.confirmed:
         return False  # for a moment it looks like that after each election
     recovery = finding.problem.recovery
-    return finding.code in _UNREACHED or (recovery is not None and recovery.replaces_primary)
+    return finding.problem.primary is PrimaryDoubt.UNREACHED or (recovery is not None and recovery.replaces_primary)
 
 
 def _is_confirmed(finding: Finding) -> bool:
-    return finding.confirmed and finding.code not in _UNREACHED
+    return finding.confirmed and finding.problem.primary is not PrimaryDoubt.UNREACHED
 
 
 def _shared(losses: Sequence[_Loss]) -> str:

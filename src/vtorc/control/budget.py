@@ -4,40 +4,14 @@ One vtorc, its topology server and its CPU carry only so many recoveries at once
 all miss their deadlines. A lone one never waits.
 """
 
-import enum
 from bisect import bisect_left, insort
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from vtorc.core.detection.problems import Recovery
+from vtorc.core.detection.recoveries import Urgency
 from vtorc.core.facts.ids import ShardId
-
-
-class Urgency(enum.IntEnum):
-    """What a turn is for, the most urgent first."""
-
-    LOST_PRIMARY = 0  # to replace it, or to find out whether it is lost: the outage is the same
-    FIRST_ELECTION = 1
-    PRIMARY_REPAIR = 2
-    REPLICA_REPAIR = 3
-
-    @classmethod
-    def of(cls, recovery: Recovery) -> "Urgency":
-        """How urgent a recovery is."""
-        if recovery.replaces_primary or recovery is Recovery.RESTART_DIRECT_REPLICA:
-            return cls.LOST_PRIMARY
-        if recovery is Recovery.ELECT_NEW_PRIMARY:
-            return cls.FIRST_ELECTION
-        if recovery in (Recovery.FIX_PRIMARY, Recovery.RECOVER_PRIMARY_HAS_PRIMARY):
-            return cls.PRIMARY_REPAIR
-        return cls.REPLICA_REPAIR
-
-    @property
-    def is_repair(self) -> bool:
-        """Whether the primary stays; repairs have slots of their own."""
-        return self >= Urgency.PRIMARY_REPAIR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from vtorc.control.observer import Announcement
 from vtorc.core.decision.decisions import Action, Decision
 from vtorc.core.election.choice import SafetyArgument
+from vtorc.core.election.forced_promotion import DataLossEstimate
 from vtorc.core.facts.clock import Clock
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias
@@ -80,6 +81,8 @@ def stored_recovery(record: RecoveryRecord) -> StoredRecovery:
         sentence=record.sentence,
         detail={
             "seconds": record.duration,
+            "rule": record.rule.value if record.rule else "",
+            "data_loss": _data_loss(record.data_loss),
             "marks": dict(record.marks),
             "winner": str(record.winner or ""),
             "argument": _argument(record.argument),
@@ -99,6 +102,20 @@ def _argument(argument: SafetyArgument | None) -> Mapping[str, object] | None:
         "stopped": [str(alias) for alias in argument.stopped],
         "unreached": [str(alias) for alias in argument.unreached],
         "required": str(argument.required),
+    }
+
+
+def _data_loss(estimate: DataLossEstimate | None) -> Mapping[str, object] | None:
+    if estimate is None:
+        return None
+    return {
+        "named": str(estimate.named),
+        "sentence": estimate.sentence,
+        "left": _sets(estimate.left),
+        "gone": str(estimate.gone),
+        "unreached": sorted(map(str, estimate.unreached)),
+        "never_read_cells": sorted(estimate.never_read_cells),
+        "brings": str(estimate.brings),
     }
 
 

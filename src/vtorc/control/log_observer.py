@@ -7,7 +7,6 @@ import structlog
 
 from vtorc.control.observer import Announcement
 from vtorc.core.decision.decisions import Action, Decision
-from vtorc.core.detection.problems import Code
 from vtorc.core.election.candidate_evidence import observed_term_of
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.rules import Rule
@@ -16,8 +15,6 @@ from vtorc.recovery.runner import Judgement
 
 _QUIET = frozenset({Outcome.GONE, Outcome.LOCK_HELD})
 """Ends of recoveries that are everyday life where several vtorcs watch the same shard."""
-
-_LOUD = frozenset({Code.UNKNOWN_DURABILITY_POLICY, Code.NO_DURABILITY_POLICY, Code.BAD_TABLET_RECORD, Code.BLIND_CELL})
 
 
 class LogObserver:
@@ -61,8 +58,8 @@ class LogObserver:
         self._impatient[shard] = who
         self._log.warning(
             f"{shard}: {primary.alias} waits {observed_term.patience:g} s for acknowledgements and then tells clients "
-            f"OK without any; unless its MySQL is seen to end before that, it cannot be replaced without being reached; "
-            f"set rpl_semi_sync_source_timeout to 1000000000000000000 on all tablets, as Vitess does",
+            f"OK without any; unless its MySQL is seen to end before that, it cannot be replaced without being "
+            f"reached; set rpl_semi_sync_source_timeout to 1000000000000000000 on all tablets, as Vitess does",
             shard=str(shard),
             tablet=str(primary.alias),
         )
@@ -72,7 +69,7 @@ class LogObserver:
         when a person is needed.
         """
         level = "info"
-        if not decision.acts and (decision.finding.problem.priority <= 1 or decision.finding.code in _LOUD):
+        if not decision.acts and decision.finding.problem.warns:
             level = "warning"
         if decision.escalated:
             level = "error"

@@ -5,13 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from vtorc.control.breaker import Breaker
-from vtorc.control.budget import FleetBudget, TurnRequest, Urgency
+from vtorc.control.budget import FleetBudget, TurnRequest
 from vtorc.control.observer import Observer
-from vtorc.control.waivers import BackoffWaivers
-from vtorc.core.decision.backoff import Attempt
+from vtorc.core.decision.backoff import Attempt, BackoffWaivers
 from vtorc.core.decision.decisions import Action, Decision, DecisionLimits, decide, next_action
 from vtorc.core.detection.analysis import analyse
-from vtorc.core.detection.problems import Code, Finding, Recovery
+from vtorc.core.detection.findings import Finding
+from vtorc.core.detection.problems import Code
+from vtorc.core.detection.recoveries import Recovery, Urgency
 from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule, policy
 from vtorc.core.facts.ids import TabletAlias
@@ -62,10 +63,6 @@ is still held, since whoever holds it most likely puts right the same.
 
 LOOK_AGAIN_AT_MOST = 2.0
 """Seconds that this grows to."""
-
-_NEVER_OUTRANKED = frozenset({Recovery.ELECT_NEW_PRIMARY, Recovery.RESTART_DIRECT_REPLICA})
-"""Recoveries that come to their end, besides those that replace a primary; the test of one takes ten seconds at most.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,19 +194,19 @@ class ShardLoop:
 
     def _request(self, judgement: Judgement) -> TurnRequest | None:
         """What this shard wants its turn for, since when, and how often that was tried in vain."""
-        wanted = {Urgency.of(r) for d in judgement.decisions if (r := d.finding.problem.recovery) is not None}
+        wanted = {r.traits.urgency for d in judgement.decisions if (r := d.finding.problem.recovery) is not None}
         now = self._tools.clock.now()
         self._wanted_since = {urgency: self._wanted_since.get(urgency, now) for urgency in wanted}
         action = judgement.action
         if action is None:
             return None
-        urgency = Urgency.of(action.recovery)
+        urgency = action.recovery.traits.urgency
         since = self._wanted_since[urgency]
         tablet = judgement.view.tablet(action.alias)
         if tablet is not None and tablet.failing_since is not None:
             since = min(since, tablet.failing_since)
         tries = sum(
-            not a.succeeded and a.alias == action.alias and Urgency.of(a.recovery) is urgency for a in self._attempts
+            not a.succeeded and a.alias == action.alias and a.recovery.traits.urgency is urgency for a in self._attempts
         )
         return TurnRequest(shard=self.watch.shard, urgency=urgency, since=since, tries=tries)
 
@@ -311,7 +308,7 @@ class ShardLoop:
 
         Not a test of whether it is lost: what that one stops for a moment would speak against the primary.
         """
-        if action.recovery.replaces_primary or action.recovery in _NEVER_OUTRANKED:
+        if not action.recovery.traits.may_be_outranked:
             await asyncio.wait((running,))
             return
         while not running.done():

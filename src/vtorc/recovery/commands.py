@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from vtorc.core.detection.problems import Recovery
+from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.election.forced_promotion import DataLossEstimate
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import TabletAlias

@@ -1,5 +1,6 @@
 """How a recovery ends early: it failed, or a rule refused it."""
 
+from vtorc.core.facts.rules import Rule
 from vtorc.errors import VtorcError
 
 
@@ -12,6 +13,6 @@ class RecoveryFailed(VtorcError):
 class RecoveryRefused(VtorcError):
     """A recovery was not carried out because it would not be safe; `rule` names the rule that says so."""
 
-    def __init__(self, message: str, *, rule: str) -> None:
+    def __init__(self, message: str, *, rule: Rule) -> None:
         super().__init__(message)
         self.rule = rule

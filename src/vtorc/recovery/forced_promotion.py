@@ -13,6 +13,7 @@ from vtorc.core.election.forced_promotion import DataLossEstimate, estimate_data
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
 from vtorc.recovery.emergency import ACTION, to_be_stopped
 from vtorc.recovery.promotion import Follower, Promotion, promote
@@ -68,7 +69,7 @@ class ForcedPromotion:
             more = "" if self.accepted is None else "more than was accepted: "
             raise self.session.refuse(
                 Refusal(
-                    rule="override-price",
+                    rule=Rule.DATA_LOSS_NOT_ACCEPTED,
                     sentence=f"not promoting {self.named} before somebody accepts the price: {more}{found.sentence}",
                 )
             )

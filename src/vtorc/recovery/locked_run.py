@@ -6,7 +6,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from vtorc.core.detection.problems import Code, Recovery
+from vtorc.core.detection.problems import Code
+from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.discovery.topology import read_shard
 from vtorc.discovery.watch import ShardWatch
@@ -62,7 +63,7 @@ class LockedRun:
             duration=self.tools.clock.now() - started,
             outcome=outcome,
             sentence=sentence,
-            rule=session.refused_by if session else "",
+            rule=session.refused_by if session else None,
             steps=tuple(session.steps) if session else (),
             marks=dict(session.marks) if session else {},
             winner=session.winner if session else None,

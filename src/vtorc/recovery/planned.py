@@ -16,6 +16,7 @@ from vtorc.core.election.unseen_promotions import unseen_writer
 from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.recovery.promotion import Follower, Promotion, promote
 from vtorc.recovery.session import RecoverySession
@@ -91,16 +92,20 @@ class PlannedReparent:
     def _primary(self) -> TabletView:
         primary = self.view.primary
         if primary is None or not primary.is_current:
-            raise self._refuse("no-primary", "the shard has no primary that answers; that needs an emergency reparent")
+            raise self._refuse(
+                Rule.NO_PRIMARY, "the shard has no primary that answers; that needs an emergency reparent"
+            )
         if who := unseen_writer(self.view, self.policy):
-            raise self._refuse("blind", who)
+            raise self._refuse(Rule.UNREACHABLE_CELL, who)
         return primary
 
     def _refuse_outsiders(self) -> None:
         """The other tablets are to follow the new primary, and one that somebody feeds from elsewhere must not."""
         for tablet in self.view.tablets:
             if tablet.record.type in ACKING_TYPES and (source := external_source(self.view, tablet)):
-                raise self._refuse("outside", f"{tablet.alias} cannot follow: {external_source_advice(source)}")
+                raise self._refuse(
+                    Rule.EXTERNAL_SOURCE, f"{tablet.alias} cannot follow: {external_source_advice(source)}"
+                )
 
     async def _winner(self, primary: TabletView) -> TabletView:
         removed = {t.alias: why for t in self.view.tablets if t != primary and (why := self._why_not(t, primary))}
@@ -114,11 +119,11 @@ class PlannedReparent:
             wanted = [t for t in fit if t.alias == self.new_primary]
             if not wanted:
                 why = removed.get(self.new_primary, "is no tablet of the shard, or is the primary already")
-                raise self._refuse("unfit", f"{self.new_primary} {why}", removed)
+                raise self._refuse(Rule.NOT_ELIGIBLE, f"{self.new_primary} {why}", removed)
             return wanted[0]
         if not fit:
             reasons = "; ".join(f"{alias} {why}" for alias, why in sorted(removed.items()))
-            raise self._refuse("no-candidate", f"no replica is fit to take over: {reasons}", removed)
+            raise self._refuse(Rule.NO_CANDIDATE, f"no replica is fit to take over: {reasons}", removed)
         return min(fit, key=lambda t: (self._rule(t), t.alias.cell != primary.alias.cell, _lag(t), t.alias))
 
     def _why_not(self, tablet: TabletView, primary: TabletView) -> str:
@@ -144,7 +149,7 @@ class PlannedReparent:
     def _rule(self, tablet: TabletView) -> int:
         return self.policy.promotion_rule(tablet.member).rank
 
-    def _refuse(self, rule: str, sentence: str, removed: dict[TabletAlias, str] | None = None) -> Exception:
+    def _refuse(self, rule: Rule, sentence: str, removed: dict[TabletAlias, str] | None = None) -> Exception:
         return self.session.refuse(Refusal(rule=rule, sentence=f"not promoting: {sentence}", removed=removed or {}))
 
 

@@ -4,11 +4,13 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from vtorc.core.detection.problems import Code, Recovery
+from vtorc.core.detection.problems import Code
+from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.election.choice import SafetyArgument
 from vtorc.core.election.forced_promotion import DataLossEstimate
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import ShardId, TabletAlias
+from vtorc.core.facts.rules import Rule
 
 
 class Outcome(enum.Enum):
@@ -57,7 +59,7 @@ class RecoveryRecord:
     duration: float
     outcome: Outcome
     sentence: str
-    rule: str = ""
+    rule: Rule | None = None
     steps: tuple[StepRecord, ...] = ()
     marks: Mapping[str, float] = field(default_factory=dict)
     winner: TabletAlias | None = None

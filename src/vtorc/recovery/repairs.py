@@ -10,10 +10,11 @@ from collections.abc import Coroutine, Iterable, Set
 from dataclasses import dataclass
 from typing import Any
 
-from vtorc.core.detection.problems import Code
+from vtorc.core.detection.problems import Code, ReplicationChange
 from vtorc.core.detection.replica_evidence import ReplicaEvidence
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.status import TabletStatus, ThreadState
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.errors import TabletError, TopoError
@@ -21,11 +22,6 @@ from vtorc.proto import topodata_pb2
 from vtorc.recovery.errors import RecoveryRefused
 from vtorc.recovery.promotion import APPLY_FIRST
 from vtorc.recovery.session import RecoverySession
-
-_REPOINT = frozenset({Code.NOT_CONNECTED_TO_PRIMARY, Code.CONNECTED_TO_WRONG_PRIMARY, Code.REPLICA_MISCONFIGURED})
-_RESTART = frozenset(
-    {Code.REPLICATION_STOPPED, Code.REPLICA_SEMI_SYNC_MUST_BE_SET, Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET}
-)
 
 APPLY_REST = 1.0
 """Most seconds that a replica whose IO thread was stopped gets to apply what it received meanwhile."""
@@ -108,11 +104,12 @@ class Repairs:
         semi_sync = self._acknowledges(replica, codes, primary)
         if Code.REPLICA_IS_WRITABLE in codes:
             await self.session.step("make it read-only", alias, tablets.set_read_only(replica.record))
-        if codes & _REPOINT:
+        changes = {code.problem.replication for code in codes}
+        if ReplicationChange.ATTACH in changes:
             await self._repoint(
                 replica, primary, semi_sync=semi_sync, misconfigured=Code.REPLICA_MISCONFIGURED in codes
             )
-        elif codes & _RESTART:
+        elif ReplicationChange.RESTART in changes:
             # Not SetReplicationSource, which would drop a relay log that may hold what nobody else has
             # (https://github.com/vitessio/vitess/issues/21092). The setting takes effect when the IO thread starts.
             await self.session.step("stop replication", alias, tablets.stop_replication(replica.record))
@@ -179,7 +176,7 @@ class Repairs:
             raise RecoveryRefused(
                 f"{replica.alias} is not re-pointed yet: its relay log holds {waiting.brief()}, which it has "
                 f"acknowledged, or may have, and did not apply within {within:g} s",
-                rule="last-copy",
+                rule=Rule.LAST_COPY,
             ) from error
 
     async def _ready_to_repoint(self, replica: TabletView, primary: TabletView) -> None:
@@ -209,7 +206,7 @@ class Repairs:
         if lost:
             raise RecoveryRefused(
                 f"{replica.alias} is not re-pointed: its relay log holds {lost.brief()}, which {primary.alias} lacks",
-                rule="last-copy",
+                rule=Rule.LAST_COPY,
             )
 
     async def _reconcile(self, alias: TabletAlias, primary: TabletView) -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vtorc.core.decision.decisions import Action, Decision
-from vtorc.core.detection.problems import Code, Recovery
+from vtorc.core.detection.problems import Code
+from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.views import ShardView

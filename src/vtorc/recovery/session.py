@@ -11,6 +11,7 @@ from vtorc.core.facts.clock import Clock
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
 from vtorc.errors import TabletError
 from vtorc.recovery.errors import RecoveryFailed, RecoveryRefused
@@ -82,7 +83,7 @@ class RecoverySession:
         self.removed: Mapping[TabletAlias, str] = {}
         self.errant: Mapping[TabletAlias, GtidSet] = {}
         self.data_loss: DataLossEstimate | None = None
-        self.refused_by = ""
+        self.refused_by: Rule | None = None
         self.unstoppable: dict[TabletAlias, str] = {}  # what tablets said that were reached and did not stop
         self.primary: TabletRecord | None = None  # whom the view that is acted on shows as primary
         self._undo: list[tuple[str, TabletAlias, Callable[[], Awaitable[None]]]] = []

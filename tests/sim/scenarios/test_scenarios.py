@@ -1,4 +1,5 @@
-"""The scenarios that ship with the simulator; `vtorc sim scenario --all --rewrite` writes what comes out as what is expected."""
+"""The scenarios that ship with the simulator; `vtorc sim scenario --all --rewrite` writes what comes out as what is
+expected."""
 
 from pathlib import Path
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from tests.unit.sim.servers import until
 from tests.unit.sim.worlds import CELLS, SHARD, in_world
 from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.rules import Rule
 from vtorc.proto import topodata_pb2
 from vtorc.sim.cluster.operator import plan_reparent
 from vtorc.sim.cluster.plan import ShardPlan, TabletPlan, WorldPlan
@@ -41,7 +42,7 @@ def test_nobody_is_promoted_beside_a_primary_that_is_hidden_with_its_cell() -> N
 
         world.spawn(cut(), "cutter")
         await plan_reparent(world, shard, heir)
-        await until(lambda: any(r.rule == "ackers-unreached" for r in world.vtorcs[0].records))
+        await until(lambda: any(r.rule == Rule.ACKERS_UNREACHED for r in world.vtorcs[0].records))
         await asyncio.sleep(30.0)
         assert not heir.mysqld.read_only
         assert [tablet for tablet in shard.tablets if not tablet.mysqld.read_only] == [heir]

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.unit.sim.worlds import in_world, small_plan
-from vtorc.core.detection.problems import Recovery
+from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.records import TabletRecord
 from vtorc.recovery.record import Outcome
 from vtorc.sim.cluster.world import SimShard, World

@@ -8,7 +8,9 @@ from tests.unit.core.builders import alias, primary
 from vtorc.control.breaker import GATHER, LEAST, NEVER, PATIENCE, QUIET, Breaker
 from vtorc.control.observer import Announcement
 from vtorc.core.decision.decisions import Decision
-from vtorc.core.detection.problems import Code, Finding, Recovery
+from vtorc.core.detection.findings import Finding
+from vtorc.core.detection.problems import Code
+from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.records import KeyspaceRecord, ShardRecord
 from vtorc.core.facts.rules import Rule
@@ -60,7 +62,7 @@ class Fleet:
                     duration=0.1,
                     outcome=Outcome.REFUSED,
                     sentence="not promoting",
-                    rule="ackers-unreached",
+                    rule=Rule.ACKERS_UNREACHED,
                 )
             )
 

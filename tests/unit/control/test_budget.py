@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtorc.control.budget import YIELDING, BudgetLimits, FleetBudget, TurnRequest, TurnSlot, Urgency
-from vtorc.core.detection.problems import Recovery
+from vtorc.control.budget import YIELDING, BudgetLimits, FleetBudget, TurnRequest, TurnSlot
+from vtorc.core.detection.recoveries import Recovery, Urgency
 from vtorc.core.facts.ids import ShardId
 from vtorc.sim.engine.loop import run
 
@@ -154,7 +154,7 @@ def test_a_higher_limit_holds_at_once() -> None:
 @pytest.mark.parametrize("recovery", Recovery)
 def test_every_recovery_has_its_urgency(recovery: Recovery) -> None:
     """What replaces a primary is most urgent, and so is the evidence that it takes; first elections are no repairs."""
-    urgency = Urgency.of(recovery)
+    urgency = recovery.traits.urgency
     is_lost = recovery.replaces_primary or recovery is Recovery.RESTART_DIRECT_REPLICA
     assert (urgency is Urgency.LOST_PRIMARY) is is_lost
     assert urgency.is_repair is not (is_lost or recovery is Recovery.ELECT_NEW_PRIMARY)

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from tests.unit.demo.shards import SHARD, A, B, C, cut_off, failing, healthy, judge, primary, replica, written
-from vtorc.core.detection.problems import Code, Recovery
+from vtorc.core.detection.problems import Code
+from vtorc.core.detection.recoveries import Recovery
 from vtorc.demo.board import Board, Mark, Sentence
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.recovery.runner import Judgement

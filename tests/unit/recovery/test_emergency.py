@@ -11,6 +11,7 @@ from tests.unit.sim.worlds import CELLS, SHARD, in_world, small_plan
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.rules import Rule
 from vtorc.errors import TabletCallFailed
 from vtorc.recovery.emergency import EmergencyReparent
 from vtorc.recovery.errors import RecoveryRefused
@@ -41,7 +42,7 @@ def test_nobody_is_stopped_for_an_election_without_a_candidate() -> None:
         primary.mysqld.process.crash()
         await asyncio.sleep(60.0)
         refused = [record for record in world.vtorcs[0].records if record.outcome is Outcome.REFUSED]
-        assert {record.rule for record in refused} == {"no-candidate"}
+        assert {record.rule for record in refused} == {Rule.NO_CANDIDATE}
         assert not [each for each in changes if each.startswith(("Stop", "Start", "Demote", "Set"))]
 
     in_world(main, plan=replace(small_plan(), shards=(one_replica,)))

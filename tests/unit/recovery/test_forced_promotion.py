@@ -11,6 +11,7 @@ from vtorc.core.facts.durability import policy
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.rules import Rule
 from vtorc.recovery.commands import Commands
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.sim.cluster.tablet import SimTablet
@@ -65,7 +66,7 @@ def test_the_price_is_told_before_anything_is_changed() -> None:
     async def main(_: World, __: SimShard, person: Person) -> None:
         person.changes.clear()
         record = await person.override(person.there[0])
-        assert (record.outcome, record.rule) == (Outcome.REFUSED, "override-price")
+        assert (record.outcome, record.rule) == (Outcome.REFUSED, Rule.DATA_LOSS_NOT_ACCEPTED)
         assert record.data_loss is not None
         assert record.data_loss.unreached == {person.dead.config.alias, person.hidden.config.alias}
         assert str(person.hidden.config.alias) in record.sentence
@@ -109,7 +110,7 @@ def test_what_turns_out_once_all_are_stopped_still_refuses_it() -> None:
 
         world.checker.listeners.append(sent)
         record = await person.override(named, data_loss)
-        assert (record.outcome, record.rule) == (Outcome.REFUSED, "override-impossible")
+        assert (record.outcome, record.rule) == (Outcome.REFUSED, Rule.FORCED_IMPOSSIBLE)
         assert all(each.mysqld.read_only for each in person.there)
         undone = [step.target for step in record.steps if step.name.startswith("undo: ")]
         assert set(undone) == {each.config.alias for each in person.there}
@@ -134,7 +135,7 @@ def test_who_does_not_stay_stopped_is_not_counted_on(monkeypatch: pytest.MonkeyP
 
         monkeypatch.setattr(tools.tablets, "wait_for_position", slow)
         record = await person.override(named, data_loss)
-        assert (record.outcome, record.rule) == (Outcome.REFUSED, "override-impossible")
+        assert (record.outcome, record.rule) == (Outcome.REFUSED, Rule.FORCED_IMPOSSIBLE)
         assert not any(step.name == "promote" for step in record.steps)
 
     commanded(main)
@@ -145,7 +146,7 @@ def test_what_cannot_be_primary_is_refused() -> None:
 
     async def main(_: World, __: SimShard, person: Person) -> None:
         record = await person.override(person.hidden, DataLossEstimate(named=person.hidden.config.alias))
-        assert (record.outcome, record.rule) == (Outcome.REFUSED, "override-impossible")
+        assert (record.outcome, record.rule) == (Outcome.REFUSED, Rule.FORCED_IMPOSSIBLE)
         assert f"{person.hidden.alias_text} was not reached" in record.sentence
 
     commanded(main)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.sim.servers import until
 from tests.unit.sim.worlds import in_world
-from vtorc.core.detection.problems import Recovery
+from vtorc.core.detection.recoveries import Recovery
 from vtorc.recovery.locked_run import Ended, LockedRun, RecoveryPurpose
 from vtorc.recovery.record import Outcome
 from vtorc.recovery.session import RecoverySession

@@ -157,8 +157,7 @@ def test_keyspace_record_is_read_whole() -> None:
 def test_keyspace_of_unknown_kind_is_a_bad_record() -> None:
     """A keyspace of a kind that we do not know is not managed as if it were a normal one."""
     with pytest.raises(BadRecord, match="keyspace_type 9 is neither"):
-        records.keyspace_record("p", topodata_pb2.Keyspace(keyspace_type=9).SerializeToString(), "ks")  # type:
-        ignore[arg - type]
+        records.keyspace_record("p", topodata_pb2.Keyspace(keyspace_type=9).SerializeToString(), "ks")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,9 @@ from vtorc.core.decision.repair_guards import (
     repoint_would_lose,
 )
 from vtorc.core.detection.external_source import external_source, external_source_advice
-from vtorc.core.detection.problems import Code, Finding, Recovery
+from vtorc.core.detection.findings import Finding
+from vtorc.core.detection.problems import Code, PrimaryDoubt
+from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.detection.replica_evidence import ReplicaEvidence, names
 from vtorc.core.detection.thresholds import HUNG_AFTER
 from vtorc.core.election.unseen_promotions import unknown_tablets, unseen_writer
@@ -90,56 +92,8 @@ SILENT_AFTER = 5.0
 RECONNECTS_WITHIN = 2.0
 """Seconds within which a replica reconnects to a source that is well, many times over."""
 
-_PRIMARY_IN_DOUBT = frozenset(
-    {
-        Code.PRIMARY_DISK_STALLED,
-        Code.DEAD_PRIMARY_WITHOUT_REPLICAS,
-        Code.DEAD_PRIMARY,
-        Code.DEAD_PRIMARY_AND_REPLICAS,
-        Code.DEAD_PRIMARY_AND_SOME_REPLICAS,
-        Code.PRIMARY_SEMI_SYNC_BLOCKED,
-        Code.PRIMARY_HAS_PRIMARY,
-        Code.CLUSTER_HAS_NO_PRIMARY,
-        Code.PRIMARY_TABLET_DELETED,
-        Code.UNREACHABLE_PRIMARY,
-        Code.UNREACHABLE_PRIMARY_WITH_BROKEN_REPLICAS,
-        Code.INVALID_PRIMARY,
-    }
-)
-
-_DROPS_RELAY_LOG = frozenset(
-    {
-        Code.NOT_CONNECTED_TO_PRIMARY,
-        Code.CONNECTED_TO_WRONG_PRIMARY,
-        Code.REPLICA_MISCONFIGURED,
-        Code.STALE_TOPO_PRIMARY,
-        Code.PRIMARY_HAS_PRIMARY,
-    }
-)
-"""Problems whose repair replaces the relay log, or drops it."""
-
-_REPAIRS = frozenset({Recovery.FIX_REPLICA, Recovery.FIX_PRIMARY, Recovery.RECONCILE_STALE_TOPO_PRIMARY})
-"""Recoveries that keep the primary; several findings are seen to at once."""
-
 _MAY_BE_GONE = frozenset({ProbeFailure.TIMEOUT, ProbeFailure.HUNG, ProbeFailure.UNREACHABLE})
 """Failures of a primary behind which its MySQL may be dead, although its replicas still count as connected."""
-
-_CHANGES_TABLET = _REPAIRS | {Recovery.RECOVER_PRIMARY_HAS_PRIMARY}
-"""Recoveries that change what one tablet's MySQL does."""
-
-_FOR_A_PERSON = frozenset({Rule.BLIND, Rule.MISSING_WRITES})
-"""Reasons to stand still that may last for ever, while the shard takes no writes."""
-
-_INTENT = {
-    Recovery.ELECT_NEW_PRIMARY: "electing the first primary",
-    Recovery.RECOVER_DEAD_PRIMARY: "replacing the primary",
-    Recovery.RECOVER_PRIMARY_TABLET_DELETED: "replacing the primary",
-    Recovery.RECOVER_PRIMARY_HAS_PRIMARY: "making it nobody's replica",
-    Recovery.FIX_PRIMARY: "putting the primary right",
-    Recovery.FIX_REPLICA: "putting the replica right",
-    Recovery.RECONCILE_STALE_TOPO_PRIMARY: "making it a replica of the present primary",
-    Recovery.RESTART_DIRECT_REPLICA: "making one replica reconnect to learn more",
-}
 
 
 def decide(
@@ -157,7 +111,7 @@ def next_action(decisions: Iterable[Decision]) -> Action | None:
         return None
     first = acting[0].recovery
     assert first is not None
-    if first not in _REPAIRS:
+    if not first.traits.batches:
         return Action(first, tuple(acting[:1]))
     return Action(first, tuple(_one_by_one(decision for decision in acting if decision.recovery is first)))
 
@@ -168,7 +122,7 @@ def _one_by_one(decisions: Iterable[Decision]) -> Iterator[Decision]:
     """
     begun = False
     for decision in decisions:
-        drops = decision.finding.code is Code.REPLICA_MISCONFIGURED
+        drops = decision.finding.problem.one_at_a_time
         if not (drops and begun):
             yield decision
         begun = begun or drops
@@ -188,7 +142,7 @@ class _Decider:
         self.limits = limits
         self.memory = AttemptHistory(limits.attempts, limits.block_seconds, now)
         self.now = now
-        self.in_doubt = next((finding for finding in findings if finding.code in _PRIMARY_IN_DOUBT), None)
+        self.in_doubt = next((f for f in findings if f.problem.primary is not PrimaryDoubt.CERTAIN), None)
 
     def decide(self, finding: Finding) -> Decision:
         recovery = finding.problem.recovery
@@ -200,7 +154,7 @@ class _Decider:
             or self._unsafe(finding, recovery)
         )
         if why is not None:
-            return self._stand_still(finding, *why, escalated=why[0] in _FOR_A_PERSON)
+            return self._stand_still(finding, *why, escalated=why[0].needs_operator)
         attempts = self.memory.tried(finding)
         if why := refused_as_errant(self.view, self.policy, finding, attempts):
             return self._stand_still(finding, *why, escalated=True)
@@ -210,7 +164,7 @@ class _Decider:
             finding=finding,
             recovery=recovery,
             rule=Rule.ACT,
-            sentence=f"{finding.sentence}; {_INTENT[recovery]}",
+            sentence=f"{finding.sentence}; {recovery.traits.intent}",
             escalated=is_futile(attempts),
         )
 
@@ -252,7 +206,7 @@ class _Decider:
             if finding.code is Code.STALE_TOPO_PRIMARY:
                 return Rule.UNCONFIRMED, "it does not answer; it follows the present primary once it is back"
             return Rule.UNCONFIRMED, "the evidence is not complete yet"
-        if recovery not in _REPAIRS:
+        if not recovery.traits.batches:
             return None
         if self.in_doubt is not None and not self._may_help(recovery, self.in_doubt):
             return Rule.PRIMARY_FIRST, f"the primary comes first ({self.in_doubt.code.value})"
@@ -271,7 +225,7 @@ class _Decider:
 
     def _unsafe(self, finding: Finding, recovery: Recovery) -> Why | None:
         if recovery.replaces_primary and (unknown := unknown_tablets(self.view.never_read_cells)):
-            return Rule.BLIND, unknown
+            return Rule.UNREACHABLE_CELL, unknown
         if recovery is Recovery.ELECT_NEW_PRIMARY and (why := primary_may_be_hidden(self.view)):
             return why
         if recovery is Recovery.RESTART_DIRECT_REPLICA:
@@ -279,13 +233,13 @@ class _Decider:
         tablet = self.view.tablet(finding.alias)
         if tablet is None:
             return None
-        if recovery in _CHANGES_TABLET and (source := external_source(self.view, tablet)):
-            return Rule.OUTSIDE, external_source_advice(source)
+        if recovery.traits.changes_tablet and (source := external_source(self.view, tablet)):
+            return Rule.EXTERNAL_SOURCE, external_source_advice(source)
         if recovery is Recovery.FIX_PRIMARY and (why := self._must_not_write(tablet)):
             return why
         if finding.code is Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET:
             return acks_would_drop(self.view, self.policy, tablet)
-        if finding.code in _DROPS_RELAY_LOG:
+        if finding.problem.replication.drops_relay_log:
             lost = repoint_would_lose(self.view, tablet)
             if lost:
                 return (
@@ -307,7 +261,7 @@ class _Decider:
         if gone := self.view.unreachable_self_declared:
             return Rule.UNCONFIRMED, f"{names(gone)} was primary when it last answered; its record may be late"
         if self.policy is not None and (who := unseen_writer(self.view, self.policy)):
-            return Rule.BLIND, who
+            return Rule.UNREACHABLE_CELL, who
         return misses_writes(self.view, self.policy, primary)
 
     def _restart_teaches_nothing(self) -> Why | None:

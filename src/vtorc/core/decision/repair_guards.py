@@ -6,15 +6,13 @@ from itertools import combinations
 
 from vtorc.core.decision.backoff import Attempt
 from vtorc.core.detection.analysis import errant_gtids
-from vtorc.core.detection.problems import Code, Finding
+from vtorc.core.detection.findings import Finding
+from vtorc.core.detection.problems import ReplicationChange
 from vtorc.core.election.candidates import ACKING_TYPES
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.rules import Rule, Why
 from vtorc.core.facts.views import ShardView, TabletView
-
-_ATTACHES = frozenset({Code.NOT_CONNECTED_TO_PRIMARY, Code.CONNECTED_TO_WRONG_PRIMARY, Code.REPLICA_MISCONFIGURED})
-"""Problems whose repair is SetReplicationSource and nothing else."""
 
 
 def primary_may_be_hidden(view: ShardView) -> Why | None:
@@ -33,7 +31,7 @@ def primary_may_be_hidden(view: ShardView) -> Why | None:
         help_ = "repair the record, or remove it if there is no such tablet"
     else:
         return None
-    return Rule.BLIND, f"{hidden}, so that there may be a primary that is not seen; {help_}"
+    return Rule.UNREACHABLE_CELL, f"{hidden}, so that there may be a primary that is not seen; {help_}"
 
 
 def repoint_would_lose(view: ShardView, tablet: TabletView) -> GtidSet:
@@ -63,7 +61,12 @@ def refused_as_errant(
     The first answer is asked for, since only that tells; an older one has no such check, and MySQL attaches.
     """
     tablet, primary = view.tablet(finding.alias), view.primary
-    if finding.code not in _ATTACHES or tablet is None or primary is None or all(a.succeeded for a in attempts):
+    if (
+        finding.problem.replication is not ReplicationChange.ATTACH
+        or tablet is None
+        or primary is None
+        or all(a.succeeded for a in attempts)
+    ):
         return None
     if tablet.current_status is None or tablet.current_status.semi_sync_blocked is None:
         return None

@@ -8,8 +8,9 @@ cell it lived in could be read, and nobody is condemned or repaired around a tab
 import math
 from collections.abc import Iterator
 
+from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.lost_primary import LostPrimary
-from vtorc.core.detection.problems import Code, Finding
+from vtorc.core.detection.problems import Code
 from vtorc.core.detection.replica_evidence import names
 from vtorc.core.detection.shard_check import ShardCheck
 from vtorc.core.detection.thresholds import DetectionThresholds
@@ -81,7 +82,7 @@ class _Analysis(ShardCheck):
             )
         for cell, reason in sorted(self.view.unreachable_cells.items()):
             yield self.found(
-                Code.BLIND_CELL,
+                Code.UNREACHABLE_CELL,
                 None,
                 f"the topology server of cell {cell} does not answer ({reason}); its tablets are those last read",
             )
@@ -97,7 +98,7 @@ class _Analysis(ShardCheck):
             return
         named = shard.primary_alias
         if hidden := self._why_hidden(named):
-            yield self.found(Code.BLIND_CELL, None, f"no primary is in sight, but {hidden}")
+            yield self.found(Code.UNREACHABLE_CELL, None, f"no primary is in sight, but {hidden}")
             return
         confirmed = self.everybody_probed and not self.self_declared_primaries
         how = "has no tablet record any more"

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Iterator
 
-from vtorc.core.detection.problems import Code, Finding
+from vtorc.core.detection.findings import Finding
+from vtorc.core.detection.problems import Code
 from vtorc.core.detection.replica_evidence import ReplicaEvidence, names
 from vtorc.core.detection.shard_check import ShardCheck
 from vtorc.core.facts.views import ProbeFailure, TabletView

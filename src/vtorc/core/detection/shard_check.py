@@ -1,6 +1,7 @@
 """One shard as it is analysed: what is known, by which bars it is judged, and how a finding is put into words."""
 
-from vtorc.core.detection.problems import Code, Finding
+from vtorc.core.detection.findings import Finding
+from vtorc.core.detection.problems import Code
 from vtorc.core.detection.replica_evidence import names
 from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.durability import DurabilityPolicy

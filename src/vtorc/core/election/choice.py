@@ -30,6 +30,7 @@ from vtorc.core.election.unacknowledged_tail import unacknowledged_tail
 from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.rules import Rule
 
 __all__ = [
     "ACKING_TYPES",
@@ -78,7 +79,7 @@ class Choice:
 class Refusal:
     """Why nobody is promoted, with what is missing; `rule` is the name of the rule that said so."""
 
-    rule: str
+    rule: Rule
     sentence: str
     removed: Mapping[TabletAlias, str] = field(default_factory=dict)
     errant: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
@@ -129,7 +130,7 @@ class _Election:
         if not feeders:
             named = "; ".join(f"{s.alias}: {s.applier_stopped}" for s in holders)
             return self._refuse(
-                "applier-stopped",
+                Rule.APPLIER_STOPPED,
                 f"only {names(s.alias for s in holders)} holds everything, but does not apply its relay log ({named})",
             )
         if not eligible:
@@ -141,9 +142,9 @@ class _Election:
 
     def _nobody_to_choose_from(self) -> Refusal | None:
         if not self.pool:
-            return self._refuse("nobody-reached", "no tablet that could become primary was reached")
+            return self._refuse(Rule.NONE_REACHED, "no tablet that could become primary was reached")
         if who := unrevoked(self.set, self.policy):
-            return self._refuse("ackers-unreached", who)
+            return self._refuse(Rule.ACKERS_UNREACHED, who)
         return None
 
     def _eligible(self) -> list[StoppedTablet]:
@@ -151,7 +152,7 @@ class _Election:
 
     def _no_candidate(self) -> Refusal:
         whys = "; ".join(f"{alias} {why}" for alias, why in self.removed.items())
-        return self._refuse("no-candidate", f"no tablet may become primary: {whys}")
+        return self._refuse(Rule.NO_CANDIDATE, f"no tablet may become primary: {whys}")
 
     def _choice(self, eligible: list[StoppedTablet], feeders: list[StoppedTablet]) -> Choice | Refusal:
         sound = [s for s in eligible if not s.was_primary and not s.applier_stopped]
@@ -162,7 +163,8 @@ class _Election:
         if not ways:
             from_whom = names(s.alias for s in feeders)
             return self._refuse(
-                "purged", f"nobody holds everything who may become primary, and {from_whom} has purged what they lack"
+                Rule.PURGED,
+                f"nobody holds everything who may become primary, and {from_whom} has purged what they lack",
             )
         return replace(ways[0], otherwise=(*ways[1:], *self._without_what_is_left(ways)))
 
@@ -240,7 +242,7 @@ class _Election:
         lost = self.set.seen_at_primary.union(earlier).difference(self.required)
         if lost:
             what = f"{primary.alias} was seen to have committed {lost.brief()}, which no reached tablet has received"
-            return self._refuse("below-last-seen", what)
+            return self._refuse(Rule.BELOW_LAST_SEEN, what)
         return None
 
     def _lost_with_relay_logs(self) -> Refusal | None:
@@ -262,7 +264,7 @@ class _Election:
         if not sides:
             return None
         what = f"{sides} and has lost it since, as a crash of MySQL does to relay logs, and no reached tablet has it"
-        return self._refuse("relay-log-lost", what)
+        return self._refuse(Rule.RELAY_LOG_LOST, what)
 
     def _diverged(self) -> Refusal:
         sides = []
@@ -275,7 +277,7 @@ class _Election:
                 + (" and " if errant and lacks else "")
                 + (f"lacks {lacks.brief()}" if lacks else "")
             )
-        rule = "errant" if len(self.errant) == len(self.pool) else "diverged"
+        rule = Rule.ERRANT if len(self.errant) == len(self.pool) else Rule.DIVERGED
         return self._refuse(rule, "no tablet holds everything that may have been acknowledged: " + "; ".join(sides))
 
     def _disqualified(self, stopped: StoppedTablet) -> bool:
@@ -378,7 +380,7 @@ class _Election:
                 removed[m.alias] = f"is {m.type.name}"
         return dict(sorted(removed.items()))
 
-    def _refuse(self, rule: str, sentence: str) -> Refusal:
+    def _refuse(self, rule: Rule, sentence: str) -> Refusal:
         return Refusal(
             rule=rule, sentence=f"not promoting: {sentence}", removed=self._all_removed(), errant=self.errant
         )

@@ -16,6 +16,7 @@ from vtorc.core.election.unseen_promotions import unknown_tablets
 from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.rules import Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +79,7 @@ def estimate_data_loss(
 ) -> DataLossEstimate | Refusal:
     """Tell what it costs to promote `named`, or why that cannot be, whatever anybody accepts."""
     if impossible := _why_impossible(candidates, policy, named):
-        return _refusal("override-impossible", f"{named} {impossible}")
+        return _refusal(Rule.FORCED_IMPOSSIBLE, f"{named} {impossible}")
     winner = candidates.stopped[named]
     left = {
         alias: more
@@ -111,7 +112,7 @@ def _unless_needless(
     if isinstance(choice, Refusal) or choice.source is not None or choice.winner == candidates.primary:
         return found
     return _refusal(
-        "override-needless",
+        Rule.FORCED_NEEDLESS,
         f"{found.sentence}; an emergency reparent that names nobody would promote {choice.winner} and lose nothing",
         choice,
     )
@@ -150,7 +151,7 @@ def _why_not_acknowledged(candidates: CandidateSet, policy: DurabilityPolicy, wi
     )
 
 
-def _refusal(rule: str, sentence: str, choice: Choice | None = None) -> Refusal:
+def _refusal(rule: Rule, sentence: str, choice: Choice | None = None) -> Refusal:
     return Refusal(
         rule=rule,
         sentence=f"not promoting: {sentence}",

@@ -5,9 +5,10 @@ shards at once.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vtorc.control.budget import BudgetLimits, FleetBudget, TurnSlot, Urgency
+from vtorc.control.budget import BudgetLimits, FleetBudget, TurnSlot
 from vtorc.control.observer import Announcement
 from vtorc.core.decision.decisions import Action
+from vtorc.core.detection.recoveries import Urgency
 from vtorc.core.facts.ids import ShardId
 from vtorc.recovery.record import Outcome, RecoveryRecord
 
@@ -56,7 +57,7 @@ class BudgetOrder:
 
     def started(self, action: Action) -> None:
         """A recovery begins: it must have a slot, within the limit, and be first in order."""
-        shard, urgency = action.decisions[0].finding.shard, Urgency.of(action.recovery)
+        shard, urgency = action.decisions[0].finding.shard, action.recovery.traits.urgency
         self._under_way[shard] = urgency
         alike = sum(each.is_repair is urgency.is_repair for each in self._under_way.values())
         limit = self._limits.repairs if urgency.is_repair else self._limits.recoveries

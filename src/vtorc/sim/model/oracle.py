@@ -66,7 +66,7 @@ class Oracle:
         for naming in _namings(self.plan):
             outcome = _Translation(self.plan, question, naming).outcome()
             if isinstance(outcome, Refusal):
-                refusal = outcome.rule
+                refusal = outcome.rule.value
             else:
                 picks[_pick(outcome, naming, question)] = None
         # How tablets are called may decide between equals, never whether there is anybody to promote.

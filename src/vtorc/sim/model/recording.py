@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Container, Sequence
 
-from vtorc.core.detection.problems import Recovery
+from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.gtid import Series
 from vtorc.recovery.record import RecoveryRecord, StepRecord
 from vtorc.sim.engine.process import ProcessState

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from vtorc.core.detection.problems import Recovery
+from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.ids import ShardId
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.sim.campaigns.mask import mask

@@ -26,7 +26,8 @@ from vtorc.core.decision.backoff import ESCALATE_AFTER, FIRST_BACKOFF, LAST_BACK
 from vtorc.core.decision.decisions import RESTART_EVERY, Decision, DecisionLimits, decide, next_action
 from vtorc.core.decision.repair_guards import repoint_would_lose
 from vtorc.core.detection.analysis import analyse
-from vtorc.core.detection.problems import CATALOGUE, Code, Recovery
+from vtorc.core.detection.problems import Code
+from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.durability import DurabilityPolicy, policy
 from vtorc.core.facts.ids import TabletType
@@ -77,7 +78,7 @@ def tried(
     code: Code, name: str | None, *ago: float, succeeded: bool = False, may_be_load: bool = False
 ) -> tuple[Attempt, ...]:
     """Attempts that ended so many seconds ago."""
-    recovery = CATALOGUE[code].recovery
+    recovery = code.problem.recovery
     assert recovery is not None
     return tuple(
         Attempt(
@@ -342,7 +343,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
         Code.DEAD_PRIMARY,
         P,
         DecisionLimits(),
-        Rule.BLIND,
+        Rule.UNREACHABLE_CELL,
     ),
     (
         "the first election, and a cell was never read",
@@ -352,7 +353,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
         Code.CLUSTER_HAS_NO_PRIMARY,
         "",
         DecisionLimits(),
-        Rule.BLIND,
+        Rule.UNREACHABLE_CELL,
     ),
     (
         "the first election, and a cell cannot be read now, but was",
@@ -360,7 +361,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
         Code.CLUSTER_HAS_NO_PRIMARY,
         "",
         DecisionLimits(),
-        Rule.BLIND,
+        Rule.UNREACHABLE_CELL,
     ),
     (
         "the first election, and a record cannot be read",
@@ -368,7 +369,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
         Code.CLUSTER_HAS_NO_PRIMARY,
         "",
         DecisionLimits(),
-        Rule.BLIND,
+        Rule.UNREACHABLE_CELL,
     ),
     (
         "a cell cannot be read now, but was",
@@ -644,7 +645,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
         Code.CONNECTED_TO_WRONG_PRIMARY,
         R1,
         DecisionLimits(),
-        Rule.OUTSIDE,
+        Rule.EXTERNAL_SOURCE,
     ),
     (
         "a primary that somebody feeds from a server outside of the shard",
@@ -652,7 +653,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
         Code.PRIMARY_HAS_PRIMARY,
         P,
         DecisionLimits(),
-        Rule.OUTSIDE,
+        Rule.EXTERNAL_SOURCE,
     ),
     (
         "a tablet that was refused with its errant transactions",
@@ -673,14 +674,15 @@ def test_each_rule_has_its_case(view: ShardView, code: Code, name: str, limits: 
     decision = about(view, code, name, limits=limits)
     assert decision.rule is rule
     assert decision.acts == (rule is Rule.ACT)
-    assert decision.recovery is (CATALOGUE[code].recovery if decision.acts else None)
+    assert decision.recovery is (code.problem.recovery if decision.acts else None)
     joint = "; " if decision.acts else "; doing nothing: "
     assert decision.sentence.startswith(decision.finding.sentence + joint)
 
 
 def test_no_rule_is_without_a_case() -> None:
-    """The table above covers every rule but the two of the whole fleet, which its budget and its breaker apply."""
-    assert {case[-1] for case in CASES} == set(Rule) - {Rule.BUDGET, Rule.BREAKER}
+    """The table above covers every rule of decisions but the two of the whole fleet, of its budget and its breaker."""
+    of_decisions = {rule for rule in Rule if rule.traits.decides}
+    assert {case[-1] for case in CASES} == of_decisions - {Rule.BUDGET, Rule.BREAKER}
 
 
 @pytest.mark.parametrize("where", ["keyspace", "shard"])

@@ -27,7 +27,9 @@ from tests.unit.core.builders import (
     uuid,
 )
 from vtorc.core.detection.analysis import analyse
-from vtorc.core.detection.problems import CATALOGUE, Code, Finding, Recovery
+from vtorc.core.detection.findings import Finding
+from vtorc.core.detection.problems import Code
+from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import TabletType
@@ -225,13 +227,13 @@ def test_names_what_vitess_names(view: ShardView, expected: list[Code]) -> None:
         ),
         pytest.param(
             shard(replica(R1), replica(R2), unreachable_cells={"zone1": "no route"}),
-            [Code.BLIND_CELL, Code.BLIND_CELL],
+            [Code.UNREACHABLE_CELL, Code.UNREACHABLE_CELL],
             "PrimaryTabletDeleted",
             id="the primary's cell cannot be read",
         ),
         pytest.param(
             shard(replica(R1), replica(R2), bad_records={alias(P): "truncated"}),
-            [Code.BAD_TABLET_RECORD, Code.BLIND_CELL],
+            [Code.BAD_TABLET_RECORD, Code.UNREACHABLE_CELL],
             "PrimaryTabletDeleted",
             id="the primary's record cannot be read",
         ),
@@ -263,7 +265,7 @@ def test_most_urgent_comes_first() -> None:
         unreachable_cells={"zone3": "no route"},
     )
     assert [(finding.code, str(finding.alias or "")) for finding in found(view)] == [
-        (Code.BLIND_CELL, ""),
+        (Code.UNREACHABLE_CELL, ""),
         (Code.PRIMARY_IS_READ_ONLY, "zone1-0000000100"),
         (Code.REPLICA_IS_WRITABLE, "zone1-0000000101"),
         (Code.REPLICA_SEMI_SYNC_MUST_BE_SET, "zone1-0000000101"),
@@ -275,10 +277,9 @@ def test_most_urgent_comes_first() -> None:
     ]
 
 
-def test_every_code_has_its_entry() -> None:
-    """The catalogue is complete, and only a lost primary leads to a replacement."""
-    assert set(CATALOGUE) == set(Code)
-    replacing = {code for code, problem in CATALOGUE.items() if problem.recovery and problem.recovery.replaces_primary}
+def test_only_a_lost_primary_leads_to_a_replacement() -> None:
+    """Only a lost primary leads to a replacement."""
+    replacing = {code for code in Code if code.problem.recovery and code.problem.recovery.replaces_primary}
     assert replacing == {
         Code.PRIMARY_DISK_STALLED,
         Code.DEAD_PRIMARY,
@@ -286,7 +287,7 @@ def test_every_code_has_its_entry() -> None:
         Code.PRIMARY_SEMI_SYNC_BLOCKED,
         Code.PRIMARY_TABLET_DELETED,
     }
-    assert CATALOGUE[Code.CLUSTER_HAS_NO_PRIMARY].recovery is Recovery.ELECT_NEW_PRIMARY
+    assert Code.CLUSTER_HAS_NO_PRIMARY.problem.recovery is Recovery.ELECT_NEW_PRIMARY
 
 
 # How much evidence condemns a primary
@@ -554,7 +555,7 @@ def test_a_former_primary_does_not_stand_in_for_a_hidden_one() -> None:
         unreachable_cells={"zone3": "no route"},
     )
     assert view.primary is None
-    assert codes(view) == [Code.BLIND_CELL, Code.BLIND_CELL]
+    assert codes(view) == [Code.UNREACHABLE_CELL, Code.UNREACHABLE_CELL]
 
 
 def test_the_newest_term_wins_over_the_shard_record() -> None:
@@ -785,7 +786,7 @@ def test_findings_are_ordered_and_unique_whatever_the_shard(
     view = shard(*(_renamed(tablet, number) for number, tablet in enumerate(drawn)), policy_name=policy_name, term=term)
     findings = found(view)
     assert list(findings) == sorted(findings, key=lambda each: each.sort_key)
-    keys = [(each.code, each.alias) for each in findings if each.code is not Code.BLIND_CELL]
+    keys = [(each.code, each.alias) for each in findings if each.code is not Code.UNREACHABLE_CELL]
     assert len(keys) == len(set(keys))
     assert all(each.sentence.startswith("commerce/0: ") for each in findings)
     dead_or_alive = [each for each in findings if each.code.value.startswith(("DeadPrimary", "UnreachablePrimary"))]

@@ -12,6 +12,7 @@ from vtorc.core.election.choice import Choice, Refusal, certain_refusal, choose
 from vtorc.core.election.revocation import unrevoked
 from vtorc.core.facts.durability import DurabilityPolicy, Member, PromotionRule, policy
 from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.rules import Rule
 
 R1, R2, R3 = "zone1-101", "zone2-200", "zone3-300"
 DEAD = Member(alias(P), TabletType.PRIMARY)
@@ -86,7 +87,7 @@ def test_scenario_9_a_relay_log_that_nobody_applies_is_not_ignored() -> None:
     """
     broken = stopped(R1, "100:1-50", executed="100:1-40", applier_stopped="duplicate key")
     refusal = refused(candidates(broken, stopped(R2, "100:1-49")))
-    assert refusal.rule == "applier-stopped"
+    assert refusal.rule == Rule.APPLIER_STOPPED
     assert refusal.sentence.endswith(
         "only zone1-0000000101 holds everything, but does not apply its relay log (zone1-0000000101: duplicate key)"
     )
@@ -105,7 +106,7 @@ def test_a_broken_applier_does_not_win_over_one_that_must_fetch() -> None:
 def test_scenario_10_nobody_is_promoted_below_what_the_primary_was_seen_at() -> None:
     """If all relay logs were lost at once, the election refuses and names the transactions."""
     refusal = refused(candidates(stopped(R1, "100:1-40"), stopped(R2, "100:1-41"), seen="100:1-50"))
-    assert refusal.rule == "below-last-seen"
+    assert refusal.rule == Rule.BELOW_LAST_SEEN
     assert "zone1-0000000100 was seen to have committed 9 transactions: 00000100…:42-50" in refusal.sentence
     lagging = candidates(stopped(R1, "100:1-40"), stopped(R2, "100:1-41"), seen="100:1-50")
     assert elected(lagging, NONE).winner == alias(R2)
@@ -114,7 +115,7 @@ def test_scenario_10_nobody_is_promoted_below_what_the_primary_was_seen_at() -> 
 def test_writes_of_earlier_terms_are_not_left_behind() -> None:
     """What the primary was seen to have of earlier primaries was acknowledged long ago: somebody must have it."""
     refusal = refused(candidates(stopped(R1, "100:1-50"), stopped(R2, "100:1-50"), known="99:1-7,100:1-50"))
-    assert refusal.rule == "below-last-seen"
+    assert refusal.rule == Rule.BELOW_LAST_SEEN
 
 
 def test_scenario_11_who_lags_by_hours_is_not_waited_for() -> None:
@@ -126,7 +127,7 @@ def test_scenario_11_who_lags_by_hours_is_not_waited_for() -> None:
 def test_scenario_12_only_who_could_hold_acknowledged_writes_blocks() -> None:
     """An unreached acker blocks, unless it is excused; who cannot acknowledge never does."""
     tablets = stopped(R1, "100:1-50"), stopped(R2, "100:1-50")
-    assert refused(candidates(*tablets, unreached=(DEAD, member(R3)))).rule == "ackers-unreached"
+    assert refused(candidates(*tablets, unreached=(DEAD, member(R3)))).rule == Rule.ACKERS_UNREACHED
     rdonly = member(R3, TabletType.RDONLY)
     assert elected(candidates(*tablets, unreached=(DEAD, rdonly))).winner == alias(R1)
     same_cell = member("zone1-109")
@@ -151,7 +152,7 @@ def test_scenario_13_who_backs_up_or_restores_neither_wins_nor_blocks(kind: Tabl
 def test_scenario_14_with_errant_writes_on_all_nobody_wins() -> None:
     """Every candidate has transactions of its own: the election refuses and lists them."""
     refusal = refused(candidates(stopped(R1, "100:1-50,101:1"), stopped(R2, "100:1-50,200:3-4")))
-    assert refusal.rule == "errant"
+    assert refusal.rule == Rule.ERRANT
     assert refusal.errant == {alias(R1): gtids("101:1"), alias(R2): gtids("200:3-4")}
     assert refusal.sentence == (
         "not promoting: no tablet holds everything that may have been acknowledged: zone1-0000000101 has errant "
@@ -164,7 +165,7 @@ def test_scenario_15_diverged_leaders_are_listed() -> None:
     refusal = refused(
         candidates(stopped(R1, "99:1,100:1-50"), stopped(R2, "98:1-2,100:1-50"), stopped(R3, "100:1-9"), known="")
     )
-    assert refusal.rule == "diverged"
+    assert refusal.rule == Rule.DIVERGED
     assert "zone1-0000000101 lacks 2 transactions: 00000098…:1-2" in refusal.sentence
     assert "zone2-0000000200 lacks 1 transaction: 00000099…:1" in refusal.sentence
 
@@ -179,14 +180,14 @@ def test_scenario_25_a_deleted_primary_is_replaced_once_all_its_ackers_are_stopp
 
     assert elected(lost()).winner == alias(R1)
     refusal = refused(lost(member(R3)))
-    assert refusal.rule == "ackers-unreached"
+    assert refusal.rule == Rule.ACKERS_UNREACHED
     assert "zone3-0000000300" in refusal.sentence
 
 
 def test_scenario_32_a_tablet_that_cannot_be_read_counts_as_an_acker() -> None:
     """Nobody is promoted around a tablet of which nothing is known but its name."""
     tablets = stopped(R1, "100:1-50"), stopped(R2, "100:1-50")
-    assert refused(candidates(*tablets, unreached=(DEAD, member("zone3-999")))).rule == "ackers-unreached"
+    assert refused(candidates(*tablets, unreached=(DEAD, member("zone3-999")))).rule == Rule.ACKERS_UNREACHED
 
 
 def test_who_cannot_be_read_is_named_with_what_a_person_can_do() -> None:
@@ -219,7 +220,7 @@ def test_scenario_35_the_only_candidate_in_a_forbidden_cell_is_named() -> None:
     """With prevent-cross-cell-failover a tablet of another cell never wins, and the refusal names the rule."""
     feeder = stopped("zone1-112", "100:1-50", type_=TabletType.RDONLY)
     refusal = refused(candidates(stopped(R2, "100:1-50"), stopped(R3, "100:1-50"), feeder, same_cell_only=True))
-    assert refusal.rule == "no-candidate"
+    assert refusal.rule == Rule.NO_CANDIDATE
     assert refusal.removed[alias(R2)] == (
         "is in cell zone2, and prevent-cross-cell-failover keeps the primary in zone1"
     )
@@ -241,8 +242,8 @@ def test_scenario_36_an_rdonly_feeds_but_does_not_win() -> None:
 
 def test_nobody_reached_is_said() -> None:
     """Without any tablet of a type that may hold writes there is nothing to decide."""
-    assert refused(candidates()).rule == "nobody-reached"
-    assert refused(candidates(stopped(R1, "100:1-50", type_=TabletType.DRAINED))).rule == "nobody-reached"
+    assert refused(candidates()).rule == Rule.NONE_REACHED
+    assert refused(candidates(stopped(R1, "100:1-50", type_=TabletType.DRAINED))).rule == Rule.NONE_REACHED
 
 
 # Errant transactions
@@ -321,7 +322,7 @@ def test_a_reached_primary_tells_what_is_errant() -> None:
 def test_an_errant_tablet_is_no_acker() -> None:
     """It is not made a replica of the winner, so it cannot be the one whose acknowledgements are counted on."""
     refusal = refused(candidates(stopped(R1, "100:1-50,101:1"), stopped(R2, "100:1-50")))
-    assert refusal.rule == "no-candidate"
+    assert refusal.rule == Rule.NO_CANDIDATE
     assert refusal.removed[alias(R2)] == "would get 0 of the 1 acknowledgements that semi_sync requires"
 
 
@@ -347,7 +348,7 @@ def test_followers_of_an_unreached_stranger_stop_the_election() -> None:
     """Who replicates from neither the primary nor anybody reached may have dropped what it acknowledged."""
     tablets = stopped(R1, "100:1-50"), stopped(R2, "100:1-9", source="zone1-109")
     refusal = refused(candidates(*tablets, unreached=(DEAD, member("zone1-109"))), CROSS_CELL)
-    assert refusal.rule == "ackers-unreached"
+    assert refusal.rule == Rule.ACKERS_UNREACHED
     assert "zone2-0000000200 does not replicate from zone1-0000000100 but from server 00000109" in refusal.sentence
     former = candidates(*tablets, unreached=(DEAD, member("zone1-109")), former_uuids=frozenset({uuid(109)}))
     assert elected(former, CROSS_CELL).winner == alias(R1)
@@ -358,7 +359,7 @@ def test_a_primary_that_follows_somebody_was_replaced(former: frozenset[str]) ->
     """That the named primary is stopped proves nothing while it replicates from a server that was not reached."""
     tablets = stopped(P, "100:1-50", source="zone1-109"), stopped(R1, "100:1-50"), stopped(R2, "100:1-50")
     refusal = refused(candidates(*tablets, unreached=(member("zone1-109"),), former_uuids=former))
-    assert refusal.rule == "ackers-unreached"
+    assert refusal.rule == Rule.ACKERS_UNREACHED
     assert "zone1-0000000100 is primary no more but replicates from server 00000109" in refusal.sentence
     itself = stopped("zone1-109", "100:1-50,109:1-3", source=None, was_primary=True)
     elected(candidates(*tablets, itself, former_uuids=former))
@@ -369,7 +370,7 @@ def test_a_cell_that_was_never_read_stops_the_election() -> None:
     refusal = refused(
         candidates(stopped(R1, "100:1-50"), stopped(R2, "100:1-50"), never_read_cells=frozenset({"zone4"}))
     )
-    assert refusal.rule == "ackers-unreached"
+    assert refusal.rule == Rule.ACKERS_UNREACHED
     assert "cell zone4 was never read" in refusal.sentence
 
 
@@ -379,7 +380,7 @@ def test_a_stray_acker_counts() -> None:
     tablets = stopped(R1, "100:1-49"), stopped(R2, "100:1-49")
     seen = ObservedSemiSync(past_ackers=frozenset({drained.alias}))
     assert elected(candidates(*tablets, unreached=(DEAD, drained))).winner == alias(R1)
-    assert refused(candidates(*tablets, unreached=(DEAD, drained), semi_sync=seen)).rule == "ackers-unreached"
+    assert refused(candidates(*tablets, unreached=(DEAD, drained), semi_sync=seen)).rule == Rule.ACKERS_UNREACHED
     reached = stopped("zone1-112", "100:1-50", type_=TabletType.DRAINED)
     choice = elected(candidates(*tablets, reached, semi_sync=seen))
     assert (choice.winner, choice.source) == (alias(R1), drained.alias)
@@ -389,7 +390,7 @@ def test_a_primary_that_waited_for_nobody_is_not_replaced() -> None:
     """If semi-sync was seen off, the primary may hold acknowledged writes alone, whatever the policy asks."""
     off = ObservedSemiSync(wait_counts={alias(P): 0})
     refusal = refused(candidates(stopped(R1, "100:1-50"), stopped(R2, "100:1-50"), semi_sync=off))
-    assert refusal.rule == "ackers-unreached"
+    assert refusal.rule == Rule.ACKERS_UNREACHED
     assert "zone1-0000000100, which waits for no acknowledgement" in refusal.sentence
 
 
@@ -447,14 +448,14 @@ def test_preflight_and_election_agree() -> None:
 @pytest.mark.parametrize(
     ("tablets", "unreached", "rule"),
     [
-        ((), (DEAD, member(R1)), "nobody-reached"),
-        ((R1,), (DEAD, member(R2)), "ackers-unreached"),
-        ((R1,), (DEAD,), "no-candidate"),
+        ((), (DEAD, member(R1)), Rule.NONE_REACHED),
+        ((R1,), (DEAD, member(R2)), Rule.ACKERS_UNREACHED),
+        ((R1,), (DEAD,), Rule.NO_CANDIDATE),
         ((R1, R2), (DEAD,), None),
     ],
 )
 def test_what_no_log_can_change_is_known_before_they_are_read(
-    tablets: tuple[str, ...], unreached: tuple[Member, ...], rule: str | None
+    tablets: tuple[str, ...], unreached: tuple[Member, ...], rule: Rule | None
 ) -> None:
     """Who is there decides some elections by itself, with the same refusal as once the tablets were stopped."""
     unread = candidates(*(stopped(each, "") for each in tablets), unreached=unreached)
@@ -497,8 +498,8 @@ def test_the_first_primary_is_who_holds_everything() -> None:
     choice = elected(candidates(empty, restored, unreached=(member(R3),), **first))
     assert (choice.winner, choice.errant) == (alias(R2), {})
     assert choice.argument.sentence.startswith("The shard never had a primary")
-    assert refused(candidates(stopped(R1, "101:1", source=None), restored, unreached=(), **first)).rule == "diverged"
-    assert refused(candidates(empty, unreached=(), **first)).rule == "no-candidate"
+    assert refused(candidates(stopped(R1, "101:1", source=None), restored, unreached=(), **first)).rule == Rule.DIVERGED
+    assert refused(candidates(empty, unreached=(), **first)).rule == Rule.NO_CANDIDATE
 
 
 def test_a_tablet_with_a_garbage_record_acknowledges_but_never_wins() -> None:
@@ -521,7 +522,7 @@ def test_clocks_that_are_all_behind_are_named() -> None:
     """Nobody wins, and the sentence says by how much the clocks are behind and what helps."""
     late = [stopped(name, "100:1-50", clock=10**9) for name in (R1, R2)]
     refusal = refused(candidates(*late, newest_term=3_600 * 10**9))
-    assert refusal.rule == "no-candidate"
+    assert refusal.rule == Rule.NO_CANDIDATE
     assert "zone1-0000000101 has a clock that is 3599.0 s behind" in refusal.sentence
     assert "set its clock right" in refusal.sentence
 
@@ -557,7 +558,7 @@ def test_what_went_with_a_relay_log_must_be_elsewhere(changes: dict[str, Any], p
     outcome = choose(replace(shard, **{name: each for name, each in changes.items() if name != "policy"}), chosen)
     assert isinstance(outcome, Choice) is promotes
     if isinstance(outcome, Refusal):
-        assert outcome.rule == "relay-log-lost"
+        assert outcome.rule == Rule.RELAY_LOG_LOST
         assert f"{alias(R1)} had received" in outcome.sentence
 
 
@@ -597,7 +598,7 @@ def test_nobody_fetches_from_who_has_purged_it() -> None:
     choice = elected(replace(tablets, purged={feeder.alias: gtids("100:1-30")}), acks)
     assert [way.winner for way in (choice, *choice.otherwise)] == [alias(R2)]
     refusal = refused(replace(tablets, purged={feeder.alias: gtids("100:1-45")}), acks)
-    assert refusal.rule == "purged"
+    assert refusal.rule == Rule.PURGED
     assert "zone3-0000000312 has purged what they lack" in refusal.sentence
 
 

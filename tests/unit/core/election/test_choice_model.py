@@ -14,6 +14,7 @@ from vtorc.core.election.choice import Choice, Refusal, certain_refusal, choose
 from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule, policy
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.rules import Rule
 
 T = TypeVar("T")
 
@@ -137,7 +138,7 @@ def test_a_dead_primary_is_replaced(loss: tuple[DurabilityPolicy, CandidateSet])
     choice = choose(candidates, chosen)
     assert isinstance(choice, Choice) == bool(able)
     if isinstance(choice, Refusal):
-        assert choice.rule == "no-candidate"
+        assert choice.rule == Rule.NO_CANDIDATE
 
 
 @given(disasters())

@@ -12,6 +12,7 @@ from vtorc.core.election.forced_promotion import DataLossEstimate, estimate_data
 from vtorc.core.facts.durability import DurabilityPolicy, policy
 from vtorc.core.facts.gtid import EMPTY_GTID_SET
 from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.rules import Rule
 
 R1, R2, R3 = "zone1-101", "zone2-200", "zone3-300"
 SEMI_SYNC, NONE = policy("semi_sync"), policy("none")
@@ -80,7 +81,7 @@ def test_what_the_election_would_do_is_free() -> None:
 def test_nothing_is_paid_while_another_tablet_costs_nothing() -> None:
     """A tablet that lacks what another has cannot be had at any price while that one could be promoted."""
     refusal = refused(candidates(stopped(R1, "100:1-40"), stopped(R2, "100:1-50"), stopped(R3, "100:1-30")), R1)
-    assert refusal.rule == "override-needless"
+    assert refusal.rule == Rule.FORCED_NEEDLESS
     assert f"zone2-0000000200 has {gtids('100:41-50')}, which zone1-0000000101 lacks" in refusal.sentence
     assert refusal.sentence.endswith("would promote zone2-0000000200 and lose nothing")
 
@@ -113,7 +114,7 @@ def test_nothing_is_paid_while_another_tablet_costs_nothing() -> None:
 def test_what_is_impossible_has_no_price(tablets: tuple[StoppedTablet, ...], named: str, why: str) -> None:
     """Whatever anybody accepts, a tablet that cannot be the primary is refused with the reason."""
     refusal = refused(candidates(*tablets), named)
-    assert refusal.rule == "override-impossible"
+    assert refusal.rule == Rule.FORCED_IMPOSSIBLE
     assert why in refusal.sentence
 
 
@@ -121,7 +122,7 @@ def test_a_clock_that_is_behind_has_no_price() -> None:
     """A tablet whose term would look older than the present one gives up at once, whatever anybody accepts."""
     late = candidates(stopped(R1, "100:1", clock=5), stopped(R2, "100:1", clock=5), newest_term=3_600_000_000_000)
     refusal = refused(late, R1)
-    assert refusal.rule == "override-impossible"
+    assert refusal.rule == Rule.FORCED_IMPOSSIBLE
     assert "has a clock that is 3600.0 s behind" in refusal.sentence
 
 

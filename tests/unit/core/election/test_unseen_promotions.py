@@ -45,7 +45,7 @@ def test_a_promotion_that_was_lost_with_its_cell_is_not_forgotten() -> None:
     """
     outcome = elected(lost_with_its_cell(DEMOTED, AT_HOME))
     assert isinstance(outcome, Refusal)
-    assert outcome.rule == "ackers-unreached"
+    assert outcome.rule == Rule.ACKERS_UNREACHED
     assert "cell zone2 cannot be read, so that zone2-0000000200 may have become primary" in outcome.sentence
     assert "must be reached: one of zone2-0000000200, zone2-0000000201" in outcome.sentence
 
@@ -96,7 +96,9 @@ def test_a_primary_that_may_have_been_replaced_proves_nothing(
 
 
 @pytest.mark.parametrize(
-    ("unseen_promotions", "rule"), [((W, X), Rule.BLIND), ((W,), Rule.ACT)], ids=["with an acker", "without one"]
+    ("unseen_promotions", "rule"),
+    [((W, X), Rule.UNREACHABLE_CELL), ((W,), Rule.ACT)],
+    ids=["with an acker", "without one"],
 )
 def test_a_read_only_primary_stays_so_beside_a_possible_heir(unseen_promotions: tuple[str, ...], rule: Rule) -> None:
     """A primary that was demoted is not made writable while one in a blind cell may have taken over."""
@@ -117,7 +119,7 @@ def test_who_follows_a_possible_heir_may_acknowledge_for_it() -> None:
     about = [
         d for d in decide(view, findings, chosen, DecisionLimits(), NOW) if d.finding.code is Code.PRIMARY_IS_READ_ONLY
     ]
-    assert [each.rule for each in about] == [Rule.BLIND]
+    assert [each.rule for each in about] == [Rule.UNREACHABLE_CELL]
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
 """When the return of a tablet lets a failed replacement be tried at once."""
 
 from tests.unit.core.builders import alias
-from vtorc.control.waivers import BackoffWaivers
-from vtorc.core.decision.backoff import Attempt
-from vtorc.core.detection.problems import Code, Recovery
+from vtorc.core.decision.backoff import Attempt, BackoffWaivers
+from vtorc.core.detection.problems import Code
+from vtorc.core.detection.recoveries import Recovery
 
 R1, R2 = alias("zone1-101"), alias("zone2-200")
 

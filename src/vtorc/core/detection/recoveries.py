@@ -1,0 +1,152 @@
+"""The catalogue of recoveries: one row each with all that is known of it, whatever calls for it.
+
+The names keep Vitess' spelling (`go/vt/vtorc/logic/topology_recovery.go`), because metrics and the API show them.
+"""
+
+import enum
+from dataclasses import dataclass
+from typing import Self
+
+
+class Urgency(enum.IntEnum):
+    """How soon a recovery may begin while others wait for a slot too, the most urgent first."""
+
+    LOST_PRIMARY = 0  # to replace it, or to find out whether it is lost: the outage is the same
+    FIRST_ELECTION = 1
+    PRIMARY_REPAIR = 2
+    REPLICA_REPAIR = 3
+
+    @property
+    def is_repair(self) -> bool:
+        """Whether the primary stays; repairs have slots of their own."""
+        return self >= Urgency.PRIMARY_REPAIR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveryTraits:
+    """One row of the catalogue; no column has a default, so that the type checker names a forgotten one."""
+
+    spelling: str
+    """Vitess' name of the recovery."""
+    intent: str
+    """The end of the sentence that announces it."""
+    urgency: Urgency
+    """Its place among the recoveries that wait for a slot."""
+    replaces_primary: bool
+    """Whether it makes another tablet the primary because the present one is lost."""
+    batches: bool
+    """Whether it keeps the primary and sees to the findings of several tablets at once."""
+    changes_tablet: bool
+    """Whether it changes how the MySQL of the tablet in the finding replicates, which an external source forbids."""
+    may_be_outranked: bool
+    """Whether it is broken off when the primary is lost meanwhile. Recoveries that end within seconds are not."""
+
+
+class Recovery(enum.Enum):
+    """A kind of recovery; each member is its row, so that none can be forgotten."""
+
+    _value_: str
+    traits: RecoveryTraits
+
+    def __new__(cls, traits: RecoveryTraits) -> Self:
+        """Make a member whose value is the spelling."""
+        member = object.__new__(cls)
+        member._value_ = traits.spelling
+        member.traits = traits
+        return member
+
+    ELECT_NEW_PRIMARY = RecoveryTraits(
+        spelling="ElectNewPrimary",
+        intent="electing the first primary",
+        urgency=Urgency.FIRST_ELECTION,
+        replaces_primary=False,
+        batches=False,
+        changes_tablet=False,
+        may_be_outranked=False,
+    )
+    RECOVER_DEAD_PRIMARY = RecoveryTraits(
+        spelling="RecoverDeadPrimary",
+        intent="replacing the primary",
+        urgency=Urgency.LOST_PRIMARY,
+        replaces_primary=True,
+        batches=False,
+        changes_tablet=False,
+        may_be_outranked=False,
+    )
+    RECOVER_PRIMARY_TABLET_DELETED = RecoveryTraits(
+        spelling="RecoverPrimaryTabletDeleted",
+        intent="replacing the primary",
+        urgency=Urgency.LOST_PRIMARY,
+        replaces_primary=True,
+        batches=False,
+        changes_tablet=False,
+        may_be_outranked=False,
+    )
+    RECOVER_PRIMARY_HAS_PRIMARY = RecoveryTraits(
+        spelling="RecoverPrimaryHasPrimary",
+        intent="making it nobody's replica",
+        urgency=Urgency.PRIMARY_REPAIR,
+        replaces_primary=False,
+        batches=False,
+        changes_tablet=True,
+        may_be_outranked=True,
+    )
+    FIX_PRIMARY = RecoveryTraits(
+        spelling="FixPrimary",
+        intent="putting the primary right",
+        urgency=Urgency.PRIMARY_REPAIR,
+        replaces_primary=False,
+        batches=True,
+        changes_tablet=True,
+        may_be_outranked=True,
+    )
+    FIX_REPLICA = RecoveryTraits(
+        spelling="FixReplica",
+        intent="putting the replica right",
+        urgency=Urgency.REPLICA_REPAIR,
+        replaces_primary=False,
+        batches=True,
+        changes_tablet=True,
+        may_be_outranked=True,
+    )
+    RECONCILE_STALE_TOPO_PRIMARY = RecoveryTraits(
+        spelling="ReconcileStaleTopoPrimary",
+        intent="making it a replica of the present primary",
+        urgency=Urgency.REPLICA_REPAIR,
+        replaces_primary=False,
+        batches=True,
+        changes_tablet=True,
+        may_be_outranked=True,
+    )
+    RESTART_DIRECT_REPLICA = RecoveryTraits(
+        spelling="RestartArbitraryDirectReplica",
+        intent="making one replica reconnect to learn more",
+        urgency=Urgency.LOST_PRIMARY,
+        replaces_primary=False,
+        batches=False,
+        changes_tablet=False,
+        may_be_outranked=False,
+    )
+    PLANNED_REPARENT = RecoveryTraits(
+        spelling="PlannedReparentShard",
+        intent="moving the primary as an operator asked",
+        urgency=Urgency.REPLICA_REPAIR,
+        replaces_primary=False,
+        batches=False,
+        changes_tablet=False,
+        may_be_outranked=True,
+    )
+    EMERGENCY_REPARENT = RecoveryTraits(
+        spelling="EmergencyReparentShard",
+        intent="replacing the primary as an operator asked",
+        urgency=Urgency.REPLICA_REPAIR,
+        replaces_primary=False,
+        batches=False,
+        changes_tablet=False,
+        may_be_outranked=True,
+    )
+
+    @property
+    def replaces_primary(self) -> bool:
+        """Whether it makes another tablet the primary because the present one is lost."""
+        return self.traits.replaces_primary
