@@ -99,9 +99,9 @@ class Revocation:
 
     def __str__(self) -> str:
         if not self.suspects:
-            return "no member can have been the primary, so it is not known whose writes to stop"
+            return "no tablet of the shard can have been the primary, so the server whose writes to stop is unknown"
         if not self.open:
-            return f"{_names(self.suspects)} can get no more writes acknowledged"
+            return f"{_names(self.suspects)} can no longer commit"
         return "writes can still be committed on " + "; or on ".join(map(str, self.open))
 
 
@@ -133,7 +133,7 @@ class TabletsToReach:
         return bool(self.requirements)
 
     def __str__(self) -> str:
-        return "; and ".join(map(str, self.requirements)) or "nobody"
+        return "; and ".join(map(str, self.requirements)) or "none"
 
 
 def could_have_acknowledged(

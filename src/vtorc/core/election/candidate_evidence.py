@@ -165,8 +165,8 @@ def exempt(view: ShardView, stopped: Mapping[TabletAlias, StoppedTablet]) -> dic
     if not held_by(stopped).contains(observed_term.executed):
         return {}
     return {
-        tablet.alias: f"its MySQL was down before {primary.alias} was last seen alive, and what {primary.alias} had "
-        f"committed by then was received by tablets that were reached"
+        tablet.alias: f"its MySQL was down before {primary.alias} was last seen alive, and reached tablets have "
+        f"received all that {primary.alias} had committed by then"
         for tablet in view.tablets
         if tablet.alias not in {primary.alias, *stopped} and _was_down_before(tablet, primary, observed_term)
     }

@@ -106,6 +106,6 @@ def why_clock_is_behind(clock: int | None, newest_term: int) -> str:
     if clock is None or clock > newest_term:
         return ""
     return (
-        f"has a clock that is {(newest_term - clock) / 1e9:.1f} s behind the beginning of the present term, so that it "
-        f"would be taken for a former primary; set its clock right, or wait until it is past that"
+        f"has a clock that is {(newest_term - clock) / 1e9:.1f} s behind the start of the present term, so other "
+        f"tablets would take it for a former primary; correct its clock, or wait until it has passed that time"
     )

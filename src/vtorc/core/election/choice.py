@@ -131,7 +131,8 @@ class _Election:
             named = "; ".join(f"{s.alias}: {s.applier_stopped}" for s in holders)
             return self._refuse(
                 Rule.APPLIER_STOPPED,
-                f"only {names(s.alias for s in holders)} holds everything, but does not apply its relay log ({named})",
+                f"only {names(s.alias for s in holders)} holds every transaction, but its relay log is not applied "
+                f"({named})",
             )
         if not eligible:
             return self._no_candidate()
@@ -164,7 +165,7 @@ class _Election:
             from_whom = names(s.alias for s in feeders)
             return self._refuse(
                 Rule.PURGED,
-                f"nobody holds everything who may become primary, and {from_whom} has purged what they lack",
+                f"no tablet that may become primary holds every transaction, and {from_whom} purged the missing ones",
             )
         return replace(ways[0], otherwise=(*ways[1:], *self._without_what_is_left(ways)))
 
@@ -278,7 +279,7 @@ class _Election:
                 + (f"lacks {lacks.brief()}" if lacks else "")
             )
         rule = Rule.ERRANT if len(self.errant) == len(self.pool) else Rule.DIVERGED
-        return self._refuse(rule, "no tablet holds everything that may have been acknowledged: " + "; ".join(sides))
+        return self._refuse(rule, "no tablet holds all that may have been acknowledged: " + "; ".join(sides))
 
     def _disqualified(self, stopped: StoppedTablet) -> bool:
         why = self._why_not(stopped)
@@ -315,9 +316,9 @@ class _Election:
         unreached = tuple(sorted(m.alias for m in self.set.members if m.alias not in self.set.stopped))
         stopped = tuple(sorted(self.set.stopped))
         holds = (
-            f"{winner} has received all of it"
+            f"{winner} has received every transaction that must survive"
             if source is None
-            else f"{source} has all of it, and {winner} fetches it from there first"
+            else f"{source} has every transaction that must survive, and {winner} first fetches those that it lacks"
         )
         return SafetyArgument(
             policy=self.policy.name,
@@ -329,35 +330,34 @@ class _Election:
 
     def _why_complete(self) -> str:
         primary = self.set.primary
-        who = str(primary) if primary is not None else "the lost primary"
+        name = str(primary) if primary is not None else "the lost primary"
         needed = self.policy.required_acks(last_primary(self.set))
+        few = "none of its possible ackers is" if needed == 1 else f"fewer than {needed} of its possible ackers are"
         if self.set.first_term:
-            return "The shard never had a primary, so nothing was acknowledged; what the reached tablets hold is kept:"
+            return "The shard never had a primary, so no write was acknowledged."
         if primary is not None and primary in self.set.stopped:
-            complete = (
-                f"{primary} was stopped and read-only before anything else, so what it and the others hold is complete"
-            )
+            complete = f"{primary} was made read-only first, so the stopped tablets hold every acknowledged write"
             if not self.left:
-                return f"{complete}:"
+                return f"{complete}."
             return (
-                f"{complete}; {self.left.brief()} on {primary} alone cannot be fetched and is left behind, as nobody "
-                f"can have acknowledged it; of the rest,"
+                f"{complete}. {self.left.brief()} on {primary} alone cannot be fetched and stays behind, as no acker "
+                f"can have acknowledged it."
             )
         if not self.policy.has_semi_sync:
             seen = self.set.seen_at_primary.union(self.set.known_at_primary).difference(self.required)
-            risk = f"; {seen.brief()} of it reached nobody and is lost" if seen else ""
+            risk = f"; {seen.brief()} reached no other tablet and is lost" if seen else ""
             return (
-                f"The policy {self.policy.name} promises nothing about what {who} wrote, and no reached tablet "
-                f"receives from it any more{risk}; of what the reached tablets received,"
+                f"The policy {self.policy.name} promises nothing about the writes of {name}, and no reached tablet "
+                f"receives from it any more{risk}."
             )
         return (
-            f"{who} can get no more acknowledgements and had none that we do not know of: {self.policy.name} requires "
-            f"{needed}, and fewer than that of its possible ackers were not reached (stopped: "
-            f"{names(self.set.stopped)}{self._exemptions()}){self._assumed()}; of what they received,"
+            f"{name} can no longer commit, and every write it acknowledged is on a stopped tablet: {self.policy.name} "
+            f"needs {needed} ack{'' if needed == 1 else 's'}, and {few} left running (stopped: "
+            f"{names(self.set.stopped)}{self._exemptions()}){self._assumed()}."
         )
 
     def _exemptions(self) -> str:
-        return "".join(f"; {alias} did not have to be: {why}" for alias, why in sorted(self.set.exempt.items()))
+        return "".join(f"; {alias} need not be stopped: {why}" for alias, why in sorted(self.set.exempt.items()))
 
     def _assumed(self) -> str:
         guarantee = can_hold_unseen_ack(
@@ -369,7 +369,7 @@ class _Election:
         )
         if guarantee is AckGuarantee.PROVEN:
             return ""
-        return "; that it waited for them was not seen, but is what the policy asks"
+        return "; vtorc did not see that it waited for them, but the policy asks for it"
 
     def _all_removed(self) -> Mapping[TabletAlias, str]:
         removed = dict(self.removed)

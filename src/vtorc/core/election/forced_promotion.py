@@ -64,13 +64,13 @@ class DataLossEstimate:
         """Every transaction and tablet by name, for whoever has to decide."""
         parts = [f"{alias} has {each}, which {self.named} lacks" for alias, each in sorted(self.left.items())]
         if self.gone:
-            parts.append(f"the last primary was seen to have {self.gone}, which nobody has who was reached")
+            parts.append(f"the last primary was seen to have {self.gone}, which no reached tablet has")
         if self.open:
             parts.append(self.open)
         if not parts:
-            parts.append("nothing that is known gets lost")
+            parts.append("no known transaction gets lost")
         if self.brings:
-            parts.append(f"{self.named} alone has {self.brings}, which the others will get")
+            parts.append(f"{self.named} alone has {self.brings}, which the other tablets will get")
         return "; ".join(parts)
 
 
@@ -113,7 +113,7 @@ def _unless_needless(
         return found
     return _refusal(
         Rule.FORCED_NEEDLESS,
-        f"{found.sentence}; an emergency reparent that names nobody would promote {choice.winner} and lose nothing",
+        f"{found.sentence}; an emergency reparent that names no tablet would promote {choice.winner} and lose nothing",
         choice,
     )
 
@@ -129,7 +129,7 @@ def _why_impossible(candidates: CandidateSet, policy: DurabilityPolicy, named: T
     if policy.promotion_rule(winner.member) is PromotionRule.MUST_NOT:
         return f"is {winner.member.type.name}, which the policy {policy.name} never promotes"
     if winner.applier_stopped:
-        return f"does not apply what it received: {winner.applier_stopped}"
+        return f"does not apply its relay log: {winner.applier_stopped}"
     if why := why_clock_is_behind(winner.clock, candidates.newest_term):
         return why
     return _why_not_acknowledged(candidates, policy, winner)
@@ -146,8 +146,8 @@ def _why_not_acknowledged(candidates: CandidateSet, policy: DurabilityPolicy, wi
     if len(ready) >= needed:
         return ""
     return (
-        f"would get {len(ready)} of the {needed} acknowledgements that {policy.name} requires, as others have what it "
-        f"lacks or were not reached, so it could take no write; rebuild one of them from it, or change the policy first"
+        f"would get {len(ready)} of the {needed} acknowledgements that {policy.name} requires, as other tablets hold "
+        f"transactions that it lacks or were not reached; rebuild one of them from it, or change the policy first"
     )
 
 

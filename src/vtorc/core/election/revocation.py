@@ -39,12 +39,12 @@ def _still_writing(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
     if primary is _SOMEBODY:
         missing = (acker.alias for quorum in revocation.open for acker in quorum.ackers)
         return (
-            f"nobody knows who was primary; {names(missing)} may have acknowledged its writes and was not reached"
+            f"the last primary is unknown; {names(missing)} was not reached and may have acknowledged its writes"
             f"{_who_cannot_be_read(candidates, revocation)}"
         )
     must = who_must_be_reached(policy, primary, members=members, reached=reached, seen=seen)
     return (
-        f"{revocation}, and may have been; to exclude that, these must be reached: {must}"
+        f"{revocation}, and may have been already; to exclude that, reach {must}"
         f"{_who_cannot_be_read(candidates, revocation)}{_how_to_wait_for_ever(revocation)}"
     )
 
@@ -84,7 +84,7 @@ def _how_to_wait_for_ever(revocation: Revocation) -> str:
     if all(quorum.patience is None for quorum in revocation.open):
         return ""
     return (
-        "; a promotion by hand (EmergencyReparentShard) may lose what clients were told is safe; so that the next "
+        "; a forced promotion (EmergencyReparentShard) may lose writes that clients take for safe; so that the next "
         "primary can be replaced without that, set rpl_semi_sync_source_timeout to 1000000000000000000 on all tablets, "
         "as Vitess does"
     )
@@ -117,10 +117,10 @@ def _followers_of_strangers(candidates: CandidateSet) -> str:
     if not followers:
         return ""
     source, primary = candidates.stopped[followers[0]].source_uuid, candidates.primary
-    how = "is primary no more but replicates" if followers[0] == primary else f"does not replicate from {primary} but"
+    how = "is no longer primary but replicates" if followers[0] == primary else f"does not replicate from {primary} but"
     return (
         f"{names(followers)} {how} from server {source}, which may have become primary and was not reached; if that "
-        f"server is none of this shard's, change the tablet's type to DRAINED"
+        f"server does not belong to this shard, change the tablet's type to DRAINED"
     )
 
 
@@ -140,11 +140,11 @@ def _cut_off(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
     if not missing or 2 * len(missing) < len(others):
         return ""
     return (
-        f"{names(missing)} of the {len(others)} tablets that could become primary was not reached, so it may be us "
-        f"who are cut off, and under the policy {policy.name} nothing stops a primary that we cannot reach"
+        f"{names(missing)} of the {len(others)} tablets that could become primary was not reached, so vtorc itself "
+        f"may be cut off, and the policy {policy.name} does not stop a primary that vtorc cannot reach"
     )
 
 
 def names(aliases: Iterable[TabletAlias]) -> str:
     """List tablets in a sentence."""
-    return ", ".join(str(alias) for alias in sorted(aliases)) or "nobody"
+    return ", ".join(str(alias) for alias in sorted(aliases)) or "none"

@@ -55,7 +55,7 @@ class LossOutcome(enum.Enum):
     FAILOVER = "another primary takes over without losing an acknowledged write"
     WRITES_STALL = "the primary lives but waits for acknowledgements in vain"
     FAILOVER_MAY_LOSE = "another primary can take over, but acknowledged writes may be lost"
-    NO_CANDIDATE = "nobody else can become primary and take writes"
+    NO_CANDIDATE = "no other tablet can become primary and take writes"
 
     @property
     def is_survival(self) -> bool:

@@ -49,13 +49,13 @@ def who_may_write(
     for heir in members:
         if heir.alias not in unseen_promotions or heir.alias in reached:
             continue
-        promoted = f"cell {heir.cell} cannot be read, so that {heir} may have become primary without being seen"
+        promoted = f"cell {heir.cell} cannot be read, so {heir} may have become primary unseen"
         if not policy.has_semi_sync:
             return promoted
         revocation = could_have_acknowledged(policy, heir, members=members, reached=reached, seen=seen)
         if not revocation.is_revoked:
             must = who_must_be_reached(policy, heir, members=members, reached=reached, seen=seen)
-            return f"{promoted}; {revocation}; to exclude that, these must be reached: {must}"
+            return f"{promoted}; {revocation}; to exclude that, reach {must}"
     return ""
 
 

@@ -192,7 +192,9 @@ def test_without_a_suspect_nothing_is_concluded() -> None:
     """When no member can have been the primary, it was somebody unknown: nothing is revoked and nothing guaranteed."""
     result = could_have_acknowledged(policy("semi_sync"), None, members=(D, D2), reached=aliases(D, D2))
     assert not result.is_revoked
-    assert str(result) == "no member can have been the primary, so it is not known whose writes to stop"
+    assert (
+        str(result) == "no tablet of the shard can have been the primary, so the server whose writes to stop is unknown"
+    )
     guarantee = can_hold_unseen_ack(policy("semi_sync"), None, members=(D, D2), reached=aliases(D, D2))
     assert guarantee is AckGuarantee.NONE
 
@@ -200,7 +202,7 @@ def test_without_a_suspect_nothing_is_concluded() -> None:
 @pytest.mark.parametrize(
     ("name", "primary", "reached", "sentence"),
     [
-        ("semi_sync", P, (R, R2), "nobody"),
+        ("semi_sync", P, (R, R2), "none"),
         ("semi_sync", P, (R,), "one of zone1-0000000100, zone2-0000000200"),
         ("semi_sync", P, (), "zone1-0000000100, or all of zone1-0000000101, zone2-0000000200"),
         ("cross_cell", P, (R,), "one of zone1-0000000100, zone2-0000000200"),
@@ -245,7 +247,7 @@ def test_a_revocation_reads_as_a_sentence() -> None:
     shown = could_have_acknowledged(policy("none"), P, members=VITESS_SHARD, reached=aliases(R))
     assert str(shown) == "writes can still be committed on zone1-0000000100, which waits for no acknowledgement"
     shown = could_have_acknowledged(policy("semi_sync"), P, members=VITESS_SHARD, reached=aliases(R, R2))
-    assert str(shown) == "zone1-0000000100 can get no more writes acknowledged"
+    assert str(shown) == "zone1-0000000100 can no longer commit"
 
 
 def test_a_primary_whose_record_is_gone_is_still_reasoned_about() -> None:

@@ -89,7 +89,8 @@ def test_scenario_9_a_relay_log_that_nobody_applies_is_not_ignored() -> None:
     refusal = refused(candidates(broken, stopped(R2, "100:1-49")))
     assert refusal.rule == Rule.APPLIER_STOPPED
     assert refusal.sentence.endswith(
-        "only zone1-0000000101 holds everything, but does not apply its relay log (zone1-0000000101: duplicate key)"
+        "only zone1-0000000101 holds every transaction, but its relay log is not applied "
+        "(zone1-0000000101: duplicate key)"
     )
     choice = elected(candidates(broken, stopped(R2, "100:1-50")))
     assert (choice.winner, choice.holders) == (alias(R2), (alias(R2),))
@@ -134,7 +135,7 @@ def test_scenario_12_only_who_could_hold_acknowledged_writes_blocks() -> None:
     assert elected(candidates(*tablets, unreached=(DEAD, same_cell)), CROSS_CELL).winner == alias(R1)
     why = "its MySQL is down since yesterday"
     choice = elected(candidates(*tablets, unreached=(DEAD, member(R3)), exempt={alias(R3): why}))
-    assert f"zone3-0000000300 did not have to be: {why}" in choice.argument.sentence
+    assert f"zone3-0000000300 need not be stopped: {why}" in choice.argument.sentence
 
 
 @pytest.mark.parametrize("kind", [TabletType.BACKUP, TabletType.RESTORE])
@@ -155,7 +156,7 @@ def test_scenario_14_with_errant_writes_on_all_nobody_wins() -> None:
     assert refusal.rule == Rule.ERRANT
     assert refusal.errant == {alias(R1): gtids("101:1"), alias(R2): gtids("200:3-4")}
     assert refusal.sentence == (
-        "not promoting: no tablet holds everything that may have been acknowledged: zone1-0000000101 has errant "
+        "not promoting: no tablet holds all that may have been acknowledged: zone1-0000000101 has errant "
         "1 transaction: 00000101…:1; zone2-0000000200 has errant 2 transactions: 00000200…:3-4"
     )
 
@@ -235,7 +236,8 @@ def test_scenario_36_an_rdonly_feeds_but_does_not_win() -> None:
     )
     assert (choice.winner, choice.holders, choice.source) == (alias(R2), (), feeder.alias)
     assert choice.argument.sentence.endswith(
-        "zone1-0000000112 has all of it, and zone2-0000000200 fetches it from there first."
+        "zone1-0000000112 has every transaction that must survive, and zone2-0000000200 first fetches those that it "
+        "lacks."
     )
     assert [(way.winner, way.source) for way in choice.otherwise] == [(alias(R1), feeder.alias)]
 
@@ -316,7 +318,9 @@ def test_a_reached_primary_tells_what_is_errant() -> None:
     )
     assert choice.winner == alias(R2)
     assert choice.errant == {alias(R1): gtids("101:1")}
-    assert choice.argument.sentence.startswith("zone1-0000000100 was stopped and read-only before anything else")
+    assert choice.argument.sentence.startswith(
+        "zone1-0000000100 was made read-only first, so the stopped tablets hold every acknowledged write"
+    )
 
 
 def test_an_errant_tablet_is_no_acker() -> None:
@@ -360,7 +364,7 @@ def test_a_primary_that_follows_somebody_was_replaced(former: frozenset[str]) ->
     tablets = stopped(P, "100:1-50", source="zone1-109"), stopped(R1, "100:1-50"), stopped(R2, "100:1-50")
     refusal = refused(candidates(*tablets, unreached=(member("zone1-109"),), former_uuids=former))
     assert refusal.rule == Rule.ACKERS_UNREACHED
-    assert "zone1-0000000100 is primary no more but replicates from server 00000109" in refusal.sentence
+    assert "zone1-0000000100 is no longer primary but replicates from server 00000109" in refusal.sentence
     itself = stopped("zone1-109", "100:1-50,109:1-3", source=None, was_primary=True)
     elected(candidates(*tablets, itself, former_uuids=former))
 
@@ -399,16 +403,16 @@ def test_the_argument_says_what_was_seen_and_what_is_assumed() -> None:
     tablets = stopped(R1, "100:1-50"), stopped(R2, "100:1-50")
     seen = ObservedSemiSync(wait_counts={alias(P): 1})
     assert elected(candidates(*tablets, semi_sync=seen)).argument.sentence == (
-        "zone1-0000000100 can get no more acknowledgements and had none that we do not know of: semi_sync requires 1, "
-        "and fewer than that of its possible ackers were not reached (stopped: zone1-0000000101, zone2-0000000200); "
-        "of what they received, zone1-0000000101 has received all of it."
+        "zone1-0000000100 can no longer commit, and every write it acknowledged is on a stopped tablet: semi_sync "
+        "needs 1 ack, and none of its possible ackers is left running (stopped: zone1-0000000101, zone2-0000000200). "
+        "zone1-0000000101 has received every transaction that must survive."
     )
     argument = elected(candidates(*tablets)).argument
-    assert "; that it waited for them was not seen, but is what the policy asks; of what" in argument.sentence
+    assert "; vtorc did not see that it waited for them, but the policy asks for it. " in argument.sentence
     assert (argument.policy, argument.stopped) == ("semi_sync", (alias(R1), alias(R2)))
     assert argument.unreached == (alias(P),)
     argument = elected(candidates(*tablets, known="100:1-53"), NONE).argument
-    assert "3 transactions: 00000100…:51-53 of it reached nobody and is lost" in argument.sentence
+    assert "3 transactions: 00000100…:51-53 reached no other tablet and is lost" in argument.sentence
 
 
 @pytest.mark.parametrize(
@@ -431,7 +435,7 @@ def test_without_acks_most_of_the_others_must_be_with_us(
     outcome = choose(candidates(*tablets, unreached=unreached), NONE)
     assert isinstance(outcome, Refusal) == blocks
     if isinstance(outcome, Refusal):
-        assert "so it may be us who are cut off" in outcome.sentence
+        assert "so vtorc itself may be cut off" in outcome.sentence
 
 
 def test_preflight_and_election_agree() -> None:
@@ -439,8 +443,8 @@ def test_preflight_and_election_agree() -> None:
     missing = candidates(stopped(R1, "100:1-50"), unreached=(DEAD, member(R2)))
     sentence = unrevoked(missing, SEMI_SYNC)
     assert sentence == (
-        "writes can still be committed on zone1-0000000100, acknowledged by zone2-0000000200, and may have been; to "
-        "exclude that, these must be reached: one of zone1-0000000100, zone2-0000000200"
+        "writes can still be committed on zone1-0000000100, acknowledged by zone2-0000000200, and may have been "
+        "already; to exclude that, reach one of zone1-0000000100, zone2-0000000200"
     )
     assert refused(missing).sentence == f"not promoting: {sentence}"
 
@@ -524,7 +528,7 @@ def test_clocks_that_are_all_behind_are_named() -> None:
     refusal = refused(candidates(*late, newest_term=3_600 * 10**9))
     assert refusal.rule == Rule.NO_CANDIDATE
     assert "zone1-0000000101 has a clock that is 3599.0 s behind" in refusal.sentence
-    assert "set its clock right" in refusal.sentence
+    assert "correct its clock" in refusal.sentence
 
 
 LOST_LOG = {alias(R1): gtids("100:51-52")}
@@ -599,7 +603,7 @@ def test_nobody_fetches_from_who_has_purged_it() -> None:
     assert [way.winner for way in (choice, *choice.otherwise)] == [alias(R2)]
     refusal = refused(replace(tablets, purged={feeder.alias: gtids("100:1-45")}), acks)
     assert refusal.rule == Rule.PURGED
-    assert "zone3-0000000312 has purged what they lack" in refusal.sentence
+    assert "zone3-0000000312 purged the missing ones" in refusal.sentence
 
 
 SEEN = ObservedSemiSync(wait_counts={alias(P): 1})
@@ -630,4 +634,4 @@ def test_what_the_old_primary_alone_has_is_left_behind_last(what: str, goes_on: 
     if goes_on:
         assert (last.required, last.holders) == (gtids("100:1-50"), (alias(R1), alias(R2)))
         assert last.errant == {alias(P): gtids("100:51-52")}
-        assert "alone cannot be fetched and is left behind" in last.argument.sentence
+        assert "alone cannot be fetched and stays behind" in last.argument.sentence

@@ -38,7 +38,7 @@ def test_both_sides_of_a_split_are_named_in_full() -> None:
     assert one.left == {alias(R2): gtids("8:1-2")}
     assert one.sentence == (
         f"zone2-0000000200 has {gtids('8:1-2')}, which zone1-0000000101 lacks; "
-        f"zone1-0000000101 alone has {gtids('7:1-3')}, which the others will get"
+        f"zone1-0000000101 alone has {gtids('7:1-3')}, which the other tablets will get"
     )
     assert priced(two, R2).lost == gtids("7:1-3")
 
@@ -75,7 +75,7 @@ def test_what_the_election_would_do_is_free() -> None:
     found = priced(candidates(stopped(R1, "100:1-50"), stopped(R2, "100:1-50")), R2)
     assert found.is_free
     assert found.is_within(None)
-    assert found.sentence == "nothing that is known gets lost"
+    assert found.sentence == "no known transaction gets lost"
 
 
 def test_nothing_is_paid_while_another_tablet_costs_nothing() -> None:
@@ -100,7 +100,7 @@ def test_nothing_is_paid_while_another_tablet_costs_nothing() -> None:
         pytest.param(
             (stopped(R1, "100:1-9", executed="100:1", applier_stopped="its SQL thread is stopped"), stopped(R2, "")),
             R1,
-            "does not apply what it received: its SQL thread is stopped",
+            "does not apply its relay log: its SQL thread is stopped",
             id="one whose applier is stopped",
         ),
         pytest.param(

@@ -103,9 +103,9 @@ def test_what_is_not_survived_is_named() -> None:
     survival = survives(policy("semi_sync"), P, members=(P, R), available=(P, R))
     assert not survival.any_tablet
     assert str(survival) == (
-        "without tablet zone1-0000000100 nobody else can become primary and take writes; "
+        "without tablet zone1-0000000100 no other tablet can become primary and take writes; "
         "without tablet zone1-0000000101 the primary lives but waits for acknowledgements in vain; "
-        "without cell zone1 nobody else can become primary and take writes"
+        "without cell zone1 no other tablet can become primary and take writes"
     )
 
 
