@@ -20,8 +20,8 @@ def test_a_shard_without_problems_is_well() -> None:
     [
         (None, "vtorc has not looked at the shard yet"),
         (judge(failing(primary()), cut_off(replica(B)), replica(C)), "answers that its MySQL is down"),
-        (judge(primary(), replica(B), replica(C, acks=False)), "zone3-0000000103 does not acknowledge"),
-        (judge(primary(acks=0), replica(B), replica(C), durability="none"), "acknowledges, but must not"),
+        (judge(primary(), replica(B), replica(C, acks=False)), "zone3-0000000103 has semi-sync off"),
+        (judge(primary(acks=0), replica(B), replica(C), durability="none"), "has semi-sync on"),
         (judge(primary(at=90.0), replica(B), replica(C)), "zone1-0000000101 has not answered since"),
         (judge(primary(), replica(B), cut_off(replica(C))), "zone3-0000000103 does not replicate"),
     ],

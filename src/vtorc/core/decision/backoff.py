@@ -11,53 +11,59 @@ from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.rules import Rule, Why
 
 FIRST_BACKOFF = 0.5
-"""Seconds between the end of the first try and the second; doubled after each further one."""
+"""Seconds between the end of the first attempt and the second; doubled after each further one."""
 
 LAST_BACKOFF = 30.0
-"""Seconds that the pause between two tries grows to."""
+"""Seconds that the pause between two attempts grows to."""
 
 ESCALATE_AFTER = 5
-"""Tries after which a person is called."""
+"""Attempts in vain after which an operator is called."""
 
 ESCALATE_AFTER_RELAPSES = 10
-"""Repairs of one problem, each of which held for a while, after which it is a loop all the same."""
+"""Repairs of one problem, each of which lasted for a while, after which it is a loop all the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One past recovery of this shard that was tried: what for, on whom, when it ended (seconds on the view's clock)
-    and how. `held` says that the problem then stayed away for a while: if it is back, it is a new one. `waived` says
-    that something changed since that may let the next try succeed, so that nothing is waited for. `may_be_load` is that
-    of the finding.
-    """
+    """One past recovery of this shard."""
 
     code: Code
+    """The problem that it was for."""
     recovery: Recovery
+    """Its kind."""
     alias: TabletAlias | None
+    """The tablet with the problem; None where the shard had it."""
     ended_at: float
+    """When it ended, in seconds on the view's clock."""
     succeeded: bool
+    """Whether its steps succeeded."""
     held: bool = False
+    """Whether the problem then stayed away for a while; if it is back, it is a new one."""
     waived: bool = False
+    """Whether something changed since that may let the next attempt succeed, so that there is no pause."""
     may_be_load: bool = False
+    """Whether the tablet may have been overloaded rather than broken, as the finding said."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptHistory:
-    """The attempts at a shard as they look at `now` (seconds on their clock), ordered by time.
-
-    `block_seconds` is how long after one emergency reparent the same tablet is not replaced again, nor another one if
-    both may be overloaded (`RecoveryPeriodBlockSeconds`).
-    """
+    """The attempts at a shard, as they speak against another one."""
 
     attempts: Sequence[Attempt]
+    """All that are remembered, ordered by time."""
     block_seconds: float
+    """Seconds after one emergency reparent in which the same tablet is not replaced again.
+
+    Nor is another one, if both may be overloaded (`RecoveryPeriodBlockSeconds`).
+    """
     now: float
+    """The present time, in seconds on the clock of the attempts."""
 
     def tried(self, finding: Finding) -> list[Attempt]:
-        """What was tried for the same cause; a lost primary is one cause, whatever code it has at the moment.
+        """Return the attempts for the same cause; a lost primary is one cause, whatever code it has at the moment.
 
-        A replacement that succeeded did help: a tablet that became primary again since and is lost again is a new
-        loss, which only the cooldown may hold back.
+        A replacement that succeeded is not among them. A tablet that became primary again since, and is lost again, is
+        a new loss, which only the cooldown may hold back.
         """
         recovery = finding.problem.recovery
         return [
@@ -69,45 +75,46 @@ class AttemptHistory:
         ]
 
     def speaks_against(self, finding: Finding, recovery: Recovery) -> Why | None:
-        """Why it is not tried now: it was replaced a short time ago, or trying has not helped so far."""
+        """Return why it is not tried now: it was just replaced, or trying has not helped; None if it may be."""
         if recovery.replaces_primary and (why := self._replaced_before(finding)):
             return Rule.COOLDOWN, why
         futile = [a for a in self.tried(finding) if not a.held]
         if not futile or futile[-1].waived:
             return None
-        # The exponent is bounded, because a problem that is there for days is tried more often than a float can bear.
+        # The exponent is bounded, as a problem that stands for days is tried more often than a float can bear.
         pause = min(LAST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(len(futile) - 1, 32))
         left = futile[-1].ended_at + pause - self.now
         if left <= 0:
             return None
         return (
             Rule.BACKOFF,
-            f"{finding.code.value} was tried {len(futile)} times without lasting effect; the next try is in "
+            f"{finding.code.value} was tried {len(futile)} times without lasting effect; the next attempt is in "
             f"{left:.1f} s",
         )
 
     def _replaced_before(self, finding: Finding) -> str:
-        """Why a replacement a short time ago speaks against another one now; empty if none does."""
-        # A primary whose record was deleted has no name here: the next one that is deleted is another.
+        """Return why an earlier replacement speaks against another one now; empty if none does."""
+        # A primary without a record has no alias here: the next primary without a record is another one.
         ago = self._since_replacement(lambda a: finding.alias is not None and a.alias == finding.alias)
         if ago is not None:
             return f"it was replaced as primary {ago:.0f} s ago, and may be again in {self._left(ago)}"
         return self.load_moved() if finding.may_be_load else ""
 
     def load_moved(self) -> str:
-        """Why a primary that hangs is left alone although it may be dead: an overload moves with the traffic, and after
-        one move it is known that moving it does not help.
+        """Return why a primary that hangs stays primary although it may be dead; empty if nothing speaks for that.
+
+        An overload moves with the traffic. After one move it is known that another one does not help.
         """
         ago = self._since_replacement(lambda attempt: attempt.may_be_load)
         if ago is None:
             return ""
         return (
-            f"the primary before it was in the same trouble and was replaced {ago:.0f} s ago, so it may be load, which "
-            f"moves with the primary; it may be replaced at once if its MySQL ends, else in {self._left(ago)}"
+            f"the primary before it failed in the same way and was replaced {ago:.0f} s ago, so it may be load, which "
+            f"moves with the primary; it is replaced at once if its MySQL ends, else in {self._left(ago)}"
         )
 
     def _since_replacement(self, counts: Callable[[Attempt], bool]) -> float | None:
-        """Seconds since the last replacement that counts, None if that is longer ago than replacements are blocked."""
+        """Return the seconds since the last replacement that counts; None if it is older than `block_seconds`."""
         replaced = (a for a in self.attempts if a.recovery.replaces_primary and a.succeeded and counts(a))
         last = max((attempt.ended_at for attempt in replaced), default=None)
         return None if last is None or self.now - last >= self.block_seconds else self.now - last
@@ -116,34 +123,34 @@ class AttemptHistory:
         return f"{self.block_seconds - ago:.0f} s (RecoveryPeriodBlockSeconds)"
 
     def last_of(self, recovery: Recovery) -> float | None:
-        """When the last recovery of that kind ended; None if there was none."""
+        """Return when the last recovery of that kind ended; None if there was none."""
         return max((a.ended_at for a in self.attempts if a.recovery is recovery), default=None)
 
 
 def is_futile(attempts: Sequence[Attempt]) -> bool:
-    """Whether trying has not helped so often that a person is needed."""
+    """Whether trying has failed to help so often that an operator is needed."""
     return sum(not a.held for a in attempts) >= ESCALATE_AFTER or len(attempts) >= ESCALATE_AFTER_RELAPSES
 
 
 FIRST_WAIVER_GAP = 2.0
-"""Seconds after one waiver until the same tablet brings about another; doubled with each."""
+"""Seconds after one waiver before the same tablet can bring about another; doubled with each."""
 
 _MOST_DOUBLINGS = 10
 
 
 @dataclass(slots=True)
 class BackoffWaivers:
-    """Remembers who answered, and whose return was taken for a reason to try again."""
+    """Remembers which tablets answered, and which returns were a reason to try again at once."""
 
     answering: frozenset[TabletAlias] = frozenset()
     given: dict[TabletAlias, tuple[float, int]] = field(default_factory=dict)
-    """When a tablet brought about the last one, in seconds on the clock, and how many it has."""
+    """By tablet: when it brought about its last waiver, in seconds on the clock, and how many it has had."""
 
     def after(self, answering: Collection[TabletAlias], attempts: Sequence[Attempt], now: float) -> list[Attempt]:
-        """Return the attempts, their pause waived if a tablet answers that did not before: a replacement may have been
-        refused for want of it. They count all the same.
+        """Return the attempts, with their pause waived if a tablet answers that did not answer before.
 
-        A tablet whose answers come and go does so less and less often, so that it cannot keep up a storm.
+        A replacement may have been refused for want of that tablet. The attempts count all the same. A tablet with
+        answers that come and go waives less and less often, so that it cannot keep up a storm.
         """
         back, self.answering = frozenset(answering) - self.answering, frozenset(answering)
         failed = [a for a in attempts if a.recovery.replaces_primary and not a.succeeded]

@@ -1,7 +1,7 @@
-"""What to do about each finding: a recovery, or the reason to stand still. Pure: `decide(ShardView, findings, …) ->
-decisions`.
+"""Decides what is done about each finding: a recovery, or the reason to stand still.
 
-Every decision carries one sentence and the name of the rule that made it, "do nothing" too (rule 12 of the design).
+Pure: `decide(ShardView, findings, …) -> decisions`. Every decision carries one sentence and the name of the rule that
+made it, "do nothing" too (rule 12 of the design).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,32 +30,39 @@ from vtorc.core.facts.views import ProbeFailure, ShardView, TabletView
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionLimits:
-    """What vtorc may do here; switches of the operator and memory of what was tried.
-
-    `controlled` is False for shards that are seen but not ours to act on. `block_seconds` is how long after one
-    emergency reparent the same tablet is not replaced again, nor another one if both may be overloaded
-    (`RecoveryPeriodBlockSeconds`). `attempts` are ordered by time.
-    """
+    """What vtorc may do in a shard: the operator's switches, and what was tried before."""
 
     controlled: bool = True
+    """Whether the shard is one to act on (`clusters_to_watch`); the others are only watched."""
     allow_recovery: bool = True
+    """`--allow-recovery`."""
     allow_emergency_reparent: bool = True
+    """`--allow-emergency-reparent`."""
     disk_stalled_recovery: bool = False
+    """`--enable-primary-disk-stalled-recovery`."""
     block_seconds: float = 0.0
+    """Seconds after one emergency reparent in which the same tablet is not replaced again.
+
+    Nor is another one, if both may be overloaded (`RecoveryPeriodBlockSeconds`).
+    """
     attempts: Sequence[Attempt] = field(default_factory=tuple)
+    """Earlier recoveries of the shard, ordered by time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What is done about one finding; `recovery` is None to stand still. `escalated` says that trying has not helped
-    and a person is needed.
-    """
+    """What is done about one finding."""
 
     finding: Finding
+    """The problem."""
     recovery: Recovery | None
+    """The recovery to run; None to stand still."""
     rule: Rule
+    """The name of the reason."""
     sentence: str
+    """Finding and reason in words, for operators."""
     escalated: bool = False
+    """Whether trying has not helped, so that an operator is needed."""
 
     @property
     def acts(self) -> bool:
@@ -65,10 +72,12 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """The next recovery to run, with all the decisions that it carries out."""
+    """The next recovery to run."""
 
     recovery: Recovery
+    """Its kind."""
     decisions: tuple[Decision, ...]
+    """The decisions that it carries out, at least one; the first leads it."""
 
     @property
     def code(self) -> Code:
@@ -85,27 +94,28 @@ RESTART_EVERY = 60.0
 """Seconds between forced reconnects of replicas of one unreachable primary (Vitess' rate limit)."""
 
 SILENT_AFTER = 5.0
-"""Seconds of silence of a primary after which a second replica is made to reconnect, if the first one cannot;
-`HUNG_AFTER` is for one whose tablet manager answers.
+"""Seconds of silence of a primary after which a second replica is made to reconnect, if the first one cannot.
+
+`HUNG_AFTER` holds while its tablet manager answers.
 """
 
 RECONNECTS_WITHIN = 2.0
-"""Seconds within which a replica reconnects to a source that is well, many times over."""
+"""Seconds within which a replica can reconnect many times over to a source that is well."""
 
 _MAY_BE_GONE = frozenset({ProbeFailure.TIMEOUT, ProbeFailure.HUNG, ProbeFailure.UNREACHABLE})
-"""Failures of a primary behind which its MySQL may be dead, although its replicas still count as connected."""
+"""Failures of a primary that may hide the end of its MySQL while its replicas still count as connected."""
 
 
 def decide(
     view: ShardView, findings: Sequence[Finding], policy: DurabilityPolicy | None, limits: DecisionLimits, now: float
 ) -> tuple[Decision, ...]:
-    """Decide about every finding, in their order; `now` is in seconds on the clock of the view and the attempts."""
+    """Return a decision for every finding, in their order; `now` is in seconds on the clock of view and attempts."""
     decider = _Decider(view, findings, policy, limits, now)
     return tuple(decider.decide(finding) for finding in findings)
 
 
 def next_action(decisions: Iterable[Decision]) -> Action | None:
-    """The most urgent recovery, together with all other findings that the same recovery can see to at once."""
+    """Return the most urgent recovery, with all other decisions that it can carry out at once; None for none."""
     acting = [decision for decision in decisions if decision.recovery is not None]
     if not acting:
         return None
@@ -117,8 +127,10 @@ def next_action(decisions: Iterable[Decision]) -> Action | None:
 
 
 def _one_by_one(decisions: Iterable[Decision]) -> Iterator[Decision]:
-    """Leave out what must not be done to several replicas at once: each drops the relay log of one that acknowledges,
-    and all of them together may be all copies of an acknowledged write but the primary's.
+    """Yield the decisions without those that must not be carried out on several replicas at once.
+
+    Each of them drops the relay log of a replica that acknowledges. All of these together may be all copies of an
+    acknowledged write but the primary's.
     """
     begun = False
     for decision in decisions:
@@ -147,7 +159,7 @@ class _Decider:
     def decide(self, finding: Finding) -> Decision:
         recovery = finding.problem.recovery
         if recovery is None:
-            return self._stand_still(finding, Rule.NO_REMEDY, "nothing that vtorc could do would help")
+            return self._stand_still(finding, Rule.NO_REMEDY, "no recovery of vtorc would help")
         why = (
             self._switched_off(finding, recovery)
             or self._too_early(finding, recovery)
@@ -202,9 +214,9 @@ class _Decider:
     def _too_early(self, finding: Finding, recovery: Recovery) -> Why | None:
         if not finding.confirmed:
             if finding.code is Code.PRIMARY_SEMI_SYNC_MUST_BE_SET:
-                return Rule.ACKERS_FIRST, "writes would stall before enough replicas acknowledge"
+                return Rule.ACKERS_FIRST, "its writes would hang until enough replicas acknowledge"
             if finding.code is Code.STALE_TOPO_PRIMARY:
-                return Rule.UNCONFIRMED, "it does not answer; it follows the present primary once it is back"
+                return Rule.UNCONFIRMED, "it does not answer; vtorc makes it a replica once it does"
             return Rule.UNCONFIRMED, "the evidence is not complete yet"
         if not recovery.traits.batches:
             return None
@@ -216,8 +228,9 @@ class _Decider:
         return None
 
     def _may_help(self, recovery: Recovery, in_doubt: Finding) -> bool:
-        """Whether to repair replicas of a primary whose commits hang: another one acknowledging may be what it lacks,
-        unless it is about to be replaced.
+        """Whether repairing a replica may free the hanging commits of the primary, by one more acknowledgement.
+
+        Not while the primary is about to be replaced.
         """
         if recovery is not Recovery.FIX_REPLICA or in_doubt.code is not Code.PRIMARY_SEMI_SYNC_BLOCKED:
             return False
@@ -244,24 +257,27 @@ class _Decider:
             if lost:
                 return (
                     Rule.LAST_COPY,
-                    f"re-pointing it would discard {lost.brief()} from its relay log, which no other reachable "
-                    f"tablet has",
+                    f"re-pointing it would drop {lost.brief()} with its relay log, and no other reachable tablet "
+                    f"has them",
                 )
         return None
 
     def _must_not_write(self, primary: TabletView) -> Why | None:
-        """Why a primary that is read-only stays so: whatever is put right about a primary makes it writable."""
+        """Return why a read-only primary must stay so, as each repair makes a primary writable; None if it need not."""
         if primary.current_status is None or not primary.current_status.read_only:
             return None
         if self.view.self_declared_primaries:
             return (
                 Rule.UNCONFIRMED,
-                f"{names(self.view.self_declared_primaries)} is primary by its own account; its record may be late",
+                f"{names(self.view.self_declared_primaries)} declares itself primary, and its record may be late",
             )
         if gone := self.view.unreachable_self_declared:
-            return Rule.UNCONFIRMED, f"{names(gone)} was primary when it last answered; its record may be late"
-        if self.policy is not None and (who := unseen_writer(self.view, self.policy)):
-            return Rule.UNREACHABLE_CELL, who
+            return (
+                Rule.UNCONFIRMED,
+                f"{names(gone)} declared itself primary when it last answered, and its record may be late",
+            )
+        if self.policy is not None and (writer := unseen_writer(self.view, self.policy)):
+            return Rule.UNREACHABLE_CELL, writer
         return misses_writes(self.view, self.policy, primary)
 
     def _restart_teaches_nothing(self) -> Why | None:
@@ -269,7 +285,7 @@ class _Decider:
         if primary is None or primary.failure not in _MAY_BE_GONE:
             return (
                 Rule.NO_REMEDY,
-                "its replicas still receive from it, so it takes writes; only its tablet manager is in trouble",
+                "its replicas still receive from it, so it takes writes; only its tablet manager fails",
             )
         if primary.failure is ProbeFailure.HUNG and (why := self.memory.load_moved()):
             return Rule.COOLDOWN, why
@@ -278,20 +294,20 @@ class _Decider:
             return None
         return (
             Rule.COOLDOWN,
-            f"a replica was made to reconnect {self.now - last:.0f} s ago and that is done once in "
-            f"{RESTART_EVERY:.0f} s, unless it cannot and nothing more arrives",
+            f"a replica was made to reconnect {self.now - last:.0f} s ago, which is done once in {RESTART_EVERY:.0f} s "
+            f"while it succeeds or transactions arrive",
         )
 
     def _is_silent(self, primary: TabletView, last: float) -> bool:
-        """Whether the replica that was made to reconnect at `last` cannot, and nobody gets anything any more.
+        """Whether the replica that was made to reconnect at `last` cannot, and no replica receives anything more.
 
-        Then the others may only wait on connections to a host that is gone, for as long as `replica_net_timeout` says;
-        they are asked one by one, and each that can reconnect ends it. A primary that is silent or hangs for a short
-        time is left alone.
+        Then the others may wait on connections to a host that is gone, for as long as `replica_net_timeout` says. They
+        are made to reconnect one by one, until one of them can. A primary that has been silent or hung for a short
+        time is left as it is.
         """
-        bar = HUNG_AFTER if primary.failure is ProbeFailure.HUNG else SILENT_AFTER
-        if primary.failing_since is None or self.now - primary.failing_since < bar:
+        patience = HUNG_AFTER if primary.failure is ProbeFailure.HUNG else SILENT_AFTER
+        if primary.failing_since is None or self.now - primary.failing_since < patience:
             return False
         evidence = ReplicaEvidence.of(self.view, primary)
-        tries = len(evidence.trying)
+        tries = len(evidence.reconnecting)
         return bool(evidence.tried_in_vain(last, within=RECONNECTS_WITHIN if tries < 2 else RECONNECTS_WITHIN / 4))

@@ -1,4 +1,4 @@
-"""What a repair could break, or not achieve: reasons to leave a tablet as it is."""
+"""Reasons to leave a tablet as it is: a repair would lose something, or achieve nothing."""
 
 from collections.abc import Iterator, Sequence
 from functools import reduce
@@ -16,11 +16,11 @@ from vtorc.core.facts.views import ShardView, TabletView
 
 
 def primary_may_be_hidden(view: ShardView) -> Why | None:
-    """A shard that never had a primary, as far as can be seen, may have one where nothing can be read.
+    """Return why a shard that seems never to have had a primary may have one unseen; None if every record was read.
 
-    A first primary is told in its own cell before anywhere else; whoever starts with that cell out of reach, or read
-    it before, elected a second one, and writes were acknowledged by both (simulator). That includes a cell which was
-    read before: nobody knows what has been written there since.
+    A first primary is recorded in its own cell before anywhere else. A vtorc that could not read that cell elected a
+    second one, and both acknowledged writes (simulator). A cell that was read before counts too: it may have changed
+    since.
     """
     if view.unreachable_cells:
         cells = ", ".join(sorted(view.unreachable_cells))
@@ -31,14 +31,13 @@ def primary_may_be_hidden(view: ShardView) -> Why | None:
         help_ = "repair the record, or remove it if there is no such tablet"
     else:
         return None
-    return Rule.UNREACHABLE_CELL, f"{hidden}, so that there may be a primary that is not seen; {help_}"
+    return Rule.UNREACHABLE_CELL, f"{hidden}, so there may be an unseen primary; {help_}"
 
 
 def repoint_would_lose(view: ShardView, tablet: TabletView) -> GtidSet:
-    """What only this tablet is known to hold, and would lose if its relay log were replaced.
+    """Return the transactions that only this tablet is known to hold, and that would go with its relay log.
 
-    Transactions under the UUID of the primary are its own: it has them although its last answer may be older than the
-    replica's.
+    The primary has those under its own UUID, although its last status may be older than the replica's.
     """
     if tablet.current_status is None:
         return EMPTY_GTID_SET
@@ -55,10 +54,10 @@ def repoint_would_lose(view: ShardView, tablet: TabletView) -> GtidSet:
 def refused_as_errant(
     view: ShardView, policy: DurabilityPolicy | None, finding: Finding, attempts: Sequence[Attempt]
 ) -> Why | None:
-    """A tablet that has what the primary lacks is attached if its tablet manager lets it, as in Vitess: that of
-    v22 and newer does not (`SetReplicationSource`, `rpc_replication.go`), and asking again will not change that.
+    """Return why a tablet with transactions that the primary lacks is not attached again; None if it may be tried.
 
-    The first answer is asked for, since only that tells; an older one has no such check, and MySQL attaches.
+    A tablet manager of v22 or newer refuses to attach it (`SetReplicationSource`, `rpc_replication.go`), and asking
+    again does not change that. It is asked once, as only its answer tells: an older one attaches it, as in Vitess.
     """
     tablet, primary = view.tablet(finding.alias), view.primary
     if (
@@ -79,24 +78,22 @@ def refused_as_errant(
         return (
             Rule.MISSING_WRITES,
             f"{what}; {holders} tablets share {shared.brief()}, which may be acknowledged: rebuild none of these "
-            f"tablets; if another was primary since, promote one that has them (EmergencyReparentShard --new-primary), "
-            f"and if they are errant, make {primary.alias} commit empty transactions under these GTIDs; then vtorc "
-            f"goes on by itself",
+            f"tablets; if another was primary since, promote one that has them (EmergencyReparentShard --new-primary); "
+            f"if they are errant, make {primary.alias} commit empty transactions under these GTIDs",
         )
     return (
         Rule.ERRANT,
-        f"{what}; rebuild it from a backup or from another tablet, or make {primary.alias} commit empty "
-        f"transactions under these GTIDs if nothing in them is wanted; then vtorc goes on by itself",
+        f"{what}; rebuild it from a backup or from another tablet, or, if the transactions are not wanted, make "
+        f"{primary.alias} commit empty transactions under these GTIDs",
     )
 
 
 def misses_writes(view: ShardView, policy: DurabilityPolicy | None, primary: TabletView) -> Why | None:
-    """A primary is not made writable while so many others share writes that it lacks that they may be acknowledged.
+    """Return why a primary is not made writable: it lacks writes that may be acknowledged; None if it lacks none.
 
-    Such writes were made by another primary since: one that was promoted by a host whose clock is behind, so that
-    its term looks older, or whose promotion the topology server, which answers with an old state, does not show yet.
-    What one replica wrote alone is errant and does not count, nor do the primary's own writes, which its last answer
-    may be too old to name.
+    Enough other tablets share such writes for them to be acknowledged. Another primary made them since: its clock is
+    behind, so that its term looks older, or the topology server still answers with an old state. The writes of one
+    replica alone are errant and do not count. Nor do the primary's own, as its last status may be too old to name them.
     """
     by_hand = f"if they are errant, make it writable by hand (SetWritable {primary.alias} true)"
     promote = "promote one that has them (EmergencyReparentShard --new-primary)"
@@ -106,10 +103,13 @@ def misses_writes(view: ShardView, policy: DurabilityPolicy | None, primary: Tab
         return Rule.MISSING_WRITES, f"{what}; {by_hand}, and if another was primary since, {promote}"
     if received := next(_received_from_the_unreached(view, policy, primary), None):
         holder, source, writes = received
-        what = f"{holder.alias} received {writes.brief()} from {source.alias}, which does not answer: it lacks them"
+        what = (
+            f"{holder.alias} received {writes.brief()} from {source.alias}, which does not answer, and the primary "
+            f"lacks them"
+        )
         return (
             Rule.MISSING_WRITES,
-            f"{what} and they may be acknowledged; {by_hand}, and if {source.alias} was primary since, {promote}",
+            f"{what}, and they may be acknowledged; {by_hand}, and if {source.alias} was primary since, {promote}",
         )
     return None
 
@@ -117,9 +117,9 @@ def misses_writes(view: ShardView, policy: DurabilityPolicy | None, primary: Tab
 def _received_from_the_unreached(
     view: ShardView, policy: DurabilityPolicy | None, primary: TabletView
 ) -> Iterator[tuple[TabletView, TabletView, GtidSet]]:
-    """Each tablet that has what the primary lacks and another wrote that cannot be asked; that other; and what it is.
+    """Yield each tablet with transactions of an unreached tablet that the primary lacks, that tablet, and those.
 
-    Whoever wrote it has it too, so that one that received it can be enough to have acknowledged it.
+    The tablet that wrote them has them too, so one tablet that received them may be enough to acknowledge them.
     """
     status = primary.current_status
     if policy is None or status is None or not policy.required_acks(primary.member):
@@ -135,7 +135,7 @@ def _received_from_the_unreached(
 
 
 def _server_uuid(view: ShardView, source: TabletView, replica: TabletView) -> str:
-    """UUID of a tablet's server, by its last answer or that of its replica; empty if neither tells."""
+    """Return the UUID of a tablet's server, by its last status or that of its replica; empty if neither tells it."""
     if source.status is not None:
         return source.status.server_uuid
     replication = replica.status.replication if replica.status is not None else None
@@ -145,8 +145,9 @@ def _server_uuid(view: ShardView, source: TabletView, replica: TabletView) -> st
 def _shared_by_many(
     view: ShardView, policy: DurabilityPolicy | None, primary: TabletView, *, of: GtidSet | None = None
 ) -> tuple[int, GtidSet]:
-    """How many tablets make a transaction that the primary lacks look acknowledged, and what so many of them share; if
-    `of` is given, of that.
+    """Return how many tablets make a transaction that the primary lacks look acknowledged, and those that they share.
+
+    With `of`, only transactions in that set count.
     """
     status = primary.current_status
     if policy is None or status is None or not (needed := policy.required_acks(primary.member)):
@@ -164,8 +165,9 @@ def _shared_by_many(
 
 
 def acks_would_drop(view: ShardView, policy: DurabilityPolicy | None, tablet: TabletView) -> Why | None:
-    """Stop requiring before disabling: while the primary waits, enough proper ackers must remain without this
-    one.
+    """Return why the semi-sync of a replica must stay on: the primary waits, and too few other ackers would be left.
+
+    So a primary stops waiting before its replicas stop acknowledging.
     """
     primary = view.primary
     if policy is None or primary is None or primary.current_status is None:

@@ -1,8 +1,8 @@
 """Names everything that is wrong with a shard: `analyse(ShardView, …) -> findings`, most urgent first.
 
-Conditions follow Vitess (`go/vt/vtorc/inst/analysis_problem.go`) where it has the code; they are stricter where
-Vitess acts on too little: a primary is dead only on evidence newer than its failure, a tablet is deleted only if the
-cell it lived in could be read, and nobody is condemned or repaired around a tablet that is primary by its own account.
+Conditions follow Vitess (`go/vt/vtorc/inst/analysis_problem.go`) where it has the code. They are stricter where Vitess
+acts on too little. A primary is dead only on evidence newer than its failure. A tablet is deleted only if its cell
+could be read. No primary is replaced, and no tablet repaired, around a self-declared primary.
 """
 
 import math
@@ -25,9 +25,9 @@ from vtorc.core.facts.views import ProbeFailure, ShardView, TabletView
 def analyse(
     view: ShardView, policy: DurabilityPolicy | None, thresholds: DetectionThresholds, now: float
 ) -> tuple[Finding, ...]:
-    """Name all problems of the shard, most urgent first.
+    """Return all problems of the shard, most urgent first.
 
-    `policy` is None where no usable policy is known: then everything that needs none is still found. `now` is in
+    `policy` is None where no usable policy is known; every problem that needs none is found all the same. `now` is in
     seconds on the clock of the view. SNAPSHOT keyspaces have no primary and so no problems.
     """
     if view.keyspace_record.type is KeyspaceType.SNAPSHOT:
@@ -49,7 +49,7 @@ class _Analysis(ShardCheck):
             if tablet.is_replica_type:
                 yield from self._replica(tablet)
             elif tablet.record.type is not TabletType.PRIMARY:
-                yield from self._set_aside(tablet)
+                yield from self._out_of_service(tablet)
 
     # The shard as the topology server has it
 
@@ -61,15 +61,14 @@ class _Analysis(ShardCheck):
             yield self.found(
                 Code.UNKNOWN_DURABILITY_POLICY,
                 None,
-                f"keyspace {self.view.shard.keyspace} has the durability policy {name!r}, which is not known "
-                f"here, so nothing is done to it",
+                f"keyspace {self.view.shard.keyspace} has the durability policy {name!r}, which vtorc does not know",
             )
         else:
             yield self.found(
                 Code.NO_DURABILITY_POLICY,
                 None,
-                f"keyspace {self.view.shard.keyspace} has no durability policy and the configuration names no "
-                f"Durability for it",
+                f"keyspace {self.view.shard.keyspace} has no durability policy, and the configuration names no "
+                f"Durability",
             )
 
     def _topology(self) -> Iterator[Finding]:
@@ -78,13 +77,13 @@ class _Analysis(ShardCheck):
                 code=Code.BAD_TABLET_RECORD,
                 shard=self.view.shard,
                 alias=alias,
-                sentence=f"{self.view.shard}: the record of tablet {alias} cannot be read ({reason}); it is left out",
+                sentence=f"{self.view.shard}: the record of tablet {alias} cannot be read and is left out ({reason})",
             )
         for cell, reason in sorted(self.view.unreachable_cells.items()):
             yield self.found(
                 Code.UNREACHABLE_CELL,
                 None,
-                f"the topology server of cell {cell} does not answer ({reason}); its tablets are those last read",
+                f"the topology server of cell {cell} does not answer, so its tablets are those last read ({reason})",
             )
 
     def _no_primary(self) -> Iterator[Finding]:
@@ -92,28 +91,28 @@ class _Analysis(ShardCheck):
         if not any(tablet.is_replica_type for tablet in self.view.tablets):
             return
         if not shard.primary_term_start and shard.primary_alias is None:
-            what = f"no tablet is primary and none ever was{self.yet}"
-            confirmed = self.everybody_probed and not self.self_declared_primaries
+            what = f"no tablet is primary, and the shard record never named one{self.late_record_note}"
+            confirmed = self.all_probed and not self.self_declared_primaries
             yield self.found(Code.CLUSTER_HAS_NO_PRIMARY, None, what, confirmed=confirmed)
             return
         named = shard.primary_alias
         if hidden := self._why_hidden(named):
-            yield self.found(Code.UNREACHABLE_CELL, None, f"no primary is in sight, but {hidden}")
+            yield self.found(Code.UNREACHABLE_CELL, None, f"no tablet is known to be primary, but {hidden}")
             return
-        confirmed = self.everybody_probed and not self.self_declared_primaries
-        how = "has no tablet record any more"
+        confirmed = self.all_probed and not self.self_declared_primaries
+        how = "has lost its tablet record"
         if (tablet := self.view.tablet(named)) is not None:
             how = "is no longer of type PRIMARY"
-            # Without its answer we cannot tell whether it is primary all the same; its replicas can.
+            # Without its answer only its replicas can tell whether it is primary all the same.
             confirmed = confirmed and (
                 tablet.is_current or not any(replica.is_receiving for replica in self.view.replicas_of(tablet))
             )
-        who = f"the primary {named}" if named is not None else "the primary"
-        what = f"{who} {how} and no other tablet is primary{self.yet}"
+        subject = f"the primary {named}" if named is not None else "the primary"
+        what = f"{subject} {how}, and no other tablet is primary{self.late_record_note}"
         yield self.found(Code.PRIMARY_TABLET_DELETED, None, what, confirmed=confirmed)
 
     def _why_hidden(self, named: TabletAlias | None) -> str:
-        """Why the primary may exist although it is not seen; a read that failed is no proof of a deletion."""
+        """Return why the primary may exist unseen; empty if it cannot. A read that failed does not prove a deletion."""
         if named is not None and named in self.view.bad_records:
             return f"the record of {named} cannot be read"
         cells = self.view.unreachable_cells if named is None else {named.cell} & self.view.unreachable_cells.keys()
@@ -126,7 +125,7 @@ class _Analysis(ShardCheck):
             return
         if primary.status is None and not self.view.replicas_of(primary):
             yield self.found(
-                Code.INVALID_PRIMARY, primary, f"is the primary but never gave a status: {primary.failure_phrase}"
+                Code.INVALID_PRIMARY, primary, f"is the primary and has never told its status: {primary.failure_phrase}"
             )
         status = primary.current_status
         if status is None or status.disk_stalled:
@@ -134,26 +133,26 @@ class _Analysis(ShardCheck):
         if status.has_source and status.replication is not None:
             yield self._primary_has_primary(primary, status.replication)
         if status.read_only:
-            yield self.found(Code.PRIMARY_IS_READ_ONLY, primary, "is the primary but read-only")
+            yield self.found(Code.PRIMARY_IS_READ_ONLY, primary, "is the primary and is read-only")
         if status.tablet_type is not None and status.tablet_type not in (TabletType.PRIMARY, TabletType.UNKNOWN):
             what = f"is PRIMARY in the topology server but runs as {status.tablet_type.name}"
             yield self.found(Code.PRIMARY_CURRENT_TYPE_MISMATCH, primary, what)
         yield from self._primary_semi_sync(primary)
 
     def _primary_has_primary(self, primary: TabletView, replication: ReplicationStatus) -> Finding:
-        """Either somebody pointed the primary at another server, or it has lost its place to that one and the records
-        are late: a topology server that may answer with an old state says so for a while (simulator, seed 3802).
+        """Return that the primary has a source: it was pointed at another server, or that server has taken its place.
+
+        In the second case the records are late: a topology server may answer with an old state for a while (simulator,
+        seed 3802).
         """
         source = self.view.at_address(replication.source_address)
         at = "{}:{}".format(*replication.source_address)
-        what = f"is the primary but replicates from {at}"
+        what = f"is the primary and replicates from {at}"
         confirmed = not self.self_declared_primaries and (source is None or source.is_current)
         if self.self_declared_primaries:
-            what += (
-                f", and {names(self.self_declared_primaries)} is primary by its own account, so the records may be late"
-            )
+            what += f", and {names(self.self_declared_primaries)} declares itself primary, so the records may be late"
         elif source is not None and not source.is_current:
-            what += f", whose tablet {source.alias} does not tell whether it is primary by now"
+            what += f", and its tablet {source.alias} does not tell whether it is primary by now"
         return self.found(Code.PRIMARY_HAS_PRIMARY, primary, what, confirmed=confirmed)
 
     def _primary_semi_sync(self, primary: TabletView) -> Iterator[Finding]:
@@ -162,7 +161,7 @@ class _Analysis(ShardCheck):
             return
         needed = self.policy.required_acks(primary.member)
         if needed == 0 and status.semi_sync.primary_enabled:
-            what = f"waits for acknowledgements, which the policy {self.policy.name} does not ask for"
+            what = f"waits for acknowledgements, and the policy {self.policy.name} asks for none"
             yield self.found(Code.PRIMARY_SEMI_SYNC_MUST_NOT_BE_SET, primary, what)
         if needed > 0 and not status.semi_sync.primary_enabled:
             ready = [tablet for tablet in self.ackers_of(primary) if tablet.would_acknowledge and tablet.is_receiving]
@@ -174,7 +173,7 @@ class _Analysis(ShardCheck):
             yield self.found(Code.PRIMARY_SEMI_SYNC_MUST_BE_SET, primary, what, confirmed=len(ready) >= waits_for)
 
     def ackers_of(self, primary: TabletView) -> tuple[TabletView, ...]:
-        """Replicas of `primary` that the policy lets acknowledge for it."""
+        """Return the replicas of `primary` that the policy lets acknowledge for it."""
         if self.policy is None:
             return ()
         return tuple(t for t in self.view.replicas_of(primary) if self.policy.may_ack(primary.member, t.member))
@@ -182,10 +181,10 @@ class _Analysis(ShardCheck):
     def _stale_primaries(self, primary: TabletView) -> Iterator[Finding]:
         for tablet in self.view.tablets:
             if tablet.record.type is TabletType.PRIMARY and tablet.alias != primary.alias:
-                what = f"still claims to be primary, but {primary.alias} has been since a later time"
+                what = f"has a record as primary, but the term of {primary.alias} began later"
                 later = primary.record.primary_term_start > tablet.record.primary_term_start
                 if not later:
-                    what = f"claims to be primary since the same time as {primary.alias}"
+                    what = f"has a record as primary, and the term of {primary.alias} began at the same time"
                 yield self.found(Code.STALE_TOPO_PRIMARY, tablet, what, confirmed=later and tablet.is_current)
 
     # Replicas
@@ -196,12 +195,12 @@ class _Analysis(ShardCheck):
         status = tablet.current_status
         if status is None or status.disk_stalled:
             return
-        if any(rival is tablet for rival in self.self_declared_primaries):
-            what = "is a replica by its record but primary by its own account; its record may be late"
+        if any(each is tablet for each in self.self_declared_primaries):
+            what = "has a record as replica and declares itself primary, so its record may be late"
             yield self.found(Code.NOT_CONNECTED_TO_PRIMARY, tablet, what, confirmed=False)
             return
         if not status.read_only:
-            yield self.found(Code.REPLICA_IS_WRITABLE, tablet, "is a replica but writable")
+            yield self.found(Code.REPLICA_IS_WRITABLE, tablet, "is a replica and is writable")
         if self.primary is None:
             return
         yield from self._replica_source(tablet, self.primary)
@@ -213,19 +212,19 @@ class _Analysis(ShardCheck):
         replication = status.replication if status is not None else None
         if replication is None or not replication.has_source:
             yield self.found(
-                Code.NOT_CONNECTED_TO_PRIMARY, tablet, f"replicates from nobody; it should from {primary.alias}"
+                Code.NOT_CONNECTED_TO_PRIMARY, tablet, f"has no source; it should replicate from {primary.alias}"
             )
             return
         if not self.view.replicates_from(tablet, primary):
             other = self.view.at_address(replication.source_address)
             source = str(other.alias) if other is not None else "{}:{}".format(*replication.source_address)
-            what = f"replicates from {source}; it should from {primary.alias}"
-            if is_rival := any(rival is other for rival in self.self_declared_primaries):
-                what += f", but {source} is primary by its own account, so the records may be late"
-            yield self.found(Code.CONNECTED_TO_WRONG_PRIMARY, tablet, what, confirmed=not is_rival)
+            what = f"replicates from {source}; it should replicate from {primary.alias}"
+            if is_declared := any(each is other for each in self.self_declared_primaries):
+                what += f", but {source} declares itself primary, so the records may be late"
+            yield self.found(Code.CONNECTED_TO_WRONG_PRIMARY, tablet, what, confirmed=not is_declared)
             return
-        # The same server under another address: a primary that was scheduled elsewhere took its data along. Who reaches
-        # it under the old name, or by another name of the same host, is left alone.
+        # The same server under another address: a primary that was scheduled elsewhere took its data along. A replica
+        # that reaches it under the old name, or by another name of the same host, stays as it is.
         at = primary.record.mysql_address
         connects = replication.io_state is ThreadState.CONNECTING
         if primary.record.mysql_hostname and replication.source_address != at and connects:
@@ -233,7 +232,7 @@ class _Analysis(ShardCheck):
             what = f"tries to reach {primary.alias} at {old}, but it is at {new}"
             yield self.found(Code.CONNECTED_TO_WRONG_PRIMARY, tablet, what)
             return
-        # Else a thread that is connecting is doing what it was told; only its source can help it.
+        # Otherwise a connecting thread does as it was told, and only its source can help it.
         if replication.io_state is ThreadState.STOPPED or replication.sql_state is ThreadState.STOPPED:
             why = replication.last_sql_error or replication.last_io_error
             what = "has stopped replicating" + (f": {why}" if why else "")
@@ -249,7 +248,7 @@ class _Analysis(ShardCheck):
         if math.floor(2 * status.heartbeat_interval + 0.5) != status.replica_net_timeout:
             what = (
                 f"has a heartbeat interval of {status.heartbeat_interval:g} s for a replica_net_timeout of "
-                f"{status.replica_net_timeout} s; it should be half"
+                f"{status.replica_net_timeout} s; half of that would be right"
             )
             yield self.found(Code.REPLICA_MISCONFIGURED, tablet, what)
 
@@ -259,18 +258,19 @@ class _Analysis(ShardCheck):
             return
         should = self.policy.may_ack(primary.member, tablet.member)
         if should and not status.semi_sync.replica_enabled:
-            what = f"does not acknowledge, but should for {primary.alias} under the policy {self.policy.name}"
+            what = f"has semi-sync off, but the policy {self.policy.name} lets it acknowledge for {primary.alias}"
             yield self.found(Code.REPLICA_SEMI_SYNC_MUST_BE_SET, tablet, what)
         elif should and tablet.receives_without_acknowledging:
-            what = f"receives from {primary.alias} and does not acknowledge, until its IO thread connects again"
+            what = f"receives from {primary.alias} without acknowledging until its IO thread connects again"
             yield self.found(Code.REPLICA_SEMI_SYNC_MUST_BE_SET, tablet, what)
         if not should and status.semi_sync.replica_enabled:
-            what = f"acknowledges, but must not for {primary.alias} under the policy {self.policy.name}"
+            what = f"has semi-sync on, but the policy {self.policy.name} forbids it to acknowledge for {primary.alias}"
             yield self.found(Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET, tablet, what)
 
-    def _set_aside(self, tablet: TabletView) -> Iterator[Finding]:
-        """BACKUP, RESTORE and DRAINED tablets are never repaired, as in Vitess, but their errant transactions are told:
-        there a tablet is drained because of them, and nobody hears of them any more.
+    def _out_of_service(self, tablet: TabletView) -> Iterator[Finding]:
+        """Yield the errant transactions of BACKUP, RESTORE and DRAINED tablets, which are never repaired, as in Vitess.
+
+        Vitess drains a tablet because of errant transactions, and then tells nothing more of them.
         """
         if tablet.is_current and self.primary is not None:
             yield from self._errant(tablet, self.primary)
@@ -286,10 +286,10 @@ class _Analysis(ShardCheck):
 
 
 def errant_gtids(tablet: TabletView, primary: TabletView) -> GtidSet:
-    """GTIDs that the tablet was last seen to have executed, and that the primary lacks and did not write itself.
+    """Return the GTIDs that the tablet was last seen to have executed, and that the primary lacks and did not write.
 
-    The primary's set is older or newer than the replica's by a probe: what carries its own UUID may just be newer, and
-    while it is somebody's replica itself, anything may.
+    The primary's set is older or newer than the replica's by a probe. GTIDs with its own UUID may just be newer than
+    its status. While the primary has a source itself, any GTID may be.
     """
     status = primary.current_status
     if tablet.status is None or status is None or status.has_source or not status.executed:

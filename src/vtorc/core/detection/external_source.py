@@ -1,18 +1,18 @@
-"""Tablets whose MySQL replicates from a server outside of the shard: somebody set that up, and it is not ours to end.
+"""Tablets with a replication source outside the shard: an operator set that up, and vtorc does not end it.
 
 A vttablet that runs with `--unmanaged` does not say so, neither in its record nor in FullStatus (Vitess up to v24).
-What can be seen is whom its MySQL replicates from.
+The replication source of its MySQL is all that can be seen.
 """
 
 from vtorc.core.facts.views import ShardView, TabletView
 
 
 def external_source(view: ShardView, tablet: TabletView) -> str:
-    """Name the server outside of the shard that the tablet replicates from; empty if there is none.
+    """Return host and port of the server outside the shard that the tablet replicates from; empty if there is none.
 
-    No tablet that is known is that server, and the tablet has received what it wrote, but the present primary has not:
-    one that wrote into its history was a primary of this shard, whose record may be gone. The primary itself has no
-    other history to be held against; there no tablet may be unknown either.
+    No known tablet is that server, and the tablet has received transactions of it that the present primary lacks. A
+    server with transactions in the primary's history was a primary of this shard, and its record may be gone. There is
+    no other history to compare the primary itself with; so for the primary no tablet may be unknown either.
     """
     status = tablet.current_status
     replication = status.replication if status is not None else None
@@ -25,16 +25,16 @@ def external_source(view: ShardView, tablet: TabletView) -> str:
         return ""
     primary = view.primary
     if primary is tablet:
-        exempt = view.bad_records or view.unreachable_cells or any(t.status is None for t in view.tablets)
+        may_belong = view.bad_records or view.unreachable_cells or any(t.status is None for t in view.tablets)
     else:
-        exempt = primary is None or primary.status is None or source in primary.status.executed.uuids
-    return "" if exempt else "{}:{}".format(*replication.source_address)
+        may_belong = primary is None or primary.status is None or source in primary.status.executed.uuids
+    return "" if may_belong else "{}:{}".format(*replication.source_address)
 
 
 def external_source_advice(source: str) -> str:
-    """Say what a person can do about a tablet that has that source outside of the shard."""
+    """Return what an operator can do about a tablet with that source outside the shard, as the end of a sentence."""
     return (
-        f"its MySQL replicates from {source}, which is no known tablet of this shard, and has received what that one "
-        f"wrote; if that is not wanted, stop its replication, else change its type to DRAINED, so that it is in "
-        f"nobody's way"
+        f"its MySQL replicates from {source}, which is no known tablet of this shard, and has received transactions "
+        f"from there; stop its replication if that is not wanted, else change its type to DRAINED, so that it does "
+        f"not block the shard"
     )

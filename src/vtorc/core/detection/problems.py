@@ -71,7 +71,7 @@ class Code(enum.Enum):
     order: int
 
     def __new__(cls, problem: Problem) -> Self:
-        """Make a member whose value is the spelling and whose order is its place in the list."""
+        """Make a member: its value is the spelling, its order its place in the list."""
         member = object.__new__(cls)
         member._value_ = problem.spelling
         member.problem = problem
@@ -106,7 +106,7 @@ class Code(enum.Enum):
         one_at_a_time=False,
     )
     UNREACHABLE_CELL = Problem(
-        "BlindCell",  # ours
+        "UnreachableCell",  # ours
         priority=2,
         recovery=None,
         primary=PrimaryDoubt.CERTAIN,

@@ -49,7 +49,7 @@ class Recovery(enum.Enum):
     traits: RecoveryTraits
 
     def __new__(cls, traits: RecoveryTraits) -> Self:
-        """Make a member whose value is the spelling."""
+        """Make a member; its value is the spelling."""
         member = object.__new__(cls)
         member._value_ = traits.spelling
         member.traits = traits
@@ -84,7 +84,7 @@ class Recovery(enum.Enum):
     )
     RECOVER_PRIMARY_HAS_PRIMARY = RecoveryTraits(
         spelling="RecoverPrimaryHasPrimary",
-        intent="making it nobody's replica",
+        intent="removing its replication source",
         urgency=Urgency.PRIMARY_REPAIR,
         replaces_primary=False,
         batches=False,
@@ -93,7 +93,7 @@ class Recovery(enum.Enum):
     )
     FIX_PRIMARY = RecoveryTraits(
         spelling="FixPrimary",
-        intent="putting the primary right",
+        intent="repairing the primary",
         urgency=Urgency.PRIMARY_REPAIR,
         replaces_primary=False,
         batches=True,
@@ -102,7 +102,7 @@ class Recovery(enum.Enum):
     )
     FIX_REPLICA = RecoveryTraits(
         spelling="FixReplica",
-        intent="putting the replica right",
+        intent="repairing the replica",
         urgency=Urgency.REPLICA_REPAIR,
         replaces_primary=False,
         batches=True,

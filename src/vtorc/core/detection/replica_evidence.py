@@ -1,4 +1,4 @@
-"""What the replicas of a primary that does not answer us can tell of it."""
+"""What the replicas of a primary that does not answer vtorc can tell about it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,88 +9,93 @@ from vtorc.core.facts.views import ShardView, TabletView
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaEvidence:
-    """The replicas of one primary.
-
-    `valid` are those that answer; `receiving` those of them whose IO thread is connected to the primary, by their last
-    answer; `unheard` those whose last answer is older than the primary's failure, so that it says nothing about now;
-    `trying` those that try to reach the primary and have not: one whose IO thread was stopped sees nothing.
-    """
+    """The replicas of one primary, sorted by what each can tell."""
 
     replicas: tuple[TabletView, ...]
-    valid: tuple[TabletView, ...]
+    """All tablets that replicate from it by their last status, reachable or not."""
+    answering: tuple[TabletView, ...]
+    """Those that answered their last probe."""
     receiving: tuple[TabletView, ...]
-    unheard: tuple[TabletView, ...]
-    trying: tuple[TabletView, ...]
+    """Those of `answering` with an IO thread that is connected to the primary."""
+    outdated: tuple[TabletView, ...]
+    """Those of `answering` that have not been heard since the primary began to fail: they say nothing about now."""
+    reconnecting: tuple[TabletView, ...]
+    """Those heard since then with an IO thread that tries to connect. A thread that was stopped sees nothing."""
 
     @classmethod
     def of(cls, view: ShardView, primary: TabletView, *, heard_since: float = float("-inf")) -> "ReplicaEvidence":
-        """Call the replicas of `primary`; while that answers, and tells more than that its disk is stalled, nobody has
-        been heard since it failed. Who was not heard after `heard_since` either is unheard.
+        """Sort the replicas of `primary`.
+
+        A replica that was not heard after `heard_since` is outdated too. While the primary answers, and says more than
+        that its disk is stalled, all of them are outdated: it has not begun to fail.
         """
         failing_since = primary.failing_since if primary.failing_since is not None else primary.disk_stalled_since
         since = max(heard_since, failing_since if failing_since is not None else float("inf"))
         replicas = view.replicas_of(primary)
-        valid = tuple(tablet for tablet in replicas if tablet.is_current)
-        heard = [tablet.status_at is not None and tablet.status_at >= since for tablet in valid]
+        answering = tuple(tablet for tablet in replicas if tablet.is_current)
+        was_heard = [t.status_at is not None and t.status_at >= since for t in answering]
         return cls(
             replicas=replicas,
-            valid=valid,
-            receiving=tuple(tablet for tablet in valid if tablet.is_receiving),
-            unheard=tuple(tablet for tablet, was_heard in zip(valid, heard, strict=True) if not was_heard),
-            trying=tuple(t for t, was_heard in zip(valid, heard, strict=True) if was_heard and _is_connecting(t)),
+            answering=answering,
+            receiving=tuple(tablet for tablet in answering if tablet.is_receiving),
+            outdated=tuple(t for t, heard in zip(answering, was_heard, strict=True) if not heard),
+            reconnecting=tuple(t for t, heard in zip(answering, was_heard, strict=True) if heard and _is_connecting(t)),
         )
 
     def tried_in_vain(self, since: float, *, within: float) -> tuple[TabletView, ...]:
-        """Those that have tried to reach the primary for `within` seconds since `since` and got no answer at all.
+        """Return the replicas that have tried to connect for `within` seconds since `since` and got no answer at all.
 
-        Nobody, if any replica received something since: what still streams lives, however slow it is to greet. Nor
-        one that the server refused: a server that is full or knows no such user lives as well.
+        Empty, if any replica received something since: a server that still streams lives, however slow its greeting
+        is. A replica that the server refused does not count: a server that is full, or knows no such user, lives too.
         """
-        if any(t.last_advance_at is not None and t.last_advance_at > since for t in self.valid):
+        if any(t.last_advance_at is not None and t.last_advance_at > since for t in self.answering):
             return ()
-        return tuple(t for t in self.trying if _got_no_answer(t) and (t.status_at or 0.0) - since >= within)
+        return tuple(t for t in self.reconnecting if _got_no_answer(t) and (t.status_at or 0.0) - since >= within)
 
     @property
-    def shut_out(self) -> tuple[TabletView, ...]:
-        """Those whose attempt to connect has failed, if no server spoke to any of them: one that refuses somebody (it
-        is full, or knows no such user) lives.
+    def failed_to_connect(self) -> tuple[TabletView, ...]:
+        """The replicas that failed to connect, if no server spoke to any of them; empty otherwise.
+
+        A server that refuses one of them (it is full, or knows no such user) lives.
         """
-        failed = tuple(t for t in self.trying if _failed_to_connect(t))
+        failed = tuple(t for t in self.reconnecting if _failed_to_connect(t))
         return failed if all(_got_no_answer(t) for t in failed) else ()
 
-    def hopeful(self, now: float, *, within: float) -> tuple[TabletView, ...]:
-        """Those that may yet reach the primary: they lost their connection, or were stopped, less than `within` seconds
-        ago, and no attempt to connect again has failed since.
+    def may_reconnect(self, now: float, *, within: float) -> tuple[TabletView, ...]:
+        """Return the replicas that may yet reach the primary.
+
+        They lost their connection, or were stopped, less than `within` seconds ago, and have not failed to connect
+        since.
         """
         return tuple(
             t
-            for t in self.valid
+            for t in self.answering
             if t.not_receiving_since is not None and now - t.not_receiving_since < within and not _failed_to_connect(t)
         )
 
     @property
     def are_broken(self) -> bool:
-        """Whether any that answers does not replicate as it should."""
-        statuses = (t.status.replication for t in self.valid if t.status is not None)
+        """Whether any replica that answers does not replicate as it should."""
+        statuses = (t.status.replication for t in self.answering if t.status is not None)
         return any(replication is not None and not replication.is_replicating for replication in statuses)
 
     def as_text(self) -> dict[str, str]:
-        """The evidence for people."""
+        """Return the evidence as text for operators."""
         return {
             "replicas": names(self.replicas),
-            "reachable_replicas": names(self.valid),
+            "reachable_replicas": names(self.answering),
             "receiving_replicas": names(self.receiving),
-            "replicas_to_hear_again": names(self.unheard),
+            "replicas_to_hear_again": names(self.outdated),
         }
 
 
 def names(tablets: Iterable[TabletView]) -> str:
-    """Aliases joined by commas, or `none`."""
+    """Return the aliases joined by commas, or `none`."""
     return ", ".join(str(tablet.alias) for tablet in tablets) or "none"
 
 
 _NO_ANSWER = ("Can't connect", "Lost connection", "has gone away", "Unknown MySQL server host")
-"""What the client library says when no server spoke to it: errors 2003, 2013, 2006, 2005 (MySQL client error
+"""Texts of the client library when no server spoke to it: errors 2003, 2013, 2006, 2005 (MySQL client error
 reference).
 """
 

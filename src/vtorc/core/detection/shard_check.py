@@ -1,4 +1,4 @@
-"""One shard as it is analysed: what is known, by which bars it is judged, and how a finding is put into words."""
+"""What every check of a shard has in common: the facts, the thresholds, and how a finding is put into words."""
 
 from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.problems import Code
@@ -9,7 +9,7 @@ from vtorc.core.facts.views import ShardView, TabletView
 
 
 class ShardCheck:
-    """What all conditions look at; `now` is in seconds on the clock of the view."""
+    """The facts that all checks look at; `now` is in seconds on the clock of the view."""
 
     def __init__(
         self, view: ShardView, policy: DurabilityPolicy | None, thresholds: DetectionThresholds, now: float
@@ -31,7 +31,7 @@ class ShardCheck:
         may_be_load: bool = False,
         **evidence: object,
     ) -> Finding:
-        """Say what is wrong with a tablet, or with the shard, and what was seen of it."""
+        """Make a finding about a tablet, or about the shard if there is none, with the evidence for it."""
         subject = f"{self.view.shard}: {tablet.alias} {what}" if tablet is not None else f"{self.view.shard}: {what}"
         return Finding(
             code=code,
@@ -44,15 +44,15 @@ class ShardCheck:
         )
 
     @property
-    def yet(self) -> str:
-        """What may make all the difference soon: a primary whose record is late."""
+    def late_record_note(self) -> str:
+        """The end of a sentence that names the self-declared primaries; empty if there is none."""
         return (
-            f"; {names(self.self_declared_primaries)} is by its own account, so its record may be late"
+            f"; {names(self.self_declared_primaries)} declares itself primary, so its record may be late"
             if self.self_declared_primaries
             else ""
         )
 
     @property
-    def everybody_probed(self) -> bool:
-        """Whether every tablet was asked at least once."""
+    def all_probed(self) -> bool:
+        """Whether every tablet has been probed at least once."""
         return all(tablet.probed for tablet in self.view.tablets)

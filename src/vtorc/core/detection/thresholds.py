@@ -1,23 +1,26 @@
-"""How much evidence a verdict about a primary needs."""
+"""How much evidence a finding about a primary needs before it may be acted on."""
 
 from dataclasses import dataclass
 
 HUNG_AFTER = 10.0
-"""Seconds that a primary whose MySQL hangs gets to come round."""
+"""Seconds that a primary gets to recover while its MySQL hangs and its tablet manager answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectionThresholds:
-    """How much evidence a verdict needs.
-
-    `confirmations` is the number of failed probes in a row that makes a primary suspect enough to be condemned;
-    `silent_after` (seconds) is how long a primary must have failed when no replica can vouch by trying to reconnect,
-    `hung_after` how long in any case while its tablet manager answers and its MySQL hangs: it may come round, and
-    nothing is gained by moving an overload elsewhere. `heard_since` is the time before which no replica's answer counts
-    against the primary: that of the lock, once it is taken.
-    """
+    """The evidence that confirms a lost primary."""
 
     confirmations: int = 2
+    """Failed probes in a row before a primary may count as lost."""
     silent_after: float = 5.0
+    """Seconds that a primary must have failed where no replica tells by reconnecting."""
     hung_after: float = HUNG_AFTER
+    """Seconds that it must have failed in any case while its tablet manager answers and its MySQL hangs.
+
+    It may recover, and moving an overload to another tablet gains nothing.
+    """
     heard_since: float = float("-inf")
+    """Time, in seconds on the view's clock, before which no answer of a replica counts against the primary.
+
+    Under the shard lock it is the time of the lock.
+    """

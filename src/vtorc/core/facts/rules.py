@@ -30,7 +30,7 @@ class Rule(enum.Enum):
     traits: RuleTraits
 
     def __new__(cls, traits: RuleTraits) -> Self:
-        """Make a member whose value is the spelling."""
+        """Make a member; its value is the spelling."""
         member = object.__new__(cls)
         member._value_ = traits.spelling
         member.traits = traits
@@ -54,14 +54,14 @@ class Rule(enum.Enum):
     LAST_COPY = RuleTraits(spelling="last-copy", decides=True, needs_operator=False, may_pass=False)
     MISSING_WRITES = RuleTraits(spelling="missing-writes", decides=True, needs_operator=True, may_pass=False)
     ERRANT = RuleTraits(spelling="errant", decides=True, needs_operator=False, may_pass=False)
-    EXTERNAL_SOURCE = RuleTraits(spelling="outside", decides=True, needs_operator=False, may_pass=False)
-    UNREACHABLE_CELL = RuleTraits(spelling="blind", decides=True, needs_operator=True, may_pass=False)
+    EXTERNAL_SOURCE = RuleTraits(spelling="external-source", decides=True, needs_operator=False, may_pass=False)
+    UNREACHABLE_CELL = RuleTraits(spelling="unreachable-cell", decides=True, needs_operator=True, may_pass=False)
     NOT_CONTROLLED = RuleTraits(spelling="not-controlled", decides=True, needs_operator=False, may_pass=False)
     BUDGET = RuleTraits(spelling="budget", decides=True, needs_operator=False, may_pass=True)
     BREAKER = RuleTraits(spelling="breaker", decides=True, needs_operator=False, may_pass=True)
 
     # Rules that refuse a promotion
-    NONE_REACHED = RuleTraits(spelling="nobody-reached", decides=False, needs_operator=False, may_pass=False)
+    NONE_REACHED = RuleTraits(spelling="none-reached", decides=False, needs_operator=False, may_pass=False)
     ACKERS_UNREACHED = RuleTraits(spelling="ackers-unreached", decides=False, needs_operator=False, may_pass=False)
     BELOW_LAST_SEEN = RuleTraits(spelling="below-last-seen", decides=False, needs_operator=False, may_pass=False)
     RELAY_LOG_LOST = RuleTraits(spelling="relay-log-lost", decides=False, needs_operator=False, may_pass=False)
@@ -70,10 +70,12 @@ class Rule(enum.Enum):
     NO_CANDIDATE = RuleTraits(spelling="no-candidate", decides=False, needs_operator=False, may_pass=False)
     PURGED = RuleTraits(spelling="purged", decides=False, needs_operator=False, may_pass=False)
     NO_PRIMARY = RuleTraits(spelling="no-primary", decides=False, needs_operator=False, may_pass=False)
-    NOT_ELIGIBLE = RuleTraits(spelling="unfit", decides=False, needs_operator=False, may_pass=False)
-    FORCED_IMPOSSIBLE = RuleTraits(spelling="override-impossible", decides=False, needs_operator=False, may_pass=False)
-    FORCED_NEEDLESS = RuleTraits(spelling="override-needless", decides=False, needs_operator=False, may_pass=False)
-    DATA_LOSS_NOT_ACCEPTED = RuleTraits(spelling="override-price", decides=False, needs_operator=False, may_pass=False)
+    NOT_ELIGIBLE = RuleTraits(spelling="not-eligible", decides=False, needs_operator=False, may_pass=False)
+    FORCED_IMPOSSIBLE = RuleTraits(spelling="forced-impossible", decides=False, needs_operator=False, may_pass=False)
+    FORCED_NEEDLESS = RuleTraits(spelling="forced-needless", decides=False, needs_operator=False, may_pass=False)
+    DATA_LOSS_NOT_ACCEPTED = RuleTraits(
+        spelling="data-loss-not-accepted", decides=False, needs_operator=False, may_pass=False
+    )
 
     @property
     def needs_operator(self) -> bool:

@@ -700,9 +700,9 @@ def test_what_is_missing_is_said() -> None:
     """The sentence of standing still names the transactions, the tablets or the seconds."""
     view = shard(primary(), replica(R1, of=R2, received="99:7"), replica(R2))
     assert about(view, Code.CONNECTED_TO_WRONG_PRIMARY).sentence == (
-        "commerce/0: zone1-0000000101 replicates from zone2-0000000200; it should from zone1-0000000100; doing "
-        "nothing: re-pointing it would discard 1 transaction: 00000099…:7 from its relay log, which no other "
-        "reachable tablet has"
+        "commerce/0: zone1-0000000101 replicates from zone2-0000000200; it should replicate from "
+        "zone1-0000000100; doing nothing: re-pointing it would drop 1 transaction: 00000099…:7 with its relay log, "
+        "and no other reachable tablet has them"
     )
     limits = DecisionLimits(block_seconds=30, attempts=tried(Code.DEAD_PRIMARY, P, 10, succeeded=True))
     assert about(dead(), Code.DEAD_PRIMARY, limits=limits).sentence.endswith(

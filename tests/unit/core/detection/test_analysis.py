@@ -298,7 +298,7 @@ def test_a_hang_is_called_one() -> None:
     finding = found(shard(primary(dead_for=3.0, failure=ProbeFailure.HUNG), WAITING_1, WAITING_2))[0]
     assert finding.sentence == (
         "commerce/0: zone1-0000000100 hangs (its tablet manager answers, its MySQL does not) and none of its 2 "
-        "replicas receives from it; it gets 10 s to come round"
+        "replicas receives from it; it gets 10 s to recover"
     )
 
 
@@ -427,7 +427,7 @@ def test_when_nobody_answers_it_may_be_us() -> None:
     """With the primary and all replicas silent nothing is done, and the sentence says who may be cut off."""
     finding = found(dead(LOST_1, LOST_2, failure=ProbeFailure.TIMEOUT))[0]
     assert finding.sentence == (
-        "commerce/0: zone1-0000000100 does not answer, nor does any of its 2 replicas; it may be we who are cut off"
+        "commerce/0: zone1-0000000100 does not answer, nor does any of its 2 replicas: vtorc itself may be cut off"
     )
     assert finding.problem.recovery is None
 
