@@ -1,11 +1,12 @@
 # make setup once is enough; every other target runs it first, and it is quick when nothing changed.
 
 BIN := .venv/bin
-QUICK_TESTS := $(wildcard tests/unit tests/wire tests/sim)
 SEEDS ?= 0..1000
+# Empty leaves the seeded bugs out of `make test`; with any other value all of them are tried.
+SEEDED_BUGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test fmt proto lock clean
+.PHONY: help setup demo check quick test bugs fmt proto lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -17,18 +18,29 @@ demo: ## Run a small cluster with real MySQL servers, to watch and to break; whe
 	@python=$$(PYTHON="$(PYTHON)" scripts/find-python) && "$$python" scripts/setup.py --servers-optional
 	@$(BIN)/vtorc demo
 
-check: setup ## Lint, format check, strict types, floors, generated code current
+check: setup ## Lint, format check, strict types, floors, rules of the house, generated code current
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy src tests scripts bench
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python scripts/check_house.py
 	$(BIN)/python scripts/gen_proto.py --check
 
-# The quick tests first: what they find would only be found slowly by real servers.
-test: check ## check, then all tests: unit, wire, simulated worlds (SEEDS=0..1000), end to end on real servers
-	$(BIN)/python -m pytest -n 2 $(QUICK_TESTS)
+quick: check ## check, then what finds most in two minutes: unit and wire tests, the model, 100 simulated worlds
+	$(BIN)/python -m pytest -n 2 tests/unit tests/wire tests/sim/model
+	$(BIN)/vtorc sim --seeds 0..100
+
+# What is found in little time comes first. The end-to-end tests come last: their closing line says that all went well.
+test: check ## check, then all tests: unit, wire, sim, worlds (SEEDS=0..1000), bugs (SEEDED_BUGS=all), end to end
+	$(BIN)/python -m pytest -n 2 tests/unit tests/wire tests/sim
 	$(BIN)/vtorc sim --seeds $(SEEDS)
+ifneq ($(strip $(SEEDED_BUGS)),)
+	$(BIN)/python -m bench.mutations
+endif
 	$(BIN)/python -m pytest -n 2 --dist loadfile -v tests/e2e
+
+bugs: setup ## Switch on one seeded bug after the other, and see the simulator catch each
+	$(BIN)/python -m bench.mutations
 
 fmt: setup ## Format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix-only --quiet .

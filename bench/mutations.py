@@ -1,12 +1,13 @@
 """Shows that the simulator finds bugs: switches seeded ones on, one at a time, and counts the seeds until it does.
 
-Run it as `python -m bench.mutations [--only NAME] [--budget N] [--jobs N]`; it exits with 1 if any bug survives.
+Run it as `python -m bench.mutations [--only NAME] [--budget N] [--jobs N]`; it exits with 1 if any bug survives. Each
+verdict is one line; a terminal shows them all as a table too.
 """
 
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -63,24 +64,45 @@ def _verdict(name: str, began: float, *, seeds: int, caught_by: tuple[str, ...] 
     return Verdict(name=name, caught_by=caught_by, text=text, seeds=seeds, seconds=seconds)
 
 
-def try_all(mutants: Sequence[Mutant], *, budget: int | None, jobs: int, console: Console) -> list[Verdict]:
-    """Try mutants, each in a process of its own, and say how each ended; returns the verdicts in the mutants' order."""
+def try_all(
+    mutants: Sequence[Mutant], *, budget: int | None, jobs: int, report: Callable[[Verdict], None]
+) -> list[Verdict]:
+    """Try mutants, each in a process of its own, and report each verdict as it comes; returns them in the mutants'
+    order.
+    """
     verdicts: dict[str, Verdict] = {}
     context = get_context("spawn")
     with ProcessPoolExecutor(max_workers=jobs, mp_context=context, max_tasks_per_child=1) as pool:
         running: list[Future[Verdict]] = [
-            pool.submit(try_mutant, each.name, each.budget if budget is None else budget) for each in mutants
+            pool.submit(try_mutant, mutant.name, mutant.budget if budget is None else budget) for mutant in mutants
         ]
         for future in as_completed(running):
             verdict = future.result()
             verdicts[verdict.name] = verdict
-            how = f"caught by {', '.join(verdict.caught_by)}: {verdict.text}" if verdict.caught_by else "SURVIVES"
-            console.print(f"{verdict.name}: {how} (seeds: {verdict.seeds})", highlight=False, markup=False)
-    return [verdicts[each.name] for each in mutants]
+            report(verdict)
+    return [verdicts[mutant.name] for mutant in mutants]
+
+
+def line_of(verdict: Verdict) -> str:
+    """Write a verdict as one line: name, caught or not, by which invariants, after how many runs and seconds.
+
+    What the first violation said comes last, on the same line.
+    """
+    runs = f"{verdict.seeds} run{'' if verdict.seeds == 1 else 's'}, {verdict.seconds:.1f} s"
+    if not verdict.caught_by:
+        return f"{verdict.name}: NOT CAUGHT ({runs})"
+    return f"{verdict.name}: caught by {', '.join(verdict.caught_by)} ({runs}): {' '.join(verdict.text.split())}"
+
+
+def summary_of(verdicts: Sequence[Verdict]) -> str:
+    """Write how many seeded bugs were caught, and the names of those that were not, as one line."""
+    survivors = [verdict.name for verdict in verdicts if not verdict.caught_by]
+    missed = f"; not caught: {', '.join(survivors)}" if survivors else ""
+    return f"{len(verdicts) - len(survivors)} of {len(verdicts)} seeded bugs caught{missed}"
 
 
 def table_of(verdicts: Sequence[Verdict]) -> Table:
-    """Lay the verdicts out for people."""
+    """Lay the verdicts out as a table, for a terminal."""
     table = Table(title="Seeded bugs")
     for heading in ("Bug", "What it does", "Caught by", "Profile", "Faults"):
         table.add_column(heading)
@@ -108,15 +130,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--budget", type=int, help="try so many seeds at most, whatever the list says")
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time (default: 2)")
     options = parser.parse_args(arguments)
-    chosen = [each for each in MUTANTS.values() if not options.only or each.name in options.only]
-    console = Console()
-    verdicts = try_all(chosen, budget=options.budget, jobs=options.jobs, console=console)
-    console.print(table_of(verdicts))
-    survivors = [each.name for each in verdicts if not each.caught_by]
-    console.print(
-        f"{len(verdicts) - len(survivors)} of {len(verdicts)} caught" + "".join(f"; {s} survives" for s in survivors)
-    )
-    return 1 if survivors else 0
+    chosen = [mutant for mutant in MUTANTS.values() if not options.only or mutant.name in options.only]
+    verdicts = try_all(chosen, budget=options.budget, jobs=options.jobs, report=lambda verdict: _say(line_of(verdict)))
+    if sys.stdout.isatty():
+        Console().print(table_of(verdicts))
+    _say(summary_of(verdicts))
+    return 0 if all(verdict.caught_by for verdict in verdicts) else 1
+
+
+def _say(line: str) -> None:
+    """Write a line at once: in a pipe it would wait until many are there, and a log of CI would stand still."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
