@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from vtorc.config.catalogue import FLAGS, fold
+from vtorc.core.facts.rules import Rule
 from vtorc.sim.campaigns.mask import mask
 from vtorc.sim.campaigns.run import PROFILES
+from vtorc.sim.scenario.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "vtorc"
@@ -192,11 +194,27 @@ def test_the_page_of_the_simulator_names_rules_and_profiles_that_exist() -> None
     assert sorted(cell.strip("`") for cell in first_cells["Profiles"]) == sorted(PROFILES)
 
 
+def test_the_page_of_the_simulator_names_commands_that_exist() -> None:
+    """The commands of scenarios in docs/simulator.md are all there are."""
+    table = read("docs/simulator.md").partition("### Scenarios")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| (.*?) \|", table, re.MULTILINE)
+    named = {term.split()[0] for cell in cells for term in CODE.findall(cell)}
+    assert named == {each[3:].replace("_", "-") for each in dir(Stage) if each.startswith("do_")}
+
+
 def test_findings_name_what_holds_them() -> None:
     """Scenarios that docs/simulator-findings.md names are there; files and modules are checked with all documents."""
     named = set(re.findall(r"`(\d\d-[\w-]+)`", read("docs/simulator-findings.md")))
     assert named
     assert not named - {path.stem for path in SCRIPTS.glob("*.txt")}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rules_that_are_named_exist(name: str) -> None:
+    """What a document calls a rule is one of the catalogue, or an invariant of the simulator."""
+    named = re.findall(r"\b[Rr]ules?(?: is)? `([a-z-]+)`", read(name))
+    invariants = CODE.findall(read("docs/simulator.md").partition("## Invariants")[2].partition("\n## ")[0])
+    assert not set(named) - {rule.value for rule in Rule} - set(invariants)
 
 
 LINE_BY_LINE = [name for name in NAMES if name not in ("README.md", "docs/settings.md")]
