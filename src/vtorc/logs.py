@@ -1,10 +1,11 @@
-"""Logging: one sentence per line under `event`, with what it is about in fields (`shard`, `tablet`, `rule` …).
+"""Logging: one sentence per line under `event`, and the shard, tablet, rule and the like in fields of their own.
 
-Lines go to standard error, and into `vtorc.log` in the log folder where one is set. Everything that Python's own
-`logging` is told, by libraries too, takes the same way.
+Lines go to two destinations: standard error, and `vtorc.log` in the log folder where one is set. Lines that libraries
+write through Python's own `logging` go there too.
 
-Each place is written to by a thread of its own: whoever reads our standard error may stand still, and a disk may hang,
-but the shards' leases and failovers must go on. Lines that a place does not take in time are dropped, and counted.
+Each destination has a thread of its own that writes to it. The reader of standard error may stand still and a disk may
+hang, and the shards' leases and failovers must go on. Lines that a destination does not accept in time are dropped and
+counted.
 """
 
 import atexit
@@ -31,9 +32,9 @@ from vtorc.errors import SettingsError
 
 FILE_NAME = "vtorc.log"
 MOST_WAITING = 10_000
-"""Lines that wait for a place that takes none; what comes then is dropped."""
+"""Lines that may wait for a destination; further lines are dropped."""
 
-_EXIT_PATIENCE = 2.0
+_FLUSH_PATIENCE = 2.0
 _KEPT_FILES = 5
 _SECRET_WORDS = ("password", "passwd", "secret", "token", "credential")
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
@@ -41,33 +42,31 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING
 Fields = MutableMapping[str, Any]
 
 _CHATTY = ("asyncio", "grpc", "grpc._cython.cygrpc", "asyncmy")
-"""Libraries whose debug lines are about themselves: with them, Vitess' sample file (`"Debug": true`) hides the
-decisions.
-"""
+"""Libraries whose debug lines are left out: Vitess' sample file has `"Debug": true`, and they would hide decisions."""
 
 
 def setup_logging(settings: LogSettings, *, stderr: bool = True) -> None:
-    """Send all logging where the settings say; called again, it replaces what it did before.
+    """Send all logging to the destinations that the settings name, in place of those of an earlier call.
 
-    Lines are written soon after; `flush_logs` waits for them, as the end of the program does for a while. Without
-    `stderr` it goes to the log folder only: for a command whose terminal shows something else.
+    Lines are written a little later; `flush_logs` waits for them, and so does the end of the program. `stderr=False`
+    leaves standard error out, for a command whose terminal shows something else.
 
-    Raises `SettingsError` if the log folder cannot be made or written to.
+    Raises SettingsError if the log folder cannot be made or written to.
     """
-    targets: list[logging.Handler] = [_stderr_handler()] if stderr else []
+    targets: dict[str, logging.Handler] = {"stderr": _stderr_handler()} if stderr else {}
     if settings.log_dir:
-        targets.append(_file_handler(settings))
+        targets["file"] = _file_handler(settings)
     formatter = structlog.stdlib.ProcessorFormatter(
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(settings.log_format)],
         foreign_pre_chain=_common(),
     )
     root = logging.getLogger()
-    for old in list(root.handlers):
-        if isinstance(old, BackgroundHandler):
-            root.removeHandler(old)
-            old.close()
-    for target in targets:
-        handler = BackgroundHandler(target)
+    replaced = {old.destination: old for old in root.handlers if isinstance(old, BackgroundHandler)}
+    for old in replaced.values():
+        root.removeHandler(old)
+        old.close()
+    for destination, target in targets.items():
+        handler = BackgroundHandler(target, destination=destination, after=replaced.get(destination))
         handler.setFormatter(formatter)
         root.addHandler(handler)
     root.setLevel(_LEVELS[settings.log_level])
@@ -85,40 +84,54 @@ def setup_logging(settings: LogSettings, *, stderr: bool = True) -> None:
     )
 
 
-def flush_logs(*, patience: float = _EXIT_PATIENCE) -> None:
-    """Wait until all that was logged is written, at most `patience` seconds for each place."""
+def flush_logs() -> None:
+    """Wait until all lines logged so far are written, at most `_FLUSH_PATIENCE` seconds for each destination."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, BackgroundHandler):
-            handler.drain(patience)
+            handler.drain(_FLUSH_PATIENCE)
 
 
 atexit.register(flush_logs)
 
 
 class BackgroundHandler(logging.Handler):
-    """Formats lines at once, and lets a thread of its own hand them to the handler that writes them."""
+    """Formats a line at once, and lets a thread of its own hand it to the handler that writes it."""
 
-    def __init__(self, target: logging.Handler, *, most_waiting: int = MOST_WAITING) -> None:
-        """Write through `target`, whose errors count as lines that were not written."""
+    def __init__(
+        self,
+        target: logging.Handler,
+        *,
+        destination: str = "",
+        after: "BackgroundHandler | None" = None,
+        most_waiting: int = MOST_WAITING,
+    ) -> None:
+        """Write through `target`; a line that it fails to write counts as dropped.
+
+        `after` is the closed handler that wrote to the same destination before. Its last lines are written first:
+        otherwise two threads would mix their lines, and a flush of this one would leave those out.
+        """
         super().__init__()
+        self.destination = destination
         self._target = target
         self._queue: queue.Queue[str | threading.Event] = queue.Queue(most_waiting)
-        self._lost = 0
+        self._dropped = 0
         self._counting = threading.Lock()
         self._closing = threading.Event()
-        threading.Thread(target=self._write, name="log", daemon=True).start()
+        before = after._thread if after is not None else None
+        self._thread: threading.Thread = threading.Thread(target=self._write, args=(before,), name="log", daemon=True)
+        self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Have a line written soon; never waits."""
+        """Queue a line for writing; never waits."""
         try:
             self._queue.put_nowait(self.format(record))
         except queue.Full:
-            self._lose(1)
+            self._count_dropped(1)
         except Exception:
             self.handleError(record)
 
     def drain(self, patience: float) -> None:
-        """Wait until all lines up to now are written, at most `patience` seconds."""
+        """Wait until all lines queued so far are written, at most `patience` seconds."""
         ends_at = time.monotonic() + patience
         written = threading.Event()
         with contextlib.suppress(queue.Full):
@@ -126,19 +139,21 @@ class BackgroundHandler(logging.Handler):
             written.wait(max(0.0, ends_at - time.monotonic()))
 
     def close(self) -> None:
-        """Write what is waiting and close the target, soon; does not wait for it."""
+        """Have the thread write the queued lines and close the target; does not wait for it."""
         super().close()
         self._closing.set()
         with contextlib.suppress(queue.Full):  # else the thread looks at `_closing` before it waits again
             self._queue.put_nowait(threading.Event())
 
-    def _write(self) -> None:
+    def _write(self, before: threading.Thread | None) -> None:
+        if before is not None:
+            before.join()
         while not (self._closing.is_set() and self._queue.empty()):
             item = self._queue.get()
             if isinstance(item, str):
                 self._hand_over(item)
             if self._queue.empty():
-                self._tell_lost()
+                self._report_dropped()
             if isinstance(item, threading.Event):
                 item.set()
         with contextlib.suppress(Exception):
@@ -147,26 +162,26 @@ class BackgroundHandler(logging.Handler):
     def _hand_over(self, text: str, *, lines: int = 1) -> None:
         try:
             self._target.emit(logging.makeLogRecord({"msg": text}))
-        except Exception:  # a full disk, a closed pipe: told once the place takes lines again
-            self._lose(lines)
+        except Exception:  # a full disk, a closed pipe: reported once the destination accepts lines again
+            self._count_dropped(lines)
 
-    def _lose(self, lines: int) -> None:
+    def _count_dropped(self, lines: int) -> None:
         with self._counting:
-            self._lost += lines
+            self._dropped += lines
 
-    def _tell_lost(self) -> None:
+    def _report_dropped(self) -> None:
         with self._counting:
-            lost, self._lost = self._lost, 0
-        if not lost:
+            dropped, self._dropped = self._dropped, 0
+        if not dropped:
             return
-        what = "1 line of this log was" if lost == 1 else f"{lost} lines of this log were"
-        sentence = f"{what} dropped, as nothing took them in time: is the disk full, does the reader of the log hang?"
+        lines = "1 line of this log was" if dropped == 1 else f"{dropped} lines of this log were"
+        sentence = f"{lines} dropped, not written in time: check for a full disk and for a reader of the log that hangs"
         record = logging.LogRecord("vtorc.logs", logging.ERROR, __file__, 0, sentence, None, None)
-        self._hand_over(self.format(record), lines=lost)
+        self._hand_over(self.format(record), lines=dropped)
 
 
 class _RawStream(logging.Handler):
-    """Writes to a file descriptor past Python's buffers: a thread that hangs in them would keep Python from ending."""
+    """Writes to a file descriptor without Python's buffers: a thread that hangs in them keeps Python from ending."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__()
@@ -180,17 +195,17 @@ class _RawStream(logging.Handler):
 
 
 class _RotatingFile(logging.handlers.RotatingFileHandler):
-    """A log file that lets its errors be known."""
+    """A log file that raises its errors where the standard handler prints them."""
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Raise the error that is being handled."""
+        """Raise the error at hand."""
         raise
 
 
 def _stderr_handler() -> logging.Handler:
     try:
         return _RawStream(sys.stderr.fileno())
-    except (OSError, io.UnsupportedOperation):  # what takes the place of standard error is no file
+    except (OSError, io.UnsupportedOperation):  # standard error was replaced by an object without a file descriptor
         return logging.StreamHandler(sys.stderr)
 
 
@@ -223,7 +238,10 @@ def _rendering(format_: str) -> Sequence[Processor]:
 
 
 def add_time(_logger: Any, _method: str, fields: Fields) -> Fields:
-    """Add the time in UTC; of a library's line, the time it was logged at, the same in every place it goes to."""
+    """Add the time in UTC.
+
+    A library's line has the time at which it was logged, so that it is the same in each destination.
+    """
     record = fields.get("_record")
     seconds = record.created if isinstance(record, logging.LogRecord) else time.time()
     fields["timestamp"] = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -231,7 +249,7 @@ def add_time(_logger: Any, _method: str, fields: Fields) -> Fields:
 
 
 def hide_secrets(_logger: Any, _method: str, fields: Fields) -> Fields:
-    """Replace the value of every field whose name tells that it is a secret."""
+    """Replace the value of each field with `password`, `secret` or the like in its name."""
     for name in fields:
         if any(word in name.lower() for word in _SECRET_WORDS):
             fields[name] = "(hidden)"
@@ -245,12 +263,12 @@ def sentence_first(_logger: Any, _method: str, fields: Fields) -> Fields:
 
 
 def render_json(_logger: Any, _method: str, fields: Fields) -> str:
-    """Write a line as one JSON object; what JSON does not know is written as its text."""
+    """Write a line as one JSON object; a value that JSON has no form for is written as text."""
     return json.dumps(fields, default=str, ensure_ascii=False)
 
 
 def render_text(_logger: Any, _method: str, fields: Fields) -> str:
-    """Write a line for people: time, level, sentence, then name=value; an exception follows on lines of its own."""
+    """Write a line as text: time, level, sentence, then name=value; an exception follows on lines of its own."""
     rest = dict(fields)
     head = [str(rest.pop("timestamp", "")), f"{str(rest.pop('level', '')).upper():7}", _one_line(rest.pop("event", ""))]
     tail = [str(rest.pop(name)) for name in ("exception", "stack") if name in rest]
@@ -258,7 +276,7 @@ def render_text(_logger: Any, _method: str, fields: Fields) -> str:
 
 
 def _one_line(value: object) -> str:
-    """Keep text that came from outside from looking like lines of the log."""
+    """Escape what does not print, so that text from outside cannot look like lines of the log."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(value))
 
 

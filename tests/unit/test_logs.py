@@ -1,4 +1,4 @@
-"""What a line of the log looks like, and where it goes."""
+"""The form of a log line, and its destinations."""
 
 import json
 import logging
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from vtorc import logs
 from vtorc.config.settings import LogSettings
 from vtorc.errors import SettingsError
 from vtorc.logs import BackgroundHandler, flush_logs, setup_logging
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("restore_logging")
 
 
 def written(capsys: pytest.CaptureFixture[str]) -> str:
-    """What standard error got."""
+    """Return the lines that were written to standard error."""
     flush_logs()
     return capsys.readouterr().err
 
@@ -32,7 +33,7 @@ def test_writes_a_decision_as_one_json_object(capsys: pytest.CaptureFixture[str]
     assert (line["level"], line["event"], line["shard"], line["rule"]) == ("info", "nothing to do", "ks/0", "healthy")
 
 
-def test_writes_text_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+def test_writes_text(capsys: pytest.CaptureFixture[str]) -> None:
     """A text line has the sentence first and quotes values with spaces."""
     setup_logging(LogSettings(log_format="text"))
     structlog.get_logger().warning("replaced the primary", shard="ks/0", why="it is dead", none="")
@@ -53,7 +54,7 @@ def test_keeps_a_line_on_one_line(capsys: pytest.CaptureFixture[str], format_: s
 
 @pytest.mark.parametrize("format_", ["json", "text"])
 def test_hides_secrets(capsys: pytest.CaptureFixture[str], format_: str) -> None:
-    """A field whose name tells that it is a secret has no value in the log."""
+    """A field with the name of a secret has no value in the log."""
     setup_logging(LogSettings(log_format=format_))
     structlog.get_logger().info("x", mysql_topology_password="hunter2", AuthToken="hunter2", user="u")
     out = written(capsys)
@@ -66,7 +67,7 @@ def test_hides_secrets(capsys: pytest.CaptureFixture[str], format_: str) -> None
     [("debug", "debug info warn error"), ("info", "info warn error"), ("warn", "warn error"), ("error", "error")],
 )
 def test_heeds_the_level(capsys: pytest.CaptureFixture[str], level: str, heard: str) -> None:
-    """What is below the level is not logged, by structlog and by Python's logging alike."""
+    """A line below the level is not logged, by structlog and by Python's logging alike."""
     setup_logging(LogSettings(log_level=level, log_format="text"))
     for log in (structlog.get_logger("a"), logging.getLogger("b")):
         for name, say in {"debug": log.debug, "info": log.info, "warn": log.warning, "error": log.error}.items():
@@ -130,7 +131,7 @@ def test_refuses_a_folder_it_cannot_write_in(tmp_path: Path) -> None:
 
 
 class Gate(logging.Handler):
-    """A place that takes no line until it is opened, and none while it is broken."""
+    """A destination that accepts no line until it is opened, and none while it is broken."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -140,7 +141,7 @@ class Gate(logging.Handler):
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take a line."""
+        """Keep a line."""
         self.entered.set()
         self.open.wait()
         if self.broken:
@@ -148,8 +149,25 @@ class Gate(logging.Handler):
         self.lines.append(record.getMessage())
 
 
-def test_drops_and_counts_what_nobody_takes() -> None:
-    """A place that stands still delays nobody who logs; it is told how much was dropped once it takes lines again."""
+def test_writes_the_lines_from_before_a_reload_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow destination gets all lines of the replaced handler before those of the new one, and a flush awaits both.
+
+    Both had their own thread: under load a line of the new one came first, or a flush left the old one's lines out.
+    """
+    gate = Gate()
+    monkeypatch.setattr(logs, "_stderr_handler", lambda: gate)
+    setup_logging(LogSettings())
+    structlog.get_logger().info("before")
+    gate.entered.wait()
+    setup_logging(LogSettings())
+    structlog.get_logger().info("after")
+    gate.open.set()
+    flush_logs()
+    assert [json.loads(line)["event"] for line in gate.lines] == ["before", "after"]
+
+
+def test_drops_and_counts_lines_for_a_destination_that_hangs() -> None:
+    """Logging is not delayed by it; it is told how many lines were dropped once it accepts lines again."""
     gate = Gate()
     handler = BackgroundHandler(gate, most_waiting=2)
     handler.emit(logging.makeLogRecord({"msg": "in its hands"}))
@@ -161,11 +179,11 @@ def test_drops_and_counts_what_nobody_takes() -> None:
     handler.drain(10.0)
     handler.close()
     assert gate.lines[:3] == ["in its hands", "line 0", "line 1"]
-    assert gate.lines[3].startswith("3 lines of this log were dropped, as nothing took them in time")
+    assert gate.lines[3].startswith("3 lines of this log were dropped, not written in time: check for")
 
 
 def test_counts_what_could_not_be_written() -> None:
-    """Lines that a full disk refused are told once there is room."""
+    """Lines that a full disk refused are counted, and reported once there is room."""
     gate = Gate()
     gate.open.set()
     gate.broken = True
@@ -192,7 +210,7 @@ def test_the_end_of_the_program_writes_what_is_waiting() -> None:
 
 
 def test_a_reader_that_stands_still_does_not_keep_the_program_from_going_on_and_ending() -> None:
-    """With nobody reading its standard error a program logs without waiting, and ends."""
+    """With no reader of its standard error a program logs without waiting, and ends."""
     code = (
         "import structlog, sys; from vtorc.config.settings import LogSettings; from vtorc.logs import setup_logging\n"
         "setup_logging(LogSettings())\n"
