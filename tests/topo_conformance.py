@@ -1,4 +1,4 @@
-"""What every backend of the topology must do: test functions for modules that have a fixture `backend`."""
+"""Tests of the behaviour that all backends of the topology share, for modules that have a fixture `backend`."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ class Backend(Protocol):
         ...
 
     def fall_silent(self, lock: TopoLock) -> None:
-        """Let the holder of a lock do no more for it, as if its process were gone."""
+        """Stop refreshing a lock, as if its holder's process had died."""
         ...
 
 
@@ -49,7 +49,7 @@ async def following(changes: AsyncGenerator[Item, None]) -> Item:
 
 
 async def lock_count(conn: TopoConn) -> int:
-    """Count those who hold or wait for the lock of the shard."""
+    """Count the keys in the queue for the lock of the shard."""
     try:
         return len(await conn.list_dir(LOCKS))
     except NoNode:
@@ -225,7 +225,7 @@ async def test_roots_do_not_see_each_other(backend: Backend) -> None:
 
 
 async def test_lock_needs_something_to_lock(backend: Backend) -> None:
-    """Locking a directory with nothing in it raises NoNode and leaves nothing behind."""
+    """Locking a directory without records raises NoNode and leaves no key behind."""
     conn = await backend.connect()
     with pytest.raises(NoNode, match=SHARD):
         await conn.try_lock(SHARD, NOTE)
@@ -234,8 +234,8 @@ async def test_lock_needs_something_to_lock(backend: Backend) -> None:
     assert await lock_count(conn) == 0
 
 
-async def test_lock_excludes_others_and_says_who_holds_it(backend: Backend) -> None:
-    """While one has the lock, trying raises LockHeld that names the holder; after its release another gets it."""
+async def test_lock_excludes_others_and_names_its_holder(backend: Backend) -> None:
+    """While one request holds the lock, trying raises LockHeld that names it; after its release another gets it."""
     one, other = await backend.connect(), await backend.connect()
     await one.create(RECORD, b"")
     lock = await one.try_lock(SHARD, NOTE)
@@ -265,7 +265,7 @@ async def test_lock_is_a_record_in_its_directory(backend: Backend) -> None:
 
 
 async def test_locks_are_per_directory(backend: Backend) -> None:
-    """The locks of two shards, and of their keyspace, have nothing to do with each other."""
+    """The locks of two shards, and of their keyspace, are independent of each other."""
     conn = await backend.connect()
     await conn.create(RECORD, b"")
     await conn.create("keyspaces/ks/shards/00/Shard", b"")
@@ -275,7 +275,7 @@ async def test_locks_are_per_directory(backend: Backend) -> None:
 
 
 async def test_waiting_is_first_come_first_served(backend: Backend) -> None:
-    """Those who wait for a lock get it in the order in which they came."""
+    """Waiting requests get the lock in the order in which they came."""
     conns = [await backend.connect() for _ in range(4)]
     await conns[0].create(RECORD, b"")
     order: list[int] = []
@@ -301,7 +301,7 @@ async def test_waiting_is_first_come_first_served(backend: Backend) -> None:
 
 
 async def test_trying_never_waits(backend: Backend) -> None:
-    """Of many who try at once exactly one has the lock; the others are refused, without a place in the line."""
+    """Of many concurrent attempts exactly one gets the lock; the others are refused, without a place in the queue."""
     conns = [await backend.connect() for _ in range(3)]
     await conns[0].create(RECORD, b"")
 
@@ -318,7 +318,7 @@ async def test_trying_never_waits(backend: Backend) -> None:
 
 
 async def test_wait_for_a_lock_ends_in_time(backend: Backend) -> None:
-    """Who waits longer than it wants to gets LockHeld with the holder, and leaves the line."""
+    """A request whose timeout passes gets LockHeld with the holder, and leaves the queue."""
     one, other = await backend.connect(), await backend.connect()
     await one.create(RECORD, b"")
     lock = await one.try_lock(SHARD, NOTE)
@@ -329,7 +329,7 @@ async def test_wait_for_a_lock_ends_in_time(backend: Backend) -> None:
 
 
 async def test_cancelled_wait_leaves_the_line(backend: Backend) -> None:
-    """A cancelled wait leaves nothing behind, and those behind it move up."""
+    """A cancelled wait leaves no key behind, and the requests behind it move up."""
     one, other, third = [await backend.connect() for _ in range(3)]
     await one.create(RECORD, b"")
     first = await one.try_lock(SHARD, NOTE)
@@ -369,7 +369,7 @@ async def test_cancelled_try_leaves_nothing(backend: Backend) -> None:
 
 
 async def test_deleted_lock_is_noticed_by_check(backend: Backend) -> None:
-    """After somebody removed the lock's key, check raises LockLost and `lost` is set; releasing it does no harm."""
+    """After the lock's key was deleted, check raises LockLost and `lost` is set; releasing it does no harm."""
     one, other = await backend.connect(), await backend.connect()
     await one.create(RECORD, b"")
     lock = await one.try_lock(SHARD, NOTE)
@@ -383,7 +383,7 @@ async def test_deleted_lock_is_noticed_by_check(backend: Backend) -> None:
 
 
 async def test_deleted_lock_is_noticed_without_asking(backend: Backend) -> None:
-    """A lock that was taken away is reported as lost by itself, within its TTL."""
+    """A lock that was taken away sets `lost` without a check, within its TTL."""
     one, other = await backend.connect(), await backend.connect()
     await one.create(RECORD, b"")
     lock = await one.try_lock(SHARD, NOTE, ttl=backend.ttl)
@@ -395,7 +395,7 @@ async def test_deleted_lock_is_noticed_without_asking(backend: Backend) -> None:
 
 
 async def test_lock_outlives_its_ttl_while_kept(backend: Backend) -> None:
-    """Who waits for longer than the TTL does not get a lock whose holder lives."""
+    """A request that waits for longer than the TTL does not get the lock of a live holder."""
     one, other = await backend.connect(), await backend.connect()
     await one.create(RECORD, b"")
     lock = await one.try_lock(SHARD, NOTE, ttl=backend.ttl)
@@ -405,7 +405,7 @@ async def test_lock_outlives_its_ttl_while_kept(backend: Backend) -> None:
 
 
 async def test_lock_of_a_dead_holder_passes_on(backend: Backend) -> None:
-    """The lock of a holder that is gone goes to the next in line after its TTL; the old holder's check says so."""
+    """The lock of a dead holder goes to the next request after its TTL; the old holder's check says so."""
     one, other = await backend.connect(), await backend.connect()
     await one.create(RECORD, b"")
     lock = await one.try_lock(SHARD, NOTE, ttl=backend.ttl)
@@ -417,7 +417,7 @@ async def test_lock_of_a_dead_holder_passes_on(backend: Backend) -> None:
 
 
 async def test_place_in_the_line_can_be_lost(backend: Backend) -> None:
-    """Who waits and whose key is taken out of the line is told so."""
+    """A waiting request gets LockLost when its key is deleted."""
     one, other = await backend.connect(), await backend.connect()
     await one.create(RECORD, b"")
     lock = await one.try_lock(SHARD, NOTE)
@@ -430,12 +430,12 @@ async def test_place_in_the_line_can_be_lost(backend: Backend) -> None:
     names = set(await one.list_dir(LOCKS)) - {lock.key.rpartition("/")[2]}
     await one.delete(f"{LOCKS}/{names.pop()}", None)
     async with asyncio.timeout(PATIENCE):
-        with pytest.raises(LockLost, match="place in the line"):
+        with pytest.raises(LockLost, match="place in the queue"):
             await waiting
 
 
 async def test_closing_gives_locks_up(backend: Backend) -> None:
-    """Closing a connection frees its locks at once and tells their holders."""
+    """Closing a connection frees its locks at once and sets `lost` of each."""
     one, other = await backend.connect(), await backend.connect()
     await one.create(RECORD, b"")
     lock = await one.try_lock(SHARD, NOTE)
@@ -456,7 +456,7 @@ async def test_closed_connection_answers_nothing(backend: Backend) -> None:
 
 
 async def test_watch_follows_one_record(backend: Backend) -> None:
-    """A watch gives the record as it is, missing or not, then each change, deletion and creation, by anybody."""
+    """A watch yields the record, missing or not, then each change, deletion and creation by any connection."""
     one, other = await backend.connect(), await backend.connect()
     async with contextlib.aclosing(one.watch(RECORD)) as changes:
         assert await following(changes) == RecordChange(RECORD, None)
@@ -474,7 +474,7 @@ async def test_watch_follows_one_record(backend: Backend) -> None:
 
 
 async def test_watch_follows_all_records_below(backend: Backend) -> None:
-    """A watch of a directory starts with all that is below it, then gives what changes there and not beside it."""
+    """A watch of a directory yields all records below it, then the changes there and not beside it."""
     one, other = await backend.connect(), await backend.connect()
     async with contextlib.aclosing(one.watch_prefix("nothing")) as batches:
         assert list(await following(batches)) == []
@@ -490,7 +490,7 @@ async def test_watch_follows_all_records_below(backend: Backend) -> None:
 
 
 async def test_watch_sees_an_ended_lease(backend: Backend) -> None:
-    """A watch reports the lock of a dead holder as gone after its TTL."""
+    """A watch reports the deletion of a dead holder's lock after its TTL."""
     one, other = await backend.connect(), await backend.connect()
     await one.create(RECORD, b"")
     lock = await one.try_lock(SHARD, NOTE, ttl=backend.ttl)

@@ -1,4 +1,4 @@
-"""Builds the parts of the daemon from the settings, starts them in order and stops them in order."""
+"""Builds the parts of the daemon from the settings, and starts and stops them in order."""
 
 import asyncio
 import signal
@@ -39,7 +39,7 @@ EXIT_OK = 0
 EXIT_FAILED = 1
 
 HISTORY_FILE = "vtorc-history.sqlite"
-"""Name of the history in the log folder."""
+"""Name of the history file in the log folder."""
 
 _log = structlog.get_logger("vtorc")
 
@@ -97,27 +97,27 @@ async def _run(store: SettingsStore) -> None:
 
 
 def _stop(fleet: Fleet, number: signal.Signals) -> None:
-    _log.info(f"{number.name}: beginning nothing new, ending what is in progress")
+    _log.info(f"{number.name}: stopping, no recovery begins and those in progress end first")
     fleet.stop()
 
 
 def reload(store: SettingsStore, tablets: GrpcTabletManager) -> None:
-    """Read the settings, and the credentials that tablets are shown, again; tell what changed, or why nothing did."""
+    """Read the settings and the credentials for tablets again; log the changes, or the reason why there are none."""
     reloaded = store.reload(setup_logging)
     for sentence in reloaded.sentences:
         (_log.error if reloaded.problems else _log.info)(sentence)
     try:
         if tablets.reload_credentials():
-            _log.info("tablets are shown another name and password from now on")
+            _log.info("calls to tablets carry another name and password from now on")
     except TabletClientMisconfigured as error:
-        _log.error(f"credentials not reloaded, tablets are shown those before: {error}")
+        _log.error(f"credentials not reloaded, calls to tablets carry the earlier ones: {error}")
 
 
 @asynccontextmanager
 async def open_tools(settings: Callable[[], Settings]) -> AsyncIterator[tuple[RecoveryTools, GrpcTabletManager]]:
-    """Connect to the topology server and prepare calls to tablets; raises VtorcError if that cannot work.
+    """Connect to the topology server and prepare calls to tablets; raises VtorcError if the settings do not allow it.
 
-    `settings` are read anew for what may change while running.
+    `settings` is called again for each value that may change while running.
     """
     topo = await open_topo(topo_settings(settings()))
     try:
@@ -132,9 +132,9 @@ async def open_tools(settings: Callable[[], Settings]) -> AsyncIterator[tuple[Re
 
 @asynccontextmanager
 async def open_history(settings: Settings, clock: Clock) -> AsyncIterator[Sequence[Observer]]:
-    """Keep a history in `sqlite_data_file` or in the log folder; without either there is none.
+    """Write a history to `sqlite_data_file` or to the log folder; without either there is no history.
 
-    One that cannot be kept is logged, and keeps nobody from starting.
+    A history that cannot be written is logged, and vtorc starts all the same.
     """
     path = settings.sqlite_data_file
     own = not path or path.startswith(("file:", ":memory:"))
@@ -143,9 +143,9 @@ async def open_history(settings: Settings, clock: Clock) -> AsyncIterator[Sequen
     if not path:
         yield ()
         return
-    # A file that somebody else named may be anything, and is not moved.
     before = clock.wall() - int(settings.audit_purge_duration * 1e9)
-    writer = HistoryWriter(path, purge_before=before, renewable=own)
+    # A file that the operator named may belong to another program: it is not moved even if SQLite cannot read it.
+    writer = HistoryWriter(path, purge_before=before, replace_damaged=own)
     try:
         yield (HistoryObserver(writer, clock),)
     finally:
@@ -153,12 +153,12 @@ async def open_history(settings: Settings, clock: Clock) -> AsyncIterator[Sequen
 
 
 def make_tools(settings: Callable[[], Settings], topo: TopoServer, tablets: GrpcTabletManager) -> RecoveryTools:
-    """Put together what recoveries work with."""
+    """Put together the clients and the clock that recoveries use."""
     return RecoveryTools(topo=topo, tablets=tablets, clock=SystemClock(), bounds=lambda: recovery_bounds(settings()))
 
 
 def recovery_bounds(settings: Settings) -> Bounds:
-    """The part of the settings that recoveries read anew each time."""
+    """Return the settings that each recovery reads again."""
     return Bounds(
         deadlines=Deadlines(call=settings.remote_operation_timeout, catch_up=settings.wait_replicas_timeout),
         same_cell_only=settings.prevent_cross_cell_failover,
@@ -166,7 +166,7 @@ def recovery_bounds(settings: Settings) -> Bounds:
 
 
 def fleet_settings(settings: Settings, scope: Scope) -> FleetSettings:
-    """The part of the settings that the fleet reads anew each time."""
+    """Return the settings that the fleet reads again before each use."""
     return FleetSettings(
         scope=scope,
         rules=DecisionSettings(
@@ -194,7 +194,7 @@ def fleet_settings(settings: Settings, scope: Scope) -> FleetSettings:
 
 
 def topo_settings(settings: Settings) -> TopoAccess:
-    """The part of the settings that the topology server's client needs."""
+    """Return the settings of the topology server's client."""
     return TopoAccess(
         implementation=settings.topo_implementation,
         global_server_address=tuple(settings.topo_global_server_address.split(",")),
@@ -214,7 +214,7 @@ def topo_settings(settings: Settings) -> TopoAccess:
 
 
 def client_settings(settings: Settings) -> ClientSettings:
-    """The part of the settings that calls to tablets need."""
+    """Return the settings of calls to tablets."""
     creds = settings.grpc_auth_static_client_creds
     return ClientSettings(
         rpc_timeout=settings.remote_operation_timeout,
@@ -233,7 +233,10 @@ def client_settings(settings: Settings) -> ClientSettings:
 
 
 def make_sentinel(settings: Settings) -> MysqlSentinel | None:
-    """Hold a connection to each mysqld, if there is an account for it: its end is the fastest sign of a crash."""
+    """Make the sentinel of the mysqlds if the settings name an account for it, else None.
+
+    The end of a held connection is the fastest sign of a crash.
+    """
     if not settings.mysql_topology_user:
         return None
     return MysqlSentinel(MysqlCredentials(settings.mysql_topology_user, settings.mysql_topology_password))

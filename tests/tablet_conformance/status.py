@@ -25,7 +25,7 @@ from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletType
 from vtorc.proto import query_pb2, topodata_pb2
 from vtorc.proto import tabletmanagerdata_pb2 as tm
-from vtorc.tablet.wall_clock import READ_CLOCK, nanoseconds
+from vtorc.tablet.wall_clock import READ_CLOCK, clock_nanoseconds
 
 NOT_A_REPLICA = "no replication status (errno 100) (sqlstate HY000)"
 STRANGER = GtidSet.of("00000000-1111-2222-3333-444444444444", 1)
@@ -130,7 +130,7 @@ async def test_clock_is_told_in_sql(shard: Shard) -> None:
     for _ in range(2):
         result = (await shard.tablets[0].rpc.ExecuteFetchAsDba(request, timeout=PATIENCE)).result
         assert [field.type for field in result.fields] == [query_pb2.DATETIME]
-        read.append(nanoseconds(result.rows[0].values.decode()))
+        read.append(clock_nanoseconds(result.rows[0].values.decode()))
     assert 1_700_000_000 * 10**9 < read[0] < read[1] < read[0] + 60 * 10**9
 
 

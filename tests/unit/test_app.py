@@ -1,4 +1,4 @@
-"""What the parts of the daemon are built from, and what a reload changes in them."""
+"""The parts of the daemon as built from the settings, and the changes that a reload makes in them."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("restore_logging")
 
 
 def written(capsys: pytest.CaptureFixture[str]) -> str:
-    """What standard error got."""
+    """Return the lines that were written to standard error."""
     flush_logs()
     return capsys.readouterr().err
 
@@ -49,7 +49,7 @@ def daemon(tmp_path: Path) -> Daemon:
 
 
 async def test_reload_reaches_what_recoveries_read(daemon: Daemon) -> None:
-    """The next recovery heeds what a reload said is changed, and tablets are shown the new password."""
+    """The next recovery uses the settings that a reload changed."""
     async with open_tools(lambda: daemon.store.settings) as (tools, tablets):
         before = (tools.same_cell_only, tools.deadlines.catch_up)
         daemon.write({"prevent-cross-cell-failover": True, "wait-replicas-timeout": "300s"})
@@ -58,7 +58,7 @@ async def test_reload_reaches_what_recoveries_read(daemon: Daemon) -> None:
 
 
 async def test_reload_that_cannot_log_changes_nothing(daemon: Daemon, capsys: pytest.CaptureFixture[str]) -> None:
-    """A log folder that cannot be written to any more is told, and the running settings stay."""
+    """A log folder that has become unusable is reported, and the running settings stay."""
     async with open_tools(lambda: daemon.store.settings) as (_, tablets):
         reload(daemon.store, tablets)
         running = daemon.store.settings
@@ -73,12 +73,14 @@ async def test_reload_that_cannot_log_changes_nothing(daemon: Daemon, capsys: py
 
 
 async def test_reload_reads_credentials_again(daemon: Daemon, capsys: pytest.CaptureFixture[str]) -> None:
-    """Another password is told without being shown; a file that makes no sense is told, and the old one stays."""
+    """A new password is reported without being shown; a malformed file is reported, and the old password stays."""
     async with open_tools(lambda: daemon.store.settings) as (_, tablets):
         for contents in ('{"Username": "vtorc", "Password": "second"}', "{}"):
             daemon.credentials.write_text(contents)
             reload(daemon.store, tablets)
-    said = [json.loads(line)["event"] for line in written(capsys).splitlines()]
-    assert "second" not in str(said)
-    assert said[1] == "tablets are shown another name and password from now on"
-    assert said[3].startswith(f"credentials not reloaded, tablets are shown those before: {daemon.credentials}")
+    sentences = [json.loads(line)["event"] for line in written(capsys).splitlines()]
+    assert "second" not in str(sentences)
+    assert sentences[1] == "calls to tablets carry another name and password from now on"
+    assert sentences[3].startswith(
+        f"credentials not reloaded, calls to tablets carry the earlier ones: {daemon.credentials}"
+    )

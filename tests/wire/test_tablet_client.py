@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 
 from tests.wire.fake_tablet import PING, FakeTablet, running
 from vtorc.core.facts.gtid import GtidSet
-from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import ThreadState
 from vtorc.errors import (
@@ -130,18 +130,6 @@ COMMANDS: list[tuple[str, Call, Message, Message]] = [
         tm.SetReadWriteResponse(),
     ),
     (
-        "ChangeType",
-        lambda client, record: client.change_type(record, TabletType.DRAINED, semi_sync=True),
-        tm.ChangeTypeRequest(tablet_type=topodata_pb2.TabletType.DRAINED, semiSync=True),
-        tm.ChangeTypeResponse(),
-    ),
-    (
-        "RefreshState",
-        lambda client, record: client.refresh_state(record),
-        tm.RefreshStateRequest(),
-        tm.RefreshStateResponse(),
-    ),
-    (
         "PopulateReparentJournal",
         lambda client, record: client.populate_reparent_journal(
             record, time_created_ns=7, action="EmergencyReparentShard", primary=SOURCE, position=GTIDS
@@ -212,7 +200,7 @@ async def test_calls_that_answer_a_position_return_its_gtid_set(
     [
         ("", "position is empty: expected a position such as MySQL56/"),
         ("MySQL56/nonsense", "position: GTID set 'nonsense'"),
-        ("3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5", "expected one of MySQL56/"),
+        ("3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5", "expected MySQL56/ and a GTID set"),
         ("FilePos/binlog.000001:4", "position is 'FilePos/binlog.000001:4': expected MySQL56/"),
     ],
 )
@@ -282,19 +270,11 @@ async def test_a_stalled_disk_is_told_alone(tablet: FakeTablet, client: GrpcTabl
     assert found.semi_sync_blocked is None
 
 
-async def test_journal_length_and_status_variables_are_read(tablet: FakeTablet, client: GrpcTabletManager) -> None:
-    """Numbers are checked, names are passed on."""
-    tablet.says("ReadReparentJournalInfo", tm.ReadReparentJournalInfoResponse(length=3))
+async def test_status_variables_are_read(tablet: FakeTablet, client: GrpcTabletManager) -> None:
+    """The request has the names, and the result the values."""
     tablet.says("GetGlobalStatusVars", tm.GetGlobalStatusVarsResponse(status_values={"Uptime": "9"}))
-    assert await client.reparent_journal_length(tablet.record) == 3
     assert await client.global_status(tablet.record, ["Uptime"]) == {"Uptime": "9"}
-    assert tablet.requests == [
-        tm.ReadReparentJournalInfoRequest(),
-        tm.GetGlobalStatusVarsRequest(variables=["Uptime"]),
-    ]
-    tablet.says("ReadReparentJournalInfo", tm.ReadReparentJournalInfoResponse(length=-1))
-    with pytest.raises(TabletBadAnswer, match="length is -1: expected 0 or more"):
-        await client.reparent_journal_length(tablet.record)
+    assert tablet.requests == [tm.GetGlobalStatusVarsRequest(variables=["Uptime"])]
 
 
 async def test_a_tablet_that_was_shut_down_is_not_dialled(tablet: FakeTablet, client: GrpcTabletManager) -> None:
@@ -305,8 +285,6 @@ async def test_a_tablet_that_was_shut_down_is_not_dialled(tablet: FakeTablet, cl
         assert caught.value.reason == "shut down"
         with pytest.raises(TabletUnreachable):
             await anext(client.stream_health(record))
-        with pytest.raises(TabletUnreachable):
-            await anext(client.watch_connectivity(record))
     assert tablet.seen == []
 
 

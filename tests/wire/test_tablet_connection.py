@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
@@ -118,7 +118,7 @@ async def test_a_server_that_speaks_something_else_is_unreachable() -> None:
 
     server = await asyncio.start_server(answer, HOST, 0)
     async with calling() as client:
-        with pytest.raises(TabletUnreachable, match="though somebody listens") as caught:
+        with pytest.raises(TabletUnreachable, match="though a process listens") as caught:
             await client.ping(record_at(server.sockets[0].getsockname()[1]))
     assert caught.value.reason == "unreachable"
     server.close()
@@ -306,7 +306,7 @@ async def test_a_tablet_that_does_not_say_who_it_is_is_called_all_the_same(table
 
 
 async def test_connections_that_nobody_uses_are_closed(tablet: FakeTablet) -> None:
-    """The next call after a while makes a new one; one that is watched stays."""
+    """The next call after a while makes a new one; a connection with a health stream stays."""
     other = FakeTablet()
     other.says("Ping", PING)
     async with running(other), calling(ClientSettings(idle_timeout=0)) as client:
@@ -314,15 +314,16 @@ async def test_connections_that_nobody_uses_are_closed(tablet: FakeTablet) -> No
         await client.ping(other.record)
         await client.ping(tablet.record)
         assert len({each.peer for each in tablet.seen}) == 2
-        async with aclosing(client.watch_connectivity(tablet.record)) as changes:
-            assert await anext(changes) is True
+        tablet.health.put_nowait(query_pb2.StreamHealthResponse())
+        async with aclosing(client.stream_health(tablet.record)) as reports:
+            await anext(reports)
             await client.ping(other.record)
             await client.ping(tablet.record)
         assert tablet.seen[-1].peer == tablet.seen[-2].peer
 
 
 async def test_closing_the_client_ends_what_runs(tablet: FakeTablet, client: GrpcTabletManager) -> None:
-    """Running calls and streams end as unreachable, not as cancelled; watches end; later calls are refused."""
+    """Running calls and streams end as unreachable, not as cancelled; later calls are refused."""
     stuck = tablet.hangs("StopReplication")
     call = asyncio.create_task(client.stop_replication(tablet.record))
     await stuck.entered.wait()
@@ -330,49 +331,13 @@ async def test_closing_the_client_ends_what_runs(tablet: FakeTablet, client: Grp
     stream = client.stream_health(tablet.record)
     await anext(stream)
     reading = asyncio.create_task(anext(stream))
-    changes = client.watch_connectivity(tablet.record)
-    assert await anext(changes) is True
     await client.close()
     with pytest.raises(TabletUnreachable, match="vtorc has closed"):
         await call
     with pytest.raises(TabletUnreachable, match="vtorc has closed"):
         await reading
-    assert [each async for each in changes] == [False]
     with pytest.raises(TabletUnreachable, match="vtorc is stopping"):
         await client.ping(tablet.record)
-
-
-async def test_a_lost_connection_is_told_at_once(tablet: FakeTablet, client: GrpcTabletManager) -> None:
-    """Watchers hear of connecting, of the loss, and of connecting again, each exactly once."""
-    async with aclosing(client.watch_connectivity(tablet.record)) as changes:
-        assert await anext(changes) is False
-        await client.ping(tablet.record)
-        await client.ping(tablet.record)
-        assert await anext(changes) is True
-        await tablet.stop()
-        assert await anext(changes) is False
-        await tablet.start()
-        await client.ping(tablet.record)
-        assert await anext(changes) is True
-
-
-async def test_a_loss_is_told_even_if_a_call_reconnects_first(
-    tablet: FakeTablet, relay: Relay, client: GrpcTabletManager
-) -> None:
-    """A short break does not go unnoticed."""
-    record = record_at(relay.port)
-    await client.ping(record)
-    async with aclosing(client.watch_connectivity(record)) as changes:
-        assert await anext(changes) is True
-        relay.break_lines()
-        assert await anext(changes) is False
-        await client.ping(record)
-        broken = tablet.seen[-1].peer
-        relay.break_lines()
-        while tablet.seen[-1].peer == broken:
-            with suppress(TabletUnreachable):
-                await client.ping(record)
-        assert [await anext(changes) for _ in range(3)] == [True, False, True]
 
 
 async def test_health_reports_come_as_the_tablet_sends_them(tablet: FakeTablet, client: GrpcTabletManager) -> None:

@@ -1,7 +1,6 @@
 """What the client makes of tablets that fail, and of tablets that are older than a call."""
 
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from typing import Any
 
 import grpc
@@ -10,7 +9,7 @@ import pytest
 from tests.wire.fake_tablet import FakeTablet, running
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.status import ThreadState
-from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletCallUnknown
+from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletCallUnknown, TabletUnreachable
 from vtorc.proto import query_pb2, replicationdata_pb2
 from vtorc.proto import tabletmanagerdata_pb2 as tm
 from vtorc.tablet.api import StopMode
@@ -90,8 +89,8 @@ async def test_a_call_that_an_old_tablet_does_not_know_is_told_apart(
     tablet: FakeTablet, client: GrpcTabletManager
 ) -> None:
     """The caller can do without it."""
-    with pytest.raises(TabletCallUnknown, match="ReadReparentJournalInfo of zone1-0000000101"):
-        await client.reparent_journal_length(tablet.record)
+    with pytest.raises(TabletCallUnknown, match="GetGlobalStatusVars of zone1-0000000101"):
+        await client.global_status(tablet.record, ["Uptime"])
 
 
 def survey_answers(*, io_running: str = "Connecting") -> dict[str, query_pb2.QueryResult]:
@@ -231,15 +230,14 @@ async def test_the_clock_is_read_in_sql(tablet: FakeTablet, client: GrpcTabletMa
 async def test_full_status_is_not_tried_again_until_the_tablet_restarts(
     tablet: FakeTablet, client: GrpcTabletManager
 ) -> None:
-    """What the process does not know it will not learn, but its successor may."""
+    """The process will not come to know the call, but the next process at its address may."""
     answer_sql(tablet, survey_answers())
     for _ in range(3):
         await client.full_status(tablet.record)
     assert [each.name for each in tablet.seen].count("FullStatus") == 1
-    async with aclosing(client.watch_connectivity(tablet.record)) as changes:
-        assert await anext(changes) is True
-        await tablet.stop()
-        assert await anext(changes) is False
+    await tablet.stop()
+    with pytest.raises(TabletUnreachable):
+        await client.full_status(tablet.record)
     tablet.says("FullStatus", tm.FullStatusResponse(status=replicationdata_pb2.FullStatus(server_uuid="upgraded")))
     await tablet.start()
     assert (await client.full_status(tablet.record)).server_uuid == "upgraded"

@@ -117,7 +117,7 @@ async def test_tls_refuses_a_certificate_of_another_authority(authority: Authori
     tls = TlsFiles(cert=cert, key=key, ca=Authority(folder).file)
     async with running(tablet), calling(ClientSettings(tls=tls)) as client:
         for _ in range(2):
-            with pytest.raises(TabletUnreachable, match=r"though somebody listens.*certificate"):
+            with pytest.raises(TabletUnreachable, match=r"though a process listens.*certificate"):
                 await client.ping(tablet.record)
 
 

@@ -1,4 +1,4 @@
-"""What happened, kept in one SQLite file: recoveries with their steps and arguments, and every new decision."""
+"""The history in one SQLite file: recoveries with their steps and safety arguments, and each new decision."""
 
 import json
 import sqlite3
@@ -35,14 +35,12 @@ CREATE TABLE IF NOT EXISTS decision (
 CREATE INDEX IF NOT EXISTS decision_by_shard ON decision (shard, at);
 """
 
-IN_MEMORY = ":memory:"
-"""Name of a history that ends with the process."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredRecovery:
-    """One recovery as stored; `began` in nanoseconds since the Unix epoch, `detail` holds steps, marks and the
-    argument.
+    """One stored recovery; `began` is in nanoseconds since the Unix epoch.
+
+    `detail` holds the steps, the marks and the safety argument.
     """
 
     id: int
@@ -58,7 +56,7 @@ class StoredRecovery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredDecision:
-    """One decision as stored; `at` in nanoseconds since the Unix epoch."""
+    """One stored decision; `at` is in nanoseconds since the Unix epoch."""
 
     at: int
     shard: str
@@ -69,34 +67,31 @@ class StoredDecision:
 
 
 class History:
-    """One SQLite file; calls block for as long as the disk takes, so that whoever must not wait calls them from a
-    thread.
-    """
+    """One SQLite file; a call blocks for as long as the disk takes, so tasks call it from a thread."""
 
-    def __init__(self, path: str = IN_MEMORY) -> None:
-        """Open or create the file; raises HistoryError naming it, HistoryDamaged if it is no SQLite file any more."""
+    def __init__(self, path: str) -> None:
+        """Open or create the file; raises HistoryError with its name, HistoryDamaged if it is not an SQLite file."""
         folder = Path(path).parent
-        advice = f"expected a SQLite file that vtorc made, or a new one in {folder}"
+        advice = f"expected an SQLite file that vtorc made, or a new one in {folder}"
         try:
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         except sqlite3.Error as error:
             raise HistoryError(f"history file {path}: {error}; {advice}") from error
         try:
-            if path != IN_MEMORY:
-                self._db.execute("PRAGMA journal_mode=WAL")
-                self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
         except sqlite3.Error as error:
             self._db.close()
-            raise _kind(error)(f"history file {path}: {error}; {advice}") from error
+            raise _error_class(error)(f"history file {path}: {error}; {advice}") from error
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
 
     def add_recovery(self, stored: StoredRecovery) -> None:
-        """Keep a recovery; its `id` is given by the store."""
-        self._insert(
+        """Store a recovery, under a new `id`."""
+        self._execute(
             "INSERT INTO recovery (began, shard, code, recovery, tablet, outcome, sentence, detail) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
@@ -112,14 +107,14 @@ class History:
         )
 
     def add_decision(self, stored: StoredDecision) -> None:
-        """Keep a decision."""
-        self._insert(
+        """Store a decision."""
+        self._execute(
             "INSERT INTO decision (at, shard, tablet, code, rule, sentence) VALUES (?, ?, ?, ?, ?, ?)",
             (stored.at, stored.shard, stored.tablet, stored.code, stored.rule, stored.sentence),
         )
 
     def recoveries(self, *, shard: str | None = None, limit: int = 100) -> Iterator[StoredRecovery]:
-        """Give the latest recoveries, newest first."""
+        """Yield the latest recoveries, newest first."""
         rows = self._select(
             "SELECT id, began, shard, code, recovery, tablet, outcome, sentence, detail FROM recovery "
             "WHERE ? IS NULL OR shard = ? ORDER BY id DESC LIMIT ?",
@@ -140,7 +135,7 @@ class History:
             )
 
     def decisions(self, *, shard: str | None = None, limit: int = 100) -> Iterator[StoredDecision]:
-        """Give the latest decisions, newest first."""
+        """Yield the latest decisions, newest first."""
         rows = self._select(
             "SELECT at, shard, tablet, code, rule, sentence FROM decision "
             "WHERE ? IS NULL OR shard = ? ORDER BY id DESC LIMIT ?",
@@ -150,22 +145,22 @@ class History:
             yield StoredDecision(at=at, shard=name, tablet=tablet, code=code, rule=rule, sentence=sentence)
 
     def purge(self, before: int) -> None:
-        """Forget what is older than `before`, nanoseconds since the Unix epoch."""
-        self._insert("DELETE FROM recovery WHERE began < ?", (before,))
-        self._insert("DELETE FROM decision WHERE at < ?", (before,))
+        """Delete entries that are older than `before`, in nanoseconds since the Unix epoch."""
+        self._execute("DELETE FROM recovery WHERE began < ?", (before,))
+        self._execute("DELETE FROM decision WHERE at < ?", (before,))
 
-    def _insert(self, sql: str, values: tuple[object, ...]) -> None:
+    def _execute(self, sql: str, values: tuple[object, ...]) -> None:
         try:
             self._db.execute(sql, values)
         except sqlite3.Error as error:
-            raise _kind(error)(f"the history could not be written: {error}; check the disk that it is on") from error
+            raise _error_class(error)(f"the history could not be written: {error}; check the disk it is on") from error
 
     def _select(self, sql: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
         with closing(self._db.execute(sql, values)) as cursor:
             return cursor.fetchall()
 
 
-def _kind(error: sqlite3.Error) -> type[HistoryError]:
-    """Tell a file that SQLite will never read again from one that it cannot use now (result codes of SQLite)."""
+def _error_class(error: sqlite3.Error) -> type[HistoryError]:
+    """Return HistoryDamaged for a file that SQLite can never read again, by SQLite's result codes."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return HistoryDamaged if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) else HistoryError

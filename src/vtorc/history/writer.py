@@ -1,6 +1,6 @@
 """Writes to the history from a thread of its own, so that a slow disk delays no failover.
 
-The history is for people who ask afterwards: nothing that happens to it keeps vtorc from starting, working or ending.
+The history is only read afterwards, by operators: no failure of it keeps vtorc from starting, working or ending.
 """
 
 import contextlib
@@ -18,46 +18,45 @@ from vtorc.history.store import History, StoredDecision, StoredRecovery
 _LONGEST_QUEUE = 10_000
 
 ASIDE = ".damaged"
-"""What is appended to the name of a damaged file that was replaced by a new one."""
+"""Suffix of a damaged file that was replaced by a new one."""
 
 _Work = Callable[[History], None]
 
 
 class HistoryWriter:
-    """The one writer of a history, which its thread opens; `close` waits until all is written, but not for ever."""
+    """The one writer of a history; its thread opens the file, and `close` waits a limited time for the last entries."""
 
-    def __init__(self, path: str, *, purge_before: int = 0, renewable: bool = False) -> None:
-        """Begin to write to the file at `path`, and forget what is older than `purge_before`, in nanoseconds since the
-        Unix epoch.
+    def __init__(self, path: str, *, purge_before: int = 0, replace_damaged: bool = False) -> None:
+        """Begin to write to the file at `path`, and delete entries from before `purge_before`.
 
-        A damaged file that is `renewable` is set aside and replaced, any other is left as it is. Without a file that
-        can be used there is no history: that is logged, and what is to be kept is dropped.
+        `purge_before` is in nanoseconds since the Unix epoch. With `replace_damaged` a damaged file is set aside and
+        replaced, otherwise it is left as it is. A file that cannot be used is logged, and all entries are dropped.
         """
         self._path = path
         self._purge_before = purge_before
-        self._renewable = renewable
+        self._replace_damaged = replace_damaged
         self._log = structlog.get_logger("vtorc.history")
         self._queue: queue.Queue[_Work | None] = queue.Queue(_LONGEST_QUEUE)
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
         self._thread.start()
 
     def add_recovery(self, stored: StoredRecovery) -> None:
-        """Keep a recovery, soon."""
+        """Queue a recovery for writing."""
         self._put(lambda history: history.add_recovery(stored))
 
     def add_decision(self, stored: StoredDecision) -> None:
-        """Keep a decision, soon."""
+        """Queue a decision for writing."""
         self._put(lambda history: history.add_decision(stored))
 
     def close(self, *, patience: float = 5.0) -> None:
-        """Write what is waiting and close the file; after `patience` seconds what is left is lost, which is logged."""
+        """Write the queued entries and close the file; after `patience` seconds the rest is lost, which is logged."""
         ends_at = time.monotonic() + patience
         with contextlib.suppress(queue.Full):
             self._queue.put(None, timeout=patience)
             self._thread.join(max(0.0, ends_at - time.monotonic()))
         if self._thread.is_alive():
             self._log.error(
-                f"the history is not written after {patience:g} s, its last entries are lost: "
+                f"the last entries of the history were not written within {patience:g} s and are lost: "
                 f"check the disk that {self._path} is on"
             )
 
@@ -65,7 +64,10 @@ class HistoryWriter:
         try:
             self._queue.put_nowait(work)
         except queue.Full:
-            self._log.error("the history cannot keep up with what happens; an entry was dropped")
+            self._log.error(
+                f"an entry of the history was dropped, as {_LONGEST_QUEUE} others wait to be written: "
+                f"check the disk that {self._path} is on"
+            )
 
     def _run(self) -> None:
         history = self._open()
@@ -80,20 +82,20 @@ class HistoryWriter:
             work(history)
         except HistoryError as error:
             self._log.error(str(error))
-        except Exception as error:  # the next entry may be one that can be kept
-            self._log.error(f"an entry of the history could not be kept: {error!r}")
+        except Exception as error:  # the next entry may not have the cause of the error
+            self._log.error(f"an entry of the history could not be written: {error!r}")
 
     def _open(self) -> History | None:
         try:
             try:
                 return self._opened()
             except HistoryDamaged as damage:
-                if not self._renewable:
+                if not self._replace_damaged:
                     raise
                 self._set_aside(str(damage))
                 return self._opened()
         except (HistoryError, OSError) as error:
-            self._log.error(f"nothing is kept in the history until the next start: {error}")
+            self._log.error(f"no history is written until the next start: {error}")
             return None
 
     def _opened(self) -> History:
@@ -108,9 +110,9 @@ class HistoryWriter:
         return history
 
     def _set_aside(self, damage: str) -> None:
-        """Rename the file, together with those that SQLite keeps beside it; one that was set aside before is gone."""
+        """Rename the file and those that SQLite keeps beside it; an earlier file of that name is overwritten."""
         aside = self._path + ASIDE
         for part in ("-wal", "-shm", ""):
             if (file := Path(self._path + part)).exists():
                 file.replace(aside + part)
-        self._log.error(f"{damage}; it is {aside} now, and a new history begins")
+        self._log.error(f"{damage}; it was renamed to {aside}, and a new history begins")

@@ -13,7 +13,7 @@ from asyncmy.connection import Connection
 from asyncmy.converters import conversions
 
 from vtorc.errors import MysqlError
-from vtorc.mysql.cancellation import none_swallowed
+from vtorc.mysql.cancellation import reraise_cancellation
 from vtorc.vttablet.sql_session import Column, ResultSet, Row, Value
 
 CANNOT_CONNECT = 2002
@@ -133,7 +133,7 @@ async def connect(
         user=user, password=password, database=database or None, autocommit=True, conv=_NO_DECODERS, **place
     )
     try:
-        with none_swallowed():
+        with reraise_cancellation():
             await raw.connect()
     except asyncio.CancelledError:
         raw.close()

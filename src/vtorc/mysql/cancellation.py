@@ -1,4 +1,4 @@
-"""What the MySQL driver makes of a cancellation."""
+"""Cancellation of a task that waits in the MySQL driver."""
 
 import asyncio
 from collections.abc import Iterator
@@ -6,11 +6,11 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def none_swallowed() -> Iterator[None]:
-    """Raise CancelledError at the end for a cancellation that came inside, and that the driver has swallowed.
+def reraise_cancellation() -> Iterator[None]:
+    """Raise CancelledError at the end if the task was cancelled inside, also if the driver swallowed the cancellation.
 
-    It waits with `asyncio.wait_for`, which loses one that comes in the very moment when what it waits for is there, be
-    that an error (Python 3.11): a task that goes on as if nothing had been said, and whoever cancelled it waits for
+    The driver waits with `asyncio.wait_for`. In Python 3.11 that loses a cancellation which comes at the moment when
+    the awaited result, or error, arrives. The task would then go on, and the task that cancelled it would wait for
     ever.
     """
     task = asyncio.current_task()

@@ -1,4 +1,4 @@
-"""A connection to a mysqld that nobody speaks on: it is there to break when the server ends."""
+"""An idle connection to a mysqld, held only because it breaks when the server ends."""
 
 import asyncio
 import contextlib
@@ -10,22 +10,22 @@ from asyncmy import errors as driver
 from asyncmy.connection import Connection
 
 from vtorc.errors import MysqlError
-from vtorc.mysql.cancellation import none_swallowed
+from vtorc.mysql.cancellation import reraise_cancellation
 
 CANNOT_CONNECT = 2002
-"""Number of "nobody could be asked", against MySQL's own for "the server refused" (MySQL client error reference)."""
+"""Error number of "no server could be reached"; the others are MySQL's refusals (MySQL client error reference)."""
 
 CONNECT_DEADLINE = 1.0
-"""Seconds until a server that stays silent during connect or login is given up."""
+"""Seconds that connect and login may take together."""
 
 SILENCE_LIMIT = 3.0
-"""Seconds without a sign of life from the server's host (its kernel, not its mysqld) that break a held connection."""
+"""Seconds without a packet from the server's host (its kernel, not its mysqld) after which the connection breaks."""
 
 _Connection: Any = Connection  # the driver declares no types here
-_STAY = "SET SESSION wait_timeout = 31536000"  # a year, the most that mysqld takes
+_LONGEST_WAIT_TIMEOUT = "SET SESSION wait_timeout = 31536000"  # a year, the maximum of mysqld
 _QUIT = b"\x01\x00\x00\x00\x01"  # COM_QUIT: without it mysqld counts and logs an aborted client
-_SCRAP = 256
-_SERVER_LEAVING = 1053
+_BUFFER_SIZE = 256
+_SERVER_SHUTDOWN = 1053
 _DRIVERS_OWN = range(2000, 3000)
 _AUTH_PLUGIN = 2059
 
@@ -41,39 +41,39 @@ _KEEPALIVE = (
 
 @dataclass(frozen=True, slots=True)
 class MysqlCredentials:
-    """The account that vtorc logs in to every mysqld with."""
+    """The account with which vtorc logs in to every mysqld."""
 
     user: str
     password: str = field(default="", repr=False)
 
 
 class HeldConnection(asyncio.BufferedProtocol):
-    """A session that waits for its own end; it costs a socket and some hundred bytes, and no CPU."""
+    """A session that only waits for its end; it costs a socket and some hundred bytes, and no CPU."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
-        self._scrap = memoryview(bytearray(_SCRAP))
+        self._buffer = memoryview(bytearray(_BUFFER_SIZE))
         self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def wait_end(self) -> str:
-        """Wait until the connection is gone, and return one clause saying how it ended."""
+        """Wait until the connection has ended, and return the reason in one clause."""
         return await asyncio.shield(self._ended)
 
     def close(self) -> None:
-        """Take leave of the server and close the connection, without waiting for either."""
+        """Send COM_QUIT and close the connection, without waiting for either."""
         if not self._transport.is_closing():
             self._transport.write(_QUIT)
             self._transport.close()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Give room for what the server may say unasked, which nobody reads."""
-        return self._scrap
+        """Return the buffer for packets that the server sends by itself; they are not read."""
+        return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Nothing: only the end of the connection counts."""
+        """Do nothing: only the end of the connection counts."""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wake who waits for the end."""
+        """Wake the tasks in `wait_end`."""
         if not self._ended.done():
             self._ended.set_result("the server closed it" if exc is None else _reason(exc))
 
@@ -81,12 +81,12 @@ class HeldConnection(asyncio.BufferedProtocol):
 async def hold(address: tuple[str, int], credentials: MysqlCredentials) -> HeldConnection:
     """Log in to the mysqld at this host and port, and keep the session open.
 
-    Raises MysqlError within about `CONNECT_DEADLINE`: 2002 when nobody could be asked, MySQL's own number when the
-    server refuses, 0 when the driver cannot speak with it.
+    Raises MysqlError within about `CONNECT_DEADLINE`. Its number is 2002 when no server could be reached, MySQL's own
+    when the server refuses, and 0 when the driver does not understand the server.
     """
     host, port = address
-    # The password as bytes, because the driver would write a text in latin1. Its own deadlines stand behind ours, which
-    # it may swallow as it may a cancellation.
+    # The password is passed as bytes, because the driver encodes a text as latin1. The driver's own timeouts back up
+    # our deadline, which the driver may swallow like any cancellation.
     raw = _Connection(
         host=host,
         port=port,
@@ -98,28 +98,28 @@ async def hold(address: tuple[str, int], credentials: MysqlCredentials) -> HeldC
         program_name="vtorc",
     )
     try:
-        with none_swallowed():
+        with reraise_cancellation():
             async with asyncio.timeout(CONNECT_DEADLINE):
                 await raw.connect()
-                await raw.query(_STAY)
+                await raw.query(_LONGEST_WAIT_TIMEOUT)
         return _take_over(raw)
     except asyncio.CancelledError:
         raw.close()
         raise
-    except Exception as error:  # whatever the driver trips over, this connection is not worth more than its absence
+    except Exception as error:  # also an unexpected error of the driver only means that there is no connection
         raw.close()
         raise _translated(error) from error
 
 
 def keep_awake(sock: Any) -> None:
-    """Have the kernel watch the peer's host: the socket breaks after `SILENCE_LIMIT` without a sign of life."""
+    """Let the kernel probe the peer's host: the socket breaks after `SILENCE_LIMIT` without a packet from it."""
     for level, option, value in _KEEPALIVE:
-        with contextlib.suppress(AttributeError):  # not every system has every option
+        with contextlib.suppress(AttributeError):  # some systems lack some of the options
             sock.setsockopt(getattr(socket, level), getattr(socket, option), value)
 
 
 def _take_over(raw: Any) -> HeldConnection:
-    """Take the socket from the driver, whose connection keeps 256 KiB of buffer for as long as it lives."""
+    """Take the socket from the driver's connection object, which would keep 256 KiB of buffers."""
     if raw._stream_broken:
         raise ConnectionResetError("the server closed the connection right after the login")
     transport: asyncio.Transport = raw._transport
@@ -138,7 +138,7 @@ def _translated(error: Exception) -> MysqlError:
         return MysqlError(f"the driver failed with {type(error).__name__}: {error}", errno=0)
     number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
     text = str(error.args[-1]) if error.args else type(error).__name__
-    if number == _SERVER_LEAVING or (number in _DRIVERS_OWN and number != _AUTH_PLUGIN):
+    if number == _SERVER_SHUTDOWN or (number in _DRIVERS_OWN and number != _AUTH_PLUGIN):
         return MysqlError(text, errno=CANNOT_CONNECT)
     return MysqlError(text, errno=number)
 

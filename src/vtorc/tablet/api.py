@@ -1,13 +1,15 @@
-"""What vtorc asks of a tablet manager, in its own types: one real implementation over gRPC, one simulated.
+"""The calls to a tablet manager, in vtorc's own types; there is one real implementation over gRPC and one simulated.
 
-Every call may raise the errors of `vtorc.errors` that start with `Tablet`: `TabletUnreachable` (nobody answered:
-refused, no route, deadline), `TabletCallFailed` (it answered with an error; `errno` if MySQL gave one),
-`TabletCallUnknown` (the call was not understood: an older tablet), `TabletBadAnswer` (the answer makes no sense; a
-command that was answered so has been carried out all the same).
+Every call may raise the errors of `vtorc.errors` that begin with `Tablet`:
 
-The caller bounds every call with its own deadline (`asyncio.timeout`). A call that is cancelled is cancelled at the
-tablet too; like one that ended in `TabletUnreachable` it may have been carried out or not. Implementations have a
-longest time of their own besides.
+* `TabletUnreachable`: no answer, for example connection refused, no route, deadline passed.
+* `TabletCallFailed`: an error as answer; `errno` if MySQL gave one.
+* `TabletCallUnknown`: an older tablet, which does not implement the call.
+* `TabletBadAnswer`: a malformed answer; a command with such an answer has been carried out all the same.
+
+The caller bounds every call with its own deadline (`asyncio.timeout`). A cancelled call is cancelled at the tablet,
+too. After a cancellation or `TabletUnreachable` the tablet may or may not have carried the call out. Implementations
+have longest times of their own besides.
 """
 
 import enum
@@ -22,7 +24,7 @@ from vtorc.core.facts.status import ReplicationStatus, TabletStatus
 
 
 class StopMode(enum.Enum):
-    """Which replication threads `stop_replication_and_get_status` stops (values of `StopReplicationMode`)."""
+    """The replication threads that `stop_replication_and_get_status` stops (values of `StopReplicationMode`)."""
 
     BOTH = 0
     IO_ONLY = 1
@@ -30,7 +32,7 @@ class StopMode(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class StoppedReplication:
-    """Replication status before and after the threads were stopped."""
+    """Replication status from before and from after the stop of the threads."""
 
     before: ReplicationStatus
     after: ReplicationStatus
@@ -48,22 +50,22 @@ class HealthReport:
 
 
 class TabletManager(Protocol):
-    """The tablet manager of any tablet of the cluster; calls are addressed by the tablet's record."""
+    """The tablet managers of the cluster; each call is addressed by a tablet's record."""
 
     async def full_status(self, tablet: TabletRecord) -> TabletStatus:
-        """Ask for the whole state of tablet and mysqld."""
+        """Return the status of tablet and mysqld."""
         ...
 
     async def ping(self, tablet: TabletRecord) -> None:
-        """Ask the tablet process, not its mysqld, whether it is there."""
+        """Return if the tablet process answers; its mysqld is not asked."""
         ...
 
     async def replication_status(self, tablet: TabletRecord) -> ReplicationStatus | None:
-        """Ask for SHOW REPLICA STATUS; None if the server is nobody's replica."""
+        """Return SHOW REPLICA STATUS; None if the server has no replication source."""
         ...
 
     async def primary_position(self, tablet: TabletRecord) -> GtidSet:
-        """Ask for the executed GTID set of any server."""
+        """Return the executed GTID set of a primary or replica."""
         ...
 
     async def wait_for_position(self, tablet: TabletRecord, position: GtidSet) -> None:
@@ -75,20 +77,21 @@ class TabletManager(Protocol):
         ...
 
     async def stop_replication_and_get_status(self, tablet: TabletRecord, mode: StopMode) -> StoppedReplication | None:
-        """Stop replication threads and report before and after; None if the server is nobody's replica."""
+        """Stop replication threads and return their status before and after; None without a replication source."""
         ...
 
     async def wall_clock(self, tablet: TabletRecord) -> int:
-        """Tell the time of the mysqld's host, which is the tablet's too unless its MySQL is elsewhere, at some moment
-        of the call; in nanoseconds since the Unix epoch.
+        """Return the time of the mysqld's host at some moment of the call, in nanoseconds since the Unix epoch.
+
+        That host is the tablet's, too, unless its MySQL runs elsewhere.
         """
         ...
 
     async def stop_io_thread(self, tablet: TabletRecord) -> None:
-        """Stop the IO thread whatever its state; the relay log goes on being applied.
+        """Stop the IO thread in any state; the SQL thread goes on to apply the relay log.
 
-        `stop_replication_and_get_status` leaves one alone that is trying to connect (Vitess `rpc_replication.go`), and
-        it may succeed.
+        `stop_replication_and_get_status` does not stop a connecting IO thread (Vitess `rpc_replication.go`), which may
+        connect later.
         """
         ...
 
@@ -107,11 +110,14 @@ class TabletManager(Protocol):
         time_created_ns: int = 0,
         heartbeat_interval: float = 0.0,
     ) -> None:
-        """Point the server at `source`; drops its relay log. Waits for the position or the journal row, if given."""
+        """Make the server a replica of `source`, which drops its relay log.
+
+        If given, the call also waits for `wait_position`, or for the reparent journal's row of `time_created_ns`.
+        """
         ...
 
     async def reset_replication_parameters(self, tablet: TabletRecord) -> None:
-        """Make the server nobody's replica."""
+        """Remove the server's replication source."""
         ...
 
     async def promote_replica(self, tablet: TabletRecord, *, semi_sync: bool) -> GtidSet:
@@ -123,7 +129,7 @@ class TabletManager(Protocol):
         ...
 
     async def demote_primary(self, tablet: TabletRecord, *, force: bool) -> GtidSet:
-        """Stop serving writes and turn read-only; returns the position that it ends at."""
+        """Stop serving writes and turn read-only; returns the server's last position."""
         ...
 
     async def undo_demote_primary(self, tablet: TabletRecord, *, semi_sync: bool) -> None:
@@ -138,40 +144,18 @@ class TabletManager(Protocol):
         """Turn read_only and super_read_only off."""
         ...
 
-    async def change_type(self, tablet: TabletRecord, type_: TabletType, *, semi_sync: bool) -> None:
-        """Change the tablet's type."""
-        ...
-
-    async def refresh_state(self, tablet: TabletRecord) -> None:
-        """Make the tablet read its shard record again."""
-        ...
-
     async def populate_reparent_journal(
         self, tablet: TabletRecord, *, time_created_ns: int, action: str, primary: TabletAlias, position: GtidSet
     ) -> None:
-        """Write one row of the reparent journal; under semi-sync it returns once somebody acknowledged it."""
-        ...
-
-    async def reparent_journal_length(self, tablet: TabletRecord) -> int:
-        """Number of rows in the reparent journal."""
+        """Write one row of the reparent journal; under semi-sync it returns once the row is acknowledged."""
         ...
 
     async def global_status(self, tablet: TabletRecord, names: Sequence[str]) -> Mapping[str, str]:
-        """Values of MySQL global status variables."""
+        """Return MySQL global status variables by name."""
         ...
 
     def stream_health(self, tablet: TabletRecord) -> AsyncIterator[HealthReport]:
-        """Health reports as they come, until the stream breaks with an error."""
-        ...
-
-    def watch_connectivity(self, tablet: TabletRecord) -> AsyncIterator[bool]:
-        """Tell whether there is a connection to the tablet: how it is now, then each change, until the client gives
-        it up.
-
-        Watching does not connect, calls do. No loss is left out, even if a call has connected again by the time it is
-        read: a loss is a reason to look at the shard, no proof of anything. Raises TabletUnreachable if the tablet
-        was shut down on purpose.
-        """
+        """Yield health reports as they come, until the stream breaks with an error."""
         ...
 
     async def close(self) -> None:

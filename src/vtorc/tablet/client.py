@@ -8,11 +8,11 @@ from typing import TypeVar
 from google.protobuf.message import Message
 
 from vtorc.core.facts.gtid import GtidSet
-from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import ReplicationStatus, TabletStatus
 from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletCallUnknown, TabletUnreachable
-from vtorc.proto import query_pb2, replicationdata_pb2, topodata_pb2
+from vtorc.proto import query_pb2, replicationdata_pb2
 from vtorc.proto import tabletmanagerdata_pb2 as tm
 from vtorc.tablet import convert
 from vtorc.tablet.api import HealthReport, StopMode, StoppedReplication, TabletManager
@@ -20,7 +20,7 @@ from vtorc.tablet.connection import STREAM_HEALTH, Address, Connection
 from vtorc.tablet.failures import is_not_a_replica
 from vtorc.tablet.settings import ClientSettings
 from vtorc.tablet.survey import rows, survey
-from vtorc.tablet.wall_clock import READ_CLOCK, nanoseconds
+from vtorc.tablet.wall_clock import READ_CLOCK, clock_nanoseconds
 
 _SERVICE = "/tabletmanagerservice.TabletManager/"
 _FULL_STATUS = "FullStatus"
@@ -28,16 +28,16 @@ _PAYLOAD = "payload"
 _HIGHEST_PORT = 65535
 _MOST_ROWS = 1000
 _SYNTAX_ERROR = 1064
-"""What MySQL before 8.0.22 answers to statements that say REPLICA."""
+"""The error of MySQL before 8.0.22 for statements with the word REPLICA."""
 
 _Answer = TypeVar("_Answer", bound=Message)
 
 
 class GrpcTabletManager(TabletManager):
-    """The tablet manager of real tablets; one connection to each address, kept while it is used.
+    """The tablet manager of real tablets; it keeps one connection to each address while it is in use.
 
-    Method paths are put together from message names rather than taken from generated stubs: those cost 44 KB per
-    connection, and there is a connection to every tablet of the cluster.
+    It builds method paths from message names instead of using generated stubs. Stubs cost 44 KB per connection, and
+    there is a connection to every tablet of the cluster.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class GrpcTabletManager(TabletManager):
     ) -> None:
         """Start without connections; raises TabletClientMisconfigured if a file of the settings cannot be used.
 
-        `wait_timeout`, in seconds and read anew for each, bounds commands that wait for MySQL to get somewhere.
+        `wait_timeout` bounds commands that wait for MySQL, in seconds; it is called for each of them.
         """
         if settings.tls.wanted:
             settings.tls.credentials()
@@ -60,9 +60,9 @@ class GrpcTabletManager(TabletManager):
         self._closed = False
 
     def reload_credentials(self) -> bool:
-        """Read the credentials file again for all calls from now on; returns whether they are others than before.
+        """Read the credentials file again for all later calls, and return whether the credentials changed.
 
-        Raises TabletClientMisconfigured, and goes on with those it has.
+        Raises TabletClientMisconfigured and keeps the earlier ones if the file cannot be used.
         """
         before, self._metadata = self._metadata, self._settings.read_credentials()
         return before != self._metadata
@@ -75,13 +75,13 @@ class GrpcTabletManager(TabletManager):
             await connection.close()
 
     async def full_status(self, tablet: TabletRecord) -> TabletStatus:
-        """Ask for the whole state; a tablet of 12 or 13 does not know this call and is asked in SQL instead."""
+        """Return the status; a tablet of 12 or 13 lacks this call, and its mysqld is asked in SQL instead."""
         connection = await self._connection(tablet)
-        if _FULL_STATUS not in connection.lacks:
+        if _FULL_STATUS not in connection.unknown_calls:
             try:
                 answer = await self._probe(tablet, tm.FullStatusRequest(), tm.FullStatusResponse)
             except TabletCallUnknown:
-                connection.lacks.add(_FULL_STATUS)
+                connection.unknown_calls.add(_FULL_STATUS)
             else:
                 with _naming(tablet, _FULL_STATUS):
                     _require(answer, "status")
@@ -89,13 +89,13 @@ class GrpcTabletManager(TabletManager):
         return await self._survey(tablet)
 
     async def ping(self, tablet: TabletRecord) -> None:
-        """Ask the tablet process whether it is there."""
+        """Return if the tablet process answers."""
         answer = await self._probe(tablet, tm.PingRequest(payload=_PAYLOAD), tm.PingResponse)
         if answer.payload != _PAYLOAD:
             raise TabletBadAnswer(f"Ping of {tablet.alias}: payload is {answer.payload!r}: expected {_PAYLOAD!r}")
 
     async def replication_status(self, tablet: TabletRecord) -> ReplicationStatus | None:
-        """Ask for SHOW REPLICA STATUS; None if the server is nobody's replica."""
+        """Return SHOW REPLICA STATUS; None if the server has no replication source."""
         try:
             answer = await self._probe(tablet, tm.ReplicationStatusRequest(), tm.ReplicationStatusResponse)
         except TabletCallFailed as failure:
@@ -107,7 +107,7 @@ class GrpcTabletManager(TabletManager):
             return convert.replication_status(answer.status)
 
     async def primary_position(self, tablet: TabletRecord) -> GtidSet:
-        """Ask for the executed GTID set of any server."""
+        """Return the executed GTID set of a primary or replica."""
         answer = await self._probe(tablet, tm.PrimaryPositionRequest(), tm.PrimaryPositionResponse)
         with _naming(tablet, "PrimaryPosition"):
             return convert.gtids(answer.position, field="position")
@@ -122,20 +122,20 @@ class GrpcTabletManager(TabletManager):
         await self._command(tablet, tm.StopReplicationRequest(), tm.StopReplicationResponse)
 
     async def wall_clock(self, tablet: TabletRecord) -> int:
-        """Tell the time of the mysqld's host, in nanoseconds since the Unix epoch."""
+        """Return the time of the mysqld's host, in nanoseconds since the Unix epoch."""
         answer = await self._probe(tablet, _as_dba(READ_CLOCK), tm.ExecuteFetchAsDbaResponse)
         with _naming(tablet, READ_CLOCK):
             found = rows(answer.result)
             if len(found) != 1:
                 raise TabletBadAnswer(f"{len(found)} rows: expected one")
-            return nanoseconds(next(iter(found[0].values()), None) or "")
+            return clock_nanoseconds(next(iter(found[0].values()), None) or "")
 
     async def stop_io_thread(self, tablet: TabletRecord) -> None:
-        """Stop the IO thread whatever its state, in SQL: no call of the tablet manager does it.
+        """Stop the IO thread in any state, in SQL, since no call of the tablet manager does it.
 
-        With a sidecar database that is not called `_vt`, tablets from 17 on parse what they are to execute, and know
-        no STOP (Vitess `rpc_query.go`, ReplaceTableQualifiers). Those from 20 on take it as text to prepare. For the
-        others the relay log is applied first, so that both threads may be stopped.
+        If the sidecar database is not `_vt`, tablets from 17 on parse the statement, and their parser does not know
+        STOP (Vitess `rpc_query.go`, ReplaceTableQualifiers). Tablets from 20 on accept it as the text of a prepared
+        statement. On 17 to 19, vtorc waits until the SQL thread has applied the relay log and stops both threads.
         """
         try:
             await self._stop_io_thread_in_sql(tablet)
@@ -156,7 +156,7 @@ class GrpcTabletManager(TabletManager):
             await self._execute(tablet, "STOP SLAVE IO_THREAD")
 
     async def _execute(self, tablet: TabletRecord, statement: str) -> None:
-        """Run a statement without quotes in it; if it is the tablet that refuses it, by way of a prepared one."""
+        """Run a statement without quotes in it; if the tablet, not its mysqld, refuses it, as a prepared statement."""
         try:
             await self._command(tablet, _as_dba(statement), tm.ExecuteFetchAsDbaResponse)
         except TabletCallFailed as failure:
@@ -167,7 +167,7 @@ class GrpcTabletManager(TabletManager):
             await self._command(tablet, request, tm.ExecuteMultiFetchAsDbaResponse)
 
     async def stop_replication_and_get_status(self, tablet: TabletRecord, mode: StopMode) -> StoppedReplication | None:
-        """Stop replication threads; None if the server is nobody's replica."""
+        """Stop replication threads; None without a replication source."""
         wire_mode = replicationdata_pb2.StopReplicationMode.ValueType(mode.value)
         request = tm.StopReplicationAndGetStatusRequest(stop_replication_mode=wire_mode)
         try:
@@ -200,7 +200,7 @@ class GrpcTabletManager(TabletManager):
         time_created_ns: int = 0,
         heartbeat_interval: float = 0.0,
     ) -> None:
-        """Point the server at `source`."""
+        """Make the server a replica of `source`."""
         request = tm.SetReplicationSourceRequest(
             parent=convert.alias_message(source),
             time_created_ns=time_created_ns,
@@ -212,7 +212,7 @@ class GrpcTabletManager(TabletManager):
         await self._wait(tablet, request, tm.SetReplicationSourceResponse)
 
     async def reset_replication_parameters(self, tablet: TabletRecord) -> None:
-        """Make the server nobody's replica."""
+        """Remove the server's replication source."""
         await self._command(tablet, tm.ResetReplicationParametersRequest(), tm.ResetReplicationParametersResponse)
 
     async def promote_replica(self, tablet: TabletRecord, *, semi_sync: bool) -> GtidSet:
@@ -245,16 +245,6 @@ class GrpcTabletManager(TabletManager):
         """Turn read_only and super_read_only off."""
         await self._command(tablet, tm.SetReadWriteRequest(), tm.SetReadWriteResponse)
 
-    async def change_type(self, tablet: TabletRecord, type_: TabletType, *, semi_sync: bool) -> None:
-        """Change the tablet's type."""
-        wire_type = topodata_pb2.TabletType.ValueType(type_.value)
-        request = tm.ChangeTypeRequest(tablet_type=wire_type, semiSync=semi_sync)
-        await self._command(tablet, request, tm.ChangeTypeResponse)
-
-    async def refresh_state(self, tablet: TabletRecord) -> None:
-        """Make the tablet read its shard record again."""
-        await self._command(tablet, tm.RefreshStateRequest(), tm.RefreshStateResponse)
-
     async def populate_reparent_journal(
         self, tablet: TabletRecord, *, time_created_ns: int, action: str, primary: TabletAlias, position: GtidSet
     ) -> None:
@@ -267,44 +257,30 @@ class GrpcTabletManager(TabletManager):
         )
         await self._wait(tablet, request, tm.PopulateReparentJournalResponse)
 
-    async def reparent_journal_length(self, tablet: TabletRecord) -> int:
-        """Number of rows in the reparent journal; tablets before 21 do not know this call."""
-        request = tm.ReadReparentJournalInfoRequest()
-        answer = await self._probe(tablet, request, tm.ReadReparentJournalInfoResponse)
-        with _naming(tablet, "ReadReparentJournalInfo"):
-            return convert.not_negative(answer.length, field="length")
-
     async def global_status(self, tablet: TabletRecord, names: Sequence[str]) -> Mapping[str, str]:
-        """Values of MySQL global status variables; tablets before 20 do not know this call."""
+        """Return MySQL global status variables by name; tablets before 20 lack this call."""
         request = tm.GetGlobalStatusVarsRequest(variables=names)
         answer = await self._probe(tablet, request, tm.GetGlobalStatusVarsResponse)
         return dict(answer.status_values)
 
     async def stream_health(self, tablet: TabletRecord) -> AsyncGenerator[HealthReport, None]:
-        """Health reports as they come; ends with TabletUnreachable when the stream breaks, is ended or falls silent."""
-        what = f"StreamHealth of {tablet.alias}"
+        """Yield health reports as they come; raises TabletUnreachable when the stream breaks, ends or falls silent."""
+        call = f"StreamHealth of {tablet.alias}"
         connection = await self._connection(tablet)
         messages = connection.stream(
             STREAM_HEALTH,
             query_pb2.StreamHealthRequest(),
             query_pb2.StreamHealthResponse,
-            what=what,
+            call=call,
             metadata=self._metadata,
         )
         async with aclosing(messages):
             async for message in messages:
                 with _naming(tablet, "StreamHealth"):
                     report = convert.health_report(message)
-                connection.note_resident(report.alias)
-                connection.expect(tablet.alias, what)
+                connection.note_alias(report.alias)
+                connection.expect_alias(tablet.alias, call)
                 yield report
-
-    async def watch_connectivity(self, tablet: TabletRecord) -> AsyncGenerator[bool, None]:
-        """Tell whether there is a connection to the tablet, now and at each change."""
-        connection = await self._connection(tablet)
-        async with aclosing(connection.watch()) as changes:
-            async for up in changes:
-                yield up
 
     async def _survey(self, tablet: TabletRecord) -> TabletStatus:
         async def fetch(sql: str) -> query_pb2.QueryResult:
@@ -330,17 +306,17 @@ class GrpcTabletManager(TabletManager):
         return await self._call(tablet, request, answer, timeout=self._wait_timeout())
 
     async def _call(self, tablet: TabletRecord, request: Message, answer: type[_Answer], *, timeout: float) -> _Answer:
-        """Make the call whose request this is: each is named after its call."""
+        """Make the call that the request's message type is named after."""
         name = type(request).__name__.removesuffix("Request")
         connection = await self._connection(tablet)
         return await connection.call(
             _SERVICE + name,
             request,
             answer,
-            what=f"{name} of {tablet.alias}",
+            call=f"{name} of {tablet.alias}",
             timeout=timeout,
             metadata=self._metadata,
-            meant_for=tablet.alias,
+            alias=tablet.alias,
         )
 
     async def _connection(self, tablet: TabletRecord) -> Connection:
@@ -350,9 +326,9 @@ class GrpcTabletManager(TabletManager):
                 reason="shut down",
             )
         if self._closed:
-            raise TabletUnreachable(f"{tablet.alias}: vtorc is stopping and calls nobody", reason="unreachable")
+            raise TabletUnreachable(f"{tablet.alias}: vtorc is stopping and makes no more calls", reason="unreachable")
         if not 0 < tablet.grpc_port <= _HIGHEST_PORT:
-            # The resolver would take it modulo 65536, and tell of somebody else.
+            # The resolver would use the port modulo 65536, which may be that of another process.
             raise TabletUnreachable(
                 f"{tablet.alias}: the gRPC port of its record is {tablet.grpc_port}: expected 1 to {_HIGHEST_PORT}",
                 reason="unreachable",
@@ -368,11 +344,11 @@ class GrpcTabletManager(TabletManager):
         return connection
 
     async def _close_unused(self, since: float, *, keep: Address) -> None:
-        """Close what nobody used since then: tablets that are gone, or have moved to another address."""
+        """Close connections that were not used since then: their tablets were deleted, or moved to another address."""
         unused = [
             address
-            for address, each in self._connections.items()
-            if address != keep and each.is_idle and each.used_at <= since
+            for address, connection in self._connections.items()
+            if address != keep and connection.is_idle and connection.used_at <= since
         ]
         for address in unused:
             connection = self._connections.pop(address)
@@ -390,7 +366,7 @@ def _require(message: Message, field: str) -> None:
 
 @contextmanager
 def _naming(tablet: TabletRecord, call: str) -> Iterator[None]:
-    """Say which tablet gave a bad answer, to which call."""
+    """Add the call and the tablet to the message of a TabletBadAnswer."""
     try:
         yield
     except TabletBadAnswer as bad:

@@ -1,4 +1,4 @@
-"""One connection to one tablet process: dialled when needed, kept while it works, watched for its loss."""
+"""One connection to one tablet process: dialled on first use, kept while it works, monitored for its loss."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -28,38 +28,37 @@ _ON_THE_WAY = (grpc.ChannelConnectivity.IDLE, grpc.ChannelConnectivity.CONNECTIN
 
 
 class Connection:
-    """A gRPC channel to one address, and what was learned about who listens there.
+    """A gRPC channel to one address, and the facts learned about the tablet process that listens there.
 
-    Left alone, a gRPC channel keeps dialling a dead host in the background and answers calls from memory. This one
-    dials only for a call, asks the operating system first (`reach`), and throws away a channel that cannot get
-    through: each answer is about now, and a process that is back is seen by the next call.
+    By itself a gRPC channel dials a dead host again and again, and fails calls with the result of the last attempt.
+    This connection dials only for a call, after a test by the operating system (`reach`), and discards a channel that
+    cannot connect. So each error is of the present, and the next call finds a process that has come back.
 
-    `lacks` names calls that the process there does not know; it is forgotten with the process. So is whose tablet it
-    is: an address may have been given to another tablet while the record of the one that had it is still there, and
-    calls that are meant for that one must not reach the other (vtgate looks at the alias for the same reason: Vitess
-    `go/vt/discovery/tablet_health_check.go`).
+    `unknown_calls` names the calls that the process does not implement. It is cleared when the connection is lost, and
+    so is the alias of the tablet that answers. An address may be given to another tablet while the record of the
+    earlier one still exists, and calls to the earlier one must not reach the other. vtgate checks the alias for the
+    same reason (Vitess `go/vt/discovery/tablet_health_check.go`).
     """
 
     def __init__(self, address: Address, settings: ClientSettings) -> None:
         self.address = address
-        self.lacks: set[str] = set()
+        self.unknown_calls: set[str] = set()
         self.used_at = asyncio.get_running_loop().time()
         self._settings = settings
         self._channel: grpc.aio.Channel | None = None
         self._monitor: asyncio.Task[None] | None = None
         self._up = False
         self._losses = 0
-        self._introduced = False
-        self._resident: TabletAlias | None = None
-        self._watchers: set[asyncio.Queue[bool | None]] = set()
+        self._identified = False
+        self._alias: TabletAlias | None = None
         self._users = 0
         self._doubtful = False
         self._closed = False
 
     @property
     def is_idle(self) -> bool:
-        """Whether nobody calls, streams or watches."""
-        return not self._users and not self._watchers
+        """Whether no call and no stream is under way."""
+        return not self._users
 
     async def call(
         self,
@@ -67,107 +66,95 @@ class Connection:
         request: Message,
         answer: type[_Answer],
         *,
-        what: str,
+        call: str,
         timeout: float,
         metadata: Metadata,
-        meant_for: TabletAlias,
+        alias: TabletAlias,
     ) -> _Answer:
         """Make one call that takes at most `timeout` seconds once connected; it is cancelled with its caller.
 
-        `path` is the gRPC path, `what` names call and tablet in errors. Raises TabletError, and sends nothing, if it is
-        another tablet that answers here.
+        `path` is the gRPC path, `call` names call and tablet in errors. If another tablet than `alias` answers at this
+        address, it raises TabletUnreachable and sends nothing.
         """
         with self._in_use():
-            channel = await self._connected(what)
-            if not self._introduced:
-                await self._introduce(channel, what, metadata)
-            self.expect(meant_for, what)
+            channel = await self._connected(call)
+            if not self._identified:
+                await self._identify(channel, call, metadata)
+            self.expect_alias(alias, call)
             method = channel.unary_unary(
                 path, request_serializer=type(request).SerializeToString, response_deserializer=answer.FromString
             )
-            async with self._failures_told(channel, what, timeout):
+            async with self._failures_translated(channel, call, timeout):
                 found = await method(request, timeout=timeout, metadata=metadata)
-            return _decoded(found, answer, what)
+            return _decoded(found, answer, call)
 
     async def stream(
-        self, path: str, request: Message, answer: type[_Answer], *, what: str, metadata: Metadata
+        self, path: str, request: Message, answer: type[_Answer], *, call: str, metadata: Metadata
     ) -> AsyncGenerator[_Answer, None]:
-        """Yield the messages of a stream; it ends with TabletUnreachable, after the health timeout at the latest."""
+        """Yield the messages of a stream, which ends with TabletUnreachable; a silent one after the health timeout."""
         silence = self._settings.health_timeout
         with self._in_use():
-            channel = await self._connected(what)
+            channel = await self._connected(call)
             method = channel.unary_stream(
                 path, request_serializer=type(request).SerializeToString, response_deserializer=answer.FromString
             )
-            async with self._failures_told(channel, what, None):
+            async with self._failures_translated(channel, call, None):
                 running = method(request, metadata=metadata)
             losses = self._losses
             try:
                 while True:
-                    async with self._failures_told(channel, what, silence), asyncio.timeout(silence):
+                    async with self._failures_translated(channel, call, silence), asyncio.timeout(silence):
                         found = await running.read()
                     if found is grpc.aio.EOF:
-                        raise TabletUnreachable(f"{what}: the tablet ended the stream", reason="unreachable")
+                        raise TabletUnreachable(f"{call}: the tablet ended the stream", reason="unreachable")
                     if self._losses != losses:
-                        raise _lost(what)
-                    yield _decoded(found, answer, what)
+                        raise _lost(call)
+                    yield _decoded(found, answer, call)
             finally:
                 running.cancel()
 
-    def note_resident(self, alias: TabletAlias | None) -> None:
-        """Remember whose tablet it is that speaks on the present connection; None if it does not tell."""
+    def note_alias(self, alias: TabletAlias | None) -> None:
+        """Remember the alias of the tablet on the present connection; None if it does not send one."""
         if alias is not None:
-            self._introduced, self._resident = True, alias
+            self._identified, self._alias = True, alias
 
-    def expect(self, alias: TabletAlias, what: str) -> None:
-        """Raise TabletUnreachable if it is known that another tablet answers here."""
-        if self._resident not in (None, alias):
+    def expect_alias(self, alias: TabletAlias, call: str) -> None:
+        """Raise TabletUnreachable if another tablet is known to answer at this address."""
+        if self._alias not in (None, alias):
             host, port = self.address
             raise TabletUnreachable(
-                f"{what}: at its address, {host} port {port}, {self._resident} answers: its record is out of date",
+                f"{call}: at its address, {host} port {port}, {self._alias} answers: its record is out of date",
                 reason="unreachable",
             )
 
-    async def watch(self) -> AsyncGenerator[bool, None]:
-        """Yield whether there is a connection, now and at each change, until this one is closed."""
-        changes: asyncio.Queue[bool | None] = asyncio.Queue()
-        changes.put_nowait(None if self._closed else self._up)
-        self._watchers.add(changes)
-        try:
-            while (up := await changes.get()) is not None:
-                yield up
-        finally:
-            self._watchers.discard(changes)
-
     async def close(self) -> None:
-        """Close the channel; calls that still run end with TabletUnreachable, watches just end."""
+        """Close the channel; calls and streams that still run end with TabletUnreachable."""
         self._closed = True
         channel = self._replace(None)
         if channel is not None:
             await channel.close()
-        self._tell(None)
 
-    async def _connected(self, what: str) -> grpc.aio.Channel:
-        """Return a channel that is connected, or one that cannot connect and says why when it is used."""
+    async def _connected(self, call: str) -> grpc.aio.Channel:
+        """Return a channel that is connected, or one that fails with the reason when it is used."""
         if self._closed:
-            raise _closed(what)
+            raise _closed(call)
         channel = self._channel
         if channel is None or channel.get_state() is not _READY:
-            await self._reach(what)
+            await self._reach(call)
             if self._closed:
-                raise _closed(what)
-            channel = await self._establish(what)
+                raise _closed(call)
+            channel = await self._establish(call)
         elif self._doubtful:
-            await self._reach(what)
+            await self._reach(call)
         if channel is self._channel:
             self._mark(up=channel.get_state() is _READY)
         return channel
 
-    async def _introduce(self, channel: grpc.aio.Channel, what: str, metadata: Metadata) -> None:
-        """Ask whose tablet it is, once on each connection: a health stream begins with that.
+    async def _identify(self, channel: grpc.aio.Channel, call: str, metadata: Metadata) -> None:
+        """Read the tablet's alias, once on each connection: the first message of a health stream has it.
 
-        One that does not serve health streams, or says nothing on them for half the connect timeout (the questions of a
-        shard in trouble have hardly longer), is believed to be the one that its record says.
+        A tablet that serves no health stream, or sends nothing on it for half the connect timeout, counts as the one
+        of the record. The wait is that short because probes of a suspicious shard have hardly more time.
         """
         losses = self._losses
         patience = self._settings.connect_timeout / 2
@@ -178,7 +165,7 @@ class Connection:
         )
         first = None
         try:
-            async with self._failures_told(channel, what, patience), asyncio.timeout(patience):
+            async with self._failures_translated(channel, call, patience), asyncio.timeout(patience):
                 running = method(query_pb2.StreamHealthRequest(), metadata=metadata)
                 try:
                     first = await running.read()
@@ -190,20 +177,20 @@ class Connection:
             if failure.reason != "timeout":
                 raise
         if self._losses != losses or channel.get_state() is not _READY:
-            raise _lost(what)
-        self._introduced = True
+            raise _lost(call)
+        self._identified = True
         if isinstance(first, query_pb2.StreamHealthResponse) and first.HasField("tablet_alias"):
-            self.note_resident(convert.alias(first.tablet_alias))
+            self.note_alias(convert.alias(first.tablet_alias))
 
-    async def _reach(self, what: str) -> None:
+    async def _reach(self, call: str) -> None:
         host, port = self.address
         try:
             await reach(host, port, timeout=self._settings.connect_timeout)
         except TabletUnreachable as failure:
-            raise TabletUnreachable(f"{what}: {failure}", reason=failure.reason) from failure
+            raise TabletUnreachable(f"{call}: {failure}", reason=failure.reason) from failure
 
-    async def _establish(self, what: str) -> grpc.aio.Channel:
-        """Let gRPC connect, which somebody listening does not guarantee."""
+    async def _establish(self, call: str) -> grpc.aio.Channel:
+        """Let gRPC connect, which may fail although a process listens at the address."""
         channel = self._channel
         if channel is None or channel.get_state() is _FAILED:
             channel = _open(self.address, self._settings)
@@ -217,7 +204,7 @@ class Connection:
             if self._channel is channel:
                 self._replace(None)
             raise TabletUnreachable(
-                f"{what}: the connection was accepted, but for {limit:g} s nobody spoke gRPC: the process may hang",
+                f"{call}: the connection was accepted, but without gRPC for {limit:g} s: the process may hang",
                 reason="timeout",
             ) from None
         return channel
@@ -225,7 +212,8 @@ class Connection:
     def _replace(self, channel: grpc.aio.Channel | None) -> grpc.aio.Channel | None:
         """Use another channel, and return the old one.
 
-        It is left to the calls that still run on it, which closing would cancel, and closes when the last one lets go.
+        The old one is not closed here, which would cancel the calls that still run on it. It closes when the last of
+        them has ended.
         """
         old, self._channel = self._channel, channel
         if self._monitor is not None:
@@ -235,7 +223,7 @@ class Connection:
         return old
 
     async def _follow(self, channel: grpc.aio.Channel) -> None:
-        """Note each time that the channel gets or loses its connection; drop it once it cannot get one."""
+        """Note each time that the channel connects or loses its connection; discard it once it cannot connect."""
         while (state := channel.get_state()) is not _FAILED:
             self._mark(up=state is _READY)
             await channel.wait_for_state_change(state)
@@ -249,13 +237,8 @@ class Connection:
         self._up = up
         if not up:
             self._losses += 1
-            self.lacks.clear()
-            self._introduced, self._resident = False, None
-        self._tell(up)
-
-    def _tell(self, up: bool | None) -> None:
-        for watcher in self._watchers:
-            watcher.put_nowait(up)
+            self.unknown_calls.clear()
+            self._identified, self._alias = False, None
 
     @contextmanager
     def _in_use(self) -> Iterator[None]:
@@ -267,11 +250,13 @@ class Connection:
             self.used_at = asyncio.get_running_loop().time()
 
     @asynccontextmanager
-    async def _failures_told(self, channel: grpc.aio.Channel, what: str, timeout: float | None) -> AsyncIterator[None]:
-        """Translate failures, and remember whether the connection can still be believed in.
+    async def _failures_translated(
+        self, channel: grpc.aio.Channel, call: str, timeout: float | None
+    ) -> AsyncIterator[None]:
+        """Translate failures, and remember whether the connection is in doubt.
 
-        A host that vanishes takes its connections along without a word. So after a call without an answer the next one
-        knocks at the door first: that costs a dead host one connect timeout instead of a whole deadline each time.
+        A host that vanishes does not close its connections. So after a call without an answer the next one tests the
+        address first: with a dead host it then costs one connect timeout instead of a whole deadline.
         """
         losses = self._losses
         try:
@@ -279,44 +264,44 @@ class Connection:
         except grpc.aio.AioRpcError as error:
             self._doubtful = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
             if error.code() is grpc.StatusCode.UNAVAILABLE and not mysql_errno(error.details() or ""):
-                raise await self._explained(error, channel, what, losses=losses) from error
-            raise explain(error, what, timeout=timeout) from error
+                raise await self._unavailable(error, channel, call, losses=losses) from error
+            raise explain(error, call, timeout=timeout) from error
         except TimeoutError:
             self._doubtful = True
-            raise TabletUnreachable(f"{what}: silent for {timeout:g} s", reason="timeout") from None
+            raise TabletUnreachable(f"{call}: silent for {timeout:g} s", reason="timeout") from None
         except asyncio.CancelledError:
             self._doubtful = True
             if not self._closed or _is_being_cancelled():
                 raise
-            # gRPC reports a channel that was closed under a call as a cancellation, which it is not to the caller.
-            raise _closed(what) from None
+            # gRPC reports the closing of the channel during a call as a cancellation, but the caller was not cancelled.
+            raise _closed(call) from None
         except grpc.aio.UsageError:
-            raise _closed(what) from None
+            raise _closed(call) from None
         except grpc.aio.BaseError as error:
-            kind = type(error).__name__  # its text is about gRPC's insides
-            raise TabletUnreachable(f"{what}: gRPC could not send it: {kind}", reason="unreachable") from error
+            kind = type(error).__name__  # the text of the error describes gRPC's internals
+            raise TabletUnreachable(f"{call}: gRPC could not send it: {kind}", reason="unreachable") from error
         else:
             self._doubtful = False
 
-    async def _explained(
-        self, error: grpc.aio.AioRpcError, channel: grpc.aio.Channel, what: str, *, losses: int
+    async def _unavailable(
+        self, error: grpc.aio.AioRpcError, channel: grpc.aio.Channel, call: str, *, losses: int
     ) -> TabletError:
-        """Say what UNAVAILABLE means: gRPC uses it for every break, but tablets from v23 on use it too.
+        """Translate UNAVAILABLE: gRPC uses it for every broken connection, but tablets from v23 on send it, too.
 
-        A tablet's own leaves the connection standing.
+        After a tablet's own UNAVAILABLE the connection still stands.
         """
         text = error.details() or ""
         try:
-            await self._reach(what)
+            await self._reach(call)
         except TabletUnreachable as failure:
             return failure
         if channel.get_state() is _READY and self._losses == losses:
-            return TabletCallFailed(f"{what}: {text}")
-        return TabletUnreachable(f"{what}: no connection, though somebody listens: {text}", reason="unreachable")
+            return TabletCallFailed(f"{call}: {text}")
+        return TabletUnreachable(f"{call}: no connection, though a process listens: {text}", reason="unreachable")
 
 
 def target(address: Address) -> str:
-    """Name an address as gRPC wants it; literal IPv6 addresses stand in brackets."""
+    """Return gRPC's notation of an address; a literal IPv6 address is in brackets."""
     host, port = address
     return f"dns:///[{host}]:{port}" if ":" in host else f"dns:///{host}:{port}"
 
@@ -328,18 +313,18 @@ def _open(address: Address, settings: ClientSettings) -> grpc.aio.Channel:
     return grpc.aio.secure_channel(target(address), settings.tls.credentials(), options=options)
 
 
-def _lost(what: str) -> TabletUnreachable:
-    return TabletUnreachable(f"{what}: the connection was lost", reason="unreachable")
+def _lost(call: str) -> TabletUnreachable:
+    return TabletUnreachable(f"{call}: the connection was lost", reason="unreachable")
 
 
-def _closed(what: str) -> TabletUnreachable:
-    return TabletUnreachable(f"{what}: vtorc has closed its connection to this address", reason="unreachable")
+def _closed(call: str) -> TabletUnreachable:
+    return TabletUnreachable(f"{call}: vtorc has closed its connection to this address", reason="unreachable")
 
 
-def _decoded(found: object, expected: type[_Fact], what: str) -> _Fact:
-    """Refuse what gRPC hands out in place of a message that it could not decode."""
+def _decoded(found: object, expected: type[_Fact], call: str) -> _Fact:
+    """Return the message, or raise TabletBadAnswer for the object that gRPC returns if it could not decode one."""
     if not isinstance(found, expected):
-        raise TabletBadAnswer(f"{what}: the answer is no {expected.__name__}: is this port a vttablet's?")
+        raise TabletBadAnswer(f"{call}: the answer is no {expected.__name__}: check that this port is a vttablet's")
     return found
 
 

@@ -1,17 +1,17 @@
-"""The tablet manager's messages as vtorc's values, for every release from 12 on.
+"""Conversion of the tablet manager's messages to vtorc's values, for every release from 12 on.
 
-proto3 numbers, flags and texts have no presence: what an old tablet does not send reads as 0, false or "". That must
-not become "no", so each such field is believed only if something else in the answer shows that the tablet is new
-enough to send it:
+proto3 numbers, flags and texts have no presence: a field that an old tablet does not send reads as 0, false or "". That
+must not become "no". So such a field counts only if another part of the answer shows that the tablet is new enough to
+send it:
 
 * `tablet_type` is never UNKNOWN on a tablet of 22 or later, and `disk_stalled` and `semi_sync_blocked` came with it.
-* `replication_configuration` is a message of its own, so its absence is visible; tablets of 20 and later send it for
-  replicas.
-* `super_read_only` is sent from 17 on. True is believed always, False if `read_only` is off, since in MySQL that
-  implies it, or if the tablet shows that it is of 18 or later: by one of the above, or by a `version` of three bare
-  numbers, in place of the banner of `mysqld --version` that earlier ones send.
-* Thread states are numbers from 14 on and were flags up to 14. Numbers win. If all four are unset, the tablet is a
-  later one that does not know, or one of 12 or 13 that says "stopped": then other fields that came with 14 decide.
+* `replication_configuration` is a message, so its absence is visible; tablets of 20 and later send it for replicas.
+* `super_read_only` is sent from 17 on. True always counts. False counts if `read_only` is off, since in MySQL that
+  implies it, or if the tablet is of 18 or later. One of the fields above shows that, or a `version` of three bare
+  numbers; earlier tablets send the banner of `mysqld --version`.
+* Thread states are numbers from 14 on and were flags up to 14. Numbers take precedence. If all four are unset, the
+  tablet is a later one that does not know, or one of 12 or 13 that says "stopped". Other fields that came with 14 tell
+  the two apart.
 
 Sources: Vitess `proto/replicationdata.proto`, `go/mysql/replication/replication_status.go`,
 `go/vt/vttablet/tabletmanager/rpc_replication.go`.
@@ -22,21 +22,23 @@ import re
 
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
-from vtorc.core.facts.position import Position
 from vtorc.core.facts.status import ReplicationStatus, SemiSyncStatus, TabletStatus, ThreadState
-from vtorc.errors import MalformedText, TabletBadAnswer
+from vtorc.errors import GtidParseError, TabletBadAnswer
 from vtorc.proto import query_pb2, replicationdata_pb2, topodata_pb2
 from vtorc.tablet.api import HealthReport
 
 NO_UUID = "00000000-0000-0000-0000-000000000000"
-"""What a tablet sends for a source UUID that is not known."""
+"""The source UUID that a tablet sends if it does not know it."""
+
+_GTID_POSITION = "MySQL56/"
+"""Prefix of a position that is a MySQL GTID set (Vitess `go/mysql/replication/replication_position.go`)."""
 
 _THREE_NUMBERS = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+", re.ASCII)
 _HIGHEST_PORT = 65535
 
 
 def tablet_status(message: replicationdata_pb2.FullStatus) -> TabletStatus:
-    """Read the answer of `FullStatus`; raises TabletBadAnswer."""
+    """Convert the answer to `FullStatus`; raises TabletBadAnswer."""
     if message.disk_stalled:
         return TabletStatus(disk_stalled=True)
     replication = replication_status(message.replication_status) if message.HasField("replication_status") else None
@@ -66,9 +68,9 @@ def tablet_status(message: replicationdata_pb2.FullStatus) -> TabletStatus:
 
 
 def replication_status(message: replicationdata_pb2.Status) -> ReplicationStatus:
-    """Read a replication status; raises TabletBadAnswer.
+    """Convert a replication status; raises TabletBadAnswer.
 
-    Tablets of 12 and 13 say that the IO thread runs while it is still connecting: such a thread is told as RUNNING.
+    Tablets of 12 and 13 report a connecting IO thread as a running one, so its state is RUNNING here, too.
     """
     io_state, sql_state = _thread_states(message)
     executed = _gtids_or_none(message.position, field="position") or EMPTY_GTID_SET
@@ -93,7 +95,7 @@ def replication_status(message: replicationdata_pb2.Status) -> ReplicationStatus
 
 
 def health_report(message: query_pb2.StreamHealthResponse) -> HealthReport:
-    """Read one message of the health stream; raises TabletBadAnswer."""
+    """Convert one message of the health stream; raises TabletBadAnswer."""
     return HealthReport(
         alias=alias(message.tablet_alias) if message.HasField("tablet_alias") else None,
         type=tablet_type(message.target.tablet_type, field="target.tablet_type"),
@@ -106,67 +108,67 @@ def health_report(message: query_pb2.StreamHealthResponse) -> HealthReport:
 
 
 def gtids(text: str, *, field: str) -> GtidSet:
-    """Read a position that must be there; raises TabletBadAnswer."""
+    """Convert a position that must not be empty; raises TabletBadAnswer."""
     found = _gtids_or_none(text, field=field)
     if found is None:
-        raise TabletBadAnswer(f"{field} is empty: expected a position such as MySQL56/ with a GTID set")
+        raise TabletBadAnswer(f"{field} is empty: expected a position such as {_GTID_POSITION} with a GTID set")
     return found
 
 
 def position_text(position: GtidSet | None) -> str:
-    """Write a position as tablets expect it, `MySQL56/` included; no position is the empty text."""
-    return "" if position is None else str(Position(position))
+    """Return a position in Vitess' encoding, `MySQL56/` included; None becomes the empty text."""
+    return "" if position is None else f"{_GTID_POSITION}{position}"
 
 
 def alias(message: topodata_pb2.TabletAlias) -> TabletAlias:
-    """Read a tablet's name."""
+    """Convert a tablet alias."""
     return TabletAlias(message.cell, message.uid)
 
 
 def alias_message(name: TabletAlias) -> topodata_pb2.TabletAlias:
-    """Write a tablet's name."""
+    """Convert a tablet alias to its message."""
     return topodata_pb2.TabletAlias(cell=name.cell, uid=name.uid)
 
 
 def tablet_type(number: int, *, field: str) -> TabletType:
-    """Read a tablet type; raises TabletBadAnswer."""
+    """Convert a tablet type; raises TabletBadAnswer."""
     try:
         return TabletType(number)
     except ValueError:
-        expected = ", ".join(f"{each.value} ({each})" for each in TabletType)
+        expected = ", ".join(f"{known.value} ({known})" for known in TabletType)
         raise TabletBadAnswer(f"{field} is {number}: expected one of {expected}") from None
 
 
 def port(number: int, *, field: str) -> int:
-    """Read a port, 0 meaning none; raises TabletBadAnswer."""
+    """Check a port, 0 for none; raises TabletBadAnswer."""
     if not 0 <= number <= _HIGHEST_PORT:
         raise TabletBadAnswer(f"{field} is {number}: expected a port from 0 to {_HIGHEST_PORT}")
     return number
 
 
 def not_negative(number: int, *, field: str) -> int:
-    """Read a count or a time; raises TabletBadAnswer."""
+    """Check a count or a time; raises TabletBadAnswer."""
     if number < 0:
         raise TabletBadAnswer(f"{field} is {number}: expected 0 or more")
     return number
 
 
 def _gtids_or_none(text: str, *, field: str) -> GtidSet | None:
-    try:
-        position = Position.parse(text)
-    except MalformedText as error:
-        raise TabletBadAnswer(f"{field}: {error}") from error
-    if position is None:
+    """Convert a position: the empty text is None, `MySQL56/` the empty set; raises TabletBadAnswer."""
+    if not text:
         return None
-    if not isinstance(position.value, GtidSet):
+    if not text.startswith(_GTID_POSITION):
         raise TabletBadAnswer(
-            f"{field} is {text[:120]!r}: expected MySQL56/ and a GTID set, as all of vtorc goes by GTIDs"
+            f"{field} is {text[:120]!r}: expected {_GTID_POSITION} and a GTID set, as vtorc works with GTIDs only"
         )
-    return position.value
+    try:
+        return GtidSet.parse(text.removeprefix(_GTID_POSITION))
+    except GtidParseError as error:
+        raise TabletBadAnswer(f"{field}: {error}") from error
 
 
 def _executed(message: replicationdata_pb2.FullStatus, replication: ReplicationStatus | None) -> GtidSet:
-    """Take the server's own position, which is read last; without a binary log there is only the replica's."""
+    """Return the server's own position, which the tablet reads last; without a binary log, the replica's."""
     own = _gtids_or_none(message.primary_status.position, field="primary_status.position")
     if own is not None:
         return own
@@ -210,7 +212,7 @@ def _replication_configuration(message: replicationdata_pb2.FullStatus) -> tuple
 def _thread_states(message: replicationdata_pb2.Status) -> tuple[ThreadState, ThreadState]:
     if message.io_state or message.sql_state:
         return _thread_state(message.io_state, field="io_state"), _thread_state(message.sql_state, field="sql_state")
-    if _shows_14(message):
+    if _has_v14_fields(message):
         return ThreadState.UNKNOWN, ThreadState.UNKNOWN
     return _thread_flag(message.io_thread_running), _thread_flag(message.sql_thread_running)
 
@@ -219,7 +221,7 @@ def _thread_state(number: int, *, field: str) -> ThreadState:
     try:
         return ThreadState(number)
     except ValueError:
-        expected = ", ".join(f"{each.value} ({each.name.lower()})" for each in ThreadState)
+        expected = ", ".join(f"{known.value} ({known.name.lower()})" for known in ThreadState)
         raise TabletBadAnswer(f"{field} is {number}: expected one of {expected}") from None
 
 
@@ -227,8 +229,8 @@ def _thread_flag(running: bool) -> ThreadState:
     return ThreadState.RUNNING if running else ThreadState.STOPPED
 
 
-def _shows_14(message: replicationdata_pb2.Status) -> bool:
-    """Tell whether fields that came with 14 are set; every replica of Vitess has `auto_position` and `source_user`."""
+def _has_v14_fields(message: replicationdata_pb2.Status) -> bool:
+    """Return whether a field that came with 14 is set; every replica of Vitess has `auto_position`, `source_user`."""
     return bool(
         message.auto_position
         or message.using_gtid
@@ -241,13 +243,13 @@ def _shows_14(message: replicationdata_pb2.Status) -> bool:
 
 
 def _lag(message: replicationdata_pb2.Status) -> int | None:
-    """Return the seconds behind the source.
+    """Return the seconds behind the source, None if MySQL does not know them.
 
-    MySQL does not know them unless both threads run; tablets of 12 and 13 say 0 then.
+    MySQL knows them only while both threads run; tablets of 12 and 13 send 0 otherwise.
     """
     if message.replication_lag_unknown:
         return None
-    numbered = message.io_state or message.sql_state or _shows_14(message)
+    numbered = message.io_state or message.sql_state or _has_v14_fields(message)
     both_run = message.io_thread_running and message.sql_thread_running
     if not numbered and not both_run and message.replication_lag_seconds == 0:
         return None

@@ -1,7 +1,7 @@
-"""What a failed call means, in vtorc's own errors.
+"""Translation of failed calls into vtorc's own errors.
 
-Tablets send no error details, and up to v22 every error of theirs has the code UNKNOWN. What all versions have in
-common is the way MySQL's error number stands in the text (Vitess `go/mysql/sqlerror/sql_error.go`).
+Tablets send no error details, and up to v22 all their errors have the code UNKNOWN. All versions write MySQL's error
+number into the text in the same way (Vitess `go/mysql/sqlerror/sql_error.go`).
 """
 
 import re
@@ -11,7 +11,7 @@ import grpc
 from vtorc.errors import TabletCallFailed, TabletCallUnknown, TabletError, TabletUnreachable
 
 NOT_A_REPLICA = 100
-"""Vitess' own error number for "this server is nobody's replica" (`go/mysql/sqlerror/constants.go`)."""
+"""Vitess' own error number for a server without a replication source (`go/mysql/sqlerror/constants.go`)."""
 
 _MYSQL_ERROR = re.compile(r"\(errno ([0-9]+)\) \(sqlstate [0-9a-zA-Z]{5}\)", re.ASCII)
 _NO_REPLICATION_STATUS = "no replication status"
@@ -25,26 +25,26 @@ def mysql_errno(text: str) -> int:
 
 
 def is_not_a_replica(failure: TabletCallFailed) -> bool:
-    """Tell whether the tablet refused because its server is nobody's replica.
+    """Return whether the call failed because the server has no replication source.
 
-    Tablets from 13 on say so with an error number; those of 12 have nothing but the words, which later ones use too
-    (Vitess `go/mysql/replication.go`, ErrNotReplica).
+    Tablets from 13 on send an error number; those of 12 send only the words, which later ones use, too (Vitess
+    `go/mysql/replication.go`, ErrNotReplica).
     """
     return failure.errno == NOT_A_REPLICA or (failure.errno == 0 and _NO_REPLICATION_STATUS in str(failure))
 
 
-def explain(error: grpc.aio.AioRpcError, what: str, *, timeout: float | None) -> TabletError:
-    """Translate what came from the tablet, or from gRPC when the time was over; `what` names call and tablet."""
+def explain(error: grpc.aio.AioRpcError, call: str, *, timeout: float | None) -> TabletError:
+    """Translate an error of the tablet, or gRPC's own at the deadline; `call` names call and tablet."""
     code = error.code()
     text = (error.details() or "").strip()[:_LONGEST_TEXT]
     if number := mysql_errno(text):
-        return TabletCallFailed(f"{what}: {text}", errno=number)
+        return TabletCallFailed(f"{call}: {text}", errno=number)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         limit = "" if timeout is None else f" within {timeout:g} s"
-        return TabletUnreachable(f"{what}: no answer{limit}", reason="timeout")
+        return TabletUnreachable(f"{call}: no answer{limit}", reason="timeout")
     if code is grpc.StatusCode.UNIMPLEMENTED:
-        return TabletCallUnknown(f"{what}: this tablet does not know the call, its Vitess is older than it")
+        return TabletCallUnknown(f"{call}: this tablet does not know the call, its Vitess is older than it")
     if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
         hint = "check --grpc-auth-static-client-creds and the client certificate"
-        return TabletCallFailed(f"{what}: the tablet does not let us in ({text}): {hint}")
-    return TabletCallFailed(f"{what}: {text or code.name}")
+        return TabletCallFailed(f"{call}: the tablet refuses vtorc's credentials ({text}): {hint}")
+    return TabletCallFailed(f"{call}: {text or code.name}")

@@ -1,8 +1,8 @@
-"""Find out in the operating system's own words whether anybody listens at an address.
+"""A test, by the operating system's own error numbers, whether a process listens at an address.
 
-gRPC reports every failure to connect as UNAVAILABLE with a text for people. Whether a connection was refused (the host
-is there, the process is not) or nobody answered (the host may be dead, or we may be cut off) leads to different
-verdicts, so it is asked of the kernel, whose error numbers mean the same everywhere.
+gRPC reports every failure to connect as UNAVAILABLE with a free text. A refused connection (the host is up, the process
+is not) and a missing answer (the host may be dead, or vtorc may be cut off) lead to different conclusions. The kernel
+tells them apart, with error numbers that mean the same everywhere.
 """
 
 import asyncio
@@ -18,24 +18,24 @@ from vtorc.tablet.lookup import look_up
 async def reach(host: str, port: int, *, timeout: float) -> None:
     """Open a TCP connection and close it again.
 
-    A host with several addresses is there if one of them answers; it refuses if one refuses and none stays silent.
+    A host with several addresses is reachable if one of them accepts; it refuses if one refuses and none is silent.
     `timeout` is in seconds. Raises TabletUnreachable with reason "refused", "unreachable" or "timeout".
     """
-    where = f"{host} port {port}"
+    name = f"{host} port {port}"
     addresses: list[Any] = []
     try:
         async with asyncio.timeout(timeout):
             addresses = await _look_up(host, port)
-            failures = await _knock_at_all(addresses)
+            failures = await _connect_to_any(addresses)
     except TimeoutError:
         if not addresses:
             raise TabletUnreachable(
-                f"{where}: looking up the name took longer than {timeout:g} s: is the name server up?",
+                f"{name}: looking up the name took longer than {timeout:g} s: check the name server",
                 reason="unreachable",
             ) from None
-        raise TabletUnreachable(f"{where}: no answer within {timeout:g} s", reason="timeout") from None
+        raise TabletUnreachable(f"{name}: no answer within {timeout:g} s", reason="timeout") from None
     if failures is not None:
-        raise _verdict(where, failures)
+        raise _unreachable(name, failures)
 
 
 async def _look_up(host: str, port: int) -> list[Any]:
@@ -45,24 +45,24 @@ async def _look_up(host: str, port: int) -> list[Any]:
         raise TabletUnreachable(f"{host}: the name cannot be looked up: {error}", reason="unreachable") from error
 
 
-async def _knock_at_all(addresses: list[Any]) -> list[OSError] | None:
-    """Knock at all addresses at once; None as soon as one of them opens, else how each failed."""
-    knocks = [asyncio.create_task(_knock(address)) for address in addresses]
+async def _connect_to_any(addresses: list[Any]) -> list[OSError] | None:
+    """Connect to all addresses at once; None as soon as one accepts, else the failure of each."""
+    attempts = [asyncio.create_task(_connect(address)) for address in addresses]
     try:
         failures: list[OSError] = []
-        for knock in asyncio.as_completed(knocks):
-            failure = await knock
+        for attempt in asyncio.as_completed(attempts):
+            failure = await attempt
             if failure is None:
                 return None
             failures.append(failure)
         return failures
     finally:
-        for task in knocks:
+        for task in attempts:
             task.cancel()
-        await asyncio.gather(*knocks, return_exceptions=True)
+        await asyncio.gather(*attempts, return_exceptions=True)
 
 
-async def _knock(address: Any) -> OSError | None:
+async def _connect(address: Any) -> OSError | None:
     family, kind, protocol, _, sockaddr = address
     try:
         with socket.socket(family, kind, protocol) as client:
@@ -73,13 +73,13 @@ async def _knock(address: Any) -> OSError | None:
     return None
 
 
-def _verdict(where: str, failures: list[OSError]) -> TabletUnreachable:
+def _unreachable(name: str, failures: list[OSError]) -> TabletUnreachable:
     by_number = {failure.errno: failure for failure in failures}
     for number, reason in ((errno.ETIMEDOUT, "timeout"), (errno.ECONNREFUSED, "refused")):
         if number in by_number:
-            return TabletUnreachable(f"{where}: {_words(by_number[number])}", reason=reason)
-    return TabletUnreachable(f"{where}: {'; '.join(map(_words, failures))}", reason="unreachable")
+            return TabletUnreachable(f"{name}: {_text(by_number[number])}", reason=reason)
+    return TabletUnreachable(f"{name}: {'; '.join(map(_text, failures))}", reason="unreachable")
 
 
-def _words(failure: OSError) -> str:
+def _text(failure: OSError) -> str:
     return os.strerror(failure.errno) if failure.errno else str(failure)

@@ -1,4 +1,4 @@
-"""How tablets are called: time limits, TLS, the name and password that are shown to them."""
+"""Settings of calls to tablets: time limits, TLS, name and password."""
 
 import json
 import ssl
@@ -17,11 +17,11 @@ _BACKOFF = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsFiles:
-    """Files for TLS towards tablets, PEM; TLS is used if there is a certificate with its key, or a CA.
+    """PEM files for TLS towards tablets; TLS is used if there is a certificate with its key, or a CA.
 
     `server_name` is expected in the tablet's certificate instead of the hostname of its record. Without `ca`, the
-    public authorities that come with gRPC are trusted. The least version is TLS 1.2, which is gRPC's own floor. These
-    are the flags `--tablet-manager-grpc-cert`, `-key`, `-ca` and `-server-name` of Vitess (`go/vt/vttls/vttls.go`).
+    public authorities that come with gRPC are trusted. The lowest version is gRPC's own minimum, TLS 1.2. These are the
+    flags `--tablet-manager-grpc-cert`, `-key`, `-ca` and `-server-name` of Vitess (`go/vt/vttls/vttls.go`).
     """
 
     cert: Path | None = None
@@ -36,11 +36,11 @@ class TlsFiles:
 
     @property
     def has_client_cert(self) -> bool:
-        """Whether there is a certificate to show to tablets."""
+        """Whether a client certificate is presented to tablets."""
         return self.cert is not None and self.key is not None
 
     def credentials(self) -> grpc.ChannelCredentials:
-        """Read the files, anew for each connection so that renewed certificates are used.
+        """Read the files, again for each connection, so that renewed certificates are used.
 
         Raises TabletClientMisconfigured.
         """
@@ -50,7 +50,7 @@ class TlsFiles:
         return grpc.ssl_channel_credentials(authorities, *pair)
 
     def _check(self) -> None:
-        """Refuse what gRPC would only complain about at each attempt to connect, without saying which file it is."""
+        """Refuse malformed files, which gRPC would report at each attempt to connect, without the file's name."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         try:
             if self.ca is not None:
@@ -70,11 +70,11 @@ class TlsFiles:
 class ClientSettings:
     """Settings of the tablet client; all times are in seconds.
 
-    `connect_timeout` bounds name lookup and connecting, and is therefore what a dead host costs. `probe_timeout` bounds
-    calls that only read, `rpc_timeout` commands: each is the longest that a call may take whatever its caller allows.
-    `health_timeout` is the longest silence of a health
-    stream (tablets speak every 20 s). Connections that nobody used for `idle_timeout` are closed. `credentials_file`
-    holds a JSON object with `Username` and `Password` (Vitess' `--grpc-auth-static-client-creds`).
+    `connect_timeout` bounds name lookup and connecting, so a call to a dead host takes that long. `probe_timeout`
+    bounds calls that only read, `rpc_timeout` bounds commands; a caller may set shorter limits. `health_timeout` is the
+    longest silence of a health stream (tablets send every 20 s). Connections that were not used for `idle_timeout` are
+    closed. `credentials_file` holds a JSON object with `Username` and `Password` (Vitess'
+    `--grpc-auth-static-client-creds`).
 
     vttablets disconnect clients that ping more often than every 10 s
     (`--grpc-server-keepalive-enforcement-policy-min-time`): do not go below with `keepalive_time`.
@@ -105,7 +105,7 @@ class ClientSettings:
         except (ValueError, KeyError, TypeError):
             username = password = None
         if not (isinstance(username, str) and isinstance(password, str)):
-            # The text is not shown: it holds a password.
+            # The error does not quote the file, which holds a password.
             raise TabletClientMisconfigured(
                 f'{self.credentials_file}: expected a JSON object like {{"Username": "vtorc", "Password": "…"}}'
             )
@@ -126,14 +126,14 @@ class ClientSettings:
             ("grpc.keepalive_permit_without_calls", 0),
             # A health stream sends nothing for hours: without this grpc stops pinging after two pings.
             ("grpc.http2.max_pings_without_data", 0),
-            # Longer than the limit that the connection itself keeps, so that running into it has one meaning only.
+            # Longer than `connect_timeout`, so that the connection's own limit is always the one that passes first.
             ("grpc.min_reconnect_backoff_ms", _ms(2 * self.connect_timeout)),
             ("grpc.initial_reconnect_backoff_ms", _ms(_BACKOFF)),
             ("grpc.max_reconnect_backoff_ms", _ms(_BACKOFF)),
-            # By default a name is looked up again after 30 s at the earliest: too late for a tablet that moved.
+            # gRPC's default is a new name lookup after 30 s at the earliest: too late for a tablet that moved.
             ("grpc.dns_min_time_between_resolutions_ms", _ms(self.connect_timeout)),
             ("grpc.service_config_disable_resolution", 1),
-            # Tablets are dialled directly, and one connection's failures are not to delay another's.
+            # Tablets are dialled directly, and the failures of one connection must not delay another.
             ("grpc.enable_http_proxy", 0),
             ("grpc.use_local_subchannel_pool", 1),
         ]
@@ -152,7 +152,7 @@ def _read(path: Path | None) -> bytes | None:
 
 
 def _is_printable(text: str) -> bool:
-    """Whether it may be the value of a header (gRPC over HTTP/2, "Custom-Metadata")."""
+    """Whether a text may be the value of a header (gRPC over HTTP/2, "Custom-Metadata")."""
     return text.isascii() and text.isprintable()
 
 

@@ -1,8 +1,8 @@
-"""The status of a tablet that is older than the `FullStatus` call (12 and 13), asked in SQL through the tablet.
+"""The status of a tablet that lacks the `FullStatus` call (releases 12 and 13), read in SQL through the tablet.
 
-`ReplicationStatus` of these releases does not tell a connecting IO thread from a running one, and a dead source shows
-in just that; so the statements are sent that the tablet itself would use. These releases manage MySQL 5.7 and 8.0
-only, which all understand the old names below (MySQL manual, "SHOW REPLICA | SLAVE STATUS Statement").
+`ReplicationStatus` of these releases reports a connecting IO thread as running, and a connecting thread is the sign of
+a dead source. So vtorc sends the statements that the tablet itself would use. These releases manage only MySQL 5.7 and
+8.0, which understand the old names below (MySQL manual, "SHOW REPLICA | SLAVE STATUS Statement").
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -44,17 +44,17 @@ def _show(kind: str, names: tuple[str, ...]) -> str:
 
 
 SHOW_REPLICA = "SHOW SLAVE STATUS"
-# SHOW VARIABLES cuts long values, which GTID sets are.
+# SHOW VARIABLES cuts long values, such as GTID sets.
 SELECT_GTIDS = "SELECT @@global.gtid_executed AS gtid_executed, @@global.gtid_purged AS gtid_purged"
-# SHOW leaves out what a server does not have, such as semi-sync without the plugin, where SELECT would fail.
+# SHOW leaves out variables that a server lacks, such as those of semi-sync without the plugin; SELECT would fail.
 SHOW_VARIABLES = _show("VARIABLES", _VARIABLES)
 SHOW_STATUS = _show("STATUS", _STATUS)
 
 
 async def survey(fetch: Fetch) -> TabletStatus:
-    """Ask for what `FullStatus` would tell; what only the tablet itself knows stays unknown.
+    """Return the status as `FullStatus` would; fields that only the tablet itself knows stay unknown.
 
-    Raises TabletBadAnswer, and what `fetch` raises.
+    Raises TabletBadAnswer, and the errors of `fetch`.
     """
     replica_rows = rows(await fetch(SHOW_REPLICA))
     sets = rows(await fetch(SELECT_GTIDS))
@@ -112,7 +112,7 @@ def _pairs(found: list[Row]) -> dict[str, str | None]:
 
 
 def _replication(found: list[Row], executed: GtidSet) -> ReplicationStatus | None:
-    # Vitess uses the channel without a name; group replication's channels are listed too.
+    # Vitess uses the channel without a name; the result also lists the channels of group replication.
     row = next((row for row in found if not row.get("Channel_Name")), None)
     if row is None:
         return None
@@ -132,7 +132,7 @@ def _replication(found: list[Row], executed: GtidSet) -> ReplicationStatus | Non
         lag=None if lag is None else _number(row, "Seconds_Behind_Master"),
         sql_delay=_number(row, "SQL_Delay"),
         auto_position=row.get("Auto_Position") == "1",
-        has_filters=any(row.get(f"Replicate_{each}") for each in _FILTERS),
+        has_filters=any(row.get(f"Replicate_{name}") for name in _FILTERS),
     )
 
 

@@ -1,18 +1,18 @@
-"""Reading the wall clock of a tablet's host in SQL: no call of the tablet manager tells it."""
+"""Reading the wall clock of a tablet's host in SQL, since no call of the tablet manager returns it."""
 
 from datetime import UTC, datetime, timedelta
 
 from vtorc.errors import TabletBadAnswer
 
 READ_CLOCK = "SELECT UTC_TIMESTAMP(6)"
-"""In UTC, so that no change to or from summer time makes it ambiguous; microseconds."""
+"""In UTC, so that no change to or from summer time makes it ambiguous; with microseconds."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FORMAT = "%Y-%m-%d %H:%M:%S.%f"
 
 
-def nanoseconds(text: str) -> int:
-    """Turn the answer into nanoseconds since the Unix epoch; raises TabletBadAnswer."""
+def clock_nanoseconds(text: str) -> int:
+    """Convert the answer to nanoseconds since the Unix epoch; raises TabletBadAnswer."""
     try:
         moment = datetime.strptime(text, _FORMAT).replace(tzinfo=UTC)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The connections of one process: the global topology, and each cell's as its CellInfo says."""
+"""The topology connections of one process: to the global server, and to each cell's server by its CellInfo."""
 
 import asyncio
 import contextlib
@@ -15,15 +15,15 @@ from vtorc.topo.tasks import OwnedTasks
 Result = TypeVar("Result")
 
 OpenConn = Callable[[str, str], Awaitable[TopoConn]]
-"""Connects to a server address and a root, both as a CellInfo has them."""
+"""Connects to a server address and a root, both as in a CellInfo."""
 
 _GRACE = 0.5
-"""Seconds that a backend gets to report the same deadline itself, as it knows better what went wrong."""
+"""Seconds past the deadline in which a backend may report it itself, with a better reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopoLimits:
-    """What the topology servers are asked for at most; times in seconds, defaults as Vitess' flags have them."""
+    """Limits of the calls to topology servers; times in seconds, defaults those of Vitess' flags."""
 
     read_concurrency: int = 32
     remote_operation_timeout: float = 15.0
@@ -31,7 +31,7 @@ class TopoLimits:
 
 
 class BoundedConn:
-    """A connection whose every call has a deadline, and whose reads are bounded in number; see `TopoConn`."""
+    """A connection with a deadline for each call and a limit on concurrent reads; see `TopoConn`."""
 
     def __init__(self, conn: TopoConn, name: str, limits: TopoLimits) -> None:
         self.name = name
@@ -44,7 +44,7 @@ class BoundedConn:
         return await self._read(f"read {path}", lambda: self._conn.get(path))
 
     async def list_dir(self, path: str) -> Sequence[str]:
-        """Name what is directly below a directory."""
+        """List the names directly below a directory."""
         return await self._read(f"list {path}", lambda: self._conn.list_dir(path))
 
     async def list(self, path: str) -> Mapping[str, Stored]:
@@ -66,7 +66,7 @@ class BoundedConn:
     async def lock(
         self, directory: str, contents: bytes, *, ttl: float | None = None, timeout: float | None = None
     ) -> TopoLock:
-        """Wait in line for a lock; bounded by `timeout` alone."""
+        """Queue for a lock; bounded by `timeout` alone."""
         return await self._conn.lock(directory, contents, ttl=ttl, timeout=timeout)
 
     async def try_lock(self, directory: str, contents: bytes, *, ttl: float | None = None) -> TopoLock:
@@ -74,34 +74,34 @@ class BoundedConn:
         return await self.within(f"lock {directory}", self._conn.try_lock(directory, contents, ttl=ttl))
 
     def watch(self, path: str) -> AsyncGenerator[RecordChange, None]:
-        """Follow one record."""
+        """Watch one record."""
         return self._conn.watch(path)
 
     def watch_prefix(self, path: str) -> AsyncGenerator[Sequence[RecordChange], None]:
-        """Follow all records below a directory."""
+        """Watch all records below a directory."""
         return self._conn.watch_prefix(path)
 
     async def close(self) -> None:
         """Close the connection."""
         await self._conn.close()
 
-    async def within(self, what: str, work: Coroutine[Any, Any, Result]) -> Result:
-        """Do something within the deadline of one call; raises TopoTimeout."""
+    async def within(self, action: str, work: Coroutine[Any, Any, Result]) -> Result:
+        """Run `work` within the deadline of one call; raises TopoTimeout, which names the action."""
         try:
             async with asyncio.timeout(self._timeout + _GRACE):
                 return await work
         except TimeoutError:
             raise TopoTimeout(
-                f"{self.name} did not {what} within {self._timeout:g} s; "
+                f"{self.name} did not {action} within {self._timeout:g} s; "
                 "check that its server runs and can be reached from here"
             ) from None
 
-    async def _read(self, what: str, call: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+    async def _read(self, action: str, call: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
         async def in_turn() -> Result:
             async with self._reading:
                 return await call()
 
-        return await self.within(what, in_turn())
+        return await self.within(action, in_turn())
 
 
 Place = tuple[str, str]
@@ -110,7 +110,7 @@ Place = tuple[str, str]
 
 @dataclass(slots=True)
 class _Cell:
-    """What is open for one cell, and the reading of its CellInfo that is under way."""
+    """The connection to one cell's topology, and the reading of its CellInfo that is under way."""
 
     opening: asyncio.Lock
     place: Place = ("", "")
@@ -119,7 +119,7 @@ class _Cell:
 
 
 class CellConns:
-    """Connections to the cells' topologies, made when needed, and made anew when a CellInfo changes."""
+    """Connections to the cells' topologies, opened on first use and again when a CellInfo changes."""
 
     def __init__(self, global_conn: BoundedConn, open_conn: OpenConn, limits: TopoLimits) -> None:
         self._global = global_conn
@@ -129,14 +129,17 @@ class CellConns:
         self._tasks = OwnedTasks()
 
     async def get(self, cell: str) -> BoundedConn:
-        """Connect to a cell. Its CellInfo is read each time; while nobody can read it, the last one is good.
+        """Return a connection to a cell. Its CellInfo is read each time; while that fails, the last one is used.
 
-        Raises NoNode if there is no such cell, BadRecord, TopoMisconfigured or TopoUnavailable.
+        Raises NoNode for an unknown cell, BadRecord, TopoMisconfigured or TopoUnavailable.
         """
         return await self.connect(cell, await self.place(cell))
 
     async def place(self, cell: str) -> Place:
-        """Ask the global topology where a cell's own is; the first half of `get`, one reading for all who wait."""
+        """Return a cell's address and root, as in the global topology; concurrent callers share one reading.
+
+        This is the first half of `get`.
+        """
         known = self._known(cell)
         if known.reading is None or known.reading.done():
             known.reading = self._tasks.start(self._place(cell), f"read where cell {cell} is")
@@ -148,7 +151,7 @@ class CellConns:
             return known.place
 
     async def connect(self, cell: str, place: Place) -> BoundedConn:
-        """Connect to a cell's own topology; the second half of `get`."""
+        """Return a connection to a cell's own topology; the second half of `get`."""
         known = self._known(cell)
         async with known.opening:
             if known.conn is not None and known.place != place:
@@ -160,8 +163,8 @@ class CellConns:
             return known.conn
 
     async def close(self) -> None:
-        """Close all of them."""
-        async with contextlib.AsyncExitStack() as stack:  # one that fails to close must not keep the others open
+        """Close all connections."""
+        async with contextlib.AsyncExitStack() as stack:  # a connection that fails to close leaves no other open
             for known in self._cells.values():
                 if known.conn is not None:
                     stack.push_async_callback(known.conn.close)

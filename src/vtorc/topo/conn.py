@@ -1,8 +1,8 @@
-"""What vtorc asks of one root of one topology server: the interface that every backend implements.
+"""The interface to one root of one topology server, which every backend implements.
 
 Paths are relative to the root of the connection and have no slash at either end, for example
-`keyspaces/commerce/Keyspace`. Every call may raise TopoUnavailable (nobody answered in time) and TopoError (it was
-answered with an unexpected error).
+`keyspaces/commerce/Keyspace`. Every call may raise TopoUnavailable (no answer in time) and TopoError (an unexpected
+error as answer).
 """
 
 import asyncio
@@ -14,17 +14,17 @@ from vtorc.errors import NoNode
 from vtorc.topo.tasks import all_of
 
 Version = NewType("Version", int)
-"""Version of one record, to be handed back and compared for equality only; what it counts differs between backends."""
+"""Version of one record, only to be handed back and compared for equality: its meaning differs between backends."""
 
 DEFAULT_LEASE_TTL = 30.0
 """Seconds that a lock outlives its holder (Vitess' `--topo-etcd-lease-ttl`)."""
 
 LOOK_AGAIN = 5.0
-"""Seconds after which who waits for a lock looks at the line again, should the news of a change have been lost."""
+"""Seconds after which a waiting lock request reads the queue again, in case the notice of a change was lost."""
 
 
 class Stored(NamedTuple):
-    """Contents of a record and the version that they have."""
+    """Contents of a record, and their version."""
 
     contents: bytes
     version: Version
@@ -32,14 +32,14 @@ class Stored(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RecordChange:
-    """One record of a watch as it is now; None where there is none, or none any more."""
+    """A watched record in its present state; `stored` is None if it does not exist, or was deleted."""
 
     path: str
     stored: Stored | None
 
 
 class TopoLock(Protocol):
-    """A lock that somebody has, for as long as its lease is kept alive."""
+    """A lock that this process holds for as long as its lease is kept alive."""
 
     @property
     def key(self) -> str:
@@ -48,20 +48,20 @@ class TopoLock(Protocol):
 
     @property
     def lost(self) -> asyncio.Event:
-        """Set as soon as the lock is known, or must be assumed, not to be ours any more; not set by `release`."""
+        """Set as soon as the lock is lost, or must be assumed lost; not set by `release`."""
         ...
 
     async def check(self) -> None:
-        """Ask the server whether the lock is still ours, which also prolongs it.
+        """Ask the server whether this process still holds the lock; this also prolongs it.
 
-        Raises LockLost if it is not, or if nobody can tell.
+        Raises LockLost if it does not, or if the server does not confirm it.
         """
         ...
 
     async def release(self) -> None:
-        """Give the lock up; runs to its end even if the caller is cancelled. Doing it twice does nothing.
+        """Release the lock; runs to its end even if the caller is cancelled. A second call does nothing.
 
-        Raises TopoUnavailable if the server could not be told: the lock then ends with its lease.
+        Raises TopoUnavailable if the server does not confirm it: the lock then ends with its lease.
         """
         ...
 
@@ -74,16 +74,16 @@ class TopoConn(Protocol):
         ...
 
     async def list_dir(self, path: str) -> Sequence[str]:
-        """Name what is directly below a directory, sorted.
+        """List the names directly below a directory, sorted.
 
-        Raises NoNode if that is nothing: directories exist by what is in them.
+        Raises NoNode if there are none: a directory exists only while there are records below it.
         """
         ...
 
     async def list(self, path: str) -> Mapping[str, Stored]:
-        """Read all records below a directory at any depth in one round trip, sorted by path; empty if there are none.
+        """Read all records below a directory, at any depth, in one round trip, sorted by path.
 
-        Raises TopoUnsupported where the server has no such call.
+        The result is empty if there are none. Raises TopoUnsupported where the server has no such call.
         """
         ...
 
@@ -92,71 +92,71 @@ class TopoConn(Protocol):
         ...
 
     async def update(self, path: str, contents: bytes, version: Version | None) -> Version:
-        """Write a record if it still has the version given; None writes in any case, also a record that does not exist.
+        """Write a record if it still has this version; None writes in any case, also a record that does not exist.
 
-        Raises BadVersion, or NoNode if the record is gone.
+        Raises BadVersion, or NoNode if the record was deleted.
         """
         ...
 
     async def delete(self, path: str, version: Version | None) -> None:
-        """Delete a record if it still has the version given; None deletes any. Raises BadVersion or NoNode."""
+        """Delete a record if it still has this version, None deletes any version; raises BadVersion or NoNode."""
         ...
 
     async def lock(
         self, directory: str, contents: bytes, *, ttl: float | None = None, timeout: float | None = None
     ) -> TopoLock:
-        """Wait in line for the lock of a directory that must have something below it; `contents` are for people.
+        """Queue for the lock of a directory, which must have records below it; operators read the `contents`.
 
-        `ttl` is the seconds that the lock outlives its holder, None the backend's default; `timeout` the most seconds
-        to wait. Raises NoNode, LockHeld when the time is over, LockLost when the place in the line was lost. When it
-        raises or is cancelled, nothing of it is left behind.
+        `ttl` is the seconds that the lock outlives its holder, None the backend's default. `timeout` is the most
+        seconds to wait, None for no limit. Raises NoNode, LockHeld after `timeout`, or LockLost when the place in the
+        queue was lost. A call that raises or is cancelled leaves no key behind.
         """
         ...
 
     async def try_lock(self, directory: str, contents: bytes, *, ttl: float | None = None) -> TopoLock:
-        """Take the lock of a directory if nobody holds or waits for it; never waits. Raises LockHeld or NoNode."""
+        """Take the lock of a directory if its queue is empty; never waits. Raises LockHeld or NoNode."""
         ...
 
     def watch(self, path: str) -> AsyncGenerator[RecordChange, None]:
-        """Follow one record: first as it is now, existing or not, then each time it changed, until closed or an error.
+        """Yield one record in its present state, existing or not, and then after each change, until closed.
 
-        Only the latest state counts: what happened in between may be left out, and a state may come twice. Broken
-        connections and compacted history are got over inside; TopoUnavailable ends it if that does not succeed.
-        Leave it with `contextlib.aclosing`.
+        Only the latest state counts: states in between may be left out, and one may come twice. The watch itself
+        recovers from a broken connection and from compacted history; if it cannot, it raises TopoUnavailable. Leave it
+        with `contextlib.aclosing`.
         """
         ...
 
     def watch_prefix(self, path: str) -> AsyncGenerator[Sequence[RecordChange], None]:
-        """Follow all records below a directory: first all there are, perhaps none, then what changed, as `watch` does.
+        """Yield all records below a directory, perhaps none, and then those that changed, as `watch` does.
 
         Raises TopoUnsupported where the server has no such call.
         """
         ...
 
     async def close(self) -> None:
-        """End watches, give up locks and close the connection; calls after that raise TopoUnavailable."""
+        """End watches, abandon locks and close the connection; later calls raise TopoUnavailable."""
         ...
 
 
 def join(root: str, path: str) -> str:
-    """Name the key of a path below a root; a leading slash of the root stays, doubled slashes do not."""
+    """Return the key of a path below a root; the root keeps a leading slash, doubled slashes become one."""
     parts = [part for part in f"{root}/{path}".split("/") if part]
     return ("/" if root.startswith("/") else "") + "/".join(parts)
 
 
 def below(key: str) -> str:
-    """Name what all keys below a key begin with; the root `/` ends with its slash already."""
+    """Return the prefix of all keys below a key; the root `/` ends with its slash already."""
     return key if key.endswith("/") else f"{key}/"
 
 
 def differences(before: Mapping[str, Stored], now: Mapping[str, Stored]) -> list[RecordChange]:
-    """List what became different, by path: changed and new records, then those that are gone."""
+    """Return the differences between two states by path: changed and new records, then deleted ones."""
     changed = [RecordChange(path, stored) for path, stored in now.items() if before.get(path) != stored]
     return changed + [RecordChange(path, None) for path in before if path not in now]
 
 
 async def names_in(conn: TopoConn, directory: str) -> Sequence[str]:
-    """Name what is directly below a directory; nothing if it does not exist."""
+    """List the names directly below a directory; none if it does not exist."""
     try:
         return await conn.list_dir(directory)
     except NoNode:
@@ -164,7 +164,7 @@ async def names_in(conn: TopoConn, directory: str) -> Sequence[str]:
 
 
 async def read_each(conn: TopoConn, wanted: Iterable[str]) -> Mapping[str, Stored]:
-    """Read records one by one, at once; those that do not exist are left out."""
+    """Read records with one call each, all at the same time; records that do not exist are left out."""
 
     async def read(path: str) -> tuple[str, Stored] | None:
         try:

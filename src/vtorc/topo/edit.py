@@ -1,4 +1,4 @@
-"""Read-modify-write of records that others write too: compare-and-swap, and again if somebody was faster."""
+"""Read-modify-write of records that other processes write too: compare-and-swap, repeated after a conflict."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -15,11 +15,10 @@ Record = TypeVar("Record", bound=Message)
 async def modify(
     conn: TopoConn, path: str, kind: type[Record], change: Callable[[Record], bool | None], *, create: bool = False
 ) -> Record:
-    """Change a record and return it as it is then; fields that this program does not know are kept.
+    """Change a record and return it as changed; fields that this program does not know are kept.
 
-    `change` edits the message in place; if it returns False nothing is written. It is called again on the newer
-    record whenever somebody else wrote in between. A missing record raises NoNode, or is taken as an empty one with
-    `create`.
+    `change` edits the message in place; if it returns False nothing is written. It is called again with the newer
+    record whenever another process wrote in between. A missing record raises NoNode; with `create` it counts as empty.
     """
     while True:
         stored = await _read(conn, path, create)

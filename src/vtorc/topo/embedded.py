@@ -1,7 +1,7 @@
-"""Connections to a store inside the reach of this process: records, locks, watches on top of a few primitives.
+"""Connections to a store that this process can access directly: records, locks and watches over a few primitives.
 
-A store is laid out like Vitess' etcd: a lock is a key `<directory>/locks/<lease in decimal>` that goes with its
-lease, and the key created first holds the lock. So what lists and watches show is the same for every backend.
+A store has the layout of Vitess' etcd: a lock is a key `<directory>/locks/<lease in decimal>` that is deleted with its
+lease, and the key created first holds the lock. So lists and watches give the same result for every backend.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ class Row:
 
 
 class Store(Protocol):
-    """What a store can do, each atomically; keys are whole. Leases that are over are never seen."""
+    """The operations of a store, each atomic. Keys include the root; keys of ended leases are never returned."""
 
     async def get(self, key: str) -> Row:
         """Read one key; raises NoNode."""
@@ -38,13 +38,13 @@ class Store(Protocol):
         ...
 
     async def keys(self, prefix: str) -> Sequence[str]:
-        """Name all keys below a prefix that ends with a slash, sorted."""
+        """List all keys below a prefix that ends with a slash, sorted."""
         ...
 
     async def put(self, key: str, contents: bytes, expected: int | None) -> int:
-        """Write a key if it has the expected version: 0 means that it must not exist, None anything.
+        """Write a key if it has the expected version, and return the new one.
 
-        Returns the new version. Raises NodeExists, NoNode or BadVersion.
+        0 expects that the key does not exist, None expects nothing. Raises NodeExists, NoNode or BadVersion.
         """
         ...
 
@@ -53,18 +53,18 @@ class Store(Protocol):
         ...
 
     def new_lease(self) -> int:
-        """Think of a number for a lease that no other has."""
+        """Return a number that no other lease has."""
         ...
 
     async def enqueue(self, directory: str, lease: int, contents: bytes, *, ttl: float, only_if_free: bool) -> Row:
-        """Put a key into the line for a lock, under a new lease.
+        """Put a key into the queue for a lock, under a new lease.
 
-        Raises NoNode if nothing is below the directory, LockHeld if there is a line and it must be free.
+        Raises NoNode if the directory has no records, LockHeld with `only_if_free` if the queue is not empty.
         """
         ...
 
     async def refresh(self, lease: int, ttl: float) -> bool:
-        """Prolong a lease; false if it or its key is gone."""
+        """Prolong a lease; false if it has ended or its key was deleted."""
         ...
 
     async def revoke(self, lease: int) -> None:
@@ -72,7 +72,7 @@ class Store(Protocol):
         ...
 
     def subscribe(self, prefix: str, signal: asyncio.Event) -> None:
-        """Set `signal` whenever something at or below the prefix changes; more often does no harm."""
+        """Set `signal` whenever a key at or below the prefix changes; a store may set it more often."""
         ...
 
     def unsubscribe(self, prefix: str, signal: asyncio.Event) -> None:
@@ -80,7 +80,7 @@ class Store(Protocol):
         ...
 
     async def release(self) -> None:
-        """Tell the store that one of its connections was closed."""
+        """Note that one of the store's connections was closed."""
         ...
 
 
@@ -115,7 +115,7 @@ class EmbeddedConn:
         return _stored(await self._open.get(self._key(path)))
 
     async def list_dir(self, path: str) -> Sequence[str]:
-        """Name what is directly below a directory."""
+        """List the names directly below a directory."""
         prefix = self._prefix(path)
         names = {key.removeprefix(prefix).partition("/")[0] for key in await self._open.keys(prefix)}
         if not names:
@@ -141,7 +141,7 @@ class EmbeddedConn:
     async def lock(
         self, directory: str, contents: bytes, *, ttl: float | None = None, timeout: float | None = None
     ) -> TopoLock:
-        """Wait in line for a lock."""
+        """Queue for a lock."""
         key = self._key(directory)
         lock, row = await self._enqueue(key, contents, ttl, only_if_free=False)
         ahead: Sequence[Row] = ()
@@ -150,10 +150,10 @@ class EmbeddedConn:
                 with self._changes(f"{key}/locks/") as signal:
                     while True:
                         signal.clear()
-                        line = await self._open.scan(f"{key}/locks/")
-                        ahead = sorted((each for each in line if each.created < row.created), key=_age)
-                        if row not in line:
-                            raise LockLost(f"the place in the line for lock {row.key} was lost; ask again")
+                        queue = await self._open.scan(f"{key}/locks/")
+                        ahead = sorted((other for other in queue if other.created < row.created), key=_created)
+                        if row not in queue:
+                            raise LockLost(f"the place in the queue for lock {row.key} was lost; ask for it again")
                         if not ahead:
                             return lock
                         with contextlib.suppress(TimeoutError):
@@ -161,7 +161,7 @@ class EmbeddedConn:
                                 await signal.wait()
         except TimeoutError:
             await self._locks.give_up(lock.release())
-            raise LockHeld(key, describe_lock(ahead[0].contents) if ahead else "somebody") from None
+            raise LockHeld(key, describe_lock(ahead[0].contents) if ahead else "another process") from None
         except BaseException:
             await self._locks.give_up(lock.release())
             raise
@@ -172,7 +172,7 @@ class EmbeddedConn:
         return lock
 
     async def watch(self, path: str) -> AsyncGenerator[RecordChange, None]:
-        """Follow one record."""
+        """Watch one record."""
         key = self._key(path)
         with self._changes(key) as signal:
             last: Stored | None = None
@@ -189,7 +189,7 @@ class EmbeddedConn:
                 await signal.wait()
 
     async def watch_prefix(self, path: str) -> AsyncGenerator[Sequence[RecordChange], None]:
-        """Follow all records below a directory."""
+        """Watch all records below a directory."""
         prefix = self._prefix(path)
         with self._changes(prefix) as signal:
             known: dict[str, Stored] = {}
@@ -204,7 +204,7 @@ class EmbeddedConn:
                 await signal.wait()
 
     async def close(self) -> None:
-        """End everything of this connection."""
+        """Abandon the locks, end the watches and close the connection."""
         if self._closed:
             return
         self._closed = True
@@ -216,7 +216,7 @@ class EmbeddedConn:
     @property
     def _open(self) -> Store:
         if self._closed:
-            raise TopoUnavailable(f"the connection to topology {self._root} was closed")
+            raise TopoUnavailable(f"this process has closed its connection to topology {self._root}")
         return self._store
 
     async def _enqueue(
@@ -229,7 +229,7 @@ class EmbeddedConn:
         try:
             row = await self._store.enqueue(key, number, contents, ttl=seconds, only_if_free=only_if_free)
         except BaseException:
-            await self._locks.give_up(lease.revoke())  # cancelled or not, it may have been done
+            await self._locks.give_up(lease.revoke())  # cancelled or failed, the store may have carried it out
             raise
         return self._locks.add(row.key, lease, ttl=seconds, granted_at=granted_at), row
 
@@ -254,7 +254,7 @@ class EmbeddedConn:
         return key.removeprefix(self._prefix(""))
 
 
-def _age(row: Row) -> int:
+def _created(row: Row) -> int:
     return row.created
 
 

@@ -1,8 +1,8 @@
-"""The topology in etcd v3, laid out as Vitess' `etcd2` does (`go/vt/topo/etcd2topo`).
+"""The topology in etcd v3, in the layout of Vitess' `etcd2` (`go/vt/topo/etcd2topo`).
 
-One key per record; its version is the key's mod_revision. A write whose first attempt got no answer is tried again, on
-another endpoint if there is one. If the record then turns out to hold exactly what was to be written, the first attempt
-is taken to have done it.
+A record is one key; its version is the key's mod_revision. A write that got no answer is tried again, on another
+endpoint if there is one. If the record then has exactly the contents of the write, the first attempt counts as having
+succeeded.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from vtorc.errors import BadVersion, LockHeld, NodeExists, NoNode, TopoMisconfig
 from vtorc.proto import etcd_pb2, mvcc_pb2
 from vtorc.topo.conn import DEFAULT_LEASE_TTL, RecordChange, Stored, TopoLock, Version, below, differences, join
 from vtorc.topo.etcd_client import EtcdClient, prefix_end
-from vtorc.topo.etcd_line import LockLine
+from vtorc.topo.etcd_lock_queue import LockQueue
 from vtorc.topo.lease import OwnedLocks
 from vtorc.topo.lock_contents import describe_lock
 
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EtcdTls:
-    """Files for TLS; a client certificate is shown only if it and its key are both named, as in Vitess."""
+    """Files for TLS; a client certificate is presented only if both it and its key are named, as in Vitess."""
 
     cert: str = ""
     key: str = ""
@@ -37,21 +37,21 @@ class EtcdTls:
 
     @property
     def has_client_cert(self) -> bool:
-        """Whether there is a certificate to show to etcd."""
+        """Whether a client certificate is presented to etcd."""
         return bool(self.cert and self.key)
 
     def credentials(self, scheme: str = "") -> grpc.ChannelCredentials | None:
-        """Load the files for an endpoint of this scheme; None if the connection is not to be encrypted.
+        """Load the files for an endpoint of this scheme; None for a connection without TLS.
 
-        `https` is encrypted always and `http` never, as etcd's own client has it (etcd
-        `client/v3/internal/endpoint/endpoint.go`); without a scheme the client certificate decides. Raises
-        TopoMisconfigured.
+        `https` always means TLS and `http` never, as in etcd's own client (etcd
+        `client/v3/internal/endpoint/endpoint.go`). Without a scheme, TLS is used if there is a client certificate.
+        Raises TopoMisconfigured.
         """
         if scheme == "http" or not (self.has_client_cert or scheme == "https"):
             if self.cert or self.key or self.ca:
                 log.warning(
-                    "etcd is spoken to without TLS: that takes topo_etcd_tls_cert and topo_etcd_tls_key, or an address "
-                    "that begins with https://",
+                    "connections to etcd are made without TLS: it needs topo_etcd_tls_cert and topo_etcd_tls_key, or "
+                    "an address that begins with https://",
                     cert=self.cert,
                     key=self.key,
                     ca=self.ca,
@@ -82,7 +82,7 @@ class Etcd2Conn:
         return _stored(found.kvs[0])
 
     async def list_dir(self, path: str) -> Sequence[str]:
-        """Name what is directly below a directory."""
+        """List the names directly below a directory."""
         prefix = self._prefix(path)
         request = etcd_pb2.RangeRequest(key=prefix, range_end=prefix_end(prefix), keys_only=True)
         found = await self._client.range(request)
@@ -143,12 +143,12 @@ class Etcd2Conn:
     async def lock(
         self, directory: str, contents: bytes, *, ttl: float | None = None, timeout: float | None = None
     ) -> TopoLock:
-        """Wait in line for a lock."""
-        line = self._line(directory, ttl)
-        place = await line.join(contents, only_if_free=False)
+        """Queue for a lock."""
+        queue = self._queue(directory, ttl)
+        place = await queue.join(contents, only_if_free=False)
         try:
             async with asyncio.timeout(timeout):
-                await line.wait_for_turn(place)
+                await queue.wait_for_turn(place)
         except TimeoutError:
             await self._locks.give_up(place.lock.release())
             raise LockHeld(self._name(directory), describe_lock(place.holder)) from None
@@ -159,11 +159,11 @@ class Etcd2Conn:
 
     async def try_lock(self, directory: str, contents: bytes, *, ttl: float | None = None) -> TopoLock:
         """Take a lock that is free."""
-        place = await self._line(directory, ttl).join(contents, only_if_free=True)
+        place = await self._queue(directory, ttl).join(contents, only_if_free=True)
         return place.lock
 
     async def watch(self, path: str) -> AsyncGenerator[RecordChange, None]:
-        """Follow one record."""
+        """Watch one record."""
         key = self._key(path)
         last: Stored | None = None
         first = True
@@ -179,7 +179,7 @@ class Etcd2Conn:
                     yield RecordChange(path, last)
 
     async def watch_prefix(self, path: str) -> AsyncGenerator[Sequence[RecordChange], None]:
-        """Follow all records below a directory."""
+        """Watch all records below a directory."""
         prefix = self._prefix(path)
         known: dict[str, Stored] = {}
         first = True
@@ -199,7 +199,7 @@ class Etcd2Conn:
                     yield [RecordChange(changed, known.get(changed))]
 
     async def close(self) -> None:
-        """End everything of this connection."""
+        """Abandon the locks and close the connection."""
         await self._locks.close()
         await self._client.close()
 
@@ -209,16 +209,16 @@ class Etcd2Conn:
         return {self._path(kv.key): _stored(kv) for kv in found.kvs}, found.header.revision
 
     async def _events(self, key: bytes, range_end: bytes, after: int) -> AsyncGenerator[mvcc_pb2.Event, None]:
-        """Receive what happened after a revision, until the stream breaks or the history is gone."""
+        """Yield the events after a revision, until the stream breaks or etcd has compacted that revision away."""
         request = etcd_pb2.WatchCreateRequest(key=key, range_end=range_end, start_revision=after + 1)
         async with contextlib.aclosing(self._client.watch(request)) as responses:
             async for response in responses:
                 for event in response.events:
                     yield event
 
-    def _line(self, directory: str, ttl: float | None) -> LockLine:
+    def _queue(self, directory: str, ttl: float | None) -> LockQueue:
         seconds = math.ceil(self._lease_ttl if ttl is None else ttl)
-        return LockLine(self._client, self._locks, join(self._root, directory), ttl=seconds)
+        return LockQueue(self._client, self._locks, join(self._root, directory), ttl=seconds)
 
     def _name(self, path: str) -> str:
         return join(self._root, path)
@@ -270,6 +270,6 @@ def _read(setting: str, path: str) -> bytes:
 
 
 def _system_roots() -> bytes | None:
-    # Go takes the system's certificate authorities where none are named; gRPC would take its own list.
+    # Go uses the system's certificate authorities where the settings name none; gRPC would use a list of its own.
     bundle = ssl.get_default_verify_paths().cafile
     return Path(bundle).read_bytes() if bundle else None

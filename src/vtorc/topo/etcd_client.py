@@ -1,9 +1,13 @@
 """Calls to an etcd v3 cluster of several endpoints, each with a deadline, on our own stubs over grpc.aio.
 
-Why not aetcd, the one maintained asyncio client (read at 1.0.0): a client is made for one host and port; its channel
-is always insecure; one timeout serves all calls and a watch has none; a transaction's answer lacks the header, whose
-revision is the place in the line for a lock; ranges cannot be limited by revision; no lease is kept alive, and its
-lock is not Vitess'. What is left, the stubs, clashes with ours: both describe the package etcdserverpb.
+aetcd, the one maintained asyncio client (as of 1.0.0), does not serve:
+
+* a client has one host and port, and its channel is always insecure;
+* all calls share one timeout, and a watch has none;
+* the answer to a transaction lacks the header, and its revision is the place in the queue for a lock;
+* ranges cannot be limited by revision;
+* no lease is kept alive, and its lock is not Vitess' lock;
+* its stubs clash with ours, as both describe the package etcdserverpb.
 """
 
 import asyncio
@@ -28,14 +32,14 @@ _CHANNEL_OPTIONS = (
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
     ("grpc.max_receive_message_length", -1),
-    # The servers of a cluster's topology are dialled directly, whatever proxy the environment names for the web.
+    # The topology servers are dialled directly, even if the environment names a proxy for HTTP.
     ("grpc.enable_http_proxy", 0),
 )
 Credentials = Callable[[str], grpc.ChannelCredentials | None]
-"""Gives the credentials for endpoints of a scheme (`https`, `http`, or none); None if those are not encrypted."""
+"""Returns the credentials for endpoints of a scheme (`https`, `http`, or none); None for a connection without TLS."""
 
-# Answers that another member, or the same one a little later, may well give otherwise.
-_PASSING = frozenset(
+# Errors that another member, or the same one a little later, may not have.
+_TRANSIENT = frozenset(
     (
         grpc.StatusCode.UNAVAILABLE,
         grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -45,14 +49,14 @@ _PASSING = frozenset(
         grpc.StatusCode.UNKNOWN,
     )
 )
-# A member that is cut off from the others ends such streams instead of staying silent.
+# With this, a member that is cut off from the others ends its streams; without it such a stream stays silent.
 _REQUIRE_LEADER = (("hasleader", "true"),)
 _LONGEST_PAUSE = 1.0
 _WATCH_PAUSE = 0.1
 
 
 class Reply(NamedTuple):
-    """Answer to a transaction; `repeated` says that an earlier attempt got no answer and may have been carried out."""
+    """Answer to a transaction; `repeated` if an earlier attempt got no answer, so that etcd may have carried it out."""
 
     response: etcd_pb2.TxnResponse
     repeated: bool
@@ -68,16 +72,16 @@ class _Endpoint:
 
 
 class EtcdClient:
-    """An etcd cluster, one or several endpoints of it.
+    """A client of one etcd cluster, with one or several of its endpoints.
 
-    A call goes to the endpoint that answered last; one that fails or is slow hands over to the next. Every call ends
-    within `timeout` s. With several endpoints an attempt gets a part of that, which doubles from round to round: one
-    slow endpoint costs little, and a cluster that is slow as a whole is still waited for.
+    A call goes to the endpoint that answered last, and after a failure or its share of the time to the next one. Every
+    call ends within `timeout` s. With several endpoints an attempt has a share of that, which doubles with each round.
+    So one slow endpoint costs little, and a cluster that is slow as a whole still gets the time to answer.
     """
 
     def __init__(self, endpoints: Sequence[str], *, timeout: float, credentials: Credentials = lambda _: None) -> None:
         if not endpoints:
-            raise TopoMisconfigured("no address of an etcd server: expected host:port, or several with commas between")
+            raise TopoMisconfigured("no address of an etcd server: expected host:port, or several separated by commas")
         self._timeout = timeout
         self._current = 0
         self._closed = False
@@ -90,7 +94,7 @@ class EtcdClient:
         return ", ".join(endpoint.address for endpoint in self._endpoints)
 
     async def range(self, request: etcd_pb2.RangeRequest) -> etcd_pb2.RangeResponse:
-        """Read one key or a range of keys, as the majority of the cluster has them."""
+        """Read one key or a range of keys, linearizably."""
         response, _ = await self._call("range", lambda endpoint, timeout: endpoint.kv.Range(request, timeout=timeout))
         return response
 
@@ -99,29 +103,29 @@ class EtcdClient:
         return Reply(*await self._call("txn", lambda endpoint, timeout: endpoint.kv.Txn(request, timeout=timeout)))
 
     async def grant(self, lease: int, ttl: int) -> None:
-        """Make a lease of `ttl` s under a number of our choice, so that it can be revoked even if no answer comes."""
+        """Make a lease of `ttl` s under a number chosen here, so that it can be revoked even without an answer."""
         request = etcd_pb2.LeaseGrantRequest(ID=lease, TTL=ttl)
 
         async def attempt(endpoint: _Endpoint, timeout: float) -> None:
             try:
                 await endpoint.lease.LeaseGrant(request, timeout=timeout)
             except grpc.aio.AioRpcError as error:
-                if error.code() is not grpc.StatusCode.FAILED_PRECONDITION:  # it exists: by an earlier attempt of ours
+                if error.code() is not grpc.StatusCode.FAILED_PRECONDITION:  # it exists from an earlier attempt
                     raise
 
         await self._call("lease grant", attempt)
 
     async def keep_alive(self, lease: int) -> bool:
-        """Prolong a lease by its TTL; false if it is gone."""
+        """Prolong a lease by its TTL; false if it has ended."""
 
         async def attempt(endpoint: _Endpoint, timeout: float) -> bool:
-            over = asyncio.Event()
-            requests = _once(etcd_pb2.LeaseKeepAliveRequest(ID=lease), over)
+            finished = asyncio.Event()
+            requests = _single_request(etcd_pb2.LeaseKeepAliveRequest(ID=lease), finished)
             stream = endpoint.lease.LeaseKeepAlive(requests, timeout=timeout, metadata=_REQUIRE_LEADER)
             try:
                 answer = await stream.read()
             finally:
-                over.set()
+                finished.set()
                 stream.cancel()
             if not isinstance(answer, etcd_pb2.LeaseKeepAliveResponse):
                 raise TopoUnavailable(f"the keep-alive stream ended: {await stream.details()}")
@@ -131,7 +135,7 @@ class EtcdClient:
         return alive
 
     async def revoke(self, lease: int) -> None:
-        """End a lease and delete its keys; nothing happens if it is gone."""
+        """End a lease and delete its keys; does nothing if it has ended."""
         request = etcd_pb2.LeaseRevokeRequest(ID=lease)
 
         async def attempt(endpoint: _Endpoint, timeout: float) -> None:
@@ -144,15 +148,15 @@ class EtcdClient:
         await self._call("lease revoke", attempt)
 
     async def watch(self, request: etcd_pb2.WatchCreateRequest) -> AsyncGenerator[etcd_pb2.WatchResponse, None]:
-        """Receive the answers to one watch on one endpoint until it breaks, then return.
+        """Yield the answers to one watch on one endpoint, and return when the stream breaks.
 
-        The caller reads what is there and watches on from that. Silence is no reason to end; gRPC's pings find out
-        whether the endpoint still lives.
+        The caller then reads the present state and watches from there. A silent stream does not end: gRPC's pings find
+        out whether the endpoint is alive.
         """
         endpoint = self._endpoints[self._current]
         self._raise_if_closed()
-        over = asyncio.Event()
-        requests = _once(etcd_pb2.WatchRequest(create_request=request), over)
+        finished = asyncio.Event()
+        requests = _single_request(etcd_pb2.WatchRequest(create_request=request), finished)
         stream = endpoint.watch.Watch(requests, metadata=_REQUIRE_LEADER)
         self._watches[stream] = None
         try:
@@ -161,13 +165,13 @@ class EtcdClient:
                 if response.canceled:
                     break
         except grpc.aio.AioRpcError:
-            self._leave(endpoint)
+            self._switch_from(endpoint)
         except asyncio.CancelledError:
             self._raise_if_closed()
             raise
         finally:
             del self._watches[stream]
-            over.set()
+            finished.set()
             stream.cancel()
         self._raise_if_closed()
         await asyncio.sleep(_WATCH_PAUSE)
@@ -180,7 +184,7 @@ class EtcdClient:
         for endpoint in self._endpoints:
             await endpoint.channel.close()
 
-    async def _call(self, what: str, attempt: Callable[[_Endpoint, float], Awaitable[Answer]]) -> tuple[Answer, bool]:
+    async def _call(self, call: str, attempt: Callable[[_Endpoint, float], Awaitable[Answer]]) -> tuple[Answer, bool]:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout
         count = len(self._endpoints)
@@ -193,41 +197,43 @@ class EtcdClient:
             try:
                 return await attempt(endpoint, share), tried > 0
             except (grpc.aio.AioRpcError, TopoUnavailable) as error:
-                self._leave(endpoint)  # even for good: this one may not be an etcd any more, or short of something
-                trouble = _explain(endpoint, what, error)
+                # Also after an error that is raised below: the cause may be this endpoint alone.
+                self._switch_from(endpoint)
+                reason = _explain(endpoint, call, error)
             except asyncio.CancelledError:
-                self._raise_if_closed()  # gRPC reports a closed channel so
+                self._raise_if_closed()  # gRPC reports a closed channel as a cancellation
                 raise
             tried += 1
             pause = min(0.05 * 2 ** (tried // count), _LONGEST_PAUSE) if tried % count == 0 else 0.0
             if loop.time() + pause >= deadline:
                 raise TopoTimeout(
-                    f"etcd ({self.addresses}) did not answer a {what} within {self._timeout:g} s, lastly {trouble}; "
+                    f"etcd ({self.addresses}) did not answer a {call} within {self._timeout:g} s, lastly {reason}; "
                     "check that it runs, has a leader and can be reached from here"
                 )
             await asyncio.sleep(pause)
 
-    def _leave(self, endpoint: _Endpoint) -> None:
+    def _switch_from(self, endpoint: _Endpoint) -> None:
         if self._endpoints[self._current] is endpoint:
             self._current = (self._current + 1) % len(self._endpoints)
 
     def _raise_if_closed(self) -> None:
         if self._closed:
-            raise TopoUnavailable(f"the connection to etcd ({self.addresses}) was closed")
+            raise TopoUnavailable(f"this process has closed its connection to etcd ({self.addresses})")
 
 
 def prefix_end(prefix: bytes) -> bytes:
-    """Name the first key after all that start with `prefix`, which must not end with a byte 255."""
+    """Return the first key after all that start with `prefix`, which must not end with a byte 255."""
     return prefix[:-1] + bytes([prefix[-1] + 1])
 
 
-async def _once(request: Request, over: asyncio.Event) -> AsyncGenerator[Request, None]:
-    """Send one request and leave the stream open until it is over, which gRPC tells its requests only sometimes.
+async def _single_request(request: Request, finished: asyncio.Event) -> AsyncGenerator[Request, None]:
+    """Send one request and keep the stream open until `finished` is set.
 
-    The stream's `write` is no way around this: it waits for ever on a stream that is cancelled early.
+    The event is needed because gRPC does not always end this generator together with the stream. The stream's `write`
+    is no replacement for the generator: it waits for ever on a stream that is cancelled early.
     """
     yield request
-    await over.wait()
+    await finished.wait()
 
 
 def _connect(address: str, credentials: Credentials) -> _Endpoint:
@@ -249,11 +255,11 @@ def _connect(address: str, credentials: Credentials) -> _Endpoint:
     )
 
 
-def _explain(endpoint: _Endpoint, what: str, error: grpc.aio.AioRpcError | TopoUnavailable) -> str:
-    """Say in a clause what went wrong for now; raises TopoError for what asking again does not cure."""
+def _explain(endpoint: _Endpoint, call: str, error: grpc.aio.AioRpcError | TopoUnavailable) -> str:
+    """Describe a transient failure in one clause; raises TopoError for one that a retry does not cure."""
     if isinstance(error, TopoUnavailable):
         return f"{endpoint.address}: {error}"
     text = f"{endpoint.address}: {error.details() or ''} ({error.code().name.lower()})"
-    if error.code() not in _PASSING:
-        raise TopoError(f"etcd refused {what}: {text}; check its log, its alarms and its access rules") from error
+    if error.code() not in _TRANSIENT:
+        raise TopoError(f"etcd refused {call}: {text}; check its log, its alarms and its access rules") from error
     return text

@@ -1,4 +1,4 @@
-"""Following records as values of the core, over the watches of a connection."""
+"""Watches of records that yield values of the core."""
 
 import asyncio
 import contextlib
@@ -15,20 +15,20 @@ Record = TypeVar("Record")
 Key = TypeVar("Key")
 
 POLL_SECONDS = 5.0
-"""Pause between two readings of a directory where the server cannot tell about changes."""
+"""Seconds between two readings of a directory where the server has no watch of it."""
 
 
 async def follow_record(
     conn: TopoConn, path: str, read: Callable[[str, bytes, Key], Record], key: Key
 ) -> AsyncGenerator[Record | BadRecord | None, None]:
-    """Follow one record: None while there is none, BadRecord while it makes no sense."""
+    """Yield one record now and after each change: None while it does not exist, BadRecord while it is invalid."""
     async with contextlib.aclosing(conn.watch(path)) as changes:
         async for change in changes:
             yield _read(read, change, key)
 
 
 async def follow_tablets(conn: TopoConn) -> AsyncGenerator[Mapping[TabletAlias, TabletRecord | BadRecord | None], None]:
-    """Follow the tablets of a cell: first all, then those that changed; None for one that is gone."""
+    """Yield all tablets of a cell, then those that changed; None stands for a deleted one."""
     async with contextlib.aclosing(_changes(conn)) as batches:
         async for changes in batches:
             batch: dict[TabletAlias, TabletRecord | BadRecord | None] = {}

@@ -1,4 +1,4 @@
-"""A lock that lives as long as its lease is refreshed: the same for every backend that has leases."""
+"""A lock that is held as long as its lease is refreshed, for all backends that have leases."""
 
 import asyncio
 import contextlib
@@ -14,23 +14,23 @@ _RELEASE_PAUSE = 1.0
 
 
 class Lease(Protocol):
-    """A lease on the server, with the key of a lock that goes when it goes."""
+    """A lease on the server, and the lock's key, which the server deletes with the lease."""
 
     async def refresh(self) -> bool:
-        """Prolong it by its whole TTL; false if it, or the lock's key, is gone."""
+        """Prolong the lease by its whole TTL; false if it has ended or the lock's key was deleted."""
         ...
 
     async def revoke(self) -> None:
-        """End it at once, and the key with it, within a deadline of its own; nothing happens if it is gone already."""
+        """End the lease and delete its key, within a deadline of its own; does nothing if it has ended already."""
         ...
 
 
 class LeasedLock:
-    """A lock whose lease an owned task refreshes every third of its TTL.
+    """A lock with a task that refreshes its lease every third of its TTL.
 
-    Vitess' own locks in etcd are refreshed by their checks only and so may vanish under a long operation; ours stay.
-    The lock is lost when the server says that it is gone, or when the TTL has passed since the start of the last
-    refresh that succeeded: from then on another may have it.
+    Vitess refreshes the lease of its own locks in etcd only when it checks them, so they may end during a long
+    operation. This lock is lost when the server says that its lease or key no longer exists. It also counts as lost
+    when the TTL has passed since the start of the last successful refresh: from then on another process may hold it.
     """
 
     def __init__(self, key: str, lease: Lease, owner: "OwnedLocks", *, ttl: float, granted_at: float) -> None:
@@ -45,7 +45,7 @@ class LeasedLock:
         self._keeper = owner.tasks.start(self._keep(), f"keep lock {key}")
 
     async def check(self) -> None:
-        """Refresh the lease now; raises LockLost unless the server confirms that the lock is ours."""
+        """Refresh the lease now; raises LockLost unless the server confirms the lock."""
         self._raise_if_lost()
         if self._released:
             raise LockLost(f"lock {self.key} was released already; take it again before changing anything")
@@ -55,7 +55,8 @@ class LeasedLock:
         except (TimeoutError, TopoError) as error:
             self._raise_if_lost()
             raise LockLost(
-                f"nobody could confirm that {self.key} is still our lock ({_text(error)}); change nothing more under it"
+                f"no server confirmed that this process still holds lock {self.key} ({_text(error)}); "
+                "change nothing more under it"
             ) from error
 
     async def release(self) -> None:
@@ -72,27 +73,26 @@ class LeasedLock:
             raise
 
     async def _revoke(self) -> None:
-        """Whoever gives a lock back has other things to do than to wait for a server that does not answer."""
+        """Revoke the lease, but do not delay the releasing task by a server that does not answer."""
         try:
             async with asyncio.timeout(_LONGEST_RELEASE):
                 await self._lease.revoke()
         except TimeoutError:
             raise TopoTimeout(
-                f"the topology server did not confirm within {_LONGEST_RELEASE:g} s that lock {self.key} is "
-                f"given back; "
+                f"the topology server did not confirm within {_LONGEST_RELEASE:g} s that lock {self.key} is released; "
                 "it ends with its lease"
             ) from None
 
     async def _revoke_later(self) -> None:
-        """Go on trying until it has ended by itself: till then it keeps everybody out, its holder too."""
-        while (left := self._alive_until - asyncio.get_running_loop().time()) > 0:
-            await asyncio.sleep(min(_RELEASE_PAUSE, left))
+        """Try again until the lease has ended by itself: until then it keeps every process out, this one included."""
+        while (remaining := self._alive_until - asyncio.get_running_loop().time()) > 0:
+            await asyncio.sleep(min(_RELEASE_PAUSE, remaining))
             with contextlib.suppress(TopoError):
                 await self._revoke()
                 return
 
     async def abandon(self, reason: str) -> None:
-        """Tell the holder that the lock is lost, and release it as well as can be."""
+        """Set `lost`, and release the lock; an error of the release is ignored."""
         if not self._released:
             self._lose(reason)
             with contextlib.suppress(TopoError):
@@ -101,7 +101,7 @@ class LeasedLock:
     async def _keep(self) -> None:
         loop = asyncio.get_running_loop()
         pause = self._ttl / 3
-        trouble = ""
+        failure = ""
         try:
             while True:
                 await asyncio.sleep(min(pause, max(0.0, self._alive_until - loop.time())))
@@ -110,21 +110,21 @@ class LeasedLock:
                         await self._refresh()
                     pause = self._ttl / 3
                 except (TimeoutError, TopoError) as error:
-                    trouble = _text(error)
+                    failure = _text(error)
                     pause = min(_RETRY_PAUSE, self._ttl / 10)
                 if self.lost.is_set():
                     return
                 if loop.time() >= self._alive_until:
-                    self._lose(f"its lease of {self._ttl:g} s could not be refreshed in time ({trouble})")
+                    self._lose(f"its lease of {self._ttl:g} s could not be refreshed in time ({failure})")
                     return
         except Exception as error:
-            self._lose(f"its keeper failed: {error!r}")
+            self._lose(f"the task that refreshes it failed: {error!r}")
             raise
 
     async def _refresh(self) -> None:
         started = asyncio.get_running_loop().time()
         if not await self._lease.refresh():
-            self._lose("the topology server has its lease or its key no more")
+            self._lose("the topology server no longer has its lease or its key")
             self._raise_if_lost()
         self._alive_until = max(self._alive_until, started + self._ttl)
 
@@ -139,29 +139,29 @@ class LeasedLock:
 
 
 class OwnedLocks:
-    """The locks of one connection, and the tasks that keep them; they end with it."""
+    """The locks of one connection and the tasks that refresh them; both end with it."""
 
     def __init__(self) -> None:
         self.tasks = OwnedTasks()
         self._locks: dict[LeasedLock, None] = {}
 
     def add(self, key: str, lease: Lease, *, ttl: float, granted_at: float) -> LeasedLock:
-        """Make a lock of a lease that was asked for at `granted_at` (event loop's time), and start to keep it."""
+        """Make a lock from a lease that was requested at `granted_at` (event loop's time), and start to refresh it."""
         lock = LeasedLock(key, lease, self, ttl=ttl, granted_at=granted_at)
         self._locks[lock] = None
         return lock
 
     def forget(self, lock: LeasedLock) -> None:
-        """Leave a released lock to its holder."""
+        """Drop a released lock."""
         self._locks.pop(lock, None)
 
     async def give_up(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run the end of an unwanted lock or lease; if the server cannot be told, it ends by itself."""
+        """Run the release of an unwanted lock or lease; if the server does not confirm it, the lease just ends."""
         with contextlib.suppress(TopoError, TimeoutError):
             await self.tasks.finish(_bounded(work), "give up a lock")
 
     async def close(self) -> None:
-        """Give all locks up, telling those who believe that they have one."""
+        """Abandon all locks, so that `lost` is set for each of them."""
         await asyncio.gather(*(lock.abandon("its connection was closed") for lock in tuple(self._locks)))
         await self.tasks.close()
 

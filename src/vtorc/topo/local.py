@@ -1,8 +1,8 @@
 """The embedded topology server: one SQLite file, shared by the processes of one machine.
 
-SQLite's calls block for the time of a disk write, so they run in one thread that the store owns. Changes by other
-processes, and leases that end, are seen by reading the file's revision a few times a second, and only while somebody
-watches or waits for a lock.
+SQLite's calls block for the time of a disk write, so they run in one thread that the store owns. The store notices
+changes by other processes, and the ends of leases, by reading the file's revision a few times a second. It does so only
+while there is a watch or a queued lock request.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 _POLL_SECONDS = 0.1
 BUSY_TIMEOUT = 5.0
-"""Seconds to wait for another process that keeps the file locked."""
+"""Seconds to wait while another process keeps the file locked."""
 
 
 class LocalStore:
@@ -42,7 +42,7 @@ class LocalStore:
     async def open(
         cls, path: Path, *, busy_timeout: float = BUSY_TIMEOUT, lease_ttl: float = DEFAULT_LEASE_TTL
     ) -> "LocalStore":
-        """Open a topology file, making it if there is none; raises TopoMisconfigured if it cannot be used."""
+        """Open a topology file, or create it; raises TopoMisconfigured if it cannot be used."""
         thread = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="topology file")
         opening = functools.partial(TopoFile, path, busy_timeout=busy_timeout)
         try:
@@ -54,7 +54,7 @@ class LocalStore:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the last connection was closed, and the file with it."""
+        """Whether the file is closed, together with the last connection."""
         return self._connections < 0
 
     def connect(self, root: str) -> EmbeddedConn:
@@ -80,7 +80,7 @@ class LocalStore:
         return await self._run(self._file.scan, prefix)
 
     async def keys(self, prefix: str) -> Sequence[str]:
-        """Name all keys below a prefix."""
+        """List all keys below a prefix."""
         return await self._run(self._file.keys, prefix)
 
     async def put(self, key: str, contents: bytes, expected: int | None) -> int:
@@ -92,11 +92,11 @@ class LocalStore:
         await self._change(self._file.delete, key, expected)
 
     def new_lease(self) -> int:
-        """Think of a random number, as etcd does."""
+        """Return a random number, as etcd does."""
         return secrets.randbits(62) | 1
 
     async def enqueue(self, directory: str, lease: int, contents: bytes, *, ttl: float, only_if_free: bool) -> Row:
-        """Put a key into the line for a lock."""
+        """Put a key into the queue for a lock."""
         enqueue = functools.partial(self._file.enqueue, ttl=ttl, only_if_free=only_if_free)
         return await self._change(enqueue, directory, lease, contents)
 
@@ -120,16 +120,16 @@ class LocalStore:
 
     async def _run(self, call: Callable[..., Result], *arguments: object) -> Result:
         if self.is_closed:
-            raise TopoUnavailable("the topology file was closed")
+            raise TopoUnavailable("this process has closed the topology file")
         return await asyncio.get_running_loop().run_in_executor(self._thread, functools.partial(call, *arguments))
 
     async def _change(self, call: Callable[..., Result], *arguments: object) -> Result:
         try:
             return await self._run(call, *arguments)
         finally:
-            self._tell()
+            self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         for signal in self._subscribers:
             signal.set()
 
@@ -139,8 +139,8 @@ class LocalStore:
             try:
                 now: object = await self._run(self._file.poll)
             except TopoError as error:
-                now = error  # those who wait meet it themselves, at their next call
+                now = error  # each subscriber meets the error at its next call
             if now != seen:
                 seen = now
-                self._tell()
+                self._notify()
             await asyncio.sleep(_POLL_SECONDS)

@@ -1,10 +1,10 @@
 """The SQLite file of the embedded topology: blocking calls, each one transaction.
 
-It is safe for several processes of one machine. Leases end by the time since boot, which every process of a machine
-shares and which no correction of the wall clock moves; it goes on while the machine sleeps. The boot's own id stands
-beside it: a lease from before a reboot is over. Where the system has neither (outside Linux), the monotonic clock
-serves, and a lease that would end later than a new one is taken for one of an earlier boot. A lease that ended while
-no process looked is removed by the next call of any, before anything is read.
+Several processes of one machine may use the file at the same time. Leases end by the time since boot: all processes of
+a machine share it, it includes the time that the machine sleeps, and no correction of the wall clock moves it. The
+boot id is stored with each lease, so a lease from before a reboot has ended. A system that has neither (any but Linux)
+uses the monotonic clock; there a lease that would end later than a new one counts as one of an earlier boot. The next
+call of any process removes ended leases before it reads anything.
 
 The file must be on a local file system: the locks and the shared memory of SQLite's write-ahead log do not work over
 a network.
@@ -35,7 +35,7 @@ _COLUMNS = "key, contents, version, created"
 
 
 class TopoFile:
-    """One open topology file; used by one thread."""
+    """One open topology file, for use by one thread."""
 
     def __init__(self, path: Path, *, busy_timeout: float) -> None:
         self._path = path
@@ -67,10 +67,10 @@ class TopoFile:
             return self._below(prefix)
 
     def keys(self, prefix: str) -> Sequence[str]:
-        """Name all keys below a prefix."""
+        """List all keys below a prefix."""
         with self._reading():
-            found = self._db.execute("SELECT key FROM entries WHERE key >= ? AND key < ? ORDER BY key", _bounds(prefix))
-            return [key for (key,) in found]
+            rows = self._db.execute("SELECT key FROM entries WHERE key >= ? AND key < ? ORDER BY key", _bounds(prefix))
+            return [key for (key,) in rows]
 
     def put(self, key: str, contents: bytes, expected: int | None) -> int:
         """Write a key."""
@@ -90,13 +90,13 @@ class TopoFile:
             self._db.execute("DELETE FROM entries WHERE key = ?", (key,))
 
     def enqueue(self, directory: str, lease: int, contents: bytes, *, ttl: float, only_if_free: bool) -> Row:
-        """Put a key into the line for a lock."""
+        """Put a key into the queue for a lock."""
         with self._writing():
             if not self._below(f"{directory}/", limit=1):
                 raise NoNode(directory)
-            line = self._below(f"{directory}/locks/")
-            if line and only_if_free:
-                raise LockHeld(directory, describe_lock(min(line, key=lambda row: row.created).contents))
+            queue = self._below(f"{directory}/locks/")
+            if queue and only_if_free:
+                raise LockHeld(directory, describe_lock(min(queue, key=lambda row: row.created).contents))
             row = self._write(f"{directory}/locks/{lease}", contents, None)
             values = (lease, row.key, self._boot, int(ttl * 1e9), _since_boot() + int(ttl * 1e9))
             self._db.execute("INSERT INTO leases VALUES (?, ?, ?, ?, ?)", values)
@@ -118,7 +118,7 @@ class TopoFile:
             self._end_leases("lease = :lease", {"lease": lease})
 
     def poll(self) -> int:
-        """Remove leases that are over, and return the revision: another one after each change by whomever."""
+        """Remove ended leases, and return the revision, which differs after each change by any process."""
         with self._reading():
             return int(self._db.execute("SELECT last FROM revision").fetchone()[0])
 
@@ -142,14 +142,14 @@ class TopoFile:
                     self._db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
                     self._db.execute(f"PRAGMA user_version = {_FORMAT}")
                 elif (mark, form) != (_APPLICATION_ID, _FORMAT):
-                    raise self._unusable("it is an SQLite file of something else, or of another version of vtorc")
+                    raise self._unusable("it is an SQLite file of another program, or of another version of vtorc")
                 self._db.execute("COMMIT")
             except BaseException:
                 self._db.execute("ROLLBACK")
                 raise
 
     def _use_write_ahead_log(self) -> None:
-        # Changing the journal does not wait for other processes that open the same new file just now.
+        # SQLite does not wait here for another process that changes the journal mode of the same new file just now.
         give_up = time.monotonic() + self._busy_timeout
         while True:
             try:
@@ -166,7 +166,7 @@ class TopoFile:
         with self._errors():
             if self._db.execute(f"SELECT 1 FROM leases WHERE {_OVER} LIMIT 1", self._moment()).fetchone():
                 with self._writing():
-                    pass  # beginning to write is what removes them
+                    pass  # a write transaction begins by removing ended leases
             yield
 
     @contextlib.contextmanager
@@ -190,16 +190,16 @@ class TopoFile:
             if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 raise TopoUnavailable(
                     f"topology file {self._path}: another process kept it locked for more than "
-                    f"{self._busy_timeout:g} s; find the one that hangs"
+                    f"{self._busy_timeout:g} s; find the process that hangs"
                 ) from error
             if code == sqlite3.SQLITE_NOTADB:
                 raise self._unusable(str(error)) from error
             raise TopoError(f"topology file {self._path}: {error}; check the disk and its permissions") from error
 
-    def _unusable(self, why: str) -> TopoMisconfigured:
+    def _unusable(self, reason: str) -> TopoMisconfigured:
         return TopoMisconfigured(
-            f"{self._path} cannot be used as topology file: {why}. "
-            "Give a file that `vtorc` made, or one that does not exist yet in a folder that can be written"
+            f"{self._path} cannot be used as topology file: {reason}. "
+            "Name a file that `vtorc` made, or a new one in a folder that vtorc may write to"
         )
 
     def _moment(self) -> dict[str, str | int]:
@@ -222,12 +222,12 @@ class TopoFile:
         return row
 
     def _find(self, key: str) -> Row | None:
-        found = self._db.execute(f"SELECT {_COLUMNS} FROM entries WHERE key = ?", (key,)).fetchone()
-        return None if found is None else Row(*found)
+        values = self._db.execute(f"SELECT {_COLUMNS} FROM entries WHERE key = ?", (key,)).fetchone()
+        return None if values is None else Row(*values)
 
     def _below(self, prefix: str, *, limit: int = -1) -> list[Row]:
         query = f"SELECT {_COLUMNS} FROM entries WHERE key >= ? AND key < ? ORDER BY key LIMIT ?"
-        return [Row(*found) for found in self._db.execute(query, (*_bounds(prefix), limit))]
+        return [Row(*values) for values in self._db.execute(query, (*_bounds(prefix), limit))]
 
 
 def _bounds(prefix: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""What stands in a lock, for people: the JSON that Vitess writes (`go/vt/topo/locks.go`)."""
+"""The contents of a lock, for operators to read: the JSON that Vitess writes (`go/vt/topo/locks.go`)."""
 
 import datetime
 import getpass
@@ -12,23 +12,23 @@ _GO_ESCAPES = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who takes locks: the names that stand in them."""
+    """The host and user that the contents of this process' locks name."""
 
     host: str
     user: str
 
     @classmethod
     def this_process(cls) -> "Holder":
-        """Ask the system for the names of this host and of the user that runs this process."""
+        """Return the names of this host and of the user that runs this process."""
         try:
             user = getpass.getuser()
-        except (KeyError, OSError):  # the user id has no name, as in many containers
+        except (KeyError, OSError):  # the user id has no name, which is common in containers
             user = ""
         return cls(socket.gethostname(), user)
 
 
 def lock_contents(action: str, holder: Holder, *, wall_ns: int) -> bytes:
-    """Write the contents of a lock, byte for byte as Vitess 21+ on a host whose time zone is UTC does."""
+    """Return the contents of a lock, byte for byte as Vitess 21+ writes them on a host in the time zone UTC."""
     moment = datetime.datetime.fromtimestamp(wall_ns // 10**9, datetime.UTC)
     fields = {
         "Action": action,
@@ -42,10 +42,10 @@ def lock_contents(action: str, holder: Holder, *, wall_ns: int) -> bytes:
 
 
 def describe_lock(contents: bytes) -> str:
-    """Say in one clause who holds a lock, for what and since when; contents of any kind are shown as they are."""
+    """Name in one clause the holder of a lock, since when it holds it and for what; other contents are quoted."""
     try:
         fields = json.loads(contents)
         return f"{fields['UserName']}@{fields['HostName']} since {fields['Time']} for {fields['Action']!r}"
     except (ValueError, KeyError, TypeError):
         text = contents[:200].decode(errors="replace")
-        return f"somebody who left the note {text!r}"
+        return f"a holder that left the contents {text!r}"

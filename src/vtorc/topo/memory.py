@@ -1,6 +1,6 @@
-"""A topology server inside the process, for tests and the simulator: plain asyncio, no threads, the same run each time.
+"""A topology server inside the process, for tests and the simulator: plain asyncio without threads, so repeatable.
 
-All time is the event loop's. Faults and delays are not here: wrap a connection to have them.
+All time is the event loop's. It has no faults and no delays: a wrapper around a connection adds them.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from vtorc.topo.lock_contents import describe_lock
 
 
 class MemoryStore:
-    """Records and locks that all connections made by `connect` share; see `embedded.Store`."""
+    """Records and locks, shared by all connections that `connect` makes; see `embedded.Store`."""
 
     def __init__(self, *, lease_ttl: float = DEFAULT_LEASE_TTL) -> None:
         self._lease_ttl = lease_ttl
@@ -41,7 +41,7 @@ class MemoryStore:
         return [self._rows[key] for key in self._below(prefix)]
 
     async def keys(self, prefix: str) -> Sequence[str]:
-        """Name all keys below a prefix."""
+        """List all keys below a prefix."""
         return self._below(prefix)
 
     async def put(self, key: str, contents: bytes, expected: int | None) -> int:
@@ -59,17 +59,17 @@ class MemoryStore:
         self._remove(key)
 
     def new_lease(self) -> int:
-        """Count leases."""
+        """Return the next number."""
         self._last_lease += 1
         return self._last_lease
 
     async def enqueue(self, directory: str, lease: int, contents: bytes, *, ttl: float, only_if_free: bool) -> Row:
-        """Put a key into the line for a lock."""
+        """Put a key into the queue for a lock."""
         if not self._below(f"{directory}/"):
             raise NoNode(directory)
-        line = self._below(f"{directory}/locks/")
-        if line and only_if_free:
-            holder = min((self._rows[key] for key in line), key=lambda row: row.created)
+        queue = self._below(f"{directory}/locks/")
+        if queue and only_if_free:
+            holder = min((self._rows[key] for key in queue), key=lambda row: row.created)
             raise LockHeld(directory, describe_lock(holder.contents))
         row = self._write(f"{directory}/locks/{lease}", contents)
         self._leases[lease] = (row.key, self._timer(lease, ttl))
@@ -89,7 +89,7 @@ class MemoryStore:
         self._expire(lease)
 
     def subscribe(self, prefix: str, signal: asyncio.Event) -> None:
-        """Set `signal` at each change of the key, or of keys below the prefix if it ends with a slash."""
+        """Set `signal` at each change of the key, or, for a prefix that ends with a slash, of a key below it."""
         self._subscribers.setdefault(prefix, {})[signal] = None
 
     def unsubscribe(self, prefix: str, signal: asyncio.Event) -> None:
@@ -100,7 +100,7 @@ class MemoryStore:
             del self._subscribers[prefix]
 
     async def release(self) -> None:
-        """Stay: the store lives as long as somebody refers to it."""
+        """Do nothing: the store lives as long as there is a reference to it."""
 
     def _below(self, prefix: str) -> list[str]:
         first = bisect.bisect_left(self._sorted, prefix)
@@ -121,16 +121,16 @@ class MemoryStore:
             bisect.insort(self._sorted, key)
         row = Row(key, contents, self._revision, before.created if before else self._revision)
         self._rows[key] = row
-        self._tell(key)
+        self._notify(key)
         return row
 
     def _remove(self, key: str) -> None:
         self._revision += 1
         del self._rows[key]
         del self._sorted[bisect.bisect_left(self._sorted, key)]
-        self._tell(key)
+        self._notify(key)
 
-    def _tell(self, key: str) -> None:
+    def _notify(self, key: str) -> None:
         for prefix, signals in self._subscribers.items():
             if key == prefix or (prefix.endswith("/") and key.startswith(prefix)):
                 for signal in signals:

@@ -1,8 +1,7 @@
-"""From the settings to an open topology."""
+"""Opening the topology that the settings name."""
 
 import functools
 import os.path
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,18 +12,17 @@ from vtorc.topo.conn import DEFAULT_LEASE_TTL, TopoConn
 from vtorc.topo.etcd2 import Etcd2Conn, EtcdTls
 from vtorc.topo.etcd_client import EtcdClient
 from vtorc.topo.local import LocalStore
-from vtorc.topo.lock_contents import Holder
 from vtorc.topo.server import TopoServer
 
 _Open = Callable[[str, str, float], Awaitable[TopoConn]]  # server address, root, timeout of one call in seconds
 
 CONNECT_TIMEOUT = 5.0
-"""Seconds that the global topology has to answer at the start (Vitess' etcd dial timeout)."""
+"""Seconds within which the global topology must answer at the start (Vitess' etcd dial timeout)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopoAccess:
-    """How to reach the topology.
+    """The address of the topology, and the limits of calls to it.
 
     `global_server_address` are the endpoints of etcd, or the path of a `local` topology file. Times are seconds.
     """
@@ -37,13 +35,10 @@ class TopoAccess:
     limits: TopoLimits = field(default_factory=TopoLimits)
 
 
-async def open_topo(
-    settings: TopoAccess, *, holder: Holder | None = None, wall: Callable[[], int] = time.time_ns
-) -> TopoServer:
+async def open_topo(settings: TopoAccess) -> TopoServer:
     """Connect to the global topology and make sure that it answers.
 
-    `holder` and `wall` (nanoseconds since the Unix epoch) are for what stands in locks. Raises TopoMisconfigured, or
-    TopoUnavailable when nobody answers within CONNECT_TIMEOUT.
+    Raises TopoMisconfigured, or TopoUnavailable without an answer within CONNECT_TIMEOUT.
     """
     make = _IMPLEMENTATIONS.get(settings.implementation)
     if make is None:
@@ -66,13 +61,13 @@ async def open_topo(
         return await open_conn(server_address, root, timeout)
 
     global_conn = await open_cell(address, settings.global_root)
-    return TopoServer(global_conn, open_cell, limits=settings.limits, holder=holder, wall=wall)
+    return TopoServer(global_conn, open_cell, limits=settings.limits)
 
 
 async def _try(conn: TopoConn, address: str, timeout: float) -> None:
     try:
         await conn.list_dir("cells")
-    except NoNode:  # an empty topology is one, too
+    except NoNode:  # an empty topology has answered, too
         pass
     except TopoUnavailable as error:
         raise TopoUnavailable(
@@ -86,10 +81,10 @@ async def _try(conn: TopoConn, address: str, timeout: float) -> None:
 def _etcd2(settings: TopoAccess) -> _Open:
     credentials = functools.cache(settings.etcd_tls.credentials)
     if settings.etcd_tls.has_client_cert:
-        credentials("")  # files that cannot be read are found at the start
+        credentials("")  # a file that cannot be read is reported at the start
 
     async def open_conn(address: str, root: str, timeout: float) -> TopoConn:
-        endpoints = [each for each in address.split(",") if each.strip()]
+        endpoints = [endpoint for endpoint in address.split(",") if endpoint.strip()]
         client = EtcdClient(endpoints, timeout=timeout, credentials=credentials)
         return Etcd2Conn(client, root, lease_ttl=settings.lease_ttl)
 
@@ -110,7 +105,7 @@ def _local(settings: TopoAccess) -> _Open:
 
 
 def _normal(address: str) -> Path:
-    # Cells may name one file in several ways; two stores of it in one process would only do double work.
+    # The cells may spell the path of one file in several ways; a second store of it would only do the work twice.
     return Path(os.path.abspath(address))  # noqa: PTH100  (links are left alone)
 
 

@@ -1,4 +1,4 @@
-"""Where each record is, relative to the root of the global or of a cell's topology (Vitess `go/vt/topo/server.go`)."""
+"""Paths of the records, relative to the root of the global or of a cell's topology (Vitess `go/vt/topo/server.go`)."""
 
 from vtorc.core.facts.ids import ShardId, TabletAlias
 
@@ -8,7 +8,7 @@ TABLETS = "tablets"
 
 
 def cell_info(cell: str) -> str:
-    """Global: how to reach a cell's own topology."""
+    """Global: the address and root of a cell's own topology."""
     return f"{CELLS}/{cell}/CellInfo"
 
 
@@ -23,7 +23,7 @@ def shards(keyspace_name: str) -> str:
 
 
 def shard_dir(shard: ShardId) -> str:
-    """Global: the directory of a shard, the one that its lock is taken on."""
+    """Global: the directory of a shard, on which its lock is taken."""
     return f"{shards(shard.keyspace)}/{shard.shard}"
 
 
@@ -38,5 +38,5 @@ def tablet(alias: TabletAlias) -> str:
 
 
 def shard_replication(shard_id: ShardId) -> str:
-    """Cell: which tablets of the cell belong to the shard, as a hint."""
+    """Cell: the list of the cell's tablets in the shard, which is a hint only."""
     return f"{shard_dir(shard_id)}/ShardReplication"

@@ -1,7 +1,7 @@
-"""Between the bytes of the topology and the values of the core: what makes no sense is a BadRecord, never a guess.
+"""Conversion between the records' bytes and the values of the core: invalid bytes raise BadRecord, never a guess.
 
-A number of a tablet's type that we do not know (a newer Vitess) becomes UNKNOWN: such a tablet is seen and probed, but
-is neither a primary nor a candidate. A keyspace of an unknown kind is a bad record: nothing may be done in it.
+A tablet type with an unknown number (of a newer Vitess) becomes UNKNOWN: such a tablet is probed, but is neither a
+primary nor a candidate. A keyspace of an unknown kind is a bad record: no action may be taken in it.
 """
 
 from typing import TypeVar
@@ -21,7 +21,7 @@ _HIGHEST_PORT = 65535
 
 
 def parse(path: str, contents: bytes, kind: type[Record]) -> Record:
-    """Read a message, unknown fields included; raises BadRecord."""
+    """Decode a message, unknown fields included; raises BadRecord."""
     message = kind()
     try:
         message.ParseFromString(contents)
@@ -31,7 +31,7 @@ def parse(path: str, contents: bytes, kind: type[Record]) -> Record:
 
 
 def tablet_record(path: str, contents: bytes, alias: TabletAlias) -> TabletRecord:
-    """Read the record of the tablet that the path names; raises BadRecord."""
+    """Decode the record of the tablet that the path names; raises BadRecord."""
     tablet = parse(path, contents, topodata_pb2.Tablet)
     if alias_from_proto(tablet.alias) != alias:
         raise _bad(path, f"its alias says {tablet.alias.cell!r} {tablet.alias.uid} and its path {alias}", contents)
@@ -57,7 +57,7 @@ def tablet_record(path: str, contents: bytes, alias: TabletAlias) -> TabletRecor
 
 
 def shard_record(path: str, contents: bytes, shard: ShardId) -> ShardRecord:
-    """Read the record of the shard that the path names; raises BadRecord."""
+    """Decode the record of the shard that the path names; raises BadRecord."""
     message = parse(path, contents, topodata_pb2.Shard)
     return ShardRecord(
         shard=shard,
@@ -68,7 +68,7 @@ def shard_record(path: str, contents: bytes, shard: ShardId) -> ShardRecord:
 
 
 def keyspace_record(path: str, contents: bytes, name: str) -> KeyspaceRecord:
-    """Read the record of the keyspace that the path names; raises BadRecord."""
+    """Decode the record of the keyspace that the path names; raises BadRecord."""
     message = parse(path, contents, topodata_pb2.Keyspace)
     try:
         kind = KeyspaceType(message.keyspace_type)
@@ -86,7 +86,7 @@ def keyspace_record(path: str, contents: bytes, name: str) -> KeyspaceRecord:
 
 
 def alias_of_path(path: str) -> TabletAlias | None:
-    """Read the alias from `tablets/<alias>/Tablet`; None if the path is another one, or its alias is none."""
+    """Return the alias in `tablets/<alias>/Tablet`; None for another path or a malformed alias."""
     folder, _, rest = path.partition("/")
     name, _, file = rest.partition("/")
     if (folder, file) != ("tablets", "Tablet"):
@@ -95,32 +95,32 @@ def alias_of_path(path: str) -> TabletAlias | None:
         alias = TabletAlias.parse(name)
     except NameParseError:
         return None
-    return alias if str(alias) == name else None  # anything else would be looked for under another path
+    return alias if str(alias) == name else None  # an alias in another spelling would be read from another path
 
 
 def alias_from_proto(alias: topodata_pb2.TabletAlias) -> TabletAlias | None:
-    """Read an alias; None if it is absent or all zero, which is how Vitess writes "none"."""
+    """Convert an alias; None if it is absent or all zero, as Vitess writes "no tablet"."""
     return TabletAlias(alias.cell, alias.uid) if alias.cell or alias.uid else None
 
 
 def alias_to_proto(alias: TabletAlias) -> topodata_pb2.TabletAlias:
-    """Write an alias."""
+    """Convert an alias to its message."""
     return topodata_pb2.TabletAlias(cell=alias.cell, uid=alias.uid)
 
 
 def time_from_proto(moment: vttime_pb2.Time) -> int:
-    """Read a time as nanoseconds since the Unix epoch, 0 if absent."""
+    """Convert a time to nanoseconds since the Unix epoch, 0 if absent."""
     return moment.seconds * 10**9 + moment.nanoseconds
 
 
 def time_to_proto(nanoseconds: int) -> vttime_pb2.Time:
-    """Write nanoseconds since the Unix epoch."""
+    """Convert nanoseconds since the Unix epoch to a time."""
     seconds, rest = divmod(nanoseconds, 10**9)
     return vttime_pb2.Time(seconds=seconds, nanoseconds=rest)
 
 
 def key_range_to_proto(shard: ShardId) -> topodata_pb2.KeyRange | None:
-    """Write the key range of a shard's name: None for a name without a dash, present and empty for `-`.
+    """Return the key range of a shard's name: None for a name without a dash, a message without bounds for `-`.
 
     Raises NameParseError.
     """

@@ -1,4 +1,4 @@
-"""Typed access to the topology: what exists, how to change it, how to lock and follow it."""
+"""Typed access to the topology: reading, changing, locking and watching its records."""
 
 import asyncio
 import contextlib
@@ -24,16 +24,15 @@ from vtorc.topo.tasks import all_of
 Record = TypeVar("Record", bound=Message)
 Found = TypeVar("Found")
 
-
 _SILENT_FOR = 10.0
-"""Seconds for which a cell that did not answer is not waited for as long again."""
+"""Seconds for which a cell that did not answer gets a shorter patience."""
 
 
 class TopoServer:
-    """The topology as one process sees it: the global one, and the cells' through it.
+    """The topology of the cluster for one process: the global records, and through them those of the cells.
 
-    Each call may raise TopoUnavailable, within the remote operation timeout, and TopoError. A record that makes no
-    sense raises BadRecord where it alone was asked for, and is reported beside the others where it is one of many.
+    Each call may raise TopoUnavailable, within the remote operation timeout, and TopoError. An invalid record raises
+    BadRecord where a call reads that record alone; a call that reads many reports it beside the others.
     """
 
     def __init__(
@@ -45,9 +44,9 @@ class TopoServer:
         holder: Holder | None = None,
         wall: Callable[[], int] = time.time_ns,
     ) -> None:
-        """Use a global connection, and `open_conn` for the cells.
+        """Use a global connection, and `open_conn` for those of the cells.
 
-        `holder` and `wall`, nanoseconds since the Unix epoch, are for what stands in locks.
+        `holder` and `wall` (nanoseconds since the Unix epoch) go into the contents of locks.
         """
         self._silent_until: dict[str, float] = {}
         self._limits = limits or TopoLimits()
@@ -57,15 +56,15 @@ class TopoServer:
         self._wall = wall
 
     async def cells(self) -> tuple[str, ...]:
-        """Name all cells."""
+        """List the names of all cells."""
         return tuple(await names_in(self._global, paths.CELLS))
 
     async def keyspaces(self) -> tuple[str, ...]:
-        """Name all keyspaces. One that is being deleted may have no record any more."""
+        """List the names of all keyspaces; one that is being deleted may have lost its record already."""
         return tuple(await names_in(self._global, paths.KEYSPACES))
 
     async def shards(self, keyspace: str) -> tuple[ShardId, ...]:
-        """Name all shards of a keyspace. One that is being deleted may have no record any more."""
+        """List all shards of a keyspace; one that is being deleted may have lost its record already."""
         return tuple(ShardId(keyspace, name) for name in await names_in(self._global, paths.shards(keyspace)))
 
     async def keyspace(self, name: str) -> KeyspaceRecord:
@@ -85,9 +84,9 @@ class TopoServer:
         return records.tablet_record(path, (await conn.get(path)).contents, alias)
 
     async def tablets_in_cell(self, cell: str, *, patience: float | None = None) -> CellTablets:
-        """Read all tablets of a cell; raises NoNode if there is no such cell, TimeoutError once `patience` is over.
+        """Read all tablets of a cell; raises NoNode for an unknown cell, TimeoutError after `patience`.
 
-        `patience` is the most seconds that the cell's own server is waited for; the global one has its deadlines.
+        `patience` is the most seconds to wait for the cell's own server; the global one has its own deadlines.
         """
         return await self._in_cell(cell, tablets_in_cell, patience)
 
@@ -98,11 +97,11 @@ class TopoServer:
         return await self._in_cell(cell, lambda conn: named_in_cell(conn, shards), patience)
 
     async def tablets_of_shard(self, shard: ShardId, *, patience: float | None = None) -> ShardTablets:
-        """Read all tablets of a shard, in all cells at once; cells that cannot be read are part of the answer.
+        """Read all tablets of a shard, in all cells at once; the result also names the cells that cannot be read.
 
-        `patience` is the most seconds that one cell's own server is waited for, None for the remote operation timeout.
-        A cell that was waited for in vain gets a twentieth of it for a while: with a lost cell hundreds of shards are
-        read, and each would wait for it before it is failed over.
+        `patience` is the most seconds to wait for one cell's own server, None for the remote operation timeout. A cell
+        that did not answer gets a twentieth of it for `_SILENT_FOR` seconds. When a cell is lost, hundreds of shards
+        are read, and each would otherwise wait for that cell before its failover.
         """
         primary = await self._primary_of(shard)
 
@@ -123,18 +122,18 @@ class TopoServer:
 
         cells = await self.cells()
         found = dict(zip(cells, await all_of([read(cell) for cell in cells]), strict=True))
-        seen = [each for each in found.values() if isinstance(each, CellTablets)]
+        read_cells = [tablets for tablets in found.values() if isinstance(tablets, CellTablets)]
         return ShardTablets(
-            records=tuple(sorted((record for each in seen for record in each.records), key=_alias)),
+            records=tuple(sorted((record for tablets in read_cells for record in tablets.records), key=_alias)),
             cells=cells,
-            bad_records={alias: why for each in seen for alias, why in each.bad_records.items()},
-            unreachable_cells={cell: why for cell, why in found.items() if isinstance(why, str)},
+            bad_records={alias: reason for tablets in read_cells for alias, reason in tablets.bad_records.items()},
+            unreachable_cells={cell: reason for cell, reason in found.items() if isinstance(reason, str)},
         )
 
     async def _in_cell(
         self, cell: str, work: Callable[[BoundedConn], Awaitable[Found]], patience: float | None
     ) -> Found:
-        """Do something at a cell's server; what the global one takes to tell where that is, is not the cell's fault."""
+        """Run `work` with a cell's server; `patience` does not include the time that the global server takes."""
         place = await self._cells.place(cell)
         async with asyncio.timeout(patience):
             return await work(await self._cells.connect(cell, place))
@@ -145,7 +144,7 @@ class TopoServer:
         if until is None or patience is None:
             return patience
         if now >= until:
-            self._silent_until[cell] = now + _SILENT_FOR  # one tries it again, not all
+            self._silent_until[cell] = now + _SILENT_FOR  # one reading waits the full patience again, not all
             return patience
         return patience / 20
 
@@ -163,30 +162,30 @@ class TopoServer:
         return await self._modify(self._global, paths.shard(shard), topodata_pb2.Shard, change)
 
     async def create_cell(self, cell: str, *, server_address: str, root: str) -> None:
-        """Make a cell known, with the address and root of its own topology; raises NodeExists."""
+        """Create the record of a cell, with the address and root of its own topology; raises NodeExists."""
         info = topodata_pb2.CellInfo(server_address=server_address, root=root)
         await self._create(self._global, paths.cell_info(cell), info)
 
     async def create_keyspace(self, name: str, *, durability_policy: str = "") -> None:
-        """Make a keyspace; raises NodeExists."""
+        """Create a keyspace record; raises NodeExists."""
         await self._create(
             self._global, paths.keyspace(name), topodata_pb2.Keyspace(durability_policy=durability_policy)
         )
 
     async def create_shard(self, shard: ShardId) -> None:
-        """Make a shard without a primary; raises NodeExists, or NameParseError for a key range that is none."""
+        """Create a shard record without a primary; raises NodeExists, or NameParseError for an invalid key range."""
         message = topodata_pb2.Shard(key_range=records.key_range_to_proto(shard), is_primary_serving=True)
         await self._create(self._global, paths.shard(shard), message)
 
     async def create_tablet(self, tablet: topodata_pb2.Tablet) -> None:
-        """Make a tablet in the cell that its alias names, and enter it in ShardReplication; raises NodeExists."""
+        """Create a tablet record in the cell of its alias, and enter it in ShardReplication; raises NodeExists."""
         alias = TabletAlias(tablet.alias.cell, tablet.alias.uid)
         conn = await self._cells.get(alias.cell)
         await self._create(conn, paths.tablet(alias), tablet)
         await self.enter_replication(alias, ShardId(tablet.keyspace, tablet.shard))
 
     async def enter_replication(self, alias: TabletAlias, shard: ShardId) -> None:
-        """Enter a tablet in its cell's ShardReplication of the shard, unless it is there."""
+        """Enter a tablet in its cell's ShardReplication of the shard, unless it is listed there."""
 
         def add(message: topodata_pb2.ShardReplication) -> bool:
             if any(records.alias_from_proto(node.tablet_alias) == alias for node in message.nodes):
@@ -198,7 +197,7 @@ class TopoServer:
         await self._modify(conn, paths.shard_replication(shard), topodata_pb2.ShardReplication, add, create=True)
 
     async def delete_tablet(self, alias: TabletAlias) -> None:
-        """Delete a tablet's record, readable or not, and its entry in ShardReplication; raises NoNode."""
+        """Delete a tablet's record, valid or not, and its entry in ShardReplication; raises NoNode."""
         conn = await self._cells.get(alias.cell)
         try:
             shard = (await self.tablet(alias)).shard_id
@@ -208,29 +207,28 @@ class TopoServer:
         if shard is not None:
             await self._leave_replication(conn, alias, shard)
 
-    def lock_shard(self, shard: ShardId, action: str, *, timeout: float | None = None) -> ShardLock:
-        """Wait in line for a shard's lock, at most `timeout` s, by default the lock timeout.
+    def lock_shard(self, shard: ShardId, action: str) -> ShardLock:
+        """Queue for a shard's lock, at most for the lock timeout; use it with `async with`.
 
-        Use it with `async with`. `action` says for what; everybody who meets the lock reads it.
+        `action` is the purpose that the lock's contents name to other processes and to operators.
         """
-        longest = self._limits.lock_timeout if timeout is None else timeout
-        directory = paths.shard_dir(shard)
-        return ShardLock(shard, lambda: self._global.lock(directory, self._note(action), timeout=longest))
+        directory, timeout = paths.shard_dir(shard), self._limits.lock_timeout
+        return ShardLock(shard, lambda: self._global.lock(directory, self._lock_contents(action), timeout=timeout))
 
     def try_lock_shard(self, shard: ShardId, action: str) -> ShardLock:
         """Take a shard's lock if it is free; use it with `async with`, which raises LockHeld at once if it is not."""
         directory = paths.shard_dir(shard)
-        return ShardLock(shard, lambda: self._global.try_lock(directory, self._note(action)))
+        return ShardLock(shard, lambda: self._global.try_lock(directory, self._lock_contents(action)))
 
     async def watch_keyspace_record(self, name: str) -> AsyncGenerator[KeyspaceRecord | BadRecord | None, None]:
-        """Follow a keyspace record, None while there is none; see `TopoConn.watch`."""
+        """Yield a keyspace record now and after each change, None while it does not exist; see `TopoConn.watch`."""
         changes = follow_record(self._global, paths.keyspace(name), records.keyspace_record, name)
         async with contextlib.aclosing(changes):
             async for record in changes:
                 yield record
 
     async def watch_shard_record(self, shard: ShardId) -> AsyncGenerator[ShardRecord | BadRecord | None, None]:
-        """Follow a shard record, None while there is none; see `TopoConn.watch`."""
+        """Yield a shard record now and after each change, None while it does not exist; see `TopoConn.watch`."""
         changes = follow_record(self._global, paths.shard(shard), records.shard_record, shard)
         async with contextlib.aclosing(changes):
             async for record in changes:
@@ -239,10 +237,10 @@ class TopoServer:
     async def watch_tablets(
         self, cell: str
     ) -> AsyncGenerator[Mapping[TabletAlias, TabletRecord | BadRecord | None], None]:
-        """Follow the tablets of a cell: first all, then those that changed, None for one that is gone.
+        """Yield all tablets of a cell, then those that changed; None stands for a deleted one.
 
-        Ends with TopoUnavailable when the cell's topology moves elsewhere, too: watch again. Raises NoNode for an
-        unknown cell.
+        Raises NoNode for an unknown cell. It also ends with TopoUnavailable when the cell's topology moves to another
+        address: watch again.
         """
         changes = follow_tablets(await self._cells.get(cell))
         async with contextlib.aclosing(changes):
@@ -250,7 +248,7 @@ class TopoServer:
                 yield batch
 
     async def close(self) -> None:
-        """Give up all locks and close all connections."""
+        """Abandon all locks and close all connections."""
         try:
             await self._cells.close()
         finally:
@@ -259,16 +257,16 @@ class TopoServer:
     async def _primary_of(self, shard: ShardId) -> TabletAlias | None:
         try:
             return (await self.shard(shard)).primary_alias
-        except (NoNode, BadRecord):  # it is one hint of several on which tablets there are
+        except (NoNode, BadRecord):  # the shard record is only one hint of which tablets belong to the shard
             return None
 
     async def _leave_replication(self, conn: BoundedConn, alias: TabletAlias, shard: ShardId) -> None:
         def remove(message: topodata_pb2.ShardReplication) -> bool:
-            stay = [node for node in message.nodes if records.alias_from_proto(node.tablet_alias) != alias]
-            if len(stay) == len(message.nodes):
+            others = [node for node in message.nodes if records.alias_from_proto(node.tablet_alias) != alias]
+            if len(others) == len(message.nodes):
                 return False
             del message.nodes[:]
-            message.nodes.extend(stay)
+            message.nodes.extend(others)
             return True
 
         with contextlib.suppress(NoNode):
@@ -288,7 +286,7 @@ class TopoServer:
     ) -> Record:
         return await conn.within(f"change {path}", edit.modify(conn, path, kind, change, create=create))
 
-    def _note(self, action: str) -> bytes:
+    def _lock_contents(self, action: str) -> bytes:
         return lock_contents(action, self._holder, wall_ns=self._wall())
 
 

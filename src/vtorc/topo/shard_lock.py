@@ -1,4 +1,4 @@
-"""The lock under which a shard is changed."""
+"""The lock that is held while a shard is changed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ log = structlog.get_logger(__name__)
 
 
 class ShardLock:
-    """A shard's lock for the length of an `async with`, which may raise LockHeld, NoNode or TopoUnavailable."""
+    """A shard's lock, held within an `async with`, which may raise LockHeld, NoNode or TopoUnavailable."""
 
     def __init__(self, shard: ShardId, take: Callable[[], Awaitable[TopoLock]]) -> None:
         self.shard = shard
@@ -23,17 +23,15 @@ class ShardLock:
         self._lock: TopoLock | None = None
 
     @property
-    def key(self) -> str:
-        """Full name of the lock's own key on the server."""
-        return self._held.key
-
-    @property
     def lost(self) -> asyncio.Event:
-        """Set as soon as the lock is known, or must be assumed, not to be ours any more."""
+        """Set as soon as the lock is lost, or must be assumed lost."""
         return self._held.lost
 
     async def check(self) -> None:
-        """Ask the server whether the lock is still ours, as before each step without return; raises LockLost."""
+        """Ask the server whether this process still holds the lock; raises LockLost.
+
+        It is called before each step that cannot be undone.
+        """
         await self._held.check()
 
     async def __aenter__(self) -> Self:
@@ -45,10 +43,10 @@ class ShardLock:
     ) -> None:
         try:
             await self._held.release()
-        except TopoError as trouble:
-            # What was done under the lock is done; that others wait a little longer must not hide how it ended.
+        except TopoError as failure:
+            # The work under the lock has ended, and its result must not be hidden by an error of the release.
             log.warning(
-                "shard lock could not be released and ends with its lease", shard=str(self.shard), why=str(trouble)
+                "shard lock could not be released and ends with its lease", shard=str(self.shard), why=str(failure)
             )
 
     @property

@@ -1,4 +1,4 @@
-"""Reading many tablet records at once, so that one bad record or one silent cell hides nothing but itself."""
+"""Reading many tablet records at once, so that one bad record or one unreachable cell hides no other tablet."""
 
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
@@ -15,7 +15,8 @@ from vtorc.topo.conn import Stored, TopoConn, names_in, read_each
 class CellTablets:
     """The tablets of one cell, ordered by alias.
 
-    `bad_records` says why a tablet's record cannot be read; `bad_paths` lists what is not even in the place of one.
+    `bad_records` holds the reason why a tablet's record is invalid. `bad_paths` holds entries below `tablets` that do
+    not have the path of a tablet record, each with the reason.
     """
 
     records: tuple[TabletRecord, ...]
@@ -25,10 +26,10 @@ class CellTablets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardTablets:
-    """The tablets of one shard, ordered by alias, and what is missing there, each with the reason.
+    """The tablets of one shard, ordered by alias, and the records and cells that could not be read, with the reason.
 
-    `cells` are all that there are. `bad_records` are tablets of this shard that cannot be read. The tablets of a blind
-    cell are unknown: there may be any number.
+    `cells` are all cells of the cluster. `bad_records` are tablets of this shard with an invalid record. An
+    unreachable cell may have any number of further tablets.
     """
 
     records: tuple[TabletRecord, ...]
@@ -49,10 +50,10 @@ async def tablets_in_cell(conn: TopoConn) -> CellTablets:
 
 
 async def tablets_of_shard_in_cell(conn: TopoConn, shard: ShardId, primary: TabletAlias | None) -> CellTablets:
-    """Read the tablets of a shard in one cell: those whose records say so, also where nothing else names them.
+    """Read the tablets of a shard in one cell: all tablets with this shard in their record.
 
-    Vitess goes by ShardReplication. That is written apart from the record and may miss a tablet, perhaps the one that
-    has the last copy of a write. Here it, like `primary`, only tells whose a record is that cannot be read.
+    Vitess goes by ShardReplication. That is written apart from the tablet record and may lack a tablet, perhaps the one
+    with the last copy of a write. Here ShardReplication and `primary` only assign invalid records to the shard.
     """
     named = await _named(conn, shard)
     if primary is not None:
@@ -70,12 +71,12 @@ async def tablets_of_shard_in_cell(conn: TopoConn, shard: ShardId, primary: Tabl
     found = read_tablets(relevant)
     return CellTablets(
         records=tuple(record for record in found.records if record.shard_id == shard),
-        bad_records={alias: why for alias, why in found.bad_records.items() if alias in named},
+        bad_records={alias: reason for alias, reason in found.bad_records.items() if alias in named},
     )
 
 
 def read_tablets(files: Mapping[str, Stored]) -> CellTablets:
-    """Read tablet records by path."""
+    """Decode tablet records, which are given by path."""
     good: dict[TabletAlias, TabletRecord] = {}
     bad: dict[TabletAlias, str] = {}
     strange: dict[str, str] = {}
@@ -92,7 +93,7 @@ def read_tablets(files: Mapping[str, Stored]) -> CellTablets:
 
 
 async def named_in_cell(conn: TopoConn, shards: Iterable[ShardId]) -> Mapping[ShardId, Set[TabletAlias]]:
-    """Read which tablets of a cell ShardReplication names, for each shard, at once."""
+    """Read which tablets of a cell ShardReplication names for each shard, all at the same time."""
     by_path = {paths.shard_replication(shard): shard for shard in shards}
     files = await read_each(conn, by_path)
     return {shard: _aliases_in(path, files[path]) for path, shard in by_path.items() if path in files}
@@ -102,7 +103,7 @@ async def _named(conn: TopoConn, shard: ShardId) -> set[TabletAlias]:
     path = paths.shard_replication(shard)
     try:
         return _aliases_in(path, await conn.get(path))
-    except NoNode:  # it is a hint, and the records are the truth
+    except NoNode:  # ShardReplication is a hint only; the tablet records decide
         return set()
 
 

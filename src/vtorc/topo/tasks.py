@@ -1,4 +1,4 @@
-"""Tasks of the topology: background work that ends with its owner, and calls made at once."""
+"""Tasks of the topology: background work that ends with its owner, and concurrent calls."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable
@@ -11,7 +11,7 @@ class OwnedTasks:
     """Tasks that live no longer than their owner."""
 
     def __init__(self) -> None:
-        self._tasks: dict[asyncio.Task[Any], None] = {}  # in order, so that a simulated run is the same each time
+        self._tasks: dict[asyncio.Task[Any], None] = {}  # in order, so that a simulated run is repeatable
 
     def start(self, work: Coroutine[Any, Any, Result], name: str) -> asyncio.Task[Result]:
         """Run `work` until it ends or the owner does."""
@@ -25,7 +25,7 @@ class OwnedTasks:
         return await asyncio.shield(self.start(work, name))
 
     async def close(self) -> None:
-        """Cancel what still runs and wait for its end."""
+        """Cancel the tasks that still run and wait until they have ended."""
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
@@ -34,11 +34,11 @@ class OwnedTasks:
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._tasks.pop(task, None)
         if not task.cancelled():
-            task.exception()  # whoever waited for it has it; asyncio must not complain that a cancelled caller did not
+            task.exception()  # retrieved for asyncio, which would log it as lost if the waiting caller was cancelled
 
 
 async def all_of(calls: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
-    """Run calls at once and return their results in order; the first error cancels the others and is raised."""
+    """Run calls concurrently and return their results in order; the first error cancels the others and is raised."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(call) for call in calls]

@@ -150,7 +150,7 @@ async def test_a_wrong_password_is_reported_once(mysqld: Mysqld, monkeypatch: py
         async with administered(mysqld) as admin, watched(mysqld, pytest.fail, MysqlCredentials(USER, "wrong")):
             await status_reaches(admin, "Aborted_connects", 5)
     [entry] = logged
-    assert "mysqld does not let 'orc_client_user' in" in entry["event"]
+    assert "mysqld refuses the login of 'orc_client_user'" in entry["event"]
 
 
 async def test_a_paused_server_is_left_to_the_probes(mysqld: Mysqld, logins: Logins) -> None:

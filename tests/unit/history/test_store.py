@@ -1,4 +1,4 @@
-"""The history file, through what writes it and what people read it with."""
+"""The history file, through its writer and the command that operators read it with."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +41,7 @@ DECISION = StoredDecision(
 
 
 def test_keeps_a_recovery_with_its_argument(tmp_path: Path) -> None:
-    """A recovery comes back with its steps and the argument why it was safe, also from another process."""
+    """A recovery is read back with its steps and its safety argument, also by another process."""
     writer = HistoryWriter(str(tmp_path / "h.sqlite"))
     writer.add_recovery(stored_recovery(RECORD))
     writer.add_decision(DECISION)
@@ -62,17 +62,17 @@ def test_keeps_a_recovery_with_its_argument(tmp_path: Path) -> None:
     assert list(again.recoveries(shard="other/0")) == []
 
 
-def test_forgets_what_is_old() -> None:
-    """Purging deletes what is older, and only that."""
-    history = History()
+def test_purges_old_entries(tmp_path: Path) -> None:
+    """Purging deletes older entries, and only those."""
+    history = History(str(tmp_path / "h.sqlite"))
     history.add_recovery(stored_recovery(RECORD))
     history.add_recovery(stored_recovery(replace(RECORD, began=RECORD.began + 10)))
     history.purge(RECORD.began + 5)
     assert [each.began for each in history.recoveries()] == [RECORD.began + 10]
 
 
-def test_names_a_file_that_is_none(tmp_path: Path) -> None:
-    """A file that is no history is named in the error, and left as it is."""
+def test_names_a_file_that_is_no_history(tmp_path: Path) -> None:
+    """A file that is no history is named in the error."""
     path = tmp_path / "orc_config.json"
     path.write_text(
         "this is no database, and is longer than a header of one is, by far, so that SQLite looks at it" * 9

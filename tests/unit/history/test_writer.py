@@ -1,4 +1,4 @@
-"""The history's writer goes on, or ends, whatever becomes of the file."""
+"""The history's writer goes on, and ends, whatever happens to the file."""
 
 import threading
 from collections.abc import Iterator, MutableMapping
@@ -17,19 +17,19 @@ DECISION = StoredDecision(at=7, shard="commerce/0", tablet="", code="DeadPrimary
 
 @pytest.fixture
 def logs() -> Iterator[list[str]]:
-    """What is logged meanwhile."""
-    said: list[str] = []
+    """Collect the sentences that are logged during a test."""
+    sentences: list[str] = []
 
     def take(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        said.append(str(fields["event"]))
+        sentences.append(str(fields["event"]))
         return fields
 
     with capture_logs([take]):
-        yield said
+        yield sentences
 
 
 def decisions(path: Path) -> list[StoredDecision]:
-    """What is kept in a file."""
+    """Read the decisions in a file."""
     history = History(str(path))
     found = list(history.decisions())
     history.close()
@@ -37,35 +37,35 @@ def decisions(path: Path) -> list[StoredDecision]:
 
 
 def test_a_damaged_history_of_our_own_is_set_aside(tmp_path: Path, logs: list[str]) -> None:
-    """A file that vtorc named itself and that SQLite cannot read is renamed, which is logged, and a new one begins."""
+    """A damaged file with the name that vtorc chose is renamed, which is logged, and a new one begins."""
     path = tmp_path / "h.sqlite"
     path.write_bytes(GARBAGE)
-    writer = HistoryWriter(str(path), renewable=True)
+    writer = HistoryWriter(str(path), replace_damaged=True)
     writer.add_decision(DECISION)
     writer.close()
     assert decisions(path) == [DECISION]
     assert Path(f"{path}{ASIDE}").read_bytes() == GARBAGE
-    (said,) = logs
-    assert said.endswith(f"it is {path}{ASIDE} now, and a new history begins")
+    (sentence,) = logs
+    assert sentence.endswith(f"it was renamed to {path}{ASIDE}, and a new history begins")
 
 
-@pytest.mark.parametrize("what", ["file of somebody else", "missing folder"])
-def test_what_cannot_be_a_history_is_left_alone(tmp_path: Path, logs: list[str], what: str) -> None:
-    """A file that an operator named and that is none stays as it is, nothing is kept, and that is logged once."""
-    path = tmp_path / "orc_config.json" if what == "file of somebody else" else tmp_path / "none" / "h.sqlite"
-    if what == "file of somebody else":
+@pytest.mark.parametrize("kind", ["file of another program", "missing folder"])
+def test_a_path_that_cannot_be_a_history_is_left_alone(tmp_path: Path, logs: list[str], kind: str) -> None:
+    """A file of another program stays as it is, no history is written, and that is logged once."""
+    path = tmp_path / "orc_config.json" if kind == "file of another program" else tmp_path / "none" / "h.sqlite"
+    if kind == "file of another program":
         path.write_bytes(GARBAGE)
     writer = HistoryWriter(str(path))
     writer.add_decision(DECISION)
     writer.add_decision(DECISION)
     writer.close()
     assert [each.name for each in tmp_path.iterdir()] == (["orc_config.json"] if path.exists() else [])
-    (said,) = logs
-    assert said.startswith(f"nothing is kept in the history until the next start: history file {path}")
+    (sentence,) = logs
+    assert sentence.startswith(f"no history is written until the next start: history file {path}")
 
 
 def test_old_entries_are_purged_first(tmp_path: Path) -> None:
-    """What is older than it may be is gone once the history is open."""
+    """Entries from before `purge_before` are deleted when the history is opened."""
     path = tmp_path / "h.sqlite"
     for before in (0, 8):
         writer = HistoryWriter(str(path), purge_before=before)
@@ -75,8 +75,8 @@ def test_old_entries_are_purged_first(tmp_path: Path) -> None:
     assert decisions(path) == []
 
 
-def test_an_entry_that_cannot_be_kept_is_the_only_one_lost(tmp_path: Path, logs: list[str]) -> None:
-    """Whatever an entry is made of, what comes after it is kept."""
+def test_an_entry_that_cannot_be_written_is_the_only_one_lost(tmp_path: Path, logs: list[str]) -> None:
+    """The entries after one that cannot be encoded are written."""
     path = tmp_path / "h.sqlite"
     writer = HistoryWriter(str(path))
     writer.add_recovery(
@@ -87,7 +87,7 @@ def test_an_entry_that_cannot_be_kept_is_the_only_one_lost(tmp_path: Path, logs:
     writer.add_decision(DECISION)
     writer.close()
     assert decisions(path) == [DECISION]
-    assert ["could not be kept" in said for said in logs] == [True]
+    assert ["could not be written" in sentence for sentence in logs] == [True]
 
 
 def test_closing_waits_for_no_disk_that_hangs(tmp_path: Path, logs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,5 +97,5 @@ def test_closing_waits_for_no_disk_that_hangs(tmp_path: Path, logs: list[str], m
     writer = HistoryWriter(str(tmp_path / "h.sqlite"))
     writer.add_decision(DECISION)
     writer.close(patience=0.05)
-    assert "its last entries are lost" in logs[-1]
+    assert "the last entries of the history were not written within 0.05 s" in logs[-1]
     disk.set()

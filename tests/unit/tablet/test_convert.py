@@ -256,11 +256,14 @@ def configured(**fields: Any) -> FullStatus:
     ("message", "said"),
     [
         (full_status(gtid_purged=f"MySQL56/{UUID}"), "gtid_purged: GTID set"),
-        (full_status(gtid_purged=f"{UUID}:1"), "gtid_purged: position"),
+        (full_status(gtid_purged=f"{UUID}:1"), "gtid_purged is"),
         (full_status(gtid_purged="MariaDB/0-1-5"), "gtid_purged is 'MariaDB/0-1-5': expected MySQL56/"),
         (full_status(primary_status=PrimaryStatus(position="MySQL56/x")), "primary_status.position: GTID set 'x'"),
         (full_status(replication_status=Status(position="MySQL56/x")), "position: GTID set 'x'"),
-        (full_status(replication_status=Status(relay_log_position="x")), "relay_log_position: position 'x'"),
+        (
+            full_status(replication_status=Status(relay_log_position="x")),
+            "relay_log_position is 'x': expected MySQL56/",
+        ),
         (full_status(replication_status=Status(source_port=-1)), "source_port is -1: expected a port from 0 to 65535"),
         (full_status(replication_status=Status(source_port=65536)), "source_port is 65536: expected a port"),
         (full_status(replication_status=Status(io_state=4)), "io_state is 4: expected one of 0 (unknown), 1 (stopped)"),

@@ -74,7 +74,7 @@ def test_codes_tell_silence_from_ignorance_from_refusal(
         (
             grpc.StatusCode.PERMISSION_DENIED,
             "auth failure",
-            "Ping of zone1-101: the tablet does not let us in (auth failure): "
+            "Ping of zone1-101: the tablet refuses vtorc's credentials (auth failure): "
             "check --grpc-auth-static-client-creds and the client certificate",
         ),
     ],

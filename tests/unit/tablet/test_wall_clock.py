@@ -3,7 +3,7 @@
 import pytest
 
 from vtorc.errors import TabletBadAnswer
-from vtorc.tablet.wall_clock import nanoseconds
+from vtorc.tablet.wall_clock import clock_nanoseconds
 
 
 @pytest.mark.parametrize(
@@ -16,11 +16,11 @@ from vtorc.tablet.wall_clock import nanoseconds
 )
 def test_utc_is_told_in_nanoseconds(text: str, expected: int) -> None:
     """What MySQL tells in UTC is exact to the microsecond."""
-    assert nanoseconds(text) == expected
+    assert clock_nanoseconds(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "2026-03-01", "0000-00-00 00:00:00.000000", "now"])
 def test_what_is_no_time_is_a_bad_answer(text: str) -> None:
     """Anything else says what was expected."""
     with pytest.raises(TabletBadAnswer, match="UTC_TIMESTAMP"):
-        nanoseconds(text)
+        clock_nanoseconds(text)

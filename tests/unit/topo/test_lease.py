@@ -11,7 +11,7 @@ TTL = 30.0
 
 
 class ScriptedLease:
-    """A lease whose server answers as told, and which notes when it was asked."""
+    """A lease with scripted answers of the server, which records the times of its calls."""
 
     def __init__(self, answer: Callable[[float], bool] = lambda now: True) -> None:
         self.answer = answer
@@ -34,7 +34,7 @@ class ScriptedLease:
 
 
 def held(lease: ScriptedLease) -> tuple[LeasedLock, OwnedLocks]:
-    """Hold a lock since now."""
+    """Return a lock that is held from now on."""
     owner = OwnedLocks()
     return owner.add("/root/d/locks/1", lease, ttl=TTL, granted_at=asyncio.get_running_loop().time()), owner
 
@@ -44,14 +44,14 @@ def unreachable_from(moment: float) -> Callable[[float], bool]:
 
     def answer(now: float) -> bool:
         if now >= moment:
-            raise TopoUnavailable("nobody there")
+            raise TopoUnavailable("no server there")
         return True
 
     return answer
 
 
 def test_lock_is_refreshed_every_third_of_its_ttl() -> None:
-    """A kept lock is refreshed three times in each TTL, for as long as it is held."""
+    """A held lock is refreshed three times in each TTL."""
 
     async def main() -> list[float]:
         lease = ScriptedLease()
@@ -66,13 +66,13 @@ def test_lock_is_refreshed_every_third_of_its_ttl() -> None:
 
 
 def test_lock_is_lost_when_its_lease_is_gone() -> None:
-    """The refresh that finds the lease gone sets `lost` at once."""
+    """A refresh that finds the lease ended sets `lost` at once."""
 
     async def main() -> float:
         lease = ScriptedLease(lambda now: now < 15.0)
         lock, _ = held(lease)
         await lock.lost.wait()
-        with pytest.raises(LockLost, match="its lease or its key no more"):
+        with pytest.raises(LockLost, match="no longer has its lease or its key"):
             await lock.check()
         return asyncio.get_running_loop().time()
 
@@ -80,13 +80,13 @@ def test_lock_is_lost_when_its_lease_is_gone() -> None:
 
 
 def test_lock_is_lost_one_ttl_after_the_last_good_refresh() -> None:
-    """While the server does not answer the lock is believed in for one TTL since the last good refresh began."""
+    """While the server does not answer, the lock counts as held for one TTL from the start of the last good refresh."""
 
     async def main() -> tuple[float, int]:
         lease = ScriptedLease(unreachable_from(15.0))
         lock, _ = held(lease)
         await lock.lost.wait()
-        with pytest.raises(LockLost, match=r"could not be refreshed in time \(nobody there\)"):
+        with pytest.raises(LockLost, match=r"could not be refreshed in time \(no server there\)"):
             await lock.check()
         return asyncio.get_running_loop().time(), len(lease.refreshed)
 
@@ -132,7 +132,7 @@ def test_check_without_an_answer_is_no_confirmation() -> None:
         lease = ScriptedLease(unreachable_from(3.0))
         lock, _ = held(lease)
         await asyncio.sleep(5.0)
-        with pytest.raises(LockLost, match=r"nobody could confirm .*\(nobody there\)"):
+        with pytest.raises(LockLost, match=r"no server confirmed .*\(no server there\)"):
             await lock.check()
         assert not lock.lost.is_set()
         lease.answer, lease.hang = (lambda now: True), True
@@ -176,7 +176,7 @@ def test_release_goes_on_when_its_caller_is_cancelled() -> None:
 
 
 def test_keeper_that_fails_loses_the_lock() -> None:
-    """An error that nobody foresaw in keeping a lock counts as its loss."""
+    """An unexpected error in the task that refreshes a lock counts as its loss."""
 
     async def main() -> None:
         lease = ScriptedLease()
@@ -190,7 +190,7 @@ def test_keeper_that_fails_loses_the_lock() -> None:
 
 
 def test_owner_gives_all_locks_up_at_once() -> None:
-    """Closing the owner tells every holder and revokes every lease, in parallel."""
+    """Closing the owner sets `lost` of every lock and revokes every lease, in parallel."""
 
     async def main() -> list[float]:
         leases = [ScriptedLease() for _ in range(3)]
@@ -207,7 +207,7 @@ def test_owner_gives_all_locks_up_at_once() -> None:
 
 
 def test_a_lease_that_cannot_be_given_up_is_left_to_end_by_itself() -> None:
-    """Whoever gives up a lock that it does not have yet waits for a silent server no longer than for a release."""
+    """Giving up a lock that is not held yet waits for a silent server no longer than a release does."""
 
     async def main() -> float:
         owner = OwnedLocks()
@@ -218,7 +218,7 @@ def test_a_lease_that_cannot_be_given_up_is_left_to_end_by_itself() -> None:
 
 
 def test_a_lock_that_cannot_be_given_back_ends_with_its_lease() -> None:
-    """A release that a silent server never confirms is an error after five seconds, and the lock is kept no longer."""
+    """A release that a silent server never confirms is an error after five seconds, and ends the refreshes."""
 
     async def main() -> float:
         lease = ScriptedLease()
@@ -232,7 +232,7 @@ def test_a_lock_that_cannot_be_given_back_ends_with_its_lease() -> None:
 
 
 def test_a_lock_that_could_not_be_given_back_is_as_soon_as_the_server_answers() -> None:
-    """It keeps everybody out, its holder too, and does not have to do so until its lease ends."""
+    """The lock keeps every process out, its holder too, and need not do so until its lease ends."""
 
     async def main() -> list[float]:
         lease = ScriptedLease()

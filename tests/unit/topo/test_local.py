@@ -96,7 +96,7 @@ def test_file_of_something_else_is_refused(path: Path) -> None:
         db.execute("CREATE TABLE theirs (x)")
     for wrong, why in (
         (path, "file is not a database"),
-        (other, "it is an SQLite file of something else"),
+        (other, "it is an SQLite file of another program"),
         (path.parent, "unable to open database file"),
         (path / "below a file" / "topo.db", ""),
     ):
@@ -105,7 +105,7 @@ def test_file_of_something_else_is_refused(path: Path) -> None:
 
 
 async def test_busy_file_is_unavailable(path: Path) -> None:
-    """While another process keeps the file locked, a write raises TopoUnavailable in time, and a read works."""
+    """While another process keeps the file locked, a write raises TopoUnavailable in time, and a read succeeds."""
     store = await LocalStore.open(path, busy_timeout=0.1)
     conn = store.connect("/r")
     await conn.create(RECORD, b"x")
@@ -139,7 +139,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def lines(file: TopoFile) -> list[str]:
-    """Name the keys in the line for the lock of /d."""
+    """List the keys in the queue for the lock of /d."""
     return list(file.keys("/d/locks/"))
 
 

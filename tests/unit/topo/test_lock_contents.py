@@ -27,16 +27,16 @@ def test_special_characters_are_escaped_as_go_does() -> None:
 
 
 def test_holder_is_named_in_one_clause() -> None:
-    """Contents that Vitess or we wrote are told as who, since when, for what."""
+    """Contents of Vitess or vtorc are described by user, host, beginning and purpose."""
     contents = lock_contents("PlannedReparentShard", Holder("host-7", "vitess"), wall_ns=WALL)
     assert describe_lock(contents) == "vitess@host-7 since 2026-03-01T12:00:00Z for 'PlannedReparentShard'"
 
 
 def test_strange_contents_are_shown_as_they_are() -> None:
-    """Contents that are not Vitess' JSON do no harm and are shown."""
-    assert describe_lock(b"\xffmine") == "somebody who left the note '\ufffdmine'"
-    assert describe_lock(b"[1]") == "somebody who left the note '[1]'"
-    assert describe_lock(b"") == "somebody who left the note ''"
+    """Contents that are not Vitess' JSON are quoted."""
+    assert describe_lock(b"\xffmine") == "a holder that left the contents '\ufffdmine'"
+    assert describe_lock(b"[1]") == "a holder that left the contents '[1]'"
+    assert describe_lock(b"") == "a holder that left the contents ''"
 
 
 def test_this_process_has_a_name() -> None:

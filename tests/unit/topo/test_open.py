@@ -67,7 +67,7 @@ async def test_settings_that_lead_nowhere_are_refused(tmp_path: Path, changes: d
 
 
 async def test_unreachable_server_is_named() -> None:
-    """A server that is not there is reported with its address, how long was waited, and what to look at."""
+    """An unreachable server is reported with its address, the time waited, and the setting to check."""
     nowhere = TopoAccess(
         implementation="etcd2",
         global_server_address=("127.0.0.1:1",),

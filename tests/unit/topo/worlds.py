@@ -21,7 +21,7 @@ WALL = 1_772_366_400_000_000_000
 
 
 class FaultyConn:
-    """A connection to a root that can be down, hang, or lack the calls that not every server has."""
+    """A connection to a root that can be down, hang, or lack the calls that some servers lack."""
 
     def __init__(self, conn: TopoConn, faults: "Faults") -> None:
         self._conn = conn
@@ -79,7 +79,7 @@ class FaultyConn:
 
 @dataclass(slots=True)
 class Faults:
-    """What is wrong with one topology server, and what it was asked for."""
+    """The faults of one topology server, and the calls that it received."""
 
     down: bool = False
     hangs: bool = False

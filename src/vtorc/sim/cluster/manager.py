@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from vtorc.core.facts.gtid import GtidSet
-from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import ReplicationStatus, TabletStatus
 from vtorc.errors import MysqlError, TabletCallFailed, TabletUnreachable, VtorcError
@@ -16,7 +16,7 @@ from vtorc.sim.engine.network import Network, NetworkError, NoAnswer
 from vtorc.sim.engine.process import Life
 from vtorc.sim.engine.stream import connect
 from vtorc.tablet.api import HealthReport, StopMode, StoppedReplication
-from vtorc.tablet.wall_clock import READ_CLOCK, nanoseconds
+from vtorc.tablet.wall_clock import READ_CLOCK, clock_nanoseconds
 from vtorc.vttablet.agent import TabletAgent
 from vtorc.vttablet.mysql_api import Fetch, JournalRow
 
@@ -109,7 +109,7 @@ class SimTabletManager:
         fetched = await self._call(
             tablet, "ExecuteFetchAsDba", lambda agent: agent.queries.fetch(Fetch(sql=READ_CLOCK))
         )
-        return nanoseconds((fetched.rows[0][0] or b"").decode())
+        return clock_nanoseconds((fetched.rows[0][0] or b"").decode())
 
     async def stop_io_thread(self, tablet: TabletRecord) -> None:
         """Stop the IO thread whatever its state."""
@@ -197,14 +197,6 @@ class SimTabletManager:
         """Turn read_only and super_read_only off."""
         await self._change(tablet, "SetReadWrite", lambda agent: agent.reparent.set_read_write())
 
-    async def change_type(self, tablet: TabletRecord, type_: TabletType, *, semi_sync: bool) -> None:
-        """Change the tablet's type."""
-        await self._change(tablet, "ChangeType", lambda agent: agent.reparent.change_type(type_, semi_sync=semi_sync))
-
-    async def refresh_state(self, tablet: TabletRecord) -> None:
-        """Make the tablet read its shard record again."""
-        await self._call(tablet, "RefreshState", lambda agent: agent.queries.refresh_state())
-
     async def populate_reparent_journal(
         self, tablet: TabletRecord, *, time_created_ns: int, action: str, primary: TabletAlias, position: GtidSet
     ) -> None:
@@ -221,10 +213,6 @@ class SimTabletManager:
             lambda agent: agent.reparent.populate_journal(row),
             limit=self._limits.wait,
         )
-
-    async def reparent_journal_length(self, tablet: TabletRecord) -> int:
-        """Number of rows in the reparent journal."""
-        return await self._call(tablet, "ReadReparentJournalInfo", lambda agent: agent.queries.journal_length())
 
     async def global_status(self, tablet: TabletRecord, names: Sequence[str]) -> Mapping[str, str]:
         """Values of MySQL global status variables."""
@@ -256,25 +244,6 @@ class SimTabletManager:
                 yield report
         finally:
             stream.client.close()
-
-    async def watch_connectivity(self, tablet: TabletRecord) -> AsyncGenerator[bool, None]:
-        """Tell whether there is a connection, now and at each change."""
-        target = self._find(tablet)
-        yield self._channels.setdefault(target.address, _Channel()).connected
-        while True:
-            changes: asyncio.Queue[None] = asyncio.Queue()
-            try:
-                stream = await connect(self._network, self._client, target.process)
-            except NetworkError:
-                await asyncio.sleep(self._limits.connect)
-                continue
-            yield True
-            stream.client.on_close = lambda told=changes: told.put_nowait(None)
-            try:
-                await changes.get()
-            finally:
-                stream.client.close()
-            yield False
 
     async def close(self) -> None:
         """Close all connections: nothing is open between calls."""

@@ -1,9 +1,9 @@
-"""The line for a lock in etcd, to the byte that of Vitess (`go/vt/topo/etcd2topo/lock.go`).
+"""The queue for a lock in etcd, with the same keys and bytes as that of Vitess (`go/vt/topo/etcd2topo/lock.go`).
 
-Each who wants the lock of directory D has a key `D/locks/<lease in decimal>` under a lease of its own; whose key has
-the lowest revision holds the lock, and each waits for the key just before its own to go. Two things are done better
-than there, and differ in nothing that others see: leases are kept alive, and trying is one transaction that puts no
-key if there is a line already, so that it never waits.
+Each request for the lock of directory D is a key `D/locks/<lease in decimal>` under a lease of its own. The request
+with the lowest revision holds the lock, and every other waits until the key just before its own is deleted. In two
+points this queue does more than Vitess, invisibly to it: leases are kept alive, and `try_lock` is one transaction that
+puts no key if the queue is not empty, so that it never waits.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ from vtorc.topo.lock_contents import describe_lock
 
 
 @dataclass(slots=True)
-class LinePlace:
-    """A place in the line; `holder` is the contents of the lock as long as somebody else has it."""
+class QueuePlace:
+    """A place in the queue; `holder` is the contents of the lock while another request holds it."""
 
     lock: LeasedLock
     key: bytes
@@ -31,14 +31,14 @@ class LinePlace:
 
 
 class _Ahead(NamedTuple):
-    """The key that we wait for, and the revision of the store at which it was there."""
+    """The key just before our own, and a revision of the store at which it existed."""
 
     key: bytes
     seen_at: int
 
 
 class _LockLease:
-    """The lease of one key in the line."""
+    """The lease of one key in the queue."""
 
     def __init__(self, client: EtcdClient, number: int, key: bytes) -> None:
         self._client = client
@@ -46,7 +46,7 @@ class _LockLease:
         self._key = key
 
     async def refresh(self) -> bool:
-        """Prolong it; the key is asked for too, as somebody may have deleted just that."""
+        """Prolong the lease; false if it ended or if its key was deleted, which can happen to the key alone."""
         if not await self._client.keep_alive(self._number):
             return False
         found = await self._client.range(etcd_pb2.RangeRequest(key=self._key, count_only=True))
@@ -56,8 +56,8 @@ class _LockLease:
         await self._client.revoke(self._number)
 
 
-class LockLine:
-    """The line for the lock of one directory."""
+class LockQueue:
+    """The queue for the lock of one directory."""
 
     def __init__(self, client: EtcdClient, locks: OwnedLocks, directory: str, *, ttl: int) -> None:
         self._client = client
@@ -67,9 +67,9 @@ class LockLine:
         self._below = f"{directory}/".encode()
         self._prefix = f"{directory}/locks/".encode()
 
-    async def join(self, contents: bytes, *, only_if_free: bool) -> LinePlace:
-        """Take the last place of the line, or the first if it is empty; see `TopoConn.lock` and `try_lock`."""
-        if only_if_free:  # asking first costs less than a lease that is not needed
+    async def join(self, contents: bytes, *, only_if_free: bool) -> QueuePlace:
+        """Take the last place in the queue, or the first if it is empty; see `TopoConn.lock` and `try_lock`."""
+        if only_if_free:  # reading first costs less than a lease that turns out not to be needed
             self._refuse(*await self._look(), only_if_free=True)
         number = secrets.randbits(62) | 1
         key = self._prefix + str(number).encode()
@@ -79,13 +79,13 @@ class LockLine:
             await self._client.grant(number, self._ttl)
             revision = await self._put(key, contents, number, only_if_free=only_if_free)
         except BaseException:
-            await self._locks.give_up(lease.revoke())  # cancelled or not, it may have been done
+            await self._locks.give_up(lease.revoke())  # cancelled or failed, etcd may have carried it out
             raise
         lock = self._locks.add(key.decode(), lease, ttl=self._ttl, granted_at=granted_at)
-        return LinePlace(lock, key, revision)
+        return QueuePlace(lock, key, revision)
 
-    async def wait_for_turn(self, place: LinePlace) -> None:
-        """Wait until nobody is before us; raises LockLost when our own key vanishes meanwhile."""
+    async def wait_for_turn(self, place: QueuePlace) -> None:
+        """Wait until our place is the first; raises LockLost when our key is deleted meanwhile."""
         lost = asyncio.create_task(place.lock.lost.wait(), name="place lost")
         try:
             while (ahead := await self._before(place)) is not None:
@@ -99,14 +99,14 @@ class LockLine:
             lost.cancel()
 
     async def _look(self) -> tuple[bool, mvcc_pb2.KeyValue | None]:
-        """See whether the directory has anything in it, and who holds its lock."""
+        """Read whether the directory has any record, and the key that holds its lock."""
         reply = await self._client.txn(etcd_pb2.TxnRequest(success=[self._anything(), self._first()]))
-        return _seen(reply.response)
+        return _directory_and_holder(reply.response)
 
     async def _put(self, key: bytes, contents: bytes, lease: int, *, only_if_free: bool) -> int:
         compare = etcd_pb2.Compare
-        # A comparison over a range holds if it does for every key in it, and for "no key" (version 0) if there is none.
-        something = compare(
+        # A comparison over a range holds if it holds for each key in it. For an empty range it compares version 0.
+        exists = compare(
             key=self._below,
             range_end=prefix_end(self._below),
             target=compare.VERSION,
@@ -124,7 +124,7 @@ class LockLine:
         own = etcd_pb2.RequestOp(request_range=etcd_pb2.RangeRequest(key=key))
         reply = await self._client.txn(
             etcd_pb2.TxnRequest(
-                compare=[something, free],
+                compare=[exists, free],
                 success=[etcd_pb2.RequestOp(request_put=put)],
                 failure=[self._anything(), self._first(), own],
             )
@@ -132,10 +132,10 @@ class LockLine:
         if reply.response.succeeded:
             return reply.response.header.revision
         already = reply.response.responses[2].response_range.kvs
-        if already and already[0].lease == lease:  # put by an attempt whose answer was lost
+        if already and already[0].lease == lease:  # put by an earlier attempt that got no answer
             return already[0].create_revision
-        self._refuse(*_seen(reply.response), only_if_free=only_if_free)
-        raise TopoError(f"etcd did not put {key.decode()} although nothing is in the way; try again")
+        self._refuse(*_directory_and_holder(reply.response), only_if_free=only_if_free)
+        raise TopoError(f"etcd did not put {key.decode()} although both of its conditions hold; try again")
 
     def _refuse(self, exists: bool, holder: mvcc_pb2.KeyValue | None, *, only_if_free: bool) -> None:
         if not exists:
@@ -143,8 +143,8 @@ class LockLine:
         if holder is not None and only_if_free:
             raise LockHeld(self._directory, describe_lock(holder.value))
 
-    async def _before(self, place: LinePlace) -> _Ahead | None:
-        """Find the key just before ours, None if it is our turn."""
+    async def _before(self, place: QueuePlace) -> _Ahead | None:
+        """Return the key just before ours, None if ours is the first."""
         before = etcd_pb2.RangeRequest(
             key=self._prefix,
             range_end=prefix_end(self._prefix),
@@ -157,14 +157,14 @@ class LockLine:
         reply = await self._client.txn(
             etcd_pb2.TxnRequest(success=[etcd_pb2.RequestOp(request_range=before), self._first(), own])
         )
-        ahead, first, mine = (each.response_range for each in reply.response.responses)
+        ahead, first, mine = (answer.response_range for answer in reply.response.responses)
         if place.lock.lost.is_set() or mine.count == 0:
-            raise LockLost(f"the place in the line for lock {place.lock.key} was lost; ask again")
+            raise LockLost(f"the place in the queue for lock {place.lock.key} was lost; ask for it again")
         place.holder = first.kvs[0].value if first.kvs else b""
         return _Ahead(ahead.kvs[0].key, reply.response.header.revision) if ahead.kvs else None
 
     async def _deletion(self, ahead: _Ahead) -> None:
-        # Vitess watches from its own revision, which is gone once the history has been compacted.
+        # Vitess watches from the revision of its own key, which etcd may have compacted away by now.
         request = etcd_pb2.WatchCreateRequest(key=ahead.key, start_revision=ahead.seen_at + 1)
         async with contextlib.aclosing(self._client.watch(request)) as responses:
             async for response in responses:
@@ -190,6 +190,6 @@ class LockLine:
         )
 
 
-def _seen(response: etcd_pb2.TxnResponse) -> tuple[bool, mvcc_pb2.KeyValue | None]:
-    anything, first = (each.response_range for each in response.responses[:2])
+def _directory_and_holder(response: etcd_pb2.TxnResponse) -> tuple[bool, mvcc_pb2.KeyValue | None]:
+    anything, first = (answer.response_range for answer in response.responses[:2])
     return bool(anything.kvs), first.kvs[0] if first.kvs else None
