@@ -1,13 +1,13 @@
-"""Check three rules of this house that the usual tools do not know, for all of `src/vtorc` but the generated code.
+"""Check three rules of this project that the usual tools lack, for all of `src/vtorc` but the generated code.
 
-1. Words for persons are rare: fewer than 1 in 1,000 words, in each package, is `who`, `nobody`, `somebody` or the like.
-   Parts of a program are named by what they are; an operator may still be a `who`. Docstrings and comments are counted
-   together, and apart from them the strings that the program shows.
-2. A class name is used once at the top level of modules, so that a name says which class is meant.
-3. Modules do not import each other in a circle, be it inside a function or for types only: to understand one, all would
-   have to be read.
+1. Words for persons are rare: in each package fewer than 1 in 1,000 words is `who`, `nobody`, `somebody` or the like.
+   The parts of a program have names of their own; only an operator is a `who`. Docstrings and comments are counted
+   together, and the strings that the program shows apart from them.
+2. A class name is used once at the top level of modules, so that the name identifies the class.
+3. Modules do not import each other in a circle, also not inside a function or for types only: otherwise a reader of one
+   of them would have to read all.
 
-It prints one line for each rule that holds. It exits 1 when one is broken, with a line for each place.
+It prints one line for each rule that holds. With a broken rule it prints a line for each place and exits 1.
 """
 
 import argparse
@@ -33,7 +33,7 @@ PERSON = re.compile(
 WORD = re.compile(r"[^\W\d_]\w*(?:['’]\w+)*")
 
 KINDS = ("docstrings and comments", "shown strings")
-"""The kinds of text that are counted, each apart."""
+"""The kinds of text, which are counted separately."""
 
 Graph = Mapping[str, Collection[str]]
 """For each module, the modules that it imports."""
@@ -53,7 +53,7 @@ class Module:
     """A Python file of the product."""
 
     path: Path
-    """As it is printed: from the folder that `src` is in."""
+    """The path as printed, relative to the parent folder of `src`."""
 
     name: str
     is_package: bool
@@ -95,7 +95,7 @@ def _read(path: Path, source: Path) -> Module:
 
 @dataclass(frozen=True)
 class Hit:
-    """A word for a person, and where it stands."""
+    """A word for a person, and its place."""
 
     path: Path
     line: int
@@ -137,7 +137,7 @@ class _Strings(ast.NodeVisitor):
             self.shown.append(_passage(node, node.value))
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
-        """Take an f-string as one passage; strings inside its braces are their own, format specs are none."""
+        """Add an f-string as one passage, and strings inside its braces as further ones, without format specs."""
         texts = [str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values]
         self.shown.append(_passage(node, "".join(texts)))
         for part in node.values:
@@ -150,7 +150,7 @@ def _passage(node: ast.expr, text: str) -> Passage:
 
 
 def passages(module: Module) -> dict[str, list[Passage]]:
-    """Return the text of a module, for each kind that is counted."""
+    """Return the passages of a module, by kind of text."""
     strings = _Strings()
     strings.visit(module.tree)
     tokens = tokenize.generate_tokens(io.StringIO(module.text).readline)
@@ -161,7 +161,7 @@ def passages(module: Module) -> dict[str, list[Passage]]:
 
 
 def hits_in(module: Module, passage: Passage) -> Iterator[Hit]:
-    """Find the words for persons in a passage, each with the line of the file that it stands on."""
+    """Find the words for persons in a passage, each with its line in the file."""
     numbers = range(passage.first, passage.last + 1)
     places = ((number, word) for number in numbers for word in PERSON.findall(module.lines[number - 1]))
     for word in PERSON.findall(passage.text):
@@ -182,7 +182,7 @@ def count_words(modules: Iterable[Module]) -> dict[tuple[str, str], Count]:
 
 
 def too_many_persons(counts: Mapping[tuple[str, str], Count]) -> list[str]:
-    """Name the packages and kinds of text that do not stay below the limit."""
+    """Describe the packages and kinds of text that are not below the limit."""
     return [
         f"{_folder(package)}: words for persons in {kind}: {count}: name the part, task or tablet instead "
         f"(--verbose --package {package} lists them)"
@@ -196,7 +196,7 @@ def _folder(package: str) -> str:
 
 
 def _most(counts: Mapping[tuple[str, str], Count]) -> str:
-    """Say where words for persons are most frequent."""
+    """Name the package and kind of text with the highest rate."""
     (package, kind), count = max(counts.items(), key=lambda item: item[1].rate)
     return f"at most {count.rate:.2f} per 1,000 words, in {kind} of {package}"
 
@@ -214,7 +214,7 @@ def top_level_classes(node: ast.AST) -> Iterator[ast.ClassDef]:
 
 
 def repeated_classes(modules: Iterable[Module]) -> dict[str, list[Module]]:
-    """Return the names of classes that more than one module defines, with these modules."""
+    """Return the class names that more than one module defines, with these modules."""
     places: dict[str, dict[str, Module]] = defaultdict(dict)
     for module in modules:
         for found in top_level_classes(module.tree):
@@ -231,7 +231,7 @@ def _repetition(name: str, owners: Sequence[Module]) -> str:
 
 
 def imported(module: Module, names: Collection[str]) -> set[str]:
-    """Return those of the modules `names` that a module imports, wherever in its code."""
+    """Return those of the modules `names` that a module imports, at any place of its code."""
     found: set[str] = set()
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Import):
@@ -244,7 +244,7 @@ def imported(module: Module, names: Collection[str]) -> set[str]:
 
 
 def _origin(module: Module, node: ast.ImportFrom) -> str:
-    """Return the full name of what stands after `from`; a package counts its dots from itself."""
+    """Return the full name of the module after `from`; in a package one dot stands for the package itself."""
     if not node.level:
         return node.module or ""
     parts = module.name.split(".")
@@ -253,27 +253,27 @@ def _origin(module: Module, node: ast.ImportFrom) -> str:
 
 
 def import_graph(modules: Sequence[Module]) -> Graph:
-    """Return which module imports which."""
+    """Return the modules that each module imports."""
     names = {module.name for module in modules}
     return {module.name: imported(module, names) for module in modules}
 
 
 def shortest_circle(graph: Graph, start: str) -> list[str]:
-    """Return a shortest way from a module back to it, with the module at both ends; nothing if there is none."""
-    ways = [[start]]
+    """Return a shortest path from a module back to it, with the module at both ends; empty if there is none."""
+    paths = [[start]]
     seen: set[str] = set()
-    for way in ways:  # it grows, longer ways at its end
-        for name in sorted(graph[way[-1]]):
+    for path in paths:  # the list grows meanwhile, with longer paths at its end
+        for name in sorted(graph[path[-1]]):
             if name == start:
-                return [*way, name]
+                return [*path, name]
             if name not in seen:
                 seen.add(name)
-                ways.append([*way, name])
+                paths.append([*path, name])
     return []
 
 
 def reachable(graph: Graph, start: str) -> set[str]:
-    """Return all modules that a module imports, be it by way of others."""
+    """Return all modules that a module imports, directly or through others."""
     found: set[str] = set()
     ahead = [start]
     while ahead:
@@ -284,9 +284,10 @@ def reachable(graph: Graph, start: str) -> set[str]:
 
 
 def circles(graph: Graph) -> dict[frozenset[str], list[str]]:
-    """Return the largest groups of modules that all import each other, be it by way of others, with a shortest circle.
+    """Return the largest groups of modules that all import each other, directly or through others.
 
-    Two circles that share a module are in one group: it has to be mended as a whole.
+    Each group has a shortest circle in it. Two circles that share a module are in one group, which must be mended as a
+    whole.
     """
     reach = {name: reachable(graph, name) for name in graph}
     groups = {frozenset(other for other in reach[name] if name in reach[other]) for name in graph} - {frozenset()}
@@ -296,11 +297,11 @@ def circles(graph: Graph) -> dict[frozenset[str], list[str]]:
     }
 
 
-def _circle(group: Collection[str], way: Sequence[str], paths: Mapping[str, Path]) -> str:
-    larger = f", the shortest in a knot of {len(group)} modules" if len(group) > len(way) - 1 else ""
+def _circle(group: Collection[str], names: Sequence[str], paths: Mapping[str, Path]) -> str:
+    larger = f", the shortest in a knot of {len(group)} modules" if len(group) > len(names) - 1 else ""
     return (
-        f"{paths[way[0]]}: circle of imports {' -> '.join(way)}{larger}: "
-        "move what they share into a module that imports none of them"
+        f"{paths[names[0]]}: circle of imports {' -> '.join(names)}{larger}: "
+        "move their shared code into a module that imports none of them"
     )
 
 
@@ -308,7 +309,7 @@ def _circle(group: Collection[str], way: Sequence[str], paths: Mapping[str, Path
 
 
 def main(words: Sequence[str], source: Path = SOURCE) -> int:
-    """Check the product below `source`, print what is found, and return the exit code."""
+    """Check the product below `source`, print the results, and return the exit code."""
     options = _parser().parse_args(words)
     modules = read_modules(source)
     known = sorted({module.package for module in modules})
@@ -326,37 +327,37 @@ def main(words: Sequence[str], source: Path = SOURCE) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--verbose", action="store_true", help="list each word for a person, as file:line: word: line")
-    parser.add_argument("--package", metavar="NAME", help="tell only of this package, for all three rules")
+    parser.add_argument("--package", metavar="NAME", help="report only this package, for all three rules")
     return parser
 
 
 def check_persons(modules: Iterable[Module], chosen: Collection[str], *, verbose: bool = False) -> bool:
-    """Check and tell how often the chosen packages speak of persons."""
+    """Check and report how often the chosen packages have words for persons."""
     counts = count_words(module for module in modules if module.package in chosen)
     for hit in (hit for count in counts.values() for hit in count.hits if verbose):
         print(f"{hit.path}:{hit.line}: {hit.word}: {hit.text}")
-    return _tell(too_many_persons(counts), f"words for persons: {_most(counts)}")
+    return _report(too_many_persons(counts), f"words for persons: {_most(counts)}")
 
 
 def check_classes(modules: Sequence[Module], chosen: Collection[str]) -> bool:
-    """Check and tell which classes of the chosen packages have a name that is used again in any package."""
+    """Check and report the classes of the chosen packages with a name that any package uses again."""
     ours = {module for module in modules if module.package in chosen}
     repeated = repeated_classes(modules)
     problems = [_repetition(name, owners) for name, owners in repeated.items() if not ours.isdisjoint(owners)]
-    return _tell(problems, f"class names: those of {len(ours)} modules are used once")
+    return _report(problems, f"class names: those of {len(ours)} modules are used once")
 
 
 def check_circles(modules: Sequence[Module], chosen: Collection[str]) -> bool:
-    """Check and tell which modules of the chosen packages are in a circle of imports."""
+    """Check and report the modules of the chosen packages that are in a circle of imports."""
     ours = {module.name for module in modules if module.package in chosen}
     paths = {module.name: module.path for module in modules}
     graph = import_graph(modules)
-    problems = [_circle(group, way, paths) for group, way in circles(graph).items() if ours & group]
-    return _tell(problems, f"imports: {len(ours)} modules are in no circle")
+    problems = [_circle(group, names, paths) for group, names in circles(graph).items() if ours & group]
+    return _report(problems, f"imports: {len(ours)} modules are in no circle")
 
 
-def _tell(problems: Iterable[str], summary: str) -> bool:
-    """Print the problems, or the summary where there are none; return whether that is so."""
+def _report(problems: Iterable[str], summary: str) -> bool:
+    """Print the problems, or the summary if there are none; return whether there are none."""
     lines = list(problems)
     print(*(lines or [summary]), sep="\n")
     return not lines

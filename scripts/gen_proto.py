@@ -1,7 +1,7 @@
-"""Make the Python modules of `src/vtorc/proto` from its .proto files, or check that the committed ones are current.
+"""Generate the Python modules of `src/vtorc/proto` from its .proto files, or check that the committed ones are current.
 
 `python scripts/gen_proto.py` rewrites them; `--check` writes nothing, names the stale files and exits 1 if there are
-any. Both need the `dev` extra (grpcio-tools, mypy-protobuf) in the environment of the interpreter that runs this.
+any. Both need the `dev` extra (grpcio-tools, mypy-protobuf) in the environment of the interpreter.
 """
 
 import argparse
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src"
 PROTO = SOURCE / "vtorc" / "proto"
 
-# What the generators write about themselves. It is left out of the comparison, so that another patch release of a
+# The generators' own versions in their output. The comparison leaves them out, so that another patch release of a
 # generator that writes the same code does not make the committed files stale.
 _VERSION_MARKS = (
     re.compile(r"^# Protobuf Python Version: .*$", re.MULTILINE),
@@ -26,7 +26,7 @@ _VERSION_MARKS = (
 
 
 def without_versions(code: str) -> str:
-    """Return generated `code` without the version numbers its generator left in it."""
+    """Return generated `code` without the version numbers of its generator."""
     for mark in _VERSION_MARKS:
         code = mark.sub("", code)
     return code
@@ -60,7 +60,7 @@ def _run_protoc(sources: list[Path], *outputs: str) -> None:
 
 
 def committed() -> dict[str, str]:
-    """Return the generated files that lie in `PROTO`, name to text."""
+    """Return the generated files in `PROTO`, name to text."""
     return {path.name: path.read_text() for path in PROTO.glob("*_pb2*.py*")}
 
 
@@ -74,7 +74,7 @@ def stale(made: dict[str, str], present: dict[str, str]) -> list[str]:
 
 
 def main() -> int:
-    """Generate or check, as the command line says, and return the exit code."""
+    """Generate the files, or check them with `--check`, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a generated file is stale")
     check: bool = parser.parse_args().check

@@ -1,7 +1,7 @@
-"""Makes the project runnable: `.venv` with the project in it, and the real servers in `.parts`.
+"""Installs the project into `.venv`, and the real servers into `.parts`.
 
-Runs with nothing but a bare Python 3.11: Debian's comes without pip and without the means to make a complete virtual
-environment. Nothing outside the project and the user's cache is written, and what is done already is not done again.
+It needs only a bare Python 3.11: Debian's comes without pip and cannot make a complete virtual environment. It writes
+only to the project and to the user's cache, and repeats no step that is done.
 """
 
 import hashlib
@@ -30,9 +30,9 @@ class Refused(Exception):
 
 
 def main(words: Sequence[str]) -> int:
-    """Set up what is missing; 0 when all is there, 1 with one error when something cannot be had.
+    """Install the missing parts; returns the exit code, 1 with one error if a part cannot be installed.
 
-    With `--servers-optional` it does without the real servers where they cannot be had.
+    With `--servers-optional` it succeeds without the real servers if they cannot be fetched.
     """
     try:
         if not (STAMP.exists() and STAMP.read_text() == _state() and _starts()):
@@ -43,7 +43,7 @@ def main(words: Sequence[str]) -> int:
         except PartMissing as missing:
             if "--servers-optional" not in words:
                 raise
-            _say(f"going on without real servers: {missing}")
+            _say(f"continuing without real servers: {missing}")
     except (Refused, PartMissing) as error:
         print(f"setup: {error}", file=sys.stderr)
         return 1
@@ -55,7 +55,7 @@ def _say(line: str) -> None:
 
 
 def _state() -> str:
-    """Hash everything that decides what is installed, and where."""
+    """Return a hash of the files that determine the installation, and of its path."""
     inputs = [ROOT / "pyproject.toml", ROOT / "requirements.lock"]
     return hashlib.sha256(b"\0".join([str(ROOT).encode(), *(path.read_bytes() for path in inputs)])).hexdigest()
 
@@ -68,7 +68,7 @@ def _starts() -> bool:
 
 
 def _install() -> None:
-    """Install the project by the first way that works; raises Refused with every reason when none does."""
+    """Install the project in the first way that works; raises Refused with all reasons if none does."""
     reasons = []
     for way in (_with_uv, _with_own_pip, _with_ensurepip, _with_system_pip, _with_debian_pip):
         try:
@@ -94,7 +94,7 @@ def _with_uv() -> None:
 
 
 def _with_own_pip() -> None:
-    """Use the environment's pip; an environment without one can be made even where `python3 -m venv` is refused."""
+    """Use the environment's pip; an environment without pip can be made even where `python3 -m venv` fails."""
     if not _starts():
         _say(f"making a virtual environment with {sys.executable}")
         _run("python3 -m venv", sys.executable, "-m", "venv", "--clear", "--without-pip", VENV, quiet=True)
@@ -110,13 +110,13 @@ def _with_ensurepip() -> None:
 
 
 def _with_system_pip() -> None:
-    """Have the system's pip put a pip into the environment: it may, even where it must not change the system."""
+    """Let the system's pip install pip into the environment, which works even if it must not change the system."""
     _run("the system's pip", sys.executable, "-m", "pip", "--python", PYTHON, "install", "pip", quiet=True)
     _with_own_pip()
 
 
 def _with_debian_pip() -> None:
-    """Run the pip in Debian's package of wheels, unpacked: the only pip that apt can bring without root."""
+    """Run the pip from Debian's package of wheels, unpacked: no other pip can be installed by apt without root."""
     with tempfile.TemporaryDirectory() as folder:
         debian = Debian(Path(folder))
         _say("fetching pip as a Debian package")
@@ -131,9 +131,9 @@ def _with_debian_pip() -> None:
 
 
 def _certificates(folder: Path, pip: Path) -> list[str]:
-    """Give Debian's pip certificates to trust where the system has none: it carries none of its own.
+    """Return the options that give Debian's pip CA certificates if the system has none, as it has none of its own.
 
-    Those that the user's pip configuration names, if any, stay in force.
+    Certificates of the user's pip configuration, if any, stay in use.
     """
     if Path("/etc/ssl/certs/ca-certificates.crt").exists():
         return []
@@ -148,14 +148,14 @@ def _certificates(folder: Path, pip: Path) -> list[str]:
 
 
 def _run(name: str, *command: str | Path, quiet: bool = False) -> None:
-    """Run a step in the open, or `quiet`ly where failing is expected and the next way says more."""
+    """Run a step with its output shown, or `quiet`ly if a failure is expected and the next step reports more."""
     try:
         done = subprocess.run(command, check=False, capture_output=quiet, text=True)
     except OSError as error:
         raise Refused(f"{name} does not run ({error.strerror})") from error
     if done.returncode:
-        said = ((done.stderr or "") + (done.stdout or "")).strip().splitlines() if quiet else []
-        raise Refused(f"{name} failed{': ' + said[0] if said else ' (see above)'}")
+        output = ((done.stderr or "") + (done.stdout or "")).strip().splitlines() if quiet else []
+        raise Refused(f"{name} failed{': ' + output[0] if output else ' (see above)'}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A tablet for tests of the client: a real gRPC server in this process that says what it is told to."""
+"""A tablet for tests of the client: a real gRPC server in this process with scripted answers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -35,7 +35,7 @@ _CALLS = tabletmanagerservice_pb2.DESCRIPTOR.services_by_name["TabletManager"].m
 
 @dataclass(slots=True)
 class Seen:
-    """One call as it arrived; `peer` is the client's end of the connection, `time_left` its deadline in seconds."""
+    """One received call; `peer` is the client's end of the connection, `time_left` its deadline in seconds."""
 
     name: str
     request: Any
@@ -46,24 +46,24 @@ class Seen:
 
 @dataclass(slots=True)
 class Stuck:
-    """A call that never gets an answer: whether it has come in, whether its client took it back."""
+    """A call that never gets an answer: whether it has arrived, whether its client cancelled it."""
 
     entered: asyncio.Event = field(default_factory=asyncio.Event)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class FakeTablet(tabletmanagerservice_pb2_grpc.TabletManagerServicer, queryservice_pb2_grpc.QueryServicer):
-    """Knows the calls that it was given answers for; all others are UNIMPLEMENTED, as on a tablet that is too old.
+    """Answers the calls that have a handler; all others are UNIMPLEMENTED, as on a tablet that is too old.
 
-    It says who it is at the beginning of a health stream, as vttablets do, unless the stream is given other messages;
-    with `says_who` False it does not, and with `has_health` False it does not even know health streams.
+    Its health stream begins with its alias, as those of vttablets do, unless a test puts other messages on the stream.
+    With `sends_alias` False it has no such message, and with `has_health` False there are no health streams at all.
     """
 
     def __init__(self, alias: TabletAlias = TabletAlias("zone1", 101)) -> None:  # noqa: B008 - frozen
         self.alias = alias
-        self.says_who = True
+        self.sends_alias = True
         self.has_health = True
-        self.introductions = 0
+        self.alias_messages = 0
         self.seen: list[Seen] = []
         self.health: asyncio.Queue[query_pb2.StreamHealthResponse | None] = asyncio.Queue()
         self.port = 0
@@ -87,14 +87,14 @@ class FakeTablet(tabletmanagerservice_pb2_grpc.TabletManagerServicer, queryservi
 
     @property
     def requests(self) -> list[Any]:
-        """The requests that came in, in order."""
+        """The received requests, in order."""
         return [each.request for each in self.seen]
 
     def does(self, name: str, handler: Handler) -> None:
         """Let `handler` answer the call `name`."""
         self._handlers[name] = handler
 
-    def says(self, name: str, answer: Message) -> None:
+    def answers(self, name: str, answer: Message) -> None:
         """Answer the call `name` with a message."""
 
         async def handler(request: Any, context: Context) -> Message:
@@ -148,8 +148,8 @@ class FakeTablet(tabletmanagerservice_pb2_grpc.TabletManagerServicer, queryservi
             await context.abort(grpc.StatusCode.UNIMPLEMENTED, "unknown service queryservice.Query")
         if not self.health.empty():
             self._note("StreamHealth", request, context)
-        elif self.says_who:
-            self.introductions += 1
+        elif self.sends_alias:
+            self.alias_messages += 1
             alias = topodata_pb2.TabletAlias(cell=self.alias.cell, uid=self.alias.uid)
             yield query_pb2.StreamHealthResponse(tablet_alias=alias)
         while (message := await self.health.get()) is not None:
@@ -181,7 +181,7 @@ async def running(*tablets: FakeTablet) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def calling(settings: ClientSettings = ClientSettings()) -> AsyncIterator[GrpcTabletManager]:  # noqa: B008
-    """Give a client, closed at the end."""
+    """Yield a client, and close it at the end."""
     client = GrpcTabletManager(settings)
     try:
         yield client
@@ -190,7 +190,7 @@ async def calling(settings: ClientSettings = ClientSettings()) -> AsyncIterator[
 
 
 async def reason_of_failure(client: GrpcTabletManager, record: TabletRecord) -> str:
-    """Call and say why nobody answered."""
+    """Make a call that must fail, and return the reason."""
     with pytest.raises(TabletUnreachable) as caught:
         await client.ping(record)
     return caught.value.reason
@@ -204,7 +204,7 @@ def record_at(port: int) -> TabletRecord:
 
 
 class Relay:
-    """A door in front of a tablet that a test can close, freeze or break: what a network does to connections."""
+    """A relay in front of a tablet that a test can close, freeze or break, as a network does to connections."""
 
     def __init__(self, port: int) -> None:
         self.port = 0
@@ -216,7 +216,7 @@ class Relay:
         self._pumps: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        """Take connections."""
+        """Accept connections."""
         self._server = await asyncio.start_server(self._carry, HOST, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -226,7 +226,7 @@ class Relay:
             self._server.close()
 
     def freeze(self) -> None:
-        """Carry nothing more, and say nothing about it."""
+        """Forward no more data, without closing any connection."""
         self._thawed.clear()
 
     def break_lines(self) -> None:
@@ -235,7 +235,7 @@ class Relay:
             line.transport.abort()
 
     async def close(self) -> None:
-        """Go away."""
+        """Close the port and reset all connections."""
         self.shut()
         self.break_lines()
         for pump in self._pumps:

@@ -26,7 +26,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_the_committed_code_is_current() -> None:
-    """The generated modules in the repository are what their .proto files make."""
+    """The generated modules in the repository are those of their .proto files."""
     result = check(ROOT)
     assert (result.returncode, result.stderr) == (0, "")
 
@@ -54,7 +54,7 @@ def test_stale_files_are_named(project: Path) -> None:
 
 
 def test_another_patch_release_of_the_generators_is_no_change(project: Path) -> None:
-    """Version numbers that the generators leave in their output do not make files stale."""
+    """Version numbers in the generators' output do not make files stale."""
     proto = project / "src" / "vtorc" / "proto"
     messages, stubs = proto / "vttime_pb2.py", proto / "queryservice_pb2_grpc.py"
     before = messages.read_text() + stubs.read_text()
@@ -66,7 +66,7 @@ def test_another_patch_release_of_the_generators_is_no_change(project: Path) -> 
 
 
 def test_a_refused_proto_file_is_an_error(project: Path) -> None:
-    """The check fails, and says where, when a .proto file cannot be compiled."""
+    """The check fails, and names the place, when a .proto file cannot be compiled."""
     (project / "src" / "vtorc" / "proto" / "vttime.proto").write_text("nonsense")
     result = check(project)
     assert result.returncode == 1

@@ -1,4 +1,4 @@
-"""The gRPC server of a lab tablet, as far as it needs no MySQL."""
+"""The parts of a lab tablet's gRPC server that need no MySQL."""
 
 import asyncio
 import contextlib
@@ -80,7 +80,7 @@ async def ping(channel: grpc.aio.Channel, *metadata: tuple[str, str]) -> grpc.St
 
 
 async def test_every_described_call_but_hooks_is_served(tmp_path: Path, port: int) -> None:
-    """Each method of the service description answers something else than "unknown method", hooks excepted."""
+    """No method of the service description answers "unknown method", hooks excepted."""
     service = tabletmanagerservice_pb2.DESCRIPTOR.services_by_name["TabletManager"]
     async with serving(tablet_server(tmp_path, port), port) as channel:
 
@@ -107,7 +107,7 @@ async def test_calls_about_mysql_wait_for_the_start(tmp_path: Path, port: int) -
 
 
 async def test_password_is_demanded_and_compared(tmp_path: Path, port: int) -> None:
-    """With static authentication calls need a known user with his password, sent as metadata."""
+    """With static authentication calls need a known user and password, sent as metadata."""
     async with serving(tablet_server(tmp_path, port, {"vtorc": "s3cret"}), port) as channel:
         user = ("username", "vtorc")
         assert await ping(channel, user, ("password", "s3cret")) is grpc.StatusCode.OK
@@ -122,6 +122,6 @@ async def test_password_is_demanded_and_compared(tmp_path: Path, port: int) -> N
 
 
 async def test_taken_port_is_an_error(tmp_path: Path, port: int) -> None:
-    """A tablet whose port somebody else has does not start."""
+    """A tablet does not start if another process has its port."""
     with socket.create_server((HOST, port)), pytest.raises(RuntimeError, match=str(port)):
         await tablet_server(tmp_path, port).start(HOST, port)

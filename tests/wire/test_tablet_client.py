@@ -1,4 +1,4 @@
-"""What the client sends to tablets, and what it makes of their answers."""
+"""The client's requests to tablets, and its conversion of their answers."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -150,7 +150,7 @@ async def test_commands_arrive_as_they_were_meant(
     tablet: FakeTablet, client: GrpcTabletManager, name: str, call: Call, request_: Message, answer: Message
 ) -> None:
     """Each command is one call with exactly its arguments, positions with their flavour, and a deadline."""
-    tablet.says(name, answer)
+    tablet.answers(name, answer)
     assert await call(client, tablet.record) is None
     assert [each.name for each in tablet.seen] == [name]
     assert tablet.requests == [request_]
@@ -189,14 +189,14 @@ POSITIONS: list[tuple[str, Call, Message, Message]] = [
 async def test_calls_that_answer_a_position_return_its_gtid_set(
     tablet: FakeTablet, client: GrpcTabletManager, name: str, call: Call, request_: Message, answer: Message
 ) -> None:
-    """The flavour is taken off, and tagged GTIDs are understood."""
-    tablet.says(name, answer)
+    """The prefix of the flavour is removed, and tagged GTIDs are understood."""
+    tablet.answers(name, answer)
     assert await call(client, tablet.record) == GtidSet.parse(TAGGED)
     assert tablet.requests == [request_]
 
 
 @pytest.mark.parametrize(
-    ("position", "said"),
+    ("position", "expected"),
     [
         ("", "position is empty: expected a position such as MySQL56/"),
         ("MySQL56/nonsense", "position: GTID set 'nonsense'"),
@@ -205,23 +205,23 @@ async def test_calls_that_answer_a_position_return_its_gtid_set(
     ],
 )
 async def test_a_position_that_makes_no_sense_is_refused_by_name(
-    tablet: FakeTablet, client: GrpcTabletManager, position: str, said: str
+    tablet: FakeTablet, client: GrpcTabletManager, position: str, expected: str
 ) -> None:
     """The error names the call, the tablet, the field, its value and what was expected."""
-    tablet.says("PrimaryPosition", tm.PrimaryPositionResponse(position=position))
+    tablet.answers("PrimaryPosition", tm.PrimaryPositionResponse(position=position))
     with pytest.raises(TabletBadAnswer, match=r"^PrimaryPosition of zone1-0000000101: ") as caught:
         await client.primary_position(tablet.record)
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
 
 
 async def test_stopping_replication_tells_the_state_before_and_after(
     tablet: FakeTablet, client: GrpcTabletManager
 ) -> None:
-    """The mode is sent by number, and both states come back."""
+    """The mode is sent by number, and both states are returned."""
     before = replicationdata_pb2.Status(position=WIRE_GTIDS, io_state=3, sql_state=3)
     after = replicationdata_pb2.Status(position=WIRE_GTIDS, io_state=1, sql_state=3)
     status = replicationdata_pb2.StopReplicationStatus(before=before, after=after)
-    tablet.says("StopReplicationAndGetStatus", tm.StopReplicationAndGetStatusResponse(status=status))
+    tablet.answers("StopReplicationAndGetStatus", tm.StopReplicationAndGetStatusResponse(status=status))
     stopped = await client.stop_replication_and_get_status(tablet.record, StopMode.IO_ONLY)
     assert tablet.requests == [
         tm.StopReplicationAndGetStatusRequest(stop_replication_mode=replicationdata_pb2.IOTHREADONLY)
@@ -232,13 +232,13 @@ async def test_stopping_replication_tells_the_state_before_and_after(
 
 
 async def test_missing_parts_of_an_answer_are_named(tablet: FakeTablet, client: GrpcTabletManager) -> None:
-    """A message that is not there is not taken for an empty one."""
+    """A missing message does not count as an empty one."""
     half = replicationdata_pb2.StopReplicationStatus(before=replicationdata_pb2.Status())
-    tablet.says("FullStatus", tm.FullStatusResponse())
-    tablet.says("ReplicationStatus", tm.ReplicationStatusResponse())
-    tablet.says("StopReplicationAndGetStatus", tm.StopReplicationAndGetStatusResponse(status=half))
-    tablet.says("DemotePrimary", tm.DemotePrimaryResponse())
-    tablet.says("Ping", tm.PingResponse(payload="pong"))
+    tablet.answers("FullStatus", tm.FullStatusResponse())
+    tablet.answers("ReplicationStatus", tm.ReplicationStatusResponse())
+    tablet.answers("StopReplicationAndGetStatus", tm.StopReplicationAndGetStatusResponse(status=half))
+    tablet.answers("DemotePrimary", tm.DemotePrimaryResponse())
+    tablet.answers("Ping", tm.PingResponse(payload="pong"))
     record = tablet.record
     with pytest.raises(TabletBadAnswer, match="FullStatus of zone1-0000000101: status is missing"):
         await client.full_status(record)
@@ -253,18 +253,18 @@ async def test_missing_parts_of_an_answer_are_named(tablet: FakeTablet, client: 
 
 
 async def test_full_status_is_asked_in_one_call(tablet: FakeTablet, client: GrpcTabletManager) -> None:
-    """A tablet that knows the call is asked nothing else, and long answers get through."""
+    """A tablet that has the call gets no other, and long answers are accepted."""
     comment = "x" * (5 * 1024 * 1024)
     status = replicationdata_pb2.FullStatus(server_uuid=UUID, gtid_purged=WIRE_GTIDS, version_comment=comment)
-    tablet.says("FullStatus", tm.FullStatusResponse(status=status))
+    tablet.answers("FullStatus", tm.FullStatusResponse(status=status))
     found = await client.full_status(tablet.record)
     assert (found.server_uuid, found.purged, found.version_comment) == (UUID, GTIDS, comment)
     assert tablet.requests == [tm.FullStatusRequest()]
 
 
-async def test_a_stalled_disk_is_told_alone(tablet: FakeTablet, client: GrpcTabletManager) -> None:
-    """Nothing else of that answer is believed."""
-    tablet.says("FullStatus", tm.FullStatusResponse(status=replicationdata_pb2.FullStatus(disk_stalled=True)))
+async def test_a_stalled_disk_is_reported_alone(tablet: FakeTablet, client: GrpcTabletManager) -> None:
+    """No other field of that answer counts."""
+    tablet.answers("FullStatus", tm.FullStatusResponse(status=replicationdata_pb2.FullStatus(disk_stalled=True)))
     found = await client.full_status(tablet.record)
     assert found.disk_stalled is True
     assert found.semi_sync_blocked is None
@@ -272,13 +272,13 @@ async def test_a_stalled_disk_is_told_alone(tablet: FakeTablet, client: GrpcTabl
 
 async def test_status_variables_are_read(tablet: FakeTablet, client: GrpcTabletManager) -> None:
     """The request has the names, and the result the values."""
-    tablet.says("GetGlobalStatusVars", tm.GetGlobalStatusVarsResponse(status_values={"Uptime": "9"}))
+    tablet.answers("GetGlobalStatusVars", tm.GetGlobalStatusVarsResponse(status_values={"Uptime": "9"}))
     assert await client.global_status(tablet.record, ["Uptime"]) == {"Uptime": "9"}
     assert tablet.requests == [tm.GetGlobalStatusVarsRequest(variables=["Uptime"])]
 
 
 async def test_a_tablet_that_was_shut_down_is_not_dialled(tablet: FakeTablet, client: GrpcTabletManager) -> None:
-    """Its record says so, and nothing is sent."""
+    """A record with a shutdown time, or without address, causes an error without a call."""
     for record in (replace(tablet.record, shutdown_time=1), replace(tablet.record, hostname="", grpc_port=0)):
         with pytest.raises(TabletUnreachable, match="shut down on purpose") as caught:
             await client.ping(record)
@@ -292,7 +292,7 @@ async def test_credentials_go_along_with_every_call(tablet: FakeTablet, tmp_path
     """Name and password are metadata of calls and streams; a changed file counts once it is reloaded."""
     file = tmp_path / "creds.json"
     file.write_text('{"Username": "vtorc", "Password": "first"}')
-    tablet.says("Ping", PING)
+    tablet.answers("Ping", PING)
     client = GrpcTabletManager(ClientSettings(credentials_file=file))
     await client.ping(tablet.record)
     tablet.health.put_nowait(query_pb2.StreamHealthResponse())
@@ -312,9 +312,9 @@ async def test_credentials_go_along_with_every_call(tablet: FakeTablet, tmp_path
 
 
 async def test_the_longest_wait_for_mysql_may_change_while_running(tablet: FakeTablet) -> None:
-    """Each command that waits for MySQL has the limit that holds when it is sent."""
+    """Each command that waits for MySQL has the limit at the time when it is sent."""
     limits = iter((3600.0, 0.05))
-    tablet.says("WaitForPosition", tm.WaitForPositionResponse())
+    tablet.answers("WaitForPosition", tm.WaitForPositionResponse())
     client = GrpcTabletManager(wait_timeout=lambda: next(limits))
     await client.wait_for_position(tablet.record, GTIDS)
     tablet.hangs("WaitForPosition")

@@ -1,4 +1,4 @@
-"""How connections to tablets are made, kept, lost and made again."""
+"""Connections to tablets: how they are made, kept, lost and made again."""
 
 import asyncio
 import socket
@@ -19,7 +19,7 @@ from vtorc.tablet.client import GrpcTabletManager
 from vtorc.tablet.settings import ClientSettings
 
 SOON = 0.1
-"""Seconds after which a test gives up on what never answers."""
+"""Seconds after which a test gives up on a call that is never answered."""
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ async def client() -> AsyncIterator[GrpcTabletManager]:
 @pytest.fixture
 async def tablet() -> AsyncIterator[FakeTablet]:
     fake = FakeTablet()
-    fake.says("Ping", PING)
+    fake.answers("Ping", PING)
     async with running(fake):
         yield fake
 
@@ -53,7 +53,7 @@ async def test_calls_share_one_connection(tablet: FakeTablet, client: GrpcTablet
 
 
 async def test_a_closed_port_refuses(tablet: FakeTablet, client: GrpcTabletManager) -> None:
-    """Nobody listens, before and after there was a connection."""
+    """The reason is "refused" before and after there was a connection."""
     await client.ping(tablet.record)
     await tablet.stop()
     assert await reason_of_failure(client, tablet.record) == "refused"
@@ -62,7 +62,7 @@ async def test_a_closed_port_refuses(tablet: FakeTablet, client: GrpcTabletManag
 
 
 async def test_a_tablet_that_is_back_is_seen_by_the_next_call(tablet: FakeTablet, client: GrpcTabletManager) -> None:
-    """However often it failed before, the first call after the return succeeds."""
+    """The first call after the return succeeds, however many failed before."""
     await client.ping(tablet.record)
     await tablet.stop()
     for _ in range(20):
@@ -71,7 +71,7 @@ async def test_a_tablet_that_is_back_is_seen_by_the_next_call(tablet: FakeTablet
     await client.ping(tablet.record)
 
 
-async def test_a_name_that_nobody_knows_is_unreachable(tablet: FakeTablet, client: GrpcTabletManager) -> None:
+async def test_an_unknown_name_is_unreachable(tablet: FakeTablet, client: GrpcTabletManager) -> None:
     """The message is about the name."""
     record = replace(tablet.record, hostname="tablet.invalid")
     with pytest.raises(TabletUnreachable, match=r"tablet\.invalid: the name cannot be looked up") as caught:
@@ -80,7 +80,7 @@ async def test_a_name_that_nobody_knows_is_unreachable(tablet: FakeTablet, clien
 
 
 async def test_a_silent_host_costs_the_connect_timeout() -> None:
-    """No answer to the connection attempt is a timeout, whatever the call itself may take."""
+    """No answer to the connection attempt is a timeout, however long the call itself may take."""
     with socket.socket() as listener:
         listener.bind((HOST, 0))
         listener.listen(0)
@@ -96,7 +96,7 @@ async def test_a_silent_host_costs_the_connect_timeout() -> None:
 
 
 async def test_a_process_that_accepts_and_says_nothing_is_a_timeout() -> None:
-    """It costs the connect timeout too, each time anew."""
+    """It also costs the connect timeout, for each call."""
     lines: list[asyncio.StreamWriter] = []
     server = await asyncio.start_server(lambda _, writer: lines.append(writer), HOST, 0)
     async with calling(ClientSettings(connect_timeout=SOON, probe_timeout=3600)) as client:
@@ -109,7 +109,7 @@ async def test_a_process_that_accepts_and_says_nothing_is_a_timeout() -> None:
 
 
 async def test_a_server_that_speaks_something_else_is_unreachable() -> None:
-    """Somebody listens, but it is no tablet; what gRPC says about it is passed on."""
+    """A process that is no tablet listens; the error has gRPC's text about it."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"5.7.44-log\0 I am a database\r\n\r\n")
@@ -125,7 +125,7 @@ async def test_a_server_that_speaks_something_else_is_unreachable() -> None:
 
 
 async def test_a_tablet_that_never_answers_is_a_timeout(tablet: FakeTablet) -> None:
-    """The call is over after its own longest time, and the tablet hears that it is."""
+    """The call ends after its own longest time, and it is cancelled at the tablet."""
     stuck = tablet.hangs("SetReadOnly")
     async with calling(ClientSettings(rpc_timeout=SOON)) as client:
         with pytest.raises(TabletUnreachable, match="SetReadOnly of zone1-0000000101: no answer within") as caught:
@@ -136,7 +136,7 @@ async def test_a_tablet_that_never_answers_is_a_timeout(tablet: FakeTablet) -> N
 
 
 async def test_a_cancelled_call_is_cancelled_at_the_tablet(tablet: FakeTablet, client: GrpcTabletManager) -> None:
-    """The tablet does not go on for nobody, and the cancellation is the caller's own."""
+    """The call is cancelled at the tablet, too, and the caller gets CancelledError."""
     stuck = tablet.hangs("StopReplication")
     call = asyncio.create_task(client.stop_replication(tablet.record))
     await stuck.entered.wait()
@@ -158,7 +158,7 @@ async def test_the_callers_deadline_counts(tablet: FakeTablet, client: GrpcTable
 async def test_after_silence_the_next_call_knocks_first(
     tablet: FakeTablet, relay: Relay, client: GrpcTabletManager
 ) -> None:
-    """A connection that a vanished host left behind does not cost the whole deadline again."""
+    """The dead connection to a vanished host does not cost the whole deadline again."""
     record = record_at(relay.port)
     await client.ping(record)
     relay.freeze()
@@ -172,7 +172,7 @@ async def test_after_silence_the_next_call_knocks_first(
 async def test_a_connection_that_breaks_under_a_call_is_no_answer(
     tablet: FakeTablet, relay: Relay, client: GrpcTabletManager
 ) -> None:
-    """A reset is unreachable while somebody still listens, refused if nobody does; never the tablet's own failure."""
+    """A reset is "unreachable" while the port is open and "refused" if it is closed; never a failure of the tablet."""
     record = record_at(relay.port)
     stuck = tablet.hangs("StopReplication")
     for shut, reason in ((False, "unreachable"), (True, "refused")):
@@ -188,14 +188,14 @@ async def test_a_connection_that_breaks_under_a_call_is_no_answer(
 
 
 async def test_a_tablets_own_unavailable_is_an_answer(tablet: FakeTablet, client: GrpcTabletManager) -> None:
-    """The connection stands, so it was the tablet that said so."""
+    """The connection still stands, so the error is the tablet's own."""
     tablet.fails("Ping", "not now", grpc.StatusCode.UNAVAILABLE)
     with pytest.raises(TabletCallFailed, match="not now"):
         await client.ping(tablet.record)
 
 
 async def test_an_answer_that_is_no_message_is_a_bad_answer(client: GrpcTabletManager) -> None:
-    """Bytes that cannot be decoded are the tablet's fault and told as such."""
+    """Bytes that cannot be decoded are a bad answer of the tablet."""
 
     async def garbage(request: bytes, context: Any) -> bytes:
         return b"\xff\xff\xff"
@@ -211,10 +211,10 @@ async def test_an_answer_that_is_no_message_is_a_bad_answer(client: GrpcTabletMa
     await server.stop(None)
 
 
-async def test_what_grpc_cannot_send_is_no_crash(
+async def test_an_error_of_grpc_is_no_crash(
     tablet: FakeTablet, client: GrpcTabletManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An error of gRPC's own is told like one of the network."""
+    """An error inside gRPC becomes TabletUnreachable, like one of the network."""
     monkeypatch.setattr(client, "_metadata", (("password", "pässwörd"),))
     with pytest.raises(TabletUnreachable, match="gRPC could not send it"):
         await client.ping(tablet.record)
@@ -223,9 +223,9 @@ async def test_what_grpc_cannot_send_is_no_crash(
 
 
 async def test_each_address_has_its_connection(tablet: FakeTablet, client: GrpcTabletManager) -> None:
-    """A tablet whose record names another address is called there."""
+    """A tablet with a new address in its record is called there."""
     moved = FakeTablet()
-    moved.says("Ping", PING)
+    moved.answers("Ping", PING)
     await client.ping(tablet.record)
     async with running(moved):
         await client.ping(replace(tablet.record, grpc_port=moved.port))
@@ -237,10 +237,8 @@ async def test_each_address_has_its_connection(tablet: FakeTablet, client: GrpcT
 OTHER = TabletAlias("zone1", 201)
 
 
-async def test_what_is_meant_for_one_tablet_is_not_sent_to_another(
-    tablet: FakeTablet, client: GrpcTabletManager
-) -> None:
-    """Whose record is out of date is not there, and the one that has its address now is called by its own record."""
+async def test_a_call_for_one_tablet_is_not_sent_to_another(tablet: FakeTablet, client: GrpcTabletManager) -> None:
+    """The tablet with the outdated record is unreachable; the one at that address is called by its own record."""
     stale = replace(tablet.record, alias=OTHER)
     calls = [client.ping, client.full_status, client.set_read_only, client.stop_replication]
     for call in calls:
@@ -257,10 +255,10 @@ async def test_what_is_meant_for_one_tablet_is_not_sent_to_another(
 async def test_whose_tablet_it_is_is_asked_once_on_each_connection(
     tablet: FakeTablet, client: GrpcTabletManager
 ) -> None:
-    """The next process at the address is asked anew, and is nobody's business if it is another tablet."""
+    """The next process at the address is identified again, and gets no calls if it is another tablet."""
     for _ in range(3):
         await client.ping(tablet.record)
-    assert tablet.introductions == 1
+    assert tablet.alias_messages == 1
     await tablet.stop()
     other = FakeTablet(OTHER)
     other.port = tablet.port
@@ -269,15 +267,15 @@ async def test_whose_tablet_it_is_is_asked_once_on_each_connection(
             await client.ping(tablet.record)
     await tablet.start()
     await client.ping(tablet.record)
-    assert (tablet.introductions, other.seen) == (2, [])
+    assert (tablet.alias_messages, other.seen) == (2, [])
 
 
 async def test_a_health_stream_tells_whose_tablet_it_is(tablet: FakeTablet, client: GrpcTabletManager) -> None:
-    """Nothing more has to be asked, and a stream of another tablet is none."""
+    """The alias of a running stream is enough, and a stream of another tablet is refused."""
     async with aclosing(client.stream_health(tablet.record)) as reports:
         await anext(reports)
         await client.ping(tablet.record)
-    assert tablet.introductions == 1
+    assert tablet.alias_messages == 1
     with pytest.raises(TabletUnreachable, match="zone1-0000000101 answers"):
         await anext(client.stream_health(replace(tablet.record, alias=OTHER)))
 
@@ -285,30 +283,30 @@ async def test_a_health_stream_tells_whose_tablet_it_is(tablet: FakeTablet, clie
 async def test_a_tablet_without_health_streams_is_called_all_the_same(
     tablet: FakeTablet, client: GrpcTabletManager
 ) -> None:
-    """It may have been started without that service; it is asked once."""
+    """The tablet may have been started without that service; it is asked for the stream once."""
     tablet.has_health = False
     await client.ping(tablet.record)
     await client.ping(tablet.record)
 
 
-async def test_a_tablet_that_does_not_say_who_it_is_is_called_all_the_same(tablet: FakeTablet) -> None:
-    """It is waited for once, and for a part of the connect timeout only; what it says later counts."""
-    tablet.says_who = False
+async def test_a_tablet_without_alias_on_its_stream_is_called(tablet: FakeTablet) -> None:
+    """The client waits for the alias once, for part of the connect timeout; an alias that comes later counts."""
+    tablet.sends_alias = False
     async with calling(ClientSettings(connect_timeout=2 * SOON)) as client:
         stale = replace(tablet.record, alias=OTHER)
         await client.ping(stale)
         await client.ping(stale)
-        tablet.says_who = True
+        tablet.sends_alias = True
         async with aclosing(client.stream_health(tablet.record)) as reports:
             await anext(reports)
         with pytest.raises(TabletUnreachable, match="zone1-0000000101 answers"):
             await client.ping(stale)
 
 
-async def test_connections_that_nobody_uses_are_closed(tablet: FakeTablet) -> None:
+async def test_unused_connections_are_closed(tablet: FakeTablet) -> None:
     """The next call after a while makes a new one; a connection with a health stream stays."""
     other = FakeTablet()
-    other.says("Ping", PING)
+    other.answers("Ping", PING)
     async with running(other), calling(ClientSettings(idle_timeout=0)) as client:
         await client.ping(tablet.record)
         await client.ping(other.record)
@@ -369,7 +367,7 @@ async def test_health_reports_come_as_the_tablet_sends_them(tablet: FakeTablet, 
 
 
 async def test_a_health_stream_ends_when_the_tablet_dies(tablet: FakeTablet, client: GrpcTabletManager) -> None:
-    """The reader hears that nobody listens there any more."""
+    """The reader gets the reason "refused"."""
     tablet.health.put_nowait(query_pb2.StreamHealthResponse())
     reports = client.stream_health(tablet.record)
     await anext(reports)
@@ -380,14 +378,14 @@ async def test_a_health_stream_ends_when_the_tablet_dies(tablet: FakeTablet, cli
 
 
 async def test_a_health_stream_that_is_ended_is_broken(tablet: FakeTablet, client: GrpcTabletManager) -> None:
-    """A tablet that stops reporting on its own accord counts as gone."""
+    """A tablet that ends the stream itself is unreachable."""
     tablet.health.put_nowait(None)
     with pytest.raises(TabletUnreachable, match="ended the stream"):
         await anext(client.stream_health(tablet.record))
 
 
 async def test_a_health_stream_that_falls_silent_is_broken(tablet: FakeTablet) -> None:
-    """Tablets speak now and then even if nothing happens."""
+    """Tablets send a message now and then even without a change."""
     tablet.health.put_nowait(query_pb2.StreamHealthResponse())
     async with calling(ClientSettings(health_timeout=SOON)) as client:
         reports = client.stream_health(tablet.record)
@@ -408,6 +406,6 @@ async def test_a_health_report_that_makes_no_sense_is_refused(tablet: FakeTablet
 
 @pytest.mark.parametrize("port", [-1, 65536, 70000])
 async def test_a_port_that_is_none_is_not_dialled(client: GrpcTabletManager, port: int) -> None:
-    """The record is at fault, and the message says so."""
+    """The error names the wrong port in the record."""
     with pytest.raises(TabletUnreachable, match=f"the gRPC port of its record is {port}: expected 1 to 65535"):
         await client.ping(record_at(port))

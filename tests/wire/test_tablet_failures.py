@@ -1,4 +1,4 @@
-"""What the client makes of tablets that fail, and of tablets that are older than a call."""
+"""The client's errors for tablets that fail, and for tablets that are older than a call."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -42,10 +42,8 @@ async def client() -> AsyncIterator[GrpcTabletManager]:
     ],
     ids=["13 to 22", "23 and later", "12"],
 )
-async def test_a_server_that_is_nobodys_replica_is_no_error(
-    tablet: FakeTablet, client: GrpcTabletManager, text: str
-) -> None:
-    """Every release says it in its own words, and all mean None."""
+async def test_a_server_without_source_is_no_error(tablet: FakeTablet, client: GrpcTabletManager, text: str) -> None:
+    """Each release has its own text for it, and all become None."""
     tablet.fails("ReplicationStatus", text)
     tablet.fails("StopReplicationAndGetStatus", text)
     assert await client.replication_status(tablet.record) is None
@@ -77,7 +75,7 @@ async def test_other_failures_of_a_replica_stay_failures(tablet: FakeTablet, cli
 async def test_a_tablets_own_errors_are_failures_of_the_call(
     tablet: FakeTablet, client: GrpcTabletManager, code: grpc.StatusCode, text: str, errno: int
 ) -> None:
-    """Whatever code it uses, a tablet that answered has been reached; MySQL's error number is read from the text."""
+    """An answer with any code is a failure of the call; MySQL's error number is read from the text."""
     tablet.fails("SetReadOnly", text, code)
     with pytest.raises(TabletCallFailed, match="SetReadOnly of zone1-0000000101") as caught:
         await client.set_read_only(tablet.record)
@@ -85,16 +83,14 @@ async def test_a_tablets_own_errors_are_failures_of_the_call(
     assert caught.value.errno == errno
 
 
-async def test_a_call_that_an_old_tablet_does_not_know_is_told_apart(
-    tablet: FakeTablet, client: GrpcTabletManager
-) -> None:
-    """The caller can do without it."""
+async def test_a_call_that_an_old_tablet_lacks_has_its_own_error(tablet: FakeTablet, client: GrpcTabletManager) -> None:
+    """The error is TabletCallUnknown, so that the caller can use other calls."""
     with pytest.raises(TabletCallUnknown, match="GetGlobalStatusVars of zone1-0000000101"):
         await client.global_status(tablet.record, ["Uptime"])
 
 
 def survey_answers(*, io_running: str = "Connecting") -> dict[str, query_pb2.QueryResult]:
-    """What a server behind a tablet of 12 answers, by the first words of the statement."""
+    """The answers of a server behind a tablet of 12, by the first words of the statement."""
     replica = {
         "Master_Host": "db0",
         "Master_Port": "3306",
@@ -130,7 +126,7 @@ def table(names: list[str], *rows: list[str | None]) -> query_pb2.QueryResult:
 
 
 def statements(tablet: FakeTablet) -> list[str]:
-    """The SQL that came in, in order."""
+    """The received SQL, in order."""
     return [each.request.query.decode() for each in tablet.seen if each.name == "ExecuteFetchAsDba"]
 
 
@@ -147,7 +143,7 @@ def answer_sql(tablet: FakeTablet, answers: dict[str, query_pb2.QueryResult]) ->
 
 
 async def test_a_tablet_without_full_status_is_asked_in_sql(tablet: FakeTablet, client: GrpcTabletManager) -> None:
-    """What only later tablets know stays unknown, and a connecting IO thread is seen as such."""
+    """Fields that only later tablets have stay unknown, and a connecting IO thread is recognised."""
     answer_sql(tablet, survey_answers())
     found = await client.full_status(tablet.record)
     assert found.replication is not None
@@ -157,7 +153,7 @@ async def test_a_tablet_without_full_status_is_asked_in_sql(tablet: FakeTablet, 
 
 
 async def test_the_io_thread_alone_is_stopped_in_sql(tablet: FakeTablet, client: GrpcTabletManager) -> None:
-    """Servers before 8.0.22 know the older words only; any other failure is the caller's."""
+    """Servers before 8.0.22 know only the old names; any other failure is raised."""
     answer_sql(tablet, {"STOP REPLICA IO_THREAD": query_pb2.QueryResult()})
     await client.stop_io_thread(tablet.record)
     assert statements(tablet) == ["STOP REPLICA IO_THREAD"]
@@ -177,13 +173,13 @@ async def test_the_io_thread_alone_is_stopped_in_sql(tablet: FakeTablet, client:
 
 
 PARSER = "syntax error at position 5 near 'STOP'"
-"""What a tablet from 17 on says of it whose sidecar database has another name."""
+"""The error of a tablet from 17 on whose sidecar database is not `_vt`."""
 
 
 async def test_the_io_thread_is_stopped_by_a_prepared_statement(tablet: FakeTablet, client: GrpcTabletManager) -> None:
-    """A tablet that parses statements does not look into what is prepared; older words are tried there too."""
+    """A tablet that parses statements does not parse prepared ones; the old names are tried there, too."""
     tablet.fails("ExecuteFetchAsDba", PARSER)
-    tablet.says("ExecuteMultiFetchAsDba", tm.ExecuteMultiFetchAsDbaResponse())
+    tablet.answers("ExecuteMultiFetchAsDba", tm.ExecuteMultiFetchAsDbaResponse())
     await client.stop_io_thread(tablet.record)
     assert tablet.seen[-1].request.sql == b"PREPARE vtorc FROM 'STOP REPLICA IO_THREAD'; EXECUTE vtorc"
 
@@ -200,21 +196,21 @@ async def test_the_io_thread_is_stopped_by_a_prepared_statement(tablet: FakeTabl
 async def test_both_threads_are_stopped_once_nothing_is_left_to_apply(
     tablet: FakeTablet, client: GrpcTabletManager
 ) -> None:
-    """A tablet of 17 to 19 that parses statements can stop its IO thread in no other way."""
+    """On a tablet of 17 to 19 that parses statements there is no other way to stop the IO thread."""
     tablet.fails("ExecuteFetchAsDba", PARSER)
     status = replicationdata_pb2.Status(
         position=f"MySQL56/{UUID}:1-5", relay_log_position=f"MySQL56/{UUID}:1-7", io_state=1, sql_state=3
     )
-    tablet.says("ReplicationStatus", tm.ReplicationStatusResponse(status=status))
-    tablet.says("WaitForPosition", tm.WaitForPositionResponse())
-    tablet.says("StopReplication", tm.StopReplicationResponse())
+    tablet.answers("ReplicationStatus", tm.ReplicationStatusResponse(status=status))
+    tablet.answers("WaitForPosition", tm.WaitForPositionResponse())
+    tablet.answers("StopReplication", tm.StopReplicationResponse())
     await client.stop_io_thread(tablet.record)
     assert [each.name for each in tablet.seen[2:]] == ["ReplicationStatus", "WaitForPosition", "StopReplication"]
     assert tablet.seen[3].request.position == f"MySQL56/{UUID}:1-7"
 
 
 async def test_the_clock_is_read_in_sql(tablet: FakeTablet, client: GrpcTabletManager) -> None:
-    """The answer is in nanoseconds; one without a row, or without a column, is no answer."""
+    """The result is in nanoseconds; an answer without a row, or without a column, is a bad answer."""
     sql = "SELECT UTC_TIMESTAMP(6)"
     answer_sql(tablet, {sql: table(["UTC_TIMESTAMP(6)"], ["1970-01-01 00:00:02.000001"])})
     assert await client.wall_clock(tablet.record) == 2_000_001_000
@@ -238,7 +234,7 @@ async def test_full_status_is_not_tried_again_until_the_tablet_restarts(
     await tablet.stop()
     with pytest.raises(TabletUnreachable):
         await client.full_status(tablet.record)
-    tablet.says("FullStatus", tm.FullStatusResponse(status=replicationdata_pb2.FullStatus(server_uuid="upgraded")))
+    tablet.answers("FullStatus", tm.FullStatusResponse(status=replicationdata_pb2.FullStatus(server_uuid="upgraded")))
     await tablet.start()
     assert (await client.full_status(tablet.record)).server_uuid == "upgraded"
 

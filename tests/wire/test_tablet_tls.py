@@ -73,7 +73,7 @@ def authority(tmp_path: Path) -> Authority:
 
 
 def server_side(authority: Authority, name: str) -> grpc.ServerCredentials:
-    """Credentials of a tablet that asks its clients for certificates."""
+    """Credentials of a tablet that requires client certificates."""
     cert, key = authority.issue(name)
     return grpc.ssl_server_credentials(
         [(key.read_bytes(), cert.read_bytes())],
@@ -83,11 +83,11 @@ def server_side(authority: Authority, name: str) -> grpc.ServerCredentials:
 
 
 async def test_tls_shows_and_checks_certificates(authority: Authority) -> None:
-    """Client and tablet know each other by certificates of the same authority."""
+    """Client and tablet accept each other's certificates of the same authority."""
     cert, key = authority.issue("vtorc")
     tablet = FakeTablet()
     tablet.credentials = server_side(authority, "tablet")
-    tablet.says("Ping", PING)
+    tablet.answers("Ping", PING)
     tls = TlsFiles(cert=cert, key=key, ca=authority.file)
     async with running(tablet), calling(ClientSettings(tls=tls)) as client:
         await client.ping(tablet.record)
@@ -98,7 +98,7 @@ async def test_tls_can_expect_another_name_than_the_hostname(authority: Authorit
     cert, key = authority.issue("vtorc")
     tablet = FakeTablet()
     tablet.credentials = server_side(authority, "tablet.example.com")
-    tablet.says("Ping", PING)
+    tablet.answers("Ping", PING)
     tls = TlsFiles(cert=cert, key=key, ca=authority.file)
     async with running(tablet):
         async with calling(ClientSettings(tls=replace(tls, server_name="tablet.example.com"))) as client:
@@ -122,7 +122,7 @@ async def test_tls_refuses_a_certificate_of_another_authority(authority: Authori
 
 
 async def test_certificates_that_go_missing_are_named(authority: Authority, tablet: FakeTablet) -> None:
-    """Files are read for each connection, and the message names the one that is not there."""
+    """Files are read for each connection, and the message names a missing one."""
     async with calling(ClientSettings(tls=TlsFiles(ca=authority.file))) as client:
         authority.file.unlink()
         with pytest.raises(TabletClientMisconfigured, match=r"ca\.pem cannot be read: No such file"):
@@ -130,7 +130,7 @@ async def test_certificates_that_go_missing_are_named(authority: Authority, tabl
 
 
 def test_certificates_that_cannot_be_used_are_refused_at_the_start(authority: Authority, tmp_path: Path) -> None:
-    """The message names the files: text that is none, and a key that belongs to another certificate."""
+    """The message names a file that is no certificate, and the files of a key that does not match."""
     junk = tmp_path / "junk.pem"
     junk.write_text("junk")
     cert, _ = authority.issue("vtorc")

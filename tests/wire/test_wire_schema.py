@@ -1,4 +1,4 @@
-"""Our .proto files against upstream's field numbers, types, enum values and calls, which lie in tables/ as text."""
+"""Our .proto files against upstream's field numbers, types, enum values and calls, which are text in tables/."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -88,7 +88,7 @@ FIELDS, ENUMS, RPCS = table("fields"), table("enums"), table("rpcs")
 
 
 def messages() -> Iterator[Descriptor]:
-    """Yield every message of ours, nested ones too, without the entries that maps are made of."""
+    """Yield every message of ours, nested ones too, without the generated entry types of maps."""
     pending = [message for file in FILES for message in file.message_types_by_name.values()]
     while pending:
         message = pending.pop()
@@ -112,7 +112,7 @@ def services() -> Iterator[ServiceDescriptor]:
 
 
 def type_of(field: FieldDescriptor) -> str:
-    """Say a field's type the way the tables do."""
+    """Return a field's type in the notation of the tables."""
     if field.message_type and field.message_type.GetOptions().map_entry:
         key, value = (type_of(field.message_type.fields_by_name[part]) for part in ("key", "value"))
         return f"map<{key}, {value}>"
@@ -121,7 +121,7 @@ def type_of(field: FieldDescriptor) -> str:
 
 
 def call(method: MethodDescriptor) -> str:
-    """Say a method's name and types the way the tables do."""
+    """Return a method's name and types in the notation of the tables."""
     request = ("stream " if method.client_streaming else "") + method.input_type.full_name
     response = ("stream " if method.server_streaming else "") + method.output_type.full_name
     return f"{method.name} {request} {response}"
@@ -159,7 +159,7 @@ def test_no_scalar_claims_presence() -> None:
 
 
 def test_enums_have_upstream_values() -> None:
-    """Our enums have the table's numbers and names, the name to print first where a number has two."""
+    """Our enums have the table's numbers and names; of two names of a number the one to print is first."""
     ours: dict[str, list[str]] = defaultdict(list)
     for enum in enums():
         ours[enum.full_name] = [f"{value.number} {value.name}" for value in enum.values]
@@ -167,7 +167,7 @@ def test_enums_have_upstream_values() -> None:
 
 
 def test_old_words_for_tablet_types_are_read_but_not_printed() -> None:
-    """MASTER and BATCH are accepted as names, PRIMARY and RDONLY are what a number is called."""
+    """MASTER and BATCH are accepted as names, and the numbers are printed as PRIMARY and RDONLY."""
     assert topodata_pb2.TabletType.Value("MASTER") == topodata_pb2.PRIMARY
     assert topodata_pb2.TabletType.Value("BATCH") == topodata_pb2.RDONLY
     assert topodata_pb2.TabletType.Name(topodata_pb2.MASTER) == "PRIMARY"
@@ -181,7 +181,7 @@ def test_services_have_upstream_calls() -> None:
 
 
 class _PathRecorder:
-    """A channel that notes which path and kind of call a stub asks for."""
+    """A channel that records the path and kind of each call of a stub."""
 
     def __init__(self) -> None:
         self.paths: dict[str, str] = {}

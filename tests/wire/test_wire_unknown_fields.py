@@ -1,4 +1,4 @@
-"""Records of a newer Vitess go through our read-modify-write with nothing lost."""
+"""Our read-modify-write of records of a newer Vitess loses no field."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +10,7 @@ LATER = bytes.fromhex("a206 03") + b"new" + bytes.fromhex("a806 07")
 
 
 def varint(number: int) -> bytes:
-    """Write a number as protobuf does."""
+    """Encode a number as protobuf does."""
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
@@ -20,7 +20,7 @@ def varint(number: int) -> bytes:
 
 @st.composite
 def unknown_fields(draw: st.DrawFn) -> bytes:
-    """Draw fields with numbers that no record of ours has, of every wire type in use."""
+    """Draw fields with numbers that our records lack, of every wire type in use."""
     out = b""
     for number in draw(st.lists(st.integers(100, 18_999), min_size=1, max_size=5)):
         kind = draw(st.sampled_from([0, 1, 2, 5]))
@@ -38,7 +38,7 @@ def unknown_fields(draw: st.DrawFn) -> bytes:
 
 @given(unknown_fields())
 def test_a_shard_record_keeps_the_fields_of_a_newer_vitess(later: bytes) -> None:
-    """Changing a shard's primary leaves every field we do not know as it was."""
+    """Changing a shard's primary does not change any unknown field."""
     stored = Shard(primary_alias=TabletAlias(cell="zone1", uid=100)).SerializeToString() + later
     record = Shard.FromString(stored)
     record.primary_alias.uid = 101
@@ -50,14 +50,14 @@ def test_a_shard_record_keeps_the_fields_of_a_newer_vitess(later: bytes) -> None
 
 @given(unknown_fields())
 def test_a_tablet_record_keeps_the_fields_of_a_newer_vitess(later: bytes) -> None:
-    """Changing a tablet's type leaves every field we do not know as it was."""
+    """Changing a tablet's type does not change any unknown field."""
     record = Tablet.FromString(Tablet(hostname="h1").SerializeToString() + later)
     record.type = TabletType.PRIMARY
     assert record.SerializeToString() == Tablet(hostname="h1", type=TabletType.PRIMARY).SerializeToString() + later
 
 
 def test_fields_inside_sub_messages_are_kept() -> None:
-    """A field we do not know inside a sub-message stays inside it when a sibling is changed."""
+    """An unknown field inside a sub-message stays there when a sibling is changed."""
     record = Shard.FromString(bytes.fromhex("12") + varint(3 + len(LATER)) + bytes.fromhex("12 01 80") + LATER)
     record.key_range.end = b"\x40"
     record.is_primary_serving = True
@@ -67,7 +67,7 @@ def test_fields_inside_sub_messages_are_kept() -> None:
 
 
 def test_copies_keep_unknown_fields() -> None:
-    """CopyFrom carries fields we do not know along."""
+    """CopyFrom copies unknown fields."""
     copy = Keyspace()
     copy.CopyFrom(Keyspace.FromString(LATER))
     assert copy.SerializeToString() == LATER
@@ -82,6 +82,6 @@ def test_types_of_a_newer_vitess_are_kept() -> None:
 
 
 def test_fields_that_vitess_dropped_are_kept() -> None:
-    """A field that was gone before release 12 survives in a record that still has it."""
+    """A field that was removed before release 12 survives in a record that still has it."""
     stored = bytes.fromhex("1a 01") + b"x"  # Tablet 3
     assert Tablet.FromString(stored).SerializeToString() == stored

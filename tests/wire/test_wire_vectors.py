@@ -75,7 +75,7 @@ from vtorc.proto.vttime_pb2 import Duration, Time
 
 
 def wire(*parts: str | bytes) -> bytes:
-    """Join parts: hex text and bytes as they are."""
+    """Join parts of hex text and of bytes."""
     return b"".join(bytes.fromhex(part) if isinstance(part, str) else part for part in parts)
 
 
@@ -456,7 +456,7 @@ ETCD = {
         ),
         wire(block("0a", HEADER_WIRE), "10 01", block("1a", block("12", block("0a", "18 ac02")))),
     ),
-    "who is before me": (
+    "the key before mine": (
         RangeRequest(
             key=SHARD_DIR + b"/locks/",
             range_end=SHARD_DIR + b"/locks0",
@@ -474,7 +474,7 @@ ETCD = {
             "58 ab02",
         ),
     ),
-    "somebody is": (
+    "there is a key before mine": (
         RangeResponse(
             header=HEADER,
             kvs=[KeyValue(key=LOCK, create_revision=299, mod_revision=299, version=1, value=b"{}", lease=LEASE)],
@@ -486,7 +486,7 @@ ETCD = {
             "20 02",
         ),
     ),
-    "watch who is before me": (
+    "watch the key before mine": (
         WatchRequest(create_request=WatchCreateRequest(key=LOCK, start_revision=300)),
         block("0a", block("0a", LOCK), "18 ac02"),
     ),
@@ -536,13 +536,13 @@ VECTORS = TOPO | TABLET_MANAGER | QUERY | ETCD
 
 @pytest.mark.parametrize(("message", "encoded"), VECTORS.values(), ids=VECTORS.keys())
 def test_messages_are_written_as_upstream_writes_them(message: Message, encoded: bytes) -> None:
-    """A message is serialised to the bytes worked out by hand."""
+    """A message is serialised to the bytes that were written by hand."""
     assert message.SerializeToString(deterministic=True).hex(" ") == encoded.hex(" ")
 
 
 @pytest.mark.parametrize(("message", "encoded"), VECTORS.values(), ids=VECTORS.keys())
 def test_messages_are_read_as_upstream_means_them(message: Message, encoded: bytes) -> None:
-    """The bytes worked out by hand are read as the message, and nothing of them is left unknown."""
+    """The bytes that were written by hand are read as the message, without unknown fields."""
     parsed = type(message).FromString(encoded)
     assert parsed == message
     parsed.DiscardUnknownFields()

@@ -23,7 +23,7 @@ _log = structlog.get_logger(__name__)
 
 
 def run_daemon(words: Sequence[str], commands: Mapping[str, str]) -> int:
-    """Run until told to stop; returns the exit code, 2 if the settings cannot be used."""
+    """Run until SIGTERM or SIGINT; returns the exit code, 2 if the settings cannot be used."""
     wants = parse_flags(words).wants
     if wants != "run":
         sys.stdout.write(version_text() if wants == "version" else help_text(commands))
@@ -36,9 +36,9 @@ def run_daemon(words: Sequence[str], commands: Mapping[str, str]) -> int:
             sys.stderr.write(f"vtorc: {problem}\n")
         sys.stderr.write("vtorc: not started; vtorc --help lists the flags\n")
         return EXIT_BAD_SETTINGS
-    _tell_start(store)
+    _log_start(store)
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    # only now: what the application imports takes a while, and a wrong flag should not have to wait for it
+    # imported only now: the application's modules take a while to load, which a wrong flag need not wait for
     from vtorc.app import run
 
     try:
@@ -48,21 +48,22 @@ def run_daemon(words: Sequence[str], commands: Mapping[str, str]) -> int:
         flush_logs()
 
 
-def _tell_start(store: SettingsStore) -> None:
+def _log_start(store: SettingsStore) -> None:
     for file in store.files:
         _log.info(f"settings read from {file}", file=file)
     for note in store.notes:
         _log.warning(note)
     if os.geteuid() == 0:
-        # upstream refuses; in a container root is common and as good as any other user
-        _log.warning("running as root, which vtorc does not need: better give it a user of its own")
+        # upstream refuses to run as root; in containers root is common, and not worse than another user
+        _log.warning("running as root, which vtorc does not need: run it as a user of its own")
 
 
 @contextlib.contextmanager
 def _pid_file(name: str) -> Iterator[None]:
-    """Hold the process id in a file while inside; a file that cannot be made is told and does not stop vtorc.
+    """Write the process id to a file, and remove the file at the end.
 
-    It is not taken from another process: a file that exists stays as it is (Vitess `go/vt/servenv/pid_file.go`).
+    A file that cannot be created is logged and does not stop vtorc. One that exists may be of another process and stays
+    as it is (Vitess `go/vt/servenv/pid_file.go`).
     """
     path = Path(name) if name else None
     if path:
@@ -70,7 +71,7 @@ def _pid_file(name: str) -> Iterator[None]:
             with path.open("x", encoding="ascii") as file:
                 file.write(f"{os.getpid()}\n")
         except OSError as error:
-            _log.error(f"no pid file: {path} cannot be made ({error.strerror})", file=str(path))
+            _log.error(f"no pid file: {path} cannot be created ({error.strerror})", file=str(path))
             path = None
     try:
         yield

@@ -1,4 +1,4 @@
-"""The words of `vtorc demo`; what they lead to is in `vtorc.demo`."""
+"""The command line of `vtorc demo`; the demo itself is in `vtorc.demo`."""
 
 import argparse
 import os
@@ -38,29 +38,29 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--simulated",
         action="store_true",
-        help="simulate the MySQL servers, as is done anyway where there is no MySQL; all else is real",
+        help="simulate the MySQL servers, which is the default where there is no MySQL; all other parts are real",
     )
-    series = demo.add_argument_group("failovers without anybody at hand")
+    series = demo.add_argument_group("unattended failovers")
     series.add_argument("--failovers", type=_count, metavar="N", help="break the primary N times, measure, and end")
-    series.add_argument("--fault", choices=_FAULTS, default=_FAULTS[0], help="how it is broken (default kill-mysqld)")
-    series.add_argument("--report", type=Path, metavar="FILE", help="write the results there, as JSON")
+    series.add_argument("--fault", choices=_FAULTS, default=_FAULTS[0], help="the fault (default kill-mysqld)")
+    series.add_argument("--report", type=Path, metavar="FILE", help="write the results to this file, as JSON")
     commands = demo.add_subparsers(dest="command", title="commands", metavar="COMMAND")
-    for name, what, on in (
+    for name, action, tablet in (
         ("status", "show the tablets, the problems and the last sentences", None),
         ("kill", "kill -9 the mysqld of a tablet", "an alias, or primary"),
         ("pause", "make the mysqld of a tablet hang (SIGSTOP)", "an alias, or primary"),
         ("start", "start a mysqld that is down, or let a hanging one go on", "an alias, or all"),
         ("rebuild", "delete the data of a replica and have it replicate from the start", "an alias"),
     ):
-        command = commands.add_parser(name, help=what, description=f"Have the running demo {what}.")
+        command = commands.add_parser(name, help=action, description=f"Have the running demo {action}.")
         command.add_argument("--dir", type=Path, default=argparse.SUPPRESS, help="folder of the demo, if not the last")
-        if on is not None:
-            command.add_argument("tablet", help=on)
+        if tablet is not None:
+            command.add_argument("tablet", help=tablet)
     return demo
 
 
 def main(words: Sequence[str]) -> int:
-    """Start the demo, or tell a running one what to do; returns the exit code."""
+    """Start the demo, or send a command to a running one; returns the exit code."""
     demo = parser()
     options = demo.parse_args(words)
     if options.report is not None and options.failovers is None:
@@ -69,7 +69,7 @@ def main(words: Sequence[str]) -> int:
         return tell_demo(options.dir, "status", str(shutil.get_terminal_size((80, 24)).columns))
     if options.command is not None:
         return tell_demo(options.dir, options.command, options.tablet)
-    # only now: what the demo imports takes a while, and a wrong word should not have to wait for it
+    # imported only now: the modules of the demo take a while to load, which a wrong command line need not wait for
     from vtorc.demo.run import DemoOptions, run_demo
 
     return run_demo(
@@ -87,8 +87,9 @@ def main(words: Sequence[str]) -> int:
 
 
 def _servers(*, simulated: bool) -> "Servers":
-    """Choose real servers, unless others are asked for or there are none; raises PartMissing for a named one that
-    cannot be used.
+    """Return real servers, or simulated ones if they are asked for or there is no MySQL.
+
+    Raises PartMissing if the environment names a mysqld that cannot be used.
     """
     from vtorc.demo.servers import RealServers
     from vtorc.demo.simulated_cluster import SimulatedServers
@@ -98,7 +99,7 @@ def _servers(*, simulated: bool) -> "Servers":
     try:
         return RealServers(find_mysqld())
     except PartMissing as missing:
-        if os.environ.get(MYSQL.variable):  # whoever names one wants that one
+        if os.environ.get(MYSQL.variable):  # the operator named this mysqld, so no other server is to take its place
             raise
         return SimulatedServers(str(missing))
 

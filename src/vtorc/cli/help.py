@@ -1,4 +1,4 @@
-"""What `vtorc --help` says, made from the list of settings."""
+"""The texts of `vtorc --help` and `vtorc --version`."""
 
 import textwrap
 from collections.abc import Mapping
@@ -12,29 +12,31 @@ _WIDTH = 100
 
 
 def version_text() -> str:
-    """Name the program and its version."""
+    """Return the name of the program and its version."""
     return f"vtorc {__version__}\n"
 
 
 def help_text(commands: Mapping[str, str]) -> str:
-    """Describe the daemon's flags group by group; `commands` are the other commands, each with what it does."""
+    """Describe the daemon's flags by group; `commands` are the other commands, each with its description."""
     lines = [
         "vtorc keeps one healthy MySQL primary in every shard of a Vitess cluster.",
         "",
         "  vtorc FLAGS               watch and repair, until SIGTERM",
         *(f"  vtorc {f'{name} …':<19} {what}" for name, what in commands.items()),
         "",
-        "A flag has one or two dashes, and _ or - within its name. A switch is turned off with =false.",
+        "A flag has one or two dashes, and _ or - within its name. =false turns a switch off.",
     ]
-    for title, settings in groupby((one for one in USED if not one.no_effect), key=lambda one: one.group):
+    for title, settings in groupby(
+        (setting for setting in USED if not setting.no_effect), key=lambda setting: setting.group
+    ):
         lines += ["", f"{title}:"]
-        for one in settings:
-            lines += _entry(one)
+        for setting in settings:
+            lines += _entry(setting)
     lines += [
         "",
         *textwrap.wrap(
-            "Further flags of Vitess v11 to v24 are accepted and do nothing; each that is given is named at start. "
-            "Keys of the settings file, and all that is accepted, are listed in docs/settings.md.",
+            "Further flags of Vitess v11 to v24 are accepted without effect; vtorc names each that is given at the "
+            "start. docs/settings.md lists these, and the keys of the settings file.",
             _WIDTH,
         ),
         "",
@@ -42,10 +44,10 @@ def help_text(commands: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-def _entry(one: Setting) -> list[str]:
-    flags = [f"--{spelling.name}" for spelling in one.spellings if spelling.where is Where.FLAG]
+def _entry(setting: Setting) -> list[str]:
+    flags = [f"--{spelling.name}" for spelling in setting.spellings if spelling.where is Where.FLAG]
     if not flags:
         return []
-    default = "" if one.default in ("", ()) else f" (default {one.show(one.default)})"
-    text = textwrap.wrap(one.doc + default, _WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
-    return [f"  {', '.join(flags)}  {one.kind.name}", *text]
+    default = "" if setting.default in ("", ()) else f" (default {setting.show(setting.default)})"
+    text = textwrap.wrap(setting.doc + default, _WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    return [f"  {', '.join(flags)}  {setting.kind.name}", *text]

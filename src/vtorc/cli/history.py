@@ -1,4 +1,4 @@
-"""`vtorc history FILE`: what vtorc did and why, from the file that it keeps."""
+"""`vtorc history FILE`: the recoveries and decisions of a vtorc with their reasons, from its history file."""
 
 import argparse
 import datetime
@@ -9,27 +9,27 @@ from dataclasses import asdict
 from pathlib import Path
 
 from vtorc.errors import HistoryError
-from vtorc.history.store import History, StoredRecovery
+from vtorc.history.store import History, StoredDecision, StoredRecovery
 
 
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     words = argparse.ArgumentParser(
         prog="vtorc history",
-        description="Recoveries with their steps and the argument why each promotion was safe, and decisions.",
+        description="Recoveries with their steps and the safety argument of each promotion, and decisions.",
     )
     words.add_argument("file", type=Path, help="history file: vtorc-history.sqlite in -log_dir, or -sqlite-data-file")
     words.add_argument("--shard", help="only this shard, as keyspace/shard")
-    words.add_argument("--limit", type=int, default=20, help="at most so many of each, newest first (default 20)")
+    words.add_argument("--limit", type=int, default=20, help="the latest N of each, newest first (default 20)")
     words.add_argument("--json", action="store_true", help="one JSON object for each recovery and decision")
     return words
 
 
 def main(words: Sequence[str]) -> int:
-    """Print the history; 0, or 1 if there is none."""
+    """Print the history; returns the exit code, 1 if there is no history."""
     options = parser().parse_args(words)
     if not options.file.exists():
-        sys.stderr.write(f"vtorc history: {options.file} does not exist; vtorc keeps it in its -log_dir\n")
+        sys.stderr.write(f"vtorc history: {options.file} does not exist; vtorc writes it to its -log_dir\n")
         return 1
     try:
         history = History(str(options.file))
@@ -42,8 +42,8 @@ def main(words: Sequence[str]) -> int:
     finally:
         history.close()
     if options.json:
-        for line in ([asdict(each) for each in recoveries], [asdict(each) for each in decisions]):
-            sys.stdout.writelines(json.dumps(each) + "\n" for each in line)
+        entries: list[StoredRecovery | StoredDecision] = [*recoveries, *decisions]
+        sys.stdout.writelines(json.dumps(asdict(entry)) + "\n" for entry in entries)
         return 0
     for recovery in recoveries:
         sys.stdout.write(_recovery_text(recovery))

@@ -1,4 +1,4 @@
-"""The words of `vtorc sim`; what they lead to is in `vtorc.sim`."""
+"""The command line of `vtorc sim`; the simulator itself is in `vtorc.sim`."""
 
 import argparse
 import os
@@ -13,34 +13,36 @@ from vtorc.sim.errors import SimPlanError
 if TYPE_CHECKING:
     from vtorc.sim.campaigns.campaign import Job, Totals
 
-_TELL_EVERY = 5.0
+_PROGRESS_INTERVAL = 5.0
 
 
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     sim = argparse.ArgumentParser(
         prog="vtorc sim",
-        description="The real control code in a simulated world where things go wrong; a seed says how.",
+        description="The real control code in a simulated world with faults, which follow from a seed.",
         epilog="A fault is KIND[:TARGET[#SHARD]][@AT][+LASTS], times in seconds. 'vtorc sim scenario --help' has more.",
     )
-    what = sim.add_mutually_exclusive_group()
-    what.add_argument("--seeds", type=_range, metavar="A..B", help="run all seeds from A up to, but without, B")
-    what.add_argument("--kinds", action="store_true", help="list the kinds of faults, as a table in Markdown")
-    what.add_argument("--seed", type=int, metavar="X", help="run one seed")
+    mode = sim.add_mutually_exclusive_group()
+    mode.add_argument("--seeds", type=_range, metavar="A..B", help="run all seeds from A up to, but without, B")
+    mode.add_argument("--kinds", action="store_true", help="list the kinds of faults, as a table in Markdown")
+    mode.add_argument("--seed", type=int, metavar="X", help="run one seed")
     sim.add_argument(
         "--topology", type=Path, metavar="FILE", help="forecast for this topology (JSON), over --runs seeds"
     )
-    sim.add_argument("--trace", action="store_true", help="with --seed: print who saw, decided and did what, and when")
+    sim.add_argument(
+        "--trace", action="store_true", help="with --seed: print each observation, decision and action with its time"
+    )
     sim.add_argument("--profile", default="default", help="calm, single, default, storm, or a kind of fault")
     sim.add_argument("--shards", type=_positive, default=1, metavar="N", help="shards of each world (default 1)")
     sim.add_argument("--tablets", type=_positive, metavar="N", help="tablets of each shard, over three cells")
-    sim.add_argument("--fault", action="append", default=[], help="let this go wrong instead of what would be drawn")
+    sim.add_argument("--fault", action="append", default=[], help="inject this fault instead of randomly drawn ones")
     sim.add_argument("--runs", type=_positive, default=100, metavar="N", help="with --topology: how many (default 100)")
     sim.add_argument(
         "--jobs", type=_positive, default=os.cpu_count() or 1, metavar="N", help="processes (default: CPUs)"
     )
     sim.add_argument(
-        "--within", type=_positive, metavar="SECONDS", help="with --seeds: end after so long, however many were run"
+        "--within", type=_positive, metavar="SECONDS", help="with --seeds: end after this time, even if seeds are left"
     )
     return sim
 
@@ -48,20 +50,20 @@ def parser() -> argparse.ArgumentParser:
 def scenario_parser() -> argparse.ArgumentParser:
     """Describe the command line of `vtorc sim scenario`."""
     words = argparse.ArgumentParser(
-        prog="vtorc sim scenario", description="Failures that users have met, each as a script with its outcome."
+        prog="vtorc sim scenario", description="Failures that operators have met, each as a script with its outcome."
     )
     words.add_argument("name", nargs="?", help="number or name of a scenario")
-    words.add_argument("--list", action="store_true", help="list all, also those that wait for something")
+    words.add_argument("--list", action="store_true", help="list all, also those that wait for a feature")
     words.add_argument("--all", action="store_true", help="run all")
-    words.add_argument("--rewrite", action="store_true", help="write what comes out into the files as what is expected")
-    words.add_argument("--trace", action="store_true", help="print who saw, decided and did what, and when")
+    words.add_argument("--rewrite", action="store_true", help="store the outcomes in the files as the expected ones")
+    words.add_argument("--trace", action="store_true", help="print each observation, decision and action with its time")
     words.add_argument("--seed", type=int, default=1, help="another order of events (default 1)")
     words.add_argument("--dir", type=Path, help="where the scripts are (default: those that ship with vtorc)")
     return words
 
 
 def main(words: Sequence[str]) -> int:
-    """Simulate; 0 if everything came out as it must, 1 if not, 2 for words that make no sense."""
+    """Simulate; returns the exit code: 0 if all outcomes are as expected, 1 if not, 2 for a wrong command line."""
     try:
         if words and words[0] == "scenario":
             return _scenario(scenario_parser(), words[1:])
@@ -76,7 +78,7 @@ def _sim(sim: argparse.ArgumentParser, words: Sequence[str]) -> int:
     if options.kinds:
         from vtorc.sim.faults.notation import table_of_kinds
 
-        _say(table_of_kinds())
+        _print_line(table_of_kinds())
         return 0
     if options.seeds is None and options.seed is None and options.topology is None:
         sim.error("expected --seeds A..B, --seed X, --topology FILE, or the word scenario")
@@ -93,7 +95,7 @@ def _sim(sim: argparse.ArgumentParser, words: Sequence[str]) -> int:
         return _forecast(options)
     from vtorc.sim.campaigns.campaign import Job, find_profile
 
-    find_profile(options.profile)  # says so before anything starts if there is none
+    find_profile(options.profile)  # an unknown profile is refused before anything starts
     job = Job(profile=options.profile, shards=options.shards, tablets=options.tablets)
     return _one(job, options) if options.seed is not None else _many(job, options)
 
@@ -104,16 +106,16 @@ def _one(job: "Job", options: argparse.Namespace) -> int:
 
     faults = [read_fault(text, at=1.0, lasts=15.0) for text in options.fault] or None
     elapsed, totals = stopwatch(), Totals()
-    result = job.run(options.seed, faults=faults, sink=_say if options.trace else None)
+    result = job.run(options.seed, faults=faults, sink=_print_line if options.trace else None)
     if options.trace:
-        _say(f"trace {result.digest}, {'all invariants held' if result.ok else 'INVARIANTS BROKEN'}")
+        _print_line(f"trace {result.digest}, {'all invariants held' if result.ok else 'INVARIANTS BROKEN'}")
     else:
         totals.add(result)
-        _say_all(summary(totals, elapsed()))
+        _print_lines(summary(totals, elapsed()))
         if result.fleet is not None and result.fleet.shards > 1 and result.fleet.lost:
-            _say_all(result.fleet.lines())
+            _print_lines(result.fleet.lines())
         if not result.ok:
-            _say_all(Failure(result, result.faults, shrunk=False).lines(job))
+            _print_lines(Failure(result, result.faults, shrunk=False).lines(job))
     return 0 if result.ok else 1
 
 
@@ -125,9 +127,9 @@ def _many(job: "Job", options: argparse.Namespace) -> int:
     totals = run_campaign(
         job, seeds, processes=options.jobs, tell=_progress(len(seeds), elapsed), within=options.within
     )
-    _say_all(summary(totals, elapsed()))
+    _print_lines(summary(totals, elapsed()))
     for failure in explain(job, totals.failed):
-        _say_all(failure.lines(job))
+        _print_lines(failure.lines(job))
     cut_short = totals.runs < len(seeds) and options.within is None
     return 1 if totals.failed or cut_short else 0
 
@@ -144,11 +146,11 @@ def _forecast(options: argparse.Namespace) -> int:
     faults = tuple(read_fault(text, at=0.0, lasts=LASTS, plan=topology.plan) for text in options.fault)
     forecast = Forecast(topology, faults)
     if options.seed is not None:
-        outcome = forecast.run(options.seed, sink=_say if options.trace else None)
-        _say_all(Distribution([outcome]).lines(forecast))
+        outcome = forecast.run(options.seed, sink=_print_line if options.trace else None)
+        _print_lines(Distribution([outcome]).lines(forecast))
         return 1 if outcome.trouble else 0
     outcomes = sorted(in_parallel(forecast.run, range(options.runs), processes=options.jobs), key=lambda o: o.seed)
-    _say_all(Distribution(outcomes).lines(forecast))
+    _print_lines(Distribution(outcomes).lines(forecast))
     return 0 if not any(outcome.trouble for outcome in outcomes) else 1
 
 
@@ -161,37 +163,41 @@ def _scenario(words: argparse.ArgumentParser, given: Sequence[str]) -> int:
 
     book = Book.read(options.dir or SCRIPTS)
     if options.list:
-        _say_all(book.lines())
+        _print_lines(book.lines())
         return 0
     chosen = book.scripts if options.all else (book.find(options.name),)
-    sink = _say if options.trace else None
-    return max([check_script(each, seed=options.seed, rewrite=options.rewrite, sink=sink, say=_say) for each in chosen])
+    sink = _print_line if options.trace else None
+    exit_codes = [
+        check_script(script, seed=options.seed, rewrite=options.rewrite, sink=sink, say=_print_line)
+        for script in chosen
+    ]
+    return max(exit_codes)
 
 
 def _progress(total: int, elapsed: Callable[[], float]) -> "Callable[[Totals], None]":
-    told = 0.0
+    reported_at = 0.0
 
-    def tell(totals: "Totals") -> None:
-        nonlocal told
+    def report(totals: "Totals") -> None:
+        nonlocal reported_at
         now = elapsed()
-        if now - told < _TELL_EVERY or totals.runs == total:
+        if now - reported_at < _PROGRESS_INTERVAL or totals.runs == total:
             return
-        told = now
+        reported_at = now
         sys.stderr.write(
             f"{totals.runs} of {total} seeds, {totals.runs / now:.2f} per second, {totals.failovers} failovers, "
-            f"{len(totals.failed)} failed{''.join(f' {each.seed}' for each in totals.failed[-5:])}\n"
+            f"{len(totals.failed)} failed{''.join(f' {run.seed}' for run in totals.failed[-5:])}\n"
         )
 
-    return tell
+    return report
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     sys.stdout.write(line + "\n")
 
 
-def _say_all(lines: Sequence[str]) -> None:
+def _print_lines(lines: Sequence[str]) -> None:
     for line in lines:
-        _say(line)
+        _print_line(line)
     sys.stdout.flush()
 
 

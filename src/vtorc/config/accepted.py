@@ -1,8 +1,7 @@
-"""Flags and keys of Vitess that are accepted so that old command lines and files go on working, and do nothing here.
+"""Flags and keys of Vitess that have no effect in vtorc, accepted so that old command lines and files keep working.
 
-Each table says why once, then names them. A key that would forbid something vtorc cannot forbid is refused instead,
-unless its value forbids nothing: to pass over it would be to act where it was told not to. Names are those of Vitess
-v11 to v24.
+Each row has the reason, then the names, which are those of Vitess v11 to v24. A key that forbids an action which vtorc
+cannot leave out is refused, unless its value forbids nothing: otherwise vtorc would take an action that was forbidden.
 """
 
 from typing import Any
@@ -13,19 +12,19 @@ from vtorc.config.setting import Setting, Spelling, Where
 
 _ONE_LOG = "vtorc writes one log, to standard error and into --log-dir"
 _NO_SERVER = "vtorc serves no gRPC and no MySQL protocol"
-_OTHER_TOPO = "this version speaks to no topology server of that kind"
+_OTHER_TOPO = "this version supports no topology server of that kind"
 _NO_TRACING = "vtorc exports no traces"
 _NO_PUSH = "vtorc pushes no statistics"
 _NO_HTTP = "this version serves no HTTP"
-_NO_DATABASE = "what is known of a shard is kept in memory, not in a database"
-_LEFTOVER = "left over from orchestrator's own commands"
-_ONE_CALL = "each tablet has one connection and is asked by its own task"
-_VTTABLET_ONLY = "vtorc asks vttablet, which asks its mysqld"
-_BY_RECORD = "tablets are known by their records in the topology server"
+_NO_DATABASE = "vtorc keeps the state of the shards in memory, not in a database"
+_LEFTOVER = "a remainder of orchestrator's own commands"
+_ONE_CALL = "each tablet has one connection, and one task probes it"
+_VTTABLET_ONLY = "vtorc calls vttablet, which queries its mysqld"
+_BY_RECORD = "vtorc finds tablets by their records in the topology server"
 _NO_HOOKS = "vtorc runs no scripts"
-_FIXED = "vtorc's failover is a different one, and has no such step to tune"
+_FIXED = "vtorc's failover has no such step to tune"
 
-# why, switches, flags with a value
+# reason, switches, flags with a value
 _FLAGS: tuple[tuple[str, str, str], ...] = (
     (_ONE_LOG, "logtostderr alsologtostderr", "stderrthreshold vmodule log-backtrace-at log-link v"),
     ("the last five log files are kept", "", "keep-logs keep-logs-by-mtime purge-logs-interval"),
@@ -178,11 +177,11 @@ _KEYS: tuple[tuple[str, str], ...] = (
         """,
     ),
     (
-        "the topology server alone says who is primary",
+        "only the topology server names the primary",
         "KVClusterPrimaryPrefix ConsulAddress ConsulScheme ConsulAclToken ConsulCrossDataCenterDistribution ZkAddress",
     ),
     (
-        "several vtorcs agree through the lock of a shard",
+        "several vtorcs coordinate through the shard lock",
         "RaftEnabled RaftBind RaftAdvertise RaftDataDir DefaultRaftPort RaftNodes ExpectFailureAnalysisConcensus",
     ),
     (
@@ -204,7 +203,7 @@ _FORBIDDING: tuple[tuple[str, ValueKind[Any]], ...] = (
 )
 
 
-def _accepted(name: str, *, why: str, where: Where, kind: ValueKind[Any]) -> Setting:
+def _accepted(name: str, *, reason: str, where: Where, kind: ValueKind[Any]) -> Setting:
     return Setting(
         name=name,
         field=None,
@@ -213,20 +212,24 @@ def _accepted(name: str, *, why: str, where: Where, kind: ValueKind[Any]) -> Set
         doc="",
         group="",
         spellings=(Spelling(name=name, where=where, kind=kind),),
-        no_effect=why,
+        no_effect=reason,
     )
 
 
 def _all() -> tuple[Setting, ...]:
     flags = [
-        _accepted(name, why=why, where=Where.FLAG, kind=kind)
-        for why, switches, valued in _FLAGS
+        _accepted(name, reason=reason, where=Where.FLAG, kind=kind)
+        for reason, switches, valued in _FLAGS
         for names, kind in ((switches, SWITCH), (valued, ANYTHING))
         for name in names.split()
     ]
-    keys = [_accepted(name, why=why, where=Where.KEY, kind=ANYTHING) for why, names in _KEYS for name in names.split()]
+    keys = [
+        _accepted(name, reason=reason, where=Where.KEY, kind=ANYTHING)
+        for reason, names in _KEYS
+        for name in names.split()
+    ]
     refused = [
-        _accepted(name, why="its value forbids nothing", where=Where.KEY, kind=kind) for name, kind in _FORBIDDING
+        _accepted(name, reason="its value forbids nothing", where=Where.KEY, kind=kind) for name, kind in _FORBIDDING
     ]
     return (*flags, *keys, *refused)
 

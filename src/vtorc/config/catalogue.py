@@ -1,4 +1,4 @@
-"""All settings together, and the ways to find one by what somebody wrote."""
+"""All settings together, and their lookup by the spelling on a command line or in a file."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -10,14 +10,14 @@ from vtorc.config.setting import Setting, Spelling, Where, declared_settings
 from vtorc.config.settings import GROUPS
 
 USED: tuple[Setting, ...] = tuple(
-    one for group in GROUPS for one in declared_settings(group, title=(group.__doc__ or "").strip())
+    setting for group in GROUPS for setting in declared_settings(group, title=(group.__doc__ or "").strip())
 )
 SETTINGS: tuple[Setting, ...] = (*USED, *ACCEPTED)
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A setting, and the spelling of it that was met."""
+    """A setting, and one spelling of it."""
 
     setting: Setting
     spelling: Spelling
@@ -25,7 +25,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assigned:
-    """A value given to a setting. `source` is what a person is told; `written` names flag, key or variable exactly."""
+    """A value given to a setting; `source` is shown to operators, `written` names the exact flag, key or variable."""
 
     setting: Setting
     value: Any
@@ -34,35 +34,35 @@ class Assigned:
 
 
 def fold(name: str) -> str:
-    """Make one of the ways to write a flag's name: underscores and dashes are the same."""
+    """Return the common form of a flag's name: underscores and dashes are the same."""
     return name.replace("_", "-")
 
 
 def fold_key(name: str) -> str:
-    """Make one of the ways to write a key of a file: case does not matter either (Go `encoding/json`, viper)."""
+    """Return the common form of a file's key, which also ignores case (Go `encoding/json`, viper)."""
     return fold(name).lower()
 
 
 def _index(where: Where) -> Mapping[str, tuple[Match, ...]]:
     found: dict[str, tuple[Match, ...]] = {}
-    for one in SETTINGS:
-        for spelling in one.spellings:
+    for setting in SETTINGS:
+        for spelling in setting.spellings:
             if spelling.where is where:
                 name = fold_key(spelling.name) if where is Where.KEY else fold(spelling.name)
-                found[name] = (*found.get(name, ()), Match(one, spelling))
+                found[name] = (*found.get(name, ()), Match(setting, spelling))
     return found
 
 
 FLAGS: Mapping[str, Match] = {name: matches[0] for name, matches in _index(Where.FLAG).items()}
 KEYS = _index(Where.KEY)
 VARIABLES: Mapping[str, Match] = {
-    spelling.name: Match(one, spelling)
-    for one in SETTINGS
-    for spelling in one.spellings
+    spelling.name: Match(setting, spelling)
+    for setting in SETTINGS
+    for spelling in setting.spellings
     if spelling.where is Where.ENVIRONMENT
 }
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
-    """List up to three known names that look most like `name`, the best first."""
+    """List up to three known names that are most similar to `name`, the best first."""
     return difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)

@@ -1,4 +1,4 @@
-"""What must hold between settings, each of which is right by itself."""
+"""Checks across several settings that are each valid by themselves."""
 
 from collections.abc import Set as AbstractSet
 
@@ -16,14 +16,17 @@ _TOGETHER = (
 
 
 def check(settings: Settings, *, failed: AbstractSet[str]) -> list[str]:
-    """List what is missing or contradictory; a setting that is in `failed` (by name) is already complained about."""
+    """List the required settings that are missing and the pairs of which one is missing.
+
+    Settings in `failed` (by name) are left out, as their value was refused already.
+    """
     problems = [
         f"{_flag(field)} is required: {what}"
         for field, what in _REQUIRED
         if not getattr(settings, field) and field.replace("_", "-") not in failed
     ]
-    for one, other in _TOGETHER:
-        for given, absent in ((one, other), (other, one)):
+    for first, second in _TOGETHER:
+        for given, absent in ((first, second), (second, first)):
             if getattr(settings, given) and not getattr(settings, absent) and absent.replace("_", "-") not in failed:
                 problems.append(f"{_flag(given)} needs {_flag(absent)} too: a certificate and its key go together")
     return problems

@@ -1,4 +1,4 @@
-"""The settings that say which settings file is read; they come from flags and the environment only."""
+"""The settings that choose the settings file; they come from flags and the environment only."""
 
 from dataclasses import dataclass
 
@@ -8,27 +8,27 @@ from vtorc.config.setting import setting, variable
 
 @dataclass(frozen=True, kw_only=True)
 class FileSettings:
-    """Which settings file is read"""
+    """Settings file"""
 
     config: str = setting(
         TEXT,
         "",
-        "JSON file of settings, as Vitess v11 to v21 have it. With neither this nor --config-file, those of "
-        "/etc/orchestrator.conf.json, conf/orchestrator.conf.json and orchestrator.conf.json that exist are read, "
-        "later over earlier, then what --config-path and --config-name find.",
+        "JSON settings file as in Vitess v11 to v21. Without this and --config-file, vtorc reads those of "
+        "/etc/orchestrator.conf.json, conf/orchestrator.conf.json and orchestrator.conf.json that exist, then the "
+        "file that --config-path and --config-name find. A later file takes precedence over an earlier one.",
         bootstrap=True,
     )
     config_file: str = setting(
         TEXT,
         "",
-        "JSON or TOML file of settings, by its extension.",
+        "JSON or TOML settings file, by its extension.",
         also=[variable("VT_CONFIG_FILE", TEXT)],
         bootstrap=True,
     )
     config_path: tuple[str, ...] = setting(
         WORDS,
         (".",),
-        "Folders that are searched for a settings file; the first one found is read.",
+        "Folders that are searched for a settings file; the first file found is read.",
         also=[variable("VT_CONFIG_PATH", WORDS)],
         bootstrap=True,
     )
@@ -42,14 +42,15 @@ class FileSettings:
     config_type: str = setting(
         choice("json", "toml", default=""),
         "",
-        "Format of the settings file, where its extension does not say.",
+        "Format of the settings file, if its extension does not name it.",
         also=[variable("VT_CONFIG_TYPE", choice("json", "toml", default=""))],
         bootstrap=True,
     )
     config_file_not_found_handling: str = setting(
         choice("ignore", "warn", "error", "exit"),
         "warn",
-        "What to do when a settings file that --config-file, --config-path or --config-name asks for does not exist: "
-        "go on, go on and say so, or refuse to start. A missing -config file is always refused.",
+        "Action if the settings file of --config-file, --config-path or --config-name does not exist: start without it "
+        "(ignore), start with a warning (warn), or refuse to start (error, exit). A missing -config file is always "
+        "refused.",
         bootstrap=True,
     )

@@ -1,7 +1,7 @@
-"""Settings files: which ones are read, and what their keys say.
+"""Settings files: the choice of the files, and the values of their keys.
 
-A key that is not known is told loudly and passed over, because every Vitess passed over it in silence and files in use
-hold such keys; anything else that is wrong with a file refuses it whole.
+An unknown key is ignored with a warning, because every Vitess ignored such keys and existing files have some. With any
+other problem the whole file is refused.
 """
 
 import json
@@ -21,12 +21,12 @@ _UNREADABLE = ("yaml", "yml", "hcl", "ini", "env", "dotenv", "properties", "prop
 
 
 class BadFile(ValueError):
-    """A file cannot be understood; the message starts after the file's name."""
+    """A file is malformed; the message is the part after the file's name."""
 
 
 @dataclass(slots=True)
 class FileContent:
-    """What one settings file says."""
+    """The contents of one settings file."""
 
     assigned: list[Assigned] = field(default_factory=list)
     failed: set[str] = field(default_factory=set)
@@ -36,7 +36,7 @@ class FileContent:
 
 @dataclass(frozen=True, slots=True)
 class FileChoice:
-    """Files to read, in order, each with its format; later ones win."""
+    """Files to read, in order, each with its format; a later file takes precedence."""
 
     files: Sequence[tuple[Path, str]] = ()
     problems: Sequence[str] = ()
@@ -44,7 +44,7 @@ class FileChoice:
 
 
 def choose_files(wanted: FileSettings, *, folder: Path) -> FileChoice:
-    """Find the files that the flags and the environment ask for; `folder` is where relative names start."""
+    """Find the files that the flags and the environment name; relative names are below `folder`."""
     if wanted.config and wanted.config_file:
         return FileChoice(problems=["flag --config and --config-file both name a settings file: keep one"])
     if wanted.config:
@@ -75,8 +75,8 @@ def _search(wanted: FileSettings, folder: Path) -> FileChoice:
     return FileChoice(found)
 
 
-def _missing(wanted: FileSettings, what: str) -> FileChoice:
-    sentence = f"there is no settings file {what}"
+def _missing(wanted: FileSettings, name: str) -> FileChoice:
+    sentence = f"there is no settings file {name}"
     if wanted.config_file_not_found_handling in ("error", "exit"):
         return FileChoice(problems=[sentence])
     return FileChoice(notes=[sentence] if wanted.config_file_not_found_handling == "warn" else [])
@@ -103,7 +103,7 @@ def read_file(path: Path, format_: str, environment: Mapping[str, str]) -> FileC
 
 
 def _decode(path: Path, format_: str) -> tuple[list[str], dict[str, Any]]:
-    """Return problems with keys, and the values. Raises BadFile and OSError."""
+    """Return the problems with keys, and the values; raises BadFile and OSError."""
     decoders: dict[str, Callable[[str], tuple[list[str], Any]]] = {"json": _decode_json, "toml": _decode_toml}
     decoder = decoders.get(format_)
     if decoder is None:
@@ -146,8 +146,8 @@ def _decode_json(text: str) -> tuple[list[str], Any]:
     except BadFile:
         raise
     except json.JSONDecodeError as error:
-        what = f"{error.msg[:1].lower()}{error.msg[1:]}"
-        raise BadFile(f" line {error.lineno} column {error.colno}: not valid JSON: {what}") from error
+        reason = f"{error.msg[:1].lower()}{error.msg[1:]}"
+        raise BadFile(f" line {error.lineno} column {error.colno}: not valid JSON: {reason}") from error
     except RecursionError as error:
         raise BadFile(": not valid JSON: nested too deeply") from error
     except ValueError as error:
@@ -162,37 +162,37 @@ def _decode_toml(text: str) -> tuple[list[str], Any]:
 
 
 def _read_key(content: FileContent, file: str, name: str, value: Any) -> None:
-    if value is None:  # Go leaves a setting as it was for a null
+    if value is None:  # in Go a null leaves the setting unchanged
         return
     matches = KEYS.get(fold_key(name), ())
     if not matches:
         near = nearest(name.lower(), KEYS)
-        hint = f"; did you mean {' or '.join(_spelled(one) for one in near)}" if near else ""
+        hint = f"; did you mean {' or '.join(_spelled(key) for key in near)}" if near else ""
         content.notes.append(f"{file}: unknown key {_shown(name)} has no effect{hint}")
     for match in matches:
-        one, spelling = match.setting, match.spelling
+        setting, spelling = match.setting, match.spelling
         try:
-            meant = spelling.meaning(spelling.kind.from_file(value))
+            assigned = spelling.meaning(spelling.kind.from_file(value))
         except ValueError:
-            got = "a value that is not shown" if one.secret else _shown(value)
+            got = "a value that is not shown" if setting.secret else _shown(value)
             content.problems.append(f'{file}: key "{name}": expected {spelling.kind.expected}, got {got}')
-            content.failed.add(one.name)
+            content.failed.add(setting.name)
             continue
-        if meant is not UNSET:
+        if assigned is not UNSET:
             _keep(
                 content,
-                one,
-                Assigned(setting=one, value=meant, source=f"file {file}", written=f'key "{name}" of {file}'),
+                setting,
+                Assigned(setting=setting, value=assigned, source=f"file {file}", written=f'key "{name}" of {file}'),
             )
 
 
-def _keep(content: FileContent, one: Setting, new: Assigned) -> None:
-    other = next((old for old in content.assigned if old.setting is one), None)
+def _keep(content: FileContent, setting: Setting, new: Assigned) -> None:
+    other = next((old for old in content.assigned if old.setting is setting), None)
     if other is not None and other.value != new.value:
         content.problems.append(
             f"{other.written} and {new.written} are the same setting with different values: keep one"
         )
-        content.failed.add(one.name)
+        content.failed.add(setting.name)
     content.assigned.append(new)
 
 

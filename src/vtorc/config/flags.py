@@ -1,4 +1,4 @@
-"""The command line of the daemon, read as Go's `flag` package and pflag do, with nothing passed over in silence.
+"""The command line of the daemon, read as Go's `flag` package and pflag do, but with each ignored word reported.
 
 Source of the rules: Go `flag` (Vitess v11 to v13), pflag with Vitess' rewriting of underscores (v14 and later).
 """
@@ -17,7 +17,7 @@ Wants = Literal["run", "help", "version"]
 
 @dataclass(slots=True)
 class CommandLine:
-    """What the words of a command line, or the environment, say."""
+    """The contents of a command line or of the environment."""
 
     wants: Wants = "run"
     assigned: list[Assigned] = field(default_factory=list)
@@ -46,12 +46,12 @@ def parse_flags(words: Iterable[str]) -> CommandLine:
 
 
 def _on_one_line(text: str) -> str:
-    """Write out what does not print: words may hold anything, and a problem is one line."""
+    """Escape what does not print, so that a problem stays on one line whatever the words contain."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def read_environment(environment: Mapping[str, str]) -> CommandLine:
-    """Read the variables that are settings; an empty one counts as not set, as in viper."""
+    """Read the environment variables that are settings; an empty variable counts as unset, as in viper."""
     line = CommandLine()
     for name, match in VARIABLES.items():
         if text := environment.get(name, ""):
@@ -95,12 +95,12 @@ def _read_flag(line: CommandLine, word: str, rest: deque[str]) -> None:
         return
     if (match := FLAGS.get(name)) is None:
         near = "".join(
-            f"{lead}--{one}"
-            for lead, one in zip(("; did you mean ", " or ", " or "), nearest(name, FLAGS), strict=False)
+            f"{lead}--{similar}"
+            for lead, similar in zip(("; did you mean ", " or ", " or "), nearest(name, FLAGS), strict=False)
         )
         line.problems.append(f"unknown flag {shown}{near}")
         if text is None and rest and not rest[0].startswith("-"):
-            rest.popleft()  # most likely the value that it was to have
+            rest.popleft()  # most likely the value of the unknown flag
         return
     if text is None:
         if match.spelling.kind is SWITCH:
@@ -121,17 +121,18 @@ def _read_flag(line: CommandLine, word: str, rest: deque[str]) -> None:
 
 
 def _assign(line: CommandLine, match: Match, text: str, *, written: str, source: str) -> None:
-    one, spelling = match.setting, match.spelling
+    setting, spelling = match.setting, match.spelling
     try:
         value = spelling.meaning(spelling.kind.from_text(text))
     except ValueError:
         line.problems.append(f"{written}: expected {spelling.kind.expected}, got {text!r}")
-        line.failed.add(one.name)
+        line.failed.add(setting.name)
         return
     if value is UNSET:
         return
     if spelling.note:
         line.notes.append(f"{written}: {spelling.note}")
-    if one.kind.name == "list":  # a repeated list goes on, as in pflag; anything else, the last one holds
-        value = (*(word for earlier in line.assigned if earlier.setting is one for word in earlier.value), *value)
-    line.assigned.append(Assigned(setting=one, value=value, source=source, written=written))
+    if setting.kind.name == "list":  # as in pflag, a repeated list is extended; of other flags the last value counts
+        earlier = (assigned.value for assigned in line.assigned if assigned.setting is setting)
+        value = (*(word for words in earlier for word in words), *value)
+    line.assigned.append(Assigned(setting=setting, value=value, source=source, written=written))

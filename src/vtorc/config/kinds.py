@@ -1,6 +1,6 @@
-"""The kinds of value a setting may have: how each is written on the command line and in a file, and how it is shown.
+"""The kinds of value of a setting: how each is written on the command line and in a file, and how it is shown.
 
-Every reader raises `ValueError` for a value it cannot accept; whoever calls it names the setting and says `expected`.
+Each reader raises ValueError for a value that it cannot accept; the caller names the setting and adds `expected`.
 Source of the spellings: Go's `flag.ParseBool`, `time.ParseDuration` and `Duration.String`, which Vitess uses.
 """
 
@@ -30,7 +30,7 @@ _WHOLE = re.compile(r"[+-]?[0-9]+")
 
 @dataclass(frozen=True, slots=True)
 class ValueKind(Generic[T]):
-    """One kind of value; `from_text` reads a word of the command line, `from_file` a value that JSON or TOML gave."""
+    """One kind of value; `from_text` reads a word of the command line, `from_file` a decoded value of JSON or TOML."""
 
     name: str
     expected: str
@@ -40,7 +40,7 @@ class ValueKind(Generic[T]):
 
 
 def parse_duration(text: str) -> float:
-    """Read a Go duration ("1m30s", "500ms", "0"); seconds, exact to the nanosecond. Raises ValueError."""
+    """Convert a Go duration ("1m30s", "500ms", "0") to seconds, exact to the nanosecond; raises ValueError."""
     sign, rest = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
     if rest == "0":
         return 0.0
@@ -54,7 +54,7 @@ def parse_duration(text: str) -> float:
 
 
 def show_duration(seconds: float) -> str:
-    """Write seconds as Go prints a duration: "1h0m0s", "1.5s", "150ms", "0s"."""
+    """Return seconds as Go prints a duration: "1h0m0s", "1.5s", "150ms", "0s"."""
     nanoseconds = round(Fraction(abs(seconds)) * 10**9)
     sign = "-" if seconds < 0 and nanoseconds else ""
     for unit, size in (("ns", 1), ("µs", 10**3), ("ms", 10**6)):
@@ -82,7 +82,7 @@ def _bool_from_text(text: str) -> bool:
 
 def _only(type_: type[T]) -> Callable[[Any], T]:
     def read(value: Any) -> T:
-        if type(value) is not type_:  # bool is an int to isinstance, and not to the person who wrote the file
+        if type(value) is not type_:  # isinstance would accept a bool as an int
             raise ValueError(value)
         return value
 
@@ -127,7 +127,7 @@ def whole(minimum: int, maximum: int = 2**63 - 1) -> ValueKind[int]:
 
 
 def count_of(unit: str, size: float) -> ValueKind[float]:
-    """Whole numbers of a unit of `size` seconds, as orchestrator's keys have them; read as seconds."""
+    """Whole numbers of a unit of `size` seconds, as in orchestrator's keys; the value is in seconds."""
     number = whole(0, 10**9)
     return ValueKind(
         unit,
@@ -139,7 +139,7 @@ def count_of(unit: str, size: float) -> ValueKind[float]:
 
 
 def choice(*names: str, default: str | None = None) -> ValueKind[str]:
-    """One of a few words, in any case; the empty word stands for `default` where one is given."""
+    """One of a few words, in upper or lower case; the empty word stands for `default` where one is given."""
 
     def from_text(text: str) -> str:
         if not text and default is not None:

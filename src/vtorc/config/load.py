@@ -1,4 +1,4 @@
-"""Putting the sources of settings together: flag over environment over file over default."""
+"""Merging the sources of settings: a flag takes precedence, then the environment, the file, the default."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -19,29 +19,29 @@ SourceMap = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """Settings, where each came from, and what is to be told.
+    """Settings, the source of each, and notes for the log.
 
     A source, by field, is "flag -x", "environment X", "file x.json" or "default".
     """
 
     settings: Settings
     sources: SourceMap = field(
-        default_factory=lambda: MappingProxyType({one.name: "default" for one in fields(Settings)})
+        default_factory=lambda: MappingProxyType({setting.name: "default" for setting in fields(Settings)})
     )
     notes: Sequence[str] = ()
     files: Sequence[str] = ()
 
 
 def load(words: Iterable[str], environment: Mapping[str, str], *, folder: Path) -> Loaded:
-    """Read all sources; raises `SettingsError` with every problem there is, and then nothing is applied.
+    """Read all sources; raises SettingsError with the problems of all of them.
 
-    `words` are those after the program's name; `folder` is where relative file names start.
+    `words` are those after the program's name; relative file names are below `folder`.
     """
     line, variables = parse_flags(words), read_environment(environment)
     chosen = choose_files(_bootstrap([*variables.assigned, *line.assigned]), folder=folder)
     contents = [read_file(path, format_, environment) for path, format_ in chosen.files]
     parts: list[CommandLine | FileContent] = [*contents, variables, line]
-    assigned = [one for part in parts for one in part.assigned]
+    assigned = [assignment for part in parts for assignment in part.assigned]
     settings, sources = _merge(assigned)
     failed = {name for part in parts for name in part.failed}
     problems = [*line.problems, *variables.problems, *chosen.problems]
@@ -64,21 +64,24 @@ def load(words: Iterable[str], environment: Mapping[str, str], *, folder: Path) 
 
 
 def _bootstrap(assigned: Iterable[Assigned]) -> FileSettings:
-    names = {one.name for one in fields(FileSettings)}
-    return FileSettings(**{one.setting.field: one.value for one in assigned if one.setting.field in names})
+    names = {setting.name for setting in fields(FileSettings)}
+    chosen = {assignment.setting.field: assignment.value for assignment in assigned}
+    return FileSettings(**{name: value for name, value in chosen.items() if name in names})
 
 
 def _merge(assigned: Iterable[Assigned]) -> tuple[Settings, SourceMap]:
     values: dict[str, Any] = {}
-    sources = {one.field: "default" for one in USED if one.field}
-    for one in assigned:
-        if one.setting.field:
-            values[one.setting.field] = one.value
-            sources[one.setting.field] = one.source
+    sources = {setting.field: "default" for setting in USED if setting.field}
+    for assignment in assigned:
+        if name := assignment.setting.field:
+            values[name] = assignment.value
+            sources[name] = assignment.source
     return Settings(**values), MappingProxyType(sources)
 
 
 def _without_effect(assigned: Iterable[Assigned]) -> list[str]:
     return [
-        f"accepted, no effect: {one.written} ({one.setting.no_effect})" for one in assigned if one.setting.no_effect
+        f"accepted, no effect: {assignment.written} ({assignment.setting.no_effect})"
+        for assignment in assigned
+        if assignment.setting.no_effect
     ]

@@ -1,7 +1,7 @@
-"""What is peculiar to the settings file of Vitess v11 to v13: odd keys, and what is done to it after it was read.
+"""The peculiarities of the settings file of Vitess v11 to v13: odd keys, and rules that are applied after reading.
 
-Source of the rules: Vitess v12 `go/vt/orchestrator/config/config.go`. Where that version took a wrong file in silence,
-this one says so.
+Source of the rules: Vitess v12 `go/vt/orchestrator/config/config.go`. That version accepted some wrong files without a
+word; this one reports them.
 """
 
 import configparser
@@ -30,24 +30,24 @@ def _address(value: Any) -> tuple[str, int]:
 
 
 def port_of_address() -> ValueKind[int]:
-    """The port of a listen address, which may name no host."""
+    """The port of a listen address, with or without a host."""
     return ValueKind(
         "address", "an address such as :3000", lambda text: _address(text)[1], lambda value: _address(value)[1]
     )
 
 
 def host_of_address() -> ValueKind[str]:
-    """The host of a listen address, empty where it names none."""
+    """The host of a listen address, empty for an address without a host."""
     return ValueKind(
         "address", "an address such as :3000", lambda text: _address(text)[0], lambda value: _address(value)[0]
     )
 
 
 def promotion_filter() -> ValueKind[bool]:
-    """A list of clusters to recover: every one, or none.
+    """A list of clusters to recover: all, or none.
 
-    Picking clusters by pattern is not built, and to take such a list for "every one" would act where it was forbidden:
-    it is refused.
+    A list of patterns is refused: vtorc does not support patterns, and reading such a list as "all" would take actions
+    that the file forbids.
     """
 
     def read(value: Any) -> bool:
@@ -64,7 +64,7 @@ def promotion_filter() -> ValueKind[bool]:
 
 
 def promotion_rules() -> ValueKind[PromotionRules]:
-    """Promotion rules by tablet alias, for the policy 'specified'; `must` cannot be asked for."""
+    """Promotion rules by tablet alias, for the policy 'specified'; `must` is refused."""
 
     def read(value: Any) -> PromotionRules:
         if not isinstance(value, dict) or "must" in value.values():
@@ -81,7 +81,7 @@ def promotion_rules() -> ValueKind[PromotionRules]:
 
 
 def harmless(instead: str, *values: object) -> ValueKind[Any]:
-    """A key that forbids something vtorc cannot forbid: refused unless its value forbids nothing."""
+    """A key that forbids an action which vtorc cannot leave out: refused unless its value is one of `values`."""
 
     def read(value: Any) -> Any:
         if any(type(value) is type(allowed) and value == allowed for allowed in values):
@@ -94,7 +94,7 @@ def harmless(instead: str, *values: object) -> ValueKind[Any]:
 
 @dataclass(frozen=True, slots=True)
 class Adjusted:
-    """Values of a file after the rules of v12, with what went wrong and what is to be told."""
+    """Values of a file after the rules of v12, with the problems, and notes for the log."""
 
     values: Mapping[str, Any]
     problems: Sequence[str] = ()
@@ -102,10 +102,10 @@ class Adjusted:
 
 
 def adjust(values: Mapping[str, Any], environment: Mapping[str, str], *, folder: Path) -> Adjusted:
-    """Apply v12's rules to the values of a file, named by folded keys; `folder` is where relative file names start.
+    """Apply v12's rules to the values of a file, by folded keys; relative file names are below `folder`.
 
-    The credentials file wins over the keys, then `${NAME}` is replaced, then the block in minutes is looked at. A file
-    that names `MySQLTopologyUser` and no `Durability` gets v12's default for it, "none".
+    First the credentials file replaces the keys, then `${NAME}` is expanded, then the block in minutes is considered. A
+    file with `MySQLTopologyUser` and without `Durability` gets v12's default for it, "none".
     """
     merged, problems, notes = dict(values), list[str](), list[str]()
     _read_credentials(merged, problems, folder)
@@ -114,7 +114,7 @@ def adjust(values: Mapping[str, Any], environment: Mapping[str, str], *, folder:
     if "mysqltopologyuser" in merged and not merged.get("durability"):
         merged["durability"] = "none"
         notes.append(
-            "names no Durability: keyspaces whose record names no policy are run under 'none', as in Vitess v12"
+            "has no Durability: keyspaces without a policy in their record have the policy 'none', as in Vitess v12"
         )
     return Adjusted(merged, problems, notes)
 
@@ -143,7 +143,7 @@ def _replace_variable(values: dict[str, Any], environment: Mapping[str, str], pr
     if not isinstance(password, str) or not (found := _VARIABLE.search(password)):
         return
     if found[1] not in environment:
-        # v12 went on with an empty password, and could then log in nowhere
+        # v12 continued with an empty password, with which every login failed
         problems.append(f'key "MySQLTopologyPassword": the environment variable {found[1]} that it names is not set')
     values["mysqltopologypassword"] = environment.get(found[1], "")
 
@@ -156,7 +156,7 @@ def _choose_block(values: dict[str, Any], notes: list[str]) -> None:
     if seconds == 0 and minutes > 0:
         values["recoveryperiodblockseconds"] = minutes * 60
         notes.append(
-            f"RecoveryPeriodBlockSeconds is 0, so RecoveryPeriodBlockMinutes holds ({minutes}); "
+            f"RecoveryPeriodBlockSeconds is 0, so RecoveryPeriodBlockMinutes applies ({minutes}); "
             "set both to 0 to block no failover"
         )
     elif seconds and "recoveryperiodblockminutes" in values:

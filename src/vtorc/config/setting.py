@@ -1,4 +1,4 @@
-"""What a setting is: its name, kind, default, doc, every spelling of it, and what it does."""
+"""The properties of a setting: its name, kind, default, description, spellings, and whether a reload changes it."""
 
 import enum
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Unset(enum.Enum):
-    """Says that a spelling was written, and leaves the setting as it was (`-debug=false`)."""
+    """The meaning of a spelling that leaves the setting unchanged (`-debug=false`)."""
 
     UNSET = "unset"
 
@@ -32,9 +32,9 @@ class Where(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spelling:
-    """One way to write a setting; `meaning` turns the value written into the setting's, or into UNSET.
+    """One way to write a setting; `meaning` converts the written value to that of the setting, or to UNSET.
 
-    `note`, where there is one, is a sentence told at start to whoever used this spelling.
+    `note`, if not empty, is a sentence that is logged at the start if this spelling was used.
     """
 
     name: str
@@ -46,9 +46,9 @@ class Spelling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """One setting; `field` is its name in `Settings`, None for what is only accepted.
+    """One setting; `field` is its name in `Settings`, None for one that is only accepted.
 
-    `no_effect`, where not empty, says why it does nothing; a `live` one can be changed by a reload.
+    `no_effect`, if not empty, is the reason why it has no effect; a reload changes a `live` setting.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Setting:
     no_effect: str = ""
 
     def show(self, value: Any) -> str:
-        """Write a value for people; a secret only says whether it is set."""
+        """Return a value as shown to operators; a secret only shows whether it is set."""
         if self.secret:
             return "(hidden)" if value else '""'
         return self.kind.show(value)
@@ -76,11 +76,9 @@ def flag(
     return Spelling(name=name, where=Where.FLAG, kind=kind, meaning=meaning, note=note)
 
 
-def key(
-    name: str, kind: ValueKind[Any], meaning: Callable[[Any], Any] = lambda value: value, *, note: str = ""
-) -> Spelling:
+def key(name: str, kind: ValueKind[Any], meaning: Callable[[Any], Any] = lambda value: value) -> Spelling:
     """Name a further key of the file, with its own kind of value."""
-    return Spelling(name=name, where=Where.KEY, kind=kind, meaning=meaning, note=note)
+    return Spelling(name=name, where=Where.KEY, kind=kind, meaning=meaning)
 
 
 def variable(name: str, kind: ValueKind[Any]) -> Spelling:
@@ -110,10 +108,10 @@ def setting(
     no_effect: str = "",
     bootstrap: bool = False,
 ) -> T:
-    """Declare a field of a settings class, with everything that is to be known of it.
+    """Declare a field of a settings class, with all properties of the setting.
 
-    Its own flag and file key are the field's name with dashes. A secret has no flag, since anybody on the host may read
-    a command line; a bootstrap setting says which file is read, so it has no key in one.
+    Its own flag and file key are the field's name with dashes. A secret has no flag, since all users of the host can
+    read a command line. A bootstrap setting chooses the file, so it has no key in one.
     """
     declared = _Declared(
         kind=kind, doc=doc, also=tuple(also), live=live, secret=secret, no_effect=no_effect, bootstrap=bootstrap
@@ -123,12 +121,12 @@ def setting(
 
 def declared_settings(group: type["DataclassInstance"], *, title: str) -> tuple[Setting, ...]:
     """List the settings that a settings class declares, in the order it declares them."""
-    return tuple(_of_field(one.name, one.metadata["vtorc"], one.default, title) for one in fields(group))
+    return tuple(_of_field(item.name, item.metadata["vtorc"], item.default, title) for item in fields(group))
 
 
 def _of_field(name: str, declared: _Declared, default: Any, group: str) -> Setting:
     dashed = name.replace("_", "-")
-    keys = {one.name.lower() for one in declared.also if one.where is Where.KEY}
+    keys = {spelling.name.lower() for spelling in declared.also if spelling.where is Where.KEY}
     own = [
         Spelling(name=dashed, where=where, kind=declared.kind)
         for where, absent in ((Where.FLAG, declared.secret), (Where.KEY, declared.bootstrap or dashed in keys))

@@ -1,8 +1,8 @@
-"""Every setting of vtorc, declared once: type, default, meaning, other spellings, whether a reload changes it.
+"""All settings of vtorc, each declared once: type, default, meaning, other spellings, whether a reload changes it.
 
-A part of vtorc that needs only some of them takes the group it needs (`TopoSettings`, `TabletSettings` …), of which
-`Settings` is all. Times are in seconds. Defaults are those of Vitess v24 (`go/flags/endtoend/vtorc.txt`) where nothing
-else is said; the keys in capitals are those of Vitess v11 to v21 (`go/vt/orchestrator/config/config.go`, later
+A part of vtorc that needs only some of them takes their group (`TopoSettings`, `TabletSettings` …); `Settings` has all
+groups. Times are in seconds. Unless stated otherwise, defaults are those of Vitess v24 (`go/flags/endtoend/vtorc.txt`).
+The keys in capitals are those of Vitess v11 to v21 (`go/vt/orchestrator/config/config.go`, later
 `go/vt/vtorc/config/config.go`).
 """
 
@@ -35,8 +35,8 @@ TOPO_IMPLEMENTATIONS = ("etcd2", "local")
 LOG_LEVELS = ("debug", "info", "warn", "error")
 
 _NO_HTTP = "this version serves no HTTP"
-_NO_AUDIT = "this version writes every change it makes into its log, and no audit of its own"
-_WATCH_ONLY = "vtorc watches, reports and changes nothing, as with --allow-recovery=false"
+_NO_AUDIT = "this version logs each change that it makes, and writes no separate audit"
+_WATCH_ONLY = "vtorc watches and reports but changes nothing, as with --allow-recovery=false"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,29 +46,29 @@ class TopoSettings:
     topo_implementation: str = setting(
         choice(*TOPO_IMPLEMENTATIONS, default=""),
         "",
-        "Kind of topology server: etcd2 is Vitess' layout in etcd v3, local is one SQLite file for the programs of one "
-        "host. Required.",
+        "Kind of topology server: etcd2 is Vitess' layout in etcd v3, local is an SQLite file for the processes of "
+        "one host. Required.",
     )
     topo_global_server_address: str = setting(
         TEXT,
         "",
-        "Addresses of the global topology server, host:port with commas between; for local, the path of its file. "
+        "Addresses of the global topology server, as host:port separated by commas; for local, the path of its file. "
         "Required.",
     )
     topo_global_root: str = setting(
-        TEXT, "", "Path of the global data in the topology server, such as /vitess/global. Required."
+        TEXT, "", "Path of the global records in the topology server, such as /vitess/global. Required."
     )
     topo_etcd_lease_ttl: int = setting(
-        whole(1), 30, "Seconds that a lock outlives a vtorc that was killed; its lease is kept alive while it is held."
+        whole(1), 30, "Seconds that a lock outlives a vtorc that was killed; the lease of a held lock is kept alive."
     )
-    topo_etcd_tls_ca: str = setting(TEXT, "", "File of the authority that etcd's certificate is checked against.")
-    topo_etcd_tls_cert: str = setting(TEXT, "", "File of the client certificate shown to etcd; needs the key too.")
+    topo_etcd_tls_ca: str = setting(TEXT, "", "File with the CA that etcd's certificate is checked against.")
+    topo_etcd_tls_cert: str = setting(TEXT, "", "File of the client certificate for etcd; needs the key, too.")
     topo_etcd_tls_key: str = setting(TEXT, "", "File of the client certificate's key.")
-    topo_read_concurrency: int = setting(whole(1), 32, "Most reads under way at one topology server at a time.")
+    topo_read_concurrency: int = setting(whole(1), 32, "Most concurrent reads from one topology server.")
     lock_timeout: float = setting(
         POSITIVE_DURATION,
         45.0,
-        "Longest wait for the lock of a shard that somebody else holds.",
+        "Longest wait for a shard lock that another process holds.",
         also=[key("LockShardTimeoutSeconds", SECONDS)],
     )
     remote_operation_timeout: float = setting(
@@ -78,42 +78,42 @@ class TopoSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class WatchSettings:
-    """What is watched"""
+    """Scope and polling"""
 
     clusters_to_watch: tuple[str, ...] = setting(
-        WORDS, (), "Keyspaces, or keyspace/shard or keyspace/key range, that this vtorc acts on; none means all."
+        WORDS, (), "Keyspaces, keyspace/shard or keyspace/key range that this vtorc acts on; empty means all."
     )
     cells_to_watch: tuple[str, ...] = setting(
         WORDS,
         (),
-        "Cells whose tablets this vtorc loads; none means all.",
+        "Cells to read tablets from; empty means all.",
         no_effect="all cells are read: a filter would hide tablets that may hold acknowledged writes",
     )
-    cell: str = setting(TEXT, "", "Cell that this vtorc runs in.", no_effect="vtorc acts alike from every cell")
+    cell: str = setting(TEXT, "", "Cell that this vtorc runs in.", no_effect="vtorc acts the same from every cell")
     instance_poll_time: float = setting(
         POSITIVE_DURATION,
         5.0,
-        "How often each tablet is asked for its whole state.",
+        "Interval between two probes of a tablet.",
         also=[key("InstancePollSeconds", SECONDS)],
         live=True,
     )
     suspicious_poll_time: float = setting(
         POSITIVE_DURATION,
         0.15,
-        "How often each tablet of a shard is asked while its primary is under suspicion.",
+        "Interval between two probes of a tablet while the primary of its shard is under suspicion.",
         live=True,
     )
     topo_information_refresh_duration: float = setting(
         POSITIVE_DURATION,
         15.0,
-        "How often the records of keyspaces, shards and tablets are read again, beside what a watch tells.",
+        "Interval between two readings of all keyspace, shard and tablet records; watches report changes meanwhile.",
         also=[key("TopoInformationRefreshSeconds", SECONDS)],
         live=True,
     )
     recovery_poll_duration: float = setting(
         POSITIVE_DURATION,
         1.0,
-        "How often a shard is judged again when nothing about it changed.",
+        "Longest interval between two analyses of a shard; a change of its state begins one at once.",
         also=[key("RecoveryPollSeconds", SECONDS)],
         live=True,
     )
@@ -123,7 +123,7 @@ class WatchSettings:
         "Lag above which a replica counts as lagging.",
         also=[key("ReasonableReplicationLagSeconds", SECONDS)],
         live=True,
-        no_effect="lag is no problem that vtorc repairs",
+        no_effect="vtorc repairs no replication lag",
     )
 
 
@@ -134,9 +134,9 @@ class RecoverySettings:
     durability: str = setting(
         choice(*POLICY_NAMES, default=""),
         "",
-        "Durability policy of a keyspace whose record names none; a policy in the record wins. With neither, vtorc "
-        "leaves the keyspace alone. A file that names MySQLTopologyUser is one of Vitess v11 to v13, where the policy "
-        "that is not named is 'none', and so it is here.",
+        "Durability policy of keyspaces without one in their record; a policy in the record takes precedence. Without "
+        "either, vtorc takes no action in the keyspace. In a file with MySQLTopologyUser, which is one of Vitess v11 "
+        "to v13, the default is 'none' as it was there.",
         also=[key("Durability", choice(*POLICY_NAMES, default=""))],
     )
     durability_params: tuple[tuple[TabletAlias, PromotionRule], ...] = setting(
@@ -148,9 +148,8 @@ class RecoverySettings:
     recovery_period_block_seconds: float = setting(
         SECONDS,
         30.0,
-        "Seconds after a tablet was replaced as primary for which it is not replaced again; 0 for none. What "
-        "Vitess v12 "
-        "holds back is the whole shard, and for an hour.",
+        "Seconds after the replacement of a primary in which the same tablet is not replaced again; 0 for none. "
+        "Vitess v12 blocks the whole shard, by default for an hour.",
         also=[
             flag("recovery-period-block-duration", DURATION),
             key("RecoveryPeriodBlockSeconds", SECONDS),
@@ -161,8 +160,8 @@ class RecoverySettings:
     allow_recovery: bool = setting(
         SWITCH,
         True,
-        "Whether anything at all is repaired; if not, vtorc only watches and reports. --noop and --discovery=false too "
-        "turn it off.",
+        "Whether vtorc repairs problems; if not, it only watches and reports. --noop and --discovery=false turn it "
+        "off, too.",
         also=[
             flag("noop", SWITCH, lambda on: False if on else UNSET, note=_WATCH_ONLY),
             flag("discovery", SWITCH, lambda on: UNSET if on else False, note=_WATCH_ONLY),
@@ -172,31 +171,31 @@ class RecoverySettings:
     allow_emergency_reparent: bool = setting(
         SWITCH,
         True,
-        "Whether a dead primary is replaced.",
-        also=[key("RecoverPrimaryClusterFilters", promotion_filter(), lambda every: UNSET if every else False)],
+        "Whether vtorc replaces a dead primary.",
+        also=[key("RecoverPrimaryClusterFilters", promotion_filter(), lambda all_: UNSET if all_ else False)],
         live=True,
     )
     prevent_cross_cell_failover: bool = setting(
         SWITCH,
         False,
-        "Whether an emergency reparent promotes only in the cell of the primary that it replaces.",
+        "Whether an emergency reparent promotes only tablets in the cell of the lost primary.",
         also=[key("PreventCrossDataCenterPrimaryFailover", SWITCH)],
         live=True,
     )
     wait_replicas_timeout: float = setting(
         POSITIVE_DURATION,
         30.0,
-        "How long a reparent waits for what it asks of replicas.",
+        "Longest wait of a reparent for its replicas, for example until they have applied their relay logs.",
         also=[key("WaitReplicasTimeoutSeconds", SECONDS)],
         live=True,
     )
     tolerable_replication_lag: float = setting(
         DURATION,
         0.0,
-        "Most lag of a replica that a planned reparent chooses by itself; 0 for any.",
+        "Most lag of a replica that a planned reparent may choose; 0 for any.",
         also=[key("TolerableReplicationLagSeconds", SECONDS)],
         live=True,
-        no_effect="vtorc makes no planned reparent by itself",
+        no_effect="vtorc begins no planned reparent by itself",
     )
     change_tablets_with_errant_gtid_to_drained: bool = setting(
         SWITCH,
@@ -206,34 +205,34 @@ class RecoverySettings:
         no_effect="tablets with errant GTIDs are reported and left as they are",
     )
     enable_primary_disk_stalled_recovery: bool = setting(
-        SWITCH, False, "Whether a primary whose disk is stalled is replaced.", live=True
+        SWITCH, False, "Whether vtorc replaces a primary that reports a stalled disk.", live=True
     )
     recovery_concurrency: int = setting(
         whole(1),
         32,
-        "Most replacements of primaries, tests of silent ones and first elections under way at a time; others wait for "
-        "their turn, the longest outage first.",
+        "Most recoveries of primaries at a time: replacements, tests of silent primaries and first elections. Others "
+        "wait for their turn, the longest outage first.",
         live=True,
     )
     repair_concurrency: int = setting(
         whole(1),
         16,
-        "Most repairs of tablets under way at a time; they take no turn from a replacement, and there are fewer while "
-        "one waits for its turn.",
+        "Most repairs of other tablets at a time. They never take the slot of a replacement, and fewer run while a "
+        "replacement waits for its turn.",
         live=True,
     )
     hold_replacements_above: int = setting(
         whole(0, 100),
         100,
-        "Percent of all shards: while more of them than that, and at least five, lost their primary within half "
-        "a minute or are still without one, no primary is replaced; it lasts until a person raises this or enough are "
-        "back. 100 holds nothing back.",
+        "Percentage of all shards that may have lost their primary within half a minute, or be without one still, "
+        "before vtorc holds replacements back. It takes at least five such shards. Replacements resume when an "
+        "operator raises this or when enough primaries are back. 100 never holds any back.",
         live=True,
     )
     shutdown_wait_time: float = setting(
         DURATION,
         30.0,
-        "How long SIGTERM waits for recoveries in progress to end or be undone, and their locks to be given back.",
+        "Longest wait at SIGTERM until recoveries in progress have ended or were undone and their locks are released.",
     )
 
 
@@ -244,26 +243,26 @@ class TabletSettings:
     tablet_manager_grpc_ca: str = setting(
         TEXT,
         "",
-        "File of the authority that vttablets' certificates are checked against. It, or certificate and key, "
-        "turns TLS on.",
+        "File with the CA that vttablets' certificates are checked against. TLS is used if it is set, or the client "
+        "certificate with its key.",
     )
     tablet_manager_grpc_cert: str = setting(
-        TEXT, "", "File of the client certificate shown to vttablets; needs the key too."
+        TEXT, "", "File of the client certificate for vttablets; needs the key, too."
     )
     tablet_manager_grpc_key: str = setting(TEXT, "", "File of the client certificate's key.")
     tablet_manager_grpc_server_name: str = setting(
         TEXT, "", "Name expected in vttablets' certificates in place of their host name."
     )
     grpc_auth_static_client_creds: str = setting(
-        TEXT, "", "JSON file with Username and Password, sent with every call to a vttablet."
+        TEXT, "", "JSON file with Username and Password, which are sent with every call to a vttablet."
     )
     grpc_keepalive_time: float = setting(
-        POSITIVE_DURATION, 10.0, "Silence on a connection after which it is pinged, used or not."
+        POSITIVE_DURATION, 10.0, "Silence on a connection with a call or stream after which vtorc sends a ping."
     )
     grpc_keepalive_timeout: float = setting(
-        POSITIVE_DURATION, 10.0, "How long a ping may stay unanswered before the connection counts as broken."
+        POSITIVE_DURATION, 10.0, "Time without an answer to a ping after which the connection counts as broken."
     )
-    grpc_max_message_size: int = setting(whole(1, 2**31 - 1), 16777216, "Largest message accepted, in bytes.")
+    grpc_max_message_size: int = setting(whole(1, 2**31 - 1), 16777216, "Largest message of a vttablet, in bytes.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,7 +272,7 @@ class MysqlSettings:
     mysql_topology_user: str = setting(
         TEXT,
         "",
-        "Account with which mysqld itself is asked.",
+        "Account with which vtorc logs in to each mysqld, to notice its end at once; empty for no such connections.",
         also=[
             key("MySQLTopologyUser", TEXT),
             key("MySQLTopologyCredentialsConfigFile", TEXT, lambda _: UNSET),  # see `orchestrator.adjust`
@@ -282,24 +281,24 @@ class MysqlSettings:
     mysql_topology_password: str = setting(
         TEXT,
         "",
-        "Its password; ${NAME} in it makes the whole password the value of the environment variable NAME.",
+        "Password of that account; if it has ${NAME} in it, the password is the environment variable NAME.",
         also=[key("MySQLTopologyPassword", TEXT)],
         secret=True,
     )
     mysql_replica_user: str = setting(
         TEXT,
         "",
-        "Account with which replicas copy from their source.",
+        "Replication account of the replicas.",
         also=[key("MySQLReplicaUser", TEXT)],
-        no_effect="each vttablet points its own mysqld at the source, with its own replication account",
+        no_effect="each vttablet sets the replication source of its own mysqld, with its own replication account",
     )
     mysql_replica_password: str = setting(
         TEXT,
         "",
-        "Its password.",
+        "Password of the replication account.",
         also=[key("MySQLReplicaPassword", TEXT)],
         secret=True,
-        no_effect="each vttablet points its own mysqld at the source, with its own replication account",
+        no_effect="each vttablet sets the replication source of its own mysqld, with its own replication account",
     )
 
 
@@ -308,12 +307,12 @@ class LogSettings:
     """Logging"""
 
     log_dir: str = setting(
-        TEXT, "", "Folder in which vtorc.log is written, beside what goes to standard error; made if missing."
+        TEXT, "", "Folder for vtorc.log, which has the same lines as standard error; created if missing."
     )
     log_level: str = setting(
         choice(*LOG_LEVELS),
         "info",
-        "Least level that is logged.",
+        "Lowest level that is logged.",
         also=[
             flag("debug", SWITCH, lambda on: "debug" if on else UNSET),
             flag("verbose", SWITCH, lambda on: "info" if on else UNSET),
@@ -325,14 +324,14 @@ class LogSettings:
     log_format: str = setting(
         choice("json", "text"),
         "json",
-        "How a line is written: one JSON object, or text for people.",
+        "Format of a log line: one JSON object, or text.",
         also=[flag("log-structured", SWITCH, lambda on: "json" if on else "text")],
         live=True,
     )
     log_rotate_max_size: int = setting(
         whole(0),
         1887436800,
-        "Size in bytes at which vtorc.log is put aside and begun anew; the last five are kept. 0 for never.",
+        "Size in bytes at which vtorc.log is rotated; the last five files are kept. 0 for no rotation.",
     )
 
 
@@ -351,16 +350,15 @@ class ProcessSettings:
     bind_address: str = setting(
         TEXT,
         "",
-        "Address of the HTTP server; empty for every one.",
+        "Address of the HTTP server; empty for all addresses.",
         also=[key("ListenAddress", host_of_address())],
         no_effect=_NO_HTTP,
     )
     sqlite_data_file: str = setting(
         TEXT,
         "file::memory:?mode=memory&cache=shared",
-        "File of recorded recoveries and decisions, read with `vtorc history`. By default it is "
-        "vtorc-history.sqlite in "
-        "the log folder, and there is none without a log folder.",
+        "History file of recoveries and decisions, for `vtorc history`. By default it is vtorc-history.sqlite in the "
+        "log folder; without a log folder there is no history.",
         also=[key("SQLite3DataFile", TEXT)],
     )
     audit_file_location: str = setting(
@@ -375,7 +373,7 @@ class ProcessSettings:
     audit_purge_duration: float = setting(
         DURATION,
         7 * 86400.0,
-        "Age at which recorded recoveries and decisions are deleted, at the start.",
+        "Age of recoveries and decisions that are deleted from the history at the start.",
         also=[key("AuditPurgeDays", DAYS)],
     )
 

@@ -1,11 +1,11 @@
-"""The one owner of the running settings, and how they change without a restart."""
+"""The running settings, and their change without a restart."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from vtorc.config.catalogue import USED
-from vtorc.config.load import Loaded, SourceMap
+from vtorc.config.load import Loaded
 from vtorc.config.setting import Setting
 from vtorc.config.settings import Settings
 from vtorc.errors import SettingsError
@@ -13,7 +13,7 @@ from vtorc.errors import SettingsError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingChange:
-    """One setting that a reload found to be different; values are written for people, a secret is hidden."""
+    """One setting with a new value after a reload; values are as shown to operators, a secret is hidden."""
 
     name: str
     before: str
@@ -23,7 +23,7 @@ class SettingChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reloaded:
-    """What a reload did: with `problems`, nothing; else `changed` holds at once and `waiting` needs a restart."""
+    """The result of a reload: with `problems` nothing changed, else `changed` applies now, `waiting` from a restart."""
 
     problems: Sequence[str] = ()
     changed: Sequence[SettingChange] = ()
@@ -32,22 +32,24 @@ class Reloaded:
 
     @property
     def sentences(self) -> Sequence[str]:
-        """What happened, one sentence each, for the log."""
+        """The result in sentences for the log, one for each change."""
         if self.problems:
             return [f"settings not reloaded, the running ones stay: {problem}" for problem in self.problems]
-        done = [f"{one.name} is now {one.after}, before {one.before} ({one.source})" for one in self.changed]
+        done = [
+            f"{change.name} is now {change.after}, before {change.before} ({change.source})" for change in self.changed
+        ]
         later = [
-            f"{one.name} is {one.after} ({one.source}) from the next start on, until then {one.before}"
-            for one in self.waiting
+            f"{change.name} is {change.after} ({change.source}) from the next start on, until then {change.before}"
+            for change in self.waiting
         ]
         return [*done, *later, *self.notes] if done or later or self.notes else ["settings reloaded, nothing changed"]
 
 
 class SettingsStore:
-    """Holds the running settings; everybody reads `settings` when needed and keeps no copy of what may change."""
+    """Holds the running settings; the parts of vtorc read `settings` on each use, so that a reload reaches them."""
 
     def __init__(self, read: Callable[[], Loaded]) -> None:
-        """Read the settings for the first time; `read` raises `SettingsError`, and is called again by each reload."""
+        """Read the settings for the first time; `read` raises SettingsError, and each reload calls it again."""
         self._read = read
         self._loaded = read()
 
@@ -57,13 +59,8 @@ class SettingsStore:
         return self._loaded.settings
 
     @property
-    def sources(self) -> SourceMap:
-        """Where each running setting came from, by field."""
-        return self._loaded.sources
-
-    @property
     def notes(self) -> Sequence[str]:
-        """What the last reading has to tell: settings without effect, unknown keys."""
+        """The notes of the last reading: settings without effect, unknown keys."""
         return self._loaded.notes
 
     @property
@@ -72,9 +69,10 @@ class SettingsStore:
         return self._loaded.files
 
     def reload(self, apply: Callable[[Settings], None] = lambda _: None) -> Reloaded:
-        """Read everything again and swap in at once what may change while running; on any problem nothing changes.
+        """Read all sources again and replace the live settings at once; with any problem nothing changes.
 
-        `apply` is given what will hold, for who keeps a copy; if it raises SettingsError, that is a problem, too.
+        `apply` is called with the new settings before they replace the old ones. A SettingsError of it is a problem,
+        too.
         """
         try:
             new = self._read()
@@ -88,27 +86,31 @@ class SettingsStore:
     def _swapped(self, new: Loaded) -> tuple[Loaded, Reloaded]:
         old = self._loaded
         differing = [
-            one for one in USED if one.field and getattr(new.settings, one.field) != getattr(old.settings, one.field)
+            setting
+            for setting in USED
+            if setting.field and getattr(new.settings, setting.field) != getattr(old.settings, setting.field)
         ]
-        live = [one.field for one in differing if one.live and one.field]
-        kept = {one.field: old.sources[one.field] for one in differing if not one.live and one.field}
+        live = [setting.field for setting in differing if setting.live and setting.field]
+        kept = {
+            setting.field: old.sources[setting.field] for setting in differing if not setting.live and setting.field
+        }
         loaded = replace(
             new,
             settings=replace(old.settings, **{name: getattr(new.settings, name) for name in live}),
             sources=MappingProxyType({**new.sources, **kept}),
         )
         return loaded, Reloaded(
-            changed=[_change(one, old, new) for one in differing if one.live],
-            waiting=[_change(one, old, new) for one in differing if not one.live and not one.no_effect],
+            changed=[_change(setting, old, new) for setting in differing if setting.live],
+            waiting=[_change(setting, old, new) for setting in differing if not setting.live and not setting.no_effect],
             notes=[note for note in new.notes if note not in old.notes],
         )
 
 
-def _change(one: Setting, old: Loaded, new: Loaded) -> SettingChange:
-    name = one.field or ""
+def _change(setting: Setting, old: Loaded, new: Loaded) -> SettingChange:
+    name = setting.field or ""
     return SettingChange(
-        name=one.name,
-        before=one.show(getattr(old.settings, name)),
-        after=one.show(getattr(new.settings, name)),
+        name=setting.name,
+        before=setting.show(getattr(old.settings, name)),
+        after=setting.show(getattr(new.settings, name)),
         source=new.sources[name],
     )

@@ -1,4 +1,4 @@
-"""What happens around the application: settings, log, pid file."""
+"""The daemon around the application: settings, log, pid file."""
 
 import asyncio
 import json
@@ -49,22 +49,22 @@ def test_hands_the_settings_to_the_application(monkeypatch: pytest.MonkeyPatch, 
 def test_warns_of_what_has_no_effect(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each flag and key that does nothing is one warning in the log, which names the file that was read too."""
+    """Each flag and key without effect is one warning in the log, which also names the file that was read."""
     (tmp_path / "orc_config.json").write_text('{"RaftEnabled": true, "MySQLTopologyPassword": "hunter2"}')
     _install(monkeypatch, lambda _store: 0)
     monkeypatch.chdir(tmp_path)
     run_daemon([*_TOPO, "-config=orc_config.json", "-logtostderr", f"-log_dir={tmp_path}"], {})
     out = capsys.readouterr().err
-    said = {line["event"]: line["level"] for line in map(json.loads, out.splitlines())}
-    assert said["settings read from orc_config.json"] == "info"
+    levels = {line["event"]: line["level"] for line in map(json.loads, out.splitlines())}
+    assert levels["settings read from orc_config.json"] == "info"
     for written in ("flag -logtostderr", 'key "RaftEnabled" of orc_config.json'):
-        assert [level for event, level in said.items() if f"accepted, no effect: {written} (" in event] == ["warning"]
+        assert [level for event, level in levels.items() if f"accepted, no effect: {written} (" in event] == ["warning"]
     assert (tmp_path / "vtorc.log").read_text() == out
     assert "hunter2" not in out
 
 
 def test_holds_a_pid_file_while_it_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The pid file has the process id while the application runs, and is gone after."""
+    """The pid file has the process id while the application runs, and is removed afterwards."""
     file = tmp_path / "vtorc.pid"
     seen: list[str] = []
 
@@ -81,20 +81,20 @@ def test_holds_a_pid_file_while_it_runs(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_leaves_the_pid_file_of_another_process(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A pid file that is there already stays as it is, is told, and does not stop the start."""
+    """A pid file that exists already stays as it is, is reported, and does not stop the start."""
     file = tmp_path / "vtorc.pid"
     file.write_text("1\n")
     _install(monkeypatch, lambda _store: 0)
     assert run_daemon([*_TOPO, f"--pid-file={file}"], {}) == 0
     assert file.read_text() == "1\n"
-    assert f"no pid file: {file} cannot be made (File exists)" in capsys.readouterr().err
+    assert f"no pid file: {file} cannot be created (File exists)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("user", "warned"), [(0, True), (1000, False)])
 def test_warns_when_run_by_root(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], user: int, warned: bool
 ) -> None:
-    """Root may run vtorc, as containers do, and is advised against it."""
+    """vtorc runs as root, as in containers, and logs a warning."""
     monkeypatch.setattr(os, "geteuid", lambda: user)
     _install(monkeypatch, lambda _store: 0)
     assert run_daemon(_TOPO, {}) == 0

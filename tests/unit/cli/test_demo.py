@@ -1,4 +1,4 @@
-"""The words of `vtorc demo`."""
+"""The command line of `vtorc demo`."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from vtorc.cli.demo import main, parser
 
 
 def test_the_defaults_are_a_small_semi_sync_cluster() -> None:
-    """Without any word: three tablets, semi_sync, the best topology there is, nothing unattended."""
+    """Without any word: three tablets, semi_sync, the best available topology, no unattended failovers."""
     options = parser().parse_args([])
     assert (options.tablets, options.durability, options.topo, options.dir) == (3, "semi_sync", None, None)
     assert (options.failovers, options.fault, options.report, options.command) == (None, "kill-mysqld", None, None)
@@ -44,7 +44,7 @@ def test_the_folder_of_a_demo_may_stand_on_either_side_of_the_command() -> None:
 def test_a_wrong_word_is_refused_with_what_was_expected(
     words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing is started, and the message names the word and what may stand there."""
+    """Nothing is started, and the message names the word and the expected ones."""
     with pytest.raises(SystemExit) as ended:
         main(words)
     assert ended.value.code == 2
@@ -61,6 +61,6 @@ def test_a_wrong_word_is_refused_with_what_was_expected(
 def test_a_series_that_cannot_go_well_is_not_begun(
     words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Before any server is started it is clear whether the shard survives, and whether the report can be written."""
+    """A shard that would not survive, and a report that cannot be written, are refused before any server starts."""
     assert main(words) == 1
     assert complaint in capsys.readouterr().err

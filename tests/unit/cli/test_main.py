@@ -1,4 +1,4 @@
-"""The command `vtorc`: which program runs, exit codes, and what a person reads when it does not start."""
+"""The command `vtorc`: the choice of the command, exit codes, and the messages when it does not start."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vtorc import __version__
-from vtorc.cli.main import commands, main
+from vtorc.cli.main import COMMANDS, main
 from vtorc.config.catalogue import USED
 
 _TOPO = ("-topo_implementation=etcd2", "-topo_global_server_address=h:2379", "-topo_global_root=/vitess/global")
@@ -26,7 +26,7 @@ def _vtorc(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_refuses_a_broken_settings_file(tmp_path: Path) -> None:
-    """A file that is no JSON ends the start with code 2 and the place of the error."""
+    """A malformed JSON file ends the start with code 2 and the place of the error."""
     (tmp_path / "broken.json").write_text('{"Debug": true,\n "RecoveryPeriodBlockSeconds": }')
     done = _vtorc(tmp_path, *_TOPO, "-config", "broken.json")
     assert done.returncode == 2
@@ -37,7 +37,7 @@ def test_refuses_a_broken_settings_file(tmp_path: Path) -> None:
 
 
 def test_refuses_wrong_flags_and_keys_together(tmp_path: Path) -> None:
-    """An unknown flag, missing flags and a wrong key are told at once, one line each, and nothing is started."""
+    """An unknown flag, missing flags and a wrong key are reported at once, one line each, and vtorc does not start."""
     (tmp_path / "orc_config.json").write_text('{"InstancePollSeconds": "five"}')
     done = _vtorc(tmp_path, "-config", "orc_config.json", "-topo_implementaton=etcd2", "-log_dir", "logs")
     assert done.returncode == 2
@@ -62,19 +62,28 @@ def test_refuses_a_log_folder_it_cannot_write_in(tmp_path: Path, capsys: pytest.
 
 @pytest.mark.parametrize("words", [["--version"], ["-version"], ["-v"]])
 def test_prints_its_version(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Asked for its version, it prints that and does nothing else."""
+    """The version flags print the version and nothing else."""
     assert main(words) == 0
     assert capsys.readouterr().out == f"vtorc {__version__}\n"
 
 
 @pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"], [*_TOPO, "-help"]])
 def test_prints_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Help names every flag that does something, and every command there is."""
+    """Help names every flag that has an effect, and every command."""
     assert main(words) == 0
     out = capsys.readouterr().out
     wanted = [f"--{one.name}" for one in USED if not one.no_effect and not one.secret]
     assert not [flag for flag in wanted if f"  {flag}" not in out]
-    assert not [name for name in commands() if f"vtorc {name}" not in out]
+    assert not [name for name in COMMANDS if f"vtorc {name}" not in out]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_has_its_module(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each command that the help lists can print its own help."""
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"])
+    assert ended.value.code == 0
+    assert f"vtorc {name}" in capsys.readouterr().out
 
 
 def test_refuses_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:

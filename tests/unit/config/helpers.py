@@ -1,4 +1,4 @@
-"""Ways into the settings that the tests of this folder share."""
+"""Helpers for loading settings that the tests of this folder share."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ TOPO = ("-topo_implementation=etcd2", "-topo_global_server_address=h:2379", "-to
 
 
 def loaded(folder: Path, *words: str, file: object = None, environment: Mapping[str, str] | None = None) -> Loaded:
-    """Load with the topology's flags given; `file` becomes orc_config.json, as JSON or, if it is text, as it is."""
+    """Load with the topology's flags given; `file` becomes orc_config.json, as JSON or, if it is text, unchanged."""
     if file is not None:
         write(folder, file)
         words = ("-config=orc_config.json", *words)
@@ -21,7 +21,7 @@ def loaded(folder: Path, *words: str, file: object = None, environment: Mapping[
 
 
 def problems(folder: Path, *words: str, file: object = None, environment: Mapping[str, str] | None = None) -> list[str]:
-    """Load as `loaded` does, and return what is wrong."""
+    """Load as `loaded` does, and return the problems."""
     with pytest.raises(SettingsError) as caught:
         loaded(folder, *words, file=file, environment=environment)
     return list(caught.value.problems)

@@ -1,4 +1,4 @@
-"""What the list of settings says about their effect is true of the program."""
+"""The list of settings is right about which of them have no effect in the program."""
 
 import re
 from pathlib import Path
@@ -16,6 +16,6 @@ _SOURCES = [
 
 
 @pytest.mark.parametrize("field", [one.field for one in USED if one.no_effect])
-def test_warns_only_of_settings_that_nobody_reads(field: str) -> None:
-    """A setting that is said to have no effect is read nowhere; whoever begins to read it takes `no_effect` away."""
+def test_warns_only_of_settings_that_are_not_read(field: str) -> None:
+    """A setting with `no_effect` is read nowhere; code that begins to read it must remove `no_effect`."""
     assert not [source for source in _SOURCES if re.search(rf"settings\.{field}\b", source)]

@@ -1,4 +1,4 @@
-"""Settings files: the seed's keys, Vitess' other keys, and clear words for what is wrong."""
+"""Settings files: the keys of v12's sample file, Vitess' other keys, and clear messages for problems."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ SEED = {
 
 
 def test_reads_the_keys_of_the_first_file(tmp_path: Path) -> None:
-    """The six keys of v12's sample file set what they name."""
+    """The six keys of v12's sample file set their settings."""
     found = loaded(tmp_path, file=SEED).settings
     assert (found.log_level, found.recovery_period_block_seconds) == ("debug", 5.0)
     assert (found.mysql_topology_user, found.mysql_topology_password) == ("orc_client_user", "orc_client_user_password")
@@ -31,10 +31,10 @@ def test_reads_the_keys_of_the_first_file(tmp_path: Path) -> None:
 
 
 def test_runs_keyspaces_without_policy_as_v12_did(tmp_path: Path) -> None:
-    """A v12 file that names no Durability means v12's default for it, and says so."""
+    """A v12 file without Durability gets v12's default for it, and a note."""
     found = loaded(tmp_path, file=SEED)
     assert found.settings.durability == "none"
-    assert any("names no Durability" in note for note in found.notes)
+    assert any("has no Durability" in note for note in found.notes)
 
 
 @pytest.mark.parametrize("file", [{}, {"RecoveryPeriodBlockSeconds": 1}, {"Durability": ""}])
@@ -78,15 +78,15 @@ def test_reads_keys_of_later_versions(tmp_path: Path) -> None:
 
 
 def test_reads_toml(tmp_path: Path) -> None:
-    """A TOML file says the same as a JSON file."""
+    """A TOML file has the same settings as a JSON file."""
     write(tmp_path, 'instance-poll-time = "10s"\nDebug = true\n', "vtorc.toml")
     found = loaded(tmp_path, "--config-file=vtorc.toml").settings
     assert (found.instance_poll_time, found.log_level) == (10.0, "debug")
 
 
 @pytest.mark.parametrize(("clusters", "allowed"), [(["*"], True), (["ks", "*"], True), ([], False)])
-def test_heeds_who_may_be_recovered(tmp_path: Path, clusters: list[str], allowed: bool) -> None:
-    """RecoverPrimaryClusterFilters for all clusters changes nothing, for none it forbids emergency reparents."""
+def test_heeds_which_clusters_may_be_recovered(tmp_path: Path, clusters: list[str], allowed: bool) -> None:
+    """RecoverPrimaryClusterFilters with all clusters changes nothing, an empty list forbids emergency reparents."""
     found = loaded(tmp_path, file={"RecoverPrimaryClusterFilters": clusters}).settings
     assert found.allow_emergency_reparent is allowed
 
@@ -173,7 +173,7 @@ def test_refuses_bytes_that_are_no_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "why"), [("no.json", "No such file or directory"), (".", "Is a directory")])
 def test_refuses_a_file_that_cannot_be_read(tmp_path: Path, name: str, why: str) -> None:
-    """A file named by -config must be there to be read."""
+    """A file named by -config must exist."""
     (found,) = problems(tmp_path, f"-config={name}")
     assert f"cannot be read: {why}" in found
 
@@ -198,16 +198,16 @@ def test_passes_over_unknown_keys_loudly(tmp_path: Path) -> None:
 
 
 def test_names_keys_without_effect(tmp_path: Path) -> None:
-    """A key that does nothing here is named with the reason."""
+    """A key without effect is named with the reason."""
     found = loaded(tmp_path, file={"RaftEnabled": True, "HTTPAuthPassword": "hunter2"})
     assert found.notes == (
-        'accepted, no effect: key "RaftEnabled" of orc_config.json (several vtorcs agree through the lock of a shard)',
+        'accepted, no effect: key "RaftEnabled" of orc_config.json (several vtorcs coordinate through the shard lock)',
         'accepted, no effect: key "HTTPAuthPassword" of orc_config.json (this version serves no HTTP)',
     )
 
 
 @pytest.mark.parametrize(
-    ("file", "seconds", "told"),
+    ("file", "seconds", "noted"),
     [
         ({}, 30.0, False),
         ({"RecoveryPeriodBlockSeconds": 0}, 3600.0, True),
@@ -217,11 +217,11 @@ def test_names_keys_without_effect(tmp_path: Path) -> None:
         ({"RecoveryPeriodBlockSeconds": 7, "RecoveryPeriodBlockMinutes": 2}, 7.0, True),
     ],
 )
-def test_chooses_the_block_as_v12_did(tmp_path: Path, file: object, seconds: float, told: bool) -> None:
-    """Minutes hold only where seconds are 0; whoever may be surprised by that is told."""
+def test_chooses_the_block_as_v12_did(tmp_path: Path, file: object, seconds: float, noted: bool) -> None:
+    """Minutes apply only where seconds are 0, and a note says so."""
     found = loaded(tmp_path, file=file)
     assert found.settings.recovery_period_block_seconds == seconds
-    assert any("RecoveryPeriodBlock" in note for note in found.notes) is told
+    assert any("RecoveryPeriodBlock" in note for note in found.notes) is noted
 
 
 @pytest.mark.parametrize("password", ["${SECRET}", "prefix${SECRET}suffix"])
@@ -232,14 +232,14 @@ def test_takes_the_password_from_the_environment(tmp_path: Path, password: str) 
 
 
 def test_refuses_a_password_from_a_variable_that_is_not_set(tmp_path: Path) -> None:
-    """A variable that is not set is told by name, instead of logging in with an empty password."""
+    """A variable that is not set is reported by name, instead of a login with an empty password."""
     assert problems(tmp_path, file={**SEED, "MySQLTopologyPassword": "${SECRET}"}) == [
         'orc_config.json: key "MySQLTopologyPassword": the environment variable SECRET that it names is not set'
     ]
 
 
 def test_reads_credentials_from_a_file_of_their_own(tmp_path: Path) -> None:
-    """A my.cnf named by the file wins over its keys, and may name a variable."""
+    """A my.cnf named by the file takes precedence over its keys, and may name a variable."""
     write(tmp_path, '[client]\nuser = topo\npassword="${SECRET}"\nssl\n', "client.cnf")
     file = {**SEED, "MySQLTopologyCredentialsConfigFile": "client.cnf"}
     found = loaded(tmp_path, file=file, environment={"SECRET": "pw"}).settings
@@ -248,7 +248,7 @@ def test_reads_credentials_from_a_file_of_their_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [None, "user = x\n"])
 def test_refuses_credentials_that_cannot_be_read(tmp_path: Path, content: str | None) -> None:
-    """A credentials file that is missing or no my.cnf is told by key and name."""
+    """A credentials file that is missing or malformed is reported by key and name."""
     if content is not None:
         write(tmp_path, content, "client.cnf")
     (found,) = problems(tmp_path, file={"MySQLTopologyCredentialsConfigFile": "client.cnf"})
@@ -271,7 +271,7 @@ _NAMES = (
 
 @given(st.one_of(st.text(), st.dictionaries(_NAMES, _JSON).map(json.dumps)))
 def test_reads_any_file_without_failing(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
-    """Whatever the file holds, the outcome is settings or problems of one line each."""
+    """For any contents of the file the outcome is settings, or problems of one line each."""
     path = tmp_path_factory.getbasetemp() / "any.json"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     content = read_file(path, "json", {})

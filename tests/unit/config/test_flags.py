@@ -1,4 +1,4 @@
-"""The command line: Go's and pflag's rules, and clear words for what is wrong."""
+"""The command line: Go's and pflag's rules, and clear messages for problems."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from vtorc.config.flags import parse_flags
     ],
 )
 def test_spells_a_flag_in_many_ways(tmp_path: Path, words: list[str]) -> None:
-    """One dash or two, underscores or dashes, '=' or the next word: all are the same, and the last one holds."""
+    """One dash or two, underscores or dashes, '=' or the next word: all are the same, and the last value counts."""
     assert loaded(tmp_path, *words).settings.instance_poll_time == 2.0
 
 
@@ -36,12 +36,12 @@ def test_spells_a_flag_in_many_ways(tmp_path: Path, words: list[str]) -> None:
     ],
 )
 def test_reads_switches_as_go_does(tmp_path: Path, words: list[str], value: bool) -> None:
-    """A switch is on by being there and takes a value only after '='."""
+    """A switch is on if it is given and takes a value only after '='."""
     assert loaded(tmp_path, *words).settings.prevent_cross_cell_failover is value
 
 
 def test_goes_on_with_a_repeated_list(tmp_path: Path) -> None:
-    """A list that is given twice holds the words of both."""
+    """A list that is given twice has the words of both."""
     found = loaded(tmp_path, "-clusters_to_watch=ks1,ks2/-80", "--clusters-to-watch", "ks3").settings
     assert found.clusters_to_watch == ("ks1", "ks2/-80", "ks3")
 
@@ -62,14 +62,14 @@ def test_takes_the_level_of_logging_from_old_switches(tmp_path: Path, word: str,
 
 
 @pytest.mark.parametrize("word", ["-noop", "-discovery=false", "--allow-recovery=false"])
-def test_changes_nothing_where_it_was_told_to_watch_only(tmp_path: Path, word: str) -> None:
-    """v12's dry run and its mode without discovery keep vtorc from repairing anything."""
+def test_changes_nothing_if_it_may_only_watch(tmp_path: Path, word: str) -> None:
+    """With v12's dry run, or its mode without discovery, vtorc repairs nothing."""
     assert loaded(tmp_path, word).settings.allow_recovery is False
 
 
 @pytest.mark.parametrize("word", ["-noop=false", "-discovery", "-discovery=true"])
 def test_repairs_where_old_switches_do_not_forbid_it(tmp_path: Path, word: str) -> None:
-    """The harmless values of v12's switches leave recovery as it was."""
+    """The harmless values of v12's switches do not change recovery."""
     assert loaded(tmp_path, word).settings.allow_recovery is True
 
 
@@ -112,7 +112,7 @@ def test_names_what_is_wrong_with_a_flag(tmp_path: Path, words: list[str], expec
 
 
 def test_tells_all_problems_at_once(tmp_path: Path) -> None:
-    """Every wrong word of a command line, and of the file, is told in one go."""
+    """All problems of the command line and of the file are reported together."""
     found = problems(tmp_path, "-zzz", "-cell", "-debug=maybe", "-lock-timeout=1", file={"Debug": 1, "Durability": 2})
     assert [problem.partition(":")[0] for problem in found] == [
         "unknown flag -zzz",
@@ -126,7 +126,7 @@ def test_tells_all_problems_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("words", [["-h"], ["-help"], ["--help"], ["-zzz", "--help"], ["-cell", "a", "-h"]])
 def test_wants_help(words: list[str]) -> None:
-    """A request for help is seen wherever it stands."""
+    """A request for help counts at any place of the command line."""
     assert parse_flags(words).wants == "help"
 
 
@@ -142,12 +142,12 @@ def test_wants_help(words: list[str]) -> None:
     ],
 )
 def test_tells_version_from_verbosity(words: list[str], wants: str) -> None:
-    """-v alone asks for the version as since v14, with a number it is the old level of logging."""
+    """-v alone asks for the version, as since v14; with a number it is the old level of logging."""
     assert parse_flags(words).wants == wants
 
 
 def test_takes_the_word_http(tmp_path: Path) -> None:
-    """orchestrator's word for its server is accepted anywhere, named, and does not end the flags."""
+    """orchestrator's word `http` is accepted at any place, reported, and does not end the flags."""
     found = loaded(tmp_path, "http", "-topo_global_root=/a")
     assert (found.settings.topo_global_root, found.notes) == (
         "/a",
@@ -162,5 +162,5 @@ def test_takes_the_word_http(tmp_path: Path) -> None:
     )
 )
 def test_reads_any_words_without_failing(words: list[str]) -> None:
-    """Whatever the words, the outcome is settings or problems of one line each."""
+    """For any words the outcome is settings, or problems of one line each."""
     assert all(problem.splitlines() == [problem] for problem in parse_flags(words).problems)

@@ -65,7 +65,7 @@ def test_shows_durations_as_go_prints_them(seconds: float, text: str) -> None:
 
 @given(st.integers(min_value=-(2**52), max_value=2**52))
 def test_reads_back_every_duration_it_shows(nanoseconds: int) -> None:
-    """What is shown of a duration reads back as the same duration."""
+    """The shown form of a duration reads back as the same duration."""
     assert parse_duration(show_duration(nanoseconds / 10**9)) == nanoseconds / 10**9
 
 
@@ -129,7 +129,7 @@ def test_refuses_other_spellings_of_whole_numbers(text: str) -> None:
     [("", ()), ("ks", ("ks",)), ("ks1,ks2/-80", ("ks1", "ks2/-80")), (" a , b ", ("a", "b")), ("a,,b", ("a", "b"))],
 )
 def test_reads_lists_with_commas(text: str, words: tuple[str, ...]) -> None:
-    """A list's words stand between commas, spaces around them do not count."""
+    """A list's words are separated by commas; spaces around them do not count."""
     assert WORDS.from_text(text) == words
 
 

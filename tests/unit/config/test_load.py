@@ -1,4 +1,4 @@
-"""Where settings come from, and which source wins."""
+"""The sources of settings, and their precedence."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from vtorc.errors import SettingsError
 
 
 def test_gives_the_defaults(tmp_path: Path) -> None:
-    """With nothing but the required flags, everything else has its default."""
+    """With only the required flags, all other settings have their defaults."""
     found = loaded(tmp_path)
     assert found.settings == Settings(
         topo_implementation="etcd2", topo_global_server_address="h:2379", topo_global_root="/vitess/global"
@@ -21,7 +21,7 @@ def test_gives_the_defaults(tmp_path: Path) -> None:
 
 
 def test_prefers_flag_over_file_over_default(tmp_path: Path) -> None:
-    """A flag beats the file, the file beats the default, and each setting remembers where it came from."""
+    """A flag takes precedence over the file, the file over the default, and each setting has its source."""
     found = loaded(
         tmp_path, "--instance-poll-time=2s", file={"InstancePollSeconds": 9, "ReasonableReplicationLagSeconds": 3}
     )
@@ -46,7 +46,7 @@ def test_prefers_flag_over_environment(tmp_path: Path) -> None:
 
 
 def test_requires_the_topology_server(tmp_path: Path) -> None:
-    """The three flags of the topology server are asked for by name, all at once."""
+    """Missing flags of the topology server are reported by name, all three at once."""
     with pytest.raises(SettingsError) as caught:
         load([], {}, folder=tmp_path)
     assert caught.value.problems == (
@@ -57,7 +57,7 @@ def test_requires_the_topology_server(tmp_path: Path) -> None:
 
 
 def test_asks_once_for_a_flag_with_a_wrong_value(tmp_path: Path) -> None:
-    """A required flag that has a wrong value is not called missing too."""
+    """A required flag with a wrong value is not also reported as missing."""
     with pytest.raises(SettingsError) as caught:
         load(["-topo_implementation=zk2", *TOPO[1:]], {}, folder=tmp_path)
     assert caught.value.problems == ("flag -topo_implementation: expected one of etcd2, local, got 'zk2'",)
@@ -80,7 +80,7 @@ def test_wants_certificate_and_key_together(tmp_path: Path, given: str, missing:
 
 
 def test_reads_the_files_of_the_usual_places(tmp_path: Path) -> None:
-    """Without a flag for it, v12's files and v22's are found, later ones over earlier ones."""
+    """Without a flag, v12's files and v22's are found, and later ones take precedence."""
     (tmp_path / "conf").mkdir()
     write(tmp_path, {"InstancePollSeconds": 1, "Debug": True}, "conf/orchestrator.conf.json")
     write(tmp_path, {"InstancePollSeconds": 2, "cell": "a"}, "orchestrator.conf.json")
@@ -94,7 +94,7 @@ def test_reads_the_files_of_the_usual_places(tmp_path: Path) -> None:
     ]
 
 
-def test_searches_where_it_is_told(tmp_path: Path) -> None:
+def test_searches_the_given_folders(tmp_path: Path) -> None:
     """A path and a name lead to the first file found."""
     (tmp_path / "b").mkdir()
     write(tmp_path, 'cell = "x"', "b/my.toml")
@@ -105,10 +105,8 @@ def test_searches_where_it_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("handling", "notes", "wrong"), [("ignore", 0, 0), ("warn", 1, 0), ("error", 0, 1), ("exit", 0, 1)]
 )
-def test_handles_a_missing_file_as_told(
-    tmp_path: Path, words: list[str], handling: str, notes: int, wrong: int
-) -> None:
-    """A file that is not found is passed over, told, or refused."""
+def test_handles_a_missing_file_as_set(tmp_path: Path, words: list[str], handling: str, notes: int, wrong: int) -> None:
+    """A file that is not found is ignored, reported, or refused."""
     words = [*words, f"--config-file-not-found-handling={handling}"]
     if wrong:
         assert len(problems(tmp_path, *words)) == wrong

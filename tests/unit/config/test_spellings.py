@@ -1,4 +1,4 @@
-"""Every setting can be set by each of its spellings, and everything Vitess ever knew is accepted."""
+"""Every setting can be set by each of its spellings, and all flags and keys that Vitess ever knew are accepted."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from vtorc.config.catalogue import FLAGS, KEYS, SETTINGS, USED, fold, fold_key
 from vtorc.config.load import load
 from vtorc.config.setting import Setting, Spelling, Where
 
-# for spellings whose kind of value does not tell how to move the setting away from its default
+# for spellings with a kind of value that does not show which value differs from the setting's default
 _SPECIAL: dict[str, Any] = {
     "noop": "true",
     "discovery": "false",

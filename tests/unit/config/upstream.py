@@ -1,4 +1,4 @@
-"""Names that Vitess knew: what old command lines and settings files may hold (facts, by version)."""
+"""Names of flags and keys that Vitess knew, by version, as old command lines and settings files may have them."""
 
 # flags of v11 and v12: `go/cmd/vtorc/main.go`, `go/vt/orchestrator/app/http.go`, and the libraries linked in
 V12_SWITCHES = """

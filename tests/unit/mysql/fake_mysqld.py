@@ -31,7 +31,7 @@ class Conversation:
         self.statements: list[bytes] = []
 
     async def receive(self) -> tuple[int, bytes]:
-        """Read one packet: its number and what it holds."""
+        """Read one packet: its number and its payload."""
         head = await self.reader.readexactly(4)
         return head[3], await self.reader.readexactly(int.from_bytes(head[:3], "little"))
 
@@ -59,7 +59,7 @@ class Conversation:
 
 
 class FakeMysqld:
-    """The server: `conversations` are those that it had, `over` counts those that ended."""
+    """The server: `conversations` are those it has had, `over` counts those that ended."""
 
     def __init__(self, play: Part) -> None:
         self._play = play

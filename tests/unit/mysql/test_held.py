@@ -15,7 +15,7 @@ ACCOUNT = MysqlCredentials("watcher", "sesame")
 
 
 def until(end: asyncio.Event) -> Part:
-    """Let the client in and close the connection when told."""
+    """Accept the login, and close the connection when the event is set."""
 
     async def play(talk: Conversation) -> None:
         await talk.let_in()
@@ -25,7 +25,7 @@ def until(end: asyncio.Event) -> Part:
 
 
 async def test_a_session_is_kept_for_a_year() -> None:
-    """A held session raises its own wait_timeout, lest the server end it for being idle."""
+    """A held session raises its own wait_timeout, so that the server does not end it as idle."""
     end = asyncio.Event()
     async with fake_mysqld(until(end)) as server:
         await hold(server.address, ACCOUNT)
@@ -34,7 +34,7 @@ async def test_a_session_is_kept_for_a_year() -> None:
 
 
 async def test_the_end_of_the_server_is_heard() -> None:
-    """A connection that the server closes ends the wait, now and whenever it is asked about again."""
+    """A connection that the server closes ends the wait, and every later wait at once."""
     end = asyncio.Event()
     async with fake_mysqld(until(end)) as server:
         held = await hold(server.address, ACCOUNT)
@@ -44,7 +44,7 @@ async def test_the_end_of_the_server_is_heard() -> None:
 
 
 def test_the_end_of_the_server_is_heard_on_uvloop() -> None:
-    """Taking a connection over from the driver works with uvloop's transports too, chatter before the end or not."""
+    """Taking a connection over from the driver works with uvloop's transports, too, with or without packets."""
 
     async def main() -> str:
         go_on = asyncio.Event()
@@ -89,8 +89,8 @@ async def test_a_server_that_hangs_up_after_the_login_is_not_held() -> None:
     assert caught.value.errno == CANNOT_CONNECT
 
 
-async def test_what_the_server_says_unasked_is_no_end() -> None:
-    """Packets on a held connection, however long, are thrown away; only its end counts."""
+async def test_packets_of_the_server_are_no_end() -> None:
+    """Packets on a held connection, however long, are discarded; only its end counts."""
     go_on = asyncio.Event()
 
     async def play(talk: Conversation) -> None:
@@ -109,7 +109,7 @@ async def test_what_the_server_says_unasked_is_no_end() -> None:
 
 
 async def test_closing_takes_leave() -> None:
-    """Closing tells the server so, which would count an aborted client otherwise; closing twice is once."""
+    """Closing sends COM_QUIT, without which the server counts an aborted client; a second close does nothing."""
     heard = asyncio.Queue[bytes]()
 
     async def play(talk: Conversation) -> None:
@@ -126,7 +126,7 @@ async def test_closing_takes_leave() -> None:
 
 
 async def test_a_cancelled_wait_can_be_repeated() -> None:
-    """Giving up a wait leaves the connection as it was."""
+    """A cancelled wait does not change the connection."""
 
     async def play(talk: Conversation) -> None:
         await talk.let_in()
@@ -152,7 +152,7 @@ async def test_a_password_may_hold_any_letters() -> None:
 
 
 def test_credentials_hide_their_password() -> None:
-    """The password is not in what a log or a traceback shows of the credentials."""
+    """The text of the credentials, as in a log or a traceback, does not have the password."""
     assert "sesame" not in repr(ACCOUNT)
 
 
@@ -202,7 +202,7 @@ async def _want_unknown_plugin(talk: Conversation) -> None:
     ],
 )
 async def test_refusals_keep_their_number(play: Part, errno: int) -> None:
-    """A server that refuses is told from one that cannot be asked by the error's number."""
+    """The error's number tells a server that refuses from one that cannot be reached."""
     async with fake_mysqld(play) as server:
         with pytest.raises(MysqlError) as caught:
             await hold(server.address, ACCOUNT)
@@ -210,7 +210,7 @@ async def test_refusals_keep_their_number(play: Part, errno: int) -> None:
         await server.over.acquire()
 
 
-async def test_nobody_listening_is_no_refusal() -> None:
+async def test_a_closed_port_is_no_refusal() -> None:
     """A port without a server raises "cannot connect"."""
     async with fake_mysqld(_say_nothing_and_close) as server:
         address = server.address
@@ -224,7 +224,7 @@ async def _stay_silent(talk: Conversation) -> None:
 
 
 async def test_a_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that accepts and says nothing is given up after the deadline, and the socket closed."""
+    """A login to a server that accepts and stays silent fails after the deadline, and the socket is closed."""
     monkeypatch.setattr(held_module, "CONNECT_DEADLINE", 0.02)
     async with fake_mysqld(_stay_silent) as server:
         with pytest.raises(MysqlError, match="no answer") as caught:
@@ -258,7 +258,7 @@ async def _let_in_and_wait(talk: Conversation) -> None:
 
 @pytest.mark.parametrize("play", [_let_in_and_wait, _refuse_login, _refuse_statement, _say_nothing_and_close])
 async def test_no_cancellation_is_lost(play: Part) -> None:
-    """At whatever step a login is cancelled, it ends as cancelled, however it would have ended."""
+    """A login that is cancelled at any step ends as cancelled, however it would have ended."""
     async with fake_mysqld(play) as server:
         ended, steps = False, 0
         while not ended:

@@ -26,11 +26,11 @@ TABLET = TabletRecord(
 )
 
 Outcome = float | int
-"""What an attempt brings: the seconds that the connection holds, or (an int) the number of the error."""
+"""Outcome of an attempt: the seconds (a float) that the connection holds, or the number (an int) of the error."""
 
 
 class Held:
-    """A connection that breaks by itself."""
+    """A connection that breaks after a given time."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -46,7 +46,7 @@ class Held:
 
 @dataclass
 class Story:
-    """What a sentinel did against servers that answer as told, and nothing once they have told all."""
+    """The actions of a sentinel against servers with scripted outcomes, which never answer after the last one."""
 
     outcomes: Iterator[Outcome]
     attempts: list[float] = field(default_factory=list)
@@ -57,7 +57,7 @@ class Story:
     end: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def hold(self, address: tuple[str, int], _credentials: MysqlCredentials) -> Held:
-        """Stand in for the login."""
+        """Replace the login."""
         self.attempts.append(asyncio.get_running_loop().time())
         self.addresses.append(address)
         outcome = next(self.outcomes, None)
@@ -65,13 +65,13 @@ class Story:
             self.end.set()
             await asyncio.get_running_loop().create_future()
         if isinstance(outcome, int):
-            raise MysqlError("told so", errno=outcome)
+            raise MysqlError("scripted error", errno=outcome)
         assert outcome is not None
         self.held.append(Held(outcome))
         return self.held[-1]
 
     def lost(self) -> None:
-        """Take note of a signal."""
+        """Record a signal."""
         self.losses.append(asyncio.get_running_loop().time())
 
     @property
@@ -81,7 +81,7 @@ class Story:
 
     @property
     def sentences(self) -> list[str]:
-        """What was logged."""
+        """The sentences that were logged."""
         return [str(entry["event"]) for entry in self.logged]
 
 
@@ -111,7 +111,7 @@ def tell(monkeypatch: pytest.MonkeyPatch) -> Tell:
 
 
 def test_each_lost_connection_is_a_signal(tell: Tell) -> None:
-    """A connection that breaks is told at that instant, and made anew; no other event is told."""
+    """A connection that breaks is signalled at that instant, and made again; no other event is signalled."""
     story = tell(100.0, CANNOT_CONNECT, 200.0)
     assert story.losses == [story.attempts[0] + 100.0, story.attempts[2] + 200.0]
     assert len(story.attempts) == 4
@@ -134,19 +134,19 @@ def test_tablets_do_not_return_as_one(tell: Tell) -> None:
 
 
 def test_pauses_start_over_after_a_connection_that_lasted(tell: Tell) -> None:
-    """What failed before a connection that stood for a while does not count any more."""
+    """Failures from before a connection that held for a while no longer count."""
     story = tell(*[CANNOT_CONNECT] * 8, LONGEST_PAUSE, CANNOT_CONNECT)
     assert story.pauses[8] - LONGEST_PAUSE <= 0.2
 
 
 def test_a_server_that_throws_us_out_does_not_alarm_the_shard_all_the_time(tell: Tell) -> None:
-    """Connections that break as soon as they are made are retried ever less often, too."""
+    """Connections that break as soon as they are made are retried less and less often, too."""
     story = tell(*[0.0] * 10)
     assert story.pauses[-1] >= 0.8 * LONGEST_PAUSE
 
 
 def test_a_refusal_is_reported_once_and_asked_again_slowly(tell: Tell) -> None:
-    """A wrong password gives one sentence, which says what to do; the server is asked again each minute."""
+    """A wrong password gives one sentence, which says what to do; the login is tried again each minute."""
     story = tell(1045, 1045, CANNOT_CONNECT, 1045)
     assert [story.pauses[0], story.pauses[1], story.pauses[3]] == pytest.approx([REFUSED_PAUSE] * 3)
     assert story.sentences == [
@@ -164,11 +164,11 @@ def test_a_new_reason_is_reported(tell: Tell) -> None:
     story = tell(1045, 1040, 1040, 4711)
     assert len(story.sentences) == 3
     assert "max_connections" in story.sentences[1]
-    assert "told so (errno 4711)" in story.sentences[2]
+    assert "scripted error (errno 4711)" in story.sentences[2]
 
 
 def test_the_end_of_a_trouble_is_reported(tell: Tell) -> None:
-    """The first connection after a reported trouble is reported, and a trouble after that is news again."""
+    """The first connection after a reported failure is reported, and so is the next failure."""
     story = tell(1045, 100.0, 1045)
     assert [entry["log_level"] for entry in story.logged] == ["warning", "info", "info", "warning"]
     assert "a connection to mysqld is held now" in story.sentences[1]
@@ -177,7 +177,7 @@ def test_the_end_of_a_trouble_is_reported(tell: Tell) -> None:
 
 @pytest.mark.parametrize("errno", [0, 1040, 1045, 1129, 1130, 1203, 1226, 1820, 1862, 2059, 3118, 3159])
 def test_every_trouble_has_its_advice(tell: Tell, errno: int) -> None:
-    """Each error that a person has to deal with is reported in a whole sentence, without the password."""
+    """Each error that an operator has to deal with is reported in a whole sentence, without the password."""
     [sentence] = tell(errno).sentences
     assert "; " in sentence
     assert "{" not in sentence
@@ -185,7 +185,7 @@ def test_every_trouble_has_its_advice(tell: Tell, errno: int) -> None:
 
 
 def test_a_server_that_cannot_be_reached_is_reported_in_the_end(tell: Tell) -> None:
-    """Attempts that find nobody are silent at first, for a dead mysqld is news of others, then reported once."""
+    """Attempts without an answer are not reported at first, as other parts report a dead mysqld, then once."""
     assert tell(*[CANNOT_CONNECT] * (REPORTED_FAILURE - 1)).sentences == []
     [sentence] = tell(*[CANNOT_CONNECT] * (REPORTED_FAILURE + 5)).sentences
     assert "check that vtorc's host may connect to this address" in sentence
@@ -195,7 +195,7 @@ def test_a_server_that_cannot_be_reached_is_reported_in_the_end(tell: Tell) -> N
     "absent", [{"shutdown_time": 1}, {"mysql_hostname": ""}, {"mysql_port": 0}, {"hostname": "", "grpc_port": 0}]
 )
 def test_a_tablet_that_is_shut_down_is_not_dialled(tell: Tell, absent: dict[str, Any]) -> None:
-    """While the record says that there is nobody to dial, nobody is dialled, and nothing is logged."""
+    """While the record has no address of a mysqld, nothing is dialled and nothing is logged."""
     gone = replace(TABLET, **absent)
     records = [gone, gone]
     story = tell(tablet=lambda: records.pop() if records else TABLET)
@@ -231,7 +231,7 @@ def test_cancelling_closes_the_connection(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_only_so_many_connections_are_made_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thousand servers are logged in to in turns, because one burst would make the logins miss their deadline."""
+    """Logins to a thousand servers take turns, because all at once would miss their deadline."""
     busy = 0
     most = 0
     held = 0

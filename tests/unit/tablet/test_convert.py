@@ -32,7 +32,7 @@ def gtids(text: str) -> GtidSet:
 
 
 def full_status(**fields: Any) -> FullStatus:
-    """A status as a tablet of 24 sends it, with other fields where given."""
+    """A status as a tablet of 24 sends it, with the given fields replaced."""
     chosen: dict[str, Any] = {"tablet_type": REPLICA, "version": "8.0.30"} | fields
     return FullStatus(**chosen)
 
@@ -84,7 +84,7 @@ def test_every_field_of_a_status_arrives() -> None:
 
 
 def test_every_field_of_a_replication_status_arrives() -> None:
-    """Each value has its place, and what was received includes what was executed."""
+    """Each value has its place, and `received` includes `executed`."""
     message = Status(
         position=f"MySQL56/{UUID}:1-9",
         relay_log_position=f"MySQL56/{UUID}:1-12",
@@ -138,7 +138,7 @@ def test_every_field_of_a_replication_status_arrives() -> None:
     ],
 )
 def test_thread_states_are_read_in_both_encodings(message: Status, states: tuple[ThreadState, ThreadState]) -> None:
-    """Numbers win; flags count for tablets of 12 and 13 only; a newer tablet that says nothing does not know."""
+    """Numbers take precedence; flags count for tablets of 12 and 13 only; a newer tablet without either is unknown."""
     status = convert.replication_status(message)
     assert (status.io_state, status.sql_state) == states
 
@@ -156,7 +156,7 @@ def test_thread_states_are_read_in_both_encodings(message: Status, states: tuple
     ],
 )
 def test_lag_is_unknown_where_mysql_does_not_know_it(message: Status, lag: int | None) -> None:
-    """Old tablets say 0 then, which is not believed while a thread stands still."""
+    """Old tablets send 0 then, which does not count while a thread is stopped."""
     assert convert.replication_status(message).lag == lag
 
 
@@ -177,7 +177,7 @@ def test_lag_is_unknown_where_mysql_does_not_know_it(message: Status, lag: int |
 def test_super_read_only_is_unknown_where_the_tablet_may_not_tell(
     message: FullStatus, super_read_only: bool | None
 ) -> None:
-    """False is believed of tablets that are new enough, and of servers that are not even read-only."""
+    """False counts from tablets that are new enough, and from servers that are not even read-only."""
     assert convert.tablet_status(message).super_read_only is super_read_only
 
 
@@ -189,23 +189,23 @@ def test_super_read_only_is_unknown_where_the_tablet_may_not_tell(
         (full_status(semi_sync_blocked=True), (False, True, TabletType.REPLICA)),
     ],
 )
-def test_what_came_with_22_is_unknown_before(
+def test_fields_of_22_are_unknown_before(
     message: FullStatus, known: tuple[bool | None, bool | None, TabletType | None]
 ) -> None:
-    """A tablet that does not tell its type does not tell of disk and semi-sync either."""
+    """A tablet that does not send its type does not send the state of disk and semi-sync either."""
     status = convert.tablet_status(message)
     assert (status.disk_stalled, status.semi_sync_blocked, status.tablet_type) == known
 
 
 def test_a_stalled_disk_leaves_everything_else_unknown() -> None:
-    """Such a tablet sends nothing else, so nothing else is read."""
+    """Such a tablet sends no other field, so no other field is read."""
     status = convert.tablet_status(FullStatus(disk_stalled=True))
     assert status.disk_stalled is True
     assert (status.semi_sync_blocked, status.super_read_only, status.tablet_type) == (None, None, None)
 
 
 def test_replication_settings_are_unknown_where_none_are_sent() -> None:
-    """Tablets before 20 send none, and later ones none for a server that is nobody's replica."""
+    """Tablets before 20 send none, and later ones none for a server without a replication source."""
     status = convert.tablet_status(full_status())
     assert (status.heartbeat_interval, status.replica_net_timeout) == (None, None)
 
@@ -226,7 +226,7 @@ def test_replication_settings_are_unknown_where_none_are_sent() -> None:
     ],
 )
 def test_the_servers_own_position_counts(message: FullStatus, executed: GtidSet) -> None:
-    """The replica's position stands in on servers without a binary log."""
+    """The replica's position is used on servers without a binary log."""
     assert convert.tablet_status(message).executed == executed
 
 
@@ -238,12 +238,12 @@ def test_tagged_gtids_are_understood() -> None:
 
 
 def test_a_source_uuid_of_zeros_is_none() -> None:
-    """That is how an unknown source is sent."""
+    """A UUID of zeros stands for an unknown source."""
     assert convert.replication_status(Status(source_uuid=convert.NO_UUID)).source_uuid == ""
 
 
 def test_a_relay_log_that_lags_behind_is_no_loss() -> None:
-    """What was executed was received, even if the relay log does not say so any more."""
+    """Executed transactions count as received, even if the relay log no longer lists them."""
     status = convert.replication_status(Status(position=f"MySQL56/{UUID}:1-4", relay_log_position="MySQL56/"))
     assert status.received == gtids("1-4")
 
@@ -253,7 +253,7 @@ def configured(**fields: Any) -> FullStatus:
 
 
 @pytest.mark.parametrize(
-    ("message", "said"),
+    ("message", "expected"),
     [
         (full_status(gtid_purged=f"MySQL56/{UUID}"), "gtid_purged: GTID set"),
         (full_status(gtid_purged=f"{UUID}:1"), "gtid_purged is"),
@@ -274,11 +274,11 @@ def configured(**fields: Any) -> FullStatus:
         (configured(heartbeat_interval=math.nan), "replication_configuration.heartbeat_interval is nan"),
     ],
 )
-def test_garbage_is_refused_by_name(message: FullStatus, said: str) -> None:
+def test_garbage_is_refused_by_name(message: FullStatus, expected: str) -> None:
     """The error names the field, its value and what was expected."""
     with pytest.raises(TabletBadAnswer) as caught:
         convert.tablet_status(message)
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
 
 
 def test_a_health_report_with_a_negative_term_is_refused() -> None:
@@ -298,7 +298,7 @@ def test_names_are_written_as_they_are_read() -> None:
     [(None, ""), (EMPTY_GTID_SET, "MySQL56/"), (gtids("1-5"), f"MySQL56/{UUID}:1-5")],
 )
 def test_positions_are_written_with_their_flavour(position: GtidSet | None, text: str) -> None:
-    """No position and the empty set are two things."""
+    """No position differs from the empty set."""
     assert convert.position_text(position) == text
 
 
@@ -337,7 +337,7 @@ def messages(kind: type[Any]) -> st.SearchStrategy[Any]:
 
 @given(messages(FullStatus))
 def test_any_status_is_read_or_refused(message: FullStatus) -> None:
-    """There is no third way out, and what is read keeps received ahead of executed."""
+    """Any message gives a status or TabletBadAnswer, and in a status `received` contains `executed`."""
     with suppress(TabletBadAnswer):
         status = convert.tablet_status(message)
         assert status.received.contains(status.executed)
@@ -345,6 +345,6 @@ def test_any_status_is_read_or_refused(message: FullStatus) -> None:
 
 @given(messages(query_pb2.StreamHealthResponse))
 def test_any_health_report_is_read_or_refused(message: query_pb2.StreamHealthResponse) -> None:
-    """There is no third way out."""
+    """Any message gives a report or TabletBadAnswer."""
     with suppress(TabletBadAnswer):
         assert convert.health_report(message).serving == message.serving

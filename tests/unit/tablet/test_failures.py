@@ -26,7 +26,7 @@ def failure(code: grpc.StatusCode, text: str | None = "") -> AioRpcError:
     ],
 )
 def test_mysqls_error_number_is_read_from_the_text(text: str, number: int) -> None:
-    """It stands there in one form in all releases; anything else is no number."""
+    """The number has one form in all releases; any other text has none."""
     assert mysql_errno(text) == number
 
 
@@ -41,8 +41,8 @@ def test_mysqls_error_number_is_read_from_the_text(text: str, number: int) -> No
         (TabletCallFailed("no master status"), False),
     ],
 )
-def test_not_a_replica_is_told_by_number_or_by_the_old_words(error: TabletCallFailed, expected: bool) -> None:
-    """Another error number outweighs the words."""
+def test_not_a_replica_is_recognised_by_number_or_by_the_old_words(error: TabletCallFailed, expected: bool) -> None:
+    """Another error number takes precedence over the words."""
     assert is_not_a_replica(error) is expected
 
 
@@ -66,7 +66,7 @@ def test_codes_tell_silence_from_ignorance_from_refusal(
 
 
 @pytest.mark.parametrize(
-    ("code", "text", "said"),
+    ("code", "text", "sentence"),
     [
         (grpc.StatusCode.UNKNOWN, " text ", "Ping of zone1-101: text"),
         (grpc.StatusCode.INTERNAL, None, "Ping of zone1-101: INTERNAL"),
@@ -79,9 +79,11 @@ def test_codes_tell_silence_from_ignorance_from_refusal(
         ),
     ],
 )
-def test_messages_name_the_call_the_tablet_and_what_to_do(code: grpc.StatusCode, text: str | None, said: str) -> None:
-    """They stand on their own in a log."""
-    assert str(explain(failure(code, text), "Ping of zone1-101", timeout=1.5)) == said
+def test_messages_name_the_call_the_tablet_and_what_to_do(
+    code: grpc.StatusCode, text: str | None, sentence: str
+) -> None:
+    """Each message is understandable by itself in a log."""
+    assert str(explain(failure(code, text), "Ping of zone1-101", timeout=1.5)) == sentence
 
 
 @given(st.sampled_from(list(grpc.StatusCode)), st.text() | st.none())

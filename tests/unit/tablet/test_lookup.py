@@ -11,7 +11,7 @@ from vtorc.tablet.lookup import PATIENCE, Addresses, Lookups, look_up
 
 
 class Names:
-    """A name server: names in `silent` are answered once they are told, others at once."""
+    """A name server: names in `silent` are answered when their event is set, others at once."""
 
     def __init__(self, *silent: str) -> None:
         self.asked: Counter[str] = Counter()
@@ -29,8 +29,8 @@ class Names:
         return [answer]
 
 
-async def test_a_lookup_is_shared_and_outlives_who_asked() -> None:
-    """Whoever gives up waiting leaves the lookup to the next who asks for the same name."""
+async def test_a_lookup_is_shared_and_outlives_its_caller() -> None:
+    """A cancelled caller leaves its lookup to the next caller that asks for the same name."""
     names = Names("slow")
     lookups = Lookups(names.look_up)
     for _ in range(3):
@@ -44,7 +44,7 @@ async def test_a_lookup_is_shared_and_outlives_who_asked() -> None:
 
 
 async def test_silent_names_delay_no_other() -> None:
-    """With room for few, names that are slow again and again wait for each other only."""
+    """If few lookups may run at a time, names that are always slow delay only each other."""
     names = Names("one", "two", "three", "four", "five")
     lookups = Lookups(names.look_up, at_once=4, slow=0.0)
     for name, gate in names.gates.items():
@@ -61,7 +61,7 @@ async def test_silent_names_delay_no_other() -> None:
 
 
 async def test_known_addresses_are_used_while_a_lookup_takes_long() -> None:
-    """What was found last is good for as long as the name server is silent, and not longer."""
+    """The last addresses are used for as long as the name server is silent, and not longer."""
     names = Names("host")
     names.gates["host"].set()
     lookups = Lookups(names.look_up)

@@ -41,7 +41,7 @@ def test_credentials_that_cannot_be_sent_are_refused_without_showing_them(tmp_pa
 
 
 def test_a_credentials_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    """The message says which file and why."""
+    """The message names the file and the reason."""
     with pytest.raises(TabletClientMisconfigured, match=r"creds\.json cannot be read: No such file"):
         ClientSettings(credentials_file=tmp_path / "creds.json").read_credentials()
 
@@ -58,7 +58,7 @@ def test_a_credentials_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_tls_is_used_with_a_certificate_and_its_key_or_an_authority(tls: TlsFiles, wanted: bool) -> None:
-    """Half a pair is none, as with Vitess' own programs."""
+    """A certificate without key, or a key without certificate, counts as none, as in Vitess' own programs."""
     assert tls.wanted is wanted
 
 

@@ -74,7 +74,7 @@ def pairs(found: dict[str, str]) -> QueryResult:
 
 
 def server(**changes: QueryResult) -> dict[str, QueryResult]:
-    """What a replica behind a tablet of 12 answers; changes are `replica`, `gtids`, `variables`, `status`."""
+    """The answers of a replica behind a tablet of 12; changes are `replica`, `gtids`, `variables`, `status`."""
     sets: dict[str, str | None] = {"gtid_executed": f"{UUID}:1-9", "gtid_purged": f"{UUID}:1-3"}
     return {
         SHOW_REPLICA: changes.get("replica", table(REPLICA)),
@@ -91,8 +91,8 @@ async def ask(answers: dict[str, QueryResult]) -> TabletStatus:
     return await survey(fetch)
 
 
-async def test_a_replica_is_told_as_full_status_would() -> None:
-    """Each value has its place; the position is the one that was read last."""
+async def test_a_replica_has_the_status_of_full_status() -> None:
+    """Each value has its place; the position is that of the last statement."""
     executed, received = GtidSet.of(UUID, 1, 9), GtidSet.of(UUID, 1, 12)
     assert await ask(server()) == TabletStatus(
         server_id=7,
@@ -123,8 +123,8 @@ async def test_a_replica_is_told_as_full_status_would() -> None:
     )
 
 
-async def test_a_server_that_is_nobodys_replica_has_no_replication_status() -> None:
-    """An empty answer says so, and so does one with group replication's channels only."""
+async def test_a_server_without_source_has_no_replication_status() -> None:
+    """A server has no replication source if the answer is empty, or lists only channels of group replication."""
     assert (await ask(server(replica=QueryResult()))).replication is None
     group = {**REPLICA, "Channel_Name": "group_replication_applier"}
     assert (await ask(server(replica=table(group)))).replication is None
@@ -153,14 +153,14 @@ async def test_a_server_that_is_nobodys_replica_has_no_replication_status() -> N
 async def test_columns_of_the_replica_are_understood(
     column: str, value: str | None, field: str, expected: object
 ) -> None:
-    """NULL is not zero, and a word that is not known is not "no"."""
+    """NULL is not zero, and an unknown word is not "no"."""
     found = (await ask(server(replica=table({**REPLICA, column: value})))).replication
     assert found is not None
     assert getattr(found, field) == expected
 
 
-async def test_what_a_server_does_not_have_is_off_or_unknown() -> None:
-    """Without the plugin there is no semi-sync; without the variable nobody knows of super_read_only."""
+async def test_missing_variables_are_off_or_unknown() -> None:
+    """Without the plugin semi-sync is off; without the variable super_read_only is unknown."""
     few = {name: value for name, value in VARIABLES.items() if "semi_sync" not in name and name != "super_read_only"}
     status = await ask(server(variables=pairs(few), status=QueryResult()))
     assert status.semi_sync == SemiSyncStatus()
@@ -170,7 +170,7 @@ async def test_what_a_server_does_not_have_is_off_or_unknown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answers", "said"),
+    ("answers", "expected"),
     [
         (server(gtids=QueryResult()), "0 rows: expected one"),
         (server(gtids=table({"gtid_executed": "x", "gtid_purged": ""})), "gtid_executed: GTID set 'x'"),
@@ -182,15 +182,15 @@ async def test_what_a_server_does_not_have_is_off_or_unknown() -> None:
         (server(replica=QueryResult(rows=[Row(lengths=[1], values=b"x")])), "expected 0 values in 1 bytes"),
     ],
 )
-async def test_garbage_is_refused_by_name(answers: dict[str, QueryResult], said: str) -> None:
+async def test_garbage_is_refused_by_name(answers: dict[str, QueryResult], expected: str) -> None:
     """The error names the column, its value and what was expected."""
     with pytest.raises(TabletBadAnswer) as caught:
         await ask(answers)
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
 
 
 def test_names_are_asked_for_one_by_one() -> None:
-    """No pattern that would match other variables, and nothing but what a server has."""
+    """The statements have no pattern that would match other variables, and do not fail on missing ones."""
     assert SHOW_STATUS == (
         "SHOW GLOBAL STATUS WHERE Variable_name IN "
         "('Rpl_semi_sync_master_status', 'Rpl_semi_sync_slave_status', 'Rpl_semi_sync_master_clients')"
@@ -206,7 +206,7 @@ def test_cells_are_cut_as_they_were_joined(cells: list[list[str | None]]) -> Non
 
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=3), st.binary(max_size=8))
 def test_any_row_is_read_or_refused(lengths: list[int], values: bytes) -> None:
-    """There is no third way out."""
+    """Any answers give a status or TabletBadAnswer."""
     names = [Field(name=name) for name in ("a", "b")]
     with suppress(TabletBadAnswer):
         found: list[Any] = rows(QueryResult(fields=names, rows=[Row(lengths=lengths, values=values)]))

@@ -1,4 +1,4 @@
-"""How a tablet's clock is read in SQL."""
+"""Reading a tablet's clock in SQL."""
 
 import pytest
 
@@ -14,13 +14,13 @@ from vtorc.tablet.wall_clock import clock_nanoseconds
         ("2026-03-29 01:30:00.250000", 1_774_747_800_250_000_000),
     ],
 )
-def test_utc_is_told_in_nanoseconds(text: str, expected: int) -> None:
-    """What MySQL tells in UTC is exact to the microsecond."""
+def test_utc_is_converted_to_nanoseconds(text: str, expected: int) -> None:
+    """MySQL's answer in UTC is exact to the microsecond."""
     assert clock_nanoseconds(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "2026-03-01", "0000-00-00 00:00:00.000000", "now"])
-def test_what_is_no_time_is_a_bad_answer(text: str) -> None:
-    """Anything else says what was expected."""
+def test_other_text_is_a_bad_answer(text: str) -> None:
+    """Any other text raises an error with the expected form."""
     with pytest.raises(TabletBadAnswer, match="UTC_TIMESTAMP"):
         clock_nanoseconds(text)

@@ -29,7 +29,7 @@ def in_world(scenario: Callable[[World], Awaitable[None]], limits: TopoLimits | 
     run(main())
 
 
-def test_what_exists_is_named() -> None:
+def test_existing_records_are_listed() -> None:
     """Cells, keyspaces and shards are listed, sorted, and an empty topology lists nothing."""
 
     async def scenario(world: World) -> None:
