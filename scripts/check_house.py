@@ -4,8 +4,8 @@
    The parts of a program have names of their own; only an operator is a `who`. Docstrings and comments are counted
    together, and the strings that the program shows apart from them.
 2. A class name is used once at the top level of modules, so that the name identifies the class.
-3. Modules do not import each other in a circle, also not inside a function or for types only: otherwise a reader of one
-   of them would have to read all.
+3. Modules do not import each other in a circle, also not inside a function or for types only. A reader of one of them
+   would have to read all.
 
 It prints one line for each rule that holds. With a broken rule it prints a line for each place and exits 1.
 """

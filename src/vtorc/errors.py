@@ -18,7 +18,7 @@ class TabletUnreachable(TabletError):
     """The tablet gave no answer.
 
     `reason` is "refused" (connection refused), "unreachable" (connection broken, or no route), "timeout" (deadline
-    passed), or "shut down" (its record says that it was stopped on purpose).
+    passed), or "shut down" (stopped on purpose, by its record).
     """
 
     def __init__(self, message: str, *, reason: str) -> None:

@@ -42,14 +42,14 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING
 Fields = MutableMapping[str, Any]
 
 _CHATTY = ("asyncio", "grpc", "grpc._cython.cygrpc", "asyncmy")
-"""Libraries whose debug lines are left out: Vitess' sample file has `"Debug": true`, and they would hide decisions."""
+"""Libraries that log no debug lines here: Vitess' sample file has `"Debug": true`, and they would hide decisions."""
 
 
 def setup_logging(settings: LogSettings, *, stderr: bool = True) -> None:
     """Send all logging to the destinations that the settings name, in place of those of an earlier call.
 
     Lines are written a little later; `flush_logs` waits for them, and so does the end of the program. `stderr=False`
-    leaves standard error out, for a command whose terminal shows something else.
+    leaves standard error out, for a command with a display of its own in the terminal.
 
     Raises SettingsError if the log folder cannot be made or written to.
     """

@@ -1,7 +1,7 @@
 """Flags and keys of Vitess that have no effect in vtorc, accepted so that old command lines and files keep working.
 
-Each row has the reason, then the names, which are those of Vitess v11 to v24. A key that forbids an action which vtorc
-cannot leave out is refused, unless its value forbids nothing: otherwise vtorc would take an action that was forbidden.
+Each row has the reason, then the names, which are those of Vitess v11 to v24. A key that forbids an action is refused
+if vtorc cannot leave that action out, unless its value forbids nothing. Otherwise vtorc would act where it must not.
 """
 
 from typing import Any

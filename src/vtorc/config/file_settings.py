@@ -13,9 +13,9 @@ class FileSettings:
     config: str = setting(
         TEXT,
         "",
-        "JSON settings file as in Vitess v11 to v21. Without this and --config-file, vtorc reads those of "
-        "/etc/orchestrator.conf.json, conf/orchestrator.conf.json and orchestrator.conf.json that exist, then the "
-        "file that --config-path and --config-name find. A later file takes precedence over an earlier one.",
+        "JSON settings file as in Vitess v11 to v21. Without it and --config-file, vtorc reads "
+        "/etc/orchestrator.conf.json, conf/orchestrator.conf.json and orchestrator.conf.json as far as they exist, "
+        "then the file that --config-path and --config-name find. A later file takes precedence over an earlier one.",
         bootstrap=True,
     )
     config_file: str = setting(
@@ -49,8 +49,8 @@ class FileSettings:
     config_file_not_found_handling: str = setting(
         choice("ignore", "warn", "error", "exit"),
         "warn",
-        "Action if the settings file of --config-file, --config-path or --config-name does not exist: start without it "
-        "(ignore), start with a warning (warn), or refuse to start (error, exit). A missing -config file is always "
-        "refused.",
+        "Action if there is no settings file for --config-file, --config-path or --config-name: start without it "
+        "(ignore), start with a warning (warn), or refuse to start (error, exit). A missing -config file always "
+        "refuses the start.",
         bootstrap=True,
     )

@@ -123,7 +123,7 @@ class WatchSettings:
         "Lag above which a replica counts as lagging.",
         also=[key("ReasonableReplicationLagSeconds", SECONDS)],
         live=True,
-        no_effect="vtorc repairs no replication lag",
+        no_effect="vtorc does not repair replication lag",
     )
 
 

@@ -35,9 +35,9 @@ class Connection:
     cannot connect. So each error is of the present, and the next call finds a process that has come back.
 
     `unknown_calls` names the calls that the process does not implement. It is cleared when the connection is lost, and
-    so is the alias of the tablet that answers. An address may be given to another tablet while the record of the
-    earlier one still exists, and calls to the earlier one must not reach the other. vtgate checks the alias for the
-    same reason (Vitess `go/vt/discovery/tablet_health_check.go`).
+    so is the alias of the tablet that answers. An address may pass to another tablet while the record of the earlier
+    one still exists, and calls to the earlier one must not reach it. Vitess' vtgate checks the alias for the same
+    reason (`go/vt/discovery/tablet_health_check.go`).
     """
 
     def __init__(self, address: Address, settings: ClientSettings) -> None:
@@ -256,7 +256,7 @@ class Connection:
         """Translate failures, and remember whether the connection is in doubt.
 
         A host that vanishes does not close its connections. So after a call without an answer the next one tests the
-        address first: with a dead host it then costs one connect timeout instead of a whole deadline.
+        address first. With a dead host it then takes one connect timeout instead of its whole deadline.
         """
         losses = self._losses
         try:

@@ -1,8 +1,8 @@
 """Conversion of the tablet manager's messages to vtorc's values, for every release from 12 on.
 
-proto3 numbers, flags and texts have no presence: a field that an old tablet does not send reads as 0, false or "". That
-must not become "no". So such a field counts only if another part of the answer shows that the tablet is new enough to
-send it:
+Numbers, flags and texts of proto3 have no presence: a field that an old tablet does not send reads as 0, false or "".
+That must not become "no". So such a field counts only if another part of the answer shows that the tablet is new enough
+to send it:
 
 * `tablet_type` is never UNKNOWN on a tablet of 22 or later, and `disk_stalled` and `semi_sync_blocked` came with it.
 * `replication_configuration` is a message, so its absence is visible; tablets of 20 and later send it for replicas.

@@ -1,8 +1,8 @@
 """A test, by the operating system's own error numbers, whether a process listens at an address.
 
-gRPC reports every failure to connect as UNAVAILABLE with a free text. A refused connection (the host is up, the process
-is not) and a missing answer (the host may be dead, or vtorc may be cut off) lead to different conclusions. The kernel
-tells them apart, with error numbers that mean the same everywhere.
+Every failure to connect is UNAVAILABLE with a free text in gRPC. But a refused connection shows that the host is up and
+the process is not. After a missing answer the host may be dead, or vtorc may be cut off. The kernel tells the two
+apart, with error numbers that mean the same everywhere.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Connections to a store that this process can access directly: records, locks and watches over a few primitives.
 
-A store has the layout of Vitess' etcd: a lock is a key `<directory>/locks/<lease in decimal>` that is deleted with its
-lease, and the key created first holds the lock. So lists and watches give the same result for every backend.
+A store has the layout of Vitess' etcd. A lock is a key `<directory>/locks/<lease in decimal>`, which is deleted with
+its lease; the key created first holds the lock. So lists and watches give the same result for every backend.
 """
 
 import asyncio

@@ -1,9 +1,9 @@
 """The queue for a lock in etcd, with the same keys and bytes as that of Vitess (`go/vt/topo/etcd2topo/lock.go`).
 
 Each request for the lock of directory D is a key `D/locks/<lease in decimal>` under a lease of its own. The request
-with the lowest revision holds the lock, and every other waits until the key just before its own is deleted. In two
-points this queue does more than Vitess, invisibly to it: leases are kept alive, and `try_lock` is one transaction that
-puts no key if the queue is not empty, so that it never waits.
+with the lowest revision holds the lock, and every other waits until the key just before its own is deleted. Two points
+differ from Vitess, invisibly to its processes. Leases are kept alive, and `try_lock` is one transaction that puts a key
+only if the queue is empty, so that it never waits.
 """
 
 import asyncio

@@ -30,7 +30,7 @@ class LeasedLock:
 
     Vitess refreshes the lease of its own locks in etcd only when it checks them, so they may end during a long
     operation. This lock is lost when the server says that its lease or key no longer exists. It also counts as lost
-    when the TTL has passed since the start of the last successful refresh: from then on another process may hold it.
+    when the TTL has passed since the last successful refresh began: from then on another process may hold it.
     """
 
     def __init__(self, key: str, lease: Lease, owner: "OwnedLocks", *, ttl: float, granted_at: float) -> None:

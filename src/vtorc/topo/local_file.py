@@ -1,13 +1,12 @@
 """The SQLite file of the embedded topology: blocking calls, each one transaction.
 
 Several processes of one machine may use the file at the same time. Leases end by the time since boot: all processes of
-a machine share it, it includes the time that the machine sleeps, and no correction of the wall clock moves it. The
-boot id is stored with each lease, so a lease from before a reboot has ended. A system that has neither (any but Linux)
-uses the monotonic clock; there a lease that would end later than a new one counts as one of an earlier boot. The next
-call of any process removes ended leases before it reads anything.
+a machine share it, it runs while the machine sleeps, and no correction of the wall clock moves it. The boot id is
+stored with each lease, so a lease from before a reboot has ended. Systems other than Linux have neither, and use the
+monotonic clock. There a lease that would end later than a new one counts as one of an earlier boot. The next call of
+any process removes ended leases before it reads.
 
-The file must be on a local file system: the locks and the shared memory of SQLite's write-ahead log do not work over
-a network.
+The file must be on a local file system: the locks and shared memory of SQLite's write-ahead log need one.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """Conversion between the records' bytes and the values of the core: invalid bytes raise BadRecord, never a guess.
 
-A tablet type with an unknown number (of a newer Vitess) becomes UNKNOWN: such a tablet is probed, but is neither a
-primary nor a candidate. A keyspace of an unknown kind is a bad record: no action may be taken in it.
+A tablet type with an unknown number, of a newer Vitess, becomes UNKNOWN: the tablet is probed, but is neither a primary
+nor a candidate. A keyspace of an unknown kind is a bad record: no action may be taken in it.
 """
 
 from typing import TypeVar
