@@ -154,16 +154,23 @@ def test_writes_the_lines_from_before_a_reload_first(monkeypatch: pytest.MonkeyP
 
     Both had their own thread: under load a line of the new one came first, or a flush left the old one's lines out.
     """
-    gate = Gate()
-    monkeypatch.setattr(logs, "_stderr_handler", lambda: gate)
+    slow, quick = Gate(), Gate()
+    quick.open.set()
+    quick.lines = slow.lines
+    targets = iter((slow, quick))
+    monkeypatch.setattr(logs, "_stderr_handler", lambda: next(targets))
     setup_logging(LogSettings())
     structlog.get_logger().info("before")
-    gate.entered.wait()
+    slow.entered.wait()
     setup_logging(LogSettings())
     structlog.get_logger().info("after")
-    gate.open.set()
+    monkeypatch.setattr(logs, "_FLUSH_PATIENCE", 0.1)
     flush_logs()
-    assert [json.loads(line)["event"] for line in gate.lines] == ["before", "after"]
+    assert slow.lines == []
+    slow.open.set()
+    monkeypatch.setattr(logs, "_FLUSH_PATIENCE", 60.0)
+    flush_logs()
+    assert [json.loads(line)["event"] for line in slow.lines] == ["before", "after"]
 
 
 def test_drops_and_counts_lines_for_a_destination_that_hangs() -> None:
