@@ -29,14 +29,14 @@ from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TabletError
 from vtorc.recovery import promotion
 from vtorc.recovery.catch_up import CatchUp
-from vtorc.recovery.locked_run import LockedRun, RecoveryPurpose, Work
+from vtorc.recovery.locked_run import LockedRun, LockedWork, RecoveryPurpose
 from vtorc.recovery.planned import PlannedReparent
-from vtorc.recovery.promotion import Follower, Promotion
+from vtorc.recovery.promotion import Promotion, ReplicaToRepoint
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.recovery.repairs import Repairs
 from vtorc.recovery.runner import Judgement, Runner
 from vtorc.recovery.session import RecoverySession
-from vtorc.recovery.stop import Stopping
+from vtorc.recovery.stop import TabletStopper
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ def _(patch: Patch) -> None:
     kinds=("crash-while-applying",),
 )
 def _(patch: Patch) -> None:
-    patch.set(CatchUp, "_wait", _nothing)
+    patch.set(CatchUp, "_apply_relay_log", _nothing)
 
 
 @mutant(
@@ -155,7 +155,7 @@ def _(patch: Patch) -> None:
     kinds=("crash-while-applying",),
 )
 def _(patch: Patch) -> None:
-    wait = CatchUp._wait
+    wait = CatchUp._apply_relay_log
 
     async def careless(self: CatchUp, alias: TabletAlias, position: GtidSet) -> None:
         try:
@@ -164,7 +164,7 @@ def _(patch: Patch) -> None:
         except (TabletError, TimeoutError):
             return
 
-    patch.set(CatchUp, "_wait", careless)
+    patch.set(CatchUp, "_apply_relay_log", careless)
 
 
 @mutant(
@@ -175,7 +175,7 @@ def _(patch: Patch) -> None:
     kinds=("lone-copy",),
 )
 def _(patch: Patch) -> None:
-    take = CatchUp._take
+    take = CatchUp._carry_out
 
     async def careless(
         self: CatchUp, way: Choice, stopped: Mapping[TabletAlias, StoppedTablet]
@@ -184,7 +184,7 @@ def _(patch: Patch) -> None:
             return way.winner, stopped[way.winner].received
         return await take(self, way, stopped)
 
-    patch.set(CatchUp, "_take", careless)
+    patch.set(CatchUp, "_carry_out", careless)
 
 
 @mutant(
@@ -195,12 +195,12 @@ def _(patch: Patch) -> None:
     kinds=("return-amid-failover",),
 )
 def _(patch: Patch) -> None:
-    patch.set(Stopping, "_stop_connecting", _nothing)
+    patch.set(TabletStopper, "_stop_connecting", _nothing)
 
 
 @mutant("stop-nobody", "elects by what tablets last reported instead of stopping them", profile="failover", budget=30)
 def _(patch: Patch) -> None:
-    async def careless(self: Stopping, tablet: TabletView) -> StoppedTablet:
+    async def careless(self: TabletStopper, tablet: TabletView) -> StoppedTablet:
         status = tablet.status
         if status is None:
             raise TimeoutError
@@ -214,7 +214,7 @@ def _(patch: Patch) -> None:
             was_primary=replication is None,
         )
 
-    patch.set(Stopping, "_stop_replica", careless)
+    patch.set(TabletStopper, "_stop_replica", careless)
 
 
 @mutant(
@@ -249,9 +249,9 @@ def _(patch: Patch) -> None:
     repoint = promotion._repoint
 
     async def careless(
-        session: RecoverySession, what: Promotion, other: Follower, patience: promotion._Patience
+        session: RecoverySession, what: Promotion, replica: ReplicaToRepoint, grace: promotion._RepointGrace
     ) -> None:
-        await repoint(session, what, Follower(other.record), patience)
+        await repoint(session, what, ReplicaToRepoint(replica.record), grace)
 
     patch.everywhere(repoint, careless)
 
@@ -282,7 +282,7 @@ class _NoLock:
 def _(patch: Patch) -> None:
     run = LockedRun.run
 
-    async def careless(self: LockedRun, purpose: RecoveryPurpose, lock: Any, work: Work) -> RecoveryRecord:
+    async def careless(self: LockedRun, purpose: RecoveryPurpose, lock: Any, work: LockedWork) -> RecoveryRecord:
         return await run(self, purpose, _NoLock(), work)  # type: ignore[arg-type]
 
     patch.set(LockedRun, "run", careless)
@@ -296,7 +296,7 @@ def _(patch: Patch) -> None:
     kinds=("lose-lock-while-applying",),
 )
 def _(patch: Patch) -> None:
-    patch.set(RecoverySession, "guard", _nothing)
+    patch.set(RecoverySession, "check_lock", _nothing)
 
 
 @mutant(
@@ -310,7 +310,7 @@ def _(patch: Patch) -> None:
     async def careless(self: LockedRun, session: RecoverySession) -> None:
         await session.roll_back()
 
-    patch.set(LockedRun, "_break_off", careless)
+    patch.set(LockedRun, "_roll_back", careless)
 
 
 @mutant("judge-once", "does not look again once it has the lock", profile="failover", budget=30, kinds=("late-vtorc",))

@@ -26,12 +26,12 @@ def test_seeded_bug_is_caught_within_its_budget(name: str, rule: str) -> None:
 @pytest.mark.parametrize("name", MUTANTS)
 def test_seeded_bug_is_about_code_that_exists(name: str) -> None:
     """Each mutant finds what it replaces, and leaves nothing behind."""
-    guard, unrevoked = RecoverySession.guard, revocation.unrevoked
+    check_lock, unrevoked = RecoverySession.check_lock, revocation.unrevoked
     patch = Patch()
     MUTANTS[name].apply(patch)
     patch.undo()
-    assert (RecoverySession.guard, revocation.unrevoked, vars(forced_promotion)["unrevoked"]) == (
-        guard,
+    assert (RecoverySession.check_lock, revocation.unrevoked, vars(forced_promotion)["unrevoked"]) == (
+        check_lock,
         unrevoked,
         unrevoked,
     )

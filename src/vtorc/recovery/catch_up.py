@@ -1,7 +1,7 @@
-"""Brings a tablet that may win to where it has applied everything it must not lose; tries the next when one fails."""
+"""Lets the tablet to be promoted apply all transactions that must survive; after a failure it tries the next choice."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from vtorc.core.election.choice import Choice, StoppedTablet
@@ -14,62 +14,70 @@ from vtorc.recovery.errors import RecoveryFailed
 from vtorc.recovery.session import RecoverySession
 
 Choose = Callable[[Mapping[TabletAlias, StoppedTablet]], Choice]
-"""Elects among stopped tablets; raises RecoveryRefused if nobody can be."""
+"""Holds the election among stopped tablets; raises RecoveryRefused if the election refuses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CaughtUp:
-    """Who has applied `position`, by which `way`, and what the stopped tablets hold by now."""
+class ReadyToPromote:
+    """A tablet that may be promoted now."""
 
     winner: TabletAlias
+    """The tablet that has applied `position`."""
     position: GtidSet
-    way: Choice
+    choice: Choice
+    """The choice of the election that was carried out."""
     stopped: Mapping[TabletAlias, StoppedTablet]
+    """What each stopped tablet holds by now."""
 
 
 @dataclass(frozen=True, slots=True)
 class CatchUp:
-    """One catching up of the shard as `view` shows it."""
+    """Catches up the shard that `view` shows, once."""
 
     session: RecoverySession
     view: ShardView
     choose: Choose
 
-    async def run(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> CaughtUp:
-        """Take the ways of the election one after the other, and elect anew after each that failed, because a tablet
-        that fetched in vain may have fetched some; raises RecoveryFailed if none leads to an end.
+    async def run(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> ReadyToPromote:
+        """Carry out the choices of the election one after the other until one succeeds; raises RecoveryFailed if none
+        does.
+
+        The election is held again after each failure, because a tablet that failed to fetch everything may have
+        received some of it.
         """
         tried: set[tuple[object, ...]] = set()
         failures: list[str] = []
         while True:
-            choice = self.choose(stopped)
-            way = next((each for each in (choice, *choice.otherwise) if _key(each) not in tried), None)
-            if way is None:
+            elected = self.choose(stopped)
+            choice = next((c for c in (elected, *elected.otherwise) if _key(c) not in tried), None)
+            if choice is None:
                 raise self.session.fail("; ".join(failures))
             if not failures:
                 self.session.mark("elected")
-            tried.add(_key(way))
-            record_way(self.session, way)
+            tried.add(_key(choice))
+            record_choice(self.session, choice)
             try:
-                winner, position = await self._take(way, stopped)
-                return CaughtUp(winner=winner, position=position, way=way, stopped=stopped)
+                winner, position = await self._carry_out(choice, stopped)
+                return ReadyToPromote(winner=winner, position=position, choice=choice, stopped=stopped)
             except (TabletError, TimeoutError, RecoveryFailed) as error:
-                failures.append(_told(way, error))
-                if way.source is not None:
-                    stopped = await self._stopped_again(way.winner, stopped)
+                failures.append(_failure_text(choice, error))
+                if choice.source is not None:
+                    stopped = await self._stop_again(choice.winner, stopped)
 
-    async def _take(self, way: Choice, stopped: Mapping[TabletAlias, StoppedTablet]) -> tuple[TabletAlias, GtidSet]:
-        if way.source is None:
-            winner = await self._first_to_apply(way, stopped)
+    async def _carry_out(
+        self, choice: Choice, stopped: Mapping[TabletAlias, StoppedTablet]
+    ) -> tuple[TabletAlias, GtidSet]:
+        if choice.source is None:
+            winner = await self._first_to_apply(choice, stopped)
             return winner, stopped[winner].received
-        await self._wait(way.source, stopped[way.source].received)
-        await self.fetch(way.winner, way.source, way.required)
-        return way.winner, way.required
+        await self._apply_relay_log(choice.source, stopped[choice.source].received)
+        await self._fetch(choice.winner, choice.source, choice.required)
+        return choice.winner, choice.required
 
-    async def fetch(self, alias: TabletAlias, source: TabletAlias, position: GtidSet) -> None:
-        """Let a tablet replicate from another one until it has applied `position`; its source is put back on abort."""
-        await self.session.guard()
-        self._put_back_source(alias)
+    async def _fetch(self, alias: TabletAlias, source: TabletAlias, position: GtidSet) -> None:
+        """Let a tablet replicate from `source` until it has applied `position`; an abort restores its old source."""
+        await self.session.check_lock()
+        self._restore_source_on_abort(alias)
         await self.session.step(
             f"fetch from {source}",
             alias,
@@ -79,7 +87,7 @@ class CatchUp:
             deadline=self.session.tools.deadlines.catch_up,
         )
 
-    def _put_back_source(self, alias: TabletAlias) -> None:
+    def _restore_source_on_abort(self, alias: TabletAlias) -> None:
         tablet = self.view.tablet(alias)
         status = tablet.status if tablet is not None else None
         source = next(
@@ -95,10 +103,13 @@ class CatchUp:
             ),
         )
 
-    async def _stopped_again(
+    async def _stop_again(
         self, alias: TabletAlias, stopped: Mapping[TabletAlias, StoppedTablet]
     ) -> Mapping[TabletAlias, StoppedTablet]:
-        """Stop who fetched in vain, and read how far it came; who does not tell is not counted among the stopped."""
+        """Stop the tablet that failed to fetch, and read how far it came.
+
+        If it does not answer, it counts as stopped no more.
+        """
         record, tablets = self._record_of(alias), self.session.tablets
         rest = {each: it for each, it in stopped.items() if each != alias}
         try:
@@ -112,7 +123,7 @@ class CatchUp:
         received = status.executed.union(status.received)
         return {**rest, alias: replace(before, executed=status.executed, received=received)}
 
-    async def _wait(self, alias: TabletAlias, position: GtidSet) -> None:
+    async def _apply_relay_log(self, alias: TabletAlias, position: GtidSet) -> None:
         await self.session.step(
             "apply relay log",
             alias,
@@ -121,38 +132,44 @@ class CatchUp:
         )
 
     async def _first_to_apply(self, choice: Choice, stopped: Mapping[TabletAlias, StoppedTablet]) -> TabletAlias:
-        """The best holder that applies in time: the best at once, another only after a grace for the better ones."""
-        waiting = {
-            asyncio.create_task(self._wait(alias, stopped[alias].received), name=f"apply {alias}"): rank
+        """Return the best holder that applies its relay log in time.
+
+        The best one wins at once. Any other wins only after a grace in which the better ones did not finish.
+        """
+        ranks = {
+            asyncio.create_task(self._apply_relay_log(alias, stopped[alias].received), name=f"apply {alias}"): rank
             for rank, alias in enumerate(choice.holders)
         }
-        pending: set[asyncio.Task[None]] = set(waiting)
-        best: int | None = None
-        errors: list[str] = []
         try:
-            while pending:
-                better = [task for task in pending if best is None or waiting[task] < best]
-                if not better:
-                    break
-                grace = None if best is None else self.session.tools.deadlines.grace
-                done, pending = await asyncio.wait(pending, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
-                if not done:
-                    break
-                for task in done:
-                    error = task.exception()
-                    if error is None:
-                        best = waiting[task] if best is None else min(best, waiting[task])
-                    elif isinstance(error, TabletError | TimeoutError):
-                        errors.append(f"{choice.holders[waiting[task]]}: {str(error) or 'no answer in time'}")
-                    else:
-                        raise error
+            best, errors = await self._best_rank(ranks, choice.holders)
         finally:
-            for task in waiting:
+            for task in ranks:
                 task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
+            await asyncio.gather(*ranks, return_exceptions=True)
         if best is None:
             raise self.session.fail("no candidate applied its relay log: " + "; ".join(errors))
         return choice.holders[best]
+
+    async def _best_rank(
+        self, ranks: Mapping[asyncio.Task[None], int], holders: Sequence[TabletAlias]
+    ) -> tuple[int | None, list[str]]:
+        best: int | None = None
+        errors: list[str] = []
+        pending = set(ranks)
+        while any(best is None or ranks[task] < best for task in pending):
+            grace = None if best is None else self.session.tools.deadlines.grace
+            done, pending = await asyncio.wait(pending, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                break
+            for task in done:
+                error = task.exception()
+                if error is None:
+                    best = ranks[task] if best is None else min(best, ranks[task])
+                elif isinstance(error, TabletError | TimeoutError):
+                    errors.append(f"{holders[ranks[task]]}: {str(error) or 'no answer in time'}")
+                else:
+                    raise error
+        return best, errors
 
     def _record_of(self, alias: TabletAlias) -> TabletRecord:
         tablet = self.view.tablet(alias)
@@ -161,17 +178,17 @@ class CatchUp:
         return tablet.record
 
 
-def record_way(session: RecoverySession, way: Choice) -> None:
-    """Take into the record why this way is safe, and who was passed over."""
-    session.argument = way.argument
-    session.removed = way.removed
-    session.errant = way.errant
+def record_choice(session: RecoverySession, choice: Choice) -> None:
+    """Copy into the record why this choice is safe, and which tablets were removed and why."""
+    session.argument = choice.argument
+    session.removed = choice.removed
+    session.errant = choice.errant
 
 
-def _key(way: Choice) -> tuple[object, ...]:
-    return way.winner, way.source, way.holders
+def _key(choice: Choice) -> tuple[object, ...]:
+    return choice.winner, choice.source, choice.holders
 
 
-def _told(way: Choice, error: Exception) -> str:
-    why = str(error) or "no answer in time"
-    return why if way.source is None else f"{way.winner} could not fetch from {way.source}: {why}"
+def _failure_text(choice: Choice, error: Exception) -> str:
+    reason = str(error) or "no answer in time"
+    return reason if choice.source is None else f"{choice.winner} could not fetch from {choice.source}: {reason}"

@@ -1,4 +1,6 @@
-"""What people ask for: planned and emergency reparents, from the same steps that vtorc takes by itself."""
+"""Commands of operators: planned and emergency reparents, and forced promotions, made of the steps that vtorc takes by
+itself.
+"""
 
 from dataclasses import dataclass
 
@@ -19,7 +21,7 @@ from vtorc.recovery.session import RecoverySession, RecoveryTools
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """Commands on one shard under observation; each waits for the shard lock and tells how it ended."""
+    """Commands on one watched shard; each waits for the shard lock and returns the record of its recovery."""
 
     tools: RecoveryTools
     watch: ShardWatch
@@ -27,10 +29,10 @@ class Commands:
     async def planned_reparent(
         self, policy: DurabilityPolicy, new_primary: TabletAlias | None = None
     ) -> RecoveryRecord:
-        """Move the primary to `new_primary`, or to the best replica."""
+        """Move the primary to `new_primary`, or to the best replica if that is None."""
 
         async def work(session: RecoverySession) -> tuple[Outcome, str]:
-            view = await self._look(session)
+            view = await self._read_again(session)
             await PlannedReparent(session=session, view=view, policy=policy, new_primary=new_primary).run()
             return Outcome.SUCCEEDED, f"{view.shard}: {session.winner} has taken over as planned"
 
@@ -41,10 +43,10 @@ class Commands:
         return await LockedRun(self.tools, self.watch).run(purpose, lock, work)
 
     async def emergency_reparent(self, policy: DurabilityPolicy) -> RecoveryRecord:
-        """Replace the primary whatever its state; the same safety rules hold as for vtorc itself."""
+        """Replace the primary whatever its state, under the same safety rules as vtorc itself."""
 
         async def work(session: RecoverySession) -> tuple[Outcome, str]:
-            view = await self._look(session)
+            view = await self._read_again(session)
             await EmergencyReparent(session, view, policy).run()
             return Outcome.SUCCEEDED, f"{view.shard}: promoted {session.winner}"
 
@@ -52,17 +54,18 @@ class Commands:
         lock = self.tools.topo.lock_shard(self.watch.shard, "EmergencyReparentShard")
         return await LockedRun(self.tools, self.watch).run(purpose, lock, work)
 
-    async def override(
+    async def force_promotion(
         self, policy: DurabilityPolicy, new_primary: TabletAlias, accepted: DataLossEstimate | None = None
     ) -> RecoveryRecord:
-        """Make `new_primary` the primary although the rules of safety choose nobody, or somebody else.
+        """Promote `new_primary` although the election refuses, or would choose another tablet.
 
-        It is refused until the price is `accepted`: the record of the refusal has it, with every transaction and tablet
-        by name. If it has risen since, it is refused again. What is impossible is refused whatever is accepted.
+        The command is refused until its data-loss estimate is `accepted`. The record of the refusal has the estimate,
+        with every transaction and tablet by name. If the estimate has grown since, the command is refused again. What
+        is impossible is refused whatever was accepted.
         """
 
         async def work(session: RecoverySession) -> tuple[Outcome, str]:
-            view = await self._look(session)
+            view = await self._read_again(session)
             await ForcedPromotion(session=session, view=view, policy=policy, named=new_primary, accepted=accepted).run()
             cost = session.data_loss.sentence if session.data_loss is not None else ""
             return Outcome.SUCCEEDED, f"{view.shard}: promoted {session.winner}, as a person decided; {cost}"
@@ -72,11 +75,11 @@ class Commands:
         lock = self.tools.topo.lock_shard(self.watch.shard, f"EmergencyReparentShard({new_primary})")
         return await LockedRun(self.tools, self.watch).run(purpose, lock, work)
 
-    async def _look(self, session: RecoverySession) -> ShardView:
-        """Read the shard again under the lock."""
+    async def _read_again(self, session: RecoverySession) -> ShardView:
+        """Read the shard's records and ask its tablets again under the lock."""
         reading = read_shard(self.tools.topo, self.tools.clock, self.watch.shard)
         self.watch.update(await session.step("read topology", None, reading))
         await self.watch.refresh(self.tools.deadlines.refresh, leave_out=self.watch.silent())
         view = self.watch.view()
-        session.acts_on(view)
+        session.expect_primary(view)
         return view

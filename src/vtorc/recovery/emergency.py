@@ -1,8 +1,8 @@
-"""Replaces a primary that is lost: stop, elect, apply, promote, prove. Vitess calls it EmergencyReparentShard.
+"""Replaces a lost primary: stop, elect, apply, promote, prove. Vitess calls it EmergencyReparentShard.
 
-What Vitess does is in `go/vt/vtctl/reparentutil/emergency_reparenter.go`. The differences: it waits for nobody who
-cannot win, promotes and re-points in parallel, checks the lock before each step without return, and puts back what it
-changed when it breaks off.
+Vitess' version is `go/vt/vtctl/reparentutil/emergency_reparenter.go`. This one differs: it does not wait for tablets
+that cannot win. It promotes and re-points in parallel, and checks the lock before each step without return. When it
+breaks off, it puts back what it changed.
 """
 
 from collections.abc import Mapping
@@ -24,30 +24,32 @@ from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.views import ShardView, TabletView
-from vtorc.recovery.catch_up import CatchUp, record_way
-from vtorc.recovery.promotion import Follower, Promotion, promote
+from vtorc.recovery.catch_up import CatchUp, record_choice
+from vtorc.recovery.promotion import Promotion, ReplicaToRepoint, promote
 from vtorc.recovery.session import RecoverySession
-from vtorc.recovery.stop import LOOK_AGAIN_AFTER, Stopping, still_stopped
+from vtorc.recovery.stop import CONFIRM_STOPPED_AFTER, TabletStopper, still_stopped
 
-ACTION = "EmergencyReparentShard"
+JOURNAL_ACTION = "EmergencyReparentShard"
 """Name of the operation in the reparent journal (Vitess `emergency_reparenter.go`)."""
 
 BUSY_TYPES = frozenset({TabletType.BACKUP, TabletType.RESTORE})
-"""Tablets whose action lock is taken for long; they replicate for themselves and are left alone, unless they may have
-acknowledged writes of the lost primary.
+"""Types of tablets that hold their action lock for long.
+
+A backup or restore sees to its own replication, so such a tablet is not stopped, unless it may have acknowledged writes
+of the lost primary.
 """
 
 
-def to_be_stopped(view: ShardView, policy: DurabilityPolicy) -> dict[TabletAlias, TabletView]:
-    """The tablets that answer, but for those that are left alone."""
+def tablets_to_stop(view: ShardView, policy: DurabilityPolicy) -> dict[TabletAlias, TabletView]:
+    """Return the tablets that answer, without those that are left alone."""
     past_ackers = semi_sync_seen(view, policy, as_if_stopped(view)).past_ackers
     return {t.alias: t for t in view.tablets if t.is_current and not _is_left_alone(view, t, t.alias in past_ackers)}
 
 
 def _is_left_alone(view: ShardView, tablet: TabletView, is_past_acker: bool) -> bool:
-    """Whether a tablet is not stopped: it is busy for long, or set aside while somebody feeds it from elsewhere.
+    """Return whether a tablet is not stopped: it is busy for long, or it never acknowledges and has an external source.
 
-    What is being restored holds nothing that it may have acknowledged before, only what it acknowledges now.
+    A tablet under restore holds nothing that it acknowledged before; it counts only if it acknowledges now.
     """
     if tablet.record.type in BUSY_TYPES:
         status = tablet.status
@@ -59,28 +61,29 @@ def _is_left_alone(view: ShardView, tablet: TabletView, is_past_acker: bool) -> 
 
 @dataclass(frozen=True, slots=True)
 class EmergencyReparent:
-    """One emergency reparent of the shard as `view` shows it."""
+    """One emergency reparent of the shard that `view` shows."""
 
     session: RecoverySession
     view: ShardView
     policy: DurabilityPolicy
 
     async def run(self) -> None:
-        """Promote another tablet, or raise RecoveryRefused, RecoveryFailed, TabletError or LockLost with everything
-        put back.
+        """Promote another tablet.
+
+        Raises RecoveryRefused, RecoveryFailed, TabletError or LockLost; the caller then rolls back what was changed.
         """
         self._preflight()
-        targets = to_be_stopped(self.view, self.policy)
-        await self.session.guard()
-        stopping = Stopping(self.session, self.policy, primary=self.view.primary, enough=self._enough)
+        targets = tablets_to_stop(self.view, self.policy)
+        await self.session.check_lock()
+        stopper = TabletStopper(self.session, self.policy, primary=self.view.primary, is_enough=self._is_enough)
         began = self.session.elapsed()
-        await stopping.run(targets)
+        await stopper.run(targets)
         self.session.mark("stopped")
-        ready = await CatchUp(self.session, self.view, self._choose_from).run(stopping.stopped)
-        choice, winner, position = ready.way, ready.winner, ready.position
+        ready = await CatchUp(self.session, self.view, self._choose_from).run(stopper.stopped)
+        choice, winner, position = ready.choice, ready.winner, ready.position
         stopped: Mapping[TabletAlias, StoppedTablet] = ready.stopped
-        if self.session.elapsed() - began > LOOK_AGAIN_AFTER:
-            stopped, choice = await self._look_again(stopped, choice, winner, position)
+        if self.session.elapsed() - began > CONFIRM_STOPPED_AFTER:
+            stopped, choice = await self._confirm_stopped(stopped, choice, winner, position)
         self.session.winner = winner
         self.session.argument = replace(choice.argument, required=choice.required)
         await promote(
@@ -90,14 +93,14 @@ class EmergencyReparent:
                 policy=self.policy,
                 winner=self._record_of(winner),
                 position=position,
-                others=self._others(winner, stopped, choice),
-                action=ACTION,
+                replicas=self._replicas_to_repoint(winner, stopped, choice),
+                action=JOURNAL_ACTION,
                 first=False,
             ),
         )
 
     def _preflight(self) -> None:
-        """Refuse before anything is changed, if the tablets that answer now are not enough, whatever they hold."""
+        """Refuse before anything is changed if the tablets that answer now are too few, whatever they hold."""
         seen = self._candidates(as_if_stopped(self.view))
         unread = {
             alias: replace(each, executed=EMPTY_GTID_SET, received=EMPTY_GTID_SET)
@@ -106,8 +109,8 @@ class EmergencyReparent:
         if refusal := certain_refusal(replace(seen, stopped=unread), self.policy):
             raise self.session.refuse(refusal)
 
-    def _enough(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> bool:
-        """Whether those stopped so far could do: then the others are not waited for long."""
+    def _is_enough(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> bool:
+        """Return whether an election among the tablets stopped so far succeeds; if so, the others get only a grace."""
         return bool(stopped) and isinstance(choose(self._candidates(stopped), self.policy), Choice)
 
     def _candidates(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> CandidateSet:
@@ -119,44 +122,44 @@ class EmergencyReparent:
             raise self.session.refuse(outcome)
         return outcome
 
-    async def _look_again(
+    async def _confirm_stopped(
         self, stopped: Mapping[TabletAlias, StoppedTablet], choice: Choice, winner: TabletAlias, position: GtidSet
     ) -> tuple[Mapping[TabletAlias, StoppedTablet], Choice]:
-        """Look who still stands, and elect again if somebody does not; raises unless the winner is still right.
+        """Ask which tablets are still stopped, and elect again if one is not; raises unless the winner stays the same.
 
-        Who was stopped long ago may have started again since, and acknowledged writes that the winner does not have.
+        A tablet stopped long ago may have started since. It may then have acknowledged writes that the winner lacks.
         """
         expected = dict(stopped)
         if choice.source is not None:
             has = stopped[winner].received.union(position)
             expected[winner] = replace(stopped[winner], executed=has, received=has)
-        standing = await still_stopped(
+        confirmed = await still_stopped(
             self.session,
             {alias: self._record_of(alias) for alias in stopped},
             expected,
-            feeders={winner: stopped[choice.source].server_uuid} if choice.source is not None else {},
+            fetch_sources={winner: stopped[choice.source].server_uuid} if choice.source is not None else {},
         )
-        if len(standing) == len(stopped):
+        if len(confirmed) == len(stopped):
             return stopped, choice
-        first = self._choose_from(standing)
-        ways = (first, *first.otherwise)
-        again = next((w for w in ways if winner in (w.winner, *w.holders) and position.contains(w.required)), None)
+        elected = self._choose_from(confirmed)
+        choices = (elected, *elected.otherwise)
+        again = next((c for c in choices if winner in (c.winner, *c.holders) and position.contains(c.required)), None)
         if again is None:
-            gone = ", ".join(str(alias) for alias in stopped if alias not in standing)
+            gone = ", ".join(str(alias) for alias in stopped if alias not in confirmed)
             raise self.session.fail(f"{gone} did not stay stopped, and without that {winner} is not the one to promote")
-        record_way(self.session, again)
-        return standing, again
+        record_choice(self.session, again)
+        return confirmed, again
 
-    def _others(
+    def _replicas_to_repoint(
         self, winner: TabletAlias, stopped: Mapping[TabletAlias, StoppedTablet], choice: Choice
-    ) -> tuple[Follower, ...]:
-        """Who is re-pointed at the winner: only who holds nothing that the winner lacks, because its relay log is
-        dropped.
+    ) -> tuple[ReplicaToRepoint, ...]:
+        """Return the replicas to re-point: those that have received nothing that the winner lacks.
 
-        Errant tablets stay as they are, for a person to look at.
+        Re-pointing drops a replica's relay log. Tablets with errant transactions stay as they are, for an operator to
+        look at.
         """
         return tuple(
-            Follower(self._record_of(alias), each.received, each)
+            ReplicaToRepoint(self._record_of(alias), each.received, each)
             for alias, each in sorted(stopped.items())
             if alias != winner and choice.required.contains(each.received)
         )

@@ -1,17 +1,18 @@
-"""How a recovery ends early: it failed, or a rule refused it."""
+"""The two ways a recovery ends early: it fails, or a rule refuses it."""
 
 from vtorc.core.facts.rules import Rule
 from vtorc.errors import VtorcError
 
 
 class RecoveryFailed(VtorcError):
-    """A recovery could not be carried out; what it had changed was put back as far as possible, and the record says
-    how far.
+    """A recovery could not be carried out.
+
+    What it changed was put back as far as possible; the steps in its record say how far.
     """
 
 
 class RecoveryRefused(VtorcError):
-    """A recovery was not carried out because it would not be safe; `rule` names the rule that says so."""
+    """A recovery was not carried out because `rule` says that it would not be safe."""
 
     def __init__(self, message: str, *, rule: Rule) -> None:
         super().__init__(message)

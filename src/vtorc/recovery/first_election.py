@@ -1,8 +1,8 @@
-"""Elects the first primary of a shard. Vitess does it with PlannedReparentShard (`planned_reparenter.go`, the initial
+"""Elects the first primary of a shard, as Vitess' PlannedReparentShard does (`planned_reparenter.go`, the initial
 case).
 
-Nothing was ever acknowledged, so nobody has to be stopped: it is enough that the tablets at hand can serve under the
-policy and that the chosen one holds everything that any of them has, or fetches it first.
+Nothing was ever acknowledged, so no tablet has to be stopped. The tablets at hand must be able to serve under the
+policy. The chosen one must hold all transactions that any of them has, or fetch them first.
 """
 
 from collections.abc import Mapping
@@ -12,30 +12,30 @@ from vtorc.core.election.choice import ACKING_TYPES, CandidateSet, Choice, Refus
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.views import ShardView
-from vtorc.recovery.catch_up import CatchUp, CaughtUp, record_way
-from vtorc.recovery.promotion import Follower, Promotion, promote
+from vtorc.recovery.catch_up import CatchUp, ReadyToPromote, record_choice
+from vtorc.recovery.promotion import Promotion, ReplicaToRepoint, promote
 from vtorc.recovery.session import RecoverySession
 
-ACTION = "PlannedReparentShard"
+JOURNAL_ACTION = "PlannedReparentShard"
 """Name of the operation in the reparent journal (Vitess `planned_reparenter.go`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class FirstElection:
-    """The first election of the shard as `view` shows it."""
+    """The first election of the shard that `view` shows."""
 
     session: RecoverySession
     view: ShardView
     policy: DurabilityPolicy
 
     async def run(self) -> None:
-        """Make the best tablet primary, or raise RecoveryRefused, RecoveryFailed, TabletError or LockLost."""
+        """Promote the best tablet; raises RecoveryRefused, RecoveryFailed, TabletError or LockLost."""
         present = {s.alias: s for s in self._present()}
         choice = self._choose_from(present)
         best = present[choice.winner]
         if choice.source is None and best.executed.contains(best.received):
-            ready = CaughtUp(winner=best.alias, position=best.executed, way=choice, stopped=present)
-            record_way(self.session, choice)
+            ready = ReadyToPromote(winner=best.alias, position=best.executed, choice=choice, stopped=present)
+            record_choice(self.session, choice)
             self.session.mark("elected")
         else:
             ready = await CatchUp(self.session, self.view, self._choose_from).run(present)
@@ -50,10 +50,12 @@ class FirstElection:
                 policy=self.policy,
                 winner=winner.record,
                 position=ready.position,
-                others=tuple(
-                    Follower(t.record) for t in self.view.tablets if t.alias in present and t.alias != winner.alias
+                replicas=tuple(
+                    ReplicaToRepoint(t.record)
+                    for t in self.view.tablets
+                    if t.alias in present and t.alias != winner.alias
                 ),
-                action=ACTION,
+                action=JOURNAL_ACTION,
                 first=True,
             ),
         )

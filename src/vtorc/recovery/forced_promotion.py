@@ -1,7 +1,7 @@
-"""Replaces the primary with the tablet that a person names, at a price that this person has accepted.
+"""Promotes the tablet that an operator names, at a data loss that this operator has accepted.
 
-It is for what the election refuses: logs that diverged, copies that are gone, tablets that cannot be reached. vtorc
-never does it by itself; `.importlinter` keeps it out of the reach of what does.
+It is for what the election refuses: diverged logs, lost copies, tablets that cannot be reached. vtorc never does it by
+itself; `.importlinter` keeps automatic code from importing it.
 """
 
 from collections.abc import Mapping
@@ -15,62 +15,63 @@ from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
-from vtorc.recovery.emergency import ACTION, to_be_stopped
-from vtorc.recovery.promotion import Follower, Promotion, promote
+from vtorc.recovery.emergency import JOURNAL_ACTION, tablets_to_stop
+from vtorc.recovery.promotion import Promotion, ReplicaToRepoint, promote
 from vtorc.recovery.session import RecoverySession
-from vtorc.recovery.stop import LOOK_AGAIN_AFTER, Stopping, still_stopped
+from vtorc.recovery.stop import CONFIRM_STOPPED_AFTER, TabletStopper, still_stopped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForcedPromotion:
-    """One promotion of `named` in the shard as `view` shows it; what it costs must be within `accepted`, None for
-    nothing at all.
-    """
+    """One promotion of `named` in the shard that `view` shows."""
 
     session: RecoverySession
     view: ShardView
     policy: DurabilityPolicy
     named: TabletAlias
     accepted: DataLossEstimate | None
+    """The most data loss that the operator accepts; None accepts none at all."""
 
     async def run(self) -> None:
-        """Promote `named`, or raise RecoveryRefused, RecoveryFailed, TabletError or LockLost with everything put back.
+        """Promote `named`.
 
-        A refusal because of the price leaves it in `session.data_loss`, to be accepted next time.
+        Raises RecoveryRefused, RecoveryFailed, TabletError or LockLost; the caller then rolls back what was changed. A
+        refusal because of the data loss leaves the estimate in `session.data_loss`, so that the operator can accept it.
         """
-        self._agree(self._as_if_stopped())
-        targets = to_be_stopped(self.view, self.policy)
-        await self.session.guard()
-        # All that can be are stopped, as none of them may acknowledge anything to anybody else any more.
-        stopping = Stopping(self.session, self.policy, primary=self.view.primary, enough=lambda _: False)
+        self._check_data_loss(self._as_if_stopped())
+        targets = tablets_to_stop(self.view, self.policy)
+        await self.session.check_lock()
+        # Every tablet that answers is stopped: none of them may go on acknowledging writes of another primary.
+        stopper = TabletStopper(self.session, self.policy, primary=self.view.primary, is_enough=lambda _: False)
         began = self.session.elapsed()
-        await stopping.run(targets)
+        await stopper.run(targets)
         self.session.mark("stopped")
-        self._agree(stopping.stopped)
+        self._check_data_loss(stopper.stopped)
         self.session.winner = self.named
         self.session.mark("elected")
-        await self._apply(stopping.stopped)
-        stopped: Mapping[TabletAlias, StoppedTablet] = stopping.stopped
-        if self.session.elapsed() - began > LOOK_AGAIN_AFTER:
-            stopped = await self._look_again(stopped)
+        await self._apply_relay_log(stopper.stopped)
+        stopped: Mapping[TabletAlias, StoppedTablet] = stopper.stopped
+        if self.session.elapsed() - began > CONFIRM_STOPPED_AFTER:
+            stopped = await self._confirm_stopped(stopped)
         await self._promote(stopped)
 
     def _as_if_stopped(self) -> dict[TabletAlias, StoppedTablet]:
-        """The tablets that answer, as if they had been stopped: a first price before anything is changed."""
-        targets = to_be_stopped(self.view, self.policy)
+        """Return the tablets that answer as if they were stopped, for an estimate before anything is changed."""
+        targets = tablets_to_stop(self.view, self.policy)
         return {alias: each for alias, each in as_if_stopped(self.view).items() if alias in targets}
 
-    def _agree(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> None:
-        found = estimate_data_loss(candidate_set(self.view, self.policy, stopped), self.policy, self.named)
-        if isinstance(found, Refusal):
-            raise self.session.refuse(found)
-        self.session.data_loss = found
-        if not found.is_within(self.accepted):
+    def _check_data_loss(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> None:
+        """Refuse if promoting `named` would lose more than was accepted; else store why it is done."""
+        estimate = estimate_data_loss(candidate_set(self.view, self.policy, stopped), self.policy, self.named)
+        if isinstance(estimate, Refusal):
+            raise self.session.refuse(estimate)
+        self.session.data_loss = estimate
+        if not estimate.is_within(self.accepted):
             more = "" if self.accepted is None else "more than was accepted: "
             raise self.session.refuse(
                 Refusal(
                     rule=Rule.DATA_LOSS_NOT_ACCEPTED,
-                    sentence=f"not promoting {self.named} before somebody accepts the price: {more}{found.sentence}",
+                    sentence=f"not promoting {self.named} before somebody accepts the price: {more}{estimate.sentence}",
                 )
             )
         self.session.argument = SafetyArgument(
@@ -78,10 +79,10 @@ class ForcedPromotion:
             stopped=tuple(sorted(stopped)),
             unreached=tuple(t.alias for t in self.view.tablets if t.alias not in stopped),
             required=stopped[self.named].received,
-            sentence=f"A person named {self.named} and accepted the price: {found.sentence}.",
+            sentence=f"A person named {self.named} and accepted the price: {estimate.sentence}.",
         )
 
-    async def _apply(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> None:
+    async def _apply_relay_log(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> None:
         await self.session.step(
             "apply relay log",
             self.named,
@@ -89,13 +90,18 @@ class ForcedPromotion:
             deadline=self.session.tools.deadlines.catch_up,
         )
 
-    async def _look_again(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> Mapping[TabletAlias, StoppedTablet]:
-        """Who did not stay stopped may hold more by now than the price says, and counts as not reached."""
+    async def _confirm_stopped(
+        self, stopped: Mapping[TabletAlias, StoppedTablet]
+    ) -> Mapping[TabletAlias, StoppedTablet]:
+        """Ask which tablets are still stopped, and refuse if the data loss has grown without the others.
+
+        A tablet that started again may hold more than the estimate says, so it counts as not reached.
+        """
         records = {alias: self._record_of(alias) for alias in stopped}
-        standing = await still_stopped(self.session, records, stopped, feeders={})
-        if len(standing) < len(stopped):
-            self._agree(standing)
-        return standing
+        confirmed = await still_stopped(self.session, records, stopped, fetch_sources={})
+        if len(confirmed) < len(stopped):
+            self._check_data_loss(confirmed)
+        return confirmed
 
     async def _promote(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> None:
         position = stopped[self.named].received
@@ -106,13 +112,13 @@ class ForcedPromotion:
                 policy=self.policy,
                 winner=self._record_of(self.named),
                 position=position,
-                others=tuple(
-                    # Who has what the new primary lacks stays as it is, for a person to look at.
-                    Follower(self._record_of(alias), each.received, each)
+                replicas=tuple(
+                    # A tablet that has what the new primary lacks stays as it is, for an operator to look at.
+                    ReplicaToRepoint(self._record_of(alias), each.received, each)
                     for alias, each in sorted(stopped.items())
                     if alias != self.named and position.contains(each.received)
                 ),
-                action=ACTION,
+                action=JOURNAL_ACTION,
                 first=False,
             ),
         )

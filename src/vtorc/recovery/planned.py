@@ -1,8 +1,8 @@
-"""Moves a healthy primary elsewhere on purpose. Vitess calls it PlannedReparentShard (`planned_reparenter.go`, the
+"""Moves a healthy primary elsewhere on purpose, as Vitess' PlannedReparentShard does (`planned_reparenter.go`, the
 graceful case).
 
-The new primary catches up while the old one still takes writes, so that the write gap is only the last of it.
-Whatever fails before the promotion is asked for ends with the old primary writable again.
+The new primary catches up while the old one still takes writes, so that writes pause only for the last transactions. A
+failure before the promotion is asked for leaves the old primary writable again.
 """
 
 import asyncio
@@ -18,57 +18,37 @@ from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView, TabletView
-from vtorc.recovery.promotion import Follower, Promotion, promote
+from vtorc.recovery.promotion import Promotion, ReplicaToRepoint, promote
 from vtorc.recovery.session import RecoverySession
 from vtorc.recovery.stop import read_clock
 
-ACTION = "PlannedReparentShard"
+JOURNAL_ACTION = "PlannedReparentShard"
 """Name of the operation in the reparent journal (Vitess `planned_reparenter.go`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedReparent:
-    """One planned reparent; with `new_primary` None the best replica is chosen, in the same cell if there is one."""
+    """One planned reparent."""
 
     session: RecoverySession
     view: ShardView
     policy: DurabilityPolicy
     new_primary: TabletAlias | None = None
+    """The tablet to promote; None for the best replica, in the primary's cell if there is one."""
 
     async def run(self) -> None:
-        """Promote another tablet, or raise RecoveryRefused, RecoveryFailed, TabletError or LockLost, the old primary
-        writable.
+        """Promote another tablet.
+
+        Raises RecoveryRefused, RecoveryFailed, TabletError or LockLost; the caller then makes the old primary writable
+        again.
         """
         primary = self._primary()
-        self._refuse_outsiders()
+        self._refuse_external_sources()
         winner = await self._winner(primary)
-        session, tablets, deadlines = self.session, self.session.tablets, self.session.tools.deadlines
+        session = self.session
         session.winner = winner.alias
         session.mark("elected")
-        ahead = await session.step("read position", primary.alias, tablets.primary_position(primary.record))
-        await session.step(
-            "catch up", winner.alias, tablets.wait_for_position(winner.record, ahead), deadline=deadlines.catch_up
-        )
-        await session.guard()
-        semi_sync = self.policy.required_acks(primary.member) > 0
-        # Remembered before the call: one that ends without an answer may have been carried out all the same.
-        session.on_abort(
-            "demote primary", primary.alias, lambda: tablets.undo_demote_primary(primary.record, semi_sync=semi_sync)
-        )
-        end = await session.step("demote primary", primary.alias, tablets.demote_primary(primary.record, force=False))
-        session.mark("demoted")
-        await session.step(
-            "apply the last writes",
-            winner.alias,
-            tablets.wait_for_position(winner.record, end),
-            deadline=deadlines.catch_up,
-        )
-        others = tuple(
-            # Its relay log is dropped: who has something in it that the new primary lacks stays as it is.
-            Follower(t.record, end)
-            for t in self.view.tablets
-            if t.alias != winner.alias and t.record.type in ACKING_TYPES and _is_within(end, t)
-        )
+        end = await self._demote(primary, winner)
         session.argument = SafetyArgument(
             policy=self.policy.name,
             stopped=(primary.alias,),
@@ -83,10 +63,41 @@ class PlannedReparent:
                 policy=self.policy,
                 winner=winner.record,
                 position=end,
-                others=others,
-                action=ACTION,
+                replicas=self._replicas_to_repoint(winner, end),
+                action=JOURNAL_ACTION,
                 first=False,
             ),
+        )
+
+    async def _demote(self, primary: TabletView, winner: TabletView) -> GtidSet:
+        """Make the primary read-only once `winner` has caught up.
+
+        Returns the primary's last position, which `winner` has applied.
+        """
+        session, tablets, catch_up = self.session, self.session.tablets, self.session.tools.deadlines.catch_up
+        ahead = await session.step("read position", primary.alias, tablets.primary_position(primary.record))
+        await session.step("catch up", winner.alias, tablets.wait_for_position(winner.record, ahead), deadline=catch_up)
+        await session.check_lock()
+        semi_sync = self.policy.required_acks(primary.member) > 0
+        # Remembered before the call: a call without an answer may have been carried out all the same.
+        session.on_abort(
+            "demote primary", primary.alias, lambda: tablets.undo_demote_primary(primary.record, semi_sync=semi_sync)
+        )
+        end = await session.step("demote primary", primary.alias, tablets.demote_primary(primary.record, force=False))
+        session.mark("demoted")
+        await session.step(
+            "apply the last writes", winner.alias, tablets.wait_for_position(winner.record, end), deadline=catch_up
+        )
+        return end
+
+    def _replicas_to_repoint(self, winner: TabletView, end: GtidSet) -> tuple[ReplicaToRepoint, ...]:
+        """Return the tablets that lose nothing when re-pointing drops their relay logs: the new primary has
+        all of it.
+        """
+        return tuple(
+            ReplicaToRepoint(t.record, end)
+            for t in self.view.tablets
+            if t.alias != winner.alias and t.record.type in ACKING_TYPES and _is_within(end, t)
         )
 
     def _primary(self) -> TabletView:
@@ -95,12 +106,12 @@ class PlannedReparent:
             raise self._refuse(
                 Rule.NO_PRIMARY, "the shard has no primary that answers; that needs an emergency reparent"
             )
-        if who := unseen_writer(self.view, self.policy):
-            raise self._refuse(Rule.UNREACHABLE_CELL, who)
+        if reason := unseen_writer(self.view, self.policy):
+            raise self._refuse(Rule.UNREACHABLE_CELL, reason)
         return primary
 
-    def _refuse_outsiders(self) -> None:
-        """The other tablets are to follow the new primary, and one that somebody feeds from elsewhere must not."""
+    def _refuse_external_sources(self) -> None:
+        """Refuse if a tablet that would be re-pointed at the new primary replicates from an external source."""
         for tablet in self.view.tablets:
             if tablet.record.type in ACKING_TYPES and (source := external_source(self.view, tablet)):
                 raise self._refuse(
@@ -108,25 +119,31 @@ class PlannedReparent:
                 )
 
     async def _winner(self, primary: TabletView) -> TabletView:
-        removed = {t.alias: why for t in self.view.tablets if t != primary and (why := self._why_not(t, primary))}
-        asked = [t for t in self.view.tablets if t != primary and t.alias not in removed]
+        removed = await self._removed(primary)
+        eligible = [t for t in self.view.tablets if t != primary and t.alias not in removed]
+        if self.new_primary is not None:
+            wanted = [t for t in eligible if t.alias == self.new_primary]
+            if not wanted:
+                reason = removed.get(self.new_primary, "is no tablet of the shard, or is the primary already")
+                raise self._refuse(Rule.NOT_ELIGIBLE, f"{self.new_primary} {reason}", removed)
+            return wanted[0]
+        if not eligible:
+            reasons = "; ".join(f"{alias} {reason}" for alias, reason in sorted(removed.items()))
+            raise self._refuse(Rule.NO_CANDIDATE, f"no replica is fit to take over: {reasons}", removed)
+        return min(eligible, key=lambda t: (self._rule(t), t.alias.cell != primary.alias.cell, _lag(t), t.alias))
+
+    async def _removed(self, primary: TabletView) -> dict[TabletAlias, str]:
+        """Return why tablets other than the primary cannot be promoted; the clocks of the rest are read for that."""
+        others = [t for t in self.view.tablets if t != primary]
+        removed = {t.alias: reason for t in others if (reason := self._why_not_eligible(t, primary))}
+        asked = [t for t in others if t.alias not in removed]
         clocks = await asyncio.gather(*(read_clock(self.session, t.record) for t in asked))
         for tablet, clock in zip(asked, clocks, strict=True):
-            if why := why_clock_is_behind(clock, newest_term(self.view)):
-                removed[tablet.alias] = why
-        fit = [t for t in self.view.tablets if t != primary and t.alias not in removed]
-        if self.new_primary is not None:
-            wanted = [t for t in fit if t.alias == self.new_primary]
-            if not wanted:
-                why = removed.get(self.new_primary, "is no tablet of the shard, or is the primary already")
-                raise self._refuse(Rule.NOT_ELIGIBLE, f"{self.new_primary} {why}", removed)
-            return wanted[0]
-        if not fit:
-            reasons = "; ".join(f"{alias} {why}" for alias, why in sorted(removed.items()))
-            raise self._refuse(Rule.NO_CANDIDATE, f"no replica is fit to take over: {reasons}", removed)
-        return min(fit, key=lambda t: (self._rule(t), t.alias.cell != primary.alias.cell, _lag(t), t.alias))
+            if reason := why_clock_is_behind(clock, newest_term(self.view)):
+                removed[tablet.alias] = reason
+        return removed
 
-    def _why_not(self, tablet: TabletView, primary: TabletView) -> str:
+    def _why_not_eligible(self, tablet: TabletView, primary: TabletView) -> str:
         status = tablet.current_status
         if status is None:
             return "does not answer"
@@ -154,7 +171,7 @@ class PlannedReparent:
 
 
 def _is_within(position: GtidSet, tablet: TabletView) -> bool:
-    """Whether nothing waits in its relay log but what is in `position`; what it has applied already is not dropped."""
+    """Return whether `position` contains all of its relay log; what it has applied already is not dropped."""
     status = tablet.current_status
     return status is not None and position.contains(status.received.difference(status.executed))
 

@@ -1,4 +1,4 @@
-"""The steps without return: make one tablet primary, point the others at it, and see a write acknowledged."""
+"""The steps without return: promote one tablet, point the replicas at it, and see a write acknowledged."""
 
 import asyncio
 import contextlib
@@ -13,76 +13,76 @@ from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.views import ShardView
 from vtorc.errors import TabletError, TopoError, VtorcError
 from vtorc.recovery.session import RecoverySession
-from vtorc.recovery.stop import LOOK_DEADLINE, stands_still
+from vtorc.recovery.stop import CONFIRM_DEADLINE, is_still_stopped
 
-APPLY_FIRST = 5.0
-"""Most seconds that a replica gets to apply its relay log before it is re-pointed, which drops it."""
+APPLY_DEADLINE = 5.0
+"""Most seconds that a replica gets to apply its relay log before re-pointing drops it."""
 
-ASK_AGAIN_AFTER = 1.0
-"""Seconds of waiting after which it is asked again whether the lock is ours and the replica stands still; the usual
-way, which waits for nothing, asks nobody.
+CHECK_AGAIN_AFTER = 1.0
+"""Seconds of waiting after which the lock and the stopped replica are checked again.
+
+A promotion that waits for nothing, as most do, checks neither.
 """
 
+REPOINT_GRACE = 2.0
+"""Seconds that replicas get for re-pointing once the new primary has taken a write.
 
-GRACE = 2.0
-"""Seconds that replicas get to be re-pointed once the new primary has taken a write, or once they have applied their
-relay logs: whoever takes longer must not keep the next failover waiting.
+The grace begins later for a replica that still applies its relay log. A slower one must not hold up the next failover.
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Follower:
-    """A tablet to point at the new primary, what it has received (and may not have applied), and how it was stopped, if
-    it was.
-    """
+class ReplicaToRepoint:
+    """A tablet to point at the new primary."""
 
     record: TabletRecord
     received: GtidSet = EMPTY_GTID_SET
+    """What it has received, applied or not; empty if its relay log holds nothing to be applied first."""
     stopped: StoppedTablet | None = None
+    """What it held when this recovery stopped it; None if it was not stopped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promotion:
-    """Whom to promote and whom to point at it. `position` is what the winner has applied; `first` that the shard had
-    no primary before.
-    """
+    """One tablet to promote, and the replicas to point at it."""
 
     view: ShardView
     policy: DurabilityPolicy
     winner: TabletRecord
     position: GtidSet
-    others: tuple[Follower, ...]
+    """What `winner` has applied."""
+    replicas: tuple[ReplicaToRepoint, ...]
     action: str
+    """The operation named in the reparent journal."""
     first: bool
+    """Whether the shard had no primary before."""
 
 
 async def promote(session: RecoverySession, promotion: Promotion) -> None:
-    """Promote and re-point at the same time, then write the journal row, whose acknowledgement proves the new
-    primary.
+    """Promote and re-point at the same time, then write the journal row: its acknowledgement proves the new primary.
 
-    Replicas that cannot be re-pointed, or not in time, are left to the ordinary repairs. Raises RecoveryFailed if the
-    new primary did not come about or takes no acknowledged writes; what can still be put back then is left to the
-    caller.
+    Replicas that cannot be re-pointed in time are left to the ordinary repairs. Raises RecoveryFailed if the new
+    primary did not come about or takes no acknowledged writes. The caller then puts back what can still be put back.
     """
-    await session.guard()
-    # From here on there is no way back: to start replicas again towards the old primary would hand it acknowledgements.
+    await session.check_lock()
+    # No way back from here: replicas that are started towards the old primary would give it acknowledgements.
     session.forget_undo()
     created = session.tools.clock.wall()
     failure: VtorcError | None = None
-    patience = _Patience()
+    grace = _RepointGrace()
     async with asyncio.TaskGroup() as group:
         repointing = [
-            group.create_task(_repoint(session, promotion, other, patience), name=f"repoint {other.record.alias}")
-            for other in promotion.others
+            group.create_task(_repoint(session, promotion, replica, grace), name=f"repoint {replica.record.alias}")
+            for replica in promotion.replicas
         ]
         try:
             await _make_primary(session, promotion)
             session.mark("promoted")
-            await _prove(session, promotion, created)
+            await _write_reparent_journal(session, promotion, created)
             session.mark("acknowledged")
-            patience.ends()
+            grace.begin()
         except VtorcError as error:
-            # Raised below: a task group would wrap it, and nobody expects a group.
+            # Raised below: a task group would wrap it, and callers expect no exception group.
             failure = error
             for task in repointing:
                 task.cancel()
@@ -104,8 +104,9 @@ async def _make_primary(session: RecoverySession, promotion: Promotion) -> None:
 
 
 async def _is_primary(session: RecoverySession, promotion: Promotion) -> bool:
-    """Whether the promotion took effect although its answer did not arrive: a second one on top would be a second
-    failover.
+    """Return whether the promotion took effect although its answer did not arrive.
+
+    A second promotion on top of it would be a second failover.
     """
     alias = promotion.winner.alias
     try:
@@ -116,24 +117,24 @@ async def _is_primary(session: RecoverySession, promotion: Promotion) -> bool:
     return record.type is TabletType.PRIMARY and not status.read_only
 
 
-class _Patience:
-    """How long replicas are waited for: without limit until it ends, then for a grace."""
+class _RepointGrace:
+    """Bounds the re-pointing of replicas: without a limit at first, and to REPOINT_GRACE seconds once it has begun."""
 
     def __init__(self) -> None:
         self._limits: list[asyncio.Timeout] = []
-        self._has_ended = False
+        self._has_begun = False
 
-    def ends(self) -> None:
-        """From now on there is the grace."""
-        self._has_ended = True
-        until = asyncio.get_running_loop().time() + GRACE
+    def begin(self) -> None:
+        """Give every replica no longer than the grace from now on."""
+        self._has_begun = True
+        until = asyncio.get_running_loop().time() + REPOINT_GRACE
         for limit in self._limits:
             limit.reschedule(until)
 
     @contextlib.asynccontextmanager
     async def limit(self) -> AsyncIterator[None]:
         """Bound what is done inside; raises TimeoutError."""
-        async with asyncio.timeout(GRACE if self._has_ended else None) as limit:
+        async with asyncio.timeout(REPOINT_GRACE if self._has_begun else None) as limit:
             self._limits.append(limit)
             try:
                 yield
@@ -141,65 +142,71 @@ class _Patience:
                 self._limits.remove(limit)
 
 
-async def _repoint(session: RecoverySession, promotion: Promotion, other: Follower, patience: _Patience) -> None:
-    tablet = promotion.view.tablet(other.record.alias)
+async def _repoint(
+    session: RecoverySession, promotion: Promotion, replica: ReplicaToRepoint, grace: _RepointGrace
+) -> None:
+    tablet = promotion.view.tablet(replica.record.alias)
     if tablet is None:
         return
     began = session.elapsed()
-    has_applied = not other.received or await _applies(session, other)
+    has_applied = not replica.received or await _applies_in_time(session, replica)
     winner = promotion.winner.alias
     semi_sync = promotion.policy.may_ack(Member(winner, TabletType.PRIMARY), tablet.member)
     with contextlib.suppress(TimeoutError):
-        async with patience.limit():
-            if session.elapsed() - began > ASK_AGAIN_AFTER and not await _may_still_be_pointed(session, other):
+        async with grace.limit():
+            if session.elapsed() - began > CHECK_AGAIN_AFTER and not await _may_still_repoint(session, replica):
                 return
-            if not has_applied and not await _is_held_by(session, promotion.winner, other.received):
+            if not has_applied and not await _primary_holds(session, promotion.winner, replica.received):
                 return
             await session.try_step(
                 f"replicate from {winner}",
                 tablet.alias,
-                session.tablets.set_replication_source(other.record, winner, semi_sync=semi_sync, force_start=True),
+                session.tablets.set_replication_source(replica.record, winner, semi_sync=semi_sync, force_start=True),
                 deadline=session.tools.deadlines.catch_up,
             )
 
 
-async def _applies(session: RecoverySession, other: Follower) -> bool:
-    """Whether it has applied its relay log in time: the winner has all of it, but with the relay log a second copy
-    would go, and the winner may be next to die.
+async def _applies_in_time(session: RecoverySession, replica: ReplicaToRepoint) -> bool:
+    """Return whether the replica has applied its relay log in time.
+
+    The winner has all of it, but re-pointing drops the relay log and with it a second copy, and the winner may die
+    next.
     """
-    wait = session.tablets.wait_for_position(other.record, other.received)
+    wait = session.tablets.wait_for_position(replica.record, replica.received)
     try:
-        await session.step("apply before re-pointing", other.record.alias, wait, deadline=APPLY_FIRST)
+        await session.step("apply before re-pointing", replica.record.alias, wait, deadline=APPLY_DEADLINE)
     except (TabletError, TimeoutError):
         return False
     return True
 
 
-async def _is_held_by(session: RecoverySession, winner: TabletRecord, received: GtidSet) -> bool:
-    """Whether the winner says now that it has executed all of it: it may have gone without a word, and a tablet manager
-    before v22 does not ask its new source before it drops the relay log.
+async def _primary_holds(session: RecoverySession, winner: TabletRecord, received: GtidSet) -> bool:
+    """Return whether the new primary says now that it has executed all of `received`.
+
+    It may have died without a word, and a tablet manager before v22 drops the relay log without asking its new source.
     """
     position = await session.try_step(
         "look whether the primary has it",
         winner.alias,
         session.tablets.primary_position(winner),
-        deadline=LOOK_DEADLINE,
+        deadline=CONFIRM_DEADLINE,
     )
     return position is not None and position.contains(received)
 
 
-async def _may_still_be_pointed(session: RecoverySession, other: Follower) -> bool:
-    """Whether the shard is still ours, and a tablet that was stopped has stood still since: if it started again, its
-    relay log may hold what it has acknowledged to the old primary.
+async def _may_still_repoint(session: RecoverySession, replica: ReplicaToRepoint) -> bool:
+    """Return whether the lock is still ours, and the replica is still stopped if it was.
+
+    The relay log of a replica that started again may hold what it has acknowledged to the old primary.
     """
     try:
-        await session.guard()
+        await session.check_lock()
     except (TopoError, TimeoutError):
         return False
-    return other.stopped is None or await stands_still(session, other.record, other.stopped)
+    return replica.stopped is None or await is_still_stopped(session, replica.record, replica.stopped)
 
 
-async def _prove(session: RecoverySession, promotion: Promotion, created: int) -> None:
+async def _write_reparent_journal(session: RecoverySession, promotion: Promotion, created: int) -> None:
     winner = promotion.winner
     try:
         await session.step(

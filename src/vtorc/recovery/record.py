@@ -1,4 +1,4 @@
-"""What a recovery did, step by step: the record that people read and history keeps."""
+"""The record of a recovery, step by step, for operators and for the history."""
 
 import enum
 from collections.abc import Mapping
@@ -26,44 +26,52 @@ class Outcome(enum.Enum):
 
     @property
     def was_attempt(self) -> bool:
-        """Whether it counts as a try that did or did not help, and so slows down the next one."""
+        """Whether it counts as an attempt, which slows down the next one."""
         return self not in (Outcome.GONE, Outcome.LOCK_HELD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRecord:
-    """One step: what was done to whom, when (seconds since the recovery began), for how long, and how it ended."""
+    """One step of a recovery."""
 
     name: str
     target: TabletAlias | None
+    """The tablet that the step was done on; None for a step on the shard or the lock."""
     started: float
+    """Seconds since the recovery began."""
     duration: float
+    """In seconds."""
     result: str = "done"
+    """"done", or why the step failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecoveryRecord:
-    """One recovery from its decision to its end.
-
-    `began` is in nanoseconds since the Unix epoch, `duration` in seconds, and so are `marks`: moments since the
-    beginning that people measure an outage by, such as "promoted" and "acknowledged". `code` is None for what a
-    person asked for. `rule` is the one that refused it, if one did. `data_loss` is what a person's choice of the
-    primary costs, if it was made.
-    """
+    """One recovery from its decision to its end."""
 
     shard: ShardId
     recovery: Recovery
     code: Code | None
+    """The problem that called for the recovery; None if an operator did."""
     alias: TabletAlias | None
+    """The tablet that the recovery is about; None if it is the whole shard."""
     began: int
+    """Nanoseconds since the Unix epoch."""
     duration: float
+    """In seconds."""
     outcome: Outcome
     sentence: str
     rule: Rule | None = None
+    """The rule that refused the recovery; None if none did."""
     steps: tuple[StepRecord, ...] = ()
     marks: Mapping[str, float] = field(default_factory=dict)
+    """Moments by which an outage is measured, such as "promoted" and "acknowledged", in seconds since `began`."""
     winner: TabletAlias | None = None
+    """The tablet to promote; None if none was elected."""
     argument: SafetyArgument | None = None
     removed: Mapping[TabletAlias, str] = field(default_factory=dict)
+    """Why tablets could not become primary."""
     errant: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
+    """The errant transactions of each tablet that has some."""
     data_loss: DataLossEstimate | None = None
+    """What a forced promotion loses; None for any other recovery."""

@@ -1,7 +1,7 @@
-"""Repairs that keep the primary: its own state, its replicas, and tablets that still think they are primary.
+"""Repairs that keep the primary: of its own state, of its replicas, and of tablets that still claim to be primary.
 
-Semi-sync is changed in the one safe order: ackers on before the primary waits, the primary off before ackers are (the
-decisions see to the order between tablets, this file to the order on one). Vitess' versions are in
+Semi-sync changes in the one safe order. Ackers go on before the primary waits for them, and the primary stops waiting
+before ackers go off. Decisions keep that order between tablets, this file keeps it on one. Vitess' versions are in
 `go/vt/vtorc/logic/topology_recovery.go`.
 """
 
@@ -20,32 +20,32 @@ from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.errors import TabletError, TopoError
 from vtorc.proto import topodata_pb2
 from vtorc.recovery.errors import RecoveryRefused
-from vtorc.recovery.promotion import APPLY_FIRST
+from vtorc.recovery.promotion import APPLY_DEADLINE
 from vtorc.recovery.session import RecoverySession
 
-APPLY_REST = 1.0
-"""Most seconds that a replica whose IO thread was stopped gets to apply what it received meanwhile."""
+APPLY_REST_DEADLINE = 1.0
+"""Most seconds that a replica with a stopped IO thread gets to apply the rest of its relay log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Repairs:
-    """The repairs of the shard as `view` shows it; the lock is held."""
+    """Repairs of the shard that `view` shows, under its lock."""
 
     session: RecoverySession
     view: ShardView
     policy: DurabilityPolicy
 
     async def fix_primary(self, codes: Set[Code]) -> None:
-        """Make the primary writable and wait for as many acknowledgements as the policy asks for.
+        """Make the primary writable, waiting for as many acknowledgements as the policy asks for.
 
-        One that takes writes already without waiting is made to wait only if that was decided, which it is once there
-        are ackers: its writes would stall.
+        A primary that already takes writes without waiting is made to wait only if that was decided. It is decided once
+        there are ackers, because writes would stall without them.
         """
         primary = self._primary()
         status = primary.current_status
         takes_writes = status is not None and not status.read_only and not status.semi_sync.primary_enabled
         wait = not takes_writes or Code.PRIMARY_SEMI_SYNC_MUST_BE_SET in codes
-        await self.session.guard()
+        await self.session.check_lock()
         await self.session.step(
             "make it writable",
             primary.alias,
@@ -54,31 +54,31 @@ class Repairs:
             ),
         )
 
-    async def primary_has_primary(self) -> None:
-        """Make the primary nobody's replica."""
+    async def reset_primary_replication(self) -> None:
+        """Reset the replication parameters of the primary, so that it is no replica any more."""
         primary = self._primary()
-        await self.session.guard()
+        await self.session.check_lock()
         await self.session.step(
             "forget its source", primary.alias, self.session.tablets.reset_replication_parameters(primary.record)
         )
 
     async def fix_replicas(self, codes: dict[TabletAlias, set[Code]]) -> None:
-        """Put all replicas right at once; raises RecoveryFailed naming those that could not be."""
+        """Repair all replicas at once; raises RecoveryFailed naming those that could not be repaired."""
         primary = self._primary()
-        await self.session.guard()
-        await self._all((alias, self._fix_replica(alias, codes[alias], primary)) for alias in sorted(codes))
+        await self.session.check_lock()
+        await self._repair_all((alias, self._fix_replica(alias, codes[alias], primary)) for alias in sorted(codes))
 
-    async def reconcile_stale(self, aliases: Iterable[TabletAlias]) -> None:
-        """Make tablets that still claim to be primary replicas of the present one."""
+    async def reconcile_stale_primaries(self, aliases: Iterable[TabletAlias]) -> None:
+        """Turn tablets that still claim to be primary into replicas of the present primary."""
         primary = self._primary()
-        await self.session.guard()
-        await self._all((alias, self._reconcile(alias, primary)) for alias in sorted(aliases))
+        await self.session.check_lock()
+        await self._repair_all((alias, self._reconcile(alias, primary)) for alias in sorted(aliases))
 
     async def restart_one_replica(self) -> None:
-        """Make one direct replica connect again: whether it can tells if the silent primary still takes connections.
+        """Make one direct replica reconnect, which shows whether the silent primary still takes connections.
 
-        One of those that believe to receive; one that does not acknowledge is preferred, because an acker that
-        reconnects holds up commits.
+        The replica is one of those that believe to be receiving. One that does not acknowledge is preferred, because an
+        acker that reconnects holds up commits.
         """
         primary = self._primary()
         receiving = ReplicaEvidence.of(self.view, primary).receiving
@@ -91,9 +91,9 @@ class Repairs:
         def start() -> Coroutine[Any, Any, None]:
             return tablets.start_replication(replica.record, semi_sync=semi_sync)
 
-        await self.session.guard()
-        # Only the IO thread, as the applier would be waited for, and remembered before the call: a witness that we
-        # stopped and left so would make the primary's silence look like its death.
+        await self.session.check_lock()
+        # Only the IO thread is stopped, as stopping the applier takes longer. The undo is remembered before the call:
+        # a replica that was left stopped would make the primary's silence look like its death.
         self.session.on_abort("stop IO thread", replica.alias, start)
         await self.session.step("stop IO thread", replica.alias, tablets.stop_io_thread(replica.record), deadline=5.0)
         await self.session.step("start replication", replica.alias, start(), deadline=5.0)
@@ -101,7 +101,7 @@ class Repairs:
     async def _fix_replica(self, alias: TabletAlias, codes: set[Code], primary: TabletView) -> None:
         replica = self._tablet(alias)
         tablets = self.session.tablets
-        semi_sync = self._acknowledges(replica, codes, primary)
+        semi_sync = self._acknowledges_afterwards(replica, codes, primary)
         if Code.REPLICA_IS_WRITABLE in codes:
             await self.session.step("make it read-only", alias, tablets.set_read_only(replica.record))
         changes = {code.problem.replication for code in codes}
@@ -110,16 +110,17 @@ class Repairs:
                 replica, primary, semi_sync=semi_sync, misconfigured=Code.REPLICA_MISCONFIGURED in codes
             )
         elif ReplicationChange.RESTART in changes:
-            # Not SetReplicationSource, which would drop a relay log that may hold what nobody else has
-            # (https://github.com/vitessio/vitess/issues/21092). The setting takes effect when the IO thread starts.
+            # Not SetReplicationSource, which would drop a relay log that may hold the last copy of a transaction
+            # (https://github.com/vitessio/vitess/issues/21092). Semi-sync takes effect when the IO thread starts.
             await self.session.step("stop replication", alias, tablets.stop_replication(replica.record))
             await self.session.step(
                 "start replication", alias, tablets.start_replication(replica.record, semi_sync=semi_sync)
             )
 
-    def _acknowledges(self, replica: TabletView, codes: Set[Code], primary: TabletView) -> bool:
-        """Whether it has its side of semi-sync on afterwards; one that the primary may count on keeps it until it was
-        decided otherwise.
+    def _acknowledges_afterwards(self, replica: TabletView, codes: Set[Code], primary: TabletView) -> bool:
+        """Return whether the replica's side of semi-sync is on after the repair.
+
+        A replica that the primary may count on keeps it until a decision says otherwise.
         """
         if self.policy.may_ack(primary.member, replica.member):
             return True
@@ -129,8 +130,8 @@ class Repairs:
 
     async def _repoint(self, replica: TabletView, primary: TabletView, *, semi_sync: bool, misconfigured: bool) -> None:
         if self.view.replicates_from(replica, primary):
-            await self._empty_relay_log(replica, semi_sync=semi_sync)
-        await self._ready_to_repoint(replica, primary)
+            await self._apply_all_received(replica, semi_sync=semi_sync)
+        await self._prepare_to_repoint(replica, primary)
         net_timeout = replica.status.replica_net_timeout if replica.status is not None else None
         await self.session.step(
             f"replicate from {primary.alias}",
@@ -144,24 +145,24 @@ class Repairs:
             ),
         )
 
-    async def _empty_relay_log(self, replica: TabletView, *, semi_sync: bool) -> None:
-        """Let it apply what it may have acknowledged before its relay log is dropped: the primary has that too, but
-        may be lost in the next moment.
+    async def _apply_all_received(self, replica: TabletView, *, semi_sync: bool) -> None:
+        """Let the replica apply what it may have acknowledged, before its relay log is dropped.
 
-        While it is stopped it acknowledges nothing, so most is applied before. Raises RecoveryRefused if it does not
-        get it done; it is started again then, with whatever else was changed.
+        The primary has those transactions too, but may be lost the next moment. Most is applied while replication runs,
+        because a stopped replica acknowledges nothing. Raises RecoveryRefused if the rest is not applied in time; the
+        rollback then starts the IO thread again.
         """
         alias, record, tablets = replica.alias, replica.record, self.session.tablets
         status = await self.session.step("read what it holds", alias, tablets.full_status(record))
-        await self._applied(replica, status, within=APPLY_FIRST)
-        await self.session.guard()
-        # Remembered before the call: one that ends without an answer may have stopped the thread all the same.
+        await self._wait_until_applied(replica, status, within=APPLY_DEADLINE)
+        await self.session.check_lock()
+        # Remembered before the call: a call without an answer may have stopped the thread all the same.
         self.session.on_abort("stop IO thread", alias, lambda: tablets.start_replication(record, semi_sync=semi_sync))
         await self.session.step("stop IO thread", alias, tablets.stop_io_thread(record))
         status = await self.session.step("read what it holds", alias, tablets.full_status(record))
-        await self._applied(replica, status, within=APPLY_REST)
+        await self._wait_until_applied(replica, status, within=APPLY_REST_DEADLINE)
 
-    async def _applied(self, replica: TabletView, status: TabletStatus, *, within: float) -> None:
+    async def _wait_until_applied(self, replica: TabletView, status: TabletStatus, *, within: float) -> None:
         if status.executed.contains(status.received):
             return
         try:
@@ -179,23 +180,29 @@ class Repairs:
                 rule=Rule.LAST_COPY,
             ) from error
 
-    async def _ready_to_repoint(self, replica: TabletView, primary: TabletView) -> None:
-        """Make sure that nothing is lost, and that the tablet manager can do it: it stops replication first only if it
-        finds a thread healthy, and MySQL changes no source under an IO thread that connects in vain (error 3081).
+    async def _prepare_to_repoint(self, replica: TabletView, primary: TabletView) -> None:
+        """Make sure that re-pointing loses nothing, and that the tablet manager can do it.
+
+        The tablet manager stops replication first only if a thread is healthy. MySQL changes no source while an IO
+        thread connects in vain (error 3081).
         """
         status = await self.session.step(
             "read what it holds", replica.alias, self.session.tablets.full_status(replica.record)
         )
-        await self._nothing_lost(replica, primary, status)
+        await self._check_nothing_lost(replica, primary, status)
         threads = status.replication
         if threads is not None and not threads.io_healthy and ThreadState.CONNECTING is threads.io_state:
             await self.session.step(
                 "stop replication", replica.alias, self.session.tablets.stop_replication(replica.record)
             )
-        await self.session.guard()  # all that took time, in which the lock may have gone
+        await self.session.check_lock()  # the lock may have gone in the time that this took
 
-    async def _nothing_lost(self, replica: TabletView, primary: TabletView, status: TabletStatus) -> None:
-        """Rule 2: its relay log is dropped, so the primary must have everything in it; asked now, replica first."""
+    async def _check_nothing_lost(self, replica: TabletView, primary: TabletView, status: TabletStatus) -> None:
+        """Refuse unless the primary has everything in the replica's relay log, which re-pointing drops (rule 2 of the
+        design).
+
+        Both are asked now, the replica first.
+        """
         waiting = status.received.difference(status.executed)
         if not waiting:
             return
@@ -212,7 +219,7 @@ class Repairs:
     async def _reconcile(self, alias: TabletAlias, primary: TabletView) -> None:
         stale = self._tablet(alias)
         await self.session.step("demote primary", alias, self.session.tablets.demote_primary(stale.record, force=True))
-        await self._ready_to_repoint(stale, primary)
+        await self._prepare_to_repoint(stale, primary)
         try:
             await self.session.step(
                 f"replicate from {primary.alias}",
@@ -225,7 +232,7 @@ class Repairs:
                 ),
             )
         except TabletError:
-            # It refuses when it has errant transactions, which is no reason to be called a primary.
+            # A tablet refuses while it has errant transactions; its record is corrected all the same.
             status = await self.session.try_step(
                 "read what it takes itself for", alias, self.session.tablets.full_status(stale.record)
             )
@@ -235,8 +242,9 @@ class Repairs:
         await self.session.step("correct its record", alias, self._correct_record(stale))
 
     async def _correct_record(self, stale: TabletView) -> None:
-        """A tablet changes its record when it turns from primary to replica; one that runs as replica already does
-        not.
+        """Turn the tablet's record from PRIMARY to REPLICA.
+
+        A tablet changes its record when it turns from primary to replica. One that already runs as replica does not.
         """
 
         def to_replica(record: topodata_pb2.Tablet) -> bool:
@@ -248,18 +256,18 @@ class Repairs:
 
         await self.session.tools.topo.update_tablet(stale.alias, to_replica)
 
-    async def _all(self, work: Iterable[tuple[TabletAlias, Coroutine[object, object, None]]]) -> None:
+    async def _repair_all(self, work: Iterable[tuple[TabletAlias, Coroutine[object, object, None]]]) -> None:
         failures: list[str] = []
 
-        async def one(alias: TabletAlias, doing: Coroutine[object, object, None]) -> None:
+        async def repair(alias: TabletAlias, repairing: Coroutine[object, object, None]) -> None:
             try:
-                await doing
+                await repairing
             except (TabletError, TopoError, TimeoutError, RecoveryRefused) as error:
                 failures.append(f"{alias}: {str(error) or 'no answer in time'}")
 
         async with asyncio.TaskGroup() as group:
-            for alias, doing in work:
-                group.create_task(one(alias, doing), name=f"repair {alias}")
+            for alias, repairing in work:
+                group.create_task(repair(alias, repairing), name=f"repair {alias}")
         if failures:
             raise self.session.fail("; ".join(sorted(failures)))
 

@@ -1,6 +1,4 @@
-"""Carries one action out from lock to record: lock, read everything again, judge again, act, and put back what broke
-off.
-"""
+"""Carries out one action: takes the lock, reads the shard again, judges again, acts, and rolls back what broke off."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -23,34 +21,38 @@ from vtorc.recovery.session import RecoverySession, RecoveryTools
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What analysis and decision say about a view: the next action, if any, and the policy that it is to honour."""
+    """What analysis and decisions say about a view."""
 
     view: ShardView
     policy: DurabilityPolicy | None
+    """The durability policy in force; None if the keyspace has none that is known."""
     decisions: tuple[Decision, ...]
     action: Action | None
+    """The action to carry out next; None if there is none."""
 
 
 class Judge(Protocol):
-    """Analyses and decides on what is known at this moment."""
+    """Analyses what is known at this moment and decides on it."""
 
     def __call__(self, *, heard_since: float = ...) -> Judgement:
-        """Judge; who was not heard after `heard_since` is no witness against the primary."""
+        """Judge the shard; a replica that did not answer after `heard_since` is no evidence against the primary.
+
+        `heard_since` is in seconds on the clock.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """Runs the actions of one shard; `judge` is the same judgement that called for the action, by what was heard since
-    a time (`heard_since`, in seconds on the clock).
-    """
+    """Carries out the actions of one shard."""
 
     tools: RecoveryTools
     watch: ShardWatch
     judge: Judge
+    """The function that called for the action; it must call for it again under the lock."""
 
     async def run(self, action: Action) -> RecoveryRecord:
-        """Run one action and tell how it ended; raises only CancelledError, with everything put back that could be."""
+        """Carry out one action and return its record; the only error raised is CancelledError, after the rollback."""
 
         async def work(session: RecoverySession) -> tuple[Outcome, str]:
             judgement = await self._judge_again(session, action)
@@ -66,7 +68,10 @@ class Runner:
         )
 
     async def _judge_again(self, session: RecoverySession, action: Action) -> Judgement | None:
-        """Read the shard again under the lock; None if the same problem is not to be acted upon any more."""
+        """Read the shard again under the lock and judge it.
+
+        Returns None if the same problem calls for no action any more.
+        """
         locked_at = self.tools.clock.now()
         self.watch.update(
             await session.step("read topology", None, read_shard(self.tools.topo, self.tools.clock, self.watch.shard))
@@ -88,7 +93,7 @@ class Runner:
     async def _act(self, session: RecoverySession, judgement: Judgement, action: Action) -> str:
         assert judgement.policy is not None
         view, policy = judgement.view, judgement.policy
-        session.acts_on(view)
+        session.expect_primary(view)
         repairs = Repairs(session, view, policy)
         aliases = [d.finding.alias for d in action.decisions if d.finding.alias is not None]
         match action.recovery:
@@ -104,13 +109,13 @@ class Runner:
                 await repairs.fix_primary({d.finding.code for d in action.decisions})
                 return f"{view.shard}: {aliases[0]} was put right ({_codes(action)})"
             case Recovery.RECOVER_PRIMARY_HAS_PRIMARY:
-                await repairs.primary_has_primary()
+                await repairs.reset_primary_replication()
                 return f"{view.shard}: {aliases[0]} is nobody's replica any more"
             case Recovery.FIX_REPLICA:
                 await repairs.fix_replicas(_codes_by_tablet(action))
                 return f"{view.shard}: put right {', '.join(map(str, sorted(set(aliases))))} ({_codes(action)})"
             case Recovery.RECONCILE_STALE_TOPO_PRIMARY:
-                await repairs.reconcile_stale(aliases)
+                await repairs.reconcile_stale_primaries(aliases)
                 return f"{view.shard}: {', '.join(map(str, sorted(set(aliases))))} follows the present primary"
             case Recovery.RESTART_DIRECT_REPLICA:
                 await repairs.restart_one_replica()
@@ -120,7 +125,7 @@ class Runner:
 
 
 def _lock_text(action: Action) -> str:
-    """What others see in the lock, in Vitess' words (`topology_recovery.go`)."""
+    """Return what others read in the lock, in Vitess' words (`topology_recovery.go`)."""
     on = f" on {action.alias}" if action.alias is not None else ""
     return f"VTOrc Recovery for {action.code.value}{on}"
 

@@ -1,4 +1,4 @@
-"""One recovery under way: its lock, its steps, what to undo when it breaks off, and what it leaves for the record."""
+"""One recovery under way: its lock, its steps, what a rollback puts back, and what the record takes from it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -25,57 +25,61 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadlines:
-    """Longest times, in seconds, that a recovery gives to its parts.
-
-    `call` bounds one call to a tablet, `guard` the asking whether the lock is still ours, `refresh` the reading of the
-    shard after the lock was taken, `stop` the stopping of replication, `grace` what slow tablets get once enough
-    others have stopped, `catch_up` the wait for relay logs (`--wait-replicas-timeout`), `undo` all of a roll-back.
-    """
+    """Most seconds that a recovery gives to each of its parts."""
 
     call: float = 15.0
-    guard: float = 5.0
+    """One call to a tablet."""
+    check_lock: float = 5.0
+    """One check whether the lock is still ours."""
     refresh: float = 1.0
+    """Asking all tablets again after the lock was taken."""
     stop: float = 5.0
+    """Stopping replication on all tablets."""
     grace: float = 0.5
+    """What slow tablets get once enough others have stopped or applied."""
     catch_up: float = 30.0
+    """A wait until relay logs are applied (`--wait-replicas-timeout`)."""
     undo: float = 10.0
+    """A whole rollback."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """How far a recovery may go: how long its parts may take, and whether the primary may move to another cell."""
+    """How far a recovery may go."""
 
     deadlines: Deadlines = field(default_factory=Deadlines)
     same_cell_only: bool = False
+    """Whether the new primary must be in the cell of the old one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecoveryTools:
-    """What every recovery works with; `bounds` are read anew each time, so that a reload takes effect."""
+    """What every recovery works with."""
 
     topo: TopoServer
     tablets: TabletManager
     clock: Clock
     bounds: Callable[[], Bounds] = Bounds
+    """Called each time that a bound is needed, so that a reload of the settings takes effect."""
 
     @property
     def deadlines(self) -> Deadlines:
-        """The longest times, as they are now."""
+        """The deadlines of the present settings."""
         return self.bounds().deadlines
 
     @property
     def same_cell_only(self) -> bool:
-        """Whether the primary stays in its cell."""
+        """Whether the new primary must be in the cell of the old one."""
         return self.bounds().same_cell_only
 
 
 class RecoverySession:
-    """The mutable side of one recovery; one owner, never shared between recoveries."""
+    """The mutable state of one recovery; no two recoveries share one."""
 
     def __init__(self, tools: RecoveryTools, lock: ShardLock, *, began: float) -> None:
         self.tools = tools
         self.lock = lock
-        self.began = began  # before the lock was asked for: waiting for it is part of an outage
+        self.began = began  # before the lock was requested: the wait for it is part of an outage
         self.steps: list[StepRecord] = []
         self.marks: dict[str, float] = {}
         self.winner: TabletAlias | None = None
@@ -84,36 +88,37 @@ class RecoverySession:
         self.errant: Mapping[TabletAlias, GtidSet] = {}
         self.data_loss: DataLossEstimate | None = None
         self.refused_by: Rule | None = None
-        self.unstoppable: dict[TabletAlias, str] = {}  # what tablets said that were reached and did not stop
-        self.primary: TabletRecord | None = None  # whom the view that is acted on shows as primary
+        self.stop_errors: dict[TabletAlias, str] = {}  # of tablets that were reached and did not stop
+        self.expected_primary: TabletRecord | None = None  # of the view that is acted on
         self._undo: list[tuple[str, TabletAlias, Callable[[], Awaitable[None]]]] = []
 
     @property
     def tablets(self) -> TabletManager:
-        """The tablets of the cluster."""
+        """The tablet managers of the cluster."""
         return self.tools.tablets
 
     def elapsed(self) -> float:
-        """Seconds since the recovery began."""
+        """Return the seconds since the recovery began."""
         return self.tools.clock.now() - self.began
 
     def mark(self, name: str) -> None:
-        """Remember this moment under a name."""
+        """Record this moment under `name`."""
         self.marks[name] = self.elapsed()
 
-    def acts_on(self, view: ShardView) -> None:
-        """Remember whose shard this is: who finds another primary there later puts nothing back."""
-        self.primary = view.primary.record if view.primary is not None else None
+    def expect_primary(self, view: ShardView) -> None:
+        """Remember the primary of the view that is acted on; a rollback that finds another one puts nothing back."""
+        self.expected_primary = view.primary.record if view.primary is not None else None
 
-    async def guard(self) -> None:
-        """Make sure that the lock is still ours, before a step that cannot be undone; raises LockLost."""
-        await self.step("check lock", None, self.lock.check(), deadline=self.tools.deadlines.guard)
+    async def check_lock(self) -> None:
+        """Confirm that the lock is still ours, before a step that cannot be undone; raises LockLost."""
+        await self.step("check lock", None, self.lock.check(), deadline=self.tools.deadlines.check_lock)
 
     async def step(
         self, name: str, target: TabletAlias | None, work: Coroutine[Any, Any, T], *, deadline: float | None = None
     ) -> T:
-        """Do one step and record it, whatever becomes of it; a step on a tablet that fails raises TabletError or
-        TimeoutError.
+        """Do one step and record how it ended.
+
+        A step on a tablet that fails raises TabletError or TimeoutError.
         """
         started = self.elapsed()
         result = "done"
@@ -137,52 +142,52 @@ class RecoverySession:
     async def try_step(
         self, name: str, target: TabletAlias | None, work: Coroutine[Any, Any, T], *, deadline: float | None = None
     ) -> T | None:
-        """Do a step that may fail without stopping the recovery; the record tells. Returns None if it failed."""
+        """Do a step without which the recovery can go on; returns None if it failed, which the record shows."""
         try:
             return await self.step(name, target, work, deadline=deadline)
         except (TabletError, TimeoutError):
             return None
 
     def on_abort(self, name: str, target: TabletAlias, undo: Callable[[], Awaitable[None]]) -> None:
-        """Remember how to put back what was just changed."""
+        """Remember how a rollback puts back what a step on `target` changes."""
         self._undo.append((name, target, undo))
 
     def forget_undo(self) -> None:
-        """From here on there is no way back."""
+        """Forget all that a rollback would put back: from here on there is no way back."""
         self._undo.clear()
 
     @property
     def can_undo(self) -> bool:
-        """Whether anything is to be put back."""
+        """Whether a rollback has anything to put back."""
         return bool(self._undo)
 
     async def roll_back(self) -> None:
-        """Put back what was changed, newest first per tablet, all tablets at once."""
+        """Put back what was changed: on all tablets at once, on each tablet the newest change first."""
         undo, self._undo = self._undo, []
         by_tablet: dict[TabletAlias, list[tuple[str, Callable[[], Awaitable[None]]]]] = {}
         for name, target, action in reversed(undo):
             by_tablet.setdefault(target, []).append((name, action))
 
-        async def one(target: TabletAlias, actions: list[tuple[str, Callable[[], Awaitable[None]]]]) -> None:
+        async def undo_on(target: TabletAlias, actions: list[tuple[str, Callable[[], Awaitable[None]]]]) -> None:
             for name, action in actions:
                 await self.try_step(f"undo: {name}", target, _as_coroutine(action()))
 
         try:
             async with asyncio.timeout(self.tools.deadlines.undo), asyncio.TaskGroup() as group:
                 for target, actions in sorted(by_tablet.items()):
-                    group.create_task(one(target, actions), name=f"undo {target}")
+                    group.create_task(undo_on(target, actions), name=f"undo {target}")
         except TimeoutError:
             return
 
     def refuse(self, refusal: Refusal) -> RecoveryRefused:
-        """Take the refusal into the record and return the error to raise."""
+        """Copy the refusal into the record and return the error to raise."""
         self.removed = refusal.removed
         self.errant = refusal.errant
-        said = (f"; {alias} did not stop: {text}" for alias, text in sorted(self.unstoppable.items()))
-        return RecoveryRefused("".join((refusal.sentence, *said)), rule=refusal.rule)
+        stop_errors = (f"; {alias} did not stop: {text}" for alias, text in sorted(self.stop_errors.items()))
+        return RecoveryRefused("".join((refusal.sentence, *stop_errors)), rule=refusal.rule)
 
     def fail(self, sentence: str) -> RecoveryFailed:
-        """Return the error to raise when a step that the recovery cannot do without has failed."""
+        """Return the error to raise after a step without which the recovery cannot go on."""
         return RecoveryFailed(sentence)
 
 

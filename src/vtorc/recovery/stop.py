@@ -1,4 +1,4 @@
-"""Stops replication across a shard and collects what every tablet holds; remembers how to put it back."""
+"""Stops replication on the tablets of a shard, reads what each of them holds, and remembers how to start it again."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -15,26 +15,30 @@ from vtorc.recovery.session import RecoverySession
 from vtorc.tablet.api import StopMode
 
 CLOCK_DEADLINE = 1.0
-"""Most seconds that a tablet gets to tell its time."""
+"""Most seconds that a tablet gets to report its wall clock."""
 
-LOOK_AGAIN_AFTER = 0.5
-"""Seconds after the stopping began from which it is looked whether everybody still stands: no vttablet or mysqld, which
-make replication go on by themselves when they start, is back sooner.
+CONFIRM_STOPPED_AFTER = 0.5
+"""Seconds after the stop began from which tablets are asked whether they are still stopped.
+
+A vttablet or mysqld that starts resumes replication by itself, and none is back sooner.
 """
 
-LOOK_DEADLINE = 1.0
-"""Most seconds that a tablet gets to tell whether it still stands."""
+CONFIRM_DEADLINE = 1.0
+"""Most seconds that a tablet gets to answer such a question."""
 
 
 async def read_clock(session: RecoverySession, tablet: TabletRecord) -> int | None:
-    """Ask a tablet what time it is, in nanoseconds since the Unix epoch; None if it does not tell."""
+    """Return a tablet's wall clock in nanoseconds since the Unix epoch; None if it does not answer."""
     return await session.try_step(
         "read clock", tablet.alias, session.tablets.wall_clock(tablet), deadline=CLOCK_DEADLINE
     )
 
 
-class Stopping:
-    """Stops the tablets of one shard at once; those that answer are in `stopped`."""
+class TabletStopper:
+    """Stops the tablets of one shard at once; those that answered are in `stopped`.
+
+    `is_enough` returns whether an election among those stopped so far would succeed.
+    """
 
     def __init__(
         self,
@@ -42,17 +46,18 @@ class Stopping:
         policy: DurabilityPolicy,
         *,
         primary: TabletView | None,
-        enough: Callable[[Mapping[TabletAlias, StoppedTablet]], bool],
+        is_enough: Callable[[Mapping[TabletAlias, StoppedTablet]], bool],
     ) -> None:
         self.session = session
         self._policy = policy
         self._primary = primary
-        self._enough = enough
+        self._is_enough = is_enough
         self.stopped: dict[TabletAlias, StoppedTablet] = {}
 
     async def run(self, targets: Mapping[TabletAlias, TabletView]) -> None:
-        """Stop all targets; ends when all have answered, or a grace after only the primary is missing, or at the
-        deadline.
+        """Stop all targets.
+
+        It ends when all have answered, at the deadline, or when enough have answered and no other did within a grace.
         """
         deadlines = self.session.tools.deadlines
         tasks = [
@@ -62,7 +67,7 @@ class Stopping:
         try:
             async with asyncio.timeout(deadlines.stop):
                 while pending:
-                    grace = deadlines.grace if self._enough(self.stopped) else None
+                    grace = deadlines.grace if self._is_enough(self.stopped) else None
                     done, pending = await asyncio.wait(pending, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
                     if not done:
                         break
@@ -74,13 +79,13 @@ class Stopping:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _stop(self, tablet: TabletView) -> None:
-        # Meanwhile, because whether its term would be the newest decides who may win.
+        # Read beside the stop: a tablet with a clock behind the present term cannot win.
         clock = asyncio.create_task(read_clock(self.session, tablet.record), name=f"read clock {tablet.alias}")
         try:
             stopped = self.stopped[tablet.alias] = await self._stop_replica(tablet)
             self.stopped[tablet.alias] = replace(stopped, clock=await clock)
         except (TabletCallFailed, TabletCallUnknown, TabletBadAnswer) as failure:
-            self.session.unstoppable[tablet.alias] = str(failure)
+            self.session.stop_errors[tablet.alias] = str(failure)
         except (TabletError, TimeoutError):
             return
         finally:
@@ -90,16 +95,16 @@ class Stopping:
     async def _stop_replica(self, tablet: TabletView) -> StoppedTablet:
         session, record, alias = self.session, tablet.record, tablet.alias
         before = tablet.status
-        # Remembered before the call: one that ends without an answer may have stopped the thread all the same.
+        # Remembered before the call: a call without an answer may have stopped the thread all the same.
         if before is not None and before.replication is not None and before.replication.io_healthy:
-            self._put_back_replication(tablet)
+            self._restart_on_abort(tablet)
         answer = await session.step(
             "stop replication", alias, session.tablets.stop_replication_and_get_status(record, StopMode.IO_ONLY)
         )
         if answer is None:
             return await self._demote(tablet)
         if before is not None and before.disk_stalled and answer.before.io_healthy:
-            self._put_back_replication(tablet)  # it could not tell before
+            self._restart_on_abort(tablet)  # with a stalled disk its status did not tell before
         after = answer.after
         if after.io_state is not ThreadState.STOPPED:
             after = await self._stop_connecting(tablet) or after
@@ -114,45 +119,50 @@ class Stopping:
         )
 
     async def _stop_connecting(self, tablet: TabletView) -> ReplicationStatus | None:
-        """Stop an IO thread that the tablet leaves alone because it is only trying to connect.
+        """Stop an IO thread that the tablet manager leaves alone because it is only trying to connect.
 
-        It would succeed as soon as the old primary is back, and acknowledge writes that are dropped when it is
+        It would connect as soon as the old primary is back, and acknowledge writes that are dropped when it is
         re-pointed.
         """
         session = self.session
-        self._put_back_replication(tablet)
+        self._restart_on_abort(tablet)
         await session.step("stop IO thread", tablet.alias, session.tablets.stop_io_thread(tablet.record))
         return await session.step("read what it holds", tablet.alias, session.tablets.replication_status(tablet.record))
 
-    def _put_back_replication(self, tablet: TabletView) -> None:
-        semi_sync = self._acknowledged(tablet)
+    def _restart_on_abort(self, tablet: TabletView) -> None:
+        semi_sync = self._was_acker(tablet)
         self.session.on_abort(
             "stop replication",
             tablet.alias,
             lambda: self.session.tablets.start_replication(tablet.record, semi_sync=semi_sync),
         )
 
-    def _acknowledged(self, tablet: TabletView) -> bool:
-        """Whether a replica acknowledged; what it says with a stalled disk are defaults, so that the policy tells."""
+    def _was_acker(self, tablet: TabletView) -> bool:
+        """Return whether a replica acknowledged.
+
+        The policy tells if the replica's disk is stalled, because its status then holds only defaults.
+        """
         status = tablet.status
         if status is not None and not status.disk_stalled:
             return status.semi_sync.replica_enabled
         return self._primary is not None and self._policy.may_ack(self._primary.member, tablet.member)
 
-    def _waited(self, tablet: TabletView, status: TabletStatus) -> bool:
-        """Whether the primary waited for acknowledgements; the same holds for it."""
+    def _waited_for_acks(self, tablet: TabletView, status: TabletStatus) -> bool:
+        """Return whether the primary waited for acknowledgements.
+
+        The policy tells if the primary's disk is stalled, because its status then holds only defaults.
+        """
         if not status.disk_stalled:
             return status.semi_sync.primary_enabled
         return self._policy.required_acks(tablet.member) > 0
 
     async def _demote(self, tablet: TabletView) -> StoppedTablet:
-        """It is nobody's replica: it may be taking writes, and must not any more."""
+        """Demote a tablet that has no source: it may be taking writes, and must stop."""
         session, record, before = self.session, tablet.record, tablet.status
-        # A former primary that was still writable stays read-only whatever comes of this (simulator, seed
-        # 436 of storm).
+        # A former primary that was still writable stays read-only even if this is rolled back (storm seed 436).
         is_primary = self._primary is not None and tablet.alias == self._primary.alias
         if is_primary and before is not None and not before.read_only:
-            self._put_back_primary(record, semi_sync=self._waited(tablet, before))
+            self._undo_demotion_on_abort(record, semi_sync=self._waited_for_acks(tablet, before))
         position = await session.step(
             "demote primary", tablet.alias, session.tablets.demote_primary(record, force=True)
         )
@@ -164,7 +174,7 @@ class Stopping:
             was_primary=True,
         )
 
-    def _put_back_primary(self, record: TabletRecord, *, semi_sync: bool) -> None:
+    def _undo_demotion_on_abort(self, record: TabletRecord, *, semi_sync: bool) -> None:
         self.session.on_abort(
             "demote primary",
             record.alias,
@@ -177,38 +187,40 @@ async def still_stopped(
     tablets: Mapping[TabletAlias, TabletRecord],
     stopped: Mapping[TabletAlias, StoppedTablet],
     *,
-    feeders: Mapping[TabletAlias, str],
+    fetch_sources: Mapping[TabletAlias, str],
 ) -> dict[TabletAlias, StoppedTablet]:
-    """Ask all stopped tablets at once whether they still stand where they stood; returns those that say so.
+    """Ask all stopped tablets at once whether they are still stopped where they were; returns those that say so.
 
-    Who started again may have acknowledged since, or have lost its relay log. `feeders` are the UUIDs of the servers
-    from which we let some fetch since; those need not stand still.
+    A tablet that started again may have acknowledged since, or have lost its relay log. `fetch_sources` are the UUIDs
+    of the servers from which some tablets were let fetch since; those tablets may have received more.
     """
-    answers = await asyncio.gather(
-        *(stands_still(session, tablets[alias], each, feeder=feeders.get(alias)) for alias, each in stopped.items())
+    checks = (
+        is_still_stopped(session, tablets[alias], held, fetch_source=fetch_sources.get(alias))
+        for alias, held in stopped.items()
     )
-    return {alias: each for (alias, each), stands in zip(stopped.items(), answers, strict=True) if stands}
+    answers = await asyncio.gather(*checks)
+    return {alias: held for (alias, held), is_stopped in zip(stopped.items(), answers, strict=True) if is_stopped}
 
 
-async def stands_still(
-    session: RecoverySession, tablet: TabletRecord, stopped: StoppedTablet, *, feeder: str | None = None
+async def is_still_stopped(
+    session: RecoverySession, tablet: TabletRecord, stopped: StoppedTablet, *, fetch_source: str | None = None
 ) -> bool:
-    """Whether a tablet that was stopped holds what it held and takes nothing in, or only from its `feeder`."""
+    """Return whether a stopped tablet holds what it held and receives nothing, or only from `fetch_source`."""
     name, tablets = "look whether it stands still", session.tablets
     if stopped.was_primary:
-        status = await session.try_step(name, tablet.alias, tablets.full_status(tablet), deadline=LOOK_DEADLINE)
+        status = await session.try_step(name, tablet.alias, tablets.full_status(tablet), deadline=CONFIRM_DEADLINE)
         return status is not None and status.read_only and status.executed == stopped.executed
-    threads = await session.try_step(name, tablet.alias, tablets.replication_status(tablet), deadline=LOOK_DEADLINE)
+    threads = await session.try_step(name, tablet.alias, tablets.replication_status(tablet), deadline=CONFIRM_DEADLINE)
     if threads is None:
         return False
     received = threads.executed.union(threads.received)
-    if feeder is not None:
-        return threads.source_uuid == feeder and received.contains(stopped.received)
+    if fetch_source is not None:
+        return threads.source_uuid == fetch_source and received.contains(stopped.received)
     return threads.io_state is ThreadState.STOPPED and received == stopped.received
 
 
 def _why_not_applied(status: ReplicationStatus) -> str:
-    """Why its relay log will not get applied; empty if it will, or if there is nothing in it."""
+    """Return why the relay log will not get applied; empty if it will, or if it holds nothing."""
     if status.sql_state is not ThreadState.STOPPED or status.executed.contains(status.received):
         return ""
     return status.last_sql_error or "its SQL thread is stopped"

@@ -1,4 +1,4 @@
-"""The replacement of a lost primary: what it changes when it comes to nothing."""
+"""An emergency reparent that is refused: what it changes, and what its refusal says."""
 
 import asyncio
 from dataclasses import replace
@@ -24,8 +24,8 @@ from vtorc.tablet.api import StopMode
 from vtorc.vttablet.mysql_api import Threads
 
 
-def test_nobody_is_stopped_for_an_election_without_a_candidate() -> None:
-    """Where the last replica would get no acknowledgement, each try is refused and no tablet is touched (default seed
+def test_no_tablet_is_stopped_for_an_election_without_a_candidate() -> None:
+    """Each try is refused and touches no tablet while the last replica would get no acknowledgement (default seed
     9036).
     """
     one_replica = shard_plan(SHARD, CELLS, durability="semi_sync", tablets=3, rdonly=1)
@@ -33,7 +33,7 @@ def test_nobody_is_stopped_for_an_election_without_a_candidate() -> None:
     async def main(world: World, shard: SimShard) -> None:
         changes: list[str] = []
 
-        def sent(_who: str, tablet: str, _shard: ShardId, name: str) -> None:
+        def sent(_caller: str, tablet: str, _shard: ShardId, name: str) -> None:
             changes.append(f"{name} {tablet}")
 
         world.checker.listeners.append(sent)
@@ -43,15 +43,15 @@ def test_nobody_is_stopped_for_an_election_without_a_candidate() -> None:
         await asyncio.sleep(60.0)
         refused = [record for record in world.vtorcs[0].records if record.outcome is Outcome.REFUSED]
         assert {record.rule for record in refused} == {Rule.NO_CANDIDATE}
-        assert not [each for each in changes if each.startswith(("Stop", "Start", "Demote", "Set"))]
+        assert not [change for change in changes if change.startswith(("Stop", "Start", "Demote", "Set"))]
 
     in_world(main, plan=replace(small_plan(), shards=(one_replica,)))
 
 
 @pytest.mark.parametrize("place", [0, 1])
-def test_nobody_is_promoted_over_a_tablet_that_did_not_stay_stopped(place: int) -> None:
-    """A tablet that starts again while relay logs are applied, and acknowledges for the old primary, counts as not
-    reached.
+def test_no_tablet_is_promoted_over_one_that_did_not_stay_stopped(place: int) -> None:
+    """A tablet counts as not reached if it starts again while relay logs are applied, and acknowledges for the old
+    primary.
     """
 
     async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
@@ -67,7 +67,7 @@ def test_nobody_is_promoted_over_a_tablet_that_did_not_stay_stopped(place: int) 
         restarted = replicas[place].mysqld.replication
 
         async def start_again() -> None:
-            """As vttablet does when it starts."""
+            """Resume replication, as vttablet does when it starts."""
             await until(lambda: all(t.mysqld.replication.io_state.name == "STOPPED" for t in replicas))
             await restarted.start(Threads.BOTH)
 
@@ -85,7 +85,7 @@ def test_nobody_is_promoted_over_a_tablet_that_did_not_stay_stopped(place: int) 
 
 
 def test_a_refusal_says_what_kept_reached_tablets_from_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tablet that answers with an error was reached, and its words are what a person needs."""
+    """A tablet that answers the stop with an error was reached; an operator needs the text of that error."""
 
     async def refuses(self: SimTabletManager, tablet: TabletRecord, mode: StopMode) -> None:
         raise TabletCallFailed(f"StopReplicationAndGetStatus of {tablet.alias}: syntax error at position 5")
@@ -103,8 +103,8 @@ def test_a_refusal_says_what_kept_reached_tablets_from_stopping(monkeypatch: pyt
     by_hand(main)
 
 
-def test_a_failover_that_waits_for_nothing_asks_nobody_twice() -> None:
-    """Tablets are asked whether they stayed stopped only if there was time to start again."""
+def test_a_failover_that_waits_for_nothing_asks_no_tablet_twice() -> None:
+    """Tablets are asked whether they stayed stopped only if they had time to start again."""
 
     async def main(world: World, shard: SimShard) -> None:
         primary = shard.primary

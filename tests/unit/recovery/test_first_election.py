@@ -1,4 +1,4 @@
-"""The first election of a shard whose tablets do not hold the same."""
+"""The first election of a shard whose tablets hold different transactions."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from vtorc.sim.mysql.binlog import Heartbeat
 
 
 def test_what_an_rdonly_alone_has_is_fetched_first() -> None:
-    """Where all were restored and an RDONLY has the most, the first primary fetches that and is elected."""
+    """The first primary fetches what an RDONLY tablet alone has; all tablets were restored from backups."""
     plan = shard_plan(SHARD, CELLS, durability="semi_sync", tablets=3, rdonly=1)
 
     async def main(world: World, shard: SimShard) -> None:

@@ -1,4 +1,4 @@
-"""Work under the shard lock: what is put back when it breaks off."""
+"""Work under the shard lock, and the rollback when it breaks off."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ import pytest
 from tests.unit.sim.servers import until
 from tests.unit.sim.worlds import in_world
 from vtorc.core.detection.recoveries import Recovery
-from vtorc.recovery.locked_run import Ended, LockedRun, RecoveryPurpose
+from vtorc.recovery.locked_run import LockedRun, LockedWorkResult, RecoveryPurpose
 from vtorc.recovery.record import Outcome
 from vtorc.recovery.session import RecoverySession
 from vtorc.sim.cluster.operator import plan_reparent
@@ -16,9 +16,7 @@ from vtorc.sim.cluster.world import SimShard, World
 
 @pytest.mark.parametrize("moves", [True, False])
 def test_nothing_is_put_back_once_the_shard_has_another_primary(moves: bool) -> None:
-    """A former primary stays as its successor's reparent has left it, also if this vtorc has heard of that one long
-    ago.
-    """
+    """A former primary stays as the reparent to its successor left it, also if this vtorc already knows that one."""
 
     async def main(world: World, shard: SimShard) -> None:
         vtorc = world.vtorcs[0]
@@ -33,8 +31,8 @@ def test_nothing_is_put_back_once_the_shard_has_another_primary(moves: bool) -> 
         async def undo() -> None:
             put_back.append(primary.alias_text)
 
-        async def work(session: RecoverySession) -> Ended:
-            session.acts_on(watch.view())
+        async def work(session: RecoverySession) -> LockedWorkResult:
+            session.expect_primary(watch.view())
             session.on_abort("demote primary", primary.config.alias, undo)
             world.topos["global"].end_leases()
             if moves:

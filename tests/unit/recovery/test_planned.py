@@ -1,4 +1,4 @@
-"""What a planned reparent leaves alone."""
+"""A planned reparent leaves alone what it could lose."""
 
 import asyncio
 from dataclasses import replace
@@ -20,8 +20,9 @@ SEMI_SYNC = policy("semi_sync")
 
 @pytest.mark.parametrize("old", [False, True], ids=["present vttablets", "vttablets before v22"])
 def test_a_relay_log_that_the_new_primary_lacks_is_kept(old: bool) -> None:
-    """A replica whose relay log holds the last copy of acknowledged writes, which a person decided to do without, is
-    not pointed at the next primary either.
+    """A replica keeps a relay log with the last copy of acknowledged writes, also when the primary moves once more.
+
+    An operator had decided to do without those writes.
     """
     plan = small_plan(durability="semi_sync", tablets=4)
     traits = TabletTraits(tells_all=not old, checks_errant=not old)
@@ -49,6 +50,6 @@ def test_a_relay_log_that_the_new_primary_lacks_is_kept(old: bool) -> None:
             await PlannedReparent(session=session, view=view, policy=SEMI_SYNC, new_primary=wanted).run()
         assert shard.primary is other
         assert len(alone.mysqld.replication.relay) == kept > 0
-        world.checker.violations.clear()  # the price of the promotion by hand: both primaries lack it
+        world.checker.violations.clear()  # both primaries lack those writes since the promotion by hand
 
     by_hand(main, plan=replace(plan, shards=(replace(plan.shards[0], tablets=tablets),)))

@@ -1,4 +1,4 @@
-"""The steps without return: whom they still touch when something took long."""
+"""The steps without return: which replicas they still touch when something took long."""
 
 import asyncio
 from dataclasses import replace
@@ -9,7 +9,7 @@ from tests.unit.recovery.test_repairs import NONE, by_hand, look
 from tests.unit.sim.servers import until
 from vtorc.core.election.candidates import StoppedTablet
 from vtorc.core.facts.gtid import GtidSet
-from vtorc.recovery.promotion import GRACE, Follower, Promotion, promote
+from vtorc.recovery.promotion import REPOINT_GRACE, Promotion, ReplicaToRepoint, promote
 from vtorc.recovery.session import RecoverySession, RecoveryTools
 from vtorc.sim.cluster.tablet import SimTablet
 from vtorc.sim.cluster.world import SimShard, World
@@ -19,8 +19,9 @@ from vtorc.vttablet.mysql_api import Threads
 async def lose_primary(
     world: World, shard: SimShard, tools: RecoveryTools, *, apply_for: float
 ) -> tuple[SimTablet, SimTablet, Promotion]:
-    """Take the primary away and stop its replicas; returns the winner, which has applied everything, the follower,
-    which needs so many seconds for it, and the promotion to make.
+    """Power off the primary and stop its replicas; returns the winner, the follower and the promotion to make.
+
+    The winner has applied everything. The follower needs `apply_for` seconds for that.
     """
     primary = shard.primary
     assert primary is not None
@@ -30,8 +31,8 @@ async def lose_primary(
     await until(lambda: bool(follower.mysqld.replication.relay) or not apply_for)
     await until(lambda: received(follower).contains(primary.mysqld.executed.value))
     await until(lambda: winner.mysqld.executed.value.contains(primary.mysqld.executed.value))
-    for heir in (winner, follower):
-        await heir.mysqld.replication.stop(Threads.IO)
+    for replica in (winner, follower):
+        await replica.mysqld.replication.stop(Threads.IO)
     view = await look(shard, tools)
     world.power_off(primary.host)
     records = {t.alias: t.record for t in view.tablets}
@@ -40,7 +41,7 @@ async def lose_primary(
         policy=NONE,
         winner=records[winner.config.alias],
         position=winner.mysqld.executed.value,
-        others=(Follower(records[follower.config.alias], received(follower)),),
+        replicas=(ReplicaToRepoint(records[follower.config.alias], received(follower)),),
         action="test",
         first=False,
     )
@@ -48,19 +49,20 @@ async def lose_primary(
 
 
 def received(tablet: SimTablet) -> GtidSet:
-    """What a tablet has received, applied or not."""
+    """Return what a tablet has received, applied or not."""
     return tablet.mysqld.executed.value.union(tablet.mysqld.replication.retrieved.value)
 
 
 def source_of(tablet: SimTablet) -> str:
-    """The host that a tablet is told to replicate from."""
+    """Return the host from which a tablet is to replicate."""
     source = tablet.mysqld.replication.source
     return source.host if source is not None else ""
 
 
 def test_no_source_is_set_once_the_lock_has_gone_while_a_relay_log_was_applied() -> None:
-    """A follower that took long to apply its relay log is left to the ordinary repairs if the lock is gone by then
-    (default seeds 12422 and 12542).
+    """A follower that took long to apply its relay log is left to the ordinary repairs if the lock is gone by then.
+
+    Default seeds 12422 and 12542 found it.
     """
 
     async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
@@ -77,14 +79,15 @@ def test_no_source_is_set_once_the_lock_has_gone_while_a_relay_log_was_applied()
 
 
 def test_a_follower_that_did_not_stay_stopped_keeps_its_relay_log() -> None:
-    """A follower that took something in while it applied its relay log is left to the ordinary repairs, which drop
-    nothing that its source lacks.
+    """A follower that received something while it applied its relay log is left to the ordinary repairs.
+
+    Those drop no relay log that its source lacks.
     """
 
     async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         winner, follower, promotion = await lose_primary(world, shard, tools, apply_for=3.0)
         before = source_of(follower)
-        (other,) = promotion.others
+        (other,) = promotion.replicas
         held = StoppedTablet(
             member=promotion.view.tablets[0].member,
             server_uuid=follower.mysqld.uuid,
@@ -96,7 +99,7 @@ def test_a_follower_that_did_not_stay_stopped_keeps_its_relay_log() -> None:
             asyncio.get_running_loop().call_later(
                 2.0, world.spawn, follower.mysqld.replication.start(Threads.IO), "vttablet"
             )
-            await promote(session, replace(promotion, others=(replace(other, stopped=held),)))
+            await promote(session, replace(promotion, replicas=(replace(other, stopped=held),)))
         assert shard.primary is winner
         assert source_of(follower) == before
 
@@ -104,7 +107,7 @@ def test_a_follower_that_did_not_stay_stopped_keeps_its_relay_log() -> None:
 
 
 def test_a_follower_that_needs_no_wait_is_pointed_without_the_topology_server() -> None:
-    """The lock was confirmed just before, so that nobody is asked for it again."""
+    """The lock was confirmed just before the promotion, so it is not checked again."""
 
     async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         winner, follower, promotion = await lose_primary(world, shard, tools, apply_for=0.0)
@@ -118,38 +121,41 @@ def test_a_follower_that_needs_no_wait_is_pointed_without_the_topology_server() 
 
 
 def test_a_replica_that_hangs_while_it_is_pointed_holds_up_nothing_for_long() -> None:
-    """Once the new primary has taken a write, who is not re-pointed within a grace is left to the ordinary repairs."""
+    """Once the new primary has taken a write, a replica that is not re-pointed within a grace is left to ordinary
+    repairs.
+    """
 
     async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         winner, follower, promotion = await lose_primary(world, shard, tools, apply_for=0.0)
         async with tools.topo.lock_shard(shard.id, "test") as lock:
             session = RecoverySession(tools, lock, began=tools.clock.now())
             follower.process.freeze()
-            promotion = replace(promotion, others=(Follower(promotion.others[0].record),))
+            promotion = replace(promotion, replicas=(ReplicaToRepoint(promotion.replicas[0].record),))
             await promote(session, promotion)
         assert shard.primary is winner
-        assert session.elapsed() - session.marks["acknowledged"] == pytest.approx(GRACE, abs=0.1)
+        assert session.elapsed() - session.marks["acknowledged"] == pytest.approx(REPOINT_GRACE, abs=0.1)
 
     by_hand(main)
 
 
 def test_a_replica_that_applies_its_relay_log_is_waited_for() -> None:
-    """The grace begins when it has applied what it is about to drop, if the new primary takes writes before that."""
+    """The grace begins once the replica has applied its relay log, even if the new primary takes writes before."""
 
     async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         winner, follower, promotion = await lose_primary(world, shard, tools, apply_for=4.0)
         async with tools.topo.lock_shard(shard.id, "test") as lock:
             session = RecoverySession(tools, lock, began=tools.clock.now())
             await promote(session, promotion)
-        assert session.elapsed() - session.marks["acknowledged"] > GRACE
+        assert session.elapsed() - session.marks["acknowledged"] > REPOINT_GRACE
         assert source_of(follower) == winner.host.name
 
     by_hand(main)
 
 
-def test_a_relay_log_is_kept_that_a_silent_heir_may_have_taken_the_other_copy_of() -> None:
-    """A follower that could not apply its relay log in time keeps it unless the new primary says that it has all of
-    it: an heir that vanishes without a word just after its promotion takes the other copy along.
+def test_a_relay_log_is_kept_if_the_new_primary_may_have_died_with_the_other_copy() -> None:
+    """A follower that is too slow keeps its relay log unless the new primary says that it has all of it.
+
+    A new primary that vanishes without a word just after its promotion takes the other copy along.
     """
 
     async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
@@ -165,7 +171,7 @@ def test_a_relay_log_is_kept_that_a_silent_heir_may_have_taken_the_other_copy_of
 
 
 def test_a_follower_that_applies_too_slowly_is_pointed_while_the_new_primary_has_everything() -> None:
-    """The wait for its relay log ends, and what the new primary says that it has may be dropped."""
+    """The wait for the relay log ends, and what the new primary says that it has may be dropped."""
 
     async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         winner, follower, promotion = await lose_primary(world, shard, tools, apply_for=60.0)

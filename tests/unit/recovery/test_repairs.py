@@ -1,4 +1,4 @@
-"""How tablets are pointed at the present primary, those too that claim to be primary themselves."""
+"""Repairs that point tablets at the present primary, also tablets that claim to be primary themselves."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -37,7 +37,7 @@ def by_hand(
     durability: str = "none",
     plan: WorldPlan | None = None,
 ) -> None:
-    """Run something in a world whose vtorcs have done their part and are gone."""
+    """Run a test in a world whose vtorcs have set up the shard and are gone."""
 
     async def start(world: World, shard: SimShard) -> None:
         for vtorc in world.vtorcs:
@@ -56,7 +56,7 @@ def by_hand(
 
 
 async def look(shard: SimShard, tools: RecoveryTools) -> ShardView:
-    """What is known of the shard when everybody has been asked."""
+    """Return what is known of the shard once all running tablets have been asked."""
     topology = await read_shard(tools.topo, tools.clock, shard.id)
     up = {each.config.alias for each in shard.tablets if each.host.up}
     tablets = [
@@ -73,7 +73,7 @@ async def look(shard: SimShard, tools: RecoveryTools) -> ShardView:
 
 
 async def claim(tools: RecoveryTools, tablet: SimTablet) -> None:
-    """Let a tablet's record claim that it has been primary since long ago."""
+    """Let a tablet's record say that it has been primary for long."""
 
     def to_primary(record: topodata_pb2.Tablet) -> bool:
         record.type = topodata_pb2.PRIMARY
@@ -84,19 +84,19 @@ async def claim(tools: RecoveryTools, tablet: SimTablet) -> None:
 
 
 async def reconcile(view: ShardView, tools: RecoveryTools, tablet: SimTablet) -> None:
-    """Make a tablet follow the present primary, under the shard's lock."""
+    """Make a tablet replicate from the present primary, under the shard lock."""
     async with tools.topo.lock_shard(view.shard, "test") as lock:
         session = RecoverySession(tools, lock, began=tools.clock.now())
-        await Repairs(session, view, NONE).reconcile_stale([tablet.config.alias])
+        await Repairs(session, view, NONE).reconcile_stale_primaries([tablet.config.alias])
 
 
 async def type_of(tools: RecoveryTools, tablet: SimTablet) -> TabletType:
-    """The type that a tablet's record has."""
+    """Return the type in a tablet's record."""
     return (await tools.topo.tablet(tablet.config.alias)).type
 
 
 def test_a_last_copy_that_came_to_light_late_is_kept() -> None:
-    """What a former primary holds is asked for again just before its relay log would be dropped."""
+    """What a former primary holds is read again just before its relay log would be dropped."""
 
     async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         primary = shard.primary
@@ -122,7 +122,7 @@ def test_a_last_copy_that_came_to_light_late_is_kept() -> None:
 
 
 def test_a_tablet_that_refuses_to_follow_is_no_primary_all_the_same() -> None:
-    """The record of a former primary is put right although it has errant transactions and cannot be attached."""
+    """The record of a former primary with errant transactions is corrected, although the tablet refuses its source."""
 
     async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         stale = next(each for each in shard.tablets if each is not shard.primary)
@@ -137,7 +137,7 @@ def test_a_tablet_that_refuses_to_follow_is_no_primary_all_the_same() -> None:
 
 
 def test_a_replica_that_connects_in_vain_can_be_pointed_elsewhere() -> None:
-    """Its IO thread is stopped first, which the tablet manager does not do if no thread is healthy."""
+    """Its IO thread is stopped first, because the tablet manager stops replication only if a thread is healthy."""
 
     async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         assert shard.primary is not None
@@ -158,7 +158,7 @@ def test_a_replica_that_connects_in_vain_can_be_pointed_elsewhere() -> None:
 
 
 def test_no_source_is_set_once_the_lock_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lock that ends while it is read what a replica holds ends the repair before the source is changed."""
+    """A lock that ends while the replica's position is read ends the repair before the source is changed."""
 
     async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         replica = next(each for each in shard.tablets if each is not shard.primary)
@@ -186,7 +186,7 @@ def test_no_source_is_set_once_the_lock_is_gone(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_former_primary_follows_the_present_one() -> None:
-    """It replicates, and its record says that it is a replica."""
+    """The former primary replicates, and its record says REPLICA."""
 
     async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         stale = next(each for each in shard.tablets if each is not shard.primary)
@@ -200,7 +200,9 @@ def test_a_former_primary_follows_the_present_one() -> None:
 
 
 async def repair(view: ShardView, tools: RecoveryTools, tablet: SimTablet, *codes: Code) -> list[str]:
-    """Repair one replica under the shard's lock; returns the names of the steps, also if it comes to nothing."""
+    """Repair one replica under the shard lock; returns the names of the steps, or raises RecoveryFailed after the
+    rollback.
+    """
     async with tools.topo.lock_shard(view.shard, "test") as lock:
         session = RecoverySession(tools, lock, began=tools.clock.now())
         try:
@@ -212,7 +214,9 @@ async def repair(view: ShardView, tools: RecoveryTools, tablet: SimTablet, *code
 
 
 def test_a_relay_log_is_applied_before_it_is_dropped() -> None:
-    """A misconfigured replica that lags behind is left as it is, acknowledging, until it has applied what it has."""
+    """A misconfigured replica that lags is not re-pointed, and goes on acknowledging, until it has applied its relay
+    log.
+    """
 
     async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         replica = next(each for each in shard.tablets if each is not shard.primary)
@@ -246,7 +250,7 @@ def test_a_relay_log_is_applied_before_it_is_dropped() -> None:
     ids=["something else", "that"],
 )
 def test_acknowledgements_end_only_if_that_was_decided(codes: tuple[Code, ...], acknowledges: bool) -> None:
-    """A replica that should not acknowledge, and that the primary may count on, does so until that is repaired."""
+    """A replica that should not acknowledge goes on until that is repaired, because the primary may count on it."""
 
     async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         replica = next(each for each in shard.tablets if each is not shard.primary)
@@ -267,8 +271,8 @@ def test_acknowledgements_end_only_if_that_was_decided(codes: tuple[Code, ...], 
     by_hand(main, durability="semi_sync")
 
 
-def test_a_witness_that_was_stopped_for_a_test_is_started_whatever_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A replica that is made to reconnect goes on applying, and receives again although the start failed at first."""
+def test_a_replica_that_was_made_to_reconnect_is_started_whatever_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replica that is made to reconnect goes on applying, and receives again although its first start failed."""
 
     async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         replicas = [each for each in shard.tablets if each is not shard.primary]

@@ -1,4 +1,4 @@
-"""Stopping the tablets of a shard, and what is put back if it comes to nothing."""
+"""Stopping the tablets of a shard, and the rollback of it."""
 
 from dataclasses import replace
 
@@ -8,16 +8,14 @@ from tests.unit.recovery.test_repairs import NONE, by_hand, look
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.status import TabletStatus, ThreadState
 from vtorc.recovery.session import RecoverySession, RecoveryTools
-from vtorc.recovery.stop import Stopping
+from vtorc.recovery.stop import TabletStopper
 from vtorc.sim.cluster.world import SimShard, World
 from vtorc.vttablet.mysql_api import Threads
 
 
 @pytest.mark.parametrize("is_primary", [True, False])
 def test_only_the_present_primary_is_made_writable_again(is_primary: bool) -> None:
-    """What is put back after a stop in vain leaves a writable tablet that is not the primary read-only (storm seed
-    436).
-    """
+    """The rollback leaves a tablet read-only that was writable without being the primary (storm seed 436)."""
 
     async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         primary = shard.primary
@@ -31,9 +29,9 @@ def test_only_the_present_primary_is_made_writable_again(is_primary: bool) -> No
         targets = {t.alias: t for t in view.tablets if t.alias == stopped.config.alias}
         async with tools.topo.lock_shard(shard.id, "test") as lock:
             session = RecoverySession(tools, lock, began=tools.clock.now())
-            stopping = Stopping(session, NONE, primary=view.primary, enough=lambda _: False)
-            await stopping.run(targets)
-            assert stopping.stopped.keys() == targets.keys()
+            stopper = TabletStopper(session, NONE, primary=view.primary, is_enough=lambda _: False)
+            await stopper.run(targets)
+            assert stopper.stopped.keys() == targets.keys()
             assert stopped.mysqld.read_only
             await session.roll_back()
         assert stopped.mysqld.read_only is not is_primary
@@ -42,7 +40,9 @@ def test_only_the_present_primary_is_made_writable_again(is_primary: bool) -> No
 
 
 def test_a_stalled_disk_does_not_leave_the_shard_without_acknowledgements() -> None:
-    """The status of a tablet whose disk stalls is all defaults; what is put back is what the policy asks for."""
+    """The rollback restores the semi-sync that the policy asks for: with a stalled disk a tablet's status is all
+    defaults.
+    """
 
     async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         view = await look(shard, tools)
@@ -52,8 +52,8 @@ def test_a_stalled_disk_does_not_leave_the_shard_without_acknowledgements() -> N
         assert primary is not None
         async with tools.topo.lock_shard(shard.id, "test") as lock:
             session = RecoverySession(tools, lock, began=tools.clock.now())
-            stopping = Stopping(session, policy("semi_sync"), primary=view.primary, enough=lambda _: False)
-            await stopping.run({t.alias: t for t in view.tablets})
+            stopper = TabletStopper(session, policy("semi_sync"), primary=view.primary, is_enough=lambda _: False)
+            await stopper.run({t.alias: t for t in view.tablets})
             await session.roll_back()
         assert not primary.mysqld.read_only
         assert primary.mysqld.acks.enabled

@@ -304,7 +304,7 @@ class Stage:
         shard = self.world.shards[tablet.config.shard]
         vtorc, commands = self._commands(words, shard)
         accepted = self._data_loss if "accept" in words.named else None
-        work = commands.override(policy(shard.plan.durability), tablet.config.alias, accepted)
+        work = commands.force_promotion(policy(shard.plan.durability), tablet.config.alias, accepted)
         record = await vtorc.process.life.spawn(work, name="override")
         vtorc.records.append(record)
         self._data_loss = record.data_loss
