@@ -535,7 +535,7 @@ def _(patch: Patch) -> None:
     def careless(self: ShardLoop, action: decisions.Action, record: RecoveryRecord) -> None:
         remember(self, action, record)
         if record.outcome is not Outcome.SUCCEEDED:
-            self._place = self._place._budget.place(self.watch.wake)
+            self._slot = self._slot._budget.new_slot(self.watch.wake)
 
     patch.set(ShardLoop, "_remember", careless)
 

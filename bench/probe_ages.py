@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
 from typing import cast
 
-from vtorc.control.breaker import NEVER, Breaker
+from vtorc.control.breaker import HOLD_NOTHING, Breaker
 from vtorc.control.budget import BudgetLimits, FleetBudget
 from vtorc.control.observer import Announcement, Observers
 from vtorc.control.shard_loop import DecisionSettings, ShardLoop
@@ -154,7 +154,7 @@ def loops_of(shards: int, tablets: Tablets) -> Iterator[ShardLoop]:
     tools = RecoveryTools(topo=topo, tablets=manager, clock=clock)
     budget = FleetBudget(BudgetLimits, clock.now)
     rules, pace, observer = DecisionSettings(), ProbePace(), Observers(())
-    breaker = Breaker(now=clock.now, shards=lambda: shards, hold_above=lambda: NEVER, announce=_ignore)
+    breaker = Breaker(now=clock.now, shards=lambda: shards, hold_above=lambda: HOLD_NOTHING, announce=_ignore)
     for number in range(shards):
         topology = shard_of(number, tablets)
         watch = ShardWatch(topology.shard_record.shard, topology, manager, clock, lambda: pace)

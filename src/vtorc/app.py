@@ -169,7 +169,7 @@ def fleet_settings(settings: Settings, scope: Scope) -> FleetSettings:
     """Return the settings that the fleet reads again before each use."""
     return FleetSettings(
         scope=scope,
-        rules=DecisionSettings(
+        decisions=DecisionSettings(
             limits=DecisionLimits(
                 allow_recovery=settings.allow_recovery,
                 allow_emergency_reparent=settings.allow_emergency_reparent,

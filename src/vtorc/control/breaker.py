@@ -1,8 +1,8 @@
-"""Notices when many shards lose their primaries at once, tells people what those have in common, and holds automatic
-replacements back if the operator has asked for that.
+"""Notices when many shards lose their primaries at once, and announces what those have in common.
 
-Each replacement has evidence of its own already (no replica receives from the primary any more), so that many at once
-are no reason to doubt each; but people must hear of it in one sentence rather than in five hundred.
+It holds automatic replacements back if the operator has asked for that. Otherwise it does not: each replacement has
+evidence of its own, as no replica receives from that primary any more. Operators should read one sentence about it
+rather than five hundred.
 """
 
 import enum
@@ -21,30 +21,36 @@ from vtorc.core.facts.rules import Rule
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.recovery.runner import Judgement
 
-LEAST = 5
-LEAST_SHARE = 0.02
-"""So many shards, and this share of all, make a storm."""
+MIN_LOSSES = 5
+"""Least number of shards that make a storm."""
 
-WINDOW = 30.0
-"""Seconds within which losses belong together."""
+MIN_SHARE = 0.02
+"""Least share of all shards that makes a storm."""
 
-GATHER = 2.0
-"""Seconds from the loss that makes a storm until it is told: by then it is seen how many they are, and what they share.
+LOSS_WINDOW = 30.0
+"""Seconds within which losses belong to one storm."""
+
+ANNOUNCE_AFTER = 2.0
+"""Seconds from the loss that makes a storm until its announcement, in which its size and what it shares
+become known.
 """
 
-QUIET = 10.0
-"""Seconds without another loss after which a storm may be over."""
+SETTLED_AFTER = 10.0
+"""Seconds without another loss after which a storm is over if all its losses are settled."""
 
-PATIENCE = 60.0
-"""Seconds without any news after which it is over, whatever some shards still wait for; not while it holds."""
+END_AFTER = 60.0
+"""Seconds without any news after which a storm is over, whatever some shards still wait for.
 
-NEVER = 100
-"""Percent that cannot be exceeded."""
+A storm that holds replacements back goes on.
+"""
 
-_LOOK_EVERY = 0.25
+HOLD_NOTHING = 100
+"""Percent of the shards that losses never exceed."""
+
+_CHECK_EVERY = 0.25
 
 
-class _State(enum.Enum):
+class _LossState(enum.Enum):
     LOST = "lost"
     REPLACED = "replaced"
     BACK = "back"
@@ -52,45 +58,53 @@ class _State(enum.Enum):
 
 @dataclass(slots=True, kw_only=True)
 class _Loss:
-    """One shard whose primary was lost; `tried` says how trying to replace it ended last, `told` that its storm is
-    over.
-    """
+    """One shard that lost its primary."""
 
     shard: ShardId
     alias: TabletAlias | None
     host: str
     seen_at: float
+    """Seconds on the clock."""
     confirmed: bool
     rule: Rule
-    tried: str = ""
-    state: _State = _State.LOST
-    told: bool = False
+    """The rule of the latest decision about it."""
+    last_attempt: str = ""
+    """How the last attempt to replace the primary ended; empty if none ended, or if it succeeded."""
+    state: _LossState = _LossState.LOST
+    is_closed: bool = False
+    """Whether the end of its storm was announced."""
 
     @property
     def is_settled(self) -> bool:
-        """Whether there is nothing left to be awaited."""
-        return self.state is not _State.LOST or bool(self.tried) or not self.rule.may_pass
+        """Whether nothing more is expected to happen by itself."""
+        return self.state is not _LossState.LOST or bool(self.last_attempt) or not self.rule.may_pass
 
     @property
     def reason(self) -> str:
-        """Why it is still without a primary, in a few words to be grouped by."""
-        return self.tried or self.rule.value
+        """Why the shard is still without a primary, in few words that equal losses share."""
+        return self.last_attempt or self.rule.value
 
 
 @dataclass(slots=True, kw_only=True)
 class _Storm:
-    """Losses that belong together: those since `since` that were not told already."""
+    """Losses that belong together: those seen since `since` that belong to no earlier storm."""
 
     began_at: float
     since: float
     news_at: float
+    """When a loss was last seen, changed or ended."""
     announced: int = 0
+    """How many losses the last announcement counted; 0 before the first."""
     confirmed: bool = False
     holds: bool = False
+    """Whether replacements are held back."""
 
 
 class Breaker:
-    """Watches all shards of one vtorc; `hold_above` is in percent of the shards, 100 holds nothing back."""
+    """Watches the losses of all shards of one vtorc.
+
+    `hold_above` returns percent of the shards; with HOLD_NOTHING no replacement is held back.
+    """
 
     def __init__(
         self,
@@ -106,44 +120,41 @@ class Breaker:
         self._announce = announce
         self._losses: dict[ShardId, _Loss] = {}
         self._storm: _Storm | None = None
-        self._look_at = 0.0
+        self._next_check_at = 0.0
 
-    # --- what shard loops tell
+    # --- what shard loops report
 
-    def saw(self, judgement: Judgement) -> None:
-        """Take note of how a shard is."""
+    def note_judgement(self, judgement: Judgement) -> None:
+        """Take note of the state of a shard."""
         shard = judgement.view.shard
         decision = next((each for each in judgement.decisions if is_loss(each.finding)), None)
         loss = self._losses.get(shard)
         if decision is None:
-            if loss is not None and loss.state is _State.LOST:
-                self._see_end(loss, judgement)
-        elif loss is None or loss.state is not _State.LOST:
-            self._see_loss(judgement, decision)
+            if loss is not None and loss.state is _LossState.LOST:
+                self._note_end(loss, judgement)
+        elif loss is None or loss.state is not _LossState.LOST:
+            self._note_loss(judgement, decision)
         else:
-            self._see_more(loss, decision)
-            if self._storm is None and self._is_above():  # as the operator has lowered the share
+            self._note_change(loss, decision)
+            if self._storm is None and self._is_above():  # the operator has lowered the share
                 self._begin_storm()
-        if self._storm is not None and self._now() >= self._look_at:
-            self._look()
+        if self._storm is not None and self._now() >= self._next_check_at:
+            self._check_storm()
 
-    def ended(self, record: RecoveryRecord) -> None:
+    def note_recovery(self, record: RecoveryRecord) -> None:
         """Take note of how a recovery ended."""
         loss = self._losses.get(record.shard)
         if loss is not None and record.recovery.replaces_primary and record.outcome.was_attempt:
-            done = record.outcome is Outcome.SUCCEEDED
-            loss.tried = (
-                ""
-                if done
-                else ": ".join(filter(None, (record.outcome.value, record.rule.value if record.rule else "")))
-            )
+            rule = record.rule.value if record.rule else ""
+            has_failed = record.outcome is not Outcome.SUCCEEDED
+            loss.last_attempt = ": ".join(filter(None, (record.outcome.value, rule))) if has_failed else ""
 
     def forget(self, shard: ShardId) -> None:
-        """A shard is not there any more."""
+        """Forget a shard that is gone."""
         self._losses.pop(shard, None)
 
-    def holds(self, recovery: Recovery) -> str:
-        """Say why a recovery is not to be begun, as a part of a sentence; empty if it may be."""
+    def reason_to_hold(self, recovery: Recovery) -> str:
+        """Return why a recovery must not begin, as a part of a sentence; empty if it may."""
         if not recovery.replaces_primary or not self._is_above():
             return ""
         return (
@@ -153,7 +164,7 @@ class Breaker:
 
     # --- what happens to one shard
 
-    def _see_loss(self, judgement: Judgement, decision: Decision) -> None:
+    def _note_loss(self, judgement: Judgement, decision: Decision) -> None:
         alias = decision.finding.alias or judgement.view.shard_record.primary_alias
         primary = judgement.view.tablet(alias)
         now = self._now()
@@ -170,80 +181,87 @@ class Breaker:
         elif len(self._affected()) >= self._least() or self._is_above():
             self._begin_storm()
 
-    def _see_more(self, loss: _Loss, decision: Decision) -> None:
+    def _note_change(self, loss: _Loss, decision: Decision) -> None:
         confirmed = loss.confirmed or _is_confirmed(decision.finding)
-        if self._storm is not None and not loss.tried and (loss.rule, loss.confirmed) != (decision.rule, confirmed):
+        if (
+            self._storm is not None
+            and not loss.last_attempt
+            and (loss.rule, loss.confirmed) != (decision.rule, confirmed)
+        ):
             self._storm.news_at = self._now()
         loss.rule, loss.confirmed = decision.rule, confirmed
 
-    def _see_end(self, loss: _Loss, judgement: Judgement) -> None:
+    def _note_end(self, loss: _Loss, judgement: Judgement) -> None:
         primary = judgement.view.primary
         if primary is None or not primary.is_current:
             return
-        loss.state = _State.BACK if primary.alias == loss.alias else _State.REPLACED
+        loss.state = _LossState.BACK if primary.alias == loss.alias else _LossState.REPLACED
         if self._storm is not None:
             self._storm.news_at = self._now()
         else:
             self._drop_old()
 
     def _drop_old(self) -> None:
-        oldest = self._now() - WINDOW
+        oldest = self._now() - LOSS_WINDOW
         self._losses = {
-            shard: loss for shard, loss in self._losses.items() if loss.state is _State.LOST or loss.seen_at >= oldest
+            shard: loss
+            for shard, loss in self._losses.items()
+            if loss.state is _LossState.LOST or loss.seen_at >= oldest
         }
 
     # --- what happens to the fleet
 
     def _least(self) -> int:
-        return max(LEAST, math.ceil(LEAST_SHARE * self._shards()))
+        return max(MIN_LOSSES, math.ceil(MIN_SHARE * self._shards()))
 
     def _affected(self) -> list[_Loss]:
-        """The shards of the storm, or of one that may begin: what was told already is another's, what came back does
-        not count.
+        """Return the losses of the present storm, or of one that may begin.
+
+        A loss of an earlier storm does not count, nor a primary that came back.
         """
-        since = self._storm.since if self._storm is not None else self._now() - WINDOW
+        since = self._storm.since if self._storm is not None else self._now() - LOSS_WINDOW
         return [
             loss
             for loss in self._losses.values()
-            if not loss.told and loss.seen_at >= since and loss.state is not _State.BACK
+            if not loss.is_closed and loss.seen_at >= since and loss.state is not _LossState.BACK
         ]
 
     def _held(self) -> list[_Loss]:
-        """What counts for holding back: all that are lost, however long already, and that were just now."""
-        recent = self._now() - WINDOW
+        """Return the losses that count for holding back: all present ones however old, and those replaced just now."""
+        recent = self._now() - LOSS_WINDOW
         return [
             loss
             for loss in self._losses.values()
-            if loss.state is _State.LOST or (loss.state is _State.REPLACED and loss.seen_at >= recent)
+            if loss.state is _LossState.LOST or (loss.state is _LossState.REPLACED and loss.seen_at >= recent)
         ]
 
     def _is_above(self) -> bool:
-        """Whether so many are lost that replacements are held back."""
+        """Return whether so many primaries are lost that replacements are held back."""
         share = self._hold_above()
-        if share >= NEVER:
+        if share >= HOLD_NOTHING:
             return False
         count = len(self._held())
-        return count >= LEAST and 100 * count > share * self._shards()
+        return count >= MIN_LOSSES and 100 * count > share * self._shards()
 
     def _begin_storm(self) -> None:
         now = self._now()
-        self._storm = _Storm(began_at=now, since=now - WINDOW, news_at=now)
-        self._look_at = now
+        self._storm = _Storm(began_at=now, since=now - LOSS_WINDOW, news_at=now)
+        self._next_check_at = now
 
     def _hold(self, storm: _Storm) -> None:
-        """Take into the storm whatever is lost: all of it is held back. As long as it is, the storm goes on."""
+        """Take every present loss into the storm, because all of them are held back, and keep the storm going."""
         storm.news_at = self._now()
         if not storm.holds:
             for loss in self._held():
-                loss.told = False
+                loss.is_closed = False
                 storm.since = min(storm.since, loss.seen_at)
 
-    def _look(self) -> None:
+    def _check_storm(self) -> None:
         storm = self._storm
         assert storm is not None
         now = self._now()
-        self._look_at = now + _LOOK_EVERY
-        if not storm.announced and now < storm.began_at + GATHER:
+        self._next_check_at = now + _CHECK_EVERY
+        if not storm.announced and now < storm.began_at + ANNOUNCE_AFTER:
             return
         holds = self._is_above()
         if holds:
@@ -254,24 +272,24 @@ class Breaker:
             self._storm = None
             return
         confirmed = 2 * sum(loss.confirmed for loss in affected) >= len(affected)
-        # What is left of a storm that passes is no news, whatever is known of it now: its end is told soon.
+        # The rest of a storm that passes is no news, even if more is known of it now: its end is announced soon.
         if many and (len(affected) >= 2 * storm.announced or (holds, confirmed) != (storm.holds, storm.confirmed)):
-            self._announce(Announcement(self._beginning(affected, holds=holds)))
+            self._announce(Announcement(self._begin_sentence(affected, holds=holds)))
             storm.announced, storm.confirmed = len(affected), confirmed
         storm.holds = holds
-        is_settled = now - storm.news_at >= QUIET and all(loss.is_settled for loss in affected)
-        if is_settled or now - storm.news_at >= PATIENCE:
+        is_settled = now - storm.news_at >= SETTLED_AFTER and all(loss.is_settled for loss in affected)
+        if is_settled or now - storm.news_at >= END_AFTER:
             self._end(storm)
 
     def _end(self, storm: _Storm) -> None:
-        losses = [loss for loss in self._losses.values() if not loss.told and loss.seen_at >= storm.since]
+        losses = [loss for loss in self._losses.values() if not loss.is_closed and loss.seen_at >= storm.since]
         self._announce(Announcement(_end_sentence(losses, self._now() - storm.began_at), is_end=True))
         for loss in losses:
-            loss.told = True
+            loss.is_closed = True
         self._storm = None
         self._drop_old()
 
-    def _beginning(self, affected: Sequence[_Loss], *, holds: bool) -> str:
+    def _begin_sentence(self, affected: Sequence[_Loss], *, holds: bool) -> str:
         first, last = min(loss.seen_at for loss in affected), max(loss.seen_at for loss in affected)
         text = (
             f"{len(affected):,} of {self._shards():,} shards lost their primary within "
@@ -286,9 +304,9 @@ class Breaker:
 
 
 def is_loss(finding: Finding) -> bool:
-    """Whether a finding says that the shard's primary is lost, or that it may be."""
+    """Return whether a finding says that the shard's primary is lost, or may be."""
     if finding.code is Code.PRIMARY_TABLET_DELETED and not finding.confirmed:
-        return False  # for a moment it looks like that after each election
+        return False  # each election looks like that for a moment
     recovery = finding.problem.recovery
     return finding.problem.primary is PrimaryDoubt.UNREACHED or (recovery is not None and recovery.replaces_primary)
 
@@ -298,7 +316,7 @@ def _is_confirmed(finding: Finding) -> bool:
 
 
 def _shared(losses: Sequence[_Loss]) -> str:
-    """Say what they have in common: the host, the cell, or how many are in which."""
+    """Return what the losses have in common: the host, the cell, or how many are in which cell."""
     hosts = {loss.host for loss in losses}
     if len(hosts) == 1 and "" not in hosts:
         return f"all of them on host {hosts.pop()}"
@@ -323,10 +341,10 @@ def _end_sentence(losses: Sequence[_Loss], seconds: float) -> str:
     states = Counter(loss.state for loss in losses)
     text = (
         f"after {seconds:.0f} s, of the {len(losses):,} shards that lost their primary at once "
-        f"{states[_State.REPLACED]:,} have another one, {states[_State.BACK]:,} have theirs back"
+        f"{states[_LossState.REPLACED]:,} have another one, {states[_LossState.BACK]:,} have theirs back"
     )
-    if not states[_State.LOST]:
+    if not states[_LossState.LOST]:
         return text
-    reasons = Counter(loss.reason for loss in losses if loss.state is _State.LOST)
+    reasons = Counter(loss.reason for loss in losses if loss.state is _LossState.LOST)
     why = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items(), key=lambda e: (-e[1], e[0])))
-    return f"{text}, {states[_State.LOST]:,} are still without ({why})"
+    return f"{text}, {states[_LossState.LOST]:,} are still without ({why})"

@@ -1,7 +1,7 @@
-"""How many recoveries of the whole fleet are under way at a time, and whose turn is next.
+"""Limits how many recoveries of the whole fleet are under way at a time, and says which shard is next.
 
-One vtorc, its topology server and its CPU carry only so many recoveries at once: five hundred that are begun together
-all miss their deadlines. A lone one never waits.
+One vtorc, its topology server and its CPU carry only so many recoveries at once. Five hundred that begin together all
+miss their deadlines. A lone recovery never waits.
 """
 
 from bisect import bisect_left, insort
@@ -16,39 +16,41 @@ from vtorc.core.facts.ids import ShardId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetLimits:
-    """Most recoveries under way at a time: `recoveries` are replacements of primaries and first elections, `repairs`
-    all others.
-    """
+    """Most recoveries under way at a time."""
 
     recoveries: int = 32
+    """Replacements of primaries, and first elections."""
     repairs: int = 16
+    """All others."""
 
 
-YIELDING = 4
-"""While a replacement of a primary waits for its turn, repairs of replicas have one slot in so many."""
+YIELD_DIVISOR = 4
+"""Repairs of replicas get the repair slots divided by this while a replacement of a primary waits for its turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnRequest:
-    """What a shard wants its turn for.
-
-    `since` is when the outage began, in seconds on the caller's clock; `tries` how often it was tried in vain: a shard
-    that cannot be helped right now comes after all that may be, or the oldest of such outages would have every turn.
-    """
+    """What a shard wants its turn for."""
 
     shard: ShardId
     urgency: Urgency
     since: float
+    """When the outage began, in seconds on the caller's clock."""
     tries: int = 0
+    """How many attempts have failed.
+
+    A shard that cannot be helped now comes after all that may be. Otherwise the oldest such outages would get every
+    turn.
+    """
 
     @property
     def order(self) -> tuple[Urgency, int, float, str]:
-        """The least is next: the most urgent, the least tried, the longest outage, then by name."""
+        """Sorts requests, the next one first: the most urgent, the least tried, the longest outage, then by name."""
         return (self.urgency, self.tries, self.since, str(self.shard))
 
 
 class TurnSlot:
-    """The place of one shard: nowhere, in the queue, or holding a slot; never more than one of these.
+    """The turn of one shard: it has none, waits in the queue, or holds a slot.
 
     Use it as a context manager: whatever ends the block, the slot or the place in the queue is given back.
     """
@@ -62,24 +64,25 @@ class TurnSlot:
         self.granted_at = 0.0
 
     @property
-    def waits(self) -> bool:
-        """Whether it is in the queue."""
+    def is_queued(self) -> bool:
+        """Whether it waits in the queue."""
         return self.request is not None and not self.has_slot
 
     def ask(self, request: TurnRequest) -> bool:
-        """Ask for a slot, or say what is wanted by now; True if it has one, which it keeps until `leave`.
+        """Ask for a slot, or change what it is wanted for; returns whether the shard has a slot, which it keeps until
+        `leave`.
 
-        If not, `wake` is called once it is this place's turn; whoever is woken looks anew at what is to be done.
+        If not, `wake` is called when the shard's turn has come, and the shard then judges again what to do.
         """
         return self._budget.ask(self, request)
 
     def leave(self) -> None:
-        """Give the slot or the place in the queue back."""
+        """Give back the slot or the place in the queue."""
         self._budget.leave(self)
 
     @property
     def reason(self) -> str:
-        """Why it waits, as a part of a sentence."""
+        """Why the shard waits, as a part of a sentence."""
         return self._budget.reason(self)
 
     def __enter__(self) -> Self:
@@ -92,62 +95,65 @@ class TurnSlot:
 
 
 class FleetBudget:
-    """The slots of one vtorc. Limits are read anew each time; a lower one ends nothing that is under way."""
+    """The slots of one vtorc.
+
+    The limits are read each time. A lower limit ends no recovery that is under way.
+    """
 
     def __init__(self, limits: Callable[[], BudgetLimits], now: Callable[[], float]) -> None:
         self._limits = limits
         self._now = now
-        # Each in two parts, for repairs (True) and for the other recoveries.
+        # Each of these is in two parts: for repairs (True) and for the other recoveries (False).
         self._waiting: dict[bool, dict[TurnSlot, None]] = {False: {}, True: {}}
         self._holding: dict[bool, dict[TurnSlot, None]] = {False: {}, True: {}}
-        # What is waited for, sorted: each of those that wait asks once a second how many come before it.
+        # Sorted, because each queued shard asks once a second how many come before it.
         self._orders: dict[bool, list[tuple[Urgency, int, float, str]]] = {False: [], True: []}
 
-    def place(self, wake: Callable[[], None]) -> TurnSlot:
-        """Make a place for a shard; `wake` is called when its turn comes after it had to wait."""
+    def new_slot(self, wake: Callable[[], None]) -> TurnSlot:
+        """Return a slot for a shard; `wake` is called when its turn has come after a wait."""
         return TurnSlot(self, wake)
 
     @property
     def waiting(self) -> tuple[TurnSlot, ...]:
-        """The places in the queue, in the order in which they came; those for repairs last."""
+        """The queued shards in the order in which they came, those for repairs last."""
         return (*self._waiting[False], *self._waiting[True])
 
     @property
     def holding(self) -> tuple[TurnSlot, ...]:
-        """The places that have a slot; those for repairs last."""
+        """The shards with a slot, those for repairs last."""
         return (*self._holding[False], *self._holding[True])
 
     def under_way(self, *, repairs: bool) -> int:
-        """How many slots for repairs, or for the other recoveries, are held."""
+        """Return how many slots are held for repairs, or for the other recoveries."""
         return len(self._holding[repairs])
 
-    def ask(self, place: TurnSlot, request: TurnRequest) -> bool:
+    def ask(self, slot: TurnSlot, request: TurnRequest) -> bool:
         """Carry out `TurnSlot.ask`."""
-        before = place.request
+        before = slot.request
         if before is not None and before.urgency.is_repair is not request.urgency.is_repair:
-            self.leave(place)
-        if place.has_slot:
+            self.leave(slot)
+        if slot.has_slot:
             return True
         if before != request:
-            self._unqueue(place)
-            place.request, place.asked_at = request, self._now()
-            self._waiting[request.urgency.is_repair][place] = None
+            self._unqueue(slot)
+            slot.request, slot.asked_at = request, self._now()
+            self._waiting[request.urgency.is_repair][slot] = None
             insort(self._orders[request.urgency.is_repair], request.order)
-        self._grant(asking=place)
-        return place.has_slot
+        self._grant(asking=slot)
+        return slot.has_slot
 
-    def leave(self, place: TurnSlot) -> None:
+    def leave(self, slot: TurnSlot) -> None:
         """Carry out `TurnSlot.leave`."""
-        if place.request is None:
+        if slot.request is None:
             return
-        self._unqueue(place)
-        self._holding[place.request.urgency.is_repair].pop(place, None)
-        place.request, place.has_slot = None, False
+        self._unqueue(slot)
+        self._holding[slot.request.urgency.is_repair].pop(slot, None)
+        slot.request, slot.has_slot = None, False
         self._grant()
 
-    def reason(self, place: TurnSlot) -> str:
+    def reason(self, slot: TurnSlot) -> str:
         """Carry out `TurnSlot.reason`."""
-        request = _request(place)
+        request = _request(slot)
         repairs = request.urgency.is_repair
         before = bisect_left(self._orders[repairs], request.order)
         busy = self.under_way(repairs=repairs)
@@ -159,20 +165,20 @@ class FleetBudget:
         )
 
     def _grant(self, *, asking: TurnSlot | None = None) -> None:
-        """Hand out what is free; `asking` learns of it without being woken."""
+        """Hand out the free slots; `asking` is not woken for its slot."""
         for repairs in (False, True):
-            while (place := self._next(repairs=repairs)) is not None:
-                self._unqueue(place)
-                self._holding[repairs][place] = None
-                place.has_slot, place.granted_at = True, self._now()
-                if place is not asking:
-                    place.wake()
+            while (slot := self._next(repairs=repairs)) is not None:
+                self._unqueue(slot)
+                self._holding[repairs][slot] = None
+                slot.has_slot, slot.granted_at = True, self._now()
+                if slot is not asking:
+                    slot.wake()
 
-    def _unqueue(self, place: TurnSlot) -> None:
-        request = place.request
-        if request is None or place not in self._waiting[request.urgency.is_repair]:
+    def _unqueue(self, slot: TurnSlot) -> None:
+        request = slot.request
+        if request is None or slot not in self._waiting[request.urgency.is_repair]:
             return
-        del self._waiting[request.urgency.is_repair][place]
+        del self._waiting[request.urgency.is_repair][slot]
         orders = self._orders[request.urgency.is_repair]
         del orders[bisect_left(orders, request.order)]
 
@@ -182,13 +188,13 @@ class FleetBudget:
         limits, held = self._limits(), self.under_way(repairs=repairs)
         if held >= (limits.repairs if repairs else limits.recoveries):
             return None
-        first = min(self._waiting[repairs], key=lambda place: _request(place).order)
-        # Whoever waits for the other slots while these are handed out waits in vain: they are full.
+        first = min(self._waiting[repairs], key=lambda slot: _request(slot).order)
+        # A replacement can be queued here only while all slots for replacements are taken.
         if _request(first).urgency is Urgency.REPLICA_REPAIR and self._waiting[False]:
-            return first if held < max(1, limits.repairs // YIELDING) else None
+            return first if held < max(1, limits.repairs // YIELD_DIVISOR) else None
         return first
 
 
-def _request(place: TurnSlot) -> TurnRequest:
-    assert place.request is not None
-    return place.request
+def _request(slot: TurnSlot) -> TurnRequest:
+    assert slot.request is not None
+    return slot.request

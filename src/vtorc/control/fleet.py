@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from vtorc.control.breaker import NEVER, Breaker
+from vtorc.control.breaker import HOLD_NOTHING, Breaker
 from vtorc.control.budget import BudgetLimits, FleetBudget
 from vtorc.control.observer import Observer, TopologyObserver
 from vtorc.control.scope import Scope
@@ -13,28 +13,32 @@ from vtorc.core.facts.ids import ShardId
 from vtorc.discovery.probe import ProbePace
 from vtorc.discovery.signals import Sentinel
 from vtorc.discovery.topology import TopologyReading, read_topology, watch_topology
-from vtorc.discovery.watch import ShardWatch
+from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TopoError
 from vtorc.recovery.session import RecoveryTools
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetSettings:
-    """What the fleet is run with; read anew each time, so that a reload takes effect. Times in seconds, `hold_above` in
-    percent of the shards.
-    """
+    """The fleet's settings, read each time they are needed so that a reload takes effect."""
 
     scope: Scope
-    rules: DecisionSettings
+    decisions: DecisionSettings
     pace: ProbePace
     refresh_every: float = 15.0
+    """Seconds between two readings of the topology server."""
     shutdown_wait: float = 30.0
+    """Seconds that recoveries under way get to end when vtorc stops."""
     budget: BudgetLimits = field(default_factory=BudgetLimits)
-    hold_above: int = NEVER
+    hold_above: int = HOLD_NOTHING
+    """Percent of the shards."""
 
 
 class Fleet:
-    """The loops of all shards; `topo_failures` says what could not be read last time, empty if all could."""
+    """The loops of all shards.
+
+    `topo_failures` says what could not be read last time; it is empty if everything could.
+    """
 
     def __init__(
         self,
@@ -64,8 +68,9 @@ class Fleet:
         )
 
     async def run(self) -> None:
-        """Manage the cluster until `stop` is called or it is cancelled; then recoveries under way end, or are put
-        back, first.
+        """Manage the cluster until `stop` is called or it is cancelled.
+
+        Recoveries under way then end first, or are rolled back.
         """
         async with asyncio.TaskGroup() as group:
             signals = group.create_task(watch_topology(self._tools.topo, self._reread.set), name="watch topology")
@@ -99,7 +104,7 @@ class Fleet:
                     await self._reread.wait()
             except TimeoutError:
                 continue
-            # Changes come in bursts, and a reading of a large cluster must not be all that is done.
+            # Changes come in bursts, and reading a large cluster must leave time for other work.
             await asyncio.sleep(max(0.02, 4 * took))
 
     async def _read_once(self, group: asyncio.TaskGroup) -> float:
@@ -124,33 +129,39 @@ class Fleet:
             loop = self.loops.get(shard)
             if loop is not None:
                 loop.update(reading, controlled=scope.covers(shard))
-                continue
-            watch = ShardWatch(
-                shard,
-                reading,
-                self._tools.tablets,
-                self._tools.clock,
-                lambda: self._settings().pace,
-                sentinel=self._sentinel,
-            )
-            loop = ShardLoop(
-                watch,
-                self._tools,
-                lambda: self._settings().rules,
-                self._observer,
-                controlled=scope.covers(shard),
-                budget=self.budget,
-                breaker=self._breaker,
-            )
-            self.loops[shard] = loop
-            self._tasks[shard] = group.create_task(loop.run(), name=f"shard {shard}")
-            if self._topology_observer is not None:
-                self._topology_observer.found(shard, tablets=len(reading.tablets), controlled=loop.controlled)
+            else:
+                self._add(group, shard, reading, controlled=scope.covers(shard))
         for shard in sorted(self.loops.keys() - topology.shards.keys(), key=str):
             # Gone only if its keyspace could be read: a reading that failed proves nothing.
             if shard.keyspace not in topology.unread_keyspaces:
-                del self.loops[shard]
-                self._tasks.pop(shard).cancel()
-                self._breaker.forget(shard)
-                if self._topology_observer is not None:
-                    self._topology_observer.gone(shard)
+                self._remove(shard)
+
+    def _add(self, group: asyncio.TaskGroup, shard: ShardId, reading: ShardTopology, *, controlled: bool) -> None:
+        watch = ShardWatch(
+            shard,
+            reading,
+            self._tools.tablets,
+            self._tools.clock,
+            lambda: self._settings().pace,
+            sentinel=self._sentinel,
+        )
+        loop = ShardLoop(
+            watch,
+            self._tools,
+            lambda: self._settings().decisions,
+            self._observer,
+            controlled=controlled,
+            budget=self.budget,
+            breaker=self._breaker,
+        )
+        self.loops[shard] = loop
+        self._tasks[shard] = group.create_task(loop.run(), name=f"shard {shard}")
+        if self._topology_observer is not None:
+            self._topology_observer.found(shard, tablets=len(reading.tablets), controlled=controlled)
+
+    def _remove(self, shard: ShardId) -> None:
+        del self.loops[shard]
+        self._tasks.pop(shard).cancel()
+        self._breaker.forget(shard)
+        if self._topology_observer is not None:
+            self._topology_observer.gone(shard)

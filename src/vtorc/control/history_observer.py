@@ -1,4 +1,4 @@
-"""Hands what shard loops decide and do to the history."""
+"""Stores the decisions and recoveries of shard loops in the history."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -18,14 +18,14 @@ from vtorc.recovery.runner import Judgement
 
 
 class HistoryObserver:
-    """An observer that stores."""
+    """An observer that stores what it hears in the history."""
 
     def __init__(self, writer: HistoryWriter, clock: Clock) -> None:
         self._writer = writer
         self._clock = clock
 
     def judged(self, judgement: Judgement) -> None:
-        """Nothing: what is new in it comes as decisions."""
+        """Do nothing: what is new in a judgement comes as decisions."""
 
     def decided(self, decision: Decision) -> None:
         """Store the decision."""
@@ -42,20 +42,20 @@ class HistoryObserver:
         )
 
     def cleared(self, decision: Decision) -> None:
-        """Nothing: the end of a problem is no decision."""
+        """Do nothing: the end of a problem is no decision."""
 
     def started(self, action: Action) -> None:
-        """Nothing: it is stored when it ends."""
+        """Do nothing: a recovery is stored when it ends."""
 
     def finished(self, record: RecoveryRecord) -> None:
         """Store the recovery."""
         self._writer.add_recovery(stored_recovery(record))
 
     def interrupted(self, action: Action) -> None:
-        """Nothing: the process is about to end, and the next one finds out how the shard is."""
+        """Do nothing: this process is about to end, and the next one reads the state of the shard again."""
 
     def announced(self, announcement: Announcement) -> None:
-        """Store it as a decision about no shard."""
+        """Store the announcement as a decision about no shard."""
         self._writer.add_decision(
             StoredDecision(
                 at=self._clock.wall(),
@@ -69,7 +69,7 @@ class HistoryObserver:
 
 
 def stored_recovery(record: RecoveryRecord) -> StoredRecovery:
-    """Put a recovery into the form that is stored."""
+    """Return a recovery in the form that is stored."""
     return StoredRecovery(
         id=0,
         began=record.began,

@@ -1,4 +1,4 @@
-"""Writes what the shard loops see, decide and do to the log: each decision is one sentence."""
+"""Logs what the shard loops see, decide and do: each decision is one sentence."""
 
 import math
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ from vtorc.core.facts.rules import Rule
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.recovery.runner import Judgement
 
-_QUIET = frozenset({Outcome.GONE, Outcome.LOCK_HELD})
-"""Ends of recoveries that are everyday life where several vtorcs watch the same shard."""
+_ROUTINE = frozenset({Outcome.GONE, Outcome.LOCK_HELD})
+"""Outcomes that are routine where several vtorcs watch the same shard."""
 
 
 class LogObserver:
-    """An observer that logs."""
+    """An observer that writes to the log."""
 
     def __init__(self) -> None:
         self._log = structlog.get_logger("vtorc")
         self._unread: frozenset[str] = frozenset()
-        self._impatient: dict[ShardId, tuple[TabletAlias, int]] = {}
+        self._warned_of_timeout: dict[ShardId, tuple[TabletAlias, int]] = {}
 
     def found(self, shard: ShardId, *, tablets: int, controlled: bool) -> None:
         """Log that a shard is watched."""
@@ -32,7 +32,7 @@ class LogObserver:
         self._log.info(f"{shard}: watching {count}{but}", shard=str(shard))
 
     def gone(self, shard: ShardId) -> None:
-        """Log that a shard is not there any more."""
+        """Log that a shard has left the topology server."""
         self._log.warning(f"{shard}: is no longer in the topology server, and no longer watched", shard=str(shard))
 
     def unread(self, failures: Sequence[str]) -> None:
@@ -45,17 +45,18 @@ class LogObserver:
         self._unread = frozenset(failures)
 
     def judged(self, judgement: Judgement) -> None:
-        """Log once in each term that a primary does not wait for acknowledgements for ever; what else is new comes as
-        decisions.
+        """Warn once a term about a primary that stops waiting for acknowledgements after a timeout.
+
+        All else that is new in a judgement comes as decisions.
         """
         primary = judgement.view.primary
         observed_term = observed_term_of(judgement.view, primary)
         if primary is None or observed_term is None or math.isinf(observed_term.patience) or not observed_term.waits:
             return
         shard = judgement.view.shard
-        if self._impatient.get(shard) == (who := (primary.alias, primary.record.primary_term_start)):
+        if self._warned_of_timeout.get(shard) == (term := (primary.alias, primary.record.primary_term_start)):
             return
-        self._impatient[shard] = who
+        self._warned_of_timeout[shard] = term
         self._log.warning(
             f"{shard}: {primary.alias} waits {observed_term.patience:g} s for acknowledgements and then tells clients "
             f"OK without any; unless its MySQL is seen to end before that, it cannot be replaced without being "
@@ -65,8 +66,9 @@ class LogObserver:
         )
 
     def decided(self, decision: Decision) -> None:
-        """Log the decision; as a warning when vtorc stands still before a problem of the whole shard, as an error
-        when a person is needed.
+        """Log the decision.
+
+        It is a warning if vtorc does not act on a problem of the whole shard, and an error if an operator is needed.
         """
         level = "info"
         if not decision.acts and decision.finding.problem.warns:
@@ -92,11 +94,11 @@ class LogObserver:
         )
 
     def started(self, action: Action) -> None:
-        """Nothing: the decision said what is done."""
+        """Do nothing: the decision said what is done."""
 
     def finished(self, record: RecoveryRecord) -> None:
         """Log how a recovery ended."""
-        level = "info" if record.outcome in (Outcome.SUCCEEDED, *_QUIET) else "error"
+        level = "info" if record.outcome in (Outcome.SUCCEEDED, *_ROUTINE) else "error"
         getattr(self._log, level)(
             record.sentence,
             shard=str(record.shard),
@@ -117,5 +119,5 @@ class LogObserver:
         )
 
     def announced(self, announcement: Announcement) -> None:
-        """Log it so that nobody overlooks it."""
+        """Log an announcement: an error while the storm lasts, a warning at its end."""
         (self._log.warning if announcement.is_end else self._log.error)(announcement.sentence, rule=Rule.BREAKER.value)

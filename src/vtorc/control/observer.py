@@ -1,6 +1,4 @@
-"""Who is told what a shard loop sees, decides and does: the log, the history, the demo's screen, the simulator's
-trace.
-"""
+"""Observers of the shard loops: the log, the history, the demo's screen, the simulator's trace."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,62 +12,63 @@ from vtorc.recovery.runner import Judgement
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """Something about the whole fleet that people must hear; `is_end` says that it is over."""
+    """News about the whole fleet for its operators."""
 
     sentence: str
     is_end: bool = False
+    """Whether the news is that it is over."""
 
 
 class Observer(Protocol):
-    """Hears about one or many shards; must not block and must not raise."""
+    """Hears of one or many shards; must neither block nor raise."""
 
     def judged(self, judgement: Judgement) -> None:
-        """A judgement was made; comes often."""
+        """Called after each judgement, which is often."""
         ...
 
     def decided(self, decision: Decision) -> None:
-        """A decision is new, or the rule behind it is."""
+        """Called when a decision is new, or its rule is."""
         ...
 
     def cleared(self, decision: Decision) -> None:
-        """The problem of an earlier decision is gone."""
+        """Called when the problem of an earlier decision is gone."""
         ...
 
     def started(self, action: Action) -> None:
-        """A recovery begins."""
+        """Called when a recovery begins."""
         ...
 
     def finished(self, record: RecoveryRecord) -> None:
-        """A recovery ended."""
+        """Called when a recovery has ended."""
         ...
 
     def interrupted(self, action: Action) -> None:
-        """A recovery was broken off because vtorc stops; what could be put back was."""
+        """Called when a recovery was broken off because vtorc stops; what could be put back was."""
         ...
 
     def announced(self, announcement: Announcement) -> None:
-        """Something happened to many shards at once, or is over."""
+        """Called when something has happened to many shards at once, or is over."""
         ...
 
 
 class TopologyObserver(Protocol):
-    """Hears what the topology server says exists; must not block and must not raise."""
+    """Hears which shards the topology server has; must neither block nor raise."""
 
     def found(self, shard: ShardId, *, tablets: int, controlled: bool) -> None:
-        """A shard is watched from now on, and acted on if it is controlled."""
+        """Called when a shard is watched from now on; vtorc acts on it if it is `controlled`."""
         ...
 
     def gone(self, shard: ShardId) -> None:
-        """A shard is no longer in the topology server, and no longer watched."""
+        """Called when a shard has left the topology server and is not watched any more."""
         ...
 
     def unread(self, failures: Sequence[str]) -> None:
-        """What could not be read has changed; empty if all could."""
+        """Called when the failures to read the topology server have changed; empty if everything was read."""
         ...
 
 
 class Observers:
-    """Several observers as one."""
+    """Passes everything on to several observers."""
 
     def __init__(self, observers: Sequence[Observer]) -> None:
         self._observers = observers

@@ -1,4 +1,4 @@
-"""Which shards this vtorc acts on; it sees all of them."""
+"""The shards that this vtorc acts on; it sees all of them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,17 +9,19 @@ from vtorc.errors import VtorcError
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Keyspaces with the key ranges that are acted on; empty means everything."""
+    """Keyspaces and key ranges that vtorc acts on."""
 
     ranges: tuple[tuple[str, KeyRange], ...] = ()
+    """Empty means all shards."""
 
     @classmethod
     def parse(cls, entries: Iterable[str]) -> "Scope":
-        """Read `--clusters_to_watch`: a keyspace, or keyspace/key range, each; raises VtorcError naming the entry.
+        """Read the entries of `--clusters_to_watch`, each a keyspace or keyspace/key range; raises VtorcError naming
+        the entry.
 
-        A shard is acted on when one of the ranges contains its own, so that a reshard is followed (Vitess
-        `go/vt/vtorc/logic/tablet_discovery.go`). Unlike there, an entry that cannot be read is refused: skipping it
-        could widen the scope to everything.
+        vtorc acts on a shard if one of the ranges contains the shard's key range, so that it follows a reshard (Vitess
+        `go/vt/vtorc/logic/tablet_discovery.go`). Vitess skips an entry that it cannot read. This refuses it, because
+        skipping it could widen the scope to everything.
         """
         ranges: list[tuple[str, KeyRange]] = []
         for entry in entries:
@@ -33,7 +35,7 @@ class Scope:
         return cls(tuple(ranges))
 
     def covers(self, shard: ShardId) -> bool:
-        """Whether the shard is acted on."""
+        """Return whether vtorc acts on the shard."""
         if not self.ranges:
             return True
         return any(shard.keyspace == keyspace and each.contains(shard.key_range) for keyspace, each in self.ranges)

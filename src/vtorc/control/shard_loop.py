@@ -1,4 +1,4 @@
-"""One shard, one loop: it owns the shard's state, runs at most one recovery at a time, and wakes on events."""
+"""The loop of one shard: it owns the shard's state, runs at most one recovery at a time, and wakes on events."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -29,40 +29,41 @@ from vtorc.recovery.session import RecoveryTools
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionSettings:
-    """The operator's settings that decisions depend on; read anew for each judgement, so that a reload takes effect
-    at once.
-
-    `default_durability` is for keyspaces whose record names no policy. Times in seconds: `settle` is how long a shard
-    is watched closely after a change, `doubt` how long after its primary began to fail, `first_election_patience` how
-    long the first election waits for tablets that do not answer yet.
-    """
+    """The operator's settings for decisions, read for each judgement so that a reload takes effect at once."""
 
     limits: DecisionLimits = field(default_factory=DecisionLimits)
     thresholds: DetectionThresholds = field(default_factory=DetectionThresholds)
     default_durability: str = ""
+    """The durability policy of keyspaces that name none in their records."""
     promotion_rules: Mapping[TabletAlias, PromotionRule] = field(default_factory=dict)
+    """The promotion rules of the policy `specified`."""
     rejudge_every: float = 1.0
-    settle: float = 3.0
-    doubt: float = 30.0
-    first_election_patience: float = 10.0
+    """Most seconds between two judgements."""
+    hurry_after_change: float = 3.0
+    """Seconds at the hurried pace after the shard changed."""
+    hurry_after_failure: float = 30.0
+    """Seconds at the hurried pace after the primary began to fail."""
+    first_election_wait: float = 10.0
+    """Seconds that the first election waits for tablets that do not answer yet."""
 
 
 HELD_AFTER = 5.0
-"""Seconds that a problem must have been away for the repair before to have held: what comes back sooner never went."""
+"""Seconds that a problem must stay away for its repair to have held; a problem that returns sooner never went."""
 
-MOST_ATTEMPTS = 200
+MAX_ATTEMPTS = 200
 """Attempts of one shard that are remembered."""
 
 FORGET_ATTEMPTS_AFTER = 60.0
-"""Seconds without the problem after which earlier attempts at it do not slow down a new one any more."""
+"""Seconds without the problem after which earlier attempts at it stop slowing down a new one."""
 
-LOOK_AGAIN_AFTER = 0.25
-"""Seconds until a recovery is begun again that found the lock held or the problem gone; doubled each time that the lock
-is still held, since whoever holds it most likely puts right the same.
+RETRY_AFTER = 0.25
+"""Seconds until a recovery begins again after the lock was held or the problem was gone.
+
+It is doubled each time that the lock is still held, because its holder most likely repairs the same problem.
 """
 
-LOOK_AGAIN_AT_MOST = 2.0
-"""Seconds that this grows to."""
+MAX_RETRY_AFTER = 2.0
+"""Seconds that RETRY_AFTER grows to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class ShardLoop:
         self,
         watch: ShardWatch,
         tools: RecoveryTools,
-        rules: Callable[[], DecisionSettings],
+        settings: Callable[[], DecisionSettings],
         observer: Observer,
         *,
         controlled: bool,
@@ -88,28 +89,28 @@ class ShardLoop:
         self.watch = watch
         self.controlled = controlled
         self._tools = tools
-        self._rules = rules
+        self._settings = settings
         self._observer = observer
         self._attempts: list[Attempt] = []
-        self._hung: Finding | None = None
+        self._hung_primary: Finding | None = None
         self._waivers = BackoffWaivers()
         self._last_seen: dict[tuple[Code, TabletAlias | None], float] = {}
-        self._said: Mapping[tuple[Code, TabletAlias | None], Decision] = {}
-        self._told: dict[tuple[Code, TabletAlias | None], tuple[Rule, bool]] = {}
+        self._current_decisions: Mapping[tuple[Code, TabletAlias | None], Decision] = {}
+        self._reported_rules: dict[tuple[Code, TabletAlias | None], tuple[Rule, bool]] = {}
         self._unsettled_since: float | None = None
         self._pauses: dict[Recovery, _Pause] = {}
         self._stopping = False
-        self._sound: tuple[tuple[int, DecisionSettings, bool], Judgement] | None = None
+        self._problem_free: tuple[tuple[int, DecisionSettings, bool], Judgement] | None = None
         self._first_seen = tools.clock.now()
         self._runner = Runner(tools, watch, self.judge)
         self._breaker = breaker
-        self._place = budget.place(watch.wake)
+        self._slot = budget.new_slot(watch.wake)
         self._wanted_since: dict[Urgency, float] = {}
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
-        """What was decided last about each problem of the shard."""
-        return tuple(self._said.values())
+        """The latest decision about each problem of the shard."""
+        return tuple(self._current_decisions.values())
 
     def update(self, topology: ShardTopology, *, controlled: bool) -> None:
         """Take over a newer reading of the topology server."""
@@ -117,83 +118,92 @@ class ShardLoop:
         self.watch.update(topology)
 
     async def run(self) -> None:
-        """Watch, judge and act until cancelled or told to `stop`; what is broken off is put back first."""
+        """Watch, judge and act until cancelled or told to `stop`; a recovery that is broken off is rolled
+        back first.
+        """
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(self.watch.run(), name=f"watch {self.watch.shard}")
             try:
-                with self._place:
+                with self._slot:
                     while not self._stopping:
-                        await self._turn()
+                        await self._run_once()
             finally:
                 watching.cancel()
 
     def stop(self) -> None:
-        """End `run` after the recovery under way, if any; no other is begun."""
+        """End `run` after the recovery under way, if any; no other begins."""
         self._stopping = True
         self.watch.suspect()
 
-    async def _turn(self) -> None:
-        judgement = self._queue_up(self._judge_if_moved())
+    async def _run_once(self) -> None:
+        judgement = self._ask_for_turn(self._judge_if_changed())
         self._report(judgement)
-        if judgement.action is not None and self._place.has_slot:
+        if judgement.action is not None and self._slot.has_slot:
             try:
                 await self._act(judgement.action)
             finally:
-                self._place.leave()
+                self._slot.leave()
         self._set_pace(judgement)
-        await self.watch.wait_changed(self._rules().rejudge_every)
+        await self.watch.wait_changed(self._settings().rejudge_every)
 
-    def _judge_if_moved(self) -> Judgement:
-        """Keep a judgement that found nothing wrong until something is heard: time alone makes no problem."""
-        basis = (self.watch.heard, self._rules(), self.controlled)
-        if self._sound is None or self._sound[0] != basis:
+    def _judge_if_changed(self) -> Judgement:
+        """Judge, or return the last judgement if it found no problem and nothing was heard since: time alone makes no
+        problem.
+        """
+        basis = (self.watch.revision, self._settings(), self.controlled)
+        if self._problem_free is None or self._problem_free[0] != basis:
             judgement = self.judge()
-            self._sound = (basis, judgement) if not judgement.decisions else None
+            self._problem_free = (basis, judgement) if not judgement.decisions else None
             return judgement
-        return self._sound[1]
+        return self._problem_free[1]
 
     def judge(self, *, heard_since: float = float("-inf")) -> Judgement:
-        """Analyse and decide on what is known at this moment; who was not heard after `heard_since` is no witness
-        against the primary.
+        """Analyse what is known at this moment and decide on it.
+
+        A replica that did not answer after `heard_since` is no evidence against the primary.
         """
         now = self._tools.clock.now()
-        rules = self._rules()
+        settings = self._settings()
         view = self.watch.view()
-        durability = effective_policy(view.keyspace_record, rules.default_durability, rules.promotion_rules)
-        findings = analyse(view, durability, replace(rules.thresholds, heard_since=heard_since), now)
+        durability = effective_policy(view.keyspace_record, settings.default_durability, settings.promotion_rules)
+        findings = analyse(view, durability, replace(settings.thresholds, heard_since=heard_since), now)
         self._note_replacement(view, findings, now)
         self._attempts = self._waivers.after([t.alias for t in view.tablets if t.is_current], self._attempts, now)
         self._forget_old_attempts({(f.code, f.alias) for f in findings}, now)
-        limits = replace(rules.limits, controlled=self.controlled, attempts=tuple(self._attempts))
+        limits = replace(settings.limits, controlled=self.controlled, attempts=tuple(self._attempts))
         decisions = decide(view, findings, durability, limits, now)
         action = next_action(decisions)
-        if action is not None and action.recovery is Recovery.ELECT_NEW_PRIMARY and self._too_soon(view, rules, now):
+        if (
+            action is not None
+            and action.recovery is Recovery.ELECT_NEW_PRIMARY
+            and self._is_too_soon_to_elect(view, settings, now)
+        ):
             action = None
         return Judgement(view, durability, decisions, action)
 
-    def _queue_up(self, judgement: Judgement) -> Judgement:
-        """Ask for this shard's turn if there is something to do; while it has to wait the judgement says so instead.
+    def _ask_for_turn(self, judgement: Judgement) -> Judgement:
+        """Ask for the shard's turn if there is an action; while the shard waits, the judgement says so instead.
 
-        What was judged when the waiting began is never acted upon: each turn of the loop judges anew.
+        An action that was judged before a wait is never carried out: each round of the loop judges again.
         """
-        self._breaker.saw(judgement)
-        request = self._request(judgement)
-        if request is None or judgement.action is None or self._pauses_before(judgement.action.recovery):
-            self._place.leave()
+        self._breaker.note_judgement(judgement)
+        request = self._turn_request(judgement)
+        if request is None or judgement.action is None or self._is_paused(judgement.action.recovery):
+            self._slot.leave()
             return judgement
-        if why := self._breaker.holds(judgement.action.recovery):
-            self._place.leave()
-            return _postponed(judgement, Rule.BREAKER, why)
-        if self._place.ask(request):
+        if reason := self._breaker.reason_to_hold(judgement.action.recovery):
+            self._slot.leave()
+            return _postponed(judgement, Rule.BREAKER, reason)
+        if self._slot.ask(request):
             return judgement
-        return _postponed(judgement, Rule.BUDGET, self._place.reason)
+        return _postponed(judgement, Rule.BUDGET, self._slot.reason)
 
-    def _pauses_before(self, recovery: Recovery) -> bool:
+    def _is_paused(self, recovery: Recovery) -> bool:
         pause = self._pauses.get(recovery)
         return pause is not None and self._tools.clock.now() < pause.ends_at
 
-    def _request(self, judgement: Judgement) -> TurnRequest | None:
-        """What this shard wants its turn for, since when, and how often that was tried in vain."""
+    def _turn_request(self, judgement: Judgement) -> TurnRequest | None:
+        """Return what the shard wants its turn for, since when, and how often that failed; None if it needs no turn."""
         wanted = {r.traits.urgency for d in judgement.decisions if (r := d.finding.problem.recovery) is not None}
         now = self._tools.clock.now()
         self._wanted_since = {urgency: self._wanted_since.get(urgency, now) for urgency in wanted}
@@ -210,19 +220,19 @@ class ShardLoop:
         )
         return TurnRequest(shard=self.watch.shard, urgency=urgency, since=since, tries=tries)
 
-    def _too_soon(self, view: ShardView, rules: DecisionSettings, now: float) -> bool:
-        """The first election waits a while for tablets that are still starting, so that it does not miss the one with
+    def _is_too_soon_to_elect(self, view: ShardView, settings: DecisionSettings, now: float) -> bool:
+        """Return whether the first election still waits for tablets that are starting, so that it misses none with
         data.
         """
-        everybody = all(t.is_current for t in view.tablets)
-        return not everybody and now - self._first_seen < rules.first_election_patience
+        all_answer = all(t.is_current for t in view.tablets)
+        return not all_answer and now - self._first_seen < settings.first_election_wait
 
     def _note_replacement(self, view: ShardView, findings: Sequence[Finding], now: float) -> None:
-        """Remember that a primary that hung was replaced, whoever did it: another vtorc's move is a move as well."""
+        """Remember the replacement of a primary that hung, also if another vtorc made it."""
         if view.primary is None:
             return
-        before = self._hung
-        self._hung = next((f for f in findings if f.may_be_load and f.alias == view.primary.alias), None)
+        before = self._hung_primary
+        self._hung_primary = next((f for f in findings if f.may_be_load and f.alias == view.primary.alias), None)
         if before is not None and before.alias != view.primary.alias:
             self._attempts.append(
                 Attempt(
@@ -243,30 +253,30 @@ class ShardLoop:
             self._last_seen[key] = now
         for key in [k for k, seen in self._last_seen.items() if now - seen > FORGET_ATTEMPTS_AFTER]:
             del self._last_seen[key]
-        longest = max(FORGET_ATTEMPTS_AFTER, self._rules().limits.block_seconds)
+        longest = max(FORGET_ATTEMPTS_AFTER, self._settings().limits.block_seconds)
         self._attempts = [
             replace(a, held=True) if a.succeeded and not a.held and (a.code, a.alias) in relapsed else a
-            for a in self._attempts[-MOST_ATTEMPTS:]
+            for a in self._attempts[-MAX_ATTEMPTS:]
             if (a.code, a.alias) in self._last_seen or (a.recovery.replaces_primary and now - a.ended_at < longest)
         ]
 
     def _report(self, judgement: Judgement) -> None:
-        """Tell what is new: a decision is said once, and again when its rule changes, not each time it is made."""
-        said = {(d.finding.code, d.finding.alias): d for d in judgement.decisions}
-        for key, decision in said.items():
-            before, new = self._told.get(key), (decision.rule, decision.escalated)
-            # Who found the lock held queues up again, several times a second: that is no news.
+        """Report to the observer what is new: a decision is reported once, and again when its rule changes."""
+        current = {(d.finding.code, d.finding.alias): d for d in judgement.decisions}
+        for key, decision in current.items():
+            before, new = self._reported_rules.get(key), (decision.rule, decision.escalated)
+            # A shard that found the lock held queues again, several times a second: that is no news.
             queues_again = before == (Rule.ACT, decision.escalated) and decision.rule is Rule.BUDGET
             if before != new and not queues_again:
                 self._observer.decided(decision)
-                self._told[key] = new
-        for key, decision in self._said.items():
-            if key not in said:
+                self._reported_rules[key] = new
+        for key, decision in self._current_decisions.items():
+            if key not in current:
                 self._observer.cleared(decision)
-                del self._told[key]
-        if said.keys() != self._said.keys():
+                del self._reported_rules[key]
+        if current.keys() != self._current_decisions.keys():
             self._unsettled_since = self._tools.clock.now()
-        self._said = said
+        self._current_decisions = current
         self._observer.judged(judgement)
 
     async def _act(self, action: Action) -> None:
@@ -283,14 +293,14 @@ class ShardLoop:
                 raise
             return
         self._remember(action, record)
-        self._breaker.ended(record)
+        self._breaker.note_recovery(record)
         self._observer.finished(record)
-        self._place.leave()
-        await self._look_at_result(record)
+        self._slot.leave()
+        await self._read_again(record)
 
-    async def _look_at_result(self, record: RecoveryRecord) -> None:
-        """Read the shard again before it is judged again: what was known before the recovery would call for it once
-        more.
+    async def _read_again(self, record: RecoveryRecord) -> None:
+        """Read the shard again before it is judged again, because what was known before the recovery would call for it
+        once more.
         """
         if record.outcome is Outcome.LOCK_HELD:
             return
@@ -301,18 +311,19 @@ class ShardLoop:
             self.watch.update(await read_shard(self._tools.topo, self._tools.clock, self.watch.shard))
         except TopoError:
             return
-        await self.watch.refresh(self._tools.deadlines.refresh, leave_out=self.watch.silent())
+        await self.watch.refresh(self._tools.deadlines.refresh, leave_out=self.watch.silent_tablets())
 
     async def _until_done_or_outranked(self, running: asyncio.Task[RecoveryRecord], action: Action) -> None:
-        """The primary comes first: a repair that is under way when the primary is lost is broken off.
+        """Wait for a recovery, and cancel a repair if the primary is lost meanwhile: the primary comes first.
 
-        Not a test of whether it is lost: what that one stops for a moment would speak against the primary.
+        A test whether the primary is lost is not cancelled: the replica that it stops for a moment would be evidence
+        against the primary.
         """
         if not action.recovery.traits.may_be_outranked:
             await asyncio.wait((running,))
             return
         while not running.done():
-            changed = asyncio.create_task(self.watch.wait_changed(self._rules().rejudge_every))
+            changed = asyncio.create_task(self.watch.wait_changed(self._settings().rejudge_every))
             try:
                 await asyncio.wait((running, changed), return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -326,12 +337,12 @@ class ShardLoop:
         now = self._tools.clock.now()
         before = self._pauses.pop(action.recovery, None)
         if record.outcome is Outcome.LOCK_HELD:
-            length = min(LOOK_AGAIN_AT_MOST, 2 * before.length) if before is not None else LOOK_AGAIN_AFTER
+            length = min(MAX_RETRY_AFTER, 2 * before.length) if before is not None else RETRY_AFTER
             self._pauses[action.recovery] = _Pause(now + length, length)
             return
         self._unsettled_since = now
         if record.outcome is Outcome.GONE:
-            self._pauses[action.recovery] = _Pause(now + LOOK_AGAIN_AFTER, LOOK_AGAIN_AFTER)
+            self._pauses[action.recovery] = _Pause(now + RETRY_AFTER, RETRY_AFTER)
             return
         self._attempts += [
             Attempt(
@@ -345,26 +356,26 @@ class ShardLoop:
         ]
 
     def _set_pace(self, judgement: Judgement) -> None:
-        """Hurry while something is unclear or has just changed, so that verdicts take fractions of a second; else be
-        calm.
+        """Keep the hurried pace while something is unclear or has just changed, so that verdicts take fractions of a
+        second.
         """
         now = self._tools.clock.now()
-        rules = self._rules()
+        settings = self._settings()
         if self.watch.take_suspicion():
             self._unsettled_since = now
         since = self._unsettled_since
-        if since is not None and now - since >= rules.settle:
+        if since is not None and now - since >= settings.hurry_after_change:
             since = None
         primary = judgement.view.primary
         failing = primary.failing_since if primary is not None else None
-        if failing is not None and now - failing < rules.doubt and (since is None or since < failing):
+        if failing is not None and now - failing < settings.hurry_after_failure and (since is None or since < failing):
             since = failing
-        # While hundreds wait for their turn, to ask all of them all the time would slow down those that have it.
-        self.watch.hurry(since=None if self._place.waits else since)
+        # While hundreds of shards are queued, probing all of them in a hurry would slow down those with a slot.
+        self.watch.hurry(since=None if self._slot.is_queued else since)
 
 
 def _postponed(judgement: Judgement, rule: Rule, why: str) -> Judgement:
-    """The same judgement, with the reason to stand still in the place of what is to be done."""
+    """Return the same judgement without its action; its decisions give the reason to wait instead."""
     assert judgement.action is not None
     postponed = judgement.action.decisions
     decisions = tuple(
@@ -377,8 +388,10 @@ def _postponed(judgement: Judgement, rule: Rule, why: str) -> Judgement:
 def effective_policy(
     keyspace: KeyspaceRecord, default: str, rules: Mapping[TabletAlias, PromotionRule]
 ) -> DurabilityPolicy | None:
-    """The policy that holds for a keyspace: its record's, else the configured one; None if there is none or it is not
-    known. `rules` are for the policy `specified`.
+    """Return the durability policy of a keyspace: its record's, else the configured one; None if it is missing or
+    unknown.
+
+    `rules` are for the policy `specified`.
     """
     try:
         return policy(keyspace.durability_policy or default, rules=rules)

@@ -1,4 +1,6 @@
-"""Asks one tablet how it is, again and again: at most one call under way, so that a slow tablet costs only itself."""
+"""Asks one tablet for its status, again and again; at most one call is under way, so that a slow tablet delays only
+itself.
+"""
 
 import asyncio
 import math
@@ -24,23 +26,25 @@ from vtorc.tablet.api import TabletManager
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbePace:
-    """How often a tablet is asked and how long an answer may take, in seconds.
+    """How often a tablet is asked, and how long its answer may take; in seconds.
 
-    `hurried` applies to all tablets of a shard under suspicion: its deadline is short, because a tablet that needs
-    longer than that in a crisis is no use as a witness; `calm` applies otherwise. The hurry fades: the longer ago the
-    last news of a shard, the longer the interval, up to `fading_interval`. What is in doubt for half a minute (a
-    vttablet that starts again) is not settled by two hundred more questions, and any news restores the full hurry.
+    The hurried pace is for all tablets of a shard under suspicion. It fades: the older the last news of the shard, the
+    longer the interval. Two hundred more questions do not settle a doubt of half a minute, such as a vttablet that
+    starts again. Any news restores the full hurry.
     """
 
     calm_interval: float = 5.0
     calm_deadline: float = 5.0
     hurried_interval: float = 0.15
     hurried_deadline: float = 1.0
+    """Short, because a tablet that needs longer in a crisis is of no use as evidence."""
     fading_interval: float = 1.0
+    """The interval that the hurried pace fades to."""
 
     def interval(self, hurried_for: float | None) -> float:
-        """Seconds from one answer to the next question; `hurried_for` is the age of the suspicion, None if there is
-        none.
+        """Return the seconds from one answer to the next question.
+
+        `hurried_for` is the age of the suspicion in seconds; None if there is none.
         """
         if hurried_for is None:
             return self.calm_interval
@@ -50,17 +54,18 @@ class ProbePace:
 _FADING = 0.2
 """Interval of the hurried pace as a share of the age of the suspicion."""
 
-RECORD_IS_LATE_AT_MOST = 60.0
-"""Seconds after which a tablet that became primary has told the topology server."""
+MAX_RECORD_DELAY = 60.0
+"""Seconds after which a tablet that became primary has certainly updated its record."""
 
 _MYSQL_GONE = frozenset({2002, 2003, 2006, 2013})
-"""Client errors of a tablet whose mysqld does not answer it: no socket, no connection, gone away, lost (MySQL client
-error reference).
+"""Client errors of a tablet that its mysqld does not answer (MySQL client error reference).
+
+They mean: no socket, no connection, server gone away, connection lost.
 """
 
 
 class TabletProbe:
-    """Owner of what is known of one tablet; `changed` is told the view before and after each probe that ended."""
+    """Owns what is known of one tablet; `changed` is called with the views before and after each probe that ended."""
 
     def __init__(
         self,
@@ -75,14 +80,14 @@ class TabletProbe:
         self._tablets = tablets
         self._clock = clock
         self._changed = changed
-        self._wanted = asyncio.Event()
-        self._ended = asyncio.Event()
-        self._started_last = float("-inf")
+        self._due = asyncio.Event()
+        self._probe_ended = asyncio.Event()
+        self._last_started = float("-inf")
         self._hurried_since: float | None = None
-        self._under_way: asyncio.Timeout | None = None
+        self._call_timeout: asyncio.Timeout | None = None
         self._hurried_deadline = 0.0
-        self._held = EMPTY_GTID_SET
-        self._alone_since: float | None = None
+        self._last_received = EMPTY_GTID_SET
+        self._claims_primary_since: float | None = None
         self.view = TabletView(record=record)
 
     @property
@@ -91,10 +96,10 @@ class TabletProbe:
         return self.view.record
 
     def update_record(self, record: TabletRecord, *, read_at: float) -> bool:
-        """Take over a newer record, of a reading of the topology that began at `read_at`; returns whether it differs.
+        """Take over a newer record, of a topology reading that began at `read_at`; returns whether it differs.
 
-        A tablet that was shut down cleanly has blanked its addresses; that of its mysqld is kept, because its
-        replicas still name it.
+        A tablet that was shut down cleanly has blanked its addresses. The address of its mysqld is kept, because its
+        replicas still name it as their source.
         """
         if record.is_shut_down and not record.mysql_hostname:
             record = replace(record, mysql_hostname=self.record.mysql_hostname, mysql_port=self.record.mysql_port)
@@ -103,41 +108,41 @@ class TabletProbe:
             self.view = replace(self.view, former_types={**self.view.former_types, self.record.type: left})
         self._read_at = read_at
         if record.type is TabletType.PRIMARY:
-            self._alone_since = None
+            self._claims_primary_since = None
             self.view = replace(self.view, record_confirmed=False)
-        elif self._alone_since is not None and read_at - self._alone_since >= RECORD_IS_LATE_AT_MOST:
+        elif self._claims_primary_since is not None and read_at - self._claims_primary_since >= MAX_RECORD_DELAY:
             self.view = replace(self.view, record_confirmed=True)
         if record == self.record:
             return False
         moved = (record.hostname, record.grpc_port) != (self.record.hostname, self.record.grpc_port)
         self.view = replace(self.view, record=record)
         if moved:
-            self.want()
+            self.ask_now()
         return True
 
-    def want(self) -> None:
+    def ask_now(self) -> None:
         """Ask again at once, or as soon as the call under way has ended."""
-        self._wanted.set()
+        self._due.set()
 
     def hurry(self, *, since: float | None) -> None:
-        """Keep the hurried pace for something that happened at `since`, or the calm one if None."""
+        """Keep the hurried pace for something that happened at `since`; the calm pace if None."""
         if since is not None and self._hurried_since is None:
-            self.want()
-            self._hasten()
+            self.ask_now()
+            self._shorten_deadline()
         self._hurried_since = since
 
-    def _hasten(self) -> None:
+    def _shorten_deadline(self) -> None:
         """Give the call under way no longer than one that would begin now: it may hang on what is suspected."""
-        scope = self._under_way
+        scope = self._call_timeout
         if scope is None or scope.expired() or (ends := scope.when()) is None:
             return
         scope.reschedule(min(ends, asyncio.get_running_loop().time() + self._hurried_deadline))
 
-    async def heard_since(self, moment: float) -> None:
+    async def wait_for_probe(self, moment: float) -> None:
         """Wait until a probe that started at or after `moment` has ended."""
-        self.want()
-        while self._started_last < moment:
-            await self._ended.wait()
+        self.ask_now()
+        while self._last_started < moment:
+            await self._probe_ended.wait()
 
     async def run(self, pace: Callable[[], ProbePace]) -> None:
         """Probe until cancelled."""
@@ -149,17 +154,17 @@ class TabletProbe:
             since = self._hurried_since
             pause = pace().interval(None if since is None else self._clock.now() - since)
             if first and since is None:
-                # Tablets found in one reading of the topology are not asked in one burst ever after.
+                # Spreads the probes of tablets that were found in one reading of the topology.
                 pause *= zlib.crc32(str(self.view.alias).encode()) / 2**32
             first = False
 
     async def _pause(self, seconds: float) -> None:
-        timer = asyncio.get_running_loop().call_later(seconds, self._wanted.set)
+        timer = asyncio.get_running_loop().call_later(seconds, self._due.set)
         try:
-            await self._wanted.wait()
+            await self._due.wait()
         finally:
             timer.cancel()
-        self._wanted.clear()
+        self._due.clear()
 
     async def _probe(self, pace: ProbePace) -> None:
         started = self._clock.now()
@@ -167,8 +172,8 @@ class TabletProbe:
         self._hurried_deadline = pace.hurried_deadline
         before = self.view
         self.view = await self._ask(before.record, started, deadline)
-        self._started_last = started
-        ended, self._ended = self._ended, asyncio.Event()
+        self._last_started = started
+        ended, self._probe_ended = self._probe_ended, asyncio.Event()
         ended.set()
         self._changed(before, self.view)
 
@@ -177,7 +182,7 @@ class TabletProbe:
             return self._failed(started, ProbeFailure.SHUT_DOWN, "its owner stopped it")
         ping = self._ping(record)
         try:
-            async with asyncio.timeout(deadline) as self._under_way:
+            async with asyncio.timeout(deadline) as self._call_timeout:
                 status = await self._tablets.full_status(record)
         except TimeoutError:
             waited = self._clock.now() - started
@@ -186,10 +191,13 @@ class TabletProbe:
         except TabletError as error:
             return self._failed(started, failure_of(error), str(error))
         finally:
-            self._under_way = None
+            self._call_timeout = None
             if ping is not None:
                 ping.cancel()
                 await asyncio.gather(ping, return_exceptions=True)
+        return self._answered(status, record, started)
+
+    def _answered(self, status: TabletStatus, record: TabletRecord, started: float) -> TabletView:
         return TabletView(
             record=self.view.record,
             status=status,
@@ -210,14 +218,17 @@ class TabletProbe:
     def _record_confirmed(self, status: TabletStatus, started: float) -> bool:
         claims = not status.read_only or status.tablet_type is TabletType.PRIMARY
         if not claims or status.has_source or status.disk_stalled or self.record.type is TabletType.PRIMARY:
-            self._alone_since = None
+            self._claims_primary_since = None
             return False
-        if self._alone_since is None:
-            self._alone_since = started
+        if self._claims_primary_since is None:
+            self._claims_primary_since = started
         return self.view.record_confirmed
 
     def _may_ack_until(self, status: TabletStatus) -> float | None:
-        """Until when it may have acknowledged; an answer that does not tell of semi-sync changes nothing."""
+        """Return until when the tablet may have acknowledged.
+
+        An answer that does not tell of semi-sync changes nothing.
+        """
         if status.semi_sync.replica_enabled and status.has_source:
             return math.inf
         if status.disk_stalled or (status.has_source and not status.semi_sync.tells_settings):
@@ -241,18 +252,22 @@ class TabletProbe:
         return self.view.disk_stalled_since if self.view.disk_stalled_since is not None else started
 
     def _lost(self, status: TabletStatus) -> GtidSet:
-        """What it ever said to have received, and does not now; an answer without any transactions tells nothing."""
+        """Return what the tablet once said to have received, and does not say now.
+
+        An answer without any transactions tells nothing.
+        """
         if status.disk_stalled or not status.executed:
             return self.view.lost
-        held, self._held = self._held, status.received
-        if not self.view.lost and held.entries == self._held.entries:
+        held, self._last_received = self._last_received, status.received
+        if not self.view.lost and held.entries == self._last_received.entries:
             return self.view.lost
-        return held.union(self.view.lost).difference(self._held)
+        return held.union(self.view.lost).difference(self._last_received)
 
     def _ping(self, record: TabletRecord) -> "asyncio.Task[None] | None":
-        """Ask beside the next question whether a tablet that did not answer the last one is there at all.
+        """Start a ping beside the next question if the tablet did not answer the last one in time; None if it did.
 
-        One that answers is not asked, so that this costs nothing while all is well, and the verdict is not later.
+        The ping tells whether the tablet manager is there at all. It costs nothing while all is well, and delays no
+        verdict.
         """
         if self.view.failure is None or not self.view.failure.is_silence:
             return None
@@ -289,7 +304,7 @@ def _has_advanced(before: TabletStatus | None, after: TabletStatus) -> bool:
 
 
 def failure_of(error: TabletError) -> ProbeFailure:
-    """Classify a failed status call: which part of the tablet is in trouble."""
+    """Classify a failed status call by the part of the tablet that is in trouble."""
     match error:
         case TabletUnreachable(reason="refused"):
             return ProbeFailure.REFUSED

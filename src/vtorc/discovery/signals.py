@@ -1,6 +1,6 @@
 """Hints that something happened to a tablet, faster than the next probe: a broken health stream, a lost connection.
 
-A hint proves nothing; it only makes the shard suspicious, so that it is probed at once.
+A hint proves nothing. It only makes the shard suspicious, so that its tablets are probed at once.
 """
 
 import asyncio
@@ -13,16 +13,16 @@ from vtorc.errors import TabletError
 from vtorc.tablet.api import TabletManager
 
 RETRY_AFTER = 1.0
-"""Seconds between attempts to open the health stream of a tablet that has none."""
+"""Seconds between two attempts to open a tablet's health stream."""
 
 
 class Sentinel(Protocol):
-    """Whoever notices the end of a mysqld by a connection of its own."""
+    """Notices the end of a mysqld by a connection of its own."""
 
     async def watch_server(self, tablet: Callable[[], TabletRecord], lost: Callable[[], None]) -> None:
         """Watch the tablet's mysqld until cancelled, and call `lost` each time that it may have ended.
 
-        `tablet` gives the record as last read. Never raises because of what the server does.
+        `tablet` returns the record as last read. No error of the server is raised.
         """
         ...
 
@@ -30,8 +30,9 @@ class Sentinel(Protocol):
 async def watch_signals(
     probe: TabletProbe, tablets: TabletManager, suspect: Callable[[], None], *, sentinel: Sentinel | None = None
 ) -> None:
-    """Follow the tablet's health stream, and its mysqld if there is a sentinel, until cancelled; call `suspect` when
-    something may have happened.
+    """Call `suspect` when something may have happened to the tablet, until cancelled.
+
+    It reads the tablet's health stream, and watches its mysqld if there is a sentinel.
     """
     if sentinel is None:
         await _watch_health(probe, tablets, suspect)
@@ -42,7 +43,7 @@ async def watch_signals(
 
 
 async def _watch_health(probe: TabletProbe, tablets: TabletManager, suspect: Callable[[], None]) -> None:
-    """Call `suspect` when the health stream breaks or reports a change for the worse."""
+    """Call `suspect` when the health stream breaks, or reports a change for the worse."""
     while True:
         heard = False
         try:

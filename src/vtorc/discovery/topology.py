@@ -1,4 +1,4 @@
-"""Reads from the topology server which keyspaces, shards and tablets exist, and says when that may have changed."""
+"""Reads the keyspaces, shards and tablets from the topology server, and notices when they may have changed."""
 
 import asyncio
 import functools
@@ -16,7 +16,7 @@ from vtorc.topo.server import TopoServer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopologyReading:
-    """One reading of the whole cluster; what could not be read is named, never taken for gone."""
+    """One reading of the whole cluster; what could not be read is named, and never counts as gone."""
 
     shards: dict[ShardId, ShardTopology]
     unread_keyspaces: frozenset[str] = frozenset()
@@ -24,7 +24,7 @@ class TopologyReading:
 
 
 @dataclass(slots=True)
-class _Reading:
+class _PartialReading:
     keyspaces: dict[str, KeyspaceRecord] = field(default_factory=dict)
     shards: dict[ShardId, ShardRecord] = field(default_factory=dict)
     tablets: list[TabletRecord] = field(default_factory=list)
@@ -35,30 +35,39 @@ class _Reading:
     failures: list[str] = field(default_factory=list)
 
 
-CELL_PATIENCE = 2.0
-"""Seconds that the topology server of one cell is waited for: a lost cell, often the primary's, holds nobody up."""
+CELL_DEADLINE = 2.0
+"""Seconds that the topology server of one cell gets to answer.
+
+A lost cell is often the primary's, and must hold up neither the reading nor the failover.
+"""
 
 
 async def read_topology(topo: TopoServer, clock: Clock) -> TopologyReading:
-    """Read everything, in parallel; raises TopoError only if not even the list of keyspaces or of cells could be
-    read.
-    """
+    """Read everything in parallel; raises TopoError only if the list of keyspaces or of cells cannot be read."""
     read_at = clock.now()
-    reading = _Reading()
+    reading = _PartialReading()
     keyspaces, cells = await asyncio.gather(topo.keyspaces(), topo.cells())
     async with asyncio.TaskGroup() as group:
-        for cell in cells:  # first, as each asks the global server once, and then waits for its own
+        for cell in cells:  # first, because each asks the global server once and then waits for its own
             group.create_task(_read_cell(topo, cell, reading), name=f"read cell {cell}")
         for keyspace in keyspaces:
             group.create_task(_read_keyspace(topo, keyspace, reading), name=f"read keyspace {keyspace}")
     await _attribute_bad_records(topo, reading)
+    return TopologyReading(
+        shards=_shards(reading, frozenset(cells), read_at),
+        unread_keyspaces=frozenset(reading.unread_keyspaces),
+        failures=tuple(sorted(reading.failures)),
+    )
+
+
+def _shards(reading: _PartialReading, cells: frozenset[str], read_at: float) -> dict[ShardId, ShardTopology]:
     tablets: dict[ShardId, list[TabletRecord]] = {}
     for record in sorted(reading.tablets, key=lambda record: record.alias):
         tablets.setdefault(record.shard_id, []).append(record)
-    shards = {
+    return {
         shard: ShardTopology(
             read_at=read_at,
-            cells=frozenset(cells),
+            cells=cells,
             keyspace_record=reading.keyspaces[shard.keyspace],
             shard_record=record,
             tablets=tuple(tablets.get(shard, ())),
@@ -67,12 +76,9 @@ async def read_topology(topo: TopoServer, clock: Clock) -> TopologyReading:
         )
         for shard, record in reading.shards.items()
     }
-    return TopologyReading(
-        shards=shards, unread_keyspaces=frozenset(reading.unread_keyspaces), failures=tuple(sorted(reading.failures))
-    )
 
 
-async def _read_keyspace(topo: TopoServer, name: str, reading: _Reading) -> None:
+async def _read_keyspace(topo: TopoServer, name: str, reading: _PartialReading) -> None:
     try:
         reading.keyspaces[name] = await topo.keyspace(name)
         shards = await topo.shards(name)
@@ -92,11 +98,11 @@ async def _read_keyspace(topo: TopoServer, name: str, reading: _Reading) -> None
             reading.failures.append(f"shard {shard}: {error}")
 
 
-async def _read_cell(topo: TopoServer, cell: str, reading: _Reading) -> None:
+async def _read_cell(topo: TopoServer, cell: str, reading: _PartialReading) -> None:
     try:
-        found = await topo.tablets_in_cell(cell, patience=CELL_PATIENCE)
+        found = await topo.tablets_in_cell(cell, patience=CELL_DEADLINE)
     except TimeoutError:
-        reading.unreachable_cells[cell] = f"it did not answer within {CELL_PATIENCE:g} s"
+        reading.unreachable_cells[cell] = f"it did not answer within {CELL_DEADLINE:g} s"
         reading.failures.append(f"cell {cell}: {reading.unreachable_cells[cell]}")
         return
     except TopoError as error:
@@ -108,9 +114,10 @@ async def _read_cell(topo: TopoServer, cell: str, reading: _Reading) -> None:
     reading.failures += [f"cell {cell}: {path}: {why}" for path, why in found.bad_paths.items()]
 
 
-async def _attribute_bad_records(topo: TopoServer, reading: _Reading) -> None:
-    """A record that cannot be read does not tell its shard; the shards' records and lists of tablets do. One that is in
-    none of them is nobody's, and reported as such.
+async def _attribute_bad_records(topo: TopoServer, reading: _PartialReading) -> None:
+    """Find the shards of unreadable records by the shards' own records and lists of tablets.
+
+    A record that cannot be read does not name its shard. One that no shard lists is reported and left out.
     """
     async with asyncio.TaskGroup() as group:
         for cell in sorted({alias.cell for alias in reading.bad_records}):
@@ -123,12 +130,12 @@ async def _attribute_bad_records(topo: TopoServer, reading: _Reading) -> None:
     ]
 
 
-async def _attribute_in_cell(topo: TopoServer, cell: str, reading: _Reading) -> None:
+async def _attribute_in_cell(topo: TopoServer, cell: str, reading: _PartialReading) -> None:
     try:
-        named = await topo.named_in_cell(cell, reading.shards, patience=CELL_PATIENCE)
+        named = await topo.named_in_cell(cell, reading.shards, patience=CELL_DEADLINE)
     except (TimeoutError, TopoError) as error:
-        # Which shard misses a tablet is not known then, so that none may take what it has seen for all.
-        why = str(error) if isinstance(error, TopoError) else f"it did not answer within {CELL_PATIENCE:g} s"
+        # Any shard may lack a tablet of this cell then, so that none may take its tablets for complete.
+        why = str(error) if isinstance(error, TopoError) else f"it did not answer within {CELL_DEADLINE:g} s"
         reading.unreachable_cells[cell] = f"a record in it cannot be read, and neither can whose it is: {why}"
         reading.failures.append(f"cell {cell}: {reading.unreachable_cells[cell]}")
         return
@@ -139,10 +146,10 @@ async def _attribute_in_cell(topo: TopoServer, cell: str, reading: _Reading) -> 
 
 
 async def read_shard(topo: TopoServer, clock: Clock, shard: ShardId) -> ShardTopology:
-    """Read one shard afresh; raises TopoError if the keyspace's or the shard's record cannot be read."""
+    """Read one shard afresh; raises TopoError if the record of the keyspace or of the shard cannot be read."""
     read_at = clock.now()
     keyspace, record, found = await asyncio.gather(
-        topo.keyspace(shard.keyspace), topo.shard(shard), topo.tablets_of_shard(shard, patience=CELL_PATIENCE)
+        topo.keyspace(shard.keyspace), topo.shard(shard), topo.tablets_of_shard(shard, patience=CELL_DEADLINE)
     )
     return ShardTopology(
         read_at=read_at,
@@ -156,15 +163,17 @@ async def read_shard(topo: TopoServer, clock: Clock, shard: ShardId) -> ShardTop
 
 
 LIST_EVERY = 15.0
-"""Seconds between looks for cells and keyspaces that are new and not followed yet, or gone."""
+"""Seconds between two readings of the lists of cells and keyspaces, which find new ones to watch and those that are
+gone.
+"""
 
-FOLLOW_AGAIN_AFTER = 1.0
-"""Seconds until a watch that broke is begun again; doubled, up to `LIST_EVERY`, while it breaks at once."""
+REWATCH_AFTER = 1.0
+"""Seconds until a watch that broke begins again; doubled, up to `LIST_EVERY`, while it breaks at once."""
 
 
 async def watch_topology(topo: TopoServer, changed: Callable[[], None]) -> None:
-    """Call `changed` whenever a tablet's or a keyspace's record did, until cancelled."""
-    followers: dict[str, asyncio.Task[None]] = {}
+    """Call `changed` whenever the record of a tablet or a keyspace has changed, until cancelled."""
+    watching: dict[str, asyncio.Task[None]] = {}
     async with asyncio.TaskGroup() as group:
         while True:
             try:
@@ -172,16 +181,16 @@ async def watch_topology(topo: TopoServer, changed: Callable[[], None]) -> None:
             except TopoError:
                 await asyncio.sleep(LIST_EVERY)
                 continue
-            listed = dict(_followers(topo, cells, keyspaces))
-            for name in [name for name in followers if name not in listed]:
-                followers.pop(name).cancel()
-            for name, follow in listed.items():
-                if name not in followers:
-                    followers[name] = group.create_task(_follow_for_ever(follow, changed), name=f"follow {name}")
+            listed = dict(_watches(topo, cells, keyspaces))
+            for name in [name for name in watching if name not in listed]:
+                watching.pop(name).cancel()
+            for name, watch in listed.items():
+                if name not in watching:
+                    watching[name] = group.create_task(_watch_for_ever(watch, changed), name=f"follow {name}")
             await asyncio.sleep(LIST_EVERY)
 
 
-def _followers(
+def _watches(
     topo: TopoServer, cells: Sequence[str], keyspaces: Sequence[str]
 ) -> Iterator[tuple[str, Callable[[], AsyncGenerator[object, None]]]]:
     for cell in cells:
@@ -190,14 +199,17 @@ def _followers(
         yield f"keyspace {keyspace}", functools.partial(topo.watch_keyspace_record, keyspace)
 
 
-async def _follow_for_ever(follow: Callable[[], AsyncGenerator[object, None]], changed: Callable[[], None]) -> None:
-    """Follow, and follow again. That nobody can be followed is news once: each `changed` has everything read."""
-    works, pause = True, FOLLOW_AGAIN_AFTER
+async def _watch_for_ever(watch: Callable[[], AsyncGenerator[object, None]], changed: Callable[[], None]) -> None:
+    """Watch, and watch again after an error.
+
+    Only the first of several failures counts as a change, because each call of `changed` has everything read.
+    """
+    works, pause = True, REWATCH_AFTER
     now = asyncio.get_running_loop().time
     while True:
         began = now()
         try:
-            async with aclosing(follow()) as changes:
+            async with aclosing(watch()) as changes:
                 async for _ in changes:
                     works = True
                     changed()
@@ -207,5 +219,5 @@ async def _follow_for_ever(follow: Callable[[], AsyncGenerator[object, None]], c
             if works:
                 changed()
             works = False
-        pause = FOLLOW_AGAIN_AFTER if now() - began >= LIST_EVERY else min(2 * pause, LIST_EVERY)
+        pause = REWATCH_AFTER if now() - began >= LIST_EVERY else min(2 * pause, LIST_EVERY)
         await asyncio.sleep(pause)

@@ -1,4 +1,4 @@
-"""Owns all that is known of one shard, keeps it fresh and says when it changed."""
+"""Owns all that is known of one shard, keeps it fresh, and notices when it changes."""
 
 import asyncio
 from collections.abc import Callable, Collection
@@ -15,17 +15,19 @@ from vtorc.tablet.api import TabletManager
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardTopology:
-    """What one reading of the topology server says about a shard; `read_at` is when it began, in seconds on the
-    clock. `cells` are all cells that there are, those among them that could not be read included.
-    """
+    """What one reading of the topology server says about a shard."""
 
     read_at: float
+    """When the reading began, in seconds on the clock."""
     cells: frozenset[str]
+    """All cells that exist, also those that could not be read."""
     keyspace_record: KeyspaceRecord
     shard_record: ShardRecord
     tablets: tuple[TabletRecord, ...]
     unreachable_cells: dict[str, str] = field(default_factory=dict)
+    """The cells that could not be read, each with the reason."""
     bad_records: dict[TabletAlias, str] = field(default_factory=dict)
+    """The tablets with unreadable records, each with the reason."""
 
 
 @dataclass(slots=True)
@@ -35,7 +37,7 @@ class _Watched:
 
 
 class ShardWatch:
-    """The tablets of one shard under observation; run it, tell it what the topology says, and wait for changes."""
+    """Observes the tablets of one shard: run it, pass it readings of the topology, and wait for changes."""
 
     def __init__(
         self,
@@ -49,7 +51,7 @@ class ShardWatch:
     ) -> None:
         self.shard = shard
         self._topology = topology
-        self._read_cells = topology.cells - topology.unreachable_cells.keys()
+        self._cells_read_once = topology.cells - topology.unreachable_cells.keys()
         self._tablets = tablets
         self._clock = clock
         self._pace = pace
@@ -59,8 +61,8 @@ class ShardWatch:
         self._changed = asyncio.Event()
         self._hurried_since: float | None = None
         self._suspected = asyncio.Event()
-        self.heard = 0
-        """How many probes ended and readings were taken over; as long as it stays, `view` stays the same."""
+        self.revision = 0
+        """The number of probes that ended and readings that were taken over; while it stays, `view` stays the same."""
 
     async def run(self) -> None:
         """Observe until cancelled."""
@@ -76,15 +78,18 @@ class ShardWatch:
                 self._group = None
 
     def update(self, topology: ShardTopology) -> None:
-        """Take over a newer reading; one that began earlier than the present one is ignored. Tablets of a cell that
-        could not be read, and unreadable records, are kept as they were.
+        """Take over a newer reading; one that began earlier than the present one is ignored.
+
+        Tablets of a cell that could not be read, and tablets with unreadable records, are kept as they were.
         """
         if topology.read_at < self._topology.read_at:
             return
         self._topology = topology
-        # The tablets of a cell that was removed are forgotten: should it be added again, it is as good as new.
-        self._read_cells = (self._read_cells & topology.cells) | (topology.cells - topology.unreachable_cells.keys())
-        self.heard += 1
+        # The tablets of a removed cell are forgotten: if the cell is added again, it counts as new.
+        self._cells_read_once = (self._cells_read_once & topology.cells) | (
+            topology.cells - topology.unreachable_cells.keys()
+        )
+        self.revision += 1
         self._changed.set()
         if self._group is None:
             return
@@ -112,7 +117,7 @@ class ShardWatch:
         self._watched = dict(sorted([*self._watched.items(), (record.alias, _Watched(probe, tasks))]))
 
     def _on_probe(self, before: TabletView, after: TabletView) -> None:
-        self.heard += 1
+        self.revision += 1
         if after.is_news_after(before) or self._is_first_since_failure(before, after):
             self._changed.set()
         if (after.failures == 1 and after.failure is not ProbeFailure.SHUT_DOWN) or (
@@ -121,37 +126,39 @@ class ShardWatch:
             self.suspect()
 
     def _is_first_since_failure(self, before: TabletView, after: TabletView) -> bool:
-        """Whether it is the tablet's first answer since a primary began to fail: evidence, be it the same as before."""
+        """Return whether this is the tablet's first answer since a primary began to fail: evidence, even if nothing
+        changed.
+        """
         views = (watched.probe.view for watched in self._watched.values())
         moments = [
             v.failing_since for v in views if v.failing_since is not None and v.record.type is TabletType.PRIMARY
         ]
-        return any(_heard_since(after, moment) and not _heard_since(before, moment) for moment in moments)
+        return any(_answered_since(after, moment) and not _answered_since(before, moment) for moment in moments)
 
     def suspect(self) -> None:
-        """Something happened to one of the tablets: ask all of them now, and in a hurry.
+        """Ask all tablets now and in a hurry, because something happened to one of them.
 
-        The hurry begins here, not when the shard is judged next: the question that follows at once would have the
-        calm deadline, and a tablet that hangs would take so much longer to be known for it.
+        The hurry begins here, not when the shard is judged next. The question that follows at once would otherwise have
+        the calm deadline, and it would take that much longer to find out that a tablet hangs.
         """
         self._suspected.set()
         self._changed.set()
         self.hurry(since=self._clock.now())
         for watched in self._watched.values():
-            watched.probe.want()
+            watched.probe.ask_now()
 
     def wake(self) -> None:
-        """Let `wait_changed` return: something happened that concerns no tablet."""
+        """Let `wait_changed` return for a change that concerns no tablet."""
         self._changed.set()
 
     def take_suspicion(self) -> bool:
-        """Whether a signal came since this was last asked."""
+        """Return whether a hint came since the last call."""
         suspected = self._suspected.is_set()
         self._suspected.clear()
         return suspected
 
     def hurry(self, *, since: float | None) -> None:
-        """Ask all tablets at the hurried pace, for something that happened at `since`; at the calm one if None."""
+        """Ask all tablets at the hurried pace for something that happened at `since`; at the calm pace if None."""
         if since == self._hurried_since:
             return
         self._hurried_since = since
@@ -168,24 +175,27 @@ class ShardWatch:
         self._changed.clear()
 
     async def refresh(self, deadline: float, *, leave_out: Collection[TabletAlias] = ()) -> None:
-        """Ask every tablet afresh and wait for the answers, at most `deadline` seconds; one that stays silent keeps
-        what it last said.
+        """Ask every tablet afresh and wait for the answers, at most `deadline` seconds.
+
+        The view of a tablet that stays silent keeps its last answer.
         """
         moment = self._clock.now()
         probes = [watched.probe for alias, watched in self._watched.items() if alias not in leave_out]
         try:
             async with asyncio.timeout(deadline), asyncio.TaskGroup() as group:
                 for probe in probes:
-                    group.create_task(probe.heard_since(moment), name=f"refresh {probe.view.alias}")
+                    group.create_task(probe.wait_for_probe(moment), name=f"refresh {probe.view.alias}")
         except TimeoutError:
             return
 
-    def silent(self) -> tuple[TabletAlias, ...]:
-        """Tablets whose last probe got no answer in time: to wait for them again would cost the whole deadline."""
+    def silent_tablets(self) -> tuple[TabletAlias, ...]:
+        """Return the tablets that did not answer their last probe in time: waiting for them again would cost the whole
+        deadline.
+        """
         return tuple(alias for alias, each in self._watched.items() if _is_silent(each.probe.view))
 
     def view(self) -> ShardView:
-        """All that is known at this moment."""
+        """Return all that is known at this moment."""
         return ShardView(
             shard=self.shard,
             keyspace_record=self._topology.keyspace_record,
@@ -193,7 +203,7 @@ class ShardWatch:
             tablets=self._tablet_views(),
             unreachable_cells=self._topology.unreachable_cells,
             bad_records=self._topology.bad_records,
-            never_read_cells=frozenset(self._topology.unreachable_cells) - self._read_cells,
+            never_read_cells=frozenset(self._topology.unreachable_cells) - self._cells_read_once,
         )
 
     def _tablet_views(self) -> tuple[TabletView, ...]:
@@ -209,5 +219,5 @@ def _receives(tablet: TabletView) -> bool:
     return replication is not None and replication.is_receiving
 
 
-def _heard_since(tablet: TabletView, moment: float) -> bool:
+def _answered_since(tablet: TabletView, moment: float) -> bool:
     return tablet.status_at is not None and tablet.status_at >= moment

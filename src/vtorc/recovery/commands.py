@@ -79,7 +79,7 @@ class Commands:
         """Read the shard's records and ask its tablets again under the lock."""
         reading = read_shard(self.tools.topo, self.tools.clock, self.watch.shard)
         self.watch.update(await session.step("read topology", None, reading))
-        await self.watch.refresh(self.tools.deadlines.refresh, leave_out=self.watch.silent())
+        await self.watch.refresh(self.tools.deadlines.refresh, leave_out=self.watch.silent_tablets())
         view = self.watch.view()
         session.expect_primary(view)
         return view

@@ -79,7 +79,7 @@ class Runner:
         await session.step(
             "ask all tablets",
             None,
-            self.watch.refresh(self.tools.deadlines.refresh, leave_out=self.watch.silent()),
+            self.watch.refresh(self.tools.deadlines.refresh, leave_out=self.watch.silent_tablets()),
             deadline=self.tools.deadlines.refresh + 1.0,
         )
         judgement = self.judge(heard_since=locked_at)

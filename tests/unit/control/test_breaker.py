@@ -1,11 +1,13 @@
-"""Losses of many primaries at once: told as one, with what they share, and held back if an operator wants that."""
+"""Many primaries lost at once: one announcement with what they share, and held-back replacements if the
+operator wants.
+"""
 
 from dataclasses import replace
 
 import pytest
 
 from tests.unit.core.builders import alias, primary
-from vtorc.control.breaker import GATHER, LEAST, NEVER, PATIENCE, QUIET, Breaker
+from vtorc.control.breaker import ANNOUNCE_AFTER, END_AFTER, HOLD_NOTHING, MIN_LOSSES, SETTLED_AFTER, Breaker
 from vtorc.control.observer import Announcement
 from vtorc.core.decision.decisions import Decision
 from vtorc.core.detection.findings import Finding
@@ -20,23 +22,23 @@ from vtorc.recovery.runner import Judgement
 
 
 class Fleet:
-    """A breaker, the shards that it sees and what it says."""
+    """A breaker, the shards that it watches, and what it announces."""
 
-    def __init__(self, shards: int = 100, *, hold_above: int = NEVER) -> None:
+    def __init__(self, shards: int = 100, *, hold_above: int = HOLD_NOTHING) -> None:
         self.time = 0.0
         self.hold_above = hold_above
-        self.said: list[Announcement] = []
+        self.announced: list[Announcement] = []
         self.breaker = Breaker(
             now=lambda: self.time,
             shards=lambda: shards,
             hold_above=lambda: self.hold_above,
-            announce=self.said.append,
+            announce=self.announced.append,
         )
 
     def lose(
         self, *numbers: int, code: Code = Code.DEAD_PRIMARY, rule: Rule = Rule.ACT, cell: str = "zone1", host: str = ""
     ) -> None:
-        """See that shards have lost their primary."""
+        """Report that shards have lost their primary."""
         for number in numbers:
             name = f"{cell}-{number}"
             finding = Finding(code=code, shard=_id(number), alias=alias(name), sentence="it is lost")
@@ -45,14 +47,14 @@ class Fleet:
             self._see(number, name, (decision,), host=host)
 
     def well(self, *numbers: int, by: str = "zone2-900") -> None:
-        """See that shards are well, with a primary of this name, or the old one."""
+        """Report that shards are well, with the primary `by`, or the old one if that is empty."""
         for number in numbers:
             self._see(number, by or f"zone1-{number}", ())
 
     def refuse(self, *numbers: int) -> None:
-        """See that replacing was refused."""
+        """Report that replacing the primary was refused."""
         for number in numbers:
-            self.breaker.ended(
+            self.breaker.note_recovery(
                 RecoveryRecord(
                     shard=_id(number),
                     recovery=Recovery.RECOVER_DEAD_PRIMARY,
@@ -67,7 +69,7 @@ class Fleet:
             )
 
     def wait(self, seconds: float) -> None:
-        """Let time pass, in which the loop of a shard that is well turns once a second."""
+        """Let time pass; the loop of a shard that is well reports once a second."""
         for _ in range(round(seconds)):
             self.time += 1.0
             self.well(99)
@@ -80,7 +82,7 @@ class Fleet:
             shard_record=ShardRecord(shard=_id(number)),
             tablets=(tablet,),
         )
-        self.breaker.saw(Judgement(view, None, decisions, None))
+        self.breaker.note_judgement(Judgement(view, None, decisions, None))
 
 
 def _id(number: int) -> ShardId:
@@ -88,25 +90,25 @@ def _id(number: int) -> ShardId:
 
 
 def test_few_losses_are_no_storm() -> None:
-    """Less than five shards are not announced, nor less than a fiftieth of a large fleet."""
+    """Fewer than five shards are not announced, nor fewer than a fiftieth of a large fleet."""
     fleet = Fleet()
-    fleet.lose(*range(LEAST - 1))
+    fleet.lose(*range(MIN_LOSSES - 1))
     large = Fleet(1000)
     large.lose(*range(19))
     for each in (fleet, large):
         each.wait(60.0)
-        assert each.said == []
+        assert each.announced == []
 
 
-def test_many_losses_are_told_once_with_what_they_share() -> None:
-    """A storm is one sentence: how many of how many, how fast, where, and whether anybody confirms it."""
+def test_many_losses_are_announced_once_with_what_they_share() -> None:
+    """A storm is one sentence: how many of how many shards, how fast, where, and whether replicas confirm it."""
     fleet = Fleet()
     fleet.lose(*range(6))
-    assert fleet.said == []
-    fleet.wait(GATHER)
+    assert fleet.announced == []
+    fleet.wait(ANNOUNCE_AFTER)
     fleet.lose(6, 7)
     fleet.wait(5.0)
-    assert [each.sentence for each in fleet.said] == [
+    assert [each.sentence for each in fleet.announced] == [
         "6 of 100 shards lost their primary within 1 s, all of them in cell zone1; their replicas confirm it; "
         "what is confirmed is replaced, the longest outage first"
     ]
@@ -120,182 +122,190 @@ def test_many_losses_are_told_once_with_what_they_share() -> None:
     ],
 )
 def test_what_the_lost_share_is_named(other: dict[str, str], shared: str) -> None:
-    """One host is named before the cell, several cells with their numbers."""
+    """One host is named before the cell; several cells are named with their numbers."""
     fleet = Fleet()
     fleet.lose(*range(5), host="host-1")
     fleet.lose(5, 6, **other)  # type: ignore[arg-type]
-    fleet.wait(GATHER)
-    assert shared in fleet.said[0].sentence
+    fleet.wait(ANNOUNCE_AFTER)
+    assert shared in fleet.announced[0].sentence
 
 
-def test_a_blip_is_not_told() -> None:
-    """Primaries that are back before it would be told are no news."""
+def test_a_blip_is_not_announced() -> None:
+    """Primaries that are back before the announcement are no news."""
     fleet = Fleet()
     fleet.lose(*range(8))
     fleet.well(*range(8), by="")
     fleet.wait(30.0)
-    assert fleet.said == []
+    assert fleet.announced == []
 
 
-def test_losses_that_nobody_confirmed_and_that_pass_are_told_as_over() -> None:
-    """When all primaries of an unconfirmed storm are back, only its end is told (mutant keep-slot-after-failure)."""
+def test_unconfirmed_losses_that_pass_are_announced_as_over() -> None:
+    """When all primaries of an unconfirmed storm are back, only its end is announced (mutant
+    keep-slot-after-failure).
+    """
     fleet = Fleet()
     fleet.lose(*range(8), code=Code.UNREACHABLE_PRIMARY, rule=Rule.NO_REMEDY)
-    fleet.wait(GATHER)
+    fleet.wait(ANNOUNCE_AFTER)
     fleet.well(*range(7), by="")
     fleet.wait(2.0)
     fleet.well(7, by="")
-    fleet.wait(QUIET)
-    assert [each.is_end for each in fleet.said] == [False, True]
+    fleet.wait(SETTLED_AFTER)
+    assert [each.is_end for each in fleet.announced] == [False, True]
 
 
-def test_a_storm_that_doubles_is_told_again() -> None:
-    """Twice as many losses as were told are news."""
+def test_a_storm_that_doubles_is_announced_again() -> None:
+    """Twice as many losses as were announced are news."""
     fleet = Fleet()
     fleet.lose(*range(5))
-    fleet.wait(GATHER)
+    fleet.wait(ANNOUNCE_AFTER)
     fleet.lose(*range(5, 10))
     fleet.wait(1.0)
-    assert [each.sentence.split()[0] for each in fleet.said] == ["5", "10"]
+    assert [each.sentence.split()[0] for each in fleet.announced] == ["5", "10"]
 
 
-def test_what_nobody_confirms_may_be_vtorc_itself() -> None:
-    """Unreached primaries are said to be so, and once replicas confirm half of them that is said too."""
+def test_unconfirmed_losses_may_be_the_network_of_vtorc() -> None:
+    """An announcement says that no replica confirms the losses; another one follows once replicas confirm
+    half of them.
+    """
     fleet = Fleet()
     fleet.lose(*range(6), code=Code.UNREACHABLE_PRIMARY, rule=Rule.UNCONFIRMED)
-    fleet.wait(GATHER)
-    assert "this vtorc is cut off" in fleet.said[0].sentence
+    fleet.wait(ANNOUNCE_AFTER)
+    assert "this vtorc is cut off" in fleet.announced[0].sentence
     fleet.lose(0, 1, 2)
     fleet.wait(1.0)
-    assert "replicas confirm it of 3" in fleet.said[1].sentence
+    assert "replicas confirm it of 3" in fleet.announced[1].sentence
 
 
 def test_the_end_says_what_became_of_all() -> None:
-    """When all is settled one sentence counts who was replaced, who is back, and why the others are not."""
+    """Once all is settled, one sentence counts the replaced primaries, those that are back, and why the
+    others are not.
+    """
     fleet = Fleet()
     fleet.lose(*range(8))
     fleet.lose(8, code=Code.DEAD_PRIMARY_AND_REPLICAS, rule=Rule.NO_REMEDY)
-    fleet.wait(GATHER)
+    fleet.wait(ANNOUNCE_AFTER)
     fleet.well(0, 1, 2, 3)
     fleet.well(4, by="")
     fleet.refuse(5, 6, 7)
-    fleet.wait(QUIET + 1.0)
-    assert fleet.said[-1] == Announcement(
+    fleet.wait(SETTLED_AFTER + 1.0)
+    assert fleet.announced[-1] == Announcement(
         "after 12 s, of the 9 shards that lost their primary at once 4 have another one, 1 have theirs back, "
         "4 are still without (3 refused: ackers-unreached, 1 no-remedy)",
         is_end=True,
     )
     fleet.wait(120.0)
-    assert len(fleet.said) == 2
+    assert len(fleet.announced) == 2
 
 
-def test_nobody_waits_for_ever_for_the_end() -> None:
-    """What stays undecided does not keep the end from being told."""
+def test_the_end_is_announced_even_if_losses_stay_undecided() -> None:
+    """A loss that stays undecided does not keep the end from being announced."""
     fleet = Fleet()
     fleet.lose(*range(6), rule=Rule.UNCONFIRMED)
-    fleet.wait(PATIENCE - 1.0)
-    assert not fleet.said[-1].is_end
+    fleet.wait(END_AFTER - 1.0)
+    assert not fleet.announced[-1].is_end
     fleet.wait(2.0)
-    assert fleet.said[-1].is_end
+    assert fleet.announced[-1].is_end
 
 
 def test_a_later_storm_is_another_one() -> None:
-    """After the end the next losses are counted anew, without those that are still without."""
+    """After the end the next losses are counted anew, without the shards that are still without a primary."""
     fleet = Fleet()
     fleet.lose(*range(6))
-    fleet.wait(GATHER)
+    fleet.wait(ANNOUNCE_AFTER)
     fleet.refuse(*range(6))
-    fleet.wait(QUIET + 1.0)
+    fleet.wait(SETTLED_AFTER + 1.0)
     fleet.lose(*range(10, 15))
-    fleet.wait(GATHER)
-    assert fleet.said[-1].sentence.startswith("5 of 100 shards")
+    fleet.wait(ANNOUNCE_AFTER)
+    assert fleet.announced[-1].sentence.startswith("5 of 100 shards")
 
 
 def test_nothing_is_held_back_unless_asked() -> None:
     """By default every primary may be replaced, however many are lost."""
     fleet = Fleet()
     fleet.lose(*range(99))
-    assert fleet.breaker.holds(Recovery.RECOVER_DEAD_PRIMARY) == ""
+    assert fleet.breaker.reason_to_hold(Recovery.RECOVER_DEAD_PRIMARY) == ""
 
 
 def test_an_operator_may_hold_replacements_back() -> None:
-    """Above the operator's share nothing is replaced, repairs go on, and a reload or primaries that are back end it."""
+    """Above the operator's share no primary is replaced, repairs go on, and a reload or primaries that
+    return end it.
+    """
     fleet = Fleet(hold_above=10)
     fleet.lose(*range(10))
-    assert fleet.breaker.holds(Recovery.RECOVER_DEAD_PRIMARY) == ""
+    assert fleet.breaker.reason_to_hold(Recovery.RECOVER_DEAD_PRIMARY) == ""
     fleet.lose(10)
-    assert "11 of 100 shards" in fleet.breaker.holds(Recovery.RECOVER_DEAD_PRIMARY)
-    assert fleet.breaker.holds(Recovery.FIX_REPLICA) == ""
-    fleet.wait(GATHER)
-    assert "no primary is replaced any more" in fleet.said[0].sentence
+    assert "11 of 100 shards" in fleet.breaker.reason_to_hold(Recovery.RECOVER_DEAD_PRIMARY)
+    assert fleet.breaker.reason_to_hold(Recovery.FIX_REPLICA) == ""
+    fleet.wait(ANNOUNCE_AFTER)
+    assert "no primary is replaced any more" in fleet.announced[0].sentence
     fleet.well(0, by="")
-    assert fleet.breaker.holds(Recovery.RECOVER_DEAD_PRIMARY) == ""
+    assert fleet.breaker.reason_to_hold(Recovery.RECOVER_DEAD_PRIMARY) == ""
     fleet.wait(1.0)
-    assert "what is confirmed is replaced" in fleet.said[1].sentence
+    assert "what is confirmed is replaced" in fleet.announced[1].sentence
     fleet.lose(11)
-    assert fleet.breaker.holds(Recovery.RECOVER_DEAD_PRIMARY)
-    fleet.hold_above = NEVER
-    assert fleet.breaker.holds(Recovery.RECOVER_DEAD_PRIMARY) == ""
+    assert fleet.breaker.reason_to_hold(Recovery.RECOVER_DEAD_PRIMARY)
+    fleet.hold_above = HOLD_NOTHING
+    assert fleet.breaker.reason_to_hold(Recovery.RECOVER_DEAD_PRIMARY) == ""
 
 
 def test_what_was_replaced_just_now_counts_for_the_hold() -> None:
-    """Replacing quickly does not let a storm slip through below the share."""
+    """Quick replacements do not let a storm pass below the share."""
     fleet = Fleet(hold_above=10)
     for number in range(11):
         fleet.lose(number)
         fleet.well(number)
-    assert fleet.breaker.holds(Recovery.RECOVER_DEAD_PRIMARY)
+    assert fleet.breaker.reason_to_hold(Recovery.RECOVER_DEAD_PRIMARY)
 
 
-def test_a_hold_lasts_until_a_person_or_the_primaries_end_it() -> None:
-    """However long nothing happens, what is held back stays so, is told once, and its end once it is over."""
+def test_a_hold_lasts_until_an_operator_or_the_primaries_end_it() -> None:
+    """A hold stays however long nothing happens; it is announced once, and so is its end."""
     fleet = Fleet(hold_above=10)
     fleet.lose(*range(11), rule=Rule.BREAKER)
     for _ in range(20):
-        fleet.wait(PATIENCE / 4)
-        assert fleet.breaker.holds(Recovery.RECOVER_DEAD_PRIMARY)
-    assert len(fleet.said) == 1
-    fleet.hold_above = NEVER
+        fleet.wait(END_AFTER / 4)
+        assert fleet.breaker.reason_to_hold(Recovery.RECOVER_DEAD_PRIMARY)
+    assert len(fleet.announced) == 1
+    fleet.hold_above = HOLD_NOTHING
     fleet.lose(*range(11))
-    assert fleet.breaker.holds(Recovery.RECOVER_DEAD_PRIMARY) == ""
+    assert fleet.breaker.reason_to_hold(Recovery.RECOVER_DEAD_PRIMARY) == ""
     fleet.well(*range(11))
-    fleet.wait(QUIET + 1.0)
-    assert fleet.said[-1].sentence.endswith(
+    fleet.wait(SETTLED_AFTER + 1.0)
+    assert fleet.announced[-1].sentence.endswith(
         "of the 11 shards that lost their primary at once 11 have another one, 0 have theirs back"
     )
 
 
 def test_a_small_share_holds_a_large_fleet() -> None:
-    """A hold below the share that makes a storm is honoured and told."""
+    """A hold below the share that makes a storm takes effect and is announced."""
     fleet = Fleet(1000, hold_above=1)
     fleet.lose(*range(10))
-    assert fleet.breaker.holds(Recovery.RECOVER_DEAD_PRIMARY) == ""
+    assert fleet.breaker.reason_to_hold(Recovery.RECOVER_DEAD_PRIMARY) == ""
     fleet.lose(10)
-    assert "11 of 1000 shards" in fleet.breaker.holds(Recovery.RECOVER_DEAD_PRIMARY)
-    fleet.wait(GATHER)
-    assert "no primary is replaced any more" in fleet.said[0].sentence
+    assert "11 of 1000 shards" in fleet.breaker.reason_to_hold(Recovery.RECOVER_DEAD_PRIMARY)
+    fleet.wait(ANNOUNCE_AFTER)
+    assert "no primary is replaced any more" in fleet.announced[0].sentence
 
 
 def test_what_is_still_without_counts_for_the_hold() -> None:
-    """Losses that were told already, and few new ones, are held back together; so is a share that is lowered."""
+    """Losses that were announced already count with a few new ones; so does a share that the operator lowers."""
     fleet = Fleet(hold_above=10)
     fleet.lose(*range(9))
-    fleet.wait(GATHER)
+    fleet.wait(ANNOUNCE_AFTER)
     fleet.refuse(*range(9))
-    fleet.wait(QUIET + 1.0)
-    assert fleet.said[-1].is_end
+    fleet.wait(SETTLED_AFTER + 1.0)
+    assert fleet.announced[-1].is_end
     fleet.wait(3600.0)
     fleet.lose(20, 21)
-    assert "11 of 100 shards" in fleet.breaker.holds(Recovery.RECOVER_DEAD_PRIMARY)
-    fleet.wait(GATHER)
-    assert fleet.said[-1].sentence.startswith("11 of 100 shards")
-    fleet.hold_above = NEVER
-    fleet.wait(PATIENCE + 1.0)
-    assert fleet.said[-1].is_end
+    assert "11 of 100 shards" in fleet.breaker.reason_to_hold(Recovery.RECOVER_DEAD_PRIMARY)
+    fleet.wait(ANNOUNCE_AFTER)
+    assert fleet.announced[-1].sentence.startswith("11 of 100 shards")
+    fleet.hold_above = HOLD_NOTHING
+    fleet.wait(END_AFTER + 1.0)
+    assert fleet.announced[-1].is_end
     fleet.hold_above = 10
     fleet.lose(20)
-    fleet.wait(GATHER)
-    assert "no primary is replaced any more" in fleet.said[-1].sentence
+    fleet.wait(ANNOUNCE_AFTER)
+    assert "no primary is replaced any more" in fleet.announced[-1].sentence
 
 
 def test_a_shard_that_is_gone_counts_no_more() -> None:
@@ -304,11 +314,13 @@ def test_a_shard_that_is_gone_counts_no_more() -> None:
     fleet.lose(*range(5))
     fleet.breaker.forget(_id(0))
     fleet.wait(30.0)
-    assert fleet.said == []
+    assert fleet.announced == []
 
 
 def test_a_record_that_is_late_is_no_loss() -> None:
-    """Between an election and the new primary's record its tablet looks deleted: that is no loss unless confirmed."""
+    """Between an election and the new primary's record its tablet looks deleted; that is a loss only once it is
+    confirmed.
+    """
     fleet = Fleet()
     for confirmed in (False, True):
         for number in range(5):
@@ -318,20 +330,20 @@ def test_a_record_that_is_late_is_no_loss() -> None:
             record = ShardRecord(shard=_id(number), primary_alias=alias("zone3-7"), primary_term_start=1)
             view = ShardView(shard=_id(number), keyspace_record=KeyspaceRecord(name="commerce"), shard_record=record)
             decision = Decision(finding=finding, recovery=None, rule=Rule.UNCONFIRMED, sentence="gone")
-            fleet.breaker.saw(Judgement(view, None, (decision,), None))
-        fleet.wait(GATHER)
-        assert len(fleet.said) == confirmed
-    assert "all of them in cell zone3" in fleet.said[0].sentence
+            fleet.breaker.note_judgement(Judgement(view, None, (decision,), None))
+        fleet.wait(ANNOUNCE_AFTER)
+        assert len(fleet.announced) == confirmed
+    assert "all of them in cell zone3" in fleet.announced[0].sentence
 
 
 def test_a_primary_that_does_not_answer_yet_is_not_back() -> None:
-    """Between the loss and the next primary's first answer a shard still counts as lost."""
+    """Between the loss and the next primary's first answer a shard counts as lost."""
     fleet = Fleet()
     fleet.lose(*range(5))
     view = ShardView(
         shard=_id(0), keyspace_record=KeyspaceRecord(name="commerce"), shard_record=ShardRecord(shard=_id(0))
     )
-    fleet.breaker.saw(Judgement(view, None, (), None))
-    fleet.breaker.saw(Judgement(replace(view, tablets=(primary("zone2-1", dead_for=1.0),)), None, (), None))
-    fleet.wait(GATHER)
-    assert fleet.said[0].sentence.startswith("5 of 100")
+    fleet.breaker.note_judgement(Judgement(view, None, (), None))
+    fleet.breaker.note_judgement(Judgement(replace(view, tablets=(primary("zone2-1", dead_for=1.0),)), None, (), None))
+    fleet.wait(ANNOUNCE_AFTER)
+    assert fleet.announced[0].sentence.startswith("5 of 100")

@@ -1,4 +1,4 @@
-"""The fleet's budget: never more than the limit, the most urgent and longest outage first, nothing leaks."""
+"""The fleet's budget: never more than the limit, the most urgent and longest outage first, and no slot is lost."""
 
 import asyncio
 import random
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtorc.control.budget import YIELDING, BudgetLimits, FleetBudget, TurnRequest, TurnSlot
+from vtorc.control.budget import YIELD_DIVISOR, BudgetLimits, FleetBudget, TurnRequest, TurnSlot
 from vtorc.core.detection.recoveries import Recovery, Urgency
 from vtorc.core.facts.ids import ShardId
 from vtorc.sim.engine.loop import run
@@ -22,27 +22,27 @@ def shard(number: int) -> ShardId:
 
 
 def request(number: int, urgency: Urgency = Urgency.LOST_PRIMARY, *, since: float = 0.0, tries: int = 0) -> TurnRequest:
-    """Wish something for a shard."""
+    """Return a turn request of a shard."""
     return TurnRequest(shard=shard(number), urgency=urgency, since=since, tries=tries)
 
 
 class Fleet:
-    """Places of many shards with one budget, and who was woken."""
+    """The slots of many shards with one budget, and the shards that were woken."""
 
     def __init__(self, count: int, limits: BudgetLimits = LIMITS) -> None:
         self.limits = limits
         self.time = 0.0
         self.woken: list[int] = []
         self.budget = FleetBudget(lambda: self.limits, lambda: self.time)
-        self.places = [self.budget.place(lambda n=n: self.woken.append(n)) for n in range(count)]  # type: ignore[misc]
+        self.slots = [self.budget.new_slot(lambda n=n: self.woken.append(n)) for n in range(count)]  # type: ignore[misc]
 
-    def ask(self, wishes: Sequence[TurnRequest]) -> list[bool]:
+    def ask(self, requests: Sequence[TurnRequest]) -> list[bool]:
         """Let the first shards ask, one after the other."""
-        return [place.ask(each) for place, each in zip(self.places, wishes, strict=False)]
+        return [slot.ask(each) for slot, each in zip(self.slots, requests, strict=False)]
 
 
-def test_below_the_limit_nobody_waits() -> None:
-    """Whoever finds a slot free has it at once, and is not woken for it."""
+def test_below_the_limit_no_shard_waits() -> None:
+    """A shard that finds a slot free has it at once, and is not woken for it."""
     fleet = Fleet(2)
     assert fleet.ask([request(0), request(1)]) == [True, True]
     assert fleet.woken == []
@@ -63,18 +63,18 @@ def test_the_order_of_turns(first: TurnRequest, second: TurnRequest) -> None:
     """A free slot goes to the most urgent, then the least tried, the longest outage, and by name."""
     fleet = Fleet(4)
     assert fleet.ask([request(0), request(1), second, first]) == [True, True, False, False]
-    fleet.places[0].leave()
+    fleet.slots[0].leave()
     assert fleet.woken == [3]
-    fleet.places[1].leave()
+    fleet.slots[1].leave()
     assert fleet.woken == [3, 2]
 
 
-def test_whoever_waits_may_want_something_else_by_then() -> None:
+def test_a_queued_shard_may_change_its_request() -> None:
     """The place in the queue follows what is wanted now, not what was wanted first."""
     fleet = Fleet(4)
     fleet.ask([request(0), request(1), request(2, since=1.0), request(3, since=2.0)])
-    fleet.places[2].ask(request(2, since=1.0, tries=1))
-    fleet.places[0].leave()
+    fleet.slots[2].ask(request(2, since=1.0, tries=1))
+    fleet.slots[0].leave()
     assert fleet.woken == [3]
 
 
@@ -83,26 +83,28 @@ def test_repairs_take_no_turn_from_replacements() -> None:
     fleet = Fleet(8)
     repairs = [request(n, Urgency.REPLICA_REPAIR) for n in range(5)]
     assert fleet.ask(repairs) == [True] * LIMITS.repairs + [False]
-    assert fleet.places[5].ask(request(5))
-    assert fleet.places[6].ask(request(6))
-    assert not fleet.places[7].ask(request(7))
+    assert fleet.slots[5].ask(request(5))
+    assert fleet.slots[6].ask(request(6))
+    assert not fleet.slots[7].ask(request(7))
 
 
 def test_repairs_of_replicas_yield_to_replacements_that_wait() -> None:
-    """While a replacement waits repairs of replicas go on one slot in so many, those of primaries in all."""
+    """While a replacement waits, repairs of replicas get a part of the repair slots, and repairs of primaries all of
+    them.
+    """
     fleet = Fleet(8)
     fleet.ask([request(0), request(1), request(2)])
-    asked = [fleet.places[n].ask(request(n, Urgency.REPLICA_REPAIR)) for n in (3, 4)]
+    asked = [fleet.slots[n].ask(request(n, Urgency.REPLICA_REPAIR)) for n in (3, 4)]
     assert asked == [True, False]
-    assert fleet.places[4].reason.endswith("1 repair is under way, none come before it, and lost primaries come first")
-    assert LIMITS.repairs // YIELDING == 1
-    assert fleet.places[5].ask(request(5, Urgency.PRIMARY_REPAIR))
-    fleet.places[2].leave()
+    assert fleet.slots[4].reason.endswith("1 repair is under way, none come before it, and lost primaries come first")
+    assert LIMITS.repairs // YIELD_DIVISOR == 1
+    assert fleet.slots[5].ask(request(5, Urgency.PRIMARY_REPAIR))
+    fleet.slots[2].leave()
     assert fleet.woken == [4]
 
 
 def test_a_shard_that_loses_its_primary_gives_up_its_turn_for_a_repair() -> None:
-    """A place that wants a replacement instead of a repair leaves the one pool for the other."""
+    """A shard that wants a replacement instead of a repair leaves the one pool for the other."""
     fleet = Fleet(1)
     fleet.ask([request(0, Urgency.REPLICA_REPAIR)])
     fleet.ask([request(0)])
@@ -110,11 +112,11 @@ def test_a_shard_that_loses_its_primary_gives_up_its_turn_for_a_repair() -> None
 
 
 def test_the_reason_names_how_many_come_before() -> None:
-    """Whoever waits is told how many are under way and how many come before it."""
+    """The reason to wait says how many recoveries are under way and how many come before it."""
     fleet = Fleet(5)
     fleet.ask([request(n, since=float(n)) for n in range(5)])
-    assert fleet.places[2].reason == "waiting for its turn: 2 recoveries are under way, none come before it"
-    assert fleet.places[4].reason == "waiting for its turn: 2 recoveries are under way, 2 come before it"
+    assert fleet.slots[2].reason == "waiting for its turn: 2 recoveries are under way, none come before it"
+    assert fleet.slots[4].reason == "waiting for its turn: 2 recoveries are under way, 2 come before it"
 
 
 @given(
@@ -127,75 +129,77 @@ def test_the_reason_names_how_many_come_before() -> None:
 def test_the_reason_is_right_whatever_shards_come_to_want(
     moves: list[tuple[int, tuple[Urgency, int, int] | None]],
 ) -> None:
-    """However wishes change, who waits is told the number of those that are before it in the order."""
+    """However requests change, the reason has the number of queued requests that come first."""
     fleet = Fleet(8, BudgetLimits(recoveries=1, repairs=1))
     for number, wanted in moves:
         if wanted is None:
-            fleet.places[number].leave()
+            fleet.slots[number].leave()
         else:
             urgency, since, tries = wanted
-            fleet.places[number].ask(request(number, urgency, since=float(since), tries=tries))
-    waiting = [(place, place.request) for place in fleet.budget.waiting if place.request is not None]
-    for place, own in waiting:
-        self_declared_primaries = [other for _, other in waiting if other.urgency.is_repair is own.urgency.is_repair]
-        before = sum(other.order < own.order for other in self_declared_primaries)
-        assert f"{before or 'none'} {'comes' if before == 1 else 'come'} before it" in place.reason
+            fleet.slots[number].ask(request(number, urgency, since=float(since), tries=tries))
+    waiting = [(slot, slot.request) for slot in fleet.budget.waiting if slot.request is not None]
+    for slot, own in waiting:
+        same_pool = [other for _, other in waiting if other.urgency.is_repair is own.urgency.is_repair]
+        before = sum(other.order < own.order for other in same_pool)
+        assert f"{before or 'none'} {'comes' if before == 1 else 'come'} before it" in slot.reason
 
 
 def test_a_higher_limit_holds_at_once() -> None:
-    """Limits are read anew: after a reload the next who asks finds the new ones, and those before it are woken."""
+    """Limits are read each time: after a reload the next request finds the new ones, and those before it are woken."""
     fleet = Fleet(4)
     fleet.ask([request(n) for n in range(3)])
     fleet.limits = BudgetLimits(recoveries=4, repairs=1)
-    assert fleet.places[3].ask(request(3))
+    assert fleet.slots[3].ask(request(3))
     assert fleet.woken == [2]
 
 
 @pytest.mark.parametrize("recovery", Recovery)
 def test_every_recovery_has_its_urgency(recovery: Recovery) -> None:
-    """What replaces a primary is most urgent, and so is the evidence that it takes; first elections are no repairs."""
+    """Replacing a primary is most urgent, and so is the test that it may need; a first election is no repair."""
     urgency = recovery.traits.urgency
     is_lost = recovery.replaces_primary or recovery is Recovery.RESTART_DIRECT_REPLICA
     assert (urgency is Urgency.LOST_PRIMARY) is is_lost
     assert urgency.is_repair is not (is_lost or recovery is Recovery.ELECT_NEW_PRIMARY)
 
 
-_WISHES = st.builds(
+_REQUESTS = st.builds(
     lambda urgency, since, tries: (urgency, float(since), tries),
     st.sampled_from(Urgency),
     st.integers(0, 5),
     st.integers(0, 2),
 )
-_STEPS = st.lists(st.tuples(st.integers(0, 11), st.none() | _WISHES), max_size=80)
+_STEPS = st.lists(st.tuples(st.integers(0, 11), st.none() | _REQUESTS), max_size=80)
 
 
 @given(steps=_STEPS, limits=st.builds(BudgetLimits, recoveries=st.integers(1, 3), repairs=st.integers(1, 5)))
 def test_whatever_happens_the_limits_and_the_order_hold(
     steps: list[tuple[int, tuple[Urgency, float, int] | None]], limits: BudgetLimits
 ) -> None:
-    """Shards ask, change their minds and leave in any order: never more slots than the limit, none idle while a
-    replacement waits, and each that is handed out goes to the first in order.
+    """Shards ask, change their requests and leave in any order; the limits and the order hold.
+
+    There are never more slots than the limit, and none is idle while a replacement waits. Each slot goes to the first
+    in order.
     """
     fleet = Fleet(12, limits)
     budget = fleet.budget
     for number, what in steps:
-        place = fleet.places[number]
-        waiting = {p: p.request for p in budget.waiting if p is not place and p.request is not None}
+        slot = fleet.slots[number]
+        waiting = {p: p.request for p in budget.waiting if p is not slot and p.request is not None}
         if what is None:
-            place.leave()
+            slot.leave()
         else:
             urgency, since, tries = what
-            place.ask(request(number, urgency, since=since, tries=tries))
+            slot.ask(request(number, urgency, since=since, tries=tries))
         assert budget.under_way(repairs=False) <= limits.recoveries
         assert budget.under_way(repairs=True) <= limits.repairs
         queued = [p for p in budget.waiting if p.request is not None and not p.request.urgency.is_repair]
         assert not queued or budget.under_way(repairs=False) == limits.recoveries
-        assert {p for p in fleet.places if p.has_slot} == set(budget.holding)
-        assert {p for p in fleet.places if p.waits} == set(budget.waiting)
+        assert {p for p in fleet.slots if p.has_slot} == set(budget.holding)
+        assert {p for p in fleet.slots if p.is_queued} == set(budget.waiting)
         for granted in (p for p in waiting if p.has_slot):
             _comes_first(granted, budget.waiting)
-    for place in fleet.places:
-        place.leave()
+    for slot in fleet.slots:
+        slot.leave()
     assert not budget.holding
     assert not budget.waiting
 
@@ -210,16 +214,18 @@ def _comes_first(granted: TurnSlot, waiting: Sequence[TurnSlot]) -> None:
 
 @given(seed=st.integers(0, 2**32))
 def test_nothing_leaks_when_shards_are_cancelled_or_fail(seed: int) -> None:
-    """Loops that wait for turns, hold them, fail and are cancelled at any moment leave no slot and no place behind."""
+    """Loops that wait for turns, hold them, fail and are cancelled at any moment leave neither a slot nor a place
+    behind.
+    """
     generator = random.Random(seed)
     under_way: set[int] = set()
 
     async def loop(number: int, budget: FleetBudget) -> None:
         changed = asyncio.Event()
-        with budget.place(changed.set) as place:
+        with budget.new_slot(changed.set) as slot:
             for _ in range(5):
                 urgency = generator.choice(list(Urgency))
-                while not place.ask(request(number, urgency, since=generator.random())):
+                while not slot.ask(request(number, urgency, since=generator.random())):
                     await changed.wait()
                     changed.clear()
                 under_way.add(number)
@@ -232,7 +238,7 @@ def test_nothing_leaks_when_shards_are_cancelled_or_fail(seed: int) -> None:
                 finally:
                     under_way.discard(number)
                 if generator.random() < 0.8:
-                    place.leave()
+                    slot.leave()
 
     async def main() -> None:
         budget = FleetBudget(lambda: LIMITS, asyncio.get_running_loop().time)
@@ -249,10 +255,10 @@ def test_nothing_leaks_when_shards_are_cancelled_or_fail(seed: int) -> None:
     assert not under_way
 
 
-def test_a_place_that_is_left_twice_gives_back_one_slot() -> None:
+def test_leaving_twice_gives_back_one_slot() -> None:
     """Leaving without a slot or a place in the queue changes nothing."""
     fleet = Fleet(3)
     fleet.ask([request(0), request(1), request(2)])
-    fleet.places[0].leave()
-    fleet.places[0].leave()
+    fleet.slots[0].leave()
+    fleet.slots[0].leave()
     assert fleet.budget.under_way(repairs=False) == LIMITS.recoveries

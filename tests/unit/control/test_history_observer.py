@@ -1,4 +1,4 @@
-"""What of the shard loops is stored."""
+"""What the history stores of the shard loops."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ class StoppedClock:
 
 
 def test_an_announcement_is_kept_as_a_decision_about_no_shard(tmp_path: Path) -> None:
-    """What people were told of many shards at once is found in the history under the breaker's rule."""
+    """An announcement about many shards is found in the history under the breaker's rule."""
     path = str(tmp_path / "history.sqlite")
     writer = HistoryWriter(path)
     HistoryObserver(writer, StoppedClock()).announced(Announcement("many are lost"))

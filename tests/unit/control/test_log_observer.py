@@ -1,4 +1,4 @@
-"""What the log says of the topology server, of many shards at once, and of what a primary's settings put at risk."""
+"""The log about the topology server, about many shards at once, and about a primary's risky settings."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,7 +19,7 @@ SHARD = ShardId("commerce", "-80")
 
 
 @pytest.fixture
-def said() -> Iterator[list[EventDict]]:
+def logged() -> Iterator[list[EventDict]]:
     """Catch what is logged."""
     structlog.reset_defaults()
     with capture_logs() as lines:
@@ -27,52 +27,54 @@ def said() -> Iterator[list[EventDict]]:
     structlog.reset_defaults()
 
 
-def _sentences(said: list[EventDict]) -> list[tuple[str, str]]:
-    return [(line["log_level"], line["event"]) for line in said]
+def _sentences(logged: list[EventDict]) -> list[tuple[str, str]]:
+    return [(line["log_level"], line["event"]) for line in logged]
 
 
-def test_a_failure_is_said_once_while_it_lasts(said: list[EventDict]) -> None:
-    """Each failure to read is one error while it lasts, and the end of the last one is said too."""
+def test_a_failure_is_logged_once_while_it_lasts(logged: list[EventDict]) -> None:
+    """Each failure to read is one error while it lasts, and the end of the last one is logged too."""
     observer = LogObserver()
     for failures in (["cell z1: refused"], ["cell z1: refused", "cell z2: refused"], ["cell z2: refused"], []):
         observer.unread(failures)
-    assert _sentences(said) == [
+    assert _sentences(logged) == [
         ("error", "the topology server could not be read as a whole: cell z1: refused"),
         ("error", "the topology server could not be read as a whole: cell z2: refused"),
         ("info", "the topology server can be read as a whole again"),
     ]
 
 
-def test_shards_are_named_as_they_come_and_go(said: list[EventDict]) -> None:
-    """A shard that is found is named with its tablets and whether it is acted on, and one that is gone is named."""
+def test_shards_are_named_as_they_come_and_go(logged: list[EventDict]) -> None:
+    """A shard that is found is named with its tablets and whether vtorc acts on it; a shard that is gone is
+    named too.
+    """
     observer = LogObserver()
     observer.found(SHARD, tablets=1, controlled=True)
     observer.found(SHARD, tablets=3, controlled=False)
     observer.gone(SHARD)
-    assert _sentences(said) == [
+    assert _sentences(logged) == [
         ("info", "commerce/-80: watching 1 tablet"),
         ("info", "commerce/-80: watching 3 tablets, but not acted on, as it is not among the clusters to watch"),
         ("warning", "commerce/-80: is no longer in the topology server, and no longer watched"),
     ]
 
 
-def test_a_storm_is_an_error_and_its_end_a_warning(said: list[EventDict]) -> None:
-    """What happens to many shards at once is logged under the breaker's rule, as an error while it lasts."""
+def test_a_storm_is_an_error_and_its_end_a_warning(logged: list[EventDict]) -> None:
+    """An announcement is logged under the breaker's rule, as an error while the storm lasts."""
     observer = LogObserver()
     observer.announced(Announcement("many are lost"))
     observer.announced(Announcement("all are back", is_end=True))
-    assert _sentences(said) == [("error", "many are lost"), ("warning", "all are back")]
-    assert [line["rule"] for line in said] == ["breaker", "breaker"]
+    assert _sentences(logged) == [("error", "many are lost"), ("warning", "all are back")]
+    assert [line["rule"] for line in logged] == ["breaker", "breaker"]
 
 
-def test_a_timeout_of_semi_sync_is_said_once_in_each_term(said: list[EventDict]) -> None:
-    """A primary that goes on without acknowledgements is told of while all is well."""
+def test_a_timeout_of_semi_sync_is_logged_once_in_each_term(logged: list[EventDict]) -> None:
+    """vtorc warns of a primary that goes on without acknowledgements while all is well."""
     observer = LogObserver()
     for term, timeout in ((10, 10_000), (10, 10_000), (20, 10_000), (30, 10**18)):
-        told = primary(term=term)
-        assert told.status is not None
-        told = answers(told, semi_sync=replace(told.status.semi_sync, timeout=timeout))
-        observer.judged(Judgement(shard(told, term=term), policy("semi_sync"), (), None))
-    sentences = _sentences(said)
+        tablet = primary(term=term)
+        assert tablet.status is not None
+        tablet = answers(tablet, semi_sync=replace(tablet.status.semi_sync, timeout=timeout))
+        observer.judged(Judgement(shard(tablet, term=term), policy("semi_sync"), (), None))
+    sentences = _sentences(logged)
     assert [level for level, _ in sentences] == ["warning", "warning"]
     assert "zone1-0000000100 waits 10 s for acknowledgements and then tells clients OK without any" in sentences[0][1]

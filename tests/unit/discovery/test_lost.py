@@ -37,7 +37,7 @@ def holding(executed: str, received: str = "") -> TabletStatus:
 
 
 def lost_after(*answers: TabletStatus | None) -> list[str]:
-    """Say what is lost after each answer."""
+    """Return what is lost after each answer."""
 
     async def main() -> list[str]:
         views: list[TabletView] = []
@@ -59,7 +59,9 @@ def lost_after(*answers: TabletStatus | None) -> list[str]:
 
 
 def test_a_relay_log_that_is_gone_is_missed_until_it_is_fetched_again() -> None:
-    """What was received and neither applied nor kept is lost; what came back is not."""
+    """Transactions are lost that were received, and are now neither applied nor in the relay log; fetching ends the
+    loss.
+    """
     lost = lost_after(
         holding("100:1-5", "100:1-9"), None, holding("100:1-6"), holding("100:1-6", "100:1-8"), holding("100:1-9")
     )
@@ -67,6 +69,6 @@ def test_a_relay_log_that_is_gone_is_missed_until_it_is_fetched_again() -> None:
 
 
 def test_an_answer_that_tells_nothing_is_no_loss() -> None:
-    """A stalled disk hides what a server holds, and does not make it forgotten either."""
+    """A stalled disk hides what a server holds; the probe neither counts it as lost nor forgets what it held."""
     stalled = replace(holding(""), disk_stalled=True)
     assert lost_after(holding("100:1-5", "100:1-9"), stalled, holding("100:1-5")) == ["", "", str(gtids("100:6-9"))]

@@ -1,4 +1,4 @@
-"""What a tablet's view keeps of earlier answers and records, because elections go by it."""
+"""What a tablet's view keeps of earlier answers and records, because elections depend on it."""
 
 import asyncio
 import math
@@ -28,7 +28,7 @@ SILENT = TabletUnreachable("silent", reason="timeout")
 
 
 def told(tablet: TabletView) -> TabletStatus:
-    """What a tablet answers."""
+    """Return the tablet's answer."""
     assert tablet.status is not None
     return tablet.status
 
@@ -72,7 +72,7 @@ class Tablet:
 
 
 def probed(name: str, kind: TabletType, *answers: tuple[float, float, Answer]) -> list[TabletView]:
-    """The views after probes that began and ended at these moments."""
+    """Return the views after probes that began and ended at these moments."""
     clock, views = Clock(), [TabletView(record=record(name, kind))]
     left = list(answers)
 
@@ -85,7 +85,7 @@ def probed(name: str, kind: TabletType, *answers: tuple[float, float, Answer]) -
                 over.set()
                 return
             clock.time = left[0][0]
-            probe.want()
+            probe.ask_now()
 
         clock.time = left[0][0]
         its_record = record(name, kind, term=10 if kind is TabletType.PRIMARY else 0)
@@ -100,7 +100,7 @@ def probed(name: str, kind: TabletType, *answers: tuple[float, float, Answer]) -
 
 
 def test_a_primary_at_work_is_remembered() -> None:
-    """Whatever it answers later, or not at all, what was seen of it as primary of its term stays."""
+    """What was seen of a primary in its term stays, whatever it answers later, or if it does not answer."""
     returned = replace(AT_WORK, read_only=True, executed=gtids("100:1-9"))
     views = probed(
         P,
@@ -111,9 +111,9 @@ def test_a_primary_at_work_is_remembered() -> None:
         (4, 4.1, TabletStatus(disk_stalled=True)),
         (5, 5.1, SILENT),
     )
-    reigns = {view.observed_term for view in views}
-    assert len(reigns) == 1
-    observed_term = reigns.pop()
+    observed_terms = {view.observed_term for view in views}
+    assert len(observed_terms) == 1
+    observed_term = observed_terms.pop()
     assert observed_term is not None
     assert (observed_term.term, observed_term.seen_at, observed_term.executed) == (10, 1, gtids("100:1-50"))
 
@@ -126,14 +126,14 @@ def test_a_primary_at_work_is_remembered() -> None:
         pytest.param([ON, OFF, OFF], [math.inf, 2.5, 2.5], id="until it was seen to be off"),
         pytest.param([ON, OFF, ON], [math.inf, 2.5, math.inf], id="again"),
         pytest.param([ON, MYSQL_DOWN, SILENT], [math.inf, 2.5, 2.5], id="until its MySQL was found down"),
-        pytest.param([ON, SILENT], [math.inf, math.inf], id="nobody knows"),
-        pytest.param([ON, replace(ON, replication=None)], [math.inf, 2.5], id="until it was nobody's replica"),
+        pytest.param([ON, SILENT], [math.inf, math.inf], id="not known while it is silent"),
+        pytest.param([ON, replace(ON, replication=None)], [math.inf, 2.5], id="until it had no source"),
         pytest.param([ON, TabletStatus(disk_stalled=True)], [math.inf, math.inf], id="a stalled disk tells nothing"),
         pytest.param([ON, QUIET], [math.inf, math.inf], id="an answer without settings tells nothing"),
     ],
 )
 def test_until_when_a_tablet_may_have_acknowledged(answers: list[Answer], until: list[float | None]) -> None:
-    """As long as its side of semi-sync was on, up to the end of the probe that found it was not any more."""
+    """While its side of semi-sync was on, up to the end of the probe that found it off."""
     views = probed(
         R1, TabletType.REPLICA, *((second, second + 0.5, answer) for second, answer in enumerate(answers, 1))
     )
@@ -141,7 +141,7 @@ def test_until_when_a_tablet_may_have_acknowledged(answers: list[Answer], until:
 
 
 def test_since_when_a_disk_is_stalled() -> None:
-    """From the first answer that says so, over failures, until one says otherwise."""
+    """From the first answer that says so, over failures, until an answer says otherwise."""
     stalled = TabletStatus(disk_stalled=True)
     told: list[Answer] = [AT_WORK, stalled, stalled, SILENT, stalled, AT_WORK]
     views = probed(P, TabletType.PRIMARY, *((second, second + 0.5, answer) for second, answer in enumerate(told, 1)))
@@ -149,7 +149,7 @@ def test_since_when_a_disk_is_stalled() -> None:
 
 
 def test_a_failure_is_known_when_its_probe_has_ended() -> None:
-    """A probe may have begun long before MySQL went down, and have found the end of something that lived meanwhile."""
+    """A probe may begin long before MySQL goes down, and then find the end of a server that lived meanwhile."""
     died = probed(R3, TabletType.REPLICA, (0, 0.1, ON), (10, 14.9, MYSQL_DOWN), (15.05, 15.1, MYSQL_DOWN))[-1]
     alive = replace(AT_WORK, executed=gtids("100:1-50"))
     lost = probed(P, TabletType.PRIMARY, (0, 0.2, alive), (11.5, 11.6, alive), (14.95, 15, MYSQL_DOWN))[-1]
@@ -163,7 +163,9 @@ def test_a_failure_is_known_when_its_probe_has_ended() -> None:
 
 
 def test_types_that_a_record_had_are_remembered() -> None:
-    """With the beginning of the last reading that found the type, and when the first was taken over that did not."""
+    """Each former type has the begin of the last reading that found it, and when the first without it was
+    taken over.
+    """
 
     async def main() -> dict[TabletType, FormerType]:
         clock, view = Clock(), shard()

@@ -27,12 +27,12 @@ def test_hurry_fades_with_the_age_of_the_suspicion(hurried_for: float | None, in
 
 
 def test_a_slow_hurried_interval_does_not_fade_into_a_quicker_one() -> None:
-    """Who configures a hurried interval beyond the fading one gets it, whatever the age of the suspicion."""
+    """A hurried interval that is set beyond the fading one holds, whatever the age of the suspicion."""
     assert ProbePace(hurried_interval=3.0).interval(60.0) == 3.0
 
 
 class Hanging:
-    """A tablet that never tells how it is; its tablet manager answers so many seconds after it is asked, or never."""
+    """A tablet that never gives its status; its tablet manager answers a ping after so many seconds, or never."""
 
     def __init__(self, pings_after: float | None = None) -> None:
         self.pings = 0
@@ -45,7 +45,7 @@ class Hanging:
     async def ping(self, tablet: TabletRecord) -> None:
         self.pings += 1
         if self._pings_after is None:
-            raise TabletUnreachable("nobody is there", reason="timeout")
+            raise TabletUnreachable("no answer", reason="timeout")
         await asyncio.sleep(self._pings_after)
 
 
@@ -83,7 +83,7 @@ def test_a_question_under_way_gets_the_hurried_deadline_once_there_is_a_suspicio
 
 
 def probes(tablet: Hanging, count: int) -> tuple[list[TabletView], float]:
-    """So many probes in a hurry, and when the last one ended."""
+    """Return the views of so many probes in a hurry, and when the last one ended."""
 
     async def main() -> tuple[list[TabletView], float]:
         views: list[TabletView] = []
@@ -119,12 +119,12 @@ def test_a_tablet_whose_manager_answers_a_ping_hangs(pings_after: float | None, 
 
 
 def test_the_ping_makes_no_verdict_later() -> None:
-    """A silent host is known for it after the same time, whatever becomes of the ping."""
+    """A silent host is found silent after the same time, whatever becomes of the ping."""
     assert probes(Hanging(60.0), 3)[1] == pytest.approx(probes(Hanging(None), 3)[1])
 
 
 def test_a_tablet_that_answers_is_not_pinged() -> None:
-    """The ping is asked only where a question was left without an answer."""
+    """A ping is sent only after a question that was left without an answer."""
     tablet = Answering(0.0)
     probes(tablet, 3)
     assert tablet.pings == 0

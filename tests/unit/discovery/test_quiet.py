@@ -21,7 +21,7 @@ def answer(io: ThreadState, *, of: str = P) -> TabletStatus:
 
 
 def first_quiet(*answers: TabletStatus | None) -> list[int | None]:
-    """Say after each answer which one began the present quiet."""
+    """Return for each answer which one began the time without receiving that lasts now."""
 
     async def main() -> list[int | None]:
         views: list[TabletView] = []
@@ -46,12 +46,12 @@ def first_quiet(*answers: TabletStatus | None) -> list[int | None]:
 
 
 def test_it_begins_with_the_first_answer_that_does_not_receive() -> None:
-    """However the thread does not receive, and whether the tablet fails to answer in between, it is one quiet."""
+    """The time is one, whatever the state of the IO thread, and even if the tablet fails to answer in between."""
     running, connecting, stopped = answer(ThreadState.RUNNING), answer(CONNECTING), answer(STOPPED)
     assert first_quiet(running, stopped, connecting, None, connecting) == [None, 1, 1, 1, 1]
     assert first_quiet(connecting, running, connecting) == [0, None, 2]
 
 
 def test_another_source_begins_it_anew() -> None:
-    """What a replica could not receive from its former source says nothing about the present one."""
+    """Failing to receive from a former source says nothing about the present one."""
     assert first_quiet(answer(CONNECTING), answer(CONNECTING, of="zone2-200")) == [0, 1]

@@ -1,4 +1,4 @@
-"""When the record of a tablet that takes writes is believed although it does not call it primary."""
+"""When the record of a tablet that takes writes is believed although it does not say PRIMARY."""
 
 import asyncio
 from dataclasses import replace
@@ -9,7 +9,7 @@ from tests.unit.discovery.test_lost import Answering
 from tests.unit.discovery.test_view_evidence import LoopClock
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.status import TabletStatus
-from vtorc.discovery.probe import RECORD_IS_LATE_AT_MOST, ProbePace, TabletProbe
+from vtorc.discovery.probe import MAX_RECORD_DELAY, ProbePace, TabletProbe
 from vtorc.sim.engine.loop import run
 from vtorc.tablet.api import TabletManager
 
@@ -20,7 +20,9 @@ ATTACHED = replica(R1).status
 
 
 def stands(*readings: tuple[float, TabletType], answers: tuple[TabletStatus | None, ...] = (ALONE,)) -> bool:
-    """Say whether the record stands after the answers, and then readings that began so long after the last one."""
+    """Return whether the record is confirmed after the answers and readings; a reading's time is seconds after the last
+    answer.
+    """
 
     async def main() -> bool:
         left = [len(answers)]
@@ -44,8 +46,8 @@ def stands(*readings: tuple[float, TabletType], answers: tuple[TabletStatus | No
 
 
 def test_a_record_stands_that_was_read_long_after_the_tablet_took_writes() -> None:
-    """A reading that began a minute after is believed; an earlier one, and one that calls it primary, are not."""
-    late = RECORD_IS_LATE_AT_MOST
+    """A reading that began a minute later is believed; an earlier one is not, nor one that says PRIMARY."""
+    late = MAX_RECORD_DELAY
     assert not stands((late - 1, TabletType.REPLICA))
     assert stands((late, TabletType.REPLICA))
     assert not stands((late, TabletType.PRIMARY))
@@ -54,15 +56,17 @@ def test_a_record_stands_that_was_read_long_after_the_tablet_took_writes() -> No
 
 
 def test_so_does_that_of_one_that_was_primary_by_its_own_account() -> None:
-    """One that calls itself primary counts though read-only: one that died so is not waited for for ever."""
+    """A read-only tablet that calls itself primary counts too: if it died so, it must not be waited for for ever."""
     claims = replica(R1, of=None, tablet_type=TabletType.PRIMARY).status
-    assert not stands((RECORD_IS_LATE_AT_MOST - 1, TabletType.REPLICA), answers=(claims,))
-    assert stands((RECORD_IS_LATE_AT_MOST, TabletType.REPLICA), answers=(claims,))
-    assert not stands((RECORD_IS_LATE_AT_MOST, TabletType.REPLICA), answers=(replica(R1, of=None).status,))
+    assert not stands((MAX_RECORD_DELAY - 1, TabletType.REPLICA), answers=(claims,))
+    assert stands((MAX_RECORD_DELAY, TabletType.REPLICA), answers=(claims,))
+    assert not stands((MAX_RECORD_DELAY, TabletType.REPLICA), answers=(replica(R1, of=None).status,))
 
 
-def test_who_does_not_tell_its_type_is_no_rival_once_its_record_stands() -> None:
-    """A writable tablet of an old version that others replicate from is a rival until its record stands."""
+def test_a_tablet_without_a_type_is_no_rival_once_its_record_stands() -> None:
+    """A writable tablet of an old version with replicas counts as self-declared primary until its record is
+    confirmed.
+    """
     alone = of_old_version(replica(R1, of=None, read_only=False))
     follower = replica(R2, of=R1)
     assert shard(primary(), alone, follower).self_declared_primaries == (alone,)

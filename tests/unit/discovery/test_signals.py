@@ -1,3 +1,5 @@
+"""Hints from health streams and from lost connections to mysqld."""
+
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
@@ -18,7 +20,7 @@ PROBE = cast(TabletProbe, SimpleNamespace(record=TABLET))
 
 
 class Tablets:
-    """Tablets whose health stream reports at these seconds whether they serve, then breaks."""
+    """Tablets with a health stream that reports at these seconds whether they serve, then breaks."""
 
     def __init__(self, *reports: tuple[float, bool]) -> None:
         self._reports = reports
@@ -51,7 +53,7 @@ class Sentinel:
 
 
 def suspicions(tablets: Tablets, sentinel: Sentinel | None) -> list[float]:
-    """Watch for a minute, and return when the shard was suspected."""
+    """Watch for a minute; returns when the shard was suspected."""
 
     async def main() -> list[float]:
         seen: list[float] = []
@@ -70,12 +72,14 @@ def suspicions(tablets: Tablets, sentinel: Sentinel | None) -> list[float]:
 
 
 def test_a_health_stream_that_worsens_or_breaks_is_a_signal() -> None:
-    """A tablet that stops serving, and a stream that breaks, make the shard suspicious; attempts that fail don't."""
+    """A tablet that stops serving, or a stream that breaks, makes the shard suspicious; failed attempts to open it do
+    not.
+    """
     assert suspicions(Tablets((1.0, True), (2.0, True), (3.0, False)), None) == [3.0, 3.0]
 
 
 def test_a_lost_connection_to_mysqld_is_a_signal() -> None:
-    """Each loss that the sentinel tells makes the shard suspicious, beside what the health stream says."""
+    """Each loss that the sentinel reports makes the shard suspicious, beside what the health stream says."""
     sentinel = Sentinel(2.0, 9.0)
     assert suspicions(Tablets((1.0, True), (5.0, False)), sentinel) == [2.0, 5.0, 5.0, 9.0]
     assert sentinel.watched == [TABLET]

@@ -1,4 +1,4 @@
-"""What one reading of the topology server finds, whatever some of it is like, and what it costs."""
+"""What one reading of the topology server finds, even if part of it is broken, and what it costs."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -25,7 +25,7 @@ class LoopClock:
 
 
 def in_world(main: Callable[[World], Awaitable[None]], *, others: tuple[ShardId, ...] = OTHERS) -> None:
-    """Run something on a topology of 51 shards."""
+    """Run a test on a topology of 51 shards."""
 
     async def start() -> None:
         world = World()
@@ -45,12 +45,14 @@ async def spoil(world: World) -> None:
 
 
 async def reading(world: World) -> TopologyReading:
-    """Read all of it."""
+    """Read the whole topology."""
     return await read_topology(world.topo, LoopClock())
 
 
 def test_a_bad_record_costs_one_reading_of_its_cell() -> None:
-    """Whose an unreadable record is, is asked in its own cell, of all shards at once, while another cell hangs."""
+    """The shard of an unreadable record is looked for in the record's cell, for all shards at once, while another cell
+    hangs.
+    """
 
     async def main(world: World) -> None:
         await spoil(world)
@@ -65,7 +67,7 @@ def test_a_bad_record_costs_one_reading_of_its_cell() -> None:
     in_world(main)
 
 
-def test_a_bad_record_of_nobody_is_named() -> None:
+def test_a_bad_record_of_no_shard_is_named() -> None:
     """A record that no shard lists is reported, and hides nothing."""
 
     async def main(world: World) -> None:
@@ -78,8 +80,8 @@ def test_a_bad_record_of_nobody_is_named() -> None:
     in_world(main, others=())
 
 
-def test_a_cell_whose_bad_record_may_be_anybodys_is_blind() -> None:
-    """If it cannot be read whose an unreadable record is, the cell's tablets count as not all known."""
+def test_a_cell_with_a_bad_record_of_an_unknown_shard_is_unreachable() -> None:
+    """If the shard of an unreadable record cannot be found, the tablets of its cell count as not all known."""
 
     async def silent(cell: str, shards: object, *, patience: float) -> None:
         raise TimeoutError
@@ -93,8 +95,8 @@ def test_a_cell_whose_bad_record_may_be_anybodys_is_blind() -> None:
     in_world(main, others=())
 
 
-def test_a_far_global_server_blinds_no_cell() -> None:
-    """How long the global topology server takes to answer for all shards is not taken from a cell's patience."""
+def test_a_far_global_server_makes_no_cell_unreachable() -> None:
+    """The time that the global topology server takes for all shards is not taken from a cell's deadline."""
 
     async def main(world: World) -> None:
         world.faults["global"].takes = 1.0
@@ -110,7 +112,7 @@ def test_a_far_global_server_blinds_no_cell() -> None:
 
 
 class Changes:
-    """Counts how often a following of the topology says that something changed."""
+    """Counts how often `watch_topology` reports a change."""
 
     def __init__(self, world: World) -> None:
         self.count = 0
@@ -120,19 +122,19 @@ class Changes:
         self.count += 1
 
     async def within(self, seconds: float) -> int:
-        """How often in so many seconds from now."""
+        """Return how often it does in so many seconds from now."""
         before = self.count
         await asyncio.sleep(seconds)
         return self.count - before
 
     async def end(self) -> None:
-        """Follow no more."""
+        """Stop watching."""
         self.task.cancel()
         await asyncio.gather(self.task, return_exceptions=True)
 
 
 class Refusing(World):
-    """A cluster one of whose topology servers lets nobody in."""
+    """A cluster with one topology server that refuses connections."""
 
     refused: str = ""
 
@@ -143,8 +145,8 @@ class Refusing(World):
         return await super().open(address, root)
 
 
-def test_a_cell_that_cannot_be_followed_is_news_once() -> None:
-    """A cell that vtorc may not read has the cluster read once, and its tablets are followed once it may."""
+def test_a_cell_that_cannot_be_watched_is_news_once() -> None:
+    """A cell that vtorc may not read has the cluster read once; its tablets are watched once vtorc may read it."""
 
     async def main() -> None:
         world = Refusing()
@@ -165,8 +167,8 @@ def test_a_cell_that_cannot_be_followed_is_news_once() -> None:
     run(main(), seed=1)
 
 
-def test_what_was_removed_is_followed_no_more() -> None:
-    """A cell and a keyspace that are not listed any more are left alone, and followed again once they are back."""
+def test_what_was_removed_is_watched_no_more() -> None:
+    """A cell and a keyspace that are listed no more are not watched, and are watched again once they are back."""
 
     async def main(world: World) -> None:
         changes = Changes(world)

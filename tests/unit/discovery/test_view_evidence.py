@@ -1,4 +1,4 @@
-"""Times and gaps that the views keep because elections go by them."""
+"""Times and gaps that the views keep because elections depend on them."""
 
 import asyncio
 from typing import cast
@@ -19,7 +19,7 @@ SILENT = TabletUnreachable("silent", reason="timeout")
 
 
 class Tablet:
-    """A tablet that gives these answers, one a probe, and the last one for ever."""
+    """A tablet that gives one of these answers per probe, and the last one for ever."""
 
     def __init__(self, *answers: TabletStatus | Exception) -> None:
         self._answers = list(answers)
@@ -35,7 +35,7 @@ class Tablet:
 
 
 class LoopClock:
-    """The loop's own time."""
+    """The clock of the event loop."""
 
     def now(self) -> float:
         return asyncio.get_running_loop().time()
@@ -45,7 +45,7 @@ class LoopClock:
 
 
 def probed(*answers: TabletStatus | Exception) -> list[TabletView]:
-    """The views after that many probes, one second apart."""
+    """Return the views after that many probes, one second apart."""
 
     async def main() -> list[TabletView]:
         views: list[TabletView] = []
@@ -80,9 +80,10 @@ def test_a_series_of_failures_of_one_kind_has_its_own_beginning() -> None:
     assert views[2].failure is ProbeFailure.MYSQL_DOWN
 
 
-def test_a_cell_is_unread_until_it_was_read_once() -> None:
-    """A cell that is blind from the start, or since it was added, hides tablets that nobody knows; one that was read
-    before does not, unless it was removed meanwhile.
+def test_a_cell_counts_as_never_read_until_it_was_read_once() -> None:
+    """A cell that was unreachable from the start, or since it was added, hides tablets that vtorc does not know.
+
+    A cell that was read before hides none, unless it was removed meanwhile.
     """
 
     async def main() -> list[frozenset[str]]:

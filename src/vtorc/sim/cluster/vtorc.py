@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from vtorc.control.breaker import NEVER
+from vtorc.control.breaker import HOLD_NOTHING
 from vtorc.control.budget import BudgetLimits
 from vtorc.control.fleet import Fleet, FleetSettings
 from vtorc.control.observer import Announcement
@@ -34,7 +34,7 @@ class VtorcSettings:
     refresh_every: float = 15.0
     same_cell_only: bool = False
     budget: BudgetLimits = field(default_factory=BudgetLimits)
-    hold_above: int = NEVER
+    hold_above: int = HOLD_NOTHING
     restart_after: float = 5.0
 
 
@@ -101,7 +101,7 @@ class SimVtorc:
         )
         fleet_settings = FleetSettings(
             scope=Scope(),
-            rules=settings.rules,
+            decisions=settings.rules,
             pace=settings.pace,
             refresh_every=settings.refresh_every,
             budget=settings.budget,

@@ -155,7 +155,7 @@ def read_settings(given: Mapping[str, Any]) -> VtorcSettings:
     settings = Settings(**{one.setting.field: one.value for one in line.assigned if one.setting.field})
     fleet = fleet_settings(settings, Scope())
     return VtorcSettings(
-        rules=fleet.rules,
+        rules=fleet.decisions,
         pace=fleet.pace,
         deadlines=Deadlines(call=settings.remote_operation_timeout, catch_up=settings.wait_replicas_timeout),
         refresh_every=fleet.refresh_every,
