@@ -9,21 +9,21 @@ from vtorc.lab.vtorc_process import LogLine, VtorcProcess
 
 
 class Daemons:
-    """Starts vtorcs that watch a lab; they end with the context."""
+    """Starts vtorcs that watch a lab; `end` kills them."""
 
     def __init__(self, cluster: LabCluster) -> None:
         self._cluster = cluster
         self._started: list[VtorcProcess] = []
 
     async def start(self, *flags: str) -> VtorcProcess:
-        """Start one more with the lab's topology, no cooldown, and these flags; it watches the shard already."""
-        vtorc = await self.start_as_told(
+        """Start one more with the lab's topology, no cooldown, and these flags; returns once it watches the shard."""
+        vtorc = await self.start_with(
             *self._cluster.topo_flags, "--log-dir={folder}", "--recovery-period-block-duration=0s", *flags
         )
         await vtorc.wait_for(lambda line: ": watching " in line["event"])
         return vtorc
 
-    async def start_as_told(self, *flags: str) -> VtorcProcess:
+    async def start_with(self, *flags: str) -> VtorcProcess:
         """Start one more with no flags but these; `{folder}` stands for a folder of its own."""
         name = f"vtorc-{sum(1 for _ in self._cluster.folder.glob('vtorc-*')) + 1}"
         folder = self._cluster.folder / name
@@ -33,7 +33,7 @@ class Daemons:
         return vtorc
 
     async def end(self) -> None:
-        """Kill those that still run."""
+        """Kill the vtorcs that still run."""
         for vtorc in self._started:
             await vtorc.kill()
         self._started.clear()
@@ -41,7 +41,7 @@ class Daemons:
 
 @asynccontextmanager
 async def daemons_of(cluster: LabCluster) -> AsyncIterator[Daemons]:
-    """Start vtorcs while inside."""
+    """Give a starter of vtorcs that kills them in the end."""
     daemons = Daemons(cluster)
     try:
         yield daemons
@@ -50,7 +50,7 @@ async def daemons_of(cluster: LabCluster) -> AsyncIterator[Daemons]:
 
 
 def echo(name: str) -> Callable[[LogLine], None]:
-    """Copy a log to where the report of a failed test has it."""
+    """Return a function that copies log lines to stderr, where the report of a failed test has them."""
 
     def copy(line: LogLine) -> None:
         rest = {key: value for key, value in line.items() if key not in ("timestamp", "event", "level")}

@@ -1,4 +1,6 @@
-"""Doors before tablets: vtorc's calls pass them and can be held there, so that a test knows at which step it is."""
+"""Gates before tablets: vtorc's calls pass them and can be held there, so that a test knows the step that
+vtorc is at.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -18,7 +20,7 @@ def _as_it_is(message: bytes) -> bytes:
 
 
 class Gate:
-    """The door before one tablet; `port` is where vtorc finds it."""
+    """The gate before one tablet; vtorc finds it at `port`."""
 
     def __init__(self, tablet: LabTablet) -> None:
         self.tablet = tablet
@@ -27,12 +29,12 @@ class Gate:
         self._waiting: dict[str, asyncio.Event] = {}
 
     async def held(self, method: str) -> None:
-        """Wait until a call of that name stands before the closed door."""
+        """Wait until a call of that name is held at the gate."""
         async with asyncio.timeout(PATIENCE):
             await self._waiting[method].wait()
 
     def hold(self, method: str) -> None:
-        """Close the door to calls of that name."""
+        """Hold calls of that name from now on."""
         self._held[method], self._waiting[method] = asyncio.Event(), asyncio.Event()
 
     def release(self, method: str) -> None:
@@ -40,8 +42,8 @@ class Gate:
         self._held.pop(method).set()
 
     @asynccontextmanager
-    async def standing(self) -> AsyncIterator["Gate"]:
-        """Stand before the tablet while inside."""
+    async def serve(self) -> AsyncIterator["Gate"]:
+        """Serve in the place of the tablet while inside."""
         async with grpc.aio.insecure_channel(f"{self.tablet.host}:{self.tablet.grpc_port}") as channel:
             server = grpc.aio.server()
             server.add_generic_rpc_handlers((_Passage(self, channel),))
@@ -53,7 +55,7 @@ class Gate:
                 await server.stop(None)
 
     async def pass_through(self, method: str) -> None:
-        """Wait while the door is closed to calls of that name."""
+        """Wait while calls of that name are held."""
         if method in self._held:
             opened = self._held[method]
             self._waiting[method].set()
@@ -61,7 +63,7 @@ class Gate:
 
 
 class _Passage(grpc.GenericRpcHandler):
-    """Hands every call on, bytes for bytes."""
+    """Forwards every call, byte for byte."""
 
     def __init__(self, gate: Gate, channel: grpc.aio.Channel) -> None:
         self._gate = gate
@@ -95,11 +97,13 @@ class _Passage(grpc.GenericRpcHandler):
 
 @asynccontextmanager
 async def gates_before(shard: Shard) -> AsyncIterator[dict[TabletAlias, Gate]]:
-    """Put a door before each tablet while inside. A tablet that is promoted writes its own port into its record, so
-    that calls made after the next reading of it go past its door.
+    """Put a gate before each tablet while inside.
+
+    A promoted tablet writes its own port into its record, so that calls after the next reading of the record bypass its
+    gate.
     """
     async with AsyncExitStack() as stack:
-        gates = {tablet.alias: await stack.enter_async_context(Gate(tablet).standing()) for tablet in shard.tablets}
+        gates = {tablet.alias: await stack.enter_async_context(Gate(tablet).serve()) for tablet in shard.tablets}
         for gate in gates.values():
             await _say_port(shard, gate.tablet, gate.port)
         try:
@@ -117,7 +121,7 @@ async def _say_port(shard: Shard, tablet: LabTablet, port: int) -> None:
 
 
 async def first_held(gates: Iterable[Gate], method: str) -> None:
-    """Wait until a call of that name stands before one of these doors."""
+    """Wait until a call of that name is held at one of these gates."""
     waiting = [asyncio.create_task(gate.held(method)) for gate in gates]
     try:
         done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)

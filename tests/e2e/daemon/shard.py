@@ -1,4 +1,4 @@
-"""A lab's one shard looked at from outside: by its topology records and its servers, never through vtorc."""
+"""The one shard of a lab, seen from outside: by its topology records and its servers, never through vtorc."""
 
 import asyncio
 import contextlib
@@ -45,13 +45,13 @@ class Shard:
         return list(self.cluster.tablets.values())
 
     async def primary(self) -> LabTablet:
-        """The tablet that the shard record names."""
+        """Return the tablet that the shard record names as primary."""
         alias = (await self.cluster.topo.shard(self.id)).primary_alias
         assert alias is not None, "the shard has no primary"
         return self.cluster.tablet(alias)
 
     async def term(self) -> tuple[TabletAlias | None, int]:
-        """The primary of the shard record, and since when."""
+        """Return the primary of the shard record, and since when it is primary."""
         record = await self.cluster.topo.shard(self.id)
         return record.primary_alias, record.primary_term_start
 
@@ -73,17 +73,17 @@ class Shard:
             await asyncio.gather(following, return_exceptions=True)
 
     async def replicas(self) -> list[LabTablet]:
-        """All but the primary."""
+        """Return all tablets but the primary."""
         primary = await self.primary()
         return [tablet for tablet in self.tablets if tablet is not primary]
 
     async def journal(self) -> list[Row]:
-        """The reparent journal, as the primary has it."""
+        """Return the reparent journal of the primary."""
         async with dba(await self.primary()) as session:
             return await session.rows("SELECT * FROM _vt.reparent_journal ORDER BY time_created_ns")
 
     async def why_not_well(self, *, but: Sequence[LabTablet] = ()) -> str:
-        """Why the shard is not as it should be, but for some tablets; empty if it is."""
+        """Return why the shard is not well, leaving out the tablets `but`; empty if it is."""
         try:
             async with asyncio.timeout(LOOK_DEADLINE):
                 return await self._why_not_well([tablet for tablet in self.tablets if tablet not in but])
@@ -91,12 +91,14 @@ class Shard:
             return str(error) or "a server did not answer"
 
     async def well(self, *, but: Sequence[LabTablet] = ()) -> LabTablet:
-        """Wait until the shard is as it should be; returns its primary."""
+        """Wait until the shard is well; returns its primary."""
         await until(lambda: self.why_not_well(but=but))
         return await self.primary()
 
     async def replaced(self, old: LabTablet, *, but: Sequence[LabTablet] = ()) -> LabTablet:
-        """Wait until another tablet than `old` is primary of a shard that is well without it; returns the new one."""
+        """Wait until another tablet than `old` is primary of a shard that is well without `old`; returns the new
+        primary.
+        """
 
         async def why_not() -> str:
             if (await self.primary()) is old:
@@ -129,10 +131,10 @@ class Shard:
         first = Member(primary.alias, TabletType.PRIMARY)
         if tablet is primary:
             if status:
-                return "replicates from somebody"
+                return "has a replication source"
             return _differs(state, read_only=False, waits=rules.required_acks(first) > 0)
         if not status:
-            return "replicates from nobody"
+            return "has no replication source"
         if int(status[0]["Source_Port"]) != primary.mysql_port:
             return f"replicates from port {status[0]['Source_Port']}, not from {primary.alias}"
         for thread in ("Replica_IO_Running", "Replica_SQL_Running"):
@@ -158,8 +160,8 @@ class Shard:
     async def return_of(self, tablet: LabTablet, *, but: Sequence[LabTablet] = ()) -> None:
         """Start a tablet's dead mysqld, and wait until the tablet is a replica of a shard that is well.
 
-        A write that was under way when the server died is in its log all the same, and may have reached nobody: then
-        the tablet is to be set up anew, which is done here as its owner would.
+        A write that was under way when the server died is in its binary log, and may have reached no replica. The
+        tablet then has to be set up anew, which this does as its owner would.
         """
         await tablet.start_mysqld()
         if await self.rejoins(tablet, but=but) == "errant":
@@ -167,7 +169,9 @@ class Shard:
             await self.well(but=but)
 
     async def rejoins(self, tablet: LabTablet, *, but: Sequence[LabTablet] = ()) -> str:
-        """Wait until a tablet is a replica of a shard that is well; or "errant", if it has what the primary lacks."""
+        """Wait until a tablet is a replica of a shard that is well, or has errant transactions; returns "errant" for
+        the latter.
+        """
         errant = EMPTY_GTID_SET
 
         async def why_not() -> str:
@@ -180,12 +184,15 @@ class Shard:
         return "errant" if errant else ""
 
     async def _errant(self, tablet: LabTablet) -> GtidSet:
-        """What a tablet has and the primary has not; asked in this order, so that it is no matter of time."""
+        """Return what a tablet has and the primary lacks.
+
+        The tablet is asked first, so that a transaction in between does not count.
+        """
         held = await executed(tablet)
         return held.difference(await executed(await self.primary()))
 
     async def set_up_anew(self, tablet: LabTablet) -> None:
-        """Delete a tablet's data and start it with none: it fetches everything from the primary."""
+        """Delete a tablet's data and start it without any: it fetches everything from the primary."""
         await tablet.kill_tablet()
         await tablet.kill_mysqld()
         await asyncio.to_thread(shutil.rmtree, tablet.folder / "data")
@@ -202,7 +209,7 @@ class Shard:
         self.policy = name
 
     async def locks(self) -> list[str]:
-        """Keys of the locks of the shard that are there now."""
+        """Return the keys of the shard's locks."""
         with contextlib.suppress(TopoError):
             return list(await global_topo(self.cluster).list_dir(f"{paths.shard_dir(self.id)}/locks"))
         return []
@@ -217,9 +224,9 @@ class Shard:
 
     @asynccontextmanager
     async def written_to(self) -> AsyncIterator[Writer]:
-        """Write a row every 10 ms while inside, wherever that is possible; begins when the first is acknowledged.
+        """Write a row every 10 ms while inside, on any tablet that takes it; begins once the first row is acknowledged.
 
-        There are no rows of an earlier writer, which would be taken for this one's.
+        Rows of an earlier writer are dropped first, because they would count as this writer's.
         """
         await by_hand(await self.primary(), f"DROP TABLE IF EXISTS vt_{self.id.keyspace}.demo_writes")
         writer = Writer(self.tablets, database=f"vt_{self.id.keyspace}", told=lambda gap: None)
@@ -233,17 +240,17 @@ class Shard:
 
 
 def global_topo(cluster: LabCluster) -> BoundedConn:
-    """The global topology without types."""
+    """Return the global topology without types."""
     return cluster.topo._global
 
 
 async def cell_topo(cluster: LabCluster, cell: str) -> BoundedConn:
-    """The topology of one cell without types."""
+    """Return the topology of one cell without types."""
     return await cluster.topo._cells.get(cell)
 
 
 async def acknowledged(writer: Writer, count: int, *, by: LabTablet | None = None) -> None:
-    """Wait until that many more rows were acknowledged; with `by`, the last of them by that tablet."""
+    """Wait until that many more rows were acknowledged, the last of them by the tablet `by` if it is given."""
     wanted = writer.ledger.count + count
 
     async def why_not() -> str:
@@ -257,7 +264,7 @@ async def acknowledged(writer: Writer, count: int, *, by: LabTablet | None = Non
 
 @asynccontextmanager
 async def dba(tablet: LabTablet) -> AsyncIterator[MysqlConnection]:
-    """A session of the administrator."""
+    """Give a session of the administrator."""
     session = await tablet.connect_as_dba()
     try:
         yield session
@@ -273,11 +280,11 @@ async def by_hand(tablet: LabTablet, *statements: str) -> None:
 
 
 async def executed(tablet: LabTablet) -> GtidSet:
-    """What a server has executed."""
+    """Return what a server has executed."""
     async with dba(tablet) as session:
         return GtidSet.parse(await session.value("SELECT @@global.gtid_executed"))
 
 
 def _differs(state: Row, **wanted: Any) -> str:
-    """Which settings are not as they should be."""
+    """Return the settings that differ from the wanted ones."""
     return ", ".join(f"has {name} {state[name]}" for name, on in wanted.items() if (state[name] == "1") is not on)

@@ -1,4 +1,4 @@
-"""A vtorc that cannot start says why in one sentence and ends with an exit code that tells."""
+"""A vtorc that cannot start says why in one sentence, and its exit code says whether the settings are at fault."""
 
 import socket
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ TOPO = ("-topo_implementation=etcd2", "-topo_global_server_address=127.0.0.1:1",
 
 
 async def _end_of(folder: Path, *flags: str) -> tuple[int, str]:
-    """Start a vtorc and wait for its end; returns the exit code and all that it said."""
+    """Start a vtorc and wait for its end; returns the exit code and all that it logged."""
     async with VtorcProcess(folder, flags, told=echo("vtorc")) as vtorc:
         code = await vtorc.wait_exit()
     return code, "\n".join(str(line["event"]) for line in vtorc.lines)
@@ -30,7 +30,7 @@ async def test_a_broken_settings_file(tmp_path: Path) -> None:
 
 
 async def test_a_wrong_value_in_the_settings_file(tmp_path: Path) -> None:
-    """A value that makes no sense is refused with its key, the value and what was expected."""
+    """A value of the wrong kind is refused with its key, the value and what was expected."""
     (tmp_path / "orc_config.json").write_text('{"RecoveryPeriodBlockSeconds": "soon"}')
     code, said = await _end_of(tmp_path, *TOPO, "-config=orc_config.json")
     assert code == EXIT_BAD_SETTINGS
@@ -39,7 +39,7 @@ async def test_a_wrong_value_in_the_settings_file(tmp_path: Path) -> None:
 
 
 async def test_an_unknown_flag(tmp_path: Path) -> None:
-    """A flag that vtorc does not have is refused by name, with the one that may have been meant."""
+    """A flag that vtorc does not have is refused by name, with the flag that may have been meant."""
     code, said = await _end_of(tmp_path, *TOPO, "-cluster_to_watch=commerce")
     assert code == EXIT_BAD_SETTINGS
     assert "cluster_to_watch" in said
@@ -47,16 +47,16 @@ async def test_an_unknown_flag(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def deaf_address() -> Iterator[str]:
+def silent_address() -> Iterator[str]:
     """Give an address that takes connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
-@pytest.mark.parametrize("who", ["nobody", "somebody deaf"])
-async def test_an_unreachable_topology_server(tmp_path: Path, deaf_address: str, who: str) -> None:
+@pytest.mark.parametrize("listens", [False, True], ids=["no server", "a silent server"])
+async def test_an_unreachable_topology_server(tmp_path: Path, silent_address: str, listens: bool) -> None:
     """A topology server that does not answer ends vtorc after the connect timeout, with its address and what to do."""
-    address = deaf_address if who == "somebody deaf" else "127.0.0.1:1"
+    address = silent_address if listens else "127.0.0.1:1"
     flags = (*TOPO[::2], f"-topo_global_server_address={address}", "-remote_operation_timeout=1s")
     code, said = await _end_of(tmp_path, *flags)
     assert code == EXIT_FAILED

@@ -45,8 +45,9 @@ async def daemons(shard: Shard) -> AsyncIterator[Daemons]:
     ],
 )
 async def test_the_next_vtorc_goes_on_where_one_was_killed(shard: Shard, daemons: Daemons, step: str) -> None:
-    """After a vtorc was killed at any step of a failover, the next one brings the shard to a new primary as soon as
-    the lock's lease has ended; there is one reparent, and no acknowledged row is missing.
+    """After a vtorc was killed at any step of a failover, the next one brings the shard to a new primary.
+
+    It does so as soon as the lease of the lock has ended. There is one reparent, and no acknowledged row is missing.
     """
     old = await shard.mended(daemons)
     async with gates_before(shard) as gates, shard.terms() as terms, shard.written_to() as writer:
@@ -70,9 +71,7 @@ async def test_the_next_vtorc_goes_on_where_one_was_killed(shard: Shard, daemons
 
 
 async def test_told_to_stop_it_ends_its_failover_first(shard: Shard, daemons: Daemons) -> None:
-    """A vtorc that is told to stop in the middle of a failover ends that, gives its lock back, and then exits with
-    code 0.
-    """
+    """A vtorc that is told to stop during a failover ends that, gives its lock back, and exits with code 0."""
     old = await shard.mended(daemons)
     async with gates_before(shard) as gates:
         vtorc = await daemons.start()
@@ -92,8 +91,8 @@ async def test_told_to_stop_it_ends_its_failover_first(shard: Shard, daemons: Da
 
 
 async def test_told_to_stop_it_puts_back_what_it_cannot_end(shard: Shard, daemons: Daemons) -> None:
-    """A vtorc that is told to stop and cannot end its failover in time puts replication back as it was, gives its lock
-    back, and then exits with code 0.
+    """A vtorc that cannot end its failover in time after a SIGTERM restores replication, gives its lock back, and exits
+    with 0.
     """
     old = await shard.mended(daemons)
     replicas = await shard.replicas()

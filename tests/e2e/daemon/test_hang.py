@@ -1,4 +1,4 @@
-"""A primary whose MySQL stands still, with its connections open, while its tablet manager answers."""
+"""A primary with a MySQL that stands still, its connections open, while its tablet manager answers."""
 
 from tests.e2e.daemon.daemons import daemons_of
 from tests.e2e.daemon.shard import Shard
@@ -6,7 +6,7 @@ from vtorc.lab.cluster import LabCluster, LabSpec
 
 
 async def test_a_primary_that_hangs_is_called_so_and_replaced() -> None:
-    """It is told from one whose host is silent, is replaced, and follows the new primary when it goes on."""
+    """vtorc tells it from one with a silent host and replaces it; it follows the new primary once it goes on."""
     async with LabCluster(LabSpec(topo="local")) as cluster, daemons_of(cluster) as daemons:
         shard = Shard(cluster)
         vtorc = await daemons.start("--instance-poll-time=1s")

@@ -36,8 +36,9 @@ async def test_cross_cell() -> None:
 
 
 async def test_a_backup_and_an_rdonly_tablet_neither_win_nor_block() -> None:
-    """Among five tablets of which one takes a backup and one is RDONLY, the primary is replaced each time that it dies
-    by one of the others, and no acknowledged row is missing; the first follows again after its backup.
+    """Among five tablets, of which one takes a backup and one is RDONLY, each dead primary is replaced by another one.
+
+    No acknowledged row is missing, and the tablet in backup replicates again afterwards.
     """
     spec = LabSpec(tablets=5, rdonly=1, topo="etcd2")
     async with LabCluster(spec) as cluster, daemons_of(cluster) as daemons:

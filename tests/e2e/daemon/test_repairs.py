@@ -1,4 +1,4 @@
-"""What somebody broke by hand is put right by one vtorc, and nobody loses the primary over it."""
+"""One vtorc repairs what was broken by hand, and the shard keeps its primary."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -112,7 +112,7 @@ async def test_what_was_broken_by_hand_is_put_right(
     vtorc: VtorcProcess,
     break_it: Callable[[LabTablet, LabTablet, LabTablet], Awaitable[None]],
 ) -> None:
-    """What was broken by hand is put right, without a change of the primary."""
+    """The shard is well again without a change of its primary."""
     before = await shard.term()
     one, other = await shard.replicas()
     since = len(vtorc.lines)
@@ -135,8 +135,9 @@ async def test_a_stalled_primary_gets_its_ackers_back(shard: Shard, primary: Lab
 
 
 async def test_a_changed_policy_never_stalls_writes(shard: Shard, primary: LabTablet, vtorc: VtorcProcess) -> None:
-    """When the policy of a live shard goes from semi_sync to none and back, the primary stops to wait before the
-    replicas stop to acknowledge, and waits again only after they do; no write is given up.
+    """The policy of a live shard goes from semi_sync to none and back without a write that is given up.
+
+    The primary stops waiting before the replicas stop acknowledging, and waits again only after they acknowledge.
     """
     before = await shard.term()
     async with shard.written_to() as writer:
@@ -154,7 +155,7 @@ async def test_a_changed_policy_never_stalls_writes(shard: Shard, primary: LabTa
 async def test_an_old_primary_that_returns_writable_is_tamed(
     shard: Shard, primary: LabTablet, vtorc: VtorcProcess
 ) -> None:
-    """An old primary whose server comes back writable becomes a read-only replica of the new one."""
+    """An old primary that comes back writable becomes a read-only replica of the new one."""
     await primary.kill_tablet()
     await primary.kill_mysqld()
     new = await shard.replaced(primary)
@@ -165,8 +166,9 @@ async def test_an_old_primary_that_returns_writable_is_tamed(
 
 
 async def test_a_hung_primary_is_replaced(shard: Shard, primary: LabTablet, vtorc: VtorcProcess) -> None:
-    """A primary whose server hangs, with all its connections open, is replaced once; when it goes on, it becomes a
-    replica, unless it holds writes that nobody acknowledged: then vtorc says so.
+    """A primary that hangs with all its connections open is replaced once, and becomes a replica when it goes on.
+
+    If it holds writes that no replica acknowledged, vtorc says so instead.
     """
     async with shard.terms() as terms, shard.written_to() as writer:
         await acknowledged(writer, 10, by=primary)

@@ -1,4 +1,4 @@
-"""A topology server that hangs, dies or holds nonsense, and what vtorc makes of it."""
+"""A topology server that hangs, dies or holds garbage, and what vtorc makes of it."""
 
 from collections.abc import AsyncIterator
 
@@ -33,7 +33,7 @@ async def daemons(shard: Shard) -> AsyncIterator[Daemons]:
 
 
 async def _fails_over(shard: Shard, old: LabTablet) -> None:
-    """Kill the primary's mysqld under writes, and see it replaced without a loss, and return."""
+    """Kill the primary's mysqld under writes, and see the primary replaced without a loss, and return."""
     async with shard.written_to() as writer:
         await old.kill_mysqld()
         new = await shard.replaced(old)
@@ -43,9 +43,7 @@ async def _fails_over(shard: Shard, old: LabTablet) -> None:
 
 
 async def test_a_record_of_garbage_is_named_and_the_shard_still_managed(shard: Shard, daemons: Daemons) -> None:
-    """A tablet record that cannot be read is reported with the tablet's name, and the primary of the shard is replaced
-    all the same when it dies.
-    """
+    """vtorc reports an unreadable tablet record with the tablet's name, and still replaces the shard's dead primary."""
     old = await shard.mended(daemons)
     stray = TabletAlias("zone2", 999)
     cell = await cell_topo(shard.cluster, stray.cell)
@@ -59,9 +57,7 @@ async def test_a_record_of_garbage_is_named_and_the_shard_still_managed(shard: S
 
 
 async def test_a_record_that_turns_to_garbage_keeps_its_tablet(shard: Shard, daemons: Daemons) -> None:
-    """When the record of a replica is overwritten with garbage, that is reported with the tablet's name, and the
-    replica still counts when the primary dies.
-    """
+    """A replica still counts when the primary dies, although its record was overwritten with garbage and reported."""
     old = await shard.mended(daemons)
     victim = (await shard.replicas())[0]
     vtorc = await daemons.start()
@@ -79,9 +75,7 @@ async def test_a_record_that_turns_to_garbage_keeps_its_tablet(shard: Shard, dae
 
 
 async def test_nothing_is_changed_while_the_topology_server_hangs(shard: Shard, daemons: Daemons) -> None:
-    """A primary that dies while the topology server hangs is replaced after that has come back, once, and nothing is
-    changed before.
-    """
+    """A primary that dies while the topology server hangs is replaced once that is back, and nothing changes before."""
     old = await shard.mended(daemons)
     replicas = await shard.replicas()
     vtorc = await daemons.start(IMPATIENT)
@@ -99,8 +93,8 @@ async def test_nothing_is_changed_while_the_topology_server_hangs(shard: Shard, 
 
 
 async def test_nothing_follows_from_a_restart_of_the_topology_server(shard: Shard, daemons: Daemons) -> None:
-    """While the topology server is dead vtorc says so, and when it is back the primary is the same and nothing was
-    repaired.
+    """vtorc reports that the topology server is dead; once it is back the primary is the same and nothing
+    was repaired.
     """
     await shard.mended(daemons)
     before = await shard.term()

@@ -27,7 +27,7 @@ FAILURES = 3
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shard() -> AsyncIterator[Shard]:
-    """Give a shard over etcd whose tablets come up under the eyes of two vtorcs."""
+    """Give a shard over etcd with tablets that start while two vtorcs watch."""
     cluster = LabCluster(LabSpec(topo="etcd2"))
     await cluster.start_topo()
     try:
@@ -42,7 +42,7 @@ async def shard() -> AsyncIterator[Shard]:
 
 
 async def _start(cluster: LabCluster, daemons: Daemons) -> VtorcProcess:
-    return await daemons.start_as_told(
+    return await daemons.start_with(
         "-topo_implementation",
         "etcd2",
         "-topo_global_server_address",
@@ -58,8 +58,9 @@ async def _start(cluster: LabCluster, daemons: Daemons) -> VtorcProcess:
 
 
 async def test_a_primary_is_elected_once(shard: Shard) -> None:
-    """Fresh tablets get one primary at once, the others replicate from it under the keyspace's policy, and the
-    reparent journal has one row.
+    """Fresh tablets get one primary at once, and the reparent journal has one row.
+
+    The other tablets replicate from it under the keyspace's policy.
     """
     primary = await shard.well()
     (row,) = await shard.journal()
@@ -67,8 +68,9 @@ async def test_a_primary_is_elected_once(shard: Shard) -> None:
 
 
 async def test_each_failure_is_answered_by_one_reparent(shard: Shard) -> None:
-    """Each time that the mysqld of the primary is killed under writes, one emergency reparent follows and no more, no
-    acknowledged row is missing, and the old primary comes back as a replica.
+    """Each kill of the primary's mysqld under writes is followed by one emergency reparent and no more.
+
+    No acknowledged row is missing, and the old primary comes back as a replica.
     """
     await shard.well()
     async with shard.written_to() as writer:

@@ -1,4 +1,4 @@
-"""Waiting for what gives no event, with the reason in the failure."""
+"""Waiting for states that no event announces, with the reason in the failure."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,7 +7,7 @@ PATIENCE = 60.0
 
 
 async def until(why_not: Callable[[], Awaitable[str]], *, patience: float = PATIENCE) -> None:
-    """Wait until `why_not` has no reason any more; the last one stands in the failure."""
+    """Wait until `why_not` returns no reason; the failure has the last reason."""
     why = "it was not looked at once"
     try:
         async with asyncio.timeout(patience):
