@@ -1,8 +1,8 @@
 """Notices when many shards lose their primaries at once, and announces what those have in common.
 
-It holds automatic replacements back if the operator has asked for that. Otherwise it does not: each replacement has
-evidence of its own, as no replica receives from that primary any more. Operators should read one sentence about it
-rather than five hundred.
+It holds automatic replacements back only if the operator has asked for that. Each replacement has evidence of its own,
+because the replicas of its shard have stopped receiving. Operators should read one sentence about it rather than five
+hundred.
 """
 
 import enum
@@ -217,7 +217,7 @@ class Breaker:
     def _affected(self) -> list[_Loss]:
         """Return the losses of the present storm, or of one that may begin.
 
-        A loss of an earlier storm does not count, nor a primary that came back.
+        Losses of an earlier storm are left out, and so are primaries that came back.
         """
         since = self._storm.since if self._storm is not None else self._now() - LOSS_WINDOW
         return [

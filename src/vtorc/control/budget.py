@@ -30,7 +30,7 @@ YIELD_DIVISOR = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnRequest:
-    """What a shard wants its turn for."""
+    """A shard's request for a turn."""
 
     shard: ShardId
     urgency: Urgency

@@ -42,7 +42,7 @@ class HistoryObserver:
         )
 
     def cleared(self, decision: Decision) -> None:
-        """Do nothing: the end of a problem is no decision."""
+        """Do nothing: the history has decisions only."""
 
     def started(self, action: Action) -> None:
         """Do nothing: a recovery is stored when it ends."""

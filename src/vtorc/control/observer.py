@@ -20,7 +20,7 @@ class Announcement:
 
 
 class Observer(Protocol):
-    """Hears of one or many shards; must neither block nor raise."""
+    """Hears of one or many shards; its methods return at once and raise nothing."""
 
     def judged(self, judgement: Judgement) -> None:
         """Called after each judgement, which is often."""
@@ -52,7 +52,7 @@ class Observer(Protocol):
 
 
 class TopologyObserver(Protocol):
-    """Hears which shards the topology server has; must neither block nor raise."""
+    """Hears which shards the topology server has; its methods return at once and raise nothing."""
 
     def found(self, shard: ShardId, *, tablets: int, controlled: bool) -> None:
         """Called when a shard is watched from now on; vtorc acts on it if it is `controlled`."""

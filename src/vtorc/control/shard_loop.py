@@ -147,8 +147,9 @@ class ShardLoop:
         await self.watch.wait_changed(self._settings().rejudge_every)
 
     def _judge_if_changed(self) -> Judgement:
-        """Judge, or return the last judgement if it found no problem and nothing was heard since: time alone makes no
-        problem.
+        """Judge, or return the last judgement if it was without problems and nothing was heard since.
+
+        Time alone makes no problem.
         """
         basis = (self.watch.revision, self._settings(), self.controlled)
         if self._problem_free is None or self._problem_free[0] != basis:
@@ -160,7 +161,7 @@ class ShardLoop:
     def judge(self, *, heard_since: float = float("-inf")) -> Judgement:
         """Analyse what is known at this moment and decide on it.
 
-        A replica that did not answer after `heard_since` is no evidence against the primary.
+        A replica is evidence against the primary only if it answered after `heard_since`, in seconds on the clock.
         """
         now = self._tools.clock.now()
         settings = self._settings()
@@ -203,7 +204,7 @@ class ShardLoop:
         return pause is not None and self._tools.clock.now() < pause.ends_at
 
     def _turn_request(self, judgement: Judgement) -> TurnRequest | None:
-        """Return what the shard wants its turn for, since when, and how often that failed; None if it needs no turn."""
+        """Return what the shard wants its turn for, since when, and how often that failed; None without an action."""
         wanted = {r.traits.urgency for d in judgement.decisions if (r := d.finding.problem.recovery) is not None}
         now = self._tools.clock.now()
         self._wanted_since = {urgency: self._wanted_since.get(urgency, now) for urgency in wanted}

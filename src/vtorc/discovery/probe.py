@@ -227,7 +227,7 @@ class TabletProbe:
     def _may_ack_until(self, status: TabletStatus) -> float | None:
         """Return until when the tablet may have acknowledged.
 
-        An answer that does not tell of semi-sync changes nothing.
+        That stays as it was if the answer lacks the settings of semi-sync.
         """
         if status.semi_sync.replica_enabled and status.has_source:
             return math.inf
@@ -254,7 +254,7 @@ class TabletProbe:
     def _lost(self, status: TabletStatus) -> GtidSet:
         """Return what the tablet once said to have received, and does not say now.
 
-        An answer without any transactions tells nothing.
+        An answer without any transactions is ignored.
         """
         if status.disk_stalled or not status.executed:
             return self.view.lost
@@ -264,10 +264,9 @@ class TabletProbe:
         return held.union(self.view.lost).difference(self._last_received)
 
     def _ping(self, record: TabletRecord) -> "asyncio.Task[None] | None":
-        """Start a ping beside the next question if the tablet did not answer the last one in time; None if it did.
+        """Start a ping beside the next question if the tablet did not answer the last one in time, else return None.
 
-        The ping tells whether the tablet manager is there at all. It costs nothing while all is well, and delays no
-        verdict.
+        The ping tells whether the tablet manager is there at all. It is free while all is well, and delays no verdict.
         """
         if self.view.failure is None or not self.view.failure.is_silence:
             return None

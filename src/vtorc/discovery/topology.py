@@ -16,7 +16,7 @@ from vtorc.topo.server import TopoServer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopologyReading:
-    """One reading of the whole cluster; what could not be read is named, and never counts as gone."""
+    """One reading of the whole cluster; unread parts are named, and never count as gone."""
 
     shards: dict[ShardId, ShardTopology]
     unread_keyspaces: frozenset[str] = frozenset()
@@ -38,7 +38,7 @@ class _PartialReading:
 CELL_DEADLINE = 2.0
 """Seconds that the topology server of one cell gets to answer.
 
-A lost cell is often the primary's, and must hold up neither the reading nor the failover.
+A lost cell is often the primary's, and the failover must go on without it.
 """
 
 
@@ -117,7 +117,7 @@ async def _read_cell(topo: TopoServer, cell: str, reading: _PartialReading) -> N
 async def _attribute_bad_records(topo: TopoServer, reading: _PartialReading) -> None:
     """Find the shards of unreadable records by the shards' own records and lists of tablets.
 
-    A record that cannot be read does not name its shard. One that no shard lists is reported and left out.
+    An unreadable record does not name its shard. If no shard lists it, it is reported and left out.
     """
     async with asyncio.TaskGroup() as group:
         for cell in sorted({alias.cell for alias in reading.bad_records}):

@@ -15,7 +15,7 @@ from vtorc.tablet.api import TabletManager
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardTopology:
-    """What one reading of the topology server says about a shard."""
+    """A shard as one reading of the topology server found it."""
 
     read_at: float
     """When the reading began, in seconds on the clock."""
@@ -139,7 +139,7 @@ class ShardWatch:
         """Ask all tablets now and in a hurry, because something happened to one of them.
 
         The hurry begins here, not when the shard is judged next. The question that follows at once would otherwise have
-        the calm deadline, and it would take that much longer to find out that a tablet hangs.
+        the calm deadline, and a hang would be found that much later.
         """
         self._suspected.set()
         self._changed.set()

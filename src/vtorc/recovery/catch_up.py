@@ -27,7 +27,7 @@ class ReadyToPromote:
     choice: Choice
     """The choice of the election that was carried out."""
     stopped: Mapping[TabletAlias, StoppedTablet]
-    """What each stopped tablet holds by now."""
+    """The stopped tablets, each with the transactions that it holds by now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class CatchUp:
     ) -> Mapping[TabletAlias, StoppedTablet]:
         """Stop the tablet that failed to fetch, and read how far it came.
 
-        If it does not answer, it counts as stopped no more.
+        A tablet that does not answer is dropped from the stopped ones.
         """
         record, tablets = self._record_of(alias), self.session.tablets
         rest = {each: it for each, it in stopped.items() if each != alias}

@@ -60,8 +60,8 @@ class Commands:
         """Promote `new_primary` although the election refuses, or would choose another tablet.
 
         The command is refused until its data-loss estimate is `accepted`. The record of the refusal has the estimate,
-        with every transaction and tablet by name. If the estimate has grown since, the command is refused again. What
-        is impossible is refused whatever was accepted.
+        with every transaction and tablet by name. If the estimate has grown since, the command is refused again. An
+        impossible promotion is refused whatever was accepted.
         """
 
         async def work(session: RecoverySession) -> tuple[Outcome, str]:

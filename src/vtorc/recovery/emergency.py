@@ -1,8 +1,8 @@
 """Replaces a lost primary: stop, elect, apply, promote, prove. Vitess calls it EmergencyReparentShard.
 
-Vitess' version is `go/vt/vtctl/reparentutil/emergency_reparenter.go`. This one differs: it does not wait for tablets
-that cannot win. It promotes and re-points in parallel, and checks the lock before each step without return. When it
-breaks off, it puts back what it changed.
+Vitess' version is `go/vt/vtctl/reparentutil/emergency_reparenter.go`. This one differs: it waits only for tablets that
+can win. It promotes and re-points in parallel, and checks the lock before each step without return. When it breaks off,
+it puts back what it changed.
 """
 
 from collections.abc import Mapping
@@ -35,8 +35,8 @@ JOURNAL_ACTION = "EmergencyReparentShard"
 BUSY_TYPES = frozenset({TabletType.BACKUP, TabletType.RESTORE})
 """Types of tablets that hold their action lock for long.
 
-A backup or restore sees to its own replication, so such a tablet is not stopped, unless it may have acknowledged writes
-of the lost primary.
+A backup or restore sees to its own replication. Such a tablet is left alone unless it may have acknowledged writes of
+the lost primary.
 """
 
 
@@ -47,7 +47,8 @@ def tablets_to_stop(view: ShardView, policy: DurabilityPolicy) -> dict[TabletAli
 
 
 def _is_left_alone(view: ShardView, tablet: TabletView, is_past_acker: bool) -> bool:
-    """Return whether a tablet is not stopped: it is busy for long, or it never acknowledges and has an external source.
+    """Return whether a tablet is left running: it is busy for long, or it never acknowledges and has an external
+    source.
 
     A tablet under restore holds nothing that it acknowledged before; it counts only if it acknowledges now.
     """

@@ -7,12 +7,12 @@ from vtorc.errors import VtorcError
 class RecoveryFailed(VtorcError):
     """A recovery could not be carried out.
 
-    What it changed was put back as far as possible; the steps in its record say how far.
+    Its changes were put back as far as possible; the steps in its record say how far.
     """
 
 
 class RecoveryRefused(VtorcError):
-    """A recovery was not carried out because `rule` says that it would not be safe."""
+    """A recovery was refused because `rule` says that it would not be safe."""
 
     def __init__(self, message: str, *, rule: Rule) -> None:
         super().__init__(message)

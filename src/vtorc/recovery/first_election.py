@@ -1,8 +1,8 @@
 """Elects the first primary of a shard, as Vitess' PlannedReparentShard does (`planned_reparenter.go`, the initial
 case).
 
-Nothing was ever acknowledged, so no tablet has to be stopped. The tablets at hand must be able to serve under the
-policy. The chosen one must hold all transactions that any of them has, or fetch them first.
+Before the first election no write was acknowledged, and all tablets may go on running. The tablets at hand must be able
+to serve under the policy. The chosen one must hold all transactions that any of them has, or fetch them first.
 """
 
 from collections.abc import Mapping

@@ -30,7 +30,7 @@ class ForcedPromotion:
     policy: DurabilityPolicy
     named: TabletAlias
     accepted: DataLossEstimate | None
-    """The most data loss that the operator accepts; None accepts none at all."""
+    """The most data loss that the operator accepts; with None, any loss is refused."""
 
     async def run(self) -> None:
         """Promote `named`.

@@ -28,7 +28,7 @@ LOCK_CHECK_DEADLINE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class RecoveryPurpose:
-    """What the lock is taken for."""
+    """The reason for taking the lock."""
 
     recovery: Recovery
     code: Code | None
@@ -116,8 +116,7 @@ class LockedRun:
     async def _has_other_primary(self, session: RecoverySession) -> bool:
         """Return whether the shard's primary is another than the recovery acted on; then nothing may be put back.
 
-        The records are read again for that. What this vtorc has seen meanwhile is no measure: it may know the next
-        primary already.
+        The records are read again for that. The present view is no measure: it may show the next primary already.
         """
         try:
             self.watch.update(await read_shard(self.tools.topo, self.tools.clock, self.watch.shard))

@@ -21,7 +21,7 @@ APPLY_DEADLINE = 5.0
 CHECK_AGAIN_AFTER = 1.0
 """Seconds of waiting after which the lock and the stopped replica are checked again.
 
-A promotion that waits for nothing, as most do, checks neither.
+Most promotions wait for nothing and skip these checks.
 """
 
 REPOINT_GRACE = 2.0
@@ -37,9 +37,9 @@ class ReplicaToRepoint:
 
     record: TabletRecord
     received: GtidSet = EMPTY_GTID_SET
-    """What it has received, applied or not; empty if its relay log holds nothing to be applied first."""
+    """All that it has received; empty if its relay log holds nothing to be applied first."""
     stopped: StoppedTablet | None = None
-    """What it held when this recovery stopped it; None if it was not stopped."""
+    """Its transactions when this recovery stopped it; None if it was left running."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class Promotion:
     policy: DurabilityPolicy
     winner: TabletRecord
     position: GtidSet
-    """What `winner` has applied."""
+    """The transactions that `winner` has applied."""
     replicas: tuple[ReplicaToRepoint, ...]
     action: str
     """The operation named in the reparent journal."""
@@ -61,8 +61,8 @@ class Promotion:
 async def promote(session: RecoverySession, promotion: Promotion) -> None:
     """Promote and re-point at the same time, then write the journal row: its acknowledgement proves the new primary.
 
-    Replicas that cannot be re-pointed in time are left to the ordinary repairs. Raises RecoveryFailed if the new
-    primary did not come about or takes no acknowledged writes. The caller then puts back what can still be put back.
+    Replicas that cannot be re-pointed in time are left to the ordinary repairs. Raises RecoveryFailed if the promotion
+    failed, or if its first write was not acknowledged. The caller then puts back what can still be put back.
     """
     await session.check_lock()
     # No way back from here: replicas that are started towards the old primary would give it acknowledgements.
@@ -183,7 +183,7 @@ async def _applies_in_time(session: RecoverySession, replica: ReplicaToRepoint) 
 async def _primary_holds(session: RecoverySession, winner: TabletRecord, received: GtidSet) -> bool:
     """Return whether the new primary says now that it has executed all of `received`.
 
-    It may have died without a word, and a tablet manager before v22 drops the relay log without asking its new source.
+    It may have died silently, and a tablet manager before v22 drops the relay log without asking its new source.
     """
     position = await session.try_step(
         "look whether the primary has it",

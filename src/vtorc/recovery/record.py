@@ -62,16 +62,16 @@ class RecoveryRecord:
     outcome: Outcome
     sentence: str
     rule: Rule | None = None
-    """The rule that refused the recovery; None if none did."""
+    """The rule that refused the recovery, if one did."""
     steps: tuple[StepRecord, ...] = ()
     marks: Mapping[str, float] = field(default_factory=dict)
     """Moments by which an outage is measured, such as "promoted" and "acknowledged", in seconds since `began`."""
     winner: TabletAlias | None = None
-    """The tablet to promote; None if none was elected."""
+    """The tablet to promote; None before an election."""
     argument: SafetyArgument | None = None
     removed: Mapping[TabletAlias, str] = field(default_factory=dict)
     """Why tablets could not become primary."""
     errant: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
     """The errant transactions of each tablet that has some."""
     data_loss: DataLossEstimate | None = None
-    """What a forced promotion loses; None for any other recovery."""
+    """The estimate for a forced promotion; None for any other recovery."""

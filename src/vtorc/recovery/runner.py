@@ -21,21 +21,21 @@ from vtorc.recovery.session import RecoverySession, RecoveryTools
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What analysis and decisions say about a view."""
+    """The result of analysing a view and deciding on it."""
 
     view: ShardView
     policy: DurabilityPolicy | None
-    """The durability policy in force; None if the keyspace has none that is known."""
+    """The durability policy in force; None if it is missing or unknown."""
     decisions: tuple[Decision, ...]
     action: Action | None
-    """The action to carry out next; None if there is none."""
+    """The action to carry out next, if any."""
 
 
 class Judge(Protocol):
     """Analyses what is known at this moment and decides on it."""
 
     def __call__(self, *, heard_since: float = ...) -> Judgement:
-        """Judge the shard; a replica that did not answer after `heard_since` is no evidence against the primary.
+        """Judge the shard; a replica is evidence against the primary only if it answered after `heard_since`.
 
         `heard_since` is in seconds on the clock.
         """
@@ -68,10 +68,7 @@ class Runner:
         )
 
     async def _judge_again(self, session: RecoverySession, action: Action) -> Judgement | None:
-        """Read the shard again under the lock and judge it.
-
-        Returns None if the same problem calls for no action any more.
-        """
+        """Read the shard again under the lock and judge it; returns None if the action has become needless."""
         locked_at = self.tools.clock.now()
         self.watch.update(
             await session.step("read topology", None, read_shard(self.tools.topo, self.tools.clock, self.watch.shard))

@@ -36,7 +36,7 @@ class Deadlines:
     stop: float = 5.0
     """Stopping replication on all tablets."""
     grace: float = 0.5
-    """What slow tablets get once enough others have stopped or applied."""
+    """The wait for slow tablets once enough others have stopped or applied."""
     catch_up: float = 30.0
     """A wait until relay logs are applied (`--wait-replicas-timeout`)."""
     undo: float = 10.0
@@ -54,7 +54,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecoveryTools:
-    """What every recovery works with."""
+    """The tools of every recovery."""
 
     topo: TopoServer
     tablets: TabletManager
@@ -142,7 +142,7 @@ class RecoverySession:
     async def try_step(
         self, name: str, target: TabletAlias | None, work: Coroutine[Any, Any, T], *, deadline: float | None = None
     ) -> T | None:
-        """Do a step without which the recovery can go on; returns None if it failed, which the record shows."""
+        """Do a step that the recovery can do without; returns None if it failed, which the record shows."""
         try:
             return await self.step(name, target, work, deadline=deadline)
         except (TabletError, TimeoutError):
@@ -187,7 +187,7 @@ class RecoverySession:
         return RecoveryRefused("".join((refusal.sentence, *stop_errors)), rule=refusal.rule)
 
     def fail(self, sentence: str) -> RecoveryFailed:
-        """Return the error to raise after a step without which the recovery cannot go on."""
+        """Return the error to raise when a necessary step has failed."""
         return RecoveryFailed(sentence)
 
 

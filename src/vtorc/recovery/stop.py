@@ -220,7 +220,7 @@ async def is_still_stopped(
 
 
 def _why_not_applied(status: ReplicationStatus) -> str:
-    """Return why the relay log will not get applied; empty if it will, or if it holds nothing."""
+    """Return why the relay log stays unapplied; empty if it gets applied, or holds nothing."""
     if status.sql_state is not ThreadState.STOPPED or status.executed.contains(status.received):
         return ""
     return status.last_sql_error or "its SQL thread is stopped"

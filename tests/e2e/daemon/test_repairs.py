@@ -135,7 +135,7 @@ async def test_a_stalled_primary_gets_its_ackers_back(shard: Shard, primary: Lab
 
 
 async def test_a_changed_policy_never_stalls_writes(shard: Shard, primary: LabTablet, vtorc: VtorcProcess) -> None:
-    """The policy of a live shard goes from semi_sync to none and back without a write that is given up.
+    """The policy of a live shard goes from semi_sync to none and back, and every write is acknowledged.
 
     The primary stops waiting before the replicas stop acknowledging, and waits again only after they acknowledge.
     """

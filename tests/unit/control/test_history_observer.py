@@ -1,4 +1,4 @@
-"""What the history stores of the shard loops."""
+"""The part of the shard loops' news that the history stores."""
 
 from pathlib import Path
 

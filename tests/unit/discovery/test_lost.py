@@ -1,4 +1,4 @@
-"""What a probe remembers of the transactions that its tablet once had."""
+"""The transactions that a tablet once had, as its probe remembers them."""
 
 import asyncio
 from collections.abc import Iterator

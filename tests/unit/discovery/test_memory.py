@@ -1,4 +1,4 @@
-"""What a tablet's view keeps of earlier answers and records, because elections depend on it."""
+"""Earlier answers and records that a tablet's view keeps, because elections depend on them."""
 
 import asyncio
 import math
@@ -100,7 +100,7 @@ def probed(name: str, kind: TabletType, *answers: tuple[float, float, Answer]) -
 
 
 def test_a_primary_at_work_is_remembered() -> None:
-    """What was seen of a primary in its term stays, whatever it answers later, or if it does not answer."""
+    """The view of a primary keeps what was seen of it in its term, whatever it answers later, or if it falls silent."""
     returned = replace(AT_WORK, read_only=True, executed=gtids("100:1-9"))
     views = probed(
         P,

@@ -1,4 +1,4 @@
-"""What one reading of the topology server finds, even if part of it is broken, and what it costs."""
+"""Readings of the topology server, even if part of it is broken, and what they cost."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -61,7 +61,7 @@ class Operator:
 
 
 def test_the_data_loss_is_reported_before_anything_is_changed() -> None:
-    """Without an acceptance no call changes any tablet, and the record has the data-loss estimate."""
+    """Until it is accepted all tablets are left alone, and the record has the data-loss estimate."""
 
     async def main(_: World, __: SimShard, operator: Operator) -> None:
         operator.changes.clear()

@@ -96,7 +96,7 @@ async def type_of(tools: RecoveryTools, tablet: SimTablet) -> TabletType:
 
 
 def test_a_last_copy_that_came_to_light_late_is_kept() -> None:
-    """What a former primary holds is read again just before its relay log would be dropped."""
+    """The position of a former primary is read again just before its relay log would be dropped."""
 
     async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         primary = shard.primary
