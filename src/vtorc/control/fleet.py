@@ -35,10 +35,7 @@ class FleetSettings:
 
 
 class Fleet:
-    """The loops of all shards.
-
-    `topo_failures` says what could not be read last time; it is empty if everything could.
-    """
+    """The loops of all shards."""
 
     def __init__(
         self,
@@ -58,7 +55,7 @@ class Fleet:
         self._reread = asyncio.Event()
         self._tasks: dict[ShardId, asyncio.Task[None]] = {}
         self.loops: dict[ShardId, ShardLoop] = {}
-        self.topo_failures: tuple[str, ...] = ()
+        self._topo_failures: tuple[str, ...] = ()
         self.budget = FleetBudget(lambda: settings().budget, tools.clock.now)
         self._breaker = Breaker(
             now=tools.clock.now,
@@ -119,9 +116,9 @@ class Fleet:
         return self._tools.clock.now() - started
 
     def _note_failures(self, failures: tuple[str, ...]) -> None:
-        if failures != self.topo_failures and self._topology_observer is not None:
+        if failures != self._topo_failures and self._topology_observer is not None:
             self._topology_observer.unread(failures)
-        self.topo_failures = failures
+        self._topo_failures = failures
 
     def _apply(self, group: asyncio.TaskGroup, topology: TopologyReading) -> None:
         scope = self._settings().scope

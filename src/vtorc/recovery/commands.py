@@ -1,6 +1,4 @@
-"""Commands of operators: planned and emergency reparents, and forced promotions, made of the steps that vtorc takes by
-itself.
-"""
+"""Commands of operators: planned reparents and forced promotions, made of the steps that vtorc takes by itself."""
 
 from dataclasses import dataclass
 
@@ -11,7 +9,6 @@ from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.views import ShardView
 from vtorc.discovery.topology import read_shard
 from vtorc.discovery.watch import ShardWatch
-from vtorc.recovery.emergency import EmergencyReparent
 from vtorc.recovery.forced_promotion import ForcedPromotion
 from vtorc.recovery.locked_run import LockedRun, RecoveryPurpose
 from vtorc.recovery.planned import PlannedReparent
@@ -40,18 +37,6 @@ class Commands:
         text = f"PlannedReparentShard({new_primary or '<nil>'}, AvoidPrimary = <nil>)"
         purpose = RecoveryPurpose(Recovery.PLANNED_REPARENT, None, new_primary)
         lock = self.tools.topo.lock_shard(self.watch.shard, text)
-        return await LockedRun(self.tools, self.watch).run(purpose, lock, work)
-
-    async def emergency_reparent(self, policy: DurabilityPolicy) -> RecoveryRecord:
-        """Replace the primary whatever its state, under the same safety rules as vtorc itself."""
-
-        async def work(session: RecoverySession) -> tuple[Outcome, str]:
-            view = await self._read_again(session)
-            await EmergencyReparent(session, view, policy).run()
-            return Outcome.SUCCEEDED, f"{view.shard}: promoted {session.winner}"
-
-        purpose = RecoveryPurpose(Recovery.EMERGENCY_REPARENT, None, None)
-        lock = self.tools.topo.lock_shard(self.watch.shard, "EmergencyReparentShard")
         return await LockedRun(self.tools, self.watch).run(purpose, lock, work)
 
     async def force_promotion(

@@ -22,7 +22,6 @@ class Outcome(enum.Enum):
     GONE = "gone"
     LOCK_HELD = "lock held"
     LOCK_LOST = "lock lost"
-    INTERRUPTED = "interrupted"
 
     @property
     def was_attempt(self) -> bool:
