@@ -373,7 +373,7 @@ def _(patch: Patch) -> None:
                 heartbeat_interval=status.heartbeat_interval or 0.0,
                 replica_net_timeout=status.replica_net_timeout or 60,
             )
-            tablet = replace(tablet, status=told)
+            tablet = replace(tablet, last_probe=replace(tablet.last_probe, status=told))
         return misconfigured(self, tablet)
 
     patch.set(_Analysis, "_misconfigured", careless)

@@ -50,15 +50,15 @@ class LogObserver:
         All else that is new in a judgement comes as decisions.
         """
         primary = judgement.view.primary
-        observed_term = observed_term_of(judgement.view, primary)
-        if primary is None or observed_term is None or math.isinf(observed_term.patience) or not observed_term.waits:
+        term = observed_term_of(judgement.view, primary)
+        if primary is None or term is None or math.isinf(term.ack_timeout) or not term.wait_count:
             return
         shard = judgement.view.shard
-        if self._warned_of_timeout.get(shard) == (term := (primary.alias, primary.record.primary_term_start)):
+        if self._warned_of_timeout.get(shard) == (named := (primary.alias, primary.record.primary_term_start)):
             return
-        self._warned_of_timeout[shard] = term
+        self._warned_of_timeout[shard] = named
         self._log.warning(
-            f"{shard}: {primary.alias} waits {observed_term.patience:g} s for acknowledgements and then tells clients "
+            f"{shard}: {primary.alias} waits {term.ack_timeout:g} s for acknowledgements and then tells clients "
             f"OK without any; unless its MySQL is seen to end before that, it cannot be replaced without being "
             f"reached; set rpl_semi_sync_source_timeout to 1000000000000000000 on all tablets, as Vitess does",
             shard=str(shard),

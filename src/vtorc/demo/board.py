@@ -90,8 +90,8 @@ class Board:
         """Keep the judgement, and what the primary said for comparison with replicas asked later."""
         self.judgement = judgement
         primary = judgement.view.primary
-        if primary is not None and primary.current_status is not None and primary.probed_at is not None:
-            sample = Sample(primary.alias, primary.probed_at, primary.current_status.executed)
+        if primary is not None and primary.current_status is not None and primary.last_probe.ended_at is not None:
+            sample = Sample(primary.alias, primary.last_probe.ended_at, primary.current_status.executed)
             if not self.samples or self.samples[-1] != sample:
                 self.samples.append(sample)
         self.announce()

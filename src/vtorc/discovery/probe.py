@@ -9,12 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from vtorc.core.facts.clock import Clock
-from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.core.facts.ids import TabletType
-from vtorc.core.facts.observed_term import ObservedTerm
+from vtorc.core.facts.last_probe import LastProbe, ProbeFailure
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import TabletStatus
-from vtorc.core.facts.views import FormerType, ProbeFailure, TabletView
+from vtorc.core.facts.views import TabletView
 from vtorc.errors import (
     TabletBadAnswer,
     TabletCallFailed,
@@ -54,9 +52,6 @@ class ProbePace:
 _FADING = 0.2
 """Interval of the hurried pace as a share of the age of the suspicion."""
 
-MAX_RECORD_DELAY = 60.0
-"""Seconds after which a tablet that became primary has certainly updated its record."""
-
 _MYSQL_GONE = frozenset({2002, 2003, 2006, 2013})
 """Client errors of a tablet that its mysqld does not answer (MySQL client error reference).
 
@@ -86,8 +81,6 @@ class TabletProbe:
         self._hurried_since: float | None = None
         self._call_timeout: asyncio.Timeout | None = None
         self._hurried_deadline = 0.0
-        self._last_received = EMPTY_GTID_SET
-        self._claims_primary_since: float | None = None
         self.view = TabletView(record=record)
 
     @property
@@ -103,19 +96,15 @@ class TabletProbe:
         """
         if record.is_shut_down and not record.mysql_hostname:
             record = replace(record, mysql_hostname=self.record.mysql_hostname, mysql_port=self.record.mysql_port)
-        if record.type is not self.record.type:
-            left = FormerType(self._read_at, self._clock.now())
-            self.view = replace(self.view, former_types={**self.view.former_types, self.record.type: left})
+        memory = self.view.memory.after_reading(
+            record, self.record, read_at=read_at, before_read_at=self._read_at, now=self._clock.now()
+        )
         self._read_at = read_at
-        if record.type is TabletType.PRIMARY:
-            self._claims_primary_since = None
-            self.view = replace(self.view, record_confirmed=False)
-        elif self._claims_primary_since is not None and read_at - self._claims_primary_since >= MAX_RECORD_DELAY:
-            self.view = replace(self.view, record_confirmed=True)
         if record == self.record:
+            self.view = replace(self.view, memory=memory)
             return False
         moved = (record.hostname, record.grpc_port) != (self.record.hostname, self.record.grpc_port)
-        self.view = replace(self.view, record=record)
+        self.view = replace(self.view, record=record, memory=memory)
         if moved:
             self.ask_now()
         return True
@@ -195,73 +184,35 @@ class TabletProbe:
             if ping is not None:
                 ping.cancel()
                 await asyncio.gather(ping, return_exceptions=True)
-        return self._answered(status, record, started)
+        return self._answered(record, status, started)
 
-    def _answered(self, status: TabletStatus, record: TabletRecord, started: float) -> TabletView:
+    def _answered(self, asked_record: TabletRecord, status: TabletStatus, started: float) -> TabletView:
+        """Return the view after a probe that brought a status: all that is remembered may change."""
+        before, ended = self.view, self._clock.now()
         return TabletView(
-            record=self.view.record,
-            status=status,
-            status_at=started,
-            probed_at=self._clock.now(),
-            last_advance_at=started if _has_advanced(self.view.status, status) else self.view.last_advance_at,
-            not_receiving_since=self._not_receiving_since(status, started),
-            disk_stalled_since=self._disk_stalled_since(status, started),
-            lost=self._lost(status),
-            observed_term=ObservedTerm.after(
-                self.view.observed_term, status, record, at=started, heard_at=self.view.status_at
+            record=before.record,
+            last_probe=LastProbe.answered(status, started=started, ended=ended),
+            memory=before.memory.after_answer(
+                status,
+                before.last_probe,
+                started=started,
+                ended=ended,
+                asked_record=asked_record,
+                record=before.record,
             ),
-            may_ack_until=self._may_ack_until(status),
-            former_types=self.view.former_types,
-            record_confirmed=self._record_confirmed(status, started),
         )
 
-    def _record_confirmed(self, status: TabletStatus, started: float) -> bool:
-        claims = not status.read_only or status.tablet_type is TabletType.PRIMARY
-        if not claims or status.has_source or status.disk_stalled or self.record.type is TabletType.PRIMARY:
-            self._claims_primary_since = None
-            return False
-        if self._claims_primary_since is None:
-            self._claims_primary_since = started
-        return self.view.record_confirmed
-
-    def _may_ack_until(self, status: TabletStatus) -> float | None:
-        """Return until when the tablet may have acknowledged.
-
-        That stays as it was if the answer lacks the settings of semi-sync.
+    def _failed(self, started: float, failure: ProbeFailure, text: str) -> TabletView:
+        """Return the view after a probe that failed: the last status stays, and all that is remembered, but that a
+        tablet with its MySQL down acknowledges nothing.
         """
-        if status.semi_sync.replica_enabled and status.has_source:
-            return math.inf
-        if status.disk_stalled or (status.has_source and not status.semi_sync.tells_settings):
-            return self.view.may_ack_until
-        return self._acks_ended()
-
-    def _acks_ended(self) -> float | None:
-        return self._clock.now() if self.view.may_ack_until == math.inf else self.view.may_ack_until
-
-    def _not_receiving_since(self, status: TabletStatus, started: float) -> float | None:
-        if status.disk_stalled:
-            return self.view.not_receiving_since
-        if status.replication is not None and status.replication.is_receiving:
-            return None
-        known = self.view.not_receiving_since is not None and _source_of(self.view.status) == _source_of(status)
-        return self.view.not_receiving_since if known else started
-
-    def _disk_stalled_since(self, status: TabletStatus, started: float) -> float | None:
-        if not status.disk_stalled:
-            return None
-        return self.view.disk_stalled_since if self.view.disk_stalled_since is not None else started
-
-    def _lost(self, status: TabletStatus) -> GtidSet:
-        """Return what the tablet once said to have received, and does not say now.
-
-        An answer without any transactions is ignored.
-        """
-        if status.disk_stalled or not status.executed:
-            return self.view.lost
-        held, self._last_received = self._last_received, status.received
-        if not self.view.lost and held.entries == self._last_received.entries:
-            return self.view.lost
-        return held.union(self.view.lost).difference(self._last_received)
+        before, ended = self.view, self._clock.now()
+        is_down = failure is ProbeFailure.MYSQL_DOWN
+        return TabletView(
+            record=before.record,
+            last_probe=before.last_probe.failed(failure, text, started=started, ended=ended),
+            memory=before.memory.after_mysql_down(ended=ended) if is_down else before.memory,
+        )
 
     def _ping(self, record: TabletRecord) -> "asyncio.Task[None] | None":
         """Start a ping beside the next question if the tablet did not answer the last one in time, else return None.
@@ -272,34 +223,9 @@ class TabletProbe:
             return None
         return asyncio.create_task(self._tablets.ping(record), name=f"ping {record.alias}")
 
-    def _failed(self, started: float, failure: ProbeFailure, text: str) -> TabletView:
-        since = self.view.failing_since if self.view.failing_since is not None else started
-        ended = self._clock.now()
-        return replace(
-            self.view,
-            probed_at=ended,
-            failure=failure,
-            failure_text=text,
-            failures=self.view.failures + 1,
-            failing_since=since,
-            failure_since=self.view.failure_since if self.view.failure is failure else ended,
-            may_ack_until=self._acks_ended() if failure is ProbeFailure.MYSQL_DOWN else self.view.may_ack_until,
-        )
-
 
 def _has_answered(ping: "asyncio.Task[None]") -> bool:
     return ping.done() and not ping.cancelled() and ping.exception() is None
-
-
-def _source_of(status: TabletStatus | None) -> tuple[str, int] | None:
-    replication = status.replication if status is not None else None
-    return replication.source_address if replication is not None and replication.has_source else None
-
-
-def _has_advanced(before: TabletStatus | None, after: TabletStatus) -> bool:
-    if before is None or before.replication is None or after.replication is None:
-        return False
-    return before.replication.received.entries != after.replication.received.entries
 
 
 def failure_of(error: TabletError) -> ProbeFailure:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from vtorc.core.facts.clock import Clock
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
+from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.records import KeyspaceRecord, ShardRecord, TabletRecord
-from vtorc.core.facts.views import ProbeFailure, ShardView, TabletView
+from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.discovery.probe import ProbePace, TabletProbe
 from vtorc.discovery.signals import Sentinel, watch_signals
 from vtorc.tablet.api import TabletManager
@@ -120,7 +121,7 @@ class ShardWatch:
         self.revision += 1
         if after.is_news_after(before) or self._is_first_since_failure(before, after):
             self._changed.set()
-        if (after.failures == 1 and after.failure is not ProbeFailure.SHUT_DOWN) or (
+        if (after.failures_in_row == 1 and after.failure is not ProbeFailure.SHUT_DOWN) or (
             _receives(before) and not _receives(after)
         ):
             self.suspect()

@@ -6,17 +6,19 @@ of tablet 100, and 3 of that of 101.
 
 import math
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from vtorc.core.election.candidates import StoppedTablet
 from vtorc.core.facts.durability import Member
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
+from vtorc.core.facts.last_probe import LastProbe, ProbeFailure
 from vtorc.core.facts.observed_term import ObservedTerm
 from vtorc.core.facts.records import KeyspaceRecord, KeyspaceType, ShardRecord, TabletRecord
 from vtorc.core.facts.status import ReplicationStatus, SemiSyncStatus, TabletStatus, ThreadState
-from vtorc.core.facts.views import ProbeFailure, ShardView, TabletView
+from vtorc.core.facts.tablet_memory import TabletMemory
+from vtorc.core.facts.views import ShardView, TabletView
 
 NOW = 1000.0
 SHARD = ShardId("commerce", "0")
@@ -68,33 +70,40 @@ def failing(
 ) -> TabletView:
     """The same tablet after its probes have failed for so many seconds; its status is the one before that."""
     heard = NOW - for_ - 0.5
-    observed_term = (
-        replace(tablet.observed_term, seen_at=heard) if tablet.observed_term is not None and not never_heard else None
-    )
-    ends = tablet.may_ack_until == math.inf and failure is ProbeFailure.MYSQL_DOWN
-    return replace(
+    seen, may_ack_until = tablet.memory.observed_term, tablet.memory.may_ack_until
+    ends = may_ack_until == math.inf and failure is ProbeFailure.MYSQL_DOWN
+    return changed(
         tablet,
         status=None if never_heard else tablet.status,
         status_at=None if never_heard else heard,
-        observed_term=observed_term,
-        may_ack_until=NOW - for_ if ends else tablet.may_ack_until,
-        probed_at=NOW,
+        observed_term=replace(seen, seen_at=heard) if seen is not None and not never_heard else None,
+        may_ack_until=NOW - for_ if ends else may_ack_until,
+        ended_at=NOW,
         failure=failure,
         failure_text=text,
-        failures=failures,
+        failures_in_row=failures,
         failing_since=NOW - for_,
-        failure_since=NOW - for_,
+        same_failure_since=NOW - for_,
     )
+
+
+def changed(tablet: TabletView, **changes: Any) -> TabletView:
+    """The same tablet with other values in its last probe, in what is remembered of it, or in the view itself."""
+    of_probe, of_memory = ({each.name for each in fields(part)} for part in (LastProbe, TabletMemory))
+    probe = {name: changes.pop(name) for name in of_probe & changes.keys()}
+    memory = {name: changes.pop(name) for name in of_memory & changes.keys()}
+    parts = {"last_probe": replace(tablet.last_probe, **probe), "memory": replace(tablet.memory, **memory)}
+    return replace(tablet, **{**parts, **changes})
 
 
 def answers(tablet: TabletView, *, at: float = NOW, **changes: Any) -> TabletView:
     """The same tablet after one more answer, which differs from the last in this."""
     assert tablet.status is not None
     status = replace(tablet.status, **changes)
-    observed_term = ObservedTerm.after(tablet.observed_term, status, tablet.record, at=at, heard_at=tablet.status_at)
-    return replace(
-        tablet, status=status, status_at=at, probed_at=at, observed_term=observed_term, failure=None, failing_since=None
+    seen = ObservedTerm.after(
+        tablet.memory.observed_term, status, tablet.record, at=at, heard_at=tablet.last_probe.status_at
     )
+    return changed(tablet, last_probe=LastProbe.answered(status, started=at, ended=at), observed_term=seen)
 
 
 def unprobed(tablet: TabletView) -> TabletView:
@@ -140,10 +149,8 @@ def primary(
     its_record = record(name, TabletType.PRIMARY, term=term, **(record_changes or {}))
     tablet = TabletView(
         record=its_record,
-        status=status,
-        status_at=NOW - 0.1,
-        probed_at=NOW,
-        observed_term=ObservedTerm.after(None, status, its_record, at=NOW - 0.1),
+        last_probe=LastProbe.answered(status, started=NOW - 0.1, ended=NOW),
+        memory=TabletMemory(observed_term=ObservedTerm.after(None, status, its_record, at=NOW - 0.1)),
     )
     if dead_for is None:
         return tablet
@@ -183,10 +190,8 @@ def replica(
     )
     return TabletView(
         record=record(name, type_, **(record_changes or {})),
-        status=replace(status, **changes),
-        status_at=NOW - heard,
-        probed_at=NOW - heard + 0.01,
-        may_ack_until=math.inf if semi_sync and of is not None else None,
+        last_probe=LastProbe.answered(replace(status, **changes), started=NOW - heard, ended=NOW - heard + 0.01),
+        memory=TabletMemory(may_ack_until=math.inf if semi_sync and of is not None else None),
     )
 
 
@@ -215,7 +220,7 @@ def of_old_version(tablet: TabletView) -> TabletView:
         heartbeat_interval=None,
         replica_net_timeout=None,
     )
-    return replace(tablet, status=status)
+    return changed(tablet, status=status)
 
 
 def shard(

@@ -9,9 +9,10 @@ from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
+from vtorc.core.facts.last_probe import LastProbe, ProbeFailure
 from vtorc.core.facts.records import KeyspaceRecord, ShardRecord, TabletRecord
 from vtorc.core.facts.status import ReplicationStatus, SemiSyncStatus, TabletStatus, ThreadState
-from vtorc.core.facts.views import ProbeFailure, ShardView, TabletView
+from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.recovery.runner import Judgement
 
 SHARD = ShardId.parse("commerce/0")
@@ -29,13 +30,15 @@ def primary(alias: TabletAlias = A, *, executed: GtidSet | None = None, acks: in
     """A primary that answers."""
     return TabletView(
         record=_record(alias, TabletType.PRIMARY),
-        status=TabletStatus(
-            server_uuid=UUIDS[alias],
-            executed=executed or written(50, alias),
-            semi_sync=SemiSyncStatus(primary_enabled=acks > 0, primary_clients=2, wait_for_replica_count=acks),
+        last_probe=LastProbe.answered(
+            TabletStatus(
+                server_uuid=UUIDS[alias],
+                executed=executed or written(50, alias),
+                semi_sync=SemiSyncStatus(primary_enabled=acks > 0, primary_clients=2, wait_for_replica_count=acks),
+            ),
+            started=at,
+            ended=at,
         ),
-        status_at=at,
-        probed_at=at,
     )
 
 
@@ -52,30 +55,33 @@ def replica(
     executed = executed or written(50, of)
     return TabletView(
         record=_record(alias, TabletType.REPLICA),
-        status=TabletStatus(
-            server_uuid=UUIDS[alias],
-            read_only=True,
-            executed=executed,
-            replication=ReplicationStatus(
-                source_host="127.0.0.1",
-                source_port=3000 + of.uid,
-                source_uuid=UUIDS[of],
-                io_state=ThreadState.RUNNING,
-                sql_state=ThreadState.RUNNING,
+        last_probe=LastProbe.answered(
+            TabletStatus(
+                server_uuid=UUIDS[alias],
+                read_only=True,
                 executed=executed,
-                received=received or executed,
-                lag=0,
+                replication=ReplicationStatus(
+                    source_host="127.0.0.1",
+                    source_port=3000 + of.uid,
+                    source_uuid=UUIDS[of],
+                    io_state=ThreadState.RUNNING,
+                    sql_state=ThreadState.RUNNING,
+                    executed=executed,
+                    received=received or executed,
+                    lag=0,
+                ),
+                semi_sync=SemiSyncStatus(replica_enabled=acks),
             ),
-            semi_sync=SemiSyncStatus(replica_enabled=acks),
+            started=at,
+            ended=at,
         ),
-        status_at=at,
-        probed_at=at,
     )
 
 
 def failing(tablet: TabletView, failure: ProbeFailure = ProbeFailure.MYSQL_DOWN) -> TabletView:
     """The same tablet, after two probes in vain."""
-    return replace(tablet, failure=failure, failures=2, failing_since=99.4, probed_at=99.9)
+    probe = tablet.last_probe.failed(failure, "", started=99.4, ended=99.5)
+    return replace(tablet, last_probe=probe.failed(failure, "", started=99.8, ended=99.9))
 
 
 def cut_off(replica: TabletView) -> TabletView:
@@ -92,7 +98,9 @@ def _with_io(replica: TabletView, state: ThreadState, error: str) -> TabletView:
     assert replica.status is not None
     assert replica.status.replication is not None
     replication = replace(replica.status.replication, io_state=state, last_io_error=error)
-    return replace(replica, status=replace(replica.status, replication=replication))
+    return replace(
+        replica, last_probe=replace(replica.last_probe, status=replace(replica.status, replication=replication))
+    )
 
 
 def judge(*tablets: TabletView, durability: str = "semi_sync") -> Judgement:

@@ -53,7 +53,7 @@ def lost_after(*answers: TabletStatus | None) -> list[str]:
         probing = asyncio.create_task(probe.run(ProbePace))
         await enough.wait()
         probing.cancel()
-        return [str(view.lost) for view in views]
+        return [str(view.memory.lost_after_receipt) for view in views]
 
     return run(main(), seed=1)
 

@@ -7,14 +7,15 @@ from typing import cast
 
 import pytest
 
-from tests.unit.core.builders import P, alias, gtids, primary, record, replica, shard, stopped
+from tests.unit.core.builders import P, alias, changed, gtids, primary, record, replica, shard, stopped
 from vtorc.core.election.candidate_evidence import candidate_set
 from vtorc.core.election.choice import Choice, Refusal, choose
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import SemiSyncStatus, TabletStatus
-from vtorc.core.facts.views import FormerType, TabletView
+from vtorc.core.facts.tablet_memory import FormerType
+from vtorc.core.facts.views import TabletView
 from vtorc.discovery.probe import ProbePace, TabletProbe
 from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TabletCallFailed, TabletUnreachable
@@ -111,9 +112,9 @@ def test_a_primary_at_work_is_remembered() -> None:
         (4, 4.1, TabletStatus(disk_stalled=True)),
         (5, 5.1, SILENT),
     )
-    observed_terms = {view.observed_term for view in views}
-    assert len(observed_terms) == 1
-    observed_term = observed_terms.pop()
+    terms = {view.memory.observed_term for view in views}
+    assert len(terms) == 1
+    observed_term = terms.pop()
     assert observed_term is not None
     assert (observed_term.term, observed_term.seen_at, observed_term.executed) == (10, 1, gtids("100:1-50"))
 
@@ -137,7 +138,7 @@ def test_until_when_a_tablet_may_have_acknowledged(answers: list[Answer], until:
     views = probed(
         R1, TabletType.REPLICA, *((second, second + 0.5, answer) for second, answer in enumerate(answers, 1))
     )
-    assert [view.may_ack_until for view in views] == until
+    assert [view.memory.may_ack_until for view in views] == until
 
 
 def test_since_when_a_disk_is_stalled() -> None:
@@ -145,7 +146,7 @@ def test_since_when_a_disk_is_stalled() -> None:
     stalled = TabletStatus(disk_stalled=True)
     told: list[Answer] = [AT_WORK, stalled, stalled, SILENT, stalled, AT_WORK]
     views = probed(P, TabletType.PRIMARY, *((second, second + 0.5, answer) for second, answer in enumerate(told, 1)))
-    assert [view.disk_stalled_since for view in views] == [None, 2, 2, 2, 2, None]
+    assert [view.memory.disk_stalled_since for view in views] == [None, 2, 2, 2, 2, None]
 
 
 def test_a_failure_is_known_when_its_probe_has_ended() -> None:
@@ -153,11 +154,11 @@ def test_a_failure_is_known_when_its_probe_has_ended() -> None:
     died = probed(R3, TabletType.REPLICA, (0, 0.1, ON), (10, 14.9, MYSQL_DOWN), (15.05, 15.1, MYSQL_DOWN))[-1]
     alive = replace(AT_WORK, executed=gtids("100:1-50"))
     lost = probed(P, TabletType.PRIMARY, (0, 0.2, alive), (11.5, 11.6, alive), (14.95, 15, MYSQL_DOWN))[-1]
-    assert (died.failing_since, died.failure_since) == (10, 14.9)
+    assert (died.failing_since, died.last_probe.same_failure_since) == (10, 14.9)
     view = shard(lost, replica(R1), replica(R2), died)
     reached = {alias(name): stopped(name, "100:1-50") for name in (R1, R2)}
     assert isinstance(choose(candidate_set(view, SEMI_SYNC, reached), SEMI_SYNC), Refusal)
-    down_before = replace(died, failure_since=10.0)
+    down_before = changed(died, same_failure_since=10.0)
     view = shard(lost, replica(R1), replica(R2), down_before)
     assert isinstance(choose(candidate_set(view, SEMI_SYNC, reached), SEMI_SYNC), Choice)
 
@@ -186,7 +187,7 @@ def test_types_that_a_record_had_are_remembered() -> None:
         for at, kind in ((2, "replica"), (3, "backup"), (4, "backup"), (5, "rdonly")):
             clock.time = at + 0.5
             watch.update(reading(at, TabletType.parse(kind)))
-        found = watch.view().tablets[0].former_types
+        found = watch.view().tablets[0].memory.former_types
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
         return dict(found)

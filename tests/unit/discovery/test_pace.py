@@ -8,9 +8,10 @@ import pytest
 from tests.unit.core.builders import P, record
 from tests.unit.discovery.test_view_evidence import LoopClock
 from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import TabletStatus
-from vtorc.core.facts.views import ProbeFailure, TabletView
+from vtorc.core.facts.views import TabletView
 from vtorc.discovery.probe import ProbePace, TabletProbe
 from vtorc.errors import TabletUnreachable
 from vtorc.sim.engine.loop import run

@@ -40,7 +40,10 @@ def first_quiet(*answers: TabletStatus | None) -> list[int | None]:
         probing = asyncio.create_task(probe.run(ProbePace))
         await enough.wait()
         probing.cancel()
-        return [None if view.not_receiving_since is None else begun.index(view.not_receiving_since) for view in views]
+        return [
+            None if view.memory.not_receiving_since is None else begun.index(view.memory.not_receiving_since)
+            for view in views
+        ]
 
     return run(main(), seed=1)
 

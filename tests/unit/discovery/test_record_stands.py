@@ -4,12 +4,13 @@ import asyncio
 from dataclasses import replace
 from typing import cast
 
-from tests.unit.core.builders import of_old_version, primary, record, replica, shard
+from tests.unit.core.builders import changed, of_old_version, primary, record, replica, shard
 from tests.unit.discovery.test_lost import Answering
 from tests.unit.discovery.test_view_evidence import LoopClock
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.status import TabletStatus
-from vtorc.discovery.probe import MAX_RECORD_DELAY, ProbePace, TabletProbe
+from vtorc.core.facts.tablet_memory import RECORD_IS_LATE_AT_MOST
+from vtorc.discovery.probe import ProbePace, TabletProbe
 from vtorc.sim.engine.loop import run
 from vtorc.tablet.api import TabletManager
 
@@ -37,17 +38,17 @@ def stands(*readings: tuple[float, TabletType], answers: tuple[TabletStatus | No
         probing = asyncio.create_task(probe.run(ProbePace))
         await enough.wait()
         probing.cancel()
-        assert probe.view.probed_at is not None
+        assert probe.view.last_probe.ended_at is not None
         for after, type_ in readings:
-            probe.update_record(replace(RECORD, type=type_), read_at=probe.view.probed_at + after)
-        return probe.view.record_confirmed
+            probe.update_record(replace(RECORD, type=type_), read_at=probe.view.last_probe.ended_at + after)
+        return probe.view.memory.record_confirmed
 
     return run(main(), seed=1)
 
 
 def test_a_record_stands_that_was_read_long_after_the_tablet_took_writes() -> None:
     """A reading that began a minute later is believed; an earlier one is not, nor one that says PRIMARY."""
-    late = MAX_RECORD_DELAY
+    late = RECORD_IS_LATE_AT_MOST
     assert not stands((late - 1, TabletType.REPLICA))
     assert stands((late, TabletType.REPLICA))
     assert not stands((late, TabletType.PRIMARY))
@@ -58,9 +59,9 @@ def test_a_record_stands_that_was_read_long_after_the_tablet_took_writes() -> No
 def test_so_does_that_of_one_that_was_primary_by_its_own_account() -> None:
     """A read-only tablet that calls itself primary counts too: if it died so, it must not be waited for for ever."""
     claims = replica(R1, of=None, tablet_type=TabletType.PRIMARY).status
-    assert not stands((MAX_RECORD_DELAY - 1, TabletType.REPLICA), answers=(claims,))
-    assert stands((MAX_RECORD_DELAY, TabletType.REPLICA), answers=(claims,))
-    assert not stands((MAX_RECORD_DELAY, TabletType.REPLICA), answers=(replica(R1, of=None).status,))
+    assert not stands((RECORD_IS_LATE_AT_MOST - 1, TabletType.REPLICA), answers=(claims,))
+    assert stands((RECORD_IS_LATE_AT_MOST, TabletType.REPLICA), answers=(claims,))
+    assert not stands((RECORD_IS_LATE_AT_MOST, TabletType.REPLICA), answers=(replica(R1, of=None).status,))
 
 
 def test_a_tablet_without_a_type_is_no_rival_once_its_record_stands() -> None:
@@ -70,4 +71,4 @@ def test_a_tablet_without_a_type_is_no_rival_once_its_record_stands() -> None:
     alone = of_old_version(replica(R1, of=None, read_only=False))
     follower = replica(R2, of=R1)
     assert shard(primary(), alone, follower).self_declared_primaries == (alone,)
-    assert shard(primary(), replace(alone, record_confirmed=True), follower).self_declared_primaries == ()
+    assert shard(primary(), changed(alone, record_confirmed=True), follower).self_declared_primaries == ()

@@ -5,9 +5,10 @@ from typing import cast
 
 from tests.unit.core.builders import P, record, shard
 from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import TabletStatus
-from vtorc.core.facts.views import ProbeFailure, TabletView
+from vtorc.core.facts.views import TabletView
 from vtorc.discovery.probe import ProbePace, TabletProbe
 from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TabletCallFailed, TabletUnreachable
@@ -73,7 +74,10 @@ def test_a_series_of_failures_of_one_kind_has_its_own_beginning() -> None:
     began = views[0].failing_since
     assert began is not None
     seconds = [
-        tuple(None if each is None else round(each - began) for each in (view.failing_since, view.failure_since))
+        tuple(
+            None if each is None else round(each - began)
+            for each in (view.failing_since, view.last_probe.same_failure_since)
+        )
         for view in views
     ]
     assert seconds == [(0, 0), (0, 1), (0, 1), (None, None), (4, 4)]

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.unit.core.builders import changed
 from tests.unit.recovery.test_repairs import by_hand, look
 from tests.unit.sim.servers import until
 from tests.unit.sim.worlds import CELLS, SHARD, in_world, small_plan
@@ -63,7 +64,7 @@ def test_no_tablet_is_promoted_over_one_that_did_not_stay_stopped(place: int) ->
         await asyncio.sleep(5.0)
         view = await look(shard, tools)
         # Silent to us alone: it goes on writing.
-        tablets = tuple(replace(t, status=None) if t.alias == primary.config.alias else t for t in view.tablets)
+        tablets = tuple(changed(t, status=None) if t.alias == primary.config.alias else t for t in view.tablets)
         restarted = replicas[place].mysqld.replication
 
         async def start_again() -> None:

@@ -10,6 +10,7 @@ from tests.unit.sim.worlds import in_world, small_plan
 from vtorc.core.detection.problems import Code
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.last_probe import LastProbe
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import ThreadState
 from vtorc.core.facts.views import ShardView, TabletView
@@ -60,7 +61,7 @@ async def look(shard: SimShard, tools: RecoveryTools) -> ShardView:
     topology = await read_shard(tools.topo, tools.clock, shard.id)
     up = {each.config.alias for each in shard.tablets if each.host.up}
     tablets = [
-        TabletView(record=record, status=await tools.tablets.full_status(record))
+        TabletView(record=record, last_probe=LastProbe(status=await tools.tablets.full_status(record)))
         for record in topology.tablets
         if record.alias in up
     ]
@@ -112,7 +113,7 @@ def test_a_last_copy_that_came_to_light_late_is_kept() -> None:
         await until(lambda: shard.primary is other)
         await claim(tools, stale)
         view = await look(shard, tools)
-        old = tuple(replace(t, status=None) if t.alias == stale.config.alias else t for t in view.tablets)
+        old = tuple(TabletView(record=t.record) if t.alias == stale.config.alias else t for t in view.tablets)
         with pytest.raises(RecoveryFailed, match="is not re-pointed: its relay log holds"):
             await reconcile(replace(view, tablets=old), tools, stale)
         assert stale.mysqld.replication.relay

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.unit.core.builders import changed
 from tests.unit.recovery.test_repairs import NONE, by_hand, look
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.status import TabletStatus, ThreadState
@@ -46,7 +47,7 @@ def test_a_stalled_disk_does_not_leave_the_shard_without_acknowledgements() -> N
 
     async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         view = await look(shard, tools)
-        stalled = tuple(replace(t, status=TabletStatus(disk_stalled=True)) for t in view.tablets)
+        stalled = tuple(changed(t, status=TabletStatus(disk_stalled=True)) for t in view.tablets)
         view = replace(view, tablets=stalled)
         primary = shard.primary
         assert primary is not None

@@ -24,8 +24,9 @@ from vtorc.core.detection.thresholds import HUNG_AFTER
 from vtorc.core.election.unseen_promotions import unknown_tablets, unseen_writer
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.rules import Rule, Why
-from vtorc.core.facts.views import ProbeFailure, ShardView, TabletView
+from vtorc.core.facts.views import ShardView, TabletView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

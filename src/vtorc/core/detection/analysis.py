@@ -17,9 +17,10 @@ from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.records import KeyspaceType
 from vtorc.core.facts.status import ReplicationStatus, ThreadState
-from vtorc.core.facts.views import ProbeFailure, ShardView, TabletView
+from vtorc.core.facts.views import ShardView, TabletView
 
 
 def analyse(

@@ -7,7 +7,8 @@ from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.replica_evidence import ReplicaEvidence, names
 from vtorc.core.detection.shard_check import ShardCheck
-from vtorc.core.facts.views import ProbeFailure, TabletView
+from vtorc.core.facts.last_probe import ProbeFailure
+from vtorc.core.facts.views import TabletView
 
 RECONNECTS_WITHIN = 5.0
 """Seconds that a replica gets to connect again before its failure to do so counts against the primary.
@@ -47,7 +48,7 @@ class LostPrimary(ShardCheck):
         """
         what = "reports that its disk is stalled"
         evidence = ReplicaEvidence.of(self.view, primary, heard_since=self.thresholds.heard_since)
-        since = primary.disk_stalled_since
+        since = primary.memory.disk_stalled_since
         lasts = since is not None and self.now - since >= self.thresholds.silent_after
         refused = evidence.failed_to_connect
         if (
@@ -80,7 +81,10 @@ class LostPrimary(ShardCheck):
 
     def _silent_primary(self, primary: TabletView) -> Finding:
         evidence = ReplicaEvidence.of(self.view, primary, heard_since=self.thresholds.heard_since)
-        text = evidence.as_text() | {"primary_failure": str(primary.failure), "failed_probes": str(primary.failures)}
+        text = evidence.as_text() | {
+            "primary_failure": str(primary.failure),
+            "failed_probes": str(primary.failures_in_row),
+        }
         how, hangs = primary.failure_phrase, primary.failure is ProbeFailure.HUNG
         if self.self_declared_primaries:
             text["primary_by_its_own_account"] = names(self.self_declared_primaries)
@@ -161,7 +165,9 @@ class LostPrimary(ShardCheck):
 
     def _may_count_as_lost(self, primary: TabletView) -> bool:
         return (
-            primary.failures >= self.thresholds.confirmations and self.all_probed and not self.self_declared_primaries
+            primary.failures_in_row >= self.thresholds.confirmations
+            and self.all_probed
+            and not self.self_declared_primaries
         )
 
     def _may_recover(self, primary: TabletView) -> bool:

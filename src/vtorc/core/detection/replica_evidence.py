@@ -29,7 +29,9 @@ class ReplicaEvidence:
         A replica that was not heard after `heard_since` is outdated too. While the primary answers, and says more than
         that its disk is stalled, all of them are outdated: it has not begun to fail.
         """
-        failing_since = primary.failing_since if primary.failing_since is not None else primary.disk_stalled_since
+        failing_since = (
+            primary.failing_since if primary.failing_since is not None else primary.memory.disk_stalled_since
+        )
         since = max(heard_since, failing_since if failing_since is not None else float("inf"))
         replicas = view.replicas_of(primary)
         answering = tuple(tablet for tablet in replicas if tablet.is_current)
@@ -48,7 +50,8 @@ class ReplicaEvidence:
         Empty, if any replica received something since: a server that still streams lives, however slow its greeting
         is. A replica that the server refused does not count: a server that is full, or knows no such user, lives too.
         """
-        if any(t.last_advance_at is not None and t.last_advance_at > since for t in self.answering):
+        advances = (t.memory.last_advance_at for t in self.answering)
+        if any(advance is not None and advance > since for advance in advances):
             return ()
         return tuple(t for t in self.reconnecting if _got_no_answer(t) and (t.status_at or 0.0) - since >= within)
 
@@ -70,7 +73,9 @@ class ReplicaEvidence:
         return tuple(
             t
             for t in self.answering
-            if t.not_receiving_since is not None and now - t.not_receiving_since < within and not _failed_to_connect(t)
+            if (since := t.memory.not_receiving_since) is not None
+            and now - since < within
+            and not _failed_to_connect(t)
         )
 
     @property

@@ -27,13 +27,13 @@ class ObservedSemiSync:
     that semi-sync was off or had fallen back to asynchronous. A tablet that is not in it was never seen. `past_ackers`
     are members that may have acknowledged though the policy does not ask it of them now: they have their side of
     semi-sync on, and MySQL counts any connected replica that has; or they had it on, or were of another type, until
-    lately. `patience` says of whom the count is 0 because its commits wait for so many seconds only and then go on
+    lately. `ack_timeouts` says of whom the count is 0 because its commits wait for so many seconds only and then go on
     without.
     """
 
     wait_counts: Mapping[TabletAlias, int] = field(default_factory=dict)
     past_ackers: frozenset[TabletAlias] = frozenset()
-    patience: Mapping[TabletAlias, float] = field(default_factory=dict)
+    ack_timeouts: Mapping[TabletAlias, float] = field(default_factory=dict)
 
 
 NOTHING_SEEN = ObservedSemiSync()
@@ -57,13 +57,13 @@ class OpenQuorum:
     """A possible primary that was not reached, and unreached members that are enough to acknowledge its writes.
 
     Any `acks` of the `ackers` form an ack set. With `acks` 0 the primary acknowledges alone and `ackers` is empty;
-    `patience` is after how many seconds it does, if it waits at first.
+    `ack_timeout` is after how many seconds it does, if it waits at first.
     """
 
     primary: Member
     acks: int
     ackers: tuple[Member, ...]
-    patience: float | None = None
+    ack_timeout: float | None = None
 
     @property
     def missing(self) -> int:
@@ -71,9 +71,9 @@ class OpenQuorum:
         return len(self.ackers) - self.acks + 1
 
     def __str__(self) -> str:
-        if not self.acks and self.patience is not None:
+        if not self.acks and self.ack_timeout is not None:
             return (
-                f"{self.primary}, which waits {self.patience:g} s for acknowledgements and then tells clients OK "
+                f"{self.primary}, which waits {self.ack_timeout:g} s for acknowledgements and then tells clients OK "
                 f"without any (rpl_semi_sync_source_timeout)"
             )
         if not self.acks:
@@ -221,7 +221,7 @@ def _open_quorums(
         acks = min(required, seen.wait_counts.get(primary.alias, required))
         ackers = tuple(each for each in unreached if _can_ack(policy, primary, each, seen)) if acks else ()
         if len(ackers) >= acks:
-            yield OpenQuorum(primary, acks, ackers, None if acks else seen.patience.get(primary.alias))
+            yield OpenQuorum(primary, acks, ackers, None if acks else seen.ack_timeouts.get(primary.alias))
 
 
 def _can_ack(policy: DurabilityPolicy, primary: Member, replica: Member, seen: ObservedSemiSync) -> bool:

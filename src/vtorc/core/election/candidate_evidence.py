@@ -10,8 +10,9 @@ from vtorc.core.election.unseen_promotions import possible_unseen_promotions
 from vtorc.core.facts.durability import DurabilityPolicy, Member
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.observed_term import ObservedTerm
-from vtorc.core.facts.views import ProbeFailure, ShardView, TabletView
+from vtorc.core.facts.views import ShardView, TabletView
 
 
 def candidate_set(
@@ -60,7 +61,9 @@ def candidate_set(
 def _lost(view: ShardView, stopped: Mapping[TabletAlias, StoppedTablet]) -> dict[TabletAlias, GtidSet]:
     """What stopped tablets said at any time that they had received, and do not have now that they are stopped."""
     lost = {
-        tablet.alias: tablet.lost.union(tablet.status.received).difference(stopped[tablet.alias].received)
+        tablet.alias: tablet.memory.lost_after_receipt.union(tablet.status.received).difference(
+            stopped[tablet.alias].received
+        )
         for tablet in view.tablets
         if tablet.alias in stopped and tablet.status is not None
     }
@@ -95,12 +98,13 @@ def as_if_stopped(view: ShardView) -> dict[TabletAlias, StoppedTablet]:
 
 def observed_term_of(view: ShardView, primary: TabletView | None) -> ObservedTerm | None:
     """What was seen of the last primary in its present term; what it showed in an earlier one does not count."""
-    if primary is None or primary.observed_term is None:
+    if primary is None or primary.memory.observed_term is None:
         return None
     record = primary.record
     is_primary = record.type is TabletType.PRIMARY
     term = record.primary_term_start if is_primary else view.shard_record.primary_term_start
-    return primary.observed_term if primary.observed_term.is_of(term) else None
+    observed_term = primary.memory.observed_term
+    return observed_term if observed_term.is_of(term) else None
 
 
 def semi_sync_seen(
@@ -113,13 +117,13 @@ def semi_sync_seen(
     if primary is None or not policy.has_semi_sync:
         return NOTHING_SEEN
     observed_term = observed_term_of(view, primary)
-    waits = {primary.alias: observed_term.waits} if observed_term is not None else {}
-    patience = {}
+    waits = {primary.alias: observed_term.wait_count} if observed_term is not None else {}
+    ack_timeouts = {}
     if observed_term is not None and _may_have_given_up(primary, observed_term):
-        waits, patience = {primary.alias: 0}, {primary.alias: observed_term.patience}
+        waits, ack_timeouts = {primary.alias: 0}, {primary.alias: observed_term.ack_timeout}
     return ObservedSemiSync(
         wait_counts=waits,
-        patience=patience,
+        ack_timeouts=ack_timeouts,
         past_ackers=PastAckers(view, policy, primary, observed_term, stopped).past_ackers(),
     )
 
@@ -132,13 +136,13 @@ def _may_have_given_up(primary: TabletView, observed_term: ObservedTerm) -> bool
     so while we hear nothing of it. One that was at work less than that before its own tablet found its MySQL down
     had no time for it, unless a commit waited already; where the tablet tells that, it is believed.
     """
-    if math.isinf(observed_term.patience) or not observed_term.waits:
+    if math.isinf(observed_term.ack_timeout) or not observed_term.wait_count:
         return False
-    if primary.failure is not ProbeFailure.MYSQL_DOWN or primary.failure_since is None:
+    if primary.failure is not ProbeFailure.MYSQL_DOWN or primary.last_probe.same_failure_since is None:
         return True
     if primary.status is not None and primary.status.semi_sync_blocked:
         return True
-    return primary.failure_since >= observed_term.waited_at + observed_term.patience
+    return primary.last_probe.same_failure_since >= observed_term.semi_sync_active_at + observed_term.ack_timeout
 
 
 def exempt(view: ShardView, stopped: Mapping[TabletAlias, StoppedTablet]) -> dict[TabletAlias, str]:
@@ -177,7 +181,11 @@ def _was_down_before(tablet: TabletView, primary: TabletView, observed_term: Obs
 
     A probe that fails found MySQL down at some moment before it ended, so that its end is what counts.
     """
-    down, last, died = tablet.failure_since, tablet.probed_at, primary.failure_since
+    down, last, died = (
+        tablet.last_probe.same_failure_since,
+        tablet.last_probe.ended_at,
+        primary.last_probe.same_failure_since,
+    )
     if tablet.failure is not ProbeFailure.MYSQL_DOWN or down is None or last is None or died is None:
         return False
     return down + SETTLED <= observed_term.seen_at and last >= died

@@ -61,12 +61,12 @@ class PastAckers:
         return self._policy.may_ack(self._primary.member, Member(tablet.alias, kind))
 
     def _is_past_acker(self, tablet: TabletView) -> bool:
-        ended = [left.gone for kind, left in tablet.former_types.items() if self._may_ack(kind, tablet)]
-        if tablet.may_ack_until == math.inf:
+        ended = [left.gone_at for kind, left in tablet.memory.former_types.items() if self._may_ack(kind, tablet)]
+        if tablet.memory.may_ack_until == math.inf:
             if self._view.replicates_from(tablet, self._primary):
                 return True
-        elif tablet.may_ack_until is not None:
-            ended.append(tablet.may_ack_until)
+        elif tablet.memory.may_ack_until is not None:
+            ended.append(tablet.memory.may_ack_until)
         return not self._is_word_of_a_person(tablet) and not self._was_survived(max(ended, default=-math.inf))
 
     def _is_word_of_a_person(self, tablet: TabletView) -> bool:
@@ -76,14 +76,16 @@ class PastAckers:
         failing = self._primary.failing_since
         if tablet.record.type is not TabletType.DRAINED or failing is None:
             return False
-        return max((left.still for left in tablet.former_types.values()), default=-math.inf) >= failing
+        return max((left.last_found_at for left in tablet.memory.former_types.values()), default=-math.inf) >= failing
 
     def _is_rebuilt(self, tablet: TabletView) -> bool:
-        before = [left.gone for kind, left in tablet.former_types.items() if self._may_ack(kind, tablet)]
-        restored = tablet.former_types.get(TabletType.RESTORE)
+        before = [left.gone_at for kind, left in tablet.memory.former_types.items() if self._may_ack(kind, tablet)]
+        restored = tablet.memory.former_types.get(TabletType.RESTORE)
         if tablet.record.type is TabletType.RESTORE:
             return bool(before) and not self._was_survived(max(before))
-        return restored is not None and any(gone <= restored.gone and not self._was_survived(gone) for gone in before)
+        return restored is not None and any(
+            gone <= restored.gone_at and not self._was_survived(gone) for gone in before
+        )
 
     def _was_survived(self, moment: float) -> bool:
         """Whether what was acknowledged until then is held by those that were stopped."""

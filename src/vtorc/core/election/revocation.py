@@ -81,7 +81,7 @@ def _who_cannot_be_read(candidates: CandidateSet, revocation: Revocation) -> str
 
 def _how_to_wait_for_ever(revocation: Revocation) -> str:
     """What to do about a timeout of semi-sync, against the next time."""
-    if all(quorum.patience is None for quorum in revocation.open):
+    if all(quorum.ack_timeout is None for quorum in revocation.open):
         return ""
     return (
         "; a forced promotion (EmergencyReparentShard) may lose writes that clients take for safe; so that the next "

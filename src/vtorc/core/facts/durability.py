@@ -1,4 +1,4 @@
-"""Durability policies: who may become primary, and how many acknowledgements of whom a primary waits for.
+"""Durability policies: which tablets may become primary, and how many acknowledgements a primary waits for.
 
 The built-in policies are those of Vitess (`go/vt/vtctl/reparentutil/policy/durability.go`). What follows from them
 about lost writes is in `vtorc.core.election.ack_arithmetic`.
@@ -35,13 +35,12 @@ _RULES_BEST_FIRST = tuple(PromotionRule)
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A tablet as durability sees it: its name, which tells its cell, and the type that its record in the topology has.
-
-    A tablet whose record cannot be read is to be taken for the worst that it may be, a REPLICA.
-    """
+    """A tablet as durability sees it; one with an unreadable record counts as the worst that it may be, a REPLICA."""
 
     alias: TabletAlias
+    """The tablet's name, which tells its cell."""
     type: TabletType
+    """The type that its record in the topology has."""
 
     @property
     def cell(self) -> str:
@@ -54,22 +53,24 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DurabilityPolicy:
-    """One policy as data: `acks` members of the types in `ackers`, other than the primary, have to receive each write.
-
-    With `other_cell` only members of another cell than the primary's count. `rules` are exceptions to the promotion
-    rule by type.
+    """One policy as data: how many members of which kind, other than the primary, have to receive each write.
 
     MySQL enforces less than this. A primary waits for `rpl_semi_sync_source_wait_for_replica_count` acknowledgements
-    from *any* connected replica whose own side of semi-sync is on, and knows nothing of cells or types (MySQL manual,
+    from *any* connected replica with its own side of semi-sync on. It knows neither cells nor types (MySQL manual,
     "Semisynchronous Replication"): a policy holds only as long as exactly its ackers have
     `rpl_semi_sync_replica_enabled` on.
     """
 
     name: str
+    """The name under which keyspace records and the configuration know the policy."""
     acks: int = 0
+    """How many members other than the primary have to receive each write; 0 for no semi-sync."""
     ackers: frozenset[TabletType] = frozenset()
+    """Types of tablets that acknowledge."""
     other_cell: bool = False
+    """Whether only members of another cell than the primary's count."""
     rules: tuple[tuple[TabletAlias, PromotionRule], ...] = ()
+    """Exceptions to the promotion rule by type, in order of alias."""
 
     @property
     def has_semi_sync(self) -> bool:
@@ -77,7 +78,7 @@ class DurabilityPolicy:
         return self.acks > 0
 
     def promotion_rule(self, tablet: Member) -> PromotionRule:
-        """Say how much `tablet` is wanted as primary: by type only REPLICA, and what is PRIMARY already, may be."""
+        """Say how much `tablet` is wanted as primary: by type only a REPLICA may be, or what is PRIMARY already."""
         by_type = PromotionRule.NEUTRAL if tablet.type in _PROMOTABLE else PromotionRule.MUST_NOT
         return next((rule for alias, rule in self.rules if alias == tablet.alias), by_type)
 

@@ -1,7 +1,7 @@
 """What a tablet was seen to be as the primary of one term: evidence that later answers do not take away.
 
-A primary that comes back read-only, or whose disk stalls, tells nothing about its term any more. What it told before
-still holds: what it had committed, and how many acknowledgements its commits waited for.
+A primary that comes back read-only, or with a stalled disk, tells nothing about its term any more. Its earlier answers
+still hold: which transactions it had committed, and how many acknowledgements its commits waited for.
 """
 
 import math
@@ -13,7 +13,7 @@ from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import SemiSyncStatus, TabletStatus
 
-ENDLESS = 86_400.0
+ENDLESS_ACK_TIMEOUT = 86_400.0
 """Seconds of `rpl_semi_sync_source_timeout` from which on commits are taken to wait for ever: Vitess' `my.cnf` sets
 thirty million years, and MySQL's default is ten seconds.
 """
@@ -21,27 +21,31 @@ thirty million years, and MySQL's default is ten seconds.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedTerm:
-    """A tablet at work as primary: writable, and nobody's replica.
-
-    `term` is when the term began, by the tablet's record, in nanoseconds since the Unix epoch; 0 while the record does
-    not say yet that it is primary. `seen_at` is when the last probe that saw it at work started, in seconds on the
-    caller's monotonic clock; `server_uuid` and `executed` are of that probe. `committed` is all that it was seen to
-    have executed while enough semi-sync clients were there for each commit to be acknowledged. `waits` is how many
-    acknowledgements its commits waited for, 0 if for none; `told` says that its settings of semi-sync came with it.
-    `patience` is for how many seconds a commit waits before MySQL goes on without acknowledgements and tells clients
-    OK, infinity if for ever as far as is known; `waited_at` is when the last probe that saw semi-sync at work started,
-    minus infinity if none did.
-    """
+    """A tablet at work as primary: writable, and without a source."""
 
     term: int
+    """When the term began, by the tablet's record, in nanoseconds since the Unix epoch; 0 while the record does not say
+    yet that the tablet is primary."""
     seen_at: float
+    """When the last probe started that saw the tablet at work, in seconds on the caller's monotonic clock."""
     server_uuid: str
+    """UUID of its server by that probe."""
     executed: GtidSet
+    """The transactions that its server had executed by that probe."""
     committed: GtidSet
-    waits: int
-    told: bool
-    patience: float = math.inf
-    waited_at: float = -math.inf
+    """All transactions that it was seen to have executed while enough semi-sync clients were there for each commit to
+    be acknowledged."""
+    wait_count: int
+    """How many acknowledgements its commits waited for (rpl_semi_sync_source_wait_for_replica_count); 0 if semi-sync
+    was off or had fallen back to asynchronous."""
+    semi_sync_reported: bool
+    """Whether any answer of the term brought the settings of semi-sync, so that `wait_count` is what MySQL said."""
+    ack_timeout: float = math.inf
+    """Seconds that a commit waits before MySQL goes on without acknowledgements and tells clients OK
+    (rpl_semi_sync_source_timeout); infinity if for ever as far as is known."""
+    semi_sync_active_at: float = -math.inf
+    """When the last probe started that saw commits wait for acknowledgements, in seconds on the caller's monotonic
+    clock; minus infinity if none did."""
 
     @classmethod
     def after(
@@ -53,10 +57,10 @@ class ObservedTerm:
         at: float,
         heard_at: float | None = None,
     ) -> Self | None:
-        """Add an answer to what was seen `before`.
+        """Return what is known after one more answer; `before` is what was known until then, None if nothing.
 
-        `record` is the tablet's when the probe started, at `at`; `heard_at` is when the probe before it started that
-        brought an answer. A newer term begins anew: what an earlier one shows says nothing about it.
+        `record` is the tablet's when the probe started, at `at`. `heard_at` is when the probe started that brought the
+        answer before it, None if there was none. A newer term begins anew: an earlier one says nothing about it.
         """
         if status.read_only or status.has_source or status.disk_stalled:
             return before
@@ -65,21 +69,25 @@ class ObservedTerm:
             known = before if before is not None and (before.term == 0 or before.term >= term) else None
             term = max(term, known.term) if known is not None else term
         elif status.tablet_type is TabletType.PRIMARY:
-            # Its record is late, or an old one was read: the same term, unless it was something else in between.
+            # Its record is late, or an old one was read. The term is the same, unless the last answer showed another
+            # role.
             known = before if before is not None and before.seen_at == heard_at else None
             term = known.term if known is not None else 0
         else:
             return before
-        semi_sync, waits, told = status.semi_sync, _waits_for(status.semi_sync), status.semi_sync.tells_settings
+        semi_sync = status.semi_sync
+        wait_count, reported = _wait_count(semi_sync), semi_sync.is_reported
         committed = known.committed if known is not None else EMPTY_GTID_SET
-        patience, waited_at = (known.patience, known.waited_at) if known is not None else (math.inf, -math.inf)
-        if told:
-            patience, waited_at = _patience(semi_sync), at if waits else waited_at
-        if known is not None and known.told and not told:
-            waits, told = known.waits, True
-        elif 0 < waits <= semi_sync.primary_clients:
-            # MySQL adds a transaction to gtid_executed only after the wait (AFTER_SYNC), but after a crash it adds
-            # those too that nobody acknowledged; a server that just came back has no semi-sync clients yet.
+        ack_timeout, active_at = math.inf, -math.inf
+        if known is not None:
+            ack_timeout, active_at = known.ack_timeout, known.semi_sync_active_at
+        if reported:
+            ack_timeout, active_at = _ack_timeout(semi_sync), at if wait_count else active_at
+        if known is not None and known.semi_sync_reported and not reported:
+            wait_count, reported = known.wait_count, True
+        elif 0 < wait_count <= semi_sync.primary_clients:
+            # MySQL adds a transaction to gtid_executed only after the wait (AFTER_SYNC). After a crash it adds those
+            # too that were never acknowledged; a server that just came back has no semi-sync clients yet.
             committed = _joined(committed, status.executed)
         return cls(
             term=term,
@@ -87,33 +95,36 @@ class ObservedTerm:
             server_uuid=status.server_uuid,
             executed=status.executed,
             committed=committed,
-            waits=waits,
-            told=told,
-            patience=patience,
-            waited_at=waited_at,
+            wait_count=wait_count,
+            semi_sync_reported=reported,
+            ack_timeout=ack_timeout,
+            semi_sync_active_at=active_at,
         )
 
     def is_of(self, term: int) -> bool:
-        """Whether it tells about the term that began then, and not about an earlier one."""
+        """Whether it tells about the term that began at `term`, in nanoseconds since the Unix epoch, and not about an
+        earlier one.
+        """
         return self.term == 0 or self.term >= term
 
 
-def _patience(semi_sync: SemiSyncStatus) -> float:
-    """Seconds that a commit waits, infinity for ever; 0 is taken for a value that did not come, as it would switch
-    semi-sync off with the first commit, which is seen.
+def _ack_timeout(semi_sync: SemiSyncStatus) -> float:
+    """Return for how many seconds a commit waits, infinity for ever.
+
+    0 is taken for a value that did not come: it would switch semi-sync off with the first commit, which is seen.
     """
     seconds = semi_sync.timeout / 1000.0
-    return seconds if 0.0 < seconds < ENDLESS else math.inf
+    return seconds if 0.0 < seconds < ENDLESS_ACK_TIMEOUT else math.inf
 
 
 def _joined(known: GtidSet, more: GtidSet) -> GtidSet:
     return more if not known or known.entries == more.entries else more.union(known)
 
 
-def _waits_for(semi_sync: SemiSyncStatus) -> int:
-    """How many acknowledgements its commits waited for; 0 too if semi-sync had fallen back to asynchronous.
+def _wait_count(semi_sync: SemiSyncStatus) -> int:
+    """Return how many acknowledgements its commits waited for; 0 too if semi-sync had fallen back to asynchronous.
 
-    A server that does not tell the count waits for one at least (MySQL manual,
+    A server that does not report the count waits for one at least (MySQL manual,
     rpl_semi_sync_source_wait_for_replica_count).
     """
     if not (semi_sync.primary_enabled and semi_sync.primary_active):

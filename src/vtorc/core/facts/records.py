@@ -15,28 +15,35 @@ class KeyspaceType(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TabletRecord:
-    """One `tablets/<alias>/Tablet` record.
-
-    Times are nanoseconds since the Unix epoch, 0 where the record has none. `hostname` is empty and the ports are 0
-    where the record has none, which is how a cleanly stopped vttablet leaves its record (Vitess
-    `go/vt/vttablet/tabletmanager/tm_init.go`).
-    """
+    """One `tablets/<alias>/Tablet` record; its times are nanoseconds since the Unix epoch."""
 
     alias: TabletAlias
+    """The tablet's name."""
     keyspace: str
+    """The keyspace that it belongs to."""
     shard: str
+    """The shard of that keyspace, by its name alone."""
     type: TabletType
+    """What the tablet is in its shard."""
     hostname: str = ""
+    """Host of the vttablet; empty in the record of one that was stopped cleanly (Vitess
+    `go/vt/vttablet/tabletmanager/tm_init.go`)."""
     grpc_port: int = 0
+    """Port of the vttablet's gRPC services; 0 as `hostname` is empty."""
     mysql_hostname: str = ""
+    """Host of the mysqld, as its replicas know it; empty as `hostname` is."""
     mysql_port: int = 0
+    """Port of the mysqld; 0 as `hostname` is empty."""
     primary_term_start: int = 0
+    """When its term as primary began; 0 where the record names no term."""
     start_time: int = 0
+    """When the vttablet started; 0 where the record does not say it (older versions)."""
     shutdown_time: int = 0
+    """When the vttablet was stopped cleanly; 0 while it was not, and where the record does not say it."""
 
     @property
     def is_shut_down(self) -> bool:
-        """Whether its owner stopped it on purpose: such a tablet is not dialled."""
+        """Whether it was stopped on purpose: such a tablet is not dialled."""
         return self.shutdown_time > 0 or not (self.hostname and self.grpc_port)
 
     @property
@@ -52,20 +59,29 @@ class TabletRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardRecord:
-    """One `keyspaces/<ks>/shards/<shard>/Shard` record; the term is in nanoseconds since the Unix epoch, 0 if unset."""
+    """One `keyspaces/<ks>/shards/<shard>/Shard` record."""
 
     shard: ShardId
+    """The shard's name."""
     primary_alias: TabletAlias | None = None
+    """The tablet that the record names as primary; None if it names none."""
     primary_term_start: int = 0
+    """Since when that tablet is primary, in nanoseconds since the Unix epoch; 0 where the record names no term."""
     emergency_reparent_disabled: bool = False
+    """Whether an operator has switched emergency reparents off for the shard."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyspaceRecord:
-    """One `keyspaces/<ks>/Keyspace` record; an empty `durability_policy` means that the record names none."""
+    """One `keyspaces/<ks>/Keyspace` record."""
 
     name: str
+    """The keyspace's name."""
     type: KeyspaceType = KeyspaceType.NORMAL
+    """The kind of keyspace."""
     durability_policy: str = ""
+    """Name of the durability policy; empty if the record names none."""
     emergency_reparent_disabled: bool = False
+    """Whether an operator has switched emergency reparents off for the keyspace."""
     sidecar_db_name: str = "_vt"
+    """The database of Vitess' own tables, with the reparent journal."""

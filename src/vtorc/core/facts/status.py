@@ -18,31 +18,42 @@ class ThreadState(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicationStatus:
-    """SHOW REPLICA STATUS of one server.
-
-    `executed` is what the server has committed, `received` what it has committed or holds in its relay log. `lag` is
-    in seconds, None where MySQL does not know it.
-    """
+    """SHOW REPLICA STATUS of one server, and what vttablet adds to it."""
 
     source_host: str = ""
+    """Host of the server that it replicates from; empty if it has no source."""
     source_port: int = 0
+    """Port of that server; 0 if it has no source."""
     source_uuid: str = ""
+    """UUID of that server; empty before the first connection to it."""
     source_user: str = ""
+    """The user as which it connects to its source."""
     io_state: ThreadState = ThreadState.UNKNOWN
+    """State of the IO thread, which receives transactions into the relay log."""
     sql_state: ThreadState = ThreadState.UNKNOWN
+    """State of the SQL thread, which applies the relay log."""
     last_io_error: str = ""
+    """Last error of the IO thread; empty if there is none."""
     last_sql_error: str = ""
+    """Last error of the SQL thread; empty if there is none."""
     executed: GtidSet = EMPTY_GTID_SET
+    """Transactions that the server has committed."""
     received: GtidSet = EMPTY_GTID_SET
+    """Transactions that the server has committed or holds in its relay log."""
     lag: int | None = None
+    """Seconds behind the source; None where MySQL does not know it."""
     sql_delay: int = 0
+    """Seconds by which the SQL thread stays behind on purpose (SOURCE_DELAY)."""
     auto_position: bool = False
+    """Whether it finds its place in the source's binary logs by GTIDs."""
     has_filters: bool = False
+    """Whether replication filters make it leave out some transactions."""
     backup_running: bool = False
+    """Whether a backup is being taken of it."""
 
     @property
     def has_source(self) -> bool:
-        """Whether the server is told to replicate from somebody."""
+        """Whether the server is told to replicate from another one."""
         return bool(self.source_host) and self.source_port > 0
 
     @property
@@ -64,7 +75,7 @@ class ReplicationStatus:
 
     @property
     def substance(self) -> tuple[object, ...]:
-        """All but positions and lag."""
+        """All fields but positions, lag and what no finding is made from."""
         return (
             self.source_host,
             self.source_port,
@@ -86,18 +97,27 @@ class ReplicationStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SemiSyncStatus:
-    """Semi-synchronous replication of one server; `timeout` is in milliseconds."""
+    """Semi-synchronous replication of one server."""
 
     primary_enabled: bool = False
+    """Whether its commits are to wait for acknowledgements (rpl_semi_sync_source_enabled)."""
     replica_enabled: bool = False
+    """Whether it is to acknowledge what it receives (rpl_semi_sync_replica_enabled)."""
     primary_active: bool = False
+    """Whether its commits wait now, and have not fallen back to asynchronous (Rpl_semi_sync_source_status)."""
     replica_active: bool = False
+    """Whether its IO thread acknowledges now (Rpl_semi_sync_replica_status)."""
     primary_clients: int = 0
+    """How many connected replicas acknowledge (Rpl_semi_sync_source_clients)."""
     timeout: int = 0
+    """Milliseconds that a commit waits before MySQL goes on without acknowledgements (rpl_semi_sync_source_timeout);
+    0 if it was not reported."""
     wait_for_replica_count: int = 0
+    """How many acknowledgements a commit waits for (rpl_semi_sync_source_wait_for_replica_count); 0 if it was not
+    reported."""
 
     @property
-    def tells_settings(self) -> bool:
+    def is_reported(self) -> bool:
         """Whether the answer tells of semi-sync at all: FullStatus reports false and 0 where its statements failed.
 
         Of those statements the settings come last (Vitess `rpc_replication.go`, FullStatus), and a server that has
@@ -108,35 +128,53 @@ class SemiSyncStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TabletStatus:
-    """One answer of `FullStatus`.
+    """One answer of `FullStatus`; None means "this tablet does not tell" (older version), never "no".
 
-    None means "this tablet does not tell" (older version), never "no". `heartbeat_interval` is in seconds (a float,
-    as MySQL keeps it), `replica_net_timeout` in seconds. A stalled disk answers nothing else: all other fields then
-    hold their defaults and must not be believed (Vitess `rpc_replication.go`, FullStatus).
+    A tablet with a stalled disk answers nothing else: all other fields then hold their defaults and must not be
+    believed (Vitess `rpc_replication.go`, FullStatus).
     """
 
     server_id: int = 0
+    """MySQL's `server_id`."""
     server_uuid: str = ""
+    """MySQL's `server_uuid`, which marks the transactions that it writes; empty if it was not reported."""
     version: str = ""
+    """MySQL's version."""
     version_comment: str = ""
+    """MySQL's `version_comment`, which tells the flavour of the server."""
     read_only: bool = False
+    """Whether the server refuses writes but those of privileged users."""
     super_read_only: bool | None = None
+    """Whether it refuses those of privileged users as well; None if the tablet does not tell."""
     executed: GtidSet = EMPTY_GTID_SET
+    """Transactions that the server has committed (gtid_executed)."""
     purged: GtidSet = EMPTY_GTID_SET
+    """Transactions that are no longer in its binary logs, so that it cannot give them to others (gtid_purged)."""
     gtid_mode: str = ""
+    """MySQL's `gtid_mode`; empty if it was not reported."""
     log_bin: bool = False
+    """Whether it writes binary logs."""
     log_replica_updates: bool = False
+    """Whether its binary logs include what it received from its source."""
     replication: ReplicationStatus | None = None
+    """Its state as a replica; None if it has no source."""
     semi_sync: SemiSyncStatus = SemiSyncStatus()
+    """Its semi-sync settings and state; defaults where they were not reported."""
     semi_sync_blocked: bool | None = None
+    """Whether commits wait for acknowledgements in vain; None if the tablet does not tell."""
     disk_stalled: bool | None = None
+    """Whether the tablet manager finds its disk stalled, and then asks its MySQL nothing; None if it does not tell."""
     tablet_type: TabletType | None = None
+    """The type that the tablet manager takes its tablet for; None if it does not tell."""
     heartbeat_interval: float | None = None
+    """Seconds between heartbeats that it asks of its source, as MySQL keeps them; None if the tablet does not tell."""
     replica_net_timeout: int | None = None
+    """Seconds of silence after which it takes its connection to the source for broken; None if the tablet does not
+    tell."""
 
     @property
     def has_source(self) -> bool:
-        """Whether the server is told to replicate from somebody."""
+        """Whether the server is told to replicate from another one."""
         return self.replication is not None and self.replication.has_source
 
     @property

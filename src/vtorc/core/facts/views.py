@@ -1,99 +1,38 @@
 """All that is known of one shard at one moment: the input of every decision."""
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vtorc.core.facts.durability import Member
-from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType, is_replica_type
-from vtorc.core.facts.observed_term import ObservedTerm
+from vtorc.core.facts.last_probe import NEVER_PROBED, LastProbe, ProbeFailure
 from vtorc.core.facts.records import KeyspaceRecord, ShardRecord, TabletRecord
 from vtorc.core.facts.status import TabletStatus, ThreadState
+from vtorc.core.facts.tablet_memory import NOTHING_REMEMBERED, TabletMemory
 
 FAILURES_THAT_COUNT = 3
 """Failed probes in a row beyond which one more says nothing new."""
 
 
-class ProbeFailure(enum.Enum):
-    """Why a probe brought no status; the classes lead to different verdicts."""
-
-    REFUSED = "refused"  # nobody listens: the process is gone, the host is there
-    UNREACHABLE = "unreachable"  # no route, name unknown, connection reset
-    TIMEOUT = "timeout"  # silent host, hung process, or us cut off
-    HUNG = "hung"  # the tablet manager answers a ping, but brings no status from its mysqld: a hang, or overload
-    MYSQL_DOWN = "mysql down"  # the tablet answers, its mysqld does not
-    ERROR = "error"  # the tablet answers that it cannot tell
-    BAD_ANSWER = "bad answer"  # the answer does not make sense
-    SHUT_DOWN = "shut down"  # its owner stopped it; it is not dialled
-
-    @property
-    def is_silence(self) -> bool:
-        """Whether no answer came in time, which says nothing about what goes on."""
-        return self in (ProbeFailure.TIMEOUT, ProbeFailure.HUNG)
-
-
-_FAILURES = {
-    ProbeFailure.REFUSED: "refuses connections",
-    ProbeFailure.UNREACHABLE: "cannot be reached",
-    ProbeFailure.TIMEOUT: "does not answer",
-    ProbeFailure.HUNG: "hangs (its tablet manager answers, its MySQL does not)",
-    ProbeFailure.MYSQL_DOWN: "answers that its MySQL is down",
-    ProbeFailure.ERROR: "answers with an error",
-    ProbeFailure.BAD_ANSWER: "answers nonsense",
-    ProbeFailure.SHUT_DOWN: "was shut down",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class FormerType:
-    """When a tablet's record ceased to have a type: `still` is when the last reading of the topology began that found
-    it, `gone` when the first was taken over that did not; in seconds on the caller's monotonic clock.
-    """
-
-    still: float
-    gone: float
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TabletView:
-    """One tablet: its record, the last status it gave and how the last probe went.
-
-    Times are seconds on the caller's monotonic clock. `status_at` is when the probe that brought `status` started,
-    `failing_since` when the first of the present series of failed probes did, and `failure_since` when the first of
-    those at its end was over that all failed as the last one, in the way that `failure` names; both None while the last
-    probe succeeded. `last_advance_at` is when the probe started that last brought more received transactions than the
-    one before. `not_receiving_since` is when the probe started that first found its IO thread not connected to the
-    source that it has, None while it is connected. `disk_stalled_since` is when the probe started that first found its
-    disk stalled, which hides all else, None while it does not say so. `status` stays what was last heard: `is_current`
-    says whether it may be believed. `lost` is what it once said to have received, and did not when it was last heard:
-    its relay log is gone, or it was rebuilt.
-
-    `record_confirmed` says that a reading of the topology did not call it PRIMARY which began a minute after it was
-    first seen as nobody's replica and writable, or primary by its own account: its record is not late.
-
-    What is remembered beyond the last status: `observed_term` is what was seen of it as primary of its latest term.
-    `may_ack_until` is until when its side of semi-sync may have been on while it had a source: infinity while that is
-    not known to have ended, None if it never was seen so. `former_types` has the types that its record had before.
-    """
+    """One tablet as it is known at one moment, with shortcuts to what is asked most often."""
 
     record: TabletRecord
-    status: TabletStatus | None = None
-    status_at: float | None = None
-    probed_at: float | None = None
-    failure: ProbeFailure | None = None
-    failure_text: str = ""
-    failures: int = 0
-    failing_since: float | None = None
-    failure_since: float | None = None
-    last_advance_at: float | None = None
-    not_receiving_since: float | None = None
-    disk_stalled_since: float | None = None
-    lost: GtidSet = EMPTY_GTID_SET
-    observed_term: ObservedTerm | None = None
-    may_ack_until: float | None = None
-    former_types: Mapping[TabletType, FormerType] = field(default_factory=dict)
-    record_confirmed: bool = False
+    """The tablet's record in the topology server, as last read."""
+    last_probe: LastProbe = NEVER_PROBED
+    """How the last probe ended, and the last status."""
+    memory: TabletMemory = NOTHING_REMEMBERED
+    """What the tablet showed at any time and may not show now."""
+    status: TabletStatus | None = field(init=False, compare=False, repr=False)
+    """What the tablet last answered, however long ago; None if it never answered."""
+    current_status: TabletStatus | None = field(init=False, compare=False, repr=False)
+    """The same if the last probe brought it, so that it is what the tablet says now; else None."""
+
+    def __post_init__(self) -> None:
+        # Fields and not properties: one judgement asks each of them several times for each tablet.
+        object.__setattr__(self, "status", self.last_probe.status)
+        object.__setattr__(self, "current_status", self.last_probe.status if self.last_probe.failure is None else None)
 
     @property
     def alias(self) -> TabletAlias:
@@ -101,33 +40,47 @@ class TabletView:
         return self.record.alias
 
     @property
-    def probed(self) -> bool:
-        """Whether at least one probe has ended, well or not."""
-        return self.probed_at is not None
+    def status_at(self) -> float | None:
+        """When the probe started that brought `status`, in seconds on the caller's monotonic clock."""
+        return self.last_probe.status_at
 
     @property
-    def is_current(self) -> bool:
-        """Whether the last probe succeeded, so that `status` is what the tablet says now."""
-        return self.status is not None and self.failure is None
+    def failure(self) -> ProbeFailure | None:
+        """Why the last probe brought no status; None if it brought one, and before the first one is over."""
+        return self.last_probe.failure
 
     @property
-    def current_status(self) -> TabletStatus | None:
-        """The status, if the last probe succeeded."""
-        return self.status if self.failure is None else None
+    def failures_in_row(self) -> int:
+        """How many probes have failed since the last status."""
+        return self.last_probe.failures_in_row
+
+    @property
+    def failing_since(self) -> float | None:
+        """When the first of the probes started that failed since the last status, on the same clock; None if none
+        did.
+        """
+        return self.last_probe.failing_since
 
     @property
     def failure_phrase(self) -> str:
         """How the last probe failed, as the end of a sentence about the tablet."""
-        if self.failure is None:
-            return "answers"
-        told = self.failure in (ProbeFailure.ERROR, ProbeFailure.BAD_ANSWER) and self.failure_text
-        return _FAILURES[self.failure] + (f" ({self.failure_text})" if told else "")
+        return self.last_probe.failure_phrase
+
+    @property
+    def probed(self) -> bool:
+        """Whether at least one probe has ended, well or not."""
+        return self.last_probe.ended_at is not None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the last probe brought a status, so that `status` is what the tablet says now."""
+        return self.current_status is not None
 
     @property
     def is_receiving(self) -> bool:
         """Whether it says now that its IO thread is connected to its source."""
-        replication = self.status.replication if self.status is not None else None
-        return self.is_current and replication is not None and replication.is_receiving
+        status = self.current_status
+        return status is not None and status.replication is not None and status.replication.is_receiving
 
     @property
     def member(self) -> Member:
@@ -155,7 +108,7 @@ class TabletView:
         that failed) says nothing about it.
         """
         status = self.current_status
-        if status is None or not self.is_receiving or not status.semi_sync.tells_settings:
+        if status is None or not self.is_receiving or not status.semi_sync.is_reported:
             return False
         return status.semi_sync.replica_enabled and not status.semi_sync.replica_active
 
@@ -172,7 +125,7 @@ class TabletView:
         if self.failure is not before.failure or self.record is not before.record:
             return True
         if self.failure is not None:
-            return self.failures <= FAILURES_THAT_COUNT
+            return self.failures_in_row <= FAILURES_THAT_COUNT
         if self.status is None or before.status is None:
             return True
         return self.status.substance != before.status.substance
@@ -180,40 +133,64 @@ class TabletView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardView:
-    """One shard: records, tablets and what could not be read.
+    """One shard: its records, its tablets, and what could not be read.
 
-    `unreachable_cells` maps each cell whose topology server did not answer to the sentence why: its tablets are the
-    ones last read; `never_read_cells` are those of them that were not read even once, whose tablets are not known at
-    all. `tablets` are ordered by alias. `bad_records` names tablets whose record could not be parsed, with the reason.
+    What follows from these is worked out once, because one judgement asks it many times.
     """
 
     shard: ShardId
+    """The shard's name."""
     keyspace_record: KeyspaceRecord
+    """The record of its keyspace, as last read."""
     shard_record: ShardRecord
+    """The shard's record, as last read."""
     tablets: tuple[TabletView, ...] = ()
+    """Its tablets, ordered by alias."""
     unreachable_cells: Mapping[str, str] = field(default_factory=dict)
+    """The cells whose topology server does not answer, each with the sentence why: their tablets are those last
+    read."""
     bad_records: Mapping[TabletAlias, str] = field(default_factory=dict)
+    """Tablets with a record that could not be parsed, each with the reason; one that was read before stays among
+    `tablets`."""
     never_read_cells: frozenset[str] = frozenset()
+    """Those of the unreachable cells that were not read even once: their tablets are not known at all."""
     primary: TabletView | None = field(init=False, compare=False, repr=False)
     """The shard's primary: the tablet of type PRIMARY with the newest term (Vitess' rule for readers of the topology).
 
-    None if the shard record names another since a later time: whoever that is, the tablets of type PRIMARY are former
-    ones.
+    None if the shard record names another tablet since a later time: then all tablets of type PRIMARY are former
+    primaries.
     """
     self_declared_primaries: tuple[TabletView, ...] = field(init=False, compare=False, repr=False)
     """Tablets that are primary by their own account and not by their records, which may be late: the topology server
     does not have to answer a tablet that was just promoted.
 
-    A tablet that does not tell its type (older version) counts if it is writable and somebody receives from it, and not
-    for ever: somebody may have made it so by hand.
+    A tablet that does not tell its type (older version) counts if it is writable and a replica receives from it. It
+    counts only until its record is confirmed: an operator may have made it writable by hand.
     """
+    _replicas: dict[TabletAlias, tuple[TabletView, tuple[TabletView, ...]]] = field(
+        init=False, default_factory=dict, compare=False, repr=False
+    )
+    """The answers of `replicas_of`, each with the view of the source that it was worked out for."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "primary", self._find_primary())
         object.__setattr__(
             self,
             "self_declared_primaries",
-            tuple(tablet for tablet in self.tablets if self._declares_itself_primary(tablet)),
+            tuple(t for t in self.tablets if self._declared_itself_primary(t, t.current_status)),
+        )
+
+    @property
+    def unreachable_self_declared(self) -> tuple[TabletView, ...]:
+        """Tablets that do not answer and were self-declared primaries when they last did, until a reading of the
+        topology shows that their records are not late.
+        """
+        return tuple(
+            tablet
+            for tablet in self.tablets
+            if tablet.failure is not None
+            and not tablet.memory.record_confirmed
+            and self._declared_itself_primary(tablet, tablet.status)
         )
 
     def tablet(self, alias: TabletAlias | None) -> TabletView | None:
@@ -221,52 +198,20 @@ class ShardView:
         return next((tablet for tablet in self.tablets if tablet.alias == alias), None)
 
     def at_address(self, address: tuple[str, int]) -> TabletView | None:
-        """The tablet whose mysqld has this host and port."""
+        """The tablet with a mysqld at this host and port."""
         return next((tablet for tablet in self.tablets if tablet.record.mysql_address == address), None)
 
-    def _find_primary(self) -> TabletView | None:
-        primaries = [tablet for tablet in self.tablets if tablet.record.type is TabletType.PRIMARY]
-        newest = max(primaries, key=lambda tablet: (tablet.record.primary_term_start, tablet.alias), default=None)
-        if newest is None or self.shard_record.primary_alias in (None, newest.alias):
-            return newest
-        return None if self.shard_record.primary_term_start > newest.record.primary_term_start else newest
-
-    @property
-    def unreachable_self_declared(self) -> tuple[TabletView, ...]:
-        """Tablets that were rivals when they last answered, until a reading of the topology shows that their records
-        are not late.
-        """
-        return tuple(
-            tablet
-            for tablet in self.tablets
-            if tablet.failure is not None
-            and not tablet.record_confirmed
-            and self._declared_itself_primary(tablet, tablet.status)
-        )
-
-    def _declares_itself_primary(self, tablet: TabletView) -> bool:
-        return self._declared_itself_primary(tablet, tablet.current_status)
-
-    def _declared_itself_primary(self, tablet: TabletView, status: TabletStatus | None) -> bool:
-        if tablet.record.type is TabletType.PRIMARY or status is None or status.has_source or status.disk_stalled:
-            return False
-        if status.tablet_type is not None:
-            return status.tablet_type is TabletType.PRIMARY
-        return (
-            not status.read_only
-            and not tablet.record_confirmed
-            and any(replica.is_receiving or tablet.failure is not None for replica in self.replicas_of(tablet))
-        )
-
     def replicas_of(self, source: TabletView) -> tuple[TabletView, ...]:
-        """Tablets whose last known status says that they replicate from `source`, reachable or not.
+        """Tablets that replicate from `source` by their last known status, reachable or not.
 
-        A tablet that was shut down cleanly has blanked its MySQL address: then whoever replicates from an address
-        that no tablet has is taken for its replica, so that a stopped primary is not mistaken for one that has none.
+        A tablet that was shut down cleanly has blanked its MySQL address. Then each tablet that replicates from an
+        address that no tablet has is taken for its replica, so that a stopped primary does not seem to have none.
         """
-        return tuple(
-            tablet for tablet in self.tablets if tablet.alias != source.alias and self.replicates_from(tablet, source)
-        )
+        known = self._replicas.get(source.alias)
+        if known is None or known[0] is not source:
+            replicas = tuple(t for t in self.tablets if t.alias != source.alias and self.replicates_from(t, source))
+            known = self._replicas[source.alias] = source, replicas
+        return known[1]
 
     def replicates_from(self, tablet: TabletView, source: TabletView) -> bool:
         """Whether the last known status of `tablet` names the server of `source`."""
@@ -281,3 +226,21 @@ class ShardView:
         if uuid and replication.source_uuid:
             return False
         return self.at_address(replication.source_address) is None
+
+    def _find_primary(self) -> TabletView | None:
+        primaries = [tablet for tablet in self.tablets if tablet.record.type is TabletType.PRIMARY]
+        newest = max(primaries, key=lambda tablet: (tablet.record.primary_term_start, tablet.alias), default=None)
+        if newest is None or self.shard_record.primary_alias in (None, newest.alias):
+            return newest
+        return None if self.shard_record.primary_term_start > newest.record.primary_term_start else newest
+
+    def _declared_itself_primary(self, tablet: TabletView, status: TabletStatus | None) -> bool:
+        if tablet.record.type is TabletType.PRIMARY or status is None or status.has_source or status.disk_stalled:
+            return False
+        if status.tablet_type is not None:
+            return status.tablet_type is TabletType.PRIMARY
+        return (
+            not status.read_only
+            and not tablet.memory.record_confirmed
+            and any(replica.is_receiving or tablet.failure is not None for replica in self.replicas_of(tablet))
+        )

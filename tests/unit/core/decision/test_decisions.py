@@ -14,6 +14,7 @@ from tests.unit.core.builders import (
     STOPPED,
     P,
     alias,
+    changed,
     failing,
     fresh_shard,
     gtids,
@@ -31,9 +32,10 @@ from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.durability import DurabilityPolicy, policy
 from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.status import TabletStatus
-from vtorc.core.facts.views import ProbeFailure, ShardView, TabletView
+from vtorc.core.facts.views import ShardView, TabletView
 
 R1, R2, R3 = "zone1-101", "zone2-200", "zone3-300"
 HEIR = replica(R1, of=None, tablet_type=TabletType.PRIMARY, read_only=False, executed="100:1-50,101:1-9")
@@ -71,7 +73,7 @@ def with_relay_log(tablet: TabletView, text: str) -> TabletView:
     assert tablet.status.replication is not None
     received = tablet.status.replication.received.union(gtids(text))
     replication = replace(tablet.status.replication, received=received)
-    return replace(tablet, status=replace(tablet.status, replication=replication))
+    return changed(tablet, status=replace(tablet.status, replication=replication))
 
 
 def tried(
@@ -513,14 +515,14 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
                 "cannot, but another still receives writes",
                 9,
                 3.0,
-                (replica(R1, io=CONNECTING), replace(replica(R2), last_advance_at=NOW - 2.0)),
+                (replica(R1, io=CONNECTING), changed(replica(R2), last_advance_at=NOW - 2.0)),
                 Rule.COOLDOWN,
             ),
             (
                 "cannot, and what another received it received before",
                 9,
                 3.0,
-                (replica(R1, io=CONNECTING), replace(replica(R2), last_advance_at=NOW - 8.0)),
+                (replica(R1, io=CONNECTING), changed(replica(R2), last_advance_at=NOW - 8.0)),
                 Rule.ACT,
             ),
             (
@@ -615,7 +617,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
     *(
         (
             f"a tablet was primary by its own account when it last answered, {what}",
-            shard(primary(read_only=True), replace(failing(HEIR), record_confirmed=stands), *others),
+            shard(primary(read_only=True), changed(failing(HEIR), record_confirmed=stands), *others),
             Code.PRIMARY_IS_READ_ONLY,
             P,
             DecisionLimits(),
@@ -845,7 +847,7 @@ PRIMARIES = st.sampled_from(
         primary(source="zone9-900", read_only=True),
         primary(semi_sync_blocked=True),
         primary(semi_sync=False, tablet_type=TabletType.REPLICA),
-        replace(primary(), status=TabletStatus(disk_stalled=True)),
+        changed(primary(), status=TabletStatus(disk_stalled=True)),
         replica(P, of=None),
     ]
 )

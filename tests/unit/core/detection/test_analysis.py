@@ -16,6 +16,7 @@ from tests.unit.core.builders import (
     STOPPED,
     P,
     alias,
+    changed,
     failing,
     fresh_shard,
     gtids,
@@ -33,9 +34,10 @@ from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.records import KeyspaceType
 from vtorc.core.facts.status import SemiSyncStatus, TabletStatus, ThreadState
-from vtorc.core.facts.views import ProbeFailure, ShardView, TabletView
+from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.errors import UnknownDurabilityPolicy
 
 R1, R2, D = "zone1-101", "zone2-200", "zone1-112"
@@ -304,7 +306,7 @@ def test_a_hang_is_called_one() -> None:
 
 def quiet(tablet: TabletView, seconds: float) -> TabletView:
     """The same tablet, whose IO thread was connected so many seconds ago."""
-    return replace(tablet, not_receiving_since=NOW - seconds)
+    return changed(tablet, not_receiving_since=NOW - seconds)
 
 
 def test_under_the_lock_only_answers_since_then_count() -> None:
@@ -445,7 +447,7 @@ def test_replicas_of_a_cleanly_stopped_primary_are_known_by_its_uuid() -> None:
     assert codes(shard(gone, WAITING_1, WAITING_2)) == [Code.DEAD_PRIMARY]
     elsewhere = replica(R1, of="zone9-900", io=CONNECTING)
     assert codes(shard(gone, elsewhere))[0] is Code.DEAD_PRIMARY_WITHOUT_REPLICAS
-    never_heard = replace(gone, status=None, status_at=None)
+    never_heard = changed(gone, status=None, status_at=None)
     assert codes(shard(never_heard, WAITING_1, WAITING_2)) == [Code.DEAD_PRIMARY]
 
 
@@ -696,7 +698,7 @@ def acking(name: str, *, active: bool, told: bool = True) -> TabletView:
     semi_sync = SemiSyncStatus(replica_enabled=True, replica_active=active, timeout=1000 if told else 0)
     tablet = replica(name)
     assert tablet.status is not None
-    return replace(tablet, status=replace(tablet.status, semi_sync=semi_sync))
+    return changed(tablet, status=replace(tablet.status, semi_sync=semi_sync))
 
 
 def test_acks_are_not_demanded_while_mysql_waits_for_more_than_come() -> None:
@@ -728,7 +730,7 @@ def test_a_stalled_disk_says_nothing_else() -> None:
     """All other fields of a tablet with a stalled disk are void, so nothing is concluded from them."""
     void = replica(R1)
     assert void.status is not None
-    stalled = replace(void, status=type(void.status)(disk_stalled=True))
+    stalled = changed(void, status=type(void.status)(disk_stalled=True))
     assert codes(shard(primary(), stalled, replica(R2))) == []
 
 
@@ -773,7 +775,7 @@ def _renamed(tablet: TabletView, number: int) -> TabletView:
     name = f"zone{number % 3 + 1}-{100 + number}"
     status = None if tablet.status is None else replace(tablet.status, server_uuid=uuid(name))
     changes = {"alias": alias(name), "mysql_hostname": f"mysql-{name}"}
-    return replace(tablet, record=replace(tablet.record, **changes), status=status)  # type: ignore[arg-type]
+    return changed(tablet, record=replace(tablet.record, **changes), status=status)  # type: ignore[arg-type]
 
 
 @given(
@@ -795,7 +797,7 @@ def test_findings_are_ordered_and_unique_whatever_the_shard(
 
 def stalled(*replicas: TabletView, for_: float = 60.0) -> ShardView:
     """A shard whose primary has told for so many seconds that its disk is stalled, and nothing else."""
-    told = replace(primary(), status=TabletStatus(disk_stalled=True), disk_stalled_since=NOW - for_)
+    told = changed(primary(), status=TabletStatus(disk_stalled=True), disk_stalled_since=NOW - for_)
     return shard(told, *replicas)
 
 

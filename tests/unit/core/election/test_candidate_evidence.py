@@ -11,6 +11,7 @@ from tests.unit.core.builders import (
     P,
     alias,
     answers,
+    changed,
     failing,
     gtids,
     of_old_version,
@@ -27,8 +28,9 @@ from vtorc.core.election.choice import Choice, Refusal, choose
 from vtorc.core.election.revocation import unrevoked
 from vtorc.core.facts.durability import Member, policy
 from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.last_probe import LastProbe, ProbeFailure
 from vtorc.core.facts.status import TabletStatus
-from vtorc.core.facts.views import ProbeFailure, ShardView, TabletView
+from vtorc.core.facts.views import ShardView, TabletView
 
 R1, R2, R3 = "zone1-101", "zone2-200", "zone3-300"
 SEMI_SYNC, CROSS_CELL, NONE = policy("semi_sync"), policy("cross_cell"), policy("none")
@@ -96,12 +98,10 @@ def test_a_stalled_disk_is_no_evidence() -> None:
     """The status of a tablet with a stalled disk holds nothing but that."""
     stalled = TabletView(
         record=primary().record,
-        status=TabletStatus(disk_stalled=True),
-        status_at=NOW,
-        observed_term=primary().observed_term,
+        last_probe=LastProbe.answered(TabletStatus(disk_stalled=True), started=NOW, ended=NOW),
     )
-    for observed_term, known in ((None, ""), (primary().observed_term, "100:1-50")):
-        made = candidate_set(shard(replace(stalled, observed_term=observed_term), WAITING_1), SEMI_SYNC, {})
+    for observed_term, known in ((None, ""), (primary().memory.observed_term, "100:1-50")):
+        made = candidate_set(shard(changed(stalled, observed_term=observed_term), WAITING_1), SEMI_SYNC, {})
         assert made.known_at_primary == gtids(known)
         assert made.primary_uuids == {uuid(P)}
 
@@ -169,7 +169,7 @@ def test_a_primary_that_gives_up_waiting_must_be_reached(
     made = candidate_set(view, SEMI_SYNC, stop(view))
     outcome = choose(made, SEMI_SYNC)
     assert isinstance(outcome, Refusal) == gives_up
-    assert made.semi_sync.patience == ({alias(P): timeout / 1000} if gives_up else {})
+    assert made.semi_sync.ack_timeouts == ({alias(P): timeout / 1000} if gives_up else {})
     if isinstance(outcome, Refusal):
         assert f"which waits {timeout / 1000:g} s for acknowledgements and then tells clients OK" in outcome.sentence
         assert "to exclude that, reach zone1-0000000100;" in outcome.sentence
@@ -239,7 +239,7 @@ def test_strays_acknowledge_though_the_policy_does_not_ask(tablet: TabletView, p
 def down(name: str = R3, *, since: float = 3600.0, probed: float = 0.0, **changes: Any) -> TabletView:
     """A replica whose tablet manager says that its MySQL is down."""
     tablet = failing(replica(name, executed="100:1-9"), for_=since)
-    return replace(tablet, probed_at=NOW - probed, **changes)
+    return changed(tablet, ended_at=NOW - probed, **changes)
 
 
 def dead(**changes: Any) -> TabletView:
@@ -283,12 +283,12 @@ IN_RELAY_LOG = replica(R2, io=CONNECTING, executed="100:1-40", received="100:41-
             id="the tablet was stopped, its MySQL perhaps not",
         ),
         pytest.param(
-            shard(dead(), WAITING_1, WAITING_2, down(failure_since=NOW - 3.2)),
+            shard(dead(), WAITING_1, WAITING_2, down(same_failure_since=NOW - 3.2)),
             False,
             id="it failed for an hour, but its MySQL is down only now",
         ),
         pytest.param(
-            shard(dead(), WAITING_1, WAITING_2, down(failure_since=None)), False, id="it is not known since when"
+            shard(dead(), WAITING_1, WAITING_2, down(same_failure_since=None)), False, id="it is not known since when"
         ),
         pytest.param(
             shard(dead(), WAITING_1, WAITING_2, down(probed=3.5)), False, id="not asked since the primary went down"
@@ -337,8 +337,8 @@ def test_the_primary_itself_is_never_excused() -> None:
 
 def test_what_stopped_tablets_once_had_is_remembered() -> None:
     """What was lost before, and since the last answer, counts; of who was not stopped nothing is known."""
-    forgetful = replace(replica(R1, io=CONNECTING, received="100:1-55"), lost=gtids("100:60"))
-    gone = failing(replace(WAITING_2, lost=gtids("100:70")))
+    forgetful = changed(replica(R1, io=CONNECTING, received="100:1-55"), lost_after_receipt=gtids("100:60"))
+    gone = failing(changed(WAITING_2, lost_after_receipt=gtids("100:70")))
     view = shard(primary(dead_for=3), forgetful, gone)
     now = {alias(R1): stopped(R1, "100:1-53")}
     assert candidate_set(view, SEMI_SYNC, now).lost == {alias(R1): gtids("100:54-55,100:60")}

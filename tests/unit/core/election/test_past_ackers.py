@@ -1,18 +1,19 @@
 """Who may have acknowledged while the primary lived, whatever they are now."""
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.unit.core.builders import CONNECTING, NOW, P, alias, failing, primary, replica, shard
+from tests.unit.core.builders import CONNECTING, NOW, P, alias, changed, failing, primary, replica, shard
 from tests.unit.core.election.test_candidate_evidence import R1, R2, R3, stop
 from vtorc.core.election.candidate_evidence import candidate_set
 from vtorc.core.election.choice import Choice, Refusal, choose
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import TabletType
-from vtorc.core.facts.views import FormerType, ProbeFailure, ShardView, TabletView
+from vtorc.core.facts.last_probe import ProbeFailure
+from vtorc.core.facts.tablet_memory import FormerType
+from vtorc.core.facts.views import ShardView, TabletView
 
 SEMI_SYNC = policy("semi_sync")
 REPLICA, RDONLY, DRAINED, SPARE, BACKUP, RESTORE = (
@@ -29,14 +30,14 @@ DEAD = primary(dead_for=3, failure=ProbeFailure.TIMEOUT)
 """It failed half a second after that."""
 
 
-def left(kind: TabletType, ago: float, *, still: float | None = None) -> dict[TabletType, FormerType]:
-    """The record ceased to have that type so many seconds ago; the reading before began `still` seconds ago."""
-    return {kind: FormerType(NOW - (ago + 5 if still is None else still), NOW - ago)}
+def left(kind: TabletType, ago: float, *, found: float | None = None) -> dict[TabletType, FormerType]:
+    """The record ceased to have that type so many seconds ago; the reading before began `found` seconds ago."""
+    return {kind: FormerType(last_found_at=NOW - (ago + 5 if found is None else found), gone_at=NOW - ago)}
 
 
 def was(tablet: TabletView, ago: float, kind: TabletType = REPLICA, **changes: Any) -> TabletView:
     """A tablet that had another type until so many seconds ago."""
-    return replace(tablet, former_types=left(kind, ago), **changes)
+    return changed(tablet, former_types=left(kind, ago), **changes)
 
 
 def off(kind: TabletType, executed: str = "100:1-50", **changes: Any) -> TabletView:
@@ -68,25 +69,25 @@ def test_the_last_acker_counts_whatever_it_has_become(kind: TabletType, ago: flo
         pytest.param(was(off(SPARE), 1), True, id="made a spare after the primary had begun to fail"),
         pytest.param(was(off(DRAINED), 1), True, id="drained since, perhaps before the primary failed"),
         pytest.param(
-            replace(off(DRAINED), former_types=left(REPLICA, 1, still=3)),
+            changed(off(DRAINED), former_types=left(REPLICA, 1, found=3)),
             False,
             id="drained when the primary had failed",
         ),
         pytest.param(
-            replace(off(BACKUP), former_types=left(REPLICA, 1, still=3)), True, id="a backup is no word of a person"
+            changed(off(BACKUP), former_types=left(REPLICA, 1, found=3)), True, id="a backup is no word of a person"
         ),
         pytest.param(
-            replace(off(DRAINED), former_types=left(REPLICA, 9) | left(SPARE, 1, still=3)),
+            changed(off(DRAINED), former_types=left(REPLICA, 9) | left(SPARE, 1, found=3)),
             False,
             id="a spare, drained after the primary had failed",
         ),
         pytest.param(was(off(SPARE), 1, RDONLY), False, id="the policy never let it acknowledge"),
         pytest.param(off(SPARE), False, id="it never was anything else"),
-        pytest.param(replace(off(SPARE), may_ack_until=NOW - 1), True, id="its side was on until now"),
-        pytest.param(replace(off(SPARE), may_ack_until=NOW - SEEN - 1), False, id="its side was on before"),
-        pytest.param(replace(off(SPARE), may_ack_until=math.inf), True, id="its side is not known to be off"),
+        pytest.param(changed(off(SPARE), may_ack_until=NOW - 1), True, id="its side was on until now"),
+        pytest.param(changed(off(SPARE), may_ack_until=NOW - SEEN - 1), False, id="its side was on before"),
+        pytest.param(changed(off(SPARE), may_ack_until=math.inf), True, id="its side is not known to be off"),
         pytest.param(
-            replace(off(SPARE, of=R3), may_ack_until=math.inf), False, id="its side is on, for another than the primary"
+            changed(off(SPARE, of=R3), may_ack_until=math.inf), False, id="its side is on, for another than the primary"
         ),
         pytest.param(
             failing(replica(R1, BACKUP), for_=SEEN + 1), False, id="its MySQL went down before the primary did"
@@ -128,18 +129,18 @@ def test_nobody_is_excused_by_a_primary_that_was_never_seen_at_work() -> None:
     [
         pytest.param(was(off(RESTORE, executed=""), 1), False, id="being restored"),
         pytest.param(
-            replace(replica(R1, executed="100:1-9"), former_types=left(REPLICA, 2) | left(RESTORE, 1)),
+            changed(replica(R1, executed="100:1-9"), former_types=left(REPLICA, 2) | left(RESTORE, 1)),
             False,
             id="restored",
         ),
         pytest.param(was(off(RESTORE, executed=""), 600), True, id="being restored since long ago"),
         pytest.param(
-            replace(replica(R1, executed="100:1-9"), former_types=left(REPLICA, 600) | left(RESTORE, 1)),
+            changed(replica(R1, executed="100:1-9"), former_types=left(REPLICA, 600) | left(RESTORE, 1)),
             True,
             id="the restore began long ago",
         ),
         pytest.param(
-            replace(replica(R1, executed="100:1-9"), former_types=left(RESTORE, 1)), True, id="it had been nothing else"
+            changed(replica(R1, executed="100:1-9"), former_types=left(RESTORE, 1)), True, id="it had been nothing else"
         ),
         pytest.param(was(replica(R1, executed="100:1-9"), 1, BACKUP), True, id="only a backup was taken"),
     ],

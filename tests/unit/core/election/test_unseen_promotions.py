@@ -15,8 +15,9 @@ from vtorc.core.election.choice import Choice, Refusal, choose
 from vtorc.core.election.unseen_promotions import unseen_writer
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.rules import Rule
-from vtorc.core.facts.views import ProbeFailure, ShardView, TabletView
+from vtorc.core.facts.views import ShardView, TabletView
 
 R1, W, X = "zone1-101", "zone2-200", "zone2-201"
 BLIND = {"zone2": "does not answer"}

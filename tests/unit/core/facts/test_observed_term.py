@@ -45,9 +45,9 @@ def test_the_last_answer_at_work_counts() -> None:
         server_uuid=uuid(P),
         executed=gtids("100:1-50"),
         committed=gtids("100:1-50"),
-        waits=2,
-        told=True,
-        waited_at=1,
+        wait_count=2,
+        semi_sync_reported=True,
+        semi_sync_active_at=1,
     )
 
 
@@ -69,7 +69,7 @@ def test_what_was_acknowledged_stays_so_without_ackers() -> None:
     """All that it had committed while its commits were acknowledged counts, though nobody is there any more."""
     after = seen(told("100:1-40"), told("100:1-50", replace(WAITS, primary_clients=0)))
     assert after is not None
-    assert (after.executed, after.committed, after.waits) == (gtids("100:1-50"), gtids("100:1-40"), 1)
+    assert (after.executed, after.committed, after.wait_count) == (gtids("100:1-50"), gtids("100:1-40"), 1)
 
 
 def test_fewer_clients_than_it_waits_for_acknowledge_nothing() -> None:
@@ -84,32 +84,32 @@ def test_statements_that_failed_are_no_word_about_semi_sync(crashed_in: SemiSync
     """FullStatus reports what failed as off and 0; who told otherwise in this term is believed."""
     after = seen(told("100:1-40"), told("100:1-50", crashed_in))
     assert after is not None
-    assert (after.waits, after.executed, after.committed) == (1, gtids("100:1-50"), gtids("100:1-40"))
+    assert (after.wait_count, after.executed, after.committed) == (1, gtids("100:1-50"), gtids("100:1-40"))
 
 
 def test_semi_sync_that_was_switched_off_is_seen() -> None:
     """Settings that came with the answer show that the statements did not fail."""
     after = seen(told(), told("100:1-60", replace(WAITS, primary_enabled=False, primary_active=False)))
     assert after is not None
-    assert (after.waits, after.committed) == (0, gtids("100:1-50"))
+    assert (after.wait_count, after.committed) == (0, gtids("100:1-50"))
 
 
 @pytest.mark.parametrize(
-    ("milliseconds", "patience"),
+    ("milliseconds", "seconds"),
     [(10_000, 10.0), (4_294_967_295, math.inf), (10**18, math.inf), (0, math.inf)],
 )
-def test_a_timeout_of_semi_sync_is_remembered(milliseconds: int, patience: float) -> None:
+def test_a_timeout_of_semi_sync_is_remembered(milliseconds: int, seconds: float) -> None:
     """Ten seconds are MySQL's default; weeks are for ever, and 0 is what comes where nothing is told."""
     after = seen(told("100:1-40", replace(WAITS, timeout=milliseconds)), told("100:1-50", SemiSyncStatus()))
     assert after is not None
-    assert (after.patience, after.waited_at, after.seen_at) == (patience, 0, 1)
+    assert (after.ack_timeout, after.semi_sync_active_at, after.seen_at) == (seconds, 0, 1)
 
 
 def test_a_newer_term_begins_anew() -> None:
     """What was seen in an earlier term of the same tablet does not count any more."""
     newer = record(P, TabletType.PRIMARY, term=20)
     after = seen(told("100:1-40"), (told("100:1-30"), newer))
-    assert after == replace(seen((told("100:1-30"), newer)), seen_at=1, waited_at=1)  # type: ignore[type-var]
+    assert after == replace(seen((told("100:1-30"), newer)), seen_at=1, semi_sync_active_at=1)  # type: ignore[type-var]
     assert after is not None
     assert after.is_of(20)
     assert after.is_of(10)

@@ -1,0 +1,173 @@
+"""What is remembered of one tablet beyond its last status: each answer and each reading of the topology adds to it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.last_probe import LastProbe
+from vtorc.core.facts.observed_term import ObservedTerm
+from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.status import TabletStatus
+
+RECORD_IS_LATE_AT_MOST = 60.0
+"""Seconds after which a tablet that became primary has told the topology server."""
+
+
+@dataclass(frozen=True, slots=True)
+class FormerType:
+    """When the record of a tablet ceased to have a type."""
+
+    last_found_at: float
+    """When the last reading of the topology began that found the type; in seconds on the caller's monotonic clock."""
+    gone_at: float
+    """When the first reading was taken over that found another type; in seconds on the same clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TabletMemory:
+    """What a tablet showed at any time and may not show now; its times are seconds on the caller's monotonic clock."""
+
+    last_advance_at: float | None = None
+    """When the probe started that last brought other received transactions than the answer before; None if none did."""
+    not_receiving_since: float | None = None
+    """When the probe started that first found the IO thread not connected to the source that it has now; None while it
+    is connected, and before the first answer."""
+    disk_stalled_since: float | None = None
+    """When the probe started that first found the disk stalled, which hides all else; None unless the last answer says
+    that it is."""
+    received: GtidSet = EMPTY_GTID_SET
+    """All that the tablet held, committed or in its relay log, by the last answer with transactions in it."""
+    lost_after_receipt: GtidSet = EMPTY_GTID_SET
+    """Transactions that the tablet once said to have received, and did not have by the last answer with transactions in
+    it: its relay log is gone, or it was rebuilt."""
+    observed_term: ObservedTerm | None = None
+    """What was seen of the tablet as primary of its latest term; None if it was never seen at work as primary."""
+    may_ack_until: float | None = None
+    """Until when its side of semi-sync may have been on while it had a source: infinity while that is not known to have
+    ended, None if it was never seen so."""
+    former_types: Mapping[TabletType, FormerType] = field(default_factory=dict)
+    """The types that its record had before, other than the present one or an earlier time of it."""
+    acts_as_primary_since: float | None = None
+    """When the probe started that first found the tablet writable, or primary by its own account, and without a source,
+    although its record does not call it PRIMARY; None unless the last answer says so."""
+    record_confirmed: bool = False
+    """Whether a reading of the topology that began `RECORD_IS_LATE_AT_MOST` after `acts_as_primary_since` still did not
+    call the tablet PRIMARY: its record is not late."""
+
+    def after_answer(
+        self,
+        status: TabletStatus,
+        before: LastProbe,
+        *,
+        started: float,
+        ended: float,
+        asked_record: TabletRecord,
+        record: TabletRecord,
+    ) -> Self:
+        """Return the memory after a probe from `started` to `ended` that brought `status`.
+
+        `before` is the probe before it, `asked_record` the record by which the tablet was asked, and `record` the one
+        that was last read by now.
+        """
+        acts_since, confirmed = self._acting_as_primary(status, record, started)
+        received, lost = self._received(status)
+        return type(self)(
+            last_advance_at=started if _has_advanced(before.status, status) else self.last_advance_at,
+            not_receiving_since=self._not_receiving(status, before.status, started),
+            disk_stalled_since=self._disk_stalled(status, started),
+            received=received,
+            lost_after_receipt=lost,
+            observed_term=ObservedTerm.after(
+                self.observed_term, status, asked_record, at=started, heard_at=before.status_at
+            ),
+            may_ack_until=self._may_ack(status, ended),
+            former_types=self.former_types,
+            acts_as_primary_since=acts_since,
+            record_confirmed=confirmed,
+        )
+
+    def after_mysql_down(self, *, ended: float) -> Self:
+        """Return the memory after a probe, over at `ended`, in which the tablet said that its MySQL is down: it has
+        acknowledged nothing since.
+        """
+        return replace(self, may_ack_until=self._acks_ended(ended))
+
+    def after_reading(
+        self, record: TabletRecord, before: TabletRecord, *, read_at: float, before_read_at: float, now: float
+    ) -> Self:
+        """Return the memory after a reading of the topology, begun at `read_at` and taken over `now`, found `record`.
+
+        `before` is what the reading found that began at `before_read_at`.
+        """
+        memory = self
+        if record.type is not before.type:
+            left = FormerType(last_found_at=before_read_at, gone_at=now)
+            memory = replace(memory, former_types={**memory.former_types, before.type: left})
+        if record.type is TabletType.PRIMARY:
+            return replace(memory, acts_as_primary_since=None, record_confirmed=False)
+        since = memory.acts_as_primary_since
+        if since is not None and read_at - since >= RECORD_IS_LATE_AT_MOST:
+            return replace(memory, record_confirmed=True)
+        return memory
+
+    def _acting_as_primary(
+        self, status: TabletStatus, record: TabletRecord, started: float
+    ) -> tuple[float | None, bool]:
+        claims = not status.read_only or status.tablet_type is TabletType.PRIMARY
+        if not claims or status.has_source or status.disk_stalled or record.type is TabletType.PRIMARY:
+            return None, False
+        since = self.acts_as_primary_since
+        return (started if since is None else since), self.record_confirmed
+
+    def _may_ack(self, status: TabletStatus, ended: float) -> float | None:
+        """Until when the tablet may have acknowledged; an answer without the settings of semi-sync changes nothing."""
+        if status.semi_sync.replica_enabled and status.has_source:
+            return math.inf
+        if status.disk_stalled or (status.has_source and not status.semi_sync.is_reported):
+            return self.may_ack_until
+        return self._acks_ended(ended)
+
+    def _acks_ended(self, ended: float) -> float | None:
+        return ended if self.may_ack_until == math.inf else self.may_ack_until
+
+    def _not_receiving(self, status: TabletStatus, before: TabletStatus | None, started: float) -> float | None:
+        if status.disk_stalled:
+            return self.not_receiving_since
+        if status.replication is not None and status.replication.is_receiving:
+            return None
+        known = self.not_receiving_since is not None and _source_of(before) == _source_of(status)
+        return self.not_receiving_since if known else started
+
+    def _disk_stalled(self, status: TabletStatus, started: float) -> float | None:
+        if not status.disk_stalled:
+            return None
+        return self.disk_stalled_since if self.disk_stalled_since is not None else started
+
+    def _received(self, status: TabletStatus) -> tuple[GtidSet, GtidSet]:
+        """Return what the tablet holds now, and what it lost after receipt; an answer without transactions changes
+        neither.
+        """
+        lost = self.lost_after_receipt
+        if status.disk_stalled or not status.executed:
+            return self.received, lost
+        received = status.received
+        if not lost and self.received.entries == received.entries:
+            return received, lost
+        return received, self.received.union(lost).difference(received)
+
+
+NOTHING_REMEMBERED = TabletMemory()
+
+
+def _source_of(status: TabletStatus | None) -> tuple[str, int] | None:
+    replication = status.replication if status is not None else None
+    return replication.source_address if replication is not None and replication.has_source else None
+
+
+def _has_advanced(before: TabletStatus | None, after: TabletStatus) -> bool:
+    if before is None or before.replication is None or after.replication is None:
+        return False
+    return before.replication.received.entries != after.replication.received.entries
