@@ -105,7 +105,7 @@ class Repairs:
         if Code.REPLICA_IS_WRITABLE in codes:
             await self.session.step("make it read-only", alias, tablets.set_read_only(replica.record))
         changes = {code.problem.replication for code in codes}
-        if ReplicationChange.ATTACH in changes:
+        if any(change.attaches for change in changes):
             await self._repoint(
                 replica, primary, semi_sync=semi_sync, misconfigured=Code.REPLICA_MISCONFIGURED in codes
             )

@@ -128,17 +128,13 @@ def next_action(decisions: Iterable[Decision]) -> Action | None:
 
 
 def _one_by_one(decisions: Iterable[Decision]) -> Iterator[Decision]:
-    """Yield the decisions without those that must not be carried out on several replicas at once.
-
-    Each of them drops the relay log of a replica that acknowledges. All of these together may be all copies of an
-    acknowledged write but the primary's.
-    """
+    """Yield the decisions, but only the first of those that are carried out on one replica at a time."""
     begun = False
     for decision in decisions:
-        drops = decision.finding.problem.one_at_a_time
-        if not (drops and begun):
+        one_at_a_time = decision.finding.problem.replication.one_at_a_time
+        if not (one_at_a_time and begun):
             yield decision
-        begun = begun or drops
+        begun = begun or one_at_a_time
 
 
 class _Decider:

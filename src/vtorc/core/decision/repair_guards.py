@@ -7,7 +7,6 @@ from itertools import combinations
 from vtorc.core.decision.backoff import Attempt
 from vtorc.core.detection.analysis import errant_gtids
 from vtorc.core.detection.findings import Finding
-from vtorc.core.detection.problems import ReplicationChange
 from vtorc.core.election.candidates import ACKING_TYPES
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
@@ -61,7 +60,7 @@ def refused_as_errant(
     """
     tablet, primary = view.tablet(finding.alias), view.primary
     if (
-        finding.problem.replication is not ReplicationChange.ATTACH
+        not finding.problem.replication.attaches
         or tablet is None
         or primary is None
         or all(a.succeeded for a in attempts)
