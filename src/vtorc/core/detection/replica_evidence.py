@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from vtorc.core.facts.ids import alias_list
 from vtorc.core.facts.status import ThreadState
 from vtorc.core.facts.views import ShardView, TabletView
 
@@ -95,8 +96,8 @@ class ReplicaEvidence:
 
 
 def names(tablets: Iterable[TabletView]) -> str:
-    """Return the aliases joined by commas, or `none`."""
-    return ", ".join(str(tablet.alias) for tablet in tablets) or "none"
+    """Return the aliases of tablets as a sentence lists them."""
+    return alias_list(tablet.alias for tablet in tablets)
 
 
 _NO_ANSWER = ("Can't connect", "Lost connection", "has gone away", "Unknown MySQL server host")

@@ -3,6 +3,7 @@
 import enum
 import itertools
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vtorc.errors import NameParseError
@@ -35,6 +36,11 @@ class TabletAlias:
 
     def __str__(self) -> str:
         return f"{self.cell}-{self.uid:010d}"
+
+
+def alias_list(aliases: Iterable[TabletAlias]) -> str:
+    """Return the aliases in their order, joined by commas; `none` if there are none."""
+    return ", ".join(str(alias) for alias in sorted(aliases)) or "none"
 
 
 class TabletType(enum.Enum):

@@ -2,7 +2,15 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from vtorc.core.facts.ids import COMPLETE_KEY_RANGE, KeyRange, ShardId, TabletAlias, TabletType, is_replica_type
+from vtorc.core.facts.ids import (
+    COMPLETE_KEY_RANGE,
+    KeyRange,
+    ShardId,
+    TabletAlias,
+    TabletType,
+    alias_list,
+    is_replica_type,
+)
 from vtorc.errors import NameParseError
 
 bounds = st.binary(max_size=2)
@@ -172,3 +180,9 @@ def test_what_is_no_shard_is_refused(text: str) -> None:
     """A shard needs a keyspace, and a dash in its name makes it a key range."""
     with pytest.raises(NameParseError, match="expected"):
         ShardId.parse(text)
+
+
+def test_aliases_are_listed_in_order() -> None:
+    """A sentence lists tablets by cell and number, and says so if there are none."""
+    assert alias_list([TabletAlias("zone2", 7), TabletAlias("zone1", 101)]) == "zone1-0000000101, zone2-0000000007"
+    assert alias_list([]) == "none"
