@@ -14,8 +14,9 @@ from bench.patching import Patch
 from vtorc.control.budget import FleetBudget, TurnRequest, TurnSlot
 from vtorc.control.shard_loop import ShardLoop
 from vtorc.core.decision import backoff, decisions
-from vtorc.core.detection.analysis import _Analysis
+from vtorc.core.detection.primary_check import PrimaryCheck
 from vtorc.core.detection.problems import Code
+from vtorc.core.detection.replica_check import ReplicaCheck
 from vtorc.core.detection.replica_evidence import ReplicaEvidence
 from vtorc.core.election import choice, errant, revocation
 from vtorc.core.election.candidates import CandidateSet, StoppedTablet
@@ -363,9 +364,9 @@ def _(patch: Patch) -> None:
 
 @mutant("missing-is-zero", "takes a heartbeat interval that is not told for 0", profile="old-tablets", budget=20)
 def _(patch: Patch) -> None:
-    misconfigured = _Analysis._misconfigured
+    misconfigured = ReplicaCheck._misconfigured
 
-    def careless(self: _Analysis, tablet: TabletView) -> Any:
+    def careless(self: ReplicaCheck, tablet: TabletView) -> Any:
         status = tablet.status
         if status is not None:
             told = replace(
@@ -376,20 +377,20 @@ def _(patch: Patch) -> None:
             tablet = replace(tablet, last_probe=replace(tablet.last_probe, status=told))
         return misconfigured(self, tablet)
 
-    patch.set(_Analysis, "_misconfigured", careless)
+    patch.set(ReplicaCheck, "_misconfigured", careless)
 
 
 @mutant("missing-is-false", "takes a type that is not told for a wrong one", profile="old-tablets", budget=20)
 def _(patch: Patch) -> None:
-    wrong = _Analysis._primary_wrong
+    wrong = PrimaryCheck._primary
 
-    def careless(self: _Analysis, primary: TabletView) -> Any:
+    def careless(self: PrimaryCheck, primary: TabletView) -> Any:
         status = primary.current_status
         if status is not None and status.tablet_type is not TabletType.PRIMARY:
             yield self.found(Code.PRIMARY_CURRENT_TYPE_MISMATCH, primary, "does not run as PRIMARY")
         yield from wrong(self, primary)
 
-    patch.set(_Analysis, "_primary_wrong", careless)
+    patch.set(PrimaryCheck, "_primary", careless)
 
 
 # --- discovery

@@ -5,7 +5,7 @@ from functools import reduce
 from itertools import combinations
 
 from vtorc.core.decision.backoff import Attempt
-from vtorc.core.detection.analysis import errant_gtids
+from vtorc.core.detection.errant_gtids import errant_gtids
 from vtorc.core.detection.findings import Finding
 from vtorc.core.election.candidates import ACKING_TYPES
 from vtorc.core.facts.durability import DurabilityPolicy

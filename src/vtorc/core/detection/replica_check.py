@@ -1,0 +1,119 @@
+"""Checks the tablets that have no record as primary."""
+
+import math
+from collections.abc import Iterator
+
+from vtorc.core.detection.errant_gtids import errant_gtids
+from vtorc.core.detection.findings import Finding
+from vtorc.core.detection.problems import Code
+from vtorc.core.detection.shard_check import ShardCheck
+from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.last_probe import ProbeFailure
+from vtorc.core.facts.status import ThreadState
+from vtorc.core.facts.views import TabletView
+
+
+class ReplicaCheck(ShardCheck):
+    """The checks of replicas, and of errant transactions on all tablets.
+
+    BACKUP, RESTORE and DRAINED tablets are never repaired, as in Vitess. Vitess drains a tablet because of errant
+    transactions and reports nothing more of them; vtorc does.
+    """
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield how the replicas are set up wrongly, and which tablets have errant transactions."""
+        for tablet in self.view.tablets:
+            if tablet.is_replica_type:
+                yield from self._replica(tablet)
+            elif tablet.record.type is not TabletType.PRIMARY and tablet.is_current and self.primary is not None:
+                yield from self._errant(tablet, self.primary)
+
+    def _replica(self, tablet: TabletView) -> Iterator[Finding]:
+        if tablet.failure is not None and tablet.failure is not ProbeFailure.SHUT_DOWN:
+            yield self.found(Code.INVALID_REPLICA, tablet, tablet.failure_phrase)
+        status = tablet.current_status
+        if status is None or status.disk_stalled:
+            return
+        if self._is_declared(tablet):
+            what = "has a record as replica and declares itself primary, so its record may be late"
+            yield self.found(Code.NOT_CONNECTED_TO_PRIMARY, tablet, what, confirmed=False)
+            return
+        if not status.read_only:
+            yield self.found(Code.REPLICA_IS_WRITABLE, tablet, "is a replica and is writable")
+        if self.primary is None:
+            return
+        yield from self._source(tablet, self.primary)
+        yield from self._semi_sync(tablet, self.primary)
+        yield from self._errant(tablet, self.primary)
+
+    def _is_declared(self, tablet: TabletView | None) -> bool:
+        return any(declared is tablet for declared in self.self_declared_primaries)
+
+    def _source(self, tablet: TabletView, primary: TabletView) -> Iterator[Finding]:
+        status = tablet.current_status
+        replication = status.replication if status is not None else None
+        if replication is None or not replication.has_source:
+            yield self.found(
+                Code.NOT_CONNECTED_TO_PRIMARY, tablet, f"has no source; it should replicate from {primary.alias}"
+            )
+            return
+        if not self.view.replicates_from(tablet, primary):
+            other = self.view.at_address(replication.source_address)
+            source = str(other.alias) if other is not None else "{}:{}".format(*replication.source_address)
+            what = f"replicates from {source}; it should replicate from {primary.alias}"
+            if is_declared := self._is_declared(other):
+                what += f", but {source} declares itself primary, so the records may be late"
+            yield self.found(Code.CONNECTED_TO_WRONG_PRIMARY, tablet, what, confirmed=not is_declared)
+            return
+        # The same server under another address: a primary that was scheduled elsewhere took its data along. A replica
+        # that reaches it under the old name, or by another name of the same host, stays as it is.
+        at = primary.record.mysql_address
+        connects = replication.io_state is ThreadState.CONNECTING
+        if primary.record.mysql_hostname and replication.source_address != at and connects:
+            old, new = ("{}:{}".format(*address) for address in (replication.source_address, at))
+            what = f"tries to reach {primary.alias} at {old}, but it is at {new}"
+            yield self.found(Code.CONNECTED_TO_WRONG_PRIMARY, tablet, what)
+            return
+        # Otherwise a connecting thread does as it was told, and only its source can help it.
+        if replication.io_state is ThreadState.STOPPED or replication.sql_state is ThreadState.STOPPED:
+            why = replication.last_sql_error or replication.last_io_error
+            what = "has stopped replicating" + (f": {why}" if why else "")
+            yield self.found(
+                Code.REPLICATION_STOPPED, tablet, what, io=replication.io_state.name, sql=replication.sql_state.name
+            )
+        yield from self._misconfigured(tablet)
+
+    def _misconfigured(self, tablet: TabletView) -> Iterator[Finding]:
+        status = tablet.current_status
+        if status is None or status.heartbeat_interval is None or not status.replica_net_timeout:
+            return
+        if math.floor(2 * status.heartbeat_interval + 0.5) != status.replica_net_timeout:
+            what = (
+                f"has a heartbeat interval of {status.heartbeat_interval:g} s for a replica_net_timeout of "
+                f"{status.replica_net_timeout} s; half of that would be right"
+            )
+            yield self.found(Code.REPLICA_MISCONFIGURED, tablet, what)
+
+    def _semi_sync(self, tablet: TabletView, primary: TabletView) -> Iterator[Finding]:
+        status = tablet.current_status
+        if self.policy is None or status is None or not status.has_source:
+            return
+        should = self.policy.may_ack(primary.member, tablet.member)
+        if should and not status.semi_sync.replica_enabled:
+            what = f"has semi-sync off, but the policy {self.policy.name} lets it acknowledge for {primary.alias}"
+            yield self.found(Code.REPLICA_SEMI_SYNC_MUST_BE_SET, tablet, what)
+        elif should and tablet.receives_without_acknowledging:
+            what = f"receives from {primary.alias} without acknowledging until its IO thread connects again"
+            yield self.found(Code.REPLICA_SEMI_SYNC_MUST_BE_SET, tablet, what)
+        if not should and status.semi_sync.replica_enabled:
+            what = f"has semi-sync on, but the policy {self.policy.name} forbids it to acknowledge for {primary.alias}"
+            yield self.found(Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET, tablet, what)
+
+    def _errant(self, tablet: TabletView, primary: TabletView) -> Iterator[Finding]:
+        if extra := errant_gtids(tablet, primary):
+            yield self.found(
+                Code.ERRANT_GTID_DETECTED,
+                tablet,
+                f"has transactions that {primary.alias} lacks: {extra.brief()}",
+                errant=extra,
+            )
