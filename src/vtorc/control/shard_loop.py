@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from vtorc.control.breaker import Breaker
 from vtorc.control.budget import FleetBudget, TurnRequest
 from vtorc.control.observer import Observer
-from vtorc.core.decision.backoff import Attempt, BackoffWaivers
+from vtorc.core.decision.backoff import Attempt
+from vtorc.core.decision.backoff_waivers import BackoffWaivers
 from vtorc.core.decision.decisions import Action, Decision, DecisionLimits, decide, next_action
 from vtorc.core.detection.analysis import analyse
 from vtorc.core.detection.findings import Finding
@@ -169,7 +170,7 @@ class ShardLoop:
         durability = effective_policy(view.keyspace_record, settings.default_durability, settings.promotion_rules)
         findings = analyse(view, durability, replace(settings.thresholds, heard_since=heard_since), now)
         self._note_replacement(view, findings, now)
-        self._attempts = self._waivers.after([t.alias for t in view.tablets if t.is_current], self._attempts, now)
+        self._attempts = self._waivers.waive([t.alias for t in view.tablets if t.is_current], self._attempts, now)
         self._forget_old_attempts({(f.code, f.alias) for f in findings}, now)
         limits = replace(settings.limits, controlled=self.controlled, attempts=tuple(self._attempts))
         decisions = decide(view, findings, durability, limits, now)

@@ -1,8 +1,7 @@
-"""Backoff: how long earlier attempts at a shard speak against another one, and which tablet's return ends that
-pause."""
+"""Backoff and cooldown: how long earlier attempts at a shard speak against another one."""
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.problems import Code
@@ -130,38 +129,3 @@ class AttemptHistory:
 def is_futile(attempts: Sequence[Attempt]) -> bool:
     """Whether trying has failed to help so often that an operator is needed."""
     return sum(not a.held for a in attempts) >= ESCALATE_AFTER or len(attempts) >= ESCALATE_AFTER_RELAPSES
-
-
-FIRST_WAIVER_GAP = 2.0
-"""Seconds after one waiver before the same tablet can bring about another; doubled with each."""
-
-_MOST_DOUBLINGS = 10
-
-
-@dataclass(slots=True)
-class BackoffWaivers:
-    """Remembers which tablets answered, and which returns were a reason to try again at once."""
-
-    answering: frozenset[TabletAlias] = frozenset()
-    given: dict[TabletAlias, tuple[float, int]] = field(default_factory=dict)
-    """By tablet: when it brought about its last waiver, in seconds on the clock, and how many it has had."""
-
-    def after(self, answering: Collection[TabletAlias], attempts: Sequence[Attempt], now: float) -> list[Attempt]:
-        """Return the attempts, with their pause waived if a tablet answers that did not answer before.
-
-        A replacement may have been refused for want of that tablet. The attempts count all the same. A tablet with
-        answers that come and go waives less and less often, so that it cannot keep up a storm.
-        """
-        back, self.answering = frozenset(answering) - self.answering, frozenset(answering)
-        failed = [a for a in attempts if a.recovery.replaces_primary and not a.succeeded]
-        if not failed:
-            self.given = {}
-            return list(attempts)
-        due = [alias for alias in sorted(back) if self._is_due(alias, now)]
-        for alias in due:
-            self.given[alias] = (now, self.given.get(alias, (now, 0))[1] + 1)
-        return [replace(a, waived=True) if due and a in failed else a for a in attempts]
-
-    def _is_due(self, alias: TabletAlias, now: float) -> bool:
-        last, times = self.given.get(alias, (float("-inf"), 0))
-        return now - last >= FIRST_WAIVER_GAP * 2.0 ** min(max(times - 1, 0), _MOST_DOUBLINGS)

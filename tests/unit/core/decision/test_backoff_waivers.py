@@ -1,7 +1,8 @@
 """When the return of a tablet lets a failed replacement be tried at once."""
 
 from tests.unit.core.builders import alias
-from vtorc.core.decision.backoff import Attempt, BackoffWaivers
+from vtorc.core.decision.backoff import Attempt
+from vtorc.core.decision.backoff_waivers import BackoffWaivers
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery
 
@@ -16,9 +17,9 @@ def test_a_tablet_that_is_back_waives_the_pause_of_failed_replacements_only() ->
     """Whoever answers again lets a replacement be tried at once; repairs and what succeeded are not concerned."""
     waivers = BackoffWaivers()
     attempts = [tried(), tried(succeeded=True), tried(recovery=Recovery.FIX_REPLICA)]
-    assert waivers.after([R1], [], now=0.0) == []
-    assert waivers.after([R1], attempts, now=1.0) == attempts
-    assert [each.waived for each in waivers.after([R1, R2], attempts, now=2.0)] == [True, False, False]
+    assert waivers.waive([R1], [], now=0.0) == []
+    assert waivers.waive([R1], attempts, now=1.0) == attempts
+    assert [each.waived for each in waivers.waive([R1, R2], attempts, now=2.0)] == [True, False, False]
 
 
 def test_a_tablet_whose_answers_come_and_go_waives_less_and_less() -> None:
@@ -26,18 +27,18 @@ def test_a_tablet_whose_answers_come_and_go_waives_less_and_less() -> None:
     waivers = BackoffWaivers()
     at = []
     for now in range(100):
-        waivers.after([], [tried()], now=now)
-        if waivers.after([R1], [tried()], now=now)[0].waived:
+        waivers.waive([], [tried()], now=now)
+        if waivers.waive([R1], [tried()], now=now)[0].waived:
             at.append(now)
     assert at == [0, 2, 6, 14, 30, 62]
-    assert waivers.after([R1, R2], [tried()], now=100)[0].waived
+    assert waivers.waive([R1, R2], [tried()], now=100)[0].waived
 
 
 def test_what_is_over_is_forgotten() -> None:
     """Once no replacement has failed, the next failure begins anew."""
     waivers = BackoffWaivers()
     for now in range(9):
-        waivers.after([], [tried()], now=now)
-        waivers.after([R1], [tried()], now=now)
-    waivers.after([], [], now=9)
-    assert waivers.after([R1], [tried()], now=9)[0].waived
+        waivers.waive([], [tried()], now=now)
+        waivers.waive([R1], [tried()], now=now)
+    waivers.waive([], [], now=9)
+    assert waivers.waive([R1], [tried()], now=9)[0].waived
