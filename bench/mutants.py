@@ -507,7 +507,7 @@ def _(patch: Patch) -> None:
 
 @mutant("no-backoff", "tries again at once what did not help", profile="repairs", budget=30)
 def _(patch: Patch) -> None:
-    patch.set(backoff.AttemptHistory, "speaks_against", lambda self, finding, recovery: None)
+    patch.set(backoff.AttemptHistory, "why_wait", lambda self, finding, recovery: None)
 
 
 # --- the fleet

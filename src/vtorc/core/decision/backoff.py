@@ -49,7 +49,7 @@ class AttemptHistory:
     """The attempts at a shard, as they speak against another one."""
 
     attempts: Sequence[Attempt]
-    """All that are remembered, ordered by time."""
+    """All that vtorc remembers, ordered by time."""
     block_seconds: float
     """Seconds after one emergency reparent in which the same tablet is not replaced again.
 
@@ -58,7 +58,7 @@ class AttemptHistory:
     now: float
     """The present time, in seconds on the clock of the attempts."""
 
-    def tried(self, finding: Finding) -> list[Attempt]:
+    def attempts_for(self, finding: Finding) -> list[Attempt]:
         """Return the attempts for the same cause; a lost primary is one cause, whatever code it has at the moment.
 
         A replacement that succeeded is not among them. A tablet that became primary again since, and is lost again, is
@@ -73,11 +73,11 @@ class AttemptHistory:
             and (attempt.code is finding.code or (attempt.recovery.replaces_primary and attempt.recovery is recovery))
         ]
 
-    def speaks_against(self, finding: Finding, recovery: Recovery) -> Why | None:
-        """Return why it is not tried now: it was just replaced, or trying has not helped; None if it may be."""
-        if recovery.replaces_primary and (why := self._replaced_before(finding)):
+    def why_wait(self, finding: Finding, recovery: Recovery) -> Why | None:
+        """Return why the recovery waits: the tablet was just replaced, or trying did not help; None if it may begin."""
+        if recovery.replaces_primary and (why := self._why_not_replace_again(finding)):
             return Rule.COOLDOWN, why
-        futile = [a for a in self.tried(finding) if not a.held]
+        futile = [a for a in self.attempts_for(finding) if not a.held]
         if not futile or futile[-1].waived:
             return None
         # The exponent is bounded, as a problem that stands for days is tried more often than a float can bear.
@@ -91,15 +91,15 @@ class AttemptHistory:
             f"{left:.1f} s",
         )
 
-    def _replaced_before(self, finding: Finding) -> str:
+    def _why_not_replace_again(self, finding: Finding) -> str:
         """Return why an earlier replacement speaks against another one now; empty if none does."""
         # A primary without a record has no alias here: the next primary without a record is another one.
         ago = self._since_replacement(lambda a: finding.alias is not None and a.alias == finding.alias)
         if ago is not None:
             return f"it was replaced as primary {ago:.0f} s ago, and may be again in {self._left(ago)}"
-        return self.load_moved() if finding.may_be_load else ""
+        return self.why_load_may_have_moved() if finding.may_be_load else ""
 
-    def load_moved(self) -> str:
+    def why_load_may_have_moved(self) -> str:
         """Return why a primary that hangs stays primary although it may be dead; empty if nothing speaks for that.
 
         An overload moves with the traffic. After one move it is known that another one does not help.
@@ -121,11 +121,11 @@ class AttemptHistory:
     def _left(self, ago: float) -> str:
         return f"{self.block_seconds - ago:.0f} s (RecoveryPeriodBlockSeconds)"
 
-    def last_of(self, recovery: Recovery) -> float | None:
+    def last_end(self, recovery: Recovery) -> float | None:
         """Return when the last recovery of that kind ended; None if there was none."""
         return max((a.ended_at for a in self.attempts if a.recovery is recovery), default=None)
 
 
-def is_futile(attempts: Sequence[Attempt]) -> bool:
+def needs_operator(attempts: Sequence[Attempt]) -> bool:
     """Whether trying has failed to help so often that an operator is needed."""
     return sum(not a.held for a in attempts) >= ESCALATE_AFTER or len(attempts) >= ESCALATE_AFTER_RELAPSES

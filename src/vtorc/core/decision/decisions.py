@@ -7,7 +7,7 @@ made it, "do nothing" too (rule 12 of the design).
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from vtorc.core.decision.backoff import Attempt, AttemptHistory, is_futile
+from vtorc.core.decision.backoff import Attempt, AttemptHistory, needs_operator
 from vtorc.core.decision.repair_guards import (
     acks_would_drop,
     misses_writes,
@@ -31,16 +31,16 @@ from vtorc.core.facts.views import ShardView, TabletView
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionLimits:
-    """What vtorc may do in a shard: the operator's switches, and what was tried before."""
+    """The limits of vtorc in a shard: the operator's switches, and what was tried before."""
 
     controlled: bool = True
     """Whether the shard is one to act on (`clusters_to_watch`); the others are only watched."""
     allow_recovery: bool = True
-    """`--allow-recovery`."""
+    """Whether recoveries may begin (`--allow-recovery`)."""
     allow_emergency_reparent: bool = True
-    """`--allow-emergency-reparent`."""
+    """Whether a lost primary may be replaced (`--allow-emergency-reparent`)."""
     disk_stalled_recovery: bool = False
-    """`--enable-primary-disk-stalled-recovery`."""
+    """Whether a primary with a stalled disk may be (`--enable-primary-disk-stalled-recovery`)."""
     block_seconds: float = 0.0
     """Seconds after one emergency reparent in which the same tablet is not replaced again.
 
@@ -52,7 +52,7 @@ class DecisionLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What is done about one finding."""
+    """One finding, and what is done about it."""
 
     finding: Finding
     """The problem."""
@@ -67,7 +67,7 @@ class Decision:
 
     @property
     def acts(self) -> bool:
-        """Whether something is to be done."""
+        """Whether it asks for a recovery."""
         return self.recovery is not None
 
 
@@ -87,7 +87,7 @@ class Action:
 
     @property
     def alias(self) -> TabletAlias | None:
-        """The tablet that leads it."""
+        """The tablet that leads it; None where the shard has the problem."""
         return self.decisions[0].finding.alias
 
 
@@ -149,7 +149,7 @@ class _Decider:
         self.view = view
         self.policy = policy
         self.limits = limits
-        self.memory = AttemptHistory(limits.attempts, limits.block_seconds, now)
+        self.history = AttemptHistory(limits.attempts, limits.block_seconds, now)
         self.now = now
         self.in_doubt = next((f for f in findings if f.problem.primary is not PrimaryDoubt.CERTAIN), None)
 
@@ -164,17 +164,17 @@ class _Decider:
         )
         if why is not None:
             return self._stand_still(finding, *why, escalated=why[0].needs_operator)
-        attempts = self.memory.tried(finding)
+        attempts = self.history.attempts_for(finding)
         if why := refused_as_errant(self.view, self.policy, finding, attempts):
             return self._stand_still(finding, *why, escalated=True)
-        if recovery is not Recovery.RESTART_DIRECT_REPLICA and (why := self.memory.speaks_against(finding, recovery)):
-            return self._stand_still(finding, *why, escalated=is_futile(attempts))
+        if recovery is not Recovery.RESTART_DIRECT_REPLICA and (why := self.history.why_wait(finding, recovery)):
+            return self._stand_still(finding, *why, escalated=needs_operator(attempts))
         return Decision(
             finding=finding,
             recovery=recovery,
             rule=Rule.ACT,
             sentence=f"{finding.sentence}; {recovery.traits.intent}",
-            escalated=is_futile(attempts),
+            escalated=needs_operator(attempts),
         )
 
     def _stand_still(self, finding: Finding, rule: Rule, why: str, *, escalated: bool = False) -> Decision:
@@ -239,13 +239,13 @@ class _Decider:
         if recovery is Recovery.ELECT_NEW_PRIMARY and (why := primary_may_be_hidden(self.view)):
             return why
         if recovery is Recovery.RESTART_DIRECT_REPLICA:
-            return self._restart_teaches_nothing()
+            return self._why_not_reconnect()
         tablet = self.view.tablet(finding.alias)
         if tablet is None:
             return None
         if recovery.traits.changes_tablet and (source := external_source(self.view, tablet)):
             return Rule.EXTERNAL_SOURCE, external_source_advice(source)
-        if recovery is Recovery.FIX_PRIMARY and (why := self._must_not_write(tablet)):
+        if recovery is Recovery.FIX_PRIMARY and (why := self._why_stay_read_only(tablet)):
             return why
         if finding.code is Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET:
             return acks_would_drop(self.view, self.policy, tablet)
@@ -259,8 +259,8 @@ class _Decider:
                 )
         return None
 
-    def _must_not_write(self, primary: TabletView) -> Why | None:
-        """Return why a read-only primary must stay so, as each repair makes a primary writable; None if it need not."""
+    def _why_stay_read_only(self, primary: TabletView) -> Why | None:
+        """Return why a read-only primary stays so, as each repair makes it writable; None if it may be repaired."""
         if primary.current_status is None or not primary.current_status.read_only:
             return None
         if self.view.self_declared_primaries:
@@ -277,17 +277,17 @@ class _Decider:
             return Rule.UNREACHABLE_CELL, writer
         return misses_writes(self.view, self.policy, primary)
 
-    def _restart_teaches_nothing(self) -> Why | None:
+    def _why_not_reconnect(self) -> Why | None:
         primary = self.view.primary
         if primary is None or primary.failure not in _MAY_BE_GONE:
             return (
                 Rule.NO_REMEDY,
                 "its replicas still receive from it, so it takes writes; only its tablet manager fails",
             )
-        if primary.failure is ProbeFailure.HUNG and (why := self.memory.load_moved()):
+        if primary.failure is ProbeFailure.HUNG and (why := self.history.why_load_may_have_moved()):
             return Rule.COOLDOWN, why
-        last = self.memory.last_of(Recovery.RESTART_DIRECT_REPLICA)
-        if last is None or self.now - last >= RESTART_EVERY or self._is_silent(primary, last):
+        last = self.history.last_end(Recovery.RESTART_DIRECT_REPLICA)
+        if last is None or self.now - last >= RESTART_EVERY or self._cannot_reconnect(primary, last):
             return None
         return (
             Rule.COOLDOWN,
@@ -295,8 +295,8 @@ class _Decider:
             f"while it succeeds or transactions arrive",
         )
 
-    def _is_silent(self, primary: TabletView, last: float) -> bool:
-        """Whether the replica that was made to reconnect at `last` cannot, and no replica receives anything more.
+    def _cannot_reconnect(self, primary: TabletView, last: float) -> bool:
+        """Whether the replica that was made to reconnect at `last` fails to, and no replica receives anything more.
 
         Then the others may wait on connections to a host that is gone, for as long as `replica_net_timeout` says. They
         are made to reconnect one by one, until one of them can. A primary that has been silent or hung for a short

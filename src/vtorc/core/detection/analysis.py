@@ -2,7 +2,7 @@
 
 Conditions follow Vitess (`go/vt/vtorc/inst/analysis_problem.go`) where it has the code. They are stricter where Vitess
 acts on too little. A primary is dead only on evidence newer than its failure. A tablet is deleted only if its cell
-could be read. No primary is replaced, and no tablet repaired, around a self-declared primary.
+could be read. Around a self-declared primary vtorc replaces and repairs nothing.
 """
 
 from vtorc.core.detection.findings import Finding
@@ -21,7 +21,7 @@ def analyse(
 ) -> tuple[Finding, ...]:
     """Return all problems of the shard, most urgent first.
 
-    `policy` is None where no usable policy is known; every problem that needs none is found all the same. `now` is in
+    `policy` is None where no usable policy is known; problems that need none are found all the same. `now` is in
     seconds on the clock of the view. SNAPSHOT keyspaces have no primary and so no problems.
     """
     if view.keyspace_record.type is KeyspaceType.SNAPSHOT:

@@ -11,8 +11,8 @@ def external_source(view: ShardView, tablet: TabletView) -> str:
     """Return host and port of the server outside the shard that the tablet replicates from; empty if there is none.
 
     No known tablet is that server, and the tablet has received transactions of it that the present primary lacks. A
-    server with transactions in the primary's history was a primary of this shard, and its record may be gone. There is
-    no other history to compare the primary itself with; so for the primary no tablet may be unknown either.
+    server with transactions in the primary's history was a primary of this shard, and its record may be gone. The
+    primary itself has only its own history; so for the primary every tablet must be known.
     """
     status = tablet.current_status
     replication = status.replication if status is not None else None

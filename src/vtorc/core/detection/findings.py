@@ -1,4 +1,4 @@
-"""What the analysis says: one finding for each problem of each tablet."""
+"""Findings, the result of an analysis: one for each problem of each tablet."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,15 +16,15 @@ class Finding:
     shard: ShardId
     """The shard that has it."""
     alias: TabletAlias | None
-    """The tablet that has it; None where the shard as a whole does."""
+    """The tablet that has it; None where the shard as a whole has it."""
     sentence: str
     """The problem in words, for operators."""
     confirmed: bool = True
-    """Whether the evidence is complete. Until it is, nothing may be done about it, but probes hurry."""
+    """Whether the evidence is complete. Until it is, vtorc changes nothing, but probes more often."""
     evidence: Mapping[str, str] = field(default_factory=dict)
     """The inputs of the condition by name, as text for operators."""
     may_be_load: bool = False
-    """Whether the tablet may be overloaded rather than broken: then another one in its place would be next."""
+    """Whether the tablet may be overloaded rather than broken: then its replacement would be overloaded next."""
 
     @property
     def problem(self) -> Problem:

@@ -179,8 +179,7 @@ class LostPrimary(ShardCheck):
         """Whether another server than vtorc saw the primary fail: its own tablet, or a replica that cannot connect.
 
         A replica with an IO thread that was stopped by hand sees nothing; then it takes a long silence. A replica that
-        received a moment ago and has not failed to connect since proves nothing: it may just have been told to
-        reconnect.
+        received a moment ago proves nothing until it fails to connect: it may just have been told to reconnect.
         """
         if primary.failure is ProbeFailure.MYSQL_DOWN:
             return True

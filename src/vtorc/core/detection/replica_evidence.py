@@ -1,4 +1,4 @@
-"""What the replicas of a primary that does not answer vtorc can tell about it."""
+"""The evidence of the replicas about a primary that does not answer vtorc."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class ReplicaEvidence:
     receiving: tuple[TabletView, ...]
     """Those of `answering` with an IO thread that is connected to the primary."""
     outdated: tuple[TabletView, ...]
-    """Those of `answering` that have not been heard since the primary began to fail: they say nothing about now."""
+    """Those of `answering` that were last heard before the primary began to fail, which says nothing about now."""
     reconnecting: tuple[TabletView, ...]
     """Those heard since then with an IO thread that tries to connect. A thread that was stopped sees nothing."""
 
@@ -49,7 +49,7 @@ class ReplicaEvidence:
         """Return the replicas that have tried to connect for `within` seconds since `since` and got no answer at all.
 
         Empty, if any replica received something since: a server that still streams lives, however slow its greeting
-        is. A replica that the server refused does not count: a server that is full, or knows no such user, lives too.
+        is. A replica that the server refused does not count: a server that is full, or does not know the user, lives.
         """
         advances = (t.memory.last_advance_at for t in self.answering)
         if any(advance is not None and advance > since for advance in advances):
@@ -60,7 +60,7 @@ class ReplicaEvidence:
     def failed_to_connect(self) -> tuple[TabletView, ...]:
         """The replicas that failed to connect, if no server spoke to any of them; empty otherwise.
 
-        A server that refuses one of them (it is full, or knows no such user) lives.
+        A server that refuses one of them (it is full, or does not know the user) lives.
         """
         failed = tuple(t for t in self.reconnecting if _failed_to_connect(t))
         return failed if all(_got_no_answer(t) for t in failed) else ()

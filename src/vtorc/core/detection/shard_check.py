@@ -1,4 +1,4 @@
-"""What every check of a shard has in common: the facts, the thresholds, and how a finding is put into words."""
+"""The common part of every check of a shard: the facts, the thresholds, and how a finding is put into words."""
 
 from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.problems import Code
