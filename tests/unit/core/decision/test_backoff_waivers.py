@@ -1,4 +1,4 @@
-"""When the return of a tablet lets a failed replacement be tried at once."""
+"""When a tablet that answers again lets a failed replacement be tried at once."""
 
 from tests.unit.core.builders import alias
 from vtorc.core.decision.backoff import Attempt
@@ -13,17 +13,17 @@ def tried(*, succeeded: bool = False, recovery: Recovery = Recovery.RECOVER_DEAD
     return Attempt(code=Code.DEAD_PRIMARY, recovery=recovery, alias=None, ended_at=0.0, succeeded=succeeded)
 
 
-def test_a_tablet_that_is_back_waives_the_pause_of_failed_replacements_only() -> None:
-    """Whoever answers again lets a replacement be tried at once; repairs and what succeeded are not concerned."""
+def test_a_tablet_that_answers_again_waives_the_pause_of_failed_replacements_only() -> None:
+    """A tablet that answers again waives no pause of repairs, nor of replacements that succeeded."""
     waivers = BackoffWaivers()
     attempts = [tried(), tried(succeeded=True), tried(recovery=Recovery.FIX_REPLICA)]
     assert waivers.waive([R1], [], now=0.0) == []
     assert waivers.waive([R1], attempts, now=1.0) == attempts
-    assert [each.waived for each in waivers.waive([R1, R2], attempts, now=2.0)] == [True, False, False]
+    assert [attempt.waived for attempt in waivers.waive([R1, R2], attempts, now=2.0)] == [True, False, False]
 
 
-def test_a_tablet_whose_answers_come_and_go_waives_less_and_less() -> None:
-    """Each waiver that one tablet brings about doubles the time to its next one; another tablet has its own."""
+def test_a_tablet_with_answers_that_come_and_go_waives_less_and_less() -> None:
+    """Each waiver that a tablet brings about doubles the time to its next one; other tablets have their own."""
     waivers = BackoffWaivers()
     at = []
     for now in range(100):
@@ -34,8 +34,8 @@ def test_a_tablet_whose_answers_come_and_go_waives_less_and_less() -> None:
     assert waivers.waive([R1, R2], [tried()], now=100)[0].waived
 
 
-def test_what_is_over_is_forgotten() -> None:
-    """Once no replacement has failed, the next failure begins anew."""
+def test_waivers_are_forgotten_once_no_replacement_has_failed() -> None:
+    """The next failed replacement begins with the shortest gap."""
     waivers = BackoffWaivers()
     for now in range(9):
         waivers.waive([], [tried()], now=now)

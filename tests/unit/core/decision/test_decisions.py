@@ -1,4 +1,4 @@
-"""What is done about each finding, and by which rule nothing is."""
+"""The decision about each finding, and the rule that makes it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -55,9 +55,9 @@ def about(
     """The decision about one finding."""
     wanted = alias(name) if name else None
     matching = [
-        each
-        for each in decided(view, limits=limits, now=now)
-        if each.finding.code is code and (wanted is None or each.finding.alias == wanted)
+        decision
+        for decision in decided(view, limits=limits, now=now)
+        if decision.finding.code is code and (wanted is None or decision.finding.alias == wanted)
     ]
     assert len(matching) == 1, matching
     return matching[0]
@@ -87,11 +87,11 @@ def tried(
             code=code,
             recovery=recovery,
             alias=alias(name) if name is not None else None,
-            ended_at=NOW - each,
+            ended_at=NOW - seconds,
             succeeded=succeeded,
             may_be_load=may_be_load,
         )
-        for each in ago
+        for seconds in ago
     )
 
 
@@ -103,19 +103,19 @@ def replaced(ago: float, *, hung: bool = True) -> DecisionLimits:
 
 
 def hung(*replicas: TabletView) -> ShardView:
-    """A shard whose primary has hung for long."""
+    """A shard with a primary that has hung for long."""
     return shard(primary(dead_for=60, failure=ProbeFailure.HUNG), *replicas)
 
 
 def cannot(error: str) -> TabletView:
-    """A replica that was told so when it tried to reach its source."""
+    """A replica that got this error when it tried to connect to its source."""
     return replica(R1, io=CONNECTING, io_error=error)
 
 
 CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
     ("a dead primary", dead(), Code.DEAD_PRIMARY, P, DecisionLimits(), Rule.ACT),
     (
-        "nobody left to promote",
+        "no replica answers",
         dead(failing(WAITING_1), failing(WAITING_2)),
         Code.DEAD_PRIMARY_AND_REPLICAS,
         P,
@@ -616,8 +616,8 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
     ),
     *(
         (
-            f"a tablet was primary by its own account when it last answered, {what}",
-            shard(primary(read_only=True), changed(failing(HEIR), record_confirmed=stands), *others),
+            f"a tablet declared itself primary when it last answered, {what}",
+            shard(primary(read_only=True), replace(failing(HEIR), record_confirmed=stands), *others),
             Code.PRIMARY_IS_READ_ONLY,
             P,
             DecisionLimits(),
@@ -630,7 +630,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
         )
     ),
     (
-        "an older tablet was writable, and somebody's source, when it last answered",
+        "an older tablet was writable, and a source of replication, when it last answered",
         shard(
             primary(read_only=True),
             failing(replica(R1, of=None, read_only=False, tablet_type=None)),
@@ -642,7 +642,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
         WAIT,
     ),
     (
-        "a tablet that somebody feeds from a server outside of the shard",
+        "a tablet with an external source",
         shard(primary(), replica(R1, of="zone9-900", executed="100:1-50,900:1-5")),
         Code.CONNECTED_TO_WRONG_PRIMARY,
         R1,
@@ -650,7 +650,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
         Rule.EXTERNAL_SOURCE,
     ),
     (
-        "a primary that somebody feeds from a server outside of the shard",
+        "a primary with an external source",
         shard(primary(source="zone9-900", executed="100:1-50,900:1-5"), replica(R1)),
         Code.PRIMARY_HAS_PRIMARY,
         P,
@@ -669,10 +669,10 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
 
 
 @pytest.mark.parametrize(
-    ("view", "code", "name", "limits", "rule"), [each[1:] for each in CASES], ids=[c[0] for c in CASES]
+    ("view", "code", "name", "limits", "rule"), [case[1:] for case in CASES], ids=[c[0] for c in CASES]
 )
 def test_each_rule_has_its_case(view: ShardView, code: Code, name: str, limits: DecisionLimits, rule: Rule) -> None:
-    """The finding is decided about by that rule, in one sentence that begins with what was found."""
+    """That rule decides about the finding, in one sentence that begins with the finding."""
     decision = about(view, code, name, limits=limits)
     assert decision.rule is rule
     assert decision.acts == (rule is Rule.ACT)
@@ -682,7 +682,7 @@ def test_each_rule_has_its_case(view: ShardView, code: Code, name: str, limits: 
 
 
 def test_no_rule_is_without_a_case() -> None:
-    """The table above covers every rule of decisions but the two of the whole fleet, of its budget and its breaker."""
+    """The table above covers every rule of decisions but the two of the whole fleet: its budget and its breaker."""
     of_decisions = {rule for rule in Rule if rule.traits.decides}
     assert {case[-1] for case in CASES} == of_decisions - {Rule.BUDGET, Rule.BREAKER}
 
@@ -698,8 +698,8 @@ def test_the_topology_server_can_forbid_emergency_reparents(where: str) -> None:
     assert about(view, Code.DEAD_PRIMARY).rule is Rule.EMERGENCY_REPARENT_DISABLED
 
 
-def test_what_is_missing_is_said() -> None:
-    """The sentence of standing still names the transactions, the tablets or the seconds."""
+def test_the_sentence_says_what_is_missing() -> None:
+    """The sentence of doing nothing names the transactions, the tablets or the seconds."""
     view = shard(primary(), replica(R1, of=R2, received="99:7"), replica(R2))
     assert about(view, Code.CONNECTED_TO_WRONG_PRIMARY).sentence == (
         "commerce/0: zone1-0000000101 replicates from zone2-0000000200; it should replicate from "
@@ -713,8 +713,8 @@ def test_what_is_missing_is_said() -> None:
 
 
 @pytest.mark.parametrize("tries", range(1, 12))
-def test_pauses_double_and_then_a_person_is_called(tries: int) -> None:
-    """Each try in vain doubles the pause up to a limit, and from the fifth on the decision is escalated."""
+def test_pauses_double_and_then_an_operator_is_called(tries: int) -> None:
+    """Each failed try doubles the pause up to a limit, and from the fifth on the decision is escalated."""
     limits = DecisionLimits(attempts=tried(Code.DEAD_PRIMARY, P, *[0.0] * tries))
     pause = min(LAST_BACKOFF, FIRST_BACKOFF * 2 ** (tries - 1))
     for passed, acts in ((0.0, False), (pause - 0.01, False), (pause, True)):
@@ -730,12 +730,12 @@ def test_a_problem_that_never_ends_is_tried_for_ever() -> None:
 
 
 def test_repairs_of_one_kind_are_one_action() -> None:
-    """All replicas are put right at once, but a replacement carries out one decision."""
+    """All replicas are repaired in one run, but a replacement carries out one decision."""
     view = shard(primary(), replica(R1, io=STOPPED, read_only=False), replica(R2, io=STOPPED))
     action = next_action(decided(view))
     assert action is not None
     assert action.recovery is Recovery.FIX_REPLICA
-    assert [(each.finding.code, str(each.finding.alias)) for each in action.decisions] == [
+    assert [(decision.finding.code, str(decision.finding.alias)) for decision in action.decisions] == [
         (Code.REPLICA_IS_WRITABLE, "zone1-0000000101"),
         (Code.REPLICATION_STOPPED, "zone1-0000000101"),
         (Code.REPLICATION_STOPPED, "zone2-0000000200"),
@@ -743,30 +743,28 @@ def test_repairs_of_one_kind_are_one_action() -> None:
     assert (action.code, action.alias) == (Code.REPLICA_IS_WRITABLE, alias(R1))
     action = next_action(decided(dead()))
     assert action is not None
-    assert [each.finding.code for each in action.decisions] == [Code.DEAD_PRIMARY]
+    assert [decision.finding.code for decision in action.decisions] == [Code.DEAD_PRIMARY]
 
 
 def test_relay_logs_are_dropped_one_by_one() -> None:
-    """Of several replicas whose repair drops the relay log while they acknowledge, one is repaired at a time; what else
-    is wrong with the others is put right at once.
-    """
+    """Repairs that drop the relay log of a replica that acknowledges are done one by one, other repairs all at once."""
     view = shard(primary(), replica(R1, heartbeat_interval=5.0), replica(R2, read_only=False, heartbeat_interval=5.0))
     action = next_action(decided(view))
     assert action is not None
-    assert [(each.finding.code, each.finding.alias) for each in action.decisions] == [
+    assert [(decision.finding.code, decision.finding.alias) for decision in action.decisions] == [
         (Code.REPLICA_IS_WRITABLE, alias(R2)),
         (Code.REPLICA_MISCONFIGURED, alias(R1)),
     ]
 
 
 def test_without_anything_to_do_there_is_no_action() -> None:
-    """A healthy shard, and one where everything stands still, have no action."""
+    """A shard has no action if it is healthy, or if every decision is to do nothing."""
     assert next_action(decided(shard(primary(), replica(R1)))) is None
     assert next_action(decided(dead(), limits=DecisionLimits(controlled=False))) is None
 
 
 def test_the_policy_is_changed_in_the_order_that_stalls_nothing() -> None:
-    """From none to semi_sync first the replicas acknowledge, then the primary waits; back the other way round."""
+    """To semi_sync the replicas acknowledge first, then the primary waits; to none it is the other way round."""
     to = [
         shard(primary(semi_sync=False), replica(R1, semi_sync=False)),
         shard(primary(semi_sync=False), replica(R1)),
@@ -783,9 +781,7 @@ def _next(view: ShardView) -> Recovery | None:
 
 
 def test_replicas_of_a_blocked_primary_are_repaired_unless_it_is_replaced() -> None:
-    """While commits hang and no replacement is under way, another acker may be what helps; the primary's own repairs
-    wait.
-    """
+    """While commits hang and the primary stays, another acker may help; repairs of the primary itself wait."""
     view = shard(primary(semi_sync_blocked=True, clients=0, read_only=True), replica(R1), replica(R2, semi_sync=False))
     assert about(view, Code.REPLICA_SEMI_SYNC_MUST_BE_SET).rule is Rule.PRIMARY_FIRST
     off = DecisionLimits(allow_emergency_reparent=False)
@@ -799,7 +795,7 @@ def test_replicas_of_a_blocked_primary_are_repaired_unless_it_is_replaced() -> N
     ("view", "lost"),
     [
         pytest.param(shard(primary(), replica(R1, received="100:51-60")), "", id="the primary's own"),
-        pytest.param(shard(primary(), replica(R1, received="99:7")), "99:7", id="nobody else has it"),
+        pytest.param(shard(primary(), replica(R1, received="99:7")), "99:7", id="no other tablet has it"),
         pytest.param(
             shard(primary(), replica(R1, received="99:7"), replica(R2, received="99:7")),
             "99:7",
@@ -821,8 +817,8 @@ def test_replicas_of_a_blocked_primary_are_repaired_unless_it_is_replaced() -> N
         pytest.param(shard(primary(), failing(replica(R1, received="99:7"))), "", id="it does not answer itself"),
     ],
 )
-def test_last_copies_are_what_nobody_else_in_reach_has_executed(view: ShardView, lost: str) -> None:
-    """What waits in a relay log may be dropped only if another tablet that answers has executed it."""
+def test_last_copies_are_what_no_other_answering_tablet_has_executed(view: ShardView, lost: str) -> None:
+    """A relay log may be dropped if another tablet that answers has executed its transactions."""
     tablet = view.tablet(alias(R1))
     assert tablet is not None
     assert repoint_would_lose(view, tablet) == gtids(lost)
@@ -869,15 +865,15 @@ def test_the_primary_comes_first(
     decisions = decided(view, limits=limits)
     assert len(decisions) == len(analyse(view, policy("semi_sync"), DetectionThresholds(), NOW)) or cross_cell
     repairs = {Recovery.FIX_REPLICA, Recovery.FIX_PRIMARY, Recovery.RECONCILE_STALE_TOPO_PRIMARY}
-    replacing = any(each.recovery is not None and each.recovery.replaces_primary for each in decisions)
+    replacing = any(decision.recovery is not None and decision.recovery.replaces_primary for decision in decisions)
     answers = view.primary is not None and view.primary.is_current
     if replacing or not answers:
-        assert not any(each.recovery in repairs for each in decisions)
+        assert not any(decision.recovery in repairs for decision in decisions)
 
 
 def test_a_repair_that_held_does_not_slow_down_the_next() -> None:
     """A problem that comes back after a while is a new one, until it has come back too often."""
-    held = [replace(each, held=True, succeeded=True) for each in tried(Code.DEAD_PRIMARY, P, 1.0)]
+    held = [replace(attempt, held=True, succeeded=True) for attempt in tried(Code.DEAD_PRIMARY, P, 1.0)]
     few = about(dead(), Code.DEAD_PRIMARY, limits=DecisionLimits(attempts=held * 3))
     many = about(
         dead(), Code.DEAD_PRIMARY, limits=DecisionLimits(attempts=[replace(h, succeeded=False) for h in held * 10])
@@ -887,31 +883,31 @@ def test_a_repair_that_held_does_not_slow_down_the_next() -> None:
 
 
 def test_a_waived_pause_is_not_waited_for_but_counts() -> None:
-    """What failed is tried at once after its pause was waived, and a person is called all the same."""
-    waived = [replace(each, waived=True) for each in tried(Code.DEAD_PRIMARY, P, 0.1) * ESCALATE_AFTER]
+    """A recovery with a waived pause is tried at once, and an operator is called all the same."""
+    waived = [replace(attempt, waived=True) for attempt in tried(Code.DEAD_PRIMARY, P, 0.1) * ESCALATE_AFTER]
     once_more = about(dead(), Code.DEAD_PRIMARY, limits=DecisionLimits(attempts=waived))
     assert (once_more.acts, once_more.escalated) == (True, True)
     since = DecisionLimits(attempts=[*waived, *tried(Code.DEAD_PRIMARY, P, 0.1)])
     assert about(dead(), Code.DEAD_PRIMARY, limits=since).rule is Rule.BACKOFF
 
 
-def test_a_primary_that_lacks_what_several_share_stays_read_only() -> None:
-    """Writes that two replicas share and the read-only primary lacks may be acknowledged; what one has is errant."""
-    lone = [
+def test_a_primary_that_lacks_writes_that_several_tablets_share_stays_read_only() -> None:
+    """Writes that the primary lacks may be acknowledged if two replicas share them; those of one replica are errant."""
+    one_has_them = [
         primary(read_only=True, executed="100:1-5"),
         replica(R1, received="100:1-5,101:1"),
         replica(R2, received="100:1-5"),
     ]
-    both = [*lone[:2], replica(R2, received="100:1-5,101:1")]
-    assert about(shard(*lone), Code.PRIMARY_IS_READ_ONLY).rule is Rule.ACT
-    refused = about(shard(*both), Code.PRIMARY_IS_READ_ONLY)
+    both_have_them = [*one_has_them[:2], replica(R2, received="100:1-5,101:1")]
+    assert about(shard(*one_has_them), Code.PRIMARY_IS_READ_ONLY).rule is Rule.ACT
+    refused = about(shard(*both_have_them), Code.PRIMARY_IS_READ_ONLY)
     assert (refused.acts, refused.rule) == (False, Rule.MISSING_WRITES)
     assert refused.escalated
     assert "SetWritable zone1-0000000100 true" in refused.sentence
 
 
-def test_holders_of_what_may_be_acknowledged_are_not_to_be_rebuilt() -> None:
-    """Where several share what the primary lacks, nobody is advised to throw it away, read-only primary or not."""
+def test_tablets_with_writes_that_may_be_acknowledged_are_not_to_be_rebuilt() -> None:
+    """The advice is to rebuild none of the tablets that share writes which the primary lacks, read-only or not."""
     two = [replica(name, of=None, executed=ERRANT) for name in (R1, R2)]
     for read_only in (True, False):
         view = shard(primary(read_only=read_only), *two)
@@ -921,8 +917,8 @@ def test_holders_of_what_may_be_acknowledged_are_not_to_be_rebuilt() -> None:
         assert "rebuild none of these tablets" in refused.sentence
 
 
-def test_who_waits_for_a_first_primary_in_vain_is_told_what_to_do() -> None:
-    """A first election that stands still because something cannot be read calls a person and says the way out."""
+def test_an_operator_is_told_how_to_get_a_first_primary() -> None:
+    """A first election that waits for records that cannot be read calls an operator and says the way out."""
     view = fresh_shard(replica(R1, of=None), unreachable_cells={"zone3": "no route"})
     refused = about(view, Code.CLUSTER_HAS_NO_PRIMARY)
     assert refused.escalated
@@ -934,8 +930,8 @@ ERRANT = "100:1-50,101:1"
 REFUSED = DecisionLimits(attempts=tried(Code.NOT_CONNECTED_TO_PRIMARY, R1, 100.0))
 
 
-def test_errant_transactions_are_named_to_whom_they_concern() -> None:
-    """The sentence names what is errant, who lacks it and what helps, and a person is called at once."""
+def test_errant_transactions_are_named() -> None:
+    """The sentence names the errant transactions, the primary that lacks them and the remedy, and calls an operator."""
     refused = about(
         shard(primary(), replica(R1, of=None, executed=ERRANT)), Code.NOT_CONNECTED_TO_PRIMARY, limits=REFUSED
     )
@@ -955,7 +951,9 @@ def test_errant_transactions_are_named_to_whom_they_concern() -> None:
     ],
     ids=["not refused yet", "its version asks nothing", "rebuilt", "ahead of the last answer", "made good"],
 )
-def test_who_may_be_attached_is(tablet: TabletView, of_primary: str, limits: DecisionLimits) -> None:
-    """A tablet is attached while nothing says that it cannot be, and again once it can be."""
+def test_a_tablet_is_attached_unless_it_was_refused(
+    tablet: TabletView, of_primary: str, limits: DecisionLimits
+) -> None:
+    """A tablet is attached until its tablet manager refuses, and again once the reason is gone."""
     view = shard(primary(executed=of_primary), tablet)
     assert about(view, Code.NOT_CONNECTED_TO_PRIMARY, limits=limits).rule is Rule.ACT

@@ -1,7 +1,7 @@
-"""What is named, in which order, and on how much evidence.
+"""Which findings the analysis makes, in which order, and on how much evidence.
 
-Cases marked with their name in Vitess are those of `go/vt/vtorc/inst/analysis_dao_test.go`, put as shards: there they
-are counters in a row.
+Cases with a Vitess name are those of `go/vt/vtorc/inst/analysis_dao_test.go`, built as shards here; there they are rows
+of counters.
 """
 
 from dataclasses import replace
@@ -70,7 +70,7 @@ def blocked(*replicas: TabletView) -> ShardView:
 
 
 def idle(name: str, **changes: object) -> TabletView:
-    """A tablet that replicates from nobody."""
+    """A tablet that has no replication source."""
     return replica(name, of=None, **changes)  # type: ignore[arg-type]
 
 
@@ -79,7 +79,7 @@ def dead(*replicas: TabletView, **changes: object) -> ShardView:
 
 
 def lone_heir(silent_for: float, *, heard: float = 0.1, never_heard: bool = False) -> ShardView:
-    """A primary that has been silent for so many seconds, and two tablets that replicate from nobody."""
+    """A primary that has been silent for so many seconds, and two tablets without a replication source."""
     gone = primary(dead_for=silent_for, failure=ProbeFailure.TIMEOUT, never_heard=never_heard)
     return shard(gone, idle(R1), idle(R2, heard=heard))
 
@@ -189,8 +189,8 @@ LOST_2 = failing(replica(R2), ProbeFailure.TIMEOUT)
         ),
     ],
 )
-def test_names_what_vitess_names(view: ShardView, expected: list[Code]) -> None:
-    """Each situation of Vitess' own decision tests has the same code."""
+def test_finds_what_vitess_finds(view: ShardView, expected: list[Code]) -> None:
+    """Each situation of Vitess' own detection tests gets the same code."""
     assert codes(view) == expected
 
 
@@ -225,7 +225,7 @@ def test_names_what_vitess_names(view: ShardView, expected: list[Code]) -> None:
             shard(primary(semi_sync=False), replica(R1, TabletType.RDONLY), replica(R2, io=CONNECTING)),
             [Code.PRIMARY_SEMI_SYNC_MUST_BE_SET, Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET],
             "PrimarySemiSyncMustBeSet at once, counting an RDONLY that must not acknowledge",
-            id="nobody acknowledges who may",
+            id="no replica that may acknowledge does",
         ),
         pytest.param(
             shard(replica(R1), replica(R2), unreachable_cells={"zone1": "no route"}),
@@ -243,7 +243,7 @@ def test_names_what_vitess_names(view: ShardView, expected: list[Code]) -> None:
             pytest.param(
                 healthy(replica(D, type_, io=STOPPED, read_only=False, executed="100:1-50,112:1")),
                 [Code.ERRANT_GTID_DETECTED],
-                "nothing: of a tablet that was drained because of errant transactions nobody hears any more",
+                "nothing: no operator hears of a tablet again that was drained because of errant transactions",
                 id=f"errant transactions of a {type_.name} tablet",
             )
             for type_ in (TabletType.DRAINED, TabletType.BACKUP, TabletType.RESTORE)
@@ -251,13 +251,13 @@ def test_names_what_vitess_names(view: ShardView, expected: list[Code]) -> None:
     ],
 )
 def test_is_stricter_or_louder_than_vitess(view: ShardView, expected: list[Code], theirs: str) -> None:
-    """Where Vitess acts on too little, or says too little, the finding differs on purpose."""
+    """The finding differs on purpose where Vitess acts on too little evidence, or reports too little."""
     assert theirs
     assert codes(view) == expected
 
 
 def test_most_urgent_comes_first() -> None:
-    """Findings are ordered by urgency, then as the catalogue has them, then by tablet."""
+    """Findings are ordered by priority, then as in the catalogue, then by tablet."""
     view = shard(
         primary(semi_sync=False, read_only=True),
         failing(replica("zone1-109"), ProbeFailure.REFUSED),
@@ -292,11 +292,11 @@ def test_only_a_lost_primary_leads_to_a_replacement() -> None:
     assert Code.CLUSTER_HAS_NO_PRIMARY.problem.recovery is Recovery.ELECT_NEW_PRIMARY
 
 
-# How much evidence condemns a primary
+# How much evidence confirms that a primary is lost
 
 
 def test_a_hang_is_called_one() -> None:
-    """A primary whose tablet manager answers and whose MySQL does not is said to hang, and how long it gets."""
+    """The sentence says that the tablet manager answers and MySQL does not, and how long the primary is left alone."""
     finding = found(shard(primary(dead_for=3.0, failure=ProbeFailure.HUNG), WAITING_1, WAITING_2))[0]
     assert finding.sentence == (
         "commerce/0: zone1-0000000100 hangs (its tablet manager answers, its MySQL does not) and none of its 2 "
@@ -305,8 +305,8 @@ def test_a_hang_is_called_one() -> None:
 
 
 def quiet(tablet: TabletView, seconds: float) -> TabletView:
-    """The same tablet, whose IO thread was connected so many seconds ago."""
-    return changed(tablet, not_receiving_since=NOW - seconds)
+    """The same tablet, with an IO thread that was connected so many seconds ago."""
+    return replace(tablet, not_receiving_since=NOW - seconds)
 
 
 def test_under_the_lock_only_answers_since_then_count() -> None:
@@ -326,12 +326,12 @@ def test_under_the_lock_only_answers_since_then_count() -> None:
         pytest.param(
             dead(WAITING_1, replica(R2, io=STOPPED), failure=ProbeFailure.TIMEOUT),
             True,
-            id="silent, and a replica tries in vain",
+            id="silent, and a replica cannot reconnect",
         ),
         pytest.param(
             dead(replica(R1, io=STOPPED), replica(R2, io=STOPPED), failure=ProbeFailure.TIMEOUT),
             False,
-            id="silent, and nobody else has tried",
+            id="silent, and no replica has tried",
         ),
         pytest.param(
             dead(
@@ -347,7 +347,7 @@ def test_under_the_lock_only_answers_since_then_count() -> None:
                 primary(dead_for=5.0, failure=ProbeFailure.TIMEOUT), replica(R1, io=STOPPED), replica(R2, io=STOPPED)
             ),
             True,
-            id="silent for long, and nobody else has tried",
+            id="silent for long, and no replica has tried",
         ),
         pytest.param(
             shard(primary(dead_for=9.9, failure=ProbeFailure.HUNG), WAITING_1, WAITING_2), False, id="hung for a while"
@@ -400,16 +400,16 @@ def test_under_the_lock_only_answers_since_then_count() -> None:
         ),
     ],
 )
-def test_a_dead_primary_is_confirmed_by_fresh_evidence_of_others(view: ShardView, confirmed: bool) -> None:
-    """Two failed probes condemn it, if all were asked, each replica in reach was heard since, and somebody vouches."""
+def test_a_dead_primary_is_confirmed_by_fresh_evidence_of_its_replicas(view: ShardView, confirmed: bool) -> None:
+    """Two failed probes suffice if all were probed, all answering replicas were heard since, and one saw it too."""
     finding = found(view)[0]
     assert finding.code is Code.DEAD_PRIMARY
     assert finding.confirmed is confirmed
 
 
-@pytest.mark.parametrize("failure", [each for each in ProbeFailure if each is not ProbeFailure.SHUT_DOWN])
-def test_who_still_feeds_a_replica_is_not_dead(failure: ProbeFailure) -> None:
-    """However the primary fails to answer us, one replica that receives from it keeps it alive."""
+@pytest.mark.parametrize("failure", [failure for failure in ProbeFailure if failure is not ProbeFailure.SHUT_DOWN])
+def test_a_primary_that_still_feeds_a_replica_is_not_dead(failure: ProbeFailure) -> None:
+    """A primary is not dead while one replica receives from it, however its probes fail."""
     view = shard(primary(dead_for=60.0, failure=failure), WAITING_1, replica(R2))
     finding = found(view)[0]
     assert finding.code is Code.UNREACHABLE_PRIMARY_WITH_BROKEN_REPLICAS
@@ -418,15 +418,15 @@ def test_who_still_feeds_a_replica_is_not_dead(failure: ProbeFailure) -> None:
 
 
 def test_a_replica_that_was_receiving_before_is_asked_again() -> None:
-    """Until a replica was heard after the failure, nothing is concluded from what it said before."""
+    """A replica that was last heard before the failure leaves the finding unconfirmed."""
     finding = found(dead(replica(R1, heard=4.0), WAITING_2))[0]
     assert finding.code is Code.UNREACHABLE_PRIMARY_WITH_BROKEN_REPLICAS
     assert not finding.confirmed
     assert finding.evidence["replicas_to_hear_again"] == "zone1-0000000101"
 
 
-def test_when_nobody_answers_it_may_be_us() -> None:
-    """With the primary and all replicas silent nothing is done, and the sentence says who may be cut off."""
+def test_when_no_tablet_answers_vtorc_may_be_cut_off() -> None:
+    """With the primary and all replicas silent no recovery is asked for, and the sentence says what may be cut off."""
     finding = found(dead(LOST_1, LOST_2, failure=ProbeFailure.TIMEOUT))[0]
     assert finding.sentence == (
         "commerce/0: zone1-0000000100 does not answer, nor does any of its 2 replicas: vtorc itself may be cut off"
@@ -435,13 +435,13 @@ def test_when_nobody_answers_it_may_be_us() -> None:
 
 
 def test_a_drained_replica_is_a_witness() -> None:
-    """Whoever replicates from the primary can vouch for it, whatever its type."""
+    """A tablet that replicates from the primary is evidence for it, whatever its type."""
     view = dead(WAITING_1, replica(D, TabletType.DRAINED))
     assert codes(view)[0] is Code.UNREACHABLE_PRIMARY_WITH_BROKEN_REPLICAS
 
 
 def test_replicas_of_a_cleanly_stopped_primary_are_known_by_its_uuid() -> None:
-    """A tablet that was shut down blanks its address; its replicas still count, and those of others do not."""
+    """A tablet that was shut down has no address in its record; its UUID still tells which replicas are its own."""
     blank = {"mysql_hostname": "", "mysql_port": 0, "hostname": "", "shutdown_time": 5}
     gone = primary(dead_for=3, failure=ProbeFailure.SHUT_DOWN, record_changes=blank)
     assert codes(shard(gone, WAITING_1, WAITING_2)) == [Code.DEAD_PRIMARY]
@@ -459,27 +459,27 @@ def test_replicas_of_a_cleanly_stopped_primary_are_known_by_its_uuid() -> None:
         ("silent for a moment", lone_heir(3), Code.DEAD_PRIMARY, False),
         ("never heard", lone_heir(6, never_heard=True), Code.DEAD_PRIMARY, True),
         ("one of them not heard since", lone_heir(6, heard=7.0), Code.DEAD_PRIMARY, False),
-        ("nobody would acknowledge", dead(idle(R1)), Code.DEAD_PRIMARY_WITHOUT_REPLICAS, True),
+        ("no tablet would be left to acknowledge", dead(idle(R1)), Code.DEAD_PRIMARY_WITHOUT_REPLICAS, True),
         (
-            "nobody acknowledges",
+            "the policy asks for no acknowledgement",
             shard(primary(dead_for=6), idle(R1), idle(R2), policy_name="none"),
             Code.DEAD_PRIMARY_WITHOUT_REPLICAS,
             True,
         ),
     ],
-    ids=lambda each: each if isinstance(each, str) else "",
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_an_heir_that_died_before_it_had_replicas_is_lost(
     what: str, view: ShardView, code: Code, confirmed: bool
 ) -> None:
-    """A primary that nobody replicates from is dead once it is silent for long, or down, and others can go on."""
+    """A primary without replicas is dead once MySQL is down or long silent, if other tablets can go on without it."""
     del what
     finding = found(view)[0]
     assert (finding.code, finding.confirmed) == (code, confirmed)
 
 
-def test_a_tablet_that_was_not_asked_yet_has_no_problem() -> None:
-    """Before the first probe of a tablet has ended nothing is said about it."""
+def test_a_tablet_that_was_not_probed_yet_has_no_problem() -> None:
+    """No finding is made about a tablet before its first probe has ended."""
     assert codes(shard(unprobed(primary()), unprobed(replica(R1)))) == []
 
 
@@ -536,20 +536,20 @@ def test_a_tablet_that_was_not_asked_yet_has_no_problem() -> None:
     ],
 )
 def test_a_missing_primary_is_told_from_one_that_never_was(view: ShardView, code: Code, confirmed: bool) -> None:
-    """The shard record tells whether there was a primary; nothing is confirmed while one may be about to show."""
+    """The shard record tells whether there was a primary; the finding is confirmed once none can still turn up."""
     finding = found(view)[0]
     assert finding.code is code
     assert finding.confirmed is confirmed
 
 
 def test_a_shard_without_replicas_is_left_alone() -> None:
-    """Where there is nobody to elect, the absence of a primary is no finding."""
+    """Without a tablet to elect, the absence of a primary is no finding."""
     assert codes(fresh_shard()) == []
     assert codes(shard(replica(D, TabletType.DRAINED))) == []
 
 
 def test_a_former_primary_does_not_stand_in_for_a_hidden_one() -> None:
-    """While the shard record names a later primary whose cell is blind, nobody is re-pointed to an earlier one."""
+    """No replica is re-pointed to a former primary while a later one lives in a cell that cannot be read."""
     view = shard(
         primary("zone1-105", term=5),
         replica(R1, of="zone3-300"),
@@ -568,8 +568,8 @@ def test_the_newest_term_wins_over_the_shard_record() -> None:
 
 
 def test_two_primaries_of_the_same_time_are_not_touched() -> None:
-    """Which of two equal claims is stale is not guessed."""
-    finding = next(each for each in found(healthy(primary("zone1-099"))) if each.code is Code.STALE_TOPO_PRIMARY)
+    """Of two primaries with the same term none is taken for the stale one."""
+    finding = next(f for f in found(healthy(primary("zone1-099"))) if f.code is Code.STALE_TOPO_PRIMARY)
     assert not finding.confirmed
 
 
@@ -577,7 +577,7 @@ def test_two_primaries_of_the_same_time_are_not_touched() -> None:
 
 
 def test_a_rival_is_not_repaired() -> None:
-    """A replica by its record that is primary by its own account is reported, unconfirmed, and not repaired."""
+    """A replica that declares itself primary is reported, unconfirmed, and not repaired."""
     rival = replica(R1, of=None, tablet_type=TabletType.PRIMARY, read_only=False, executed="100:1-50,101:1-9")
     finding = only(shard(primary(), rival))
     assert (finding.code, finding.confirmed) == (Code.NOT_CONNECTED_TO_PRIMARY, False)
@@ -591,13 +591,13 @@ def test_a_rival_is_not_repaired() -> None:
         (STOPPED, [Code.REPLICATION_STOPPED]),
     ],
 )
-def test_who_looks_for_the_primary_at_its_old_address_is_pointed_to_the_new(
+def test_a_replica_that_looks_for_the_primary_at_its_old_address_is_pointed_to_the_new(
     io: ThreadState, expected: list[Code]
 ) -> None:
-    """A primary that moved and kept its UUID is reached under its old address in vain; who reaches it is left alone."""
+    """The primary moved and kept its UUID; a replica that still reaches it under another address is left alone."""
     moved = primary(record_changes={"mysql_hostname": "10.0.9.9"})
     findings = found(shard(moved, replica(R1, io=io), replica(R2)))
-    assert [each.code for each in findings] == expected
+    assert [finding.code for finding in findings] == expected
     if io is CONNECTING:
         assert findings[0].sentence == (
             "commerce/0: zone1-0000000101 tries to reach zone1-0000000100 at mysql-zone1-100:3306, but it is at "
@@ -606,7 +606,7 @@ def test_who_looks_for_the_primary_at_its_old_address_is_pointed_to_the_new(
 
 
 def test_a_connecting_replica_is_not_stopped() -> None:
-    """A thread that connects does what it was told, and an unknown state is not taken for a stopped one."""
+    """Neither a connecting IO thread nor one with an unknown state counts as stopped."""
     assert codes(shard(primary(), WAITING_1)) == []
     assert codes(shard(primary(), replica(R1, io=ThreadState.UNKNOWN, sql=ThreadState.UNKNOWN))) == []
 
@@ -619,7 +619,7 @@ def test_a_connecting_replica_is_not_stopped() -> None:
         (of_old_version(primary()), of_old_version(replica(R1, replica_net_timeout=30))),
     ],
 )
-def test_what_an_older_tablet_does_not_tell_is_no_problem(tablets: tuple[TabletView, ...]) -> None:
+def test_a_field_that_an_older_tablet_lacks_is_no_problem(tablets: tuple[TabletView, ...]) -> None:
     """An absent field never makes a finding."""
     assert codes(shard(*tablets)) == []
 
@@ -629,7 +629,7 @@ def test_what_an_older_tablet_does_not_tell_is_no_problem(tablets: tuple[TabletV
     [(2.0, 4, False), (2.25, 5, False), (2.2, 4, False), (2.5, 4, True), (0.0, 4, True), (5.0, 0, False)],
 )
 def test_the_heartbeat_is_half_the_net_timeout(interval: float, timeout: int, wrong: bool) -> None:
-    """Twice the heartbeat interval, rounded half up as SQL does, is the net timeout; off is wrong too."""
+    """Twice the heartbeat interval, rounded half up as SQL does, is the net timeout; a heartbeat of 0 is wrong too."""
     view = shard(primary(), replica(R1, heartbeat_interval=interval, replica_net_timeout=timeout))
     assert (codes(view) == [Code.REPLICA_MISCONFIGURED]) is wrong
 
@@ -661,15 +661,15 @@ def test_the_heartbeat_is_half_the_net_timeout(interval: float, timeout: int, wr
     ],
 )
 def test_errant_transactions_are_what_the_primary_lacks_and_did_not_write(view: ShardView, errant: str) -> None:
-    """They are told only against a primary that answers, and the primary's own never count."""
-    told = [each.evidence["errant"] for each in found(view) if each.code is Code.ERRANT_GTID_DETECTED]
-    assert told == ([str(gtids(errant))] if errant else [])
+    """They are reported only while the primary answers, and its own transactions never count."""
+    reported = [finding.evidence["errant"] for finding in found(view) if finding.code is Code.ERRANT_GTID_DETECTED]
+    assert reported == ([str(gtids(errant))] if errant else [])
 
 
 def test_a_replica_of_another_cell_acknowledges_under_cross_cell() -> None:
-    """Which replicas must acknowledge follows from the policy and from where the primary is."""
+    """The policy and the cell of the primary decide which replicas must acknowledge."""
     view = shard(primary(), replica(R1), replica(R2, semi_sync=False), policy_name="cross_cell")
-    assert [(each.code, str(each.alias)) for each in found(view)] == [
+    assert [(finding.code, str(finding.alias)) for finding in found(view)] == [
         (Code.REPLICA_SEMI_SYNC_MUST_BE_SET, "zone2-0000000200"),
         (Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET, "zone1-0000000101"),
     ]
@@ -687,14 +687,14 @@ def test_a_replica_of_another_cell_acknowledges_under_cross_cell() -> None:
     ],
 )
 def test_acks_are_demanded_once_they_would_come(acker: TabletView, ready: bool) -> None:
-    """The primary is to wait for acknowledgements only when enough proper ackers are connected and willing."""
+    """The primary is made to wait for acknowledgements once enough replicas are connected and would give them."""
     view = shard(primary(semi_sync=False), acker)
-    finding = next(each for each in found(view) if each.code is Code.PRIMARY_SEMI_SYNC_MUST_BE_SET)
+    finding = next(f for f in found(view) if f.code is Code.PRIMARY_SEMI_SYNC_MUST_BE_SET)
     assert finding.confirmed is ready
 
 
 def acking(name: str, *, active: bool, told: bool = True) -> TabletView:
-    """A replica whose side of semi-sync is on."""
+    """A replica that has its side of semi-sync on."""
     semi_sync = SemiSyncStatus(replica_enabled=True, replica_active=active, timeout=1000 if told else 0)
     tablet = replica(name)
     assert tablet.status is not None
@@ -702,21 +702,24 @@ def acking(name: str, *, active: bool, told: bool = True) -> TabletView:
 
 
 def test_acks_are_not_demanded_while_mysql_waits_for_more_than_come() -> None:
-    """What counts is how many MySQL would wait for, which may be more than the policy asks."""
+    """MySQL may wait for more acknowledgements than the policy asks for, and that number counts."""
     few = shard(primary(semi_sync=False, wait_for=2), replica(R1), replica(R2, TabletType.RDONLY, semi_sync=False))
     enough = shard(primary(semi_sync=False, wait_for=2), replica(R1), replica(R2))
-    assert [(each.code, each.confirmed) for each in found(few)] == [(Code.PRIMARY_SEMI_SYNC_MUST_BE_SET, False)]
+    assert [(finding.code, finding.confirmed) for finding in found(few)] == [
+        (Code.PRIMARY_SEMI_SYNC_MUST_BE_SET, False)
+    ]
     assert "asks for 1, its MySQL would wait for 2, 1 replicas can give them" in found(few)[0].sentence
     assert only(enough).confirmed
 
 
 def test_an_io_thread_that_connected_before_semi_sync_was_on_is_made_to_connect_again() -> None:
-    """A replica that receives and does not acknowledge is put right first, and the primary does not wait for it; one
-    that does not tell is believed.
+    """A replica that receives and does not acknowledge is repaired first, and the primary does not wait for it.
+
+    A replica that does not tell is believed.
     """
     waits_not = [primary(semi_sync=False), replica(R2, TabletType.RDONLY, semi_sync=False)]
     both = [Code.REPLICA_SEMI_SYNC_MUST_BE_SET, Code.PRIMARY_SEMI_SYNC_MUST_BE_SET]
-    assert [(each.code, each.confirmed) for each in found(shard(*waits_not, acking(R1, active=False)))] == [
+    assert [(finding.code, finding.confirmed) for finding in found(shard(*waits_not, acking(R1, active=False)))] == [
         (both[0], True),
         (both[1], False),
     ]
@@ -727,7 +730,7 @@ def test_an_io_thread_that_connected_before_semi_sync_was_on_is_made_to_connect_
 
 
 def test_a_stalled_disk_says_nothing_else() -> None:
-    """All other fields of a tablet with a stalled disk are void, so nothing is concluded from them."""
+    """All other fields of a tablet with a stalled disk are void, so no finding rests on them."""
     void = replica(R1)
     assert void.status is not None
     stalled = changed(void, status=type(void.status)(disk_stalled=True))
@@ -742,7 +745,7 @@ def test_a_stalled_disk_says_nothing_else() -> None:
     ],
 )
 def test_a_replica_that_fails_is_reported_in_words(failure: ProbeFailure, text: str, sentence: str) -> None:
-    """The sentence says how it fails; what the tablet itself said is quoted."""
+    """The sentence says how the probe failed, and quotes the error that the tablet itself reported."""
     assert only(shard(primary(), failing(replica(R1), failure, text=text))).sentence == sentence
 
 
@@ -784,20 +787,22 @@ def _renamed(tablet: TabletView, number: int) -> TabletView:
 def test_findings_are_ordered_and_unique_whatever_the_shard(
     drawn: list[TabletView], policy_name: str, term: int
 ) -> None:
-    """Any shard can be analysed: one finding per code and tablet, in order, each with a sentence about its shard."""
+    """Any shard can be analysed: one finding per code and tablet, in order, with a sentence about the shard."""
     view = shard(*(_renamed(tablet, number) for number, tablet in enumerate(drawn)), policy_name=policy_name, term=term)
     findings = found(view)
-    assert list(findings) == sorted(findings, key=lambda each: each.sort_key)
-    keys = [(each.code, each.alias) for each in findings if each.code is not Code.UNREACHABLE_CELL]
+    assert list(findings) == sorted(findings, key=lambda finding: finding.sort_key)
+    keys = [(finding.code, finding.alias) for finding in findings if finding.code is not Code.UNREACHABLE_CELL]
     assert len(keys) == len(set(keys))
-    assert all(each.sentence.startswith("commerce/0: ") for each in findings)
-    dead_or_alive = [each for each in findings if each.code.value.startswith(("DeadPrimary", "UnreachablePrimary"))]
+    assert all(finding.sentence.startswith("commerce/0: ") for finding in findings)
+    dead_or_alive = [
+        finding for finding in findings if finding.code.value.startswith(("DeadPrimary", "UnreachablePrimary"))
+    ]
     assert len(dead_or_alive) <= 1
 
 
 def stalled(*replicas: TabletView, for_: float = 60.0) -> ShardView:
-    """A shard whose primary has told for so many seconds that its disk is stalled, and nothing else."""
-    told = changed(primary(), status=TabletStatus(disk_stalled=True), disk_stalled_since=NOW - for_)
+    """A shard with a primary that has reported a stalled disk for so many seconds, and nothing else."""
+    told = replace(primary(), status=TabletStatus(disk_stalled=True), disk_stalled_since=NOW - for_)
     return shard(told, *replicas)
 
 
@@ -808,12 +813,16 @@ SHUT_OUT = quiet(replica(R1, io=CONNECTING, io_error=REFUSED), 20)
 @pytest.mark.parametrize(
     ("view", "expected"),
     [
-        pytest.param(stalled(SHUT_OUT, quiet(WAITING_2, 20)), Code.DEAD_PRIMARY, id="nobody receives or gets in"),
+        pytest.param(
+            stalled(SHUT_OUT, quiet(WAITING_2, 20)), Code.DEAD_PRIMARY, id="no replica receives or can connect"
+        ),
         pytest.param(stalled(SHUT_OUT, LOST_2), Code.DEAD_PRIMARY_AND_SOME_REPLICAS, id="one replica is silent"),
         pytest.param(stalled(SHUT_OUT, replica(R2)), Code.PRIMARY_DISK_STALLED, id="one receives"),
-        pytest.param(stalled(SHUT_OUT, quiet(WAITING_2, 1)), Code.PRIMARY_DISK_STALLED, id="one may get in yet"),
+        pytest.param(stalled(SHUT_OUT, quiet(WAITING_2, 1)), Code.PRIMARY_DISK_STALLED, id="one may still connect"),
         pytest.param(stalled(SHUT_OUT, for_=3), Code.PRIMARY_DISK_STALLED, id="it has only begun"),
-        pytest.param(stalled(replica(R1, io=STOPPED, sql=STOPPED)), Code.PRIMARY_DISK_STALLED, id="nobody tries"),
+        pytest.param(
+            stalled(replica(R1, io=STOPPED, sql=STOPPED)), Code.PRIMARY_DISK_STALLED, id="no replica tries to connect"
+        ),
         pytest.param(stalled(LOST_1, LOST_2), Code.PRIMARY_DISK_STALLED, id="no replica answers"),
         pytest.param(
             stalled(SHUT_OUT, quiet(replica(R2, io=CONNECTING, io_error="Message: Too many connections"), 20)),
@@ -823,5 +832,5 @@ SHUT_OUT = quiet(replica(R1, io=CONNECTING, io_error=REFUSED), 20)
     ],
 )
 def test_a_stalled_disk_does_not_hide_a_mysql_that_ended(view: ShardView, expected: Code) -> None:
-    """A tablet manager with a stalled disk does not ask its MySQL; its replicas tell whether that is there."""
+    """A tablet manager with a stalled disk does not ask its MySQL, but the replicas tell whether MySQL is alive."""
     assert codes(view)[0] is expected

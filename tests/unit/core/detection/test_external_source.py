@@ -1,4 +1,4 @@
-"""Which tablets are fed by a server outside of their shard."""
+"""Which tablets replicate from a server outside their shard."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from vtorc.core.facts.views import ShardView
 
 R1, R2, X = "zone1-101", "zone2-200", "zone9-900"
 FED = replica(R1, of=X, executed="100:1-50,900:1-5")
-OUTSIDE = f"mysql-{X}:3306"
+EXTERNAL = f"mysql-{X}:3306"
 
 
 def source_of(view: ShardView, name: str = R1) -> str:
@@ -23,44 +23,46 @@ def source_of(view: ShardView, name: str = R1) -> str:
 @pytest.mark.parametrize(
     ("view", "source"),
     [
-        pytest.param(shard(primary(), FED), OUTSIDE, id="it has received what that server wrote"),
-        pytest.param(shard(primary(dead_for=9), FED), OUTSIDE, id="the primary is dead"),
+        pytest.param(shard(primary(), FED), EXTERNAL, id="it has received what that server wrote"),
+        pytest.param(shard(primary(dead_for=9), FED), EXTERNAL, id="the primary is dead"),
         pytest.param(
-            shard(primary(), replica(R1, TabletType.DRAINED, of=X, executed="900:1-5")), OUTSIDE, id="a drained tablet"
+            shard(primary(), replica(R1, TabletType.DRAINED, of=X, executed="900:1-5")), EXTERNAL, id="a drained tablet"
         ),
         pytest.param(shard(primary(), replica(R1, of=X)), "", id="it has received nothing of it, so it may be a relay"),
         pytest.param(shard(primary(), replica(R1)), "", id="it replicates from the primary"),
-        pytest.param(shard(primary(), replica(R1, of=None)), "", id="it replicates from nobody"),
+        pytest.param(shard(primary(), replica(R1, of=None)), "", id="it has no source"),
         pytest.param(
             shard(primary(executed="100:1-50,900:1-3"), FED),
             "",
             id="that server was the primary, and its record is gone",
         ),
         pytest.param(shard(primary(), FED, replica(X)), "", id="that server is a tablet"),
-        pytest.param(shard(primary(), FED, unprobed(replica(R2))), OUTSIDE, id="another tablet was not asked yet"),
+        pytest.param(shard(primary(), FED, unprobed(replica(R2))), EXTERNAL, id="another tablet was not asked yet"),
         pytest.param(
-            shard(primary(), FED, unreachable_cells={"zone9": "no route"}), OUTSIDE, id="a cell cannot be read"
+            shard(primary(), FED, unreachable_cells={"zone9": "no route"}), EXTERNAL, id="a cell cannot be read"
         ),
         pytest.param(shard(primary(dead_for=9, never_heard=True), FED), "", id="the primary was never heard"),
         pytest.param(shard(replica(R2), FED), "", id="there is no primary"),
         pytest.param(shard(primary(), failing(FED)), "", id="it does not answer now"),
     ],
 )
-def test_an_outside_source_is_one_that_no_tablet_is_and_none_was(view: ShardView, source: str) -> None:
-    """Only a server whose writes the tablet has and the shard never had is called an outside one."""
+def test_an_external_source_is_a_server_that_neither_is_nor_was_a_tablet_of_the_shard(
+    view: ShardView, source: str
+) -> None:
+    """A source is external if the tablet has writes of it that the shard never had."""
     assert source_of(view) == source
 
 
 def test_an_address_that_moved_is_known_by_its_uuid() -> None:
-    """A tablet that others know by another address is still no outsider."""
+    """A tablet of the shard is no external source, even under another address."""
     other = replica(X, record_changes={"mysql_hostname": "moved"})
     assert source_of(shard(primary(), FED, other)) == ""
 
 
-def test_a_primary_may_be_fed_from_outside() -> None:
-    """A primary that replicates from an unknown server is fed by it: a database that is being moved here."""
+def test_a_primary_may_have_an_external_source() -> None:
+    """A primary may replicate from an unknown server: a database that is being moved into this shard."""
     fed = primary(source=X, executed="100:1-50,900:1-5")
-    assert source_of(shard(fed, replica(R2)), P) == OUTSIDE
+    assert source_of(shard(fed, replica(R2)), P) == EXTERNAL
 
 
 @pytest.mark.parametrize(
@@ -69,7 +71,7 @@ def test_a_primary_may_be_fed_from_outside() -> None:
     ids=lambda c: str(*c),
 )
 def test_a_primary_may_follow_a_tablet_that_is_not_known(changes: dict[str, Any]) -> None:
-    """While some tablet is unknown, it may be the one that the primary replicates from."""
+    """A tablet that is unknown may be the one that the primary replicates from."""
     fed = primary(source=X, executed="100:1-50,900:1-5")
     assert source_of(shard(fed, replica(R2), **changes), P) == ""
     assert source_of(shard(fed, unprobed(replica(R2))), P) == ""
