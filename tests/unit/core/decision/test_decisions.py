@@ -617,7 +617,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
     *(
         (
             f"a tablet declared itself primary when it last answered, {what}",
-            shard(primary(read_only=True), replace(failing(HEIR), record_confirmed=stands), *others),
+            shard(primary(read_only=True), changed(failing(HEIR), record_confirmed=stands), *others),
             Code.PRIMARY_IS_READ_ONLY,
             P,
             DecisionLimits(),

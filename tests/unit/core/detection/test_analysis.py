@@ -306,7 +306,7 @@ def test_a_hang_is_called_one() -> None:
 
 def quiet(tablet: TabletView, seconds: float) -> TabletView:
     """The same tablet, with an IO thread that was connected so many seconds ago."""
-    return replace(tablet, not_receiving_since=NOW - seconds)
+    return changed(tablet, not_receiving_since=NOW - seconds)
 
 
 def test_under_the_lock_only_answers_since_then_count() -> None:
@@ -802,7 +802,7 @@ def test_findings_are_ordered_and_unique_whatever_the_shard(
 
 def stalled(*replicas: TabletView, for_: float = 60.0) -> ShardView:
     """A shard with a primary that has reported a stalled disk for so many seconds, and nothing else."""
-    told = replace(primary(), status=TabletStatus(disk_stalled=True), disk_stalled_since=NOW - for_)
+    told = changed(primary(), status=TabletStatus(disk_stalled=True), disk_stalled_since=NOW - for_)
     return shard(told, *replicas)
 
 
