@@ -13,8 +13,9 @@ from vtorc.core.facts.ids import TabletAlias
 from vtorc.lab.errors import LabError
 from vtorc.sim.engine.network import Latency, Network
 from vtorc.sim.engine.process import Life, Process, ProcessState
-from vtorc.sim.mysql.server import Address, SimMysqld
-from vtorc.sim.mysql.settings import MysqlObserver, SimMysqlSettings
+from vtorc.sim.mysql.replica_server import Address
+from vtorc.sim.mysql.server import MysqlObserver, SimMysqld
+from vtorc.sim.mysql.settings import SimMysqlSettings
 
 LAB_SETTINGS = SimMysqlSettings(replica_net_timeout=8.0, recovery=Latency(0.3, 0.6, 1.5))
 """As the lab's real servers are configured; they recover in about the time that those take."""

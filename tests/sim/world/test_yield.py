@@ -7,7 +7,7 @@ import pytest
 from tests.unit.sim.servers import until
 from tests.unit.sim.worlds import in_world
 from vtorc.sim.cluster.world import SimShard, World
-from vtorc.sim.mysql.settings import Disk
+from vtorc.sim.mysql.disk import DiskState
 from vtorc.vttablet.mysql_api import Threads
 
 
@@ -24,7 +24,7 @@ def test_who_gives_up_yielding_on_a_hanging_disk_waits_for_acknowledgements_stil
             if each is not primary:
                 await each.mysqld.replication.stop(Threads.IO)
         await until(lambda: primary.mysqld.acks.sessions > 0)
-        primary.mysqld.disk.become(Disk.STALLED)
+        primary.mysqld.disk.become(DiskState.STALLED)
         await until(lambda: any(commit.transaction is None for commit in primary.mysqld.gate.running))
         successor = next(each for each in shard.tablets if each is not primary)
         with pytest.raises(TimeoutError):

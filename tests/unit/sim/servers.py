@@ -10,8 +10,9 @@ from vtorc.sim.engine.network import LinkFault, Network
 from vtorc.sim.engine.process import Process
 from vtorc.sim.mysql.admin import SimMysqlServer
 from vtorc.sim.mysql.binlog import InsertRow, Transaction
-from vtorc.sim.mysql.server import Address, SimMysqld
-from vtorc.sim.mysql.settings import Dropped, MysqlObserver, SimMysqlSettings
+from vtorc.sim.mysql.replica_server import Address
+from vtorc.sim.mysql.server import MysqlObserver, SimMysqld
+from vtorc.sim.mysql.settings import Dropped, SimMysqlSettings
 from vtorc.vttablet.mysql_api import Source, Threads
 
 

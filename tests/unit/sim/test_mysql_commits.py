@@ -5,7 +5,8 @@ import pytest
 from tests.unit.sim.servers import Servers, play, until
 from vtorc.errors import MysqlError
 from vtorc.sim.mysql.binlog import InsertRow
-from vtorc.sim.mysql.settings import Disk, SimMysqlSettings
+from vtorc.sim.mysql.disk import DiskState
+from vtorc.sim.mysql.settings import SimMysqlSettings
 
 
 def test_a_commit_is_replicated_and_acknowledged() -> None:
@@ -307,14 +308,14 @@ def test_a_stalled_disk_hangs_writes_and_binlog_status_only() -> None:
 
     async def main(servers: Servers) -> None:
         await servers.replicate()
-        servers.all[0].disk.become(Disk.STALLED)
+        servers.all[0].disk.become(DiskState.STALLED)
         write = servers.write_in_background()
         report = asyncio.create_task(servers.admins[0].primary_report())
         await asyncio.sleep(10.0)
         assert not write.done()
         assert not report.done()
         assert await servers.admins[0].replication_status() is None
-        servers.all[0].disk.become(Disk.FINE)
+        servers.all[0].disk.become(DiskState.FINE)
         await write
         await report
 
@@ -326,15 +327,15 @@ def test_a_full_disk_fails_writes_or_keeps_them_waiting() -> None:
 
     async def main(servers: Servers) -> None:
         await servers.replicate()
-        servers.all[0].disk.become(Disk.FULL_FAILING)
+        servers.all[0].disk.become(DiskState.FULL_FAILING)
         with pytest.raises(MysqlError, match="No space left") as full:
             await servers.write()
         assert full.value.errno == 1026
-        servers.all[0].disk.become(Disk.FULL_WAITING)
+        servers.all[0].disk.become(DiskState.FULL_WAITING)
         write = servers.write_in_background()
         await asyncio.sleep(10.0)
         assert not write.done()
-        servers.all[0].disk.become(Disk.FINE)
+        servers.all[0].disk.become(DiskState.FINE)
         await write
 
     play(main)

@@ -6,7 +6,8 @@ from tests.unit.sim.servers import Servers, play, until
 from vtorc.core.facts.status import ThreadState
 from vtorc.errors import MysqlError
 from vtorc.sim.mysql.binlog import InsertRow
-from vtorc.sim.mysql.settings import Disk, Dropped, SimMysqlSettings
+from vtorc.sim.mysql.disk import DiskState
+from vtorc.sim.mysql.settings import Dropped, SimMysqlSettings
 from vtorc.vttablet.mysql_api import JournalRow, Source, Threads
 
 
@@ -337,14 +338,14 @@ def test_a_stalled_disk_of_a_replica_stops_its_acknowledgements() -> None:
 
     async def main(servers: Servers) -> None:
         await servers.replicate(replicas=[0, 1])
-        servers.all[1].disk.become(Disk.STALLED)
+        servers.all[1].disk.become(DiskState.STALLED)
         write = servers.write_in_background()
         await asyncio.sleep(5.0)
         assert not write.done()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(5.0):
                 await servers.admins[1].stop_replication()
-        servers.all[1].disk.become(Disk.FINE)
+        servers.all[1].disk.become(DiskState.FINE)
         await write
 
     play(main, count=2)
@@ -355,11 +356,11 @@ def test_a_full_disk_of_a_replica_stops_its_io_thread() -> None:
 
     async def main(servers: Servers) -> None:
         await servers.replicate()
-        servers.all[1].disk.become(Disk.FULL_FAILING)
+        servers.all[1].disk.become(DiskState.FULL_FAILING)
         await servers.write()
         await until(lambda: servers.all[1].replication.io_state is ThreadState.STOPPED)
         assert "No space left" in servers.all[1].replication.last_io_error
-        servers.all[1].disk.become(Disk.FINE)
+        servers.all[1].disk.become(DiskState.FINE)
         await servers.admins[1].start_replication()
         await until(lambda: servers.executed(1) == servers.executed(0))
 

@@ -11,8 +11,8 @@ from vtorc.sim.engine.process import ProcessState
 from vtorc.sim.engine.trace import Trace
 from vtorc.sim.mysql.binlog import InsertRow, Transaction
 from vtorc.sim.mysql.gtids import GtidLog
-from vtorc.sim.mysql.server import SimMysqld
-from vtorc.sim.mysql.settings import Dropped, MysqlObserver
+from vtorc.sim.mysql.server import MysqlObserver, SimMysqld
+from vtorc.sim.mysql.settings import Dropped
 
 LOCK_SLACK = 2.0
 """Seconds after the last confirmation of its lock during which a change may still be sent."""

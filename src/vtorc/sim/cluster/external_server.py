@@ -8,8 +8,7 @@ from vtorc.sim.cluster.tablet import MYSQL_PORT, SimTablet
 from vtorc.sim.cluster.world import SimShard, World
 from vtorc.sim.engine.process import Process
 from vtorc.sim.mysql.binlog import InsertRow
-from vtorc.sim.mysql.server import SimMysqld
-from vtorc.sim.mysql.settings import MysqlObserver
+from vtorc.sim.mysql.server import MysqlObserver, SimMysqld
 from vtorc.vttablet.mysql_api import Source, Threads
 
 _PAUSE = 1.0

@@ -12,7 +12,7 @@ from vtorc.sim.cluster.tablet import SimTablet
 from vtorc.sim.cluster.world import SimShard, World
 from vtorc.sim.engine.network import LinkFault
 from vtorc.sim.engine.process import Host
-from vtorc.sim.mysql.settings import Disk
+from vtorc.sim.mysql.disk import DiskState
 
 End = Callable[[], None]
 
@@ -295,11 +295,11 @@ def _delay_messages(scene: FaultScene) -> End:
 # --- mysqld
 
 
-def _disk(state: Disk) -> Begin:
+def _disk(state: DiskState) -> Begin:
     def begin(scene: FaultScene) -> End:
         disk = scene.tablet.mysqld.disk
         disk.become(state)
-        return lambda: disk.become(Disk.FINE)
+        return lambda: disk.become(DiskState.FINE)
 
     return begin
 
@@ -361,9 +361,9 @@ KINDS: tuple[FaultKind, ...] = (
     FaultKind("lose-messages", "A host loses a third of its messages.", _lose_messages, 5, 60),
     FaultKind("lose-some-messages", "Every link loses a few messages.", _lose_messages_everywhere, 5, 60),
     FaultKind("delay-messages", "A host's messages are late by half a second.", _delay_messages, 5, 60),
-    FaultKind("stall-disk", "The disk below a mysqld hangs.", _disk(Disk.STALLED), 1, 90),
-    FaultKind("fill-disk", "The disk is full, writers wait for space.", _disk(Disk.FULL_WAITING), 1, 90),
-    FaultKind("fill-disk-failing", "The disk is full, writes fail.", _disk(Disk.FULL_FAILING), 1, 60),
+    FaultKind("stall-disk", "The disk below a mysqld hangs.", _disk(DiskState.STALLED), 1, 90),
+    FaultKind("fill-disk", "The disk is full, writers wait for space.", _disk(DiskState.FULL_WAITING), 1, 90),
+    FaultKind("fill-disk-failing", "The disk is full, writes fail.", _disk(DiskState.FULL_FAILING), 1, 60),
     FaultKind("refuse-connections", "A mysqld takes no new connections.", _refuse_connections, 1, 60),
     FaultKind("slow-mysqld", "A mysqld is 300 times slower.", _slow_mysqld, 1, 60),
     FaultKind("slow-applier", "A replica applies very slowly.", _slow_applier, 5, 90),

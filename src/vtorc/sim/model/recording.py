@@ -24,8 +24,8 @@ from vtorc.sim.model.conformance import (
 from vtorc.sim.model.plan import ModelPlan
 from vtorc.sim.model.state import NOBODY
 from vtorc.sim.mysql.binlog import InsertRow, Transaction
-from vtorc.sim.mysql.server import SimMysqld
-from vtorc.sim.mysql.settings import Dropped, MysqlObserver
+from vtorc.sim.mysql.server import MysqlObserver, SimMysqld
+from vtorc.sim.mysql.settings import Dropped
 
 _EMERGENCIES = frozenset(
     {

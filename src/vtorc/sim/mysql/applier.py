@@ -2,14 +2,11 @@
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
 
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.sim.mysql.binlog import Transaction
-from vtorc.sim.mysql.settings import draw
-
-if TYPE_CHECKING:
-    from vtorc.sim.mysql.server import SimMysqld
+from vtorc.sim.mysql.mysqld_process import resolve
+from vtorc.sim.mysql.replica_server import ReplicaServer
 
 _BATCH = 64
 
@@ -20,7 +17,7 @@ class Applier:
     `slowness` stretches its work, `delay` is SOURCE_DELAY in seconds, `broken` makes its next step fail.
     """
 
-    def __init__(self, server: "SimMysqld", relay: "deque[Transaction]") -> None:
+    def __init__(self, server: ReplicaServer, relay: "deque[Transaction]") -> None:
         self._server = server
         self._relay = relay
         self.running = False
@@ -69,8 +66,7 @@ class Applier:
             return
         self._working = True
         batch = min(len(self._relay), _BATCH) if self.delay == 0 and self._until is None else 1
-        factor = self.slowness * self._server.slowness
-        work = draw(self._server.settings.apply, self._server.random, factor=factor) * batch
+        work = self._server.duration(self._server.settings.apply, factor=self.slowness) * batch
         due = self._relay[0].at + self.delay - self._server.loop.time()
         self._server.later(max(work, due), self._apply, self._step, batch)
 
@@ -102,8 +98,7 @@ class Applier:
             return
         self._committing = batch
         for transaction in [self._relay[place] for place in range(batch)]:
-            self._server.observer.applied(self._server, transaction)
-            self._server.log(transaction, lambda _, each=transaction: self._commit(each))  # type: ignore[misc]
+            self._server.log_applied(transaction, lambda _, each=transaction: self._commit(each))  # type: ignore[misc]
 
     def _commit(self, transaction: Transaction) -> None:
         self._server.make_visible(transaction)
@@ -120,5 +115,4 @@ class Applier:
     def _tell_stopped(self) -> None:
         stopped, self._stopped = self._stopped, []
         for future in stopped:
-            if not future.done():
-                future.set_result(None)
+            resolve(future, None)

@@ -1,20 +1,17 @@
-"""Running commits and the global read lock that waits for them; writes that a sick disk holds up."""
+"""Running commits, and the global read lock that waits for them."""
 
 import asyncio
-import errno
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
-from vtorc.sim.engine.process import Life
 from vtorc.sim.mysql.binlog import Change, Transaction
-from vtorc.sim.mysql.settings import Disk
-
-if TYPE_CHECKING:
-    from vtorc.sim.mysql.server import SimMysqld
+from vtorc.sim.mysql.mysqld_process import MysqldProcess, resolve
 
 
 class Commit:
-    """A statement that writes, from the moment it may to its end; `by_tablet` says that vttablet sent it."""
+    """A write statement from the moment at which the read-only switches let it pass to its end.
+
+    `by_tablet` says that vttablet sent it, `waited` that it had to be acknowledged.
+    """
 
     __slots__ = ("by_tablet", "change", "done", "killed", "transaction", "waited")
 
@@ -28,10 +25,10 @@ class Commit:
 
 
 class CommitGate:
-    """The commits that run, and the global read lock: it keeps new ones out and waits for those."""
+    """The running commits and the global read lock, which keeps new commits out and waits for the running ones."""
 
-    def __init__(self, server: "SimMysqld") -> None:
-        self._server = server
+    def __init__(self, mysqld: MysqldProcess) -> None:
+        self._mysqld = mysqld
         self._running: dict[Commit, None] = {}
         self._locks = 0
         self._queue: list[asyncio.Future[None]] = []
@@ -39,12 +36,12 @@ class CommitGate:
 
     @property
     def running(self) -> Sequence[Commit]:
-        """The commits that run."""
+        """The running commits, oldest first."""
         return list(self._running)
 
     @property
     def locked(self) -> bool:
-        """Whether somebody has the global read lock, or waits for it."""
+        """Whether the global read lock is held or waited for."""
         return self._locks > 0
 
     def enter(self, commit: Commit) -> None:
@@ -52,7 +49,7 @@ class CommitGate:
         self._running[commit] = None
 
     def leave(self, commit: Commit) -> None:
-        """Note that a commit has ended, well or not."""
+        """Note that a commit has ended, with or without success."""
         self._running.pop(commit, None)
         if not self._running:
             waiters, self._idle = self._idle, []
@@ -64,16 +61,16 @@ class CommitGate:
         self._locks += 1
         if not self._running:
             return
-        idle: asyncio.Future[None] = self._server.opened()
+        idle: asyncio.Future[None] = self._mysqld.opened()
         self._idle.append(idle)
         try:
-            await self._server.outcome(idle)
+            await self._mysqld.outcome(idle)
         except BaseException:
             self.unlock()
             raise
 
     def unlock(self) -> None:
-        """Give the global read lock back."""
+        """Release the global read lock."""
         self._locks = max(0, self._locks - 1)
         if not self._locks:
             queue, self._queue = self._queue, []
@@ -81,77 +78,15 @@ class CommitGate:
                 resolve(waiter, None)
 
     async def passing(self) -> None:
-        """Wait until nobody holds the global read lock."""
+        """Wait until the global read lock is free."""
         while self._locks:
-            waiter: asyncio.Future[None] = self._server.opened()
+            waiter: asyncio.Future[None] = self._mysqld.opened()
             self._queue.append(waiter)
-            await self._server.outcome(waiter)
+            await self._mysqld.outcome(waiter)
 
     def forget(self) -> None:
-        """Lose everything, as at a crash."""
+        """Drop commits and locks, as a crash does."""
         self._running.clear()
         self._queue.clear()
         self._idle.clear()
         self._locks = 0
-
-
-class SickDisk:
-    """The disk of a server, and the writes that wait for it."""
-
-    def __init__(self, server: "SimMysqld") -> None:
-        self._server = server
-        self._held_up: list[tuple[Life, Callable[..., None], tuple[Any, ...]]] = []
-        self._waiting: list[asyncio.Future[None]] = []
-        self.state = Disk.FINE
-
-    def hold_up(self, callback: Callable[..., None], *args: Any) -> bool:
-        """Tell whether the disk keeps this write waiting; if so `callback` is called once it no longer does."""
-        if not self.state.holds_up:
-            return False
-        self._held_up.append((self._server.life, callback, args))
-        return True
-
-    def become(self, state: Disk) -> None:
-        """Make the disk sick or well; what was held up goes on, in order."""
-        self.state = state
-        if not state.holds_up:
-            held_up, self._held_up = self._held_up, []
-            for life, callback, args in held_up:
-                self._server.in_life(life, callback, args)
-        if state is not Disk.STALLED:
-            waiting, self._waiting = self._waiting, []
-            for future in waiting:
-                resolve(future, None)
-
-    async def probe(self) -> None:
-        """Write a file of one's own, as a disk monitor does: hangs on a stalled disk, raises OSError on a full one."""
-        while self.state is Disk.STALLED:
-            answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(answered)
-            await answered
-        if self.state is not Disk.FINE:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-    async def passing(self) -> None:
-        """Wait until the disk answers."""
-        if not self.state.holds_up:
-            return
-        passed: asyncio.Future[None] = self._server.opened()
-        self.hold_up(resolve, passed, None)
-        await self._server.outcome(passed)
-
-    def forget(self) -> None:
-        """Drop what was held up, as at a crash."""
-        self._held_up.clear()
-
-
-def resolve(future: "asyncio.Future[Any]", value: object) -> None:
-    """Set a result unless there is an outcome already."""
-    if not future.done():
-        future.set_result(value)
-
-
-def fail(future: "asyncio.Future[Any]", error: Exception) -> None:
-    """Set an error unless there is an outcome already."""
-    if not future.done():
-        future.set_exception(error)

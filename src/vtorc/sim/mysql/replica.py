@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
 
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.status import ThreadState
@@ -13,14 +12,13 @@ from vtorc.sim.engine.network import NetworkError
 from vtorc.sim.engine.stream import Stream, connect
 from vtorc.sim.mysql.applier import Applier
 from vtorc.sim.mysql.binlog import Transaction
-from vtorc.sim.mysql.dump import Hello
-from vtorc.sim.mysql.gate import resolve
+from vtorc.sim.mysql.disk import DiskState
+from vtorc.sim.mysql.dump import DumpRequest
 from vtorc.sim.mysql.gtids import GtidLog
-from vtorc.sim.mysql.settings import Disk, Dropped, draw
+from vtorc.sim.mysql.mysqld_process import fail, lost_connection, resolve
+from vtorc.sim.mysql.replica_server import Address, ReplicaServer
+from vtorc.sim.mysql.settings import Dropped
 from vtorc.vttablet.mysql_api import Source, Threads
-
-if TYPE_CHECKING:
-    from vtorc.sim.mysql.server import SimMysqld
 
 _UNSET_UUID = "00000000-0000-0000-0000-000000000000"
 _DISK_FULL_IO = "Relay log write failure: could not queue event from source (errno: 28 - No space left on device)"
@@ -29,7 +27,7 @@ _DISK_FULL_IO = "Relay log write failure: could not queue event from source (err
 class Replication:
     """What SHOW REPLICA STATUS shows, and the threads behind it."""
 
-    def __init__(self, server: "SimMysqld") -> None:
+    def __init__(self, server: ReplicaServer) -> None:
         self._server = server
         self._statements = asyncio.Lock()
         self.source: Source | None = None
@@ -84,7 +82,7 @@ class Replication:
             self.source = source
             self.source_uuid = _UNSET_UUID
             self.last_io_error = ""
-            self._server.observer.pointed(self._server)
+            self._server.note_pointed()
             self.heartbeat_period = source.heartbeat_interval or self._server.settings.replica_net_timeout / 2
 
     async def reset(self, *, forget_source: bool) -> None:
@@ -97,7 +95,7 @@ class Replication:
             if forget_source:
                 self.source = None
                 self.source_uuid = _UNSET_UUID
-            self._server.observer.pointed(self._server)
+            self._server.note_pointed()
 
     @contextlib.asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
@@ -105,7 +103,7 @@ class Replication:
         life = self._server.life
         async with self._statements:
             if not life.alive:
-                raise MysqlError("Lost connection to MySQL server during query", errno=2013)
+                raise lost_connection()
             yield
 
     def _refuse_running(self) -> None:
@@ -116,14 +114,14 @@ class Replication:
             )
 
     def _switch_time(self) -> float:
-        return draw(self._server.settings.thread_switch, self._server.random, factor=self._server.slowness)
+        return self._server.duration(self._server.settings.thread_switch)
 
     def _drop_relay_log(self, why: Dropped) -> None:
         lost = [each for each in self.relay if not self._server.executed.has(each.series, each.number)]
         self.relay.clear()
         self.retrieved.clear()
         if lost:
-            self._server.observer.relay_log_dropped(self._server, lost, why)
+            self._server.note_relay_log_dropped(lost, why)
 
     # --- life of the server
 
@@ -172,7 +170,7 @@ class Replication:
         if self._io_task is not None:
             self._io_task.cancel()
             self._io_task = None
-        self._server.observer.writability_changed(self._server)
+        self._server.note_writability()
 
     def _fail_io(self, text: str) -> None:
         self._stop_io()
@@ -195,16 +193,15 @@ class Replication:
                 resolve(closed, None)
             self.io_state = ThreadState.RUNNING
             self.last_io_error = ""
-            self._server.observer.writability_changed(self._server)
+            self._server.note_writability()
             self._last_data = self._server.loop.time()
             await self._until_silent(stream, closed)
             self.io_state = ThreadState.CONNECTING
             stream.client.close()
 
     async def _connect(self) -> Stream:
-        server, source = self._server, self.source
-        assert source is not None
-        target = server.directory.get((source.host, source.port))
+        server = self._server
+        target = server.sources.get(self._source_address())
         if target is None:
             raise NetworkError("unreachable", self._source_text())
         async with asyncio.timeout(server.settings.replica_net_timeout):
@@ -213,7 +210,7 @@ class Replication:
             greeting: asyncio.Future[None] = server.loop.create_future()
             stream.client.on_close = lambda: _break(greeting)
             self.acknowledges = server.semi_sync_replica
-            hello = Hello(
+            request = DumpRequest(
                 uuid=server.uuid,
                 semi_sync=self.acknowledges,
                 known=server.executed.value.union(self.retrieved.value),
@@ -221,13 +218,17 @@ class Replication:
                 refused=lambda errno, text: self._refused(greeting, errno, text),
                 transactions=lambda batch, position: self._arrived(stream, batch, position),
             )
-            stream.client.send(target.accept_dump, stream.server, hello)
+            stream.client.send(target.accept_dump, stream.server, request)
             try:
                 await greeting
             except BaseException:
                 stream.client.close()
                 raise
         return stream
+
+    def _source_address(self) -> Address:
+        assert self.source is not None
+        return self.source.host, self.source.port
 
     def _source_text(self) -> str:
         return f"{self.source.host}:{self.source.port}" if self.source else ""
@@ -240,8 +241,8 @@ class Replication:
     def _refused(self, greeting: "asyncio.Future[None]", errno: int, text: str) -> None:
         if errno == 1236:
             self._fail_io(f"Got fatal error 1236 from source when reading data from binary log: '{text}'")
-        elif not greeting.done():
-            greeting.set_exception(MysqlError(text, errno=errno))
+        else:
+            fail(greeting, MysqlError(text, errno=errno))
 
     async def _until_silent(self, stream: Stream, closed: "asyncio.Future[None]") -> None:
         """Return when the connection is closed or nothing came for replica_net_timeout, heartbeats included."""
@@ -269,7 +270,7 @@ class Replication:
         self._writing += 1
         # One thread writes the relay log: a batch is not there before the one that came before it is.
         now = self._server.loop.time()
-        work = draw(self._server.settings.relay, self._server.random, factor=self._server.slowness)
+        work = self._server.duration(self._server.settings.relay)
         self._stored_until = max(now, self._stored_until) + work
         self._server.later(self._stored_until - now, self._store, stream, batch, position)
 
@@ -284,16 +285,17 @@ class Replication:
                 resolve(future, None)
         if stream is not self._stream:
             return
-        if server.disk.state is Disk.FULL_FAILING:
+        if server.disk.state is DiskState.FULL_FAILING:
             self._fail_io(_DISK_FULL_IO)
             return
         for transaction in batch:
             if not self.retrieved.has(transaction.series, transaction.number):
                 self.retrieved.add(transaction.series, transaction.number)
                 self.relay.append(transaction)
-                server.observer.received(server, transaction)
+                server.note_received(transaction)
         if position >= 0 and self.acknowledges:
-            stream.client.send(_acknowledge, server.directory, self.source, server.uuid, position)
+            source = server.sources[self._source_address()]
+            stream.client.send(source.acknowledged, server.uuid, position)
         self.applier.kick()
 
     async def _wait_written(self) -> None:
@@ -303,13 +305,5 @@ class Replication:
             await self._server.outcome(written)
 
 
-def _acknowledge(directory: "dict[tuple[str, int], SimMysqld]", source: Source, uuid: str, position: int) -> None:
-    """At the source: a replica acknowledges."""
-    dump = directory[source.host, source.port].dumps.get(uuid)
-    if dump is not None:
-        dump.acknowledged(position)
-
-
 def _break(greeting: "asyncio.Future[None]") -> None:
-    if not greeting.done():
-        greeting.set_exception(MysqlError("Lost connection to MySQL server during handshake", errno=2013))
+    fail(greeting, MysqlError("Lost connection to MySQL server during handshake", errno=2013))

@@ -1,47 +1,14 @@
 """What a simulated server reports about itself; a report is the same object for as long as nothing has changed."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, TypeVar
-
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.status import SemiSyncStatus, ThreadState
+from vtorc.sim.mysql.server import SimMysqld
 from vtorc.vttablet.mysql_api import ReplicaReport, ServerReport, Source
-
-if TYPE_CHECKING:
-    from vtorc.sim.mysql.server import SimMysqld
-
-_T = TypeVar("_T")
 
 _TIMEOUT_MS = 1_000_000_000_000_000_000
 
 
-class Kept(Generic[_T]):
-    """One value and the facts that it was made of; worth it where making costs much more than comparing."""
-
-    __slots__ = ("_facts", "_made")
-
-    def __init__(self) -> None:
-        self._facts: tuple[object, ...] | None = None
-        self._made: _T
-
-    def of(self, make: Callable[..., _T], *facts: object) -> _T:
-        """Return `make(*facts)`, or what that returned before if the facts have not changed since."""
-        if facts != self._facts:
-            self._made = make(*facts)
-            self._facts = facts
-        return self._made
-
-
-class Reports:
-    """The newest reports about one server."""
-
-    def __init__(self) -> None:
-        self.server: Kept[ServerReport] = Kept()
-        self.replica: Kept[ReplicaReport] = Kept()
-        self.semi_sync: Kept[SemiSyncStatus] = Kept()
-
-
-def server_report(server: "SimMysqld") -> ServerReport:
+def server_report(server: SimMysqld) -> ServerReport:
     """Tell what FullStatus shows of the server at this moment."""
     replication = server.replication
     return server.reports.server.of(
@@ -59,7 +26,7 @@ def server_report(server: "SimMysqld") -> ServerReport:
 
 
 def _server_report(
-    server: "SimMysqld",
+    server: SimMysqld,
     executed: GtidSet,
     end: int,
     purged: GtidSet,
@@ -96,7 +63,7 @@ def coordinates(end: int) -> str:
     return f"binlog.000001:{end}"
 
 
-def replica_report(server: "SimMysqld") -> ReplicaReport | None:
+def replica_report(server: SimMysqld) -> ReplicaReport | None:
     """Tell what SHOW REPLICA STATUS shows at this moment; None if the server is nobody's replica."""
     replication = server.replication
     source, applier = replication.source, replication.applier
@@ -121,7 +88,7 @@ def replica_report(server: "SimMysqld") -> ReplicaReport | None:
 
 
 def _replica_report(
-    server: "SimMysqld",
+    server: SimMysqld,
     source: Source,
     source_uuid: str,
     source_server_id: int,
@@ -155,7 +122,7 @@ def _replica_report(
     )
 
 
-def _lag(server: "SimMysqld") -> int | None:
+def _lag(server: SimMysqld) -> int | None:
     """Seconds_Behind_Source: unknown without applier, or with nothing to apply and no connection."""
     replication = server.replication
     if not replication.applier.running:
@@ -165,7 +132,7 @@ def _lag(server: "SimMysqld") -> int | None:
     return 0 if replication.io_state is ThreadState.RUNNING else None
 
 
-def semi_sync(server: "SimMysqld") -> SemiSyncStatus | None:
+def semi_sync(server: SimMysqld) -> SemiSyncStatus | None:
     """Tell the semi-sync settings and states of this moment; None without the plugins."""
     if not server.settings.semi_sync_plugin:
         return None

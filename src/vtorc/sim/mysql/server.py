@@ -2,29 +2,63 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.errors import MysqlError
 from vtorc.sim.engine.network import Network
-from vtorc.sim.engine.process import Life, Process
+from vtorc.sim.engine.process import Process
 from vtorc.sim.engine.stream import End
 from vtorc.sim.mysql.binlog import Binlog, Change, CreateSchema, InsertJournal, InsertRow, Transaction
-from vtorc.sim.mysql.dump import Dump, Hello
-from vtorc.sim.mysql.gate import Commit, CommitGate, SickDisk, fail, resolve
+from vtorc.sim.mysql.disk import DiskState
+from vtorc.sim.mysql.dump import Dump, DumpRequest
+from vtorc.sim.mysql.gate import Commit, CommitGate
 from vtorc.sim.mysql.gtids import GtidLog
+from vtorc.sim.mysql.mysqld_process import fail, lost_connection, resolve
 from vtorc.sim.mysql.replica import Replication
-from vtorc.sim.mysql.reports import Reports
+from vtorc.sim.mysql.replica_server import Address, ReplicaServer
+from vtorc.sim.mysql.report_cache import KeptReports
 from vtorc.sim.mysql.semisync import AckWaits
-from vtorc.sim.mysql.settings import Disk, MysqlObserver, SimMysqlSettings, draw
+from vtorc.sim.mysql.settings import Dropped, SimMysqlSettings
 from vtorc.vttablet.mysql_api import JournalRow
 
-Address = tuple[str, int]
+
+class MysqlObserver:
+    """Is told what happens in a server, at the moment it happens; does nothing by default."""
+
+    def committed(self, server: "SimMysqld", transaction: Transaction, *, acknowledged: bool, waited: bool) -> None:
+        """A commit that was made on this server became visible.
+
+        `waited`: it was to be acknowledged first; `acknowledged`: enough replicas did so.
+        """
+
+    def wrote(self, server: "SimMysqld", transaction: Transaction) -> None:
+        """A write that was made on this server is in its binary log."""
+
+    def received(self, server: "SimMysqld", transaction: Transaction) -> None:
+        """A transaction is in the relay log."""
+
+    def applied(self, server: "SimMysqld", transaction: Transaction) -> None:
+        """A transaction from the relay log is about to be committed."""
+
+    def restored(self, server: "SimMysqld", other: "SimMysqld") -> None:
+        """The server, which is stopped, has a copy of another's data."""
+
+    def pointed(self, server: "SimMysqld") -> None:
+        """The server has an empty relay log, and may have another source."""
+
+    def relay_log_dropped(self, server: "SimMysqld", lost: Sequence[Transaction], why: Dropped) -> None:
+        """These transactions were received, not applied, and are gone."""
+
+    def history_wiped(self, server: "SimMysqld") -> None:
+        """The binary log and the GTID history are about to be wiped."""
+
+    def writability_changed(self, server: "SimMysqld") -> None:
+        """Something changed that decides whether a write to this server can be acknowledged."""
 
 
-class SimMysqld:
-    """One MySQL server; `directory` maps addresses to servers, `wall` is in seconds and only measures lag."""
+class SimMysqld(ReplicaServer):
+    """One MySQL server; `directory` maps addresses to all servers that there are."""
 
     def __init__(
         self,
@@ -39,37 +73,26 @@ class SimMysqld:
         settings: SimMysqlSettings,
         observer: MysqlObserver,
     ) -> None:
-        self.process = process
+        super().__init__(process, uuid=uuid, network=network, sources=directory, generator=generator, settings=settings)
         self.address: Address = (process.host.name, port)
-        self.uuid = uuid
         self.series = (uuid, "")
         self.server_id = server_id
-        self.network = network
-        self.directory = directory
-        self.settings = settings
         self.observer = observer
-        self.random = generator
-        self.loop = asyncio.get_running_loop()
         self.binlog = Binlog()
-        self.executed = GtidLog()
         self.journal: dict[str, dict[int, JournalRow]] = {}
         self.schemas: set[str] = set()
         self.rows: set[int] = set()
         self.read_only = True
         self.super_read_only = True
-        self.semi_sync_replica = False
         self.acks = AckWaits(count=settings.wait_for_replica_count)
         self.replication = Replication(self)
         self.dumps: dict[str, Dump] = {}
         self.gate = CommitGate(self)
-        self.disk = SickDisk(self)
         self.refuses_connections = False
-        self.slowness = 1.0
         self.started_at = 0.0
         self.kills = 0
-        self.reports = Reports()
+        self.reports = KeptReports()
         self._next_number = 1
-        self._open: dict[asyncio.Future[Any], None] = {}
         self._position_waiters: list[tuple[GtidSet, asyncio.Future[None]]] = []
 
     # --- life
@@ -88,25 +111,16 @@ class SimMysqld:
                 self.make_visible(transaction)
         self._next_number = max(self.executed.last(self.series), self.binlog.gtids.last(self.series)) + 1
         self.replication.recover()
-        self.observer.writability_changed(self)
-
-    @property
-    def life(self) -> Life:
-        """The present incarnation of the process."""
-        return self.process.life
+        self.note_writability()
 
     def _ended(self) -> None:
-        gone, self._open = list(self._open), {}
-        for future in gone:
-            if not future.done():
-                future.set_exception(_lost_connection())
-                future.exception()  # a caller that died as well never asks
+        self.fail_opened()
         self.gate.forget()
         self.disk.forget()
         self._position_waiters.clear()
         self.dumps.clear()
         self.replication.crashed()
-        self.observer.writability_changed(self)
+        self.note_writability()
 
     # --- statements
 
@@ -119,46 +133,7 @@ class SimMysqld:
             raise MysqlError(f"Can't connect to MySQL server on {self.address[0]}:{self.address[1]}", errno=2002)
         if self.refuses_connections and not pooled:
             raise MysqlError("Too many connections", errno=1040, sqlstate="08004")
-        await self.work(self.settings.statement.draw(self.random) * self.slowness)
-
-    async def work(self, seconds: float) -> None:
-        """Spend so long in this process; raises MysqlError 2013 if it dies meanwhile."""
-        loop, life = self.loop, self.process.life
-        done: asyncio.Future[None] = loop.create_future()
-        self._open[done] = None
-        loop.call_at(loop.time() + seconds, self._worked, life, done)
-        try:
-            await done
-        finally:
-            self._open.pop(done, None)
-
-    def _worked(self, life: Life, done: "asyncio.Future[None]") -> None:
-        if life.runs:
-            resolve(done, None)
-        else:
-            self.in_life(life, resolve, (done, None))
-
-    def opened(self) -> "asyncio.Future[Any]":
-        """Return a future that fails when the server dies."""
-        future: asyncio.Future[Any] = self.loop.create_future()
-        self._open[future] = None
-        return future
-
-    async def outcome(self, future: "asyncio.Future[Any]") -> Any:
-        """Wait for a future that `opened` made."""
-        try:
-            return await future
-        finally:
-            self._open.pop(future, None)
-
-    def later(self, seconds: float, callback: Callable[..., None], *args: Any) -> None:
-        """Call back after so long, later if the process is frozen by then, never if it has died."""
-        self.loop.call_later(seconds, self.in_life, self.life, callback, args)
-
-    def in_life(self, life: Life, callback: Callable[..., None], args: tuple[Any, ...]) -> None:
-        """Call back unless that incarnation has ended."""
-        if life.alive:
-            self.process.when_running(callback, *args)
+        await self.work(self.duration(self.settings.statement))
 
     # --- writing
 
@@ -174,7 +149,7 @@ class SimMysqld:
         if self.gate.locked:
             await self.gate.passing()
         if kills != self.kills and not is_super:
-            raise _lost_connection()
+            raise lost_connection()
         if self.super_read_only or (self.read_only and not is_super):
             option = "super-read-only" if self.super_read_only else "read-only"
             raise MysqlError(
@@ -191,7 +166,7 @@ class SimMysqld:
     async def _commit(self, change: Change, *, by_tablet: bool) -> Transaction:
         commit = Commit(change, self.opened(), by_tablet=by_tablet)
         self.gate.enter(commit)
-        self.later(draw(self.settings.commit, self.random, factor=self.slowness), self._flush, commit)
+        self.later(self.duration(self.settings.commit), self._flush, commit)
         try:
             transaction: Transaction = await self.outcome(commit.done)
         except asyncio.CancelledError:
@@ -208,14 +183,14 @@ class SimMysqld:
         for commit in self.gate.running:
             if not commit.by_tablet:
                 commit.killed = True
-                fail(commit.done, _lost_connection())
+                fail(commit.done, lost_connection())
 
     def _flush(self, commit: Commit) -> None:
         if commit.killed:
             self.gate.leave(commit)
         elif self.disk.hold_up(self._flush, commit):
             return
-        elif self.disk.state is Disk.FULL_FAILING:
+        elif self.disk.state is DiskState.FULL_FAILING:
             self.gate.leave(commit)
             fail(
                 commit.done, MysqlError("Error writing file 'binlog' (errno: 28 - No space left on device)", errno=1026)
@@ -235,6 +210,11 @@ class SimMysqld:
             dump.pump()
         self.acks.wait(position, release)
         return position
+
+    def log_applied(self, transaction: Transaction, release: Callable[[bool], None]) -> None:
+        """Write a transaction of the relay log to the binary log."""
+        self.observer.applied(self, transaction)
+        self.log(transaction, release)
 
     def _finish(self, commit: Commit, acknowledged: bool) -> None:
         assert commit.transaction is not None
@@ -289,14 +269,14 @@ class SimMysqld:
             self.read_only = True
             self.super_read_only = self.super_read_only or is_super
             self.gate.unlock()
-        self.observer.writability_changed(self)
+        self.note_writability()
 
     def set_semi_sync(self, *, primary: bool, replica: bool) -> None:
         """Switch the two sides of semi-sync; a connected IO thread keeps the side it connected with."""
         self.semi_sync_replica = replica
         if primary is not self.acks.enabled:
             self.acks.switch(primary)
-        self.observer.writability_changed(self)
+        self.note_writability()
 
     def reset_binary_logs(self, purged: GtidSet) -> None:
         """Wipe binary log and GTID history, as RESET BINARY LOGS AND GTIDS does, then set gtid_purged."""
@@ -320,20 +300,20 @@ class SimMysqld:
 
     # --- being a source
 
-    def accept_dump(self, end: End, hello: Hello) -> None:
+    def accept_dump(self, end: End, request: DumpRequest) -> None:
         """Take a replica's request for the binary log, or refuse it."""
-        problem = self._dump_problem(hello.known)
+        problem = self._dump_problem(request.known)
         if problem is not None:
-            end.send(hello.refused, *problem)
+            end.send(request.refused, *problem)
             return
-        former = self.dumps.pop(hello.uuid, None)
+        former = self.dumps.pop(request.uuid, None)
         if former is not None:
             former.end.close()
-        dump = self.dumps[hello.uuid] = Dump(self, end, hello)
+        dump = self.dumps[request.uuid] = Dump(self.binlog, self.acks, end, request)
         end.on_close = lambda: self._dump_closed(dump)
-        end.send(hello.accepted, self.uuid, self.server_id)
+        end.send(request.accepted, self.uuid, self.server_id)
         dump.begin()
-        self.observer.writability_changed(self)
+        self.note_writability()
 
     def _dump_problem(self, known: GtidSet) -> tuple[int, str] | None:
         if self.refuses_connections:
@@ -350,7 +330,13 @@ class SimMysqld:
     def _dump_closed(self, dump: Dump) -> None:
         if self.dumps.get(dump.uuid) is dump:
             del self.dumps[dump.uuid]
-            self.observer.writability_changed(self)
+            self.note_writability()
+
+    def acknowledged(self, replica: str, position: int) -> None:
+        """Note the semi-sync acknowledgement of a replica, if it is still connected."""
+        dump = self.dumps.get(replica)
+        if dump is not None:
+            dump.acknowledged(position)
 
     @property
     def semi_sync_clients(self) -> int:
@@ -362,9 +348,23 @@ class SimMysqld:
         """Everything that it holds: visible, in its binary log, or in its relay log."""
         return self.binlog.gtids.value.union(self.executed.value, self.replication.retrieved.value)
 
+    # --- what the replication threads tell
+
+    def note_received(self, transaction: Transaction) -> None:
+        """Tell the observer."""
+        self.observer.received(self, transaction)
+
+    def note_relay_log_dropped(self, lost: Sequence[Transaction], why: Dropped) -> None:
+        """Tell the observer."""
+        self.observer.relay_log_dropped(self, lost, why)
+
+    def note_pointed(self) -> None:
+        """Tell the observer."""
+        self.observer.pointed(self)
+
+    def note_writability(self) -> None:
+        """Tell the observer."""
+        self.observer.writability_changed(self)
+
     def __repr__(self) -> str:
         return f"<mysqld {self.address[0]}:{self.address[1]}>"
-
-
-def _lost_connection() -> MysqlError:
-    return MysqlError("Lost connection to MySQL server during query", errno=2013)
