@@ -17,7 +17,8 @@ from rich.table import Table
 
 from bench.mutants import MUTANTS, Mutant
 from bench.patching import Patch
-from vtorc.sim.campaigns.run import PROFILES, run_seed
+from vtorc.sim.campaigns.profiles import PROFILES
+from vtorc.sim.campaigns.run import run_seed
 
 _BROKEN = frozenset({"crash", "simulation"})
 """What a mutant violates that does not fit the code around it any more."""

@@ -93,7 +93,8 @@ def _sim(sim: argparse.ArgumentParser, words: Sequence[str]) -> int:
     fix_hash_seed()
     if options.topology is not None:
         return _forecast(options)
-    from vtorc.sim.campaigns.campaign import Job, find_profile
+    from vtorc.sim.campaigns.campaign import Job
+    from vtorc.sim.campaigns.profiles import find_profile
 
     find_profile(options.profile)  # an unknown profile is refused before anything starts
     job = Job(profile=options.profile, shards=options.shards, tablets=options.tablets)

@@ -3,9 +3,10 @@
 import pytest
 
 from vtorc.core.facts.ids import ShardId
-from vtorc.sim.campaigns.run import PROFILES, Result, run_seed
+from vtorc.sim.campaigns.profiles import PROFILES
+from vtorc.sim.campaigns.run import Result, run_seed
 from vtorc.sim.cluster.plan import WorldPlan, shard_plan
-from vtorc.sim.faults.kinds import Fault
+from vtorc.sim.faults.fault import Fault
 from vtorc.sim.model.conformance import Event, Recovered, Writable
 from vtorc.sim.model.recording import Recording
 from vtorc.sim.mysql.semisync import AckWaits

@@ -13,7 +13,7 @@ from vtorc.cli.sim import main
 from vtorc.sim.campaigns.campaign import Failure, Job, Totals, explain, run_campaign, summary
 from vtorc.sim.campaigns.run import Result
 from vtorc.sim.checks.invariants import Violation
-from vtorc.sim.faults.kinds import Fault
+from vtorc.sim.faults.fault import Fault
 from vtorc.sim.faults.notation import read_fault
 
 _PATIENCE = 60.0

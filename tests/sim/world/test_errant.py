@@ -35,7 +35,7 @@ def test_a_tablet_that_cannot_be_attached_is_left_alone_until_it_can() -> None:
         sent: list[str] = []
         world.checker.listeners.append(lambda caller, tablet, shard, name: sent.append(f"{name} {tablet}"))
         errant, other = (each for each in shard.tablets if each is not shard.primary)
-        world.meddle(errant, _detach(errant))
+        world.change_by_hand(errant, _detach(errant))
         await until(lambda: _rule(world, shard, errant) is Rule.ERRANT)
         await asyncio.sleep(300.0)
         assert sent == [f"SetReplicationSource {errant.config.alias}"]

@@ -4,10 +4,11 @@ import random
 from collections import Counter
 
 from vtorc.control.budget import BudgetLimits
-from vtorc.sim.campaigns.run import PROFILES, Result, run_seed
+from vtorc.sim.campaigns.profiles import PROFILES
+from vtorc.sim.campaigns.run import Result, run_seed
 from vtorc.sim.cluster.plan import fleet_plan
 from vtorc.sim.cluster.vtorc import VtorcSettings
-from vtorc.sim.faults.kinds import Fault
+from vtorc.sim.faults.fault import Fault
 
 SHARDS = 60
 BUDGET = 8

@@ -13,8 +13,8 @@ from vtorc.sim.cluster.plan import ShardPlan, TabletPlan, WorldPlan
 from vtorc.sim.cluster.tablet import SimTablet
 from vtorc.sim.cluster.topo import ROOT, at_once
 from vtorc.sim.cluster.world import SimShard, World
-from vtorc.sim.faults.by_people import begin
-from vtorc.sim.faults.kinds import FaultScene
+from vtorc.sim.faults.catalogue import begin
+from vtorc.sim.faults.fault import FaultScene
 from vtorc.sim.faults.notation import read_fault
 from vtorc.topo import paths
 

@@ -7,9 +7,10 @@ import sys
 
 import pytest
 
-from vtorc.sim.campaigns.run import PROFILES, Result, draw_faults, run_seed
-from vtorc.sim.faults.by_people import ALL_KINDS
-from vtorc.sim.faults.kinds import Fault
+from vtorc.sim.campaigns.profiles import PROFILES, draw_faults
+from vtorc.sim.campaigns.run import Result, run_seed
+from vtorc.sim.faults.catalogue import KINDS, MIXED_KINDS
+from vtorc.sim.faults.fault import Fault
 
 _ENOUGH_KINDS = 25
 
@@ -27,7 +28,7 @@ def test_nothing_happens_in_a_calm_world(seed: int) -> None:
     assert result.writes > 0
 
 
-@pytest.mark.parametrize("kind", ALL_KINDS)
+@pytest.mark.parametrize("kind", MIXED_KINDS)
 def test_one_fault_of_each_kind_is_survived(kind: str) -> None:
     """Each kind of fault, hitting the primary where it can, leaves every invariant intact and the shard well again."""
     fault = Fault(kind=kind, at=1.0, lasts=15.0)
@@ -52,16 +53,17 @@ def test_a_dead_primary_is_replaced() -> None:
 
 def test_there_are_enough_kinds_of_faults() -> None:
     """At least 25 kinds exist, each with a sentence, and random runs draw from all of them."""
-    assert len(ALL_KINDS) >= _ENOUGH_KINDS
-    assert all(kind.sentence.endswith(".") for kind in ALL_KINDS.values())
+    assert len(MIXED_KINDS) >= _ENOUGH_KINDS
+    assert all(kind.sentence.endswith(".") for kind in KINDS.values())
     drawn = {
         fault.kind for seed in range(300) for fault in draw_faults(random.Random(seed), PROFILES["storm"], shards=1)
     }
-    assert drawn == set(ALL_KINDS)
+    assert drawn == set(MIXED_KINDS)
 
 
 _PROGRAM = """
-from vtorc.sim.campaigns.run import PROFILES, run_seed
+from vtorc.sim.campaigns.profiles import PROFILES
+from vtorc.sim.campaigns.run import run_seed
 for seed in (11, 12):
     print(run_seed(seed, PROFILES["default"]).digest)
 """

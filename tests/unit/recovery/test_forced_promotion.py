@@ -109,7 +109,7 @@ def test_a_forced_promotion_may_still_be_refused_once_all_are_stopped() -> None:
         def sent(_caller: str, _tablet: str, _shard: ShardId, name: str) -> None:
             if waiting and name == "StopReplicationAndGetStatus":
                 waiting.clear()
-                world.meddle(other, other.mysqld.inject(InsertRow(0)))
+                world.change_by_hand(other, other.mysqld.inject(InsertRow(0)))
 
         world.checker.listeners.append(sent)
         record = await operator.force_promotion(named, data_loss)

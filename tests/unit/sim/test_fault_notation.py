@@ -7,7 +7,7 @@ import pytest
 from vtorc.core.facts.ids import ShardId
 from vtorc.sim.cluster.plan import WorldPlan, shard_plan
 from vtorc.sim.errors import SimPlanError
-from vtorc.sim.faults.kinds import Fault
+from vtorc.sim.faults.fault import Fault
 from vtorc.sim.faults.notation import read_fault, table_of_kinds, write_fault
 
 _DOC = Path(__file__).parents[3] / "docs" / "simulator.md"

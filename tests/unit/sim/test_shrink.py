@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vtorc.sim.campaigns.shrink import shrink
-from vtorc.sim.faults.kinds import Fault
+from vtorc.sim.faults.fault import Fault
 
 
 def _fault(number: int, *, lasts: float = 40.0) -> Fault:

@@ -10,34 +10,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from vtorc.config.catalogue import nearest
 from vtorc.sim.campaigns.parallel import in_parallel
-from vtorc.sim.campaigns.run import PROFILES, Profile, Result, run_seed
+from vtorc.sim.campaigns.profiles import find_profile
+from vtorc.sim.campaigns.run import Result, run_seed
 from vtorc.sim.campaigns.shrink import shrink
 from vtorc.sim.checks.invariants import Violation
 from vtorc.sim.cluster.plan import WorldPlan, fleet_plan
-from vtorc.sim.errors import SimPlanError
-from vtorc.sim.faults.by_people import BY_NAME
-from vtorc.sim.faults.kinds import Fault
+from vtorc.sim.faults.catalogue import kind_of
+from vtorc.sim.faults.fault import Fault
 from vtorc.sim.faults.notation import write_fault
 
 _SHRINK_RUNS = 60
 _SHRINK_AT_MOST = 10
 _DIGESTS = 2**256
-
-
-def find_profile(name: str) -> Profile:
-    """Return a profile by its name; the name of a kind of fault is a profile too: one fault, of that kind.
-
-    Raises SimPlanError.
-    """
-    if name in PROFILES:
-        return PROFILES[name]
-    if name in BY_NAME:
-        return Profile(name=name, least=1, most=1, span=10.0, kinds=(name,))
-    near = nearest(name, [*PROFILES, *BY_NAME])
-    hint = f"did you mean {near[0]}?" if near else f"expected {', '.join(PROFILES)} or a kind of fault"
-    raise SimPlanError(f"profile {name!r}: there is none of that name; {hint}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +140,7 @@ class Failure:
         said += [f"  {each.rule} at {each.at:.3f} s: {each.text}" for each in self.result.violations]
         if self.shrunk:
             said.append(f"  {len(self.faults)} of {len(self.result.faults)} faults suffice:")
-            said += [f"    {fault}: {BY_NAME[fault.kind].sentence}" for fault in self.faults]
+            said += [f"    {fault}: {kind_of(fault).sentence}" for fault in self.faults]
         return [*said, f"  {job.replay(self.result.seed, self.faults if self.shrunk else ())}"]
 
 

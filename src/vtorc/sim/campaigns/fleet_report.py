@@ -14,21 +14,18 @@ from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.core.facts.rules import Rule
 from vtorc.recovery.record import Outcome
 from vtorc.sim.campaigns.mask import mask
-from vtorc.sim.campaigns.verdict import SILENT_BOUND
 from vtorc.sim.cluster.plan import ShardPlan
 from vtorc.sim.cluster.tablet import SimTablet
 from vtorc.sim.cluster.world import SimShard, World
 from vtorc.sim.engine.process import Life, ProcessState
-from vtorc.sim.faults.kinds import Fault
+from vtorc.sim.faults.catalogue import kind_of
+from vtorc.sim.faults.fault import SILENT_BOUND, Fault
 
 TURN = 0.5
 """Seconds that a turn may take on average where many wait for theirs."""
 
 GRACE = 10.0
 """Seconds on top of that."""
-
-_JUDGED = frozenset({"kill-mysqld", "kill-both", "power-off", "lose-cell", "kill-all-primaries"})
-"""Kinds of faults after which it is plain which shards can fail over."""
 
 _CONFIRMATION = re.compile(r"; (?:their replicas|replicas|no replica) confirms? .*?; ")
 """How much of it is confirmed when it is told is chance."""
@@ -167,7 +164,9 @@ class FleetWatch:
 
     def _broken_promises(self, faults: Sequence[Fault]) -> Iterator[str]:
         """Name shards that could fail over and did not, or did not and nobody says why, where that can be told."""
-        if len(faults) != 1 or faults[0].kind not in _JUDGED or not any(life.alive for life in self._lives):
+        if len(faults) != 1 or not kind_of(faults[0]).cost.fleet_judged:
+            return
+        if not any(life.alive for life in self._lives):
             return
         limit = self._world.settings.budget.recoveries
         if faults[0].lasts < SILENT_BOUND + TURN * math.ceil(len(self._lost) / limit) + GRACE:

@@ -5,19 +5,19 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from vtorc.control.budget import BudgetLimits
 from vtorc.recovery.record import Outcome
 from vtorc.sim.campaigns.fleet_report import FleetReport, FleetWatch
-from vtorc.sim.campaigns.verdict import HARMLESS, ChangeRules, late_replacements, needless_reparents
+from vtorc.sim.campaigns.profiles import Profile, draw_faults
+from vtorc.sim.campaigns.verdict import ChangeRules, late_replacements, needless_reparents
 from vtorc.sim.checks.invariants import Violation
-from vtorc.sim.cluster.plan import WorldPlan, failover_plan, old_plan, random_plan, small_fleet_plan
+from vtorc.sim.cluster.plan import WorldPlan
 from vtorc.sim.cluster.vtorc import VtorcSettings
 from vtorc.sim.cluster.world import SimShard, World
 from vtorc.sim.engine.loop import SimLoop
 from vtorc.sim.engine.trace import Trace
 from vtorc.sim.errors import SimError
-from vtorc.sim.faults.by_people import ALL_KINDS, BY_NAME, begin
-from vtorc.sim.faults.kinds import End, Fault, FaultScene
+from vtorc.sim.faults.catalogue import begin, kind_of
+from vtorc.sim.faults.fault import End, Fault, FaultScene
 
 FIRST_ELECTION_BOUND = 60.0
 """Seconds until every shard must have its first primary and take writes."""
@@ -25,104 +25,9 @@ FIRST_ELECTION_BOUND = 60.0
 RECOVERY_BOUND = 180.0
 """Seconds after the last fault ended until every shard must be writable and fully replicating."""
 
-_DEADLY = frozenset(
-    ("kill-mysqld", "kill-both", "power-off", "lose-cell", "isolate", "keep-vttablet-down", "stall-disk")
-)
-_AIMED_SHARE = 0.4
-
 _CALM_BEFORE = 2.0
 _CALM_AFTER = 3.0
 _CALM_LONG = 30.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
-    """How much goes wrong: at least and at most so many faults, within `span` seconds; `kinds` empty means all that are
-    mixed at random. `targets` are drawn from, `draw_plan` draws the world, `settings` are those of its vtorcs.
-    """
-
-    name: str
-    least: int
-    most: int
-    span: float
-    kinds: tuple[str, ...] = ()
-    targets: tuple[int, ...] = (0, 0, 0, 1, 2, 3, 4)
-    draw_plan: Callable[..., WorldPlan] = random_plan
-    settings: VtorcSettings = field(default_factory=VtorcSettings)
-
-
-PROFILES = {
-    profile.name: profile
-    for profile in (
-        Profile(name="calm", least=0, most=0, span=60.0),
-        Profile(name="single", least=1, most=1, span=10.0),
-        Profile(name="default", least=1, most=4, span=30.0),
-        Profile(name="storm", least=6, most=14, span=60.0),
-        Profile(name="harmless", least=1, most=2, span=20.0, kinds=tuple(sorted(HARMLESS))),
-        Profile(
-            name="failover",
-            least=1,
-            most=1,
-            span=5.0,
-            kinds=(
-                "hide-acker",
-                "hide-acker-unreadable",
-                "hide-cell",
-                "lone-copy",
-                "lone-copy-hidden",
-                "last-acker-leaves",
-                "crash-while-applying",
-                "lose-lock-while-applying",
-                "return-amid-failover",
-                "lose-promotion",
-                "crash-at-repair",
-                "heir-dies",
-                "late-vtorc",
-                "command-planned",
-            ),
-            targets=(0,),
-            draw_plan=failover_plan,
-        ),
-        Profile(
-            name="outage",
-            least=1,
-            most=1,
-            span=5.0,
-            kinds=("kill-mysqld", "kill-both", "power-off", "errant-then-crash"),
-            targets=(0,),
-            draw_plan=failover_plan,
-        ),
-        Profile(
-            name="repairs",
-            least=1,
-            most=2,
-            span=10.0,
-            kinds=(
-                "make-replica-writable",
-                "make-read-only",
-                "stop-replication",
-                "stop-applier",
-                "break-applier",
-                "forget-source",
-                "point-elsewhere",
-                "unset-semi-sync",
-                "kill-mysqld",
-                "restart-all-replicas",
-            ),
-        ),
-        Profile(
-            name="fleet",
-            least=1,
-            most=1,
-            span=5.0,
-            kinds=("kill-all-primaries", "lose-cell"),
-            targets=(0,),
-            draw_plan=small_fleet_plan,
-            settings=VtorcSettings(budget=BudgetLimits(recoveries=2, repairs=1)),
-        ),
-        Profile(name="old-tablets", least=0, most=0, span=60.0, draw_plan=old_plan),
-    )
-}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -146,29 +51,6 @@ class Result:
     def ok(self) -> bool:
         """Whether every invariant held."""
         return not self.violations
-
-
-def draw_faults(generator: random.Random, profile: Profile, *, shards: int) -> tuple[Fault, ...]:
-    """Draw what goes wrong in a run."""
-    names = profile.kinds or tuple(ALL_KINDS)
-    deadly = [name for name in names if name in _DEADLY]
-    faults: list[Fault] = []
-    for _ in range(generator.randint(profile.least, profile.most)):
-        # Most kinds cost no primary, and a run without a failover says little.
-        aimed = bool(deadly) and generator.random() < _AIMED_SHARE
-        kind = BY_NAME[generator.choice(deadly if aimed else names)]
-        faults.append(
-            Fault(
-                kind=kind.name,
-                at=round(generator.uniform(0.0, profile.span), 3),
-                # As many of one to three seconds as of twenty to sixty: what a short one meets is another code than
-                # what a long one does, and a long one costs ten times as much to run.
-                lasts=round(kind.least * (kind.most / kind.least) ** generator.random(), 3),
-                shard=generator.randrange(shards),
-                target=0 if aimed else generator.choice(profile.targets),
-            )
-        )
-    return tuple(sorted(faults, key=lambda fault: fault.at))
 
 
 def run_seed(
@@ -244,7 +126,7 @@ async def _let_happen(world: World, faults: Sequence[Fault], fleet: FleetWatch) 
             world.trace.note("FAULT", f"ends: {fault}")
             ends.pop(fault)()
         else:
-            world.trace.note("FAULT", f"begins: {fault}: {BY_NAME[fault.kind].sentence}")
+            world.trace.note("FAULT", f"begins: {fault}: {kind_of(fault).sentence}")
             fleet.before()
             ends[fault] = begin(FaultScene(world, fault))
             fleet.after()

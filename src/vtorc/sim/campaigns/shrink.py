@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from vtorc.sim.faults.kinds import Fault
+from vtorc.sim.faults.fault import Fault
 
 Fails = Callable[[Sequence[Fault]], bool]
 """Runs the same seed with these faults and tells whether it still fails in the same way."""

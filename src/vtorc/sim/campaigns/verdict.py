@@ -8,51 +8,15 @@ from vtorc.core.facts.durability import Member, policy
 from vtorc.core.facts.ids import ShardId, TabletType
 from vtorc.sim.cluster.plan import ShardPlan
 from vtorc.sim.cluster.world import World
-from vtorc.sim.faults.kinds import Fault
+from vtorc.sim.faults.catalogue import kind_of
+from vtorc.sim.faults.fault import Fault
 
 STORM_CALLS = 40
 STORM_WINDOW = 60.0
 """So many equal calls to one tablet within so many seconds are too many, even if people were told."""
 
-SILENT_BOUND = 30.0
-LOUD_BOUND = 8.0
-"""Seconds without an acknowledged write in which a lost primary must be replaced, if a safe candidate is there: one
-whose host is silent, which its replicas notice late, and one whose host tells that it is gone.
-"""
-
-HARMLESS = frozenset(
-    (
-        "kill-vttablet",
-        "kill-vtorc",
-        "kill-all-vtorcs",
-        "freeze-vtorc",
-        "isolate-vtorc",
-        "cut-vtorc-from-tablet",
-        "clock-jump",
-        "topo-down",
-        "topo-hangs",
-        "cell-topo-down",
-        "cell-topo-hangs",
-        "stale-reads",
-        "topo-conflicts",
-        "lose-leases",
-        "corrupt-record",
-    )
-)
-"""Kinds of faults that leave the primary writable and its replicas receiving: no reason to replace it."""
-
-_OUTAGES = {
-    "kill-mysqld": LOUD_BOUND,
-    "kill-both": LOUD_BOUND,
-    "power-off": SILENT_BOUND,
-    "errant-then-crash": SILENT_BOUND,
-}
-"""Kinds that cost the primary alone, with their bounds."""
-
 _PREPARATION = 10.0
 """Seconds that they need at most until they strike."""
-
-_COST_ONE_PRIMARY = frozenset({*_OUTAGES, "late-vtorc", "crash-while-applying"})
 
 _MAKES_PRIMARY = frozenset({"PromoteReplica", "InitPrimary"})
 
@@ -85,9 +49,9 @@ class ChangeRules:
 
 def needless_reparents(faults: Sequence[Fault], failovers: int) -> str:
     """Say why there should have been no reparent, or no second one; empty if there was a reason for each."""
-    if failovers > 1 and len(faults) == 1 and faults[0].kind in _COST_ONE_PRIMARY:
+    if failovers > 1 and len(faults) == 1 and kind_of(faults[0]).cost.most_reparents == 1:
         return f"{failovers} reparents although only one primary was lost, by {faults[0].kind}"
-    if not failovers or not all(fault.kind in HARMLESS for fault in faults):
+    if not failovers or not all(kind_of(fault).cost.harmless for fault in faults):
         return ""
     what = ", ".join(dict.fromkeys(fault.kind for fault in faults)) or "nothing"
     return f"{failovers} reparents although no more than this went wrong: {what}"
@@ -95,19 +59,20 @@ def needless_reparents(faults: Sequence[Fault], failovers: int) -> str:
 
 def late_replacements(world: World, faults: Sequence[Fault]) -> Iterator[str]:
     """Name the shards whose primary was lost, and nothing else, but not replaced in time."""
-    if len(faults) != 1 or faults[0].kind not in _OUTAGES or faults[0].target != 0:
+    if len(faults) != 1 or faults[0].target != 0:
         return
-    fault = faults[0]
-    bound = _OUTAGES[fault.kind]
-    if fault.lasts < _PREPARATION + bound:
+    (fault,) = faults
+    cost = kind_of(fault).cost
+    bound = cost.replaced_within
+    if bound is None or fault.lasts < _PREPARATION + bound:
         return
     shard = list(world.shards.values())[fault.shard % len(world.shards)]
     gap = shard.ledger.longest_gap
-    if gap > bound and _can_spare(shard.plan, errant=fault.kind == "errant-then-crash"):
+    if gap > bound and _can_spare(shard.plan, errant=cost.errant_replicas):
         yield f"{shard.id}: no write was acknowledged for {gap:.1f} s, but a replica could have taken over"
 
 
-def _can_spare(shard: ShardPlan, *, errant: bool) -> bool:
+def _can_spare(shard: ShardPlan, *, errant: int) -> bool:
     """Whether others may take the place of whatever tablet is the primary, whichever two have errant transactions."""
     rule = policy(shard.durability)
     members = [Member(each.alias, each.type) for each in shard.tablets]
@@ -115,7 +80,7 @@ def _can_spare(shard: ShardPlan, *, errant: bool) -> bool:
         if primary.type is not TabletType.REPLICA:
             continue
         rest = [each for each in members if each is not primary]
-        for ruined in itertools.combinations(rest, 2 if errant else 0):
+        for ruined in itertools.combinations(rest, errant):
             fit = [each for each in rest if each not in ruined]
             if not any(
                 each.type is TabletType.REPLICA

@@ -41,7 +41,7 @@ def feed_from_outside(world: World, shard: SimShard, tablet: SimTablet) -> None:
         await tablet.mysqld.replication.change_source(Source(host=host.name, port=MYSQL_PORT))
         await tablet.mysqld.replication.start(Threads.BOTH)
 
-    world.meddle(tablet, follow())
+    world.change_by_hand(tablet, follow())
 
 
 async def _write(server: SimMysqld) -> None:

@@ -326,7 +326,7 @@ class World:
         if tablet.host.up and tablet.process.state is ProcessState.STOPPED:
             tablet.start()
 
-    def meddle(self, tablet: SimTablet, work: Coroutine[Any, Any, object]) -> None:
+    def change_by_hand(self, tablet: SimTablet, work: Coroutine[Any, Any, object]) -> None:
         """Let a person do something to a mysqld; until it is as it should be what follows is not vtorc's fault."""
         uuid = tablet.mysqld.uuid
         self.checker.by_hand.add(uuid)

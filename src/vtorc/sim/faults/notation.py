@@ -8,8 +8,8 @@ from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.errors import NameParseError
 from vtorc.sim.cluster.plan import WorldPlan
 from vtorc.sim.errors import SimPlanError
-from vtorc.sim.faults.by_people import BY_NAME
-from vtorc.sim.faults.kinds import Fault
+from vtorc.sim.faults.catalogue import KINDS
+from vtorc.sim.faults.fault import Fault
 
 _FORM = re.compile(
     r"(?P<kind>[a-z-]+?)(?::(?P<target>[^@+#]+))?(?:#(?P<shard>\d+))?(?:@(?P<at>\d+(?:\.\d+)?))?"
@@ -39,9 +39,9 @@ def read_fault(text: str, *, at: float, lasts: float, plan: WorldPlan | None = N
     if found is None:
         raise SimPlanError(f"fault {text!r}: {_EXPECTED}")
     kind = found["kind"]
-    if kind not in BY_NAME:
-        near = nearest(kind, BY_NAME)
-        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(BY_NAME)}"
+    if kind not in KINDS:
+        near = nearest(kind, KINDS)
+        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(KINDS)}"
         raise SimPlanError(f"fault {text!r}: there is no kind {kind!r}; {hint}")
     target, shard, alias = _target(text, found["target"] or "0", plan)
     return Fault(
@@ -95,5 +95,5 @@ def _known(names: Sequence[object]) -> str:
 
 def table_of_kinds() -> str:
     """Write all kinds down as a table in Markdown."""
-    rows = [f"| `{kind.name}` | {kind.sentence} | {kind.least:g} to {kind.most:g} |" for kind in BY_NAME.values()]
+    rows = [f"| `{kind.name}` | {kind.sentence} | {kind.least:g} to {kind.most:g} |" for kind in KINDS.values()]
     return "\n".join(["| kind | what happens | lasts, in seconds |", "| --- | --- | --- |", *rows])

@@ -15,8 +15,8 @@ from vtorc.sim.cluster.world import SimShard, World
 from vtorc.sim.engine.loop import SimLoop
 from vtorc.sim.engine.trace import Trace
 from vtorc.sim.errors import SimError
-from vtorc.sim.faults.by_people import BY_NAME, begin
-from vtorc.sim.faults.kinds import Fault, FaultScene
+from vtorc.sim.faults.catalogue import begin, kind_of
+from vtorc.sim.faults.fault import Fault, FaultScene, Target
 from vtorc.sim.forecast.topology_file import TopologyFile
 
 LASTS = 120.0
@@ -83,7 +83,7 @@ class Forecast:
             shard.ledger.longest_gap = 0.0
         for fault in sorted(self.faults, key=lambda each: each.at):
             await asyncio.sleep(max(0.0, start + fault.at - world.now))
-            trace.note("FAULT", f"begins: {fault}: {BY_NAME[fault.kind].sentence}")
+            trace.note("FAULT", f"begins: {fault}: {kind_of(fault).sentence}")
             end = begin(FaultScene(world, fault))
             asyncio.get_running_loop().call_later(fault.lasts, end)
         first_end = min(fault.at + fault.lasts for fault in self.faults)
@@ -158,9 +158,9 @@ class Distribution:
 
 
 def _fault_text(fault: Fault, topology: TopologyFile) -> str:
-    kind = BY_NAME[fault.kind]
+    kind = kind_of(fault)
     target = fault.alias or f"{topology.plan.shards[fault.shard].shard}, target {fault.target}"
-    if "cell" in fault.kind:
+    if kind.target is Target.CELL:
         target = topology.plan.cells[fault.target % len(topology.plan.cells)]
     return f"{fault.kind} ({target}) for {fault.lasts:g} s: {kind.sentence}"
 

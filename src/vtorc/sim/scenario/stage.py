@@ -24,8 +24,8 @@ from vtorc.sim.cluster.world import SimShard, World
 from vtorc.sim.engine.process import Process
 from vtorc.sim.engine.trace import Trace
 from vtorc.sim.errors import SimPlanError
-from vtorc.sim.faults.by_people import BY_NAME, begin
-from vtorc.sim.faults.kinds import End, FaultScene
+from vtorc.sim.faults.catalogue import KINDS, begin
+from vtorc.sim.faults.fault import End, FaultScene
 from vtorc.sim.faults.notation import read_fault
 from vtorc.sim.forecast.topology_file import read_settings
 from vtorc.sim.mysql.settings import SimMysqlSettings
@@ -57,7 +57,7 @@ class Stage:
         name = line.split()[0]
         command: Callable[[CommandWords], Coroutine[None, None, list[str]] | list[str]] | None
         command = getattr(self, f"do_{name.replace('-', '_')}", None)
-        if command is None and name in BY_NAME:
+        if command is None and name in KINDS:
             command = self._begin_fault
         if command is None:
             known = sorted(each[3:].replace("_", "-") for each in dir(self) if each.startswith("do_"))

@@ -1,0 +1,136 @@
+"""Profiles: how much goes wrong in a run, of which kinds, in which world. A seed then decides the rest."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from vtorc.config.catalogue import nearest
+from vtorc.control.budget import BudgetLimits
+from vtorc.sim.cluster.plan import WorldPlan, failover_plan, old_plan, random_plan, small_fleet_plan
+from vtorc.sim.cluster.vtorc import VtorcSettings
+from vtorc.sim.errors import SimPlanError
+from vtorc.sim.faults.catalogue import (
+    AIMED_KINDS,
+    FAILOVER_KINDS,
+    HARMLESS_KINDS,
+    KINDS,
+    MIXED_KINDS,
+    OUTAGE_KINDS,
+    named,
+)
+from vtorc.sim.faults.fault import Fault
+
+_AIMED_SHARE = 0.4
+"""Share of the draws that aim at the primary with a kind that takes it: a run without a failover says little."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """How much goes wrong: at least and at most so many faults, within `span` seconds; `kinds` empty means all that are
+    mixed at random. `targets` are drawn from, `draw_plan` draws the world, `settings` are those of its vtorcs.
+    """
+
+    name: str
+    least: int
+    most: int
+    span: float
+    kinds: tuple[str, ...] = ()
+    targets: tuple[int, ...] = (0, 0, 0, 1, 2, 3, 4)
+    draw_plan: Callable[..., WorldPlan] = random_plan
+    settings: VtorcSettings = field(default_factory=VtorcSettings)
+
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile(name="calm", least=0, most=0, span=60.0),
+        Profile(name="single", least=1, most=1, span=10.0),
+        Profile(name="default", least=1, most=4, span=30.0),
+        Profile(name="storm", least=6, most=14, span=60.0),
+        Profile(name="harmless", least=1, most=2, span=20.0, kinds=HARMLESS_KINDS),
+        Profile(
+            name="failover",
+            least=1,
+            most=1,
+            span=5.0,
+            kinds=FAILOVER_KINDS,
+            targets=(0,),
+            draw_plan=failover_plan,
+        ),
+        Profile(
+            name="outage",
+            least=1,
+            most=1,
+            span=5.0,
+            kinds=OUTAGE_KINDS,
+            targets=(0,),
+            draw_plan=failover_plan,
+        ),
+        Profile(
+            name="repairs",
+            least=1,
+            most=2,
+            span=10.0,
+            kinds=named(
+                "make-replica-writable",
+                "make-read-only",
+                "stop-replication",
+                "stop-applier",
+                "break-applier",
+                "forget-source",
+                "point-elsewhere",
+                "unset-semi-sync",
+                "kill-mysqld",
+                "restart-all-replicas",
+            ),
+        ),
+        Profile(
+            name="fleet",
+            least=1,
+            most=1,
+            span=5.0,
+            kinds=named("kill-all-primaries", "lose-cell"),
+            targets=(0,),
+            draw_plan=small_fleet_plan,
+            settings=VtorcSettings(budget=BudgetLimits(recoveries=2, repairs=1)),
+        ),
+        Profile(name="old-tablets", least=0, most=0, span=60.0, draw_plan=old_plan),
+    )
+}
+
+
+def find_profile(name: str) -> Profile:
+    """Return a profile by its name; the name of a kind of fault is a profile too: one fault, of that kind.
+
+    Raises SimPlanError.
+    """
+    if name in PROFILES:
+        return PROFILES[name]
+    if name in KINDS:
+        return Profile(name=name, least=1, most=1, span=10.0, kinds=(name,))
+    near = nearest(name, [*PROFILES, *KINDS])
+    hint = f"did you mean {near[0]}?" if near else f"expected {', '.join(PROFILES)} or a kind of fault"
+    raise SimPlanError(f"profile {name!r}: there is none of that name; {hint}")
+
+
+def draw_faults(generator: random.Random, profile: Profile, *, shards: int) -> tuple[Fault, ...]:
+    """Draw what goes wrong in a run."""
+    names = profile.kinds or MIXED_KINDS
+    aimed_kinds = [name for name in names if name in AIMED_KINDS]
+    faults: list[Fault] = []
+    for _ in range(generator.randint(profile.least, profile.most)):
+        # Most kinds cost no primary, and a run without a failover says little.
+        aimed = bool(aimed_kinds) and generator.random() < _AIMED_SHARE
+        kind = KINDS[generator.choice(aimed_kinds if aimed else names)]
+        faults.append(
+            Fault(
+                kind=kind.name,
+                at=round(generator.uniform(0.0, profile.span), 3),
+                # As many of one to three seconds as of twenty to sixty: what a short one meets is another code than
+                # what a long one does, and a long one costs ten times as much to run.
+                lasts=round(kind.least * (kind.most / kind.least) ** generator.random(), 3),
+                shard=generator.randrange(shards),
+                target=0 if aimed else generator.choice(profile.targets),
+            )
+        )
+    return tuple(sorted(faults, key=lambda fault: fault.at))

@@ -1,0 +1,206 @@
+"""The catalogue of all kinds of faults, and every set of kinds that is built from it.
+
+Seeds draw kinds by their place in these sets: a row that moves, or a new one that is not the last of its set, makes
+every seed another run.
+"""
+
+from collections.abc import Mapping
+
+from vtorc.sim.faults import amid_failover, links, operators, processes, servers, topology
+from vtorc.sim.faults.fault import (
+    MANY_PRIMARIES,
+    NO_PRIMARY,
+    ONE_PRIMARY,
+    PRIMARY_AFTER_ERRANT,
+    PRIMARY_LOUD,
+    PRIMARY_SILENT,
+    UNBOUNDED,
+    Drawn,
+    End,
+    Fault,
+    FaultKind,
+    FaultScene,
+    Target,
+)
+from vtorc.sim.mysql.disk import DiskState
+
+# Two lines a row, in the order of the columns of `FaultKind`.
+# fmt: off
+_CATALOGUE = (
+    # Processes, hosts, clocks
+    FaultKind("kill-mysqld", "A mysqld is killed and restarted.",
+              processes.kill_mysqld, 1, 40, Target.TABLET, Drawn.AT_PRIMARY, PRIMARY_LOUD),
+    FaultKind("kill-vttablet", "A vttablet is killed; its supervisor restarts it.",
+              processes.kill_vttablet, 1, 1, Target.TABLET, Drawn.AT_RANDOM, NO_PRIMARY),
+    FaultKind("keep-vttablet-down", "A vttablet is killed and stays down for long.",
+              processes.keep_vttablet_down, 10, 60, Target.TABLET, Drawn.AT_PRIMARY, UNBOUNDED),
+    FaultKind("shut-down-vttablet", "A vttablet is shut down on purpose.",
+              processes.shut_down_vttablet, 5, 40, Target.TABLET, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("kill-both", "vttablet and mysqld of one host are killed.",
+              processes.kill_both, 1, 40, Target.TABLET, Drawn.AT_PRIMARY, PRIMARY_LOUD),
+    FaultKind("power-off", "A host loses power, without a word to its peers.",
+              processes.power_off, 5, 90, Target.TABLET, Drawn.AT_PRIMARY, PRIMARY_SILENT),
+    FaultKind("lose-cell", "All hosts of a cell lose power.",
+              processes.lose_cell, 5, 60, Target.CELL, Drawn.AT_PRIMARY, MANY_PRIMARIES),
+    FaultKind("freeze-mysqld", "A mysqld is stopped by a signal.",
+              processes.freeze_mysqld, 1, 60, Target.TABLET, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("freeze-vttablet", "A vttablet is stopped by a signal.",
+              processes.freeze_vttablet, 1, 60, Target.TABLET, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("restart-all-replicas", "All replicas' mysqlds die at once.",
+              processes.restart_all_replicas, 0.5, 10, Target.NO_CHOICE, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("kill-vtorc", "A vtorc is killed.",
+              processes.kill_vtorc, 1, 1, Target.VTORC, Drawn.AT_RANDOM, NO_PRIMARY),
+    FaultKind("kill-all-vtorcs", "All vtorcs are killed.",
+              processes.kill_all_vtorcs, 1, 1, Target.NO_CHOICE, Drawn.AT_RANDOM, NO_PRIMARY),
+    FaultKind("freeze-vtorc", "A vtorc stands still and goes on later.",
+              processes.freeze_vtorc, 1, 60, Target.VTORC, Drawn.AT_RANDOM, NO_PRIMARY),
+    FaultKind("clock-jump", "A wall clock jumps by an hour.",
+              processes.clock_jump, 1, 1, Target.HOST, Drawn.AT_RANDOM, NO_PRIMARY),
+    # The network
+    FaultKind("isolate", "A host is cut off both ways.",
+              links.isolate, 1, 90, Target.TABLET, Drawn.AT_PRIMARY, UNBOUNDED),
+    FaultKind("cut-outgoing", "Nothing gets out of a host.",
+              links.cut_outgoing, 1, 90, Target.TABLET, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("cut-incoming", "Nothing gets into a host.",
+              links.cut_incoming, 1, 90, Target.TABLET, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("cut-from-replicas", "A tablet is cut off from its shard, not from others.",
+              links.cut_from_replicas, 1, 60, Target.TABLET, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("cut-acks", "The primary hears nothing from its replicas.",
+              links.cut_acks, 1, 60, Target.NO_CHOICE, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("cut-vtorc-from-tablet", "No vtorc reaches a tablet, everybody else does.",
+              links.cut_vtorc_from_tablet, 1, 60, Target.TABLET, Drawn.AT_RANDOM, NO_PRIMARY),
+    FaultKind("isolate-vtorc", "A vtorc is cut off from everything.",
+              links.isolate_vtorc, 1, 60, Target.VTORC, Drawn.AT_RANDOM, NO_PRIMARY),
+    FaultKind("cut-cell", "A cell is cut off from all others.",
+              links.cut_cell, 1, 60, Target.CELL, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("lose-messages", "A host loses a third of its messages.",
+              links.lose_messages, 5, 60, Target.TABLET, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("lose-some-messages", "Every link loses a few messages.",
+              links.lose_messages_everywhere, 5, 60, Target.NO_CHOICE, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("delay-messages", "A host's messages are late by half a second.",
+              links.delay_messages, 5, 60, Target.TABLET, Drawn.AT_RANDOM, UNBOUNDED),
+    # mysqld
+    FaultKind("stall-disk", "The disk below a mysqld hangs.",
+              servers.disk(DiskState.STALLED), 1, 90, Target.TABLET, Drawn.AT_PRIMARY, UNBOUNDED),
+    FaultKind("fill-disk", "The disk is full, writers wait for space.",
+              servers.disk(DiskState.FULL_WAITING), 1, 90, Target.TABLET, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("fill-disk-failing", "The disk is full, writes fail.",
+              servers.disk(DiskState.FULL_FAILING), 1, 60, Target.TABLET, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("refuse-connections", "A mysqld takes no new connections.",
+              servers.refuse_connections, 1, 60, Target.TABLET, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("slow-mysqld", "A mysqld is 300 times slower.",
+              servers.slow_mysqld, 1, 60, Target.TABLET, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("slow-applier", "A replica applies very slowly.",
+              servers.slow_applier, 5, 90, Target.REPLICA, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("break-applier", "A replica's applier fails.",
+              servers.break_applier, 5, 90, Target.REPLICA, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("purge-binlogs", "All but the newest transactions are purged.",
+              servers.purge_binlogs, 1, 1, Target.TABLET, Drawn.AT_RANDOM, UNBOUNDED),
+    # Topology servers
+    FaultKind("topo-down", "The global topology server is down.",
+              topology.down(topology.global_server), 1, 60, Target.NO_CHOICE, Drawn.AT_RANDOM, NO_PRIMARY),
+    FaultKind("topo-hangs", "The global topology server answers nothing.",
+              topology.hung(topology.global_server), 1, 60, Target.NO_CHOICE, Drawn.AT_RANDOM, NO_PRIMARY),
+    FaultKind("cell-topo-down", "A cell's topology server is down.",
+              topology.down(topology.cell_server), 1, 60, Target.CELL, Drawn.AT_RANDOM, NO_PRIMARY),
+    FaultKind("cell-topo-hangs", "A cell's topology server answers nothing.",
+              topology.hung(topology.cell_server), 1, 60, Target.CELL, Drawn.AT_RANDOM, NO_PRIMARY),
+    FaultKind("stale-reads", "A vtorc reads an old state of the topology.",
+              topology.stale_reads, 1, 20, Target.VTORC, Drawn.AT_RANDOM, NO_PRIMARY),
+    FaultKind("topo-conflicts", "Half of all compare-and-swaps fail.",
+              topology.conflicts, 1, 60, Target.NO_CHOICE, Drawn.AT_RANDOM, NO_PRIMARY),
+    FaultKind("lose-leases", "All leases end at once, and locks with them.",
+              topology.end_leases, 1, 1, Target.NO_CHOICE, Drawn.AT_RANDOM, NO_PRIMARY),
+    # Operators
+    FaultKind("write-errant", "Somebody writes into a replica.",
+              operators.on_replica(operators.write_errant), 1, 1, Target.REPLICA, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("make-replica-writable", "Somebody makes a replica writable.",
+              operators.on_replica(operators.make_writable), 1, 1, Target.REPLICA, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("make-read-only", "Somebody turns read_only on.",
+              operators.on_tablet(operators.make_read_only), 1, 1, Target.TABLET, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("stop-replication", "Somebody stops a replica.",
+              operators.on_replica(operators.stop_replication), 1, 1, Target.REPLICA, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("stop-applier", "Somebody stops a replica's applier.",
+              operators.on_replica(operators.stop_applier), 1, 1, Target.REPLICA, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("forget-source", "Somebody makes a replica forget its source.",
+              operators.on_replica(operators.forget_source), 1, 1, Target.REPLICA, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("point-elsewhere", "Somebody points a replica at another replica.",
+              operators.point_elsewhere, 1, 1, Target.REPLICA, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("unset-semi-sync", "Somebody switches semi-sync off.",
+              operators.on_tablet(operators.unset_semi_sync), 1, 1, Target.TABLET, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("change-type", "Somebody drains a replica, spares it or backs it up, and puts it back.",
+              operators.change_type, 1, 60, Target.REPLICA, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("planned-reparent", "An operator plans a reparent to a replica.",
+              operators.planned_reparent, 1, 1, Target.REPLICA, Drawn.AT_RANDOM, UNBOUNDED),
+    # Amid a failover
+    FaultKind("hide-acker", "The primary and one acker are cut off from all others.",
+              amid_failover.hide_acker, 30, 60, Target.NO_CHOICE, Drawn.IN_FAILOVERS, UNBOUNDED),
+    FaultKind("hide-acker-unreadable", "The same, with that acker's record unreadable.",
+              amid_failover.hide_acker_unreadable, 50, 80, Target.NO_CHOICE, Drawn.IN_FAILOVERS, UNBOUNDED),
+    FaultKind("hide-cell", "The primary and all of another cell are cut off from all others.",
+              amid_failover.hide_cell, 30, 60, Target.NO_CHOICE, Drawn.IN_FAILOVERS, UNBOUNDED),
+    FaultKind("lone-copy", "The primary is lost while one acker alone received its last writes.",
+              amid_failover.lone_copy, 30, 60, Target.NO_CHOICE, Drawn.IN_FAILOVERS, UNBOUNDED),
+    FaultKind("lone-copy-hidden", "The same, and that acker is cut off.",
+              amid_failover.lone_copy_hidden, 30, 60, Target.NO_CHOICE, Drawn.IN_FAILOVERS, UNBOUNDED),
+    FaultKind("last-acker-leaves", "The primary is lost after its last acker left service.",
+              amid_failover.last_acker_leaves, 30, 60, Target.NO_CHOICE, Drawn.IN_FAILOVERS, UNBOUNDED),
+    FaultKind("crash-while-applying", "The primary is lost, the relay logs are long.",
+              amid_failover.crash_while_applying, 30, 60, Target.NO_CHOICE, Drawn.IN_FAILOVERS, ONE_PRIMARY),
+    FaultKind("lose-lock-while-applying", "The same, and locks end amid recovery.",
+              amid_failover.lose_lock_while_applying, 30, 60, Target.NO_CHOICE, Drawn.IN_FAILOVERS, UNBOUNDED),
+    FaultKind("return-amid-failover", "A primary that was cut off is back amid failover.",
+              amid_failover.return_amid_failover, 50, 70, Target.NO_CHOICE, Drawn.IN_FAILOVERS, UNBOUNDED),
+    FaultKind("lose-promotion", "The old primary is back when the new one is promoted.",
+              amid_failover.lose_promotion, 40, 80, Target.NO_CHOICE, Drawn.IN_FAILOVERS, UNBOUNDED),
+    FaultKind("crash-at-repair", "The primary is lost as a replica's repair begins.",
+              amid_failover.crash_at_repair, 20, 40, Target.NO_CHOICE, Drawn.IN_FAILOVERS, UNBOUNDED),
+    FaultKind("heir-dies", "The primary is lost, and so is its heir as it is promoted.",
+              amid_failover.successor_dies, 40, 60, Target.NO_CHOICE, Drawn.IN_FAILOVERS, UNBOUNDED),
+    FaultKind("late-vtorc", "The primary is lost, and some vtorcs reach the topology late.",
+              amid_failover.late_vtorc, 30, 60, Target.NO_CHOICE, Drawn.IN_FAILOVERS, ONE_PRIMARY),
+    FaultKind("errant-then-crash", "The primary is lost after writes into two replicas.",
+              amid_failover.errant_then_crash, 60, 80, Target.NO_CHOICE, Drawn.BY_NAME, PRIMARY_AFTER_ERRANT),
+    FaultKind("corrupt-record", "A tablet's record cannot be read.",
+              topology.corrupt_record, 10, 60, Target.TABLET, Drawn.BY_NAME, NO_PRIMARY),
+    FaultKind("command-planned", "An operator tells vtorc to move the primary.",
+              amid_failover.command_planned, 20, 40, Target.NO_CHOICE, Drawn.IN_FAILOVERS, UNBOUNDED),
+    FaultKind("kill-all-primaries", "The mysqlds of all shards' primaries are killed.",
+              processes.kill_all_primaries, 30, 60, Target.NO_CHOICE, Drawn.BY_NAME, MANY_PRIMARIES),
+    FaultKind("reuse-address", "A host is lost, and its address given to another shard's primary.",
+              processes.reuse_address, 5, 90, Target.TABLET, Drawn.BY_NAME, UNBOUNDED),
+)
+# fmt: on
+
+KINDS: Mapping[str, FaultKind] = {kind.name: kind for kind in _CATALOGUE}
+"""Every kind by its name, in the order of the catalogue."""
+
+MIXED_KINDS = tuple(name for name, kind in KINDS.items() if kind.drawn.mixed)
+"""The kinds that are drawn where a profile names none."""
+
+AIMED_KINDS = frozenset(name for name, kind in KINDS.items() if kind.drawn is Drawn.AT_PRIMARY)
+"""The kinds that are drawn more often, aimed at the primary."""
+
+FAILOVER_KINDS = tuple(name for name, kind in KINDS.items() if kind.drawn is Drawn.IN_FAILOVERS)
+"""The kinds that strike amid a failover."""
+
+OUTAGE_KINDS = tuple(name for name, kind in KINDS.items() if kind.cost.replaced_within is not None)
+"""The kinds after which the primary must be replaced within a bound."""
+
+HARMLESS_KINDS = tuple(sorted(name for name, kind in KINDS.items() if kind.cost.harmless))
+"""The kinds that are no reason to replace a primary."""
+
+
+def kind_of(fault: Fault) -> FaultKind:
+    """Return the kind of a fault."""
+    return KINDS[fault.kind]
+
+
+def begin(scene: FaultScene) -> End:
+    """Let a fault begin; returns what ends it."""
+    return kind_of(scene.fault).begin(scene)
+
+
+def named(*names: str) -> tuple[str, ...]:
+    """Return these names in this order, which is part of the seeds; raises KeyError for one without a row."""
+    return tuple(KINDS[name].name for name in names)

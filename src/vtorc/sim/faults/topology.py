@@ -1,0 +1,99 @@
+"""Faults of topology servers, and of the records in them."""
+
+from collections.abc import Callable
+
+from vtorc.sim.cluster.tablet import SimTablet
+from vtorc.sim.cluster.topo import ROOT, SimTopo, at_once
+from vtorc.sim.cluster.world import World
+from vtorc.sim.faults.fault import Begin, End, FaultScene, nothing
+from vtorc.topo import paths
+
+_UNREADABLE = b"\xff\xff\xff"
+
+
+def global_server(scene: FaultScene) -> SimTopo:
+    """The global topology server."""
+    return scene.world.topos["global"]
+
+
+def cell_server(scene: FaultScene) -> SimTopo:
+    """The topology server of the fault's cell."""
+    return scene.world.topos[scene.cell]
+
+
+def down(which: Callable[[FaultScene], SimTopo]) -> Begin:
+    """Stop a topology server."""
+
+    def begin(scene: FaultScene) -> End:
+        topo = which(scene)
+        if topo.process.running:
+            topo.stop()
+        return lambda: scene.world.start_topo(topo)
+
+    return begin
+
+
+def hung(which: Callable[[FaultScene], SimTopo]) -> Begin:
+    """Freeze a topology server."""
+
+    def begin(scene: FaultScene) -> End:
+        process = which(scene).process
+        process.freeze()
+        return process.thaw
+
+    return begin
+
+
+def stale_reads(scene: FaultScene) -> End:
+    """Show one vtorc the topology as it is now, whatever is written meanwhile."""
+    vtorcs = scene.world.vtorcs
+    host = vtorcs[scene.fault.target % len(vtorcs)].host.name
+    topos = list(scene.world.topos.values())
+    for topo in topos:
+        topo.make_stale(host)
+
+    def end() -> None:
+        for topo in topos:
+            topo.make_fresh(host)
+
+    return end
+
+
+def conflicts(scene: FaultScene) -> End:
+    """Let half of all compare-and-swaps fail."""
+    topos = list(scene.world.topos.values())
+    for topo in topos:
+        topo.conflict_share = 0.5
+
+    def end() -> None:
+        for topo in topos:
+            topo.conflict_share = 0.0
+
+    return end
+
+
+def end_leases(scene: FaultScene) -> End:
+    """End all leases of the global topology server, and the locks with them."""
+    global_server(scene).end_leases()
+    return nothing
+
+
+def corrupt_record(scene: FaultScene) -> End:
+    """Make a tablet's record unreadable."""
+    return make_unreadable(scene.world, scene.tablet)
+
+
+def make_unreadable(world: World, tablet: SimTablet) -> End:
+    """Make a tablet's record unreadable; its end restores the record, unless it was written meanwhile."""
+    alias = tablet.config.alias
+    store = world.topos[alias.cell].store
+    key = f"{ROOT}/{alias.cell}/{paths.tablet(alias)}"
+    before = at_once(store.get(key)).contents
+    at_once(store.put(key, _UNREADABLE, None))
+
+    def end() -> None:
+        row = at_once(store.get(key))
+        if row.contents == _UNREADABLE:
+            at_once(store.put(key, before, None))
+
+    return end
