@@ -10,6 +10,7 @@ from vtorc.sim.model.conformance import (
     Committed,
     Crashed,
     Event,
+    Path,
     Pointed,
     Received,
     Recovered,
@@ -17,10 +18,9 @@ from vtorc.sim.model.conformance import (
     Restored,
     Writable,
     Wrote,
-    conforms,
 )
 from vtorc.sim.model.plan import ModelPlan, named_policy, shard
-from vtorc.sim.model.recovery_path import Done, follows
+from vtorc.sim.model.recovery_path import Done, PathViolation, follows
 
 PLAN = ModelPlan(members=shard("z1", "z1", "z1"), policy=named_policy("semi_sync"))
 
@@ -28,6 +28,12 @@ BEGIN: tuple[Event, ...] = (Pointed(1, 0), Pointed(2, 0), Writable(0, True))
 """Tablet 0 is primary, the others follow it."""
 
 WRITE: tuple[Event, ...] = (Wrote(0, "a"), Received(1, "a"), Committed(0, "a", True), Applied(1, "a"))
+
+
+def conforms(plan: ModelPlan, events: Sequence[Event]) -> PathViolation | None:
+    """Return the violation of the first event that the model does not have, None if it has them all."""
+    path = Path(plan)
+    return next((violation for event in events if (violation := path.follow(event))), None)
 
 
 def test_a_failover_is_a_path() -> None:

@@ -42,14 +42,13 @@ def by_hand(
 
     async def start(world: World, shard: SimShard) -> None:
         for vtorc in world.vtorcs:
-            vtorc.wanted = False
-            vtorc.process.crash()
+            world.power_off(vtorc.host)
         host = world.network.add_host("caller", "zone1")
         life = Process(host, "test").start()
         tools = RecoveryTools(
             topo=world.open_topo(life),
             tablets=world.open_tablets(life, checked=False),
-            clock=SimClock(host, world.wall),
+            clock=SimClock(host),
         )
         await main(world, shard, tools)
 

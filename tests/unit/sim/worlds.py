@@ -33,7 +33,7 @@ def in_world(
     """Run something in a world in which, if `begun`, the shard has its primary and takes writes."""
 
     async def start() -> None:
-        trace = Trace(current_loop().time, keep=False)
+        trace = Trace(current_loop().time)
         with trace.capturing_logs():
             world = World(plan or small_plan(), trace)
             shard = world.shards[SHARD]

@@ -78,7 +78,6 @@ class Totals:
 
     runs: int = 0
     seconds: float = 0.0
-    callbacks: int = 0
     writes: int = 0
     failovers: int = 0
     refused: int = 0
@@ -91,7 +90,6 @@ class Totals:
         """Count a run."""
         self.runs += 1
         self.seconds += result.seconds
-        self.callbacks += result.callbacks
         self.writes += result.writes
         self.failovers += result.failovers
         self.refused += result.refused

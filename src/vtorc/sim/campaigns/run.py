@@ -38,9 +38,7 @@ class Result:
     faults: tuple[Fault, ...]
     violations: list[Violation] = field(default_factory=list)
     digest: str = ""
-    lines: list[str] = field(default_factory=list)
     seconds: float = 0.0
-    callbacks: int = 0
     writes: int = 0
     failovers: int = 0
     refused: int = 0
@@ -60,8 +58,6 @@ def run_seed(
     faults: Sequence[Fault] | None = None,
     plan: WorldPlan | None = None,
     shards: int = 1,
-    settings: VtorcSettings | None = None,
-    keep_trace: bool = False,
     sink: Callable[[str], None] | None = None,
 ) -> Result:
     """Run one seed; `faults` and `plan` replace what would be drawn. Errors of the simulation itself are violations."""
@@ -70,17 +66,15 @@ def run_seed(
     result = Result(seed=seed, faults=drawn if faults is None else tuple(faults))
     permute = random.Random(f"loop {seed}").random() < 0.3
     loop = SimLoop(seed=seed, permute=permute)
-    trace = Trace(loop.time, keep=keep_trace, sink=sink)
+    trace = Trace(loop.time, sink=sink)
     try:
         with trace.capturing_logs():
-            loop.run(_play(plan or drawn_plan, trace, settings or profile.settings, result))
+            loop.run(_play(plan or drawn_plan, trace, profile.settings, result))
     except SimError as error:
         trace.note("INVARIANT", f"simulation: {error}")
         result.violations.append(Violation("simulation", str(error), loop.time()))
     result.digest = trace.digest
-    result.lines = trace.lines
     result.seconds = loop.time()
-    result.callbacks = loop.callbacks
     return result
 
 

@@ -15,10 +15,9 @@ from vtorc.recovery.record import Outcome, RecoveryRecord
 
 @dataclass(frozen=True, slots=True)
 class ReplacedPrimary:
-    """A primary that was replaced; when the recovery began and when the new one took writes, in virtual seconds."""
+    """A primary that was replaced; when the new one took writes, in virtual seconds."""
 
     shard: ShardId
-    began_at: float
     writable_at: float
 
 
@@ -82,9 +81,12 @@ class BudgetOrder:
         """A recovery ended."""
         self._under_way.pop(record.shard, None)
         if record.recovery.replaces_primary and record.outcome is Outcome.SUCCEEDED:
-            began = self._now() - record.duration
-            writable = began + record.marks.get("acknowledged", record.marks.get("promoted", record.duration))
-            self.replacements.append(ReplacedPrimary(record.shard, began, writable))
+            writable = (
+                self._now()
+                - record.duration
+                + record.marks.get("acknowledged", record.marks.get("promoted", record.duration))
+            )
+            self.replacements.append(ReplacedPrimary(record.shard, writable))
 
     def interrupted(self, action: Action) -> None:
         """A recovery was broken off."""

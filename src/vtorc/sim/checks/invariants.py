@@ -42,7 +42,7 @@ class ShardLedger:
     """One shard as its clients know it: which writes were acknowledged to them.
 
     `protected` are those that replicas had acknowledged before; `unprotected` those that were not, because semi-sync
-    was off or switched off at that moment. Counts are of attempts.
+    was off or switched off at that moment.
     """
 
     def __init__(self, shard: ShardId, *, requires_acks: bool, checker: "Checker") -> None:
@@ -59,8 +59,6 @@ class ShardLedger:
         self.took_over_at = 0.0
         self.first_commit: float | None = None
         self.writes = 0
-        self.failures = 0
-        self.stalls = 0
         self.last_write: float | None = None
         self.longest_gap = 0.0
         self._checker = checker
@@ -75,14 +73,6 @@ class ShardLedger:
         is_bare = self.bare.has(transaction.series, transaction.number)
         (self.unprotected if is_bare else self.protected).add(transaction.series, transaction.number)
         self._checker.client_told(self, server, transaction)
-
-    def failed(self) -> None:
-        """A client was told that its write failed, or nothing at all."""
-        self.failures += 1
-
-    def blocked(self) -> None:
-        """A client found no primary to write to."""
-        self.stalls += 1
 
     def lost_on(self, server: SimMysqld) -> GtidSet:
         """Name the protected writes that a server does not have."""

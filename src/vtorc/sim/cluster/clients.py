@@ -1,6 +1,7 @@
 """Applications of the simulated world: they find the primary as vtgate does, write, and note what was acknowledged."""
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 
@@ -111,10 +112,8 @@ class Client:
         while True:
             await asyncio.sleep(self._interval)
             tablet = gateway.primary
-            if tablet is None:
-                self._ledger.blocked()
-                continue
-            await self._write(life, tablet)
+            if tablet is not None:
+                await self._write(life, tablet)
 
     async def _write_directly(self, life: Life) -> None:
         for tablet in itertools.cycle(self._tablets):
@@ -130,9 +129,6 @@ class Client:
             return await tablet.execute(row)
 
         target = tablet.mysqld.process if self._direct else tablet.process
-        try:
+        with contextlib.suppress(NetworkError, NoAnswer, MysqlError, TabletActionError):
             transaction = await self._network.consult(life, target, insert, limit=self._deadline)
-        except (NetworkError, NoAnswer, MysqlError, TabletActionError):
-            self._ledger.failed()
-        else:
             self._ledger.acknowledged(tablet.mysqld, transaction)

@@ -28,14 +28,11 @@ Watcher = Callable[[SimTablet, str], None]
 """Told of each call that changes something, at the moment its caller sends it: the tablet, and the call's name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallLimits:
-    """Longest times in seconds; the defaults are those of the real client."""
-
-    connect: float = 1.0
-    rpc: float = 15.0
-    wait: float = 60.0
-    health: float = 60.0
+_CONNECT_S = 1.0
+_RPC_S = 15.0
+_WAIT_S = 60.0
+_HEALTH_S = 60.0
+"""Longest times in seconds, the defaults of the real client."""
 
 
 @dataclass(slots=True)
@@ -59,13 +56,11 @@ class SimTabletManager:
         client: Life,
         directory: Mapping[Address, SimTablet],
         *,
-        limits: CallLimits,
         watcher: Watcher,
     ) -> None:
         self._network = network
         self._client = client
         self._directory = directory
-        self._limits = limits
         self._watcher = watcher
         self._channels: dict[Address, _Channel] = {}
 
@@ -97,7 +92,7 @@ class SimTabletManager:
             tablet,
             "WaitForPosition",
             lambda agent: agent.replication.wait_for_position(position),
-            limit=self._limits.wait,
+            limit=_WAIT_S,
         )
 
     async def stop_replication(self, tablet: TabletRecord) -> None:
@@ -158,7 +153,7 @@ class SimTabletManager:
                 time_created_ns=time_created_ns,
                 heartbeat_interval=heartbeat_interval,
             ),
-            limit=self._limits.wait,
+            limit=_WAIT_S,
         )
 
     async def reset_replication_parameters(self, tablet: TabletRecord) -> None:
@@ -211,7 +206,7 @@ class SimTabletManager:
             tablet,
             "PopulateReparentJournal",
             lambda agent: agent.reparent.populate_journal(row),
-            limit=self._limits.wait,
+            limit=_WAIT_S,
         )
 
     async def global_status(self, tablet: TabletRecord, names: Sequence[str]) -> Mapping[str, str]:
@@ -234,7 +229,7 @@ class SimTabletManager:
         try:
             while True:
                 try:
-                    async with asyncio.timeout(self._limits.health):
+                    async with asyncio.timeout(_HEALTH_S):
                         report = await reports.get()
                 except TimeoutError:
                     raise TabletUnreachable(f"{what}: silent", reason="timeout") from None
@@ -278,7 +273,7 @@ class SimTabletManager:
         if channel is None or channel.doubtful or not channel.connected:
             channel = await self._connected(f"{name} of {tablet.alias}", target)
         _expect(target, tablet, f"{name} of {tablet.alias}")
-        longest = self._limits.rpc if limit is None else limit
+        longest = _RPC_S if limit is None else limit
 
         async def handle() -> _T:
             assert target.agent is not None
@@ -321,7 +316,7 @@ class SimTabletManager:
         if channel.connected and not channel.doubtful:
             return channel
         try:
-            async with asyncio.timeout(self._limits.connect):
+            async with asyncio.timeout(_CONNECT_S):
                 if channel.connected:
                     (await connect(self._network, self._client, target.process)).client.close()
                 else:
@@ -329,9 +324,7 @@ class SimTabletManager:
         except NetworkError as error:
             raise _unreachable(what, error) from error
         except TimeoutError:
-            raise TabletUnreachable(
-                f"{what}: no connection within {self._limits.connect:g} s", reason="timeout"
-            ) from None
+            raise TabletUnreachable(f"{what}: no connection within {_CONNECT_S:g} s", reason="timeout") from None
         channel.life = target.process.life
         return channel
 

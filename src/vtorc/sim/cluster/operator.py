@@ -29,7 +29,7 @@ async def plan_reparent(world: World, shard: SimShard, winner: SimTablet) -> Non
     world.trace.note(name, f"plans a reparent of {shard.id} to {winner.config.alias}")
     try:
         async with topo.lock_shard(shard.id, f"PlannedReparentShard({winner.config.alias}, AvoidPrimary = )") as lock:
-            await _Reparent(topo, tablets, lock, world.wall(life.host)).run(shard, winner)
+            await _Reparent(topo, tablets, lock, life.host.wall()).run(shard, winner)
         world.trace.note(name, "has reparented")
     except (TopoError, TabletError, TimeoutError) as error:
         world.trace.note(name, f"gives up: {str(error) or 'no answer in time'}")

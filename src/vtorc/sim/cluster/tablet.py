@@ -25,19 +25,20 @@ Address = tuple[str, int]
 GRPC_PORT = 15999
 MYSQL_PORT = 3306
 
+_RESTART_AFTER = 5.0
+"""Seconds that a supervisor needs to start a dead vttablet again, on average."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TabletTraits:
     """What differs between the tablets of a world.
 
     `tells_all` is False for a vttablet that is too old to report everything, `checks_errant` for one that does not
-    look for errant GTIDs. `restart_after` is how long a supervisor needs to start a dead vttablet again, in seconds.
+    look for errant GTIDs.
     """
 
     tells_all: bool = True
     checks_errant: bool = True
-    restart_after: float = 5.0
-    timings: AgentTimings = AgentTimings()  # noqa: RUF009 - frozen
 
 
 class SimTablet:
@@ -51,7 +52,6 @@ class SimTablet:
         *,
         network: Network,
         open_topo: Callable[[Life], TopoServer],
-        wall: Callable[[Host], int],
         directory: "Mapping[Address, SimTablet]",
         generator: random.Random,
         traits: TabletTraits,
@@ -66,7 +66,6 @@ class SimTablet:
         self.agent: TabletAgent | None = None
         self.wanted = True
         self._open_topo = open_topo
-        self._wall = wall
         self._random = generator
         self._queries: dict[Statement[Transaction], None] = {}
 
@@ -91,10 +90,10 @@ class SimTablet:
             self.config,
             self._open_topo(life),
             SimMysqlServer(self.mysqld, life),
-            wall=lambda: self._wall(self.host),
+            wall=self.host.wall,
             peers=SimPeers(self, life) if self.traits.checks_errant else None,
             disk_probe=self.mysqld.disk.probe,
-            timings=self.traits.timings,
+            timings=AgentTimings(),
         )
         self._queries.clear()
         life.spawn(self._run(agent), name="agent")
@@ -107,7 +106,7 @@ class SimTablet:
 
     def _ended(self) -> None:
         self.agent = None
-        delay = self.traits.restart_after * self._random.uniform(0.5, 1.5)
+        delay = _RESTART_AFTER * self._random.uniform(0.5, 1.5)
         asyncio.get_running_loop().call_later(delay, self._restart, self.process.life)
 
     def _restart(self, ended: Life) -> None:

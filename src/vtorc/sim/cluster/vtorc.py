@@ -23,10 +23,13 @@ from vtorc.sim.engine.process import Host, Life, Process
 from vtorc.sim.engine.trace import Trace
 from vtorc.topo.server import TopoServer
 
+_RESTART_AFTER = 5.0
+"""Seconds that a supervisor needs to start a dead vtorc again, on average."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VtorcSettings:
-    """What one vtorc is run with; `restart_after` is how long its supervisor needs, in seconds."""
+    """What one vtorc is run with; times in seconds."""
 
     rules: DecisionSettings = field(default_factory=DecisionSettings)
     pace: ProbePace = field(default_factory=ProbePace)
@@ -35,7 +38,6 @@ class VtorcSettings:
     same_cell_only: bool = False
     budget: BudgetLimits = field(default_factory=BudgetLimits)
     hold_above: int = HOLD_NOTHING
-    restart_after: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,6 @@ class SimClock:
     """The clock of a host: virtual time, and a wall clock that may be wrong."""
 
     host: Host
-    wall_of: Callable[[Host], int]
 
     def now(self) -> float:
         """Virtual seconds."""
@@ -51,11 +52,11 @@ class SimClock:
 
     def wall(self) -> int:
         """Nanoseconds since the Unix epoch, as this host believes."""
-        return self.wall_of(self.host)
+        return self.host.wall()
 
 
 class SimVtorc:
-    """One vtorc; started again by its supervisor whenever it ends, unless it is not `wanted`."""
+    """One vtorc; its supervisor starts it again whenever it ends."""
 
     def __init__(
         self,
@@ -63,7 +64,6 @@ class SimVtorc:
         *,
         open_topo: Callable[[Life], TopoServer],
         open_tablets: Callable[[Life], SimTabletManager],
-        wall: Callable[[Host], int],
         settings: VtorcSettings,
         trace: Trace,
         generator: random.Random,
@@ -74,13 +74,11 @@ class SimVtorc:
         self.host = host
         self.turns = turns
         self.process = Process(host, "vtorc")
-        self.wanted = True
         self.fleet: Fleet | None = None
         self.tools: RecoveryTools | None = None
         self.records: list[RecoveryRecord] = []
         self._open_topo = open_topo
         self._open_tablets = open_tablets
-        self._wall = wall
         self._settings = settings
         self._trace = trace
         self._random = generator
@@ -96,7 +94,7 @@ class SimVtorc:
         tools = self.tools = RecoveryTools(
             topo=self._open_topo(life),
             tablets=self._open_tablets(life),
-            clock=SimClock(self.host, self._wall),
+            clock=SimClock(self.host),
             bounds=lambda: bounds,
         )
         fleet_settings = FleetSettings(
@@ -123,11 +121,11 @@ class SimVtorc:
     def _ended(self) -> None:
         self.fleet = None
         self._trace.note(self.host.name, "vtorc ends")
-        delay = self._settings.restart_after * self._random.uniform(0.5, 1.5)
+        delay = _RESTART_AFTER * self._random.uniform(0.5, 1.5)
         asyncio.get_running_loop().call_later(delay, self._restart, self.process.life)
 
     def _restart(self, ended: Life) -> None:
-        if self.wanted and self.host.up and self.process.life is ended and not ended.alive:
+        if self.host.up and self.process.life is ended and not ended.alive:
             self.start()
 
 

@@ -15,7 +15,7 @@ from vtorc.errors import MysqlError
 from vtorc.sim.checks.budget_order import BudgetOrder
 from vtorc.sim.checks.invariants import Checker, ShardLedger
 from vtorc.sim.cluster.clients import Client
-from vtorc.sim.cluster.manager import CallLimits, SimTabletManager
+from vtorc.sim.cluster.manager import SimTabletManager
 from vtorc.sim.cluster.plan import ShardPlan, TabletPlan, WorldPlan
 from vtorc.sim.cluster.tablet import GRPC_PORT, MYSQL_PORT, Address, SimTablet
 from vtorc.sim.cluster.topo import ROOT, SimTopo
@@ -75,10 +75,6 @@ class World:
         self._row_ids: Iterator[int] = itertools.count(1)
         self._build()
         self.checker.serves = self._serves
-
-    def wall(self, host: Host) -> int:
-        """The wall clock of a host."""
-        return host.wall()
 
     @property
     def now(self) -> float:
@@ -152,7 +148,6 @@ class World:
             mysqld,
             network=self.network,
             open_topo=self.open_topo,
-            wall=self.wall,
             directory=self.tablets,
             generator=self.random,
             traits=plan.traits,
@@ -166,7 +161,6 @@ class World:
             host,
             open_topo=self.open_topo,
             open_tablets=lambda life: self.open_tablets(life, checked=True),
-            wall=self.wall,
             settings=self.settings,
             trace=self.trace,
             generator=self.random,
@@ -187,7 +181,7 @@ class World:
             self.topos[_GLOBAL].connect(life, f"{ROOT}/{_GLOBAL}"),
             open_cell,
             holder=Holder(life.host.name, "vitess"),
-            wall=lambda: self.wall(life.host),
+            wall=life.host.wall,
         )
 
     def open_tablets(self, life: Life, *, checked: bool) -> SimTabletManager:
@@ -205,7 +199,7 @@ class World:
                     uuid=tablet.mysqld.uuid,
                 )
 
-        return SimTabletManager(self.network, life, self.tablets, limits=CallLimits(), watcher=check)
+        return SimTabletManager(self.network, life, self.tablets, watcher=check)
 
     def _lock_age(self, host: Host, shard: ShardId) -> float | None:
         topo = self.topos[_GLOBAL]

@@ -63,14 +63,13 @@ class SimLoop(asyncio.BaseEventLoop):
         self,
         *,
         seed: int | str,
-        start: float = 0.0,
         permute: bool = False,
         instant_limit: int = INSTANT_LIMIT,
     ) -> None:
         super().__init__()
         self.random = random.Random(seed)
         self.callbacks = 0
-        self._now = start
+        self._now = 0.0
         self._permute = permute
         self._instant_limit = instant_limit
         self._queue: deque[SimHandle | SimTimer] = deque()
@@ -86,7 +85,7 @@ class SimLoop(asyncio.BaseEventLoop):
     get_debug = staticmethod(bool)  # False, without running any Python code: each future and each task asks
 
     def time(self) -> float:
-        """Return virtual seconds since the loop's start value."""
+        """Return virtual seconds since the beginning."""
         return self._now
 
     def call_soon(
@@ -329,12 +328,11 @@ def run(
     main: Coroutine[Any, Any, _T],
     *,
     seed: int | str = 0,
-    start: float = 0.0,
     permute: bool = False,
     instant_limit: int = INSTANT_LIMIT,
 ) -> _T:
     """Run `main` in a new `SimLoop` and return what it returns."""
-    return SimLoop(seed=seed, start=start, permute=permute, instant_limit=instant_limit).run(main)
+    return SimLoop(seed=seed, permute=permute, instant_limit=instant_limit).run(main)
 
 
 def current_loop() -> SimLoop:

@@ -161,11 +161,6 @@ class Network:
         self._faults.clear()
         self._refresh()
 
-    @property
-    def faults(self) -> tuple[LinkFault, ...]:
-        """The faults there are, in the order in which they began."""
-        return tuple(self._faults)
-
     def is_open(self, source: Host, target: Host) -> bool:
         """Whether messages get from `source` to `target`."""
         return source.up and target.up and self._link(source, target).cut_since is None

@@ -15,14 +15,10 @@ _NOISE = frozenset({"event", "level", "timestamp", "logger"})
 
 
 class Trace:
-    """Collects lines; `digest` identifies all of them, `keep` says whether they are kept."""
+    """Hands lines to a `sink`, if there is one; `digest` identifies all of them."""
 
-    def __init__(
-        self, now: Callable[[], float], *, keep: bool = True, sink: Callable[[str], None] | None = None
-    ) -> None:
-        self.lines: list[str] = []
+    def __init__(self, now: Callable[[], float], *, sink: Callable[[str], None] | None = None) -> None:
         self._now = now
-        self._keep = keep
         self._sink = sink
         self._hash = hashlib.sha256()
 
@@ -31,8 +27,6 @@ class Trace:
         line = f"{self._now():11.4f}  {who:<28} {text}"
         self._hash.update(line.encode())
         self._hash.update(b"\n")
-        if self._keep:
-            self.lines.append(line)
         if self._sink is not None:
             self._sink(line)
 

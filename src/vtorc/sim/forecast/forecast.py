@@ -62,7 +62,7 @@ class Forecast:
         """Play the faults once; they begin at another moment in each run. `sink` gets the lines of the trace."""
         loop = SimLoop(seed=seed)
         shift = random.Random(f"moment {seed}").uniform(0.0, _WITHIN)
-        trace = Trace(loop.time, keep=False, sink=sink)
+        trace = Trace(loop.time, sink=sink)
         try:
             with trace.capturing_logs():
                 return loop.run(self._play(seed, shift, trace))

@@ -1,10 +1,10 @@
-"""Holds a run against the model: `conforms(plan, events)` tells whether what happened is a path that the model has.
+"""Holds a run against the model: `Path` tells whether what happened is a path that the model has.
 
 An event is what can be seen of one step of the model; each is allowed where the model allows the step, and changes
 the same state by the same functions. Unlike in an exploration there are as many writes as a run makes.
 """
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -95,15 +95,6 @@ class Recovered:
 
 
 Event = Wrote | Received | Applied | Committed | Crashed | Restarted | Restored | Pointed | Writable | Recovered
-
-
-def conforms(plan: ModelPlan, events: Iterable[Event]) -> PathViolation | None:
-    """Follow the events through the model; returns the first that the model does not have, None if it has them all."""
-    path = Path(plan)
-    for event in events:
-        if violation := path.follow(event):
-            return violation
-    return None
 
 
 @dataclass(slots=True)
@@ -207,22 +198,3 @@ class Path:
             return ""
         lost = self._told & ~tablet.log
         return f"takes writes, and lacks {lost.bit_count()} acknowledged ones" if lost else ""
-
-
-__all__: Sequence[str] = [
-    "Applied",
-    "Committed",
-    "Crashed",
-    "Done",
-    "Event",
-    "Path",
-    "PathViolation",
-    "Pointed",
-    "Received",
-    "Recovered",
-    "Restarted",
-    "Restored",
-    "Writable",
-    "Wrote",
-    "conforms",
-]

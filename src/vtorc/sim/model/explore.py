@@ -31,8 +31,6 @@ class Counterexample:
 class ExplorationReport:
     """What an exploration found; `complete` says that there are no further states beyond `depth`."""
 
-    states: int = 0
-    transitions: int = 0
     depth: int = 0
     complete: bool = False
     counterexample: Counterexample | None = None
@@ -99,18 +97,15 @@ def _explore(plan: ModelPlan, *, depth: int, goals: Sequence[str]) -> Exploratio
         for state in level:
             _note_goals(report, state)
             if goals and report.reached.keys() >= set(goals):
-                report.states = len(parents)
                 return report
             if report.depth == depth:
                 continue
             for action, raw in after(state):
-                report.transitions += 1
                 next_ = canonical(raw)
                 if next_ in parents:
                     continue
                 parents[next_] = (state, action)
                 if rule := broken(plan, next_):
-                    report.states = len(parents)
                     report.counterexample = Counterexample(rule, _story(plan, parents, next_))
                     return report
                 following.append(next_)
@@ -118,7 +113,6 @@ def _explore(plan: ModelPlan, *, depth: int, goals: Sequence[str]) -> Exploratio
             break
         level = following
         report.depth += 1
-    report.states = len(parents)
     report.complete = not level
     report.refusals = oracle.refusals
     return report

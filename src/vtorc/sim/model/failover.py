@@ -333,6 +333,3 @@ def _repairs(plan: ModelPlan, state: State) -> Iterator[Step]:
             yield ("a repair starts replication on {}", (place,)), after
         elif tablet.source != named and not tablet.held & ~primary.visible:
             yield ("a repair points {} at {}", (place, named)), _pointed(plan, state, place, named, heard=0)
-
-
-__all__ = ["IDLE", "Failovers", "at_rest"]

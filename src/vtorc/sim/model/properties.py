@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from vtorc.sim.model.plan import ModelPlan
-from vtorc.sim.model.state import IDLE, JOURNAL, NOBODY, STOPPED, STOPPING, State
+from vtorc.sim.model.state import IDLE, JOURNAL, NOBODY, STOPPED, State
 
 
 def broken(plan: ModelPlan, state: State) -> str:
@@ -59,8 +59,3 @@ GOALS: Mapping[str, Goal] = {
     "two vtorcs are at work": lambda state: sum(each.phase != IDLE for each in state.coordinators) > 1,
 }
 """States that can be reached; each plan says which of them it must reach."""
-
-
-def stopping(state: State) -> bool:
-    """Whether some vtorc asks itself whom to elect."""
-    return any(each.phase == STOPPING for each in state.coordinators)

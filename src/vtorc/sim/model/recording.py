@@ -10,7 +10,6 @@ from vtorc.sim.model.conformance import (
     Applied,
     Committed,
     Crashed,
-    Done,
     Event,
     Path,
     Pointed,
@@ -22,6 +21,7 @@ from vtorc.sim.model.conformance import (
     Wrote,
 )
 from vtorc.sim.model.plan import ModelPlan
+from vtorc.sim.model.recovery_path import Done
 from vtorc.sim.model.state import NOBODY
 from vtorc.sim.mysql.binlog import InsertRow, Transaction
 from vtorc.sim.mysql.server import MysqlObserver, SimMysqld
@@ -96,7 +96,6 @@ class Recording:
     """
 
     def __init__(self, plan: ModelPlan, *, by_hand: Container[str], broken: Callable[[str], None]) -> None:
-        self.events = 0
         self._path = Path(plan)
         self._places: dict[SimMysqld, int] = {}
         self._addresses: dict[tuple[str, int], int] = {}
@@ -155,18 +154,11 @@ class Recording:
     def recovered(self, record: RecoveryRecord) -> None:
         """A vtorc has ended a recovery."""
         if record.recovery in _EMERGENCIES:
-            steps = (
-                Done(
-                    each.name, str(each.target or ""), each.started, each.started + each.duration, each.result == "done"
-                )
-                for each in record.steps
-            )
-            self._follow(Recovered(tuple(steps)))
+            self._follow(Recovered(tuple(_done(step) for step in record.steps)))
 
     def _follow(self, event: Event) -> None:
         if self._ended:
             return
-        self.events += 1
         if violation := self._path.follow(event):
             self._ended = True
             self._broken(violation.text)

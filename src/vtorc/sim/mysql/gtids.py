@@ -24,12 +24,6 @@ class GtidLog:
             self._series[series] = list(iv.normalise([*intervals, (number, number)]))
         self._value = None
 
-    def update(self, other: GtidSet) -> None:
-        """Add all transactions of `other`."""
-        merged = self.value.union(other)
-        self._series = {series: list(each) for series, each in merged.entries}
-        self._value = merged
-
     def clear(self) -> None:
         """Forget everything."""
         self._series.clear()

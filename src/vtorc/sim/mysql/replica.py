@@ -141,9 +141,6 @@ class Replication:
         if self._server.settings.relay_log_recovery:
             self._drop_relay_log(Dropped.CRASH)
         self.last_io_error = self.applier.error = ""
-        if self.source is not None and not self._server.settings.skip_replica_start:
-            self.applier.start(None)
-            self._start_io()
 
     def forget(self) -> None:
         """Have neither source nor relay log, as after a restore."""

@@ -34,7 +34,7 @@ def _server_report(
     super_read_only: bool,
     heartbeat_interval: float,
     replication: ReplicaReport | None,
-    acks: SemiSyncStatus | None,
+    acks: SemiSyncStatus,
 ) -> ServerReport:
     return ServerReport(
         server_id=server.server_id,
@@ -49,7 +49,7 @@ def _server_report(
         log_bin=True,
         log_replica_updates=True,
         replication=replication,
-        semi_sync=acks or SemiSyncStatus(),
+        semi_sync=acks,
         heartbeat_interval=heartbeat_interval,
         replica_net_timeout=int(server.settings.replica_net_timeout),
         coordinates=coordinates(end),
@@ -132,10 +132,8 @@ def _lag(server: SimMysqld) -> int | None:
     return 0 if replication.io_state is ThreadState.RUNNING else None
 
 
-def semi_sync(server: SimMysqld) -> SemiSyncStatus | None:
-    """Tell the semi-sync settings and states of this moment; None without the plugins."""
-    if not server.settings.semi_sync_plugin:
-        return None
+def semi_sync(server: SimMysqld) -> SemiSyncStatus:
+    """Tell the semi-sync settings and states of this moment."""
     acks = server.acks
     return server.reports.semi_sync.of(
         _semi_sync,

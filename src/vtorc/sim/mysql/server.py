@@ -102,8 +102,7 @@ class SimMysqld(ReplicaServer):
         life = self.process.start()
         life.at_end.append(self._ended)
         self.started_at = self.loop.time()
-        settings = self.settings
-        self.read_only = self.super_read_only = settings.super_read_only_at_start
+        self.read_only = self.super_read_only = True
         self.acks.forget()
         self.semi_sync_replica = False
         for transaction in self.binlog.retained:

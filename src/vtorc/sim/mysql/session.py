@@ -108,8 +108,6 @@ class SimSession:
 
     async def _semi_sync_variables(self, match: re.Match[str]) -> list[Row]:
         status = semi_sync(await self._entered())
-        if status is None:
-            return []
         return _pairs(
             rpl_semi_sync_source_enabled=_on(status.primary_enabled),
             rpl_semi_sync_replica_enabled=_on(status.replica_enabled),
@@ -119,8 +117,6 @@ class SimSession:
 
     async def _semi_sync_status(self, match: re.Match[str]) -> list[Row]:
         status = semi_sync(await self._entered())
-        if status is None:
-            return []
         return _pairs(
             Rpl_semi_sync_source_status=_on(status.primary_active),
             Rpl_semi_sync_replica_status=_on(status.replica_active),

@@ -22,9 +22,6 @@ class SimMysqlSettings:
 
     version: str = "8.0.36"
     wait_for_replica_count: int = 1
-    semi_sync_plugin: bool = True
-    super_read_only_at_start: bool = True
-    skip_replica_start: bool = True
     relay_log_recovery: bool = True
     replica_net_timeout: float = 60.0
     connect_retry: float = 10.0

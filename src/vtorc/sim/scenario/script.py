@@ -99,7 +99,7 @@ def play(script: Script, *, seed: int, sink: Callable[[str], None] | None = None
     Raises SimPlanError for a command that makes no sense.
     """
     loop = SimLoop(seed=f"scenario {script.number} {seed}")
-    trace = Trace(loop.time, keep=False, sink=sink)
+    trace = Trace(loop.time, sink=sink)
     blocks: list[Block] = []
 
     async def run() -> None:
