@@ -158,7 +158,7 @@ class Breaker:
         if not recovery.replaces_primary or not self._is_above():
             return ""
         return (
-            f"held back for a person: {len(self._held())} of {self._shards()} shards lost their primary, "
+            f"held back until an operator decides: {len(self._held())} of {self._shards()} shards lost their primary, "
             f"more than {self._hold_above()} % (hold-replacements-above)"
         )
 
@@ -297,10 +297,10 @@ class Breaker:
         )
         if holds:
             return (
-                f"{text}; no primary is replaced any more, as that is more than {self._hold_above()} %: look whether "
+                f"{text}; no primary is replaced any more, as that is more than {self._hold_above()} %; check that "
                 f"they are really lost, then raise hold-replacements-above and send SIGHUP"
             )
-        return f"{text}; what is confirmed is replaced, the longest outage first"
+        return f"{text}; confirmed losses are replaced, the longest outage first"
 
 
 def is_loss(finding: Finding) -> bool:
@@ -333,18 +333,18 @@ def _confirmations(losses: Sequence[_Loss]) -> str:
     if confirmed == len(losses):
         return "their replicas confirm it"
     if not confirmed:
-        return "no replica confirms any of it so far: their hosts are silent, or this vtorc is cut off"
-    return f"replicas confirm it of {confirmed:,}, the others do not answer this vtorc"
+        return "no replica confirms it so far: their hosts are silent, or this vtorc is cut off"
+    return f"replicas confirm {confirmed:,} of these losses, and the other primaries do not answer this vtorc"
 
 
 def _end_sentence(losses: Sequence[_Loss], seconds: float) -> str:
     states = Counter(loss.state for loss in losses)
     text = (
-        f"after {seconds:.0f} s, of the {len(losses):,} shards that lost their primary at once "
-        f"{states[_LossState.REPLACED]:,} have another one, {states[_LossState.BACK]:,} have theirs back"
+        f"after {seconds:.0f} s, the {len(losses):,} shards that lost their primary at once: "
+        f"{states[_LossState.REPLACED]:,} with a new primary, {states[_LossState.BACK]:,} with the old one back"
     )
     if not states[_LossState.LOST]:
         return text
     reasons = Counter(loss.reason for loss in losses if loss.state is _LossState.LOST)
     why = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items(), key=lambda e: (-e[1], e[0])))
-    return f"{text}, {states[_LossState.LOST]:,} are still without ({why})"
+    return f"{text}, {states[_LossState.LOST]:,} still without a primary ({why})"

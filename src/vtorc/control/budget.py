@@ -161,7 +161,7 @@ class FleetBudget:
         yields = ", and lost primaries come first" if repairs and self._waiting[False] else ""
         return (
             f"waiting for its turn: {busy} {f'{one} is' if busy == 1 else f'{many} are'} under way, "
-            f"{before or 'none'} {'comes' if before == 1 else 'come'} before it{yields}"
+            f"{before or 'no'} {'shard comes' if before == 1 else 'shards come'} before it{yields}"
         )
 
     def _grant(self, *, asking: TurnSlot | None = None) -> None:

@@ -52,7 +52,7 @@ class HistoryObserver:
         self._writer.add_recovery(stored_recovery(record))
 
     def interrupted(self, action: Action) -> None:
-        """Do nothing: this process is about to end, and the next one reads the state of the shard again."""
+        """Do nothing: what follows, another recovery or another vtorc, is stored by itself."""
 
     def announced(self, announcement: Announcement) -> None:
         """Store the announcement as a decision about no shard."""

@@ -27,21 +27,21 @@ class LogObserver:
 
     def found(self, shard: ShardId, *, tablets: int, controlled: bool) -> None:
         """Log that a shard is watched."""
-        but = "" if controlled else ", but not acted on, as it is not among the clusters to watch"
+        but = "" if controlled else " without acting on them, because clusters_to_watch leaves them out"
         count = "1 tablet" if tablets == 1 else f"{tablets} tablets"
         self._log.info(f"{shard}: watching {count}{but}", shard=str(shard))
 
     def gone(self, shard: ShardId) -> None:
         """Log that a shard has left the topology server."""
-        self._log.warning(f"{shard}: is no longer in the topology server, and no longer watched", shard=str(shard))
+        self._log.warning(f"{shard}: not watched any more, as it has left the topology server", shard=str(shard))
 
     def unread(self, failures: Sequence[str]) -> None:
         """Log each failure once while it lasts, and the end of the last one."""
         for failure in failures:
             if failure not in self._unread:
-                self._log.error(f"the topology server could not be read as a whole: {failure}")
+                self._log.error(f"the topology server could not be read completely: {failure}")
         if self._unread and not failures:
-            self._log.info("the topology server can be read as a whole again")
+            self._log.info("the topology server can be read completely again")
         self._unread = frozenset(failures)
 
     def judged(self, judgement: Judgement) -> None:
@@ -59,8 +59,8 @@ class LogObserver:
         self._warned_of_timeout[shard] = named
         self._log.warning(
             f"{shard}: {primary.alias} waits {term.ack_timeout:g} s for acknowledgements and then tells clients "
-            f"OK without any; unless its MySQL is seen to end before that, it cannot be replaced without being "
-            f"reached; set rpl_semi_sync_source_timeout to 1000000000000000000 on all tablets, as Vitess does",
+            f"OK without any; vtorc replaces it only if it can be reached, or if its MySQL is seen to end before that; "
+            f"set rpl_semi_sync_source_timeout to 1000000000000000000 on all tablets, as Vitess does",
             shard=str(shard),
             tablet=str(primary.alias),
         )
@@ -113,7 +113,7 @@ class LogObserver:
         """Log that a recovery was broken off."""
         finding = action.decisions[0].finding
         self._log.warning(
-            f"{finding.shard}: {action.recovery.value} was broken off, and what it had changed was put back",
+            f"{finding.shard}: {action.recovery.value} was broken off, and its changes were put back",
             shard=str(finding.shard),
             recovery=action.recovery.value,
         )

@@ -43,7 +43,7 @@ class Observer(Protocol):
         ...
 
     def interrupted(self, action: Action) -> None:
-        """Called when a recovery was broken off because vtorc stops; what could be put back was."""
+        """Called when a recovery was broken off and rolled back, because vtorc stops or the primary was lost."""
         ...
 
     def announced(self, announcement: Announcement) -> None:

@@ -168,7 +168,7 @@ class TabletProbe:
 
     async def _ask(self, record: TabletRecord, started: float, deadline: float) -> TabletView:
         if record.is_shut_down:
-            return self._failed(started, ProbeFailure.SHUT_DOWN, "its owner stopped it")
+            return self._failed(started, ProbeFailure.SHUT_DOWN, "its record says that it was shut down")
         ping = self._ping(record)
         try:
             async with asyncio.timeout(deadline) as self._call_timeout:

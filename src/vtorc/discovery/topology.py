@@ -136,7 +136,7 @@ async def _attribute_in_cell(topo: TopoServer, cell: str, reading: _PartialReadi
     except (TimeoutError, TopoError) as error:
         # Any shard may lack a tablet of this cell then, so that none may take its tablets for complete.
         why = str(error) if isinstance(error, TopoError) else f"it did not answer within {CELL_DEADLINE:g} s"
-        reading.unreachable_cells[cell] = f"a record in it cannot be read, and neither can whose it is: {why}"
+        reading.unreachable_cells[cell] = f"one of its records cannot be read, and its shard could not be found: {why}"
         reading.failures.append(f"cell {cell}: {reading.unreachable_cells[cell]}")
         return
     for shard, record in reading.shards.items():

@@ -114,7 +114,7 @@ class CatchUp:
         rest = {each: it for each, it in stopped.items() if each != alias}
         try:
             await self.session.step("stop IO thread", alias, tablets.stop_io_thread(record))
-            status = await self.session.step("read what it holds", alias, tablets.replication_status(record))
+            status = await self.session.step("read position", alias, tablets.replication_status(record))
         except (TabletError, TimeoutError):
             return rest
         if status is None:
@@ -191,4 +191,6 @@ def _key(choice: Choice) -> tuple[object, ...]:
 
 def _failure_text(choice: Choice, error: Exception) -> str:
     reason = str(error) or "no answer in time"
-    return reason if choice.source is None else f"{choice.winner} could not fetch from {choice.source}: {reason}"
+    if choice.source is None:
+        return reason
+    return f"{choice.winner} could not fetch transactions from {choice.source}: {reason}"

@@ -31,7 +31,7 @@ class Commands:
         async def work(session: RecoverySession) -> tuple[Outcome, str]:
             view = await self._read_again(session)
             await PlannedReparent(session=session, view=view, policy=policy, new_primary=new_primary).run()
-            return Outcome.SUCCEEDED, f"{view.shard}: {session.winner} has taken over as planned"
+            return Outcome.SUCCEEDED, f"{view.shard}: promoted {session.winner} as planned"
 
         # The text is Vitess' (`planned_reparenter.go`).
         text = f"PlannedReparentShard({new_primary or '<nil>'}, AvoidPrimary = <nil>)"
@@ -53,7 +53,7 @@ class Commands:
             view = await self._read_again(session)
             await ForcedPromotion(session=session, view=view, policy=policy, named=new_primary, accepted=accepted).run()
             cost = session.data_loss.sentence if session.data_loss is not None else ""
-            return Outcome.SUCCEEDED, f"{view.shard}: promoted {session.winner}, as a person decided; {cost}"
+            return Outcome.SUCCEEDED, f"{view.shard}: promoted {session.winner} as an operator decided; {cost}"
 
         purpose = RecoveryPurpose(Recovery.EMERGENCY_REPARENT, None, new_primary)
         # The text is Vitess' (`emergency_reparenter.go`).

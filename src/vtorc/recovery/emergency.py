@@ -147,7 +147,9 @@ class EmergencyReparent:
         again = next((c for c in choices if winner in (c.winner, *c.holders) and position.contains(c.required)), None)
         if again is None:
             gone = ", ".join(str(alias) for alias in stopped if alias not in confirmed)
-            raise self.session.fail(f"{gone} did not stay stopped, and without that {winner} is not the one to promote")
+            raise self.session.fail(
+                f"not promoting {winner}: {gone} did not stay stopped, and the election no longer chooses {winner}"
+            )
         record_choice(self.session, again)
         return confirmed, again
 

@@ -71,7 +71,8 @@ class ForcedPromotion:
             raise self.session.refuse(
                 Refusal(
                     rule=Rule.DATA_LOSS_NOT_ACCEPTED,
-                    sentence=f"not promoting {self.named} before somebody accepts the price: {more}{estimate.sentence}",
+                    sentence=f"not promoting {self.named} until an operator accepts the data loss: "
+                    f"{more}{estimate.sentence}",
                 )
             )
         self.session.argument = SafetyArgument(
@@ -79,7 +80,7 @@ class ForcedPromotion:
             stopped=tuple(sorted(stopped)),
             unreached=tuple(t.alias for t in self.view.tablets if t.alias not in stopped),
             required=stopped[self.named].received,
-            sentence=f"A person named {self.named} and accepted the price: {estimate.sentence}.",
+            sentence=f"An operator named {self.named} and accepted the data loss: {estimate.sentence}.",
         )
 
     async def _apply_relay_log(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> None:

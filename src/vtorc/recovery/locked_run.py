@@ -52,7 +52,8 @@ class LockedRun:
             async with lock:
                 outcome, sentence = await self._work(session, purpose, work)
         except LockHeld as error:
-            outcome, sentence = Outcome.LOCK_HELD, f"{self.watch.shard}: waiting, because the shard is locked: {error}"
+            outcome = Outcome.LOCK_HELD
+            sentence = f"{self.watch.shard}: waiting, because another process holds the shard lock: {error}"
         except TopoError as error:
             outcome, sentence = Outcome.FAILED, f"{self.watch.shard}: the shard lock could not be taken: {error}"
         return RecoveryRecord(
@@ -83,7 +84,7 @@ class LockedRun:
             raise
         except LockLost as error:
             await self._roll_back(session)
-            return Outcome.LOCK_LOST, f"{shard}: broke off, because the shard lock was lost: {error}"
+            return Outcome.LOCK_LOST, f"{shard}: the recovery was broken off, because the shard lock was lost: {error}"
         except RecoveryRefused as error:
             session.refused_by = error.rule
             await self._roll_back(session)
@@ -156,4 +157,4 @@ async def _while_held(lock: ShardLock, work: Coroutine[Any, Any, T]) -> T:
         lock_lost.cancel()
         working.cancel()
         await asyncio.gather(working, lock_lost, return_exceptions=True)
-    raise LockLost("the lock was lost while a step was under way; the step was cancelled and may have been carried out")
+    raise LockLost("the lock was lost during a step, which was cancelled and may have taken effect")

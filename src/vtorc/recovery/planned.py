@@ -54,7 +54,8 @@ class PlannedReparent:
             stopped=(primary.alias,),
             unreached=tuple(t.alias for t in self.view.tablets if not t.is_current),
             required=end,
-            sentence=f"{primary.alias} is read-only and {winner.alias} has applied everything that it ever wrote.",
+            sentence=f"{primary.alias} is read-only, and {winner.alias} has applied every transaction of "
+            f"{primary.alias}.",
         )
         await promote(
             session,
@@ -104,7 +105,7 @@ class PlannedReparent:
         primary = self.view.primary
         if primary is None or not primary.is_current:
             raise self._refuse(
-                Rule.NO_PRIMARY, "the shard has no primary that answers; that needs an emergency reparent"
+                Rule.NO_PRIMARY, "the shard has no primary that answers; use EmergencyReparentShard instead"
             )
         if reason := unseen_writer(self.view, self.policy):
             raise self._refuse(Rule.UNREACHABLE_CELL, reason)
@@ -115,7 +116,7 @@ class PlannedReparent:
         for tablet in self.view.tablets:
             if tablet.record.type in ACKING_TYPES and (source := external_source(self.view, tablet)):
                 raise self._refuse(
-                    Rule.EXTERNAL_SOURCE, f"{tablet.alias} cannot follow: {external_source_advice(source)}"
+                    Rule.EXTERNAL_SOURCE, f"{tablet.alias} cannot be re-pointed: {external_source_advice(source)}"
                 )
 
     async def _winner(self, primary: TabletView) -> TabletView:
@@ -124,12 +125,12 @@ class PlannedReparent:
         if self.new_primary is not None:
             wanted = [t for t in eligible if t.alias == self.new_primary]
             if not wanted:
-                reason = removed.get(self.new_primary, "is no tablet of the shard, or is the primary already")
+                reason = removed.get(self.new_primary, "is no tablet of the shard, or is already its primary")
                 raise self._refuse(Rule.NOT_ELIGIBLE, f"{self.new_primary} {reason}", removed)
             return wanted[0]
         if not eligible:
             reasons = "; ".join(f"{alias} {reason}" for alias, reason in sorted(removed.items()))
-            raise self._refuse(Rule.NO_CANDIDATE, f"no replica is fit to take over: {reasons}", removed)
+            raise self._refuse(Rule.NO_CANDIDATE, f"no replica is eligible: {reasons}", removed)
         return min(eligible, key=lambda t: (self._rule(t), t.alias.cell != primary.alias.cell, _lag(t), t.alias))
 
     async def _removed(self, primary: TabletView) -> dict[TabletAlias, str]:

@@ -110,8 +110,8 @@ async def _is_primary(session: RecoverySession, promotion: Promotion) -> bool:
     """
     alias = promotion.winner.alias
     try:
-        record = await session.step("look whether it is primary", alias, session.tools.topo.tablet(alias))
-        status = await session.step("look whether it is writable", alias, session.tablets.full_status(record))
+        record = await session.step("read tablet record", alias, session.tools.topo.tablet(alias))
+        status = await session.step("check that it is writable", alias, session.tablets.full_status(record))
     except (TabletError, TopoError, TimeoutError):
         return False
     return record.type is TabletType.PRIMARY and not status.read_only
@@ -186,7 +186,7 @@ async def _primary_holds(session: RecoverySession, winner: TabletRecord, receive
     It may have died silently, and a tablet manager before v22 drops the relay log without asking its new source.
     """
     position = await session.try_step(
-        "look whether the primary has it",
+        "read position of the primary",
         winner.alias,
         session.tablets.primary_position(winner),
         deadline=CONFIRM_DEADLINE,

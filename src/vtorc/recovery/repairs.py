@@ -59,7 +59,7 @@ class Repairs:
         primary = self._primary()
         await self.session.check_lock()
         await self.session.step(
-            "forget its source", primary.alias, self.session.tablets.reset_replication_parameters(primary.record)
+            "reset replication", primary.alias, self.session.tablets.reset_replication_parameters(primary.record)
         )
 
     async def fix_replicas(self, codes: dict[TabletAlias, set[Code]]) -> None:
@@ -83,7 +83,7 @@ class Repairs:
         primary = self._primary()
         receiving = ReplicaEvidence.of(self.view, primary).receiving
         if not receiving:
-            raise self.session.fail(f"no replica that can be reached receives from {primary.alias}")
+            raise self.session.fail(f"no reachable replica receives from {primary.alias}")
         replica = min(receiving, key=lambda t: (t.status is not None and t.status.semi_sync.replica_enabled, t.alias))
         semi_sync = replica.status is not None and replica.status.semi_sync.replica_enabled
         tablets = self.session.tablets
@@ -153,13 +153,13 @@ class Repairs:
         rollback then starts the IO thread again.
         """
         alias, record, tablets = replica.alias, replica.record, self.session.tablets
-        status = await self.session.step("read what it holds", alias, tablets.full_status(record))
+        status = await self.session.step("read position", alias, tablets.full_status(record))
         await self._wait_until_applied(replica, status, within=APPLY_DEADLINE)
         await self.session.check_lock()
         # Remembered before the call: a call without an answer may have stopped the thread all the same.
         self.session.on_abort("stop IO thread", alias, lambda: tablets.start_replication(record, semi_sync=semi_sync))
         await self.session.step("stop IO thread", alias, tablets.stop_io_thread(record))
-        status = await self.session.step("read what it holds", alias, tablets.full_status(record))
+        status = await self.session.step("read position", alias, tablets.full_status(record))
         await self._wait_until_applied(replica, status, within=APPLY_REST_DEADLINE)
 
     async def _wait_until_applied(self, replica: TabletView, status: TabletStatus, *, within: float) -> None:
@@ -175,8 +175,8 @@ class Repairs:
         except (TabletError, TimeoutError) as error:
             waiting = status.received.difference(status.executed)
             raise RecoveryRefused(
-                f"{replica.alias} is not re-pointed yet: its relay log holds {waiting.brief()}, which it has "
-                f"acknowledged, or may have, and did not apply within {within:g} s",
+                f"{replica.alias} is not re-pointed yet: its relay log holds {waiting.brief()}, which it may have "
+                f"acknowledged and did not apply within {within:g} s",
                 rule=Rule.LAST_COPY,
             ) from error
 
@@ -187,7 +187,7 @@ class Repairs:
         thread connects in vain (error 3081).
         """
         status = await self.session.step(
-            "read what it holds", replica.alias, self.session.tablets.full_status(replica.record)
+            "read position", replica.alias, self.session.tablets.full_status(replica.record)
         )
         await self._check_nothing_lost(replica, primary, status)
         threads = status.replication
@@ -207,7 +207,7 @@ class Repairs:
         if not waiting:
             return
         position = await self.session.step(
-            "read what the primary holds", primary.alias, self.session.tablets.primary_position(primary.record)
+            "read position of the primary", primary.alias, self.session.tablets.primary_position(primary.record)
         )
         lost = waiting.difference(position)
         if lost:
@@ -234,7 +234,7 @@ class Repairs:
         except TabletError:
             # A tablet refuses while it has errant transactions; its record is corrected all the same.
             status = await self.session.try_step(
-                "read what it takes itself for", alias, self.session.tablets.full_status(stale.record)
+                "read tablet type", alias, self.session.tablets.full_status(stale.record)
             )
             if status is not None and status.tablet_type is TabletType.REPLICA:
                 await self.session.step("correct its record", alias, self._correct_record(stale))

@@ -1,5 +1,6 @@
 """Carries out one action: takes the lock, reads the shard again, judges again, acts, and rolls back what broke off."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -57,7 +58,7 @@ class Runner:
         async def work(session: RecoverySession) -> tuple[Outcome, str]:
             judgement = await self._judge_again(session, action)
             if judgement is None or judgement.action is None or judgement.policy is None:
-                gone = f"{action.code.value} is gone, or not to be acted upon any more; nothing was changed"
+                gone = f"{action.code.value} is gone or calls for no action any more; nothing was changed"
                 return Outcome.GONE, f"{self.watch.shard}: {gone}"
             return Outcome.SUCCEEDED, await self._act(session, judgement, judgement.action)
 
@@ -104,27 +105,31 @@ class Runner:
                 return f"{view.shard}: elected {session.winner} as the first primary"
             case Recovery.FIX_PRIMARY:
                 await repairs.fix_primary({d.finding.code for d in action.decisions})
-                return f"{view.shard}: {aliases[0]} was put right ({_codes(action)})"
+                return f"{view.shard}: repaired {aliases[0]} ({_codes(action)})"
             case Recovery.RECOVER_PRIMARY_HAS_PRIMARY:
                 await repairs.reset_primary_replication()
-                return f"{view.shard}: {aliases[0]} is nobody's replica any more"
+                return f"{view.shard}: {aliases[0]} has no replication source any more"
             case Recovery.FIX_REPLICA:
                 await repairs.fix_replicas(_codes_by_tablet(action))
-                return f"{view.shard}: put right {', '.join(map(str, sorted(set(aliases))))} ({_codes(action)})"
+                return f"{view.shard}: repaired {_names(aliases)} ({_codes(action)})"
             case Recovery.RECONCILE_STALE_TOPO_PRIMARY:
                 await repairs.reconcile_stale_primaries(aliases)
-                return f"{view.shard}: {', '.join(map(str, sorted(set(aliases))))} follows the present primary"
+                return f"{view.shard}: made {_names(aliases)} replicate from the present primary"
             case Recovery.RESTART_DIRECT_REPLICA:
                 await repairs.restart_one_replica()
-                return f"{view.shard}: one replica of {aliases[0]} was made to reconnect"
+                return f"{view.shard}: made one replica of {aliases[0]} reconnect"
             case Recovery.PLANNED_REPARENT | Recovery.EMERGENCY_REPARENT:
-                raise session.fail("no problem calls for a reparent that only people ask for")
+                raise session.fail("no problem calls for a reparent that only operators ask for")
 
 
 def _lock_text(action: Action) -> str:
     """Return what others read in the lock, in Vitess' words (`topology_recovery.go`)."""
     on = f" on {action.alias}" if action.alias is not None else ""
     return f"VTOrc Recovery for {action.code.value}{on}"
+
+
+def _names(aliases: Iterable[TabletAlias]) -> str:
+    return ", ".join(map(str, sorted(set(aliases))))
 
 
 def _codes(action: Action) -> str:

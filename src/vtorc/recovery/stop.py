@@ -127,7 +127,7 @@ class TabletStopper:
         session = self.session
         self._restart_on_abort(tablet)
         await session.step("stop IO thread", tablet.alias, session.tablets.stop_io_thread(tablet.record))
-        return await session.step("read what it holds", tablet.alias, session.tablets.replication_status(tablet.record))
+        return await session.step("read position", tablet.alias, session.tablets.replication_status(tablet.record))
 
     def _restart_on_abort(self, tablet: TabletView) -> None:
         semi_sync = self._was_acker(tablet)
@@ -206,7 +206,7 @@ async def is_still_stopped(
     session: RecoverySession, tablet: TabletRecord, stopped: StoppedTablet, *, fetch_source: str | None = None
 ) -> bool:
     """Return whether a stopped tablet holds what it held and receives nothing, or only from `fetch_source`."""
-    name, tablets = "look whether it stands still", session.tablets
+    name, tablets = "check that it is still stopped", session.tablets
     if stopped.was_primary:
         status = await session.try_step(name, tablet.alias, tablets.full_status(tablet), deadline=CONFIRM_DEADLINE)
         return status is not None and status.read_only and status.executed == stopped.executed

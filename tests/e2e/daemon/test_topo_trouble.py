@@ -102,7 +102,7 @@ async def test_nothing_follows_from_a_restart_of_the_topology_server(shard: Shar
     await shard.cluster.etcd.kill()
     await vtorc.wait_for(lambda line: "could not be read" in line["event"])
     await shard.cluster.etcd.start()
-    await vtorc.wait_for(lambda line: "can be read as a whole again" in line["event"])
+    await vtorc.wait_for(lambda line: "can be read completely again" in line["event"])
     await shard.well()
     assert await shard.term() == before
     assert [line for line in vtorc.lines if "recovery" in line] == []

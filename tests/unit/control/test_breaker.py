@@ -110,7 +110,7 @@ def test_many_losses_are_announced_once_with_what_they_share() -> None:
     fleet.wait(5.0)
     assert [each.sentence for each in fleet.announced] == [
         "6 of 100 shards lost their primary within 1 s, all of them in cell zone1; their replicas confirm it; "
-        "what is confirmed is replaced, the longest outage first"
+        "confirmed losses are replaced, the longest outage first"
     ]
 
 
@@ -173,7 +173,7 @@ def test_unconfirmed_losses_may_be_the_network_of_vtorc() -> None:
     assert "this vtorc is cut off" in fleet.announced[0].sentence
     fleet.lose(0, 1, 2)
     fleet.wait(1.0)
-    assert "replicas confirm it of 3" in fleet.announced[1].sentence
+    assert "replicas confirm 3 of these losses" in fleet.announced[1].sentence
 
 
 def test_the_end_says_what_became_of_all() -> None:
@@ -189,8 +189,8 @@ def test_the_end_says_what_became_of_all() -> None:
     fleet.refuse(5, 6, 7)
     fleet.wait(SETTLED_AFTER + 1.0)
     assert fleet.announced[-1] == Announcement(
-        "after 12 s, of the 9 shards that lost their primary at once 4 have another one, 1 have theirs back, "
-        "4 are still without (3 refused: ackers-unreached, 1 no-remedy)",
+        "after 12 s, the 9 shards that lost their primary at once: 4 with a new primary, 1 with the old one back, "
+        "4 still without a primary (3 refused: ackers-unreached, 1 no-remedy)",
         is_end=True,
     )
     fleet.wait(120.0)
@@ -241,7 +241,7 @@ def test_an_operator_may_hold_replacements_back() -> None:
     fleet.well(0, by="")
     assert fleet.breaker.reason_to_hold(Recovery.RECOVER_DEAD_PRIMARY) == ""
     fleet.wait(1.0)
-    assert "what is confirmed is replaced" in fleet.announced[1].sentence
+    assert "confirmed losses are replaced" in fleet.announced[1].sentence
     fleet.lose(11)
     assert fleet.breaker.reason_to_hold(Recovery.RECOVER_DEAD_PRIMARY)
     fleet.hold_above = HOLD_NOTHING
@@ -271,7 +271,7 @@ def test_a_hold_lasts_until_an_operator_or_the_primaries_end_it() -> None:
     fleet.well(*range(11))
     fleet.wait(SETTLED_AFTER + 1.0)
     assert fleet.announced[-1].sentence.endswith(
-        "of the 11 shards that lost their primary at once 11 have another one, 0 have theirs back"
+        "the 11 shards that lost their primary at once: 11 with a new primary, 0 with the old one back"
     )
 
 

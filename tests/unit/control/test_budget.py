@@ -96,7 +96,9 @@ def test_repairs_of_replicas_yield_to_replacements_that_wait() -> None:
     fleet.ask([request(0), request(1), request(2)])
     asked = [fleet.slots[n].ask(request(n, Urgency.REPLICA_REPAIR)) for n in (3, 4)]
     assert asked == [True, False]
-    assert fleet.slots[4].reason.endswith("1 repair is under way, none come before it, and lost primaries come first")
+    assert fleet.slots[4].reason.endswith(
+        "1 repair is under way, no shards come before it, and lost primaries come first"
+    )
     assert LIMITS.repairs // YIELD_DIVISOR == 1
     assert fleet.slots[5].ask(request(5, Urgency.PRIMARY_REPAIR))
     fleet.slots[2].leave()
@@ -115,8 +117,8 @@ def test_the_reason_names_how_many_come_before() -> None:
     """The reason to wait says how many recoveries are under way and how many come before it."""
     fleet = Fleet(5)
     fleet.ask([request(n, since=float(n)) for n in range(5)])
-    assert fleet.slots[2].reason == "waiting for its turn: 2 recoveries are under way, none come before it"
-    assert fleet.slots[4].reason == "waiting for its turn: 2 recoveries are under way, 2 come before it"
+    assert fleet.slots[2].reason == "waiting for its turn: 2 recoveries are under way, no shards come before it"
+    assert fleet.slots[4].reason == "waiting for its turn: 2 recoveries are under way, 2 shards come before it"
 
 
 @given(
@@ -141,7 +143,7 @@ def test_the_reason_is_right_whatever_shards_come_to_want(
     for slot, own in waiting:
         same_pool = [other for _, other in waiting if other.urgency.is_repair is own.urgency.is_repair]
         before = sum(other.order < own.order for other in same_pool)
-        assert f"{before or 'none'} {'comes' if before == 1 else 'come'} before it" in slot.reason
+        assert f"{before or 'no'} {'shard comes' if before == 1 else 'shards come'} before it" in slot.reason
 
 
 def test_a_higher_limit_holds_at_once() -> None:

@@ -37,9 +37,9 @@ def test_a_failure_is_logged_once_while_it_lasts(logged: list[EventDict]) -> Non
     for failures in (["cell z1: refused"], ["cell z1: refused", "cell z2: refused"], ["cell z2: refused"], []):
         observer.unread(failures)
     assert _sentences(logged) == [
-        ("error", "the topology server could not be read as a whole: cell z1: refused"),
-        ("error", "the topology server could not be read as a whole: cell z2: refused"),
-        ("info", "the topology server can be read as a whole again"),
+        ("error", "the topology server could not be read completely: cell z1: refused"),
+        ("error", "the topology server could not be read completely: cell z2: refused"),
+        ("info", "the topology server can be read completely again"),
     ]
 
 
@@ -53,8 +53,11 @@ def test_shards_are_named_as_they_come_and_go(logged: list[EventDict]) -> None:
     observer.gone(SHARD)
     assert _sentences(logged) == [
         ("info", "commerce/-80: watching 1 tablet"),
-        ("info", "commerce/-80: watching 3 tablets, but not acted on, as it is not among the clusters to watch"),
-        ("warning", "commerce/-80: is no longer in the topology server, and no longer watched"),
+        (
+            "info",
+            "commerce/-80: watching 3 tablets without acting on them, because clusters_to_watch leaves them out",
+        ),
+        ("warning", "commerce/-80: not watched any more, as it has left the topology server"),
     ]
 
 

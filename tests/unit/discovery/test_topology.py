@@ -90,7 +90,8 @@ def test_a_cell_with_a_bad_record_of_an_unknown_shard_is_unreachable() -> None:
         await spoil(world)
         world.topo.named_in_cell = silent  # type: ignore[method-assign,assignment]
         found = await reading(world)
-        assert "neither can whose it is: it did not answer within 2 s" in found.shards[SHARD].unreachable_cells["zone1"]
+        reason = found.shards[SHARD].unreachable_cells["zone1"]
+        assert "its shard could not be found: it did not answer within 2 s" in reason
 
     in_world(main, others=())
 

@@ -116,6 +116,6 @@ def test_a_failover_that_waits_for_nothing_asks_no_tablet_twice() -> None:
         await until(lambda: any(record.winner is not None for record in records[before:]), limit=30.0)
         steps = [step.name for record in records[before:] for step in record.steps]
         assert "promote" in steps
-        assert "look whether it stands still" not in steps
+        assert "check that it is still stopped" not in steps
 
     in_world(main)

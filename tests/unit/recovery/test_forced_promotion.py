@@ -87,7 +87,7 @@ def test_only_the_named_tablet_is_promoted() -> None:
         record = await operator.force_promotion(named, data_loss)
         assert (record.outcome, record.winner) == (Outcome.SUCCEEDED, named.config.alias)
         assert record.argument is not None
-        assert record.argument.sentence.startswith(f"A person named {named.alias_text} and accepted the price: ")
+        assert record.argument.sentence.startswith(f"An operator named {named.alias_text} and accepted the data loss: ")
         promotions = [change for change in operator.changes if change.startswith("Promote")]
         assert promotions == [f"PromoteReplica {named.alias_text}"]
         for tablet in (operator.dead, operator.hidden):
