@@ -12,7 +12,7 @@ import pytest
 from vtorc.config.catalogue import FLAGS, fold
 from vtorc.core.facts.rules import Rule
 from vtorc.sim.campaigns.mask import mask
-from vtorc.sim.campaigns.run import PROFILES
+from vtorc.sim.campaigns.profiles import PROFILES
 from vtorc.sim.scenario.stage import Stage
 
 ROOT = Path(__file__).parents[2]

@@ -28,7 +28,7 @@ _TABLE = "demo_writes"
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class WriteTarget:
     """A tablet that took writes when it was asked, and the session to it."""
 
     tablet: DemoTablet
@@ -57,7 +57,7 @@ class Writer:
                 session.close()
             self._sessions.clear()
 
-    async def _write_to(self, target: Target) -> Target | None:
+    async def _write_to(self, target: WriteTarget) -> WriteTarget | None:
         """Insert row after row; ends with the tablet to go on with, or None if one must be looked for."""
         try:
             await self._create_table(target)
@@ -71,7 +71,7 @@ class Writer:
                 return then
             await asyncio.sleep(began + INTERVAL - time.monotonic())
 
-    async def _create_table(self, target: Target) -> None:
+    async def _create_table(self, target: WriteTarget) -> None:
         """Make sure that there is a table to write to; asks first, because creating waits for acknowledgements."""
         async with asyncio.timeout(_LOOK_DEADLINE * 10):
             there = await target.session.rows(
@@ -85,7 +85,7 @@ class Writer:
                     "written_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6))"
                 )
 
-    async def _insert(self, target: Target) -> Target | None:
+    async def _insert(self, target: WriteTarget) -> WriteTarget | None:
         """Insert one row and enter the answer in the ledger; returns whom to go on with, None if that is not known.
 
         A primary that hangs, or waits for an acknowledgement, keeps its row waiting; only another one that takes
@@ -96,7 +96,7 @@ class Writer:
         alias = target.tablet.alias
         insert = f"INSERT INTO {self._database}.{_TABLE} (id, tablet) VALUES ({row}, '{alias}')"
         writing = asyncio.create_task(target.session.run(insert), name=f"write row {row}")
-        looking: asyncio.Task[Target] | None = None
+        looking: asyncio.Task[WriteTarget] | None = None
         try:
             done, _ = await asyncio.wait((writing,), timeout=PATIENCE)
             if not done:
@@ -125,7 +125,7 @@ class Writer:
         for gap in self.ledger.gaps[known:]:
             self._told(gap)
 
-    async def _find(self, *, but_not: Collection[TabletAlias] = ()) -> Target:
+    async def _find(self, *, but_not: Collection[TabletAlias] = ()) -> WriteTarget:
         """Ask all servers again and again until one takes writes."""
         while True:
             asking = [
@@ -141,7 +141,7 @@ class Writer:
                 await _end(*asking)
             await asyncio.sleep(_LOOK_EVERY)
 
-    async def _ask(self, tablet: DemoTablet) -> Target | None:
+    async def _ask(self, tablet: DemoTablet) -> WriteTarget | None:
         """Whether the tablet's server takes writes."""
         try:
             async with asyncio.timeout(_LOOK_DEADLINE):
@@ -149,7 +149,7 @@ class Writer:
                 if session is None or not session.alive:
                     session = self._sessions[tablet.alias] = await tablet.connect()
                 if await session.value("SELECT @@global.read_only") == "0":
-                    return Target(tablet, session)
+                    return WriteTarget(tablet, session)
         except (MysqlError, TimeoutError):
             self._drop(tablet)
         return None
