@@ -35,7 +35,7 @@ PROGRAM = source_of(PACKAGE, but=("settings.py", "file_settings.py"))
 def test_each_problem_is_found_and_its_finding_is_tested(code: Code) -> None:
     """Detection reports each code of the catalogue, and a test of detection expects it."""
     name = re.compile(rf"\bCode\.{code.name}\b")
-    assert name.search(DETECTION), "report it in analysis.py or lost_primary.py"
+    assert name.search(DETECTION), "report it in a check of core/detection"
     assert name.search(DETECTION_TESTS), "add a case to tests/unit/core/detection/test_analysis.py"
 
 
