@@ -190,9 +190,12 @@ class _Decider:
         if not self.limits.controlled:
             return Rule.NOT_CONTROLLED, "the shard is not among the clusters to watch"
         if self.policy is None:
-            return Rule.NO_POLICY, "without a usable durability policy no change is safe"
+            return (
+                Rule.NO_POLICY,
+                "every change needs a durability policy that vtorc knows; set one with SetKeyspaceDurabilityPolicy",
+            )
         if not self.limits.allow_recovery:
-            return Rule.RECOVERIES_DISABLED, "recoveries are disabled"
+            return Rule.RECOVERIES_DISABLED, "recoveries are disabled (allow-recovery)"
         if recovery.replaces_primary:
             if not self.limits.allow_emergency_reparent:
                 return Rule.EMERGENCY_REPARENT_DISABLED, "emergency reparents are disabled (allow-emergency-reparent)"
@@ -213,7 +216,7 @@ class _Decider:
             if finding.code is Code.PRIMARY_SEMI_SYNC_MUST_BE_SET:
                 return Rule.ACKERS_FIRST, "its writes would hang until enough replicas acknowledge"
             if finding.code is Code.STALE_TOPO_PRIMARY:
-                return Rule.UNCONFIRMED, "it does not answer; vtorc makes it a replica once it does"
+                return Rule.UNCONFIRMED, self._why_not_reconcile(finding)
             return Rule.UNCONFIRMED, "the evidence is not complete yet"
         if not recovery.traits.batches:
             return None
@@ -223,6 +226,12 @@ class _Decider:
         if primary is None or not primary.is_current:
             return Rule.PRIMARY_FIRST, "the shard has no primary that answers"
         return None
+
+    def _why_not_reconcile(self, finding: Finding) -> str:
+        records = [t.record for t in (self.view.tablet(finding.alias), self.view.primary) if t is not None]
+        if len({record.primary_term_start for record in records}) < len(records):
+            return "vtorc cannot tell which of the two is the former primary"
+        return "it does not answer; vtorc makes it a replica once it does"
 
     def _may_help(self, recovery: Recovery, in_doubt: Finding) -> bool:
         """Whether repairing a replica may free the hanging commits of the primary, by one more acknowledgement.

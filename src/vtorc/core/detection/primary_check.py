@@ -68,7 +68,7 @@ class PrimaryCheck(ShardCheck):
             what = f"does not wait for acknowledgements; the policy {self.policy.name} asks for {needed}, "
             if waits_for > needed:
                 what += f"its MySQL would wait for {waits_for}, "
-            what += f"{len(ready)} replicas can give them"
+            what += f"{len(ready)} {'replica' if len(ready) == 1 else 'replicas'} can give them"
             yield self.found(Code.PRIMARY_SEMI_SYNC_MUST_BE_SET, primary, what, confirmed=len(ready) >= waits_for)
 
     def _ackers(self, primary: TabletView) -> tuple[TabletView, ...]:

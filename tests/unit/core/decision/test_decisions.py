@@ -712,6 +712,14 @@ def test_the_sentence_says_what_is_missing() -> None:
     )
 
 
+def test_of_two_primaries_with_the_same_term_none_is_said_to_be_silent() -> None:
+    """A tablet that answers, with a record as primary since the same time, is left alone for another reason."""
+    twin = about(shard(primary(), replica(R1), primary("zone1-099")), Code.STALE_TOPO_PRIMARY)
+    older = about(shard(primary(), replica(R1), primary(R2, term=5, dead_for=3)), Code.STALE_TOPO_PRIMARY)
+    assert twin.sentence.endswith("doing nothing: vtorc cannot tell which of the two is the former primary")
+    assert older.sentence.endswith("doing nothing: it does not answer; vtorc makes it a replica once it does")
+
+
 @pytest.mark.parametrize("tries", range(1, 12))
 def test_pauses_double_and_then_an_operator_is_called(tries: int) -> None:
     """Each failed try doubles the pause up to a limit, and from the fifth on the decision is escalated."""

@@ -708,7 +708,7 @@ def test_acks_are_not_demanded_while_mysql_waits_for_more_than_come() -> None:
     assert [(finding.code, finding.confirmed) for finding in found(few)] == [
         (Code.PRIMARY_SEMI_SYNC_MUST_BE_SET, False)
     ]
-    assert "asks for 1, its MySQL would wait for 2, 1 replicas can give them" in found(few)[0].sentence
+    assert "asks for 1, its MySQL would wait for 2, 1 replica can give them" in found(few)[0].sentence
     assert only(enough).confirmed
 
 
