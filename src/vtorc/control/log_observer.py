@@ -7,7 +7,7 @@ import structlog
 
 from vtorc.control.observer import Announcement
 from vtorc.core.decision.decisions import Action, Decision
-from vtorc.core.election.candidate_evidence import observed_term_of
+from vtorc.core.election.last_primary import observed_term_of
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.rules import Rule
 from vtorc.recovery.record import Outcome, RecoveryRecord

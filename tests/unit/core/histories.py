@@ -115,8 +115,8 @@ class World:
             primary=named,
             primary_uuids=frozenset() if named is None else frozenset({uuid(named.uid)}),
             former_uuids=frozenset(uuid(each.number) for each in self.former if each.member.alias != named),
-            known_at_primary=known,
-            seen_at_primary=known if self.policy.has_semi_sync else EMPTY_GTID_SET,
+            primary_executed=known,
+            primary_committed=known if self.policy.has_semi_sync else EMPTY_GTID_SET,
         )
 
     def _stopped(self, server: Server) -> StoppedTablet:

@@ -1,4 +1,4 @@
-"""What an election goes by: what each tablet that was stopped holds, and what was seen of the last primary."""
+"""What an election goes by: what each stopped tablet holds, and what was seen of the last primary."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,27 +9,35 @@ from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
 
 ACKING_TYPES = frozenset({TabletType.PRIMARY, TabletType.REPLICA, TabletType.RDONLY})
-"""Types whose logs count: no policy lets any other acknowledge."""
+"""Types of tablets with logs that count: no policy lets any other type acknowledge."""
+
+UNKNOWN_PRIMARY = Member(TabletAlias("unknown", 0), TabletType.PRIMARY)
+"""Stands for a last primary of which not even the name is known: it is in no known cell, so that every other tablet may
+have acknowledged its writes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoppedTablet:
-    """What a tablet that we stopped holds.
-
-    `received` contains `executed`. `was_primary` says that it was nobody's replica and we demoted it.
-    `applier_stopped` says that its relay log does not get applied. `clock` is its wall clock in nanoseconds since the
-    Unix epoch, None if it could not be read.
-    """
+    """What a tablet holds that vtorc has stopped."""
 
     member: Member
+    """Its name and the type of its record."""
     server_uuid: str
+    """UUID of its server; empty if it was not told."""
     executed: GtidSet
+    """Transactions that it has committed."""
     received: GtidSet
+    """Transactions that it has committed or holds in its relay log; contains `executed`."""
     source_uuid: str = ""
+    """UUID of the server that it replicated from; empty if it had no source, or did not tell."""
     was_primary: bool = False
+    """Whether it had no source, so that vtorc demoted it."""
     applier_stopped: str = ""
+    """Why its relay log does not get applied; empty if it does."""
     backup_running: bool = False
+    """Whether a backup is being taken of it."""
     clock: int | None = None
+    """Its wall clock as it was stopped, in nanoseconds since the Unix epoch; None if it could not be read."""
 
     @property
     def alias(self) -> TabletAlias:
@@ -39,50 +47,59 @@ class StoppedTablet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateSet:
-    """The shard at the moment of election; `vtorc.core.election.candidate_evidence` makes one from a shard view.
-
-    `members` are all tablets of the shard, reached or not. `primary` is the last known primary, None if not even its
-    record is left (then anybody unknown may have been). `primary_uuids` are server UUIDs under which acknowledged
-    writes may have been made in the present term, `former_uuids` those of tablets that were primary before and still
-    have the record of one. `known_at_primary` is what the primary was seen to hold in this
-    term: all that earlier terms acknowledged is in it, unless it is empty. `seen_at_primary` is what it was last seen
-    to have committed while each commit waited for acknowledgements. `lost` is what stopped tablets had received and do
-    not have any more. `exempt` are unreached tablets that provably
-    hold nothing that others lack and cannot acknowledge now, each with the sentence why. `unreadable` are
-    tablets whose record is garbage: they never win. `unseen_promotions` may have been promoted without our having heard
-    of it (`vtorc.core.election.unseen_promotions`), and `never_read_cells` are cells whose tablets are not known at
-    all. `purged` is what tablets have no more in their binary logs, and so cannot give to others. `newest_term` is the
-    latest time, in nanoseconds since the Unix epoch, since which anybody is known to have been primary. `first_term`
-    says that the shard never had a primary.
-    """
+    """The shard at the moment of election; `vtorc.core.election.candidate_evidence` makes one from a shard view."""
 
     members: Sequence[Member]
+    """All tablets of the shard, reached or not."""
     stopped: Mapping[TabletAlias, StoppedTablet]
+    """The tablets that were stopped and read since the shard was locked."""
     primary: TabletAlias | None
+    """The last known primary; None if not even its record is left, so that any unknown tablet may have been primary."""
     primary_uuids: frozenset[str] = frozenset()
+    """UUIDs of servers under which acknowledged writes may have been made in the present term."""
     former_uuids: frozenset[str] = frozenset()
-    known_at_primary: GtidSet = EMPTY_GTID_SET
-    seen_at_primary: GtidSet = EMPTY_GTID_SET
+    """UUIDs of the servers of tablets that were primary before and still have the record of one."""
+    primary_executed: GtidSet = EMPTY_GTID_SET
+    """What the primary was last seen to have executed in this term; unless it is empty, all that earlier terms
+    acknowledged is in it."""
+    primary_committed: GtidSet = EMPTY_GTID_SET
+    """What the primary was seen to have committed while each commit waited for acknowledgements."""
     semi_sync: ObservedSemiSync = NOTHING_SEEN
-    lost: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
+    """What was seen of semi-sync, as opposed to what the policy asks for."""
+    lost_after_receipt: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
+    """What stopped tablets had received and do not have any more."""
     exempt: Mapping[TabletAlias, str] = field(default_factory=dict)
+    """Unreached tablets that cannot acknowledge now and provably hold no transaction that others lack, each with the
+    sentence why."""
     unreadable: frozenset[TabletAlias] = frozenset()
+    """Tablets with a record that cannot be read: they never win."""
     unseen_promotions: frozenset[TabletAlias] = frozenset()
+    """Tablets that may have been promoted without vtorc knowing of it (`vtorc.core.election.unseen_promotions`)."""
     never_read_cells: frozenset[str] = frozenset()
+    """Cells with tablets that are not known at all."""
     purged: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
+    """What tablets no longer have in their binary logs, and so cannot give to others."""
     same_cell_only: bool = False
+    """Whether only tablets in the primary's cell may win (prevent-cross-cell-failover)."""
     newest_term: int = 0
+    """The latest known beginning of a term, in nanoseconds since the Unix epoch; 0 if none is known."""
     first_term: bool = False
-
-    @property
-    def reached(self) -> frozenset[TabletAlias]:
-        """Tablets that were stopped."""
-        return frozenset(self.stopped)
+    """Whether the shard never had a primary."""
 
     @property
     def accounted_for(self) -> frozenset[TabletAlias]:
         """Tablets that were stopped, or do not have to be."""
-        return self.reached | self.exempt.keys()
+        return frozenset(self.stopped) | self.exempt.keys()
+
+    @property
+    def primary_member(self) -> Member:
+        """The last known primary, of type PRIMARY if its record is gone; `UNKNOWN_PRIMARY` if not even its name is
+        known.
+        """
+        if self.primary is None:
+            return UNKNOWN_PRIMARY
+        gone = Member(self.primary, TabletType.PRIMARY)
+        return next((member for member in self.members if member.alias == self.primary), gone)
 
     @property
     def pool(self) -> dict[TabletAlias, StoppedTablet]:

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field, replace
 from vtorc.core.election.ack_arithmetic import AckGuarantee, can_hold_unseen_ack
 from vtorc.core.election.candidates import ACKING_TYPES, CandidateSet, StoppedTablet, why_clock_is_behind
 from vtorc.core.election.errant import may_be_acknowledged, proven_errant
-from vtorc.core.election.revocation import last_primary, names, unrevoked
+from vtorc.core.election.revocation import names, unrevoked
 from vtorc.core.election.unacknowledged_tail import unacknowledged_tail
 from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
@@ -231,7 +231,7 @@ class _Election:
         """What the primary was seen to have committed and nobody has: acknowledged under this policy, and gone (all
         relay logs lost at once). What others wrote before this term was acknowledged long ago, if at all.
         """
-        if self.set.first_term or self.policy.required_acks(last_primary(self.set)) == 0:
+        if self.set.first_term or self.policy.required_acks(self.set.primary_member) == 0:
             return None
         return self._below_last_seen() or self._lost_with_relay_logs()
 
@@ -239,8 +239,8 @@ class _Election:
         primary = next((m for m in self.set.members if m.alias == self.set.primary), None)
         if primary is None:
             return None
-        earlier = self.set.known_at_primary.without_uuids(self.set.primary_uuids)
-        lost = self.set.seen_at_primary.union(earlier).difference(self.required)
+        earlier = self.set.primary_executed.without_uuids(self.set.primary_uuids)
+        lost = self.set.primary_committed.union(earlier).difference(self.required)
         if lost:
             what = f"{primary.alias} was seen to have committed {lost.brief()}, which no reached tablet has received"
             return self._refuse(Rule.BELOW_LAST_SEEN, what)
@@ -253,12 +253,12 @@ class _Election:
         to have can be missed here; and what was never acknowledged does not have to be anywhere. A primary that was
         stopped has all that was.
         """
-        primary = last_primary(self.set)
+        primary = self.set.primary_member
         if primary.alias in self.set.stopped:
             return None
         lost = {
             alias: may_be_acknowledged(self.set, self.policy, gone.difference(self.required))
-            for alias, gone in sorted(self.set.lost.items())
+            for alias, gone in sorted(self.set.lost_after_receipt.items())
             if alias in self.set.semi_sync.past_ackers or self.policy.may_ack(primary, self.set.stopped[alias].member)
         }
         sides = "; ".join(f"{alias} had received {gone.brief()}" for alias, gone in lost.items() if gone)
@@ -331,7 +331,7 @@ class _Election:
     def _why_complete(self) -> str:
         primary = self.set.primary
         name = str(primary) if primary is not None else "the lost primary"
-        needed = self.policy.required_acks(last_primary(self.set))
+        needed = self.policy.required_acks(self.set.primary_member)
         few = "none of its possible ackers is" if needed == 1 else f"fewer than {needed} of its possible ackers are"
         if self.set.first_term:
             return "The shard never had a primary, so no write was acknowledged."
@@ -344,7 +344,7 @@ class _Election:
                 f"can have acknowledged it."
             )
         if not self.policy.has_semi_sync:
-            seen = self.set.seen_at_primary.union(self.set.known_at_primary).difference(self.required)
+            seen = self.set.primary_committed.union(self.set.primary_executed).difference(self.required)
             risk = f"; {seen.brief()} reached no other tablet and is lost" if seen else ""
             return (
                 f"The policy {self.policy.name} promises nothing about the writes of {name}, and no reached tablet "
@@ -362,7 +362,7 @@ class _Election:
     def _assumed(self) -> str:
         guarantee = can_hold_unseen_ack(
             self.policy,
-            last_primary(self.set),
+            self.set.primary_member,
             members=self.set.members,
             reached=self.set.accounted_for,
             seen=self.set.semi_sync,

@@ -55,7 +55,7 @@ def _only_here(candidates: CandidateSet, stopped: StoppedTablet) -> GtidSet:
 def _known_at_primary(candidates: CandidateSet) -> GtidSet:
     primary = candidates.stopped.get(candidates.primary) if candidates.primary is not None else None
     now = primary.received if primary is not None else EMPTY_GTID_SET
-    return candidates.known_at_primary.union(candidates.seen_at_primary, now)
+    return candidates.primary_executed.union(candidates.primary_committed, now)
 
 
 def _possible_writers(candidates: CandidateSet, policy: DurabilityPolicy) -> frozenset[str]:

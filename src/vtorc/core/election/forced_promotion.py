@@ -93,7 +93,7 @@ def estimate_data_loss(
     found = DataLossEstimate(
         named=named,
         left=left,
-        gone=candidates.known_at_primary.union(candidates.seen_at_primary).difference(held),
+        gone=candidates.primary_executed.union(candidates.primary_committed).difference(held),
         unreached=frozenset(unreached) if why else frozenset(),
         never_read_cells=candidates.never_read_cells,
         open="; ".join(filter(None, (unknown, why))),

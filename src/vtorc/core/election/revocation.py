@@ -7,11 +7,8 @@ from collections.abc import Iterable
 from vtorc.core.election.ack_arithmetic import Revocation, could_have_acknowledged, who_must_be_reached
 from vtorc.core.election.candidates import CandidateSet
 from vtorc.core.election.unseen_promotions import unknown_tablets, who_may_write
-from vtorc.core.facts.durability import DurabilityPolicy, Member, PromotionRule
-from vtorc.core.facts.ids import TabletAlias, TabletType
-
-_SOMEBODY = Member(TabletAlias("unknown", 0), TabletType.PRIMARY)
-"""The last primary where nobody knows who it was: in no cell that we know, so that everybody else may acknowledge."""
+from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule
+from vtorc.core.facts.ids import TabletAlias
 
 
 def unrevoked(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
@@ -31,12 +28,12 @@ def _still_writing(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
         return ""
     if not policy.has_semi_sync:
         return _cut_off(candidates, policy)
-    primary, members, reached = last_primary(candidates), candidates.members, candidates.accounted_for
+    primary, members, reached = candidates.primary_member, candidates.members, candidates.accounted_for
     seen = candidates.semi_sync
     revocation = could_have_acknowledged(policy, primary, members=members, reached=reached, seen=seen)
     if revocation.is_revoked:
         return _followers_of_strangers(candidates)
-    if primary is _SOMEBODY:
+    if candidates.primary is None:
         missing = (acker.alias for quorum in revocation.open for acker in quorum.ackers)
         return (
             f"the last primary is unknown; {names(missing)} was not reached and may have acknowledged its writes"
@@ -88,14 +85,6 @@ def _how_to_wait_for_ever(revocation: Revocation) -> str:
         "primary can be replaced without that, set rpl_semi_sync_source_timeout to 1000000000000000000 on all tablets, "
         "as Vitess does"
     )
-
-
-def last_primary(candidates: CandidateSet) -> Member:
-    """Return the last known primary; somebody in no cell that we know, if nobody knows who it was."""
-    if candidates.primary is None:
-        return _SOMEBODY
-    gone = Member(candidates.primary, TabletType.PRIMARY)
-    return next((m for m in candidates.members if m.alias == candidates.primary), gone)
 
 
 def _followers_of_strangers(candidates: CandidateSet) -> str:

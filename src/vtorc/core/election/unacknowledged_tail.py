@@ -29,4 +29,6 @@ def unacknowledged_tail(candidates: CandidateSet, policy: DurabilityPolicy) -> G
         return EMPTY_GTID_SET
     own = primary.received.difference(primary.received.without_uuid(primary.server_uuid))
     held = (other.received for alias, other in candidates.stopped.items() if alias != primary.alias)
-    return own.difference(EMPTY_GTID_SET.union(*held, candidates.seen_at_primary, *candidates.lost.values()))
+    return own.difference(
+        EMPTY_GTID_SET.union(*held, candidates.primary_committed, *candidates.lost_after_receipt.values())
+    )

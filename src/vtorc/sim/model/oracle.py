@@ -115,8 +115,8 @@ class _Translation:
             stopped=stopped,
             primary=primary,
             primary_uuids=frozenset({uuid(question.primary)}),
-            known_at_primary=known,
-            seen_at_primary=known if seen.waited else EMPTY_GTID_SET,
+            primary_executed=known,
+            primary_committed=known if seen.waited else EMPTY_GTID_SET,
             semi_sync=ObservedSemiSync(wait_counts={primary: self.plan.acks}) if seen.at_all else NOTHING_SEEN,
             exempt=exempt,
         )

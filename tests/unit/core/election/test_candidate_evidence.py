@@ -1,5 +1,6 @@
 """What a shard view proves about its last primary's writes."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,9 +23,10 @@ from tests.unit.core.builders import (
     uuid,
 )
 from vtorc.core.election.ack_arithmetic import NOTHING_SEEN, ObservedSemiSync
-from vtorc.core.election.candidate_evidence import candidate_set, exempt, last_primary, semi_sync_seen
+from vtorc.core.election.candidate_evidence import candidate_set, semi_sync_seen
 from vtorc.core.election.candidates import StoppedTablet
 from vtorc.core.election.choice import Choice, Refusal, choose
+from vtorc.core.election.last_primary import last_primary
 from vtorc.core.election.revocation import unrevoked
 from vtorc.core.facts.durability import Member, policy
 from vtorc.core.facts.ids import TabletAlias, TabletType
@@ -61,7 +63,7 @@ def test_a_dead_primary_and_what_was_seen_of_it() -> None:
     assert [each.alias for each in made.members] == [alias(P), alias(R1), alias(R2)]
     assert made.primary == alias(P)
     assert made.primary_uuids == {uuid(P)}
-    assert made.known_at_primary == made.seen_at_primary == gtids("100:1-50")
+    assert made.primary_executed == made.primary_committed == gtids("100:1-50")
     assert made.semi_sync == ObservedSemiSync(wait_counts={alias(P): 1})
     assert (made.exempt, made.same_cell_only, made.former_uuids) == ({}, True, frozenset())
     outcome = choose(made, SEMI_SYNC)
@@ -88,7 +90,7 @@ def test_only_a_primary_at_work_tells_of_its_term(
     """What it said before it took writes is no evidence, and what it committed counts only while it waited for acks."""
     view = shard(primary(dead_for=3, **changes), WAITING_1, WAITING_2)
     made = candidate_set(view, SEMI_SYNC, {})
-    assert (made.known_at_primary, made.seen_at_primary) == (gtids(known), gtids(seen))
+    assert (made.primary_executed, made.primary_committed) == (gtids(known), gtids(seen))
     assert made.semi_sync.wait_counts == ({} if waits is None else {alias(P): waits})
     # Its replicas name its server even if it was never heard.
     assert made.primary_uuids == {uuid(P)}
@@ -102,7 +104,7 @@ def test_a_stalled_disk_is_no_evidence() -> None:
     )
     for observed_term, known in ((None, ""), (primary().memory.observed_term, "100:1-50")):
         made = candidate_set(shard(changed(stalled, observed_term=observed_term), WAITING_1), SEMI_SYNC, {})
-        assert made.known_at_primary == gtids(known)
+        assert made.primary_executed == gtids(known)
         assert made.primary_uuids == {uuid(P)}
 
 
@@ -112,7 +114,7 @@ def test_what_the_primary_once_told_of_its_term_still_holds() -> None:
     for after in ({"read_only": True}, {"disk_stalled": True}, {"replication": source}):
         view = shard(failing(answers(primary(), executed=gtids("100:1-3"), **after)), WAITING_1, WAITING_2)
         made = candidate_set(view, SEMI_SYNC, stop(view))
-        assert made.known_at_primary == made.seen_at_primary == gtids("100:1-50")
+        assert made.primary_executed == made.primary_committed == gtids("100:1-50")
         assert made.semi_sync.wait_counts == {alias(P): 1}
 
 
@@ -132,7 +134,7 @@ def test_an_earlier_term_of_the_same_tablet_is_no_evidence(
     before = primary(dead_for=3)
     now = replace(before, record=replace(before.record, **record))
     made = candidate_set(shard(now, WAITING_1, term=shard_term), SEMI_SYNC, {})
-    assert made.known_at_primary == made.seen_at_primary == gtids("100:1-50" if counts else "")
+    assert made.primary_executed == made.primary_committed == gtids("100:1-50" if counts else "")
     assert made.semi_sync.wait_counts == ({alias(P): 1} if counts else {})
 
 
@@ -189,8 +191,10 @@ def test_members_that_cannot_be_read_are_possible_ackers() -> None:
 
 def test_the_last_primary_is_known_by_the_shard_record() -> None:
     """Without a tablet of type PRIMARY it is whom the shard record names, with or without a tablet record."""
-    changed = shard(replica(P, of=None), WAITING_1)
-    assert last_primary(changed) == changed.tablet(alias(P))
+    retyped = shard(replica(P, of=None), WAITING_1)
+    found = last_primary(retyped)
+    assert found is not None
+    assert found.tablet is retyped.tablet(alias(P))
     deleted = shard(WAITING_1, WAITING_2)
     assert last_primary(deleted) is None
     assert candidate_set(deleted, SEMI_SYNC, {}).primary == alias(P)
@@ -234,6 +238,11 @@ def test_strays_acknowledge_though_the_policy_does_not_ask(tablet: TabletView, p
 
 
 # Who does not have to be reached
+
+
+def exempt(view: ShardView, reached: Mapping[TabletAlias, StoppedTablet]) -> Mapping[TabletAlias, str]:
+    """Name the tablets that do not have to be reached once these were stopped."""
+    return candidate_set(view, SEMI_SYNC, reached).exempt
 
 
 def down(name: str = R3, *, since: float = 3600.0, probed: float = 0.0, **changes: Any) -> TabletView:
@@ -341,7 +350,7 @@ def test_what_stopped_tablets_once_had_is_remembered() -> None:
     gone = failing(changed(WAITING_2, lost_after_receipt=gtids("100:70")))
     view = shard(primary(dead_for=3), forgetful, gone)
     now = {alias(R1): stopped(R1, "100:1-53")}
-    assert candidate_set(view, SEMI_SYNC, now).lost == {alias(R1): gtids("100:54-55,100:60")}
+    assert candidate_set(view, SEMI_SYNC, now).lost_after_receipt == {alias(R1): gtids("100:54-55,100:60")}
 
 
 @pytest.mark.parametrize(("record_term", "shard_term", "newest"), [(10, 10, 10), (20, 10, 20), (10, 30, 30)])

@@ -32,8 +32,8 @@ def candidates(
         stopped=by_alias(tablets),
         primary=alias(P),
         primary_uuids=frozenset({uuid(P)}),
-        known_at_primary=gtids(known),
-        seen_at_primary=gtids(seen),
+        primary_executed=gtids(known),
+        primary_committed=gtids(seen),
     )
     return replace(made, **changes)
 
@@ -538,9 +538,9 @@ LOST_LOG = {alias(R1): gtids("100:51-52")}
     ("changes", "promotes"),
     [
         ({}, False),
-        ({"lost": {alias(R1): gtids("101:7")}}, True),
-        ({"lost": {alias(R1): gtids("101:7")}, "known_at_primary": gtids("")}, False),
-        ({"lost": {alias(R1): gtids("100:49-50")}}, True),
+        ({"lost_after_receipt": {alias(R1): gtids("101:7")}}, True),
+        ({"lost_after_receipt": {alias(R1): gtids("101:7")}, "primary_executed": gtids("")}, False),
+        ({"lost_after_receipt": {alias(R1): gtids("100:49-50")}}, True),
         ({"policy": NONE}, True),
         ({"policy": CROSS_CELL}, True),
         ({"first_term": True}, True),
@@ -558,7 +558,9 @@ LOST_LOG = {alias(R1): gtids("100:51-52")}
 def test_what_went_with_a_relay_log_must_be_elsewhere(changes: dict[str, Any], promotes: bool) -> None:
     """Nobody is promoted while a possible acker had received, and lost, what no reached tablet has."""
     chosen = changes.get("policy", SEMI_SYNC)
-    shard = candidates(stopped(R1, "100:1-50"), stopped(R2, "100:1-50"), stopped(R3, "100:1-50"), lost=LOST_LOG)
+    shard = candidates(
+        stopped(R1, "100:1-50"), stopped(R2, "100:1-50"), stopped(R3, "100:1-50"), lost_after_receipt=LOST_LOG
+    )
     outcome = choose(replace(shard, **{name: each for name, each in changes.items() if name != "policy"}), chosen)
     assert isinstance(outcome, Choice) is promotes
     if isinstance(outcome, Refusal):
@@ -569,7 +571,9 @@ def test_what_went_with_a_relay_log_must_be_elsewhere(changes: dict[str, Any], p
 def test_a_primary_that_was_stopped_has_all_that_was_acknowledged() -> None:
     """What a replica had received of it and lost need not be looked for."""
     old = stopped(P, "100:1-50", type_=TabletType.PRIMARY, source=None, was_primary=True)
-    elected(candidates(old, stopped(R1, "100:1-50"), stopped(R2, "100:1-50"), unreached=(), lost=LOST_LOG))
+    elected(
+        candidates(old, stopped(R1, "100:1-50"), stopped(R2, "100:1-50"), unreached=(), lost_after_receipt=LOST_LOG)
+    )
 
 
 # When a way fails
@@ -615,7 +619,7 @@ SEEN = ObservedSemiSync(wait_counts={alias(P): 1})
         ("nobody acknowledged it", True, {}),
         ("an acker is missing", False, {"unreached": (member(R3),)}),
         ("it was seen to be committed", False, {"seen": "100:1-52"}),
-        ("an acker had received it", False, {"lost": {alias(R1): gtids("100:51-52")}}),
+        ("an acker had received it", False, {"lost_after_receipt": {alias(R1): gtids("100:51-52")}}),
         ("it was seen to wait for nobody", False, {"semi_sync": ObservedSemiSync(wait_counts={alias(P): 0})}),
         ("it was never seen", False, {"semi_sync": ObservedSemiSync()}),
         ("another server wrote it", False, {"primary_uuids": frozenset({uuid(R3)})}),
