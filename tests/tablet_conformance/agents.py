@@ -1,4 +1,4 @@
-"""Tablets of the conformance tests: agents in this process behind real gRPC, whatever kind of server each manages."""
+"""Tablets of the conformance tests: agents in this process behind real gRPC, on any kind of server."""
 
 import asyncio
 import contextlib
@@ -30,13 +30,13 @@ QUICK = replace(AgentTimings().scaled(0.01), table_lock=60.0)
 
 
 class MovableTopo(TopoServer):
-    """A topology in this process whose tablet records can be made to refuse changes."""
+    """A topology in this process that can refuse changes of its tablet records."""
 
     refuses = False
 
     @classmethod
     def new(cls) -> "MovableTopo":
-        """Make an empty one."""
+        """Make an empty topology."""
         store = MemoryStore()
 
         async def open_conn(address: str, root: str) -> TopoConn:
@@ -46,7 +46,7 @@ class MovableTopo(TopoServer):
         return cls(store.connect(GLOBAL), open_conn)
 
     async def update_tablet(self, alias: TabletAlias, change: Callable[[TabletMessage], bool | None]) -> TabletMessage:
-        """Change a record, unless told to refuse."""
+        """Change a record, unless `refuse` is set."""
         if self.refuses:
             raise TopoUnavailable("refused for the test")
         return await super().update_tablet(alias, change)
@@ -54,7 +54,7 @@ class MovableTopo(TopoServer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """What makes one tablet: its name, its ports, its topology, and whether it looks for errant transactions."""
+    """What makes one tablet: its alias, its ports, its topology, and whether it checks for errant GTIDs."""
 
     alias: TabletAlias
     topo: TopoServer
@@ -64,7 +64,7 @@ class Place:
 
 
 class AgentTablet(ABC):
-    """One agent behind gRPC; what its server is, a subclass says."""
+    """One agent behind gRPC; a subclass has its server."""
 
     def __init__(self, place: Place) -> None:
         self.alias = place.alias
@@ -95,18 +95,18 @@ class AgentTablet(ABC):
 
     @abstractmethod
     def hang_mysql(self, hung: bool) -> None:
-        """Let the server hang, or go on."""
+        """Make the server hang, or resume it."""
 
     @abstractmethod
     async def purge_binlogs(self) -> None:
-        """Delete what the server does not write to."""
+        """Delete all binary logs but the one that the server writes to."""
 
     @abstractmethod
     async def revive_mysql(self) -> None:
         """Start the server and wait until it answers."""
 
     async def start(self) -> None:
-        """Start the tablet and wait until it is up."""
+        """Start it and wait until it is up."""
         place = self._place
         self._server = self.open_server()
         self._agent = TabletAgent(
@@ -139,7 +139,7 @@ class AgentTablet(ABC):
             self._running.result()
 
     async def crash(self) -> None:
-        """End the tablet without a word."""
+        """End the tablet without a shutdown."""
         if self._running is None:
             return
         self._running.cancel()
@@ -150,12 +150,12 @@ class AgentTablet(ABC):
         await self._server.close()
 
     async def shut_down(self) -> None:
-        """End the tablet in order."""
+        """Shut the tablet down in order."""
         await self.crash()
         await self._agent.shut_down()
 
     async def ended(self) -> Exception:
-        """Wait until the tablet gives up by itself."""
+        """Wait until the tablet ends by itself, and return the error."""
         assert self._running is not None
         await asyncio.wait({self._running})
         error = self._running.exception()
@@ -163,7 +163,7 @@ class AgentTablet(ABC):
         return error
 
     async def start_mysql(self) -> None:
-        """Start the server, and wait until the tablet has seen it too."""
+        """Start the server, and wait until the tablet has noticed it."""
         await self.revive_mysql()
 
         async def seen() -> bool:
@@ -172,7 +172,7 @@ class AgentTablet(ABC):
         await eventually(seen)
 
     def stall_disk(self, stalled: bool) -> None:
-        """Let the disk probe hang."""
+        """Make the disk probe hang."""
         if stalled:
             self._disk.clear()
         else:
@@ -190,7 +190,7 @@ class AgentShard:
         self.tablets = tablets
 
     async def start(self) -> None:
-        """Write the shard, start the tablets."""
+        """Start it and wait until it is up."""
         for alias in ALIASES:
             await self.topo.create_cell(alias.cell, server_address="here", root=f"/vitess/{alias.cell}")
         await self.topo.create_keyspace(SHARD.keyspace, durability_policy=POLICY)
@@ -205,5 +205,5 @@ class AgentShard:
         await self.topo.close()
 
     def refuse_tablet_writes(self, refuse: bool) -> None:
-        """Let changes of tablet records fail."""
+        """Make changes of tablet records fail."""
         self.topo.refuses = refuse

@@ -1,6 +1,4 @@
-"""What a server keeps and loses when it dies, hangs or has purged too much: test functions for modules that have a
-fixture `shard`.
-"""
+"""What a server keeps and loses if it dies, hangs or purged too much: tests for modules with a fixture `shard`."""
 
 import asyncio
 
@@ -38,7 +36,7 @@ async def commits_wait(tablet: Tablet) -> bool:
 
 
 async def io_error(tablet: Tablet) -> str:
-    """Tell the last error of the IO thread once it has stopped with one."""
+    """Return the last error of the IO thread once it has stopped with one."""
 
     async def stopped() -> bool:
         status = (await full_status(tablet)).replication_status
@@ -49,8 +47,8 @@ async def io_error(tablet: Tablet) -> str:
 
 
 async def test_unacknowledged_commit_is_not_visible(shard: Shard) -> None:
-    """A commit that waits for its acknowledgement is not among the executed transactions; a replica that comes gets it,
-    acknowledges it, and so ends the wait.
+    """A commit that waits for its acknowledgement is not in gtid_executed; a replica that connects then fetches and
+    acknowledges it, which ends the wait.
     """
     primary, one, other = await running_shard(shard)
     before = await position(primary)
@@ -67,8 +65,10 @@ async def test_unacknowledged_commit_is_not_visible(shard: Shard) -> None:
 
 
 async def test_unacknowledged_commit_outlives_the_crash(shard: Shard) -> None:
-    """A commit that waited for its acknowledgement when the server died is there when it comes back, and nowhere else;
-    so the server cannot join the primary that was promoted meanwhile.
+    """A commit that waits for its acknowledgement when the server dies is there after the restart, and on no other
+    server.
+
+    So the server cannot join the primary that was promoted meanwhile.
     """
     old, new, other = await running_shard(shard)
     before = await position(old)
@@ -89,7 +89,9 @@ async def test_unacknowledged_commit_outlives_the_crash(shard: Shard) -> None:
 
 
 async def test_crash_empties_the_relay_log(shard: Shard) -> None:
-    """What a replica received and had not applied is gone after a crash, and fetched again from its source."""
+    """A crash drops the transactions that a replica had received and not applied; it fetches them again from its
+    source.
+    """
     primary, replica, _ = await running_shard(shard)
     await replica.stop_applier()
     await primary.write()
@@ -110,7 +112,7 @@ async def test_crash_empties_the_relay_log(shard: Shard) -> None:
 
 
 async def test_dead_source_leaves_its_replica_connecting(shard: Shard) -> None:
-    """A replica whose source died goes on trying: its IO thread is Connecting, its SQL thread runs."""
+    """A replica with a dead source tries to connect: its IO thread is Connecting, its SQL thread runs."""
     primary, replica, _ = await running_shard(shard)
     await primary.kill_mysql()
 
@@ -125,13 +127,14 @@ async def test_dead_source_leaves_its_replica_connecting(shard: Shard) -> None:
 
 
 async def says_why(tablet: Tablet) -> bool:
-    """Whether the IO thread has said why it is not connected."""
+    """Whether the status has an error of the IO thread."""
     return bool((await full_status(tablet)).replication_status.last_io_error)
 
 
 async def test_hung_server_keeps_its_callers_waiting(shard: Shard) -> None:
-    """While its server hangs a tablet answers Ping and nothing about MySQL, its replicas still count as connected, and
-    all goes on where it stopped.
+    """While its server hangs, a tablet answers Ping but no call about MySQL, and its replicas count as connected.
+
+    Afterwards all of it goes on.
     """
     primary, replica, _ = await running_shard(shard)
     primary.hang_mysql(True)
@@ -146,8 +149,8 @@ async def test_hung_server_keeps_its_callers_waiting(shard: Shard) -> None:
 
 
 async def test_source_that_purged_too_much_is_a_fatal_error(shard: Shard) -> None:
-    """A replica that needs transactions which its source has purged stops its IO thread with error 1236, its SQL thread
-    goes on.
+    """If a source has purged transactions that a replica needs, the replica's IO thread stops with error 1236; its SQL
+    thread runs on.
     """
     primary, replica, _ = shard.tablets
     await init_primary(primary, semi_sync=False)
@@ -160,7 +163,7 @@ async def test_source_that_purged_too_much_is_a_fatal_error(shard: Shard) -> Non
 
 
 async def test_source_that_lost_its_own_transactions_is_a_fatal_error(shard: Shard) -> None:
-    """A replica that has more of its source's own transactions than the source itself stops with error 1236."""
+    """A replica with more of its source's own transactions than the source itself stops with error 1236."""
     primary, replica, _ = await running_shard(shard, semi_sync=False)
     await replica.rpc.StopReplication(tm.StopReplicationRequest(), timeout=PATIENCE)
     await primary.rpc.ResetReplication(tm.ResetReplicationRequest(), timeout=PATIENCE)
@@ -169,8 +172,8 @@ async def test_source_that_lost_its_own_transactions_is_a_fatal_error(shard: Sha
 
 
 async def test_io_thread_is_stopped_by_the_statement(shard: Shard) -> None:
-    """STOP REPLICA IO_THREAD, sent through ExecuteFetchAsDba, stops an IO thread that only tries to connect, and not
-    the SQL thread.
+    """STOP REPLICA IO_THREAD through ExecuteFetchAsDba stops an IO thread that only tries to connect, and leaves the
+    SQL thread running.
     """
     primary, replica, _ = await running_shard(shard)
     await primary.kill_mysql()
@@ -186,8 +189,8 @@ async def test_io_thread_is_stopped_by_the_statement(shard: Shard) -> None:
 
 
 async def test_global_read_lock_holds_commits_up(shard: Shard) -> None:
-    """While the tables are locked nothing commits and a demotion waits; unlocking lets both go on, the commit first or
-    refused.
+    """While the tables are locked no commit ends and a demotion waits; after the unlock the commit ends, be it refused,
+    and the demotion too.
     """
     primary, _, _ = await running_shard(shard)
     before = await position(primary)
@@ -204,6 +207,6 @@ async def test_global_read_lock_holds_commits_up(shard: Shard) -> None:
 
 
 def _beyond(reached: GtidSet) -> tm.WaitForPositionRequest:
-    """Ask for a transaction that never comes besides."""
+    """Add a transaction that no server will ever have."""
     stranger = GtidSet.of("00000000-1111-2222-3333-444444444444", 1)
     return tm.WaitForPositionRequest(position=grpc_convert.position(reached.union(stranger)))

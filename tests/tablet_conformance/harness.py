@@ -1,6 +1,4 @@
-"""What the tablet conformance tests need: three tablets behind gRPC, their MySQL servers to break, and the calls they
-make.
-"""
+"""The interface of the tablet conformance tests: three tablets behind gRPC, servers that can be broken, and RPCs."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -23,24 +21,22 @@ PATIENCE = 30.0
 SHARD = ShardId("commerce", "0")
 POLICY = "semi_sync"
 ALIASES = (TabletAlias("zone1", 101), TabletAlias("zone2", 102), TabletAlias("zone3", 103))
-"""The tablets of the shard; each is of type REPLICA at first and nobody's replica."""
+"""The tablets of the shard; each has type REPLICA at first, and no replication source."""
 
 
 class Tablet(Protocol):
-    """One tablet; its server has Vitess' settings, semi-sync with endless patience among them, and comes up
-    read-only.
-    """
+    """One tablet; its server has Vitess' settings, with a semi-sync timeout that never ends, and starts read-only."""
 
     alias: TabletAlias
     rpc: TabletManagerStub
     query: QueryStub
 
     async def write(self) -> None:
-        """Commit at least one transaction as an application does; raises MysqlError (1290 from a read-only server)."""
+        """Commit at least one transaction as an application does; raises MysqlError, 1290 on a read-only server."""
         ...
 
     async def write_errant(self) -> None:
-        """Commit a transaction against all rules on a server that is read-only, and leave it read-only."""
+        """Commit an errant transaction on a read-only server, and leave it read-only."""
         ...
 
     async def stop_applier(self) -> None:
@@ -52,11 +48,11 @@ class Tablet(Protocol):
         ...
 
     def hang_mysql(self, hung: bool) -> None:
-        """Let the server hang with its connections open, or go on."""
+        """Make the server hang with its connections open, or resume it."""
         ...
 
     async def purge_binlogs(self) -> None:
-        """Delete all of the server's binary log that it does not write to."""
+        """Delete all binary logs of the server but the one that it writes to."""
         ...
 
     async def start_mysql(self) -> None:
@@ -64,7 +60,7 @@ class Tablet(Protocol):
         ...
 
     async def crash(self) -> None:
-        """End the tablet without a word; its server goes on."""
+        """End the tablet without a shutdown; its server goes on."""
         ...
 
     async def start(self) -> None:
@@ -72,15 +68,15 @@ class Tablet(Protocol):
         ...
 
     async def shut_down(self) -> None:
-        """End the tablet in order; its server goes on."""
+        """Shut the tablet down in order; its server goes on."""
         ...
 
     async def ended(self) -> Exception:
-        """Wait until the tablet gives up by itself, and tell why."""
+        """Wait until the tablet ends by itself, and return the error."""
         ...
 
     def stall_disk(self, stalled: bool) -> None:
-        """Let writes to the disk hang, or go on."""
+        """Make writes to the disk hang, or resume them."""
         ...
 
 
@@ -91,12 +87,12 @@ class Shard(Protocol):
     topo: TopoServer
 
     def refuse_tablet_writes(self, refuse: bool) -> None:
-        """Let the topology server fail every change of a tablet record, or take them again."""
+        """Make the topology server refuse every change of a tablet record, or accept them again."""
         ...
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait until something has come true."""
+    """Wait until a condition holds."""
     async with asyncio.timeout(PATIENCE):
         while not await condition():  # noqa: ASYNC110 (what is waited for gives no event)
             await asyncio.sleep(0.02)
@@ -117,7 +113,7 @@ async def full_status(tablet: Tablet) -> replicationdata_pb2.FullStatus:
 
 
 async def position(tablet: Tablet) -> GtidSet:
-    """Ask what the server has executed."""
+    """Read gtid_executed of a server."""
     answer = await tablet.rpc.PrimaryPosition(tm.PrimaryPositionRequest(), timeout=PATIENCE)
     return grpc_convert.gtids(answer.position)
 
@@ -201,7 +197,7 @@ async def replicating(tablet: Tablet) -> bool:
 
 
 async def running_shard(shard: Shard, *, semi_sync: bool = True) -> tuple[Tablet, Tablet, Tablet]:
-    """Make the first tablet the primary and the others replicate from it; returns them in this order."""
+    """Make the first tablet the primary and the others its replicas; returns them in this order."""
     primary, one, other = shard.tablets
     await init_primary(primary, semi_sync=semi_sync)
     await asyncio.gather(*(follow(each, primary, semi_sync=semi_sync) for each in (one, other)))
@@ -220,7 +216,7 @@ async def wait_for(tablet: Tablet, gtids: GtidSet, *, timeout: float = PATIENCE)
 async def health_until(
     tablet: Tablet, wanted: Callable[[query_pb2.StreamHealthResponse], bool]
 ) -> query_pb2.StreamHealthResponse:
-    """Follow the health stream until a message is as wanted."""
+    """Read the health stream until a message is as wanted, and return it."""
     async with asyncio.timeout(PATIENCE):
         async for message in tablet.query.StreamHealth(query_pb2.StreamHealthRequest()):
             if wanted(message):

@@ -1,4 +1,4 @@
-"""How a tablet comes, goes and outlives its MySQL server: test functions for modules that have a fixture `shard`."""
+"""How a tablet starts, ends and outlives its MySQL server: tests for modules with a fixture `shard`."""
 
 import asyncio
 
@@ -29,7 +29,7 @@ from vtorc.vttablet.errors import TabletAliasLost
 
 
 async def ping(tablet: Tablet) -> None:
-    """Ask the tablet process alone."""
+    """Call Ping, which needs no MySQL."""
     await tablet.rpc.Ping(tm.PingRequest(payload="x"), timeout=PATIENCE)
 
 
@@ -43,7 +43,7 @@ async def answers(tablet: Tablet) -> bool:
 
 
 async def test_dead_server_is_an_error_at_once(shard: Shard) -> None:
-    """While its server is down a tablet answers Ping, and everything about MySQL with the client's errno of a lost
+    """While its server is down, a tablet answers Ping, and calls about MySQL fail with the client's errno of a lost
     server.
     """
     tablet = shard.tablets[0]
@@ -56,7 +56,9 @@ async def test_dead_server_is_an_error_at_once(shard: Shard) -> None:
 
 
 async def test_returning_server_is_taken_up(shard: Shard) -> None:
-    """A replica whose server died and came back is the same tablet, its replication stopped for others to start."""
+    """A replica whose server died and was started again is the same tablet; its replication stays stopped until an RPC
+    starts it.
+    """
     primary, replica, _ = await running_shard(shard)
     await replica.kill_mysql()
     await replica.start_mysql()
@@ -68,9 +70,7 @@ async def test_returning_server_is_taken_up(shard: Shard) -> None:
 
 
 async def test_returning_primary_is_read_only_and_still_primary(shard: Shard) -> None:
-    """A primary whose server died and came back keeps type, term and record, and does not touch the server's
-    read_only.
-    """
+    """A primary whose server died and was started again keeps type, term and record, and leaves read_only alone."""
     primary, _, _ = await running_shard(shard)
     before = await record(shard, primary)
     await primary.kill_mysql()
@@ -86,7 +86,7 @@ async def test_returning_primary_is_read_only_and_still_primary(shard: Shard) ->
 
 
 async def test_health_stream_tells_of_a_dead_server(shard: Shard) -> None:
-    """The health stream says not serving, and why, soon after the server died, and serving soon after it came back."""
+    """The health stream says "not serving", and why, soon after the server's death, and "serving" soon after its start."""
     tablet = shard.tablets[0]
     await health_until(tablet, lambda message: message.serving)
     await tablet.kill_mysql()
@@ -97,8 +97,8 @@ async def test_health_stream_tells_of_a_dead_server(shard: Shard) -> None:
 
 
 async def test_restarted_primary_is_primary_under_its_term(shard: Shard) -> None:
-    """A primary's tablet that crashed and started again is PRIMARY with the same term, and leaves a writable server
-    so.
+    """A primary's tablet that crashed is PRIMARY with the same term after its restart, and leaves a writable server
+    writable.
     """
     primary, _, _ = await running_shard(shard)
     before = await record(shard, primary)
@@ -110,8 +110,8 @@ async def test_restarted_primary_is_primary_under_its_term(shard: Shard) -> None
     await primary.write()
 
 
-async def test_restarted_primary_does_not_open_a_closed_server(shard: Shard) -> None:
-    """A primary's tablet that starts over a read-only server leaves that read-only."""
+async def test_restarted_primary_leaves_a_read_only_server_read_only(shard: Shard) -> None:
+    """A primary's tablet that starts on a read-only server leaves it read-only."""
     primary, _, _ = await running_shard(shard)
     await demote(primary)
     await primary.crash()
@@ -122,7 +122,7 @@ async def test_restarted_primary_does_not_open_a_closed_server(shard: Shard) -> 
 
 
 async def test_term_newer_than_the_shards_makes_a_primary(shard: Shard) -> None:
-    """A tablet whose own record has a newer term than the shard's starts as PRIMARY and writes the shard record."""
+    """A tablet with a newer term in its record than the shard's starts as PRIMARY and writes the shard record."""
     primary, replica, _ = await running_shard(shard)
     await replica.crash()
     newer = (await record(shard, primary)).primary_term_start + 1
@@ -143,7 +143,7 @@ async def test_term_newer_than_the_shards_makes_a_primary(shard: Shard) -> None:
 
 
 async def test_older_term_than_the_shards_makes_a_replica(shard: Shard) -> None:
-    """A tablet whose record says PRIMARY under an older term than the shard's becomes a replica of the new one."""
+    """A tablet with type PRIMARY in its record and an older term than the shard's becomes a replica of the new one."""
     old, new, _ = await running_shard(shard)
     await old.crash()
     await new.rpc.PromoteReplica(tm.PromoteReplicaRequest(semiSync=False), timeout=PATIENCE)
@@ -158,7 +158,7 @@ async def test_older_term_than_the_shards_makes_a_replica(shard: Shard) -> None:
 
 
 async def test_tablet_named_by_the_shard_without_record_begins_a_term(shard: Shard) -> None:
-    """A tablet that the shard record names, and that has no record, starts as PRIMARY with a term that begins now."""
+    """A tablet without a record that the shard record names starts as PRIMARY with a term that begins now."""
     tablet = shard.tablets[0]
     await tablet.crash()
     await shard.topo.delete_tablet(tablet.alias)
@@ -175,7 +175,7 @@ async def test_tablet_named_by_the_shard_without_record_begins_a_term(shard: Sha
 
 
 async def test_starting_replica_follows_the_primary_by_itself(shard: Shard) -> None:
-    """A tablet that starts in a shard with a primary replicates from it, acknowledging if the policy says so."""
+    """A tablet that starts in a shard with a primary replicates from it, and acknowledges if the policy says so."""
     primary, replica, _ = shard.tablets
     await replica.crash()
     await init_primary(primary, semi_sync=False)
@@ -190,7 +190,7 @@ async def test_starting_replica_follows_the_primary_by_itself(shard: Shard) -> N
 
 
 async def test_starting_tablet_with_errant_transactions_does_not_replicate(shard: Shard) -> None:
-    """A tablet that starts with a transaction that the primary lacks is up, but replicates from nobody."""
+    """A tablet that starts with a transaction that the primary lacks is up, but does not replicate."""
     primary, replica, _ = shard.tablets
     await init_primary(primary, semi_sync=False)
     await replica.write_errant()
@@ -200,7 +200,7 @@ async def test_starting_tablet_with_errant_transactions_does_not_replicate(shard
 
 
 async def test_clean_shutdown_blanks_the_record(shard: Shard) -> None:
-    """A tablet that is shut down leaves its record with type and term, without addresses, and with the time."""
+    """A tablet that shuts down leaves its record with type and term, without addresses, and with the time."""
     primary, _, _ = await running_shard(shard)
     before = await record(shard, primary)
     await primary.shut_down()
@@ -215,7 +215,7 @@ async def test_clean_shutdown_blanks_the_record(shard: Shard) -> None:
 
 
 async def test_tablet_that_lost_its_record_ends(shard: Shard) -> None:
-    """A tablet whose record was deleted, or taken by another process, gives up at its next write to it."""
+    """A tablet ends at its next write of its record if that was deleted, or taken by another process."""
     deleted, taken, _ = shard.tablets
     await shard.topo.delete_tablet(deleted.alias)
 
@@ -230,7 +230,7 @@ async def test_tablet_that_lost_its_record_ends(shard: Shard) -> None:
 
 
 async def test_tags_are_merged_and_replaced(shard: Shard) -> None:
-    """ChangeTags merges, deletes with an empty value, or replaces, and returns what the record has then."""
+    """ChangeTags merges, deletes with an empty value, or replaces; it returns the resulting tags."""
     tablet = shard.tablets[0]
     for tags, replace, expected in (
         ({"a": "1", "b": "2"}, False, {"a": "1", "b": "2"}),
@@ -242,7 +242,7 @@ async def test_tags_are_merged_and_replaced(shard: Shard) -> None:
 
 
 async def test_refresh_state_stops_a_primary_of_a_split_shard(shard: Shard) -> None:
-    """After RefreshState a primary of a shard that has source shards does not serve."""
+    """After RefreshState a primary does not serve if its shard has source shards."""
     tablet = shard.tablets[0]
     await init_primary(tablet, semi_sync=False)
     await health_until(tablet, lambda message: message.serving)

@@ -1,4 +1,4 @@
-"""How a tablet becomes primary and ceases to be: test functions for modules that have a fixture `shard`."""
+"""How a tablet is promoted and demoted: tests for modules with a fixture `shard`."""
 
 import asyncio
 
@@ -38,7 +38,7 @@ CONNECTION_LOST = 2013
 
 
 async def shard_names(shard: Shard, tablet: Tablet) -> bool:
-    """Whether the shard record names this tablet with the term that its own record has."""
+    """Whether the shard record names this tablet, with the term of the tablet's own record."""
     found = await shard.topo.shard(SHARD)
     own = await record(shard, tablet)
     return (found.primary_alias, found.primary_term_start) == (tablet.alias, own.primary_term_start)
@@ -51,13 +51,13 @@ async def is_writable(tablet: Tablet) -> bool:
 
 
 async def sides(tablet: Tablet) -> tuple[bool, bool]:
-    """Tell whether the primary's and the replica's side of semi-sync are on."""
+    """Read whether the source and the replica side of semi-sync are on."""
     status = await full_status(tablet)
     return status.semi_sync_primary_enabled, status.semi_sync_replica_enabled
 
 
 async def stop_replicas(*replicas: Tablet) -> None:
-    """Leave the primary without anybody who acknowledges."""
+    """Leave the primary without an acker."""
     for replica in replicas:
         await replica.rpc.StopReplication(tm.StopReplicationRequest(), timeout=PATIENCE)
 
@@ -75,7 +75,9 @@ async def commits_wait(tablet: Tablet) -> bool:
 
 
 async def test_init_primary_makes_a_writable_primary(shard: Shard) -> None:
-    """InitPrimary returns a position, sets type, term and semi-sync, and lets writes in; the shard record follows."""
+    """InitPrimary returns a position, sets type, term and semi-sync, and makes the server writable; the shard record
+    follows.
+    """
     tablet = shard.tablets[0]
     reached = await init_primary(tablet)
     assert reached
@@ -89,14 +91,16 @@ async def test_init_primary_makes_a_writable_primary(shard: Shard) -> None:
 
 
 async def test_old_name_of_init_primary_does_the_same(shard: Shard) -> None:
-    """InitMaster, which programs of Vitess 12 call, makes a primary."""
+    """InitMaster, which clients of Vitess 12 call, makes a primary."""
     tablet = shard.tablets[0]
     await tablet.rpc.InitMaster(tm.InitPrimaryRequest(semiSync=False), timeout=PATIENCE)
     assert (await record(shard, tablet)).type is TabletType.PRIMARY
 
 
-async def test_promotion_ends_replication_and_opens_for_writes(shard: Shard) -> None:
-    """PromoteReplica forgets the source, returns the position, sets semi-sync for a primary and lets writes in."""
+async def test_promotion_ends_replication_and_makes_writable(shard: Shard) -> None:
+    """PromoteReplica removes the source, returns the position, sets semi-sync for a primary and makes the server
+    writable.
+    """
     _, tablet, other = await running_shard(shard)
     reached = await promote(tablet)
     status = await full_status(tablet)
@@ -110,8 +114,8 @@ async def test_promotion_ends_replication_and_opens_for_writes(shard: Shard) -> 
 
 
 async def test_promoted_tablet_has_the_newest_term(shard: Shard) -> None:
-    """Until it acts itself the old primary's record still says PRIMARY, but with an older term than the promoted
-    one's.
+    """The old primary's record still says PRIMARY until its tablet acts, but its term is older than the promoted
+    tablet's.
     """
     old, new, _ = await running_shard(shard)
     await old.crash()
@@ -122,7 +126,7 @@ async def test_promoted_tablet_has_the_newest_term(shard: Shard) -> None:
 
 
 async def test_server_stays_read_only_when_the_topology_does_not_take_the_promotion(shard: Shard) -> None:
-    """A promotion that cannot be written to the topology server fails before MySQL is opened for writes."""
+    """A promotion that the topology server does not accept fails before MySQL becomes writable."""
     _, tablet, _ = await running_shard(shard)
     shard.refuse_tablet_writes(True)
     await refusal(promote(tablet))
@@ -135,7 +139,7 @@ async def test_server_stays_read_only_when_the_topology_does_not_take_the_promot
 
 
 async def test_demoted_primary_is_read_only_and_still_primary(shard: Shard) -> None:
-    """DemotePrimary turns super_read_only on, stops requiring acks, and leaves type, term and record alone."""
+    """DemotePrimary turns super_read_only on, and stops requiring acknowledgements; type, term and record stay."""
     primary, _, _ = await running_shard(shard)
     before = await record(shard, primary)
     status = await demote(primary)
@@ -152,7 +156,7 @@ async def test_demoted_primary_is_read_only_and_still_primary(shard: Shard) -> N
 
 
 async def test_demoted_primary_does_not_serve(shard: Shard) -> None:
-    """The health stream of a demoted primary says PRIMARY and not serving, and serving again once that is undone."""
+    """The health stream of a demoted primary says PRIMARY and not serving; after UndoDemotePrimary it serves again."""
     primary, _, _ = await running_shard(shard)
     await demote(primary)
     message = await health_until(primary, lambda message: not message.serving)
@@ -172,7 +176,7 @@ async def test_demoting_twice_or_a_replica_is_harmless(shard: Shard) -> None:
 
 
 async def test_old_name_of_demote_primary_does_the_same(shard: Shard) -> None:
-    """DemoteMaster and UndoDemoteMaster, which programs of Vitess 12 call, close and open a primary."""
+    """DemoteMaster and UndoDemoteMaster, which clients of Vitess 12 call, demote a primary and undo that."""
     primary, _, _ = await running_shard(shard)
     await primary.rpc.DemoteMaster(tm.DemotePrimaryRequest(), timeout=PATIENCE)
     assert not await is_writable(primary)
@@ -181,7 +185,7 @@ async def test_old_name_of_demote_primary_does_the_same(shard: Shard) -> None:
 
 
 async def test_undone_demotion_goes_on_under_the_old_term(shard: Shard) -> None:
-    """UndoDemotePrimary makes the primary writable again, requiring acks, with the term that it had."""
+    """UndoDemotePrimary makes the primary writable again, with acknowledgements required, in its old term."""
     primary, _, _ = await running_shard(shard)
     before = await record(shard, primary)
     await demote(primary)
@@ -193,7 +197,7 @@ async def test_undone_demotion_goes_on_under_the_old_term(shard: Shard) -> None:
 
 
 async def test_demotion_waits_for_acknowledgements_and_is_undone_at_the_deadline(shard: Shard) -> None:
-    """DemotePrimary does not cut off a commit that waits for its ack; at the deadline the primary is as it was."""
+    """DemotePrimary waits for a commit that waits for its acknowledgement; at the deadline the primary is as before."""
     primary, one, other = await running_shard(shard)
     await stop_replicas(one, other)
     writing = asyncio.create_task(primary.write())
@@ -208,9 +212,10 @@ async def test_demotion_waits_for_acknowledgements_and_is_undone_at_the_deadline
     await writing
 
 
-async def test_forced_demotion_lets_waiting_commits_go_without_a_word(shard: Shard) -> None:
-    """DemotePrimary with force does not wait for acknowledgements: the commits stay, their clients lose the
-    connection and hear of no success, and what comes later finds the server read-only.
+async def test_forced_demotion_releases_waiting_commits_without_an_ok(shard: Shard) -> None:
+    """DemotePrimary with force does not wait for acknowledgements.
+
+    The commits stay, their clients lose the connection without an OK, and later writes find the server read-only.
     """
     primary, one, other = await running_shard(shard)
     before = await position(primary)
@@ -228,9 +233,10 @@ async def test_forced_demotion_lets_waiting_commits_go_without_a_word(shard: Sha
     assert refused.value.errno == READ_ONLY
 
 
-async def test_a_former_primary_that_starts_again_lets_no_commit_go_for_safe(shard: Shard) -> None:
-    """A tablet that finds another one primary at its start makes its server read-only before it stops waiting for
-    acknowledgements, and clients whose commits waited hear of no success.
+async def test_former_primary_that_starts_again_tells_no_waiting_commit_ok(shard: Shard) -> None:
+    """A former primary that starts again turns its server read-only before it stops requiring acknowledgements.
+
+    Clients with waiting commits get no OK.
     """
     primary, one, other = await running_shard(shard)
     await stop_replicas(one, other)
@@ -248,7 +254,7 @@ async def test_a_former_primary_that_starts_again_lets_no_commit_go_for_safe(sha
 
 
 async def test_forced_demotion_that_is_given_up_leaves_a_writable_primary(shard: Shard) -> None:
-    """DemotePrimary with force on a server that hangs is undone, as one without."""
+    """DemotePrimary with force on a server that hangs is undone, as without force."""
     primary, _, _ = await running_shard(shard)
     primary.hang_mysql(True)
     code, _ = await refusal(primary.rpc.DemotePrimary(tm.DemotePrimaryRequest(force=True), timeout=0.5))
@@ -259,7 +265,7 @@ async def test_forced_demotion_that_is_given_up_leaves_a_writable_primary(shard:
     await primary.write()
 
 
-async def test_journal_row_proves_that_somebody_acknowledges(shard: Shard) -> None:
+async def test_journal_row_waits_for_an_acknowledgement(shard: Shard) -> None:
     """PopulateReparentJournal on a semi-sync primary waits until a replica has acknowledged the row."""
     primary, one, other = await running_shard(shard)
     await write_journal(primary, 1)
@@ -280,7 +286,7 @@ async def test_journal_row_of_a_read_only_server_fails(shard: Shard) -> None:
 
 
 async def test_change_type_leaves_read_only_alone(shard: Shard) -> None:
-    """ChangeType to PRIMARY starts a term and does not let writes in; a new one to PRIMARY starts a newer term."""
+    """ChangeType to PRIMARY begins a term and leaves the server read-only; a second one begins a newer term."""
     tablet = shard.tablets[0]
     await change_type(tablet, topodata_pb2.PRIMARY)
     first = await record(shard, tablet)
@@ -291,7 +297,7 @@ async def test_change_type_leaves_read_only_alone(shard: Shard) -> None:
 
 
 async def test_change_type_sets_semi_sync_for_the_new_type(shard: Shard) -> None:
-    """ChangeType of a replica to RDONLY without semiSync ends its acknowledging; the record follows."""
+    """ChangeType of a replica to RDONLY without semiSync ends its acknowledgements; the record follows."""
     primary, replica, _ = await running_shard(shard)
     await change_type(replica, topodata_pb2.RDONLY, semi_sync=False)
     assert await sides(replica) == (False, False)
@@ -313,7 +319,7 @@ async def test_drained_tablet_cannot_be_drained(shard: Shard) -> None:
 
 
 async def test_externally_promoted_and_restarted(shard: Shard) -> None:
-    """ReplicaWasPromoted and ReplicaWasRestarted change the type and do nothing to MySQL."""
+    """ReplicaWasPromoted and ReplicaWasRestarted change the type and leave MySQL alone."""
     tablet = shard.tablets[0]
     await tablet.rpc.ReplicaWasPromoted(tm.ReplicaWasPromotedRequest(), timeout=PATIENCE)
     assert (await record(shard, tablet)).type is TabletType.PRIMARY
@@ -333,7 +339,7 @@ async def test_read_only_switches(shard: Shard) -> None:
 
 
 async def test_primary_yields_to_a_newer_term(shard: Shard) -> None:
-    """A primary that sees a newer term in the shard record turns read-only and replicates from the new primary."""
+    """A primary turns read-only when the shard record has a newer term, and replicates from the new primary."""
     old, new, _ = await running_shard(shard)
     await promote(new)
 
@@ -348,7 +354,7 @@ async def test_primary_yields_to_a_newer_term(shard: Shard) -> None:
 
 
 async def test_term_in_the_shard_record_is_not_taken_back(shard: Shard) -> None:
-    """A primary does not write itself over a shard record that has a newer term, whoever that names."""
+    """A primary does not overwrite a shard record with a newer term, whichever tablet that names."""
     primary, _, other = await running_shard(shard)
     newer = (await record(shard, primary)).primary_term_start + 10**12
 
@@ -367,8 +373,8 @@ async def test_term_in_the_shard_record_is_not_taken_back(shard: Shard) -> None:
 
 
 async def test_emergency_reparent_as_the_tablets_see_it(shard: Shard) -> None:
-    """Replicas stopped, one promoted, the other re-pointed, the journal written: no write is lost, the old one
-    rejoins.
+    """Replicas are stopped, one is promoted, the other re-pointed, the journal written: no write is lost, and the old
+    primary rejoins.
     """
     old, new, other = await running_shard(shard)
     await old.write()
@@ -385,7 +391,7 @@ async def test_emergency_reparent_as_the_tablets_see_it(shard: Shard) -> None:
 
 
 async def stop_and_wait(tablet: Tablet) -> replicationdata_pb2.StopReplicationStatus:
-    """Stop a replica's IO thread and wait until it has applied what it received."""
+    """Stop a replica's IO thread and wait until it has applied its relay log."""
     request = tm.StopReplicationAndGetStatusRequest(stop_replication_mode=replicationdata_pb2.IOTHREADONLY)
     status = (await tablet.rpc.StopReplicationAndGetStatus(request, timeout=PATIENCE)).status
     await wait_for(tablet, grpc_convert.gtids(status.after.relay_log_position))

@@ -1,6 +1,4 @@
-"""How a tablet starts, stops and points its replication: test functions for modules with fixtures `shard` and
-`old_shard`.
-"""
+"""How a tablet starts and stops replication, and changes its source: tests for modules with `shard` and `old_shard`."""
 
 import asyncio
 
@@ -33,7 +31,7 @@ from vtorc.topo.records import alias_to_proto
 
 
 async def source_of(shard: Shard, tablet: Tablet) -> topodata_pb2.TabletAlias | None:
-    """Name the tablet that a tablet's server replicates from."""
+    """Return the alias of the tablet from which a tablet's server replicates."""
     status = (await full_status(tablet)).replication_status
     for candidate in shard.tablets:
         found = await record(shard, candidate)
@@ -54,7 +52,7 @@ async def held_back(tablet: Tablet) -> replicationdata_pb2.Status:
 
 
 async def test_forced_start_replicates(shard: Shard) -> None:
-    """SetReplicationSource with forced start makes a tablet receive and apply what its parent commits."""
+    """After SetReplicationSource with forced start a tablet receives and applies its parent's commits."""
     primary, replica, _ = shard.tablets
     await init_primary(primary, semi_sync=False)
     await follow(replica, primary, semi_sync=False)
@@ -64,7 +62,7 @@ async def test_forced_start_replicates(shard: Shard) -> None:
 
 
 async def test_old_name_of_set_replication_source_does_the_same(shard: Shard) -> None:
-    """SetMaster, which programs of Vitess 12 call, points a replica as SetReplicationSource does."""
+    """SetMaster, which clients of Vitess 12 call, re-points a replica as SetReplicationSource does."""
     primary, replica, _ = shard.tablets
     await init_primary(primary, semi_sync=False)
     await replica.rpc.SetMaster(source_request(primary, semi_sync=False), timeout=PATIENCE)
@@ -72,7 +70,7 @@ async def test_old_name_of_set_replication_source_does_the_same(shard: Shard) ->
 
 
 async def test_semi_sync_true_makes_an_acker(shard: Shard) -> None:
-    """With semiSync a replica's own side is on and active, and its primary counts it as a client."""
+    """With semiSync a replica's side is on and active, and its primary counts it as a client."""
     primary, replica, _ = await running_shard(shard, semi_sync=True)
     status = await full_status(replica)
     assert (status.semi_sync_primary_enabled, status.semi_sync_replica_enabled) == (False, True)
@@ -84,7 +82,7 @@ async def test_semi_sync_true_makes_an_acker(shard: Shard) -> None:
 
 
 async def test_semi_sync_false_switches_it_off(shard: Shard) -> None:
-    """Without semiSync both sides of a replica are switched off, also where they were on."""
+    """Without semiSync both sides of a replica are switched off, even if they were on."""
     primary, replica, _ = await running_shard(shard, semi_sync=True)
     await follow(replica, primary, semi_sync=False)
     status = await full_status(replica)
@@ -97,7 +95,7 @@ async def test_semi_sync_false_switches_it_off(shard: Shard) -> None:
 
 
 async def test_stopped_replica_stays_stopped_without_force(shard: Shard) -> None:
-    """SetReplicationSource without force leaves a stopped replica stopped, and does not wait for anything then."""
+    """SetReplicationSource without force leaves a stopped replica stopped, and waits for nothing."""
     primary, replica, other = await running_shard(shard)
     await replica.rpc.StopReplication(tm.StopReplicationRequest(), timeout=PATIENCE)
     request = source_request(other, force=False, time_created_ns=12345)
@@ -108,8 +106,8 @@ async def test_stopped_replica_stays_stopped_without_force(shard: Shard) -> None
     assert await source_of(shard, other) == alias_to_proto(primary.alias)
 
 
-async def test_nobodys_replica_is_started_without_force(shard: Shard) -> None:
-    """SetReplicationSource starts a server that was nobody's replica, also without force."""
+async def test_server_without_source_is_started_without_force(shard: Shard) -> None:
+    """SetReplicationSource starts a server that had no source, also without force."""
     primary, replica, _ = shard.tablets
     await init_primary(primary, semi_sync=False)
     await follow(replica, primary, semi_sync=False, force=False)
@@ -117,7 +115,7 @@ async def test_nobodys_replica_is_started_without_force(shard: Shard) -> None:
 
 
 async def test_same_source_keeps_the_relay_log(shard: Shard) -> None:
-    """Pointing a replica at the source that it has restarts its threads and keeps what it received."""
+    """Re-pointing a replica to its present source restarts its threads and keeps its relay log."""
     primary, replica, other = await running_shard(shard)
     await replica.stop_applier()
     await primary.write()
@@ -131,7 +129,7 @@ async def test_same_source_keeps_the_relay_log(shard: Shard) -> None:
 
 
 async def test_other_source_drops_the_relay_log(old_shard: Shard) -> None:
-    """Pointing a replica elsewhere throws away what it received and had not applied."""
+    """Re-pointing a replica to another source drops the relay log, with transactions that it had not applied."""
     _, replica, other = await running_shard(old_shard)
     await other.rpc.StopReplication(tm.StopReplicationRequest(), timeout=PATIENCE)
     await replica.stop_applier()
@@ -164,9 +162,7 @@ async def test_errant_transactions_are_refused(shard: Shard) -> None:
 
 
 async def test_lag_of_the_parent_is_not_errant(shard: Shard) -> None:
-    """Transactions that the parent made itself are never errant, though its answer may be older than what was
-    received.
-    """
+    """The parent's own transactions are never errant, even if its answer is older than the replica's relay log."""
     primary, replica, _ = await running_shard(shard)
     for _ in range(5):
         await primary.write()
@@ -182,7 +178,7 @@ async def test_missing_parent_is_refused(shard: Shard) -> None:
 
 
 async def test_parent_without_mysql_address_is_refused(shard: Shard) -> None:
-    """A parent that was shut down on purpose, its addresses blank, is a failed precondition."""
+    """A parent that was shut down, so that its record has no addresses, is a failed precondition."""
     primary, replica, _ = await running_shard(shard)
     await primary.shut_down()
     call = replica.rpc.SetReplicationSource(source_request(primary), timeout=PATIENCE)
@@ -192,7 +188,7 @@ async def test_parent_without_mysql_address_is_refused(shard: Shard) -> None:
 
 
 async def test_primary_turns_replica_before_anything_can_fail(shard: Shard) -> None:
-    """A primary that is told to replicate is a replica in the topology even when the rest of the call fails."""
+    """The record of a primary that shall replicate says REPLICA even if the rest of the call fails."""
     primary = shard.tablets[0]
     await init_primary(primary, semi_sync=False)
     request = tm.SetReplicationSourceRequest(parent=topodata_pb2.TabletAlias(cell="zone1", uid=999), semiSync=False)
@@ -203,7 +199,7 @@ async def test_primary_turns_replica_before_anything_can_fail(shard: Shard) -> N
 
 
 async def test_wait_position_is_waited_for(shard: Shard) -> None:
-    """SetReplicationSource returns only once the wait position is applied."""
+    """SetReplicationSource returns only after the wait position is applied."""
     primary, replica, _ = shard.tablets
     await init_primary(primary, semi_sync=False)
     await primary.write()
@@ -226,7 +222,7 @@ async def test_journal_row_is_waited_for(shard: Shard) -> None:
 
 
 async def test_start_replication_sets_semi_sync_and_starts(shard: Shard) -> None:
-    """StartReplication puts the replica's side of semi-sync as told and starts both threads."""
+    """StartReplication sets the replica's side of semi-sync and starts both threads."""
     _, replica, _ = await running_shard(shard, semi_sync=False)
     await replica.rpc.StopReplication(tm.StopReplicationRequest(), timeout=PATIENCE)
     assert not await replicating(replica)
@@ -236,7 +232,7 @@ async def test_start_replication_sets_semi_sync_and_starts(shard: Shard) -> None
 
 
 async def test_restart_replication_applies_semi_sync(shard: Shard) -> None:
-    """RestartReplication makes a running IO thread work with the new semi-sync setting."""
+    """RestartReplication applies the new semi-sync setting to a running IO thread."""
     _, replica, _ = await running_shard(shard, semi_sync=False)
     await replica.rpc.RestartReplication(tm.RestartReplicationRequest(semiSync=True), timeout=PATIENCE)
 
@@ -247,7 +243,7 @@ async def test_restart_replication_applies_semi_sync(shard: Shard) -> None:
 
 
 async def test_stopping_the_io_thread_leaves_the_applier(shard: Shard) -> None:
-    """StopReplicationAndGetStatus of the IO thread alone keeps the SQL thread and reports before and after."""
+    """StopReplicationAndGetStatus of the IO thread alone leaves the SQL thread running, and reports both states."""
     _, replica, _ = await running_shard(shard)
     status = await stop_and_get_status(replica, io_only=True)
     assert (status.before.io_state, status.before.sql_state) == (3, 3)
@@ -264,7 +260,7 @@ async def test_stopping_both_threads_reports_both(shard: Shard) -> None:
 
 
 async def test_stopping_what_is_stopped_changes_nothing(shard: Shard) -> None:
-    """StopReplicationAndGetStatus returns the same status twice when the IO thread is stopped already."""
+    """StopReplicationAndGetStatus returns the same status twice if the IO thread is stopped already."""
     _, replica, _ = await running_shard(shard)
     await stop_and_get_status(replica, io_only=True)
     status = await stop_and_get_status(replica, io_only=True)
@@ -273,7 +269,7 @@ async def test_stopping_what_is_stopped_changes_nothing(shard: Shard) -> None:
 
 
 async def test_reset_replication_parameters_forgets_the_source(shard: Shard) -> None:
-    """ResetReplicationParameters makes a replica nobody's replica and keeps its data."""
+    """ResetReplicationParameters removes the source and keeps the data."""
     _, replica, _ = await running_shard(shard)
     before = await position(replica)
     await replica.rpc.ResetReplicationParameters(tm.ResetReplicationParametersRequest(), timeout=PATIENCE)
@@ -283,7 +279,7 @@ async def test_reset_replication_parameters_forgets_the_source(shard: Shard) -> 
 
 
 async def test_reset_replication_wipes_the_history(shard: Shard) -> None:
-    """ResetReplication forgets source, GTID history and semi-sync."""
+    """ResetReplication removes the source, the GTID history and semi-sync."""
     _, replica, _ = await running_shard(shard)
     await replica.rpc.ResetReplication(tm.ResetReplicationRequest(), timeout=PATIENCE)
     status = await full_status(replica)
@@ -293,7 +289,7 @@ async def test_reset_replication_wipes_the_history(shard: Shard) -> None:
 
 
 async def test_stop_minimum_stops_at_or_after_the_position(shard: Shard) -> None:
-    """StopReplicationMinimum waits for a position, stops, and returns what is executed by then."""
+    """StopReplicationMinimum waits for a position, stops, and returns gtid_executed."""
     primary, replica, _ = await running_shard(shard)
     await primary.write()
     reached = await position(primary)
@@ -322,7 +318,7 @@ async def test_start_until_after_stops_the_applier_there(shard: Shard) -> None:
 
 
 async def test_init_replica_takes_a_position_and_follows(shard: Shard) -> None:
-    """InitReplica pretends to have a position, replicates from there and waits for the journal row."""
+    """InitReplica sets gtid_purged, replicates from there and waits for the journal row."""
     primary, replica, _ = await running_shard(shard, semi_sync=False)
     start = await position(replica)
     await replica.rpc.ResetReplicationParameters(tm.ResetReplicationParametersRequest(), timeout=PATIENCE)
@@ -340,7 +336,7 @@ async def test_init_replica_takes_a_position_and_follows(shard: Shard) -> None:
 
 
 async def test_replica_follows_a_promoted_one(shard: Shard) -> None:
-    """After a promotion the remaining replica and the demoted primary replicate from the promoted tablet."""
+    """After a promotion the other replica and the demoted primary replicate from the promoted tablet."""
     old, new, other = await running_shard(shard)
     await promote(new)
     await asyncio.gather(follow(other, new), follow(old, new))

@@ -1,4 +1,4 @@
-"""What a tablet tells and does not change: test functions for modules that have a fixture `shard`."""
+"""What a tablet reports: tests for modules with a fixture `shard`."""
 
 import asyncio
 
@@ -31,8 +31,8 @@ NOT_A_REPLICA = "no replication status (errno 100) (sqlstate HY000)"
 STRANGER = GtidSet.of("00000000-1111-2222-3333-444444444444", 1)
 
 
-async def test_new_tablet_is_a_read_only_replica_of_nobody(shard: Shard) -> None:
-    """A new tablet has type REPLICA, a read-only server without source, and semi-sync off with endless patience."""
+async def test_new_tablet_is_a_read_only_replica_without_source(shard: Shard) -> None:
+    """A new tablet has type REPLICA, a read-only server without a source, and semi-sync off without a timeout."""
     status = await full_status(shard.tablets[0])
     assert status.tablet_type == topodata_pb2.REPLICA
     assert status.read_only
@@ -47,7 +47,7 @@ async def test_new_tablet_is_a_read_only_replica_of_nobody(shard: Shard) -> None
 
 
 async def test_new_tablet_has_a_complete_record(shard: Shard) -> None:
-    """A new tablet's record has all addresses, type REPLICA and no primary term, and names the tablet in its shard."""
+    """A new tablet's record has all addresses, type REPLICA and no primary term; the shard lists the tablet."""
     tablet = shard.tablets[1]
     found = await record(shard, tablet)
     assert (found.alias, found.type, found.primary_term_start) == (ALIASES[1], TabletType.REPLICA, 0)
@@ -61,7 +61,7 @@ async def test_new_tablet_has_a_complete_record(shard: Shard) -> None:
 
 
 async def test_full_status_describes_the_server(shard: Shard) -> None:
-    """FullStatus carries identity, version, binary log settings and positions with their flavour."""
+    """FullStatus has identity, version, binary log settings, and positions with their flavour."""
     tablet = shard.tablets[0]
     await init_primary(tablet, semi_sync=False)
     status = await full_status(tablet)
@@ -78,7 +78,7 @@ async def test_full_status_describes_the_server(shard: Shard) -> None:
 
 
 async def test_full_status_of_a_replica_has_both_thread_encodings(shard: Shard) -> None:
-    """A running replica's status tells its threads as flags and as numbers, its source, and what it received."""
+    """A running replica's status has its threads as flags and as numbers, its source and its received position."""
     primary, replica, _ = await running_shard(shard)
     status = (await full_status(replica)).replication_status
     assert (status.io_state, status.sql_state) == (3, 3)
@@ -94,13 +94,15 @@ async def test_full_status_of_a_replica_has_both_thread_encodings(shard: Shard) 
 
 
 async def test_replication_status_of_a_non_replica_fails_with_errno_100(shard: Shard) -> None:
-    """ReplicationStatus of nobody's replica fails with the text by which callers know a primary."""
+    """ReplicationStatus of a server without a source fails with the text by which callers recognise a primary."""
     call = shard.tablets[0].rpc.ReplicationStatus(tm.ReplicationStatusRequest(), timeout=PATIENCE)
     assert NOT_A_REPLICA in (await refusal(call))[1]
 
 
 async def test_stopping_a_non_replica_fails_with_errno_100(shard: Shard) -> None:
-    """StopReplicationAndGetStatus of nobody's replica fails with the text by which callers know a primary."""
+    """StopReplicationAndGetStatus of a server without a source fails with the text by which callers recognise a
+    primary.
+    """
     for io_only in (True, False):
         assert NOT_A_REPLICA in (await refusal(stop_and_get_status(shard.tablets[0], io_only=io_only)))[1]
 
@@ -114,7 +116,7 @@ async def test_primary_status_names_the_server(shard: Shard) -> None:
 
 
 async def test_old_names_answer_as_the_new_ones(shard: Shard) -> None:
-    """MasterStatus and MasterPosition, which Vitess 12 calls, answer as PrimaryStatus and PrimaryPosition."""
+    """MasterStatus and MasterPosition, which clients of Vitess 12 call, answer as PrimaryStatus and PrimaryPosition."""
     rpc = shard.tablets[0].rpc
     await init_primary(shard.tablets[0], semi_sync=False)
     new_status = await rpc.PrimaryStatus(tm.PrimaryStatusRequest(), timeout=PATIENCE)
@@ -124,7 +126,7 @@ async def test_old_names_answer_as_the_new_ones(shard: Shard) -> None:
 
 
 async def test_clock_is_told_in_sql(shard: Shard) -> None:
-    """SELECT UTC_TIMESTAMP(6), sent through ExecuteFetchAsDba, tells the host's time to the microsecond."""
+    """SELECT UTC_TIMESTAMP(6) through ExecuteFetchAsDba returns the host's time in microseconds."""
     request = tm.ExecuteFetchAsDbaRequest(query=READ_CLOCK.encode(), max_rows=1)
     read: list[int] = []
     for _ in range(2):
@@ -135,19 +137,19 @@ async def test_clock_is_told_in_sql(shard: Shard) -> None:
 
 
 async def test_ping_echoes(shard: Shard) -> None:
-    """Ping returns what it was sent."""
+    """Ping returns its payload."""
     answer = await shard.tablets[0].rpc.Ping(tm.PingRequest(payload="are you there"), timeout=PATIENCE)
     assert answer.payload == "are you there"
 
 
 async def test_hooks_are_not_served(shard: Shard) -> None:
-    """ExecuteHook is answered as a tablet answers a call that it does not know."""
+    """ExecuteHook is answered as an unimplemented call."""
     call = shard.tablets[0].rpc.ExecuteHook(tm.ExecuteHookRequest(name="x"), timeout=PATIENCE)
     assert (await refusal(call))[0] is grpc.StatusCode.UNIMPLEMENTED
 
 
 async def test_global_status_is_restricted_to_the_names(shard: Shard) -> None:
-    """GetGlobalStatusVars answers the named variables, the one that planned reparents read among them."""
+    """GetGlobalStatusVars returns the named variables, also the one that planned reparents read."""
     names = ["Innodb_buffer_pool_pages_data", "Uptime"]
     request = tm.GetGlobalStatusVarsRequest(variables=names)
     values = (await shard.tablets[0].rpc.GetGlobalStatusVars(request, timeout=PATIENCE)).status_values
@@ -156,7 +158,7 @@ async def test_global_status_is_restricted_to_the_names(shard: Shard) -> None:
 
 
 async def test_journal_length_counts_rows(shard: Shard) -> None:
-    """ReadReparentJournalInfo fails while there is no journal, and counts its rows later."""
+    """ReadReparentJournalInfo fails while there is no journal, and then counts its rows."""
     tablet = shard.tablets[0]
 
     def length() -> grpc.aio.UnaryUnaryCall[tm.ReadReparentJournalInfoRequest, tm.ReadReparentJournalInfoResponse]:
@@ -173,13 +175,13 @@ async def test_journal_length_counts_rows(shard: Shard) -> None:
 
 
 async def test_waiting_for_a_reached_position_returns_at_once(shard: Shard) -> None:
-    """WaitForPosition on a primary returns when the position is executed already."""
+    """WaitForPosition on a primary returns at once if the position is executed."""
     reached = await init_primary(shard.tablets[0], semi_sync=False)
     await wait_for(shard.tablets[0], reached)
 
 
 async def test_waiting_for_an_unreached_position_lasts_until_the_deadline(shard: Shard) -> None:
-    """WaitForPosition for a transaction that never comes ends with the caller's deadline."""
+    """WaitForPosition for a transaction that never comes ends at the caller's deadline."""
     code, _ = await refusal(wait_for(shard.tablets[0], STRANGER, timeout=0.3))
     assert code is grpc.StatusCode.DEADLINE_EXCEEDED
 
@@ -192,7 +194,7 @@ async def test_position_of_another_flavour_is_refused(shard: Shard) -> None:
 
 
 async def test_health_stream_begins_at_once(shard: Shard) -> None:
-    """The first message of a health stream names the tablet, its target, and that it serves."""
+    """The first message of a health stream has the tablet's alias, its target, and that it serves."""
     tablet = shard.tablets[0]
     message = await health_until(tablet, lambda message: message.serving)
     assert (message.tablet_alias.cell, message.tablet_alias.uid) == (tablet.alias.cell, tablet.alias.uid)
@@ -204,7 +206,7 @@ async def test_health_stream_begins_at_once(shard: Shard) -> None:
 
 
 async def test_health_stream_tells_of_promotion(shard: Shard) -> None:
-    """An open health stream tells that the tablet became primary, with its term in seconds."""
+    """An open health stream reports a promotion, with the term in seconds."""
     tablet = shard.tablets[0]
     first = asyncio.Event()
 
@@ -220,7 +222,7 @@ async def test_health_stream_tells_of_promotion(shard: Shard) -> None:
 
 
 async def test_stalled_disk_hides_everything_else(shard: Shard) -> None:
-    """While a write to the disk hangs FullStatus says only that, and afterwards everything again."""
+    """While a write to the disk hangs, FullStatus reports only that; afterwards it reports everything again."""
     tablet = shard.tablets[0]
 
     async def stalled() -> bool:
@@ -238,7 +240,7 @@ async def test_stalled_disk_hides_everything_else(shard: Shard) -> None:
 
 
 async def test_unacknowledged_commits_are_noticed(shard: Shard) -> None:
-    """A semi-sync primary whose commits nobody acknowledges reports it, until somebody does."""
+    """A semi-sync primary reports that its commits get no acknowledgement, until one comes."""
     primary, one, other = await running_shard(shard)
     for replica in (one, other):
         await replica.rpc.StopReplication(tm.StopReplicationRequest(), timeout=PATIENCE)
@@ -257,7 +259,7 @@ async def test_unacknowledged_commits_are_noticed(shard: Shard) -> None:
 
 
 async def test_action_lock_is_held_by_one_call_at_a_time(shard: Shard) -> None:
-    """While Sleep holds the action lock other changes wait for it up to their deadline, and questions are answered."""
+    """While Sleep holds the action lock, other changes wait for it up to their deadline; reads are answered."""
     tablet = shard.tablets[0]
     sleeping = tablet.rpc.Sleep(tm.SleepRequest(duration=10**12), timeout=PATIENCE)
     await eventually(lambda: lock_is_taken(tablet))
@@ -267,7 +269,7 @@ async def test_action_lock_is_held_by_one_call_at_a_time(shard: Shard) -> None:
 
 
 async def lock_is_taken(tablet: Tablet) -> bool:
-    """Whether a change of the tablet has to wait."""
+    """Whether a change of the tablet has to wait for the lock."""
     try:
         await tablet.rpc.SetReadOnly(tm.SetReadOnlyRequest(), timeout=0.1)
     except grpc.aio.AioRpcError as error:

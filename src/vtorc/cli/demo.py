@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vtorc.core.facts.durability import POLICY_NAMES
-from vtorc.demo.remote import tell_demo
+from vtorc.demo.remote import run_command
 from vtorc.lab.errors import PartMissing
 from vtorc.lab.parts import MYSQL, find_mysqld
 
 if TYPE_CHECKING:
-    from vtorc.demo.servers import Servers
+    from vtorc.demo.servers import ServerKind
 
 _FAULTS = ("kill-mysqld",)
 _TOPOS = ("etcd2", "local")
@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
         ("status", "show the tablets, the problems and the last sentences", None),
         ("kill", "kill -9 the mysqld of a tablet", "an alias, or primary"),
         ("pause", "make the mysqld of a tablet hang (SIGSTOP)", "an alias, or primary"),
-        ("start", "start a mysqld that is down, or let a hanging one go on", "an alias, or all"),
+        ("start", "start a mysqld that is down, or resume a paused one", "an alias, or all"),
         ("rebuild", "delete the data of a replica and have it replicate from the start", "an alias"),
     ):
         command = commands.add_parser(name, help=action, description=f"Have the running demo {action}.")
@@ -66,9 +66,9 @@ def main(words: Sequence[str]) -> int:
     if options.report is not None and options.failovers is None:
         demo.error("--report: expected --failovers N with it")
     if options.command == "status":
-        return tell_demo(options.dir, "status", str(shutil.get_terminal_size((80, 24)).columns))
+        return run_command(options.dir, "status", str(shutil.get_terminal_size((80, 24)).columns))
     if options.command is not None:
-        return tell_demo(options.dir, options.command, options.tablet)
+        return run_command(options.dir, options.command, options.tablet)
     # imported only now: the modules of the demo take a while to load, which a wrong command line need not wait for
     from vtorc.demo.run import DemoOptions, run_demo
 
@@ -86,7 +86,7 @@ def main(words: Sequence[str]) -> int:
     )
 
 
-def _servers(*, simulated: bool) -> "Servers":
+def _servers(*, simulated: bool) -> "ServerKind":
     """Return real servers, or simulated ones if they are asked for or there is no MySQL.
 
     Raises PartMissing if the environment names a mysqld that cannot be used.

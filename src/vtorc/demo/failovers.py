@@ -1,4 +1,4 @@
-"""A series of failovers without anybody at hand: break the primary, measure, check the ledger, mend, and again."""
+"""An unattended series of failovers: kill the primary, measure, check the ledger, restart it, and again."""
 
 import asyncio
 import random
@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from vtorc.core.facts.durability import policy
-from vtorc.demo.board import Replacement
-from vtorc.demo.cells import CellWitness, alone_in_cell, executed, wrong_ackers
-from vtorc.demo.health import has_executed, is_errant, why_not_well
+from vtorc.demo.cross_cell_check import CrossCellWitness, executed, one_cell_writes, wrong_ackers
+from vtorc.demo.demo_observer import Replacement
+from vtorc.demo.health import has_executed, is_errant, why_unhealthy
 from vtorc.demo.ledger import Gap
 from vtorc.demo.report import DemoReport, Failover
-from vtorc.demo.scene import Scene
+from vtorc.demo.running_demo import RunningDemo
 from vtorc.demo.servers import DemoTablet
 from vtorc.errors import MysqlError
 from vtorc.lab.errors import LabError
@@ -20,104 +20,113 @@ from vtorc.lab.errors import LabError
 T = TypeVar("T")
 
 PROMOTION_DEADLINE = 60.0
-"""Seconds after which a failover counts as failed if no other tablet has taken writes."""
+"""Seconds within which another tablet must take writes, or the failover counts as failed."""
 
 CONVERGENCE_DEADLINE = 90.0
-"""Seconds after which the shard counts as not converged if it still has problems."""
+"""Seconds within which the shard must be free of problems, or it counts as not converged."""
 
 AT_REST = (0.5, 2.0)
-"""Seconds that a healthy shard is left alone, at random: so that the fault comes at any moment between two probes."""
+"""Seconds, drawn at random, for which a healthy shard is left alone.
+
+The fault then comes at any moment between two probes.
+"""
 
 
-class Series:
-    """Runs the failovers that the report asks for; `done` hears of each as soon as it is over."""
+class FailoverSeries:
+    """Runs the failovers that the report asks for, and calls `on_failover` with each as soon as it is over."""
 
-    def __init__(self, scene: Scene, report: DemoReport, done: Callable[[Failover], None]) -> None:
-        self._scene = scene
-        self._board = scene.board
+    def __init__(self, demo: RunningDemo, report: DemoReport, on_failover: Callable[[Failover], None]) -> None:
+        self._demo = demo
+        self._observer = demo.observer
         self._report = report
-        self._done = done
+        self._on_failover = on_failover
         self._policy = policy(report.setup.durability)
 
     async def run(self) -> None:
-        """Run the series; it ends early after a failover that did not come to its end."""
+        """Run the series; it ends early after a failover that did not converge."""
         while len(self._report.failovers) < self._report.setup.wanted:
-            failover = await self._one()
+            failover = await self._run_one()
             self._report.failovers.append(failover)
-            self._done(failover)
+            self._on_failover(failover)
             if not failover.converged:
                 return
 
-    async def _one(self) -> Failover:
+    async def _run_one(self) -> Failover:
         failover = Failover(fault=self._report.setup.fault, old_primary="none")
         try:
-            old = await self._settled()
+            old = await self._wait_healthy()
             failover.old_primary = str(old.alias)
-            new = await self._break(old, failover)
-            await self._check(new, failover)
-            await self._mend(old, new, failover)
+            new = await self._fail_over(old, failover)
+            await self._check_ledger(new, failover)
+            await self._rejoin(old, new, failover)
         except LabError as error:
             failover.problem = str(error)
         except (MysqlError, TimeoutError) as error:
-            failover.problem = f"a server could not be asked: {error or 'no answer in time'}"
+            failover.problem = f"a query of a server failed: {error or 'no answer in time'}"
         return failover
 
-    async def _settled(self) -> DemoTablet:
-        """Wait for a shard without problems whose primary takes the writer's rows; returns the primary."""
+    async def _wait_healthy(self) -> DemoTablet:
+        """Wait for a shard without problems where the primary takes the writer's rows; returns the primary."""
         since = time.monotonic()
 
-        def look() -> DemoTablet | None:
-            primary = self._scene.primary
-            well = not why_not_well(self._board.judgement, heard_since=since)
-            return primary if well and primary is not None else None
+        def healthy_primary() -> DemoTablet | None:
+            primary = self._demo.primary
+            healthy = not why_unhealthy(self._observer.judgement, heard_since=since)
+            return primary if healthy and primary is not None else None
 
-        primary = await self._within(CONVERGENCE_DEADLINE, look, lambda: f"not begun: {self._why_not_well(since)}")
-        ledger = self._scene.writer.ledger
+        primary = await self._wait_for(
+            CONVERGENCE_DEADLINE, healthy_primary, lambda: f"not begun: {self._why_unhealthy(since)}"
+        )
+        ledger = self._demo.writer.ledger
         before = ledger.count
 
         def writing() -> bool | None:
             return True if ledger.count > before and ledger.last_from == primary.alias else None
 
-        await self._within(PROMOTION_DEADLINE, writing, lambda: f"not begun: {primary.alias} acknowledges no rows")
+        await self._wait_for(PROMOTION_DEADLINE, writing, lambda: f"not begun: {primary.alias} acknowledges no rows")
         await asyncio.sleep(random.uniform(*AT_REST))
         return primary
 
-    async def _break(self, old: DemoTablet, failover: Failover) -> DemoTablet:
-        """Kill the primary's mysqld and wait until another acknowledges writes, and vtorc has done its work."""
-        ledger = self._scene.writer.ledger
-        judgement = self._board.judgement
+    async def _fail_over(self, old: DemoTablet, failover: Failover) -> DemoTablet:
+        """Kill the mysqld of `old`, and wait until another tablet takes writes and vtorc's recovery has ended.
+
+        Returns the new primary.
+        """
+        ledger = self._demo.writer.ledger
+        judgement = self._observer.judgement
         view = judgement.view.tablet(old.alias) if judgement is not None else None
         old_uuid = view.status.server_uuid if view is not None and view.status is not None else ""
         doubts = len(ledger.in_doubt)
-        witness = CellWitness(old, self._scene.tablets) if self._policy.other_cell else None
+        witness = CrossCellWitness(old, self._demo.tablets) if self._policy.other_cell else None
         if witness is not None:
-            await witness.look()
+            await witness.open_sessions()
         fault_at = time.monotonic()
-        await self._scene.kill(old)
+        await self._demo.kill(old)
         if witness is not None:
-            await witness.remember()
-        remembered_at = time.monotonic()
-        gap = await self._within(
+            await witness.record_received()
+        recorded_at = time.monotonic()
+        gap = await self._wait_for(
             PROMOTION_DEADLINE,
             lambda: ledger.handover_from(old.alias, fault_at),
             lambda: self._why_no_primary(fault_at),
         )
-        replacement = await self._within(
+        replacement = await self._wait_for(
             PROMOTION_DEADLINE, lambda: self._replaced(fault_at), lambda: self._why_no_primary(fault_at)
         )
         self._measure(failover, gap, replacement, fault_at)
-        new = self._scene.cluster.tablets[gap.ended_by]
+        new = self._demo.cluster.tablets[gap.ended_by]
         if witness is not None:
             elected_at = replacement.marked_at("elected")
-            if elected_at is None or remembered_at > elected_at:  # later, they may follow another primary
+            if elected_at is None or recorded_at > elected_at:  # from then on they may follow another primary
                 raise LabError(
-                    "the tablets in other cells answered too late to tell what they held when the primary died"
+                    "the tablets in other cells answered after the election, too late to tell which writes they had "
+                    "received when the primary died"
                 )
-            failover.one_cell += alone_in_cell(
+            failover.one_cell += one_cell_writes(
                 survived=await executed(new),
                 held=witness.held,
                 old_uuid=old_uuid,
-                unpromised=await self._scene.writer.present(new, ledger.in_doubt[doubts:]),
+                in_doubt=await self._demo.writer.present(new, ledger.in_doubt[doubts:]),
             )
         return new
 
@@ -132,56 +141,58 @@ class Series:
         if record is not None and record.argument is not None:
             failover.argument = record.argument.sentence
 
-    async def _check(self, new: DemoTablet, failover: Failover) -> None:
-        failover.acked = self._scene.writer.ledger.count
-        failover.lost = len(await self._scene.writer.missing(new))
+    async def _check_ledger(self, new: DemoTablet, failover: Failover) -> None:
+        failover.acked = self._demo.writer.ledger.count
+        failover.lost = len(await self._demo.writer.missing(new))
 
-    async def _mend(self, old: DemoTablet, new: DemoTablet, failover: Failover) -> None:
-        """Restart the dead server and wait until it replicates again; rebuild it if it holds what nobody else has."""
+    async def _rejoin(self, old: DemoTablet, new: DemoTablet, failover: Failover) -> None:
+        """Restart the dead server and wait until it replicates; rebuild it first if it has errant transactions."""
         began = time.monotonic()
-        await self._scene.mend(old)
-        if await self._returned(old, new, errant_ends=True) == "errant":
+        await self._demo.start_or_resume(old)
+        if await self._wait_rejoined(old, new, errant_ends=True) == "errant":
             if (await executed(old)).difference(await executed(new)):
                 failover.rebuilt = True
-                await self._scene.rebuild(old)
-            await self._returned(old, new, errant_ends=False)
+                await self._demo.rebuild(old)
+            await self._wait_rejoined(old, new, errant_ends=False)
         failover.returned_ms = _ms(time.monotonic() - began)
         if self._policy.other_cell:
-            failover.one_cell += len(await wrong_ackers(self._policy, new, self._scene.tablets))
+            failover.one_cell += len(await wrong_ackers(self._policy, new, self._demo.tablets))
 
-    async def _returned(self, old: DemoTablet, new: DemoTablet, *, errant_ends: bool) -> str:
-        """Wait until the shard is well with `old` as a replica that has caught up; returns "well".
+    async def _wait_rejoined(self, old: DemoTablet, new: DemoTablet, *, errant_ends: bool) -> str:
+        """Wait until the shard is healthy with `old` as a replica that has caught up; returns "healthy".
 
-        With `errant_ends` it returns "errant" as soon as vtorc says that `old` has what nobody else has.
+        With `errant_ends` it returns "errant" as soon as vtorc finds errant transactions on `old`.
         """
         position = await executed(new)
         since = time.monotonic()
 
-        def look() -> str | None:
-            judgement = self._board.judgement
+        def state() -> str | None:
+            judgement = self._observer.judgement
             if errant_ends and is_errant(judgement, old.alias):
                 return "errant"
-            well = not why_not_well(judgement, heard_since=since)
-            return "well" if well and has_executed(judgement, old.alias, position) else None
+            healthy = not why_unhealthy(judgement, heard_since=since)
+            return "healthy" if healthy and has_executed(judgement, old.alias, position) else None
 
-        return await self._within(CONVERGENCE_DEADLINE, look, lambda: f"not converged: {self._why_not_well(since)}")
+        return await self._wait_for(CONVERGENCE_DEADLINE, state, lambda: f"not converged: {self._why_unhealthy(since)}")
 
     def _replaced(self, since: float) -> Replacement | None:
-        return next((each for each in self._board.replacements if each.started_at >= since and each.succeeded), None)
+        return next((each for each in self._observer.replacements if each.started_at >= since and each.succeeded), None)
 
-    def _why_not_well(self, since: float) -> str:
-        return why_not_well(self._board.judgement, heard_since=since) or "a replica has not caught up"
+    def _why_unhealthy(self, since: float) -> str:
+        return why_unhealthy(self._observer.judgement, heard_since=since) or "a replica has not caught up"
 
     def _why_no_primary(self, since: float) -> str:
-        """What vtorc said last about it."""
-        tried = [each.record.sentence for each in self._board.replacements if each.started_at >= since and each.record]
-        return f"no other tablet took writes in time: {tried[-1] if tried else self._why_not_well(since)}"
+        """Say that writes have no primary, with the sentence of the last recovery or the first problem."""
+        tried = [
+            each.record.sentence for each in self._observer.replacements if each.started_at >= since and each.record
+        ]
+        return f"no other tablet took writes in time: {tried[-1] if tried else self._why_unhealthy(since)}"
 
-    async def _within(self, seconds: float, look: Callable[[], T | None], problem: Callable[[], str]) -> T:
-        """Wait until `look` finds something; raises LabError with `problem` when it takes too long."""
+    async def _wait_for(self, seconds: float, condition: Callable[[], T | None], problem: Callable[[], str]) -> T:
+        """Wait until `condition` returns something; raises LabError with `problem` after `seconds`."""
         try:
             async with asyncio.timeout(seconds):
-                return await self._board.wait_for(look)
+                return await self._observer.wait_for(condition)
         except TimeoutError:
             raise LabError(problem()) from None
 

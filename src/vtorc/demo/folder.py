@@ -1,4 +1,4 @@
-"""The folder that a person names for a demo: new, empty, or left by an earlier demo."""
+"""Checks the folder that --dir names: it must be new, empty, or left by an earlier demo."""
 
 import fcntl
 import shutil
@@ -11,25 +11,25 @@ _OWNER = "owner.lock"
 
 
 def make_ready(folder: Path) -> Path:
-    """Empty a folder that an earlier demo left, and return its absolute path.
+    """Return the absolute path of the folder, and empty it if an earlier demo left it.
 
-    Raises LabError for one that is in use, or that holds anything else: nothing but a demo's own files is deleted.
+    Raises LabError if a demo runs in it, or if it holds other files: only a demo's own files are deleted.
     """
     folder = folder.absolute()
     if not folder.exists():
         return folder
     if not folder.is_dir():
-        raise LabError(f"{folder} is no folder; name a new one")
+        raise LabError(f"--dir: {folder} is not a folder; name a new or empty folder")
     found = sorted(folder.iterdir())
     if not found:
         return folder
     if not (folder / _OWNER).is_file():
-        raise LabError(f"{folder} holds other files than a demo's, such as {found[0].name}; name a new or empty folder")
+        raise LabError(f"--dir: {folder} holds {found[0].name}, which is not a demo's file; name a new or empty folder")
     with (folder / _OWNER).open("r+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise LabError(f"a demo is running in {folder} already; stop it first, or name another folder") from None
+            raise LabError(f"--dir: a demo is running in {folder}; stop it first, or name another folder") from None
         kill_below(folder)
         for each in found:
             if each.is_dir():

@@ -1,4 +1,4 @@
-"""Whether a shard is well: what vtorc finds, and what a look at the statuses says besides. Pure."""
+"""Whether a shard is healthy, by what vtorc finds and by what the statuses say besides. Pure."""
 
 from vtorc.core.detection.problems import Code
 from vtorc.core.facts.durability import DurabilityPolicy
@@ -8,12 +8,12 @@ from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.recovery.runner import Judgement
 
 
-def why_not_well(judgement: Judgement | None, *, heard_since: float) -> str:
-    """The first reason why the shard is not well, empty if there is none.
+def why_unhealthy(judgement: Judgement | None, *, heard_since: float) -> str:
+    """Return the first reason why the shard is unhealthy, empty if there is none.
 
-    Well means: every tablet was asked at or after `heard_since` (seconds on vtorc's clock) and answered, vtorc finds
-    no problem, one tablet is primary and takes writes, all others replicate from it, and semi-sync is as the policy
-    wants it.
+    Healthy means: every tablet answered a probe that began at or after `heard_since` (seconds on vtorc's clock), and
+    vtorc finds no problem. One tablet is primary and takes writes, all others replicate from it, and semi-sync is as
+    the policy wants it.
     """
     if judgement is None:
         return "vtorc has not looked at the shard yet"
@@ -49,12 +49,12 @@ def _why_not_following(
 
 
 def is_errant(judgement: Judgement | None, alias: TabletAlias) -> bool:
-    """Whether vtorc says that the tablet has transactions that nobody else has."""
+    """Whether vtorc finds errant transactions on the tablet."""
     decisions = judgement.decisions if judgement is not None else ()
     return any(d.finding.code is Code.ERRANT_GTID_DETECTED and d.finding.alias == alias for d in decisions)
 
 
 def has_executed(judgement: Judgement | None, alias: TabletAlias, position: GtidSet) -> bool:
-    """Whether the tablet was seen to have executed all of `position`."""
+    """Whether the tablet's last status shows all of `position` as executed."""
     tablet = judgement.view.tablet(alias) if judgement is not None else None
     return tablet is not None and tablet.status is not None and tablet.status.executed.contains(position)

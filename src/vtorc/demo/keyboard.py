@@ -1,4 +1,4 @@
-"""Single keys from the terminal, without Enter."""
+"""Reads single keys from the terminal, without Enter."""
 
 import asyncio
 import contextlib
@@ -12,9 +12,9 @@ from contextlib import asynccontextmanager
 
 @asynccontextmanager
 async def keyboard() -> AsyncIterator[asyncio.Queue[str]]:
-    """Put what is typed into the queue while inside, one character each; the empty text means that there is no more.
+    """Put each typed character into the queue while inside; the empty text marks the end of the input.
 
-    Ctrl-C stays a signal. The terminal is put back in the end.
+    Ctrl-C stays a signal. The terminal's settings are restored at the end.
     """
     descriptor = sys.stdin.fileno()
     before = termios.tcgetattr(descriptor)
@@ -27,7 +27,7 @@ async def keyboard() -> AsyncIterator[asyncio.Queue[str]]:
             if not typed:
                 loop.remove_reader(descriptor)
                 keys.put_nowait("")
-            if not typed.startswith("\x1b"):  # arrows and the like are one key that means nothing here
+            if not typed.startswith("\x1b"):  # arrow keys send escape sequences, which mean nothing here
                 for key in typed:
                     keys.put_nowait(key)
 

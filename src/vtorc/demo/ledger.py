@@ -1,4 +1,4 @@
-"""What the demo's application was promised: which rows were acknowledged, by whom, and how long writes stood still."""
+"""The record of the demo's application: rows acknowledged, by which tablet, and how long there were no writes."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from vtorc.core.facts.ids import TabletAlias
 
 NOTABLE_GAP = 0.5
-"""Seconds without an acknowledgement after which a pause is worth telling about, even if the primary stayed."""
+"""Seconds without an acknowledgement after which a pause is reported, even if the primary stayed the same."""
 
 RATE_WINDOW = 2.0
 """Seconds over which the rate of acknowledgements is measured."""
@@ -14,7 +14,7 @@ RATE_WINDOW = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A pause of the writes: the last acknowledgement before and the first after it, in seconds, and who gave them."""
+    """A pause of the writes: the last acknowledgement before and the first after it, with their times and tablets."""
 
     ended_by: TabletAlias
     began_at: float
@@ -23,12 +23,12 @@ class Gap:
 
     @property
     def seconds(self) -> float:
-        """How long no write was acknowledged."""
+        """For how long no write was acknowledged."""
         return self.ended_at - self.began_at
 
     @property
     def is_handover(self) -> bool:
-        """Whether another tablet takes the writes since."""
+        """Whether another tablet took the writes afterwards."""
         return self.ended_by != self.last_from
 
 
@@ -36,8 +36,8 @@ class Gap:
 class Ledger:
     """Rows by number, in the order they were written; times are seconds on one monotonic clock.
 
-    A row is *acknowledged* once the server said so: from then on it must never be missing. A row whose answer did not
-    arrive is *in doubt*: it may be there or not, and nobody was promised anything.
+    A row is *acknowledged* once the server's OK has arrived: from then on it must never be missing. If the answer to a
+    row did not arrive, the row is *in doubt*: it may be there or not, and its absence is no loss.
     """
 
     acknowledged: list[tuple[int, int]] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Ledger:
     _recent: deque[float] = field(default_factory=deque)
 
     def acknowledge(self, row: int, at: float, tablet: TabletAlias) -> None:
-        """Note that `tablet` acknowledged a row, numbered higher than all before."""
+        """Enter a row that `tablet` acknowledged; its number is higher than all before."""
         if self.acknowledged and self.acknowledged[-1][1] == row - 1:
             self.acknowledged[-1] = (self.acknowledged[-1][0], row)
         else:
@@ -64,20 +64,20 @@ class Ledger:
         self._forget(at)
 
     def doubt(self, row: int) -> None:
-        """Note that the answer to a row did not arrive."""
+        """Enter a row to which no answer arrived."""
         self.in_doubt.append(row)
 
     def rate(self, now: float) -> float:
-        """Acknowledgements per second, of late."""
+        """Return acknowledgements per second over the last `RATE_WINDOW` seconds."""
         self._forget(now)
         return len(self._recent) / RATE_WINDOW
 
     def silence(self, now: float) -> float:
-        """Seconds since the last acknowledgement; 0 before the first."""
+        """Return the seconds since the last acknowledgement; 0 before the first."""
         return 0.0 if self.last_at is None else now - self.last_at
 
     def handover_from(self, tablet: TabletAlias, since: float) -> Gap | None:
-        """The first pause that ended at or after `since` with another tablet than `tablet` taking its writes."""
+        """Return the first pause that ended at or after `since` with another tablet taking the writes of `tablet`."""
         return next(
             (gap for gap in self.gaps if gap.last_from == tablet and gap.is_handover and gap.ended_at >= since), None
         )

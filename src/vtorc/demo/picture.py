@@ -1,4 +1,4 @@
-"""What the screen shows at one moment, as plain facts. Pure: made from a judgement, the servers' states, the ledger."""
+"""The content of the screen at one moment, from a judgement, the servers' states and the ledger. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.status import ThreadState
 from vtorc.core.facts.views import ShardView, TabletView
-from vtorc.demo.board import Board, Mark, Sample, Sentence
+from vtorc.demo.demo_observer import DemoObserver, Mark, Sample, Sentence
 from vtorc.demo.ledger import Ledger
 from vtorc.recovery.runner import Judgement
 
@@ -18,7 +18,7 @@ UNKNOWN = "?"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TabletLine:
-    """One tablet: `mysqld` is the truth, all else is what vtorc knows, "?" where it knows nothing of now."""
+    """One tablet: `mysqld` is the process's real state, all else is vtorc's knowledge, "?" if it has none of now."""
 
     number: int
     alias: TabletAlias
@@ -46,8 +46,8 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
-    """What is known of a tablet's server without asking vtorc."""
+class ServerState:
+    """The state of a tablet's mysqld, read from its process and not from vtorc."""
 
     alias: TabletAlias
     port: int
@@ -55,8 +55,8 @@ class Server:
 
 
 def draw(
-    board: Board,
-    servers: Sequence[Server],
+    observer: DemoObserver,
+    servers: Sequence[ServerState],
     ledger: Ledger,
     *,
     title: str,
@@ -65,26 +65,26 @@ def draw(
     picked: TabletAlias | None = None,
 ) -> Picture:
     """Put the picture together; `now` is on the ledger's clock."""
-    judgement = board.judgement
-    mark, headline = _headline(judgement, board.running)
+    judgement = observer.judgement
+    mark, headline = _headline(judgement, observer.running)
     return Picture(
         title=title,
         mark=mark,
         headline=headline,
         tablets=[
-            _line(number, server, judgement, board.samples, picked=server.alias == picked)
+            _line(number, server, judgement, observer.samples, picked=server.alias == picked)
             for number, server in enumerate(servers, start=1)
         ],
         writes=_writes(ledger, now),
         findings=_findings(judgement),
-        sentences=tuple(board.sentences),
+        sentences=tuple(observer.sentences),
         keys=keys,
     )
 
 
 def _headline(judgement: Judgement | None, running: Action | None) -> tuple[Mark, str]:
     if judgement is None:
-        return Mark.STAND_STILL, "starting: vtorc has not looked at the shard yet"
+        return Mark.NO_ACTION, "starting: vtorc has not looked at the shard yet"
     if running is not None:
         return Mark.REPAIR, f"repairing: {running.recovery.value} for {running.code.value}"
     if not judgement.decisions:
@@ -93,11 +93,11 @@ def _headline(judgement: Judgement | None, running: Action | None) -> tuple[Mark
     problems = "1 problem" if count == 1 else f"{count} problems"
     if judgement.action is not None:
         return Mark.REPAIR, f"repairing: {problems}"
-    return Mark.STAND_STILL, f"standing still: {problems}, for the reasons below"
+    return Mark.NO_ACTION, f"doing nothing: {problems}, for the reasons below"
 
 
 def _headroom(judgement: Judgement) -> str:
-    """Who takes writes, and how many of its ackers it can do without."""
+    """Say which tablet takes writes, and how many of its ackers it can do without."""
     view, primary = judgement.view, judgement.view.primary
     if primary is None or judgement.policy is None:
         return "nothing to do"
@@ -107,7 +107,7 @@ def _headroom(judgement: Judgement) -> str:
 
 def _findings(judgement: Judgement | None) -> list[tuple[Mark, str]]:
     decisions = judgement.decisions if judgement is not None else ()
-    return [(Mark.REPAIR if decision.acts else Mark.STAND_STILL, decision.sentence) for decision in decisions]
+    return [(Mark.REPAIR if decision.acts else Mark.NO_ACTION, decision.sentence) for decision in decisions]
 
 
 def _writes(ledger: Ledger, now: float) -> str:
@@ -124,7 +124,7 @@ def _writes(ledger: Ledger, now: float) -> str:
 
 
 def _line(
-    number: int, server: Server, judgement: Judgement | None, samples: Sequence[Sample], *, picked: bool
+    number: int, server: ServerState, judgement: Judgement | None, samples: Sequence[Sample], *, picked: bool
 ) -> TabletLine:
     view = judgement.view if judgement is not None else None
     tablet = view.tablet(server.alias) if view is not None else None
@@ -199,17 +199,17 @@ def _gtids(view: ShardView, tablet: TabletView, samples: Sequence[Sample]) -> st
 
 
 def _errant(executed: GtidSet, of_primary: Mapping[float, GtidSet], uuid: str) -> GtidSet:
-    """Transactions that the primary lacks and did not write itself; nothing while the primary was never heard."""
+    """Return the transactions that the primary lacks and did not write; empty while no probe of it succeeded."""
     if not of_primary or not uuid:
         return EMPTY_GTID_SET
     return executed.difference(of_primary[max(of_primary)]).without_uuid(uuid)
 
 
 def before(of_primary: Mapping[float, GtidSet], moment: float | None) -> GtidSet:
-    """What the primary was known to have executed at a moment.
+    """Return the transactions that the primary is known to have executed before a moment.
 
-    A replica is compared with what its primary said earlier, never later: else it would always seem to lack what was
-    written between the two answers.
+    A replica is compared with an earlier answer of its primary, never with a later one. Otherwise it would always seem
+    to lack the transactions that were written between the two answers.
     """
     times = [at for at in of_primary if moment is not None and at <= moment]
     return of_primary[max(times)] if times else EMPTY_GTID_SET

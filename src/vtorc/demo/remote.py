@@ -1,7 +1,7 @@
-"""How another terminal reaches the running demo: one JSON object per line over a unix socket in the demo's folder.
+"""Commands from another terminal to the running demo: one JSON object per line over a unix socket in its folder.
 
-Request `{"do": VERB, "on": TABLET}`, answer `{"ok": TEXT}` or `{"error": TEXT}`. A small file says where the demo that
-was started last has its folder.
+The request is `{"do": COMMAND, "on": TABLET}`, the answer `{"ok": TEXT}` or `{"error": TEXT}`. A small file names the
+folder of the demo that was started last.
 """
 
 import asyncio
@@ -20,13 +20,13 @@ from vtorc.lab.parts import cache_folder
 from vtorc.lab.processes import unix_socket
 
 Answer = Callable[[str, str], Awaitable[str]]
-"""Does what a verb says to what follows it, and returns a text for the person; raises VtorcError."""
+"""Carries out a command on its target, and returns a text for the operator; raises VtorcError."""
 
 _SOCKET = "demo.sock"
 
 
 def state_file(environ: Mapping[str, str]) -> Path:
-    """Name the file that says where the last demo of this user runs."""
+    """Return the file that names the folder of this user's last demo."""
     if runtime := environ.get("XDG_RUNTIME_DIR"):
         return Path(runtime) / "vtorc-demo.json"
     cache = cache_folder(environ)
@@ -37,7 +37,7 @@ def state_file(environ: Mapping[str, str]) -> Path:
 
 @asynccontextmanager
 async def listening(folder: Path, answer: Answer) -> AsyncIterator[None]:
-    """Answer other terminals while inside, and be the demo that they find."""
+    """Answer other terminals while inside, and note this demo's folder as that of the last one."""
     path, state = unix_socket(folder, _SOCKET), state_file(os.environ)
     note = json.dumps({"dir": str(folder)})
     path.unlink(missing_ok=True)
@@ -50,7 +50,7 @@ async def listening(folder: Path, answer: Answer) -> AsyncIterator[None]:
         server.close()
         path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
-            if state.read_text() == note:  # else another demo is the last one by now
+            if state.read_text() == note:  # otherwise another demo was started since
                 state.unlink()
 
 
@@ -64,40 +64,40 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ans
         writer.write(json.dumps(reply).encode() + b"\n")
         await writer.drain()
     except (ConnectionError, ValueError, KeyError, TypeError):
-        pass  # not one of ours
+        pass  # the client does not speak this protocol, or is gone
     finally:
         writer.close()
 
 
-async def ask(folder: Path | None, verb: str, on: str) -> str:
-    """Have the demo in `folder`, or the one that was started last, do something; returns what it says.
+async def send_command(folder: Path | None, command: str, target: str) -> str:
+    """Send a command to the demo in `folder`, by default to the one that was started last; returns its answer.
 
-    Raises LabError when no demo runs there, or when it refuses.
+    Raises LabError if no demo runs there, or if it refuses.
     """
-    where = folder or _last_folder()
+    folder = folder or _last_folder()
     try:
-        reader, writer = await asyncio.open_unix_connection(unix_socket(where, _SOCKET))
+        reader, writer = await asyncio.open_unix_connection(unix_socket(folder, _SOCKET))
     except OSError as error:
-        raise LabError(f"no demo runs in {where} any more; start one with: vtorc demo") from error
+        raise LabError(f"no demo runs in {folder} any more; start one with: vtorc demo") from error
     try:
-        writer.write(json.dumps({"do": verb, "on": on}).encode() + b"\n")
+        writer.write(json.dumps({"do": command, "on": target}).encode() + b"\n")
         line = await reader.readline()
     except ConnectionError:
         line = b""
     finally:
         writer.close()
     if not line:
-        raise LabError(f"the demo in {where} ended before it answered")
+        raise LabError(f"the demo in {folder} ended before it answered; start one with: vtorc demo")
     reply = json.loads(line)
     if "error" in reply:
         raise LabError(reply["error"])
     return str(reply["ok"])
 
 
-def tell_demo(folder: Path | None, verb: str, on: str) -> int:
-    """Have a running demo do something and show what it says; returns the exit code."""
+def run_command(folder: Path | None, command: str, target: str) -> int:
+    """Send a command to a running demo and print its answer; returns the exit code."""
     try:
-        text = asyncio.run(ask(folder, verb, on))
+        text = asyncio.run(send_command(folder, command, target))
     except VtorcError as error:
         sys.stderr.write(f"vtorc demo: {error}\n")
         return 1

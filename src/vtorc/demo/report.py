@@ -1,4 +1,4 @@
-"""What a series of failovers showed: one result each, the distribution of the times, and the verdict."""
+"""The results of a series of failovers: one for each, the distribution of the times, and the verdict."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,13 @@ MEASURED = ("detected_ms", "promoted_ms", "write_gap_ms", "returned_ms")
 
 @dataclass(slots=True, kw_only=True)
 class Failover:
-    """One failover of the series; what it did not come to is None. Times in milliseconds.
+    """One failover of the series; times are milliseconds, None for a step that was not reached.
 
-    `detected_ms` runs from the fault to vtorc's decision to replace the primary, `promoted_ms` to the end of the
-    promotion, `write_gap_ms` from the last acknowledged write of the old primary to the first of the new one,
-    `returned_ms` from the restart of the dead server to a shard without problems. `acked` counts the rows of the whole
-    ledger, of which `lost` are missing on the new primary. `one_cell` counts breaches of the rule that no write is
-    acknowledged by the primary's own cell alone. `problem` says why the failover does not count as done.
+    `detected_ms` runs from the fault to vtorc's decision to replace the primary, `promoted_ms` from the fault to the
+    end of the promotion. `write_gap_ms` runs from the last acknowledged write of the old primary to the first of the
+    new one, `returned_ms` from the restart of the dead server to a shard without problems. `acked` counts the rows of
+    the whole ledger, of which `lost` are missing on the new primary. `one_cell` counts breaches of the rule that no
+    write is acknowledged by the primary's own cell alone. `problem` says why the failover did not converge.
     """
 
     fault: str
@@ -36,13 +36,13 @@ class Failover:
 
     @property
     def converged(self) -> bool:
-        """Whether the shard came back to a state without problems."""
+        """Whether the shard was free of problems in the end."""
         return not self.problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setup:
-    """What the series was run on; `wanted` is the number of failovers asked for."""
+class SeriesSetup:
+    """The options of the series; `wanted` is the number of failovers."""
 
     wanted: int
     fault: str
@@ -57,35 +57,35 @@ class Setup:
 class DemoReport:
     """The series so far."""
 
-    setup: Setup
+    setup: SeriesSetup
     failovers: list[Failover] = field(default_factory=list)
     interrupted: bool = False
 
     @property
     def lost(self) -> int:
-        """Acknowledged rows that were missing, over all checks."""
+        """How many acknowledged rows were missing, over all checks."""
         return sum(each.lost for each in self.failovers)
 
     @property
     def one_cell(self) -> int:
-        """Breaches of the cross-cell rule."""
+        """How many breaches of the cross-cell rule there were."""
         return sum(each.one_cell for each in self.failovers)
 
     @property
     def converged(self) -> int:
-        """Failovers after which the shard came back to a state without problems."""
+        """How many failovers converged."""
         return sum(each.converged for each in self.failovers)
 
     @property
     def failures(self) -> list[str]:
-        """Everything that keeps the series from being a success, one sentence each."""
+        """Every reason why the series is no success, one sentence each."""
         sentences: list[str] = []
         for number, each in enumerate(self.failovers, start=1):
-            where = f"failover {number} ({each.old_primary} to {each.new_primary or 'nobody'})"
+            where = f"failover {number} ({each.old_primary} to {each.new_primary or 'no tablet'})"
             if each.lost:
                 sentences.append(f"{where}: {each.lost} of {each.acked} acknowledged rows are missing")
             if each.one_cell:
-                sentences.append(f"{where}: {each.one_cell} times one cell alone could hold an acknowledged write")
+                sentences.append(f"{where}: {each.one_cell} times one cell alone may have held an acknowledged write")
             if each.problem:
                 sentences.append(f"{where}: {each.problem}")
         if self.interrupted:
@@ -94,16 +94,16 @@ class DemoReport:
 
     @property
     def succeeded(self) -> bool:
-        """Whether every failover that was asked for was done, converged and lost nothing."""
+        """Whether all the wanted failovers were done and converged, and no acknowledged row was lost."""
         return not self.failures and len(self.failovers) == self.setup.wanted
 
     def measured(self, name: str) -> list[float]:
-        """All values of one of the times that were measured, as they came."""
+        """Return all measured values of one time, in the order of the failovers."""
         values = (getattr(each, name) for each in self.failovers)
         return [value for value in values if value is not None]
 
     def as_json(self) -> dict[str, object]:
-        """The report in the form that is written to the file."""
+        """Return the report in the form that is written to the file."""
         return {
             "failovers": [asdict(each) for each in self.failovers],
             "summary": {
@@ -121,7 +121,7 @@ class DemoReport:
 
 
 def summarise(values: Sequence[float]) -> Mapping[str, float | None]:
-    """Percentiles and the largest of some values; None for each where there are none."""
+    """Return the percentiles and the largest of some values, each None if there are no values."""
     return {
         **{f"p{percent}": percentile(values, percent) for percent in PERCENTILES},
         "max": max(values, default=None),
@@ -129,7 +129,7 @@ def summarise(values: Sequence[float]) -> Mapping[str, float | None]:
 
 
 def percentile(values: Sequence[float], percent: float) -> float | None:
-    """The smallest value that `percent` of all values do not exceed (nearest rank); None if there are no values."""
+    """Return the smallest value that `percent` of all values do not exceed (nearest rank); None without values."""
     if not values:
         return None
     rank = math.ceil(percent / 100 * len(values))

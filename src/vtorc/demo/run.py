@@ -1,4 +1,4 @@
-"""Runs the demo from its options to its exit code: for a person to watch, or a series of failovers unattended."""
+"""Runs the demo from its options to its exit code, attended or as an unattended series of failovers."""
 
 import asyncio
 import json
@@ -17,14 +17,14 @@ from rich.console import Console
 from vtorc.core.election.survivability import LossOutcome, survives
 from vtorc.core.facts.durability import Member, policy
 from vtorc.core.facts.ids import TabletType
-from vtorc.demo.board import Board, Sentence
-from vtorc.demo.failovers import Series
+from vtorc.demo.demo_observer import DemoObserver, Sentence
+from vtorc.demo.failovers import FailoverSeries
 from vtorc.demo.folder import make_ready
-from vtorc.demo.printed import HEADER, TO_TRY, failover_line, summary_text
-from vtorc.demo.report import DemoReport, Failover, Setup
-from vtorc.demo.scene import Scene, SceneSpec, open_scene
-from vtorc.demo.servers import Servers
-from vtorc.demo.show import Show
+from vtorc.demo.interactive import InteractiveDemo
+from vtorc.demo.plain_output import HEADER, TO_TRY, failover_line, summary_text
+from vtorc.demo.report import DemoReport, Failover, SeriesSetup
+from vtorc.demo.running_demo import DemoSpec, RunningDemo, open_demo
+from vtorc.demo.servers import ServerKind
 from vtorc.demo.writer import INTERVAL
 from vtorc.errors import VtorcError
 from vtorc.lab.cluster import LabSpec
@@ -39,7 +39,7 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoOptions:
-    """What a person asked for; `topo` None means etcd if it can be had, `failovers` None that a person watches."""
+    """The options of the command; `topo` None means etcd if there is one, `failovers` None means an attended demo."""
 
     tablets: int = 3
     durability: str = "semi_sync"
@@ -50,10 +50,10 @@ class DemoOptions:
     report: Path | None = None
 
 
-def run_demo(options: DemoOptions, choose: Callable[[], Servers]) -> int:
-    """Run the demo until it is told to stop, or until its failovers are done; returns the exit code.
+def run_demo(options: DemoOptions, choose: Callable[[], ServerKind]) -> int:
+    """Run the demo until a signal stops it, or until its failovers are done; returns the exit code.
 
-    `choose` names the kind of servers, or raises PartMissing.
+    `choose` returns the kind of servers, or raises PartMissing.
     """
     try:
         return uvloop.run(_until_stopped(options, choose))
@@ -66,65 +66,65 @@ def run_demo(options: DemoOptions, choose: Callable[[], Servers]) -> int:
         return _failed(expected.exceptions[0])
 
 
-async def _until_stopped(options: DemoOptions, choose: Callable[[], Servers]) -> int:
+async def _until_stopped(options: DemoOptions, choose: Callable[[], ServerKind]) -> int:
     body = asyncio.create_task(_run(options, choose), name="demo")
-    told_to_stop: list[signal.Signals] = []
+    stop_signals: list[signal.Signals] = []
 
     def stop(number: signal.Signals) -> None:
-        if not told_to_stop:  # a second Ctrl-C must not break off the end of the servers
+        if not stop_signals:  # a second Ctrl-C must not interrupt the shutdown of the servers
             body.cancel()
-        told_to_stop.append(number)
+        stop_signals.append(number)
 
     for number in _STOPPING:
         asyncio.get_running_loop().add_signal_handler(number, stop, number)
     try:
         return await body
     except asyncio.CancelledError:
-        return EXIT_OK if options.failovers is None else 128 + told_to_stop[0]
+        return EXIT_OK if options.failovers is None else 128 + stop_signals[0]
 
 
-async def _run(options: DemoOptions, choose: Callable[[], Servers]) -> int:
+async def _run(options: DemoOptions, choose: Callable[[], ServerKind]) -> int:
     if options.failovers is not None:
-        _refuse_hopeless(options)
+        _refuse_without_candidate(options)
         _refuse_unwritable(options.report)
     servers = choose()
     if servers.notice:
         _write(f"{servers.notice}\n")
     topo = options.topo or _best_topo()
     folder = await asyncio.to_thread(make_ready, options.folder) if options.folder is not None else None
-    spec = SceneSpec(tablets=options.tablets, durability=options.durability, topo=topo, folder=folder)
+    spec = DemoSpec(tablets=options.tablets, durability=options.durability, topo=topo, folder=folder)
     if options.failovers is not None:
         return await _failovers(options, spec, servers)
-    return await _for_a_person(spec, servers)
+    return await _interactive(spec, servers)
 
 
-async def _for_a_person(spec: SceneSpec, servers: Servers) -> int:
+async def _interactive(spec: DemoSpec, servers: ServerKind) -> int:
     console = Console(highlight=False)
     on_screen = console.is_terminal and not console.is_dumb_terminal and sys.stdin.isatty()
-    board = Board(tell=None if on_screen else _tell)
-    async with open_scene(spec, servers, board, _progress) as scene:
-        show = Show(scene)
+    observer = DemoObserver(on_sentence=None if on_screen else _print_sentence)
+    async with open_demo(spec, servers, observer, _progress) as demo:
+        interactive = InteractiveDemo(demo)
         if on_screen:
-            await show.on_screen(console)
+            await interactive.run_on_screen(console)
         else:
-            await _narrate(scene, show)
+            await _narrate(demo, interactive)
     if on_screen:
         _write("The demo has ended, and all its servers with it.\n")
     return EXIT_OK
 
 
-async def _narrate(scene: Scene, show: Show) -> None:
+async def _narrate(demo: RunningDemo, interactive: InteractiveDemo) -> None:
     up_at = time.monotonic()
     async with asyncio.TaskGroup() as group:
-        group.create_task(show.plain(), name="answer other terminals")
-        primary = await scene.board.wait_for(lambda: scene.primary)
+        group.create_task(interactive.serve_commands(), name="answer other terminals")
+        primary = await demo.observer.wait_for(lambda: demo.primary)
         _write(f"{primary.alias} is primary, {time.monotonic() - up_at:.1f} s after the last tablet came up.\n")
         _write(f"\n{TO_TRY}\n")
 
 
-async def _failovers(options: DemoOptions, spec: SceneSpec, servers: Servers) -> int:
+async def _failovers(options: DemoOptions, spec: DemoSpec, servers: ServerKind) -> int:
     assert options.failovers is not None
-    setup = Setup(
+    setup = SeriesSetup(
         wanted=options.failovers,
         fault=options.fault,
         durability=spec.durability,
@@ -135,14 +135,14 @@ async def _failovers(options: DemoOptions, spec: SceneSpec, servers: Servers) ->
     )
     report = DemoReport(setup)
 
-    def done(failover: Failover) -> None:
+    def print_failover(failover: Failover) -> None:
         _write(failover_line(len(report.failovers), failover) + "\n")
 
-    board = Board()
-    async with open_scene(spec, servers, board, _progress) as scene:
+    observer = DemoObserver()
+    async with open_demo(spec, servers, observer, _progress) as demo:
         _write(f"\n{HEADER}\n")
         try:
-            await Series(scene, report, done).run()
+            await FailoverSeries(demo, report, print_failover).run()
         except asyncio.CancelledError:
             report.interrupted = True
             raise
@@ -151,7 +151,7 @@ async def _failovers(options: DemoOptions, spec: SceneSpec, servers: Servers) ->
                 options.report.write_text(json.dumps(report.as_json(), indent=2) + "\n")
             _write(f"\n{summary_text(report, Console().width)}")
             if not report.succeeded:
-                _write(f"\nThe last sentences of vtorc:\n{_last(board.sentences)}\n")
+                _write(f"\nThe last sentences of vtorc:\n{_last(observer.sentences)}\n")
     return EXIT_OK if report.succeeded else EXIT_FAILED
 
 
@@ -163,15 +163,18 @@ def _best_topo() -> str:
     try:
         find_etcd()
     except PartMissing as error:
-        if os.environ.get(ETCD.variable):  # whoever names one wants that one
+        if os.environ.get(ETCD.variable):  # an etcd that is named explicitly is never passed over
             raise
         _write(f"No etcd, so the topology is one SQLite file: {error}\n")
         return "local"
     return "etcd2"
 
 
-def _refuse_hopeless(options: DemoOptions) -> None:
-    """Refuse a series in which nobody could take over from some primary. One that may lose writes shows how many."""
+def _refuse_without_candidate(options: DemoOptions) -> None:
+    """Refuse a series in which some primary would have no possible successor.
+
+    A policy under which writes may be lost is no reason to refuse: the series shows how many are.
+    """
     members = [Member(spec.alias, TabletType.REPLICA) for spec in LabSpec(tablets=options.tablets).tablet_specs()]
     chosen = policy(options.durability)
     for primary in members:
@@ -179,20 +182,20 @@ def _refuse_hopeless(options: DemoOptions) -> None:
         lost = next(loss for loss in survival.tablets if primary in loss.lost)
         if lost.outcome is LossOutcome.NO_CANDIDATE:
             raise LabError(
-                f"{options.tablets} tablets with durability {options.durability} do not survive their primary: {lost}; "
-                "use more with --tablets"
+                f"--tablets {options.tablets} --durability {options.durability}: the shard would not survive the loss "
+                f"of its primary: {lost}; use more with --tablets"
             )
 
 
 def _refuse_unwritable(report: Path | None) -> None:
     if report is not None and not (report.parent.is_dir() and os.access(report.parent, os.W_OK)):
-        raise LabError(f"--report: {report} cannot be written; name a file in a folder that exists")
+        raise LabError(f"--report: {report} cannot be written; name a file in a writable folder that exists")
 
 
 @contextmanager
-def _progress(what: str) -> Iterator[None]:
+def _progress(step: str) -> Iterator[None]:
     began = time.monotonic()
-    _write(f"{what} … ")
+    _write(f"{step} … ")
     try:
         yield
     except BaseException:
@@ -201,12 +204,12 @@ def _progress(what: str) -> Iterator[None]:
     _write(f"{time.monotonic() - began:.1f} s\n")
 
 
-def _tell(sentence: Sentence) -> None:
+def _print_sentence(sentence: Sentence) -> None:
     _write(f"{sentence}\n")
 
 
 def _write(text: str) -> None:
-    """Write at once; whoever read our output and went away does not stop the demo, a signal does."""
+    """Write at once; a reader of the output that is gone does not stop the demo, only a signal does."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()

@@ -8,11 +8,11 @@ from rich.segment import Segment, Segments
 from rich.table import Table
 from rich.text import Text
 
-from vtorc.demo.board import Mark, Sentence
+from vtorc.demo.demo_observer import Mark, Sentence
 from vtorc.demo.picture import UNKNOWN, Picture, TabletLine
 
 _WIDE = 100
-# Wide enough for whatever usually stands there, so that nothing jumps; on a narrow screen together 80 characters.
+# Wide enough for the usual values, so that no column moves; on a narrow screen 80 characters together.
 _COLUMNS: tuple[tuple[str, int, JustifyMethod], ...] = (
     ("", 2, "left"),
     ("CELL", 5, "left"),
@@ -28,16 +28,16 @@ _WIDE_ONLY = ("CELL", "MYSQL PORT")
 _STYLES = {
     Mark.GOOD: "green",
     Mark.REPAIR: "yellow",
-    Mark.STAND_STILL: "magenta",
+    Mark.NO_ACTION: "magenta",
     Mark.FAILED: "bold red",
-    Mark.PERSON: "cyan",
+    Mark.OPERATOR: "cyan",
     Mark.WRITES: "blue",
 }
 _MYSQLD = {"running": ("●", "green"), "paused": ("‖", "yellow"), "down": ("✗", "bold red")}
 
 
 def render(picture: Picture, console: Console, *, height: int | None = None) -> RenderableType:
-    """Draw the picture; with a `height` (in lines) as much of the last sentences as fits, without one all of them."""
+    """Draw the picture, with as many of the last sentences as fit into `height` lines; None means all of them."""
     head = _head(picture, console.width)
     foot: list[RenderableType] = [Text(picture.keys, style="reverse", overflow="fold")] if picture.keys else []
     if height is None:
@@ -49,7 +49,7 @@ def render(picture: Picture, console: Console, *, height: int | None = None) -> 
 
 
 def as_text(picture: Picture, width: int) -> str:
-    """Draw the picture without colours, for whoever asks from another terminal."""
+    """Return the picture without colours, for another terminal."""
     console = Console(width=width, color_system=None, force_terminal=False, legacy_windows=False)
     with console.capture() as captured:
         console.print(render(picture, console))
@@ -82,7 +82,7 @@ def _topology(tablets: Sequence[TabletLine], *, wide: bool) -> Table:
 
 
 def _row(line: TabletLine, cell: str, *, wide: bool) -> list[Text]:
-    """One tablet; the alias tells its cell, so a narrow screen can do without that column."""
+    """Return the cells of one tablet; its alias names its cell, so a narrow screen leaves that column out."""
     weight = "bold" if line.role == "primary" else ""
     shape, colour = _MYSQLD.get(line.mysqld, (UNKNOWN, ""))
     return [

@@ -1,4 +1,4 @@
-"""What a demo needs of the cluster it shows: one kind has real servers, one simulated ones."""
+"""The demo's interface to its cluster, and the kind with real servers; simulated ones are in `simulated_cluster`."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -15,11 +15,11 @@ from vtorc.topo.open import TopoAccess
 from vtorc.vttablet.sql_session import SqlSession
 
 Progress = Callable[[str], AbstractContextManager[None]]
-"""Tells what is being started while inside, and how long it took."""
+"""Shows a step of the start while inside, and then how long it took."""
 
 
 class DemoTablet(Protocol):
-    """One tablet with its server, to break and to mend."""
+    """One tablet with its server, to break and to restart."""
 
     @property
     def alias(self) -> TabletAlias:
@@ -28,17 +28,17 @@ class DemoTablet(Protocol):
 
     @property
     def spec(self) -> TabletSpec:
-        """What it was made from."""
+        """The tablet's shard and type."""
         ...
 
     @property
     def mysql_port(self) -> int:
-        """Where its server is."""
+        """The port of its server."""
         ...
 
     @property
     def mysqld_state(self) -> str:
-        """How its mysqld is in truth, whatever anybody knows of it: running, paused or down."""
+        """The real state of its mysqld, independent of what vtorc sees: running, paused or down."""
         ...
 
     async def kill_mysqld(self) -> None:
@@ -50,11 +50,11 @@ class DemoTablet(Protocol):
         ...
 
     async def resume_mysqld(self) -> None:
-        """Let a hanging mysqld go on."""
+        """Resume a paused mysqld."""
         ...
 
     async def start_mysqld(self) -> None:
-        """Start its mysqld, and wait until that answers."""
+        """Start its mysqld, and wait until it answers."""
         ...
 
     async def rebuild(self) -> None:
@@ -62,11 +62,11 @@ class DemoTablet(Protocol):
         ...
 
     async def connect(self) -> SqlSession:
-        """Open a session of the application; raises MysqlError. Brings no deadline of its own."""
+        """Open a session of the application; raises MysqlError. The caller sets the deadline."""
         ...
 
     async def connect_as_dba(self) -> SqlSession:
-        """Open a session of the administrator; raises MysqlError. Brings no deadline of its own."""
+        """Open a session of the administrator; raises MysqlError. The caller sets the deadline."""
         ...
 
 
@@ -105,21 +105,21 @@ class DemoCluster(Protocol):
         ...
 
 
-class Servers(Protocol):
-    """A kind of servers; `notice` is what a person is told of them before anything starts, if there is anything."""
+class ServerKind(Protocol):
+    """A kind of servers: real or simulated."""
 
     @property
     def simulated(self) -> bool:
-        """Whether there is no MySQL behind it."""
+        """Whether there is no real mysqld."""
         ...
 
     @property
     def notice(self) -> str:
-        """A sentence to begin with, empty if nothing is out of the ordinary."""
+        """The line that the demo prints before anything starts, empty for none."""
         ...
 
     async def prepare(self, progress: Progress) -> None:
-        """Do once what all servers need."""
+        """Make once what all servers of this kind need."""
         ...
 
     def cluster(self, spec: LabSpec, folder: Path | None) -> DemoCluster:
@@ -128,7 +128,7 @@ class Servers(Protocol):
 
 
 class RealServers:
-    """Processes of one installed MySQL."""
+    """The kind with processes of one installed MySQL."""
 
     simulated = False
     notice = ""
@@ -137,7 +137,7 @@ class RealServers:
         self._mysql = mysql
 
     async def prepare(self, progress: Progress) -> None:
-        """Make the data directory that all servers start from."""
+        """Make the data directory that all servers are copied from."""
         version = ".".join(map(str, self._mysql.version))
         with progress(f"preparing data for MySQL {version}, {self._mysql.origin}"):
             await asyncio.to_thread(template_folder, self._mysql)

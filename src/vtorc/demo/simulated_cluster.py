@@ -1,6 +1,4 @@
-"""The demo's cluster where there is no MySQL: the same tablets behind the same gRPC and topology server, their servers
-simulated in this process, in real time.
-"""
+"""The demo's cluster without MySQL: the lab's tablets, gRPC and topology server, with simulated servers."""
 
 import asyncio
 import time
@@ -34,7 +32,7 @@ _GRACE = 1.0
 
 
 class SimulatedServers:
-    """The kind of servers that needs nothing installed; `why` says why a person gets these."""
+    """The kind of servers that needs nothing installed; `why` tells the operator why the demo has these."""
 
     simulated = True
 
@@ -50,7 +48,7 @@ class SimulatedServers:
 
 
 class SimulatedTablet:
-    """One tablet in this process, reached over gRPC as one of its own would be, and its simulated server."""
+    """One tablet in this process, reached over gRPC like one in its own process, and its simulated server."""
 
     def __init__(
         self, spec: TabletSpec, server: SimServer, machine: SimMachine, *, topo: TopoAccess, grpc_port: int
@@ -63,7 +61,7 @@ class SimulatedTablet:
         self._grpc_port = grpc_port
         self._up = asyncio.Event()
         self._stop = asyncio.Event()
-        self._in_order = False
+        self._gracefully = False
         self._running: asyncio.Task[None] | None = None
 
     @property
@@ -73,16 +71,16 @@ class SimulatedTablet:
 
     @property
     def mysql_port(self) -> int:
-        """The port in the tablet's record; nothing listens there, the server is reached in this process only."""
+        """The port in the tablet's record; nothing listens there, only this process reaches the server."""
         return self._server.port
 
     @property
     def mysqld_state(self) -> str:
-        """How its mysqld is in truth: running, paused or down."""
+        """The real state of its mysqld: running, paused or down."""
         return self._server.state
 
     async def start_tablet(self) -> None:
-        """Start the tablet and its mysqld, and wait until the tablet is up; raises LabError if it ends before."""
+        """Start the tablet and its mysqld, and wait until the tablet is up; raises LabError if it ends first."""
         await self._server.start()
         self._up.clear()
         self._stop.clear()
@@ -94,12 +92,12 @@ class SimulatedTablet:
             up.cancel()
         if self._running.done():
             await self._running
-            raise LabError(f"tablet {self.alias} ended at its start; its log says why")
+            raise LabError(f"tablet {self.alias} ended at its start; the log in the demo's folder says why")
 
-    async def end_tablet(self, *, in_order: bool) -> None:
-        """End the tablet, `in_order` with a farewell in its record; its mysqld goes on."""
+    async def end_tablet(self, *, gracefully: bool) -> None:
+        """End the tablet, and if `gracefully` clear the addresses in its record; its mysqld goes on."""
         if self._running is not None:
-            self._in_order = in_order
+            self._gracefully = gracefully
             self._stop.set()
             running, self._running = self._running, None
             await running
@@ -113,16 +111,16 @@ class SimulatedTablet:
         self._server.pause()
 
     async def resume_mysqld(self) -> None:
-        """Let a hanging mysqld go on; raises LabError if it is down."""
+        """Resume a paused mysqld; raises LabError if it is down."""
         self._server.resume()
 
     async def start_mysqld(self) -> None:
-        """Start its mysqld, and wait until that answers."""
+        """Start its mysqld, and wait until it answers."""
         await self._server.start()
 
     async def rebuild(self) -> None:
         """Delete all data, and start the tablet and its mysqld as new ones."""
-        await self.end_tablet(in_order=True)
+        await self.end_tablet(gracefully=True)
         self._server.wipe()
         await self.start_tablet()
 
@@ -135,7 +133,7 @@ class SimulatedTablet:
         return await open_session(self._server.mysqld, self._clients)
 
     async def _run(self) -> None:
-        """Be the tablet's process: until it is told to end, or has to."""
+        """Run the tablet until it is stopped, or until it fails."""
         with structlog.contextvars.bound_contextvars(tablet=str(self.alias)):
             try:
                 await self._serve()
@@ -162,7 +160,7 @@ class SimulatedTablet:
             finally:
                 await grpc.stop(grace=_GRACE)
                 await mysql.close()
-            if self._in_order:
+            if self._gracefully:
                 await agent.shut_down()
         finally:
             client.process.crash()
@@ -170,18 +168,18 @@ class SimulatedTablet:
 
     async def _until_stopped(self, agent: TabletAgent) -> None:
         working = asyncio.create_task(agent.run())
-        telling = asyncio.create_task(self._tell_up(agent))
+        starting = asyncio.create_task(self._report_up(agent))
         stopping = asyncio.create_task(self._stop.wait())
         try:
             await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
             if working.done():
                 working.result()
         finally:
-            for task in (working, telling, stopping):
+            for task in (working, starting, stopping):
                 task.cancel()
-            await asyncio.gather(working, telling, stopping, return_exceptions=True)
+            await asyncio.gather(working, starting, stopping, return_exceptions=True)
 
-    async def _tell_up(self, agent: TabletAgent) -> None:
+    async def _report_up(self, agent: TabletAgent) -> None:
         await agent.state.started.wait()
         self._up.set()
 
@@ -199,7 +197,7 @@ class SimulatedTablet:
 
 
 class SimCluster:
-    """A lab whose tablets and servers live in this process."""
+    """A lab with tablets and servers in this process."""
 
     def __init__(self, spec: LabSpec, *, folder: Path | None = None) -> None:
         self._spec = spec
@@ -225,19 +223,19 @@ class SimCluster:
     async def stop(self) -> None:
         """End everything at once and delete the folder, unless that was given."""
         try:
-            await all_of([tablet.end_tablet(in_order=False) for tablet in self._tablets.values()])
+            await all_of([tablet.end_tablet(gracefully=False) for tablet in self._tablets.values()])
         finally:
             await self._topology.stop()
             self._ports.release()
 
     @property
     def topo_settings(self) -> TopoAccess:
-        """How to reach the topology."""
+        """The address of the topology server."""
         return self._topology.settings
 
     @property
     def folder(self) -> Path:
-        """Where the topology's data and the logs are."""
+        """The folder of the topology's data and of the logs."""
         return self._topology.folder
 
     @property

@@ -1,6 +1,7 @@
-"""Simulated MySQL servers in real time: on an ordinary event loop, as the processes of one machine.
+"""Simulated MySQL servers in real time, as the processes of one machine, on an ordinary event loop.
 
-The code is the simulator's; only the clock differs. The order of what happens is the machine's, nothing is replayable.
+The code is the simulator's, and only the clock differs. The order of events depends on the real machine, so a run
+cannot be replayed.
 """
 
 import asyncio
@@ -18,25 +19,25 @@ from vtorc.sim.mysql.server import MysqlObserver, SimMysqld
 from vtorc.sim.mysql.settings import SimMysqlSettings
 
 LAB_SETTINGS = SimMysqlSettings(replica_net_timeout=8.0, recovery=Latency(0.3, 0.6, 1.5))
-"""As the lab's real servers are configured; they recover in about the time that those take."""
+"""Settings as those of the lab's real servers; the recovery after a start takes about as long as theirs."""
 
 _STATES = {ProcessState.RUNNING: "running", ProcessState.FROZEN: "paused", ProcessState.STOPPED: "down"}
 
 
 class SimMachine:
-    """The host `address` and the servers on it; make it inside the event loop that they are to live in."""
+    """One host, with the servers on it; make it inside the event loop in which they shall run."""
 
     def __init__(self, address: str = "127.0.0.1", *, settings: SimMysqlSettings = LAB_SETTINGS) -> None:
         self._random = random.Random()
         self._settings = settings
         self._network = Network(self._random)
         self._host = self._network.add_host(address, "lab")
-        # Terms begin by the tablets' clock, which is this machine's; a server that told another time could win none.
+        # A term begins by the tablet's clock, which is this machine's. A server with another clock could not win one.
         self._host.wall_offset = time.time_ns() - self._host.wall()
         self._mysqlds: dict[Address, SimMysqld] = {}
 
     def client(self, name: str) -> Life:
-        """Start a process that is to talk to servers."""
+        """Start a process that can connect to servers."""
         return Process(self._host, name).start()
 
     def server(self, alias: TabletAlias, port: int) -> "SimServer":
@@ -44,7 +45,7 @@ class SimMachine:
         return SimServer(self, alias, port)
 
     def install(self, process: Process, alias: TabletAlias, port: int) -> SimMysqld:
-        """Make an empty server with an UUID of its own, in the place of the one that had its port."""
+        """Make an empty server with a UUID of its own, in the place of the one that had its port."""
         mysqld = SimMysqld(
             process,
             port,
@@ -69,7 +70,7 @@ class SimMachine:
 
 
 class SimServer:
-    """One simulated mysqld as whoever runs the machine has it in hand: start, kill, hang, wipe."""
+    """One simulated mysqld as the operator of its machine handles it: start, kill, pause, wipe."""
 
     def __init__(self, machine: SimMachine, alias: TabletAlias, port: int) -> None:
         self.port = port
@@ -92,24 +93,24 @@ class SimServer:
                 self.mysqld.start()
 
     def kill(self) -> None:
-        """End it as SIGKILL does."""
+        """End the process, as SIGKILL does."""
         self._process.crash()
 
     def pause(self) -> None:
-        """Let it hang as SIGSTOP does; raises LabError if it is down."""
+        """Make the process hang, as SIGSTOP does; raises LabError if it is down."""
         self._refuse_down("pause")
         self._process.freeze()
 
     def resume(self) -> None:
-        """Let it go on as SIGCONT does; raises LabError if it is down."""
+        """Resume the process, as SIGCONT does; raises LabError if it is down."""
         self._refuse_down("resume")
         self._process.thaw()
 
     def wipe(self) -> None:
-        """Kill it and delete all its data: what starts next is another server."""
+        """Kill the process and delete all its data; the next start is that of a new server."""
         self.kill()
         self.mysqld = self._machine.install(self._process, self._alias, self.port)
 
-    def _refuse_down(self, what: str) -> None:
+    def _refuse_down(self, action: str) -> None:
         if self._process.state is ProcessState.STOPPED:
-            raise LabError(f"the simulated mysqld of {self._alias} is down, there is nothing to {what}")
+            raise LabError(f"the simulated mysqld of {self._alias} is down, there is nothing to {action}; start it")

@@ -1,6 +1,6 @@
-"""The demo's application: one row every few milliseconds to whichever tablet takes writes, and a ledger of the answers.
+"""The demo's application: it inserts a row every few milliseconds on the primary, and keeps a ledger of the answers.
 
-It finds the primary by itself, by asking the servers, and so is a witness that owes vtorc nothing.
+It finds the primary by asking the servers and not vtorc, so that its ledger is independent evidence.
 """
 
 import asyncio
@@ -16,10 +16,10 @@ from vtorc.errors import MysqlError
 from vtorc.vttablet.sql_session import SqlSession
 
 INTERVAL = 0.010
-"""Seconds from one row to the next."""
+"""Seconds between two rows."""
 
 PATIENCE = 0.25
-"""Seconds that an insert may take before the writer looks for another primary while it waits on."""
+"""Seconds that an insert may take before the writer also looks for another primary; the insert goes on."""
 
 _LOOK_EVERY = 0.02
 _LOOK_DEADLINE = 0.5
@@ -29,25 +29,25 @@ _TABLE = "demo_writes"
 
 @dataclass(frozen=True, slots=True)
 class WriteTarget:
-    """A tablet that took writes when it was asked, and the session to it."""
+    """A tablet that took writes when it was asked, with the session to it."""
 
     tablet: DemoTablet
     session: SqlSession
 
 
 class Writer:
-    """Writes until cancelled; `told` hears of every pause worth telling about once it is over."""
+    """Writes until cancelled; calls `on_gap` with every notable pause once it is over."""
 
-    def __init__(self, tablets: Sequence[DemoTablet], *, database: str, told: Callable[[Gap], None]) -> None:
+    def __init__(self, tablets: Sequence[DemoTablet], *, database: str, on_gap: Callable[[Gap], None]) -> None:
         self.ledger = Ledger()
         self._tablets = tablets
         self._database = database
-        self._told = told
+        self._on_gap = on_gap
         self._sessions: dict[TabletAlias, SqlSession] = {}
         self._row = 0
 
     async def run(self) -> None:
-        """Write to the primary, find the next one when it fails, for ever."""
+        """Write to the primary, and find the next one when it fails, until cancelled."""
         try:
             target = await self._find()
             while True:
@@ -58,7 +58,7 @@ class Writer:
             self._sessions.clear()
 
     async def _write_to(self, target: WriteTarget) -> WriteTarget | None:
-        """Insert row after row; ends with the tablet to go on with, or None if one must be looked for."""
+        """Insert row after row until the tablet fails; returns the next one, None if it must be searched for."""
         try:
             await self._create_table(target)
         except (MysqlError, TimeoutError):
@@ -66,19 +66,19 @@ class Writer:
             return None
         while True:
             began = time.monotonic()
-            if (then := await self._insert(target)) is not target:
+            if (next_target := await self._insert(target)) is not target:
                 self._drop(target.tablet)
-                return then
+                return next_target
             await asyncio.sleep(began + INTERVAL - time.monotonic())
 
     async def _create_table(self, target: WriteTarget) -> None:
-        """Make sure that there is a table to write to; asks first, because creating waits for acknowledgements."""
+        """Create the table unless it exists; it checks first, because CREATE waits for acknowledgements."""
         async with asyncio.timeout(_LOOK_DEADLINE * 10):
-            there = await target.session.rows(
+            existing = await target.session.rows(
                 "SELECT 1 FROM information_schema.tables "
                 f"WHERE table_schema = '{self._database}' AND table_name = '{_TABLE}'"
             )
-            if not there:
+            if not existing:
                 await target.session.run(
                     f"CREATE TABLE IF NOT EXISTS {self._database}.{_TABLE} "
                     "(id BIGINT NOT NULL PRIMARY KEY, tablet VARCHAR(64) NOT NULL, "
@@ -86,10 +86,10 @@ class Writer:
                 )
 
     async def _insert(self, target: WriteTarget) -> WriteTarget | None:
-        """Insert one row and enter the answer in the ledger; returns whom to go on with, None if that is not known.
+        """Insert one row and enter the answer in the ledger; returns the tablet for the next row, None if unknown.
 
-        A primary that hangs, or waits for an acknowledgement, keeps its row waiting; only another one that takes
-        writes makes the writer give up on it.
+        While a primary hangs, or waits for an acknowledgement, its row waits too. The writer gives the row up only
+        when another tablet takes writes.
         """
         self._row += 1
         row = self._row
@@ -123,13 +123,13 @@ class Writer:
         known = len(self.ledger.gaps)
         self.ledger.acknowledge(row, at, alias)
         for gap in self.ledger.gaps[known:]:
-            self._told(gap)
+            self._on_gap(gap)
 
     async def _find(self, *, but_not: Collection[TabletAlias] = ()) -> WriteTarget:
         """Ask all servers again and again until one takes writes."""
         while True:
             asking = [
-                asyncio.create_task(self._ask(tablet), name=f"ask {tablet.alias}")
+                asyncio.create_task(self._target_at(tablet), name=f"ask {tablet.alias}")
                 for tablet in self._tablets
                 if tablet.alias not in but_not
             ]
@@ -141,8 +141,8 @@ class Writer:
                 await _end(*asking)
             await asyncio.sleep(_LOOK_EVERY)
 
-    async def _ask(self, tablet: DemoTablet) -> WriteTarget | None:
-        """Whether the tablet's server takes writes."""
+    async def _target_at(self, tablet: DemoTablet) -> WriteTarget | None:
+        """Return the tablet with a session to it if its server takes writes, else None."""
         try:
             async with asyncio.timeout(_LOOK_DEADLINE):
                 session = self._sessions.get(tablet.alias)
@@ -160,23 +160,23 @@ class Writer:
             session.close()
 
     async def missing(self, tablet: DemoTablet) -> list[int]:
-        """Compare the ledger with what `tablet` has: the numbers of acknowledged rows that it lacks.
+        """Return the numbers of the acknowledged rows that `tablet` lacks.
 
-        Rows that are acknowledged while it looks are left out. Raises MysqlError.
+        Rows that are acknowledged during the comparison are left out. Raises MysqlError.
         """
-        promised = list(self.ledger.acknowledged)
-        lacking: list[int] = []
+        acknowledged = list(self.ledger.acknowledged)
+        missing: list[int] = []
         async with _session(tablet) as session:
-            for first, last in promised:
+            for first, last in acknowledged:
                 where = f"FROM {self._database}.{_TABLE} WHERE id BETWEEN {first} AND {last}"
                 if int(await session.value(f"SELECT COUNT(*) {where}")) == last - first + 1:
                     continue
-                there = {int(row["id"]) for row in await session.rows(f"SELECT id {where}")}
-                lacking += [row for row in range(first, last + 1) if row not in there]
-        return lacking
+                present = {int(row["id"]) for row in await session.rows(f"SELECT id {where}")}
+                missing += [row for row in range(first, last + 1) if row not in present]
+        return missing
 
     async def present(self, tablet: DemoTablet, rows: Sequence[int]) -> int:
-        """How many of some rows `tablet` has; raises MysqlError."""
+        """Count how many of these rows `tablet` has; raises MysqlError."""
         if not rows:
             return 0
         listed = ", ".join(map(str, rows))
@@ -194,7 +194,7 @@ async def _session(tablet: DemoTablet) -> AsyncIterator[SqlSession]:
 
 
 async def _end(*tasks: asyncio.Task[object] | None) -> None:
-    """Cancel tasks and wait until they have ended, however that is."""
+    """Cancel tasks and wait until they have ended, by whatever result."""
     waiting = [task for task in tasks if task is not None]
     for task in waiting:
         task.cancel()

@@ -1,7 +1,6 @@
 """A whole small Vitess cluster on this machine: a topology server, and tablets with real mysqlds.
 
-Whatever happens to the process that made it, its servers end with it: in order when the context is left, at once when
-it is killed.
+Its servers end with the process that made it, however that ends: when it leaves the context, or when it is killed.
 """
 
 import asyncio
@@ -25,10 +24,9 @@ from vtorc.topo.tasks import all_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabSpec:
-    """What a lab is made of: so many tablets per shard, spread over the cells in turn, the last `rdonly` of them
-    RDONLY.
+    """The parts of a lab. Each shard has `tablets` tablets, spread over the cells in turn.
 
-    `topo` is "etcd2" or "local"; `tablet_flags` go to every tablet process.
+    The last `rdonly` of them are RDONLY. `topo` is "etcd2" or "local"; every tablet process gets `tablet_flags`.
     """
 
     keyspace: str = "commerce"
@@ -68,9 +66,9 @@ class LabCluster:
         self._tablets: dict[TabletAlias, LabTablet] = {}
 
     async def start(self) -> None:
-        """Start everything and wait until all tablets are up; none of them is a primary yet.
+        """Start everything and wait until all tablets are up; the shards have no primaries yet.
 
-        Raises LabError or PartMissing; nothing is left behind then.
+        Raises LabError or PartMissing, after everything that was started has ended.
         """
         try:
             await self.start_topo()
@@ -104,7 +102,7 @@ class LabCluster:
         await all_of([tablet.start_tablet() for tablet in self._tablets.values()])
 
     async def stop(self) -> None:
-        """End all processes at once and delete the data, unless the folder was given."""
+        """Kill all processes, and delete the data unless the folder was given."""
         await self._topology.stop()
         self._ports.release()
 
@@ -119,12 +117,12 @@ class LabCluster:
 
     @property
     def topo_settings(self) -> TopoAccess:
-        """How to reach the topology."""
+        """The address of the topology server."""
         return self._topology.settings
 
     @property
     def topo_flags(self) -> tuple[str, str, str]:
-        """The same as command line flags, for tablets and for vtorc."""
+        """The address of the topology server as command line flags, for tablets and for vtorc."""
         settings = self.topo_settings
         return (
             f"--topo-implementation={settings.implementation}",
@@ -134,17 +132,17 @@ class LabCluster:
 
     @property
     def topo(self) -> TopoServer:
-        """The topology, as the lab sees it."""
+        """The lab's own client of the topology server."""
         return self._topology.server
 
     @property
     def etcd(self) -> EtcdServer:
-        """The etcd server, to break and mend it; only with topology etcd2."""
+        """The etcd server, for tests that break it; only with topology etcd2."""
         return self._topology.etcd
 
     @property
     def folder(self) -> Path:
-        """Where all data and logs are."""
+        """The folder of all data and logs."""
         return self._topology.folder
 
     @property

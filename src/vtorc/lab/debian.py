@@ -1,7 +1,7 @@
-"""Debian packages as files: resolved, downloaded and unpacked without touching the system's package state.
+"""Resolves, downloads and unpacks Debian packages without touching the system's package state.
 
-The mirror, proxies, credentials and keys are the system's own, read through apt at run time; lists, status and
-downloads live in a folder of ours. No root is needed. Source of the settings: apt.conf(5), sources.list(5).
+The mirror, proxies, credentials and keys are the system's own, read through apt at run time. Lists, status and
+downloads lie in a separate folder. No root is needed. Source of the settings: apt.conf(5), sources.list(5).
 """
 
 import os
@@ -22,7 +22,7 @@ _KEYRINGS = (
     Path("/usr/share/keyrings/debian-archive-keyring.pgp"),
 )
 
-# The system's own hooks would clean its package cache or rebuild its catalogues after each update of ours.
+# Without this, the system's hooks would clean its package cache or rebuild its catalogues after each `update`.
 _CONFIG = """\
 #clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;
@@ -50,10 +50,10 @@ class Debian:
     """One private apt state in `home`, reading one suite of one mirror."""
 
     def __init__(self, home: Path, *, suite: str = SUITE) -> None:
-        """Lay out the state; raises PartMissing where there is no apt-get or no Debian mirror is configured."""
+        """Make the folders and files of the state; raises PartMissing if this machine has no apt or dpkg."""
         missing = [tool for tool in ("apt-get", "apt-cache", "dpkg", "dpkg-deb") if shutil.which(tool) is None]
         if missing:
-            raise PartMissing(f"this machine has no {', '.join(missing)} (parts are fetched as Debian packages)")
+            raise PartMissing(f"this machine has no {', '.join(missing)} (servers are fetched as Debian packages)")
         self.home = home
         self.suite = suite
         self.arch = _run(["dpkg", "--print-architecture"]).strip()
@@ -64,7 +64,7 @@ class Debian:
         (home / "apt.conf").write_text(_CONFIG.format(home=home, arch=self.arch, user=user))
 
     def update(self) -> None:
-        """Read the suite's signed index from the first configured mirror that has it; PartMissing when none does."""
+        """Read the suite's signed index from the first configured mirror that has it; else raises PartMissing."""
         mirrors = configured_mirrors()
         if not mirrors:
             raise PartMissing("apt on this machine has no Debian mirror configured (sources.list names none)")
@@ -75,7 +75,7 @@ class Debian:
             line = f"deb [arch={self.arch} target=Packages{signed_by}] {mirror} {self.suite} main\n"
             (self.home / "sources.list").write_text(line)
             try:
-                # Without Error-Mode apt-get update answers 0 even when it got nothing.
+                # Without Error-Mode, `apt-get update` exits with 0 even if it could download nothing.
                 self._apt("update", "-q", "-o", "APT::Update::Error-Mode=any")
             except PartMissing as error:
                 failures.append(str(error))
@@ -84,7 +84,7 @@ class Debian:
         raise PartMissing(f"no configured mirror gives Debian {self.suite}: {'; '.join(failures)}")
 
     def version(self, package: str) -> str:
-        """Tell which version of `package` the suite has; raises PartMissing when it has none."""
+        """Return the version of `package` in the suite; raises PartMissing if it has none."""
         shown = _run(["apt-cache", "-c", str(self.home / "apt.conf"), "policy", package])
         candidate = re.search(r"Candidate: (\S+)", shown)
         if candidate is None or candidate[1] == "(none)":
@@ -92,26 +92,26 @@ class Debian:
         return candidate[1]
 
     def closure(self, packages: Sequence[str]) -> list[str]:
-        """Name `packages` and everything they depend on, as apt would install them on an empty system."""
+        """List `packages` and all their dependencies, as apt would install them on an empty system."""
         planned = self._apt("install", "--simulate", *packages)
         return re.findall(r"^Inst (\S+)", planned, flags=re.MULTILINE)
 
     def download(self, packages: Iterable[str], into: Path, *, progress: Callable[[int], None]) -> list[Path]:
-        """Download packages (signature and checksums checked by apt); `progress` hears how many have been begun."""
+        """Download packages, with signature and checksums checked by apt; calls `progress` with how many began."""
         into.mkdir(parents=True, exist_ok=True)
         command = ["apt-get", "-c", str(self.home / "apt.conf"), "-q", "download", *packages]
-        said = []
+        output = []
         environment = {**os.environ, **_C_LOCALE}
         with subprocess.Popen(
             command, cwd=into, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         ) as running:
             assert running.stdout is not None
             for line in running.stdout:
-                said.append(line)
+                output.append(line)
                 if line.startswith("Get:"):
-                    progress(sum(1 for earlier in said if earlier.startswith("Get:")))
+                    progress(sum(1 for earlier in output if earlier.startswith("Get:")))
         if running.returncode:
-            _refuse(command, "".join(said))
+            _refuse(command, "".join(output))
         return sorted(into.glob("*.deb"))
 
     def _apt(self, *arguments: str) -> str:
@@ -121,7 +121,7 @@ class Debian:
 def configured_mirrors() -> list[str]:
     """List the base addresses of the mirrors in the system's apt sources, Debian's main archive first.
 
-    Security and update suites come from other addresses or carry other suites, so they are tried last.
+    Addresses of security and update suites come last, since they often lack the wanted suite.
     """
     listed = _run(
         ["apt-get", "indextargets", "--format", "$(RELEASE) $(COMPONENT) $(REPO_URI)", "Identifier: Packages"]
@@ -132,7 +132,7 @@ def configured_mirrors() -> list[str]:
 
 
 def unpack(package: Path, into: Path) -> None:
-    """Unpack the files of one .deb below `into`; nothing of it is run."""
+    """Unpack the files of one .deb below `into`, without running its scripts."""
     into.mkdir(parents=True, exist_ok=True)
     _run(["dpkg-deb", "-x", str(package), str(into)])
 
@@ -145,6 +145,8 @@ def _run(command: list[str]) -> str:
     return done.stdout
 
 
-def _refuse(command: list[str], said: str) -> NoReturn:
-    complaints = [line for line in said.splitlines() if line.startswith(("E:", "W:", "dpkg"))] or said.splitlines()[-3:]
-    raise PartMissing(f"`{command[0]}` failed: {' '.join(complaints) or 'it said nothing'}")
+def _refuse(command: list[str], output: str) -> NoReturn:
+    complaints = [line for line in output.splitlines() if line.startswith(("E:", "W:", "dpkg"))] or output.splitlines()[
+        -3:
+    ]
+    raise PartMissing(f"`{command[0]}` failed: {' '.join(complaints) or 'it printed nothing'}")

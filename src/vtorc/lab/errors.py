@@ -4,8 +4,8 @@ from vtorc.errors import VtorcError
 
 
 class PartMissing(VtorcError):
-    """A real server that the lab needs (mysqld, etcd) is not on this machine; the message says what was tried."""
+    """A server that the lab needs (mysqld, etcd) is not on this machine; the message says what was tried."""
 
 
 class LabError(VtorcError):
-    """Something of the lab (a server process, a data directory, a port) did not do what it was told."""
+    """An operation on a part of the lab (a server process, a data directory, a port) failed."""

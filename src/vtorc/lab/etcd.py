@@ -1,4 +1,4 @@
-"""A real etcd server of one member, as a child process: for the demo and the tests."""
+"""A real etcd server of one member, as a child process, for the demo and the tests."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ _START_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class ServerTls:
-    """PEM files of a server that demands client certificates of its CA, and what a client needs to be let in."""
+    """PEM files of a server that demands client certificates of its CA, and the credentials of a client."""
 
     cert: Path
     key: Path
@@ -30,7 +30,7 @@ class ServerTls:
 
 
 class EtcdServer:
-    """One etcd in a folder of its own; its data, log and ports stay the same over restarts. Ends with its context."""
+    """One etcd in a folder of its own; it keeps data, log and ports over restarts, and ends with its context."""
 
     def __init__(self, folder: Path, *, tls: ServerTls | None = None, options: tuple[str, ...] = ()) -> None:
         self._folder = folder
@@ -56,7 +56,7 @@ class EtcdServer:
         return self._folder / "etcd.log"
 
     async def start(self) -> None:
-        """Start the server and wait until it answers; raises LabError with its last words if it does not."""
+        """Start the server and wait until it answers; otherwise raises LabError with the end of its log."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
@@ -64,18 +64,18 @@ class EtcdServer:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # who stops us at the terminal does not mean it
+                start_new_session=True,  # Ctrl-C in the terminal is for the demo, not for etcd
             )
         ended = asyncio.create_task(self._process.wait(), name="etcd ended")
         ready = asyncio.create_task(self._answer(), name="etcd answers")
         try:
             await asyncio.wait((ended, ready), return_when=asyncio.FIRST_COMPLETED)
             if ended.done():
-                raise LabError(f"etcd ended with {ended.result()} at its start: {self._last_words()}")
+                raise LabError(f"etcd ended with {ended.result()} at its start: {self._log_tail()}")
             await ready
         except TopoError as error:
             await self.kill()
-            raise LabError(f"etcd in {self._folder} does not answer: {error}; its log: {self._last_words()}") from error
+            raise LabError(f"etcd in {self._folder} does not answer: {error}; its log: {self._log_tail()}") from error
         finally:
             ended.cancel()
             ready.cancel()
@@ -85,17 +85,17 @@ class EtcdServer:
         await self._end(signal.SIGTERM)
 
     async def kill(self) -> None:
-        """End the process at once."""
+        """End the process at once (SIGKILL)."""
         await self._end(signal.SIGKILL)
 
     def pause(self) -> None:
-        """Make the server hang: its connections stay open and nothing is answered."""
+        """Make the server hang: its connections stay open and it answers nothing."""
         process = self._running
         process.send_signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)  # its threads go on for a moment otherwise
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)  # without this its threads run on for a moment
 
     def resume(self) -> None:
-        """Let a paused server go on."""
+        """Resume a paused server."""
         self._running.send_signal(signal.SIGCONT)
 
     async def __aenter__(self) -> Self:
@@ -129,7 +129,7 @@ class EtcdServer:
         finally:
             await client.close()
 
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
         return " / ".join(self.log.read_text(errors="replace").splitlines()[-4:])
 
     def _command(self) -> list[str]:

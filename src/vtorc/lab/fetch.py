@@ -1,8 +1,8 @@
 """Fetches the real servers of the lab, MySQL and etcd, into a parts folder: `python3 -m vtorc.lab.fetch`.
 
-Nothing of the system is replaced and no root is needed. Fetched parts are kept in the user's cache under their
-resolved version, and the project's parts folder links to them, so that a fresh clone fetches nothing again.
-Standard library only: this runs before there is a virtual environment.
+Nothing of the system is replaced and no root is needed. Fetched parts stay in the user's cache under their resolved
+version, and the project's parts folder links to them, so that a fresh clone need not fetch them again. The module uses
+the standard library only, since it runs before there is a virtual environment.
 """
 
 import argparse
@@ -37,15 +37,15 @@ from vtorc.lab.parts import (
 Say = Callable[[str], None]
 
 _MYSQL_PACKAGES = ("mysql-server-core", "mysql-client-core")
-# Named by dependencies, loaded by no program of ours: a fifth of the download.
+# Dependencies that no program of the lab loads: a fifth of the download.
 _UNUSED = ("perl", "libperl", "libdb5", "libgdbm", "gcc-", "openssl-provider-legacy", "libsasl2-modules", "libc-gconv")
 
 
 def fetch(environ: Mapping[str, str] | None = None, *, refresh: bool = False, say: Say = print) -> None:
-    """Make sure that find_mysqld and find_etcd find a server, fetching those that are missing; fast when none is.
+    """Fetch the servers that find_mysqld and find_etcd would not find; fast if none is missing.
 
-    `refresh` asks the mirror for a newer version even where a fetched one is there. Raises PartMissing with
-    everything that was tried and what to install.
+    `refresh` asks the mirror for a newer version of each fetched server. Raises PartMissing with everything that was
+    tried and what to install.
     """
     environ = os.environ if environ is None else environ
     folder, store = _folders(environ)
@@ -61,28 +61,28 @@ def fetch(environ: Mapping[str, str] | None = None, *, refresh: bool = False, sa
                 try:
                     ready = _fetched(kind, debian(), store, say=say)
                 except PartMissing as error:
-                    raise PartMissing(_hopeless(kind, tried, error)) from error
-            _point(folder / kind.part, ready.root)
+                    raise PartMissing(_not_available(kind, tried, error)) from error
+            _link_part(folder / kind.part, ready.root)
             say(f"{kind.of_prefix(ready).origin}")
 
 
-def _hopeless(kind: PartKind[Any], tried: list[str], error: PartMissing) -> str:
+def _not_available(kind: PartKind[Any], tried: list[str], error: PartMissing) -> str:
     return (
         f"There is no {kind.title} on this machine and none could be fetched. Tried: {'; '.join(tried)}; "
         f"fetching Debian's packages from suite {SUITE}: {error}. Install {kind.wanted} so that {kind.program} is on "
-        f"PATH, or name its program in {kind.variable}; or mend the above and run this again."
+        f"PATH, or name its program in {kind.variable}; or remove the cause and run this again."
     )
 
 
 def _folders(environ: Mapping[str, str]) -> tuple[Path, Path]:
-    """Name the folder where parts are looked for first, and the one where they are kept (maybe the same)."""
+    """Return the folder in which parts are looked for first, and the one that keeps them (maybe the same)."""
     tree = source_tree()
     kept = cache_folder(environ)
     if named := environ.get("VTORC_PARTS"):
         kept = Path(named).absolute()
     folder = tree / ".parts" if tree and not named else kept
     if folder is None:
-        raise PartMissing("There is no place to keep MySQL and etcd in: set VTORC_PARTS to a folder, or HOME.")
+        raise PartMissing("There is no folder to keep MySQL and etcd in: set VTORC_PARTS to a folder, or set HOME.")
     for candidate in (kept, folder):
         try:
             if candidate is not None:
@@ -92,19 +92,21 @@ def _folders(environ: Mapping[str, str]) -> tuple[Path, Path]:
                 return folder.resolve(), candidate.resolve()
         except OSError as error:
             refused = error
-    raise PartMissing(f"MySQL and etcd cannot be kept in {folder} ({refused}): set VTORC_PARTS to a folder of yours.")
+    raise PartMissing(
+        f"MySQL and etcd cannot be kept in {folder} ({refused}): set VTORC_PARTS to a folder that you can write to."
+    )
 
 
 @contextmanager
 def _locked(store: Path) -> Iterator[None]:
-    """Keep two fetchers from filling the same folder; the second waits and then finds all there."""
+    """Keep two fetchers from filling the same folder; the second waits, and then has nothing to fetch."""
     with (store / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _ready(kind: PartKind[Any], folder: Path, store: Path) -> Prefix | None:
-    """Find a usable fetched part: the one linked, or else the newest kept."""
+    """Return a usable fetched part: the linked one, or else the newest in the store."""
     kept = [found for path in store.glob(f"{kind.part}-*") if (found := kind.prefix_in(path))]
     kept.sort(key=lambda found: version_of(found.version) or (0, 0, 0), reverse=True)
     linked = kind.prefix_in(folder / kind.part)
@@ -123,7 +125,7 @@ def _debian(work: Path, say: Say) -> Debian:
 
 
 def _fetched(kind: PartKind[Any], debian: Debian, store: Path, *, say: Say) -> Prefix:
-    """Download and unpack one part into the store; its manifest is written last, so half a part counts as none."""
+    """Download and unpack one part into the store; without its manifest, which comes last, it does not count."""
     begun = time.monotonic()
     version = debian.version("mysql-server-core" if kind is MYSQL else "etcd-server")
     root = store / f"{kind.part}-{version.replace(':', '_')}"
@@ -136,7 +138,7 @@ def _fetched(kind: PartKind[Any], debian: Debian, store: Path, *, say: Say) -> P
     (root / MANIFEST).write_text(json.dumps({**facts, "loader": loader, "root": str(root)}, indent=2) + "\n")
     made = kind.prefix_in(root)
     if made is None:
-        raise PartMissing(f"what was made in {root} is not usable")
+        raise PartMissing(f"the {kind.title} that was unpacked into {root} is not usable")
     say(f"{kind.title} {version} made in {time.monotonic() - begun:.0f} s")
     return made
 
@@ -149,7 +151,7 @@ def _build_mysql(debian: Debian, tree: Path, root: Path, *, say: Say) -> str:
 
 
 def _build_etcd(debian: Debian, tree: Path, root: Path, *, say: Say) -> str:
-    """etcd needs no library but the system's C library, so its package alone will do."""
+    """Unpack etcd's package alone: etcd needs only the system's C library."""
     _unpacked(debian, ["etcd-server"], tree, say=say)
     (root / "bin").mkdir(parents=True)
     shutil.copy2(tree / "usr" / "bin" / "etcd", root / "bin" / "etcd")
@@ -168,8 +170,8 @@ def _unpacked(debian: Debian, names: list[str], tree: Path, *, say: Say) -> None
         package.unlink()
 
 
-def _point(link: Path, root: Path) -> None:
-    """Make `link` name the part's folder, in one step for anyone who looks at it meanwhile."""
+def _link_part(link: Path, root: Path) -> None:
+    """Point `link` at the part's folder, atomically for other processes."""
     if link.is_symlink() and link.readlink() == root:
         return
     fresh = link.with_name(f".{link.name}-{os.getpid()}")
@@ -180,7 +182,7 @@ def _point(link: Path, root: Path) -> None:
 
 
 def main() -> int:
-    """Run as a program: 0 when MySQL and etcd are there in the end, 1 with one error when not."""
+    """Run as a program; returns 0 if MySQL and etcd are there in the end, else 1 after one error message."""
     arguments = argparse.ArgumentParser(prog="vtorc.lab.fetch", description="Fetch MySQL and etcd for the lab.")
     arguments.add_argument("--refresh", action="store_true", help="fetch newer versions if the mirror has them")
     given = arguments.parse_args()

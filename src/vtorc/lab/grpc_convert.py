@@ -1,5 +1,6 @@
-"""The agent's values as the messages of the tabletmanager service, and back (Vitess' field conventions for every
-release from 12 on).
+"""Converts the agent's values to messages of the tabletmanager service and back.
+
+The messages follow Vitess' field conventions of every release from 12 on.
 """
 
 import zlib
@@ -16,24 +17,24 @@ _FILE_FLAVOUR = "FilePos/"
 
 
 def position(gtids: GtidSet) -> str:
-    """Write a position as the wire has it, with its flavour."""
+    """Write a position in its wire form, with its flavour."""
     return f"{FLAVOUR}{gtids}"
 
 
 def gtids(text: str) -> GtidSet:
-    """Read a position; raises TabletActionError for another flavour, GtidParseError for what is no GTID set."""
+    """Read a position; raises TabletActionError for another flavour, GtidParseError for an invalid GTID set."""
     if not text.startswith(FLAVOUR):
         raise TabletActionError(f"parse error: unknown GTIDSet flavor in {text!r}: this tablet's server is MySQL")
     return GtidSet.parse(text.removeprefix(FLAVOUR))
 
 
 def optional_gtids(text: str) -> GtidSet | None:
-    """Read a position that may be left out."""
+    """Read a position; None if it is left out."""
     return gtids(text) if text else None
 
 
 def alias(message: topodata_pb2.TabletAlias) -> TabletAlias:
-    """Read a tablet's name."""
+    """Read a tablet alias."""
     return TabletAlias(message.cell, message.uid)
 
 
@@ -84,7 +85,7 @@ def primary_status(report: PrimaryReport) -> replicationdata_pb2.PrimaryStatus:
 
 
 def full_status(report: ServerReport) -> replicationdata_pb2.FullStatus:
-    """Write a full status; a stalled disk leaves every other field out."""
+    """Write a full status; with a stalled disk it has no other field."""
     if report.disk_stalled:
         return replicationdata_pb2.FullStatus(disk_stalled=True)
     message = replicationdata_pb2.FullStatus(
@@ -137,7 +138,7 @@ def query_result(fetched: Fetched) -> query_pb2.QueryResult:
 
 
 def permissions(users: Fetched, databases: Fetched) -> tabletmanagerdata_pb2.Permissions:
-    """Write the privilege tables, a checksum in the place of each password."""
+    """Write the privilege tables, with a checksum in the place of each password."""
     message = tabletmanagerdata_pb2.Permissions()
     for row in _texts(users):
         secret = row.pop("authentication_string", "")

@@ -1,4 +1,4 @@
-"""How a tablet asks another tablet: a new connection per call, as vttablet does."""
+"""Calls from a lab tablet to another one, each on a new connection, as vttablet makes them."""
 
 import grpc
 
@@ -10,15 +10,16 @@ from vtorc.vttablet.mysql_api import PrimaryReport
 
 
 class GrpcPeers:
-    """Calls tablets at the address that their records give; `credentials` are user and password of static
-    authentication.
+    """Calls tablets at the addresses in their records.
+
+    `credentials` are the user and the password of static authentication, None without it.
     """
 
     def __init__(self, credentials: tuple[str, str] | None = None) -> None:
         self._metadata = (("username", credentials[0]), ("password", credentials[1])) if credentials else ()
 
     async def primary_report(self, tablet: TabletRecord) -> PrimaryReport:
-        """Ask another tablet for its `PrimaryStatus`, waiting for as long as it takes; raises TabletCallFailed."""
+        """Ask another tablet for its `PrimaryStatus`, without a deadline; raises TabletCallFailed."""
         async with grpc.aio.insecure_channel(f"{tablet.hostname}:{tablet.grpc_port}") as channel:
             stub = tabletmanagerservice_pb2_grpc.TabletManagerStub(channel)
             request = tabletmanagerdata_pb2.PrimaryStatusRequest()

@@ -1,5 +1,5 @@
 # ruff: noqa: D102 (the methods are named after the RPCs)
-"""The tabletmanager RPCs in terms of a `TabletAgent`; each method has the name that it has on the wire."""
+"""The tabletmanager RPCs in terms of a `TabletAgent`; each method has its RPC's name."""
 
 from vtorc.core.facts.ids import TabletType
 from vtorc.lab import grpc_convert as convert
@@ -12,9 +12,9 @@ _NS = 1e9
 
 
 class TabletManagerRpcs:
-    """Answers requests; whatever it raises becomes the error of the call.
+    """Answers requests; an exception becomes the error of the call.
 
-    Served beside the names of today are those that programs of Vitess 12 call. `ExecuteHook` is not served.
+    The older names that clients of Vitess 12 call are served too. `ExecuteHook` is not served.
     """
 
     def __init__(self, agent: TabletAgent) -> None:

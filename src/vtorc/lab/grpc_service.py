@@ -23,7 +23,7 @@ _MAX_MESSAGE = 16 * 1024 * 1024
 _OPTIONS = (
     ("grpc.max_receive_message_length", _MAX_MESSAGE),
     ("grpc.max_send_message_length", _MAX_MESSAGE),
-    # Go clients ping every 10 s even when idle; grpc-core would hang up on them ("too_many_pings").
+    # Go clients ping every 10 s even when idle; grpc-core would close their connections ("too_many_pings").
     ("grpc.http2.min_ping_interval_without_data_ms", 5000),
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -44,7 +44,7 @@ class TabletServer:
         self._server: grpc.aio.Server | None = None
 
     async def start(self, host: str, port: int) -> None:
-        """Listen; RPCs about MySQL wait for the agent's start-up. Raises RuntimeError if the port is taken."""
+        """Listen; RPCs about MySQL wait until the agent has started. Raises RuntimeError if the port is taken."""
         server = grpc.aio.server(options=_OPTIONS)
         server.add_generic_rpc_handlers((self._manager_handler(), self._query_handler()))
         server.add_insecure_port(f"{host}:{port}")
@@ -52,7 +52,7 @@ class TabletServer:
         self._server = server
 
     async def stop(self, *, grace: float = 1.0) -> None:
-        """Stop listening, and break what still runs after `grace` s."""
+        """Stop listening, and break off the calls that still run after `grace` s."""
         if self._server is not None:
             await self._server.stop(grace)
 

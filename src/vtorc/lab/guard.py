@@ -1,8 +1,7 @@
-"""Cleans up after a lab whose owner died: `python -m vtorc.lab.guard FOLDER [--remove]`, told of the death by the end
-of its input.
+"""Cleans up after a lab when the process that owns it has ended: `python -m vtorc.lab.guard FOLDER [--remove]`.
 
-The owner holds the other end of the pipe, so that the kernel tells even of a SIGKILL. Folders whose guard died as
-well are swept by the next lab that starts.
+The owner holds the other end of the guard's standard input. The kernel closes it even if the owner is killed by
+SIGKILL. If the guard was killed too, the next lab that starts cleans the folder.
 """
 
 import fcntl
@@ -20,19 +19,19 @@ _LOCK = "owner.lock"
 
 
 def runs_folder() -> Path:
-    """Name the folder that holds the runs of this user's labs."""
+    """Return the folder that holds the runs of this user's labs."""
     return Path(tempfile.gettempdir()) / f"vtorc-lab-{os.getuid()}"
 
 
 class RunFolder:
-    """The folder of one lab: claimed by a lock that ends with its owner, guarded by a process that outlives him."""
+    """The folder of one lab: its owner holds a lock on it, and a guard process that outlives the owner cleans it."""
 
     def __init__(self, folder: Path | None = None) -> None:
         if folder is None:
             runs_folder().mkdir(mode=0o700, exist_ok=True)
             made = Path(tempfile.mkdtemp(prefix="new-", dir=runs_folder()))
             self._lock = _locked(made)
-            # Only now may a sweeper see it, who would take an unlocked folder for a dead one's.
+            # Renamed only now: `sweep_stale_runs` takes an unlocked folder of this name for a stale one.
             self.path = made.rename(made.with_name(made.name.replace("new-", "run-", 1)))
         else:
             self.path = folder.absolute()
@@ -42,7 +41,7 @@ class RunFolder:
         self._guard = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
 
     def close(self) -> None:
-        """Kill what still runs in the folder and, unless its owner named it, delete it (blocking, some 0.1 s)."""
+        """Kill all processes of the folder, and delete it unless it was given (blocking, some 0.1 s)."""
         assert self._guard.stdin is not None
         self._guard.stdin.close()
         self._guard.wait()
@@ -56,18 +55,18 @@ def _locked(folder: Path) -> IO[str]:
 
 
 def sweep_stale_runs() -> None:
-    """Kill what runs in folders whose owner is gone, and delete them."""
+    """Kill the processes of all folders without a living owner, and delete these folders."""
     for folder in runs_folder().glob("run-*"):
         try:
             with (folder / _LOCK).open() as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 clean(folder, remove=True)
         except (OSError, BlockingIOError):
-            continue  # in use, being made, or just deleted by somebody else
+            continue  # in use, being made, or just deleted by another process
 
 
 def clean(folder: Path, *, remove: bool) -> None:
-    """Kill what runs in the folder and, if told so, delete it."""
+    """Kill all processes of the folder, and with `remove` delete it."""
     kill_below(folder)
     if remove:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,6 +1,4 @@
-"""One connection to a mysqld: rows as text, errors with MySQL's number, and no statement left behind when a caller
-gives up.
-"""
+"""One connection to a mysqld: rows as text, errors with MySQL's number; cancelling a statement kills it."""
 
 import asyncio
 import contextlib
@@ -21,14 +19,12 @@ CONNECTION_LOST = 2013
 
 _Connection: Any = Connection  # the driver declares no types here
 _KILL_DEADLINE = 2.0
-# Without decoders the driver hands over the text that the server sent.
+# Without decoders the driver returns values as the text that the server sent.
 _NO_DECODERS = {key: value for key, value in conversions.items() if not isinstance(key, int)}
 
 
 class MysqlConnection:
-    """One session; after an error of the connection itself, or a cancelled statement, it is closed and of no more
-    use.
-    """
+    """One session; an error of the connection, or a cancelled statement, closes it for good."""
 
     def __init__(self, raw: Any, socket: Path) -> None:
         self._raw = raw
@@ -37,22 +33,20 @@ class MysqlConnection:
 
     @property
     def thread_id(self) -> int:
-        """The session's number in the server."""
+        """The session's connection ID in the server."""
         return int(self._raw.thread_id())
 
     @property
     def alive(self) -> bool:
-        """Whether the session can still be used, as far as the client has heard."""
+        """Whether the session can still be used, as far as the client knows."""
         return self.usable and not self._raw._stream_broken
 
     async def run(self, sql: str | bytes) -> ResultSet:
-        """Run one statement; for the rest as `run_all`."""
+        """Run one statement, as `run_all` does."""
         return (await self.run_all(sql))[0]
 
     async def run_all(self, sql: str | bytes) -> list[ResultSet]:
-        """Run one or several statements. If the caller gives up (cancellation), they are killed in the server, as
-        vttablet does.
-        """
+        """Run one or several statements; cancelling the call kills them in the server, as in vttablet."""
         results = []
         try:
             await self._raw.query(sql)
@@ -83,20 +77,20 @@ class MysqlConnection:
         return [dict(zip(names, map(as_text, row), strict=True)) for row in result.rows]
 
     async def row(self, sql: str) -> Row:
-        """Run a statement that answers exactly one row."""
+        """Run a statement that returns exactly one row."""
         return (await self.rows(sql))[0]
 
     async def value(self, sql: str) -> str:
-        """Run a statement that answers one value."""
+        """Run a statement that returns one value."""
         return next(iter((await self.row(sql)).values()))
 
     def close(self) -> None:
-        """Close the socket; the server notices by itself."""
+        """Close the socket; the server notices that by itself."""
         self.usable = False
         self._raw.close()
 
     async def _kill(self) -> None:
-        """End the session's statement, which would otherwise take effect after its caller was told that it failed."""
+        """Kill the session in the server: its statement could otherwise take effect after its caller saw it fail."""
         with contextlib.suppress(MysqlError, TimeoutError):
             async with asyncio.timeout(_KILL_DEADLINE):
                 other = await connect(self._socket)
@@ -122,10 +116,10 @@ async def connect(
     host: str = "",
     port: int = 0,
 ) -> MysqlConnection:
-    """Open a session, over the unix socket if one is given. It has no deadline of its own: a hung server accepts and
-    stays silent.
+    """Open a session, over the unix socket if one is given.
 
-    Raises MysqlError: 2002 when nobody listens, MySQL's own number when it refuses.
+    The caller sets the deadline: a hung server accepts the connection and answers nothing. Raises MysqlError, with
+    errno 2002 if no server listens, and with MySQL's own number if the server refuses.
     """
     where = f"socket {socket}" if socket else f"{host}:{port}"
     place: dict[str, object] = {"unix_socket": str(socket)} if socket else {"host": host, "port": port}
@@ -138,7 +132,7 @@ async def connect(
     except asyncio.CancelledError:
         raw.close()
         raise
-    # The driver fails with RuntimeError where a dying server accepts and closes before it has looked at the socket.
+    # The driver raises RuntimeError if a server that is ending accepts the connection and closes it at once.
     except (driver.MySQLError, OSError, EOFError, RuntimeError) as error:
         number, text = _number_and_text(error)
         if _from_server(number):
@@ -165,7 +159,7 @@ def quote_name(name: str) -> str:
 
 
 def _from_server(number: int) -> bool:
-    """Whether the server said it: the numbers from 2000 on are made up by clients (MySQL manual, "Client Error
+    """Whether the error came from the server: clients make up those from 2000 to 2999 (MySQL manual, "Client Error
     Message Reference").
     """
     return number >= 1000 and not 2000 <= number < 3000

@@ -1,4 +1,4 @@
-"""Statements run for the callers of `ExecuteFetchAs…`: text results with the type numbers of `query.Type`."""
+"""Runs statements for the callers of `ExecuteFetchAs…`: text results with the type numbers of `query.Type`."""
 
 from pathlib import Path
 
@@ -23,9 +23,7 @@ _UNSIGNED_OFFSET = 513  # the distance between INT8 and UINT8, and so on for the
 
 
 async def fetch(socket: Path, wanted: Fetch) -> list[Fetched]:
-    """Run the statements on a session of its own, as Vitess does; an unknown `database` is no error (Vitess
-    `rpc_query.go`).
-    """
+    """Run the statements in a new session; an unknown `database` is no error (both as in Vitess' `rpc_query.go`)."""
     session = await connect(socket, user=wanted.user)
     try:
         if wanted.disable_binlogs:

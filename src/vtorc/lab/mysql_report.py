@@ -31,7 +31,7 @@ _UNSET_UUID = "00000000-0000-0000-0000-000000000000"
 
 
 async def server_report(session: SqlSession, log_status: str) -> ServerReport:
-    """Read all that FullStatus tells; `log_status` is the statement that shows the server's own binary log position."""
+    """Read all that FullStatus reports; `log_status` is the statement that shows the server's binary log position."""
     variables = await session.row(_SELECT_VARIABLES)
     replication = await replica_report(session)
     log = await session.rows(log_status)
@@ -60,7 +60,7 @@ async def server_report(session: SqlSession, log_status: str) -> ServerReport:
 
 
 async def replica_report(session: SqlSession) -> ReplicaReport | None:
-    """Read SHOW REPLICA STATUS; None if the server is nobody's replica."""
+    """Read SHOW REPLICA STATUS; None if the server has no replication source."""
     rows = await session.rows("SHOW REPLICA STATUS")
     if not rows:
         return None

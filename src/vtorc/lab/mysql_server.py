@@ -35,7 +35,7 @@ _OWN_USERS = frozenset(("vt_dba", "system user", "event_scheduler"))
 
 
 class RealMysqlServer:
-    """Implements `MysqlServer` over the unix socket of a mysqld; sessions are made when needed and a few kept."""
+    """Implements `MysqlServer` over the unix socket of a mysqld; it opens sessions as needed and keeps a few idle."""
 
     def __init__(self, socket: Path, *, version: tuple[int, int, int]) -> None:
         self._socket = socket
@@ -44,12 +44,12 @@ class RealMysqlServer:
         self._locker: MysqlConnection | None = None
 
     async def report(self) -> ServerReport:
-        """Read everything that FullStatus tells about the server."""
+        """Read everything that FullStatus reports about the server."""
         async with self._session() as session:
             return await mysql_report.server_report(session, self._log_status)
 
     async def replication_status(self) -> ReplicaReport | None:
-        """Read SHOW REPLICA STATUS; None if the server is nobody's replica."""
+        """Read SHOW REPLICA STATUS; None if the server has no replication source."""
         async with self._session() as session:
             return await mysql_report.replica_report(session)
 
@@ -83,11 +83,11 @@ class RealMysqlServer:
         await self._run(f"START REPLICA {threads.value}".strip())
 
     async def start_replication_until_after(self, position: GtidSet) -> None:
-        """Start both threads and let the SQL thread stop once `position` is executed."""
+        """Start both threads; the SQL thread stops once `position` is executed."""
         await self._run(f"START REPLICA UNTIL SQL_AFTER_GTIDS = {quote(str(position))}")
 
     async def stop_replication(self, threads: Threads = Threads.BOTH) -> None:
-        """Stop replication threads; nothing happens where there are none."""
+        """Stop replication threads; a server without a source does nothing."""
         await self._run(f"STOP REPLICA {threads.value}".strip())
 
     async def change_source(self, source: Source) -> None:
@@ -110,7 +110,7 @@ class RealMysqlServer:
         await self._run("RESET REPLICA ALL" if forget_source else "RESET REPLICA")
 
     async def reset_binary_logs(self, *, purged: GtidSet | None = None) -> None:
-        """Wipe binary logs and GTID history; then pretend to have executed `purged`."""
+        """Wipe binary logs and GTID history, then set gtid_purged to `purged` unless that is None."""
         async with self._session() as session:
             await session.run("RESET BINARY LOGS AND GTIDS" if self._renamed else "RESET MASTER")
             if purged is not None:
@@ -126,7 +126,7 @@ class RealMysqlServer:
             return await mysql_report.semi_sync(session)
 
     async def set_semi_sync(self, *, primary: bool, replica: bool) -> None:
-        """Switch the two sides of semi-sync; a running IO thread keeps the side it started with."""
+        """Switch the source and replica sides of semi-sync; a running IO thread keeps the setting it started with."""
         await self._run(
             f"SET GLOBAL rpl_semi_sync_source_enabled = {_on(primary)}, "
             f"GLOBAL rpl_semi_sync_replica_enabled = {_on(replica)}"
@@ -138,9 +138,9 @@ class RealMysqlServer:
         return int(next(iter(status.values()), "0"))
 
     async def holds_commits_off(self) -> bool:
-        """Whether a statement that turns the server read-only waits for running commits and lets no new one begin.
+        """Whether a statement that turns the server read-only waits for running commits and holds new ones off.
 
-        Such a statement waits for two locks, one after the other; while it waits, nobody else gets them (MySQL
+        Such a statement waits for two locks, one after the other. While it waits, no other session gets them (MySQL
         manual, "General Thread States").
         """
         async with self._session() as session:
@@ -148,7 +148,7 @@ class RealMysqlServer:
         return any(thread["State"] in _HOLDING_OFF for thread in threads)
 
     async def kill_application_sessions(self) -> None:
-        """Cut off all clients but the tablet itself and replicas; each loses its connection at once."""
+        """Kill the sessions of all clients but the tablet and the replicas; each loses its connection at once."""
         async with self._session() as session:
             for thread in await session.rows("SHOW PROCESSLIST"):
                 if not _is_application(thread):
@@ -166,9 +166,7 @@ class RealMysqlServer:
             pass
 
     async def create_database(self, name: str) -> None:
-        """Create a database unless it exists; asks first, since even a statement without effect is written to the
-        binary log.
-        """
+        """Create a database unless it exists; it checks first, since MySQL logs even a CREATE without effect."""
         async with self._session() as session:
             if not await session.rows(f"SELECT 1 FROM information_schema.schemata WHERE schema_name = {quote(name)}"):
                 await session.run(f"CREATE DATABASE IF NOT EXISTS {quote_name(name)}")
@@ -177,17 +175,17 @@ class RealMysqlServer:
         """Create the sidecar database and its tables unless they exist."""
         await self.create_database(name)
         async with self._session() as session:
-            there = await session.rows(
+            existing = await session.rows(
                 f"SELECT table_name AS name FROM information_schema.tables WHERE table_schema = {quote(name)}"
             )
             for table, columns in SIDECAR_TABLES.items():
-                if {"name": table} not in there:
+                if {"name": table} not in existing:
                     await session.run(
                         f"CREATE TABLE IF NOT EXISTS {quote_name(name)}.{table} ({columns}) ENGINE = InnoDB"
                     )
 
     async def write_journal(self, sidecar: str, row: JournalRow) -> None:
-        """Insert a row into the reparent journal; under semi-sync it waits for the acknowledgement."""
+        """Insert a row into the reparent journal; under semi-sync the insert waits for its acknowledgement."""
         position = quote(row.position[:_JOURNAL_POSITION_LIMIT])
         await self._run(
             f"INSERT INTO {quote_name(sidecar)}.reparent_journal "
@@ -196,7 +194,7 @@ class RealMysqlServer:
         )
 
     async def has_journal_row(self, sidecar: str, time_created_ns: int) -> bool:
-        """Whether the reparent journal has this row; False as well while the table is not there yet."""
+        """Whether the reparent journal has this row; False also as long as the table does not exist."""
         journal = f"{quote_name(sidecar)}.reparent_journal"
         try:
             async with self._session() as session:
@@ -211,24 +209,24 @@ class RealMysqlServer:
         return int(await self._value(f"SELECT COUNT(*) FROM {quote_name(sidecar)}.reparent_journal"))
 
     async def write_semi_sync_heartbeat(self, sidecar: str) -> None:
-        """Commit something that needs an acknowledgement."""
+        """Commit a heartbeat row, which needs an acknowledgement under semi-sync."""
         await self._run(f"INSERT INTO {quote_name(sidecar)}.semisync_heartbeat (ts) VALUES (NOW(6))")
 
     async def replica_hosts(self) -> Sequence[str]:
-        """List the hosts that read this server's binary log."""
+        """List the hosts of the replicas that read this server's binary log."""
         async with self._session() as session:
             threads = await session.rows("SHOW PROCESSLIST")
         return [thread["Host"].rpartition(":")[0] for thread in threads if thread["Command"].startswith("Binlog Dump")]
 
     async def global_status(self, names: Sequence[str]) -> Mapping[str, str]:
-        """Read status variables; all of them when no name is given."""
+        """Read status variables, all of them if no name is given."""
         only = f" WHERE Variable_name IN ({', '.join(map(quote, names))})" if names else ""
         async with self._session() as session:
             rows = await session.rows(f"SHOW GLOBAL STATUS{only}")
         return {row["Variable_name"]: row["Value"] for row in rows}
 
     async def fetch(self, fetch: Fetch) -> Sequence[Fetched]:
-        """Run one or several statements for the caller of an RPC; one result each."""
+        """Run one or several statements for the caller of an RPC; returns one result each."""
         return await mysql_fetch.fetch(self._socket, fetch)
 
     async def lock_tables(self) -> None:
@@ -245,14 +243,14 @@ class RealMysqlServer:
             raise
 
     async def unlock_tables(self) -> None:
-        """Give the global read lock back; raises MysqlError if it is not held."""
+        """Release the global read lock; raises MysqlError if it is not held."""
         session, self._locker = self._locker, None
         if session is None:
             raise MysqlError("tables were not locked", errno=_ALREADY_LOCKED)
         session.close()
 
     async def wait_gone(self) -> None:
-        """Return when the server, which must answer now, no longer does: its end breaks a held connection."""
+        """Wait until the server, which must answer now, has ended: its end breaks a held connection."""
         session = await connect(self._socket)
         try:
             with contextlib.suppress(MysqlError):
@@ -301,7 +299,7 @@ class RealMysqlServer:
 
 
 def _is_application(thread: Row) -> bool:
-    """Whether a session is neither the tablet's own, nor MySQL's, nor that of a replica."""
+    """Whether a session is an application's, and not one of the tablet, of MySQL itself or of a replica."""
     return thread["User"] not in _OWN_USERS and not thread["Command"].startswith(("Binlog Dump", "Daemon"))
 
 

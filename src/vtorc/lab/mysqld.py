@@ -1,7 +1,7 @@
-"""One real mysqld: its data directory, its process, and the ways to end, hang and revive it.
+"""One real mysqld: its data directory and its process, which can be started, stopped, killed and paused.
 
-The process is found by its pid file, so that whoever holds the folder, the tablet that started the server or its
-successor, can own it.
+The process is found by its pid file. So a tablet process that is started again takes over the server that its
+predecessor started.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from vtorc.lab.processes import PidFileProcess, unix_socket
 from vtorc.lab.template import SMALL, copy_template, template_folder
 
 SEMI_SYNC_TIMEOUT_MS = 1_000_000_000_000_000_000
-"""Vitess' setting: never fall back to asynchronous replication."""
+"""Vitess' setting: MySQL never falls back to asynchronous replication."""
 
 _VITESS_LIKE = (
     "--log-bin=binlog",
@@ -45,7 +45,7 @@ _VITESS_LIKE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MysqldConfig:
-    """Where a mysqld lives and how it is started; `options` come last and so win."""
+    """The folder, the address and the options of a mysqld; `options` come last, so that they win."""
 
     mysql: MysqlParts
     folder: Path
@@ -56,7 +56,7 @@ class MysqldConfig:
 
 
 class Mysqld:
-    """The process of one mysqld, started by us or by somebody before us."""
+    """The process of one mysqld, started by this process or by an earlier one."""
 
     def __init__(self, config: MysqldConfig) -> None:
         self._config = config
@@ -70,7 +70,7 @@ class Mysqld:
 
     @property
     def config(self) -> MysqldConfig:
-        """What it was made from."""
+        """The configuration of the server."""
         return self._config
 
     @property
@@ -83,70 +83,68 @@ class Mysqld:
         return self._folder / "data"
 
     @property
-    def _births(self) -> Path:
-        return self._folder / "data.births"
+    def _generation_file(self) -> Path:
+        return self._folder / "data.generation"
 
     @property
-    def _born(self) -> int:
-        """How many data directories there have been."""
+    def _generation(self) -> int:
+        """How many data directories this folder has had."""
         try:
-            return int(self._births.read_text())
+            return int(self._generation_file.read_text())
         except (OSError, ValueError):
             return 0
 
     @property
     def _server_id(self) -> int:
-        """The configured one for the first data directory, another for each later one: a replica skips what was
-        written under its own server_id, so one that starts anew would never get back what it wrote before.
+        """The configured server_id for the first data directory, another one for each later data directory.
+
+        A replica skips transactions with its own server_id. With the same one, a rebuilt server would never get back
+        the transactions that it had written before.
         """
-        first, born = self._config.server_id, self._born
-        return first if born <= 1 else zlib.crc32(f"{first}/{born}".encode()) or 1
+        first, generation = self._config.server_id, self._generation
+        return first if generation <= 1 else zlib.crc32(f"{first}/{generation}".encode()) or 1
 
     @property
     def pid(self) -> int | None:
-        """The process id of the server, None while there is none."""
+        """The process id of the server, None while it is down."""
         return self._process.pid
 
     async def prepare(self) -> None:
-        """Make the data directory if there is none (0.1 s from a template, 3 s for the first of a version)."""
+        """Make the data directory if there is none: 0.1 s from a template, 3 s for the first of a MySQL version."""
         if not self._data.is_dir():
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._births.write_text(str(self._born + 1))
+            self._generation_file.write_text(str(self._generation + 1))
             template = await asyncio.to_thread(template_folder, self._config.mysql)
             await asyncio.to_thread(copy_template, template, self._data)
 
     async def start(self, *, deadline: float = 30.0) -> None:
-        """Start the server unless it runs, and wait until it answers; raises LabError with its last words if it does
-        not.
-        """
+        """Start the server unless it runs, and wait until it answers; else raises LabError with the end of its log."""
         await self.prepare()
         self.spawn()
         await self.wait_ready(deadline=deadline)
 
     def spawn(self) -> None:
-        """Start the process, if there is none, without waiting for it to answer."""
+        """Start the process unless it runs, without waiting for an answer."""
         if self.pid is None:
-            # A killed server leaves its lock; while a zombie has the pid in it the next one would refuse to start.
+            # A killed server leaves its lock file. While a zombie has the pid in it, the next server would not start.
             self.socket.with_name(f"{self.socket.name}.lock").unlink(missing_ok=True)
         self._process.spawn(self._command(), log=self.log)
 
     async def wait_ready(self, *, deadline: float = 30.0) -> None:
-        """Wait until the server lets its administrator in (at most `deadline` s)."""
+        """Wait until the server accepts a session of its administrator; raises LabError after `deadline` s."""
         try:
             async with asyncio.timeout(deadline):
                 while not await self._answers():
                     if self._process.exit_code is not None:
-                        raise LabError(
-                            f"mysqld ended with {self._process.exit_code} at its start: {self._last_words()}"
-                        )
+                        raise LabError(f"mysqld ended with {self._process.exit_code} at its start: {self._log_tail()}")
                     await asyncio.sleep(0.03)
         except TimeoutError:
             raise LabError(
-                f"mysqld in {self._folder} did not answer within {deadline:g} s: {self._last_words()}"
+                f"mysqld in {self._folder} did not answer within {deadline:g} s: {self._log_tail()}"
             ) from None
 
     async def stop(self, *, deadline: float = 20.0) -> None:
-        """Shut the server down in order (SIGTERM), or kill it when that takes longer than `deadline` s."""
+        """Shut the server down in order (SIGTERM), or kill it if that takes longer than `deadline` s."""
         await self._process.terminate(deadline=deadline)
 
     async def kill(self) -> None:
@@ -154,14 +152,14 @@ class Mysqld:
         await self._process.kill()
 
     def pause(self) -> None:
-        """Stop the process without ending it: connections stay open and nothing is answered (SIGSTOP)."""
+        """Pause the process (SIGSTOP): its connections stay open and it answers nothing."""
         if not self._process.send(signal.SIGSTOP):
-            raise LabError(f"there is no mysqld in {self._folder} to pause")
+            raise LabError(f"there is no mysqld in {self._folder} to pause; start it first")
 
     def resume(self) -> None:
-        """Let a paused process go on (SIGCONT)."""
+        """Resume a paused process (SIGCONT)."""
         if not self._process.send(signal.SIGCONT):
-            raise LabError(f"there is no mysqld in {self._folder} to resume")
+            raise LabError(f"there is no mysqld in {self._folder} to resume; start it first")
 
     async def restart(self) -> None:
         """Stop the server in order and start it again."""
@@ -169,7 +167,7 @@ class Mysqld:
         await self.start()
 
     async def wait_exit(self) -> None:
-        """Wait until the process is gone, child of ours or not."""
+        """Wait until the process has ended, be it a child of this process or not."""
         await self._process.wait_exit()
 
     def remove(self) -> None:
@@ -185,7 +183,7 @@ class Mysqld:
         connection.close()
         return True
 
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
         with contextlib.suppress(OSError):
             return " / ".join(self.log.read_text(errors="replace").splitlines()[-4:])
         return "it left no log"

@@ -1,17 +1,19 @@
-"""Where the real servers of the lab are: mysqld and etcd.
+"""Finds the real servers of the lab, mysqld and etcd.
 
-A server named in the environment wins over one on PATH, and that one over a fetched one. Fetched parts lie in a
-*parts folder*: one entry per part (`mysql`, `etcd`), each a prefix with a `part.json` that says what it is.
-`vtorc.lab.fetch` fills such folders. Both modules use the standard library only, since they run before there is
-a virtual environment.
+A server that the environment names wins over one on PATH, and that one over a fetched one. Fetched parts lie in a
+*parts folder* with one entry per part (`mysql`, `etcd`): each is a prefix with a `part.json` that describes it.
+`vtorc.lab.fetch` fills such folders. Both modules use the standard library only, since they run before there is a
+virtual environment.
 """
 
 import functools
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,21 +24,21 @@ from vtorc.lab.errors import PartMissing
 Found = TypeVar("Found")
 
 RECIPE = 1
-"""Number of the way prefixes are made; a prefix of another number is made again."""
+"""Number of the way in which prefixes are made; a prefix with another number is made again."""
 
 MYSQL_AT_LEAST = (8, 0)
 ETCD_AT_LEAST = (3, 4)
 MANIFEST = "part.json"
 
-# Servers are often installed where only root's PATH looks.
+# Packages often install servers in folders that only root's PATH names.
 _SERVER_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/usr/local/mysql/bin")
 
 
 @dataclass(frozen=True, slots=True)
 class MysqlParts:
-    """One usable MySQL server: its programs, its folders, and one sentence on where it comes from.
+    """One usable MySQL server: its programs, its folders, and one sentence on its origin.
 
-    `options` are those that this server needs to find its own files; `required_options` gives the whole list.
+    `options` are those with which this server finds its own files; `required_options` gives the whole list.
     """
 
     mysqld: Path
@@ -51,7 +53,7 @@ class MysqlParts:
 
 @dataclass(frozen=True, slots=True)
 class EtcdParts:
-    """One usable etcd server, and one sentence on where it comes from."""
+    """One usable etcd server, and one sentence on its origin."""
 
     etcd: Path
     version: tuple[int, int, int]
@@ -60,7 +62,7 @@ class EtcdParts:
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
-    """One fetched part: its real folder and what its `part.json` says."""
+    """One fetched part: its real folder and the facts in its `part.json`."""
 
     root: Path
     part: str
@@ -71,23 +73,23 @@ class Prefix:
 
 
 def required_options(mysql: MysqlParts) -> tuple[str, ...]:
-    """List the options without which this mysqld does not run from just any data directory.
+    """List the options that this mysqld needs to run from any data directory.
 
-    `--no-defaults` stands first, as mysqld demands. Debian's build aborts unless --secure-file-priv is given
-    (its default folder exists on installed systems only); the X protocol would claim port 33060 for each server.
+    `--no-defaults` stands first, as mysqld demands. Debian's build aborts unless --secure-file-priv is given, since
+    its default folder exists on installed systems only. The X protocol would claim port 33060 for each server.
     """
     user = ("--user=root",) if os.geteuid() == 0 else ()
     return ("--no-defaults", *user, *mysql.options, "--secure-file-priv=NULL", "--mysqlx=OFF")
 
 
 def source_tree() -> Path | None:
-    """Find the project folder this module runs from; None for an installed package."""
+    """Return the project folder that this module runs from; None for an installed package."""
     root = Path(__file__).resolve().parents[3]
     return root if (root / "pyproject.toml").is_file() and (root / "src" / "vtorc").is_dir() else None
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path | None:
-    """Name the user's own parts folder, which outlives clones of the project; None for a user without a home."""
+    """Return the user's own parts folder, which outlives clones of the project; None for a user without a home."""
     if cache := environ.get("XDG_CACHE_HOME"):
         return Path(cache) / "vtorc" / "parts"
     home = environ.get("HOME")
@@ -95,7 +97,7 @@ def cache_folder(environ: Mapping[str, str]) -> Path | None:
 
 
 def parts_folders(environ: Mapping[str, str]) -> list[Path]:
-    """List the folders where fetched parts are looked for, in order: VTORC_PARTS, the source tree's, the user's."""
+    """List the folders in which fetched parts are looked for: VTORC_PARTS, the source tree's, the user's."""
     named = environ.get("VTORC_PARTS")
     tree = source_tree()
     candidates = [Path(named) if named else None, tree / ".parts" if tree else None, cache_folder(environ)]
@@ -103,14 +105,14 @@ def parts_folders(environ: Mapping[str, str]) -> list[Path]:
 
 
 def read_prefix(folder: Path) -> Prefix | None:
-    """Read the prefix in `folder` (links are followed); None when there is none that could start from there."""
+    """Read the prefix in `folder`, following links; None if there is none, or none that can start from there."""
     try:
         root = folder.resolve(strict=True)
         facts = json.loads((root / MANIFEST).read_text())
         prefix = Prefix(root, facts["part"], facts["version"], facts["recipe"], facts["machine"], facts["loader"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    # The kernel finds the private loader by its absolute path, so a copied or moved prefix cannot start.
+    # The kernel finds the private loader by its absolute path, so that a copied or moved prefix cannot start.
     moved = prefix.loader == "patchelf" and facts.get("root") != str(root)
     return None if moved else prefix
 
@@ -118,7 +120,7 @@ def read_prefix(folder: Path) -> Prefix | None:
 def find_mysqld(environ: Mapping[str, str] | None = None) -> MysqlParts:
     """Find a mysqld of version 8.0 or newer: VTORC_MYSQLD, then PATH, then the fetched one.
 
-    Raises PartMissing with every place that was tried. A VTORC_MYSQLD that cannot be used is never passed over.
+    Raises PartMissing with every place that was tried. An unusable VTORC_MYSQLD is an error, never passed over.
     """
     return MYSQL.find(os.environ if environ is None else environ)
 
@@ -126,16 +128,16 @@ def find_mysqld(environ: Mapping[str, str] | None = None) -> MysqlParts:
 def find_etcd(environ: Mapping[str, str] | None = None) -> EtcdParts:
     """Find an etcd of version 3.4 or newer: VTORC_ETCD, then PATH, then the fetched one.
 
-    Raises PartMissing with every place that was tried. A VTORC_ETCD that cannot be used is never passed over.
+    Raises PartMissing with every place that was tried. An unusable VTORC_ETCD is an error, never passed over.
     """
     return ETCD.find(os.environ if environ is None else environ)
 
 
 @dataclass(frozen=True, slots=True)
 class PartKind(Generic[Found]):
-    """One kind of part: how it is called, and how a program or a prefix of it is described.
+    """One kind of part: its names, and the functions that describe a program or a prefix of it.
 
-    `describe` answers a clause saying why a program cannot be used, where it cannot.
+    If a program cannot be used, `describe` returns a clause that says why.
     """
 
     part: str
@@ -147,9 +149,9 @@ class PartKind(Generic[Found]):
     of_prefix: Callable[[Prefix], Found]
 
     def installed(self, environ: Mapping[str, str]) -> tuple[Found | None, list[str]]:
-        """Find the one the environment names or PATH has, and list what was tried in vain.
+        """Find the server that the environment names or PATH has, and list what was tried in vain.
 
-        Raises PartMissing when the one named cannot be used: whoever named it wants that one.
+        Raises PartMissing if the one named in the environment cannot be used: the operator wants that one.
         """
         if named := environ.get(self.variable):
             found = self.describe(Path(named).absolute(), f"named by {self.variable}", environ)
@@ -170,7 +172,7 @@ class PartKind(Generic[Found]):
         return prefix
 
     def find(self, environ: Mapping[str, str]) -> Found:
-        """Find one, the installed before the fetched; raises PartMissing with every place that was tried."""
+        """Find a server, installed before fetched; raises PartMissing with how to get one and what was tried."""
         found, tried = self.installed(environ)
         if found is not None:
             return found
@@ -178,10 +180,10 @@ class PartKind(Generic[Found]):
             if prefix := self.prefix_in(folder / self.part):
                 return self.of_prefix(prefix)
             tried.append(f"no fetched {self.title} in {folder}")
-        fetch = "make setup" if source_tree() else "python3 -m vtorc.lab.fetch"
+        fetch = "make setup" if source_tree() else f"{shlex.quote(sys.executable)} -m vtorc.lab.fetch"
         raise PartMissing(
-            f"There is no {self.title} on this machine. Tried: {'; '.join(tried)}. Run `{fetch}` to fetch one, "
-            f"or install {self.wanted} so that {self.program} is on PATH, or name its program in {self.variable}."
+            f"There is no {self.title} on this machine. Run `{fetch}` to fetch one, or install {self.wanted} so that "
+            f"{self.program} is on PATH, or name its program in {self.variable}. Tried: {'; '.join(tried)}."
         )
 
 
@@ -221,22 +223,22 @@ def _which(program: str, environ: Mapping[str, str]) -> Path | None:
 
 
 def version_of(text: str) -> tuple[int, int, int] | None:
-    """Read the first dotted version of three numbers in `text`; None when there is none."""
+    """Return the first dotted version of three numbers in `text`; None if there is none."""
     found = re.search(r"(\d+)\.(\d+)\.(\d+)", text)
     return (int(found[1]), int(found[2]), int(found[3])) if found else None
 
 
 def _mysqld_at(path: Path, how: str, environ: Mapping[str, str]) -> MysqlParts | str:
-    """Describe the mysqld at `path`, or say in a clause why it cannot be used."""
+    """Describe the mysqld at `path`; or return a clause that says why it cannot be used."""
     prefix = read_prefix(path.parent.parent)
     if prefix is not None and prefix.part == "mysql":
         return mysql_of_prefix(prefix)
-    said = _ask(str(path), "--no-defaults", "--version")
-    version = version_of(said)
+    output = _output_of(str(path), "--no-defaults", "--version")
+    version = version_of(output)
     if version is None:
-        return f"{path} does not tell its version"
-    if "MariaDB" in said:
-        return f"{path} is MariaDB, which does not speak MySQL's replication"
+        return f"{path} prints no version when asked with --version"
+    if "MariaDB" in output:
+        return f"{path} is MariaDB, which has another kind of replication than MySQL"
     if version < MYSQL_AT_LEAST:
         return f"{path} is MySQL {'.'.join(map(str, version))}, older than 8.0"
     settings = _default_settings(str(path))
@@ -261,18 +263,18 @@ def _client_of(mysqld: Path, environ: Mapping[str, str]) -> Path | None:
 
 
 def _default_settings(mysqld: str) -> dict[str, str]:
-    """Read the settings a mysqld has when no file and no option sets them, from the table its --help ends with."""
+    """Read the defaults that were compiled into a mysqld, from the table at the end of its --help."""
     user = ("--user=root",) if os.geteuid() == 0 else ()
-    table = _ask(mysqld, "--no-defaults", *user, "--secure-file-priv=NULL", "--verbose", "--help")
+    table = _output_of(mysqld, "--no-defaults", *user, "--secure-file-priv=NULL", "--verbose", "--help")
     rows = (line.split(None, 1) for line in table.splitlines() if line[:1].isalpha())
     return {row[0]: row[1].strip() for row in rows if len(row) == 2}
 
 
 def _etcd_at(path: Path, how: str, _environ: Mapping[str, str]) -> EtcdParts | str:
-    """Describe the etcd at `path`, or say in a clause why it cannot be used."""
-    version = version_of(_ask(str(path), "--version"))
+    """Describe the etcd at `path`; or return a clause that says why it cannot be used."""
+    version = version_of(_output_of(str(path), "--version"))
     if version is None:
-        return f"{path} does not tell its version"
+        return f"{path} prints no version when asked with --version"
     text = ".".join(map(str, version))
     if version < ETCD_AT_LEAST:
         return f"{path} is etcd {text}, older than 3.4"
@@ -280,8 +282,8 @@ def _etcd_at(path: Path, how: str, _environ: Mapping[str, str]) -> EtcdParts | s
 
 
 @functools.cache
-def _ask(*command: str) -> str:
-    """Run a program for what it prints; empty when it cannot be run (30 s at most)."""
+def _output_of(*command: str) -> str:
+    """Run a program for at most 30 s and return its output; empty if it cannot be run."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""Ports for the lab's servers that nobody else takes, also not while a server is down."""
+"""Ports for the lab's servers, reserved so that no other process takes them while a server is down."""
 
 import fcntl
 import os
@@ -10,15 +10,13 @@ from typing import IO
 
 from vtorc.lab.errors import LabError
 
-# Below the range that the kernel gives to outgoing connections (ip_local_port_range), which could take a dead
-# server's port.
+# Below the kernel's range for outgoing connections (ip_local_port_range): one of those could take the port of a server
+# that is down.
 _FIRST, _LAST = 14000, 31999
 
 
 class Ports:
-    """Ports of one host address, reserved until `release` or the end of this process against every other lab on the
-    machine.
-    """
+    """Ports of one host address that no other lab on the machine takes until `release` or the end of this process."""
 
     def __init__(self, host: str = "127.0.0.1") -> None:
         self._host = host
@@ -27,7 +25,7 @@ class Ports:
         self._folder.mkdir(exist_ok=True)
 
     def take(self) -> int:
-        """Reserve one port that nobody listens on; raises LabError when there is none."""
+        """Reserve one port on which no process listens; raises LabError if there is none."""
         candidates = list(range(_FIRST, _LAST + 1))
         random.shuffle(candidates)
         for port in candidates:
@@ -36,7 +34,7 @@ class Ports:
         raise LabError(f"no port between {_FIRST} and {_LAST} of {self._host} is free")
 
     def release(self) -> None:
-        """Give all ports back."""
+        """Release all ports."""
         for lock in self._locks:
             lock.close()
         self._locks.clear()

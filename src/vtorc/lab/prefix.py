@@ -1,8 +1,8 @@
-"""A MySQL of a newer Debian made to run on this one: a prefix with its own C library and program loader.
+"""Makes a MySQL of a newer Debian run on this one: a prefix with its own C library and program loader.
 
 The packages' programs need a newer glibc than the system has. The loader of that glibc lies in the prefix, and each
-program is told to start through it: by patchelf (the process keeps its name), or else by a small wrapper script
-(the process then shows under the loader's name).
+program starts through it. Either patchelf writes its path into the program, which keeps the process's name. Or a small
+wrapper script starts it, and the process has the loader's name.
 """
 
 import re
@@ -19,9 +19,9 @@ PLUGINS = (
     "semisync_replica.so",
     "mysql_clone.so",
     "group_replication.so",
-    "component_reference_cache.so",  # without it mysqld prints an error at each start
+    "component_reference_cache.so",  # without it mysqld logs an error at each start
 )
-# Opened by name while running, so no program's list of libraries names them.
+# Opened by name at run time, so that no program's list of libraries names them.
 _OPENED_LATER = ("libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2")
 
 _WRAPPER = """\
@@ -34,8 +34,8 @@ exec "$home/lib/{loader}" --argv0 "$0" --library-path "$home/lib" "$home/libexec
 def assemble(tree: Path, root: Path) -> str:
     """Make the prefix `root` from the packages unpacked in `tree`; it cannot be moved afterwards.
 
-    Returns how its programs find their loader: "patchelf" or "wrapper". Raises PartMissing when a file or library
-    is not in `tree`, or when mysqld does not start.
+    Returns how its programs find their loader: "patchelf" or "wrapper". Raises PartMissing if a file or library is
+    missing in `tree`, or if mysqld does not start.
     """
     libraries = _first(tree.glob("usr/lib/*/libc.so.6"), "the C library").parent
     loader = _first(libraries.glob("ld-linux*.so.*"), "the program loader")
@@ -60,7 +60,7 @@ def assemble(tree: Path, root: Path) -> str:
 
 
 def _patch(program: Path, root: Path, loader: str, patchelf: Path) -> bool:
-    """Put a program into the prefix with its loader's and libraries' place written into it; False if it won't run."""
+    """Put a program into the prefix, patched with the paths of its loader and libraries; False if it does not run."""
     patched = root / "bin" / program.name
     run_patchelf = (root / "lib" / loader, "--library-path", root / "lib", patchelf)
     change = ("--set-interpreter", root / "lib" / loader, "--force-rpath", "--set-rpath", root / "lib")
@@ -92,7 +92,7 @@ def _runs(program: Path) -> bool:
 
 
 def _libraries_of(binary: Path, loader: Path, libraries: Path) -> set[str]:
-    """Name the libraries that the private loader would load for `binary`, all of which must lie in `libraries`."""
+    """List the libraries that the private loader would load for `binary`; all must lie in `libraries`."""
     command = (loader, "--inhibit-cache", "--library-path", libraries, "--list", binary)
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
     if done.returncode:

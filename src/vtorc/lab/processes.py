@@ -1,6 +1,6 @@
-"""Processes that outlive whoever started them and are found again by their pid files.
+"""Processes that outlive the one that started them, and are found again by their pid files.
 
-Standard library only: the guard that cleans up after a lab imports nothing else.
+The module uses the standard library only, so that the guard that cleans up after a lab starts fast.
 """
 
 import asyncio
@@ -21,8 +21,9 @@ _TRIES = 20
 
 
 class PidFileProcess:
-    """One process known by a pid file; `marker` is a text that only its own command line contains, since pids are
-    used again.
+    """One process that is known by a pid file.
+
+    `marker` is a text that only its own command line contains: the kernel uses pids again.
     """
 
     def __init__(self, pid_file: Path, marker: str) -> None:
@@ -32,22 +33,22 @@ class PidFileProcess:
 
     @property
     def pid(self) -> int | None:
-        """The process id, None while there is no such process."""
+        """The process id, None while the process does not run."""
         if self._child is not None and self._child.poll() is None:
             return self._child.pid
         return live_pid(self._pid_file, self._marker)
 
     @property
     def exit_code(self) -> int | None:
-        """How a process that we started ended; None while it runs, or when somebody else started it."""
+        """The exit code of a child of this process; None while it runs, or if another process started it."""
         return self._child.poll() if self._child is not None else None
 
     def spawn(self, command: Sequence[str], *, log: Path) -> None:
-        """Start the process, unless it runs, in a session of its own; its output is appended to `log`."""
+        """Start the process in a session of its own, unless it runs; its output is appended to `log`."""
         if self.pid is not None:
             return
-        # The shell writes the pid before it becomes the program, and has its output from us until then: whoever cleans
-        # up once this has returned finds the process (a tablet that a demo had just started outlived it).
+        # The shell writes the pid file before it becomes the program, and only then closes this pipe. So a cleanup that
+        # begins after this call finds the process: without the pipe, a tablet that had just started outlived its demo.
         script = 'echo $$ > "$0" && exec "$@" >&2'
         with log.open("ab") as output:
             self._child = subprocess.Popen(
@@ -62,7 +63,7 @@ class PidFileProcess:
             until_it_runs.read()
 
     def send(self, number: signal.Signals) -> bool:
-        """Send a signal; False when there is no process to take it."""
+        """Send a signal; returns False if the process does not run."""
         pid = self.pid
         if pid is None:
             return False
@@ -73,7 +74,7 @@ class PidFileProcess:
         return True
 
     async def terminate(self, *, deadline: float) -> None:
-        """End the process by SIGTERM, or by SIGKILL if that takes longer than `deadline` s; paused or not."""
+        """End the process, paused or not, by SIGTERM, or by SIGKILL if that takes longer than `deadline` s."""
         try:
             await self._end(signal.SIGCONT, signal.SIGTERM, deadline=deadline)
         except TimeoutError:
@@ -84,8 +85,7 @@ class PidFileProcess:
         await self._end(signal.SIGKILL, deadline=10.0)
 
     async def _end(self, *numbers: signal.Signals, deadline: float) -> None:
-        # Opened before: a process that ends loses its command line first, and whoever looks for it in that moment
-        # finds nobody to wait for.
+        # Opened before the signal: an ending process loses its command line first, and would not be found any more.
         descriptor = self._open()
         if descriptor is None:
             return
@@ -95,7 +95,7 @@ class PidFileProcess:
         await self._until_gone(descriptor, deadline)
 
     async def wait_exit(self, *, deadline: float | None = None) -> None:
-        """Wait until the process is gone, child of ours or not; raises TimeoutError after `deadline` s."""
+        """Wait until the process has ended, be it a child or not; raises TimeoutError after `deadline` s."""
         descriptor = self._open()
         if descriptor is not None:
             await self._until_gone(descriptor, deadline)
@@ -124,10 +124,10 @@ class PidFileProcess:
 
 
 def live_pid(pid_file: Path, marker: str, *, tries: int = 1) -> int | None:
-    """Read the pid in `pid_file`, if that process lives and its command line contains `marker`.
+    """Return the pid in `pid_file` if that process runs and its command line contains `marker`, else None.
 
-    With more `tries` it waits for a process that is becoming another program (blocking, 3 ms each); not for ever, as
-    some have no command line at all.
+    With more `tries` it waits for a process that is becoming another program (blocking, 3 ms each). The tries are
+    limited, since some processes have no command line at all.
     """
     for left in range(tries - 1, -1, -1):
         try:
@@ -142,7 +142,7 @@ def live_pid(pid_file: Path, marker: str, *, tries: int = 1) -> int | None:
 
 
 def _command_line(pid: int) -> bytes | None:
-    """What a process was started with; nothing while it becomes another program or ends, None once it has ended."""
+    """Return a process's command line; empty while it becomes another program or ends, None once it has ended."""
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
         state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
@@ -152,10 +152,12 @@ def _command_line(pid: int) -> bytes | None:
 
 
 def kill_below(folder: Path) -> None:
-    """Kill every process whose pid file lies in `folder` or directly below it, and whose command line names that
-    folder (blocking, some 0.1 s if there are any).
+    """Kill every process that has a pid file in `folder` or directly below it, and names `folder` in its command line.
+
+    It blocks for some 0.1 s if there are any.
     """
-    # Again until there is none: one that was killed may just have started another. Who waits for a disk ends later.
+    # Repeated until there is none: a killed process may just have started another, or may end late if it waits for a
+    # disk.
     for _ in range(_ROUNDS):
         if not _kill_all_below(folder):
             return
@@ -174,7 +176,7 @@ def _kill_all_below(folder: Path) -> bool:
 
 
 def unix_socket(folder: Path, name: str) -> Path:
-    """Name the unix socket of a folder: in it, or among the temporary files where the path is too long for a socket."""
+    """Return the path of a folder's unix socket: in the folder, or in the temporary one if that is too long."""
     path = folder.absolute() / name
     if len(str(path)) <= _SOCKET_PATH_LIMIT:
         return path

@@ -1,4 +1,4 @@
-"""Breaks and mends the mysqld of a running lab tablet: `python -m vtorc.lab.tablet_ctl --dir FOLDER mysqld-kill`."""
+"""Kills, pauses or starts the mysqld of a lab tablet: `python -m vtorc.lab.tablet_ctl --dir FOLDER mysqld-kill`."""
 
 import argparse
 import asyncio
@@ -6,8 +6,8 @@ import json
 import sys
 from pathlib import Path
 
-from vtorc.lab.control import COMMANDS, ask
 from vtorc.lab.errors import LabError
+from vtorc.lab.tablet_control import COMMANDS, send_command
 
 
 def main(arguments: list[str]) -> int:
@@ -17,7 +17,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("command", choices=COMMANDS)
     options = parser.parse_args(arguments)
     try:
-        answer = asyncio.run(ask(options.dir, options.command))
+        answer = asyncio.run(send_command(options.dir, options.command))
     except LabError as error:
         sys.stderr.write(f"{error}\n")
         return 1

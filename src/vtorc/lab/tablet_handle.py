@@ -1,4 +1,4 @@
-"""A lab tablet seen from outside: start, stop, kill its process and its mysqld, whichever of the two still lives."""
+"""Controls a lab tablet from outside: starts, stops and kills its process and its mysqld independently."""
 
 import asyncio
 import shutil
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
-from vtorc.lab import control
+from vtorc.lab import tablet_control as control
 from vtorc.lab.errors import LabError
 from vtorc.lab.mysql_connection import MysqlConnection, connect
 from vtorc.lab.processes import PidFileProcess, unix_socket
@@ -18,7 +18,7 @@ _ANSWER_DEADLINE = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TabletSpec:
-    """One tablet of a lab."""
+    """The alias, the shard and the type of one tablet of a lab."""
 
     alias: TabletAlias
     shard: ShardId
@@ -26,7 +26,7 @@ class TabletSpec:
 
 
 class LabTablet:
-    """One tablet process with its mysqld; both are found by pid files, so that either may die without the other."""
+    """One tablet process with its mysqld; both are found by pid files, so that either can end without the other."""
 
     def __init__(
         self, spec: TabletSpec, *, folder: Path, host: str, grpc_port: int, mysql_port: int, flags: Sequence[str]
@@ -57,7 +57,7 @@ class LabTablet:
 
     @property
     def mysqld_state(self) -> str:
-        """How its mysqld is in truth, whatever anybody knows of it: running, paused or down."""
+        """The real state of its mysqld, read from the process: running, paused or down."""
         pid = self.mysqld_pid
         if pid is None:
             return "down"
@@ -70,13 +70,14 @@ class LabTablet:
     async def start_tablet(self, *extra: str) -> None:
         """Start the tablet process, and its mysqld unless it runs, and wait until the tablet is up.
 
-        `extra` are more options for this start. Raises LabError with the tablet's last words when it does not come up.
+        `extra` are more options for this start. If the tablet does not come up, it raises LabError with the end of its
+        log.
         """
         self.spawn_tablet(*extra)
         await self.wait_up()
 
     def spawn_tablet(self, *extra: str) -> None:
-        """Start the tablet process without waiting for anything."""
+        """Start the tablet process without waiting until it is up."""
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [
             sys.executable,
@@ -96,21 +97,21 @@ class LabTablet:
         self._process.spawn(command, log=self.folder / "tablet.log")
 
     async def wait_up(self) -> None:
-        """Wait until the tablet has started up, which needs its mysqld."""
+        """Wait until the tablet is up, for which its mysqld must run."""
         try:
             async with asyncio.timeout(_ANSWER_DEADLINE):
-                while not await self._said_up():
+                while not await self._is_up():
                     if self._process.pid is None:
-                        raise LabError(f"tablet {self.alias} ended at its start: {self._last_words()}")
+                        raise LabError(f"tablet {self.alias} ended at its start: {self._log_tail()}")
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise LabError(
-                f"tablet {self.alias} did not come up in {_ANSWER_DEADLINE:g} s: {self._last_words()}"
+                f"tablet {self.alias} did not come up in {_ANSWER_DEADLINE:g} s: {self._log_tail()}"
             ) from None
 
     async def status(self) -> dict[str, object]:
-        """Ask the tablet process about itself; raises LabError while it is down."""
-        answer = await control.ask(self.folder, "status")
+        """Ask the tablet process for its status; raises LabError while it is down."""
+        answer = await control.send_command(self.folder, "status")
         assert isinstance(answer, dict)
         return answer
 
@@ -123,7 +124,7 @@ class LabTablet:
         await self._process.kill()
 
     async def kill_mysqld(self) -> None:
-        """Kill mysqld, whether or not the tablet lives."""
+        """Kill mysqld, whether or not the tablet runs."""
         await self._mysqld.kill()
 
     async def stop_mysqld(self) -> None:
@@ -131,20 +132,20 @@ class LabTablet:
         await self._mysqld.terminate(deadline=30.0)
 
     async def start_mysqld(self) -> None:
-        """Have the tablet start its mysqld, and wait until that answers; raises LabError while the tablet is down."""
-        await control.ask(self.folder, "mysqld-start")
+        """Let the tablet start its mysqld, and wait until it answers; raises LabError while the tablet is down."""
+        await control.send_command(self.folder, "mysqld-start")
 
     async def restart_mysqld(self) -> None:
-        """Have the tablet restart its mysqld; raises LabError while the tablet is down."""
-        await control.ask(self.folder, "mysqld-restart")
+        """Let the tablet restart its mysqld; raises LabError while the tablet is down."""
+        await control.send_command(self.folder, "mysqld-restart")
 
     async def pause_mysqld(self) -> None:
         """Make mysqld hang (SIGSTOP)."""
-        await control.ask(self.folder, "mysqld-pause")
+        await control.send_command(self.folder, "mysqld-pause")
 
     async def resume_mysqld(self) -> None:
-        """Let a hanging mysqld go on (SIGCONT)."""
-        await control.ask(self.folder, "mysqld-resume")
+        """Resume a paused mysqld (SIGCONT)."""
+        await control.send_command(self.folder, "mysqld-resume")
 
     async def rebuild(self) -> None:
         """Delete all data, and start the tablet and its mysqld as new ones."""
@@ -154,23 +155,21 @@ class LabTablet:
         await self.start_tablet()
 
     async def connect(self, *, user: str = "vt_app", database: str = "") -> MysqlConnection:
-        """Open a session over TCP, as a client of the application does; raises MysqlError. Brings no deadline of its
-        own.
-        """
+        """Open a session over TCP, as the application does; raises MysqlError. The caller sets the deadline."""
         return await connect(user=user, host=self.host, port=self.mysql_port, database=database)
 
     async def connect_as_dba(self) -> MysqlConnection:
         """Open a session of the administrator over the unix socket; raises MysqlError."""
         return await connect(unix_socket(self.folder, "mysql.sock"))
 
-    async def _said_up(self) -> bool:
+    async def _is_up(self) -> bool:
         try:
-            await control.ask(self.folder, "wait-up")
+            await control.send_command(self.folder, "wait-up")
         except LabError:
             return False
         return True
 
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
         try:
             lines = (self.folder / "tablet.log").read_text(errors="replace").splitlines()
         except OSError:

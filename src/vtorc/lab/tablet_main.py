@@ -1,8 +1,8 @@
 """One lab tablet as a process: `python -m vtorc.lab.tablet_main --tablet-alias zone1-101 --dir FOLDER …`.
 
-It runs the small tablet manager and owns one mysqld in its folder, which outlives it: a tablet started again takes
-over the server that it finds running. SIGTERM and SIGINT shut the tablet down as vttablet does; its mysqld goes on
-unless --stop-mysqld is given.
+It runs the small tablet manager, and one mysqld in its folder. The mysqld outlives the tablet: a tablet that is started
+again takes over a running server. SIGTERM and SIGINT shut the tablet down as vttablet does; its mysqld goes on unless
+--stop-mysqld is given.
 """
 
 import argparse
@@ -21,13 +21,13 @@ import uvloop
 
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.errors import VtorcError
-from vtorc.lab.control import Command, ControlServer
-from vtorc.lab.disk import FileProbe
+from vtorc.lab.disk_probe import FileProbe
 from vtorc.lab.grpc_peers import GrpcPeers
 from vtorc.lab.grpc_service import TabletServer
 from vtorc.lab.mysql_server import RealMysqlServer
 from vtorc.lab.mysqld import Mysqld, MysqldConfig
 from vtorc.lab.parts import find_mysqld
+from vtorc.lab.tablet_control import Command, TabletControlServer
 from vtorc.topo.open import TopoAccess, open_topo
 from vtorc.topo.server import TopoServer
 from vtorc.vttablet.agent import TabletAgent
@@ -37,7 +37,7 @@ _log = structlog.get_logger(__name__)
 
 
 def parser() -> argparse.ArgumentParser:
-    """Describe the command line; names that vttablet has mean what they mean there."""
+    """Describe the command line; a flag that vttablet has too means the same as there."""
     parser = argparse.ArgumentParser(prog="tablet_main", description=__doc__)
     topo = parser.add_argument_group("topology server")
     topo.add_argument("--topo-implementation", required=True)
@@ -49,15 +49,13 @@ def parser() -> argparse.ArgumentParser:
     tablet.add_argument("--shard", required=True)
     tablet.add_argument("--init-tablet-type", type=_startable_type, default=TabletType.REPLICA)
     tablet.add_argument("--init-db-name-override", default="")
-    tablet.add_argument("--hostname", default="127.0.0.1", help="address of both servers, as others see it")
+    tablet.add_argument("--hostname", default="127.0.0.1", help="address of tablet and mysqld in the tablet's record")
     tablet.add_argument("--grpc-port", type=int, required=True)
-    tablet.add_argument(
-        "--port", type=int, default=0, help="goes into the record as the web port; nothing listens there"
-    )
+    tablet.add_argument("--port", type=int, default=0, help="web port in the tablet's record; nothing listens there")
     tablet.add_argument("--grpc-auth-static-password-file", type=Path, help="JSON list of Username and Password")
     tablet.add_argument("--grpc-auth-static-client-creds", type=Path, help="JSON object of Username and Password")
     tablet.add_argument(
-        "--no-errant-check", action="store_true", help="replicate without asking, as vttablets before 22"
+        "--no-errant-check", action="store_true", help="do not check for errant GTIDs, as vttablets before 22"
     )
     tablet.add_argument(
         "--time-factor", type=float, default=1.0, help="multiplies the intervals of the background loops"
@@ -66,14 +64,14 @@ def parser() -> argparse.ArgumentParser:
     server.add_argument("--dir", type=Path, required=True, help="folder of the data, sockets and logs")
     server.add_argument("--mysql-port", type=int, required=True)
     server.add_argument("--leave-mysqld", action="store_true", help="do not start mysqld when it is not running")
-    server.add_argument("--supervise", action="store_true", help="start mysqld again whenever it ends")
-    server.add_argument("--stop-mysqld", action="store_true", help="stop mysqld too when told to shut down")
+    server.add_argument("--supervise", action="store_true", help="start mysqld again each time it ends")
+    server.add_argument("--stop-mysqld", action="store_true", help="stop mysqld too at shutdown")
     server.add_argument("--mysqld-option", action="append", default=[], help="one more option for mysqld")
     return parser
 
 
 class TabletProcess:
-    """Everything that one tablet process runs."""
+    """The parts of one tablet process, and its life from start to shutdown."""
 
     def __init__(self, options: argparse.Namespace, topo: TopoServer) -> None:
         self._options = options
@@ -113,11 +111,11 @@ class TabletProcess:
         self._grpc = TabletServer(self._agent, passwords=_passwords(options.grpc_auth_static_password_file))
 
     async def run(self) -> None:
-        """Run until SIGTERM or SIGINT, or until the tablet lost its record (TabletAliasLost)."""
+        """Run until SIGTERM or SIGINT; raises TabletAliasLost when the tablet has lost its record."""
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        control = ControlServer(self._options.dir, self._commands())
+        control = TabletControlServer(self._options.dir, self._commands())
         await self._mysqld.prepare()
         await control.start()
         await self._grpc.start(self._options.hostname, self._options.grpc_port)
@@ -147,7 +145,7 @@ class TabletProcess:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _supervise(self) -> None:
-        """Start mysqld at the beginning, and again whenever it ends if that is asked for."""
+        """Start mysqld at the beginning, and with --supervise again each time it ends."""
         while True:
             if self._wanted and self._mysqld.pid is None:
                 await self._mysqld.start()
@@ -201,7 +199,7 @@ class TabletProcess:
 
 
 async def run(options: argparse.Namespace) -> int:
-    """Run the tablet; 0 after a shutdown on purpose, 1 when it had to end."""
+    """Run the tablet; returns 0 after a requested shutdown, 1 after an error."""
     options.dir.mkdir(parents=True, exist_ok=True)
     try:
         topo = await open_topo(

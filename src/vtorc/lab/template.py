@@ -1,7 +1,7 @@
-"""The data directory that every lab mysqld starts from: initialised once per server version, then copied.
+"""The data directory that every lab mysqld is copied from; it is initialised once per server version.
 
-Initialising takes seconds, a copy a tenth of one. The copy holds the users that Vitess' own `config/init_db.sql`
-creates and no GTIDs.
+To initialise it takes seconds, to copy it a tenth of a second. It has the users that Vitess' own `config/init_db.sql`
+creates, and no GTIDs.
 """
 
 import fcntl
@@ -16,7 +16,7 @@ from vtorc.lab import parts
 from vtorc.lab.errors import LabError
 
 RECIPE = 1
-"""Number of the way templates are made; one of another number is left alone and a new one made beside it."""
+"""Number of the way in which templates are made; beside one with another number a new one is made."""
 
 _APP = (
     "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, RELOAD, PROCESS, FILE, REFERENCES, INDEX, ALTER, SHOW DATABASES, "
@@ -25,7 +25,7 @@ _APP = (
 )
 _ALL_PRIVS = _APP.replace("REPLICATION CLIENT", "REPLICATION SLAVE, REPLICATION CLIENT")
 
-# One statement a line: mysqld's --init-file wants it so.
+# One statement per line, as mysqld's --init-file demands.
 _USERS = f"""\
 CREATE USER 'vt_dba'@'localhost';
 GRANT ALL ON *.* TO 'vt_dba'@'localhost' WITH GRANT OPTION;
@@ -58,13 +58,13 @@ SMALL = (
     "--table-open-cache=200",
     "--table-definition-cache=400",
 )
-"""Options that keep a server near 150 MB; what it commits survives the death of its process, not of its host."""
+"""Options that keep a server near 150 MB; its commits survive the end of its process, but not of its host."""
 
 
 def template_folder(mysql: parts.MysqlParts) -> Path:
-    """Return the data directory to copy for this server, making it first if the cache has none (about 3 s, blocking).
+    """Return the data directory to copy for this server; it makes one first if the cache has none (3 s, blocking).
 
-    Safe for several processes at once. Raises LabError with mysqld's last words when it cannot initialise.
+    Several processes may call it at once. Raises LabError with the end of mysqld's output if it cannot initialise.
     """
     home = parts.cache_folder(os.environ) or Path(tempfile.gettempdir()) / f"vtorc-{os.getuid()}" / "parts"
     shelf = home.parent / "templates"
@@ -105,7 +105,7 @@ def _initialise(mysql: parts.MysqlParts, folder: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise LabError(f"{mysql.mysqld} could not initialise a data directory: {done.stderr.strip()[-600:]}")
-        # The file gives each server its UUID: without it, a copy makes up its own at its first start.
+        # The file holds the server's UUID. Without it, each copy generates its own at its first start.
         (work / "data" / "auto.cnf").unlink(missing_ok=True)
         (work / "data").rename(folder)
     finally:

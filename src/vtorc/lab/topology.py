@@ -1,4 +1,4 @@
-"""The topology server of a lab, a real one whatever the servers are, with the records that people write."""
+"""The topology server of a lab, always a real one, with the records that operators write."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ GLOBAL_ROOT = "/vitess/global"
 
 
 class LabTopo:
-    """The topology of one run; `kind` is "etcd2" or "local". All processes of the run end with its folder."""
+    """The topology server of one run; `kind` is "etcd2" or "local". All processes of the run end with its folder."""
 
     def __init__(self, kind: str, folder: Path | None) -> None:
         self._kind = kind
@@ -28,7 +28,7 @@ class LabTopo:
         self._server: TopoServer | None = None
 
     async def start(self, *, cells: Sequence[str], shards: Sequence[ShardId], durability: str) -> None:
-        """Start it and write cells, keyspaces and shards; after an error `stop` cleans up."""
+        """Start the server, and write cells, keyspaces and shards; after an error `stop` cleans up."""
         policy(durability)
         await asyncio.to_thread(sweep_stale_runs)
         self._run = RunFolder(self._folder)
@@ -37,7 +37,7 @@ class LabTopo:
             await self._etcd.start()
             (self._run.path / "etcd" / "etcd.pid").write_text(str(self._etcd.pid))
         elif self._kind != "local":
-            raise LabError(f"topology {self._kind!r}: the lab has etcd2 and local")
+            raise LabError(f"topology {self._kind!r}: expected etcd2 or local")
         self._server = await open_topo(self.settings)
         address = ",".join(self.settings.global_server_address)
         for cell in cells:
@@ -48,9 +48,9 @@ class LabTopo:
             await self._server.create_shard(shard)
 
     async def stop(self) -> None:
-        """End all processes of the run at once and delete its folder, unless that was given."""
+        """Kill all processes of the run, and delete its folder unless that was given."""
         if self._server is not None:
-            with contextlib.suppress(VtorcError):  # the server may have been broken on purpose
+            with contextlib.suppress(VtorcError):  # a test may have broken the server on purpose
                 await self._server.close()
             self._server = None
         if self._run is not None:
@@ -62,24 +62,24 @@ class LabTopo:
 
     @property
     def settings(self) -> TopoAccess:
-        """How to reach it."""
+        """The address of the server."""
         address = self._etcd.address if self._etcd is not None else str(self.folder / "topo.sqlite")
         return TopoAccess(implementation=self._kind, global_server_address=(address,), global_root=GLOBAL_ROOT)
 
     @property
     def server(self) -> TopoServer:
-        """The topology, as the lab sees it."""
+        """The lab's own client of the server."""
         assert self._server is not None, "the lab was not started"
         return self._server
 
     @property
     def etcd(self) -> EtcdServer:
-        """The etcd server, to break and mend it."""
+        """The etcd server, for tests that break it."""
         assert self._etcd is not None, "the lab has no etcd"
         return self._etcd
 
     @property
     def folder(self) -> Path:
-        """Where all data and logs are."""
+        """The folder of all data and logs."""
         assert self._run is not None, "the lab was not started"
         return self._run.path

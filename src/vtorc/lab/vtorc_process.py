@@ -1,4 +1,4 @@
-"""One `vtorc` daemon as a process: started with flags, read line by line, ended in every way there is."""
+"""One `vtorc` daemon as a process: start it with flags, read its log line by line, end it by any signal."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from typing import Any, Self
 from vtorc.lab.errors import LabError
 
 LogLine = Mapping[str, Any]
-"""One line of vtorc's log: its fields, or `event` alone where the line is not JSON (what Python says when it ends)."""
+"""One line of vtorc's log: its fields, or `event` alone if the line is not JSON (such as Python's own last words)."""
 
 _PATIENCE = 60.0
 _LAST_LINES = 8
@@ -20,37 +20,42 @@ _LONGEST_LINE = 1 << 20
 
 
 class VtorcProcess:
-    """A daemon of its own; ends, at once, with its context.
+    """One daemon process, which is killed at the end of its context.
 
-    `folder` is where it runs, so that the files that its flags name may be relative. If it lies in the folder of a
-    lab and one of the flags names it, as `-log_dir` may, the daemon ends with the lab, however that ends. `told` hears
-    of every line.
+    `folder` is its working directory, so that its flags may name files relative to it. If `folder` lies in the folder
+    of a lab and one of the flags names it, as `-log_dir` may, the daemon ends with the lab, however that ends.
+    `on_line` is called with every line of the log.
     """
 
     def __init__(
-        self, folder: Path, flags: Sequence[str], *, name: str = "vtorc", told: Callable[[LogLine], None] | None = None
+        self,
+        folder: Path,
+        flags: Sequence[str],
+        *,
+        name: str = "vtorc",
+        on_line: Callable[[LogLine], None] | None = None,
     ) -> None:
         self.name = name
         self.folder = folder
         self.lines: list[LogLine] = []
         self._flags = tuple(flags)
-        self._told = told
+        self._on_line = on_line
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
         self._more = asyncio.Event()
 
     @property
     def pid(self) -> int:
-        """The process id of the daemon, which must have been started; it may have ended since."""
+        """The process id of the daemon, also after its end; raises LabError before its start."""
         return self._started.pid
 
     @property
     def exit_code(self) -> int | None:
-        """How it ended, None while it runs; the negative signal number if a signal ended it."""
+        """The exit code, None while it runs; the negative signal number if a signal ended it."""
         return self._started.returncode
 
     async def start(self) -> None:
-        """Start the process; it is not waited for, see `wait_for`."""
+        """Start the process and return at once; `wait_for` waits for its log."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._process = await asyncio.create_subprocess_exec(
             *_program(),
@@ -67,9 +72,9 @@ class VtorcProcess:
     async def wait_for(
         self, wanted: Callable[[LogLine], bool], *, since: int = 0, deadline: float = _PATIENCE
     ) -> LogLine:
-        """Wait for a line of the log, the first one from number `since` on.
+        """Return the first line of the log, from number `since` on, that is `wanted`; waits until there is one.
 
-        Raises LabError, with the last lines, if the daemon ends without it or takes more than `deadline` seconds.
+        Raises LabError with the last lines if the daemon ends first, or after `deadline` seconds.
         """
         position = since
         try:
@@ -81,15 +86,16 @@ class VtorcProcess:
                             return line
                     if self._reading is None or self._reading.done():
                         code = await self._started.wait()
-                        raise LabError(f"{self.name} ended with {code} before that: {self._last_words()}")
+                        raise LabError(f"{self.name} ended with {code} before the wanted line: {self._log_tail()}")
                     self._more.clear()
                     await self._more.wait()
         except TimeoutError:
-            raise LabError(f"{self.name} did not say it within {deadline:g} s: {self._last_words()}") from None
+            raise LabError(f"{self.name} did not log the wanted line in {deadline:g} s: {self._log_tail()}") from None
 
     async def wait_exit(self, *, deadline: float = _PATIENCE) -> int:
-        """Wait until it has ended and all it said is in `lines`; returns the exit code, raises LabError after
-        `deadline` seconds.
+        """Wait until it has ended and its whole log is in `lines`; returns the exit code.
+
+        Raises LabError after `deadline` seconds.
         """
         try:
             async with asyncio.timeout(deadline):
@@ -98,20 +104,20 @@ class VtorcProcess:
                     await asyncio.wait((self._reading,))
                 return code
         except TimeoutError:
-            raise LabError(f"{self.name} did not end within {deadline:g} s: {self._last_words()}") from None
+            raise LabError(f"{self.name} did not end within {deadline:g} s: {self._log_tail()}") from None
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal, if it still runs."""
+        """Send a signal if the daemon still runs."""
         if self._started.returncode is None:
             self._started.send_signal(number)
 
     async def terminate(self) -> int:
-        """End it in order (SIGTERM) and return its exit code."""
+        """Shut the daemon down in order (SIGTERM) and return its exit code."""
         self.send(signal.SIGTERM)
         return await self.wait_exit()
 
     async def kill(self) -> None:
-        """End it at once (SIGKILL)."""
+        """End the daemon at once (SIGKILL)."""
         if self._process is not None:
             self.send(signal.SIGKILL)
             await self.wait_exit()
@@ -139,17 +145,17 @@ class VtorcProcess:
                 line = _parse(raw.decode(errors="replace").rstrip("\n"))
                 self.lines.append(line)
                 self._more.set()
-                if self._told is not None:
-                    self._told(line)
+                if self._on_line is not None:
+                    self._on_line(line)
         finally:
             self._more.set()
 
-    def _last_words(self) -> str:
-        return " / ".join(str(line["event"]) for line in self.lines[-_LAST_LINES:]) or "it said nothing"
+    def _log_tail(self) -> str:
+        return " / ".join(str(line["event"]) for line in self.lines[-_LAST_LINES:]) or "its log is empty"
 
 
 def _program() -> list[str]:
-    """The command of this installation, or what it stands for where it was not installed."""
+    """Return the `vtorc` command of this installation, or the same as a module if it is not installed."""
     script = Path(sys.executable).with_name("vtorc")
     return [str(script)] if script.exists() else [sys.executable, "-m", "vtorc.cli.main"]
 

@@ -1,5 +1,5 @@
-"""What a tablet manager does for each RPC, whatever MySQL server it drives: Vitess' semantics, written once.
+"""The small vttablet: a tablet manager's work for each RPC, with Vitess' semantics, on any kind of MySQL server.
 
-The lab runs it over a real mysqld behind gRPC, the simulator over a simulated one; hence nothing here knows more than
-asyncio, the `MysqlServer` protocol and the topology server.
+The lab runs it on a real mysqld behind gRPC, the simulator on a simulated one. So it depends on nothing but asyncio,
+the `MysqlServer` protocol and the topology server.
 """

@@ -1,4 +1,4 @@
-"""One tablet: its parts, its life from start-up to shutdown, its background loops."""
+"""One tablet: its parts, its start and shutdown, its background loops."""
 
 import asyncio
 
@@ -21,9 +21,9 @@ _log = structlog.get_logger(__name__)
 
 
 class TabletAgent:
-    """A tablet manager without its wire: call what an RPC asks for on `queries`, `replication` or `reparent`.
+    """A tablet manager without its gRPC side: an RPC is a call on `queries`, `replication` or `reparent`.
 
-    RPCs about MySQL wait until the start-up is over, as those of vttablet 19 and newer do. With `peers` the tablet
+    RPCs about MySQL wait until the tablet has started, as those of vttablet 19 and newer do. With `peers` the tablet
     checks for errant GTIDs before it replicates, as vttablet 22 and newer do. To crash a tablet, cancel `run`.
     """
 
@@ -51,10 +51,10 @@ class TabletAgent:
         self._shard_sync = ShardSync(self.state, self.reparent)
 
     async def run(self) -> None:
-        """Start up, then keep going until cancelled.
+        """Start the tablet and run it until cancelled.
 
-        Raises TabletAliasLost when another process took the tablet's record or somebody deleted it, and the
-        topology's errors when the records cannot be written at the start.
+        Raises TabletAliasLost if another process took the tablet's record or an operator deleted it. Raises the
+        topology's errors if the records cannot be written at the start.
         """
         await self._startup.write_records()
         _log.info("the tablet has its record", type=str(self.state.type))
@@ -75,7 +75,7 @@ class TabletAgent:
             await self.state.tasks.close()
 
     async def shut_down(self) -> None:
-        """Say goodbye in the topology server, as a vttablet that is stopped on purpose; cancel `run` before."""
+        """Clear the addresses in the tablet's record, as a vttablet does at an orderly shutdown; cancel `run` first."""
         await self._startup.shut_down()
 
     async def _start_with_mysql(self) -> None:

@@ -1,4 +1,4 @@
-"""Who a tablet is, and how often its background loops turn."""
+"""A tablet's identity and addresses, and the intervals of its background loops."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -11,7 +11,7 @@ from vtorc.vttablet.mysql_api import PrimaryReport
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TabletConfig:
-    """What a tablet is told on its command line; `init_type` may not be PRIMARY."""
+    """A tablet's command line options; `init_type` may not be PRIMARY."""
 
     alias: TabletAlias
     shard: ShardId
@@ -26,13 +26,13 @@ class TabletConfig:
 
     @property
     def database(self) -> str:
-        """Name of the keyspace's database in MySQL."""
+        """The name of the keyspace's database in MySQL."""
         return self.db_name_override or f"vt_{self.shard.keyspace}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentTimings:
-    """Intervals and limits in seconds; the defaults are vttablet's where it has one."""
+    """Intervals and limits in seconds; the defaults are vttablet's where vttablet has one."""
 
     publish_retry: float = 30.0
     shard_sync_retry: float = 30.0
@@ -50,13 +50,13 @@ class AgentTimings:
     table_lock: float = 60.0
 
     def scaled(self, factor: float) -> "AgentTimings":
-        """Return the same with all loops faster or slower; the deadline of topology calls stays."""
+        """Return the timings multiplied by `factor`, except for the deadline of topology calls."""
         scaled = {each.name: getattr(self, each.name) * factor for each in fields(self)}
         return AgentTimings(**{**scaled, "topo_deadline": self.topo_deadline})
 
 
 class Peers(Protocol):
-    """The other tablets of the cluster, as far as a tablet calls them."""
+    """The calls that a tablet makes to other tablets of the cluster."""
 
     async def primary_report(self, tablet: TabletRecord) -> PrimaryReport:
         """Ask another tablet for its `PrimaryStatus`; raises TabletError."""
@@ -64,7 +64,7 @@ class Peers(Protocol):
 
 
 DiskProbe = Callable[[], Awaitable[None]]
-"""Writes something to the disk that MySQL's data lies on, and returns when it is written."""
+"""Writes to the disk of MySQL's data, and returns when the write is on the disk."""
 
 WallClock = Callable[[], int]
-"""Tells the time in nanoseconds since the Unix epoch."""
+"""Returns the time in nanoseconds since the Unix epoch."""

@@ -1,17 +1,15 @@
-"""Errors of the small vttablet that the lab and the simulator run; their text is what the caller of an RPC reads."""
+"""Errors of the small vttablet that the lab and the simulator run; the caller of an RPC gets their text."""
 
 from vtorc.errors import VtorcError
 
 
 class TabletActionError(VtorcError):
-    """A tablet of the lab could not carry out an RPC for a reason that is not MySQL's; the text is what its caller
-    reads.
-    """
+    """A tablet failed to carry out an RPC, for a reason other than an error of MySQL."""
 
 
 class TabletPreconditionError(TabletActionError):
-    """A tablet of the lab refused an RPC because of the state it is in (`FAILED_PRECONDITION` on the wire)."""
+    """A tablet refused an RPC because of its state (`FAILED_PRECONDITION` on the wire)."""
 
 
 class TabletAliasLost(TabletActionError):
-    """Another process took this tablet's record, or somebody deleted it: the tablet must end."""
+    """Another process took this tablet's record, or an operator deleted it: the tablet must end."""

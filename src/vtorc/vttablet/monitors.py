@@ -1,7 +1,7 @@
-"""What a tablet notices by itself: that its MySQL server went away or came back, and that its disk hangs.
+"""Watches whether the MySQL server answers, and whether the disk hangs.
 
-Vitess: `go/vt/vttablet/tabletserver/state_manager.go` (a lost server stops serving at once when there is traffic),
-`go/vt/vttablet/tabletmanager/disk_health_monitor.go`.
+Vitess: `go/vt/vttablet/tabletserver/state_manager.go` (under traffic, a tablet stops serving at once when its server is
+lost), `go/vt/vttablet/tabletmanager/disk_health_monitor.go`.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from vtorc.vttablet.state import TabletState
 
 
 class MysqlMonitor:
-    """Follows whether the MySQL server answers, and tells the state of the tablet."""
+    """Watches whether the MySQL server answers, and enters that into the tablet's state."""
 
     def __init__(self, state: TabletState) -> None:
         self._state = state
@@ -31,16 +31,16 @@ class MysqlMonitor:
                 return
 
     async def run(self) -> None:
-        """Follow the server until cancelled; nothing is repaired, as vttablet repairs nothing."""
+        """Watch the server until cancelled; like vttablet it repairs nothing."""
         while True:
             await self.wait_up()
-            with contextlib.suppress(MysqlError):  # it may go between the two questions
+            with contextlib.suppress(MysqlError):  # the server may end between the two calls
                 await self._server.wait_gone()
             self._state.set_mysql_up(False)
 
 
 class DiskMonitor:
-    """Writes to the disk now and then, and calls it stalled while a write takes too long."""
+    """Writes to the disk at intervals; the disk counts as stalled while a write takes too long."""
 
     def __init__(self, probe: DiskProbe | None, timings: AgentTimings) -> None:
         self._probe = probe
@@ -48,7 +48,7 @@ class DiskMonitor:
         self.stalled = False
 
     async def run(self) -> None:
-        """Probe until cancelled; at most one write is under way."""
+        """Probe until cancelled, with at most one write under way."""
         while self._probe is not None:
             writing = asyncio.ensure_future(self._probe())
             try:

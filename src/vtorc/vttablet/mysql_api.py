@@ -1,4 +1,4 @@
-"""What a tablet asks of the MySQL server it manages: one real implementation over SQL, one simulated."""
+"""The interface of a tablet to the MySQL server that it manages: one implementation is real, one simulated."""
 
 import enum
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from vtorc.core.facts.status import ReplicationStatus, SemiSyncStatus, TabletSta
 
 
 class Threads(enum.Enum):
-    """Which replication threads a statement is about."""
+    """The replication threads that a statement starts or stops."""
 
     BOTH = ""
     IO = "IO_THREAD"
@@ -19,7 +19,7 @@ class Threads(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaReport(ReplicationStatus):
-    """SHOW REPLICA STATUS with what only the wire wants: coordinates as `file:position`, connect retry in seconds."""
+    """SHOW REPLICA STATUS; the fields here are for the wire: coordinates are `file:position`, the retry in seconds."""
 
     source_server_id: int = 0
     connect_retry: int = 0
@@ -31,7 +31,7 @@ class ReplicaReport(ReplicationStatus):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrimaryReport:
-    """A server seen as a source; `coordinates` are `file:position` of its own binary log."""
+    """A server's status as a replication source; `coordinates` are `file:position` of its own binary log."""
 
     executed: GtidSet
     server_uuid: str
@@ -40,7 +40,7 @@ class PrimaryReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerReport(TabletStatus):
-    """All of FullStatus that MySQL knows, with what only the wire wants; `coordinates` is empty without binary logs."""
+    """MySQL's part of FullStatus; the fields here are for the wire, `coordinates` is empty without binary logs."""
 
     coordinates: str = ""
     binlog_format: str = ""
@@ -49,7 +49,7 @@ class ServerReport(TabletStatus):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Whom to replicate from and how; `heartbeat_interval` in seconds, 0 for MySQL's default."""
+    """A replication source; `heartbeat_interval` is in seconds, 0 for MySQL's default."""
 
     host: str
     port: int
@@ -68,7 +68,7 @@ class JournalRow:
 
 @dataclass(frozen=True, slots=True)
 class FetchedColumn:
-    """Name and `query.Type` number of a result column."""
+    """The name and the `query.Type` number of a result column."""
 
     name: str
     type: int
@@ -76,9 +76,7 @@ class FetchedColumn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """The result of a statement run for the caller of an RPC; values as MySQL's text protocol writes them, None for
-    NULL.
-    """
+    """The result of a statement run for the caller of an RPC; values are MySQL's text protocol's, None for NULL."""
 
     columns: tuple[FetchedColumn, ...] = ()
     rows: tuple[tuple[bytes | None, ...], ...] = ()
@@ -88,7 +86,7 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetch:
-    """A statement to run for the caller of an RPC; more than `max_rows` rows are an error (0: no limit)."""
+    """A statement to run for the caller of an RPC; more than `max_rows` rows are an error, 0 means no limit."""
 
     sql: str
     user: str = "vt_dba"
@@ -99,18 +97,18 @@ class Fetch:
 
 
 class MysqlServer(Protocol):
-    """The MySQL server of one tablet, as its administrator sees it.
+    """The MySQL server of one tablet, as its administrator uses it.
 
-    Every call may raise MysqlError: errno 2002 while nobody listens, 2013 when the server went away underneath. A
-    hung server keeps a call waiting: the caller brings the deadline. A cancelled call leaves no statement running.
+    Every call may raise MysqlError: errno 2002 while no server listens, 2013 if the server ended during the call. A
+    hung server keeps a call waiting, so the caller sets the deadline. A cancelled call leaves no statement running.
     """
 
     async def report(self) -> ServerReport:
-        """Read everything that FullStatus tells about the server."""
+        """Read everything that FullStatus reports about the server."""
         ...
 
     async def replication_status(self) -> ReplicaReport | None:
-        """Read SHOW REPLICA STATUS; None if the server is nobody's replica."""
+        """Read SHOW REPLICA STATUS; None if the server has no replication source."""
         ...
 
     async def primary_report(self) -> PrimaryReport | None:
@@ -142,11 +140,11 @@ class MysqlServer(Protocol):
         ...
 
     async def start_replication_until_after(self, position: GtidSet) -> None:
-        """Start both threads and let the SQL thread stop once `position` is executed."""
+        """Start both threads; the SQL thread stops once `position` is executed."""
         ...
 
     async def stop_replication(self, threads: Threads = Threads.BOTH) -> None:
-        """Stop replication threads; nothing happens where there are none."""
+        """Stop replication threads; a server without a source does nothing."""
         ...
 
     async def change_source(self, source: Source) -> None:
@@ -158,7 +156,7 @@ class MysqlServer(Protocol):
         ...
 
     async def reset_binary_logs(self, *, purged: GtidSet | None = None) -> None:
-        """Wipe binary logs and GTID history; then pretend to have executed `purged`."""
+        """Wipe binary logs and GTID history, then set gtid_purged to `purged` unless that is None."""
         ...
 
     async def flush_binary_logs(self) -> None:
@@ -170,7 +168,7 @@ class MysqlServer(Protocol):
         ...
 
     async def set_semi_sync(self, *, primary: bool, replica: bool) -> None:
-        """Switch the two sides of semi-sync; a running IO thread keeps the side it started with."""
+        """Switch the source and replica sides of semi-sync; a running IO thread keeps the setting it started with."""
         ...
 
     async def semi_sync_wait_sessions(self) -> int:
@@ -178,13 +176,13 @@ class MysqlServer(Protocol):
         ...
 
     async def holds_commits_off(self) -> bool:
-        """Whether a statement that turns the server read-only waits for running commits and lets no new one begin."""
+        """Whether a statement that turns the server read-only waits for running commits and holds new ones off."""
         ...
 
     async def kill_application_sessions(self) -> None:
-        """Cut off all clients but the tablet itself and replicas; each loses its connection at once.
+        """Kill the sessions of all clients but the tablet and the replicas; each loses its connection at once.
 
-        A commit that waits for an acknowledgement goes on waiting, without anybody to be told how it ended.
+        A commit that waits for an acknowledgement goes on waiting, but no client hears how it ended.
         """
         ...
 
@@ -201,11 +199,11 @@ class MysqlServer(Protocol):
         ...
 
     async def write_journal(self, sidecar: str, row: JournalRow) -> None:
-        """Insert a row into the reparent journal; under semi-sync it waits for the acknowledgement."""
+        """Insert a row into the reparent journal; under semi-sync the insert waits for its acknowledgement."""
         ...
 
     async def has_journal_row(self, sidecar: str, time_created_ns: int) -> bool:
-        """Whether the reparent journal has this row; False as well while the table is not there yet."""
+        """Whether the reparent journal has this row; False also as long as the table does not exist."""
         ...
 
     async def journal_length(self, sidecar: str) -> int:
@@ -213,19 +211,19 @@ class MysqlServer(Protocol):
         ...
 
     async def write_semi_sync_heartbeat(self, sidecar: str) -> None:
-        """Commit something that needs an acknowledgement."""
+        """Commit a heartbeat row, which needs an acknowledgement under semi-sync."""
         ...
 
     async def replica_hosts(self) -> Sequence[str]:
-        """List the hosts that read this server's binary log."""
+        """List the hosts of the replicas that read this server's binary log."""
         ...
 
     async def global_status(self, names: Sequence[str]) -> Mapping[str, str]:
-        """Read status variables; all of them when no name is given."""
+        """Read status variables, all of them if no name is given."""
         ...
 
     async def fetch(self, fetch: Fetch) -> Sequence[Fetched]:
-        """Run one or several statements for the caller of an RPC; one result each."""
+        """Run one or several statements for the caller of an RPC; returns one result each."""
         ...
 
     async def lock_tables(self) -> None:
@@ -233,11 +231,11 @@ class MysqlServer(Protocol):
         ...
 
     async def unlock_tables(self) -> None:
-        """Give the global read lock back; raises MysqlError if it is not held."""
+        """Release the global read lock; raises MysqlError if it is not held."""
         ...
 
     async def wait_gone(self) -> None:
-        """Return when the server, which must answer now, no longer does: its end breaks a held connection."""
+        """Wait until the server, which must answer now, has ended: its end breaks a held connection."""
         ...
 
     async def close(self) -> None:

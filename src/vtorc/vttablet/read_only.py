@@ -1,4 +1,4 @@
-"""Turning a server read-only, with or without patience for the commits that run."""
+"""Turns a server read-only, either after its running commits or by force."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -10,7 +10,7 @@ from vtorc.vttablet.state import UNKNOWN_VARIABLE
 
 
 async def turn_read_only(server: MysqlServer) -> None:
-    """Turn super_read_only on, or read_only where there is no other; waits for running commits."""
+    """Turn super_read_only on, or read_only on a server without it; waits for running commits."""
     try:
         await server.set_super_read_only(True)
     except MysqlError as error:
@@ -20,22 +20,26 @@ async def turn_read_only(server: MysqlServer) -> None:
 
 
 async def by_force(
-    server: MysqlServer, turn: Coroutine[Any, Any, None], let_go: Callable[[], Awaitable[None]], *, poll: float
+    server: MysqlServer,
+    set_read_only: Coroutine[Any, Any, None],
+    release_commits: Callable[[], Awaitable[None]],
+    *,
+    poll: float,
 ) -> None:
-    """Run `turn`, which turns the server read-only, and `let_go` of commits that it would wait for in vain.
+    """Run `set_read_only`, and call `release_commits` for the commits that it would wait for in vain.
 
-    New commits are kept out first, then the clients of the running ones are cut off, and only then those are let go;
-    every `poll` seconds it is looked whether there are any. vttablet kills only what came through it, before it turns
-    MySQL read-only: a client that goes past it would be told that a write is safe which only this server has, or could
-    slip one in between.
+    First MySQL holds new commits off, then the clients of the running ones lose their connections, and only then these
+    commits are released. Every `poll` seconds it checks whether there are any. vttablet kills only the sessions of its
+    own clients, before it turns MySQL read-only. A client of mysqld itself could then commit in between, or be told OK
+    for a write that only this server has.
     """
-    turning = asyncio.create_task(turn)
+    turning = asyncio.create_task(set_read_only)
     try:
         while not (await asyncio.wait({turning}, timeout=poll))[0]:
             if await server.holds_commits_off():
                 await server.kill_application_sessions()
                 if await server.semi_sync_wait_sessions():
-                    await let_go()
+                    await release_commits()
         await turning
     finally:
         turning.cancel()

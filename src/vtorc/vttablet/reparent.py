@@ -1,4 +1,4 @@
-"""Promotion and demotion.
+"""RPCs that promote and demote.
 
 Vitess: `go/vt/vttablet/tabletmanager/rpc_replication.go`.
 """
@@ -23,7 +23,7 @@ _UNDO_DEADLINE = 15.0
 
 
 class ReparentActions:
-    """The RPCs that make primaries and end them."""
+    """The RPCs that promote, demote, and change a tablet's type or its read-only setting."""
 
     def __init__(self, state: TabletState, semi_sync: SemiSync, replication: ReplicationActions) -> None:
         self._state = state
@@ -32,7 +32,7 @@ class ReparentActions:
         self._replication = replication
 
     async def change_type(self, wanted: TabletType, *, semi_sync: bool) -> None:
-        """Change the tablet's type without touching read_only; raises TabletActionError if it is drained already."""
+        """Change the tablet's type and leave read_only alone; raises TabletActionError for a tablet drained twice."""
         async with HeldActionLock(self._state):
             refuse_drained_twice(self._state.type, wanted)
             action = await self._semi_sync.action(semi_sync)
@@ -42,7 +42,7 @@ class ReparentActions:
                 await self._semi_sync.restart_io_if_needed()
 
     async def promote_replica(self, *, semi_sync: bool) -> GtidSet:
-        """Make a replica the writable primary; returns its position at that moment."""
+        """Promote a replica to a writable primary; returns its position before that."""
         async with HeldActionLock(self._state):
             action = await self._semi_sync.action(semi_sync)
             await self._server.stop_replication()
@@ -54,7 +54,7 @@ class ReparentActions:
             return position
 
     async def init_primary(self, *, semi_sync: bool) -> GtidSet:
-        """Make a tablet the first primary of its shard; its replication settings stay."""
+        """Make a tablet the first primary of its shard; its replication settings stay as they are."""
         async with HeldActionLock(self._state):
             action = await self._semi_sync.action(semi_sync)
             try:
@@ -76,7 +76,7 @@ class ReparentActions:
     async def init_replica(
         self, parent: TabletAlias, position: GtidSet, *, time_created_ns: int, semi_sync: bool
     ) -> None:
-        """Pretend to have executed `position`, replicate from `parent` and wait for its journal row."""
+        """Set gtid_purged to `position`, replicate from `parent` and wait for its journal row."""
         async with HeldActionLock(self._state):
             action = await self._semi_sync.action(semi_sync)
             if self._state.is_primary:
@@ -89,12 +89,12 @@ class ReparentActions:
             await self._replication.wait_journal_row(time_created_ns)
 
     async def demote_primary(self, *, force: bool, revert: bool = True) -> PrimaryReport:
-        """Refuse queries, turn read-only, stop requiring acknowledgements; the type stays PRIMARY.
+        """Refuse queries, turn read-only, and stop requiring acknowledgements; the type stays PRIMARY.
 
-        Waits for running commits and so for their acknowledgements; with `force` commits that wait for one are let
-        through unacknowledged, once nobody is left to be told that they went well: all applications lose their
-        connections before. What was done before an error is undone; with `revert` False only as far as
-        acknowledgements are required again. Harmless on a replica, and when done twice.
+        It waits for running commits, and so for their acknowledgements. With `force` it releases the commits that wait
+        for one. Before that all applications lose their connections, so that no client is told OK. After an error it
+        undoes what it did. With `revert` False it then only requires acknowledgements again. It may be called on a
+        replica, or twice.
         """
         stalled = asyncio.get_running_loop().call_later(
             self._state.timings.demote_stalled,
@@ -118,7 +118,7 @@ class ReparentActions:
                 self._state.set_demoting(True)
                 undo.append(self._serve_again)
             if not was_read_only:
-                undo.append(self._state.let_writes_in)
+                undo.append(self._state.allow_writes)
             if force:
                 await read_only.by_force(
                     self._server,
@@ -134,7 +134,7 @@ class ReparentActions:
             if report is None:
                 raise TabletActionError("no master status")
         except BaseException:
-            # Whoever yields may have to give up on a disk that hangs: the server still takes writes then.
+            # Also without `revert`: on a hung disk the demotion is given up, and the server still takes writes.
             await self._state.tasks.finish(_undo([*undo, *acks] if revert else acks), "undo a demotion")
             raise
         return report
@@ -156,25 +156,25 @@ class ReparentActions:
         self._state.set_demoting(False)
 
     async def undo_demote_primary(self, *, semi_sync: bool) -> None:
-        """Make a demoted primary writable again, under the term that it had."""
+        """Make a demoted primary writable again, in the term that it had."""
         async with HeldActionLock(self._state):
             await self._semi_sync.fix(await self._semi_sync.action(semi_sync), TabletType.PRIMARY)
             if not self._state.is_primary:
                 stored = await self._state.topo.tablet(self._state.config.alias)
                 if stored.type is TabletType.PRIMARY:
-                    await self._state.let_writes_in()
+                    await self._state.allow_writes()
                     await self._state.resume_term(stored.primary_term_start)
                     return
-            await self._state.let_writes_in()
+            await self._state.allow_writes()
             self._state.set_demoting(False)
 
     async def replica_was_promoted(self) -> None:
-        """Note that somebody else made this server the primary."""
+        """Set the type to PRIMARY, after another program has promoted the server."""
         async with HeldActionLock(self._state):
             await self._state.change_type(TabletType.PRIMARY)
 
     async def replica_was_restarted(self) -> None:
-        """Note that somebody else made this server a replica."""
+        """Set the type to REPLICA if it was PRIMARY, after another program has made the server a replica."""
         async with HeldActionLock(self._state):
             if self._state.is_primary:
                 await self._state.change_type(TabletType.REPLICA)
@@ -187,10 +187,10 @@ class ReparentActions:
     async def set_read_write(self) -> None:
         """Turn read_only and super_read_only off."""
         async with HeldActionLock(self._state):
-            await self._state.let_writes_in()
+            await self._state.allow_writes()
 
     async def end_term(self, successor: TabletAlias | None) -> None:
-        """Yield to a primary with a newer term: turn read-only, letting waiting commits go, then replicate from it.
+        """Yield to `successor`, the primary of a newer term: demote this tablet by force, then replicate from it.
 
         Raises TabletPreconditionError if the shard record names no successor.
         """
@@ -203,7 +203,7 @@ class ReparentActions:
 
 
 async def _undo(steps: list[Undo]) -> None:
-    """Run the steps, last one first; one that fails does not keep the others from running."""
+    """Run the steps, the last one first; after a failed step the others still run."""
     for step in reversed(steps):
         try:
             async with asyncio.timeout(_UNDO_DEADLINE):

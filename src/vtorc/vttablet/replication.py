@@ -1,4 +1,4 @@
-"""Replication control: start, stop, status, and pointing a server at another source.
+"""RPCs about replication: start, stop, status, and the source of a server.
 
 Vitess: `go/vt/vttablet/tabletmanager/rpc_replication.go`.
 """
@@ -24,7 +24,7 @@ _RELAY_LOG_ERRORS = frozenset((1201, 1872))
 
 @dataclass(frozen=True, slots=True)
 class StoppedReport:
-    """Replication before and after a stop, with the semi-sync settings that newer callers want to see in both."""
+    """Replication before and after a stop, with the semi-sync settings, which newer callers expect in both."""
 
     before: ReplicaReport
     after: ReplicaReport
@@ -32,7 +32,7 @@ class StoppedReport:
 
 
 class ReplicationActions:
-    """The RPCs about replication threads and sources; each takes the tablet's action lock unless it only reads."""
+    """The RPCs about replication threads and sources; each takes the tablet's action lock, unless it only reads."""
 
     def __init__(self, state: TabletState, semi_sync: SemiSync, peers: Peers | None) -> None:
         self._state = state
@@ -41,7 +41,7 @@ class ReplicationActions:
         self._peers = peers  # None: no errant GTID check, as vttablets before 22
 
     async def status(self) -> ReplicaReport:
-        """Report SHOW REPLICA STATUS; raises MysqlError 100 if the server is nobody's replica."""
+        """Report SHOW REPLICA STATUS; raises MysqlError 100 if the server has no replication source."""
         await self._state.started.wait()
         return await self._require_status()
 
@@ -71,7 +71,7 @@ class ReplicationActions:
             await self._server.start_replication()
 
     async def stop_minimum(self, position: GtidSet, *, wait: float) -> GtidSet:
-        """Wait (at most `wait` s) until `position` is executed, then stop; returns what is executed then."""
+        """Wait at most `wait` s until `position` is executed, then stop; returns gtid_executed after that."""
         async with self._action():
             async with asyncio.timeout(wait or None):
                 await self._server.wait_for_executed(position)
@@ -79,12 +79,12 @@ class ReplicationActions:
             return await self._server.executed()
 
     async def start_until_after(self, position: GtidSet) -> None:
-        """Start both threads; the SQL thread stops by itself once `position` is executed."""
+        """Start both threads; the SQL thread stops once `position` is executed."""
         async with self._action():
             await self._server.start_replication_until_after(position)
 
     async def reset(self) -> None:
-        """Forget the source and wipe the GTID history."""
+        """Remove the replication source, and wipe binary logs and GTID history."""
         async with self._action():
             await self._server.stop_replication()
             await self._server.reset_replica(forget_source=True)
@@ -92,14 +92,15 @@ class ReplicationActions:
             await self._semi_sync.fix(await self._semi_sync.action(False), self._state.type)
 
     async def reset_parameters(self) -> None:
-        """Make the server nobody's replica."""
+        """Remove the replication source."""
         async with self._action():
             await self._server.stop_replication()
             await self._server.reset_replica(forget_source=True)
 
     async def stop_and_get_status(self, *, io_only: bool) -> StoppedReport:
-        """Stop what runs of the threads and report before and after; raises MysqlError 100 if the server is nobody's
-        replica.
+        """Stop the threads, or the IO thread alone, if they run, and report the status before and after.
+
+        Raises MysqlError 100 if the server has no replication source.
         """
         async with self._action():
             before = await self._require_status()
@@ -119,11 +120,11 @@ class ReplicationActions:
         wait_position: GtidSet | None = None,
         heartbeat_interval: float = 0.0,
     ) -> None:
-        """Replicate from `parent` (`SetReplicationSource`); `semi_sync` None leaves those settings alone.
+        """Replicate from `parent` (`SetReplicationSource`); `semi_sync` None leaves the semi-sync settings alone.
 
-        A primary turns into a replica before anything can fail. Raises TabletPreconditionError on errant GTIDs, or
-        when the parent's record has no MySQL address; waits for the position and the journal row if replication runs
-        afterwards.
+        The type of a primary becomes REPLICA before any step that can fail. Raises TabletPreconditionError on errant
+        GTIDs, or if the parent's record has no MySQL address. If replication runs afterwards, it waits for the
+        position and the journal row.
         """
         async with self._action():
             action = SemiSyncAction.NONE if semi_sync is None else await self._semi_sync.action(semi_sync)
@@ -147,7 +148,10 @@ class ReplicationActions:
                 await self._wait_caught_up(wait_position, time_created_ns)
 
     async def point_at(self, source: Source, *, stop: bool, start: bool) -> None:
-        """Change the source, stopping and starting the threads around it as told; the caller holds the action lock."""
+        """Change the source; with `stop` and `start` the threads stop before and start after it.
+
+        The caller holds the action lock.
+        """
 
         async def change() -> None:
             if stop:
@@ -159,7 +163,7 @@ class ReplicationActions:
         await self._repairing_relay_log(change)
 
     async def check_errant(self, parent: TabletRecord) -> None:
-        """Raise TabletPreconditionError if the server has GTIDs that `parent` lacks and did not make itself."""
+        """Raise TabletPreconditionError if the server has errant GTIDs: `parent` lacks them and did not write them."""
         if self._peers is not None:
             status = await self._server.replication_status()
             await self._refuse_errant(parent, status.received if status else await self._server.executed())
@@ -180,7 +184,7 @@ class ReplicationActions:
             await self.wait_journal_row(time_created_ns)
 
     async def wait_journal_row(self, time_created_ns: int) -> None:
-        """Poll until the journal row of that time has replicated."""
+        """Wait until the journal row with that time has replicated."""
         while not await self._server.has_journal_row(self._state.sidecar, time_created_ns):  # noqa: ASYNC110
             await asyncio.sleep(self._state.timings.journal_poll)
 
@@ -189,7 +193,7 @@ class ReplicationActions:
         await self._server.start_replication()
 
     async def _repairing_relay_log(self, act: Callable[[], Awaitable[None]]) -> None:
-        """Run `act`; where the relay log cannot be opened, drop it and start again (it is fetched anew by GTID)."""
+        """Run `act`; if MySQL cannot open the relay log, drop the log, and start replication to fetch it again."""
         try:
             await act()
         except MysqlError as error:
@@ -210,7 +214,7 @@ class ReplicationActions:
 
 
 class HeldActionLock:
-    """Waits for the end of the start-up and holds the action lock, for as long as one mutating RPC runs."""
+    """Waits until the tablet has started, and holds the action lock while one mutating RPC runs."""
 
     def __init__(self, state: TabletState) -> None:
         self._state = state

@@ -1,4 +1,4 @@
-"""Semi-sync as a tablet handles it: what an RPC's `semiSync` asks for, and the monitor that notices blocked commits.
+"""Semi-sync on a tablet: the settings that an RPC's `semiSync` asks for, and the monitor of blocked commits.
 
 Vitess: `go/vt/vttablet/tabletmanager/rpc_replication.go` (`convertSemiSyncAction`, `fixSemiSync`) and
 `semisyncmonitor/`.
@@ -20,7 +20,7 @@ MAX_STUCK_WRITES = 15
 
 
 class SemiSyncAction(enum.Enum):
-    """What an RPC does to the semi-sync settings."""
+    """The change that an RPC makes to the semi-sync settings."""
 
     NONE = enum.auto()
     SET = enum.auto()
@@ -28,9 +28,7 @@ class SemiSyncAction(enum.Enum):
 
 
 class SemiSync:
-    """Applies semi-sync actions, and watches for commits that nobody acknowledges while the tablet is a semi-sync
-    primary.
-    """
+    """Applies semi-sync actions, and on a semi-sync primary watches for commits that get no acknowledgement."""
 
     def __init__(self, state: TabletState) -> None:
         self._state = state
@@ -43,13 +41,11 @@ class SemiSync:
 
     @property
     def blocked(self) -> bool:
-        """Whether as many writes as the monitor dares wait for an acknowledgement (`semi_sync_blocked` of
-        FullStatus).
-        """
+        """Whether `MAX_STUCK_WRITES` heartbeats wait for an acknowledgement (`semi_sync_blocked` of FullStatus)."""
         return self._watching and self._stuck.locked()
 
     async def action(self, wanted: bool) -> SemiSyncAction:
-        """Turn an RPC's `semiSync` into what is to be done; raises TabletPreconditionError if the server cannot."""
+        """Return the action for an RPC's `semiSync`; raises TabletPreconditionError if the plugins are missing."""
         if await self._server.semi_sync() is not None:
             return SemiSyncAction.SET if wanted else SemiSyncAction.UNSET
         if wanted:
@@ -57,20 +53,21 @@ class SemiSync:
         return SemiSyncAction.NONE
 
     async def fix(self, action: SemiSyncAction, type_: TabletType) -> None:
-        """Put the settings in the state that the action asks for, for a tablet of this type."""
+        """Apply the action to the settings, for a tablet of this type."""
         if action is SemiSyncAction.NONE:
             return
         if type_ is not TabletType.PRIMARY:
-            await self._end_taking_writes()
+            await self._stop_taking_writes()
         primary = action is SemiSyncAction.SET and type_ is TabletType.PRIMARY
         await self._server.set_semi_sync(primary=primary, replica=action is SemiSyncAction.SET)
         self.watch(primary)
 
-    async def _end_taking_writes(self) -> None:
-        """Turn a server read-only that takes writes as a primary although its tablet is a replica by now.
+    async def _stop_taking_writes(self) -> None:
+        """Turn the server read-only if it still takes writes as a semi-sync primary; its tablet is a replica by now.
 
-        vttablet does not when it starts again after another tablet became primary: then commits that wait would be let
-        go below, with nobody left who could acknowledge them (simulator, seed 3522 of storm).
+        vttablet omits this when it starts again after another tablet became primary. The caller then switches semi-sync
+        off, which would release waiting commits that no replica can acknowledge any more (simulator, seed 3522 of
+        storm).
         """
         status = await self._server.semi_sync()
         if status is None or not status.primary_enabled or await self._server.is_read_only():
@@ -87,7 +84,7 @@ class SemiSync:
             raise
 
     async def _require_acks_again(self) -> None:
-        """Whoever gave up, on a disk that hangs perhaps, leaves a server behind that still takes writes."""
+        """Switch the source side on again: after a demotion that failed, as on a hung disk, the server takes writes."""
         with contextlib.suppress(MysqlError, TimeoutError):
             async with asyncio.timeout(self._state.timings.topo_deadline):
                 await self._server.set_semi_sync(primary=True, replica=True)
@@ -100,7 +97,7 @@ class SemiSync:
             self._watch_changed.set()
 
     async def restart_io_if_needed(self) -> None:
-        """Restart replication if its IO thread runs with another side of semi-sync than the tablet's type asks for."""
+        """Restart replication if its IO thread acknowledges, or does not, against the tablet's type."""
         status = await self._server.replication_status()
         semi_sync = await self._server.semi_sync()
         if status is None or not status.io_healthy or semi_sync is None:
@@ -111,14 +108,14 @@ class SemiSync:
             await self._server.start_replication()
 
     async def wait_unblocked(self) -> None:
-        """Wait until no commit of this primary is blocked; returns at once when the monitor does not run."""
+        """Wait until no commit of this primary is blocked; returns at once if the monitor does not run."""
         if self._watching and await self._server.semi_sync_wait_sessions():
             self._unblocked.clear()
             self._watch_changed.set()
             await self._unblocked.wait()
 
     async def monitor_loop(self) -> None:
-        """While the tablet is a semi-sync primary, prove again and again that its commits are acknowledged."""
+        """While the tablet is a semi-sync primary, check at intervals that its commits are acknowledged."""
         while True:
             delay = self._state.timings.semi_sync_check if self._watching else None
             with contextlib.suppress(TimeoutError):
@@ -131,7 +128,7 @@ class SemiSync:
             self._unblocked.set()
 
     async def _write_until_acknowledged(self) -> None:
-        """Write heartbeats, each in a session of its own, until one is acknowledged; then all before it were."""
+        """Write heartbeats, each in a session of its own, until no commit waits for an acknowledgement."""
         self._unblocked.clear()
         writers = OwnedTasks()
         try:

@@ -1,4 +1,4 @@
-"""Keeps the shard record telling the truth about this tablet's primary term, and yields to a newer one.
+"""Keeps this tablet's primary term in the shard record, and yields to a newer one.
 
 Vitess: `go/vt/vttablet/tabletmanager/shard_sync.go`.
 """
@@ -20,8 +20,9 @@ _log = structlog.get_logger(__name__)
 
 
 class ShardSync:
-    """Woken by changes of type and, while PRIMARY, of the shard record; writes that record without a lock, by
-    compare-and-swap.
+    """Acts on changes of the type and, while it is PRIMARY, of the shard record.
+
+    It writes that record without a lock, by compare-and-swap.
     """
 
     def __init__(self, state: TabletState, reparent: ReparentActions) -> None:
@@ -65,7 +66,7 @@ class ShardSync:
             await self._reparent.end_term(successor)
 
     def _claim(self, stored: topodata_pb2.Shard) -> bool:
-        """Put this tablet into the stored record, unless that knows of this term or a newer one already."""
+        """Put this tablet into the stored record, unless that has this term or a newer one already."""
         if not self._state.is_primary or records.time_from_proto(stored.primary_term_start_time) >= self._state.term:
             return False
         stored.primary_alias.CopyFrom(records.alias_to_proto(self._state.config.alias))

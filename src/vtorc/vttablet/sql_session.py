@@ -1,4 +1,4 @@
-"""A session with a MySQL server, real or simulated: what statements answer, as text."""
+"""The interface of a session with a MySQL server, real or simulated; results are text."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,7 +9,7 @@ Row = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Name, protocol type number and character set number of one result column."""
+    """The name, the protocol's type number, the character set number and the flags of one result column."""
 
     name: str
     type: int
@@ -19,7 +19,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class ResultSet:
-    """What one statement answered; `rows` hold text as the server sent it."""
+    """The result of one statement; `rows` hold text as the server sent it."""
 
     columns: tuple[Column, ...] = ()
     rows: tuple[tuple[Value, ...], ...] = ()
@@ -28,11 +28,11 @@ class ResultSet:
 
 
 class SqlSession(Protocol):
-    """What reads and writes over SQL need of a session with a server, real or simulated."""
+    """A session with a server, real or simulated."""
 
     @property
     def alive(self) -> bool:
-        """Whether the session can still be used, as far as the client has heard."""
+        """Whether the session can still be used, as far as the client knows."""
         ...
 
     async def run(self, sql: str) -> ResultSet:
@@ -44,11 +44,11 @@ class SqlSession(Protocol):
         ...
 
     async def row(self, sql: str) -> Row:
-        """Run a statement that answers exactly one row."""
+        """Run a statement that returns exactly one row."""
         ...
 
     async def value(self, sql: str) -> str:
-        """Run a statement that answers one value."""
+        """Run a statement that returns one value."""
         ...
 
     def close(self) -> None:

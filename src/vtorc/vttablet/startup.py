@@ -1,4 +1,4 @@
-"""How a tablet comes up and goes down: its records, whether it is the primary, its first replication settings.
+"""A tablet's start and shutdown: its records, its type and term, its first replication settings.
 
 Vitess: `go/vt/vttablet/tabletmanager/tm_init.go`.
 """
@@ -24,7 +24,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Startup:
-    """Brings one tablet up, and down in order."""
+    """Starts one tablet, and shuts it down in order."""
 
     def __init__(self, state: TabletState, semi_sync: SemiSync, replication: ReplicationActions) -> None:
         self._state = state
@@ -34,7 +34,7 @@ class Startup:
         self._replication = replication
 
     async def write_records(self) -> None:
-        """Find out the tablet's type and term, and write its record and its place in the shard.
+        """Decide the tablet's type and term, and write its record and its place in the shard.
 
         The record has MySQL port 0 until the server has answered once.
         """
@@ -62,7 +62,7 @@ class Startup:
         await self._write_tablet(record)
 
     async def take_up_mysql(self) -> None:
-        """Publish the server's port and start replication, if the shard has another primary; the server must answer."""
+        """Publish the server's port, and start replication if the shard has another primary; the server must answer."""
         self._state.record.mysql_port = self._config.mysql_port
         await self._state.publish()
         try:
@@ -76,7 +76,7 @@ class Startup:
         await self._state.open_query_service()
 
     async def shut_down(self) -> None:
-        """Blank the record's addresses, so that nobody dials them; type and term stay."""
+        """Clear the addresses in the record, so that no client connects; type and term stay."""
 
         def blank(stored: topodata_pb2.Tablet) -> None:
             stored.hostname = ""
@@ -118,7 +118,7 @@ class Startup:
             return None
 
     def _primary_term(self, shard: ShardRecord, own: TabletRecord | None) -> int:
-        """Return the primary term to go on with; 0 if this tablet is not the primary."""
+        """Return the primary term to continue; 0 if this tablet is not the primary."""
         own_term = own.primary_term_start if own is not None and own.type is TabletType.PRIMARY else 0
         if shard.primary_alias == self._config.alias:
             if own is None:

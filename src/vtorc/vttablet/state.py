@@ -1,4 +1,4 @@
-"""A tablet's own state: type, term, record, serving state. Changes of type happen here and nowhere else.
+"""A tablet's own state: type, term, record, serving state. Only this module changes the type.
 
 Vitess: `go/vt/vttablet/tabletmanager/tm_state.go`, `rpc_actions.go`.
 """
@@ -27,7 +27,7 @@ _TYPES = {type_.value: type_ for type_ in TabletType}
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What the health stream says; the term is in seconds since the Unix epoch, 0 unless PRIMARY."""
+    """One message of the health stream; `term_seconds` counts from the Unix epoch, 0 unless the type is PRIMARY."""
 
     type: TabletType
     serving: bool
@@ -36,7 +36,7 @@ class Health:
 
 
 class TabletState:
-    """Owns the tablet's record in memory and keeps the one in the topology server equal to it."""
+    """Owns the tablet's record in memory, and keeps the one in the topology server equal to it."""
 
     def __init__(
         self, config: TabletConfig, topo: TopoServer, server: MysqlServer, *, wall: WallClock, timings: AgentTimings
@@ -63,7 +63,7 @@ class TabletState:
 
     @property
     def type(self) -> TabletType:
-        """The tablet's type, as it believes."""
+        """The type in the tablet's own record; the topology server's may be older or newer."""
         return _TYPES[self.record.type]
 
     @property
@@ -73,17 +73,16 @@ class TabletState:
 
     @property
     def term(self) -> int:
-        """Start of its primary term in nanoseconds since the Unix epoch, 0 unless PRIMARY."""
+        """The start of its primary term in nanoseconds since the Unix epoch, 0 unless its type is PRIMARY."""
         return time_from_proto(self.record.primary_term_start_time)
 
     # Changing the type
 
     async def change_type(self, wanted: TabletType, *, read_write: bool = False) -> None:
-        """Change the type; the caller holds the action lock. To PRIMARY it starts a new term and, if asked, lets
-        writes in.
+        """Change the type; for PRIMARY it begins a new term and, with `read_write`, makes the server writable.
 
-        The topology server hears of a new primary before MySQL takes writes, so that there are never two writable
-        primaries without a trace of it.
+        The caller holds the action lock. The topology server has the new primary's record before MySQL takes writes,
+        so that the records show whenever two primaries may be writable.
         """
         if wanted is not TabletType.PRIMARY:
             self.record.type = wire_type(wanted)
@@ -91,13 +90,13 @@ class TabletState:
         else:
             record = await self._claim_term(self.wall())
             if read_write:
-                await self.let_writes_in()
+                await self.allow_writes()
             self.record.CopyFrom(record)
         await self.settle()
         await self.publish()
         self.type_changed.set()
 
-    async def let_writes_in(self) -> None:
+    async def allow_writes(self) -> None:
         """Turn super_read_only and read_only off."""
         try:
             await self.server.set_super_read_only(False)
@@ -107,30 +106,30 @@ class TabletState:
         await self.server.set_read_only(False)
 
     async def resume_term(self, term: int) -> None:
-        """Be PRIMARY again under a term that began at `term`, as the topology server still has it."""
+        """Become PRIMARY again in the term that began at `term`, which the topology server still has."""
         self.record.type = topodata_pb2.PRIMARY
         self.record.primary_term_start_time.CopyFrom(time_to_proto(term))
         await self.settle()
         self.type_changed.set()
 
     async def _claim_term(self, term: int) -> topodata_pb2.Tablet:
-        """Write type and term into the topology server, and return the record as it should be in memory."""
-        meant = topodata_pb2.Tablet()
-        meant.CopyFrom(self.record)
-        meant.type = topodata_pb2.PRIMARY
-        meant.primary_term_start_time.CopyFrom(time_to_proto(term))
+        """Write type and term into the topology server, and return the record for the memory."""
+        claimed = topodata_pb2.Tablet()
+        claimed.CopyFrom(self.record)
+        claimed.type = topodata_pb2.PRIMARY
+        claimed.primary_term_start_time.CopyFrom(time_to_proto(term))
 
         def claim(stored: topodata_pb2.Tablet) -> None:
-            stored.type = meant.type
-            stored.primary_term_start_time.CopyFrom(meant.primary_term_start_time)
+            stored.type = claimed.type
+            stored.primary_term_start_time.CopyFrom(claimed.primary_term_start_time)
 
         try:
             await self.topo.update_tablet(self.config.alias, claim)
         except VtorcError:
-            # The write may have gone through all the same: only a read can tell.
+            # The write may have succeeded all the same, which only a read tells.
             if await self._reread_term() != term:
                 raise
-        return meant
+        return claimed
 
     async def _reread_term(self) -> int:
         while True:
@@ -142,7 +141,7 @@ class TabletState:
     # Publishing the record
 
     async def publish(self) -> None:
-        """Write the record to the topology server; what fails for a passing reason is tried again in the background."""
+        """Write the record to the topology server; after a passing failure `publish_loop` tries again."""
         try:
             async with asyncio.timeout(self.timings.topo_deadline):
                 await self.topo.update_tablet(self.config.alias, self._replace)
@@ -154,7 +153,7 @@ class TabletState:
             self._unpublished.set()
 
     async def publish_loop(self) -> None:
-        """Publish again what could not be published, until it can."""
+        """Publish the record again after each failure, until cancelled."""
         while True:
             await self._unpublished.wait()
             await asyncio.sleep(self.timings.publish_retry)
@@ -162,14 +161,14 @@ class TabletState:
             await self.publish()
 
     def _replace(self, stored: topodata_pb2.Tablet) -> None:
-        """Put our record in the place of the stored one, if that is still ours."""
-        mine = self.record
-        if (stored.hostname, stored.port_map["vt"]) != (mine.hostname, mine.port_map["vt"]):
+        """Replace the stored record by this tablet's; raises TabletAliasLost if the stored one is another process's."""
+        own = self.record
+        if (stored.hostname, stored.port_map["vt"]) != (own.hostname, own.port_map["vt"]):
             raise TabletAliasLost(
                 f"another process took {self.config.alias}: its record says {stored.hostname}:{stored.port_map['vt']}, "
-                f"we are {mine.hostname}:{mine.port_map['vt']}"
+                f"we are {own.hostname}:{own.port_map['vt']}"
             )
-        stored.CopyFrom(mine)
+        stored.CopyFrom(own)
 
     def _lose(self, error: TabletAliasLost) -> None:
         if not self.lost.done():
@@ -179,7 +178,7 @@ class TabletState:
 
     @property
     def serving(self) -> bool:
-        """Whether the query service would take queries."""
+        """Whether the query service takes queries."""
         return (
             self._ready_to_serve
             and self._mysql_up
@@ -189,7 +188,7 @@ class TabletState:
         )
 
     def health(self) -> Health:
-        """Tell what the health stream says now."""
+        """Return the health stream's message for now."""
         term_seconds = self.term // 1_000_000_000 if self.is_primary else 0
         return Health(self.type, self.serving, "; ".join(self._errors.values()), term_seconds)
 
@@ -205,7 +204,7 @@ class TabletState:
                 continue
 
     def announce_health(self) -> None:
-        """Make every health stream send a message."""
+        """Let every health stream send a message."""
         changed, self._health_changed = self._health_changed, asyncio.Event()
         changed.set()
 
@@ -214,16 +213,16 @@ class TabletState:
         self._change(lambda: setattr(self, "_demoting", demoting))
 
     def set_mysql_up(self, up: bool) -> None:
-        """Note whether the MySQL server answers."""
+        """Set whether the MySQL server answers."""
         self._change(lambda: setattr(self, "_mysql_up", up))
         self.set_error("mysql", "" if up else "mysqld is down")
 
     def set_has_source_shards(self, has: bool) -> None:
-        """Note whether the shard record names source shards, under which a primary does not serve."""
+        """Set whether the shard record names source shards; with these a primary does not serve."""
         self._change(lambda: setattr(self, "_has_source_shards", has))
 
     def set_error(self, subject: str, text: str) -> None:
-        """Set or, with an empty text, clear one reason to report the tablet unhealthy."""
+        """Set one reason why the tablet is unhealthy; an empty text clears it."""
 
         def change() -> None:
             self._errors.pop(subject, None)
@@ -233,19 +232,19 @@ class TabletState:
         self._change(change)
 
     async def open_query_service(self) -> None:
-        """Start to serve, once the tablet knows its type and has its record."""
+        """Start to serve; the tablet's type must be known and its record written."""
         self._ready_to_serve = True
         await self.settle()
 
     async def settle(self) -> None:
-        """Bring the query service into the state that the type asks for; a first primary creates its databases."""
+        """Bring the query service into the state that the type asks for; a primary creates missing databases."""
         self._demoting = False
         if self._ready_to_serve and self.is_primary:
             try:
                 await self.server.create_database(self.config.database)
                 await self.server.create_sidecar(self.sidecar)
             except MysqlError as error:
-                # A primary that restarts has them already; it may be read-only, or its server down.
+                # A primary that was started again has the databases; its server may be read-only or down.
                 if error.errno not in (READ_ONLY_SERVER, 2002, 2013):
                     raise
         self.announce_health()
@@ -258,11 +257,11 @@ class TabletState:
 
 
 def refuse_drained_twice(current: TabletType, wanted: TabletType) -> None:
-    """Refuse to drain a drained tablet (Vitess `rpc_actions.go`: some other action owns it)."""
+    """Raise TabletActionError for a second drain, since another action owns the first (Vitess `rpc_actions.go`)."""
     if current is TabletType.DRAINED and wanted is TabletType.DRAINED:
         raise TabletActionError(f"Tablet: {current} is already drained")
 
 
 def wire_type(type_: TabletType) -> topodata_pb2.TabletType.ValueType:
-    """Write a tablet's type as the topology has it."""
+    """Return a tablet's type in the topology's form."""
     return topodata_pb2.TabletType.ValueType(type_.value)

@@ -27,7 +27,7 @@ class Daemons:
         """Start one more with no flags but these; `{folder}` stands for a folder of its own."""
         name = f"vtorc-{sum(1 for _ in self._cluster.folder.glob('vtorc-*')) + 1}"
         folder = self._cluster.folder / name
-        vtorc = VtorcProcess(folder, [flag.format(folder=folder) for flag in flags], name=name, told=echo(name))
+        vtorc = VtorcProcess(folder, [flag.format(folder=folder) for flag in flags], name=name, on_line=echo(name))
         self._started.append(vtorc)
         await vtorc.start()
         return vtorc

@@ -229,7 +229,7 @@ class Shard:
         Rows of an earlier writer are dropped first, because they would count as this writer's.
         """
         await by_hand(await self.primary(), f"DROP TABLE IF EXISTS vt_{self.id.keyspace}.demo_writes")
-        writer = Writer(self.tablets, database=f"vt_{self.id.keyspace}", told=lambda gap: None)
+        writer = Writer(self.tablets, database=f"vt_{self.id.keyspace}", on_gap=lambda gap: None)
         writing = asyncio.create_task(writer.run(), name="writer")
         try:
             await acknowledged(writer, 1)

@@ -15,7 +15,7 @@ TOPO = ("-topo_implementation=etcd2", "-topo_global_server_address=127.0.0.1:1",
 
 async def _end_of(folder: Path, *flags: str) -> tuple[int, str]:
     """Start a vtorc and wait for its end; returns the exit code and all that it logged."""
-    async with VtorcProcess(folder, flags, told=echo("vtorc")) as vtorc:
+    async with VtorcProcess(folder, flags, on_line=echo("vtorc")) as vtorc:
         code = await vtorc.wait_exit()
     return code, "\n".join(str(line["event"]) for line in vtorc.lines)
 

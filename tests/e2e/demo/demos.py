@@ -1,4 +1,4 @@
-"""Demos as processes of their own, and what they leave behind."""
+"""Runs demos as processes, and finds what they leave behind."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ COMMAND = (sys.executable, "-m", "vtorc.cli.main", "demo")
 
 @dataclass
 class Demo:
-    """A running demo whose lines are collected; `runtime` keeps its note apart from those of other demos."""
+    """A running demo with its output so far; `runtime` keeps the note of its folder apart from that of other demos."""
 
     process: asyncio.subprocess.Process
     folder: Path
@@ -26,7 +26,7 @@ class Demo:
     lines: list[str] = field(default_factory=list)
 
     async def wait_line(self, *texts: str) -> str:
-        """Read on to the next line that contains all of the texts."""
+        """Read on to the next line with all of the texts, and return it."""
         assert self.process.stdout is not None
         try:
             async with asyncio.timeout(PATIENCE):
@@ -47,7 +47,7 @@ class Demo:
         return self.process.returncode
 
     async def tell(self, *words: str) -> tuple[int, str]:
-        """Run a command of the demo as another terminal would; returns its exit code and what it says."""
+        """Run a command of the demo in another process, as from another terminal; returns its exit code and output."""
         process = await _spawn(*words, runtime=self.runtime)
         async with asyncio.timeout(PATIENCE):
             said, _ = await process.communicate()
@@ -56,7 +56,7 @@ class Demo:
 
     @property
     def tail(self) -> str:
-        """The last lines, for the failure of a test."""
+        """The last lines, for the message of a failed test."""
         return "\n".join(self.lines[-30:])
 
 
@@ -64,9 +64,9 @@ class Demo:
 async def running(
     tmp_path: Path, *words: str, command: Sequence[str] = COMMAND, environ: Mapping[str, str] | None = None
 ) -> AsyncIterator[Demo]:
-    """Run a demo while inside; if it has not ended by then it is killed, and its guard ends its servers.
+    """Run a demo while inside, and kill it at the end if it still runs; its guard then ends its servers.
 
-    `command` is what it is started with, `environ` all of its environment but what keeps it apart from others.
+    `command` starts it. `environ` is its environment without the variables that keep it apart from other demos.
     """
     folder, runtime = tmp_path / "demo", tmp_path / "runtime"
     runtime.mkdir()
@@ -95,9 +95,7 @@ async def _spawn(
 
 
 async def commit_alone(connect: Callable[[], Awaitable[SqlSession]]) -> None:
-    """Commit on a server what no other has, as often as it takes: it may be starting yet, and vtorc may turn it
-    read-only at any moment.
-    """
+    """Commit a transaction that no other server has, and retry while the server starts or vtorc turns it read-only."""
 
     async def why_not() -> str:
         try:
@@ -115,7 +113,7 @@ async def commit_alone(connect: Callable[[], Awaitable[SqlSession]]) -> None:
 
 
 def left_behind(folder: Path) -> list[str]:
-    """The command lines of all processes that name a folder, zombies left out."""
+    """Return the command lines of all processes that name a folder, without zombies."""
     found: list[str] = []
     for each in Path("/proc").iterdir():
         try:

@@ -1,4 +1,4 @@
-"""`vtorc demo` on real servers, with somebody at another terminal or at the keys."""
+"""`vtorc demo` on real servers, with commands from another terminal and with keys."""
 
 import asyncio
 import fcntl
@@ -17,8 +17,8 @@ from vtorc.lab.mysql_connection import connect
 from vtorc.lab.processes import unix_socket
 
 
-async def test_what_is_broken_from_another_terminal_is_mended(tmp_path: Path) -> None:
-    """A killed primary is replaced and returns as a replica, an errant one is rebuilt, and SIGTERM leaves nothing."""
+async def test_what_another_terminal_breaks_is_repaired(tmp_path: Path) -> None:
+    """A killed primary is replaced and rejoins, an errant tablet is rebuilt, and SIGTERM leaves no process behind."""
     async with running(tmp_path, "--topo", "local") as demo:
         elected = await demo.wait_line("is primary", "after the last tablet came up")
         old = elected.split()[0]
@@ -32,7 +32,7 @@ async def test_what_is_broken_from_another_terminal_is_mended(tmp_path: Path) ->
         assert (await demo.tell("start", "all"))[0] == 0
         await demo.wait_line(f"StaleTopoPrimary of {old} is gone")
 
-        await _write_behind_everybodys_back(demo.folder / old)
+        await _write_errant(demo.folder / old)
         await _until_status(demo, rf"{old}\s+has\s+transactions\s+that\s+{new}\s+lacks")
         assert (await demo.tell("rebuild", old))[0] == 0
         await demo.wait_line(f"ErrantGTIDDetected of {old} is gone")
@@ -47,7 +47,7 @@ async def test_what_is_broken_from_another_terminal_is_mended(tmp_path: Path) ->
 
 
 async def _until_status(demo: Demo, pattern: str) -> str:
-    """Ask again and again until the status has a line like that."""
+    """Ask for the status until it matches the pattern."""
     status = ""
     try:
         async with asyncio.timeout(PATIENCE):
@@ -59,14 +59,14 @@ async def _until_status(demo: Demo, pattern: str) -> str:
     return status
 
 
-async def _write_behind_everybodys_back(folder: Path) -> None:
-    """Make a tablet errant, which a killed primary may be already: by a write in flight that nobody acknowledged."""
+async def _write_errant(folder: Path) -> None:
+    """Make a tablet errant; a killed primary may be that already, by a write in flight without an acknowledgement."""
     await commit_alone(partial(connect, unix_socket(folder, "mysql.sock")))
 
 
 @pytest.mark.parametrize("topo", ["local", "etcd2"])
-async def test_a_demo_that_is_told_to_stop_while_it_starts_leaves_nothing(topo: str, tmp_path: Path) -> None:
-    """SIGINT ends also what has only just been started."""
+async def test_a_demo_that_is_stopped_while_it_starts_leaves_nothing(topo: str, tmp_path: Path) -> None:
+    """SIGINT during the start also ends the processes that have just been started."""
     async with running(tmp_path, "--topo", topo) as demo:
         await demo.wait_line("preparing data for MySQL")
         demo.process.send_signal(2)
@@ -74,9 +74,9 @@ async def test_a_demo_that_is_told_to_stop_while_it_starts_leaves_nothing(topo: 
         assert left_behind(demo.folder) == []
 
 
-async def test_on_a_terminal_keys_break_and_mend(tmp_path: Path) -> None:
-    """The screen shows the shard in place; k kills the primary, r starts it again, b rebuilds what it left errant, q
-    ends everything.
+async def test_keys_on_a_terminal_break_and_restart_servers(tmp_path: Path) -> None:
+    """The screen updates in place: k kills the primary, r starts it again, b rebuilds an errant tablet, q ends the
+    demo.
     """
     screen, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
@@ -99,9 +99,9 @@ async def test_on_a_terminal_keys_break_and_mend(tmp_path: Path) -> None:
         await seen.wait(rb"ex-primary")
         os.write(screen, b"r")
         await seen.wait(rb"zone1-0000000101  replica [^\r]*running")
-        await _write_behind_everybodys_back(folder / "zone1-0000000101")
+        await _write_errant(folder / "zone1-0000000101")
         await seen.wait(rb"zone1-0000000101  replica [^\r]* errant")
-        await seen.wait(rb"standing still")
+        await seen.wait(rb"doing nothing: \d problem")
         os.write(screen, b"1b")
         await seen.wait(rb"healthy: zone[23]-000000010[23] needs 1 acknowledgement, has 2")
         os.write(screen, b"q")
@@ -117,7 +117,7 @@ async def test_on_a_terminal_keys_break_and_mend(tmp_path: Path) -> None:
 
 
 class _Seen:
-    """What a terminal was told, looked through from where the last search ended."""
+    """The output of a terminal; each search begins where the last one ended."""
 
     def __init__(self, screen: int) -> None:
         self._screen = screen

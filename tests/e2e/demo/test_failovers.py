@@ -19,7 +19,7 @@ SERIES = [
 async def test_a_series_of_failovers_loses_nothing_and_converges(
     durability: str, tablets: int, topo: str, failovers: int, tmp_path: Path
 ) -> None:
-    """Each killed primary is replaced by another, every acknowledged row survives, and the dead server returns."""
+    """Another tablet replaces each killed primary, every acknowledged row survives, and the dead server rejoins."""
     report = tmp_path / "report.json"
     words = (
         *("--failovers", str(failovers), "--report", str(report)),
@@ -45,7 +45,7 @@ async def test_a_series_of_failovers_loses_nothing_and_converges(
     assert f"{failovers} of {failovers} failovers converged; 0 of {acked:,} acknowledged rows lost." in demo.lines
 
 
-async def test_a_series_that_is_told_to_stop_says_how_far_it_came(tmp_path: Path) -> None:
+async def test_a_series_that_is_stopped_reports_how_far_it_came(tmp_path: Path) -> None:
     """SIGTERM in the middle writes the report, ends all servers, and is no success."""
     report = tmp_path / "report.json"
     async with running(tmp_path, "--failovers", "50", "--report", str(report), "--topo", "local") as demo:

@@ -1,4 +1,4 @@
-"""`vtorc demo` on simulated MySQL servers: because somebody wants it so, or because there is no MySQL."""
+"""`vtorc demo` on simulated MySQL servers, with --simulated or on a machine without MySQL."""
 
 import asyncio
 import json
@@ -27,13 +27,13 @@ sys.exit(main(["demo", *sys.argv[1:]]))
 async def test_a_series_on_simulated_servers_loses_nothing_and_says_so(
     durability: str, tablets: int, topo: str, tmp_path: Path
 ) -> None:
-    """With --simulated the same series runs without any mysqld, and its output and its report say that."""
+    """With --simulated the same series runs without any mysqld, and its output and its report say so."""
     report = tmp_path / "report.json"
     words = ("--durability", durability, "--tablets", str(tablets), "--topo", topo)
     async with running(tmp_path, "--simulated", "--failovers", "2", "--report", str(report), *words) as demo:
         assert await demo.ended() == 0, demo.tail
         assert left_behind(demo.folder) == []
-    assert demo.lines[0] == f"{NOTICE} That is what --simulated asks for."
+    assert demo.lines[0] == f"{NOTICE} --simulated asks for that."
     stored = json.loads(report.read_text())
     summary = stored["summary"]
     assert summary["simulated"] is True
@@ -45,9 +45,7 @@ async def test_a_series_on_simulated_servers_loses_nothing_and_says_so(
 
 
 async def test_without_a_mysql_the_servers_are_simulated_and_the_reason_is_told(tmp_path: Path) -> None:
-    """Where no mysqld is found the demo begins with one line that says so and what to install; for the rest it is as
-    with real ones: what is broken from another terminal is mended.
-    """
+    """Without a mysqld the first line says so and how to get one; then commands work as on real servers."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("VTORC_")}
     environ |= {"PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     command = (sys.executable, "-c", BARE_MACHINE)
@@ -78,7 +76,7 @@ async def test_without_a_mysql_the_servers_are_simulated_and_the_reason_is_told(
 
 
 async def test_a_mysqld_that_was_named_is_not_replaced_by_a_simulated_one(tmp_path: Path) -> None:
-    """Whoever names a mysqld in VTORC_MYSQLD that cannot be used is told so, and gets no demo."""
+    """If VTORC_MYSQLD names an unusable mysqld, the demo fails with that reason."""
     environ = {**os.environ, "VTORC_MYSQLD": "/no/such/mysqld"}
     async with running(tmp_path, "--topo", "local", environ=environ) as demo:
         assert await demo.ended() == 1

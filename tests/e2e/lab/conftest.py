@@ -1,4 +1,4 @@
-"""Real mysqlds, three for all tests of a worker, and the shards that tests make of them."""
+"""Three real mysqlds for all tests of a worker, and the shards that tests make of them."""
 
 from collections.abc import AsyncIterator
 
@@ -27,7 +27,7 @@ async def shard(servers: Servers) -> AsyncIterator[AgentShard]:
 
 @pytest.fixture
 async def old_shard(servers: Servers) -> AsyncIterator[AgentShard]:
-    """Give three new tablets that replicate without asking, as those before Vitess 22."""
+    """Give three new tablets without the errant GTID check, as vttablets before 22."""
     shard = await servers.new_shard(errant_check=False)
     yield shard
     await shard.stop()

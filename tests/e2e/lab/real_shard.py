@@ -1,4 +1,4 @@
-"""Tablets of the conformance tests over real mysqlds: the servers are started once and wiped for each test."""
+"""Tablets of the conformance tests on real mysqlds, which are started once and wiped for each test."""
 
 import asyncio
 
@@ -22,7 +22,7 @@ WIPE = (
 
 
 class Servers:
-    """Three mysqlds that outlive the tests, but not the process that runs these."""
+    """Three mysqlds that outlive the tests, but not the process that runs the tests."""
 
     def __init__(self) -> None:
         self._run = RunFolder()
@@ -62,12 +62,12 @@ class Servers:
         return shard
 
     async def stop(self) -> None:
-        """Kill them."""
+        """Kill the servers."""
         await asyncio.to_thread(self._run.close)
         self.ports.release()
 
     async def _wipe(self, mysqld: Mysqld) -> None:
-        """Make a server run as a new one does."""
+        """Give a server the state of a new one."""
         await mysqld.start()
         session = await connect(mysqld.socket)
         for statement in WIPE:
@@ -82,7 +82,7 @@ class Servers:
 
 
 class RealTablet(AgentTablet):
-    """A tablet over one of the servers."""
+    """A tablet on one of the servers."""
 
     def __init__(self, place: Place, mysqld: Mysqld) -> None:
         super().__init__(place)
@@ -120,7 +120,7 @@ class RealTablet(AgentTablet):
         await self._mysqld.kill()
 
     def hang_mysql(self, hung: bool) -> None:
-        """Stop the process by a signal, or let it go on."""
+        """Pause the process by SIGSTOP, or resume it."""
         if hung:
             self._mysqld.pause()
         else:

@@ -1,4 +1,4 @@
-"""A lab of real processes: what may die without what, and what never stays behind."""
+"""A lab of real processes: which of them outlive which, and that none stays behind."""
 
 import asyncio
 import contextlib
@@ -41,14 +41,14 @@ asyncio.run(main())
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["local", "etcd2"])
 async def lab(request: pytest.FixtureRequest) -> AsyncIterator[LabCluster]:
-    """Run two tablets over each kind of topology server."""
+    """Run a lab of two tablets on each kind of topology server."""
     async with LabCluster(LabSpec(tablets=2, cells=("zone1", "zone2"), topo=request.param)) as lab:
         yield lab
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def tablet(lab: LabCluster) -> LabTablet:
-    """Give one tablet of it, up, with a server that runs."""
+    """Give one running tablet of the lab, with a running server."""
     tablet = lab.tablet("zone1-101")
     if tablet.tablet_pid is None:
         await tablet.start_tablet()
@@ -70,7 +70,7 @@ async def full_status(tablet: LabTablet, *, timeout: float = PATIENCE) -> replic
 
 
 def is_gone(pid: int) -> bool:
-    """Whether no such process runs any more; one that nobody has waited for yet counts as gone."""
+    """Whether no such process runs any more; a zombie counts as gone."""
     try:
         state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
     except OSError:
@@ -79,13 +79,13 @@ def is_gone(pid: int) -> bool:
 
 
 def folder_exists(folder: str) -> bool:
-    """Whether the folder of a run is there."""
+    """Whether the folder of a run exists."""
     return Path(folder).exists()
 
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_lab_has_what_its_spec_says(lab: LabCluster) -> None:
-    """A new lab has cells, keyspace with policy, shard without primary, and as many replicas as asked for."""
+    """A new lab has cells, a keyspace with its policy, a shard without a primary, and the replicas of its spec."""
     (shard,) = lab.shard_ids()
     assert await lab.topo.cells() == ("zone1", "zone2")
     assert (await lab.topo.keyspace("commerce")).durability_policy == "semi_sync"
@@ -97,7 +97,7 @@ async def test_lab_has_what_its_spec_says(lab: LabCluster) -> None:
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_mysqld_outlives_its_tablet(lab: LabCluster, tablet: LabTablet) -> None:
-    """A killed tablet leaves its record and its mysqld alone; started again it takes over the same mysqld."""
+    """A killed tablet leaves its record and its mysqld; a new process of the tablet takes over the same mysqld."""
     before = await lab.topo.tablet(tablet.alias)
     server = tablet.mysqld_pid
     await tablet.kill_tablet()
@@ -112,8 +112,8 @@ async def test_mysqld_outlives_its_tablet(lab: LabCluster, tablet: LabTablet) ->
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_stopped_tablet_says_goodbye(lab: LabCluster, tablet: LabTablet) -> None:
-    """A tablet that gets SIGTERM blanks its record and leaves its mysqld running."""
+async def test_stopped_tablet_clears_its_addresses(lab: LabCluster, tablet: LabTablet) -> None:
+    """A tablet that gets SIGTERM clears the addresses in its record and leaves its mysqld running."""
     await tablet.stop_tablet()
     assert (await lab.topo.tablet(tablet.alias)).is_shut_down
     assert tablet.mysqld_pid is not None
@@ -123,7 +123,7 @@ async def test_stopped_tablet_says_goodbye(lab: LabCluster, tablet: LabTablet) -
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_tablet_outlives_its_mysqld(tablet: LabTablet) -> None:
-    """A tablet whose mysqld was killed goes on without it until it is told to start it again."""
+    """A tablet runs on after its mysqld was killed, and starts it again on command."""
     process = tablet.tablet_pid
     await tablet.kill_mysqld()
     with pytest.raises(grpc.aio.AioRpcError, match="errno 20"):
@@ -138,7 +138,7 @@ async def test_tablet_outlives_its_mysqld(tablet: LabTablet) -> None:
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_hung_mysqld_keeps_callers_waiting(tablet: LabTablet) -> None:
-    """While mysqld is paused FullStatus takes the whole deadline and Ping answers; afterwards all is well."""
+    """While mysqld is paused, FullStatus takes the whole deadline and Ping answers; after that both answer."""
     await tablet.pause_mysqld()
     try:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -153,7 +153,7 @@ async def test_hung_mysqld_keeps_callers_waiting(tablet: LabTablet) -> None:
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_mysqld_is_commanded_from_the_shell(tablet: LabTablet) -> None:
-    """`tablet_ctl` restarts a tablet's mysqld, prints its status, and fails with a sentence when there is no tablet."""
+    """`tablet_ctl` restarts a tablet's mysqld, prints its status, and fails with a sentence if no tablet runs."""
 
     async def ctl(folder: Path, command: str) -> tuple[int | None, str]:
         process = await asyncio.create_subprocess_exec(
@@ -176,7 +176,7 @@ async def test_mysqld_is_commanded_from_the_shell(tablet: LabTablet) -> None:
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_second_process_takes_the_alias(lab: LabCluster, tablet: LabTablet) -> None:
-    """A tablet whose alias another process has taken ends at its next write of the record."""
+    """A tablet ends at the next write of its record after another process has taken its alias."""
 
     def take(stored: object) -> None:
         stored.hostname = "another.host"  # type: ignore[attr-defined]
@@ -195,7 +195,7 @@ async def test_second_process_takes_the_alias(lab: LabCluster, tablet: LabTablet
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_supervised_mysqld_comes_back(lab: LabCluster, tablet: LabTablet) -> None:
-    """With --supervise a tablet starts its mysqld again whenever it ends."""
+    """With --supervise a tablet starts its mysqld again each time it ends."""
     await tablet.kill_tablet()
     await tablet.start_tablet("--supervise")
     before = tablet.mysqld_pid
@@ -213,7 +213,7 @@ async def test_supervised_mysqld_comes_back(lab: LabCluster, tablet: LabTablet) 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["SIGKILL", "SIGINT"])
 async def test_nothing_outlives_the_owner(number: signal.Signals) -> None:
-    """When the owner of a lab is killed or interrupted its servers end and its folder disappears."""
+    """After the owner of a lab was killed or interrupted, its servers end and its folder disappears."""
     owner = await asyncio.create_subprocess_exec(sys.executable, "-c", OWNER, stdout=asyncio.subprocess.PIPE)
     assert owner.stdout is not None
     async with asyncio.timeout(PATIENCE):
@@ -228,7 +228,7 @@ async def test_nothing_outlives_the_owner(number: signal.Signals) -> None:
 
 
 async def test_stale_run_is_swept() -> None:
-    """A run folder whose owner and guard are both gone is emptied of processes and deleted by the next lab."""
+    """If owner and guard of a run folder are both gone, the next lab kills its processes and deletes it."""
     runs_folder().mkdir(mode=0o700, exist_ok=True)
     run = RunFolder()
     process = PidFileProcess(run.path / "left.pid", str(run.path))
@@ -246,7 +246,7 @@ async def test_stale_run_is_swept() -> None:
 
 
 def test_lab_imports_nothing_slow_into_its_guard() -> None:
-    """The guard of a lab starts without the libraries that the lab uses."""
+    """The guard of a lab does not import the libraries of the lab, so that it starts fast."""
     code = (
         "import sys, vtorc.lab.guard; print({name.split('.')[0] for name in sys.modules} & {'grpc', 'asyncmy', 'rich'})"
     )

@@ -1,3 +1,3 @@
-"""A real mysqld's tablet does what every tablet must: crashes."""
+"""The conformance tests about crashes, on tablets with a real mysqld."""
 
 from tests.tablet_conformance.crashes import *  # noqa: F403

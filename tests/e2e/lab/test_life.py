@@ -1,3 +1,3 @@
-"""A real mysqld's tablet does what every tablet must: coming and going."""
+"""The conformance tests about start and shutdown, on tablets with a real mysqld."""
 
 from tests.tablet_conformance.life import *  # noqa: F403

@@ -1,3 +1,3 @@
-"""A real mysqld's tablet does what every tablet must: promotion and demotion."""
+"""The conformance tests about promotion and demotion, on tablets with a real mysqld."""
 
 from tests.tablet_conformance.reparent import *  # noqa: F403

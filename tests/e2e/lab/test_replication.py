@@ -1,3 +1,3 @@
-"""A real mysqld's tablet does what every tablet must: replication."""
+"""The conformance tests about replication, on tablets with a real mysqld."""
 
 from tests.tablet_conformance.replication import *  # noqa: F403

@@ -1,3 +1,3 @@
-"""A real mysqld's tablet does what every tablet must: SQL for its callers."""
+"""The conformance tests about SQL through a tablet, on tablets with a real mysqld."""
 
 from tests.tablet_conformance.sql import *  # noqa: F403

@@ -1,3 +1,3 @@
-"""A real mysqld's tablet does what every tablet must: what it tells."""
+"""The conformance tests about status, on tablets with a real mysqld."""
 
 from tests.tablet_conformance.status import *  # noqa: F403

@@ -1,4 +1,4 @@
-"""Judgements about a small shard, as vtorc would make them, for the tests of what the demo shows."""
+"""Judgements of vtorc about a small shard, for the tests of the demo's display."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -22,12 +22,12 @@ NOW = 100.0
 
 
 def written(count: int, by: TabletAlias = A) -> GtidSet:
-    """The first transactions of a server."""
+    """Return the first `count` transactions of a server."""
     return GtidSet.of(UUIDS[by], 1, count)
 
 
 def primary(alias: TabletAlias = A, *, executed: GtidSet | None = None, acks: int = 1, at: float = 99.0) -> TabletView:
-    """A primary that answers."""
+    """Return a primary that answers."""
     return TabletView(
         record=_record(alias, TabletType.PRIMARY),
         last_probe=LastProbe.answered(
@@ -51,7 +51,7 @@ def replica(
     acks: bool = True,
     at: float = 99.5,
 ) -> TabletView:
-    """A replica that answers and follows."""
+    """Return a replica that answers and replicates."""
     executed = executed or written(50, of)
     return TabletView(
         record=_record(alias, TabletType.REPLICA),
@@ -79,18 +79,18 @@ def replica(
 
 
 def failing(tablet: TabletView, failure: ProbeFailure = ProbeFailure.MYSQL_DOWN) -> TabletView:
-    """The same tablet, after two probes in vain."""
+    """Return the tablet after two failed probes."""
     probe = tablet.last_probe.failed(failure, "", started=99.4, ended=99.5)
     return replace(tablet, last_probe=probe.failed(failure, "", started=99.8, ended=99.9))
 
 
 def cut_off(replica: TabletView) -> TabletView:
-    """The same replica, trying to reach its source."""
+    """Return the replica with an IO thread that tries to reach its source."""
     return _with_io(replica, ThreadState.CONNECTING, "gone")
 
 
 def stopped(replica: TabletView) -> TabletView:
-    """The same replica, with its IO thread stopped."""
+    """Return the replica with its IO thread stopped."""
     return _with_io(replica, ThreadState.STOPPED, "")
 
 

@@ -1,4 +1,4 @@
-"""Which folders a demo takes."""
+"""The folders that a demo accepts."""
 
 import fcntl
 from pathlib import Path
@@ -10,14 +10,14 @@ from vtorc.lab.errors import LabError
 
 
 def test_a_new_or_empty_folder_is_taken(tmp_path: Path) -> None:
-    """A folder that does not exist yet, or holds nothing, is as good as any."""
+    """A demo accepts a folder that does not exist yet, or that is empty."""
     assert make_ready(tmp_path) == tmp_path
     assert make_ready(tmp_path / "new") == tmp_path / "new"
     assert not (tmp_path / "new").exists()
 
 
 def test_what_an_earlier_demo_left_is_deleted(tmp_path: Path) -> None:
-    """The folder of a demo that has ended is emptied for the next one."""
+    """A demo empties the folder of a demo that has ended."""
     (tmp_path / "owner.lock").touch()
     (tmp_path / "topo.sqlite").write_text("old")
     (tmp_path / "zone1-0000000101" / "data").mkdir(parents=True)
@@ -26,15 +26,15 @@ def test_what_an_earlier_demo_left_is_deleted(tmp_path: Path) -> None:
 
 
 def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
-    """Nothing is deleted that no demo has made."""
+    """A demo deletes no file that no demo has made."""
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(LabError, match=r"holds other files than a demo's, such as thesis\.tex"):
+    with pytest.raises(LabError, match=r"holds thesis\.tex, which is not a demo's file"):
         make_ready(tmp_path)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
 def test_the_folder_of_a_running_demo_is_refused(tmp_path: Path) -> None:
-    """A demo that runs holds a lock on its folder."""
+    """A running demo holds a lock on its folder."""
     (tmp_path / "topo.sqlite").write_text("in use")
     with (tmp_path / "owner.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -44,7 +44,7 @@ def test_the_folder_of_a_running_demo_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_is_refused(tmp_path: Path) -> None:
-    """The name of a file is no folder."""
+    """A file is not accepted as a folder."""
     (tmp_path / "file").touch()
-    with pytest.raises(LabError, match="is no folder"):
+    with pytest.raises(LabError, match="is not a folder"):
         make_ready(tmp_path / "file")

@@ -1,4 +1,4 @@
-"""When the demo calls a shard well."""
+"""When the demo calls a shard healthy."""
 
 from dataclasses import replace
 
@@ -6,13 +6,13 @@ import pytest
 
 from tests.unit.demo.shards import A, B, C, cut_off, failing, healthy, judge, primary, replica, written
 from vtorc.core.facts.gtid import GtidSet
-from vtorc.demo.health import has_executed, is_errant, why_not_well
+from vtorc.demo.health import has_executed, is_errant, why_unhealthy
 from vtorc.recovery.runner import Judgement
 
 
-def test_a_shard_without_problems_is_well() -> None:
-    """With a writable primary and replicas that follow it and acknowledge, there is no reason to wait."""
-    assert why_not_well(healthy(), heard_since=98.0) == ""
+def test_a_shard_without_problems_is_healthy() -> None:
+    """A shard with a writable primary, and with replicas that replicate and acknowledge, is healthy."""
+    assert why_unhealthy(healthy(), heard_since=98.0) == ""
 
 
 @pytest.mark.parametrize(
@@ -27,18 +27,18 @@ def test_a_shard_without_problems_is_well() -> None:
     ],
 )
 def test_the_first_reason_is_named(judgement: Judgement | None, reason: str) -> None:
-    """A problem, a tablet not heard of again, or a replica that does not follow is told in one sentence."""
-    assert reason in why_not_well(judgement, heard_since=98.0)
+    """A problem, a tablet without a newer answer, or a replica that does not replicate is told in one sentence."""
+    assert reason in why_unhealthy(judgement, heard_since=98.0)
 
 
-def test_a_shard_without_a_primary_is_not_well() -> None:
-    """Nothing found is not enough: somebody has to take writes."""
+def test_a_shard_without_a_primary_is_unhealthy() -> None:
+    """A shard without findings is still unhealthy while no tablet takes writes."""
     calm = replace(judge(replica(B), replica(C)), decisions=())
-    assert why_not_well(calm, heard_since=98.0) == "no tablet is primary"
+    assert why_unhealthy(calm, heard_since=98.0) == "no tablet is primary"
 
 
 def test_a_tablet_is_errant_if_vtorc_says_so() -> None:
-    """Transactions that the primary lacks make a tablet errant, and only that one."""
+    """Transactions that the primary lacks make their tablet errant, and no other."""
     extra = written(50).union(GtidSet.of("0000000c-0000-0000-0000-000000000000", 1))
     judgement = judge(primary(), replica(B), replica(C, executed=extra))
     assert is_errant(judgement, C)
@@ -47,7 +47,7 @@ def test_a_tablet_is_errant_if_vtorc_says_so() -> None:
 
 
 def test_having_caught_up_is_read_from_what_was_executed() -> None:
-    """A replica has caught up with a position once its own answer says so."""
+    """A replica has caught up with a position once its own status has it as executed."""
     judgement = judge(primary(executed=written(60)), replica(B, executed=written(60)), replica(C))
     assert has_executed(judgement, B, written(60))
     assert not has_executed(judgement, C, written(60))

@@ -1,4 +1,4 @@
-"""The demo's ledger."""
+"""The demo's ledger of rows."""
 
 import pytest
 from hypothesis import given
@@ -18,7 +18,7 @@ def _ledger(*acknowledged: tuple[float, TabletAlias]) -> Ledger:
 
 @given(st.lists(st.booleans(), max_size=60))
 def test_rows_are_kept_as_ranges_that_leave_out_those_in_doubt(answers: list[bool]) -> None:
-    """The ranges hold exactly the acknowledged rows, each once, however many are in doubt between them."""
+    """The ranges hold exactly the acknowledged rows, each once, with any number of rows in doubt between them."""
     ledger = Ledger()
     for row, answered in enumerate(answers, start=1):
         if answered:
@@ -33,7 +33,7 @@ def test_rows_are_kept_as_ranges_that_leave_out_those_in_doubt(answers: list[boo
 
 
 def test_a_gap_runs_from_the_last_answer_of_one_primary_to_the_first_of_the_next() -> None:
-    """A handover is noted however short it is, with both ends and both names."""
+    """A handover of any length is noted, with both times and both tablets."""
     ledger = _ledger((1.0, A), (1.01, A), (1.31, B), (1.32, B))
     (gap,) = ledger.gaps
     assert gap.is_handover
@@ -42,13 +42,13 @@ def test_a_gap_runs_from_the_last_answer_of_one_primary_to_the_first_of_the_next
 
 
 def test_a_pause_of_the_same_primary_is_noted_if_it_is_long() -> None:
-    """Short pauses of one primary are everyday life, long ones are not, and neither is a handover."""
+    """Of one primary's pauses only the long ones are noted, and none of them is a handover."""
     ledger = _ledger((1.0, A), (1.0 + NOTABLE_GAP / 2, A), (2.0 + NOTABLE_GAP, A))
     assert [gap.is_handover for gap in ledger.gaps] == [False]
 
 
 def test_the_handover_after_a_fault_is_found() -> None:
-    """Of several handovers the one counts that ended after the fault and began with the broken primary."""
+    """Of several handovers the ledger returns the one from the broken primary that ended after the fault."""
     ledger = _ledger((1.0, A), (2.0, B), (3.0, A), (4.0, C))
     found = ledger.handover_from(A, since=2.5)
     assert found is not None
@@ -57,7 +57,7 @@ def test_the_handover_after_a_fault_is_found() -> None:
 
 
 def test_the_rate_counts_the_last_two_seconds() -> None:
-    """The rate forgets what was acknowledged earlier, also when nothing comes any more."""
+    """The rate leaves out earlier acknowledgements, also if no more follow."""
     ledger = _ledger(*((index / 10, A) for index in range(41)))
     assert ledger.rate(4.0) == pytest.approx(10.5)
     assert ledger.rate(5.0) == pytest.approx(5.5)

@@ -1,4 +1,4 @@
-"""What the demo's screen shows, and how it is drawn."""
+"""The content of the demo's screen, and how it is drawn."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -9,22 +9,22 @@ from rich.console import Console
 from tests.unit.demo.shards import A, B, C, cut_off, failing, healthy, judge, primary, replica, stopped, written
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.views import TabletView
-from vtorc.demo.board import Board, Mark, Sentence
+from vtorc.demo.demo_observer import DemoObserver, Mark, Sentence
 from vtorc.demo.ledger import Ledger
-from vtorc.demo.picture import UNKNOWN, Picture, Server, TabletLine, draw
+from vtorc.demo.picture import UNKNOWN, Picture, ServerState, TabletLine, draw
 from vtorc.demo.screen import as_text, render
 from vtorc.recovery.runner import Judgement
 
-SERVERS = [Server(alias=alias, port=3000 + alias.uid, mysqld="running") for alias in (A, B, C)]
+SERVERS = [ServerState(alias=alias, port=3000 + alias.uid, mysqld="running") for alias in (A, B, C)]
 ELSEWHERE = GtidSet.of("0000000c-0000-0000-0000-000000000000", 1)
 
 
 def _draw(judgement: Judgement | None, ledger: Ledger | None = None, *, earlier: Judgement | None = None) -> Picture:
-    board = Board()
+    observer = DemoObserver()
     for each in (earlier, judgement):
         if each is not None:
-            board.judged(each)
-    return draw(board, SERVERS, ledger or Ledger(), title="vtorc demo", now=10.0)
+            observer.judged(each)
+    return draw(observer, SERVERS, ledger or Ledger(), title="vtorc demo", now=10.0)
 
 
 def _line(judgement: Judgement, number: int, *, earlier: Judgement | None = None) -> TabletLine:
@@ -32,7 +32,7 @@ def _line(judgement: Judgement, number: int, *, earlier: Judgement | None = None
 
 
 def test_a_healthy_shard_says_so_first() -> None:
-    """The first sentence names the state, the primary and its headroom."""
+    """The headline names the state, the primary and its headroom."""
     picture = _draw(healthy())
     assert picture.mark is Mark.GOOD
     assert picture.headline == "healthy: zone1-0000000101 needs 1 acknowledgement, has 2 that may give one"
@@ -40,7 +40,7 @@ def test_a_healthy_shard_says_so_first() -> None:
 
 
 def test_before_the_first_judgement_nothing_is_claimed() -> None:
-    """Until vtorc has looked, every tablet is unknown but for its process."""
+    """Before vtorc's first judgement only the processes' states are known."""
     picture = _draw(None)
     assert picture.headline.startswith("starting")
     assert {line.role for line in picture.tablets} == {UNKNOWN}
@@ -48,7 +48,7 @@ def test_before_the_first_judgement_nothing_is_claimed() -> None:
 
 
 def test_a_problem_that_is_acted_upon_is_a_repair() -> None:
-    """Findings come with the sentence of their decision, marked by whether something is done."""
+    """A finding has its decision's sentence, and a mark that says whether vtorc acts."""
     picture = _draw(judge(failing(primary()), cut_off(replica(B)), cut_off(replica(C))))
     assert (picture.mark, picture.headline) == (Mark.REPAIR, "repairing: 1 problem")
     ((mark, sentence),) = picture.findings
@@ -56,11 +56,11 @@ def test_a_problem_that_is_acted_upon_is_a_repair() -> None:
     assert sentence.endswith("replacing the primary")
 
 
-def test_a_problem_without_a_remedy_is_standing_still() -> None:
-    """Where nothing is done, the headline says that there are reasons."""
+def test_a_problem_without_a_remedy_is_doing_nothing() -> None:
+    """If vtorc does nothing about a problem, the headline says that there are reasons."""
     errant = judge(primary(), replica(B), replica(C, executed=written(50).union(ELSEWHERE)))
     picture = _draw(errant)
-    assert (picture.mark, picture.headline) == (Mark.STAND_STILL, "standing still: 1 problem, for the reasons below")
+    assert (picture.mark, picture.headline) == (Mark.NO_ACTION, "doing nothing: 1 problem, for the reasons below")
 
 
 @pytest.mark.parametrize(
@@ -79,13 +79,13 @@ def test_a_problem_without_a_remedy_is_standing_still() -> None:
 def test_a_replica_is_described_by_what_it_said_last(
     tablet: TabletView, role: str, lag: str, semi_sync: str, gtids: str
 ) -> None:
-    """Role, lag, semi-sync and GTIDs follow the last answer; of a tablet that does not answer they are unknown."""
+    """Role, lag, semi-sync and GTIDs follow the last status; they are unknown for a tablet that does not answer."""
     line = _line(judge(primary(), replica(B), tablet), 3)
     assert (line.role, line.lag, line.semi_sync, line.gtids) == (role, lag, semi_sync, gtids)
 
 
 def test_a_primary_is_described_by_its_acknowledgements() -> None:
-    """The primary shows how many acknowledgements it waits for, of how many replicas."""
+    """The primary's line says how many acknowledgements it needs, of how many replicas."""
     line = _line(healthy(), 1)
     assert (line.role, line.lag, line.semi_sync, line.gtids) == ("primary", "–", "needs 1 of 2", "50")
     assert _line(judge(primary(acks=0), durability="none"), 1).semi_sync == "off"
@@ -100,7 +100,7 @@ def test_a_tablet_that_was_replaced_is_no_primary_any_more() -> None:
 
 
 def test_a_replica_is_compared_with_what_the_primary_said_before_it() -> None:
-    """What the primary wrote after the replica was asked does not make the replica seem to lack it."""
+    """Writes after a replica's status do not make it seem to lack them."""
     earlier = judge(primary(at=99.0), replica(B), replica(C))
     later = judge(primary(executed=written(90), at=99.9), replica(B, at=99.5), replica(C, at=99.95))
     assert _line(later, 2, earlier=earlier).gtids == "has all"
@@ -108,7 +108,7 @@ def test_a_replica_is_compared_with_what_the_primary_said_before_it() -> None:
 
 
 def test_the_writes_tell_rate_silence_and_the_last_gap() -> None:
-    """While writes go on the rate is shown, else for how long there are none; a gap names who took over."""
+    """The line shows the rate of writes, or for how long there were none; a gap names the tablet that ended it."""
     ledger = Ledger()
     assert _draw(healthy(), ledger).writes == "no row acknowledged yet"
     for row in range(1, 101):
@@ -132,7 +132,7 @@ def _full(sentences: int) -> Picture:
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (60, 20)])
 def test_the_screen_is_filled_and_not_overfilled(width: int, height: int) -> None:
-    """However much there is to say, the picture takes exactly the lines of the terminal, the keys last."""
+    """With any number of sentences the picture takes exactly the lines of the terminal, the keys last."""
     console = Console(width=width, height=height, color_system=None, force_terminal=True)
     for picture in (_full(0), _full(1), _full(50)):
         lines = console.render_lines(render(picture, console, height=height), pad=False)
@@ -142,7 +142,7 @@ def test_the_screen_is_filled_and_not_overfilled(width: int, height: int) -> Non
 
 
 def test_a_terminal_that_is_too_small_still_shows_the_state() -> None:
-    """Where no sentence fits, the topology and the findings are left."""
+    """On a terminal without room for sentences, topology and findings stay."""
     console = Console(width=80, height=8, color_system=None)
     with console.capture() as captured:
         console.print(render(_full(50), console, height=8))
@@ -150,7 +150,7 @@ def test_a_terminal_that_is_too_small_still_shows_the_state() -> None:
 
 
 def test_as_text_it_fits_80_columns_and_says_everything() -> None:
-    """Without a terminal all cells are whole and no line is wider than asked for, nor ends in blanks."""
+    """As text the picture shortens no cell, and no line is wider than 80 columns or ends in blanks."""
     text = as_text(_full(2), 80)
     lines = text.splitlines()
     assert max(map(len, lines)) <= 80
@@ -161,7 +161,7 @@ def test_as_text_it_fits_80_columns_and_says_everything() -> None:
 
 
 def test_on_a_wide_screen_cells_and_ports_have_columns() -> None:
-    """From 100 columns on each cell is named once, and the MySQL ports are there to connect to."""
+    """From 100 columns on each cell is named once, and the MySQL ports are shown."""
     lines = as_text(_draw(healthy()), 120).splitlines()
     assert lines[3].split() == ["CELL", "TABLET", "ROLE", "MYSQLD", "MYSQL", "PORT", "LAG", "SEMI-SYNC", "GTIDS"]
     assert lines[4].split()[:6] == ["1", "zone1", "zone1-0000000101", "primary", "●", "running"]

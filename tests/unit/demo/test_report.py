@@ -1,4 +1,4 @@
-"""The report about a series of failovers, and the lines printed of it."""
+"""The report about a series of failovers, and its printed lines."""
 
 import json
 import re
@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtorc.demo.printed import HEADER, failover_line, summary_text, verdict
-from vtorc.demo.report import DemoReport, Failover, Setup, percentile, summarise
+from vtorc.demo.plain_output import HEADER, failover_line, summary_text, verdict
+from vtorc.demo.report import DemoReport, Failover, SeriesSetup, percentile, summarise
 
-SETUP = Setup(wanted=2, fault="kill-mysqld", durability="semi_sync", tablets=3, topo="local", write_interval_ms=10)
+SETUP = SeriesSetup(
+    wanted=2, fault="kill-mysqld", durability="semi_sync", tablets=3, topo="local", write_interval_ms=10
+)
 ONE = Failover(
     fault="kill-mysqld",
     old_primary="zone1-0000000101",
@@ -21,7 +23,7 @@ ONE = Failover(
     write_gap_ms=300.0,
     returned_ms=3100.0,
     acked=1200,
-    argument="nobody else could have acknowledged",
+    argument="no other tablet could have acknowledged",
 )
 TWO = replace(ONE, old_primary="zone2-0000000102", new_primary="zone1-0000000101", detected_ms=50.0, acked=2400)
 
@@ -39,7 +41,7 @@ TWO = replace(ONE, old_primary="zone2-0000000102", new_primary="zone1-0000000101
     ],
 )
 def test_percentiles_are_by_nearest_rank(values: list[float], percent: int, expected: float | None) -> None:
-    """A percentile is one of the values: the smallest that so many of a hundred do not exceed."""
+    """A percentile is the smallest value that so many percent of all values do not exceed."""
     assert percentile(values, percent) == expected
 
 
@@ -53,12 +55,12 @@ def test_so_many_of_a_hundred_values_do_not_exceed_a_percentile(values: list[flo
 
 
 def test_a_summary_of_nothing_has_no_numbers() -> None:
-    """What was never measured is null, not zero."""
+    """A time that was never measured is null, not zero."""
     assert summarise([]) == {"p50": None, "p99": None, "max": None}
 
 
 def test_a_series_without_losses_is_a_success() -> None:
-    """With as many failovers as were asked for, all converged and nothing lost, there is nothing to complain of."""
+    """A series succeeds if all wanted failovers converged and no row was lost."""
     report = DemoReport(SETUP, [ONE, TWO])
     assert report.succeeded
     assert report.failures == []
@@ -75,16 +77,16 @@ def test_a_series_without_losses_is_a_success() -> None:
         (
             replace(TWO, one_cell=1),
             "failover 2 (zone2-0000000102 to zone1-0000000101): "
-            "1 times one cell alone could hold an acknowledged write",
+            "1 times one cell alone may have held an acknowledged write",
         ),
         (
             replace(TWO, new_primary=None, problem="no other tablet took writes in time"),
-            "failover 2 (zone2-0000000102 to nobody): no other tablet took writes in time",
+            "failover 2 (zone2-0000000102 to no tablet): no other tablet took writes in time",
         ),
     ],
 )
 def test_a_failed_series_says_which_failover_and_why(second: Failover, complaint: str) -> None:
-    """A loss, a breach of the cell rule or a failover that did not end makes the series fail, and is named."""
+    """A loss, a breach of the cell rule or a failover that did not converge makes the series fail, and is named."""
     report = DemoReport(SETUP, [ONE, second])
     assert not report.succeeded
     assert report.failures == [complaint]
@@ -92,14 +94,14 @@ def test_a_failed_series_says_which_failover_and_why(second: Failover, complaint
 
 
 def test_a_series_that_was_broken_off_is_no_success() -> None:
-    """Fewer failovers than asked for are a failure even if all of them went well."""
+    """Fewer failovers than wanted are a failure, even if all of them converged."""
     assert not DemoReport(SETUP, [ONE]).succeeded
     interrupted = DemoReport(SETUP, [ONE], interrupted=True)
     assert interrupted.failures == ["interrupted after 1 of 2 failovers"]
 
 
 def test_the_report_file_holds_each_failover_and_the_summary() -> None:
-    """The JSON form has what was measured of each failover, and percentiles over all."""
+    """The JSON form has the times of each failover, and percentiles over all."""
     stored = json.loads(json.dumps(DemoReport(SETUP, [ONE, replace(TWO, rebuilt=True)]).as_json()))
     first = stored["failovers"][0]
     assert {name: first[name] for name in ("fault", "detected_ms", "promoted_ms", "write_gap_ms", "acked", "lost")} == {
@@ -110,7 +112,7 @@ def test_the_report_file_holds_each_failover_and_the_summary() -> None:
         "acked": 1200,
         "lost": 0,
     }
-    assert first["argument"] == "nobody else could have acknowledged"
+    assert first["argument"] == "no other tablet could have acknowledged"
     summary = stored["summary"]
     assert summary["detected_ms"] == {"p50": 30.0, "p99": 50.0, "max": 50.0}
     assert (summary["failovers"], summary["converged"], summary["lost"], summary["rebuilt"]) == (2, 2, 0, 1)
@@ -126,7 +128,7 @@ def test_the_line_of_a_failover_stands_under_its_header() -> None:
 
 
 def test_the_line_of_a_failover_that_failed_says_why() -> None:
-    """What was not reached is a dash, and the reason follows."""
+    """A step that was not reached is a dash, and the reason follows."""
     failed = Failover(fault="kill-mysqld", old_primary="zone1-0000000101", problem="no other tablet took writes")
     assert failover_line(3, failed) == (
         "  3  zone1-101  –                 –         –          –        0     0       –  no other tablet took writes"
@@ -134,10 +136,10 @@ def test_the_line_of_a_failover_that_failed_says_why() -> None:
 
 
 def test_the_summary_shows_the_distribution_and_the_verdict() -> None:
-    """The table has one line for each time that was measured; rebuilt servers are explained."""
+    """The table has one line for each measured time; rebuilt servers are explained."""
     text = summary_text(DemoReport(SETUP, [ONE, replace(TWO, rebuilt=True)]), width=80)
     rows = [re.split(r"  +", line.strip()) for line in text.splitlines()]
     assert ["from the kill to the decision", "30", "50", "50"] in rows
     assert ["from the restart to a healthy shard", "3,100", "3,100", "3,100"] in rows
     assert "2 of 2 failovers converged; 0 of 2,400 acknowledged rows lost." in text
-    assert "1 of the killed servers came back with a row that nobody had acknowledged" in text
+    assert "1 of the killed servers came back with a row that no replica had acknowledged" in text

@@ -1,4 +1,4 @@
-"""The demo's application, against servers that are made up."""
+"""The demo's application, against fake servers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -17,7 +17,7 @@ from vtorc.vttablet.sql_session import ResultSet, Row
 
 
 class FakeServer:
-    """A tablet whose server stores rows, or refuses, hangs or loses them."""
+    """A tablet with a server that stores rows, or refuses, delays or loses them."""
 
     def __init__(self, alias: TabletAlias, *, read_only: bool) -> None:
         self.alias = alias
@@ -29,13 +29,13 @@ class FakeServer:
 
     async def connect(self) -> "FakeSession":
         if not self.up:
-            raise MysqlError("nobody listens", errno=2002)
+            raise MysqlError("no server listens", errno=2002)
         if self.hangs:
             await asyncio.Event().wait()
         return FakeSession(self)
 
     def die(self, *, keep_row: bool) -> None:
-        """Go down at the next row, with the row stored or not, and its answer lost."""
+        """Go down at the next row, with the row stored or not, and without an answer."""
         self.lose_next_answer = True
         self.keep_row = keep_row
 
@@ -100,8 +100,8 @@ def new() -> FakeServer:
 
 
 @asynccontextmanager
-async def _writing(*servers: FakeServer, told: Callable[[Gap], None] = lambda gap: None) -> AsyncIterator[Writer]:
-    writer = Writer([_tablet(server) for server in servers], database="vt_commerce", told=told)
+async def _writing(*servers: FakeServer, on_gap: Callable[[Gap], None] = lambda gap: None) -> AsyncIterator[Writer]:
+    writer = Writer([_tablet(server) for server in servers], database="vt_commerce", on_gap=on_gap)
     running = asyncio.create_task(writer.run())
     try:
         yield writer
@@ -121,7 +121,7 @@ def _tablet(server: FakeServer) -> LabTablet:
 
 
 async def test_rows_go_to_the_server_that_takes_writes(old: FakeServer, new: FakeServer) -> None:
-    """A server that is read-only gets no rows, and every acknowledged row is stored."""
+    """A read-only server gets no rows, and every acknowledged row is stored."""
     async with _writing(old, new) as writer:
         await _until(lambda: writer.ledger.count >= 5)
         assert writer.ledger.last_from == A
@@ -133,9 +133,9 @@ async def test_rows_go_to_the_server_that_takes_writes(old: FakeServer, new: Fak
 
 @pytest.mark.parametrize("keep_row", [True, False])
 async def test_a_row_whose_answer_was_lost_is_in_doubt(old: FakeServer, new: FakeServer, keep_row: bool) -> None:
-    """When the primary dies under a row nobody knows what became of it, so it is promised to nobody."""
+    """If the primary dies during an insert, the row may be stored or not, so it counts as in doubt."""
     gaps: list[Gap] = []
-    async with _writing(old, new, told=gaps.append) as writer:
+    async with _writing(old, new, on_gap=gaps.append) as writer:
         await _until(lambda: writer.ledger.count >= 3)
         old.die(keep_row=keep_row)
         await _until(lambda: not old.up)
@@ -150,7 +150,7 @@ async def test_a_row_whose_answer_was_lost_is_in_doubt(old: FakeServer, new: Fak
 
 
 async def test_rows_that_are_gone_are_named(old: FakeServer, new: FakeServer) -> None:
-    """A new primary that lacks acknowledged rows is caught, with the numbers of the rows."""
+    """For a new primary without some acknowledged rows the writer returns the numbers of these rows."""
     async with _writing(old, new) as writer:
         await _until(lambda: writer.ledger.count >= 5)
         new.rows = [row for row in range(1, 6) if row not in (2, 4)]
@@ -159,7 +159,7 @@ async def test_rows_that_are_gone_are_named(old: FakeServer, new: FakeServer) ->
 
 
 async def test_a_primary_that_hangs_is_given_up_for_one_that_takes_writes(old: FakeServer, new: FakeServer) -> None:
-    """A hanging row keeps the writer waiting only until another server takes writes; the row is in doubt then."""
+    """The writer waits for a hanging insert only until another server takes writes; the row is then in doubt."""
     async with _writing(old, new) as writer:
         await _until(lambda: writer.ledger.count >= 3)
         old.hangs = True

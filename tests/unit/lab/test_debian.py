@@ -1,4 +1,4 @@
-"""Debian packages as files, with apt played by scripts of the test."""
+"""Debian packages as files; scripts of the test stand in for apt."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ APT_CACHE = (
 
 @pytest.fixture
 def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of programs that shadows the machine's apt."""
+    """A folder of programs that hides the machine's apt."""
     folder = tmp_path / "tools"
     folder.mkdir()
     for name, text in (
@@ -43,7 +43,7 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_main_archive_is_tried_first(tools: Path) -> None:
-    """Mirrors are tried once each, the main archive first, that of security last; other components never."""
+    """Each mirror is tried once, the main archive first and that of security last; other components never."""
     (tools / "targets").write_text(
         "bookworm-security main http://mirror/debian-security/\n"
         "bookworm-updates main http://mirror/debian/\n"
@@ -55,7 +55,7 @@ def test_main_archive_is_tried_first(tools: Path) -> None:
 
 
 def test_next_mirror_is_asked_when_one_fails(tools: Path, tmp_path: Path) -> None:
-    """An index is read from the first configured mirror that gives one."""
+    """The index comes from the first configured mirror that has one."""
     (tools / "targets").write_text("bookworm main http://broken/\nbookworm main http://mirror/debian/\n")
     debian = Debian(tmp_path / "apt")
     debian.update()
@@ -63,28 +63,28 @@ def test_next_mirror_is_asked_when_one_fails(tools: Path, tmp_path: Path) -> Non
 
 
 def test_no_mirror_says_what_apt_said(tools: Path, tmp_path: Path) -> None:
-    """When no mirror gives an index, the error carries apt's own complaint."""
+    """If no mirror has an index, the error has apt's own message."""
     (tools / "targets").write_text("bookworm main http://broken/\n")
     with pytest.raises(PartMissing, match=r"no configured mirror gives Debian sid: .*Release file is not signed"):
         Debian(tmp_path / "apt").update()
 
 
 def test_machine_without_sources_is_told(tools: Path, tmp_path: Path) -> None:
-    """A machine whose apt has no Debian mirror is told so."""
+    """Without a Debian mirror in apt's sources the error says so."""
     (tools / "targets").write_text("")
     with pytest.raises(PartMissing, match="no Debian mirror configured"):
         Debian(tmp_path / "apt").update()
 
 
 def test_machine_without_apt_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine without Debian's tools is told which it lacks."""
+    """Without Debian's tools the error names those that are missing."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(PartMissing, match="no apt-get, apt-cache, dpkg, dpkg-deb"):
         Debian(tmp_path / "apt")
 
 
 def test_state_is_private_and_of_the_machine(tools: Path, tmp_path: Path) -> None:
-    """Every path apt writes lies in the private state, whose architecture is dpkg's."""
+    """Every path that apt writes lies in the private state, and the architecture is dpkg's."""
     home = tmp_path / "apt"
     Debian(home)
     written = (home / "apt.conf").read_text()
@@ -109,7 +109,7 @@ def test_version_is_the_candidate(tools: Path, tmp_path: Path) -> None:
 
 
 def test_download_counts_as_it_goes(tools: Path, tmp_path: Path) -> None:
-    """A download reports how many packages have been begun, and returns their files."""
+    """A download reports how many packages have begun, and returns their files."""
     begun: list[int] = []
     files = Debian(tmp_path / "apt").download(["one", "two"], tmp_path / "debs", progress=begun.append)
     assert begun == [1, 2]

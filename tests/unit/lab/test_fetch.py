@@ -1,4 +1,4 @@
-"""Fetching the lab's real servers, with Debian played by files of the test."""
+"""Fetching the lab's real servers; files of the test stand in for Debian."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from vtorc.lab.parts import MYSQL, find_etcd, find_mysqld
 
 
 class FakeDebian:
-    """A suite that has an etcd, or nothing at all."""
+    """A suite that has an etcd, or no package at all."""
 
     etcd: str | None = "3.5.30-2"
     updates = 0
@@ -45,7 +45,7 @@ class FakeDebian:
 
 @pytest.fixture(autouse=True)
 def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide what this machine has, and give it a source tree and an empty home."""
+    """Hide the servers of this machine, and give it a source tree and an empty home."""
     (tmp_path / "tree").mkdir()
     for module in (parts, fetching):
         monkeypatch.setattr(module, "source_tree", lambda: tmp_path / "tree")
@@ -74,7 +74,7 @@ def program(path: Path) -> Path:
 
 
 def kept(tmp_path: Path, part: str, version: str, *, recipe: int = parts.RECIPE) -> Path:
-    """Lay a part into the user's cache as an earlier clone left it there."""
+    """Put a part into the user's cache, as an earlier clone left it there."""
     root = tmp_path / "home" / ".cache" / "vtorc" / "parts" / f"{part}-{version}"
     program(root / "bin" / ("mysqld" if part == "mysql" else "etcd"))
     facts = {"part": part, "version": version, "recipe": recipe, "machine": os.uname().machine, "loader": "system"}
@@ -83,7 +83,7 @@ def kept(tmp_path: Path, part: str, version: str, *, recipe: int = parts.RECIPE)
 
 
 def test_fresh_clone_takes_what_the_cache_has(tmp_path: Path, environ: dict[str, str]) -> None:
-    """Parts that an earlier clone fetched are linked, the newest of each, and no mirror is asked."""
+    """The newest of each part that an earlier clone fetched is linked, and no mirror is asked."""
     kept(tmp_path, "mysql", "9.7.4-2")
     newest = kept(tmp_path, "mysql", "9.10.1-1")
     etcd = kept(tmp_path, "etcd", "3.5.30-2")
@@ -94,7 +94,7 @@ def test_fresh_clone_takes_what_the_cache_has(tmp_path: Path, environ: dict[str,
 
 
 def test_linked_part_stays(tmp_path: Path, environ: dict[str, str]) -> None:
-    """A clone keeps the part it has when the cache gets a newer one."""
+    """A clone keeps its part when the cache gets a newer one."""
     first = kept(tmp_path, "mysql", "9.7.4-2")
     kept(tmp_path, "etcd", "3.5.30-2")
     fetch(environ, say=lambda _: None)
@@ -104,7 +104,7 @@ def test_linked_part_stays(tmp_path: Path, environ: dict[str, str]) -> None:
 
 
 def test_missing_part_is_fetched_once(tmp_path: Path, environ: dict[str, str]) -> None:
-    """A missing part is fetched into the cache under its version, and not again."""
+    """A missing part is fetched into the cache under its version, and only once."""
     kept(tmp_path, "mysql", "9.7.4-2")
     said: list[str] = []
     fetch(environ, say=said.append)
@@ -117,7 +117,7 @@ def test_missing_part_is_fetched_once(tmp_path: Path, environ: dict[str, str]) -
 
 
 def test_refresh_takes_a_newer_version(tmp_path: Path, environ: dict[str, str]) -> None:
-    """A refresh links the version that the mirror has now."""
+    """A refresh links the mirror's present version."""
     kept(tmp_path, "etcd", "3.5.16-4")
     kept(tmp_path, "mysql", "9.7.4-2")
     fetch(environ, say=lambda _: None)
@@ -127,7 +127,7 @@ def test_refresh_takes_a_newer_version(tmp_path: Path, environ: dict[str, str]) 
 
 
 def test_prefix_of_an_older_recipe_is_made_again(tmp_path: Path, environ: dict[str, str]) -> None:
-    """A part made another way than this version of the project makes it is not taken over."""
+    """A part with another recipe number than this version's is not used."""
     kept(tmp_path, "mysql", "9.7.4-2")
     kept(tmp_path, "etcd", "3.5.30-2", recipe=parts.RECIPE - 1)
     fetch(environ, say=lambda _: None)
@@ -156,7 +156,7 @@ def test_named_folder_keeps_everything(tmp_path: Path, environ: dict[str, str]) 
 
 
 def test_machine_without_a_home_keeps_parts_in_the_project(tmp_path: Path, environ: dict[str, str]) -> None:
-    """Where there is no cache folder to write, the project's parts folder holds the parts themselves."""
+    """Without a writable cache folder, the project's parts folder holds the parts themselves."""
     mysqld = kept(tmp_path, "mysql", "9.7.4-2") / "bin" / "mysqld"
     environ["VTORC_MYSQLD"] = str(mysqld)
     del environ["HOME"]
@@ -165,19 +165,19 @@ def test_machine_without_a_home_keeps_parts_in_the_project(tmp_path: Path, envir
 
 
 def test_nothing_to_be_had_is_one_error(environ: dict[str, str]) -> None:
-    """Where a part is neither installed nor fetched, one error says what was tried and what to install."""
+    """For a part that is neither installed nor fetched, one error says what was tried and what to install."""
     with pytest.raises(PartMissing) as caught:
         fetch(environ, say=lambda _: None)
     assert str(caught.value) == (
         "There is no MySQL server on this machine and none could be fetched. Tried: no mysqld on PATH; "
         "fetching Debian's packages from suite sid: Debian sid has no package mysql-server-core. "
         "Install MySQL 8.0 or newer so that mysqld is on PATH, or name its program in VTORC_MYSQLD; "
-        "or mend the above and run this again."
+        "or remove the cause and run this again."
     )
 
 
 def test_half_made_part_is_made_again(tmp_path: Path, environ: dict[str, str]) -> None:
-    """What an interrupted fetch left in the cache is replaced."""
+    """A part that an interrupted fetch left unfinished in the cache is replaced."""
     kept(tmp_path, "mysql", "9.7.4-2")
     half = tmp_path / "home" / ".cache" / "vtorc" / "parts" / "etcd-3.5.30-2"
     program(half / "bin" / "leftover")

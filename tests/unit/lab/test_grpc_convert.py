@@ -14,7 +14,7 @@ ONE = GtidSet.parse("00000000-1111-2222-3333-444444444444:1-5")
 
 
 def test_positions_carry_their_flavour() -> None:
-    """A position is written with MySQL's flavour and read back, the empty set too."""
+    """A position is written with MySQL's flavour and read back, also the empty set."""
     for gtids in (ONE, GtidSet()):
         text = grpc_convert.position(gtids)
         assert text.startswith("MySQL56/")
@@ -23,7 +23,7 @@ def test_positions_carry_their_flavour() -> None:
 
 
 def test_other_positions_are_refused() -> None:
-    """Another flavour, no flavour, and rubbish behind the right one are errors."""
+    """Another flavour, no flavour, and an invalid set behind the right flavour are errors."""
     for text in ("MariaDB/0-1-2", str(ONE), ""):
         with pytest.raises(TabletActionError):
             grpc_convert.gtids(text)
@@ -39,7 +39,7 @@ def test_stalled_disk_is_told_alone() -> None:
 
 @pytest.mark.parametrize("io", list(ThreadState))
 def test_thread_states_have_both_encodings(io: ThreadState) -> None:
-    """A thread's state is told as its number, and as running only if it is."""
+    """A thread's state is written as its number, and as a flag that is set only if it runs."""
     message = grpc_convert.status(ReplicaReport(io_state=io, sql_state=ThreadState.STOPPED))
     assert message.io_state == io.value
     assert message.io_thread_running is (io is ThreadState.RUNNING)
@@ -47,21 +47,21 @@ def test_thread_states_have_both_encodings(io: ThreadState) -> None:
 
 
 def test_unknown_lag_is_told_as_unknown() -> None:
-    """A lag that MySQL does not know is flagged and has no seconds; a known one of zero is not."""
+    """An unknown lag has a flag and no seconds; a lag of zero has no flag."""
     unknown, zero = (grpc_convert.status(ReplicaReport(lag=lag)) for lag in (None, 0))
     assert (unknown.replication_lag_seconds, unknown.replication_lag_unknown) == (0, True)
     assert (zero.replication_lag_seconds, zero.replication_lag_unknown) == (0, False)
 
 
 def test_null_is_told_from_empty() -> None:
-    """NULL has length -1 and the empty string 0."""
+    """NULL has length -1, the empty string 0."""
     fetched = Fetched(columns=(FetchedColumn("a", 6165), FetchedColumn("b", 6165)), rows=((None, b""),))
     row = grpc_convert.query_result(fetched).rows[0]
     assert (list(row.lengths), row.values) == ([-1, 0], b"")
 
 
 def test_passwords_do_not_leave_the_tablet() -> None:
-    """Permissions carry a checksum where the table has the password hash."""
+    """Permissions have a checksum in the place of the password hash."""
     columns = tuple(FetchedColumn(name, 6165) for name in ("Host", "User", "Select_priv", "authentication_string"))
     users = Fetched(columns=columns, rows=((b"%", b"app", b"Y", b"secret hash"),))
     permissions = grpc_convert.permissions(users, Fetched())

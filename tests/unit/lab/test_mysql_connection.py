@@ -1,4 +1,4 @@
-"""What becomes of the driver's errors, and of a cancellation, when a connection is made."""
+"""The driver's errors, and a cancellation, while a connection is made."""
 
 import asyncio
 from pathlib import Path
@@ -23,11 +23,11 @@ from vtorc.lab.mysql_connection import connect
         (driver.OperationalError(1045, "Access denied"), 1045),
     ],
 )
-async def test_whatever_the_driver_trips_over_is_a_mysql_error(
+async def test_every_error_of_the_driver_is_a_mysql_error(
     raised: Exception, errno: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that cannot be reached, or breaks off while it dies, is down; what the server itself says keeps its
-    number.
+    """A server that cannot be reached, or that ends during the connect, counts as down; the server's own errors keep
+    their number.
     """
 
     class Failing:
@@ -43,10 +43,8 @@ async def test_whatever_the_driver_trips_over_is_a_mysql_error(
     assert caught.value.errno == errno
 
 
-async def test_who_is_cancelled_while_nobody_listens_ends(tmp_path: Path) -> None:
-    """At whatever step an attempt at a dead server is cancelled, it ends as cancelled: else who tries again and again
-    would do so for ever.
-    """
+async def test_cancelled_connect_to_a_dead_server_ends(tmp_path: Path) -> None:
+    """A connect to a dead server ends as cancelled at every step: otherwise a retry loop would never end."""
     ended, steps = False, 0
     while not ended:
         attempt = asyncio.create_task(connect(tmp_path / "mysql.sock"))
@@ -56,8 +54,8 @@ async def test_who_is_cancelled_while_nobody_listens_ends(tmp_path: Path) -> Non
         attempt.result()
 
 
-async def test_who_is_cancelled_while_it_logs_in_ends_and_leaves_no_session() -> None:
-    """At whatever step a login is cancelled, it ends as cancelled, and the server sees the connection closed."""
+async def test_cancelled_login_ends_and_leaves_no_session() -> None:
+    """Cancelling a login ends it as cancelled at every step, and the server sees the connection closed."""
 
     async def let_in(talk: Conversation) -> None:
         await talk.let_in()

@@ -41,11 +41,11 @@ BINARY, UTF8 = 63, 255
     ],
 )
 def test_protocol_types_have_their_wire_types(number: int, flags: int, charset: int, expected: int) -> None:
-    """Each protocol type, with its flags and character set, has the query.Type that Vitess gives it."""
+    """Each protocol type, with its flags and character set, has Vitess' query.Type."""
     assert query_type(Column("x", number, charset, flags)) == expected
 
 
 def test_quoting_keeps_quotes_and_backslashes_inside() -> None:
-    """Quotes, backslashes and backticks in values and names cannot end them."""
+    """Quotes, backslashes and backticks within values and names do not end them."""
     assert quote("it's \\ fine") == "'it''s \\\\ fine'"
     assert quote_name("a`b") == "`a``b`"

@@ -1,6 +1,7 @@
-"""Where the lab finds its real servers."""
+"""How the lab finds its real servers."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ ETCD_3_3 = "etcd Version: 3.3.25"
 
 @pytest.fixture(autouse=True)
 def bare_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide what this machine has."""
+    """Hide the servers of this machine."""
     monkeypatch.setattr(parts, "_SERVER_FOLDERS", ())
     monkeypatch.setattr(parts, "source_tree", lambda: None)
 
@@ -31,7 +32,7 @@ def program(path: Path, says: str) -> Path:
 
 
 def fetched(folder: Path, part: str, version: str, *, loader: str = "wrapper", root: Path | None = None) -> Path:
-    """Lay a fetched part into `folder`; returns its server."""
+    """Put a fetched part into `folder`; returns its server."""
     home = folder / part
     server = program(home / "bin" / ("mysqld" if part == "mysql" else "etcd"), "")
     facts = {"part": part, "version": version, "recipe": 1, "machine": "m", "loader": loader, "root": str(root or home)}
@@ -40,7 +41,7 @@ def fetched(folder: Path, part: str, version: str, *, loader: str = "wrapper", r
 
 
 def test_named_mysqld_wins(tmp_path: Path) -> None:
-    """The mysqld that VTORC_MYSQLD names is taken before the one on PATH and the fetched one."""
+    """The mysqld of VTORC_MYSQLD is used before the one on PATH and the fetched one."""
     named = program(tmp_path / "named" / "mysqld", MYSQL_8)
     program(tmp_path / "path" / "mysqld", MYSQL_8)
     fetched(tmp_path / "parts", "mysql", "9.7.4-2")
@@ -55,7 +56,7 @@ def test_named_mysqld_wins(tmp_path: Path) -> None:
 
 
 def test_mysqld_on_path_wins_over_the_fetched(tmp_path: Path) -> None:
-    """A mysqld on PATH is taken before the fetched one."""
+    """A mysqld on PATH is used before the fetched one."""
     on_path = program(tmp_path / "path" / "mysqld", MYSQL_8)
     fetched(tmp_path / "parts", "mysql", "9.7.4-2")
     environ = {"PATH": f"/bin:{tmp_path / 'path'}", "VTORC_PARTS": str(tmp_path / "parts")}
@@ -64,7 +65,7 @@ def test_mysqld_on_path_wins_over_the_fetched(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("says", [MYSQL_5, MARIADB, "Segmentation fault"])
 def test_unfit_mysqld_on_path_is_passed_over(tmp_path: Path, says: str) -> None:
-    """A server on PATH that is too old, MariaDB, or mute gives way to the fetched one."""
+    """If the server on PATH is too old, MariaDB, or prints no version, the fetched one is used."""
     program(tmp_path / "path" / "mysqld", says)
     server = fetched(tmp_path / "parts", "mysql", "9.7.4-2")
     environ = {"PATH": f"/bin:{tmp_path / 'path'}", "VTORC_PARTS": str(tmp_path / "parts")}
@@ -76,7 +77,7 @@ def test_unfit_mysqld_on_path_is_passed_over(tmp_path: Path, says: str) -> None:
     [(MYSQL_5, "is MySQL 5.7.44, older than 8.0"), (MARIADB, "is MariaDB"), ("", "does not tell its version")],
 )
 def test_unfit_named_mysqld_is_refused(tmp_path: Path, says: str, reason: str) -> None:
-    """A mysqld named by VTORC_MYSQLD that cannot be used is an error, whatever else there is."""
+    """An unusable mysqld in VTORC_MYSQLD is an error, also if there are other servers."""
     named = program(tmp_path / "mysqld", says)
     fetched(tmp_path / "parts", "mysql", "9.7.4-2")
     environ = {"VTORC_MYSQLD": str(named), "PATH": "/bin", "VTORC_PARTS": str(tmp_path / "parts")}
@@ -97,7 +98,7 @@ def test_folders_are_searched_in_order(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_moved_prefix_counts_as_none(tmp_path: Path) -> None:
-    """A prefix whose programs name their loader by its old place is not taken."""
+    """A moved prefix is not used, since its programs name their loader by its old path."""
     fetched(tmp_path, "mysql", "9.7.4-2", loader="patchelf", root=tmp_path / "elsewhere")
     with pytest.raises(PartMissing):
         find_mysqld({"PATH": "/bin", "VTORC_PARTS": str(tmp_path)})
@@ -105,7 +106,7 @@ def test_moved_prefix_counts_as_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("manifest", ["", "[]", "{", '{"part": "etcd"}'])
 def test_half_a_part_counts_as_none(tmp_path: Path, manifest: str) -> None:
-    """A part whose manifest is missing facts was never finished, and is not taken."""
+    """A part with an incomplete manifest is unfinished, and is not used."""
     fetched(tmp_path, "etcd", "3.5.30-2")
     (tmp_path / "etcd" / "part.json").write_text(manifest)
     with pytest.raises(PartMissing):
@@ -113,27 +114,27 @@ def test_half_a_part_counts_as_none(tmp_path: Path, manifest: str) -> None:
 
 
 def test_nothing_found_says_what_was_tried(tmp_path: Path) -> None:
-    """Where there is no mysqld, one error lists each place that was tried and the ways to get one."""
+    """Without a mysqld, one error lists the ways to get one and each place that was tried."""
     old = program(tmp_path / "path" / "mysqld", MYSQL_5)
     with pytest.raises(PartMissing) as caught:
         find_mysqld({"PATH": f"/bin:{tmp_path / 'path'}", "HOME": str(tmp_path)})
     assert str(caught.value) == (
         "There is no MySQL server on this machine. "
-        f"Tried: {old} is MySQL 5.7.44, older than 8.0; no fetched MySQL server in {tmp_path}/.cache/vtorc/parts. "
-        "Run `python3 -m vtorc.lab.fetch` to fetch one, or install MySQL 8.0 or newer so that mysqld is on PATH, "
-        "or name its program in VTORC_MYSQLD."
+        f"Run `{sys.executable} -m vtorc.lab.fetch` to fetch one, or install MySQL 8.0 or newer so that mysqld is on "
+        "PATH, or name its program in VTORC_MYSQLD. "
+        f"Tried: {old} is MySQL 5.7.44, older than 8.0; no fetched MySQL server in {tmp_path}/.cache/vtorc/parts."
     )
 
 
 def test_source_tree_is_told_to_make_setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a source tree the error names the command that fetches there."""
+    """In a source tree the error names the command that fetches into it."""
     monkeypatch.setattr(parts, "source_tree", lambda: tmp_path)
     with pytest.raises(PartMissing, match="Run `make setup` to fetch one"):
         find_etcd({"PATH": "/bin"})
 
 
 def test_old_etcd_is_passed_over(tmp_path: Path) -> None:
-    """An etcd on PATH older than 3.4 gives way to the fetched one, and a newer one is taken."""
+    """Instead of an etcd on PATH older than 3.4 the fetched one is used; a newer one on PATH is used."""
     on_path = program(tmp_path / "path" / "etcd", ETCD_3_3)
     server = fetched(tmp_path / "parts", "etcd", "3.5.30-2")
     environ = {"PATH": f"/bin:{on_path.parent}", "VTORC_PARTS": str(tmp_path / "parts")}
@@ -144,7 +145,7 @@ def test_old_etcd_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_installed_mysqld_tells_its_folders(tmp_path: Path) -> None:
-    """The folders of an installed mysqld are those its own help names, and its client lies beside it."""
+    """The folders of an installed mysqld are those of its own --help, and its client lies beside it."""
     table = (
         "Variables (--variable-name=value)\nbasedir   /opt/my/\nlc-messages-dir  /opt/my/share/\nplugin-dir  /opt/my/p/"
     )
@@ -178,7 +179,7 @@ def test_prefix_needs_its_folders_named(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_root_has_to_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """mysqld runs as root only if told to, so root tells it."""
+    """mysqld runs as root only with --user=root, so root's options have that."""
     monkeypatch.setattr("os.geteuid", lambda: 0)
     fetched(tmp_path, "mysql", "9.7.4-2")
     found = find_mysqld({"PATH": "/bin", "VTORC_PARTS": str(tmp_path)})

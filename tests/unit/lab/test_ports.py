@@ -1,4 +1,4 @@
-"""Ports of the lab."""
+"""The lab's reserved ports."""
 
 import socket
 
@@ -6,7 +6,7 @@ from vtorc.lab.ports import Ports
 
 
 def test_ports_are_reserved_against_other_labs() -> None:
-    """Two labs are never given the same port, also while nobody listens on any of them."""
+    """Two labs never get the same port, also while no process listens on it."""
     one, other = Ports(), Ports()
     taken = [lab.take() for lab in (one, other) for _ in range(20)]
     one.release()
@@ -14,8 +14,8 @@ def test_ports_are_reserved_against_other_labs() -> None:
     assert len(set(taken)) == len(taken)
 
 
-def test_port_that_somebody_listens_on_is_not_given() -> None:
-    """A port that another program listens on is passed over."""
+def test_port_with_a_listener_is_not_reserved() -> None:
+    """A port on which another program listens is not reserved."""
     ports = Ports()
     port = ports.take()
     ports.release()

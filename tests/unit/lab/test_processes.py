@@ -1,4 +1,4 @@
-"""Processes known by pid files."""
+"""Processes that are known by pid files."""
 
 import signal
 import sys
@@ -24,7 +24,7 @@ def process(folder: Path, command: list[str] = SLEEP) -> PidFileProcess:
 
 
 async def test_another_owner_finds_and_ends_the_process(tmp_path: Path) -> None:
-    """Whoever knows pid file and marker sees the process and can end it, whoever started it."""
+    """With its pid file and its marker, another process than its parent can find the process and end it."""
     first = process(tmp_path)
     second = PidFileProcess(tmp_path / "some.pid", str(tmp_path))
     assert first.pid is not None
@@ -37,7 +37,7 @@ async def test_another_owner_finds_and_ends_the_process(tmp_path: Path) -> None:
 
 
 async def test_spawn_leaves_a_running_process_alone(tmp_path: Path) -> None:
-    """Starting what runs already changes nothing."""
+    """Spawning a process that already runs changes nothing."""
     running = process(tmp_path)
     before = running.pid
     running.spawn(SLEEP, log=tmp_path / "log")
@@ -46,7 +46,7 @@ async def test_spawn_leaves_a_running_process_alone(tmp_path: Path) -> None:
 
 
 async def test_paused_process_can_be_terminated(tmp_path: Path) -> None:
-    """A process stopped by SIGSTOP is ended in order all the same."""
+    """A process stopped by SIGSTOP is ended in order too."""
     paused = process(tmp_path)
     assert paused.send(signal.SIGSTOP)
     await paused.terminate(deadline=20.0)
@@ -63,7 +63,7 @@ async def test_deaf_process_is_killed_after_the_deadline(tmp_path: Path) -> None
 
 
 async def test_waiting_for_a_living_process_times_out(tmp_path: Path) -> None:
-    """Waiting for the end of a process that goes on raises TimeoutError at the deadline."""
+    """Waiting for the end of a process that runs on raises TimeoutError at the deadline."""
     living = process(tmp_path)
     with pytest.raises(TimeoutError):
         await living.wait_exit(deadline=0.01)
@@ -73,15 +73,15 @@ async def test_waiting_for_a_living_process_times_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "no number", "-5", "4194304999", "1"])
-def test_pid_file_of_nobody_or_somebody_else_names_no_process(tmp_path: Path, text: str) -> None:
-    """A pid file with nonsense, a dead process, or one without the marker on its command line names nobody."""
+def test_pid_file_without_its_process_names_none(tmp_path: Path, text: str) -> None:
+    """A pid file counts as none without a number, with a dead process, or with one that lacks the marker."""
     (tmp_path / "some.pid").write_text(text)
     assert live_pid(tmp_path / "some.pid", "a marker that no command line has") is None
     assert live_pid(tmp_path / "missing.pid", "") is None
 
 
 async def test_everything_below_a_folder_is_killed(tmp_path: Path) -> None:
-    """kill_below ends the processes of a folder and of those directly in it, and no other."""
+    """kill_below ends the processes of a folder and of the folders directly in it, and no others."""
     inner, outside = tmp_path / "run" / "tablet", tmp_path / "other"
     for folder in (inner, outside):
         folder.mkdir(parents=True)
@@ -97,7 +97,7 @@ async def test_everything_below_a_folder_is_killed(tmp_path: Path) -> None:
 
 
 async def test_what_has_only_just_been_spawned_is_killed_as_well(tmp_path: Path) -> None:
-    """Whoever cleans up right after `spawn` leaves nothing behind, be the process still about to become its program."""
+    """A cleanup right after `spawn` finds the process, even before that has become its program."""
     for number in range(20):
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -108,7 +108,7 @@ async def test_what_has_only_just_been_spawned_is_killed_as_well(tmp_path: Path)
 
 
 def test_socket_of_a_long_path_lies_elsewhere(tmp_path: Path) -> None:
-    """A unix socket is named in its folder, or by a short path of its own where that is too long for the kernel."""
+    """A unix socket lies in its folder, or has a short path elsewhere if that is too long for the kernel."""
     assert unix_socket(Path("/run/x"), "a.sock") == Path("/run/x/a.sock")
     deep = tmp_path / ("d" * 90)
     short = unix_socket(deep, "a.sock")

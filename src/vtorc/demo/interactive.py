@@ -1,4 +1,4 @@
-"""The demo for a person: a screen that updates in place, or plain lines; keys or another terminal break things."""
+"""The attended demo: a screen that updates in place, or plain lines; keys or another terminal break servers."""
 
 import asyncio
 import time
@@ -9,16 +9,16 @@ from rich.console import Console
 from rich.live import Live
 
 from vtorc.core.facts.ids import TabletAlias
-from vtorc.demo.board import Mark
+from vtorc.demo.demo_observer import Mark
 from vtorc.demo.keyboard import keyboard
-from vtorc.demo.picture import Picture, Server, draw
+from vtorc.demo.picture import Picture, ServerState, draw
 from vtorc.demo.remote import listening
-from vtorc.demo.scene import Scene
+from vtorc.demo.running_demo import RunningDemo
 from vtorc.demo.screen import as_text, render
 from vtorc.errors import VtorcError
 from vtorc.lab.errors import LabError
 
-VERBS = ("status", "kill", "pause", "start", "rebuild")
+COMMANDS = ("status", "kill", "pause", "start", "rebuild")
 
 _LEAST_PAUSE = 0.1
 _MOST_PAUSE = 0.5
@@ -26,35 +26,35 @@ _STATUS_SENTENCES = 12
 _LEAST_WIDTH = 60
 
 
-class Show:
-    """A scene under somebody's hands."""
+class InteractiveDemo:
+    """A running demo that obeys keys and commands from other terminals."""
 
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
+    def __init__(self, demo: RunningDemo) -> None:
+        self._demo = demo
         self._picked: TabletAlias | None = None
-        self._doing: set[asyncio.Task[None]] = set()
+        self._actions: set[asyncio.Task[None]] = set()
 
-    async def plain(self) -> None:
+    async def serve_commands(self) -> None:
         """Obey other terminals until cancelled."""
-        async with listening(self._scene.cluster.folder, self._answer):
+        async with listening(self._demo.cluster.folder, self._answer):
             await asyncio.get_running_loop().create_future()
 
-    async def on_screen(self, console: Console) -> None:
+    async def run_on_screen(self, console: Console) -> None:
         """Draw, and obey keys and other terminals, until the key q or the end of the input."""
-        async with listening(self._scene.cluster.folder, self._answer), keyboard() as keys:
+        async with listening(self._demo.cluster.folder, self._answer), keyboard() as keys:
             with Live(screen=True, auto_refresh=False, console=console, vertical_overflow="crop") as live:
                 async with asyncio.TaskGroup() as group:
                     painting = group.create_task(self._paint(live, console), name="paint")
                     while (key := await keys.get()) not in ("q", "Q", ""):
                         self._press(key, group)
                     painting.cancel()
-                    for task in self._doing:
+                    for task in self._actions:
                         task.cancel()
 
     async def _paint(self, live: Live, console: Console) -> None:
         while True:
             picture = self._picture()
-            # In a thread: a terminal that does not take output (Ctrl-S) must not stop vtorc, which runs in this loop.
+            # Drawn in a thread: a terminal that takes no output (Ctrl-S) would stop vtorc, which runs in this loop.
             drawing = asyncio.ensure_future(asyncio.to_thread(_update, live, picture, console))
             try:
                 await asyncio.shield(drawing)
@@ -64,23 +64,23 @@ class Show:
             await asyncio.sleep(_LEAST_PAUSE)
             try:
                 async with asyncio.timeout(_MOST_PAUSE - _LEAST_PAUSE):
-                    await self._scene.board.changed()
+                    await self._demo.observer.changed()
             except TimeoutError:
                 continue
 
     def _picture(self) -> Picture:
-        scene = self._scene
-        up = int(time.monotonic() - scene.began)
-        spec = scene.spec
+        demo = self._demo
+        up = int(time.monotonic() - demo.began)
+        spec = demo.spec
         return draw(
-            scene.board,
-            [Server(alias=t.alias, port=t.mysql_port, mysqld=t.mysqld_state) for t in scene.tablets],
-            scene.writer.ledger,
+            demo.observer,
+            [ServerState(alias=t.alias, port=t.mysql_port, mysqld=t.mysqld_state) for t in demo.tablets],
+            demo.writer.ledger,
             title="   ".join(
                 [
                     "vtorc demo",
-                    *(["MySQL simulated"] if scene.simulated else []),
-                    str(scene.shard),
+                    *(["MySQL simulated"] if demo.simulated else []),
+                    str(demo.shard),
                     f"durability {spec.durability}",
                     f"topology {spec.topo}",
                     f"up {up // 60}:{up % 60:02}",
@@ -92,12 +92,12 @@ class Show:
         )
 
     def _keys(self) -> str:
-        whom = "primary" if self._picked is None else f"{self._picked.cell}-{self._picked.uid}"
-        last = min(9, len(self._scene.tablets))
-        return f" k kill {whom}  p pause it  r run what is down  b rebuild  1-{last} pick  q quit "
+        target = "primary" if self._picked is None else f"{self._picked.cell}-{self._picked.uid}"
+        last = min(9, len(self._demo.tablets))
+        return f" k kill {target}  p pause it  r run what is down  b rebuild  1-{last} pick  q quit "
 
     def _press(self, key: str, group: asyncio.TaskGroup) -> None:
-        scene = self._scene
+        demo = self._demo
         if key.isdigit():
             self._pick(int(key))
         elif key == "k":
@@ -105,48 +105,48 @@ class Show:
         elif key == "p":
             self._do(group, self._on_picked("pause"))
         elif key == "r":
-            self._do(group, scene.mend_all())
+            self._do(group, demo.start_or_resume_all())
         elif key == "b":
             self._do(group, self._on_picked("rebuild"))
 
     def _pick(self, number: int) -> None:
-        """Choose the tablet that the next keys are for; the same number again, or 0, means the primary once more."""
-        tablets = self._scene.tablets
+        """Select the tablet that the next keys are for; the same number again, or 0, selects the primary."""
+        tablets = self._demo.tablets
         alias = tablets[number - 1].alias if 1 <= number <= len(tablets) else None
         self._picked = None if alias == self._picked else alias
-        self._scene.board.announce()
+        self._demo.observer.announce()
 
-    async def _on_picked(self, verb: str) -> str:
-        return await self._answer(verb, "primary" if self._picked is None else str(self._picked))
+    async def _on_picked(self, command: str) -> str:
+        return await self._answer(command, "primary" if self._picked is None else str(self._picked))
 
-    def _do(self, group: asyncio.TaskGroup, work: Awaitable[str]) -> None:
-        async def doing() -> None:
+    def _do(self, group: asyncio.TaskGroup, action: Awaitable[str]) -> None:
+        async def act() -> None:
             try:
-                await work
+                await action
             except VtorcError as error:
-                self._scene.board.say(Mark.FAILED, f"not done: {error}")
+                self._demo.observer.say(Mark.FAILED, f"not done: {error}")
 
-        task = group.create_task(doing())
-        self._doing.add(task)
-        task.add_done_callback(self._doing.discard)
+        task = group.create_task(act())
+        self._actions.add(task)
+        task.add_done_callback(self._actions.discard)
 
-    async def _answer(self, verb: str, on: str) -> str:
-        """Do what a key or another terminal asks for."""
-        scene = self._scene
-        match verb, on:
+    async def _answer(self, command: str, target: str) -> str:
+        """Carry out what a key or another terminal asks for; returns the text for the operator."""
+        demo = self._demo
+        match command, target:
             case "status", width:
                 return self._status(int(width) if width.isdigit() else 0)
             case "kill", name:
-                return await scene.kill(scene.find(name))
+                return await demo.kill(demo.find(name))
             case "pause", name:
-                return await scene.pause(scene.find(name))
+                return await demo.pause(demo.find(name))
             case "start", "all":
-                return await scene.mend_all()
+                return await demo.start_or_resume_all()
             case "start", name:
-                return await scene.mend(scene.find(name))
+                return await demo.start_or_resume(demo.find(name))
             case "rebuild", name:
-                return await scene.rebuild(scene.find(name))
-        raise LabError(f"{verb!r}: expected one of {', '.join(VERBS)}")
+                return await demo.rebuild(demo.find(name))
+        raise LabError(f"{command!r}: expected one of {', '.join(COMMANDS)}")
 
     def _status(self, width: int) -> str:
         picture = self._picture()

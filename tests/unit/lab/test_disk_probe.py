@@ -1,10 +1,10 @@
-"""The write that shows whether the disk hangs."""
+"""The disk probe, which shows whether the disk hangs."""
 
 from pathlib import Path
 
 import pytest
 
-from vtorc.lab.disk import FileProbe
+from vtorc.lab.disk_probe import FileProbe
 from vtorc.vttablet.config import AgentTimings
 from vtorc.vttablet.monitors import DiskMonitor
 
@@ -16,13 +16,13 @@ async def test_probe_writes_a_file(tmp_path: Path) -> None:
 
 
 async def test_probe_of_a_broken_disk_raises(tmp_path: Path) -> None:
-    """A probe that cannot write raises the error of the write."""
+    """A probe that cannot write raises the error of its write."""
     with pytest.raises(FileNotFoundError):
         await FileProbe(tmp_path / "missing")()
 
 
 async def test_no_probe_is_no_stall() -> None:
-    """Without a probe nothing is watched and the disk counts as well."""
+    """Without a probe the disk counts as healthy."""
     monitor = DiskMonitor(None, AgentTimings())
     await monitor.run()
     assert not monitor.stalled

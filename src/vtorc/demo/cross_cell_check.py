@@ -1,4 +1,4 @@
-"""Checks from outside that acknowledged writes never depend on the primary's own cell alone, by asking the servers."""
+"""Checks, by asking the servers, that no acknowledged write is held by the primary's own cell alone."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from vtorc.vttablet.sql_session import SqlSession
 _DEADLINE = 5.0
 
 
-class CellWitness:
-    """Remembers what the tablets outside of the primary's cell held when it died.
+class CrossCellWitness:
+    """Records which transactions the tablets outside of the primary's cell had received when it died.
 
-    `look` before the fault, `remember` right after it: the sessions are open by then, so that the answers come before
-    anybody can have told the tablets to follow another primary.
+    Call `open_sessions` before the fault and `record_received` right after it. The sessions are open by then, so the
+    answers come before any tablet can have been pointed at another primary.
     """
 
     def __init__(self, primary: DemoTablet, tablets: Sequence[DemoTablet]) -> None:
@@ -26,13 +26,13 @@ class CellWitness:
         self._sessions: list[SqlSession] = []
         self.held = EMPTY_GTID_SET
 
-    async def look(self) -> None:
+    async def open_sessions(self) -> None:
         """Open the sessions; raises MysqlError."""
         for tablet in self._others:
             self._sessions.append(await tablet.connect_as_dba())
 
-    async def remember(self) -> None:
-        """Ask all tablets in other cells what they have received; raises MysqlError or TimeoutError."""
+    async def record_received(self) -> None:
+        """Read which transactions the tablets of other cells have received; raises MysqlError or TimeoutError."""
         try:
             async with asyncio.timeout(_DEADLINE):
                 self.held = EMPTY_GTID_SET.union(*await asyncio.gather(*map(_received, self._sessions)))
@@ -47,7 +47,7 @@ async def _received(session: SqlSession) -> GtidSet:
 
 
 async def executed(tablet: DemoTablet) -> GtidSet:
-    """Read what a tablet's server has executed; raises MysqlError or TimeoutError."""
+    """Read gtid_executed of a tablet's server; raises MysqlError or TimeoutError."""
     async with asyncio.timeout(_DEADLINE):
         session = await tablet.connect_as_dba()
         try:
@@ -56,18 +56,18 @@ async def executed(tablet: DemoTablet) -> GtidSet:
             session.close()
 
 
-def alone_in_cell(*, survived: GtidSet, held: GtidSet, old_uuid: str, unpromised: int) -> int:
+def one_cell_writes(*, survived: GtidSet, held: GtidSet, old_uuid: str, in_doubt: int) -> int:
     """Count the writes that were acknowledged although no tablet of another cell had received them.
 
-    `survived` is what the new primary has, `held` what tablets outside of the old primary's cell had when it died.
-    What survived beyond that came from the old primary's own cell; it may do so for the `unpromised` rows, whose
-    writer got no answer.
+    `survived` are the transactions of the new primary. `held` are those that tablets outside of the old primary's cell
+    had when it died. A transaction of `survived` that `held` lacks came from the old primary's own cell. That is
+    allowed for as many rows as are `in_doubt`, since their writer got no answer.
     """
-    return max(0, survived.only_uuid(old_uuid).difference(held).count() - unpromised)
+    return max(0, survived.only_uuid(old_uuid).difference(held).count() - in_doubt)
 
 
 async def wrong_ackers(policy: DurabilityPolicy, primary: DemoTablet, tablets: Sequence[DemoTablet]) -> list[str]:
-    """Name the replicas whose servers would acknowledge for `primary` although the policy forbids it, or the reverse.
+    """Name the replicas that acknowledge for `primary` against the policy, or do not although it wants them to.
 
     Raises MysqlError or TimeoutError.
     """
@@ -85,9 +85,9 @@ async def wrong_ackers(policy: DurabilityPolicy, primary: DemoTablet, tablets: S
 
     replicas = [tablet for tablet in tablets if tablet.alias != primary.alias]
     acknowledging = await asyncio.gather(*map(ask, replicas))
-    chief = Member(primary.alias, TabletType.PRIMARY)
+    primary_member = Member(primary.alias, TabletType.PRIMARY)
     return [
         str(tablet.alias)
         for tablet, acknowledges in zip(replicas, acknowledging, strict=True)
-        if acknowledges is not policy.may_ack(chief, Member(tablet.alias, tablet.spec.type))
+        if acknowledges is not policy.may_ack(primary_member, Member(tablet.alias, tablet.spec.type))
     ]

@@ -1,4 +1,4 @@
-"""A write to the disk that a hung disk cannot hang us with."""
+"""A write to the disk that cannot block the tablet when the disk hangs."""
 
 import asyncio
 import contextlib
@@ -8,13 +8,13 @@ from pathlib import Path
 
 
 class FileProbe:
-    """Writes and syncs a small file next to the data, in a thread that nobody waits for at the end of the process."""
+    """Writes and syncs a small file next to the data, in a daemon thread that does not delay the end of the process."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "disk_probe"
 
     async def __call__(self) -> None:
-        """Write once; returns when the disk has it, raises OSError when it cannot."""
+        """Write once, and return when the file is on the disk; raises OSError if the write fails."""
         loop = asyncio.get_running_loop()
         written: asyncio.Future[None] = loop.create_future()
 
@@ -34,7 +34,7 @@ class FileProbe:
                     os.fsync(file.fileno())
             except OSError as failure:
                 error = failure
-            with contextlib.suppress(RuntimeError):  # the loop may be gone by now
+            with contextlib.suppress(RuntimeError):  # the loop may be closed by now
                 loop.call_soon_threadsafe(settle, error)
 
         threading.Thread(target=write, daemon=True).start()

@@ -1,4 +1,4 @@
-"""The demo's cluster with a vtorc of its own and an application that writes; and what a person may do to it."""
+"""The demo's cluster, with a vtorc of its own and an application that writes, and an operator's actions on it."""
 
 import asyncio
 import time
@@ -14,9 +14,9 @@ from vtorc.control.log_observer import LogObserver
 from vtorc.control.observer import Observers
 from vtorc.control.scope import Scope
 from vtorc.core.facts.ids import TabletAlias
-from vtorc.demo.board import Board, Mark
+from vtorc.demo.demo_observer import DemoObserver, Mark
 from vtorc.demo.ledger import Gap
-from vtorc.demo.servers import DemoCluster, DemoTablet, Progress, Servers
+from vtorc.demo.servers import DemoCluster, DemoTablet, Progress, ServerKind
 from vtorc.demo.writer import Writer
 from vtorc.errors import NameParseError
 from vtorc.lab.cluster import LabSpec
@@ -27,8 +27,8 @@ DATABASE = "vt_commerce"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SceneSpec:
-    """What the demo is made of; `topo` is "etcd2" or "local", `folder` None for one that is deleted in the end."""
+class DemoSpec:
+    """The parts of the demo; `topo` is "etcd2" or "local", `folder` None means one that is deleted in the end."""
 
     tablets: int = 3
     durability: str = "semi_sync"
@@ -36,30 +36,30 @@ class SceneSpec:
     folder: Path | None = None
 
 
-class Scene:
-    """A running demo; vtorc's observer is `board`."""
+class RunningDemo:
+    """A running demo: break and restart its servers here, and see in `observer` what vtorc does."""
 
-    def __init__(self, spec: SceneSpec, cluster: DemoCluster, board: Board, *, simulated: bool) -> None:
+    def __init__(self, spec: DemoSpec, cluster: DemoCluster, observer: DemoObserver, *, simulated: bool) -> None:
         self.spec = spec
         self.simulated = simulated
         self.cluster = cluster
-        self.board = board
+        self.observer = observer
         self.tablets = [cluster.tablets[alias] for alias in sorted(cluster.tablets)]
-        self.writer = Writer(self.tablets, database=DATABASE, told=self._tell_gap)
+        self.writer = Writer(self.tablets, database=DATABASE, on_gap=self._on_gap)
         self.shard = cluster.shard_ids()[0]
         self.began = time.monotonic()
 
     @property
     def primary(self) -> DemoTablet | None:
-        """The primary, as vtorc sees it."""
-        view = self.board.judgement.view if self.board.judgement is not None else None
+        """The primary by vtorc's last judgement, None if there is none."""
+        view = self.observer.judgement.view if self.observer.judgement is not None else None
         return self.cluster.tablets[view.primary.alias] if view is not None and view.primary is not None else None
 
     def find(self, name: str) -> DemoTablet:
-        """Find a tablet by alias, or by the word `primary`; raises LabError."""
+        """Find a tablet by its alias, or by the word `primary`; raises LabError."""
         if name == "primary":
             if self.primary is None:
-                raise LabError("the shard has no primary at the moment")
+                raise LabError("the shard has no primary at the moment; name a tablet by its alias")
             return self.primary
         try:
             alias = TabletAlias.parse(name)
@@ -71,72 +71,77 @@ class Scene:
         return self.cluster.tablets[alias]
 
     async def kill(self, tablet: DemoTablet) -> str:
-        """Kill the mysqld of a tablet; returns the sentence that says so, as the others do."""
+        """Kill the mysqld of a tablet; like the other actions it returns the sentence that reports it."""
         if tablet.mysqld_state == "down":
             raise LabError(f"the mysqld of {tablet.alias} is down already")
-        said = self._say(f"kill -9 of the mysqld of {self._name(tablet)}")
+        sentence = self._report(f"kill -9 of the mysqld of {self._name(tablet)}")
         await tablet.kill_mysqld()
-        return said
+        return sentence
 
     async def pause(self, tablet: DemoTablet) -> str:
         """Make the mysqld of a tablet hang."""
         if tablet.mysqld_state != "running":
             raise LabError(f"the mysqld of {tablet.alias} is {tablet.mysqld_state}")
-        said = self._say(f"SIGSTOP to the mysqld of {self._name(tablet)}")
+        sentence = self._report(f"SIGSTOP to the mysqld of {self._name(tablet)}")
         await tablet.pause_mysqld()
-        return said
+        return sentence
 
-    async def mend(self, tablet: DemoTablet) -> str:
-        """Start a mysqld that is down, or let a hanging one go on."""
+    async def start_or_resume(self, tablet: DemoTablet) -> str:
+        """Start a mysqld that is down, or resume a paused one."""
         state = tablet.mysqld_state
         if state == "running":
             raise LabError(f"the mysqld of {tablet.alias} is running")
         if state == "paused":
-            said = self._say(f"SIGCONT to the mysqld of {self._name(tablet)}")
+            sentence = self._report(f"SIGCONT to the mysqld of {self._name(tablet)}")
             await tablet.resume_mysqld()
         else:
-            said = self._say(f"start the mysqld of {self._name(tablet)}")
+            sentence = self._report(f"start the mysqld of {self._name(tablet)}")
             await tablet.start_mysqld()
-        return said
+        return sentence
 
-    async def mend_all(self) -> str:
-        """Start or resume whatever is not running."""
-        broken = [tablet for tablet in self.tablets if tablet.mysqld_state != "running"]
-        if not broken:
+    async def start_or_resume_all(self) -> str:
+        """Start or resume each mysqld that is not running."""
+        not_running = [tablet for tablet in self.tablets if tablet.mysqld_state != "running"]
+        if not not_running:
             raise LabError("every mysqld is running")
-        return "; ".join(await asyncio.gather(*map(self.mend, broken)))
+        return "; ".join(await asyncio.gather(*map(self.start_or_resume, not_running)))
 
     async def rebuild(self, tablet: DemoTablet) -> str:
-        """Delete all data of a tablet and have it replicate from the start, as one does with errant transactions."""
+        """Delete all data of a tablet and let it replicate from the start, as operators do with errant transactions."""
         if self.primary is None or self.primary.alias == tablet.alias:
-            raise LabError(f"{tablet.alias} is not rebuilt: it takes another tablet that is primary")
-        said = self._say(f"rebuild {tablet.alias}: delete its data, start it again as new")
+            raise LabError(
+                f"{tablet.alias} is not rebuilt: its data can only come from another tablet that is primary; "
+                "wait until the shard has one"
+            )
+        sentence = self._report(f"rebuild {tablet.alias}: delete its data, start it again as new")
         await tablet.rebuild()
-        return said
+        return sentence
 
     def _name(self, tablet: DemoTablet) -> str:
         return f"{tablet.alias}, the primary" if tablet is self.primary else str(tablet.alias)
 
-    def _say(self, what: str) -> str:
-        self.board.say(Mark.PERSON, f"you: {what}")
-        return what
+    def _report(self, action: str) -> str:
+        self.observer.say(Mark.OPERATOR, f"you: {action}")
+        return action
 
-    def _tell_gap(self, gap: Gap) -> None:
-        self.board.say(Mark.WRITES, f"writes: {gap_sentence(gap)}")
+    def _on_gap(self, gap: Gap) -> None:
+        self.observer.say(Mark.WRITES, f"writes: {gap_sentence(gap)}")
 
 
 def gap_sentence(gap: Gap) -> str:
-    """Say how long writes stood still and who takes them since."""
+    """Say how long no write was acknowledged, and which tablet acknowledges now."""
     if gap.is_handover:
         return f"{gap.ended_by} acknowledges; {gap.seconds:.2f} s after the last acknowledgement of {gap.last_from}"
     return f"{gap.ended_by} acknowledges again after {gap.seconds:.2f} s"
 
 
 @asynccontextmanager
-async def open_scene(spec: SceneSpec, servers: Servers, board: Board, progress: Progress) -> AsyncIterator[Scene]:
-    """Start everything in order and end it in order; an error of vtorc or the writer ends the body.
+async def open_demo(
+    spec: DemoSpec, servers: ServerKind, observer: DemoObserver, progress: Progress
+) -> AsyncIterator[RunningDemo]:
+    """Start the parts one after the other, and end them in reverse; an error of vtorc or the writer ends the body.
 
-    Raises LabError and what else keeps the cluster from starting.
+    Raises LabError, and every other VtorcError with which the cluster fails to start.
     """
     cluster = servers.cluster(LabSpec(tablets=spec.tablets, durability=spec.durability, topo=spec.topo), spec.folder)
     try:
@@ -147,31 +152,31 @@ async def open_scene(spec: SceneSpec, servers: Servers, board: Board, progress: 
         kind = "simulated " if servers.simulated else ""
         with progress(f"starting {spec.tablets} tablets, each with a {kind}mysqld"):
             await cluster.start_tablets()
-        async with _running(Scene(spec, cluster, board, simulated=servers.simulated)) as scene:
-            yield scene
+        async with _running(RunningDemo(spec, cluster, observer, simulated=servers.simulated)) as demo:
+            yield demo
     finally:
         await asyncio.shield(cluster.stop())
 
 
 @asynccontextmanager
-async def _running(scene: Scene) -> AsyncIterator[Scene]:
-    settings = _settings(scene)
+async def _running(demo: RunningDemo) -> AsyncIterator[RunningDemo]:
+    settings = _settings(demo)
     scope = Scope.parse(settings.clusters_to_watch)
     async with open_tools(lambda: settings) as (tools, _):
-        fleet = Fleet(tools, lambda: fleet_settings(settings, scope), Observers([scene.board, LogObserver()]))
+        fleet = Fleet(tools, lambda: fleet_settings(settings, scope), Observers([demo.observer, LogObserver()]))
         async with asyncio.TaskGroup() as group:
             group.create_task(fleet.run(), name="vtorc")
-            writing = group.create_task(scene.writer.run(), name="writer")
+            writing = group.create_task(demo.writer.run(), name="writer")
             try:
-                yield scene
+                yield demo
             finally:
                 writing.cancel()
                 fleet.stop()
 
 
-def _settings(scene: Scene) -> Settings:
-    """The settings of a vtorc that may replace the same tablet again and again, since a demo breaks it on purpose."""
-    topo = scene.cluster.topo_settings
+def _settings(demo: RunningDemo) -> Settings:
+    """Return settings without a cooldown, so that a tablet that the demo breaks twice is replaced twice."""
+    topo = demo.cluster.topo_settings
     return Settings(
         topo_implementation=topo.implementation,
         topo_global_server_address=",".join(topo.global_server_address),

@@ -1,14 +1,14 @@
-"""What the demo concludes from the servers about cells."""
+"""The count of writes that only the primary's own cell held."""
 
 import pytest
 
 from tests.unit.demo.shards import UUIDS, A, B, written
 from vtorc.core.facts.gtid import GtidSet
-from vtorc.demo.cells import alone_in_cell
+from vtorc.demo.cross_cell_check import one_cell_writes
 
 
 @pytest.mark.parametrize(
-    ("survived", "held", "unpromised", "breaches"),
+    ("survived", "held", "in_doubt", "breaches"),
     [
         (written(50), written(50), 0, 0),
         (written(50), written(60), 0, 0),
@@ -19,7 +19,7 @@ from vtorc.demo.cells import alone_in_cell
     ],
 )
 def test_what_only_the_primarys_own_cell_had_is_a_breach(
-    survived: GtidSet, held: GtidSet, unpromised: int, breaches: int
+    survived: GtidSet, held: GtidSet, in_doubt: int, breaches: int
 ) -> None:
-    """Writes of the old primary that survived without any other cell are counted, save those nobody was promised."""
-    assert alone_in_cell(survived=survived, held=held, old_uuid=UUIDS[A], unpromised=unpromised) == breaches
+    """Surviving writes of the old primary that no other cell had are counted, except for those in doubt."""
+    assert one_cell_writes(survived=survived, held=held, old_uuid=UUIDS[A], in_doubt=in_doubt) == breaches

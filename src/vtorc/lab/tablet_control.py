@@ -1,6 +1,6 @@
-"""How a running tablet is told to break and mend its mysqld: one JSON object per line over a unix socket in its folder.
+"""Commands to a running lab tablet about its mysqld: one JSON object per line over a unix socket in its folder.
 
-Request `{"do": COMMAND}`, answer `{"ok": RESULT}` or `{"error": TEXT}`.
+The request is `{"do": COMMAND}`, the answer `{"ok": RESULT}` or `{"error": TEXT}`.
 """
 
 import asyncio
@@ -27,8 +27,8 @@ COMMANDS = (
 )
 
 
-class ControlServer:
-    """Runs commands for whoever may open the socket."""
+class TabletControlServer:
+    """Runs the commands that arrive on the socket; the socket's permissions say which users may connect."""
 
     def __init__(self, folder: Path, commands: Mapping[str, Command]) -> None:
         self._path = unix_socket(folder, _SOCKET)
@@ -36,7 +36,7 @@ class ControlServer:
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Listen, in the place of a dead predecessor."""
+        """Listen, and replace the socket that a killed tablet left."""
         self._path.unlink(missing_ok=True)
         self._server = await asyncio.start_unix_server(self._serve, self._path)
 
@@ -67,10 +67,10 @@ class ControlServer:
             return {"error": str(error)}
 
 
-async def ask(folder: Path, command: str) -> object:
-    """Tell the tablet in `folder` to do something and return what it answers.
+async def send_command(folder: Path, command: str) -> object:
+    """Send a command to the tablet in `folder` and return its answer; the caller sets the deadline.
 
-    Raises LabError when no tablet runs there, or when it could not do it. Brings no deadline of its own.
+    Raises LabError if no tablet runs there, or if the command failed.
     """
     try:
         reader, writer = await asyncio.open_unix_connection(unix_socket(folder, _SOCKET))
@@ -84,7 +84,7 @@ async def ask(folder: Path, command: str) -> object:
     finally:
         writer.close()
     if not line:
-        raise LabError(f"the tablet in {folder} ended while it was told to {command}")
+        raise LabError(f"the tablet in {folder} ended before it answered {command}")
     answer: dict[str, object] = json.loads(line)
     if "error" in answer:
         raise LabError(f"{command}: {answer['error']}")

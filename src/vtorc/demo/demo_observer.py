@@ -1,4 +1,4 @@
-"""What vtorc told the demo: the last judgement, the sentences so far, the failovers with their times."""
+"""An observer of vtorc that keeps the last judgement, the sentences so far, and the failovers with their times."""
 
 import asyncio
 import enum
@@ -23,19 +23,19 @@ _KEPT_SAMPLES = 30
 
 
 class Mark(enum.Enum):
-    """What a sentence is about: a shape, so that it needs no colour."""
+    """The kind of a sentence, shown as a shape so that it needs no colour."""
 
     GOOD = "●"
     REPAIR = "▲"
-    STAND_STILL = "■"
+    NO_ACTION = "■"
     FAILED = "✗"
-    PERSON = "›"
+    OPERATOR = "›"
     WRITES = "~"
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """Something that was decided, done or seen, with its time on the wall."""
+    """Something that was decided, done or seen, with its wall-clock time."""
 
     at: datetime
     mark: Mark
@@ -47,26 +47,26 @@ class Sentence:
 
 @dataclass(slots=True)
 class Replacement:
-    """One replacement of a primary; times in seconds on the monotonic clock. `record` is None while it runs."""
+    """One replacement of a primary; times are seconds on the monotonic clock, `record` is None while it runs."""
 
     decided_at: float
     started_at: float
     record: RecoveryRecord | None = None
 
     def marked_at(self, name: str) -> float | None:
-        """When the recovery came to one of its marks, such as "elected" or "promoted"; None if it did not."""
+        """Return when the recovery reached a mark, such as "elected" or "promoted"; None if it did not."""
         mark = self.record.marks.get(name) if self.record is not None else None
         return None if mark is None else self.started_at + mark
 
     @property
     def succeeded(self) -> bool:
-        """Whether it has ended well."""
+        """Whether the recovery has ended and succeeded."""
         return self.record is not None and self.record.outcome is Outcome.SUCCEEDED
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What a server had executed at some moment no later than `at` (seconds on vtorc's clock)."""
+    """The gtid_executed of a server at some moment no later than `at` (seconds on vtorc's clock)."""
 
     alias: TabletAlias
     at: float
@@ -74,10 +74,10 @@ class Sample:
 
 
 @dataclass(slots=True)
-class Board:
-    """An observer of one shard that keeps what the demo shows; `tell` hears of each sentence at once."""
+class DemoObserver:
+    """Keeps of one shard what the demo shows; calls `on_sentence` with each sentence at once."""
 
-    tell: Callable[[Sentence], None] | None = None
+    on_sentence: Callable[[Sentence], None] | None = None
     judgement: Judgement | None = None
     running: Action | None = None
     sentences: deque[Sentence] = field(default_factory=lambda: deque(maxlen=_KEPT_SENTENCES))
@@ -87,7 +87,7 @@ class Board:
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def judged(self, judgement: Judgement) -> None:
-        """Keep the judgement, and what the primary said for comparison with replicas asked later."""
+        """Keep the judgement, and the primary's GTIDs for comparison with replicas that are probed later."""
         self.judgement = judgement
         primary = judgement.view.primary
         if primary is not None and primary.current_status is not None and primary.last_probe.ended_at is not None:
@@ -97,13 +97,13 @@ class Board:
         self.announce()
 
     def decided(self, decision: Decision) -> None:
-        """Keep the sentence; of a decision to replace the primary, the moment too."""
+        """Keep the sentence, and for a decision to replace the primary also the moment."""
         if decision.recovery is not None and decision.recovery.replaces_primary and self._decided_at is None:
             self._decided_at = time.monotonic()
-        self.say(Mark.REPAIR if decision.acts else Mark.STAND_STILL, decision.sentence)
+        self.say(Mark.REPAIR if decision.acts else Mark.NO_ACTION, decision.sentence)
 
     def cleared(self, decision: Decision) -> None:
-        """Say that the problem is gone."""
+        """Add a sentence that the problem is gone."""
         finding = decision.finding
         if self.running is None and decision.recovery is not None and decision.recovery.replaces_primary:
             self._decided_at = None
@@ -125,37 +125,40 @@ class Board:
             self.replacements[-1].record = record
         ended_well = record.outcome in (Outcome.SUCCEEDED, Outcome.GONE)
         if record.recovery.replaces_primary and ended_well:
-            self._decided_at = None  # what fails is tried again for the same decision
+            self._decided_at = None  # after a failure the same decision is tried again
         self.say(Mark.GOOD if ended_well else Mark.FAILED, record.sentence)
 
     def interrupted(self, action: Action) -> None:
-        """Say that a recovery was broken off."""
+        """Add a sentence that a recovery was broken off."""
         self.running = None
-        self.say(Mark.STAND_STILL, f"{action.recovery.value} was broken off, and what it had changed was put back")
+        self.say(Mark.NO_ACTION, f"{action.recovery.value} was broken off, and what it had changed was put back")
 
     def announced(self, announcement: Announcement) -> None:
-        """Say it."""
+        """Add the announcement's sentence."""
         self.say(Mark.GOOD if announcement.is_end else Mark.FAILED, announcement.sentence)
 
     def say(self, mark: Mark, text: str) -> None:
-        """Add a sentence; what a server said within it does not get to break lines or drive the terminal."""
+        """Add a sentence, with all unprintable characters blanked.
+
+        A server's error text within it could otherwise break lines or send escape sequences to the terminal.
+        """
         printable = "".join(char if char.isprintable() else " " for char in text)
         sentence = Sentence(datetime.now().astimezone(), mark, printable)
         self.sentences.append(sentence)
-        if self.tell is not None:
-            self.tell(sentence)
+        if self.on_sentence is not None:
+            self.on_sentence(sentence)
         self.announce()
 
     def announce(self) -> None:
-        """Wake whoever waits for a change."""
+        """Wake all tasks that wait for a change."""
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
-    async def wait_for(self, look: Callable[[], T | None]) -> T:
-        """Wait until `look` finds something; it is asked after every change."""
-        while (found := look()) is None:
+    async def wait_for(self, condition: Callable[[], T | None]) -> T:
+        """Wait until `condition` returns something, and return that; it is called again after every change."""
+        while (result := condition()) is None:
             await self._changed.wait()
-        return found
+        return result
 
     async def changed(self) -> None:
         """Wait for the next change."""

@@ -1,4 +1,4 @@
-"""The lines that the demo prints where there is no screen: what to try, and how the failovers went."""
+"""The lines that the demo prints without a screen: commands to try, and the results of the failovers."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ What to try, from another terminal:
   vtorc demo status            the tablets, the problems, the last sentences
   vtorc demo kill primary      kill -9 its mysqld; another one takes over
   vtorc demo pause primary     make its mysqld hang (SIGSTOP)
-  vtorc demo start all         start or resume whatever is not running
+  vtorc demo start all         start or resume each mysqld that is not running
   vtorc demo rebuild ALIAS     delete a replica's data and have it replicate from the start
 Ctrl-C, or SIGTERM, ends the demo and all its servers.
 """
@@ -29,7 +29,7 @@ _TITLES = {
 
 
 def failover_line(number: int, failover: Failover) -> str:
-    """One failover as one line under `HEADER`; a problem takes the place of what was not reached."""
+    """Return one failover as one line under `HEADER`; its problem, if any, stands at the end."""
     names = f"{number:>3}  {_short(failover.old_primary):<9}  {_short(failover.new_primary):<9}"
     times = f"{_ms(failover.detected_ms):>8}  {_ms(failover.promoted_ms):>8}  {_ms(failover.write_gap_ms):>9}"
     back = "–" if failover.returned_ms is None else f"{failover.returned_ms / 1000:.1f} s"
@@ -43,7 +43,7 @@ def failover_line(number: int, failover: Failover) -> str:
 
 
 def summary_text(report: DemoReport, width: int) -> str:
-    """The distribution of the times as a table, and the verdict under it."""
+    """Return the distribution of the times as a table, with the verdict under it."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("MILLISECONDS")
     for title in ("P50", "P99", "MAX"):
@@ -58,7 +58,7 @@ def summary_text(report: DemoReport, width: int) -> str:
 
 
 def verdict(report: DemoReport) -> str:
-    """Say in a few lines whether the series was a success, and if not, why."""
+    """Say in a few lines whether the series succeeded, and if not, why."""
     acked = report.failovers[-1].acked if report.failovers else 0
     rebuilt = sum(each.rebuilt for each in report.failovers)
     lines = [
@@ -69,8 +69,8 @@ def verdict(report: DemoReport) -> str:
         lines.append("The MySQL servers were simulated: their times are no measure of real ones.")
     if rebuilt:
         lines.append(
-            f"{rebuilt} of the killed servers came back with a row that nobody had acknowledged, "
-            "as MySQL keeps it after a crash, and were rebuilt."
+            f"{rebuilt} of the killed servers came back with a row that no replica had acknowledged, "
+            "since MySQL keeps it after a crash, and were rebuilt."
         )
     return "\n".join([*lines, *_listed(report.failures)])
 
@@ -80,7 +80,7 @@ def _listed(failures: Sequence[str]) -> list[str]:
 
 
 def _short(alias: str | None) -> str:
-    """An alias without its padding, as Vitess accepts it too."""
+    """Return an alias without its padding; Vitess accepts that form too."""
     if alias is None or alias == "none":
         return "–"
     parsed = TabletAlias.parse(alias)
