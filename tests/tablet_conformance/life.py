@@ -86,8 +86,7 @@ async def test_returning_primary_is_read_only_and_still_primary(shard: Shard) ->
 
 
 async def test_health_stream_tells_of_a_dead_server(shard: Shard) -> None:
-    """Soon after the death of the server the health stream says "not serving" and why, and it serves after the start.
-    """
+    """Soon after the death of the server the health stream says "not serving" and why; it serves after the start."""
     tablet = shard.tablets[0]
     await health_until(tablet, lambda message: message.serving)
     await tablet.kill_mysql()

@@ -74,7 +74,7 @@ def test_unfit_mysqld_on_path_is_passed_over(tmp_path: Path, says: str) -> None:
 
 @pytest.mark.parametrize(
     ("says", "reason"),
-    [(MYSQL_5, "is MySQL 5.7.44, older than 8.0"), (MARIADB, "is MariaDB"), ("", "prints no version when asked with --version")],
+    [(MYSQL_5, "is MySQL 5.7.44, older than 8.0"), (MARIADB, "is MariaDB"), ("", "prints no version")],
 )
 def test_unfit_named_mysqld_is_refused(tmp_path: Path, says: str, reason: str) -> None:
     """An unusable mysqld in VTORC_MYSQLD is an error, also if there are other servers."""
