@@ -5,8 +5,8 @@ from dataclasses import asdict
 
 from vtorc.control.observer import Announcement
 from vtorc.core.decision.decisions import Action, Decision
-from vtorc.core.election.choice import SafetyArgument
 from vtorc.core.election.forced_promotion import DataLossEstimate
+from vtorc.core.election.safety_argument import SafetyArgument
 from vtorc.core.facts.clock import Clock
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from vtorc.core.election.choice import Choice, StoppedTablet
+from vtorc.core.election.candidates import StoppedTablet
+from vtorc.core.election.choice import Choice
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.records import TabletRecord

@@ -10,15 +10,8 @@ from dataclasses import dataclass, replace
 
 from vtorc.core.detection.external_source import external_source
 from vtorc.core.election.candidate_evidence import as_if_stopped, candidate_set, semi_sync_seen
-from vtorc.core.election.choice import (
-    ACKING_TYPES,
-    CandidateSet,
-    Choice,
-    Refusal,
-    StoppedTablet,
-    certain_refusal,
-    choose,
-)
+from vtorc.core.election.candidates import ACKING_TYPES, CandidateSet, StoppedTablet
+from vtorc.core.election.choice import Choice, Refusal, certain_refusal, choose
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType

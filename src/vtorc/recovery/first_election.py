@@ -8,7 +8,8 @@ to serve under the policy. The chosen one must hold all transactions that any of
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vtorc.core.election.choice import ACKING_TYPES, CandidateSet, Choice, Refusal, StoppedTablet, choose
+from vtorc.core.election.candidates import ACKING_TYPES, CandidateSet, StoppedTablet
+from vtorc.core.election.choice import Choice, Refusal, choose
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.views import ShardView

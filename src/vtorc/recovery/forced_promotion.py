@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vtorc.core.election.candidate_evidence import as_if_stopped, candidate_set
-from vtorc.core.election.choice import Refusal, SafetyArgument, StoppedTablet
+from vtorc.core.election.candidates import StoppedTablet
+from vtorc.core.election.choice import Refusal
 from vtorc.core.election.forced_promotion import DataLossEstimate, estimate_data_loss
+from vtorc.core.election.safety_argument import SafetyArgument
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.records import TabletRecord

@@ -6,14 +6,16 @@ failure before the promotion is asked for leaves the old primary writable again.
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vtorc.core.detection.external_source import external_source, external_source_advice
 from vtorc.core.election.candidate_evidence import newest_term
-from vtorc.core.election.candidates import ACKING_TYPES, why_clock_is_behind
-from vtorc.core.election.choice import Refusal, SafetyArgument
+from vtorc.core.election.candidates import ACKING_TYPES
+from vtorc.core.election.choice import Refusal
+from vtorc.core.election.eligibility import PLANNED_CHECKS, Candidacy, why_not_eligible
+from vtorc.core.election.safety_argument import SafetyArgument
 from vtorc.core.election.unseen_promotions import unseen_writer
-from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule
+from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.rules import Rule
@@ -135,34 +137,30 @@ class PlannedReparent:
 
     async def _removed(self, primary: TabletView) -> dict[TabletAlias, str]:
         """Return why tablets other than the primary cannot be promoted; the clocks of the rest are read for that."""
-        others = [t for t in self.view.tablets if t != primary]
-        removed = {t.alias: reason for t in others if (reason := self._why_not_eligible(t, primary))}
-        asked = [t for t in others if t.alias not in removed]
-        clocks = await asyncio.gather(*(read_clock(self.session, t.record) for t in asked))
-        for tablet, clock in zip(asked, clocks, strict=True):
-            if reason := why_clock_is_behind(clock, newest_term(self.view)):
-                removed[tablet.alias] = reason
+        described = [self._candidacy(t, primary) for t in self.view.tablets if t != primary]
+        removed = {c.tablet.alias: reason for c in described if (reason := why_not_eligible(c, PLANNED_CHECKS))}
+        rest = {c.tablet.alias: c for c in described if c.tablet.alias not in removed}
+        records = [t.record for t in self.view.tablets if t.alias in rest]
+        clocks = await asyncio.gather(*(read_clock(self.session, record) for record in records))
+        for record, clock in zip(records, clocks, strict=True):
+            if reason := why_not_eligible(replace(rest[record.alias], clock=clock), PLANNED_CHECKS):
+                removed[record.alias] = reason
         return removed
 
-    def _why_not_eligible(self, tablet: TabletView, primary: TabletView) -> str:
+    def _candidacy(self, tablet: TabletView, primary: TabletView) -> Candidacy:
         status = tablet.current_status
-        if status is None:
-            return "does not answer"
-        if self.policy.promotion_rule(tablet.member) is PromotionRule.MUST_NOT:
-            return f"is {tablet.record.type.name}, which the policy never promotes"
-        if (
-            not self.view.replicates_from(tablet, primary)
-            or not status.replication
-            or not status.replication.is_replicating
-        ):
-            return f"does not replicate from {primary.alias}"
-        if status.replication.backup_running:
-            return "is being backed up"
-        needed = self.policy.required_acks(tablet.member)
-        ready = [t for t in self.view.tablets if t.is_current and self.policy.may_ack(tablet.member, t.member)]
-        if len(ready) < needed:
-            return f"would get {len(ready)} of the {needed} acknowledgements that {self.policy.name} requires"
-        return ""
+        replication = status.replication if status is not None else None
+        follows = replication is not None and replication.is_replicating
+        return Candidacy(
+            tablet=tablet.member,
+            policy=self.policy,
+            primary=primary.alias,
+            is_reached=status is not None,
+            is_replicating=follows and self.view.replicates_from(tablet, primary),
+            backup_running=replication is not None and replication.backup_running,
+            newest_term=newest_term(self.view),
+            at_hand=[t.member for t in self.view.tablets if t.is_current],
+        )
 
     def _rule(self, tablet: TabletView) -> int:
         return self.policy.promotion_rule(tablet.member).rank

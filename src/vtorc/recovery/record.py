@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery
-from vtorc.core.election.choice import SafetyArgument
 from vtorc.core.election.forced_promotion import DataLossEstimate
+from vtorc.core.election.safety_argument import SafetyArgument
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.rules import Rule

@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from vtorc.core.election.choice import Refusal, SafetyArgument
+from vtorc.core.election.choice import Refusal
 from vtorc.core.election.forced_promotion import DataLossEstimate
+from vtorc.core.election.safety_argument import SafetyArgument
 from vtorc.core.facts.clock import Clock
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias

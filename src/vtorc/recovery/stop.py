@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from vtorc.core.election.choice import StoppedTablet
+from vtorc.core.election.candidates import StoppedTablet
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.records import TabletRecord

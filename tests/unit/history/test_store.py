@@ -9,7 +9,7 @@ from vtorc.cli import history as command
 from vtorc.control.history_observer import stored_recovery
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery
-from vtorc.core.election.choice import SafetyArgument
+from vtorc.core.election.safety_argument import SafetyArgument
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.errors import HistoryError

@@ -111,18 +111,3 @@ class CandidateSet:
             for alias, stopped in sorted(self.stopped.items())
             if stopped.member.type in ACKING_TYPES or alias in self.semi_sync.past_ackers
         }
-
-
-def why_clock_is_behind(clock: int | None, newest_term: int) -> str:
-    """Why a tablet with such a clock cannot become primary, as the end of a sentence about it; empty if it can, or if
-    its clock is not known. Both in nanoseconds since the Unix epoch.
-
-    A tablet begins its term by its own clock (Vitess `tm_state.go`). One that began before the present term is taken
-    for a former primary by everybody, itself too (`shard_sync.go`): it would give up as soon as it was promoted.
-    """
-    if clock is None or clock > newest_term:
-        return ""
-    return (
-        f"has a clock that is {(newest_term - clock) / 1e9:.1f} s behind the start of the present term, so other "
-        f"tablets would take it for a former primary; correct its clock, or wait until it has passed that time"
-    )

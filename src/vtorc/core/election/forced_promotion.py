@@ -8,14 +8,15 @@ acknowledged is missing (`vtorc.core.election.choice`).
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from vtorc.core.election.candidates import CandidateSet, StoppedTablet, why_clock_is_behind
+from vtorc.core.election.candidates import CandidateSet
 from vtorc.core.election.choice import Choice, Refusal, choose
+from vtorc.core.election.eligibility import FORCED_CHECKS, Candidacy, why_not_eligible
 from vtorc.core.election.errant import proven_errant
 from vtorc.core.election.revocation import unrevoked
 from vtorc.core.election.unseen_promotions import unknown_tablets
-from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule
+from vtorc.core.facts.durability import DurabilityPolicy, Member
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.rules import Rule
 
 
@@ -78,7 +79,7 @@ def estimate_data_loss(
     candidates: CandidateSet, policy: DurabilityPolicy, named: TabletAlias
 ) -> DataLossEstimate | Refusal:
     """Tell what it costs to promote `named`, or why that cannot be, whatever anybody accepts."""
-    if impossible := _why_impossible(candidates, policy, named):
+    if impossible := why_not_eligible(_candidacy(candidates, policy, named), FORCED_CHECKS):
         return _refusal(Rule.FORCED_IMPOSSIBLE, f"{named} {impossible}")
     winner = candidates.stopped[named]
     left = {
@@ -118,36 +119,27 @@ def _unless_needless(
     )
 
 
-def _why_impossible(candidates: CandidateSet, policy: DurabilityPolicy, named: TabletAlias) -> str:
-    if all(member.alias != named for member in candidates.members):
-        return "is no tablet of the shard"
-    if named in candidates.unreadable:
-        return "has a tablet record that cannot be read, and so could not be written when it is promoted"
+def _candidacy(candidates: CandidateSet, policy: DurabilityPolicy, named: TabletAlias) -> Candidacy:
+    member = next((member for member in candidates.members if member.alias == named), None)
     winner = candidates.stopped.get(named)
+    unreached = Candidacy(
+        tablet=member or Member(named, TabletType.UNKNOWN),
+        policy=policy,
+        is_member=member is not None,
+        is_reached=False,
+        has_readable_record=named not in candidates.unreadable,
+    )
     if winner is None:
-        return "was not reached"
-    if policy.promotion_rule(winner.member) is PromotionRule.MUST_NOT:
-        return f"is {winner.member.type.name}, which the policy {policy.name} never promotes"
-    if winner.applier_stopped:
-        return f"does not apply its relay log: {winner.applier_stopped}"
-    if why := why_clock_is_behind(winner.clock, candidates.newest_term):
-        return why
-    return _why_not_acknowledged(candidates, policy, winner)
-
-
-def _why_not_acknowledged(candidates: CandidateSet, policy: DurabilityPolicy, winner: StoppedTablet) -> str:
-    """Who has what the new primary lacks is not made its replica, and so acknowledges nothing."""
-    needed = policy.required_acks(winner.member)
-    ready = [
-        other
-        for other in candidates.pool.values()
-        if policy.may_ack(winner.member, other.member) and winner.received.contains(other.received)
-    ]
-    if len(ready) >= needed:
-        return ""
-    return (
-        f"would get {len(ready)} of the {needed} acknowledgements that {policy.name} requires, as other tablets hold "
-        f"transactions that it lacks or were not reached; rebuild one of them from it, or change the policy first"
+        return unreached
+    return replace(
+        unreached,
+        tablet=winner.member,
+        is_reached=True,
+        applier_stopped=winner.applier_stopped,
+        clock=winner.clock,
+        newest_term=candidates.newest_term,
+        # A tablet with transactions that the new primary lacks does not become its replica, and acknowledges nothing.
+        at_hand=[other.member for other in candidates.pool.values() if winner.received.contains(other.received)],
     )
 
 

@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from vtorc.core.election.ack_arithmetic import AckGuarantee, can_hold_unseen_ack
-from vtorc.core.facts.durability import DurabilityPolicy, Member, PromotionRule
+from vtorc.core.election.eligibility import SURVIVABILITY_CHECKS, Candidacy, why_not_eligible
+from vtorc.core.facts.durability import DurabilityPolicy, Member
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,10 @@ def can_make_progress(policy: DurabilityPolicy, new_primary: Member, *, availabl
     its first commit waits for ever, as Vitess lets semi-sync never time out (Vitess `canEstablishForTablet`,
     `durability_funcs.go`).
     """
-    ackers = sorted((each for each in available if policy.may_ack(new_primary, each)), key=lambda each: each.alias)
+    candidacy = Candidacy(tablet=new_primary, policy=policy, at_hand=available)
+    ackers = sorted(candidacy.ackers, key=lambda each: each.alias)
     is_available = any(each.alias == new_primary.alias for each in available)
-    return AckHeadroom(new_primary, is_available, policy.required_acks(new_primary), tuple(ackers))
+    return AckHeadroom(new_primary, is_available, candidacy.required_acks, tuple(ackers))
 
 
 class LossOutcome(enum.Enum):
@@ -137,11 +139,12 @@ def _lose(
     if present.is_available:
         outcome = LossOutcome.WRITES_CONTINUE if present.is_possible else LossOutcome.WRITES_STALL
         return Loss(what, lost, outcome, present)
-    promotable = [each for each in left if policy.promotion_rule(each) is not PromotionRule.MUST_NOT]
-    able = [each for each in (can_make_progress(policy, one, available=left) for one in promotable) if each.is_possible]
-    if not able:
+    candidacies = (Candidacy(tablet=each, policy=policy, at_hand=left) for each in left)
+    eligible = [each.tablet for each in candidacies if not why_not_eligible(each, SURVIVABILITY_CHECKS)]
+    if not eligible:
         return Loss(what, lost, LossOutcome.NO_CANDIDATE, None)
     guarantee = can_hold_unseen_ack(policy, primary, members=members, reached={each.alias for each in left})
     is_safe = guarantee in (AckGuarantee.PROVEN, AckGuarantee.ASSUMED)
     outcome = LossOutcome.FAILOVER if is_safe else LossOutcome.FAILOVER_MAY_LOSE
-    return Loss(what, lost, outcome, max(able, key=lambda each: each.headroom))
+    successors = (can_make_progress(policy, each, available=left) for each in eligible)
+    return Loss(what, lost, outcome, max(successors, key=lambda each: each.headroom))

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from vtorc.core.election.ack_arithmetic import NOTHING_SEEN, ObservedSemiSync
-from vtorc.core.election.choice import CandidateSet, Choice, Refusal, StoppedTablet, choose
+from vtorc.core.election.candidates import CandidateSet, StoppedTablet
+from vtorc.core.election.choice import Choice, Refusal, choose
 from vtorc.core.facts.durability import Member
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.sim.model.plan import ModelPlan

@@ -1,0 +1,207 @@
+"""Whether one tablet may become primary, and if not, why: the questions of all four ways to look for a primary.
+
+Each way asks its own choice of the questions, in its own order, about the same description of a tablet. The first
+question with an answer gives the reason.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from vtorc.core.facts.durability import DurabilityPolicy, Member, PromotionRule
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.facts.ids import TabletAlias
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidacy:
+    """One tablet as a possible primary, with all that may speak against it.
+
+    The defaults speak for the tablet, so that each way sets only the fields that its questions are about.
+    """
+
+    tablet: Member
+    """The tablet's name and type."""
+    policy: DurabilityPolicy
+    """The policy by which it would take writes."""
+    primary: TabletAlias | None = None
+    """The primary that it would replace; None if it is not known."""
+    is_member: bool = True
+    """Whether the shard has such a tablet."""
+    is_reached: bool = True
+    """Whether it answers; in an election, whether it was stopped."""
+    has_readable_record: bool = True
+    """Whether its tablet record can be read."""
+    errant: GtidSet = EMPTY_GTID_SET
+    """Its errant transactions."""
+    is_replicating: bool = True
+    """Whether it replicates from `primary`, with both threads running."""
+    backup_running: bool = False
+    """Whether a backup is being taken of it."""
+    applier_stopped: str = ""
+    """Why its relay log does not get applied; empty if it does."""
+    clock: int | None = None
+    """Its wall clock in nanoseconds since the Unix epoch; None if it is not known."""
+    newest_term: int = 0
+    """The latest known beginning of a term, in nanoseconds since the Unix epoch; 0 if none is known."""
+    same_cell_only: bool = False
+    """Whether it has to be in the cell of `primary` (prevent-cross-cell-failover)."""
+    at_hand: Collection[Member] = ()
+    """The tablets that would become its replicas and could acknowledge; the tablet itself may be among them."""
+
+    @property
+    def ackers(self) -> list[Member]:
+        """The tablets at hand that the policy lets acknowledge its writes."""
+        return [member for member in self.at_hand if self.policy.may_ack(self.tablet, member)]
+
+    @property
+    def required_acks(self) -> int:
+        """How many acknowledgements each of its writes would need."""
+        return self.policy.required_acks(self.tablet)
+
+
+Check = Callable[[Candidacy], str]
+"""One question: returns why the tablet cannot be promoted, as the end of a sentence about it; empty if it may be."""
+
+
+def is_no_member(candidacy: Candidacy) -> str:
+    """Whether the shard has no such tablet."""
+    return "" if candidacy.is_member else "is no tablet of the shard"
+
+
+def was_not_reached(candidacy: Candidacy) -> str:
+    """Whether it was not stopped."""
+    return "" if candidacy.is_reached else "was not reached"
+
+
+def does_not_answer(candidacy: Candidacy) -> str:
+    """Whether its last probe failed."""
+    return "" if candidacy.is_reached else "does not answer"
+
+
+def has_unreadable_record(candidacy: Candidacy) -> str:
+    """Whether its record is garbage: a promotion has to write it."""
+    if candidacy.has_readable_record:
+        return ""
+    return "has a tablet record that cannot be read, and so could not be written when it is promoted"
+
+
+def has_errant_transactions(candidacy: Candidacy) -> str:
+    """Whether it holds transactions that were provably never acknowledged: all other tablets would get them."""
+    return f"has errant transactions {candidacy.errant.brief()}" if candidacy.errant else ""
+
+
+def has_forbidden_type(candidacy: Candidacy) -> str:
+    """Whether the policy promotes no tablet of its type."""
+    if candidacy.policy.promotion_rule(candidacy.tablet) is not PromotionRule.MUST_NOT:
+        return ""
+    return f"is {candidacy.tablet.type.name}, which the policy never promotes"
+
+
+def has_type_forbidden_by_name(candidacy: Candidacy) -> str:
+    """Whether the policy promotes no tablet of its type; names the policy, which an operator may want to change."""
+    if candidacy.policy.promotion_rule(candidacy.tablet) is not PromotionRule.MUST_NOT:
+        return ""
+    return f"is {candidacy.tablet.type.name}, which the policy {candidacy.policy.name} never promotes"
+
+
+def does_not_replicate(candidacy: Candidacy) -> str:
+    """Whether it would have to catch up without replicating from the primary."""
+    return "" if candidacy.is_replicating else f"does not replicate from {candidacy.primary}"
+
+
+def is_backed_up(candidacy: Candidacy) -> str:
+    """Whether a backup is being taken of it."""
+    return "is being backed up" if candidacy.backup_running else ""
+
+
+def does_not_apply(candidacy: Candidacy) -> str:
+    """Whether its relay log does not get applied."""
+    return f"does not apply its relay log: {candidacy.applier_stopped}" if candidacy.applier_stopped else ""
+
+
+def has_late_clock(candidacy: Candidacy) -> str:
+    """Whether its clock is known to be behind the beginning of the present term.
+
+    A tablet begins its term by its own clock (Vitess `tm_state.go`). All tablets, and it itself, take one with a term
+    older than the present one for a former primary (`shard_sync.go`): it would give up as soon as it was promoted.
+    """
+    clock, newest_term = candidacy.clock, candidacy.newest_term
+    if clock is None or clock > newest_term:
+        return ""
+    return (
+        f"has a clock that is {(newest_term - clock) / 1e9:.1f} s behind the start of the present term, so other "
+        f"tablets would take it for a former primary; correct its clock, or wait until it has passed that time"
+    )
+
+
+def is_in_another_cell(candidacy: Candidacy) -> str:
+    """Whether the primary would leave its cell and must not."""
+    if not candidacy.same_cell_only or candidacy.primary is None or candidacy.tablet.cell == candidacy.primary.cell:
+        return ""
+    return (
+        f"is in cell {candidacy.tablet.cell}, and prevent-cross-cell-failover keeps the primary in "
+        f"{candidacy.primary.cell}"
+    )
+
+
+def has_too_few_ackers(candidacy: Candidacy) -> str:
+    """Whether too few tablets at hand could acknowledge: its first commit would wait for ever."""
+    acks, needed = len(candidacy.ackers), candidacy.required_acks
+    if acks >= needed:
+        return ""
+    return f"would get {acks} of the {needed} acknowledgements that {candidacy.policy.name} requires"
+
+
+def has_too_few_ackers_behind_it(candidacy: Candidacy) -> str:
+    """The same where a tablet that holds more does not become its replica; says how an operator can change it."""
+    if not (too_few := has_too_few_ackers(candidacy)):
+        return ""
+    return (
+        f"{too_few}, as other tablets hold transactions that it lacks or were not reached; rebuild one of them from "
+        f"it, or change the policy first"
+    )
+
+
+EMERGENCY_CHECKS: tuple[Check, ...] = (
+    has_errant_transactions,
+    has_forbidden_type,
+    has_unreadable_record,
+    has_late_clock,
+    is_in_another_cell,
+    has_too_few_ackers,
+)
+"""An election among stopped tablets (`vtorc.core.election.choice`). A stopped applier only ranks a tablet lower there,
+and so does a backup."""
+
+PLANNED_CHECKS: tuple[Check, ...] = (
+    does_not_answer,
+    has_forbidden_type,
+    does_not_replicate,
+    is_backed_up,
+    has_too_few_ackers,
+    has_late_clock,
+)
+"""A planned reparent (`vtorc.recovery.planned`). The clock comes last: it is read only from tablets that pass the
+others."""
+
+FORCED_CHECKS: tuple[Check, ...] = (
+    is_no_member,
+    has_unreadable_record,
+    was_not_reached,
+    has_type_forbidden_by_name,
+    does_not_apply,
+    has_late_clock,
+    has_too_few_ackers_behind_it,
+)
+"""An operator's promotion of a named tablet (`vtorc.core.election.forced_promotion`): only what no acceptance can
+change."""
+
+SURVIVABILITY_CHECKS: tuple[Check, ...] = (has_forbidden_type, has_too_few_ackers)
+"""A loss that has not happened (`vtorc.core.election.survivability`): only what records and policy tell."""
+
+
+def why_not_eligible(candidacy: Candidacy, checks: Collection[Check]) -> str:
+    """Return the first reason why the tablet cannot be promoted, as the end of a sentence about it; empty if it may
+    be.
+    """
+    return next((reason for check in checks if (reason := check(candidacy))), "")
