@@ -126,7 +126,7 @@ def _many(job: "Job", options: argparse.Namespace) -> int:
     elapsed = stopwatch()
     seeds: range = options.seeds
     totals = run_campaign(
-        job, seeds, processes=options.jobs, tell=_progress(len(seeds), elapsed), within=options.within
+        job, seeds, processes=options.jobs, progress=_progress(len(seeds), elapsed), within=options.within
     )
     _print_lines(summary(totals, elapsed()))
     for failure in explain(job, totals.failed):
@@ -160,9 +160,9 @@ def _scenario(words: argparse.ArgumentParser, given: Sequence[str]) -> int:
     if not options.list and not options.all and options.name is None:
         words.error("expected the name of a scenario, --list or --all")
     fix_hash_seed()
-    from vtorc.sim.scenario.book import SCRIPTS, Book, check_script
+    from vtorc.sim.scenario.folder import SCRIPTS, ScenarioFolder, check_script
 
-    book = Book.read(options.dir or SCRIPTS)
+    book = ScenarioFolder.read(options.dir or SCRIPTS)
     if options.list:
         _print_lines(book.lines())
         return 0

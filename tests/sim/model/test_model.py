@@ -20,7 +20,7 @@ RIVALS = replace(THREE, crashes=0, lock_losses=1, coordinators=2)
 RDONLY = replace(THREE, members=shard("z1", "z1", "z1/rdonly"), policy=WITH_RDONLY)
 CROSS = replace(THREE, members=shard("z1", "z1", "z2"), policy=CROSS_CELL)
 MAJORITY = replace(FOUR, policy=TWO_ACKS)
-AGAIN = replace(THREE, rounds=2, looks=True)
+AGAIN = replace(THREE, rounds=2, observes_primary=True)
 
 FAILOVER = {"a write is acknowledged", "a failover completes", "the new primary is proven", "a failover is given up"}
 CRASHED = FAILOVER | {"an unacknowledged write comes back"}

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from vtorc.sim.errors import SimPlanError
-from vtorc.sim.scenario.book import SCRIPTS, Book
+from vtorc.sim.scenario.folder import SCRIPTS, ScenarioFolder
 from vtorc.sim.scenario.script import Script, difference, play, read_script
 
-_BOOK = Book.read(SCRIPTS)
+_BOOK = ScenarioFolder.read(SCRIPTS)
 _NUMBERS = range(1, 44)
 
 

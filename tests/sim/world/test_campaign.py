@@ -24,7 +24,7 @@ def test_a_campaign_counts_all_its_runs() -> None:
     """Every seed is run once, in several processes, and the totals say what happened."""
     told: list[int] = []
     totals = run_campaign(
-        Job(profile="kill-mysqld"), range(4), processes=2, tell=lambda so_far: told.append(so_far.runs)
+        Job(profile="kill-mysqld"), range(4), processes=2, progress=lambda so_far: told.append(so_far.runs)
     )
     assert told == [1, 2, 3, 4]
     assert totals.faults == {"kill-mysqld": 4}
@@ -54,7 +54,7 @@ def test_pieces_of_a_campaign_have_the_digest_of_the_whole() -> None:
     """The digests of two halves add up to that of all seeds, so that a long campaign can be run in pieces."""
 
     def digest(*seeds: int) -> int:
-        return run_campaign(Job(profile="calm"), seeds, processes=1, tell=lambda _: None).digest
+        return run_campaign(Job(profile="calm"), seeds, processes=1, progress=lambda _: None).digest
 
     assert (digest(0, 1) + digest(2)) % 2**256 == digest(2, 0, 1) != digest(0, 1)
 

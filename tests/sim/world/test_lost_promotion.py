@@ -8,8 +8,8 @@ from tests.unit.sim.worlds import CELLS, SHARD, in_world
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.rules import Rule
 from vtorc.proto import topodata_pb2
-from vtorc.sim.cluster.operator import plan_reparent
 from vtorc.sim.cluster.plan import ShardPlan, TabletPlan, WorldPlan
+from vtorc.sim.cluster.planned_reparent import plan_reparent
 from vtorc.sim.cluster.tablet import SimTablet
 from vtorc.sim.cluster.topo import ROOT, at_once
 from vtorc.sim.cluster.world import SimShard, World

@@ -18,8 +18,8 @@ from vtorc.recovery.emergency import EmergencyReparent
 from vtorc.recovery.errors import RecoveryRefused
 from vtorc.recovery.record import Outcome
 from vtorc.recovery.session import RecoverySession, RecoveryTools
-from vtorc.sim.cluster.manager import SimTabletManager
 from vtorc.sim.cluster.plan import shard_plan
+from vtorc.sim.cluster.tablet_manager import SimTabletManager
 from vtorc.sim.cluster.world import SimShard, World
 from vtorc.tablet.api import StopMode
 from vtorc.vttablet.mysql_api import Threads

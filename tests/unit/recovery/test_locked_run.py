@@ -10,7 +10,7 @@ from vtorc.core.detection.recoveries import Recovery
 from vtorc.recovery.locked_run import LockedRun, LockedWorkResult, RecoveryPurpose
 from vtorc.recovery.record import Outcome
 from vtorc.recovery.session import RecoverySession
-from vtorc.sim.cluster.operator import plan_reparent
+from vtorc.sim.cluster.planned_reparent import plan_reparent
 from vtorc.sim.cluster.world import SimShard, World
 
 

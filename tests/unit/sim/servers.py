@@ -12,7 +12,7 @@ from vtorc.sim.mysql.admin import SimMysqlServer
 from vtorc.sim.mysql.binlog import InsertRow, Transaction
 from vtorc.sim.mysql.replica_server import Address
 from vtorc.sim.mysql.server import MysqlObserver, SimMysqld
-from vtorc.sim.mysql.settings import Dropped, SimMysqlSettings
+from vtorc.sim.mysql.settings import DropReason, SimMysqlSettings
 from vtorc.vttablet.mysql_api import Source, Threads
 
 
@@ -21,13 +21,13 @@ class Notes(MysqlObserver):
 
     def __init__(self) -> None:
         self.commits: list[tuple[SimMysqld, Transaction, bool]] = []
-        self.dropped: list[tuple[SimMysqld, list[Transaction], Dropped]] = []
+        self.dropped: list[tuple[SimMysqld, list[Transaction], DropReason]] = []
         self.wiped: list[SimMysqld] = []
 
     def committed(self, server: SimMysqld, transaction: Transaction, *, acknowledged: bool, waited: bool) -> None:
         self.commits.append((server, transaction, acknowledged))
 
-    def relay_log_dropped(self, server: SimMysqld, lost: Sequence[Transaction], why: Dropped) -> None:
+    def relay_log_dropped(self, server: SimMysqld, lost: Sequence[Transaction], why: DropReason) -> None:
         self.dropped.append((server, list(lost), why))
 
     def history_wiped(self, server: SimMysqld) -> None:

@@ -82,7 +82,7 @@ def test_a_write_from_before_somebody_meddled_makes_its_server_the_one_that_take
         writing = asyncio.create_task(watched.write(1))
         await until(lambda: servers.all[1].acks.sessions > 0)
         watched.checker.by_hand.add(servers.all[1].uuid)
-        watched.checker.meddling.append(servers.all[1].uuid)
+        watched.checker.being_changed.append(servers.all[1].uuid)
         await servers.point(2, 1)
         await writing
         assert watched.rules == []

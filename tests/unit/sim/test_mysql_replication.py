@@ -7,7 +7,7 @@ from vtorc.core.facts.status import ThreadState
 from vtorc.errors import MysqlError
 from vtorc.sim.mysql.binlog import InsertRow
 from vtorc.sim.mysql.disk import DiskState
-from vtorc.sim.mysql.settings import Dropped, SimMysqlSettings
+from vtorc.sim.mysql.settings import DropReason, SimMysqlSettings
 from vtorc.vttablet.mysql_api import JournalRow, Source, Threads
 
 
@@ -46,7 +46,7 @@ def test_pointing_to_another_source_drops_the_relay_log() -> None:
         await servers.admins[1].change_source(Source(host="m2", port=3306))
         assert not servers.all[1].received
         server, lost, why = servers.notes.dropped[0]
-        assert (server, len(lost), why) == (servers.all[1], 3, Dropped.REPOINTED)
+        assert (server, len(lost), why) == (servers.all[1], 3, DropReason.REPOINTED)
         await servers.admins[1].start_replication()
         await until(lambda: servers.executed(1) == servers.executed(0))
 
@@ -61,7 +61,7 @@ def test_a_replica_that_forgets_its_source_is_nobodys_replica() -> None:
         await servers.admins[1].stop_replication()
         await servers.admins[1].reset_replica(forget_source=True)
         assert await servers.admins[1].replication_status() is None
-        assert servers.notes.dropped[0][2] is Dropped.RESET
+        assert servers.notes.dropped[0][2] is DropReason.RESET
         with pytest.raises(MysqlError) as refused:
             await servers.admins[1].start_replication()
         assert refused.value.errno == 1200
@@ -92,7 +92,7 @@ def test_relay_log_recovery_drops_and_fetches_again() -> None:
         replica.replication.applier.broken = False
         replica.start()
         assert not replica.received
-        assert servers.notes.dropped[0][2] is Dropped.CRASH
+        assert servers.notes.dropped[0][2] is DropReason.CRASH
         await servers.admins[1].start_replication()
         await until(lambda: servers.executed(1) == servers.executed(0))
 

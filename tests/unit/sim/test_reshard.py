@@ -9,7 +9,7 @@ import pytest
 from tests.unit.sim.worlds import CELLS, SHARD, in_world, small_plan
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.sim.cluster.plan import shard_plan
-from vtorc.sim.cluster.reshard import add_shard, left_of, remove_shard
+from vtorc.sim.cluster.reshard import add_shard, leftovers, remove_shard
 from vtorc.sim.cluster.world import SimShard, World
 from vtorc.sim.errors import SimPlanError
 
@@ -54,7 +54,7 @@ def test_nothing_is_left_of_a_shard_that_is_removed() -> None:
         removing = asyncio.create_task(remove_shard(world, shard))
         await asyncio.sleep(2.0)
         assert not removing.done()
-        assert list(left_of(world, SHARD, _names(shard))) == []
+        assert list(leftovers(world, SHARD, _names(shard))) == []
         asked = _counted(shard)
         await removing
         await asyncio.sleep(60.0)
@@ -67,7 +67,7 @@ def test_what_is_left_of_a_shard_is_found() -> None:
     """A shard that is still there is found in the vtorc, so that finding nothing means something."""
 
     async def main(world: World, shard: SimShard) -> None:
-        left = list(left_of(world, SHARD, _names(shard)))
+        left = list(leftovers(world, SHARD, _names(shard)))
         assert "vtorc-1: the loop" in left
         assert {f"a task: probe {name}" for name in _names(shard)} <= set(left)
 
@@ -83,7 +83,7 @@ def test_a_recovery_does_not_outlive_its_shard() -> None:
         primary.mysqld.process.crash()
         await asyncio.sleep(0.6)
         await remove_shard(world, shard)
-        assert list(left_of(world, SHARD, _names(shard))) == []
+        assert list(leftovers(world, SHARD, _names(shard))) == []
         fleet = world.vtorcs[0].fleet
         assert fleet is not None
         assert (fleet.budget.waiting, fleet.budget.holding) == ((), ())

@@ -1,4 +1,4 @@
-"""Many seeds in parallel processes: what happened in all of them, and what it takes for each failing one to fail."""
+"""Many seeds in parallel processes: the totals of all runs, and the few faults that make a failing run fail."""
 
 import contextlib
 import functools
@@ -27,14 +27,14 @@ _DIGESTS = 2**256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What each seed of a campaign is run with; with `tablets` every shard has that many, else they are drawn."""
+    """The world of each seed of a campaign; with `tablets` every shard has that many, else the number is drawn."""
 
     profile: str = "default"
     shards: int = 1
     tablets: int | None = None
 
     def plan(self, seed: int) -> WorldPlan | None:
-        """The world of a seed, if it is not to be drawn."""
+        """Return the world of a seed, None if the profile draws it."""
         if self.tablets is None:
             return None
         return fleet_plan(random.Random(f"plan {seed}"), shards=self.shards, tablets=self.tablets)
@@ -42,7 +42,7 @@ class Job:
     def run(
         self, seed: int, *, faults: Sequence[Fault] | None = None, sink: Callable[[str], None] | None = None
     ) -> Result:
-        """Run one seed. An error that nobody expected is a violation too: it has a seed, so it can be replayed."""
+        """Run one seed; an unexpected error is a violation too, as its seed replays it."""
         profile = find_profile(self.profile)
         _freeze()
         try:
@@ -53,7 +53,7 @@ class Job:
             return Result(seed=seed, faults=(), violations=[Violation("broken", text, 0.0)])
 
     def replay(self, seed: int, faults: Iterable[Fault] = ()) -> str:
-        """The command that runs a seed again and shows what happens."""
+        """Return the command that runs a seed again and shows its trace."""
         words = ["vtorc sim", f"--seed {seed}"]
         words += [f"--profile {self.profile}"] if self.profile != "default" else []
         words += [f"--shards {self.shards}"] if self.shards != 1 else []
@@ -63,17 +63,17 @@ class Job:
 
 @functools.cache
 def _freeze() -> None:
-    """Take all that is loaded out of what every run looks through for garbage at its beginning: it takes 10 ms."""
+    """Exclude everything that is loaded from garbage collection, which costs each run 10 ms at its beginning."""
     gc.collect()
     gc.freeze()
 
 
 @dataclass(slots=True)
 class Totals:
-    """What happened in all runs so far; `failed` has the results of the failing ones. Times are virtual seconds.
+    """The sums over all runs so far; `failed` has the results of the failing ones. Times are virtual seconds.
 
-    `digest` is the sum of the digests of all traces, so that it does not depend on the order in which runs end, and a
-    campaign in pieces can be held against one in one piece.
+    `digest` is the sum of the digests of all traces. It does not depend on the order in which runs end, and a campaign
+    in pieces can be compared with one in one piece.
     """
 
     runs: int = 0
@@ -105,19 +105,19 @@ def run_campaign(
     seeds: Sequence[int],
     *,
     processes: int,
-    tell: Callable[[Totals], None],
+    progress: Callable[[Totals], None],
     within: float | None = None,
 ) -> Totals:
-    """Run all seeds, in so many processes; `tell` is called after each with the totals so far.
+    """Run all seeds in so many processes and return the totals; `progress` gets the totals so far after each run.
 
-    KeyboardInterrupt ends it early with what there is by then, and so does the end of `within` seconds.
+    KeyboardInterrupt, or the end of `within` seconds, ends the campaign early with the totals by then.
     """
     totals = Totals()
     elapsed = stopwatch()
     with contextlib.suppress(KeyboardInterrupt):
         for result in in_parallel(job.run, seeds, processes=processes):
             totals.add(result)
-            tell(totals)
+            progress(totals)
             if within is not None and elapsed() >= within:
                 break
     totals.failed.sort(key=lambda result: result.seed)
@@ -126,24 +126,24 @@ def run_campaign(
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A failing seed; `faults` are those that it takes, and whether they were looked for."""
+    """A failing seed; `faults` are those that suffice, if it was `shrunk`, else all."""
 
     result: Result
     faults: tuple[Fault, ...]
     shrunk: bool
 
     def lines(self, job: Job) -> list[str]:
-        """Tell people what failed and how to see it again."""
-        said = [f"seed {self.result.seed}:"]
-        said += [f"  {each.rule} at {each.at:.3f} s: {each.text}" for each in self.result.violations]
+        """Return what failed, and the command that replays it, for printing."""
+        lines = [f"seed {self.result.seed}:"]
+        lines += [f"  {each.rule} at {each.at:.3f} s: {each.text}" for each in self.result.violations]
         if self.shrunk:
-            said.append(f"  {len(self.faults)} of {len(self.result.faults)} faults suffice:")
-            said += [f"    {fault}: {kind_of(fault).sentence}" for fault in self.faults]
-        return [*said, f"  {job.replay(self.result.seed, self.faults if self.shrunk else ())}"]
+            lines.append(f"  {len(self.faults)} of {len(self.result.faults)} faults suffice:")
+            lines += [f"    {fault}: {kind_of(fault).sentence}" for fault in self.faults]
+        return [*lines, f"  {job.replay(self.result.seed, self.faults if self.shrunk else ())}"]
 
 
 def explain(job: Job, failed: Sequence[Result]) -> Iterator[Failure]:
-    """Find the faults that each failing run takes; only for the first few, as it takes many runs each."""
+    """Find the faults that suffice for each failing run; only for the first few, as each takes many runs."""
     for number, result in enumerate(failed):
         if number >= _SHRINK_AT_MOST or not result.faults:
             yield Failure(result, result.faults, shrunk=False)
@@ -157,7 +157,7 @@ def explain(job: Job, failed: Sequence[Result]) -> Iterator[Failure]:
 
 
 def summary(totals: Totals, elapsed: float) -> list[str]:
-    """Tell people what happened in a campaign that took `elapsed` real seconds."""
+    """Return the figures of a campaign that took `elapsed` real seconds, for printing."""
     rate = totals.runs / elapsed if elapsed else 0.0
     kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(totals.faults.items()))
     return [
@@ -172,6 +172,6 @@ def summary(totals: Totals, elapsed: float) -> list[str]:
 
 
 def stopwatch() -> Callable[[], float]:
-    """Return a function that tells the real seconds since now."""
+    """Return a function that returns the real seconds since now."""
     began = time.monotonic()
     return lambda: time.monotonic() - began

@@ -1,6 +1,4 @@
-"""What became of a whole fleet when many primaries were lost at once: who was replaced, when, and why the others were
-not.
-"""
+"""The outcome of a whole fleet that lost many primaries at once: which were replaced, when, and why others were not."""
 
 import math
 import re
@@ -28,18 +26,19 @@ GRACE = 10.0
 """Seconds on top of that."""
 
 _CONFIRMATION = re.compile(r"; (?:their replicas|replicas|no replica) confirms? .*?; ")
-"""How much of it is confirmed when it is told is chance."""
+"""How much of a loss is confirmed when it is announced is chance."""
 
 _QUIET = (Outcome.SUCCEEDED, Outcome.GONE, Outcome.LOCK_HELD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetReport:
-    """How a fleet got over the loss of primaries; times in virtual seconds.
+    """How a fleet survived the loss of primaries; times in virtual seconds.
 
     `outages` are those of the shards that got another primary, from the loss until that one took writes, in the order
-    of the replacements; `missed` are shards that could have got one and did not; `turns` how long those that had to
-    wait for their turn did; `others` has the rule, one sentence and the number of the shards that got no other primary.
+    of the replacements. `missed` counts shards that could have got one and did not, `turns` has the times for which
+    recoveries waited for their turn. `others` has the rule, one sentence and the number of the shards that got no other
+    primary.
     """
 
     shards: int
@@ -54,84 +53,88 @@ class FleetReport:
     announcements: tuple[str, ...]
 
     def lines(self) -> list[str]:
-        """Tell people."""
-        said = [
+        """Return the report for printing."""
+        lines = [
             f"{self.lost:,} of {self.shards:,} shards lost their primary, {self.able:,} of them can fail over, "
             f"{len(self.outages):,} did"
         ]
         if self.outages:
-            said.append(f"outage until writable again: {_spread(self.outages)}")
+            lines.append(f"outage until writable again: {_spread(self.outages)}")
             waits = f"{len(self.turns):,} turns had to be waited for, the longest outage first"
-            said.append(f"{waits}: {_spread(self.turns)}" if self.turns else "none had to wait for its turn")
-        said.append(f"at most {self.most} recoveries under way at once in one vtorc, of {self.limit} allowed")
-        said += [f"not replaced: {count:,} [{rule}], such as {text}" for rule, text, count in self.others]
-        return [*said, *(f"announced: {text}" for text in self.announcements)]
+            lines.append(f"{waits}: {_spread(self.turns)}" if self.turns else "none had to wait for its turn")
+        lines.append(f"at most {self.most} recoveries under way at once in one vtorc, of {self.limit} allowed")
+        lines += [f"not replaced: {count:,} [{rule}], such as {text}" for rule, text, count in self.others]
+        return [*lines, *(f"announced: {text}" for text in self.announcements)]
 
     def outcome(self) -> list[str]:
-        """Tell what comes out alike whatever the exact times and numbers were."""
+        """Return the part of the report that does not depend on exact times and numbers, for scenarios."""
         did = "not all that could fail over did" if self.missed else "all that could fail over did"
-        said = [f"{did}, {'and had to wait for their turn' if self.turns else 'and nobody had to wait for a turn'}"]
-        said += sorted(f"not replaced [{rule}]: {_without_names(text)}" for rule, text, _ in self.others)
-        told = (_CONFIRMATION.sub("; ", _without_names(mask(text))) for text in self.announcements)
-        return [*said, *dict.fromkeys(f"announced: {text}" for text in told)]
+        lines = [f"{did}, {'and had to wait for their turn' if self.turns else 'and nobody had to wait for a turn'}"]
+        lines += sorted(f"not replaced [{rule}]: {_without_names(text)}" for rule, text, _ in self.others)
+        announced = (_CONFIRMATION.sub("; ", _without_names(mask(text))) for text in self.announcements)
+        return [*lines, *dict.fromkeys(f"announced: {text}" for text in announced)]
 
 
 @dataclass(slots=True)
-class _Lost:
+class _LostPrimary:
     shard: SimShard
     primary: SimTablet
     at: float
     able: bool
-    kept: bool = False
+    """Whether the shard can fail over."""
+    not_replaced: bool = False
     reason: tuple[str, str] | None = None
+    """The rule and the sentence that say why it is not replaced, None if no vtorc says so."""
 
 
 class FleetWatch:
-    """Watches what faults cost a fleet; tell it before and after each begins, and before each ends."""
+    """Watches what faults cost a fleet; call it before and after each fault begins, and before each ends."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._primaries: dict[ShardId, SimTablet] = {}
-        self._lost: dict[ShardId, _Lost] = {}
+        self._lost: dict[ShardId, _LostPrimary] = {}
         self._lives: list[Life] = []
 
     def before(self) -> None:
-        """A fault is about to begin."""
+        """Note the primaries, as a fault is about to begin."""
         self._primaries = {shard.id: tablet for shard in self._shards if (tablet := shard.primary) is not None}
 
     def after(self) -> None:
-        """A fault has begun."""
+        """Note the lost primaries, as a fault has begun."""
         self._lives = [vtorc.process.life for vtorc in self._world.vtorcs if _runs(vtorc.process.state)]
         for shard in self._shards:
             primary = self._primaries.get(shard.id)
             if primary is not None and _is_out(primary) and shard.id not in self._lost:
-                self._lost[shard.id] = _Lost(shard, primary, self._world.now, can_fail_over(shard, primary))
+                self._lost[shard.id] = _LostPrimary(shard, primary, self._world.now, can_fail_over(shard, primary))
 
     def ending(self, faults: Sequence[Fault]) -> None:
-        """A fault is about to end: whoever was not replaced by now must have an explanation."""
+        """Check, as a fault is about to end, that each lost primary is replaced or has a reason why it is not."""
         for lost in self._lost.values():
-            lost.kept = lost.shard.primary in (None, lost.primary) or _is_out(lost.shard.primary or lost.primary)
-            if lost.kept and lost.reason is None:
+            lost.not_replaced = lost.shard.primary in (None, lost.primary) or _is_out(
+                lost.shard.primary or lost.primary
+            )
+            if lost.not_replaced and lost.reason is None:
                 lost.reason = self._reason(lost)
         for text in self._broken_promises(faults):
             self._world.checker.violate("not-failed-over", text)
 
     def report(self) -> FleetReport:
-        """Sum up."""
+        """Return the report of the whole run."""
         turns = [vtorc.turns for vtorc in self._world.vtorcs]
         first: dict[ShardId, float] = {}
         for done in sorted((each for one in turns for each in one.replacements), key=lambda each: each.writable_at):
             lost = self._lost.get(done.shard)
             if lost is not None and done.writable_at >= lost.at:
                 first.setdefault(done.shard, done.writable_at - lost.at)
-        reasons = [lost.reason for lost in self._lost.values() if lost.kept and lost.reason is not None]
+        reasons = [lost.reason for lost in self._lost.values() if lost.not_replaced and lost.reason is not None]
         counts = Counter(rule for rule, _ in reasons)
         sentences = dict(reversed(reasons))
         return FleetReport(
             shards=len(self._world.shards),
             lost=len(self._lost),
             able=sum(lost.able for lost in self._lost.values()),
-            missed=sum(lost.able and lost.kept for lost in self._lost.values()),
+            missed=sum(lost.able and lost.not_replaced for lost in self._lost.values()),
             outages=tuple(first.values()),
             turns=tuple(
                 wait.seconds
@@ -149,8 +152,8 @@ class FleetWatch:
     def _shards(self) -> Sequence[SimShard]:
         return list(self._world.shards.values())
 
-    def _reason(self, lost: _Lost) -> tuple[str, str] | None:
-        """The rule and the sentence that say why a shard was left without a primary."""
+    def _reason(self, lost: _LostPrimary) -> tuple[str, str] | None:
+        """Return the rule and the sentence that say why a shard has no other primary, None if no vtorc says so."""
         shard = lost.shard.id
         for vtorc in self._world.vtorcs:
             for record in reversed(vtorc.records):
@@ -163,7 +166,10 @@ class FleetWatch:
         return None
 
     def _broken_promises(self, faults: Sequence[Fault]) -> Iterator[str]:
-        """Name shards that could fail over and did not, or did not and nobody says why, where that can be told."""
+        """Yield the shards that could fail over and did not, and those that did not without a reason.
+
+        There are none where that cannot be judged: after several faults, after short ones, or without a vtorc.
+        """
         if len(faults) != 1 or not kind_of(faults[0]).cost.fleet_judged:
             return
         if not any(life.alive for life in self._lives):
@@ -172,17 +178,18 @@ class FleetWatch:
         if faults[0].lasts < SILENT_BOUND + TURN * math.ceil(len(self._lost) / limit) + GRACE:
             return
         for lost in self._lost.values():
-            if lost.kept and lost.able:
+            if lost.not_replaced and lost.able:
                 rule, text = lost.reason or ("nothing", "nobody says why")
                 yield f"{lost.shard.id} can fail over and did not [{rule}]: {text}"
-            elif lost.kept and lost.reason is None:
+            elif lost.not_replaced and lost.reason is None:
                 yield f"{lost.shard.id} was not failed over, and nobody says why"
 
 
 def can_fail_over(shard: SimShard, primary: SimTablet) -> bool:
-    """Whether the tablets that are left can do without the primary and the others that are out: none of those could
-    have acknowledged a write by itself, or where nobody has to, most are there; and one that is left may be promoted
-    and gets its own acknowledged.
+    """Return whether a shard can do without the primary and the other tablets that are out.
+
+    Those could not have acknowledged a write by themselves; or, if writes need no acknowledgement, most tablets are
+    left. One of the left ones may be promoted, and has ackers.
     """
     out = {tablet.config.alias for tablet in shard.tablets if _is_out(tablet)}
     return _can_do_without(shard.plan, primary.config.alias, out)

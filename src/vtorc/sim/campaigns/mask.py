@@ -1,4 +1,4 @@
-"""Makes sentences of different runs alike: times, positions and counts differ from run to run."""
+"""Makes sentences of different runs alike, although times, positions and counts differ."""
 
 import re
 
@@ -16,7 +16,7 @@ _MASKS = (
 
 
 def mask(sentence: str) -> str:
-    """Replace times, positions and counts, which differ from run to run."""
+    """Replace times, positions and counts by words."""
     for pattern, stand_in in _MASKS:
         sentence = pattern.sub(stand_in, sentence)
     return sentence

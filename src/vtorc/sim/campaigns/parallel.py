@@ -13,16 +13,16 @@ _T = TypeVar("_T")
 
 
 def in_parallel(run: Callable[[int], _T], seeds: Sequence[int], *, processes: int) -> Iterator[_T]:
-    """Yield what `run` returns for each seed, in the order in which they end; `run` must be picklable."""
+    """Yield the result of `run` for each seed, in the order in which runs end; `run` must be picklable."""
     if processes == 1 or len(seeds) == 1:
         yield from map(run, seeds)
         return
-    # "spawn", because a process that is forked off one with threads may find their locks held.
+    # "spawn", because a process that is forked off one with threads may inherit locks that they hold.
     pool = ProcessPoolExecutor(
         min(processes, len(seeds)), mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
     )
     rest = iter(seeds)
-    # Few at a time: a hundred thousand futures would cost more than they save.
+    # Few at a time, as a hundred thousand futures would cost more than they save.
     running: set[Future[_T]] = {pool.submit(run, seed) for seed in islice(rest, 3 * processes)}
     try:
         while running:
@@ -35,8 +35,9 @@ def in_parallel(run: Callable[[int], _T], seeds: Sequence[int], *, processes: in
 
 
 def _end_with_parent() -> None:
-    """End this process when the one that started it is gone: waiting for work, it would never be told (a campaign that
-    was killed left its processes behind).
+    """End this process when its parent has ended.
+
+    A process that waits for work does not notice that: a killed campaign left its processes behind.
     """
     parent = multiprocessing.parent_process()
     if parent is None:

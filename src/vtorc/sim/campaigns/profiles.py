@@ -1,4 +1,4 @@
-"""Profiles: how much goes wrong in a run, of which kinds, in which world. A seed then decides the rest."""
+"""Profiles: how many faults a run has, of which kinds, in which world. The seed decides the rest."""
 
 import random
 from collections.abc import Callable
@@ -26,18 +26,23 @@ _AIMED_SHARE = 0.4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """How much goes wrong: at least and at most so many faults, within `span` seconds; `kinds` empty means all that are
-    mixed at random. `targets` are drawn from, `draw_plan` draws the world, `settings` are those of its vtorcs.
-    """
+    """What a run draws from; the order of `kinds` and `targets` is part of the seeds."""
 
     name: str
     least: int
+    """Faults at least."""
     most: int
+    """Faults at most."""
     span: float
+    """Seconds within which faults begin."""
     kinds: tuple[str, ...] = ()
+    """Kinds to draw from; empty: `MIXED_KINDS`."""
     targets: tuple[int, ...] = (0, 0, 0, 1, 2, 3, 4)
+    """Targets to draw from."""
     draw_plan: Callable[..., WorldPlan] = random_plan
+    """Draws the world."""
     settings: VtorcSettings = field(default_factory=VtorcSettings)
+    """The settings of all vtorcs."""
 
 
 PROFILES = {
@@ -114,20 +119,19 @@ def find_profile(name: str) -> Profile:
 
 
 def draw_faults(generator: random.Random, profile: Profile, *, shards: int) -> tuple[Fault, ...]:
-    """Draw what goes wrong in a run."""
+    """Draw the faults of a run."""
     names = profile.kinds or MIXED_KINDS
     aimed_kinds = [name for name in names if name in AIMED_KINDS]
     faults: list[Fault] = []
     for _ in range(generator.randint(profile.least, profile.most)):
-        # Most kinds cost no primary, and a run without a failover says little.
         aimed = bool(aimed_kinds) and generator.random() < _AIMED_SHARE
         kind = KINDS[generator.choice(aimed_kinds if aimed else names)]
         faults.append(
             Fault(
                 kind=kind.name,
                 at=round(generator.uniform(0.0, profile.span), 3),
-                # As many of one to three seconds as of twenty to sixty: what a short one meets is another code than
-                # what a long one does, and a long one costs ten times as much to run.
+                # As many faults of one to three seconds as of twenty to sixty: short faults meet other code than long
+                # ones, and a long one costs ten times as much to run.
                 lasts=round(kind.least * (kind.most / kind.least) ** generator.random(), 3),
                 shard=generator.randrange(shards),
                 target=0 if aimed else generator.choice(profile.targets),

@@ -1,4 +1,4 @@
-"""One run of a simulated world: from a seed to a verdict."""
+"""One run of a simulated world, from a seed to its result."""
 
 import asyncio
 import random
@@ -32,7 +32,7 @@ _CALM_LONG = 30.0
 
 @dataclass(slots=True, kw_only=True)
 class Result:
-    """What became of one run; times in virtual seconds."""
+    """The outcome of one run; times in virtual seconds."""
 
     seed: int
     faults: tuple[Fault, ...]
@@ -127,7 +127,7 @@ async def _let_happen(world: World, faults: Sequence[Fault], fleet: FleetWatch) 
 
 
 async def _recover(world: World) -> None:
-    """Give the shards their time; people rebuild what only people can repair."""
+    """Wait until the shards are well; operators rebuild tablets that only a rebuild repairs."""
     since = world.now
     for shard in world.shards.values():
         wrong = await world.until_well(shard, limit=RECOVERY_BOUND, since=since)
@@ -138,11 +138,11 @@ async def _recover(world: World) -> None:
 
 
 async def _repair_by_hand(world: World, shard: SimShard) -> bool:
-    """Rebuild the tablets that hold errant transactions or miss purged ones; False if there are none."""
+    """Rebuild the tablets that have errant transactions or need purged ones; returns whether there were any."""
     primary = shard.primary
     if primary is None:
         return False
-    ruined = [each for each in shard.tablets if each is not primary and world.is_ruined(each, primary)]
+    ruined = [each for each in shard.tablets if each is not primary and world.needs_rebuild(each, primary)]
     for tablet in ruined:
         await world.rebuild(tablet, primary)
     return bool(ruined)

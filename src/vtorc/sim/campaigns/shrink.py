@@ -1,4 +1,4 @@
-"""Finds the few faults of a failing run that it takes to fail."""
+"""Finds few faults of a failing run that suffice to make it fail."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -6,18 +6,21 @@ from dataclasses import replace
 from vtorc.sim.faults.fault import Fault
 
 Fails = Callable[[Sequence[Fault]], bool]
-"""Runs the same seed with these faults and tells whether it still fails in the same way."""
+"""Runs the same seed with these faults and returns whether it still fails in the same way."""
 
 
 def shrink(faults: Sequence[Fault], fails: Fails, *, most_runs: int = 200) -> tuple[Fault, ...]:
-    """Leave out as many faults as can be, then shorten the rest; `faults` must fail, and so does what is returned."""
+    """Leave out as many of the faults as possible, then shorten the rest.
+
+    The run must fail with `faults`, and fails with the result.
+    """
     left = _Runs(fails, most_runs)
     kept = _without_needless(tuple(faults), left)
     return _shortened(kept, left)
 
 
 class _Runs:
-    """Counts runs, and says that nothing fails once there were enough."""
+    """Counts runs; once there were enough, no run fails any more."""
 
     def __init__(self, fails: Fails, most: int) -> None:
         self._fails = fails
@@ -29,7 +32,7 @@ class _Runs:
 
 
 def _without_needless(faults: tuple[Fault, ...], runs: _Runs) -> tuple[Fault, ...]:
-    """Leave out halves, then quarters, … then single faults, as long as what remains fails."""
+    """Leave out halves, then quarters, … then single faults, as long as the run fails with the rest."""
     size = max(1, len(faults) // 2)
     while True:
         start = 0

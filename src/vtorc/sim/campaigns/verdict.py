@@ -1,4 +1,4 @@
-"""What is judged of a run as a whole, or of each change that a vtorc sends; `Checker` judges what the data shows."""
+"""Rules about whole runs and about the changes that vtorcs send; `Checker` has those about the data."""
 
 import itertools
 from collections import deque
@@ -13,16 +13,16 @@ from vtorc.sim.faults.fault import Fault
 
 STORM_CALLS = 40
 STORM_WINDOW = 60.0
-"""So many equal calls to one tablet within so many seconds are too many, even if people were told."""
+"""So many equal calls to one tablet within so many seconds are too many, even if they were escalated."""
 
 _PREPARATION = 10.0
-"""Seconds that they need at most until they strike."""
+"""Seconds that a fault needs at most until it takes the primary."""
 
 _MAKES_PRIMARY = frozenset({"PromoteReplica", "InitPrimary"})
 
 
 class ChangeRules:
-    """Judges each change that a vtorc sends to a tablet; while `quiet`, nothing is to be changed."""
+    """Checks each change that a vtorc sends to a tablet; while `quiet`, no change is needed."""
 
     def __init__(self, world: World) -> None:
         self.quiet = False
@@ -32,7 +32,7 @@ class ChangeRules:
         world.checker.listeners.append(self.sent)
 
     def sent(self, caller: str, tablet: str, shard: ShardId, name: str) -> None:
-        """Take note of one."""
+        """Check one change."""
         violate = self._world.checker.violate
         if self.quiet:
             violate("needless-change", f"{caller} sent {name} to {tablet} of {shard} although nothing was wrong")
@@ -48,7 +48,7 @@ class ChangeRules:
 
 
 def needless_reparents(faults: Sequence[Fault], failovers: int) -> str:
-    """Say why there should have been no reparent, or no second one; empty if there was a reason for each."""
+    """Return why there should have been no reparent, or no second one; empty if there was a reason for each."""
     if failovers > 1 and len(faults) == 1 and kind_of(faults[0]).cost.most_reparents == 1:
         return f"{failovers} reparents although only one primary was lost, by {faults[0].kind}"
     if not failovers or not all(kind_of(fault).cost.harmless for fault in faults):
@@ -58,7 +58,7 @@ def needless_reparents(faults: Sequence[Fault], failovers: int) -> str:
 
 
 def late_replacements(world: World, faults: Sequence[Fault]) -> Iterator[str]:
-    """Name the shards whose primary was lost, and nothing else, but not replaced in time."""
+    """Yield the shard whose primary alone was lost and was not replaced in time, if there is one."""
     if len(faults) != 1 or faults[0].target != 0:
         return
     (fault,) = faults
@@ -73,7 +73,7 @@ def late_replacements(world: World, faults: Sequence[Fault]) -> Iterator[str]:
 
 
 def _can_spare(shard: ShardPlan, *, errant: int) -> bool:
-    """Whether others may take the place of whatever tablet is the primary, whichever two have errant transactions."""
+    """Return whether another tablet can replace any primary, whichever `errant` replicas have errant transactions."""
     rule = policy(shard.durability)
     members = [Member(each.alias, each.type) for each in shard.tablets]
     for primary in members:

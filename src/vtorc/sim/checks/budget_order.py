@@ -1,6 +1,4 @@
-"""Judges whether a simulated vtorc keeps within its budget and to the order of turns, and notes what it did for many
-shards at once.
-"""
+"""Checks that a simulated vtorc keeps its budget and the order of turns, and counts its recoveries for the report."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from vtorc.recovery.record import Outcome, RecoveryRecord
 
 @dataclass(frozen=True, slots=True)
 class ReplacedPrimary:
-    """A primary that was replaced; when the new one took writes, in virtual seconds."""
+    """A replaced primary; the new one took writes at `writable_at`, in virtual seconds."""
 
     shard: ShardId
     writable_at: float
@@ -23,7 +21,7 @@ class ReplacedPrimary:
 
 @dataclass(frozen=True, slots=True)
 class TurnWait:
-    """A turn that had to be waited for: when it came, and after how long, in virtual seconds."""
+    """A recovery that waited for its turn for so many virtual seconds, until `ended_at`."""
 
     shard: ShardId
     ended_at: float
@@ -31,18 +29,19 @@ class TurnWait:
 
 
 class BudgetOrder:
-    """What one vtorc does, in all its lives; `most` are the most recoveries that ever were under way at once, `waits`
-    those that had to wait for their turn.
+    """The recoveries of one vtorc, across its restarts.
+
+    `most` is the largest number that was under way at once, `waits` has those that had to wait for their turn.
     """
 
     def __init__(
-        self, who: str, limits: BudgetLimits, *, now: Callable[[], float], violate: Callable[[str, str], None]
+        self, vtorc: str, limits: BudgetLimits, *, now: Callable[[], float], violate: Callable[[str, str], None]
     ) -> None:
         self.most = 0
         self.waits: list[TurnWait] = []
         self.replacements: list[ReplacedPrimary] = []
         self.announcements: list[str] = []
-        self._who = who
+        self._vtorc = vtorc
         self._limits = limits
         self._now = now
         self._violate = violate
@@ -50,23 +49,23 @@ class BudgetOrder:
         self._under_way: dict[ShardId, Urgency] = {}
 
     def begin(self, budget: FleetBudget) -> None:
-        """A new life begins."""
+        """Begin again with the budget of a new process."""
         self._budget = budget
         self._under_way.clear()
 
     def started(self, action: Action) -> None:
-        """A recovery begins: it must have a slot, within the limit, and be first in order."""
+        """Check a recovery that begins: it must have a slot, within the limit, and be first in order."""
         shard, urgency = action.decisions[0].finding.shard, action.recovery.traits.urgency
         self._under_way[shard] = urgency
         alike = sum(each.is_repair is urgency.is_repair for each in self._under_way.values())
         limit = self._limits.repairs if urgency.is_repair else self._limits.recoveries
-        what = "repairs" if urgency.is_repair else "recoveries"
+        noun = "repairs" if urgency.is_repair else "recoveries"
         if alike > limit:
-            self._violate("over-budget", f"{self._who} has {alike} {what} under way, and {limit} are allowed")
+            self._violate("over-budget", f"{self._vtorc} has {alike} {noun} under way, and {limit} are allowed")
         assert self._budget is not None
         mine = next((place for place in self._budget.holding if place.request and place.request.shard == shard), None)
         if mine is None:
-            self._violate("over-budget", f"{self._who} began {action.recovery.value} of {shard} without a slot")
+            self._violate("over-budget", f"{self._vtorc} began {action.recovery.value} of {shard} without a slot")
             return
         if not urgency.is_repair:
             self.most = max(self.most, alike)
@@ -74,11 +73,11 @@ class BudgetOrder:
                 self.waits.append(TurnWait(shard, mine.granted_at, mine.granted_at - mine.asked_at))
         for other in self._budget.waiting:
             if other.asked_at < mine.granted_at and (why := _comes_first(other, mine)):
-                self._violate("out-of-order", f"{self._who} began {action.recovery.value} of {shard} although {why}")
+                self._violate("out-of-order", f"{self._vtorc} began {action.recovery.value} of {shard} although {why}")
                 return
 
     def finished(self, record: RecoveryRecord) -> None:
-        """A recovery ended."""
+        """Note the end of a recovery."""
         self._under_way.pop(record.shard, None)
         if record.recovery.replaces_primary and record.outcome is Outcome.SUCCEEDED:
             writable = (
@@ -89,16 +88,16 @@ class BudgetOrder:
             self.replacements.append(ReplacedPrimary(record.shard, writable))
 
     def interrupted(self, action: Action) -> None:
-        """A recovery was broken off."""
+        """Note that a recovery was broken off."""
         self._under_way.pop(action.decisions[0].finding.shard, None)
 
     def announced(self, announcement: Announcement) -> None:
-        """Note what people are told of the fleet."""
+        """Note an announcement about the fleet."""
         self.announcements.append(announcement.sentence)
 
 
 def _comes_first(other: TurnSlot, mine: TurnSlot) -> str:
-    """Say why a shard that still waits should have had the turn; empty if it should not."""
+    """Return why a shard that still waits should have had the turn; empty if it should not."""
     theirs, ours = other.request, mine.request
     assert theirs is not None
     assert ours is not None

@@ -1,4 +1,4 @@
-"""What must hold in every simulated run, checked at the moment at which it could break."""
+"""The invariants of every simulated run, checked at the moment at which they could break."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from vtorc.sim.engine.trace import Trace
 from vtorc.sim.mysql.binlog import InsertRow, Transaction
 from vtorc.sim.mysql.gtids import GtidLog
 from vtorc.sim.mysql.server import MysqlObserver, SimMysqld
-from vtorc.sim.mysql.settings import Dropped
+from vtorc.sim.mysql.settings import DropReason
 
 LOCK_SLACK = 2.0
 """Seconds after the last confirmation of its lock during which a change may still be sent."""
@@ -24,8 +24,9 @@ LOOP_CALLS = 40
 LOOP_WINDOW = 600.0
 """So many equal calls to one tablet within so many seconds are a repair loop, unless it was escalated."""
 
+_KEPT_PER_RULE = 3
+"""Violations of one rule that are kept: those that follow from them would drown the others."""
 
-_TOLD_PER_RULE = 3
 _MAKES_PRIMARY = frozenset(("PromoteReplica", "InitPrimary"))
 
 
@@ -39,10 +40,10 @@ class Violation:
 
 
 class ShardLedger:
-    """One shard as its clients know it: which writes were acknowledged to them.
+    """The acknowledged writes of one shard, as its clients know them.
 
-    `protected` are those that replicas had acknowledged before; `unprotected` those that were not, because semi-sync
-    was off or switched off at that moment.
+    `protected` are those that replicas had acknowledged before; `unprotected` those that no replica had acknowledged,
+    because semi-sync was off or switched off at that moment.
     """
 
     def __init__(self, shard: ShardId, *, requires_acks: bool, checker: "Checker") -> None:
@@ -51,11 +52,16 @@ class ShardLedger:
         self.servers: list[SimMysqld] = []
         self.protected = GtidLog()
         self.unprotected = GtidLog()
-        self.promised = GtidLog()
-        self.bare = GtidLog()
-        self.let_go = GtidLog()
-        self.meddled = GtidLog()
+        self.acked_commits = GtidLog()
+        """Commits that became visible after their acknowledgements, whether a client learned of them or not."""
+        self.unacked_commits = GtidLog()
+        """Commits that became visible without."""
+        self.released = GtidLog()
+        """Commits that a demotion let become visible while they waited."""
+        self.made_by_hand = GtidLog()
+        """Writes to a server that an operator had changed."""
         self.committer: SimMysqld | None = None
+        """The server that commits writes of clients now."""
         self.took_over_at = 0.0
         self.first_commit: float | None = None
         self.writes = 0
@@ -64,34 +70,34 @@ class ShardLedger:
         self._checker = checker
 
     def acknowledged(self, server: SimMysqld, transaction: Transaction) -> None:
-        """A client was told that its write is safe."""
+        """Note that a client got OK for its write."""
         now = self._checker.now()
         if self.last_write is not None:
             self.longest_gap = max(self.longest_gap, now - self.last_write)
         self.last_write = now
         self.writes += 1
-        is_bare = self.bare.has(transaction.series, transaction.number)
-        (self.unprotected if is_bare else self.protected).add(transaction.series, transaction.number)
-        self._checker.client_told(self, server, transaction)
+        unacked = self.unacked_commits.has(transaction.series, transaction.number)
+        (self.unprotected if unacked else self.protected).add(transaction.series, transaction.number)
+        self._checker.reported_safe(self, server, transaction)
 
     def lost_on(self, server: SimMysqld) -> GtidSet:
-        """Name the protected writes that a server does not have."""
+        """Return the protected writes that a server lacks."""
         return self.protected.value.difference(server.executed.value)
 
 
 class Checker(MysqlObserver):
     """Watches all shards.
 
-    `by_hand` names servers that a simulated person has meddled with, until they are read-only, or primaries that
-    serve and wait for acknowledgements, again, `meddling` those on which somebody is at it; `serves` tells whether a
-    server's vttablet lets writes of clients through; `listeners` are told the sender, the tablet, the shard and the
-    name of each change that is sent.
+    `by_hand` has the UUIDs of servers that an operator has changed, until they are read-only again or primaries that
+    serve and wait for acknowledgements; `being_changed` those on which an operator's change runs. `serves` returns
+    whether a server's vttablet lets writes of clients through. `listeners` get the sender, the tablet, the shard and
+    the name of each change that is sent.
     """
 
     def __init__(self, trace: Trace, now: Callable[[], float]) -> None:
         self.violations: list[Violation] = []
         self.by_hand: set[str] = set()
-        self.meddling: list[str] = []
+        self.being_changed: list[str] = []
         self.now = now
         self.serves: Callable[[SimMysqld], bool] = lambda _: True
         self.listeners: list[Callable[[str, str, ShardId, str], None]] = []
@@ -106,43 +112,43 @@ class Checker(MysqlObserver):
         self._shards[server] = ledger
 
     def violate(self, rule: str, text: str) -> None:
-        """Note a violation; of each rule only the first few, what follows from them would drown them."""
-        if sum(each.rule == rule for each in self.violations) < _TOLD_PER_RULE:
+        """Note a violation, if it is among the first few of its rule."""
+        if sum(each.rule == rule for each in self.violations) < _KEPT_PER_RULE:
             self._trace.note("INVARIANT", f"{rule}: {text}")
             self.violations.append(Violation(rule, text, self.now()))
 
     # --- no acknowledged write is lost; only one server gets writes acknowledged
 
     def wrote(self, server: SimMysqld, transaction: Transaction) -> None:
-        """A write was made, and may become visible much later, when what a person had done is put right already."""
+        """Note a write to a server that an operator has changed; it may become visible once that is put right."""
         ledger = self._shards.get(server)
         if ledger is not None and server.uuid in self.by_hand:
-            ledger.meddled.add(transaction.series, transaction.number)
+            ledger.made_by_hand.add(transaction.series, transaction.number)
 
     def committed(self, server: SimMysqld, transaction: Transaction, *, acknowledged: bool, waited: bool) -> None:
-        """A write became visible on the server where it was made."""
+        """Check a write that became visible on the server where it was made."""
         ledger = self._shards.get(server)
         if ledger is None or not isinstance(transaction.change, InsertRow):
             return
-        (ledger.promised if acknowledged else ledger.bare).add(transaction.series, transaction.number)
+        (ledger.acked_commits if acknowledged else ledger.unacked_commits).add(transaction.series, transaction.number)
         if ledger.first_commit is None:
             ledger.first_commit = self.now()
-        # vttablet's InitPrimary lets writes in a moment before it switches semi-sync on: no vtorc can help that.
+        # vttablet's InitPrimary lets writes in a moment before it switches semi-sync on, which no vtorc can prevent.
         is_first = self.now() - ledger.first_commit < FIRST_MOMENT
-        meddled = server.uuid in self.by_hand or ledger.meddled.has(transaction.series, transaction.number)
-        if ledger.requires_acks and not (waited or acknowledged or is_first or meddled):
+        made_by_hand = server.uuid in self.by_hand or ledger.made_by_hand.has(transaction.series, transaction.number)
+        if ledger.requires_acks and not (waited or acknowledged or is_first or made_by_hand):
             self.violate(
                 "unprotected-write", f"{ledger.shard}: {server.process.host.name} waits for no acknowledgement"
             )
         if waited and not acknowledged:
-            # A demotion let it through. That is no promise to anybody, unless its client is told that it is safe.
+            # A demotion released it. That promises nothing, unless its client gets OK.
             if server.uuid not in self.by_hand:
-                ledger.let_go.add(transaction.series, transaction.number)
+                ledger.released.add(transaction.series, transaction.number)
             return
-        if ledger.committer is server or ledger.meddled.has(transaction.series, transaction.number):
+        if ledger.committer is server or ledger.made_by_hand.has(transaction.series, transaction.number):
             return
         if ledger.committer is not None and transaction.at < ledger.took_over_at:
-            return  # the late end of a commit from before the takeover; `client_told` looks whether it survived
+            return  # the late end of a commit from before the takeover; `reported_safe` checks whether it survived
         self._trace.note("clients", f"{ledger.shard}: writes are now committed by {server.process.host.name}")
         ledger.committer = server
         ledger.took_over_at = transaction.at
@@ -151,12 +157,12 @@ class Checker(MysqlObserver):
                 "acknowledged-write-lost", f"{ledger.shard}: {server.process.host.name} takes writes without {lost}"
             )
 
-    def client_told(self, ledger: ShardLedger, server: SimMysqld, transaction: Transaction) -> None:
-        """A client was told that its write is safe: then whoever takes writes now must have it."""
+    def reported_safe(self, ledger: ShardLedger, server: SimMysqld, transaction: Transaction) -> None:
+        """Check that the server that takes writes now has a write for which a client got OK."""
         present = ledger.committer
         if not ledger.requires_acks:
             return
-        if ledger.let_go.has(transaction.series, transaction.number):
+        if ledger.released.has(transaction.series, transaction.number):
             self.violate(
                 "unprotected-write",
                 f"{ledger.shard}: a client was told that {transaction} is safe, for which {server.process.host.name} "
@@ -173,12 +179,12 @@ class Checker(MysqlObserver):
             )
 
     def writability_changed(self, server: SimMysqld) -> None:
-        """Something changed that decides who can get writes acknowledged: it must be one server at most."""
+        """Check that at most one server can get writes acknowledged, after a change that decides it."""
         ledger = self._shards.get(server)
         if ledger is None:
             return
         safe = server.acks.enabled or not ledger.requires_acks
-        if server.uuid not in self.meddling and (server.read_only or (safe and self.serves(server))):
+        if server.uuid not in self.being_changed and (server.read_only or (safe and self.serves(server))):
             self.by_hand.discard(server.uuid)
         if not ledger.requires_acks:
             return
@@ -192,23 +198,23 @@ class Checker(MysqlObserver):
             self.violate("two-writable", f"{ledger.shard}: writes can be acknowledged by each of {names}")
 
     def _can_get_acks(self, server: SimMysqld, servers: Sequence[SimMysqld]) -> bool:
-        """Tell whether a client could be told that its write to this server is safe."""
+        """Return whether a client could get OK for a write to this server."""
         if server.process.state is ProcessState.STOPPED or server.read_only:
             return False
         if server.acks.enabled:
             return can_be_acknowledged(server, servers)
-        return self.serves(server)  # mysqld asks nobody: that its vttablet lets nobody write is all there is
+        return self.serves(server)  # mysqld waits for no replica: only its vttablet can keep clients out
 
     # --- the last copy of an acknowledged write is never discarded
 
-    def relay_log_dropped(self, server: SimMysqld, lost: Sequence[Transaction], why: Dropped) -> None:
-        """A relay log is gone: each acknowledged write in it must be elsewhere."""
+    def relay_log_dropped(self, server: SimMysqld, lost: Sequence[Transaction], why: DropReason) -> None:
+        """Check that each acknowledged write of a dropped relay log is on another server."""
         ledger = self._shards.get(server)
-        if why is Dropped.CRASH or ledger is None or not ledger.requires_acks or server.uuid in self.by_hand:
+        if why is DropReason.CRASH or ledger is None or not ledger.requires_acks or server.uuid in self.by_hand:
             return
         others = [each for each in ledger.servers if each is not server and each.process.listening]
         for transaction in lost:
-            promised = ledger.promised.has(transaction.series, transaction.number)
+            promised = ledger.acked_commits.has(transaction.series, transaction.number)
             if promised and not any(holds(each, transaction) for each in others):
                 self.violate(
                     "last-copy-discarded",
@@ -218,7 +224,7 @@ class Checker(MysqlObserver):
                 return
 
     def history_wiped(self, server: SimMysqld) -> None:
-        """Nobody may wipe a history."""
+        """Note a wiped GTID history, which no vtorc may cause."""
         if server.uuid not in self.by_hand:
             self.violate("history-wiped", f"{server.process.host.name} lost its GTID history")
 
@@ -227,9 +233,9 @@ class Checker(MysqlObserver):
     def change_sent(
         self, caller: str, tablet: str, shard: ShardId, name: str, *, lock_age: float | None, uuid: str = ""
     ) -> None:
-        """A vtorc sends a call that changes a tablet, whose server has this UUID.
+        """Check a call of a vtorc that changes a tablet, whose server has this UUID.
 
-        `lock_age` is None while it holds the shard's lock, else the seconds since it last heard that it did.
+        `lock_age` is None while the vtorc holds the shard's lock, else the seconds since it last had that confirmed.
         """
         self._trace.note(caller, f"sends {name} to {tablet}")
         if name in _MAKES_PRIMARY:
@@ -247,18 +253,18 @@ class Checker(MysqlObserver):
             listener(caller, tablet, shard, name)
 
     def escalated(self, shard: ShardId) -> None:
-        """A vtorc told people that it does not get on with a shard."""
+        """Note that a vtorc asked an operator to look after a shard."""
         self._escalated.add(shard)
 
 
 def holds(server: SimMysqld, transaction: Transaction) -> bool:
-    """Tell whether a server has a transaction: committed, logged or received."""
+    """Return whether a server has a transaction: committed, logged or received."""
     name = (transaction.series, transaction.number)
     return server.executed.has(*name) or server.binlog.gtids.has(*name) or server.replication.retrieved.has(*name)
 
 
 def can_be_acknowledged(server: SimMysqld, servers: Sequence[SimMysqld]) -> bool:
-    """Tell whether replicas could acknowledge a write to this server now, or once a cut or a freeze ends."""
+    """Return whether replicas could acknowledge a write to this server now, or once a cut or a freeze ends."""
     return sum(_acknowledges(each, server) for each in servers if each is not server) >= server.acks.count
 
 

@@ -1,4 +1,4 @@
-"""Applications of the simulated world: they find the primary as vtgate does, write, and note what was acknowledged."""
+"""Applications of a simulated world: they find the primary as vtgate does, write, and note acknowledged writes."""
 
 import asyncio
 import contextlib
@@ -9,8 +9,8 @@ from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.errors import MysqlError, TabletError
 from vtorc.sim.checks.invariants import ShardLedger
-from vtorc.sim.cluster.manager import SimTabletManager
 from vtorc.sim.cluster.tablet import SimTablet
+from vtorc.sim.cluster.tablet_manager import SimTabletManager
 from vtorc.sim.engine.network import Network, NetworkError, NoAnswer
 from vtorc.sim.engine.process import Life, Process
 from vtorc.sim.mysql.binlog import InsertRow, Transaction
@@ -21,7 +21,7 @@ _RETRY_STREAM = 1.0
 
 
 class Gateway:
-    """Follows the health of a shard's tablets and says which one is the primary that serves, as vtgate does."""
+    """Follows the health of a shard's tablets, and knows which one is the serving primary, as vtgate does."""
 
     def __init__(self, manager: SimTabletManager, tablets: Sequence[SimTablet]) -> None:
         self._manager = manager
@@ -36,7 +36,7 @@ class Gateway:
 
     @property
     def primary(self) -> SimTablet | None:
-        """The serving primary of the newest term that anybody has reported."""
+        """The primary of the newest term that any tablet has reported, None unless it serves."""
         primaries = [
             (report.primary_term_start_seconds, tablet)
             for tablet, report in self._reports.items()
@@ -68,11 +68,11 @@ class Gateway:
 
 
 class Client:
-    """An application process: it writes rows with ids that nobody else uses, one after the other.
+    """An application process that writes rows with unique ids, one after the other.
 
-    It writes to whatever primary its gateway names or, if `direct`, to the mysqld of one tablet after the other, as an
-    application that knows no Vitess. `row_ids` is shared by all clients of a world; `interval` and
-    `deadline` (of one write) are in seconds.
+    It writes to the primary that its gateway names or, if `direct`, to the mysqld of one tablet after the other, as an
+    application without Vitess does. All clients of a world share `row_ids`; `interval` and `deadline` (of one write)
+    are in seconds.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Client:
         self._direct = direct
 
     def start(self) -> None:
-        """Begin to write, with a new process."""
+        """Start the process, which begins to write."""
         life = self.process.start()
         if self._direct:
             life.spawn(self._write_directly(life), name="writer")
@@ -130,5 +130,5 @@ class Client:
 
         target = tablet.mysqld.process if self._direct else tablet.process
         with contextlib.suppress(NetworkError, NoAnswer, MysqlError, TabletActionError):
-            transaction = await self._network.consult(life, target, insert, limit=self._deadline)
+            transaction = await self._network.call_light(life, target, insert, limit=self._deadline)
             self._ledger.acknowledged(tablet.mysqld, transaction)

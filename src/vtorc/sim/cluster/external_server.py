@@ -1,4 +1,4 @@
-"""A MySQL server that is no tablet, such as a database that is being moved into Vitess."""
+"""An external source: a MySQL server that is no tablet, such as a database that is being moved into Vitess."""
 
 import asyncio
 import contextlib
@@ -15,8 +15,8 @@ _PAUSE = 1.0
 """Seconds between two writes to such a server."""
 
 
-def feed_from_outside(world: World, shard: SimShard, tablet: SimTablet) -> None:
-    """Let a tablet replicate from a new server outside of the shard, to which somebody writes."""
+def replicate_from_outside(world: World, shard: SimShard, tablet: SimTablet) -> None:
+    """Let a tablet replicate from a new server outside the shard, to which a client writes."""
     number = 900 + len(world.mysqlds)
     host = world.network.add_host(f"outside-{number}", tablet.host.cell)
     server = SimMysqld(
@@ -36,7 +36,7 @@ def feed_from_outside(world: World, shard: SimShard, tablet: SimTablet) -> None:
     world.spawn(_write(server), "outside writer")
 
     async def follow() -> None:
-        await tablet.mysqld.enter()
+        await tablet.mysqld.begin_statement()
         await tablet.mysqld.replication.stop(Threads.BOTH)
         await tablet.mysqld.replication.change_source(Source(host=host.name, port=MYSQL_PORT))
         await tablet.mysqld.replication.start(Threads.BOTH)

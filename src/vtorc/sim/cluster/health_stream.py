@@ -1,4 +1,4 @@
-"""The tablet's end of a health stream in the simulated world."""
+"""The tablet's end of a health stream in a simulated world."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from vtorc.vttablet.state import Health
 
 
 def serve_health(target: SimTablet, end: End, reports: asyncio.Queue[HealthReport | None]) -> None:
-    """At the tablet: send a report now and at each change, for as long as the stream lasts."""
+    """Send a report now and at each change until the stream ends; runs at the tablet."""
     agent = target.agent
     if agent is None:
         end.close()

@@ -1,4 +1,4 @@
-"""Replicas that people, and cron, take out of service for a while by changing their type."""
+"""Replicas that operators, and cron jobs, take out of service for a while by changing their type."""
 
 import asyncio
 import contextlib
@@ -11,12 +11,13 @@ from vtorc.sim.cluster.world import World
 from vtorc.vttablet.agent import TabletAgent
 
 OUT_OF_SERVICE = (TabletType.BACKUP, TabletType.DRAINED, TabletType.SPARE)
-"""Types of tablets that are there and do not serve."""
+"""Types of tablets that run and do not serve."""
 
 
 class OutOfService:
-    """One replica's time out of service, as `kind`; `stops` says that a backup stops its MySQL, as Vitess' built-in
-    engine does.
+    """One replica's time out of service, as a tablet of type `kind`.
+
+    `stops` says that a backup stops its MySQL, as Vitess' built-in backup engine does.
     """
 
     def __init__(self, world: World, tablet: SimTablet, kind: TabletType, *, stops: bool) -> None:
@@ -25,14 +26,14 @@ class OutOfService:
         self._kind = kind
         self._stops = stops and kind is TabletType.BACKUP
         self._agent: TabletAgent | None = None
-        self._left = asyncio.Event()
+        self._begun = asyncio.Event()
 
     def begin(self) -> None:
-        """Take it out of service now, if it serves."""
+        """Take the replica out of service now, if it has its own type."""
         self._world.spawn(self._begin(), "out of service")
 
     def end(self) -> None:
-        """Put it back, unless it was restarted since and has its own type again."""
+        """Put the replica back in service, unless a restart has given it its own type again."""
         self._world.spawn(self._end(), "back in service")
 
     async def _begin(self) -> None:
@@ -46,15 +47,15 @@ class OutOfService:
                 if self._stops:
                     self._tablet.mysqld.process.crash()
         finally:
-            self._left.set()
+            self._begun.set()
 
     async def _end(self) -> None:
-        # Somebody who undoes a change waits for it to be over: one that hung came after its undoing, and stayed.
-        await self._left.wait()
+        # An operator undoes a change once it is over: one that hung took effect after its undoing, and stayed.
+        await self._begun.wait()
         if self._stops:
             self._world.start_mysqld(self._tablet.mysqld)
-        # For as long as it takes: a mysqld can need longer to recover than a person has patience for, and whoever gave
-        # up left the tablet out of service for good.
+        # For as long as it takes: a mysqld may take long to recover, and giving up left the tablet out of service for
+        # good.
         while True:
             agent = self._tablet.agent
             if agent is None or agent is not self._agent or agent.state.is_primary:
@@ -65,7 +66,7 @@ class OutOfService:
             await asyncio.sleep(1.0)
 
     def _acks(self) -> bool:
-        """Whether any primary of its shard would want its acknowledgements."""
+        """Whether any primary of its shard would count its acknowledgements."""
         config = self._tablet.config
         shard = self._world.shards[config.shard]
         rule, itself = policy(shard.plan.durability), Member(config.alias, config.init_type)

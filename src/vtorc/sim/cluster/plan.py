@@ -1,4 +1,4 @@
-"""What a simulated world consists of: cells, shards, tablets, vtorcs, clients."""
+"""Plans of simulated worlds: their cells, shards, tablets, vtorcs and clients."""
 
 import random
 from dataclasses import dataclass, field, replace
@@ -34,9 +34,9 @@ class ShardPlan:
 class WorldPlan:
     """A whole world; times in seconds.
 
-    `vtorc_cells` has one entry for each vtorc. `write_interval` is the pause between two writes of one client;
-    `write_deadline` how long a client waits for one; `direct_writers` clients ignore vttablet and write to every mysqld
-    that lets them.
+    `vtorc_cells` has one entry for each vtorc. `write_interval` is the pause between two writes of one client,
+    `write_deadline` the time that a client waits for one write. `direct_writers` is the number of clients that ignore
+    vttablet and write to every mysqld that lets them.
     """
 
     cells: tuple[str, ...]
@@ -98,11 +98,11 @@ def random_plan(generator: random.Random, *, shards: int = 1) -> WorldPlan:
 
 
 def fleet_plan(generator: random.Random, *, shards: int, tablets: int) -> WorldPlan:
-    """Draw a fleet over three cells; the more shards, the fewer writes to each, and beyond a hundred there is one vtorc
-    instead of two.
+    """Draw a fleet over three cells.
 
-    Of ten shards six have tablets and acknowledgements across the cells, two ask for any acknowledgement, one for none,
-    and one has all its tablets but one in the same cell, so that the loss of that cell may take every copy of a write.
+    The more shards, the fewer writes to each; beyond a hundred shards there is one vtorc instead of two. Of ten shards
+    six have tablets and acknowledgements across the cells, two ask for any acknowledgement and one for none. One has
+    all its tablets but one in the same cell, so that the loss of that cell may take every copy of a write.
     """
     cells = ("zone1", "zone2", "zone3")
     mixture = (
@@ -136,7 +136,7 @@ def fleet_plan(generator: random.Random, *, shards: int, tablets: int) -> WorldP
 
 
 def small_fleet_plan(generator: random.Random, *, shards: int = 1) -> WorldPlan:
-    """Draw a fleet just large enough that its shards get in each other's way where the budget is small."""
+    """Draw a fleet just large enough that its shards compete for a small budget."""
     return fleet_plan(generator, shards=max(shards, _FEW_SHARDS), tablets=3)
 
 
@@ -148,8 +148,10 @@ def _key_range(number: int, shards: int) -> str:
 
 
 def failover_plan(generator: random.Random, *, shards: int = 1) -> WorldPlan:
-    """Draw a world in which a careless failover shows: enough tablets to lose two, quick timeouts, vtorcs everywhere,
-    writes at a rapid pace and past vttablet too; vttablets that look for errant GTIDs, or none that does.
+    """Draw a world in which a careless failover shows.
+
+    It has enough tablets to lose two, short timeouts, a vtorc in each cell, and rapid writes, some of them past
+    vttablet. Either all vttablets look for errant GTIDs or none does.
     """
     cells = tuple(f"zone{number}" for number in range(1, generator.choice((2, 3)) + 1))
     policies = ("semi_sync", "semi_sync", "cross_cell", "semi_sync_with_rdonly_ack", "cross_cell_with_rdonly_ack")
@@ -184,7 +186,7 @@ def failover_plan(generator: random.Random, *, shards: int = 1) -> WorldPlan:
 
 
 def old_plan(generator: random.Random, *, shards: int = 1) -> WorldPlan:
-    """Draw a small world in which half of the tablets are too old to tell everything."""
+    """Draw a small world in which half of the tablets are too old to report everything."""
     plan = random_plan(generator, shards=shards)
 
     def aged(tablet: TabletPlan) -> TabletPlan:

@@ -1,4 +1,4 @@
-"""Shards that come and go while vtorcs watch, as a reshard creates and removes them."""
+"""Shards that appear and disappear while vtorcs watch, as a reshard creates and removes them."""
 
 import asyncio
 import contextlib
@@ -15,11 +15,11 @@ from vtorc.topo import paths
 from vtorc.topo.server import TopoServer
 
 _KEPT_RUNNING = 10.0
-"""Seconds that the processes of a shard outlive its records."""
+"""Seconds for which the processes of a shard outlive its records."""
 
 
 async def add_shard(world: World, plan: ShardPlan) -> SimShard:
-    """Create a shard, in a keyspace that exists or a new one, and boot its tablets; raises SimPlanError."""
+    """Create a shard, in an existing keyspace or a new one, and boot its tablets; raises SimPlanError."""
     strange = {tablet.alias.cell for tablet in plan.tablets} - set(world.plan.cells)
     if strange or plan.shard in world.shards:
         raise SimPlanError(f"shard {plan.shard}: expected a new one, with tablets in {', '.join(world.plan.cells)}")
@@ -31,8 +31,9 @@ async def add_shard(world: World, plan: ShardPlan) -> SimShard:
 
 
 async def remove_shard(world: World, shard: SimShard) -> None:
-    """Delete all records of a shard under its lock, as vtctldclient does at the end of a reshard, and its processes a
-    while later (Vitess `go/vt/vtctl/grpcvtctldserver/topo.go`, deleteShard).
+    """Delete all records of a shard under its lock, as vtctldclient does at the end of a reshard.
+
+    Its processes end a while later. The source is Vitess `go/vt/vtctl/grpcvtctldserver/topo.go`, deleteShard.
     """
     for client in shard.clients:
         client.process.crash()
@@ -49,18 +50,16 @@ async def remove_shard(world: World, shard: SimShard) -> None:
         del world.tablets[tablet.address]
 
 
-def left_of(world: World, shard: ShardId, tablets: tuple[str, ...]) -> Iterator[str]:
-    """Name what the vtorcs still have of a shard: its loop, its place in a queue, tasks named after it or its
-    `tablets`.
-    """
+def leftovers(world: World, shard: ShardId, tablets: tuple[str, ...]) -> Iterator[str]:
+    """Yield what the vtorcs still have of a shard: its loop, its slot, tasks named after it or its `tablets`."""
     for vtorc in world.vtorcs:
         fleet = vtorc.fleet
         if fleet is None:
             continue
         if shard in fleet.loops:
             yield f"{vtorc.host.name}: the loop"
-        places = (*fleet.budget.waiting, *fleet.budget.holding)
-        if any(place.request is not None and place.request.shard == shard for place in places):
+        slots = (*fleet.budget.waiting, *fleet.budget.holding)
+        if any(slot.request is not None and slot.request.shard == shard for slot in slots):
             yield f"{vtorc.host.name}: a place in a queue"
     words = {str(shard), *tablets}
     tasks = sorted(task.get_name() for task in asyncio.all_tasks())

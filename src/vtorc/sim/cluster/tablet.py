@@ -1,4 +1,4 @@
-"""A simulated tablet: the lab's tablet manager over a simulated mysqld, and the query service in front of it."""
+"""A simulated tablet: the small vttablet over a simulated mysqld, and the query service in front of it."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ _RESTART_AFTER = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TabletTraits:
-    """What differs between the tablets of a world.
+    """The differences between tablets of a world.
 
     `tells_all` is False for a vttablet that is too old to report everything, `checks_errant` for one that does not
     look for errant GTIDs.
@@ -71,18 +71,18 @@ class SimTablet:
 
     @property
     def alias_text(self) -> str:
-        """The tablet's name."""
+        """The tablet's alias as text."""
         return str(self.config.alias)
 
     @property
     def address(self) -> Address:
-        """Where its gRPC server listens."""
+        """Host name and port of the tablet's gRPC server."""
         return (self.config.hostname, self.config.grpc_port)
 
     # --- life
 
     def start(self) -> None:
-        """Start vttablet; it is started again after it ends, as long as it is `wanted`."""
+        """Start vttablet; its supervisor starts it again whenever it ends while it is `wanted`."""
         self.wanted = True
         life = self.process.start()
         life.at_end.append(self._ended)
@@ -114,7 +114,7 @@ class SimTablet:
             self.start()
 
     async def shut_down(self) -> None:
-        """Stop vttablet on purpose: it blanks its record, and is not started again."""
+        """Stop vttablet on purpose: it blanks its record, and its supervisor does not start it again."""
         self.wanted = False
         agent = self.agent
         if agent is not None:
@@ -125,9 +125,9 @@ class SimTablet:
     # --- the query service
 
     async def execute(self, row: int) -> Transaction:
-        """Insert a row for a client, as a query that came through vtgate; raises TabletActionError or MysqlError.
+        """Insert a row for a client, as a query through vtgate does; raises TabletActionError or MysqlError.
 
-        A demotion kills it: then its client hears of an error, whatever mysqld makes of it.
+        A demotion kills the query: its client gets an error then, whether mysqld commits the row or not.
         """
         self._serving_primary()
         life = self.process.life
@@ -141,7 +141,7 @@ class SimTablet:
             raise TabletActionError("the query was killed by a demotion")
         transaction = query.result()
         if not life.runs:
-            await life.gate()
+            await life.until_running()
         return transaction
 
     def _serving_primary(self) -> None:
@@ -155,10 +155,10 @@ class SimTablet:
                 for query in list(self._queries):
                     query.kill()
 
-    # --- what it reports
+    # --- reports
 
     async def full_status(self) -> ServerReport:
-        """Answer FullStatus as this tablet's version does."""
+        """Return FullStatus as this tablet's version does."""
         assert self.agent is not None
         report = await self.agent.queries.full_status()
         if self.traits.tells_all:
@@ -178,7 +178,7 @@ class SimTablet:
 
 
 class SimPeers:
-    """The other tablets as one vttablet calls them; implements the lab's `Peers`."""
+    """The other tablets as one vttablet calls them; implements the small vttablet's `Peers`."""
 
     def __init__(self, tablet: SimTablet, life: Life) -> None:
         self._tablet = tablet

@@ -1,7 +1,7 @@
-"""Topology servers of the simulated world: the real memory backend, reached over the simulated network.
+"""Topology servers of a simulated world: the real memory backend, reached over the simulated network.
 
-What a client does (locks, lease refreshes, watches) is the real code of `vtorc.topo`; only its way to the store leads
-through the network, where it may be late, lost, refused or stale.
+Locks, lease refreshes and watches of a client are the real code of `vtorc.topo`. Only its calls to the store go over
+the network, where they may be late, lost, refused or stale.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ ROOT = "/vitess"
 
 
 class SimTopo:
-    """One topology server process; in `conflict_share` of all compare-and-swaps somebody else was faster."""
+    """One topology server process; in `conflict_share` of all compare-and-swaps another writer was faster."""
 
     def __init__(self, network: Network, host: Host, generator: random.Random, *, lease_ttl: float) -> None:
         self.network = network
@@ -42,17 +42,17 @@ class SimTopo:
         return EmbeddedConn(RemoteStore(self, client), root, lease_ttl=self._lease_ttl)
 
     def stop(self) -> None:
-        """Go down: calls are refused, watches break."""
+        """Go down, so that calls are refused and watches break."""
         self.process.crash()
         for relay in self._relays:
             relay.deliver()
 
     def start(self) -> None:
-        """Come back with everything that was stored."""
+        """Come back with all stored keys."""
         self.process.start()
 
     def make_stale(self, host: str) -> None:
-        """Let a host's clients read what is stored now until `make_fresh`, whatever is written meanwhile."""
+        """Show a host's clients the present state until `make_fresh`, whatever is written meanwhile."""
         self._stale[host] = {row.key: row for row in at_once(self.store.scan("/"))}
 
     def make_fresh(self, host: str) -> None:
@@ -60,30 +60,30 @@ class SimTopo:
         self._stale.pop(host, None)
 
     def end_leases(self) -> None:
-        """Lose all leases, and the locks with them."""
+        """End all leases, and the locks with them."""
         for lease in list(self._leases):
             at_once(self.revoke(lease))
 
     def lock_holder(self, directory: str) -> str | None:
-        """Tell which host holds the lock of a directory, None if nobody does; `directory` with its root."""
-        line = at_once(self.store.scan(f"{directory}/locks/"))
-        if not line:
+        """Return the host that holds the lock of a directory, None if it is free; `directory` includes its root."""
+        queue = at_once(self.store.scan(f"{directory}/locks/"))
+        if not queue:
             return None
-        holder = min(line, key=lambda row: row.created)
+        holder = min(queue, key=lambda row: row.created)
         return str(json.loads(holder.contents)["HostName"])
 
     def confirmed_at(self, host: str, directory: str) -> float:
-        """Tell when a host last heard from this server that it holds or waits for a lock."""
+        """Return when this server last confirmed to a host that it holds, or waits for, the lock of a directory."""
         return self._confirmed.get((host, directory), float("-inf"))
 
-    # --- what happens in the server
+    # --- in the server
 
     def stale_rows(self, host: str, key: str) -> dict[str, Row] | None:
-        """Return the rows that a host gets to see, if it is to see old ones; locks are always read fresh."""
+        """Return the old rows that a host is shown, None if it is shown the present ones; locks are never stale."""
         return None if "/locks" in key else self._stale.get(host)
 
     async def put(self, key: str, contents: bytes, expected: int | None) -> int:
-        """Write a key, perhaps after somebody else did."""
+        """Write a key, perhaps after another writer."""
         if expected and self.conflict_share and self._random.random() < self.conflict_share:
             row = await self.store.get(key)
             await self.store.put(key, row.contents, None)
@@ -92,7 +92,7 @@ class SimTopo:
     async def enqueue(
         self, host: str, directory: str, lease: int, contents: bytes, *, ttl: float, only_if_free: bool
     ) -> Row:
-        """Put a key into the line for a lock."""
+        """Put a key into the queue for a lock."""
         row = await self.store.enqueue(directory, lease, contents, ttl=ttl, only_if_free=only_if_free)
         self._leases[lease] = directory
         self.confirm(host, directory)
@@ -111,11 +111,11 @@ class SimTopo:
         await self.store.revoke(lease)
 
     def confirm(self, host: str, directory: str) -> None:
-        """Note that a host hears that its lock is alive."""
+        """Note that this server confirms a lock to a host."""
         self._confirmed[host, directory] = asyncio.get_running_loop().time()
 
     def add_relay(self, relay: "Relay") -> None:
-        """Follow a prefix for a client."""
+        """Signal changes below a prefix to a client."""
         self._relays[relay] = None
         self.store.subscribe(relay.prefix, relay)
 
@@ -126,7 +126,7 @@ class SimTopo:
 
 
 class Relay(asyncio.Event):
-    """Carries the news that something changed from the server to a client's event."""
+    """Carries the signal that something changed from the server to a client's event."""
 
     def __init__(self, topo: SimTopo, client: Life, prefix: str, signal: asyncio.Event) -> None:
         super().__init__()
@@ -137,11 +137,11 @@ class Relay(asyncio.Event):
         self._under_way = False
 
     def set(self) -> None:
-        """Something changed in the store."""
+        """Signal a change in the store."""
         self._topo.process.when_running(self.deliver)
 
     def deliver(self) -> None:
-        """Send the news, unless news are on their way already."""
+        """Send the signal, unless one is under way already."""
         if not self._under_way:
             self._under_way = True
             self._topo.network.post(self._topo.process.host, self._client.host, self._arrive)
@@ -153,7 +153,7 @@ class Relay(asyncio.Event):
 
 
 class RemoteStore:
-    """The store as one client process has it; implements `vtorc.topo.embedded.Store`."""
+    """The store as one client process reaches it; implements `vtorc.topo.embedded.Store`."""
 
     def __init__(self, topo: SimTopo, client: Life) -> None:
         self._topo = topo
@@ -184,7 +184,7 @@ class RemoteStore:
         return [row for key, row in stale.items() if key.startswith(prefix)]
 
     async def keys(self, prefix: str) -> Sequence[str]:
-        """Name all keys below a prefix."""
+        """List all keys below a prefix."""
         return [row.key for row in await self.scan(prefix)]
 
     async def put(self, key: str, contents: bytes, expected: int | None) -> int:
@@ -196,11 +196,11 @@ class RemoteStore:
         await self._ask(lambda: self._topo.store.delete(key, expected))
 
     def new_lease(self) -> int:
-        """Think of a number for a lease."""
+        """Return a number for a new lease."""
         return self._topo.store.new_lease()
 
     async def enqueue(self, directory: str, lease: int, contents: bytes, *, ttl: float, only_if_free: bool) -> Row:
-        """Put a key into the line for a lock."""
+        """Put a key into the queue for a lock."""
         return await self._ask(
             lambda: self._topo.enqueue(self._host, directory, lease, contents, ttl=ttl, only_if_free=only_if_free)
         )
@@ -214,7 +214,7 @@ class RemoteStore:
         await self._ask(lambda: self._topo.revoke(lease))
 
     def subscribe(self, prefix: str, signal: asyncio.Event) -> None:
-        """Set `signal` at each change."""
+        """Set `signal` at each change below a prefix."""
         relay = self._relays[prefix, signal] = Relay(self._topo, self._client, prefix, signal)
         self._topo.add_relay(relay)
 
@@ -223,18 +223,18 @@ class RemoteStore:
         self._topo.drop_relay(self._relays.pop((prefix, signal)))
 
     async def release(self) -> None:
-        """Stay: the server lives on."""
+        """Do nothing, as the server lives on."""
 
     async def _ask(self, work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
         topo = self._topo
         try:
-            return await topo.network.ask(self._client, topo.process, lambda: at_once(work()))
+            return await topo.network.call_instantly(self._client, topo.process, lambda: at_once(work()))
         except NetworkError as error:
             raise TopoUnavailable(f"the topology server on {topo.process.host.name} is {error.reason}") from error
 
 
 def at_once(work: Coroutine[Any, Any, _T]) -> _T:
-    """Run a coroutine that waits for nothing, such as those of the memory store, to its end."""
+    """Return the result of a coroutine that never waits, such as those of the memory store."""
     try:
         work.send(None)
     except StopIteration as done:

@@ -1,4 +1,4 @@
-"""A vtorc process in the simulated world: the real control code, its time and its ways out simulated."""
+"""A vtorc process in a simulated world: the real control code with simulated time, topology and tablets."""
 
 import asyncio
 import random
@@ -18,7 +18,7 @@ from vtorc.recovery.record import RecoveryRecord
 from vtorc.recovery.runner import Judgement
 from vtorc.recovery.session import Bounds, Deadlines, RecoveryTools
 from vtorc.sim.checks.budget_order import BudgetOrder
-from vtorc.sim.cluster.manager import SimTabletManager
+from vtorc.sim.cluster.tablet_manager import SimTabletManager
 from vtorc.sim.engine.process import Host, Life, Process
 from vtorc.sim.engine.trace import Trace
 from vtorc.topo.server import TopoServer
@@ -29,7 +29,7 @@ _RESTART_AFTER = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VtorcSettings:
-    """What one vtorc is run with; times in seconds."""
+    """The settings of one vtorc; times in seconds."""
 
     rules: DecisionSettings = field(default_factory=DecisionSettings)
     pace: ProbePace = field(default_factory=ProbePace)
@@ -47,11 +47,11 @@ class SimClock:
     host: Host
 
     def now(self) -> float:
-        """Virtual seconds."""
+        """Return virtual seconds."""
         return asyncio.get_running_loop().time()
 
     def wall(self) -> int:
-        """Nanoseconds since the Unix epoch, as this host believes."""
+        """Return nanoseconds since the Unix epoch by this host's clock."""
         return self.host.wall()
 
 
@@ -130,18 +130,18 @@ class SimVtorc:
 
 
 class TraceObserver:
-    """Writes what a vtorc decides and does into the trace, unless it is dead."""
+    """Writes the decisions and recoveries of a vtorc into the trace, until its process ends."""
 
     def __init__(
         self,
-        who: str,
+        name: str,
         trace: Trace,
         life: Life,
         records: list[RecoveryRecord],
         escalated: Callable[[ShardId], None],
         turns: BudgetOrder,
     ) -> None:
-        self._who = who
+        self._name = name
         self._turns = turns
         self._trace = trace
         self._life = life
@@ -149,26 +149,26 @@ class TraceObserver:
         self._escalated = escalated
 
     def judged(self, judgement: Judgement) -> None:
-        """Leave it out: it comes too often."""
+        """Ignore judgements, which are too frequent for a trace."""
 
     def decided(self, decision: Decision) -> None:
-        """Write the sentence down."""
+        """Write the decision's sentence."""
         if decision.escalated:
             self._escalated(decision.finding.shard)
         self._note(f"decides [{decision.rule}] {decision.sentence}")
 
     def cleared(self, decision: Decision) -> None:
-        """Write down what is gone."""
+        """Write the finding that is gone."""
         self._note(f"cleared {decision.finding.code.value} on {decision.finding.alias}")
 
     def started(self, action: Action) -> None:
-        """Write down what begins."""
+        """Write the recovery that begins."""
         if self._life.alive:
             self._turns.started(action)
         self._note(f"begins {action.recovery.value} for {action.code.value}")
 
     def finished(self, record: RecoveryRecord) -> None:
-        """Write down how it ended, step by step."""
+        """Write the steps of a recovery and its outcome."""
         if not self._life.alive:
             return
         self._records.append(record)
@@ -179,20 +179,20 @@ class TraceObserver:
         self._note(f"ends {record.recovery.value} ({record.outcome.value}): {record.sentence}")
 
     def interrupted(self, action: Action) -> None:
-        """Write down what was broken off."""
+        """Write the recovery that is broken off."""
         if self._life.alive:
             self._turns.interrupted(action)
         self._note(f"breaks off {action.recovery.value}")
 
     def announced(self, announcement: Announcement) -> None:
-        """Write it down."""
+        """Write the announcement."""
         if self._life.alive:
             self._turns.announced(announcement)
         self._note(f"announces: {announcement.sentence}")
 
     def _note(self, text: str) -> None:
         if self._life.alive:
-            self._trace.note(self._who, text)
+            self._trace.note(self._name, text)
 
 
 def _innermost(error: BaseException) -> BaseException:

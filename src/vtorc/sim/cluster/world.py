@@ -1,4 +1,4 @@
-"""A whole simulated world: hosts, topology servers, tablets, vtorcs and clients, put together from a plan."""
+"""A whole simulated world: hosts, topology servers, tablets, vtorcs and clients, built from a plan."""
 
 import asyncio
 import contextlib
@@ -15,9 +15,9 @@ from vtorc.errors import MysqlError
 from vtorc.sim.checks.budget_order import BudgetOrder
 from vtorc.sim.checks.invariants import Checker, ShardLedger
 from vtorc.sim.cluster.clients import Client
-from vtorc.sim.cluster.manager import SimTabletManager
 from vtorc.sim.cluster.plan import ShardPlan, TabletPlan, WorldPlan
 from vtorc.sim.cluster.tablet import GRPC_PORT, MYSQL_PORT, Address, SimTablet
+from vtorc.sim.cluster.tablet_manager import SimTabletManager
 from vtorc.sim.cluster.topo import ROOT, SimTopo
 from vtorc.sim.cluster.vtorc import SimVtorc, VtorcSettings
 from vtorc.sim.engine.loop import current_loop
@@ -48,13 +48,13 @@ class SimShard:
 
     @property
     def primary(self) -> SimTablet | None:
-        """The tablet that knows itself as the primary of the newest term, if any does."""
+        """The tablet that is primary of the newest term by its own account, None if none is."""
         known = [each for each in self.tablets if each.agent is not None and each.agent.state.is_primary]
         return max(known, key=lambda each: each.agent.state.term if each.agent else 0, default=None)
 
 
 class World:
-    """Everything there is in one run; make it inside `vtorc.sim.engine.loop.run`."""
+    """Everything that exists in one run; create it inside `vtorc.sim.engine.loop.run`."""
 
     def __init__(self, plan: WorldPlan, trace: Trace, *, settings: VtorcSettings | None = None) -> None:
         self.plan = plan
@@ -71,7 +71,7 @@ class World:
         self.settings = settings or VtorcSettings()
         self._tablet_of: dict[SimMysqld, SimTablet] = {}
         self._off: dict[Host, int] = {}
-        self._others: dict[asyncio.Task[object], None] = {}
+        self._background: dict[asyncio.Task[object], None] = {}
         self._row_ids: Iterator[int] = itertools.count(1)
         self._build()
         self.checker.serves = self._serves
@@ -169,10 +169,10 @@ class World:
             turns=BudgetOrder(host.name, self.settings.budget, now=current_loop().time, violate=self.checker.violate),
         )
 
-    # --- what processes are given
+    # --- connections of processes
 
     def open_topo(self, life: Life) -> TopoServer:
-        """Connect a process to the topology: all its calls go over the network."""
+        """Connect a process to the topology; all its calls go over the network."""
 
         async def open_cell(address: str, root: str) -> TopoConn:
             return self.topos[address].connect(life, root)
@@ -185,7 +185,7 @@ class World:
         )
 
     def open_tablets(self, life: Life, *, checked: bool) -> SimTabletManager:
-        """Let a process call tablets; with `checked` it may change them only under the shard's lock."""
+        """Let a process call tablets; with `checked`, a change without the shard's lock is a violation."""
 
         def check(tablet: SimTablet, name: str) -> None:
             if checked:
@@ -211,7 +211,7 @@ class World:
     # --- beginning
 
     async def begin(self) -> None:
-        """Write the records that people write, then start everything in an order that differs from seed to seed."""
+        """Write the records that operators write, then start everything in an order that differs from seed to seed."""
         admin = Process(self.network.add_host("admin", _GLOBAL), "vtctldclient").start()
         topo = self.open_topo(admin)
         for cell in self.plan.cells:
@@ -224,12 +224,12 @@ class World:
         for tablet in self.tablets.values():
             self._begin_tablet(tablet)
         for vtorc in self.vtorcs:
-            self._soon(vtorc.start)
+            self._start_soon(vtorc.start)
         for shard in self.shards.values():
             self._begin_clients(shard)
 
     def add_shard(self, plan: ShardPlan) -> SimShard:
-        """Start the tablets and clients of one more shard, in cells that there are; its record is the caller's."""
+        """Start the tablets and clients of another shard, in existing cells; the caller writes the shard record."""
         self.plan = replace(self.plan, shards=(*self.plan.shards, plan))
         shard = self._build_shard(plan)
         for tablet in shard.tablets:
@@ -238,15 +238,15 @@ class World:
         return shard
 
     def forget_shard(self, shard: SimShard) -> None:
-        """Look after a shard no longer: it may be without a primary, and nothing of it is started again."""
+        """Stop watching a shard: it may be without a primary, and its processes are not started again."""
         self.plan = replace(self.plan, shards=tuple(each for each in self.plan.shards if each.shard != shard.id))
         del self.shards[shard.id]
 
     def _begin_tablet(self, tablet: SimTablet) -> None:
-        self._soon(tablet.mysqld.start)
-        self._soon(tablet.start)
+        self._start_soon(tablet.mysqld.start)
+        self._start_soon(tablet.start)
 
-    def _soon(self, start: object) -> None:
+    def _start_soon(self, start: object) -> None:
         current_loop().call_later(self.random.uniform(0.0, 3.0), start)  # type: ignore[arg-type]
 
     def _begin_clients(self, shard: SimShard) -> None:
@@ -267,19 +267,19 @@ class World:
             shard.clients.append(client)
             client.start()
 
-    # --- what faults do
+    # --- for faults
 
     def hosts_of(self, cell: str) -> list[Host]:
-        """All machines of a cell."""
+        """Return all hosts of a cell."""
         return [host for host in self.network.hosts.values() if host.cell == cell]
 
     def power_off(self, host: Host) -> None:
-        """Cut a host's power, once more if it is off already."""
+        """Cut a host's power; each call needs a `power_on` of its own, also if the host is off already."""
         self._off[host] = self._off.get(host, 0) + 1
         host.power_off()
 
     def power_on(self, host: Host) -> None:
-        """Undo one `power_off`; with the last one everything on the host starts."""
+        """Undo one `power_off`; the last one starts everything on the host."""
         self._off[host] -= 1
         if self._off[host] or host.up:
             return
@@ -300,12 +300,12 @@ class World:
                     client.start()
 
     def start_topo(self, topo: SimTopo) -> None:
-        """Start a topology server, if it is down and its host is up."""
+        """Start a topology server if it is down and its host is up."""
         if topo.process.host.up and topo.process.state is ProcessState.STOPPED:
             topo.start()
 
     def start_mysqld(self, mysqld: SimMysqld) -> None:
-        """Start a mysqld that is down; it listens once it has recovered."""
+        """Start a mysqld if it is down; it listens once it has recovered."""
 
         def start() -> None:
             if mysqld.process.host.up and mysqld.process.state is ProcessState.STOPPED:
@@ -315,45 +315,45 @@ class World:
         current_loop().call_later(self.plan.mysql.recovery.draw(self.random), start)
 
     def start_tablet(self, tablet: SimTablet) -> None:
-        """Start a vttablet that is down, and keep it running from now on."""
+        """Start a vttablet if it is down, and keep it running from now on."""
         tablet.wanted = True
         if tablet.host.up and tablet.process.state is ProcessState.STOPPED:
             tablet.start()
 
     def change_by_hand(self, tablet: SimTablet, work: Coroutine[Any, Any, object]) -> None:
-        """Let a person do something to a mysqld; until it is as it should be what follows is not vtorc's fault."""
+        """Let an operator change a mysqld; until it is in order again, vtorc is not blamed for violations there."""
         uuid = tablet.mysqld.uuid
         self.checker.by_hand.add(uuid)
-        self.checker.meddling.append(uuid)
+        self.checker.being_changed.append(uuid)
 
-        async def try_it() -> None:
+        async def attempt() -> None:
             try:
                 with contextlib.suppress(MysqlError, TimeoutError):
                     async with asyncio.timeout(10.0):
                         await work
             finally:
-                self.checker.meddling.remove(uuid)
+                self.checker.being_changed.remove(uuid)
             self.checker.writability_changed(tablet.mysqld)
 
-        self.spawn(try_it(), "by hand")
+        self.spawn(attempt(), "by hand")
 
     async def rebuild(self, tablet: SimTablet, source: SimTablet) -> None:
-        """Restore a tablet from a copy of another, as a person does with one that cannot be repaired otherwise."""
+        """Restore a tablet from a copy of another, as an operator does with one that cannot be repaired otherwise."""
         self.trace.note("a person", f"rebuilds {tablet.config.alias} from {source.config.alias}")
         tablet.mysqld.process.crash()
         tablet.mysqld.restore(source.mysqld)
         self.start_mysqld(tablet.mysqld)
 
     def spawn(self, work: Coroutine[Any, Any, object], name: str) -> None:
-        """Run something that belongs to no process of the world."""
+        """Run a task that belongs to no process of the world."""
         task = asyncio.create_task(work, name=name)
-        self._others[task] = None
-        task.add_done_callback(self._others.pop)
+        self._background[task] = None
+        task.add_done_callback(self._background.pop)
 
-    # --- looking
+    # --- health
 
     def unwell(self, shard: SimShard) -> list[str]:
-        """Say what keeps a shard from being writable and fully replicating; empty if nothing does."""
+        """Return what keeps a shard from being writable and fully replicating; empty if it is well."""
         primary = shard.primary
         if primary is None:
             return ["no tablet is the primary"]
@@ -371,7 +371,7 @@ class World:
     def _unwell_replica(self, tablet: SimTablet, primary: SimTablet) -> list[str]:
         name = tablet.config.alias
         mysqld = tablet.mysqld
-        if self.is_ruined(tablet, primary):
+        if self.needs_rebuild(tablet, primary):
             return []
         source = mysqld.replication.source
         if source is None or (source.host, source.port) != primary.mysqld.address:
@@ -382,8 +382,8 @@ class World:
             return [f"replica {name} is writable"]
         return []
 
-    def is_ruined(self, tablet: SimTablet, primary: SimTablet) -> bool:
-        """Tell whether only a person can make it a replica: it has errant transactions, or needs purged ones."""
+    def needs_rebuild(self, tablet: SimTablet, primary: SimTablet) -> bool:
+        """Return whether a tablet has errant transactions or needs purged ones, so that only a rebuild helps."""
         mysqld = tablet.mysqld
         errant = mysqld.received.difference(primary.mysqld.executed.value).without_uuid(primary.mysqld.uuid)
         return bool(errant) or "1236" in mysqld.replication.last_io_error
@@ -391,7 +391,7 @@ class World:
     async def until_well(self, shard: SimShard, *, limit: float, since: float | None = None) -> list[str]:
         """Wait until a shard is well and takes writes; returns what is still wrong `limit` seconds after `since`.
 
-        `since` (virtual seconds) is now if it is not given; many shards that are waited for in turn share one.
+        `since` (virtual seconds) is now if it is not given; callers that wait for many shards in turn share one.
         """
         started = self.now if since is None else since
         while True:

@@ -1,4 +1,4 @@
-"""What waits in the simulator's event loop: callbacks, with or without an instant."""
+"""The callbacks of the simulator's event loop: those that are ready, and those with an instant."""
 
 import asyncio
 import contextvars
@@ -11,7 +11,7 @@ class SimHandle(asyncio.Handle):
 
     __slots__ = ()
 
-    # What never differs between handles is not set on each of the thousands that a second of virtual time needs.
+    # Class attributes, as a second of virtual time makes thousands of handles and these never differ between them.
     _repr = None
     _source_traceback = None
 

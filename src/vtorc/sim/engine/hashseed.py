@@ -1,4 +1,4 @@
-"""Starts this process again with string hashing fixed, so that no order that slips through depends on it."""
+"""Starts this process again with a fixed hash seed, so that no order that slips through depends on string hashing."""
 
 import os
 import sys
@@ -7,10 +7,10 @@ _VARIABLE = "PYTHONHASHSEED"
 
 
 def fix_hash_seed() -> None:
-    """Replace this process by itself with `PYTHONHASHSEED=0`, unless it already has that; returns only in that case.
+    """Return if this process has `PYTHONHASHSEED=0`; otherwise replace it by itself with that variable set.
 
-    Code that the simulator runs must not need it (`vtorc.sim.engine.loop` says how); a trace that differs with it is a
-    bug.
+    Code that the simulator runs must not need this (`vtorc.sim.engine.loop` says how); a trace that depends on the hash
+    seed is a bug.
     """
     if os.environ.get(_VARIABLE) == "0":
         return

@@ -1,17 +1,17 @@
-"""An asyncio event loop that lives in virtual time and does the same thing every time.
+"""An asyncio event loop in virtual time that runs equal programs with equal seeds in equal order.
 
-When nothing is ready it jumps to the next timer. Order is by insertion only: ready callbacks run first in, first out,
-timers of one instant in the order in which they were set. The only randomness is `SimLoop.random`, seeded by the
-caller. There are no threads, sockets or signals: whatever asks for one gets `SimUnsupported`.
+When no callback is ready, the loop jumps to the next timer. Order is by insertion only: ready callbacks run first in,
+first out, timers of one instant in the order in which they were set. The only randomness is `SimLoop.random`, seeded by
+the caller. There are no threads, sockets or signals: code that asks for one gets `SimUnsupported`.
 
-What the code that runs here must keep away from, because it differs between processes even with equal seeds:
+Code that runs here must avoid these, because they differ between processes even with equal seeds:
 
 * iterating over a set of strings, enums, dataclasses or plain objects: `sorted()` it first. Sets of tasks are harmless,
-  tasks hash by the order of their creation here. `hash(None)` and the hash of any plain object is its address;
-* `id()`, the default `repr()` and `hash()` as sort keys or in what is written down;
+  as tasks hash by the order of their creation here. `hash(None)` and the hash of any plain object is its address;
+* `id()`, the default `repr()` and `hash()` as sort keys or in output;
 * `time.*`, `random.*`, `secrets`, `uuid.uuid1/4`, `os.urandom`: ask the loop, the `Clock` or a given generator;
-* finalisers that do something visible: the garbage collector runs at fixed steps here, but reference cycles hide how
-  long things live.
+* finalisers with visible effects: the garbage collector runs at fixed steps here, but reference cycles hide how long
+  objects live.
 
 `vtorc.sim.engine.hashseed` starts the process again with a fixed hash seed, as a second line of defence.
 """
@@ -35,7 +35,7 @@ _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
 
 INSTANT_LIMIT = 1_000_000
-"""Callbacks at one instant after which a run counts as going round in circles."""
+"""Callbacks at one instant after which a run counts as an endless loop."""
 
 _COLLECT_EVERY = 200_000
 _COLLECT_PER_TASK = 200
@@ -45,7 +45,7 @@ _CANCEL_ROUND_S = 60.0
 
 
 class SimTask(asyncio.Task[_T]):
-    """A task that hashes by order of creation: the sets of tasks that asyncio keeps iterate alike in every process."""
+    """A task that hashes by order of creation, so that asyncio's sets of tasks iterate alike in every process."""
 
     order: int
 
@@ -57,7 +57,7 @@ class SimTask(asyncio.Task[_T]):
 
 
 class SimLoop(asyncio.BaseEventLoop):
-    """Event loop with its own time; `permute` shuffles the task steps of one instant, to explore schedules."""
+    """Event loop with virtual time; `permute` shuffles the task steps of one instant, to explore schedules."""
 
     def __init__(
         self,
@@ -80,9 +80,9 @@ class SimLoop(asyncio.BaseEventLoop):
         self._unhandled: list[dict[str, Any]] = []
         self.set_exception_handler(_keep_unhandled)
 
-    # --- what asyncio asks of a loop
+    # --- what asyncio needs of a loop
 
-    get_debug = staticmethod(bool)  # False, without running any Python code: each future and each task asks
+    get_debug = staticmethod(bool)  # False, without running any Python code, as each future and each task calls it
 
     def time(self) -> float:
         """Return virtual seconds since the beginning."""
@@ -91,7 +91,7 @@ class SimLoop(asyncio.BaseEventLoop):
     def call_soon(
         self, callback: Callable[[*_Ts], object], *args: *_Ts, context: contextvars.Context | None = None
     ) -> SimHandle:
-        """Call `callback` at this instant, after everything that is already waiting."""
+        """Call `callback` at this instant, after all callbacks that are ready."""
         handle = SimHandle(callback, args, contextvars.copy_context() if context is None else context)
         self._queue.append(handle)
         return handle
@@ -107,7 +107,7 @@ class SimLoop(asyncio.BaseEventLoop):
     def call_at(
         self, when: float, callback: Callable[[*_Ts], object], *args: *_Ts, context: contextvars.Context | None = None
     ) -> SimTimer:
-        """Call `callback` at the instant `when`; an instant in the past is now."""
+        """Call `callback` at the instant `when`, now if that has passed."""
         if when < self._now:
             when = self._now
         timer = SimTimer(when, callback, args, self, contextvars.copy_context() if context is None else context)
@@ -130,7 +130,7 @@ class SimLoop(asyncio.BaseEventLoop):
         name: object = None,
         context: contextvars.Context | None = None,
     ) -> SimTask[_T]:
-        """Start a task; a task without a name is called after its coroutine and its number."""
+        """Start a task; a task without a name is named after its coroutine and its number."""
         self._task_order = order = self._task_order + 1
         if name is None:
             name = f"{getattr(coro, '__qualname__', 'task')}-{order}"
@@ -142,15 +142,15 @@ class SimLoop(asyncio.BaseEventLoop):
     def start_task(
         self, coro: Coroutine[Any, Any, _T], *, name: str, context: contextvars.Context | None = None
     ) -> SimTask[_T]:
-        """Start a task and take its first step at once, unless a task runs or this loop is to permute steps."""
+        """Start a task and take its first step at once, unless a task runs or this loop permutes steps."""
         task = self.create_task(coro, name=name, context=context)
         if not self._permute and asyncio.current_task(self) is None:
-            step = self._queue.pop()  # a task's first step is the last thing that its making puts there
+            step = self._queue.pop()  # creating a task puts its first step at the end
             step._context.run(step._callback, *step._args)
         return task
 
     def run_in_executor(self, executor: Any, func: Callable[..., _T], *args: Any) -> asyncio.Future[_T]:  # type: ignore[override]
-        """Refuse: threads would make the run depend on the machine."""
+        """Raise SimUnsupported, as threads would make the run depend on the machine."""
         raise SimUnsupported(f"{func!r} wants a thread; code that the simulator runs is plain asyncio")
 
     # --- running
@@ -158,8 +158,8 @@ class SimLoop(asyncio.BaseEventLoop):
     def run(self, main: Coroutine[Any, Any, _T]) -> _T:
         """Run `main` to its end and close the loop.
 
-        What `main` leaves behind is cancelled, oldest task first. Raises `SimDeadlock` when nothing can ever happen
-        again, `SimLivelock` when time does not move, `SimUnhandled` for an error that nobody received.
+        Tasks that `main` leaves behind are cancelled, oldest first. Raises `SimDeadlock` when nothing can ever happen
+        again, `SimLivelock` when time does not move, `SimUnhandled` for an error that was never retrieved.
         """
         hooks = sys.get_asyncgen_hooks()
         collecting = gc.isenabled()
@@ -187,7 +187,7 @@ class SimLoop(asyncio.BaseEventLoop):
                 gc.enable()
 
     def pending(self) -> list[SimTask[Any]]:
-        """Return the tasks that are not done, oldest first."""
+        """Return the unfinished tasks, oldest first."""
         tasks = (task for task in asyncio.all_tasks(self) if isinstance(task, SimTask))
         return sorted(tasks, key=lambda task: task.order)
 
@@ -199,7 +199,7 @@ class SimLoop(asyncio.BaseEventLoop):
         return task.result()
 
     def _cancel_rest(self) -> None:
-        """Cancel what is left until it ends; it may take several turns, dead processes wait in their clean-up too."""
+        """Cancel unfinished tasks until they end, in rounds, as tasks of ended processes wait in clean-ups too."""
         self._unhandled.clear()
         for _ in range(_CANCEL_ROUNDS):
             rest = self.pending()
@@ -241,7 +241,7 @@ class SimLoop(asyncio.BaseEventLoop):
                 next_collect = self._next_collect()
 
     def _jump(self) -> None:
-        """Move time to the next timer and run it, if it is alone, or make everything due then ready."""
+        """Move time to the next timer and run it if it is alone; otherwise make all timers of that instant ready."""
         timers = self._timers
         while True:
             now, _, timer = heapq.heappop(timers)
@@ -265,7 +265,7 @@ class SimLoop(asyncio.BaseEventLoop):
             self._broke(timer, error)
 
     def _make_ready(self, now: float) -> None:
-        """Move every timer that is due into the queue."""
+        """Move all due timers into the queue."""
         timers = self._timers
         while timers and timers[0][0] <= now:
             timer = heapq.heappop(timers)[2]
@@ -276,7 +276,7 @@ class SimLoop(asyncio.BaseEventLoop):
                 self._queue.append(timer)
 
     def _run_instant(self, done: Callable[[], bool]) -> None:
-        """Run what is ready, and what becomes ready by that, until nothing is."""
+        """Run ready callbacks, and those that become ready by them, until none is left."""
         queue = self._queue
         most = self.callbacks + self._instant_limit
         while queue and not self._unhandled and not done():
@@ -304,8 +304,9 @@ class SimLoop(asyncio.BaseEventLoop):
         self.call_exception_handler({"message": "error in a callback", "exception": error, "handle": handle})
 
     def _next_collect(self) -> int:
-        """The callback after which garbage is collected: rarer the more there is to look through, or a world of a
-        thousand shards would do little else.
+        """Return the callback after which garbage is collected next.
+
+        The more tasks there are, the rarer it is: a world of a thousand shards would do little else.
         """
         return self.callbacks + max(_COLLECT_EVERY, _COLLECT_PER_TASK * len(self.pending()))
 
@@ -331,12 +332,12 @@ def run(
     permute: bool = False,
     instant_limit: int = INSTANT_LIMIT,
 ) -> _T:
-    """Run `main` in a new `SimLoop` and return what it returns."""
+    """Run `main` in a new `SimLoop` and return its result."""
     return SimLoop(seed=seed, permute=permute, instant_limit=instant_limit).run(main)
 
 
 def current_loop() -> SimLoop:
-    """Return the running loop; raises `SimUnsupported` outside of the simulator."""
+    """Return the running `SimLoop`; raises `SimUnsupported` in any other loop."""
     loop = asyncio.get_running_loop()
     if not isinstance(loop, SimLoop):
         raise SimUnsupported("this part of the simulated world only runs in vtorc.sim.engine.loop.run()")
@@ -344,7 +345,7 @@ def current_loop() -> SimLoop:
 
 
 async def forever() -> None:
-    """Wait until cancelled, as one waits for an answer that never comes."""
+    """Wait until cancelled, as for an answer that never comes."""
     await asyncio.get_running_loop().create_future()
 
 
@@ -375,12 +376,12 @@ def _where(task: "SimTask[Any]") -> str:
 
 
 def _is_step(handle: "SimHandle | SimTimer") -> bool:
-    """Whether the callback is a task's next step: asyncio schedules those with bound objects of its C task."""
+    """Whether the callback is a task's next step, which asyncio schedules with bound objects of its C task."""
     return isinstance(getattr(handle._callback, "__self__", None), SimTask)
 
 
 def _shuffle_steps(queue: "deque[SimHandle | SimTimer]", generator: random.Random) -> None:
-    """Permute the task steps among their places; other callbacks keep theirs, asyncio promises their order."""
+    """Permute the task steps among their places; other callbacks keep theirs, as asyncio promises their order."""
     places = [place for place, handle in enumerate(queue) if _is_step(handle)]
     if len(places) < 2:
         return

@@ -1,8 +1,8 @@
-"""The network between hosts: latency, loss, cuts in one or both directions; calls and streams over it.
+"""The network between hosts: latency, loss, cuts in one or both directions, and calls over it.
 
-It behaves as TCP does seen from above: what a cut holds back arrives after the cut is healed, in order, if its
-connection still exists. A call whose request or answer is lost leaves its caller waiting for the deadline that the
-caller brings; only the effect tells which.
+It behaves as TCP does seen from above: messages that a cut holds back arrive after the cut is healed, in order, if
+their connection still exists. A call whose request or answer is lost waits for its caller's deadline; only the effect
+shows which of the two was lost.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ _log = math.log
 
 
 class NetworkError(SimError):
-    """A call or a stream broke; `reason`: "refused" (nobody listens), "unreachable" (no route), "reset" (peer died)."""
+    """A call or a stream broke; `reason`: "refused" (no listener), "unreachable" (no route), "reset" (peer ended)."""
 
     def __init__(self, reason: str, peer: object) -> None:
         super().__init__(f"{reason}: {peer}")
@@ -36,7 +36,7 @@ class NetworkError(SimError):
 
 
 class NoAnswer(SimError):
-    """A call has taken longer than its caller was to wait."""
+    """A call took longer than its limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Latency:
 
     def draw(self, generator: random.Random) -> float:
         """Return one delay."""
-        # What random.expovariate does, without its call: this is drawn thousands of times per second of virtual time.
+        # As random.expovariate does, without its call: this runs thousands of times per second of virtual time.
         drawn = self.least - math.log(1.0 - generator.random()) * (self.mean - self.least)
         return drawn if drawn < self.most else self.most
 
@@ -61,7 +61,7 @@ CROSS_CELL = Latency(0.0008, 0.0015, 0.04)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkFault:
-    """Something wrong on the way from each host of `sources` to each of `targets` (names; None: all).
+    """A fault of the links from each host of `sources` to each of `targets` (names; None: all hosts).
 
     `loss` is the share of calls that lose their request, and of those that lose their answer; `delay` is added, in
     seconds.
@@ -75,7 +75,7 @@ class LinkFault:
     delay: float = 0.0
 
     def applies(self, source: Host, target: Host) -> bool:
-        """Whether it is on the way from `source` to `target`; a host always reaches itself."""
+        """Whether it disturbs the link from `source` to `target`; a host always reaches itself."""
         return (
             source is not target
             and (self.sources is None or source.name in self.sources)
@@ -84,7 +84,7 @@ class LinkFault:
 
 
 class Order:
-    """When the last message of a stream's direction arrives: no later one may arrive before."""
+    """The time at which the last message of one direction of a stream arrives: no later one may arrive before."""
 
     __slots__ = ("last",)
 
@@ -93,7 +93,7 @@ class Order:
 
 
 class Parked:
-    """A message that a cut holds back; `timer` once it is under way after all."""
+    """A message that a cut holds back; it has a `timer` once the cut is healed and it is under way."""
 
     __slots__ = ("args", "arrive", "order", "timer")
 
@@ -104,7 +104,7 @@ class Parked:
         self.timer: asyncio.TimerHandle | None = None
 
     def cancel(self) -> None:
-        """Never deliver it."""
+        """Drop the message."""
         self.arrive = _nothing
         self.args = ()
         if self.timer is not None:
@@ -152,7 +152,7 @@ class Network:
         self._refresh()
 
     def lift(self, fault: LinkFault) -> None:
-        """End a fault, if it is there; what it held back arrives after a retransmission."""
+        """End a fault, if it is there; messages that it held back arrive after a retransmission."""
         self._faults.pop(fault, None)
         self._refresh()
 
@@ -162,11 +162,11 @@ class Network:
         self._refresh()
 
     def is_open(self, source: Host, target: Host) -> bool:
-        """Whether messages get from `source` to `target`."""
+        """Whether messages from `source` reach `target`."""
         return source.up and target.up and self._link(source, target).cut_since is None
 
     def cut_since(self, source: Host, target: Host) -> float | None:
-        """Tell since when nothing gets from `source` to `target`; None while the way is open (host power apart)."""
+        """Return since when the link from `source` to `target` is cut, None if it is not; hosts may be down."""
         return self._link(source, target).cut_since
 
     # --- messages
@@ -174,9 +174,9 @@ class Network:
     def post(
         self, source: Host, target: Host, arrive: Callable[..., object], *args: Any, order: Order | None = None
     ) -> asyncio.TimerHandle | Parked:
-        """Send a message: `arrive` is called when it is there, now or after a cut; messages of an `order` keep it.
+        """Send a message: `arrive` is called when it arrives, also after a cut; messages of one `order` keep theirs.
 
-        What is returned can be cancelled: then the message gets lost.
+        Cancelling the returned handle loses the message.
         """
         link = self._links[source].get(target) or self._link(source, target)
         if link.cut_since is not None:
@@ -193,15 +193,15 @@ class Network:
         *,
         limit: float | None = None,
     ) -> _T:
-        """Run `handler` in `target` and bring back what it returns or raises.
+        """Run `handler` in `target` and return its result, or raise its error.
 
-        Raises NetworkError when nobody listens there or it dies while it works, NoAnswer after `limit` seconds. Waits
-        for ever when request or answer is lost: bring a limit or a deadline. A call that is given up or cancelled has
-        its effect if it had arrived; its handler is cancelled in turn, sooner or later.
+        Raises NetworkError when `target` does not listen or ends while it works, NoAnswer after `limit` seconds. Waits
+        for ever when request or answer is lost, so the caller needs a limit or a deadline. A call that is given up or
+        cancelled has its effect if it had arrived; its handler is cancelled in turn, sooner or later.
         """
-        return await self._answer(source, _Exchange(self, source, target, handler), limit)
+        return await self._answer(source, _Call(self, source, target, handler), limit)
 
-    async def consult(
+    async def call_light(
         self,
         source: Life,
         target: Process,
@@ -209,16 +209,18 @@ class Network:
         *,
         limit: float | None = None,
     ) -> _T:
-        """Do as `call` does, with a handler that is an `LightTask`."""
-        return await self._answer(source, _Consultation(self, source, target, handler), limit)
+        """Do as `call` does, with a handler that runs as a `LightTask`."""
+        return await self._answer(source, _LightCall(self, source, target, handler), limit)
 
-    async def ask(self, source: Life, target: Process, answer: Callable[[], _T], *, limit: float | None = None) -> _T:
-        """Do as `call` does, with what needs no time in `target`: it has happened or has not."""
-        return await self._answer(source, _Question(self, source, target, answer), limit)
+    async def call_instantly(
+        self, source: Life, target: Process, answer: Callable[[], _T], *, limit: float | None = None
+    ) -> _T:
+        """Do as `call` does, with an `answer` that takes no time in `target`."""
+        return await self._answer(source, _InstantCall(self, source, target, answer), limit)
 
-    async def _answer(self, source: Life, exchange: "_Exchange[_T] | _Question[_T]", limit: float | None) -> _T:
+    async def _answer(self, source: Life, exchange: "_InstantCall[_T]", limit: float | None) -> _T:
         if not source.runs:
-            await source.gate()
+            await source.until_running()
         exchange.begin()
         expiry = None if limit is None else self._loop.call_at(self._loop.time() + limit, exchange.expire)
         try:
@@ -229,17 +231,17 @@ class Network:
         except Exception as error:
             if isinstance(error, NoAnswer):
                 exchange.abandon()
-            await source.gate()
+            await source.until_running()
             raise
         finally:
             if expiry is not None:
                 expiry.cancel()
         if not source.runs:
-            await source.gate()
+            await source.until_running()
         return result
 
     def loses(self, source: Host, target: Host) -> bool:
-        """Draw whether a message of a call gets lost on this way."""
+        """Draw whether a message of a call gets lost on this link."""
         loss = (self._links[source].get(target) or self._link(source, target)).loss
         return loss > 0 and self._draw() < loss
 
@@ -254,7 +256,7 @@ class Network:
     def _launch(
         self, link: _Link, wait: float, arrive: Callable[..., object], args: tuple[Any, ...], order: Order | None
     ) -> asyncio.TimerHandle:
-        # As `Latency.draw`; thousands of messages are sent in each second of real time.
+        # As `Latency.draw`, without its call: thousands of messages are sent in each second of real time.
         delay = link.least - _log(1.0 - self._draw()) * link.spread
         if delay > link.most:
             delay = link.most
@@ -263,7 +265,7 @@ class Network:
             delay += _RETRANSMISSION
         when = self._loop.time() + wait + delay
         if order is not None:
-            # Later by a hair, since an ordinary event loop may run two timers of one instant in either order.
+            # Later by the least difference, as an ordinary event loop may run two timers of one instant in any order.
             if when <= order.last:
                 when = math.nextafter(order.last, math.inf)
             order.last = when
@@ -296,8 +298,8 @@ class Network:
                 each.timer = self._launch(link, wait, each.arrive, each.args, each.order)
 
 
-class _Question(Generic[_T]):
-    """A call that its target answers the moment it comes: request and answer."""
+class _InstantCall(Generic[_T]):
+    """A call that its target answers at the moment at which it arrives."""
 
     def __init__(self, network: Network, source: Life, target: Process, handler: Callable[[], Any]) -> None:
         self._network = network
@@ -314,12 +316,12 @@ class _Question(Generic[_T]):
             self._request = self._network.post(self._source.host, self._target.host, self._arrive)
 
     def expire(self) -> None:
-        """Let the caller give up."""
+        """Fail with NoAnswer, as the limit has passed."""
         if not self.answer.done():
             self.answer.set_exception(NoAnswer(f"no answer from {self._target}"))
 
     def abandon(self) -> None:
-        """Stop waiting; what is on its way arrives all the same, what a cut holds back does not."""
+        """Stop waiting; a request that is under way arrives all the same, one that a cut holds back does not."""
         self._abandoned = True
         if self._request is not None and not self._network.is_open(self._source.host, self._target.host):
             self._request.cancel()
@@ -361,13 +363,13 @@ class _Question(Generic[_T]):
         self._raise(NetworkError(reason, self._target))
 
 
-class _Exchange(_Question[_T]):
-    """A call that its target works at: request, execution, answer."""
+class _Call(_InstantCall[_T]):
+    """A call that a task of its target executes."""
 
     _task: asyncio.Task[_T] | LightTask[_T] | None = None
 
     def abandon(self) -> None:
-        """Stop waiting; where the call is worked at, that ends too, sooner or later."""
+        """Stop waiting; the task at the target is cancelled, sooner or later."""
         task = self._task
         if task is None:
             super().abandon()
@@ -375,7 +377,7 @@ class _Exchange(_Question[_T]):
         self._abandoned = True
         if self._network.chance(_CANCEL_ARRIVES_SHARE):
             self._network.post(self._source.host, self._target.host, task.cancel)
-        # The deadline went along with the request: where no cancellation arrives, the far side gives up by itself.
+        # The request carries its deadline: where no cancellation arrives, the target gives up by itself.
         asyncio.get_running_loop().call_later(self._network.delay_between(*_OWN_DEADLINE), task.cancel)
 
     def _execute(self) -> None:
@@ -391,11 +393,11 @@ class _Exchange(_Question[_T]):
             self._answered(self._return, task.result())
 
 
-class _Consultation(_Exchange[_T]):
-    """A call that takes its target no task."""
+class _LightCall(_Call[_T]):
+    """A call that a light task of its target executes."""
 
     def _execute(self) -> None:
-        self._task = self._target.life.send(self._handler(), self._executed)
+        self._task = self._target.life.serve_light(self._handler(), self._executed)
 
 
 def _nothing() -> None:

@@ -1,4 +1,4 @@
-"""Hosts and the processes on them: started, killed, frozen, powered off."""
+"""Hosts and their processes, which can be started, killed, frozen and powered off."""
 
 import asyncio
 import contextvars
@@ -7,16 +7,16 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
 from vtorc.sim.engine.loop import SimLoop, forever
-from vtorc.sim.engine.trace import WHO
+from vtorc.sim.engine.trace import PROCESS
 
 _T = TypeVar("_T")
 
 EPOCH_NS = 1_772_323_200 * 10**9
-"""What the wall clocks show at the beginning: 1 March 2026."""
+"""The time of all wall clocks at the beginning: 1 March 2026."""
 
 
 class Host:
-    """A machine; while it is down nothing on it answers, not even with a refusal. `wall_offset` is in nanoseconds."""
+    """A machine; while it is down, not even refusals come from it. `wall_offset` is in nanoseconds."""
 
     def __init__(self, name: str, cell: str) -> None:
         self.name = name
@@ -26,17 +26,17 @@ class Host:
         self.processes: list[Process] = []
 
     def wall(self) -> int:
-        """Its wall clock, in nanoseconds since the Unix epoch."""
+        """Return the host's wall clock, in nanoseconds since the Unix epoch."""
         return EPOCH_NS + int(asyncio.get_running_loop().time() * 1e9) + self.wall_offset
 
     def power_off(self) -> None:
-        """Cut the power: every process ends, no peer is told."""
+        """Cut the power: every process ends, and no peer learns of it."""
         self.up = False
         for process in self.processes:
             process.crash()
 
     def power_on(self) -> None:
-        """Boot; its processes stay stopped until somebody starts them."""
+        """Boot; processes stay stopped until they are started."""
         self.up = True
 
     def __repr__(self) -> str:
@@ -44,7 +44,7 @@ class Host:
 
 
 class ProcessState(enum.Enum):
-    """What a process does."""
+    """Whether a process executes."""
 
     RUNNING = "running"
     STOPPED = "stopped"
@@ -52,7 +52,7 @@ class ProcessState(enum.Enum):
 
 
 class LightTask(Generic[_T]):
-    """A coroutine that a process runs without a task, which costs half as much; told `done` when it has ended.
+    """A coroutine that runs without an asyncio task, which costs half as much; `done` is called when it has ended.
 
     It may only wait for futures: without a task there is no `asyncio.timeout` and no task group.
     """
@@ -67,13 +67,14 @@ class LightTask(Generic[_T]):
         self._result: _T
 
     def run(self, done: "Callable[[LightTask[_T]], object]") -> None:
-        """Take the first step, and each other as soon as what it waits for is there."""
+        """Take the first step now, and each further one as soon as the future that it waits for is done."""
         self._done = done
         self._step(None)
 
     def cancel(self) -> None:
-        """Break it off where it waits, and cancel what it waits for, as the end of a task does: nobody else would take
-        an error that is put there later.
+        """Cancel the coroutine, and the future that it waits for, as cancelling a task does.
+
+        Otherwise an error that is set on the future later would never be retrieved, and end the run.
         """
         if (waits := self._waits) is not None:
             waits.remove_done_callback(self._step)
@@ -81,15 +82,15 @@ class LightTask(Generic[_T]):
             self._step(None, asyncio.CancelledError())
 
     def cancelled(self) -> bool:
-        """Tell whether it was broken off."""
+        """Return whether it was cancelled."""
         return isinstance(self._error, asyncio.CancelledError)
 
     def exception(self) -> BaseException | None:
-        """Return what it raised, None if it went well."""
+        """Return its error, None if it succeeded."""
         return self._error
 
     def result(self) -> _T:
-        """Return what it returned, or raise what it raised."""
+        """Return its result, or raise its error."""
         if self._error is not None:
             raise self._error
         return self._result
@@ -116,7 +117,7 @@ def _forget(light_task: LightTask[Any]) -> None:
 
 
 class Life:
-    """One incarnation of a process, from its start to its end; `runs` while it is neither dead nor frozen."""
+    """One incarnation of a process, from its start to its end; it `runs` while it has not ended and is not frozen."""
 
     def __init__(self, process: "Process", number: int) -> None:
         self.process = process
@@ -128,10 +129,10 @@ class Life:
         self.at_end: list[Callable[[], None]] = []
         self._tasks: dict[asyncio.Task[Any] | LightTask[Any], None] = {}
         self._context = contextvars.copy_context()
-        self._context.run(WHO.set, str(process))
+        self._context.run(PROCESS.set, str(process))
 
     def spawn(self, work: Coroutine[Any, Any, _T], *, name: str) -> asyncio.Task[_T]:
-        """Run `work` as a part of this process: its end cancels it."""
+        """Run `work` as a task of this process, whose end cancels it."""
         task = asyncio.get_running_loop().create_task(work, name=f"{self.process}/{name}", context=self._context.copy())
         self._tasks[task] = None
         task.add_done_callback(self._forget)
@@ -140,7 +141,7 @@ class Life:
     def serve(
         self, work: Coroutine[Any, Any, _T], *, name: str, done: Callable[["asyncio.Task[_T]"], object]
     ) -> asyncio.Task[_T]:
-        """Run `work` as `spawn` does, its first step at once if that can be; `done` gets the task when it has ended."""
+        """Run `work` as `spawn` does, with its first step at once if possible; `done` gets the task at its end."""
         loop, context = asyncio.get_running_loop(), self._context.copy()
         start = loop.start_task if isinstance(loop, SimLoop) else loop.create_task
         task: asyncio.Task[_T] = start(work, name=f"{self.process}/{name}", context=context)
@@ -156,8 +157,8 @@ class Life:
         task.add_done_callback(ended)
         return task
 
-    def send(self, work: Coroutine[Any, Any, _T], done: Callable[[LightTask[_T]], object]) -> LightTask[_T]:
-        """Run `work` as an errand of this process: its end cancels it; `done` gets the errand when it has ended."""
+    def serve_light(self, work: Coroutine[Any, Any, _T], done: Callable[[LightTask[_T]], object]) -> LightTask[_T]:
+        """Run `work` as a light task of this process, whose end cancels it; `done` gets the light task at its end."""
         light_task = LightTask(work)
 
         def ended(light_task: LightTask[_T]) -> None:
@@ -171,10 +172,10 @@ class Life:
     def _forget(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.pop(task, None)
 
-    async def gate(self) -> None:
-        """Pass while the process `runs`; wait while it is frozen, for ever once it is dead.
+    async def until_running(self) -> None:
+        """Return while the process `runs`; wait while it is frozen, and for ever once it has ended.
 
-        Everything that leaves or enters a process goes through here: a dead one does nothing, not even clean up.
+        Everything that enters or leaves a process waits here: a process that has ended does nothing, not even clean up.
         """
         while self.alive:
             if self.runs:
@@ -198,7 +199,7 @@ class Life:
 
 
 class Process:
-    """A program on a host. `at_crash` hooks are called after it has ended, whatever ended it."""
+    """A program on a host; each start begins a new `Life`."""
 
     def __init__(self, host: Host, name: str) -> None:
         self.host = host
@@ -219,7 +220,7 @@ class Process:
 
     @property
     def running(self) -> bool:
-        """Whether it executes instructions."""
+        """Whether the process executes instructions."""
         return self.state is ProcessState.RUNNING
 
     @property
@@ -246,14 +247,14 @@ class Process:
         self._life.end()
 
     def freeze(self) -> None:
-        """Stop executing, as SIGSTOP does: connections stay open, nothing answers."""
+        """Stop executing, as SIGSTOP does: connections stay open, and no answers are sent."""
         if self.state is ProcessState.RUNNING:
             self.state = ProcessState.FROZEN
             self._life.runs = False
             self.frozen_since = asyncio.get_running_loop().time()
 
     def thaw(self) -> None:
-        """Go on, as SIGCONT does: what came in meanwhile is handled in the order in which it came."""
+        """Go on, as SIGCONT does: messages that came meanwhile are handled in the order in which they came."""
         if self.state is not ProcessState.FROZEN:
             return
         self.state = ProcessState.RUNNING
@@ -264,7 +265,7 @@ class Process:
             self.when_running(callback, *args)
 
     def when_running(self, callback: Callable[..., object], *args: Any) -> None:
-        """Call at once, or when the process thaws; never if it ends before."""
+        """Call at once, or when the process thaws, or never if it ends before."""
         if self.state is ProcessState.RUNNING:
             callback(*args)
         elif self.state is ProcessState.FROZEN:

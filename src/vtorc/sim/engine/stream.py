@@ -1,4 +1,4 @@
-"""Long-lived connections between processes: ordered messages both ways, and what their ends notice of each other."""
+"""Long-lived connections between processes: ordered messages both ways, and ends that notice each other's close."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from vtorc.sim.engine.process import Life, Process
 
 
 class End:
-    """One end of a stream. `on_close` is called once when this end learns that the stream is gone."""
+    """One end of a stream. `on_close` is called once, when this end learns that the stream is closed."""
 
     def __init__(self, stream: "Stream", life: Life) -> None:
         self._stream = stream
@@ -26,17 +26,17 @@ class End:
         return self._stream.server if self is self._stream.client else self._stream.client
 
     def send(self, arrive: Callable[..., object], *args: Any) -> None:
-        """Have `arrive` called at the other end, after everything sent before; no effect once this end is closed."""
+        """Have `arrive` called at the other end, after all earlier messages; does nothing once this end is closed."""
         if self.open:
             self._post(self.peer._receive, arrive, args)
 
     def close(self) -> None:
-        """Close this end, without a call of its own `on_close`; the other end learns of it when the network lets it."""
+        """Close this end without a call of its `on_close`; the other end learns of it when the network lets it."""
         if self._shut():
             self._post(self.peer._closed)
 
     def heard_until(self) -> float:
-        """Return until when heartbeats of the peer can have come: now, or when the way or the peer went silent."""
+        """Return until when heartbeats of the peer can have come: now, or when the link or the peer went silent."""
         peer = self.peer
         cut = self._stream.network.cut_since(peer.life.host, self.life.host)
         frozen = peer.life.process.frozen_since if peer.life.alive else peer.life.ended_at
@@ -83,7 +83,7 @@ class End:
 
 
 class Stream:
-    """A connection between a client and a server process, as `connect` makes it."""
+    """A connection between a client's and a server's process; `connect` makes it."""
 
     def __init__(self, network: Network, client: Life, server: Life) -> None:
         self.network = network
@@ -92,11 +92,11 @@ class Stream:
 
 
 async def connect(network: Network, source: Life, target: Process) -> Stream:
-    """Open a connection; a frozen process is connected to, its kernel answers for it.
+    """Open a connection; it succeeds also with a frozen process, whose kernel accepts it.
 
-    Raises NetworkError when nobody listens. Waits for ever when nothing comes back: bring a deadline.
+    Raises NetworkError when no process listens. Waits for ever when no answer comes, so the caller needs a deadline.
     """
-    await source.gate()
+    await source.until_running()
     answer: asyncio.Future[Stream] = asyncio.get_running_loop().create_future()
 
     def arrive() -> None:
@@ -121,5 +121,5 @@ async def connect(network: Network, source: Life, target: Process) -> Stream:
     except asyncio.CancelledError:
         request.cancel()
         raise
-    await source.gate()
+    await source.until_running()
     return stream

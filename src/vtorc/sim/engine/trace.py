@@ -1,4 +1,4 @@
-"""A timeline of a simulated run that a person can read, and the same run writes byte for byte."""
+"""A readable timeline of a simulated run; the same run writes it again byte for byte."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
@@ -8,23 +8,23 @@ from typing import Any
 
 import structlog
 
-WHO: ContextVar[str] = ContextVar("who", default="world")
-"""The process whose code runs, for what it logs."""
+PROCESS: ContextVar[str] = ContextVar("process", default="world")
+"""The process whose code runs, to which log lines are attributed."""
 
 _NOISE = frozenset({"event", "level", "timestamp", "logger"})
 
 
 class Trace:
-    """Hands lines to a `sink`, if there is one; `digest` identifies all of them."""
+    """Passes lines on to a `sink`, if there is one; `digest` identifies all of them."""
 
     def __init__(self, now: Callable[[], float], *, sink: Callable[[str], None] | None = None) -> None:
         self._now = now
         self._sink = sink
         self._hash = hashlib.sha256()
 
-    def note(self, who: str, text: str) -> None:
-        """Add a line: when, who, what."""
-        line = f"{self._now():11.4f}  {who:<28} {text}"
+    def note(self, source: str, text: str) -> None:
+        """Add a line: time, source and text."""
+        line = f"{self._now():11.4f}  {source:<28} {text}"
         self._hash.update(line.encode())
         self._hash.update(b"\n")
         if self._sink is not None:
@@ -32,12 +32,12 @@ class Trace:
 
     @property
     def digest(self) -> str:
-        """A name for all that was written so far."""
+        """A digest of all lines so far."""
         return self._hash.hexdigest()
 
     @contextmanager
     def capturing_logs(self) -> Iterator[None]:
-        """Write into this trace what the code under simulation logs."""
+        """Write the log lines of the code under simulation into this trace."""
         before = structlog.get_config()
         structlog.configure(
             processors=[self._take],
@@ -51,5 +51,5 @@ class Trace:
 
     def _take(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
         fields = " ".join(f"{name}={value}" for name, value in sorted(event.items()) if name not in _NOISE)
-        self.note(WHO.get(), f"log: {event.get('event')}{' | ' if fields else ''}{fields}")
+        self.note(PROCESS.get(), f"log: {event.get('event')}{' | ' if fields else ''}{fields}")
         raise structlog.DropEvent

@@ -307,7 +307,7 @@ def crash_at_repair(scene: FaultScene) -> End:
     strike.starve(acker)
 
     async def stop_applier() -> None:
-        await acker.mysqld.enter()
+        await acker.mysqld.begin_statement()
         await acker.mysqld.replication.stop(Threads.SQL)
 
     scene.by_hand(acker, stop_applier())

@@ -5,8 +5,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from vtorc.core.facts.ids import TabletType
-from vtorc.sim.cluster.operator import plan_reparent
 from vtorc.sim.cluster.out_of_service import OUT_OF_SERVICE, OutOfService
+from vtorc.sim.cluster.planned_reparent import plan_reparent
 from vtorc.sim.faults.fault import Begin, End, FaultScene, nothing
 from vtorc.sim.mysql.binlog import InsertRow
 from vtorc.sim.mysql.server import SimMysqld
@@ -27,38 +27,38 @@ def on_tablet(work: Statements) -> Begin:
 
 async def make_writable(mysqld: SimMysqld) -> None:
     """Turn read_only off."""
-    await mysqld.enter()
+    await mysqld.begin_statement()
     await mysqld.set_read_only(False, is_super=False)
 
 
 async def make_read_only(mysqld: SimMysqld) -> None:
     """Turn read_only on."""
-    await mysqld.enter()
+    await mysqld.begin_statement()
     await mysqld.set_read_only(True, is_super=False)
 
 
 async def stop_replication(mysqld: SimMysqld) -> None:
     """Stop both threads."""
-    await mysqld.enter()
+    await mysqld.begin_statement()
     await mysqld.replication.stop(Threads.BOTH)
 
 
 async def stop_applier(mysqld: SimMysqld) -> None:
     """Stop the SQL thread."""
-    await mysqld.enter()
+    await mysqld.begin_statement()
     await mysqld.replication.stop(Threads.SQL)
 
 
 async def forget_source(mysqld: SimMysqld) -> None:
     """Stop both threads and reset the source."""
-    await mysqld.enter()
+    await mysqld.begin_statement()
     await mysqld.replication.stop(Threads.BOTH)
     await mysqld.replication.reset(forget_source=True)
 
 
 async def unset_semi_sync(mysqld: SimMysqld) -> None:
     """Switch both sides of semi-sync off."""
-    await mysqld.enter()
+    await mysqld.begin_statement()
     mysqld.set_semi_sync(primary=False, replica=False)
 
 
@@ -77,7 +77,7 @@ def point_elsewhere(scene: FaultScene) -> End:
     host, port = elsewhere[0].mysqld.address
 
     async def work() -> None:
-        await tablet.mysqld.enter()
+        await tablet.mysqld.begin_statement()
         await tablet.mysqld.replication.stop(Threads.BOTH)
         await tablet.mysqld.replication.change_source(Source(host=host, port=port))
         await tablet.mysqld.replication.start(Threads.BOTH)

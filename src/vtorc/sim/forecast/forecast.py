@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from vtorc.core.facts.ids import ShardId
 from vtorc.recovery.record import Outcome
 from vtorc.sim.campaigns.run import FIRST_ELECTION_BOUND
-from vtorc.sim.cluster.operator import plan_reparent
+from vtorc.sim.cluster.planned_reparent import plan_reparent
 from vtorc.sim.cluster.world import SimShard, World
 from vtorc.sim.engine.loop import SimLoop
 from vtorc.sim.engine.trace import Trace

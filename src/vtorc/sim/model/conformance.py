@@ -11,7 +11,7 @@ from typing import NamedTuple
 from vtorc.sim.model import mysql
 from vtorc.sim.model.plan import ModelPlan
 from vtorc.sim.model.recovery_path import Done, PathViolation, follows
-from vtorc.sim.model.state import NOBODY, Left, Seen, State, Tablet
+from vtorc.sim.model.state import NO_TABLET, Left, Seen, State, Tablet
 
 Write = Hashable
 """The name of a write, for instance its series and number."""
@@ -104,7 +104,7 @@ class Path:
     plan: ModelPlan
     steps: int = 0
     _tablets: list[Tablet] = field(init=False)
-    _told: int = 0
+    _acknowledged: int = 0
     _numbers: dict[Write, int] = field(default_factory=dict)
     _ever: dict[int, int] = field(default_factory=dict)
     """Who ever held a write that is not acknowledged yet; a crash since then does not undo what was sent."""
@@ -142,10 +142,10 @@ class Path:
         return State(
             tablets=tuple(self._tablets),
             coordinators=(),
-            lock=NOBODY,
-            named=NOBODY,
+            lock=NO_TABLET,
+            topo_primary=NO_TABLET,
             origins=(),
-            told=self._told,
+            acknowledged=self._acknowledged,
             discarded=0,
             seen=Seen(),
             left=Left(0, 0, 0, 0),
@@ -161,7 +161,7 @@ class Path:
             return "is down"
         match event:
             case Received():
-                if tablet.source == NOBODY or not self._tablets[tablet.source].log & write:
+                if tablet.source == NO_TABLET or not self._tablets[tablet.source].log & write:
                     return "has received what its source does not have"
                 if number in self._ever:
                     self._ever[number] |= 1 << event.tablet
@@ -182,7 +182,7 @@ class Path:
                 if event.acknowledged:
                     if holders < self.plan.acks:
                         return f"has a write acknowledged that {holders} replicas ever received"
-                    self._told |= write
+                    self._acknowledged |= write
                 changed = tablet._replace(visible=tablet.visible | write)
         self._tablets[event.tablet] = changed
         return ""
@@ -196,5 +196,5 @@ class Path:
         self._tablets[event.tablet] = tablet._replace(read_only=not event.writable)
         if not event.writable or event.by_hand:
             return ""
-        lost = self._told & ~tablet.log
+        lost = self._acknowledged & ~tablet.log
         return f"takes writes, and lacks {lost.bit_count()} acknowledged ones" if lost else ""

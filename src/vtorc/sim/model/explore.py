@@ -11,7 +11,7 @@ from vtorc.sim.model.failover import Failovers, at_rest
 from vtorc.sim.model.oracle import Oracle
 from vtorc.sim.model.plan import ModelPlan
 from vtorc.sim.model.properties import GOALS, broken
-from vtorc.sim.model.state import CONNECTED, NOBODY, Action, Left, Seen, State, Step, Tablet
+from vtorc.sim.model.state import CONNECTED, NO_TABLET, Action, Left, Seen, State, Step, Tablet
 from vtorc.sim.model.symmetry import Symmetry
 
 
@@ -20,10 +20,10 @@ class Counterexample:
     """The shortest story that breaks a property."""
 
     rule: str
-    story: tuple[str, ...]
+    outcome: tuple[str, ...]
 
     def __str__(self) -> str:
-        lines = [f"{number:3}. {line}" for number, line in enumerate(self.story, 1)]
+        lines = [f"{number:3}. {line}" for number, line in enumerate(self.outcome, 1)]
         return "\n".join([*lines, f"  => {self.rule}"])
 
 
@@ -47,10 +47,10 @@ def first_state(plan: ModelPlan) -> State:
     return State(
         tablets=(primary, *replicas),
         coordinators=tuple(at_rest(plan.rounds) for _ in range(plan.coordinators)),
-        lock=NOBODY,
-        named=0,
+        lock=NO_TABLET,
+        topo_primary=0,
         origins=(),
-        told=0,
+        acknowledged=0,
         discarded=0,
         seen=Seen(),
         left=Left(plan.writes, plan.crashes, plan.cuts, plan.lock_losses),
@@ -133,10 +133,10 @@ def _story(plan: ModelPlan, parents: dict[State, tuple[State, Action] | None], l
         last = step[0]
         step = parents[last]
     steps.reverse()
-    return tuple(_told_again(plan, steps))
+    return tuple(_retold(plan, steps))
 
 
-def _told_again(plan: ModelPlan, steps: Sequence[Step]) -> Iterator[str]:
+def _retold(plan: ModelPlan, steps: Sequence[Step]) -> Iterator[str]:
     """Go through the story once more, keeping track of who was exchanged for whom in a canonical state."""
     symmetry = Symmetry(plan)
     after = transitions(plan, Oracle(plan))

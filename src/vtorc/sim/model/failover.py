@@ -17,7 +17,7 @@ from vtorc.sim.model.state import (
     FETCHING,
     IDLE,
     JOURNAL,
-    NOBODY,
+    NO_TABLET,
     PROMOTING,
     STOPPED,
     STOPPING,
@@ -47,27 +47,27 @@ class Failovers:
 
     def steps(self, state: State) -> Iterator[Step]:
         """Everything that a vtorc can do next."""
-        for who, coordinator in enumerate(state.coordinators):
-            yield from _Turn(self.plan, self.oracle, state, who, coordinator).steps()
-        if state.lock == NOBODY and self.plan.repairs:
+        for number, coordinator in enumerate(state.coordinators):
+            yield from _CoordinatorSteps(self.plan, self.oracle, state, number, coordinator).steps()
+        if state.lock == NO_TABLET and self.plan.repairs:
             yield from _repairs(self.plan, state)
-        if state.lock != NOBODY and state.left.lock_losses:
+        if state.lock != NO_TABLET and state.left.lock_losses:
             left = state.left._replace(lock_losses=state.left.lock_losses - 1)
-            yield ("vtorc {} loses its lock", (state.lock,)), state._replace(lock=NOBODY, left=left)
+            yield ("vtorc {} loses its lock", (state.lock,)), state._replace(lock=NO_TABLET, left=left)
 
 
 @dataclass(frozen=True, slots=True)
-class _Turn:
+class _CoordinatorSteps:
     """What one vtorc can do in a state."""
 
     plan: ModelPlan
     oracle: Oracle
     state: State
-    who: int
-    it: Coordinator
+    number: int
+    coordinator: Coordinator
 
     def steps(self) -> Iterator[Step]:
-        phase = self.it.phase
+        phase = self.coordinator.phase
         if phase == IDLE:
             yield from self._begin()
         elif phase == STOPPING:
@@ -85,26 +85,26 @@ class _Turn:
 
     @property
     def _has_lock(self) -> bool:
-        return self.state.lock == self.who
+        return self.state.lock == self.number
 
     @property
     def _calls_arrive(self) -> bool:
         return self._has_lock or not self.plan.prompt_calls or not self.plan.rules.heed_lock
 
     def _becomes(self, state: State, **changes: Any) -> State:
-        return with_coordinator(state, self.who, self.it._replace(**changes))
+        return with_coordinator(state, self.number, self.coordinator._replace(**changes))
 
     def _rests(self, state: State) -> State:
-        lock = NOBODY if state.lock == self.who else state.lock
-        return with_coordinator(state, self.who, at_rest(self.it.rounds))._replace(lock=lock)
+        lock = NO_TABLET if state.lock == self.number else state.lock
+        return with_coordinator(state, self.number, at_rest(self.coordinator.rounds))._replace(lock=lock)
 
     # --- lock, stop
 
     def _begin(self) -> Iterator[Step]:
         state = self.state
-        if state.lock != NOBODY or not self.it.rounds:
+        if state.lock != NO_TABLET or not self.coordinator.rounds:
             return
-        primary = state.named
+        primary = state.topo_primary
         exempt = 0
         if state.seen.at_all and not state.tablets[primary].up:
             exempt = sum(1 << n for n in bits(state.seen.down) if n != primary and not state.tablets[n].up)
@@ -115,19 +115,19 @@ class _Turn:
             known=(Known(),) * len(state.tablets),
             seen=state.seen,
             exempt=exempt,
-            rounds=self.it.rounds - 1,
+            rounds=self.coordinator.rounds - 1,
         )
-        yield ("vtorc {} takes the lock to replace {}", (self.who, primary)), after._replace(lock=self.who)
+        yield ("vtorc {} takes the lock to replace {}", (self.number, primary)), after._replace(lock=self.number)
 
     def _stop(self) -> Iterator[Step]:
         if not self._calls_arrive:
             return
         for place, tablet in enumerate(self.state.tablets):
-            if not tablet.up or self.it.known[place].reached:
+            if not tablet.up or self.coordinator.known[place].reached:
                 continue
-            if tablet.source == NOBODY:
+            if tablet.source == NO_TABLET:
                 after = tablet._replace(read_only=True, waits=False, visible=tablet.log)
-                known = Known(True, tablet.log, tablet.log, True, NOBODY, not tablet.read_only)
+                known = Known(True, tablet.log, tablet.log, True, NO_TABLET, not tablet.read_only)
                 what = "vtorc {} demotes {}"
             else:
                 leave = tablet.io == CONNECTING and not self.plan.rules.stop_connecting
@@ -135,10 +135,10 @@ class _Turn:
                 known = Known(True, tablet.visible, tablet.held, False, tablet.source, tablet.io != STOPPED)
                 what = "vtorc {} stops {}"
             state = with_tablet(self.state, place, after)
-            yield (what, (self.who, place)), self._becomes(state, known=self._knowing(place, known))
+            yield (what, (self.number, place)), self._becomes(state, known=self._knowing(place, known))
 
     def _knowing(self, place: int, known: Known) -> tuple[Known, ...]:
-        return (*self.it.known[:place], known, *self.it.known[place + 1 :])
+        return (*self.coordinator.known[:place], known, *self.coordinator.known[place + 1 :])
 
     # --- elect, apply
 
@@ -146,7 +146,7 @@ class _Turn:
         if not self._may_go_on:
             return
         for pick in self._picks():
-            if pick.source != NOBODY:
+            if pick.source != NO_TABLET:
                 yield from self._fetch(pick)
             else:
                 for winner in pick.winners:
@@ -159,11 +159,13 @@ class _Turn:
         return self._has_lock or not self.plan.rules.heed_lock
 
     def _picks(self) -> tuple[Pick, ...]:
-        origins, it = self.state.origins, self.it
-        return self.oracle.ask(Question(it.primary, it.known, it.seen, it.exempt, origins)).picks
+        origins, coordinator = self.state.origins, self.coordinator
+        return self.oracle.ask(
+            Question(coordinator.primary, coordinator.known, coordinator.seen, coordinator.exempt, origins)
+        ).picks
 
     def _has_applied(self, place: int) -> bool:
-        known, tablet = self.it.known[place], self.state.tablets[place]
+        known, tablet = self.coordinator.known[place], self.state.tablets[place]
         return tablet.up and known.reached and not known.received & ~tablet.visible
 
     def _fetch(self, pick: Pick) -> Iterator[Step]:
@@ -172,20 +174,22 @@ class _Turn:
         early = not self.plan.rules.hold_before_repoint
         if not self.state.tablets[winner].up or not (self._has_applied(pick.source) or early):
             return
-        state = mysql.without_relay(self.state, winner, heard=self._heard)
+        state = mysql.without_relay(self.state, winner, reached_places=self._reached_places)
         state = mysql.started(state, winner, source=pick.source, acks=False)
         todo = self._others(winner, pick.required) if early else 0
         after = self._becomes(state, phase=FETCHING, winner=winner, todo=todo)
-        yield ("vtorc {} elects {}, which fetches from {}", (self.who, winner, pick.source)), after
+        yield ("vtorc {} elects {}, which fetches from {}", (self.number, winner, pick.source)), after
 
     def _fetched(self) -> Iterator[Step]:
         yield from self._repoint()
         if not self._may_go_on:
             return
-        (required,) = {pick.required for pick in self._picks() if self.it.winner in pick.winners}
-        tablet = self.state.tablets[self.it.winner]
+        (required,) = {pick.required for pick in self._picks() if self.coordinator.winner in pick.winners}
+        tablet = self.state.tablets[self.coordinator.winner]
         if tablet.up and not required & ~tablet.visible:
-            yield self._ask_to_promote(self.it.winner, required, "vtorc {} promotes {}, which has fetched everything")
+            yield self._ask_to_promote(
+                self.coordinator.winner, required, "vtorc {} promotes {}, which has fetched everything"
+            )
 
     # --- promote, re-point, prove
 
@@ -195,58 +199,63 @@ class _Turn:
         after = self._becomes(
             self.state, phase=PROMOTING, known=self._briefly(), winner=winner, todo=todo, seen=Seen(), exempt=0
         )
-        return (what, (self.who, winner)), after
+        return (what, (self.number, winner)), after
 
     def _briefly(self) -> tuple[Known, ...]:
         """What of its knowledge still matters once it has decided: fewer states differ that way."""
-        return tuple(each._replace(executed=0, received=0, source=NOBODY) for each in self.it.known)
+        return tuple(each._replace(executed=0, received=0, source=NO_TABLET) for each in self.coordinator.known)
 
     def _others(self, winner: int, required: int) -> int:
         """The stopped tablets that hold nothing that the winner will lack."""
         return sum(
             1 << place
-            for place, known in enumerate(self.it.known)
+            for place, known in enumerate(self.coordinator.known)
             if known.reached and place != winner and not known.received & ~required
         )
 
     def _promote(self) -> Iterator[Step]:
         yield from self._repoint()
-        winner, state = self.it.winner, self.state
+        winner, state = self.coordinator.winner, self.state
         tablet = state.tablets[winner]
         if not self._calls_arrive or not tablet.up:
             return
-        if self.it.todo >> winner & 1:
-            state = mysql.without_relay(state, winner, heard=self._heard)
+        if self.coordinator.todo >> winner & 1:
+            state = mysql.without_relay(state, winner, reached_places=self._reached_places)
             primary = state.tablets[winner]._replace(
-                source=NOBODY, io=STOPPED, acks=False, waits=self.plan.acks > 0, read_only=False
+                source=NO_TABLET, io=STOPPED, acks=False, waits=self.plan.acks > 0, read_only=False
             )
-            state = with_tablet(state, winner, primary)._replace(named=winner, seen=Seen())
-            yield ("{} is primary", (winner,)), self._becomes(state, todo=self.it.todo & ~(1 << winner), proving=True)
-        elif self.it.proving and not tablet.read_only:
+            state = with_tablet(state, winner, primary)._replace(topo_primary=winner, seen=Seen())
+            yield (
+                ("{} is primary", (winner,)),
+                self._becomes(state, todo=self.coordinator.todo & ~(1 << winner), proving=True),
+            )
+        elif self.coordinator.proving and not tablet.read_only:
             after = mysql.made(self._becomes(state, proving=False), winner, origin=winner + JOURNAL)
-            yield ("vtorc {} writes the journal row on {}", (self.who, winner)), after
+            yield ("vtorc {} writes the journal row on {}", (self.number, winner)), after
 
     def _repoint(self) -> Iterator[Step]:
         if not self._calls_arrive:
             return
-        for place in bits(self.it.todo & ~(1 << self.it.winner)):
+        for place in bits(self.coordinator.todo & ~(1 << self.coordinator.winner)):
             if self.state.tablets[place].up:
                 yield (
-                    ("{} is pointed at {}", (place, self.it.winner)),
+                    ("{} is pointed at {}", (place, self.coordinator.winner)),
                     self._becomes(
-                        _pointed(self.plan, self.state, place, self.it.winner, heard=self._heard),
-                        todo=self.it.todo & ~(1 << place),
+                        _pointed(
+                            self.plan, self.state, place, self.coordinator.winner, reached_places=self._reached_places
+                        ),
+                        todo=self.coordinator.todo & ~(1 << place),
                     ),
                 )
 
     @property
-    def _heard(self) -> int:
-        return sum(1 << place for place, known in enumerate(self.it.known) if known.reached)
+    def _reached_places(self) -> int:
+        return sum(1 << place for place, known in enumerate(self.coordinator.known) if known.reached)
 
     def _end(self) -> Iterator[Step]:
-        over = not self.it.todo and not self.it.proving
+        over = not self.coordinator.todo and not self.coordinator.proving
         if over or self._lock_is_wanted:
-            yield ("vtorc {} is done", (self.who,)), self._rests(self.state)
+            yield ("vtorc {} is done", (self.number,)), self._rests(self.state)
         if not self.plan.rules.no_way_back:
             yield from self._give_up()
 
@@ -259,16 +268,16 @@ class _Turn:
 
     def _give_up(self) -> Iterator[Step]:
         """After a refusal, a failure, a deadline or the loss of the lock: put back what was changed, if it may be."""
-        undo = sum(1 << place for place, known in enumerate(self.it.known) if known.undo)
-        moved_on = self.state.named != self.it.primary
+        undo = sum(1 << place for place, known in enumerate(self.coordinator.known) if known.undo)
+        moved_on = self.state.topo_primary != self.coordinator.primary
         if self._has_lock or not self.plan.rules.undo_under_lock:
             lock = self.state.lock
-        elif self.state.lock == NOBODY and not moved_on:
-            lock = self.who
+        elif self.state.lock == NO_TABLET and not moved_on:
+            lock = self.number
         else:
             undo, lock = 0, self.state.lock
         if not undo:
-            yield ("vtorc {} gives up", (self.who,)), self._rests(self.state)
+            yield ("vtorc {} gives up", (self.number,)), self._rests(self.state)
             return
         after = self._becomes(
             self.state,
@@ -279,38 +288,38 @@ class _Turn:
             seen=Seen(),
             exempt=0,
         )._replace(lock=lock)
-        yield ("vtorc {} gives up and puts back what it changed", (self.who,)), after
+        yield ("vtorc {} gives up and puts back what it changed", (self.number,)), after
 
     def _late_winner(self) -> int:
         """Who may become primary although the vtorc has given up: it was asked to, and its answer did not come."""
-        asked = self.it.phase == PROMOTING and self.it.todo >> self.it.winner & 1
-        return self.it.winner if asked else NOBODY
+        asked = self.coordinator.phase == PROMOTING and self.coordinator.todo >> self.coordinator.winner & 1
+        return self.coordinator.winner if asked else NO_TABLET
 
     def _undo(self) -> Iterator[Step]:
-        if not any(self.state.tablets[place].up for place in bits(self.it.todo)) or not self._has_lock:
-            yield ("vtorc {} has put back what it could", (self.who,)), self._rests(self.state)
+        if not any(self.state.tablets[place].up for place in bits(self.coordinator.todo)) or not self._has_lock:
+            yield ("vtorc {} has put back what it could", (self.number,)), self._rests(self.state)
         if not self._calls_arrive and self.plan.rules.undo_under_lock:
             return
-        for place in bits(self.it.todo):
-            tablet, known = self.state.tablets[place], self.it.known[place]
+        for place in bits(self.coordinator.todo):
+            tablet, known = self.state.tablets[place], self.coordinator.known[place]
             if not tablet.up:
                 continue
-            left = self.it.todo & ~(1 << place)
-            if not known.was_primary and tablet.source != NOBODY:
+            left = self.coordinator.todo & ~(1 << place)
+            if not known.was_primary and tablet.source != NO_TABLET:
                 state = mysql.started(self.state, place, source=tablet.source, acks=tablet.acks)
-                yield ("vtorc {} starts {} again", (self.who, place)), self._becomes(state, todo=left)
-            elif known.was_primary and tablet.source == NOBODY:
+                yield ("vtorc {} starts {} again", (self.number, place)), self._becomes(state, todo=left)
+            elif known.was_primary and tablet.source == NO_TABLET:
                 state = with_tablet(self.state, place, tablet._replace(read_only=False, waits=self.plan.acks > 0))
-                yield ("vtorc {} lets {} be primary again", (self.who, place)), self._becomes(state, todo=left)
-        if self.it.winner != NOBODY:
-            late = self.it._replace(todo=1 << self.it.winner, phase=PROMOTING)
-            for action, after in _Turn(self.plan, self.oracle, self.state, self.who, late)._promote():
-                yield action, with_coordinator(after, self.who, self.it._replace(winner=NOBODY))
+                yield ("vtorc {} lets {} be primary again", (self.number, place)), self._becomes(state, todo=left)
+        if self.coordinator.winner != NO_TABLET:
+            late = self.coordinator._replace(todo=1 << self.coordinator.winner, phase=PROMOTING)
+            for action, after in _CoordinatorSteps(self.plan, self.oracle, self.state, self.number, late)._promote():
+                yield action, with_coordinator(after, self.number, self.coordinator._replace(winner=NO_TABLET))
 
 
-def _pointed(plan: ModelPlan, state: State, place: int, source: int, *, heard: int) -> State:
+def _pointed(plan: ModelPlan, state: State, place: int, source: int, *, reached_places: int) -> State:
     """Point a tablet at a source, which drops its relay log."""
-    state = mysql.without_relay(state, place, heard=heard)
+    state = mysql.without_relay(state, place, reached_places=reached_places)
     tablet = state.tablets[place]._replace(read_only=True, waits=False, visible=state.tablets[place].log)
     state = with_tablet(state, place, tablet)
     return mysql.started(state, place, source=source, acks=plan.acknowledges(source, place))
@@ -318,18 +327,21 @@ def _pointed(plan: ModelPlan, state: State, place: int, source: int, *, heard: i
 
 def _repairs(plan: ModelPlan, state: State) -> Iterator[Step]:
     """What is put right while no failover is under way, one call under the lock each."""
-    named = state.named
-    primary = state.tablets[named]
+    topo_primary = state.topo_primary
+    primary = state.tablets[topo_primary]
     if not primary.up:
         return
-    if primary.read_only and primary.source == NOBODY:
-        after = with_tablet(state, named, primary._replace(read_only=False, waits=plan.acks > 0))
-        yield ("a repair makes {} writable", (named,)), after
+    if primary.read_only and primary.source == NO_TABLET:
+        after = with_tablet(state, topo_primary, primary._replace(read_only=False, waits=plan.acks > 0))
+        yield ("a repair makes {} writable", (topo_primary,)), after
     for place, tablet in enumerate(state.tablets):
-        if place == named or not tablet.up:
+        if place == topo_primary or not tablet.up:
             continue
-        if tablet.source == named and tablet.io == STOPPED:
-            after = mysql.started(state, place, source=named, acks=plan.acknowledges(named, place))
+        if tablet.source == topo_primary and tablet.io == STOPPED:
+            after = mysql.started(state, place, source=topo_primary, acks=plan.acknowledges(topo_primary, place))
             yield ("a repair starts replication on {}", (place,)), after
-        elif tablet.source != named and not tablet.held & ~primary.visible:
-            yield ("a repair points {} at {}", (place, named)), _pointed(plan, state, place, named, heard=0)
+        elif tablet.source != topo_primary and not tablet.held & ~primary.visible:
+            yield (
+                ("a repair points {} at {}", (place, topo_primary)),
+                _pointed(plan, state, place, topo_primary, reached_places=0),
+            )

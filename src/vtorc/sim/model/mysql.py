@@ -11,7 +11,7 @@ from vtorc.sim.model.plan import ModelPlan
 from vtorc.sim.model.state import (
     CONNECTED,
     CONNECTING,
-    NOBODY,
+    NO_TABLET,
     STOPPED,
     Seen,
     State,
@@ -28,11 +28,11 @@ def steps(plan: ModelPlan, state: State) -> Iterator[Step]:
     for place, tablet in enumerate(state.tablets):
         if tablet.up:
             yield from _of_server(plan, state, place, tablet)
-            if tablet.source != NOBODY:
+            if tablet.source != NO_TABLET:
                 yield from _of_replica(plan, state, place, tablet)
         else:
             yield ("{} comes back", (place,)), restarted(state, place)
-    if plan.looks:
+    if plan.observes_primary:
         yield from _looks(plan, state)
 
 
@@ -72,21 +72,21 @@ def started(state: State, place: int, *, source: int, acks: bool) -> State:
     return with_tablet(state, place, tablet._replace(source=source, acks=acks, io=io))
 
 
-def without_relay(state: State, place: int, *, heard: int) -> State:
-    """Throw a relay log away; of what was acknowledged, some other tablet that lives, or was `heard`, must hold it."""
+def without_relay(state: State, place: int, *, reached_places: int) -> State:
+    """Throw a relay log away; of what was acknowledged, some other tablet that lives, or was `reached_places`, must hold it."""
     tablet = state.tablets[place]
     elsewhere = 0
     for other, each in enumerate(state.tablets):
-        if other != place and (each.up or heard >> other & 1):
+        if other != place and (each.up or reached_places >> other & 1):
             elsewhere |= each.held
-    lost = tablet.relay & ~tablet.log & state.told & ~elsewhere
+    lost = tablet.relay & ~tablet.log & state.acknowledged & ~elsewhere
     state = with_tablet(state, place, tablet._replace(relay=0, acked=0))
     return state._replace(discarded=state.discarded | lost) if lost else state
 
 
 def _of_server(plan: ModelPlan, state: State, place: int, tablet: Tablet) -> Iterator[Step]:
     left = state.left
-    if left.writes and not tablet.read_only and tablet.source == NOBODY:
+    if left.writes and not tablet.read_only and tablet.source == NO_TABLET:
         after = made(state, place, origin=place)
         yield ("a client writes to {}", (place,)), after._replace(left=left._replace(writes=left.writes - 1))
     if left.crashes:
@@ -142,16 +142,16 @@ def _acknowledged(plan: ModelPlan, state: State, place: int) -> State:
     tablets[place] = tablet._replace(visible=tablet.visible | done)
     for other in replicas:
         tablets[other] = tablets[other]._replace(acked=tablets[other].acked & ~done)
-    return state._replace(tablets=tuple(tablets), told=state.told | done)
+    return state._replace(tablets=tuple(tablets), acknowledged=state.acknowledged | done)
 
 
 def _looks(plan: ModelPlan, state: State) -> Iterator[Step]:
     """A vtorc looks at the primary, now and then."""
-    primary = state.tablets[state.named]
-    if not primary.up or primary.read_only or primary.source != NOBODY:
+    primary = state.tablets[state.topo_primary]
+    if not primary.up or primary.read_only or primary.source != NO_TABLET:
         return
-    ready = sum(each.io == CONNECTED and each.acks and each.source == state.named for each in state.tablets)
+    ready = sum(each.io == CONNECTED and each.acks and each.source == state.topo_primary for each in state.tablets)
     down = sum(1 << place for place, each in enumerate(state.tablets) if not each.up)
     seen = Seen(True, primary.visible, primary.waits and ready >= plan.acks, down)
     if seen != state.seen:
-        yield ("{} is looked at", (state.named,)), state._replace(seen=seen)
+        yield ("{} is looked at", (state.topo_primary,)), state._replace(seen=seen)

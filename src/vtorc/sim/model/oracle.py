@@ -11,7 +11,7 @@ from vtorc.core.election.choice import Choice, Refusal, choose
 from vtorc.core.facts.durability import Member
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.sim.model.plan import ModelPlan
-from vtorc.sim.model.state import JOURNAL, NOBODY, Known, Seen, bits
+from vtorc.sim.model.state import JOURNAL, NO_TABLET, Known, Seen, bits
 
 
 class Question(NamedTuple):
@@ -88,7 +88,7 @@ def _namings(plan: ModelPlan) -> Iterator[tuple[Member, ...]]:
 def _pick(choice: Choice, naming: Sequence[Member], question: Question) -> Pick:
     places = {member.alias: place for place, member in enumerate(naming)}
     required = sum(1 << number for number, gtid in enumerate(gtids(question.origins)) if choice.required.contains(gtid))
-    source = NOBODY if choice.source is None else places[choice.source]
+    source = NO_TABLET if choice.source is None else places[choice.source]
     winners = (choice.winner,) if choice.source is not None else choice.holders
     return Pick(tuple(sorted(places[alias] for alias in winners)), source, required, choice.argument.sentence)
 
@@ -142,7 +142,7 @@ class _Translation:
             server_uuid=uuid(place),
             executed=self._gtids(known.executed),
             received=self._gtids(received),
-            source_uuid=uuid(known.source) if known.source != NOBODY else "",
+            source_uuid=uuid(known.source) if known.source != NO_TABLET else "",
             was_primary=known.was_primary,
         )
 

@@ -39,7 +39,7 @@ class ModelPlan:
 
     `writes`, `crashes`, `cuts` (broken replication links), `lock_losses` and `rounds` (failovers begun by each of the
     `coordinators`) limit how much happens. Between failovers, and whenever nobody has the lock, `repairs` start
-    replication again and make a primary that came back writable. With `looks` an election knows what the primary held
+    replication again and make a primary that came back writable. With `observes_primary` an election knows what the primary held
     at some earlier moment.
 
     Two assumptions can be taken away: `durable_relay`, that a crash leaves the relay log as it is (in MySQL
@@ -56,7 +56,7 @@ class ModelPlan:
     rounds: int = 1
     lock_losses: int = 0
     repairs: bool = False
-    looks: bool = False
+    observes_primary: bool = False
     durable_relay: bool = True
     prompt_calls: bool = True
     rules: ModelRules = field(default_factory=ModelRules)

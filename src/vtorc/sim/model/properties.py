@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 
 from vtorc.sim.model.plan import ModelPlan
-from vtorc.sim.model.state import IDLE, JOURNAL, NOBODY, STOPPED, State
+from vtorc.sim.model.state import IDLE, JOURNAL, NO_TABLET, STOPPED, State
 
 
 def broken(plan: ModelPlan, state: State) -> str:
     """Name the property that does not hold; empty if all do."""
-    if state.told & ~state.tablets[state.named].log:
+    if state.acknowledged & ~state.tablets[state.topo_primary].log:
         return "acknowledged-write-lost"
     if state.discarded:
         return "last-copy-discarded"
@@ -20,7 +20,7 @@ def broken(plan: ModelPlan, state: State) -> str:
 def _can_get_acknowledged(plan: ModelPlan, state: State, place: int) -> bool:
     """Whether a client's write could be acknowledged now, or as soon as replicas that try have connected."""
     tablet = state.tablets[place]
-    if not tablet.up or tablet.read_only or tablet.source != NOBODY:
+    if not tablet.up or tablet.read_only or tablet.source != NO_TABLET:
         return False
     if not tablet.waits:
         return True
@@ -32,26 +32,26 @@ Goal = Callable[[State], bool]
 
 
 def _failed_over(state: State) -> bool:
-    return state.named != 0 and all(each.phase == IDLE for each in state.coordinators)
+    return state.topo_primary != 0 and all(each.phase == IDLE for each in state.coordinators)
 
 
 def _proven(state: State) -> bool:
     rows = sum(1 << write for write, origin in enumerate(state.origins) if origin >= JOURNAL)
-    return bool(state.told & rows)
+    return bool(state.acknowledged & rows)
 
 
 def _unacknowledged_came_back(state: State) -> bool:
     """The old primary has committed a write that nobody acknowledged, after another became primary."""
-    return state.named != 0 and state.tablets[0].up and bool(state.tablets[0].visible & ~state.told)
+    return state.topo_primary != 0 and state.tablets[0].up and bool(state.tablets[0].visible & ~state.acknowledged)
 
 
 def _undone(state: State) -> bool:
     given_up = any(each.phase == IDLE and each.rounds == 0 for each in state.coordinators)
-    return given_up and state.named == 0 and bool(state.told)
+    return given_up and state.topo_primary == 0 and bool(state.acknowledged)
 
 
 GOALS: Mapping[str, Goal] = {
-    "a write is acknowledged": lambda state: bool(state.told),
+    "a write is acknowledged": lambda state: bool(state.acknowledged),
     "a failover completes": _failed_over,
     "the new primary is proven": _proven,
     "an unacknowledged write comes back": _unacknowledged_came_back,

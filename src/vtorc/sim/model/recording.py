@@ -22,10 +22,10 @@ from vtorc.sim.model.conformance import (
 )
 from vtorc.sim.model.plan import ModelPlan
 from vtorc.sim.model.recovery_path import Done
-from vtorc.sim.model.state import NOBODY
+from vtorc.sim.model.state import NO_TABLET
 from vtorc.sim.mysql.binlog import InsertRow, Transaction
 from vtorc.sim.mysql.server import MysqlObserver, SimMysqld
-from vtorc.sim.mysql.settings import Dropped
+from vtorc.sim.mysql.settings import DropReason
 
 _EMERGENCIES = frozenset(
     {
@@ -74,7 +74,7 @@ class Recorder(MysqlObserver):
         self._recordings[server].committed(server, transaction, acknowledged=acknowledged)
         self._checker.committed(server, transaction, acknowledged=acknowledged, waited=waited)
 
-    def relay_log_dropped(self, server: SimMysqld, lost: Sequence[Transaction], why: Dropped) -> None:
+    def relay_log_dropped(self, server: SimMysqld, lost: Sequence[Transaction], why: DropReason) -> None:
         """Only the checker asks why."""
         self._checker.relay_log_dropped(server, lost, why)
 
@@ -135,7 +135,7 @@ class Recording:
     def pointed(self, server: SimMysqld) -> None:
         """A server has an empty relay log, and may have another source."""
         source = server.replication.source
-        place = NOBODY if source is None else self._addresses.get((source.host, source.port), NOBODY)
+        place = NO_TABLET if source is None else self._addresses.get((source.host, source.port), NO_TABLET)
         self._follow(Pointed(self._places[server], place))
 
     def looked_at(self, server: SimMysqld) -> None:

@@ -7,7 +7,7 @@ all there is to a log, because logs keep the order in which writes were made.
 from collections.abc import Iterator
 from typing import NamedTuple
 
-NOBODY = -1
+NO_TABLET = -1
 
 STOPPED, CONNECTING, CONNECTED = range(3)
 """States of an IO thread."""
@@ -28,7 +28,7 @@ class Tablet(NamedTuple):
     read_only: bool = True
     waits: bool = False
     acks: bool = False
-    source: int = NOBODY
+    source: int = NO_TABLET
     io: int = STOPPED
     log: int = 0
     visible: int = 0
@@ -50,7 +50,7 @@ class Known(NamedTuple):
     executed: int = 0
     received: int = 0
     was_primary: bool = False
-    source: int = NOBODY
+    source: int = NO_TABLET
     undo: bool = False
 
 
@@ -72,9 +72,9 @@ class Coordinator(NamedTuple):
     """
 
     phase: int = IDLE
-    primary: int = NOBODY
+    primary: int = NO_TABLET
     known: tuple[Known, ...] = ()
-    winner: int = NOBODY
+    winner: int = NO_TABLET
     todo: int = 0
     proving: bool = False
     seen: Seen = Seen()
@@ -94,17 +94,17 @@ class Left(NamedTuple):
 class State(NamedTuple):
     """Everything.
 
-    `named` is who the topology says is primary, `lock` the coordinator that has the shard's lock. `origins` tells of
+    `topo_primary` is who the topology says is primary, `lock` the coordinator that has the shard's lock. `origins` tells of
     each write where it was made, plus `JOURNAL` if it is a row of the reparent journal. The rest no vtorc can know:
-    `told` are the acknowledged writes, `discarded` those of which the last live copy was thrown away.
+    `acknowledged` are the acknowledged writes, `discarded` those of which the last live copy was thrown away.
     """
 
     tablets: tuple[Tablet, ...]
     coordinators: tuple[Coordinator, ...]
     lock: int
-    named: int
+    topo_primary: int
     origins: tuple[int, ...]
-    told: int
+    acknowledged: int
     discarded: int
     seen: Seen
     left: Left

@@ -89,7 +89,7 @@ class Symmetry:
             for each in state.coordinators
         )
         down = state.seen.down >> place & 1
-        return (*tablet[:4], source, *tablet[5:], own, follows, state.named == place, down, seen)
+        return (*tablet[:4], source, *tablet[5:], own, follows, state.topo_primary == place, down, seen)
 
     def _orders(self, groups: list[list[list[int]]]) -> Iterator[tuple[int, ...]]:
         """All orders that have each group sorted by its keys; more than one only where keys are equal."""
@@ -115,7 +115,7 @@ class Symmetry:
         return state._replace(
             tablets=tablets,
             coordinators=tuple(_renamed(each, order, new) for each in state.coordinators),
-            named=new[state.named],
+            topo_primary=new[state.topo_primary],
             origins=tuple(new[origin % JOURNAL] + (origin & JOURNAL) for origin in state.origins),
             seen=state.seen._replace(down=_moved(state.seen.down, new)),
         )

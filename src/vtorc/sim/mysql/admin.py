@@ -41,34 +41,34 @@ class SimMysqlServer:
     async def _enter(self) -> SimMysqld:
         life = self._life
         if not life.runs:
-            await life.gate()
-        await self._server.enter()
+            await life.until_running()
+        await self._server.begin_statement()
         if not life.runs:
-            await life.gate()
+            await life.until_running()
         return self._server
 
     async def _do(self, work: Callable[[SimMysqld], Coroutine[Any, Any, _T]]) -> _T:
-        """Run a statement that changes something: killed if it is given up, but not by the death of this tablet."""
+        """Run a statement that changes something; cancelling kills it, the end of this tablet's process does not."""
         await self._enter()
         result = await statement(work(self._server), self._life)
-        await self._life.gate()
+        await self._life.until_running()
         return result
 
     async def report(self) -> ServerReport:
-        """Read everything that FullStatus tells about the server."""
+        """Read everything that FullStatus shows of the server."""
         server = await self._enter()
         if server.disk.state.holds_up:
-            await server.disk.passing()
+            await server.disk.wait_ready()
         return server_report(server)
 
     async def replication_status(self) -> ReplicaReport | None:
-        """Read SHOW REPLICA STATUS; None if the server is nobody's replica."""
+        """Read SHOW REPLICA STATUS; None if the server has no source."""
         return replica_report(await self._enter())
 
     async def primary_report(self) -> PrimaryReport | None:
-        """Read the server's own binary log position; waits for a disk that does not answer."""
+        """Read the server's own binary log position; waits for a stalled disk."""
         server = await self._enter()
-        await server.disk.passing()
+        await server.disk.wait_ready()
         return PrimaryReport(
             executed=server.executed.value, server_uuid=server.uuid, coordinates=coordinates(server.binlog.end)
         )
@@ -106,11 +106,11 @@ class SimMysqlServer:
         await self._do(lambda server: server.replication.stop(threads))
 
     async def change_source(self, source: Source) -> None:
-        """Point the server at another source, with auto position; drops the relay log. Threads must be stopped."""
+        """Point the server at another source with auto position, and drop the relay log; threads must be stopped."""
         await self._do(lambda server: server.replication.change_source(source))
 
     async def reset_replica(self, *, forget_source: bool) -> None:
-        """Drop the relay log, and with `forget_source` the source settings too. Threads must be stopped."""
+        """Drop the relay log, and with `forget_source` the source settings too; threads must be stopped."""
         await self._do(lambda server: server.replication.reset(forget_source=forget_source))
 
     async def reset_binary_logs(self, *, purged: GtidSet | None = None) -> None:
@@ -118,8 +118,8 @@ class SimMysqlServer:
         (await self._enter()).reset_binary_logs(EMPTY_GTID_SET if purged is None else purged)
 
     async def flush_binary_logs(self) -> None:
-        """Begin a new binary log file: nothing to see, except a disk that does not answer."""
-        await (await self._enter()).disk.passing()
+        """Begin a new binary log file, which takes no time but waits for a stalled disk."""
+        await (await self._enter()).disk.wait_ready()
 
     async def semi_sync(self) -> SemiSyncStatus | None:
         """Read the semi-sync settings; None without the plugins."""
@@ -138,7 +138,7 @@ class SimMysqlServer:
         return (await self._enter()).gate.locked
 
     async def kill_application_sessions(self) -> None:
-        """Cut off all clients but the tablet itself and replicas; each loses its connection at once."""
+        """Kill the sessions of all clients but the tablet and replicas; each client loses its connection at once."""
         (await self._enter()).kill_sessions()
 
     async def wait_for_executed(self, position: GtidSet) -> None:
@@ -160,7 +160,7 @@ class SimMysqlServer:
         await self._do(lambda server: server.write(InsertJournal(sidecar, row), is_super=True))
 
     async def has_journal_row(self, sidecar: str, time_created_ns: int) -> bool:
-        """Whether the reparent journal has this row; False as well while the table is not there yet."""
+        """Whether the reparent journal has this row; False also while the table does not exist."""
         return time_created_ns in (await self._enter()).journal.get(sidecar, {})
 
     async def journal_length(self, sidecar: str) -> int:
@@ -171,7 +171,7 @@ class SimMysqlServer:
         return len(journal)
 
     async def write_semi_sync_heartbeat(self, sidecar: str) -> None:
-        """Commit something that needs an acknowledgement."""
+        """Commit a row that needs an acknowledgement."""
         await self._do(lambda server: server.write(Heartbeat(), is_super=True))
 
     async def replica_hosts(self) -> Sequence[str]:
@@ -190,7 +190,7 @@ class SimMysqlServer:
         return {name: value for name, value in values.items() if not names or name in names}
 
     async def fetch(self, fetch: Fetch) -> Sequence[Fetched]:
-        """Run one of the two statements that vtorc sends; a simulated server has no other SQL."""
+        """Run one of the two statements that vtorc sends; a simulated server knows no other ones."""
         if fetch.sql == READ_CLOCK:
             wall = (await self._enter()).process.host.wall()
             text = (datetime(1970, 1, 1) + timedelta(microseconds=wall // 1000)).isoformat(" ", "microseconds")
@@ -203,7 +203,7 @@ class SimMysqlServer:
         )
 
     async def lock_tables(self) -> None:
-        """Hold a global read lock until `unlock_tables`; raises MysqlError if it is held already."""
+        """Hold a global read lock until `unlock_tables`; raises MysqlError if this tablet holds it already."""
         server = await self._enter()
         if self._locked:
             raise MysqlError("tables already locked", errno=1205)
@@ -215,47 +215,47 @@ class SimMysqlServer:
             raise
 
     async def unlock_tables(self) -> None:
-        """Give the global read lock back; raises MysqlError if it is not held."""
+        """Release the global read lock; raises MysqlError if this tablet does not hold it."""
         if not self._locked:
             raise MysqlError("tables were not locked", errno=1205)
         self._locked = False
         self._server.gate.unlock()
 
     async def wait_gone(self) -> None:
-        """Return when the server, which must answer now, no longer does: its end breaks a held connection."""
+        """Return when the server, which must answer now, has ended, which breaks a held connection."""
         server = await self._enter()
-        held: asyncio.Future[None] = server.opened()
+        held: asyncio.Future[None] = server.new_wait()
         try:
-            await server.outcome(held)
+            await server.wait(held)
         except MysqlError:
-            await self._life.gate()
+            await self._life.until_running()
 
     async def close(self) -> None:
-        """Close all connections: the table lock goes with its own."""
+        """Close all connections, which releases the table lock."""
         if self._locked:
             self._locked = False
             self._server.gate.unlock()
 
 
 class Statement(Generic[_T]):
-    """A statement that runs in a server from now on: mysqld goes on with it when its client dies."""
+    """A statement that runs in a server from now on; mysqld goes on with it when its client's process ends."""
 
     def __init__(self, work: Coroutine[Any, Any, _T]) -> None:
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._errand = LightTask(work)
-        self._errand.run(self._end)
+        self._task = LightTask(work)
+        self._task.run(self._end)
 
     def kill(self) -> None:
-        """Break it off."""
-        self._errand.cancel()
+        """Kill the statement."""
+        self._task.cancel()
 
     @property
     def killed(self) -> bool:
-        """Whether it was broken off."""
-        return self._errand.cancelled()
+        """Whether the statement was killed."""
+        return self._task.cancelled()
 
     async def over(self, client: Life) -> None:
-        """Wait for its end; giving up kills it, unless that is because its client died."""
+        """Wait for the end of the statement; cancelling kills it, unless that is because its client's process ended."""
         try:
             await self._ended
         except asyncio.CancelledError:
@@ -264,8 +264,8 @@ class Statement(Generic[_T]):
             raise
 
     def result(self) -> _T:
-        """Return what it returned, or raise what it raised, once it is over."""
-        return self._errand.result()
+        """Return the result of the statement, or raise its error, once it is over."""
+        return self._task.result()
 
     def _end(self, light_task: LightTask[_T]) -> None:
         if not self._ended.done():
@@ -273,7 +273,7 @@ class Statement(Generic[_T]):
 
 
 async def statement(work: Coroutine[Any, Any, _T], client: Life) -> _T:
-    """Run a statement of a client process and wait for it."""
+    """Run a statement for a client process and return its result."""
     running = Statement(work)
     await running.over(client)
     return running.result()

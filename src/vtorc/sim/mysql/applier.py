@@ -1,4 +1,4 @@
-"""The applier (SQL thread) of a replica: commits what the relay log holds, in order."""
+"""The applier (SQL thread) of a replica: commits the transactions of the relay log in their order."""
 
 import asyncio
 from collections import deque
@@ -33,31 +33,31 @@ class Applier:
         self._stopped: list[asyncio.Future[None]] = []
 
     def start(self, until: GtidSet | None) -> None:
-        """Start applying; with `until`, stop once that is executed."""
+        """Start applying; with `until`, stop once those transactions are executed."""
         self.running = True
         self.error = ""
         self._until = until
         self.kick()
 
     async def stop(self) -> None:
-        """Stop applying: what is being applied is rolled back, what is being committed is waited for."""
+        """Stop applying: roll back what is being applied, and wait for what is being committed."""
         self.running = False
         if not self._committing and not (self._held_up and self._server.disk.state.holds_up):
             self._abandon()
             return
-        stopped: asyncio.Future[None] = self._server.opened()
+        stopped: asyncio.Future[None] = self._server.new_wait()
         self._stopped.append(stopped)
-        await self._server.outcome(stopped)
+        await self._server.wait(stopped)
 
     def crashed(self) -> None:
-        """The process has ended."""
+        """Stop without waiting, as the process has ended."""
         self.running = False
         self._abandon()
         self._committing = 0
         self._stopped.clear()
 
     def kick(self) -> None:
-        """Go on if there is something to apply."""
+        """Begin to apply the next batch, if there is one and none is being applied."""
         if not self.running or self._working or self._reached():
             return
         while self._relay and self._server.executed.has(self._relay[0].series, self._relay[0].number):
@@ -82,7 +82,7 @@ class Applier:
         return False
 
     def _apply(self, step: int, batch: int) -> None:
-        """Write a batch to the own binary log and commit it."""
+        """Write a batch to this server's binary log and commit it."""
         if step != self._step:
             return
         if self.broken:

@@ -1,4 +1,4 @@
-"""Transactions and the binary log they are written to."""
+"""Transactions, and the binary log that holds them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _CHECKPOINT_EVERY = 256
 
 @dataclass(frozen=True, slots=True)
 class InsertRow:
-    """A client inserts a row with an id that nobody else uses."""
+    """A client inserts a row with an id that no other client uses."""
 
     id: int
 
@@ -27,7 +27,7 @@ class InsertJournal:
 
 @dataclass(frozen=True, slots=True)
 class CreateSchema:
-    """A database is created; with `tables` it is a sidecar."""
+    """A database is created; with `tables` it is a sidecar database."""
 
     name: str
     tables: bool = False
@@ -35,14 +35,14 @@ class CreateSchema:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """A row that means nothing."""
+    """A row without meaning."""
 
 
 Change = InsertRow | InsertJournal | CreateSchema | Heartbeat
 
 
 class Transaction:
-    """What one commit wrote; the same object wherever it has been replicated. `at` is the second it was written at."""
+    """One commit; the same object on every server that has it. `at` is the second at which it was written."""
 
     __slots__ = ("at", "change", "number", "series")
 
@@ -54,7 +54,7 @@ class Transaction:
 
     @property
     def gtid(self) -> GtidSet:
-        """Its name, as a set."""
+        """The GTID of the transaction, as a set."""
         return GtidSet.of(self.series[0], self.number, tag=self.series[1])
 
     def __repr__(self) -> str:
@@ -78,7 +78,7 @@ class Binlog:
 
     @property
     def retained(self) -> Sequence[Transaction]:
-        """The transactions that are not purged, oldest first."""
+        """The transactions that are left after purges, oldest first."""
         return self._transactions
 
     def append(self, transaction: Transaction) -> int:
@@ -91,12 +91,12 @@ class Binlog:
         return position
 
     def read(self, position: int, *, most: int) -> list[Transaction]:
-        """Return at most so many transactions from a position on."""
+        """Return at most `most` transactions from a position on."""
         start = position - self._first
         return self._transactions[start : start + most]
 
     def first_missing(self, known: GtidSet) -> int:
-        """Return the position of the first transaction that is not in `known`, or the end."""
+        """Return the position of the first transaction that `known` lacks, or the end."""
         has = GtidLog(known).has
         position = max(at for at, before in self._checkpoints if before.is_subset_of(known) or at <= self._first)
         position = max(position, self._first)
@@ -119,7 +119,7 @@ class Binlog:
         self._checkpoints.insert(0, (self._first, self.purged))
 
     def reset(self, purged: GtidSet) -> None:
-        """Wipe log and history; then the history is `purged`."""
+        """Wipe log and GTID history; the history is `purged` after that."""
         self._first = self.end
         self._transactions.clear()
         self.gtids = GtidLog(purged)

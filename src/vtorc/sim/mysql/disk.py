@@ -61,13 +61,13 @@ class SimDisk:
         if self.state is not DiskState.FINE:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    async def passing(self) -> None:
+    async def wait_ready(self) -> None:
         """Wait until the disk lets writes go on."""
         if not self.state.holds_up:
             return
-        passed: asyncio.Future[None] = self._mysqld.opened()
+        passed: asyncio.Future[None] = self._mysqld.new_wait()
         self.hold_up(resolve, passed, None)
-        await self._mysqld.outcome(passed)
+        await self._mysqld.wait(passed)
 
     def forget(self) -> None:
         """Drop held-up writes, as a crash does."""

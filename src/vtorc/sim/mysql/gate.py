@@ -61,10 +61,10 @@ class CommitGate:
         self._locks += 1
         if not self._running:
             return
-        idle: asyncio.Future[None] = self._mysqld.opened()
+        idle: asyncio.Future[None] = self._mysqld.new_wait()
         self._idle.append(idle)
         try:
-            await self._mysqld.outcome(idle)
+            await self._mysqld.wait(idle)
         except BaseException:
             self.unlock()
             raise
@@ -77,12 +77,12 @@ class CommitGate:
             for waiter in queue:
                 resolve(waiter, None)
 
-    async def passing(self) -> None:
+    async def wait_unlocked(self) -> None:
         """Wait until the global read lock is free."""
         while self._locks:
-            waiter: asyncio.Future[None] = self._mysqld.opened()
+            waiter: asyncio.Future[None] = self._mysqld.new_wait()
             self._queue.append(waiter)
-            await self._mysqld.outcome(waiter)
+            await self._mysqld.wait(waiter)
 
     def forget(self) -> None:
         """Drop commits and locks, as a crash does."""

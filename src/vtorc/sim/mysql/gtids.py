@@ -1,4 +1,4 @@
-"""A GTID set that grows: one transaction at a time, cheaply."""
+"""A GTID set that grows cheaply, one transaction at a time."""
 
 from bisect import bisect_right
 
@@ -7,7 +7,7 @@ from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet, Series
 
 
 class GtidLog:
-    """A mutable GTID set; adding the next transaction of a series is cheap, and so is its value at rest."""
+    """A mutable GTID set; adding the next transaction of a series is cheap, and so is `value` while nothing changes."""
 
     def __init__(self, initial: GtidSet = EMPTY_GTID_SET) -> None:
         self._series: dict[Series, list[iv.Interval]] = {series: list(each) for series, each in initial.entries}
@@ -25,12 +25,12 @@ class GtidLog:
         self._value = None
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all transactions."""
         self._series.clear()
         self._value = EMPTY_GTID_SET
 
     def has(self, series: Series, number: int) -> bool:
-        """Tell whether one transaction is in the set."""
+        """Return whether a transaction is in the set."""
         intervals = self._series.get(series)
         if not intervals:
             return False
@@ -40,7 +40,7 @@ class GtidLog:
         return place >= 0 and number <= intervals[place][1]
 
     def last(self, series: Series) -> int:
-        """Return the greatest number of a series, 0 if there is none."""
+        """Return the greatest number of a series, 0 if the set has none of it."""
         intervals = self._series.get(series)
         return intervals[-1][1] if intervals else 0
 

@@ -1,4 +1,4 @@
-"""The process of a simulated mysqld: its work takes time, and what waits in it fails when it ends."""
+"""The process of a simulated mysqld: work takes time, and statements that wait fail when the process ends."""
 
 import asyncio
 import random
@@ -20,7 +20,7 @@ class MysqldProcess:
         self.random = generator
         self.loop = asyncio.get_running_loop()
         self.slowness = 1.0
-        self._open: dict[asyncio.Future[Any], None] = {}
+        self._waits: dict[asyncio.Future[Any], None] = {}
 
     @property
     def life(self) -> Life:
@@ -35,12 +35,12 @@ class MysqldProcess:
         """Work for so long in this process; raises MysqlError 2013 if the process ends meanwhile."""
         loop, life = self.loop, self.process.life
         done: asyncio.Future[None] = loop.create_future()
-        self._open[done] = None
+        self._waits[done] = None
         loop.call_at(loop.time() + seconds, self._worked, life, done)
         try:
             await done
         finally:
-            self._open.pop(done, None)
+            self._waits.pop(done, None)
 
     def _worked(self, life: Life, done: "asyncio.Future[None]") -> None:
         if life.runs:
@@ -48,33 +48,33 @@ class MysqldProcess:
         else:
             self.in_life(life, resolve, (done, None))
 
-    def opened(self) -> "asyncio.Future[Any]":
-        """Return a future that fails with MysqlError 2013 when the process ends."""
+    def new_wait(self) -> "asyncio.Future[Any]":
+        """Return a future to `wait` for, which fails with MysqlError 2013 when the process ends."""
         future: asyncio.Future[Any] = self.loop.create_future()
-        self._open[future] = None
+        self._waits[future] = None
         return future
 
-    async def outcome(self, future: "asyncio.Future[Any]") -> Any:
-        """Wait for a future that `opened` made."""
+    async def wait(self, future: "asyncio.Future[Any]") -> Any:
+        """Wait for a future that `new_wait` made."""
         try:
             return await future
         finally:
-            self._open.pop(future, None)
+            self._waits.pop(future, None)
 
-    def fail_opened(self) -> None:
-        """Fail everything that waits, as the end of the process does."""
-        waiting, self._open = list(self._open), {}
+    def fail_waits(self) -> None:
+        """Fail all statements that wait, as the end of the process does."""
+        waiting, self._waits = list(self._waits), {}
         for future in waiting:
             if not future.done():
                 future.set_exception(lost_connection())
                 future.exception()  # a caller whose process ended as well never asks
 
     def later(self, seconds: float, callback: Callable[..., None], *args: Any) -> None:
-        """Call back after so long; later if the process is frozen by then, never if it has ended."""
+        """Call back after so many seconds; later if the process is frozen by then, never if it has ended."""
         self.loop.call_later(seconds, self.in_life, self.life, callback, args)
 
     def in_life(self, life: Life, callback: Callable[..., None], args: tuple[Any, ...]) -> None:
-        """Call back unless that incarnation has ended."""
+        """Call back unless that incarnation of the process has ended."""
         if life.alive:
             self.process.when_running(callback, *args)
 

@@ -17,7 +17,7 @@ from vtorc.sim.mysql.dump import DumpRequest
 from vtorc.sim.mysql.gtids import GtidLog
 from vtorc.sim.mysql.mysqld_process import fail, lost_connection, resolve
 from vtorc.sim.mysql.replica_server import Address, ReplicaServer
-from vtorc.sim.mysql.settings import Dropped
+from vtorc.sim.mysql.settings import DropReason
 from vtorc.vttablet.mysql_api import Source, Threads
 
 _UNSET_UUID = "00000000-0000-0000-0000-000000000000"
@@ -50,7 +50,7 @@ class Replication:
     # --- statements
 
     async def start(self, threads: Threads, *, until: GtidSet | None = None) -> None:
-        """Start threads; raises MysqlError 1200 without a source."""
+        """Start threads; raises MysqlError 1200 if the server has no source."""
         async with self._alone():
             if self.source is None:
                 raise MysqlError(
@@ -63,7 +63,7 @@ class Replication:
                 self._start_io()
 
     async def stop(self, threads: Threads) -> None:
-        """Stop threads; waits for what they are doing, a disk that holds them up included."""
+        """Stop threads; waits until their work is done, also where a disk holds it up."""
         async with self._alone():
             if threads is not Threads.SQL:
                 await self._wait_written()
@@ -74,11 +74,11 @@ class Replication:
                 await self._server.work(self._switch_time())
 
     async def change_source(self, source: Source) -> None:
-        """Point to a source, dropping the relay log; raises MysqlError 3081 while a thread runs."""
+        """Point to a source and drop the relay log; raises MysqlError 3081 while a thread runs."""
         async with self._alone():
             self._refuse_running()
             await self._server.work(self._switch_time())
-            self._drop_relay_log(Dropped.REPOINTED)
+            self._drop_relay_log(DropReason.REPOINTED)
             self.source = source
             self.source_uuid = _UNSET_UUID
             self.last_io_error = ""
@@ -90,7 +90,7 @@ class Replication:
         async with self._alone():
             self._refuse_running()
             await self._server.work(self._switch_time())
-            self._drop_relay_log(Dropped.RESET)
+            self._drop_relay_log(DropReason.RESET)
             self.last_io_error = self.applier.error = ""
             if forget_source:
                 self.source = None
@@ -99,7 +99,7 @@ class Replication:
 
     @contextlib.asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
-        """Wait for other statements about replication: MySQL runs one at a time."""
+        """Wait for other statements about replication, as MySQL runs one at a time."""
         life = self._server.life
         async with self._statements:
             if not life.alive:
@@ -116,7 +116,7 @@ class Replication:
     def _switch_time(self) -> float:
         return self._server.duration(self._server.settings.thread_switch)
 
-    def _drop_relay_log(self, why: Dropped) -> None:
+    def _drop_relay_log(self, why: DropReason) -> None:
         lost = [each for each in self.relay if not self._server.executed.has(each.series, each.number)]
         self.relay.clear()
         self.retrieved.clear()
@@ -126,7 +126,7 @@ class Replication:
     # --- life of the server
 
     def crashed(self) -> None:
-        """The process has ended: nothing of it runs any more."""
+        """Drop threads and connection, as the process has ended."""
         self.io_state = ThreadState.STOPPED
         self.acknowledges = False
         self._io_task = None
@@ -137,13 +137,13 @@ class Replication:
         self.applier.crashed()
 
     def recover(self) -> None:
-        """The process starts again: relay log recovery fetches again what was not applied."""
+        """Drop the relay log, if so configured, as the process starts again; no thread starts by itself."""
         if self._server.settings.relay_log_recovery:
-            self._drop_relay_log(Dropped.CRASH)
+            self._drop_relay_log(DropReason.CRASH)
         self.last_io_error = self.applier.error = ""
 
     def forget(self) -> None:
-        """Have neither source nor relay log, as after a restore."""
+        """Drop source and relay log, as a restore does."""
         self.source = None
         self.source_uuid = _UNSET_UUID
         self.relay.clear()
@@ -174,7 +174,7 @@ class Replication:
         self.last_io_error = text
 
     async def _receive_for_ever(self) -> None:
-        """Connect, read until the connection breaks or falls silent, connect again."""
+        """Connect, read until the connection breaks or falls silent, and connect again."""
         while True:
             try:
                 stream = await self._connect()
@@ -242,7 +242,7 @@ class Replication:
             fail(greeting, MysqlError(text, errno=errno))
 
     async def _until_silent(self, stream: Stream, closed: "asyncio.Future[None]") -> None:
-        """Return when the connection is closed or nothing came for replica_net_timeout, heartbeats included."""
+        """Return when the connection is closed, or when not even a heartbeat came for replica_net_timeout."""
         limit = self._server.settings.replica_net_timeout
         phase = self._server.random.random() * self.heartbeat_period
         while not closed.done():
@@ -255,17 +255,17 @@ class Replication:
             if left <= 0:
                 return
             await asyncio.wait([closed], timeout=left)
-            await self._server.life.gate()
+            await self._server.life.until_running()
 
     # --- relay log
 
     def _arrived(self, stream: Stream, batch: list[Transaction], position: int) -> None:
-        """A batch has come over the network; it is received once it is in the relay log."""
+        """Begin to write a batch from the network to the relay log; its transactions count as received after that."""
         if stream is not self._stream:
             return
         self._last_data = self._server.loop.time()
         self._writing += 1
-        # One thread writes the relay log: a batch is not there before the one that came before it is.
+        # One thread writes the relay log: batches are written in the order in which they came.
         now = self._server.loop.time()
         work = self._server.duration(self._server.settings.relay)
         self._stored_until = max(now, self._stored_until) + work
@@ -297,9 +297,9 @@ class Replication:
 
     async def _wait_written(self) -> None:
         if self._writing and self._server.disk.state.holds_up:
-            written: asyncio.Future[None] = self._server.opened()
+            written: asyncio.Future[None] = self._server.new_wait()
             self._written.append(written)
-            await self._server.outcome(written)
+            await self._server.wait(written)
 
 
 def _break(greeting: "asyncio.Future[None]") -> None:

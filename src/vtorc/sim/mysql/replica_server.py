@@ -11,7 +11,7 @@ from vtorc.sim.mysql.disk import SimDisk
 from vtorc.sim.mysql.dump import ReplicationSource
 from vtorc.sim.mysql.gtids import GtidLog
 from vtorc.sim.mysql.mysqld_process import MysqldProcess
-from vtorc.sim.mysql.settings import Dropped, SimMysqlSettings
+from vtorc.sim.mysql.settings import DropReason, SimMysqlSettings
 
 Address = tuple[str, int]
 """Host name and port of a mysqld."""
@@ -51,7 +51,7 @@ class ReplicaServer(MysqldProcess, abc.ABC):
         """Take note of a transaction that is in the relay log now."""
 
     @abc.abstractmethod
-    def note_relay_log_dropped(self, lost: Sequence[Transaction], why: Dropped) -> None:
+    def note_relay_log_dropped(self, lost: Sequence[Transaction], why: DropReason) -> None:
         """Take note that these transactions were received, not applied, and are gone."""
 
     @abc.abstractmethod

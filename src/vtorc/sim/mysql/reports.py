@@ -1,4 +1,4 @@
-"""What a simulated server reports about itself; a report is the same object for as long as nothing has changed."""
+"""The reports of a simulated server about itself; a report is the same object for as long as nothing changes."""
 
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.status import SemiSyncStatus, ThreadState
@@ -9,7 +9,7 @@ _TIMEOUT_MS = 1_000_000_000_000_000_000
 
 
 def server_report(server: SimMysqld) -> ServerReport:
-    """Tell what FullStatus shows of the server at this moment."""
+    """Return what FullStatus shows of the server at this moment."""
     replication = server.replication
     return server.reports.server.of(
         _server_report,
@@ -64,7 +64,7 @@ def coordinates(end: int) -> str:
 
 
 def replica_report(server: SimMysqld) -> ReplicaReport | None:
-    """Tell what SHOW REPLICA STATUS shows at this moment; None if the server is nobody's replica."""
+    """Return what SHOW REPLICA STATUS shows at this moment; None if the server has no source."""
     replication = server.replication
     source, applier = replication.source, replication.applier
     if source is None:
@@ -123,7 +123,7 @@ def _replica_report(
 
 
 def _lag(server: SimMysqld) -> int | None:
-    """Seconds_Behind_Source: unknown without applier, or with nothing to apply and no connection."""
+    """Return Seconds_Behind_Source; None without an applier, or with an empty relay log and no connection."""
     replication = server.replication
     if not replication.applier.running:
         return None
@@ -133,7 +133,7 @@ def _lag(server: SimMysqld) -> int | None:
 
 
 def semi_sync(server: SimMysqld) -> SemiSyncStatus:
-    """Tell the semi-sync settings and states of this moment."""
+    """Return the semi-sync settings and states of this moment."""
     acks = server.acks
     return server.reports.semi_sync.of(
         _semi_sync,

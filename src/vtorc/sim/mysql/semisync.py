@@ -1,19 +1,19 @@
-"""The source's side of semi-synchronous replication: who waits, who acknowledged what.
+"""The source's side of semi-synchronous replication: commits that wait, and the acknowledgements of replicas.
 
-AFTER_SYNC with an endless timeout: a commit is in the binary log, then waits for so many replicas to say that they
-hold it, then becomes visible. An acknowledgement of a position covers all before it (MySQL manual, "Semisynchronous
-Replication").
+It is AFTER_SYNC with an endless timeout: a commit is in the binary log, then waits for the acknowledgements of so many
+replicas, then becomes visible. An acknowledgement of a position covers all positions before it (MySQL manual,
+"Semisynchronous Replication").
 """
 
 from collections import deque
 from collections.abc import Callable
 
 Release = Callable[[bool], None]
-"""Called once when a wait ends; True if enough replicas acknowledged."""
+"""Called once when a wait ends, with True if enough replicas acknowledged."""
 
 
 class AckWaits:
-    """Commits of one server that wait, in the order of its binary log."""
+    """The waiting commits of one server, in the order of its binary log."""
 
     def __init__(self, *, count: int) -> None:
         self.count = count
@@ -23,11 +23,11 @@ class AckWaits:
 
     @property
     def sessions(self) -> int:
-        """How many commits wait."""
+        """The number of waiting commits."""
         return len(self._waiting)
 
     def wait(self, position: int, release: Release) -> None:
-        """Let the commit at `position` wait; it is released at once if it is covered already."""
+        """Let the commit at `position` wait; release it at once if it is acknowledged, or semi-sync is off."""
         if not self.enabled:
             release(False)
         elif self._covered() >= position:
@@ -36,7 +36,7 @@ class AckWaits:
             self._waiting.append((position, release))
 
     def acknowledge(self, replica: str, position: int) -> None:
-        """Note that a replica holds everything up to `position`."""
+        """Note that a replica holds all transactions up to `position`."""
         if position <= self._acked.get(replica, -1):
             return
         self._acked[replica] = position
@@ -45,7 +45,7 @@ class AckWaits:
             self._waiting.popleft()[1](True)
 
     def switch(self, on: bool) -> None:
-        """Switch the source's side on, or off: then nobody waits any longer."""
+        """Switch the source's side on, or off, which releases all waiting commits."""
         self.enabled = on
         if not on:
             self._acked.clear()
@@ -53,13 +53,13 @@ class AckWaits:
                 self._waiting.popleft()[1](False)
 
     def forget(self) -> None:
-        """Lose everything, as at a crash."""
+        """Drop waits and acknowledgements, as a crash does."""
         self.enabled = False
         self._acked.clear()
         self._waiting.clear()
 
     def _covered(self) -> int:
-        """Return the last position that enough replicas acknowledged, -1 if none."""
+        """Return the last position that enough replicas acknowledged, -1 if there is none."""
         if len(self._acked) < self.count:
             return -1
         return sorted(self._acked.values(), reverse=True)[self.count - 1]

@@ -1,4 +1,4 @@
-"""A simulated mysqld: commits, read-only switches, crashes, its binary log and who reads it."""
+"""A simulated mysqld: commits, read-only switches, crashes, and the replicas that read its binary log."""
 
 import asyncio
 import random
@@ -19,17 +19,17 @@ from vtorc.sim.mysql.replica import Replication
 from vtorc.sim.mysql.replica_server import Address, ReplicaServer
 from vtorc.sim.mysql.report_cache import KeptReports
 from vtorc.sim.mysql.semisync import AckWaits
-from vtorc.sim.mysql.settings import Dropped, SimMysqlSettings
+from vtorc.sim.mysql.settings import DropReason, SimMysqlSettings
 from vtorc.vttablet.mysql_api import JournalRow
 
 
 class MysqlObserver:
-    """Is told what happens in a server, at the moment it happens; does nothing by default."""
+    """Learns what happens in a server at the moment at which it happens; does nothing by default."""
 
     def committed(self, server: "SimMysqld", transaction: Transaction, *, acknowledged: bool, waited: bool) -> None:
         """A commit that was made on this server became visible.
 
-        `waited`: it was to be acknowledged first; `acknowledged`: enough replicas did so.
+        `waited` says that it had to be acknowledged first, `acknowledged` that enough replicas did so.
         """
 
     def wrote(self, server: "SimMysqld", transaction: Transaction) -> None:
@@ -42,23 +42,23 @@ class MysqlObserver:
         """A transaction from the relay log is about to be committed."""
 
     def restored(self, server: "SimMysqld", other: "SimMysqld") -> None:
-        """The server, which is stopped, has a copy of another's data."""
+        """The server, which is stopped, has a copy of another server's data."""
 
     def pointed(self, server: "SimMysqld") -> None:
-        """The server has an empty relay log, and may have another source."""
+        """The server's relay log is empty, and its source may be another one."""
 
-    def relay_log_dropped(self, server: "SimMysqld", lost: Sequence[Transaction], why: Dropped) -> None:
-        """These transactions were received, not applied, and are gone."""
+    def relay_log_dropped(self, server: "SimMysqld", lost: Sequence[Transaction], why: DropReason) -> None:
+        """The server has lost these transactions, which it had received and not applied."""
 
     def history_wiped(self, server: "SimMysqld") -> None:
-        """The binary log and the GTID history are about to be wiped."""
+        """The server is about to wipe its binary log and its GTID history."""
 
     def writability_changed(self, server: "SimMysqld") -> None:
         """Something changed that decides whether a write to this server can be acknowledged."""
 
 
 class SimMysqld(ReplicaServer):
-    """One MySQL server; `directory` maps addresses to all servers that there are."""
+    """One MySQL server; `directory` maps addresses to all servers of the world."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class SimMysqld(ReplicaServer):
     # --- life
 
     def start(self) -> None:
-        """Start the process and recover: what was in the binary log is committed, acknowledged or not."""
+        """Start the process and recover: all transactions of the binary log are committed, acknowledged or not."""
         life = self.process.start()
         life.at_end.append(self._ended)
         self.started_at = self.loop.time()
@@ -113,7 +113,7 @@ class SimMysqld(ReplicaServer):
         self.note_writability()
 
     def _ended(self) -> None:
-        self.fail_opened()
+        self.fail_waits()
         self.gate.forget()
         self.disk.forget()
         self._position_waiters.clear()
@@ -123,10 +123,10 @@ class SimMysqld(ReplicaServer):
 
     # --- statements
 
-    async def enter(self, *, pooled: bool = False) -> None:
-        """Be heard, over a new connection unless `pooled`.
+    async def begin_statement(self, *, pooled: bool = False) -> None:
+        """Send the server a statement and wait until it begins, over a new connection unless `pooled`.
 
-        Raises MysqlError 2002 if nobody listens, 1040 if the server takes no new connections, 2013 if it dies.
+        Raises MysqlError 2002 if no process listens, 1040 if the server takes no new connections, 2013 if it ends.
         """
         if not self.process.listening:
             raise MysqlError(f"Can't connect to MySQL server on {self.address[0]}:{self.address[1]}", errno=2002)
@@ -140,13 +140,13 @@ class SimMysqld(ReplicaServer):
         """Commit a change and return its transaction once it is visible.
 
         Raises MysqlError 1290 on a read-only server (read_only does not stop a SUPER user), 1026 when the disk is full,
-        2013 when the server dies or the session is killed: then nobody knows. Cancelling kills the session: a commit
-        that waits for acknowledgements goes on waiting, with nobody to be told how it ended (seen with MySQL 9.7).
+        2013 when the server ends or the session is killed: then the outcome is unknown. Cancelling kills the session: a
+        commit that waits for acknowledgements goes on waiting, and no client learns its outcome (seen with MySQL 9.7).
         """
         kills = self.kills
-        await self.enter(pooled=pooled)
+        await self.begin_statement(pooled=pooled)
         if self.gate.locked:
-            await self.gate.passing()
+            await self.gate.wait_unlocked()
         if kills != self.kills and not is_super:
             raise lost_connection()
         if self.super_read_only or (self.read_only and not is_super):
@@ -158,16 +158,16 @@ class SimMysqld(ReplicaServer):
         return await self._commit(change, by_tablet=is_super)
 
     async def inject(self, change: Change) -> Transaction:
-        """Commit a change whatever the read-only switches say: an errant transaction, if this is a replica."""
-        await self.enter()
+        """Commit a change whatever the read-only switches say; on a replica this is an errant transaction."""
+        await self.begin_statement()
         return await self._commit(change, by_tablet=False)
 
     async def _commit(self, change: Change, *, by_tablet: bool) -> Transaction:
-        commit = Commit(change, self.opened(), by_tablet=by_tablet)
+        commit = Commit(change, self.new_wait(), by_tablet=by_tablet)
         self.gate.enter(commit)
         self.later(self.duration(self.settings.commit), self._flush, commit)
         try:
-            transaction: Transaction = await self.outcome(commit.done)
+            transaction: Transaction = await self.wait(commit.done)
         except asyncio.CancelledError:
             commit.killed = True
             raise
@@ -176,7 +176,7 @@ class SimMysqld(ReplicaServer):
     def kill_sessions(self) -> None:
         """Kill all sessions but those of vttablet and of replicas; their clients lose the connection at once.
 
-        What is not in the binary log yet never gets there; what waits for acknowledgements goes on waiting.
+        A commit that is not in the binary log yet never gets there; one that waits for acknowledgements waits on.
         """
         self.kills += 1
         for commit in self.gate.running:
@@ -203,7 +203,7 @@ class SimMysqld(ReplicaServer):
             self.log(transaction, lambda acked: self._finish(commit, acked))
 
     def log(self, transaction: Transaction, release: Callable[[bool], None]) -> int:
-        """Write to the binary log, send it to the replicas, call `release` when the commit may become visible."""
+        """Write to the binary log and send to the replicas; `release` is called when the commit may become visible."""
         position = self.binlog.append(transaction)
         for dump in list(self.dumps.values()):
             dump.pump()
@@ -223,7 +223,7 @@ class SimMysqld(ReplicaServer):
         resolve(commit.done, commit.transaction)
 
     def make_visible(self, transaction: Transaction) -> None:
-        """Commit in the storage engine: now readers see it."""
+        """Commit in the storage engine, so that readers see the transaction."""
         self.executed.add(transaction.series, transaction.number)
         change = transaction.change
         if isinstance(change, InsertRow):
@@ -238,14 +238,14 @@ class SimMysqld(ReplicaServer):
             self._wake_position_waiters()
 
     async def wait_for_executed(self, position: GtidSet) -> None:
-        """Wait until everything in `position` is visible."""
+        """Wait until all transactions of `position` are visible."""
         if position.is_subset_of(self.executed.value):
             return
-        reached: asyncio.Future[None] = self.opened()
+        reached: asyncio.Future[None] = self.new_wait()
         entry = (position, reached)
         self._position_waiters.append(entry)
         try:
-            await self.outcome(reached)
+            await self.wait(reached)
         finally:
             if entry in self._position_waiters:
                 self._position_waiters.remove(entry)
@@ -259,7 +259,7 @@ class SimMysqld(ReplicaServer):
     # --- locks and switches
 
     async def set_read_only(self, on: bool, *, is_super: bool) -> None:
-        """Turn read_only or super_read_only on or off; super implies read_only, read_only off implies super off."""
+        """Turn read_only or super_read_only on or off; super_read_only implies read_only."""
         if not on:
             self.super_read_only = False
             self.read_only = self.read_only and is_super
@@ -271,7 +271,7 @@ class SimMysqld(ReplicaServer):
         self.note_writability()
 
     def set_semi_sync(self, *, primary: bool, replica: bool) -> None:
-        """Switch the two sides of semi-sync; a connected IO thread keeps the side it connected with."""
+        """Switch the two sides of semi-sync; a connected IO thread keeps the setting that it connected with."""
         self.semi_sync_replica = replica
         if primary is not self.acks.enabled:
             self.acks.switch(primary)
@@ -288,7 +288,7 @@ class SimMysqld(ReplicaServer):
         self._next_number = self.executed.last(self.series) + 1
 
     def restore(self, other: "SimMysqld") -> None:
-        """Take over a copy of another server's data, as from a backup; the process must be stopped."""
+        """Replace the data by a copy of another server's, as from a backup; the process must be stopped."""
         self.binlog.reset(other.executed.value)
         self.executed = GtidLog(other.executed.value)
         self.journal = {sidecar: dict(rows) for sidecar, rows in other.journal.items()}
@@ -300,7 +300,7 @@ class SimMysqld(ReplicaServer):
     # --- being a source
 
     def accept_dump(self, end: End, request: DumpRequest) -> None:
-        """Take a replica's request for the binary log, or refuse it."""
+        """Start a dump thread for a replica, or refuse its request."""
         problem = self._dump_problem(request.known)
         if problem is not None:
             end.send(request.refused, *problem)
@@ -339,21 +339,21 @@ class SimMysqld(ReplicaServer):
 
     @property
     def semi_sync_clients(self) -> int:
-        """How many connected replicas acknowledge."""
+        """The number of connected replicas that acknowledge."""
         return sum(dump.semi_sync for dump in self.dumps.values())
 
     @property
     def received(self) -> GtidSet:
-        """Everything that it holds: visible, in its binary log, or in its relay log."""
+        """All transactions that the server holds: visible, in its binary log, or in its relay log."""
         return self.binlog.gtids.value.union(self.executed.value, self.replication.retrieved.value)
 
-    # --- what the replication threads tell
+    # --- for the replication threads
 
     def note_received(self, transaction: Transaction) -> None:
         """Tell the observer."""
         self.observer.received(self, transaction)
 
-    def note_relay_log_dropped(self, lost: Sequence[Transaction], why: Dropped) -> None:
+    def note_relay_log_dropped(self, lost: Sequence[Transaction], why: DropReason) -> None:
         """Tell the observer."""
         self.observer.relay_log_dropped(self, lost, why)
 

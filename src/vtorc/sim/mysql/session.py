@@ -1,4 +1,4 @@
-"""A client's session with a simulated server: the few statements that the demo sends over SQL, and no others."""
+"""A client's session with a simulated server, for the few SQL statements that the demo sends."""
 
 import re
 from collections.abc import Callable, Coroutine, Sequence
@@ -22,7 +22,7 @@ _Answer = Callable[["SimSession", re.Match[str]], Coroutine[Any, Any, list[Row]]
 
 
 class SimSession:
-    """Implements `SqlSession`; it ends with the server's process."""
+    """Implements `SqlSession`; ends with the server's process."""
 
     def __init__(self, server: SimMysqld, client: Life) -> None:
         self._server = server
@@ -39,7 +39,7 @@ class SimSession:
     async def run(self, sql: str) -> ResultSet:
         """Run one statement; a cancelled one is killed in the server.
 
-        Raises MysqlError: 2013 when the server is no longer the one that was connected to, 1235 for a statement that
+        Raises MysqlError 2013 when the process that the session connected to has ended, 1235 for a statement that
         simulated servers do not know.
         """
         rows = await self.rows(sql)
@@ -49,7 +49,7 @@ class SimSession:
         )
 
     async def rows(self, sql: str) -> list[Row]:
-        """Run one statement and return its rows by column name; for the rest as `run`."""
+        """Run one statement and return its rows by column name; raises as `run` does."""
         if not self.alive:
             raise MysqlError("mysqld is down: the connection broke", errno=2013)
         for pattern, answer in _STATEMENTS:
@@ -58,11 +58,11 @@ class SimSession:
         raise MysqlError(f"a simulated server does not know this statement: {sql}", errno=_NOT_SUPPORTED)
 
     async def row(self, sql: str) -> Row:
-        """Run a statement that answers exactly one row."""
+        """Run a statement that returns exactly one row."""
         return (await self.rows(sql))[0]
 
     async def value(self, sql: str) -> str:
-        """Run a statement that answers one value."""
+        """Run a statement that returns one value."""
         return next(iter((await self.row(sql)).values()))
 
     def close(self) -> None:
@@ -70,7 +70,7 @@ class SimSession:
         self._open = False
 
     async def _entered(self) -> SimMysqld:
-        await self._server.enter(pooled=True)
+        await self._server.begin_statement(pooled=True)
         return self._server
 
     async def _insert(self, match: re.Match[str]) -> list[Row]:
@@ -83,7 +83,7 @@ class SimSession:
         return [{match[0].removeprefix("SELECT "): values[match["name"]]}]
 
     async def _table(self, match: re.Match[str]) -> list[Row]:
-        """Say that the table is there: a simulated server has whatever table it is asked for."""
+        """Return that the table exists: a simulated server has every table."""
         await self._entered()
         return [{"1": "1"}]
 
@@ -125,8 +125,8 @@ class SimSession:
 
 
 async def open_session(server: SimMysqld, client: Life) -> SimSession:
-    """Connect a client's process to a server; raises MysqlError. A hung server keeps it waiting."""
-    await server.enter()
+    """Connect a client's process to a server; raises MysqlError. A frozen server keeps the client waiting."""
+    await server.begin_statement()
     return SimSession(server, client)
 
 

@@ -1,4 +1,4 @@
-"""What a simulated mysqld is configured with, and how long its work takes."""
+"""The configuration of a simulated mysqld, and how long its work takes."""
 
 import enum
 from dataclasses import dataclass
@@ -15,9 +15,10 @@ _RECOVERY = Latency(0.5, 3.0, 20.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimMysqlSettings:
-    """The part of my.cnf that matters here; the defaults are Vitess' own file. Times are in seconds.
+    """The part of my.cnf that matters here, with the defaults of Vitess' own file, and latencies; times in seconds.
 
     `commit` is the flush of the binary log, `relay` that of the relay log, `apply` the applier's work for one commit.
+    As in Vitess' file, a server starts with super_read_only on, semi-sync off and no replication thread.
     """
 
     version: str = "8.0.36"
@@ -33,8 +34,8 @@ class SimMysqlSettings:
     recovery: Latency = _RECOVERY
 
 
-class Dropped(enum.Enum):
-    """Why a relay log was dropped."""
+class DropReason(enum.Enum):
+    """The reason for which a relay log was dropped."""
 
     REPOINTED = "pointed to a source"
     RESET = "told to forget its source"

@@ -1,7 +1,7 @@
 """Scenarios as text: a comment, commands, and the outcome that they must have.
 
 A file is a series of blocks, each of comment lines (`#`), command lines, a line `----`, and the outcome, which ends
-with an empty line. Commands of later blocks go on where the earlier ones stopped. `vtorc.sim.scenario.stage` has the
+with an empty line. Commands of later blocks go on where the earlier ones stopped. `vtorc.sim.scenario.commands` has the
 commands. A line `waits-for: …` says what it takes for a scenario to come out as it must, or to be written at all.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from vtorc.sim.engine.loop import SimLoop
 from vtorc.sim.engine.trace import Trace
 from vtorc.sim.errors import SimError, SimPlanError
-from vtorc.sim.scenario.stage import Stage
+from vtorc.sim.scenario.commands import ScenarioCommands
 
 _RULE = "----"
 _WAITS = "waits-for:"
@@ -103,7 +103,7 @@ def play(script: Script, *, seed: int, sink: Callable[[str], None] | None = None
     blocks: list[Block] = []
 
     async def run() -> None:
-        stage = Stage(trace)
+        stage = ScenarioCommands(trace)
         for block in script.blocks:
             outcome: list[str] = []
             for command in block.commands:

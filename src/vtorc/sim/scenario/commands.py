@@ -13,10 +13,10 @@ from vtorc.errors import NameParseError
 from vtorc.proto import topodata_pb2
 from vtorc.recovery.commands import Commands
 from vtorc.sim.campaigns.fleet_report import FleetWatch
-from vtorc.sim.cluster.external_server import feed_from_outside
-from vtorc.sim.cluster.operator import plan_reparent
+from vtorc.sim.cluster.external_server import replicate_from_outside
 from vtorc.sim.cluster.plan import ShardPlan, TabletPlan, WorldPlan, fleet_plan
-from vtorc.sim.cluster.reshard import add_shard, left_of, remove_shard
+from vtorc.sim.cluster.planned_reparent import plan_reparent
+from vtorc.sim.cluster.reshard import add_shard, leftovers, remove_shard
 from vtorc.sim.cluster.tablet import SimTablet, TabletTraits
 from vtorc.sim.cluster.topo import ROOT, at_once
 from vtorc.sim.cluster.vtorc import SimVtorc, VtorcSettings
@@ -39,7 +39,7 @@ _SETTLE_LIMIT = 180.0
 _FOR_EVER = 1e6
 
 
-class Stage:
+class ScenarioCommands:
     """A world to be; each method `do_x` is the command `x` (`-` for `_`), and returns what it tells."""
 
     def __init__(self, trace: Trace) -> None:
@@ -73,7 +73,7 @@ class Stage:
         return self._world
 
     @property
-    def story(self) -> ScenarioOutcome:
+    def outcome(self) -> ScenarioOutcome:
         """What has happened; raises SimPlanError before there is a world."""
         if self._story is None:
             raise SimPlanError("expected the command start or boot first")
@@ -172,8 +172,8 @@ class Stage:
                 await plan_reparent(self.world, shard, tablet)
                 await self._until_well(_FIRST_LIMIT)
         await asyncio.sleep(5.0)
-        self.story.begin_anew()
-        return self.story.standings(shards)
+        self.outcome.begin_anew()
+        return self.outcome.standings(shards)
 
     # --- what goes wrong
 
@@ -269,7 +269,7 @@ class Stage:
             raise SimPlanError(f"{words.line!r}: expected one of {', '.join(map(str, self.world.shards))}")
         await remove_shard(self.world, shard)
         self._plan = self.world.plan
-        left = left_of(self.world, shard.id, tuple(tablet.alias_text for tablet in shard.tablets))
+        left = leftovers(self.world, shard.id, tuple(tablet.alias_text for tablet in shard.tablets))
         return [f"left of {shard.id}: {each}" for each in left] or [f"nothing is left of {shard.id}"]
 
     async def do_planned(self, words: CommandWords) -> list[str]:
@@ -292,7 +292,7 @@ class Stage:
         """Let somebody make a tablet replicate from a server that is no tablet: `outside zone1-400`."""
         words.only(plain=1)
         tablet = self._tablet(words, words.plain[0])
-        feed_from_outside(self.world, self.world.shards[tablet.config.shard], tablet)
+        replicate_from_outside(self.world, self.world.shards[tablet.config.shard], tablet)
         return []
 
     async def do_override(self, words: CommandWords) -> list[str]:
@@ -333,12 +333,12 @@ class Stage:
         words.only("limit")
         await self._until_well(words.number("limit", _SETTLE_LIMIT))
         await asyncio.sleep(5.0)
-        return self.story.tell()
+        return self.outcome.tell()
 
     def do_show(self, words: CommandWords) -> list[str]:
         """Tell the story since the last time."""
         words.only()
-        return self.story.tell()
+        return self.outcome.tell()
 
     def do_fleet(self, words: CommandWords) -> list[str]:
         """Tell what became of the shards that lost their primaries, and what people were told."""
@@ -349,7 +349,7 @@ class Stage:
     def do_outage(self, words: CommandWords) -> list[str]:
         """Tell whether every shard's writes stood still for less than this since the start: `outage below=10`."""
         words.only("below", "above")
-        longest = max(self.story.outage(shard) for shard in self.world.shards.values())
+        longest = max(self.outcome.outage(shard) for shard in self.world.shards.values())
         below, above = words.number("below", _FOR_EVER), words.number("above", 0.0)
         if above <= longest < below:
             return [f"outage {' '.join(f'{key} {value} s' for key, value in words.named.items())}"]
@@ -365,17 +365,17 @@ class Stage:
     def do_semi_sync(self, words: CommandWords) -> list[str]:
         """Tell which sides of semi-sync are on."""
         words.only()
-        return self.story.semi_sync()
+        return self.outcome.semi_sync()
 
     def do_threads(self, words: CommandWords) -> list[str]:
         """Tell which threads of replication run."""
         words.only()
-        return self.story.threads()
+        return self.outcome.threads()
 
     def do_reparents(self, words: CommandWords) -> list[str]:
         """Tell how many reparents the primary's journal holds since the start."""
         words.only()
-        return [f"{shard.id}: {self.story.reparents(shard)} reparents" for shard in self.world.shards.values()]
+        return [f"{shard.id}: {self.outcome.reparents(shard)} reparents" for shard in self.world.shards.values()]
 
     async def _until_well(self, limit: float) -> list[str]:
         wrong: list[str] = []

@@ -12,13 +12,13 @@ SCRIPTS = Path(__file__).parent / "scripts"
 
 
 @dataclass(frozen=True, slots=True)
-class Book:
+class ScenarioFolder:
     """Every scenario, in the order of their numbers."""
 
     all: tuple[Script, ...]
 
     @classmethod
-    def read(cls, folder: Path) -> "Book":
+    def read(cls, folder: Path) -> "ScenarioFolder":
         """Read all `*.txt` of a folder; raises SimPlanError."""
         paths = sorted(folder.glob("*.txt"))
         if not paths:

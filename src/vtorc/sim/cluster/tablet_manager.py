@@ -1,4 +1,4 @@
-"""The tablet managers of the simulated world as one vtorc calls them: network in between, vttablet's code behind it."""
+"""The tablet managers of a simulated world as one process calls them, over the network; vttablet's code answers."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
@@ -25,7 +25,7 @@ _T = TypeVar("_T")
 _NOT_A_REPLICA = 100
 
 Watcher = Callable[[SimTablet, str], None]
-"""Told of each call that changes something, at the moment its caller sends it: the tablet, and the call's name."""
+"""Called with the tablet and the call's name at the moment at which a call is sent that changes something."""
 
 
 _CONNECT_S = 1.0
@@ -37,7 +37,7 @@ _HEALTH_S = 60.0
 
 @dataclass(slots=True)
 class _Channel:
-    """What the client knows of its connection to one address."""
+    """The client's knowledge of its connection to one address."""
 
     life: Life | None = None
     doubtful: bool = False
@@ -65,13 +65,13 @@ class SimTabletManager:
         self._channels: dict[Address, _Channel] = {}
 
     async def full_status(self, tablet: TabletRecord) -> TabletStatus:
-        """Ask for the whole state."""
+        """Ask for `FullStatus`."""
         target = self._find(tablet)
-        return await self._call(tablet, "FullStatus", lambda _: target.full_status(), ask=self._network.consult)
+        return await self._call(tablet, "FullStatus", lambda _: target.full_status(), ask=self._network.call_light)
 
     async def ping(self, tablet: TabletRecord) -> None:
-        """Ask the tablet process whether it is there."""
-        await self._call(tablet, "Ping", _nothing, ask=self._network.consult)
+        """Ask the tablet process for a sign of life."""
+        await self._call(tablet, "Ping", _nothing, ask=self._network.call_light)
 
     async def replication_status(self, tablet: TabletRecord) -> ReplicationStatus | None:
         """Ask for SHOW REPLICA STATUS."""
@@ -100,7 +100,7 @@ class SimTabletManager:
         await self._change(tablet, "StopReplication", lambda agent: agent.replication.stop())
 
     async def wall_clock(self, tablet: TabletRecord) -> int:
-        """Tell the time of the mysqld's host, in nanoseconds since the Unix epoch."""
+        """Ask for the time of the mysqld's host, in nanoseconds since the Unix epoch."""
         fetched = await self._call(
             tablet, "ExecuteFetchAsDba", lambda agent: agent.queries.fetch(Fetch(sql=READ_CLOCK))
         )
@@ -157,7 +157,7 @@ class SimTabletManager:
         )
 
     async def reset_replication_parameters(self, tablet: TabletRecord) -> None:
-        """Make the server nobody's replica."""
+        """Make the server forget its source."""
         await self._change(tablet, "ResetReplicationParameters", lambda agent: agent.replication.reset_parameters())
 
     async def promote_replica(self, tablet: TabletRecord, *, semi_sync: bool) -> GtidSet:
@@ -210,11 +210,11 @@ class SimTabletManager:
         )
 
     async def global_status(self, tablet: TabletRecord, names: Sequence[str]) -> Mapping[str, str]:
-        """Values of MySQL global status variables."""
+        """Ask for MySQL's global status variables."""
         return await self._call(tablet, "GetGlobalStatusVars", lambda agent: agent.queries.global_status(names))
 
     async def stream_health(self, tablet: TabletRecord) -> AsyncGenerator[HealthReport, None]:
-        """Health reports as they come; ends with TabletUnreachable when the stream breaks or falls silent."""
+        """Yield health reports; raises TabletUnreachable when the stream breaks or falls silent."""
         what = f"StreamHealth of {tablet.alias}"
         target = self._find(tablet)
         await self._connected(what, target)
@@ -233,7 +233,7 @@ class SimTabletManager:
                         report = await reports.get()
                 except TimeoutError:
                     raise TabletUnreachable(f"{what}: silent", reason="timeout") from None
-                await self._client.gate()
+                await self._client.until_running()
                 if report is None:
                     raise TabletUnreachable(f"{what}: the stream broke", reason="unreachable")
                 yield report
@@ -241,7 +241,7 @@ class SimTabletManager:
             stream.client.close()
 
     async def close(self) -> None:
-        """Close all connections: nothing is open between calls."""
+        """Do nothing: no connection is open between calls."""
 
     # --- calls
 
@@ -253,9 +253,9 @@ class SimTabletManager:
         *,
         limit: float | None = None,
     ) -> _T:
-        await self._client.gate()
+        await self._client.until_running()
         target = self._find(tablet)
-        if _is_meant(target, tablet):  # to nobody else a call is sent
+        if _is_meant(target, tablet):  # no call is sent to another tablet at that address
             self._watcher(target, name)
         return await self._call(tablet, name, work, limit=limit)
 
@@ -308,9 +308,9 @@ class SimTabletManager:
         return target
 
     async def _connected(self, what: str, target: SimTablet) -> _Channel:
-        """Connect as the real client does: somebody must listen, and speak, unless the channel is known to work.
+        """Connect as the real client does: the process must listen, and answer unless the channel is known to work.
 
-        The tablet tells with its first words who it is.
+        The tablet's first answer carries its alias.
         """
         channel = self._channels.setdefault(target.address, _Channel())
         if channel.connected and not channel.doubtful:
@@ -320,7 +320,7 @@ class SimTabletManager:
                 if channel.connected:
                     (await connect(self._network, self._client, target.process)).client.close()
                 else:
-                    await self._network.ask(self._client, target.process, lambda: None)
+                    await self._network.call_instantly(self._client, target.process, lambda: None)
         except NetworkError as error:
             raise _unreachable(what, error) from error
         except TimeoutError:
@@ -338,7 +338,7 @@ def _is_meant(target: SimTablet, tablet: TabletRecord) -> bool:
 
 
 def _expect(target: SimTablet, tablet: TabletRecord, what: str) -> None:
-    """Refuse to talk to whoever else has the address of a tablet, as the real client does once it is connected."""
+    """Refuse to talk to another tablet at the same address, as the real client does once it is connected."""
     if not _is_meant(target, tablet):
         raise TabletUnreachable(
             f"{what}: at its address, {tablet.hostname} port {tablet.grpc_port}, {target.config.alias} answers: "

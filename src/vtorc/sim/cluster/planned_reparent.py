@@ -1,4 +1,4 @@
-"""An operator with Vitess' own tools: a planned reparent as vtctld does it (Vitess `planned_reparenter.go`)."""
+"""A planned reparent with Vitess' own tools, as vtctld does it (Vitess `planned_reparenter.go`)."""
 
 import asyncio
 import contextlib
@@ -8,8 +8,8 @@ from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.records import TabletRecord
 from vtorc.errors import TabletError, TopoError
-from vtorc.sim.cluster.manager import SimTabletManager
 from vtorc.sim.cluster.tablet import SimTablet
+from vtorc.sim.cluster.tablet_manager import SimTabletManager
 from vtorc.sim.cluster.world import SimShard, World
 from vtorc.sim.engine.process import Process
 from vtorc.topo.server import TopoServer
@@ -20,7 +20,7 @@ _WAIT_REPLICAS = 15.0
 
 
 async def plan_reparent(world: World, shard: SimShard, winner: SimTablet) -> None:
-    """Move the primary to `winner` under the shard's lock, or give up and put the old one back."""
+    """Move the primary to `winner` under the shard's lock, or give up and let the old primary go on."""
     number = sum(host.startswith("operator") for host in world.network.hosts) + 1
     life = Process(world.network.add_host(f"operator-{number}", world.plan.cells[0]), "vtctld").start()
     topo = world.open_topo(life)
@@ -43,7 +43,7 @@ class _Reparent:
         self._created_ns = created_ns
 
     async def run(self, shard: SimShard, winner: SimTablet) -> None:
-        """Catch up, demote, wait, promote, re-point: the graceful case only."""
+        """Catch up, demote, wait, promote and re-point; only the graceful case is simulated."""
         records = {record.alias: record for record in (await self._topo.tablets_of_shard(shard.id)).records}
         primary = (await self._topo.shard(shard.id)).primary_alias
         if primary is None or primary == winner.config.alias or not {primary, winner.config.alias} <= records.keys():
@@ -55,7 +55,7 @@ class _Reparent:
                 await self._tablets.global_status(record, ["Innodb_buffer_pool_pages_data"])
         async with asyncio.timeout(_CALL):
             before = await self._tablets.primary_position(old)
-        # vtctld does not look here; what it does after it lost its lock no vtorc can help.
+        # vtctld does not check here, but no vtorc could prevent what it does without its lock.
         if self._lock.lost.is_set():
             await self._lock.check()
         async with asyncio.timeout(_WAIT_REPLICAS):
