@@ -12,7 +12,7 @@ import pytest
 from vtorc.config.catalogue import FLAGS, fold
 from vtorc.core.facts.rules import Rule
 from vtorc.sim.campaigns.mask import mask
-from vtorc.sim.scenario.stage import Stage
+from vtorc.sim.scenario.commands import ScenarioCommands
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "vtorc"
@@ -200,7 +200,7 @@ def test_the_page_of_the_simulator_names_commands_that_exist() -> None:
     table = read("docs/simulator.md").partition("### Scenarios")[2].partition("\n## ")[0]
     cells = re.findall(r"^\| (.*?) \|", table, re.MULTILINE)
     named = {term.split()[0] for cell in cells for term in CODE.findall(cell)}
-    assert named == {each[3:].replace("_", "-") for each in dir(Stage) if each.startswith("do_")}
+    assert named == {each[3:].replace("_", "-") for each in dir(ScenarioCommands) if each.startswith("do_")}
 
 
 def test_findings_name_what_holds_them() -> None:
