@@ -42,7 +42,7 @@ def test_without_a_candidate_whose_clock_is_right_nobody_is_promoted() -> None:
         other.host.wall_offset -= HOUR
         _lose_primary(world, shard)
         await until(lambda: any(record.outcome is Outcome.REFUSED for record in _records(world)))
-        assert "behind the beginning of the present term" in _records(world)[0].sentence
+        assert "behind the start of the present term" in _records(world)[0].sentence
         one.host.wall_offset += HOUR
         await until(lambda: shard.primary is one)
         await until(lambda: shard.ledger.committer is one.mysqld)

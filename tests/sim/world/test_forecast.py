@@ -91,14 +91,14 @@ def test_a_shard_that_can_fail_over_comes_back(tmp_path: Path) -> None:
 
 
 def test_a_shard_that_cannot_fail_over_says_why(tmp_path: Path) -> None:
-    """With nobody left who could acknowledge, the shard stays down and the sentence names what is missing."""
+    """With no tablet left that could acknowledge, the shard stays down and the sentence names what is missing."""
     tablets = [{"alias": "zone1-100"}, {"alias": "zone1-101"}, {"alias": "zone2-102"}]
     topology = _read(tmp_path, shards=_shard(primary="zone1-100", tablets=tablets))
     forecast = Forecast(topology, (read_fault("lose-cell:zone1+60", at=0.0, lasts=60.0, plan=topology.plan),))
     outcome = forecast.run(1)
     text = "\n".join(Distribution([outcome]).lines(forecast))
     assert "not back while it lasts: 1 of 1 runs (100 %)" in text
-    assert "these must be reached: one of zone1-0000000100, zone1-0000000101" in text
+    assert "to exclude that, reach one of zone1-0000000100, zone1-0000000101" in text
 
 
 def test_quantiles_are_values_that_occurred() -> None:

@@ -1,14 +1,18 @@
 """Acknowledgement arithmetic: what can be concluded about writes from the members that were reached.
 
-The one fact everything rests on: a write counts as committed on a primary once `required_acks` of its ackers, other
-than the primary itself, have received it. An acknowledged write is therefore held by the primary *and* by at least
-that many ackers. Vitess' version of the same is in `go/vt/vtctl/reparentutil/policy/durability_funcs.go`.
+All of it rests on one fact. A write counts as committed on a primary once `required_acks` of its ackers, other than the
+primary itself, have received it. So the primary *and* at least that many ackers hold an acknowledged write. Vitess'
+version of the same is in `go/vt/vtctl/reparentutil/policy/durability_funcs.go`.
 
-Throughout, `members` are all tablets that may have received a write of the last primary: also those whose record is
-gone or unreadable, and those of a cell whose topology server does not answer. `primary` is the last primary, whether
-or not it is one of `members`; None means that nobody knows who it was, and then every member that may be promoted is
-a suspect. `reached` are aliases of members that were stopped and whose logs were read *after* that: they acknowledge
-nothing more, and what they hold is known. A primary in `reached` is read-only.
+The functions here share these parameters:
+
+* `members` are all tablets that may have received a write of the last primary. That includes tablets without a readable
+  record, and those of a cell with a topology server that does not answer.
+* `primary` is the last primary, whether or not it is one of `members`. If it is None, its name is not known, and each
+  member that may be promoted is a suspect.
+* `reached` are aliases of members that were stopped and then read. They acknowledge nothing more, and their
+  transactions are known. A primary in `reached` is read-only.
+* `seen` is what was observed of semi-sync.
 """
 
 import enum
@@ -21,19 +25,18 @@ from vtorc.core.facts.ids import TabletAlias
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedSemiSync:
-    """What was observed of semi-sync, as opposed to what the policy asks for.
-
-    `wait_counts` tells how many acknowledgements a tablet was last seen to wait for while it was primary; 0 means
-    that semi-sync was off or had fallen back to asynchronous. A tablet that is not in it was never seen. `past_ackers`
-    are members that may have acknowledged though the policy does not ask it of them now: they have their side of
-    semi-sync on, and MySQL counts any connected replica that has; or they had it on, or were of another type, until
-    lately. `ack_timeouts` says of whom the count is 0 because its commits wait for so many seconds only and then go on
-    without.
-    """
+    """The semi-sync that vtorc observed, as opposed to the one that the policy asks for."""
 
     wait_counts: Mapping[TabletAlias, int] = field(default_factory=dict)
+    """How many acknowledgements a tablet was last seen to wait for as primary; 0 if semi-sync was off or had fallen
+    back to asynchronous. A tablet that is not in it was never seen at work."""
     past_ackers: frozenset[TabletAlias] = frozenset()
+    """Members that may have acknowledged though the policy does not ask it of them now. They have their side of
+    semi-sync on, and MySQL counts any connected replica that has. Or they had it on, or were of another type, until
+    lately."""
     ack_timeouts: Mapping[TabletAlias, float] = field(default_factory=dict)
+    """Seconds that commits wait before they go on without acknowledgements, for each tablet with a `wait_counts` of 0
+    for that reason alone."""
 
 
 NOTHING_SEEN = ObservedSemiSync()
@@ -45,25 +48,25 @@ class AckGuarantee(enum.Enum):
     PROVEN = "proven"
     """They do: the primary is among them, or waited for acks and too few ackers are missing to have given them."""
     ASSUMED = "assumed"
-    """They do if semi-sync was on, as the policy asks; nobody saw whether it was."""
+    """They do if semi-sync was on, as the policy asks; vtorc did not see whether it was."""
     OPEN = "open"
     """Enough ackers are missing to have acknowledged a write that no reached member holds."""
     NONE = "none"
-    """The primary is missing and waited for nobody: it may hold acknowledged writes alone; nothing can exclude it."""
+    """The primary is missing and waited for no acknowledgement: it may hold acknowledged writes alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenQuorum:
-    """A possible primary that was not reached, and unreached members that are enough to acknowledge its writes.
-
-    Any `acks` of the `ackers` form an ack set. With `acks` 0 the primary acknowledges alone and `ackers` is empty;
-    `ack_timeout` is after how many seconds it does, if it waits at first.
-    """
+    """A possible primary that was not reached, and enough unreached members to acknowledge its writes."""
 
     primary: Member
+    """The possible primary."""
     acks: int
+    """How many acknowledgements each of its writes needs; with 0 it acknowledges alone."""
     ackers: tuple[Member, ...]
+    """The unreached members that may acknowledge, any `acks` of which are enough; empty if `acks` is 0."""
     ack_timeout: float | None = None
+    """Seconds after which it goes on without acknowledgements; None unless `acks` is 0 for that reason."""
 
     @property
     def missing(self) -> int:
@@ -83,18 +86,16 @@ class OpenQuorum:
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """Whether any possible primary can still get a new write acknowledged.
-
-    `suspects` are the members that may be the primary. Without one nothing is revoked, as the primary is somebody
-    unknown.
-    """
+    """Whether any possible primary can still get a new write acknowledged."""
 
     suspects: tuple[Member, ...]
+    """The members that may be the primary. Without one nothing is revoked: the primary is not known at all."""
     open: tuple[OpenQuorum, ...]
+    """The suspects that can still get a write acknowledged, each with the ackers."""
 
     @property
     def is_revoked(self) -> bool:
-        """Whether nobody can."""
+        """Whether none can."""
         return bool(self.suspects) and not self.open
 
     def __str__(self) -> str:
@@ -107,9 +108,10 @@ class Revocation:
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """Members of whom some must be reached: it is met by any one of `picks`, each so many members out of some."""
+    """Members of which some must be reached."""
 
     picks: tuple[tuple[int, tuple[Member, ...]], ...]
+    """Alternatives, of which any one is enough: how many members have to be reached, and out of which."""
 
     def is_met_by(self, reached: Collection[TabletAlias]) -> bool:
         """Tell whether reaching these members, on top of those reached before, is enough."""
@@ -121,9 +123,10 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class TabletsToReach:
-    """Everything that must still be reached: all of the requirements, none if the reached members are enough."""
+    """The members that must still be reached."""
 
     requirements: tuple[Requirement, ...]
+    """All of these have to be met; empty if the reached members are enough."""
 
     def is_met_by(self, reached: Collection[TabletAlias]) -> bool:
         """Tell whether reaching these members, on top of those reached before, is enough."""
@@ -144,12 +147,12 @@ def could_have_acknowledged(
     reached: Collection[TabletAlias],
     seen: ObservedSemiSync = NOTHING_SEEN,
 ) -> Revocation:
-    """Tell who can still get a new write acknowledged, and by whom.
+    """Tell which possible primaries can still get a new write acknowledged, and by which members.
 
     A primary that was reached is read-only. Any other needs `k` acks, and only unreached ackers can give them, as the
-    reached ones receive nothing more: it is revoked when fewer than `k` ackers are unreached. With `k` 0 it
-    acknowledges alone and only reaching it revokes it. `k` is what the policy asks, or less if the primary was seen
-    to wait for less.
+    reached ones receive nothing more. So it is revoked when fewer than `k` ackers are unreached. With `k` 0 it
+    acknowledges alone, and only reaching it revokes it. `k` is the number that the policy asks for, or a lower one that
+    the primary was seen to wait for.
     """
     suspects = _suspects(policy, primary, members)
     return Revocation(suspects, tuple(_open_quorums(policy, suspects, members, reached, seen)))
@@ -165,11 +168,11 @@ def can_hold_unseen_ack(
 ) -> AckGuarantee:
     """Tell whether an acknowledged write can exist that no reached member holds.
 
-    Such a write is held by its primary and by an ack set of `k` ackers, none of which was reached. So it can exist
-    only if the primary was not reached and `k` or more of its ackers were not: the numbers are those of
-    `could_have_acknowledged`, about the past instead of the future. With `k` 0 the write may be on the primary alone,
-    which no count of replicas can exclude: `NONE`, never a guarantee. Of several suspects the worst one decides;
-    without a suspect there is nothing to argue from.
+    Its primary and `k` ackers hold such a write, and none of them was reached. So it can exist only if the primary was
+    not reached and `k` or more of its ackers were not. The numbers are those of `could_have_acknowledged`, about the
+    past instead of the future. With `k` 0 the write may be on the primary alone, which no count of replicas can
+    exclude: `NONE`, never a guarantee. Of several suspects the worst one decides; without a suspect there is nothing to
+    argue from.
     """
     suspects = _suspects(policy, primary, members)
     if not suspects:
@@ -181,7 +184,7 @@ def can_hold_unseen_ack(
     return AckGuarantee.ASSUMED if unseen else AckGuarantee.PROVEN
 
 
-def who_must_be_reached(
+def tablets_to_reach(
     policy: DurabilityPolicy,
     primary: Member | None,
     *,
@@ -189,10 +192,12 @@ def who_must_be_reached(
     reached: Collection[TabletAlias],
     seen: ObservedSemiSync = NOTHING_SEEN,
 ) -> TabletsToReach:
-    """Name the members who, once reached, close every open quorum: all is revoked and every acknowledged write seen.
+    """Name the members that close every open quorum once they are reached.
 
-    A quorum of `n` unreached ackers of which `k` suffice is closed by reaching its primary, or any `n - k + 1` of the
-    ackers; where one acker is enough, primary and ackers are alternatives of the same kind ("one of …").
+    Then no possible primary gets another write acknowledged, and the reached members hold all that were.
+
+    A quorum has `n` unreached ackers, of which `k` suffice. To reach its primary closes it, or any `n - k + 1` of the
+    ackers. Where one acker is enough, primary and ackers are alternatives of the same kind ("one of …").
     """
     suspects = _suspects(policy, primary, members)
     quorums = list(_open_quorums(policy, suspects, members, reached, seen))

@@ -1,4 +1,4 @@
-"""What a shard view proves about the writes of its last primary: makes the `CandidateSet` of an election."""
+"""Makes the `CandidateSet` of an election: all that a shard view proves about the writes of its last primary."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -25,7 +25,7 @@ def candidate_set(
     """Put together what an election goes by after the primary of `view` was lost and `stopped` were stopped.
 
     A tablet with a record that cannot be read counts as the worst that it may be, a REPLICA. One that was restored from
-    a backup since the primary was last seen at work does not count as stopped: the writes that it held are gone.
+    a backup since the primary was last seen at work does not count as stopped: it lost the writes that it held.
     """
     primary = last_primary(view)
     is_matched = primary is not None and primary.is_matched_by(stopped)
@@ -87,8 +87,9 @@ def as_if_stopped(view: ShardView) -> dict[TabletAlias, StoppedTablet]:
 def semi_sync_seen(
     view: ShardView, policy: DurabilityPolicy, stopped: Mapping[TabletAlias, StoppedTablet]
 ) -> ObservedSemiSync:
-    """Return how many acknowledgements the primary was seen to wait for, and which tablets may have given some that the
-    policy does not ask for; the logs of the `stopped` tablets are known.
+    """Return how many acknowledgements the primary was seen to wait for, and which tablets may have given others.
+
+    Those are tablets of which the policy does not ask any. The logs of the `stopped` tablets are known.
     """
     primary = last_primary(view)
     is_matched = primary is not None and primary.is_matched_by(stopped)
@@ -136,8 +137,8 @@ def _exempt(
 
     The `stopped` tablets have received all that the primary had executed when it was last seen at work.
 
-    Two tablet managers have to say that their MySQL is down, that of such a tablet and that of the primary, and the
-    last status of the primary has to be from a time when the other had been down for `SETTLED` seconds. Then:
+    Two tablet managers have to say that their MySQL is down: that of such a tablet and that of the primary. The last
+    status of the primary has to be from a time when the other had been down for `SETTLED` seconds. Then:
 
     * The writes that the tablet acknowledged, it acknowledged before that status. The primary had committed them by
       then, and the writes of earlier terms too, so they are in that status. The stopped tablets have received all of
@@ -148,8 +149,8 @@ def _exempt(
       tablet manager lets it, and is read-only (`skip_replica_start` and `super_read_only` in Vitess' `my.cnf`).
 
     Between two probes it could have come up, acknowledged and gone again; its tablet manager would have had to put
-    replication right in that time. No tablet is exempt if the primary was never seen at work, or fails in another way:
-    a silent primary may be alive and get acknowledgements from a server that comes back.
+    replication right in that time. No tablet is exempt if the primary was never seen at work, or fails in another way.
+    A silent primary may be alive and get acknowledgements from a server that comes back.
     """
     if primary is None or primary.tablet.failure is not ProbeFailure.MYSQL_DOWN:
         return {}

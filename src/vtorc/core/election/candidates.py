@@ -1,4 +1,4 @@
-"""What an election goes by: what each stopped tablet holds, and what was seen of the last primary."""
+"""The input of an election: the transactions of each stopped tablet, and all that was seen of the last primary."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,13 +12,13 @@ ACKING_TYPES = frozenset({TabletType.PRIMARY, TabletType.REPLICA, TabletType.RDO
 """Types of tablets with logs that count: no policy lets any other type acknowledge."""
 
 UNKNOWN_PRIMARY = Member(TabletAlias("unknown", 0), TabletType.PRIMARY)
-"""Stands for a last primary of which not even the name is known: it is in no known cell, so that every other tablet may
-have acknowledged its writes."""
+"""Stands for a last primary with a name that is not known. It is in no known cell, so that every other tablet may have
+acknowledged its writes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoppedTablet:
-    """What a tablet holds that vtorc has stopped."""
+    """A tablet that vtorc has stopped, and the transactions that it holds."""
 
     member: Member
     """Its name and the type of its record."""
@@ -60,14 +60,14 @@ class CandidateSet:
     former_uuids: frozenset[str] = frozenset()
     """UUIDs of the servers of tablets that were primary before and still have the record of one."""
     primary_executed: GtidSet = EMPTY_GTID_SET
-    """What the primary was last seen to have executed in this term; unless it is empty, all that earlier terms
-    acknowledged is in it."""
+    """The transactions that the primary was last seen to have executed in this term. Unless it is empty, all that
+    earlier terms acknowledged is in it."""
     primary_committed: GtidSet = EMPTY_GTID_SET
-    """What the primary was seen to have committed while each commit waited for acknowledgements."""
+    """The transactions that the primary was seen to have committed while each commit waited for acknowledgements."""
     semi_sync: ObservedSemiSync = NOTHING_SEEN
-    """What was seen of semi-sync, as opposed to what the policy asks for."""
+    """The semi-sync that vtorc observed, as opposed to the one that the policy asks for."""
     lost_after_receipt: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
-    """What stopped tablets had received and do not have any more."""
+    """Transactions that stopped tablets had received and do not have any more."""
     exempt: Mapping[TabletAlias, str] = field(default_factory=dict)
     """Unreached tablets that cannot acknowledge now and provably hold no transaction that others lack, each with the
     sentence why."""
@@ -78,7 +78,7 @@ class CandidateSet:
     never_read_cells: frozenset[str] = frozenset()
     """Cells with tablets that are not known at all."""
     purged: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
-    """What tablets no longer have in their binary logs, and so cannot give to others."""
+    """Transactions that tablets no longer have in their binary logs, and so cannot give to others."""
     same_cell_only: bool = False
     """Whether only tablets in the primary's cell may win (prevent-cross-cell-failover)."""
     newest_term: int = 0
@@ -103,8 +103,9 @@ class CandidateSet:
 
     @property
     def pool(self) -> dict[TabletAlias, StoppedTablet]:
-        """The stopped tablets that may hold acknowledged writes, in order of alias: those of types that acknowledge,
-        and those that did, or may have, although they should not now.
+        """The stopped tablets that may hold acknowledged writes, in order of alias.
+
+        They are those of types that acknowledge, and those that may have acknowledged although they should not now.
         """
         return {
             alias: stopped

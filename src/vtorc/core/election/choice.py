@@ -10,8 +10,8 @@ The rules:
    (`vtorc.core.election.errant`).
 3. *Holder.* A tablet that has all of the required transactions. Without one the logs diverged, and an operator has to
    choose.
-4. *Winner.* The best tablet by promotion rule, cell and progress among the eligible ones
-   (`vtorc.core.election.eligibility`) that hold everything, or can fetch it from a holder that has applied it.
+4. *Winner.* The best eligible tablet (`vtorc.core.election.eligibility`) by promotion rule, cell and progress. It holds
+   everything, or can fetch it from a holder that has applied it.
 
 Vitess' rules for the same are in `go/vt/vtctl/reparentutil/emergency_reparenter.go` and `reparent_sorter.go`. The
 differences: a tablet that cannot win is not waited for, errant transactions never decide, and a refusal names what is
@@ -67,7 +67,7 @@ class Refusal:
     rule: Rule
     """The name of the rule that said so."""
     sentence: str
-    """What is missing."""
+    """The reason, with all that is missing."""
     removed: Mapping[TabletAlias, str] = field(default_factory=dict)
     """The tablets that are known to be out of the question, each with the end of a sentence why."""
     errant: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)

@@ -122,8 +122,8 @@ def does_not_apply(candidacy: Candidacy) -> str:
 def has_late_clock(candidacy: Candidacy) -> str:
     """Whether its clock is known to be behind the beginning of the present term.
 
-    A tablet begins its term by its own clock (Vitess `tm_state.go`). All tablets, and it itself, take one with a term
-    older than the present one for a former primary (`shard_sync.go`): it would give up as soon as it was promoted.
+    A tablet begins its term by its own clock (Vitess `tm_state.go`). Every tablet takes one with a term older than the
+    present one for a former primary, itself too (`shard_sync.go`). So it would give up as soon as it was promoted.
     """
     clock, newest_term = candidacy.clock, candidacy.newest_term
     if clock is None or clock > newest_term:

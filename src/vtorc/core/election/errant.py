@@ -1,18 +1,18 @@
-"""Which transactions of a stopped tablet provably were never acknowledged, so that nobody has to keep them.
+"""Which transactions of a stopped tablet provably were never acknowledged, so that they need not survive.
 
-A tablet may have transactions of its own because somebody wrote on a replica, or because it was primary and its last
-writes reached nobody. They look exactly like an acknowledged write of which it is the only holder left. So nothing is
-called errant without a proof, and what has none must survive.
+A tablet may have transactions of its own because an application wrote on a replica. Or it was primary, and no replica
+received its last writes. They look exactly like an acknowledged write that only this tablet still holds. So no
+transaction is called errant without a proof, and all others must survive.
 
-The proof is what the present primary was seen to hold in its term: it could not have been promoted without everything
-that earlier terms acknowledged, and what was acknowledged in this term carries the UUID of a server that may have been
-primary in it. What is neither, and nobody else has, was never acknowledged.
+The proof is what the present primary was seen to hold in its term. It could not have been promoted without all that
+earlier terms acknowledged. Each write that was acknowledged in this term carries the UUID of a server that may have
+been primary in it. A transaction for which neither is true, and that no other tablet has, was never acknowledged.
 
-Vitess compares the lengths of the tablets' reparent journals instead, and what tablets of the same length have, less
-the transactions of their source (`go/vt/vtctl/reparentutil/emergency_reparenter.go`). That proves nothing after a
-promotion that came to no acknowledged write: then a journal is longer by a row that nobody else ever got, or all are
-equal while what an earlier term acknowledged is on one tablet only; and the row of a later term may wait in a relay
-log, with acknowledged writes behind it.
+Vitess compares the lengths of the tablets' reparent journals instead, and of tablets with equal lengths the
+transactions, less those of their source (`go/vt/vtctl/reparentutil/emergency_reparenter.go`). That proves nothing after
+a promotion that came to no acknowledged write. Then one journal may be longer by a row that no other tablet ever got.
+Or all may be equal while only one tablet holds what an earlier term acknowledged. Or the row of a later term may wait
+in a relay log, with acknowledged writes behind it.
 """
 
 from vtorc.core.election.candidates import CandidateSet, StoppedTablet
@@ -24,8 +24,8 @@ from vtorc.core.facts.ids import TabletAlias
 def proven_errant(candidates: CandidateSet, policy: DurabilityPolicy) -> dict[TabletAlias, GtidSet]:
     """Return the errant transactions of each tablet that has some.
 
-    None are while the primary was not seen in its term, nor in a first term, where nothing was acknowledged and
-    everything may be wanted.
+    No transaction is errant while the primary was not seen in its term. Nor is any in a first term: there no write was
+    acknowledged, and every transaction may be wanted.
     """
     known = _known_at_primary(candidates)
     if candidates.first_term or not known:
@@ -39,7 +39,7 @@ def proven_errant(candidates: CandidateSet, policy: DurabilityPolicy) -> dict[Ta
 
 
 def may_be_acknowledged(candidates: CandidateSet, policy: DurabilityPolicy, transactions: GtidSet) -> GtidSet:
-    """Return those of the transactions, which need not be anywhere any more, that may have been acknowledged."""
+    """Return those of the transactions that may have been acknowledged; no tablet need hold them any more."""
     known = _known_at_primary(candidates)
     if not known:
         return transactions
@@ -59,11 +59,12 @@ def _known_at_primary(candidates: CandidateSet) -> GtidSet:
 
 
 def _possible_writers(candidates: CandidateSet, policy: DurabilityPolicy) -> frozenset[str]:
-    """Servers that may have been primary in the present term, or in a later one that has not come to our ears.
+    """Return the servers that may have been primary in the present term, or in a later one that vtorc does not know of.
 
-    Beside the known primary: a source that nobody reached, and a tablet that was nobody's replica, if enough of its
-    possible ackers were not reached. (Ackers that were hold no transaction that only it has.) The known primary is no
-    acker of such a rival, as its own record would have changed when it became its replica.
+    Beside the known primary these are sources that were not reached, and tablets that had no source. The latter count
+    if enough of their possible ackers were not reached: a reached acker holds no transaction that only they have. The
+    known primary is no
+    acker of such a rival: its own record would have changed when it became its replica.
     """
     writers = set(candidates.primary_uuids)
     reached = {stopped.server_uuid for stopped in candidates.stopped.values()}

@@ -1,8 +1,8 @@
-"""What it costs to promote a tablet that the election does not choose: `price(CandidateSet, policy, named) ->
-DataLossEstimate | Refusal`.
+"""The loss if an operator has a tablet promoted that the election does not choose:
+`estimate_data_loss(CandidateSet, policy, named) -> DataLossEstimate | Refusal`.
 
-Only a person may pay it, and has to say so: vtorc by itself promotes nobody without an argument that nothing
-acknowledged is missing (`vtorc.core.election.choice`).
+Only an operator may accept a loss, and has to say so. By itself vtorc promotes no tablet without an argument that no
+acknowledged write is missing (`vtorc.core.election.choice`).
 """
 
 from collections.abc import Mapping
@@ -22,37 +22,38 @@ from vtorc.core.facts.rules import Rule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataLossEstimate:
-    """What the shard loses if `named` becomes primary.
-
-    `left` is what other stopped tablets hold and it does not; it stays with them, as errant transactions. `gone` is
-    what the last primary was seen to hold and nobody has who was stopped. `unreached` are the tablets that were not
-    stopped and may hold more, or take and acknowledge writes even now, and `never_read_cells` the cells all of whose
-    tablets may; `open` is the sentence why. `brings` is what only `named` has, provably never acknowledged, and all
-    others will get.
-    """
+    """The loss if one named tablet becomes primary."""
 
     named: TabletAlias
+    """The tablet that the operator named."""
     left: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
+    """Transactions that other stopped tablets hold and `named` does not; they stay there as errant transactions."""
     gone: GtidSet = EMPTY_GTID_SET
+    """Transactions that the last primary was seen to hold and no stopped tablet has."""
     unreached: frozenset[TabletAlias] = frozenset()
+    """Tablets that were not stopped and may hold more, or take and acknowledge writes even now; empty if provably none
+    does."""
     never_read_cells: frozenset[str] = frozenset()
-    open: str = ""
+    """Cells with tablets that are not known, of which the same may be true."""
+    why_unreached: str = ""
+    """The sentence why `unreached` and `never_read_cells` matter; empty if both are."""
     brings: GtidSet = EMPTY_GTID_SET
+    """Transactions that only `named` has and all other tablets will get; provably they were never acknowledged."""
 
     @property
     def lost(self) -> GtidSet:
-        """Every transaction that is known and that the new primary will not have."""
+        """All known transactions that the new primary will not have."""
         return self.gone.union(*self.left.values())
 
     @property
-    def is_free(self) -> bool:
+    def loses_nothing(self) -> bool:
         """Whether nothing is lost, as far as the rules of the election can tell."""
         return not self.lost and not self.unreached and not self.never_read_cells
 
     def is_within(self, accepted: "DataLossEstimate | None") -> bool:
-        """Whether whoever accepted that price has accepted this one, too."""
+        """Whether an operator who accepted that estimate, None for no loss at all, has accepted this one, too."""
         if accepted is None:
-            return self.is_free
+            return self.loses_nothing
         return (
             accepted.named == self.named
             and accepted.lost.contains(self.lost)
@@ -62,12 +63,12 @@ class DataLossEstimate:
 
     @property
     def sentence(self) -> str:
-        """Every transaction and tablet by name, for whoever has to decide."""
+        """Every transaction and tablet by name, for the operator who has to decide."""
         parts = [f"{alias} has {each}, which {self.named} lacks" for alias, each in sorted(self.left.items())]
         if self.gone:
             parts.append(f"the last primary was seen to have {self.gone}, which no reached tablet has")
-        if self.open:
-            parts.append(self.open)
+        if self.why_unreached:
+            parts.append(self.why_unreached)
         if not parts:
             parts.append("no known transaction gets lost")
         if self.brings:
@@ -78,7 +79,7 @@ class DataLossEstimate:
 def estimate_data_loss(
     candidates: CandidateSet, policy: DurabilityPolicy, named: TabletAlias
 ) -> DataLossEstimate | Refusal:
-    """Tell what it costs to promote `named`, or why that cannot be, whatever anybody accepts."""
+    """Return what is lost if `named` is promoted, or why that cannot be done whatever an operator accepts."""
     if impossible := why_not_eligible(_candidacy(candidates, policy, named), FORCED_CHECKS):
         return _refusal(Rule.FORCED_IMPOSSIBLE, f"{named} {impossible}")
     winner = candidates.stopped[named]
@@ -97,17 +98,18 @@ def estimate_data_loss(
         gone=candidates.primary_executed.union(candidates.primary_committed).difference(held),
         unreached=frozenset(unreached) if why else frozenset(),
         never_read_cells=candidates.never_read_cells,
-        open="; ".join(filter(None, (unknown, why))),
+        why_unreached="; ".join(filter(None, (unknown, why))),
         brings=proven_errant(candidates, policy).get(named, EMPTY_GTID_SET),
     )
-    return found if found.is_free else _unless_needless(found, candidates, policy)
+    return found if found.loses_nothing else _unless_needless(found, candidates, policy)
 
 
 def _unless_needless(
     found: DataLossEstimate, candidates: CandidateSet, policy: DurabilityPolicy
 ) -> DataLossEstimate | Refusal:
-    """Nobody has to pay while somebody else can be promoted for nothing: not the primary that is to be replaced, and
-    nobody who has to fetch first, which may be impossible.
+    """Refuse a loss while the election would promote another tablet and lose nothing.
+
+    The primary that is to be replaced is no such tablet, nor is one that has to fetch first, which may be impossible.
     """
     choice = choose(candidates, policy)
     if isinstance(choice, Refusal) or choice.source is not None or choice.winner == candidates.primary:

@@ -19,7 +19,7 @@ class LastPrimary:
     tablet: TabletView
     """The tablet that is primary, or was when the shard record was last written."""
     observed_term: ObservedTerm | None
-    """What was seen of it at work in its present term; None if it was not seen at work in that term."""
+    """Its present term as it was seen at work; None if it was not."""
 
     @property
     def alias(self) -> TabletAlias:
@@ -40,12 +40,12 @@ class LastPrimary:
     def may_have_timed_out(self) -> bool:
         """Whether its commits may have gone on without the acknowledgements that they were seen to wait for.
 
-        With a finite `rpl_semi_sync_source_timeout` a commit that waited so long returns, and those after it wait for
-        no acknowledgement until a replica has caught up (MySQL manual, "Semisynchronous Replication"). A primary that
+        With a finite `rpl_semi_sync_source_timeout` a commit that waited so long returns. Those after it wait for no
+        acknowledgement until a replica has caught up (MySQL manual, "Semisynchronous Replication"). A primary that
         is cut off does so while vtorc hears nothing of it.
 
-        It had no time for that if it was at work less than the timeout before its own tablet found its MySQL down,
-        unless a commit waited already. Where the tablet tells whether one did, it is believed.
+        It had no time for that if its own tablet found its MySQL down less than the timeout after it was at work. Only
+        a commit that waited already may have gone on. Where the tablet tells whether one waited, it is believed.
         """
         term, probe = self.observed_term, self.tablet.last_probe
         if term is None or math.isinf(term.ack_timeout) or not term.wait_count:

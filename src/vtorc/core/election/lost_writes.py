@@ -12,8 +12,9 @@ from vtorc.core.facts.rules import Rule, Why
 
 
 def lost_writes(candidates: CandidateSet, policy: DurabilityPolicy, required: GtidSet) -> Why | None:
-    """Return which writes are lost, if any are that had to be acknowledged under this policy; `required` are all
-    transactions that the stopped tablets hold, less the errant ones.
+    """Return which writes are lost, if any are that had to be acknowledged under this policy.
+
+    `required` are all transactions that the stopped tablets hold, less the errant ones.
     """
     if candidates.first_term or policy.required_acks(candidates.primary_member) == 0:
         return None

@@ -1,9 +1,9 @@
 """Which tablets may have acknowledged writes of the last primary although the durability policy does not ask it of them
 now.
 
-Records and settings tell how a tablet is now. What counts is how it was while the primary lived. A replica may have
-acknowledged alone for a while, before an operator drained it or took a backup from it. It then holds writes that no
-other tablet has.
+Records and settings tell how a tablet is now. An election goes by how it was while the primary lived. A replica
+may have acknowledged alone for a while, before an operator drained it or took a backup from it. It then holds writes
+that no other tablet has.
 """
 
 import math
@@ -22,7 +22,7 @@ SETTLED = 1.0
 class PastAckers:
     """Looks back at the time of one primary.
 
-    What a tablet acknowledged before the primary was last seen at work is in what the primary had executed by then. If
+    The writes that a tablet acknowledged before the primary was last seen at work, the primary had executed by then. If
     the stopped tablets have received all of that, the tablet need not be asked any more.
     """
 

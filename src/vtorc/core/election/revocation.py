@@ -1,20 +1,21 @@
-"""Whether anybody can still get a write acknowledged, or got one that nobody whom we reached has: rule 1 of an election
+"""Whether any server can still get a write acknowledged, or got one that no reached tablet has: rule 1 of an election
 (`vtorc.core.election.choice`).
 """
 
 from collections.abc import Iterable
 
-from vtorc.core.election.ack_arithmetic import Revocation, could_have_acknowledged, who_must_be_reached
+from vtorc.core.election.ack_arithmetic import Revocation, could_have_acknowledged, tablets_to_reach
 from vtorc.core.election.candidates import CandidateSet
-from vtorc.core.election.unseen_promotions import unknown_tablets, who_may_write
+from vtorc.core.election.unseen_promotions import possible_unseen_writer, unknown_tablets
 from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule
 from vtorc.core.facts.ids import TabletAlias
 
 
 def unrevoked(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
-    """Who may still get, or may have got, an acknowledgement that we know nothing of; empty if nobody.
+    """Say which server may still get, or may have got, an acknowledgement that no reached tablet knows of.
 
-    Where the policy asks for none, who is missing so that it may be us who are cut off from the others.
+    Empty if none can. Where the policy asks for no acknowledgements, say which tablets are missing, so that vtorc may
+    be the one that is cut off.
     """
     return (
         unknown_tablets(candidates.never_read_cells)
@@ -27,45 +28,45 @@ def _still_writing(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
     if candidates.first_term:
         return ""
     if not policy.has_semi_sync:
-        return _cut_off(candidates, policy)
+        return _why_cut_off(candidates, policy)
     primary, members, reached = candidates.primary_member, candidates.members, candidates.accounted_for
     seen = candidates.semi_sync
     revocation = could_have_acknowledged(policy, primary, members=members, reached=reached, seen=seen)
     if revocation.is_revoked:
-        return _followers_of_strangers(candidates)
+        return _replicas_of_unknown_servers(candidates)
     if candidates.primary is None:
         missing = (acker.alias for quorum in revocation.open for acker in quorum.ackers)
         return (
             f"the last primary is unknown; {names(missing)} was not reached and may have acknowledged its writes"
-            f"{_who_cannot_be_read(candidates, revocation)}"
+            f"{_what_to_do_about_bad_records(candidates, revocation)}"
         )
-    must = who_must_be_reached(policy, primary, members=members, reached=reached, seen=seen)
+    must = tablets_to_reach(policy, primary, members=members, reached=reached, seen=seen)
     return (
         f"{revocation}, and may have been already; to exclude that, reach {must}"
-        f"{_who_cannot_be_read(candidates, revocation)}{_how_to_wait_for_ever(revocation)}"
+        f"{_what_to_do_about_bad_records(candidates, revocation)}{_what_to_do_about_ack_timeout(revocation)}"
     )
 
 
 def _unseen_promotion_writing(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
-    """Who may have been promoted unseen.
+    """Say which tablet may have been promoted unseen and take writes; empty if none can.
 
-    Without acknowledgements one who may have taken over from a primary that does not answer is no worse than that
-    primary: nothing stops either, and `_cut_off` has weighed who is missing. To demand more would leave a shard whose
-    primary was lost with a second tablet of its cell without a primary until the cell is back.
+    Without acknowledgements, a tablet that may have taken over from a silent primary is no worse than that primary.
+    Nothing stops either, and `_why_cut_off` has weighed the missing tablets. A cell may be lost with the primary and a
+    second tablet in it. To demand more would leave the shard without a primary until that cell is back.
     """
     if not policy.has_semi_sync and candidates.primary is not None and candidates.primary not in candidates.stopped:
         return ""
     members, reached = candidates.members, candidates.accounted_for
-    return who_may_write(
+    return possible_unseen_writer(
         policy, candidates.unseen_promotions, members=members, reached=reached, seen=candidates.semi_sync
     )
 
 
-def _who_cannot_be_read(candidates: CandidateSet, revocation: Revocation) -> str:
-    """What to do about possible ackers that cannot be asked, because nobody knows where they are.
+def _what_to_do_about_bad_records(candidates: CandidateSet, revocation: Revocation) -> str:
+    """Say what to do about possible ackers that cannot be asked, because their records do not tell where they are.
 
-    A record's path tells its tablet's name and so its cell, nothing else: it may be a REPLICA that acknowledges, unless
-    the policy wants no acknowledgements from that cell.
+    A record's path tells its tablet's name and so its cell, nothing else. The tablet may be a REPLICA that
+    acknowledges, unless the policy wants no acknowledgements from that cell.
     """
     ackers = {acker.alias for quorum in revocation.open for acker in quorum.ackers} & candidates.unreadable
     return "".join(
@@ -76,8 +77,8 @@ def _who_cannot_be_read(candidates: CandidateSet, revocation: Revocation) -> str
     )
 
 
-def _how_to_wait_for_ever(revocation: Revocation) -> str:
-    """What to do about a timeout of semi-sync, against the next time."""
+def _what_to_do_about_ack_timeout(revocation: Revocation) -> str:
+    """Say what to do about a timeout of semi-sync before the next primary is lost."""
     if all(quorum.ack_timeout is None for quorum in revocation.open):
         return ""
     return (
@@ -87,12 +88,12 @@ def _how_to_wait_for_ever(revocation: Revocation) -> str:
     )
 
 
-def _followers_of_strangers(candidates: CandidateSet) -> str:
-    """Who replicates from a server that was not reached and is neither the primary nor a former one.
+def _replicas_of_unknown_servers(candidates: CandidateSet) -> str:
+    """Say which tablets replicate from a server that was not reached and is neither the primary nor a former one.
 
-    That one may have become primary without the topology server having heard of it; and who was re-pointed has
-    dropped its relay log, with what it had acknowledged, because its new source had it. The primary itself follows
-    nobody unless it was replaced, by a former one perhaps.
+    That server may have become primary without the topology server having heard of it. A tablet that was re-pointed to
+    it has dropped its relay log, with the writes that it had acknowledged, because its new source had them. The primary
+    itself has no source unless it was replaced, by a former primary perhaps.
     """
     if not candidates.primary_uuids:
         return ""
@@ -113,10 +114,12 @@ def _followers_of_strangers(candidates: CandidateSet) -> str:
     )
 
 
-def _cut_off(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
-    """Without acknowledgements nothing stops a primary that only we cannot reach: most of the others must be with us.
+def _why_cut_off(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
+    """Say that vtorc may be the one that is cut off; empty if it reached most of the tablets.
 
-    Vitess asks for all of them (`haveRevoked`); a majority is what two halves of a network cannot both have.
+    Without acknowledgements nothing stops a primary that only vtorc cannot reach, so most of the other tablets must be
+    on its side. Vitess asks for all of them (`haveRevoked`); a majority is what two halves of a network cannot both
+    have.
     """
     if candidates.primary in candidates.stopped:
         return ""

@@ -11,12 +11,16 @@ from vtorc.core.facts.durability import DurabilityPolicy, Member
 
 @dataclass(frozen=True, slots=True)
 class AckHeadroom:
-    """How a member would fare as primary: the acknowledgements that it needs, and who is there to give them."""
+    """How a member would fare as primary: the acknowledgements that it needs, and the tablets that can give them."""
 
     primary: Member
+    """The member."""
     is_available: bool
+    """Whether it can be reached itself."""
     required: int
+    """How many acknowledgements each of its writes needs."""
     ackers: tuple[Member, ...]
+    """The members that can be reached and may acknowledge, in order of alias."""
 
     @property
     def headroom(self) -> int:
@@ -40,8 +44,8 @@ class AckHeadroom:
 def can_make_progress(policy: DurabilityPolicy, new_primary: Member, *, available: Collection[Member]) -> AckHeadroom:
     """Tell whether `new_primary` takes writes if the `available` members replicate from it.
 
-    It must be available itself, and as many of the others as the policy requires must be ackers of it: with fewer,
-    its first commit waits for ever, as Vitess lets semi-sync never time out (Vitess `canEstablishForTablet`,
+    It must be available itself, and as many of the others as the policy requires must be ackers of it. With fewer its
+    first commit waits for ever, as semi-sync never times out with Vitess' settings (Vitess `canEstablishForTablet`,
     `durability_funcs.go`).
     """
     candidacy = Candidacy(tablet=new_primary, policy=policy, at_hand=available)
@@ -51,7 +55,7 @@ def can_make_progress(policy: DurabilityPolicy, new_primary: Member, *, availabl
 
 
 class LossOutcome(enum.Enum):
-    """What becomes of the shard's writes after a loss, best first."""
+    """The fate of the shard's writes after a loss, best first."""
 
     WRITES_CONTINUE = "writes continue"
     FAILOVER = "another primary takes over without losing an acknowledged write"
@@ -67,16 +71,17 @@ class LossOutcome(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """The loss of one tablet or one cell, and what follows.
-
-    `progress` is that of the present primary if it is still there, else of the member with most headroom among those
-    that could replace it, None if there is none.
-    """
+    """The loss of one tablet or one cell, and what follows."""
 
     what: str
+    """The lost tablet or cell, as a part of a sentence."""
     lost: tuple[Member, ...]
+    """The members that are lost."""
     outcome: LossOutcome
+    """The fate of the shard's writes."""
     progress: AckHeadroom | None
+    """How the present primary fares if it is left, else the member with most headroom that could replace it; None if
+    there is none."""
 
     def __str__(self) -> str:
         return f"without {self.what} {self.outcome.value}"
@@ -84,10 +89,12 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Survivability:
-    """What every possible loss of one tablet, and of one cell, would mean; each in order of name."""
+    """Every possible loss of one tablet, and of one cell, and what follows; each in order of name."""
 
     tablets: tuple[Loss, ...]
+    """The loss of each tablet alone."""
     cells: tuple[Loss, ...]
+    """The loss of each cell alone."""
 
     @property
     def any_tablet(self) -> bool:
@@ -109,10 +116,9 @@ def survives(
 ) -> Survivability:
     """Work out what the shard can lose, given that `available` of its `members` can be reached now.
 
-    If the lost ones leave the primary, writes go on while enough of its ackers are left. If they take the primary,
-    the rest must hold every acknowledged write by the arithmetic of `can_hold_unseen_ack` (a loss is not a stop: the
-    lost ones are simply not reached), and one of them must be promotable and find ackers among the others. Semi-sync
-    is taken to be on as the policy asks.
+    If the primary is left, writes go on while enough of its ackers are left too. If it is lost, the rest must hold
+    every acknowledged write by the arithmetic of `can_hold_unseen_ack`, and one of them must be eligible. A loss is not
+    a stop: the lost ones are simply not reached. Semi-sync is taken to be on as the policy asks.
     """
     tablets = sorted(available, key=lambda each: each.alias)
     cells = sorted({each.cell for each in tablets})

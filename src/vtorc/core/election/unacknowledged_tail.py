@@ -1,7 +1,7 @@
-"""What only the stopped primary has and provably nobody acknowledged, so that the shard can go on without it.
+"""Transactions that only the stopped primary has and that provably no acker acknowledged: the shard can go on without.
 
 A demotion lets commits go that still wait for an acknowledgement. They are on the old primary alone then, and count as
-required as long as they can be had; but a primary that its replicas cannot reach would never be replaced.
+required as long as they can be had. But a primary that its replicas cannot reach would never be replaced that way.
 """
 
 from vtorc.core.election.ack_arithmetic import could_have_acknowledged
@@ -11,10 +11,11 @@ from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 
 
 def unacknowledged_tail(candidates: CandidateSet, policy: DurabilityPolicy) -> GtidSet:
-    """Return the transactions that the last primary wrote, that no other stopped tablet has, and that nobody who could
-    acknowledge them was left unstopped to have.
+    """Return the transactions that the last primary wrote, that no other stopped tablet has, and that too few possible
+    ackers were left running to acknowledge.
 
-    None, if it was not seen to wait for acknowledgements, and nothing that it or another was seen to have before.
+    It is empty if the primary was not seen to wait for acknowledgements. It leaves out the transactions that the
+    primary was seen to have committed, and those that a stopped tablet had received and lost.
     """
     primary = candidates.stopped.get(candidates.primary) if candidates.primary is not None else None
     if primary is None or not primary.was_primary or primary.server_uuid not in candidates.primary_uuids:

@@ -1,8 +1,9 @@
-"""Who may have been promoted without our having heard of it: tablets of a cell whose topology server does not answer.
+"""Which tablets may have been promoted without vtorc knowing it: those of a cell with a topology server that does not
+answer.
 
-A tablet writes that it is primary into its own cell's topology server before it takes writes (Vitess `tm_state.go`).
-If the answer to PromoteReplica is lost together with the cell, nobody outside knows it: the record that was last read
-says REPLICA, and the primary before it was demoted, so that it answers and looks as if nothing could be lost.
+A tablet writes that it is primary into its own cell's topology server before it takes writes (Vitess `tm_state.go`). If
+the answer to PromoteReplica is lost together with the cell, no tablet outside knows it. The record that was last read
+says REPLICA. The primary before it was demoted, so that it answers and looks as if nothing could be lost.
 """
 
 from collections.abc import Collection, Sequence
@@ -11,7 +12,7 @@ from vtorc.core.election.ack_arithmetic import (
     NOTHING_SEEN,
     ObservedSemiSync,
     could_have_acknowledged,
-    who_must_be_reached,
+    tablets_to_reach,
 )
 from vtorc.core.facts.durability import DurabilityPolicy, Member, PromotionRule
 from vtorc.core.facts.ids import TabletAlias, TabletType
@@ -21,8 +22,8 @@ from vtorc.core.facts.views import ShardView, TabletView
 def possible_unseen_promotions(view: ShardView, policy: DurabilityPolicy) -> frozenset[TabletAlias]:
     """Name the tablets that may be primary although the records that were last read do not say so.
 
-    None, while the primary proves that nobody was promoted in its place: a promotion either demotes it, or stops so
-    many of its ackers that it can have no write acknowledged.
+    There are none while the primary proves that no tablet was promoted in its place. A promotion either demotes it, or
+    stops so many of its ackers that it can have no write acknowledged.
     """
     if not view.unreachable_cells or _is_undisturbed(view, policy):
         return frozenset()
@@ -30,12 +31,12 @@ def possible_unseen_promotions(view: ShardView, policy: DurabilityPolicy) -> fro
         tablet.alias
         for tablet in view.tablets
         if tablet.alias.cell in view.unreachable_cells
-        and tablet != view.primary
+        and (view.primary is None or tablet.alias != view.primary.alias)
         and policy.promotion_rule(tablet.member) is not PromotionRule.MUST_NOT
     )
 
 
-def who_may_write(
+def possible_unseen_writer(
     policy: DurabilityPolicy,
     unseen_promotions: Collection[TabletAlias],
     *,
@@ -43,24 +44,22 @@ def who_may_write(
     reached: Collection[TabletAlias],
     seen: ObservedSemiSync = NOTHING_SEEN,
 ) -> str:
-    """Say which heir may take acknowledged writes, with nobody but unreached members to acknowledge them; empty if
-    none can.
-    """
-    for heir in members:
-        if heir.alias not in unseen_promotions or heir.alias in reached:
+    """Say which of the tablets may take writes that only unreached members acknowledge; empty if none can."""
+    for member in members:
+        if member.alias not in unseen_promotions or member.alias in reached:
             continue
-        promoted = f"cell {heir.cell} cannot be read, so {heir} may have become primary unseen"
+        promoted = f"cell {member.cell} cannot be read, so {member} may have become primary unseen"
         if not policy.has_semi_sync:
             return promoted
-        revocation = could_have_acknowledged(policy, heir, members=members, reached=reached, seen=seen)
+        revocation = could_have_acknowledged(policy, member, members=members, reached=reached, seen=seen)
         if not revocation.is_revoked:
-            must = who_must_be_reached(policy, heir, members=members, reached=reached, seen=seen)
+            must = tablets_to_reach(policy, member, members=members, reached=reached, seen=seen)
             return f"{promoted}; {revocation}; to exclude that, reach {must}"
     return ""
 
 
 def unknown_tablets(never_read_cells: Collection[str]) -> str:
-    """Say what tablets that nobody knows of may do; empty if every cell was read at least once."""
+    """Say what tablets of cells that were never read may do; empty if every cell was read at least once."""
     if not never_read_cells:
         return ""
     cells = ", ".join(sorted(never_read_cells))
@@ -68,9 +67,9 @@ def unknown_tablets(never_read_cells: Collection[str]) -> str:
 
 
 def unseen_writer(view: ShardView, policy: DurabilityPolicy) -> str:
-    """Say who may take acknowledged writes beside a primary that answers; empty if nobody can.
+    """Say which tablet may take acknowledged writes beside a primary that answers; empty if none can.
 
-    A replica that answers acknowledges nobody's writes but those of its source.
+    A replica that answers acknowledges only the writes of its source.
     """
     if _is_undisturbed(view, policy):
         return ""
@@ -83,7 +82,7 @@ def unseen_writer(view: ShardView, policy: DurabilityPolicy) -> str:
         if tablet.current_status is not None
         and (not tablet.current_status.has_source or primary is None or view.replicates_from(tablet, primary))
     }
-    return who_may_write(
+    return possible_unseen_writer(
         policy,
         possible_unseen_promotions(view, policy),
         members=[*(tablet.member for tablet in view.tablets)],

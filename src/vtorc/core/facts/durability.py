@@ -1,7 +1,7 @@
 """Durability policies: which tablets may become primary, and how many acknowledgements a primary waits for.
 
-The built-in policies are those of Vitess (`go/vt/vtctl/reparentutil/policy/durability.go`). What follows from them
-about lost writes is in `vtorc.core.election.ack_arithmetic`.
+The built-in policies are those of Vitess (`go/vt/vtctl/reparentutil/policy/durability.go`). Their consequences
+for lost writes are in `vtorc.core.election.ack_arithmetic`.
 """
 
 import enum

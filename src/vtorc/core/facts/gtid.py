@@ -46,13 +46,11 @@ class Comparison(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class GtidSet:
-    """A set of transactions; build it with `parse`, `of` or `from_intervals`.
-
-    `entries` has one item for each series that is not empty, ordered by series, each with its merged intervals of
-    transaction numbers: equal sets have equal entries.
-    """
+    """A set of transactions; build it with `parse`, `of` or `from_intervals`."""
 
     entries: tuple[tuple[Series, Intervals], ...] = ()
+    """One item for each series that is not empty, ordered by series, with its merged intervals of transaction numbers.
+    Equal sets have equal entries."""
 
     @classmethod
     def parse(cls, text: str) -> "GtidSet":

@@ -53,7 +53,7 @@ class LastProbe:
     """
 
     status: TabletStatus | None = None
-    """What the tablet last answered, however many probes have failed since; None if it never answered."""
+    """The last answer of the tablet, however many probes have failed since; None if it never answered."""
     status_at: float | None = None
     """When the probe started that brought `status`; None if the tablet never answered."""
     ended_at: float | None = None

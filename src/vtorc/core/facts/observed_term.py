@@ -1,4 +1,4 @@
-"""What a tablet was seen to be as the primary of one term: evidence that later answers do not take away.
+"""A tablet as it was seen at work as primary of one term: evidence that later answers do not take away.
 
 A primary that comes back read-only, or with a stalled disk, tells nothing about its term any more. Its earlier answers
 still hold: which transactions it had committed, and how many acknowledgements its commits waited for.
@@ -24,8 +24,8 @@ class ObservedTerm:
     """A tablet at work as primary: writable, and without a source."""
 
     term: int
-    """When the term began, by the tablet's record, in nanoseconds since the Unix epoch; 0 while the record does not say
-    yet that the tablet is primary."""
+    """When the term began by the tablet's record, in nanoseconds since the Unix epoch; 0 while the record does not call
+    it PRIMARY yet."""
     seen_at: float
     """When the last probe started that saw the tablet at work, in seconds on the caller's monotonic clock."""
     server_uuid: str

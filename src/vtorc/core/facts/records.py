@@ -1,4 +1,4 @@
-"""What the topology server says exists: tablets, shards, keyspaces."""
+"""Records of the topology server: tablets, shards, keyspaces."""
 
 import enum
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class TabletRecord:
     shard: str
     """The shard of that keyspace, by its name alone."""
     type: TabletType
-    """What the tablet is in its shard."""
+    """The role of the tablet in its shard."""
     hostname: str = ""
     """Host of the vttablet; empty in the record of one that was stopped cleanly (Vitess
     `go/vt/vttablet/tabletmanager/tm_init.go`)."""

@@ -1,4 +1,4 @@
-"""What one tablet answered about its mysqld, with "unknown" kept apart from "no"."""
+"""The answer of one tablet about its mysqld, with "unknown" kept apart from "no"."""
 
 import enum
 from dataclasses import dataclass

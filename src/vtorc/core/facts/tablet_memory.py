@@ -1,4 +1,4 @@
-"""What is remembered of one tablet beyond its last status: each answer and each reading of the topology adds to it."""
+"""The memory of one tablet beyond its last status: each answer and each reading of the topology adds to it."""
 
 import math
 from collections.abc import Mapping
@@ -28,31 +28,34 @@ class FormerType:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TabletMemory:
-    """What a tablet showed at any time and may not show now; its times are seconds on the caller's monotonic clock."""
+    """Facts that a tablet showed at any time and may not show now.
+
+    Times are seconds on the caller's monotonic clock.
+    """
 
     last_advance_at: float | None = None
     """When the probe started that last brought other received transactions than the answer before; None if none did."""
     not_receiving_since: float | None = None
-    """When the probe started that first found the IO thread not connected to the source that it has now; None while it
-    is connected, and before the first answer."""
+    """When the probe started that first found the IO thread not connected to its present source; None while it is, and
+    before the first answer."""
     disk_stalled_since: float | None = None
     """When the probe started that first found the disk stalled, which hides all else; None unless the last answer says
     that it is."""
     received: GtidSet = EMPTY_GTID_SET
-    """All that the tablet held, committed or in its relay log, by the last answer with transactions in it."""
+    """All that the tablet held, committed or in its relay log, by the last answer that named any transactions."""
     lost_after_receipt: GtidSet = EMPTY_GTID_SET
-    """Transactions that the tablet once said to have received, and did not have by the last answer with transactions in
-    it: its relay log is gone, or it was rebuilt."""
+    """Transactions that the tablet once said to have received, and did not have by the last answer that named any. Its
+    relay log is gone, or it was rebuilt."""
     observed_term: ObservedTerm | None = None
-    """What was seen of the tablet as primary of its latest term; None if it was never seen at work as primary."""
+    """Its latest term as primary, as it was seen at work; None if it never was."""
     may_ack_until: float | None = None
-    """Until when its side of semi-sync may have been on while it had a source: infinity while that is not known to have
-    ended, None if it was never seen so."""
+    """Until when it may have acknowledged, having a source and its side of semi-sync on. Infinity while no end of that
+    is known; None if it was never seen so."""
     former_types: Mapping[TabletType, FormerType] = field(default_factory=dict)
     """The types that its record had before, other than the present one or an earlier time of it."""
     acts_as_primary_since: float | None = None
-    """When the probe started that first found the tablet writable, or primary by its own account, and without a source,
-    although its record does not call it PRIMARY; None unless the last answer says so."""
+    """When the probe started that first found the tablet acting as primary although its record does not call it so.
+    That is: without a source, and writable or PRIMARY by its own account; None if it was not by the last answer."""
     record_confirmed: bool = False
     """Whether a reading of the topology that began `RECORD_IS_LATE_AT_MOST` after `acts_as_primary_since` still did not
     call the tablet PRIMARY: its record is not late."""

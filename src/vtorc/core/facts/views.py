@@ -23,9 +23,9 @@ class TabletView:
     last_probe: LastProbe = NEVER_PROBED
     """How the last probe ended, and the last status."""
     memory: TabletMemory = NOTHING_REMEMBERED
-    """What the tablet showed at any time and may not show now."""
+    """Facts that the tablet showed at any time and may not show now."""
     status: TabletStatus | None = field(init=False, compare=False, repr=False)
-    """What the tablet last answered, however long ago; None if it never answered."""
+    """The last answer of the tablet, however long ago; None if it never answered."""
     current_status: TabletStatus | None = field(init=False, compare=False, repr=False)
     """The same if the last probe brought it, so that it is what the tablet says now; else None."""
 
@@ -135,7 +135,7 @@ class TabletView:
 class ShardView:
     """One shard: its records, its tablets, and what could not be read.
 
-    What follows from these is worked out once, because one judgement asks it many times.
+    The primary and the like are worked out once, because one judgement asks for them many times.
     """
 
     shard: ShardId
@@ -147,7 +147,7 @@ class ShardView:
     tablets: tuple[TabletView, ...] = ()
     """Its tablets, ordered by alias."""
     unreachable_cells: Mapping[str, str] = field(default_factory=dict)
-    """The cells whose topology server does not answer, each with the sentence why: their tablets are those last
+    """The cells with a topology server that does not answer, each with the sentence why: their tablets are those last
     read."""
     bad_records: Mapping[TabletAlias, str] = field(default_factory=dict)
     """Tablets with a record that could not be parsed, each with the reason; one that was read before stays among
@@ -157,13 +157,13 @@ class ShardView:
     primary: TabletView | None = field(init=False, compare=False, repr=False)
     """The shard's primary: the tablet of type PRIMARY with the newest term (Vitess' rule for readers of the topology).
 
-    None if the shard record names another tablet since a later time: then all tablets of type PRIMARY are former
+    It is None if the shard record names another tablet since a later time: then all tablets of type PRIMARY are former
     primaries.
     """
     self_declared_primaries: tuple[TabletView, ...] = field(init=False, compare=False, repr=False)
-    """Tablets that are primary by their own account and not by their records, which may be late: the topology server
-    does not have to answer a tablet that was just promoted.
+    """Tablets that are primary by their own account and not by their records.
 
+    Their records may be late: the topology server does not have to answer a tablet that was just promoted.
     A tablet that does not tell its type (older version) counts if it is writable and a replica receives from it. It
     counts only until its record is confirmed: an operator may have made it writable by hand.
     """
@@ -182,8 +182,9 @@ class ShardView:
 
     @property
     def unreachable_self_declared(self) -> tuple[TabletView, ...]:
-        """Tablets that do not answer and were self-declared primaries when they last did, until a reading of the
-        topology shows that their records are not late.
+        """Tablets that do not answer and were self-declared primaries when they last did.
+
+        They count until a reading of the topology shows that their records are not late.
         """
         return tuple(
             tablet
@@ -204,8 +205,8 @@ class ShardView:
     def replicas_of(self, source: TabletView) -> tuple[TabletView, ...]:
         """Tablets that replicate from `source` by their last known status, reachable or not.
 
-        A tablet that was shut down cleanly has blanked its MySQL address. Then each tablet that replicates from an
-        address that no tablet has is taken for its replica, so that a stopped primary does not seem to have none.
+        A tablet that was shut down cleanly has blanked its MySQL address. Then each tablet counts as its replica that
+        replicates from an address of no tablet: a stopped primary must not seem to have none.
         """
         known = self._replicas.get(source.alias)
         if known is None or known[0] is not source:

@@ -12,7 +12,7 @@ from vtorc.core.election.ack_arithmetic import (
     ObservedSemiSync,
     can_hold_unseen_ack,
     could_have_acknowledged,
-    who_must_be_reached,
+    tablets_to_reach,
 )
 from vtorc.core.facts.durability import DurabilityPolicy, Member, PromotionRule, policy
 from vtorc.core.facts.ids import TabletAlias, TabletType
@@ -113,7 +113,7 @@ def test_guarantee_agrees_with_every_way_a_write_was_committed(situation: Situat
 def test_whoever_must_be_reached_closes_everything(situation: Situation) -> None:
     """Reaching more members ends the danger exactly if they meet the requirements, whichever they are."""
     chosen, primary, members, reached, seen = situation
-    must = who_must_be_reached(chosen, primary, members=members, reached=reached, seen=seen)
+    must = tablets_to_reach(chosen, primary, members=members, reached=reached, seen=seen)
     everybody = members if primary is None or primary in members else (*members, primary)
     for more in subsets(everybody):
         after = could_have_acknowledged(chosen, primary, members=members, reached=reached | aliases(*more), seen=seen)
@@ -219,11 +219,11 @@ def test_without_a_suspect_nothing_is_concluded() -> None:
         ),
     ],
 )
-def test_who_must_be_reached_reads_as_part_of_a_sentence(
+def test_tablets_to_reach_reads_as_part_of_a_sentence(
     name: str, primary: Member | None, reached: Shard, sentence: str
 ) -> None:
     """What is missing is named with its alternatives."""
-    must = who_must_be_reached(policy(name), primary, members=VITESS_SHARD, reached=aliases(*reached))
+    must = tablets_to_reach(policy(name), primary, members=VITESS_SHARD, reached=aliases(*reached))
     assert str(must) == sentence
 
 
@@ -231,7 +231,7 @@ def test_of_suspects_that_ack_each_other_as_many_may_be_missing_as_acks_are_aske
     """With two acks, four tablets and nobody known to be primary, two tablets have to be reached, whichever."""
     members = tuple(Member(TabletAlias("zone1", uid), TabletType.REPLICA) for uid in range(1, 5))
     two = DurabilityPolicy(name="two", acks=2, ackers=frozenset((TabletType.REPLICA,)))
-    must = who_must_be_reached(two, None, members=members, reached=())
+    must = tablets_to_reach(two, None, members=members, reached=())
     assert str(must) == "2 of zone1-0000000001, zone1-0000000002, zone1-0000000003, zone1-0000000004"
     for size, revoked in ((1, False), (2, True), (3, True)):
         for reached in combinations(members, size):
@@ -255,5 +255,5 @@ def test_a_primary_whose_record_is_gone_is_still_reasoned_about() -> None:
     gone = Member(TabletAlias("zone1", 7), TabletType.PRIMARY)
     members = (R, R2)
     assert could_have_acknowledged(policy("semi_sync"), gone, members=members, reached=aliases(R, R2)).is_revoked
-    must = who_must_be_reached(policy("semi_sync"), gone, members=members, reached=aliases(R))
+    must = tablets_to_reach(policy("semi_sync"), gone, members=members, reached=aliases(R))
     assert str(must) == "one of zone1-0000000007, zone2-0000000200"

@@ -56,7 +56,7 @@ def test_who_was_not_reached_is_part_of_the_price() -> None:
     found = priced(candidates(stopped(R1, "100:1-50"), stopped(R2, "100:1-50"), unreached=dead), R1)
     assert found.unreached == {alias(P), alias(R3)}
     assert "zone3-0000000300" in found.sentence
-    assert not found.is_free
+    assert not found.loses_nothing
 
 
 def test_a_cell_that_was_never_read_is_part_of_the_price() -> None:
@@ -64,16 +64,16 @@ def test_a_cell_that_was_never_read_is_part_of_the_price() -> None:
     blind = candidates(stopped(R1, "100:1-50"), stopped(R2, "100:1-50"), never_read_cells=frozenset({"zone4"}))
     found = priced(blind, R1)
     assert found.never_read_cells == {"zone4"}
-    assert not found.is_free
+    assert not found.loses_nothing
     assert "cell zone4 was never read" in found.sentence
     assert found.is_within(found)
     assert not found.is_within(replace(found, never_read_cells=frozenset({"zone5"})))
 
 
-def test_what_the_election_would_do_is_free() -> None:
+def test_what_the_election_would_do_loses_nothing() -> None:
     """A tablet that the rules allow costs nothing, so that naming it is no more than a wish."""
     found = priced(candidates(stopped(R1, "100:1-50"), stopped(R2, "100:1-50")), R2)
-    assert found.is_free
+    assert found.loses_nothing
     assert found.is_within(None)
     assert found.sentence == "no known transaction gets lost"
 
@@ -160,12 +160,12 @@ def test_a_policy_without_acknowledgements_asks_for_nobody_to_give_them() -> Non
 def test_only_what_was_accepted_is_paid(accepted: DataLossEstimate | None, within: bool) -> None:
     """A price is within another if that was for the same tablet and has all of its transactions and tablets."""
     found = DataLossEstimate(
-        named=alias(R1), left={alias(R2): gtids("8:1-5")}, unreached=frozenset({alias(P)}), open="is missing"
+        named=alias(R1), left={alias(R2): gtids("8:1-5")}, unreached=frozenset({alias(P)}), why_unreached="is missing"
     )
     assert found.is_within(accepted) is within
 
 
-def test_no_price_is_free() -> None:
+def test_no_price_loses_nothing() -> None:
     """A price of nothing needs no acceptance."""
     assert DataLossEstimate(named=alias(R1)).lost == EMPTY_GTID_SET
     assert DataLossEstimate(named=alias(R1)).is_within(None)
