@@ -11,14 +11,17 @@ from pathlib import Path
 from vtorc.errors import HistoryError
 from vtorc.history.store import History, StoredDecision, StoredRecovery
 
+_WHERE = "vtorc-history.sqlite in the folder of vtorc's -log_dir, or the file of its -sqlite-data-file"
+
 
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     words = argparse.ArgumentParser(
         prog="vtorc history",
+        usage="%(prog)s [--shard KEYSPACE/SHARD] [--limit N] [--json] FILE",
         description="Recoveries with their steps and the safety argument of each promotion, and decisions.",
     )
-    words.add_argument("file", type=Path, help="history file: vtorc-history.sqlite in -log_dir, or -sqlite-data-file")
+    words.add_argument("file", nargs="?", metavar="FILE", type=Path, help=f"history file: {_WHERE}")
     words.add_argument("--shard", help="only this shard, as keyspace/shard")
     words.add_argument("--limit", type=int, default=20, help="the latest N of each, newest first (default 20)")
     words.add_argument("--json", action="store_true", help="one JSON object for each recovery and decision")
@@ -27,9 +30,12 @@ def parser() -> argparse.ArgumentParser:
 
 def main(words: Sequence[str]) -> int:
     """Print the history; returns the exit code, 1 if there is no history."""
-    options = parser().parse_args(words)
+    command = parser()
+    options = command.parse_args(words)
+    if options.file is None:
+        command.error(f"expected a history file: {_WHERE}")
     if not options.file.exists():
-        sys.stderr.write(f"vtorc history: {options.file} does not exist; vtorc writes it to its -log_dir\n")
+        sys.stderr.write(f"vtorc history: {options.file} does not exist; name {_WHERE}\n")
         return 1
     try:
         history = History(str(options.file))

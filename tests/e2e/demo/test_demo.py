@@ -1,18 +1,15 @@
 """`vtorc demo` on real servers, with commands from another terminal and with keys."""
 
 import asyncio
-import fcntl
 import os
-import pty
 import re
-import struct
-import termios
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.demo.demos import COMMAND, PATIENCE, Demo, commit_alone, left_behind, running
+from tests.e2e.demo.terminal import terminal
 from vtorc.lab.mysql_connection import connect
 from vtorc.lab.processes import unix_socket
 
@@ -78,70 +75,28 @@ async def test_keys_on_a_terminal_break_and_restart_servers(tmp_path: Path) -> N
     """The screen updates in place: k kills the primary, r starts it again, b rebuilds an errant tablet, q ends the
     demo.
     """
-    screen, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
     folder = tmp_path / "demo"
-    process = await asyncio.create_subprocess_exec(
-        *COMMAND,
-        *("--topo", "local", "--dir", str(folder)),
-        env={**os.environ, "TERM": "xterm-256color", "XDG_RUNTIME_DIR": str(tmp_path), "PYTHONUTF8": "1"},
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    )
-    os.close(theirs)
-    seen = _Seen(screen)
-    try:
-        await seen.wait(rb"healthy: zone1-0000000101 needs 1 acknowledgement, has 2")
-        os.write(screen, b"k")
-        await seen.wait(rb"promoted zone[23]-000000010[23]")
-        await seen.wait(rb"ex-primary")
-        os.write(screen, b"r")
-        await seen.wait(rb"zone1-0000000101  replica [^\r]*running")
-        await _write_errant(folder / "zone1-0000000101")
-        await seen.wait(rb"zone1-0000000101  replica [^\r]* errant")
-        await seen.wait(rb"doing nothing: \d problem")
-        os.write(screen, b"1b")
-        await seen.wait(rb"healthy: zone[23]-000000010[23] needs 1 acknowledgement, has 2")
-        os.write(screen, b"q")
-        await seen.wait(rb"The demo has ended, and all its servers with it")
-        async with asyncio.timeout(PATIENCE):
-            assert await process.wait() == 0
-        assert left_behind(folder) == []
-    finally:
-        seen.close()
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
-class _Seen:
-    """The output of a terminal; each search begins where the last one ended."""
-
-    def __init__(self, screen: int) -> None:
-        self._screen = screen
-        self._text = b""
-        self._more = asyncio.Event()
-        asyncio.get_running_loop().add_reader(screen, self._read)
-
-    async def wait(self, pattern: bytes) -> None:
+    environ = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
+    with terminal() as screen:
+        process = await screen.start([*COMMAND, "--topo", "local", "--dir", str(folder)], environ=environ)
         try:
+            await screen.wait(rb"healthy: zone1-0000000101 needs 1 acknowledgement, has 2")
+            screen.type(b"k")
+            await screen.wait(rb"promoted zone[23]-000000010[23]")
+            await screen.wait(rb"ex-primary")
+            screen.type(b"r")
+            await screen.wait(rb"zone1-0000000101  replica [^\r]*running")
+            await _write_errant(folder / "zone1-0000000101")
+            await screen.wait(rb"zone1-0000000101  replica [^\r]* errant")
+            await screen.wait(rb"doing nothing: \d problem")
+            screen.type(b"1b")
+            await screen.wait(rb"healthy: zone[23]-000000010[23] needs 1 acknowledgement, has 2")
+            screen.type(b"q")
+            await screen.wait(rb"The demo has ended, and all its servers with it")
             async with asyncio.timeout(PATIENCE):
-                while (found := re.search(pattern, self._text)) is None:
-                    self._more.clear()
-                    await self._more.wait()
-        except TimeoutError:
-            raise AssertionError(f"the terminal was never told {pattern!r}, but {self._text[-4000:]!r}") from None
-        self._text = self._text[found.end() :]
-
-    def _read(self) -> None:
-        try:
-            self._text += os.read(self._screen, 65536)
-        except OSError:  # the other side is closed
-            asyncio.get_running_loop().remove_reader(self._screen)
-        self._more.set()
-
-    def close(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._screen)
-        os.close(self._screen)
+                assert await process.wait() == 0
+            assert left_behind(folder) == []
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
