@@ -33,7 +33,7 @@ async def test_a_series_on_simulated_servers_loses_nothing_and_says_so(
     async with running(tmp_path, "--simulated", "--failovers", "2", "--report", str(report), *words) as demo:
         assert await demo.ended() == 0, demo.tail
         assert left_behind(demo.folder) == []
-    assert demo.lines[0] == f"{NOTICE} --simulated asks for that."
+    assert demo.lines[0] == f"{NOTICE} That is what --simulated asks for."
     stored = json.loads(report.read_text())
     summary = stored["summary"]
     assert summary["simulated"] is True
