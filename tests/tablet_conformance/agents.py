@@ -54,7 +54,7 @@ class MovableTopo(TopoServer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """What makes one tablet: its alias, its ports, its topology, and whether it checks for errant GTIDs."""
+    """The identity of one tablet: its alias, its ports, its topology, and whether it checks for errant GTIDs."""
 
     alias: TabletAlias
     topo: TopoServer

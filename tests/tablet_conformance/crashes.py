@@ -1,4 +1,4 @@
-"""What a server keeps and loses if it dies, hangs or purged too much: tests for modules with a fixture `shard`."""
+"""Tests, for modules with a fixture `shard`, of what a server keeps and loses if it dies, hangs or purged too much."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What a tablet reports: tests for modules with a fixture `shard`."""
+"""Tests, for modules with a fixture `shard`, of a tablet's reports."""
 
 import asyncio
 

@@ -36,8 +36,8 @@ class Gap:
 class Ledger:
     """Rows by number, in the order they were written; times are seconds on one monotonic clock.
 
-    A row is *acknowledged* once the server's OK has arrived: from then on it must never be missing. If the answer to a
-    row did not arrive, the row is *in doubt*: it may be there or not, and its absence is no loss.
+    A row is *acknowledged* once the server's OK has arrived: from then on it must never be missing. If its answer did
+    not arrive, the row is *in doubt*: it may be there or not, and its absence is no loss.
     """
 
     acknowledged: list[tuple[int, int]] = field(default_factory=list)

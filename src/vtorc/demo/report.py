@@ -15,8 +15,8 @@ class Failover:
 
     `detected_ms` runs from the fault to vtorc's decision to replace the primary, `promoted_ms` from the fault to the
     end of the promotion. `write_gap_ms` runs from the last acknowledged write of the old primary to the first of the
-    new one, `returned_ms` from the restart of the dead server to a shard without problems. `acked` counts the rows of
-    the whole ledger, of which `lost` are missing on the new primary. `one_cell` counts breaches of the rule that no
+    new one. `returned_ms` runs from the restart of the dead server to a shard without problems. `acked` counts the rows
+    of the whole ledger, of which `lost` are missing on the new primary. `one_cell` counts breaches of the rule that no
     write is acknowledged by the primary's own cell alone. `problem` says why the failover did not converge.
     """
 

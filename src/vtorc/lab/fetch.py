@@ -1,8 +1,8 @@
 """Fetches the real servers of the lab, MySQL and etcd, into a parts folder: `python3 -m vtorc.lab.fetch`.
 
 Nothing of the system is replaced and no root is needed. Fetched parts stay in the user's cache under their resolved
-version, and the project's parts folder links to them, so that a fresh clone need not fetch them again. The module uses
-the standard library only, since it runs before there is a virtual environment.
+version, and the project's parts folder links to them. So a fresh clone need not fetch them again. The module uses the
+standard library only, since it runs before there is a virtual environment.
 """
 
 import argparse

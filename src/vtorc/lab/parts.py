@@ -229,7 +229,7 @@ def version_of(text: str) -> tuple[int, int, int] | None:
 
 
 def _mysqld_at(path: Path, how: str, environ: Mapping[str, str]) -> MysqlParts | str:
-    """Describe the mysqld at `path`; or return a clause that says why it cannot be used."""
+    """Describe the mysqld at `path`, or return a clause that says why it cannot be used."""
     prefix = read_prefix(path.parent.parent)
     if prefix is not None and prefix.part == "mysql":
         return mysql_of_prefix(prefix)
@@ -271,7 +271,7 @@ def _default_settings(mysqld: str) -> dict[str, str]:
 
 
 def _etcd_at(path: Path, how: str, _environ: Mapping[str, str]) -> EtcdParts | str:
-    """Describe the etcd at `path`; or return a clause that says why it cannot be used."""
+    """Describe the etcd at `path`, or return a clause that says why it cannot be used."""
     version = version_of(_output_of(str(path), "--version"))
     if version is None:
         return f"{path} prints no version when asked with --version"

@@ -23,8 +23,8 @@ class VtorcProcess:
     """One daemon process, which is killed at the end of its context.
 
     `folder` is its working directory, so that its flags may name files relative to it. If `folder` lies in the folder
-    of a lab and one of the flags names it, as `-log_dir` may, the daemon ends with the lab, however that ends.
-    `on_line` is called with every line of the log.
+    of a lab, and a flag such as `-log_dir` names it, the daemon ends with the lab. `on_line` is called with every line
+    of the log.
     """
 
     def __init__(

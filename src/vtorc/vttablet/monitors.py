@@ -1,7 +1,7 @@
 """Watches whether the MySQL server answers, and whether the disk hangs.
 
-Vitess: `go/vt/vttablet/tabletserver/state_manager.go` (under traffic, a tablet stops serving at once when its server is
-lost), `go/vt/vttablet/tabletmanager/disk_health_monitor.go`.
+Vitess: `go/vt/vttablet/tabletserver/state_manager.go`, `go/vt/vttablet/tabletmanager/disk_health_monitor.go`. Under
+traffic, a vttablet stops serving at once when its server is lost.
 """
 
 import asyncio

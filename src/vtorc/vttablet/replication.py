@@ -38,7 +38,7 @@ class ReplicationActions:
         self._state = state
         self._server = state.server
         self._semi_sync = semi_sync
-        self._peers = peers  # None: no errant GTID check, as vttablets before 22
+        self._peers = peers  # with None there is no errant GTID check, as in vttablets before 22
 
     async def status(self) -> ReplicaReport:
         """Report SHOW REPLICA STATUS; raises MysqlError 100 if the server has no replication source."""
