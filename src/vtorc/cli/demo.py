@@ -70,7 +70,10 @@ def main(words: Sequence[str]) -> int:
     if options.command is not None:
         return run_command(options.dir, options.command, options.tablet)
     # imported only now: the modules of the demo take a while to load, which a wrong command line need not wait for
-    from vtorc.demo.run import DemoOptions, run_demo
+    try:
+        from vtorc.demo.run import DemoOptions, run_demo
+    except KeyboardInterrupt:
+        return 130  # nothing has been started yet, so that no traceback is of any use
 
     return run_demo(
         DemoOptions(
