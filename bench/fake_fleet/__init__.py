@@ -1,0 +1,1 @@
+"""Thousands of tablets that are none: gRPC answers of one small process, for measurements of the daemon."""
