@@ -99,11 +99,11 @@ def _loss_rows(loss: LossFigures) -> Iterator[Row]:
     name = f"{loss.name} lost"
     found = f"{loss.found} of {loss.expected} found"
     if loss.found_seconds is not None:
-        found += f", the last after {loss.found_seconds:.1f} s"
+        found += f", the last after {loss.found_seconds:.2f} s"
     if loss.to_replace:
         found += f"; {loss.replaced} of {loss.to_replace} primaries replaced"
     if loss.replaced_seconds is not None:
-        found += f", the last after {loss.replaced_seconds:.1f} s"
+        found += f", the last after {loss.replaced_seconds:.2f} s"
     yield name, found
     yield f"{name}, right findings", _counts(loss.codes)
     yield f"{name}, wrong findings", _counts(loss.wrong)
