@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 PERIOD = 0.010
@@ -18,17 +18,16 @@ _V1 = Path("/sys/fs/cgroup/cpu")
 @contextlib.asynccontextmanager
 async def half_a_core(pid: int) -> AsyncIterator[str]:
     """Give a process half a core while inside; yields in what way: "cgroup v2", "cgroup v1" or "stopped by turns"."""
-    for way, make in (("cgroup v2", _make_v2), ("cgroup v1", _make_v1)):
+    for way, limit in (("cgroup v2", _limit_v2), ("cgroup v1", _limit_v1)):
         try:
-            group = make(pid)
+            group = limit(pid)
         except OSError:
             continue
         try:
-            (group / "cgroup.procs").write_text(str(pid))
             yield way
         finally:
-            with contextlib.suppress(OSError):  # the process has ended, or ends elsewhere
-                (group.parent / "cgroup.procs").write_text(str(pid))
+            with contextlib.suppress(OSError):  # the process may have ended
+                _write(group.parent / "cgroup.procs", str(pid))
             with contextlib.suppress(OSError):
                 group.rmdir()
         return
@@ -41,20 +40,35 @@ async def half_a_core(pid: int) -> AsyncIterator[str]:
             os.kill(pid, signal.SIGCONT)
 
 
-def _make_v2(pid: int) -> Path:
-    (_V2 / "cgroup.subtree_control").write_text("+cpu")
-    group = _V2 / f"vtorc-bench-{pid}"
+def _limit_v2(pid: int) -> Path:
+    _write(_V2 / "cgroup.subtree_control", "+cpu")
+    return _group(_V2, pid, {"cpu.max": f"{_MICROSECONDS // 2} {_MICROSECONDS}"})
+
+
+def _limit_v1(pid: int) -> Path:
+    return _group(_V1, pid, {"cpu.cfs_period_us": str(_MICROSECONDS), "cpu.cfs_quota_us": str(_MICROSECONDS // 2)})
+
+
+def _group(parent: Path, pid: int, limits: Mapping[str, str]) -> Path:
+    """Make a group with these limits and put the process into it; raises OSError, and leaves none behind."""
+    if not (parent / "cgroup.procs").exists():
+        raise FileNotFoundError(f"{parent} is no group of processes")
+    group = parent / f"vtorc-bench-{pid}"
     group.mkdir()
-    (group / "cpu.max").write_text(f"{_MICROSECONDS // 2} {_MICROSECONDS}")
+    try:
+        for name, value in limits.items():
+            _write(group / name, value)
+        _write(group / "cgroup.procs", str(pid))
+    except OSError:
+        group.rmdir()
+        raise
     return group
 
 
-def _make_v1(pid: int) -> Path:
-    group = _V1 / f"vtorc-bench-{pid}"
-    group.mkdir()
-    (group / "cpu.cfs_period_us").write_text(str(_MICROSECONDS))
-    (group / "cpu.cfs_quota_us").write_text(str(_MICROSECONDS // 2))
-    return group
+def _write(file: Path, text: str) -> None:
+    """Write to a file that the kernel has made: where another file system is mounted, none is made."""
+    with file.open("r+") as existing:
+        existing.write(text)
 
 
 async def _stop_by_turns(pid: int) -> None:

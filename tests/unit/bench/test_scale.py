@@ -1,10 +1,15 @@
 """What `bench.scale` takes for a right finding, and when it says that the bar does not hold."""
 
+import asyncio
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.fake_fleet.layout import CELLS, places
+from bench.half_core import half_a_core
 from bench.scale_figures import Figures, HealthyFigures, write_figures
 from bench.scale_losses import Loss, LossWatch, losses
 from vtorc.core.facts.ids import TabletAlias
@@ -114,3 +119,28 @@ def test_figures_are_plain_lines_in_a_pipe(capsys: pytest.CaptureFixture[str]) -
     assert "  every tablet asked after: 1.5 s (18 of 18 in 60 s)" in lines
     assert "  cell zone3 lost: 0 of 3 found; 0 of 0 primaries replaced" not in lines
     assert lines[-1] == "  holds: yes"
+
+
+async def test_half_a_core_is_half_a_core_and_leaves_nothing_behind() -> None:
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", "while True: pass")
+    try:
+        async with half_a_core(process.pid) as way:
+            await asyncio.sleep(0.2)
+            before = _cpu_seconds(process.pid)
+            await asyncio.sleep(1.0)
+            used = _cpu_seconds(process.pid) - before
+        assert used < 0.7, way
+        assert process.returncode is None
+        assert not _groups_of(process.pid)
+    finally:
+        process.kill()
+        await process.wait()
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _groups_of(pid: int) -> list[Path]:
+    return list(Path("/sys/fs/cgroup").glob(f"**/vtorc-bench-{pid}"))
