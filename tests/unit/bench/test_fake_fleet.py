@@ -16,6 +16,7 @@ from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.last_probe import LastProbe
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import TabletStatus, ThreadState
 from vtorc.core.facts.views import ShardView, TabletView
@@ -87,7 +88,7 @@ async def test_a_status_converts_and_a_healthy_shard_has_no_finding(tmp_path: Pa
             record = await running.record(place.alias)
             await running.client.ping(record)
             status = await running.client.full_status(record)
-            views.append(TabletView(record=record, status=status, status_at=1.0, probed_at=1.0))
+            views.append(TabletView(record=record, last_probe=LastProbe.answered(status, started=1.0, ended=1.0)))
         view = ShardView(
             shard=shard,
             keyspace_record=await running.topo.keyspace(shard.keyspace),
