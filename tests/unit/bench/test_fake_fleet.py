@@ -168,7 +168,7 @@ async def test_a_shard_can_be_reparented(tmp_path: Path) -> None:
             )
         )
         await asyncio.sleep(0.1)
-        assert not journal.done()  # nobody acknowledges yet
+        assert not journal.done()  # no replica acknowledges yet
         await client.set_replication_source(other, winner.alias, semi_sync=True, force_start=True)
         await journal
         assert (await running.topo.shard(FLEET[0].shard)).primary_alias == winner.alias
