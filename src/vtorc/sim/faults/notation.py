@@ -1,4 +1,4 @@
-"""How a fault is written on a command line: `KIND[:TARGET[#SHARD]][@AT][+LASTS]`, such as `lose-cell:zone1@5+60`."""
+"""Faults on a command line: `KIND[:TARGET[#SHARD]][@AT][+LASTS]`, such as `lose-cell:zone1@5+60`."""
 
 import re
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ _ROLES = {"primary": 0, "replica": 1}
 
 
 def write_fault(fault: Fault) -> str:
-    """Write a fault so that `read_fault` gives the same one."""
+    """Write a fault so that `read_fault` returns the same one."""
     return f"{fault.kind}:{fault.alias or fault.target}#{fault.shard}@{_seconds(fault.at)}+{_seconds(fault.lasts)}"
 
 
@@ -30,10 +30,10 @@ def _seconds(value: float) -> str:
 
 
 def read_fault(text: str, *, at: float, lasts: float, plan: WorldPlan | None = None) -> Fault:
-    """Read a fault; `at` and `lasts` (seconds) hold where the text says nothing.
+    """Read a fault; `at` and `lasts` (seconds) are the defaults. Raises SimPlanError.
 
-    The target is a number as in `Fault.target`, `primary`, `replica`, or something of the `plan`: a cell, a tablet, or
-    a shard, meaning its primary. Raises SimPlanError.
+    The target is a number as in `Fault.target`, `primary`, `replica`, or a name of the `plan`: a cell, a tablet, or a
+    shard, which means its primary.
     """
     found = _FORM.fullmatch(text)
     if found is None:
@@ -55,7 +55,7 @@ def read_fault(text: str, *, at: float, lasts: float, plan: WorldPlan | None = N
 
 
 def _target(text: str, word: str, plan: WorldPlan | None) -> tuple[int, int, str]:
-    """Return the number of the target, that of its shard, and the tablet's name if it is one."""
+    """Return the number of the target, the number of its shard, and the alias if the target is a tablet."""
     if word.isascii() and word.isdigit():
         return int(word), 0, ""
     if word in _ROLES:
@@ -94,6 +94,6 @@ def _known(names: Sequence[object]) -> str:
 
 
 def table_of_kinds() -> str:
-    """Write all kinds down as a table in Markdown."""
+    """Return all kinds as a table in Markdown."""
     rows = [f"| `{kind.name}` | {kind.sentence} | {kind.least:g} to {kind.most:g} |" for kind in KINDS.values()]
     return "\n".join(["| kind | what happens | lasts, in seconds |", "| --- | --- | --- |", *rows])

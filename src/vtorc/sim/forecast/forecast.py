@@ -1,4 +1,4 @@
-"""What a fault would cost an operator's own topology: how long no writes, and how many lost, over many runs."""
+"""The cost of a fault for an operator's own topology: how long writes stop and how many are lost, over many runs."""
 
 import asyncio
 import math
@@ -20,7 +20,7 @@ from vtorc.sim.faults.fault import Fault, FaultScene, Target
 from vtorc.sim.forecast.topology_file import TopologyFile
 
 LASTS = 120.0
-"""Seconds that a fault lasts if nothing else is said."""
+"""Seconds that a fault lasts by default."""
 
 _WITHIN = 10.0
 _STILL_DOWN = 3.0
@@ -29,22 +29,22 @@ _SETTLE = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardOutcome:
-    """What one run did to one shard; `outage` in seconds, None if it did not come back while the fault lasted.
-
-    `why` is the last sentence about the shard then; `lost` counts acknowledged writes that the new primary lacks,
-    `broken` those among them that replicas had acknowledged.
-    """
+    """The outcome of one run for one shard."""
 
     shard: ShardId
     outage: float | None
-    why: str
+    """Seconds without writes; None: the shard did not come back while the fault lasted."""
+    reason: str
+    """The last sentence about a shard that did not come back, else empty."""
     lost: int
+    """Acknowledged writes that the new primary lacks."""
     broken: int
+    """Those among them that replicas had acknowledged."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """One run; `trouble` says why it could not be judged, empty if it could."""
+    """One run; `trouble` says why it could not be judged, and is empty if it could."""
 
     seed: int
     shards: tuple[ShardOutcome, ...] = ()
@@ -53,13 +53,13 @@ class RunOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """A topology, and what is to go wrong there."""
+    """A topology and the faults that are to hit it."""
 
     topology: TopologyFile
     faults: tuple[Fault, ...]
 
     def run(self, seed: int, *, sink: Callable[[str], None] | None = None) -> RunOutcome:
-        """Play the faults once; they begin at another moment in each run. `sink` gets the lines of the trace."""
+        """Simulate the faults once, at another moment in each run; `sink` gets the lines of the trace."""
         loop = SimLoop(seed=seed)
         shift = random.Random(f"moment {seed}").uniform(0.0, _WITHIN)
         trace = Trace(loop.time, sink=sink)
@@ -87,7 +87,7 @@ class Forecast:
             end = begin(FaultScene(world, fault))
             asyncio.get_running_loop().call_later(fault.lasts, end)
         first_end = min(fault.at + fault.lasts for fault in self.faults)
-        # Judged just before the first fault ends: what it hit must have come back by then without its help.
+        # Judged just before the first fault ends, so that the end of the fault does not help.
         await asyncio.sleep(max(0.0, start + first_end - 0.001 - world.now))
         return RunOutcome(seed, tuple(_judge(world, shard) for shard in world.shards.values()))
 
@@ -106,27 +106,29 @@ def _judge(world: World, shard: SimShard) -> ShardOutcome:
     ledger = shard.ledger
     silent = world.now - (ledger.last_write or 0.0)
     if silent > _STILL_DOWN:
-        return ShardOutcome(shard=shard.id, outage=None, why=_why(world, shard), lost=0, broken=0)
+        return ShardOutcome(shard=shard.id, outage=None, reason=_reason(world, shard), lost=0, broken=0)
     serving = ledger.committer
     executed = serving.executed.value if serving is not None else None
     return ShardOutcome(
         shard=shard.id,
         outage=max(ledger.longest_gap, silent),
-        why="",
+        reason="",
         lost=ledger.unprotected.value.difference(executed).count() if executed is not None else 0,
         broken=ledger.protected.value.difference(executed).count() if executed is not None else 0,
     )
 
 
-def _why(world: World, shard: SimShard) -> str:
-    """The sentence that people would find: why the last try did not help, else the most urgent decision."""
-    tried = [
+def _reason(world: World, shard: SimShard) -> str:
+    """Return the sentence that an operator would find: that of the last failed recovery, else of the most urgent
+    decision.
+    """
+    attempts = [
         record
         for vtorc in world.vtorcs
         for record in vtorc.records
         if record.shard == shard.id and record.winner is None and record.outcome.was_attempt
     ]
-    if failed := [record for record in tried if record.outcome is not Outcome.SUCCEEDED]:
+    if failed := [record for record in attempts if record.outcome is not Outcome.SUCCEEDED]:
         return max(failed, key=lambda record: record.began).sentence
     loops = [vtorc.fleet.loops.get(shard.id) for vtorc in world.vtorcs if vtorc.fleet is not None]
     decisions = [decision for loop in loops if loop is not None for decision in loop.decisions]
@@ -142,19 +144,19 @@ class Distribution:
     outcomes: list[RunOutcome] = field(default_factory=list)
 
     def lines(self, forecast: Forecast) -> list[str]:
-        """Tell people what to expect."""
+        """Return the forecast for printing."""
         judged = [outcome for outcome in self.outcomes if not outcome.trouble]
-        said = [f"{len(judged)} runs of:"]
-        said += [f"  {_fault_text(fault, forecast.topology)}" for fault in forecast.faults]
+        lines = [f"{len(judged)} runs of:"]
+        lines += [f"  {_fault_text(fault, forecast.topology)}" for fault in forecast.faults]
         for outcome in self.outcomes:
             if outcome.trouble:
-                said.append(f"  seed {outcome.seed} could not be judged: {outcome.trouble}")
+                lines.append(f"  seed {outcome.seed} could not be judged: {outcome.trouble}")
         for plan in forecast.topology.plan.shards:
             of_shard = [each for outcome in judged for each in outcome.shards if each.shard == plan.shard]
             if of_shard:
-                said += ["", f"{plan.shard} ({plan.durability})", *_shard_lines(of_shard)]
+                lines += ["", f"{plan.shard} ({plan.durability})", *_shard_lines(of_shard)]
         rate = forecast.topology.writes_per_second
-        return [*said, "", f"Clients tried about {rate:g} writes a second to each shard."]
+        return [*lines, "", f"Clients tried about {rate:g} writes a second to each shard."]
 
 
 def _fault_text(fault: Fault, topology: TopologyFile) -> str:
@@ -170,10 +172,10 @@ def _shard_lines(outcomes: Sequence[ShardOutcome]) -> Iterator[str]:
     if back:
         figures = ", ".join(f"{name} {quantile(back, share):.1f} s" for name, share in _SHARES)
         yield f"  without writes: {figures}"
-    down = [each.why for each in outcomes if each.outage is None]
+    down = [each.reason for each in outcomes if each.outage is None]
     yield f"  not back while it lasts: {len(down)} of {len(outcomes)} runs ({100 * len(down) / len(outcomes):.0f} %)"
-    for why, count in Counter(down).most_common(3):
-        yield f"    {count} x {why}"
+    for reason, count in Counter(down).most_common(3):
+        yield f"    {count} x {reason}"
     losing = [each.lost for each in outcomes if each.lost]
     broken = [each.broken for each in outcomes if each.broken]
     yield (
@@ -188,5 +190,5 @@ _SHARES = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0))
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:
-    """Return the smallest value that at least `share` of all values do not exceed; `ordered` rises, is not empty."""
+    """Return the smallest value that at least `share` of all values do not exceed; `ordered` rises and is not empty."""
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]

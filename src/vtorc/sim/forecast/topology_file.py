@@ -32,7 +32,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class TopologyFile:
-    """What the file says; `primaries` has the tablet that is to be the primary of each shard that names one."""
+    """The contents of the file; `primaries` has the wanted primary of each shard that names one."""
 
     plan: WorldPlan
     settings: VtorcSettings
@@ -41,7 +41,7 @@ class TopologyFile:
 
 
 def read_topology_file(path: Path) -> TopologyFile:
-    """Read and check a topology; raises SimPlanError naming the key, its value and what was expected."""
+    """Read and check a topology; raises SimPlanError with the key, its value and what was expected."""
     try:
         written = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -69,7 +69,7 @@ def _topology(written: Any) -> TopologyFile:
         vtorc_cells=_vtorcs(top, cells),
         writers=_WRITERS,
         write_interval=_WRITERS / rate,
-        # A client with a short patience notices the new primary at once: what is measured is the shard, not the client.
+        # With a short deadline a client notices the new primary at once: the forecast is about shards, not clients.
         write_deadline=1.0,
         mysql=_mysql(top.get("mysql", {})),
     )
@@ -165,7 +165,7 @@ def read_settings(given: Mapping[str, Any]) -> VtorcSettings:
     )
 
 
-# --- what JSON gives, checked
+# --- checks of JSON values
 
 
 def _object(value: Any, key: str, known: Sequence[str] | None) -> Mapping[str, Any]:

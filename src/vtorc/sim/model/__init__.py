@@ -1,5 +1,5 @@
-"""A small model of revoke, elect, promote under semi-sync, explored exhaustively; simulated runs are held against it.
+"""A small model of revoke, elect and promote under semi-sync: tests explore it exhaustively, and runs must follow it.
 
-`plan` says how large a world is explored, `state` what there is in it, `mysql` and `failover` what can happen,
-`properties` what must never be, `explore` looks at every order of events; `conformance` checks a simulated run.
+`plan` has the size of the explored world, `state` its states, `mysql` and `failover` its steps, `properties` what must
+hold. `explore` visits every order of steps; `conformance` checks a simulated run.
 """

@@ -1,7 +1,7 @@
-"""Holds a run against the model: `Path` tells whether what happened is a path that the model has.
+"""Checks a run against the model: `Path` follows its events and returns the first one that the model lacks.
 
-An event is what can be seen of one step of the model; each is allowed where the model allows the step, and changes
-the same state by the same functions. Unlike in an exploration there are as many writes as a run makes.
+An event is the visible part of one step of the model. It is allowed where the model allows the step, and changes the
+same state by the same functions. Unlike in an exploration, there are as many writes as the run makes.
 """
 
 from collections.abc import Hashable
@@ -11,14 +11,14 @@ from typing import NamedTuple
 from vtorc.sim.model import mysql
 from vtorc.sim.model.plan import ModelPlan
 from vtorc.sim.model.recovery_path import Done, PathViolation, follows
-from vtorc.sim.model.state import NO_TABLET, Left, Seen, State, Tablet
+from vtorc.sim.model.state import NO_TABLET, Remaining, Seen, State, Tablet
 
 Write = Hashable
 """The name of a write, for instance its series and number."""
 
 
 class Wrote(NamedTuple):
-    """A write was made on a tablet; `by_hand` by a person who circumvents read_only."""
+    """A tablet has a new write in its binary log; `by_hand` says that read_only may not have stopped it."""
 
     tablet: int
     write: Write
@@ -26,21 +26,21 @@ class Wrote(NamedTuple):
 
 
 class Received(NamedTuple):
-    """A write is in the relay log of a tablet."""
+    """A tablet has a write in its relay log."""
 
     tablet: int
     write: Write
 
 
 class Applied(NamedTuple):
-    """A write from the relay log is in the binary log."""
+    """A tablet has a write of its relay log in its binary log."""
 
     tablet: int
     write: Write
 
 
 class Committed(NamedTuple):
-    """A write was committed where it was made, because replicas had acknowledged it or without that."""
+    """A write was committed where it was made, with acknowledgements of replicas or without."""
 
     tablet: int
     write: Write
@@ -64,7 +64,7 @@ class Restarted:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """A server that is down has a copy of another's data."""
+    """A server that is down has a copy of another server's data."""
 
     tablet: int
     copy_of: int
@@ -80,7 +80,7 @@ class Pointed:
 
 @dataclass(frozen=True, slots=True)
 class Writable:
-    """A tablet takes writes of clients from now on, or no longer; `by_hand` because of a person."""
+    """A tablet takes writes of clients from now on, or no longer; `by_hand` says that an operator caused it."""
 
     tablet: int
     writable: bool
@@ -89,7 +89,7 @@ class Writable:
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """A vtorc has done these steps to replace a primary."""
+    """A vtorc took these steps to replace a primary."""
 
     steps: tuple[Done, ...]
 
@@ -99,7 +99,7 @@ Event = Wrote | Received | Applied | Committed | Crashed | Restarted | Restored 
 
 @dataclass(slots=True)
 class Path:
-    """A run as far as it has come, as a state of the model; one event after the other is followed."""
+    """The state of the model after the events of a run so far."""
 
     plan: ModelPlan
     steps: int = 0
@@ -107,13 +107,13 @@ class Path:
     _acknowledged: int = 0
     _numbers: dict[Write, int] = field(default_factory=dict)
     _ever: dict[int, int] = field(default_factory=dict)
-    """Who ever held a write that is not acknowledged yet; a crash since then does not undo what was sent."""
+    """The tablets that ever received an unacknowledged write; a later crash does not undo an acknowledgement."""
 
     def __post_init__(self) -> None:
         self._tablets = [Tablet() for _ in self.plan.members]
 
     def follow(self, event: Event) -> PathViolation | None:
-        """Take one more step; returns why the model cannot, None if it can."""
+        """Take the step of one more event; returns why the model has no such step, None if it has."""
         self.steps += 1
         if isinstance(event, Recovered):
             return follows(event.steps)
@@ -138,7 +138,7 @@ class Path:
 
     @property
     def _state(self) -> State:
-        """What is followed, as the model has it: the steps that are many change their tablet alone."""
+        """The whole state, for rare steps; frequent steps change their tablet alone."""
         return State(
             tablets=tuple(self._tablets),
             coordinators=(),
@@ -148,7 +148,7 @@ class Path:
             acknowledged=self._acknowledged,
             discarded=0,
             seen=Seen(),
-            left=Left(0, 0, 0, 0),
+            left=Remaining(0, 0, 0, 0),
         )
 
     def _take(self, state: State) -> None:

@@ -1,4 +1,4 @@
-"""Looks at every order of events up to a depth, breadth first, so that what it finds is the shortest story."""
+"""Visits every order of steps up to a depth, breadth first, so that a counterexample is as short as possible."""
 
 import gc
 import itertools
@@ -11,13 +11,13 @@ from vtorc.sim.model.failover import Failovers, at_rest
 from vtorc.sim.model.oracle import Oracle
 from vtorc.sim.model.plan import ModelPlan
 from vtorc.sim.model.properties import GOALS, broken
-from vtorc.sim.model.state import CONNECTED, NO_TABLET, Action, Left, Seen, State, Step, Tablet
+from vtorc.sim.model.state import CONNECTED, NO_TABLET, Action, Remaining, Seen, State, Step, Tablet
 from vtorc.sim.model.symmetry import Symmetry
 
 
 @dataclass(frozen=True, slots=True)
 class Counterexample:
-    """The shortest story that breaks a property."""
+    """The shortest series of steps that breaks a property."""
 
     rule: str
     outcome: tuple[str, ...]
@@ -29,7 +29,7 @@ class Counterexample:
 
 @dataclass(slots=True)
 class ExplorationReport:
-    """What an exploration found; `complete` says that there are no further states beyond `depth`."""
+    """The findings of an exploration; `complete` says that there are no further states beyond `depth`."""
 
     depth: int = 0
     complete: bool = False
@@ -39,7 +39,7 @@ class ExplorationReport:
 
 
 def first_state(plan: ModelPlan) -> State:
-    """A healthy shard in which nothing has happened yet."""
+    """Return a healthy shard without writes."""
     primary = Tablet(read_only=False, waits=plan.acks > 0)
     replicas = [
         Tablet(source=0, io=CONNECTED, acks=plan.acknowledges(0, place)) for place in range(1, len(plan.members))
@@ -53,12 +53,12 @@ def first_state(plan: ModelPlan) -> State:
         acknowledged=0,
         discarded=0,
         seen=Seen(),
-        left=Left(plan.writes, plan.crashes, plan.cuts, plan.lock_losses),
+        left=Remaining(plan.writes, plan.crashes, plan.cuts, plan.lock_losses),
     )
 
 
 def transitions(plan: ModelPlan, oracle: Oracle) -> Callable[[State], Iterator[Step]]:
-    """Return the function that says what can happen next in a state."""
+    """Return the function that yields the next steps of a state."""
     failovers = Failovers(plan, oracle)
     return lambda state: itertools.chain(mysql.steps(plan, state), failovers.steps(state))
 
@@ -66,7 +66,7 @@ def transitions(plan: ModelPlan, oracle: Oracle) -> Callable[[State], Iterator[S
 def explore(plan: ModelPlan, *, depth: int = 1000, goals: Sequence[str] = ()) -> ExplorationReport:
     """Visit every state that can be reached in `depth` steps; stops at the first that breaks a property.
 
-    Replicas that differ in nothing are not told apart. With `goals` it ends as soon as all of them were reached.
+    Replicas that are alike are exchangeable. With `goals` the exploration ends once all of them were reached.
     """
     with _no_garbage_collection():
         return _explore(plan, depth=depth, goals=goals)
@@ -74,7 +74,7 @@ def explore(plan: ModelPlan, *, depth: int = 1000, goals: Sequence[str] = ()) ->
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Nothing here is ever part of a cycle, and to look for some among millions of tuples takes half of the time."""
+    """Switch the collector off: there are no cycles here, and it takes half of the time among millions of tuples."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -125,7 +125,7 @@ def _note_goals(report: ExplorationReport, state: State) -> None:
 
 
 def _story(plan: ModelPlan, parents: dict[State, tuple[State, Action] | None], last: State) -> tuple[str, ...]:
-    """Tell how a state came about, with every tablet under one name from beginning to end."""
+    """Return the steps to a state as text, with one name for each tablet from beginning to end."""
     steps: list[Step] = []
     step = parents[last]
     while step is not None:
@@ -137,7 +137,7 @@ def _story(plan: ModelPlan, parents: dict[State, tuple[State, Action] | None], l
 
 
 def _retold(plan: ModelPlan, steps: Sequence[Step]) -> Iterator[str]:
-    """Go through the story once more, keeping track of who was exchanged for whom in a canonical state."""
+    """Take the steps once more, and undo the exchanges of tablets that made each state canonical."""
     symmetry = Symmetry(plan)
     after = transitions(plan, Oracle(plan))
     state = first_state(plan)

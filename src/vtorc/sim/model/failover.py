@@ -1,8 +1,7 @@
-"""What vtorcs do: take the lock, stop, elect, promote and re-point, break off and undo; and the repairs in between.
+"""The steps of vtorcs: lock, stop, elect, promote and re-point, break off and undo; and the repairs in between.
 
-The order of steps is that of `vtorc.recovery.emergency` and `vtorc.recovery.promotion`; who is elected is asked of
-`vtorc.core.election.choice`. A call that fails is one that is never made: every step may be left out, and at every
-moment a vtorc may give up.
+The order of steps is that of `vtorc.recovery.emergency` and `vtorc.recovery.promotion`; `vtorc.core.election.choice`
+elects. A call that fails counts as never made: every step may be left out, and a vtorc may give up at every moment.
 """
 
 from collections.abc import Iterator
@@ -34,19 +33,19 @@ from vtorc.sim.model.state import (
 
 
 def at_rest(rounds: int) -> Coordinator:
-    """Return a coordinator that has nothing to do and may begin so many failovers."""
+    """Return an idle coordinator that may begin so many failovers."""
     return Coordinator(rounds=rounds)
 
 
 @dataclass(frozen=True, slots=True)
 class Failovers:
-    """All that vtorcs can do in a state."""
+    """All steps that vtorcs can take in a state."""
 
     plan: ModelPlan
     oracle: Oracle
 
     def steps(self, state: State) -> Iterator[Step]:
-        """Everything that a vtorc can do next."""
+        """Yield every step that a vtorc can take next, a repair and the loss of a lock included."""
         for number, coordinator in enumerate(state.coordinators):
             yield from _CoordinatorSteps(self.plan, self.oracle, state, number, coordinator).steps()
         if state.lock == NO_TABLET and self.plan.repairs:
@@ -58,7 +57,7 @@ class Failovers:
 
 @dataclass(frozen=True, slots=True)
 class _CoordinatorSteps:
-    """What one vtorc can do in a state."""
+    """The steps that one vtorc can take in a state."""
 
     plan: ModelPlan
     oracle: Oracle
@@ -155,7 +154,7 @@ class _CoordinatorSteps:
 
     @property
     def _may_go_on(self) -> bool:
-        """The check of the lock before each step that cannot be undone."""
+        """Whether the check of the lock, before each step that cannot be undone, succeeds."""
         return self._has_lock or not self.plan.rules.heed_lock
 
     def _picks(self) -> tuple[Pick, ...]:
@@ -169,12 +168,12 @@ class _CoordinatorSteps:
         return tablet.up and known.reached and not known.received & ~tablet.visible
 
     def _fetch(self, pick: Pick) -> Iterator[Step]:
-        """Let the winner fetch what it lacks from a holder that has applied it."""
+        """Let the winner fetch the writes that it lacks from a holder that has applied them."""
         (winner,) = pick.winners
         early = not self.plan.rules.hold_before_repoint
         if not self.state.tablets[winner].up or not (self._has_applied(pick.source) or early):
             return
-        state = mysql.without_relay(self.state, winner, reached_places=self._reached_places)
+        state = mysql.without_relay(self.state, winner, reached=self._reached)
         state = mysql.started(state, winner, source=pick.source, acks=False)
         todo = self._others(winner, pick.required) if early else 0
         after = self._becomes(state, phase=FETCHING, winner=winner, todo=todo)
@@ -194,7 +193,7 @@ class _CoordinatorSteps:
     # --- promote, re-point, prove
 
     def _ask_to_promote(self, winner: int, required: int, what: str) -> Step:
-        """From here on all calls are under way, and there is no way back."""
+        """Send the promotion and all calls that re-point; from here on there is no way back."""
         todo = self._others(winner, required) | 1 << winner
         after = self._becomes(
             self.state, phase=PROMOTING, known=self._briefly(), winner=winner, todo=todo, seen=Seen(), exempt=0
@@ -202,11 +201,11 @@ class _CoordinatorSteps:
         return (what, (self.number, winner)), after
 
     def _briefly(self) -> tuple[Known, ...]:
-        """What of its knowledge still matters once it has decided: fewer states differ that way."""
+        """Return the part of its knowledge that matters after the decision, so that fewer states differ."""
         return tuple(each._replace(executed=0, received=0, source=NO_TABLET) for each in self.coordinator.known)
 
     def _others(self, winner: int, required: int) -> int:
-        """The stopped tablets that hold nothing that the winner will lack."""
+        """Return the set of stopped tablets that hold no write that the winner will lack."""
         return sum(
             1 << place
             for place, known in enumerate(self.coordinator.known)
@@ -220,7 +219,7 @@ class _CoordinatorSteps:
         if not self._calls_arrive or not tablet.up:
             return
         if self.coordinator.todo >> winner & 1:
-            state = mysql.without_relay(state, winner, reached_places=self._reached_places)
+            state = mysql.without_relay(state, winner, reached=self._reached)
             primary = state.tablets[winner]._replace(
                 source=NO_TABLET, io=STOPPED, acks=False, waits=self.plan.acks > 0, read_only=False
             )
@@ -241,15 +240,13 @@ class _CoordinatorSteps:
                 yield (
                     ("{} is pointed at {}", (place, self.coordinator.winner)),
                     self._becomes(
-                        _pointed(
-                            self.plan, self.state, place, self.coordinator.winner, reached_places=self._reached_places
-                        ),
+                        _pointed(self.plan, self.state, place, self.coordinator.winner, reached=self._reached),
                         todo=self.coordinator.todo & ~(1 << place),
                     ),
                 )
 
     @property
-    def _reached_places(self) -> int:
+    def _reached(self) -> int:
         return sum(1 << place for place, known in enumerate(self.coordinator.known) if known.reached)
 
     def _end(self) -> Iterator[Step]:
@@ -261,13 +258,13 @@ class _CoordinatorSteps:
 
     @property
     def _lock_is_wanted(self) -> bool:
-        """Whether it makes a difference that the lock is given back before everything has been tried."""
+        """Whether it makes a difference to release the lock before all calls were made."""
         return self.plan.repairs or any(each.rounds for each in self.state.coordinators)
 
     # --- break off
 
     def _give_up(self) -> Iterator[Step]:
-        """After a refusal, a failure, a deadline or the loss of the lock: put back what was changed, if it may be."""
+        """Break off, as after a refusal, a failure, a deadline or the loss of the lock, and undo what may be undone."""
         undo = sum(1 << place for place, known in enumerate(self.coordinator.known) if known.undo)
         moved_on = self.state.topo_primary != self.coordinator.primary
         if self._has_lock or not self.plan.rules.undo_under_lock:
@@ -291,7 +288,7 @@ class _CoordinatorSteps:
         yield ("vtorc {} gives up and puts back what it changed", (self.number,)), after
 
     def _late_winner(self) -> int:
-        """Who may become primary although the vtorc has given up: it was asked to, and its answer did not come."""
+        """Return the tablet that may yet become primary, as its promotion is under way although the vtorc gave up."""
         asked = self.coordinator.phase == PROMOTING and self.coordinator.todo >> self.coordinator.winner & 1
         return self.coordinator.winner if asked else NO_TABLET
 
@@ -317,16 +314,16 @@ class _CoordinatorSteps:
                 yield action, with_coordinator(after, self.number, self.coordinator._replace(winner=NO_TABLET))
 
 
-def _pointed(plan: ModelPlan, state: State, place: int, source: int, *, reached_places: int) -> State:
+def _pointed(plan: ModelPlan, state: State, place: int, source: int, *, reached: int) -> State:
     """Point a tablet at a source, which drops its relay log."""
-    state = mysql.without_relay(state, place, reached_places=reached_places)
+    state = mysql.without_relay(state, place, reached=reached)
     tablet = state.tablets[place]._replace(read_only=True, waits=False, visible=state.tablets[place].log)
     state = with_tablet(state, place, tablet)
     return mysql.started(state, place, source=source, acks=plan.acknowledges(source, place))
 
 
 def _repairs(plan: ModelPlan, state: State) -> Iterator[Step]:
-    """What is put right while no failover is under way, one call under the lock each."""
+    """Yield the repairs while no failover is under way, one call under the lock each."""
     topo_primary = state.topo_primary
     primary = state.tablets[topo_primary]
     if not primary.up:
@@ -343,5 +340,5 @@ def _repairs(plan: ModelPlan, state: State) -> Iterator[Step]:
         elif tablet.source != topo_primary and not tablet.held & ~primary.visible:
             yield (
                 ("a repair points {} at {}", (place, topo_primary)),
-                _pointed(plan, state, place, topo_primary, reached_places=0),
+                _pointed(plan, state, place, topo_primary, reached=0),
             )

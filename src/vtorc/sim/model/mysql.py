@@ -1,7 +1,7 @@
-"""What can happen to tablets by themselves: clients write, replicas receive, acknowledge and apply, servers crash.
+"""The steps of tablets without a vtorc: clients write, replicas receive, acknowledge and apply, servers crash.
 
 The rules are those of `vtorc.sim.mysql`, that is AFTER_SYNC with an endless timeout: a commit is in the binary log,
-then waits, then becomes visible; after a crash what is in the binary log is committed, acknowledged or not (MySQL
+then waits, then becomes visible. After a crash all writes of the binary log are committed, acknowledged or not (MySQL
 manual, "Semisynchronous Replication").
 """
 
@@ -24,7 +24,7 @@ from vtorc.sim.model.state import (
 
 
 def steps(plan: ModelPlan, state: State) -> Iterator[Step]:
-    """Everything that can happen next without a vtorc."""
+    """Yield every step that can happen next without a vtorc's decision."""
     for place, tablet in enumerate(state.tablets):
         if tablet.up:
             yield from _of_server(plan, state, place, tablet)
@@ -37,7 +37,7 @@ def steps(plan: ModelPlan, state: State) -> Iterator[Step]:
 
 
 def made(state: State, place: int, *, origin: int) -> State:
-    """Let a tablet write; the write waits for acknowledgements if the tablet does."""
+    """Write on a tablet; the write waits for acknowledgements if semi-sync is on there."""
     write = 1 << len(state.origins)
     tablet = state.tablets[place]
     visible = tablet.visible if tablet.waits else tablet.visible | write
@@ -46,7 +46,7 @@ def made(state: State, place: int, *, origin: int) -> State:
 
 
 def crashed(plan: ModelPlan, state: State, place: int) -> State:
-    """End a server: its replicas only try to connect now."""
+    """End a server; its replicas begin to try to connect."""
     tablet = state.tablets[place]
     relay = tablet.relay if plan.durable_relay else 0
     gone = tablet._replace(up=False, io=STOPPED, waits=False, acks=False, read_only=True, relay=relay, acked=0)
@@ -59,25 +59,25 @@ def crashed(plan: ModelPlan, state: State, place: int) -> State:
 
 
 def restarted(state: State, place: int) -> State:
-    """Start a server: read-only, without semi-sync and replication, and all that its binary log holds is committed."""
+    """Start a server, read-only, without semi-sync and replication; all writes of its binary log are committed."""
     tablet = state.tablets[place]
     seen = state.seen._replace(down=state.seen.down & ~(1 << place))
     return with_tablet(state, place, tablet._replace(up=True, visible=tablet.log))._replace(seen=seen)
 
 
 def started(state: State, place: int, *, source: int, acks: bool) -> State:
-    """Start replication from a source, which it connects to at once if that is up."""
+    """Start replication from a source; the IO thread connects at once if the source is up."""
     tablet = state.tablets[place]
     io = CONNECTED if state.tablets[source].up else CONNECTING
     return with_tablet(state, place, tablet._replace(source=source, acks=acks, io=io))
 
 
-def without_relay(state: State, place: int, *, reached_places: int) -> State:
-    """Throw a relay log away; of what was acknowledged, some other tablet that lives, or was `reached_places`, must hold it."""
+def without_relay(state: State, place: int, *, reached: int) -> State:
+    """Drop a relay log; acknowledged writes that no other tablet holds, which is up or was `reached`, are discarded."""
     tablet = state.tablets[place]
     elsewhere = 0
     for other, each in enumerate(state.tablets):
-        if other != place and (each.up or reached_places >> other & 1):
+        if other != place and (each.up or reached >> other & 1):
             elsewhere |= each.held
     lost = tablet.relay & ~tablet.log & state.acknowledged & ~elsewhere
     state = with_tablet(state, place, tablet._replace(relay=0, acked=0))
@@ -121,14 +121,14 @@ def _of_replica(plan: ModelPlan, state: State, place: int, tablet: Tablet) -> It
 
 
 def _unacknowledged(source: Tablet, replica: Tablet) -> int:
-    """The waiting writes that the replica holds, with all before them, and has not acknowledged yet."""
+    """Return the waiting writes that the replica has not acknowledged and holds together with all earlier ones."""
     missing = source.log & ~replica.held
     before = lowest(missing) - 1 if missing else -1
     return source.log & ~source.visible & before & ~replica.acked
 
 
 def _acknowledged(plan: ModelPlan, state: State, place: int) -> State:
-    """Commit, in order, what has enough acknowledgements, and tell its clients."""
+    """Commit, in order, the writes that have enough acknowledgements; their clients get OK."""
     tablets = list(state.tablets)
     tablet = tablets[place]
     replicas = [other for other, each in enumerate(tablets) if each.source == place]
@@ -146,7 +146,7 @@ def _acknowledged(plan: ModelPlan, state: State, place: int) -> State:
 
 
 def _looks(plan: ModelPlan, state: State) -> Iterator[Step]:
-    """A vtorc looks at the primary, now and then."""
+    """Yield that a vtorc sees the primary at work, if that adds to what it knows."""
     primary = state.tablets[state.topo_primary]
     if not primary.up or primary.read_only or primary.source != NO_TABLET:
         return

@@ -1,4 +1,4 @@
-"""Asks the real election (`vtorc.core.election.choice`) what it would do in a state of the model."""
+"""Asks the real election (`vtorc.core.election.choice`) for its choice in a state of the model."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from vtorc.sim.model.state import JOURNAL, NO_TABLET, Known, Seen, bits
 
 
 class Question(NamedTuple):
-    """What an election goes by."""
+    """The facts of one election."""
 
     primary: int
     known: tuple[Known, ...]
@@ -25,8 +25,9 @@ class Question(NamedTuple):
 
 
 class Pick(NamedTuple):
-    """One way to go on: any of `winners` once it has applied what it received, or, with a `source`, the one winner
-    once it has fetched `required` from there.
+    """One way to go on: promote any of `winners` once it has applied its relay log.
+
+    With a `source` there is one winner, which is promoted once it has fetched `required` from there.
     """
 
     winners: tuple[int, ...]
@@ -36,7 +37,7 @@ class Pick(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What the election says; several picks if it depends on how tablets are called, none if it refuses."""
+    """The result of an election: several picks if they depend on the names of tablets, none if it refuses."""
 
     picks: tuple[Pick, ...]
     refusal: str = ""
@@ -44,13 +45,13 @@ class Verdict(NamedTuple):
 
 @dataclass(slots=True)
 class Oracle:
-    """Answers questions, each only once."""
+    """Answers questions, and remembers the answers."""
 
     plan: ModelPlan
     _answers: dict[Question, Verdict] = field(default_factory=dict)
 
     def ask(self, question: Question) -> Verdict:
-        """Let the real code decide, for every way in which replicas that are alike can be called."""
+        """Return the real election's choice under every naming of replicas that are alike."""
         found = self._answers.get(question)
         if found is None:
             found = self._answers[question] = self._ask(question)
@@ -58,7 +59,7 @@ class Oracle:
 
     @property
     def refusals(self) -> set[str]:
-        """The names of the rules that refused."""
+        """The names of the rules by which elections were refused."""
         return {verdict.refusal for verdict in self._answers.values()} - {""}
 
     def _ask(self, question: Question) -> Verdict:
@@ -70,13 +71,13 @@ class Oracle:
                 refusal = outcome.rule.value
             else:
                 picks[_pick(outcome, naming, question)] = None
-        # How tablets are called may decide between equals, never whether there is anybody to promote.
+        # Names of tablets may decide between equals, never whether any tablet can be promoted.
         assert not (picks and refusal), question
         return Verdict(tuple(picks), refusal)
 
 
 def _namings(plan: ModelPlan) -> Iterator[tuple[Member, ...]]:
-    """The members in all orders in which those that are alike can be."""
+    """Yield the members in every order of those that are alike."""
     for orders in itertools.product(*(itertools.permutations(group) for group in plan.alike)):
         naming = list(plan.members)
         for group, order in zip(plan.alike, orders, strict=True):
@@ -128,7 +129,7 @@ class _Translation:
                 yield place, known
 
     def _excused(self) -> Iterator[int]:
-        """Tablets that were down before the primary was last seen, if all that it had committed then is at hand."""
+        """Yield tablets that were down before the primary was last seen, if others hold all its commits of then."""
         held = 0
         for _, known in self._reached():
             held |= known.received
@@ -152,12 +153,12 @@ class _Translation:
 
 
 def uuid(place: int) -> str:
-    """The UUID of a tablet's server; it does not depend on how the tablet is called."""
+    """Return the UUID of a tablet's server, which does not depend on the tablet's name."""
     return f"{place:08d}-0000-0000-0000-000000000000"
 
 
 def gtids(origins: Sequence[int]) -> list[GtidSet]:
-    """The GTID of each write: those of one server are numbered one after the other."""
+    """Return the GTID of each write; those of one server are numbered one after the other."""
     counts: dict[int, int] = {}
     names = []
     for origin in origins:

@@ -1,4 +1,4 @@
-"""What is explored: how many tablets of which types, how much may happen, and by which rules failovers go."""
+"""The world that is explored: its tablets and their types, how much may happen, and the rules of failovers."""
 
 from dataclasses import dataclass, field
 
@@ -8,26 +8,26 @@ from vtorc.core.facts.ids import TabletAlias, TabletType
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRules:
-    """The rules of a failover, each of which a mutant of the model can be without."""
+    """The rules of a failover; a mutant of the model lacks one of them."""
 
     check_revoked: bool = True
-    """Refuse while somebody who was not stopped may acknowledge."""
+    """Refuse while enough tablets that were not stopped may acknowledge."""
     unreached_counts: bool = True
-    """A tablet that was not reached is not taken for one that was stopped and holds nothing."""
+    """Do not count a tablet that was not reached as one that was stopped and holds nothing."""
     count_received: bool = True
-    """A tablet holds what is in its relay log, not only what it has executed."""
+    """Count the writes of a relay log, not only those that a tablet has executed."""
     stop_connecting: bool = True
-    """Stop an IO thread, too, that is only trying to connect."""
+    """Stop also an IO thread that is only trying to connect."""
     wait_applied: bool = True
-    """Promote only who has applied all that it received."""
+    """Promote only a tablet that has applied all writes that it received."""
     hold_before_repoint: bool = True
-    """Re-point nobody before the winner holds everything."""
+    """Re-point no tablet before the winner holds everything."""
     heed_lock: bool = True
-    """Ask before the promotion whether the lock is still ours."""
+    """Check the lock before the promotion."""
     undo_under_lock: bool = True
-    """Put back what was stopped only under the lock, and not once the shard has another primary."""
+    """Undo changes only under the lock, and not once the shard has another primary."""
     no_way_back: bool = True
-    """Put back nothing once a promotion has been asked for."""
+    """Undo nothing once a promotion was sent."""
 
 
 SOUND = ModelRules()
@@ -38,13 +38,13 @@ class ModelPlan:
     """The world that is explored: the first of `members` is the primary, the others are its replicas.
 
     `writes`, `crashes`, `cuts` (broken replication links), `lock_losses` and `rounds` (failovers begun by each of the
-    `coordinators`) limit how much happens. Between failovers, and whenever nobody has the lock, `repairs` start
-    replication again and make a primary that came back writable. With `observes_primary` an election knows what the primary held
-    at some earlier moment.
+    `coordinators`) limit how much happens. Between failovers, and whenever the lock is free, `repairs` start
+    replication again and make a returned primary writable. With `observes_primary` an election knows which writes the
+    primary held at some earlier moment.
 
-    Two assumptions can be taken away: `durable_relay`, that a crash leaves the relay log as it is (in MySQL
-    relay_log_recovery fetches it again, if its source still lives), and `prompt_calls`, that what was sent to a tablet
-    under a lock arrives before somebody else has taken that lock, or never.
+    Two assumptions can be dropped. `durable_relay` means that a crash leaves the relay log as it is; in MySQL,
+    relay_log_recovery fetches it again if the source still lives. `prompt_calls` means that a call to a tablet under a
+    lock arrives before another vtorc has taken that lock, or never.
     """
 
     members: tuple[Member, ...]
@@ -63,16 +63,16 @@ class ModelPlan:
 
     @property
     def acks(self) -> int:
-        """How many acknowledgements each write needs."""
+        """The number of acknowledgements that each write needs."""
         return self.policy.required_acks(self.members[0])
 
     def acknowledges(self, primary: int, replica: int) -> bool:
-        """Whether a replica of that primary has its side of semi-sync on."""
+        """Whether a replica of that primary acknowledges."""
         return self.policy.may_ack(self.members[primary], self.members[replica])
 
     @property
     def alike(self) -> tuple[tuple[int, ...], ...]:
-        """Replicas that differ in nothing but their number, in groups of two or more."""
+        """The replicas that differ only in their number, in groups of two or more."""
         groups: dict[tuple[str, TabletType], list[int]] = {}
         for place, each in enumerate(self.members[1:], 1):
             groups.setdefault((each.cell, each.type), []).append(place)
@@ -80,7 +80,7 @@ class ModelPlan:
 
 
 def shard(*tablets: str) -> tuple[Member, ...]:
-    """Make members from `cell` or `cell/type` each, the first the primary: `shard("z1", "z1", "z2/rdonly")`."""
+    """Return members, each written as `cell` or `cell/type`, the primary first: `shard("z1", "z1", "z2/rdonly")`."""
     members = []
     for number, text in enumerate(tablets):
         cell, _, kind = text.partition("/")
@@ -90,7 +90,7 @@ def shard(*tablets: str) -> tuple[Member, ...]:
 
 
 def named_policy(name: str, *, acks: int | None = None) -> DurabilityPolicy:
-    """Return a built-in policy, or a variant of it that asks for another number of acknowledgements."""
+    """Return a built-in policy, or a variant of it that requires another number of acknowledgements."""
     found = policy(name)
     if acks is None:
         return found

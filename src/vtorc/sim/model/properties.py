@@ -1,4 +1,4 @@
-"""What must hold in every state of the model, and what must be possible, so that the model is not empty."""
+"""The properties of every state of the model, and goals that must be reachable, so that the model is not empty."""
 
 from collections.abc import Callable, Mapping
 
@@ -7,7 +7,7 @@ from vtorc.sim.model.state import IDLE, JOURNAL, NO_TABLET, STOPPED, State
 
 
 def broken(plan: ModelPlan, state: State) -> str:
-    """Name the property that does not hold; empty if all do."""
+    """Return the property that a state breaks; empty if it breaks none."""
     if state.acknowledged & ~state.tablets[state.topo_primary].log:
         return "acknowledged-write-lost"
     if state.discarded:
@@ -18,7 +18,7 @@ def broken(plan: ModelPlan, state: State) -> str:
 
 
 def _can_get_acknowledged(plan: ModelPlan, state: State, place: int) -> bool:
-    """Whether a client's write could be acknowledged now, or as soon as replicas that try have connected."""
+    """Return whether a client's write could be acknowledged now, or as soon as trying replicas have connected."""
     tablet = state.tablets[place]
     if not tablet.up or tablet.read_only or tablet.source != NO_TABLET:
         return False
@@ -41,7 +41,7 @@ def _proven(state: State) -> bool:
 
 
 def _unacknowledged_came_back(state: State) -> bool:
-    """The old primary has committed a write that nobody acknowledged, after another became primary."""
+    """Return whether the old primary has committed a write without acknowledgement after another became primary."""
     return state.topo_primary != 0 and state.tablets[0].up and bool(state.tablets[0].visible & ~state.acknowledged)
 
 

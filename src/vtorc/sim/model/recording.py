@@ -1,4 +1,4 @@
-"""What a simulated world shows of itself, told as events of the model and followed at once."""
+"""Turns what happens in a simulated world into events of the model, and follows them at once."""
 
 from collections.abc import Callable, Container, Sequence
 
@@ -37,14 +37,14 @@ _EMERGENCIES = frozenset(
 
 
 class Recorder(MysqlObserver):
-    """Records every shard of a world, and passes on to `checker` what that wants to know."""
+    """Records every shard of a world, and passes everything on to `checker`."""
 
     def __init__(self, checker: MysqlObserver) -> None:
         self._checker = checker
         self._recordings: dict[SimMysqld, Recording] = {}
 
     def watch(self, recording: "Recording", server: SimMysqld) -> None:
-        """Record a server as part of a shard; they come in the order of the shard's members."""
+        """Record a server as part of a shard; callers add servers in the order of the shard's members."""
         self._recordings[server] = recording
         recording.add(server)
 
@@ -75,24 +75,24 @@ class Recorder(MysqlObserver):
         self._checker.committed(server, transaction, acknowledged=acknowledged, waited=waited)
 
     def relay_log_dropped(self, server: SimMysqld, lost: Sequence[Transaction], why: DropReason) -> None:
-        """Only the checker asks why."""
+        """Pass on a dropped relay log, which `pointed` and `looked_at` show to the model."""
         self._checker.relay_log_dropped(server, lost, why)
 
     def history_wiped(self, server: SimMysqld) -> None:
-        """The model has no such step: what a person does to a history ends the comparison."""
+        """End the comparison, as the model has no step that wipes a history."""
         self._recordings[server].end()
         self._checker.history_wiped(server)
 
     def writability_changed(self, server: SimMysqld) -> None:
-        """A server may have crashed or come back, or been switched."""
+        """A server may have crashed, come back, or changed read_only."""
         self._recordings[server].looked_at(server)
         self._checker.writability_changed(server)
 
 
 class Recording:
-    """One shard of a world as a path of the model; `broken` is told the first thing that the model does not have.
+    """One shard of a world as a path of the model; `broken` gets the first violation.
 
-    `by_hand` are the UUIDs of servers that a person meddles with.
+    `by_hand` has the UUIDs of servers that an operator has changed.
     """
 
     def __init__(self, plan: ModelPlan, *, by_hand: Container[str], broken: Callable[[str], None]) -> None:
@@ -112,11 +112,11 @@ class Recording:
         self._follow(Crashed(self._places[server]))
 
     def end(self) -> None:
-        """Compare no further."""
+        """End the comparison."""
         self._ended = True
 
     def wrote(self, server: SimMysqld, transaction: Transaction) -> None:
-        """A write was made; what is no client's may be made by a superuser, whom read_only does not stop."""
+        """A write was made; a superuser, not stopped by read_only, makes those that are no client's."""
         free = server.uuid in self._by_hand or not isinstance(transaction.change, InsertRow)
         self._follow(Wrote(self._places[server], _name(transaction), by_hand=free))
 
@@ -129,7 +129,7 @@ class Recording:
         self._follow(Committed(self._places[server], _name(transaction), acknowledged))
 
     def restored(self, server: SimMysqld, other: SimMysqld) -> None:
-        """A server has another's data."""
+        """A server has another server's data."""
         self._follow(Restored(self._places[server], self._places[other]))
 
     def pointed(self, server: SimMysqld) -> None:
@@ -139,7 +139,7 @@ class Recording:
         self._follow(Pointed(self._places[server], place))
 
     def looked_at(self, server: SimMysqld) -> None:
-        """See whether a server has crashed, come back, or been switched."""
+        """Find out whether a server has crashed, come back, or changed read_only."""
         place = self._places[server]
         up = server.process.state is not ProcessState.STOPPED
         if up is not self._up[server]:

@@ -1,4 +1,4 @@
-"""The order of a failover's steps, as the model has it: stop under the lock, apply, ask for the lock again, promote.
+"""The order of a failover's steps in the model: stop under the lock, apply, check the lock again, promote.
 
 The names of the steps are those that `vtorc.recovery` records.
 """
@@ -17,14 +17,14 @@ _UNDOES = "undo: "
 
 @dataclass(frozen=True, slots=True)
 class PathViolation:
-    """Why a run is not a path of the model."""
+    """The reason why a run is not a path of the model."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """One step of a failover: what, on whom, from when to when, and whether it succeeded."""
+    """One step of a failover: its name and target, its beginning and end, and whether it succeeded."""
 
     name: str
     target: str
@@ -34,7 +34,7 @@ class Done:
 
 
 def follows(steps: Sequence[Done]) -> PathViolation | None:
-    """Tell whether a failover did its steps in an order that the model has; None if it did."""
+    """Return why the model lacks the order of a failover's steps, None if it has that order."""
     checks = [step for step in steps if step.name == _LOCK]
     stops = [step for step in steps if step.name in _STOPS]
     if stops and not _guarded(checks, min(step.started for step in stops), since=0.0):

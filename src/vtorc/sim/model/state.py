@@ -1,7 +1,7 @@
-"""A state of the model: small tuples of numbers, so that millions can be told apart quickly.
+"""A state of the model: small tuples of numbers, so that millions can be compared quickly.
 
-Writes are numbered in the order in which they were made, and a set of writes is an int with those bits set. That is
-all there is to a log, because logs keep the order in which writes were made.
+Writes are numbered in the order in which they were made, and a set of writes is an int with those bits set. A log is
+such a set, because logs keep the order in which writes were made.
 """
 
 from collections.abc import Iterator
@@ -13,15 +13,15 @@ STOPPED, CONNECTING, CONNECTED = range(3)
 """States of an IO thread."""
 
 IDLE, STOPPING, FETCHING, PROMOTING, UNDOING = range(5)
-"""Where a coordinator is: at rest, stopping tablets, letting the winner fetch, re-pointing and promoting, undoing."""
+"""Phases of a coordinator: idle, stopping tablets, letting the winner fetch, re-pointing and promoting, undoing."""
 
 
 class Tablet(NamedTuple):
     """One tablet and its MySQL.
 
-    `log` is its binary log, of which `visible` is committed: what is not waits for acknowledgements. `relay` was
-    received and not applied yet. `waits` is the source's side of semi-sync, `acks` the replica's; `acked` are the
-    writes of its source that it acknowledged and that wait for more.
+    `log` is its binary log, of which `visible` is committed; the other writes wait for acknowledgements. `relay` was
+    received and not applied yet. `waits` is the source's side of semi-sync, `acks` the replica's side. `acked` are
+    writes of its source that it acknowledged and that wait for more acknowledgements.
     """
 
     up: bool = True
@@ -37,13 +37,14 @@ class Tablet(NamedTuple):
 
     @property
     def held(self) -> int:
-        """All writes that are on its disk."""
+        """All writes on its disk."""
         return self.log | self.relay
 
 
 class Known(NamedTuple):
-    """What a tablet was found to hold when it was stopped, if it was `reached`; `undo` that something has to be put
-    back if the failover breaks off.
+    """The writes that a tablet held when it was stopped, if it was `reached`.
+
+    `undo` says that a change to it has to be undone if the failover breaks off.
     """
 
     reached: bool = False
@@ -55,9 +56,9 @@ class Known(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What the primary was last seen to have committed, if it was; `waited`: with enough ackers connected.
+    """The writes that the primary had committed when it was last seen at work, if it was seen `at_all`.
 
-    `down` is the set of tablets that were down then.
+    `waited` says that enough ackers were connected then; `down` is the set of tablets that were down then.
     """
 
     at_all: bool = False
@@ -67,8 +68,10 @@ class Seen(NamedTuple):
 
 
 class Coordinator(NamedTuple):
-    """One vtorc: where it is, and what it knows; `todo` is the set of tablets that it has calls under way to, and
-    `proving` says that the journal row is still to be written.
+    """One vtorc: its phase and its knowledge.
+
+    `todo` is the set of tablets to which its calls are under way; `proving` says that it has yet to write the journal
+    row.
     """
 
     phase: int = IDLE
@@ -82,7 +85,7 @@ class Coordinator(NamedTuple):
     rounds: int = 0
 
 
-class Left(NamedTuple):
+class Remaining(NamedTuple):
     """How much may still happen."""
 
     writes: int
@@ -92,11 +95,11 @@ class Left(NamedTuple):
 
 
 class State(NamedTuple):
-    """Everything.
+    """A whole state.
 
-    `topo_primary` is who the topology says is primary, `lock` the coordinator that has the shard's lock. `origins` tells of
-    each write where it was made, plus `JOURNAL` if it is a row of the reparent journal. The rest no vtorc can know:
-    `acknowledged` are the acknowledged writes, `discarded` those of which the last live copy was thrown away.
+    `topo_primary` is the primary by its record, `lock` the coordinator that holds the shard's lock. `origins` has for
+    each write the tablet where it was made, plus `JOURNAL` for a row of the reparent journal. No vtorc can know the
+    rest: `acknowledged` writes, and those acknowledged ones whose last live copy was `discarded`.
     """
 
     tablets: tuple[Tablet, ...]
@@ -107,14 +110,14 @@ class State(NamedTuple):
     acknowledged: int
     discarded: int
     seen: Seen
-    left: Left
+    left: Remaining
 
 
 JOURNAL = 16
 """Added to the origin of a journal row."""
 
 Action = tuple[str, tuple[int, ...]]
-"""What happened, as a format with places for tablets or coordinators, for instance `("{} crashes", (0,))`."""
+"""The name of a step, as a format with places for tablets or coordinators, for instance `("{} crashes", (0,))`."""
 
 Step = tuple[Action, State]
 
@@ -132,7 +135,7 @@ def with_coordinator(state: State, place: int, coordinator: Coordinator) -> Stat
 
 
 def bits(mask: int) -> Iterator[int]:
-    """Return the numbers in a set."""
+    """Yield the numbers in a set."""
     while mask:
         low = mask & -mask
         yield low.bit_length() - 1
@@ -140,5 +143,5 @@ def bits(mask: int) -> Iterator[int]:
 
 
 def lowest(mask: int) -> int:
-    """Return the set of only the first write of a set that is not empty."""
+    """Return the set of only the first write of a non-empty set."""
     return mask & -mask

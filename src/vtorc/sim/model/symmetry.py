@@ -1,6 +1,6 @@
-"""Exchanges replicas that differ in nothing but their number, so that a state is visited once and not once per order.
+"""Exchanges replicas that differ only in their number, so that a state is visited once and not once per order.
 
-The election breaks ties by name, so the oracle asks it under every naming; that is what makes this sound.
+The election breaks ties by name, so the oracle asks it under every naming, which makes this sound.
 """
 
 import itertools
@@ -23,11 +23,11 @@ class Symmetry:
         self._inside = frozenset(place for group in self._groups for place in group)
 
     def canonical(self, state: State) -> State:
-        """Return the one state that stands for all that are alike."""
+        """Return the state that represents all states that are alike."""
         return self.sorted(state)[0]
 
     def sorted(self, state: State) -> tuple[State, tuple[int, ...]]:
-        """Return that state, and for each place in it the place where the tablet was before."""
+        """Return the canonical state, and for each place in it the former place of the tablet."""
         if not self._groups:
             return state, self._as_is
         runs = self._runs(state)
@@ -42,7 +42,7 @@ class Symmetry:
         return best
 
     def _runs(self, state: State) -> list[list[list[int]]] | None:
-        """Each group in the order of its keys, cut where they differ; None if that is the order they have already."""
+        """Return each group in the order of its keys, cut where keys differ; None if the state is in that order."""
         changed = False
         found: list[list[list[int]]] = []
         tablets = state.tablets
@@ -65,14 +65,14 @@ class Symmetry:
         return found if changed else None
 
     def _finer(self, state: State, run: list[int]) -> list[list[int]]:
-        """Tell apart what can be told apart only by what the others say of it."""
+        """Split a run of tablets by what other tablets and coordinators know of them."""
         if len(run) == 1:
             return [run]
         keyed = sorted((self._key(state, place), place) for place in run)
         return [[place for _, place in same] for _, same in itertools.groupby(keyed, key=lambda each: each[0])]
 
     def _key(self, state: State, place: int) -> tuple[Any, ...]:
-        """What can be said about a tablet without naming any other that could be exchanged."""
+        """Return all facts about a tablet that name no other exchangeable tablet."""
         tablet = state.tablets[place]
         source = _INSIDE if tablet.source in self._inside else tablet.source
         own = sum(1 << write for write, origin in enumerate(state.origins) if origin % JOURNAL == place)
@@ -92,7 +92,7 @@ class Symmetry:
         return (*tablet[:4], source, *tablet[5:], own, follows, state.topo_primary == place, down, seen)
 
     def _orders(self, groups: list[list[list[int]]]) -> Iterator[tuple[int, ...]]:
-        """All orders that have each group sorted by its keys; more than one only where keys are equal."""
+        """Yield the orders that have each group sorted by its keys; there is more than one only for equal keys."""
         per_group = []
         for runs in groups:
             shuffles = itertools.product(*(itertools.permutations(run) for run in runs))

@@ -21,7 +21,7 @@ class CommandWords:
         return cls(line, tuple(word for word in words[1:] if "=" not in word), named)
 
     def number(self, key: str, default: float) -> float:
-        """Return the number of a key; raises SimPlanError."""
+        """Return the value of a key as a number; raises SimPlanError."""
         text = self.named.get(key, str(default))
         try:
             return float(text)
@@ -29,7 +29,7 @@ class CommandWords:
             raise SimPlanError(f"{self.line!r}: {key}={text}: expected a number of seconds") from None
 
     def only(self, *keys: str, plain: int = 0) -> None:
-        """Refuse what the command does not know; raises SimPlanError."""
+        """Raise SimPlanError for a key that is not listed, and for more than `plain` words."""
         unknown = [key for key in self.named if key not in keys]
         if unknown or len(self.plain) > plain:
             expected = ", ".join([*(f"{key}=" for key in keys), *([f"up to {plain} words"] if plain else [])])

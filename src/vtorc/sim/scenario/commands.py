@@ -1,4 +1,4 @@
-"""The commands of scenarios, carried out on a simulated world one after the other."""
+"""The commands of scenarios, which run one after the other on a simulated world."""
 
 import asyncio
 import inspect
@@ -40,20 +40,20 @@ _FOR_EVER = 1e6
 
 
 class ScenarioCommands:
-    """A world to be; each method `do_x` is the command `x` (`-` for `_`), and returns what it tells."""
+    """A planned world, later a running one; a method `do_x` is the command `x` (`-` for `_`) and returns its output."""
 
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
         self._plan = WorldPlan(cells=(), shards=())
         self._settings = VtorcSettings()
         self._world: World | None = None
-        self._story: ScenarioOutcome | None = None
+        self._outcome: ScenarioOutcome | None = None
         self._fleet: FleetWatch | None = None
         self._ends: dict[str, End] = {}
         self._data_loss: DataLossEstimate | None = None
 
     async def do(self, line: str) -> list[str]:
-        """Carry out one command line; raises SimPlanError."""
+        """Run one command line and return its output; raises SimPlanError."""
         name = line.split()[0]
         command: Callable[[CommandWords], Coroutine[None, None, list[str]] | list[str]] | None
         command = getattr(self, f"do_{name.replace('-', '_')}", None)
@@ -62,31 +62,31 @@ class ScenarioCommands:
         if command is None:
             known = sorted(each[3:].replace("_", "-") for each in dir(self) if each.startswith("do_"))
             raise SimPlanError(f"{line!r}: unknown command; expected one of {', '.join(known)}, or a kind of fault")
-        told = command(CommandWords.split(line))
-        return await told if inspect.isawaitable(told) else told
+        output = command(CommandWords.split(line))
+        return await output if inspect.isawaitable(output) else output
 
     @property
     def world(self) -> World:
-        """The world, once it has begun; raises SimPlanError."""
+        """The running world; raises SimPlanError before `boot`."""
         if self._world is None:
             raise SimPlanError("expected the command start or boot first")
         return self._world
 
     @property
     def outcome(self) -> ScenarioOutcome:
-        """What has happened; raises SimPlanError before there is a world."""
-        if self._story is None:
+        """The outcome so far; raises SimPlanError before `boot`."""
+        if self._outcome is None:
             raise SimPlanError("expected the command start or boot first")
-        return self._story
+        return self._outcome
 
     @property
     def fleet(self) -> FleetWatch:
-        """What faults cost the fleet; raises SimPlanError before there is a world."""
+        """The cost of faults for the fleet; raises SimPlanError before `boot`."""
         if self._fleet is None:
             raise SimPlanError("expected the command start or boot first")
         return self._fleet
 
-    # --- before the beginning
+    # --- the plan
 
     def do_shard(self, words: CommandWords) -> list[str]:
         """Plan a shard: `shard [name=commerce/0] durability=semi_sync tablets=zone1-100,zone2-200:rdonly:old`."""
@@ -117,9 +117,9 @@ class ScenarioCommands:
         )
 
     def do_world(self, words: CommandWords) -> list[str]:
-        """Plan the rest: `world [vtorcs=zone1,zone2] [lease=30] [net-timeout=60] [relay-log-recovery=off]`.
+        """Plan everything else: `world [vtorcs=zone1,zone2] [lease=30] [net-timeout=60] [relay-log-recovery=off]`.
 
-        With `shards=60` it is a fleet like that of `vtorc sim --shards 60 --tablets 3`.
+        With `shards=60` the world is a fleet like that of `vtorc sim --shards 60 --tablets 3`.
         """
         words.only(
             "shards", "vtorcs", "lease", "net-timeout", "connect-retry", "relay-log-recovery", "writers", "direct"
@@ -146,19 +146,19 @@ class ScenarioCommands:
         self._settings = read_settings(words.named)
         return []
 
-    # --- the beginning
+    # --- the start
 
     async def do_boot(self, words: CommandWords) -> list[str]:
-        """Start everything, without waiting for anything."""
+        """Start everything, and do not wait."""
         words.only()
         self._world = World(self._plan, self._trace, settings=self._settings)
-        self._story = ScenarioOutcome(self._world)
+        self._outcome = ScenarioOutcome(self._world)
         self._fleet = FleetWatch(self._world)
         await self._world.begin()
         return []
 
     async def do_start(self, words: CommandWords) -> list[str]:
-        """Start everything and wait until all is well: `start [primary=zone1-100]`, with that one moved there."""
+        """Start everything and wait until all is well: `start [primary=zone1-100]`, which moves the primary there."""
         words.only("primary")
         await self.do_boot(CommandWords.split("boot"))
         return await self._first_primary(words, *self.world.shards.values())
@@ -172,10 +172,10 @@ class ScenarioCommands:
                 await plan_reparent(self.world, shard, tablet)
                 await self._until_well(_FIRST_LIMIT)
         await asyncio.sleep(5.0)
-        self.outcome.begin_anew()
-        return self.outcome.standings(shards)
+        self.outcome.restart()
+        return self.outcome.states(shards)
 
-    # --- what goes wrong
+    # --- faults, operators
 
     def _begin_fault(self, words: CommandWords) -> list[str]:
         words.only("for", "shard", plain=1)
@@ -216,7 +216,7 @@ class ScenarioCommands:
         rest = CommandWords.split(" ".join(fault))
         waiting = [True]
 
-        def sent(_who: str, _tablet: str, _shard: ShardId, name: str) -> None:
+        def sent(_caller: str, _tablet: str, _shard: ShardId, name: str) -> None:
             if name == call and waiting:
                 waiting.clear()
                 self._begin_fault(rest)
@@ -262,7 +262,7 @@ class ScenarioCommands:
         return await self._first_primary(words, shard)
 
     async def do_remove_shard(self, words: CommandWords) -> list[str]:
-        """Let a reshard remove a shard: `remove-shard commerce/0`; tells what the vtorcs have left of it."""
+        """Let a reshard remove a shard: `remove-shard commerce/0`; prints what the vtorcs still have of it."""
         words.only(plain=1)
         shard = self.world.shards.get(ShardId.parse(words.plain[0]))
         if shard is None:
@@ -273,7 +273,7 @@ class ScenarioCommands:
         return [f"left of {shard.id}: {each}" for each in left] or [f"nothing is left of {shard.id}"]
 
     async def do_planned(self, words: CommandWords) -> list[str]:
-        """Ask the first vtorc for a planned reparent: `planned zone2-200`; the command ends with it."""
+        """Tell the first vtorc to move the primary: `planned zone2-200`; the command ends with the reparent."""
         words.only(plain=1)
         tablet = self._tablet(words, words.plain[0])
         shard = self.world.shards[tablet.config.shard]
@@ -289,15 +289,16 @@ class ScenarioCommands:
         return vtorc, Commands(vtorc.tools, vtorc.fleet.loops[shard.id].watch)
 
     def do_outside(self, words: CommandWords) -> list[str]:
-        """Let somebody make a tablet replicate from a server that is no tablet: `outside zone1-400`."""
+        """Let an operator point a tablet at a server that is no tablet: `outside zone1-400`."""
         words.only(plain=1)
         tablet = self._tablet(words, words.plain[0])
         replicate_from_outside(self.world, self.world.shards[tablet.config.shard], tablet)
         return []
 
     async def do_override(self, words: CommandWords) -> list[str]:
-        """Ask the first vtorc to promote a tablet against its rules: `override zone2-200 [accept=price]`, which accepts
-        what the last refusal named.
+        """Tell the first vtorc to promote a tablet against its rules: `override zone2-200 [accept=price]`.
+
+        With `accept=` the operator accepts the data-loss estimate of the last refusal.
         """
         words.only("accept", plain=1)
         tablet = self._tablet(words, words.plain[0])
@@ -311,13 +312,13 @@ class ScenarioCommands:
         return []
 
     async def do_reparent(self, words: CommandWords) -> list[str]:
-        """Let an operator of Vitess plan a reparent: `reparent zone2-200`; the command ends with it."""
+        """Let an operator move the primary with Vitess' tools: `reparent zone2-200`; it ends with the reparent."""
         words.only(plain=1)
         tablet = self._tablet(words, words.plain[0])
         await plan_reparent(self.world, self.world.shards[tablet.config.shard], tablet)
         return []
 
-    # --- what comes of it
+    # --- time and outcome
 
     async def do_wait(self, words: CommandWords) -> list[str]:
         """Let time pass: `wait 30`."""
@@ -329,25 +330,25 @@ class ScenarioCommands:
         return []
 
     async def do_settle(self, words: CommandWords) -> list[str]:
-        """Wait until all shards are well, then tell the story since the last time: `settle [limit=180]`."""
+        """Wait until all shards are well, then print the outcome since the last report: `settle [limit=180]`."""
         words.only("limit")
         await self._until_well(words.number("limit", _SETTLE_LIMIT))
         await asyncio.sleep(5.0)
-        return self.outcome.tell()
+        return self.outcome.report()
 
     def do_show(self, words: CommandWords) -> list[str]:
-        """Tell the story since the last time."""
+        """Print the outcome since the last report."""
         words.only()
-        return self.outcome.tell()
+        return self.outcome.report()
 
     def do_fleet(self, words: CommandWords) -> list[str]:
-        """Tell what became of the shards that lost their primaries, and what people were told."""
+        """Print the outcome of the shards that lost their primaries, and the announcements."""
         words.only()
         self.fleet.ending(())
         return self.fleet.report().outcome()
 
     def do_outage(self, words: CommandWords) -> list[str]:
-        """Tell whether every shard's writes stood still for less than this since the start: `outage below=10`."""
+        """Print whether no shard was without writes for longer than this since the start: `outage below=10`."""
         words.only("below", "above")
         longest = max(self.outcome.outage(shard) for shard in self.world.shards.values())
         below, above = words.number("below", _FOR_EVER), words.number("above", 0.0)
@@ -356,24 +357,24 @@ class ScenarioCommands:
         return [f"outage {longest:.1f} s"]
 
     async def do_ages(self, words: CommandWords) -> list[str]:
-        """Tell whether all statuses of tablets that live stay younger than this: `ages below=6 for=30`."""
+        """Print whether all statuses of living tablets stay younger than this: `ages below=6 for=30`."""
         words.only("below", "for")
         oldest = await oldest_status(self.world, words.number("for", 30.0))
         below = words.number("below", _FOR_EVER)
         return [f"statuses of living tablets are at most {below if oldest < below else oldest:.1f} s old"]
 
     def do_semi_sync(self, words: CommandWords) -> list[str]:
-        """Tell which sides of semi-sync are on."""
+        """Print which sides of semi-sync are on."""
         words.only()
         return self.outcome.semi_sync()
 
     def do_threads(self, words: CommandWords) -> list[str]:
-        """Tell which threads of replication run."""
+        """Print which replication threads run."""
         words.only()
         return self.outcome.threads()
 
     def do_reparents(self, words: CommandWords) -> list[str]:
-        """Tell how many reparents the primary's journal holds since the start."""
+        """Print the number of reparents in the primary's journal since the start."""
         words.only()
         return [f"{shard.id}: {self.outcome.reparents(shard)} reparents" for shard in self.world.shards.values()]
 

@@ -1,4 +1,4 @@
-"""All scenarios of a folder, and the list of those that wait for something."""
+"""The scenarios of a folder, also those that cannot be played yet."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ SCRIPTS = Path(__file__).parent / "scripts"
 
 @dataclass(frozen=True, slots=True)
 class ScenarioFolder:
-    """Every scenario, in the order of their numbers."""
+    """All scenarios of a folder, in the order of their numbers."""
 
     all: tuple[Script, ...]
 
@@ -27,7 +27,7 @@ class ScenarioFolder:
 
     @property
     def scripts(self) -> tuple[Script, ...]:
-        """Those that must come out as their files say."""
+        """The scenarios that must have the outcome in their files."""
         return tuple(script for script in self.all if not script.waits_for)
 
     def find(self, name: str) -> Script:
@@ -42,7 +42,7 @@ class ScenarioFolder:
         return found[0]
 
     def lines(self) -> list[str]:
-        """List all for people."""
+        """Return the list of all scenarios for printing."""
         lines: list[str] = []
         for script in self.all:
             lines.append(f"{script.name:<36} {script.title}")
@@ -54,7 +54,10 @@ class ScenarioFolder:
 def check_script(
     script: Script, *, seed: int, rewrite: bool, sink: Callable[[str], None] | None, say: Callable[[str], None]
 ) -> int:
-    """Play one scenario and say whether it came out as its file says; 0 if so, or if the file was rewritten, else 1."""
+    """Play one scenario and print whether it had the outcome in its file.
+
+    Returns 0 if it had, or if the file was rewritten, else 1.
+    """
     played = play(script, seed=seed, sink=sink)
     changed = difference(script, played)
     if not changed:

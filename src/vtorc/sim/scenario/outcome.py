@@ -1,4 +1,4 @@
-"""What happened in a simulated world, told so that it comes out alike whatever the exact times and positions were."""
+"""The outcome of a simulated world as text that does not depend on exact times and positions."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -11,44 +11,44 @@ from vtorc.sim.cluster.world import SimShard, World
 
 _ALIAS = re.compile(r"\b\w+-\d{10}\b")
 MANY = 10
-"""So many shards are told of one by one, more only in sum."""
+"""Up to so many shards are reported one by one, more only in sum."""
 
 _QUIET = (Outcome.GONE, Outcome.LOCK_HELD)
 
 
 class ScenarioOutcome:
-    """Tells what happened since it was told last."""
+    """Reports what happened since the last report."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._told: dict[str, int] = {}
+        self._reported: dict[str, int] = {}
         self._violations = 0
         self._journal: dict[ShardId, int] = {}
 
-    def begin_anew(self) -> None:
-        """Leave out everything that happened until now."""
-        self._told = {vtorc.host.name: len(vtorc.records) for vtorc in self._world.vtorcs}
+    def restart(self) -> None:
+        """Ignore everything that happened until now."""
+        self._reported = {vtorc.host.name: len(vtorc.records) for vtorc in self._world.vtorcs}
         for shard in self._world.shards.values():
             shard.ledger.longest_gap = 0.0
             self._journal[shard.id] = _journal_rows(shard)
 
     def reparents(self, shard: SimShard) -> int:
-        """How many reparents the present primary's journal has since the start."""
+        """Return the number of reparents in the present primary's journal since the restart."""
         return _journal_rows(shard) - self._journal.get(shard.id, 0)
 
     def outage(self, shard: SimShard) -> float:
-        """The longest time without an acknowledged write since the start, in seconds; one that lasts counts too."""
+        """Return the longest time without an acknowledged write since the restart, in seconds; the present one counts."""
         last = shard.ledger.last_write
         return max(shard.ledger.longest_gap, 0.0 if last is None else self._world.now - last)
 
-    def tell(self) -> list[str]:
-        """Tell how each shard is, what was tried, what is left alone and why, and what got lost."""
+    def report(self) -> list[str]:
+        """Return the state of each shard, recoveries, decisions not to act, and lost writes since the last report."""
         records = sorted(self._new_records(), key=lambda record: record.began)
-        self._told = {vtorc.host.name: len(vtorc.records) for vtorc in self._world.vtorcs}
+        self._reported = {vtorc.host.name: len(vtorc.records) for vtorc in self._world.vtorcs}
         shards = list(self._world.shards.values())
-        lines = self.standings(shards)
+        lines = self.states(shards)
         if len(shards) <= MANY:
-            lines = [line for shard in shards for line in self._tell_of(shard, records)]
+            lines = [line for shard in shards for line in self._report_shard(shard, records)]
         else:
             lost = sum(shard.ledger.lost_on(shard.primary.mysqld).count() for shard in shards if shard.primary)
             lines.append(f"  protected writes lost: {lost}")
@@ -56,30 +56,30 @@ class ScenarioOutcome:
         self._violations = len(self._world.checker.violations)
         return [*lines, *(f"VIOLATION {each.rule}: {mask(each.text)}" for each in violations)]
 
-    def _tell_of(self, shard: SimShard, records: Sequence[RecoveryRecord]) -> list[str]:
+    def _report_shard(self, shard: SimShard, records: Sequence[RecoveryRecord]) -> list[str]:
         return [
-            self.standing(shard),
+            self.state(shard),
             *self._recoveries([record for record in records if record.shard == shard.id]),
-            *self._left_alone(shard),
+            *self._decisions_not_to_act(shard),
             *self._lost(shard),
         ]
 
-    def standings(self, shards: Sequence[SimShard]) -> list[str]:
-        """Tell who is the primary of each shard and what is wrong there; of many, only whether all are well."""
+    def states(self, shards: Sequence[SimShard]) -> list[str]:
+        """Return the primary of each shard and what is wrong there; for many shards, only whether all are well."""
         if len(shards) <= MANY:
-            return [self.standing(shard) for shard in shards]
+            return [self.state(shard) for shard in shards]
         well = all(not self._world.unwell(shard) for shard in shards)
         return [f"{len(shards)} shards: {'all well' if well else 'not all well'}"]
 
-    def standing(self, shard: SimShard) -> str:
-        """Tell who is the primary of a shard, and what is wrong there."""
+    def state(self, shard: SimShard) -> str:
+        """Return the primary of a shard, and what is wrong there."""
         primary = shard.primary
         name = primary.alias_text if primary is not None else "nobody"
         wrong = "; ".join(self._world.unwell(shard))
         return f"{shard.id}: primary {name}, {wrong or 'all well'}"
 
     def semi_sync(self) -> list[str]:
-        """Tell which sides of semi-sync are on."""
+        """Return which sides of semi-sync are on, for each tablet."""
         return [
             f"{tablet.alias_text}: waits for acks {_on(tablet.mysqld.acks.enabled)}, "
             f"acknowledges {_on(tablet.mysqld.semi_sync_replica)}"
@@ -88,7 +88,7 @@ class ScenarioOutcome:
         ]
 
     def threads(self) -> list[str]:
-        """Tell whom each tablet replicates from, and which of its threads run."""
+        """Return the source of each tablet, and which of its threads run."""
         lines: list[str] = []
         for shard in self._world.shards.values():
             for tablet in shard.tablets:
@@ -100,10 +100,10 @@ class ScenarioOutcome:
 
     def _new_records(self) -> Iterator[RecoveryRecord]:
         for vtorc in self._world.vtorcs:
-            yield from vtorc.records[self._told.get(vtorc.host.name, 0) :]
+            yield from vtorc.records[self._reported.get(vtorc.host.name, 0) :]
 
     def _recoveries(self, records: list[RecoveryRecord]) -> list[str]:
-        """Each different one once; of repairs only whom they repaired, as which fault is found first is chance."""
+        """Return each different recovery once; of repairs only the tablets, as which problem comes first is chance."""
         lines: dict[str, int] = {}
         repairs: set[str] = set()
         for record in records:
@@ -111,15 +111,15 @@ class ScenarioOutcome:
                 continue
             code = record.code.value if record.code is not None else "an operator"
             text = f"  {record.recovery.value} for {code} {record.outcome.value}: {mask(record.sentence)}"
-            told = record.winner is not None or record.recovery is Recovery.RESTART_DIRECT_REPLICA
-            if told or record.outcome is not Outcome.SUCCEEDED:
+            is_repair = record.winner is None and record.recovery is not Recovery.RESTART_DIRECT_REPLICA
+            if not is_repair or record.outcome is not Outcome.SUCCEEDED:
                 lines[text] = lines.get(text, 0) + 1
             else:
                 repairs.update(_ALIAS.findall(record.sentence))
         found = [text if "succeeded" not in text or n == 1 else f"{text} ({n} times)" for text, n in lines.items()]
         return [*found, *([f"  repaired: {', '.join(sorted(repairs))}"] if repairs else [])]
 
-    def _left_alone(self, shard: SimShard) -> list[str]:
+    def _decisions_not_to_act(self, shard: SimShard) -> list[str]:
         lines: set[str] = set()
         for vtorc in self._world.vtorcs:
             loop = vtorc.fleet.loops.get(shard.id) if vtorc.fleet is not None else None

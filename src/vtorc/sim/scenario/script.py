@@ -2,7 +2,7 @@
 
 A file is a series of blocks, each of comment lines (`#`), command lines, a line `----`, and the outcome, which ends
 with an empty line. Commands of later blocks go on where the earlier ones stopped. `vtorc.sim.scenario.commands` has the
-commands. A line `waits-for: …` says what it takes for a scenario to come out as it must, or to be written at all.
+commands. A line `waits-for: …` says what is missing before the scenario has its right outcome, or can be written.
 """
 
 import difflib
@@ -21,7 +21,7 @@ _WAITS = "waits-for:"
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Comments, commands and outcome as they stand in the file, without line ends; `line` is that of the first."""
+    """Comments, commands and outcome as in the file, without line ends; `line` is the number of the first line."""
 
     comments: tuple[str, ...]
     commands: tuple[str, ...]
@@ -29,13 +29,13 @@ class Block:
     line: int
 
     def text(self) -> str:
-        """The block as it stands in a file."""
+        """Return the block as text of a file."""
         return "\n".join((*self.comments, *self.commands, _RULE, *self.outcome)) + "\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One scenario; `waits_for` says what it takes for it to come out right, empty if it does."""
+    """One scenario; `waits_for` says what its right outcome still needs, and is empty if it needs nothing."""
 
     path: Path
     number: int
@@ -45,17 +45,17 @@ class Script:
 
     @property
     def name(self) -> str:
-        """Its file's name without the ending, which begins with its number."""
+        """The name of its file without the ending; it begins with the number."""
         return self.path.stem
 
     def text(self) -> str:
-        """The file's contents."""
+        """Return the contents of the file."""
         head = f"{_WAITS} {self.waits_for}\n" if self.waits_for else ""
         return head + "\n".join(block.text() for block in self.blocks)
 
 
 def read_script(path: Path) -> Script:
-    """Read a scenario; raises SimPlanError with the line that is wrong."""
+    """Read a scenario; raises SimPlanError with the wrong line."""
     number, dash, _ = path.stem.partition("-")
     if not dash or not number.isdigit():
         raise SimPlanError(
@@ -94,21 +94,21 @@ def _blocks(path: Path, lines: list[str]) -> tuple[Block, ...]:
 
 
 def play(script: Script, *, seed: int, sink: Callable[[str], None] | None = None) -> Script:
-    """Play a scenario and return it with the outcome that it had; `sink` gets the lines of the trace.
+    """Play a scenario and return it with the outcome of this run; `sink` gets the lines of the trace.
 
-    Raises SimPlanError for a command that makes no sense.
+    Raises SimPlanError for a wrong command.
     """
     loop = SimLoop(seed=f"scenario {script.number} {seed}")
     trace = Trace(loop.time, sink=sink)
     blocks: list[Block] = []
 
     async def run() -> None:
-        stage = ScenarioCommands(trace)
+        commands = ScenarioCommands(trace)
         for block in script.blocks:
             outcome: list[str] = []
-            for command in block.commands:
-                trace.note("scenario", command)
-                outcome += await stage.do(command)
+            for line in block.commands:
+                trace.note("scenario", line)
+                outcome += await commands.do(line)
             blocks.append(replace(block, outcome=tuple(outcome)))
 
     try:
@@ -122,7 +122,7 @@ def play(script: Script, *, seed: int, sink: Callable[[str], None] | None = None
 
 
 def difference(expected: Script, played: Script) -> str:
-    """Show what came out differently than the file says; empty if nothing did."""
+    """Return the difference between the outcome in the file and that of a run; empty if there is none."""
     lines = difflib.unified_diff(
         expected.text().splitlines(),
         played.text().splitlines(),

@@ -1,4 +1,4 @@
-"""How old the statuses are that vtorcs have of tablets that could answer."""
+"""The age of the statuses that vtorcs have of living tablets."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ _EVERY = 0.5
 
 
 async def oldest_status(world: World, seconds: float) -> float:
-    """Look for so long, and return the greatest age in seconds that any status of a living tablet had."""
+    """Watch for so many seconds, and return the greatest age in seconds of any status of a living tablet."""
     oldest, began = 0.0, world.now
     while world.now - began < seconds:
         await asyncio.sleep(_EVERY)
