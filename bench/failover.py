@@ -1,7 +1,7 @@
-"""How long writes stand still in a failover: `python -m bench.failover [--failovers 20] [--topo etcd2]`.
+"""The time without writes in a failover: `python -m bench.failover [--failovers 20] [--topo etcd2]`.
 
-Runs `vtorc demo --failovers` under each policy and size that is promised to work, and prints one line of its report
-each. Exits with 1 if anything was lost or did not converge, or if the median gap is over its bar.
+Runs `vtorc demo --failovers` under each policy and size that is promised to work, and prints one line of figures for
+each. Exits with 1 if a row was lost, a failover did not converge, or the median gap is over its bar.
 """
 
 import argparse
@@ -19,7 +19,7 @@ SETUPS = (("semi_sync", 3), ("cross_cell", 3), ("semi_sync", 5))
 
 
 def measure(durability: str, tablets: int, *, failovers: int, topo: str) -> bool:
-    """Run one series and print its figures; returns whether they are within the bars."""
+    """Run one series of failovers and print its figures; returns whether they are within the bar."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         command = [
@@ -46,7 +46,7 @@ def measure(durability: str, tablets: int, *, failovers: int, topo: str) -> bool
 
 
 def main() -> int:
-    """Read the command line and measure."""
+    """Read the command line and measure; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.failover", description=__doc__)
     parser.add_argument("--failovers", type=int, default=20, help="of each series")
     parser.add_argument("--topo", choices=["etcd2", "local"], default="etcd2")

@@ -1,8 +1,8 @@
-"""What a vtorc costs that has nothing to do: `python -m bench.idle [--topo etcd2|local] [--seconds 30]`.
+"""The cost of an idle vtorc: `python -m bench.idle [--topo etcd2|local] [--seconds 30]`.
 
-Three tablets with real MySQL servers, default settings. Prints the share of one core that vtorc used over the period,
-after the shard has a primary and the close watch after a change has ended, and its resident memory at the end.
-Exits with 1 if a figure is over its bar.
+It watches three tablets with real MySQL servers, with default settings. The period begins once the shard has a primary
+and the hurried pace after a change has ended. Prints the share of one core that vtorc used over the period, and its
+resident memory at the end. Exits with 1 if a figure is over its bar.
 """
 
 import argparse
@@ -23,7 +23,7 @@ MEMORY_BAR = 120.0
 """MiB of resident memory."""
 
 SETTLING = 8.0
-"""Seconds after the first election during which a change is watched closely; not measured."""
+"""Seconds of the hurried pace after the first election, which are not measured."""
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -38,12 +38,12 @@ class Figures:
 
     @property
     def within_bars(self) -> bool:
-        """Whether both are."""
+        """Whether both figures are."""
         return self.cpu <= CPU_BAR and self.memory <= MEMORY_BAR
 
 
 async def measure(topo: str, *, tablets: int, seconds: float) -> Figures:
-    """Run an idle vtorc for so long and measure it."""
+    """Measure an idle vtorc over so many seconds."""
     async with LabCluster(LabSpec(topo=topo, tablets=tablets)) as cluster:
         folder = cluster.folder / "vtorc"
         async with VtorcProcess(folder, [*cluster.topo_flags, f"--log-dir={folder}"]) as vtorc:
@@ -65,7 +65,7 @@ def _resident(pid: int) -> float:
 
 
 async def run(topologies: list[str], *, tablets: int, seconds: float) -> int:
-    """Measure over each kind of topology server and print the figures."""
+    """Measure with each kind of topology server and print the figures; returns the exit code."""
     code = 0
     for topo in topologies:
         figures = await measure(topo, tablets=tablets, seconds=seconds)

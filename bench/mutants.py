@@ -1,7 +1,7 @@
-"""Seeded bugs in the control code: each is what somebody could have written, and each must be caught.
+"""Seeded bugs in the control code: each is a plausible mistake, and the simulator must catch each.
 
-A mutant replaces one function or method of core, recovery, control or discovery by a careless version of it. `profile`
-and `budget` state where and within how many seeds, from seed 0 on, the simulator finds it.
+A mutant replaces one function or method of core, recovery, control or discovery by a careless version of it. The
+simulator finds it with the mutant's `profile` within `budget` seeds, counted from seed 0.
 """
 
 import asyncio
@@ -42,29 +42,31 @@ from vtorc.recovery.stop import TabletStopper
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One seeded bug: what it does, how it is put in place, and what must catch it within how many seeds.
-
-    `kinds` narrows the faults of the profile to those that aim at this bug; empty means all of the profile's.
-    """
+    """One seeded bug."""
 
     name: str
-    what: str
+    effect: str
+    """The behaviour of vtorc with this bug."""
     apply: Callable[[Patch], None]
+    """Puts the bug in place."""
     profile: str
+    """The simulator's profile that must catch it."""
     budget: int
+    """The number of seeds within which the profile must catch it."""
     kinds: tuple[str, ...] = ()
+    """The kinds of faults that aim at this bug; empty: all kinds of the profile."""
 
 
 MUTANTS: dict[str, Mutant] = {}
 
 
 def mutant(
-    name: str, what: str, *, profile: str, budget: int, kinds: tuple[str, ...] = ()
+    name: str, effect: str, *, profile: str, budget: int, kinds: tuple[str, ...] = ()
 ) -> Callable[[Callable[[Patch], None]], None]:
     """Add a mutant to the list."""
 
     def add(apply: Callable[[Patch], None]) -> None:
-        MUTANTS[name] = Mutant(name, what, apply, profile, budget, kinds)
+        MUTANTS[name] = Mutant(name, effect, apply, profile, budget, kinds)
 
     return add
 
@@ -78,7 +80,7 @@ async def _nothing(*_: Any, **__: Any) -> None:
 
 @mutant(
     "skip-revoke-check",
-    "promotes whoever may still get acknowledgements",
+    "promotes although the old primary can still commit",
     profile="failover",
     budget=30,
     kinds=("hide-acker",),
@@ -102,7 +104,11 @@ def _(patch: Patch) -> None:
 
 
 @mutant(
-    "promote-least-advanced", "promotes who has received least", profile="failover", budget=30, kinds=("lone-copy",)
+    "promote-least-advanced",
+    "promotes the tablet that has received least",
+    profile="failover",
+    budget=30,
+    kinds=("lone-copy",),
 )
 def _(patch: Patch) -> None:
     choose = choice.choose
@@ -118,14 +124,14 @@ def _(patch: Patch) -> None:
     patch.everywhere(choose, careless)
 
 
-@mutant("promote-rdonly", "lets a RDONLY tablet win", profile="failover", budget=30)
+@mutant("promote-rdonly", "promotes RDONLY tablets too", profile="failover", budget=30)
 def _(patch: Patch) -> None:
     patch.set(DurabilityPolicy, "promotion_rule", lambda self, tablet: PromotionRule.NEUTRAL)
 
 
 @mutant(
     "keep-errant",
-    "takes errant transactions for acknowledged ones",
+    "counts errant transactions as acknowledged ones",
     profile="outage",
     budget=30,
     kinds=("errant-then-crash",),
@@ -150,7 +156,7 @@ def _(patch: Patch) -> None:
 
 @mutant(
     "give-up-relay-log-wait",
-    "promotes after a second, applied or not",
+    "promotes after a second even if relay logs are not applied",
     profile="failover",
     budget=30,
     kinds=("crash-while-applying",),
@@ -170,7 +176,7 @@ def _(patch: Patch) -> None:
 
 @mutant(
     "skip-fetch",
-    "promotes without fetching what only another tablet has",
+    "promotes without fetching transactions that only another tablet has",
     profile="failover",
     budget=30,
     kinds=("lone-copy",),
@@ -190,7 +196,7 @@ def _(patch: Patch) -> None:
 
 @mutant(
     "leave-connecting-io",
-    "leaves IO threads alone that are connecting",
+    "does not stop IO threads that are connecting",
     profile="failover",
     budget=30,
     kinds=("return-amid-failover",),
@@ -199,7 +205,7 @@ def _(patch: Patch) -> None:
     patch.set(TabletStopper, "_stop_connecting", _nothing)
 
 
-@mutant("stop-nobody", "elects by what tablets last reported instead of stopping them", profile="failover", budget=30)
+@mutant("stop-no-tablet", "elects by the last statuses instead of stopping tablets", profile="failover", budget=30)
 def _(patch: Patch) -> None:
     async def careless(self: TabletStopper, tablet: TabletView) -> StoppedTablet:
         status = tablet.status
@@ -220,7 +226,7 @@ def _(patch: Patch) -> None:
 
 @mutant(
     "undo-after-promotion",
-    "starts replicas towards the old primary again",
+    "lets replicas follow the old primary again after a promotion was sent",
     profile="failover",
     budget=30,
     kinds=("lose-promotion",),
@@ -233,15 +239,15 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     make_primary = promotion._make_primary
 
-    async def careless(session: RecoverySession, what: Promotion) -> None:
-        await make_primary(session, replace(what, policy=policy("none")))
+    async def careless(session: RecoverySession, wanted: Promotion) -> None:
+        await make_primary(session, replace(wanted, policy=policy("none")))
 
     patch.everywhere(make_primary, careless)
 
 
 @mutant(
     "repoint-at-once",
-    "re-points replicas before they have applied what they drop",
+    "re-points replicas before they have applied the relay log that they drop",
     profile="failover",
     budget=30,
     kinds=("heir-dies",),
@@ -261,7 +267,7 @@ def _(patch: Patch) -> None:
 
 
 class _NoLock:
-    """A shard lock that nobody holds."""
+    """A shard lock that does not exist in the topology."""
 
     def __init__(self) -> None:
         self.key = ""
@@ -276,7 +282,7 @@ class _NoLock:
         return None
 
     async def check(self) -> None:
-        """Find nothing wrong."""
+        """Return as if the lock were held."""
 
 
 @mutant("take-no-lock", "acts without the shard's lock", profile="failover", budget=5)
@@ -291,7 +297,7 @@ def _(patch: Patch) -> None:
 
 @mutant(
     "ignore-lock-loss",
-    "does not check the lock before steps without return",
+    "does not check the lock before steps that cannot be undone",
     profile="failover",
     budget=30,
     kinds=("lose-lock-while-applying",),
@@ -302,7 +308,7 @@ def _(patch: Patch) -> None:
 
 @mutant(
     "roll-back-without-lock",
-    "puts back what it changed although the lock is lost",
+    "undoes its changes although the lock is lost",
     profile="failover",
     budget=30,
     kinds=("lose-lock-while-applying",),
@@ -314,7 +320,7 @@ def _(patch: Patch) -> None:
     patch.set(LockedRun, "_roll_back", careless)
 
 
-@mutant("judge-once", "does not look again once it has the lock", profile="failover", budget=30, kinds=("late-vtorc",))
+@mutant("judge-once", "does not judge again once it has the lock", profile="failover", budget=30, kinds=("late-vtorc",))
 def _(patch: Patch) -> None:
     async def careless(self: Runner, session: RecoverySession, action: decisions.Action) -> Judgement:
         return replace(self.judge(), decisions=action.decisions, action=action)
@@ -327,7 +333,7 @@ def _(patch: Patch) -> None:
 
 @mutant(
     "ask-no-replica",
-    "takes a primary that we do not reach for dead",
+    "takes an unreachable primary for dead without asking replicas",
     profile="harmless",
     budget=30,
     kinds=("cut-vtorc-from-tablet",),
@@ -343,7 +349,7 @@ def _(patch: Patch) -> None:
 
 @mutant(
     "never-hurry",
-    "stays at the calm pace when something is wrong",
+    "asks tablets at the calm pace when something is wrong",
     profile="outage",
     budget=30,
     kinds=("kill-mysqld", "kill-both"),
@@ -353,7 +359,7 @@ def _(patch: Patch) -> None:
     patch.set(ShardWatch, "suspect", lambda self: None)
 
 
-@mutant("oldest-primary", "takes the oldest term's tablet for the primary", profile="outage", budget=10)
+@mutant("oldest-primary", "takes the primary of the oldest term for the present one", profile="outage", budget=10)
 def _(patch: Patch) -> None:
     def primary(self: ShardView) -> TabletView | None:
         primaries = [tablet for tablet in self.tablets if tablet.record.type is TabletType.PRIMARY]
@@ -362,25 +368,25 @@ def _(patch: Patch) -> None:
     patch.set(ShardView, "_find_primary", primary)
 
 
-@mutant("missing-is-zero", "takes a heartbeat interval that is not told for 0", profile="old-tablets", budget=20)
+@mutant("missing-is-zero", "takes an unreported heartbeat interval for 0", profile="old-tablets", budget=20)
 def _(patch: Patch) -> None:
     misconfigured = ReplicaCheck._misconfigured
 
     def careless(self: ReplicaCheck, tablet: TabletView) -> Any:
         status = tablet.status
         if status is not None:
-            told = replace(
+            completed = replace(
                 status,
                 heartbeat_interval=status.heartbeat_interval or 0.0,
                 replica_net_timeout=status.replica_net_timeout or 60,
             )
-            tablet = replace(tablet, last_probe=replace(tablet.last_probe, status=told))
+            tablet = replace(tablet, last_probe=replace(tablet.last_probe, status=completed))
         return misconfigured(self, tablet)
 
     patch.set(ReplicaCheck, "_misconfigured", careless)
 
 
-@mutant("missing-is-false", "takes a type that is not told for a wrong one", profile="old-tablets", budget=20)
+@mutant("missing-is-false", "takes an unreported tablet type for a wrong one", profile="old-tablets", budget=20)
 def _(patch: Patch) -> None:
     wrong = PrimaryCheck._primary
 
@@ -402,8 +408,8 @@ def _update_with(patch: Patch, change: Callable[[ShardTopology], ShardTopology])
 
 
 @mutant(
-    "blind-cell-is-empty",
-    "takes the tablets of an unreadable cell for deleted",
+    "unreachable-cell-is-empty",
+    "takes the tablets of an unreachable cell for deleted",
     profile="harmless",
     budget=30,
     kinds=("cell-topo-down", "cell-topo-hangs"),
@@ -413,8 +419,8 @@ def _(patch: Patch) -> None:
 
 
 @mutant(
-    "forget-blind-cell",
-    "leaves out the tablets of an unreadable cell",
+    "forget-unreachable-cell",
+    "leaves out the tablets of an unreachable cell",
     profile="failover",
     budget=30,
     kinds=("hide-cell",),
@@ -431,7 +437,7 @@ def _(patch: Patch) -> None:
 
 @mutant(
     "unreadable-is-deleted",
-    "takes an unreadable record for a deleted one",
+    "takes a tablet with an unreadable record for deleted",
     profile="harmless",
     budget=30,
     kinds=("corrupt-record",),
@@ -460,7 +466,7 @@ def _(patch: Patch) -> None:
             primary.alias,
             semi_sync=semi_sync,
             force_start=True,
-            # vttablet leaves a source alone that stays the same; not so with an interval to be set.
+            # vttablet does not touch a source that stays the same, unless an interval is to be set.
             heartbeat_interval=(net_timeout or 60) / 2,
         )
         await self.session.step("replicate", alias, work)
@@ -470,7 +476,7 @@ def _(patch: Patch) -> None:
 
 @mutant(
     "leave-replica-writable",
-    "leaves writable replicas alone",
+    "does not repair writable replicas",
     profile="repairs",
     budget=30,
     kinds=("make-replica-writable",),
@@ -500,12 +506,12 @@ def _(patch: Patch) -> None:
     patch.set(Repairs, "fix_primary", careless)
 
 
-@mutant("forget-attempts", "does not remember what it tried", profile="repairs", budget=30)
+@mutant("forget-attempts", "does not remember its attempts", profile="repairs", budget=30)
 def _(patch: Patch) -> None:
     patch.set(ShardLoop, "_remember", lambda self, action, record: None)
 
 
-@mutant("no-backoff", "tries again at once what did not help", profile="repairs", budget=30)
+@mutant("no-backoff", "repeats failed repairs at once", profile="repairs", budget=30)
 def _(patch: Patch) -> None:
     patch.set(backoff.AttemptHistory, "why_wait", lambda self, finding, recovery: None)
 
@@ -525,7 +531,7 @@ def _(patch: Patch) -> None:
 
 @mutant(
     "keep-slot-after-failure",
-    "gives its slot back only if all went well",
+    "releases its slot only after a success",
     profile="fleet",
     budget=10,
     kinds=("lose-cell",),
@@ -541,7 +547,7 @@ def _(patch: Patch) -> None:
     patch.set(ShardLoop, "_remember", careless)
 
 
-@mutant("shortest-outage-first", "lets those go first that came last", profile="fleet", budget=15, kinds=_ALL)
+@mutant("shortest-outage-first", "gives turns to the shortest outage first", profile="fleet", budget=15, kinds=_ALL)
 def _(patch: Patch) -> None:
     def order(self: TurnRequest) -> tuple[int, int, float, str]:
         return (self.urgency, self.tries, -self.since, str(self.shard))
@@ -553,7 +559,7 @@ def _(patch: Patch) -> None:
 
 
 class _Tablets:
-    """Tablets of which some calls are replaced."""
+    """A tablet manager with some calls replaced."""
 
     def __init__(self, real: Any, **replaced: Callable[..., Awaitable[Any]]) -> None:
         self._real = real
@@ -576,7 +582,7 @@ def _planned_with(patch: Patch, replaced: Callable[[Any], Mapping[str, Callable[
 
 @mutant(
     "plan-without-demotion",
-    "moves a primary that still takes writes",
+    "moves the primary while it takes writes",
     profile="failover",
     budget=30,
     kinds=("command-planned",),
@@ -594,7 +600,7 @@ def _(patch: Patch) -> None:
 
 @mutant(
     "plan-without-waiting",
-    "promotes before the last writes are applied",
+    "promotes before the last writes are applied on the new primary",
     profile="failover",
     budget=30,
     kinds=("command-planned",),

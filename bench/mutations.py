@@ -1,4 +1,4 @@
-"""Shows that the simulator finds bugs: switches seeded ones on, one at a time, and counts the seeds until it does.
+"""Shows that the simulator finds bugs: puts seeded bugs in place, one at a time, and counts the seeds until one fails.
 
 Run it as `python -m bench.mutations [--only NAME] [--budget N] [--jobs N]`; it exits with 1 if any bug survives. Each
 verdict is one line; a terminal shows them all as a table too.
@@ -21,25 +21,25 @@ from vtorc.sim.campaigns.profiles import PROFILES
 from vtorc.sim.campaigns.run import run_seed
 
 _BROKEN = frozenset({"crash", "simulation"})
-"""What a mutant violates that does not fit the code around it any more."""
+"""The rules that a mutant violates which no longer fits the code around it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What became of one mutant: the invariants that caught it (empty if none did), after how many seeds and seconds.
-
-    `seconds` are of processor time; `text` is what the first violation said.
-    """
+    """The result of one mutant."""
 
     name: str
     caught_by: tuple[str, ...]
+    """The invariants that caught it; empty: it survived."""
     text: str
+    """The text of the first violation."""
     seeds: int
     seconds: float
+    """Processor time."""
 
 
 def try_mutant(name: str, budget: int) -> Verdict:
-    """Run seeds with one mutant in place until one violates an invariant, at most `budget`."""
+    """Run seeds with one mutant in place, at most `budget`, until one violates an invariant."""
     chosen = MUTANTS[name]
     patch = Patch()
     began = time.process_time()
@@ -113,7 +113,7 @@ def table_of(verdicts: Sequence[Verdict]) -> Table:
         chosen = MUTANTS[each.name]
         table.add_row(
             each.name,
-            chosen.what,
+            chosen.effect,
             ", ".join(each.caught_by) or "nothing",
             chosen.profile,
             ", ".join(chosen.kinds) or "all",
@@ -125,10 +125,10 @@ def table_of(verdicts: Sequence[Verdict]) -> Table:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Try what was asked for; returns the exit code."""
+    """Try the chosen mutants; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.mutations", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", action="append", choices=sorted(MUTANTS), help="try this one only; may be repeated")
-    parser.add_argument("--budget", type=int, help="try so many seeds at most, whatever the list says")
+    parser.add_argument("--budget", type=int, help="try at most so many seeds for each")
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time (default: 2)")
     options = parser.parse_args(arguments)
     chosen = [mutant for mutant in MUTANTS.values() if not options.only or mutant.name in options.only]

@@ -1,4 +1,4 @@
-"""Puts wrong code in the place of right code, in this process only."""
+"""Replaces right code by wrong code, in this process only."""
 
 import inspect
 import sys
@@ -7,10 +7,10 @@ from typing import Any
 
 
 class Patch:
-    """Replaces functions, methods and properties; `undo` puts them back.
+    """Replaces functions, methods and properties; `undo` restores them.
 
-    Raises LookupError for what is not there, as a mutant of code that has moved would mutate nothing, and TypeError for
-    what cannot be called as the right code is: it would be caught for breaking, not for what it does wrong.
+    Raises LookupError for a name that does not exist, as a mutant of code that has moved would mutate nothing. Raises
+    TypeError for wrong code that cannot be called as the right code is, as it would be caught for breaking.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class Patch:
             _check_parameters(right, getattr(owner, name))
 
     def everywhere(self, old: Callable[..., Any], new: Callable[..., Any]) -> None:
-        """Replace a function in every module of ours that has imported it."""
+        """Replace a function in every module of vtorc that has imported it."""
         for module in list(sys.modules.values()):
             if getattr(module, "__name__", "").startswith("vtorc."):
                 for name, value in list(vars(module).items()):
@@ -35,14 +35,14 @@ class Patch:
                         self.set(module, name, new)
 
     def undo(self) -> None:
-        """Put everything back, the latest first."""
+        """Restore everything, the latest first."""
         while self._before:
-            setattr_back = self._before.pop()
-            setattr(*setattr_back)
+            owner, name, right = self._before.pop()
+            setattr(owner, name, right)
 
 
 def _check_parameters(right: Callable[..., Any], wrong: Callable[..., Any]) -> None:
-    """Raise TypeError unless what calls the right one can call the wrong one."""
+    """Raise TypeError unless a caller of the right one can call the wrong one."""
     positional, keywords = list[str](), dict[str, str]()
     for parameter in inspect.signature(right).parameters.values():
         if parameter.kind is parameter.KEYWORD_ONLY:

@@ -1,8 +1,8 @@
-"""How old statuses of living tablets get while others are dead: `python -m bench.probe_ages [--dead 200]`.
+"""The age of the statuses of living tablets while others are dead: `python -m bench.probe_ages [--dead 200]`.
 
-The real watches and loops of a fleet, with tablets that answer after two milliseconds, or never once they are dead, in
-virtual time: what slows down the living is what they have to share with the dead. The processor time is real. Exits
-with 1 if the dead make the oldest status older by more than a bar.
+It runs the real watches and loops of a fleet in virtual time, with tablets that answer after two milliseconds, and
+never once they are dead. Whatever slows statuses down is shared with the dead tablets. The processor time is real.
+Exits with 1 if dead tablets make the oldest status older by more than a bar.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from vtorc.topo.memory import MemoryStore
 from vtorc.topo.server import TopoServer
 
 BAR = 0.5
-"""Seconds by which the oldest status may be older because of the dead."""
+"""Seconds by which dead tablets may make the oldest status older."""
 
 SETTLING = 30.0
 """Seconds before the deaths, and between them and the measured period."""
@@ -42,31 +42,31 @@ _EVERY = 1.0
 
 
 class LoopClock:
-    """The loop's own time."""
+    """The virtual time of the loop."""
 
     def now(self) -> float:
-        """Virtual seconds."""
+        """Return virtual seconds."""
         return asyncio.get_running_loop().time()
 
     def wall(self) -> int:
-        """The same in nanoseconds."""
+        """Return virtual nanoseconds."""
         return int(self.now() * 1e9)
 
 
 @dataclass(slots=True)
 class Tablets:
-    """Tablets that are well, or dead without a word; what a recovery would call is not there, as none is due."""
+    """Tablets that are well, or silent once they are dead; calls of recoveries are missing, as no recovery is due."""
 
     statuses: dict[TabletAlias, TabletStatus] = field(default_factory=dict)
     dead: set[TabletAlias] = field(default_factory=set)
 
     async def full_status(self, tablet: TabletRecord) -> TabletStatus:
-        """Answer, or never."""
+        """Answer unless the tablet is dead."""
         await self._reach(tablet)
         return self.statuses[tablet.alias]
 
     async def ping(self, tablet: TabletRecord) -> None:
-        """Answer, or never."""
+        """Answer unless the tablet is dead."""
         await self._reach(tablet)
 
     async def stream_health(self, tablet: TabletRecord) -> AsyncGenerator[HealthReport, None]:
@@ -97,7 +97,7 @@ class Figures:
 
 
 def shard_of(number: int, tablets: Tablets) -> ShardTopology:
-    """A healthy shard without acknowledgements, whose tablets are `tablets` from now on."""
+    """Return a healthy shard without acknowledgements, and add its statuses to `tablets`."""
     shard = ShardId("commerce", f"{number:06x}-{number + 1:06x}")
     aliases = [TabletAlias(f"zone{cell}", _PER_SHARD * number + cell) for cell in range(1, _PER_SHARD + 1)]
     uuids = [f"{alias.uid:08d}-0000-0000-0000-000000000000" for alias in aliases]
@@ -143,7 +143,7 @@ def shard_of(number: int, tablets: Tablets) -> ShardTopology:
 
 
 def loops_of(shards: int, tablets: Tablets) -> Iterator[ShardLoop]:
-    """The loops of a fleet."""
+    """Yield the loops of a fleet."""
     clock = LoopClock()
     manager = cast(TabletManager, tablets)
 
@@ -166,7 +166,7 @@ def _ignore(announcement: Announcement) -> None:
 
 
 async def measure(count: int, *, dead: int, seconds: float) -> Figures:
-    """Watch so many tablets, let replicas among them die, and look at the statuses of the others."""
+    """Watch so many tablets, let replicas among them die, and measure the statuses of the others."""
     tablets = Tablets()
     loops = list(loops_of(count // _PER_SHARD, tablets))
     tasks = [asyncio.create_task(loop.run()) for loop in loops]
@@ -193,7 +193,7 @@ async def measure(count: int, *, dead: int, seconds: float) -> Figures:
 
 
 def main() -> int:
-    """Read the command line and measure, without the dead and with them."""
+    """Read the command line and measure, first without dead tablets, then with them; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.probe_ages", description=__doc__)
     parser.add_argument("--tablets", type=int, default=10_000)
     parser.add_argument("--dead", type=int, default=200)

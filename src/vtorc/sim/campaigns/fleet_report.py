@@ -26,14 +26,14 @@ GRACE = 10.0
 """Seconds on top of that."""
 
 _CONFIRMATION = re.compile(r"; (?:their replicas|replicas|no replica) confirms? .*?; ")
-"""How much of a loss is confirmed when it is announced is chance."""
+"""By chance more or less of a loss is confirmed when it is announced."""
 
 _QUIET = (Outcome.SUCCEEDED, Outcome.GONE, Outcome.LOCK_HELD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetReport:
-    """How a fleet survived the loss of primaries; times in virtual seconds.
+    """The figures of a fleet that lost primaries; times in virtual seconds.
 
     `outages` are those of the shards that got another primary, from the loss until that one took writes, in the order
     of the replacements. `missed` counts shards that could have got one and did not, `turns` has the times for which

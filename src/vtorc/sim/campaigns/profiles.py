@@ -26,7 +26,7 @@ _AIMED_SHARE = 0.4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """What a run draws from; the order of `kinds` and `targets` is part of the seeds."""
+    """The choices that a run draws from; the order of `kinds` and `targets` is part of the seeds."""
 
     name: str
     least: int

@@ -58,7 +58,7 @@ def needless_reparents(faults: Sequence[Fault], failovers: int) -> str:
 
 
 def late_replacements(world: World, faults: Sequence[Fault]) -> Iterator[str]:
-    """Yield the shard whose primary alone was lost and was not replaced in time, if there is one."""
+    """Yield the shard that lost nothing but its primary and did not get another in time, if there is one."""
     if len(faults) != 1 or faults[0].target != 0:
         return
     (fault,) = faults

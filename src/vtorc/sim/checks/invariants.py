@@ -233,7 +233,7 @@ class Checker(MysqlObserver):
     def change_sent(
         self, caller: str, tablet: str, shard: ShardId, name: str, *, lock_age: float | None, uuid: str = ""
     ) -> None:
-        """Check a call of a vtorc that changes a tablet, whose server has this UUID.
+        """Check a call of a vtorc that changes a tablet; `uuid` is that of the tablet's server.
 
         `lock_age` is None while the vtorc holds the shard's lock, else the seconds since it last had that confirmed.
         """

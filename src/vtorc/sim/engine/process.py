@@ -132,7 +132,7 @@ class Life:
         self._context.run(PROCESS.set, str(process))
 
     def spawn(self, work: Coroutine[Any, Any, _T], *, name: str) -> asyncio.Task[_T]:
-        """Run `work` as a task of this process, whose end cancels it."""
+        """Run `work` as a task of this process; the end of the process cancels it."""
         task = asyncio.get_running_loop().create_task(work, name=f"{self.process}/{name}", context=self._context.copy())
         self._tasks[task] = None
         task.add_done_callback(self._forget)
@@ -158,7 +158,7 @@ class Life:
         return task
 
     def serve_light(self, work: Coroutine[Any, Any, _T], done: Callable[[LightTask[_T]], object]) -> LightTask[_T]:
-        """Run `work` as a light task of this process, whose end cancels it; `done` gets the light task at its end."""
+        """Run `work` as a light task, which the end of the process cancels; `done` gets the light task at its end."""
         light_task = LightTask(work)
 
         def ended(light_task: LightTask[_T]) -> None:

@@ -92,7 +92,7 @@ class Stream:
 
 
 async def connect(network: Network, source: Life, target: Process) -> Stream:
-    """Open a connection; it succeeds also with a frozen process, whose kernel accepts it.
+    """Open a connection; it succeeds also with a frozen process, as the kernel accepts it.
 
     Raises NetworkError when no process listens. Waits for ever when no answer comes, so the caller needs a deadline.
     """

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 PROCESS: ContextVar[str] = ContextVar("process", default="world")
-"""The process whose code runs, to which log lines are attributed."""
+"""The running process, to which log lines are attributed."""
 
 _NOISE = frozenset({"event", "level", "timestamp", "logger"})
 

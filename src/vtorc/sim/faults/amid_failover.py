@@ -24,7 +24,7 @@ _STOPS = frozenset({"StopReplicationAndGetStatus"})
 _STARTS = frozenset({"StartReplication", "SetReplicationSource"})
 
 _HELD_APPLIER = 3000.0
-"""How much slower an applier is that applies hardly anything."""
+"""The slowness of an applier that applies hardly anything."""
 
 _LATE = 0.1
 """Seconds by which messages to vtorcs are late so that more happens between two steps of a recovery."""

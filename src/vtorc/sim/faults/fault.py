@@ -17,11 +17,11 @@ End = Callable[[], None]
 """Ends a fault, or a part of one."""
 
 SILENT_BOUND = 30.0
-"""Seconds without an acknowledged write in which a primary must be replaced whose host is silent: replicas notice its
-loss late."""
+"""Seconds without an acknowledged write in which a primary on a silent host must be replaced: replicas notice the loss
+late."""
 
 LOUD_BOUND = 8.0
-"""Seconds without an acknowledged write in which a primary must be replaced whose host tells that it is gone."""
+"""The same for a primary that ends on a running host, which resets its connections."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,23 +164,23 @@ class Drawn(enum.Enum):
         return self in (Drawn.AT_RANDOM, Drawn.AT_PRIMARY)
 
 
-class Target(enum.Enum):
-    """What `Fault.target` counts for a kind of fault."""
+class FaultTarget(enum.Enum):
+    """The meaning of `Fault.target` for a kind of fault."""
 
     TABLET = "the tablets of the shard, the primary first"
     REPLICA = "the replicas of the shard"
     CELL = "the cells"
     VTORC = "the vtorcs"
     HOST = "the host of the tablet, then those of the vtorcs"
-    NO_CHOICE = "nothing: the fault finds out by itself what it hits"
+    NO_CHOICE = "nothing: the fault has no choice of targets"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultCost:
-    """What a kind of fault may cost, by which a run with this fault is judged."""
+    """The most that a kind of fault may cost, by which a run with this fault is judged."""
 
     most_reparents: int | None
-    """How many reparents a single such fault excuses; None: any number."""
+    """The number of reparents that a single such fault excuses; None: any number."""
 
     replaced_within: float | None
     """Seconds in which the primary, if such a fault hits it alone, must be replaced where a candidate is left; None: no
@@ -190,7 +190,7 @@ class FaultCost:
     """Whether it is certain, after a single such fault, which shards of a fleet can fail over."""
 
     errant_replicas: int
-    """How many replicas it leaves with errant transactions, so that they are no candidates."""
+    """The number of replicas that it leaves with errant transactions, so that they are no candidates."""
 
     @property
     def harmless(self) -> bool:
@@ -215,12 +215,12 @@ class FaultKind:
 
     name: str
     sentence: str
-    """What happens, for `vtorc sim --kinds` and for traces."""
+    """Describes the fault in `vtorc sim --kinds` and in traces."""
     begin: Begin
     least: float
     """Seconds that a drawn one lasts at least."""
     most: float
     """Seconds that a drawn one lasts at most."""
-    target: Target
+    target: FaultTarget
     drawn: Drawn
     cost: FaultCost

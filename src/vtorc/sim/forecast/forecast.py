@@ -16,7 +16,7 @@ from vtorc.sim.engine.loop import SimLoop
 from vtorc.sim.engine.trace import Trace
 from vtorc.sim.errors import SimError
 from vtorc.sim.faults.catalogue import begin, kind_of
-from vtorc.sim.faults.fault import Fault, FaultScene, Target
+from vtorc.sim.faults.fault import Fault, FaultScene, FaultTarget
 from vtorc.sim.forecast.topology_file import TopologyFile
 
 LASTS = 120.0
@@ -162,7 +162,7 @@ class Distribution:
 def _fault_text(fault: Fault, topology: TopologyFile) -> str:
     kind = kind_of(fault)
     target = fault.alias or f"{topology.plan.shards[fault.shard].shard}, target {fault.target}"
-    if kind.target is Target.CELL:
+    if kind.target is FaultTarget.CELL:
         target = topology.plan.cells[fault.target % len(topology.plan.cells)]
     return f"{fault.kind} ({target}) for {fault.lasts:g} s: {kind.sentence}"
 

@@ -99,7 +99,7 @@ class State(NamedTuple):
 
     `topo_primary` is the primary by its record, `lock` the coordinator that holds the shard's lock. `origins` has for
     each write the tablet where it was made, plus `JOURNAL` for a row of the reparent journal. No vtorc can know the
-    rest: `acknowledged` writes, and those acknowledged ones whose last live copy was `discarded`.
+    rest: `acknowledged` writes, and the acknowledged ones without any live copy, as it was `discarded`.
     """
 
     tablets: tuple[Tablet, ...]

@@ -12,7 +12,7 @@ from vtorc.sim.mysql.settings import SimMysqlSettings
 
 
 class MysqldProcess:
-    """What every part of a server needs of its process; `slowness` stretches all work, 1.0 is the ordinary speed."""
+    """The process, as every part of a server needs it; `slowness` stretches all work, 1.0 is the ordinary speed."""
 
     def __init__(self, process: Process, *, generator: random.Random, settings: SimMysqlSettings) -> None:
         self.process = process
@@ -67,7 +67,7 @@ class MysqldProcess:
         for future in waiting:
             if not future.done():
                 future.set_exception(lost_connection())
-                future.exception()  # a caller whose process ended as well never asks
+                future.exception()  # retrieved here, as a caller that has ended as well never does
 
     def later(self, seconds: float, callback: Callable[..., None], *args: Any) -> None:
         """Call back after so many seconds; later if the process is frozen by then, never if it has ended."""
@@ -80,7 +80,7 @@ class MysqldProcess:
 
 
 def lost_connection() -> MysqlError:
-    """Return the error that a client gets whose connection broke while its statement ran."""
+    """Return the error of a client that lost its connection while its statement ran."""
     return MysqlError("Lost connection to MySQL server during query", errno=2013)
 
 

@@ -25,7 +25,7 @@ _DISK_FULL_IO = "Relay log write failure: could not queue event from source (err
 
 
 class Replication:
-    """What SHOW REPLICA STATUS shows, and the threads behind it."""
+    """The replication of one server: its source, its relay log, and the two threads."""
 
     def __init__(self, server: ReplicaServer) -> None:
         self._server = server

@@ -1,4 +1,4 @@
-"""What the replication threads need of the server that they run in; `SimMysqld` is the one that fills it in."""
+"""The base of a server as its replication threads need it; `SimMysqld` is the server."""
 
 import abc
 import random

@@ -37,7 +37,7 @@ class ScenarioOutcome:
         return _journal_rows(shard) - self._journal.get(shard.id, 0)
 
     def outage(self, shard: SimShard) -> float:
-        """Return the longest time without an acknowledged write since the restart, in seconds; the present one counts."""
+        """Return the longest time without an acknowledged write since the restart, up to now, in seconds."""
         last = shard.ledger.last_write
         return max(shard.ledger.longest_gap, 0.0 if last is None else self._world.now - last)
 
