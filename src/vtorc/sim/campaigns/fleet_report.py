@@ -69,7 +69,7 @@ class FleetReport:
     def outcome(self) -> list[str]:
         """Return the part of the report that does not depend on exact times and numbers, for scenarios."""
         did = "not all that could fail over did" if self.missed else "all that could fail over did"
-        lines = [f"{did}, {'and had to wait for their turn' if self.turns else 'and nobody had to wait for a turn'}"]
+        lines = [f"{did}, {'and had to wait for their turn' if self.turns else 'and none had to wait for its turn'}"]
         lines += sorted(f"not replaced [{rule}]: {_without_names(text)}" for rule, text, _ in self.others)
         announced = (_CONFIRMATION.sub("; ", _without_names(mask(text))) for text in self.announcements)
         return [*lines, *dict.fromkeys(f"announced: {text}" for text in announced)]
@@ -179,10 +179,10 @@ class FleetWatch:
             return
         for lost in self._lost.values():
             if lost.not_replaced and lost.able:
-                rule, text = lost.reason or ("nothing", "nobody says why")
+                rule, text = lost.reason or ("nothing", "no recorded reason")
                 yield f"{lost.shard.id} can fail over and did not [{rule}]: {text}"
             elif lost.not_replaced and lost.reason is None:
-                yield f"{lost.shard.id} was not failed over, and nobody says why"
+                yield f"{lost.shard.id} was not failed over, and no vtorc recorded a reason"
 
 
 def can_fail_over(shard: SimShard, primary: SimTablet) -> bool:

@@ -111,7 +111,7 @@ class _Translation:
         known = self._gtids(seen.executed) if seen.at_all else EMPTY_GTID_SET
         exempt = {self.naming[place].alias: "it was down before" for place in self._excused()}
         if not rules.check_revoked:
-            exempt = {each.alias: "nobody asks" for each in self.naming if each.alias not in stopped}
+            exempt = {each.alias: "not stopped" for each in self.naming if each.alias not in stopped}
         return CandidateSet(
             members=self.naming,
             stopped=stopped,

@@ -45,7 +45,7 @@ def follows(steps: Sequence[Done]) -> PathViolation | None:
         if step.name.startswith((_FOLLOWS, _FETCHES)) and step.target not in stopped:
             return PathViolation(f"{step.target} was re-pointed, and had not been stopped")
         if step.name.startswith(_FOLLOWS) and promotion is None:
-            return PathViolation(f"{step.target} was re-pointed, and nobody was promoted")
+            return PathViolation(f"{step.target} was re-pointed, and no tablet was promoted")
         if step.name.startswith(_UNDOES) and promotion is not None:
             return PathViolation(f"{step.name} on {step.target} although a promotion had been asked for")
     return None if promotion is None else _promoted(steps, checks, stopped, promotion)
@@ -69,7 +69,7 @@ def _promoted(
         return PathViolation(f"{winner} was promoted before it had applied what it received")
     since = max(step.ended for step in ready)
     if not _guarded(checks, promotion.started, since=since):
-        return PathViolation(f"{winner} was promoted, and nobody had asked whether the lock is still ours")
+        return PathViolation(f"{winner} was promoted before the lock was checked again")
     early = [step for step in steps if step.name.startswith(_FOLLOWS) and step.started < since]
     if early:
         return PathViolation(f"{early[0].target} was re-pointed before {winner} held everything")

@@ -74,9 +74,9 @@ class ScenarioOutcome:
     def state(self, shard: SimShard) -> str:
         """Return the primary of a shard, and what is wrong there."""
         primary = shard.primary
-        name = primary.alias_text if primary is not None else "nobody"
+        named = f"primary {primary.alias_text}" if primary is not None else "no primary"
         wrong = "; ".join(self._world.unwell(shard))
-        return f"{shard.id}: primary {name}, {wrong or 'all well'}"
+        return f"{shard.id}: {named}, {wrong or 'all well'}"
 
     def semi_sync(self) -> list[str]:
         """Return which sides of semi-sync are on, for each tablet."""
