@@ -27,7 +27,7 @@ async def shard(ports: Ports) -> AsyncIterator[AgentShard]:
 
 @pytest.fixture
 async def old_shard(ports: Ports) -> AsyncIterator[AgentShard]:
-    """Give three new tablets that replicate without asking, as those before Vitess 22."""
+    """Give three new tablets that replicate without checking errant GTIDs, as those before Vitess 22."""
     shard = await new_shard(ports, errant_check=False)
     yield shard
     await shard.stop()

@@ -20,7 +20,7 @@ class SimTablet(AgentTablet):
         self._rows = 0
 
     def open_server(self) -> MysqlServer:
-        """Talk to the simulated server."""
+        """Connect to the simulated server."""
         return SimMysqlServer(self._simulated.mysqld, self._client)
 
     async def write(self) -> None:
@@ -29,7 +29,7 @@ class SimTablet(AgentTablet):
         await self._simulated.mysqld.write(InsertRow(self._rows))
 
     async def write_errant(self) -> None:
-        """Commit whatever the switches say."""
+        """Commit a row in spite of the read-only switches."""
         await self._simulated.mysqld.inject(CreateSchema("errant"))
 
     async def stop_applier(self) -> None:

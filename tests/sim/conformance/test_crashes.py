@@ -1,3 +1,3 @@
-"""A simulated server's tablet does what every tablet must, as over a real mysqld: crashes."""
+"""Conformance tests of tablets over simulated servers, as over a real mysqld: crashes."""
 
 from tests.tablet_conformance.crashes import *  # noqa: F403

@@ -1,3 +1,3 @@
-"""A simulated server's tablet does what every tablet must, as over a real mysqld: coming and going."""
+"""Conformance tests of tablets over simulated servers, as over a real mysqld: start and shutdown."""
 
 from tests.tablet_conformance.life import *  # noqa: F403

@@ -1,3 +1,3 @@
-"""A simulated server's tablet does what every tablet must, as over a real mysqld: what it tells."""
+"""Conformance tests of tablets over simulated servers, as over a real mysqld: status."""
 
 from tests.tablet_conformance.status import *  # noqa: F403

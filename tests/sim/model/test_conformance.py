@@ -1,4 +1,4 @@
-"""Whether a run is a path of the model."""
+"""A run is a path of the model, or its first event that the model lacks is named."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -37,18 +37,18 @@ def conforms(plan: ModelPlan, events: Sequence[Event]) -> PathViolation | None:
 
 
 def test_a_failover_is_a_path() -> None:
-    """A write that is acknowledged, a primary that dies, a winner that has applied, and the others after it."""
+    """An acknowledged write, a primary that crashes, and a winner that has applied and that the others follow."""
     events = (*BEGIN, *WRITE, Crashed(0), Pointed(1, -1), Writable(1, True), Pointed(2, 1), Received(2, "a"))
     assert conforms(PLAN, (*events, Applied(2, "a"), Wrote(1, "b"), Received(2, "b"), Committed(1, "b", True))) is None
 
 
 def test_an_unacknowledged_write_comes_back_with_its_server() -> None:
-    """After a crash a server has what its binary log held, and was never told to anybody."""
+    """After a crash a server has all writes of its binary log, acknowledged or not."""
     assert conforms(PLAN, (*BEGIN, Wrote(0, "a"), Crashed(0), Restarted(0, 1))) is None
 
 
 def test_a_rebuilt_server_has_what_the_other_had() -> None:
-    """A copy of another's data takes the place of what a server held."""
+    """A copy of another server's data replaces the writes that a server held."""
     events = (*BEGIN, *WRITE, Crashed(2), Wrote(0, "b"), Restored(2, 0), Restarted(2, 1))
     assert conforms(PLAN, events) is None
 
@@ -68,7 +68,7 @@ def test_a_rebuilt_server_has_what_the_other_had() -> None:
         ((Recovered((Done("promote", "z1-101", 1.0, 2.0, True),)),), "had not been stopped"),
     ],
 )
-def test_what_the_model_has_not_is_named(events: Sequence[Event], why: str) -> None:
+def test_the_first_event_that_the_model_lacks_is_named(events: Sequence[Event], why: str) -> None:
     """The first event that no step of the model explains is a violation, with its reason."""
     violation = conforms(PLAN, (*BEGIN, *WRITE, *events))
     assert violation is not None
@@ -76,7 +76,7 @@ def test_what_the_model_has_not_is_named(events: Sequence[Event], why: str) -> N
 
 
 def test_a_crash_keeps_a_relay_log_only_where_it_is_durable() -> None:
-    """Whether a server that comes back still has its relay log is part of the plan."""
+    """The plan says whether a server keeps its relay log over a crash."""
     events = (*BEGIN, Wrote(0, "a"), Received(1, "a"), Crashed(1))
     assert conforms(PLAN, (*events, Restarted(1, 1))) is None
     assert conforms(replace(PLAN, durable_relay=False), (*events, Restarted(1, 0))) is None
@@ -99,12 +99,12 @@ FAILOVER = (
 
 
 def test_the_order_of_a_failover_is_a_path() -> None:
-    """Stop under the lock, apply, ask for the lock again, promote and re-point."""
+    """Stop under the lock, apply, check the lock again, promote and re-point."""
     assert follows(FAILOVER) is None
 
 
 def test_a_failover_that_breaks_off_is_a_path() -> None:
-    """What was stopped is put back, and nobody was promoted."""
+    """Stopped tablets are started again, and none was promoted."""
     assert follows((*FAILOVER[:3], step("undo: stop replication", "a", 2.0))) is None
 
 
@@ -123,7 +123,7 @@ def test_a_failover_that_breaks_off_is_a_path() -> None:
     ],
 )
 def test_a_failover_in_another_order_is_none(steps: Sequence[Done], why: str) -> None:
-    """Each order that the model does not have is told apart."""
+    """Each order that the model lacks is refused with its own reason."""
     violation = follows(steps)
     assert violation is not None
     assert why in violation.text

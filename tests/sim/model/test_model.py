@@ -1,4 +1,4 @@
-"""Every order of events in small worlds: nothing acknowledged is lost, and each mutant of the rules is found out."""
+"""Every order of steps in small worlds: no acknowledged write is lost, and each mutant of the rules is found."""
 
 from dataclasses import replace
 
@@ -38,21 +38,21 @@ SOUND = {
 }
 
 MUTANTS = {
-    "promotes without looking who may acknowledge": (FOUR, ModelRules(check_revoked=False)),
-    "takes who was not reached for stopped": (THREE, ModelRules(unreached_counts=False)),
-    "looks only at what is executed": (THREE, ModelRules(count_received=False)),
-    "leaves an IO thread that is connecting alone": (CUTS, ModelRules(stop_connecting=False)),
+    "promotes although unstopped tablets may acknowledge": (FOUR, ModelRules(check_revoked=False)),
+    "counts unreached tablets as stopped": (THREE, ModelRules(unreached_counts=False)),
+    "counts only executed writes": (THREE, ModelRules(count_received=False)),
+    "does not stop a connecting IO thread": (CUTS, ModelRules(stop_connecting=False)),
     "promotes before the relay log is applied": (THREE, ModelRules(wait_applied=False)),
     "re-points before the winner holds everything": (RDONLY, ModelRules(hold_before_repoint=False)),
     "ignores that the lock was lost": (REPAIRS, ModelRules(heed_lock=False)),
-    "puts back without the lock": (RIVALS, ModelRules(undo_under_lock=False)),
-    "puts back after a promotion was asked for": (REPAIRS, ModelRules(no_way_back=False)),
+    "undoes without the lock": (RIVALS, ModelRules(undo_under_lock=False)),
+    "undoes after a promotion was sent": (REPAIRS, ModelRules(no_way_back=False)),
 }
 
 
 @pytest.mark.parametrize("name", SOUND)
 def test_no_order_of_events_breaks_a_property(name: str) -> None:
-    """Every property holds in every state up to the depth, and what should be possible is."""
+    """Every property holds in every state up to the depth, and every goal is reached."""
     plan, depth, goals = SOUND[name]
     report = explore(plan, depth=depth)
     assert report.counterexample is None, f"\n{report.counterexample}"
@@ -62,15 +62,15 @@ def test_no_order_of_events_breaks_a_property(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_every_mutant_is_found_out(name: str) -> None:
-    """A failover without one of its rules breaks a property, and the model tells how."""
+def test_every_mutant_is_found(name: str) -> None:
+    """A failover without one of its rules breaks a property, and the model has a counterexample."""
     plan, rules = MUTANTS[name]
     report = explore(replace(plan, rules=rules))
     assert report.counterexample is not None
 
 
 def test_a_counterexample_reads_as_a_story() -> None:
-    """The shortest way to the bad end is told step by step, each tablet under one name."""
+    """The shortest counterexample is a list of steps, with one name for each tablet."""
     report = explore(replace(THREE, rules=ModelRules(wait_applied=False)))
     assert str(report.counterexample).splitlines() == [
         "  1. a client writes to z1-100",
@@ -86,14 +86,14 @@ def test_a_counterexample_reads_as_a_story() -> None:
 
 
 def test_the_promise_ends_where_a_crash_takes_a_relay_log() -> None:
-    """An acker that loses its relay log in a crash, together with the primary, takes an acknowledged write along."""
+    """A write is lost with an acker that loses its relay log in a crash, if the primary is lost too."""
     report = explore(replace(THREE, crashes=1, durable_relay=False))
     assert report.counterexample is not None
     assert report.counterexample.rule == "acknowledged-write-lost"
 
 
 def test_the_promise_ends_where_a_call_outlives_its_lock() -> None:
-    """A promotion that arrives after its lock was lost, and others have repaired the shard, loses a write."""
+    """A write is lost by a promotion that arrives when its lock was lost and another vtorc has repaired the shard."""
     report = explore(replace(REPAIRS, prompt_calls=False))
     assert report.counterexample is not None
     assert report.counterexample.rule == "acknowledged-write-lost"

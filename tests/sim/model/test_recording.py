@@ -1,4 +1,4 @@
-"""Simulated runs are held against the model."""
+"""Simulated runs are checked against the model."""
 
 import pytest
 
@@ -42,8 +42,8 @@ def test_a_run_with_a_failover_is_a_path_of_the_model(monkeypatch: pytest.Monkey
     assert len([event for event in seen if isinstance(event, Writable) and event.writable]) >= 2
 
 
-def test_a_server_that_waits_for_nobody_is_not_in_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A simulated MySQL that says acknowledged, and was not, leaves the model at once."""
+def test_a_server_that_waits_for_no_acknowledgement_is_not_in_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A simulated MySQL that calls writes acknowledged without acknowledgements leaves the model at once."""
     wait = AckWaits.wait
 
     def hasty(waits: AckWaits, position: int, release: object) -> None:

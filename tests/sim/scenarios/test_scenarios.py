@@ -1,5 +1,4 @@
-"""The scenarios that ship with the simulator; `vtorc sim scenario --all --rewrite` writes what comes out as what is
-expected."""
+"""The scenarios that ship with the simulator; `vtorc sim scenario --all --rewrite` rewrites their outcomes."""
 
 from pathlib import Path
 
@@ -15,13 +14,13 @@ _NUMBERS = range(1, 44)
 
 @pytest.mark.parametrize("script", _BOOK.scripts, ids=lambda script: script.name)
 def test_a_scenario_comes_out_as_its_file_says(script: Script) -> None:
-    """Each scenario that waits for nothing has the outcome in its file."""
+    """Each scenario has the outcome in its file, unless it waits for something."""
     changed = difference(script, play(script, seed=1))
     assert not changed, f"{script.path}\n{changed}"
 
 
 def test_every_scenario_is_there_or_waits_for_something() -> None:
-    """Each number of the list of scenarios has a file, and those that are no tests say what they wait for."""
+    """Each number of the list of scenarios has a file, and files without blocks say what they wait for."""
     assert {script.number for script in _BOOK.all} == set(_NUMBERS)
     assert all(script.blocks or script.waits_for for script in _BOOK.all)
 
@@ -42,8 +41,8 @@ def test_a_file_is_written_as_it_was_read() -> None:
         ("waits-for:\n# What happens.\n", "expected what it waits for"),
     ],
 )
-def test_a_file_that_is_none_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
-    """A scenario without comment, rule or commands is refused with the line and what was expected there."""
+def test_a_file_that_is_no_scenario_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
+    """A scenario without comment, rule or commands is refused with the line and what was expected in it."""
     path = tmp_path / "01-wrong.txt"
     path.write_text(text)
     with pytest.raises(SimPlanError, match=complaint):

@@ -1,4 +1,4 @@
-"""Campaigns: what they count, how a failing seed is explained, and what the command line says."""
+"""Campaigns: their counts, the explanation of a failing seed, and the command line."""
 
 import os
 import select
@@ -21,12 +21,12 @@ _PATIENCE = 60.0
 
 
 def test_a_campaign_counts_all_its_runs() -> None:
-    """Every seed is run once, in several processes, and the totals say what happened."""
-    told: list[int] = []
+    """Every seed is run once, in several processes, and the totals add up all runs."""
+    runs: list[int] = []
     totals = run_campaign(
-        Job(profile="kill-mysqld"), range(4), processes=2, progress=lambda so_far: told.append(so_far.runs)
+        Job(profile="kill-mysqld"), range(4), processes=2, progress=lambda so_far: runs.append(so_far.runs)
     )
-    assert told == [1, 2, 3, 4]
+    assert runs == [1, 2, 3, 4]
     assert totals.faults == {"kill-mysqld": 4}
     assert not totals.failed
     assert totals.writes > 0
@@ -34,12 +34,12 @@ def test_a_campaign_counts_all_its_runs() -> None:
 
 
 def test_a_campaign_that_is_killed_takes_its_processes_along() -> None:
-    """SIGKILL leaves no process of the campaign behind, though none of them can be told."""
+    """SIGKILL leaves no process of the campaign behind, although it gives no chance to end them."""
     command = (sys.executable, "-m", "vtorc.cli.main", "sim", "--seeds", "0..100000", "--jobs", "2")
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as campaign:
         try:
             assert campaign.stderr is not None
-            assert campaign.stderr.read(1)  # it tells of its first run
+            assert campaign.stderr.read(1)  # the progress of its first runs
             children = Path(f"/proc/{campaign.pid}/task/{campaign.pid}/children").read_text().split()
             ends = [os.pidfd_open(int(child)) for child in children]
         finally:
@@ -60,7 +60,7 @@ def test_pieces_of_a_campaign_have_the_digest_of_the_whole() -> None:
 
 
 def test_a_run_that_breaks_is_a_failure_of_its_seed() -> None:
-    """An error that nobody expected ends the run of its seed, not the campaign."""
+    """An unexpected error ends the run of its seed, not the campaign."""
     fault = Fault(kind="no-such-kind", at=1.0, lasts=1.0)
     result = Job().run(3, faults=(fault,))
     assert [each.rule for each in result.violations] == ["broken"]
@@ -78,11 +78,11 @@ def test_a_failing_seed_is_explained_with_a_command_that_replays_it() -> None:
     assert read_fault(command[command.index("--fault") + 1], at=0.0, lasts=0.0) == fault
 
 
-def test_what_does_not_fail_again_keeps_all_its_faults() -> None:
+def test_a_failure_that_does_not_repeat_keeps_all_its_faults() -> None:
     """If no smaller run fails in the same way, the explanation has the faults of the failing run."""
     fault = Fault(kind="clock-jump", at=1.0, lasts=1.0)
     totals = Totals()
-    totals.add(Result(seed=5, faults=(fault,), violations=[Violation("no-such-rule", "said", 1.0)]))
+    totals.add(Result(seed=5, faults=(fault,), violations=[Violation("no-such-rule", "text", 1.0)]))
     (failure,) = explain(Job(profile="calm"), totals.failed)
     assert failure.faults == (fault,)
 
@@ -100,7 +100,7 @@ def test_what_does_not_fail_again_keeps_all_its_faults() -> None:
 def test_words_that_make_no_sense_are_refused(
     words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The command line says which word is wrong and what was expected, before anything runs."""
+    """The command line names the wrong word and what was expected, before anything runs."""
     with pytest.raises(SystemExit) as ended:
         main(words)
     assert ended.value.code == 2

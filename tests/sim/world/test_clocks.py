@@ -1,4 +1,4 @@
-"""A tablet begins its term by its own clock: what becomes of candidates whose clock is behind."""
+"""A tablet begins its term by its own clock, so a candidate with a late clock is not promoted."""
 
 from tests.unit.sim.servers import until
 from tests.unit.sim.worlds import in_world
@@ -19,7 +19,7 @@ def _records(world: World) -> list[RecoveryRecord]:
 
 
 def test_a_candidate_whose_clock_is_behind_is_not_promoted() -> None:
-    """Another one is, which serves from then on."""
+    """The other candidate is promoted, and serves from then on."""
 
     async def main(world: World, shard: SimShard) -> None:
         behind, other = (each for each in shard.tablets if each is not shard.primary)
@@ -33,8 +33,8 @@ def test_a_candidate_whose_clock_is_behind_is_not_promoted() -> None:
     in_world(main)
 
 
-def test_without_a_candidate_whose_clock_is_right_nobody_is_promoted() -> None:
-    """The refusal names the clocks, and once one is right its tablet is promoted."""
+def test_without_a_candidate_with_a_right_clock_none_is_promoted() -> None:
+    """The refusal names the clocks; once one clock is right, its tablet is promoted."""
 
     async def main(world: World, shard: SimShard) -> None:
         one, other = (each for each in shard.tablets if each is not shard.primary)

@@ -1,4 +1,4 @@
-"""What becomes of a tablet that has transactions which its primary lacks."""
+"""Tablets with transactions that their primary lacks."""
 
 import asyncio
 
@@ -13,14 +13,14 @@ from vtorc.vttablet.mysql_api import Threads
 
 
 async def _detach(tablet: SimTablet) -> None:
-    """Let somebody write into a replica and make it forget its source."""
+    """Let an operator write into a replica and make it forget its source."""
     await tablet.mysqld.inject(Heartbeat())
     await tablet.mysqld.replication.stop(Threads.BOTH)
     await tablet.mysqld.replication.reset(forget_source=True)
 
 
 def _rule(world: World, shard: SimShard, tablet: SimTablet) -> Rule | None:
-    """The rule by which the vtorc does not attach the tablet."""
+    """Return the rule by which the vtorc does not attach the tablet."""
     fleet = world.vtorcs[0].fleet
     assert fleet is not None
     decisions = fleet.loops[shard.id].decisions
@@ -29,7 +29,7 @@ def _rule(world: World, shard: SimShard, tablet: SimTablet) -> Rule | None:
 
 
 def test_a_tablet_that_cannot_be_attached_is_left_alone_until_it_can() -> None:
-    """It is tried once, then a person is asked to rebuild it; nothing more is sent until that is done."""
+    """vtorc tries once, then asks an operator to rebuild the tablet, and sends nothing more until that is done."""
 
     async def main(world: World, shard: SimShard) -> None:
         sent: list[str] = []

@@ -1,4 +1,4 @@
-"""A fleet that loses many primaries at once: in order, within the budget, announced, and the others explained."""
+"""A fleet that loses many primaries replaces them in order, within its budget, and explains those that it does not."""
 
 import random
 from collections import Counter
@@ -31,7 +31,7 @@ def _run(
 
 
 def test_a_fleet_that_loses_a_cell_fails_over_where_it_can() -> None:
-    """All shards that can fail over do, and for each of the others a rule says why not; people are told once."""
+    """All shards that can fail over do, a rule explains each of the others, and the loss is announced once."""
     report = _run(Fault(kind="lose-cell", at=1.0, lasts=50.0)).fleet
     assert report is not None
     assert report.lost > SHARDS // 3
@@ -44,7 +44,7 @@ def test_a_fleet_that_loses_a_cell_fails_over_where_it_can() -> None:
 
 
 def test_a_fleet_that_loses_all_primaries_takes_turns() -> None:
-    """More losses than the budget wait for their turn, which each decision says once, and all are replaced."""
+    """Losses beyond the budget wait for their turn, with one decision each that says so, and all are replaced."""
     few = VtorcSettings(budget=BudgetLimits(recoveries=3, repairs=2))
     trace: list[str] = []
     result = _run(Fault(kind="kill-all-primaries", at=1.0, lasts=30.0), settings=few, shards=24, sink=trace.append)
@@ -54,12 +54,12 @@ def test_a_fleet_that_loses_all_primaries_takes_turns() -> None:
     assert report.most == 3
     assert len(report.turns) >= 24 - 2 * 3
     lines = [line for line in trace if "MySQL is down" in line and "waiting for its turn" in line]
-    said = Counter((line.split()[1], line.split()[4]) for line in lines)
-    assert set(said.values()) == {1}
+    decisions = Counter((line.split()[1], line.split()[4]) for line in lines)
+    assert set(decisions.values()) == {1}
 
 
-def test_a_fleet_holds_replacements_back_if_it_is_told_to() -> None:
-    """With a limit on the share of lost primaries nobody is replaced beyond it, and people are told what to do."""
+def test_a_fleet_holds_replacements_back_beyond_its_limit() -> None:
+    """Beyond a limit on the share of lost primaries none is replaced, and an announcement says what to do."""
     held = VtorcSettings(hold_above=50)
     result = _run(Fault(kind="kill-all-primaries", at=1.0, lasts=30.0), settings=held, shards=12)
     report = result.fleet

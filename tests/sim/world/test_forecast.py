@@ -37,7 +37,7 @@ def _shard(**changes: Any) -> list[dict[str, Any]]:
 
 
 def test_the_example_is_a_topology() -> None:
-    """docs/topology-example.json is read with all that it says."""
+    """docs/topology-example.json is a topology with three shards, settings and primaries."""
     topology = read_topology_file(_EXAMPLE)
     assert [str(each.shard) for each in topology.plan.shards] == ["commerce/-80", "commerce/80-", "sessions/0"]
     assert topology.settings.rules.limits.block_seconds == 30.0
@@ -70,7 +70,7 @@ def test_a_wrong_topology_is_refused(tmp_path: Path, changes: dict[str, Any], co
 
 
 def test_text_that_is_not_json_is_refused_with_its_place(tmp_path: Path) -> None:
-    """The message has line and column of what cannot be read."""
+    """The message has the line and the column of the error."""
     path = tmp_path / "my.json"
     path.write_text('{\n "cells": [}')
     with pytest.raises(SimPlanError, match="line 2 column 12: not valid JSON"):
@@ -91,7 +91,7 @@ def test_a_shard_that_can_fail_over_comes_back(tmp_path: Path) -> None:
 
 
 def test_a_shard_that_cannot_fail_over_says_why(tmp_path: Path) -> None:
-    """With no tablet left that could acknowledge, the shard stays down and the sentence names what is missing."""
+    """Without any acker left the shard stays down, and the sentence names the missing tablets."""
     tablets = [{"alias": "zone1-100"}, {"alias": "zone1-101"}, {"alias": "zone2-102"}]
     topology = _read(tmp_path, shards=_shard(primary="zone1-100", tablets=tablets))
     forecast = Forecast(topology, (read_fault("lose-cell:zone1+60", at=0.0, lasts=60.0, plan=topology.plan),))
@@ -102,7 +102,7 @@ def test_a_shard_that_cannot_fail_over_says_why(tmp_path: Path) -> None:
 
 
 def test_quantiles_are_values_that_occurred() -> None:
-    """A quantile is the smallest value that so many do not exceed."""
+    """A quantile is the smallest value that the given share of values does not exceed."""
     values = [1.0, 2.0, 3.0, 4.0]
     assert [quantile(values, share) for share in (0.5, 0.9, 1.0)] == [2.0, 4.0, 4.0]
     assert quantile([7.0], 0.01) == 7.0

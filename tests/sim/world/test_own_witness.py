@@ -1,4 +1,4 @@
-"""A test of a silent primary must not become the evidence against it."""
+"""A test whether a silent primary lives must not become evidence against it."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ from vtorc.sim.engine.network import LinkFault
 def test_a_witness_that_vtorc_stopped_says_nothing_against_the_primary(
     tablets: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A primary that only vtorc cannot reach stays, though the replica that is made to reconnect takes long to."""
+    """A primary that only vtorc cannot reach stays, although the replica that must reconnect takes long."""
 
     async def main(world: World, shard: SimShard) -> None:
         primary = shard.primary

@@ -1,4 +1,4 @@
-"""What becomes of a shard whose only acker loses its relay log, and then its primary."""
+"""Shards that lose the relay log of their only acker, and then their primary."""
 
 from tests.unit.sim.servers import until
 from tests.unit.sim.worlds import in_world
@@ -12,8 +12,11 @@ def _refused(world: World) -> list[RecoveryRecord]:
     return [r for vtorc in world.vtorcs for r in vtorc.records if "had received" in r.sentence]
 
 
-def test_nobody_is_promoted_without_what_a_crash_took_from_its_acker() -> None:
-    """What vtorc saw a replica receive must be somewhere although its relay log is gone; the primary has it still."""
+def test_no_tablet_is_promoted_without_transactions_that_a_crash_took_from_an_acker() -> None:
+    """A promotion needs the transactions that vtorc saw a replica receive before its relay log was lost.
+
+    Only the old primary has them, so that one becomes primary again.
+    """
 
     async def main(world: World, shard: SimShard) -> None:
         primary = shard.primary

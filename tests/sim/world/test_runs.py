@@ -1,4 +1,4 @@
-"""Whole runs: the real control code against everything that can go wrong, one thing at a time and several at once."""
+"""Whole runs: the real control code survives every kind of fault, alone and several at once."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""What becomes of a replica that is taken out of service and put back while its MySQL hangs or is long in starting."""
+"""Replicas that are taken out of service and put back while their MySQL hangs or starts slowly."""
 
 import asyncio
 from dataclasses import replace
@@ -13,8 +13,8 @@ from vtorc.sim.engine.network import Latency
 
 
 @pytest.mark.parametrize("kind", OUT_OF_SERVICE)
-def test_what_hung_is_undone_after_it_took_effect(kind: TabletType) -> None:
-    """A change of type that hangs in MySQL, and is undone in the meantime, does not outlive its undoing."""
+def test_a_change_that_hung_is_undone_after_it_took_effect(kind: TabletType) -> None:
+    """A change of type that hangs in MySQL is undone once it takes effect, if the undoing was asked for meanwhile."""
 
     async def main(world: World, shard: SimShard) -> None:
         replica = next(each for each in shard.tablets if each is not shard.primary)
@@ -32,8 +32,8 @@ def test_what_hung_is_undone_after_it_took_effect(kind: TabletType) -> None:
     in_world(main)
 
 
-def test_it_is_put_back_however_long_its_mysql_recovers() -> None:
-    """A backup that stopped MySQL ends in service, though MySQL takes a minute until it listens again."""
+def test_a_replica_is_put_back_however_long_its_mysql_recovers() -> None:
+    """A backup that stopped MySQL ends in service, although MySQL takes a minute until it listens again."""
 
     async def main(world: World, shard: SimShard) -> None:
         replica = next(each for each in shard.tablets if each is not shard.primary)

@@ -1,4 +1,4 @@
-"""What a primary leaves behind that yields to a newer one and cannot come to an end with it."""
+"""Primaries that yield to a newer one and cannot complete it."""
 
 import asyncio
 
@@ -11,8 +11,8 @@ from vtorc.sim.mysql.disk import DiskState
 from vtorc.vttablet.mysql_api import Threads
 
 
-def test_who_gives_up_yielding_on_a_hanging_disk_waits_for_acknowledgements_still() -> None:
-    """A primary that let waiting commits go, and then could not be made read-only, requires acknowledgements again."""
+def test_a_primary_that_cannot_yield_on_a_stalled_disk_still_waits_for_acknowledgements() -> None:
+    """A primary that released waiting commits, and then could not become read-only, requires acknowledgements again."""
 
     async def main(world: World, shard: SimShard) -> None:
         for vtorc in world.vtorcs:

@@ -17,7 +17,7 @@ from vtorc.vttablet.mysql_api import Source, Threads
 
 
 class Notes(MysqlObserver):
-    """Keeps what the servers tell."""
+    """Keeps the events of all servers."""
 
     def __init__(self) -> None:
         self.commits: list[tuple[SimMysqld, Transaction, bool]] = []
@@ -79,7 +79,7 @@ class Servers:
                 await self.connected(number)
 
     async def point(self, number: int, source: int, *, semi_sync: bool = True) -> None:
-        """Point one server at another and start replication, whatever ran before."""
+        """Point one server at another and start replication."""
         admin = self.admins[number]
         await admin.stop_replication()
         await admin.set_semi_sync(primary=False, replica=semi_sync)
@@ -117,7 +117,7 @@ class Servers:
         await self.admins[number].stop_replication(Threads.IO)
 
     def executed(self, number: int) -> GtidSet:
-        """What is visible on a server."""
+        """Return the visible transactions of a server."""
         return self.all[number].executed.value
 
 

@@ -1,4 +1,4 @@
-"""Faults as people write them, and the table of all kinds."""
+"""Faults as operators write them, and the table of all kinds."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def test_the_documented_table_of_kinds_is_current() -> None:
 
 
 def test_a_fault_is_read_as_it_was_written() -> None:
-    """What a failing run prints as a fault gives that fault again."""
+    """A fault that is written and read again is the same fault."""
     for fault in (
         Fault(kind="kill-mysqld", at=12.345, lasts=1.0, shard=2, target=3),
         Fault(kind="lose-cell", at=0.0, lasts=60.0),
@@ -49,7 +49,7 @@ def test_a_fault_is_read_as_it_was_written() -> None:
     ],
 )
 def test_a_target_is_something_of_the_topology(text: str, expected: Fault) -> None:
-    """A target may be a cell, a role, a shard or a tablet; what is not said has defaults."""
+    """A target may be a cell, a role, a shard or a tablet; missing parts have defaults."""
     assert read_fault(text, at=5.0, lasts=60.0, plan=_PLAN) == expected
 
 
@@ -65,6 +65,6 @@ def test_a_target_is_something_of_the_topology(text: str, expected: Fault) -> No
     ],
 )
 def test_a_fault_that_makes_no_sense_is_refused(text: str, complaint: str) -> None:
-    """A wrong fault is refused with what was written and what was expected."""
+    """A wrong fault is refused with its text and what was expected."""
     with pytest.raises(SimPlanError, match=complaint):
         read_fault(text, at=5.0, lasts=60.0, plan=_PLAN)

@@ -25,12 +25,12 @@ class Watched:
             server.observer = self.checker
 
     async def write(self, number: int) -> None:
-        """A client writes and is told that it succeeded."""
+        """Write a row as a client, which gets OK."""
         self.ledger.acknowledged(self.servers.all[number], await self.servers.write(number))
 
     @property
     def rules(self) -> list[str]:
-        """The rules that were violated."""
+        """The violated rules."""
         return [violation.rule for violation in self.checker.violations]
 
 
@@ -51,7 +51,7 @@ async def _promote(servers: Servers, number: int) -> None:
 
 
 async def _hand_over(watched: Watched) -> None:
-    """The first server takes a write and steps down, and the second is promoted once it has everything."""
+    """Write to the first server, make it read-only, and promote the second once it has everything."""
     servers = watched.servers
     await watched.write(0)
     await servers.admins[0].set_super_read_only(True)
@@ -60,7 +60,7 @@ async def _hand_over(watched: Watched) -> None:
 
 
 def test_an_orderly_change_of_primary_violates_nothing() -> None:
-    """Demote, catch up, promote, re-point: no rule is broken, and the checker knows who takes writes."""
+    """Demote, catch up, promote, re-point: no rule is broken, and the checker knows which server takes writes."""
 
     async def main(watched: Watched) -> None:
         servers = watched.servers
@@ -73,8 +73,8 @@ def test_an_orderly_change_of_primary_violates_nothing() -> None:
     watch(main)
 
 
-def test_a_write_from_before_somebody_meddled_makes_its_server_the_one_that_takes_writes() -> None:
-    """A commit that waits for its acknowledgement while somebody begins to meddle is a new primary's first."""
+def test_a_write_from_before_a_change_by_hand_makes_its_server_the_one_that_takes_writes() -> None:
+    """A commit that waits for its acknowledgement when an operator's change begins is a new primary's first."""
 
     async def main(watched: Watched) -> None:
         servers = watched.servers
@@ -138,8 +138,8 @@ def test_two_servers_with_an_acker_each_are_found() -> None:
     watch(main, count=4)
 
 
-def test_a_meddled_server_is_excused_until_it_is_read_only() -> None:
-    """What a person makes writable by hand is not counted, once it is read-only again it is."""
+def test_a_server_changed_by_hand_is_excused_until_it_is_read_only() -> None:
+    """A server that an operator makes writable is not counted; once it is read-only again, it is."""
 
     async def main(watched: Watched) -> None:
         servers = watched.servers
@@ -172,7 +172,7 @@ def test_dropping_the_last_copy_of_an_acknowledged_write_is_found() -> None:
 
 
 def test_dropping_a_copy_of_several_is_no_violation() -> None:
-    """While another live server has what is dropped, a relay log may go; and a crash is nobody's decision."""
+    """A relay log may be dropped while another live server has its transactions; and a crash is no decision."""
 
     async def main(watched: Watched) -> None:
         servers = watched.servers
@@ -189,7 +189,7 @@ def test_dropping_a_copy_of_several_is_no_violation() -> None:
 
 
 def test_a_wiped_history_is_found() -> None:
-    """RESET BINARY LOGS AND GTIDS on a tablet of the shard is never right, unless a person did it."""
+    """RESET BINARY LOGS AND GTIDS on a tablet of the shard is a violation, unless an operator did it."""
 
     async def main(watched: Watched) -> None:
         await watched.servers.admins[1].reset_binary_logs()
@@ -216,7 +216,7 @@ def test_a_change_without_the_lock_is_found() -> None:
 
 
 def test_a_repair_loop_is_found_unless_it_was_escalated() -> None:
-    """The same call to the same tablet again and again breaks a rule, but not once people were told."""
+    """The same call to the same tablet again and again breaks a rule, but not once it was escalated."""
 
     async def main(watched: Watched) -> None:
         for _ in range(LOOP_CALLS):
@@ -264,7 +264,7 @@ def test_the_late_end_of_an_old_commit_is_no_second_primary() -> None:
 
 
 def test_an_unprotected_write_is_counted_apart() -> None:
-    """A write that nobody had to acknowledge is remembered as unprotected."""
+    """A write without acknowledgements is counted as unprotected."""
 
     async def main(watched: Watched) -> None:
         server: SimMysqld = watched.servers.all[0]
@@ -276,8 +276,8 @@ def test_an_unprotected_write_is_counted_apart() -> None:
     watch(main)
 
 
-def test_a_client_that_is_told_of_an_unacknowledged_write_is_found() -> None:
-    """Commits that were let go break a rule once a client is told that its write is safe, and not before."""
+def test_ok_for_an_unacknowledged_write_is_found() -> None:
+    """Released commits break a rule once a client gets OK for them, and not before."""
 
     async def main(watched: Watched) -> None:
         servers = watched.servers
@@ -293,7 +293,7 @@ def test_a_client_that_is_told_of_an_unacknowledged_write_is_found() -> None:
     watch(main)
 
 
-def test_a_primary_that_waits_for_nobody_is_found() -> None:
+def test_a_primary_that_waits_for_no_acknowledgement_is_found() -> None:
     """A write without acknowledgements breaks a rule, except in the moment of a shard's first election."""
 
     async def main(watched: Watched) -> None:

@@ -1,4 +1,4 @@
-"""Errands: what a process works at without a task."""
+"""Light tasks: coroutines that a process runs without an asyncio task."""
 
 import asyncio
 
@@ -8,8 +8,8 @@ from vtorc.sim.engine.loop import run
 from vtorc.sim.engine.process import LightTask
 
 
-def test_the_end_of_an_errand_cancels_what_it_waits_for() -> None:
-    """An error that is put there later would be one that nobody takes, and end the run."""
+def test_cancelling_a_light_task_cancels_the_future_that_it_waits_for() -> None:
+    """An error that is set on the future later would never be retrieved, and end the run."""
 
     async def main() -> None:
         waited: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -28,8 +28,8 @@ def test_the_end_of_an_errand_cancels_what_it_waits_for() -> None:
     run(main())
 
 
-def test_an_errand_tells_what_came_of_it() -> None:
-    """An errand goes on as soon as what it waits for is there, and then has its result or its error."""
+def test_a_light_task_has_a_result_or_an_error() -> None:
+    """A light task goes on as soon as the future that it waits for is done, and then has its result or its error."""
 
     async def main() -> None:
         loop = asyncio.get_running_loop()

@@ -61,8 +61,8 @@ def test_a_deadline_ends_a_wait_that_has_no_end() -> None:
     assert run(main()) == 3.0
 
 
-def test_a_deadlock_names_who_waits_and_where() -> None:
-    """When nothing can ever happen again the error names the tasks that wait and the lines they wait at."""
+def test_a_deadlock_names_the_waiting_tasks_and_their_lines() -> None:
+    """When nothing can ever happen again, the error names the waiting tasks and their lines."""
 
     async def stuck() -> None:
         await asyncio.Event().wait()
@@ -85,7 +85,7 @@ def test_a_livelock_is_found() -> None:
         run(main(), instant_limit=1000)
 
 
-def test_an_error_that_nobody_receives_ends_the_run() -> None:
+def test_an_error_that_is_never_retrieved_ends_the_run() -> None:
     """An error in a bare callback is not lost in a log."""
 
     async def main() -> None:
@@ -100,7 +100,7 @@ def test_a_task_whose_error_is_dropped_ends_the_run() -> None:
     """A task that fails and is forgotten is reported when it is collected."""
 
     async def fail() -> None:
-        raise ValueError("nobody asks")
+        raise ValueError("never retrieved")
 
     async def main() -> None:
         task = asyncio.create_task(fail())
@@ -108,7 +108,7 @@ def test_a_task_whose_error_is_dropped_ends_the_run() -> None:
         del task
         await asyncio.sleep(1.0)
 
-    with pytest.raises(SimUnhandled, match="nobody asks"):
+    with pytest.raises(SimUnhandled, match="never retrieved"):
         run(main())
 
 
@@ -287,7 +287,7 @@ print(os.environ["PYTHONHASHSEED"], hash("a shard"))
 
 def test_the_process_starts_again_with_a_fixed_hash_seed() -> None:
     """Two processes with other hash seeds hash strings alike after the restart."""
-    said = [
+    outputs = [
         subprocess.run(
             [sys.executable, "-c", _PROGRAM],
             env={**os.environ, "PYTHONHASHSEED": seed},
@@ -297,8 +297,8 @@ def test_the_process_starts_again_with_a_fixed_hash_seed() -> None:
         ).stdout
         for seed in ("1", "2")
     ]
-    assert said[0] == said[1]
-    assert said[0].startswith("0 ")
+    assert outputs[0] == outputs[1]
+    assert outputs[0].startswith("0 ")
 
 
 def test_the_loop_can_be_used_once() -> None:

@@ -22,7 +22,7 @@ def test_a_commit_is_replicated_and_acknowledged() -> None:
     play(main)
 
 
-def test_without_semi_sync_a_commit_waits_for_nobody() -> None:
+def test_without_semi_sync_a_commit_waits_for_no_replica() -> None:
     """With semi-sync off a write succeeds although no replica can be reached."""
 
     async def main(servers: Servers) -> None:
@@ -52,7 +52,7 @@ def test_as_many_acknowledgements_as_asked_for_are_needed() -> None:
 
 
 def test_only_replicas_with_semi_sync_acknowledge() -> None:
-    """A replica without semi-sync gets the transactions, but nobody waits for it."""
+    """A replica without semi-sync gets the transactions, but no commit waits for it."""
 
     async def main(servers: Servers) -> None:
         await servers.replicate(replicas=[0, 1])
@@ -123,7 +123,7 @@ def test_switching_the_source_side_off_releases_the_waiting_commits() -> None:
 
 
 def test_a_commit_outlives_its_session() -> None:
-    """Cancelling a write that waits leaves it waiting, and its client never hears of it."""
+    """Cancelling a waiting write leaves it waiting, and its client never learns the outcome."""
 
     async def main(servers: Servers) -> None:
         await servers.replicate()
@@ -140,7 +140,7 @@ def test_a_commit_outlives_its_session() -> None:
 
 
 def test_killed_applications_lose_their_connections_at_once() -> None:
-    """KILL cuts a client off whose commit waits, which stays in the binary log and holds up who turns read-only."""
+    """KILL cuts off a client with a waiting commit, which stays in the binary log and holds up super_read_only."""
 
     async def main(servers: Servers) -> None:
         await servers.replicate()
@@ -171,7 +171,7 @@ def test_killed_applications_lose_their_connections_at_once() -> None:
 
 
 def test_a_session_that_was_killed_before_its_write_is_logged_leaves_nothing() -> None:
-    """KILL rolls back what is not in the binary log yet."""
+    """KILL rolls back a commit that is not in the binary log yet."""
 
     async def main(servers: Servers) -> None:
         await servers.replicate()
@@ -188,7 +188,7 @@ def test_a_session_that_was_killed_before_its_write_is_logged_leaves_nothing() -
 
 
 def test_a_crash_brings_unacknowledged_transactions_back() -> None:
-    """What was in the binary log when the server died is committed after its restart, acknowledged or not."""
+    """Transactions in the binary log at the crash are committed after the restart, acknowledged or not."""
 
     async def main(servers: Servers) -> None:
         await servers.replicate()
@@ -210,7 +210,7 @@ def test_a_crash_brings_unacknowledged_transactions_back() -> None:
 
 
 def test_a_restarted_server_is_read_only_without_semi_sync_and_without_threads() -> None:
-    """After a restart the settings of my.cnf hold, what was set while it ran is gone."""
+    """After a restart the settings of my.cnf hold, and those that were set at run time are gone."""
 
     async def main(servers: Servers) -> None:
         await servers.replicate()
@@ -243,7 +243,7 @@ def test_a_restarted_server_goes_on_counting() -> None:
     play(main)
 
 
-def test_read_only_stops_clients_and_super_read_only_everybody() -> None:
+def test_read_only_stops_clients_and_super_read_only_all_users() -> None:
     """read_only lets a SUPER user write, super_read_only does not; both refusals are errno 1290."""
 
     async def main(servers: Servers) -> None:
@@ -292,7 +292,7 @@ def test_super_read_only_waits_for_commits_that_wait_for_acknowledgements() -> N
 
 
 def test_an_errant_write_passes_every_switch() -> None:
-    """A transaction can be injected into a read-only replica, where nobody else has it."""
+    """A transaction can be injected into a read-only replica, and no other server has it."""
 
     async def main(servers: Servers) -> None:
         await servers.replicate()
@@ -323,7 +323,7 @@ def test_a_stalled_disk_hangs_writes_and_binlog_status_only() -> None:
 
 
 def test_a_full_disk_fails_writes_or_keeps_them_waiting() -> None:
-    """Depending on what the server does about it, a write fails with errno 1026 or waits for space."""
+    """Depending on the state of the disk, a write fails with errno 1026 or waits for space."""
 
     async def main(servers: Servers) -> None:
         await servers.replicate()
@@ -375,7 +375,7 @@ def test_a_server_that_takes_no_connections_serves_the_old_ones() -> None:
 
 
 def test_a_stopped_server_refuses_and_its_end_is_noticed() -> None:
-    """A held connection breaks when the server dies, and then nobody listens."""
+    """A held connection breaks when the server ends, and new connections are refused."""
 
     async def main(servers: Servers) -> None:
         gone = asyncio.create_task(servers.admins[0].wait_gone())

@@ -20,8 +20,8 @@ async def _broken_applier(servers: Servers, number: int) -> None:
     await until(lambda: servers.all[number].received == servers.executed(0))
 
 
-def test_received_and_applied_are_told_apart() -> None:
-    """A replica with a broken applier holds transactions that are not visible, and says why it stopped."""
+def test_received_and_applied_transactions_differ() -> None:
+    """A replica with a broken applier holds transactions that are not visible, and reports why it stopped."""
 
     async def main(servers: Servers) -> None:
         await _broken_applier(servers, 1)
@@ -37,7 +37,7 @@ def test_received_and_applied_are_told_apart() -> None:
 
 
 def test_pointing_to_another_source_drops_the_relay_log() -> None:
-    """What was received and not applied is gone after CHANGE REPLICATION SOURCE; the observer hears of it."""
+    """CHANGE REPLICATION SOURCE drops transactions that were received and not applied, and the observer gets them."""
 
     async def main(servers: Servers) -> None:
         await _broken_applier(servers, 1)
@@ -53,7 +53,7 @@ def test_pointing_to_another_source_drops_the_relay_log() -> None:
     play(main)
 
 
-def test_a_replica_that_forgets_its_source_is_nobodys_replica() -> None:
+def test_a_replica_that_forgets_its_source_has_no_replication_status() -> None:
     """RESET REPLICA ALL drops the relay log and the source; then there is no replication status."""
 
     async def main(servers: Servers) -> None:
@@ -275,7 +275,7 @@ def test_a_silent_source_is_given_up_after_the_net_timeout() -> None:
 
 
 def test_a_dead_source_is_noticed_at_once() -> None:
-    """When only the process dies, its kernel tells the replicas; they connect again when it is back."""
+    """When only the process ends, its kernel resets the connections, and replicas connect again when it is back."""
 
     async def main(servers: Servers) -> None:
         await servers.replicate()
@@ -303,7 +303,7 @@ def test_heartbeats_keep_an_idle_connection() -> None:
 
 
 def test_a_hung_source_keeps_its_replicas_until_their_net_timeout() -> None:
-    """Replicas of a stopped process see it as connected until their patience ends."""
+    """Replicas of a stopped process stay connected until their net timeout ends."""
 
     async def main(servers: Servers) -> None:
         await servers.replicate()
@@ -319,7 +319,7 @@ def test_a_hung_source_keeps_its_replicas_until_their_net_timeout() -> None:
 
 
 def test_a_frozen_replica_goes_on_where_it_was() -> None:
-    """A replica that was stopped by a signal gets what was sent meanwhile."""
+    """A replica that was stopped by a signal gets the transactions that were sent meanwhile."""
 
     async def main(servers: Servers) -> None:
         await servers.replicate()
@@ -334,7 +334,7 @@ def test_a_frozen_replica_goes_on_where_it_was() -> None:
 
 
 def test_a_stalled_disk_of_a_replica_stops_its_acknowledgements() -> None:
-    """A replica whose relay log cannot be written neither receives nor acknowledges, and STOP REPLICA hangs."""
+    """A replica that cannot write its relay log neither receives nor acknowledges, and STOP REPLICA hangs."""
 
     async def main(servers: Servers) -> None:
         await servers.replicate(replicas=[0, 1])
@@ -435,7 +435,7 @@ def test_an_old_replica_connection_is_replaced_by_its_new_one() -> None:
 
 
 def test_statements_about_replication_run_one_at_a_time() -> None:
-    """A source cannot be forgotten while the threads are being started: the one who comes second is refused."""
+    """A source cannot be reset while the threads are being started: the second statement is refused."""
 
     async def main(servers: Servers) -> None:
         await servers.replicate()

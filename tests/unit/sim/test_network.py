@@ -59,7 +59,7 @@ def test_a_call_brings_back_the_answer() -> None:
 
 
 def test_an_error_of_the_handler_reaches_the_caller() -> None:
-    """What the far side raises is raised at the caller."""
+    """An error of the handler is raised at the caller."""
 
     async def main(pair: Pair) -> None:
         async def fail() -> None:
@@ -176,7 +176,7 @@ def test_a_cancelled_call_that_has_arrived_may_still_be_carried_out() -> None:
 
 
 def test_a_process_that_dies_while_it_works_resets_its_callers() -> None:
-    """The kernel of a dead process tells its peers; a host without power does not."""
+    """The kernel resets the connections of a dead process; a host without power sends nothing."""
 
     async def main(pair: Pair) -> None:
         current_loop().call_later(0.5, pair.server.crash)
@@ -204,7 +204,7 @@ def test_a_frozen_process_answers_when_it_thaws() -> None:
 
 
 def test_a_dead_process_does_nothing_any_more() -> None:
-    """What a killed process was about to send, in its clean-up too, is never sent."""
+    """A killed process sends nothing more, not even from its clean-ups."""
 
     async def main(pair: Pair) -> None:
         reached: list[str] = []

@@ -1,4 +1,4 @@
-"""Shards that come and go while a vtorc watches."""
+"""Shards that appear and disappear while a vtorc watches."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,7 +17,7 @@ _NEW = shard_plan(ShardId("commerce", "80-"), CELLS, durability="semi_sync", tab
 
 
 def _counted(shard: SimShard) -> list[str]:
-    """Note who is asked for its state from now on."""
+    """Return a list of the tablets that are asked for their status from now on."""
     asked: list[str] = []
 
     def count(name: str, ask: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[object]]:
@@ -47,7 +47,7 @@ def test_a_shard_that_appears_gets_a_primary() -> None:
 
 
 def test_nothing_is_left_of_a_shard_that_is_removed() -> None:
-    """A shard whose records are deleted is left alone at once: no call to its tablets, no loop, no task."""
+    """A shard without records is left alone at once: no call to its tablets, no loop, no task."""
 
     async def main(world: World, shard: SimShard) -> None:
         await asyncio.sleep(3.0)
@@ -75,7 +75,7 @@ def test_what_is_left_of_a_shard_is_found() -> None:
 
 
 def test_a_recovery_does_not_outlive_its_shard() -> None:
-    """A shard that is removed while its primary is being replaced is given up, and its place in the budget with it."""
+    """A shard that is removed while its primary is being replaced is given up, and its slot is released."""
 
     async def main(world: World, shard: SimShard) -> None:
         primary = shard.primary

@@ -12,7 +12,7 @@ def _fault(number: int, *, lasts: float = 40.0) -> Fault:
 
 
 @given(st.sets(st.integers(0, 11), min_size=1, max_size=4))
-def test_only_the_faults_that_it_takes_are_left(needed: set[int]) -> None:
+def test_only_the_needed_faults_are_left(needed: set[int]) -> None:
     """Whatever combination makes a run fail, exactly that combination remains."""
     faults = tuple(_fault(number) for number in range(12))
 
@@ -32,7 +32,7 @@ def test_faults_are_shortened_as_long_as_the_run_fails() -> None:
 
 
 def test_the_search_ends_after_so_many_runs() -> None:
-    """However long it could go on, it stops, with something that fails."""
+    """The search stops after so many runs, with faults that fail."""
     runs = 0
 
     def fails(some: Sequence[Fault]) -> bool:

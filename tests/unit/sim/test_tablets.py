@@ -61,8 +61,8 @@ def test_calls_reach_the_real_tablet_manager() -> None:
     in_world(main)
 
 
-def test_a_primary_is_nobodys_replica() -> None:
-    """Questions about replication are answered with None where there is none."""
+def test_a_primary_has_no_replication_status() -> None:
+    """Calls about replication return None for a server without a source."""
 
     async def main(world: World, shard: SimShard) -> None:
         manager = _manager(world)
@@ -75,7 +75,7 @@ def test_a_primary_is_nobodys_replica() -> None:
 
 
 def test_an_older_tablet_leaves_fields_out() -> None:
-    """What an old vttablet does not know is unknown, not false."""
+    """A field that an old vttablet does not report is unknown, not false."""
 
     async def main(world: World, shard: SimShard) -> None:
         replica = _replica(shard)
@@ -88,7 +88,7 @@ def test_an_older_tablet_leaves_fields_out() -> None:
     in_world(main)
 
 
-def test_failures_are_told_apart() -> None:
+def test_failures_have_different_reasons() -> None:
     """A stopped process refuses, a silent host and a frozen process time out, an unknown name is unreachable."""
 
     async def main(world: World, shard: SimShard) -> None:
@@ -133,7 +133,7 @@ def test_a_tablet_that_was_shut_down_is_not_dialled() -> None:
     in_world(main)
 
 
-def test_a_health_stream_tells_changes_and_breaks_with_its_tablet() -> None:
+def test_a_health_stream_reports_changes_and_breaks_with_its_tablet() -> None:
     """The first report comes at once, others at changes, and the end is an error."""
 
     async def main(world: World, shard: SimShard) -> None:
@@ -159,7 +159,7 @@ def test_a_health_stream_tells_changes_and_breaks_with_its_tablet() -> None:
 
 
 def test_a_killed_tablet_is_started_again() -> None:
-    """Its supervisor brings it back within seconds, and it is what it was before."""
+    """A supervisor starts a killed tablet within seconds, with its former type."""
 
     async def main(world: World, shard: SimShard) -> None:
         replica = _replica(shard)
@@ -190,7 +190,7 @@ def test_only_a_serving_primary_takes_writes() -> None:
 
 
 def test_a_demotion_kills_the_writes_that_wait() -> None:
-    """A client whose write waits for an acknowledgement hears of an error, though mysqld commits it."""
+    """A client gets an error for a write that waits for an acknowledgement, although mysqld commits it."""
 
     async def main(world: World, shard: SimShard) -> None:
         primary = shard.primary

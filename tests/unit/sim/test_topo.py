@@ -31,8 +31,8 @@ class Topo:
         self.network.impose(LinkFault(name="cut", sources=frozenset({name}), cut=True))
 
 
-def test_what_one_client_writes_another_reads() -> None:
-    """Records go over the network to the one store and back."""
+def test_a_record_of_one_client_is_read_by_another() -> None:
+    """Records go over the network to the store and back."""
 
     async def main() -> None:
         topo = Topo()
@@ -45,7 +45,7 @@ def test_what_one_client_writes_another_reads() -> None:
 
 
 def test_a_stopped_server_refuses_and_remembers() -> None:
-    """While it is down every call fails at once; afterwards everything is there."""
+    """While the server is down, every call fails at once; afterwards all keys are still stored."""
 
     async def main() -> None:
         topo = Topo()
@@ -106,7 +106,7 @@ def test_stale_reads_show_one_host_an_old_state() -> None:
 
 
 def test_conflicts_make_compare_and_swaps_fail() -> None:
-    """With all swaps in conflict none succeeds, though nobody changes the contents."""
+    """With all swaps in conflict none succeeds, although the contents stay the same."""
 
     async def main() -> None:
         topo = Topo()
@@ -120,7 +120,7 @@ def test_conflicts_make_compare_and_swaps_fail() -> None:
 
 
 def test_a_lock_is_held_by_one_and_known_by_name() -> None:
-    """While one client holds a lock another is refused; the server can tell who holds it."""
+    """While one client holds a lock, another is refused; the server knows the holder."""
 
     async def main() -> None:
         topo = Topo()

@@ -14,7 +14,7 @@ SHARD = ShardId("commerce", "0")
 
 
 def small_plan(*, durability: str = "semi_sync", vtorcs: int = 1, tablets: int = 3) -> WorldPlan:
-    """One shard, one client."""
+    """Return a plan with one shard and one client."""
     return WorldPlan(
         cells=CELLS,
         shards=(shard_plan(SHARD, CELLS, durability=durability, tablets=tablets),),
@@ -30,7 +30,7 @@ def in_world(
     plan: WorldPlan | None = None,
     begun: bool = True,
 ) -> None:
-    """Run something in a world in which, if `begun`, the shard has its primary and takes writes."""
+    """Run `main` in a world; with `begun`, the shard has its primary and takes writes before that."""
 
     async def start() -> None:
         trace = Trace(current_loop().time)
@@ -47,5 +47,5 @@ def in_world(
 
 
 def without_vtorc(plan: WorldPlan | None = None) -> WorldPlan:
-    """The same world with nobody to repair it."""
+    """Return the same world without vtorcs."""
     return replace(plan or small_plan(), vtorc_cells=())
