@@ -203,8 +203,9 @@ class TabletProbe:
         )
 
     def _failed(self, started: float, failure: ProbeFailure, text: str) -> TabletView:
-        """Return the view after a probe that failed: the last status stays, and all that is remembered, but that a
-        tablet with its MySQL down acknowledges nothing.
+        """Return the view after a failed probe.
+
+        The last status stays, and all that is remembered. A tablet with its MySQL down acknowledges nothing more.
         """
         before, ended = self.view, self._clock.now()
         is_down = failure is ProbeFailure.MYSQL_DOWN
