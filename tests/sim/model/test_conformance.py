@@ -113,7 +113,10 @@ def test_a_failover_that_breaks_off_is_a_path() -> None:
     [
         (FAILOVER[1:], "before it was asked whether the lock is ours"),
         ((*FAILOVER[:4], *FAILOVER[5:]), "promoted before the lock was checked again"),
-        ((*FAILOVER[:4], step("check lock", "", 3.0, succeeded=False), *FAILOVER[5:]), "before the lock was checked again"),
+        (
+            (*FAILOVER[:4], step("check lock", "", 3.0, succeeded=False), *FAILOVER[5:]),
+            "before the lock was checked again",
+        ),
         ((*FAILOVER[:3], *FAILOVER[4:]), "before it had applied"),
         ((FAILOVER[0], *FAILOVER[2:]), "a was promoted, and had not been stopped"),
         ((*FAILOVER, step("replicate from a", "c", 4.0)), "c was re-pointed, and had not been stopped"),
