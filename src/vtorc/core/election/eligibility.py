@@ -36,7 +36,7 @@ class Candidacy:
     is_replicating: bool = True
     """Whether it replicates from `primary`, with both threads running."""
     backup_running: bool = False
-    """Whether a backup is being taken of it."""
+    """Return that a backup is being taken of it; empty if none is."""
     applier_stopped: str = ""
     """Why its relay log does not get applied; empty if it does."""
     clock: int | None = None
@@ -64,48 +64,48 @@ Check = Callable[[Candidacy], str]
 
 
 def is_no_member(candidacy: Candidacy) -> str:
-    """Whether the shard has no such tablet."""
+    """Return that the shard has no such tablet; empty if it has."""
     return "" if candidacy.is_member else "is no tablet of the shard"
 
 
 def was_not_reached(candidacy: Candidacy) -> str:
-    """Whether it was not stopped."""
+    """Return that it was not stopped; empty if it was."""
     return "" if candidacy.is_reached else "was not reached"
 
 
 def does_not_answer(candidacy: Candidacy) -> str:
-    """Whether its last probe failed."""
+    """Return that its last probe failed; empty if it answered."""
     return "" if candidacy.is_reached else "does not answer"
 
 
 def has_unreadable_record(candidacy: Candidacy) -> str:
-    """Whether its record is garbage: a promotion has to write it."""
+    """Return that its record is garbage, which a promotion has to write; empty if it can be read."""
     if candidacy.has_readable_record:
         return ""
     return "has a tablet record that cannot be read, and so could not be written when it is promoted"
 
 
 def has_errant_transactions(candidacy: Candidacy) -> str:
-    """Whether it holds transactions that were provably never acknowledged: all other tablets would get them."""
+    """Return that it has errant transactions, which all other tablets would get; empty if it has none."""
     return f"has errant transactions {candidacy.errant.brief()}" if candidacy.errant else ""
 
 
 def has_forbidden_type(candidacy: Candidacy) -> str:
-    """Whether the policy promotes no tablet of its type."""
+    """Return that the policy promotes no tablet of its type; empty if it does."""
     if candidacy.policy.promotion_rule(candidacy.tablet) is not PromotionRule.MUST_NOT:
         return ""
     return f"is {candidacy.tablet.type.name}, which the policy never promotes"
 
 
 def has_type_forbidden_by_name(candidacy: Candidacy) -> str:
-    """Whether the policy promotes no tablet of its type; names the policy, which an operator may want to change."""
+    """Return the same with the policy's name, which an operator may want to change."""
     if candidacy.policy.promotion_rule(candidacy.tablet) is not PromotionRule.MUST_NOT:
         return ""
     return f"is {candidacy.tablet.type.name}, which the policy {candidacy.policy.name} never promotes"
 
 
 def does_not_replicate(candidacy: Candidacy) -> str:
-    """Whether it would have to catch up without replicating from the primary."""
+    """Return that it does not replicate from the primary, and so cannot catch up; empty if it does."""
     return "" if candidacy.is_replicating else f"does not replicate from {candidacy.primary}"
 
 
@@ -115,12 +115,12 @@ def is_backed_up(candidacy: Candidacy) -> str:
 
 
 def does_not_apply(candidacy: Candidacy) -> str:
-    """Whether its relay log does not get applied."""
+    """Return why its relay log is not applied; empty if it is."""
     return f"does not apply its relay log: {candidacy.applier_stopped}" if candidacy.applier_stopped else ""
 
 
 def has_late_clock(candidacy: Candidacy) -> str:
-    """Whether its clock is known to be behind the beginning of the present term.
+    """Return that its clock is behind the start of the present term; empty if it is not, or if it is unknown.
 
     A tablet begins its term by its own clock (Vitess `tm_state.go`). Every tablet takes one with a term older than the
     present one for a former primary, itself too (`shard_sync.go`). So it would give up as soon as it was promoted.
@@ -135,7 +135,7 @@ def has_late_clock(candidacy: Candidacy) -> str:
 
 
 def is_in_another_cell(candidacy: Candidacy) -> str:
-    """Whether the primary would leave its cell and must not."""
+    """Return that the primary would leave its cell, which the settings forbid; empty if it may."""
     if not candidacy.same_cell_only or candidacy.primary is None or candidacy.tablet.cell == candidacy.primary.cell:
         return ""
     return (
@@ -145,7 +145,7 @@ def is_in_another_cell(candidacy: Candidacy) -> str:
 
 
 def has_too_few_ackers(candidacy: Candidacy) -> str:
-    """Whether too few tablets at hand could acknowledge: its first commit would wait for ever."""
+    """Return how many acknowledgements it would lack: its first commit would wait for ever; empty if none."""
     acks, needed = len(candidacy.ackers), candidacy.required_acks
     if acks >= needed:
         return ""
@@ -153,7 +153,7 @@ def has_too_few_ackers(candidacy: Candidacy) -> str:
 
 
 def has_too_few_ackers_behind_it(candidacy: Candidacy) -> str:
-    """The same where a tablet that holds more does not become its replica; says how an operator can change it."""
+    """Return the same for a forced promotion, where tablets that hold more do not become its replicas."""
     if not (too_few := has_too_few_ackers(candidacy)):
         return ""
     return (
