@@ -34,6 +34,28 @@ class FleetSettings:
     """Percent of the shards."""
 
 
+FIRST_REST = 1.0
+"""Seconds until a shard that failed is watched anew; doubled each time that it fails again, up to `LONGEST_REST`."""
+
+LONGEST_REST = 60.0
+"""Seconds that a rest grows to; a shard that ran as long without failing begins with `FIRST_REST` again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """The rest of a shard that failed, in seconds on the clock."""
+
+    ends_at: float
+    length: float
+
+    @classmethod
+    def after(cls, before: "_Rest | None", now: float) -> "_Rest":
+        """Return the rest of a shard that failed now, and before that had the rest `before`."""
+        fails_again = before is not None and now - before.ends_at < LONGEST_REST
+        length = min(LONGEST_REST, 2 * before.length) if before is not None and fails_again else FIRST_REST
+        return cls(now + length, length)
+
+
 class Fleet:
     """The loops of all shards."""
 
@@ -55,6 +77,8 @@ class Fleet:
         self._reread = asyncio.Event()
         self._tasks: dict[ShardId, asyncio.Task[None]] = {}
         self.loops: dict[ShardId, ShardLoop] = {}
+        self._rests: dict[ShardId, _Rest] = {}
+        self._resting: set[ShardId] = set()
         self._topo_failures: tuple[str, ...] = ()
         self.budget = FleetBudget(lambda: settings().budget, tools.clock.now)
         self._breaker = Breaker(
@@ -123,17 +147,22 @@ class Fleet:
     def _apply(self, group: asyncio.TaskGroup, topology: TopologyReading) -> None:
         scope = self._settings().scope
         for shard, reading in sorted(topology.shards.items(), key=lambda item: str(item[0])):
-            loop = self.loops.get(shard)
-            if loop is not None:
-                loop.update(reading, controlled=scope.covers(shard))
-            else:
-                self._add(group, shard, reading, controlled=scope.covers(shard))
-        for shard in sorted(self.loops.keys() - topology.shards.keys(), key=str):
+            if shard in self._resting:
+                continue
+            try:
+                self._watch(group, shard, reading, controlled=scope.covers(shard))
+            except Exception as error:
+                self._set_aside(shard, error)
+        for shard in sorted((self.loops.keys() | self._rests.keys()) - topology.shards.keys(), key=str):
             # Gone only if its keyspace could be read: a reading that failed proves nothing.
             if shard.keyspace not in topology.unread_keyspaces:
                 self._remove(shard)
 
-    def _add(self, group: asyncio.TaskGroup, shard: ShardId, reading: ShardTopology, *, controlled: bool) -> None:
+    def _watch(self, group: asyncio.TaskGroup, shard: ShardId, reading: ShardTopology, *, controlled: bool) -> None:
+        loop = self.loops.get(shard)
+        if loop is not None:
+            loop.update(reading, controlled=controlled)
+            return
         watch = ShardWatch(
             shard,
             reading,
@@ -152,13 +181,42 @@ class Fleet:
             breaker=self._breaker,
         )
         self.loops[shard] = loop
-        self._tasks[shard] = group.create_task(loop.run(), name=f"shard {shard}")
+        self._tasks[shard] = group.create_task(self._run_loop(shard, loop), name=f"shard {shard}")
         if self._topology_observer is not None:
             self._topology_observer.found(shard, tablets=len(reading.tablets), controlled=controlled)
 
+    async def _run_loop(self, shard: ShardId, loop: ShardLoop) -> None:
+        """Run the loop of a shard, and contain what it raises.
+
+        A mistake of vtorc in one shard once ended the daemon, and the failover of all other shards with it.
+        """
+        try:
+            await loop.run()
+        except Exception as error:
+            if self.loops.get(shard) is loop:
+                self._set_aside(shard, error)
+
+    def _set_aside(self, shard: ShardId, error: Exception) -> None:
+        """Tell that vtorc failed in a shard, and watch the shard anew after a rest, with nothing remembered of it."""
+        self.loops.pop(shard, None)
+        task = self._tasks.pop(shard, None)
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+        rest = self._rests[shard] = _Rest.after(self._rests.get(shard), self._tools.clock.now())
+        self._resting.add(shard)
+        asyncio.get_running_loop().call_later(rest.length, self._end_rest, shard)
+        self._observer.failed(shard, error, rest.length)
+
+    def _end_rest(self, shard: ShardId) -> None:
+        self._resting.discard(shard)
+        self._reread.set()
+
     def _remove(self, shard: ShardId) -> None:
-        del self.loops[shard]
-        self._tasks.pop(shard).cancel()
+        self._rests.pop(shard, None)
+        self._resting.discard(shard)
+        self.loops.pop(shard, None)
+        if (task := self._tasks.pop(shard, None)) is not None:
+            task.cancel()
         self._breaker.forget(shard)
         if self._topology_observer is not None:
             self._topology_observer.gone(shard)

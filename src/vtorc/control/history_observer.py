@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from vtorc.control.observer import Announcement
+from vtorc.control.observer import Announcement, failure_sentence
 from vtorc.core.decision.decisions import Action, Decision
 from vtorc.core.election.forced_promotion import DataLossEstimate
 from vtorc.core.election.safety_argument import SafetyArgument
 from vtorc.core.facts.clock import Clock
 from vtorc.core.facts.gtid import GtidSet
-from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.rules import Rule
 from vtorc.history.store import StoredDecision, StoredRecovery
 from vtorc.history.writer import HistoryWriter
@@ -64,6 +64,19 @@ class HistoryObserver:
                 code="",
                 rule=Rule.BREAKER.value,
                 sentence=announcement.sentence,
+            )
+        )
+
+    def failed(self, shard: ShardId, error: Exception, rest: float) -> None:
+        """Store a mistake of vtorc's own as a decision about the shard."""
+        self._writer.add_decision(
+            StoredDecision(
+                at=self._clock.wall(),
+                shard=str(shard),
+                tablet="",
+                code="",
+                rule=Rule.OWN_ERROR.value,
+                sentence=failure_sentence(shard, error, rest),
             )
         )
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from vtorc.control.observer import Announcement
+from vtorc.control.observer import Announcement, failure_sentence
 from vtorc.core.decision.decisions import Action, Decision
 from vtorc.core.election.last_primary import observed_term_of
 from vtorc.core.facts.ids import ShardId, TabletAlias
@@ -121,3 +121,9 @@ class LogObserver:
     def announced(self, announcement: Announcement) -> None:
         """Log an announcement: an error while the storm lasts, a warning at its end."""
         (self._log.warning if announcement.is_end else self._log.error)(announcement.sentence, rule=Rule.BREAKER.value)
+
+    def failed(self, shard: ShardId, error: Exception, rest: float) -> None:
+        """Log a mistake of vtorc's own with its traceback."""
+        self._log.error(
+            failure_sentence(shard, error, rest), shard=str(shard), rule=Rule.OWN_ERROR.value, exc_info=error
+        )

@@ -50,6 +50,10 @@ class Observer(Protocol):
         """Called when something has happened to many shards at once, or is over."""
         ...
 
+    def failed(self, shard: ShardId, error: Exception, rest: float) -> None:
+        """Called when vtorc itself made a mistake in a shard, which it watches anew after `rest` seconds."""
+        ...
+
 
 class TopologyObserver(Protocol):
     """Hears which shards the topology server has; its methods return at once and raise nothing."""
@@ -107,3 +111,19 @@ class Observers:
         """Pass it on."""
         for observer in self._observers:
             observer.announced(announcement)
+
+    def failed(self, shard: ShardId, error: Exception, rest: float) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.failed(shard, error, rest)
+
+
+def failure_sentence(shard: ShardId, error: Exception, rest: float) -> str:
+    """Return what operators are told of a mistake of vtorc's own in a shard: its cause, and how it goes on."""
+    cause: BaseException = error
+    while isinstance(cause, BaseExceptionGroup):
+        cause = cause.exceptions[0]
+    return (
+        f"{shard}: vtorc itself failed here ({type(cause).__name__}: {cause}); it watches this shard anew in {rest:g} "
+        f"s, and all other shards go on; report this with the traceback in the log"
+    )

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vtorc.core.facts.ids import KeyRange, ShardId
-from vtorc.errors import VtorcError
+from vtorc.errors import NameParseError, VtorcError
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,18 @@ class Scope:
         return cls(tuple(ranges))
 
     def covers(self, shard: ShardId) -> bool:
-        """Return whether vtorc acts on the shard."""
+        """Return whether vtorc acts on the shard.
+
+        Vitess also accepts names that hold no keyspace id, such as `80-8000`. An entry for the whole keyspace covers
+        such a shard, and an entry for a part of it does not.
+        """
         if not self.ranges:
             return True
-        return any(shard.keyspace == keyspace and each.contains(shard.key_range) for keyspace, each in self.ranges)
+        entries = [each for keyspace, each in self.ranges if keyspace == shard.keyspace]
+        if any(each.is_complete for each in entries):
+            return True
+        try:
+            key_range = shard.key_range
+        except NameParseError:
+            return False
+        return any(each.contains(key_range) for each in entries)

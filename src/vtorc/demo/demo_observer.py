@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
-from vtorc.control.observer import Announcement
+from vtorc.control.observer import Announcement, failure_sentence
 from vtorc.core.decision.decisions import Action, Decision
 from vtorc.core.facts.gtid import GtidSet
-from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.recovery.runner import Judgement
 
@@ -136,6 +136,10 @@ class DemoObserver:
     def announced(self, announcement: Announcement) -> None:
         """Add the announcement's sentence."""
         self.say(Mark.GOOD if announcement.is_end else Mark.FAILED, announcement.sentence)
+
+    def failed(self, shard: ShardId, error: Exception, rest: float) -> None:
+        """Add a sentence about a mistake of vtorc's own."""
+        self.say(Mark.FAILED, failure_sentence(shard, error, rest))
 
     def say(self, mark: Mark, text: str) -> None:
         """Add a sentence, with all unprintable characters blanked.

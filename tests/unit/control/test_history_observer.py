@@ -5,6 +5,7 @@ from pathlib import Path
 from tests.unit.core.builders import NOW
 from vtorc.control.history_observer import HistoryObserver
 from vtorc.control.observer import Announcement
+from vtorc.core.facts.ids import ShardId
 from vtorc.history.store import History
 from vtorc.history.writer import HistoryWriter
 
@@ -29,3 +30,17 @@ def test_an_announcement_is_kept_as_a_decision_about_no_shard(tmp_path: Path) ->
     (kept,) = history.decisions(limit=10)
     history.close()
     assert (kept.at, kept.shard, kept.rule, kept.sentence) == (7, "", "breaker", "many are lost")
+
+
+def test_a_mistake_of_vtorcs_own_is_kept_with_its_cause(tmp_path: Path) -> None:
+    """A failure in one shard is found in the history under its own rule, with the innermost error and the pause."""
+    path = str(tmp_path / "history.sqlite")
+    writer = HistoryWriter(path)
+    error = ExceptionGroup("tasks", [ExceptionGroup("tasks", [KeyError("zone1-100")])])
+    HistoryObserver(writer, StoppedClock()).failed(ShardId("commerce", "0"), error, 2.0)
+    writer.close()
+    history = History(path)
+    (kept,) = history.decisions(limit=10)
+    history.close()
+    assert (kept.at, kept.shard, kept.rule) == (7, "commerce/0", "own-error")
+    assert "vtorc itself failed here (KeyError: 'zone1-100'); it watches this shard anew in 2 s" in kept.sentence

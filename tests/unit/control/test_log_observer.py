@@ -81,3 +81,13 @@ def test_a_timeout_of_semi_sync_is_logged_once_in_each_term(logged: list[EventDi
     sentences = _sentences(logged)
     assert [level for level, _ in sentences] == ["warning", "warning"]
     assert "zone1-0000000100 waits 10 s for acknowledgements and then tells clients OK without any" in sentences[0][1]
+
+
+def test_a_mistake_of_vtorcs_own_is_logged_with_its_traceback(logged: list[EventDict]) -> None:
+    """A failure in one shard is an error that names the shard, the cause and the pause, and has the exception."""
+    error = KeyError("zone1-100")
+    LogObserver().failed(SHARD, error, 4.0)
+    (line,) = logged
+    assert (line["log_level"], line["shard"], line["rule"]) == ("error", "commerce/-80", "own-error")
+    assert line["exc_info"] is error
+    assert "vtorc itself failed here (KeyError: 'zone1-100'); it watches this shard anew in 4 s" in line["event"]

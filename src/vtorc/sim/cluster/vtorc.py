@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from vtorc.control.breaker import HOLD_NOTHING
 from vtorc.control.budget import BudgetLimits
 from vtorc.control.fleet import Fleet, FleetSettings
-from vtorc.control.observer import Announcement
+from vtorc.control.observer import Announcement, failure_sentence
 from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import DecisionSettings
 from vtorc.core.decision.decisions import Action, Decision
@@ -105,7 +105,9 @@ class SimVtorc:
             budget=settings.budget,
             hold_above=settings.hold_above,
         )
-        observer = TraceObserver(self.host.name, self._trace, life, self.records, self._escalated, self.turns)
+        observer = TraceObserver(
+            self.host.name, self._trace, life, self.records, self._escalated, self.turns, self._broken
+        )
         fleet = self.fleet = Fleet(tools, lambda: fleet_settings, observer)
         self.turns.begin(fleet.budget)
         self._trace.note(self.host.name, "vtorc starts")
@@ -140,8 +142,10 @@ class TraceObserver:
         records: list[RecoveryRecord],
         escalated: Callable[[ShardId], None],
         turns: BudgetOrder,
+        broken: Callable[[str], None],
     ) -> None:
         self._name = name
+        self._broken = broken
         self._turns = turns
         self._trace = trace
         self._life = life
@@ -189,6 +193,11 @@ class TraceObserver:
         if self._life.alive:
             self._turns.announced(announcement)
         self._note(f"announces: {announcement.sentence}")
+
+    def failed(self, shard: ShardId, error: Exception, rest: float) -> None:
+        """End the run with a violation: control code raises nothing unexpected."""
+        if self._life.alive:
+            self._broken(f"vtorc on {self._name} broke: {failure_sentence(shard, error, rest)}")
 
     def _note(self, text: str) -> None:
         if self._life.alive:
