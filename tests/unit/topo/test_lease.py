@@ -4,7 +4,7 @@ from collections.abc import Callable
 import pytest
 
 from vtorc.errors import LockLost, TopoTimeout, TopoUnavailable
-from vtorc.sim.engine.loop import forever, run
+from vtorc.sim.engine.loop import current_loop, forever, run
 from vtorc.topo.lease import LeasedLock, OwnedLocks
 
 TTL = 30.0
@@ -141,6 +141,25 @@ def test_check_without_an_answer_is_no_confirmation() -> None:
         return asyncio.get_running_loop().time()
 
     assert run(main()) == 30.0
+
+
+def test_check_counts_the_time_that_the_process_stood_still() -> None:
+    """An answer that is read after the lease has ended by the process's own clock confirms nothing."""
+
+    async def main() -> None:
+        lease = ScriptedLease()
+        lock, _ = held(lease)
+
+        def answer_and_stop(now: float) -> bool:
+            current_loop().stand_still(TTL + 1.0)
+            return True
+
+        lease.answer = answer_and_stop
+        with pytest.raises(LockLost, match=r"its lease ended 1\.0 s before the answer"):
+            await lock.check()
+        assert lock.lost.is_set()
+
+    run(main())
 
 
 def test_check_prolongs_the_lock() -> None:

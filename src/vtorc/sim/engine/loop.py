@@ -88,6 +88,13 @@ class SimLoop(asyncio.BaseEventLoop):
         """Return virtual seconds since the beginning."""
         return self._now
 
+    def stand_still(self, seconds: float) -> None:
+        """Let time pass between two instructions of the running task, as when the process is stopped.
+
+        It goes on with its next instruction; timers that became due meanwhile fire afterwards.
+        """
+        self._now += seconds
+
     def call_soon(
         self, callback: Callable[[*_Ts], object], *args: *_Ts, context: contextvars.Context | None = None
     ) -> SimHandle:
@@ -251,10 +258,11 @@ class SimLoop(asyncio.BaseEventLoop):
             self._cancelled_timers -= 1
             if not timers:
                 return
-        self._now = now
-        if timers and timers[0][0] <= now:
+        if now > self._now:
+            self._now = now
+        if timers and timers[0][0] <= self._now:
             self._queue.append(timer)
-            self._make_ready(now)
+            self._make_ready(self._now)
             return
         self.callbacks += 1
         try:
