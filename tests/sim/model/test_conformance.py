@@ -58,11 +58,11 @@ def test_a_rebuilt_server_has_what_the_other_had() -> None:
     [
         ((Wrote(1, "b"),), "although it is read-only"),
         ((Crashed(0), Wrote(0, "b")), "is down"),
-        ((Received(2, "b"),), "what its source does not have"),
-        ((Pointed(2, -1), Received(2, "a")), "what its source does not have"),
-        ((Applied(2, "a"),), "what it did not receive"),
-        ((Received(2, "a"), Pointed(2, 1), Applied(2, "a")), "what it did not receive"),
-        ((Wrote(0, "b"), Committed(0, "b", True)), "that 0 replicas ever received"),
+        ((Received(2, "b"),), "a write that its source lacks"),
+        ((Pointed(2, -1), Received(2, "a")), "a write that its source lacks"),
+        ((Applied(2, "a"),), "a write that it did not receive"),
+        ((Received(2, "a"), Pointed(2, 1), Applied(2, "a")), "a write that it did not receive"),
+        ((Wrote(0, "b"), Committed(0, "b", True)), "that only 0 replicas ever received"),
         ((Crashed(0), Restarted(0, 0)), "has 0 writes after its start, not 1"),
         ((Pointed(2, -1), Writable(2, True)), "lacks 1 acknowledged"),
         ((Recovered((Done("promote", "z1-101", 1.0, 2.0, True),)),), "had not been stopped"),
@@ -111,18 +111,15 @@ def test_a_failover_that_breaks_off_is_a_path() -> None:
 @pytest.mark.parametrize(
     ("steps", "why"),
     [
-        (FAILOVER[1:], "before it was asked whether the lock is ours"),
-        ((*FAILOVER[:4], *FAILOVER[5:]), "promoted before the lock was checked again"),
-        (
-            (*FAILOVER[:4], step("check lock", "", 3.0, succeeded=False), *FAILOVER[5:]),
-            "before the lock was checked again",
-        ),
+        (FAILOVER[1:], "before the lock was checked"),
+        ((*FAILOVER[:4], *FAILOVER[5:]), "before the lock was checked again"),
+        ((*FAILOVER[:4], step("check lock", "", 3.0, succeeded=False), *FAILOVER[5:]), "checked again"),
         ((*FAILOVER[:3], *FAILOVER[4:]), "before it had applied"),
         ((FAILOVER[0], *FAILOVER[2:]), "a was promoted, and had not been stopped"),
         ((*FAILOVER, step("replicate from a", "c", 4.0)), "c was re-pointed, and had not been stopped"),
         ((*FAILOVER[:5], FAILOVER[6]), "no tablet was promoted"),
         ((*FAILOVER[:6], step("replicate from a", "b", 1.5)), "before a held everything"),
-        ((*FAILOVER, step("undo: stop replication", "b", 6.0)), "although a promotion had been asked for"),
+        ((*FAILOVER, step("undo: stop replication", "b", 6.0)), "although a promotion had been sent"),
     ],
 )
 def test_a_failover_in_another_order_is_none(steps: Sequence[Done], why: str) -> None:

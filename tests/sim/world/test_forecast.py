@@ -97,7 +97,7 @@ def test_a_shard_that_cannot_fail_over_says_why(tmp_path: Path) -> None:
     forecast = Forecast(topology, (read_fault("lose-cell:zone1+60", at=0.0, lasts=60.0, plan=topology.plan),))
     outcome = forecast.run(1)
     text = "\n".join(Distribution([outcome]).lines(forecast))
-    assert "not back while it lasts: 1 of 1 runs (100 %)" in text
+    assert "not back while the fault lasts: 1 of 1 runs (100 %)" in text
     assert "to exclude that, reach one of zone1-0000000100, zone1-0000000101" in text
 
 

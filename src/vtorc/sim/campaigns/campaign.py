@@ -164,7 +164,7 @@ def summary(totals: Totals, elapsed: float) -> list[str]:
         f"{totals.runs} seeds in {elapsed:.1f} s, {rate:.2f} seeds per second",
         f"{totals.seconds / 3600:.1f} hours simulated, {totals.seconds / max(elapsed, 1e-9):.0f} times real time",
         f"{totals.failovers} failovers, {totals.refused} refusals, {totals.writes} acknowledged writes",
-        f"{totals.unprotected_lost} writes lost that nothing protected (policy none, or semi-sync switched off)",
+        f"{totals.unprotected_lost} unprotected writes lost (policy none, or semi-sync switched off)",
         f"{totals.faults.total()} faults: {kinds or 'none'}",
         f"digest of all traces {totals.digest:064x}",
         f"{len(totals.failed)} seeds with violations",

@@ -60,8 +60,8 @@ class FleetReport:
         ]
         if self.outages:
             lines.append(f"outage until writable again: {_spread(self.outages)}")
-            waits = f"{len(self.turns):,} turns had to be waited for, the longest outage first"
-            lines.append(f"{waits}: {_spread(self.turns)}" if self.turns else "none had to wait for its turn")
+            waits = f"{len(self.turns):,} recoveries waited for their turn, the longest outage first"
+            lines.append(f"{waits}: {_spread(self.turns)}" if self.turns else "no recovery waited for its turn")
         lines.append(f"at most {self.most} recoveries under way at once in one vtorc, of {self.limit} allowed")
         lines += [f"not replaced: {count:,} [{rule}], such as {text}" for rule, text, count in self.others]
         return [*lines, *(f"announced: {text}" for text in self.announcements)]
@@ -69,7 +69,7 @@ class FleetReport:
     def outcome(self) -> list[str]:
         """Return the part of the report that does not depend on exact times and numbers, for scenarios."""
         did = "not all that could fail over did" if self.missed else "all that could fail over did"
-        lines = [f"{did}, {'and had to wait for their turn' if self.turns else 'and none had to wait for its turn'}"]
+        lines = [f"{did}, {'and some waited for their turn' if self.turns else 'and none waited for its turn'}"]
         lines += sorted(f"not replaced [{rule}]: {_without_names(text)}" for rule, text, _ in self.others)
         announced = (_CONFIRMATION.sub("; ", _without_names(mask(text))) for text in self.announcements)
         return [*lines, *dict.fromkeys(f"announced: {text}" for text in announced)]
@@ -179,10 +179,10 @@ class FleetWatch:
             return
         for lost in self._lost.values():
             if lost.not_replaced and lost.able:
-                rule, text = lost.reason or ("nothing", "no recorded reason")
+                rule, text = lost.reason or ("no rule", "no vtorc says why")
                 yield f"{lost.shard.id} can fail over and did not [{rule}]: {text}"
             elif lost.not_replaced and lost.reason is None:
-                yield f"{lost.shard.id} was not failed over, and no vtorc recorded a reason"
+                yield f"{lost.shard.id} did not fail over, and no vtorc says why"
 
 
 def can_fail_over(shard: SimShard, primary: SimTablet) -> bool:

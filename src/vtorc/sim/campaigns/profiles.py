@@ -115,7 +115,7 @@ def find_profile(name: str) -> Profile:
         return Profile(name=name, least=1, most=1, span=10.0, kinds=(name,))
     near = nearest(name, [*PROFILES, *KINDS])
     hint = f"did you mean {near[0]}?" if near else f"expected {', '.join(PROFILES)} or a kind of fault"
-    raise SimPlanError(f"profile {name!r}: there is none of that name; {hint}")
+    raise SimPlanError(f"profile {name!r}: unknown; {hint}")
 
 
 def draw_faults(generator: random.Random, profile: Profile, *, shards: int) -> tuple[Fault, ...]:

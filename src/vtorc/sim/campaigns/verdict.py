@@ -37,7 +37,9 @@ class ChangeRules:
         if self.quiet:
             violate("needless-change", f"{caller} sent {name} to {tablet} of {shard} although nothing was wrong")
         if name in _MAKES_PRIMARY and self._types[tablet] is not TabletType.REPLICA:
-            violate("unfit-primary", f"{caller} made {tablet} of {shard} primary, a {self._types[tablet].name}")
+            violate(
+                "unfit-primary", f"{caller} made {tablet} of {shard} primary, which is a {self._types[tablet].name}"
+            )
         times = self._times.setdefault((tablet, name), deque())
         times.append(self._world.now)
         while times[0] < self._world.now - STORM_WINDOW:
@@ -53,8 +55,8 @@ def needless_reparents(faults: Sequence[Fault], failovers: int) -> str:
         return f"{failovers} reparents although only one primary was lost, by {faults[0].kind}"
     if not failovers or not all(kind_of(fault).cost.harmless for fault in faults):
         return ""
-    what = ", ".join(dict.fromkeys(fault.kind for fault in faults)) or "nothing"
-    return f"{failovers} reparents although no more than this went wrong: {what}"
+    kinds = ", ".join(dict.fromkeys(fault.kind for fault in faults)) or "none"
+    return f"{failovers} reparents although there was no fault but {kinds}"
 
 
 def late_replacements(world: World, faults: Sequence[Fault]) -> Iterator[str]:

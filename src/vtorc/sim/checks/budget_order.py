@@ -104,7 +104,7 @@ def _comes_first(other: TurnSlot, mine: TurnSlot) -> str:
     if theirs.urgency.is_repair or ours.urgency.is_repair:
         return ""
     if theirs.urgency < ours.urgency:
-        return f"{theirs.shard} waits with what is more urgent"
+        return f"{theirs.shard} waits with a more urgent recovery"
     if theirs.urgency == ours.urgency and theirs.tries <= ours.tries and theirs.since < ours.since:
         return f"{theirs.shard} has been out for {ours.since - theirs.since:.3f} s longer, and waits"
     return ""

@@ -165,8 +165,8 @@ class Checker(MysqlObserver):
         if ledger.released.has(transaction.series, transaction.number):
             self.violate(
                 "unprotected-write",
-                f"{ledger.shard}: a client was told that {transaction} is safe, for which {server.process.host.name} "
-                "stopped waiting before any replica had acknowledged it",
+                f"{ledger.shard}: a client got OK for {transaction}, although {server.process.host.name} stopped "
+                "waiting for acknowledgements before any replica had sent one",
             )
         if present is None or present is server:
             return
@@ -174,8 +174,8 @@ class Checker(MysqlObserver):
         if protected and not present.executed.has(transaction.series, transaction.number):
             self.violate(
                 "acknowledged-write-lost",
-                f"{ledger.shard}: {server.process.host.name} acknowledged {transaction}, which "
-                f"{present.process.host.name} does not have although it takes writes",
+                f"{ledger.shard}: a client of {server.process.host.name} got OK for {transaction}, which "
+                f"{present.process.host.name} lacks although it takes writes",
             )
 
     def writability_changed(self, server: SimMysqld) -> None:
@@ -195,7 +195,7 @@ class Checker(MysqlObserver):
         ]
         if len(able) > 1:
             names = ", ".join(each.process.host.name for each in able)
-            self.violate("two-writable", f"{ledger.shard}: writes can be acknowledged by each of {names}")
+            self.violate("two-writable", f"{ledger.shard}: each of {names} can get writes acknowledged")
 
     def _can_get_acks(self, server: SimMysqld, servers: Sequence[SimMysqld]) -> bool:
         """Return whether a client could get OK for a write to this server."""
@@ -226,7 +226,7 @@ class Checker(MysqlObserver):
     def history_wiped(self, server: SimMysqld) -> None:
         """Note a wiped GTID history, which no vtorc may cause."""
         if server.uuid not in self.by_hand:
-            self.violate("history-wiped", f"{server.process.host.name} lost its GTID history")
+            self.violate("history-wiped", f"{server.process.host.name} wipes its GTID history")
 
     # --- no change without the lock, no loop without escalation
 

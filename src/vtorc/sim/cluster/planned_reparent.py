@@ -26,11 +26,11 @@ async def plan_reparent(world: World, shard: SimShard, winner: SimTablet) -> Non
     topo = world.open_topo(life)
     tablets = world.open_tablets(life, checked=True)
     name = life.host.name
-    world.trace.note(name, f"plans a reparent of {shard.id} to {winner.config.alias}")
+    world.trace.note(name, f"begins a planned reparent of {shard.id} to {winner.config.alias}")
     try:
         async with topo.lock_shard(shard.id, f"PlannedReparentShard({winner.config.alias}, AvoidPrimary = )") as lock:
             await _Reparent(topo, tablets, lock, life.host.wall()).run(shard, winner)
-        world.trace.note(name, "has reparented")
+        world.trace.note(name, f"has moved the primary of {shard.id} to {winner.config.alias}")
     except (TopoError, TabletError, TimeoutError) as error:
         world.trace.note(name, f"gives up: {str(error) or 'no answer in time'}")
 

@@ -339,7 +339,7 @@ class World:
 
     async def rebuild(self, tablet: SimTablet, source: SimTablet) -> None:
         """Restore a tablet from a copy of another, as an operator does with one that cannot be repaired otherwise."""
-        self.trace.note("a person", f"rebuilds {tablet.config.alias} from {source.config.alias}")
+        self.trace.note("an operator", f"rebuilds {tablet.config.alias} from {source.config.alias}")
         tablet.mysqld.process.crash()
         tablet.mysqld.restore(source.mysqld)
         self.start_mysqld(tablet.mysqld)

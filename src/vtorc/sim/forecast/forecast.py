@@ -133,7 +133,7 @@ def _reason(world: World, shard: SimShard) -> str:
     loops = [vtorc.fleet.loops.get(shard.id) for vtorc in world.vtorcs if vtorc.fleet is not None]
     decisions = [decision for loop in loops if loop is not None for decision in loop.decisions]
     if not decisions:
-        return "no vtorc has anything to say about it: none runs, or none sees it"
+        return "no vtorc has decided anything about it: none runs, or none sees it"
     return min(decisions, key=lambda each: each.finding.sort_key).sentence
 
 
@@ -173,7 +173,8 @@ def _shard_lines(outcomes: Sequence[ShardOutcome]) -> Iterator[str]:
         figures = ", ".join(f"{name} {quantile(back, share):.1f} s" for name, share in _SHARES)
         yield f"  without writes: {figures}"
     down = [each.reason for each in outcomes if each.outage is None]
-    yield f"  not back while it lasts: {len(down)} of {len(outcomes)} runs ({100 * len(down) / len(outcomes):.0f} %)"
+    share = 100 * len(down) / len(outcomes)
+    yield f"  not back while the fault lasts: {len(down)} of {len(outcomes)} runs ({share:.0f} %)"
     for reason, count in Counter(down).most_common(3):
         yield f"    {count} x {reason}"
     losing = [each.lost for each in outcomes if each.lost]

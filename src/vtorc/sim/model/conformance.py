@@ -162,13 +162,13 @@ class Path:
         match event:
             case Received():
                 if tablet.source == NO_TABLET or not self._tablets[tablet.source].log & write:
-                    return "has received what its source does not have"
+                    return "has received a write that its source lacks"
                 if number in self._ever:
                     self._ever[number] |= 1 << event.tablet
                 changed = tablet._replace(relay=tablet.relay | write)
             case Applied():
                 if not tablet.relay & write:
-                    return "has applied what it did not receive"
+                    return "has applied a write that it did not receive"
                 changed = tablet._replace(
                     log=tablet.log | write, visible=tablet.visible | write, relay=tablet.relay & ~write
                 )
@@ -181,7 +181,7 @@ class Path:
                 holders = self._ever.pop(number, 0).bit_count()
                 if event.acknowledged:
                     if holders < self.plan.acks:
-                        return f"has a write acknowledged that {holders} replicas ever received"
+                        return f"has an acknowledged write that only {holders} replicas ever received"
                     self._acknowledged |= write
                 changed = tablet._replace(visible=tablet.visible | write)
         self._tablets[event.tablet] = changed

@@ -285,7 +285,7 @@ class _CoordinatorSteps:
             seen=Seen(),
             exempt=0,
         )._replace(lock=lock)
-        yield ("vtorc {} gives up and puts back what it changed", (self.number,)), after
+        yield ("vtorc {} gives up and begins to undo its changes", (self.number,)), after
 
     def _late_winner(self) -> int:
         """Return the tablet that may yet become primary, as its promotion is under way although the vtorc gave up."""
@@ -294,7 +294,7 @@ class _CoordinatorSteps:
 
     def _undo(self) -> Iterator[Step]:
         if not any(self.state.tablets[place].up for place in bits(self.coordinator.todo)) or not self._has_lock:
-            yield ("vtorc {} has put back what it could", (self.number,)), self._rests(self.state)
+            yield ("vtorc {} has undone what it could", (self.number,)), self._rests(self.state)
         if not self._calls_arrive and self.plan.rules.undo_under_lock:
             return
         for place in bits(self.coordinator.todo):

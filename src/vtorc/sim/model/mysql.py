@@ -154,4 +154,4 @@ def _looks(plan: ModelPlan, state: State) -> Iterator[Step]:
     down = sum(1 << place for place, each in enumerate(state.tablets) if not each.up)
     seen = Seen(True, primary.visible, primary.waits and ready >= plan.acks, down)
     if seen != state.seen:
-        yield ("{} is looked at", (state.topo_primary,)), state._replace(seen=seen)
+        yield ("a vtorc sees {} at work", (state.topo_primary,)), state._replace(seen=seen)

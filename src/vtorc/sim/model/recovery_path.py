@@ -38,7 +38,7 @@ def follows(steps: Sequence[Done]) -> PathViolation | None:
     checks = [step for step in steps if step.name == _LOCK]
     stops = [step for step in steps if step.name in _STOPS]
     if stops and not _guarded(checks, min(step.started for step in stops), since=0.0):
-        return PathViolation("tablets were stopped before it was asked whether the lock is ours")
+        return PathViolation("tablets were stopped before the lock was checked")
     stopped = {step.target for step in stops if step.succeeded}
     promotion = next((step for step in steps if step.name == _PROMOTES), None)
     for step in steps:
@@ -47,7 +47,7 @@ def follows(steps: Sequence[Done]) -> PathViolation | None:
         if step.name.startswith(_FOLLOWS) and promotion is None:
             return PathViolation(f"{step.target} was re-pointed, and no tablet was promoted")
         if step.name.startswith(_UNDOES) and promotion is not None:
-            return PathViolation(f"{step.name} on {step.target} although a promotion had been asked for")
+            return PathViolation(f"{step.name} on {step.target} although a promotion had been sent")
     return None if promotion is None else _promoted(steps, checks, stopped, promotion)
 
 
@@ -66,7 +66,7 @@ def _promoted(
         and step.ended <= promotion.started
     ]
     if not ready:
-        return PathViolation(f"{winner} was promoted before it had applied what it received")
+        return PathViolation(f"{winner} was promoted before it had applied its relay log")
     since = max(step.ended for step in ready)
     if not _guarded(checks, promotion.started, since=since):
         return PathViolation(f"{winner} was promoted before the lock was checked again")

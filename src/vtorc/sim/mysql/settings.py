@@ -38,5 +38,5 @@ class DropReason(enum.Enum):
     """The reason for which a relay log was dropped."""
 
     REPOINTED = "pointed to a source"
-    RESET = "told to forget its source"
+    RESET = "source was reset"
     CRASH = "relay log recovery after a crash"

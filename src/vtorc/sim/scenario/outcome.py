@@ -74,9 +74,10 @@ class ScenarioOutcome:
     def state(self, shard: SimShard) -> str:
         """Return the primary of a shard, and what is wrong there."""
         primary = shard.primary
-        named = f"primary {primary.alias_text}" if primary is not None else "no primary"
         wrong = "; ".join(self._world.unwell(shard))
-        return f"{shard.id}: {named}, {wrong or 'all well'}"
+        if primary is None:
+            return f"{shard.id}: {wrong}"
+        return f"{shard.id}: primary {primary.alias_text}, {wrong or 'all well'}"
 
     def semi_sync(self) -> list[str]:
         """Return which sides of semi-sync are on, for each tablet."""
@@ -137,7 +138,7 @@ class ScenarioOutcome:
         if shard.ledger.requires_acks or protected:
             yield f"  protected writes lost: {protected}"
         if bare:
-            yield "  writes lost that nothing protected: some"
+            yield "  unprotected writes lost: some"
 
 
 def _journal_rows(shard: SimShard) -> int:

@@ -495,7 +495,7 @@ def test_the_demoted_primary_wins_only_if_nobody_else_can() -> None:
 
 
 def test_the_first_primary_is_who_holds_everything() -> None:
-    """Where there never was a no primary has to be stopped or waited for, and nothing is errant."""
+    """In a shard that never had a primary, no tablet has to be stopped or waited for, and nothing is errant."""
     first: dict[str, Any] = {"primary": None, "primary_uuids": frozenset(), "known": "", "first_term": True}
     restored = stopped(R2, "200:1-5", source=None)
     empty = stopped(R1, "", source=None)
