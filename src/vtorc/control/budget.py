@@ -131,7 +131,8 @@ class FleetBudget:
         """Carry out `TurnSlot.ask`."""
         before = slot.request
         if before is not None and before.urgency.is_repair is not request.urgency.is_repair:
-            self.leave(slot)
+            # What it gives up is handed out only once its new request is in the queue, which may be the most urgent.
+            self._release(slot)
         if slot.has_slot:
             return True
         if before != request:
@@ -144,12 +145,15 @@ class FleetBudget:
 
     def leave(self, slot: TurnSlot) -> None:
         """Carry out `TurnSlot.leave`."""
+        self._release(slot)
+        self._grant()
+
+    def _release(self, slot: TurnSlot) -> None:
         if slot.request is None:
             return
         self._unqueue(slot)
         self._holding[slot.request.urgency.is_repair].pop(slot, None)
         slot.request, slot.has_slot = None, False
-        self._grant()
 
     def reason(self, slot: TurnSlot) -> str:
         """Carry out `TurnSlot.reason`."""

@@ -5,7 +5,7 @@ import random
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vtorc.control.budget import YIELD_DIVISOR, BudgetLimits, FleetBudget, TurnRequest, TurnSlot
@@ -173,6 +173,19 @@ _REQUESTS = st.builds(
 _STEPS = st.lists(st.tuples(st.integers(0, 11), st.none() | _REQUESTS), max_size=80)
 
 
+# A lost primary whose problem turned into a repair gave its slot to a repair that was less urgent than its own.
+@example(
+    steps=[
+        (0, (Urgency.LOST_PRIMARY, 0.0, 0)),
+        (1, (Urgency.PRIMARY_REPAIR, 0.0, 0)),
+        (2, (Urgency.PRIMARY_REPAIR, 0.0, 0)),
+        (4, (Urgency.LOST_PRIMARY, 0.0, 0)),
+        (5, (Urgency.PRIMARY_REPAIR, 0.0, 0)),
+        (3, (Urgency.REPLICA_REPAIR, 0.0, 0)),
+        (0, (Urgency.PRIMARY_REPAIR, 0.0, 0)),
+    ],
+    limits=BudgetLimits(recoveries=1, repairs=4),
+)
 @given(steps=_STEPS, limits=st.builds(BudgetLimits, recoveries=st.integers(1, 3), repairs=st.integers(1, 5)))
 def test_whatever_happens_the_limits_and_the_order_hold(
     steps: list[tuple[int, tuple[Urgency, float, int] | None]], limits: BudgetLimits

@@ -44,7 +44,7 @@ class MemoryBackend:
 class LocalBackend:
     """Connections to one file, each by a store of its own as a process would have."""
 
-    ttl = 1.5
+    ttl = 4.0
 
     def __init__(self, path: Path) -> None:
         self.path = path
