@@ -5,6 +5,7 @@ from tests.unit.sim.worlds import in_world
 from vtorc.recovery.record import RecoveryRecord
 from vtorc.sim.cluster.world import SimShard, World
 from vtorc.sim.engine.network import LinkFault
+from vtorc.sim.mysql.binlog import gtids_of
 from vtorc.vttablet.mysql_api import Threads
 
 
@@ -36,7 +37,7 @@ def test_no_tablet_is_promoted_without_transactions_that_a_crash_took_from_an_ac
         acker.mysqld.replication.applier.slowness = 100_000.0
         written = shard.ledger.writes
         await until(lambda: shard.ledger.writes > written + 10)
-        promised = shard.ledger.protected.value
+        promised = gtids_of(shard.ledger.protected.values())
         view = fleet.loops[shard.id].watch.view
 
         def was_seen_to_receive() -> bool:

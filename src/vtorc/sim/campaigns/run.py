@@ -18,6 +18,7 @@ from vtorc.sim.engine.trace import Trace
 from vtorc.sim.errors import SimError
 from vtorc.sim.faults.catalogue import begin, kind_of
 from vtorc.sim.faults.fault import End, Fault, FaultScene
+from vtorc.sim.mysql.binlog import as_text
 
 FIRST_ELECTION_BOUND = 60.0
 """Seconds until every shard must have its first primary and take writes."""
@@ -158,8 +159,8 @@ def _judge(world: World, result: Result, elections: int) -> None:
         if primary is None:
             continue
         if ledger.requires_acks and (lost := ledger.lost_on(primary.mysqld)):
-            world.checker.violate("acknowledged-write-lost", f"{shard.id}: at the end {lost} are missing")
-        result.unprotected_lost += ledger.unprotected.value.difference(primary.mysqld.executed.value).count()
+            world.checker.violate("acknowledged-write-lost", f"{shard.id}: at the end {as_text(lost)} are missing")
+        result.unprotected_lost += ledger.unprotected_lost_on(primary.mysqld)
     result.failovers = _promotions(world) - elections
     result.refused = sum(record.outcome is Outcome.REFUSED for vtorc in world.vtorcs for record in vtorc.records)
     if why := needless_reparents(result.faults, result.failovers):

@@ -4,13 +4,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.status import ThreadState
 from vtorc.sim.engine.process import ProcessState
 from vtorc.sim.engine.trace import Trace
-from vtorc.sim.mysql.binlog import InsertRow, Transaction
-from vtorc.sim.mysql.gtids import GtidLog
+from vtorc.sim.mysql.binlog import InsertRow, Transaction, as_text
 from vtorc.sim.mysql.server import MysqlObserver, SimMysqld
 from vtorc.sim.mysql.settings import DropReason
 
@@ -43,22 +41,23 @@ class ShardLedger:
     """The acknowledged writes of one shard, as its clients know them.
 
     `protected` are those that replicas had acknowledged before; `unprotected` those that no replica had acknowledged,
-    because semi-sync was off or switched off at that moment.
+    because semi-sync was off or switched off at that moment. Both are named by the ids of their rows, and a server has
+    a write if it has its row: a GTID set claims rows that a filter kept away, or that a rolled-back disk has lost.
     """
 
     def __init__(self, shard: ShardId, *, requires_acks: bool, checker: "Checker") -> None:
         self.shard = shard
         self.requires_acks = requires_acks
         self.servers: list[SimMysqld] = []
-        self.protected = GtidLog()
-        self.unprotected = GtidLog()
-        self.acked_commits = GtidLog()
+        self.protected: dict[int, Transaction] = {}
+        self.unprotected: dict[int, Transaction] = {}
+        self.acked_commits: set[Transaction] = set()
         """Commits that became visible after their acknowledgements, whether a client learned of them or not."""
-        self.unacked_commits = GtidLog()
+        self.unacked_commits: set[Transaction] = set()
         """Commits that became visible without."""
-        self.released = GtidLog()
+        self.released: set[Transaction] = set()
         """Commits that a demotion let become visible while they waited."""
-        self.made_by_hand = GtidLog()
+        self.made_by_hand: set[Transaction] = set()
         """Writes to a server that an operator had changed."""
         self.committer: SimMysqld | None = None
         """The server that commits writes of clients now."""
@@ -76,13 +75,18 @@ class ShardLedger:
             self.longest_gap = max(self.longest_gap, now - self.last_write)
         self.last_write = now
         self.writes += 1
-        unacked = self.unacked_commits.has(transaction.series, transaction.number)
-        (self.unprotected if unacked else self.protected).add(transaction.series, transaction.number)
+        change = transaction.change
+        assert isinstance(change, InsertRow)
+        (self.unprotected if transaction in self.unacked_commits else self.protected)[change.id] = transaction
         self._checker.reported_safe(self, server, transaction)
 
-    def lost_on(self, server: SimMysqld) -> GtidSet:
-        """Return the protected writes that a server lacks."""
-        return self.protected.value.difference(server.executed.value)
+    def lost_on(self, server: SimMysqld) -> list[Transaction]:
+        """Return the protected writes whose rows a server lacks, oldest first."""
+        return [write for row, write in self.protected.items() if row not in server.rows]
+
+    def unprotected_lost_on(self, server: SimMysqld) -> int:
+        """Return the number of unprotected writes whose rows a server lacks."""
+        return sum(row not in server.rows for row in self.unprotected)
 
 
 class Checker(MysqlObserver):
@@ -123,19 +127,19 @@ class Checker(MysqlObserver):
         """Note a write to a server that an operator has changed; it may become visible once that is put right."""
         ledger = self._shards.get(server)
         if ledger is not None and server.uuid in self.by_hand:
-            ledger.made_by_hand.add(transaction.series, transaction.number)
+            ledger.made_by_hand.add(transaction)
 
     def committed(self, server: SimMysqld, transaction: Transaction, *, acknowledged: bool, waited: bool) -> None:
         """Check a write that became visible on the server where it was made."""
         ledger = self._shards.get(server)
         if ledger is None or not isinstance(transaction.change, InsertRow):
             return
-        (ledger.acked_commits if acknowledged else ledger.unacked_commits).add(transaction.series, transaction.number)
+        (ledger.acked_commits if acknowledged else ledger.unacked_commits).add(transaction)
         if ledger.first_commit is None:
             ledger.first_commit = self.now()
         # vttablet's InitPrimary lets writes in a moment before it switches semi-sync on, which no vtorc can prevent.
         is_first = self.now() - ledger.first_commit < FIRST_MOMENT
-        made_by_hand = server.uuid in self.by_hand or ledger.made_by_hand.has(transaction.series, transaction.number)
+        made_by_hand = server.uuid in self.by_hand or transaction in ledger.made_by_hand
         if ledger.requires_acks and not (waited or acknowledged or is_first or made_by_hand):
             self.violate(
                 "unprotected-write", f"{ledger.shard}: {server.process.host.name} waits for no acknowledgement"
@@ -143,9 +147,9 @@ class Checker(MysqlObserver):
         if waited and not acknowledged:
             # A demotion released it. That promises nothing, unless its client gets OK.
             if server.uuid not in self.by_hand:
-                ledger.released.add(transaction.series, transaction.number)
+                ledger.released.add(transaction)
             return
-        if ledger.committer is server or ledger.made_by_hand.has(transaction.series, transaction.number):
+        if ledger.committer is server or transaction in ledger.made_by_hand:
             return
         if ledger.committer is not None and transaction.at < ledger.took_over_at:
             return  # the late end of a commit from before the takeover; `reported_safe` checks whether it survived
@@ -154,7 +158,8 @@ class Checker(MysqlObserver):
         ledger.took_over_at = transaction.at
         if ledger.requires_acks and (lost := ledger.lost_on(server)):
             self.violate(
-                "acknowledged-write-lost", f"{ledger.shard}: {server.process.host.name} takes writes without {lost}"
+                "acknowledged-write-lost",
+                f"{ledger.shard}: {server.process.host.name} takes writes without {as_text(lost)}",
             )
 
     def reported_safe(self, ledger: ShardLedger, server: SimMysqld, transaction: Transaction) -> None:
@@ -162,7 +167,7 @@ class Checker(MysqlObserver):
         present = ledger.committer
         if not ledger.requires_acks:
             return
-        if ledger.released.has(transaction.series, transaction.number):
+        if transaction in ledger.released:
             self.violate(
                 "unprotected-write",
                 f"{ledger.shard}: a client got OK for {transaction}, although {server.process.host.name} stopped "
@@ -170,8 +175,8 @@ class Checker(MysqlObserver):
             )
         if present is None or present is server:
             return
-        protected = ledger.protected.has(transaction.series, transaction.number)
-        if protected and not present.executed.has(transaction.series, transaction.number):
+        protected = transaction not in ledger.unacked_commits
+        if protected and not has_row(present, transaction):
             self.violate(
                 "acknowledged-write-lost",
                 f"{ledger.shard}: a client of {server.process.host.name} got OK for {transaction}, which "
@@ -214,7 +219,7 @@ class Checker(MysqlObserver):
             return
         others = [each for each in ledger.servers if each is not server and each.process.listening]
         for transaction in lost:
-            promised = ledger.acked_commits.has(transaction.series, transaction.number)
+            promised = transaction in ledger.acked_commits
             if promised and not any(holds(each, transaction) for each in others):
                 self.violate(
                     "last-copy-discarded",
@@ -257,10 +262,17 @@ class Checker(MysqlObserver):
         self._escalated.add(shard)
 
 
+def has_row(server: SimMysqld, transaction: Transaction) -> bool:
+    """Return whether readers of a server see the row that a transaction inserted."""
+    change = transaction.change
+    return isinstance(change, InsertRow) and change.id in server.rows
+
+
 def holds(server: SimMysqld, transaction: Transaction) -> bool:
-    """Return whether a server has a transaction: committed, logged or received."""
-    name = (transaction.series, transaction.number)
-    return server.executed.has(*name) or server.binlog.gtids.has(*name) or server.replication.retrieved.has(*name)
+    """Return whether a server has a client's transaction: committed, logged or received."""
+    return (
+        has_row(server, transaction) or transaction in server.binlog.retained or transaction in server.replication.relay
+    )
 
 
 def can_be_acknowledged(server: SimMysqld, servers: Sequence[SimMysqld]) -> bool:

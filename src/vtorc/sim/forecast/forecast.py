@@ -108,13 +108,12 @@ def _judge(world: World, shard: SimShard) -> ShardOutcome:
     if silent > _STILL_DOWN:
         return ShardOutcome(shard=shard.id, outage=None, reason=_reason(world, shard), lost=0, broken=0)
     serving = ledger.committer
-    executed = serving.executed.value if serving is not None else None
     return ShardOutcome(
         shard=shard.id,
         outage=max(ledger.longest_gap, silent),
         reason="",
-        lost=ledger.unprotected.value.difference(executed).count() if executed is not None else 0,
-        broken=ledger.protected.value.difference(executed).count() if executed is not None else 0,
+        lost=ledger.unprotected_lost_on(serving) if serving is not None else 0,
+        broken=len(ledger.lost_on(serving)) if serving is not None else 0,
     )
 
 

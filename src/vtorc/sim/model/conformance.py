@@ -14,7 +14,7 @@ from vtorc.sim.model.recovery_path import Done, PathViolation, follows
 from vtorc.sim.model.state import NO_TABLET, Remaining, Seen, State, Tablet
 
 Write = Hashable
-"""The name of a write, for instance its series and number."""
+"""The name of a write: the same on every server that has it, and no other write's."""
 
 
 class Wrote(NamedTuple):

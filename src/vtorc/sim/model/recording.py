@@ -3,7 +3,6 @@
 from collections.abc import Callable, Container, Sequence
 
 from vtorc.core.detection.recoveries import Recovery
-from vtorc.core.facts.gtid import Series
 from vtorc.recovery.record import RecoveryRecord, StepRecord
 from vtorc.sim.engine.process import ProcessState
 from vtorc.sim.model.conformance import (
@@ -118,15 +117,15 @@ class Recording:
     def wrote(self, server: SimMysqld, transaction: Transaction) -> None:
         """A write was made; a superuser, not stopped by read_only, makes those that are no client's."""
         free = server.uuid in self._by_hand or not isinstance(transaction.change, InsertRow)
-        self._follow(Wrote(self._places[server], _name(transaction), by_hand=free))
+        self._follow(Wrote(self._places[server], transaction, by_hand=free))
 
     def happened(self, server: SimMysqld, kind: type[Received | Applied], transaction: Transaction) -> None:
         """A transaction arrived at a server, or is applied."""
-        self._follow(kind(self._places[server], _name(transaction)))
+        self._follow(kind(self._places[server], transaction))
 
     def committed(self, server: SimMysqld, transaction: Transaction, *, acknowledged: bool) -> None:
         """A commit became visible."""
-        self._follow(Committed(self._places[server], _name(transaction), acknowledged))
+        self._follow(Committed(self._places[server], transaction, acknowledged))
 
     def restored(self, server: SimMysqld, other: SimMysqld) -> None:
         """A server has another server's data."""
@@ -167,7 +166,3 @@ class Recording:
 def _done(step: StepRecord) -> Done:
     target = str(step.target or "")
     return Done(step.name, target, step.started, step.started + step.duration, step.result == "done")
-
-
-def _name(transaction: Transaction) -> tuple[Series, int]:
-    return transaction.series, transaction.number

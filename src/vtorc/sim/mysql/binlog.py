@@ -1,6 +1,6 @@
 """Transactions, and the binary log that holds them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet, Series
@@ -59,6 +59,19 @@ class Transaction:
 
     def __repr__(self) -> str:
         return f"<{self.series[0][:8]}:{self.number} {self.change}>"
+
+
+def gtids_of(transactions: Iterable[Transaction]) -> GtidSet:
+    """Return the GTIDs of transactions."""
+    gtids = GtidLog()
+    for each in transactions:
+        gtids.add(each.series, each.number)
+    return gtids.value
+
+
+def as_text(inserts: Collection[Transaction]) -> str:
+    """Name clients' transactions by how many rows they inserted and by their GTIDs."""
+    return f"{len(inserts)} rows ({gtids_of(inserts)})"
 
 
 class Binlog:

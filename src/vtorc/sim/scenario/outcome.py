@@ -50,7 +50,7 @@ class ScenarioOutcome:
         if len(shards) <= MANY:
             lines = [line for shard in shards for line in self._report_shard(shard, records)]
         else:
-            lost = sum(shard.ledger.lost_on(shard.primary.mysqld).count() for shard in shards if shard.primary)
+            lost = sum(len(shard.ledger.lost_on(shard.primary.mysqld)) for shard in shards if shard.primary)
             lines.append(f"  protected writes lost: {lost}")
         violations = self._world.checker.violations[self._violations :]
         self._violations = len(self._world.checker.violations)
@@ -133,8 +133,8 @@ class ScenarioOutcome:
         primary = shard.primary
         if primary is None:
             return
-        protected = shard.ledger.lost_on(primary.mysqld).count()
-        bare = shard.ledger.unprotected.value.difference(primary.mysqld.executed.value).count()
+        protected = len(shard.ledger.lost_on(primary.mysqld))
+        bare = shard.ledger.unprotected_lost_on(primary.mysqld)
         if shard.ledger.requires_acks or protected:
             yield f"  protected writes lost: {protected}"
         if bare:
