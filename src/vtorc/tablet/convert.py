@@ -9,6 +9,8 @@ to send it:
 * `super_read_only` is sent from 17 on. True always counts. False counts if `read_only` is off, since in MySQL that
   implies it, or if the tablet is of 18 or later. One of the fields above shows that, or a `version` of three bare
   numbers; earlier tablets send the banner of `mysqld --version`.
+* `log_bin_enabled` and `log_replica_updates` come from one statement with `binlog_format`, which is never empty.
+* `sql_delay` and `has_replication_filters` came with 14, and so did the fields that tell 14 from 12 and 13 below.
 * Thread states are numbers from 14 on and were flags up to 14. Numbers take precedence. If all four are unset, the
   tablet is a later one that does not know, or one of 12 or 13 that says "stopped". Other fields that came with 14 tell
   the two apart.
@@ -55,8 +57,10 @@ def tablet_status(message: replicationdata_pb2.FullStatus) -> TabletStatus:
         executed=_executed(message, replication),
         purged=_gtids_or_none(message.gtid_purged, field="gtid_purged") or EMPTY_GTID_SET,
         gtid_mode=message.gtid_mode,
-        log_bin=message.log_bin_enabled,
-        log_replica_updates=message.log_replica_updates,
+        log_bin=message.log_bin_enabled if message.binlog_format else None,
+        log_replica_updates=message.log_replica_updates if message.binlog_format else None,
+        binlog_format=message.binlog_format,
+        binlog_row_image=message.binlog_row_image,
         replication=replication,
         semi_sync=_semi_sync(message),
         semi_sync_blocked=message.semi_sync_blocked if since_22 else None,
@@ -73,6 +77,7 @@ def replication_status(message: replicationdata_pb2.Status) -> ReplicationStatus
     Tablets of 12 and 13 report a connecting IO thread as a running one, so its state is RUNNING here, too.
     """
     io_state, sql_state = _thread_states(message)
+    since_14 = _is_since_14(message)
     executed = _gtids_or_none(message.position, field="position") or EMPTY_GTID_SET
     received = _gtids_or_none(message.relay_log_position, field="relay_log_position") or EMPTY_GTID_SET
     return ReplicationStatus(
@@ -87,9 +92,9 @@ def replication_status(message: replicationdata_pb2.Status) -> ReplicationStatus
         executed=executed,
         received=executed.union(received),
         lag=_lag(message),
-        sql_delay=message.sql_delay,
+        sql_delay=message.sql_delay if since_14 else None,
         auto_position=message.auto_position,
-        has_filters=message.has_replication_filters,
+        has_filters=message.has_replication_filters if since_14 else None,
         backup_running=message.backup_running,
     )
 
@@ -229,6 +234,10 @@ def _thread_flag(running: bool) -> ThreadState:
     return ThreadState.RUNNING if running else ThreadState.STOPPED
 
 
+def _is_since_14(message: replicationdata_pb2.Status) -> bool:
+    return bool(message.io_state or message.sql_state) or _has_v14_fields(message)
+
+
 def _has_v14_fields(message: replicationdata_pb2.Status) -> bool:
     """Return whether a field that came with 14 is set; every replica of Vitess has `auto_position`, `source_user`."""
     return bool(
@@ -249,8 +258,7 @@ def _lag(message: replicationdata_pb2.Status) -> int | None:
     """
     if message.replication_lag_unknown:
         return None
-    numbered = message.io_state or message.sql_state or _has_v14_fields(message)
     both_run = message.io_thread_running and message.sql_thread_running
-    if not numbered and not both_run and message.replication_lag_seconds == 0:
+    if not _is_since_14(message) and not both_run and message.replication_lag_seconds == 0:
         return None
     return message.replication_lag_seconds

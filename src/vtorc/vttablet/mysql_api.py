@@ -43,8 +43,6 @@ class ServerReport(TabletStatus):
     """MySQL's part of FullStatus; the fields here are for the wire, `coordinates` is empty without binary logs."""
 
     coordinates: str = ""
-    binlog_format: str = ""
-    binlog_row_image: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

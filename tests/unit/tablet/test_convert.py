@@ -50,6 +50,8 @@ def test_every_field_of_a_status_arrives() -> None:
             read_only=True,
             super_read_only=True,
             gtid_mode="ON",
+            binlog_format="ROW",
+            binlog_row_image="FULL",
             log_bin_enabled=True,
             log_replica_updates=True,
             semi_sync_primary_enabled=True,
@@ -68,6 +70,7 @@ def test_every_field_of_a_status_arrives() -> None:
     assert (status.version, status.version_comment) == ("8.4.2", "MySQL Community Server - GPL")
     assert (status.read_only, status.super_read_only) == (True, True)
     assert (status.gtid_mode, status.log_bin, status.log_replica_updates) == ("ON", True, True)
+    assert (status.binlog_format, status.binlog_row_image) == ("ROW", "FULL")
     assert (status.executed, status.purged) == (gtids("1-9"), gtids("1-3"))
     assert (status.heartbeat_interval, status.replica_net_timeout) == (4.5, 8)
     assert (status.tablet_type, status.disk_stalled, status.semi_sync_blocked) == (TabletType.PRIMARY, False, True)
@@ -81,6 +84,21 @@ def test_every_field_of_a_status_arrives() -> None:
         timeout=10**18,
         wait_for_replica_count=1,
     )
+
+
+@pytest.mark.parametrize(("binlog_format", "expected"), [("", None), ("ROW", False)])
+def test_binary_logs_are_off_only_if_their_settings_came(binlog_format: str, expected: bool | None) -> None:
+    """The settings of binary logs come from one statement: without its other values, "off" is an absence."""
+    status = convert.tablet_status(full_status(binlog_format=binlog_format))
+    assert (status.log_bin, status.log_replica_updates) == (expected, expected)
+
+
+def test_tablets_of_12_and_13_tell_neither_filters_nor_a_delay() -> None:
+    """A replica has no filters and no delay only if its tablet has fields for them."""
+    old = convert.replication_status(Status(io_thread_running=True, sql_thread_running=True))
+    assert (old.has_filters, old.sql_delay) == (None, None)
+    new = convert.replication_status(Status(io_state=3, sql_state=3))
+    assert (new.has_filters, new.sql_delay) == (False, 0)
 
 
 def test_every_field_of_a_replication_status_arrives() -> None:

@@ -42,6 +42,8 @@ VARIABLES = {
     "gtid_mode": "ON",
     "log_bin": "ON",
     "log_slave_updates": "ON",
+    "binlog_format": "ROW",
+    "binlog_row_image": "FULL",
     "rpl_semi_sync_master_enabled": "OFF",
     "rpl_semi_sync_slave_enabled": "ON",
     "rpl_semi_sync_master_timeout": "1000000000000000000",
@@ -106,6 +108,8 @@ async def test_a_replica_has_the_status_of_full_status() -> None:
         gtid_mode="ON",
         log_bin=True,
         log_replica_updates=True,
+        binlog_format="ROW",
+        binlog_row_image="FULL",
         replication=ReplicationStatus(
             source_host="db0",
             source_port=3306,
@@ -118,9 +122,16 @@ async def test_a_replica_has_the_status_of_full_status() -> None:
             lag=2,
             sql_delay=60,
             auto_position=True,
+            has_filters=False,
         ),
         semi_sync=SemiSyncStatus(replica_enabled=True, replica_active=True, timeout=10**18, wait_for_replica_count=1),
     )
+
+
+async def test_a_variable_that_did_not_come_is_unknown() -> None:
+    """A server that leaves out a variable is not taken for one that has it off."""
+    status = await ask(server(variables=pairs({"server_id": "7", "log_bin": "OFF"})))
+    assert (status.log_bin, status.log_replica_updates, status.binlog_format) == (False, None, "")
 
 
 async def test_a_server_without_source_has_no_replication_status() -> None:

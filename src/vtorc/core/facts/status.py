@@ -42,12 +42,13 @@ class ReplicationStatus:
     """Transactions that the server has committed or holds in its relay log."""
     lag: int | None = None
     """Seconds behind the source; None where MySQL does not know it."""
-    sql_delay: int = 0
-    """Seconds by which the SQL thread stays behind on purpose (SOURCE_DELAY)."""
+    sql_delay: int | None = None
+    """Seconds by which the SQL thread stays behind on purpose (SOURCE_DELAY); None if the tablet does not tell."""
     auto_position: bool = False
     """Whether it finds its place in the source's binary logs by GTIDs."""
-    has_filters: bool = False
-    """Whether replication filters make it leave out some transactions."""
+    has_filters: bool | None = None
+    """Whether replication filters make it leave out some transactions, which its GTIDs name all the same; None if the
+    tablet does not tell."""
     backup_running: bool = False
     """Whether a backup is being taken of it."""
 
@@ -85,6 +86,7 @@ class ReplicationStatus:
             self.sql_state,
             self.last_io_error,
             self.last_sql_error,
+            self.sql_delay,
             self.has_filters,
             self.backup_running,
         )
@@ -135,11 +137,11 @@ class TabletStatus:
     """
 
     server_id: int = 0
-    """MySQL's `server_id`."""
+    """MySQL's `server_id`; 0 if it was not reported."""
     server_uuid: str = ""
     """MySQL's `server_uuid`, which marks the transactions that it writes; empty if it was not reported."""
     version: str = ""
-    """MySQL's version."""
+    """MySQL's version; up to Vitess 17 the banner of `mysqld --version`, empty if it was not reported."""
     version_comment: str = ""
     """MySQL's `version_comment`, which tells the flavour of the server."""
     read_only: bool = False
@@ -152,10 +154,14 @@ class TabletStatus:
     """Transactions that are no longer in its binary logs, so that it cannot give them to others (gtid_purged)."""
     gtid_mode: str = ""
     """MySQL's `gtid_mode`; empty if it was not reported."""
-    log_bin: bool = False
-    """Whether it writes binary logs."""
-    log_replica_updates: bool = False
-    """Whether its binary logs include what it received from its source."""
+    log_bin: bool | None = None
+    """Whether it writes binary logs; None if it was not reported."""
+    log_replica_updates: bool | None = None
+    """Whether its binary logs include what it received from its source; None if it was not reported."""
+    binlog_format: str = ""
+    """MySQL's `binlog_format`; empty if it was not reported."""
+    binlog_row_image: str = ""
+    """MySQL's `binlog_row_image`; empty if it was not reported."""
     replication: ReplicationStatus | None = None
     """Its state as a replica; None if it has no source."""
     semi_sync: SemiSyncStatus = SemiSyncStatus()
@@ -182,7 +188,13 @@ class TabletStatus:
         """All that findings are made from but positions and lag, which move with every write."""
         replication = self.replication
         return (
+            self.server_id,
             self.server_uuid,
+            self.version,
+            self.gtid_mode,
+            self.log_bin,
+            self.log_replica_updates,
+            self.binlog_format,
             self.read_only,
             self.super_read_only,
             self.semi_sync,
