@@ -12,6 +12,7 @@ from vtorc.core.facts.clock import Clock
 from vtorc.core.facts.last_probe import LastProbe, ProbeFailure
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import TabletStatus
+from vtorc.core.facts.tablet_memory import TabletMemory
 from vtorc.core.facts.views import TabletView
 from vtorc.errors import (
     TabletBadAnswer,
@@ -81,7 +82,7 @@ class TabletProbe:
         self._hurried_since: float | None = None
         self._call_timeout: asyncio.Timeout | None = None
         self._hurried_deadline = 0.0
-        self.view = TabletView(record=record)
+        self.view = TabletView(record=record, memory=TabletMemory(unknown_until=clock.now()))
 
     @property
     def record(self) -> TabletRecord:

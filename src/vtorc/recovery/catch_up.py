@@ -71,7 +71,7 @@ class CatchUp:
         if choice.source is None:
             winner = await self._first_to_apply(choice, stopped)
             return winner, stopped[winner].received
-        await self._apply_relay_log(choice.source, stopped[choice.source].received)
+        await self._apply_relay_log(choice.source, choice.required)
         await self._fetch(choice.winner, choice.source, choice.required)
         return choice.winner, choice.required
 

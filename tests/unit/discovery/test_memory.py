@@ -7,14 +7,14 @@ from typing import cast
 
 import pytest
 
-from tests.unit.core.builders import P, alias, changed, gtids, primary, record, replica, shard, stopped
+from tests.unit.core.builders import P, alias, changed, gtids, primary, record, replica, shard, stopped, uuid
 from vtorc.core.election.candidate_evidence import candidate_set
 from vtorc.core.election.choice import Choice, Refusal, choose
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import SemiSyncStatus, TabletStatus
-from vtorc.core.facts.tablet_memory import FormerType
+from vtorc.core.facts.tablet_memory import FormerType, ReplacedServer
 from vtorc.core.facts.views import TabletView
 from vtorc.discovery.probe import ProbePace, TabletProbe
 from vtorc.discovery.watch import ShardTopology, ShardWatch
@@ -139,6 +139,35 @@ def test_until_when_a_tablet_may_have_acknowledged(answers: list[Answer], until:
         R1, TabletType.REPLICA, *((second, second + 0.5, answer) for second, answer in enumerate(answers, 1))
     )
     assert [view.memory.may_ack_until for view in views] == until
+
+
+@pytest.mark.parametrize(
+    ("answers", "until"),
+    [
+        pytest.param([OFF, ON, OFF], [1.5, 1.5, 1.5], id="its first answer tells how it is"),
+        pytest.param([SILENT, MYSQL_DOWN, OFF], [1, 1, 3.5], id="until it is heard, its record alone is known"),
+        pytest.param([TabletStatus(disk_stalled=True), OFF], [1, 2.5], id="a stalled disk tells nothing"),
+    ],
+)
+def test_until_when_nothing_is_known_of_a_tablet(answers: list[Answer], until: list[float]) -> None:
+    """A vtorc that starts knows how a tablet is from the moment it has read its record and taken its first answer."""
+    views = probed(R1, TabletType.SPARE, *((second, second + 0.5, answer) for second, answer in enumerate(answers, 1)))
+    assert [view.memory.unknown_until for view in views] == until
+
+
+def test_the_server_that_ran_under_an_alias_before_is_remembered() -> None:
+    """An answer of another server replaces the one before; the first is not gone any more once it answers again."""
+    first, second = uuid(101), uuid(901)
+    other, nameless = replace(OFF, server_uuid=second), replace(OFF, server_uuid="")
+    views = probed(R1, TabletType.REPLICA, *((at, at + 0.5, each) for at, each in enumerate([ON, nameless, other, ON])))
+    assert [view.memory.server_uuid for view in views] == [first, first, second, first]
+    gone = [dict(view.memory.replaced_servers) for view in views]
+    assert gone == [
+        {},
+        {},
+        {first: ReplacedServer(successor=second, gone_at=2.5)},
+        {second: ReplacedServer(successor=first, gone_at=3.5)},
+    ]
 
 
 def test_since_when_a_disk_is_stalled() -> None:

@@ -1,12 +1,12 @@
 """Makes the `CandidateSet` of an election: all that a shard view proves about the writes of its last primary."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from vtorc.core.election.ack_arithmetic import NOTHING_SEEN, ObservedSemiSync
 from vtorc.core.election.candidates import CandidateSet, StoppedTablet
 from vtorc.core.election.last_primary import LastPrimary, last_primary
 from vtorc.core.election.past_ackers import SETTLED, PastAckers
+from vtorc.core.election.protection import earlier_protection
 from vtorc.core.election.unseen_promotions import possible_unseen_promotions
 from vtorc.core.facts.durability import DurabilityPolicy, Member
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
@@ -24,16 +24,15 @@ def candidate_set(
 ) -> CandidateSet:
     """Put together what an election goes by after the primary of `view` was lost and `stopped` were stopped.
 
-    A tablet with a record that cannot be read counts as the worst that it may be, a REPLICA. One that was restored from
-    a backup since the primary was last seen at work does not count as stopped: it lost the writes that it held.
+    A tablet with a record that cannot be read counts as the worst that it may be, a REPLICA. One that was rebuilt since
+    the primary was last seen at work does not count as stopped: it lost the writes that it held.
     """
     primary = last_primary(view)
+    earlier = earlier_protection(view, policy, primary)
+    rebuilt = _rebuilt(view, earlier or policy, primary, stopped)
+    stopped = {alias: each for alias, each in stopped.items() if alias not in rebuilt}
     is_matched = primary is not None and primary.is_matched_by(stopped)
-    past = _past_ackers(view, policy, primary, is_matched=is_matched)
-    if primary is not None and past is not None and (rebuilt := past.rebuilt()):
-        stopped = {alias: each for alias, each in stopped.items() if alias not in rebuilt}
-        is_matched = primary.is_matched_by(stopped)
-        past = replace(past, is_matched=is_matched)
+    past = _past_ackers(view, earlier or policy, primary, is_matched=is_matched)
     term = primary.observed_term if primary is not None else None
     known = {tablet.alias for tablet in view.tablets}
     unreadable = [Member(alias, TabletType.REPLICA) for alias in sorted(view.bad_records) if alias not in known]
@@ -53,13 +52,15 @@ def candidate_set(
         primary_committed=term.committed if term is not None else EMPTY_GTID_SET,
         semi_sync=_observed_semi_sync(primary, past),
         lost_after_receipt=_lost_after_receipt(view, stopped),
+        rebuilt=rebuilt,
         exempt=_exempt(view, primary, stopped) if is_matched else {},
         unreadable=frozenset(view.bad_records),
-        unseen_promotions=possible_unseen_promotions(view, policy),
+        unseen_promotions=possible_unseen_promotions(view, earlier or policy),
         never_read_cells=view.never_read_cells,
         purged={t.alias: t.status.purged for t in view.tablets if t.status is not None},
         same_cell_only=same_cell_only,
         newest_term=newest_term(view),
+        earlier_protection=earlier,
     )
 
 
@@ -93,7 +94,26 @@ def semi_sync_seen(
     """
     primary = last_primary(view)
     is_matched = primary is not None and primary.is_matched_by(stopped)
-    return _observed_semi_sync(primary, _past_ackers(view, policy, primary, is_matched=is_matched))
+    protection = earlier_protection(view, policy, primary) or policy
+    return _observed_semi_sync(primary, _past_ackers(view, protection, primary, is_matched=is_matched))
+
+
+def _rebuilt(
+    view: ShardView, policy: DurabilityPolicy, primary: LastPrimary | None, stopped: Mapping[TabletAlias, StoppedTablet]
+) -> dict[TabletAlias, str]:
+    """Name the tablets that answer and have lost what they acknowledged or wrote, each with the sentence that tells
+    how.
+    """
+    if primary is None:
+        return {}
+    past = _past_ackers(view, policy, primary, is_matched=primary.is_matched_by(stopped))
+    rebuilt = dict(past.rebuilt()) if past is not None else {}
+    if successor := primary.replaced_by(view):
+        rebuilt[primary.alias] = (
+            f"{primary.alias} is server {successor} now, which is not the one that was primary and has none of its "
+            f"writes; start that server's data directory again, or reach its replicas"
+        )
+    return rebuilt
 
 
 def _past_ackers(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vtorc.core.election.ack_arithmetic import NOTHING_SEEN, ObservedSemiSync
-from vtorc.core.facts.durability import Member
+from vtorc.core.facts.durability import DurabilityPolicy, Member
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
 
@@ -68,6 +68,9 @@ class CandidateSet:
     """The semi-sync that vtorc observed, as opposed to the one that the policy asks for."""
     lost_after_receipt: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
     """Transactions that stopped tablets had received and do not have any more."""
+    rebuilt: Mapping[TabletAlias, str] = field(default_factory=dict)
+    """Tablets that answer and do not count as reached, because the server that may have acknowledged under that alias
+    is gone or was emptied; each with the sentence that says so."""
     exempt: Mapping[TabletAlias, str] = field(default_factory=dict)
     """Unreached tablets that cannot acknowledge now and provably hold no transaction that others lack, each with the
     sentence why."""
@@ -85,11 +88,22 @@ class CandidateSet:
     """The latest known beginning of a term, in nanoseconds since the Unix epoch; 0 if none is known."""
     first_term: bool = False
     """Whether the shard never had a primary."""
+    earlier_protection: DurabilityPolicy | None = None
+    """What protects the writes of the last primary if that is more than the present policy: the acknowledgements that
+    it was last seen to wait for. None if the present policy says how they are protected."""
+
+    def protection(self, policy: DurabilityPolicy) -> DurabilityPolicy:
+        """Return by which policy the last primary's writes were acknowledged, `policy` being the present one."""
+        return self.earlier_protection or policy
 
     @property
     def accounted_for(self) -> frozenset[TabletAlias]:
         """Tablets that were stopped, or do not have to be."""
         return frozenset(self.stopped) | self.exempt.keys()
+
+    def why_not_reached(self, alias: TabletAlias) -> str:
+        """Return why a tablet does not count as reached, as the end of a sentence about it."""
+        return "was rebuilt" if alias in self.rebuilt else "was not reached"
 
     @property
     def primary_member(self) -> Member:
@@ -112,3 +126,10 @@ class CandidateSet:
             for alias, stopped in sorted(self.stopped.items())
             if stopped.member.type in ACKING_TYPES or alias in self.semi_sync.past_ackers
         }
+
+    @property
+    def bystanders(self) -> dict[TabletAlias, StoppedTablet]:
+        """The other stopped tablets, in order of alias: as far as was seen, none of them has acknowledged anything that
+        the pool lacks.
+        """
+        return {alias: stopped for alias, stopped in sorted(self.stopped.items()) if alias not in self.pool}

@@ -7,7 +7,8 @@ The rules:
    (`vtorc.core.election.ack_arithmetic`). A policy that asks for no acknowledgements promises nothing. There the
    reached tablets must show at least that vtorc is not cut off.
 2. *Required.* All transactions must survive that any reached tablet received, less those that are provably errant
-   (`vtorc.core.election.errant`).
+   (`vtorc.core.election.errant`). A *bystander* is out of service, and never acknowledged as far as was seen. Of such a
+   tablet only the primary's own writes count, once it has applied them, and only as long as that stops no promotion.
 3. *Holder.* A tablet that has all of the required transactions. Without one the logs diverged, and an operator has to
    choose.
 4. *Winner.* The best eligible tablet (`vtorc.core.election.eligibility`) by promotion rule, cell and progress. It holds
@@ -22,7 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from vtorc.core.election.candidates import CandidateSet, StoppedTablet
+from vtorc.core.election.candidates import ACKING_TYPES, CandidateSet, StoppedTablet
 from vtorc.core.election.eligibility import EMERGENCY_CHECKS, Candidacy, why_not_eligible
 from vtorc.core.election.errant import proven_errant
 from vtorc.core.election.lost_writes import lost_writes
@@ -93,24 +94,53 @@ def certain_refusal(candidates: CandidateSet, policy: DurabilityPolicy) -> Refus
 
 class _Election:
     def __init__(
-        self, candidates: CandidateSet, policy: DurabilityPolicy, *, left_behind: GtidSet = EMPTY_GTID_SET
+        self,
+        candidates: CandidateSet,
+        policy: DurabilityPolicy,
+        *,
+        left_behind: GtidSet = EMPTY_GTID_SET,
+        heeds_bystanders: bool = True,
     ) -> None:
-        """`left_behind` are transactions that only the last primary has and that need not survive."""
+        """`left_behind` are transactions that only the last primary has and that need not survive.
+
+        What bystanders have applied of the primary's writes must survive, unless `heeds_bystanders` is false.
+        """
         self.set = candidates
         self.policy = policy
+        self.protection = candidates.protection(policy)
         self.pool = candidates.pool
         self.left_behind = left_behind
-        self.errant = proven_errant(candidates, policy)
+        self.errant = proven_errant(candidates, self.protection)
         if left_behind and candidates.primary is not None:
             self.errant[candidates.primary] = left_behind.union(self.errant.get(candidates.primary, EMPTY_GTID_SET))
         self.required = EMPTY_GTID_SET.union(
             *(s.received.difference(self.errant.get(alias, EMPTY_GTID_SET)) for alias, s in self.pool.items())
         )
+        self.bystanders = candidates.bystanders if heeds_bystanders else {}
+        self.only_on_bystanders = EMPTY_GTID_SET.union(
+            *(self._of_term(s.executed) for s in self.bystanders.values())
+        ).difference(self.required)
+        self.required = self.required.union(self.only_on_bystanders)
 
     def outcome(self) -> Choice | Refusal:
-        if why := self._why_none_to_choose_from() or lost_writes(self.set, self.policy, self.required):
+        """Elect by what all stopped tablets hold; if that cannot be, or fails, without what only bystanders hold."""
+        outcome = self._outcome()
+        if not self.only_on_bystanders:
+            return outcome
+        without = _Election(self.set, self.policy, left_behind=self.left_behind, heeds_bystanders=False).outcome()
+        if isinstance(outcome, Refusal) or isinstance(without, Refusal):
+            return without if isinstance(outcome, Refusal) else outcome
+        return replace(outcome, otherwise=(*outcome.otherwise, replace(without, otherwise=()), *without.otherwise))
+
+    def _of_term(self, transactions: GtidSet) -> GtidSet:
+        """Return those that servers wrote which may have been primary in the present term."""
+        return transactions.difference(transactions.without_uuids(self.set.primary_uuids))
+
+    def _outcome(self) -> Choice | Refusal:
+        if why := self._why_none_to_choose_from() or lost_writes(self.set, self.protection, self.required):
             return self._refuse(*why, removed=self._out_of_pool)
         holders = [s for s in self.pool.values() if s.alias not in self.errant and s.received.contains(self.required)]
+        holders += [s for s in self.bystanders.values() if self._can_feed(s)]
         if not holders:
             return self._diverged()
         sources = [s for s in holders if not s.applier_stopped]
@@ -125,6 +155,11 @@ class _Election:
             return self._no_candidate()
         return self._choice(sources)
 
+    def _can_feed(self, bystander: StoppedTablet) -> bool:
+        """Whether other tablets can fetch all that must survive from a bystander, and fetch nothing errant with it."""
+        wanted = self.required.union(self._of_term(bystander.received))
+        return bystander.executed.contains(self.required) and wanted.contains(bystander.received)
+
     def certain_refusal(self) -> Refusal | None:
         if why := self._why_none_to_choose_from():
             return self._refuse(*why, removed=self._out_of_pool)
@@ -133,7 +168,7 @@ class _Election:
     def _why_none_to_choose_from(self) -> Why | None:
         if not self.pool:
             return Rule.NONE_REACHED, "no tablet that could become primary was reached"
-        if reason := unrevoked(self.set, self.policy):
+        if reason := unrevoked(self.set, self.protection):
             return Rule.ACKERS_UNREACHED, reason
         return None
 
@@ -168,7 +203,7 @@ class _Election:
         """The tablets that were not stopped, or hold nothing that counts, each with the end of a sentence why."""
         members = sorted(self.set.members, key=lambda member: member.alias)
         return {
-            m.alias: f"is {m.type.name}" if m.alias in self.set.stopped else "was not reached"
+            m.alias: f"is {m.type.name}" if m.alias in self.set.stopped else self.set.why_not_reached(m.alias)
             for m in members
             if m.alias not in self.pool
         }
@@ -229,7 +264,7 @@ class _Election:
             required=self.required,
             argument=safety_argument(
                 self.set,
-                self.policy,
+                self.protection,
                 winner=winners[0].alias,
                 source=source,
                 required=self.required,
@@ -243,7 +278,7 @@ class _Election:
         """Return the ways that are left if no tablet can fetch from the old primary."""
         if self.left_behind or all(way.source != self.set.primary for way in ways):
             return ()
-        tail = unacknowledged_tail(self.set, self.policy)
+        tail = unacknowledged_tail(self.set, self.protection)
         if not tail:
             return ()
         choice = _Election(self.set, self.policy, left_behind=tail).outcome()
@@ -275,9 +310,22 @@ class _Election:
                 + (f"has errant {errant.brief()}" if errant else "")
                 + (" and " if errant and lacks else "")
                 + (f"lacks {lacks.brief()}" if lacks else "")
+                + self._how_to_give_up(s)
             )
         rule = Rule.ERRANT if len(self.errant) == len(self.pool) else Rule.DIVERGED
         return self._refuse(rule, "no tablet holds all that may have been acknowledged: " + "; ".join(sides))
+
+    def _how_to_give_up(self, stopped: StoppedTablet) -> str:
+        """Say how an operator gives up what only a tablet has that is out of service; empty if there is nothing."""
+        held = EMPTY_GTID_SET.union(*(s.received for s in self.pool.values() if s.alias != stopped.alias))
+        only_here = stopped.received.intersection(self.required).difference(held)
+        type_ = stopped.member.type
+        if type_ in ACKING_TYPES or not only_here:
+            return ""
+        return (
+            f" (it is {type_.name}, but alone has {only_here.brief()}, which it may have acknowledged before; to give "
+            f"them up, make it SPARE, then DRAINED, or delete its record)"
+        )
 
     def _refuse(self, rule: Rule, sentence: str, *, removed: Mapping[TabletAlias, str] | None = None) -> Refusal:
         return Refusal(

@@ -90,7 +90,8 @@ def estimate_data_loss(
     }
     held = EMPTY_GTID_SET.union(*(other.received for other in candidates.pool.values()))
     known = replace(candidates, never_read_cells=frozenset())
-    unknown, why = unknown_tablets(candidates.never_read_cells), unrevoked(known, policy)
+    protection = candidates.protection(policy)
+    unknown, why = unknown_tablets(candidates.never_read_cells), unrevoked(known, protection)
     unreached = {member.alias for member in candidates.members} - candidates.accounted_for
     found = DataLossEstimate(
         named=named,
@@ -99,7 +100,7 @@ def estimate_data_loss(
         unreached=frozenset(unreached) if why else frozenset(),
         never_read_cells=candidates.never_read_cells,
         why_unreached="; ".join(filter(None, (unknown, why))),
-        brings=proven_errant(candidates, policy).get(named, EMPTY_GTID_SET),
+        brings=proven_errant(candidates, protection).get(named, EMPTY_GTID_SET),
     )
     return found if found.loses_nothing else _unless_needless(found, candidates, policy)
 

@@ -26,6 +26,21 @@ class LastPrimary:
         """The tablet's name."""
         return self.tablet.alias
 
+    def replaced_by(self, view: ShardView) -> str:
+        """Return the UUID of the server that runs under its alias now in place of the one that was primary; empty if
+        that one does.
+
+        An empty server under the old name has lost nothing that it ever held, and holds nothing of what was
+        acknowledged. Without memory the replicas tell the UUID of the server that they replicate from.
+        """
+        now = self.tablet.status.server_uuid if self.tablet.status is not None else ""
+        if self.observed_term is not None:
+            known = {self.observed_term.server_uuid}
+        else:
+            statuses = (replica.status for replica in view.replicas_of(self.tablet))
+            known = {s.replication.source_uuid for s in statuses if s is not None and s.replication is not None}
+        return now if known - {""} and now not in known else ""
+
     def is_matched_by(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> bool:
         """Whether the stopped tablets have received all that it had executed when it was last seen at work.
 

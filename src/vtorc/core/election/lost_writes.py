@@ -16,9 +16,25 @@ def lost_writes(candidates: CandidateSet, policy: DurabilityPolicy, required: Gt
 
     `required` are all transactions that the stopped tablets hold, less the errant ones.
     """
-    if candidates.first_term or policy.required_acks(candidates.primary_member) == 0:
+    if candidates.first_term:
         return None
+    if policy.required_acks(candidates.primary_member) == 0:
+        return _acknowledged_before(candidates, required)
     return _below_last_seen(candidates, required) or _lost_with_relay_logs(candidates, policy, required)
+
+
+def _acknowledged_before(candidates: CandidateSet, required: GtidSet) -> Why | None:
+    """Name what the primary committed in this term while it waited for acknowledgements, and no tablet has: the policy
+    of the time since promises nothing, but that was acknowledged before.
+    """
+    lost = candidates.primary_committed.difference(required)
+    if not lost:
+        return None
+    what = (
+        f"{candidates.primary} had committed {lost.brief()} before it ceased to wait for acknowledgements, and no "
+        f"reached tablet has received that"
+    )
+    return Rule.BELOW_LAST_SEEN, what
 
 
 def _below_last_seen(candidates: CandidateSet, required: GtidSet) -> Why | None:

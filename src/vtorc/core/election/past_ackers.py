@@ -4,9 +4,13 @@ now.
 Records and settings tell how a tablet is now. An election goes by how it was while the primary lived. A replica
 may have acknowledged alone for a while, before an operator drained it or took a backup from it. It then holds writes
 that no other tablet has.
+
+A vtorc that was just started does not know how a tablet was. So it takes the tablet for one that acknowledged until it
+was first read and heard: a restarted vtorc once promoted a replica without 236 writes that a drained tablet held.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vtorc.core.election.last_primary import LastPrimary
@@ -44,11 +48,12 @@ class PastAckers:
             t.alias for t in self._others() if not self._may_ack(t.record.type, t) and self._is_past_acker(t)
         )
 
-    def rebuilt(self) -> frozenset[TabletAlias]:
-        """Return the tablets that may have acknowledged and were restored from a backup since: the writes that they
-        acknowledged may be gone from them.
+    def rebuilt(self) -> Mapping[TabletAlias, str]:
+        """Return the tablets that may have acknowledged and were rebuilt since, and so may have lost those writes; each
+        with a sentence that tells how.
         """
-        return frozenset(t.alias for t in self._others() if self._is_rebuilt(t))
+        found = ((t.alias, self._how_replaced(t) or self._how_restored(t)) for t in self._others())
+        return {alias: how for alias, how in found if how}
 
     def _others(self) -> tuple[TabletView, ...]:
         return tuple(tablet for tablet in self.view.tablets if tablet.alias != self.primary.alias)
@@ -62,12 +67,13 @@ class PastAckers:
 
     def _is_past_acker(self, tablet: TabletView) -> bool:
         ended, until = self._acking_types_gone_at(tablet), tablet.memory.may_ack_until
+        ended.append(tablet.memory.unknown_until)
         if until == math.inf:
             if self.view.replicates_from(tablet, self.primary.tablet):
                 return True
         elif until is not None:
             ended.append(until)
-        return not self._was_drained_since(tablet) and not self._is_settled(max(ended, default=-math.inf))
+        return not self._was_drained_since(tablet) and not self._is_settled(max(ended))
 
     def _was_drained_since(self, tablet: TabletView) -> bool:
         """Whether it was drained after the primary had begun to fail: so an operator says that its transactions are not
@@ -79,12 +85,27 @@ class PastAckers:
         found_at = (former.last_found_at for former in tablet.memory.former_types.values())
         return max(found_at, default=-math.inf) >= failing
 
-    def _is_rebuilt(self, tablet: TabletView) -> bool:
+    def _how_restored(self, tablet: TabletView) -> str:
         ended = self._acking_types_gone_at(tablet)
         restored = tablet.memory.former_types.get(TabletType.RESTORE)
         if tablet.record.type is TabletType.RESTORE:
-            return bool(ended) and not self._is_settled(max(ended))
-        return restored is not None and any(at <= restored.gone_at and not self._is_settled(at) for at in ended)
+            is_restored = bool(ended) and not self._is_settled(max(ended))
+        else:
+            is_restored = restored is not None and any(
+                at <= restored.gone_at and not self._is_settled(at) for at in ended
+            )
+        return f"{tablet.alias} was restored from a backup after it may have acknowledged" if is_restored else ""
+
+    def _how_replaced(self, tablet: TabletView) -> str:
+        """Say that the server which may have acknowledged under this alias is gone, and another one in its place."""
+        gone = {u: s for u, s in tablet.memory.replaced_servers.items() if not self._is_settled(s.gone_at)}
+        if not gone or not (self._may_ack(tablet.record.type, tablet) or self._is_past_acker(tablet)):
+            return ""
+        before = max(gone, key=lambda uuid: gone[uuid].gone_at)
+        return (
+            f"{tablet.alias} is server {tablet.memory.server_uuid} now, and what server {before} acknowledged under "
+            f"that alias before may be on no other; start that server's data directory again"
+        )
 
     def _is_settled(self, moment: float) -> bool:
         """Whether the stopped tablets hold all that was acknowledged until then; minus infinity if nothing was."""

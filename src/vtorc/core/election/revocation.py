@@ -44,6 +44,7 @@ def _still_writing(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
     return (
         f"{revocation}, and may have been already; to exclude that, reach {must}"
         f"{_what_to_do_about_bad_records(candidates, revocation)}{_what_to_do_about_ack_timeout(revocation)}"
+        f"{_why_not_reached(candidates, revocation)}{_why_protected(candidates)}"
     )
 
 
@@ -74,6 +75,21 @@ def _what_to_do_about_bad_records(candidates: CandidateSet, revocation: Revocati
         f"or remove it if there is no such tablet (vtctldclient DeleteTablets {alias}; where that cannot read it "
         f"either, delete tablets/{alias}/Tablet with the tools of cell {alias.cell}'s topology server)"
         for alias in sorted(ackers)
+    )
+
+
+def _why_not_reached(candidates: CandidateSet, revocation: Revocation) -> str:
+    """Say of each tablet that answers and does not count what became of the server that is missing."""
+    missing = {member.alias for quorum in revocation.open for member in (quorum.primary, *quorum.ackers)}
+    return "".join(f"; {how}" for alias, how in sorted(candidates.rebuilt.items()) if alias in missing)
+
+
+def _why_protected(candidates: CandidateSet) -> str:
+    if candidates.earlier_protection is None:
+        return ""
+    return (
+        f"; the policy was changed, but {candidates.primary} waited for acknowledgements when it was last seen at "
+        f"work, and writes that were so acknowledged are not given up"
     )
 
 

@@ -34,7 +34,7 @@ class ObservedTerm:
     """The transactions that its server had executed by that probe."""
     committed: GtidSet
     """All transactions that it was seen to have executed while enough semi-sync clients were there for each commit to
-    be acknowledged."""
+    be acknowledged, or when it was first seen to wait for none any more."""
     wait_count: int
     """How many acknowledgements its commits waited for (rpl_semi_sync_source_wait_for_replica_count); 0 if semi-sync
     was off or had fallen back to asynchronous."""
@@ -61,6 +61,7 @@ class ObservedTerm:
 
         `record` is the tablet's when the probe started, at `at`. `heard_at` is when the probe started that brought the
         answer before it, None if there was none. A newer term begins anew: an earlier one says nothing about it.
+        Another server under the alias of the primary is not the primary: it tells nothing about the writes of the term.
         """
         if status.read_only or status.has_source or status.disk_stalled:
             return before
@@ -75,6 +76,8 @@ class ObservedTerm:
             term = known.term if known is not None else 0
         else:
             return before
+        if known is not None and _is_another(known.server_uuid, status.server_uuid):
+            return before
         semi_sync = status.semi_sync
         wait_count, reported = _wait_count(semi_sync), semi_sync.is_reported
         committed = known.committed if known is not None else EMPTY_GTID_SET
@@ -88,6 +91,9 @@ class ObservedTerm:
         elif 0 < wait_count <= semi_sync.primary_clients:
             # MySQL adds a transaction to gtid_executed only after the wait (AFTER_SYNC). After a crash it adds those
             # too that were never acknowledged; a server that just came back has no semi-sync clients yet.
+            committed = _joined(committed, status.executed)
+        elif known is not None and known.wait_count and not semi_sync.primary_enabled:
+            # Switched off since, perhaps because the policy asks for it. The commits until then waited.
             committed = _joined(committed, status.executed)
         return cls(
             term=term,
@@ -106,6 +112,10 @@ class ObservedTerm:
         earlier one.
         """
         return self.term == 0 or self.term >= term
+
+
+def _is_another(uuid: str, now: str) -> bool:
+    return bool(uuid and now) and uuid != now
 
 
 def _ack_timeout(semi_sync: SemiSyncStatus) -> float:

@@ -26,6 +26,16 @@ class FormerType:
     """When the first reading was taken over that found another type; in seconds on the same clock."""
 
 
+@dataclass(frozen=True, slots=True)
+class ReplacedServer:
+    """A server that ran under the alias of a tablet, until another one did."""
+
+    successor: str
+    """UUID of the server that took its place."""
+    gone_at: float
+    """When the probe ended that first found the successor, in seconds on the caller's monotonic clock."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TabletMemory:
     """Facts that a tablet showed at any time and may not show now.
@@ -33,6 +43,10 @@ class TabletMemory:
     Times are seconds on the caller's monotonic clock.
     """
 
+    unknown_until: float = -math.inf
+    """Until when nothing is known of the tablet: it may have been of any type, and have acknowledged. That is until the
+    first reading of the topology was taken over that found it, and until its first answer was; minus infinity if it was
+    known from its beginning."""
     last_advance_at: float | None = None
     """When the probe started that last brought other received transactions than the answer before; None if none did."""
     not_receiving_since: float | None = None
@@ -53,6 +67,10 @@ class TabletMemory:
     is known; None if it was never seen so."""
     former_types: Mapping[TabletType, FormerType] = field(default_factory=dict)
     """The types that its record had before, other than the present one or an earlier time of it."""
+    server_uuid: str = ""
+    """UUID of its server by the last answer that named one; empty if none did."""
+    replaced_servers: Mapping[str, ReplacedServer] = field(default_factory=dict)
+    """The servers that ran under its alias before and do not now, by UUID. Their transactions went with them."""
     acts_as_primary_since: float | None = None
     """When the probe started that first found the tablet acting as primary although its record does not call it so.
     That is: without a source, and writable or PRIMARY by its own account; None if it was not by the last answer."""
@@ -78,6 +96,7 @@ class TabletMemory:
         acts_since, confirmed = self._acting_as_primary(status, record, started)
         received, lost = self._received(status)
         return type(self)(
+            unknown_until=max(self.unknown_until, ended) if _is_first(before, status) else self.unknown_until,
             last_advance_at=started if _has_advanced(before.status, status) else self.last_advance_at,
             not_receiving_since=self._not_receiving(status, before.status, started),
             disk_stalled_since=self._disk_stalled(status, started),
@@ -88,6 +107,8 @@ class TabletMemory:
             ),
             may_ack_until=self._may_ack(status, ended),
             former_types=self.former_types,
+            server_uuid=status.server_uuid or self.server_uuid,
+            replaced_servers=self._replaced_servers(status, ended),
             acts_as_primary_since=acts_since,
             record_confirmed=confirmed,
         )
@@ -149,6 +170,14 @@ class TabletMemory:
             return None
         return self.disk_stalled_since if self.disk_stalled_since is not None else started
 
+    def _replaced_servers(self, status: TabletStatus, ended: float) -> Mapping[str, ReplacedServer]:
+        """Return the servers that are gone; one that came back is not."""
+        now, before = status.server_uuid, self.server_uuid
+        if not now or not before or now == before:
+            return self.replaced_servers
+        gone = {uuid: each for uuid, each in self.replaced_servers.items() if uuid != now}
+        return {**gone, before: ReplacedServer(successor=now, gone_at=ended)}
+
     def _received(self, status: TabletStatus) -> tuple[GtidSet, GtidSet]:
         """Return what the tablet holds now, and what it lost after receipt; an answer without transactions changes
         neither.
@@ -163,6 +192,11 @@ class TabletMemory:
 
 
 NOTHING_REMEMBERED = TabletMemory()
+
+
+def _is_first(before: LastProbe, status: TabletStatus) -> bool:
+    """Whether `status` is the first one that tells more than a stalled disk, or follows one that told no more."""
+    return not status.disk_stalled and (before.status is None or before.status.disk_stalled is True)
 
 
 def _source_of(status: TabletStatus | None) -> tuple[str, int] | None:

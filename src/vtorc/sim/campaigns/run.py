@@ -158,7 +158,7 @@ def _judge(world: World, result: Result, elections: int) -> None:
             shard.recording.recovered(record)
         if primary is None:
             continue
-        if ledger.requires_acks and (lost := ledger.lost_on(primary.mysqld)):
+        if ledger.promises and (lost := ledger.lost_on(primary.mysqld)):
             world.checker.violate("acknowledged-write-lost", f"{shard.id}: at the end {as_text(lost)} are missing")
         result.unprotected_lost += ledger.unprotected_lost_on(primary.mysqld)
     result.failovers = _promotions(world) - elections

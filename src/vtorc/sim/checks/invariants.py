@@ -48,6 +48,10 @@ class ShardLedger:
     def __init__(self, shard: ShardId, *, requires_acks: bool, checker: "Checker") -> None:
         self.shard = shard
         self.requires_acks = requires_acks
+        """Whether the policy asks for acknowledgements and the primary, as far as was seen, has heeded that."""
+        self.promises = requires_acks
+        """Whether any policy of the shard asked for them: what was acknowledged so far must survive."""
+        self._asks_for_acks = requires_acks
         self.servers: list[SimMysqld] = []
         self.protected: dict[int, Transaction] = {}
         self.unprotected: dict[int, Transaction] = {}
@@ -67,6 +71,16 @@ class ShardLedger:
         self.last_write: float | None = None
         self.longest_gap = 0.0
         self._checker = checker
+
+    def policy_changed(self, *, requires_acks: bool) -> None:
+        """Note that an operator changed the policy; a new one binds a primary only once it was seen to wait."""
+        self._asks_for_acks = requires_acks
+        self.requires_acks = self.requires_acks and requires_acks
+
+    def waited(self) -> None:
+        """Note that a commit waited for acknowledgements."""
+        self.requires_acks = self._asks_for_acks
+        self.promises = self.promises or self.requires_acks
 
     def acknowledged(self, server: SimMysqld, transaction: Transaction) -> None:
         """Note that a client got OK for its write."""
@@ -137,6 +151,8 @@ class Checker(MysqlObserver):
         (ledger.acked_commits if acknowledged else ledger.unacked_commits).add(transaction)
         if ledger.first_commit is None:
             ledger.first_commit = self.now()
+        if waited:
+            ledger.waited()
         # vttablet's InitPrimary lets writes in a moment before it switches semi-sync on, which no vtorc can prevent.
         is_first = self.now() - ledger.first_commit < FIRST_MOMENT
         made_by_hand = server.uuid in self.by_hand or transaction in ledger.made_by_hand
@@ -156,7 +172,7 @@ class Checker(MysqlObserver):
         self._trace.note("clients", f"{ledger.shard}: writes are now committed by {server.process.host.name}")
         ledger.committer = server
         ledger.took_over_at = transaction.at
-        if ledger.requires_acks and (lost := ledger.lost_on(server)):
+        if ledger.promises and (lost := ledger.lost_on(server)):
             self.violate(
                 "acknowledged-write-lost",
                 f"{ledger.shard}: {server.process.host.name} takes writes without {as_text(lost)}",
@@ -165,9 +181,9 @@ class Checker(MysqlObserver):
     def reported_safe(self, ledger: ShardLedger, server: SimMysqld, transaction: Transaction) -> None:
         """Check that the server that takes writes now has a write for which a client got OK."""
         present = ledger.committer
-        if not ledger.requires_acks:
+        if not ledger.promises:
             return
-        if transaction in ledger.released:
+        if ledger.requires_acks and transaction in ledger.released:
             self.violate(
                 "unprotected-write",
                 f"{ledger.shard}: a client got OK for {transaction}, although {server.process.host.name} stopped "
@@ -215,7 +231,7 @@ class Checker(MysqlObserver):
     def relay_log_dropped(self, server: SimMysqld, lost: Sequence[Transaction], why: DropReason) -> None:
         """Check that each acknowledged write of a dropped relay log is on another server."""
         ledger = self._shards.get(server)
-        if why is DropReason.CRASH or ledger is None or not ledger.requires_acks or server.uuid in self.by_hand:
+        if why is DropReason.CRASH or ledger is None or not ledger.promises or server.uuid in self.by_hand:
             return
         others = [each for each in ledger.servers if each is not server and each.process.listening]
         for transaction in lost:

@@ -10,15 +10,14 @@ from vtorc.core.election.forced_promotion import DataLossEstimate
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.errors import NameParseError
-from vtorc.proto import topodata_pb2
 from vtorc.recovery.commands import Commands
 from vtorc.sim.campaigns.fleet_report import FleetWatch
 from vtorc.sim.cluster.external_server import replicate_from_outside
 from vtorc.sim.cluster.plan import ShardPlan, TabletPlan, WorldPlan, fleet_plan
 from vtorc.sim.cluster.planned_reparent import plan_reparent
+from vtorc.sim.cluster.policy_change import change_policy
 from vtorc.sim.cluster.reshard import add_shard, leftovers, remove_shard
 from vtorc.sim.cluster.tablet import SimTablet, TabletTraits
-from vtorc.sim.cluster.topo import ROOT, at_once
 from vtorc.sim.cluster.vtorc import SimVtorc, VtorcSettings
 from vtorc.sim.cluster.world import SimShard, World
 from vtorc.sim.engine.process import Process
@@ -32,7 +31,6 @@ from vtorc.sim.mysql.settings import SimMysqlSettings
 from vtorc.sim.scenario.command_words import CommandWords
 from vtorc.sim.scenario.outcome import ScenarioOutcome
 from vtorc.sim.scenario.status_age import oldest_status
-from vtorc.topo import paths
 
 _FIRST_LIMIT = 60.0
 _SETTLE_LIMIT = 180.0
@@ -237,13 +235,7 @@ class ScenarioCommands:
     def do_policy(self, words: CommandWords) -> list[str]:
         """Let an operator change the durability policy of a keyspace: `policy commerce none`."""
         words.only(plain=2)
-        keyspace, name = words.plain
-        store = self.world.topos["global"].store
-        key = f"{ROOT}/global/{paths.keyspace(keyspace)}"
-        row = at_once(store.get(key))
-        record = topodata_pb2.Keyspace.FromString(row.contents)
-        record.durability_policy = name
-        at_once(store.put(key, record.SerializeToString(deterministic=True), row.version))
+        change_policy(self.world, *words.plain)
         return []
 
     async def do_delete_record(self, words: CommandWords) -> list[str]:

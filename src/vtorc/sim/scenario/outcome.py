@@ -135,7 +135,7 @@ class ScenarioOutcome:
             return
         protected = len(shard.ledger.lost_on(primary.mysqld))
         bare = shard.ledger.unprotected_lost_on(primary.mysqld)
-        if shard.ledger.requires_acks or protected:
+        if shard.ledger.promises or protected:
             yield f"  protected writes lost: {protected}"
         if bare:
             yield "  unprotected writes lost: some"

@@ -110,7 +110,10 @@ def test_scenario_10_nobody_is_promoted_below_what_the_primary_was_seen_at() -> 
     assert refusal.rule == Rule.BELOW_LAST_SEEN
     assert "zone1-0000000100 was seen to have committed 9 transactions: 00000100…:42-50" in refusal.sentence
     lagging = candidates(stopped(R1, "100:1-40"), stopped(R2, "100:1-41"), seen="100:1-50")
-    assert elected(lagging, NONE).winner == alias(R2)
+    assert elected(replace(lagging, primary_committed=gtids("")), NONE).winner == alias(R2)
+    refusal = refused(lagging, NONE)
+    assert refusal.rule == Rule.BELOW_LAST_SEEN
+    assert "before it ceased to wait for acknowledgements" in refusal.sentence
 
 
 def test_writes_of_earlier_terms_are_not_left_behind() -> None:

@@ -1,18 +1,19 @@
 """Who may have acknowledged while the primary lived, whatever they are now."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.unit.core.builders import CONNECTING, NOW, P, alias, changed, failing, primary, replica, shard
+from tests.unit.core.builders import CONNECTING, NOW, P, alias, changed, failing, gtids, primary, replica, shard, uuid
 from tests.unit.core.election.test_candidate_evidence import R1, R2, R3, stop
 from vtorc.core.election.candidate_evidence import candidate_set
 from vtorc.core.election.choice import Choice, Refusal, choose
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import TabletType
-from vtorc.core.facts.last_probe import ProbeFailure
-from vtorc.core.facts.tablet_memory import FormerType
+from vtorc.core.facts.last_probe import LastProbe, ProbeFailure
+from vtorc.core.facts.tablet_memory import FormerType, ReplacedServer
 from vtorc.core.facts.views import ShardView, TabletView
 
 SEMI_SYNC = policy("semi_sync")
@@ -89,6 +90,18 @@ def test_the_last_acker_counts_whatever_it_has_become(kind: TabletType, ago: flo
         pytest.param(
             changed(off(SPARE, of=R3), may_ack_until=math.inf), False, id="its side is on, for another than the primary"
         ),
+        pytest.param(changed(off(DRAINED), unknown_until=NOW - 1), True, id="first heard when the primary had failed"),
+        pytest.param(
+            changed(off(SPARE), unknown_until=NOW - SEEN - 0.9),
+            True,
+            id="first heard shortly before the primary was lost",
+        ),
+        pytest.param(changed(off(SPARE), unknown_until=NOW - SEEN - 1), False, id="first heard a second before"),
+        pytest.param(
+            failing(changed(off(RDONLY), unknown_until=NOW - 1), never_heard=True, for_=1),
+            True,
+            id="never heard at all",
+        ),
         pytest.param(
             failing(replica(R1, BACKUP), for_=SEEN + 1), False, id="its MySQL went down before the primary did"
         ),
@@ -116,6 +129,82 @@ def test_who_was_seen_to_have_ended_counts_while_others_lack_something() -> None
     """That the primary was seen at work later helps only if what it had then is held by those that were stopped."""
     view = shard_with(was(off(BACKUP), 600), others="100:1-49")
     assert candidate_set(view, SEMI_SYNC, stop(view)).semi_sync.past_ackers == {alias(R1)}
+
+
+def test_a_restarted_vtorc_counts_a_drained_tablet_while_others_lack_something() -> None:
+    """The primary was seen at work since, but what it had then is on none of the tablets in service."""
+    drained = changed(off(DRAINED, executed="100:1-60"), unknown_until=NOW - 600)
+    view = shard_with(drained, others="100:1-49")
+    choice = choose(candidate_set(view, SEMI_SYNC, stop(view)), SEMI_SYNC)
+    assert isinstance(choice, Choice)
+    assert (choice.winner, choice.source, choice.required) == (alias(R2), alias(R1), gtids("100:1-60"))
+
+
+def test_without_memory_the_errant_transactions_of_a_drained_tablet_are_refused_with_a_way_out() -> None:
+    """A vtorc that never heard the primary cannot tell them from acknowledged ones; an operator can."""
+    drained = changed(off(DRAINED, executed="100:1-50,101:1"), unknown_until=NOW - 1)
+    others = (replica(R2, io=CONNECTING), replica(R3, io=CONNECTING, executed="100:1-51"))
+    view = shard(primary(dead_for=3, never_heard=True), drained, *others)
+    refusal = choose(candidate_set(view, SEMI_SYNC, stop(view)), SEMI_SYNC)
+    assert isinstance(refusal, Refusal)
+    assert (
+        "(it is DRAINED, but alone has 1 transaction: 00000101…:1, which it may have acknowledged before; to give"
+        in refusal.sentence
+    )
+    heard = shard(DEAD, drained, *others)
+    assert isinstance(choose(candidate_set(heard, SEMI_SYNC, stop(heard)), SEMI_SYNC), Choice)
+
+
+def replaced(tablet: TabletView, ago: float) -> TabletView:
+    """The tablet, under whose alias another server ran until so many seconds ago."""
+    gone = {uuid(901): ReplacedServer(successor=uuid(R1), gone_at=NOW - ago)}
+    return changed(tablet, server_uuid=uuid(R1), replaced_servers=gone)
+
+
+@pytest.mark.parametrize(
+    ("tablet", "others", "counts"),
+    [
+        pytest.param(replaced(replica(R1), 1), "100:1-50", False, id="rebuilt after the primary was lost"),
+        pytest.param(replaced(replica(R1), SEEN + 0.9), "100:1-50", False, id="rebuilt shortly before"),
+        pytest.param(replaced(replica(R1), SEEN + 1), "100:1-50", True, id="the primary was seen at work since"),
+        pytest.param(
+            replaced(replica(R1, executed="100:1-49"), 600),
+            "100:1-49",
+            False,
+            id="the others lack what the primary had then",
+        ),
+        pytest.param(replaced(was(replica(R1, BACKUP), 1), 1), "100:1-50", False, id="it is no acker by type now"),
+        pytest.param(replaced(off(RDONLY), 1), "100:1-50", True, id="the policy never let it acknowledge"),
+    ],
+)
+def test_another_server_under_an_old_alias_does_not_hold_what_the_first_acknowledged(
+    tablet: TabletView, others: str, counts: bool
+) -> None:
+    """Its alias was reached, the server that may have acknowledged was not; the refusal names both."""
+    view = shard_with(tablet, others)
+    made = candidate_set(view, SEMI_SYNC, stop(view))
+    assert (alias(R1) in made.stopped) == counts
+    outcome = choose(made, SEMI_SYNC)
+    assert isinstance(outcome, Choice if counts else Refusal)
+    if isinstance(outcome, Refusal):
+        assert f"is server {uuid(R1)} now, and what server {uuid(901)} acknowledged" in outcome.sentence
+        assert "was rebuilt" in outcome.removed[alias(R1)]
+
+
+@pytest.mark.parametrize("was_heard", [True, False])
+def test_an_empty_server_under_the_alias_of_the_primary_is_not_the_primary(was_heard: bool) -> None:
+    """It has nothing to fetch, and its lack of transactions proves nothing; vtorc's memory or the replicas tell."""
+    assert DEAD.status is not None
+    status = replace(DEAD.status, server_uuid=uuid(901), executed=gtids(""), read_only=True)
+    term = DEAD.memory.observed_term if was_heard else None
+    rebuilt = changed(primary(), last_probe=LastProbe.answered(status, started=NOW, ended=NOW), observed_term=term)
+    view = shard(rebuilt, replica(R1, io=CONNECTING), failing(replica(R2), ProbeFailure.TIMEOUT, for_=600))
+    refusal = choose(candidate_set(view, SEMI_SYNC, stop(view)), SEMI_SYNC)
+    assert isinstance(refusal, Refusal)
+    assert f"zone1-0000000100 is server {uuid(901)} now, which is not the one that was primary" in refusal.sentence
+    all_reached = shard(rebuilt, replica(R1, io=CONNECTING), replica(R2, io=CONNECTING))
+    assert isinstance(choose(candidate_set(all_reached, SEMI_SYNC, stop(all_reached)), SEMI_SYNC), Choice)
+    assert alias(P) in candidate_set(shard(primary()), SEMI_SYNC, stop(shard(primary()))).stopped
 
 
 def test_nobody_is_excused_by_a_primary_that_was_never_seen_at_work() -> None:

@@ -64,7 +64,10 @@ def test_a_promotion_that_was_lost_with_its_cell_is_not_forgotten() -> None:
         (
             "the primary is gone too, and nothing stops either",
             lost_with_its_cell(
-                failing(primary(), ProbeFailure.TIMEOUT), AT_HOME, replica("zone3-300"), unseen_promotions=(W,)
+                failing(primary(semi_sync=False), ProbeFailure.TIMEOUT),
+                replica(R1, of=W, semi_sync=False),
+                replica("zone3-300", semi_sync=False),
+                unseen_promotions=(W,),
             ),
             "none",
         ),

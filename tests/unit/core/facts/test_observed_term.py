@@ -88,10 +88,20 @@ def test_statements_that_failed_are_no_word_about_semi_sync(crashed_in: SemiSync
 
 
 def test_semi_sync_that_was_switched_off_is_seen() -> None:
-    """Settings that came with the answer show that the statements did not fail."""
-    after = seen(told(), told("100:1-60", replace(WAITS, primary_enabled=False, primary_active=False)))
+    """Settings that came with the answer show that the statements did not fail; commits until then waited."""
+    off = replace(WAITS, primary_enabled=False, primary_active=False)
+    after = seen(told(), told("100:1-60", off))
     assert after is not None
-    assert (after.wait_count, after.committed) == (0, gtids("100:1-50"))
+    assert (after.wait_count, after.committed) == (0, gtids("100:1-60"))
+    later = seen(told(), told("100:1-60", off), told("100:1-70", off))
+    assert later is not None
+    assert (later.executed, later.committed) == (gtids("100:1-70"), gtids("100:1-60"))
+
+
+def test_another_server_under_the_alias_of_the_primary_is_not_the_primary() -> None:
+    """A rebuilt server tells nothing about the term, and takes nothing away that the first one told."""
+    before = seen(told())
+    assert seen(told(), replace(told("101:1-3"), server_uuid=uuid(101))) == before
 
 
 @pytest.mark.parametrize(
