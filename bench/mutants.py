@@ -29,7 +29,7 @@ from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TabletError
 from vtorc.recovery import promotion
-from vtorc.recovery.catch_up import CatchUp
+from vtorc.recovery.catch_up import CatchUp, _Turn
 from vtorc.recovery.locked_run import LockedRun, LockedWork, RecoveryPurpose
 from vtorc.recovery.planned import PlannedReparent
 from vtorc.recovery.promotion import Promotion, ReplicaToRepoint
@@ -164,10 +164,9 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     wait = CatchUp._apply_relay_log
 
-    async def careless(self: CatchUp, alias: TabletAlias, position: GtidSet) -> None:
+    async def careless(self: CatchUp, alias: TabletAlias, position: GtidSet, within: float) -> None:
         try:
-            async with asyncio.timeout(1.0):
-                await wait(self, alias, position)
+            await wait(self, alias, position, min(within, 1.0))
         except (TabletError, TimeoutError):
             return
 
@@ -185,11 +184,11 @@ def _(patch: Patch) -> None:
     take = CatchUp._carry_out
 
     async def careless(
-        self: CatchUp, way: Choice, stopped: Mapping[TabletAlias, StoppedTablet]
+        self: CatchUp, turn: _Turn, stopped: Mapping[TabletAlias, StoppedTablet], *, ends: float
     ) -> tuple[TabletAlias, GtidSet]:
-        if way.source is not None:
-            return way.winner, stopped[way.winner].received
-        return await take(self, way, stopped)
+        if turn.choice.source is not None:
+            return turn.choice.winner, stopped[turn.choice.winner].received
+        return await take(self, turn, stopped, ends=ends)
 
     patch.set(CatchUp, "_carry_out", careless)
 

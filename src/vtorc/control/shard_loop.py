@@ -8,7 +8,7 @@ from vtorc.control.breaker import Breaker
 from vtorc.control.budget import FleetBudget, TurnRequest
 from vtorc.control.observer import Observer
 from vtorc.core.decision.backoff import Attempt
-from vtorc.core.decision.backoff_waivers import BackoffWaivers
+from vtorc.core.decision.backoff_waivers import BackoffWaivers, waive_applied
 from vtorc.core.decision.decisions import Action, Decision, DecisionLimits, decide, next_action
 from vtorc.core.detection.analysis import analyse
 from vtorc.core.detection.findings import Finding
@@ -171,6 +171,7 @@ class ShardLoop:
         findings = analyse(view, durability, replace(settings.thresholds, heard_since=heard_since), now)
         self._note_replacement(view, findings, now)
         self._attempts = self._waivers.waive([t.alias for t in view.tablets if t.is_current], self._attempts, now)
+        self._attempts = waive_applied(view, self._attempts)
         self._forget_old_attempts({(f.code, f.alias) for f in findings}, now)
         limits = replace(settings.limits, controlled=self.controlled, attempts=tuple(self._attempts))
         decisions = decide(view, findings, durability, limits, now)
@@ -353,6 +354,8 @@ class ShardLoop:
                 alias=decision.finding.alias,
                 ended_at=self._tools.clock.now(),
                 succeeded=record.outcome is Outcome.SUCCEEDED,
+                waits_for=record.waits_for,
+                took=record.duration,
             )
             for decision in action.decisions
         ]

@@ -66,6 +66,7 @@ class LockedRun:
             outcome=outcome,
             sentence=sentence,
             rule=session.refused_by,
+            waits_for=session.waits_for,
             steps=tuple(session.steps),
             marks=dict(session.marks),
             winner=session.winner,

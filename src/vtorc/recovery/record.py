@@ -62,6 +62,8 @@ class RecoveryRecord:
     sentence: str
     rule: Rule | None = None
     """The rule that refused the recovery, if one did."""
+    waits_for: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
+    """The transactions that tablets did not apply in time; empty unless that ended the recovery."""
     steps: tuple[StepRecord, ...] = ()
     marks: Mapping[str, float] = field(default_factory=dict)
     """Moments by which an outage is measured, such as "promoted" and "acknowledged", in seconds since `began`."""

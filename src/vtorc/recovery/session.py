@@ -89,6 +89,7 @@ class RecoverySession:
         self.errant: Mapping[TabletAlias, GtidSet] = {}
         self.data_loss: DataLossEstimate | None = None
         self.refused_by: Rule | None = None
+        self.waits_for: Mapping[TabletAlias, GtidSet] = {}  # what tablets have to apply before another try can succeed
         self.stop_errors: dict[TabletAlias, str] = {}  # of tablets that were reached and did not stop
         self.expected_primary: TabletRecord | None = None  # of the view that is acted on
         self._undo: list[tuple[str, TabletAlias, Callable[[], Awaitable[None]]]] = []

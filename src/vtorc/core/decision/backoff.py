@@ -1,11 +1,12 @@
 """Backoff and cooldown: how long earlier attempts at a shard speak against another one."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery
+from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.rules import Rule, Why
 
@@ -14,6 +15,9 @@ FIRST_BACKOFF = 0.5
 
 LAST_BACKOFF = 30.0
 """Seconds that the pause between two attempts grows to."""
+
+LAST_BACKOFF_FOR_APPLIERS = 300.0
+"""Seconds that the pause grows to after waits for relay logs that were not applied in time."""
 
 ESCALATE_AFTER = 5
 """Attempts in vain after which an operator is called."""
@@ -42,6 +46,10 @@ class Attempt:
     """Whether something changed since that may let the next attempt succeed, so that there is no pause."""
     may_be_load: bool = False
     """Whether the tablet may have been overloaded rather than broken, as the finding said."""
+    waits_for: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
+    """The transactions that tablets did not apply in time; empty unless that ended it."""
+    took: float = 0.0
+    """Seconds from its decision to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +89,11 @@ class AttemptHistory:
         if not futile or futile[-1].waived:
             return None
         # The exponent is bounded, as a problem that stands for days is tried more often than a float can bear.
-        pause = min(LAST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(len(futile) - 1, 32))
+        doubled = 2.0 ** min(len(futile) - 1, 32)
+        pause = min(LAST_BACKOFF, FIRST_BACKOFF * doubled)
+        if futile[-1].waits_for:
+            # It held the shard lock and all replicas for as long as it waited, and only their appliers can help.
+            pause = max(pause, min(LAST_BACKOFF_FOR_APPLIERS, futile[-1].took * doubled))
         left = futile[-1].ended_at + pause - self.now
         if left <= 0:
             return None

@@ -1,10 +1,11 @@
-"""Ends the pause after failed replacements of a primary once a tablet answers again."""
+"""Ends the pause after failed replacements of a primary once a tablet answers again, or has applied its relay log."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from vtorc.core.decision.backoff import Attempt
 from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.views import ShardView
 
 FIRST_WAIVER_GAP = 2.0
 """Seconds after one waiver before the same tablet can bring about another; doubled with each."""
@@ -40,3 +41,15 @@ class BackoffWaivers:
     def _is_due(self, alias: TabletAlias, now: float) -> bool:
         last, times = self.given.get(alias, (float("-inf"), 0))
         return now - last >= FIRST_WAIVER_GAP * 2.0 ** min(max(times - 1, 0), _MOST_DOUBLINGS)
+
+
+def waive_applied(view: ShardView, attempts: Sequence[Attempt]) -> list[Attempt]:
+    """Return the attempts, with the pause waived after those that waited for a relay log that is applied by now."""
+    executed = {t.alias: t.current_status.executed for t in view.tablets if t.current_status is not None}
+    return [
+        replace(a, waived=True)
+        if not a.waived
+        and any(alias in executed and executed[alias].contains(rest) for alias, rest in a.waits_for.items())
+        else a
+        for a in attempts
+    ]

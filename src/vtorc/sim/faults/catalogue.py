@@ -169,6 +169,9 @@ _CATALOGUE = (
               processes.kill_all_primaries, 30, 60, FaultTarget.NO_CHOICE, Drawn.BY_NAME, MANY_PRIMARIES),
     FaultKind("reuse-address", "A host loses power, and another shard's primary gets its address.",
               processes.reuse_address, 5, 90, FaultTarget.TABLET, Drawn.BY_NAME, UNBOUNDED),
+    # Later kinds, each the last of the sets that draw it
+    FaultKind("lock-applier", "A long lock holds up a replica's applier.",
+              servers.lock_applier, 5, 120, FaultTarget.REPLICA, Drawn.AT_RANDOM, UNBOUNDED),
 )
 # fmt: on
 

@@ -36,6 +36,13 @@ def slow_applier(scene: FaultScene) -> End:
     return lambda: setattr(applier, "slowness", 1.0)
 
 
+def lock_applier(scene: FaultScene) -> End:
+    """Let another session hold a lock that a replica's applier waits for."""
+    applier = scene.replica.mysqld.replication.applier
+    applier.locked = True
+    return applier.unlock
+
+
 def break_applier(scene: FaultScene) -> End:
     """Let the next step of a replica's applier fail."""
     applier = scene.replica.mysqld.replication.applier

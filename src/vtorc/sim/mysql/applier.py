@@ -14,7 +14,8 @@ _BATCH = 64
 class Applier:
     """One SQL thread.
 
-    `slowness` stretches its work, `delay` is SOURCE_DELAY in seconds, `broken` makes its next step fail.
+    `slowness` stretches its work, `delay` is SOURCE_DELAY in seconds, `broken` makes its next step fail. While `locked`
+    it waits for a lock that another session holds, such as the metadata lock of a table.
     """
 
     def __init__(self, server: ReplicaServer, relay: "deque[Transaction]") -> None:
@@ -23,6 +24,7 @@ class Applier:
         self.running = False
         self.error = ""
         self.broken = False
+        self.locked = False
         self.slowness = 1.0
         self.delay = 0.0
         self._until: GtidSet | None = None
@@ -58,7 +60,7 @@ class Applier:
 
     def kick(self) -> None:
         """Begin to apply the next batch, if there is one and none is being applied."""
-        if not self.running or self._working or self._reached():
+        if not self.running or self._working or self.locked or self._reached():
             return
         while self._relay and self._server.executed.has(self._relay[0].series, self._relay[0].number):
             self._relay.popleft()
@@ -69,6 +71,11 @@ class Applier:
         work = self._server.duration(self._server.settings.apply, factor=self.slowness) * batch
         due = self._relay[0].at + self.delay - self._server.loop.time()
         self._server.later(max(work, due), self._apply, self._step, batch)
+
+    def unlock(self) -> None:
+        """Go on, as the lock is free."""
+        self.locked = False
+        self.kick()
 
     def _abandon(self) -> None:
         self._step += 1
@@ -88,6 +95,9 @@ class Applier:
         if self.broken:
             self.running = self._working = False
             self.error = f"Could not execute Write_rows event; handler error HA_ERR_FOUND_DUPP_KEY; {self._relay[0]!r}"
+            return
+        if self.locked:
+            self._working = False
             return
         self._held_up = self._server.disk.hold_up(self._apply, step, batch)
         if self._held_up:

@@ -348,6 +348,13 @@ class ScenarioCommands:
             return [f"outage {' '.join(f'{key} {value} s' for key, value in words.named.items())}"]
         return [f"outage {longest:.1f} s"]
 
+    def do_locked(self, words: CommandWords) -> list[str]:
+        """Print whether no recovery since the start held the shard lock for longer than this: `locked below=40`."""
+        words.only("below")
+        longest = max((record.duration for vtorc in self.world.vtorcs for record in vtorc.records), default=0.0)
+        below = words.number("below", _FOR_EVER)
+        return [f"no recovery took longer than {below if longest < below else longest:.1f} s"]
+
     async def do_ages(self, words: CommandWords) -> list[str]:
         """Print whether all statuses of living tablets stay younger than this: `ages below=6 for=30`."""
         words.only("below", "for")

@@ -1,8 +1,12 @@
-"""When a tablet that answers again lets a failed replacement be tried at once."""
+"""When a tablet that answers again, or has applied its relay log, lets a failed replacement be tried at once."""
 
-from tests.unit.core.builders import alias
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.core.builders import alias, failing, gtids, primary, replica, shard
 from vtorc.core.decision.backoff import Attempt
-from vtorc.core.decision.backoff_waivers import BackoffWaivers
+from vtorc.core.decision.backoff_waivers import BackoffWaivers, waive_applied
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery
 
@@ -42,3 +46,21 @@ def test_waivers_are_forgotten_once_no_replacement_has_failed() -> None:
         waivers.waive([R1], [tried()], now=now)
     waivers.waive([], [], now=9)
     assert waivers.waive([R1], [tried()], now=9)[0].waived
+
+
+@pytest.mark.parametrize(
+    ("executed", "waived"), [("100:1-60", True), ("100:1-61", True), ("100:1-59", False)], ids=["all", "more", "less"]
+)
+def test_a_relay_log_that_is_applied_by_now_waives_the_pause(executed: str, waived: bool) -> None:
+    """The next attempt begins as soon as one tablet has applied what the last one waited for in vain."""
+    waits_for = {R1: gtids("100:1-60"), R2: gtids("100:1-60")}
+    failed = replace(tried(), waits_for=waits_for)
+    view = shard(primary(), replica("zone1-101", executed=executed), replica("zone2-200", executed="100:1-50"))
+    assert [each.waived for each in waive_applied(view, [failed, tried()])] == [waived, False]
+
+
+def test_a_tablet_that_does_not_answer_waives_nothing_by_an_old_answer() -> None:
+    """What it had applied when it last answered may be gone with its relay log."""
+    failed = replace(tried(), waits_for={R1: gtids("100:1-50")})
+    view = shard(primary(), failing(replica("zone1-101", executed="100:1-50")))
+    assert [each.waived for each in waive_applied(view, [failed])] == [False]

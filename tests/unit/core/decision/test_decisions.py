@@ -899,6 +899,20 @@ def test_a_waived_pause_is_not_waited_for_but_counts() -> None:
     assert about(dead(), Code.DEAD_PRIMARY, limits=since).rule is Rule.BACKOFF
 
 
+@pytest.mark.parametrize(("ago", "rule"), [(29.0, Rule.BACKOFF), (31.0, Rule.ACT)])
+def test_a_recovery_that_waited_for_relay_logs_in_vain_pauses_as_long_as_it_took(ago: float, rule: Rule) -> None:
+    """Half a second would leave the shard lock to nobody else, and only an applier can help."""
+    waited = [replace(a, waits_for={alias(R1): gtids("100:1-60")}, took=30.0) for a in tried(Code.DEAD_PRIMARY, P, ago)]
+    assert about(dead(), Code.DEAD_PRIMARY, limits=DecisionLimits(attempts=waited)).rule is rule
+
+
+@pytest.mark.parametrize(("ago", "rule"), [(119.0, Rule.BACKOFF), (121.0, Rule.ACT)])
+def test_the_pause_after_waits_for_relay_logs_doubles(ago: float, rule: Rule) -> None:
+    """Three waits of 30 s are followed by a pause of 120 s."""
+    waited = [replace(a, waits_for={alias(R1): gtids("100:1-60")}, took=30.0) for a in tried(Code.DEAD_PRIMARY, P, ago)]
+    assert about(dead(), Code.DEAD_PRIMARY, limits=DecisionLimits(attempts=waited * 3)).rule is rule
+
+
 def test_a_primary_that_lacks_writes_that_several_tablets_share_stays_read_only() -> None:
     """Writes that the primary lacks may be acknowledged if two replicas share them; those of one replica are errant."""
     one_has_them = [
