@@ -19,7 +19,7 @@ from vtorc.core.facts.status import TabletStatus, ThreadState
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.errors import TabletError, TopoError
 from vtorc.proto import topodata_pb2
-from vtorc.recovery.errors import RecoveryRefused
+from vtorc.recovery.errors import RecoveryFailed, RecoveryRefused
 from vtorc.recovery.promotion import APPLY_DEADLINE
 from vtorc.recovery.session import RecoverySession
 
@@ -262,7 +262,7 @@ class Repairs:
         async def repair(alias: TabletAlias, repairing: Coroutine[object, object, None]) -> None:
             try:
                 await repairing
-            except (TabletError, TopoError, TimeoutError, RecoveryRefused) as error:
+            except (TabletError, TopoError, TimeoutError, RecoveryRefused, RecoveryFailed) as error:
                 failures.append(f"{alias}: {str(error) or 'no answer in time'}")
 
         async with asyncio.TaskGroup() as group:
