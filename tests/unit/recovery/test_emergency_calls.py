@@ -19,9 +19,9 @@ from tests.unit.recovery.fakes import NEVER, WALL, Rig, in_session, unreachable
 from tests.unit.recovery.test_stop_calls import answer, threads
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import TabletType
-from vtorc.core.facts.status import ThreadState
+from vtorc.core.facts.status import TabletStatus, ThreadState
 from vtorc.core.facts.views import ShardView, TabletView
-from vtorc.errors import LockLost
+from vtorc.errors import LockLost, TabletCallFailed
 from vtorc.recovery.emergency import EmergencyReparent, tablets_to_stop
 from vtorc.recovery.errors import RecoveryFailed, RecoveryRefused
 from vtorc.recovery.session import Bounds
@@ -255,6 +255,34 @@ def test_a_winner_that_fetched_at_once_is_promoted_at_the_position_it_fetched() 
         assert f"promote_replica {FIRST}" in rig.tablets.at
         assert f"set_replication_source {SECOND}" in rig.tablets.at
         assert f"set_replication_source {THIRD}" in rig.tablets.at
+
+    in_session(main)
+
+
+def test_an_election_that_is_held_again_asks_for_no_more_than_the_winner_has() -> None:
+    """The old primary's unacknowledged tail could not be fetched: it is not required either when a replica restarted.
+
+    Otherwise the old primary would be re-pointed, and its tail dropped with nothing said about it.
+    """
+
+    async def main(rig: Rig) -> None:
+        for name in (FIRST, SECOND, THIRD):
+            tell(rig, name, takes=1.0)
+        rig.tablets.tell(f"stop_replication_and_get_status {PRIMARY}", None)
+        rig.tablets.tell(f"demote_primary {PRIMARY}", gtids("100:1-70"))
+        rig.tablets.tell(f"wall_clock {PRIMARY}", WALL)
+        rig.tablets.tell(f"full_status {PRIMARY}", TabletStatus(read_only=True, executed=gtids("100:1-70")))
+        for name in BOTH:
+            rig.tablets.tell(f"set_replication_source {name}", TabletCallFailed("cannot connect"), None)
+        rig.tablets.tell(f"replication_status {THIRD}", threads(io_state=RUNNING))
+        rdonly = replica(THIRD, TabletType.RDONLY, semi_sync=False)
+        await reparent(rig, shard(primary(), replica(FIRST), replica(SECOND), rdonly))
+        assert rig.session.winner == alias(FIRST)
+        assert rig.session.argument is not None
+        assert rig.session.argument.required == gtids("100:1-60")
+        assert f"set_replication_source {PRIMARY}" not in rig.tablets.at
+        assert f"set_replication_source {THIRD}" not in rig.tablets.at
+        assert rig.calls.count(f"set_replication_source {SECOND} source={FIRST} semi_sync=True force_start=True") == 1
 
     in_session(main)
 
