@@ -9,6 +9,7 @@ from vtorc.sim.scenario.folder import SCRIPTS, ScenarioFolder
 from vtorc.sim.scenario.script import Script, difference, play, read_script
 
 _BOOK = ScenarioFolder.read(SCRIPTS)
+_LISTED = set(range(1, 44))
 
 
 @pytest.mark.parametrize("script", _BOOK.scripts, ids=lambda script: script.name)
@@ -20,8 +21,7 @@ def test_a_scenario_comes_out_as_its_file_says(script: Script) -> None:
 
 def test_every_scenario_is_there_or_waits_for_something() -> None:
     """Each number of the list of scenarios has a file, and files without blocks say what they wait for."""
-    numbers = {script.number for script in _BOOK.all}
-    assert numbers == set(range(1, max(numbers) + 1))
+    assert {script.number for script in _BOOK.all} >= _LISTED
     assert all(script.blocks or script.waits_for for script in _BOOK.all)
 
 

@@ -25,6 +25,9 @@ ESCALATE_AFTER = 5
 ESCALATE_AFTER_RELAPSES = 10
 """Repairs of one problem, each of which lasted for a while, after which it is a loop all the same."""
 
+_DEATHS = frozenset({Code.DEAD_PRIMARY, Code.DEAD_PRIMARY_AND_SOME_REPLICAS})
+"""Problems of a primary that is gone, and does not just work badly."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
@@ -65,6 +68,8 @@ class AttemptHistory:
     """
     now: float
     """The present time, in seconds on the clock of the attempts."""
+    seen_at_work: Mapping[TabletAlias, float] = field(default_factory=dict)
+    """When each tablet was last seen at work as primary, on the same clock; a tablet that never was is missing."""
 
     def attempts_for(self, finding: Finding) -> list[Attempt]:
         """Return the attempts for the same cause; a lost primary is one cause, whatever code it has at the moment.
@@ -107,9 +112,21 @@ class AttemptHistory:
         """Return why an earlier replacement speaks against another one now; empty if none does."""
         # A primary without a record has no alias here: the next primary without a record is another one.
         ago = self._since_replacement(lambda a: finding.alias is not None and a.alias == finding.alias)
-        if ago is not None:
+        if ago is not None and not self._is_another_death(finding):
             return f"it was replaced as primary {ago:.0f} s ago, and may be again in {self._left(ago)}"
         return self.why_load_may_have_moved() if finding.may_be_load else ""
+
+    def _is_another_death(self, finding: Finding) -> bool:
+        """Whether the tablet died, came back, was seen at work as primary, and has died once more.
+
+        The pause is for causes that repeat. A tablet that was sound in between had the first one behind it. If it dies
+        a third time within the pause, the cause repeats.
+        """
+        replaced = [a for a in self._replacements() if a.alias == finding.alias]
+        if finding.alias is None or len(replaced) != 1 or not {finding.code, replaced[0].code} <= _DEATHS:
+            return False
+        is_load = finding.may_be_load or replaced[0].may_be_load
+        return not is_load and self.seen_at_work.get(finding.alias, replaced[0].ended_at) > replaced[0].ended_at
 
     def why_load_may_have_moved(self) -> str:
         """Return why a primary that hangs stays primary although it may be dead; empty if nothing speaks for that.
@@ -126,9 +143,16 @@ class AttemptHistory:
 
     def _since_replacement(self, counts: Callable[[Attempt], bool]) -> float | None:
         """Return the seconds since the last replacement that counts; None if it is older than `block_seconds`."""
-        replaced = (a for a in self.attempts if a.recovery.replaces_primary and a.succeeded and counts(a))
-        last = max((attempt.ended_at for attempt in replaced), default=None)
-        return None if last is None or self.now - last >= self.block_seconds else self.now - last
+        last = max((attempt.ended_at for attempt in self._replacements() if counts(attempt)), default=None)
+        return None if last is None else self.now - last
+
+    def _replacements(self) -> list[Attempt]:
+        """Return the replacements of primaries within the last `block_seconds`."""
+        return [
+            a
+            for a in self.attempts
+            if a.recovery.replaces_primary and a.succeeded and self.now - a.ended_at < self.block_seconds
+        ]
 
     def _left(self, ago: float) -> str:
         return f"{self.block_seconds - ago:.0f} s (RecoveryPeriodBlockSeconds)"

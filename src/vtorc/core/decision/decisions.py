@@ -149,7 +149,9 @@ class _Decider:
         self.view = view
         self.policy = policy
         self.limits = limits
-        self.history = AttemptHistory(limits.attempts, limits.block_seconds, now)
+        terms = {t.alias: term for t in view.tablets if (term := t.memory.observed_term) is not None}
+        seen_at_work = {alias: term.seen_at for alias, term in terms.items()}
+        self.history = AttemptHistory(limits.attempts, limits.block_seconds, now, seen_at_work)
         self.now = now
         self.in_doubt = next((f for f in findings if f.problem.primary is not PrimaryDoubt.CERTAIN), None)
 

@@ -386,7 +386,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
         dead(),
         Code.DEAD_PRIMARY,
         P,
-        DecisionLimits(block_seconds=30, attempts=tried(Code.DEAD_PRIMARY, P, 10, succeeded=True)),
+        DecisionLimits(block_seconds=30, attempts=tried(Code.DEAD_PRIMARY, P, 2, succeeded=True)),
         Rule.COOLDOWN,
     ),
     (
@@ -706,9 +706,9 @@ def test_the_sentence_says_what_is_missing() -> None:
         "zone1-0000000100; doing nothing: re-pointing it would drop 1 transaction: 00000099…:7 with its relay log, "
         "and no other reachable tablet has them"
     )
-    limits = DecisionLimits(block_seconds=30, attempts=tried(Code.DEAD_PRIMARY, P, 10, succeeded=True))
+    limits = DecisionLimits(block_seconds=30, attempts=tried(Code.DEAD_PRIMARY, P, 2, succeeded=True))
     assert about(dead(), Code.DEAD_PRIMARY, limits=limits).sentence.endswith(
-        "doing nothing: it was replaced as primary 10 s ago, and may be again in 20 s (RecoveryPeriodBlockSeconds)"
+        "doing nothing: it was replaced as primary 2 s ago, and may be again in 28 s (RecoveryPeriodBlockSeconds)"
     )
 
 
