@@ -10,10 +10,11 @@ from dataclasses import fields, replace
 from typing import Any
 
 from vtorc.core.election.candidates import StoppedTablet
+from vtorc.core.facts.ack_path import AckPath
 from vtorc.core.facts.durability import Member
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
-from vtorc.core.facts.last_probe import LastProbe, ProbeFailure
+from vtorc.core.facts.last_probe import NEVER_PROBED, LastProbe, ProbeFailure
 from vtorc.core.facts.observed_term import ObservedTerm
 from vtorc.core.facts.records import KeyspaceRecord, KeyspaceType, ShardRecord, TabletRecord
 from vtorc.core.facts.status import ReplicationStatus, SemiSyncStatus, TabletStatus, ThreadState
@@ -188,11 +189,21 @@ def replica(
         heartbeat_interval=2.0,
         replica_net_timeout=4,
     )
+    status = replace(status, **changes)
     return TabletView(
         record=record(name, type_, **(record_changes or {})),
-        last_probe=LastProbe.answered(replace(status, **changes), started=NOW - heard, ended=NOW - heard + 0.01),
-        memory=TabletMemory(may_ack_until=math.inf if semi_sync and of is not None else None),
+        last_probe=LastProbe.answered(status, started=NOW - heard, ended=NOW - heard + 0.01),
+        memory=TabletMemory(
+            may_ack_until=math.inf if semi_sync and of is not None else None,
+            ack_path=AckPath.after(None, status, NEVER_PROBED, ended=NOW - 60.0),
+        ),
     )
+
+
+def ack_path_for(tablet: TabletView, seconds: float) -> TabletView:
+    """The same tablet, with a way of its acknowledgements that has been as it is now for so many seconds."""
+    assert tablet.status is not None
+    return changed(tablet, ack_path=AckPath.after(None, tablet.status, NEVER_PROBED, ended=NOW - seconds))
 
 
 def _replicates_from(source: str, executed: str, received: str) -> ReplicationStatus:

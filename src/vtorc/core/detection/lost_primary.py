@@ -3,18 +3,14 @@
 import math
 from collections.abc import Iterator
 
+from vtorc.core.detection.acknowledgements import Acknowledgements
 from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.replica_evidence import ReplicaEvidence, names
 from vtorc.core.detection.shard_check import ShardCheck
+from vtorc.core.detection.thresholds import RECONNECTS_WITHIN
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.views import TabletView
-
-RECONNECTS_WITHIN = 5.0
-"""Seconds that a replica gets to connect again before its failure to do so counts against the primary.
-
-A host may be slow to greet, and every vtorc makes replicas reconnect to learn whether the primary lives.
-"""
 
 
 class LostPrimary(ShardCheck):
@@ -29,12 +25,8 @@ class LostPrimary(ShardCheck):
         if primary.status is not None and primary.failure is None:
             if primary.status.disk_stalled:
                 yield self._stalled_primary(primary)
-            elif self._semi_sync_blocked(primary):
-                yield self.found(
-                    Code.PRIMARY_SEMI_SYNC_BLOCKED,
-                    primary,
-                    "reports commits that wait for acknowledgements and get none",
-                )
+            else:
+                yield from self._unacknowledged(primary)
             return
         yield self._silent_primary(primary)
 
@@ -67,17 +59,40 @@ class LostPrimary(ShardCheck):
         what += f", none of its replicas receives from it, and {names(refused)} cannot connect to it"
         return self.found(code, primary, what, may_be_load=True, confirmed=True, **text)
 
-    def _semi_sync_blocked(self, primary: TabletView) -> bool:
-        """Whether commits hang with enough replicas there to acknowledge them (Vitess `PrimarySemiSyncBlocked`).
+    def _unacknowledged(self, primary: TabletView) -> Iterator[Finding]:
+        """Yield that the primary's commits get no acknowledgements, and whether another primary would get them.
 
-        Acknowledgements get lost somewhere. Stricter than Vitess: replicas that are gone or stopped do not count,
-        because another primary would have as few of them.
+        Stricter than Vitess (`PrimarySemiSyncBlocked`): replicas that are gone or stopped do not count, because another
+        primary would have as few of them. Then the shard takes no writes until one of them is back.
         """
-        status = primary.status
-        if status is None or not status.semi_sync_blocked or status.has_source:
-            return False
-        ready = sum(1 for tablet in self.view.replicas_of(primary) if tablet.would_acknowledge)
-        return ready >= max(1, status.semi_sync.wait_for_replica_count)
+        status = primary.current_status
+        if status is None or status.has_source:
+            return
+        acks, since = Acknowledgements.of(self.view, primary, self.policy), self.thresholds.heard_since
+        if acks.get_lost:
+            what = "reports commits that wait for acknowledgements and get none"
+            certain = acks.get_lost_for_certain(heard_since=since)
+            yield self.found(Code.PRIMARY_SEMI_SYNC_BLOCKED, primary, what, confirmed=certain)
+        elif acks.is_short(self.now) and acks.are_cut_off and not status.read_only:
+            what = f"gets no acknowledgements: {names(acks.cut_off)} cannot connect to it"
+            certain = acks.are_cut_off_for_certain(self.now, heard_since=since)
+            yield self.found(Code.PRIMARY_SEMI_SYNC_BLOCKED, primary, what, confirmed=certain)
+        elif not status.read_only and (acks.is_short(self.now) or acks.block_is_reported):
+            yield self._takes_no_writes(primary, acks)
+
+    def _takes_no_writes(self, primary: TabletView, acks: Acknowledgements) -> Finding:
+        count = "1 acknowledgement" if acks.needed <= 1 else f"{acks.needed} acknowledgements"
+        given = f"only {names(acks.open)} gives any" if acks.open else "no replica gives any"
+        what = f"takes no writes, because its commits wait for {count} and {given}: {acks.reasons()}"
+        return self.found(
+            Code.SHARD_TAKES_NO_WRITES,
+            primary,
+            what,
+            waits_for=acks.needed,
+            acknowledge=names(acks.open),
+            cannot_connect=names(acks.cut_off),
+            unknown=names(acks.unknown),
+        )
 
     def _silent_primary(self, primary: TabletView) -> Finding:
         evidence = ReplicaEvidence.of(self.view, primary, heard_since=self.thresholds.heard_since)

@@ -118,6 +118,8 @@ class Code(enum.Enum):
         0, Recovery.RECOVER_DEAD_PRIMARY,           PrimaryDoubt.IN_DOUBT,  ReplicationChange.NONE,     warns=True)
     INVALID_PRIMARY = Problem("InvalidPrimary",
         1, None,                                    PrimaryDoubt.IN_DOUBT,  ReplicationChange.NONE,     warns=True)
+    SHARD_TAKES_NO_WRITES = Problem("ShardTakesNoWrites",  # only vtorc has it
+        1, None,                                    PrimaryDoubt.CERTAIN,   ReplicationChange.NONE,     warns=True)
     PRIMARY_IS_READ_ONLY = Problem("PrimaryIsReadOnly",
         2, Recovery.FIX_PRIMARY,                    PrimaryDoubt.CERTAIN,   ReplicationChange.NONE,     warns=False)
     STALE_TOPO_PRIMARY = Problem("StaleTopoPrimary",

@@ -54,7 +54,7 @@ class ReplicaEvidence:
         advances = (t.memory.last_advance_at for t in self.answering)
         if any(advance is not None and advance > since for advance in advances):
             return ()
-        return tuple(t for t in self.reconnecting if _got_no_answer(t) and (t.status_at or 0.0) - since >= within)
+        return tuple(t for t in self.reconnecting if got_no_answer(t) and (t.status_at or 0.0) - since >= within)
 
     @property
     def failed_to_connect(self) -> tuple[TabletView, ...]:
@@ -63,7 +63,7 @@ class ReplicaEvidence:
         A server that refuses one of them (it is full, or does not know the user) lives.
         """
         failed = tuple(t for t in self.reconnecting if _failed_to_connect(t))
-        return failed if all(_got_no_answer(t) for t in failed) else ()
+        return failed if all(got_no_answer(t) for t in failed) else ()
 
     def may_reconnect(self, now: float, *, within: float) -> tuple[TabletView, ...]:
         """Return the replicas that may yet reach the primary.
@@ -106,7 +106,8 @@ reference).
 """
 
 
-def _got_no_answer(tablet: TabletView) -> bool:
+def got_no_answer(tablet: TabletView) -> bool:
+    """Whether no server spoke to its IO thread when that last failed, or it has not failed yet."""
     replication = tablet.status.replication if tablet.status is not None else None
     error = replication.last_io_error if replication is not None else ""
     return not error or any(phrase in error for phrase in _NO_ANSWER)

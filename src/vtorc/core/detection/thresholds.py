@@ -5,6 +5,26 @@ from dataclasses import dataclass
 HUNG_AFTER = 10.0
 """Seconds that a primary gets to recover while its MySQL hangs and its tablet manager answers."""
 
+RECONNECTS_WITHIN = 5.0
+"""Seconds that a replica gets to connect again before its failure to do so counts against the primary.
+
+A host may be slow to greet, and every vtorc makes replicas reconnect to learn whether the primary lives.
+"""
+
+RETRIES_WITHIN = 10.0
+"""Seconds within which a replica that lost its source tries again to connect by itself (SOURCE_CONNECT_RETRY of Vitess'
+replicas).
+"""
+
+SHORT_OF_ACKS_FOR = 3.0
+"""Seconds for which too few replicas must have been able to acknowledge before the shard is said to take no writes.
+
+A replica that is made to reconnect is away for less.
+"""
+
+NO_COMMIT_FOR = 5.0
+"""Seconds in which a primary that may be cut off from its replicas must have committed nothing."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectionThresholds:

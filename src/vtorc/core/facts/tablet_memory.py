@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
+from vtorc.core.facts.ack_path import AckPath
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.last_probe import LastProbe
@@ -49,6 +50,10 @@ class TabletMemory:
     known from its beginning."""
     last_advance_at: float | None = None
     """When the probe started that last brought other received transactions than the answer before; None if none did."""
+    last_commit_at: float | None = None
+    """When the probe started that last brought other executed transactions than the answer before; None if none did."""
+    ack_path: AckPath | None = None
+    """How its last answers showed the way between it and its source; None if by the last one it cannot acknowledge."""
     not_receiving_since: float | None = None
     """When the probe started that first found the IO thread not connected to its present source; None while it is, and
     before the first answer."""
@@ -98,6 +103,8 @@ class TabletMemory:
         return type(self)(
             unknown_until=max(self.unknown_until, ended) if _is_first(before, status) else self.unknown_until,
             last_advance_at=started if _has_advanced(before.status, status) else self.last_advance_at,
+            last_commit_at=started if _has_committed(before.status, status) else self.last_commit_at,
+            ack_path=AckPath.after(self.ack_path, status, before, ended=ended),
             not_receiving_since=self._not_receiving(status, before.status, started),
             disk_stalled_since=self._disk_stalled(status, started),
             received=received,
@@ -208,3 +215,9 @@ def _has_advanced(before: TabletStatus | None, after: TabletStatus) -> bool:
     if before is None or before.replication is None or after.replication is None:
         return False
     return before.replication.received.entries != after.replication.received.entries
+
+
+def _has_committed(before: TabletStatus | None, after: TabletStatus) -> bool:
+    if before is None or before.disk_stalled or after.disk_stalled:
+        return False
+    return before.executed.entries != after.executed.entries

@@ -211,13 +211,13 @@ def test_finds_what_vitess_finds(view: ShardView, expected: list[Code]) -> None:
         ),
         pytest.param(
             blocked(LOST_1, LOST_2),
-            [Code.INVALID_REPLICA, Code.INVALID_REPLICA],
+            [Code.SHARD_TAKES_NO_WRITES, Code.INVALID_REPLICA, Code.INVALID_REPLICA],
             "PrimarySemiSyncBlocked, though another primary would have as few ackers",
             id="blocked because all ackers are gone",
         ),
         pytest.param(
             blocked(replica(R1, io=STOPPED)),
-            [Code.REPLICATION_STOPPED],
+            [Code.SHARD_TAKES_NO_WRITES, Code.REPLICATION_STOPPED],
             "PrimarySemiSyncBlocked, though starting replication is all it takes",
             id="blocked because the acker was stopped",
         ),
@@ -726,7 +726,7 @@ def test_an_io_thread_that_connected_before_semi_sync_was_on_is_made_to_connect_
     assert codes(shard(primary(), acking(R1, active=False))) == both[:1]
     for fine in (acking(R1, active=True), acking(R1, active=False, told=False)):
         assert only(shard(*waits_not, fine)).confirmed
-    assert codes(blocked(acking(R1, active=False))) == both[:1]
+    assert codes(blocked(acking(R1, active=False))) == [Code.SHARD_TAKES_NO_WRITES, both[0]]
 
 
 def test_a_stalled_disk_says_nothing_else() -> None:

@@ -1,0 +1,87 @@
+"""The way from a primary to a replica and back, as the replica's answers show it: whether it acknowledges, since when.
+
+A primary that says "my commits wait in vain" and a replica that says "I acknowledge" contradict each other only if both
+were true at one time. So what each answer of a replica shows is kept with the time since when it has shown it.
+"""
+
+import enum
+from dataclasses import dataclass, replace
+from typing import Self
+
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.last_probe import LastProbe
+from vtorc.core.facts.status import TabletStatus, ThreadState
+
+ACKS_ARRIVE_WITHIN = 1.0
+"""Seconds within which a replica that holds a transaction has acknowledged it, and the primary has heard of that."""
+
+
+class AckPathState(enum.Enum):
+    """How far the way is open, by the replica's own account."""
+
+    OPEN = "open"
+    """Its IO thread is connected to its source, and its side of semi-sync is at work."""
+    TRYING = "trying"
+    """Its side of semi-sync is on, and its IO thread tries to connect."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AckPath:
+    """A state of the way that each of the last answers showed, without a probe that failed between them.
+
+    Times are seconds on the caller's monotonic clock.
+    """
+
+    state: AckPathState
+    """How far the way is open."""
+    source: tuple[str, int]
+    """Host and port of the source that it leads to."""
+    since: float
+    """When the first of these probes was over."""
+    held: GtidSet
+    """What the replica had received by an answer that is at least `ACKS_ARRIVE_WITHIN` older than the newest one, or by
+    the first one."""
+    held_at: float
+    """When the probe was over that brought `held`."""
+    newest: GtidSet
+    """What it had received by the answer that becomes `held` next."""
+    newest_at: float
+    """When the probe was over that brought `newest`."""
+
+    @classmethod
+    def after(cls, before: Self | None, status: TabletStatus, probe_before: LastProbe, *, ended: float) -> Self | None:
+        """Return what is known after a probe that was over at `ended` and brought `status`; None if no way is there.
+
+        `before` is what was known after the answer before it, and `probe_before` how the probe before it ended. A
+        replica that was silent in between may have been cut off meanwhile, so its time begins anew.
+        """
+        state = _state(status)
+        if state is None or status.replication is None:
+            return None
+        source = status.replication.source_address
+        known = before is not None and before.state is state and before.source == source
+        if before is None or not known or probe_before.failure is not None:
+            held = status.received
+            return cls(
+                state=state,
+                source=source,
+                since=ended,
+                held=held,
+                held_at=ended,
+                newest=held,
+                newest_at=ended,
+            )
+        if ended - before.newest_at < ACKS_ARRIVE_WITHIN:
+            return before
+        return replace(before, held=before.newest, held_at=before.newest_at, newest=status.received, newest_at=ended)
+
+
+def _state(status: TabletStatus) -> AckPathState | None:
+    semi_sync, replication = status.semi_sync, status.replication
+    if not semi_sync.replica_enabled or replication is None or not replication.has_source:
+        return None
+    if replication.io_state is ThreadState.CONNECTING:
+        return AckPathState.TRYING
+    if not replication.is_receiving or (semi_sync.is_reported and not semi_sync.replica_active):
+        return None
+    return AckPathState.OPEN
