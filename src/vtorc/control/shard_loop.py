@@ -10,6 +10,7 @@ from vtorc.control.observer import Observer
 from vtorc.core.decision.backoff import Attempt
 from vtorc.core.decision.backoff_waivers import BackoffWaivers, waive_applied
 from vtorc.core.decision.decisions import Action, Decision, DecisionLimits, decide, next_action
+from vtorc.core.decision.escalation import StandingProblems
 from vtorc.core.detection.analysis import analyse
 from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.problems import Code
@@ -95,6 +96,7 @@ class ShardLoop:
         self._attempts: list[Attempt] = []
         self._hung_primary: Finding | None = None
         self._waivers = BackoffWaivers()
+        self._standing = StandingProblems()
         self._last_seen: dict[tuple[Code, TabletAlias | None], float] = {}
         self._current_decisions: Mapping[tuple[Code, TabletAlias | None], Decision] = {}
         self._reported_rules: dict[tuple[Code, TabletAlias | None], tuple[Rule, bool]] = {}
@@ -174,7 +176,7 @@ class ShardLoop:
         self._attempts = waive_applied(view, self._attempts)
         self._forget_old_attempts({(f.code, f.alias) for f in findings}, now)
         limits = replace(settings.limits, controlled=self.controlled, attempts=tuple(self._attempts))
-        decisions = decide(view, findings, durability, limits, now)
+        decisions = self._standing.escalate(decide(view, findings, durability, limits, now), self._attempts, now)
         action = next_action(decisions)
         if (
             action is not None

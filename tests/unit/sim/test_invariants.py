@@ -230,17 +230,21 @@ def test_a_change_without_the_lock_is_found() -> None:
 
 
 def test_a_repair_loop_is_found_unless_it_was_escalated() -> None:
-    """The same call to the same tablet again and again breaks a rule, but not once it was escalated."""
+    """The same call to the same tablet again and again breaks a rule, but not once an operator was told of it."""
 
     async def main(watched: Watched) -> None:
         for _ in range(LOOP_CALLS):
             watched.checker.change_sent("vtorc-1", "a tablet", SHARD, "StartReplication", lock_age=None)
             await asyncio.sleep(1.0)
         assert watched.rules == ["repair-loop"]
-        watched.checker.escalated(SHARD)
+        watched.checker.escalated(SHARD, True)
         for _ in range(LOOP_CALLS):
             watched.checker.change_sent("vtorc-1", "a tablet", SHARD, "StartReplication", lock_age=None)
-        assert watched.rules == ["repair-loop"]
+        assert watched.rules == ["repair-loop"] * 2
+        watched.checker.escalated(SHARD, False)
+        for _ in range(LOOP_CALLS):
+            watched.checker.change_sent("vtorc-1", "a tablet", SHARD, "StartReplication", lock_age=None)
+        assert watched.rules == ["repair-loop"] * 2
 
     watch(main)
 

@@ -63,7 +63,9 @@ class Decision:
     sentence: str
     """Finding and reason in words, for operators."""
     escalated: bool = False
-    """Whether trying has not helped, so that an operator is needed."""
+    """Whether an operator is needed: trying has not helped, or the problem has stood for long."""
+    has_stood: bool = False
+    """Whether it is escalated because the problem has stood for long without an action."""
 
     @property
     def acts(self) -> bool:

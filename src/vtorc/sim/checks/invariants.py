@@ -123,6 +123,7 @@ class Checker(MysqlObserver):
         self._shards: dict[SimMysqld, ShardLedger] = {}
         self._calls: dict[tuple[str, str], deque[float]] = {}
         self._escalated: set[ShardId] = set()
+        self._told_of_loop: set[ShardId] = set()
 
     def watch(self, ledger: ShardLedger, server: SimMysqld) -> None:
         """Watch a server as part of a shard."""
@@ -267,15 +268,20 @@ class Checker(MysqlObserver):
         times.append(self.now())
         while times and times[0] < self.now() - LOOP_WINDOW:
             times.popleft()
-        if len(times) >= LOOP_CALLS and shard not in self._escalated:
+        if len(times) >= LOOP_CALLS and shard not in self._told_of_loop:
             self.violate("repair-loop", f"{name} was sent to {tablet} {len(times)} times in {LOOP_WINDOW:g} s")
             times.clear()
         for listener in list(self.listeners):
             listener(caller, tablet, shard, name)
 
-    def escalated(self, shard: ShardId) -> None:
-        """Note that a vtorc asked an operator to look after a shard."""
+    def escalated(self, shard: ShardId, has_stood: bool) -> None:
+        """Note that a vtorc asked an operator to look after a shard.
+
+        `has_stood` is True if nothing was done about a problem for long, which excuses no loop.
+        """
         self._escalated.add(shard)
+        if not has_stood:
+            self._told_of_loop.add(shard)
 
 
 def has_row(server: SimMysqld, transaction: Transaction) -> bool:

@@ -68,7 +68,7 @@ class SimVtorc:
         trace: Trace,
         generator: random.Random,
         broken: Callable[[str], None],
-        escalated: Callable[[ShardId], None],
+        escalated: Callable[[ShardId, bool], None],
         turns: BudgetOrder,
     ) -> None:
         self.host = host
@@ -140,7 +140,7 @@ class TraceObserver:
         trace: Trace,
         life: Life,
         records: list[RecoveryRecord],
-        escalated: Callable[[ShardId], None],
+        escalated: Callable[[ShardId, bool], None],
         turns: BudgetOrder,
         broken: Callable[[str], None],
     ) -> None:
@@ -158,7 +158,7 @@ class TraceObserver:
     def decided(self, decision: Decision) -> None:
         """Write the decision's sentence."""
         if decision.escalated:
-            self._escalated(decision.finding.shard)
+            self._escalated(decision.finding.shard, decision.has_stood)
         self._note(f"decides [{decision.rule}] {decision.sentence}")
 
     def cleared(self, decision: Decision) -> None:
