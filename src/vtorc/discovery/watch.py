@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
+from vtorc.core.election.unexplained_ackers import client_count_after, client_count_without
+from vtorc.core.facts.client_count import ClientCount
 from vtorc.core.facts.clock import Clock
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.core.facts.last_probe import ProbeFailure
@@ -62,6 +64,7 @@ class ShardWatch:
         self._changed = asyncio.Event()
         self._hurried_since: float | None = None
         self._suspected = asyncio.Event()
+        self._client_count: ClientCount | None = None
         self.revision = 0
         """The number of probes that ended and readings that were taken over; while it stays, `view` stays the same."""
 
@@ -85,7 +88,7 @@ class ShardWatch:
         """
         if topology.read_at < self._topology.read_at:
             return
-        self._topology = topology
+        found_at, self._topology = self._topology.read_at, topology
         # The tablets of a removed cell are forgotten: if the cell is added again, it counts as new.
         self._cells_read_once = (self._cells_read_once & topology.cells) | (
             topology.cells - topology.unreachable_cells.keys()
@@ -95,12 +98,17 @@ class ShardWatch:
         if self._group is None:
             return
         seen = {record.alias for record in topology.tablets}
-        for alias in sorted(self._watched.keys() - seen):
-            if alias.cell not in topology.unreachable_cells and alias not in topology.bad_records:
-                for task in self._watched.pop(alias).tasks:
-                    task.cancel()
+        gone = [
+            alias
+            for alias in sorted(self._watched.keys() - seen)
+            if alias.cell not in topology.unreachable_cells and alias not in topology.bad_records
+        ]
+        for alias in gone:
+            for task in self._watched.pop(alias).tasks:
+                task.cancel()
         for record in topology.tablets:
             self._update_tablet(self._group, record)
+        self._client_count = client_count_without(self._client_count, self.view(), gone, found_at=found_at)
 
     def _update_tablet(self, group: asyncio.TaskGroup, record: TabletRecord) -> None:
         watched = self._watched.get(record.alias)
@@ -119,6 +127,7 @@ class ShardWatch:
 
     def _on_probe(self, before: TabletView, after: TabletView) -> None:
         self.revision += 1
+        self._client_count = client_count_after(self._client_count, self.view())
         if after.is_news_after(before) or self._is_first_since_failure(before, after):
             self._changed.set()
         if (after.failures_in_row == 1 and after.failure is not ProbeFailure.SHUT_DOWN) or (
@@ -205,6 +214,7 @@ class ShardWatch:
             unreachable_cells=self._topology.unreachable_cells,
             bad_records=self._topology.bad_records,
             never_read_cells=frozenset(self._topology.unreachable_cells) - self._cells_read_once,
+            client_count=self._client_count,
         )
 
     def _tablet_views(self) -> tuple[TabletView, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from vtorc.core.election.candidates import StoppedTablet
 from vtorc.core.facts.ack_path import AckPath
+from vtorc.core.facts.client_count import ClientCount
 from vtorc.core.facts.durability import Member
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
@@ -252,6 +253,25 @@ def shard(
         tablets=tuple(sorted(tablets, key=lambda tablet: tablet.alias)),
     )
     return replace(view, **changes)
+
+
+def client_count(clients: int = 2, *explained_by: str, unknown: int = 0, **changes: Any) -> ClientCount:
+    """The semi-sync clients that the primary counted as it was last seen at work, four seconds ago.
+
+    The named tablets, two replicas if there are none, were clients before and after that.
+    """
+    names = explained_by or ("zone1-101", "zone2-200")
+    made = ClientCount(
+        primary=alias(P),
+        server_uuid=uuid(P),
+        clients=clients,
+        asked_at=NOW - 3.5,
+        told_at=NOW - 3.45,
+        unexplained=unknown,
+        explained_at=NOW - 3.5,
+        explained_by=frozenset(map(alias, names)),
+    )
+    return replace(made, **changes)
 
 
 def fresh_shard(*tablets: TabletView, **changes: Any) -> ShardView:

@@ -7,7 +7,19 @@ from typing import cast
 
 import pytest
 
-from tests.unit.core.builders import P, alias, changed, gtids, primary, record, replica, shard, stopped, uuid
+from tests.unit.core.builders import (
+    P,
+    alias,
+    changed,
+    client_count,
+    gtids,
+    primary,
+    record,
+    replica,
+    shard,
+    stopped,
+    uuid,
+)
 from vtorc.core.election.candidate_evidence import candidate_set
 from vtorc.core.election.choice import Choice, Refusal, choose
 from vtorc.core.facts.durability import policy
@@ -184,11 +196,12 @@ def test_a_failure_is_known_when_its_probe_has_ended() -> None:
     alive = replace(AT_WORK, executed=gtids("100:1-50"))
     lost = probed(P, TabletType.PRIMARY, (0, 0.2, alive), (11.5, 11.6, alive), (14.95, 15, MYSQL_DOWN))[-1]
     assert (died.failing_since, died.last_probe.same_failure_since) == (10, 14.9)
-    view = shard(lost, replica(R1), replica(R2), died)
+    counts = client_count(asked_at=11.5, told_at=11.6, explained_at=11.5)
+    view = shard(lost, replica(R1), replica(R2), died, client_count=counts)
     reached = {alias(name): stopped(name, "100:1-50") for name in (R1, R2)}
     assert isinstance(choose(candidate_set(view, SEMI_SYNC, reached), SEMI_SYNC), Refusal)
     down_before = changed(died, same_failure_since=10.0)
-    view = shard(lost, replica(R1), replica(R2), down_before)
+    view = shard(lost, replica(R1), replica(R2), down_before, client_count=counts)
     assert isinstance(choose(candidate_set(view, SEMI_SYNC, reached), SEMI_SYNC), Choice)
 
 

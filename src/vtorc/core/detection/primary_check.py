@@ -7,8 +7,15 @@ from vtorc.core.detection.problems import Code
 from vtorc.core.detection.replica_evidence import names
 from vtorc.core.detection.shard_check import ShardCheck
 from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.status import ReplicationStatus
 from vtorc.core.facts.views import TabletView
+
+CLIENTS_UNKNOWN_AFTER = 10.0
+"""Seconds from the first count of unknown semi-sync clients to one that makes them a finding.
+
+A replica that comes, goes or is replaced may be counted twice for a moment.
+"""
 
 
 class PrimaryCheck(ShardCheck):
@@ -37,6 +44,7 @@ class PrimaryCheck(ShardCheck):
             what = f"is PRIMARY in the topology server but runs as {status.tablet_type.name}"
             yield self.found(Code.PRIMARY_CURRENT_TYPE_MISMATCH, primary, what)
         yield from self._semi_sync(primary)
+        yield from self._unknown_clients(primary)
 
     def _source(self, primary: TabletView, replication: ReplicationStatus) -> Finding:
         """Return that the primary has a source: it was pointed at another server, or that server has taken its place.
@@ -70,6 +78,32 @@ class PrimaryCheck(ShardCheck):
                 what += f"its MySQL would wait for {waits_for}, "
             what += f"{len(ready)} {'replica' if len(ready) == 1 else 'replicas'} can give them"
             yield self.found(Code.PRIMARY_SEMI_SYNC_MUST_BE_SET, primary, what, confirmed=len(ready) >= waits_for)
+
+    def _unknown_clients(self, primary: TabletView) -> Iterator[Finding]:
+        """Yield that servers without a tablet record acknowledge, once several counts in a row have shown it."""
+        count = self.view.client_count
+        if count is None or count.primary != primary.alias or count.certain_since is None:
+            return
+        if count.asked_at - count.certain_since < CLIENTS_UNKNOWN_AFTER or not self._waits_for_acks(primary):
+            return
+        unknown = count.unexplained
+        servers = "a server acknowledges" if unknown == 1 else f"{unknown} servers acknowledge"
+        down = [t for t in self.view.tablets if t.failure is ProbeFailure.MYSQL_DOWN]
+        what = (
+            f"counts {count.clients} semi-sync clients, and known tablets explain {max(0, count.clients - unknown)}: "
+            f"{servers} its writes and cannot be asked, so no lost primary is replaced; find it with SHOW REPLICAS or "
+            f"among the Binlog Dump threads of performance_schema.processlist on {primary.alias}, and start its "
+            f"vttablet, which gives it a tablet record, or stop its replication"
+        )
+        if down:
+            what += f"; it may be the MySQL that the tablet manager of {names(down)} cannot reach"
+        yield self.found(Code.UNKNOWN_SEMI_SYNC_CLIENTS, primary, what, clients=count.clients, unknown=unknown)
+
+    def _waits_for_acks(self, primary: TabletView) -> bool:
+        """Whether its writes wait for acknowledgements, by the policy or by its own settings."""
+        status = primary.status
+        asked = self.policy is not None and self.policy.required_acks(primary.member) > 0
+        return asked or (status is not None and status.semi_sync.primary_enabled)
 
     def _ackers(self, primary: TabletView) -> tuple[TabletView, ...]:
         """Return the replicas of `primary` that the policy lets acknowledge for it."""

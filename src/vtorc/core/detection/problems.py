@@ -98,6 +98,8 @@ class Code(enum.Enum):
         2, None,                                    PrimaryDoubt.CERTAIN,   ReplicationChange.NONE,     warns=True)
     UNREACHABLE_CELL = Problem("UnreachableCell",  # only vtorc has it
         2, None,                                    PrimaryDoubt.CERTAIN,   ReplicationChange.NONE,     warns=True)
+    UNKNOWN_SEMI_SYNC_CLIENTS = Problem("UnknownSemiSyncClients",  # only vtorc has it
+        2, None,                                    PrimaryDoubt.CERTAIN,   ReplicationChange.NONE,     warns=True)
     PRIMARY_DISK_STALLED = Problem("PrimaryDiskStalled",
         0, Recovery.RECOVER_DEAD_PRIMARY,           PrimaryDoubt.IN_DOUBT,  ReplicationChange.NONE,     warns=True)
     DEAD_PRIMARY_WITHOUT_REPLICAS = Problem("DeadPrimaryWithoutReplicas",

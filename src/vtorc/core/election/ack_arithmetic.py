@@ -37,6 +37,9 @@ class ObservedSemiSync:
     ack_timeouts: Mapping[TabletAlias, float] = field(default_factory=dict)
     """Seconds that commits wait before they go on without acknowledgements, for each tablet with a `wait_counts` of 0
     for that reason alone."""
+    unknown_ackers: Mapping[TabletAlias, int] = field(default_factory=dict)
+    """How many servers may acknowledge the writes of a tablet as primary that are no members, so that they cannot be
+    reached. A tablet that is not in it has none."""
 
 
 NOTHING_SEEN = ObservedSemiSync()
@@ -64,14 +67,17 @@ class OpenQuorum:
     acks: int
     """How many acknowledgements each of its writes needs; with 0 it acknowledges alone."""
     ackers: tuple[Member, ...]
-    """The unreached members that may acknowledge, any `acks` of which are enough; empty if `acks` is 0."""
+    """The unreached members that may acknowledge; empty if `acks` is 0. Any `acks` of them and of the unknown ones are
+    enough."""
+    unknown: int = 0
+    """How many servers may acknowledge besides that are no members."""
     ack_timeout: float | None = None
     """Seconds after which it goes on without acknowledgements; None unless `acks` is 0 for that reason."""
 
     @property
     def missing(self) -> int:
-        """How many of the ackers have to be reached to leave fewer than `acks` of them."""
-        return len(self.ackers) - self.acks + 1
+        """How many of the ackers have to be reached to leave fewer than `acks`; more than all if that cannot help."""
+        return len(self.ackers) + self.unknown - self.acks + 1
 
     def __str__(self) -> str:
         if not self.acks and self.ack_timeout is not None:
@@ -81,7 +87,12 @@ class OpenQuorum:
             )
         if not self.acks:
             return f"{self.primary}, which waits for no acknowledgement"
-        return f"{self.primary}, acknowledged by {_some(self.acks, self.ackers)}"
+        if not self.unknown:
+            return f"{self.primary}, acknowledged by {_some(self.acks, self.ackers)}"
+        if not self.ackers:
+            return f"{self.primary}, acknowledged by {_unknown_servers(self.unknown)}"
+        pool = f"{_names(self.ackers)} and {_unknown_servers(self.unknown)}"
+        return f"{self.primary}, acknowledged by {'one' if self.acks == 1 else self.acks} of {pool}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +161,9 @@ def could_have_acknowledged(
     """Tell which possible primaries can still get a new write acknowledged, and by which members.
 
     A primary that was reached is read-only. Any other needs `k` acks, and only unreached ackers can give them, as the
-    reached ones receive nothing more. So it is revoked when fewer than `k` ackers are unreached. With `k` 0 it
-    acknowledges alone, and only reaching it revokes it. `k` is the number that the policy asks for, or a lower one that
+    reached ones receive nothing more. So it is revoked when fewer than `k` ackers are unreached. Servers that are no
+    members but may acknowledge are never reached, so that with `k` of them only reaching the primary revokes it. With
+    `k` 0 it acknowledges alone, and the same is true. `k` is the number that the policy asks for, or a lower one that
     the primary was seen to wait for.
     """
     suspects = _suspects(policy, primary, members)
@@ -196,8 +208,9 @@ def tablets_to_reach(
 
     Then no possible primary gets another write acknowledged, and the reached members hold all that were.
 
-    A quorum has `n` unreached ackers, of which `k` suffice. To reach its primary closes it, or any `n - k + 1` of the
-    ackers. Where one acker is enough, primary and ackers are alternatives of the same kind ("one of …").
+    A quorum has `n` unreached ackers, unknown ones among them, of which `k` suffice. To reach its primary closes it,
+    or any `n - k + 1` of the ackers, if so many are known. Where one acker is enough, primary and ackers are
+    alternatives of the same kind ("one of …").
     """
     suspects = _suspects(policy, primary, members)
     quorums = list(_open_quorums(policy, suspects, members, reached, seen))
@@ -225,8 +238,10 @@ def _open_quorums(
         required = policy.required_acks(primary)
         acks = min(required, seen.wait_counts.get(primary.alias, required))
         ackers = tuple(each for each in unreached if _can_ack(policy, primary, each, seen)) if acks else ()
-        if len(ackers) >= acks:
-            yield OpenQuorum(primary, acks, ackers, None if acks else seen.ack_timeouts.get(primary.alias))
+        unknown = seen.unknown_ackers.get(primary.alias, 0) if acks else 0
+        if len(ackers) + unknown >= acks:
+            timeout = None if acks else seen.ack_timeouts.get(primary.alias)
+            yield OpenQuorum(primary, acks, ackers, unknown, timeout)
 
 
 def _can_ack(policy: DurabilityPolicy, primary: Member, replica: Member, seen: ObservedSemiSync) -> bool:
@@ -237,7 +252,7 @@ def _can_ack(policy: DurabilityPolicy, primary: Member, replica: Member, seen: O
 
 def _closing(quorum: OpenQuorum) -> Requirement:
     alone = (quorum.primary,)
-    if not quorum.acks:
+    if not quorum.acks or quorum.missing > len(quorum.ackers):
         return Requirement(((1, alone),))
     if quorum.missing == 1:
         return Requirement(((1, _ordered(alone + quorum.ackers)),))
@@ -251,7 +266,7 @@ def _closing_each_other(quorum: OpenQuorum, quorums: Sequence[OpenQuorum]) -> Re
     """
     pool = {quorum.primary, *quorum.ackers}
     same = [each for each in quorums if each.acks == quorum.acks and {each.primary, *each.ackers} == pool]
-    if not quorum.acks or len(same) < len(pool):
+    if not quorum.acks or len(same) < len(pool) or any(each.unknown for each in same):
         return None
     return Requirement(((len(pool) - quorum.acks, _ordered(tuple(pool))),))
 
@@ -262,6 +277,10 @@ def _ordered(members: Sequence[Member]) -> tuple[Member, ...]:
 
 def _names(members: Sequence[Member]) -> str:
     return ", ".join(str(each) for each in _ordered(members))
+
+
+def _unknown_servers(count: int) -> str:
+    return "a server without a tablet record" if count == 1 else f"{count} servers without a tablet record"
 
 
 def _some(count: int, pool: Sequence[Member]) -> str:

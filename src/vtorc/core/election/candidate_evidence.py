@@ -7,6 +7,7 @@ from vtorc.core.election.candidates import CandidateSet, StoppedTablet
 from vtorc.core.election.last_primary import LastPrimary, last_primary
 from vtorc.core.election.past_ackers import SETTLED, PastAckers
 from vtorc.core.election.protection import earlier_protection
+from vtorc.core.election.unexplained_ackers import counted_without, unexplained_clients
 from vtorc.core.election.unseen_promotions import possible_unseen_promotions
 from vtorc.core.facts.durability import DurabilityPolicy, Member
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
@@ -34,12 +35,13 @@ def candidate_set(
     is_matched = primary is not None and primary.is_matched_by(stopped)
     past = _past_ackers(view, earlier or policy, primary, is_matched=is_matched)
     term = primary.observed_term if primary is not None else None
+    primary_alias = primary.alias if primary is not None else view.shard_record.primary_alias
     known = {tablet.alias for tablet in view.tablets}
     unreadable = [Member(alias, TabletType.REPLICA) for alias in sorted(view.bad_records) if alias not in known]
     return CandidateSet(
         members=[*(tablet.member for tablet in view.tablets), *unreadable],
         stopped=stopped,
-        primary=primary.alias if primary is not None else view.shard_record.primary_alias,
+        primary=primary_alias,
         primary_uuids=_primary_uuids(view, primary),
         former_uuids=frozenset(
             tablet.status.server_uuid
@@ -50,7 +52,7 @@ def candidate_set(
         ),
         primary_executed=term.executed if term is not None else EMPTY_GTID_SET,
         primary_committed=term.committed if term is not None else EMPTY_GTID_SET,
-        semi_sync=_observed_semi_sync(primary, past),
+        semi_sync=_with_unknown_ackers(_observed_semi_sync(primary, past), view, primary_alias),
         lost_after_receipt=_lost_after_receipt(view, stopped),
         rebuilt=rebuilt,
         exempt=_exempt(view, primary, stopped) if is_matched else {},
@@ -138,6 +140,17 @@ def _observed_semi_sync(primary: LastPrimary | None, past: PastAckers | None) ->
     )
 
 
+def _with_unknown_ackers(
+    seen: ObservedSemiSync, view: ShardView, primary_alias: TabletAlias | None
+) -> ObservedSemiSync:
+    """Add the servers without a tablet record that the primary counted among its semi-sync clients.
+
+    The count stays true when the record of the primary is gone.
+    """
+    unknown = unexplained_clients(view, primary_alias)
+    return replace(seen, unknown_ackers={primary_alias: unknown}) if unknown and primary_alias is not None else seen
+
+
 def _lost_after_receipt(view: ShardView, stopped: Mapping[TabletAlias, StoppedTablet]) -> dict[TabletAlias, GtidSet]:
     """Return what stopped tablets once said that they had received, and do not have now that they are stopped."""
     lost = {
@@ -165,6 +178,8 @@ def _exempt(
       it, so they lack no write that the tablet holds.
     * The writes that were acknowledged after that status, other tablets acknowledged, as this one was down. Those are
       counted.
+    * It was down indeed, by the primary's own count of semi-sync clients. A tablet manager says the same of a mysqld
+      that lives, when only the socket between the two is gone.
     * Neither the tablet nor the primary takes part in a commit now. A MySQL that comes back replicates only when its
       tablet manager lets it, and is read-only (`skip_replica_start` and `super_read_only` in Vitess' `my.cnf`).
 
@@ -178,21 +193,25 @@ def _exempt(
         tablet.alias: f"its MySQL was down before {primary.alias} was last seen alive, and reached tablets have "
         f"received all that {primary.alias} had committed by then"
         for tablet in view.tablets
-        if tablet.alias not in {primary.alias, *stopped} and _was_down_before(tablet, primary)
+        if tablet.alias not in {primary.alias, *stopped} and _was_down_before(tablet, primary, view)
     }
 
 
-def _was_down_before(tablet: TabletView, primary: LastPrimary) -> bool:
+def _was_down_before(tablet: TabletView, primary: LastPrimary, view: ShardView) -> bool:
     """Whether it was down when the primary was last seen at work, and still was when the primary was down.
 
-    A probe that fails found MySQL down at some moment before it ended, so that its end is what counts.
+    A primary that waited for acknowledgements must have counted its clients without it since. A probe that fails found
+    MySQL down at some moment before it ended, so that its end is what counts.
     """
     probe, died_at = tablet.last_probe, primary.tablet.last_probe.same_failure_since
     if tablet.failure is not ProbeFailure.MYSQL_DOWN or primary.observed_term is None or died_at is None:
         return False
     if probe.same_failure_since is None or probe.ended_at is None:
         return False
-    return probe.same_failure_since + SETTLED <= primary.observed_term.seen_at and probe.ended_at >= died_at
+    down_since, term = probe.same_failure_since + SETTLED, primary.observed_term
+    if term.wait_count and not counted_without(view, tablet, primary.alias, down_since=down_since):
+        return False
+    return down_since <= term.seen_at and probe.ended_at >= died_at
 
 
 def _primary_uuids(view: ShardView, primary: LastPrimary | None) -> frozenset[str]:

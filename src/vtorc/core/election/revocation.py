@@ -45,6 +45,7 @@ def _still_writing(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
         f"{revocation}, and may have been already; to exclude that, reach {must}"
         f"{_what_to_do_about_bad_records(candidates, revocation)}{_what_to_do_about_ack_timeout(revocation)}"
         f"{_why_not_reached(candidates, revocation)}{_why_protected(candidates)}"
+        f"{_what_to_do_about_unknown_ackers(revocation)}"
     )
 
 
@@ -101,6 +102,17 @@ def _what_to_do_about_ack_timeout(revocation: Revocation) -> str:
         "; a forced promotion (EmergencyReparentShard) may lose writes that clients take for safe; so that the next "
         "primary can be replaced without that, set rpl_semi_sync_source_timeout to 1000000000000000000 on all tablets, "
         "as Vitess does"
+    )
+
+
+def _what_to_do_about_unknown_ackers(revocation: Revocation) -> str:
+    """Say what to do about servers that acknowledge and have no tablet record, so that vtorc cannot stop them."""
+    return "".join(
+        f"; {quorum.primary} counted more semi-sync clients than known tablets explain: find the mysqld that "
+        f"replicates from it and has no tablet record, or a vttablet that cannot reach it; save the writes that it "
+        f"alone holds, and then promote a tablet by hand (EmergencyReparentShard)"
+        for quorum in revocation.open
+        if quorum.unknown
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from vtorc.core.facts.ack_path import AckPath
+from vtorc.core.facts.client_span import ClientSpan
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.last_probe import LastProbe
@@ -70,6 +71,8 @@ class TabletMemory:
     may_ack_until: float | None = None
     """Until when it may have acknowledged, having a source and its side of semi-sync on. Infinity while no end of that
     is known; None if it was never seen so."""
+    client_span: ClientSpan | None = None
+    """When it was last seen to receive with its side of semi-sync at work; None if it never was."""
     former_types: Mapping[TabletType, FormerType] = field(default_factory=dict)
     """The types that its record had before, other than the present one or an earlier time of it."""
     server_uuid: str = ""
@@ -113,6 +116,9 @@ class TabletMemory:
                 self.observed_term, status, asked_record, at=started, heard_at=before.status_at
             ),
             may_ack_until=self._may_ack(status, ended),
+            client_span=ClientSpan.after_answer(
+                self.client_span, status, is_first=before.ended_at is None, started=started, ended=ended
+            ),
             former_types=self.former_types,
             server_uuid=status.server_uuid or self.server_uuid,
             replaced_servers=self._replaced_servers(status, ended),
@@ -124,7 +130,11 @@ class TabletMemory:
         """Return the memory after a probe, over at `ended`, in which the tablet said that its MySQL is down: it has
         acknowledged nothing since.
         """
-        return replace(self, may_ack_until=self._acks_ended(ended))
+        return replace(
+            self,
+            may_ack_until=self._acks_ended(ended),
+            client_span=ClientSpan.after_end(self.client_span, ended=ended),
+        )
 
     def after_reading(
         self, record: TabletRecord, before: TabletRecord, *, read_at: float, before_read_at: float, now: float

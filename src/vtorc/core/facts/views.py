@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from vtorc.core.facts.client_count import ClientCount
 from vtorc.core.facts.durability import Member
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType, is_replica_type
 from vtorc.core.facts.last_probe import NEVER_PROBED, LastProbe, ProbeFailure
@@ -154,6 +155,8 @@ class ShardView:
     `tablets`."""
     never_read_cells: frozenset[str] = frozenset()
     """Those of the unreachable cells that were not read even once: their tablets are not known at all."""
+    client_count: ClientCount | None = None
+    """The last count of semi-sync clients that a primary of the shard told while at work; None if none did."""
     primary: TabletView | None = field(init=False, compare=False, repr=False)
     """The shard's primary: the tablet of type PRIMARY with the newest term (Vitess' rule for readers of the topology).
 

@@ -17,6 +17,7 @@ from tests.unit.core.builders import (
     P,
     alias,
     changed,
+    client_count,
     failing,
     fresh_shard,
     gtids,
@@ -834,3 +835,68 @@ SHUT_OUT = quiet(replica(R1, io=CONNECTING, io_error=REFUSED), 20)
 def test_a_stalled_disk_does_not_hide_a_mysql_that_ended(view: ShardView, expected: Code) -> None:
     """A tablet manager with a stalled disk does not ask its MySQL, but the replicas tell whether MySQL is alive."""
     assert codes(view)[0] is expected
+
+
+def haunted(*replicas: TabletView, certain_for: float | None = 10.0, **changes: object) -> ShardView:
+    """A primary that has counted one semi-sync client more than its tablets explain, for so many seconds."""
+    count = client_count(3, unknown=1)
+    count = replace(count, certain_since=None if certain_for is None else count.asked_at - certain_for)
+    tablets = (primary(clients=3), *(replicas or (replica(R1), replica(R2))))
+    return replace(shard(*tablets, client_count=count), **changes)  # type: ignore[arg-type]
+
+
+def test_a_semi_sync_client_that_no_tablet_explains_is_told_while_all_is_well() -> None:
+    """The sentence names the count and where to look."""
+    finding = only(haunted())
+    assert (finding.code, finding.alias, finding.confirmed) == (Code.UNKNOWN_SEMI_SYNC_CLIENTS, alias(P), True)
+    assert finding.problem.recovery is None
+    assert "counts 3 semi-sync clients, and known tablets explain 2: a server acknowledges" in finding.sentence
+    assert "SHOW REPLICAS" in finding.sentence
+    assert "performance_schema.processlist" in finding.sentence
+    assert finding.evidence == {"clients": "3", "unknown": "1"}
+    more = haunted(client_count=client_count(4, unknown=2, certain_since=0.0))
+    assert "2 servers acknowledge its writes" in only(more).sentence
+
+
+def test_a_mysql_that_is_said_to_be_down_may_be_the_client_that_no_tablet_explains() -> None:
+    """Its tablet manager cannot reach it, and a count that the others do not explain says that it lives."""
+    view = haunted(replica(R1), failing(replica(R2), for_=90.0))
+    sentences = {finding.code: finding.sentence for finding in found(view)}
+    assert "tablet manager of zone2-0000000200 cannot reach" in sentences[Code.UNKNOWN_SEMI_SYNC_CLIENTS]
+    silent = haunted(replica(R1), failing(replica(R2), ProbeFailure.TIMEOUT))
+    assert all("cannot reach" not in finding.sentence for finding in found(silent) if finding.alias == alias(P))
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        pytest.param(haunted(certain_for=9.9), id="not for long enough"),
+        pytest.param(haunted(certain_for=None), id="a tablet that does not answer may be the client"),
+        pytest.param(haunted(client_count=None), id="the clients were not counted"),
+        pytest.param(
+            haunted(client_count=client_count(3, certain_since=0.0, primary=alias(R1))), id="not this primary"
+        ),
+        pytest.param(
+            replace(
+                shard(primary(semi_sync=False), replica(R1, semi_sync=False), policy_name="none"),
+                client_count=client_count(3, unknown=1, certain_since=0.0),
+            ),
+            id="its writes wait for no acknowledgement",
+        ),
+    ],
+)
+def test_no_unknown_client_is_told_without_need(view: ShardView) -> None:
+    """A count that passes, or that harms nothing, is no finding."""
+    assert found(view) == ()
+
+
+def test_a_primary_that_waits_against_the_policy_has_unknown_clients_all_the_same() -> None:
+    """It goes by its own setting until that is put right."""
+    view = haunted(keyspace_record=replace(haunted().keyspace_record, durability_policy="none"))
+    assert Code.UNKNOWN_SEMI_SYNC_CLIENTS in codes(view)
+
+
+def test_the_count_of_a_primary_that_does_not_answer_is_no_finding() -> None:
+    """What it means for a failover, the refusal tells."""
+    view = replace(haunted(), tablets=dead(WAITING_1, WAITING_2).tablets)
+    assert Code.UNKNOWN_SEMI_SYNC_CLIENTS not in codes(view)

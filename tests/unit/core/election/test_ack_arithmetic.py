@@ -20,6 +20,10 @@ from vtorc.core.facts.ids import TabletAlias, TabletType
 Shard = tuple[Member, ...]
 
 
+UNKNOWN = tuple(Member(TabletAlias("unknown", number), TabletType.UNKNOWN) for number in (1, 2))
+"""Servers without a tablet record, which are no members and are never reached."""
+
+
 def subsets(members: Shard) -> Iterator[Shard]:
     return chain.from_iterable(combinations(members, size) for size in range(len(members) + 1))
 
@@ -39,11 +43,13 @@ def ways_to_commit(
         needed = chosen.required_acks(suspect)
         if suspect.alias in seen.wait_counts:
             needed = min(needed, seen.wait_counts[suspect.alias])
-        for receivers in subsets(members):
+        unknown = UNKNOWN[: seen.unknown_ackers.get(suspect.alias, 0)]
+        for receivers in subsets((*members, *unknown)):
             counted = [
                 each
                 for each in receivers
-                if each.alias != suspect.alias and (chosen.may_ack(suspect, each) or each.alias in seen.past_ackers)
+                if each in unknown
+                or (each.alias != suspect.alias and (chosen.may_ack(suspect, each) or each.alias in seen.past_ackers))
             ]
             if len(counted) >= needed:
                 ways.append((suspect, (suspect, *receivers)))
@@ -63,6 +69,13 @@ def situations(
             st.dictionaries(st.sampled_from([each.alias for each in (*members, ghost)]), st.integers(0, 3))
         ),
         past_ackers=draw(st.frozensets(st.sampled_from([each.alias for each in members]), max_size=2)),
+        unknown_ackers=draw(
+            st.dictionaries(
+                st.sampled_from([each.alias for each in (*members, ghost)]),
+                st.integers(0, len(UNKNOWN)),
+                max_size=2,
+            )
+        ),
     )
     return draw(policies), primary, members, aliases(*reached), seen
 
@@ -87,7 +100,7 @@ def test_ack_sets_are_those_that_can_commit_unseen(situation: Situation) -> None
     chosen, primary, members, reached, seen = situation
     ways = {(s, aliases(*h)) for s, h in ways_to_commit(chosen, primary, members, seen)}
     for quorum in could_have_acknowledged(chosen, primary, members=members, reached=reached, seen=seen).open:
-        for ack_set in combinations(quorum.ackers, quorum.acks):
+        for ack_set in combinations((*quorum.ackers, *UNKNOWN[: quorum.unknown]), quorum.acks):
             assert not aliases(quorum.primary, *ack_set) & reached
             assert (quorum.primary, aliases(quorum.primary, *ack_set)) in ways
             assert (quorum.primary, aliases(quorum.primary, *ack_set[1:])) not in ways or quorum.acks == 0
@@ -257,3 +270,36 @@ def test_a_primary_whose_record_is_gone_is_still_reasoned_about() -> None:
     assert could_have_acknowledged(policy("semi_sync"), gone, members=members, reached=aliases(R, R2)).is_revoked
     must = tablets_to_reach(policy("semi_sync"), gone, members=members, reached=aliases(R))
     assert str(must) == "one of zone1-0000000007, zone2-0000000200"
+
+
+@pytest.mark.parametrize(
+    ("reached", "unknown", "text", "must"),
+    [
+        ((R, R2), 1, "zone1-100, acknowledged by a server without a tablet record", "zone1-100"),
+        ((R, R2), 2, "zone1-100, acknowledged by 2 servers without a tablet record", "zone1-100"),
+        ((R,), 1, "zone1-100, acknowledged by one of zone2-200 and a server without a tablet record", "zone1-100"),
+    ],
+)
+def test_only_the_primary_itself_excludes_the_acks_of_an_unknown_server(
+    reached: Shard, unknown: int, text: str, must: str
+) -> None:
+    """No count of reached tablets revokes a primary that counts as many unknown ackers as it needs."""
+    seen = ObservedSemiSync(wait_counts={P.alias: 1}, unknown_ackers={P.alias: unknown})
+    chosen, stopped = policy("semi_sync"), aliases(*reached)
+    result = could_have_acknowledged(chosen, P, members=VITESS_SHARD, reached=stopped, seen=seen)
+    short = str(result).replace("zone1-0000000100", "zone1-100").replace("zone2-0000000200", "zone2-200")
+    assert short == f"writes can still be committed on {text}"
+    assert can_hold_unseen_ack(chosen, P, members=VITESS_SHARD, reached=stopped, seen=seen) is AckGuarantee.OPEN
+    needed = tablets_to_reach(chosen, P, members=VITESS_SHARD, reached=stopped, seen=seen)
+    assert str(needed).replace("zone1-0000000100", "zone1-100") == must
+    assert could_have_acknowledged(chosen, P, members=VITESS_SHARD, reached=stopped | aliases(P), seen=seen).is_revoked
+
+
+def test_with_two_acks_needed_one_unknown_server_leaves_room_for_one_acker_less() -> None:
+    """An unknown acker counts like a member that is never reached."""
+    two = DurabilityPolicy(name="two", acks=2, ackers=frozenset({TabletType.REPLICA}))
+    seen = ObservedSemiSync(wait_counts={P.alias: 2}, unknown_ackers={P.alias: 1})
+    members = (P, R, R2)
+    assert not could_have_acknowledged(two, P, members=members, reached=aliases(R), seen=seen).is_revoked
+    assert could_have_acknowledged(two, P, members=members, reached=aliases(R, R2), seen=seen).is_revoked
+    assert could_have_acknowledged(two, P, members=members, reached=aliases(R)).is_revoked

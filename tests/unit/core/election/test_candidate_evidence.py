@@ -13,6 +13,7 @@ from tests.unit.core.builders import (
     alias,
     answers,
     changed,
+    client_count,
     failing,
     gtids,
     of_old_version,
@@ -28,6 +29,7 @@ from vtorc.core.election.candidates import StoppedTablet
 from vtorc.core.election.choice import Choice, Refusal, choose
 from vtorc.core.election.last_primary import last_primary
 from vtorc.core.election.revocation import unrevoked
+from vtorc.core.election.unacknowledged_tail import unacknowledged_tail
 from vtorc.core.facts.durability import Member, policy
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.last_probe import LastProbe, ProbeFailure
@@ -260,60 +262,94 @@ BEHIND_1, BEHIND_2 = replica(R1, io=CONNECTING, executed="100:1-49"), replica(R2
 IN_RELAY_LOG = replica(R2, io=CONNECTING, executed="100:1-40", received="100:41-50")
 
 
+def counted(*tablets: TabletView, **changes: Any) -> ShardView:
+    """A shard with a primary that counted its two other replicas as semi-sync clients."""
+    return shard(*tablets, **{"client_count": client_count(), **changes})
+
+
 @pytest.mark.parametrize(
     ("view", "is_excused"),
     [
-        pytest.param(shard(dead(), WAITING_1, WAITING_2, down()), True, id="down since an hour, the primary since now"),
-        pytest.param(shard(dead(), BEHIND_1, IN_RELAY_LOG, down()), True, id="the others have it in a relay log"),
-        pytest.param(shard(dead(), WAITING_1, WAITING_2, down(since=4.5)), True, id="down a second before"),
-        pytest.param(shard(dead(), WAITING_1, WAITING_2, down(since=4.4)), False, id="an ack may have been under way"),
-        pytest.param(shard(dead(), WAITING_1, WAITING_2, down(since=3.2)), False, id="both went down together"),
-        pytest.param(shard(dead(), BEHIND_1, BEHIND_2, down()), False, id="the others lack what the primary had"),
         pytest.param(
-            shard(dead(), BEHIND_1, replica(R2, TabletType.DRAINED), down()),
+            counted(dead(), WAITING_1, WAITING_2, down()), True, id="down since an hour, the primary since now"
+        ),
+        pytest.param(counted(dead(), BEHIND_1, IN_RELAY_LOG, down()), True, id="the others have it in a relay log"),
+        pytest.param(counted(dead(), WAITING_1, WAITING_2, down(since=4.5)), True, id="down a second before"),
+        pytest.param(
+            counted(dead(), WAITING_1, WAITING_2, down(since=4.4)), False, id="an ack may have been under way"
+        ),
+        pytest.param(counted(dead(), WAITING_1, WAITING_2, down(since=3.2)), False, id="both went down together"),
+        pytest.param(counted(dead(), BEHIND_1, BEHIND_2, down()), False, id="the others lack what the primary had"),
+        pytest.param(
+            counted(dead(), BEHIND_1, replica(R2, TabletType.DRAINED), down()),
             False,
             id="only a tablet that no election listens to has it",
         ),
-        pytest.param(shard(dead(), BEHIND_1, failing(WAITING_2), down()), False, id="who had it is not reached"),
+        pytest.param(counted(dead(), BEHIND_1, failing(WAITING_2), down()), False, id="who had it is not reached"),
         pytest.param(
-            shard(dead(failure=ProbeFailure.TIMEOUT), WAITING_1, WAITING_2, down()), False, id="the primary is silent"
+            counted(dead(failure=ProbeFailure.TIMEOUT), WAITING_1, WAITING_2, down()), False, id="the primary is silent"
         ),
         pytest.param(
-            shard(dead(failure=ProbeFailure.REFUSED), WAITING_1, WAITING_2, down()),
+            counted(dead(failure=ProbeFailure.REFUSED), WAITING_1, WAITING_2, down()),
             False,
             id="nobody speaks for the primary's MySQL",
         ),
         pytest.param(
-            shard(dead(), WAITING_1, WAITING_2, down(failure=ProbeFailure.TIMEOUT)), False, id="the tablet is silent"
+            counted(dead(), WAITING_1, WAITING_2, down(failure=ProbeFailure.TIMEOUT)), False, id="the tablet is silent"
         ),
         pytest.param(
-            shard(dead(), WAITING_1, WAITING_2, down(failure=ProbeFailure.SHUT_DOWN)),
+            counted(dead(), WAITING_1, WAITING_2, down(failure=ProbeFailure.SHUT_DOWN)),
             False,
             id="the tablet was stopped, its MySQL perhaps not",
         ),
         pytest.param(
-            shard(dead(), WAITING_1, WAITING_2, down(same_failure_since=NOW - 3.2)),
+            counted(dead(), WAITING_1, WAITING_2, down(same_failure_since=NOW - 3.2)),
             False,
             id="it failed for an hour, but its MySQL is down only now",
         ),
         pytest.param(
-            shard(dead(), WAITING_1, WAITING_2, down(same_failure_since=None)), False, id="it is not known since when"
+            counted(dead(), WAITING_1, WAITING_2, down(same_failure_since=None)), False, id="it is not known since when"
         ),
         pytest.param(
-            shard(dead(), WAITING_1, WAITING_2, down(probed=3.5)), False, id="not asked since the primary went down"
+            counted(dead(), WAITING_1, WAITING_2, down(probed=3.5)), False, id="not asked since the primary went down"
         ),
         pytest.param(
-            shard(dead(never_heard=True), WAITING_1, WAITING_2, down()), False, id="the primary was never seen"
+            counted(dead(never_heard=True), WAITING_1, WAITING_2, down()), False, id="the primary was never seen"
         ),
         pytest.param(
-            shard(dead(read_only=True), WAITING_1, WAITING_2, down()), False, id="the primary was never seen at work"
+            counted(dead(read_only=True), WAITING_1, WAITING_2, down()), False, id="the primary was never seen at work"
         ),
-        pytest.param(shard(primary(), WAITING_1, WAITING_2, down()), False, id="the primary is alive"),
-        pytest.param(shard(WAITING_1, WAITING_2, down()), False, id="the primary's record is gone"),
+        pytest.param(counted(primary(), WAITING_1, WAITING_2, down()), False, id="the primary is alive"),
+        pytest.param(counted(WAITING_1, WAITING_2, down()), False, id="the primary's record is gone"),
         pytest.param(
-            shard(of_old_version(dead()), of_old_version(WAITING_1), of_old_version(WAITING_2), of_old_version(down())),
+            counted(
+                of_old_version(dead()), of_old_version(WAITING_1), of_old_version(WAITING_2), of_old_version(down())
+            ),
             True,
             id="older versions tell enough",
+        ),
+        pytest.param(
+            counted(dead(), WAITING_1, WAITING_2, down(), client_count=None), False, id="the clients were not counted"
+        ),
+        pytest.param(
+            counted(dead(), WAITING_1, WAITING_2, down(), client_count=client_count(3)),
+            False,
+            id="the primary counts one client more than the others are",
+        ),
+        pytest.param(
+            counted(dead(), WAITING_1, WAITING_2, down(since=5.5), client_count=client_count(explained_at=NOW - 4.6)),
+            False,
+            id="the others were not seen as all clients since it went down",
+        ),
+        pytest.param(
+            counted(dead(), WAITING_1, WAITING_2, down(), client_count=client_count(2, R1, R3)),
+            False,
+            id="it was one of the clients",
+        ),
+        pytest.param(
+            counted(dead(), WAITING_1, WAITING_2, down(), client_count=client_count(primary=alias(R1))),
+            False,
+            id="another primary counted",
         ),
     ],
 )
@@ -325,9 +361,42 @@ def test_scenario_12_who_was_down_before_is_excused_only_with_proof(view: ShardV
     assert isinstance(choose(made, SEMI_SYNC), Choice) == (is_excused or alias(P) in made.stopped)
 
 
+def test_a_primary_that_waits_for_no_acknowledgement_need_not_count_clients() -> None:
+    """Without acknowledgements no client can hold a write that others lack, so that the count is not asked for."""
+    view = shard(dead(semi_sync=False), WAITING_1, WAITING_2, down())
+    assert candidate_set(view, NONE, stop(view)).exempt.keys() == {alias(R3)}
+
+
+def test_clients_that_no_tablet_explains_are_ackers_that_cannot_be_reached() -> None:
+    """The primary's count holds for that primary alone, also when its record is gone."""
+    view = counted(dead(), WAITING_1, WAITING_2, client_count=client_count(3, unknown=1))
+    for each in (view, counted(WAITING_1, WAITING_2, client_count=view.client_count)):
+        made = candidate_set(each, SEMI_SYNC, stop(each))
+        assert made.semi_sync.unknown_ackers == {alias(P): 1}
+        outcome = choose(made, SEMI_SYNC)
+        assert isinstance(outcome, Refusal)
+        assert "acknowledged by a server without a tablet record" in outcome.sentence
+        assert "find the mysqld that replicates from it and has no tablet record" in outcome.sentence
+    other = counted(dead(), WAITING_1, WAITING_2, client_count=client_count(3, unknown=1, primary=alias(R3)))
+    assert isinstance(choose(candidate_set(other, SEMI_SYNC, stop(other)), SEMI_SYNC), Choice)
+
+
+def test_an_unknown_client_may_hold_the_tail_of_a_stopped_primary() -> None:
+    """What only the demoted primary has, a server without a record may have acknowledged."""
+    view = counted(answers(primary(), read_only=True, executed=gtids("100:1-60")), replica(R1), replica(R2))
+    held = {
+        alias(P): replace(stopped(P, "100:1-60", type_=TabletType.PRIMARY, source=None), was_primary=True),
+        alias(R1): stopped(R1, "100:1-50"),
+        alias(R2): stopped(R2, "100:1-50"),
+    }
+    assert unacknowledged_tail(candidate_set(view, SEMI_SYNC, held), SEMI_SYNC) == gtids("100:51-60")
+    unknown = replace(view, client_count=client_count(3, unknown=1))
+    assert not unacknowledged_tail(candidate_set(unknown, SEMI_SYNC, held), SEMI_SYNC)
+
+
 def test_nobody_is_excused_by_tablets_that_were_not_stopped() -> None:
     """What counts is what was stopped, not what answered before."""
-    view = shard(dead(), WAITING_1, WAITING_2, down())
+    view = counted(dead(), WAITING_1, WAITING_2, down())
     assert exempt(view, {}) == {}
     one = {alias(R1): stop(view)[alias(R1)]}
     assert exempt(view, one) == {alias(R3): exempt(view, stop(view))[alias(R3)]}

@@ -1,0 +1,216 @@
+"""How many servers may acknowledge a primary's writes that no known tablet stands for.
+
+A primary counts its semi-sync clients. A mysqld whose tablet record was deleted is one of them, and acknowledges alone.
+So is one whose tablet manager takes it for dead, because only the socket between the two is gone. What the tablets
+of the shard do not explain of the count, a server acknowledges that vtorc can neither stop nor ask.
+
+The count and the tablets' answers are of different moments. The count itself is late: MySQL goes on to count a replica
+that is gone until it next writes to that connection. So the tablets only give bounds:
+
+* Seen as a client both before and after the count, a tablet is one of the clients. Counted are at most so many unknown
+  ones as are left then.
+* That may have been one, as far as is known, it may explain a client. At least so many are unknown as are left when
+  all of these are clients.
+
+Within these bounds the number of unknown clients stays as it was. A replica that ends, hides no unknown client then,
+and one that comes back makes none. The number becomes lower only if two counts in a row say so. Otherwise a replica
+that reconnects between two of its answers could hide one.
+
+The very first count has no number before it: each client counts as unknown that is not a tablet which says so itself. A
+new primary begins without any. A server that no record names does not follow it, as no tool points the server there.
+"""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from vtorc.core.facts.client_count import ClientCount
+from vtorc.core.facts.client_span import ClientSpan
+from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.last_probe import ProbeFailure
+from vtorc.core.facts.status import TabletStatus, ThreadState
+from vtorc.core.facts.views import ShardView, TabletView
+
+LINGERS = 60.0
+"""Seconds for which a primary counts a replica that has ended its connection.
+
+A dump thread notices that at its second write, and writes at least once in each heartbeat interval, which is 30 s by
+default (MySQL manual, SOURCE_HEARTBEAT_PERIOD). The connection of a host that lost power may stay much longer. Its
+tablet does not answer then, and explains its client for as long as it does not.
+"""
+
+
+def client_count_after(before: ClientCount | None, view: ShardView) -> ClientCount | None:
+    """Return what is known of the clients after a probe; `before` is what was known until then.
+
+    It is the last count of the primary of `view` that came while it was at work, judged by all that its tablets have
+    told by now. Without such a primary, it is the last one of the primary before.
+    """
+    count = _last_count(before, view)
+    return count if count is None or (count is before and count.is_settled) else _judged(count, view)
+
+
+def client_count_without(
+    before: ClientCount | None, view: ShardView, gone: Collection[TabletAlias], *, found_at: float
+) -> ClientCount | None:
+    """Return what is known of the clients after a reading of the topology found the records of `gone` deleted.
+
+    The reading that found them last began at `found_at`. A client without a record is an unknown server. But a record
+    that was deleted after the primary had begun to fail is an operator's word: the tablet is gone for good, and with
+    it the writes that it alone may hold.
+    """
+    if before is None or not gone:
+        return before
+    primary = view.tablet(before.primary)
+    failing_since = primary.failing_since if primary is not None else None
+    if failing_since is not None and found_at >= failing_since:
+        before = replace(before, given_up=before.given_up | (before.known & frozenset(gone)))
+    return _judged(before, view)
+
+
+def _last_count(before: ClientCount | None, view: ShardView) -> ClientCount | None:
+    """Return the count that is to be judged: that of the primary's last answer if it is new, else the one before."""
+    primary = view.primary
+    status = primary.current_status if primary is not None else None
+    if primary is None or status is None or not _is_at_work(status):
+        return before
+    asked, told = primary.status_at, primary.last_probe.ended_at
+    assert asked is not None
+    assert told is not None
+    same = before is not None and (before.primary, before.server_uuid) == (primary.alias, status.server_uuid)
+    if before is not None and same and before.asked_at == asked:
+        return before
+    return ClientCount(
+        primary=primary.alias,
+        server_uuid=status.server_uuid,
+        clients=status.semi_sync.primary_clients,
+        asked_at=asked,
+        told_at=told,
+        unexplained=before.unexplained if before is not None and same else 0,
+        most=status.semi_sync.primary_clients,
+        asked_before=before.asked_at if before is not None and same else None,
+        most_before=before.most if before is not None and same else 0,
+        certain_since=before.certain_since if before is not None and same else None,
+        known=_known(view),
+        is_first=before is None or (same and before.is_first),
+        explained_at=before.explained_at if before is not None and same else None,
+        explained_by=before.explained_by if before is not None and same else frozenset(),
+    )
+
+
+def _is_at_work(status: TabletStatus) -> bool:
+    return not status.read_only and not status.has_source and not status.disk_stalled and status.semi_sync.is_reported
+
+
+def _judged(count: ClientCount, view: ShardView) -> ClientCount:
+    """Return the count with the number of unknown clients that the tablets' answers leave."""
+    others = [tablet for tablet in view.tablets if tablet.alias != count.primary]
+    proven = frozenset(tablet.alias for tablet in others if _was_client(tablet, count, view))
+    claimed = sum(tablet.alias in proven or _is_client(tablet, count, view) for tablet in others)
+    if count.clients < claimed:
+        return count  # some have left and not been asked yet, or FullStatus reports 0 for a statement that failed
+    most = count.clients - len(proven)
+    may_be = sum(_may_have_been_client(tablet, count, view) for tablet in others)
+    may_be += _unreadable(view) + len(count.given_up)
+    least = 0 if view.never_read_cells else max(0, count.clients - may_be)
+    upper = max(most, count.most_before)
+    unexplained = min(max(count.unexplained, least), upper)
+    if count.is_first:
+        unexplained = max(least, count.clients - claimed)
+    is_explained, is_settled = count.asked_before is not None and upper <= unexplained, least == most
+    return replace(
+        count,
+        unexplained=unexplained,
+        most=most,
+        certain_since=_certain_since(count, least) if unexplained else None,
+        is_settled=is_settled,
+        is_first=count.is_first and not is_settled and not all(tablet.probed for tablet in others),
+        explained_at=count.asked_before if is_explained else count.explained_at,
+        explained_by=proven if is_explained else count.explained_by,
+    )
+
+
+def _certain_since(count: ClientCount, least: int) -> float | None:
+    return count.asked_at if count.certain_since is None and least else count.certain_since
+
+
+def unexplained_clients(view: ShardView, primary: TabletAlias | None) -> int:
+    """Return how many servers may acknowledge the writes of `primary` that no tablet stands for; 0 without a count."""
+    count = view.client_count
+    return count.unexplained if count is not None and count.primary == primary else 0
+
+
+def counted_without(view: ShardView, tablet: TabletView, primary: TabletAlias, *, down_since: float) -> bool:
+    """Whether `primary` had as many clients as others explain, at a time when `tablet` had been down since then.
+
+    A tablet manager that cannot reach its mysqld says that it is down, and that mysqld may acknowledge all the same.
+    Unknown counts as no: without a count, and until the others were seen as clients before and after it.
+    """
+    count = view.client_count
+    if count is None or count.primary != primary or count.explained_at is None:
+        return False
+    if tablet.alias in count.explained_by or down_since > count.explained_at:
+        return False
+    return count.clients - len(count.explained_by) <= count.unexplained
+
+
+def _known(view: ShardView) -> frozenset[TabletAlias]:
+    return frozenset(tablet.alias for tablet in view.tablets)
+
+
+def _unreadable(view: ShardView) -> int:
+    """Return how many tablets have a record that cannot be read and are not known otherwise: each may be a client."""
+    return len(view.bad_records.keys() - _known(view))
+
+
+def _span(tablet: TabletView, count: ClientCount, view: ShardView) -> ClientSpan | None:
+    """Return when the tablet was last seen as a client of the primary that counted; None if it was not."""
+    span, primary = tablet.memory.client_span, view.tablet(count.primary)
+    address = primary.record.mysql_address if primary is not None else ("", 0)
+    return span if span is not None and span.is_of(count.server_uuid, address) else None
+
+
+def _was_client(tablet: TabletView, count: ClientCount, view: ShardView) -> bool:
+    """Whether it was seen as a client both before and after the count."""
+    span = _span(tablet, count, view)
+    return span is not None and span.seen_from <= count.asked_at and span.seen_to >= count.told_at
+
+
+def _is_client(tablet: TabletView, count: ClientCount, view: ShardView) -> bool:
+    """Whether it says now that it is a client."""
+    span = _span(tablet, count, view)
+    return span is not None and span.ended is None and tablet.is_current
+
+
+def _may_have_been_client(tablet: TabletView, count: ClientCount, view: ShardView) -> bool:
+    """Whether it may have been counted, as far as its answers tell.
+
+    It cannot have been if it answers that it is no client, and did so before the count too, or for so long that MySQL
+    has noticed. A tablet that says that its MySQL is down is no client either. If the count says otherwise, that
+    MySQL lives. A tablet that does not answer may be anything.
+    """
+    span = _span(tablet, count, view)
+    if span is not None and (span.ended is None or span.ended + LINGERS >= count.asked_at):
+        return True
+    if tablet.failure not in (None, ProbeFailure.MYSQL_DOWN):
+        return True
+    asked_at = tablet.status_at if tablet.failure is None else tablet.last_probe.ended_at
+    if asked_at is None or asked_at < count.told_at:
+        return True
+    return tablet.failure is None and (_tells_nothing(tablet) or _connects_lately(tablet, count))
+
+
+def _tells_nothing(tablet: TabletView) -> bool:
+    """Whether its answer leaves open whether it is a client."""
+    status = tablet.status
+    return status is None or bool(status.disk_stalled) or (tablet.is_receiving and not status.semi_sync.is_reported)
+
+
+def _connects_lately(tablet: TabletView, count: ClientCount) -> bool:
+    """Whether it tries to connect and has done so for a short time only: it may have been connected, unseen.
+
+    A primary that ends shortly after a replica came back leaves the replica in that state.
+    """
+    status, since = tablet.status, tablet.memory.not_receiving_since
+    if status is None or status.replication is None or since is None or since + LINGERS < count.asked_at:
+        return False
+    return status.semi_sync.replica_enabled and status.replication.io_state is not ThreadState.STOPPED

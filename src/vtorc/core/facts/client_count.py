@@ -1,0 +1,53 @@
+"""How many semi-sync clients a primary counts, and how many of them the tablets of its shard explain.
+
+MySQL counts every connected replica that has its side of semi-sync on, whatever it is (Rpl_semi_sync_source_clients).
+A server that has no tablet record any more acknowledges like any other.
+"""
+
+from dataclasses import dataclass
+
+from vtorc.core.facts.ids import TabletAlias
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientCount:
+    """The last count of a primary at work, and what was made of it and of those before it.
+
+    Times are seconds on the caller's monotonic clock.
+    """
+
+    primary: TabletAlias
+    """The tablet that counted."""
+    server_uuid: str
+    """UUID of its server."""
+    clients: int
+    """The count: connected replicas that acknowledge (Rpl_semi_sync_source_clients)."""
+    asked_at: float
+    """When the probe started that brought the count."""
+    told_at: float
+    """When that probe was over."""
+    asked_before: float | None = None
+    """When the probe started that brought the count before; None if there was none of this primary."""
+    unexplained: int
+    """How many clients have to be taken for servers that cannot be reached."""
+    most: int = 0
+    """How many clients are left if only those tablets are clients that were seen so both before and after the count."""
+    most_before: int = 0
+    """The same of the count before; 0 if there was none of this primary."""
+    certain_since: float | None = None
+    """When the probe started that brought the first count with more clients than the tablets could be, whatever those
+    were that did not answer; None if no count did since `unexplained` was 0."""
+    known: frozenset[TabletAlias] = frozenset()
+    """The tablets that were known when the count came."""
+    given_up: frozenset[TabletAlias] = frozenset()
+    """Those of `known` with a record that was deleted after the primary had begun to fail, so that an operator says of
+    them that they are gone."""
+    is_settled: bool = False
+    """Whether later answers of these tablets cannot change `unexplained` any more."""
+    is_first: bool = False
+    """Whether no count came before it that was settled as far as it can be, so that `unexplained` rests on it alone."""
+    explained_at: float | None = None
+    """When the probe started that brought the first of the last two counts in a row of which all but `unexplained`
+    clients were seen both before and after; None if there were none."""
+    explained_by: frozenset[TabletAlias] = frozenset()
+    """The tablets that were these clients."""

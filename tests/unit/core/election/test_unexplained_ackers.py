@@ -1,0 +1,374 @@
+"""How many semi-sync clients of a primary are servers that no tablet stands for, as answers come in."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.core.builders import CONNECTING, STOPPED, P, alias, primary, replica, shard, uuid
+from vtorc.core.election.unexplained_ackers import (
+    LINGERS,
+    client_count_after,
+    client_count_without,
+    counted_without,
+    unexplained_clients,
+)
+from vtorc.core.facts.client_count import ClientCount
+from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.last_probe import ProbeFailure
+from vtorc.core.facts.status import SemiSyncStatus, TabletStatus
+from vtorc.core.facts.views import ShardView, TabletView
+
+R1, R2, R3 = "zone1-101", "zone2-200", "zone3-300"
+SETTINGS = SemiSyncStatus(timeout=10**18, wait_for_replica_count=1)
+TAKES = 0.01
+"""Seconds that each answer takes."""
+
+
+def told(tablet: TabletView, **semi_sync: Any) -> TabletStatus:
+    """Return the tablet's answer, with other semi-sync settings, which it tells of."""
+    assert tablet.status is not None
+    changed = {"timeout": SETTINGS.timeout, "wait_for_replica_count": 1, **semi_sync}
+    return replace(tablet.status, semi_sync=replace(tablet.status.semi_sync, **changed))
+
+
+CLIENT = told(replica(R1))
+NO_SOURCE, NO_ACKS = told(replica(R1, of=None)), told(replica(R1, semi_sync=False), replica_active=False)
+TRIES, HALTED = told(replica(R1, io=CONNECTING)), told(replica(R1, io=STOPPED))
+OF_ANOTHER = told(replica(R1, of=R3))
+UNTOLD = replace(CLIENT, semi_sync=SemiSyncStatus())
+
+
+class Watched:
+    """A shard, of which one answer after the other is heard."""
+
+    def __init__(self, *names: str, counts: ClientCount | None = None) -> None:
+        types = {P: TabletType.PRIMARY}
+        self.tablets = {
+            name: TabletView(record=replica(name, types.get(name, TabletType.REPLICA)).record) for name in (P, *names)
+        }
+        self.tablets[P] = TabletView(record=primary().record)
+        self.count = counts
+        self.changes: dict[str, Any] = {}
+
+    @property
+    def view(self) -> ShardView:
+        """The shard as it is known."""
+        return shard(*self.tablets.values(), client_count=self.count, **self.changes)
+
+    @property
+    def unknown(self) -> int:
+        """How many clients count as unknown."""
+        return unexplained_clients(self.view, alias(P))
+
+    def counts(self, clients: int, at: float, **changes: Any) -> "Watched":
+        """Let the primary answer that it has so many clients."""
+        return self.answers(P, replace(told(primary(), primary_clients=clients), **changes), at)
+
+    def answers(self, name: str, status: TabletStatus, at: float) -> "Watched":
+        """Let a tablet answer."""
+        before = self.tablets[name]
+        memory = before.memory.after_answer(
+            status,
+            before.last_probe,
+            started=at,
+            ended=at + TAKES,
+            asked_record=before.record,
+            record=before.record,
+        )
+        probe = type(before.last_probe).answered(status, started=at, ended=at + TAKES)
+        self.tablets[name] = replace(before, last_probe=probe, memory=memory)
+        return self._heard()
+
+    def fails(self, name: str, at: float, failure: ProbeFailure = ProbeFailure.MYSQL_DOWN) -> "Watched":
+        """Let a tablet's probe fail."""
+        before = self.tablets[name]
+        probe = before.last_probe.failed(failure, "", started=at, ended=at + TAKES)
+        is_down = failure is ProbeFailure.MYSQL_DOWN
+        memory = before.memory.after_mysql_down(ended=at + TAKES) if is_down else before.memory
+        self.tablets[name] = replace(before, last_probe=probe, memory=memory)
+        return self._heard()
+
+    def loses_record(self, name: str, *, found_at: float = 0.0) -> "Watched":
+        """Let a tablet's record be deleted, which a reading found last that began at this moment."""
+        del self.tablets[name]
+        self.count = client_count_without(self.count, self.view, [alias(name)], found_at=found_at)
+        return self
+
+    def round(self, clients: int, at: float, **answers: TabletStatus) -> "Watched":
+        """Let the primary count, and then each named tablet answer; the names are `r1` and so on."""
+        self.counts(clients, at)
+        for number, (name, status) in enumerate(answers.items(), 1):
+            self.answers({"r1": R1, "r2": R2, "r3": R3}[name], status, at + number / 10)
+        return self
+
+    def _heard(self) -> "Watched":
+        self.count = client_count_after(self.count, self.view)
+        return self
+
+
+def well(*names: str) -> Watched:
+    """A shard with two replicas that have been seen as clients for ten seconds."""
+    made = Watched(R1, R2, *names)
+    for at in (0, 5, 10):
+        made.round(2, at, r1=CLIENT, r2=CLIENT)
+    return made
+
+
+def haunted() -> Watched:
+    """A shard with a third client, a server that has lost its tablet record."""
+    made = Watched(R1, R2, R3)
+    for at in (0, 5, 10):
+        made.round(3, at, r1=CLIENT, r2=CLIENT, r3=CLIENT)
+    made.loses_record(R3)
+    assert made.unknown == 1
+    return made
+
+
+def test_two_replicas_explain_two_clients() -> None:
+    """Each was seen as a client before and after the count."""
+    made = well()
+    count = made.count
+    assert count is not None
+    assert (made.unknown, count.is_settled, count.certain_since) == (0, True, None)
+    assert count.explained_at == 5
+    assert count.explained_by == {alias(R1), alias(R2)}
+
+
+def test_a_server_that_loses_its_record_is_unknown_from_that_moment_on() -> None:
+    """It acknowledges as before, and vtorc cannot stop it any more."""
+    made = haunted()
+    assert made.count is not None
+    assert made.count.certain_since == 10
+    for at in (15, 20, 25):
+        assert made.round(3, at, r1=CLIENT, r2=CLIENT).unknown == 1
+    assert made.count.certain_since == 10
+    assert made.round(2, 30, r1=CLIENT, r2=CLIENT).unknown == 1
+    assert made.round(2, 35, r1=CLIENT, r2=CLIENT).unknown == 0
+    assert made.count.certain_since is None
+    assert made.round(2, 40, r1=CLIENT, r2=CLIENT).unknown == 0
+
+
+def test_a_replica_that_reconnects_between_two_answers_hides_no_unknown_server() -> None:
+    """It was seen as a client before and after a count that lacked it."""
+    made = haunted().round(2, 15, r1=CLIENT, r2=CLIENT)
+    assert made.unknown == 1
+    assert made.round(3, 20, r1=CLIENT, r2=CLIENT).unknown == 1
+    # In the same way it cannot clear a tablet that is said to be down.
+    lost = Watched(R1, R2, R3)
+    for at in (0, 5, 10):
+        lost.round(3, at, r1=CLIENT, r2=CLIENT, r3=CLIENT)
+    lost.fails(R3, 12).round(2, 15, r1=CLIENT, r2=CLIENT).fails(P, 16)
+    assert not counted_without(lost.view, lost.tablets[R3], alias(P), down_since=13)
+
+
+@pytest.mark.parametrize(("found_at", "unknown"), [(11.9, 1), (12.0, 0)])
+def test_a_record_deleted_after_the_primary_began_to_fail_is_the_word_of_an_operator(
+    found_at: float, unknown: int
+) -> None:
+    """The tablet is gone for good then; one deleted before may run, however late the deletion was read."""
+    made = well().fails(P, 12, ProbeFailure.TIMEOUT).fails(R2, 13, ProbeFailure.TIMEOUT)
+    made.loses_record(R2, found_at=found_at)
+    assert made.unknown == unknown
+    assert made.fails(P, 14, ProbeFailure.TIMEOUT).answers(R1, TRIES, 15).unknown == unknown
+    assert made.round(2, 20, r1=CLIENT).unknown == 1
+
+
+@pytest.mark.parametrize("other", [NO_SOURCE, NO_ACKS, HALTED, OF_ANOTHER])
+def test_a_replica_that_leaves_hides_no_unknown_server(other: TabletStatus) -> None:
+    """With one client fewer, the replica that left may be the one that is left over, for a minute."""
+    made = haunted()
+    made.answers(R2, other, 12)
+    for at in (15, 20, 72, 90):
+        assert made.round(2, at, r1=CLIENT, r2=other).unknown == 1
+    assert made.round(3, 95, r1=CLIENT, r2=CLIENT).unknown == 1
+
+
+def test_a_replica_that_ends_hides_no_unknown_server_whatever_its_tablet_tells() -> None:
+    """That holds for a MySQL that is down, and for a host that is silent."""
+    for failure in (ProbeFailure.MYSQL_DOWN, ProbeFailure.TIMEOUT):
+        made = haunted().fails(R2, 12, failure)
+        for at in (15, 20, 100):
+            made.round(2, at, r1=CLIENT).fails(R2, at + 1, failure)
+            assert made.unknown == 1
+
+
+def test_a_replica_that_has_just_ended_is_still_counted_and_makes_no_unknown_server() -> None:
+    """MySQL notices that a replica is gone when it writes to it the next time but one."""
+    for failure in (ProbeFailure.MYSQL_DOWN, ProbeFailure.TIMEOUT):
+        made = well().fails(R2, 12, failure).round(2, 15, r1=CLIENT).fails(R2, 16, failure)
+        assert made.unknown == 0
+        assert made.count is not None
+        assert not made.count.is_settled
+
+
+def test_a_mysql_that_is_counted_long_after_its_end_lives() -> None:
+    """Its tablet manager cannot reach it and takes it for dead; a silent tablet explains its client for ever."""
+    made = well().fails(R2, 12)
+    for at in (15, 40, 70):
+        assert made.round(2, at, r1=CLIENT).fails(R2, at + 1).unknown == 0
+    assert made.round(2, 12 + LINGERS + 1, r1=CLIENT).fails(R2, 75).unknown == 1
+    silent = well().fails(R2, 12, ProbeFailure.TIMEOUT)
+    assert silent.round(2, 500, r1=CLIENT).fails(R2, 501, ProbeFailure.TIMEOUT).unknown == 0
+
+
+@pytest.mark.parametrize("failure", [ProbeFailure.MYSQL_DOWN, ProbeFailure.TIMEOUT])
+def test_whatever_comes_and_goes_between_two_answers_makes_no_unknown_server(failure: ProbeFailure) -> None:
+    """The replica came back and the primary was lost before it was asked again."""
+    made = well().fails(R2, 12, failure).round(1, 15, r1=CLIENT).fails(R2, 16, failure)
+    made.round(1, 70, r1=CLIENT).fails(R2, 71, failure).round(1, 80, r1=CLIENT).fails(R2, 81, failure)
+    made.counts(2, 85).fails(P, 85.5)
+    assert made.unknown == 0
+    assert made.answers(R1, TRIES, 86).answers(R2, TRIES, 86).unknown == 0
+
+
+@pytest.mark.parametrize("status", [CLIENT, UNTOLD, TRIES, replace(CLIENT, disk_stalled=True)])
+def test_a_tablet_that_may_have_joined_makes_no_unknown_server(status: TabletStatus) -> None:
+    """It was counted before it was asked again, and its answer does not say that it is no client."""
+    made = well(R3)
+    made.answers(R3, NO_SOURCE, 11).counts(3, 12)
+    assert made.unknown == 0
+    assert made.answers(R1, CLIENT, 13).answers(R2, CLIENT, 13).answers(R3, status, 13).unknown == 0
+
+
+def test_a_client_that_is_no_tablet_by_all_their_answers_is_an_unknown_server() -> None:
+    """It need not have had a record before."""
+    made = well(R3)
+    made.answers(R3, NO_SOURCE, 11).round(3, 12, r1=CLIENT, r2=CLIENT)
+    assert made.unknown == 0
+    assert made.answers(R3, NO_SOURCE, 13).unknown == 1
+    # The record that cannot be read is that of a tablet that may be the client.
+    maybe = well(R3)
+    maybe.changes = {"bad_records": {alias("zone9-900"): "not a tablet"}}
+    assert maybe.answers(R3, NO_SOURCE, 11).round(3, 12, r1=CLIENT, r2=CLIENT, r3=NO_SOURCE).unknown == 0
+    # So may the tablets of a cell that was never read be.
+    maybe.changes = {"never_read_cells": frozenset({"zone9"})}
+    assert maybe.round(3, 20, r1=CLIENT, r2=CLIENT, r3=NO_SOURCE).unknown == 0
+    maybe.changes = {}
+    assert maybe.round(3, 30, r1=CLIENT, r2=CLIENT, r3=NO_SOURCE).unknown == 1
+
+
+def test_the_first_count_of_all_is_explained_by_tablets_that_say_so_alone() -> None:
+    """A vtorc that has just started knows no number before it: unknown is not none."""
+    made = Watched(R1, R2).answers(R1, CLIENT, 0).fails(R2, 0, ProbeFailure.TIMEOUT).counts(2, 0.1)
+    assert made.unknown == 1
+    assert made.count is not None
+    assert made.count.certain_since is None
+    assert made.round(2, 5, r1=CLIENT).fails(R2, 6, ProbeFailure.TIMEOUT).unknown == 1
+    assert made.round(2, 10, r1=CLIENT, r2=CLIENT).unknown == 1
+    assert made.round(2, 15, r1=CLIENT, r2=CLIENT).unknown == 1
+    assert made.round(2, 20, r1=CLIENT, r2=CLIENT).unknown == 0
+    prompt = Watched(R1, R2).counts(2, 0)
+    assert prompt.unknown == 2
+    assert prompt.answers(R1, CLIENT, 0.1).answers(R2, CLIENT, 0.1).unknown == 0
+    assert prompt.counts(2, 5).unknown == 0
+
+
+def test_a_new_primary_begins_without_unknown_servers() -> None:
+    """A server without a record is not pointed at it, and the replicas that were have not been asked again yet."""
+    made = haunted()
+    for name in (P, R1):
+        made.tablets[name] = replace(
+            made.tablets[name],
+            record=replace(
+                made.tablets[name].record,
+                type=TabletType.PRIMARY,
+                primary_term_start=20 if name == R1 else 10,
+            ),
+        )
+    new = replace(told(primary(R1), primary_clients=1), server_uuid=uuid(R1))
+    made.answers(R1, new, 30)
+    assert made.count is not None
+    assert (made.count.primary, made.count.unexplained) == (alias(R1), 0)
+    assert unexplained_clients(made.view, alias(P)) == 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"read_only": True},
+        {"replication": CLIENT.replication},
+        {"disk_stalled": True},
+        {"semi_sync": SemiSyncStatus()},
+    ],
+)
+def test_only_a_primary_at_work_counts(changes: dict[str, Any]) -> None:
+    """The count that it told while at work stands, also when it or its record is gone."""
+    made = haunted()
+    before = made.count
+    assert made.counts(0, 15, **changes).count == before
+    assert made.fails(P, 16).loses_record(P).unknown == 1
+    assert Watched(R1).counts(1, 0, **changes).count is None
+
+
+def test_a_count_below_the_clients_that_were_seen_is_not_believed() -> None:
+    """FullStatus reports 0 if the statement that counts them failed."""
+    made = haunted().round(0, 15, r1=CLIENT, r2=CLIENT)
+    assert made.unknown == 1
+
+
+def test_a_tablet_is_cleared_by_a_count_that_others_explain_alone() -> None:
+    """The count has to be from a time when the tablet was down, and nothing unknown may have joined since."""
+
+    def is_cleared(made: Watched, *, down_since: float = 12.0) -> bool:
+        return counted_without(made.view, made.tablets[R2], alias(P), down_since=down_since)
+
+    made = well()
+    assert not is_cleared(made)
+    made.fails(R2, 12).counts(1, 15)
+    assert not is_cleared(made)
+    assert not is_cleared(made.answers(R1, CLIENT, 16))
+    assert is_cleared(made.round(1, 20, r1=CLIENT))
+    assert not is_cleared(made, down_since=15.5)
+    assert not is_cleared(made.counts(2, 25))
+    assert not counted_without(Watched(R2).view, made.tablets[R2], alias(P), down_since=0.0)
+
+
+NAMES = (R1, R2, R3)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("toggle"), st.sampled_from((*NAMES, "ghost"))),
+        st.tuples(st.just("ask"), st.sampled_from((P, *NAMES))),
+        st.tuples(st.just("silent"), st.sampled_from(NAMES)),
+    ),
+    max_size=40,
+)
+
+
+@given(STEPS)
+def test_no_history_hides_a_server_that_had_a_record_when_all_was_settled(steps: list[tuple[str, str]]) -> None:
+    """While it stays a client, at least one client is unknown, whatever the replicas do and whenever they are asked.
+
+    The primary counts at once what has changed. It is not asked while a replica is gone and not known to be.
+    """
+    made = haunted()
+    connected, at = {R1, R2, "ghost"}, 12.0
+    made.tablets[R3] = TabletView(record=replica(R3).record)
+    for kind, name in steps:
+        at += 1.0
+        if kind == "toggle":
+            connected ^= {name}
+            if "ghost" not in connected:
+                return
+        elif kind == "silent":
+            made.fails(name, at, ProbeFailure.TIMEOUT)
+        elif name == P:
+            made.counts(len(connected), at)
+        else:
+            made.answers(name, CLIENT if name in connected else NO_SOURCE, at)
+        assert made.unknown >= 1
+
+
+def test_no_time_is_remembered_of_a_tablet_that_was_first_seen_as_a_client() -> None:
+    """Nothing says that it was no client before."""
+    made = Watched(R1).answers(R1, CLIENT, 7)
+    span = made.tablets[R1].memory.client_span
+    assert span is not None
+    assert (span.seen_from, span.seen_to, span.ended) == (-math.inf, 7, None)
+    span = made.answers(R1, HALTED, 8).answers(R1, CLIENT, 9).tablets[R1].memory.client_span
+    assert span is not None
+    assert (span.seen_from, span.seen_to) == (9 + TAKES, 9)
+    assert TabletAlias.parse(R1) == alias(R1)
