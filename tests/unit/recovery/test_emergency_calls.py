@@ -192,9 +192,9 @@ def test_a_winner_that_did_not_stay_stopped_is_not_promoted() -> None:
         for name in (FIRST, SECOND, THIRD):
             tell(rig, name, takes=1.0)
         rig.tablets.tell(f"replication_status {FIRST}", threads(io_state=RUNNING))
+        dead = primary(dead_for=3.0, semi_sync=False)
+        others = [replica(each, semi_sync=False) for each in (FIRST, SECOND, THIRD)]
         with pytest.raises(RecoveryFailed, match=f"not promoting {FIRST}: {FIRST} did not stay stopped"):
-            dead = primary(dead_for=3.0, semi_sync=False)
-            others = [replica(each, semi_sync=False) for each in (FIRST, SECOND, THIRD)]
             await reparent(rig, shard(dead, *others), "none")
         assert not [call for call in rig.calls if call.startswith(("promote", "set_", "populate"))]
 

@@ -1,6 +1,7 @@
 """Makes the `CandidateSet` of an election: all that a shard view proves about the writes of its last primary."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from vtorc.core.election.ack_arithmetic import NOTHING_SEEN, ObservedSemiSync
 from vtorc.core.election.candidates import CandidateSet, StoppedTablet
