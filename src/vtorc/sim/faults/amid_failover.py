@@ -16,7 +16,7 @@ from vtorc.sim.cluster.out_of_service import OUT_OF_SERVICE, OutOfService
 from vtorc.sim.cluster.tablet import SimTablet
 from vtorc.sim.engine.loop import current_loop
 from vtorc.sim.faults.fault import End, FaultScene, nothing
-from vtorc.sim.faults.topology import make_unreadable
+from vtorc.sim.faults.topology import forget_tablet, make_unreadable
 from vtorc.sim.mysql.binlog import InsertRow
 from vtorc.vttablet.mysql_api import Threads
 
@@ -174,6 +174,16 @@ def hide_acker_unreadable(scene: FaultScene) -> End:
     return strike.end
 
 
+def hide_acker_without_record(scene: FaultScene) -> End:
+    """Delete an acker's record while its mysqld lives, and then cut the primary and it off from all others."""
+    strike = _Strike(scene)
+    acker = strike.acker()
+    strike.on_end(forget_tablet(scene.world, acker))
+    # Long enough for every vtorc to have read the topology once since.
+    strike.later(16.0, 20.0, lambda: strike.hide(strike.primary, acker))
+    return strike.end
+
+
 def hide_cell(scene: FaultScene) -> End:
     """Cut the primary off together with all of another cell, its topology server included."""
     strike = _Strike(scene)
@@ -204,6 +214,22 @@ def lone_copy_hidden(scene: FaultScene) -> End:
         strike.hide(acker)
 
     strike.later(2.0, 4.0, lose)
+    return strike.end
+
+
+def lone_copy_without_socket(scene: FaultScene) -> End:
+    """Let one acker alone receive the last writes, that its own vttablet cannot reach, and then end the primary."""
+    strike = _Strike(scene)
+    acker = strike.acker()
+    acker.mysqld.has_socket = False
+    strike.on_end(lambda: setattr(acker.mysqld, "has_socket", True))
+
+    def starve() -> None:
+        strike.starve(acker)
+        strike.later(1.0, 3.0, strike.primary.mysqld.process.crash)
+        strike.on_end(lambda: strike.world.start_mysqld(strike.primary.mysqld))
+
+    strike.later(2.0, 20.0, starve)
     return strike.end
 
 

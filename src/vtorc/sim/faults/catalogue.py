@@ -172,6 +172,14 @@ _CATALOGUE = (
     # Later kinds, each the last of the sets that draw it
     FaultKind("lock-applier", "A long lock holds up a replica's applier.",
               servers.lock_applier, 5, 120, FaultTarget.REPLICA, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("lose-record", "A vttablet ends, an operator deletes its record, and its mysqld goes on.",
+              topology.lose_record, 10, 90, FaultTarget.REPLICA, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("lose-socket", "A vttablet cannot reach its mysqld, which lives.",
+              servers.lose_socket, 5, 90, FaultTarget.TABLET, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("hide-acker-without-record", "The primary and an acker without a record are cut off from all others.",
+              amid_failover.hide_acker_without_record, 50, 80, FaultTarget.NO_CHOICE, Drawn.IN_FAILOVERS, UNBOUNDED),
+    FaultKind("lone-copy-without-socket", "The primary ends, and a lone copy is where a vttablet cannot reach it.",
+              amid_failover.lone_copy_without_socket, 40, 60, FaultTarget.NO_CHOICE, Drawn.IN_FAILOVERS, UNBOUNDED),
 )
 # fmt: on
 

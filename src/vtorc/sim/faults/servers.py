@@ -22,6 +22,13 @@ def refuse_connections(scene: FaultScene) -> End:
     return lambda: setattr(mysqld, "refuses_connections", False)
 
 
+def lose_socket(scene: FaultScene) -> End:
+    """Remove the socket through which a vttablet reaches its mysqld; a mysqld that starts makes a new one."""
+    mysqld = scene.tablet.mysqld
+    mysqld.has_socket = False
+    return lambda: setattr(mysqld, "has_socket", True)
+
+
 def slow_mysqld(scene: FaultScene) -> End:
     """Slow all work of a mysqld down."""
     mysqld = scene.tablet.mysqld

@@ -1,10 +1,13 @@
 """Faults of topology servers, and of the records in them."""
 
+import contextlib
 from collections.abc import Callable
 
+from vtorc.errors import TopoError
 from vtorc.sim.cluster.tablet import SimTablet
 from vtorc.sim.cluster.topo import ROOT, SimTopo, at_once
 from vtorc.sim.cluster.world import World
+from vtorc.sim.engine.process import Process
 from vtorc.sim.faults.fault import Begin, End, FaultScene, nothing
 from vtorc.topo import paths
 
@@ -81,6 +84,28 @@ def end_leases(scene: FaultScene) -> End:
 def corrupt_record(scene: FaultScene) -> End:
     """Make a tablet's record unreadable."""
     return make_unreadable(scene.world, scene.tablet)
+
+
+def lose_record(scene: FaultScene) -> End:
+    """Delete the record of a replica whose vttablet ends, while its mysqld goes on; the end starts the vttablet."""
+    return forget_tablet(scene.world, scene.replica)
+
+
+def forget_tablet(world: World, tablet: SimTablet) -> End:
+    """End a vttablet and delete its record, as an operator does with a tablet that is taken for gone.
+
+    Its mysqld goes on as it is. The end starts the vttablet, which writes its record.
+    """
+    tablet.wanted = False
+    tablet.process.crash()
+
+    async def delete() -> None:
+        life = Process(world.network.add_host(f"operator {world.now}", "global"), "vtctldclient").start()
+        with contextlib.suppress(TopoError, TimeoutError):
+            await world.open_topo(life).delete_tablet(tablet.config.alias)
+
+    world.spawn(delete(), "delete record")
+    return lambda: world.start_tablet(tablet)
 
 
 def make_unreadable(world: World, tablet: SimTablet) -> End:

@@ -42,6 +42,8 @@ class SimMysqlServer:
         life = self._life
         if not life.runs:
             await life.until_running()
+        if not self._server.has_socket:
+            raise MysqlError("Can't connect to local MySQL server through socket '/vt/mysql.sock' (2)", errno=2002)
         await self._server.begin_statement()
         if not life.runs:
             await life.until_running()

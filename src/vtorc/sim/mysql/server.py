@@ -89,6 +89,7 @@ class SimMysqld(ReplicaServer):
         self.dumps: dict[str, Dump] = {}
         self.gate = CommitGate(self)
         self.refuses_connections = False
+        self.has_socket = True
         self.started_at = 0.0
         self.kills = 0
         self.reports = KeptReports()
@@ -102,6 +103,7 @@ class SimMysqld(ReplicaServer):
         life = self.process.start()
         life.at_end.append(self._ended)
         self.started_at = self.loop.time()
+        self.has_socket = True
         self.read_only = self.super_read_only = True
         self.acks.forget()
         self.semi_sync_replica = False
