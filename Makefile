@@ -4,9 +4,11 @@ BIN := .venv/bin
 SEEDS ?= 0..1000
 # Empty leaves the seeded bugs out of `make test`; with any other value all of them are tried.
 SEEDED_BUGS ?=
+# The modules below src/vtorc whose mutants are tried, by the begin of their names; empty tries all that decide.
+MODULE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check quick test bugs fmt proto lock clean
+.PHONY: help setup demo check quick test bugs mutants fmt proto lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -42,6 +44,9 @@ endif
 bugs: setup ## Switch on one seeded bug after the other, and see the simulator catch each
 	$(BIN)/python -m bench.mutations
 
+mutants: setup ## Break what decides, one expression at a time, and see the tests notice (MODULE=recovery/stop for a part)
+	$(BIN)/python scripts/mutants.py $(MODULE)
+
 fmt: setup ## Format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
@@ -54,4 +59,4 @@ lock: setup ## Resolve requirements.lock again from pyproject.toml
 		--no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
 
 clean: ## Remove what setup and the tools made here (fetched parts stay in the user's cache)
-	rm -rf .venv .parts .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf .venv .parts .mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
