@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from typing import TypeVar, cast
 
 from tests.unit.core.builders import SHARD
+from vtorc.core.election.candidates import StoppedTablet
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.records import TabletRecord
@@ -235,6 +236,8 @@ class Rig:
         self.held = FakeLock()
         self.bounds = Bounds()
         self.tools = RecoveryTools(topo=self.topo, tablets=self.tablets, clock=LoopClock(), bounds=lambda: self.bounds)
+        self.seen: list[Mapping[TabletAlias, StoppedTablet]] = []
+        """The stopped tablets of each election, where a test holds the elections itself."""
         self.lock = ShardLock(SHARD, self._take)
         self.session = RecoverySession(self.tools, self.lock, began=self.tools.clock.now())
 
