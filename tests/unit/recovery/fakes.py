@@ -14,7 +14,7 @@ from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import ReplicationStatus, TabletStatus
-from vtorc.errors import LockHeld, TabletUnreachable, TopoUnavailable
+from vtorc.errors import TabletUnreachable, TopoUnavailable
 from vtorc.proto import topodata_pb2
 from vtorc.recovery.record import StepRecord
 from vtorc.recovery.session import Bounds, Deadlines, RecoverySession, RecoveryTools
@@ -206,7 +206,11 @@ class FakeTopo(Replies, TopoServer):
         return self.record
 
     def try_lock_shard(self, shard: ShardId, action: str) -> ShardLock:
-        raise LockHeld(str(shard), action)
+        return ShardLock(shard, lambda: self._take(action))
+
+    async def _take(self, action: str) -> "FakeLock":
+        await self.answer(f"lock {action}")
+        return FakeLock()
 
 
 class FakeLock(Replies):
@@ -271,16 +275,24 @@ def step_text(step: StepRecord) -> str:
     return f"{step.name}{target}" + ("" if step.result == "done" else " !")
 
 
-def in_session(main: Callable[[Rig], Awaitable[None]], *, start: float = 100.0) -> None:
-    """Run a test with a session that holds its lock; it begins `start` seconds after the clock did."""
+def with_rig(main: Callable[[Rig], Awaitable[None]], *, start: float = 100.0) -> None:
+    """Run a test with a session whose lock is not taken; it begins `start` seconds after the clock did."""
 
     async def work() -> None:
         await asyncio.sleep(start)
-        rig = Rig()
+        await main(Rig())
+
+    run(work(), seed=1)
+
+
+def in_session(main: Callable[[Rig], Awaitable[None]], *, start: float = 100.0) -> None:
+    """Run a test with a session that holds its lock."""
+
+    async def work(rig: Rig) -> None:
         async with rig.lock:
             await main(rig)
 
-    run(work(), seed=1)
+    with_rig(work, start=start)
 
 
 def short(position: GtidSet) -> str:
