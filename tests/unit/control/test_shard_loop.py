@@ -1,0 +1,756 @@
+"""The loop of one shard: what it judges, when it acts, what it remembers, and how fast it looks.
+
+The recoveries end as a test tells them, in virtual time; views, detection and decisions are the real ones.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from typing import cast
+
+import pytest
+
+from tests.unit.core.builders import NOW, P, alias, answers, changed, failing, fresh_shard, primary, replica, shard
+from vtorc.control import shard_loop
+from vtorc.control.breaker import HOLD_NOTHING, Breaker
+from vtorc.control.budget import BudgetLimits, FleetBudget, TurnRequest
+from vtorc.control.observer import Announcement
+from vtorc.control.shard_loop import DecisionSettings, ShardLoop, effective_policy
+from vtorc.core.decision.decisions import Action, Decision, DecisionLimits
+from vtorc.core.detection.problems import Code
+from vtorc.core.detection.recoveries import Recovery, Urgency
+from vtorc.core.facts.durability import PromotionRule
+from vtorc.core.facts.ids import ShardId, TabletAlias
+from vtorc.core.facts.last_probe import ProbeFailure
+from vtorc.core.facts.records import KeyspaceRecord
+from vtorc.core.facts.rules import Rule
+from vtorc.core.facts.status import ThreadState
+from vtorc.core.facts.views import ShardView
+from vtorc.discovery.watch import ShardTopology, ShardWatch
+from vtorc.errors import TopoUnavailable
+from vtorc.recovery.record import Outcome, RecoveryRecord
+from vtorc.recovery.runner import Judgement
+from vtorc.recovery.session import Deadlines, RecoveryTools
+from vtorc.sim.engine.loop import forever, run
+
+FIRST, SECOND = (str(alias(f"zone1-{number}")) for number in (101, 102))
+WELL = shard(primary(), replica(FIRST), replica(SECOND))
+STOPPED = shard(primary(), replica(FIRST, io=ThreadState.STOPPED), replica(SECOND))
+READ_AGAIN = "a reading of the topology"
+
+
+def lost(for_: float = 3.0) -> ShardView:
+    """A shard whose primary's MySQL has ended, as its replicas say."""
+    return shard(
+        primary(dead_for=for_),
+        replica(FIRST, io=ThreadState.CONNECTING, io_error="refused"),
+        replica(SECOND, io=ThreadState.CONNECTING, io_error="refused"),
+    )
+
+
+def stopped_and_lost() -> ShardView:
+    """The same shard with one replica that is to be repaired."""
+    return shard(
+        primary(dead_for=3.0),
+        replica(FIRST, io=ThreadState.STOPPED),
+        replica(SECOND, io=ThreadState.CONNECTING, io_error="refused"),
+    )
+
+
+class Watch:
+    """A watch that shows what the test says."""
+
+    shard = WELL.shard
+
+    def __init__(self, view: ShardView) -> None:
+        self.shown = view
+        self.revision = 1
+        self.calls: list[str] = []
+        self.paces: list[float | None] = []
+        self.suspected = False
+        self._changed = asyncio.Event()
+
+    def show(self, view: ShardView) -> None:
+        """Show another view from now on, and wake the loop."""
+        self.shown = view
+        self.revision += 1
+        self.wake()
+
+    def view(self) -> ShardView:
+        return self.shown
+
+    async def run(self) -> None:
+        await forever()
+
+    def wake(self) -> None:
+        self._changed.set()
+
+    async def wait_changed(self, timeout: float) -> None:
+        try:
+            async with asyncio.timeout(timeout):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+        self._changed.clear()
+
+    def suspect(self) -> None:
+        self.calls.append("suspect")
+        self.suspected = True
+        self.wake()
+
+    def take_suspicion(self) -> bool:
+        suspected, self.suspected = self.suspected, False
+        return suspected
+
+    def hurry(self, *, since: float | None) -> None:
+        if not self.paces or self.paces[-1] != since:
+            self.paces.append(since)
+
+    def update(self, topology: object) -> None:
+        self.calls.append(f"update with {topology}")
+
+    def silent_tablets(self) -> Collection[TabletAlias]:
+        return frozenset({alias(P)})
+
+    async def refresh(self, deadline: float, *, leave_out: Collection[TabletAlias]) -> None:
+        self.calls.append(f"refresh within {deadline:g} s without {', '.join(map(str, leave_out))}")
+
+
+class Notes:
+    """An observer that keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        self.judgements: list[Judgement] = []
+
+    def judged(self, judgement: Judgement) -> None:
+        self.judgements.append(judgement)
+
+    def decided(self, decision: Decision) -> None:
+        self.heard.append(f"decided {decision.finding.code.value}: {decision.rule.value}")
+
+    def cleared(self, decision: Decision) -> None:
+        self.heard.append(f"cleared {decision.finding.code.value}")
+
+    def started(self, action: Action) -> None:
+        self.heard.append(f"started {action.recovery.value}")
+
+    def finished(self, record: RecoveryRecord) -> None:
+        self.heard.append(f"finished {record.outcome.value}")
+
+    def interrupted(self, action: Action) -> None:
+        self.heard.append(f"interrupted {action.recovery.value}")
+
+    def announced(self, announcement: Announcement) -> None:
+        raise AssertionError(announcement.sentence)
+
+    def failed(self, shard: ShardId, error: Exception, rest: float) -> None:
+        raise AssertionError from error
+
+
+class Tools:
+    """The clock and the deadlines of recoveries."""
+
+    class clock:
+        """Virtual time."""
+
+        now = staticmethod(lambda: asyncio.get_running_loop().time())
+
+    topo = None
+    deadlines = Deadlines()
+
+
+class Rig:
+    """One loop, with recoveries that end as is told."""
+
+    def __init__(self, view: ShardView, *, controlled: bool = True) -> None:
+        self.watch = Watch(view)
+        self.notes = Notes()
+        self.ran: list[tuple[float, Recovery, TabletAlias | None]] = []
+        """The recoveries that began: when, in seconds since the test did, which, and about which tablet."""
+        self.ends: Callable[[], Outcome] = lambda: Outcome.SUCCEEDED
+        self.takes = 1.0
+        self.settings = DecisionSettings()
+        self.limits = BudgetLimits()
+        self.held_back = ""
+        self.recorded: list[RecoveryRecord] = []
+        now = Tools.clock.now
+        self.budget = FleetBudget(lambda: self.limits, now)
+        self.breaker = Breaker(now=now, shards=lambda: 1, hold_above=lambda: HOLD_NOTHING, announce=lambda _: None)
+        self.loop = ShardLoop(
+            cast(ShardWatch, self.watch),
+            cast(RecoveryTools, Tools),
+            lambda: self.settings,
+            self.notes,
+            controlled=controlled,
+            budget=self.budget,
+            breaker=self.breaker,
+        )
+        self.loop._runner = self  # type: ignore[assignment]
+        self.on_start: Callable[[], None] = lambda: None
+
+    async def run(self, action: Action) -> RecoveryRecord:
+        """Stand in for the runner."""
+        self.ran.append((round(Tools.clock.now() - NOW, 3), action.recovery, action.alias))
+        self.on_start()
+        await asyncio.sleep(self.takes)
+        return RecoveryRecord(
+            shard=self.watch.shard,
+            recovery=action.recovery,
+            code=action.code,
+            alias=action.alias,
+            began=0,
+            duration=self.takes,
+            outcome=self.ends(),
+            sentence="it ended",
+        )
+
+    async def for_seconds(self, seconds: float) -> None:
+        """Let the loop run for so long, and stop it."""
+        running = asyncio.create_task(self.loop.run())
+        await asyncio.sleep(seconds)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+def at_now(monkeypatch: pytest.MonkeyPatch, main: Callable[[], Awaitable[None]]) -> None:
+    """Run a test whose clock begins at the time of the builders' views."""
+
+    async def read_shard(*_: object) -> object:
+        return READ_AGAIN
+
+    monkeypatch.setattr(shard_loop, "read_shard", read_shard)
+
+    async def work() -> None:
+        await asyncio.sleep(NOW)
+        await main()
+
+    run(work(), seed=1)
+
+
+Patch = pytest.MonkeyPatch
+
+
+def test_a_lost_primary_is_replaced_and_the_shard_read_again(monkeypatch: Patch) -> None:
+    """The decision is told, the recovery runs once, and before it is judged again everything is read anew."""
+
+    async def main() -> None:
+        rig = Rig(lost())
+        rig.on_start = lambda: rig.watch.show(WELL)
+        await rig.for_seconds(0.5)
+        assert rig.ran == [(0.0, Recovery.RECOVER_DEAD_PRIMARY, alias(P))]
+        assert rig.budget.under_way(repairs=False) == 0
+        assert rig.notes.heard[-1] == "interrupted RecoverDeadPrimary"
+
+        rig = Rig(lost())
+        rig.on_start = lambda: rig.watch.show(WELL)
+        await rig.for_seconds(5.0)
+        assert len(rig.ran) == 1
+        assert rig.notes.heard == [
+            "decided DeadPrimary: act",
+            "started RecoverDeadPrimary",
+            "finished succeeded",
+            "cleared DeadPrimary",
+        ]
+        assert rig.watch.calls == [
+            "suspect",
+            f"update with {READ_AGAIN}",
+            f"refresh within 1 s without {alias(P)}",
+        ]
+        assert rig.budget.holding == ()
+        assert rig.loop.decisions == ()
+
+    at_now(monkeypatch, main)
+
+
+def test_a_shard_that_is_not_ours_is_judged_and_left_alone(monkeypatch: Patch) -> None:
+    """It is acted on as soon as it is ours."""
+
+    async def main() -> None:
+        rig = Rig(lost(), controlled=False)
+        await rig.for_seconds(1.5)
+        assert rig.ran == []
+        assert [d.finding.code for d in rig.loop.decisions] == [Code.DEAD_PRIMARY]
+        rig.loop.update(cast(ShardTopology, "a newer reading"), controlled=True)
+        assert rig.watch.calls == ["update with a newer reading"]
+        await rig.for_seconds(0.5)
+        assert len(rig.ran) == 1
+
+    at_now(monkeypatch, main)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.FAILED, Outcome.LOCK_LOST])
+def test_a_recovery_in_vain_is_tried_again_after_a_growing_pause(monkeypatch: Patch, outcome: Outcome) -> None:
+    """Half a second after the first, one after the second; tablets are asked anew, and the records are not read."""
+
+    async def main() -> None:
+        rig = Rig(lost())
+        rig.ends = lambda: outcome
+        rig.takes = 0.0
+        rig.settings = DecisionSettings(rejudge_every=0.125)
+        await rig.for_seconds(4.0)
+        assert [began for began, *_ in rig.ran] == [0.0, 0.5, 1.5, 3.5]
+        assert rig.watch.calls == ["suspect"] * 4
+
+    at_now(monkeypatch, main)
+
+
+def test_a_held_lock_is_tried_for_again_soon_and_then_later(monkeypatch: Patch) -> None:
+    """Its holder most likely repairs the same problem: the pause doubles up to two seconds, and nothing is read."""
+
+    async def main() -> None:
+        rig = Rig(lost())
+        rig.ends = lambda: Outcome.LOCK_HELD
+        rig.takes = 0.0
+        rig.settings = DecisionSettings(rejudge_every=0.125)
+        await rig.for_seconds(9.0)
+        assert [began for began, *_ in rig.ran] == [0.0, 0.25, 0.75, 1.75, 3.75, 5.75, 7.75]
+        assert rig.watch.calls == []
+        assert [line for line in rig.notes.heard if line.startswith("decided")] == ["decided DeadPrimary: act"]
+        rig.ends = lambda: Outcome.GONE
+        rig.ran.clear()
+        await asyncio.sleep(0.75)
+        await rig.for_seconds(0.7)
+        assert [round(began % 10, 2) for began, *_ in rig.ran] == [9.75, 0.0, 0.25]
+
+    at_now(monkeypatch, main)
+
+
+def test_a_problem_that_was_gone_under_the_lock_is_no_attempt(monkeypatch: Patch) -> None:
+    """It is tried again a quarter of a second later each time, and everything is looked at anew."""
+
+    async def main() -> None:
+        rig = Rig(lost())
+        rig.ends = lambda: Outcome.GONE
+        rig.takes = 0.0
+        rig.settings = DecisionSettings(rejudge_every=0.125)
+        await rig.for_seconds(0.9)
+        assert [began for began, *_ in rig.ran] == [0.0, 0.25, 0.5, 0.75]
+        assert rig.watch.calls == ["suspect"] * 4
+
+    at_now(monkeypatch, main)
+
+
+def test_a_topology_server_that_is_away_after_a_recovery_is_no_failure(monkeypatch: Patch) -> None:
+    """The tablets are not asked then; the loop goes on with what is known."""
+
+    async def main() -> None:
+        async def unread(*_: object) -> object:
+            raise TopoUnavailable("no answer")
+
+        monkeypatch.setattr(shard_loop, "read_shard", unread)
+        rig = Rig(lost())
+        rig.on_start = lambda: rig.watch.show(WELL)
+        await rig.for_seconds(3.0)
+        assert rig.watch.calls == ["suspect"]
+        assert rig.notes.heard[-1] == "cleared DeadPrimary"
+
+    at_now(monkeypatch, main)
+
+
+# Turns
+
+
+def take_slot(rig: Rig, *, urgency: Urgency = Urgency.LOST_PRIMARY) -> Callable[[], None]:
+    """Let another shard have the only slot; returns what gives it back."""
+    rig.limits = BudgetLimits(recoveries=1, repairs=1)
+    slot = rig.budget.new_slot(lambda: None)
+    assert slot.ask(TurnRequest(shard=ShardId("other", "0"), urgency=urgency, since=0.0))
+    return slot.leave
+
+
+def test_a_shard_without_a_slot_waits_and_says_so(monkeypatch: Patch) -> None:
+    """It acts at once when its turn has come, on a new judgement, and probes calmly until then."""
+
+    async def main() -> None:
+        rig = Rig(lost())
+        leave = take_slot(rig)
+        asyncio.get_running_loop().call_later(0.4, leave)
+        rig.on_start = lambda: rig.watch.show(WELL)
+        await rig.for_seconds(0.3)
+        assert rig.ran == []
+        assert [d.rule for d in rig.loop.decisions] == [Rule.BUDGET]
+        assert rig.loop.decisions[0].recovery is None
+        assert "waiting for its turn: 1 recovery is under way" in rig.loop.decisions[0].sentence
+        assert rig.watch.paces == [None]
+        assert rig.budget.waiting == ()
+        await rig.for_seconds(3.0)
+        assert [began for began, *_ in rig.ran] == [0.4]
+        assert rig.notes.heard[:3] == [
+            "decided DeadPrimary: budget",
+            "decided DeadPrimary: act",
+            "started RecoverDeadPrimary",
+        ]
+
+    at_now(monkeypatch, main)
+
+
+def test_the_longest_outage_counts_from_the_first_failure(monkeypatch: Patch) -> None:
+    """The queue is ordered by how long the tablet has failed, not by when the shard asked."""
+
+    async def main() -> None:
+        rig = Rig(lost(for_=7.0))
+        take_slot(rig)
+        running = asyncio.create_task(rig.loop.run())
+        await asyncio.sleep(0.5)
+        (waiting,) = rig.budget.waiting
+        assert waiting.request == TurnRequest(shard=WELL.shard, urgency=Urgency.LOST_PRIMARY, since=NOW - 7.0, tries=0)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert rig.budget.waiting == ()
+
+    at_now(monkeypatch, main)
+
+
+def test_a_repair_counts_from_when_it_was_wanted_first(monkeypatch: Patch) -> None:
+    """It keeps its place in the queue while it waits, and failed tries put it behind."""
+
+    async def main() -> None:
+        rig = Rig(STOPPED)
+        rig.ends = lambda: Outcome.FAILED
+        rig.takes = 0.0
+        running = asyncio.create_task(rig.loop.run())
+        await asyncio.sleep(0.25)
+        take_slot(rig, urgency=Urgency.REPLICA_REPAIR)
+        await asyncio.sleep(1.0)
+        (waiting,) = rig.budget.waiting
+        assert waiting.request is not None
+        assert (waiting.request.urgency, waiting.request.since) == (Urgency.REPLICA_REPAIR, NOW)
+        assert waiting.request.tries == 1
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    at_now(monkeypatch, main)
+
+
+def test_a_breaker_that_holds_a_replacement_back_takes_no_slot(monkeypatch: Patch) -> None:
+    """The decision names the breaker's reason."""
+
+    async def main() -> None:
+        rig = Rig(lost())
+        monkeypatch.setattr(rig.breaker, "reason_to_hold", lambda recovery: f"held back: {recovery.value}")
+        await rig.for_seconds(2.0)
+        assert rig.ran == []
+        assert [(d.rule, d.recovery) for d in rig.loop.decisions] == [(Rule.BREAKER, None)]
+        assert rig.loop.decisions[0].sentence.endswith("; held back: RecoverDeadPrimary")
+        assert rig.budget.waiting == rig.budget.holding == ()
+
+    at_now(monkeypatch, main)
+
+
+def test_the_breaker_hears_of_each_judgement_and_recovery(monkeypatch: Patch) -> None:
+    """It counts the shards that lost their primaries."""
+
+    async def main() -> None:
+        rig = Rig(lost())
+        judged: list[Judgement] = []
+        ended: list[RecoveryRecord] = []
+        monkeypatch.setattr(rig.breaker, "note_judgement", judged.append)
+        monkeypatch.setattr(rig.breaker, "note_recovery", ended.append)
+        await rig.for_seconds(1.5)
+        assert len(judged) >= len(rig.notes.judgements) > 1
+        assert [each.outcome for each in ended] == [Outcome.SUCCEEDED]
+
+    at_now(monkeypatch, main)
+
+
+# Recoveries that are broken off
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_repair_is_broken_off_when_the_primary_is_lost(monkeypatch: Patch, again: bool) -> None:
+    """The primary comes first; any other change does not break it off."""
+
+    async def main() -> None:
+        rig = Rig(STOPPED)
+        rig.takes = 60.0
+        asyncio.get_running_loop().call_later(2.0, rig.watch.show, stopped_and_lost() if again else STOPPED)
+        await rig.for_seconds(10.0)
+        assert rig.notes.heard[:2] == ["decided ReplicationStopped: act", "started FixReplica"]
+        kinds = [recovery for _, recovery, _ in rig.ran]
+        assert kinds == ([Recovery.FIX_REPLICA, Recovery.RECOVER_DEAD_PRIMARY] if again else [Recovery.FIX_REPLICA])
+        if again:
+            assert rig.notes.heard[2] == "interrupted FixReplica"
+            assert rig.ran[1][0] == 2.0
+
+    at_now(monkeypatch, main)
+
+
+def test_a_replacement_is_broken_off_by_nothing(monkeypatch: Patch) -> None:
+    """What changes meanwhile is looked at when it has ended."""
+
+    async def main() -> None:
+        rig = Rig(lost())
+        rig.takes = 5.0
+        asyncio.get_running_loop().call_later(1.0, rig.watch.show, stopped_and_lost())
+        asyncio.get_running_loop().call_later(2.0, rig.watch.show, WELL)
+        await rig.for_seconds(8.0)
+        assert rig.notes.heard[1:] == [
+            "started RecoverDeadPrimary",
+            "finished succeeded",
+            "cleared DeadPrimary",
+        ]
+
+    at_now(monkeypatch, main)
+
+
+def test_a_loop_that_is_told_to_stop_ends_after_the_recovery_under_way(monkeypatch: Patch) -> None:
+    """No other recovery begins, although the problem is still there."""
+
+    async def main() -> None:
+        rig = Rig(lost())
+        rig.ends = lambda: Outcome.FAILED
+        rig.takes = 3.0
+        asyncio.get_running_loop().call_later(1.0, rig.loop.stop)
+        await rig.loop.run()
+        assert Tools.clock.now() == NOW + 3.0
+        assert len(rig.ran) == 1
+        assert rig.notes.heard[-1] == "finished failed"
+        assert len(asyncio.all_tasks()) == 1
+
+    at_now(monkeypatch, main)
+
+
+def test_a_loop_without_work_ends_at_once(monkeypatch: Patch) -> None:
+    """A shard that is well has nothing to wait for."""
+
+    async def main() -> None:
+        rig = Rig(WELL)
+        asyncio.get_running_loop().call_later(0.5, rig.loop.stop)
+        await rig.loop.run()
+        assert Tools.clock.now() == NOW + 0.5
+        assert rig.budget.holding == ()
+
+    at_now(monkeypatch, main)
+
+
+# Judgements
+
+
+def test_a_shard_without_problems_is_not_analysed_again_until_something_is_heard(monkeypatch: Patch) -> None:
+    """Time alone makes no problem; a probe, a setting or control does."""
+
+    async def main() -> None:
+        rig = Rig(WELL)
+        await rig.for_seconds(3.5)
+        assert len(rig.notes.judgements) == 4
+        assert len({id(each) for each in rig.notes.judgements}) == 1
+        rig.watch.revision += 1
+        await rig.for_seconds(0.1)
+        rig.settings = DecisionSettings(rejudge_every=2.0)
+        await rig.for_seconds(0.1)
+        rig.loop.controlled = False
+        await rig.for_seconds(0.1)
+        assert len({id(each) for each in rig.notes.judgements}) == 4
+
+    at_now(monkeypatch, main)
+
+
+def test_a_shard_with_problems_is_judged_each_time(monkeypatch: Patch) -> None:
+    """Its verdicts depend on time."""
+
+    async def main() -> None:
+        rig = Rig(lost(), controlled=False)
+        await rig.for_seconds(2.5)
+        assert len({id(each) for each in rig.notes.judgements}) == len(rig.notes.judgements) == 3
+        assert len(rig.notes.heard) == 1
+
+    at_now(monkeypatch, main)
+
+
+@pytest.mark.parametrize(("heard_since", "counts"), [(NOW - 2.0, True), (NOW - 0.1, False)])
+def test_only_replicas_heard_since_then_are_evidence(monkeypatch: Patch, heard_since: float, counts: bool) -> None:
+    """Under the lock the replicas are asked again, and what they said before counts no more."""
+
+    async def main() -> None:
+        view = shard(
+            primary(dead_for=3.0),
+            replica(FIRST, io=ThreadState.CONNECTING, io_error="refused", heard=1.0),
+            replica(SECOND, io=ThreadState.CONNECTING, io_error="refused", heard=1.0),
+        )
+        judgement = Rig(view).loop.judge(heard_since=heard_since)
+        assert (judgement.action is not None) is counts
+
+    at_now(monkeypatch, main)
+
+
+def test_the_first_election_waits_for_tablets_that_are_starting(monkeypatch: Patch) -> None:
+    """Ten seconds at most, so that no tablet with data is missed; none if all answer."""
+    new = [replica(name, of=None, executed="", semi_sync=False) for name in (FIRST, SECOND)]
+    silent = failing(replica("zone1-103", of=None), never_heard=True)
+
+    async def main() -> None:
+        rig = Rig(fresh_shard(*new, silent))
+        await rig.for_seconds(11.5)
+        assert [(began, recovery) for began, recovery, _ in rig.ran][:1] == [(10.0, Recovery.ELECT_NEW_PRIMARY)]
+        rig = Rig(fresh_shard(*new))
+        await rig.for_seconds(0.5)
+        assert [recovery for _, recovery, _ in rig.ran] == [Recovery.ELECT_NEW_PRIMARY]
+
+    at_now(monkeypatch, main)
+
+
+def test_a_replacement_that_another_vtorc_made_counts_as_an_attempt(monkeypatch: Patch) -> None:
+    """The old primary hung, and another tablet is primary now: the next that hangs is not replaced at once."""
+
+    async def main() -> None:
+        rig = Rig(shard(primary(dead_for=3.0, failure=ProbeFailure.HUNG), replica(FIRST)), controlled=False)
+        (load,) = (d.finding for d in rig.loop.judge().decisions if d.finding.may_be_load)
+        rig.watch.show(shard(replica(P, of=FIRST), primary(FIRST, term=20), named=FIRST, term=20))
+        rig.loop.judge()
+        (attempt,) = rig.loop._attempts
+        assert (attempt.alias, attempt.recovery, attempt.succeeded) == (alias(P), Recovery.RECOVER_DEAD_PRIMARY, True)
+        assert attempt.may_be_load
+        assert attempt.ended_at == Tools.clock.now()
+        assert attempt.code is load.code
+        rig.loop.judge()
+        assert len(rig.loop._attempts) == 1
+
+    at_now(monkeypatch, main)
+
+
+def test_attempts_are_forgotten_once_their_problem_stayed_away(monkeypatch: Patch) -> None:
+    """A minute after it was last seen; a replacement is remembered for as long as it blocks the next one."""
+
+    async def main() -> None:
+        rig = Rig(STOPPED)
+        rig.ends = lambda: Outcome.FAILED
+        rig.takes = 0.0
+        await rig.for_seconds(0.25)
+        assert [a.code for a in rig.loop._attempts] == [Code.REPLICATION_STOPPED]
+        rig.watch.show(WELL)
+        await rig.for_seconds(59.0)
+        rig.loop.judge()
+        assert len(rig.loop._attempts) == 1
+        await asyncio.sleep(1.5)
+        rig.loop.judge()
+        assert rig.loop._attempts == []
+
+    at_now(monkeypatch, main)
+
+
+@pytest.mark.parametrize(("block", "kept"), [(30.0, 60.0), (300.0, 300.0)])
+def test_a_replacement_is_remembered_for_as_long_as_it_may_block(monkeypatch: Patch, block: float, kept: float) -> None:
+    """The longer of the cooldown and a minute."""
+
+    async def main() -> None:
+        rig = Rig(lost())
+        rig.takes = 0.0
+        rig.settings = DecisionSettings(limits=DecisionLimits(block_seconds=block))
+        rig.on_start = lambda: rig.watch.show(WELL)
+        await rig.for_seconds(0.25)
+        await asyncio.sleep(kept - 0.5)
+        rig.loop.judge()
+        assert len(rig.loop._attempts) == 1
+        await asyncio.sleep(0.5)
+        rig.loop.judge()
+        assert rig.loop._attempts == []
+
+    at_now(monkeypatch, main)
+
+
+@pytest.mark.parametrize(("away", "held"), [(4.0, False), (6.0, True)])
+def test_a_repair_held_if_its_problem_stayed_away_for_a_while(monkeypatch: Patch, away: float, held: bool) -> None:
+    """A problem that returns sooner than five seconds later never went."""
+
+    async def main() -> None:
+        rig = Rig(STOPPED)
+        rig.takes = 0.0
+        rig.on_start = lambda: rig.watch.show(WELL)
+        await rig.for_seconds(0.25)
+        await asyncio.sleep(away)
+        rig.watch.show(STOPPED)
+        rig.loop.judge()
+        assert [a.held for a in rig.loop._attempts] == [held]
+
+    at_now(monkeypatch, main)
+
+
+# Pace
+
+
+def test_the_pace_is_hurried_after_a_change_and_calm_again_later(monkeypatch: Patch) -> None:
+    """Three seconds after the findings changed, or after a hint."""
+
+    async def main() -> None:
+        rig = Rig(WELL)
+        rig.settings = DecisionSettings(rejudge_every=0.5)
+        asyncio.get_running_loop().call_later(1.0, rig.watch.suspect)
+        asyncio.get_running_loop().call_later(10.0, rig.watch.show, shard(primary(), replica(FIRST, read_only=False)))
+        await rig.for_seconds(8.0)
+        assert rig.watch.paces == [None, NOW + 1.0, None]
+
+    at_now(monkeypatch, main)
+
+
+def test_the_pace_is_hurried_while_the_primary_fails_and_calm_when_that_lasts(monkeypatch: Patch) -> None:
+    """Thirty seconds since the first failure."""
+
+    async def main() -> None:
+        rig = Rig(lost(for_=28.0), controlled=False)
+        rig.settings = DecisionSettings(rejudge_every=0.5, hurry_after_change=1.0)
+        await rig.for_seconds(5.0)
+        assert rig.watch.paces == [NOW, NOW - 28.0, None]
+        rig = Rig(lost(for_=28.0), controlled=False)
+        rig.settings = DecisionSettings(rejudge_every=0.5, hurry_after_failure=20.0)
+        await rig.for_seconds(5.0)
+        assert rig.watch.paces[-1] is None
+        assert NOW - 28.0 not in rig.watch.paces
+
+    at_now(monkeypatch, main)
+
+
+def test_a_replica_that_fails_does_not_hurry_the_shard_for_long(monkeypatch: Patch) -> None:
+    """Only a primary that fails is worth thirty seconds of hurry."""
+
+    async def main() -> None:
+        rig = Rig(shard(primary(), failing(replica(FIRST)), replica(SECOND)), controlled=False)
+        await rig.for_seconds(6.0)
+        assert rig.watch.paces[-1] is None
+
+    at_now(monkeypatch, main)
+
+
+# The policy
+
+
+@pytest.mark.parametrize(
+    ("named", "default", "policy"),
+    [
+        ("semi_sync", "none", "semi_sync"),
+        ("", "none", "none"),
+        ("", "", None),
+        ("of_tomorrow", "none", None),
+    ],
+)
+def test_the_policy_is_the_keyspaces_or_else_the_configured_one(named: str, default: str, policy: str | None) -> None:
+    """A policy that is missing or unknown is none at all, whatever is configured."""
+    found = effective_policy(KeyspaceRecord(name="ks", durability_policy=named), default, {})
+    assert (found.name if found is not None else None) == policy
+
+
+def test_promotion_rules_are_those_of_the_policy_specified() -> None:
+    """They are handed to it."""
+    rules = {alias(FIRST): PromotionRule.MUST_NOT}
+    found = effective_policy(KeyspaceRecord(name="ks", durability_policy="specified"), "", rules)
+    assert found is not None
+    assert found.promotion_rule(replica(FIRST).member) is PromotionRule.MUST_NOT
+
+
+def test_an_answer_changes_nothing_that_was_decided(monkeypatch: Patch) -> None:
+    """A decision is told once, though it is judged many times, and told again when its rule changes."""
+
+    async def main() -> None:
+        rig = Rig(STOPPED)
+        rig.ends = lambda: Outcome.FAILED
+        rig.takes = 0.0
+        first = STOPPED.tablets[1]
+        asyncio.get_running_loop().call_later(
+            0.25, rig.watch.show, shard(primary(), changed(answers(first), ended_at=NOW), replica(SECOND))
+        )
+        await rig.for_seconds(0.4)
+        assert [line for line in rig.notes.heard if line.startswith("decided")] == [
+            "decided ReplicationStopped: act",
+            "decided ReplicationStopped: backoff",
+        ]
+
+    at_now(monkeypatch, main)
