@@ -20,7 +20,7 @@ from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.problems import Code, PrimaryDoubt
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.detection.replica_evidence import ReplicaEvidence, names
-from vtorc.core.detection.thresholds import HUNG_AFTER
+from vtorc.core.detection.thresholds import ENDS_WITHIN, HUNG_AFTER
 from vtorc.core.election.unseen_promotions import unknown_tablets, unseen_writer
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import TabletAlias
@@ -105,8 +105,8 @@ SILENT_AFTER = 5.0
 RECONNECTS_WITHIN = 2.0
 """Seconds within which a replica can reconnect many times over to a source that is well."""
 
-_MAY_BE_GONE = frozenset({ProbeFailure.TIMEOUT, ProbeFailure.HUNG, ProbeFailure.UNREACHABLE})
-"""Failures of a primary that may hide the end of its MySQL while its replicas still count as connected."""
+_MAY_BE_GONE = frozenset({ProbeFailure.TIMEOUT, ProbeFailure.HUNG, ProbeFailure.UNREACHABLE, ProbeFailure.MYSQL_DOWN})
+"""Failures of a primary that may come with the end of its MySQL while its replicas still count as connected."""
 
 
 def decide(
@@ -297,6 +297,9 @@ class _Decider:
                 Rule.NO_REMEDY,
                 "its replicas still receive from it, so it takes writes; only its tablet manager fails",
             )
+        since = primary.failing_since
+        if primary.failure is ProbeFailure.MYSQL_DOWN and since is not None and self.now - since < ENDS_WITHIN:
+            return Rule.UNCONFIRMED, "after a crash their connections break within moments"
         if primary.failure is ProbeFailure.HUNG and (why := self.history.why_load_may_have_moved()):
             return Rule.COOLDOWN, why
         last = self.history.last_end(Recovery.RESTART_DIRECT_REPLICA)

@@ -53,11 +53,9 @@ class LostPrimary(ShardCheck):
             or not self.all_probed
         ):
             return self.found(Code.PRIMARY_DISK_STALLED, primary, what, may_be_load=True)
-        all_answer = len(evidence.answering) == len(evidence.replicas)
-        code = Code.DEAD_PRIMARY if all_answer else Code.DEAD_PRIMARY_AND_SOME_REPLICAS
         text = evidence.as_text()
         what += f", none of its replicas receives from it, and {names(refused)} cannot connect to it"
-        return self.found(code, primary, what, may_be_load=True, confirmed=True, **text)
+        return self.found(self._dead(evidence), primary, what, may_be_load=True, confirmed=True, **text)
 
     def _unacknowledged(self, primary: TabletView) -> Iterator[Finding]:
         """Yield that the primary's commits get no acknowledgements, and whether another primary would get them.
@@ -103,6 +101,10 @@ class LostPrimary(ShardCheck):
         how, hangs = primary.failure_phrase, primary.failure is ProbeFailure.HUNG
         if self.self_declared_primaries:
             text["primary_by_its_own_account"] = names(self.self_declared_primaries)
+        if shut_out := self._shut_out(primary, evidence):
+            what = f"{how}, and {names(shut_out)} cannot connect to it any more{self.late_record_note}"
+            confirmed = self._may_count_as_lost(primary) and not evidence.outdated
+            return self.found(self._dead(evidence), primary, what, confirmed=confirmed, may_be_load=False, **text)
         if evidence.receiving:
             code = Code.UNREACHABLE_PRIMARY_WITH_BROKEN_REPLICAS if evidence.are_broken else Code.UNREACHABLE_PRIMARY
             confirmed = self._may_count_as_lost(primary) and not evidence.outdated
@@ -129,11 +131,7 @@ class LostPrimary(ShardCheck):
                 may_be_load=hangs,
                 **text,
             )
-        code = (
-            Code.DEAD_PRIMARY
-            if len(evidence.answering) == len(evidence.replicas)
-            else Code.DEAD_PRIMARY_AND_SOME_REPLICAS
-        )
+        code = self._dead(evidence)
         heard = (
             f"none of its {len(evidence.replicas)} replicas"
             if code is Code.DEAD_PRIMARY
@@ -146,6 +144,21 @@ class LostPrimary(ShardCheck):
         if self._may_recover(primary):
             confirmed, what = False, f"{what}; it gets {self.thresholds.hung_after:g} s to recover"
         return self.found(code, primary, what, confirmed=confirmed, may_be_load=hangs, **text)
+
+    def _dead(self, evidence: ReplicaEvidence) -> Code:
+        """Return the code of a primary that is dead, by whether all of its replicas answer."""
+        all_answer = len(evidence.answering) == len(evidence.replicas)
+        return Code.DEAD_PRIMARY if all_answer else Code.DEAD_PRIMARY_AND_SOME_REPLICAS
+
+    def _shut_out(self, primary: TabletView, evidence: ReplicaEvidence) -> tuple[TabletView, ...]:
+        """Return the replicas that prove the end of a MySQL with connections of replicas that are still open.
+
+        A MySQL that shuts down takes no connection and no statement any more, and closes the connections of replicas
+        last, after many seconds (seen with MySQL 9.7). Its tablet manager says that it is down.
+        """
+        if primary.failure is not ProbeFailure.MYSQL_DOWN or primary.failing_since is None or not evidence.receiving:
+            return ()
+        return evidence.shut_out_since(primary.failing_since)
 
     def _successors(self, primary: TabletView) -> list[TabletView]:
         """Return the tablets that answer and could take over from a primary without replicas; empty if too few.

@@ -56,6 +56,18 @@ class ReplicaEvidence:
             return ()
         return tuple(t for t in self.reconnecting if got_no_answer(t) and (t.status_at or 0.0) - since >= within)
 
+    def shut_out_since(self, since: float) -> tuple[TabletView, ...]:
+        """Return the replicas that lost their connection after `since` and cannot connect again, as no server answers.
+
+        Empty if any replica received something after one of them had failed, or if a server refused one.
+        """
+        lost = [t for t in self.failed_to_connect if (t.memory.not_receiving_since or since) > since]
+        first = min((t.memory.not_receiving_since or since for t in lost), default=since)
+        advances = (t.memory.last_advance_at for t in self.answering)
+        if any(advance is not None and advance > first for advance in advances):
+            return ()
+        return tuple(lost)
+
     @property
     def failed_to_connect(self) -> tuple[TabletView, ...]:
         """The replicas that failed to connect, if no server spoke to any of them; empty otherwise.

@@ -22,6 +22,12 @@ SHORT_OF_ACKS_FOR = 3.0
 A replica that is made to reconnect is away for less.
 """
 
+ENDS_WITHIN = 1.0
+"""Seconds in which the connections of replicas break after a crash of the primary's MySQL, which its tablet reports.
+
+If they last longer, MySQL is shutting down, or only its socket is gone.
+"""
+
 NO_COMMIT_FOR = 5.0
 """Seconds in which a primary that may be cut off from its replicas must have committed nothing."""
 

@@ -206,6 +206,8 @@ class Process:
         self.name = name
         self.state = ProcessState.STOPPED
         self.frozen_since: float | None = None
+        self.port_closed = False
+        """Whether it takes no new connections any more, and goes on with those that are open."""
         self._text = f"{name}@{host.name}"
         self._lives = 0
         self._life = Life(self, 0)
@@ -226,13 +228,14 @@ class Process:
     @property
     def listening(self) -> bool:
         """Whether its port is open: the kernel accepts connections for a frozen process too."""
-        return self.state is not ProcessState.STOPPED and self.host.up
+        return self.state is not ProcessState.STOPPED and self.host.up and not self.port_closed
 
     def start(self) -> Life:
         """Begin a new incarnation; the host must be up and the process stopped."""
         assert self.host.up, f"{self} cannot start: its host is down"
         assert self.state is ProcessState.STOPPED, f"{self} cannot start: it is {self.state.value}"
         self.state = ProcessState.RUNNING
+        self.port_closed = False
         self._lives += 1
         self._life = Life(self, self._lives)
         return self._life

@@ -180,6 +180,8 @@ _CATALOGUE = (
               amid_failover.hide_acker_without_record, 50, 80, FaultTarget.NO_CHOICE, Drawn.IN_FAILOVERS, UNBOUNDED),
     FaultKind("lone-copy-without-socket", "The primary ends, and a lone copy is where a vttablet cannot reach it.",
               amid_failover.lone_copy_without_socket, 40, 60, FaultTarget.NO_CHOICE, Drawn.IN_FAILOVERS, UNBOUNDED),
+    FaultKind("shut-down-mysqld", "A mysqld is shut down in order, which closes the connections of replicas last.",
+              processes.shut_down_mysqld, 1, 40, FaultTarget.TABLET, Drawn.AT_RANDOM, PRIMARY_LOUD),
 )
 # fmt: on
 

@@ -9,10 +9,25 @@ from vtorc.sim.faults.fault import End, FaultScene, nothing
 _HOUR = 3600 * 10**9
 """Nanoseconds."""
 
+_SHUTDOWN_TAKES = 8.0
+"""Seconds from SIGTERM until mysqld closes the connections of its replicas."""
+
 
 def kill_mysqld(scene: FaultScene) -> End:
     """Kill a mysqld, and start it at the end."""
     return _kill_mysqlds(scene, [scene.tablet])
+
+
+def shut_down_mysqld(scene: FaultScene) -> End:
+    """Shut a mysqld down in order, and start it at the end."""
+    tablet = scene.tablet
+    tablet.mysqld.shut_down(_SHUTDOWN_TAKES)
+
+    def end() -> None:
+        tablet.mysqld.process.crash()
+        scene.world.start_mysqld(tablet.mysqld)
+
+    return end
 
 
 def kill_vttablet(scene: FaultScene) -> End:

@@ -125,6 +125,10 @@ class Replication:
 
     # --- life of the server
 
+    def end_receiving(self) -> None:
+        """Stop the IO thread at once, as a shutdown of the server does."""
+        self._stop_io()
+
     def crashed(self) -> None:
         """Drop threads and connection, as the process has ended."""
         self.io_state = ThreadState.STOPPED

@@ -139,6 +139,22 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
         Rule.ACT,
     ),
     (
+        "a primary that feeds its replicas although its MySQL is said to be down",
+        shard(primary(dead_for=1.0), replica(R1)),
+        Code.UNREACHABLE_PRIMARY,
+        P,
+        DecisionLimits(),
+        Rule.ACT,
+    ),
+    (
+        "the same, a moment after",
+        shard(primary(dead_for=0.9), replica(R1)),
+        Code.UNREACHABLE_PRIMARY,
+        P,
+        DecisionLimits(),
+        Rule.UNCONFIRMED,
+    ),
+    (
         "no policy",
         shard(primary(), replica(R1, read_only=False), policy_name=""),
         Code.REPLICA_IS_WRITABLE,

@@ -418,6 +418,54 @@ def test_a_primary_that_still_feeds_a_replica_is_not_dead(failure: ProbeFailure)
     assert codes(shard(primary(dead_for=60.0, failure=failure), replica(R2)))[0] is Code.UNREACHABLE_PRIMARY
 
 
+def shut_out(name: str, *, since: float = 1.0, error: str = "Can't connect to MySQL server") -> TabletView:
+    """A replica that lost the primary so many seconds ago and cannot connect again."""
+    return quiet(replica(name, io=CONNECTING, io_error=error), since)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "changes", "expected"),
+    [
+        pytest.param(shut_out(R1), replica(R2), {}, (Code.DEAD_PRIMARY, True), id="one cannot connect again"),
+        pytest.param(shut_out(R1), replica(R2), {"failures": 1}, (Code.DEAD_PRIMARY, False), id="one failed probe"),
+        pytest.param(
+            shut_out(R1),
+            replica(R2, heard=5.0),
+            {},
+            (Code.DEAD_PRIMARY, False),
+            id="the other was not heard since",
+        ),
+        pytest.param(
+            shut_out(R1), changed(replica(R2), last_advance_at=NOW - 0.5), {}, None, id="the other received since"
+        ),
+        pytest.param(
+            shut_out(R1),
+            changed(replica(R2), last_advance_at=NOW - 2.0),
+            {},
+            (Code.DEAD_PRIMARY, True),
+            id="the other received before",
+        ),
+        pytest.param(shut_out(R1, since=4.0), replica(R2), {}, None, id="it lost the primary before that failed"),
+        pytest.param(shut_out(R1, error="Too many connections"), replica(R2), {}, None, id="the server refuses it"),
+        pytest.param(shut_out(R1, error=""), replica(R2), {}, None, id="it has not failed yet"),
+        pytest.param(shut_out(R1), replica(R2), {"failure": ProbeFailure.TIMEOUT}, None, id="its tablet is silent"),
+    ],
+)
+def test_a_mysql_that_shuts_down_is_dead_once_a_replica_cannot_connect(
+    first: TabletView, second: TabletView, changes: dict[str, object], expected: tuple[Code, bool] | None
+) -> None:
+    """A shutdown closes the connections of replicas last, so one that cannot connect again proves it."""
+    finding = found(dead(first, second, **changes))[0]
+    if expected is None:
+        assert finding.code is Code.UNREACHABLE_PRIMARY_WITH_BROKEN_REPLICAS
+        return
+    assert (finding.code, finding.confirmed) == expected
+    assert finding.sentence == (
+        "commerce/0: zone1-0000000100 answers that its MySQL is down, and zone1-0000000101 cannot connect to it any "
+        "more"
+    )
+
+
 def test_a_replica_that_was_receiving_before_is_asked_again() -> None:
     """A replica that was last heard before the failure leaves the finding unconfirmed."""
     finding = found(dead(replica(R1, heard=4.0), WAITING_2))[0]
