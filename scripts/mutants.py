@@ -49,7 +49,7 @@ class Block:
 
 BLOCKS = {
     "lock": Block(("topo/lease", "topo/shard_lock"), ("unit/topo",)),
-    "control": Block(("control/budget", "control/breaker", "control/shard_loop"), ("unit/control", "sim/world")),
+    "control": Block(("control/budget", "control/breaker", "control/shard_loop"), ("unit/control",)),
     "recovery": Block(("recovery/*",), ("unit/recovery",)),
     "decision": Block(("core/decision/*",), ("unit/core/decision",)),
     "detection": Block(("core/detection/lost_primary",), ("unit/core/detection", "unit/core/decision")),

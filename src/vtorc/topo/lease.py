@@ -93,11 +93,10 @@ class LeasedLock:
                 return
 
     async def abandon(self, reason: str) -> None:
-        """Set `lost`, and release the lock; an error of the release is ignored."""
-        if not self._released:
-            self._lose(reason)
-            with contextlib.suppress(TopoError):
-                await self.release()
+        """Set `lost` unless the lock is released already, and release it; an error of the release is ignored."""
+        self._lose(reason)
+        with contextlib.suppress(TopoError):
+            await self.release()
 
     async def _keep(self) -> None:
         loop = asyncio.get_running_loop()
@@ -164,7 +163,7 @@ class OwnedLocks:
 
     def forget(self, lock: LeasedLock) -> None:
         """Drop a released lock."""
-        self._locks.pop(lock, None)
+        del self._locks[lock]
 
     async def give_up(self, work: Coroutine[Any, Any, None]) -> None:
         """Run the release of an unwanted lock or lease; if the server does not confirm it, the lease just ends."""

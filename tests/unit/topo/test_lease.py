@@ -1,4 +1,6 @@
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -136,26 +138,27 @@ def test_check_without_an_answer_is_no_confirmation() -> None:
             await lock.check()
         assert not lock.lost.is_set()
         lease.answer, lease.hang = (lambda now: True), True
-        with pytest.raises(LockLost):
+        with pytest.raises(LockLost, match="TimeoutError"):
             await lock.check()
         return asyncio.get_running_loop().time()
 
     assert run(main()) == 30.0
 
 
-def test_check_counts_the_time_that_the_process_stood_still() -> None:
-    """An answer that is read after the lease has ended by the process's own clock confirms nothing."""
+@pytest.mark.parametrize("late", [0.0, 0.5, 1.0])
+def test_check_counts_the_time_that_the_process_stood_still(late: float) -> None:
+    """An answer that is read when the lease has ended by the process's own clock confirms nothing."""
 
     async def main() -> None:
         lease = ScriptedLease()
         lock, _ = held(lease)
 
         def answer_and_stop(now: float) -> bool:
-            current_loop().stand_still(TTL + 1.0)
+            current_loop().stand_still(TTL + late)
             return True
 
         lease.answer = answer_and_stop
-        with pytest.raises(LockLost, match=r"its lease ended 1\.0 s before the answer"):
+        with pytest.raises(LockLost, match=rf"its lease ended {late:.1f} s before the answer"):
             await lock.check()
         assert lock.lost.is_set()
 
@@ -265,3 +268,108 @@ def test_a_lock_that_could_not_be_given_back_is_as_soon_as_the_server_answers() 
         return lease.revoked
 
     assert run(main()) == [13.0]
+
+
+def test_a_check_that_finds_the_lease_gone_says_so() -> None:
+    """The server answered: it is not to blame."""
+
+    async def main() -> None:
+        lease = ScriptedLease(lambda now: False)
+        lock, _ = held(lease)
+        with pytest.raises(LockLost, match="no longer has its lease or its key"):
+            await lock.check()
+        assert lock.lost.is_set()
+
+    run(main())
+
+
+def test_the_first_reason_for_a_loss_is_kept() -> None:
+    """What comes later is a consequence of it."""
+
+    async def main() -> None:
+        lease = ScriptedLease(lambda now: False)
+        lock, _ = held(lease)
+        await lock.lost.wait()
+        await lock.abandon("the connection was closed")
+        with pytest.raises(LockLost, match="no longer has its lease or its key"):
+            await lock.check()
+
+    run(main())
+
+
+def test_a_lock_is_released_once_and_not_lost_by_that() -> None:
+    """Neither a second release, nor giving it up, nor an answer that comes after the release changes anything."""
+
+    async def main() -> list[float]:
+        lease = ScriptedLease()
+        lock, _ = held(lease)
+        lease.answer = lambda now: False
+        refresh = lease.refresh
+
+        async def slow() -> bool:
+            await asyncio.sleep(0.5)
+            return await refresh()
+
+        lease.refresh = slow  # type: ignore[method-assign]
+        checking = asyncio.create_task(lock.check())
+        await asyncio.sleep(0.25)
+        await lock.release()
+        await lock.release()
+        await lock.abandon("the connection was closed")
+        await asyncio.gather(checking, return_exceptions=True)
+        assert not lock.lost.is_set()
+        with pytest.raises(LockLost, match="was released already"):
+            await lock.check()
+        await asyncio.sleep(60.0)
+        return lease.revoked
+
+    assert run(main()) == [1.25]
+
+
+def test_a_released_lock_is_not_kept() -> None:
+    """A process that runs for months takes many locks."""
+
+    async def main() -> None:
+        lock, owner = held(ScriptedLease())
+        await lock.release()
+        await asyncio.sleep(1.0)
+        released = weakref.ref(lock)
+        del lock
+        gc.collect()
+        assert released() is None
+        await owner.close()
+
+    run(main())
+
+
+def test_a_release_that_failed_is_tried_again_until_the_lease_has_ended() -> None:
+    """From then on the lock keeps no process out."""
+
+    async def main() -> list[float]:
+        asked: list[float] = []
+
+        async def refuse() -> None:
+            asked.append(asyncio.get_running_loop().time())
+            raise TopoUnavailable("no server there")
+
+        lease = ScriptedLease()
+        lease.revoke = refuse  # type: ignore[method-assign]
+        lock, _ = held(lease)
+        with pytest.raises(TopoUnavailable):
+            await lock.release()
+        await asyncio.sleep(100.0)
+        return asked
+
+    assert run(main()) == [float(second) for second in range(31)]
+
+
+def test_giving_up_a_lease_raises_nothing() -> None:
+    """A server that refuses leaves the lease to end by itself."""
+
+    async def refused() -> None:
+        raise TopoUnavailable("no server there")
+
+    async def main() -> None:
+        await OwnedLocks().give_up(refused())
+
+    run(main())
