@@ -17,7 +17,7 @@ SHARD = "keyspaces/ks/shards/0"
 RECORD = f"{SHARD}/Shard"
 LOCKS = f"{SHARD}/locks"
 NOTE = lock_contents("Test", Holder("host-7", "vitess"), wall_ns=1_772_366_400_000_000_000)
-PATIENCE = 30.0
+PATIENCE = 120.0
 GLOBAL = "/vitess/global"
 
 

@@ -17,7 +17,7 @@ from vtorc.proto.tabletmanagerservice_pb2_grpc import TabletManagerStub
 from vtorc.topo.records import alias_to_proto
 from vtorc.topo.server import TopoServer
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 SHARD = ShardId("commerce", "0")
 POLICY = "semi_sync"
 ALIASES = (TabletAlias("zone1", 101), TabletAlias("zone2", 102), TabletAlias("zone3", 103))

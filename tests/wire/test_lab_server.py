@@ -24,7 +24,7 @@ from vtorc.topo.server import TopoServer
 from vtorc.vttablet.agent import TabletAgent
 from vtorc.vttablet.config import TabletConfig
 
-PATIENCE = 20.0
+PATIENCE = 120.0
 HOST = "127.0.0.1"
 NOT_SERVED = {"ExecuteHook"}
 

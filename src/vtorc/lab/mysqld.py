@@ -117,7 +117,7 @@ class Mysqld:
             template = await asyncio.to_thread(template_folder, self._config.mysql)
             await asyncio.to_thread(copy_template, template, self._data)
 
-    async def start(self, *, deadline: float = 30.0) -> None:
+    async def start(self, *, deadline: float = 120.0) -> None:
         """Start the server unless it runs, and wait until it answers; else raises LabError with the end of its log."""
         await self.prepare()
         self.spawn()
@@ -130,7 +130,7 @@ class Mysqld:
             self.socket.with_name(f"{self.socket.name}.lock").unlink(missing_ok=True)
         self._process.spawn(self._command(), log=self.log)
 
-    async def wait_ready(self, *, deadline: float = 30.0) -> None:
+    async def wait_ready(self, *, deadline: float = 120.0) -> None:
         """Wait until the server accepts a session of its administrator; raises LabError after `deadline` s."""
         try:
             async with asyncio.timeout(deadline):

@@ -14,7 +14,7 @@ from vtorc.lab.errors import LabError
 LogLine = Mapping[str, Any]
 """One line of vtorc's log: its fields, or `event` alone if the line is not JSON (such as Python's own last words)."""
 
-_PATIENCE = 60.0
+_PATIENCE = 300.0
 _LAST_LINES = 8
 _LONGEST_LINE = 1 << 20
 

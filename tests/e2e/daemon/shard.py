@@ -23,7 +23,7 @@ from vtorc.topo import paths
 from vtorc.topo.cells import BoundedConn
 from vtorc.vttablet.sql_session import Row
 
-LOOK_DEADLINE = 5.0
+LOOK_DEADLINE = 30.0
 _STATE = (
     "SELECT @@global.read_only AS read_only, @@global.rpl_semi_sync_source_enabled AS waits, "
     "@@global.rpl_semi_sync_replica_enabled AS acknowledges, @@global.replica_net_timeout AS net_timeout, "

@@ -29,8 +29,8 @@ FAILURES = 3
 async def shard() -> AsyncIterator[Shard]:
     """Give a shard over etcd with tablets that start while two vtorcs watch."""
     cluster = LabCluster(LabSpec(topo="etcd2"))
-    await cluster.start_topo()
     try:
+        await cluster.start_topo()
         (cluster.folder / "orc_config.json").write_text(json.dumps(SETTINGS))
         async with daemons_of(cluster) as daemons:
             vtorcs = await asyncio.gather(_start(cluster, daemons), _start(cluster, daemons))

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-PATIENCE = 60.0
+PATIENCE = 300.0
 
 
 async def until(why_not: Callable[[], Awaitable[str]], *, patience: float = PATIENCE) -> None:

@@ -12,7 +12,7 @@ from tests.e2e.daemon.watching import until
 from vtorc.errors import MysqlError
 from vtorc.vttablet.sql_session import SqlSession
 
-PATIENCE = 90.0
+PATIENCE = 300.0
 COMMAND = (sys.executable, "-m", "vtorc.cli.main", "demo")
 
 

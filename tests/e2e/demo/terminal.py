@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-PATIENCE = 90.0
+PATIENCE = 300.0
 CTRL_C = b"\x03"
 
 # The shell is a session leader without a terminal, so the one that it opens becomes the controlling terminal.

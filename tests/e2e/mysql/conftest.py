@@ -15,7 +15,9 @@ async def mysqld(tmp_path: Path) -> AsyncIterator[Mysqld]:
     """Run a mysqld with Vitess' accounts."""
     ports = Ports()
     server = Mysqld(MysqldConfig(mysql=find_mysqld(), folder=tmp_path / "mysql", port=ports.take(), server_id=1))
-    await server.start()
-    yield server
-    await server.kill()
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.kill()
     ports.release()

@@ -49,7 +49,7 @@ async def test_paused_process_can_be_terminated(tmp_path: Path) -> None:
     """A process stopped by SIGSTOP is ended in order too."""
     paused = process(tmp_path)
     assert paused.send(signal.SIGSTOP)
-    await paused.terminate(deadline=20.0)
+    await paused.terminate(deadline=120.0)
     assert paused.exit_code == -signal.SIGTERM
 
 
@@ -90,8 +90,8 @@ async def test_everything_below_a_folder_is_killed(tmp_path: Path) -> None:
         while live_pid(folder / "some.pid", str(folder)) is None:
             assert each.exit_code is None
     kill_below(tmp_path / "run")
-    await above.wait_exit(deadline=20.0)
-    await below.wait_exit(deadline=20.0)
+    await above.wait_exit(deadline=120.0)
+    await below.wait_exit(deadline=120.0)
     assert other.pid is not None
     await other.kill()
 
@@ -103,7 +103,7 @@ async def test_what_has_only_just_been_spawned_is_killed_as_well(tmp_path: Path)
         folder.mkdir()
         spawned = process(folder)
         kill_below(folder)
-        await spawned.wait_exit(deadline=20.0)
+        await spawned.wait_exit(deadline=120.0)
         assert spawned.exit_code == -signal.SIGKILL
 
 
