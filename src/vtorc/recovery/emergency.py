@@ -123,10 +123,8 @@ class EmergencyReparent:
 
         A tablet stopped long ago may have started since. It may then have acknowledged writes that the winner lacks.
         """
-        expected = dict(stopped)
-        if choice.source is not None:
-            has = stopped[winner].received.union(position)
-            expected[winner] = replace(stopped[winner], executed=has, received=has)
+        has = stopped[winner].received.union(position)  # a winner that was let fetch has more than at its stop
+        expected = {**stopped, winner: replace(stopped[winner], executed=has, received=has)}
         confirmed = await still_stopped(
             self.session,
             {alias: self._record_of(alias) for alias in stopped},

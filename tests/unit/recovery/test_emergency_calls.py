@@ -181,6 +181,7 @@ def test_a_tablet_that_did_not_stay_stopped_and_is_not_needed_is_not_repointed()
         assert f"set_replication_source {THIRD}" not in rig.tablets.at
         assert rig.session.argument is not None
         assert alias(THIRD) not in rig.session.argument.stopped
+        assert rig.session.removed[alias(THIRD)] == "was not reached"
 
     in_session(main)
 

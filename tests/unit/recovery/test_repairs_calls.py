@@ -394,6 +394,7 @@ def test_a_former_primary_is_demoted_attached_and_its_record_corrected() -> None
     """It is demoted by force before anything else."""
 
     async def main(rig: Rig) -> None:
+        rig.topo.record.primary_term_start_time.seconds = 1
         await reconcile(rig).reconcile_stale_primaries([alias(FIRST)])
         assert rig.calls == [
             f"demote_primary {FIRST} force=True",
