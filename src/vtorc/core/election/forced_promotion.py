@@ -35,8 +35,10 @@ class DataLossEstimate:
     does."""
     never_read_cells: frozenset[str] = frozenset()
     """Cells with tablets that are not known, of which the same may be true."""
+    unknown_ackers: int = 0
+    """How many servers without a tablet record may hold acknowledged writes alone."""
     why_unreached: str = ""
-    """The sentence why `unreached` and `never_read_cells` matter; empty if both are."""
+    """The sentence why `unreached`, `never_read_cells` and `unknown_ackers` matter; empty if there are none."""
     brings: GtidSet = EMPTY_GTID_SET
     """Transactions that only `named` has and all other tablets will get; provably they were never acknowledged."""
 
@@ -48,7 +50,7 @@ class DataLossEstimate:
     @property
     def loses_nothing(self) -> bool:
         """Whether nothing is lost, as far as the rules of the election can tell."""
-        return not self.lost and not self.unreached and not self.never_read_cells
+        return not (self.lost or self.unreached or self.never_read_cells or self.unknown_ackers)
 
     def is_within(self, accepted: "DataLossEstimate | None") -> bool:
         """Whether an operator who accepted that estimate, None for no loss at all, has accepted this one, too."""
@@ -59,6 +61,7 @@ class DataLossEstimate:
             and accepted.lost.contains(self.lost)
             and self.unreached <= accepted.unreached
             and self.never_read_cells <= accepted.never_read_cells
+            and self.unknown_ackers <= accepted.unknown_ackers
         )
 
     @property
@@ -93,12 +96,14 @@ def estimate_data_loss(
     protection = candidates.protection(policy)
     unknown, why = unknown_tablets(candidates.never_read_cells), unrevoked(known, protection)
     unreached = {member.alias for member in candidates.members} - candidates.accounted_for
+    unknown_ackers = sum(candidates.semi_sync.unknown_ackers.values())
     found = DataLossEstimate(
         named=named,
         left=left,
         gone=candidates.primary_executed.union(candidates.primary_committed).difference(held),
         unreached=frozenset(unreached) if why else frozenset(),
         never_read_cells=candidates.never_read_cells,
+        unknown_ackers=unknown_ackers if why else 0,
         why_unreached="; ".join(filter(None, (unknown, why))),
         brings=proven_errant(candidates, protection).get(named, EMPTY_GTID_SET),
     )

@@ -63,7 +63,7 @@ def client_count_without(
     primary = view.tablet(before.primary)
     failing_since = primary.failing_since if primary is not None else None
     if failing_since is not None and found_at >= failing_since:
-        before = replace(before, given_up=before.given_up | (before.known & frozenset(gone)))
+        before = replace(before, given_up=before.given_up.union(gone))
     return _judged(before, view)
 
 
@@ -90,8 +90,7 @@ def _last_count(before: ClientCount | None, view: ShardView) -> ClientCount | No
         asked_before=before.asked_at if before is not None and same else None,
         most_before=before.most if before is not None and same else 0,
         certain_since=before.certain_since if before is not None and same else None,
-        known=_known(view),
-        is_first=before is None or (same and before.is_first),
+        is_first=before is None,
         explained_at=before.explained_at if before is not None and same else None,
         explained_by=before.explained_by if before is not None and same else frozenset(),
     )
@@ -153,13 +152,9 @@ def counted_without(view: ShardView, tablet: TabletView, primary: TabletAlias, *
     return count.clients - len(count.explained_by) <= count.unexplained
 
 
-def _known(view: ShardView) -> frozenset[TabletAlias]:
-    return frozenset(tablet.alias for tablet in view.tablets)
-
-
 def _unreadable(view: ShardView) -> int:
     """Return how many tablets have a record that cannot be read and are not known otherwise: each may be a client."""
-    return len(view.bad_records.keys() - _known(view))
+    return len(view.bad_records.keys() - {tablet.alias for tablet in view.tablets})
 
 
 def _span(tablet: TabletView, count: ClientCount, view: ShardView) -> ClientSpan | None:

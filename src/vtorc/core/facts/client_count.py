@@ -37,15 +37,13 @@ class ClientCount:
     certain_since: float | None = None
     """When the probe started that brought the first count with more clients than the tablets could be, whatever those
     were that did not answer; None if no count did since `unexplained` was 0."""
-    known: frozenset[TabletAlias] = frozenset()
-    """The tablets that were known when the count came."""
     given_up: frozenset[TabletAlias] = frozenset()
-    """Those of `known` with a record that was deleted after the primary had begun to fail, so that an operator says of
-    them that they are gone."""
+    """Tablets with a record that was deleted after the primary had begun to fail: so an operator says that they are
+    gone."""
     is_settled: bool = False
     """Whether later answers of these tablets cannot change `unexplained` any more."""
     is_first: bool = False
-    """Whether no count came before it that was settled as far as it can be, so that `unexplained` rests on it alone."""
+    """Whether it is the first count of all, and not all tablets have been asked yet."""
     explained_at: float | None = None
     """When the probe started that brought the first of the last two counts in a row of which all but `unexplained`
     clients were seen both before and after; None if there were none."""

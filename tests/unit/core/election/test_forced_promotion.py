@@ -6,6 +6,7 @@ import pytest
 
 from tests.unit.core.builders import P, alias, gtids, stopped
 from tests.unit.core.election.test_choice import candidates, member
+from vtorc.core.election.ack_arithmetic import ObservedSemiSync
 from vtorc.core.election.candidates import CandidateSet, StoppedTablet
 from vtorc.core.election.choice import Refusal
 from vtorc.core.election.forced_promotion import DataLossEstimate, estimate_data_loss
@@ -68,6 +69,17 @@ def test_a_cell_that_was_never_read_is_part_of_the_price() -> None:
     assert "cell zone4 was never read" in found.sentence
     assert found.is_within(found)
     assert not found.is_within(replace(found, never_read_cells=frozenset({"zone5"})))
+
+
+def test_a_server_without_a_record_is_part_of_the_price() -> None:
+    """It may hold acknowledged writes alone, so that an operator has to accept it even if all tablets were reached."""
+    ghosts = ObservedSemiSync(wait_counts={alias(P): 1}, unknown_ackers={alias(P): 1})
+    found = priced(candidates(stopped(R1, "100:1-50"), stopped(R2, "100:1-50"), unreached=(), semi_sync=ghosts), R1)
+    assert (found.unknown_ackers, found.unreached, found.lost) == (1, frozenset(), EMPTY_GTID_SET)
+    assert "a server without a tablet record" in found.sentence
+    assert not found.is_within(None)
+    assert not found.is_within(replace(found, unknown_ackers=0))
+    assert found.is_within(found)
 
 
 def test_what_the_election_would_do_loses_nothing() -> None:

@@ -161,7 +161,9 @@ def test_a_replica_that_reconnects_between_two_answers_hides_no_unknown_server()
     lost = Watched(R1, R2, R3)
     for at in (0, 5, 10):
         lost.round(3, at, r1=CLIENT, r2=CLIENT, r3=CLIENT)
-    lost.fails(R3, 12).round(2, 15, r1=CLIENT, r2=CLIENT).fails(P, 16)
+    lost.fails(R3, 12).round(2, 15, r1=CLIENT, r2=CLIENT)
+    assert not counted_without(lost.view, lost.tablets[R3], alias(P), down_since=13)
+    lost.round(3, 20, r1=CLIENT, r2=CLIENT).round(2, 25, r1=CLIENT, r2=CLIENT)
     assert not counted_without(lost.view, lost.tablets[R3], alias(P), down_since=13)
 
 
@@ -234,6 +236,20 @@ def test_a_tablet_that_may_have_joined_makes_no_unknown_server(status: TabletSta
     assert made.answers(R1, CLIENT, 13).answers(R2, CLIENT, 13).answers(R3, status, 13).unknown == 0
 
 
+@pytest.mark.parametrize("status", [HALTED, NO_SOURCE, NO_ACKS, told(replica(R1, semi_sync=False, io=CONNECTING))])
+def test_a_tablet_that_answers_that_it_is_no_client_explains_none(status: TabletStatus) -> None:
+    """Its IO thread is stopped, or it has no source, or its side of semi-sync is off."""
+    made = well(R3).answers(R3, status, 11).round(3, 12, r1=CLIENT, r2=CLIENT)
+    assert made.answers(R3, status, 13).unknown == 1
+
+
+def test_a_tablet_that_has_tried_to_connect_for_a_minute_explains_no_client() -> None:
+    """It would have been seen as one in between."""
+    made = well(R3).answers(R3, TRIES, 11).round(3, 40, r1=CLIENT, r2=CLIENT, r3=TRIES)
+    assert made.unknown == 0
+    assert made.round(3, 11 + LINGERS + 1, r1=CLIENT, r2=CLIENT, r3=TRIES).unknown == 1
+
+
 def test_a_client_that_is_no_tablet_by_all_their_answers_is_an_unknown_server() -> None:
     """It need not have had a record before."""
     made = well(R3)
@@ -265,6 +281,16 @@ def test_the_first_count_of_all_is_explained_by_tablets_that_say_so_alone() -> N
     assert prompt.unknown == 2
     assert prompt.answers(R1, CLIENT, 0.1).answers(R2, CLIENT, 0.1).unknown == 0
     assert prompt.counts(2, 5).unknown == 0
+    # All are asked at once, and the primary answers first.
+    early = Watched(R1, R2).counts(2, 0.1).answers(R1, CLIENT, 0.1).answers(R2, CLIENT, 0.1)
+    assert early.unknown == 0
+    for left in (HALTED, None):
+        gone = Watched(R1, R2).answers(R1, CLIENT, 0).answers(R2, CLIENT, 0)
+        if left is None:
+            gone.fails(R2, 0.05, ProbeFailure.TIMEOUT)
+        else:
+            gone.answers(R2, left, 0.05)
+        assert gone.counts(2, 0.1).unknown == 1
 
 
 def test_a_new_primary_begins_without_unknown_servers() -> None:
@@ -306,8 +332,9 @@ def test_only_a_primary_at_work_counts(changes: dict[str, Any]) -> None:
 
 def test_a_count_below_the_clients_that_were_seen_is_not_believed() -> None:
     """FullStatus reports 0 if the statement that counts them failed."""
-    made = haunted().round(0, 15, r1=CLIENT, r2=CLIENT)
-    assert made.unknown == 1
+    made = haunted()
+    for at in (15, 20, 25):
+        assert made.round(0, at, r1=CLIENT, r2=CLIENT).unknown == 1
 
 
 def test_a_tablet_is_cleared_by_a_count_that_others_explain_alone() -> None:
