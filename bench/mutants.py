@@ -18,7 +18,7 @@ from vtorc.core.detection.primary_check import PrimaryCheck
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.replica_check import ReplicaCheck
 from vtorc.core.detection.replica_evidence import ReplicaEvidence
-from vtorc.core.election import choice, errant, revocation
+from vtorc.core.election import choice, errant, revocation, unexplained_ackers
 from vtorc.core.election.candidates import CandidateSet, StoppedTablet
 from vtorc.core.election.choice import Choice, Refusal
 from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule, policy
@@ -101,6 +101,28 @@ def _(patch: Patch) -> None:
         return frozenset(each.alias for each in self.members)
 
     patch.set(CandidateSet, "accounted_for", property(accounted_for))
+
+
+@mutant(
+    "count-records-only",
+    "takes the tablets with records for all that may have acknowledged",
+    profile="failover",
+    budget=30,
+    kinds=("hide-acker-without-record",),
+)
+def _(patch: Patch) -> None:
+    patch.everywhere(unexplained_ackers.unexplained_clients, lambda view, primary: 0)
+
+
+@mutant(
+    "believe-it-is-down",
+    "takes the word of a vttablet that its MySQL is down, whatever the primary counts",
+    profile="failover",
+    budget=60,
+    kinds=("lone-copy-without-socket",),
+)
+def _(patch: Patch) -> None:
+    patch.everywhere(unexplained_ackers.counted_without, lambda view, tablet, primary, *, down_since: True)
 
 
 @mutant(
