@@ -35,6 +35,9 @@ NO_UUID = "00000000-0000-0000-0000-000000000000"
 _GTID_POSITION = "MySQL56/"
 """Prefix of a position that is a MySQL GTID set (Vitess `go/mysql/replication/replication_position.go`)."""
 
+_FILE_POSITION = re.compile(r"FilePos/(?P<file>[^:]+):(?P<at>[0-9]+)", re.ASCII)
+"""A position that names a file (Vitess `go/mysql/replication/filepos_gtid.go`)."""
+
 _THREE_NUMBERS = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+", re.ASCII)
 _HIGHEST_PORT = 65535
 
@@ -55,6 +58,7 @@ def tablet_status(message: replicationdata_pb2.FullStatus) -> TabletStatus:
         read_only=message.read_only,
         super_read_only=_super_read_only(message, since_22=since_22),
         executed=_executed(message, replication),
+        binlog_end=_binlog_end(message),
         purged=_gtids_or_none(message.gtid_purged, field="gtid_purged") or EMPTY_GTID_SET,
         gtid_mode=message.gtid_mode,
         log_bin=message.log_bin_enabled if message.binlog_format else None,
@@ -69,6 +73,12 @@ def tablet_status(message: replicationdata_pb2.FullStatus) -> TabletStatus:
         heartbeat_interval=heartbeat,
         replica_net_timeout=net_timeout,
     )
+
+
+def _binlog_end(message: replicationdata_pb2.FullStatus) -> tuple[str, int] | None:
+    """Return where the binary log ends; None without a binary log, or for a text that is no such position."""
+    found = _FILE_POSITION.fullmatch(message.primary_status.file_position)
+    return (found["file"], int(found["at"])) if found is not None else None
 
 
 def replication_status(message: replicationdata_pb2.Status) -> ReplicationStatus:

@@ -43,7 +43,9 @@ def test_every_field_of_a_status_arrives() -> None:
         FullStatus(
             server_id=7,
             server_uuid=UUID,
-            primary_status=PrimaryStatus(position=f"MySQL56/{UUID}:1-9"),
+            primary_status=PrimaryStatus(
+                position=f"MySQL56/{UUID}:1-9", file_position="FilePos/zone1-binlog.000007:1542"
+            ),
             gtid_purged=f"MySQL56/{UUID}:1-3",
             version="8.4.2",
             version_comment="MySQL Community Server - GPL",
@@ -72,6 +74,7 @@ def test_every_field_of_a_status_arrives() -> None:
     assert (status.gtid_mode, status.log_bin, status.log_replica_updates) == ("ON", True, True)
     assert (status.binlog_format, status.binlog_row_image) == ("ROW", "FULL")
     assert (status.executed, status.purged) == (gtids("1-9"), gtids("1-3"))
+    assert status.binlog_end == ("zone1-binlog.000007", 1542)
     assert (status.heartbeat_interval, status.replica_net_timeout) == (4.5, 8)
     assert (status.tablet_type, status.disk_stalled, status.semi_sync_blocked) == (TabletType.PRIMARY, False, True)
     assert status.replication is None
@@ -84,6 +87,13 @@ def test_every_field_of_a_status_arrives() -> None:
         timeout=10**18,
         wait_for_replica_count=1,
     )
+
+
+@pytest.mark.parametrize("text", ["", "FilePos/", "FilePos/binlog.000007", "FilePos/binlog.000007:", "MySQL56/a:1-9"])
+def test_the_end_of_a_binary_log_is_unknown_without_file_and_number(text: str) -> None:
+    """A position that names no file, as that of a server without binary logs, tells no end."""
+    status = convert.tablet_status(full_status(primary_status=PrimaryStatus(file_position=text)))
+    assert status.binlog_end is None
 
 
 @pytest.mark.parametrize(("binlog_format", "expected"), [("", None), ("ROW", False)])

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vtorc.core.detection.replica_evidence import got_no_answer, names
-from vtorc.core.detection.thresholds import NO_COMMIT_FOR, RETRIES_WITHIN, SHORT_OF_ACKS_FOR
+from vtorc.core.detection.thresholds import BLOCKED_AFTER, NO_COMMIT_FOR, RETRIES_WITHIN, SHORT_OF_ACKS_FOR
 from vtorc.core.facts.ack_path import ACKS_ARRIVE_WITHIN, AckPathState
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.last_probe import ProbeFailure
@@ -68,15 +68,20 @@ class Acknowledgements:
         )
 
     @property
-    def block_is_reported(self) -> bool:
-        """Whether the primary's tablet manager says that commits wait for acknowledgements and get none."""
-        status = self.primary.current_status
-        return status is not None and bool(status.semi_sync_blocked)
+    def is_blocked(self) -> bool:
+        """Whether commits wait for acknowledgements and get none, by the primary's last answer.
+
+        Its tablet manager says so, or its binary log has grown and no transaction of that was executed for long.
+        """
+        status, at, since = self.primary.current_status, self.primary.status_at, self.primary.memory.commits_wait_since
+        if status is None or status.semi_sync_blocked:
+            return status is not None
+        return bool(self.needed) and since is not None and at is not None and at - since >= BLOCKED_AFTER
 
     @property
     def get_lost(self) -> bool:
-        """Whether enough replicas could acknowledge and the primary reports a block: acknowledgements get lost."""
-        return self.block_is_reported and len(self.open) + len(self.cut_off) >= max(1, self.needed)
+        """Whether enough replicas could acknowledge and the primary is blocked: acknowledgements get lost."""
+        return self.is_blocked and len(self.open) + len(self.cut_off) >= max(1, self.needed)
 
     def get_lost_for_certain(self, *, heard_since: float) -> bool:
         """Whether `get_lost` is shown by answers of one time, and by those after `heard_since` alone.

@@ -68,14 +68,15 @@ class LostPrimary(ShardCheck):
             return
         acks, since = Acknowledgements.of(self.view, primary, self.policy), self.thresholds.heard_since
         if acks.get_lost:
-            what = "reports commits that wait for acknowledgements and get none"
+            tells = "reports" if status.semi_sync_blocked else "has"
+            what = f"{tells} commits that wait for acknowledgements and get none"
             certain = acks.get_lost_for_certain(heard_since=since)
             yield self.found(Code.PRIMARY_SEMI_SYNC_BLOCKED, primary, what, confirmed=certain)
         elif acks.is_short(self.now) and acks.are_cut_off and not status.read_only:
             what = f"gets no acknowledgements: {names(acks.cut_off)} cannot connect to it"
             certain = acks.are_cut_off_for_certain(self.now, heard_since=since)
             yield self.found(Code.PRIMARY_SEMI_SYNC_BLOCKED, primary, what, confirmed=certain)
-        elif not status.read_only and (acks.is_short(self.now) or acks.block_is_reported):
+        elif not status.read_only and (acks.is_short(self.now) or acks.is_blocked):
             yield self._takes_no_writes(primary, acks)
 
     def _takes_no_writes(self, primary: TabletView, acks: Acknowledgements) -> Finding:

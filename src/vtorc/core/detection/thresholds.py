@@ -28,6 +28,9 @@ ENDS_WITHIN = 1.0
 If they last longer, MySQL is shutting down, or only its socket is gone.
 """
 
+BLOCKED_AFTER = 10.0
+"""Seconds for which a commit must have waited before the primary counts as blocked without its tablet saying so."""
+
 NO_COMMIT_FOR = 5.0
 """Seconds in which a primary that may be cut off from its replicas must have committed nothing."""
 

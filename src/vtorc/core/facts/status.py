@@ -150,6 +150,9 @@ class TabletStatus:
     """Whether it refuses those of privileged users as well; None if the tablet does not tell."""
     executed: GtidSet = EMPTY_GTID_SET
     """Transactions that the server has committed (gtid_executed)."""
+    binlog_end: tuple[str, int] | None = None
+    """File and position at which its binary log ends, with commits that wait for acknowledgements; None if it was not
+    reported."""
     purged: GtidSet = EMPTY_GTID_SET
     """Transactions that are no longer in its binary logs, so that it cannot give them to others (gtid_purged)."""
     gtid_mode: str = ""

@@ -53,6 +53,9 @@ class TabletMemory:
     """When the probe started that last brought other received transactions than the answer before; None if none did."""
     last_commit_at: float | None = None
     """When the probe started that last brought other executed transactions than the answer before; None if none did."""
+    commits_wait_since: float | None = None
+    """When the probe started that first found a longer binary log and no further transaction executed, so that a commit
+    waits. None while it has a source, and once another transaction is executed."""
     ack_path: AckPath | None = None
     """How its last answers showed the way between it and its source; None if by the last one it cannot acknowledge."""
     not_receiving_since: float | None = None
@@ -107,6 +110,7 @@ class TabletMemory:
             unknown_until=max(self.unknown_until, ended) if _is_first(before, status) else self.unknown_until,
             last_advance_at=started if _has_advanced(before.status, status) else self.last_advance_at,
             last_commit_at=started if _has_committed(before.status, status) else self.last_commit_at,
+            commits_wait_since=self._commits_wait(before.status, status, started),
             ack_path=AckPath.after(self.ack_path, status, before, ended=ended),
             not_receiving_since=self._not_receiving(status, before.status, started),
             disk_stalled_since=self._disk_stalled(status, started),
@@ -181,6 +185,19 @@ class TabletMemory:
             return None
         known = self.not_receiving_since is not None and _source_of(before) == _source_of(status)
         return self.not_receiving_since if known else started
+
+    def _commits_wait(self, before: TabletStatus | None, status: TabletStatus, started: float) -> float | None:
+        """Since when commits are in the binary log and not executed: MySQL adds them to gtid_executed after the wait.
+
+        A transaction that is just being committed looks the same, but not for long. An answer with a stalled disk tells
+        nothing, so the time begins anew after it.
+        """
+        if before is None or status.has_source or status.executed.entries != before.executed.entries:
+            return None
+        if self.commits_wait_since is not None or before.binlog_end is None or status.binlog_end is None:
+            return self.commits_wait_since
+        (file_before, at_before), (file, at) = before.binlog_end, status.binlog_end
+        return started if file == file_before and at > at_before else None
 
     def _disk_stalled(self, status: TabletStatus, started: float) -> float | None:
         if not status.disk_stalled:

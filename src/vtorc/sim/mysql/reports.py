@@ -7,6 +7,9 @@ from vtorc.vttablet.mysql_api import ReplicaReport, ServerReport, Source
 
 _TIMEOUT_MS = 1_000_000_000_000_000_000
 
+_BINLOG = "binlog.000001"
+"""The one file of a binary log."""
+
 
 def server_report(server: SimMysqld) -> ServerReport:
     """Return what FullStatus shows of the server at this moment."""
@@ -45,6 +48,7 @@ def _server_report(
         super_read_only=super_read_only,
         executed=executed,
         purged=purged,
+        binlog_end=(_BINLOG, end),
         gtid_mode="ON",
         log_bin=True,
         log_replica_updates=True,
@@ -60,7 +64,7 @@ def _server_report(
 
 def coordinates(end: int) -> str:
     """Write a position of the binary log as MySQL does."""
-    return f"binlog.000001:{end}"
+    return f"{_BINLOG}:{end}"
 
 
 def replica_report(server: SimMysqld) -> ReplicaReport | None:

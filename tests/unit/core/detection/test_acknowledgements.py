@@ -218,6 +218,35 @@ def test_a_replica_that_lags_counts_once_it_has_what_the_primary_has_committed()
         assert verdict(blocked(changed(replica(R1), ack_path=known))) == (LOST, expected)
 
 
+@pytest.mark.parametrize(
+    ("waits_for", "replicas", "expected"),
+    [
+        (10.2, (replica(R1), replica(R2)), (LOST, True)),
+        (9.8, (replica(R1), replica(R2)), None),
+        (10.2, (ack_path_for(replica(R1), 0.5), down(R2, 60.0)), (LOST, False)),
+        (10.2, (replica(R1, of=None), failing(replica(R2), ProbeFailure.TIMEOUT)), (NO_WRITES, True)),
+    ],
+    ids=["for long", "not for long", "its acker just came back", "another may acknowledge, but does not"],
+)
+def test_a_binary_log_that_grows_while_nothing_is_committed_shows_a_block(
+    waits_for: float, replicas: tuple[TabletView, ...], expected: tuple[Code, bool] | None
+) -> None:
+    """Without a word of the semi-sync monitor, a commit that has waited for ten seconds makes a blocked primary."""
+    for monitor in (None, False):
+        waits = changed(primary(semi_sync_blocked=monitor), commits_wait_since=NOW - 0.1 - waits_for)
+        finding = about_writes(shard(waits, *replicas))
+        assert (None if finding is None else (finding.code, finding.confirmed)) == expected
+        if expected is not None and expected[0] is LOST:
+            assert finding is not None
+            assert finding.sentence.endswith("zone1-0000000100 has commits that wait for acknowledgements and get none")
+
+
+def test_a_primary_that_waits_for_no_acknowledgement_is_not_blocked() -> None:
+    """Commits that take long without semi-sync wait for something else."""
+    waits = changed(primary(semi_sync=False), commits_wait_since=NOW - 60.0)
+    assert verdict(shard(waits, replica(R1), replica(R2))) is None
+
+
 def _status(tablet: TabletView) -> Any:
     assert tablet.status is not None
     return tablet.status

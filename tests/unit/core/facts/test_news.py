@@ -27,6 +27,7 @@ VIEW = TabletView(record=RECORD, last_probe=LastProbe.answered(STATUS, started=1
         changed(VIEW, status_at=2.0, ended_at=2.5),
         changed(VIEW, status=replace(STATUS, executed=GtidSet.of(UUID, 1, 7))),
         changed(VIEW, status=replace(STATUS, purged=GtidSet.of(UUID, 1, 7))),
+        changed(VIEW, status=replace(STATUS, binlog_end=("binlog.000001", 7))),
         changed(VIEW, status=replace(STATUS, replication=replace(REPLICATION, lag=7, received=GtidSet.of(UUID, 9)))),
     ],
 )
