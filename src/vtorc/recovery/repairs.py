@@ -22,6 +22,7 @@ from vtorc.proto import topodata_pb2
 from vtorc.recovery.errors import RecoveryFailed, RecoveryRefused
 from vtorc.recovery.promotion import APPLY_DEADLINE
 from vtorc.recovery.session import RecoverySession
+from vtorc.topo.records import time_to_proto
 
 APPLY_REST_DEADLINE = 1.0
 """Most seconds that a replica with a stopped IO thread gets to apply the rest of its relay log."""
@@ -73,6 +74,27 @@ class Repairs:
         primary = self._primary()
         await self.session.check_lock()
         await self._repair_all((alias, self._reconcile(alias, primary)) for alias in sorted(aliases))
+
+    async def correct_primary_record(self, alias: TabletAlias) -> None:
+        """Write type and term into the record of a tablet that is primary by its own account and by the shard record.
+
+        The term is that of the shard record, which the tablet itself has written. Raises RecoveryFailed if it is
+        primary no longer.
+        """
+        tablet, term = self._tablet(alias), self.view.shard_record.primary_term_start
+        status = await self.session.step("read tablet type", alias, self.session.tablets.full_status(tablet.record))
+        if status.tablet_type is not TabletType.PRIMARY:
+            raise self.session.fail(f"{alias} is no longer primary by its own account")
+
+        def to_primary(record: topodata_pb2.Tablet) -> bool:
+            if record.type == TabletType.PRIMARY.value:
+                return False
+            record.type = topodata_pb2.PRIMARY
+            record.primary_term_start_time.CopyFrom(time_to_proto(term))
+            return True
+
+        await self.session.check_lock()
+        await self.session.step("correct its record", alias, self.session.tools.topo.update_tablet(alias, to_primary))
 
     async def restart_one_replica(self) -> None:
         """Make one direct replica reconnect, which shows whether the silent primary still takes connections.

@@ -115,6 +115,9 @@ class Runner:
             case Recovery.RECONCILE_STALE_TOPO_PRIMARY:
                 await repairs.reconcile_stale_primaries(aliases)
                 return f"{view.shard}: made {_names(aliases)} replicate from the present primary"
+            case Recovery.CORRECT_PRIMARY_RECORD:
+                await repairs.correct_primary_record(aliases[0])
+                return f"{view.shard}: the record of {aliases[0]} says again that it is primary"
             case Recovery.RESTART_DIRECT_REPLICA:
                 await repairs.restart_one_replica()
                 return f"{view.shard}: made one replica of {aliases[0]} reconnect"

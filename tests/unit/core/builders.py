@@ -207,6 +207,11 @@ def ack_path_for(tablet: TabletView, seconds: float) -> TabletView:
     return changed(tablet, ack_path=AckPath.after(None, tablet.status, NEVER_PROBED, ended=NOW - seconds))
 
 
+def new(name: str, **changes: Any) -> TabletView:
+    """A tablet of a shard that never had a primary: it has no transactions and no source."""
+    return replica(name, of=None, executed="", **changes)
+
+
 def _replicates_from(source: str, executed: str, received: str) -> ReplicationStatus:
     return ReplicationStatus(
         source_host=f"mysql-{source}",

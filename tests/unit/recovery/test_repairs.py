@@ -136,6 +136,49 @@ def test_a_tablet_that_refuses_to_follow_is_no_primary_all_the_same() -> None:
     by_hand(main)
 
 
+async def correct(view: ShardView, tools: RecoveryTools, tablet: SimTablet) -> None:
+    """Correct the record of a primary, under the shard lock."""
+    async with tools.topo.lock_shard(view.shard, "test") as lock:
+        session = RecoverySession(tools, lock, began=tools.clock.now())
+        await Repairs(session, view, NONE).correct_primary_record(tablet.config.alias)
+
+
+async def set_back(tools: RecoveryTools, tablet: SimTablet) -> None:
+    """Let a tablet's record be as it was before the tablet became primary."""
+
+    def to_replica(record: topodata_pb2.Tablet) -> None:
+        record.type = topodata_pb2.REPLICA
+        record.ClearField("primary_term_start_time")
+
+    await tools.topo.update_tablet(tablet.config.alias, to_replica)
+
+
+def test_the_record_of_a_primary_gets_back_its_type_and_its_term() -> None:
+    """The term is the one that the tablet itself has written into the shard record."""
+
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
+        primary = shard.primary
+        assert primary is not None
+        before = await tools.topo.tablet(primary.config.alias)
+        await set_back(tools, primary)
+        await correct(await look(shard, tools), tools, primary)
+        assert await tools.topo.tablet(primary.config.alias) == before
+
+    by_hand(main)
+
+
+def test_the_record_of_a_tablet_that_is_a_replica_by_now_stays() -> None:
+    """The tablet is asked again just before, as it may have been demoted since."""
+
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
+        replica = next(each for each in shard.tablets if each is not shard.primary)
+        with pytest.raises(RecoveryFailed, match="no longer primary by its own account"):
+            await correct(await look(shard, tools), tools, replica)
+        assert await type_of(tools, replica) is TabletType.REPLICA
+
+    by_hand(main)
+
+
 def test_a_replica_that_connects_in_vain_can_be_pointed_elsewhere() -> None:
     """Its IO thread is stopped first, because the tablet manager stops replication only if a thread is healthy."""
 

@@ -168,3 +168,26 @@ def test_lost_leases_take_their_locks_along() -> None:
         await topo.clients[1].try_lock("shard", b'{"HostName": "b"}')
 
     run(main())
+
+
+def test_a_restored_server_shows_the_records_of_its_backup() -> None:
+    """Records that were changed are as they were, later ones are gone, deleted ones are back, and locks are lost."""
+
+    async def main() -> None:
+        topo = Topo()
+        here = topo.clients[0]
+        await here.create("shard/changed", b"1")
+        await here.create("shard/deleted", b"1")
+        backup = topo.server.backup()
+        version = (await here.get("shard/changed")).version
+        await here.update("shard/changed", b"2", version)
+        await here.delete("shard/deleted", (await here.get("shard/deleted")).version)
+        await here.create("shard/created", b"2")
+        lock = await here.try_lock("shard", b'{"HostName": "a"}')
+        topo.server.restore(backup)
+        assert await here.list_dir("shard") == ["changed", "deleted"]
+        assert (await here.get("shard/changed")).contents == b"1"
+        with pytest.raises(LockLost):
+            await lock.check()
+
+    run(main())

@@ -124,6 +124,8 @@ class Code(enum.Enum):
         1, None,                                    PrimaryDoubt.CERTAIN,   ReplicationChange.NONE,     warns=True)
     PRIMARY_IS_READ_ONLY = Problem("PrimaryIsReadOnly",
         2, Recovery.FIX_PRIMARY,                    PrimaryDoubt.CERTAIN,   ReplicationChange.NONE,     warns=False)
+    PRIMARY_RECORD_OUTDATED = Problem("PrimaryRecordOutdated",  # only vtorc has it
+        2, Recovery.CORRECT_PRIMARY_RECORD,         PrimaryDoubt.CERTAIN,   ReplicationChange.NONE,     warns=True)
     STALE_TOPO_PRIMARY = Problem("StaleTopoPrimary",
         2, Recovery.RECONCILE_STALE_TOPO_PRIMARY,   PrimaryDoubt.CERTAIN,   ReplicationChange.DETACH,   warns=False)
     REPLICA_IS_WRITABLE = Problem("ReplicaIsWritable",

@@ -118,6 +118,15 @@ class Recovery(enum.Enum):
         changes_tablet=True,
         may_be_outranked=True,
     )
+    CORRECT_PRIMARY_RECORD = RecoveryTraits(  # only vtorc has it
+        spelling="CorrectPrimaryRecord",
+        intent="writing into its record that it is primary",
+        urgency=Urgency.PRIMARY_REPAIR,
+        replaces_primary=False,
+        batches=False,
+        changes_tablet=False,
+        may_be_outranked=True,
+    )
     RESTART_DIRECT_REPLICA = RecoveryTraits(
         spelling="RestartArbitraryDirectReplica",
         intent="making one replica reconnect to learn more",

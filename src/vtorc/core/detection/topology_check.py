@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.problems import Code
+from vtorc.core.detection.proven_past import proven_past
 from vtorc.core.detection.shard_check import ShardCheck
-from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.views import TabletView
 
 
 class TopologyCheck(ShardCheck):
@@ -55,26 +57,49 @@ class TopologyCheck(ShardCheck):
         shard = self.view.shard_record
         if not any(tablet.is_replica_type for tablet in self.view.tablets):
             return
-        if not shard.primary_term_start and shard.primary_alias is None:
+        named = shard.primary_alias
+        past = proven_past(self.view) if named is None and not shard.primary_term_start else ""
+        if named is None and not shard.primary_term_start and not past:
             what = f"no tablet is primary, and the shard record never named one{self.late_record_note}"
             confirmed = self.all_probed and not self.self_declared_primaries
             yield self.found(Code.CLUSTER_HAS_NO_PRIMARY, None, what, confirmed=confirmed)
             return
-        named = shard.primary_alias
         if hidden := self._why_hidden(named):
             yield self.found(Code.UNREACHABLE_CELL, None, f"no tablet is known to be primary, but {hidden}")
             return
+        tablet = self.view.tablet(named)
+        if tablet is not None and self._is_primary_all_the_same(tablet):
+            what = "is the primary by its own account and by the shard record, and its tablet record is older than that"
+            yield self.found(Code.PRIMARY_RECORD_OUTDATED, tablet, what)
+            return
         confirmed = self.all_probed and not self.self_declared_primaries
         how = "has lost its tablet record"
-        if (tablet := self.view.tablet(named)) is not None:
+        if tablet is not None:
             how = "is no longer of type PRIMARY"
             # Without its answer only its replicas can tell whether it is primary all the same.
             confirmed = confirmed and (
                 tablet.is_current or not any(replica.is_receiving for replica in self.view.replicas_of(tablet))
             )
-        subject = f"the primary {named}" if named is not None else "the primary"
-        what = f"{subject} {how}, and no other tablet is primary{self.late_record_note}"
+        if past:
+            what = f"no record names a primary, but the shard had one: {past}{self.late_record_note}"
+        else:
+            subject = f"the primary {named}" if named is not None else "the primary"
+            what = f"{subject} {how}, and no other tablet is primary{self.late_record_note}"
         yield self.found(Code.PRIMARY_TABLET_DELETED, None, what, confirmed=confirmed)
+
+    def _is_primary_all_the_same(self, named: TabletView) -> bool:
+        """Whether the tablet that the shard record names says itself that it is primary, and its record is not late.
+
+        A tablet writes its type into its record when it changes. If the topology server is restored from an older
+        backup after that, the tablet corrects the shard record only.
+        """
+        status = named.current_status
+        return (
+            status is not None
+            and status.tablet_type is TabletType.PRIMARY
+            and named.memory.record_confirmed
+            and self.self_declared_primaries == (named,)
+        )
 
     def _why_hidden(self, named: TabletAlias | None) -> str:
         """Return why the primary may exist unseen; empty if it cannot. A read that failed does not prove a deletion."""

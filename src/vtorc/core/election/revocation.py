@@ -26,7 +26,7 @@ def unrevoked(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
 
 def _still_writing(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
     if candidates.first_term:
-        return ""
+        return _unseen_past(candidates, policy)
     if not policy.has_semi_sync:
         return _why_cut_off(candidates, policy)
     primary, members, reached = candidates.primary_member, candidates.members, candidates.accounted_for
@@ -37,7 +37,9 @@ def _still_writing(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
     if candidates.primary is None:
         missing = (acker.alias for quorum in revocation.open for acker in quorum.ackers)
         return (
-            f"the last primary is unknown; {names(missing)} was not reached and may have acknowledged its writes"
+            f"the last primary is unknown; {names(missing)} was not reached and may have acknowledged its writes; "
+            f"bring back what was not reached or, if it is gone for good, promote a tablet by hand "
+            f"(EmergencyReparentShard --new-primary)"
             f"{_what_to_do_about_bad_records(candidates, revocation)}"
         )
     must = tablets_to_reach(policy, primary, members=members, reached=reached, seen=seen)
@@ -46,6 +48,24 @@ def _still_writing(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
         f"{_what_to_do_about_bad_records(candidates, revocation)}{_what_to_do_about_ack_timeout(revocation)}"
         f"{_why_not_reached(candidates, revocation)}{_why_protected(candidates)}"
         f"{_what_to_do_about_unknown_ackers(revocation)}"
+    )
+
+
+def _unseen_past(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
+    """Say which tablets that were not reached may be a primary and its ackers, although no record says so.
+
+    The tablets that were reached are new. That proves nothing about the others if the topology server was restored.
+    """
+    members, reached = candidates.members, candidates.accounted_for
+    if not policy.has_semi_sync:
+        return ""
+    revocation = could_have_acknowledged(policy, None, members=members, reached=reached)
+    if revocation.is_revoked:
+        return ""
+    must = tablets_to_reach(policy, None, members=members, reached=reached)
+    return (
+        f"no record names a primary, but the records may be older than the servers, and {revocation}; to exclude that, "
+        f"reach {must}, or delete the records of tablets that are gone for good (vtctldclient DeleteTablets)"
     )
 
 
@@ -122,8 +142,13 @@ def _replicas_of_unknown_servers(candidates: CandidateSet) -> str:
     That server may have become primary without the topology server having heard of it. A tablet that was re-pointed to
     it has dropped its relay log, with the writes that it had acknowledged, because its new source had them. The primary
     itself has no source unless it was replaced, by a former primary perhaps.
+
+    A primary that a record names since a term, and that has no tablet record, was deleted by an operator. Its followers
+    are no evidence of another primary. Where no record names a term, the records may have been lost with those of other
+    tablets, that acknowledge.
     """
-    if not candidates.primary_uuids:
+    has_record = any(member.alias == candidates.primary for member in candidates.members)
+    if not candidates.primary_uuids and not has_record and candidates.newest_term:
         return ""
     reached = {stopped.server_uuid for stopped in candidates.stopped.values()} | {""}
     known = reached | candidates.primary_uuids | candidates.former_uuids
@@ -135,7 +160,11 @@ def _replicas_of_unknown_servers(candidates: CandidateSet) -> str:
     if not followers:
         return ""
     source, primary = candidates.stopped[followers[0]].source_uuid, candidates.primary
-    how = "is no longer primary but replicates" if followers[0] == primary else f"does not replicate from {primary} but"
+    how = f"does not replicate from {primary} but"
+    if primary is None:
+        how = "replicates"
+    elif followers[0] == primary:
+        how = "is no longer primary but replicates"
     return (
         f"{names(followers)} {how} from server {source}, which may have become primary and was not reached; if that "
         f"server does not belong to this shard, change the tablet's type to DRAINED"

@@ -161,7 +161,7 @@ class ShardView:
     """The shard's primary: the tablet of type PRIMARY with the newest term (Vitess' rule for readers of the topology).
 
     It is None if the shard record names another tablet since a later time: then all tablets of type PRIMARY are former
-    primaries.
+    primaries. It is the tablet that took its place, if the servers prove the records to be older than they are.
     """
     self_declared_primaries: tuple[TabletView, ...] = field(init=False, compare=False, repr=False)
     """Tablets that are primary by their own account and not by their records.
@@ -234,9 +234,31 @@ class ShardView:
     def _find_primary(self) -> TabletView | None:
         primaries = [tablet for tablet in self.tablets if tablet.record.type is TabletType.PRIMARY]
         newest = max(primaries, key=lambda tablet: (tablet.record.primary_term_start, tablet.alias), default=None)
-        if newest is None or self.shard_record.primary_alias in (None, newest.alias):
-            return newest
-        return None if self.shard_record.primary_term_start > newest.record.primary_term_start else newest
+        if newest is None:
+            return None
+        is_former = self.shard_record.primary_term_start > newest.record.primary_term_start
+        if is_former and self.shard_record.primary_alias not in (None, newest.alias):
+            return None
+        return self._successor_of(newest) or newest
+
+    def _successor_of(self, recorded: TabletView) -> TabletView | None:
+        """Return the tablet that `recorded` follows as a replica by its own account, if that one does not answer.
+
+        A topology server that is restored from a backup calls a former primary primary. The tablet after it puts that
+        right, but not if it is lost first. Then all tablets, the recorded primary too, wait for a dead server, and the
+        loss of that server is what has to be seen. None unless every tablet that answers and has a source has that one.
+        """
+        status = recorded.current_status
+        if status is None or status.tablet_type in (None, TabletType.UNKNOWN, TabletType.PRIMARY):
+            return None
+        if status.disk_stalled or not status.read_only or not status.has_source:
+            return None
+        sources = [t for t in self.tablets if t.alias != recorded.alias and self.replicates_from(recorded, t)]
+        if len(sources) != 1 or sources[0].failure is None:
+            return None
+        heir = sources[0]
+        others = [t for t in self.tablets if t.current_status is not None and t.current_status.has_source]
+        return heir if all(self.replicates_from(each, heir) for each in others) else None
 
     def _declared_itself_primary(self, tablet: TabletView, status: TabletStatus | None) -> bool:
         if tablet.record.type is TabletType.PRIMARY or status is None or status.has_source or status.disk_stalled:

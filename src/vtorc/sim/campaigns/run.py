@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 from vtorc.recovery.record import Outcome
 from vtorc.sim.campaigns.fleet_report import FleetReport, FleetWatch
+from vtorc.sim.campaigns.operator import repair_by_hand
 from vtorc.sim.campaigns.profiles import Profile, draw_faults
 from vtorc.sim.campaigns.verdict import ChangeRules, late_replacements, needless_reparents
 from vtorc.sim.checks.invariants import Violation
 from vtorc.sim.cluster.plan import WorldPlan
 from vtorc.sim.cluster.vtorc import VtorcSettings
-from vtorc.sim.cluster.world import SimShard, World
+from vtorc.sim.cluster.world import World
 from vtorc.sim.engine.loop import SimLoop
 from vtorc.sim.engine.trace import Trace
 from vtorc.sim.errors import SimError
@@ -132,21 +133,10 @@ async def _recover(world: World) -> None:
     since = world.now
     for shard in world.shards.values():
         wrong = await world.until_well(shard, limit=RECOVERY_BOUND, since=since)
-        if wrong and await _repair_by_hand(world, shard):
+        if wrong and await repair_by_hand(world, shard):
             wrong = await world.until_well(shard, limit=RECOVERY_BOUND)
         if wrong:
             world.checker.violate("not-recovered", f"{shard.id}: {'; '.join(wrong)}")
-
-
-async def _repair_by_hand(world: World, shard: SimShard) -> bool:
-    """Rebuild the tablets that have errant transactions or need purged ones; returns whether there were any."""
-    primary = shard.primary
-    if primary is None:
-        return False
-    ruined = [each for each in shard.tablets if each is not primary and world.needs_rebuild(each, primary)]
-    for tablet in ruined:
-        await world.rebuild(tablet, primary)
-    return bool(ruined)
 
 
 def _judge(world: World, result: Result, elections: int) -> None:

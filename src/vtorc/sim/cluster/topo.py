@@ -7,7 +7,7 @@ the network, where they may be late, lost, refused or stale.
 import asyncio
 import json
 import random
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from vtorc.errors import NoNode, TopoUnavailable
@@ -63,6 +63,20 @@ class SimTopo:
         """End all leases, and the locks with them."""
         for lease in list(self._leases):
             at_once(self.revoke(lease))
+
+    def backup(self) -> dict[str, bytes]:
+        """Return all keys with their contents, but locks."""
+        return {row.key: row.contents for row in at_once(self.store.scan("/")) if "/locks/" not in row.key}
+
+    def restore(self, rows: Mapping[str, bytes]) -> None:
+        """Bring back all keys as they were in a backup; locks are lost."""
+        self.end_leases()
+        present = self.backup()
+        for key in present.keys() - rows.keys():
+            at_once(self.store.delete(key, None))
+        for key, contents in rows.items():
+            if present.get(key) != contents:
+                at_once(self.store.put(key, contents, None))
 
     def lock_holder(self, directory: str) -> str | None:
         """Return the host that holds the lock of a directory, None if it is free; `directory` includes its root."""

@@ -169,7 +169,6 @@ _CATALOGUE = (
               processes.kill_all_primaries, 30, 60, FaultTarget.NO_CHOICE, Drawn.BY_NAME, MANY_PRIMARIES),
     FaultKind("reuse-address", "A host loses power, and another shard's primary gets its address.",
               processes.reuse_address, 5, 90, FaultTarget.TABLET, Drawn.BY_NAME, UNBOUNDED),
-    # Later kinds, each the last of the sets that draw it
     FaultKind("lock-applier", "A long lock holds up a replica's applier.",
               servers.lock_applier, 5, 120, FaultTarget.REPLICA, Drawn.AT_RANDOM, UNBOUNDED),
     FaultKind("lose-record", "A vttablet ends, an operator deletes its record, and its mysqld goes on.",
@@ -182,6 +181,11 @@ _CATALOGUE = (
               amid_failover.lone_copy_without_socket, 40, 60, FaultTarget.NO_CHOICE, Drawn.IN_FAILOVERS, UNBOUNDED),
     FaultKind("shut-down-mysqld", "A mysqld is shut down in order, which closes the connections of replicas last.",
               processes.shut_down_mysqld, 1, 40, FaultTarget.TABLET, Drawn.AT_RANDOM, PRIMARY_LOUD),
+    # Going back in time
+    FaultKind("restore-topology", "Topology servers are restored from a backup.",
+              topology.restore, 5, 60, FaultTarget.TOPOLOGY, Drawn.AT_RANDOM, ONE_PRIMARY),
+    FaultKind("remake-topology", "The topology servers are made anew, and no record names a primary.",
+              topology.make_anew, 1, 1, FaultTarget.NO_CHOICE, Drawn.AT_RANDOM, ONE_PRIMARY),
 )
 # fmt: on
 

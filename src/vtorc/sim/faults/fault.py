@@ -172,6 +172,7 @@ class FaultTarget(enum.Enum):
     CELL = "the cells"
     VTORC = "the vtorcs"
     HOST = "the host of the tablet, then those of the vtorcs"
+    TOPOLOGY = "all topology servers, the global one, then those of the cells"
     NO_CHOICE = "nothing: the fault has no choice of targets"
 
 

@@ -3,15 +3,20 @@
 import contextlib
 from collections.abc import Callable
 
-from vtorc.errors import TopoError
+from google.protobuf.message import DecodeError
+
+from vtorc.errors import NoNode, TopoError
+from vtorc.proto import topodata_pb2
 from vtorc.sim.cluster.tablet import SimTablet
 from vtorc.sim.cluster.topo import ROOT, SimTopo, at_once
 from vtorc.sim.cluster.world import World
 from vtorc.sim.engine.process import Process
 from vtorc.sim.faults.fault import Begin, End, FaultScene, nothing
 from vtorc.topo import paths
+from vtorc.vttablet.state import wire_type
 
 _UNREADABLE = b"\xff\xff\xff"
+_ALL, _GLOBAL = 0, 1
 
 
 def global_server(scene: FaultScene) -> SimTopo:
@@ -79,6 +84,51 @@ def end_leases(scene: FaultScene) -> End:
     """End all leases of the global topology server, and the locks with them."""
     global_server(scene).end_leases()
     return nothing
+
+
+def restore(scene: FaultScene) -> End:
+    """Take a backup of topology servers, and restore it at the end: of all of them, the global one, or a cell's."""
+    target, topos = scene.fault.target, list(scene.world.topos.values())
+    if target == _GLOBAL:
+        topos = [global_server(scene)]
+    elif target != _ALL:
+        topos = [cell_server(scene)]
+    backups = [(topo, topo.backup()) for topo in topos]
+
+    def end() -> None:
+        for topo, rows in backups:
+            topo.restore(rows)
+
+    return end
+
+
+def make_anew(scene: FaultScene) -> End:
+    """Make all topology servers anew: operators enter cells, keyspaces, shards and tablets again, without primaries."""
+    for topo in scene.world.topos.values():
+        topo.end_leases()
+    global_topo = global_server(scene)
+    for shard in scene.world.shards.values():
+        key = f"{ROOT}/global/{paths.shard(shard.id)}"
+        record = topodata_pb2.Shard.FromString(at_once(global_topo.store.get(key)).contents)
+        record.ClearField("primary_alias")
+        record.ClearField("primary_term_start_time")
+        at_once(global_topo.store.put(key, record.SerializeToString(deterministic=True), None))
+        for tablet in shard.tablets:
+            _enter_anew(scene.world, tablet)
+    return nothing
+
+
+def _enter_anew(world: World, tablet: SimTablet) -> None:
+    """Write the record that a tablet had before any tablet was primary; one that cannot be read stays as it is."""
+    alias = tablet.config.alias
+    store, key = world.topos[alias.cell].store, f"{ROOT}/{alias.cell}/{paths.tablet(alias)}"
+    try:
+        record = topodata_pb2.Tablet.FromString(at_once(store.get(key)).contents)
+    except (DecodeError, NoNode):
+        return
+    record.type = wire_type(tablet.config.init_type)
+    record.ClearField("primary_term_start_time")
+    at_once(store.put(key, record.SerializeToString(deterministic=True), None))
 
 
 def corrupt_record(scene: FaultScene) -> End:

@@ -18,6 +18,7 @@ from tests.unit.core.builders import (
     failing,
     fresh_shard,
     gtids,
+    new,
     of_old_version,
     primary,
     replica,
@@ -189,7 +190,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
     ),
     (
         "emergency reparents off, but this is the first election",
-        fresh_shard(replica(R1, of=None)),
+        fresh_shard(new(R1)),
         Code.CLUSTER_HAS_NO_PRIMARY,
         "",
         DecisionLimits(allow_emergency_reparent=False),
@@ -365,9 +366,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
     ),
     (
         "the first election, and a cell was never read",
-        fresh_shard(
-            replica(R1, of=None), unreachable_cells={"zone3": "no route"}, never_read_cells=frozenset({"zone3"})
-        ),
+        fresh_shard(new(R1), unreachable_cells={"zone3": "no route"}, never_read_cells=frozenset({"zone3"})),
         Code.CLUSTER_HAS_NO_PRIMARY,
         "",
         DecisionLimits(),
@@ -375,7 +374,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
     ),
     (
         "the first election, and a cell cannot be read now, but was",
-        fresh_shard(replica(R1, of=None), unreachable_cells={"zone3": "no route"}),
+        fresh_shard(new(R1), unreachable_cells={"zone3": "no route"}),
         Code.CLUSTER_HAS_NO_PRIMARY,
         "",
         DecisionLimits(),
@@ -383,7 +382,7 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
     ),
     (
         "the first election, and a record cannot be read",
-        fresh_shard(replica(R1, of=None), bad_records={alias(R2): "truncated"}),
+        fresh_shard(new(R1), bad_records={alias(R2): "truncated"}),
         Code.CLUSTER_HAS_NO_PRIMARY,
         "",
         DecisionLimits(),
@@ -587,9 +586,16 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
             ("so does a replica", None, HEIR, Code.CONNECTED_TO_WRONG_PRIMARY, R2, WAIT),
             ("the primary stays read-only", None, HEIR, Code.PRIMARY_IS_READ_ONLY, P, WAIT),
             ("it stays so whatever else is wrong", None, HEIR, Code.PRIMARY_CURRENT_TYPE_MISMATCH, P, WAIT),
-            ("its source does not answer", R1, failing(HEIR), Code.PRIMARY_HAS_PRIMARY, P, WAIT),
             ("its source is a replica", R1, replica(R1), Code.PRIMARY_HAS_PRIMARY, P, Rule.ACT),
         )
+    ),
+    (
+        "records may be late: its source does not answer, and its own type is not known",
+        shard(of_old_version(primary(source=R1, read_only=True)), failing(HEIR), replica(R2, of=R1)),
+        Code.PRIMARY_HAS_PRIMARY,
+        P,
+        DecisionLimits(),
+        WAIT,
     ),
     (
         "a primary that runs as a replica lacks what two replicas share",
@@ -957,7 +963,7 @@ def test_tablets_with_writes_that_may_be_acknowledged_are_not_to_be_rebuilt() ->
 
 def test_an_operator_is_told_how_to_get_a_first_primary() -> None:
     """A first election that waits for records that cannot be read calls an operator and says the way out."""
-    view = fresh_shard(replica(R1, of=None), unreachable_cells={"zone3": "no route"})
+    view = fresh_shard(new(R1), unreachable_cells={"zone3": "no route"})
     refused = about(view, Code.CLUSTER_HAS_NO_PRIMARY)
     assert refused.escalated
     assert "cell zone3 cannot be read" in refused.sentence

@@ -21,6 +21,7 @@ from tests.unit.core.builders import (
     failing,
     fresh_shard,
     gtids,
+    new,
     of_old_version,
     primary,
     replica,
@@ -94,9 +95,7 @@ LOST_2 = failing(replica(R2), ProbeFailure.TIMEOUT)
     ("view", "expected"),
     [
         pytest.param(healthy(), [], id="healthy"),
-        pytest.param(
-            fresh_shard(idle(R1), policy_name="none"), [Code.CLUSTER_HAS_NO_PRIMARY], id="ClusterHasNoPrimary"
-        ),
+        pytest.param(fresh_shard(new(R1), policy_name="none"), [Code.CLUSTER_HAS_NO_PRIMARY], id="ClusterHasNoPrimary"),
         pytest.param(shard(replica(R1), replica(R2)), [Code.PRIMARY_TABLET_DELETED], id="PrimaryTabletDeleted"),
         pytest.param(
             shard(primary(disk_stalled=True), WAITING_1, WAITING_2),
@@ -173,7 +172,7 @@ LOST_2 = failing(replica(R2), ProbeFailure.TIMEOUT)
             [Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET],
             id="ReplicaSemiSyncMustNotBeSet",
         ),
-        pytest.param(fresh_shard(idle(R1), kind=KeyspaceType.SNAPSHOT), [], id="SnapshotKeyspace"),
+        pytest.param(fresh_shard(new(R1), kind=KeyspaceType.SNAPSHOT), [], id="SnapshotKeyspace"),
         pytest.param(
             shard(primary(dead_for=3, never_heard=True), replica(R1, io=STOPPED), replica(R2, io=CONNECTING)),
             [Code.DEAD_PRIMARY, Code.REPLICATION_STOPPED],
@@ -199,13 +198,13 @@ def test_finds_what_vitess_finds(view: ShardView, expected: list[Code]) -> None:
     ("view", "expected", "theirs"),
     [
         pytest.param(
-            fresh_shard(idle(R1), policy_name=""),
+            fresh_shard(new(R1), policy_name=""),
             [Code.NO_DURABILITY_POLICY, Code.CLUSTER_HAS_NO_PRIMARY],
             "nothing, silently",
             id="a keyspace without policy",
         ),
         pytest.param(
-            fresh_shard(idle(R1), policy_name="own"),
+            fresh_shard(new(R1), policy_name="own"),
             [Code.UNKNOWN_DURABILITY_POLICY, Code.CLUSTER_HAS_NO_PRIMARY],
             "nothing, silently",
             id="a policy that is not known",
@@ -538,13 +537,13 @@ def test_a_tablet_that_was_not_probed_yet_has_no_problem() -> None:
 @pytest.mark.parametrize(
     ("view", "code", "confirmed"),
     [
-        pytest.param(fresh_shard(idle(R1), idle(R2)), Code.CLUSTER_HAS_NO_PRIMARY, True, id="fresh"),
+        pytest.param(fresh_shard(new(R1), new(R2)), Code.CLUSTER_HAS_NO_PRIMARY, True, id="fresh"),
         pytest.param(
-            fresh_shard(idle(R1), unprobed(idle(R2))), Code.CLUSTER_HAS_NO_PRIMARY, False, id="fresh, not all asked"
+            fresh_shard(new(R1), unprobed(new(R2))), Code.CLUSTER_HAS_NO_PRIMARY, False, id="fresh, not all asked"
         ),
         pytest.param(
-            fresh_shard(idle(R1, tablet_type=TabletType.PRIMARY), idle(R2)),
-            Code.CLUSTER_HAS_NO_PRIMARY,
+            fresh_shard(new(R1, tablet_type=TabletType.PRIMARY), new(R2)),
+            Code.PRIMARY_TABLET_DELETED,
             False,
             id="fresh, but one was just promoted",
         ),
@@ -589,6 +588,105 @@ def test_a_missing_primary_is_told_from_one_that_never_was(view: ShardView, code
     finding = found(view)[0]
     assert finding.code is code
     assert finding.confirmed is confirmed
+
+
+@pytest.mark.parametrize(
+    ("tablet", "proof"),
+    [
+        (replica(R1, executed=""), "zone1-0000000101 replicates from mysql-zone1-100:3306"),
+        (failing(replica(R1, executed=""), ProbeFailure.TIMEOUT), "zone1-0000000101 replicates from"),
+        (new(R1, read_only=False), "zone1-0000000101 is writable"),
+        (new(R1, tablet_type=TabletType.PRIMARY), "zone1-0000000101 declares itself primary"),
+        (idle(R1), "zone1-0000000101 has 50 transactions: 00000100…:1-50 in its logs"),
+        (idle(R1, purged=gtids("100:1-49")), "has 1 transaction: 00000100…:50 in its logs"),
+        (new(R1), ""),
+        (new(R1, disk_stalled=True, read_only=False), ""),
+        (unprobed(new(R1)), ""),
+        (idle(R1, purged=gtids("100:1-50")), ""),
+    ],
+)
+def test_servers_prove_a_past_that_no_record_tells_of(tablet: TabletView, proof: str) -> None:
+    """Where no record ever named a primary, a tablet that is not as a new or a restored one is shows that one was."""
+    finding = found(fresh_shard(tablet, new(R2)))[0]
+    assert finding.code is (Code.PRIMARY_TABLET_DELETED if proof else Code.CLUSTER_HAS_NO_PRIMARY)
+    assert proof in finding.sentence
+
+
+def record_confirmed(tablet: TabletView) -> TabletView:
+    """The same tablet after a reading of the topology that would have found a late record."""
+    return changed(tablet, acts_as_primary_since=NOW - 90.0, record_confirmed=True)
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        (record_confirmed(idle(P, tablet_type=TabletType.PRIMARY, read_only=False)), Code.PRIMARY_RECORD_OUTDATED),
+        (record_confirmed(idle(P, tablet_type=TabletType.PRIMARY)), Code.PRIMARY_RECORD_OUTDATED),
+        (idle(P, tablet_type=TabletType.PRIMARY, read_only=False), Code.PRIMARY_TABLET_DELETED),
+        (record_confirmed(of_old_version(idle(P, read_only=False))), Code.PRIMARY_TABLET_DELETED),
+        (
+            failing(record_confirmed(idle(P, tablet_type=TabletType.PRIMARY, read_only=False))),
+            Code.PRIMARY_TABLET_DELETED,
+        ),
+    ],
+)
+def test_a_primary_whose_record_went_back_in_time_is_told_from_one_that_is_late(
+    named: TabletView, expected: Code
+) -> None:
+    """The tablet that the shard record names says that it is primary, and a minute later its record does not yet."""
+    assert found(shard(named, replica(R1), replica(R2)))[0].code is expected
+
+
+def test_a_record_is_not_corrected_beside_another_primary() -> None:
+    """Of two tablets that declare themselves primary, neither is written into the records."""
+    two = [record_confirmed(idle(each, tablet_type=TabletType.PRIMARY, read_only=False)) for each in (P, R1)]
+    finding = found(shard(*two, replica(R2)))[0]
+    assert (finding.code, finding.confirmed) == (Code.PRIMARY_TABLET_DELETED, False)
+
+
+def follower(**changes: object) -> TabletView:
+    """The tablet that the records call primary, as a replica of zone1-101."""
+    values: dict[str, object] = {"read_only": True, "source": R1, "tablet_type": TabletType.REPLICA, **changes}
+    return primary(**values)  # type: ignore[arg-type]
+
+
+HEIR_LOST = failing(replica(R1, of=None), ProbeFailure.UNREACHABLE)
+
+
+@pytest.mark.parametrize(
+    ("view", "expected"),
+    [
+        pytest.param(shard(follower(), HEIR_LOST, replica(R2, of=R1)), R1, id="all follow it"),
+        pytest.param(shard(follower(), unprobed(HEIR_LOST), replica(R2, of=R1)), P, id="it was not asked yet"),
+        pytest.param(shard(follower(), replica(R1, of=None), replica(R2, of=R1)), P, id="it answers"),
+        pytest.param(shard(follower(), HEIR_LOST, replica(R2)), P, id="another follows the recorded one"),
+        pytest.param(shard(follower(), HEIR_LOST, failing(replica(R2))), R1, id="one followed it and does not answer"),
+        pytest.param(
+            shard(follower(tablet_type=TabletType.PRIMARY), HEIR_LOST, replica(R2, of=R1)), P, id="it was pointed there"
+        ),
+        pytest.param(shard(follower(tablet_type=None), HEIR_LOST, replica(R2, of=R1)), P, id="its type is not known"),
+        pytest.param(shard(follower(read_only=False), HEIR_LOST, replica(R2, of=R1)), P, id="it is writable"),
+        pytest.param(shard(follower(source=None), HEIR_LOST, replica(R2, of=R1)), P, id="it has no source"),
+        pytest.param(shard(follower(source="zone9-900"), HEIR_LOST), P, id="it follows a server without a record"),
+        pytest.param(shard(failing(follower()), HEIR_LOST, replica(R2, of=R1)), P, id="it does not answer"),
+    ],
+)
+def test_the_primary_is_the_lost_one_that_all_follow(view: ShardView, expected: str) -> None:
+    """A record that calls a former primary primary is older than the servers, which all wait for the one after it."""
+    assert view.primary is not None
+    assert view.primary.alias == alias(expected)
+
+
+def test_the_loss_of_a_primary_that_no_record_names_is_found() -> None:
+    """All wait in vain for the tablet that took the place of the recorded primary: it is dead."""
+    waiting = replace(follower().status or TabletStatus())  # narrowed for mypy
+    assert waiting.replication is not None
+    threads = replace(waiting.replication, io_state=CONNECTING, last_io_error="cannot connect")
+    recorded = changed(follower(), status=replace(waiting, replication=threads))
+    lost = failing(replica(R1, of=None), ProbeFailure.UNREACHABLE, for_=9.0)
+    view = shard(recorded, lost, replica(R2, of=R1, io=CONNECTING, io_error="cannot connect"))
+    finding = found(view)[0]
+    assert (finding.code, finding.alias) == (Code.DEAD_PRIMARY, alias(R1))
 
 
 def test_a_shard_without_replicas_is_left_alone() -> None:

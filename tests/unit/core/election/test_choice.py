@@ -180,7 +180,7 @@ def test_scenario_25_a_deleted_primary_is_replaced_once_all_its_ackers_are_stopp
 
     def lost(*unreached: Member) -> CandidateSet:
         made = candidates(stopped(R1, "100:1-50"), stopped(R2, "100:1-50"), unreached=unreached)
-        return made if named else replace(made, primary=None, primary_uuids=frozenset())
+        return made if named else replace(made, primary=None, primary_uuids=frozenset(), newest_term=10)
 
     assert elected(lost()).winner == alias(R1)
     refusal = refused(lost(member(R3)))
@@ -507,6 +507,40 @@ def test_the_first_primary_is_who_holds_everything() -> None:
     assert choice.argument.sentence.startswith("The shard never had a primary")
     assert refused(candidates(stopped(R1, "101:1", source=None), restored, unreached=(), **first)).rule == Rule.DIVERGED
     assert refused(candidates(empty, unreached=(), **first)).rule == Rule.NO_CANDIDATE
+
+
+@pytest.mark.parametrize(
+    ("unreached", "chosen", "promotes"),
+    [
+        ((), SEMI_SYNC, True),
+        ((member(R2),), SEMI_SYNC, True),
+        ((member(R2), member(R3)), SEMI_SYNC, False),
+        ((member(R2), member(R3, TabletType.RDONLY)), SEMI_SYNC, True),
+        ((member(R2), member("zone2-201")), CROSS_CELL, True),
+        ((member(R2), member(R3)), NONE, True),
+    ],
+)
+def test_tablets_that_were_not_reached_may_be_a_primary_and_its_acker(
+    unreached: tuple[Member, ...], chosen: DurabilityPolicy, promotes: bool
+) -> None:
+    """New tablets prove nothing about others: a first primary needs all but too few of those to acknowledge a write."""
+    first: dict[str, Any] = {"primary": None, "primary_uuids": frozenset(), "known": "", "first_term": True}
+    new = [stopped(name, "", source=None) for name in (R1, "zone1-102", "zone2-209")]
+    outcome = choose(candidates(*new, unreached=unreached, **first), chosen)
+    assert isinstance(outcome, Choice) is promotes
+    if isinstance(outcome, Refusal):
+        assert outcome.rule is Rule.ACKERS_UNREACHED
+        assert "to exclude that, reach one of zone2-0000000200, zone3-0000000300" in outcome.sentence
+
+
+@pytest.mark.parametrize("name", [None, P])
+def test_followers_of_a_server_without_a_record_elect_no_primary(name: str | None) -> None:
+    """All tablets that have a record were stopped, but follow a server that has none and may have other ackers."""
+    lost: dict[str, Any] = {"primary": alias(name) if name else None, "primary_uuids": frozenset(), "known": ""}
+    followers = [stopped(each, "100:1-50", source="zone9-900") for each in (R1, R2)]
+    refusal = refused(candidates(*followers, unreached=(DEAD,) if name else (), **lost))
+    assert refusal.rule is Rule.ACKERS_UNREACHED
+    assert f"from server {uuid(900)}, which may have become primary" in refusal.sentence
 
 
 def test_a_tablet_with_a_garbage_record_acknowledges_but_never_wins() -> None:

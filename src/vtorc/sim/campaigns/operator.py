@@ -1,0 +1,50 @@
+"""The operator of a simulated world: does what only operators can do, and nothing that vtorc advises against."""
+
+from vtorc.core.facts.durability import policy
+from vtorc.core.facts.rules import Rule
+from vtorc.recovery.commands import Commands
+from vtorc.recovery.record import Outcome
+from vtorc.sim.cluster.vtorc import SimVtorc
+from vtorc.sim.cluster.world import SimShard, World
+
+
+async def repair_by_hand(world: World, shard: SimShard) -> bool:
+    """Put right what keeps a shard from being well; returns whether there was anything that an operator can do.
+
+    Tablets that have errant transactions or need purged ones are rebuilt, unless vtorc says that these transactions may
+    be acknowledged. Then one that has them is promoted first: an operator who rebuilt all of them lost every copy.
+    """
+    promoted = await _promote_with_missing_writes(world, shard)
+    primary = shard.primary
+    if primary is None or (not promoted and _says_missing_writes(world, shard)):
+        return False
+    ruined = [each for each in shard.tablets if each is not primary and world.needs_rebuild(each, primary)]
+    for tablet in ruined:
+        await world.rebuild(tablet, primary)
+    return promoted or bool(ruined)
+
+
+def _says_missing_writes(world: World, shard: SimShard) -> list[SimVtorc]:
+    """Return the vtorcs that say that the primary lacks writes which may be acknowledged."""
+    found: list[SimVtorc] = []
+    for vtorc in world.vtorcs:
+        loop = vtorc.fleet.loops.get(shard.id) if vtorc.fleet is not None else None
+        if loop is not None and any(each.rule is Rule.MISSING_WRITES for each in loop.decisions):
+            found.append(vtorc)
+    return found
+
+
+async def _promote_with_missing_writes(world: World, shard: SimShard) -> bool:
+    """Promote the tablet that has most, if nothing is lost by that; returns whether it was promoted."""
+    for vtorc in _says_missing_writes(world, shard):
+        if vtorc.fleet is None or vtorc.tools is None:
+            continue
+        best = max(shard.tablets, key=lambda each: each.mysqld.received.count())
+        world.trace.note("an operator", f"promotes {best.alias_text}, which has the writes that the primary lacks")
+        commands = Commands(vtorc.tools, vtorc.fleet.loops[shard.id].watch)
+        work = commands.force_promotion(policy(shard.plan.durability), best.config.alias)
+        record = await vtorc.process.life.spawn(work, name="override")
+        if record.outcome is Outcome.SUCCEEDED:
+            return True
+        world.trace.note("an operator", f"reads: {record.sentence}")
+    return False
