@@ -16,6 +16,7 @@ from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.rolled_back import rolled_back
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.recovery.catch_up import CatchUp, record_choice
 from vtorc.recovery.promotion import Promotion, ReplicaToRepoint, promote
@@ -69,7 +70,13 @@ class EmergencyReparent:
         self._preflight()
         targets = tablets_to_stop(self.view, self.policy)
         await self.session.check_lock()
-        stopper = TabletStopper(self.session, self.policy, primary=self.view.primary, is_enough=self._is_enough)
+        stopper = TabletStopper(
+            self.session,
+            self.policy,
+            primary=self.view.primary,
+            is_enough=self._is_enough,
+            stay_read_only=rolled_back(self.view),
+        )
         began = self.session.elapsed()
         await stopper.run(targets)
         self.session.mark("stopped")
@@ -150,12 +157,13 @@ class EmergencyReparent:
         """Return the replicas to re-point: those that have received nothing that the winner lacks.
 
         Re-pointing drops a replica's relay log. Tablets with errant transactions stay as they are, for an operator to
-        look at.
+        look at, and so do those that went back in time.
         """
+        left_alone = rolled_back(self.view)
         return tuple(
             ReplicaToRepoint(self._record_of(alias), each.received, each)
             for alias, each in sorted(stopped.items())
-            if alias != winner and choice.required.contains(each.received)
+            if alias != winner and alias not in left_alone and choice.required.contains(each.received)
         )
 
     def _record_of(self, alias: TabletAlias) -> TabletRecord:

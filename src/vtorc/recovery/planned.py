@@ -16,8 +16,9 @@ from vtorc.core.election.eligibility import PLANNED_CHECKS, Candidacy, why_not_e
 from vtorc.core.election.safety_argument import SafetyArgument
 from vtorc.core.election.unseen_promotions import unseen_writer
 from vtorc.core.facts.durability import DurabilityPolicy
-from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.rolled_back import rolled_back
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.recovery.promotion import Promotion, ReplicaToRepoint, promote
@@ -95,12 +96,13 @@ class PlannedReparent:
 
     def _replicas_to_repoint(self, winner: TabletView, end: GtidSet) -> tuple[ReplicaToRepoint, ...]:
         """Return the tablets that lose nothing when re-pointing drops their relay logs: the new primary has
-        all of it.
+        all of it. Those that went back in time are left alone.
         """
+        left_alone = {winner.alias, *rolled_back(self.view)}
         return tuple(
             ReplicaToRepoint(t.record, end)
             for t in self.view.tablets
-            if t.alias != winner.alias and t.record.type in ACKING_TYPES and _is_within(end, t)
+            if t.alias not in left_alone and t.record.type in ACKING_TYPES and _is_within(end, t)
         )
 
     def _primary(self) -> TabletView:
@@ -151,15 +153,17 @@ class PlannedReparent:
         status = tablet.current_status
         replication = status.replication if status is not None else None
         follows = replication is not None and replication.is_replicating
+        went_back = rolled_back(self.view)
         return Candidacy(
             tablet=tablet.member,
             policy=self.policy,
             primary=primary.alias,
             is_reached=status is not None,
+            rolled_back=went_back.get(tablet.alias, EMPTY_GTID_SET),
             is_replicating=follows and self.view.replicates_from(tablet, primary),
             backup_running=replication is not None and replication.backup_running,
             newest_term=newest_term(self.view),
-            at_hand=[t.member for t in self.view.tablets if t.is_current],
+            at_hand=[t.member for t in self.view.tablets if t.is_current and t.alias not in went_back],
         )
 
     def _rule(self, tablet: TabletView) -> int:

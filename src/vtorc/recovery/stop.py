@@ -1,7 +1,7 @@
 """Stops replication on the tablets of a shard, reads what each of them holds, and remembers how to start it again."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
 
 from vtorc.core.election.candidates import StoppedTablet
@@ -37,7 +37,8 @@ async def read_clock(session: RecoverySession, tablet: TabletRecord) -> int | No
 class TabletStopper:
     """Stops the tablets of one shard at once; those that answered are in `stopped`.
 
-    `is_enough` returns whether an election among those stopped so far would succeed.
+    `is_enough` returns whether an election among those stopped so far would succeed. Tablets in `stay_read_only` are
+    not made writable again if that is rolled back.
     """
 
     def __init__(
@@ -47,11 +48,13 @@ class TabletStopper:
         *,
         primary: TabletView | None,
         is_enough: Callable[[Mapping[TabletAlias, StoppedTablet]], bool],
+        stay_read_only: Container[TabletAlias] = (),
     ) -> None:
         self.session = session
         self._policy = policy
         self._primary = primary
         self._is_enough = is_enough
+        self._stay_read_only = stay_read_only
         self.stopped: dict[TabletAlias, StoppedTablet] = {}
 
     async def run(self, targets: Mapping[TabletAlias, TabletView]) -> None:
@@ -161,7 +164,8 @@ class TabletStopper:
         session, record, before = self.session, tablet.record, tablet.status
         # A former primary that was still writable stays read-only even if this is rolled back (storm seed 436).
         is_primary = self._primary is not None and tablet.alias == self._primary.alias
-        if is_primary and before is not None and not before.read_only:
+        may_write = is_primary and tablet.alias not in self._stay_read_only
+        if may_write and before is not None and not before.read_only:
             self._undo_demotion_on_abort(record, semi_sync=self._waited_for_acks(tablet, before))
         position = await session.step(
             "demote primary", tablet.alias, session.tablets.demote_primary(record, force=True)

@@ -14,6 +14,7 @@ from vtorc.core.decision.repair_guards import (
     primary_may_be_hidden,
     refused_as_errant,
     repoint_would_lose,
+    rolled_back_guard,
 )
 from vtorc.core.detection.external_source import external_source, external_source_advice
 from vtorc.core.detection.findings import Finding
@@ -259,6 +260,9 @@ class _Decider:
         if recovery.traits.changes_tablet and (source := external_source(self.view, tablet)):
             return Rule.EXTERNAL_SOURCE, external_source_advice(source)
         if recovery is Recovery.FIX_PRIMARY and (why := self._why_stay_read_only(tablet)):
+            return why
+        lets_replicate = finding.problem.replication.lets_replicate or recovery is Recovery.RECONCILE_STALE_TOPO_PRIMARY
+        if lets_replicate and (why := rolled_back_guard(self.view, tablet)):
             return why
         if finding.code is Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET:
             return acks_would_drop(self.view, self.policy, tablet)

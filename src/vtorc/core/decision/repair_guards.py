@@ -10,6 +10,7 @@ from vtorc.core.detection.findings import Finding
 from vtorc.core.election.candidates import ACKING_TYPES
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.facts.rolled_back import rolled_back
 from vtorc.core.facts.rules import Rule, Why
 from vtorc.core.facts.views import ShardView, TabletView
 
@@ -161,6 +162,21 @@ def _shared_by_many(
         if shared:
             return needed + 1, shared
     return needed + 1, EMPTY_GTID_SET
+
+
+def rolled_back_guard(view: ShardView, tablet: TabletView) -> Why | None:
+    """Return why a tablet that lost transactions of its own is not let replicate; None if it lost none.
+
+    As a replica it would acknowledge and could be elected, silently, without these rows (MySQL 9.7).
+    """
+    lost = rolled_back(view).get(tablet.alias)
+    if not lost:
+        return None
+    return (
+        Rule.ROLLED_BACK,
+        f"{tablet.alias} has lost {lost.brief()}, which it wrote itself and never gets back by replication; rebuild it "
+        f"from a backup or from another tablet",
+    )
 
 
 def acks_would_drop(view: ShardView, policy: DurabilityPolicy | None, tablet: TabletView) -> Why | None:

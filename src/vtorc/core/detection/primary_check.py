@@ -38,6 +38,14 @@ class PrimaryCheck(ShardCheck):
             return
         if status.has_source and status.replication is not None:
             yield self._source(primary, status.replication)
+        if lost := self.rolled_back.get(primary.alias):
+            what = (
+                f"is the primary and has lost {lost.brief()}, which it wrote itself: its disk went back to an older "
+                f"state, or never got them"
+            )
+            yield self.found(
+                Code.PRIMARY_ROLLED_BACK, primary, what, confirmed=not self.self_declared_primaries, lost=lost
+            )
         if status.read_only:
             yield self.found(Code.PRIMARY_IS_READ_ONLY, primary, "is the primary and is read-only")
         if status.tablet_type is not None and status.tablet_type not in (TabletType.PRIMARY, TabletType.UNKNOWN):

@@ -45,6 +45,11 @@ class ReplicationChange(enum.Enum):
         return self in (ReplicationChange.ATTACH, ReplicationChange.REATTACH)
 
     @property
+    def lets_replicate(self) -> bool:
+        """Whether the tablet receives from the primary afterwards."""
+        return self.attaches or self is ReplicationChange.RESTART
+
+    @property
     def drops_relay_log(self) -> bool:
         """Whether the tablet loses the transactions that wait in its relay log."""
         return self.attaches or self is ReplicationChange.DETACH
@@ -118,6 +123,8 @@ class Code(enum.Enum):
         0, Recovery.RECOVER_PRIMARY_TABLET_DELETED, PrimaryDoubt.IN_DOUBT,  ReplicationChange.NONE,     warns=True)
     PRIMARY_SEMI_SYNC_BLOCKED = Problem("PrimarySemiSyncBlocked",
         0, Recovery.RECOVER_DEAD_PRIMARY,           PrimaryDoubt.IN_DOUBT,  ReplicationChange.NONE,     warns=True)
+    PRIMARY_ROLLED_BACK = Problem("PrimaryRolledBack",  # only vtorc has it
+        0, Recovery.RECOVER_DEAD_PRIMARY,           PrimaryDoubt.IN_DOUBT,  ReplicationChange.NONE,     warns=True)
     INVALID_PRIMARY = Problem("InvalidPrimary",
         1, None,                                    PrimaryDoubt.IN_DOUBT,  ReplicationChange.NONE,     warns=True)
     SHARD_TAKES_NO_WRITES = Problem("ShardTakesNoWrites",  # only vtorc has it
@@ -154,6 +161,8 @@ class Code(enum.Enum):
         3, Recovery.RESTART_DIRECT_REPLICA,         PrimaryDoubt.UNREACHED, ReplicationChange.NONE,     warns=False)
     ERRANT_GTID_DETECTED = Problem("ErrantGTIDDetected",
         3, None,                                    PrimaryDoubt.CERTAIN,   ReplicationChange.NONE,     warns=False)
+    REPLICA_ROLLED_BACK = Problem("ReplicaRolledBack",  # only vtorc has it
+        2, None,                                    PrimaryDoubt.CERTAIN,   ReplicationChange.NONE,     warns=True)
     INVALID_REPLICA = Problem("InvalidReplica",
         4, None,                                    PrimaryDoubt.CERTAIN,   ReplicationChange.NONE,     warns=False)
     # fmt: on

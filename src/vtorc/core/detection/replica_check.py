@@ -23,10 +23,21 @@ class ReplicaCheck(ShardCheck):
     def findings(self) -> Iterator[Finding]:
         """Yield how the replicas are set up wrongly, and which tablets have errant transactions."""
         for tablet in self.view.tablets:
+            if tablet is not self.primary:
+                yield from self._rolled_back(tablet)
             if tablet.is_replica_type:
                 yield from self._replica(tablet)
             elif tablet.record.type is not TabletType.PRIMARY and tablet.is_current and self.primary is not None:
                 yield from self._errant(tablet, self.primary)
+
+    def _rolled_back(self, tablet: TabletView) -> Iterator[Finding]:
+        """Yield that the tablet has lost transactions of its own, whatever its type: it is former primary then."""
+        if lost := self.rolled_back.get(tablet.alias):
+            what = (
+                f"has lost {lost.brief()}, which it wrote itself, and never gets them back by replication: rebuild it "
+                f"from a backup or from another tablet"
+            )
+            yield self.found(Code.REPLICA_ROLLED_BACK, tablet, what, lost=lost)
 
     def _replica(self, tablet: TabletView) -> Iterator[Finding]:
         if tablet.failure is not None and tablet.failure is not ProbeFailure.SHUT_DOWN:

@@ -5,6 +5,7 @@ from vtorc.core.detection.problems import Code
 from vtorc.core.detection.replica_evidence import names
 from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.durability import DurabilityPolicy
+from vtorc.core.facts.rolled_back import rolled_back
 from vtorc.core.facts.views import ShardView, TabletView
 
 
@@ -20,6 +21,7 @@ class ShardCheck:
         self.now = now
         self.primary = view.primary
         self.self_declared_primaries = view.self_declared_primaries
+        self.rolled_back = rolled_back(view)
 
     def found(
         self,

@@ -14,6 +14,7 @@ from vtorc.core.facts.durability import DurabilityPolicy, Member
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.last_probe import ProbeFailure
+from vtorc.core.facts.rolled_back import rolled_back
 from vtorc.core.facts.views import ShardView, TabletView
 
 
@@ -31,7 +32,8 @@ def candidate_set(
     """
     primary = last_primary(view)
     earlier = earlier_protection(view, policy, primary)
-    rebuilt = _rebuilt(view, earlier or policy, primary, stopped)
+    went_back = rolled_back(view)
+    rebuilt = _rebuilt(view, earlier or policy, primary, stopped, went_back)
     stopped = {alias: each for alias, each in stopped.items() if alias not in rebuilt}
     is_matched = primary is not None and primary.is_matched_by(stopped)
     past = _past_ackers(view, earlier or policy, primary, is_matched=is_matched)
@@ -56,6 +58,7 @@ def candidate_set(
         semi_sync=_with_unknown_ackers(_observed_semi_sync(primary, past), view, primary_alias),
         lost_after_receipt=_lost_after_receipt(view, stopped),
         rebuilt=rebuilt,
+        rolled_back=went_back,
         exempt=_exempt(view, primary, stopped) if is_matched else {},
         unreadable=frozenset(view.bad_records),
         unseen_promotions=possible_unseen_promotions(view, earlier or policy),
@@ -102,7 +105,11 @@ def semi_sync_seen(
 
 
 def _rebuilt(
-    view: ShardView, policy: DurabilityPolicy, primary: LastPrimary | None, stopped: Mapping[TabletAlias, StoppedTablet]
+    view: ShardView,
+    policy: DurabilityPolicy,
+    primary: LastPrimary | None,
+    stopped: Mapping[TabletAlias, StoppedTablet],
+    went_back: Mapping[TabletAlias, GtidSet],
 ) -> dict[TabletAlias, str]:
     """Name the tablets that answer and have lost what they acknowledged or wrote, each with the sentence that tells
     how.
@@ -115,6 +122,10 @@ def _rebuilt(
         rebuilt[primary.alias] = (
             f"{primary.alias} is server {successor} now, which is not the one that was primary and has none of its "
             f"writes; start that server's data directory again, or reach its replicas"
+        )
+    elif lost := went_back.get(primary.alias):
+        rebuilt[primary.alias] = (
+            f"{primary.alias} answers, but has lost {lost.brief()}, which it wrote itself, so it may have lost more"
         )
     return rebuilt
 

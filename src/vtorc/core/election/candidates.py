@@ -71,6 +71,8 @@ class CandidateSet:
     rebuilt: Mapping[TabletAlias, str] = field(default_factory=dict)
     """Tablets that answer and do not count as reached, because the server that may have acknowledged under that alias
     is gone or was emptied; each with the sentence that says so."""
+    rolled_back: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
+    """Tablets whose servers went back in time, with the transactions of their own that they lost."""
     exempt: Mapping[TabletAlias, str] = field(default_factory=dict)
     """Unreached tablets that cannot acknowledge now and provably hold no transaction that others lack, each with the
     sentence why."""

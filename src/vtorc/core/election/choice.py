@@ -175,8 +175,9 @@ class _Election:
     @cached_property
     def _ineligible(self) -> Mapping[TabletAlias, str]:
         """The tablets in the pool that cannot be promoted, each with the end of a sentence why."""
-        # A tablet with errant transactions does not become a replica of the new primary, and acknowledges nothing.
-        at_hand = [s.member for s in self.pool.values() if s.alias not in self.errant]
+        # A tablet that has errant transactions, or went back in time, does not become a replica of the new primary.
+        left_alone = self.errant.keys() | self.set.rolled_back.keys()
+        at_hand = [s.member for s in self.pool.values() if s.alias not in left_alone]
         candidacies = (
             Candidacy(
                 tablet=stopped.member,
@@ -184,6 +185,7 @@ class _Election:
                 primary=self.set.primary,
                 has_readable_record=alias not in self.set.unreadable,
                 errant=self.errant.get(alias, EMPTY_GTID_SET),
+                rolled_back=self.set.rolled_back.get(alias, EMPTY_GTID_SET),
                 clock=stopped.clock,
                 newest_term=self.set.newest_term,
                 same_cell_only=self.set.same_cell_only,

@@ -33,6 +33,8 @@ class Candidacy:
     """Whether its tablet record can be read."""
     errant: GtidSet = EMPTY_GTID_SET
     """Its errant transactions."""
+    rolled_back: GtidSet = EMPTY_GTID_SET
+    """Transactions that it wrote itself and has lost."""
     is_replicating: bool = True
     """Whether it replicates from `primary`, with both threads running."""
     backup_running: bool = False
@@ -88,6 +90,13 @@ def has_unreadable_record(candidacy: Candidacy) -> str:
 def has_errant_transactions(candidacy: Candidacy) -> str:
     """Return that it has errant transactions, which all other tablets would get; empty if it has none."""
     return f"has errant transactions {candidacy.errant.brief()}" if candidacy.errant else ""
+
+
+def went_back_in_time(candidacy: Candidacy) -> str:
+    """Return which transactions of its own it has lost, and never gets back by replication; empty if it has all."""
+    if not candidacy.rolled_back:
+        return ""
+    return f"has lost {candidacy.rolled_back.brief()}, which it wrote itself; rebuild it"
 
 
 def has_forbidden_type(candidacy: Candidacy) -> str:
@@ -164,6 +173,7 @@ def has_too_few_ackers_behind_it(candidacy: Candidacy) -> str:
 
 EMERGENCY_CHECKS: tuple[Check, ...] = (
     has_errant_transactions,
+    went_back_in_time,
     has_forbidden_type,
     has_unreadable_record,
     has_late_clock,
@@ -175,6 +185,7 @@ and so does a backup."""
 
 PLANNED_CHECKS: tuple[Check, ...] = (
     does_not_answer,
+    went_back_in_time,
     has_forbidden_type,
     does_not_replicate,
     is_backed_up,

@@ -60,7 +60,7 @@ def _unseen_past(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
     if not policy.has_semi_sync:
         return ""
     revocation = could_have_acknowledged(policy, None, members=members, reached=reached)
-    if revocation.is_revoked:
+    if not revocation.open:
         return ""
     must = tablets_to_reach(policy, None, members=members, reached=reached)
     return (

@@ -63,6 +63,8 @@ class ShardLedger:
         """Commits that a demotion let become visible while they waited."""
         self.made_by_hand: set[Transaction] = set()
         """Writes to a server that an operator had changed."""
+        self.copies_gone: set[Transaction] = set()
+        """Protected writes of which so many copies were on disks that went back in time that the promise ends."""
         self.committer: SimMysqld | None = None
         """The server that commits writes of clients now."""
         self.took_over_at = 0.0
@@ -96,7 +98,20 @@ class ShardLedger:
 
     def lost_on(self, server: SimMysqld) -> list[Transaction]:
         """Return the protected writes whose rows a server lacks, oldest first."""
-        return [write for row, write in self.protected.items() if row not in server.rows]
+        return [
+            write for row, write in self.protected.items() if row not in server.rows and write not in self.copies_gone
+        ]
+
+    def rolled_back(self, server: SimMysqld) -> None:
+        """Note which writes have too few copies left, as a server has lost its own.
+
+        The promise is that of the durability policies, all of which ask for one acknowledgement: beside the server that
+        wrote it, an acker that runs still has the write.
+        """
+        for row, write in self.protected.items():
+            others = (each for each in self.servers if each is not server and each.server_id != write.server_id)
+            if row not in server.rows and not any(each.process.listening and holds(each, write) for each in others):
+                self.copies_gone.add(write)
 
     def unprotected_lost_on(self, server: SimMysqld) -> int:
         """Return the number of unprotected writes whose rows a server lacks."""
@@ -192,7 +207,7 @@ class Checker(MysqlObserver):
             )
         if present is None or present is server:
             return
-        protected = transaction not in ledger.unacked_commits
+        protected = transaction not in ledger.unacked_commits and transaction not in ledger.copies_gone
         if protected and not has_row(present, transaction):
             self.violate(
                 "acknowledged-write-lost",
@@ -236,7 +251,7 @@ class Checker(MysqlObserver):
             return
         others = [each for each in ledger.servers if each is not server and each.process.listening]
         for transaction in lost:
-            promised = transaction in ledger.acked_commits
+            promised = transaction in ledger.acked_commits and transaction not in ledger.copies_gone
             if promised and not any(holds(each, transaction) for each in others):
                 self.violate(
                     "last-copy-discarded",
@@ -244,6 +259,11 @@ class Checker(MysqlObserver):
                     "an acknowledged write that no other live server has",
                 )
                 return
+
+    def rolled_back(self, server: SimMysqld) -> None:
+        """Note which writes are lost whatever any vtorc does."""
+        if (ledger := self._shards.get(server)) is not None:
+            ledger.rolled_back(server)
 
     def history_wiped(self, server: SimMysqld) -> None:
         """Note a wiped GTID history, which no vtorc may cause."""

@@ -383,8 +383,15 @@ class World:
         return []
 
     def needs_rebuild(self, tablet: SimTablet, primary: SimTablet) -> bool:
-        """Return whether a tablet has errant transactions or needs purged ones, so that only a rebuild helps."""
+        """Return whether only a rebuild helps.
+
+        A tablet has errant transactions, or needs purged ones, or its disk went back in time: MySQL skips what carries
+        its own server_id, so it never gets back what it wrote itself.
+        """
         mysqld = tablet.mysqld
+        written = primary.mysqld.executed.value.only_uuid(mysqld.uuid)
+        if not written.is_subset_of(mysqld.received):
+            return True
         errant = mysqld.received.difference(primary.mysqld.executed.value).without_uuid(primary.mysqld.uuid)
         return bool(errant) or "1236" in mysqld.replication.last_io_error
 

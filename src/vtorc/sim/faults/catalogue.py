@@ -186,6 +186,8 @@ _CATALOGUE = (
               topology.restore, 5, 60, FaultTarget.TOPOLOGY, Drawn.AT_RANDOM, ONE_PRIMARY),
     FaultKind("remake-topology", "The topology servers are made anew, and no record names a primary.",
               topology.make_anew, 1, 1, FaultTarget.NO_CHOICE, Drawn.AT_RANDOM, ONE_PRIMARY),
+    FaultKind("roll-back-disk", "The disk of a mysqld goes back to an older state.",
+              servers.roll_back_disk, 0.5, 20, FaultTarget.TABLET, Drawn.AT_RANDOM, UNBOUNDED),
 )
 # fmt: on
 

@@ -61,3 +61,16 @@ def purge_binlogs(scene: FaultScene) -> End:
     """Purge all but the newest transactions of a binary log."""
     scene.tablet.mysqld.binlog.purge(keep=20)
     return nothing
+
+
+def roll_back_disk(scene: FaultScene) -> End:
+    """Take a snapshot of a mysqld's disk, and put it in place at the end, when the mysqld is killed and started."""
+    mysqld = scene.tablet.mysqld
+    snapshot = mysqld.snapshot()
+
+    def end() -> None:
+        mysqld.process.crash()
+        mysqld.roll_back(snapshot)
+        scene.world.start_mysqld(mysqld)
+
+    return end

@@ -64,6 +64,11 @@ class Recorder(MysqlObserver):
         """A server was copied."""
         self._recordings[server].restored(server, other)
 
+    def rolled_back(self, server: SimMysqld) -> None:
+        """End the comparison, as the model has no step that loses what was flushed."""
+        self._recordings[server].end()
+        self._checker.rolled_back(server)
+
     def pointed(self, server: SimMysqld) -> None:
         """A server has another source."""
         self._recordings[server].pointed(server)

@@ -42,15 +42,19 @@ Change = InsertRow | InsertJournal | CreateSchema | Heartbeat
 
 
 class Transaction:
-    """One commit; the same object on every server that has it. `at` is the second at which it was written."""
+    """One commit; the same object on every server that has it.
 
-    __slots__ = ("at", "change", "number", "series")
+    `server_id` is that of the server that wrote it, `at` the second at which it was written.
+    """
 
-    def __init__(self, series: Series, number: int, change: Change, at: float) -> None:
+    __slots__ = ("at", "change", "number", "series", "server_id")
+
+    def __init__(self, series: Series, number: int, change: Change, at: float, *, server_id: int) -> None:
         self.series = series
         self.number = number
         self.change = change
         self.at = at
+        self.server_id = server_id
 
     @property
     def gtid(self) -> GtidSet:
@@ -118,6 +122,14 @@ class Binlog:
                 return position
             position += 1
         return position
+
+    def copy(self) -> "Binlog":
+        """Return a copy that later transactions do not change."""
+        made = Binlog()
+        made.gtids, made.purged = GtidLog(self.gtids.value), self.purged
+        made._first, made._transactions = self._first, list(self._transactions)
+        made._checkpoints = list(self._checkpoints)
+        return made
 
     def purge(self, *, keep: int) -> None:
         """Delete all but the newest `keep` transactions."""

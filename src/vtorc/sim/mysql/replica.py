@@ -12,6 +12,7 @@ from vtorc.sim.engine.network import NetworkError
 from vtorc.sim.engine.stream import Stream, connect
 from vtorc.sim.mysql.applier import Applier
 from vtorc.sim.mysql.binlog import Transaction
+from vtorc.sim.mysql.data_folder import RelayLog
 from vtorc.sim.mysql.disk import DiskState
 from vtorc.sim.mysql.dump import DumpRequest
 from vtorc.sim.mysql.gtids import GtidLog
@@ -154,6 +155,17 @@ class Replication:
         self.retrieved.clear()
         self.last_io_error = self.applier.error = ""
 
+    def relay_log(self) -> RelayLog:
+        """Return a copy of what is on the disk."""
+        return RelayLog(source=self.source, retrieved=self.retrieved.value, waiting=tuple(self.relay))
+
+    def put_back(self, relay_log: RelayLog) -> None:
+        """Put an older copy in place; no thread may run."""
+        self.forget()
+        self.source = relay_log.source
+        self.retrieved = GtidLog(relay_log.retrieved)
+        self.relay.extend(relay_log.waiting)
+
     # --- IO thread
 
     def _start_io(self) -> None:
@@ -290,6 +302,8 @@ class Replication:
             self._fail_io(_DISK_FULL_IO)
             return
         for transaction in batch:
+            if transaction.server_id == server.server_id:
+                continue  # MySQL skips its own transactions (replicate_same_server_id), also those that it has lost
             if not self.retrieved.has(transaction.series, transaction.number):
                 self.retrieved.add(transaction.series, transaction.number)
                 self.relay.append(transaction)

@@ -25,6 +25,7 @@ class ReplicaServer(MysqldProcess, abc.ABC):
         process: Process,
         *,
         uuid: str,
+        server_id: int,
         network: Network,
         sources: Mapping[Address, ReplicationSource],
         generator: random.Random,
@@ -32,6 +33,7 @@ class ReplicaServer(MysqldProcess, abc.ABC):
     ) -> None:
         super().__init__(process, generator=generator, settings=settings)
         self.uuid = uuid
+        self.server_id = server_id
         self.network = network
         self.sources = sources
         self.executed = GtidLog()

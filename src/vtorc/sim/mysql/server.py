@@ -10,6 +10,7 @@ from vtorc.sim.engine.network import Network
 from vtorc.sim.engine.process import Process
 from vtorc.sim.engine.stream import End
 from vtorc.sim.mysql.binlog import Binlog, Change, CreateSchema, InsertJournal, InsertRow, Transaction
+from vtorc.sim.mysql.data_folder import DataFolder
 from vtorc.sim.mysql.disk import DiskState
 from vtorc.sim.mysql.dump import Dump, DumpRequest
 from vtorc.sim.mysql.gate import Commit, CommitGate
@@ -44,6 +45,9 @@ class MysqlObserver:
     def restored(self, server: "SimMysqld", other: "SimMysqld") -> None:
         """The server, which is stopped, has a copy of another server's data."""
 
+    def rolled_back(self, server: "SimMysqld") -> None:
+        """The server, which is stopped, has older data of its own."""
+
     def pointed(self, server: "SimMysqld") -> None:
         """The server's relay log is empty, and its source may be another one."""
 
@@ -73,10 +77,17 @@ class SimMysqld(ReplicaServer):
         settings: SimMysqlSettings,
         observer: MysqlObserver,
     ) -> None:
-        super().__init__(process, uuid=uuid, network=network, sources=directory, generator=generator, settings=settings)
+        super().__init__(
+            process,
+            uuid=uuid,
+            server_id=server_id,
+            network=network,
+            sources=directory,
+            generator=generator,
+            settings=settings,
+        )
         self.address: Address = (process.host.name, port)
         self.series = (uuid, "")
-        self.server_id = server_id
         self.observer = observer
         self.binlog = Binlog()
         self.journal: dict[str, dict[int, JournalRow]] = {}
@@ -209,7 +220,9 @@ class SimMysqld(ReplicaServer):
                 commit.done, MysqlError("Error writing file 'binlog' (errno: 28 - No space left on device)", errno=1026)
             )
         else:
-            transaction = Transaction(self.series, self._next_number, commit.change, self.loop.time())
+            transaction = Transaction(
+                self.series, self._next_number, commit.change, self.loop.time(), server_id=self.server_id
+            )
             self._next_number += 1
             commit.transaction = transaction
             commit.waited = self.acks.enabled
@@ -310,6 +323,30 @@ class SimMysqld(ReplicaServer):
         self.rows = set(other.rows)
         self.replication.forget()
         self.observer.restored(self, other)
+
+    def snapshot(self) -> DataFolder:
+        """Return a copy of all that is on the server's disk."""
+        return DataFolder(
+            binlog=self.binlog.copy(),
+            executed=self.executed.value,
+            journal={sidecar: dict(rows) for sidecar, rows in self.journal.items()},
+            schemas=frozenset(self.schemas),
+            rows=frozenset(self.rows),
+            relay_log=self.replication.relay_log(),
+        )
+
+    def roll_back(self, folder: DataFolder) -> None:
+        """Put an older copy of the data in place, as a disk or a virtual machine is reset; the process must be stopped.
+
+        The server keeps its UUID, and numbers its next transactions as it did before.
+        """
+        self.binlog = folder.binlog.copy()
+        self.executed = GtidLog(folder.executed)
+        self.journal = {sidecar: dict(rows) for sidecar, rows in folder.journal.items()}
+        self.schemas = set(folder.schemas)
+        self.rows = set(folder.rows)
+        self.replication.put_back(folder.relay_log)
+        self.observer.rolled_back(self)
 
     # --- being a source
 

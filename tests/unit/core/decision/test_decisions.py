@@ -41,6 +41,12 @@ from vtorc.core.facts.views import ShardView, TabletView
 R1, R2, R3 = "zone1-101", "zone2-200", "zone3-300"
 HEIR = replica(R1, of=None, tablet_type=TabletType.PRIMARY, read_only=False, executed="100:1-50,101:1-9")
 WAIT = Rule.UNCONFIRMED
+BACK = shard(primary(executed="100:1-40", read_only=True, super_read_only=True), replica(R1), replica(R2))
+_HOLE = "100:1-50,101:1-5"
+_PRIMARY = primary(executed="100:1-50,101:1-9")
+HOLE = shard(_PRIMARY, replica(R1, of=None, executed=_HOLE), replica(R2))
+HOLE_STOPPED = shard(_PRIMARY, replica(R1, executed=_HOLE, io=STOPPED), replica(R2))
+HOLE_STALE = shard(_PRIMARY, primary(R1, term=5, executed=_HOLE, read_only=True, super_read_only=True), replica(R2))
 WAITING_1, WAITING_2 = replica(R1, io=CONNECTING), replica(R2, io=CONNECTING)
 
 
@@ -596,6 +602,17 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
         P,
         DecisionLimits(),
         WAIT,
+    ),
+    *(
+        (f"a server went back in time: {what}", view, code, name, DecisionLimits(), rule)
+        for what, view, code, name, rule in (
+            ("the primary is replaced", BACK, Code.PRIMARY_ROLLED_BACK, P, Rule.ACT),
+            ("it is not made writable", BACK, Code.PRIMARY_IS_READ_ONLY, P, Rule.PRIMARY_FIRST),
+            ("a replica is told of", HOLE, Code.REPLICA_ROLLED_BACK, R1, Rule.NO_REMEDY),
+            ("it is not attached", HOLE, Code.NOT_CONNECTED_TO_PRIMARY, R1, Rule.ROLLED_BACK),
+            ("it is not started", HOLE_STOPPED, Code.REPLICATION_STOPPED, R1, Rule.ROLLED_BACK),
+            ("nor reconciled", HOLE_STALE, Code.STALE_TOPO_PRIMARY, R1, Rule.ROLLED_BACK),
+        )
     ),
     (
         "a primary that runs as a replica lacks what two replicas share",

@@ -5,6 +5,7 @@ of counters.
 """
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -283,6 +284,7 @@ def test_only_a_lost_primary_leads_to_a_replacement() -> None:
     """Only a lost primary leads to a replacement."""
     replacing = {code for code in Code if code.problem.recovery and code.problem.recovery.replaces_primary}
     assert replacing == {
+        Code.PRIMARY_ROLLED_BACK,
         Code.PRIMARY_DISK_STALLED,
         Code.DEAD_PRIMARY,
         Code.DEAD_PRIMARY_AND_SOME_REPLICAS,
@@ -610,6 +612,53 @@ def test_servers_prove_a_past_that_no_record_tells_of(tablet: TabletView, proof:
     finding = found(fresh_shard(tablet, new(R2)))[0]
     assert finding.code is (Code.PRIMARY_TABLET_DELETED if proof else Code.CLUSTER_HAS_NO_PRIMARY)
     assert proof in finding.sentence
+
+
+WENT_BACK: dict[str, Any] = {"executed": "100:1-40", "read_only": True, "super_read_only": True}
+
+
+@pytest.mark.parametrize(
+    ("view", "code", "confirmed"),
+    [
+        pytest.param(shard(primary(**WENT_BACK), replica(R1)), Code.PRIMARY_ROLLED_BACK, True, id="the primary"),
+        pytest.param(
+            shard(primary(**WENT_BACK), replica(R1), idle(R2, tablet_type=TabletType.PRIMARY, read_only=False)),
+            Code.PRIMARY_ROLLED_BACK,
+            False,
+            id="the primary, but another says that it is primary",
+        ),
+        pytest.param(
+            shard(primary(executed="100:1-50,101:1-9"), replica(R1, executed="100:1-50,101:1-5"), replica(R2)),
+            Code.REPLICA_ROLLED_BACK,
+            True,
+            id="a replica that was primary before",
+        ),
+        pytest.param(
+            shard(
+                primary(term=11),
+                primary(R1, term=5, **{**WENT_BACK, "executed": "101:1"}),
+                replica(R2, executed="101:1-2"),
+            ),
+            Code.REPLICA_ROLLED_BACK,
+            True,
+            id="a tablet that still has the record of a primary",
+        ),
+        pytest.param(
+            shard(
+                primary(executed="100:1-50,112:1-9"),
+                replica(D, TabletType.DRAINED, executed="100:1-50,112:1-5"),
+            ),
+            Code.REPLICA_ROLLED_BACK,
+            True,
+            id="a drained tablet",
+        ),
+    ],
+)
+def test_a_server_that_went_back_in_time_is_found(view: ShardView, code: Code, confirmed: bool) -> None:
+    """Of a server that lacks transactions of its own, the finding names those, whatever the type of its tablet."""
+    (finding,) = (each for each in found(view) if each.code in (Code.PRIMARY_ROLLED_BACK, Code.REPLICA_ROLLED_BACK))
+    assert (finding.code, finding.confirmed) == (code, confirmed)
+    assert "which it wrote itself" in finding.sentence
 
 
 def record_confirmed(tablet: TabletView) -> TabletView:

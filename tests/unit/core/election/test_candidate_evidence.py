@@ -58,6 +58,28 @@ def stop(view: ShardView) -> dict[TabletAlias, StoppedTablet]:
     return found
 
 
+def test_a_primary_that_went_back_in_time_does_not_count_as_stopped() -> None:
+    """It lost writes that it had committed, maybe more than any reached tablet shows: all of its ackers are needed."""
+    went_back = primary(executed="100:1-40", read_only=True, super_read_only=True)
+    view = shard(went_back, replica(R1), replica(R2))
+    choice = choose(candidate_set(view, SEMI_SYNC, stop(view)), SEMI_SYNC)
+    assert isinstance(choice, Choice)
+    assert choice.winner != alias(P)
+    view = shard(went_back, replica(R1), failing(replica(R2)))
+    refusal = choose(candidate_set(view, SEMI_SYNC, stop(view)), SEMI_SYNC)
+    assert isinstance(refusal, Refusal)
+    assert "zone1-0000000100 answers, but has lost 10 transactions: 00000100…:41-50" in refusal.sentence
+
+
+def test_a_replica_with_a_hole_is_never_promoted() -> None:
+    """A former primary that lost transactions of its own holds what it received since, but does not become primary."""
+    hole = replica(R1, executed="100:1-60,101:1-5")
+    dead = failing(primary(executed="100:1-60,101:1-9"))
+    view = shard(dead, hole, replica(R2, executed="100:1-50,101:1-9"), replica(R3, executed="100:1-50,101:1-9"))
+    outcome = choose(candidate_set(view, SEMI_SYNC, stop(view)), SEMI_SYNC)
+    assert outcome.removed[alias(R1)] == "has lost 4 transactions: 00000101…:6-9, which it wrote itself; rebuild it"
+
+
 def test_a_dead_primary_and_what_was_seen_of_it() -> None:
     """Its last status tells what it held, whose writes those are, and how many acknowledgements they waited for."""
     view = shard(primary(dead_for=3), WAITING_1, WAITING_2)

@@ -1,0 +1,61 @@
+"""Which servers are found to have gone back in time."""
+
+import pytest
+
+from tests.unit.core.builders import P, alias, answers, changed, failing, gtids, primary, replica, shard
+from vtorc.core.facts.last_probe import ProbeFailure
+from vtorc.core.facts.rolled_back import rolled_back
+from vtorc.core.facts.views import ShardView, TabletView
+
+R1, R2 = "zone1-101", "zone2-200"
+READ_ONLY = primary(executed="100:1-40", read_only=True, super_read_only=True)
+WRITABLE = primary(executed="100:1-40")
+REFUSED = (
+    "Got fatal error 1236 from source when reading data from binary log: 'The replica has more GTIDs than the source "
+    "has, using the source's SERVER_UUID. This may indicate that the end of the binary log was truncated'"
+)
+MORE = replica(R1)
+STOPPED_THREAD = replica(R1, io_error="error connecting to source")
+
+
+def former(executed: str) -> TabletView:
+    """A former primary, which replicates from the present one."""
+    return replica(P, of=R1, executed=executed)
+
+
+@pytest.mark.parametrize(
+    ("view", "lost"),
+    [
+        pytest.param(shard(READ_ONLY, MORE), "100:41-50", id="a replica has more of its own"),
+        pytest.param(
+            shard(READ_ONLY, replica(R1, executed="100:1-40", received="100:41-44")), "100:41-44", id="unapplied"
+        ),
+        pytest.param(shard(READ_ONLY, failing(MORE, ProbeFailure.TIMEOUT)), "100:41-50", id="a replica had more"),
+        pytest.param(shard(READ_ONLY, replica(R1, executed="100:1-40,101:1-9")), "", id="others wrote more"),
+        pytest.param(shard(READ_ONLY, replica(R1, executed="100:1-30")), "", id="it has most"),
+        pytest.param(shard(WRITABLE, MORE), "", id="it takes writes, and its commits are under way"),
+        pytest.param(shard(answers(READ_ONLY, super_read_only=False), MORE), "", id="privileged users may write"),
+        pytest.param(shard(answers(READ_ONLY, super_read_only=None), MORE), "100:41-50", id="an older version"),
+        pytest.param(shard(answers(READ_ONLY, disk_stalled=True), MORE), "", id="its answer holds defaults"),
+        pytest.param(shard(failing(READ_ONLY), MORE), "", id="it does not answer"),
+        pytest.param(shard(WRITABLE, replica(R1, io_error=REFUSED)), "100:41-50", id="it refuses a replica with more"),
+        pytest.param(shard(WRITABLE, failing(replica(R1, io_error=REFUSED))), "", id="a refusal of some time ago"),
+        pytest.param(shard(WRITABLE, replica(R1, of=R2, io_error=REFUSED)), "", id="another refuses that replica"),
+        pytest.param(shard(WRITABLE, STOPPED_THREAD), "", id="the replica cannot connect"),
+        pytest.param(
+            shard(changed(READ_ONLY, received=gtids("100:1-60"))), "100:41-60", id="it had more itself when last asked"
+        ),
+        pytest.param(
+            shard(changed(READ_ONLY, lost_after_receipt=gtids("100:41,101:7"))), "100:41", id="it lost some before"
+        ),
+        pytest.param(
+            shard(former("100:1-40,101:1-9"), primary(R1, executed="100:1-50,101:1-9")), "100:41-50", id="hole"
+        ),
+        pytest.param(
+            shard(former("100:1-50,101:1-9"), primary(R1, executed="100:1-50,101:1-20")), "", id="it lags only"
+        ),
+    ],
+)
+def test_a_server_that_lacks_transactions_of_its_own_went_back_in_time(view: ShardView, lost: str) -> None:
+    """Only a server that has no commits under way can be compared with what others have of its transactions."""
+    assert rolled_back(view) == ({alias(P): gtids(lost)} if lost else {})
