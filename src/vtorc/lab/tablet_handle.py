@@ -154,6 +154,23 @@ class LabTablet:
         await asyncio.to_thread(shutil.rmtree, self.folder / "data")
         await self.start_tablet()
 
+    async def snapshot(self) -> Path:
+        """Copy the data folder as a disk has it at one moment, while mysqld stands still; returns the copy."""
+        snapshot = self.folder / "snapshot"
+        await self.pause_mysqld()
+        ignored = shutil.ignore_patterns("*.sock*", "*.pid")
+        await asyncio.to_thread(shutil.copytree, self.folder / "data", snapshot, ignore=ignored)
+        await self.resume_mysqld()
+        return snapshot
+
+    async def roll_back(self, snapshot: Path) -> None:
+        """Put an older copy of the data folder in place, and start tablet and mysqld on it."""
+        await self.stop_tablet()
+        await self.kill_mysqld()
+        await asyncio.to_thread(shutil.rmtree, self.folder / "data")
+        await asyncio.to_thread(shutil.move, snapshot, self.folder / "data")
+        await self.start_tablet()
+
     async def connect(self, *, user: str = "vt_app", database: str = "") -> MysqlConnection:
         """Open a session over TCP, as the application does; raises MysqlError. The caller sets the deadline."""
         return await connect(user=user, host=self.host, port=self.mysql_port, database=database)
