@@ -111,6 +111,8 @@ class TabletStopper:
         after = answer.after
         if after.io_state is not ThreadState.STOPPED:
             after = await self._stop_connecting(tablet) or after
+        if before is not None and not before.disk_stalled and not before.read_only:
+            after = await self._demote_replica(tablet) or after
         return StoppedTablet(
             member=tablet.member,
             server_uuid=before.server_uuid if before is not None else "",
@@ -131,6 +133,17 @@ class TabletStopper:
         self._restart_on_abort(tablet)
         await session.step("stop IO thread", tablet.alias, session.tablets.stop_io_thread(tablet.record))
         return await session.step("read position", tablet.alias, session.tablets.replication_status(tablet.record))
+
+    async def _demote_replica(self, tablet: TabletView) -> ReplicationStatus | None:
+        """Stop a tablet that has a source and takes writes all the same, as a primary that was pointed elsewhere does.
+
+        Its replication was stopped like that of any replica, which leaves it writable: a stopped tablet has to be
+        read-only. Its transactions are those that it has after that.
+        """
+        await self._demote(tablet)
+        return await self.session.step(
+            "read position", tablet.alias, self.session.tablets.replication_status(tablet.record)
+        )
 
     def _restart_on_abort(self, tablet: TabletView) -> None:
         semi_sync = self._was_acker(tablet)
@@ -160,7 +173,7 @@ class TabletStopper:
         return self._policy.required_acks(tablet.member) > 0
 
     async def _demote(self, tablet: TabletView) -> StoppedTablet:
-        """Demote a tablet that has no source: it may be taking writes, and must stop."""
+        """Demote a tablet that has no source, or is writable: it may be taking writes, and must stop."""
         session, record, before = self.session, tablet.record, tablet.status
         # A former primary that was still writable stays read-only even if this is rolled back (storm seed 436).
         is_primary = self._primary is not None and tablet.alias == self._primary.alias

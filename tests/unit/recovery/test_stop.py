@@ -11,12 +11,16 @@ from vtorc.core.facts.status import TabletStatus, ThreadState
 from vtorc.recovery.session import RecoverySession, RecoveryTools
 from vtorc.recovery.stop import TabletStopper
 from vtorc.sim.cluster.world import SimShard, World
-from vtorc.vttablet.mysql_api import Threads
+from vtorc.vttablet.mysql_api import Source, Threads
 
 
 @pytest.mark.parametrize("is_primary", [True, False])
-def test_only_the_present_primary_is_made_writable_again(is_primary: bool) -> None:
-    """The rollback leaves a tablet read-only that was writable without being the primary (storm seed 436)."""
+@pytest.mark.parametrize("stays", [True, False])
+def test_only_the_present_primary_is_made_writable_again(is_primary: bool, stays: bool) -> None:
+    """The rollback leaves a tablet read-only that was writable without being the primary (storm seed 436).
+
+    It does so too with a primary that must stay read-only, as its disk went back in time.
+    """
 
     async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         primary = shard.primary
@@ -30,12 +34,38 @@ def test_only_the_present_primary_is_made_writable_again(is_primary: bool) -> No
         targets = {t.alias: t for t in view.tablets if t.alias == stopped.config.alias}
         async with tools.topo.lock_shard(shard.id, "test") as lock:
             session = RecoverySession(tools, lock, began=tools.clock.now())
-            stopper = TabletStopper(session, NONE, primary=view.primary, is_enough=lambda _: False)
+            stopper = TabletStopper(
+                session,
+                NONE,
+                primary=view.primary,
+                is_enough=lambda _: False,
+                stay_read_only={stopped.config.alias} if stays else (),
+            )
             await stopper.run(targets)
             assert stopper.stopped.keys() == targets.keys()
             assert stopped.mysqld.read_only
             await session.roll_back()
-        assert stopped.mysqld.read_only is not is_primary
+        assert stopped.mysqld.read_only is not (is_primary and not stays)
+
+    by_hand(main)
+
+
+def test_a_primary_that_was_pointed_elsewhere_is_stopped_only_once_it_is_read_only() -> None:
+    """It has a source, so that stopping its replication is not enough: it takes writes until it is demoted."""
+
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
+        primary = shard.primary
+        assert primary is not None
+        other = next(each for each in shard.tablets if each is not primary)
+        host, port = other.mysqld.address
+        await primary.mysqld.replication.change_source(Source(host=host, port=port))
+        view = await look(shard, tools)
+        async with tools.topo.lock_shard(shard.id, "test") as lock:
+            session = RecoverySession(tools, lock, began=tools.clock.now())
+            stopper = TabletStopper(session, NONE, primary=view.primary, is_enough=lambda _: False)
+            await stopper.run({t.alias: t for t in view.tablets if t.alias == primary.config.alias})
+            assert primary.mysqld.read_only
+            assert stopper.stopped[primary.config.alias].executed == primary.mysqld.executed.value
 
     by_hand(main)
 

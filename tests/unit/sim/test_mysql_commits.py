@@ -106,6 +106,24 @@ def test_a_waiting_commit_is_not_visible_but_already_replicated() -> None:
     play(main)
 
 
+def test_after_commit_a_waiting_commit_is_visible_already() -> None:
+    """With the wait point AFTER_COMMIT other clients see a row while its own client waits for the acknowledgement."""
+
+    async def main(servers: Servers) -> None:
+        await servers.replicate()
+        servers.cut("m1", "m2", towards=["m0"])
+        writing = servers.write_in_background()
+        await until(lambda: servers.all[0].acks.sessions > 0)
+        assert servers.all[0].rows == {1}
+        assert servers.executed(0).count() == 1
+        assert not writing.done()
+        servers.network.heal()
+        assert (await writing).number == 1
+        assert [acknowledged for _, _, acknowledged in servers.notes.commits] == [True]
+
+    play(main, settings=SimMysqlSettings(wait_after_commit=True))
+
+
 def test_switching_the_source_side_off_releases_the_waiting_commits() -> None:
     """Commits that wait end without acknowledgement when semi-sync is switched off."""
 

@@ -26,6 +26,7 @@ from functools import cached_property
 from vtorc.core.election.candidates import ACKING_TYPES, CandidateSet, StoppedTablet
 from vtorc.core.election.eligibility import EMERGENCY_CHECKS, Candidacy, why_not_eligible
 from vtorc.core.election.errant import proven_errant
+from vtorc.core.election.future_term import term_in_the_future
 from vtorc.core.election.lost_writes import lost_writes
 from vtorc.core.election.revocation import names, unrevoked
 from vtorc.core.election.safety_argument import SafetyArgument, safety_argument
@@ -217,7 +218,8 @@ class _Election:
 
     def _no_candidate(self) -> Refusal:
         reasons = "; ".join(f"{alias} {reason}" for alias, reason in self._ineligible.items())
-        return self._refuse(Rule.NO_CANDIDATE, f"no tablet may become primary: {reasons}")
+        wrong_term = term_in_the_future(self.set)
+        return self._refuse(Rule.NO_CANDIDATE, f"no tablet may become primary: {reasons}{wrong_term}")
 
     def _choice(self, sources: Sequence[StoppedTablet]) -> Choice | Refusal:
         eligible = self._eligible

@@ -10,6 +10,8 @@ from vtorc.sim.mysql.settings import SimMysqlSettings
 _MANY_SHARDS = 100
 _FEW_SHARDS = 12
 _NARROW = "narrow"
+_AFTER_COMMIT_SHARE = 0.1
+"""Share of the worlds in which commits wait for acknowledgements only after they are visible."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +94,7 @@ def random_plan(generator: random.Random, *, shards: int = 1) -> WorldPlan:
             replica_net_timeout=net_timeout,
             connect_retry=generator.choice((1.0, 10.0)),
             relay_log_recovery=generator.random() < 0.8,
-            wait_for_replica_count=1,
+            wait_after_commit=generator.random() < _AFTER_COMMIT_SHARE,
         ),
     )
 
@@ -181,6 +183,7 @@ def failover_plan(generator: random.Random, *, shards: int = 1) -> WorldPlan:
             replica_net_timeout=generator.choice((4.0, 8.0)),
             connect_retry=1.0,
             relay_log_recovery=generator.random() < 0.8,
+            wait_after_commit=generator.random() < _AFTER_COMMIT_SHARE,
         ),
     )
 

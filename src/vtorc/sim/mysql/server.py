@@ -228,6 +228,8 @@ class SimMysqld(ReplicaServer):
             commit.waited = self.acks.enabled
             self.observer.wrote(self, transaction)
             self.log(transaction, lambda acked: self._finish(commit, acked))
+            if self.settings.wait_after_commit:
+                self.make_visible(transaction)
 
     def log(self, transaction: Transaction, release: Callable[[bool], None]) -> int:
         """Write to the binary log and send to the replicas; `release` is called when the commit may become visible."""
@@ -245,7 +247,8 @@ class SimMysqld(ReplicaServer):
     def _finish(self, commit: Commit, acknowledged: bool) -> None:
         assert commit.transaction is not None
         self.gate.leave(commit)
-        self.make_visible(commit.transaction)
+        if not self.executed.has(commit.transaction.series, commit.transaction.number):
+            self.make_visible(commit.transaction)
         self.observer.committed(self, commit.transaction, acknowledged=acknowledged, waited=commit.waited)
         resolve(commit.done, commit.transaction)
 

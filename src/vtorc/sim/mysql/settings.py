@@ -18,11 +18,13 @@ class SimMysqlSettings:
     """The part of my.cnf that matters here, with the defaults of Vitess' own file, and latencies; times in seconds.
 
     `commit` is the flush of the binary log, `relay` that of the relay log, `apply` the applier's work for one commit.
-    As in Vitess' file, a server starts with super_read_only on, semi-sync off and no replication thread.
+    With `wait_after_commit` the wait point of semi-sync is AFTER_COMMIT: all clients see a write before it is
+    acknowledged. As in Vitess' file, a server starts with super_read_only on, semi-sync off and no replication thread.
     """
 
     version: str = "8.0.36"
     wait_for_replica_count: int = 1
+    wait_after_commit: bool = False
     relay_log_recovery: bool = True
     replica_net_timeout: float = 60.0
     connect_retry: float = 10.0

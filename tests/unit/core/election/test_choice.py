@@ -568,6 +568,22 @@ def test_clocks_that_are_all_behind_are_named() -> None:
     assert "correct its clock" in refusal.sentence
 
 
+@pytest.mark.parametrize(
+    ("clocks", "told"),
+    [
+        ((10**9, 31 * 10**9), True),
+        ((10**9, 100 * 10**9), False),
+        ((3_550 * 10**9, 3_560 * 10**9), False),
+    ],
+)
+def test_a_term_in_the_future_is_told_from_clocks_that_are_late(clocks: tuple[int, int], told: bool) -> None:
+    """Where the tablets' clocks agree and are all behind the present term, the sentence says that the term is wrong."""
+    late = [stopped(name, "100:1-50", clock=clock) for name, clock in zip((R1, R2), clocks, strict=True)]
+    sentence = refused(candidates(*late, newest_term=3_600 * 10**9)).sentence
+    assert ("the clocks of 2 tablets agree" in sentence) is told
+    assert ("correct the clock of zone1-0000000100" in sentence) is told
+
+
 LOST_LOG = {alias(R1): gtids("100:51-52")}
 
 
