@@ -21,6 +21,7 @@ from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.core.facts.records import KeyspaceRecord, ShardRecord, TabletRecord
 from vtorc.core.facts.status import ReplicationStatus, TabletStatus, ThreadState
+from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.probe import ProbePace
 from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TabletUnreachable
@@ -144,7 +145,7 @@ def shard_of(number: int, tablets: Tablets) -> ShardTopology:
 
 def loops_of(shards: int, tablets: Tablets) -> Iterator[ShardLoop]:
     """Yield the loops of a fleet."""
-    clock = LoopClock()
+    clock = OnTimeClock(LoopClock())
     manager = cast(TabletManager, tablets)
 
     async def no_cell(address: str, root: str) -> None:

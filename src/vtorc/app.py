@@ -21,6 +21,7 @@ from vtorc.control.shard_loop import DecisionSettings
 from vtorc.core.decision.decisions import DecisionLimits
 from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.clock import Clock
+from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.probe import ProbePace
 from vtorc.errors import TabletClientMisconfigured, VtorcError
 from vtorc.history.writer import HistoryWriter
@@ -121,9 +122,14 @@ async def open_tools(settings: Callable[[], Settings]) -> AsyncIterator[tuple[Re
     """
     topo = await open_topo(topo_settings(settings()))
     try:
-        tablets = GrpcTabletManager(client_settings(settings()), wait_timeout=lambda: settings().wait_replicas_timeout)
+        clock = OnTimeClock(SystemClock())
+        tablets = GrpcTabletManager(
+            client_settings(settings()),
+            wait_timeout=lambda: settings().wait_replicas_timeout,
+            timeout=clock.timeout,
+        )
         try:
-            yield make_tools(settings, topo, tablets), tablets
+            yield make_tools(settings, topo, tablets, clock), tablets
         finally:
             await tablets.close()
     finally:
@@ -152,9 +158,11 @@ async def open_history(settings: Settings, clock: Clock) -> AsyncIterator[Sequen
         await asyncio.to_thread(writer.close)
 
 
-def make_tools(settings: Callable[[], Settings], topo: TopoServer, tablets: GrpcTabletManager) -> RecoveryTools:
+def make_tools(
+    settings: Callable[[], Settings], topo: TopoServer, tablets: GrpcTabletManager, clock: OnTimeClock
+) -> RecoveryTools:
     """Put together the clients and the clock that recoveries use."""
-    return RecoveryTools(topo=topo, tablets=tablets, clock=SystemClock(), bounds=lambda: recovery_bounds(settings()))
+    return RecoveryTools(topo=topo, tablets=tablets, clock=clock, bounds=lambda: recovery_bounds(settings()))
 
 
 def recovery_bounds(settings: Settings) -> Bounds:

@@ -208,6 +208,7 @@ class Relay:
 
     def __init__(self, port: int) -> None:
         self.port = 0
+        self.accepted = 0
         self._target = port
         self._server: asyncio.Server | None = None
         self._thawed = asyncio.Event()
@@ -243,6 +244,7 @@ class Relay:
         await asyncio.gather(*self._pumps, return_exceptions=True)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
         far_reader, far_writer = await asyncio.open_connection(HOST, self._target)
         for source, sink in ((reader, far_writer), (far_reader, writer)):
             self._lines.add(sink)

@@ -409,3 +409,53 @@ async def test_a_port_that_is_none_is_not_dialled(client: GrpcTabletManager, por
     """The error names the wrong port in the record."""
     with pytest.raises(TabletUnreachable, match=f"the gRPC port of its record is {port}: expected 1 to 65535"):
         await client.ping(record_at(port))
+
+
+async def test_calls_that_need_a_connection_at_the_same_time_share_one_attempt(
+    tablet: FakeTablet, relay: Relay, client: GrpcTabletManager
+) -> None:
+    """However many calls wait for a connection, the address is knocked at once and dialled once."""
+    record = record_at(relay.port)
+    await asyncio.gather(*(client.ping(record) for _ in range(8)))
+    assert len(tablet.seen) == 8
+    assert relay.accepted == 2
+
+
+async def test_an_attempt_to_connect_ends_with_the_last_call_that_waits_for_it() -> None:
+    """A call that is given up leaves the attempt to the others; a later call gets an attempt, and an error, of its
+    own.
+    """
+    lines: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: lines.append(writer), HOST, 0)
+    record = record_at(server.sockets[0].getsockname()[1])
+    async with calling(ClientSettings(connect_timeout=4 * SOON, probe_timeout=3600)) as client:
+        given_up, stays = (asyncio.create_task(client.ping(record)) for _ in range(2))
+        await asyncio.sleep(SOON)
+        given_up.cancel()
+        with pytest.raises(TabletUnreachable) as caught:
+            await stays
+        assert caught.value.reason == "timeout"
+        last = asyncio.create_task(client.ping(record))
+        await asyncio.sleep(SOON)
+        last.cancel()
+        await asyncio.wait([last])
+        began = asyncio.get_running_loop().time()
+        assert await reason_of_failure(client, record) == "timeout"
+        assert asyncio.get_running_loop().time() - began > 3 * SOON
+    server.close()
+    for line in lines:
+        line.close()
+
+
+async def test_another_deadline_than_asyncios_bounds_connecting(tablet: FakeTablet) -> None:
+    """The client makes its connect timeouts with what it was given, such as one that a late vtorc cannot miss."""
+    made: list[float] = []
+
+    def patient(seconds: float) -> asyncio.Timeout:
+        made.append(seconds)
+        return asyncio.timeout(None)
+
+    client = GrpcTabletManager(ClientSettings(connect_timeout=0.000001), timeout=patient)
+    await client.ping(tablet.record)
+    await client.close()
+    assert set(made) == {0.000001, 0.0000005}

@@ -274,7 +274,7 @@ class Breaker:
         confirmed = 2 * sum(loss.confirmed for loss in affected) >= len(affected)
         # The rest of a storm that passes is no news, even if more is known of it now: its end is announced soon.
         if many and (len(affected) >= 2 * storm.announced or (holds, confirmed) != (storm.holds, storm.confirmed)):
-            self._announce(Announcement(self._begin_sentence(affected, holds=holds)))
+            self._announce(Announcement(self._begin_sentence(affected, holds=holds), Rule.BREAKER))
             storm.announced, storm.confirmed = len(affected), confirmed
         storm.holds = holds
         is_settled = now - storm.news_at >= SETTLED_AFTER and all(loss.is_settled for loss in affected)
@@ -283,7 +283,7 @@ class Breaker:
 
     def _end(self, storm: _Storm) -> None:
         losses = [loss for loss in self._losses.values() if not loss.is_closed and loss.seen_at >= storm.since]
-        self._announce(Announcement(_end_sentence(losses, self._now() - storm.began_at), is_end=True))
+        self._announce(Announcement(_end_sentence(losses, self._now() - storm.began_at), Rule.BREAKER, is_end=True))
         for loss in losses:
             loss.is_closed = True
         self._storm = None

@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vtorc.control.breaker import HOLD_NOTHING, Breaker
 from vtorc.control.budget import BudgetLimits, FleetBudget
-from vtorc.control.observer import Observer, TopologyObserver
+from vtorc.control.observer import Observer, TopologyObserver, lateness_announcement
 from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import DecisionSettings, ShardLoop
 from vtorc.core.facts.ids import ShardId
 from vtorc.discovery.probe import ProbePace
+from vtorc.discovery.probe_budget import ProbeBudget
 from vtorc.discovery.signals import Sentinel
+from vtorc.discovery.slow_down import LatenessNews, SlowDown
 from vtorc.discovery.topology import TopologyReading, read_topology, watch_topology
 from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TopoError
@@ -80,6 +82,8 @@ class Fleet:
         self._rests: dict[ShardId, _Rest] = {}
         self._resting: set[ShardId] = set()
         self._topo_failures: tuple[str, ...] = ()
+        self._slow_down = SlowDown(self._tell_lateness)
+        self._probes = ProbeBudget(tools.clock.now, drag=lambda: self._slow_down.drag)
         self.budget = FleetBudget(lambda: settings().budget, tools.clock.now)
         self._breaker = Breaker(
             now=tools.clock.now,
@@ -94,12 +98,14 @@ class Fleet:
         Recoveries under way then end first, or are rolled back.
         """
         async with asyncio.TaskGroup() as group:
+            beat = group.create_task(self._tools.clock.run(self._slow_down.beat), name="beat")
             signals = group.create_task(watch_topology(self._tools.topo, self._reread.set), name="watch topology")
             reading = group.create_task(self._read_for_ever(group), name="read topology")
             await self._stop.wait()
             signals.cancel()
             reading.cancel()
             await self._stop_loops()
+            beat.cancel()
 
     def stop(self) -> None:
         """Begin no more recoveries, let those under way end, then return from `run`."""
@@ -129,15 +135,23 @@ class Fleet:
             await asyncio.sleep(max(0.02, 4 * took))
 
     async def _read_once(self, group: asyncio.TaskGroup) -> float:
-        started = self._tools.clock.now()
+        loop = asyncio.get_running_loop()
+        started = loop.time()
         try:
             topology = await read_topology(self._tools.topo, self._tools.clock)
         except TopoError as error:
             self._note_failures((str(error),))
-            return self._tools.clock.now() - started
+            return loop.time() - started
         self._note_failures(topology.failures)
         self._apply(group, topology)
-        return self._tools.clock.now() - started
+        return loop.time() - started
+
+    def _pace(self) -> ProbePace:
+        pace, factor = self._settings().pace, self._slow_down.factor
+        return pace if factor == 1.0 else replace(pace, slowed_by=factor)
+
+    def _tell_lateness(self, news: LatenessNews) -> None:
+        self._observer.announced(lateness_announcement(news))
 
     def _note_failures(self, failures: tuple[str, ...]) -> None:
         if failures != self._topo_failures and self._topology_observer is not None:
@@ -168,8 +182,9 @@ class Fleet:
             reading,
             self._tools.tablets,
             self._tools.clock,
-            lambda: self._settings().pace,
+            self._pace,
             sentinel=self._sentinel,
+            budget=self._probes,
         )
         loop = ShardLoop(
             watch,

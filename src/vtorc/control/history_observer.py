@@ -62,7 +62,7 @@ class HistoryObserver:
                 shard="",
                 tablet="",
                 code="",
-                rule=Rule.BREAKER.value,
+                rule=announcement.rule.value,
                 sentence=announcement.sentence,
             )
         )

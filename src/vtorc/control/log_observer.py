@@ -119,8 +119,11 @@ class LogObserver:
         )
 
     def announced(self, announcement: Announcement) -> None:
-        """Log an announcement: an error while the storm lasts, a warning at its end."""
-        (self._log.warning if announcement.is_end else self._log.error)(announcement.sentence, rule=Rule.BREAKER.value)
+        """Log an announcement: an error while its cause lasts, a warning at its end."""
+        fields: dict[str, object] = {"rule": announcement.rule.value}
+        if announcement.late_seconds is not None:
+            fields["late_seconds"] = announcement.late_seconds
+        (self._log.warning if announcement.is_end else self._log.error)(announcement.sentence, **fields)
 
     def failed(self, shard: ShardId, error: Exception, rest: float) -> None:
         """Log a mistake of vtorc's own with its traceback."""

@@ -6,6 +6,8 @@ from typing import Protocol
 
 from vtorc.core.decision.decisions import Action, Decision
 from vtorc.core.facts.ids import ShardId
+from vtorc.core.facts.rules import Rule
+from vtorc.discovery.slow_down import LatenessNews
 from vtorc.recovery.record import RecoveryRecord
 from vtorc.recovery.runner import Judgement
 
@@ -15,8 +17,11 @@ class Announcement:
     """News about the whole fleet for its operators."""
 
     sentence: str
+    rule: Rule
     is_end: bool = False
     """Whether the news is that it is over."""
+    late_seconds: float | None = None
+    """The longest round of vtorc's own event loop; None if the news is about something else."""
 
 
 class Observer(Protocol):
@@ -127,3 +132,17 @@ def failure_sentence(shard: ShardId, error: Exception, rest: float) -> str:
         f"{shard}: vtorc itself failed here ({type(cause).__name__}: {cause}); it watches this shard anew in {rest:g} "
         f"s, and all other shards go on; report this with the traceback in the log"
     )
+
+
+def lateness_announcement(news: LatenessNews) -> Announcement:
+    """Return what operators are told of a vtorc that is itself late, and of the end of that."""
+    worst = f"{news.worst:.1f} s"
+    if news.is_over:
+        sentence = f"vtorc is on time again; its event loop was late by up to {worst}"
+    else:
+        sentence = (
+            f"vtorc itself is late: its event loop took up to {worst} for one round, so it reads answers late; it "
+            f"counts no silence of that time against any server, and asks {news.factor:g} times as seldom; give it "
+            f"more processor, or fewer shards (--clusters-to-watch)"
+        )
+    return Announcement(sentence, Rule.LATE, is_end=news.is_over, late_seconds=round(news.worst, 3))

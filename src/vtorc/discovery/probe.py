@@ -8,12 +8,13 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from vtorc.core.facts.clock import Clock
 from vtorc.core.facts.last_probe import LastProbe, ProbeFailure
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import TabletStatus
 from vtorc.core.facts.tablet_memory import TabletMemory
 from vtorc.core.facts.views import TabletView
+from vtorc.discovery.lateness import OnTimeClock, OnTimeTimeout
+from vtorc.discovery.probe_budget import Lane, ProbeBudget, ProbeSlot
 from vtorc.errors import (
     TabletBadAnswer,
     TabletCallFailed,
@@ -40,18 +41,28 @@ class ProbePace:
     fading_interval: float = 1.0
     """The interval that the hurried pace fades to."""
 
-    def interval(self, hurried_for: float | None) -> float:
+    slowed_by: float = 1.0
+    """Factor by which a vtorc that is busy or late lengthens all pauses, except where a primary may be lost."""
+
+    def interval(self, hurried_for: float | None, *, primary_may_be_lost: bool = False) -> float:
         """Return the seconds from one answer to the next question.
 
         `hurried_for` is the age of the suspicion in seconds; None if there is none.
         """
         if hurried_for is None:
-            return self.calm_interval
-        return max(self.hurried_interval, min(self.fading_interval, _FADING * hurried_for))
+            return self.slowed_by * self.calm_interval
+        hurried = max(self.hurried_interval, min(self.fading_interval, _FADING * hurried_for))
+        return hurried if primary_may_be_lost else self.slowed_by * hurried
 
 
 _FADING = 0.2
 """Interval of the hurried pace as a share of the age of the suspicion."""
+
+_MOST_VOID = 3
+"""Failures in a row that are void because vtorc was late; one more counts."""
+
+_LATE_SHARE = 0.2
+"""Share of a deadline by which vtorc must be late for a failure within it to be void."""
 
 _MYSQL_GONE = frozenset({2002, 2003, 2006, 2013})
 """Client errors of a tablet that its mysqld does not answer (MySQL client error reference).
@@ -67,11 +78,13 @@ class TabletProbe:
         self,
         record: TabletRecord,
         tablets: TabletManager,
-        clock: Clock,
+        clock: OnTimeClock,
         changed: Callable[[TabletView, TabletView], None],
         *,
+        slot: ProbeSlot | None = None,
         read_at: float = -math.inf,
     ) -> None:
+        """Take `slot` for each question; without one no other question is heeded."""
         self._read_at = read_at
         self._tablets = tablets
         self._clock = clock
@@ -80,7 +93,12 @@ class TabletProbe:
         self._probe_ended = asyncio.Event()
         self._last_started = float("-inf")
         self._hurried_since: float | None = None
-        self._call_timeout: asyncio.Timeout | None = None
+        self._slot = slot if slot is not None else ProbeBudget(clock.now).new_slot()
+        self._lane = Lane.CALM
+        self._waiting = 0
+        self._void_in_row = 0
+        self._answers = asyncio.Event()
+        self._call_timeout: OnTimeTimeout | None = None
         self._hurried_deadline = 0.0
         self.view = TabletView(record=record, memory=TabletMemory(unknown_until=clock.now()))
 
@@ -123,16 +141,29 @@ class TabletProbe:
 
     def _shorten_deadline(self) -> None:
         """Give the call under way no longer than one that would begin now: it may hang on what is suspected."""
-        scope = self._call_timeout
-        if scope is None or scope.expired() or (ends := scope.when()) is None:
-            return
-        scope.reschedule(min(ends, asyncio.get_running_loop().time() + self._hurried_deadline))
+        if self._call_timeout is not None:
+            self._call_timeout.shorten(self._hurried_deadline)
+
+    def set_lane(self, lane: Lane) -> None:
+        """Ask with this urgency from now on, as long as nothing waits for the answer."""
+        self._lane = lane
+        self._slot.move(Lane.LOST_PRIMARY if self._waiting else lane)
 
     async def wait_for_probe(self, moment: float) -> None:
         """Wait until a probe that started at or after `moment` has ended."""
+        self._waiting += 1
+        self.set_lane(self._lane)
         self.ask_now()
-        while self._last_started < moment:
-            await self._probe_ended.wait()
+        try:
+            while self._last_started < moment:
+                await self._probe_ended.wait()
+        finally:
+            self._waiting -= 1
+            self.set_lane(self._lane)
+
+    async def wait_until_it_answers(self) -> None:
+        """Wait until the last probe brought a status."""
+        await self._answers.wait()
 
     async def run(self, pace: Callable[[], ProbePace]) -> None:
         """Probe until cancelled."""
@@ -140,9 +171,15 @@ class TabletProbe:
         first = True
         while True:
             await self._pause(pause)
-            await self._probe(pace())
+            counts = await self._probe(pace())
             since = self._hurried_since
-            pause = pace().interval(None if since is None else self._clock.now() - since)
+            if not counts:
+                pause = pace().hurried_interval
+                continue
+            pause = pace().interval(
+                None if since is None else self._clock.now() - since,
+                primary_may_be_lost=self._lane is Lane.LOST_PRIMARY,
+            )
             if first and since is None:
                 # Spreads the probes of tablets that were found in one reading of the topology.
                 pause *= zlib.crc32(str(self.view.alias).encode()) / 2**32
@@ -156,36 +193,66 @@ class TabletProbe:
             timer.cancel()
         self._due.clear()
 
-    async def _probe(self, pace: ProbePace) -> None:
-        started = self._clock.now()
-        deadline = pace.calm_deadline if self._hurried_since is None else pace.hurried_deadline
-        self._hurried_deadline = pace.hurried_deadline
-        before = self.view
-        self.view = await self._ask(before.record, started, deadline)
+    async def _probe(self, pace: ProbePace) -> bool:
+        """Ask once, and return whether the outcome counts; it does not if vtorc was late and heard nothing.
+
+        The wait for a slot comes before the deadline begins: that other tablets are asked first says nothing about
+        this one.
+        """
+        await self._slot.take(dial=self.view.current_status is None)
+        try:
+            started = self._clock.now()
+            deadline = pace.calm_deadline if self._hurried_since is None else pace.hurried_deadline
+            self._hurried_deadline = pace.hurried_deadline
+            before = self.view
+            after = await self._ask(before.record, started, deadline)
+        finally:
+            self._slot.free()
+        if after is None:
+            self._void_in_row += 1
+            return False
+        self._void_in_row = 0
+        self.view = after
         self._last_started = started
+        (self._answers.set if after.is_current else self._answers.clear)()
         ended, self._probe_ended = self._probe_ended, asyncio.Event()
         ended.set()
         self._changed(before, self.view)
+        return True
 
-    async def _ask(self, record: TabletRecord, started: float, deadline: float) -> TabletView:
+    async def _ask(self, record: TabletRecord, started: float, deadline: float) -> TabletView | None:
+        """Return the view after one question; None if it failed and the failure is void."""
         if record.is_shut_down:
             return self._failed(started, ProbeFailure.SHUT_DOWN, "its record says that it was shut down")
-        ping = self._ping(record)
+        ping, late_before = self._ping(record), self._clock.late
         try:
-            async with asyncio.timeout(deadline) as self._call_timeout:
+            async with self._clock.timeout(deadline) as self._call_timeout:
                 status = await self._tablets.full_status(record)
         except TimeoutError:
             waited = self._clock.now() - started
             failure = ProbeFailure.HUNG if ping is not None and _has_answered(ping) else ProbeFailure.TIMEOUT
             return self._failed(started, failure, f"no answer within {waited:.1f} s")
         except TabletError as error:
-            return self._failed(started, failure_of(error), str(error))
+            failure = failure_of(error)
+            if self._is_void(failure, self._clock.late - late_before, deadline):
+                return None
+            return self._failed(started, failure, str(error))
         finally:
             self._call_timeout = None
             if ping is not None:
                 ping.cancel()
                 await asyncio.gather(ping, return_exceptions=True)
         return self._answered(record, status, started)
+
+    def _is_void(self, failure: ProbeFailure, late: float, deadline: float) -> bool:
+        """Return whether a failure tells of vtorc only, which was late by `late` seconds meanwhile.
+
+        A refusal and an answer come from the other host, however late they are read. Silence and a broken connection
+        may be of vtorc's own making: gRPC's deadlines and keepalives go on while the process stands still. But a vtorc
+        that is late for ever must not be blind, so only some failures in a row are void.
+        """
+        heard_nothing = failure in (ProbeFailure.TIMEOUT, ProbeFailure.UNREACHABLE)
+        return heard_nothing and late > _LATE_SHARE * deadline and self._void_in_row < _MOST_VOID
 
     def _answered(self, asked_record: TabletRecord, status: TabletStatus, started: float) -> TabletView:
         """Return the view after a probe that brought a status: all that is remembered may change."""

@@ -43,8 +43,13 @@ async def watch_signals(
 
 
 async def _watch_health(probe: TabletProbe, tablets: TabletManager, suspect: Callable[[], None]) -> None:
-    """Call `suspect` when the health stream breaks, or reports a change for the worse."""
+    """Call `suspect` when the health stream breaks, or reports a change for the worse.
+
+    It is opened only while the tablet answers its probes, over the same connection: the probe finds out sooner, and
+    opening it at once would dial each tablet of the cluster twice when vtorc starts.
+    """
     while True:
+        await probe.wait_until_it_answers()
         heard = False
         try:
             serving = False

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 
 from vtorc.core.election.unexplained_ackers import client_count_after, client_count_without
 from vtorc.core.facts.client_count import ClientCount
-from vtorc.core.facts.clock import Clock
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.records import KeyspaceRecord, ShardRecord, TabletRecord
 from vtorc.core.facts.views import ShardView, TabletView
+from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.probe import ProbePace, TabletProbe
+from vtorc.discovery.probe_budget import Lane, ProbeBudget
 from vtorc.discovery.signals import Sentinel, watch_signals
 from vtorc.tablet.api import TabletManager
 
@@ -47,11 +48,13 @@ class ShardWatch:
         shard: ShardId,
         topology: ShardTopology,
         tablets: TabletManager,
-        clock: Clock,
+        clock: OnTimeClock,
         pace: Callable[[], ProbePace],
         *,
         sentinel: Sentinel | None = None,
+        budget: ProbeBudget | None = None,
     ) -> None:
+        """Ask within the fleet's `budget`; without one the shard has a budget of its own."""
         self.shard = shard
         self._topology = topology
         self._cells_read_once = topology.cells - topology.unreachable_cells.keys()
@@ -59,6 +62,8 @@ class ShardWatch:
         self._clock = clock
         self._pace = pace
         self._sentinel = sentinel
+        self._budget = budget if budget is not None else ProbeBudget(clock.now)
+        self._lane = Lane.CALM
         self._watched: dict[TabletAlias, _Watched] = {}  # ordered by alias, as views are
         self._group: asyncio.TaskGroup | None = None
         self._changed = asyncio.Event()
@@ -116,7 +121,9 @@ class ShardWatch:
             watched.probe.update_record(record, read_at=self._topology.read_at)
             return
         read_at = self._topology.read_at
-        probe = TabletProbe(record, self._tablets, self._clock, self._on_probe, read_at=read_at)
+        slot = self._budget.new_slot()
+        probe = TabletProbe(record, self._tablets, self._clock, self._on_probe, slot=slot, read_at=read_at)
+        probe.set_lane(self._lane)
         probe.hurry(since=self._hurried_since)
         signals = watch_signals(probe, self._tablets, self.suspect, sentinel=self._sentinel)
         tasks = (
@@ -128,6 +135,8 @@ class ShardWatch:
     def _on_probe(self, before: TabletView, after: TabletView) -> None:
         self.revision += 1
         self._client_count = client_count_after(self._client_count, self.view())
+        if (before.failure is None) is not (after.failure is None):
+            self._set_lanes()
         if after.is_news_after(before) or self._is_first_since_failure(before, after):
             self._changed.set()
         if (after.failures_in_row == 1 and after.failure is not ProbeFailure.SHUT_DOWN) or (
@@ -174,6 +183,23 @@ class ShardWatch:
         self._hurried_since = since
         for watched in self._watched.values():
             watched.probe.hurry(since=since)
+        self._set_lanes()
+
+    def _set_lanes(self) -> None:
+        """Give all questions of the shard the urgency of what is suspected."""
+        lane = self._urgency()
+        if lane is self._lane:
+            return
+        self._lane = lane
+        for watched in self._watched.values():
+            watched.probe.set_lane(lane)
+
+    def _urgency(self) -> Lane:
+        if self._hurried_since is None:
+            return Lane.CALM
+        views = (watched.probe.view for watched in self._watched.values())
+        fails = any(view.failure is not None and view.record.type is TabletType.PRIMARY for view in views)
+        return Lane.LOST_PRIMARY if fails else Lane.SUSPECTED
 
     async def wait_changed(self, longest: float) -> None:
         """Wait until anything changed, at most `longest` seconds."""

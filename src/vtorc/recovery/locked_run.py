@@ -47,7 +47,7 @@ class LockedRun:
     async def run(self, purpose: RecoveryPurpose, lock: ShardLock, work: LockedWork) -> RecoveryRecord:
         """Take the lock, work, release; the only error raised is CancelledError, after the rollback."""
         began = self.tools.clock.wall()
-        session = RecoverySession(self.tools, lock, began=self.tools.clock.now())
+        session = RecoverySession(self.tools, lock, began=self.tools.clock.real())
         try:
             async with lock:
                 outcome, sentence = await self._work(session, purpose, work)

@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 from vtorc.core.election.choice import Refusal
 from vtorc.core.election.forced_promotion import DataLossEstimate
 from vtorc.core.election.safety_argument import SafetyArgument
-from vtorc.core.facts.clock import Clock
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
+from vtorc.discovery.lateness import OnTimeClock
 from vtorc.errors import TabletError
 from vtorc.recovery.errors import RecoveryFailed, RecoveryRefused
 from vtorc.recovery.record import StepRecord
@@ -59,7 +59,7 @@ class RecoveryTools:
 
     topo: TopoServer
     tablets: TabletManager
-    clock: Clock
+    clock: OnTimeClock
     bounds: Callable[[], Bounds] = Bounds
     """Called each time that a bound is needed, so that a reload of the settings takes effect."""
 
@@ -100,8 +100,8 @@ class RecoverySession:
         return self.tools.tablets
 
     def elapsed(self) -> float:
-        """Return the seconds since the recovery began."""
-        return self.tools.clock.now() - self.began
+        """Return the seconds since the recovery began; a late vtorc does not stop them, as servers go on meanwhile."""
+        return self.tools.clock.real() - self.began
 
     def mark(self, name: str) -> None:
         """Record this moment under `name`."""

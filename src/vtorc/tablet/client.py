@@ -18,6 +18,7 @@ from vtorc.tablet import convert
 from vtorc.tablet.api import HealthReport, StopMode, StoppedReplication, TabletManager
 from vtorc.tablet.connection import STREAM_HEALTH, Address, Connection
 from vtorc.tablet.failures import is_not_a_replica
+from vtorc.tablet.reach import Timeout
 from vtorc.tablet.settings import ClientSettings
 from vtorc.tablet.survey import rows, survey
 from vtorc.tablet.wall_clock import READ_CLOCK, clock_nanoseconds
@@ -45,15 +46,18 @@ class GrpcTabletManager(TabletManager):
         settings: ClientSettings = ClientSettings(),  # noqa: B008 - frozen
         *,
         wait_timeout: Callable[[], float] = lambda: 60.0,
+        timeout: Timeout = asyncio.timeout,
     ) -> None:
         """Start without connections; raises TabletClientMisconfigured if a file of the settings cannot be used.
 
-        `wait_timeout` bounds commands that wait for MySQL, in seconds; it is called for each of them.
+        `wait_timeout` bounds commands that wait for MySQL, in seconds; it is called for each of them. `timeout` makes
+        the deadlines of connecting and of silent health streams.
         """
         if settings.tls.wanted:
             settings.tls.credentials()
         self._settings = settings
         self._wait_timeout = wait_timeout
+        self._timeout = timeout
         self._metadata = settings.read_credentials()
         self._connections: dict[Address, Connection] = {}
         self._next_sweep = 0.0
@@ -288,7 +292,7 @@ class GrpcTabletManager(TabletManager):
 
         limit = self._settings.probe_timeout
         try:
-            async with asyncio.timeout(limit):
+            async with self._timeout(limit):
                 with _naming(tablet, "survey"):
                     return await survey(fetch)
         except TimeoutError:
@@ -336,7 +340,7 @@ class GrpcTabletManager(TabletManager):
         address = (tablet.hostname, tablet.grpc_port)
         connection = self._connections.get(address)
         if connection is None:
-            connection = self._connections[address] = Connection(address, self._settings)
+            connection = self._connections[address] = Connection(address, self._settings, self._timeout)
         now = connection.used_at = asyncio.get_running_loop().time()
         if now >= self._next_sweep:
             self._next_sweep = now + self._settings.idle_timeout / 4

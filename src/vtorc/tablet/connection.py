@@ -13,7 +13,7 @@ from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletCallUnknown, T
 from vtorc.proto import query_pb2
 from vtorc.tablet import convert
 from vtorc.tablet.failures import explain, mysql_errno
-from vtorc.tablet.reach import reach
+from vtorc.tablet.reach import Timeout, reach
 from vtorc.tablet.settings import ClientSettings, Metadata
 
 Address = tuple[str, int]
@@ -24,6 +24,7 @@ _Answer = TypeVar("_Answer", bound=Message)
 _Fact = TypeVar("_Fact")
 _READY = grpc.ChannelConnectivity.READY
 _FAILED = grpc.ChannelConnectivity.TRANSIENT_FAILURE
+_CLOSED = "vtorc has closed its connection to this address"
 _ON_THE_WAY = (grpc.ChannelConnectivity.IDLE, grpc.ChannelConnectivity.CONNECTING)
 
 
@@ -40,11 +41,14 @@ class Connection:
     reason (`go/vt/discovery/tablet_health_check.go`).
     """
 
-    def __init__(self, address: Address, settings: ClientSettings) -> None:
+    def __init__(self, address: Address, settings: ClientSettings, timeout: Timeout = asyncio.timeout) -> None:
         self.address = address
         self.unknown_calls: set[str] = set()
         self.used_at = asyncio.get_running_loop().time()
         self._settings = settings
+        self._timeout = timeout
+        self._dial: asyncio.Task[grpc.aio.Channel] | None = None
+        self._dialling = 0
         self._channel: grpc.aio.Channel | None = None
         self._monitor: asyncio.Task[None] | None = None
         self._up = False
@@ -103,7 +107,7 @@ class Connection:
             losses = self._losses
             try:
                 while True:
-                    async with self._failures_translated(channel, call, silence), asyncio.timeout(silence):
+                    async with self._failures_translated(channel, call, silence), self._timeout(silence):
                         found = await running.read()
                     if found is grpc.aio.EOF:
                         raise TabletUnreachable(f"{call}: the tablet ended the stream", reason="unreachable")
@@ -140,15 +144,46 @@ class Connection:
             raise _closed(call)
         channel = self._channel
         if channel is None or channel.get_state() is not _READY:
-            await self._reach(call)
-            if self._closed:
-                raise _closed(call)
-            channel = await self._establish(call)
+            channel = await self._dialled(call)
         elif self._doubtful:
             await self._reach(call)
         if channel is self._channel:
             self._mark(up=channel.get_state() is _READY)
         return channel
+
+    async def _dialled(self, call: str) -> grpc.aio.Channel:
+        """Connect; calls that need a connection at the same time share one attempt.
+
+        It ends with the last of them that waits: a later call gets an attempt of its own, so that its error is of the
+        present.
+        """
+        if self._dial is None:
+            self._dial = asyncio.create_task(self._connect(), name=f"dial {self.address[0]}:{self.address[1]}")
+            self._dial.add_done_callback(self._forget_dial)
+        dial = self._dial
+        self._dialling += 1
+        try:
+            return await asyncio.shield(dial)
+        except TabletUnreachable as failure:
+            raise TabletUnreachable(f"{call}: {failure}", reason=failure.reason) from failure
+        finally:
+            self._dialling -= 1
+            if not self._dialling and not dial.done():
+                self._dial = None
+                dial.cancel()
+
+    def _forget_dial(self, dial: asyncio.Task[grpc.aio.Channel]) -> None:
+        if self._dial is dial:
+            self._dial = None
+        if not dial.cancelled():
+            dial.exception()  # asyncio would log it as never retrieved if all callers were cancelled
+
+    async def _connect(self) -> grpc.aio.Channel:
+        host, port = self.address
+        await reach(host, port, timeout=self._settings.connect_timeout, deadline=self._timeout)
+        if self._closed:
+            raise TabletUnreachable(_CLOSED, reason="unreachable")
+        return await self._establish()
 
     async def _identify(self, channel: grpc.aio.Channel, call: str, metadata: Metadata) -> None:
         """Read the tablet's alias, once on each connection: the first message of a health stream has it.
@@ -165,7 +200,7 @@ class Connection:
         )
         first = None
         try:
-            async with self._failures_translated(channel, call, patience), asyncio.timeout(patience):
+            async with self._failures_translated(channel, call, patience), self._timeout(patience):
                 running = method(query_pb2.StreamHealthRequest(), metadata=metadata)
                 try:
                     first = await running.read()
@@ -185,11 +220,11 @@ class Connection:
     async def _reach(self, call: str) -> None:
         host, port = self.address
         try:
-            await reach(host, port, timeout=self._settings.connect_timeout)
+            await reach(host, port, timeout=self._settings.connect_timeout, deadline=self._timeout)
         except TabletUnreachable as failure:
             raise TabletUnreachable(f"{call}: {failure}", reason=failure.reason) from failure
 
-    async def _establish(self, call: str) -> grpc.aio.Channel:
+    async def _establish(self) -> grpc.aio.Channel:
         """Let gRPC connect, which may fail although a process listens at the address."""
         channel = self._channel
         if channel is None or channel.get_state() is _FAILED:
@@ -197,14 +232,14 @@ class Connection:
             self._replace(channel)
         limit = self._settings.connect_timeout
         try:
-            async with asyncio.timeout(limit):
+            async with self._timeout(limit):
                 while (state := channel.get_state(try_to_connect=True)) in _ON_THE_WAY:
                     await channel.wait_for_state_change(state)
         except TimeoutError:
             if self._channel is channel:
                 self._replace(None)
             raise TabletUnreachable(
-                f"{call}: the connection was accepted, but without gRPC for {limit:g} s: the process may hang",
+                f"the connection was accepted, but without gRPC for {limit:g} s: the process may hang",
                 reason="timeout",
             ) from None
         return channel
@@ -318,7 +353,7 @@ def _lost(call: str) -> TabletUnreachable:
 
 
 def _closed(call: str) -> TabletUnreachable:
-    return TabletUnreachable(f"{call}: vtorc has closed its connection to this address", reason="unreachable")
+    return TabletUnreachable(f"{call}: {_CLOSED}", reason="unreachable")
 
 
 def _decoded(found: object, expected: type[_Fact], call: str) -> _Fact:

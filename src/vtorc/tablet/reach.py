@@ -9,13 +9,18 @@ import asyncio
 import errno
 import os
 import socket
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from vtorc.errors import TabletUnreachable
 from vtorc.tablet.lookup import look_up
 
+Timeout = Callable[[float], AbstractAsyncContextManager[object]]
+"""Makes a deadline of so many seconds, as `asyncio.timeout` does; of another clock, if the process may be late."""
 
-async def reach(host: str, port: int, *, timeout: float) -> None:
+
+async def reach(host: str, port: int, *, timeout: float, deadline: Timeout = asyncio.timeout) -> None:
     """Open a TCP connection and close it again.
 
     A host with several addresses is reachable if one of them accepts; it refuses if one refuses and none is silent.
@@ -24,7 +29,7 @@ async def reach(host: str, port: int, *, timeout: float) -> None:
     name = f"{host} port {port}"
     addresses: list[Any] = []
     try:
-        async with asyncio.timeout(timeout):
+        async with deadline(timeout):
             addresses = await _look_up(host, port)
             failures = await _connect_to_any(addresses)
     except TimeoutError:

@@ -191,6 +191,7 @@ def test_the_end_says_what_became_of_all() -> None:
     assert fleet.announced[-1] == Announcement(
         "after 12 s, the 9 shards that lost their primary at once: 4 with a new primary, 1 with the old one back, "
         "4 still without a primary (3 refused: ackers-unreached, 1 no-remedy)",
+        Rule.BREAKER,
         is_end=True,
     )
     fleet.wait(120.0)

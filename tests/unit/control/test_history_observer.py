@@ -6,6 +6,7 @@ from tests.unit.core.builders import NOW
 from vtorc.control.history_observer import HistoryObserver
 from vtorc.control.observer import Announcement
 from vtorc.core.facts.ids import ShardId
+from vtorc.core.facts.rules import Rule
 from vtorc.history.store import History
 from vtorc.history.writer import HistoryWriter
 
@@ -24,7 +25,7 @@ def test_an_announcement_is_kept_as_a_decision_about_no_shard(tmp_path: Path) ->
     """An announcement about many shards is found in the history under the breaker's rule."""
     path = str(tmp_path / "history.sqlite")
     writer = HistoryWriter(path)
-    HistoryObserver(writer, StoppedClock()).announced(Announcement("many are lost"))
+    HistoryObserver(writer, StoppedClock()).announced(Announcement("many are lost", Rule.BREAKER))
     writer.close()
     history = History(path)
     (kept,) = history.decisions(limit=10)

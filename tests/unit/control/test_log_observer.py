@@ -13,6 +13,7 @@ from vtorc.control.log_observer import LogObserver
 from vtorc.control.observer import Announcement
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import ShardId
+from vtorc.core.facts.rules import Rule
 from vtorc.recovery.runner import Judgement
 
 SHARD = ShardId("commerce", "-80")
@@ -64,8 +65,8 @@ def test_shards_are_named_as_they_come_and_go(logged: list[EventDict]) -> None:
 def test_a_storm_is_an_error_and_its_end_a_warning(logged: list[EventDict]) -> None:
     """An announcement is logged under the breaker's rule, as an error while the storm lasts."""
     observer = LogObserver()
-    observer.announced(Announcement("many are lost"))
-    observer.announced(Announcement("all are back", is_end=True))
+    observer.announced(Announcement("many are lost", Rule.BREAKER))
+    observer.announced(Announcement("all are back", Rule.BREAKER, is_end=True))
     assert _sentences(logged) == [("error", "many are lost"), ("warning", "all are back")]
     assert [line["rule"] for line in logged] == ["breaker", "breaker"]
 

@@ -28,6 +28,7 @@ from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import SemiSyncStatus, TabletStatus
 from vtorc.core.facts.tablet_memory import FormerType, ReplacedServer
 from vtorc.core.facts.views import TabletView
+from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.probe import ProbePace, TabletProbe
 from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TabletCallFailed, TabletUnreachable
@@ -102,7 +103,7 @@ def probed(name: str, kind: TabletType, *answers: tuple[float, float, Answer]) -
 
         clock.time = left[0][0]
         its_record = record(name, kind, term=10 if kind is TabletType.PRIMARY else 0)
-        probe = TabletProbe(its_record, cast(TabletManager, Tablet(clock, left)), clock, changed)
+        probe = TabletProbe(its_record, cast(TabletManager, Tablet(clock, left)), OnTimeClock(clock), changed)
         probing = asyncio.create_task(probe.run(ProbePace))
         await over.wait()
         probing.cancel()
@@ -223,7 +224,7 @@ def test_types_that_a_record_had_are_remembered() -> None:
             )
 
         silent = cast(TabletManager, Tablet(clock, [(0, 0, SILENT)] * 9))
-        watch = ShardWatch(view.shard, reading(1, TabletType.REPLICA), silent, clock, ProbePace)
+        watch = ShardWatch(view.shard, reading(1, TabletType.REPLICA), silent, OnTimeClock(clock), ProbePace)
         watching = asyncio.create_task(watch.run())
         await asyncio.sleep(0)
         for at, kind in ((2, "replica"), (3, "backup"), (4, "backup"), (5, "rdonly")):

@@ -16,7 +16,13 @@ from vtorc.tablet.api import HealthReport, TabletManager
 TABLET = TabletRecord(
     alias=TabletAlias("zone1", 100), keyspace="commerce", shard="0", type=TabletType.PRIMARY, hostname="h", grpc_port=1
 )
-PROBE = cast(TabletProbe, SimpleNamespace(record=TABLET))
+
+
+async def answers() -> None:
+    """Wait for nothing: the tablet answers its probes."""
+
+
+PROBE = cast(TabletProbe, SimpleNamespace(record=TABLET, wait_until_it_answers=answers))
 
 
 class Tablets:

@@ -9,6 +9,7 @@ from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import TabletStatus
 from vtorc.core.facts.views import TabletView
+from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.probe import ProbePace, TabletProbe
 from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TabletCallFailed, TabletUnreachable
@@ -35,14 +36,21 @@ class Tablet:
         raise SILENT
 
 
-class LoopClock:
-    """The clock of the event loop."""
+class LoopTime:
+    """The time of the event loop."""
 
     def now(self) -> float:
         return asyncio.get_running_loop().time()
 
     def wall(self) -> int:
         return 0
+
+
+class LoopClock(OnTimeClock):
+    """The clock of the event loop, which is never late unless it is told to measure that."""
+
+    def __init__(self) -> None:
+        super().__init__(LoopTime())
 
 
 def probed(*answers: TabletStatus | Exception) -> list[TabletView]:

@@ -14,6 +14,7 @@ from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import ReplicationStatus, TabletStatus
+from vtorc.discovery.lateness import OnTimeClock
 from vtorc.errors import TabletUnreachable, TopoUnavailable
 from vtorc.proto import topodata_pb2
 from vtorc.recovery.record import StepRecord
@@ -239,7 +240,9 @@ class Rig:
         self.topo = FakeTopo()
         self.held = FakeLock()
         self.bounds = Bounds()
-        self.tools = RecoveryTools(topo=self.topo, tablets=self.tablets, clock=LoopClock(), bounds=lambda: self.bounds)
+        self.tools = RecoveryTools(
+            topo=self.topo, tablets=self.tablets, clock=OnTimeClock(LoopClock()), bounds=lambda: self.bounds
+        )
         self.seen: list[Mapping[TabletAlias, StoppedTablet]] = []
         """The stopped tablets of each election, where a test holds the elections itself."""
         self.lock = ShardLock(SHARD, self._take)

@@ -18,6 +18,7 @@ from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.status import ReplicationStatus
+from vtorc.discovery.lateness import OnTimeClock
 from vtorc.errors import TabletCallFailed
 from vtorc.recovery.catch_up import CatchUp, ReadyToPromote
 from vtorc.recovery.errors import RecoveryFailed, RecoveryRefused
@@ -95,7 +96,9 @@ def catch_up(
     }
 
     async def play() -> tuple[ReadyToPromote | Exception, RecoverySession, Tablets, float]:
-        tools = RecoveryTools(topo=cast(Any, None), tablets=cast(Any, tablets), clock=SimClock(Host("vtorc", "zone1")))
+        tools = RecoveryTools(
+            topo=cast(Any, None), tablets=cast(Any, tablets), clock=OnTimeClock(SimClock(Host("vtorc", "zone1")))
+        )
         session = RecoverySession(tools, cast(Any, Lock()), began=0.0)
         view = shard(primary(), *(replica(name) for name in ("zone1-101", "zone2-200", "zone3-300")))
         first = replace(ways[0], otherwise=ways[1:])

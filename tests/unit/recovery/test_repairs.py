@@ -14,6 +14,7 @@ from vtorc.core.facts.last_probe import LastProbe
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import ThreadState
 from vtorc.core.facts.views import ShardView, TabletView
+from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.topology import read_shard
 from vtorc.errors import TabletUnreachable
 from vtorc.proto import topodata_pb2
@@ -48,7 +49,7 @@ def by_hand(
         tools = RecoveryTools(
             topo=world.open_topo(life),
             tablets=world.open_tablets(life, checked=False),
-            clock=SimClock(host),
+            clock=OnTimeClock(SimClock(host)),
         )
         await main(world, shard, tools)
 

@@ -61,6 +61,7 @@ class Rule(enum.Enum):
     BUDGET = RuleTraits(spelling="budget", decides=True, needs_operator=False, may_pass=True)
     BREAKER = RuleTraits(spelling="breaker", decides=True, needs_operator=False, may_pass=True)
     OWN_ERROR = RuleTraits(spelling="own-error", decides=False, needs_operator=True, may_pass=True)
+    LATE = RuleTraits(spelling="late", decides=False, needs_operator=False, may_pass=True)
 
     # Rules that refuse a promotion
     NONE_REACHED = RuleTraits(spelling="none-reached", decides=False, needs_operator=False, may_pass=False)

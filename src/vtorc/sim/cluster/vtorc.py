@@ -13,6 +13,7 @@ from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import DecisionSettings
 from vtorc.core.decision.decisions import Action, Decision
 from vtorc.core.facts.ids import ShardId
+from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.probe import ProbePace
 from vtorc.recovery.record import RecoveryRecord
 from vtorc.recovery.runner import Judgement
@@ -94,7 +95,7 @@ class SimVtorc:
         tools = self.tools = RecoveryTools(
             topo=self._open_topo(life),
             tablets=self._open_tablets(life),
-            clock=SimClock(self.host),
+            clock=OnTimeClock(SimClock(self.host)),
             bounds=lambda: bounds,
         )
         fleet_settings = FleetSettings(

@@ -1,0 +1,133 @@
+"""How late vtorc itself is, and a clock and deadlines that do not count it against anyone else.
+
+A process that is stopped, starved of processor or busy reads answers late. By its own timers, servers that answered
+long ago are silent then. So a beat times the event loop, and one that comes late shows for how long nothing was read.
+The clock of all evidence leaves that time out. A late vtorc is slower then, but neither wrong nor blind: as long as the
+loop goes round at all, the seconds of this clock pass.
+"""
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from vtorc.core.facts.clock import Clock
+
+BEAT = 0.05
+"""Seconds from one beat of the event loop to the next."""
+
+ON_TIME = 0.1
+"""Seconds from one beat to the next up to which the loop is on time; what a round takes longer is lateness."""
+
+_CREEP = 1e-3
+"""Share of late time that the clock counts all the same, so that what comes later has a later time."""
+
+_LOOK_AGAIN = 0.02
+_LOOKS = 5
+"""After lateness a deadline that has passed is looked at so often again, each time so many seconds later: answers that
+came meanwhile need some rounds of the loop to be read."""
+
+_ROUNDING = 1e-6
+"""Seconds that a timer may come early."""
+
+
+class OnTimeClock:
+    """The clock of all evidence: its seconds pass while the event loop is on time, and stand while vtorc is late.
+
+    Without `run`, nothing measures the loop, and it is never late.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        """Take the time from `clock`, which does not know of lateness."""
+        self._clock = clock
+        self._last_beat: float | None = None
+        self._late = 0.0
+
+    def now(self) -> float:
+        """Return the seconds in which vtorc could listen, plus a constant."""
+        now = self._clock.now()
+        return now - self._late_by(now)
+
+    def real(self) -> float:
+        """Return seconds that pass while vtorc is late, too: in those, servers may have gone on."""
+        return self._clock.now()
+
+    def wall(self) -> int:
+        """Return nanoseconds since the Unix epoch, which lateness does not change."""
+        return self._clock.wall()
+
+    @property
+    def late(self) -> float:
+        """All seconds so far in which vtorc was late."""
+        return self._late_by(self._clock.now())
+
+    def timeout(self, seconds: float) -> "OnTimeTimeout":
+        """Return a context like `asyncio.timeout` that ends after so many seconds of this clock."""
+        return OnTimeTimeout(self, seconds)
+
+    async def run(self, beat: Callable[[float], None]) -> None:
+        """Time the event loop until cancelled, and call `beat` with the seconds since the last beat at each."""
+        self._last_beat = self._clock.now()
+        try:
+            while True:
+                await asyncio.sleep(BEAT)
+                now = self._clock.now()
+                took = now - self._last_beat
+                self._late, self._last_beat = self._late_by(now), now
+                beat(took)
+        finally:
+            self._late, self._last_beat = self.late, None
+
+    def _late_by(self, now: float) -> float:
+        if self._last_beat is None or (over := now - self._last_beat - ON_TIME) <= 0.0:
+            return self._late
+        return self._late + over * (1.0 - _CREEP)
+
+
+class OnTimeTimeout:
+    """A deadline in seconds of an `OnTimeClock`; raises TimeoutError as `asyncio.timeout` does."""
+
+    def __init__(self, clock: OnTimeClock, seconds: float) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._scope = asyncio.timeout(None)
+        self._ends = 0.0
+        self._late_before = 0.0
+        self._looks_left = _LOOKS
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._scope.__aenter__()
+        self._ends, self._late_before = self._clock.now() + self._seconds, self._clock.late
+        self._look_in(self._seconds)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._scope.__aexit__(kind, error, trace)
+
+    def shorten(self, seconds: float) -> None:
+        """End in so many seconds from now, unless it ends sooner."""
+        ends = self._clock.now() + seconds
+        if ends < self._ends and not self._scope.expired():
+            self._ends = ends
+            self._look_in(seconds)
+
+    def _look_in(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        """End, unless vtorc was late meanwhile and has seconds left, or answers to read."""
+        left = self._ends - self._clock.now()
+        if left > _ROUNDING:
+            self._look_in(left)
+        elif self._looks_left and self._clock.late > self._late_before:
+            self._looks_left -= 1
+            self._look_in(_LOOK_AGAIN)
+        else:
+            self._scope.reschedule(asyncio.get_running_loop().time())

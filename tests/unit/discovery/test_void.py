@@ -1,0 +1,103 @@
+"""Failed probes of a vtorc that was late meanwhile: which count, and which are void."""
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+import pytest
+
+from tests.unit.core.builders import P, record
+from tests.unit.discovery.test_view_evidence import LoopClock
+from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.last_probe import ProbeFailure
+from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.status import TabletStatus
+from vtorc.core.facts.views import TabletView
+from vtorc.discovery.probe import ProbePace, TabletProbe
+from vtorc.errors import TabletCallFailed, TabletError, TabletUnreachable
+from vtorc.sim.engine.loop import current_loop, run
+from vtorc.tablet.api import TabletManager
+
+BROKEN = TabletUnreachable("the connection was lost", reason="unreachable")
+TIMED_OUT = TabletUnreachable("no answer within 15 s", reason="timeout")
+REFUSED = TabletUnreachable("refused", reason="refused")
+MYSQL_DOWN = TabletCallFailed("no connection to mysqld", errno=2002)
+
+
+class Failing:
+    """A tablet whose status call fails after so many seconds in which vtorc stands still; None is an answer."""
+
+    def __init__(self, error: TabletError | None, still: float) -> None:
+        self.error = error
+        self.asked = 0
+        self._still = still
+
+    async def full_status(self, tablet: TabletRecord) -> TabletStatus:
+        self.asked += 1
+        await asyncio.sleep(0.01)
+        current_loop().stand_still(self._still)
+        if self.error is not None:
+            raise self.error
+        return TabletStatus()
+
+    async def ping(self, tablet: TabletRecord) -> None:
+        raise TIMED_OUT
+
+
+def first_views(tablet: Failing, count: int, then: Callable[[], None] = lambda: None) -> list[TabletView]:
+    """Return the first views that a probe tells of."""
+
+    async def main() -> list[TabletView]:
+        clock, views, enough = LoopClock(), list[TabletView](), asyncio.Event()
+
+        def changed(_: TabletView, after: TabletView) -> None:
+            views.append(after)
+            then()
+            if len(views) == count:
+                enough.set()
+
+        probe = TabletProbe(record(P, TabletType.PRIMARY), cast(TabletManager, tablet), clock, changed)
+        tasks = [asyncio.create_task(clock.run(lambda took: None)), asyncio.create_task(probe.run(ProbePace))]
+        await enough.wait()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return views
+
+    return run(main())
+
+
+@pytest.mark.parametrize("error", [BROKEN, TIMED_OUT])
+def test_silence_while_vtorc_was_late_is_void_three_times_in_a_row(error: TabletError) -> None:
+    """It is not told at all, the tablet is asked again, and only the fourth in a row counts, as one failure."""
+    tablet = Failing(error, still=3.0)
+    (view,) = first_views(tablet, 1)
+    assert tablet.asked == 4
+    assert view.failures_in_row == 1
+
+
+def test_an_answer_ends_the_row() -> None:
+    """After an answer, three more failures are void before one counts."""
+    tablet = Failing(BROKEN, still=3.0)
+
+    def answer_next() -> None:
+        tablet.error = None if tablet.error is not None else BROKEN
+
+    views = first_views(tablet, 3, answer_next)
+    assert [view.failure for view in views] == [ProbeFailure.UNREACHABLE, None, ProbeFailure.UNREACHABLE]
+    assert tablet.asked == 4 + 1 + 4
+
+
+@pytest.mark.parametrize(("error", "failure"), [(REFUSED, ProbeFailure.REFUSED), (MYSQL_DOWN, ProbeFailure.MYSQL_DOWN)])
+def test_what_the_other_host_said_counts_however_late_it_is_read(error: TabletError, failure: ProbeFailure) -> None:
+    """A refused connection and an error of the tablet are evidence, although vtorc was late."""
+    tablet = Failing(error, still=3.0)
+    (view,) = first_views(tablet, 1)
+    assert (tablet.asked, view.failure) == (1, failure)
+
+
+def test_silence_counts_while_vtorc_is_nearly_on_time() -> None:
+    """Lateness of less than a fifth of the deadline makes nothing void."""
+    tablet = Failing(BROKEN, still=0.9)
+    (view,) = first_views(tablet, 1)
+    assert (tablet.asked, view.failure) == (1, ProbeFailure.UNREACHABLE)
