@@ -83,7 +83,7 @@ async def _run(store: SettingsStore) -> None:
         log = LogObserver()
         fleet = Fleet(
             tools,
-            lambda: fleet_settings(store.settings, scope),
+            LiveFleetSettings(lambda: store.settings, scope),
             Observers([log, *history]),
             sentinel=make_sentinel(store.settings),
             topology_observer=log,
@@ -199,6 +199,27 @@ def fleet_settings(settings: Settings, scope: Scope) -> FleetSettings:
         budget=BudgetLimits(recoveries=settings.recovery_concurrency, repairs=settings.repair_concurrency),
         hold_above=settings.hold_replacements_above,
     )
+
+
+class LiveFleetSettings:
+    """The fleet's settings, built anew only after a reload.
+
+    The fleet asks for them several times for each question to a tablet.
+    """
+
+    def __init__(self, settings: Callable[[], Settings], scope: Scope) -> None:
+        """Read the settings from `settings`, which returns another object after a reload."""
+        self._settings = settings
+        self._scope = scope
+        self._source = settings()
+        self._built = fleet_settings(self._source, scope)
+
+    def __call__(self) -> FleetSettings:
+        """Return the fleet's settings of this moment."""
+        source = self._settings()
+        if source is not self._source:
+            self._source, self._built = source, fleet_settings(source, self._scope)
+        return self._built
 
 
 def topo_settings(settings: Settings) -> TopoAccess:

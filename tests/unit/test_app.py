@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from vtorc.app import open_tools, reload
+from vtorc.app import LiveFleetSettings, open_tools, reload
 from vtorc.config.load import load
 from vtorc.config.store import SettingsStore
+from vtorc.control.scope import Scope
 from vtorc.logs import flush_logs
 
 pytestmark = pytest.mark.usefixtures("restore_logging")
@@ -55,6 +56,18 @@ async def test_reload_reaches_what_recoveries_read(daemon: Daemon) -> None:
         daemon.write({"prevent-cross-cell-failover": True, "wait-replicas-timeout": "300s"})
         reload(daemon.store, tablets)
         assert (before, (tools.same_cell_only, tools.deadlines.catch_up)) == ((False, 30.0), (True, 300.0))
+
+
+async def test_the_fleets_settings_are_built_once_for_each_reload(daemon: Daemon) -> None:
+    """The fleet reads them several times for each question, and gets the same ones until a reload changes them."""
+    live = LiveFleetSettings(lambda: daemon.store.settings, Scope())
+    before = live()
+    assert live() is before
+    daemon.write({"instance-poll-time": "7s"})
+    async with open_tools(lambda: daemon.store.settings) as (_, tablets):
+        reload(daemon.store, tablets)
+    assert (before.pace.calm_interval, live().pace.calm_interval) == (5.0, 7.0)
+    assert live() is live()
 
 
 async def test_reload_that_cannot_log_changes_nothing(daemon: Daemon, capsys: pytest.CaptureFixture[str]) -> None:

@@ -97,6 +97,8 @@ class TabletProbe:
         self._lane = Lane.CALM
         self._waiting = 0
         self._void_in_row = 0
+        self._unasked = 0.0
+        self._late_at_status = 0.0
         self._answers = asyncio.Event()
         self._call_timeout: OnTimeTimeout | None = None
         self._hurried_deadline = 0.0
@@ -199,9 +201,12 @@ class TabletProbe:
         The wait for a slot comes before the deadline begins: that other tablets are asked first says nothing about
         this one.
         """
+        queued_at = self._clock.now()
         await self._slot.take(dial=self.view.current_status is None)
+        self._due.clear()  # what was to be asked since is asked now
         try:
             started = self._clock.now()
+            self._unasked = started - queued_at
             deadline = pace.calm_deadline if self._hurried_since is None else pace.hurried_deadline
             self._hurried_deadline = pace.hurried_deadline
             before = self.view
@@ -242,6 +247,7 @@ class TabletProbe:
             if ping is not None:
                 ping.cancel()
                 await asyncio.gather(ping, return_exceptions=True)
+        self._late_at_status = late_before
         return self._answered(record, status, started)
 
     def _is_void(self, failure: ProbeFailure, late: float, deadline: float) -> bool:
@@ -279,7 +285,14 @@ class TabletProbe:
         is_down = failure is ProbeFailure.MYSQL_DOWN
         return TabletView(
             record=before.record,
-            last_probe=before.last_probe.failed(failure, text, started=started, ended=ended),
+            last_probe=before.last_probe.failed(
+                failure,
+                text,
+                started=started,
+                ended=ended,
+                unasked=self._unasked,
+                late=self._clock.late - self._late_at_status,
+            ),
             memory=before.memory.after_mysql_down(ended=ended) if is_down else before.memory,
         )
 

@@ -14,6 +14,7 @@ from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import TabletStatus
 from vtorc.core.facts.views import TabletView
 from vtorc.discovery.probe import ProbePace, TabletProbe
+from vtorc.discovery.probe_budget import DIALS, ProbeBudget
 from vtorc.errors import TabletCallFailed, TabletError, TabletUnreachable
 from vtorc.sim.engine.loop import current_loop, run
 from vtorc.tablet.api import TabletManager
@@ -101,3 +102,53 @@ def test_silence_counts_while_vtorc_is_nearly_on_time() -> None:
     tablet = Failing(BROKEN, still=0.9)
     (view,) = first_views(tablet, 1)
     assert (tablet.asked, view.failure) == (1, ProbeFailure.UNREACHABLE)
+
+
+def test_a_failure_after_lateness_tells_how_long_vtorc_was_late_since_the_status() -> None:
+    """The seconds count from the beginning of the probe that brought the status to the end of the failed one."""
+    tablet = Failing(None, still=3.0)
+
+    def fail_next() -> None:
+        tablet.error = MYSQL_DOWN
+
+    _, failed = first_views(tablet, 2, fail_next)
+    assert failed.last_probe.late_before_failure == pytest.approx(6.0, abs=0.3)
+
+
+def test_a_question_that_waits_for_its_slot_is_one_question() -> None:
+    """Hints that come while it waits are answered by it, and the wait counts neither as silence nor as deadline."""
+
+    async def main() -> None:
+        clock, views = LoopClock(), list[TabletView]()
+        budget = ProbeBudget(lambda: 0.0)  # no slot is ever taken back
+        held = [budget.new_slot() for _ in range(DIALS)]
+        for slot in held:
+            await slot.take(dial=True)
+        tablet = Failing(REFUSED, still=0.0)
+        probe = TabletProbe(
+            record(P, TabletType.PRIMARY),
+            cast(TabletManager, tablet),
+            clock,
+            lambda _, after: views.append(after),
+            slot=budget.new_slot(),
+        )
+        probing = asyncio.create_task(probe.run(ProbePace))
+        await asyncio.sleep(10.0)
+        probe.ask_now()
+        assert tablet.asked == 0
+        held.pop().free()
+        await asyncio.sleep(0.1)
+        assert tablet.asked == 1
+        assert (views[0].failing_since, views[0].last_probe.ended_at) == (10.0, 10.01)
+        next_slot = budget.new_slot()
+        await next_slot.take(dial=True)
+        await asyncio.sleep(20.0)
+        assert tablet.asked == 1
+        next_slot.free()
+        await asyncio.sleep(0.1)
+        assert views[1].failing_since is not None
+        assert views[1].failing_since > 25.0
+        probing.cancel()
+        await asyncio.gather(probing, return_exceptions=True)
+
+    run(main())

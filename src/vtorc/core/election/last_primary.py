@@ -69,7 +69,10 @@ class LastPrimary:
             return True
         if probe.status is not None and probe.status.semi_sync_blocked:
             return True
-        return probe.same_failure_since >= term.semi_sync_active_at + term.ack_timeout
+        if term.semi_sync_active_at != probe.status_at:
+            return True  # its last answer did not tell
+        at_work_for = probe.same_failure_since - term.semi_sync_active_at + probe.late_before_failure
+        return at_work_for >= term.ack_timeout
 
 
 def last_primary(view: ShardView) -> LastPrimary | None:

@@ -49,7 +49,7 @@ _PHRASES = {
 class LastProbe:
     """The last status that any probe of a tablet brought, and how the probes since then failed.
 
-    Times are seconds on the caller's monotonic clock.
+    Times are seconds on the caller's monotonic clock, which stands while vtorc itself is late.
     """
 
     status: TabletStatus | None = None
@@ -65,26 +65,45 @@ class LastProbe:
     failures_in_row: int = 0
     """How many probes have failed since the last status."""
     failing_since: float | None = None
-    """When the first of the probes started that failed since the last status; None if none did."""
+    """When the first of the probes started that failed since the last status; None if none did. What later ones had to
+    wait until they could be sent is added, as the tablet was not silent then but not asked."""
     same_failure_since: float | None = None
     """When the first of the last probes was over that all failed in the way of `failure`; None if the last one brought
     a status."""
+    late_before_failure: float = 0.0
+    """Seconds from `status_at` to `same_failure_since` in which vtorc was late, so that the clock stood, and servers
+    went on."""
 
     @classmethod
     def answered(cls, status: TabletStatus, *, started: float, ended: float) -> Self:
         """Return what a probe leaves that brought a status."""
         return cls(status=status, status_at=started, ended_at=ended)
 
-    def failed(self, failure: ProbeFailure, text: str, *, started: float, ended: float) -> Self:
-        """Return what is left after one more probe that failed: the status stays."""
+    def failed(
+        self,
+        failure: ProbeFailure,
+        text: str,
+        *,
+        started: float,
+        ended: float,
+        unasked: float = 0.0,
+        late: float = 0.0,
+    ) -> Self:
+        """Return what is left after one more probe that failed: the status stays.
+
+        The probe waited `unasked` seconds until it could be sent, and vtorc was late for `late` seconds since the last
+        status.
+        """
+        is_same = self.failure is failure
         return replace(
             self,
             ended_at=ended,
             failure=failure,
             failure_text=text,
             failures_in_row=self.failures_in_row + 1,
-            failing_since=self.failing_since if self.failing_since is not None else started,
-            same_failure_since=self.same_failure_since if self.failure is failure else ended,
+            failing_since=self.failing_since + unasked if self.failing_since is not None else started,
+            same_failure_since=self.same_failure_since if is_same else ended,
+            late_before_failure=self.late_before_failure if is_same else late,
         )
 
     @property

@@ -202,6 +202,26 @@ def test_a_primary_that_gives_up_waiting_must_be_reached(
         assert "set rpl_semi_sync_source_timeout to 1000000000000000000" in outcome.sentence
 
 
+@pytest.mark.parametrize(
+    ("late", "told_since", "gives_up"),
+    [
+        pytest.param(0.0, False, False, id="vtorc heard its end within the timeout"),
+        pytest.param(9.0, False, False, id="and was late for less than the rest of it"),
+        pytest.param(10.0, False, True, id="vtorc was late, and the primary had ten seconds more"),
+        pytest.param(0.0, True, True, id="its last answer did not tell whether it still waited"),
+    ],
+)
+def test_a_primary_had_the_time_in_which_vtorc_was_late(late: float, told_since: bool, gives_up: bool) -> None:
+    """The clock of the evidence stands while vtorc is late, and the timeout of semi-sync goes on in the server."""
+    working = primary().status
+    assert working is not None
+    heard = answers(primary(), at=NOW - 1.5, semi_sync=replace(working.semi_sync, timeout=10_000))
+    dead = failing(heard, ProbeFailure.MYSQL_DOWN, for_=1)
+    probe = replace(dead.last_probe, late_before_failure=late, status_at=NOW - 1.2 if told_since else NOW - 1.5)
+    view = shard(replace(dead, last_probe=probe), WAITING_1, WAITING_2)
+    assert isinstance(choose(candidate_set(view, SEMI_SYNC, stop(view)), SEMI_SYNC), Refusal) == gives_up
+
+
 def test_members_that_cannot_be_read_are_possible_ackers() -> None:
     """A record that cannot be read is a REPLICA, unless the tablet is known from before."""
     view = shard(primary(dead_for=3), WAITING_1, bad_records={alias(R3): "truncated", alias(R1): "truncated"})

@@ -1,0 +1,22 @@
+"""What a failed probe adds to the ones before."""
+
+from vtorc.core.facts.last_probe import LastProbe, ProbeFailure
+from vtorc.core.facts.status import TabletStatus
+
+ANSWERED = LastProbe.answered(TabletStatus(), started=1.0, ended=1.1)
+
+
+def test_the_time_in_which_a_tablet_was_not_asked_is_no_silence() -> None:
+    """What later questions wait until they can be sent moves the beginning of the failure; the first one's does not."""
+    first = ANSWERED.failed(ProbeFailure.TIMEOUT, "", started=5.0, ended=6.0, unasked=3.0)
+    second = first.failed(ProbeFailure.TIMEOUT, "", started=10.0, ended=11.0, unasked=4.0)
+    assert (first.failing_since, second.failing_since) == (5.0, 9.0)
+    assert second.failures_in_row == 2
+
+
+def test_lateness_counts_until_the_failure_of_this_kind_began() -> None:
+    """How long vtorc was late is kept from the first failure of a kind, and begins anew with another kind."""
+    down = ANSWERED.failed(ProbeFailure.MYSQL_DOWN, "", started=5.0, ended=6.0, late=2.0)
+    still = down.failed(ProbeFailure.MYSQL_DOWN, "", started=7.0, ended=8.0, late=9.0)
+    silent = still.failed(ProbeFailure.TIMEOUT, "", started=9.0, ended=10.0, late=11.0)
+    assert [each.late_before_failure for each in (ANSWERED, down, still, silent)] == [0.0, 2.0, 2.0, 11.0]
