@@ -105,6 +105,7 @@ async def _watch_healthy(
         lateness=max((float(line[LATENESS_FIELD]) for line in daemon.lines if LATENESS_FIELD in line), default=None),
         cpu=100 * (last.daemon - first.daemon) / took,
         others=_others(first, last, took),
+        fleet_late=report.late,
         resident=0.0 if ended else daemon.resident_mib(),
     )
 
@@ -127,7 +128,7 @@ async def _lose_all(
             watch.read(daemon.read_log())
         await asyncio.sleep(RIGHT_AFTER)
         watch.read(daemon.read_log())
-        figures.append(watch.figures())
+        figures.append(dataclasses.replace(watch.figures(), fleet_late=(await served.report()).late))
     return figures
 
 

@@ -31,6 +31,8 @@ class HealthyFigures:
     """Percent of one core."""
     others: float
     """Percent of the daemon's core that other processes used."""
+    fleet_late: float
+    """Seconds by which the fake fleet itself was late at worst: healthy tablets hung for so long."""
     resident: float
     """MiB at the end."""
 
@@ -93,6 +95,7 @@ def _healthy_rows(figures: Figures) -> Iterator[Row]:
     yield "event loop late by at most", "not told" if healthy.lateness is None else f"{healthy.lateness:.1f} s"
     yield "daemon's CPU", f"{healthy.cpu:.0f} % of a core; other processes used {healthy.others:.0f} % of that core"
     yield "daemon's memory", f"{healthy.resident:.0f} MiB"
+    yield "fake fleet late by at most", f"{healthy.fleet_late:.2f} s"
 
 
 def _loss_rows(loss: LossFigures) -> Iterator[Row]:
@@ -107,6 +110,7 @@ def _loss_rows(loss: LossFigures) -> Iterator[Row]:
     yield name, found
     yield f"{name}, right findings", _counts(loss.codes)
     yield f"{name}, wrong findings", _counts(loss.wrong)
+    yield f"{name}, fake fleet late by at most", f"{loss.fleet_late:.2f} s"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

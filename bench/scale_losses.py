@@ -66,6 +66,8 @@ class LossFigures:
     to_replace: int
     replaced: int
     replaced_seconds: float | None
+    fleet_late: float = 0.0
+    """Seconds by which the fake fleet itself was late at worst: healthy tablets hung for so long."""
     codes: dict[str, int] = field(default_factory=dict)
     """Right findings by code."""
     wrong: dict[str, int] = field(default_factory=dict)

@@ -20,6 +20,7 @@ HEALTH_EVERY = 20
 """Seconds between two reports of a health stream, as of vttablets."""
 
 _BACKLOG = 512
+_BEAT = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class FleetReport:
     asked: int
     last_first_asked: float
     calls: dict[str, int] = field(default_factory=dict)
+    late: float = 0.0
+    """Seconds of the longest round of the fleet's own event loop since the last report, beyond one beat."""
 
 
 class _TopoRecords:
@@ -55,6 +58,8 @@ class FakeFleet:
         self._port = port
         self._listeners: dict[TabletAlias, asyncio.Server] = {}
         self._health: asyncio.Task[None] | None = None
+        self._beating: asyncio.Task[None] | None = None
+        self._late = 0.0
         now, keep = time.monotonic(), _TopoRecords(topo)
         for number, (_, group) in enumerate(groupby(fleet, key=lambda place: place.shard)):
             shard = FakeShard(group, 1 + number * TABLETS_PER_SHARD, term=term, now=now)
@@ -69,11 +74,13 @@ class FakeFleet:
             listener.bind((tablet.server.place.host, self._port))
             self._listeners[alias] = await _serve(tablet, listener)
         self._health = asyncio.create_task(self._send_health(), name="health")
+        self._beating = asyncio.create_task(self._beat(), name="beat")
 
     async def close(self) -> None:
         """End all tablets."""
-        if self._health is not None:
-            self._health.cancel()
+        for task in (self._health, self._beating):
+            if task is not None:
+                task.cancel()
         self.lose(self.tablets, silent=False)
 
     def lose(self, aliases: Iterable[TabletAlias], *, silent: bool) -> None:
@@ -94,7 +101,17 @@ class FakeFleet:
     def report(self) -> FleetReport:
         """Count what was asked."""
         first = [t.first_asked_at for t in self.tablets.values() if t.first_asked_at is not None]
-        return FleetReport(asked=len(first), last_first_asked=max(first, default=0.0), calls=dict(self.calls))
+        late, self._late = self._late, 0.0
+        return FleetReport(
+            asked=len(first), last_first_asked=max(first, default=0.0), calls=dict(self.calls), late=late
+        )
+
+    async def _beat(self) -> None:
+        """Measure by how much the fleet itself is late: its tablets seem to hang then."""
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(_BEAT)
+            self._late = max(self._late, time.monotonic() - began - _BEAT)
 
     async def _send_health(self) -> None:
         """Report on a twentieth of the tablets each second, as their timers would."""

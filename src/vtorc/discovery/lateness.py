@@ -16,11 +16,17 @@ from vtorc.core.facts.clock import Clock
 BEAT = 0.05
 """Seconds from one beat of the event loop to the next."""
 
-ON_TIME = 0.1
-"""Seconds from one beat to the next up to which the loop is on time; what a round takes longer is lateness."""
+ON_TIME = 0.06
+"""Seconds from one beat to the next up to which the loop is on time."""
+
+_MOST = 0.1
+"""Most seconds that count from one beat to the next, however long the loop stood still."""
+
+_SLOWEST = 1 / 16
+"""The smallest share of a late time that counts up to `_MOST`, so that a vtorc that is late for ever is not blind."""
 
 _CREEP = 1e-3
-"""Share of late time that the clock counts all the same, so that what comes later has a later time."""
+"""Share of all further time that counts, so that what comes later has a later time."""
 
 _LOOK_AGAIN = 0.02
 _LOOKS = 5
@@ -79,9 +85,20 @@ class OnTimeClock:
             self._late, self._last_beat = self.late, None
 
     def _late_by(self, now: float) -> float:
-        if self._last_beat is None or (over := now - self._last_beat - ON_TIME) <= 0.0:
+        if self._last_beat is None or (since := now - self._last_beat) <= ON_TIME:
             return self._late
-        return self._late + over * (1.0 - _CREEP)
+        return self._late + since - _counted(since)
+
+
+def _counted(since: float) -> float:
+    """Return how many of the seconds since the last beat count, of more than are on time.
+
+    A call goes through a dozen rounds of the loop, and each of them is as late as the beat. Beats of twice the length
+    so leave a call half of the rounds: they count a quarter, while longer rounds still let some time pass.
+    """
+    rounds = ON_TIME * ON_TIME / since
+    slow = min(_MOST, since * _SLOWEST)
+    return max(rounds, slow) + _CREEP * since
 
 
 class OnTimeTimeout:

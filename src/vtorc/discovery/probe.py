@@ -42,7 +42,8 @@ class ProbePace:
     """The interval that the hurried pace fades to."""
 
     slowed_by: float = 1.0
-    """Factor by which a vtorc that is busy or late lengthens all pauses, except where a primary may be lost."""
+    """Factor by which a vtorc that is busy or late lengthens all pauses; at most to `fading_interval` where a primary
+    may be lost."""
 
     def interval(self, hurried_for: float | None, *, primary_may_be_lost: bool = False) -> float:
         """Return the seconds from one answer to the next question.
@@ -52,14 +53,18 @@ class ProbePace:
         if hurried_for is None:
             return self.slowed_by * self.calm_interval
         hurried = max(self.hurried_interval, min(self.fading_interval, _FADING * hurried_for))
-        return hurried if primary_may_be_lost else self.slowed_by * hurried
+        slowed = self.slowed_by * hurried
+        return min(slowed, max(hurried, self.fading_interval)) if primary_may_be_lost else slowed
 
 
 _FADING = 0.2
 """Interval of the hurried pace as a share of the age of the suspicion."""
 
+_PAUSE_FOR_WAIT = 2.0
+"""Pause after a question, as a multiple of what it had to wait for its slot."""
+
 _MOST_VOID = 3
-"""Failures in a row that are void because vtorc was late; one more counts."""
+"""Failures since the last answer that are void because vtorc was late; all further ones count."""
 
 _LATE_SHARE = 0.2
 """Share of a deadline by which vtorc must be late for a failure within it to be void."""
@@ -96,7 +101,7 @@ class TabletProbe:
         self._slot = slot if slot is not None else ProbeBudget(clock.now).new_slot()
         self._lane = Lane.CALM
         self._waiting = 0
-        self._void_in_row = 0
+        self._voids = 0
         self._unasked = 0.0
         self._late_at_status = 0.0
         self._answers = asyncio.Event()
@@ -182,6 +187,8 @@ class TabletProbe:
                 None if since is None else self._clock.now() - since,
                 primary_may_be_lost=self._lane is Lane.LOST_PRIMARY,
             )
+            # Where questions wait for slots, more of them would wait longer, and each recovery with them.
+            pause = max(pause, min(pace().calm_interval, _PAUSE_FOR_WAIT * self._unasked))
             if first and since is None:
                 # Spreads the probes of tablets that were found in one reading of the topology.
                 pause *= zlib.crc32(str(self.view.alias).encode()) / 2**32
@@ -214,9 +221,10 @@ class TabletProbe:
         finally:
             self._slot.free()
         if after is None:
-            self._void_in_row += 1
+            self._voids += 1
             return False
-        self._void_in_row = 0
+        if after.is_current:
+            self._voids = 0
         self.view = after
         self._last_started = started
         (self._answers.set if after.is_current else self._answers.clear)()
@@ -236,6 +244,8 @@ class TabletProbe:
         except TimeoutError:
             waited = self._clock.now() - started
             failure = ProbeFailure.HUNG if ping is not None and _has_answered(ping) else ProbeFailure.TIMEOUT
+            if self._is_void(failure, self._clock.late - late_before, deadline):
+                return None
             return self._failed(started, failure, f"no answer within {waited:.1f} s")
         except TabletError as error:
             failure = failure_of(error)
@@ -254,11 +264,12 @@ class TabletProbe:
         """Return whether a failure tells of vtorc only, which was late by `late` seconds meanwhile.
 
         A refusal and an answer come from the other host, however late they are read. Silence and a broken connection
-        may be of vtorc's own making: gRPC's deadlines and keepalives go on while the process stands still. But a vtorc
-        that is late for ever must not be blind, so only some failures in a row are void.
+        may be of vtorc's own making: gRPC's deadlines and keepalives go on while the process stands still, and gRPC's
+        threads wait for the processor too. But a vtorc that is late for ever must not be blind, so only some failures
+        since the last answer are void.
         """
-        heard_nothing = failure in (ProbeFailure.TIMEOUT, ProbeFailure.UNREACHABLE)
-        return heard_nothing and late > _LATE_SHARE * deadline and self._void_in_row < _MOST_VOID
+        heard_nothing = failure.is_silence or failure is ProbeFailure.UNREACHABLE
+        return heard_nothing and late > _LATE_SHARE * deadline and self._voids < _MOST_VOID
 
     def _answered(self, asked_record: TabletRecord, status: TabletStatus, started: float) -> TabletView:
         """Return the view after a probe that brought a status: all that is remembered may change."""

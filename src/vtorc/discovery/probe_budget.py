@@ -21,8 +21,9 @@ as much.
 HELD = 0.02
 """Seconds that a slot is held for an answer while the event loop is idle; what takes longer waits for the network."""
 
-_HELD_FOR_DRAG = 10.0
-"""Seconds that a slot is held longer for each second by which a beat of the event loop is late on average."""
+_HELD_FOR_DRAG = 30.0
+"""Seconds that a slot is held longer for each second by which a beat of the event loop is late on average: a call goes
+through a dozen rounds of the loop and more."""
 
 _TURN_OF_THE_LAST = 4
 """Every so many slots go to the least urgent question that waits, so that a storm leaves the calm shards watched."""

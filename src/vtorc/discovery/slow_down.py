@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vtorc.discovery.lateness import BEAT, ON_TIME
+from vtorc.discovery.lateness import BEAT
 
 SLOWEST = 16.0
 """The factor that pauses between questions grow to at most."""
@@ -23,6 +23,9 @@ _TOLD_LATE = 0.2
 
 _TOLD_OVER = 30.0
 """Seconds without lateness after which they are told that it is over."""
+
+_LATE = 0.1
+"""Seconds from one beat to the next beyond which they are late for operators, who care for no single busy round."""
 
 _SMOOTHING = 0.2
 
@@ -57,7 +60,7 @@ class SlowDown:
         self.drag += _SMOOTHING * (over - self.drag)
         self._elapsed += took
         self._busy += over
-        late = max(0.0, took - ON_TIME)
+        late = max(0.0, took - _LATE)
         self._late += late
         if late:
             self._worst = max(self._worst, took)

@@ -218,7 +218,7 @@ class ShardWatch:
         moment = self._clock.now()
         probes = [watched.probe for alias, watched in self._watched.items() if alias not in leave_out]
         try:
-            async with asyncio.timeout(deadline), asyncio.TaskGroup() as group:
+            async with self._clock.timeout(deadline), asyncio.TaskGroup() as group:
                 for probe in probes:
                     group.create_task(probe.wait_for_probe(moment), name=f"refresh {probe.view.alias}")
         except TimeoutError:

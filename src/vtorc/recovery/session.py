@@ -125,7 +125,7 @@ class RecoverySession:
         started = self.elapsed()
         result = "done"
         try:
-            async with asyncio.timeout(deadline if deadline is not None else self.tools.deadlines.call):
+            async with self.tools.clock.timeout(deadline if deadline is not None else self.tools.deadlines.call):
                 return await work
         except TimeoutError:
             result = "no answer in time"

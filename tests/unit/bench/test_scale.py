@@ -90,6 +90,7 @@ def healthy(**changed: Any) -> HealthyFigures:
         "lateness": None,
         "cpu": 4.0,
         "others": 0.0,
+        "fleet_late": 0.0,
         "resident": 80.0,
     }
     return HealthyFigures(**(figures | changed))

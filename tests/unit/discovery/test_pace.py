@@ -131,12 +131,11 @@ def test_a_tablet_that_answers_is_not_pinged() -> None:
     assert tablet.pings == 0
 
 
-@pytest.mark.parametrize(("slowed_by", "interval"), [(1.0, 0.15), (4.0, 0.6)])
-def test_a_busy_vtorc_lengthens_all_pauses_but_those_where_a_primary_may_be_lost(
-    slowed_by: float, interval: float
-) -> None:
-    """The calm and the hurried interval grow by the factor; the failover of a lost primary is not slowed down."""
+@pytest.mark.parametrize(("slowed_by", "interval"), [(1.0, 0.15), (4.0, 0.6), (16.0, 2.4)])
+def test_a_busy_vtorc_lengthens_pauses_least_where_a_primary_may_be_lost(slowed_by: float, interval: float) -> None:
+    """The calm and the hurried interval grow by the factor, and for a primary that may be lost to a second at most."""
     pace = ProbePace(slowed_by=slowed_by)
     assert pace.interval(None) == slowed_by * 5.0
     assert pace.interval(0.0) == pytest.approx(interval)
-    assert pace.interval(0.0, primary_may_be_lost=True) == pytest.approx(0.15)
+    assert pace.interval(0.0, primary_may_be_lost=True) == pytest.approx(min(1.0, interval))
+    assert ProbePace(slowed_by=4.0, hurried_interval=2.0).interval(0.0, primary_may_be_lost=True) == 2.0

@@ -69,7 +69,7 @@ def first_views(tablet: Failing, count: int, then: Callable[[], None] = lambda: 
 
 
 @pytest.mark.parametrize("error", [BROKEN, TIMED_OUT])
-def test_silence_while_vtorc_was_late_is_void_three_times_in_a_row(error: TabletError) -> None:
+def test_silence_while_vtorc_was_late_is_void_three_times(error: TabletError) -> None:
     """It is not told at all, the tablet is asked again, and only the fourth in a row counts, as one failure."""
     tablet = Failing(error, still=3.0)
     (view,) = first_views(tablet, 1)
@@ -147,7 +147,7 @@ def test_a_question_that_waits_for_its_slot_is_one_question() -> None:
         next_slot.free()
         await asyncio.sleep(0.1)
         assert views[1].failing_since is not None
-        assert views[1].failing_since > 25.0
+        assert views[1].failing_since > 22.0
         probing.cancel()
         await asyncio.gather(probing, return_exceptions=True)
 
