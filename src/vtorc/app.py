@@ -22,8 +22,10 @@ from vtorc.core.decision.decisions import DecisionLimits
 from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.clock import Clock
 from vtorc.discovery.lateness import OnTimeClock
+from vtorc.discovery.memory_keeper import MemoryKeeper
 from vtorc.discovery.probe import ProbePace
-from vtorc.errors import TabletClientMisconfigured, VtorcError
+from vtorc.errors import MemoryFileError, TabletClientMisconfigured, VtorcError
+from vtorc.history.memory_file import MemoryFile, StoredMemory, read_memory
 from vtorc.history.writer import HistoryWriter
 from vtorc.logs import setup_logging
 from vtorc.mysql.held import MysqlCredentials
@@ -41,6 +43,12 @@ EXIT_FAILED = 1
 
 HISTORY_FILE = "vtorc-history.sqlite"
 """Name of the history file in the log folder."""
+
+MEMORY_FILE = "vtorc-memory.sqlite"
+"""Name of the file of what vtorc remembers in the log folder."""
+
+MEMORY_PATIENCE = 5.0
+"""Seconds that the disk gets to return that file before vtorc starts without it."""
 
 _log = structlog.get_logger("vtorc")
 
@@ -79,6 +87,7 @@ async def _run(store: SettingsStore) -> None:
     async with (
         open_tools(lambda: store.settings) as (tools, tablets),
         open_history(store.settings, tools.clock) as history,
+        open_memory(store.settings, tools.clock) as keeper,
     ):
         log = LogObserver()
         fleet = Fleet(
@@ -87,6 +96,7 @@ async def _run(store: SettingsStore) -> None:
             Observers([log, *history]),
             sentinel=make_sentinel(store.settings),
             topology_observer=log,
+            keeper=keeper,
         )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -142,20 +152,62 @@ async def open_history(settings: Settings, clock: Clock) -> AsyncIterator[Sequen
 
     A history that cannot be written is logged, and vtorc starts all the same.
     """
-    path = settings.sqlite_data_file
-    own = not path or path.startswith(("file:", ":memory:"))
-    if own:
-        path = str(Path(settings.log_dir) / HISTORY_FILE) if settings.log_dir else ""
+    named = _named_data_file(settings)
+    path = named or _in_log_folder(settings, HISTORY_FILE)
     if not path:
         yield ()
         return
     before = clock.wall() - int(settings.audit_purge_duration * 1e9)
     # A file that the operator named may belong to another program: it is not moved even if SQLite cannot read it.
-    writer = HistoryWriter(path, purge_before=before, replace_damaged=own)
+    writer = HistoryWriter(path, purge_before=before, replace_damaged=not named)
     try:
         yield (HistoryObserver(writer, clock),)
     finally:
         await asyncio.to_thread(writer.close)
+
+
+@asynccontextmanager
+async def open_memory(settings: Settings, clock: Clock) -> AsyncIterator[MemoryKeeper | None]:
+    """Read what the process before remembered, and keep what this one learns; None without a place for the history.
+
+    A file that cannot be read is told once, and vtorc starts with what it can find out itself.
+    """
+    named = _named_data_file(settings)
+    path = f"{named}-memory" if named else _in_log_folder(settings, MEMORY_FILE)
+    if not path:
+        yield None
+        return
+    try:
+        async with asyncio.timeout(MEMORY_PATIENCE):
+            stored = await asyncio.to_thread(read_memory, path)
+    except (MemoryFileError, OSError) as error:  # a TimeoutError is an OSError
+        why = str(error) or f"memory file {path}: it could not be read within {MEMORY_PATIENCE:g} s"
+        _log.error(f"{why}; started without memory: what is not known yet counts as unknown, never as safe")
+        stored = StoredMemory()
+    if stored.unread:
+        shard, why = next(iter(stored.unread.items()))
+        _log.error(
+            f"memory file {path}: not read for {len(stored.unread)} of {len(stored.unread) + len(stored.shards)} "
+            f"shards, among them {shard}: {why}; what is not known of them yet counts as unknown"
+        )
+    now, wall = clock.now(), clock.wall()
+    file = MemoryFile(path)
+    keeper = MemoryKeeper(file, {shard: memory.recalled(wall=wall, now=now) for shard, memory in stored.shards.items()})
+    try:
+        yield keeper
+    finally:
+        keeper.close()
+        await asyncio.to_thread(file.close)
+
+
+def _named_data_file(settings: Settings) -> str:
+    """Return the SQLite file that the operator named for vtorc's data; empty if none, or one that is no file."""
+    path = settings.sqlite_data_file
+    return "" if path.startswith(("file:", ":memory:")) else path
+
+
+def _in_log_folder(settings: Settings, name: str) -> str:
+    return str(Path(settings.log_dir) / name) if settings.log_dir else ""
 
 
 def make_tools(

@@ -153,5 +153,13 @@ class HistoryError(VtorcError):
     """The history file cannot be opened, read or written; vtorc continues without it."""
 
 
+class MemoryFileError(VtorcError):
+    """The file of what vtorc remembers cannot be opened, read or written; vtorc continues without it."""
+
+
+class MemoryFileDamaged(MemoryFileError):
+    """The file of what vtorc remembers is not an SQLite file, or SQLite finds it damaged."""
+
+
 class HistoryDamaged(HistoryError):
     """The history file is not an SQLite file, or SQLite finds it damaged."""

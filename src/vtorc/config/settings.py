@@ -358,7 +358,7 @@ class ProcessSettings:
         TEXT,
         "file::memory:?mode=memory&cache=shared",
         "History file of recoveries and decisions, for `vtorc history`. By default it is vtorc-history.sqlite in the "
-        "log folder; without a log folder there is no history.",
+        "log folder; without a log folder there is no history. What vtorc remembers over a restart is kept beside it.",
         also=[key("SQLite3DataFile", TEXT)],
     )
     audit_file_location: str = setting(

@@ -10,6 +10,7 @@ from vtorc.control.observer import Observer, TopologyObserver, lateness_announce
 from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import DecisionSettings, ShardLoop
 from vtorc.core.facts.ids import ShardId
+from vtorc.discovery.memory_keeper import MemoryKeeper
 from vtorc.discovery.probe import ProbePace
 from vtorc.discovery.probe_budget import ProbeBudget
 from vtorc.discovery.signals import Sentinel
@@ -69,12 +70,14 @@ class Fleet:
         *,
         sentinel: Sentinel | None = None,
         topology_observer: TopologyObserver | None = None,
+        keeper: MemoryKeeper | None = None,
     ) -> None:
         self._tools = tools
         self._settings = settings
         self._observer = observer
         self._sentinel = sentinel
         self._topology_observer = topology_observer
+        self._keeper = keeper
         self._stop = asyncio.Event()
         self._reread = asyncio.Event()
         self._tasks: dict[ShardId, asyncio.Task[None]] = {}
@@ -185,6 +188,7 @@ class Fleet:
             self._pace,
             sentinel=self._sentinel,
             budget=self._probes,
+            keeper=self._keeper,
         )
         loop = ShardLoop(
             watch,
@@ -233,5 +237,7 @@ class Fleet:
         if (task := self._tasks.pop(shard, None)) is not None:
             task.cancel()
         self._breaker.forget(shard)
+        if self._keeper is not None:
+            self._keeper.forget(shard)
         if self._topology_observer is not None:
             self._topology_observer.gone(shard)

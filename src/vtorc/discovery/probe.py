@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from vtorc.core.facts.last_probe import LastProbe, ProbeFailure
 from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.remembered import RememberedTablet
 from vtorc.core.facts.status import TabletStatus
 from vtorc.core.facts.tablet_memory import TabletMemory
 from vtorc.core.facts.views import TabletView
@@ -88,8 +89,13 @@ class TabletProbe:
         *,
         slot: ProbeSlot | None = None,
         read_at: float = -math.inf,
+        remembered: RememberedTablet | None = None,
     ) -> None:
-        """Take `slot` for each question; without one no other question is heeded."""
+        """Take `slot` for each question; without one no other question is heeded.
+
+        `record` is of a topology reading that began at `read_at`; `remembered` is what an earlier process or an earlier
+        record of the same alias left, None if nothing.
+        """
         self._read_at = read_at
         self._tablets = tablets
         self._clock = clock
@@ -107,7 +113,24 @@ class TabletProbe:
         self._answers = asyncio.Event()
         self._call_timeout: OnTimeTimeout | None = None
         self._hurried_deadline = 0.0
-        self.view = TabletView(record=record, memory=TabletMemory(unknown_until=clock.now()))
+        self.view = TabletView(record=record, memory=self._first_memory(record, remembered))
+
+    def _first_memory(self, record: TabletRecord, remembered: RememberedTablet | None) -> TabletMemory:
+        now = self._clock.now()
+        if remembered is None:
+            return TabletMemory(unknown_until=now)
+        return remembered.memory.after_reading(
+            record,
+            replace(record, type=remembered.type),
+            read_at=self._read_at,
+            before_read_at=remembered.read_at,
+            now=now,
+        )
+
+    @property
+    def remembered(self) -> RememberedTablet:
+        """All that has to outlive this process."""
+        return RememberedTablet.of(self.record.type, self._read_at, self.view.memory)
 
     @property
     def record(self) -> TabletRecord:

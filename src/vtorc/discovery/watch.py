@@ -9,8 +9,11 @@ from vtorc.core.facts.client_count import ClientCount
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.records import KeyspaceRecord, ShardRecord, TabletRecord
+from vtorc.core.facts.remembered import RememberedTablet, ShardMemory, is_due_at_once
+from vtorc.core.facts.tablet_memory import TabletMemory
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.discovery.lateness import OnTimeClock
+from vtorc.discovery.memory_keeper import MemoryKeeper
 from vtorc.discovery.probe import ProbePace, TabletProbe
 from vtorc.discovery.probe_budget import Lane, ProbeBudget
 from vtorc.discovery.signals import Sentinel, watch_signals
@@ -53,9 +56,16 @@ class ShardWatch:
         *,
         sentinel: Sentinel | None = None,
         budget: ProbeBudget | None = None,
+        keeper: MemoryKeeper | None = None,
     ) -> None:
-        """Ask within the fleet's `budget`; without one the shard has a budget of its own."""
+        """Ask within the fleet's `budget`; without one the shard has a budget of its own.
+
+        Without a `keeper` nothing is remembered of before, and nothing outlives this process.
+        """
         self.shard = shard
+        self._keeper = keeper
+        self._remembered = dict(keeper.recall(shard)) if keeper is not None else {}
+        self._has_begun = False
         self._topology = topology
         self._cells_read_once = topology.cells - topology.unreachable_cells.keys()
         self._tablets = tablets
@@ -79,6 +89,7 @@ class ShardWatch:
             self._group = group
             try:
                 self.update(self._topology)
+                self._has_begun = True
                 await asyncio.get_running_loop().create_future()
             finally:
                 for watched in self._watched.values():
@@ -109,20 +120,43 @@ class ShardWatch:
             if alias.cell not in topology.unreachable_cells and alias not in topology.bad_records
         ]
         for alias in gone:
-            for task in self._watched.pop(alias).tasks:
-                task.cancel()
+            self._end_watch(alias)
         for record in topology.tablets:
             self._update_tablet(self._group, record)
         self._client_count = client_count_without(self._client_count, self.view(), gone, found_at=found_at)
 
+    def _end_watch(self, alias: TabletAlias) -> None:
+        """Watch a tablet no more, and remember it: an alias that comes back may be another server."""
+        watched = self._watched.pop(alias)
+        for task in watched.tasks:
+            task.cancel()
+        self._remembered[alias] = watched.probe.remembered
+
+    def memory(self) -> ShardMemory:
+        """Return all that is remembered of the shard's tablets, and of those that it had."""
+        present = {alias: watched.probe.remembered for alias, watched in self._watched.items()}
+        return ShardMemory(wall=self._clock.wall(), now=self._clock.now(), tablets={**self._remembered, **present})
+
+    def _keep(self, before: TabletMemory, after: TabletMemory) -> None:
+        if self._keeper is not None and before is not after:
+            self._keeper.note(self.shard, self.memory, at_once=is_due_at_once(before, after))
+
     def _update_tablet(self, group: asyncio.TaskGroup, record: TabletRecord) -> None:
         watched = self._watched.get(record.alias)
         if watched is not None:
+            before = watched.probe.view.memory
             watched.probe.update_record(record, read_at=self._topology.read_at)
+            self._keep(before, watched.probe.view.memory)
             return
-        read_at = self._topology.read_at
-        slot = self._budget.new_slot()
-        probe = TabletProbe(record, self._tablets, self._clock, self._on_probe, slot=slot, read_at=read_at)
+        probe = TabletProbe(
+            record,
+            self._tablets,
+            self._clock,
+            self._on_probe,
+            slot=self._budget.new_slot(),
+            read_at=self._topology.read_at,
+            remembered=self._recalled(record.alias),
+        )
         probe.set_lane(self._lane)
         probe.hurry(since=self._hurried_since)
         signals = watch_signals(probe, self._tablets, self.suspect, sentinel=self._sentinel)
@@ -132,8 +166,14 @@ class ShardWatch:
         )
         self._watched = dict(sorted([*self._watched.items(), (record.alias, _Watched(probe, tasks))]))
 
+    def _recalled(self, alias: TabletAlias) -> RememberedTablet | None:
+        """Return what is remembered of a tablet that appears; after the first reading, it was unseen for a while."""
+        remembered = self._remembered.pop(alias, None)
+        return remembered.after_gap(self._clock.now()) if remembered is not None and self._has_begun else remembered
+
     def _on_probe(self, before: TabletView, after: TabletView) -> None:
         self.revision += 1
+        self._keep(before.memory, after.memory)
         self._client_count = client_count_after(self._client_count, self.view())
         if (before.failure is None) is not (after.failure is None):
             self._set_lanes()

@@ -23,12 +23,14 @@ from tests.unit.core.builders import (
 from vtorc.core.election.candidate_evidence import candidate_set
 from vtorc.core.election.choice import Choice, Refusal, choose
 from vtorc.core.facts.durability import policy
-from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.ids import ShardId, TabletType
 from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.remembered import RememberedTablet, ShardMemory
 from vtorc.core.facts.status import SemiSyncStatus, TabletStatus
-from vtorc.core.facts.tablet_memory import FormerType, ReplacedServer
+from vtorc.core.facts.tablet_memory import FormerType, ReplacedServer, TabletMemory
 from vtorc.core.facts.views import TabletView
 from vtorc.discovery.lateness import OnTimeClock
+from vtorc.discovery.memory_keeper import MemoryKeeper
 from vtorc.discovery.probe import ProbePace, TabletProbe
 from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TabletCallFailed, TabletUnreachable
@@ -236,3 +238,53 @@ def test_types_that_a_record_had_are_remembered() -> None:
         return dict(found)
 
     assert run(main()) == {TabletType.REPLICA: FormerType(2, 3.5), TabletType.BACKUP: FormerType(4, 5.5)}
+
+
+def test_a_restart_forgets_nothing_of_a_tablet_that_was_known_until_then() -> None:
+    """Its type of before is a former one, its acknowledgements ended when vtorc heard so, and it needs no new proof."""
+
+    async def main() -> list[TabletMemory]:
+        clock, view, found = Clock(), shard(), []
+        acked = replace(TabletMemory(), was_heard=True, unknown_until=-math.inf, may_ack_until=math.inf)
+        remembered = RememberedTablet(TabletType.REPLICA, 90.0, acked)
+
+        def reading(at: float, *names: str) -> ShardTopology:
+            tablets = tuple(record(name, TabletType.DRAINED) for name in names)
+            return ShardTopology(
+                read_at=at,
+                cells=frozenset({"zone1", "zone2"}),
+                keyspace_record=view.keyspace_record,
+                shard_record=view.shard_record,
+                tablets=tablets,
+            )
+
+        silent = cast(TabletManager, Tablet(clock, [(0, 0, SILENT)] * 9))
+        keeper = MemoryKeeper(Forgetful(), {view.shard: {alias(R1): remembered, alias(R2): remembered}})
+        clock.time = 100.0
+        watch = ShardWatch(view.shard, reading(99, R1), silent, OnTimeClock(clock), ProbePace, keeper=keeper)
+        watching = asyncio.create_task(watch.run())
+        await asyncio.sleep(0)
+        found.append(watch.view().tablets[0].memory)
+        for clock.time, names in ((110.0, (R1, R2)), (120.0, (R2,)), (130.0, (R1, R2))):
+            watch.update(reading(clock.time, *names))
+            assert set(watch.memory().tablets) == {alias(R1), alias(R2)}
+        found += [tablet.memory for tablet in watch.view().tablets]
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        return found
+
+    at_once, back, late = run(main())
+    assert (at_once.unknown_until, at_once.may_ack_until) == (-math.inf, math.inf)
+    assert at_once.former_types == {TabletType.REPLICA: FormerType(last_found_at=90.0, gone_at=100.0)}
+    assert (back.unknown_until, back.was_heard, back.former_types) == (130.0, False, at_once.former_types)
+    assert (late.unknown_until, late.was_heard, late.may_ack_until) == (110.0, False, math.inf)
+
+
+class Forgetful:
+    """A store that keeps nothing."""
+
+    def save(self, shard: ShardId, memory: ShardMemory) -> None:
+        pass
+
+    def forget(self, shard: ShardId) -> None:
+        pass

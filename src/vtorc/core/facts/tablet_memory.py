@@ -49,6 +49,8 @@ class TabletMemory:
     """Until when nothing is known of the tablet: it may have been of any type, and have acknowledged. That is until the
     first reading of the topology was taken over that found it, and until its first answer was; minus infinity if it was
     known from its beginning."""
+    was_heard: bool = False
+    """Whether any answer of it told more than a stalled disk; if not, only its record is known."""
     last_advance_at: float | None = None
     """When the probe started that last brought other received transactions than the answer before; None if none did."""
     last_commit_at: float | None = None
@@ -107,7 +109,8 @@ class TabletMemory:
         acts_since, confirmed = self._acting_as_primary(status, record, started)
         received, lost = self._received(status)
         return type(self)(
-            unknown_until=max(self.unknown_until, ended) if _is_first(before, status) else self.unknown_until,
+            unknown_until=self.unknown_until if self.was_heard or status.disk_stalled else ended,
+            was_heard=self.was_heard or not status.disk_stalled,
             last_advance_at=started if _has_advanced(before.status, status) else self.last_advance_at,
             last_commit_at=started if _has_committed(before.status, status) else self.last_commit_at,
             commits_wait_since=self._commits_wait(before.status, status, started),
@@ -226,11 +229,6 @@ class TabletMemory:
 
 
 NOTHING_REMEMBERED = TabletMemory()
-
-
-def _is_first(before: LastProbe, status: TabletStatus) -> bool:
-    """Whether `status` is the first one that tells more than a stalled disk, or follows one that told no more."""
-    return not status.disk_stalled and (before.status is None or before.status.disk_stalled is True)
 
 
 def _source_of(status: TabletStatus | None) -> tuple[str, int] | None:

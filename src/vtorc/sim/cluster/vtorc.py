@@ -14,11 +14,13 @@ from vtorc.control.shard_loop import DecisionSettings
 from vtorc.core.decision.decisions import Action, Decision
 from vtorc.core.facts.ids import ShardId
 from vtorc.discovery.lateness import OnTimeClock
+from vtorc.discovery.memory_keeper import MemoryKeeper
 from vtorc.discovery.probe import ProbePace
 from vtorc.recovery.record import RecoveryRecord
 from vtorc.recovery.runner import Judgement
 from vtorc.recovery.session import Bounds, Deadlines, RecoveryTools
 from vtorc.sim.checks.budget_order import BudgetOrder
+from vtorc.sim.cluster.memory_disk import MemoryDisk
 from vtorc.sim.cluster.tablet_manager import SimTabletManager
 from vtorc.sim.engine.process import Host, Life, Process
 from vtorc.sim.engine.trace import Trace
@@ -75,6 +77,7 @@ class SimVtorc:
         self.host = host
         self.turns = turns
         self.process = Process(host, "vtorc")
+        self.disk = MemoryDisk()
         self.fleet: Fleet | None = None
         self.tools: RecoveryTools | None = None
         self.records: list[RecoveryRecord] = []
@@ -109,10 +112,15 @@ class SimVtorc:
         observer = TraceObserver(
             self.host.name, self._trace, life, self.records, self._escalated, self.turns, self._broken
         )
-        fleet = self.fleet = Fleet(tools, lambda: fleet_settings, observer)
+        fleet = self.fleet = Fleet(tools, lambda: fleet_settings, observer, keeper=self._open_memory(tools, life))
         self.turns.begin(fleet.budget)
         self._trace.note(self.host.name, "vtorc starts")
         life.spawn(self._run(fleet), name="fleet")
+
+    def _open_memory(self, tools: RecoveryTools, life: Life) -> MemoryKeeper:
+        now, wall = tools.clock.now(), tools.clock.wall()
+        recalled = {shard: memory.recalled(wall=wall, now=now) for shard, memory in self.disk.read().items()}
+        return MemoryKeeper(self.disk.opened_by(life), recalled)
 
     async def _run(self, fleet: Fleet) -> None:
         try:

@@ -1,0 +1,199 @@
+"""What a restart leaves of vtorc's memory, and what that is worth."""
+
+import math
+from dataclasses import fields, replace
+from typing import Any, get_type_hints
+
+import pytest
+
+from tests.unit.core.builders import alias, gtids, primary, uuid
+from vtorc.core.facts.ack_path import AckPath, AckPathState
+from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.observed_term import ObservedTerm
+from vtorc.core.facts.plain import as_plain, from_plain
+from vtorc.core.facts.remembered import LONGEST_GAP, RememberedTablet, ShardMemory, is_due_at_once
+from vtorc.core.facts.tablet_memory import FormerType, ReplacedServer, TabletMemory
+
+NAME = alias("zone1-100")
+TERM = primary().memory.observed_term
+FULL = TabletMemory(
+    unknown_until=-math.inf,
+    was_heard=True,
+    last_advance_at=90.0,
+    last_commit_at=89.0,
+    not_receiving_since=91.0,
+    ack_path=AckPath(
+        state=AckPathState.OPEN,
+        source=("mysql", 3306),
+        since=88.0,
+        held=gtids(""),
+        held_at=88.0,
+        newest=gtids(""),
+        newest_at=88.0,
+    ),
+    disk_stalled_since=92.0,
+    received=gtids("100:1-50,101:3"),
+    lost_after_receipt=gtids("100:51"),
+    observed_term=TERM and replace(TERM, seen_at=95.0, semi_sync_active_at=94.0),
+    may_ack_until=80.0,
+    former_types={TabletType.REPLICA: FormerType(last_found_at=70.0, gone_at=75.0)},
+    server_uuid=uuid(100),
+    replaced_servers={uuid(900): ReplacedServer(successor=uuid(100), gone_at=60.0)},
+    acts_as_primary_since=93.0,
+    record_confirmed=True,
+)
+LASTING = replace(
+    FULL,
+    last_advance_at=None,
+    last_commit_at=None,
+    not_receiving_since=None,
+    disk_stalled_since=None,
+    ack_path=None,
+    acts_as_primary_since=None,
+    record_confirmed=False,
+)
+KEPT = ShardMemory(wall=10**18, now=100.0, tablets={NAME: RememberedTablet(TabletType.SPARE, 98.0, LASTING)})
+
+
+def recalled(*, after: float, wall_jumps: float = 0.0, kept: ShardMemory = KEPT) -> RememberedTablet:
+    """Recall the tablet so many seconds later."""
+    return kept.recalled(wall=kept.wall + round((after + wall_jumps) * 1e9), now=kept.now + after)[NAME]
+
+
+def test_every_field_comes_through_the_file() -> None:
+    """Infinities, mappings, GTID sets and None are the same after they were written and read."""
+    assert ShardMemory.from_text(KEPT.as_text()) == KEPT
+    empty = ShardMemory(
+        wall=0, now=0.0, tablets={NAME: RememberedTablet(TabletType.RESTORE, -math.inf, TabletMemory())}
+    )
+    assert ShardMemory.from_text(empty.as_text()) == empty
+
+
+def test_evidence_of_the_present_is_not_kept() -> None:
+    """It is worth nothing once vtorc has not looked for a while; every other field has a kind that a file can hold."""
+    assert RememberedTablet.of(TabletType.SPARE, 98.0, FULL) == KEPT.tablets[NAME]
+    unset = {field.name for field in fields(TabletMemory) if getattr(LASTING, field.name) in (None, False)}
+    present = {"last_advance_at", "last_commit_at", "ack_path", "not_receiving_since", "disk_stalled_since"}
+    assert unset == present | {"client_span", "acts_as_primary_since", "record_confirmed"}
+
+
+def test_a_short_restart_forgets_nothing() -> None:
+    """As long as a running vtorc may not have looked, the tablet is taken to have stayed as it was."""
+    assert recalled(after=LONGEST_GAP) == RememberedTablet(TabletType.SPARE, 98.0, LASTING)
+    assert recalled(after=1.0, wall_jumps=1.9).memory == LASTING
+
+
+def test_after_a_longer_gap_the_tablet_may_have_been_anything_meanwhile() -> None:
+    """What was seen before stays true with its times; how the tablet was since is unknown until it is heard."""
+    memory = recalled(after=LONGEST_GAP + 0.1).memory
+    assert memory == replace(LASTING, unknown_until=KEPT.now + LONGEST_GAP + 0.1, was_heard=False)
+
+
+@pytest.mark.parametrize(
+    ("after", "wall_jumps"),
+    [
+        pytest.param(1.0, 3600.0, id="the wall clock was set"),
+        pytest.param(1.0, -2.1, id="it was set back a little"),
+        pytest.param(-50.0, 80.0, id="the machine was started again"),
+        pytest.param(-1.0, 0.0, id="both clocks were set back"),
+    ],
+)
+def test_times_of_another_clock_claim_nothing(after: float, wall_jumps: float) -> None:
+    """Facts stay, what ended may have ended only now, and what was seen may have been seen long ago."""
+    now = KEPT.now + after
+    tablet = recalled(after=after, wall_jumps=wall_jumps)
+    memory, term = tablet.memory, tablet.memory.observed_term
+    assert (tablet.read_at, memory.unknown_until, memory.was_heard, memory.may_ack_until) == (
+        -math.inf,
+        now,
+        False,
+        now,
+    )
+    assert memory.former_types == {TabletType.REPLICA: FormerType(last_found_at=-math.inf, gone_at=now)}
+    assert memory.replaced_servers == {uuid(900): ReplacedServer(successor=uuid(100), gone_at=now)}
+    assert (memory.received, memory.lost_after_receipt) == (FULL.received, FULL.lost_after_receipt)
+    assert term is not None
+    assert (term.seen_at, term.semi_sync_active_at) == (-math.inf, -math.inf)
+    assert (term.executed, term.committed, term.wait_count) == (gtids("100:1-50"), gtids("100:1-50"), 1)
+
+
+@pytest.mark.parametrize("until", [None, math.inf])
+def test_an_end_that_was_not_seen_stays_unseen(until: float | None) -> None:
+    """A tablet that acknowledged when vtorc ended counts as acknowledging still."""
+    acking = replace(
+        KEPT, tablets={NAME: RememberedTablet(TabletType.REPLICA, 98.0, replace(FULL, may_ack_until=until))}
+    )
+    assert recalled(after=1.0, wall_jumps=3600.0, kept=acking).memory.may_ack_until == until
+
+
+def test_every_time_of_the_memory_is_thought_of() -> None:
+    """A new field that holds a time has to be dealt with where another clock is found."""
+    times = {
+        f"{kind.__name__}.{field.name}"
+        for kind in (TabletMemory, ObservedTerm, FormerType, ReplacedServer)
+        for field in fields(kind)
+        if "float" in str(get_type_hints(kind)[field.name])
+    }
+    assert times == {
+        "TabletMemory.unknown_until",
+        "TabletMemory.last_advance_at",
+        "TabletMemory.last_commit_at",
+        "TabletMemory.not_receiving_since",
+        "TabletMemory.disk_stalled_since",
+        "TabletMemory.may_ack_until",
+        "TabletMemory.acts_as_primary_since",
+        "ObservedTerm.seen_at",
+        "ObservedTerm.ack_timeout",  # a length of time
+        "ObservedTerm.semi_sync_active_at",
+        "FormerType.last_found_at",
+        "FormerType.gone_at",
+        "ReplacedServer.gone_at",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_due"),
+    [
+        ({"received": gtids("100:1-60")}, False),
+        ({"last_advance_at": 99.0}, False),
+        ({"observed_term": TERM and replace(TERM, seen_at=99.0, semi_sync_active_at=94.0)}, False),
+        ({"observed_term": TERM and replace(TERM, wait_count=0)}, True),
+        ({"observed_term": TERM and replace(TERM, term=11)}, True),
+        ({"observed_term": None}, True),
+        ({"may_ack_until": math.inf}, True),
+        ({"former_types": {}}, True),
+        ({"server_uuid": uuid(900)}, True),
+        ({"lost_after_receipt": gtids("100:51-52")}, True),
+    ],
+)
+def test_what_cannot_wait_to_be_kept(changes: dict[str, Any], is_due: bool) -> None:
+    """Terms, ends of acknowledgements, losses and servers; positions and times may be a little behind."""
+    assert is_due_at_once(FULL, replace(FULL, **changes)) is is_due
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"wall":1,"now":1.0}',
+        KEPT.as_text().replace('"now":100.0', '"now":"100"'),
+        KEPT.as_text().replace('"was_heard":true', '"was_heard":1'),
+        KEPT.as_text().replace("SPARE", "SPEAR"),
+        KEPT.as_text().replace("zone1-0000000100", "zone1"),
+        KEPT.as_text().replace(":1-50", ":50-x"),
+        KEPT.as_text().replace('"may_ack_until":80.0', '"may_ack_till":80.0'),
+    ],
+)
+def test_a_text_that_is_no_memory_is_refused(text: str) -> None:
+    """Whatever is wrong with it, there is one kind of error."""
+    with pytest.raises(ValueError, match=r".+"):
+        ShardMemory.from_text(text)
+
+
+def test_only_values_that_can_be_read_again_become_plain() -> None:
+    """A kind of value that is not known is a mistake of vtorc."""
+    with pytest.raises(TypeError):
+        as_plain({1, 2})
+    assert from_plain(float, 3) == 3.0

@@ -1,0 +1,88 @@
+"""What is remembered of shards is kept soon, and at once where it matters."""
+
+import asyncio
+from collections.abc import Callable
+
+from vtorc.core.facts.ids import ShardId
+from vtorc.core.facts.remembered import ShardMemory
+from vtorc.discovery.memory_keeper import KEEP_EVERY, MemoryKeeper
+from vtorc.sim.engine.loop import run
+
+ONE, TWO = ShardId("commerce", "-80"), ShardId("commerce", "80-")
+
+
+class Store:
+    """Notes what is saved, and when."""
+
+    def __init__(self) -> None:
+        self.saved: list[tuple[float, ShardId, int]] = []
+        self.forgotten: list[ShardId] = []
+
+    def save(self, shard: ShardId, memory: ShardMemory) -> None:
+        self.saved.append((asyncio.get_running_loop().time(), shard, memory.wall))
+
+    def forget(self, shard: ShardId) -> None:
+        self.forgotten.append(shard)
+
+
+def memory(number: int) -> Callable[[], ShardMemory]:
+    """Return what makes a memory that can be told from others."""
+    return lambda: ShardMemory(wall=number, now=0.0, tablets={})
+
+
+def test_ordinary_changes_of_all_shards_are_kept_together_every_few_seconds() -> None:
+    """Of many changes of a shard only what is remembered at the end is saved."""
+    store = Store()
+
+    async def main() -> None:
+        keeper = MemoryKeeper(store, {})
+        for number in (1, 2):
+            keeper.note(ONE, memory(number), at_once=False)
+        await asyncio.sleep(1.0)
+        keeper.note(TWO, memory(3), at_once=False)
+        await asyncio.sleep(2 * KEEP_EVERY)
+        keeper.note(TWO, memory(4), at_once=False)
+        await asyncio.sleep(2 * KEEP_EVERY)
+
+    run(main())
+    again = 1.0 + 3 * KEEP_EVERY
+    assert store.saved == [(KEEP_EVERY, ONE, 2), (KEEP_EVERY, TWO, 3), (again, TWO, 4)]
+
+
+def test_what_cannot_wait_is_kept_at_once_and_only_once() -> None:
+    """All that became known in one turn of the event loop is one save, with the ordinary changes of that shard."""
+    store = Store()
+
+    async def main() -> None:
+        keeper = MemoryKeeper(store, {})
+        keeper.note(ONE, memory(1), at_once=False)
+        keeper.note(ONE, memory(2), at_once=True)
+        keeper.note(ONE, memory(3), at_once=True)
+        assert not store.saved
+        await asyncio.sleep(2 * KEEP_EVERY)
+
+    run(main())
+    assert store.saved == [(0.0, ONE, 3)]
+
+
+def test_at_the_end_everything_is_kept() -> None:
+    """A vtorc that is stopped in order leaves all that it knows; what it forgot is not saved again."""
+    store = Store()
+
+    async def main() -> None:
+        keeper = MemoryKeeper(store, {ONE: {}})
+        keeper.note(ONE, memory(1), at_once=False)
+        keeper.note(TWO, memory(2), at_once=True)
+        keeper.forget(TWO)
+        keeper.close()
+        await asyncio.sleep(2 * KEEP_EVERY)
+
+    run(main())
+    assert (store.saved, store.forgotten) == ([(0.0, ONE, 1)], [TWO])
+
+
+def test_a_memory_is_recalled_once() -> None:
+    """A shard that is watched anew later is told nothing that is old by then."""
+    keeper = MemoryKeeper(Store(), {ONE: {}})
+    first, second = keeper.recall(ONE), keeper.recall(ONE)
+    assert (first, second, keeper.recall(TWO)) == ({}, {}, {})
