@@ -5,6 +5,7 @@ simulator finds it with the mutant's `profile` within `budget` seeds, counted fr
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping, Set
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -18,9 +19,10 @@ from vtorc.core.detection.primary_check import PrimaryCheck
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.replica_check import ReplicaCheck
 from vtorc.core.detection.replica_evidence import ReplicaEvidence
-from vtorc.core.election import choice, errant, revocation, unexplained_ackers
+from vtorc.core.election import choice, errant, lost_writes, protection, revocation, unexplained_ackers
 from vtorc.core.election.candidates import CandidateSet, StoppedTablet
 from vtorc.core.election.choice import Choice, Refusal
+from vtorc.core.election.past_ackers import PastAckers
 from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule, policy
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
@@ -144,6 +146,46 @@ def _(patch: Patch) -> None:
         return replace(choice, winner=worst, holders=(worst,), source=None)
 
     patch.everywhere(choose, careless)
+
+
+@mutant(
+    "unremembered-is-never",
+    "takes a tablet of which it remembers nothing for one that never acknowledged",
+    profile="failover",
+    budget=60,
+    kinds=("last-acker-unremembered",),
+)
+def _(patch: Patch) -> None:
+    is_past_acker = PastAckers._is_past_acker
+
+    def careless(self: PastAckers, tablet: TabletView) -> bool:
+        return is_past_acker(self, replace(tablet, memory=replace(tablet.memory, unknown_until=-math.inf)))
+
+    patch.set(PastAckers, "_is_past_acker", careless)
+    patch.set(CandidateSet, "bystanders", property(lambda self: {}))
+
+
+@mutant(
+    "alias-is-server",
+    "takes another server under the same alias for the one before",
+    profile="failover",
+    budget=30,
+    kinds=("lone-copy-rebuilt",),
+)
+def _(patch: Patch) -> None:
+    patch.set(PastAckers, "_how_replaced", lambda self, tablet: "")
+
+
+@mutant(
+    "policy-of-today",
+    "applies the present policy to writes that were acknowledged under another",
+    profile="failover",
+    budget=30,
+    kinds=("withdraw-policy",),
+)
+def _(patch: Patch) -> None:
+    patch.everywhere(protection.earlier_protection, lambda view, policy, primary: None)
+    patch.set(lost_writes, "_acknowledged_before", lambda candidates, required: None)
 
 
 @mutant("promote-rdonly", "promotes RDONLY tablets too", profile="failover", budget=30)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from vtorc.core.decision.backoff import Attempt, AttemptHistory, needs_operator
 from vtorc.core.decision.repair_guards import (
     acks_would_drop,
+    is_another_server,
     misses_writes,
     primary_may_be_hidden,
     refused_as_errant,
@@ -292,7 +293,7 @@ class _Decider:
             )
         if self.policy is not None and (writer := unseen_writer(self.view, self.policy)):
             return Rule.UNREACHABLE_CELL, writer
-        return misses_writes(self.view, self.policy, primary)
+        return is_another_server(self.view, primary) or misses_writes(self.view, self.policy, primary)
 
     def _why_not_reconnect(self) -> Why | None:
         primary = self.view.primary

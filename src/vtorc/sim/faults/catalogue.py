@@ -6,7 +6,7 @@ every seed another run.
 
 from collections.abc import Mapping
 
-from vtorc.sim.faults import amid_failover, links, operators, processes, servers, topology
+from vtorc.sim.faults import amid_failover, forgotten, links, operators, processes, servers, topology
 from vtorc.sim.faults.fault import (
     MANY_PRIMARIES,
     NO_PRIMARY,
@@ -188,6 +188,22 @@ _CATALOGUE = (
               topology.make_anew, 1, 1, FaultTarget.NO_CHOICE, Drawn.AT_RANDOM, ONE_PRIMARY),
     FaultKind("roll-back-disk", "The disk of a mysqld goes back to an older state.",
               servers.roll_back_disk, 0.5, 20, FaultTarget.TABLET, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("lose-vtorc", "A vtorc is killed and loses what it remembers.",
+              forgotten.lose_vtorc, 1, 1, FaultTarget.VTORC, Drawn.AT_RANDOM, NO_PRIMARY),
+    FaultKind("lose-all-vtorcs", "All vtorcs are killed and lose what they remember.",
+              forgotten.lose_all_vtorcs, 1, 1, FaultTarget.NO_CHOICE, Drawn.AT_RANDOM, NO_PRIMARY),
+    FaultKind("rebuild-replica", "A replica gets another server, a clone or an empty one; no last copy is lost.",
+              forgotten.rebuild_replica, 1, 40, FaultTarget.REPLICA, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("replace-server", "Any tablet gets another server, whatever is lost.",
+              forgotten.replace_server, 1, 40, FaultTarget.TABLET, Drawn.BY_NAME, UNBOUNDED),
+    FaultKind("change-durability", "An operator changes the durability policy, and undoes that.",
+              forgotten.change_durability, 5, 60, FaultTarget.NO_CHOICE, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("withdraw-policy", "The policy is changed to none, and the primary and its last acker are lost.",
+              amid_failover.withdraw_policy, 30, 60, FaultTarget.NO_CHOICE, Drawn.IN_FAILOVERS, UNBOUNDED),
+    FaultKind("lone-copy-rebuilt", "The primary and its last acker are lost, and that acker is rebuilt.",
+              amid_failover.lone_copy_rebuilt, 40, 60, FaultTarget.NO_CHOICE, Drawn.IN_FAILOVERS, UNBOUNDED),
+    FaultKind("last-acker-unremembered", "As last-acker-leaves, and all vtorcs lose what they remember.",
+              forgotten.last_acker_leaves_unremembered, 30, 60, FaultTarget.NO_CHOICE, Drawn.IN_FAILOVERS, UNBOUNDED),
 )
 # fmt: on
 

@@ -69,6 +69,10 @@ class Recorder(MysqlObserver):
         self._recordings[server].end()
         self._checker.rolled_back(server)
 
+    def emptied(self, server: SimMysqld) -> None:
+        """End the comparison, as the model has no step that empties a server."""
+        self._recordings[server].end()
+
     def pointed(self, server: SimMysqld) -> None:
         """A server has another source."""
         self._recordings[server].pointed(server)

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
 
-from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.errors import MysqlError
 from vtorc.sim.engine.network import Network
 from vtorc.sim.engine.process import Process
@@ -47,6 +47,9 @@ class MysqlObserver:
 
     def rolled_back(self, server: "SimMysqld") -> None:
         """The server, which is stopped, has older data of its own."""
+
+    def emptied(self, server: "SimMysqld") -> None:
+        """The server, which is stopped, has no data any more."""
 
     def pointed(self, server: "SimMysqld") -> None:
         """The server's relay log is empty, and its source may be another one."""
@@ -105,6 +108,7 @@ class SimMysqld(ReplicaServer):
         self.kills = 0
         self.reports = KeptReports()
         self._next_number = 1
+        self._generation = 0
         self._position_waiters: list[tuple[GtidSet, asyncio.Future[None]]] = []
 
     # --- life
@@ -350,6 +354,23 @@ class SimMysqld(ReplicaServer):
         self.rows = set(folder.rows)
         self.replication.put_back(folder.relay_log)
         self.observer.rolled_back(self)
+
+    def rebuild(self, other: "SimMysqld | None") -> None:
+        """Become another server at the same address, which has a copy of another one's data, or none; the process must
+        be stopped.
+        """
+        self._generation += 1
+        self.uuid = f"{self.uuid[:19]}{0x8000 + self._generation:04x}{self.uuid[23:]}"
+        self.series = (self.uuid, "")
+        self.reports = KeptReports()
+        if other is not None:
+            self.restore(other)
+            return
+        self.binlog.reset(EMPTY_GTID_SET)
+        self.executed = GtidLog(EMPTY_GTID_SET)
+        self.journal, self.schemas, self.rows = {}, set(), set()
+        self.replication.forget()
+        self.observer.emptied(self)
 
     # --- being a source
 

@@ -14,6 +14,7 @@ from tests.unit.core.builders import (
     STOPPED,
     P,
     alias,
+    answers,
     changed,
     failing,
     fresh_shard,
@@ -23,6 +24,7 @@ from tests.unit.core.builders import (
     primary,
     replica,
     shard,
+    uuid,
 )
 from vtorc.core.decision.backoff import ESCALATE_AFTER, FIRST_BACKOFF, LAST_BACKOFF, Attempt
 from vtorc.core.decision.decisions import RESTART_EVERY, Decision, DecisionLimits, decide, next_action
@@ -965,6 +967,17 @@ def test_a_primary_that_lacks_writes_that_several_tablets_share_stays_read_only(
     assert (refused.acts, refused.rule) == (False, Rule.MISSING_WRITES)
     assert refused.escalated
     assert "SetWritable zone1-0000000100 true" in refused.sentence
+
+
+def test_another_server_under_the_alias_of_the_primary_stays_read_only() -> None:
+    """An empty server in the place of the primary is not repaired, by what vtorc or the replicas remember of it."""
+    served = primary()
+    rebuilt = answers(served, read_only=True, server_uuid=uuid(901), executed=gtids(""))
+    for tablet in (rebuilt, changed(rebuilt, observed_term=None)):
+        refused = about(shard(tablet, replica(R1), replica(R2)), Code.PRIMARY_IS_READ_ONLY)
+        assert (refused.acts, refused.rule, refused.escalated) == (False, Rule.MISSING_WRITES, True)
+        assert f"under its alias runs server {uuid(901)}" in refused.sentence
+    assert about(shard(answers(served, read_only=True), replica(R1), replica(R2)), Code.PRIMARY_IS_READ_ONLY).acts
 
 
 def test_tablets_with_writes_that_may_be_acknowledged_are_not_to_be_rebuilt() -> None:
