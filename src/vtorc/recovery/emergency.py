@@ -86,7 +86,6 @@ class EmergencyReparent:
         if self.session.elapsed() - began > CONFIRM_STOPPED_AFTER:
             stopped, choice = await self._confirm_stopped(stopped, choice, winner, position)
         self.session.winner = winner
-        self.session.argument = replace(choice.argument, required=choice.required)
         await promote(
             self.session,
             Promotion(

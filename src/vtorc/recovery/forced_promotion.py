@@ -102,8 +102,7 @@ class ForcedPromotion:
         """
         records = {alias: self._record_of(alias) for alias in stopped}
         confirmed = await still_stopped(self.session, records, stopped, fetch_sources={})
-        if len(confirmed) < len(stopped):
-            self._check_data_loss(confirmed)
+        self._check_data_loss(confirmed)
         return confirmed
 
     async def _promote(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> None:

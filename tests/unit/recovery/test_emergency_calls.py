@@ -1,5 +1,6 @@
 """An emergency reparent call by call: which tablets it stops, what it asks again, and which replicas it re-points."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -143,6 +144,7 @@ def test_tablets_are_asked_again_only_if_they_had_time_to_start(takes: float, as
     async def main(rig: Rig) -> None:
         for name in BOTH:
             tell(rig, name, takes=takes)
+        await asyncio.sleep(2.0)  # the wait for the lock
         await reparent(rig, THREE)
         assert (f"replication_status {FIRST}" in rig.tablets.at) is asked
         assert (f"replication_status {SECOND}" in rig.tablets.at) is asked

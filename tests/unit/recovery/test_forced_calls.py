@@ -1,5 +1,6 @@
 """A forced promotion and a first election call by call."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -159,6 +160,7 @@ def test_tablets_are_asked_again_only_if_they_had_time_to_start(takes: float, as
 
     async def main(rig: Rig) -> None:
         tell(rig, takes=takes)
+        await asyncio.sleep(2.0)  # the wait for the lock
         await force(rig, await estimate(rig))
         assert (f"replication_status {SECOND}" in rig.tablets.at) is asked
 

@@ -1,5 +1,6 @@
 """The calls of a promotion, one by one, and what it does when one of them fails or is not answered."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -270,6 +271,7 @@ def test_the_lock_is_checked_again_before_a_source_is_set_late(takes: float, che
 
     async def main(rig: Rig) -> None:
         rig.tablets.tell(f"wait_for_position {SECOND}", takes=takes)
+        await asyncio.sleep(2.0)  # all that came before
         assert await run_promotion(rig, holding())
         assert len(rig.held.calls) == checks
 
