@@ -185,6 +185,9 @@ class BlockRun:
             "pytest_add_cli_args": ["-p", "no:cacheprovider", "-p", "no:xdist"],
             "type_check_command": ["mypy", *files, "--output", "json", "--disable-error-code", "unused-ignore"],
             "use_git_change_detection": False,
+            # A mutant that loops for ever is ended after ten times what its tests take, and twenty seconds.
+            "timeout_multiplier": 5.0,
+            "timeout_constant": 2.0,
         }
         lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
         text = (ROOT / "pyproject.toml").read_text() + "\n".join(("", "[tool.mutmut]", *lines, ""))
