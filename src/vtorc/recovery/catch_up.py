@@ -98,7 +98,7 @@ class CatchUp:
             turn = untried.next(self.choose(stopped))
             if turn is None or ends <= self.session.elapsed():
                 raise await self._give_up(untried.unapplied, failures, stopped)
-            if not failures:
+            if "elected" not in self.session.marks:
                 self.session.mark("elected")
             choice = turn.choice
             record_choice(self.session, choice)

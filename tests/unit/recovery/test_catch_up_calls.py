@@ -12,11 +12,12 @@ from vtorc.core.election.candidates import StoppedTablet
 from vtorc.core.election.choice import Choice
 from vtorc.core.election.safety_argument import SafetyArgument
 from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.status import TabletStatus
 from vtorc.core.facts.views import ShardView
 from vtorc.errors import LockLost, TabletCallFailed
 from vtorc.recovery.catch_up import CatchUp, ReadyToPromote
-from vtorc.recovery.errors import RecoveryFailed
+from vtorc.recovery.errors import RecoveryFailed, RecoveryRefused
 
 FIRST, SECOND, THIRD = (str(alias(f"zone1-{number}")) for number in (101, 102, 103))
 VIEW = shard(primary(dead_for=3.0), replica(FIRST), replica(SECOND), replica(THIRD))
@@ -101,17 +102,78 @@ def test_the_best_of_those_that_are_done_at_once_wins() -> None:
     in_session(main)
 
 
-def test_no_holder_that_applies_is_a_failure_that_names_each() -> None:
-    """A failed call and a missing answer are told, in order of their coming."""
+def test_no_holder_that_applies_is_a_refusal_that_names_each() -> None:
+    """A failed call and a missing answer are told; the record says what the next try waits for."""
 
     async def main(rig: Rig) -> None:
         rig.bounds = replace(rig.bounds, deadlines=replace(rig.deadlines, catch_up=6.0))
         rig.tablets.tell(f"wait_for_position {FIRST}", takes=NEVER)
         rig.tablets.tell(f"wait_for_position {SECOND}", TabletCallFailed("row missing"))
-        text = f"no candidate applied its relay log: {SECOND}: row missing; {FIRST}: no answer in time"
-        with pytest.raises(RecoveryFailed, match=text):
+        rig.tablets.tell(f"replication_status {SECOND}", threads("100:1-57", "100:1-60", last_sql_error="Error 1032"))
+        with pytest.raises(RecoveryRefused) as refused:
             await catch_up(rig, choice(FIRST, SECOND))
+        assert refused.value.rule is Rule.APPLIER_BEHIND
+        behind = "3 transactions left to apply and applied 2 transactions meanwhile (Error 1032)"
+        assert f"was not: {FIRST}: no answer in time; {SECOND} has {behind}; see" in str(refused.value)
+        assert rig.session.waits_for == {alias(FIRST): gtids("100:1-60"), alias(SECOND): gtids("100:1-60")}
+        assert rig.session.removed == choice(FIRST).removed
         assert rig.session.elapsed() == pytest.approx(6.0)
+
+    in_session(main)
+
+
+def test_a_tablet_that_does_not_tell_how_far_it_came_holds_up_the_refusal_for_a_grace() -> None:
+    """Its position is read after the deadline for catching up."""
+
+    async def main(rig: Rig) -> None:
+        rig.tablets.tell(f"wait_for_position {FIRST}", TabletCallFailed("row missing"))
+        rig.tablets.tell(f"replication_status {FIRST}", takes=NEVER)
+        with pytest.raises(RecoveryRefused, match=f"{FIRST}: row missing"):
+            await catch_up(rig, choice(FIRST))
+        assert rig.session.elapsed() == pytest.approx(rig.deadlines.grace)
+        assert rig.step("read position").target == alias(FIRST)
+
+    in_session(main)
+
+
+@pytest.mark.parametrize(
+    ("choices", "waits"),
+    [
+        ((choice(FIRST), choice(FIRST, source=SECOND)), [(FIRST, 6.0), (SECOND, 6.0)]),
+        ((choice(FIRST), choice(SECOND, source=FIRST)), [(FIRST, 12.0)]),
+        ((choice(FIRST, SECOND), choice(THIRD, source=SECOND)), [(FIRST, 12.0), (SECOND, 12.0)]),
+        ((choice(FIRST), choice(SECOND), choice(THIRD)), [(FIRST, 6.0), (SECOND, 3.0), (THIRD, 3.0)]),
+    ],
+    ids=["another log", "the same log", "one of two", "three"],
+)
+def test_all_choices_share_one_deadline_and_no_relay_log_is_waited_for_twice(
+    choices: tuple[Choice, ...], waits: list[tuple[str, float]]
+) -> None:
+    """A relay log gets half of what is left if another choice needs none of those that failed, else all of it."""
+
+    async def main(rig: Rig) -> None:
+        rig.bounds = replace(rig.bounds, deadlines=replace(rig.deadlines, catch_up=12.0))
+        for name in (FIRST, SECOND, THIRD):
+            rig.tablets.tell(f"wait_for_position {name}", takes=NEVER)
+        with pytest.raises(RecoveryRefused):
+            await catch_up(rig, *choices)
+        steps = [step for step in rig.session.steps if step.name == "apply relay log"]
+        assert [(str(step.target), round(step.duration, 3)) for step in steps] == waits
+        assert rig.session.elapsed() == pytest.approx(12.0)
+
+    in_session(main)
+
+
+def test_a_choice_is_tried_after_the_deadline_by_no_means() -> None:
+    """The time of a fetch that failed is taken from all that follow."""
+
+    async def main(rig: Rig) -> None:
+        rig.bounds = replace(rig.bounds, deadlines=replace(rig.deadlines, catch_up=4.0))
+        rig.tablets.tell(f"set_replication_source {FIRST}", TabletCallFailed("cannot connect"), takes=1.5)
+        rig.tablets.tell(f"stop_io_thread {FIRST}", takes=2.5)
+        with pytest.raises(RecoveryFailed, match=f"{FIRST} could not fetch transactions from {THIRD}: cannot connect"):
+            await catch_up(rig, fetching(), choice(SECOND))
+        assert f"wait_for_position {SECOND}" not in rig.tablets.at
 
     in_session(main)
 
@@ -170,7 +232,35 @@ def test_a_fetch_ends_with_the_time_for_catching_up() -> None:
         rig.tablets.tell(f"set_replication_source {FIRST}", takes=NEVER)
         ready = await catch_up(rig, fetching(), choice(SECOND))
         assert ready.winner == alias(SECOND)
-        assert rig.step(f"fetch from {THIRD}").duration == pytest.approx(6.0)
+        assert rig.step(f"fetch from {THIRD}").duration == pytest.approx(3.0)
+
+    in_session(main)
+
+
+def test_the_only_fetch_gets_all_the_time_that_is_left() -> None:
+    """It begins when its source has applied its relay log."""
+
+    async def main(rig: Rig) -> None:
+        rig.bounds = replace(rig.bounds, deadlines=replace(rig.deadlines, catch_up=6.0))
+        rig.tablets.tell(f"wait_for_position {THIRD}", takes=2.0)
+        rig.tablets.tell(f"set_replication_source {FIRST}", takes=NEVER)
+        with pytest.raises(RecoveryFailed, match=f"{FIRST} could not fetch .*: no answer in time"):
+            await catch_up(rig, fetching())
+        assert rig.step(f"fetch from {THIRD}").duration == pytest.approx(4.0)
+
+    in_session(main)
+
+
+@pytest.mark.parametrize("call", ["stop_io_thread", "replication_status"])
+def test_the_stop_after_a_failed_fetch_has_the_deadline_of_a_stop(call: str) -> None:
+    """A tablet that hangs counts as not stopped."""
+
+    async def main(rig: Rig) -> None:
+        rig.tablets.tell(f"set_replication_source {FIRST}", TabletCallFailed("cannot connect"))
+        rig.tablets.tell(f"{call} {FIRST}", takes=NEVER)
+        await catch_up(rig, fetching(), choice(SECOND))
+        assert rig.session.elapsed() == pytest.approx(rig.deadlines.stop)
+        assert rig.seen[1].keys() == {alias(SECOND), alias(THIRD)}
 
     in_session(main)
 
@@ -251,14 +341,11 @@ def test_each_choice_is_tried_once_and_all_failures_are_told() -> None:
         for name in (FIRST, SECOND):
             rig.tablets.tell(f"wait_for_position {name}", TabletCallFailed(f"no disk on {name}"))
         rig.tablets.tell(f"wait_for_position {THIRD}", TimeoutError(), takes=1.0)
-        with pytest.raises(RecoveryFailed) as failure:
+        with pytest.raises(RecoveryRefused) as refused:
             await catch_up(rig, choice(FIRST), fetching(FIRST), choice(SECOND))
-        assert str(failure.value) == (
-            f"no candidate applied its relay log: {FIRST}: no disk on {FIRST}; "
-            f"{FIRST} could not fetch transactions from {THIRD}: no answer in time; "
-            f"no candidate applied its relay log: {SECOND}: no disk on {SECOND}"
-        )
-        assert [step for step in rig.steps if "stop" in step] == [f"stop IO thread {FIRST}"]
+        each = f"{FIRST}: no disk on {FIRST}; {SECOND}: no disk on {SECOND}; {THIRD}: no answer in time"
+        assert f"was not: {each}; see" in str(refused.value)
+        assert [step for step in rig.steps if "stop" in step] == []
         assert rig.session.marks == {"elected": 0.0}
 
     in_session(main)
