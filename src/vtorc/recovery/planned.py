@@ -6,6 +6,7 @@ failure before the promotion is asked for leaves the old primary writable again.
 """
 
 import asyncio
+import math
 from dataclasses import dataclass, replace
 
 from vtorc.core.detection.external_source import external_source, external_source_advice
@@ -179,6 +180,7 @@ def _is_within(position: GtidSet, tablet: TabletView) -> bool:
     return status is not None and position.contains(status.received.difference(status.executed))
 
 
-def _lag(tablet: TabletView) -> int:
+def _lag(tablet: TabletView) -> float:
+    """Return the seconds that a replica is behind; an unknown lag comes after all others."""
     replication = tablet.status.replication if tablet.status is not None else None
-    return replication.lag if replication is not None and replication.lag is not None else 2**31
+    return replication.lag if replication is not None and replication.lag is not None else math.inf

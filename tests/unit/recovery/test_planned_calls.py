@@ -202,7 +202,7 @@ def test_the_tablet_that_is_named_wins() -> None:
             shard(primary(), replica(FIRST, of=SECOND), replica(SECOND), replica(THIRD)),
             FIRST,
             Rule.NOT_ELIGIBLE,
-            f"{FIRST} does not replicate",
+            f"{FIRST} does not replicate from {PRIMARY}",
         ),
         (shard(primary(), failing(replica(FIRST))), None, Rule.NO_CANDIDATE, f"{FIRST} does not answer"),
         (shard(failing(primary()), replica(FIRST)), None, Rule.NO_PRIMARY, "no primary that answers"),
@@ -331,6 +331,19 @@ def test_tablets_that_do_not_answer_are_no_ackers_of_the_new_primary() -> None:
         assert await move(rig, view) == alias(FIRST)
         assert rig.session.argument is not None
         assert rig.session.argument.unreached == (alias(SECOND),)
+
+    in_session(main)
+
+
+def test_a_new_primary_needs_an_acker_that_answers() -> None:
+    """Under cross_cell no tablet of its own cell may acknowledge, and the one elsewhere is silent."""
+
+    async def main(rig: Rig) -> None:
+        view = shard(primary(), replica(FIRST), failing(replica(FAR)))
+        tell(rig, view)
+        with pytest.raises(RecoveryRefused) as refused:
+            await move(rig, view, durability="cross_cell")
+        assert refused.value.rule is Rule.NO_CANDIDATE
 
     in_session(main)
 
