@@ -164,10 +164,14 @@ class LostPrimary(ShardCheck):
     def _successors(self, primary: TabletView) -> list[TabletView]:
         """Return the tablets that answer and could take over from a primary without replicas; empty if too few.
 
-        One of them may be promoted, and the rest can give it the acknowledgements that it needs.
+        One of them may be promoted, and the rest can give it the acknowledgements that it needs. A silent primary that
+        needs none may take writes, so its own tablet manager must say that its MySQL is down.
         """
-        if self.policy is None or not (needed := self.policy.required_acks(primary.member)):
+        if self.policy is None:
             return []
+        if not (needed := self.policy.required_acks(primary.member)):
+            is_down = primary.failure is ProbeFailure.MYSQL_DOWN
+            return [t for t in self.view.tablets if is_down and t.is_current and t.is_replica_type]
         ready = [t for t in self.view.tablets if t.is_current and self.policy.may_ack(primary.member, t.member)]
         return ready if len(ready) > needed else []
 

@@ -509,13 +509,19 @@ def test_replicas_of_a_cleanly_stopped_primary_are_known_by_its_uuid() -> None:
         ("silent for a moment", lone_heir(3), Code.DEAD_PRIMARY, False),
         ("never heard", lone_heir(6, never_heard=True), Code.DEAD_PRIMARY, True),
         ("one of them not heard since", lone_heir(6, heard=7.0), Code.DEAD_PRIMARY, False),
-        ("no tablet would be left to acknowledge", dead(idle(R1)), Code.DEAD_PRIMARY_WITHOUT_REPLICAS, True),
         (
-            "the policy asks for no acknowledgement",
-            shard(primary(dead_for=6), idle(R1), idle(R2), policy_name="none"),
+            "down, under a policy that asks for no acknowledgements",
+            shard(primary(dead_for=3, never_heard=True), idle(R1), idle(R2), policy_name="none"),
+            Code.DEAD_PRIMARY,
+            True,
+        ),
+        (
+            "silent under such a policy, so that it may take writes",
+            shard(primary(dead_for=60, failure=ProbeFailure.TIMEOUT), idle(R1), idle(R2), policy_name="none"),
             Code.DEAD_PRIMARY_WITHOUT_REPLICAS,
             True,
         ),
+        ("no tablet would be left to acknowledge", dead(idle(R1)), Code.DEAD_PRIMARY_WITHOUT_REPLICAS, True),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
