@@ -158,6 +158,11 @@ class TabletProbe:
             self.ask_now()
         return True
 
+    def note_unknown_clients(self, number: int) -> None:
+        """Remember of a primary how many of its semi-sync clients no known tablet is."""
+        if number != self.view.memory.unknown_clients:
+            self.view = replace(self.view, memory=replace(self.view.memory, unknown_clients=number))
+
     def ask_now(self) -> None:
         """Ask again at once, or as soon as the call under way has ended."""
         self._due.set()

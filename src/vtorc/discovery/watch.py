@@ -123,7 +123,7 @@ class ShardWatch:
             self._end_watch(alias)
         for record in topology.tablets:
             self._update_tablet(self._group, record)
-        self._client_count = client_count_without(self._client_count, self.view(), gone, found_at=found_at)
+        self._note_clients(client_count_without(self._client_count, self.view(), gone, found_at=found_at))
 
     def _end_watch(self, alias: TabletAlias) -> None:
         """Watch a tablet no more, and remember it: an alias that comes back may be another server."""
@@ -174,7 +174,7 @@ class ShardWatch:
     def _on_probe(self, before: TabletView, after: TabletView) -> None:
         self.revision += 1
         self._keep(before.memory, after.memory)
-        self._client_count = client_count_after(self._client_count, self.view())
+        self._note_clients(client_count_after(self._client_count, self.view()))
         if (before.failure is None) is not (after.failure is None):
             self._set_lanes()
         if after.is_news_after(before) or self._is_first_since_failure(before, after):
@@ -183,6 +183,16 @@ class ShardWatch:
             _receives(before) and not _receives(after)
         ):
             self.suspect()
+
+    def _note_clients(self, count: ClientCount | None) -> None:
+        """Take over what is known of the primary's semi-sync clients; its tablet's memory outlives this process."""
+        self._client_count = count
+        counter = self._watched.get(count.primary) if count is not None else None
+        if count is None or counter is None:
+            return
+        before = counter.probe.view.memory
+        counter.probe.note_unknown_clients(count.unexplained)
+        self._keep(before, counter.probe.view.memory)
 
     def _is_first_since_failure(self, before: TabletView, after: TabletView) -> bool:
         """Return whether this is the tablet's first answer since a primary began to fail: evidence, even if nothing

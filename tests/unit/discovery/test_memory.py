@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import cast
 
@@ -22,6 +23,7 @@ from tests.unit.core.builders import (
 )
 from vtorc.core.election.candidate_evidence import candidate_set
 from vtorc.core.election.choice import Choice, Refusal, choose
+from vtorc.core.election.unexplained_ackers import unexplained_clients
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import ShardId, TabletType
 from vtorc.core.facts.records import TabletRecord
@@ -35,7 +37,7 @@ from vtorc.discovery.probe import ProbePace, TabletProbe
 from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TabletCallFailed, TabletUnreachable
 from vtorc.sim.engine.loop import run
-from vtorc.tablet.api import TabletManager
+from vtorc.tablet.api import HealthReport, TabletManager
 
 R1, R2, R3 = "zone1-101", "zone2-200", "zone3-300"
 SEMI_SYNC = policy("semi_sync")
@@ -85,6 +87,11 @@ class Tablet:
 
     async def ping(self, tablet: TabletRecord) -> None:
         raise SILENT
+
+    async def stream_health(self, tablet: TabletRecord) -> AsyncIterator[HealthReport]:
+        await asyncio.Event().wait()
+        raise SILENT
+        yield
 
 
 def probed(name: str, kind: TabletType, *answers: tuple[float, float, Answer]) -> list[TabletView]:
@@ -278,6 +285,48 @@ def test_a_restart_forgets_nothing_of_a_tablet_that_was_known_until_then() -> No
     assert at_once.former_types == {TabletType.REPLICA: FormerType(last_found_at=90.0, gone_at=100.0)}
     assert (back.unknown_until, back.was_heard, back.former_types) == (130.0, False, at_once.former_types)
     assert (late.unknown_until, late.was_heard, late.may_ack_until) == (110.0, False, math.inf)
+
+
+def test_the_unknown_clients_of_a_primary_outlive_the_process() -> None:
+    """They are kept at once, and what was kept holds until the next count."""
+
+    async def main() -> tuple[list[ShardMemory], int]:
+        clock, view, store = Clock(), shard(), Noting()
+        reading = ShardTopology(
+            read_at=0.0,
+            cells=frozenset({"zone1"}),
+            keyspace_record=view.keyspace_record,
+            shard_record=view.shard_record,
+            tablets=(record(P, TabletType.PRIMARY, term=10),),
+        )
+        counts = replace(AT_WORK, semi_sync=replace(AT_WORK.semi_sync, timeout=10**18, primary_clients=1))
+        for answer in (counts, SILENT):
+            keeper = MemoryKeeper(store, {view.shard: store.saved[-1].tablets} if store.saved else {})
+            tablets = cast(TabletManager, Tablet(clock, [(0.0, 0.1, answer)] * 99))
+            watch = ShardWatch(view.shard, reading, tablets, clock, ProbePace, keeper=keeper)
+            watching = asyncio.create_task(watch.run())
+            await asyncio.sleep(1.0)
+            unknown = unexplained_clients(watch.view(), alias(P))
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+        return store.saved, unknown
+
+    saved, unknown = run(main())
+    assert saved[0].tablets[alias(P)].memory.unknown_clients == 1
+    assert unknown == 1
+
+
+class Noting:
+    """A store that remembers what it was told to keep."""
+
+    def __init__(self) -> None:
+        self.saved: list[ShardMemory] = []
+
+    def save(self, shard: ShardId, memory: ShardMemory) -> None:
+        self.saved.append(memory)
+
+    def forget(self, shard: ShardId) -> None:
+        pass
 
 
 class Forgetful:

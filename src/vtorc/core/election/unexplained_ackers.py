@@ -133,9 +133,14 @@ def _certain_since(count: ClientCount, least: int) -> float | None:
 
 
 def unexplained_clients(view: ShardView, primary: TabletAlias | None) -> int:
-    """Return how many servers may acknowledge the writes of `primary` that no tablet stands for; 0 without a count."""
-    count = view.client_count
-    return count.unexplained if count is not None and count.primary == primary else 0
+    """Return how many servers may acknowledge the writes of `primary` that no tablet stands for.
+
+    Before the first count it is what an earlier process found and kept; 0 if there was none.
+    """
+    count, tablet = view.client_count, view.tablet(primary)
+    if count is None:
+        return tablet.memory.unknown_clients if tablet is not None else 0
+    return count.unexplained if count.primary == primary else 0
 
 
 def counted_without(view: ShardView, tablet: TabletView, primary: TabletAlias, *, down_since: float) -> bool:

@@ -97,6 +97,7 @@ def is_due_at_once(before: TabletMemory, after: TabletMemory) -> bool:
         or before.may_ack_until != after.may_ack_until
         or before.former_types is not after.former_types
         or before.server_uuid != after.server_uuid
+        or before.unknown_clients != after.unknown_clients
         or before.lost_after_receipt.entries != after.lost_after_receipt.entries
     )
 

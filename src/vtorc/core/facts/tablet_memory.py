@@ -78,6 +78,9 @@ class TabletMemory:
     is known; None if it was never seen so."""
     client_span: ClientSpan | None = None
     """When it was last seen to receive with its side of semi-sync at work; None if it never was."""
+    unknown_clients: int = 0
+    """How many of its semi-sync clients no known tablet was, by its last counts as a primary at work. The counts
+    themselves end with vtorc's process."""
     former_types: Mapping[TabletType, FormerType] = field(default_factory=dict)
     """The types that its record had before, other than the present one or an earlier time of it."""
     server_uuid: str = ""
@@ -126,6 +129,7 @@ class TabletMemory:
             client_span=ClientSpan.after_answer(
                 self.client_span, status, is_first=before.ended_at is None, started=started, ended=ended
             ),
+            unknown_clients=self.unknown_clients,
             former_types=self.former_types,
             server_uuid=status.server_uuid or self.server_uuid,
             replaced_servers=self._replaced_servers(status, ended),

@@ -293,6 +293,17 @@ def test_the_first_count_of_all_is_explained_by_tablets_that_say_so_alone() -> N
         assert gone.counts(2, 0.1).unknown == 1
 
 
+def test_what_an_earlier_process_found_holds_until_the_next_count() -> None:
+    """A vtorc that was started after the primary was lost has no count of its own."""
+    made = Watched(R1, R2)
+    made.tablets[P] = replace(made.tablets[P], memory=replace(made.tablets[P].memory, unknown_clients=1))
+    assert made.fails(P, 0, ProbeFailure.TIMEOUT).unknown == 1
+    assert unexplained_clients(made.view, alias(R1)) == unexplained_clients(made.view, None) == 0
+    made.counts(2, 5).answers(R1, CLIENT, 5.1).answers(R2, CLIENT, 5.1)
+    assert made.unknown == 0
+    assert made.tablets[P].memory.unknown_clients == 1
+
+
 def test_a_new_primary_begins_without_unknown_servers() -> None:
     """A server without a record is not pointed at it, and the replicas that were have not been asked again yet."""
     made = haunted()

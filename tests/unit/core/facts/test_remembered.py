@@ -37,6 +37,7 @@ FULL = TabletMemory(
     observed_term=TERM and replace(TERM, seen_at=95.0, semi_sync_active_at=94.0),
     may_ack_until=80.0,
     former_types={TabletType.REPLICA: FormerType(last_found_at=70.0, gone_at=75.0)},
+    unknown_clients=1,
     server_uuid=uuid(100),
     replaced_servers={uuid(900): ReplacedServer(successor=uuid(100), gone_at=60.0)},
     acts_as_primary_since=93.0,
@@ -163,6 +164,7 @@ def test_every_time_of_the_memory_is_thought_of() -> None:
         ({"may_ack_until": math.inf}, True),
         ({"former_types": {}}, True),
         ({"server_uuid": uuid(900)}, True),
+        ({"unknown_clients": 2}, True),
         ({"lost_after_receipt": gtids("100:51-52")}, True),
     ],
 )
