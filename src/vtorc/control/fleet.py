@@ -44,6 +44,12 @@ LONGEST_REST = 60.0
 """Seconds that a rest grows to; a shard that ran as long without failing begins with `FIRST_REST` again."""
 
 
+_LATE_READING = 0.5
+"""Seconds by which vtorc must be late in a reading of the topology for its failures to be void."""
+
+_MOST_VOID_READINGS = 3
+
+
 @dataclass(frozen=True, slots=True)
 class _Rest:
     """The rest of a shard that failed, in seconds on the clock."""
@@ -141,13 +147,32 @@ class Fleet:
         loop = asyncio.get_running_loop()
         started = loop.time()
         try:
-            topology = await read_topology(self._tools.topo, self._tools.clock)
+            topology = await self._read_while_on_time()
         except TopoError as error:
             self._note_failures((str(error),))
             return loop.time() - started
         self._note_failures(topology.failures)
         self._apply(group, topology)
         return loop.time() - started
+
+    async def _read_while_on_time(self) -> TopologyReading:
+        """Read the topology; raises TopoError.
+
+        A reading with failures is made again if vtorc was late meanwhile, up to three times: a topology server whose
+        answer is read too late would be told as one that does not answer.
+        """
+        clock = self._tools.clock
+        for _ in range(_MOST_VOID_READINGS):
+            late_before = clock.late
+            try:
+                reading = await read_topology(self._tools.topo, clock)
+            except TopoError:
+                if clock.late - late_before < _LATE_READING:
+                    raise
+                continue
+            if not reading.failures or clock.late - late_before < _LATE_READING:
+                return reading
+        return await read_topology(self._tools.topo, clock)
 
     def _pace(self) -> ProbePace:
         pace, factor = self._settings().pace, self._slow_down.factor

@@ -14,6 +14,8 @@ from vtorc.sim.cluster.tablet_manager import SimTabletManager
 from vtorc.sim.cluster.vtorc import TraceObserver
 from vtorc.sim.cluster.world import SimShard, World
 from vtorc.sim.engine.loop import current_loop
+from vtorc.topo.conn import TopoConn
+from vtorc.topo.tablets import CellTablets, tablets_in_cell
 
 _EVERY = 7
 
@@ -87,5 +89,28 @@ def test_a_vtorc_that_is_late_for_ever_replaces_a_lost_primary() -> None:
         world.power_off(lost.host)
         await until(lambda: shard.primary is not None and shard.primary is not lost, limit=240.0)
         dawdling.cancel()
+
+    in_world(main, plan=small_plan())
+
+
+def test_a_topology_server_whose_answer_is_read_late_is_not_told_as_silent(
+    monkeypatch: pytest.MonkeyPatch, decided: list[str]
+) -> None:
+    """A process that is stopped amid a reading of a cell reads it again, and finds no unreachable cell."""
+    calls = 0
+
+    async def read_late(conn: TopoConn) -> CellTablets:
+        nonlocal calls
+        calls += 1
+        if calls % _EVERY == 0:
+            current_loop().call_later(0.0002, current_loop().stand_still, 5.0)
+        return await tablets_in_cell(conn)
+
+    async def main(world: World, shard: SimShard) -> None:
+        decided.clear()
+        monkeypatch.setattr("vtorc.topo.server.tablets_in_cell", read_late)
+        await asyncio.sleep(20 * 15.0)
+        assert calls > 3 * _EVERY
+        assert decided == []
 
     in_world(main, plan=small_plan())
