@@ -32,21 +32,26 @@ async def watch_signals(
 ) -> None:
     """Call `suspect` when something may have happened to the tablet, until cancelled.
 
-    It reads the tablet's health stream, and watches its mysqld if there is a sentinel.
+    It reads the tablet's health stream, and watches its mysqld if there is a sentinel. Both begin once the tablet has
+    answered a probe: connections to all servers of a cluster at once would make vtorc late when it starts.
     """
     if sentinel is None:
         await _watch_health(probe, tablets, suspect)
         return
     async with asyncio.TaskGroup() as group:
         group.create_task(_watch_health(probe, tablets, suspect), name=f"health {probe.record.alias}")
-        group.create_task(sentinel.watch_server(lambda: probe.record, suspect), name=f"mysqld {probe.record.alias}")
+        group.create_task(_watch_server(probe, sentinel, suspect), name=f"mysqld {probe.record.alias}")
+
+
+async def _watch_server(probe: TabletProbe, sentinel: Sentinel, suspect: Callable[[], None]) -> None:
+    await probe.wait_until_it_answers()
+    await sentinel.watch_server(lambda: probe.record, suspect)
 
 
 async def _watch_health(probe: TabletProbe, tablets: TabletManager, suspect: Callable[[], None]) -> None:
     """Call `suspect` when the health stream breaks, or reports a change for the worse.
 
-    It is opened only while the tablet answers its probes, over the same connection: the probe finds out sooner, and
-    opening it at once would dial each tablet of the cluster twice when vtorc starts.
+    It is opened only while the tablet answers its probes, over the connection of the probe.
     """
     while True:
         await probe.wait_until_it_answers()

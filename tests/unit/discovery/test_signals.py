@@ -58,14 +58,14 @@ class Sentinel:
             self.ended = True
 
 
-def suspicions(tablets: Tablets, sentinel: Sentinel | None) -> list[float]:
+def suspicions(tablets: Tablets, sentinel: Sentinel | None, probe: TabletProbe = PROBE) -> list[float]:
     """Watch for a minute; returns when the shard was suspected."""
 
     async def main() -> list[float]:
         seen: list[float] = []
         now = asyncio.get_running_loop().time
         watching = asyncio.create_task(
-            watch_signals(PROBE, cast(TabletManager, tablets), lambda: seen.append(now()), sentinel=sentinel)
+            watch_signals(probe, cast(TabletManager, tablets), lambda: seen.append(now()), sentinel=sentinel)
         )
         await asyncio.sleep(60.0)
         assert not watching.done()
@@ -90,3 +90,21 @@ def test_a_lost_connection_to_mysqld_is_a_signal() -> None:
     assert suspicions(Tablets((1.0, True), (5.0, False)), sentinel) == [2.0, 5.0, 5.0, 9.0]
     assert sentinel.watched == [TABLET]
     assert sentinel.ended
+
+
+def test_nothing_is_opened_before_the_tablet_answers_a_probe() -> None:
+    """Neither its health stream nor a connection to its mysqld is dialled until its probe has reached it."""
+
+    async def answers_at_30() -> None:
+        await asyncio.sleep(30.0 - asyncio.get_running_loop().time())
+
+    late = cast(TabletProbe, SimpleNamespace(record=TABLET, wait_until_it_answers=answers_at_30))
+    opened: list[float] = []
+
+    class Opened(Sentinel):
+        async def watch_server(self, tablet: Callable[[], TabletRecord], lost: Callable[[], None]) -> None:
+            opened.append(asyncio.get_running_loop().time())
+            await super().watch_server(tablet, lost)
+
+    assert suspicions(Tablets((1.0, True), (2.0, False)), Opened(), late) == [30.0, 30.0]
+    assert opened == [30.0]
