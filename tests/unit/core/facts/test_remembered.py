@@ -75,7 +75,7 @@ def test_evidence_of_the_present_is_not_kept() -> None:
     assert RememberedTablet.of(TabletType.SPARE, 98.0, FULL) == KEPT.tablets[NAME]
     unset = {field.name for field in fields(TabletMemory) if getattr(LASTING, field.name) in (None, False)}
     present = {"last_advance_at", "last_commit_at", "ack_path", "not_receiving_since", "disk_stalled_since"}
-    assert unset == present | {"client_span", "acts_as_primary_since", "record_confirmed"}
+    assert unset == present | {"client_span", "commits_wait_since", "acts_as_primary_since", "record_confirmed"}
 
 
 def test_a_short_restart_forgets_nothing() -> None:
@@ -139,6 +139,7 @@ def test_every_time_of_the_memory_is_thought_of() -> None:
         "TabletMemory.unknown_until",
         "TabletMemory.last_advance_at",
         "TabletMemory.last_commit_at",
+        "TabletMemory.commits_wait_since",
         "TabletMemory.not_receiving_since",
         "TabletMemory.disk_stalled_since",
         "TabletMemory.may_ack_until",
