@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from vtorc.core.decision.decisions import Action
 from vtorc.core.election.survivability import can_make_progress
+from vtorc.core.facts.fitness import shard_fitness
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.status import ThreadState
@@ -102,7 +103,8 @@ def _headroom(judgement: Judgement) -> str:
     if primary is None or judgement.policy is None:
         return "nothing to do"
     available = [tablet.member for tablet in view.tablets if tablet.is_current]
-    return str(can_make_progress(judgement.policy, primary.member, available=available))
+    fitness = shard_fitness(view, judgement.policy)
+    return str(can_make_progress(judgement.policy, primary.member, available=available, fitness=fitness))
 
 
 def _findings(judgement: Judgement | None) -> list[tuple[Mark, str]]:

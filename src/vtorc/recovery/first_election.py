@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from vtorc.core.election.candidates import ACKING_TYPES, CandidateSet, StoppedTablet
 from vtorc.core.election.choice import Choice, Refusal, choose
 from vtorc.core.facts.durability import DurabilityPolicy
+from vtorc.core.facts.fitness import shard_fitness
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.views import ShardView
 from vtorc.recovery.catch_up import CatchUp, ReadyToPromote, record_choice
@@ -68,6 +69,7 @@ class FirstElection:
                 stopped=present,
                 primary=None,
                 purged={t.alias: t.status.purged for t in self.view.tablets if t.status is not None},
+                fitness=shard_fitness(self.view, self.policy),
                 first_term=True,
             ),
             self.policy,

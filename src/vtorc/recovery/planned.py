@@ -17,10 +17,12 @@ from vtorc.core.election.eligibility import PLANNED_CHECKS, Candidacy, why_not_e
 from vtorc.core.election.safety_argument import SafetyArgument
 from vtorc.core.election.unseen_promotions import unseen_writer
 from vtorc.core.facts.durability import DurabilityPolicy
+from vtorc.core.facts.fitness import fitness_of
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.rolled_back import rolled_back
 from vtorc.core.facts.rules import Rule
+from vtorc.core.facts.unfitness import Use
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.recovery.promotion import Promotion, ReplicaToRepoint, promote
 from vtorc.recovery.session import RecoverySession
@@ -136,7 +138,16 @@ class PlannedReparent:
         if not eligible:
             reasons = "; ".join(f"{alias} {reason}" for alias, reason in sorted(removed.items()))
             raise self._refuse(Rule.NO_CANDIDATE, f"no replica is eligible: {reasons}", removed)
-        return min(eligible, key=lambda t: (self._rule(t), t.alias.cell != primary.alias.cell, _lag(t), t.alias))
+        return min(
+            eligible,
+            key=lambda t: (
+                self._rule(t),
+                fitness_of(self.view, t, self.policy).is_last_choice(Use.LEAD),
+                t.alias.cell != primary.alias.cell,
+                _lag(t),
+                t.alias,
+            ),
+        )
 
     async def _removed(self, primary: TabletView) -> dict[TabletAlias, str]:
         """Return why tablets other than the primary cannot be promoted; the clocks of the rest are read for that."""
@@ -163,6 +174,7 @@ class PlannedReparent:
             rolled_back=went_back.get(tablet.alias, EMPTY_GTID_SET),
             is_replicating=follows and self.view.replicates_from(tablet, primary),
             backup_running=replication is not None and replication.backup_running,
+            fitness=fitness_of(self.view, tablet, self.policy),
             newest_term=newest_term(self.view),
             at_hand=[t.member for t in self.view.tablets if t.is_current and t.alias not in went_back],
         )

@@ -13,9 +13,11 @@ from typing import Any
 from vtorc.core.detection.problems import Code, ReplicationChange
 from vtorc.core.detection.replica_evidence import ReplicaEvidence
 from vtorc.core.facts.durability import DurabilityPolicy
+from vtorc.core.facts.fitness import fitness_of
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.status import TabletStatus, ThreadState
+from vtorc.core.facts.unfitness import Use
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.errors import TabletError, TopoError
 from vtorc.proto import topodata_pb2
@@ -142,13 +144,16 @@ class Repairs:
     def _acknowledges_afterwards(self, replica: TabletView, codes: Set[Code], primary: TabletView) -> bool:
         """Return whether the replica's side of semi-sync is on after the repair.
 
-        A replica that the primary may count on keeps it until a decision says otherwise.
+        A replica that the primary may count on keeps it until a decision says otherwise, and one that acknowledges only
+        for want of others gets it by a decision.
         """
-        if self.policy.may_ack(primary.member, replica.member):
-            return True
+        if Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET in codes:
+            return False
         enabled = replica.status is not None and replica.status.semi_sync.replica_enabled
-        kept = Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET not in codes
-        return enabled and kept and self.view.replicates_from(replica, primary)
+        if not self.policy.may_ack(primary.member, replica.member):
+            return enabled and self.view.replicates_from(replica, primary)
+        asked = Code.REPLICA_SEMI_SYNC_MUST_BE_SET in codes
+        return enabled or asked or not fitness_of(self.view, replica, self.policy).is_last_choice(Use.ACKNOWLEDGE)
 
     async def _repoint(self, replica: TabletView, primary: TabletView, *, semi_sync: bool, misconfigured: bool) -> None:
         if self.view.replicates_from(replica, primary):

@@ -25,6 +25,8 @@ from vtorc.core.facts.views import ShardView, TabletView
 NOW = 1000.0
 SHARD = ShardId("commerce", "0")
 P = "zone1-100"
+NO_ACK_TIMEOUT = 10**18
+"""Milliseconds of rpl_semi_sync_source_timeout as Vitess sets it."""
 RUNNING, CONNECTING, STOPPED = ThreadState.RUNNING, ThreadState.CONNECTING, ThreadState.STOPPED
 
 
@@ -142,6 +144,7 @@ def primary(
             primary_active=semi_sync,
             replica_enabled=semi_sync,
             primary_clients=clients,
+            timeout=NO_ACK_TIMEOUT,
             wait_for_replica_count=wait_for,
         ),
         semi_sync_blocked=False,
@@ -184,7 +187,9 @@ def replica(
         replication=None
         if of is None
         else replace(_replicates_from(of, executed, received), io_state=io, sql_state=sql, last_io_error=io_error),
-        semi_sync=SemiSyncStatus(replica_enabled=semi_sync, replica_active=semi_sync),
+        semi_sync=SemiSyncStatus(
+            replica_enabled=semi_sync, replica_active=semi_sync, timeout=NO_ACK_TIMEOUT, wait_for_replica_count=1
+        ),
         semi_sync_blocked=False,
         disk_stalled=False,
         heartbeat_interval=2.0,
@@ -210,6 +215,14 @@ def ack_path_for(tablet: TabletView, seconds: float) -> TabletView:
 def new(name: str, **changes: Any) -> TabletView:
     """A tablet of a shard that never had a primary: it has no transactions and no source."""
     return replica(name, of=None, executed="", **changes)
+
+
+def filtering(name: str, type_: TabletType = TabletType.REPLICA, **changes: Any) -> TabletView:
+    """A replica with replication filters."""
+    tablet = replica(name, type_, **changes)
+    assert tablet.status is not None
+    assert tablet.status.replication is not None
+    return answers(tablet, replication=replace(tablet.status.replication, has_filters=True))
 
 
 def _replicates_from(source: str, executed: str, received: str) -> ReplicationStatus:

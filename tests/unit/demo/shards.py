@@ -34,7 +34,9 @@ def primary(alias: TabletAlias = A, *, executed: GtidSet | None = None, acks: in
             TabletStatus(
                 server_uuid=UUIDS[alias],
                 executed=executed or written(50, alias),
-                semi_sync=SemiSyncStatus(primary_enabled=acks > 0, primary_clients=2, wait_for_replica_count=acks),
+                semi_sync=SemiSyncStatus(
+                    primary_enabled=acks > 0, primary_clients=2, timeout=10**18, wait_for_replica_count=max(acks, 1)
+                ),
             ),
             started=at,
             ended=at,
@@ -70,7 +72,9 @@ def replica(
                     received=received or executed,
                     lag=0,
                 ),
-                semi_sync=SemiSyncStatus(replica_enabled=acks),
+                semi_sync=SemiSyncStatus(
+                    replica_enabled=acks, replica_active=acks, timeout=10**18, wait_for_replica_count=1
+                ),
             ),
             started=at,
             ended=at,

@@ -51,7 +51,7 @@ def told(tablet: TabletView) -> TabletStatus:
     return tablet.status
 
 
-AT_WORK, ACKS, QUIET = told(primary()), told(replica(R1)), told(replica(R1, semi_sync=False))
+AT_WORK, ACKS, QUIET = told(primary()), told(replica(R1)), replace(told(replica(R1)), semi_sync=SemiSyncStatus())
 SETTINGS = SemiSyncStatus(timeout=1000, wait_for_replica_count=1)
 ON = replace(ACKS, semi_sync=replace(SETTINGS, replica_enabled=True))
 OFF = replace(ACKS, semi_sync=SETTINGS)
@@ -337,3 +337,16 @@ class Forgetful:
 
     def forget(self, shard: ShardId) -> None:
         pass
+
+
+def test_a_server_that_was_seen_with_filters_is_remembered_until_it_is_another() -> None:
+    """The gaps that filters leave stay when the filters go; a rebuilt server has another UUID."""
+    replication = ACKS.replication
+    assert replication is not None
+    filtered = replace(ACKS, replication=replace(replication, has_filters=True))
+    rebuilt = replace(ACKS, server_uuid=told(primary()).server_uuid)
+    stalled = TabletStatus(disk_stalled=True)
+    answers: list[Answer] = [ACKS, filtered, ACKS, stalled, SILENT, ACKS, rebuilt]
+    views = probed(R1, TabletType.REPLICA, *((at, at + 0.1, answer) for at, answer in enumerate(answers)))
+    uuid = ACKS.server_uuid
+    assert [view.memory.filtered_server for view in views] == ["", uuid, uuid, uuid, uuid, uuid, ""]

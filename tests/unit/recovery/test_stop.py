@@ -6,6 +6,7 @@ import pytest
 
 from tests.unit.core.builders import changed
 from tests.unit.recovery.test_repairs import NONE, by_hand, look
+from tests.unit.sim.servers import until
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.status import TabletStatus, ThreadState
 from vtorc.recovery.session import RecoverySession, RecoveryTools
@@ -93,3 +94,25 @@ def test_a_stalled_disk_does_not_leave_the_shard_without_acknowledgements() -> N
         assert all(each.mysqld.replication.io_state is not ThreadState.STOPPED for each in replicas)
 
     by_hand(main, durability="semi_sync")
+
+
+@pytest.mark.parametrize(("delay", "expected"), [(3600.0, "3600 s late on purpose"), (5.0, "")])
+def test_a_delay_beyond_the_wait_is_an_applier_that_does_not_apply(delay: float, expected: str) -> None:
+    """A relay log that is applied in an hour is not waited for; one that is applied in time is."""
+
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
+        late = next(each for each in shard.tablets if each is not shard.primary)
+        late.mysqld.replication.applier.delay = delay
+        await until(lambda: bool(late.mysqld.replication.relay))
+        view = await look(shard, tools)
+        targets = {t.alias: t for t in view.tablets if t.alias == late.config.alias}
+        async with tools.topo.lock_shard(shard.id, "test") as lock:
+            session = RecoverySession(tools, lock, began=tools.clock.now())
+            stopper = TabletStopper(session, NONE, primary=view.primary, is_enough=lambda _: False)
+            await stopper.run(targets)
+            await session.roll_back()
+        why = stopper.stopped[late.config.alias].applier_stopped
+        assert expected in why
+        assert bool(why) is bool(expected)
+
+    by_hand(main)

@@ -10,9 +10,11 @@ from vtorc.core.detection.findings import Finding
 from vtorc.core.election.candidates import ACKING_TYPES
 from vtorc.core.election.last_primary import LastPrimary, observed_term_of
 from vtorc.core.facts.durability import DurabilityPolicy
+from vtorc.core.facts.fitness import fitness_of
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.rolled_back import rolled_back
 from vtorc.core.facts.rules import Rule, Why
+from vtorc.core.facts.unfitness import Use
 from vtorc.core.facts.views import ShardView, TabletView
 
 
@@ -38,13 +40,18 @@ def primary_may_be_hidden(view: ShardView) -> Why | None:
 def repoint_would_lose(view: ShardView, tablet: TabletView) -> GtidSet:
     """Return the transactions that only this tablet is known to hold, and that would go with its relay log.
 
-    The primary has those under its own UUID, although its last status may be older than the replica's.
+    The primary has those under its own UUID, although its last status may be older than the replica's. A tablet that
+    filters does not hold what it executed.
     """
     if tablet.current_status is None:
         return EMPTY_GTID_SET
     rest = tablet.current_status.received.difference(tablet.current_status.executed)
     for other in view.tablets:
-        if other.alias != tablet.alias and other.current_status is not None:
+        if not rest:
+            break
+        if other.alias == tablet.alias or other.current_status is None:
+            continue
+        if fitness_of(view, other, None).may(Use.HOLD):
             rest = rest.difference(other.current_status.executed)
     primary = view.primary
     if primary is not None and primary.current_status is not None:

@@ -6,12 +6,14 @@ could be read. Around a self-declared primary vtorc replaces and repairs nothing
 """
 
 from vtorc.core.detection.findings import Finding
+from vtorc.core.detection.fitness_check import FitnessCheck
 from vtorc.core.detection.lost_primary import LostPrimary
 from vtorc.core.detection.primary_check import PrimaryCheck
 from vtorc.core.detection.replica_check import ReplicaCheck
 from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.detection.topology_check import TopologyCheck
 from vtorc.core.facts.durability import DurabilityPolicy
+from vtorc.core.facts.fitness import shard_fitness
 from vtorc.core.facts.records import KeyspaceType
 from vtorc.core.facts.views import ShardView
 
@@ -26,9 +28,11 @@ def analyse(
     """
     if view.keyspace_record.type is KeyspaceType.SNAPSHOT:
         return ()
+    fitness = shard_fitness(view, policy)
     findings = [*TopologyCheck(view, policy, thresholds, now).findings()]
     if view.primary is not None:
         findings += LostPrimary(view, policy, thresholds, now).findings(view.primary)
         findings += PrimaryCheck(view, policy, thresholds, now).findings(view.primary)
-    findings += ReplicaCheck(view, policy, thresholds, now).findings()
+    findings += ReplicaCheck(view, policy, thresholds, now, fitness).findings()
+    findings += FitnessCheck(view, policy, thresholds, now, fitness).findings()
     return tuple(sorted(findings, key=lambda finding: finding.sort_key))

@@ -163,6 +163,8 @@ class Code(enum.Enum):
         3, None,                                    PrimaryDoubt.CERTAIN,   ReplicationChange.NONE,     warns=False)
     REPLICA_ROLLED_BACK = Problem("ReplicaRolledBack",  # only vtorc has it
         2, None,                                    PrimaryDoubt.CERTAIN,   ReplicationChange.NONE,     warns=True)
+    TABLET_UNFIT = Problem("TabletUnfit",  # only vtorc has it
+        3, None,                                    PrimaryDoubt.CERTAIN,   ReplicationChange.NONE,     warns=True)
     INVALID_REPLICA = Problem("InvalidReplica",
         4, None,                                    PrimaryDoubt.CERTAIN,   ReplicationChange.NONE,     warns=False)
     # fmt: on

@@ -7,9 +7,11 @@ from vtorc.core.detection.errant_gtids import errant_gtids
 from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.shard_check import ShardCheck
+from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.status import ThreadState
+from vtorc.core.facts.unfitness import Use
 from vtorc.core.facts.views import TabletView
 
 
@@ -110,6 +112,11 @@ class ReplicaCheck(ShardCheck):
         if self.policy is None or status is None or not status.has_source:
             return
         should = self.policy.may_ack(primary.member, tablet.member)
+        if should and (hollow := self._hollow_acker(self.policy, tablet, primary)):
+            if status.semi_sync.replica_enabled:
+                what = f"has semi-sync on and {hollow}, while fit replicas can give all acknowledgements"
+                yield self.found(Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET, tablet, what)
+            return
         if should and not status.semi_sync.replica_enabled:
             what = f"has semi-sync off, but the policy {self.policy.name} lets it acknowledge for {primary.alias}"
             yield self.found(Code.REPLICA_SEMI_SYNC_MUST_BE_SET, tablet, what)
@@ -119,6 +126,27 @@ class ReplicaCheck(ShardCheck):
         if not should and status.semi_sync.replica_enabled:
             what = f"has semi-sync on, but the policy {self.policy.name} forbids it to acknowledge for {primary.alias}"
             yield self.found(Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET, tablet, what)
+
+    def _hollow_acker(self, policy: DurabilityPolicy, tablet: TabletView, primary: TabletView) -> str:
+        """Return why the acknowledgements of a replica keep no write safe; empty if they do, or if there are too few
+        others.
+
+        A replica with filters may be the first to acknowledge a write, and no tablet has its row if the primary ends
+        then. With too few fit ackers it is let acknowledge, as writes would stop.
+        """
+        flaws = [flaw for flaw in self.fitness_of(tablet).flaws if Use.ACKNOWLEDGE in flaw.fact.traits.last]
+        if not flaws or primary.status is None:
+            return ""
+        fit = [
+            other
+            for other in self.view.replicas_of(primary)
+            if policy.may_ack(primary.member, other.member)
+            and other.would_acknowledge
+            and other.is_receiving
+            and not self.fitness_of(other).is_last_choice(Use.ACKNOWLEDGE)
+        ]
+        needed = max(policy.required_acks(primary.member), primary.status.semi_sync.wait_for_replica_count)
+        return flaws[0].why if len(fit) >= needed else ""
 
     def _errant(self, tablet: TabletView, primary: TabletView) -> Iterator[Finding]:
         if extra := errant_gtids(tablet, primary):

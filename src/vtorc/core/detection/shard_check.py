@@ -1,24 +1,38 @@
 """The common part of every check of a shard: the facts, the thresholds, and how a finding is put into words."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.replica_evidence import names
 from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.durability import DurabilityPolicy
+from vtorc.core.facts.fitness import FIT, Fitness
+from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.rolled_back import rolled_back
 from vtorc.core.facts.views import ShardView, TabletView
 
 
 class ShardCheck:
-    """The facts that all checks look at; `now` is in seconds on the clock of the view."""
+    """The facts that all checks look at.
+
+    `now` is in seconds on the clock of the view, and `fitness` says what each tablet is fit for.
+    """
 
     def __init__(
-        self, view: ShardView, policy: DurabilityPolicy | None, thresholds: DetectionThresholds, now: float
+        self,
+        view: ShardView,
+        policy: DurabilityPolicy | None,
+        thresholds: DetectionThresholds,
+        now: float,
+        fitness: Mapping[TabletAlias, Fitness] = MappingProxyType({}),
     ) -> None:
         self.view = view
         self.policy = policy
         self.thresholds = thresholds
         self.now = now
+        self.fitness = fitness
         self.primary = view.primary
         self.self_declared_primaries = view.self_declared_primaries
         self.rolled_back = rolled_back(view)
@@ -44,6 +58,10 @@ class ShardCheck:
             evidence={name: str(value) for name, value in evidence.items()},
             may_be_load=may_be_load,
         )
+
+    def fitness_of(self, tablet: TabletView) -> Fitness:
+        """What speaks against the use of that tablet."""
+        return self.fitness.get(tablet.alias, FIT)
 
     @property
     def late_record_note(self) -> str:

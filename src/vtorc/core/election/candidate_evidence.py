@@ -11,10 +11,12 @@ from vtorc.core.election.protection import earlier_protection
 from vtorc.core.election.unexplained_ackers import counted_without, unexplained_clients
 from vtorc.core.election.unseen_promotions import possible_unseen_promotions
 from vtorc.core.facts.durability import DurabilityPolicy, Member
+from vtorc.core.facts.fitness import FIT, Fitness, shard_fitness
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.rolled_back import rolled_back
+from vtorc.core.facts.unfitness import Use
 from vtorc.core.facts.views import ShardView, TabletView
 
 
@@ -30,12 +32,12 @@ def candidate_set(
     A tablet with a record that cannot be read counts as the worst that it may be, a REPLICA. One that was rebuilt since
     the primary was last seen at work does not count as stopped: it lost the writes that it held.
     """
-    primary = last_primary(view)
+    primary, fitness = last_primary(view), shard_fitness(view, policy)
     earlier = earlier_protection(view, policy, primary)
     went_back = rolled_back(view)
-    rebuilt = _rebuilt(view, earlier or policy, primary, stopped, went_back)
+    rebuilt = _rebuilt(view, earlier or policy, primary, _proving(stopped, fitness), went_back)
     stopped = {alias: each for alias, each in stopped.items() if alias not in rebuilt}
-    is_matched = primary is not None and primary.is_matched_by(stopped)
+    is_matched = primary is not None and primary.is_matched_by(_proving(stopped, fitness))
     past = _past_ackers(view, earlier or policy, primary, is_matched=is_matched)
     term = primary.observed_term if primary is not None else None
     primary_alias = primary.alias if primary is not None else view.shard_record.primary_alias
@@ -59,11 +61,13 @@ def candidate_set(
         lost_after_receipt=_lost_after_receipt(view, stopped),
         rebuilt=rebuilt,
         rolled_back=went_back,
+        silent=past.silent() if past is not None else frozenset(),
         exempt=_exempt(view, primary, stopped) if is_matched else {},
         unreadable=frozenset(view.bad_records),
         unseen_promotions=possible_unseen_promotions(view, earlier or policy),
         never_read_cells=view.never_read_cells,
         purged={t.alias: t.status.purged for t in view.tablets if t.status is not None},
+        fitness=fitness,
         same_cell_only=same_cell_only,
         newest_term=newest_term(view),
         earlier_protection=earlier,
@@ -99,7 +103,8 @@ def semi_sync_seen(
     Those are tablets of which the policy does not ask any. The logs of the `stopped` tablets are known.
     """
     primary = last_primary(view)
-    is_matched = primary is not None and primary.is_matched_by(stopped)
+    proving = _proving(stopped, shard_fitness(view, policy))
+    is_matched = primary is not None and primary.is_matched_by(proving)
     protection = earlier_protection(view, policy, primary) or policy
     return _observed_semi_sync(primary, _past_ackers(view, protection, primary, is_matched=is_matched))
 
@@ -128,6 +133,13 @@ def _rebuilt(
             f"{primary.alias} answers, but has lost {lost.brief()}, which it wrote itself, so it may have lost more"
         )
     return rebuilt
+
+
+def _proving(
+    stopped: Mapping[TabletAlias, StoppedTablet], fitness: Mapping[TabletAlias, Fitness]
+) -> dict[TabletAlias, StoppedTablet]:
+    """Return the tablets whose GTIDs prove that they have the data."""
+    return {alias: each for alias, each in stopped.items() if fitness.get(alias, FIT).may(Use.HOLD)}
 
 
 def _past_ackers(

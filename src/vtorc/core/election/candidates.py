@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 
 from vtorc.core.election.ack_arithmetic import NOTHING_SEEN, ObservedSemiSync
 from vtorc.core.facts.durability import DurabilityPolicy, Member
+from vtorc.core.facts.fitness import FIT, Fitness
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.unfitness import Use
 
 ACKING_TYPES = frozenset({TabletType.PRIMARY, TabletType.REPLICA, TabletType.RDONLY})
 """Types of tablets with logs that count: no policy lets any other type acknowledge."""
@@ -73,6 +75,8 @@ class CandidateSet:
     is gone or was emptied; each with the sentence that says so."""
     rolled_back: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
     """Tablets whose servers went back in time, with the transactions of their own that they lost."""
+    silent: frozenset[TabletAlias] = frozenset()
+    """Tablets that acknowledged nothing since the primary was last seen at work, although the policy asks them to."""
     exempt: Mapping[TabletAlias, str] = field(default_factory=dict)
     """Unreached tablets that cannot acknowledge now and provably hold no transaction that others lack, each with the
     sentence why."""
@@ -84,6 +88,8 @@ class CandidateSet:
     """Cells with tablets that are not known at all."""
     purged: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
     """Transactions that tablets no longer have in their binary logs, and so cannot give to others."""
+    fitness: Mapping[TabletAlias, Fitness] = field(default_factory=dict)
+    """What speaks against the use of each tablet; nothing against one that is not in it."""
     same_cell_only: bool = False
     """Whether only tablets in the primary's cell may win (prevent-cross-cell-failover)."""
     newest_term: int = 0
@@ -116,6 +122,15 @@ class CandidateSet:
             return UNKNOWN_PRIMARY
         gone = Member(self.primary, TabletType.PRIMARY)
         return next((member for member in self.members if member.alias == self.primary), gone)
+
+    def fitness_of(self, alias: TabletAlias) -> Fitness:
+        """What speaks against the use of that tablet."""
+        return self.fitness.get(alias, FIT)
+
+    @property
+    def proving(self) -> dict[TabletAlias, StoppedTablet]:
+        """Those tablets of the pool whose GTIDs prove that they have the data."""
+        return {alias: each for alias, each in self.pool.items() if self.fitness_of(alias).may(Use.HOLD)}
 
     @property
     def pool(self) -> dict[TabletAlias, StoppedTablet]:

@@ -9,8 +9,9 @@ The rules:
 2. *Required.* All transactions must survive that any reached tablet received, less those that are provably errant
    (`vtorc.core.election.errant`). A *bystander* is out of service, and never acknowledged as far as was seen. Of such a
    tablet only the primary's own writes count, once it has applied them, and only as long as that stops no promotion.
-3. *Holder.* A tablet that has all of the required transactions. Without one the logs diverged, and an operator has to
-   choose.
+3. *Holder.* A tablet that has all of the required transactions, as far as its GTIDs prove that
+   (`vtorc.core.facts.fitness`). Without one the logs diverged, or only an unfit tablet received them, and an operator
+   has to choose.
 4. *Winner.* The best eligible tablet (`vtorc.core.election.eligibility`) by promotion rule, cell and progress. It holds
    everything, or can fetch it from a holder that has applied it.
 
@@ -23,6 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from vtorc.core.election.ack_arithmetic import could_have_acknowledged
 from vtorc.core.election.candidates import ACKING_TYPES, CandidateSet, StoppedTablet
 from vtorc.core.election.eligibility import EMERGENCY_CHECKS, Candidacy, why_not_eligible
 from vtorc.core.election.errant import proven_errant
@@ -35,6 +37,7 @@ from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.rules import Rule, Why
+from vtorc.core.facts.unfitness import Use
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,10 +117,12 @@ class _Election:
         self.errant = proven_errant(candidates, self.protection)
         if left_behind and candidates.primary is not None:
             self.errant[candidates.primary] = left_behind.union(self.errant.get(candidates.primary, EMPTY_GTID_SET))
-        self.required = EMPTY_GTID_SET.union(
-            *(s.received.difference(self.errant.get(alias, EMPTY_GTID_SET)) for alias, s in self.pool.items())
-        )
-        self.bystanders = candidates.bystanders if heeds_bystanders else {}
+        self.required = self._received(self._counted())
+        self.bystanders = {
+            alias: s
+            for alias, s in (candidates.bystanders if heeds_bystanders else {}).items()
+            if candidates.fitness_of(alias).may(Use.HOLD)
+        }
         self.only_on_bystanders = EMPTY_GTID_SET.union(
             *(self._of_term(s.executed) for s in self.bystanders.values())
         ).difference(self.required)
@@ -140,10 +145,11 @@ class _Election:
     def _outcome(self) -> Choice | Refusal:
         if why := self._why_none_to_choose_from() or lost_writes(self.set, self.protection, self.required):
             return self._refuse(*why, removed=self._out_of_pool)
-        holders = [s for s in self.pool.values() if s.alias not in self.errant and s.received.contains(self.required)]
+        proving = self.set.proving.values()
+        holders = [s for s in proving if s.alias not in self.errant and s.received.contains(self.required)]
         holders += [s for s in self.bystanders.values() if self._can_feed(s)]
         if not holders:
-            return self._diverged()
+            return self._unproven() or self._diverged()
         sources = [s for s in holders if not s.applier_stopped]
         if not sources:
             named = "; ".join(f"{s.alias}: {s.applier_stopped}" for s in holders)
@@ -160,6 +166,48 @@ class _Election:
         """Whether other tablets can fetch all that must survive from a bystander, and fetch nothing errant with it."""
         wanted = self.required.union(self._of_term(bystander.received))
         return bystander.executed.contains(self.required) and wanted.contains(bystander.received)
+
+    def _counted(self) -> Mapping[TabletAlias, StoppedTablet]:
+        """The tablets with transactions that must survive.
+
+        No tablet can give others the rows that a filter left out. Such a tablet counts only if it may have
+        acknowledged a write that no other stopped tablet has.
+        """
+        proving = self.set.proving
+        unproven = self.pool.keys() - proving.keys()
+        if not unproven or self.set.first_term or not self.protection.has_semi_sync:
+            return proving
+        revocation = could_have_acknowledged(
+            self.protection,
+            self.set.primary_member,
+            members=self.set.members,
+            reached=self.set.accounted_for - (unproven - self.set.silent),
+            seen=self.set.semi_sync,
+        )
+        return proving if revocation.is_revoked else self.pool
+
+    def _received(self, tablets: Mapping[TabletAlias, StoppedTablet]) -> GtidSet:
+        """All that these tablets received, less the errant."""
+        return EMPTY_GTID_SET.union(
+            *(s.received.difference(self.errant.get(alias, EMPTY_GTID_SET)) for alias, s in tablets.items())
+        )
+
+    def _unproven(self) -> Refusal | None:
+        """Refuse because only tablets with GTIDs that prove nothing received what must survive; None if that is not
+        why.
+        """
+        proving = self.set.proving
+        missing = self.required.difference(self._received(proving))
+        if proving and not missing:
+            return None
+        unproven = {alias: self.set.fitness_of(alias) for alias in self.pool if alias not in proving}
+        reasons = "; ".join(f"{alias} {each.why_not(Use.HOLD)}" for alias, each in unproven.items())
+        what = (
+            f"only {names(unproven)} received {missing.brief()}, which may be acknowledged, and its GTIDs prove no rows"
+            if proving
+            else "no reached tablet proves by its GTIDs that it has the data"
+        )
+        return self._refuse(Rule.UNFIT, f"{what}: {reasons}")
 
     def certain_refusal(self) -> Refusal | None:
         if why := self._why_none_to_choose_from():
@@ -187,6 +235,7 @@ class _Election:
                 has_readable_record=alias not in self.set.unreadable,
                 errant=self.errant.get(alias, EMPTY_GTID_SET),
                 rolled_back=self.set.rolled_back.get(alias, EMPTY_GTID_SET),
+                fitness=self.set.fitness_of(alias),
                 clock=stopped.clock,
                 newest_term=self.set.newest_term,
                 same_cell_only=self.set.same_cell_only,
@@ -229,11 +278,7 @@ class _Election:
             ways += self._ways([s for s in eligible if s not in sound and not s.was_primary], sources)
         ways = ways or self._ways(eligible, sources)
         if not ways:
-            purged = names(s.alias for s in sources)
-            return self._refuse(
-                Rule.PURGED,
-                f"no tablet that may become primary holds every transaction, and {purged} purged the missing ones",
-            )
+            return self._no_feeder(sources)
         return replace(ways[0], otherwise=(*ways[1:], *self._without_unacknowledged_tail(ways)))
 
     def _ways(self, winners: Sequence[StoppedTablet], sources: Sequence[StoppedTablet]) -> list[Choice]:
@@ -256,9 +301,38 @@ class _Election:
         """Yield the tablets that must fetch, each with the best source that has not purged what it lacks."""
         direct = {s.alias for s in sources}
         for winner in winners:
-            able = [s for s in sources if winner.executed.contains(self.set.purged.get(s.alias, EMPTY_GTID_SET))]
+            able = [s for s in sources if not self._why_not_fed(winner, s)]
             if winner.alias not in direct and able:
                 yield winner, min(able, key=lambda s: (-s.executed.count(), s.alias)).alias
+
+    def _why_not_fed(self, winner: StoppedTablet, source: StoppedTablet) -> str:
+        """Return why the source cannot give what `winner` lacks, as the end of a sentence; empty if it can.
+
+        A server that does not log what it receives still logs its own transactions.
+        """
+        fitness = self.set.fitness_of(source.alias)
+        if source.alias in self.set.fitness_of(winner.alias).twins:
+            return f"shares an identity with {winner.alias}, which cannot replicate from it"
+        lack = self.required.difference(winner.executed)
+        if fitness.feeds_own_writes:
+            lack = lack.without_uuid(source.server_uuid)
+        if lack and not fitness.may(Use.FEED):
+            return fitness.why_not(Use.FEED)
+        purged = self.set.purged.get(source.alias, EMPTY_GTID_SET)
+        return "" if winner.executed.contains(purged) else "purged the missing ones"
+
+    def _no_feeder(self, sources: Sequence[StoppedTablet]) -> Refusal:
+        """Refuse because no tablet that may become primary holds everything, and no holder can give it to one."""
+        reasons = {
+            s.alias: min(filter(None, (self._why_not_fed(winner, s) for winner in self._eligible)), key=len, default="")
+            for s in sources
+        }
+        unfit = any(not self.set.fitness_of(alias).may(Use.FEED) for alias in reasons)
+        sides = "; ".join(f"{alias} {reason}" for alias, reason in sorted(reasons.items()))
+        return self._refuse(
+            Rule.UNFIT if unfit else Rule.PURGED,
+            f"no tablet that may become primary holds every transaction, and none that does can give it them: {sides}",
+        )
 
     def _way(self, winners: Sequence[StoppedTablet], source: TabletAlias | None) -> Choice:
         return Choice(
@@ -291,7 +365,8 @@ class _Election:
     def _class(self, stopped: StoppedTablet) -> tuple[int, int, bool, bool]:
         """Return what outweighs having everything already, best first; a stopped applier can hardly catch up."""
         rule = self.policy.promotion_rule(stopped.member).rank
-        return bool(stopped.applier_stopped), rule, stopped.backup_running, stopped.was_primary
+        is_last = stopped.backup_running or self.set.fitness_of(stopped.alias).is_last_choice(Use.LEAD)
+        return bool(stopped.applier_stopped), rule, is_last, stopped.was_primary
 
     def _merit(self, stopped: StoppedTablet) -> tuple[bool, int, TabletAlias]:
         return not self._at_home(stopped), -stopped.executed.count(), stopped.alias

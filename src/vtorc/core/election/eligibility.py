@@ -8,8 +8,10 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from vtorc.core.facts.durability import DurabilityPolicy, Member, PromotionRule
+from vtorc.core.facts.fitness import FIT, Fitness
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.unfitness import Use
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,8 @@ class Candidacy:
     """Return that a backup is being taken of it; empty if none is."""
     applier_stopped: str = ""
     """Why its relay log does not get applied; empty if it does."""
+    fitness: Fitness = FIT
+    """What speaks against its use."""
     clock: int | None = None
     """Its wall clock in nanoseconds since the Unix epoch; None if it is not known."""
     newest_term: int = 0
@@ -52,13 +56,23 @@ class Candidacy:
 
     @property
     def ackers(self) -> list[Member]:
-        """The tablets at hand that the policy lets acknowledge its writes."""
+        """The tablets at hand that the policy lets acknowledge its writes, and that can replicate from it."""
+        return [member for member in self._policy_ackers if member.alias not in self.fitness.twins]
+
+    @property
+    def twins(self) -> list[Member]:
+        """The tablets at hand that could acknowledge if they had another identity than it has."""
+        return [member for member in self._policy_ackers if member.alias in self.fitness.twins]
+
+    @property
+    def _policy_ackers(self) -> list[Member]:
         return [member for member in self.at_hand if self.policy.may_ack(self.tablet, member)]
 
     @property
     def required_acks(self) -> int:
-        """How many acknowledgements each of its writes would need."""
-        return self.policy.required_acks(self.tablet)
+        """How many acknowledgements each of its writes would need, by the policy or by its MySQL."""
+        required = self.policy.required_acks(self.tablet)
+        return max(required, self.fitness.wait_count) if required else 0
 
 
 Check = Callable[[Candidacy], str]
@@ -118,6 +132,11 @@ def does_not_replicate(candidacy: Candidacy) -> str:
     return "" if candidacy.is_replicating else f"does not replicate from {candidacy.primary}"
 
 
+def is_unfit(candidacy: Candidacy) -> str:
+    """Return what its server lacks to be a primary; empty if it is fit."""
+    return candidacy.fitness.why_not(Use.LEAD)
+
+
 def is_backed_up(candidacy: Candidacy) -> str:
     """Whether a backup is being taken of it."""
     return "is being backed up" if candidacy.backup_running else ""
@@ -158,7 +177,16 @@ def has_too_few_ackers(candidacy: Candidacy) -> str:
     acks, needed = len(candidacy.ackers), candidacy.required_acks
     if acks >= needed:
         return ""
-    return f"would get {acks} of the {needed} acknowledgements that {candidacy.policy.name} requires"
+    by_policy = candidacy.policy.required_acks(candidacy.tablet) >= needed
+    asks = (
+        f"{candidacy.policy.name} requires"
+        if by_policy
+        else "its MySQL waits for (rpl_semi_sync_source_wait_for_replica_count; lower it, or bring tablets back)"
+    )
+    twins = ", ".join(str(member) for member in candidacy.twins)
+    return f"would get {acks} of the {needed} acknowledgements that {asks}" + (
+        f", as {twins} has the same server_uuid or server_id and cannot replicate from it" if twins else ""
+    )
 
 
 def has_too_few_ackers_behind_it(candidacy: Candidacy) -> str:
@@ -175,6 +203,7 @@ EMERGENCY_CHECKS: tuple[Check, ...] = (
     has_errant_transactions,
     went_back_in_time,
     has_forbidden_type,
+    is_unfit,
     has_unreadable_record,
     has_late_clock,
     is_in_another_cell,
@@ -187,6 +216,7 @@ PLANNED_CHECKS: tuple[Check, ...] = (
     does_not_answer,
     went_back_in_time,
     has_forbidden_type,
+    is_unfit,
     does_not_replicate,
     is_backed_up,
     has_too_few_ackers,
@@ -200,6 +230,7 @@ FORCED_CHECKS: tuple[Check, ...] = (
     has_unreadable_record,
     was_not_reached,
     has_type_forbidden_by_name,
+    is_unfit,
     does_not_apply,
     has_late_clock,
     has_too_few_ackers_behind_it,
@@ -207,8 +238,8 @@ FORCED_CHECKS: tuple[Check, ...] = (
 """An operator's promotion of a named tablet (`vtorc.core.election.forced_promotion`): only what no acceptance can
 change."""
 
-SURVIVABILITY_CHECKS: tuple[Check, ...] = (has_forbidden_type, has_too_few_ackers)
-"""A loss that has not happened (`vtorc.core.election.survivability`): only what records and policy tell."""
+SURVIVABILITY_CHECKS: tuple[Check, ...] = (has_forbidden_type, is_unfit, has_too_few_ackers)
+"""A loss that has not happened (`vtorc.core.election.survivability`): only what records, policy and fitness tell."""
 
 
 def why_not_eligible(candidacy: Candidacy, checks: Collection[Check]) -> str:

@@ -15,9 +15,11 @@ from vtorc.core.election.errant import proven_errant
 from vtorc.core.election.revocation import unrevoked
 from vtorc.core.election.unseen_promotions import unknown_tablets
 from vtorc.core.facts.durability import DurabilityPolicy, Member
+from vtorc.core.facts.fitness import FIT
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.rules import Rule
+from vtorc.core.facts.unfitness import Use
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,8 @@ class DataLossEstimate:
     """How many servers without a tablet record may hold acknowledged writes alone."""
     why_unreached: str = ""
     """The sentence why `unreached`, `never_read_cells` and `unknown_ackers` matter; empty if there are none."""
+    unproven: str = ""
+    """Why the GTIDs of `named` prove no data, as the end of a sentence about it; empty if they do."""
     brings: GtidSet = EMPTY_GTID_SET
     """Transactions that only `named` has and all other tablets will get; provably they were never acknowledged."""
 
@@ -50,7 +54,7 @@ class DataLossEstimate:
     @property
     def loses_nothing(self) -> bool:
         """Whether nothing is lost, as far as the rules of the election can tell."""
-        return not (self.lost or self.unreached or self.never_read_cells or self.unknown_ackers)
+        return not (self.lost or self.unreached or self.never_read_cells or self.unknown_ackers or self.unproven)
 
     def is_within(self, accepted: "DataLossEstimate | None") -> bool:
         """Whether an operator who accepted that estimate, None for no loss at all, has accepted this one, too."""
@@ -62,12 +66,15 @@ class DataLossEstimate:
             and self.unreached <= accepted.unreached
             and self.never_read_cells <= accepted.never_read_cells
             and self.unknown_ackers <= accepted.unknown_ackers
+            and self.unproven in ("", accepted.unproven)
         )
 
     @property
     def sentence(self) -> str:
         """Every transaction and tablet by name, for the operator who has to decide."""
         parts = [f"{alias} has {each}, which {self.named} lacks" for alias, each in sorted(self.left.items())]
+        if self.unproven:
+            parts.append(f"any transaction may lack rows: {self.named} {self.unproven}")
         if self.gone:
             parts.append(f"the last primary was seen to have {self.gone}, which no reached tablet has")
         if self.why_unreached:
@@ -91,7 +98,7 @@ def estimate_data_loss(
         for alias, other in candidates.pool.items()
         if alias != named and (more := other.received.difference(winner.received))
     }
-    held = EMPTY_GTID_SET.union(*(other.received for other in candidates.pool.values()))
+    held = EMPTY_GTID_SET.union(*(other.received for other in candidates.proving.values()), winner.received)
     known = replace(candidates, never_read_cells=frozenset())
     protection = candidates.protection(policy)
     unknown, why = unknown_tablets(candidates.never_read_cells), unrevoked(known, protection)
@@ -105,6 +112,7 @@ def estimate_data_loss(
         never_read_cells=candidates.never_read_cells,
         unknown_ackers=unknown_ackers if why else 0,
         why_unreached="; ".join(filter(None, (unknown, why))),
+        unproven=candidates.fitness_of(named).why_not(Use.HOLD),
         brings=proven_errant(candidates, protection).get(named, EMPTY_GTID_SET),
     )
     return found if found.loses_nothing else _unless_needless(found, candidates, policy)
@@ -144,6 +152,8 @@ def _candidacy(candidates: CandidateSet, policy: DurabilityPolicy, named: Tablet
         tablet=winner.member,
         is_reached=True,
         applier_stopped=winner.applier_stopped,
+        # An operator may accept that rows are missing; a server that no replica can follow takes no writes at all.
+        fitness=candidates.fitness_of(named) if candidates.fitness_of(named).may(Use.HOLD) else FIT,
         clock=winner.clock,
         newest_term=candidates.newest_term,
         # A tablet with transactions that the new primary lacks does not become its replica, and acknowledges nothing.

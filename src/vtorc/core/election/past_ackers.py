@@ -48,6 +48,16 @@ class PastAckers:
             t.alias for t in self._others() if not self._may_ack(t.record.type, t) and self._is_past_acker(t)
         )
 
+    def silent(self) -> frozenset[TabletAlias]:
+        """Return the tablets that the policy asks to acknowledge and that had their side of semi-sync off: all that
+        they acknowledged before, the stopped tablets hold.
+        """
+        return frozenset(t.alias for t in self._others() if self._may_ack(t.record.type, t) and self._is_silent(t))
+
+    def _is_silent(self, tablet: TabletView) -> bool:
+        until = tablet.memory.may_ack_until
+        return self._is_settled(max(tablet.memory.unknown_until, -math.inf if until is None else until))
+
     def rebuilt(self) -> Mapping[TabletAlias, str]:
         """Return the tablets that may have acknowledged and were rebuilt since, and so may have lost those writes; each
         with a sentence that tells how.

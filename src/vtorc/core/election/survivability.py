@@ -1,12 +1,19 @@
 """Whether a primary has enough ackers to take writes, and what the shard can lose before it has not."""
 
 import enum
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from vtorc.core.election.ack_arithmetic import AckGuarantee, can_hold_unseen_ack
 from vtorc.core.election.eligibility import SURVIVABILITY_CHECKS, Candidacy, why_not_eligible
 from vtorc.core.facts.durability import DurabilityPolicy, Member
+from vtorc.core.facts.fitness import FIT, Fitness
+from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.unfitness import Use
+
+EVERY_TABLET_FIT: Mapping[TabletAlias, Fitness] = MappingProxyType({})
+"""Nothing speaks against any tablet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +48,21 @@ class AckHeadroom:
         return f"{self.primary} needs {self.required} {noun}, has {len(self.ackers)} that may give one"
 
 
-def can_make_progress(policy: DurabilityPolicy, new_primary: Member, *, available: Collection[Member]) -> AckHeadroom:
+def can_make_progress(
+    policy: DurabilityPolicy,
+    new_primary: Member,
+    *,
+    available: Collection[Member],
+    fitness: Mapping[TabletAlias, Fitness] = EVERY_TABLET_FIT,
+) -> AckHeadroom:
     """Tell whether `new_primary` takes writes if the `available` members replicate from it.
 
     It must be available itself, and as many of the others as the policy requires must be ackers of it. With fewer its
     first commit waits for ever, as semi-sync never times out with Vitess' settings (Vitess `canEstablishForTablet`,
-    `durability_funcs.go`).
+    `durability_funcs.go`). An acker that is used only for want of others does not count: its acknowledgements keep
+    writes going and nothing safe.
     """
-    candidacy = Candidacy(tablet=new_primary, policy=policy, at_hand=available)
+    candidacy = _candidacy(policy, new_primary, available, fitness)
     ackers = sorted(candidacy.ackers, key=lambda each: each.alias)
     is_available = any(each.alias == new_primary.alias for each in available)
     return AckHeadroom(new_primary, is_available, candidacy.required_acks, tuple(ackers))
@@ -111,8 +125,23 @@ class Survivability:
         return "; ".join(fatal) or "survives the loss of any one tablet and of any one cell"
 
 
+def _candidacy(
+    policy: DurabilityPolicy,
+    tablet: Member,
+    available: Collection[Member],
+    fitness: Mapping[TabletAlias, Fitness],
+) -> Candidacy:
+    counted = [each for each in available if not fitness.get(each.alias, FIT).is_last_choice(Use.ACKNOWLEDGE)]
+    return Candidacy(tablet=tablet, policy=policy, fitness=fitness.get(tablet.alias, FIT), at_hand=counted)
+
+
 def survives(
-    policy: DurabilityPolicy, primary: Member, *, members: Sequence[Member], available: Sequence[Member]
+    policy: DurabilityPolicy,
+    primary: Member,
+    *,
+    members: Sequence[Member],
+    available: Sequence[Member],
+    fitness: Mapping[TabletAlias, Fitness] = EVERY_TABLET_FIT,
 ) -> Survivability:
     """Work out what the shard can lose, given that `available` of its `members` can be reached now.
 
@@ -126,7 +155,10 @@ def survives(
     by_cell = ((f"cell {cell}", tuple(each for each in tablets if each.cell == cell)) for cell in cells)
 
     def losses(cases: Iterable[tuple[str, tuple[Member, ...]]]) -> tuple[Loss, ...]:
-        return tuple(_lose(policy, primary, what, lost, members=members, available=tablets) for what, lost in cases)
+        return tuple(
+            _lose(policy, primary, what, lost, members=members, available=tablets, fitness=fitness)
+            for what, lost in cases
+        )
 
     return Survivability(losses(by_tablet), losses(by_cell))
 
@@ -139,18 +171,20 @@ def _lose(
     *,
     members: Sequence[Member],
     available: Sequence[Member],
+    fitness: Mapping[TabletAlias, Fitness],
 ) -> Loss:
     left = [each for each in available if each not in lost]
-    present = can_make_progress(policy, primary, available=left)
+    present = can_make_progress(policy, primary, available=left, fitness=fitness)
     if present.is_available:
         outcome = LossOutcome.WRITES_CONTINUE if present.is_possible else LossOutcome.WRITES_STALL
         return Loss(what, lost, outcome, present)
-    candidacies = (Candidacy(tablet=each, policy=policy, at_hand=left) for each in left)
+    candidacies = (_candidacy(policy, each, left, fitness) for each in left)
     eligible = [each.tablet for each in candidacies if not why_not_eligible(each, SURVIVABILITY_CHECKS)]
     if not eligible:
         return Loss(what, lost, LossOutcome.NO_CANDIDATE, None)
-    guarantee = can_hold_unseen_ack(policy, primary, members=members, reached={each.alias for each in left})
+    holding = {each.alias for each in left if fitness.get(each.alias, FIT).may(Use.HOLD)}
+    guarantee = can_hold_unseen_ack(policy, primary, members=members, reached=holding)
     is_safe = guarantee in (AckGuarantee.PROVEN, AckGuarantee.ASSUMED)
     outcome = LossOutcome.FAILOVER if is_safe else LossOutcome.FAILOVER_MAY_LOSE
-    successors = (can_make_progress(policy, each, available=left) for each in eligible)
+    successors = (can_make_progress(policy, each, available=left, fitness=fitness) for each in eligible)
     return Loss(what, lost, outcome, max(successors, key=lambda each: each.headroom))

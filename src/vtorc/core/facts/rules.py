@@ -71,6 +71,7 @@ class Rule(enum.Enum):
     DIVERGED = RuleTraits(spelling="diverged", decides=False, needs_operator=False, may_pass=False)
     APPLIER_STOPPED = RuleTraits(spelling="applier-stopped", decides=False, needs_operator=False, may_pass=False)
     APPLIER_BEHIND = RuleTraits(spelling="applier-behind", decides=False, needs_operator=False, may_pass=False)
+    UNFIT = RuleTraits(spelling="unfit", decides=False, needs_operator=False, may_pass=False)
     NO_CANDIDATE = RuleTraits(spelling="no-candidate", decides=False, needs_operator=False, may_pass=False)
     PURGED = RuleTraits(spelling="purged", decides=False, needs_operator=False, may_pass=False)
     NO_PRIMARY = RuleTraits(spelling="no-primary", decides=False, needs_operator=False, may_pass=False)

@@ -90,6 +90,9 @@ class TabletMemory:
     acts_as_primary_since: float | None = None
     """When the probe started that first found the tablet acting as primary although its record does not call it so.
     That is: without a source, and writable or PRIMARY by its own account; None if it was not by the last answer."""
+    filtered_server: str = ""
+    """UUID of its server if that was seen with replication filters: the gaps stay when the filters go. Empty if it was
+    not, and once another server answers for the tablet."""
     record_confirmed: bool = False
     """Whether a reading of the topology that began `RECORD_IS_LATE_AT_MOST` after `acts_as_primary_since` still did not
     call the tablet PRIMARY: its record is not late."""
@@ -133,6 +136,7 @@ class TabletMemory:
             former_types=self.former_types,
             server_uuid=status.server_uuid or self.server_uuid,
             replaced_servers=self._replaced_servers(status, ended),
+            filtered_server=self._filtered(status),
             acts_as_primary_since=acts_since,
             record_confirmed=confirmed,
         )
@@ -205,6 +209,11 @@ class TabletMemory:
             return self.commits_wait_since
         (file_before, at_before), (file, at) = before.binlog_end, status.binlog_end
         return started if file == file_before and at > at_before else None
+
+    def _filtered(self, status: TabletStatus) -> str:
+        if status.replication is not None and status.replication.has_filters:
+            return status.server_uuid or self.filtered_server
+        return self.filtered_server if status.server_uuid in ("", self.filtered_server) else ""
 
     def _disk_stalled(self, status: TabletStatus, started: float) -> float | None:
         if not status.disk_stalled:

@@ -17,6 +17,7 @@ from tests.unit.core.builders import (
     answers,
     changed,
     failing,
+    filtering,
     fresh_shard,
     gtids,
     new,
@@ -854,6 +855,11 @@ def test_replicas_of_a_blocked_primary_are_repaired_unless_it_is_replaced() -> N
             shard(primary(), replica(R1, received="99:7"), replica(R2, executed="99:7,100:1-50")),
             "",
             id="another has executed it",
+        ),
+        pytest.param(
+            shard(primary(), replica(R1, received="99:7"), filtering(R2, executed="99:7,100:1-50")),
+            "99:7",
+            id="another has executed what its filters let through",
         ),
         pytest.param(
             shard(primary(), replica(R1, received="99:7"), failing(replica(R2, executed="99:7,100:1-50"))),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.unit.core.builders import (
     CONNECTING,
+    NO_ACK_TIMEOUT,
     NOW,
     STOPPED,
     P,
@@ -20,6 +21,7 @@ from tests.unit.core.builders import (
     changed,
     client_count,
     failing,
+    filtering,
     fresh_shard,
     gtids,
     new,
@@ -897,7 +899,7 @@ def test_acks_are_demanded_once_they_would_come(acker: TabletView, ready: bool) 
 
 def acking(name: str, *, active: bool, told: bool = True) -> TabletView:
     """A replica that has its side of semi-sync on."""
-    semi_sync = SemiSyncStatus(replica_enabled=True, replica_active=active, timeout=1000 if told else 0)
+    semi_sync = SemiSyncStatus(replica_enabled=True, replica_active=active, timeout=NO_ACK_TIMEOUT if told else 0)
     tablet = replica(name)
     assert tablet.status is not None
     return changed(tablet, status=replace(tablet.status, semi_sync=semi_sync))
@@ -1101,3 +1103,77 @@ def test_the_count_of_a_primary_that_does_not_answer_is_no_finding() -> None:
     """What it means for a failover, the refusal tells."""
     view = replace(haunted(), tablets=dead(WAITING_1, WAITING_2).tablets)
     assert Code.UNKNOWN_SEMI_SYNC_CLIENTS not in codes(view)
+
+
+def test_an_unfit_tablet_is_told_while_all_is_well() -> None:
+    """A filtered replica is found before the primary is lost: what it is not used for, and what to do."""
+    finding = only(shard(primary(), filtering(R1, semi_sync=False), replica(R2)))
+    assert (finding.code, finding.alias, finding.confirmed) == (Code.TABLET_UNFIT, alias(R1), True)
+    assert finding.sentence == (
+        "commerce/0: zone1-0000000101 leaves out transactions by replication filters, and its GTIDs name them all the "
+        "same: it is no copy of the data, cannot give others what it received, does not become primary, acknowledges "
+        "only while others are too few; remove its filters (CHANGE REPLICATION FILTER) and rebuild it from another "
+        "tablet"
+    )
+    assert "gtid_mode" in finding.evidence["unknown"]
+
+
+@pytest.mark.parametrize(
+    ("view", "expected"),
+    [
+        pytest.param(shard(primary(log_bin=False), replica(R1)), [Code.TABLET_UNFIT], id="a primary"),
+        pytest.param(
+            shard(primary(), replica(R1), replica(D, TabletType.RDONLY, semi_sync=False, log_bin=False)),
+            [Code.TABLET_UNFIT],
+            id="an RDONLY that feeds no other",
+        ),
+        pytest.param(
+            shard(primary(), replica(R1), replica(D, TabletType.RDONLY, semi_sync=False, binlog_format="MIXED")),
+            [],
+            id="an RDONLY that would be no good primary",
+        ),
+        pytest.param(
+            shard(primary(), replica(R1), replica(D, TabletType.DRAINED, semi_sync=False, log_bin=False)),
+            [],
+            id="a drained tablet",
+        ),
+        pytest.param(shard(primary(), replica(R1), failing(filtering(R2))), [Code.INVALID_REPLICA], id="a silent one"),
+        pytest.param(
+            shard(primary(version="8.0.36"), replica(R1), replica(R2, version="8.4.2")), [], id="an upgrade under way"
+        ),
+        pytest.param(
+            shard(primary(), filtering(R1), replica(R2), policy_name="unheard-of"),
+            [Code.UNKNOWN_DURABILITY_POLICY, Code.TABLET_UNFIT],
+            id="no policy",
+        ),
+    ],
+)
+def test_only_what_bears_on_a_tablets_part_is_told(view: ShardView, expected: list[Code]) -> None:
+    """What a tablet is never used for, what passes by itself, and old answers make no finding."""
+    assert codes(view) == expected
+
+
+UNSET, SET = Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET, Code.REPLICA_SEMI_SYNC_MUST_BE_SET
+
+
+@pytest.mark.parametrize(
+    ("view", "expected"),
+    [
+        pytest.param(shard(primary(), filtering(R1), replica(R2)), [UNSET], id="a fit one acknowledges"),
+        pytest.param(shard(primary(), filtering(R1, semi_sync=False), replica(R2)), [], id="it is off already"),
+        pytest.param(
+            shard(primary(), filtering(R1), replica(R2, io=CONNECTING)), [], id="the fit one does not receive"
+        ),
+        pytest.param(
+            shard(primary(), filtering(R1, semi_sync=False), replica(R2, io=CONNECTING)), [SET], id="writes would stop"
+        ),
+        pytest.param(shard(primary(wait_for=2), filtering(R1), replica(R2)), [], id="MySQL waits for two"),
+        pytest.param(shard(primary(), filtering(R1), filtering(R2)), [], id="no fit one"),
+        pytest.param(
+            shard(primary(), filtering(R1), replica(R2, TabletType.RDONLY, semi_sync=False)), [], id="an RDONLY"
+        ),
+    ],
+)
+def test_a_hollow_acker_acknowledges_only_for_want_of_others(view: ShardView, expected: list[Code]) -> None:
+    """A filtered replica is made to stop acknowledging while fit ones can, and to begin where writes would stop."""
+    assert [code for code in codes(view) if code in (SET, UNSET)] == expected
