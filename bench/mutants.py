@@ -24,6 +24,7 @@ from vtorc.core.election.candidates import CandidateSet, StoppedTablet
 from vtorc.core.election.choice import Choice, Refusal
 from vtorc.core.election.past_ackers import PastAckers
 from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule, policy
+from vtorc.core.facts.fitness import FIT
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.records import TabletRecord
@@ -670,3 +671,14 @@ def _(patch: Patch) -> None:
 )
 def _(patch: Patch) -> None:
     _planned_with(patch, lambda tablets: {"wait_for_position": _nothing})
+
+
+@mutant(
+    "overlook-fitness",
+    "elects servers by their GTIDs, whatever their filters leave out",
+    profile="unfit",
+    budget=60,
+    kinds=("filter-replica", "kill-mysqld"),
+)
+def _(patch: Patch) -> None:
+    patch.set(CandidateSet, "fitness_of", lambda self, alias: FIT)

@@ -25,3 +25,15 @@ def test_what_an_rdonly_alone_has_is_fetched_first() -> None:
         assert shard.primary.mysqld.executed.value.contains(ahead)
 
     in_world(main, plan=replace(small_plan(), shards=(plan,)), begun=False)
+
+
+def test_a_server_that_no_replica_could_follow_is_not_the_first_primary() -> None:
+    """The tablet that would win among equals writes no binary log, so another becomes the first primary."""
+
+    async def main(world: World, shard: SimShard) -> None:
+        first = min(shard.tablets, key=lambda each: each.config.alias)
+        first.mysqld.setup = first.mysqld.setup.with_changes(log_bin=False)
+        await until(lambda: shard.primary is not None, limit=120.0)
+        assert shard.primary is not first
+
+    in_world(main, plan=small_plan(durability="semi_sync"), begun=False)

@@ -9,9 +9,12 @@ from tests.unit.recovery.test_repairs import by_hand, look
 from tests.unit.sim.servers import until
 from tests.unit.sim.worlds import small_plan
 from vtorc.core.facts.durability import policy
+from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.views import ShardView
+from vtorc.recovery.errors import RecoveryRefused
 from vtorc.recovery.planned import PlannedReparent
 from vtorc.recovery.session import RecoverySession, RecoveryTools
-from vtorc.sim.cluster.tablet import TabletTraits
+from vtorc.sim.cluster.tablet import SimTablet, TabletTraits
 from vtorc.sim.cluster.world import SimShard, World
 from vtorc.vttablet.mysql_api import Threads
 
@@ -53,3 +56,46 @@ def test_a_relay_log_that_the_new_primary_lacks_is_kept(old: bool) -> None:
         world.checker.violations.clear()  # both primaries lack those writes since the promotion by hand
 
     by_hand(main, plan=replace(plan, shards=(replace(plan.shards[0], tablets=tablets),)))
+
+
+async def move(tools: RecoveryTools, view: ShardView, wanted: TabletAlias | None = None) -> None:
+    """Carry out a planned reparent under the shard's lock."""
+    async with tools.topo.lock_shard(view.shard, "test") as lock:
+        session = RecoverySession(tools, lock, began=tools.clock.now())
+        await PlannedReparent(session=session, view=view, policy=SEMI_SYNC, new_primary=wanted).run()
+
+
+def test_a_filtered_replica_is_not_moved_to() -> None:
+    """A replica that leaves rows out is refused by name, with the reason, and passed over where none is named."""
+
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
+        filtered = _first_choice(shard)
+        filtered.mysqld.setup = filtered.mysqld.setup.with_changes(filters=True)
+        view = await look(shard, tools)
+        with pytest.raises(RecoveryRefused, match="leaves out transactions by replication filters"):
+            await move(tools, view, filtered.config.alias)
+        await move(tools, view)
+        assert shard.primary not in (None, filtered)
+
+    by_hand(main, durability="semi_sync")
+
+
+def test_a_late_replica_is_moved_to_last() -> None:
+    """Of replicas that may take over, one that applies late on purpose is passed over."""
+
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
+        late = _first_choice(shard)
+        late.mysqld.replication.applier.delay_by(3.0)
+        await move(tools, await look(shard, tools))
+        assert shard.primary not in (None, late)
+
+    by_hand(main, durability="semi_sync")
+
+
+def _first_choice(shard: SimShard) -> SimTablet:
+    """Return the replica that a planned reparent prefers among equals."""
+    primary = shard.primary
+    assert primary is not None
+    cell = primary.config.alias.cell
+    replicas = (each for each in shard.tablets if each is not primary)
+    return min(replicas, key=lambda each: (each.config.alias.cell != cell, each.config.alias))

@@ -315,6 +315,31 @@ def test_acknowledgements_end_only_if_that_was_decided(codes: tuple[Code, ...], 
     by_hand(main, durability="semi_sync")
 
 
+@pytest.mark.parametrize(
+    ("codes", "acknowledges"),
+    [
+        ((Code.REPLICATION_STOPPED,), False),
+        ((Code.REPLICATION_STOPPED, Code.REPLICA_SEMI_SYNC_MUST_BE_SET), True),
+    ],
+    ids=["something else", "that"],
+)
+def test_a_hollow_acker_acknowledges_again_only_if_that_was_decided(
+    codes: tuple[Code, ...], acknowledges: bool
+) -> None:
+    """A filtered replica that was made to stop acknowledging is not set to it again by another repair."""
+
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
+        replica = next(each for each in shard.tablets if each is not shard.primary)
+        replica.mysqld.setup = replica.mysqld.setup.with_changes(filters=True)
+        replica.mysqld.semi_sync_replica = False
+        await replica.mysqld.replication.stop(Threads.BOTH)
+        await repair(await look(shard, tools), tools, replica, *codes)
+        assert replica.mysqld.semi_sync_replica is acknowledges
+        assert replica.mysqld.replication.applier.running
+
+    by_hand(main, durability="semi_sync")
+
+
 def test_a_replica_that_was_made_to_reconnect_is_started_whatever_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A replica that is made to reconnect goes on applying, and receives again although its first start failed."""
 

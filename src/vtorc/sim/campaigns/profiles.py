@@ -99,6 +99,26 @@ PROFILES = {
             draw_plan=small_fleet_plan,
             settings=VtorcSettings(budget=BudgetLimits(recoveries=2, repairs=1)),
         ),
+        Profile(
+            name="unfit",
+            least=2,
+            most=4,
+            span=20.0,
+            kinds=named(
+                "filter-replica",
+                "delay-applier",
+                "log-nothing",
+                "log-no-updates",
+                "copy-identity",
+                "raise-wait-count",
+                "remove-plugins",
+                "kill-mysqld",
+                "power-off",
+                "lone-copy",
+                "change-type",
+                "cut-acks",
+            ),
+        ),
         Profile(name="old-tablets", least=0, most=0, span=60.0, draw_plan=old_plan),
     )
 }

@@ -6,7 +6,7 @@ every seed another run.
 
 from collections.abc import Mapping
 
-from vtorc.sim.faults import amid_failover, forgotten, links, operators, processes, servers, topology
+from vtorc.sim.faults import amid_failover, forgotten, links, operators, processes, servers, setups, topology
 from vtorc.sim.faults.fault import (
     MANY_PRIMARIES,
     NO_PRIMARY,
@@ -204,6 +204,22 @@ _CATALOGUE = (
               amid_failover.lone_copy_rebuilt, 40, 60, FaultTarget.NO_CHOICE, Drawn.IN_FAILOVERS, UNBOUNDED),
     FaultKind("last-acker-unremembered", "As last-acker-leaves, and all vtorcs lose what they remember.",
               forgotten.last_acker_leaves_unremembered, 30, 60, FaultTarget.NO_CHOICE, Drawn.IN_FAILOVERS, UNBOUNDED),
+    # Servers that are set up otherwise than by Vitess
+    FaultKind("filter-replica", "A replica gets replication filters, for good.",
+              setups.set_up(lasts=True, filters=True), 1, 1, FaultTarget.REPLICA, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("delay-applier", "A replica applies everything late on purpose.",
+              setups.delay_applier, 10, 90, FaultTarget.REPLICA, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("log-nothing", "A replica writes no binary log.",
+              setups.set_up(lasts=False, log_bin=False), 10, 90, FaultTarget.REPLICA, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("log-no-updates", "A replica does not log what it receives.",
+              setups.set_up(lasts=False, log_replica_updates=False), 10, 90, FaultTarget.REPLICA, Drawn.AT_RANDOM,
+              UNBOUNDED),
+    FaultKind("copy-identity", "A replica has the server_uuid of another.",
+              setups.copy_identity, 10, 90, FaultTarget.REPLICA, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("raise-wait-count", "A mysqld waits for one acknowledgement more.",
+              setups.raise_wait_count, 10, 90, FaultTarget.TABLET, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("remove-plugins", "A replica has lost the plugins of semi-sync.",
+              setups.remove_plugins, 10, 90, FaultTarget.REPLICA, Drawn.AT_RANDOM, UNBOUNDED),
 )
 # fmt: on
 

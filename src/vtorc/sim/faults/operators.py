@@ -88,7 +88,11 @@ def point_elsewhere(scene: FaultScene) -> End:
 def planned_reparent(scene: FaultScene) -> End:
     """Move the primary to a replica with Vitess' own tools."""
     primary = scene.shard.primary
-    fit = [each for each in scene.shard.tablets if each is not primary and each.config.init_type is TabletType.REPLICA]
+    fit = [
+        each
+        for each in scene.shard.tablets
+        if each is not primary and each.config.init_type is TabletType.REPLICA and each.mysqld.setup.is_vitess_own
+    ]
     if fit:
         winner = fit[scene.fault.target % len(fit)]
         scene.world.spawn(plan_reparent(scene.world, scene.shard, winner), "planned reparent")

@@ -68,9 +68,11 @@ class SimMysqlServer:
         return replica_report(await self._enter())
 
     async def primary_report(self) -> PrimaryReport | None:
-        """Read the server's own binary log position; waits for a stalled disk."""
+        """Read the server's own binary log position; waits for a stalled disk, and is None without binary logs."""
         server = await self._enter()
         await server.disk.wait_ready()
+        if not server.setup.log_bin:
+            return None
         return PrimaryReport(
             executed=server.executed.value, server_uuid=server.uuid, coordinates=coordinates(server.binlog.end)
         )
@@ -125,7 +127,8 @@ class SimMysqlServer:
 
     async def semi_sync(self) -> SemiSyncStatus | None:
         """Read the semi-sync settings; None without the plugins."""
-        return semi_sync(await self._enter())
+        server = await self._enter()
+        return semi_sync(server) if server.setup.semi_sync_plugins else None
 
     async def set_semi_sync(self, *, primary: bool, replica: bool) -> None:
         """Switch the two sides of semi-sync; a running IO thread keeps the side it started with."""

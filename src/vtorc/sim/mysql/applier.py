@@ -77,6 +77,13 @@ class Applier:
         self.locked = False
         self.kick()
 
+    def delay_by(self, seconds: float) -> None:
+        """Set SOURCE_DELAY; it holds for what is applied from now on."""
+        self.delay = seconds
+        if self._working and not self._committing:
+            self._abandon()
+            self.kick()
+
     def _abandon(self) -> None:
         self._step += 1
         self._working = self._held_up = False
@@ -108,10 +115,9 @@ class Applier:
             return
         self._committing = batch
         for transaction in [self._relay[place] for place in range(batch)]:
-            self._server.log_applied(transaction, lambda _, each=transaction: self._commit(each))  # type: ignore[misc]
+            self._server.commit_applied(transaction, lambda each=transaction: self._committed(each))  # type: ignore[misc]
 
-    def _commit(self, transaction: Transaction) -> None:
-        self._server.make_visible(transaction)
+    def _committed(self, transaction: Transaction) -> None:
         if self._relay and self._relay[0] is transaction:
             self._relay.popleft()
         self._committing -= 1

@@ -107,6 +107,13 @@ class Binlog:
         self.gtids.add(transaction.series, transaction.number)
         return position
 
+    def leave_out(self, transaction: Transaction) -> None:
+        """Commit a transaction without writing it, which counts as purged (MySQL manual, gtid_purged)."""
+        purged = GtidLog(self.purged)
+        purged.add(transaction.series, transaction.number)
+        self.purged = purged.value
+        self.gtids.add(transaction.series, transaction.number)
+
     def read(self, position: int, *, most: int) -> list[Transaction]:
         """Return at most `most` transactions from a position on."""
         start = position - self._first

@@ -49,6 +49,7 @@ class Dump:
         self.end = end
         self.uuid = request.uuid
         self.semi_sync = request.semi_sync
+        self.refused = request.refused
         self._binlog = binlog
         self._acks = acks
         self._send = request.transactions

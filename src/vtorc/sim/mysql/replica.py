@@ -93,6 +93,7 @@ class Replication:
             await self._server.work(self._switch_time())
             self._drop_relay_log(DropReason.RESET)
             self.last_io_error = self.applier.error = ""
+            self.applier.delay = 0.0
             if forget_source:
                 self.source = None
                 self.source_uuid = _UNSET_UUID
@@ -174,6 +175,12 @@ class Replication:
             self.last_io_error = ""
             self._io_task = self._server.life.spawn(self._receive_for_ever(), name="io thread")
 
+    def reconnect(self) -> None:
+        """Let a running IO thread connect anew, as after a restart of its server."""
+        if self.io_state is not ThreadState.STOPPED:
+            self._stop_io()
+            self._start_io()
+
     def _stop_io(self) -> None:
         self.io_state = ThreadState.STOPPED
         self.acknowledges = False
@@ -228,7 +235,7 @@ class Replication:
                 semi_sync=self.acknowledges,
                 known=server.executed.value.union(self.retrieved.value),
                 accepted=lambda uuid, server_id: self._accepted(greeting, uuid, server_id),
-                refused=lambda errno, text: self._refused(greeting, errno, text),
+                refused=lambda errno, text: self._refused(stream, greeting, errno, text),
                 transactions=lambda batch, position: self._arrived(stream, batch, position),
             )
             stream.client.send(target.accept_dump, stream.server, request)
@@ -251,9 +258,13 @@ class Replication:
             self.source_uuid, self.source_server_id = uuid, server_id
             greeting.set_result(None)
 
-    def _refused(self, greeting: "asyncio.Future[None]", errno: int, text: str) -> None:
+    def _refused(self, stream: Stream, greeting: "asyncio.Future[None]", errno: int, text: str) -> None:
+        if stream is not self._stream:
+            return
         if errno == 1236:
             self._fail_io(f"Got fatal error 1236 from source when reading data from binary log: '{text}'")
+        elif errno in (1593, 13114):
+            self._fail_io(f"Fatal error {errno}: {text}")
         else:
             fail(greeting, MysqlError(text, errno=errno))
 

@@ -41,12 +41,8 @@ class ReplicaServer(MysqldProcess, abc.ABC):
         self.semi_sync_replica = False
 
     @abc.abstractmethod
-    def log_applied(self, transaction: Transaction, release: Callable[[bool], None]) -> None:
-        """Write a transaction of the relay log to the binary log; `release` is called when it may become visible."""
-
-    @abc.abstractmethod
-    def make_visible(self, transaction: Transaction) -> None:
-        """Commit a logged transaction in the storage engine."""
+    def commit_applied(self, transaction: Transaction, done: Callable[[], None]) -> None:
+        """Log a transaction of the relay log and commit it in the storage engine; `done` is called after that."""
 
     @abc.abstractmethod
     def note_received(self, transaction: Transaction) -> None:

@@ -3,8 +3,10 @@
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.status import SemiSyncStatus, ThreadState
 from vtorc.sim.mysql.server import SimMysqld
+from vtorc.sim.mysql.setup import ServerSetup
 from vtorc.vttablet.mysql_api import ReplicaReport, ServerReport, Source
 
+_NO_PLUGINS = SemiSyncStatus()
 _TIMEOUT_MS = 1_000_000_000_000_000_000
 
 _BINLOG = "binlog.000001"
@@ -25,6 +27,8 @@ def server_report(server: SimMysqld) -> ServerReport:
         replication.heartbeat_period if replication.source else 0.0,
         replica_report(server),
         semi_sync(server),
+        server.setup,
+        server.uuid,
     )
 
 
@@ -38,10 +42,12 @@ def _server_report(
     heartbeat_interval: float,
     replication: ReplicaReport | None,
     acks: SemiSyncStatus,
+    setup: ServerSetup,
+    uuid: str,
 ) -> ServerReport:
     return ServerReport(
         server_id=server.server_id,
-        server_uuid=server.uuid,
+        server_uuid=uuid,
         version=server.settings.version,
         version_comment="simulated",
         read_only=read_only,
@@ -50,13 +56,13 @@ def _server_report(
         purged=purged,
         binlog_end=(_BINLOG, end),
         gtid_mode="ON",
-        log_bin=True,
-        log_replica_updates=True,
+        log_bin=setup.log_bin,
+        log_replica_updates=setup.log_replica_updates,
         replication=replication,
         semi_sync=acks,
         heartbeat_interval=heartbeat_interval,
         replica_net_timeout=int(server.settings.replica_net_timeout),
-        coordinates=coordinates(end),
+        coordinates=coordinates(end) if setup.log_bin else "",
         binlog_format="ROW",
         binlog_row_image="FULL",
     )
@@ -87,6 +93,7 @@ def replica_report(server: SimMysqld) -> ReplicaReport | None:
         replication.retrieved.value,
         _lag(server),
         applier.delay,
+        server.setup.filters,
         len(replication.relay),
     )
 
@@ -104,6 +111,7 @@ def _replica_report(
     retrieved: GtidSet,
     lag: int | None,
     delay: float,
+    filters: bool,
     relayed: int,
 ) -> ReplicaReport:
     return ReplicaReport(
@@ -121,6 +129,7 @@ def _replica_report(
         lag=lag,
         sql_delay=int(delay),
         auto_position=True,
+        has_filters=filters,
         connect_retry=int(server.settings.connect_retry),
         relay_log_coordinates=f"relay.000001:{relayed}",
     )
@@ -139,6 +148,8 @@ def _lag(server: SimMysqld) -> int | None:
 def semi_sync(server: SimMysqld) -> SemiSyncStatus:
     """Return the semi-sync settings and states of this moment."""
     acks = server.acks
+    if not server.setup.semi_sync_plugins:
+        return _NO_PLUGINS
     return server.reports.semi_sync.of(
         _semi_sync,
         acks.count,

@@ -40,6 +40,9 @@ class AckWaits:
         if position <= self._acked.get(replica, -1):
             return
         self._acked[replica] = position
+        self._release()
+
+    def _release(self) -> None:
         covered = self._covered()
         while self._waiting and self._waiting[0][0] <= covered:
             self._waiting.popleft()[1](True)
@@ -51,6 +54,11 @@ class AckWaits:
             self._acked.clear()
             while self._waiting:
                 self._waiting.popleft()[1](False)
+
+    def wait_for(self, count: int) -> None:
+        """Set how many acknowledgements a commit waits for, and release those that have as many."""
+        self.count = count
+        self._release()
 
     def forget(self) -> None:
         """Drop waits and acknowledgements, as a crash does."""

@@ -21,6 +21,7 @@ from vtorc.sim.mysql.replica_server import Address, ReplicaServer
 from vtorc.sim.mysql.report_cache import KeptReports
 from vtorc.sim.mysql.semisync import AckWaits
 from vtorc.sim.mysql.settings import DropReason, SimMysqlSettings
+from vtorc.sim.mysql.setup import VITESS_OWN
 from vtorc.vttablet.mysql_api import JournalRow
 
 
@@ -102,12 +103,14 @@ class SimMysqld(ReplicaServer):
         self.replication = Replication(self)
         self.dumps: dict[str, Dump] = {}
         self.gate = CommitGate(self)
+        self.setup = VITESS_OWN
         self.refuses_connections = False
         self.has_socket = True
         self.started_at = 0.0
         self.kills = 0
         self.reports = KeptReports()
         self._next_number = 1
+        self._first_uuid = uuid
         self._generation = 0
         self._position_waiters: list[tuple[GtidSet, asyncio.Future[None]]] = []
 
@@ -229,7 +232,7 @@ class SimMysqld(ReplicaServer):
             )
             self._next_number += 1
             commit.transaction = transaction
-            commit.waited = self.acks.enabled
+            commit.waited = self.acks.enabled and self.setup.log_bin
             self.observer.wrote(self, transaction)
             self.log(transaction, lambda acked: self._finish(commit, acked))
             if self.settings.wait_after_commit:
@@ -240,13 +243,26 @@ class SimMysqld(ReplicaServer):
         position = self.binlog.append(transaction)
         for dump in list(self.dumps.values()):
             dump.pump()
-        self.acks.wait(position, release)
+        if self.setup.log_bin:
+            self.acks.wait(position, release)
+        else:
+            release(False)  # semi-sync waits for the binary log, and knows nothing of a commit without one
         return position
 
-    def log_applied(self, transaction: Transaction, release: Callable[[bool], None]) -> None:
-        """Write a transaction of the relay log to the binary log."""
+    def commit_applied(self, transaction: Transaction, done: Callable[[], None]) -> None:
+        """Log and commit what the filters leave of a transaction of the relay log; `done` is called after that."""
         self.observer.applied(self, transaction)
-        self.log(transaction, release)
+        left = self.setup.pass_filters(transaction)
+
+        def release(_: bool) -> None:
+            self.make_visible(left)
+            done()
+
+        if self.setup.log_replica_updates:
+            self.log(left, release)
+        else:
+            self.binlog.leave_out(left)
+            release(False)
 
     def _finish(self, commit: Commit, acknowledged: bool) -> None:
         assert commit.transaction is not None
@@ -305,11 +321,23 @@ class SimMysqld(ReplicaServer):
         self.note_writability()
 
     def set_semi_sync(self, *, primary: bool, replica: bool) -> None:
-        """Switch the two sides of semi-sync; a connected IO thread keeps the setting that it connected with."""
+        """Switch the two sides of semi-sync; a connected IO thread keeps the setting that it connected with.
+
+        Raises MysqlError 1193 without the plugins.
+        """
+        if not self.setup.semi_sync_plugins:
+            raise MysqlError("Unknown system variable 'rpl_semi_sync_source_enabled'", errno=1193)
         self.semi_sync_replica = replica
         if primary is not self.acks.enabled:
             self.acks.switch(primary)
         self.note_writability()
+
+    def change_uuid(self, uuid: str) -> None:
+        """Take another server_uuid, as with another auto.cnf, and connect to the source under it."""
+        self.uuid = uuid
+        self.series = (uuid, "")
+        self._next_number = max(self.executed.last(self.series), self.binlog.gtids.last(self.series)) + 1
+        self.replication.reconnect()
 
     def reset_binary_logs(self, purged: GtidSet) -> None:
         """Wipe binary log and GTID history, as RESET BINARY LOGS AND GTIDS does, then set gtid_purged."""
@@ -360,7 +388,7 @@ class SimMysqld(ReplicaServer):
         be stopped.
         """
         self._generation += 1
-        self.uuid = f"{self.uuid[:19]}{0x8000 + self._generation:04x}{self.uuid[23:]}"
+        self.uuid = f"{self._first_uuid[:19]}{0x8000 + self._generation:04x}{self._first_uuid[23:]}"
         self.series = (self.uuid, "")
         self.reports = KeptReports()
         if other is not None:
@@ -376,12 +404,13 @@ class SimMysqld(ReplicaServer):
 
     def accept_dump(self, end: End, request: DumpRequest) -> None:
         """Start a dump thread for a replica, or refuse its request."""
-        problem = self._dump_problem(request.known)
+        problem = self._dump_problem(request.uuid, request.known)
         if problem is not None:
             end.send(request.refused, *problem)
             return
         former = self.dumps.pop(request.uuid, None)
         if former is not None:
+            former.end.send(former.refused, 13114, "A replica with the same server_uuid/server_id has connected")
             former.end.close()
         dump = self.dumps[request.uuid] = Dump(self.binlog, self.acks, end, request)
         end.on_close = lambda: self._dump_closed(dump)
@@ -389,9 +418,20 @@ class SimMysqld(ReplicaServer):
         dump.begin()
         self.note_writability()
 
-    def _dump_problem(self, known: GtidSet) -> tuple[int, str] | None:
+    def close_dumps(self) -> None:
+        """End all dump threads."""
+        for dump in list(self.dumps.values()):
+            dump.end.close()
+        self.dumps.clear()
+        self.note_writability()
+
+    def _dump_problem(self, uuid: str, known: GtidSet) -> tuple[int, str] | None:
         if self.refuses_connections:
             return 1040, "Too many connections"
+        if uuid == self.uuid:
+            return 1593, "The replica I/O thread stops because source and replica have equal MySQL server UUIDs"
+        if not self.setup.log_bin:
+            return 1236, "Binary log is not open"
         if not self.binlog.purged.is_subset_of(known):
             return 1236, (
                 "Cannot replicate because the source purged required binary logs. The missing transactions are "
