@@ -303,7 +303,7 @@ def test_the_unknown_clients_of_a_primary_outlive_the_process() -> None:
         for answer in (counts, SILENT):
             keeper = MemoryKeeper(store, {view.shard: store.saved[-1].tablets} if store.saved else {})
             tablets = cast(TabletManager, Tablet(clock, [(0.0, 0.1, answer)] * 99))
-            watch = ShardWatch(view.shard, reading, tablets, clock, ProbePace, keeper=keeper)
+            watch = ShardWatch(view.shard, reading, tablets, OnTimeClock(clock), ProbePace, keeper=keeper)
             watching = asyncio.create_task(watch.run())
             await asyncio.sleep(1.0)
             unknown = unexplained_clients(watch.view(), alias(P))
