@@ -136,14 +136,14 @@ class Acknowledgements:
         """Whether replicas that only fail to reach the primary would be enough for another one and its ackers."""
         return bool(self.cut_off) and len(self.open) + len(self.cut_off) > self.needed
 
-    def are_cut_off_for_certain(self, now: float, *, heard_since: float) -> bool:
+    def are_cut_off_for_certain(self, *, heard_since: float) -> bool:
         """Whether the replicas have tried for long to reach the primary, and it has committed nothing meanwhile.
 
         The semi-sync monitor of the primary's tablet may fail, and say nothing of a block (vttablet v24, with a
         deadline). So this goes by the replicas' own state, and by answers after `heard_since` alone.
         """
-        since, at, last = self.short_since, self.primary.status_at, self.primary.memory.last_commit_at
-        if since is None or at is None or at < heard_since or now - since < RETRIES_WITHIN:
+        at, last = self.primary.status_at, self.primary.memory.last_commit_at
+        if self.short_since is None or at is None or at < heard_since:
             return False
         if last is not None and at - last < NO_COMMIT_FOR:
             return False

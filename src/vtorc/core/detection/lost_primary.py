@@ -74,7 +74,7 @@ class LostPrimary(ShardCheck):
             yield self.found(Code.PRIMARY_SEMI_SYNC_BLOCKED, primary, what, confirmed=certain)
         elif acks.is_short(self.now) and acks.are_cut_off and not status.read_only:
             what = f"gets no acknowledgements: {names(acks.cut_off)} cannot connect to it"
-            certain = acks.are_cut_off_for_certain(self.now, heard_since=since)
+            certain = acks.are_cut_off_for_certain(heard_since=since)
             yield self.found(Code.PRIMARY_SEMI_SYNC_BLOCKED, primary, what, confirmed=certain)
         elif not status.read_only and (acks.is_short(self.now) or acks.is_blocked):
             yield self._takes_no_writes(primary, acks)

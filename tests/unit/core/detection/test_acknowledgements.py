@@ -95,6 +95,7 @@ def test_under_the_lock_a_block_is_reported_again() -> None:
     """Answers from before the lock, of the primary or of its replicas, do not confirm a block."""
     assert verdict(blocked(replica(R1)), heard_since=NOW - 0.2) == (LOST, True)
     assert verdict(blocked(replica(R1)), heard_since=NOW - 0.05) == (LOST, False)
+    assert verdict(blocked(replica(R1, heard=0.02)), heard_since=NOW - 0.05) == (LOST, False)
     assert verdict(blocked(replica(R1, heard=0.3)), heard_since=NOW - 0.2) == (LOST, False)
 
 
@@ -144,6 +145,17 @@ def test_under_the_lock_the_replicas_are_asked_again() -> None:
     view = shard(primary(), cut(R1, 12.0), cut(R2, 12.0))
     assert verdict(view, heard_since=NOW - 0.2) == (LOST, True)
     assert verdict(view, heard_since=NOW - 0.05) == (LOST, False)
+    before = changed(cut(R2, 12.0), status_at=NOW - 0.3)
+    assert verdict(shard(primary(), cut(R1, 12.0), before), heard_since=NOW - 0.2) == (LOST, False)
+    just_now = [changed(cut(name, 12.0), status_at=NOW - 0.02) for name in (R1, R2)]
+    assert verdict(shard(primary(), *just_now), heard_since=NOW - 0.05) == (LOST, False)
+
+
+def test_replicas_that_tried_for_long_count_although_another_one_has_just_gone() -> None:
+    """The attempts of each replica count, not how long the shard has been without acknowledgements."""
+    for seconds, expected in ((12.0, True), (9.0, False)):
+        view = shard(primary(), cut(R1, seconds), cut(R2, seconds), down("zone1-103", 4.0))
+        assert verdict(view) == (LOST, expected)
 
 
 def test_a_shard_that_takes_no_writes_is_told_with_the_reason_of_each_replica() -> None:
@@ -187,6 +199,9 @@ def test_with_two_ackers_the_last_one_that_goes_counts() -> None:
     """The shard takes writes until fewer replicas are left than a commit waits for."""
     assert verdict(shard(primary(wait_for=2), replica(R1), down(R2, 2.0))) is None
     assert verdict(shard(primary(wait_for=2), replica(R1), down(R2, 4.0))) == (NO_WRITES, True)
+    gone = (down(R1, 4.0), down(R2, 2.0), down("zone1-103", 60.0))
+    assert verdict(shard(primary(wait_for=2, clients=0), *gone)) == (NO_WRITES, True)
+    assert verdict(shard(primary(wait_for=1, clients=0), *gone)) is None
     three = (replica(R1), down(R2, 2.0), down("zone1-103", 60.0))
     assert verdict(shard(primary(wait_for=2), *three)) is None
     assert verdict(shard(primary(wait_for=1), *three)) is None
