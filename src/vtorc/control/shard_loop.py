@@ -356,6 +356,7 @@ class ShardLoop:
                 alias=decision.finding.alias,
                 ended_at=self._tools.clock.now(),
                 succeeded=record.outcome is Outcome.SUCCEEDED,
+                cause=decision.finding.cause,
                 waits_for=record.waits_for,
                 took=record.duration,
             )

@@ -12,11 +12,12 @@ from typing import Any
 
 from vtorc.core.detection.problems import Code, ReplicationChange
 from vtorc.core.detection.replica_evidence import ReplicaEvidence
+from vtorc.core.detection.replication_errors import brief_error, lasting_error
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.fitness import fitness_of
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.rules import Rule
-from vtorc.core.facts.status import TabletStatus, ThreadState
+from vtorc.core.facts.status import ReplicationStatus, TabletStatus, ThreadState
 from vtorc.core.facts.unfitness import Use
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.errors import TabletError, TopoError
@@ -28,6 +29,12 @@ from vtorc.topo.records import time_to_proto
 
 APPLY_REST_DEADLINE = 1.0
 """Most seconds that a replica with a stopped IO thread gets to apply the rest of its relay log."""
+
+SEEN_WITHIN = 1.0
+"""Seconds in which a replica that was repaired is seen to work, or to fail."""
+
+LOOK_AGAIN_AFTER = 0.05
+"""Seconds between the first two looks at such a replica; doubled after each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +143,12 @@ class Repairs:
         elif ReplicationChange.RESTART in changes:
             # Not SetReplicationSource, which would drop a relay log that may hold the last copy of a transaction
             # (https://github.com/vitessio/vitess/issues/21092). Semi-sync takes effect when the IO thread starts.
+            self._restart_on_abort(replica, replica.status)
             await self.session.step("stop replication", alias, tablets.stop_replication(replica.record))
             await self.session.step(
                 "start replication", alias, tablets.start_replication(replica.record, semi_sync=semi_sync)
             )
+            await self._see_it_work(replica)
 
     def _acknowledges_afterwards(self, replica: TabletView, codes: Set[Code], primary: TabletView) -> bool:
         """Return whether the replica's side of semi-sync is on after the repair.
@@ -171,6 +180,58 @@ class Repairs:
                 heartbeat_interval=net_timeout / 2 if misconfigured and net_timeout else 0.0,
             ),
         )
+        await self._see_it_work(replica)
+
+    def _restart_on_abort(self, replica: TabletView, status: TabletStatus | None) -> None:
+        """Remember how to start the threads that are about to be stopped, unless `status` says that neither runs.
+
+        It is remembered before the call: a call without an answer may have stopped them all the same. Without it, a
+        replica whose repair failed half-way stayed stopped, and the shard had one acker less.
+        """
+        threads = status.replication if status is not None else None
+        if status is None or threads is None or {threads.io_state, threads.sql_state} == {ThreadState.STOPPED}:
+            return
+        semi_sync = status.semi_sync.replica_enabled
+        self.session.on_abort(
+            "stop replication",
+            replica.alias,
+            lambda: self.session.tablets.start_replication(replica.record, semi_sync=semi_sync),
+        )
+
+    async def _see_it_work(self, replica: TabletView) -> None:
+        """Look at the replica until both of its threads run; raises RecoveryFailed with the error that they met.
+
+        START REPLICA returns before its threads meet what they fail at. Repairs that nothing could help "succeeded" for
+        ever. A replica that had an error that may come back is looked at a little longer. One that still connects in
+        vain by the end is left alone: its source may be slow.
+        """
+        self.session.forget_undo(replica.alias)
+        threads = replica.status.replication if replica.status is not None else None
+        had_error = threads is not None and (bool(threads.last_sql_error) or lasting_error(threads) is not None)
+        began, pause = self.session.elapsed(), LOOK_AGAIN_AFTER
+        while True:
+            status = await self.session.try_step(
+                "look whether it replicates",
+                replica.alias,
+                self.session.tablets.replication_status(replica.record),
+                deadline=SEEN_WITHIN,
+            )
+            if status is None:
+                return
+            self._check_threads(status)
+            looked_for = self.session.elapsed() - began
+            if (status.is_replicating and not had_error) or looked_for >= SEEN_WITHIN:
+                return
+            await asyncio.sleep(pause)
+            pause *= 2.0
+
+    def _check_threads(self, status: ReplicationStatus) -> None:
+        """Raise RecoveryFailed if a thread has stopped again, or met an error that a restart cannot change."""
+        text = brief_error(status.last_sql_error or status.last_io_error)
+        if (error := lasting_error(status)) is not None:
+            raise self.session.fail(f"it {error.meaning} (MySQL error {error.number}: {text})")
+        if ThreadState.STOPPED in (status.io_state, status.sql_state):
+            raise self.session.fail(f"it stopped replicating again: {text or 'its threads tell no error'}")
 
     async def _apply_all_received(self, replica: TabletView, *, semi_sync: bool) -> None:
         """Let the replica apply what it may have acknowledged, before its relay log is dropped.
@@ -219,6 +280,7 @@ class Repairs:
         await self._check_nothing_lost(replica, primary, status)
         threads = status.replication
         if threads is not None and not threads.io_healthy and ThreadState.CONNECTING is threads.io_state:
+            self._restart_on_abort(replica, status)
             await self.session.step(
                 "stop replication", replica.alias, self.session.tablets.stop_replication(replica.record)
             )
@@ -258,6 +320,7 @@ class Repairs:
                     force_start=True,
                 ),
             )
+            self.session.forget_undo(alias)
         except TabletError:
             # A tablet refuses while it has errant transactions; its record is corrected all the same.
             status = await self.session.try_step(

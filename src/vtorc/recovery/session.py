@@ -154,9 +154,12 @@ class RecoverySession:
         """Remember how a rollback puts back what a step on `target` changes."""
         self._undo.append((name, target, undo))
 
-    def forget_undo(self) -> None:
-        """Forget all that a rollback would put back: from here on there is no way back."""
-        self._undo.clear()
+    def forget_undo(self, target: TabletAlias | None = None) -> None:
+        """Forget what a rollback would put back: on one tablet, as it is done with, or on all of them.
+
+        Once a promotion is asked for there is no way back at all.
+        """
+        self._undo = [] if target is None else [undo for undo in self._undo if undo[1] != target]
 
     @property
     def can_undo(self) -> bool:

@@ -16,16 +16,18 @@ from vtorc.core.facts.status import ThreadState
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.topology import read_shard
-from vtorc.errors import TabletUnreachable
+from vtorc.errors import TabletCallFailed, TabletUnreachable
 from vtorc.proto import topodata_pb2
 from vtorc.recovery.errors import RecoveryFailed
 from vtorc.recovery.repairs import Repairs
 from vtorc.recovery.session import RecoverySession, RecoveryTools
 from vtorc.sim.cluster.plan import WorldPlan
 from vtorc.sim.cluster.tablet import SimTablet
+from vtorc.sim.cluster.tablet_manager import SimTabletManager
 from vtorc.sim.cluster.vtorc import SimClock
 from vtorc.sim.cluster.world import SimShard, World
 from vtorc.sim.engine.process import Process
+from vtorc.sim.faults.servers import lock_account_on
 from vtorc.sim.mysql.binlog import Heartbeat
 from vtorc.topo.records import time_to_proto
 from vtorc.vttablet.mysql_api import Source, Threads
@@ -361,5 +363,145 @@ def test_a_replica_that_was_made_to_reconnect_is_started_whatever_comes(monkeypa
             await session.roll_back()
         assert applied == [True]
         await until(lambda: all(each.mysqld.replication.io_state is ThreadState.RUNNING for each in replicas))
+
+    by_hand(main)
+
+
+async def fix(view: ShardView, tools: RecoveryTools, *codes: tuple[SimTablet, Code]) -> RecoverySession:
+    """Repair these tablets under the shard lock, and put back what failed."""
+    async with tools.topo.lock_shard(view.shard, "test") as lock:
+        session = RecoverySession(tools, lock, began=tools.clock.now())
+        try:
+            await Repairs(session, view, SEMI_SYNC).fix_replicas({t.config.alias: {code} for t, code in codes})
+        finally:
+            await session.roll_back()
+    return session
+
+
+def replicas_of(shard: SimShard) -> list[SimTablet]:
+    """Return the tablets that are not the primary."""
+    return [each for each in shard.tablets if each is not shard.primary]
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, call: str, tablet: SimTablet, *, times: int) -> None:
+    """Let a tablet manager answer some calls with an error."""
+    honest = getattr(SimTabletManager, call)
+    left = [times]
+
+    async def refuses(self: SimTabletManager, record: TabletRecord, *args: object, **more: object) -> object:
+        if record.alias == tablet.config.alias and left[0]:
+            left[0] -= 1
+            raise TabletCallFailed(f"{call} of {record.alias}: table is full")
+        return await honest(self, record, *args, **more)
+
+    monkeypatch.setattr(SimTabletManager, call, refuses)
+
+
+def test_a_replica_with_a_repair_that_failed_half_way_goes_on_replicating(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads that were stopped for a restart are started again if the restart fails; a tablet repaired beside it keeps
+    what its own repair did.
+    """
+
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
+        failing, other = replicas_of(shard)
+        other.mysqld.set_semi_sync(primary=False, replica=False)
+        view = await look(shard, tools)
+        refuse(monkeypatch, "start_replication", failing, times=1)
+        with pytest.raises(RecoveryFailed, match="table is full"):
+            await fix(
+                view, tools, (failing, Code.REPLICA_SEMI_SYNC_MUST_BE_SET), (other, Code.REPLICA_SEMI_SYNC_MUST_BE_SET)
+            )
+        assert failing.mysqld.replication.applier.running
+        assert failing.mysqld.replication.io_state is not ThreadState.STOPPED
+        assert other.mysqld.semi_sync_replica
+
+    by_hand(main, durability="semi_sync")
+
+
+def test_threads_that_an_operator_stopped_are_not_started_by_an_undo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An undo puts back what was there before: neither thread ran."""
+
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
+        failing = replicas_of(shard)[0]
+        await failing.mysqld.replication.stop(Threads.BOTH)
+        view = await look(shard, tools)
+        refuse(monkeypatch, "start_replication", failing, times=1)
+        with pytest.raises(RecoveryFailed, match="table is full"):
+            await fix(view, tools, (failing, Code.REPLICATION_STOPPED))
+        assert not failing.mysqld.replication.applier.running
+
+    by_hand(main, durability="semi_sync")
+
+
+def test_a_connecting_replica_that_could_not_be_re_pointed_goes_on_connecting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its threads were stopped because MySQL changes no source while one connects."""
+
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
+        assert shard.primary is not None
+        replica = replicas_of(shard)[0]
+        replication = replica.mysqld.replication
+        await replication.stop(Threads.BOTH)
+        await replication.change_source(Source(host=shard.primary.host.name, port=1))
+        await replication.start(Threads.BOTH)
+        await until(lambda: bool(replication.last_io_error))
+        view = await look(shard, tools)
+        refuse(monkeypatch, "set_replication_source", replica, times=1)
+        with pytest.raises(RecoveryFailed, match="table is full"):
+            await fix(view, tools, (replica, Code.CONNECTED_TO_WRONG_PRIMARY))
+        assert replication.io_state is ThreadState.CONNECTING
+        assert replication.applier.running
+
+    by_hand(main)
+
+
+@pytest.mark.parametrize("code", [Code.REPLICATION_STOPPED, Code.CONNECTED_TO_WRONG_PRIMARY])
+def test_a_repair_that_meets_the_same_error_again_has_failed(code: Code) -> None:
+    """START REPLICA succeeds before its threads fail, so the replica is looked at again."""
+
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
+        assert shard.primary is not None
+        replica = replicas_of(shard)[0]
+        lock_account_on(shard.primary.mysqld)
+        await replica.mysqld.replication.stop(Threads.BOTH)
+        view = await look(shard, tools)
+        with pytest.raises(RecoveryFailed, match="the replication account is locked \\(MySQL error 3118"):
+            await fix(view, tools, (replica, code))
+
+    by_hand(main)
+
+
+def test_an_applier_that_stops_again_is_seen() -> None:
+    """A replica that had an error is looked at for a second: its applier meets the same transaction a little later."""
+
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
+        assert shard.primary is not None
+        replica = replicas_of(shard)[0]
+        applier = replica.mysqld.replication.applier
+        applier.broken = True
+        await shard.primary.execute(-1)
+        await until(lambda: bool(applier.error))
+        applier.slowness = 200.0
+        view = await look(shard, tools)
+        with pytest.raises(RecoveryFailed, match="MySQL error 1062"):
+            await fix(view, tools, (replica, Code.REPLICATION_BROKEN))
+        applier.broken = False
+        session = await fix(await look(shard, tools), tools, (replica, Code.REPLICATION_BROKEN))
+        assert applier.running
+        assert session.elapsed() >= 1.0
+
+    by_hand(main)
+
+
+def test_a_replica_whose_source_is_silent_is_not_waited_for() -> None:
+    """Whether it will connect cannot be told within a second, and its threads run as they should."""
+
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
+        assert shard.primary is not None
+        replica = replicas_of(shard)[0]
+        view = await look(shard, tools)
+        world.power_off(shard.primary.host)
+        session = await fix(view, tools, (replica, Code.REPLICATION_STOPPED))
+        assert replica.mysqld.replication.io_state is ThreadState.CONNECTING
+        assert session.elapsed() < 2.0
 
     by_hand(main)

@@ -51,6 +51,8 @@ class Attempt:
     """Whether the tablet may have been overloaded rather than broken, as the finding said."""
     waits_for: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
     """The transactions that tablets did not apply in time; empty unless that ended it."""
+    cause: str = ""
+    """What the finding said has to change before another try; empty where time alone may do."""
     took: float = 0.0
     """Seconds from its decision to its end."""
 

@@ -15,6 +15,7 @@ from vtorc.core.decision.repair_guards import (
     primary_may_be_hidden,
     refused_as_errant,
     repoint_would_lose,
+    restart_is_futile,
     rolled_back_guard,
 )
 from vtorc.core.detection.external_source import external_source, external_source_advice
@@ -265,6 +266,8 @@ class _Decider:
         lets_replicate = finding.problem.replication.lets_replicate or recovery is Recovery.RECONCILE_STALE_TOPO_PRIMARY
         if lets_replicate and (why := rolled_back_guard(self.view, tablet)):
             return why
+        if finding.code is Code.REPLICATION_BROKEN:
+            return restart_is_futile(tablet, finding, self.history.attempts_for(finding), self.now)
         if finding.code is Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET:
             return acks_would_drop(self.view, self.policy, tablet)
         if finding.problem.replication.drops_relay_log:

@@ -14,6 +14,7 @@ from vtorc.core.facts.fitness import fitness_of
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.rolled_back import rolled_back
 from vtorc.core.facts.rules import Rule, Why
+from vtorc.core.facts.status import ThreadState
 from vtorc.core.facts.unfitness import Use
 from vtorc.core.facts.views import ShardView, TabletView
 
@@ -111,6 +112,36 @@ def is_another_server(view: ShardView, primary: TabletView) -> Why | None:
         f"under its alias runs server {successor}, which is not the one that was primary and has none of its writes; "
         f"start that server's data directory again, or promote a tablet that has its writes (EmergencyReparentShard "
         f"--new-primary)",
+    )
+
+
+FIRST_RESTART_PAUSE = 30.0
+"""Seconds between two restarts of replication that meet the same lasting error; doubled after each further one."""
+
+LAST_RESTART_PAUSE = 120.0
+"""Seconds that this pause grows to."""
+
+
+def restart_is_futile(tablet: TabletView, finding: Finding, attempts: Sequence[Attempt], now: float) -> Why | None:
+    """Return why replication with a lasting error is not restarted now; None if it may be tried.
+
+    MySQL keeps the error of a stopped thread after its cause was mended, so one restart is tried for each cause. After
+    that the error itself tells that nothing has changed, and a restart every few seconds hides it in the log.
+    """
+    status = tablet.current_status
+    threads = status.replication if status is not None else None
+    if threads is None or ThreadState.STOPPED not in (threads.io_state, threads.sql_state):
+        return Rule.REPLICATION_ERROR, "MySQL itself tries again, and a restart would change nothing"
+    same = [attempt for attempt in attempts if attempt.cause == finding.cause]
+    if not same:
+        return None
+    ago = now - same[-1].ended_at
+    left = min(LAST_RESTART_PAUSE, FIRST_RESTART_PAUSE * 2.0 ** min(len(same) - 1, 8)) - ago
+    if left <= 0:
+        return None
+    return (
+        Rule.REPLICATION_ERROR,
+        f"a restart {ago:.0f} s ago did not change that; the next one is in {left:.0f} s, or once something changes",
     )
 
 

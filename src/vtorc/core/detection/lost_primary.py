@@ -212,12 +212,13 @@ class LostPrimary(ShardCheck):
         """Whether another server than vtorc saw the primary fail: its own tablet, or a replica that cannot connect.
 
         A replica with an IO thread that was stopped by hand sees nothing; then it takes a long silence. A replica that
-        received a moment ago proves nothing until it fails to connect: it may just have been told to reconnect.
+        received a moment ago proves nothing until it fails to connect: it may just have been told to reconnect. Nor
+        does one that the primary refused: a server that does not accept the account lives.
         """
         if primary.failure is ProbeFailure.MYSQL_DOWN:
             return True
         if evidence.may_reconnect(self.now, within=RECONNECTS_WITHIN):
             return False
-        if evidence.reconnecting:
+        if evidence.unanswered:
             return True
         return primary.failing_since is not None and self.now - primary.failing_since >= self.thresholds.silent_after

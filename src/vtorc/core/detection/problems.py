@@ -153,6 +153,8 @@ class Code(enum.Enum):
         3, Recovery.FIX_REPLICA,                    PrimaryDoubt.CERTAIN,   ReplicationChange.ATTACH,   warns=False)
     REPLICATION_STOPPED = Problem("ReplicationStopped",
         3, Recovery.FIX_REPLICA,                    PrimaryDoubt.CERTAIN,   ReplicationChange.RESTART,  warns=False)
+    REPLICATION_BROKEN = Problem("ReplicationBroken",  # only vtorc has it
+        3, Recovery.FIX_REPLICA,                    PrimaryDoubt.CERTAIN,   ReplicationChange.RESTART,  warns=True)
     REPLICA_MISCONFIGURED = Problem("ReplicaMisconfigured",
         3, Recovery.FIX_REPLICA,                    PrimaryDoubt.CERTAIN,   ReplicationChange.REATTACH, warns=False)
     UNREACHABLE_PRIMARY = Problem("UnreachablePrimary",

@@ -6,11 +6,19 @@ from collections.abc import Iterator
 from vtorc.core.detection.errant_gtids import errant_gtids
 from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.problems import Code
+from vtorc.core.detection.replica_evidence import names
+from vtorc.core.detection.replication_errors import (
+    Culprit,
+    ReplicationError,
+    brief_error,
+    error_of,
+    lasting_error,
+)
 from vtorc.core.detection.shard_check import ShardCheck
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.last_probe import ProbeFailure
-from vtorc.core.facts.status import ThreadState
+from vtorc.core.facts.status import ReplicationStatus, ThreadState
 from vtorc.core.facts.unfitness import Use
 from vtorc.core.facts.views import TabletView
 
@@ -88,13 +96,52 @@ class ReplicaCheck(ShardCheck):
             yield self.found(Code.CONNECTED_TO_WRONG_PRIMARY, tablet, what)
             return
         # Otherwise a connecting thread does as it was told, and only its source can help it.
-        if replication.io_state is ThreadState.STOPPED or replication.sql_state is ThreadState.STOPPED:
+        if (error := lasting_error(replication)) is not None:
+            yield self._broken(tablet, primary, replication, error)
+        elif replication.io_state is ThreadState.STOPPED or replication.sql_state is ThreadState.STOPPED:
             why = replication.last_sql_error or replication.last_io_error
             what = "has stopped replicating" + (f": {why}" if why else "")
             yield self.found(
                 Code.REPLICATION_STOPPED, tablet, what, io=replication.io_state.name, sql=replication.sql_state.name
             )
         yield from self._misconfigured(tablet)
+
+    def _broken(
+        self, tablet: TabletView, primary: TabletView, replication: ReplicationStatus, error: ReplicationError
+    ) -> Finding:
+        """Return that replication has met an error that a restart cannot change, with its number and what helps."""
+        text = replication.last_sql_error if error_of(replication.last_sql_error) is error else ""
+        words = brief_error(text or replication.last_io_error)
+        what = f"{error.meaning} (MySQL error {error.number}: {words}); {error.advice}"
+        if error.culprit is Culprit.SOURCE and (others := self._could_feed(tablet, primary)):
+            what += f"; {names(others)} could feed it as primary (PlannedReparentShard --new-primary)"
+        at = "{}:{}".format(*replication.source_address)
+        return self.found(
+            Code.REPLICATION_BROKEN,
+            tablet,
+            what,
+            cause=f"{error.number} from {at} at {replication.executed}",
+            error=error.number,
+            io=replication.io_state.name,
+            sql=replication.sql_state.name,
+        )
+
+    def _could_feed(self, tablet: TabletView, primary: TabletView) -> list[TabletView]:
+        """Return the other replicas that have all that the tablet lacks, and still have it in their binary logs."""
+        mine, source = tablet.current_status, primary.current_status
+        if mine is None or source is None:
+            return []
+        lacks = source.executed.difference(mine.executed)
+        purged_there = lacks.intersection(source.purged)
+        return [
+            t
+            for t in self.view.tablets
+            if t.record.type is TabletType.REPLICA
+            and t.alias != tablet.alias
+            and (other := t.current_status) is not None
+            and other.executed.contains(purged_there)
+            and not other.purged.intersection(lacks)
+        ]
 
     def _misconfigured(self, tablet: TabletView) -> Iterator[Finding]:
         status = tablet.current_status

@@ -69,6 +69,11 @@ class ReplicaEvidence:
         return tuple(lost)
 
     @property
+    def unanswered(self) -> tuple[TabletView, ...]:
+        """Those of `reconnecting` that no server spoke to, as far as their errors tell; a server that refuses lives."""
+        return tuple(t for t in self.reconnecting if got_no_answer(t))
+
+    @property
     def failed_to_connect(self) -> tuple[TabletView, ...]:
         """The replicas that failed to connect, if no server spoke to any of them; empty otherwise.
 

@@ -45,6 +45,7 @@ class ShardCheck:
         *,
         confirmed: bool = True,
         may_be_load: bool = False,
+        cause: str = "",
         **evidence: object,
     ) -> Finding:
         """Make a finding about a tablet, or about the shard if there is none, with the evidence for it."""
@@ -57,6 +58,7 @@ class ShardCheck:
             confirmed=confirmed,
             evidence={name: str(value) for name, value in evidence.items()},
             may_be_load=may_be_load,
+            cause=cause,
         )
 
     def fitness_of(self, tablet: TabletView) -> Fitness:

@@ -55,6 +55,7 @@ class Rule(enum.Enum):
     MISSING_WRITES = RuleTraits(spelling="missing-writes", decides=True, needs_operator=True, may_pass=False)
     ERRANT = RuleTraits(spelling="errant", decides=True, needs_operator=False, may_pass=False)
     ROLLED_BACK = RuleTraits(spelling="rolled-back", decides=True, needs_operator=True, may_pass=False)
+    REPLICATION_ERROR = RuleTraits(spelling="replication-error", decides=True, needs_operator=True, may_pass=False)
     EXTERNAL_SOURCE = RuleTraits(spelling="external-source", decides=True, needs_operator=False, may_pass=False)
     UNREACHABLE_CELL = RuleTraits(spelling="unreachable-cell", decides=True, needs_operator=True, may_pass=False)
     NOT_CONTROLLED = RuleTraits(spelling="not-controlled", decides=True, needs_operator=False, may_pass=False)

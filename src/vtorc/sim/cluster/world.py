@@ -390,15 +390,16 @@ class World:
     def needs_rebuild(self, tablet: SimTablet, primary: SimTablet) -> bool:
         """Return whether only a rebuild helps.
 
-        A tablet has errant transactions, or needs purged ones, or its disk went back in time: MySQL skips what carries
-        its own server_id, so it never gets back what it wrote itself.
+        A tablet has errant transactions, needs purged ones, or has a damaged relay log. Or its disk went back in time:
+        MySQL skips what carries its own server_id, so it never gets back what it wrote itself.
         """
         mysqld = tablet.mysqld
         written = primary.mysqld.executed.value.only_uuid(mysqld.uuid)
         if not written.is_subset_of(mysqld.received):
             return True
         errant = mysqld.received.difference(primary.mysqld.executed.value).without_uuid(primary.mysqld.uuid)
-        return bool(errant) or "1236" in mysqld.replication.last_io_error
+        replication = mysqld.replication
+        return bool(errant) or "1236" in replication.last_io_error or replication.applier.damaged
 
     async def until_well(self, shard: SimShard, *, limit: float, since: float | None = None) -> list[str]:
         """Wait until a shard is well and takes writes; returns what is still wrong `limit` seconds after `since`.

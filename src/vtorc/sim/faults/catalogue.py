@@ -220,6 +220,12 @@ _CATALOGUE = (
               setups.raise_wait_count, 10, 90, FaultTarget.TABLET, Drawn.AT_RANDOM, UNBOUNDED),
     FaultKind("remove-plugins", "A replica has lost the plugins of semi-sync.",
               setups.remove_plugins, 10, 90, FaultTarget.REPLICA, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("refuse-account", "A mysqld refuses the replication account to new connections.",
+              servers.refuse_account, 5, 60, FaultTarget.TABLET, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("lock-account", "The replication account is locked on all servers of a shard.",
+              servers.lock_account, 5, 60, FaultTarget.NO_CHOICE, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("damage-relay-log", "The relay log of a replica is damaged.",
+              servers.damage_relay_log, 1, 1, FaultTarget.REPLICA, Drawn.AT_RANDOM, UNBOUNDED),
 )
 # fmt: on
 

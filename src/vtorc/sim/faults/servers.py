@@ -1,7 +1,8 @@
 """Faults of mysqlds: their disks, connections, speed, appliers and binary logs."""
 
-from vtorc.sim.faults.fault import Begin, End, FaultScene, nothing
+from vtorc.sim.faults.fault import Begin, End, FaultScene, in_turn, nothing
 from vtorc.sim.mysql.disk import DiskState
+from vtorc.sim.mysql.server import SimMysqld
 
 
 def disk(state: DiskState) -> Begin:
@@ -27,6 +28,26 @@ def lose_socket(scene: FaultScene) -> End:
     mysqld = scene.tablet.mysqld
     mysqld.has_socket = False
     return lambda: setattr(mysqld, "has_socket", True)
+
+
+def refuse_account(scene: FaultScene) -> End:
+    """Let a mysqld accept no new connection of the replication account."""
+    return lock_account_on(scene.tablet.mysqld)
+
+
+def lock_account(scene: FaultScene) -> End:
+    """Lock the replication account on all servers of a shard; connections that exist go on."""
+    return in_turn(*(lock_account_on(tablet.mysqld) for tablet in scene.shard.tablets))
+
+
+def lock_account_on(mysqld: SimMysqld) -> End:
+    """Lock the replication account on one server; returns what unlocks it, unless another fault keeps it locked."""
+    mysqld.account_locks += 1
+
+    def end() -> None:
+        mysqld.account_locks -= 1
+
+    return end
 
 
 def slow_mysqld(scene: FaultScene) -> End:
@@ -55,6 +76,12 @@ def break_applier(scene: FaultScene) -> End:
     applier = scene.replica.mysqld.replication.applier
     applier.broken = True
     return lambda: setattr(applier, "broken", False)
+
+
+def damage_relay_log(scene: FaultScene) -> End:
+    """Damage a replica's relay log, which its applier cannot read until it is dropped."""
+    scene.replica.mysqld.replication.applier.damaged = True
+    return nothing
 
 
 def purge_binlogs(scene: FaultScene) -> End:

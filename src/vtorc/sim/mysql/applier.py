@@ -15,7 +15,8 @@ class Applier:
     """One SQL thread.
 
     `slowness` stretches its work, `delay` is SOURCE_DELAY in seconds, `broken` makes its next step fail. While `locked`
-    it waits for a lock that another session holds, such as the metadata lock of a table.
+    it waits for a lock that another session holds, such as the metadata lock of a table. A `damaged` relay log stops it
+    until the relay log is dropped.
     """
 
     def __init__(self, server: ReplicaServer, relay: "deque[Transaction]") -> None:
@@ -25,6 +26,7 @@ class Applier:
         self.error = ""
         self.broken = False
         self.locked = False
+        self.damaged = False
         self.slowness = 1.0
         self.delay = 0.0
         self._until: GtidSet | None = None
@@ -98,6 +100,10 @@ class Applier:
     def _apply(self, step: int, batch: int) -> None:
         """Write a batch to this server's binary log and commit it."""
         if step != self._step:
+            return
+        if self.damaged:
+            self.running = self._working = False
+            self.error = "Relay log read failure: Could not parse relay log event entry"
             return
         if self.broken:
             self.running = self._working = False

@@ -122,6 +122,7 @@ class Replication:
         lost = [each for each in self.relay if not self._server.executed.has(each.series, each.number)]
         self.relay.clear()
         self.retrieved.clear()
+        self.applier.damaged = False
         if lost:
             self._server.note_relay_log_dropped(lost, why)
 
@@ -154,6 +155,7 @@ class Replication:
         self.source_uuid = _UNSET_UUID
         self.relay.clear()
         self.retrieved.clear()
+        self.applier.damaged = False
         self.last_io_error = self.applier.error = ""
 
     def relay_log(self) -> RelayLog:

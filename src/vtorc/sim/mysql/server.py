@@ -106,6 +106,7 @@ class SimMysqld(ReplicaServer):
         self.setup = VITESS_OWN
         self.refuses_connections = False
         self.has_socket = True
+        self.account_locks = 0  # how many faults keep the replication account locked
         self.started_at = 0.0
         self.kills = 0
         self.reports = KeptReports()
@@ -432,6 +433,8 @@ class SimMysqld(ReplicaServer):
             return 1593, "The replica I/O thread stops because source and replica have equal MySQL server UUIDs"
         if not self.setup.log_bin:
             return 1236, "Binary log is not open"
+        if self.account_locks:
+            return 3118, "Access denied for user 'vt_repl'@'replica'. Account is locked."
         if not self.binlog.purged.is_subset_of(known):
             return 1236, (
                 "Cannot replicate because the source purged required binary logs. The missing transactions are "

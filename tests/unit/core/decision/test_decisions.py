@@ -684,6 +684,14 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
         WAIT,
     ),
     (
+        "a replica that its source refuses",
+        shard(primary(), replica(R1, io=CONNECTING, io_error="Access denied for user 'vt_repl'@'a'"), replica(R2)),
+        Code.REPLICATION_BROKEN,
+        R1,
+        DecisionLimits(),
+        Rule.REPLICATION_ERROR,
+    ),
+    (
         "a tablet with an external source",
         shard(primary(), replica(R1, of="zone9-900", executed="100:1-50,900:1-5")),
         Code.CONNECTED_TO_WRONG_PRIMARY,
@@ -1037,3 +1045,33 @@ def test_a_tablet_is_attached_unless_it_was_refused(
     """A tablet is attached until its tablet manager refuses, and again once the reason is gone."""
     view = shard(primary(executed=of_primary), tablet)
     assert about(view, Code.NOT_CONNECTED_TO_PRIMARY, limits=limits).rule is Rule.ACT
+
+
+BROKEN = shard(primary(), replica(R1, io=STOPPED, io_error="Got fatal error 1236 from source: purged"), replica(R2))
+CAUSE = next(f.cause for f in analyse(BROKEN, policy("semi_sync"), DetectionThresholds(), NOW))
+
+
+def restarted(*ago: float, cause: str = CAUSE) -> DecisionLimits:
+    """Limits with restarts of replication that ended so many seconds ago and met the same error."""
+    return DecisionLimits(attempts=[replace(a, cause=cause) for a in tried(Code.REPLICATION_BROKEN, R1, *ago)])
+
+
+@pytest.mark.parametrize(
+    ("limits", "rule"),
+    [
+        (DecisionLimits(), Rule.ACT),
+        (restarted(1.0), Rule.REPLICATION_ERROR),
+        (restarted(29.0), Rule.REPLICATION_ERROR),
+        (restarted(31.0), Rule.ACT),
+        (restarted(90.0, 59.0), Rule.REPLICATION_ERROR),
+        (restarted(91.0, 61.0), Rule.ACT),
+        (restarted(*range(2000, 200, -150), 119.0), Rule.REPLICATION_ERROR),
+        (restarted(*range(2000, 200, -150), 121.0), Rule.ACT),
+        (restarted(1.0, cause="1236 from elsewhere"), Rule.ACT),
+    ],
+)
+def test_replication_with_a_lasting_error_is_restarted_once_and_then_rarely(limits: DecisionLimits, rule: Rule) -> None:
+    """It is restarted at once for each new cause, and for the same one after 30 s, 60 s, and then every 120 s."""
+    decision = about(BROKEN, Code.REPLICATION_BROKEN, R1, limits=limits)
+    assert decision.rule is rule
+    assert decision.escalated or decision.acts
