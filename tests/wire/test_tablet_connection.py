@@ -12,10 +12,11 @@ import pytest
 
 from tests.wire.fake_tablet import HOST, PING, FakeTablet, Relay, calling, reason_of_failure, record_at, running
 from vtorc.core.facts.ids import TabletAlias, TabletType
-from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletUnreachable
+from vtorc.errors import LockLost, TabletBadAnswer, TabletCallFailed, TabletUnreachable
 from vtorc.proto import query_pb2, topodata_pb2
 from vtorc.tablet.api import HealthReport
 from vtorc.tablet.client import GrpcTabletManager
+from vtorc.tablet.sending import checked_before_sending
 from vtorc.tablet.settings import ClientSettings
 
 SOON = 0.1
@@ -220,6 +221,20 @@ async def test_an_error_of_grpc_is_no_crash(
         await client.ping(tablet.record)
     with pytest.raises(TabletCallFailed, match="StreamHealth of zone1-0000000101: Invalid metadata"):
         await anext(client.stream_health(tablet.record))
+
+
+async def test_a_call_is_checked_once_it_has_a_connection(tablet: FakeTablet, client: GrpcTabletManager) -> None:
+    """To connect may take longer than a lock lasts, so the last look at the lock comes after it; nothing is sent."""
+    connected: list[bool] = []
+
+    def check() -> None:
+        connected.append(any(connection._up for connection in client._connections.values()))
+        raise LockLost("lost")
+
+    with checked_before_sending(check), pytest.raises(LockLost):
+        await client.stop_replication(tablet.record)
+    assert connected == [True]
+    assert "StopReplication" not in [each.name for each in tablet.seen]
 
 
 async def test_each_address_has_its_connection(tablet: FakeTablet, client: GrpcTabletManager) -> None:

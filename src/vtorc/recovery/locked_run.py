@@ -15,6 +15,7 @@ from vtorc.errors import LockHeld, LockLost, TabletError, TopoError
 from vtorc.recovery.errors import RecoveryFailed, RecoveryRefused
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.recovery.session import RecoverySession, RecoveryTools
+from vtorc.tablet.sending import checked_before_sending
 from vtorc.topo.shard_lock import ShardLock
 
 LockedWorkResult = tuple[Outcome, str]
@@ -109,9 +110,9 @@ class LockedRun:
 
     async def _roll_back_under_new_lock(self, session: RecoverySession) -> None:
         try:
-            async with self.tools.topo.try_lock_shard(self.watch.shard, "VTOrc Roll back"):
+            async with self.tools.topo.try_lock_shard(self.watch.shard, "VTOrc Roll back") as lock:
                 if not await self._has_other_primary(session):
-                    await session.roll_back()
+                    await _while_held(lock, session.roll_back())
         except TopoError:
             return
 
@@ -143,12 +144,13 @@ async def _is_still_held(lock: ShardLock) -> bool:
 
 
 async def _while_held(lock: ShardLock, work: Coroutine[Any, Any, T]) -> T:
-    """Await the work, and cancel it as soon as the lock is lost.
+    """Await the work, and cancel it as soon as the lock is lost; no call is sent once the lease has ended by our clock.
 
     The lock is checked before each step without return, but a call may take 15 s. A call that arrives after another
     vtorc took the lock could undo the work of that vtorc. The model in `sim.model` found that.
     """
-    working = asyncio.create_task(work, name="work under the lock")
+    with checked_before_sending(lock.check_clock):
+        working = asyncio.create_task(work, name="work under the lock")
     lock_lost = asyncio.create_task(lock.lost.wait(), name="watch the lock")
     try:
         await asyncio.wait((working, lock_lost), return_when=asyncio.FIRST_COMPLETED)

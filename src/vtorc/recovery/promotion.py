@@ -11,7 +11,7 @@ from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.views import ShardView
-from vtorc.errors import TabletError, TopoError, VtorcError
+from vtorc.errors import LockLost, TabletError, TopoError, VtorcError
 from vtorc.recovery.session import RecoverySession
 from vtorc.recovery.stop import CONFIRM_DEADLINE, is_still_stopped
 
@@ -72,7 +72,9 @@ async def promote(session: RecoverySession, promotion: Promotion) -> None:
     grace = _RepointGrace()
     async with asyncio.TaskGroup() as group:
         repointing = [
-            group.create_task(_repoint(session, promotion, replica, grace), name=f"repoint {replica.record.alias}")
+            group.create_task(
+                _try_to_repoint(session, promotion, replica, grace), name=f"repoint {replica.record.alias}"
+            )
             for replica in promotion.replicas
         ]
         try:
@@ -140,6 +142,14 @@ class _RepointGrace:
                 yield
             finally:
                 self._limits.remove(limit)
+
+
+async def _try_to_repoint(
+    session: RecoverySession, promotion: Promotion, replica: ReplicaToRepoint, grace: _RepointGrace
+) -> None:
+    """Re-point a replica as long as the lock is ours; without it, that is left to its next holder."""
+    with contextlib.suppress(LockLost):
+        await _repoint(session, promotion, replica, grace)
 
 
 async def _repoint(

@@ -25,7 +25,7 @@ from vtorc.proto import topodata_pb2
 from vtorc.recovery.errors import RecoveryFailed, RecoveryRefused
 from vtorc.recovery.promotion import APPLY_DEADLINE
 from vtorc.recovery.session import RecoverySession
-from vtorc.topo.records import time_to_proto
+from vtorc.topo.records import time_from_proto, time_to_proto
 
 APPLY_REST_DEADLINE = 1.0
 """Most seconds that a replica with a stopped IO thread gets to apply the rest of its relay log."""
@@ -335,10 +335,13 @@ class Repairs:
         """Turn the tablet's record from PRIMARY to REPLICA.
 
         A tablet changes its record when it turns from primary to replica. One that already runs as replica does not.
+        The record of a later term is left alone: the tablet was promoted again since it was judged.
         """
 
         def to_replica(record: topodata_pb2.Tablet) -> bool:
-            if record.type != TabletType.PRIMARY.value:
+            self.session.lock.check_clock()
+            later = time_from_proto(record.primary_term_start_time) != stale.record.primary_term_start
+            if record.type != TabletType.PRIMARY.value or later:
                 return False
             record.type = topodata_pb2.REPLICA
             record.ClearField("primary_term_start_time")

@@ -14,7 +14,7 @@ from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
 from vtorc.discovery.lateness import OnTimeClock
-from vtorc.errors import TabletError
+from vtorc.errors import LockLost, TabletError
 from vtorc.recovery.errors import RecoveryFailed, RecoveryRefused
 from vtorc.recovery.record import StepRecord
 from vtorc.tablet.api import TabletManager
@@ -175,7 +175,10 @@ class RecoverySession:
 
         async def undo_on(target: TabletAlias, actions: list[tuple[str, Callable[[], Awaitable[None]]]]) -> None:
             for name, action in actions:
-                await self.try_step(f"undo: {name}", target, _as_coroutine(action()))
+                try:
+                    await self.try_step(f"undo: {name}", target, _as_coroutine(action()))
+                except LockLost:
+                    return
 
         try:
             async with asyncio.timeout(self.tools.deadlines.undo), asyncio.TaskGroup() as group:

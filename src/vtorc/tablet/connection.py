@@ -14,6 +14,7 @@ from vtorc.proto import query_pb2
 from vtorc.tablet import convert
 from vtorc.tablet.failures import explain, mysql_errno
 from vtorc.tablet.reach import Timeout, reach
+from vtorc.tablet.sending import about_to_send
 from vtorc.tablet.settings import ClientSettings, Metadata
 
 Address = tuple[str, int]
@@ -88,6 +89,7 @@ class Connection:
             method = channel.unary_unary(
                 path, request_serializer=type(request).SerializeToString, response_deserializer=answer.FromString
             )
+            about_to_send()
             async with self._failures_translated(channel, call, timeout):
                 found = await method(request, timeout=timeout, metadata=metadata)
             return _decoded(found, answer, call)

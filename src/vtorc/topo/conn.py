@@ -58,6 +58,10 @@ class TopoLock(Protocol):
         """
         ...
 
+    def check_clock(self) -> None:
+        """Raise LockLost if another process may hold the lock by now, by this process's own clock; asks no server."""
+        ...
+
     async def release(self) -> None:
         """Release the lock; runs to its end even if the caller is cancelled. A second call does nothing.
 

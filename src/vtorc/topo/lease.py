@@ -58,7 +58,19 @@ class LeasedLock:
                 f"no server confirmed that this process still holds lock {self.key} ({_text(error)}); "
                 "change nothing more under it"
             ) from error
-        self._raise_if_ended()
+        self.check_clock()
+
+    def check_clock(self) -> None:
+        """Raise LockLost if the TTL has passed by now, by this process's own clock.
+
+        An answer that came in time can be read late: a process that was stopped (SIGSTOP, a paused virtual machine)
+        goes on with the answer that it waited for, and only then notices its deadline. It is asked again right before
+        each call that a recovery sends.
+        """
+        self._raise_if_lost()
+        if (late := asyncio.get_running_loop().time() - self._alive_until) >= 0.0:
+            self._lose(f"its lease ended {late:.1f} s ago, and only now does this process come to see that")
+            self._raise_if_lost()
 
     async def release(self) -> None:
         """Revoke the lease; see `TopoLock.release`."""
@@ -127,16 +139,6 @@ class LeasedLock:
             self._lose("the topology server no longer has its lease or its key")
             self._raise_if_lost()
         self._alive_until = max(self._alive_until, started + self._ttl)
-
-    def _raise_if_ended(self) -> None:
-        """Raise LockLost if the TTL has passed by now, by this process's own clock.
-
-        An answer that came in time can be read late: a process that was stopped (SIGSTOP, a paused virtual machine)
-        goes on with the answer that it waited for, and only then notices its deadline.
-        """
-        if (late := asyncio.get_running_loop().time() - self._alive_until) >= 0.0:
-            self._lose(f"its lease ended {late:.1f} s before the answer of the topology server could be read")
-            self._raise_if_lost()
 
     def _lose(self, reason: str) -> None:
         if not self._released and not self.lost.is_set():

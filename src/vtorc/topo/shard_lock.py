@@ -34,6 +34,10 @@ class ShardLock:
         """
         await self._held.check()
 
+    def check_clock(self) -> None:
+        """Raise LockLost if another process may hold this lock by now, by our own clock; asks no server."""
+        self._held.check_clock()
+
     async def __aenter__(self) -> Self:
         self._lock = await self._take()
         return self

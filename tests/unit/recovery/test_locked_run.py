@@ -7,11 +7,13 @@ import pytest
 from tests.unit.sim.servers import until
 from tests.unit.sim.worlds import in_world
 from vtorc.core.detection.recoveries import Recovery
+from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.recovery.locked_run import LockedRun, LockedWorkResult, RecoveryPurpose
 from vtorc.recovery.record import Outcome
 from vtorc.recovery.session import RecoverySession
 from vtorc.sim.cluster.planned_reparent import plan_reparent
 from vtorc.sim.cluster.world import SimShard, World
+from vtorc.sim.engine.loop import current_loop
 
 
 @pytest.mark.parametrize("moves", [True, False])
@@ -46,5 +48,40 @@ def test_nothing_is_put_back_once_the_shard_has_another_primary(moves: bool) -> 
         )
         assert record.outcome is Outcome.LOCK_LOST
         assert put_back == ([] if moves else [primary.alias_text])
+
+    in_world(main)
+
+
+def test_no_promotion_is_sent_by_a_vtorc_that_stood_still_after_it_had_checked_the_lock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It goes on with its next instruction, which is the call, and only later with the timers of its lock."""
+
+    async def main(world: World, shard: SimShard) -> None:
+        forget = RecoverySession.forget_undo
+        stood: list[float] = []
+        sent: list[tuple[str, bool]] = []
+
+        def forget_and_stop(self: RecoverySession, target: TabletAlias | None = None) -> None:
+            forget(self, target)
+            if target is None and not stood:
+                stood.append(world.now)
+                current_loop().stand_still(world.plan.lease_ttl + 1.0)
+
+        def note(_caller: str, _tablet: str, _shard: ShardId, name: str) -> None:
+            if stood and name in ("PromoteReplica", "SetReplicationSource"):
+                sent.append((name, world.now > stood[0] + world.plan.lease_ttl + 1.5))
+
+        monkeypatch.setattr(RecoverySession, "forget_undo", forget_and_stop)
+        world.checker.listeners.append(note)
+        assert shard.primary is not None
+        shard.primary.mysqld.process.crash()
+        records = world.vtorcs[0].records
+        await until(lambda: any(record.outcome is Outcome.LOCK_LOST or record.rule for record in records))
+        assert stood
+        await until(
+            lambda: any(record.winner is not None and record.outcome is Outcome.SUCCEEDED for record in records)
+        )
+        assert all(later for _, later in sent)
 
     in_world(main)

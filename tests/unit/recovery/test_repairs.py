@@ -367,6 +367,25 @@ def test_a_replica_that_was_made_to_reconnect_is_started_whatever_comes(monkeypa
     by_hand(main)
 
 
+def test_the_record_of_a_later_term_is_left_alone() -> None:
+    """A tablet that was promoted again since it was judged stays primary by its record, however late the repair is."""
+
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
+        stale = replicas_of(shard)[0]
+        await stale.mysqld.replication.stop(Threads.BOTH)
+        await claim(tools, stale)
+        view = await look(shard, tools)
+
+        def again(record: topodata_pb2.Tablet) -> None:
+            record.primary_term_start_time.CopyFrom(time_to_proto(2))
+
+        await tools.topo.update_tablet(stale.config.alias, again)
+        await reconcile(view, tools, stale)
+        assert await type_of(tools, stale) is TabletType.PRIMARY
+
+    by_hand(main)
+
+
 async def fix(view: ShardView, tools: RecoveryTools, *codes: tuple[SimTablet, Code]) -> RecoverySession:
     """Repair these tablets under the shard lock, and put back what failed."""
     async with tools.topo.lock_shard(view.shard, "test") as lock:

@@ -17,14 +17,19 @@ from vtorc.proto import topodata_pb2
 from vtorc.recovery.errors import RecoveryFailed
 from vtorc.recovery.promotion import APPLY_DEADLINE
 from vtorc.recovery.repairs import APPLY_REST_DEADLINE, Repairs
+from vtorc.topo.records import time_to_proto
 
 PRIMARY, FIRST, SECOND = (str(alias(f"zone1-{number}")) for number in (100, 101, 102))
 ATTACH = {Code.CONNECTED_TO_WRONG_PRIMARY}
 RESTART = {Code.REPLICATION_STOPPED}
 
+LOOK = f"replication_status {FIRST}"
+SEEN = f"look whether it replicates {FIRST}"
+
 
 def repairs(rig: Rig, view: ShardView, durability: str = "semi_sync") -> Repairs:
     """Repairs of a shard under a policy."""
+    rig.tablets.tell(f"replication_status {FIRST}", status(replica(FIRST)).replication)
     return Repairs(rig.session, view, policy(durability))
 
 
@@ -150,8 +155,8 @@ def test_a_stopped_replica_is_restarted_and_not_repointed(
     async def main(rig: Rig) -> None:
         view = shard(primary(), tablet, replica(SECOND))
         await repairs(rig, view, durability).fix_replicas({alias(FIRST): codes})
-        assert rig.calls == [f"stop_replication {FIRST}", f"start_replication {FIRST} semi_sync={semi_sync}"]
-        assert rig.steps == ["check lock", f"stop replication {FIRST}", f"start replication {FIRST}"]
+        assert rig.calls == [f"stop_replication {FIRST}", f"start_replication {FIRST} semi_sync={semi_sync}", LOOK]
+        assert rig.steps == ["check lock", f"stop replication {FIRST}", f"start replication {FIRST}", SEEN]
 
     in_session(main)
 
@@ -182,8 +187,9 @@ def test_a_replica_of_another_source_is_repointed() -> None:
 
     async def main(rig: Rig) -> None:
         await attach(rig, replica(FIRST, of=SECOND)).fix_replicas({alias(FIRST): ATTACH})
-        assert rig.calls == [f"full_status {FIRST}", SET_SOURCE]
-        assert rig.steps == ["check lock", f"read position {FIRST}", "check lock", f"replicate from {PRIMARY} {FIRST}"]
+        assert rig.calls == [f"full_status {FIRST}", SET_SOURCE, LOOK]
+        replicates = f"replicate from {PRIMARY} {FIRST}"
+        assert rig.steps == ["check lock", f"read position {FIRST}", "check lock", replicates, SEEN]
 
     in_session(main)
 
@@ -275,6 +281,7 @@ def test_a_misconfigured_replica_applies_all_before_it_is_repointed(net_timeout:
             f"full_status {FIRST}",
             f"full_status {FIRST}",
             SET_SOURCE + heartbeat,
+            LOOK,
         ]
         assert rig.steps == [
             "check lock",
@@ -285,6 +292,7 @@ def test_a_misconfigured_replica_applies_all_before_it_is_repointed(net_timeout:
             f"read position {FIRST}",
             "check lock",
             f"replicate from {PRIMARY} {FIRST}",
+            SEEN,
         ]
 
     in_session(main)
@@ -295,7 +303,7 @@ def test_a_repair_that_is_not_of_its_heartbeat_leaves_that_alone() -> None:
 
     async def main(rig: Rig) -> None:
         await attach(rig, replica(FIRST, of=SECOND)).fix_replicas({alias(FIRST): ATTACH})
-        assert "heartbeat" not in rig.calls[-1]
+        assert "heartbeat" not in rig.calls[-2]
 
     in_session(main)
 
@@ -387,6 +395,7 @@ def reconcile(rig: Rig) -> Repairs:
     """A repair of a former primary."""
     rig.tablets.tell(f"demote_primary {FIRST}", gtids("100:1-50"))
     rig.tablets.tell(f"full_status {FIRST}", status(STALE))
+    rig.topo.record.primary_term_start_time.CopyFrom(time_to_proto(STALE.record.primary_term_start))
     return repairs(rig, shard(primary(), STALE, replica(SECOND)))
 
 
@@ -394,7 +403,6 @@ def test_a_former_primary_is_demoted_attached_and_its_record_corrected() -> None
     """It is demoted by force before anything else."""
 
     async def main(rig: Rig) -> None:
-        rig.topo.record.primary_term_start_time.seconds = 1
         await reconcile(rig).reconcile_stale_primaries([alias(FIRST)])
         assert rig.calls == [
             f"demote_primary {FIRST} force=True",

@@ -158,9 +158,27 @@ def test_check_counts_the_time_that_the_process_stood_still(late: float) -> None
             return True
 
         lease.answer = answer_and_stop
-        with pytest.raises(LockLost, match=rf"its lease ended {late:.1f} s before the answer"):
+        with pytest.raises(LockLost, match=rf"its lease ended {late:.1f} s ago"):
             await lock.check()
         assert lock.lost.is_set()
+
+    run(main())
+
+
+def test_the_clock_alone_ends_a_lock() -> None:
+    """A process that stood still longer than its lease sees that before its timers do, and without asking a server."""
+
+    async def main() -> None:
+        lease = ScriptedLease()
+        lock, _ = held(lease)
+        current_loop().stand_still(TTL - 0.1)
+        lock.check_clock()
+        current_loop().stand_still(0.1)
+        assert not lock.lost.is_set()
+        with pytest.raises(LockLost, match=r"its lease ended 0\.0 s ago"):
+            lock.check_clock()
+        assert lock.lost.is_set()
+        assert lease.refreshed == []
 
     run(main())
 

@@ -16,6 +16,7 @@ from vtorc.sim.engine.network import Network, NetworkError, NoAnswer
 from vtorc.sim.engine.process import Life
 from vtorc.sim.engine.stream import connect
 from vtorc.tablet.api import HealthReport, StopMode, StoppedReplication
+from vtorc.tablet.sending import about_to_send
 from vtorc.tablet.wall_clock import READ_CLOCK, clock_nanoseconds
 from vtorc.vttablet.agent import TabletAgent
 from vtorc.vttablet.mysql_api import Fetch, JournalRow
@@ -254,6 +255,7 @@ class SimTabletManager:
         limit: float | None = None,
     ) -> _T:
         await self._client.until_running()
+        about_to_send()
         target = self._find(tablet)
         if _is_meant(target, tablet):  # no call is sent to another tablet at that address
             self._watcher(target, name)

@@ -1,0 +1,28 @@
+"""The last look before a call to a tablet leaves this process.
+
+A lock is confirmed before a step that cannot be undone. Between that and the call itself the process may stand still
+(SIGSTOP, a paused virtual machine, no processor time) for longer than its lease lasts. It then goes on with its next
+instruction, not with its timers, and would send a promotion under a lock that another vtorc holds by now.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+
+_CHECKS: ContextVar[tuple[Callable[[], object], ...]] = ContextVar("checks before a call is sent", default=())
+
+
+@contextlib.contextmanager
+def checked_before_sending(check: Callable[[], object]) -> Iterator[None]:
+    """Let calls that this task, and tasks that it starts, make inside be sent only if `check` raises nothing."""
+    token = _CHECKS.set((*_CHECKS.get(), check))
+    try:
+        yield
+    finally:
+        _CHECKS.reset(token)
+
+
+def about_to_send() -> None:
+    """Raise what a check raises; called right before a call is sent, once it has a connection."""
+    for check in _CHECKS.get():
+        check()
