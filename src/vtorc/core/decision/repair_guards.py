@@ -101,11 +101,11 @@ def is_another_server(view: ShardView, primary: TabletView) -> Why | None:
     """Return why a primary is not made writable: its alias is another server's now; None if it is the one that was.
 
     That server has none of the writes that the first one acknowledged. Made writable, an empty one lost 234 of them
-    (simulator).
+    (simulator). One that was rebuilt as a copy may have all of them, which every other tablet has to confirm.
     """
     last = LastPrimary(tablet=primary, observed_term=observed_term_of(view, primary))
     successor = last.replaced_by(view)
-    if not successor:
+    if not successor or _has_all_that_any_has(view, last):
         return None
     return (
         Rule.MISSING_WRITES,
@@ -143,6 +143,27 @@ def restart_is_futile(tablet: TabletView, finding: Finding, attempts: Sequence[A
         Rule.REPLICATION_ERROR,
         f"a restart {ago:.0f} s ago did not change that; the next one is in {left:.0f} s, or once something changes",
     )
+
+
+def _has_all_that_any_has(view: ShardView, last: LastPrimary) -> bool:
+    """Whether a primary's server has executed all that any tablet holds, or its predecessor was seen to have executed.
+
+    Every tablet has to answer, and none may receive from another server: the predecessor may live elsewhere.
+    """
+    primary, seen = last.tablet, last.observed_term
+    status = primary.current_status
+    others = [tablet for tablet in view.tablets if tablet.alias != primary.alias]
+    if status is None or view.unreachable_cells or view.bad_records:
+        return False
+    held = [] if seen is None else [seen.executed, seen.committed]
+    for other in others:
+        if other.current_status is None or other.current_status.disk_stalled:
+            return False
+        threads = other.current_status.replication
+        if threads is not None and threads.is_receiving and threads.source_uuid != status.server_uuid:
+            return False
+        held.append(other.current_status.received)
+    return status.executed.contains(EMPTY_GTID_SET.union(*held))
 
 
 def misses_writes(view: ShardView, policy: DurabilityPolicy | None, primary: TabletView) -> Why | None:

@@ -994,6 +994,32 @@ def test_another_server_under_the_alias_of_the_primary_stays_read_only() -> None
     assert about(shard(answers(served, read_only=True), replica(R1), replica(R2)), Code.PRIMARY_IS_READ_ONLY).acts
 
 
+@pytest.mark.parametrize(
+    ("others", "changes", "acts"),
+    [
+        ((replica(R1, io=STOPPED), replica(R2, io=STOPPED)), {}, True),
+        ((replica(R1, io=STOPPED), failing(replica(R2))), {}, False),
+        ((replica(R1, io=STOPPED), replica(R2)), {}, False),
+        ((replica(R1, io=STOPPED), replica(R2, io=STOPPED, received="100:51")), {}, False),
+        ((replica(R1, io=STOPPED), replica(R2, io=STOPPED)), {"unreachable_cells": {"zone3": "no route"}}, False),
+    ],
+    ids=[
+        "all is there",
+        "one does not answer",
+        "one receives from the server before",
+        "one has more",
+        "a cell is lost",
+    ],
+)
+def test_a_primary_that_was_rebuilt_as_a_copy_is_made_writable(
+    others: tuple[TabletView, ...], changes: dict[str, Any], acts: bool
+) -> None:
+    """Another server under its alias is right once every tablet answers and none has a write that it lacks."""
+    rebuilt = answers(primary(), read_only=True, server_uuid=uuid(901))
+    decision = about(shard(rebuilt, *others, **changes), Code.PRIMARY_IS_READ_ONLY)
+    assert decision.acts is acts
+
+
 def test_tablets_with_writes_that_may_be_acknowledged_are_not_to_be_rebuilt() -> None:
     """The advice is to rebuild none of the tablets that share writes which the primary lacks, read-only or not."""
     two = [replica(name, of=None, executed=ERRANT) for name in (R1, R2)]
