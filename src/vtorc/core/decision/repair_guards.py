@@ -213,11 +213,18 @@ def _received_from_the_unreached(
 
 
 def _server_uuid(view: ShardView, source: TabletView, replica: TabletView) -> str:
-    """Return the UUID of a tablet's server, by its last status or that of its replica; empty if neither tells it."""
+    """Return the UUID of a tablet's server, by its last status or that of its replica; empty if neither tells it.
+
+    A vttablet that starts while its MySQL is down writes a record without a port, so that only the host can be
+    compared. Its replica's transactions were taken for those of a stranger then (simulator).
+    """
     if source.status is not None:
         return source.status.server_uuid
     replication = replica.status.replication if replica.status is not None else None
-    return replication.source_uuid if replication is not None and view.replicates_from(replica, source) else ""
+    if replication is None:
+        return ""
+    same_host = not source.record.mysql_port and replication.source_host == source.record.mysql_hostname
+    return replication.source_uuid if same_host or view.replicates_from(replica, source) else ""
 
 
 def _shared_by_many(

@@ -653,6 +653,11 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
         for what, wrote, rule in (
             ("does not answer", failing(replica(R1)), Rule.MISSING_WRITES),
             ("never answered", failing(replica(R1), never_heard=True), Rule.MISSING_WRITES),
+            (
+                "never answered, and whose record has no port",
+                failing(replica(R1, record_changes={"mysql_port": 0}), never_heard=True),
+                Rule.MISSING_WRITES,
+            ),
             ("does not have it", replica(R1, executed="100:1-5"), Rule.ACT),
         )
     ),
