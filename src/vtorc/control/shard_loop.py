@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from vtorc.control.breaker import Breaker
 from vtorc.control.budget import FleetBudget, TurnRequest
+from vtorc.control.decision_report import DecisionReport
 from vtorc.control.observer import Observer
 from vtorc.core.decision.backoff import Attempt
 from vtorc.core.decision.backoff_waivers import BackoffWaivers, waive_applied
@@ -21,6 +22,7 @@ from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.records import KeyspaceRecord
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
+from vtorc.discovery.probe import SLOWEST_HURRY_AT
 from vtorc.discovery.topology import read_shard
 from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TopoError, UnknownDurabilityPolicy
@@ -98,8 +100,7 @@ class ShardLoop:
         self._waivers = BackoffWaivers()
         self._standing = StandingProblems()
         self._last_seen: dict[tuple[Code, TabletAlias | None], float] = {}
-        self._current_decisions: Mapping[tuple[Code, TabletAlias | None], Decision] = {}
-        self._reported_rules: dict[tuple[Code, TabletAlias | None], tuple[Rule, bool]] = {}
+        self._report = DecisionReport(observer)
         self._unsettled_since: float | None = None
         self._pauses: dict[Recovery, _Pause] = {}
         self._stopping = False
@@ -113,7 +114,7 @@ class ShardLoop:
     @property
     def decisions(self) -> tuple[Decision, ...]:
         """The latest decision about each problem of the shard."""
-        return tuple(self._current_decisions.values())
+        return tuple(self._report.current.values())
 
     def update(self, topology: ShardTopology, *, controlled: bool) -> None:
         """Take over a newer reading of the topology server."""
@@ -140,7 +141,7 @@ class ShardLoop:
 
     async def _run_once(self) -> None:
         judgement = self._ask_for_turn(self._judge_if_changed())
-        self._report(judgement)
+        self._tell(judgement)
         if judgement.action is not None and self._slot.has_slot:
             try:
                 await self._act(judgement.action)
@@ -265,23 +266,11 @@ class ShardLoop:
             if (a.code, a.alias) in self._last_seen or (a.recovery.replaces_primary and now - a.ended_at < longest)
         ]
 
-    def _report(self, judgement: Judgement) -> None:
-        """Report to the observer what is new: a decision is reported once, and again when its rule changes."""
-        current = {(d.finding.code, d.finding.alias): d for d in judgement.decisions}
-        for key, decision in current.items():
-            before, new = self._reported_rules.get(key), (decision.rule, decision.escalated)
-            # A shard that found the lock held queues again, several times a second: that is no news.
-            queues_again = before == (Rule.ACT, decision.escalated) and decision.rule is Rule.BUDGET
-            if before != new and not queues_again:
-                self._observer.decided(decision)
-                self._reported_rules[key] = new
-        for key, decision in self._current_decisions.items():
-            if key not in current:
-                self._observer.cleared(decision)
-                del self._reported_rules[key]
-        if current.keys() != self._current_decisions.keys():
-            self._unsettled_since = self._tools.clock.now()
-        self._current_decisions = current
+    def _tell(self, judgement: Judgement) -> None:
+        """Report to the observer what is new."""
+        now = self._tools.clock.now()
+        if self._report.report(judgement, now):
+            self._unsettled_since = now
         self._observer.judged(judgement)
 
     async def _act(self, action: Action) -> None:
@@ -376,6 +365,9 @@ class ShardLoop:
             since = None
         primary = judgement.view.primary
         failing = primary.failing_since if primary is not None else None
+        if primary is not None and failing is not None and primary.memory.is_unstable(now):
+            # It comes and goes: for as long as it fails, all tablets are asked at the slowest hurried pace.
+            failing = min(failing, now - SLOWEST_HURRY_AT)
         if failing is not None and now - failing < settings.hurry_after_failure and (since is None or since < failing):
             since = failing
         # While hundreds of shards are queued, probing all of them in a hurry would slow down those with a slot.

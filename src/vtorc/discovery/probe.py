@@ -58,6 +58,9 @@ class ProbePace:
         return min(slowed, max(hurried, self.fading_interval)) if primary_may_be_lost else slowed
 
 
+SLOWEST_HURRY_AT = 5.0
+"""Age of a suspicion, in seconds, at which the hurried pace has faded as far as it does by default."""
+
 _FADING = 0.2
 """Interval of the hurried pace as a share of the age of the suspicion."""
 
@@ -321,7 +324,11 @@ class TabletProbe:
         The last status stays, and all that is remembered. A tablet with its MySQL down acknowledges nothing more.
         """
         before, ended = self.view, self._clock.now()
-        is_down = failure is ProbeFailure.MYSQL_DOWN
+        memory = before.memory
+        if before.is_current and failure is not ProbeFailure.SHUT_DOWN:
+            memory = memory.after_first_failure(started=started)
+        if failure is ProbeFailure.MYSQL_DOWN:
+            memory = memory.after_mysql_down(ended=ended)
         return TabletView(
             record=before.record,
             last_probe=before.last_probe.failed(
@@ -332,7 +339,7 @@ class TabletProbe:
                 unasked=self._unasked,
                 late=self._clock.late - self._late_at_status,
             ),
-            memory=before.memory.after_mysql_down(ended=ended) if is_down else before.memory,
+            memory=memory,
         )
 
     def _ping(self, record: TabletRecord) -> "asyncio.Task[None] | None":

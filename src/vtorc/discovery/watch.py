@@ -14,7 +14,7 @@ from vtorc.core.facts.tablet_memory import TabletMemory
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.memory_keeper import MemoryKeeper
-from vtorc.discovery.probe import ProbePace, TabletProbe
+from vtorc.discovery.probe import SLOWEST_HURRY_AT, ProbePace, TabletProbe
 from vtorc.discovery.probe_budget import Lane, ProbeBudget
 from vtorc.discovery.signals import Sentinel, watch_signals
 from vtorc.tablet.api import TabletManager
@@ -159,7 +159,7 @@ class ShardWatch:
         )
         probe.set_lane(self._lane)
         probe.hurry(since=self._hurried_since)
-        signals = watch_signals(probe, self._tablets, self.suspect, sentinel=self._sentinel)
+        signals = watch_signals(probe, self._tablets, lambda: self._hinted_at(probe), sentinel=self._sentinel)
         tasks = (
             group.create_task(probe.run(self._pace), name=f"probe {record.alias}"),
             group.create_task(signals, name=f"signals {record.alias}"),
@@ -179,10 +179,10 @@ class ShardWatch:
             self._set_lanes()
         if after.is_news_after(before) or self._is_first_since_failure(before, after):
             self._changed.set()
-        if (after.failures_in_row == 1 and after.failure is not ProbeFailure.SHUT_DOWN) or (
-            _receives(before) and not _receives(after)
-        ):
+        if _receives(before) and not _receives(after):
             self.suspect()
+        elif after.failures_in_row == 1 and after.failure is not ProbeFailure.SHUT_DOWN:
+            self._began_to_fail(after)
 
     def _note_clients(self, count: ClientCount | None) -> None:
         """Take over what is known of the primary's semi-sync clients; its tablet's memory outlives this process."""
@@ -204,6 +204,28 @@ class ShardWatch:
         ]
         return any(_answered_since(after, moment) and not _answered_since(before, moment) for moment in moments)
 
+    def _began_to_fail(self, tablet: TabletView) -> None:
+        """Ask all tablets in a hurry, unless the one that failed comes and goes.
+
+        A replica that answered every other question had its whole shard asked every 150 ms, for ever, and a dozen lines
+        a second logged. Such a replica concerns no other tablet. Such a primary has all tablets asked once a second
+        while it fails, so that its real loss is found all the same.
+        """
+        now = self._clock.now()
+        if not tablet.memory.is_unstable(now):
+            self.suspect()
+        elif tablet.record.type is TabletType.PRIMARY:
+            self.hurry(since=now - SLOWEST_HURRY_AT)
+            self._ask_all_now()
+
+    def _hinted_at(self, probe: TabletProbe) -> None:
+        """Take a hint that something happened to a tablet; a replica that comes and goes is asked, and it alone."""
+        view = probe.view
+        if view.memory.is_unstable(self._clock.now()) and view.record.type is not TabletType.PRIMARY:
+            probe.ask_now()
+        else:
+            self.suspect()
+
     def suspect(self) -> None:
         """Ask all tablets now and in a hurry, because something happened to one of them.
 
@@ -213,6 +235,9 @@ class ShardWatch:
         self._suspected.set()
         self._changed.set()
         self.hurry(since=self._clock.now())
+        self._ask_all_now()
+
+    def _ask_all_now(self) -> None:
         for watched in self._watched.values():
             watched.probe.ask_now()
 

@@ -10,6 +10,7 @@ from vtorc.core.detection.fitness_check import FitnessCheck
 from vtorc.core.detection.lost_primary import LostPrimary
 from vtorc.core.detection.primary_check import PrimaryCheck
 from vtorc.core.detection.replica_check import ReplicaCheck
+from vtorc.core.detection.stability_check import StabilityCheck
 from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.detection.topology_check import TopologyCheck
 from vtorc.core.facts.durability import DurabilityPolicy
@@ -35,4 +36,5 @@ def analyse(
         findings += PrimaryCheck(view, policy, thresholds, now).findings(view.primary)
     findings += ReplicaCheck(view, policy, thresholds, now, fitness).findings()
     findings += FitnessCheck(view, policy, thresholds, now, fitness).findings()
+    findings += StabilityCheck(view, policy, thresholds, now).findings()
     return tuple(sorted(findings, key=lambda finding: finding.sort_key))

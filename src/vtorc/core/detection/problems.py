@@ -167,6 +167,8 @@ class Code(enum.Enum):
         2, None,                                    PrimaryDoubt.CERTAIN,   ReplicationChange.NONE,     warns=True)
     TABLET_UNFIT = Problem("TabletUnfit",  # only vtorc has it
         3, None,                                    PrimaryDoubt.CERTAIN,   ReplicationChange.NONE,     warns=True)
+    UNSTABLE_TABLET = Problem("UnstableTablet",  # only vtorc has it
+        4, None,                                    PrimaryDoubt.CERTAIN,   ReplicationChange.NONE,     warns=True)
     INVALID_REPLICA = Problem("InvalidReplica",
         4, None,                                    PrimaryDoubt.CERTAIN,   ReplicationChange.NONE,     warns=False)
     # fmt: on

@@ -38,6 +38,7 @@ class RememberedTablet:
             memory,
             last_advance_at=None,
             last_commit_at=None,
+            failed_at=(),
             client_span=None,
             commits_wait_since=None,
             ack_path=None,

@@ -18,6 +18,13 @@ RECORD_IS_LATE_AT_MOST = 60.0
 """Seconds after which a tablet that became primary has told the topology server."""
 
 
+UNSTABLE_AFTER = 5
+"""Failures, each of them after an answer, within `UNSTABLE_WITHIN` that make a tablet unstable."""
+
+UNSTABLE_WITHIN = 60.0
+"""Seconds within which they count; a tablet that stays up, or down, for so long is stable again."""
+
+
 @dataclass(frozen=True, slots=True)
 class FormerType:
     """When the record of a tablet ceased to have a type."""
@@ -96,6 +103,12 @@ class TabletMemory:
     record_confirmed: bool = False
     """Whether a reading of the topology that began `RECORD_IS_LATE_AT_MOST` after `acts_as_primary_since` still did not
     call the tablet PRIMARY: its record is not late."""
+    failed_at: tuple[float, ...] = ()
+    """When the last probes started that failed after an answer, the oldest first; at most `UNSTABLE_AFTER` of them."""
+
+    def is_unstable(self, now: float) -> bool:
+        """Whether it comes and goes: one more failure or answer of it is no news, and no reason to ask others."""
+        return len(self.failed_at) == UNSTABLE_AFTER and now - self.failed_at[0] <= UNSTABLE_WITHIN
 
     def after_answer(
         self,
@@ -139,7 +152,12 @@ class TabletMemory:
             filtered_server=self._filtered(status),
             acts_as_primary_since=acts_since,
             record_confirmed=confirmed,
+            failed_at=self.failed_at,
         )
+
+    def after_first_failure(self, *, started: float) -> Self:
+        """Return the memory after a probe from `started` that failed, when the one before it had brought a status."""
+        return replace(self, failed_at=(*self.failed_at, started)[-UNSTABLE_AFTER:])
 
     def after_mysql_down(self, *, ended: float) -> Self:
         """Return the memory after a probe, over at `ended`, in which the tablet said that its MySQL is down: it has

@@ -226,6 +226,8 @@ _CATALOGUE = (
               servers.lock_account, 5, 60, FaultTarget.NO_CHOICE, Drawn.AT_RANDOM, UNBOUNDED),
     FaultKind("damage-relay-log", "The relay log of a replica is damaged.",
               servers.damage_relay_log, 1, 1, FaultTarget.REPLICA, Drawn.AT_RANDOM, UNBOUNDED),
+    FaultKind("come-and-go", "A tablet answers only every other question.",
+              servers.come_and_go, 10, 120, FaultTarget.TABLET, Drawn.AT_RANDOM, NO_PRIMARY),
 )
 # fmt: on
 

@@ -30,6 +30,13 @@ def lose_socket(scene: FaultScene) -> End:
     return lambda: setattr(mysqld, "has_socket", True)
 
 
+def come_and_go(scene: FaultScene) -> End:
+    """Let a mysqld refuse every other report to its vttablet, as one that is almost full does."""
+    mysqld = scene.tablet.mysqld
+    mysqld.comes_and_goes = True
+    return lambda: setattr(mysqld, "comes_and_goes", False)
+
+
 def refuse_account(scene: FaultScene) -> End:
     """Let a mysqld accept no new connection of the replication account."""
     return lock_account_on(scene.tablet.mysqld)

@@ -59,6 +59,10 @@ class SimMysqlServer:
     async def report(self) -> ServerReport:
         """Read everything that FullStatus shows of the server."""
         server = await self._enter()
+        if server.comes_and_goes:
+            server.reports_asked_for += 1
+            if server.reports_asked_for % 2:
+                raise MysqlError("Too many connections", errno=1040)
         if server.disk.state.holds_up:
             await server.disk.wait_ready()
         return server_report(server)

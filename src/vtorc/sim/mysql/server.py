@@ -106,6 +106,8 @@ class SimMysqld(ReplicaServer):
         self.setup = VITESS_OWN
         self.refuses_connections = False
         self.has_socket = True
+        self.comes_and_goes = False  # whether it refuses every other report to its vttablet
+        self.reports_asked_for = 0
         self.account_locks = 0  # how many faults keep the replication account locked
         self.started_at = 0.0
         self.kills = 0
