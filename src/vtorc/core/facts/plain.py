@@ -1,7 +1,7 @@
 """Values of the core as plain data that JSON can hold, and back, by the types of their fields.
 
 So no field is forgotten. The kinds of values are those that are kept in files: numbers, texts, GTID sets, tablet types
-and aliases, None, mappings, and dataclasses made of these.
+and aliases, None, mappings, tuples, and dataclasses made of these.
 """
 
 import functools
@@ -27,6 +27,8 @@ def as_plain(value: object) -> object:
         return str(value)
     if isinstance(value, Mapping):
         return {as_plain(key): as_plain(each) for key, each in value.items()}
+    if isinstance(value, tuple):
+        return [as_plain(each) for each in value]
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: as_plain(getattr(value, field.name)) for field in fields(value)}
     raise TypeError(f"{type(value).__name__} is no kind of value that is kept")
@@ -48,6 +50,8 @@ def _read(kind: Any, plain: Any) -> Any:
     if get_origin(kind) is Mapping:
         of_keys, of_values = get_args(kind)
         return {_read(of_keys, key): _read(of_values, each) for key, each in _checked(dict, plain).items()}
+    if get_origin(kind) is tuple:
+        return tuple(_read(get_args(kind)[0], each) for each in _checked(list, plain))
     if kind is GtidSet:
         return GtidSet.parse(_checked(str, plain))
     if kind is TabletAlias:

@@ -21,6 +21,7 @@ FULL = TabletMemory(
     was_heard=True,
     last_advance_at=90.0,
     last_commit_at=89.0,
+    failed_at=(86.0, 87.0),
     not_receiving_since=91.0,
     ack_path=AckPath(
         state=AckPathState.OPEN,
@@ -47,6 +48,7 @@ LASTING = replace(
     FULL,
     last_advance_at=None,
     last_commit_at=None,
+    failed_at=(),
     not_receiving_since=None,
     disk_stalled_since=None,
     ack_path=None,
@@ -73,8 +75,15 @@ def test_every_field_comes_through_the_file() -> None:
 def test_evidence_of_the_present_is_not_kept() -> None:
     """It is worth nothing once vtorc has not looked for a while; every other field has a kind that a file can hold."""
     assert RememberedTablet.of(TabletType.SPARE, 98.0, FULL) == KEPT.tablets[NAME]
-    unset = {field.name for field in fields(TabletMemory) if getattr(LASTING, field.name) in (None, False)}
-    present = {"last_advance_at", "last_commit_at", "ack_path", "not_receiving_since", "disk_stalled_since"}
+    unset = {field.name for field in fields(TabletMemory) if getattr(LASTING, field.name) in (None, False, ())}
+    present = {
+        "last_advance_at",
+        "last_commit_at",
+        "failed_at",
+        "ack_path",
+        "not_receiving_since",
+        "disk_stalled_since",
+    }
     assert unset == present | {"client_span", "commits_wait_since", "acts_as_primary_since", "record_confirmed"}
 
 
@@ -139,6 +148,7 @@ def test_every_time_of_the_memory_is_thought_of() -> None:
         "TabletMemory.unknown_until",
         "TabletMemory.last_advance_at",
         "TabletMemory.last_commit_at",
+        "TabletMemory.failed_at",
         "TabletMemory.commits_wait_since",
         "TabletMemory.not_receiving_since",
         "TabletMemory.disk_stalled_since",
@@ -200,3 +210,4 @@ def test_only_values_that_can_be_read_again_become_plain() -> None:
     with pytest.raises(TypeError):
         as_plain({1, 2})
     assert from_plain(float, 3) == 3.0
+    assert from_plain(tuple[float, ...], as_plain((1.0, 2.5))) == (1.0, 2.5)
