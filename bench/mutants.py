@@ -41,6 +41,7 @@ from vtorc.recovery.repairs import Repairs
 from vtorc.recovery.runner import Judgement, Runner
 from vtorc.recovery.session import RecoverySession
 from vtorc.recovery.stop import TabletStopper
+from vtorc.topo.shard_lock import ShardLock
 
 
 @dataclass(frozen=True, slots=True)
@@ -617,6 +618,20 @@ def _(patch: Patch) -> None:
         return (self.urgency, self.tries, -self.since, str(self.shard))
 
     patch.set(TurnRequest, "order", property(order))
+
+
+@mutant(
+    "skip-last-look-at-the-lock",
+    "sends calls without a look at the clock of its lock",
+    profile="failover",
+    budget=60,
+    kinds=("stand-still-amid-failover",),
+)
+def _(patch: Patch) -> None:
+    def careless(self: ShardLock) -> None:
+        return
+
+    patch.set(ShardLock, "check_clock", careless)
 
 
 # --- planned reparent

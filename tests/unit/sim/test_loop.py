@@ -8,6 +8,7 @@ import pytest
 
 from vtorc.sim.engine import loop as sim_loop
 from vtorc.sim.engine.loop import SimLoop, current_loop, forever, run
+from vtorc.sim.engine.trace import PROCESS
 from vtorc.sim.errors import SimDeadlock, SimLivelock, SimUnhandled, SimUnsupported
 
 
@@ -307,3 +308,74 @@ def test_the_loop_can_be_used_once() -> None:
     loop.run(asyncio.sleep(1.0))
     assert loop.is_closed()
     assert sim_loop.INSTANT_LIMIT > 0
+
+
+def test_a_process_that_stands_still_goes_on_with_its_next_instruction() -> None:
+    """All others run meanwhile; what it waited for comes after that, and timers that became due come last."""
+    seen: list[str] = []
+
+    async def main() -> None:
+        loop = current_loop()
+        done = loop.create_future()
+        answer: asyncio.Future[None] = loop.create_future()
+
+        async def late() -> None:
+            await asyncio.sleep(2.0)
+            seen.append(f"timer {loop.time():g}")
+            done.set_result(None)
+
+        async def waits() -> None:
+            await answer
+            seen.append(f"answer {loop.time():g}")
+
+        async def stands() -> None:
+            tasks = [asyncio.create_task(late()), asyncio.create_task(waits())]
+            await asyncio.sleep(1.0)
+            loop.let_others_run(10.0, but="vtorc")
+            seen.append(f"goes on {loop.time():g}")
+            await asyncio.gather(*tasks)
+
+        async def others() -> None:
+            for _ in range(3):
+                await asyncio.sleep(2.5)
+                seen.append(f"other {loop.time():g}")
+            answer.set_result(None)
+
+        PROCESS.set("vtorc")
+        standing = asyncio.create_task(stands())
+        PROCESS.set("world")
+        other = asyncio.create_task(others())
+        await asyncio.gather(standing, other, done)
+
+    run(main())
+    assert seen == ["other 2.5", "other 5", "other 7.5", "goes on 11", "answer 11", "timer 11"]
+
+
+def test_two_processes_stand_still_at_once() -> None:
+    """Neither runs until its own pause, and those that began during it, are over."""
+    seen: list[str] = []
+
+    async def main() -> None:
+        loop = current_loop()
+
+        async def stands(name: str, after: float, seconds: float) -> None:
+            ticking = asyncio.create_task(ticks(name))
+            await asyncio.sleep(after)
+            loop.let_others_run(seconds, but=name)
+            seen.append(f"{name} goes on {loop.time():g}")
+            ticking.cancel()
+
+        async def ticks(name: str) -> None:
+            while True:
+                await asyncio.sleep(1.5)
+                seen.append(f"{name} {loop.time():g}")
+
+        tasks = []
+        for name, after, seconds in (("first", 1.0, 3.0), ("second", 2.0, 5.0)):
+            PROCESS.set(name)
+            tasks.append(asyncio.create_task(stands(name, after, seconds)))
+        PROCESS.set("world")
+        await asyncio.gather(*tasks)
+
+    run(main())
+    assert seen == ["second 1.5", "second goes on 7", "first goes on 7"]

@@ -22,8 +22,9 @@ from vtorc.recovery.session import Bounds, Deadlines, RecoveryTools
 from vtorc.sim.checks.budget_order import BudgetOrder
 from vtorc.sim.cluster.memory_disk import MemoryDisk
 from vtorc.sim.cluster.tablet_manager import SimTabletManager
+from vtorc.sim.engine.loop import current_loop
 from vtorc.sim.engine.process import Host, Life, Process
-from vtorc.sim.engine.trace import Trace
+from vtorc.sim.engine.trace import PROCESS, Trace
 from vtorc.topo.server import TopoServer
 
 _RESTART_AFTER = 5.0
@@ -45,17 +46,57 @@ class VtorcSettings:
 
 @dataclass(frozen=True, slots=True)
 class SimClock:
-    """The clock of a host: virtual time, and a wall clock that may be wrong."""
+    """The clock of a host: virtual time, and a wall clock that may be wrong.
+
+    A process reads it before and after almost everything that it does, so each reading may find it standing still.
+    """
 
     host: Host
+    pauses: "Pauses | None" = None
+    """When the process stands still; None if it never does."""
 
     def now(self) -> float:
         """Return virtual seconds."""
+        if self.pauses is not None:
+            self.pauses.may_begin()
         return asyncio.get_running_loop().time()
 
     def wall(self) -> int:
         """Return nanoseconds since the Unix epoch by this host's clock."""
         return self.host.wall()
+
+
+class Pauses:
+    """Lets a process stand still between two of its instructions, as often and as long as `plan` says."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._left = 0
+        self._plan: Callable[[], tuple[int, float]] | None = None
+        self._seconds = 0.0
+        self._stands = False
+
+    def begin(self, plan: Callable[[], tuple[int, float]]) -> None:
+        """Stand still from now on; `plan` gives the readings of the clock until the next pause, and its seconds."""
+        self._plan = plan
+        self._left, self._seconds = plan()
+
+    def end(self) -> None:
+        """Stand still no more, once the pause under way is over."""
+        self._plan = None
+
+    def may_begin(self) -> None:
+        """Stand still, if it is time; only the process itself can."""
+        if self._plan is None or self._stands or PROCESS.get() != str(self._process) or not self._process.running:
+            return
+        self._left -= 1
+        if self._left > 0:
+            return
+        self._stands = True
+        current_loop().let_others_run(self._seconds, but=str(self._process))
+        self._stands = False
+        if self._plan is not None:
+            self.begin(self._plan)
 
 
 class SimVtorc:
@@ -78,6 +119,7 @@ class SimVtorc:
         self.turns = turns
         self.process = Process(host, "vtorc")
         self.disk = MemoryDisk()
+        self.pauses = Pauses(self.process)
         self.fleet: Fleet | None = None
         self.tools: RecoveryTools | None = None
         self.records: list[RecoveryRecord] = []
@@ -98,7 +140,7 @@ class SimVtorc:
         tools = self.tools = RecoveryTools(
             topo=self._open_topo(life),
             tablets=self._open_tablets(life),
-            clock=OnTimeClock(SimClock(self.host)),
+            clock=OnTimeClock(SimClock(self.host, self.pauses)),
             bounds=lambda: bounds,
         )
         fleet_settings = FleetSettings(

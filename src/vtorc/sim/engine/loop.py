@@ -29,7 +29,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from typing import Any, TypeVar, TypeVarTuple
 
 from vtorc.sim.engine.handles import SimHandle, SimTimer
-from vtorc.sim.engine.trace import PROCESS
+from vtorc.sim.engine.standing import StandingProcesses
 from vtorc.sim.errors import SimDeadlock, SimLivelock, SimUnhandled, SimUnsupported
 
 _T = TypeVar("_T")
@@ -57,7 +57,7 @@ class SimTask(asyncio.Task[_T]):
         return self is other
 
 
-class SimLoop(asyncio.BaseEventLoop):
+class SimLoop(StandingProcesses):
     """Event loop with virtual time; `permute` shuffles the task steps of one instant, to explore schedules."""
 
     def __init__(
@@ -69,16 +69,10 @@ class SimLoop(asyncio.BaseEventLoop):
     ) -> None:
         super().__init__()
         self.random = random.Random(seed)
-        self.callbacks = 0
-        self._now = 0.0
         self._permute = permute
         self._instant_limit = instant_limit
-        self._queue: deque[SimHandle | SimTimer] = deque()
-        self._timers: list[tuple[float, int, SimTimer]] = []
-        self._cancelled_timers = 0
         self._timer_order = 0
         self._task_order = 0
-        self._unhandled: list[dict[str, Any]] = []
         self.set_exception_handler(_keep_unhandled)
 
     # --- what asyncio needs of a loop
@@ -95,58 +89,6 @@ class SimLoop(asyncio.BaseEventLoop):
         It goes on with its next instruction; timers that became due meanwhile fire afterwards.
         """
         self._now += seconds
-
-    def let_others_run(self, seconds: float, *, but: str) -> None:
-        """Let time pass for all processes but the one with the name `but`, in the midst of an instruction of it.
-
-        It goes on with its next instruction, as after SIGSTOP or without processor time. What it waited for comes next,
-        and only then the timers that became due meanwhile; an event loop looks at its sockets first, too.
-        """
-        task = asyncio.current_task(self)
-        if task is not None:
-            asyncio.tasks._leave_task(self, task)
-        try:
-            waiting, late = self._run_without(but, self._now + seconds)
-        finally:
-            if task is not None:
-                asyncio.tasks._enter_task(self, task)
-        self._queue.extend(waiting)
-        self._queue.extend(late)
-
-    def _run_without(self, but: str, until: float) -> tuple[list[SimHandle | SimTimer], list[SimHandle | SimTimer]]:
-        """Run until that instant; returns the callbacks and the timers of one process that became due, and did not run.
-
-        What a process has sent before is on its way: only its own tasks and timers stand still.
-        """
-        waiting: list[SimHandle | SimTimer] = []
-        late: list[SimHandle | SimTimer] = []
-        queue, timers = self._queue, self._timers
-        while not self._unhandled:
-            if queue:
-                handle, held = queue.popleft(), waiting
-            elif timers and timers[0][0] <= until:
-                now, _, handle = heapq.heappop(timers)
-                handle._scheduled = False
-                held = late
-                if not handle._cancelled:
-                    self._now = max(self._now, now)
-            else:
-                break
-            if handle._cancelled:
-                self._cancelled_timers -= held is late
-                continue
-            if _is_of(handle, but):
-                held.append(handle)
-                continue
-            self.callbacks += 1
-            try:
-                handle._context.run(handle._callback, *handle._args)
-            except (SystemExit, KeyboardInterrupt):
-                raise
-            except BaseException as error:
-                self._broke(handle, error)
-        self._now = max(self._now, until)
-        return waiting, late
 
     def call_soon(
         self, callback: Callable[[*_Ts], object], *args: *_Ts, context: contextvars.Context | None = None
@@ -345,6 +287,8 @@ class SimLoop(asyncio.BaseEventLoop):
             if self._permute and batch > 1:
                 _shuffle_steps(queue, self.random)
             for _ in range(batch):
+                if not queue:
+                    break  # a process that stood still let them run in the midst of its callback
                 handle = queue.popleft()
                 if handle._cancelled:
                     continue
@@ -360,9 +304,6 @@ class SimLoop(asyncio.BaseEventLoop):
                     f"at {self._now:.6f} s {self._instant_limit} callbacks ran and time did not move; "
                     f"tasks: {self._describe()}"
                 )
-
-    def _broke(self, handle: "SimHandle | SimTimer", error: BaseException) -> None:
-        self.call_exception_handler({"message": "error in a callback", "exception": error, "handle": handle})
 
     def _next_collect(self) -> int:
         """Return the callback after which garbage is collected next.
@@ -439,17 +380,6 @@ def _where(task: "SimTask[Any]") -> str:
 def _is_step(handle: "SimHandle | SimTimer") -> bool:
     """Whether the callback is a task's next step, which asyncio schedules with bound objects of its C task."""
     return isinstance(getattr(handle._callback, "__self__", None), SimTask)
-
-
-def _is_of(handle: "SimHandle | SimTimer", process: str) -> bool:
-    """Whether a process itself runs the callback, rather than the network that it has given something to."""
-    if handle._context.get(PROCESS) != process:
-        return False
-    owner = getattr(handle._callback, "__self__", None)
-    if isinstance(owner, SimTask):
-        return True
-    module = getattr(handle._callback, "__module__", None) if owner is None else type(owner).__module__
-    return not (module or "").startswith("vtorc.sim.")
 
 
 def _shuffle_steps(queue: "deque[SimHandle | SimTimer]", generator: random.Random) -> None:

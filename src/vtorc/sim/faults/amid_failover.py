@@ -17,6 +17,7 @@ from vtorc.sim.cluster.policy_change import change_policy
 from vtorc.sim.cluster.tablet import SimTablet
 from vtorc.sim.engine.loop import current_loop
 from vtorc.sim.faults.fault import End, FaultScene, nothing
+from vtorc.sim.faults.processes import pause
 from vtorc.sim.faults.topology import forget_tablet, make_unreadable
 from vtorc.sim.mysql.binlog import InsertRow
 from vtorc.vttablet.mysql_api import Threads
@@ -441,4 +442,21 @@ def command_planned(scene: FaultScene) -> End:
     strike.later(2.0, 4.0, send)
     strike.when_sent({"DemotePrimary"}, lambda: strike.later(1.0, 4.0, release))
     strike.later(6.0, 10.0, release)
+    return strike.end
+
+
+def stand_still_amid_failover(scene: FaultScene) -> End:
+    """Lose the primary, and let every vtorc stand still soon after it has begun to stop the replicas.
+
+    Most of these pauses are longer than the lease of the shard lock. They come between any two instructions: after the
+    lock was checked and before the promotion is sent, too.
+    """
+    strike = _Strike(scene)
+    strike.later(2.0, 4.0, strike.lose_primary)
+
+    def stop_all() -> None:
+        for vtorc in scene.world.vtorcs:
+            strike.on_end(pause(scene, vtorc, gaps=(10, 50), seconds=(5.0, 60.0)))
+
+    strike.when_sent(_STOPS, stop_all)
     return strike.end

@@ -228,6 +228,12 @@ _CATALOGUE = (
               servers.damage_relay_log, 1, 1, FaultTarget.REPLICA, Drawn.AT_RANDOM, UNBOUNDED),
     FaultKind("come-and-go", "A tablet answers only every other question.",
               servers.come_and_go, 10, 120, FaultTarget.TABLET, Drawn.AT_RANDOM, NO_PRIMARY),
+    FaultKind("stand-still", "A vtorc stands still now and then, between any two instructions.",
+              processes.stand_still, 10, 90, FaultTarget.VTORC, Drawn.AT_RANDOM, NO_PRIMARY),
+    FaultKind("starve-vtorc", "A vtorc gets too little processor time.",
+              processes.starve_vtorc, 10, 60, FaultTarget.VTORC, Drawn.AT_RANDOM, NO_PRIMARY),
+    FaultKind("stand-still-amid-failover", "The primary is lost, and vtorcs stand still in the midst of replacing it.",
+              amid_failover.stand_still_amid_failover, 60, 90, FaultTarget.NO_CHOICE, Drawn.IN_FAILOVERS, UNBOUNDED),
 )
 # fmt: on
 

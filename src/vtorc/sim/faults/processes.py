@@ -1,5 +1,7 @@
 """Faults of processes, hosts and clocks."""
 
+import math
+import random
 from collections.abc import Sequence
 
 from vtorc.sim.cluster.tablet import SimTablet
@@ -133,6 +135,24 @@ def freeze_vtorc(scene: FaultScene) -> End:
     process = _vtorc(scene).process
     process.freeze()
     return process.thaw
+
+
+def stand_still(scene: FaultScene) -> End:
+    """Let a vtorc stand still now and then, between any two instructions."""
+    return pause(scene, _vtorc(scene), gaps=(1, 300), seconds=(0.1, 30.0))
+
+
+def starve_vtorc(scene: FaultScene) -> End:
+    """Give a vtorc so little processor time that each of its steps takes long."""
+    return pause(scene, _vtorc(scene), gaps=(1, 10), seconds=(0.01, 0.3))
+
+
+def pause(scene: FaultScene, vtorc: SimVtorc, *, gaps: tuple[int, int], seconds: tuple[float, float]) -> End:
+    """Let a vtorc stand still after so many readings of its clock, for so long; short pauses are as likely as long."""
+    generator = random.Random(scene.fault.name)
+    least, most = (math.log(each) for each in seconds)
+    vtorc.pauses.begin(lambda: (generator.randint(*gaps), math.exp(generator.uniform(least, most))))
+    return vtorc.pauses.end
 
 
 def _vtorc(scene: FaultScene) -> SimVtorc:
