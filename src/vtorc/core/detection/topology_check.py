@@ -46,12 +46,28 @@ class TopologyCheck(ShardCheck):
                 alias=alias,
                 sentence=f"{self.view.shard}: the record of tablet {alias} cannot be read and is left out ({reason})",
             )
+        for tablet in self.view.tablets:
+            if tablet.failure is not None and (other := self._successor_at_its_address(tablet)) is not None:
+                yield self.found(
+                    Code.BAD_TABLET_RECORD,
+                    tablet,
+                    f"has a record with the MySQL address of {other.alias}, which answers there; if {tablet.alias} is "
+                    f"gone for good, remove its record (DeleteTablets), as until then it counts as a tablet that was "
+                    f"not reached",
+                )
         for cell, reason in sorted(self.view.unreachable_cells.items()):
             yield self.found(
                 Code.UNREACHABLE_CELL,
                 None,
                 f"the topology server of cell {cell} does not answer, so its tablets are those last read ({reason})",
             )
+
+    def _successor_at_its_address(self, tablet: TabletView) -> TabletView | None:
+        """Return the tablet that answers where the server of `tablet` was; None if there is none."""
+        if not tablet.record.mysql_hostname:
+            return None
+        other = self.view.at_address(tablet.record.mysql_address)
+        return other if other is not None and other.is_current and other is not tablet else None
 
     def _no_primary(self) -> Iterator[Finding]:
         shard = self.view.shard_record

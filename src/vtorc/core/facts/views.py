@@ -202,8 +202,13 @@ class ShardView:
         return next((tablet for tablet in self.tablets if tablet.alias == alias), None)
 
     def at_address(self, address: tuple[str, int]) -> TabletView | None:
-        """The tablet with a mysqld at this host and port."""
-        return next((tablet for tablet in self.tablets if tablet.record.mysql_address == address), None)
+        """The tablet with a mysqld at this host and port.
+
+        Of several it is the one that answers: the host may run a tablet of another alias by now, and the record of the
+        former one is still there.
+        """
+        there = [tablet for tablet in self.tablets if tablet.record.mysql_address == address]
+        return min(there, key=lambda tablet: not tablet.is_current, default=None)
 
     def replicas_of(self, source: TabletView) -> tuple[TabletView, ...]:
         """Tablets that replicate from `source` by their last known status, reachable or not.
@@ -218,13 +223,19 @@ class ShardView:
         return known[1]
 
     def replicates_from(self, tablet: TabletView, source: TabletView) -> bool:
-        """Whether the last known status of `tablet` names the server of `source`."""
+        """Whether the last known status of `tablet` names the server of `source`.
+
+        A replica that receives from a server with another UUID does not, whatever its address: that server was set up
+        where the one of `source` was, and vouches for it no more.
+        """
         replication = tablet.status.replication if tablet.status is not None else None
         if replication is None or not replication.has_source:
             return False
         uuid = source.status.server_uuid if source.status is not None else ""
         if uuid and uuid == replication.source_uuid:
             return True
+        if uuid and replication.source_uuid and replication.is_receiving:
+            return False
         if source.record.mysql_hostname:
             return replication.source_address == source.record.mysql_address
         if uuid and replication.source_uuid:
