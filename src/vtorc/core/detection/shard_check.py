@@ -1,6 +1,7 @@
 """The common part of every check of a shard: the facts, the thresholds, and how a finding is put into words."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from types import MappingProxyType
 
 from vtorc.core.detection.findings import Finding
@@ -9,6 +10,7 @@ from vtorc.core.detection.replica_evidence import names
 from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.fitness import FIT, Fitness
+from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.rolled_back import rolled_back
 from vtorc.core.facts.views import ShardView, TabletView
@@ -35,7 +37,6 @@ class ShardCheck:
         self.fitness = fitness
         self.primary = view.primary
         self.self_declared_primaries = view.self_declared_primaries
-        self.rolled_back = rolled_back(view)
 
     def found(
         self,
@@ -64,6 +65,11 @@ class ShardCheck:
     def fitness_of(self, tablet: TabletView) -> Fitness:
         """What speaks against the use of that tablet."""
         return self.fitness.get(tablet.alias, FIT)
+
+    @cached_property
+    def rolled_back(self) -> Mapping[TabletAlias, GtidSet]:
+        """The tablets whose servers went back in time, each with the transactions of its own that it has lost."""
+        return rolled_back(self.view)
 
     @property
     def late_record_note(self) -> str:
