@@ -297,7 +297,13 @@ def _(patch: Patch) -> None:
     kinds=("lose-promotion",),
 )
 def _(patch: Patch) -> None:
-    patch.set(RecoverySession, "forget_undo", lambda self: None)
+    forget = RecoverySession.forget_undo
+
+    def careless(self: RecoverySession, target: TabletAlias | None = None) -> None:
+        if target is not None:
+            forget(self, target)
+
+    patch.set(RecoverySession, "forget_undo", careless)
 
 
 @mutant("promote-without-acks", "promotes with semi-sync off", profile="failover", budget=20)
@@ -348,6 +354,9 @@ class _NoLock:
 
     async def check(self) -> None:
         """Return as if the lock were held."""
+
+    def check_clock(self) -> None:
+        """Return as if the lease lasted."""
 
 
 @mutant("take-no-lock", "acts without the shard's lock", profile="failover", budget=5)

@@ -20,11 +20,15 @@ class Patch:
         """Replace one attribute of a class or a module."""
         if name not in vars(owner):
             raise LookupError(f"{owner.__name__} has no {name} of its own any more: bring the mutant up to date")
-        right = getattr(owner, name)
-        self._before.append((owner, name, vars(owner)[name]))
+        right, before = getattr(owner, name), vars(owner)[name]
         setattr(owner, name, new)
-        if callable(right) and not isinstance(right, type):
-            _check_parameters(right, getattr(owner, name))
+        try:
+            if callable(right) and not isinstance(right, type):
+                _check_parameters(right, getattr(owner, name))
+        except TypeError:
+            setattr(owner, name, before)
+            raise
+        self._before.append((owner, name, before))
 
     def everywhere(self, old: Callable[..., Any], new: Callable[..., Any]) -> None:
         """Replace a function in every module of vtorc that has imported it."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TypeVar
 
 import grpc
@@ -25,6 +25,7 @@ _Answer = TypeVar("_Answer", bound=Message)
 _Fact = TypeVar("_Fact")
 _READY = grpc.ChannelConnectivity.READY
 _FAILED = grpc.ChannelConnectivity.TRANSIENT_FAILURE
+_LOSS_IS_TOLD_WITHIN = 0.1
 _CLOSED = "vtorc has closed its connection to this address"
 _ON_THE_WAY = (grpc.ChannelConnectivity.IDLE, grpc.ChannelConnectivity.CONNECTING)
 
@@ -325,13 +326,17 @@ class Connection:
     ) -> TabletError:
         """Translate UNAVAILABLE: gRPC uses it for every broken connection, but tablets from v23 on send it, too.
 
-        After a tablet's own UNAVAILABLE the connection still stands.
+        After a tablet's own UNAVAILABLE the connection still stands. gRPC ends the calls of a broken connection a
+        moment before it tells that the connection is gone.
         """
         text = error.details() or ""
         try:
             await self._reach(call)
         except TabletUnreachable as failure:
             return failure
+        with suppress(TimeoutError, grpc.aio.UsageError):
+            async with asyncio.timeout(_LOSS_IS_TOLD_WITHIN):
+                await channel.wait_for_state_change(_READY)
         if channel.get_state() is _READY and self._losses == losses:
             return TabletCallFailed(f"{call}: {text}")
         return TabletUnreachable(f"{call}: no connection, though a process listens: {text}", reason="unreachable")

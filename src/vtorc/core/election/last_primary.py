@@ -37,8 +37,9 @@ class LastPrimary:
         if self.observed_term is not None:
             known = {self.observed_term.server_uuid}
         else:
-            statuses = (replica.status for replica in view.replicas_of(self.tablet))
-            known = {s.replication.source_uuid for s in statuses if s is not None and s.replication is not None}
+            at = self.tablet.record.mysql_address
+            threads = [t.status.replication for t in view.tablets if t.status is not None and t.alias != self.alias]
+            known = {each.source_uuid for each in threads if each is not None and each.source_address == at}
         return now if known - {""} and now not in known else ""
 
     def is_matched_by(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> bool:
