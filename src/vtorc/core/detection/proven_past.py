@@ -4,10 +4,11 @@
 servers, and writes that one of them had acknowledged were lost (simulator). So the servers are asked as well.
 """
 
+import math
 from collections.abc import Iterator
 
-from vtorc.core.facts.ids import TabletType
-from vtorc.core.facts.views import ShardView, TabletView
+from vtorc.core.facts.past_proof import proof_of_past
+from vtorc.core.facts.views import ShardView
 
 
 def proven_past(view: ShardView) -> str:
@@ -20,22 +21,13 @@ def proven_past(view: ShardView) -> str:
     return "; ".join(_proofs(view))
 
 
+def stands_since(view: ShardView) -> float:
+    """Return since when a tablet has proved a past, in seconds on the clock of the view; infinity if none does."""
+    times = (tablet.memory.proves_past_since for tablet in view.tablets)
+    return min((at for at in times if at is not None), default=math.inf)
+
+
 def _proofs(view: ShardView) -> Iterator[str]:
     for tablet in view.tablets:
-        if proof := _proof(tablet):
+        if tablet.status is not None and (proof := proof_of_past(tablet.status)):
             yield f"{tablet.alias} {proof}"
-
-
-def _proof(tablet: TabletView) -> str:
-    status = tablet.status
-    if status is None or status.disk_stalled:
-        return ""
-    if status.replication is not None and status.has_source:
-        return "replicates from {}:{}".format(*status.replication.source_address)
-    if status.tablet_type is TabletType.PRIMARY:
-        return "declares itself primary"
-    if not status.read_only:
-        return "is writable"
-    if written := status.received.difference(status.purged):
-        return f"has {written.brief()} in its logs"
-    return ""

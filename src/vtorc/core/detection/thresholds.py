@@ -28,6 +28,11 @@ ENDS_WITHIN = 1.0
 If they last longer, MySQL is shutting down, or only its socket is gone.
 """
 
+PAST_STANDS_FOR = 10.0
+"""Seconds for which tablets must have proved a past that no record names. Until then a first election, of which another
+vtorc has told the records nothing yet, looks the same.
+"""
+
 BLOCKED_AFTER = 10.0
 """Seconds for which a commit must have waited before the primary counts as blocked without its tablet saying so."""
 

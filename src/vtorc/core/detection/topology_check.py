@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.problems import Code
-from vtorc.core.detection.proven_past import proven_past
+from vtorc.core.detection.proven_past import proven_past, stands_since
 from vtorc.core.detection.shard_check import ShardCheck
+from vtorc.core.detection.thresholds import PAST_STANDS_FOR
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.views import TabletView
 
@@ -97,6 +98,7 @@ class TopologyCheck(ShardCheck):
                 tablet.is_current or not any(replica.is_receiving for replica in self.view.replicas_of(tablet))
             )
         if past:
+            confirmed = confirmed and self.now - stands_since(self.view) >= PAST_STANDS_FOR
             what = f"no record names a primary, but the shard had one: {past}{self.late_record_note}"
         else:
             subject = f"the primary {named}" if named is not None else "the primary"

@@ -39,6 +39,7 @@ class RememberedTablet:
             last_advance_at=None,
             last_commit_at=None,
             failed_at=(),
+            proves_past_since=None,
             client_span=None,
             commits_wait_since=None,
             ack_path=None,

@@ -11,6 +11,7 @@ from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.last_probe import LastProbe
 from vtorc.core.facts.observed_term import ObservedTerm
+from vtorc.core.facts.past_proof import proof_of_past
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import TabletStatus
 
@@ -103,6 +104,9 @@ class TabletMemory:
     record_confirmed: bool = False
     """Whether a reading of the topology that began `RECORD_IS_LATE_AT_MOST` after `acts_as_primary_since` still did not
     call the tablet PRIMARY: its record is not late."""
+    proves_past_since: float | None = None
+    """When the probe started that first found what proves that the shard had a primary (`past_proof`); None unless the
+    last answer that told anything proves it."""
     failed_at: tuple[float, ...] = ()
     """When the last probes started that failed after an answer, the oldest first; at most `UNSTABLE_AFTER` of them."""
 
@@ -153,6 +157,7 @@ class TabletMemory:
             acts_as_primary_since=acts_since,
             record_confirmed=confirmed,
             failed_at=self.failed_at,
+            proves_past_since=self._proves_past(status, started),
         )
 
     def after_first_failure(self, *, started: float) -> Self:
@@ -232,6 +237,13 @@ class TabletMemory:
         if status.replication is not None and status.replication.has_filters:
             return status.server_uuid or self.filtered_server
         return self.filtered_server if status.server_uuid in ("", self.filtered_server) else ""
+
+    def _proves_past(self, status: TabletStatus, started: float) -> float | None:
+        if status.disk_stalled:
+            return self.proves_past_since
+        if not proof_of_past(status):
+            return None
+        return started if self.proves_past_since is None else self.proves_past_since
 
     def _disk_stalled(self, status: TabletStatus, started: float) -> float | None:
         if not status.disk_stalled:

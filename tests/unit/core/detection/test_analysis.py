@@ -622,6 +622,38 @@ def test_servers_prove_a_past_that_no_record_tells_of(tablet: TabletView, proof:
     assert proof in finding.sentence
 
 
+@pytest.mark.parametrize(("seconds", "confirmed"), [(9.9, False), (10.0, True)])
+def test_a_first_election_under_way_is_no_past(seconds: float, confirmed: bool) -> None:
+    """A tablet that began to replicate a moment ago may follow a primary that no record names yet."""
+    elected, following = new(R1), changed(replica(R2), proves_past_since=NOW - seconds)
+    finding = found(fresh_shard(elected, following))[0]
+    assert (finding.code, finding.confirmed) == (Code.PRIMARY_TABLET_DELETED, confirmed)
+
+
+@pytest.mark.parametrize(
+    ("then", "since"),
+    [
+        (new(R1), None),
+        (new(R1, read_only=False), NOW),
+        (new(R1, disk_stalled=True), None),
+    ],
+)
+def test_a_past_is_proved_from_the_first_answer_on_that_shows_it(then: TabletView, since: float | None) -> None:
+    """Until then it is None; a stalled disk tells nothing."""
+    assert then.status is not None
+    memory = then.memory
+    for at in (NOW, NOW + 1.0):
+        memory = memory.after_answer(
+            then.status, then.last_probe, started=at, ended=at, asked_record=then.record, record=then.record
+        )
+    assert memory.proves_past_since == since
+    stalled = replace(then.status, disk_stalled=True)
+    again = memory.after_answer(
+        stalled, then.last_probe, started=NOW + 2.0, ended=NOW + 2.0, asked_record=then.record, record=then.record
+    )
+    assert again.proves_past_since == since
+
+
 WENT_BACK: dict[str, Any] = {"executed": "100:1-40", "read_only": True, "super_read_only": True}
 
 
