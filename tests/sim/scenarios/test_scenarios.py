@@ -25,6 +25,17 @@ def test_every_scenario_is_there_or_waits_for_something() -> None:
     assert all(script.blocks or script.waits_for for script in _BOOK.all)
 
 
+def test_only_a_limit_of_the_promise_breaks_an_invariant() -> None:
+    """A scenario whose outcome has a violation says in its first line that it shows where the promise ends."""
+    broken = {
+        script.name: script.title
+        for script in _BOOK.all
+        if any(line.startswith("VIOLATION") for block in script.blocks for line in block.outcome)
+    }
+    assert broken
+    assert not [name for name, title in broken.items() if not title.startswith("A limit of the promise: ")]
+
+
 def test_a_file_is_written_as_it_was_read() -> None:
     """Reading a scenario and writing it again changes nothing, so that a rewrite changes outcomes only."""
     for script in _BOOK.all:

@@ -4,6 +4,7 @@ import pytest
 
 from tests.unit.sim.servers import Servers, play, until
 from vtorc.errors import MysqlError
+from vtorc.sim.engine.loop import current_loop
 from vtorc.sim.mysql.binlog import InsertRow
 from vtorc.sim.mysql.disk import DiskState
 from vtorc.sim.mysql.settings import SimMysqlSettings
@@ -122,6 +123,33 @@ def test_after_commit_a_waiting_commit_is_visible_already() -> None:
         assert [acknowledged for _, _, acknowledged in servers.notes.commits] == [True]
 
     play(main, settings=SimMysqlSettings(wait_after_commit=True))
+
+
+def test_a_finite_timeout_ends_the_wait_for_acknowledgements() -> None:
+    """A commit that no replica acknowledged in time ends without, and no later one waits until a replica catches up."""
+
+    async def main(servers: Servers) -> None:
+        await servers.replicate()
+        await servers.write()
+        primary = servers.all[0]
+        servers.cut("m1", "m2", towards=["m0"])
+        writing = servers.write_in_background()
+        await asyncio.sleep(4.0)
+        assert not writing.done()
+        assert primary.acks.active
+        await asyncio.sleep(2.0)
+        assert writing.done()
+        assert not primary.acks.active
+        before = current_loop().time()
+        await servers.write()
+        assert current_loop().time() - before < 1.0
+        assert [acknowledged for _, _, acknowledged in servers.notes.commits] == [True, False, False]
+        servers.network.heal()
+        await until(lambda: primary.acks.active)
+        await servers.write()
+        assert servers.notes.commits[-1][2]
+
+    play(main, settings=SimMysqlSettings(ack_timeout=5.0))
 
 
 def test_switching_the_source_side_off_releases_the_waiting_commits() -> None:

@@ -102,6 +102,10 @@ class ShardLedger:
             write for row, write in self.protected.items() if row not in server.rows and write not in self.copies_gone
         ]
 
+    def gone_on(self, server: SimMysqld) -> bool:
+        """Return whether a server lacks writes of which too few copies were left."""
+        return any(not has_row(server, write) for write in self.copies_gone)
+
     def rolled_back(self, server: SimMysqld) -> None:
         """Note which writes have too few copies left, as a server has lost its own.
 

@@ -7,7 +7,8 @@ from vtorc.sim.mysql.setup import ServerSetup
 from vtorc.vttablet.mysql_api import ReplicaReport, ServerReport, Source
 
 _NO_PLUGINS = SemiSyncStatus()
-_TIMEOUT_MS = 1_000_000_000_000_000_000
+_MOST_MS = 1_000_000_000_000_000_000
+"""The timeout of semi-sync in Vitess' file, in milliseconds."""
 
 _BINLOG = "binlog.000001"
 """The one file of a binary log."""
@@ -154,19 +155,23 @@ def semi_sync(server: SimMysqld) -> SemiSyncStatus:
         _semi_sync,
         acks.count,
         acks.enabled,
+        acks.active,
+        min(server.settings.ack_timeout * 1000.0, _MOST_MS),
         server.semi_sync_replica,
         server.replication.acknowledges,
         server.semi_sync_clients,
     )
 
 
-def _semi_sync(count: int, primary: bool, replica: bool, acknowledges: bool, clients: int) -> SemiSyncStatus:
+def _semi_sync(
+    count: int, primary: bool, active: bool, timeout: float, replica: bool, acknowledges: bool, clients: int
+) -> SemiSyncStatus:
     return SemiSyncStatus(
         primary_enabled=primary,
         replica_enabled=replica,
-        primary_active=primary,
+        primary_active=active,
         replica_active=acknowledges,
         primary_clients=clients,
-        timeout=_TIMEOUT_MS,
+        timeout=int(timeout),
         wait_for_replica_count=count,
     )

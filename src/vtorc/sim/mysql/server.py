@@ -1,6 +1,7 @@
 """A simulated mysqld: commits, read-only switches, crashes, and the replicas that read its binary log."""
 
 import asyncio
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 
@@ -235,7 +236,7 @@ class SimMysqld(ReplicaServer):
             )
             self._next_number += 1
             commit.transaction = transaction
-            commit.waited = self.acks.enabled and self.setup.log_bin
+            commit.waited = self.acks.active and self.setup.log_bin
             self.observer.wrote(self, transaction)
             self.log(transaction, lambda acked: self._finish(commit, acked))
             if self.settings.wait_after_commit:
@@ -248,6 +249,8 @@ class SimMysqld(ReplicaServer):
             dump.pump()
         if self.setup.log_bin:
             self.acks.wait(position, release)
+            if math.isfinite(self.settings.ack_timeout) and self.acks.active:
+                self.later(self.settings.ack_timeout, self.acks.give_up, position)
         else:
             release(False)  # semi-sync waits for the binary log, and knows nothing of a commit without one
         return position

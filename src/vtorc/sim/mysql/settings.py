@@ -1,6 +1,7 @@
 """The configuration of a simulated mysqld, and how long its work takes."""
 
 import enum
+import math
 from dataclasses import dataclass
 
 from vtorc.sim.engine.network import Latency
@@ -19,12 +20,15 @@ class SimMysqlSettings:
 
     `commit` is the flush of the binary log, `relay` that of the relay log, `apply` the applier's work for one commit.
     With `wait_after_commit` the wait point of semi-sync is AFTER_COMMIT: all clients see a write before it is
-    acknowledged. As in Vitess' file, a server starts with super_read_only on, semi-sync off and no replication thread.
+    acknowledged. A commit that was not acknowledged for `ack_timeout` is told OK without; infinity stands for the
+    endless timeout of Vitess' file. As in that file, a server starts with super_read_only on, semi-sync off and no
+    replication thread.
     """
 
     version: str = "8.0.36"
     wait_for_replica_count: int = 1
     wait_after_commit: bool = False
+    ack_timeout: float = math.inf
     relay_log_recovery: bool = True
     replica_net_timeout: float = 60.0
     connect_retry: float = 10.0

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import math
 import random
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -16,6 +17,7 @@ from vtorc.sim.cluster.external_server import replicate_from_outside
 from vtorc.sim.cluster.plan import ShardPlan, TabletPlan, WorldPlan, fleet_plan
 from vtorc.sim.cluster.planned_reparent import plan_reparent
 from vtorc.sim.cluster.policy_change import change_policy
+from vtorc.sim.cluster.replayed_log import replay_binary_log
 from vtorc.sim.cluster.reshard import add_shard, leftovers, remove_shard
 from vtorc.sim.cluster.tablet import SimTablet, TabletTraits
 from vtorc.sim.cluster.vtorc import SimVtorc, VtorcSettings
@@ -35,6 +37,7 @@ from vtorc.sim.scenario.status_age import oldest_status
 _FIRST_LIMIT = 60.0
 _SETTLE_LIMIT = 180.0
 _FOR_EVER = 1e6
+_MYSQL_WORDS = ("net-timeout", "connect-retry", "relay-log-recovery", "wait-point", "ack-timeout")
 
 
 class ScenarioCommands:
@@ -117,11 +120,11 @@ class ScenarioCommands:
     def do_world(self, words: CommandWords) -> list[str]:
         """Plan everything else: `world [vtorcs=zone1,zone2] [lease=30] [net-timeout=60] [relay-log-recovery=off]`.
 
-        With `shards=60` the world is a fleet like that of `vtorc sim --shards 60 --tablets 3`.
+        With `shards=60` the world is a fleet like that of `vtorc sim --shards 60 --tablets 3`. With
+        `wait-point=after-commit` all clients see a write before it is acknowledged, and with `ack-timeout=5` they are
+        told OK after so many seconds without an acknowledgement.
         """
-        words.only(
-            "shards", "vtorcs", "lease", "net-timeout", "connect-retry", "relay-log-recovery", "writers", "direct"
-        )
+        words.only("shards", "vtorcs", "lease", "writers", "direct", *_MYSQL_WORDS)
         if "shards" in words.named:
             self._plan = fleet_plan(random.Random("scenario"), shards=int(words.number("shards", 1)), tablets=3)
         vtorcs = words.named.get("vtorcs")
@@ -135,6 +138,8 @@ class ScenarioCommands:
                 replica_net_timeout=words.number("net-timeout", 60.0),
                 connect_retry=words.number("connect-retry", 10.0),
                 relay_log_recovery=words.named.get("relay-log-recovery", "on") == "on",
+                ack_timeout=words.number("ack-timeout", math.inf),
+                wait_after_commit=words.named.get("wait-point", "after-sync") == "after-commit",
             ),
         )
         return []
@@ -223,13 +228,16 @@ class ScenarioCommands:
         return []
 
     async def do_type(self, words: CommandWords) -> list[str]:
-        """Let an operator change a tablet's type: `type zone2-200 drained`."""
-        words.only(plain=2)
+        """Let an operator change a tablet's type: `type zone2-200 drained`; with `acks=on` it acknowledges from now on.
+
+        Vitess' tools tell a tablet with the change whether it is to acknowledge.
+        """
+        words.only("acks", plain=2)
         tablet = self._tablet(words, words.plain[0])
         agent = tablet.agent
         if agent is None:
             raise SimPlanError(f"{words.line!r}: its vttablet is down")
-        await agent.reparent.change_type(TabletType.parse(words.plain[1]), semi_sync=False)
+        await agent.reparent.change_type(TabletType.parse(words.plain[1]), semi_sync=words.named.get("acks") == "on")
         return []
 
     def do_policy(self, words: CommandWords) -> list[str]:
@@ -285,6 +293,13 @@ class ScenarioCommands:
         words.only(plain=1)
         tablet = self._tablet(words, words.plain[0])
         replicate_from_outside(self.world, self.world.shards[tablet.config.shard], tablet)
+        return []
+
+    async def do_replay(self, words: CommandWords) -> list[str]:
+        """Let an operator replay a transaction of another cluster's binary log: `replay primary`; ends with its OK."""
+        words.only(plain=1)
+        tablet = self._tablet(words, words.plain[0])
+        await replay_binary_log(self.world, self.world.shards[tablet.config.shard], tablet)
         return []
 
     async def do_override(self, words: CommandWords) -> list[str]:

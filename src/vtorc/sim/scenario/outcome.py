@@ -10,6 +10,9 @@ from vtorc.sim.campaigns.mask import mask
 from vtorc.sim.cluster.world import SimShard, World
 
 _ALIAS = re.compile(r"\b\w+-\d{10}\b")
+_COUNT = re.compile(r"(?<=\bstep )\d+|\b\d+(?= rows?\b| acknowledged\b)")
+"""Counts in the texts of violations, apart from those that `mask` knows."""
+
 MANY = 10
 """Up to so many shards are reported one by one, more only in sum."""
 
@@ -54,7 +57,7 @@ class ScenarioOutcome:
             lines.append(f"  protected writes lost: {lost}")
         violations = self._world.checker.violations[self._violations :]
         self._violations = len(self._world.checker.violations)
-        return [*lines, *(f"VIOLATION {each.rule}: {mask(each.text)}" for each in violations)]
+        return [*lines, *(f"VIOLATION {each.rule}: {_COUNT.sub('N', mask(each.text))}" for each in violations)]
 
     def _report_shard(self, shard: SimShard, records: Sequence[RecoveryRecord]) -> list[str]:
         return [
@@ -136,7 +139,9 @@ class ScenarioOutcome:
         protected = len(shard.ledger.lost_on(primary.mysqld))
         bare = shard.ledger.unprotected_lost_on(primary.mysqld)
         if shard.ledger.promises or protected:
-            yield f"  protected writes lost: {protected}"
+            yield f"  protected writes lost: {'some' if protected else 0}"
+        if shard.ledger.gone_on(primary.mysqld):
+            yield "  writes lost with the disks that went back in time: some"
         if bare:
             yield "  unprotected writes lost: some"
 
