@@ -210,6 +210,40 @@ def test_findings_name_what_holds_them() -> None:
     assert not named - {path.stem for path in SCRIPTS.glob("*.txt")}
 
 
+LIMIT = "# A limit of the promise: "
+"""How a scenario begins that shows a limit."""
+
+
+def limits_of_the_promise() -> dict[str, list[str]]:
+    """Read docs/promise.md: the heading of each limit, and the scenarios and tests after "Shown by"."""
+    sections = re.findall(r"^### (.+?)\n(.*?)(?=^##|\Z)", read("docs/promise.md"), re.MULTILINE | re.DOTALL)
+    return {title: CODE.findall(body.partition("**Shown by** ")[2]) for title, body in sections}
+
+
+def is_shown(name: str) -> bool:
+    """Tell whether a name is that of a scenario, or of a test as pytest spells it."""
+    path, _, test = name.partition("::")
+    if not test:
+        return (SCRIPTS / f"{name}.txt").exists()
+    return (ROOT / path).exists() and f"def {test}(" in read(path)
+
+
+@pytest.mark.parametrize(("title", "shown_by"), limits_of_the_promise().items())
+def test_each_limit_of_the_promise_is_shown(title: str, shown_by: list[str]) -> None:
+    """Each limit in docs/promise.md names scenarios or tests, and all of them exist."""
+    names = [name for name in shown_by if re.match(r"\d\d-|tests/", name)]
+    assert names, title
+    assert not [name for name in names if not is_shown(name)]
+
+
+def test_the_page_of_the_promise_has_each_limit() -> None:
+    """Each scenario that shows a limit is named under one limit in docs/promise.md."""
+    shown = [name for names in limits_of_the_promise().values() for name in names]
+    limits = [path.stem for path in SCRIPTS.glob("*.txt") if path.read_text(encoding="utf-8").startswith(LIMIT)]
+    assert len(limits) > 10
+    assert sorted(name for name in shown if name in limits) == sorted(limits)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_rules_that_are_named_exist(name: str) -> None:
     """What a document calls a rule is one of the catalogue, or an invariant of the simulator."""
