@@ -16,7 +16,8 @@ from vtorc.errors import LockLost, TabletBadAnswer, TabletCallFailed, TabletUnre
 from vtorc.proto import query_pb2, topodata_pb2
 from vtorc.tablet.api import HealthReport
 from vtorc.tablet.client import GrpcTabletManager
-from vtorc.tablet.sending import checked_before_sending
+from vtorc.tablet.reach import reach
+from vtorc.tablet.sending import about_to_send, checked_before_sending
 from vtorc.tablet.settings import ClientSettings
 
 SOON = 0.1
@@ -235,6 +236,27 @@ async def test_a_call_is_checked_once_it_has_a_connection(tablet: FakeTablet, cl
         await client.stop_replication(tablet.record)
     assert connected == [True]
     assert "StopReplication" not in [each.name for each in tablet.seen]
+
+
+async def test_an_attempt_to_connect_has_no_checks_of_one_caller(
+    tablet: FakeTablet, client: GrpcTabletManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls share it, so a lock that one of them has lost must not end it for all."""
+
+    async def checked_reach(host: str, port: int, **limits: Any) -> None:
+        about_to_send()
+        await reach(host, port, **limits)
+
+    def check() -> None:
+        raise LockLost("lost")
+
+    monkeypatch.setattr("vtorc.tablet.connection.reach", checked_reach)
+    with checked_before_sending(check):
+        locked = asyncio.create_task(client.ping(tablet.record))
+    await asyncio.sleep(0)
+    await client.ping(tablet.record)
+    with pytest.raises(LockLost):
+        await locked
 
 
 async def test_each_address_has_its_connection(tablet: FakeTablet, client: GrpcTabletManager) -> None:

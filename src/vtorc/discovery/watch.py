@@ -18,6 +18,7 @@ from vtorc.discovery.probe import SLOWEST_HURRY_AT, ProbePace, TabletProbe
 from vtorc.discovery.probe_budget import Lane, ProbeBudget
 from vtorc.discovery.signals import Sentinel, watch_signals
 from vtorc.tablet.api import TabletManager
+from vtorc.tablet.sending import context_without_checks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,9 +161,9 @@ class ShardWatch:
         probe.set_lane(self._lane)
         probe.hurry(since=self._hurried_since)
         signals = watch_signals(probe, self._tablets, lambda: self._hinted_at(probe), sentinel=self._sentinel)
-        tasks = (
-            group.create_task(probe.run(self._pace), name=f"probe {record.alias}"),
-            group.create_task(signals, name=f"signals {record.alias}"),
+        tasks = tuple(
+            group.create_task(work, name=f"{kind} {record.alias}", context=context_without_checks())
+            for kind, work in (("probe", probe.run(self._pace)), ("signals", signals))
         )
         self._watched = dict(sorted([*self._watched.items(), (record.alias, _Watched(probe, tasks))]))
 

@@ -14,7 +14,7 @@ from vtorc.proto import query_pb2
 from vtorc.tablet import convert
 from vtorc.tablet.failures import explain, mysql_errno
 from vtorc.tablet.reach import Timeout, reach
-from vtorc.tablet.sending import about_to_send
+from vtorc.tablet.sending import about_to_send, context_without_checks
 from vtorc.tablet.settings import ClientSettings, Metadata
 
 Address = tuple[str, int]
@@ -161,7 +161,8 @@ class Connection:
         present.
         """
         if self._dial is None:
-            self._dial = asyncio.create_task(self._connect(), name=f"dial {self.address[0]}:{self.address[1]}")
+            name = f"dial {self.address[0]}:{self.address[1]}"
+            self._dial = asyncio.create_task(self._connect(), name=name, context=context_without_checks())
             self._dial.add_done_callback(self._forget_dial)
         dial = self._dial
         self._dialling += 1

@@ -1,12 +1,13 @@
 """Checks that are made right before a call to a tablet leaves this process."""
 
 import asyncio
+from contextvars import ContextVar
 
 import pytest
 
 from vtorc.errors import LockLost
 from vtorc.sim.engine.loop import run
-from vtorc.tablet.sending import about_to_send, checked_before_sending
+from vtorc.tablet.sending import about_to_send, checked_before_sending, context_without_checks
 
 
 def lost() -> None:
@@ -38,6 +39,25 @@ def test_a_check_holds_in_tasks_that_are_started_inside() -> None:
             await inside
 
     run(main())
+
+
+def test_a_task_that_outlives_its_caller_has_none_of_its_checks() -> None:
+    """It keeps all else of the caller's context, and the caller keeps its checks."""
+    name: ContextVar[str] = ContextVar("name")
+
+    async def main() -> str:
+        async def call() -> str:
+            about_to_send()
+            return name.get()
+
+        name.set("commerce/0")
+        with checked_before_sending(lost):
+            lasting = asyncio.create_task(call(), context=context_without_checks())
+            with pytest.raises(LockLost):
+                about_to_send()
+        return await lasting
+
+    assert run(main()) == "commerce/0"
 
 
 def test_all_checks_around_a_call_are_made() -> None:
