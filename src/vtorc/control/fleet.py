@@ -1,7 +1,7 @@
 """All shards of the cluster: starts a loop for each that appears, ends those that go, and stops them in order."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from vtorc.control.breaker import HOLD_NOTHING, Breaker
@@ -9,7 +9,8 @@ from vtorc.control.budget import BudgetLimits, FleetBudget
 from vtorc.control.observer import Observer, TopologyObserver, lateness_announcement
 from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import DecisionSettings, ShardLoop
-from vtorc.core.facts.ids import ShardId
+from vtorc.core.facts.ids import ShardId, TabletAlias
+from vtorc.core.facts.remembered import RememberedTablet
 from vtorc.discovery.memory_keeper import MemoryKeeper
 from vtorc.discovery.probe import ProbePace
 from vtorc.discovery.probe_budget import ProbeBudget
@@ -90,6 +91,7 @@ class Fleet:
         self.loops: dict[ShardId, ShardLoop] = {}
         self._rests: dict[ShardId, _Rest] = {}
         self._resting: set[ShardId] = set()
+        self._left: dict[ShardId, Mapping[TabletAlias, RememberedTablet]] = {}
         self._topo_failures: tuple[str, ...] = ()
         self._slow_down = SlowDown(self._tell_lateness)
         self._probes = ProbeBudget(tools.clock.now, drag=lambda: self._slow_down.drag)
@@ -214,6 +216,7 @@ class Fleet:
             sentinel=self._sentinel,
             budget=self._probes,
             keeper=self._keeper,
+            remembered=self._remembered(shard),
         )
         loop = ShardLoop(
             watch,
@@ -229,6 +232,11 @@ class Fleet:
         if self._topology_observer is not None:
             self._topology_observer.found(shard, tablets=len(reading.tablets), controlled=controlled)
 
+    def _remembered(self, shard: ShardId) -> Mapping[TabletAlias, RememberedTablet] | None:
+        """Return what the last watch of a shard left, none of which was seen since; None if there was none."""
+        left, now = self._left.get(shard), self._tools.clock.now()
+        return None if left is None else {alias: each.after_gap(now) for alias, each in left.items()}
+
     async def _run_loop(self, shard: ShardId, loop: ShardLoop) -> None:
         """Run the loop of a shard, and contain what it raises.
 
@@ -241,8 +249,13 @@ class Fleet:
                 self._set_aside(shard, error)
 
     def _set_aside(self, shard: ShardId, error: Exception) -> None:
-        """Tell that vtorc failed in a shard, and watch the shard anew after a rest, with nothing remembered of it."""
-        self.loops.pop(shard, None)
+        """Tell that vtorc failed in a shard, and watch the shard anew after a rest.
+
+        What was remembered of its tablets is kept: writes may depend on it, and the new watch would replace it in the
+        memory file.
+        """
+        if (loop := self.loops.pop(shard, None)) is not None:
+            self._left[shard] = loop.watch.memory().tablets
         task = self._tasks.pop(shard, None)
         if task is not None and task is not asyncio.current_task():
             task.cancel()
@@ -258,6 +271,7 @@ class Fleet:
     def _remove(self, shard: ShardId) -> None:
         self._rests.pop(shard, None)
         self._resting.discard(shard)
+        self._left.pop(shard, None)
         self.loops.pop(shard, None)
         if (task := self._tasks.pop(shard, None)) is not None:
             task.cancel()

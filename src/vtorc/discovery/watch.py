@@ -1,7 +1,7 @@
 """Owns all that is known of one shard, keeps it fresh, and notices when it changes."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from vtorc.core.election.unexplained_ackers import client_count_after, client_count_without
@@ -58,14 +58,18 @@ class ShardWatch:
         sentinel: Sentinel | None = None,
         budget: ProbeBudget | None = None,
         keeper: MemoryKeeper | None = None,
+        remembered: Mapping[TabletAlias, RememberedTablet] | None = None,
     ) -> None:
         """Ask within the fleet's `budget`; without one the shard has a budget of its own.
 
-        Without a `keeper` nothing is remembered of before, and nothing outlives this process.
+        Without a `keeper` nothing outlives this process. `remembered` is what an earlier watch of this process left,
+        as it is worth now; None if there was none, and what the keeper recalls counts.
         """
         self.shard = shard
         self._keeper = keeper
-        self._remembered = dict(keeper.recall(shard)) if keeper is not None else {}
+        if remembered is None:
+            remembered = keeper.recall(shard) if keeper is not None else {}
+        self._remembered = dict(remembered)
         self._has_begun = False
         self._topology = topology
         self._cells_read_once = topology.cells - topology.unreachable_cells.keys()

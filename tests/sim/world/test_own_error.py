@@ -9,8 +9,11 @@ from tests.unit.sim.servers import until
 from tests.unit.sim.worlds import CELLS, SHARD, in_world, small_plan
 from vtorc.control.fleet import LONGEST_REST
 from vtorc.control.shard_loop import ShardLoop
+from vtorc.core.decision.decisions import Action
 from vtorc.core.facts.ids import ShardId
-from vtorc.recovery.runner import Judgement
+from vtorc.discovery.memory_keeper import KEEP_EVERY
+from vtorc.recovery.record import RecoveryRecord
+from vtorc.recovery.runner import Judgement, Runner
 from vtorc.sim.cluster.plan import WorldPlan, shard_plan
 from vtorc.sim.cluster.world import SimShard, World
 
@@ -57,3 +60,50 @@ def test_a_mistake_in_one_shard_leaves_the_others_their_failover(monkeypatch: py
 
     monkeypatch.setattr(ShardLoop, "judge", careless)
     in_world(main, plan=_plan())
+
+
+def test_a_shard_that_is_watched_anew_keeps_what_was_remembered_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a lost primary had told is known after two rests, in the process and in its memory file; that nobody
+    watched meanwhile is known, too.
+    """
+    judge = ShardLoop.judge
+    mistakes = 0
+
+    def careless(self: ShardLoop, *, heard_since: float = float("-inf")) -> Judgement:
+        nonlocal mistakes
+        if mistakes:
+            mistakes -= 1
+            raise KeyError("zone1-100")
+        return judge(self, heard_since=heard_since)
+
+    async def main(world: World, shard: SimShard) -> None:
+        nonlocal mistakes
+        (vtorc,) = world.vtorcs
+        assert vtorc.fleet is not None
+        primary = shard.primary
+        assert primary is not None
+        alias = primary.config.alias
+        first = vtorc.fleet.loops[SHARD].watch
+        known = first.memory().tablets[alias].memory
+        assert known.observed_term is not None
+        monkeypatch.setattr(Runner, "run", _never)
+        world.power_off(primary.host)
+        mistakes, loops, failed_at = 2, vtorc.fleet.loops, asyncio.get_running_loop().time()
+        await until(lambda: mistakes == 0 and SHARD in loops and loops[SHARD].watch is not first)
+        await asyncio.sleep(2 * KEEP_EVERY)
+        for tablets in (loops[SHARD].watch.memory().tablets, vtorc.disk.read()[SHARD].tablets):
+            memory = tablets[alias].memory
+            assert memory.observed_term is not None
+            assert memory.observed_term.term == known.observed_term.term
+            assert memory.server_uuid == known.server_uuid
+            assert memory.unknown_until > failed_at
+            assert not memory.was_heard
+        world.checker.violations.clear()
+
+    monkeypatch.setattr(ShardLoop, "judge", careless)
+    in_world(main)
+
+
+async def _never(self: Runner, action: Action) -> RecoveryRecord:
+    await asyncio.get_running_loop().create_future()
+    raise AssertionError
