@@ -48,11 +48,22 @@ class OnTimeClock:
         self._clock = clock
         self._last_beat: float | None = None
         self._late = 0.0
+        self._due = 0.0
 
     def now(self) -> float:
-        """Return the seconds in which vtorc could listen, plus a constant."""
+        """Return the seconds in which vtorc could listen, plus a constant; of two moments the later has the later time.
+
+        It went back in the middle of late rounds once, and waited for a question that had been asked already.
+        """
         now = self._clock.now()
         return now - self._late_by(now)
+
+    def until(self, moment: float) -> float:
+        """Return after how many seconds this clock shows `moment` if vtorc is on time; 0 or less if it passed."""
+        now = self._clock.now()
+        late = self._late_by(now)
+        left = moment - (now - late)
+        return left + self._due_by(now) - late if left > 0 else left
 
     def real(self) -> float:
         """Return seconds that pass while vtorc is late, too: in those, servers may have gone on."""
@@ -79,15 +90,29 @@ class OnTimeClock:
                 await asyncio.sleep(BEAT)
                 now = self._clock.now()
                 took = now - self._last_beat
-                self._late, self._last_beat = self._late_by(now), now
+                self._late, self._due, self._last_beat = self._late_by(now), self._due_by(now), now
                 beat(took)
         finally:
-            self._late, self._last_beat = self.late, None
+            self._late = self._due = self.late
+            self._last_beat = None
 
     def _late_by(self, now: float) -> float:
-        if self._last_beat is None or (since := now - self._last_beat) <= ON_TIME:
+        """Return the late seconds so far, which follow what is due no faster than time passes.
+
+        Seconds of a round passed before it turned out to be late. They are left out of the time that comes next.
+        """
+        if self._last_beat is None:
             return self._late
-        return self._late + since - _counted(since)
+        since = now - self._last_beat
+        still = 1.0 - _CREEP
+        after_round = self._due + still * max(0.0, since - ON_TIME)
+        return min(self._late + still * since, after_round, self._due_by(now))
+
+    def _due_by(self, now: float) -> float:
+        """Return the late seconds that are to be left out for all rounds, the present one included."""
+        if self._last_beat is None or (since := now - self._last_beat) <= ON_TIME:
+            return self._due
+        return self._due + since - _counted(since)
 
 
 def _counted(since: float) -> float:
@@ -98,7 +123,7 @@ def _counted(since: float) -> float:
     """
     rounds = ON_TIME * ON_TIME / since
     slow = min(_MOST, since * _SLOWEST)
-    return max(rounds, slow) + _CREEP * since
+    return max(rounds, slow) + _CREEP * (since - ON_TIME)
 
 
 class OnTimeTimeout:
@@ -140,7 +165,7 @@ class OnTimeTimeout:
 
     def _look(self) -> None:
         """End, unless vtorc was late meanwhile and has seconds left, or answers to read."""
-        left = self._ends - self._clock.now()
+        left = self._clock.until(self._ends)
         if left > _ROUNDING:
             self._look_in(left)
         elif self._looks_left and self._clock.late > self._late_before:

@@ -1,13 +1,14 @@
 """A vtorc that is late: its clock of evidence, and deadlines that it cannot miss by its own fault."""
 
 import asyncio
+import itertools
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import pytest
 
 from tests.unit.discovery.test_view_evidence import LoopClock
-from vtorc.discovery.lateness import BEAT, ON_TIME, OnTimeClock
+from vtorc.discovery.lateness import BEAT, ON_TIME, OnTimeClock, OnTimeTimeout
 from vtorc.sim.engine.loop import current_loop, run
 
 _T = TypeVar("_T")
@@ -69,6 +70,92 @@ def test_what_comes_later_in_a_late_round_has_a_later_time() -> None:
 
     moments = timed(main)
     assert sorted(set(moments)) == moments
+
+
+ROUNDS = (0.07, 0.12, 0.24, 0.5, 0.0, 0.065, 0.12, 2.0, 0.12)
+"""Seconds of work in rounds of the loop, from hardly late to very late; 0 is a round that is on time."""
+
+
+def test_the_clock_never_goes_back() -> None:
+    """Within late rounds and between them each reading is later than the one before, by no more than what passed."""
+
+    async def main(clock: OnTimeClock) -> list[tuple[float, float, float]]:
+        readings = []
+        for work in ROUNDS:
+            for _ in range(20):
+                current_loop().stand_still(work / 20)
+                readings.append((clock.now(), clock.late, clock.real()))
+            await asyncio.sleep(0.01)
+            readings.append((clock.now(), clock.late, clock.real()))
+        return readings
+
+    for before, after in itertools.pairwise(timed(main)):
+        passed = after[2] - before[2]
+        assert passed * 0.0009 <= after[0] - before[0] <= passed + 1e-9
+        assert after[1] - before[1] >= -1e-9
+        assert sum(after[:2]) == pytest.approx(after[2])
+
+
+def test_time_that_passed_before_a_round_was_late_is_left_out_of_the_next() -> None:
+    """Rounds of 120 ms count a quarter in the long run, whoever reads the clock meanwhile, and the clock then goes on
+    as that of the loop.
+    """
+
+    async def main(clock: OnTimeClock) -> tuple[float, float, bool]:
+        began, real, readings = clock.now(), clock.real(), 0
+        while clock.real() - real < 12.0:
+            current_loop().stand_still(0.06)
+            clock.now()
+            readings += 1
+            current_loop().stand_still(0.06)
+            await asyncio.sleep(1e-6)
+        await asyncio.sleep(1.0)
+        counted, late = clock.now() - began - 1.0, clock.late
+        await asyncio.sleep(5.0)
+        return counted, readings, clock.late == late
+
+    counted, rounds, is_on_time = timed(main)
+    assert counted == pytest.approx(rounds * 0.03, rel=0.1)
+    assert is_on_time
+
+
+def test_a_deadline_after_a_late_round_is_not_looked_at_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time that is still left out is waited for at once: timers of microseconds would fill the loop."""
+
+    looks = 0
+    look = OnTimeTimeout._look
+
+    def counted(self: OnTimeTimeout) -> None:
+        nonlocal looks
+        looks += 1
+        look(self)
+
+    async def main(clock: OnTimeClock) -> None:
+        current_loop().stand_still(0.12)
+        await asyncio.sleep(1e-6)
+        async with clock.timeout(1e-4):
+            await asyncio.sleep(60.0)
+
+    monkeypatch.setattr(OnTimeTimeout, "_look", counted)
+    with pytest.raises(TimeoutError):
+        timed(main)
+    assert 1 <= looks <= 8
+
+
+def test_a_question_before_a_refresh_is_not_taken_for_one_after_it() -> None:
+    """The start of a refresh in a late round is never later than that of a question in the next round."""
+
+    async def main(clock: OnTimeClock) -> list[tuple[float, float]]:
+        moments = []
+        for _ in range(8):
+            current_loop().stand_still(0.058)
+            refresh = clock.now()
+            current_loop().stand_still(0.08)
+            await asyncio.sleep(1e-6)
+            moments.append((refresh, clock.now()))
+        return moments
+
+    assert all(refresh < question for refresh, question in timed(main))
 
 
 @pytest.mark.parametrize("still_at", [0.0, 0.2, 0.9, 0.95, 0.99])
