@@ -216,7 +216,8 @@ class _Election:
 
     def _why_none_to_choose_from(self) -> Why | None:
         if not self.pool:
-            return Rule.NONE_REACHED, "no tablet that could become primary was reached"
+            rebuilt = "".join(f"; {how}" for _, how in sorted(self.set.rebuilt.items()))
+            return Rule.NONE_REACHED, f"no tablet that could become primary was reached{rebuilt}"
         if reason := unrevoked(self.set, self.protection):
             return Rule.ACKERS_UNREACHED, reason
         return None

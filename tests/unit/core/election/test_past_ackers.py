@@ -13,6 +13,7 @@ from vtorc.core.election.choice import Choice, Refusal, choose
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.last_probe import LastProbe, ProbeFailure
+from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.tablet_memory import FormerType, ReplacedServer
 from vtorc.core.facts.views import ShardView, TabletView
 
@@ -189,6 +190,15 @@ def test_another_server_under_an_old_alias_does_not_hold_what_the_first_acknowle
     if isinstance(outcome, Refusal):
         assert f"is server {uuid(R1)} now, and what server {uuid(901)} acknowledged" in outcome.sentence
         assert "was rebuilt" in outcome.removed[alias(R1)]
+
+
+def test_replicas_that_answer_and_count_as_rebuilt_are_named() -> None:
+    """No tablet counts as reached, and the refusal tells of each what became of its server."""
+    view = shard(DEAD, replaced(replica(R1, io=CONNECTING), 1), replaced(replica(R2, io=CONNECTING), 1))
+    refusal = choose(candidate_set(view, SEMI_SYNC, stop(view)), SEMI_SYNC)
+    assert isinstance(refusal, Refusal)
+    assert refusal.rule is Rule.NONE_REACHED
+    assert refusal.sentence.count("start that server's data directory again") == 2
 
 
 @pytest.mark.parametrize("was_heard", [True, False])
