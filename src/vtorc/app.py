@@ -167,7 +167,7 @@ async def open_history(settings: Settings, clock: Clock) -> AsyncIterator[Sequen
 
 
 @asynccontextmanager
-async def open_memory(settings: Settings, clock: Clock) -> AsyncIterator[MemoryKeeper | None]:
+async def open_memory(settings: Settings, clock: OnTimeClock) -> AsyncIterator[MemoryKeeper | None]:
     """Read what the process before remembered, and keep what this one learns; None without a place for the history.
 
     A file that cannot be read is told once, and vtorc starts with what it can find out itself.
@@ -190,9 +190,10 @@ async def open_memory(settings: Settings, clock: Clock) -> AsyncIterator[MemoryK
             f"memory file {path}: not read for {len(stored.unread)} of {len(stored.unread) + len(stored.shards)} "
             f"shards, among them {shard}: {why}; what is not known of them yet counts as unknown"
         )
-    now, wall = clock.now(), clock.wall()
+    now, real, wall = clock.now(), clock.real(), clock.wall()
     file = MemoryFile(path)
-    keeper = MemoryKeeper(file, {shard: memory.recalled(wall=wall, now=now) for shard, memory in stored.shards.items()})
+    recalled = {shard: memory.recalled(wall=wall, now=now, real=real) for shard, memory in stored.shards.items()}
+    keeper = MemoryKeeper(file, recalled)
     try:
         yield keeper
     finally:

@@ -2,13 +2,27 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from enum import Enum
 from typing import Protocol
 
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.remembered import RememberedTablet, ShardMemory
 
-KEEP_EVERY = 3.0
-"""Seconds between two times at which all shards are kept of which something was learnt."""
+
+class KeepTime(Enum):
+    """How soon what was learnt of a shard is kept."""
+
+    AT_ONCE = "at once"
+    SOON = "soon"
+    LATER = "later"
+
+
+KEEP_WITHIN: Mapping[KeepTime, float] = {KeepTime.AT_ONCE: 0.0, KeepTime.SOON: 3.0, KeepTime.LATER: 15.0}
+"""Seconds within which what was learnt is kept, with all other shards that wait as long.
+
+`LATER` is for times at which the same was seen once more, which is all that an idle cluster has to tell. It stays below
+`LONGEST_GAP`: a vtorc that was killed, and is back within five seconds, still knows what all tablets were meanwhile.
+"""
 
 
 class ShardMemoryStore(Protocol):
@@ -34,49 +48,38 @@ class MemoryKeeper:
         """`recalled` is what the process before left, as it is worth now."""
         self._store = store
         self._recalled = dict(recalled)
-        self._changed: dict[ShardId, Callable[[], ShardMemory]] = {}
-        self._due: dict[ShardId, Callable[[], ShardMemory]] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._waiting: dict[KeepTime, dict[ShardId, Callable[[], ShardMemory]]] = {each: {} for each in KeepTime}
+        self._timers: dict[KeepTime, asyncio.TimerHandle] = {}
 
     def recall(self, shard: ShardId) -> Mapping[TabletAlias, RememberedTablet]:
         """Return what is remembered of a shard; nothing the second time, as it is old by then."""
         return self._recalled.pop(shard, {})
 
-    def note(self, shard: ShardId, memory: Callable[[], ShardMemory], *, at_once: bool) -> None:
+    def note(self, shard: ShardId, memory: Callable[[], ShardMemory], keep_time: KeepTime) -> None:
         """Note that something was learnt of a shard; `memory` returns all that is remembered when it is kept."""
-        loop = asyncio.get_running_loop()
-        if at_once:
-            if not self._due:
-                loop.call_soon(self._keep_due)
-            self._due[shard] = memory
-            return
-        self._changed[shard] = memory
-        if self._timer is None:
-            self._timer = loop.call_later(KEEP_EVERY, self._keep_changed)
+        self._waiting[keep_time][shard] = memory
+        if keep_time not in self._timers:
+            loop = asyncio.get_running_loop()
+            self._timers[keep_time] = loop.call_later(KEEP_WITHIN[keep_time], self._keep, keep_time)
 
     def forget(self, shard: ShardId) -> None:
         """Forget a shard that does not exist any more."""
-        self._changed.pop(shard, None)
-        self._due.pop(shard, None)
+        self._drop(shard)
         self._store.forget(shard)
 
     def close(self) -> None:
         """Keep all that was learnt so far."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._keep_due()
-        self._keep_changed()
+        for timer in self._timers.values():
+            timer.cancel()
+        for keep_time in KeepTime:
+            self._keep(keep_time)
 
-    def _keep_due(self) -> None:
-        due, self._due = self._due, {}
-        self._keep(due)
-
-    def _keep_changed(self) -> None:
-        changed, self._changed = self._changed, {}
-        self._timer = None
-        self._keep(changed)
-
-    def _keep(self, memories: Mapping[ShardId, Callable[[], ShardMemory]]) -> None:
-        for shard, memory in memories.items():
-            self._changed.pop(shard, None)
+    def _keep(self, keep_time: KeepTime) -> None:
+        self._timers.pop(keep_time, None)
+        for shard, memory in list(self._waiting[keep_time].items()):
+            self._drop(shard)
             self._store.save(shard, memory())
+
+    def _drop(self, shard: ShardId) -> None:
+        for waiting in self._waiting.values():
+            waiting.pop(shard, None)

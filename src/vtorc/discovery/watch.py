@@ -9,11 +9,11 @@ from vtorc.core.facts.client_count import ClientCount
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.records import KeyspaceRecord, ShardRecord, TabletRecord
-from vtorc.core.facts.remembered import RememberedTablet, ShardMemory, is_due_at_once
+from vtorc.core.facts.remembered import RememberedTablet, ShardMemory, is_due_at_once, is_due_soon
 from vtorc.core.facts.tablet_memory import TabletMemory
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.discovery.lateness import OnTimeClock
-from vtorc.discovery.memory_keeper import MemoryKeeper
+from vtorc.discovery.memory_keeper import KeepTime, MemoryKeeper
 from vtorc.discovery.probe import SLOWEST_HURRY_AT, ProbePace, TabletProbe
 from vtorc.discovery.probe_budget import Lane, ProbeBudget
 from vtorc.discovery.signals import Sentinel, watch_signals
@@ -140,11 +140,18 @@ class ShardWatch:
     def memory(self) -> ShardMemory:
         """Return all that is remembered of the shard's tablets, and of those that it had."""
         present = {alias: watched.probe.remembered for alias, watched in self._watched.items()}
-        return ShardMemory(wall=self._clock.wall(), now=self._clock.now(), tablets={**self._remembered, **present})
+        clock = self._clock
+        tablets = {**self._remembered, **present}
+        return ShardMemory(wall=clock.wall(), now=clock.now(), real=clock.real(), tablets=tablets)
 
     def _keep(self, before: TabletMemory, after: TabletMemory) -> None:
-        if self._keeper is not None and before is not after:
-            self._keeper.note(self.shard, self.memory, at_once=is_due_at_once(before, after))
+        if self._keeper is None or before is after:
+            return
+        if is_due_at_once(before, after):
+            keep_time = KeepTime.AT_ONCE
+        else:
+            keep_time = KeepTime.SOON if is_due_soon(before, after) else KeepTime.LATER
+        self._keeper.note(self.shard, self.memory, keep_time)
 
     def _update_tablet(self, group: asyncio.TaskGroup, record: TabletRecord) -> None:
         watched = self._watched.get(record.alias)

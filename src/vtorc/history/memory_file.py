@@ -16,7 +16,7 @@ from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.remembered import ShardMemory
 from vtorc.errors import MemoryFileDamaged, MemoryFileError
 
-_VERSION = 1
+_VERSION = 2
 """Version of a row's text; a row of another one is left out."""
 
 _SCHEMA = """
@@ -67,16 +67,39 @@ def read_memory(path: str) -> StoredMemory:
 
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[sqlite3.Connection]:
+    with _errors_told(path), contextlib.closing(_connected(path)) as db:
+        yield db
+
+
+def _connected(path: str) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None, timeout=_BUSY)
     try:
-        with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=_BUSY)) as db:
-            db.execute("PRAGMA journal_mode=WAL")
-            db.execute("PRAGMA synchronous=NORMAL")
-            db.execute(_SCHEMA)
-            yield db
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=NORMAL")
+        db.execute(_SCHEMA)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+@contextlib.contextmanager
+def _errors_told(path: str) -> Iterator[None]:
+    try:
+        yield
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         kind = MemoryFileDamaged if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) else MemoryFileError
         raise kind(f"memory file {path}: {error}; expected an SQLite file that vtorc made") from error
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Return what tells the file at `path` from another one put in its place; None if there is none."""
+    try:
+        found = Path(path).stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _set_aside(path: str) -> None:
@@ -99,6 +122,8 @@ class MemoryFile:
         self._changed = threading.Condition()
         self._closing = False
         self._failed = False
+        self._db: sqlite3.Connection | None = None
+        self._opened_as: tuple[int, int] | None = None
         self._log = structlog.get_logger("vtorc.memory")
         self._thread = threading.Thread(target=self._run, name="memory", daemon=True)
         self._thread.start()
@@ -133,6 +158,7 @@ class MemoryFile:
             if batch:
                 self._write(batch)
             elif self._closing:
+                self._disconnect()
                 return
 
     def _write(self, batch: Mapping[ShardId, ShardMemory | None]) -> None:
@@ -141,22 +167,41 @@ class MemoryFile:
             try:
                 self._write_rows(batch)
             except MemoryFileDamaged:
+                self._disconnect()
                 _set_aside(self._path)
                 self._write_rows(batch)
         except (MemoryFileError, OSError) as error:
+            self._disconnect()
             self._tell(f"{error}; a restarted vtorc will know less and may refuse more: check the disk")
             return
         except Exception as error:  # a mistake in one memory must not end the writing of all others
+            self._disconnect()
             self._tell(f"memory file {self._path}: {error!r}; a restarted vtorc will know less and may refuse more")
             return
         self._failed = False
 
     def _write_rows(self, batch: Mapping[ShardId, ShardMemory | None]) -> None:
-        with _opened(self._path) as db:
+        with _errors_told(self._path):
+            db = self._connection()
             db.execute("BEGIN")
             for shard, memory in batch.items():
                 self._write_row(db, shard, memory)
             db.execute("COMMIT")
+
+    def _connection(self) -> sqlite3.Connection:
+        """Return the connection that stays open, or a new one if the file was moved away."""
+        if self._db is None or _identity(self._path) != self._opened_as:
+            self._disconnect()
+            self._db = _connected(self._path)
+            self._opened_as = _identity(self._path)
+        return self._db
+
+    def _disconnect(self) -> None:
+        """Close the connection; what it did not commit is undone."""
+        db, self._db = self._db, None
+        if db is not None:
+            with contextlib.suppress(sqlite3.Error):
+                db.close()
 
     def _write_row(self, db: sqlite3.Connection, shard: ShardId, memory: ShardMemory | None) -> None:
         name = (shard.keyspace, shard.shard)

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Callable
 
 from vtorc.core.facts.ids import ShardId
-from vtorc.core.facts.remembered import ShardMemory
-from vtorc.discovery.memory_keeper import KEEP_EVERY, MemoryKeeper
+from vtorc.core.facts.remembered import LONGEST_GAP, ShardMemory
+from vtorc.discovery.memory_keeper import KEEP_WITHIN, KeepTime, MemoryKeeper
 from vtorc.sim.engine.loop import run
 
+KEEP_EVERY = KEEP_WITHIN[KeepTime.SOON]
 ONE, TWO = ShardId("commerce", "-80"), ShardId("commerce", "80-")
 
 
@@ -27,7 +28,7 @@ class Store:
 
 def memory(number: int) -> Callable[[], ShardMemory]:
     """Return what makes a memory that can be told from others."""
-    return lambda: ShardMemory(wall=number, now=0.0, tablets={})
+    return lambda: ShardMemory(wall=number, now=0.0, real=0.0, tablets={})
 
 
 def test_ordinary_changes_of_all_shards_are_kept_together_every_few_seconds() -> None:
@@ -37,16 +38,32 @@ def test_ordinary_changes_of_all_shards_are_kept_together_every_few_seconds() ->
     async def main() -> None:
         keeper = MemoryKeeper(store, {})
         for number in (1, 2):
-            keeper.note(ONE, memory(number), at_once=False)
+            keeper.note(ONE, memory(number), KeepTime.SOON)
         await asyncio.sleep(1.0)
-        keeper.note(TWO, memory(3), at_once=False)
+        keeper.note(TWO, memory(3), KeepTime.SOON)
         await asyncio.sleep(2 * KEEP_EVERY)
-        keeper.note(TWO, memory(4), at_once=False)
+        keeper.note(TWO, memory(4), KeepTime.SOON)
         await asyncio.sleep(2 * KEEP_EVERY)
 
     run(main())
     again = 1.0 + 3 * KEEP_EVERY
     assert store.saved == [(KEEP_EVERY, ONE, 2), (KEEP_EVERY, TWO, 3), (again, TWO, 4)]
+
+
+def test_what_was_only_seen_once_more_is_kept_more_seldom() -> None:
+    """It is kept with what is due sooner, and else often enough that a quick restart is none that forgets."""
+    store, later = Store(), KEEP_WITHIN[KeepTime.LATER]
+
+    async def main() -> None:
+        keeper = MemoryKeeper(store, {})
+        keeper.note(ONE, memory(1), KeepTime.LATER)
+        keeper.note(TWO, memory(2), KeepTime.LATER)
+        keeper.note(TWO, memory(3), KeepTime.SOON)
+        await asyncio.sleep(2 * later)
+
+    run(main())
+    assert store.saved == [(KEEP_EVERY, TWO, 3), (later, ONE, 1)]
+    assert later + 5.0 <= LONGEST_GAP
 
 
 def test_what_cannot_wait_is_kept_at_once_and_only_once() -> None:
@@ -55,9 +72,9 @@ def test_what_cannot_wait_is_kept_at_once_and_only_once() -> None:
 
     async def main() -> None:
         keeper = MemoryKeeper(store, {})
-        keeper.note(ONE, memory(1), at_once=False)
-        keeper.note(ONE, memory(2), at_once=True)
-        keeper.note(ONE, memory(3), at_once=True)
+        keeper.note(ONE, memory(1), KeepTime.SOON)
+        keeper.note(ONE, memory(2), KeepTime.AT_ONCE)
+        keeper.note(ONE, memory(3), KeepTime.AT_ONCE)
         assert not store.saved
         await asyncio.sleep(2 * KEEP_EVERY)
 
@@ -71,8 +88,8 @@ def test_at_the_end_everything_is_kept() -> None:
 
     async def main() -> None:
         keeper = MemoryKeeper(store, {ONE: {}})
-        keeper.note(ONE, memory(1), at_once=False)
-        keeper.note(TWO, memory(2), at_once=True)
+        keeper.note(ONE, memory(1), KeepTime.SOON)
+        keeper.note(TWO, memory(2), KeepTime.AT_ONCE)
         keeper.forget(TWO)
         keeper.close()
         await asyncio.sleep(2 * KEEP_EVERY)

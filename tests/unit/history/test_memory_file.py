@@ -1,7 +1,10 @@
 """The file of what vtorc remembers: whatever happens to it, vtorc starts and works."""
 
 import asyncio
+import contextlib
 import sqlite3
+import threading
+import time
 from collections.abc import Iterator, MutableMapping
 from contextlib import closing
 from pathlib import Path
@@ -15,11 +18,13 @@ from vtorc.app import open_memory
 from vtorc.config.settings import Settings
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.remembered import ShardMemory
+from vtorc.discovery.lateness import OnTimeClock
+from vtorc.discovery.memory_keeper import KeepTime
 from vtorc.errors import MemoryFileDamaged, MemoryFileError
 from vtorc.history.memory_file import ASIDE, MemoryFile, StoredMemory, read_memory
 
 ONE, TWO, THREE = ShardId("commerce", "0"), ShardId("customer", "-80"), ShardId("customer", "80-")
-OTHER = ShardMemory(wall=7, now=7.0, tablets={})
+OTHER = ShardMemory(wall=7, now=7.0, real=7.0, tablets={})
 GARBAGE = b"a page that a power cut has torn, and that is longer than a header" * 100
 
 
@@ -90,12 +95,60 @@ def test_a_row_of_another_version_or_with_nonsense_is_left_out(tmp_path: Path) -
     """All others are read; the reason is kept for the log."""
     path = tmp_path / "m.sqlite"
     write(path, one=KEPT, two=OTHER, three=OTHER)
-    execute(path, "UPDATE shard_memory SET version = 2 WHERE keyspace = 'commerce'")
+    execute(path, "UPDATE shard_memory SET version = 1 WHERE keyspace = 'commerce'")
     execute(path, "UPDATE shard_memory SET memory = '{\"tablets\": {}}' WHERE shard = '80-'")
     stored = read_memory(str(path))
     assert stored.shards == {TWO: OTHER}
-    assert stored.unread[ONE] == "it is of version 2, and this vtorc reads version 1"
-    assert "expected the fields wall, now, tablets, found tablets" in stored.unread[THREE]
+    assert stored.unread[ONE] == "it is of version 1, and this vtorc reads version 2"
+    assert "expected the fields wall, now, real, tablets, found tablets" in stored.unread[THREE]
+
+
+def test_a_row_with_json_nested_too_deeply_concerns_one_shard(tmp_path: Path) -> None:
+    """The reader of JSON gives up on it; all other rows are read."""
+    path = tmp_path / "m.sqlite"
+    write(path, one=KEPT, two=OTHER)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE shard_memory SET memory = ? WHERE keyspace = 'commerce'", ("[" * 100_000,))
+    stored = read_memory(str(path))
+    assert stored.shards == {TWO: OTHER}
+    assert stored.unread.keys() == {ONE}
+
+
+def written(path: Path, shard: ShardId) -> bool:
+    """Wait until the file has a row for a shard."""
+    for _ in range(500):
+        with contextlib.suppress(MemoryFileError):
+            if shard in read_memory(str(path)).shards:
+                return True
+        time.sleep(0.01)
+    return False
+
+
+def test_one_connection_writes_until_the_file_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: list[str]
+) -> None:
+    """The file is opened once for many batches, and anew if an operator moved it away."""
+    path, opened, connect = tmp_path / "m.sqlite", [], sqlite3.connect
+
+    def counted(*args: Any, **options: Any) -> sqlite3.Connection:
+        if threading.current_thread().name == "memory":
+            opened.append(args)
+        connection: sqlite3.Connection = connect(*args, **options)
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", counted)
+    file = MemoryFile(str(path))
+    for shard in (ONE, TWO):
+        file.save(shard, KEPT)
+        assert written(path, shard)
+    assert len(opened) == 1
+    for part in ("-wal", "-shm", ""):
+        Path(f"{path}{part}").rename(tmp_path / f"moved{part}")
+    file.save(THREE, OTHER)
+    assert written(path, THREE)
+    file.close()
+    assert len(opened) == 2
+    assert not logs
 
 
 def test_a_file_of_another_program_is_left_as_it_is(tmp_path: Path, logs: list[str]) -> None:
@@ -116,11 +169,11 @@ def recalled(settings: Settings) -> tuple[set[ShardId], bool]:
     """Open the memory as the daemon does, and save one more; return which shards were known, and if any can be kept."""
 
     async def main() -> tuple[set[ShardId], bool]:
-        async with open_memory(settings, Clock()) as keeper:
+        async with open_memory(settings, OnTimeClock(Clock())) as keeper:
             if keeper is None:
                 return set(), False
             known = {shard for shard in (ONE, TWO) if keeper.recall(shard)}
-            keeper.note(TWO, lambda: KEPT, at_once=False)
+            keeper.note(TWO, lambda: KEPT, KeepTime.SOON)
             return known, True
 
     return asyncio.run(main())
@@ -146,6 +199,6 @@ def test_the_daemon_starts_without_memory_if_the_file_cannot_be_read(tmp_path: P
     (sentence,) = logs
     assert sentence.startswith(f"memory file {path}: ")
     assert sentence.endswith("started without memory: what is not known yet counts as unknown, never as safe")
-    execute(path, "UPDATE shard_memory SET version = 2")
+    execute(path, "UPDATE shard_memory SET version = 1")
     assert recalled(Settings(log_dir=str(tmp_path))) == (set(), True)
-    assert "not read for 1 of 1 shards, among them customer/-80: it is of version 2, and this vtorc" in logs[1]
+    assert "not read for 1 of 1 shards, among them customer/-80: it is of version 1, and this vtorc" in logs[1]

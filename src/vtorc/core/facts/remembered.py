@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from vtorc.core.facts.ids import TabletAlias, TabletType
-from vtorc.core.facts.observed_term import ObservedTerm
 from vtorc.core.facts.plain import as_plain, from_plain
 from vtorc.core.facts.tablet_memory import TabletMemory
 
@@ -17,7 +16,10 @@ and two probes may be as far apart (`--topo-information-refresh-duration`, `--in
 
 SAME_CLOCK_WITHIN = 2.0
 """Seconds by which the wall clock and the monotonic clock may differ in how much time has passed. Beyond that the wall
-clock was set, or the machine was started again: then no monotonic time from before means anything."""
+clock was set, or the machine was started again: then it is unknown how much has passed."""
+
+_WALL_ENDS = 2**63
+"""Nanoseconds since the Unix epoch up to which a moment is believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,9 @@ class ShardMemory:
     wall: int
     """The moment in nanoseconds since the Unix epoch, by the keeper's wall clock."""
     now: float
-    """The same moment in seconds on the keeper's monotonic clock."""
+    """The same moment in seconds on the clock of all times in here, which leaves out time in which vtorc was late."""
+    real: float
+    """The same moment in seconds on the keeper's monotonic clock, which leaves out nothing."""
     tablets: Mapping[TabletAlias, RememberedTablet]
 
     def as_text(self) -> str:
@@ -72,36 +76,58 @@ class ShardMemory:
     @classmethod
     def from_text(cls, text: str) -> "ShardMemory":
         """Return the memory that `as_text` made the text of; raises ValueError if that is not so."""
-        return from_plain(cls, json.loads(text))
+        try:
+            memory = from_plain(cls, json.loads(text))
+        except (RecursionError, OverflowError) as error:
+            raise ValueError(f"no memory of a shard: {error}") from error
+        if not (math.isfinite(memory.now) and math.isfinite(memory.real) and 0 <= memory.wall < _WALL_ENDS):
+            raise ValueError(f"kept at {memory.wall}, {memory.now} and {memory.real}, which is no moment")
+        return memory
 
-    def recalled(self, *, wall: int, now: float) -> dict[TabletAlias, RememberedTablet]:
-        """Return what it is worth to a vtorc that starts at `wall` and `now`, in units of the same name.
+    def recalled(self, *, wall: int, now: float, real: float) -> dict[TabletAlias, RememberedTablet]:
+        """Return what it is worth to a vtorc that starts at `wall`, `now` and `real`, in units of the same name.
 
-        Facts stay true. Times do if both clocks agree on how much has passed. How a tablet was between then and now is
-        unknown, unless that was no longer than a running vtorc would not have looked.
+        Facts stay true, and so does the order of all times: they are moved together to the new clock. How a tablet was
+        between then and now is unknown, unless that was no longer than a running vtorc would not have looked.
+
+        If the clocks disagree about how long that was, the memory counts as kept just now. All times in it are earlier,
+        and all that is seen from now on is later. Once such times were believed to be of no order instead. A replica
+        that was rebuilt long before the primary was last seen counted as rebuilt since, and held up its replacement.
         """
-        passed = now - self.now
-        is_same_clock = abs((wall - self.wall) / 1e9 - passed) <= SAME_CLOCK_WITHIN and passed >= 0.0
-        if not is_same_clock:
-            return {alias: _without_times(each, now).after_gap(now) for alias, each in self.tablets.items()}
-        if passed > LONGEST_GAP:
-            return {alias: each.after_gap(now) for alias, each in self.tablets.items()}
-        return dict(self.tablets)
+        passed = real - self.real
+        is_known = abs((wall - self.wall) / 1e9 - passed) <= SAME_CLOCK_WITHIN and passed >= 0.0
+        kept_at = now - passed if is_known else now
+        moved = {alias: _moved(each, self.now, kept_at) for alias, each in self.tablets.items()}
+        if is_known and passed <= LONGEST_GAP:
+            return moved
+        return {alias: each.after_gap(now) for alias, each in moved.items()}
 
 
 def is_due_at_once(before: TabletMemory, after: TabletMemory) -> bool:
     """Whether so much was learnt that it must be kept before anything else happens.
 
-    That is a term, an end of acknowledgements, a loss, or another server. Positions and times follow within seconds,
-    and being behind in those is only careful.
+    That is a term, an end of acknowledgements, a loss, another server, or its filters. Positions and times follow
+    within seconds, and being behind in those is only careful.
     """
     return (
         _term(before) != _term(after)
         or before.may_ack_until != after.may_ack_until
         or before.former_types is not after.former_types
         or before.server_uuid != after.server_uuid
+        or before.filtered_server != after.filtered_server
         or before.unknown_clients != after.unknown_clients
         or before.lost_after_receipt.entries != after.lost_after_receipt.entries
+    )
+
+
+def is_due_soon(before: TabletMemory, after: TabletMemory) -> bool:
+    """Whether more was learnt than the times at which the same was seen once more."""
+    return (
+        is_due_at_once(before, after)
+        or before.received.entries != after.received.entries
+        or _positions(before) != _positions(after)
+        or before.was_heard is not after.was_heard
+        or before.replaced_servers != after.replaced_servers
     )
 
 
@@ -110,24 +136,32 @@ def _term(memory: TabletMemory) -> tuple[object, ...] | None:
     return None if term is None else (term.term, term.server_uuid, term.wait_count, term.ack_timeout)
 
 
-def _without_times(tablet: RememberedTablet, now: float) -> RememberedTablet:
-    """Return the same with every time replaced by the one that claims least.
+def _positions(memory: TabletMemory) -> tuple[object, ...] | None:
+    term = memory.observed_term
+    return None if term is None else (term.executed.entries, term.committed.entries, term.semi_sync_reported)
 
-    What ended may have ended only now, and what was seen may have been seen long ago.
-    """
+
+def _moved(tablet: RememberedTablet, at: float, to: float) -> RememberedTablet:
+    """Return the same on a clock that shows `to` at the moment which these times call `at`; none is after it."""
+
+    def moved(time: float) -> float:
+        return time if math.isinf(time) else min(time, at) - at + to
+
     memory = tablet.memory
-    until = memory.may_ack_until
+    term, until = memory.observed_term, memory.may_ack_until
     lasting = replace(
         memory,
-        observed_term=None if memory.observed_term is None else _seen_long_ago(memory.observed_term),
-        may_ack_until=now if until is not None and until != math.inf else until,
+        unknown_until=moved(memory.unknown_until),
+        observed_term=None
+        if term is None
+        else replace(term, seen_at=moved(term.seen_at), semi_sync_active_at=moved(term.semi_sync_active_at)),
+        may_ack_until=None if until is None else moved(until),
         former_types={
-            kind: replace(each, last_found_at=-math.inf, gone_at=now) for kind, each in memory.former_types.items()
+            kind: replace(each, last_found_at=moved(each.last_found_at), gone_at=moved(each.gone_at))
+            for kind, each in memory.former_types.items()
         },
-        replaced_servers={uuid: replace(each, gone_at=now) for uuid, each in memory.replaced_servers.items()},
+        replaced_servers={
+            uuid: replace(each, gone_at=moved(each.gone_at)) for uuid, each in memory.replaced_servers.items()
+        },
     )
-    return replace(tablet, read_at=-math.inf, memory=lasting)
-
-
-def _seen_long_ago(term: ObservedTerm) -> ObservedTerm:
-    return replace(term, seen_at=-math.inf, semi_sync_active_at=-math.inf)
+    return replace(tablet, read_at=moved(tablet.read_at), memory=lasting)

@@ -160,8 +160,9 @@ class SimVtorc:
         life.spawn(self._run(fleet), name="fleet")
 
     def _open_memory(self, tools: RecoveryTools, life: Life) -> MemoryKeeper:
-        now, wall = tools.clock.now(), tools.clock.wall()
-        recalled = {shard: memory.recalled(wall=wall, now=now) for shard, memory in self.disk.read().items()}
+        now, real, wall = tools.clock.now(), tools.clock.real(), tools.clock.wall()
+        kept = self.disk.read()
+        recalled = {shard: memory.recalled(wall=wall, now=now, real=real) for shard, memory in kept.items()}
         return MemoryKeeper(self.disk.opened_by(life), recalled)
 
     async def _run(self, fleet: Fleet) -> None:

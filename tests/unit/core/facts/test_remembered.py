@@ -11,7 +11,7 @@ from vtorc.core.facts.ack_path import AckPath, AckPathState
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.observed_term import ObservedTerm
 from vtorc.core.facts.plain import as_plain, from_plain
-from vtorc.core.facts.remembered import LONGEST_GAP, RememberedTablet, ShardMemory, is_due_at_once
+from vtorc.core.facts.remembered import LONGEST_GAP, RememberedTablet, ShardMemory, is_due_at_once, is_due_soon
 from vtorc.core.facts.tablet_memory import FormerType, ReplacedServer, TabletMemory
 
 NAME = alias("zone1-100")
@@ -57,19 +57,22 @@ LASTING = replace(
     acts_as_primary_since=None,
     record_confirmed=False,
 )
-KEPT = ShardMemory(wall=10**18, now=100.0, tablets={NAME: RememberedTablet(TabletType.SPARE, 98.0, LASTING)})
+KEPT = ShardMemory(
+    wall=10**18, now=100.0, real=100.0, tablets={NAME: RememberedTablet(TabletType.SPARE, 98.0, LASTING)}
+)
 
 
 def recalled(*, after: float, wall_jumps: float = 0.0, kept: ShardMemory = KEPT) -> RememberedTablet:
     """Recall the tablet so many seconds later."""
-    return kept.recalled(wall=kept.wall + round((after + wall_jumps) * 1e9), now=kept.now + after)[NAME]
+    wall, real = kept.wall + round((after + wall_jumps) * 1e9), kept.real + after
+    return kept.recalled(wall=wall, now=real, real=real)[NAME]
 
 
 def test_every_field_comes_through_the_file() -> None:
     """Infinities, mappings, GTID sets and None are the same after they were written and read."""
     assert ShardMemory.from_text(KEPT.as_text()) == KEPT
     empty = ShardMemory(
-        wall=0, now=0.0, tablets={NAME: RememberedTablet(TabletType.RESTORE, -math.inf, TabletMemory())}
+        wall=0, now=0.0, real=0.0, tablets={NAME: RememberedTablet(TabletType.RESTORE, -math.inf, TabletMemory())}
     )
     assert ShardMemory.from_text(empty.as_text()) == empty
 
@@ -111,23 +114,40 @@ def test_after_a_longer_gap_the_tablet_may_have_been_anything_meanwhile() -> Non
         pytest.param(-1.0, 0.0, id="both clocks were set back"),
     ],
 )
-def test_times_of_another_clock_claim_nothing(after: float, wall_jumps: float) -> None:
-    """Facts stay, what ended may have ended only now, and what was seen may have been seen long ago."""
-    now = KEPT.now + after
+def test_times_of_another_clock_are_moved_together(after: float, wall_jumps: float) -> None:
+    """Facts stay, times keep their order as if all was kept just now, and the tablet may have been anything since."""
+    now = KEPT.real + after
     tablet = recalled(after=after, wall_jumps=wall_jumps)
     memory, term = tablet.memory, tablet.memory.observed_term
     assert (tablet.read_at, memory.unknown_until, memory.was_heard, memory.may_ack_until) == (
-        -math.inf,
+        now - 2.0,
         now,
         False,
-        now,
+        now - 20.0,
     )
-    assert memory.former_types == {TabletType.REPLICA: FormerType(last_found_at=-math.inf, gone_at=now)}
-    assert memory.replaced_servers == {uuid(900): ReplacedServer(successor=uuid(100), gone_at=now)}
+    assert memory.former_types == {TabletType.REPLICA: FormerType(last_found_at=now - 30.0, gone_at=now - 25.0)}
+    assert memory.replaced_servers == {uuid(900): ReplacedServer(successor=uuid(100), gone_at=now - 40.0)}
     assert (memory.received, memory.lost_after_receipt) == (FULL.received, FULL.lost_after_receipt)
     assert term is not None
-    assert (term.seen_at, term.semi_sync_active_at) == (-math.inf, -math.inf)
+    assert (term.seen_at, term.semi_sync_active_at) == (now - 5.0, now - 6.0)
     assert (term.executed, term.committed, term.wait_count) == (gtids("100:1-50"), gtids("100:1-50"), 1)
+
+
+def test_a_vtorc_that_was_late_leaves_the_same_memory() -> None:
+    """Its times leave out the lateness of its whole life; a restart is found by the clock that leaves out nothing."""
+    late = replace(KEPT, real=KEPT.now + 7.0)
+    tablet = recalled(after=1.0, kept=late)
+    term = tablet.memory.observed_term
+    assert (tablet.read_at, tablet.memory.was_heard, tablet.memory.unknown_until) == (105.0, True, -math.inf)
+    assert term is not None
+    assert (term.seen_at, tablet.memory.may_ack_until) == (102.0, 87.0)
+
+
+def test_no_time_is_later_than_the_moment_of_keeping() -> None:
+    """A file that claims so is not believed: what is seen from now on is later than all that it tells."""
+    ahead = {NAME: RememberedTablet(TabletType.SPARE, 150.0, replace(LASTING, may_ack_until=1e9))}
+    tablet = recalled(after=-50.0, kept=replace(KEPT, tablets=ahead))
+    assert (tablet.read_at, tablet.memory.may_ack_until) == (50.0, 50.0)
 
 
 @pytest.mark.parametrize("until", [None, math.inf])
@@ -181,11 +201,43 @@ def test_every_time_of_the_memory_is_thought_of() -> None:
         ({"server_uuid": uuid(900)}, True),
         ({"unknown_clients": 2}, True),
         ({"lost_after_receipt": gtids("100:51-52")}, True),
+        ({"filtered_server": uuid(100)}, True),
     ],
 )
 def test_what_cannot_wait_to_be_kept(changes: dict[str, Any], is_due: bool) -> None:
     """Terms, ends of acknowledgements, losses and servers; positions and times may be a little behind."""
     assert is_due_at_once(FULL, replace(FULL, **changes)) is is_due
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"received": gtids("100:1-60")},
+        {"observed_term": TERM and replace(TERM, executed=gtids("100:1-60"))},
+        {"observed_term": TERM and replace(TERM, committed=gtids("100:1-60"))},
+        {"was_heard": False},
+        {"replaced_servers": {}},
+        {"may_ack_until": math.inf},
+    ],
+)
+def test_what_was_learnt_is_kept_soon(changes: dict[str, Any]) -> None:
+    """Positions and facts are due soon, as all that is due at once is."""
+    after = replace(FULL, observed_term=TERM, unknown_until=1.0)
+    assert is_due_soon(after, replace(after, **changes))
+
+
+def test_times_at_which_the_same_was_seen_can_wait() -> None:
+    """In an idle cluster nothing but these changes, with each answer of each tablet."""
+    seen_again = TERM and replace(TERM, seen_at=99.0, semi_sync_active_at=99.0)
+    later = replace(
+        FULL,
+        observed_term=seen_again,
+        received=gtids("100:1-50,101:3"),
+        lost_after_receipt=gtids("100:51"),
+        last_advance_at=99.0,
+        failed_at=(99.0,),
+    )
+    assert not is_due_soon(FULL, later)
 
 
 @pytest.mark.parametrize(
@@ -201,6 +253,11 @@ def test_what_cannot_wait_to_be_kept(changes: dict[str, Any], is_due: bool) -> N
         KEPT.as_text().replace("zone1-0000000100", "zone1"),
         KEPT.as_text().replace(":1-50", ":50-x"),
         KEPT.as_text().replace('"may_ack_until":80.0', '"may_ack_till":80.0'),
+        KEPT.as_text().replace('"now":100.0', '"now":NaN'),
+        KEPT.as_text().replace('"real":100.0', '"real":Infinity'),
+        KEPT.as_text().replace('"real":100.0', f'"real":1{"0" * 400}'),
+        KEPT.as_text().replace(f'"wall":{10**18}', f'"wall":{10**400}'),
+        pytest.param("[" * 100_000, id="nested deeply"),
     ],
 )
 def test_a_text_that_is_no_memory_is_refused(text: str) -> None:
