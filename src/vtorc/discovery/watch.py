@@ -203,7 +203,7 @@ class ShardWatch:
         if count is None or counter is None:
             return
         before = counter.probe.view.memory
-        counter.probe.note_unknown_clients(count.unexplained)
+        counter.probe.note_unknown_clients(count.unseen)
         self._keep(before, counter.probe.view.memory)
 
     def _is_first_since_failure(self, before: TabletView, after: TabletView) -> bool:

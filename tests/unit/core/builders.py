@@ -286,6 +286,7 @@ def client_count(clients: int = 2, *explained_by: str, unknown: int = 0, **chang
         asked_at=NOW - 3.5,
         told_at=NOW - 3.45,
         unexplained=unknown,
+        unseen=unknown,
         explained_at=NOW - 3.5,
         explained_by=frozenset(map(alias, names)),
     )

@@ -316,6 +316,46 @@ def test_the_unknown_clients_of_a_primary_outlive_the_process() -> None:
     assert unknown == 1
 
 
+def test_a_client_that_may_be_a_silent_tablet_outlives_the_process_as_an_unknown_one() -> None:
+    """The next process knows no count in which that tablet was none."""
+
+    class OnePrimary(Tablet):
+        """Answers for the primary alone."""
+
+        async def full_status(self, tablet: TabletRecord) -> TabletStatus:
+            if tablet.alias != alias(P):
+                raise SILENT
+            return await super().full_status(tablet)
+
+    async def main() -> tuple[list[ShardMemory], int]:
+        clock, view, store = Clock(), shard(), Noting()
+        reading = ShardTopology(
+            read_at=0.0,
+            cells=frozenset({"zone1"}),
+            keyspace_record=view.keyspace_record,
+            shard_record=view.shard_record,
+            tablets=(record(P, TabletType.PRIMARY, term=10), record(R1, TabletType.RDONLY)),
+        )
+        settings = replace(AT_WORK.semi_sync, timeout=10**18)
+        answers: list[tuple[float, float, Answer]] = [
+            (0.0, at + 1.0, replace(AT_WORK, semi_sync=replace(settings, primary_clients=min(at, 1))))
+            for at in range(99)
+        ]
+        keeper = MemoryKeeper(store, {})
+        tablets = cast(TabletManager, OnePrimary(clock, answers))
+        watch = ShardWatch(view.shard, reading, tablets, OnTimeClock(clock), ProbePace, keeper=keeper)
+        watching = asyncio.create_task(watch.run())
+        await asyncio.sleep(20.0)
+        unknown = unexplained_clients(watch.view(), alias(P))
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        return store.saved, unknown
+
+    saved, unknown = run(main())
+    assert unknown == 0
+    assert saved[-1].tablets[alias(P)].memory.unknown_clients == 1
+
+
 class Noting:
     """A store that remembers what it was told to keep."""
 

@@ -7,6 +7,9 @@ that no other tablet has.
 
 A vtorc that was just started does not know how a tablet was. So it takes the tablet for one that acknowledged until it
 was first read and heard: a restarted vtorc once promoted a replica without 236 writes that a drained tablet held.
+
+A tablet that does not answer is as it was last heard only while the primary counts no client too many. Its MySQL goes
+on without its tablet manager, and may have become one.
 """
 
 import math
@@ -14,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vtorc.core.election.last_primary import LastPrimary
+from vtorc.core.election.unexplained_ackers import silent_clients
 from vtorc.core.facts.durability import DurabilityPolicy, Member
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.views import ShardView, TabletView
@@ -55,6 +59,8 @@ class PastAckers:
         return frozenset(t.alias for t in self._others() if self._may_ack(t.record.type, t) and self._is_silent(t))
 
     def _is_silent(self, tablet: TabletView) -> bool:
+        if self._may_be_silent_client(tablet):
+            return False
         until = tablet.memory.may_ack_until
         return self._is_settled(max(tablet.memory.unknown_until, -math.inf if until is None else until))
 
@@ -83,7 +89,12 @@ class PastAckers:
                 return True
         elif until is not None:
             ended.append(until)
-        return not self._was_drained_since(tablet) and not self._is_settled(max(ended))
+        if self._was_drained_since(tablet):
+            return False
+        return self._may_be_silent_client(tablet) or not self._is_settled(max(ended))
+
+    def _may_be_silent_client(self, tablet: TabletView) -> bool:
+        return tablet.alias in silent_clients(self.view, self.primary.alias)
 
     def _was_drained_since(self, tablet: TabletView) -> bool:
         """Whether it was drained after the primary had begun to fail: so an operator says that its transactions are not

@@ -18,6 +18,10 @@ that reconnects between two of its answers could hide one.
 
 The very first count has no number before it: each client counts as unknown that is not a tablet which says so itself. A
 new primary begins without any. A server that no record names does not follow it, as no tool points the server there.
+
+A tablet that does not answer may have become a client since. By the same bounds it is known whether there is a client
+that can only be such a tablet or an unknown server. Then an election has to reach each such tablet. A silent RDONLY
+tablet once explained a client, and the election took it for one that cannot acknowledge.
 """
 
 from collections.abc import Collection
@@ -79,18 +83,21 @@ def _last_count(before: ClientCount | None, view: ShardView) -> ClientCount | No
     same = before is not None and (before.primary, before.server_uuid) == (primary.alias, status.server_uuid)
     if before is not None and same and before.asked_at == asked:
         return before
+    is_first = before is None or before.is_first
+    kept = primary.memory.unknown_clients if is_first else 0
     return ClientCount(
         primary=primary.alias,
         server_uuid=status.server_uuid,
         clients=status.semi_sync.primary_clients,
         asked_at=asked,
         told_at=told,
-        unexplained=before.unexplained if before is not None and same else 0,
+        unexplained=before.unexplained if before is not None and same else kept,
+        unseen=before.unseen if before is not None and same else kept,
         most=status.semi_sync.primary_clients,
         asked_before=before.asked_at if before is not None and same else None,
         most_before=before.most if before is not None and same else 0,
         certain_since=before.certain_since if before is not None and same else None,
-        is_first=before is None,
+        is_first=is_first,
         explained_at=before.explained_at if before is not None and same else None,
         explained_by=before.explained_by if before is not None and same else frozenset(),
     )
@@ -110,15 +117,19 @@ def _judged(count: ClientCount, view: ShardView) -> ClientCount:
     most = count.clients - len(proven)
     may_be = sum(_may_have_been_client(tablet, count, view) for tablet in others)
     may_be += _unreadable(view) + len(count.given_up)
+    guessed = sum(_is_only_guessed(tablet, count, view) for tablet in others)
     least = 0 if view.never_read_cells else max(0, count.clients - may_be)
+    least_unseen = 0 if view.never_read_cells else max(0, count.clients - may_be + guessed)
     upper = max(most, count.most_before)
     unexplained = min(max(count.unexplained, least), upper)
+    unseen = min(max(count.unseen, least_unseen), upper)
     if count.is_first:
-        unexplained = max(least, count.clients - claimed)
+        unexplained = unseen = max(least_unseen, count.clients - claimed)
     is_explained, is_settled = count.asked_before is not None and upper <= unexplained, least == most
     return replace(
         count,
         unexplained=unexplained,
+        unseen=unseen,
         most=most,
         certain_since=_certain_since(count, least) if unexplained else None,
         is_settled=is_settled,
@@ -141,6 +152,18 @@ def unexplained_clients(view: ShardView, primary: TabletAlias | None) -> int:
     if count is None:
         return tablet.memory.unknown_clients if tablet is not None else 0
     return count.unexplained if count.primary == primary else 0
+
+
+def silent_clients(view: ShardView, primary: TabletAlias) -> frozenset[TabletAlias]:
+    """Return the tablets that do not answer and may be a client of `primary` for which nothing else is left.
+
+    By their last answers they were none, or a later count was complete without them.
+    """
+    count = view.client_count
+    if count is None or count.primary != primary or count.unseen <= count.unexplained:
+        return frozenset()
+    others = (tablet for tablet in view.tablets if tablet.alias != primary)
+    return frozenset(tablet.alias for tablet in others if _is_only_guessed(tablet, count, view))
 
 
 def counted_without(view: ShardView, tablet: TabletView, primary: TabletAlias, *, down_since: float) -> bool:
@@ -191,12 +214,31 @@ def _may_have_been_client(tablet: TabletView, count: ClientCount, view: ShardVie
     span = _span(tablet, count, view)
     if span is not None and (span.ended is None or span.ended + LINGERS >= count.asked_at):
         return True
-    if tablet.failure not in (None, ProbeFailure.MYSQL_DOWN):
+    if _is_silent(tablet):
         return True
     asked_at = tablet.status_at if tablet.failure is None else tablet.last_probe.ended_at
     if asked_at is None or asked_at < count.told_at:
         return True
     return tablet.failure is None and (_tells_nothing(tablet) or _connects_lately(tablet, count))
+
+
+def _is_silent(tablet: TabletView) -> bool:
+    """Whether the last probe of it tells nothing of its MySQL."""
+    return tablet.failure not in (None, ProbeFailure.MYSQL_DOWN)
+
+
+def _is_only_guessed(tablet: TabletView, count: ClientCount, view: ShardView) -> bool:
+    """Whether it may have been counted for no other reason than that it does not answer."""
+    if not _is_silent(tablet) or _was_client(tablet, count, view):
+        return False
+    span = _span(tablet, count, view)
+    return span is None or span.ended is not None or _has_left(tablet, span, count)
+
+
+def _has_left(tablet: TabletView, span: ClientSpan, count: ClientCount) -> bool:
+    """Whether counts were complete without it since it was last seen as a client."""
+    explained_at = count.explained_at
+    return explained_at is not None and span.seen_to < explained_at and tablet.alias not in count.explained_by
 
 
 def _tells_nothing(tablet: TabletView) -> bool:

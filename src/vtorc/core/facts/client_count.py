@@ -30,6 +30,8 @@ class ClientCount:
     """When the probe started that brought the count before; None if there was none of this primary."""
     unexplained: int
     """How many clients have to be taken for servers that cannot be reached."""
+    unseen: int
+    """The same, and besides how many clients may be tablets that do not answer, and by their last answers are none."""
     most: int = 0
     """How many clients are left if only those tablets are clients that were seen so both before and after the count."""
     most_before: int = 0

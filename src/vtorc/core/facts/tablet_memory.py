@@ -87,8 +87,8 @@ class TabletMemory:
     client_span: ClientSpan | None = None
     """When it was last seen to receive with its side of semi-sync at work; None if it never was."""
     unknown_clients: int = 0
-    """How many of its semi-sync clients no known tablet was, by its last counts as a primary at work. The counts
-    themselves end with vtorc's process."""
+    """How many of its semi-sync clients no tablet was that answers or was last heard as a client, by its last counts as
+    a primary at work. The counts themselves end with vtorc's process."""
     former_types: Mapping[TabletType, FormerType] = field(default_factory=dict)
     """The types that its record had before, other than the present one or an earlier time of it."""
     server_uuid: str = ""

@@ -6,7 +6,20 @@ from typing import Any
 
 import pytest
 
-from tests.unit.core.builders import CONNECTING, NOW, P, alias, changed, failing, gtids, primary, replica, shard, uuid
+from tests.unit.core.builders import (
+    CONNECTING,
+    NOW,
+    P,
+    alias,
+    changed,
+    client_count,
+    failing,
+    gtids,
+    primary,
+    replica,
+    shard,
+    uuid,
+)
 from tests.unit.core.election.test_candidate_evidence import R1, R2, R3, stop
 from vtorc.core.election.candidate_evidence import candidate_set
 from vtorc.core.election.choice import Choice, Refusal, choose
@@ -154,6 +167,41 @@ def test_without_memory_the_errant_transactions_of_a_drained_tablet_are_refused_
     )
     heard = shard(DEAD, drained, *others)
     assert isinstance(choose(candidate_set(heard, SEMI_SYNC, stop(heard)), SEMI_SYNC), Choice)
+
+
+@pytest.mark.parametrize(
+    ("tablet", "is_past_acker"),
+    [
+        pytest.param(failing(off(RDONLY), ProbeFailure.TIMEOUT, for_=600), True, id="a silent RDONLY"),
+        pytest.param(failing(off(SPARE), ProbeFailure.REFUSED, for_=600), True, id="a SPARE without a vttablet"),
+        pytest.param(failing(off(RDONLY), for_=600), False, id="its MySQL is down"),
+        pytest.param(off(RDONLY), False, id="it answers"),
+        pytest.param(
+            failing(changed(off(DRAINED), former_types=left(RDONLY, 1, found=3)), ProbeFailure.TIMEOUT, for_=600),
+            False,
+            id="drained when the primary had failed",
+        ),
+    ],
+)
+def test_a_silent_tablet_is_missed_if_the_primary_counted_a_client_that_may_be_it(
+    tablet: TabletView, is_past_acker: bool
+) -> None:
+    """It was last heard with its side of semi-sync off, and its MySQL may have acknowledged since."""
+    for unseen in (0, 1):
+        count = client_count(3, unseen=unseen)
+        view = replace(shard_with(tablet), client_count=count)
+        made = candidate_set(view, SEMI_SYNC, stop(view))
+        is_missed = bool(unseen) and is_past_acker
+        assert made.semi_sync.past_ackers == ({alias(R1)} if is_missed else set())
+        assert isinstance(choose(made, SEMI_SYNC), Refusal if is_missed else Choice)
+
+
+@pytest.mark.parametrize("unseen", [0, 1])
+def test_a_silent_replica_that_was_heard_with_semi_sync_off_may_be_a_client_since(unseen: int) -> None:
+    """The policy asks it to acknowledge, and it did not until it fell silent."""
+    tablet = failing(off(REPLICA), ProbeFailure.TIMEOUT, for_=600)
+    view = replace(shard_with(tablet), client_count=client_count(3, unseen=unseen))
+    assert candidate_set(view, SEMI_SYNC, stop(view)).silent == (set() if unseen else {alias(R1)})
 
 
 def replaced(tablet: TabletView, ago: float) -> TabletView:

@@ -14,6 +14,7 @@ from vtorc.core.election.unexplained_ackers import (
     client_count_after,
     client_count_without,
     counted_without,
+    silent_clients,
     unexplained_clients,
 )
 from vtorc.core.facts.client_count import ClientCount
@@ -63,6 +64,11 @@ class Watched:
     def unknown(self) -> int:
         """How many clients count as unknown."""
         return unexplained_clients(self.view, alias(P))
+
+    @property
+    def silent(self) -> frozenset[TabletAlias]:
+        """Which silent tablets may be a client for which nothing else is left."""
+        return silent_clients(self.view, alias(P))
 
     def counts(self, clients: int, at: float, **changes: Any) -> "Watched":
         """Let the primary answer that it has so many clients."""
@@ -291,6 +297,90 @@ def test_the_first_count_of_all_is_explained_by_tablets_that_say_so_alone() -> N
         else:
             gone.answers(R2, left, 0.05)
         assert gone.counts(2, 0.1).unknown == 1
+
+
+def silent_idler(*names: str) -> Watched:
+    """A shard with two clients, and with one tablet that answered that it is none before it fell silent."""
+    made = Watched(R1, R2, R3, *names)
+    for at in (0, 5, 10):
+        made.round(2, at, r1=CLIENT, r2=CLIENT, r3=NO_ACKS)
+    return made.fails(R3, 11, ProbeFailure.TIMEOUT).round(2, 15, r1=CLIENT, r2=CLIENT)
+
+
+def test_a_silent_tablet_is_as_it_was_last_heard_while_the_count_is_complete() -> None:
+    """Also when a replica ends, or the primary is lost before the replicas are asked again."""
+    made = silent_idler()
+    assert made.silent == frozenset()
+    assert made.counts(2, 20).fails(P, 21, ProbeFailure.TIMEOUT).silent == frozenset()
+    assert made.answers(R1, TRIES, 22).answers(R2, TRIES, 22).silent == frozenset()
+    for failure in (ProbeFailure.MYSQL_DOWN, ProbeFailure.TIMEOUT):
+        ends = silent_idler().fails(R2, 17, failure).round(2, 20, r1=CLIENT).fails(R2, 21, failure)
+        assert ends.silent == frozenset()
+
+
+def test_a_client_that_can_only_be_a_silent_tablet_is_taken_for_each_of_these() -> None:
+    """It need not be an unknown server; and it stays until two counts in a row are complete without it."""
+    made = silent_idler().round(3, 20, r1=CLIENT, r2=CLIENT)
+    assert (made.unknown, made.silent) == (0, frozenset({alias(R3)}))
+    assert silent_clients(made.view, alias(R1)) == frozenset()
+    # A replica that ends does not hide it.
+    assert made.answers(R2, HALTED, 21).round(2, 25, r1=CLIENT, r2=HALTED).silent == {alias(R3)}
+    assert made.round(3, 30, r1=CLIENT, r2=CLIENT).silent == {alias(R3)}
+    assert made.round(2, 35, r1=CLIENT, r2=CLIENT).silent == {alias(R3)}
+    assert made.round(2, 40, r1=CLIENT, r2=CLIENT).silent == frozenset()
+    # Once it answers, its answer counts.
+    assert made.round(3, 45, r1=CLIENT, r2=CLIENT).silent == {alias(R3)}
+    assert made.answers(R3, CLIENT, 46).silent == frozenset()
+    assert made.answers(R3, NO_ACKS, 47).round(3, 110, r1=CLIENT, r2=CLIENT, r3=NO_ACKS).unknown == 1
+    assert made.silent == frozenset()
+
+
+def test_a_silent_tablet_may_have_come_back_after_counts_without_it() -> None:
+    """So may another silent one have come: both have to be reached, although one of them was a client before."""
+    other = "zone3-301"
+    made = silent_idler(other)
+    for at in (20, 25):
+        made.round(3, at, r1=CLIENT, r2=CLIENT).answers(R3, CLIENT, at + 1)
+    made.round(3, 30, r1=CLIENT, r2=CLIENT).answers(R3, CLIENT, 31)
+    made.fails(R3, 32, ProbeFailure.TIMEOUT).fails(other, 32, ProbeFailure.TIMEOUT)
+    assert made.round(3, 35, r1=CLIENT, r2=CLIENT).silent == frozenset()
+    made.round(2, 40, r1=CLIENT, r2=CLIENT).round(2, 45, r1=CLIENT, r2=CLIENT)
+    assert made.silent == frozenset()
+    assert made.round(3, 50, r1=CLIENT, r2=CLIENT).silent == {alias(R3), alias(other)}
+    assert made.unknown == 0
+
+
+def test_a_tablet_that_ended_and_is_silent_since_may_have_come_back() -> None:
+    """MySQL may count the connection that ended, or a new one."""
+    made = silent_idler().answers(R3, CLIENT, 16)
+    made.round(3, 20, r1=CLIENT, r2=CLIENT, r3=CLIENT).round(3, 25, r1=CLIENT, r2=CLIENT, r3=CLIENT)
+    assert made.answers(R3, NO_SOURCE, 26).round(3, 30, r1=CLIENT, r2=CLIENT).silent == frozenset()
+    assert made.fails(R3, 31, ProbeFailure.TIMEOUT).silent == {alias(R3)}
+
+
+def test_a_tablet_that_was_never_heard_may_become_a_client_unseen() -> None:
+    """The first count finds it, later ones are complete without it, and then it is counted again."""
+    made = Watched(R1, R2, R3)
+    for clients, at in ((3, 0), (3, 5), (2, 10), (2, 15), (2, 20)):
+        made.round(clients, at, r1=CLIENT, r2=CLIENT).fails(R3, at + 1, ProbeFailure.TIMEOUT)
+    assert (made.unknown, made.silent) == (0, frozenset())
+    for at in (25, 30, 90):
+        made.round(3, at, r1=CLIENT, r2=CLIENT).fails(R3, at + 1, ProbeFailure.TIMEOUT)
+        assert (made.unknown, made.silent) == (0, frozenset({alias(R3)}))
+
+
+def test_a_first_count_that_cannot_be_judged_is_no_count() -> None:
+    """The primary answers 0 as a statement failed: what was found before holds, and the next count is the first."""
+    made = Watched(R1, R2, R3)
+    made.tablets[P] = replace(made.tablets[P], memory=replace(made.tablets[P].memory, unknown_clients=1))
+    made.answers(R1, CLIENT, 0).answers(R2, CLIENT, 0).fails(R3, 0, ProbeFailure.TIMEOUT).counts(0, 1)
+    assert made.unknown == 1
+    assert made.count is not None
+    assert made.count.unseen == 1
+    without = Watched(R1, R2, R3).answers(R1, CLIENT, 0).answers(R2, CLIENT, 0).fails(R3, 0, ProbeFailure.TIMEOUT)
+    without.counts(0, 1)
+    for at in (5, 10, 15):
+        assert without.round(3, at, r1=CLIENT, r2=CLIENT).fails(R3, at + 1, ProbeFailure.TIMEOUT).unknown == 1
 
 
 def test_what_an_earlier_process_found_holds_until_the_next_count() -> None:
