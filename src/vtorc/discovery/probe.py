@@ -5,9 +5,10 @@ itself.
 import asyncio
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.last_probe import LastProbe, ProbeFailure
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.remembered import RememberedTablet
@@ -93,12 +94,15 @@ class TabletProbe:
         slot: ProbeSlot | None = None,
         read_at: float = -math.inf,
         remembered: RememberedTablet | None = None,
+        told_by_others: Callable[[], Sequence[GtidSet]] = tuple,
     ) -> None:
         """Take `slot` for each question; without one no other question is heeded.
 
         `record` is of a topology reading that began at `read_at`; `remembered` is what an earlier process or an earlier
-        record of the same alias left, None if nothing.
+        record of the same alias left, None if nothing. `told_by_others` returns what other tablets have told to have,
+        or to have had, by the moment of the call.
         """
+        self._told_by_others = told_by_others
         self._read_at = read_at
         self._tablets = tablets
         self._clock = clock
@@ -268,6 +272,7 @@ class TabletProbe:
         """Return the view after one question; None if it failed and the failure is void."""
         if record.is_shut_down:
             return self._failed(started, ProbeFailure.SHUT_DOWN, "its record says that it was shut down")
+        told_before = self._told_by_others()
         ping, late_before = self._ping(record), self._clock.late
         try:
             async with self._clock.timeout(deadline) as self._call_timeout:
@@ -289,7 +294,7 @@ class TabletProbe:
                 ping.cancel()
                 await asyncio.gather(ping, return_exceptions=True)
         self._late_at_status = late_before
-        return self._answered(record, status, started)
+        return self._answered(record, status, started, told_before)
 
     def _is_void(self, failure: ProbeFailure, late: float, deadline: float) -> bool:
         """Return whether a failure tells of vtorc only, which was late by `late` seconds meanwhile.
@@ -302,7 +307,9 @@ class TabletProbe:
         heard_nothing = failure.is_silence or failure is ProbeFailure.UNREACHABLE
         return heard_nothing and late > _LATE_SHARE * deadline and self._voids < _MOST_VOID
 
-    def _answered(self, asked_record: TabletRecord, status: TabletStatus, started: float) -> TabletView:
+    def _answered(
+        self, asked_record: TabletRecord, status: TabletStatus, started: float, told_before: Sequence[GtidSet]
+    ) -> TabletView:
         """Return the view after a probe that brought a status: all that is remembered may change."""
         before, ended = self.view, self._clock.now()
         return TabletView(
@@ -315,6 +322,7 @@ class TabletProbe:
                 ended=ended,
                 asked_record=asked_record,
                 record=before.record,
+                told_before=told_before,
             ),
         )
 

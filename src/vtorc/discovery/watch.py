@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from vtorc.core.election.unexplained_ackers import client_count_after, client_count_without
 from vtorc.core.facts.client_count import ClientCount
+from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.records import KeyspaceRecord, ShardRecord, TabletRecord
@@ -168,6 +169,7 @@ class ShardWatch:
             slot=self._budget.new_slot(),
             read_at=self._topology.read_at,
             remembered=self._recalled(record.alias),
+            told_by_others=lambda: self._told_by_others(record.alias),
         )
         probe.set_lane(self._lane)
         probe.hurry(since=self._hurried_since)
@@ -182,6 +184,11 @@ class ShardWatch:
         """Return what is remembered of a tablet that appears; after the first reading, it was unseen for a while."""
         remembered = self._remembered.pop(alias, None)
         return remembered.after_gap(self._clock.now()) if remembered is not None and self._has_begun else remembered
+
+    def _told_by_others(self, alias: TabletAlias) -> tuple[GtidSet, ...]:
+        """Return all that the other tablets have told so far to have, or to have had."""
+        others = (each.probe.view.memory for name, each in self._watched.items() if name != alias)
+        return tuple(told for memory in others for told in (memory.received, memory.lost_after_receipt))
 
     def _on_probe(self, before: TabletView, after: TabletView) -> None:
         self.revision += 1

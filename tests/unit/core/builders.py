@@ -293,6 +293,28 @@ def client_count(clients: int = 2, *explained_by: str, unknown: int = 0, **chang
     return replace(made, **changes)
 
 
+def asked_after_others(view: ShardView) -> ShardView:
+    """The same shard, with every status asked for after all other tablets had told theirs."""
+    return replace(view, tablets=tuple(_asked_after_others(view, tablet) for tablet in view.tablets))
+
+
+def _asked_after_others(view: ShardView, tablet: TabletView) -> TabletView:
+    if tablet.status is None:
+        return tablet
+    others = [other for other in view.tablets if other is not tablet]
+    told = [other.status.received for other in others if other.status is not None and not other.status.disk_stalled]
+    after = tablet.memory.after_answer(
+        tablet.status,
+        tablet.last_probe,
+        started=NOW,
+        ended=NOW,
+        asked_record=tablet.record,
+        record=tablet.record,
+        told_before=[*told, *(other.memory.lost_after_receipt for other in others)],
+    )
+    return changed(tablet, own_missing=after.own_missing)
+
+
 def fresh_shard(*tablets: TabletView, **changes: Any) -> ShardView:
     """A shard that never had a primary."""
     return shard(*tablets, named=None, term=0, **changes)

@@ -43,9 +43,9 @@ class PrimaryCheck(ShardCheck):
                 f"is the primary and has lost {lost.brief()}, which it wrote itself: its disk went back to an older "
                 f"state, or never got them"
             )
-            yield self.found(
-                Code.PRIMARY_ROLLED_BACK, primary, what, confirmed=not self.self_declared_primaries, lost=lost
-            )
+            is_heard = primary.status_at is not None and primary.status_at >= self.thresholds.heard_since
+            confirmed = is_heard and not self.self_declared_primaries
+            yield self.found(Code.PRIMARY_ROLLED_BACK, primary, what, confirmed=confirmed, lost=lost)
         if status.read_only:
             yield self.found(Code.PRIMARY_IS_READ_ONLY, primary, "is the primary and is read-only")
         if status.tablet_type is not None and status.tablet_type not in (TabletType.PRIMARY, TabletType.UNKNOWN):

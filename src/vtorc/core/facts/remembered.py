@@ -117,6 +117,7 @@ def is_due_at_once(before: TabletMemory, after: TabletMemory) -> bool:
         or before.filtered_server != after.filtered_server
         or before.unknown_clients != after.unknown_clients
         or before.lost_after_receipt.entries != after.lost_after_receipt.entries
+        or before.own_missing.entries != after.own_missing.entries
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias
-from vtorc.core.facts.status import TabletStatus
+from vtorc.core.facts.tablet_memory import TabletMemory
 from vtorc.core.facts.views import ShardView, TabletView
 
 _MORE_THAN_ITS_SOURCE = re.compile(r"more GTIDs than the (source|master) has, using the (source|master)'s SERVER_UUID")
@@ -24,41 +24,35 @@ def rolled_back(view: ShardView) -> dict[TabletAlias, GtidSet]:
 
 
 def _lost_of_its_own(view: ShardView, tablet: TabletView) -> GtidSet:
-    """Return the transactions of its own that any tablet ever said to have, and that it does not have now.
+    """Return the transactions of its own that it lacks, and that were known when its last answer was asked for.
 
     A server that takes writes has commits under way, which replicas may have received before it counts them as
     executed. So only a read-only server can be compared, as it is after each start with Vitess' `my.cnf`. One that
     takes writes is believed to have lost some only by MySQL's own word.
+
+    A read-only answer is of its time. A replica that has become primary since has written since, and other tablets
+    have those writes: by what they tell later, each planned reparent looked like a server that went back.
     """
     status = tablet.current_status
     if status is None or status.disk_stalled or not status.server_uuid or not status.executed:
         return EMPTY_GTID_SET
     is_compared = status.read_only and status.super_read_only is not False
-    tellers = _seen(view, tablet) if is_compared else _received_by_refused(view, tablet)
-    return EMPTY_GTID_SET.union(*(each.only_uuid(status.server_uuid) for each in tellers)).difference(status.received)
+    known = _known_before(tablet.memory) if is_compared else _received_by_refused(view, tablet)
+    return EMPTY_GTID_SET.union(*(each.only_uuid(status.server_uuid) for each in known)).difference(status.received)
 
 
-def _seen(view: ShardView, tablet: TabletView) -> Iterator[GtidSet]:
-    """Yield all sets in which transactions of the tablet were seen: those that others have or had, and its own."""
-    yield tablet.memory.received
-    yield tablet.memory.lost_after_receipt
-    for other, status in _others(view, tablet):
-        yield status.executed
-        if status.replication is not None:
-            yield status.replication.received
-        yield other.memory.lost_after_receipt
+def _known_before(memory: TabletMemory) -> Iterator[GtidSet]:
+    """Yield what the tablet told itself by earlier answers, and what others had told before the last one."""
+    yield memory.received
+    yield memory.lost_after_receipt
+    yield memory.own_missing
 
 
 def _received_by_refused(view: ShardView, tablet: TabletView) -> Iterator[GtidSet]:
-    for other, status in _others(view, tablet):
-        threads = status.replication
-        if threads is None or other.failure is not None or not view.replicates_from(other, tablet):
-            continue
-        if _MORE_THAN_ITS_SOURCE.search(threads.last_io_error):
-            yield status.received
-
-
-def _others(view: ShardView, tablet: TabletView) -> Iterator[tuple[TabletView, TabletStatus]]:
     for other in view.tablets:
-        if other.alias != tablet.alias and other.status is not None and not other.status.disk_stalled:
-            yield other, other.status
+        status = other.current_status
+        if other.alias == tablet.alias or status is None or status.disk_stalled or status.replication is None:
+            continue
+        refused = _MORE_THAN_ITS_SOURCE.search(status.replication.last_io_error)
+        if refused and view.replicates_from(other, tablet):
+            yield status.received

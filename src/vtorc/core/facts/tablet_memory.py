@@ -1,7 +1,7 @@
 """The memory of one tablet beyond its last status: each answer and each reading of the topology adds to it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -79,6 +79,9 @@ class TabletMemory:
     lost_after_receipt: GtidSet = EMPTY_GTID_SET
     """Transactions that the tablet once said to have received, and did not have by the last answer that named any. Its
     relay log is gone, or it was rebuilt."""
+    own_missing: GtidSet = EMPTY_GTID_SET
+    """Transactions that its server wrote and did not have by the last answer that named any, although another tablet
+    had told of them before that answer was asked for. Of a server that takes writes they may be under way."""
     observed_term: ObservedTerm | None = None
     """Its latest term as primary, as it was seen at work; None if it never was."""
     may_ack_until: float | None = None
@@ -123,11 +126,12 @@ class TabletMemory:
         ended: float,
         asked_record: TabletRecord,
         record: TabletRecord,
+        told_before: Iterable[GtidSet] = (),
     ) -> Self:
         """Return the memory after a probe from `started` to `ended` that brought `status`.
 
         `before` is the probe before it, `asked_record` the record by which the tablet was asked, and `record` the one
-        that was last read by now.
+        that was last read by now. `told_before` is what other tablets had told to have, or to have had, by `started`.
         """
         acts_since, confirmed = self._acting_as_primary(status, record, started)
         received, lost = self._received(status)
@@ -142,6 +146,7 @@ class TabletMemory:
             disk_stalled_since=self._disk_stalled(status, started),
             received=received,
             lost_after_receipt=lost,
+            own_missing=self._own_missing(status, told_before),
             observed_term=ObservedTerm.after(
                 self.observed_term, status, asked_record, at=started, heard_at=before.status_at
             ),
@@ -269,6 +274,16 @@ class TabletMemory:
         if not lost and self.received.entries == received.entries:
             return received, lost
         return received, self.received.union(lost).difference(received)
+
+    def _own_missing(self, status: TabletStatus, told_before: Iterable[GtidSet]) -> GtidSet:
+        """Return what the server wrote by what was told before it was asked, and does not hold; what is told later
+        it may have written later.
+        """
+        uuid = status.server_uuid
+        if status.disk_stalled or not uuid or not status.executed:
+            return self.own_missing
+        told = EMPTY_GTID_SET.union(*(each.only_uuid(uuid) for each in (self.own_missing, *told_before)))
+        return told.difference(status.received) if told else EMPTY_GTID_SET
 
 
 NOTHING_REMEMBERED = TabletMemory()

@@ -15,6 +15,7 @@ from tests.unit.core.builders import (
     P,
     alias,
     answers,
+    asked_after_others,
     changed,
     failing,
     filtering,
@@ -44,12 +45,16 @@ from vtorc.core.facts.views import ShardView, TabletView
 R1, R2, R3 = "zone1-101", "zone2-200", "zone3-300"
 HEIR = replica(R1, of=None, tablet_type=TabletType.PRIMARY, read_only=False, executed="100:1-50,101:1-9")
 WAIT = Rule.UNCONFIRMED
-BACK = shard(primary(executed="100:1-40", read_only=True, super_read_only=True), replica(R1), replica(R2))
+BACK = asked_after_others(
+    shard(primary(executed="100:1-40", read_only=True, super_read_only=True), replica(R1), replica(R2))
+)
 _HOLE = "100:1-50,101:1-5"
 _PRIMARY = primary(executed="100:1-50,101:1-9")
-HOLE = shard(_PRIMARY, replica(R1, of=None, executed=_HOLE), replica(R2))
-HOLE_STOPPED = shard(_PRIMARY, replica(R1, executed=_HOLE, io=STOPPED), replica(R2))
-HOLE_STALE = shard(_PRIMARY, primary(R1, term=5, executed=_HOLE, read_only=True, super_read_only=True), replica(R2))
+HOLE = asked_after_others(shard(_PRIMARY, replica(R1, of=None, executed=_HOLE), replica(R2)))
+HOLE_STOPPED = asked_after_others(shard(_PRIMARY, replica(R1, executed=_HOLE, io=STOPPED), replica(R2)))
+HOLE_STALE = asked_after_others(
+    shard(_PRIMARY, primary(R1, term=5, executed=_HOLE, read_only=True, super_read_only=True), replica(R2))
+)
 WAITING_1, WAITING_2 = replica(R1, io=CONNECTING), replica(R2, io=CONNECTING)
 
 

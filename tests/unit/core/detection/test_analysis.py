@@ -18,6 +18,7 @@ from tests.unit.core.builders import (
     STOPPED,
     P,
     alias,
+    asked_after_others,
     changed,
     client_count,
     failing,
@@ -696,9 +697,23 @@ WENT_BACK: dict[str, Any] = {"executed": "100:1-40", "read_only": True, "super_r
 )
 def test_a_server_that_went_back_in_time_is_found(view: ShardView, code: Code, confirmed: bool) -> None:
     """Of a server that lacks transactions of its own, the finding names those, whatever the type of its tablet."""
-    (finding,) = (each for each in found(view) if each.code in (Code.PRIMARY_ROLLED_BACK, Code.REPLICA_ROLLED_BACK))
+    (finding,) = (
+        each
+        for each in found(asked_after_others(view))
+        if each.code in (Code.PRIMARY_ROLLED_BACK, Code.REPLICA_ROLLED_BACK)
+    )
     assert (finding.code, finding.confirmed) == (code, confirmed)
     assert "which it wrote itself" in finding.sentence
+
+
+@pytest.mark.parametrize(("heard_since", "confirmed"), [(NOW - 0.2, True), (NOW - 0.05, False)])
+def test_a_primary_that_went_back_in_time_is_asked_again_before_it_is_replaced(
+    heard_since: float, confirmed: bool
+) -> None:
+    """An answer from before the lock may be older than a promotion by others."""
+    view = asked_after_others(shard(primary(**WENT_BACK), replica(R1)))
+    findings = found(view, thresholds=DetectionThresholds(heard_since=heard_since))
+    assert [each.confirmed for each in findings if each.code is Code.PRIMARY_ROLLED_BACK] == [confirmed]
 
 
 def record_confirmed(tablet: TabletView) -> TabletView:

@@ -12,6 +12,7 @@ from tests.unit.core.builders import (
     P,
     alias,
     answers,
+    asked_after_others,
     changed,
     client_count,
     failing,
@@ -61,11 +62,11 @@ def stop(view: ShardView) -> dict[TabletAlias, StoppedTablet]:
 def test_a_primary_that_went_back_in_time_does_not_count_as_stopped() -> None:
     """It lost writes that it had committed, maybe more than any reached tablet shows: all of its ackers are needed."""
     went_back = primary(executed="100:1-40", read_only=True, super_read_only=True)
-    view = shard(went_back, replica(R1), replica(R2))
+    view = asked_after_others(shard(went_back, replica(R1), replica(R2)))
     choice = choose(candidate_set(view, SEMI_SYNC, stop(view)), SEMI_SYNC)
     assert isinstance(choice, Choice)
     assert choice.winner != alias(P)
-    view = shard(went_back, replica(R1), failing(replica(R2)))
+    view = asked_after_others(shard(went_back, replica(R1), failing(replica(R2))))
     refusal = choose(candidate_set(view, SEMI_SYNC, stop(view)), SEMI_SYNC)
     assert isinstance(refusal, Refusal)
     assert "zone1-0000000100 answers, but has lost 10 transactions: 00000100…:41-50" in refusal.sentence
@@ -75,7 +76,8 @@ def test_a_replica_with_a_hole_is_never_promoted() -> None:
     """A former primary that lost transactions of its own holds what it received since, but does not become primary."""
     hole = replica(R1, executed="100:1-60,101:1-5")
     dead = failing(primary(executed="100:1-60,101:1-9"))
-    view = shard(dead, hole, replica(R2, executed="100:1-50,101:1-9"), replica(R3, executed="100:1-50,101:1-9"))
+    others = replica(R2, executed="100:1-50,101:1-9"), replica(R3, executed="100:1-50,101:1-9")
+    view = asked_after_others(shard(dead, hole, *others))
     outcome = choose(candidate_set(view, SEMI_SYNC, stop(view)), SEMI_SYNC)
     assert outcome.removed[alias(R1)] == "has lost 4 transactions: 00000101…:6-9, which it wrote itself; rebuild it"
 

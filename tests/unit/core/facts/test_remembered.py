@@ -36,6 +36,7 @@ FULL = TabletMemory(
     disk_stalled_since=92.0,
     received=gtids("100:1-50,101:3"),
     lost_after_receipt=gtids("100:51"),
+    own_missing=gtids("100:52"),
     observed_term=TERM and replace(TERM, seen_at=95.0, semi_sync_active_at=94.0),
     may_ack_until=80.0,
     former_types={TabletType.REPLICA: FormerType(last_found_at=70.0, gone_at=75.0)},
@@ -202,6 +203,7 @@ def test_every_time_of_the_memory_is_thought_of() -> None:
         ({"unknown_clients": 2}, True),
         ({"lost_after_receipt": gtids("100:51-52")}, True),
         ({"filtered_server": uuid(100)}, True),
+        ({"own_missing": gtids("100:52-53")}, True),
     ],
 )
 def test_what_cannot_wait_to_be_kept(changes: dict[str, Any], is_due: bool) -> None:

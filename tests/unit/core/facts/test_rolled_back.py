@@ -1,10 +1,28 @@
 """Which servers are found to have gone back in time."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
-from tests.unit.core.builders import P, alias, answers, changed, failing, gtids, primary, replica, shard
+from tests.unit.core.builders import (
+    NOW,
+    P,
+    alias,
+    answers,
+    asked_after_others,
+    changed,
+    failing,
+    gtids,
+    primary,
+    replica,
+    shard,
+    uuid,
+)
+from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.rolled_back import rolled_back
+from vtorc.core.facts.tablet_memory import TabletMemory
 from vtorc.core.facts.views import ShardView, TabletView
 
 R1, R2 = "zone1-101", "zone2-200"
@@ -58,4 +76,39 @@ def former(executed: str) -> TabletView:
 )
 def test_a_server_that_lacks_transactions_of_its_own_went_back_in_time(view: ShardView, lost: str) -> None:
     """Only a server that has no commits under way can be compared with what others have of its transactions."""
-    assert rolled_back(view) == ({alias(P): gtids(lost)} if lost else {})
+    assert rolled_back(asked_after_others(view)) == ({alias(P): gtids(lost)} if lost else {})
+
+
+def test_what_others_tell_later_is_no_proof() -> None:
+    """A replica that was promoted after it was asked has written since, and the others have those writes."""
+    promoted = replica(R1, heard=2.0, executed="100:1-50")
+    view = shard(primary(), promoted, replica(R2, of=R1, executed="100:1-50,101:1-5"))
+    assert rolled_back(view) == {}
+    assert rolled_back(asked_after_others(view)) == {alias(R1): gtids("101:1-5")}
+
+
+def test_what_was_missing_once_stays_missing_until_the_server_has_it() -> None:
+    """Others are asked again at other times, and may tell nothing more: the server lacks its writes all the same."""
+    told, unheard = [gtids("100:1-50,101:1-9")], READ_ONLY.memory
+    lacks = after_answer(unheard, told)
+    assert (lacks.own_missing, after_answer(lacks, []).own_missing) == (gtids("100:41-50"), gtids("100:41-50"))
+    for changes in ({"executed": gtids("")}, {"disk_stalled": True}, {"server_uuid": ""}):
+        assert after_answer(lacks, [], **changes).own_missing == gtids("100:41-50"), changes
+    assert after_answer(lacks, [], executed=gtids("100:1-46")).own_missing == gtids("100:47-50")
+    assert not after_answer(lacks, [], executed=gtids("100:1-50")).own_missing
+    assert not after_answer(lacks, [], server_uuid=uuid("zone9-900")).own_missing
+    assert rolled_back(shard(changed(READ_ONLY, memory=lacks))) == {alias(P): gtids("100:41-50")}
+
+
+def after_answer(memory: TabletMemory, told_before: list[GtidSet], **changes: Any) -> TabletMemory:
+    """What is remembered of the read-only primary after one more answer, which differs in this."""
+    assert READ_ONLY.status is not None
+    return memory.after_answer(
+        replace(READ_ONLY.status, **changes),
+        READ_ONLY.last_probe,
+        started=NOW,
+        ended=NOW,
+        asked_record=READ_ONLY.record,
+        record=READ_ONLY.record,
+        told_before=told_before,
+    )

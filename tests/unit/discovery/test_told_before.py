@@ -1,0 +1,85 @@
+"""What other tablets had told when a tablet was asked is kept with its answer."""
+
+import asyncio
+from dataclasses import replace
+from typing import cast
+
+from tests.unit.core.builders import P, alias, gtids, primary, replica, shard
+from tests.unit.discovery.test_view_evidence import LoopClock
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.status import TabletStatus
+from vtorc.discovery.probe import ProbePace
+from vtorc.discovery.watch import ShardTopology, ShardWatch
+from vtorc.sim.engine.loop import forever, run
+from vtorc.tablet.api import TabletManager
+
+R1 = "zone1-101"
+SHARD = shard(primary(), replica(R1))
+
+
+class Tablets:
+    """The answers of the tablets: that of the primary is made when it is asked, and takes 50 ms longer."""
+
+    def __init__(self, has: str, others: str) -> None:
+        first, second = (tablet.status for tablet in SHARD.tablets)
+        assert first is not None
+        assert second is not None
+        self._own = replace(first, executed=gtids(has), read_only=True, super_read_only=True)
+        self._replicas = replace(second, executed=gtids(others))
+
+    async def full_status(self, tablet: TabletRecord) -> TabletStatus:
+        """Answer, the primary later than its replica."""
+        if tablet.alias != alias(P):
+            return self._replicas
+        await asyncio.sleep(0.05)
+        return self._own
+
+    async def ping(self, tablet: TabletRecord) -> None:
+        """Answer."""
+
+    async def stream_health(self, tablet: TabletRecord):  # type: ignore[no-untyped-def]  # noqa: ANN201
+        """Say nothing."""
+        await forever()
+        yield None
+
+
+def own_missing(has: str, others: str, *, probes: int) -> GtidSet:
+    """Return what the primary is known to lack of its own once it was asked so often, each time beside its replica."""
+
+    async def main() -> GtidSet:
+        topology = ShardTopology(
+            read_at=0.0,
+            cells=frozenset({"zone1"}),
+            keyspace_record=SHARD.keyspace_record,
+            shard_record=SHARD.shard_record,
+            tablets=tuple(tablet.record for tablet in SHARD.tablets),
+        )
+        tablets = cast(TabletManager, Tablets(has, others))
+        watch = ShardWatch(SHARD.shard, topology, tablets, LoopClock(), ProbePace)
+        watching = asyncio.create_task(watch.run())
+        await asyncio.sleep(0.0)
+        for _ in range(probes):
+            await watch.refresh(1.0)
+            watch.suspect()
+        memory = _memory(watch, alias(P))
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        return memory
+
+    return run(main())
+
+
+def _memory(watch: ShardWatch, name: TabletAlias) -> GtidSet:
+    tablet = watch.view().tablet(name)
+    assert tablet is not None
+    assert tablet.status is not None
+    return tablet.memory.own_missing
+
+
+def test_what_is_told_while_a_tablet_is_asked_counts_from_its_next_answer_on() -> None:
+    """A tablet may write between its answer and that of another, however close both are; not before it was asked."""
+    assert own_missing("100:1-40", "100:1-50", probes=1) == gtids("")
+    assert own_missing("100:1-40", "100:1-50", probes=2) == gtids("100:41-50")
+    assert own_missing("100:1-50", "100:1-50,101:1-9", probes=3) == gtids("")
