@@ -11,7 +11,7 @@ from vtorc.control.fleet import LONGEST_REST
 from vtorc.control.shard_loop import ShardLoop
 from vtorc.core.decision.decisions import Action
 from vtorc.core.facts.ids import ShardId
-from vtorc.discovery.memory_keeper import KEEP_EVERY
+from vtorc.discovery.memory_keeper import KEEP_WITHIN, KeepTime
 from vtorc.recovery.record import RecoveryRecord
 from vtorc.recovery.runner import Judgement, Runner
 from vtorc.sim.cluster.plan import WorldPlan, shard_plan
@@ -90,7 +90,7 @@ def test_a_shard_that_is_watched_anew_keeps_what_was_remembered_of_it(monkeypatc
         world.power_off(primary.host)
         mistakes, loops, failed_at = 2, vtorc.fleet.loops, asyncio.get_running_loop().time()
         await until(lambda: mistakes == 0 and SHARD in loops and loops[SHARD].watch is not first)
-        await asyncio.sleep(2 * KEEP_EVERY)
+        await asyncio.sleep(2 * KEEP_WITHIN[KeepTime.LATER])
         for tablets in (loops[SHARD].watch.memory().tablets, vtorc.disk.read()[SHARD].tablets):
             memory = tablets[alias].memory
             assert memory.observed_term is not None
