@@ -116,7 +116,7 @@ def _judged(count: ClientCount, view: ShardView) -> ClientCount:
         return count  # some have left and not been asked yet, or FullStatus reports 0 for a statement that failed
     most = count.clients - len(proven)
     may_be = sum(_may_have_been_client(tablet, count, view) for tablet in others)
-    may_be += _unreadable(view) + len(count.given_up)
+    may_be += _unreadable(view) + len(count.given_up) + sum(_may_count_twice(each, count, view) for each in others)
     guessed = sum(_is_only_guessed(tablet, count, view) for tablet in others)
     least = 0 if view.never_read_cells else max(0, count.clients - may_be)
     least_unseen = 0 if view.never_read_cells else max(0, count.clients - may_be + guessed)
@@ -220,6 +220,16 @@ def _may_have_been_client(tablet: TabletView, count: ClientCount, view: ShardVie
     if asked_at is None or asked_at < count.told_at:
         return True
     return tablet.failure is None and (_tells_nothing(tablet) or _connects_lately(tablet, count))
+
+
+def _may_count_twice(tablet: TabletView, count: ClientCount, view: ShardView) -> bool:
+    """Whether it connected so lately that its connection from before may be counted as well.
+
+    A replica whose MySQL was restarted had two clients for a moment (MySQL 9.7). The second one counted as an unknown
+    server, and the loss of the primary right after that was refused for ever.
+    """
+    span = _span(tablet, count, view)
+    return tablet.is_current and span is not None and span.seen_from + LINGERS >= count.asked_at
 
 
 def _is_silent(tablet: TabletView) -> bool:

@@ -12,7 +12,10 @@ def set_up(*, lasts: bool, **changes: bool) -> Begin:
     """Set a replica up otherwise, and back at the end unless that `lasts`."""
 
     def begin(scene: FaultScene) -> End:
-        mysqld = scene.replica.mysqld
+        tablet = scene.replica
+        if tablet.mysqld.replication.source is None:
+            return nothing  # a former primary that was not demoted yet is no replica
+        mysqld = tablet.mysqld
         before = {name: getattr(mysqld.setup, name) for name in changes}
         mysqld.setup = mysqld.setup.with_changes(**changes)
         if not mysqld.setup.log_bin:

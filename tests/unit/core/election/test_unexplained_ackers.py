@@ -329,9 +329,9 @@ def test_a_client_that_can_only_be_a_silent_tablet_is_taken_for_each_of_these() 
     assert made.round(2, 35, r1=CLIENT, r2=CLIENT).silent == {alias(R3)}
     assert made.round(2, 40, r1=CLIENT, r2=CLIENT).silent == frozenset()
     # Once it answers, its answer counts.
-    assert made.round(3, 45, r1=CLIENT, r2=CLIENT).silent == {alias(R3)}
-    assert made.answers(R3, CLIENT, 46).silent == frozenset()
-    assert made.answers(R3, NO_ACKS, 47).round(3, 110, r1=CLIENT, r2=CLIENT, r3=NO_ACKS).unknown == 1
+    assert made.round(3, 95, r1=CLIENT, r2=CLIENT).silent == {alias(R3)}
+    assert made.answers(R3, CLIENT, 96).silent == frozenset()
+    assert made.answers(R3, NO_ACKS, 97).round(3, 160, r1=CLIENT, r2=CLIENT, r3=NO_ACKS).unknown == 1
     assert made.silent == frozenset()
 
 
@@ -500,3 +500,14 @@ def test_no_time_is_remembered_of_a_tablet_that_was_first_seen_as_a_client() -> 
     assert span is not None
     assert (span.seen_from, span.seen_to) == (9 + TAKES, 9)
     assert TabletAlias.parse(R1) == alias(R1)
+
+
+def test_a_replica_that_connected_lately_may_be_counted_twice() -> None:
+    """Its connection from before may be counted as well; a minute later that cannot be, and the client is unknown."""
+    made = Watched(R1, R2)
+    for at in (0, 5):
+        made.round(2, at, r1=CLIENT, r2=CLIENT)
+    made.answers(R2, HALTED, 8).answers(R2, CLIENT, 9)
+    assert made.round(3, 10, r1=CLIENT, r2=CLIENT).unknown == 0
+    assert made.round(3, 60, r1=CLIENT, r2=CLIENT).unknown == 0
+    assert made.round(3, 70, r1=CLIENT, r2=CLIENT).unknown == 1
