@@ -42,6 +42,11 @@ default (MySQL manual, SOURCE_HEARTBEAT_PERIOD). The connection of a host that l
 tablet does not answer then, and explains its client for as long as it does not.
 """
 
+COUNTED_TWICE_FOR = 5.0
+"""Seconds after its return for which a replica may be counted twice: MySQL ends the connection from before when the
+same server registers again.
+"""
+
 
 def client_count_after(before: ClientCount | None, view: ShardView) -> ClientCount | None:
     """Return what is known of the clients after a probe; `before` is what was known until then.
@@ -229,7 +234,7 @@ def _may_count_twice(tablet: TabletView, count: ClientCount, view: ShardView) ->
     server, and the loss of the primary right after that was refused for ever.
     """
     span = _span(tablet, count, view)
-    return tablet.is_current and span is not None and span.seen_from + LINGERS >= count.asked_at
+    return tablet.is_current and span is not None and span.seen_from + COUNTED_TWICE_FOR >= count.asked_at
 
 
 def _is_silent(tablet: TabletView) -> bool:
