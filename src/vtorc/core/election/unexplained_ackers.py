@@ -103,6 +103,7 @@ def _last_count(before: ClientCount | None, view: ShardView) -> ClientCount | No
         most_before=before.most if before is not None and same else 0,
         certain_since=before.certain_since if before is not None and same else None,
         is_first=is_first,
+        assumed=before.assumed if before is not None and same else 0,
         explained_at=before.explained_at if before is not None and same else None,
         explained_by=before.explained_by if before is not None and same else frozenset(),
     )
@@ -126,16 +127,20 @@ def _judged(count: ClientCount, view: ShardView) -> ClientCount:
     least = 0 if view.never_read_cells else max(0, count.clients - may_be)
     least_unseen = 0 if view.never_read_cells else max(0, count.clients - may_be + guessed)
     upper = max(most, count.most_before)
-    unexplained = min(max(count.unexplained, least), upper)
-    unseen = min(max(count.unseen, least_unseen), upper)
+    floor = min(max(count.unexplained - count.assumed, least), upper)
+    floor_unseen = min(max(count.unseen - count.assumed, least_unseen), upper)
+    unexplained = max(floor, min(count.unexplained, most))
+    unseen = max(floor_unseen, min(count.unseen, most))
     if count.is_first:
         unexplained = unseen = max(least_unseen, count.clients - claimed)
+        floor = floor_unseen = max(least_unseen, min(count.unexplained - count.assumed, unexplained))
     is_explained, is_settled = count.asked_before is not None and upper <= unexplained, least == most
     return replace(
         count,
         unexplained=unexplained,
         unseen=unseen,
         most=most,
+        assumed=min(unexplained - floor, unseen - floor_unseen),
         certain_since=_certain_since(count, least) if unexplained else None,
         is_settled=is_settled,
         is_first=count.is_first and not is_settled and not all(tablet.probed for tablet in others),

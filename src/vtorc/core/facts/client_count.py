@@ -46,6 +46,9 @@ class ClientCount:
     """Whether later answers of these tablets cannot change `unexplained` any more."""
     is_first: bool = False
     """Whether it is the first count of all, and not all tablets have been asked yet."""
+    assumed: int = 0
+    """How many of these were only assumed at the first count, as not all tablets had been asked since it. One later
+    count without them takes them back."""
     explained_at: float | None = None
     """When the probe started that brought the first of the last two counts in a row of which all but `unexplained`
     clients were seen both before and after; None if there were none."""

@@ -510,3 +510,21 @@ def test_a_replica_that_connected_lately_may_be_counted_twice() -> None:
     made.answers(R2, HALTED, 8).answers(R2, CLIENT, 9)
     assert made.round(3, 10, r1=CLIENT, r2=CLIENT).unknown == 0
     assert made.round(3, 15, r1=CLIENT, r2=CLIENT).unknown == 1
+
+
+def test_a_client_that_was_only_assumed_at_first_is_taken_back_by_one_complete_count() -> None:
+    """A primary that was lost right after its election once stayed unreplaced, for a replica not asked since."""
+    made = Watched(R1, R2).answers(R1, HALTED, 0).answers(R2, HALTED, 0).counts(2, 1)
+    assert made.unknown == 2
+    made.answers(R1, CLIENT, 2).answers(R2, CLIENT, 2).counts(2, 3)
+    assert made.unknown == 2
+    assert made.answers(R1, CLIENT, 4).answers(R2, CLIENT, 4).unknown == 0
+    assert made.fails(P, 5, ProbeFailure.TIMEOUT).unknown == 0
+
+
+def test_a_client_that_answers_prove_is_not_taken_back_by_one_complete_count() -> None:
+    """What was assumed at first is proven once a count has more clients than there are tablets."""
+    made = Watched(R1, R2).answers(R1, HALTED, 0).answers(R2, HALTED, 0).counts(3, 1)
+    made.round(3, 70, r1=CLIENT, r2=CLIENT).round(3, 80, r1=CLIENT, r2=CLIENT)
+    assert made.round(2, 90, r1=CLIENT, r2=CLIENT).unknown == 1
+    assert made.round(2, 95, r1=CLIENT, r2=CLIENT).unknown == 0
