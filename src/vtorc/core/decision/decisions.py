@@ -327,7 +327,7 @@ class _Decider:
         time is left as it is.
         """
         patience = HUNG_AFTER if primary.failure is ProbeFailure.HUNG else SILENT_AFTER
-        if primary.failing_since is None or self.now - primary.failing_since < patience:
+        if primary.silent_since is None or self.now - primary.silent_since < patience:
             return False
         evidence = ReplicaEvidence.of(self.view, primary)
         tries = len(evidence.reconnecting)

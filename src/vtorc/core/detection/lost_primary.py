@@ -187,7 +187,7 @@ class LostPrimary(ShardCheck):
             self.thresholds.heard_since, primary.failing_since if primary.failing_since is not None else math.inf
         )
         heard = all(t.status_at is not None and t.status_at >= since for t in others)
-        silent = primary.failing_since is not None and self.now - primary.failing_since >= self.thresholds.silent_after
+        silent = primary.silent_since is not None and self.now - primary.silent_since >= self.thresholds.silent_after
         certain = primary.failure is ProbeFailure.MYSQL_DOWN or silent
         what = f"{how} and no tablet replicates from it, but {names(others)} could{self.late_record_note}"
         confirmed = self._may_count_as_lost(primary) and heard and certain
@@ -204,9 +204,9 @@ class LostPrimary(ShardCheck):
         )
 
     def _may_recover(self, primary: TabletView) -> bool:
-        if primary.failure is not ProbeFailure.HUNG or primary.failing_since is None:
+        if primary.failure is not ProbeFailure.HUNG or primary.silent_since is None:
             return False
-        return self.now - primary.failing_since < self.thresholds.hung_after
+        return self.now - primary.silent_since < self.thresholds.hung_after
 
     def _failed_for_others(self, primary: TabletView, evidence: ReplicaEvidence) -> bool:
         """Whether another server than vtorc saw the primary fail: its own tablet, or a replica that cannot connect.
@@ -221,4 +221,4 @@ class LostPrimary(ShardCheck):
             return False
         if evidence.unanswered:
             return True
-        return primary.failing_since is not None and self.now - primary.failing_since >= self.thresholds.silent_after
+        return primary.silent_since is not None and self.now - primary.silent_since >= self.thresholds.silent_after

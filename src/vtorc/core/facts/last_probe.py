@@ -65,8 +65,11 @@ class LastProbe:
     failures_in_row: int = 0
     """How many probes have failed since the last status."""
     failing_since: float | None = None
-    """When the first of the probes started that failed since the last status; None if none did. What later ones had to
-    wait until they could be sent is added, as the tablet was not silent then but not asked."""
+    """When the first of the probes started that failed since the last status; None if none did. What others told after
+    that is evidence about the failure."""
+    unasked: float = 0.0
+    """Seconds since `failing_since` in which probes had to wait until they could be sent: the tablet was not silent
+    then but not asked."""
     same_failure_since: float | None = None
     """When the first of the last probes was over that all failed in the way of `failure`; None if the last one brought
     a status."""
@@ -101,10 +104,18 @@ class LastProbe:
             failure=failure,
             failure_text=text,
             failures_in_row=self.failures_in_row + 1,
-            failing_since=self.failing_since + unasked if self.failing_since is not None else started,
+            failing_since=started if self.failing_since is None else self.failing_since,
+            unasked=self.unasked + (0.0 if self.failing_since is None else unasked),
             same_failure_since=self.same_failure_since if is_same else ended,
             late_before_failure=self.late_before_failure if is_same else late,
         )
+
+    @property
+    def silent_since(self) -> float | None:
+        """From when on to count how long it has failed, without the time in which it was not asked; None if it does
+        not fail.
+        """
+        return None if self.failing_since is None else self.failing_since + self.unasked
 
     @property
     def failure_phrase(self) -> str:

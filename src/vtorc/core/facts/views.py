@@ -63,6 +63,13 @@ class TabletView:
         return self.last_probe.failing_since
 
     @property
+    def silent_since(self) -> float | None:
+        """From when on to count how long it has failed, without the time in which it was not asked; None if it does
+        not fail.
+        """
+        return self.last_probe.silent_since
+
+    @property
     def failure_phrase(self) -> str:
         """How the last probe failed, as the end of a sentence about the tablet."""
         return self.last_probe.failure_phrase

@@ -7,10 +7,11 @@ ANSWERED = LastProbe.answered(TabletStatus(), started=1.0, ended=1.1)
 
 
 def test_the_time_in_which_a_tablet_was_not_asked_is_no_silence() -> None:
-    """What later questions wait until they can be sent moves the beginning of the failure; the first one's does not."""
+    """What later questions wait until they can be sent shortens the silence, and leaves when the failure began."""
     first = ANSWERED.failed(ProbeFailure.TIMEOUT, "", started=5.0, ended=6.0, unasked=3.0)
     second = first.failed(ProbeFailure.TIMEOUT, "", started=10.0, ended=11.0, unasked=4.0)
-    assert (first.failing_since, second.failing_since) == (5.0, 9.0)
+    assert (first.failing_since, first.silent_since) == (5.0, 5.0)
+    assert (second.failing_since, second.silent_since) == (5.0, 9.0)
     assert second.failures_in_row == 2
 
 
