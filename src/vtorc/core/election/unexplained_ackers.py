@@ -18,6 +18,8 @@ that reconnects between two of its answers could hide one.
 
 The very first count has no number before it: each client counts as unknown that is not a tablet which says so itself. A
 new primary begins without any. A server that no record names does not follow it, as no tool points the server there.
+So does the first primary of all, if it was seen before without a client. It died right after its election once, before
+a replica had been asked again, and its replacement was refused for ever.
 
 A tablet that does not answer may have become a client since. By the same bounds it is known whether there is a client
 that can only be such a tablet or an unknown server. Then an election has to reach each such tablet. A silent RDONLY
@@ -88,7 +90,7 @@ def _last_count(before: ClientCount | None, view: ShardView) -> ClientCount | No
     same = before is not None and (before.primary, before.server_uuid) == (primary.alias, status.server_uuid)
     if before is not None and same and before.asked_at == asked:
         return before
-    is_first = before is None or before.is_first
+    is_first = not primary.memory.was_unfollowed if before is None else before.is_first
     kept = primary.memory.unknown_clients if is_first else 0
     return ClientCount(
         primary=primary.alias,

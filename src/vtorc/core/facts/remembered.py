@@ -43,6 +43,7 @@ class RememberedTablet:
             failed_at=(),
             proves_past_since=None,
             client_span=None,
+            was_unfollowed=False,
             commits_wait_since=None,
             ack_path=None,
             not_receiving_since=None,

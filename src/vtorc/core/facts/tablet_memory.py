@@ -92,6 +92,8 @@ class TabletMemory:
     unknown_clients: int = 0
     """How many of its semi-sync clients no tablet was that answers or was last heard as a client, by its last counts as
     a primary at work. The counts themselves end with vtorc's process."""
+    was_unfollowed: bool = False
+    """Whether this process has seen it read-only or with a source, and then without a semi-sync client."""
     former_types: Mapping[TabletType, FormerType] = field(default_factory=dict)
     """The types that its record had before, other than the present one or an earlier time of it."""
     server_uuid: str = ""
@@ -155,6 +157,7 @@ class TabletMemory:
                 self.client_span, status, is_first=before.ended_at is None, started=started, ended=ended
             ),
             unknown_clients=self.unknown_clients,
+            was_unfollowed=self.was_unfollowed or _is_unfollowed(status),
             former_types=self.former_types,
             server_uuid=status.server_uuid or self.server_uuid,
             replaced_servers=self._replaced_servers(status, ended),
@@ -292,6 +295,11 @@ NOTHING_REMEMBERED = TabletMemory()
 def _source_of(status: TabletStatus | None) -> tuple[str, int] | None:
     replication = status.replication if status is not None else None
     return replication.source_address if replication is not None and replication.has_source else None
+
+
+def _is_unfollowed(status: TabletStatus) -> bool:
+    semi_sync, works = status.semi_sync, not status.read_only and not status.has_source
+    return not works and not status.disk_stalled and semi_sync.is_reported and semi_sync.primary_clients == 0
 
 
 def _has_advanced(before: TabletStatus | None, after: TabletStatus) -> bool:

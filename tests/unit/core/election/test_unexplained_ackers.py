@@ -522,6 +522,18 @@ def test_a_client_that_was_only_assumed_at_first_is_taken_back_by_one_complete_c
     assert made.fails(P, 5, ProbeFailure.TIMEOUT).unknown == 0
 
 
+@pytest.mark.parametrize(
+    ("clients", "unknown"), [pytest.param(0, 0, id="not followed"), pytest.param(1, 2, id="followed by another")]
+)
+def test_the_first_primary_of_all_begins_without_unknown_clients_if_none_followed_it(
+    clients: int, unknown: int
+) -> None:
+    """Its replicas were not asked again since they follow it, so they may be its clients."""
+    made = Watched(R1, R2).answers(R1, NO_SOURCE, 0).answers(R2, NO_SOURCE, 0).counts(clients, 0, read_only=True)
+    assert made.counts(2, 1).unknown == unknown
+    assert made.fails(P, 2).unknown == unknown
+
+
 def test_a_client_that_answers_prove_is_not_taken_back_by_one_complete_count() -> None:
     """What was assumed at first is proven once a count has more clients than there are tablets."""
     made = Watched(R1, R2).answers(R1, HALTED, 0).answers(R2, HALTED, 0).counts(3, 1)

@@ -41,6 +41,7 @@ FULL = TabletMemory(
     may_ack_until=80.0,
     former_types={TabletType.REPLICA: FormerType(last_found_at=70.0, gone_at=75.0)},
     unknown_clients=1,
+    was_unfollowed=True,
     server_uuid=uuid(100),
     replaced_servers={uuid(900): ReplacedServer(successor=uuid(100), gone_at=60.0)},
     acts_as_primary_since=93.0,
@@ -55,6 +56,7 @@ LASTING = replace(
     not_receiving_since=None,
     disk_stalled_since=None,
     ack_path=None,
+    was_unfollowed=False,
     acts_as_primary_since=None,
     record_confirmed=False,
 )
@@ -91,7 +93,13 @@ def test_evidence_of_the_present_is_not_kept() -> None:
         "not_receiving_since",
         "disk_stalled_since",
     }
-    assert unset == present | {"client_span", "commits_wait_since", "acts_as_primary_since", "record_confirmed"}
+    assert unset == present | {
+        "client_span",
+        "was_unfollowed",
+        "commits_wait_since",
+        "acts_as_primary_since",
+        "record_confirmed",
+    }
 
 
 def test_a_short_restart_forgets_nothing() -> None:
