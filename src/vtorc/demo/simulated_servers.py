@@ -7,7 +7,6 @@ cannot be replayed.
 import asyncio
 import random
 import time
-import zlib
 from uuid import UUID
 
 from vtorc.core.facts.ids import TabletAlias
@@ -44,13 +43,17 @@ class SimMachine:
         """Install a server, empty and down."""
         return SimServer(self, alias, port)
 
-    def install(self, process: Process, alias: TabletAlias, port: int) -> SimMysqld:
-        """Make an empty server with a UUID of its own, in the place of the one that had its port."""
+    def install(self, process: Process, port: int) -> SimMysqld:
+        """Make an empty server with a UUID and a server_id of its own, in the place of the one that had its port.
+
+        A replica skips transactions with its own server_id. With the same one, a rebuilt server would never get back
+        the transactions that it had written before.
+        """
         mysqld = SimMysqld(
             process,
             port,
             uuid=str(UUID(int=self._random.getrandbits(128), version=4)),
-            server_id=zlib.crc32(str(alias).encode()) or 1,
+            server_id=self._random.randrange(1, 2**32),
             network=self._network,
             directory=self._mysqlds,
             generator=self._random,
@@ -78,7 +81,7 @@ class SimServer:
         self._alias = alias
         self._process = machine.new_process()
         self._starting = asyncio.Lock()
-        self.mysqld = machine.install(self._process, alias, port)
+        self.mysqld = machine.install(self._process, port)
 
     @property
     def state(self) -> str:
@@ -109,7 +112,7 @@ class SimServer:
     def wipe(self) -> None:
         """Kill the process and delete all its data; the next start is that of a new server."""
         self.kill()
-        self.mysqld = self._machine.install(self._process, self._alias, self.port)
+        self.mysqld = self._machine.install(self._process, self.port)
 
     def _refuse_down(self, action: str) -> None:
         if self._process.state is ProcessState.STOPPED:
