@@ -77,7 +77,11 @@ def tablet_status(message: replicationdata_pb2.FullStatus) -> TabletStatus:
 
 def _binlog_end(message: replicationdata_pb2.FullStatus) -> tuple[str, int] | None:
     """Return where the binary log ends; None without a binary log, or for a text that is no such position."""
-    found = _FILE_POSITION.fullmatch(message.primary_status.file_position)
+    return _file_position(message.primary_status.file_position)
+
+
+def _file_position(text: str) -> tuple[str, int] | None:
+    found = _FILE_POSITION.fullmatch(text)
     return (found["file"], int(found["at"])) if found is not None else None
 
 
@@ -101,6 +105,7 @@ def replication_status(message: replicationdata_pb2.Status) -> ReplicationStatus
         last_sql_error=message.last_sql_error,
         executed=executed,
         received=executed.union(received),
+        read_to=_file_position(message.relay_log_source_binlog_equivalent_position),
         lag=_lag(message),
         sql_delay=message.sql_delay if since_14 else None,
         auto_position=message.auto_position,

@@ -116,6 +116,7 @@ def test_every_field_of_a_replication_status_arrives() -> None:
     message = Status(
         position=f"MySQL56/{UUID}:1-9",
         relay_log_position=f"MySQL56/{UUID}:1-12",
+        relay_log_source_binlog_equivalent_position="FilePos/binlog.000003:1057",
         source_host="db0",
         source_port=3306,
         source_uuid=UUID,
@@ -141,6 +142,7 @@ def test_every_field_of_a_replication_status_arrives() -> None:
         last_sql_error="duplicate entry",
         executed=gtids("1-9"),
         received=gtids("1-12"),
+        read_to=("binlog.000003", 1057),
         lag=5,
         sql_delay=60,
         auto_position=True,

@@ -9,7 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vtorc.core.detection.replica_evidence import got_no_answer, names
-from vtorc.core.detection.thresholds import BLOCKED_AFTER, NO_COMMIT_FOR, RETRIES_WITHIN, SHORT_OF_ACKS_FOR
+from vtorc.core.detection.thresholds import (
+    BLOCKED_AFTER,
+    LONG_EVENT_WITHIN,
+    NO_COMMIT_FOR,
+    RETRIES_WITHIN,
+    SHORT_OF_ACKS_FOR,
+)
 from vtorc.core.facts.ack_path import ACKS_ARRIVE_WITHIN, AckPathState
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.last_probe import ProbeFailure
@@ -100,14 +106,17 @@ class Acknowledgements:
         """Return from when on an answer of the primary tells that this replica's acknowledgements do not arrive.
 
         A replica that was away first fetches what it lacks, and acknowledges the last transactions last. One that was
-        cut off connects again by itself within `RETRIES_WITHIN`.
+        cut off connects again by itself within `RETRIES_WITHIN`. One that is receiving a long transaction acknowledges
+        it at its end, and all commits wait behind it, although the primary is well.
         """
         path, status = tablet.memory.ack_path, self.primary.current_status
         if path is None or status is None:
             return float("inf")
         if path.state is AckPathState.TRYING:
             return path.since + RETRIES_WITHIN
-        return path.held_at + ACKS_ARRIVE_WITHIN if path.held.contains(status.executed) else float("inf")
+        if not path.held.contains(status.executed):
+            return float("inf")
+        return max(path.held_at + ACKS_ARRIVE_WITHIN, path.amid_transaction_at + LONG_EVENT_WITHIN)
 
     @property
     def short_since(self) -> float | None:

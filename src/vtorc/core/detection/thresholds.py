@@ -36,6 +36,9 @@ vtorc has told the records nothing yet, looks the same.
 BLOCKED_AFTER = 10.0
 """Seconds for which a commit must have waited before the primary counts as blocked without its tablet saying so."""
 
+LONG_EVENT_WITHIN = 10.0
+"""Seconds within which a replica that is receiving a long transaction receives the next event of it, or all of it."""
+
 NO_COMMIT_FOR = 5.0
 """Seconds in which a primary that may be cut off from its replicas must have committed nothing."""
 

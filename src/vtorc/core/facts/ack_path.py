@@ -5,6 +5,7 @@ were true at one time. So what each answer of a replica shows is kept with the t
 """
 
 import enum
+import math
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -47,6 +48,9 @@ class AckPath:
     """What it had received by the answer that becomes `held` next."""
     newest_at: float
     """When the probe was over that brought `newest`."""
+    amid_transaction_at: float = -math.inf
+    """When the last probe was over that found it further in its source's binary log than the answer before it, and with
+    no further transaction: it is receiving a long one, which it cannot acknowledge yet. Minus infinity if none did."""
 
     @classmethod
     def after(cls, before: Self | None, status: TabletStatus, probe_before: LastProbe, *, ended: float) -> Self | None:
@@ -71,9 +75,18 @@ class AckPath:
                 newest=held,
                 newest_at=ended,
             )
+        if _is_amid_transaction(status, probe_before.status):
+            before = replace(before, amid_transaction_at=ended)
         if ended - before.newest_at < ACKS_ARRIVE_WITHIN:
             return before
         return replace(before, held=before.newest, held_at=before.newest_at, newest=status.received, newest_at=ended)
+
+
+def _is_amid_transaction(status: TabletStatus, before: TabletStatus | None) -> bool:
+    now, then = status.replication, before.replication if before is not None else None
+    if now is None or then is None or now.read_to is None or then.read_to is None:
+        return False
+    return now.read_to != then.read_to and now.received.entries == then.received.entries
 
 
 def _state(status: TabletStatus) -> AckPathState | None:

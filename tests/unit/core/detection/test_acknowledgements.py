@@ -233,6 +233,15 @@ def test_a_replica_that_lags_counts_once_it_has_what_the_primary_has_committed()
         assert verdict(blocked(changed(replica(R1), ack_path=known))) == (LOST, expected)
 
 
+def test_a_replica_amid_a_long_transaction_counts_ten_seconds_after_it_last_read_more() -> None:
+    """All commits wait behind a huge transaction, and the replica acknowledges it once it has all of it."""
+    path = ack_path_for(replica(R1), 60.0).memory.ack_path
+    assert path is not None
+    for read_ago, expected in ((2.0, False), (9.8, False), (10.2, True)):
+        known = replace(path, amid_transaction_at=NOW - read_ago)
+        assert verdict(blocked(changed(replica(R1), ack_path=known))) == (LOST, expected)
+
+
 @pytest.mark.parametrize(
     ("waits_for", "replicas", "expected"),
     [

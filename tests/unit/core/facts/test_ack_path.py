@@ -1,6 +1,9 @@
 """What the answers of a replica show of its acknowledgements, and since when."""
 
+import math
 from dataclasses import replace
+
+import pytest
 
 from tests.unit.core.builders import CONNECTING, STOPPED, gtids, replica
 from vtorc.core.facts.ack_path import AckPath, AckPathState
@@ -20,11 +23,20 @@ WELL = status()
 ANSWERED = LastProbe.answered(WELL, started=0.9, ended=1.0)
 
 
+def read(to: int | None, received: str = "") -> TabletStatus:
+    """Return the answer of a replica that has read up to there in its source's binary log."""
+    answer = status(received=received)
+    assert answer.replication is not None
+    at = None if to is None else ("binlog.000001", to)
+    return replace(answer, replication=replace(answer.replication, read_to=at))
+
+
 def after(*answers: tuple[float, TabletStatus]) -> AckPath | None:
     """What is known after these answers, each with the time when its probe was over."""
-    path: AckPath | None = None
+    path, before = None, ANSWERED
     for ended, answer in answers:
-        path = AckPath.after(path, answer, ANSWERED, ended=ended)
+        path = AckPath.after(path, answer, before, ended=ended)
+        before = LastProbe.answered(answer, started=ended - 0.1, ended=ended)
     return path
 
 
@@ -82,3 +94,24 @@ def test_what_it_held_is_a_second_old() -> None:
     path = after((1.0, first), (1.5, second), (2.1, third), (3.1, fourth))
     assert path is not None
     assert (path.held, path.held_at) == (gtids("100:1-80"), 2.1)
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ((read(100), read(900)), 1.2),
+        ((read(100), read(900), read(900)), 1.2),
+        ((read(100), read(900), read(950)), 1.4),
+        ((read(100), read(100)), -math.inf),
+        ((read(100), read(900, received="100:51-60")), -math.inf),
+        ((read(None), read(900)), -math.inf),
+        ((read(100), read(None)), -math.inf),
+    ],
+)
+def test_a_replica_that_reads_on_and_receives_no_transaction_is_amid_one(
+    answers: tuple[TabletStatus, ...], expected: float
+) -> None:
+    """The IO thread tells its place after each event, and a transaction counts as received at its end."""
+    path = after(*((1.0 + number / 5, answer) for number, answer in enumerate(answers)))
+    assert path is not None
+    assert path.amid_transaction_at == pytest.approx(expected)
