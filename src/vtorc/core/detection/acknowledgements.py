@@ -5,6 +5,7 @@ seconds apart. At the moment when an acker returned, the flag was from before an
 was replaced. So a replica counts only if it could acknowledge long before the answer that still reports the block.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -210,10 +211,20 @@ def _why_unable(view: ShardView, primary: TabletView, tablet: TabletView) -> str
 
 
 def _unable_since(tablet: TabletView) -> float:
-    """Return since when it acknowledges nothing; minus infinity where only its settings forbid that."""
+    """Return since when it acknowledges nothing; minus infinity where nothing tells.
+
+    A replica that receives from another server, as all do amid a planned reparent, has done so since that way began.
+    """
     probe, memory = tablet.last_probe, tablet.memory
-    since = probe.same_failure_since if probe.failure is not None else memory.not_receiving_since
-    return _ALWAYS if since is None else since
+    if probe.failure is not None:
+        since = probe.same_failure_since
+    elif memory.not_receiving_since is not None:
+        since = memory.not_receiving_since
+    elif memory.ack_path is not None:
+        since = memory.ack_path.since
+    else:
+        since = memory.may_ack_until
+    return _ALWAYS if since is None or math.isinf(since) else since
 
 
 def _heard(tablets: Sequence[TabletView], since: float) -> list[TabletView]:

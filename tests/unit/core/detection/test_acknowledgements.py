@@ -195,6 +195,18 @@ def test_a_replica_that_is_away_for_a_moment_is_no_problem() -> None:
         assert verdict(shard(primary(), down(R1, seconds), down(R2, 60.0))) == expected
 
 
+@pytest.mark.parametrize(("seconds", "expected"), [(2.5, None), (3.5, (NO_WRITES, True))])
+def test_a_replica_that_was_pointed_elsewhere_or_set_otherwise_just_now_is_no_problem(
+    seconds: float, expected: tuple[Code, bool] | None
+) -> None:
+    """Amid a planned reparent all replicas are, and the old primary still counts as the primary for a moment."""
+    off = SemiSyncStatus(replica_enabled=False, timeout=1000)
+    unset = changed(replica(R1), status=replace(_status(replica(R1)), semi_sync=off))
+    unset = changed(unset, ack_path=None, may_ack_until=NOW - seconds)
+    for replica_ in (ack_path_for(replica(R1, of=R2), seconds), unset):
+        assert verdict(shard(primary(), replica_, down(R2, 60.0))) == expected
+
+
 def test_with_two_ackers_the_last_one_that_goes_counts() -> None:
     """The shard takes writes until fewer replicas are left than a commit waits for."""
     assert verdict(shard(primary(wait_for=2), replica(R1), down(R2, 2.0))) is None
