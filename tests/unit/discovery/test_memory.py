@@ -200,6 +200,14 @@ def test_since_when_a_disk_is_stalled() -> None:
     assert [view.memory.disk_stalled_since for view in views] == [None, 2, 2, 2, 2, None]
 
 
+def test_what_was_told_before_the_disk_stalled_stays_known() -> None:
+    """Until an answer tells more again; a tablet that was never heard otherwise tells of its stalled disk alone."""
+    stalled, now = TabletStatus(disk_stalled=True), replace(AT_WORK, log_bin=False)
+    told: list[Answer] = [stalled, AT_WORK, stalled, SILENT, stalled, now]
+    views = probed(P, TabletType.PRIMARY, *((second, second + 0.5, answer) for second, answer in enumerate(told, 1)))
+    assert [view.told for view in views] == [stalled, AT_WORK, AT_WORK, AT_WORK, AT_WORK, now]
+
+
 def test_a_failure_is_known_when_its_probe_has_ended() -> None:
     """A probe may begin long before MySQL goes down, and then find the end of a server that lived meanwhile."""
     died = probed(R3, TabletType.REPLICA, (0, 0.1, ON), (10, 14.9, MYSQL_DOWN), (15.05, 15.1, MYSQL_DOWN))[-1]

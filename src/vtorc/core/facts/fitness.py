@@ -84,16 +84,23 @@ def fitness(subject: Subject) -> Fitness:
 
 
 def fitness_of(view: ShardView, tablet: TabletView, policy: DurabilityPolicy | None) -> Fitness:
-    """Judge one tablet of a shard by its last status; `policy` is None where no usable policy is known.
+    """Judge one tablet of a shard by its last answer that told more than a stalled disk; `policy` is None where no
+    usable policy is known.
 
-    An identity counts as shared only with a tablet that answers now: a host that was copied and replaced is no twin.
+    A replica without a binary log was promoted once, as its disk was stalled at the last answer. An identity counts as
+    shared only with a tablet that answers now: a host that was copied and replaced is no twin.
     """
-    if tablet.status is None:
+    told = tablet.told
+    if told is None:
         return FIT
     return fitness(
         Subject(
-            status=tablet.status,
-            peers={t.alias: t.current_status for t in view.tablets if t is not tablet and t.current_status is not None},
+            status=told,
+            peers={
+                t.alias: t.told
+                for t in view.tablets
+                if t is not tablet and t.current_status is not None and t.told is not None
+            },
             was_filtered=bool(tablet.memory.filtered_server),
             required_acks=policy.required_acks(tablet.member) if policy is not None else 0,
             others_that_may_ack=_others_that_may_ack(view, tablet, policy),
@@ -106,9 +113,9 @@ def _others_that_may_ack(view: ShardView, tablet: TabletView, policy: Durability
     where its MySQL waits for no more than the policy asks.
     """
     member, primary = tablet.member, view.primary
-    if policy is None or tablet is primary or tablet.status is None:
+    if policy is None or tablet is primary or tablet.told is None:
         return None
-    if tablet.status.semi_sync.wait_for_replica_count <= policy.required_acks(member):
+    if tablet.told.semi_sync.wait_for_replica_count <= policy.required_acks(member):
         return None
     return sum(policy.may_ack(member, t.member) for t in view.tablets if t is not primary)
 

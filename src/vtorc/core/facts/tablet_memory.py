@@ -74,6 +74,8 @@ class TabletMemory:
     disk_stalled_since: float | None = None
     """When the probe started that first found the disk stalled, which hides all else; None unless the last answer says
     that it is."""
+    before_stall: TabletStatus | None = None
+    """The last answer before the disk stalled; None unless the last answer says that it is, and if all of them did."""
     received: GtidSet = EMPTY_GTID_SET
     """All that the tablet held, committed or in its relay log, by the last answer that named any transactions."""
     lost_after_receipt: GtidSet = EMPTY_GTID_SET
@@ -146,6 +148,7 @@ class TabletMemory:
             ack_path=AckPath.after(self.ack_path, status, before, ended=ended),
             not_receiving_since=self._not_receiving(status, before.status, started),
             disk_stalled_since=self._disk_stalled(status, started),
+            before_stall=self._before_stall(status, before.status),
             received=received,
             lost_after_receipt=lost,
             own_missing=self._own_missing(status, told_before),
@@ -257,6 +260,11 @@ class TabletMemory:
         if not status.disk_stalled:
             return None
         return self.disk_stalled_since if self.disk_stalled_since is not None else started
+
+    def _before_stall(self, status: TabletStatus, before: TabletStatus | None) -> TabletStatus | None:
+        if not status.disk_stalled or before is None:
+            return None
+        return self.before_stall if before.disk_stalled else before
 
     def _replaced_servers(self, status: TabletStatus, ended: float) -> Mapping[str, ReplacedServer]:
         """Return the servers that are gone; one that came back is not."""

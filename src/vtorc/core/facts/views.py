@@ -63,6 +63,13 @@ class TabletView:
         return self.last_probe.failing_since
 
     @property
+    def told(self) -> TabletStatus | None:
+        """The last answer that told more than a stalled disk, which hides all else; one of a stalled disk if no other
+        came, and None without any.
+        """
+        return self.memory.before_stall or self.status
+
+    @property
     def silent_since(self) -> float | None:
         """From when on to count how long it has failed, without the time in which it was not asked; None if it does
         not fail.

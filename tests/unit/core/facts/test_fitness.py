@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.core.builders import NO_ACK_TIMEOUT, P, alias, answers, failing, primary, replica, shard, uuid
+from tests.unit.core.builders import NO_ACK_TIMEOUT, P, alias, answers, changed, failing, primary, replica, shard, uuid
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.fitness import FIT, Fitness, fitness, fitness_of, shard_fitness
 from vtorc.core.facts.ids import TabletType
@@ -159,6 +159,15 @@ def test_an_identity_is_shared_with_a_tablet_that_answers() -> None:
     assert fitness_of(view, a, SEMI_SYNC).twins == {b.alias}
     assert fitness_of(view, b, SEMI_SYNC).twins == {a.alias}
     assert fitness_of(shard(primary(), failing(a, ProbeFailure.TIMEOUT), b), b, SEMI_SYNC).twins == frozenset()
+
+
+def test_a_stalled_disk_hides_no_flaw_that_was_told_before() -> None:
+    """The tablet is judged by its answer before, and so is one with the same identity."""
+    a, b = answers(replica(R1), log_bin=False), with_uuid(replica(R2), R1)
+    stalled = changed(a, status=TabletStatus(disk_stalled=True), before_stall=a.status)
+    view = shard(primary(), stalled, b)
+    assert not fitness_of(view, stalled, SEMI_SYNC).may(Use.LEAD)
+    assert fitness_of(view, b, SEMI_SYNC).twins == {a.alias}
 
 
 def waiting_for(tablet: TabletView, count: int) -> TabletView:

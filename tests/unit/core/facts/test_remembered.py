@@ -92,6 +92,7 @@ def test_evidence_of_the_present_is_not_kept() -> None:
         "ack_path",
         "not_receiving_since",
         "disk_stalled_since",
+        "before_stall",
     }
     assert unset == present | {
         "client_span",
