@@ -186,9 +186,20 @@ class ShardWatch:
         return remembered.after_gap(self._clock.now()) if remembered is not None and self._has_begun else remembered
 
     def _told_by_others(self, alias: TabletAlias) -> tuple[GtidSet, ...]:
-        """Return all that the other tablets have told so far to have, or to have had."""
+        """Return all that the other tablets have told so far to have, or to have had.
+
+        A tablet whose server has run under the same UUID is left out, as what it wrote itself has that UUID, too. For a
+        write on the copy of its host, a replica counted as one that went back in time.
+        """
+        watched = self._watched.get(alias)
+        own = watched.probe.view.memory.server_uuid if watched is not None else ""
         others = (each.probe.view.memory for name, each in self._watched.items() if name != alias)
-        return tuple(told for memory in others for told in (memory.received, memory.lost_after_receipt))
+        return tuple(
+            told
+            for memory in others
+            if not own or not memory.has_run_as(own)
+            for told in (memory.received, memory.lost_after_receipt)
+        )
 
     def _on_probe(self, before: TabletView, after: TabletView) -> None:
         self.revision += 1

@@ -22,12 +22,13 @@ SHARD = shard(primary(), replica(R1))
 class Tablets:
     """The answers of the tablets: that of the primary is made when it is asked, and takes 50 ms longer."""
 
-    def __init__(self, has: str, others: str) -> None:
+    def __init__(self, has: str, others: str, *, is_copy: bool) -> None:
         first, second = (tablet.status for tablet in SHARD.tablets)
         assert first is not None
         assert second is not None
         self._own = replace(first, executed=gtids(has), read_only=True, super_read_only=True)
-        self._replicas = replace(second, executed=gtids(others))
+        uuid = first.server_uuid if is_copy else second.server_uuid
+        self._replicas = replace(second, executed=gtids(others), server_uuid=uuid)
 
     async def full_status(self, tablet: TabletRecord) -> TabletStatus:
         """Answer, the primary later than its replica."""
@@ -45,8 +46,11 @@ class Tablets:
         yield None
 
 
-def own_missing(has: str, others: str, *, probes: int) -> GtidSet:
-    """Return what the primary is known to lack of its own once it was asked so often, each time beside its replica."""
+def own_missing(has: str, others: str, *, probes: int, is_copy: bool = False) -> GtidSet:
+    """Return what the primary is known to lack of its own once it was asked so often, each time beside its replica.
+
+    With `is_copy` the replica's server has the UUID of the primary's.
+    """
 
     async def main() -> GtidSet:
         topology = ShardTopology(
@@ -56,7 +60,7 @@ def own_missing(has: str, others: str, *, probes: int) -> GtidSet:
             shard_record=SHARD.shard_record,
             tablets=tuple(tablet.record for tablet in SHARD.tablets),
         )
-        tablets = cast(TabletManager, Tablets(has, others))
+        tablets = cast(TabletManager, Tablets(has, others, is_copy=is_copy))
         watch = ShardWatch(SHARD.shard, topology, tablets, LoopClock(), ProbePace)
         watching = asyncio.create_task(watch.run())
         await asyncio.sleep(0.0)
@@ -83,3 +87,8 @@ def test_what_is_told_while_a_tablet_is_asked_counts_from_its_next_answer_on() -
     assert own_missing("100:1-40", "100:1-50", probes=1) == gtids("")
     assert own_missing("100:1-40", "100:1-50", probes=2) == gtids("100:41-50")
     assert own_missing("100:1-50", "100:1-50,101:1-9", probes=3) == gtids("")
+
+
+def test_what_a_copy_of_its_host_tells_says_nothing_of_a_tablet() -> None:
+    """A write on the copy has the same UUID, and no server went back in time."""
+    assert own_missing("100:1-40", "100:1-50", probes=3, is_copy=True) == gtids("")

@@ -36,6 +36,7 @@ def candidate_set(
     earlier = earlier_protection(view, policy, primary)
     went_back = rolled_back(view)
     rebuilt = _rebuilt(view, earlier or policy, primary, _proving(stopped, fitness), went_back)
+    rebuilt_stopped = {alias: each for alias, each in stopped.items() if alias in rebuilt}
     stopped = {alias: each for alias, each in stopped.items() if alias not in rebuilt}
     is_matched = primary is not None and primary.is_matched_by(_proving(stopped, fitness))
     past = _past_ackers(view, earlier or policy, primary, is_matched=is_matched)
@@ -60,6 +61,7 @@ def candidate_set(
         semi_sync=_with_unknown_ackers(_observed_semi_sync(primary, past), view, primary_alias),
         lost_after_receipt=_lost_after_receipt(view, stopped),
         rebuilt=rebuilt,
+        rebuilt_stopped=rebuilt_stopped,
         rolled_back=went_back,
         silent=past.silent() if past is not None else frozenset(),
         exempt=_exempt(view, primary, stopped) if is_matched else {},

@@ -73,6 +73,8 @@ class CandidateSet:
     rebuilt: Mapping[TabletAlias, str] = field(default_factory=dict)
     """Tablets that answer and do not count as reached, because the server that may have acknowledged under that alias
     is gone or was emptied; each with the sentence that says so."""
+    rebuilt_stopped: Mapping[TabletAlias, StoppedTablet] = field(default_factory=dict)
+    """Those of the rebuilt tablets that were stopped: they tell nothing of the past, and can follow a new primary."""
     rolled_back: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
     """Tablets whose servers went back in time, with the transactions of their own that they lost."""
     silent: frozenset[TabletAlias] = frozenset()
@@ -143,6 +145,15 @@ class CandidateSet:
             for alias, stopped in sorted(self.stopped.items())
             if stopped.member.type in ACKING_TYPES or alias in self.semi_sync.past_ackers
         }
+
+    @property
+    def followers(self) -> list[StoppedTablet]:
+        """The stopped tablets that could acknowledge the writes of a new primary, unless they have more than it has.
+
+        A shard whose primary was rebuilt under its alias could never be given another one, as only that tablet was left
+        to acknowledge.
+        """
+        return [*self.pool.values(), *self.rebuilt_stopped.values()]
 
     @property
     def bystanders(self) -> dict[TabletAlias, StoppedTablet]:

@@ -226,8 +226,8 @@ class _Election:
     def _ineligible(self) -> Mapping[TabletAlias, str]:
         """The tablets in the pool that cannot be promoted, each with the end of a sentence why."""
         # A tablet that has errant transactions, or went back in time, does not become a replica of the new primary.
-        left_alone = self.errant.keys() | self.set.rolled_back.keys()
-        at_hand = [s.member for s in self.pool.values() if s.alias not in left_alone]
+        left_alone, held = self.errant.keys() | self.set.rolled_back.keys(), self._received(self.pool)
+        at_hand = [s.member for s in self.set.followers if s.alias not in left_alone and held.contains(s.received)]
         candidacies = (
             Candidacy(
                 tablet=stopped.member,

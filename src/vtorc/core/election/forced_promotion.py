@@ -157,7 +157,7 @@ def _candidacy(candidates: CandidateSet, policy: DurabilityPolicy, named: Tablet
         clock=winner.clock,
         newest_term=candidates.newest_term,
         # A tablet with transactions that the new primary lacks does not become its replica, and acknowledges nothing.
-        at_hand=[other.member for other in candidates.pool.values() if winner.received.contains(other.received)],
+        at_hand=[other.member for other in candidates.followers if winner.received.contains(other.received)],
     )
 
 

@@ -222,8 +222,13 @@ def _may_have_been_client(tablet: TabletView, count: ClientCount, view: ShardVie
     It cannot have been if it answers that it is no client, and did so before the count too, or for so long that MySQL
     has noticed. A tablet that says that its MySQL is down is no client either. If the count says otherwise, that
     MySQL lives. A tablet that does not answer may be anything.
+
+    One that has become a client of another server since is judged by no later answer. A replica that was pointed
+    elsewhere after its primary was lost once made the old count name an unknown server.
     """
-    span = _span(tablet, count, view)
+    span, latest = _span(tablet, count, view), tablet.memory.client_span
+    if span is None and latest is not None and latest.seen_from > count.told_at:
+        return True
     if span is not None and (span.ended is None or span.ended + LINGERS >= count.asked_at):
         return True
     if _is_silent(tablet):

@@ -117,6 +117,10 @@ class TabletMemory:
     failed_at: tuple[float, ...] = ()
     """When the last probes started that failed after an answer, the oldest first; at most `UNSTABLE_AFTER` of them."""
 
+    def has_run_as(self, uuid: str) -> bool:
+        """Whether the server of that UUID is, or was, the one under this tablet's alias."""
+        return uuid == self.server_uuid or uuid in self.replaced_servers
+
     def is_unstable(self, now: float) -> bool:
         """Whether it comes and goes: one more failure or answer of it is no news, and no reason to ask others."""
         return len(self.failed_at) == UNSTABLE_AFTER and now - self.failed_at[0] <= UNSTABLE_WITHIN

@@ -44,6 +44,16 @@ def test_both_sides_of_a_split_are_named_in_full() -> None:
     assert priced(two, R2).lost == gtids("7:1-3")
 
 
+def test_a_rebuilt_tablet_may_acknowledge_unless_it_has_more() -> None:
+    """It tells nothing of the past, and becomes a replica of the tablet that is promoted."""
+    alone = candidates(stopped(R1, "100:1-50"))
+    assert "would get 0 of the 1" in refused(alone, R1).sentence
+    for has, fits in (("100:1-40", True), ("100:1-40,7:1", False)):
+        with_it = replace(alone, rebuilt_stopped={alias(P): stopped(P, has)})
+        found = estimate_data_loss(with_it, SEMI_SYNC, alias(R1))
+        assert isinstance(found, DataLossEstimate) == fits
+
+
 def test_what_nobody_received_is_part_of_the_price() -> None:
     """What the last primary was seen to have committed and nobody has is named as gone."""
     found = priced(candidates(stopped(R1, "100:1-30"), stopped(R2, "100:1-30"), seen="100:1-50"), R1)

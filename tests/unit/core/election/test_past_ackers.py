@@ -249,6 +249,22 @@ def test_replicas_that_answer_and_count_as_rebuilt_are_named() -> None:
     assert refusal.sentence.count("start that server's data directory again") == 2
 
 
+def test_a_server_under_the_alias_of_the_lost_primary_may_acknowledge_for_the_next() -> None:
+    """It tells nothing of the past; the shard would stay without a primary if no other tablet may acknowledge."""
+    assert DEAD.status is not None
+    for has, expected in (("100:1-40", Choice), ("100:1-40,7:1", Refusal)):
+        status = replace(DEAD.status, server_uuid=uuid(901), executed=gtids(has), read_only=True)
+        rebuilt = changed(
+            primary(),
+            last_probe=LastProbe.answered(status, started=NOW, ended=NOW),
+            observed_term=DEAD.memory.observed_term,
+        )
+        view = shard(rebuilt, replica(R1, io=CONNECTING), replica(R2, TabletType.RDONLY, io=CONNECTING))
+        made = candidate_set(view, SEMI_SYNC, stop(view))
+        assert alias(P) not in made.stopped
+        assert isinstance(choose(made, SEMI_SYNC), expected)
+
+
 @pytest.mark.parametrize("was_heard", [True, False])
 def test_an_empty_server_under_the_alias_of_the_primary_is_not_the_primary(was_heard: bool) -> None:
     """It has nothing to fetch, and its lack of transactions proves nothing; vtorc's memory or the replicas tell."""

@@ -534,6 +534,20 @@ def test_the_first_primary_of_all_begins_without_unknown_clients_if_none_followe
     assert made.fails(P, 2).unknown == unknown
 
 
+def test_a_replica_that_follows_another_server_since_explains_its_client_of_before() -> None:
+    """Its primary was lost and it was pointed elsewhere, before an answer had proven that it was the client."""
+    made = Watched(R1, R2).round(1, 0, r1=CLIENT, r2=NO_SOURCE).round(1, 5, r1=CLIENT, r2=NO_SOURCE)
+    made.counts(1, 10).fails(P, 11).answers(R2, NO_SOURCE, 11).answers(R1, TRIES, 11)
+    assert made.unknown == 0
+    assert made.answers(R1, OF_ANOTHER, 100).answers(R2, NO_SOURCE, 100).unknown == 0
+
+
+def test_a_replica_that_followed_another_server_before_explains_no_client() -> None:
+    """It was no client of the primary when that counted, and hides no unknown server."""
+    made = Watched(R1, R2).round(0, 0, r1=OF_ANOTHER, r2=NO_SOURCE).round(0, 5, r1=OF_ANOTHER, r2=NO_SOURCE)
+    assert made.round(1, 10, r1=OF_ANOTHER, r2=NO_SOURCE).unknown == 1
+
+
 def test_a_client_that_answers_prove_is_not_taken_back_by_one_complete_count() -> None:
     """What was assumed at first is proven once a count has more clients than there are tablets."""
     made = Watched(R1, R2).answers(R1, HALTED, 0).answers(R2, HALTED, 0).counts(3, 1)
