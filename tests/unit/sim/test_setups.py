@@ -122,6 +122,25 @@ def test_a_lower_wait_count_releases_what_waits() -> None:
     play(main)
 
 
+def test_a_lower_wait_count_releases_nothing_on_a_server_that_is_down() -> None:
+    """The commit that waited ended with its server, and comes back as committed when that recovers."""
+
+    async def main(servers: Servers) -> None:
+        await servers.replicate(replicas=(0, 1))
+        source = servers.all[0]
+        source.acks.wait_for(2)
+        waiting = servers.write_in_background()
+        await asyncio.sleep(1.0)
+        source.process.crash()
+        executed = source.executed.value
+        source.acks.wait_for(1)
+        assert source.executed.value == executed
+        with pytest.raises(MysqlError):
+            await waiting
+
+    play(main)
+
+
 def test_a_delay_holds_back_what_is_received_until_it_ends() -> None:
     """A delayed replica receives at once and applies late; without the delay it goes on at once, and a reset ends
     it.

@@ -127,7 +127,6 @@ class SimMysqld(ReplicaServer):
         self.started_at = self.loop.time()
         self.has_socket = True
         self.read_only = self.super_read_only = True
-        self.acks.forget()
         self.semi_sync_replica = False
         for transaction in self.binlog.retained:
             if not self.executed.has(transaction.series, transaction.number):
@@ -150,6 +149,7 @@ class SimMysqld(ReplicaServer):
 
     def _ended(self) -> None:
         self.fail_waits()
+        self.acks.forget()
         self.gate.forget()
         self.disk.forget()
         self._position_waiters.clear()
