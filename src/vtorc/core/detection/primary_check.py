@@ -100,7 +100,7 @@ class PrimaryCheck(ShardCheck):
         what = (
             f"counts {count.clients} semi-sync clients, and known tablets explain {max(0, count.clients - unknown)}: "
             f"{servers} its writes and cannot be asked, so no lost primary is replaced; find it with SHOW REPLICAS or "
-            f"among the Binlog Dump threads of performance_schema.processlist on {primary.alias}, and start its "
+            f"among the Binlog Dump threads of performance_schema.processlist on {primary.alias}; start its "
             f"vttablet, which gives it a tablet record, or stop its replication"
         )
         if down:

@@ -110,7 +110,7 @@ def _why_protected(candidates: CandidateSet) -> str:
         return ""
     return (
         f"; the policy was changed, but {candidates.primary} waited for acknowledgements when it was last seen at "
-        f"work, and writes that were so acknowledged are not given up"
+        f"work; writes that were so acknowledged are not given up"
     )
 
 
@@ -190,7 +190,7 @@ def _why_cut_off(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
         return ""
     return (
         f"{names(missing)} of the {len(others)} tablets that could become primary was not reached, so vtorc itself "
-        f"may be cut off, and the policy {policy.name} does not stop a primary that vtorc cannot reach"
+        f"may be cut off; the policy {policy.name} does not stop a primary that vtorc cannot reach"
     )
 
 
