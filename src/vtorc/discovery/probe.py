@@ -165,10 +165,12 @@ class TabletProbe:
             self.ask_now()
         return True
 
-    def note_unknown_clients(self, number: int) -> None:
+    def note_unknown_clients(self, number: int, *, explained: bool) -> None:
         """Remember of a primary how many of its semi-sync clients no known tablet is."""
-        if number != self.view.memory.unknown_clients:
-            self.view = replace(self.view, memory=replace(self.view.memory, unknown_clients=number))
+        memory = self.view.memory
+        if (number, explained) != (memory.unknown_clients, memory.clients_explained):
+            memory = replace(memory, unknown_clients=number, clients_explained=explained)
+            self.view = replace(self.view, memory=memory)
 
     def ask_now(self) -> None:
         """Ask again at once, or as soon as the call under way has ended."""

@@ -125,11 +125,12 @@ class ShardWatch:
             for alias in sorted(self._watched.keys() - seen)
             if alias.cell not in topology.unreachable_cells and alias not in topology.bad_records
         ]
+        count = client_count_without(self._client_count, self.view(), dict.fromkeys(gone, found_at))
         for alias in gone:
             self._end_watch(alias)
         for record in topology.tablets:
             self._update_tablet(self._group, record)
-        self._note_clients(client_count_without(self._client_count, self.view(), gone, found_at=found_at))
+        self._note_clients(count)
 
     def _end_watch(self, alias: TabletAlias) -> None:
         """Watch a tablet no more, and remember it: an alias that comes back may be another server."""
@@ -221,7 +222,7 @@ class ShardWatch:
         if count is None or counter is None:
             return
         before = counter.probe.view.memory
-        counter.probe.note_unknown_clients(count.unseen)
+        counter.probe.note_unknown_clients(count.unseen, explained=count.explained_at is not None)
         self._keep(before, counter.probe.view.memory)
 
     def _is_first_since_failure(self, before: TabletView, after: TabletView) -> bool:

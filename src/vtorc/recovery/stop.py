@@ -98,7 +98,7 @@ class TabletStopper:
 
     async def _stop_replica(self, tablet: TabletView) -> StoppedTablet:
         session, record, alias = self.session, tablet.record, tablet.alias
-        before = tablet.status
+        before, told = tablet.status, tablet.told
         # Remembered before the call: a call without an answer may have stopped the thread all the same.
         if before is not None and before.replication is not None and before.replication.io_healthy:
             self._restart_on_abort(tablet)
@@ -112,11 +112,11 @@ class TabletStopper:
         after = answer.after
         if after.io_state is not ThreadState.STOPPED:
             after = await self._stop_connecting(tablet) or after
-        if before is not None and not before.disk_stalled and not before.read_only:
+        if told is not None and not told.disk_stalled and not told.read_only:
             after = await self._demote_replica(tablet) or after
         return StoppedTablet(
             member=tablet.member,
-            server_uuid=before.server_uuid if before is not None else "",
+            server_uuid=told.server_uuid if told is not None else "",
             executed=after.executed,
             received=after.executed.union(after.received),
             source_uuid=after.source_uuid,
@@ -175,18 +175,18 @@ class TabletStopper:
 
     async def _demote(self, tablet: TabletView) -> StoppedTablet:
         """Demote a tablet that has no source, or is writable: it may be taking writes, and must stop."""
-        session, record, before = self.session, tablet.record, tablet.status
+        session, record, told = self.session, tablet.record, tablet.told
         # A former primary that was still writable stays read-only even if this is rolled back (storm seed 436).
         is_primary = self._primary is not None and tablet.alias == self._primary.alias
         may_write = is_primary and tablet.alias not in self._stay_read_only
-        if may_write and before is not None and not before.read_only:
-            self._undo_demotion_on_abort(record, semi_sync=self._waited_for_acks(tablet, before))
+        if may_write and told is not None and not told.read_only:
+            self._undo_demotion_on_abort(record, semi_sync=self._waited_for_acks(tablet, told))
         position = await session.step(
             "demote primary", tablet.alias, session.tablets.demote_primary(record, force=True)
         )
         return StoppedTablet(
             member=tablet.member,
-            server_uuid=before.server_uuid if before is not None else "",
+            server_uuid=told.server_uuid if told is not None else "",
             executed=position,
             received=position,
             was_primary=True,

@@ -269,6 +269,25 @@ def test_a_rollback_makes_the_primary_writable_again_as_it_was(semi_sync: bool) 
     in_session(main)
 
 
+def stalled_after(tablet: TabletView) -> TabletView:
+    """The tablet, which now tells of a stalled disk alone."""
+    return changed(tablet, before_stall=tablet.status, status=TabletStatus(disk_stalled=True))
+
+
+@pytest.mark.parametrize("semi_sync", [True, False])
+def test_what_was_told_before_the_disk_stalled_tells_how_the_primary_was(semi_sync: bool) -> None:
+    """It is made writable again as it was, and is the server that it was."""
+
+    async def main(rig: Rig) -> None:
+        demoted(rig)
+        stalled = stalled_after(primary(semi_sync=semi_sync))
+        found = await stop(rig, stalled, of=stalled, durability="none" if semi_sync else "semi_sync")
+        assert found[alias(PRIMARY)].server_uuid == uuid(PRIMARY)
+        assert await rolled_back(rig) == [f"undo_demote_primary {PRIMARY} semi_sync={semi_sync}"]
+
+    in_session(main)
+
+
 @pytest.mark.parametrize(("durability", "semi_sync"), [("semi_sync", True), ("none", False)])
 def test_the_policy_tells_whether_a_primary_with_a_stalled_disk_waited(durability: str, semi_sync: bool) -> None:
     """Its status before holds only defaults."""
@@ -284,8 +303,13 @@ def test_the_policy_tells_whether_a_primary_with_a_stalled_disk_waited(durabilit
 
 @pytest.mark.parametrize(
     ("tablet", "of"),
-    [(primary(read_only=True), primary()), (primary("zone1-101"), primary()), (replica(FIRST, of=None), primary())],
-    ids=["read-only before", "another tablet is primary", "replica without a source"],
+    [
+        (primary(read_only=True), primary()),
+        (primary("zone1-101"), primary()),
+        (replica(FIRST, of=None), primary()),
+        (stalled_after(primary(read_only=True)), stalled_after(primary(read_only=True))),
+    ],
+    ids=["read-only before", "another tablet is primary", "replica without a source", "read-only before it stalled"],
 )
 def test_what_was_not_the_writable_primary_stays_read_only(tablet: TabletView, of: TabletView) -> None:
     """A rollback makes no other tablet writable than the primary that was (storm seed 436)."""

@@ -178,11 +178,14 @@ def _with_unknown_ackers(
 
 
 def _lost_after_receipt(view: ShardView, stopped: Mapping[TabletAlias, StoppedTablet]) -> dict[TabletAlias, GtidSet]:
-    """Return what stopped tablets once said that they had received, and do not have now that they are stopped."""
+    """Return what stopped tablets once said that they had received, and do not have now that they are stopped.
+
+    A last answer that tells of a stalled disk alone hides what the tablet had told before.
+    """
     lost = {
-        tablet.alias: tablet.memory.lost_after_receipt.union(tablet.status.received).difference(
-            stopped[tablet.alias].received
-        )
+        tablet.alias: EMPTY_GTID_SET.union(
+            tablet.memory.lost_after_receipt, tablet.memory.received, tablet.status.received
+        ).difference(stopped[tablet.alias].received)
         for tablet in view.tablets
         if tablet.alias in stopped and tablet.status is not None
     }

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vtorc.core.election.last_primary import LastPrimary
-from vtorc.core.election.unexplained_ackers import silent_clients
+from vtorc.core.election.unexplained_ackers import lost_since, silent_clients
 from vtorc.core.facts.durability import DurabilityPolicy, Member
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.views import ShardView, TabletView
@@ -85,8 +85,9 @@ class PastAckers:
         ended, until = self._acking_types_gone_at(tablet), tablet.memory.may_ack_until
         ended.append(tablet.memory.unknown_until)
         if until == math.inf:
-            if self.view.replicates_from(tablet, self.primary.tablet):
+            if _tells_no_source(tablet) or self.view.replicates_from(tablet, self.primary.tablet):
                 return True
+            ended += _pointed_elsewhere_at(tablet)
         elif until is not None:
             ended.append(until)
         if self._was_drained_since(tablet):
@@ -97,14 +98,14 @@ class PastAckers:
         return tablet.alias in silent_clients(self.view, self.primary.alias)
 
     def _was_drained_since(self, tablet: TabletView) -> bool:
-        """Whether it was drained after the primary had begun to fail: so an operator says that its transactions are not
+        """Whether it was drained after the primary was lost: so an operator says that its transactions are not
         wanted. To take or restore a backup says nothing of the kind.
         """
-        failing = self.primary.tablet.failing_since
-        if tablet.record.type is not TabletType.DRAINED or failing is None:
+        since = lost_since(self.view, self.primary.tablet)
+        if tablet.record.type is not TabletType.DRAINED or since is None:
             return False
         found_at = (former.last_found_at for former in tablet.memory.former_types.values())
-        return max(found_at, default=-math.inf) >= failing
+        return max(found_at, default=-math.inf) >= since
 
     def _how_restored(self, tablet: TabletView) -> str:
         ended = self._acking_types_gone_at(tablet)
@@ -134,3 +135,15 @@ class PastAckers:
             return True
         term = self.primary.observed_term
         return term is not None and moment + SETTLED <= term.seen_at and self.is_matched
+
+
+def _tells_no_source(tablet: TabletView) -> bool:
+    """Whether its last answer leaves open which server it follows; so does one of a stalled disk."""
+    return tablet.status is None or bool(tablet.status.disk_stalled)
+
+
+def _pointed_elsewhere_at(tablet: TabletView) -> list[float]:
+    """Return when a tablet that follows another server was first seen to: until then it may have acknowledged."""
+    span = tablet.memory.client_span
+    seen = (tablet.memory.not_receiving_since, span.seen_from if span is not None else None)
+    return [at for at in seen if at is not None]

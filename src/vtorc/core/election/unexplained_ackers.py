@@ -26,7 +26,7 @@ that can only be such a tablet or an unknown server. Then an election has to rea
 tablet once explained a client, and the election took it for one that cannot acknowledge.
 """
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import replace
 
 from vtorc.core.facts.client_count import ClientCount
@@ -43,6 +43,9 @@ A dump thread notices that at its second write, and writes at least once in each
 default (MySQL manual, SOURCE_HEARTBEAT_PERIOD). The connection of a host that lost power may stay much longer. Its
 tablet does not answer then, and explains its client for as long as it does not.
 """
+
+SEEN_AT_WORK_WITHIN = 20.0
+"""Seconds within which a tablet that receives is seen to, and a changed record is read (15 s)."""
 
 COUNTED_TWICE_FOR = 5.0
 """Seconds after its return for which a replica may be counted twice: MySQL ends the connection from before when the
@@ -61,21 +64,34 @@ def client_count_after(before: ClientCount | None, view: ShardView) -> ClientCou
 
 
 def client_count_without(
-    before: ClientCount | None, view: ShardView, gone: Collection[TabletAlias], *, found_at: float
+    before: ClientCount | None, view: ShardView, gone: Mapping[TabletAlias, float]
 ) -> ClientCount | None:
     """Return what is known of the clients after a reading of the topology found the records of `gone` deleted.
 
-    The reading that found them last began at `found_at`. A client without a record is an unknown server. But a record
-    that was deleted after the primary had begun to fail is an operator's word: the tablet is gone for good, and with
-    it the writes that it alone may hold.
+    The reading that found each last began at the moment beside it. A client without a record is an unknown server. But
+    a record that was deleted after the primary was lost is an operator's word: the tablet is gone for good, and with it
+    the writes that it alone may hold. `view` has these tablets still.
     """
     if before is None or not gone:
         return before
     primary = view.tablet(before.primary)
-    failing_since = primary.failing_since if primary is not None else None
-    if failing_since is not None and found_at >= failing_since:
-        before = replace(before, given_up=before.given_up.union(gone))
-    return _judged(before, view)
+    since = lost_since(view, primary) if primary is not None else None
+    given_up = () if since is None else (alias for alias, found_at in gone.items() if found_at >= since)
+    before = replace(before, given_up=before.given_up.union(given_up))
+    return _judged(before, replace(view, tablets=tuple(each for each in view.tablets if each.alias not in gone)))
+
+
+def lost_since(view: ShardView, primary: TabletView) -> float | None:
+    """Return from when on the primary counts as lost for what operators do with its tablets; None while it answers.
+
+    If vtorc alone cannot reach it, it works on, and a tablet that is drained or deleted is only taken out of service.
+    The writes that such a tablet alone had acknowledged were given up once, and two primaries took writes. So it counts
+    as lost only when no tablet has been seen to receive for `SEEN_AT_WORK_WITHIN`.
+    """
+    if primary.failing_since is None:
+        return None
+    spans = (tablet.memory.client_span for tablet in view.tablets)
+    return max([primary.failing_since, *(span.seen_to + SEEN_AT_WORK_WITHIN for span in spans if span is not None)])
 
 
 def _last_count(before: ClientCount | None, view: ShardView) -> ClientCount | None:
@@ -90,8 +106,11 @@ def _last_count(before: ClientCount | None, view: ShardView) -> ClientCount | No
     same = before is not None and (before.primary, before.server_uuid) == (primary.alias, status.server_uuid)
     if before is not None and same and before.asked_at == asked:
         return before
-    is_first = not primary.memory.was_unfollowed if before is None else before.is_first
-    kept = primary.memory.unknown_clients if is_first else 0
+    memory, is_first, kept = primary.memory, before is None or before.is_first, 0
+    if before is None:
+        is_first = not (memory.clients_explained or memory.was_unfollowed)
+    if is_first or (before is None and memory.clients_explained):
+        kept = memory.unknown_clients
     return ClientCount(
         primary=primary.alias,
         server_uuid=status.server_uuid,

@@ -48,7 +48,6 @@ class RememberedTablet:
             ack_path=None,
             not_receiving_since=None,
             disk_stalled_since=None,
-            before_stall=None,
             acts_as_primary_since=None,
             record_confirmed=False,
         )
@@ -56,7 +55,8 @@ class RememberedTablet:
 
     def after_gap(self, now: float) -> "RememberedTablet":
         """Return what is left at `now` after some time in which nothing was seen: it may have been anything since."""
-        return replace(self, memory=replace(self.memory, unknown_until=now, was_heard=False))
+        memory = replace(self.memory, unknown_until=now, was_heard=False, clients_explained=False)
+        return replace(self, memory=memory)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +118,7 @@ def is_due_at_once(before: TabletMemory, after: TabletMemory) -> bool:
         or before.server_uuid != after.server_uuid
         or before.filtered_server != after.filtered_server
         or before.unknown_clients != after.unknown_clients
+        or before.clients_explained is not after.clients_explained
         or before.lost_after_receipt.entries != after.lost_after_receipt.entries
         or before.own_missing.entries != after.own_missing.entries
     )

@@ -32,8 +32,10 @@ def _lost_of_its_own(view: ShardView, tablet: TabletView) -> GtidSet:
 
     A read-only answer is of its time. A replica that has become primary since has written since, and other tablets
     have those writes: by what they tell later, each planned reparent looked like a server that went back.
+
+    A stalled disk hides nothing of that. A primary whose disk had gone back, and then stalled, was made writable.
     """
-    status = tablet.current_status
+    status = tablet.told if tablet.current_status is not None else None
     if status is None or status.disk_stalled or not status.server_uuid or not status.executed:
         return EMPTY_GTID_SET
     is_compared = status.read_only and status.super_read_only is not False

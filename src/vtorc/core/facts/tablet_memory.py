@@ -94,6 +94,9 @@ class TabletMemory:
     unknown_clients: int = 0
     """How many of its semi-sync clients no tablet was that answers or was last heard as a client, by its last counts as
     a primary at work. The counts themselves end with vtorc's process."""
+    clients_explained: bool = False
+    """Whether a count of this server was complete, so that `unknown_clients` is a number that was found and no default.
+    """
     was_unfollowed: bool = False
     """Whether this process has seen it read-only or with a source, and then without a semi-sync client."""
     former_types: Mapping[TabletType, FormerType] = field(default_factory=dict)
@@ -164,6 +167,7 @@ class TabletMemory:
                 self.client_span, status, is_first=before.ended_at is None, started=started, ended=ended
             ),
             unknown_clients=self.unknown_clients,
+            clients_explained=self.clients_explained and status.server_uuid in ("", self.server_uuid),
             was_unfollowed=self.was_unfollowed or _is_unfollowed(status),
             former_types=self.former_types,
             server_uuid=status.server_uuid or self.server_uuid,
@@ -266,9 +270,9 @@ class TabletMemory:
         return self.disk_stalled_since if self.disk_stalled_since is not None else started
 
     def _before_stall(self, status: TabletStatus, before: TabletStatus | None) -> TabletStatus | None:
-        if not status.disk_stalled or before is None:
+        if not status.disk_stalled:
             return None
-        return self.before_stall if before.disk_stalled else before
+        return self.before_stall if before is None or before.disk_stalled else before
 
     def _replaced_servers(self, status: TabletStatus, ended: float) -> Mapping[str, ReplacedServer]:
         """Return the servers that are gone; one that came back is not."""

@@ -21,7 +21,6 @@ from vtorc.sim.mysql.replica_server import Address, ReplicaServer
 from vtorc.sim.mysql.settings import DropReason
 from vtorc.vttablet.mysql_api import Source, Threads
 
-_UNSET_UUID = "00000000-0000-0000-0000-000000000000"
 _DISK_FULL_IO = "Relay log write failure: could not queue event from source (errno: 28 - No space left on device)"
 
 
@@ -32,7 +31,7 @@ class Replication:
         self._server = server
         self._statements = asyncio.Lock()
         self.source: Source | None = None
-        self.source_uuid = _UNSET_UUID
+        self.source_uuid = ""
         self.source_server_id = 0
         self.heartbeat_period = server.settings.replica_net_timeout / 2
         self.retrieved = GtidLog()
@@ -81,7 +80,7 @@ class Replication:
             await self._server.work(self._switch_time())
             self._drop_relay_log(DropReason.REPOINTED)
             self.source = source
-            self.source_uuid = _UNSET_UUID
+            self.source_uuid = ""
             self.last_io_error = ""
             self._server.note_pointed()
             self.heartbeat_period = source.heartbeat_interval or self._server.settings.replica_net_timeout / 2
@@ -96,7 +95,7 @@ class Replication:
             self.applier.delay = 0.0
             if forget_source:
                 self.source = None
-                self.source_uuid = _UNSET_UUID
+                self.source_uuid = ""
             self._server.note_pointed()
 
     @contextlib.asynccontextmanager
@@ -152,7 +151,7 @@ class Replication:
     def forget(self) -> None:
         """Drop source and relay log, as a restore does."""
         self.source = None
-        self.source_uuid = _UNSET_UUID
+        self.source_uuid = ""
         self.relay.clear()
         self.retrieved.clear()
         self.applier.damaged = False

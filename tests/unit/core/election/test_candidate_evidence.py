@@ -466,6 +466,14 @@ def test_what_stopped_tablets_once_had_is_remembered() -> None:
     assert candidate_set(view, SEMI_SYNC, now).lost_after_receipt == {alias(R1): gtids("100:54-55,100:60")}
 
 
+def test_what_a_tablet_had_before_its_disk_stalled_is_remembered() -> None:
+    """Its relay log may be lost while its answers tell of a stalled disk alone."""
+    stalled = changed(replica(R1), status=TabletStatus(disk_stalled=True), received=gtids("100:1-55"))
+    now = {alias(R1): stopped(R1, "100:1-53")}
+    made = candidate_set(shard(primary(dead_for=3), stalled), SEMI_SYNC, now)
+    assert made.lost_after_receipt == {alias(R1): gtids("100:54-55")}
+
+
 @pytest.mark.parametrize(("record_term", "shard_term", "newest"), [(10, 10, 10), (20, 10, 20), (10, 30, 30)])
 def test_the_newest_term_may_be_in_either_record(record_term: int, shard_term: int, newest: int) -> None:
     """Both the shard's record and its tablets' tell since when somebody is primary."""

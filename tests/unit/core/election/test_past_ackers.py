@@ -23,10 +23,12 @@ from tests.unit.core.builders import (
 from tests.unit.core.election.test_candidate_evidence import R1, R2, R3, stop
 from vtorc.core.election.candidate_evidence import candidate_set
 from vtorc.core.election.choice import Choice, Refusal, choose
+from vtorc.core.facts.client_span import ClientSpan
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.last_probe import LastProbe, ProbeFailure
 from vtorc.core.facts.rules import Rule
+from vtorc.core.facts.status import TabletStatus
 from vtorc.core.facts.tablet_memory import FormerType, ReplacedServer
 from vtorc.core.facts.views import ShardView, TabletView
 
@@ -58,6 +60,12 @@ def was(tablet: TabletView, ago: float, kind: TabletType = REPLICA, **changes: A
 def off(kind: TabletType, executed: str = "100:1-50", **changes: Any) -> TabletView:
     """R1 with another type, its side of semi-sync off."""
     return replica(R1, kind, io=CONNECTING, executed=executed, semi_sync=False, **changes)
+
+
+def pointed_elsewhere(ago: float) -> TabletView:
+    """R1 as a spare that acknowledges, to R3 since so many seconds."""
+    span = ClientSpan(source_uuid=uuid(R3), source_host="", source_port=0, seen_from=NOW - ago, seen_to=NOW)
+    return changed(replica(R1, SPARE, of=R3), client_span=span)
 
 
 def shard_with(tablet: TabletView, others: str = "100:1-50", dead: TabletView = DEAD) -> ShardView:
@@ -104,6 +112,16 @@ def test_the_last_acker_counts_whatever_it_has_become(kind: TabletType, ago: flo
         pytest.param(
             changed(off(SPARE, of=R3), may_ack_until=math.inf), False, id="its side is on, for another than the primary"
         ),
+        pytest.param(
+            changed(replica(R1, SPARE), status=TabletStatus(disk_stalled=True)), True, id="its stalled disk hides all"
+        ),
+        pytest.param(
+            failing(changed(off(SPARE), may_ack_until=math.inf), ProbeFailure.TIMEOUT, never_heard=True, for_=600),
+            True,
+            id="its side was on before vtorc was restarted",
+        ),
+        pytest.param(pointed_elsewhere(1.0), True, id="pointed elsewhere when the primary had failed"),
+        pytest.param(pointed_elsewhere(SEEN + 1), False, id="pointed elsewhere before"),
         pytest.param(changed(off(DRAINED), unknown_until=NOW - 1), True, id="first heard when the primary had failed"),
         pytest.param(
             changed(off(SPARE), unknown_until=NOW - SEEN - 0.9),
@@ -137,6 +155,16 @@ def test_who_may_have_acknowledged_until_the_primary_was_lost(tablet: TabletView
     if not tablet.is_current:
         outcome = choose(made, SEMI_SYNC)
         assert isinstance(outcome, Refusal if is_past_acker else Choice)
+
+
+@pytest.mark.parametrize(("seen_to", "is_past_acker"), [(NOW - 30, False), (NOW - 22.9, True), (NOW - 1, True)])
+def test_a_tablet_drained_while_others_received_was_not_given_up(seen_to: float, is_past_acker: bool) -> None:
+    """Only vtorc could not reach the primary, and it worked on with the tablet that was taken out of service."""
+    drained = changed(off(DRAINED), former_types=left(REPLICA, 1, found=3))
+    span = ClientSpan(source_uuid=uuid(P), source_host="", source_port=0, seen_from=NOW - 60, seen_to=seen_to)
+    view = shard(DEAD, drained, changed(replica(R2, io=CONNECTING), client_span=span))
+    made = candidate_set(view, SEMI_SYNC, stop(view))
+    assert (alias(R1) in made.semi_sync.past_ackers) == is_past_acker
 
 
 def test_who_was_seen_to_have_ended_counts_while_others_lack_something() -> None:

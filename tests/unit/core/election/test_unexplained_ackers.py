@@ -100,8 +100,8 @@ class Watched:
 
     def loses_record(self, name: str, *, found_at: float = 0.0) -> "Watched":
         """Let a tablet's record be deleted, which a reading found last that began at this moment."""
+        self.count = client_count_without(self.count, self.view, {alias(name): found_at})
         del self.tablets[name]
-        self.count = client_count_without(self.count, self.view, [alias(name)], found_at=found_at)
         return self
 
     def round(self, clients: int, at: float, **answers: TabletStatus) -> "Watched":
@@ -173,16 +173,18 @@ def test_a_replica_that_reconnects_between_two_answers_hides_no_unknown_server()
     assert not counted_without(lost.view, lost.tablets[R3], alias(P), down_since=13)
 
 
-@pytest.mark.parametrize(("found_at", "unknown"), [(11.9, 1), (12.0, 0)])
-def test_a_record_deleted_after_the_primary_began_to_fail_is_the_word_of_an_operator(
-    found_at: float, unknown: int
+@pytest.mark.parametrize(
+    ("fails_at", "found_at", "unknown"), [(12, 30.1, 1), (12, 30.2, 0), (40, 39.9, 1), (40, 40.0, 0)]
+)
+def test_a_record_deleted_after_the_primary_was_lost_is_the_word_of_an_operator(
+    fails_at: float, found_at: float, unknown: int
 ) -> None:
-    """The tablet is gone for good then; one deleted before may run, however late the deletion was read."""
-    made = well().fails(P, 12, ProbeFailure.TIMEOUT).fails(R2, 13, ProbeFailure.TIMEOUT)
+    """The tablet is gone for good then. One deleted while the primary answered, or its replicas received, may run."""
+    made = well().fails(P, fails_at, ProbeFailure.TIMEOUT).fails(R2, fails_at + 1, ProbeFailure.TIMEOUT)
     made.loses_record(R2, found_at=found_at)
     assert made.unknown == unknown
-    assert made.fails(P, 14, ProbeFailure.TIMEOUT).answers(R1, TRIES, 15).unknown == unknown
-    assert made.round(2, 20, r1=CLIENT).unknown == 1
+    assert made.fails(P, 44, ProbeFailure.TIMEOUT).answers(R1, TRIES, 45).unknown == unknown
+    assert made.round(2, 50, r1=CLIENT).unknown == 1
 
 
 @pytest.mark.parametrize("other", [NO_SOURCE, NO_ACKS, HALTED, OF_ANOTHER])
@@ -392,6 +394,22 @@ def test_what_an_earlier_process_found_holds_until_the_next_count() -> None:
     made.counts(2, 5).answers(R1, CLIENT, 5.1).answers(R2, CLIENT, 5.1)
     assert made.unknown == 0
     assert made.tablets[P].memory.unknown_clients == 1
+
+
+@pytest.mark.parametrize(
+    ("kept", "explained", "unknown", "silent"), [(0, True, 0, {R2}), (1, True, 1, set()), (0, False, 1, set())]
+)
+def test_a_restarted_vtorc_goes_on_with_the_number_of_a_complete_count(
+    kept: int, explained: bool, unknown: int, silent: set[str]
+) -> None:
+    """A tablet that is silent after the restart may be the client; an unknown server was seen there by no count."""
+    made = Watched(R1, R2)
+    memory = replace(made.tablets[P].memory, unknown_clients=kept, clients_explained=explained, server_uuid=uuid(P))
+    made.tablets[P] = replace(made.tablets[P], memory=memory)
+    made.answers(R1, CLIENT, 0).fails(R2, 0, ProbeFailure.TIMEOUT).counts(2, 0).answers(R1, CLIENT, 1)
+    assert (made.unknown, made.silent) == (unknown, frozenset(alias(name) for name in silent))
+    made.fails(P, 2, ProbeFailure.TIMEOUT).answers(R2, TRIES, 20)
+    assert made.unknown == unknown
 
 
 def test_a_new_primary_begins_without_unknown_servers() -> None:

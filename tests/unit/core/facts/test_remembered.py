@@ -42,6 +42,8 @@ FULL = TabletMemory(
     former_types={TabletType.REPLICA: FormerType(last_found_at=70.0, gone_at=75.0)},
     unknown_clients=1,
     was_unfollowed=True,
+    clients_explained=True,
+    before_stall=primary().status,
     server_uuid=uuid(100),
     replaced_servers={uuid(900): ReplacedServer(successor=uuid(100), gone_at=60.0)},
     acts_as_primary_since=93.0,
@@ -92,7 +94,6 @@ def test_evidence_of_the_present_is_not_kept() -> None:
         "ack_path",
         "not_receiving_since",
         "disk_stalled_since",
-        "before_stall",
     }
     assert unset == present | {
         "client_span",
@@ -112,7 +113,12 @@ def test_a_short_restart_forgets_nothing() -> None:
 def test_after_a_longer_gap_the_tablet_may_have_been_anything_meanwhile() -> None:
     """What was seen before stays true with its times; how the tablet was since is unknown until it is heard."""
     memory = recalled(after=LONGEST_GAP + 0.1).memory
-    assert memory == replace(LASTING, unknown_until=KEPT.now + LONGEST_GAP + 0.1, was_heard=False)
+    unknown: dict[str, Any] = {
+        "unknown_until": KEPT.now + LONGEST_GAP + 0.1,
+        "was_heard": False,
+        "clients_explained": False,
+    }
+    assert memory == replace(LASTING, **unknown)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from tests.unit.core.builders import (
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.rolled_back import rolled_back
+from vtorc.core.facts.status import TabletStatus
 from vtorc.core.facts.tablet_memory import TabletMemory
 from vtorc.core.facts.views import ShardView, TabletView
 
@@ -39,6 +40,12 @@ STOPPED_THREAD = replica(R1, io_error="error connecting to source")
 def former(executed: str) -> TabletView:
     """A former primary, which replicates from the present one."""
     return replica(P, of=R1, executed=executed)
+
+
+def stalled_after(tablet: TabletView) -> TabletView:
+    """The tablet, which was known to lack a transaction of its own and now tells of a stalled disk alone."""
+    stalled = TabletStatus(disk_stalled=True)
+    return changed(tablet, before_stall=tablet.status, status=stalled, own_missing=gtids("100:41"))
 
 
 @pytest.mark.parametrize(
@@ -66,6 +73,8 @@ def former(executed: str) -> TabletView:
         pytest.param(
             shard(changed(READ_ONLY, lost_after_receipt=gtids("100:41,101:7"))), "100:41", id="it lost some before"
         ),
+        pytest.param(shard(stalled_after(READ_ONLY)), "100:41", id="a stalled disk hides nothing of that"),
+        pytest.param(shard(stalled_after(WRITABLE)), "", id="it took writes before its disk stalled"),
         pytest.param(
             shard(former("100:1-40,101:1-9"), primary(R1, executed="100:1-50,101:1-9")), "100:41-50", id="hole"
         ),
