@@ -187,8 +187,8 @@ def test_the_server_that_ran_under_an_alias_before_is_remembered() -> None:
     assert gone == [
         {},
         {},
-        {first: ReplacedServer(successor=second, gone_at=2.5)},
-        {second: ReplacedServer(successor=first, gone_at=3.5)},
+        {first: ReplacedServer(successor=second, gone_at=2.5, acked_until=1.5)},
+        {second: ReplacedServer(successor=first, gone_at=3.5, acked_until=1.5)},
     ]
 
 

@@ -49,13 +49,7 @@ def candidate_set(
         stopped=stopped,
         primary=primary_alias,
         primary_uuids=_primary_uuids(view, primary),
-        former_uuids=frozenset(
-            tablet.status.server_uuid
-            for tablet in view.tablets
-            if tablet.record.type is TabletType.PRIMARY
-            and tablet.status is not None
-            and (primary is None or tablet.alias != primary.alias)
-        ),
+        former_uuids=_former_uuids(view, primary),
         primary_executed=term.executed if term is not None else EMPTY_GTID_SET,
         primary_committed=term.committed if term is not None else EMPTY_GTID_SET,
         semi_sync=_with_unknown_ackers(_observed_semi_sync(primary, past), view, primary_alias),
@@ -241,6 +235,25 @@ def _was_down_before(tablet: TabletView, primary: LastPrimary, view: ShardView) 
     if term.wait_count and not counted_without(view, tablet, primary.alias, down_since=down_since):
         return False
     return down_since <= term.seen_at and probe.ended_at >= died_at
+
+
+def _former_uuids(view: ShardView, primary: LastPrimary | None) -> frozenset[str]:
+    """Return the UUIDs of servers that were primary before the last one at most.
+
+    They are those of tablets with the record of a former primary, and those that were gone when the last primary was
+    still seen at work. A replica that had missed a failover followed such a one, and held up the next for ever.
+    """
+    former = {
+        tablet.status.server_uuid
+        for tablet in view.tablets
+        if tablet.record.type is TabletType.PRIMARY
+        and tablet.status is not None
+        and (primary is None or tablet.alias != primary.alias)
+    }
+    term = primary.observed_term if primary is not None else None
+    replaced = (each for tablet in view.tablets for each in tablet.memory.replaced_servers.items())
+    gone = {uuid for uuid, server in replaced if term is not None and server.gone_at + SETTLED <= term.seen_at}
+    return frozenset(former | gone)
 
 
 def _primary_uuids(view: ShardView, primary: LastPrimary | None) -> frozenset[str]:

@@ -60,7 +60,8 @@ class CandidateSet:
     primary_uuids: frozenset[str] = frozenset()
     """UUIDs of servers under which acknowledged writes may have been made in the present term."""
     former_uuids: frozenset[str] = frozenset()
-    """UUIDs of the servers of tablets that were primary before and still have the record of one."""
+    """UUIDs of servers that were primary before the last primary at most: of tablets that still have the record of one,
+    and of those that were gone while the last primary was seen at work."""
     primary_executed: GtidSet = EMPTY_GTID_SET
     """The transactions that the primary was last seen to have executed in this term. Unless it is empty, all that
     earlier terms acknowledged is in it."""

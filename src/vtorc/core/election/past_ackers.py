@@ -17,9 +17,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vtorc.core.election.last_primary import LastPrimary
-from vtorc.core.election.unexplained_ackers import lost_since, silent_clients
+from vtorc.core.election.unexplained_ackers import counted_without, lost_since, silent_clients
 from vtorc.core.facts.durability import DurabilityPolicy, Member
 from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.tablet_memory import ReplacedServer
 from vtorc.core.facts.views import ShardView, TabletView
 
 SETTLED = 1.0
@@ -120,7 +121,8 @@ class PastAckers:
 
     def _how_replaced(self, tablet: TabletView) -> str:
         """Say that the server which may have acknowledged under this alias is gone, and another one in its place."""
-        gone = {u: s for u, s in tablet.memory.replaced_servers.items() if not self._is_settled(s.gone_at)}
+        replaced = tablet.memory.replaced_servers.items()
+        gone = {uuid: server for uuid, server in replaced if not self._is_settled(self._acked_until(tablet, server))}
         if not gone or not (self._may_ack(tablet.record.type, tablet) or self._is_past_acker(tablet)):
             return ""
         before = max(gone, key=lambda uuid: gone[uuid].gone_at)
@@ -128,6 +130,17 @@ class PastAckers:
             f"{tablet.alias} is server {tablet.memory.server_uuid} now, and what server {before} acknowledged under "
             f"that alias before may be on no other; start that server's data directory again"
         )
+
+    def _acked_until(self, tablet: TabletView, server: ReplacedServer) -> float:
+        """Return until when a server that is gone may have acknowledged.
+
+        Its tablet manager said that it was down, and may have lost its socket only. So the primary must have counted
+        its clients without it since.
+        """
+        until = server.acked_until
+        if until is None or not counted_without(self.view, tablet, self.primary.alias, down_since=until + SETTLED):
+            return server.gone_at
+        return until
 
     def _is_settled(self, moment: float) -> bool:
         """Whether the stopped tablets hold all that was acknowledged until then; minus infinity if nothing was."""

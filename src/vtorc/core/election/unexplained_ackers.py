@@ -142,8 +142,13 @@ def _judged(count: ClientCount, view: ShardView) -> ClientCount:
     if count.clients < claimed:
         return count  # some have left and not been asked yet, or FullStatus reports 0 for a statement that failed
     most = count.clients - len(proven)
-    may_be = sum(_may_have_been_client(tablet, count, view) for tablet in others)
-    may_be += _unreadable(view) + len(count.given_up) + sum(_may_count_twice(each, count, view) for each in others)
+    may_have_been = frozenset(tablet.alias for tablet in others if _may_have_been_client(tablet, count, view))
+    may_be = (
+        len(may_have_been)
+        + _unreadable(view)
+        + len(count.given_up)
+        + sum(_may_count_twice(each, count, view) for each in others)
+    )
     guessed = sum(_is_only_guessed(tablet, count, view) for tablet in others)
     least = 0 if view.never_read_cells else max(0, count.clients - may_be)
     least_unseen = 0 if view.never_read_cells else max(0, count.clients - may_be + guessed)
@@ -161,6 +166,7 @@ def _judged(count: ClientCount, view: ShardView) -> ClientCount:
         unexplained=unexplained,
         unseen=unseen,
         most=most,
+        may_have_been=may_have_been.intersection(t.alias for t in others if _answered_after(t, count)),
         assumed=min(unexplained - floor, unseen - floor_unseen),
         certain_since=_certain_since(count, least) if unexplained else None,
         is_settled=is_settled,
@@ -246,16 +252,21 @@ def _may_have_been_client(tablet: TabletView, count: ClientCount, view: ShardVie
     elsewhere after its primary was lost once made the old count name an unknown server.
     """
     span, latest = _span(tablet, count, view), tablet.memory.client_span
+    if tablet.alias in count.may_have_been:
+        return True
     if span is None and latest is not None and latest.seen_from > count.told_at:
         return True
     if span is not None and (span.ended is None or span.ended + LINGERS >= count.asked_at):
         return True
-    if _is_silent(tablet):
-        return True
-    asked_at = tablet.status_at if tablet.failure is None else tablet.last_probe.ended_at
-    if asked_at is None or asked_at < count.told_at:
+    if _is_silent(tablet) or not _answered_after(tablet, count):
         return True
     return tablet.failure is None and (_tells_nothing(tablet) or _connects_lately(tablet, count))
+
+
+def _answered_after(tablet: TabletView, count: ClientCount) -> bool:
+    """Whether its last answer, or the last word of its tablet that its MySQL is down, is of a time after the count."""
+    asked_at = tablet.status_at if tablet.failure is None else tablet.last_probe.ended_at
+    return not _is_silent(tablet) and asked_at is not None and asked_at >= count.told_at
 
 
 def _may_count_twice(tablet: TabletView, count: ClientCount, view: ShardView) -> bool:

@@ -42,6 +42,9 @@ class ClientCount:
     given_up: frozenset[TabletAlias] = frozenset()
     """Tablets with a record that was deleted after the primary had begun to fail: so an operator says that they are
     gone."""
+    may_have_been: frozenset[TabletAlias] = frozenset()
+    """Tablets that by their first answer after this count may have been a client at it. Later answers, which a stop by
+    vtorc may have changed, do not withdraw that."""
     is_settled: bool = False
     """Whether later answers of these tablets cannot change `unexplained` any more."""
     is_first: bool = False

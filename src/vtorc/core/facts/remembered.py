@@ -151,21 +151,25 @@ def _moved(tablet: RememberedTablet, at: float, to: float) -> RememberedTablet:
     def moved(time: float) -> float:
         return time if math.isinf(time) else min(time, at) - at + to
 
+    def moved_end(time: float | None) -> float | None:
+        return None if time is None else moved(time)
+
     memory = tablet.memory
-    term, until = memory.observed_term, memory.may_ack_until
+    term = memory.observed_term
     lasting = replace(
         memory,
         unknown_until=moved(memory.unknown_until),
         observed_term=None
         if term is None
         else replace(term, seen_at=moved(term.seen_at), semi_sync_active_at=moved(term.semi_sync_active_at)),
-        may_ack_until=None if until is None else moved(until),
+        may_ack_until=moved_end(memory.may_ack_until),
         former_types={
             kind: replace(each, last_found_at=moved(each.last_found_at), gone_at=moved(each.gone_at))
             for kind, each in memory.former_types.items()
         },
         replaced_servers={
-            uuid: replace(each, gone_at=moved(each.gone_at)) for uuid, each in memory.replaced_servers.items()
+            uuid: replace(each, gone_at=moved(each.gone_at), acked_until=moved_end(each.acked_until))
+            for uuid, each in memory.replaced_servers.items()
         },
     )
     return replace(tablet, read_at=moved(tablet.read_at), memory=lasting)

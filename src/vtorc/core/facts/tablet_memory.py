@@ -44,6 +44,9 @@ class ReplacedServer:
     """UUID of the server that took its place."""
     gone_at: float
     """When the probe ended that first found the successor, in seconds on the caller's monotonic clock."""
+    acked_until: float | None = None
+    """Until when it may have acknowledged by its last answers, in seconds on the same clock; None if no end of that was
+    seen before the successor was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,7 +283,9 @@ class TabletMemory:
         if not now or not before or now == before:
             return self.replaced_servers
         gone = {uuid: each for uuid, each in self.replaced_servers.items() if uuid != now}
-        return {**gone, before: ReplacedServer(successor=now, gone_at=ended)}
+        until = self.may_ack_until
+        acked_until = until if until is not None and math.isfinite(until) else None
+        return {**gone, before: ReplacedServer(successor=now, gone_at=ended, acked_until=acked_until)}
 
     def _received(self, status: TabletStatus) -> tuple[GtidSet, GtidSet]:
         """Return what the tablet holds now, and what it lost after receipt; an answer without transactions changes

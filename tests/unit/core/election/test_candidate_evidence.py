@@ -35,6 +35,7 @@ from vtorc.core.facts.durability import Member, policy
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.last_probe import LastProbe, ProbeFailure
 from vtorc.core.facts.status import TabletStatus
+from vtorc.core.facts.tablet_memory import ReplacedServer
 from vtorc.core.facts.views import ShardView, TabletView
 
 R1, R2, R3 = "zone1-101", "zone2-200", "zone3-300"
@@ -464,6 +465,15 @@ def test_what_stopped_tablets_once_had_is_remembered() -> None:
     view = shard(primary(dead_for=3), forgetful, gone)
     now = {alias(R1): stopped(R1, "100:1-53")}
     assert candidate_set(view, SEMI_SYNC, now).lost_after_receipt == {alias(R1): gtids("100:54-55,100:60")}
+
+
+@pytest.mark.parametrize(("gone_ago", "is_former"), [(10.0, True), (4.1, False)])
+def test_a_server_that_was_gone_while_the_primary_worked_is_no_later_primary(gone_ago: float, is_former: bool) -> None:
+    """A replica that missed a failover follows the former primary's server, which was rebuilt since."""
+    gone = {uuid(900): ReplacedServer(successor=uuid(R2), gone_at=NOW - gone_ago)}
+    rebuilt = changed(replica(R2), server_uuid=uuid(R2), replaced_servers=gone)
+    made = candidate_set(shard(primary(dead_for=3), rebuilt), SEMI_SYNC, {})
+    assert (uuid(900) in made.former_uuids) == is_former
 
 
 def test_what_a_tablet_had_before_its_disk_stalled_is_remembered() -> None:

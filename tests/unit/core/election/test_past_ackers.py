@@ -232,9 +232,10 @@ def test_a_silent_replica_that_was_heard_with_semi_sync_off_may_be_a_client_sinc
     assert candidate_set(view, SEMI_SYNC, stop(view)).silent == (set() if unseen else {alias(R1)})
 
 
-def replaced(tablet: TabletView, ago: float) -> TabletView:
-    """The tablet, under whose alias another server ran until so many seconds ago."""
-    gone = {uuid(901): ReplacedServer(successor=uuid(R1), gone_at=NOW - ago)}
+def replaced(tablet: TabletView, ago: float, *, acked_ago: float | None = None) -> TabletView:
+    """The tablet, under whose alias another server ran until so many seconds ago, and was known to acknowledge."""
+    until = None if acked_ago is None else NOW - acked_ago
+    gone = {uuid(901): ReplacedServer(successor=uuid(R1), gone_at=NOW - ago, acked_until=until)}
     return changed(tablet, server_uuid=uuid(R1), replaced_servers=gone)
 
 
@@ -243,6 +244,14 @@ def replaced(tablet: TabletView, ago: float) -> TabletView:
     [
         pytest.param(replaced(replica(R1), 1), "100:1-50", False, id="rebuilt after the primary was lost"),
         pytest.param(replaced(replica(R1), SEEN + 0.9), "100:1-50", False, id="rebuilt shortly before"),
+        pytest.param(replaced(replica(R1), 1, acked_ago=60), "100:1-50", True, id="it was down for long"),
+        pytest.param(replaced(replica(R1), 1, acked_ago=7.8), "100:1-50", False, id="the count may have been with it"),
+        pytest.param(
+            replaced(replica(R1, executed="100:1-49"), 1, acked_ago=60),
+            "100:1-49",
+            False,
+            id="down for long, and the others lack something",
+        ),
         pytest.param(replaced(replica(R1), SEEN + 1), "100:1-50", True, id="the primary was seen at work since"),
         pytest.param(
             replaced(replica(R1, executed="100:1-49"), 600),
@@ -258,7 +267,7 @@ def test_another_server_under_an_old_alias_does_not_hold_what_the_first_acknowle
     tablet: TabletView, others: str, counts: bool
 ) -> None:
     """Its alias was reached, the server that may have acknowledged was not; the refusal names both."""
-    view = shard_with(tablet, others)
+    view = replace(shard_with(tablet, others), client_count=client_count(2, R2, R3, explained_at=NOW - 6.9))
     made = candidate_set(view, SEMI_SYNC, stop(view))
     assert (alias(R1) in made.stopped) == counts
     outcome = choose(made, SEMI_SYNC)

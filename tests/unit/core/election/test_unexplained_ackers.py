@@ -560,6 +560,14 @@ def test_a_replica_that_follows_another_server_since_explains_its_client_of_befo
     assert made.answers(R1, OF_ANOTHER, 100).answers(R2, NO_SOURCE, 100).unknown == 0
 
 
+def test_a_replica_that_vtorc_stopped_still_explains_the_client_that_it_may_have_been() -> None:
+    """It joined shortly before the primary was lost; the first answer after the count decides, and no later one."""
+    made = Watched(R1, R2).round(1, 0, r1=CLIENT, r2=NO_SOURCE).round(1, 5, r1=CLIENT, r2=NO_SOURCE)
+    made.counts(2, 10).fails(P, 10.5).answers(R1, TRIES, 11).answers(R2, TRIES, 11)
+    assert made.unknown == 0
+    assert made.answers(R1, HALTED, 12).answers(R2, HALTED, 12).unknown == 0
+
+
 def test_a_replica_that_followed_another_server_before_explains_no_client() -> None:
     """It was no client of the primary when that counted, and hides no unknown server."""
     made = Watched(R1, R2).round(0, 0, r1=OF_ANOTHER, r2=NO_SOURCE).round(0, 5, r1=OF_ANOTHER, r2=NO_SOURCE)

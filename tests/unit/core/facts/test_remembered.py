@@ -45,7 +45,7 @@ FULL = TabletMemory(
     clients_explained=True,
     before_stall=primary().status,
     server_uuid=uuid(100),
-    replaced_servers={uuid(900): ReplacedServer(successor=uuid(100), gone_at=60.0)},
+    replaced_servers={uuid(900): ReplacedServer(successor=uuid(100), gone_at=60.0, acked_until=50.0)},
     acts_as_primary_since=93.0,
     record_confirmed=True,
 )
@@ -142,7 +142,8 @@ def test_times_of_another_clock_are_moved_together(after: float, wall_jumps: flo
         now - 20.0,
     )
     assert memory.former_types == {TabletType.REPLICA: FormerType(last_found_at=now - 30.0, gone_at=now - 25.0)}
-    assert memory.replaced_servers == {uuid(900): ReplacedServer(successor=uuid(100), gone_at=now - 40.0)}
+    gone = ReplacedServer(successor=uuid(100), gone_at=now - 40.0, acked_until=now - 50.0)
+    assert memory.replaced_servers == {uuid(900): gone}
     assert (memory.received, memory.lost_after_receipt) == (FULL.received, FULL.lost_after_receipt)
     assert term is not None
     assert (term.seen_at, term.semi_sync_active_at) == (now - 5.0, now - 6.0)
@@ -184,6 +185,7 @@ def test_every_time_of_the_memory_is_thought_of() -> None:
         if "float" in str(get_type_hints(kind)[field.name])
     }
     assert times == {
+        "ReplacedServer.acked_until",
         "TabletMemory.unknown_until",
         "TabletMemory.last_advance_at",
         "TabletMemory.last_commit_at",
