@@ -86,12 +86,14 @@ def lost_since(view: ShardView, primary: TabletView) -> float | None:
 
     If vtorc alone cannot reach it, it works on, and a tablet that is drained or deleted is only taken out of service.
     The writes that such a tablet alone had acknowledged were given up once, and two primaries took writes. So it counts
-    as lost only when no tablet has been seen to receive for `SEEN_AT_WORK_WITHIN`.
+    as lost only when no tablet has been seen to receive from it for `SEEN_AT_WORK_WITHIN`.
     """
     if primary.failing_since is None:
         return None
-    spans = (tablet.memory.client_span for tablet in view.tablets)
-    return max([primary.failing_since, *(span.seen_to + SEEN_AT_WORK_WITHIN for span in spans if span is not None)])
+    uuid, address = primary.memory.server_uuid, primary.record.mysql_address
+    spans = [tablet.memory.client_span for tablet in view.tablets]
+    received = [span.seen_to for span in spans if span is not None and span.is_of(uuid, address)]
+    return max([primary.failing_since, *(at + SEEN_AT_WORK_WITHIN for at in received)])
 
 
 def _last_count(before: ClientCount | None, view: ShardView) -> ClientCount | None:

@@ -157,12 +157,18 @@ def test_who_may_have_acknowledged_until_the_primary_was_lost(tablet: TabletView
         assert isinstance(outcome, Refusal if is_past_acker else Choice)
 
 
-@pytest.mark.parametrize(("seen_to", "is_past_acker"), [(NOW - 30, False), (NOW - 22.9, True), (NOW - 1, True)])
-def test_a_tablet_drained_while_others_received_was_not_given_up(seen_to: float, is_past_acker: bool) -> None:
+@pytest.mark.parametrize(
+    ("source", "seen_to", "is_past_acker"),
+    [(P, NOW - 30, False), (P, NOW - 22.9, True), (P, NOW - 1, True), (R3, NOW - 1, False)],
+)
+def test_a_tablet_drained_while_others_received_was_not_given_up(
+    source: str, seen_to: float, is_past_acker: bool
+) -> None:
     """Only vtorc could not reach the primary, and it worked on with the tablet that was taken out of service."""
     drained = changed(off(DRAINED), former_types=left(REPLICA, 1, found=3))
-    span = ClientSpan(source_uuid=uuid(P), source_host="", source_port=0, seen_from=NOW - 60, seen_to=seen_to)
-    view = shard(DEAD, drained, changed(replica(R2, io=CONNECTING), client_span=span))
+    span = ClientSpan(source_uuid=uuid(source), source_host="", source_port=0, seen_from=NOW - 60, seen_to=seen_to)
+    dead = changed(DEAD, server_uuid=uuid(P))
+    view = shard(dead, drained, changed(replica(R2, io=CONNECTING), client_span=span))
     made = candidate_set(view, SEMI_SYNC, stop(view))
     assert (alias(R1) in made.semi_sync.past_ackers) == is_past_acker
 
