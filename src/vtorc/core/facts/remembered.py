@@ -48,6 +48,7 @@ class RememberedTablet:
             ack_path=None,
             not_receiving_since=None,
             disk_stalled_since=None,
+            before_stall=None,
             acts_as_primary_since=None,
             record_confirmed=False,
         )

@@ -57,6 +57,7 @@ LASTING = replace(
     proves_past_since=None,
     not_receiving_since=None,
     disk_stalled_since=None,
+    before_stall=None,
     ack_path=None,
     was_unfollowed=False,
     acts_as_primary_since=None,
@@ -94,6 +95,7 @@ def test_evidence_of_the_present_is_not_kept() -> None:
         "ack_path",
         "not_receiving_since",
         "disk_stalled_since",
+        "before_stall",
     }
     assert unset == present | {
         "client_span",
