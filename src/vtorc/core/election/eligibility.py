@@ -133,7 +133,9 @@ def does_not_replicate(candidacy: Candidacy) -> str:
 
 
 def is_unfit(candidacy: Candidacy) -> str:
-    """Return what its server lacks to be a primary; empty if it is fit."""
+    """Return what its server lacks to be a primary, or that this is not known; empty if it is fit."""
+    if candidacy.fitness.is_hidden:
+        return "has told of nothing but a stalled disk, so whether its server can be a primary is not known"
     return candidacy.fitness.why_not(Use.LEAD)
 
 

@@ -40,6 +40,9 @@ class Fitness:
     """How many acknowledgements its MySQL would wait for (rpl_semi_sync_source_wait_for_replica_count); 0 if that is
     not known."""
 
+    is_hidden: bool = False
+    """Whether its tablet has told of nothing but a stalled disk, so that no fact of the table is known."""
+
     def may(self, use: Use) -> bool:
         """Whether it is used for that at all."""
         return not any(use in flaw.fact.traits.never for flaw in self.flaws)
@@ -80,6 +83,7 @@ def fitness(subject: Subject) -> Fitness:
             or (status.server_id and peer.server_id == status.server_id)
         ),
         wait_count=status.semi_sync.wait_for_replica_count,
+        is_hidden=bool(status.disk_stalled),
     )
 
 

@@ -18,6 +18,7 @@ from vtorc.core.election.eligibility import (
     why_not_eligible,
 )
 from vtorc.core.facts.durability import Member, policy
+from vtorc.core.facts.fitness import Fitness
 from vtorc.core.facts.ids import TabletType
 
 R1, R2 = "zone1-101", "zone2-200"
@@ -43,6 +44,7 @@ BEHIND = (
     ", as other tablets hold transactions that it lacks or were not reached; rebuild one of them from it, or change "
     "the policy first"
 )
+HIDDEN = "has told of nothing but a stalled disk, so whether its server can be a primary is not known"
 LATE = (
     "has a clock that is 900.0 s behind the start of the present term, so other tablets would take it for a former "
     "primary; correct its clock, or wait until it has passed that time"
@@ -100,6 +102,7 @@ def test_a_tablet_is_eligible_if_nothing_speaks_against_it(way: str) -> None:
             id="another cell",
         ),
         pytest.param({"same_cell_only": True, "tablet": member(R1), "at_hand": (member(R2),)}, {}, id="the same cell"),
+        pytest.param({"fitness": Fitness(is_hidden=True)}, dict.fromkeys(WAYS, HIDDEN), id="behind a stalled disk"),
         pytest.param({"same_cell_only": True, "primary": None}, {}, id="no primary whose cell it could leave"),
         pytest.param(
             {"at_hand": (member(R2),)},

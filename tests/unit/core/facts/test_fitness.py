@@ -170,6 +170,15 @@ def test_a_stalled_disk_hides_no_flaw_that_was_told_before() -> None:
     assert fitness_of(view, b, SEMI_SYNC).twins == {a.alias}
 
 
+def test_a_tablet_that_told_of_a_stalled_disk_alone_is_hidden() -> None:
+    """Nothing is known of it, which is more than that it tells some facts and others not."""
+    stalled = answers(replica(R1), disk_stalled=True)
+    assert fitness_of(shard(primary(), stalled), stalled, SEMI_SYNC).is_hidden
+    known = changed(stalled, before_stall=replica(R1).status)
+    assert not fitness_of(shard(primary(), known), known, SEMI_SYNC).is_hidden
+    assert not judged(SOUND).is_hidden
+
+
 def waiting_for(tablet: TabletView, count: int) -> TabletView:
     assert tablet.status is not None
     return answers(tablet, semi_sync=replace(tablet.status.semi_sync, wait_for_replica_count=count))
