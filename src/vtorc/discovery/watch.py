@@ -190,7 +190,8 @@ class ShardWatch:
         """Return all that the other tablets have told so far to have, or to have had.
 
         A tablet whose server has run under the same UUID is left out, as what it wrote itself has that UUID, too. For a
-        write on the copy of its host, a replica counted as one that went back in time.
+        write on the copy of its host, a replica counted as one that went back in time. Once it has replicated from
+        this server, it counts: MySQL lets no replica do that which has more of its source's transactions.
         """
         watched = self._watched.get(alias)
         own = watched.probe.view.memory.server_uuid if watched is not None else ""
@@ -198,7 +199,7 @@ class ShardWatch:
         return tuple(
             told
             for memory in others
-            if not own or not memory.has_run_as(own)
+            if not memory.may_have_written_as(own)
             for told in (memory.received, memory.lost_after_receipt)
         )
 

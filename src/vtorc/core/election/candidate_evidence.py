@@ -1,5 +1,6 @@
 """Makes the `CandidateSet` of an election: all that a shard view proves about the writes of its last primary."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -252,7 +253,8 @@ def _former_uuids(view: ShardView, primary: LastPrimary | None) -> frozenset[str
     }
     term = primary.observed_term if primary is not None else None
     replaced = (each for tablet in view.tablets for each in tablet.memory.replaced_servers.items())
-    gone = {uuid for uuid, server in replaced if term is not None and server.gone_at + SETTLED <= term.seen_at}
+    seen_at = term.seen_at if term is not None else -math.inf
+    gone = {uuid for uuid, server in replaced if server.was_primary and server.gone_at + SETTLED <= seen_at}
     return frozenset(former | gone)
 
 

@@ -108,11 +108,10 @@ def _last_count(before: ClientCount | None, view: ShardView) -> ClientCount | No
     same = before is not None and (before.primary, before.server_uuid) == (primary.alias, status.server_uuid)
     if before is not None and same and before.asked_at == asked:
         return before
-    memory, is_first, kept = primary.memory, before is None or before.is_first, 0
+    memory, is_first = primary.memory, before is None or before.is_first
+    kept = memory.unknown_clients if is_first else 0
     if before is None:
         is_first = not (memory.clients_explained or memory.was_unfollowed)
-    if is_first or (before is None and memory.clients_explained):
-        kept = memory.unknown_clients
     return ClientCount(
         primary=primary.alias,
         server_uuid=status.server_uuid,
@@ -278,7 +277,7 @@ def _may_count_twice(tablet: TabletView, count: ClientCount, view: ShardView) ->
     server, and the loss of the primary right after that was refused for ever.
     """
     span = _span(tablet, count, view)
-    return tablet.is_current and span is not None and span.seen_from + COUNTED_TWICE_FOR >= count.asked_at
+    return span is not None and abs(span.seen_from - count.asked_at) <= COUNTED_TWICE_FOR
 
 
 def _is_silent(tablet: TabletView) -> bool:

@@ -7,7 +7,7 @@ and aliases, None, mappings, tuples, and dataclasses made of these.
 import functools
 import types
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from vtorc.core.facts.gtid import GtidSet
@@ -64,10 +64,11 @@ def _read(kind: Any, plain: Any) -> Any:
 
 
 def _read_fields(kind: Any, plain: dict[str, Any]) -> Any:
-    hints = _hints(kind)
-    if plain.keys() != hints.keys():
+    """Read a dataclass; a field that an older vtorc did not know has its default."""
+    hints, needed = _hints(kind), _needed(kind)
+    if not needed <= plain.keys() <= hints.keys():
         raise ValueError(f"{kind.__name__}: expected the fields {', '.join(hints)}, found {', '.join(plain)}")
-    return kind(**{name: _read(hints[name], plain[name]) for name in hints})
+    return kind(**{name: _read(hints[name], each) for name, each in plain.items()})
 
 
 def _checked(kind: Any, plain: Any) -> Any:
@@ -80,3 +81,9 @@ def _checked(kind: Any, plain: Any) -> Any:
 def _hints(kind: Any) -> dict[str, Any]:
     hints = get_type_hints(kind)
     return {field.name: hints[field.name] for field in fields(kind)}
+
+
+@functools.cache
+def _needed(kind: Any) -> frozenset[str]:
+    optional = (field.name for field in fields(kind) if not (field.default is field.default_factory is MISSING))
+    return frozenset(_hints(kind)).difference(optional)

@@ -44,6 +44,8 @@ class ReplacedServer:
     """UUID of the server that took its place."""
     gone_at: float
     """When the probe ended that first found the successor, in seconds on the caller's monotonic clock."""
+    was_primary: bool = False
+    """Whether it was seen at work as primary."""
     acked_until: float | None = None
     """Until when it may have acknowledged by its last answers, in seconds on the same clock; None if no end of that was
     seen before the successor was."""
@@ -101,7 +103,9 @@ class TabletMemory:
     """Whether a count of this server was complete, so that `unknown_clients` is a number that was found and no default.
     """
     was_unfollowed: bool = False
-    """Whether this process has seen it read-only or with a source, and then without a semi-sync client."""
+    """Whether this process has seen its server as no primary, and without a semi-sync client: read-only or with a
+    source, by a record that does not call it PRIMARY, and never at work. A primary that was restarted looks alike, and
+    its clients only connect again."""
     former_types: Mapping[TabletType, FormerType] = field(default_factory=dict)
     """The types that its record had before, other than the present one or an earlier time of it."""
     server_uuid: str = ""
@@ -123,9 +127,16 @@ class TabletMemory:
     failed_at: tuple[float, ...] = ()
     """When the last probes started that failed after an answer, the oldest first; at most `UNSTABLE_AFTER` of them."""
 
-    def has_run_as(self, uuid: str) -> bool:
-        """Whether the server of that UUID is, or was, the one under this tablet's alias."""
-        return uuid == self.server_uuid or uuid in self.replaced_servers
+    def may_have_written_as(self, uuid: str) -> bool:
+        """Whether what it holds of the server of that UUID may be its own: its server is, or was, a copy of that one,
+        and has not replicated from it since.
+        """
+        if not uuid or uuid == self.server_uuid:
+            return bool(uuid)
+        replaced, span = self.replaced_servers.get(uuid), self.client_span
+        if replaced is None:
+            return False
+        return span is None or span.source_uuid != uuid or span.seen_from <= replaced.gone_at
 
     def is_unstable(self, now: float) -> bool:
         """Whether it comes and goes: one more failure or answer of it is no news, and no reason to ask others."""
@@ -171,7 +182,7 @@ class TabletMemory:
             ),
             unknown_clients=self.unknown_clients,
             clients_explained=self.clients_explained and status.server_uuid in ("", self.server_uuid),
-            was_unfollowed=self.was_unfollowed or _is_unfollowed(status),
+            was_unfollowed=self._was_unfollowed(status, asked_record, record),
             former_types=self.former_types,
             server_uuid=status.server_uuid or self.server_uuid,
             replaced_servers=self._replaced_servers(status, ended),
@@ -272,6 +283,12 @@ class TabletMemory:
             return None
         return self.disk_stalled_since if self.disk_stalled_since is not None else started
 
+    def _was_unfollowed(self, status: TabletStatus, *records: TabletRecord) -> bool:
+        if self.was_unfollowed and status.server_uuid in ("", self.server_uuid):
+            return True
+        is_primary = any(each.type is TabletType.PRIMARY for each in records)
+        return not is_primary and self.observed_term is None and _is_unfollowed(status)
+
     def _before_stall(self, status: TabletStatus, before: TabletStatus | None) -> TabletStatus | None:
         if not status.disk_stalled:
             return None
@@ -283,9 +300,14 @@ class TabletMemory:
         if not now or not before or now == before:
             return self.replaced_servers
         gone = {uuid: each for uuid, each in self.replaced_servers.items() if uuid != now}
-        until = self.may_ack_until
-        acked_until = until if until is not None and math.isfinite(until) else None
-        return {**gone, before: ReplacedServer(successor=now, gone_at=ended, acked_until=acked_until)}
+        until, term = self.may_ack_until, self.observed_term
+        replaced = ReplacedServer(
+            successor=now,
+            gone_at=ended,
+            was_primary=term is not None and term.server_uuid == before,
+            acked_until=until if until is not None and math.isfinite(until) else None,
+        )
+        return {**gone, before: replaced}
 
     def _received(self, status: TabletStatus) -> tuple[GtidSet, GtidSet]:
         """Return what the tablet holds now, and what it lost after receipt; an answer without transactions changes

@@ -467,10 +467,14 @@ def test_what_stopped_tablets_once_had_is_remembered() -> None:
     assert candidate_set(view, SEMI_SYNC, now).lost_after_receipt == {alias(R1): gtids("100:54-55,100:60")}
 
 
-@pytest.mark.parametrize(("gone_ago", "is_former"), [(10.0, True), (4.1, False)])
-def test_a_server_that_was_gone_while_the_primary_worked_is_no_later_primary(gone_ago: float, is_former: bool) -> None:
+@pytest.mark.parametrize(
+    ("gone_ago", "was_primary", "is_former"), [(10.0, True, True), (4.1, True, False), (10.0, False, False)]
+)
+def test_a_primary_that_was_gone_while_the_next_one_worked_is_no_later_one(
+    gone_ago: float, was_primary: bool, is_former: bool
+) -> None:
     """A replica that missed a failover follows the former primary's server, which was rebuilt since."""
-    gone = {uuid(900): ReplacedServer(successor=uuid(R2), gone_at=NOW - gone_ago)}
+    gone = {uuid(900): ReplacedServer(successor=uuid(R2), gone_at=NOW - gone_ago, was_primary=was_primary)}
     rebuilt = changed(replica(R2), server_uuid=uuid(R2), replaced_servers=gone)
     made = candidate_set(shard(primary(dead_for=3), rebuilt), SEMI_SYNC, {})
     assert (uuid(900) in made.former_uuids) == is_former

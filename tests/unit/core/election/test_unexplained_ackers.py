@@ -20,6 +20,7 @@ from vtorc.core.election.unexplained_ackers import (
 from vtorc.core.facts.client_count import ClientCount
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.last_probe import ProbeFailure
+from vtorc.core.facts.observed_term import ObservedTerm
 from vtorc.core.facts.status import SemiSyncStatus, TabletStatus
 from vtorc.core.facts.views import ShardView, TabletView
 
@@ -41,6 +42,11 @@ NO_SOURCE, NO_ACKS = told(replica(R1, of=None)), told(replica(R1, semi_sync=Fals
 TRIES, HALTED = told(replica(R1, io=CONNECTING)), told(replica(R1, io=STOPPED))
 OF_ANOTHER = told(replica(R1, of=R3))
 UNTOLD = replace(CLIENT, semi_sync=SemiSyncStatus())
+
+
+def told_term() -> ObservedTerm | None:
+    """Return a term in which the primary was seen at work."""
+    return primary().memory.observed_term
 
 
 class Watched:
@@ -527,7 +533,14 @@ def test_a_replica_that_connected_lately_may_be_counted_twice() -> None:
         made.round(2, at, r1=CLIENT, r2=CLIENT)
     made.answers(R2, HALTED, 8).answers(R2, CLIENT, 9)
     assert made.round(3, 10, r1=CLIENT, r2=CLIENT).unknown == 0
-    assert made.round(3, 15, r1=CLIENT, r2=CLIENT).unknown == 1
+    assert made.fails(R2, 11, ProbeFailure.TIMEOUT).answers(R2, TRIES, 12).unknown == 0
+    assert made.answers(R2, CLIENT, 13).round(3, 19, r1=CLIENT, r2=CLIENT).unknown == 1
+
+
+def test_a_replica_that_connects_long_after_the_count_was_not_counted_twice() -> None:
+    """It hides no unknown server that was counted before."""
+    made = Watched(R1, R2).round(1, 0, r1=CLIENT, r2=HALTED).counts(3, 5).answers(R1, CLIENT, 5.1)
+    assert made.answers(R2, CLIENT, 11).unknown == 1
 
 
 def test_a_client_that_was_only_assumed_at_first_is_taken_back_by_one_complete_count() -> None:
@@ -541,15 +554,33 @@ def test_a_client_that_was_only_assumed_at_first_is_taken_back_by_one_complete_c
 
 
 @pytest.mark.parametrize(
-    ("clients", "unknown"), [pytest.param(0, 0, id="not followed"), pytest.param(1, 2, id="followed by another")]
+    ("clients", "kind", "unknown"),
+    [
+        pytest.param(0, TabletType.REPLICA, 0, id="not followed"),
+        pytest.param(1, TabletType.REPLICA, 2, id="followed by another"),
+        pytest.param(0, TabletType.PRIMARY, 2, id="a primary that was restarted"),
+    ],
 )
 def test_the_first_primary_of_all_begins_without_unknown_clients_if_none_followed_it(
-    clients: int, unknown: int
+    clients: int, kind: TabletType, unknown: int
 ) -> None:
     """Its replicas were not asked again since they follow it, so they may be its clients."""
-    made = Watched(R1, R2).answers(R1, NO_SOURCE, 0).answers(R2, NO_SOURCE, 0).counts(clients, 0, read_only=True)
+    made = Watched(R1, R2).answers(R1, NO_SOURCE, 0).answers(R2, NO_SOURCE, 0)
+    made.tablets[P] = TabletView(record=replica(P, kind).record)
+    made.counts(clients, 0, read_only=True)
+    made.tablets[P] = replace(made.tablets[P], record=primary().record)
     assert made.counts(2, 1).unknown == unknown
     assert made.fails(P, 2).unknown == unknown
+
+
+def test_unknown_clients_of_before_a_restart_stay_although_the_primary_was_restarted_too() -> None:
+    """Clients that only connect again were pointed at it before, and one of them is no tablet."""
+    made = Watched(R1, R2)
+    memory = replace(made.tablets[P].memory, unknown_clients=1, observed_term=told_term())
+    made.tablets[P] = replace(made.tablets[P], memory=memory)
+    made.answers(R1, CLIENT, 0).fails(R2, 0, ProbeFailure.TIMEOUT).counts(0, 0, read_only=True)
+    made.counts(2, 1).answers(R1, CLIENT, 2)
+    assert made.unknown == 1
 
 
 def test_a_replica_that_follows_another_server_since_explains_its_client_of_before() -> None:

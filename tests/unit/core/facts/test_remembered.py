@@ -1,6 +1,7 @@
 """What a restart leaves of vtorc's memory, and what that is worth."""
 
 import math
+import re
 from dataclasses import fields, replace
 from typing import Any, get_type_hints
 
@@ -293,3 +294,16 @@ def test_only_values_that_can_be_read_again_become_plain() -> None:
         as_plain({1, 2})
     assert from_plain(float, 3) == 3.0
     assert from_plain(tuple[float, ...], as_plain((1.0, 2.5))) == (1.0, 2.5)
+
+
+def test_a_field_that_an_older_vtorc_did_not_know_has_its_default() -> None:
+    """An upgrade forgets nothing; a field without a default, or one that is not known, is refused."""
+    text = KEPT.as_text()
+    older = re.sub(r'"clients_explained":true,|,"acked_until":50.0', "", text)
+    assert len(older) < len(text) - 40
+    memory = ShardMemory.from_text(older).tablets[NAME].memory
+    assert (memory.clients_explained, memory.unknown_clients) == (False, 1)
+    assert memory.replaced_servers[uuid(900)].acked_until is None
+    for wrong in (text.replace('"gone_at":60.0,', ""), text.replace('"was_heard":', '"was_herd":')):
+        with pytest.raises(ValueError, match="expected the fields"):
+            ShardMemory.from_text(wrong)

@@ -19,11 +19,12 @@ from tests.unit.core.builders import (
     shard,
     uuid,
 )
+from vtorc.core.facts.client_span import ClientSpan
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.rolled_back import rolled_back
 from vtorc.core.facts.status import TabletStatus
-from vtorc.core.facts.tablet_memory import TabletMemory
+from vtorc.core.facts.tablet_memory import ReplacedServer, TabletMemory
 from vtorc.core.facts.views import ShardView, TabletView
 
 R1, R2 = "zone1-101", "zone2-200"
@@ -35,6 +36,14 @@ REFUSED = (
 )
 MORE = replica(R1)
 STOPPED_THREAD = replica(R1, io_error="error connecting to source")
+
+
+WAS_COPY = ReplacedServer(successor=uuid(R1), gone_at=6.0)
+
+
+def follows(name: str, since: float) -> ClientSpan:
+    """A time in which a tablet replicated from that one's server."""
+    return ClientSpan(source_uuid=uuid(name), source_host="", source_port=0, seen_from=since, seen_to=since + 1)
 
 
 def former(executed: str) -> TabletView:
@@ -121,3 +130,23 @@ def after_answer(memory: TabletMemory, told_before: list[GtidSet], **changes: An
         record=READ_ONLY.record,
         told_before=told_before,
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "its_own"),
+    [
+        pytest.param({}, False, id="it never was a copy"),
+        pytest.param({"server_uuid": uuid(P)}, True, id="it is a copy"),
+        pytest.param({"replaced_servers": {uuid(P): WAS_COPY}}, True, id="it was one"),
+        pytest.param(
+            {"replaced_servers": {uuid(P): WAS_COPY}, "client_span": follows(P, 7)}, False, id="follows since"
+        ),
+        pytest.param({"replaced_servers": {uuid(P): WAS_COPY}, "client_span": follows(P, 5)}, True, id="followed then"),
+        pytest.param({"replaced_servers": {uuid(P): WAS_COPY}, "client_span": follows(R2, 7)}, True, id="of another"),
+    ],
+)
+def test_what_a_copy_of_a_server_holds_may_be_its_own(changes: dict[str, Any], its_own: bool) -> None:
+    """MySQL lets no replica follow that has more of its source's transactions, so then it tells of the original."""
+    memory = replace(TabletMemory(server_uuid=uuid(R1)), **changes)
+    assert memory.may_have_written_as(uuid(P)) == its_own
+    assert not memory.may_have_written_as("")
