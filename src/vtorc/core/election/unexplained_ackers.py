@@ -68,16 +68,25 @@ def client_count_without(
 ) -> ClientCount | None:
     """Return what is known of the clients after a reading of the topology found the records of `gone` deleted.
 
-    The reading that found each last began at the moment beside it. A client without a record is an unknown server. But
-    a record that was deleted after the primary was lost is an operator's word: the tablet is gone for good, and with it
-    the writes that it alone may hold. `view` has these tablets still.
+    The reading that found each last began at the moment beside it. A client without a record is an unknown server, and
+    a tablet that was one by its last answer is that from now on. But a record that was deleted after the primary was
+    lost is an operator's word: the tablet is gone for good, and with it the writes that it alone may hold. `view` has
+    these tablets still.
     """
     if before is None or not gone:
         return before
     primary = view.tablet(before.primary)
     since = lost_since(view, primary) if primary is not None else None
-    given_up = () if since is None else (alias for alias, found_at in gone.items() if found_at >= since)
-    before = replace(before, given_up=before.given_up.union(given_up))
+    given_up = frozenset() if since is None else frozenset(name for name, found_at in gone.items() if found_at >= since)
+    left = (tablet for tablet in view.tablets if tablet.alias in gone.keys() - given_up)
+    spans = [span for tablet in left if (span := _span(tablet, before, view)) is not None]
+    clients = sum(span.ended is None for span in spans)
+    before = replace(
+        before,
+        unexplained=before.unexplained + clients,
+        unseen=before.unseen + clients,
+        given_up=before.given_up | given_up,
+    )
     return _judged(before, replace(view, tablets=tuple(each for each in view.tablets if each.alias not in gone)))
 
 

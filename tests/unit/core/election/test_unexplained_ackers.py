@@ -537,6 +537,14 @@ def test_a_replica_that_connected_lately_may_be_counted_twice() -> None:
     assert made.answers(R2, CLIENT, 13).round(3, 19, r1=CLIENT, r2=CLIENT).unknown == 1
 
 
+def test_a_client_whose_record_is_deleted_is_unknown_although_others_may_be_counted_twice() -> None:
+    """All connected lately, so the other two could explain three clients; but the deleted one was a client."""
+    made = Watched(R1, R2, R3).round(0, 0, r1=HALTED, r2=HALTED, r3=HALTED)
+    made.round(3, 1, r1=CLIENT, r2=CLIENT, r3=CLIENT).round(3, 2, r1=CLIENT, r2=CLIENT, r3=CLIENT)
+    assert made.unknown == 0
+    assert made.fails(P, 3, ProbeFailure.TIMEOUT).loses_record(R1).unknown == 1
+
+
 def test_a_replica_that_connects_long_after_the_count_was_not_counted_twice() -> None:
     """It hides no unknown server that was counted before."""
     made = Watched(R1, R2).round(1, 0, r1=CLIENT, r2=HALTED).counts(3, 5).answers(R1, CLIENT, 5.1)
