@@ -8,7 +8,7 @@ from vtorc.core.election.candidates import StoppedTablet
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.records import TabletRecord
-from vtorc.core.facts.status import ReplicationStatus, TabletStatus, ThreadState
+from vtorc.core.facts.status import ReplicationStatus, ThreadState
 from vtorc.core.facts.unfitness import END_OF_DELAY, late_on_purpose
 from vtorc.core.facts.views import TabletView
 from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletCallUnknown, TabletError
@@ -164,23 +164,15 @@ class TabletStopper:
             return status.semi_sync.replica_enabled
         return self._primary is not None and self._policy.may_ack(self._primary.member, tablet.member)
 
-    def _waited_for_acks(self, tablet: TabletView, status: TabletStatus) -> bool:
-        """Return whether the primary waited for acknowledgements.
-
-        The policy tells if the primary's disk is stalled, because its status then holds only defaults.
-        """
-        if not status.disk_stalled:
-            return status.semi_sync.primary_enabled
-        return self._policy.required_acks(tablet.member) > 0
-
     async def _demote(self, tablet: TabletView) -> StoppedTablet:
         """Demote a tablet that has no source, or is writable: it may be taking writes, and must stop."""
         session, record, told = self.session, tablet.record, tablet.told
-        # A former primary that was still writable stays read-only even if this is rolled back (storm seed 436).
+        # A former primary that was still writable stays read-only even if this is rolled back (storm seed 436). So does
+        # one that has told of a stalled disk alone: it may have been read-only, as it lacks writes of its own.
         is_primary = self._primary is not None and tablet.alias == self._primary.alias
         may_write = is_primary and tablet.alias not in self._stay_read_only
-        if may_write and told is not None and not told.read_only:
-            self._undo_demotion_on_abort(record, semi_sync=self._waited_for_acks(tablet, told))
+        if may_write and told is not None and not told.disk_stalled and not told.read_only:
+            self._undo_demotion_on_abort(record, semi_sync=told.semi_sync.primary_enabled)
         position = await session.step(
             "demote primary", tablet.alias, session.tablets.demote_primary(record, force=True)
         )

@@ -72,13 +72,11 @@ def test_a_primary_that_was_pointed_elsewhere_is_stopped_only_once_it_is_read_on
 
 
 def test_a_stalled_disk_does_not_leave_the_shard_without_acknowledgements() -> None:
-    """The rollback restores the semi-sync that the policy asks for: with a stalled disk a tablet's status is all
-    defaults.
-    """
+    """The rollback restores the semi-sync that was told before the disks stalled."""
 
     async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
         view = await look(shard, tools)
-        stalled = tuple(changed(t, status=TabletStatus(disk_stalled=True)) for t in view.tablets)
+        stalled = tuple(changed(t, status=TabletStatus(disk_stalled=True), before_stall=t.status) for t in view.tablets)
         view = replace(view, tablets=stalled)
         primary = shard.primary
         assert primary is not None
