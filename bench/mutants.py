@@ -585,7 +585,7 @@ def _(patch: Patch) -> None:
     patch.set(ShardLoop, "_remember", lambda self, action, record: None)
 
 
-@mutant("no-backoff", "repeats failed repairs at once", profile="repairs", budget=30)
+@mutant("no-backoff", "repeats failed repairs at once", profile="repairs", budget=20, kinds=("remove-plugins",))
 def _(patch: Patch) -> None:
     patch.set(backoff.AttemptHistory, "why_wait", lambda self, finding, recovery: None)
 
