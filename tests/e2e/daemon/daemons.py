@@ -1,11 +1,18 @@
 """The vtorcs of a lab."""
 
+import asyncio
+import json
+import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
 
+from tests.e2e.daemon.watching import until
 from vtorc.lab.cluster import LabCluster
 from vtorc.lab.vtorc_process import LogLine, VtorcProcess
+
+MEMORY = "vtorc-memory.sqlite"
 
 
 class Daemons:
@@ -21,6 +28,15 @@ class Daemons:
             *self._cluster.topo_flags, "--log-dir={folder}", "--recovery-period-block-duration=0s", *flags
         )
         await vtorc.wait_for(lambda line: ": watching " in line["event"])
+        return vtorc
+
+    async def start_knowing(self, *flags: str) -> VtorcProcess:
+        """Start one more for a shard that is well; returns once each tablet has answered it, and it has kept that.
+
+        A vtorc without memory of its replicas takes the clients of a primary that is lost at once for unknown servers.
+        """
+        vtorc = await self.start(*flags)
+        await until(lambda: asyncio.to_thread(_why_not_heard, vtorc.folder / MEMORY, len(self._cluster.tablets)))
         return vtorc
 
     async def start_with(self, *flags: str) -> VtorcProcess:
@@ -47,6 +63,17 @@ async def daemons_of(cluster: LabCluster) -> AsyncIterator[Daemons]:
         yield daemons
     finally:
         await daemons.end()
+
+
+def _why_not_heard(file: Path, tablets: int) -> str:
+    """Return which part of the shard a vtorc's memory does not tell of yet; empty if it tells of all tablets."""
+    try:
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as db:
+            texts = [text for (text,) in db.execute("SELECT memory FROM shard_memory")]
+    except sqlite3.Error as error:
+        return f"{file}: {error}"
+    known = [each["memory"]["was_heard"] for text in texts for each in json.loads(text)["tablets"].values()]
+    return "" if sum(known) == tablets else f"{sum(known)} of {tablets} tablets were heard"
 
 
 def echo(name: str) -> Callable[[LogLine], None]:

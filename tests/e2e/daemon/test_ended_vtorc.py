@@ -51,7 +51,7 @@ async def test_the_next_vtorc_goes_on_where_one_was_killed(shard: Shard, daemons
     """
     old = await shard.mended(daemons)
     async with gates_before(shard) as gates, shard.terms() as terms, shard.written_to() as writer:
-        killed = await daemons.start(SHORT_LEASE)
+        killed = await daemons.start_knowing(SHORT_LEASE)
         await acknowledged(writer, 10, by=old)
         for gate in gates.values():
             gate.hold(step)
@@ -74,7 +74,7 @@ async def test_told_to_stop_it_ends_its_failover_first(shard: Shard, daemons: Da
     """A vtorc that is told to stop during a failover ends that, gives its lock back, and exits with code 0."""
     old = await shard.mended(daemons)
     async with gates_before(shard) as gates:
-        vtorc = await daemons.start()
+        vtorc = await daemons.start_knowing()
         for gate in gates.values():
             gate.hold("WaitForPosition")
         await old.kill_mysqld()
@@ -97,7 +97,7 @@ async def test_told_to_stop_it_puts_back_what_it_cannot_end(shard: Shard, daemon
     old = await shard.mended(daemons)
     replicas = await shard.replicas()
     async with gates_before(shard) as gates:
-        vtorc = await daemons.start("--shutdown-wait-time=200ms")
+        vtorc = await daemons.start_knowing("--shutdown-wait-time=200ms")
         for gate in gates.values():
             gate.hold("WaitForPosition")
         await old.kill_mysqld()

@@ -37,7 +37,7 @@ async def test_a_primary_that_went_back_in_time_is_replaced(shard: Shard, daemon
     Where no vtorc looked, the old one is back and read-only before any replica could take over.
     """
     old = await shard.mended(daemons)
-    vtorc = await daemons.start() if watched else None
+    vtorc = await daemons.start_knowing() if watched else None
     async with shard.written_to() as writer:
         await acknowledged(writer, 10, by=old)
         snapshot = await old.snapshot()

@@ -49,7 +49,7 @@ async def test_a_record_of_garbage_is_named_and_the_shard_still_managed(shard: S
     cell = await cell_topo(shard.cluster, stray.cell)
     await cell.create(paths.tablet(stray), GARBAGE)
     try:
-        vtorc = await daemons.start()
+        vtorc = await daemons.start_knowing()
         await vtorc.wait_for(lambda line: str(stray) in line["event"])
         await _fails_over(shard, old)
     finally:
@@ -60,7 +60,7 @@ async def test_a_record_that_turns_to_garbage_keeps_its_tablet(shard: Shard, dae
     """A replica still counts when the primary dies, although its record was overwritten with garbage and reported."""
     old = await shard.mended(daemons)
     victim = (await shard.replicas())[0]
-    vtorc = await daemons.start()
+    vtorc = await daemons.start_knowing()
     cell = await cell_topo(shard.cluster, victim.alias.cell)
     stored = await cell.get(paths.tablet(victim.alias))
     await cell.update(paths.tablet(victim.alias), GARBAGE, None)
@@ -78,7 +78,7 @@ async def test_nothing_is_changed_while_the_topology_server_hangs(shard: Shard, 
     """A primary that dies while the topology server hangs is replaced once that is back, and nothing changes before."""
     old = await shard.mended(daemons)
     replicas = await shard.replicas()
-    vtorc = await daemons.start(IMPATIENT)
+    vtorc = await daemons.start_knowing(IMPATIENT)
     async with shard.terms() as terms:
         shard.cluster.etcd.pause()
         try:
@@ -98,7 +98,7 @@ async def test_nothing_follows_from_a_restart_of_the_topology_server(shard: Shar
     """
     await shard.mended(daemons)
     before = await shard.term()
-    vtorc = await daemons.start(IMPATIENT)
+    vtorc = await daemons.start_knowing(IMPATIENT)
     await shard.cluster.etcd.kill()
     await vtorc.wait_for(lambda line: "could not be read" in line["event"])
     await shard.cluster.etcd.start()
