@@ -166,7 +166,7 @@ class TabletProbe:
         return True
 
     def note_unknown_clients(self, number: int, *, explained: bool) -> None:
-        """Remember of a primary how many of its semi-sync clients no known tablet is."""
+        """Remember of a primary how many of its semi-sync clients no tablet is, and whether a count was complete."""
         memory = self.view.memory
         if (number, explained) != (memory.unknown_clients, memory.clients_explained):
             memory = replace(memory, unknown_clients=number, clients_explained=explained)

@@ -50,7 +50,8 @@ class AckPath:
     """When the probe was over that brought `newest`."""
     amid_transaction_at: float = -math.inf
     """When the last probe was over that found it further in its source's binary log than the answer before it, and with
-    no further transaction: it is receiving a long one, which it cannot acknowledge yet. Minus infinity if none did."""
+    no further transaction: it is receiving a long one, which it cannot acknowledge yet (seen on MySQL 9.7, whose
+    Read_Source_Log_Pos moves with each event). Minus infinity if none did."""
 
     @classmethod
     def after(cls, before: Self | None, status: TabletStatus, probe_before: LastProbe, *, ended: float) -> Self | None:
