@@ -123,6 +123,28 @@ class Observers:
             observer.failed(shard, error, rest)
 
 
+class TopologyObservers:
+    """Passes everything on to several observers of the topology."""
+
+    def __init__(self, observers: Sequence[TopologyObserver]) -> None:
+        self._observers = observers
+
+    def found(self, shard: ShardId, *, tablets: int, controlled: bool) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.found(shard, tablets=tablets, controlled=controlled)
+
+    def gone(self, shard: ShardId) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.gone(shard)
+
+    def unread(self, failures: Sequence[str]) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.unread(failures)
+
+
 def failure_sentence(shard: ShardId, error: Exception, rest: float) -> str:
     """Return what operators are told of a mistake of vtorc's own in a shard: its cause, and how it goes on."""
     cause: BaseException = error

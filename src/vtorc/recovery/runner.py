@@ -30,6 +30,8 @@ class Judgement:
     decisions: tuple[Decision, ...]
     action: Action | None
     """The action to carry out next, if any."""
+    controlled: bool = True
+    """Whether vtorc acts on the shard; the others are only watched."""
 
 
 class Judge(Protocol):

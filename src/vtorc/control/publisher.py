@@ -1,0 +1,301 @@
+"""Tells the HTTP server what vtorc knows, one frame for each thing that changed; vtorc itself never waits for that.
+
+A shard is told at once when there is news of it, at most ten times a second. Positions alone, which move with every
+write, are told every few seconds. All work is cut into short turns, because the loops of the shards run beside it.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from vtorc.control.observer import Announcement, failure_sentence
+from vtorc.core.decision.decisions import Action, Decision
+from vtorc.core.facts.ids import ShardId
+from vtorc.core.facts.rules import Rule
+from vtorc.core.facts.views import ShardView
+from vtorc.discovery.lateness import OnTimeClock
+from vtorc.forms.findings import finding_form
+from vtorc.forms.frames import (
+    AnnouncementForm,
+    AnyFrame,
+    DecisionFrame,
+    FrameSink,
+    GoneFrame,
+    HeartbeatFrame,
+    MetricForm,
+    MetricsFrame,
+    RecoveryFrame,
+    ShardFrame,
+    StatusFrame,
+)
+from vtorc.forms.recovery import RunningForm, recovery_form, running_form
+from vtorc.forms.shard import shard_form
+from vtorc.forms.tablet import Moment
+from vtorc.forms.times import rfc3339
+from vtorc.recovery.record import RecoveryRecord, StepRecord
+from vtorc.recovery.runner import Judgement
+
+TICK = 0.1
+"""Seconds between two turns, each with a heartbeat."""
+
+POSITIONS_EVERY = 5.0
+"""Seconds after which a shard is told again of which only positions moved."""
+
+MOST_PER_TURN = 40
+"""Most shards told in one turn: about a tenth of a millisecond of processor each."""
+
+METRICS_EVERY = 10
+"""Turns between two frames with metrics."""
+
+KEPT_RECOVERIES = 500
+"""How many ended recoveries are kept for a server that starts anew."""
+
+KEPT_DECISIONS = 2000
+"""How many decisions are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonFacts:
+    """What vtorc says of itself and of its settings."""
+
+    version: str
+    process: int
+    recoveries_allowed: bool
+    emergency_reparents_allowed: bool
+    clusters_to_watch: tuple[str, ...] = ()
+    history_file: str = ""
+    """The SQLite file of the history; empty if there is none."""
+
+
+class MetricsSource(Protocol):
+    """Counts something."""
+
+    def metrics(self) -> Iterator[MetricForm]:
+        """Yield the values of this moment."""
+        ...
+
+
+@dataclass(slots=True)
+class _ShardNews:
+    """What is known of one shard, and what was told of it."""
+
+    judgement: Judgement
+    revision: int = 0
+    told: Judgement | None = None
+    """The judgement that was told last; None if none was."""
+    told_at: float = float("-inf")
+    """When, in seconds on the clock."""
+    is_urgent: bool = True
+    """Whether more has changed since than positions."""
+    running: tuple[Action, int] | None = None
+    """The recovery in progress and its begin in nanoseconds since the Unix epoch; None without one."""
+    steps: list[StepRecord] = field(default_factory=list)
+    """The steps of the recovery in progress."""
+
+
+class Publisher:
+    """An observer of the fleet and its topology that sends frames of what it hears."""
+
+    def __init__(
+        self,
+        sink: FrameSink,
+        clock: OnTimeClock,
+        facts: Callable[[], DaemonFacts],
+        *,
+        metrics: Sequence[MetricsSource] = (),
+    ) -> None:
+        """Send to `sink`; `facts` is called for each status frame, so that a reload is told."""
+        self._sink = sink
+        self._clock = clock
+        self._facts = facts
+        self._metrics = metrics
+        self._started = clock.wall()
+        self._shards: dict[ShardId, _ShardNews] = {}
+        self._changed: dict[ShardId, None] = {}
+        self._recoveries: deque[RecoveryFrame] = deque(maxlen=KEPT_RECOVERIES)
+        self._decisions: deque[DecisionFrame] = deque(maxlen=KEPT_DECISIONS)
+        self._announcements: dict[Rule, AnnouncementForm] = {}
+        self._unread: tuple[str, ...] = ()
+        self._status: StatusFrame | None = None
+
+    async def run(self) -> None:
+        """Send what has changed, and heartbeats, until cancelled."""
+        turn = 0
+        while True:
+            self._take_turn()
+            if turn % METRICS_EVERY == 0:
+                self._sink.send(self._metrics_frame())
+            turn += 1
+            await asyncio.sleep(TICK)
+
+    def snapshot(self) -> Iterator[AnyFrame]:
+        """Yield all that a server has to know that starts anew."""
+        yield self._status_frame()
+        for shard in list(self._shards):
+            yield self._shard_frame(self._shards[shard])
+        yield from list(self._recoveries)
+        yield from list(self._decisions)
+        yield self._metrics_frame()
+
+    # --- what is heard
+
+    def judged(self, judgement: Judgement) -> None:
+        """Take note of a judgement; it is told in one of the next turns."""
+        shard = judgement.view.shard
+        known = self._shards.get(shard)
+        if known is None:
+            known = self._shards[shard] = _ShardNews(judgement)
+        elif known.judgement is judgement:
+            return
+        known.judgement = judgement
+        known.is_urgent = known.is_urgent or known.told is None or _is_news(known.told, judgement)
+        self._changed[shard] = None
+
+    def decided(self, decision: Decision) -> None:
+        """Send the decision."""
+        self._send_decision(decision, is_gone=False)
+
+    def cleared(self, decision: Decision) -> None:
+        """Send that the problem is gone."""
+        self._send_decision(decision, is_gone=True)
+
+    def started(self, action: Action) -> None:
+        """Show the recovery as one in progress."""
+        self._set_running(action, began=self._clock.wall())
+
+    def stepped(self, shard: ShardId, step: StepRecord) -> None:
+        """Add a step to the recovery in progress."""
+        if (known := self._shards.get(shard)) is not None and known.running is not None:
+            known.steps.append(step)
+            self._hurry(shard)
+
+    def finished(self, record: RecoveryRecord) -> None:
+        """Send the record of the recovery, which is no longer in progress."""
+        frame = RecoveryFrame(recovery=recovery_form(record))
+        self._recoveries.append(frame)
+        self._sink.send(frame)
+        self._end_running(record.shard)
+
+    def interrupted(self, action: Action) -> None:
+        """Show the recovery no more as one in progress."""
+        self._end_running(action.decisions[0].finding.shard)
+
+    def announced(self, announcement: Announcement) -> None:
+        """Send the news with the next status."""
+        if announcement.is_end:
+            self._announcements.pop(announcement.rule, None)
+        else:
+            self._announcements[announcement.rule] = AnnouncementForm(
+                rule=announcement.rule.value, since=rfc3339(self._clock.wall()), sentence=announcement.sentence
+            )
+
+    def failed(self, shard: ShardId, error: Exception, rest: float) -> None:
+        """Send a mistake of vtorc's own, which is news about the whole fleet until its shard is watched anew."""
+        self._announcements[Rule.OWN_ERROR] = AnnouncementForm(
+            rule=Rule.OWN_ERROR.value,
+            since=rfc3339(self._clock.wall()),
+            sentence=failure_sentence(shard, error, rest),
+        )
+
+    def found(self, shard: ShardId, *, tablets: int, controlled: bool) -> None:
+        """Do nothing: a shard is told once it was judged."""
+
+    def gone(self, shard: ShardId) -> None:
+        """Send that the shard has left the topology server."""
+        if self._shards.pop(shard, None) is not None:
+            self._changed.pop(shard, None)
+            self._sink.send(GoneFrame(shard=str(shard)))
+
+    def unread(self, failures: Sequence[str]) -> None:
+        """Send the failures with the next status."""
+        self._unread = tuple(failures)
+
+    # --- what is told
+
+    def _take_turn(self) -> None:
+        now = self._clock.now()
+        told = 0
+        for shard in list(self._changed):
+            if told >= MOST_PER_TURN:
+                break
+            known = self._shards[shard]
+            if known.is_urgent or now - known.told_at >= POSITIONS_EVERY:
+                del self._changed[shard]
+                known.revision += 1
+                known.told, known.told_at, known.is_urgent = known.judgement, now, False
+                self._sink.send(self._shard_frame(known))
+                told += 1
+        if (status := self._status_frame()) != self._status:
+            self._status = status
+            self._sink.send(status)
+        self._sink.send(HeartbeatFrame(at=rfc3339(self._clock.wall()), late_seconds=round(self._clock.late, 3)))
+
+    def _shard_frame(self, known: _ShardNews) -> ShardFrame:
+        moment = Moment(self._clock.now(), self._clock.wall())
+        judgement = known.judgement
+        running: RunningForm | None = None
+        if known.running is not None:
+            action, began = known.running
+            running = running_form(judgement.view.shard, action, began=began, steps=known.steps)
+        return ShardFrame(shard=shard_form(judgement, moment, revision=known.revision, running=running))
+
+    def _status_frame(self) -> StatusFrame:
+        facts = self._facts()
+        return StatusFrame(
+            version=facts.version,
+            process=facts.process,
+            started=rfc3339(self._started),
+            recoveries_allowed=facts.recoveries_allowed,
+            emergency_reparents_allowed=facts.emergency_reparents_allowed,
+            clusters_to_watch=list(facts.clusters_to_watch),
+            topology_failures=list(self._unread),
+            announcements=[self._announcements[rule] for rule in sorted(self._announcements, key=lambda r: r.value)],
+            history_file=facts.history_file,
+        )
+
+    def _metrics_frame(self) -> MetricsFrame:
+        return MetricsFrame(metrics=[metric for source in self._metrics for metric in source.metrics()])
+
+    def _send_decision(self, decision: Decision, *, is_gone: bool) -> None:
+        frame = DecisionFrame(
+            at=rfc3339(self._clock.wall()),
+            change="cleared" if is_gone else "decided",
+            finding=finding_form(decision),
+        )
+        self._decisions.append(frame)
+        self._sink.send(frame)
+
+    def _set_running(self, action: Action, *, began: int) -> None:
+        shard = action.decisions[0].finding.shard
+        if (known := self._shards.get(shard)) is not None:
+            known.running, known.steps = (action, began), []
+            self._hurry(shard)
+
+    def _end_running(self, shard: ShardId) -> None:
+        if (known := self._shards.get(shard)) is not None and known.running is not None:
+            known.running, known.steps = None, []
+            self._hurry(shard)
+
+    def _hurry(self, shard: ShardId) -> None:
+        self._shards[shard].is_urgent = True
+        self._changed[shard] = None
+
+
+def _is_news(before: Judgement, after: Judgement) -> bool:
+    """Return whether more has changed than positions and times."""
+    if before.decisions != after.decisions or before.policy is not after.policy:
+        return True
+    return before.controlled is not after.controlled or _view_is_news(before.view, after.view)
+
+
+def _view_is_news(before: ShardView, after: ShardView) -> bool:
+    if before.shard_record != after.shard_record or len(before.tablets) != len(after.tablets):
+        return True
+    if before.unreachable_cells != after.unreachable_cells or before.bad_records != after.bad_records:
+        return True
+    return any(
+        was.alias != tablet.alias or tablet.is_news_after(was)
+        for was, tablet in zip(before.tablets, after.tablets, strict=True)
+    )

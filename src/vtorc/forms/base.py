@@ -1,0 +1,7 @@
+"""What all forms have in common."""
+
+import msgspec
+
+
+class Form(msgspec.Struct, frozen=True, kw_only=True):
+    """A form: its fields are the keys of its JSON object, and do not change."""

@@ -1,0 +1,217 @@
+"""The frames between vtorc and its HTTP server, which is a process of its own.
+
+vtorc sends what it knows; the server keeps the last of each, and sends requests of operators back. One frame is one
+JSON object with its type under `frame`. vtorc never waits for the server: `FrameSink.send` returns at once, and a frame
+that could not be sent in time is replaced by the next one of the same `key`.
+"""
+
+from typing import Literal, Protocol
+
+import msgspec
+
+from vtorc.forms.base import Form
+from vtorc.forms.findings import FindingForm
+from vtorc.forms.recovery import RecoveryForm
+from vtorc.forms.shard import ShardForm
+
+
+class Frame(Form, frozen=True, kw_only=True, tag_field="frame", tag=lambda name: name.removesuffix("Frame").lower()):
+    """Any frame."""
+
+    @property
+    def key(self) -> str | None:
+        """Frames of the same key replace each other while they wait to be sent; None for one that must not be lost."""
+        return None
+
+
+class ShardFrame(Frame, frozen=True, kw_only=True):
+    """What is known of a shard now."""
+
+    shard: ShardForm
+    """All of it."""
+
+    @property
+    def key(self) -> str | None:
+        """One for each shard."""
+        return f"shard {self.shard.name}"
+
+
+class GoneFrame(Frame, frozen=True, kw_only=True):
+    """A shard has left the topology server."""
+
+    shard: str
+    """Its name."""
+
+    @property
+    def key(self) -> str | None:
+        """That of its shard, as what was known of it is of no use any more."""
+        return f"shard {self.shard}"
+
+
+class RecoveryFrame(Frame, frozen=True, kw_only=True):
+    """A recovery has ended."""
+
+    recovery: RecoveryForm
+    """Its record."""
+
+
+class DecisionFrame(Frame, frozen=True, kw_only=True):
+    """A decision is new, or the problem of an earlier one is gone."""
+
+    at: str
+    """When."""
+    change: Literal["decided", "cleared"]
+    """Which of the two."""
+    finding: FindingForm
+    """The finding with the decision."""
+
+
+class AnnouncementForm(Form, frozen=True, kw_only=True):
+    """News about the whole fleet."""
+
+    rule: str
+    """The name of the rule that it comes from."""
+    since: str
+    """Since when it holds."""
+    sentence: str
+    """The news in words."""
+
+
+class StatusFrame(Frame, frozen=True, kw_only=True):
+    """What holds for this vtorc as a whole."""
+
+    version: str
+    """Its version."""
+    process: int
+    """Its process id."""
+    started: str
+    """When it started."""
+    recoveries_allowed: bool
+    """Whether recoveries may begin (`--allow-recovery`)."""
+    emergency_reparents_allowed: bool
+    """Whether a lost primary may be replaced (`--allow-emergency-reparent`)."""
+    clusters_to_watch: list[str]
+    """The keyspaces and shards that it acts on; empty for all."""
+    topology_failures: list[str]
+    """What could not be read of the topology server the last time; empty if all was read."""
+    announcements: list[AnnouncementForm]
+    """What holds for the whole fleet at the moment: replacements held back, vtorc late."""
+    history_file: str
+    """The SQLite file of the history; empty if there is none."""
+
+    @property
+    def key(self) -> str | None:
+        """The last one counts."""
+        return "status"
+
+
+class HeartbeatFrame(Frame, frozen=True, kw_only=True):
+    """A sign of life, several times a second."""
+
+    at: str
+    """The time of vtorc's clock."""
+    late_seconds: float
+    """How late its event loop was so far, in all."""
+
+    @property
+    def key(self) -> str | None:
+        """The last one counts."""
+        return "heartbeat"
+
+
+class MetricForm(Form, frozen=True, kw_only=True):
+    """One value of one metric."""
+
+    name: str
+    """Its name, without a prefix."""
+    labels: dict[str, str]
+    """Its labels."""
+    value: float
+    """The value."""
+
+
+class MetricsFrame(Frame, frozen=True, kw_only=True):
+    """The counters of vtorc, once a second."""
+
+    metrics: list[MetricForm]
+    """All of them."""
+
+    @property
+    def key(self) -> str | None:
+        """The last one counts."""
+        return "metrics"
+
+
+class ReplyFrame(Frame, frozen=True, kw_only=True):
+    """The answer to a request."""
+
+    id: int
+    """The number of the request."""
+    status: int
+    """The HTTP status that fits it: 200 done, 202 begun, 404, 409, 422, 429, 503."""
+    body: msgspec.Raw
+    """What is answered, as JSON: the result, or a `ProblemForm`."""
+
+
+AnyFrame = (
+    ShardFrame | GoneFrame | RecoveryFrame | DecisionFrame | StatusFrame | HeartbeatFrame | MetricsFrame | ReplyFrame
+)
+"""What vtorc sends to its server."""
+
+
+class RequestFrame(Form, frozen=True, kw_only=True):
+    """A request of an operator, from the server to vtorc."""
+
+    id: int
+    """The server's number for it, which the reply carries."""
+    kind: str
+    """What is asked for: "plan", "execute", "cancel" and the like."""
+    arguments: dict[str, object]
+    """The arguments, by the names of `/api/v1`."""
+    actor: str
+    """The operator, as the server knows it."""
+    origin: str
+    """Where the request came from: an address, or a socket."""
+
+
+class ProblemForm(Form, frozen=True, kw_only=True):
+    """A refusal or an error, as RFC 9457 problem details with what an operator needs."""
+
+    title: str
+    """The kind of problem."""
+    status: int
+    """The HTTP status."""
+    what: str
+    """What was wrong or refused."""
+    why: str
+    """The reason."""
+    do: str
+    """What to do about it."""
+
+
+class FrameSink(Protocol):
+    """Takes frames; never waits and raises nothing."""
+
+    def send(self, frame: AnyFrame) -> None:
+        """Send a frame, or keep it until it can be sent."""
+        ...
+
+
+_encoder = msgspec.json.Encoder()
+_frames = msgspec.json.Decoder(AnyFrame)
+_requests = msgspec.json.Decoder(RequestFrame)
+
+
+def encode(frame: AnyFrame | RequestFrame) -> bytes:
+    """Return the bytes of a frame."""
+    return _encoder.encode(frame)
+
+
+def decode_frame(data: bytes) -> AnyFrame:
+    """Return a frame of vtorc; raises msgspec.ValidationError or DecodeError if it is none."""
+    return _frames.decode(data)
+
+
+def decode_request(data: bytes) -> RequestFrame:
+    """Return a request of the server; raises msgspec.ValidationError or DecodeError if it is none."""
+    return _requests.decode(data)

@@ -1,0 +1,141 @@
+"""The forms of recoveries, in progress and ended."""
+
+from collections.abc import Sequence
+
+from vtorc.core.decision.decisions import Action
+from vtorc.core.facts.ids import ShardId
+from vtorc.forms.base import Form
+from vtorc.forms.times import rfc3339
+from vtorc.recovery.record import RecoveryRecord, StepRecord
+
+
+class StepForm(Form, frozen=True, kw_only=True):
+    """One step of a recovery."""
+
+    name: str
+    """The kind of step, in words."""
+    tablet: str | None
+    """The tablet that it was done on; None for a step on the shard or the lock."""
+    started: float
+    """Seconds since the recovery began."""
+    seconds: float
+    """How long it took."""
+    result: str
+    """"done", or why it failed."""
+
+
+class RecoveryForm(Form, frozen=True, kw_only=True):
+    """One recovery that has ended."""
+
+    id: str
+    """Its permanent name."""
+    shard: str
+    """The shard, as `keyspace/shard`."""
+    kind: str
+    """The kind of recovery, such as `RecoverDeadPrimary`."""
+    code: str | None
+    """The problem that called for it; None if an operator did."""
+    tablet: str | None
+    """The tablet that it is about; None if that is the whole shard."""
+    began: str
+    """When it began, with the wait for the shard lock."""
+    seconds: float
+    """How long it took."""
+    outcome: str
+    """"succeeded", "failed", "refused", "gone", "lock held" or "lock lost"."""
+    rule: str | None
+    """The rule that refused it; None if none did."""
+    winner: str | None
+    """The tablet that was to become primary; None before an election."""
+    argument: str | None
+    """Why no acknowledged write can be missing; None unless a tablet was promoted."""
+    removed: dict[str, str]
+    """Why each of the other tablets could not become primary, by alias."""
+    errant: dict[str, str]
+    """The errant transactions of each tablet that has some, by alias."""
+    data_loss: str | None
+    """What a forced promotion loses; None for any other recovery."""
+    marks: dict[str, float]
+    """Moments by which an outage is measured, in seconds since `began`."""
+    steps: list[StepForm]
+    """What was done, in the order in which it ended."""
+    sentence: str
+    """What it did, or why it did not."""
+
+
+class RunningForm(Form, frozen=True, kw_only=True):
+    """A recovery in progress."""
+
+    shard: str
+    """The shard, as `keyspace/shard`."""
+    kind: str
+    """The kind of recovery."""
+    code: str | None
+    """The problem that called for it; None if an operator did."""
+    tablet: str | None
+    """The tablet that it is about; None if that is the whole shard."""
+    began: str
+    """When it began."""
+    steps: list[StepForm]
+    """What was done so far."""
+    sentence: str
+    """What it is for."""
+
+
+def recovery_id(record: RecoveryRecord) -> str:
+    """Return the permanent name of a recovery: its begin in nanoseconds, which no other recovery of a vtorc has."""
+    return str(record.began)
+
+
+def recovery_form(record: RecoveryRecord) -> RecoveryForm:
+    """Return the form of a recovery that has ended."""
+    return RecoveryForm(
+        id=recovery_id(record),
+        shard=str(record.shard),
+        kind=record.recovery.value,
+        code=record.code.value if record.code is not None else None,
+        tablet=_or_none(record.alias),
+        began=rfc3339(record.began),
+        seconds=round(record.duration, 6),
+        outcome=record.outcome.value,
+        rule=record.rule.value if record.rule is not None else None,
+        winner=_or_none(record.winner),
+        argument=record.argument.sentence if record.argument is not None else None,
+        removed={str(alias): why for alias, why in sorted(record.removed.items())},
+        errant={str(alias): str(gtids) for alias, gtids in sorted(record.errant.items())},
+        data_loss=record.data_loss.sentence if record.data_loss is not None else None,
+        marks={name: round(at, 6) for name, at in record.marks.items()},
+        steps=step_forms(record.steps),
+        sentence=record.sentence,
+    )
+
+
+def running_form(shard: ShardId, action: Action, *, began: int, steps: Sequence[StepRecord]) -> RunningForm:
+    """Return the form of a recovery that began at `began`, in nanoseconds since the Unix epoch."""
+    return RunningForm(
+        shard=str(shard),
+        kind=action.recovery.value,
+        code=action.code.value,
+        tablet=_or_none(action.alias),
+        began=rfc3339(began),
+        steps=step_forms(steps),
+        sentence=action.decisions[0].sentence,
+    )
+
+
+def step_forms(steps: Sequence[StepRecord]) -> list[StepForm]:
+    """Return the forms of steps."""
+    return [
+        StepForm(
+            name=step.name,
+            tablet=_or_none(step.target),
+            started=round(step.started, 6),
+            seconds=round(step.duration, 6),
+            result=step.result,
+        )
+        for step in steps
+    ]
+
+
+def _or_none(name: object | None) -> str | None:
+    return str(name) if name is not None else None

@@ -1,0 +1,168 @@
+"""The form of a shard: its state in one word and one sentence, its tablets, what is wrong, and what is done."""
+
+import enum
+from collections.abc import Sequence
+from typing import Literal
+
+from vtorc.core.decision.decisions import Decision
+from vtorc.core.detection.problems import PrimaryDoubt
+from vtorc.core.facts.views import ShardView
+from vtorc.forms.base import Form
+from vtorc.forms.findings import FindingForm, finding_form
+from vtorc.forms.recovery import RunningForm
+from vtorc.forms.tablet import Moment, TabletForm, tablet_form
+from vtorc.forms.times import rfc3339_or_none
+from vtorc.recovery.runner import Judgement
+
+
+class ShardState(enum.Enum):
+    """The state of a shard in one word, best first."""
+
+    HEALTHY = "healthy"
+    """It has nothing that vtorc could find wrong."""
+    REPAIRING = "repairing"
+    """vtorc carries out a recovery, or is about to."""
+    STANDING_STILL = "standing_still"
+    """Something is wrong, and vtorc does nothing about it, for the reason that its sentence gives."""
+    UNKNOWN = "unknown"
+    """Not one of its tablets has been asked yet."""
+
+
+class AcksForm(Form, frozen=True, kw_only=True):
+    """The acknowledgements of a primary."""
+
+    needed: int
+    """How many each of its writes needs under the durability policy."""
+    have: int
+    """How many tablets would give one now."""
+
+
+class ShardForm(Form, frozen=True, kw_only=True):
+    """One shard as vtorc knows it."""
+
+    name: str
+    """Its name, as `keyspace/shard`."""
+    keyspace: str
+    """Its keyspace."""
+    shard: str
+    """Its name within the keyspace."""
+    revision: int
+    """Grows with each change of this form."""
+    as_of: str
+    """When vtorc knew this."""
+    state: Literal["healthy", "repairing", "standing_still", "unknown"]
+    """Its state in one word (`ShardState`)."""
+    sentence: str
+    """Its state in one sentence."""
+    takes_writes: bool | None
+    """Whether its primary takes writes by all that is known; None if that is in doubt."""
+    controlled: bool
+    """Whether vtorc acts on it; the others are only watched (`clusters_to_watch`)."""
+    durability: str | None
+    """The name of the durability policy in force; None if it is missing or unknown."""
+    primary: str | None
+    """Alias of its primary; None if it has none."""
+    recorded_primary: str | None
+    """Alias of the primary that the shard record names; None if it names none."""
+    term_start: str | None
+    """Since when the shard record has that primary; None if it does not tell."""
+    acks: AcksForm | None
+    """The acknowledgements of the primary; None without a primary or a policy."""
+    largest_lag_seconds: int | None
+    """Most seconds that a replica is behind; None if none tells."""
+    unreadable_cells: dict[str, str]
+    """Cells with a topology server that does not answer, each with the reason."""
+    unreadable_tablets: dict[str, str]
+    """Tablets with a record that cannot be read, each with the reason."""
+    running: RunningForm | None
+    """The recovery in progress; None if there is none."""
+    findings: list[FindingForm]
+    """What is wrong, most urgent first, each with what is done about it."""
+    tablets: list[TabletForm]
+    """Its tablets, ordered by alias."""
+
+
+def shard_form(judgement: Judgement, moment: Moment, *, revision: int, running: RunningForm | None = None) -> ShardForm:
+    """Return the form of a shard as it was judged at `moment`."""
+    view = judgement.view
+    state, sentence = _state(judgement, running)
+    lags = [
+        replication.lag
+        for tablet in view.tablets
+        if tablet.current_status is not None
+        and (replication := tablet.current_status.replication) is not None
+        and replication.lag is not None
+    ]
+    named = view.shard_record.primary_alias
+    return ShardForm(
+        name=str(view.shard),
+        keyspace=view.shard.keyspace,
+        shard=view.shard.shard,
+        revision=revision,
+        as_of=moment.wall_of(moment.now),
+        state=state.value,
+        sentence=sentence,
+        takes_writes=_takes_writes(judgement),
+        controlled=judgement.controlled,
+        durability=judgement.policy.name if judgement.policy is not None else None,
+        primary=str(view.primary.alias) if view.primary is not None else None,
+        recorded_primary=str(named) if named is not None else None,
+        term_start=rfc3339_or_none(view.shard_record.primary_term_start),
+        acks=_acks(judgement),
+        largest_lag_seconds=max(lags, default=None),
+        unreadable_cells=dict(view.unreachable_cells),
+        unreadable_tablets={str(alias): why for alias, why in sorted(view.bad_records.items())},
+        running=running,
+        findings=[finding_form(decision) for decision in judgement.decisions],
+        tablets=[tablet_form(view, tablet, moment) for tablet in view.tablets],
+    )
+
+
+def _state(judgement: Judgement, running: RunningForm | None) -> tuple[ShardState, str]:
+    view, decisions = judgement.view, judgement.decisions
+    if running is not None:
+        return ShardState.REPAIRING, running.sentence
+    if decisions:
+        acting = next((decision for decision in decisions if decision.acts), None)
+        state = ShardState.STANDING_STILL if acting is None else ShardState.REPAIRING
+        return state, _with_others(acting or decisions[0], decisions)
+    if not any(tablet.probed for tablet in view.tablets):
+        return ShardState.UNKNOWN, f"{view.shard}: none of its {len(view.tablets)} tablets has been asked yet"
+    return ShardState.HEALTHY, _healthy_sentence(view)
+
+
+def _with_others(told: Decision, decisions: Sequence[Decision]) -> str:
+    others = len(decisions) - 1
+    more = f" (and {others} more {'finding' if others == 1 else 'findings'})" if others else ""
+    return f"{told.sentence}{more}"
+
+
+def _healthy_sentence(view: ShardView) -> str:
+    if view.primary is None:
+        return f"{view.shard}: nothing is wrong, and it has no primary"
+    count = len(view.tablets) - 1
+    replicas = "no replica" if not count else f"{count} {'replica' if count == 1 else 'replicas'}"
+    return f"{view.shard}: {view.primary.alias} takes writes; it has {replicas}"
+
+
+def _takes_writes(judgement: Judgement) -> bool | None:
+    """Return whether the primary takes writes; None while a finding puts it in doubt, or it does not answer."""
+    primary = judgement.view.primary
+    if primary is None:
+        return False
+    in_doubt = any(d.finding.problem.primary is not PrimaryDoubt.CERTAIN for d in judgement.decisions)
+    status = primary.current_status
+    if in_doubt or status is None or status.disk_stalled:
+        return None
+    return not status.read_only
+
+
+def _acks(judgement: Judgement) -> AcksForm | None:
+    view, policy = judgement.view, judgement.policy
+    if view.primary is None or policy is None:
+        return None
+    primary = view.primary.member
+    have = sum(
+        tablet.would_acknowledge and policy.may_ack(primary, tablet.member) for tablet in view.replicas_of(view.primary)
+    )
+    return AcksForm(needed=policy.required_acks(primary), have=have)

@@ -1,0 +1,194 @@
+"""The form of a tablet: its record, its last answer, and how it stands to its primary."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.facts.status import SemiSyncStatus, ThreadState
+from vtorc.core.facts.views import ShardView, TabletView
+from vtorc.forms.base import Form
+from vtorc.forms.times import rfc3339, rfc3339_or_none
+
+Reach = Literal["answers", "fails", "unasked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One moment on both clocks, so that forms can have wall times of what was seen on the monotonic one."""
+
+    now: float
+    """In seconds on the clock of the views."""
+    wall: int
+    """In nanoseconds since the Unix epoch."""
+
+    def wall_of(self, seen_at: float) -> str:
+        """Return an earlier moment of the clock of the views as RFC 3339."""
+        return rfc3339(self.wall - int((self.now - seen_at) * 1e9))
+
+
+class ReplicationForm(Form, frozen=True, kw_only=True):
+    """The replication of a tablet by its last answer."""
+
+    source: str
+    """Host and port of the server that it replicates from; empty if it has no source."""
+    source_tablet: str | None
+    """Alias of the tablet at that address; None if the shard has none there."""
+    io_thread: str
+    """"running", "connecting", "stopped" or "unknown"."""
+    sql_thread: str
+    """The same of the thread that applies."""
+    io_error: str
+    """Last error of the IO thread; empty if there is none."""
+    sql_error: str
+    """Last error of the SQL thread; empty if there is none."""
+    lag_seconds: int | None
+    """Seconds behind its source; None where MySQL does not know it."""
+    delay_seconds: int | None
+    """Seconds that it applies late on purpose (SOURCE_DELAY); None if it does not tell."""
+
+
+class SemiSyncForm(Form, frozen=True, kw_only=True):
+    """The semi-sync of a tablet by its last answer; None stands for "did not tell"."""
+
+    waits: bool | None
+    """Whether its commits wait for acknowledgements."""
+    acknowledges: bool | None
+    """Whether it is to acknowledge what it receives."""
+    clients: int | None
+    """How many connected replicas acknowledge to it."""
+    wait_for_replica_count: int | None
+    """How many acknowledgements each of its commits waits for."""
+
+
+class GtidForm(Form, frozen=True, kw_only=True):
+    """What a tablet has of the transactions of its shard, by the last answers."""
+
+    executed: str
+    """The transactions that it has committed, as MySQL writes them."""
+    to_apply: str
+    """Those that it has received and not applied yet; empty if there are none."""
+    missing: str
+    """Those that the primary had committed when it answered last and this tablet had not received; empty if none."""
+    not_on_primary: str
+    """Those that it has and the primary had not when it answered last; empty if none. Some may be on their way: only
+    the finding `ErrantGTIDDetected` says that they are errant."""
+
+
+class TabletForm(Form, frozen=True, kw_only=True):
+    """One tablet as vtorc knows it."""
+
+    alias: str
+    """Its name, as `zone1-0000000101`."""
+    cell: str
+    """Its cell."""
+    type: str
+    """The type in its record, in upper case."""
+    is_primary: bool
+    """Whether it is the primary of its shard."""
+    host: str
+    """Host of the vttablet; empty in the record of one that was stopped cleanly."""
+    grpc_port: int
+    """Port of the vttablet; 0 as `host` is empty."""
+    mysql_host: str
+    """Host of the mysqld."""
+    mysql_port: int
+    """Port of the mysqld."""
+    term_start: str | None
+    """Since when its record says that it is primary; None if it does not."""
+    reach: Reach
+    """Whether the last question was answered; "unasked" before the first one is over."""
+    says: str
+    """How it answered, as the end of a sentence about it: "answers", "does not answer"."""
+    answered_at: str | None
+    """When it was asked for its last answer; None if it never gave one."""
+    failing_since: str | None
+    """When the first question was asked that it has failed to answer since; None while it answers."""
+    version: str
+    """MySQL's version; empty if it was not told."""
+    server_uuid: str
+    """MySQL's server_uuid; empty if it was not told."""
+    read_only: bool | None
+    """Whether its MySQL refuses writes; None if it never answered."""
+    replication: ReplicationForm | None
+    """Its replication; None if it has no source or never answered."""
+    semi_sync: SemiSyncForm | None
+    """Its semi-sync; None if it did not tell."""
+    gtid: GtidForm | None
+    """What it has; None if it never answered."""
+
+
+def tablet_form(view: ShardView, tablet: TabletView, moment: Moment) -> TabletForm:
+    """Return the form of one of the shard's tablets."""
+    record, status = tablet.record, tablet.told
+    primary = view.primary
+    return TabletForm(
+        alias=str(tablet.alias),
+        cell=tablet.alias.cell,
+        type=record.type.name,
+        is_primary=primary is not None and primary.alias == tablet.alias,
+        host=record.hostname,
+        grpc_port=record.grpc_port,
+        mysql_host=record.mysql_hostname,
+        mysql_port=record.mysql_port,
+        term_start=rfc3339_or_none(record.primary_term_start),
+        reach=_reach(tablet),
+        says=tablet.failure_phrase if tablet.probed else "was not asked yet",
+        answered_at=None if tablet.status_at is None else moment.wall_of(tablet.status_at),
+        failing_since=None if tablet.failing_since is None else moment.wall_of(tablet.failing_since),
+        version=status.version if status is not None else "",
+        server_uuid=status.server_uuid if status is not None else "",
+        read_only=status.read_only if status is not None else None,
+        replication=_replication(view, tablet),
+        semi_sync=_semi_sync(status.semi_sync) if status is not None and status.semi_sync.is_reported else None,
+        gtid=_gtid(primary, tablet),
+    )
+
+
+def _reach(tablet: TabletView) -> Reach:
+    if not tablet.probed:
+        return "unasked"
+    return "answers" if tablet.is_current else "fails"
+
+
+def _replication(view: ShardView, tablet: TabletView) -> ReplicationForm | None:
+    replication = tablet.told.replication if tablet.told is not None else None
+    if replication is None:
+        return None
+    source = view.at_address(replication.source_address) if replication.has_source else None
+    return ReplicationForm(
+        source=f"{replication.source_host}:{replication.source_port}" if replication.has_source else "",
+        source_tablet=str(source.alias) if source is not None else None,
+        io_thread=_thread(replication.io_state),
+        sql_thread=_thread(replication.sql_state),
+        io_error=replication.last_io_error,
+        sql_error=replication.last_sql_error,
+        lag_seconds=replication.lag,
+        delay_seconds=replication.sql_delay,
+    )
+
+
+def _thread(state: ThreadState) -> str:
+    return state.name.lower()
+
+
+def _semi_sync(status: SemiSyncStatus) -> SemiSyncForm:
+    return SemiSyncForm(
+        waits=status.primary_enabled,
+        acknowledges=status.replica_enabled,
+        clients=status.primary_clients,
+        wait_for_replica_count=status.wait_for_replica_count,
+    )
+
+
+def _gtid(primary: TabletView | None, tablet: TabletView) -> GtidForm | None:
+    status = tablet.told
+    if status is None:
+        return None
+    told = primary.told if primary is not None and primary.alias != tablet.alias else None
+    on_primary: GtidSet = told.executed if told is not None else status.received
+    return GtidForm(
+        executed=str(status.executed),
+        to_apply=str(status.received.difference(status.executed)),
+        missing=str(on_primary.difference(status.received)),
+        not_on_primary=str(status.received.difference(on_primary) if told is not None else EMPTY_GTID_SET),
+    )

@@ -1,0 +1,82 @@
+"""All that the server process knows: the last frame of each kind that vtorc sent."""
+
+from collections import deque
+from collections.abc import Callable
+
+from vtorc.forms.frames import (
+    AnyFrame,
+    DecisionFrame,
+    GoneFrame,
+    HeartbeatFrame,
+    MetricsFrame,
+    RecoveryFrame,
+    ReplyFrame,
+    ShardFrame,
+    StatusFrame,
+)
+from vtorc.forms.recovery import RecoveryForm
+from vtorc.forms.shard import ShardForm
+
+KEPT_RECOVERIES = 500
+KEPT_DECISIONS = 2000
+
+Listener = Callable[[AnyFrame], None]
+"""Called with each frame after the memory has taken it; returns at once and raises nothing."""
+
+
+class ServerMemory:
+    """What vtorc knows, as it was told last."""
+
+    def __init__(self) -> None:
+        self.shards: dict[str, ShardForm] = {}
+        """The shards by name (`keyspace/shard`), in order of name."""
+        self.recoveries: dict[str, RecoveryForm] = {}
+        """The recoveries that ended, by id, oldest first."""
+        self.decisions: deque[DecisionFrame] = deque(maxlen=KEPT_DECISIONS)
+        """Decisions and their ends, oldest first."""
+        self.status: StatusFrame | None = None
+        """What holds for vtorc as a whole; None until it was told."""
+        self.metrics: MetricsFrame | None = None
+        """The counters; None until they were told."""
+        self.heartbeat: HeartbeatFrame | None = None
+        """The last sign of life; None if none came."""
+        self.heard_at: float | None = None
+        """When the last frame came, in seconds on the caller's monotonic clock; None if none came."""
+        self.revision = 0
+        """Grows with each frame that changes something."""
+        self._listeners: list[Listener] = []
+
+    def take(self, frame: AnyFrame, now: float) -> None:
+        """Take a frame that came at `now`, and pass it on to the listeners."""
+        self.heard_at = now
+        if not isinstance(frame, HeartbeatFrame | ReplyFrame | MetricsFrame):
+            self.revision += 1
+        match frame:
+            case ShardFrame(shard=shard):
+                is_new = shard.name not in self.shards
+                self.shards[shard.name] = shard
+                if is_new:
+                    self.shards = dict(sorted(self.shards.items()))
+            case GoneFrame(shard=name):
+                self.shards.pop(name, None)
+            case RecoveryFrame(recovery=recovery):
+                self.recoveries[recovery.id] = recovery
+                while len(self.recoveries) > KEPT_RECOVERIES:
+                    del self.recoveries[next(iter(self.recoveries))]
+            case DecisionFrame():
+                self.decisions.append(frame)
+            case StatusFrame():
+                self.status = frame
+            case MetricsFrame():
+                self.metrics = frame
+            case HeartbeatFrame():
+                self.heartbeat = frame
+            case ReplyFrame():
+                pass
+        for listener in list(self._listeners):
+            listener(frame)
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with each further frame; returns the function that ends it."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
