@@ -47,9 +47,10 @@ def test_an_unacknowledged_write_comes_back_with_its_server() -> None:
     assert conforms(PLAN, (*BEGIN, Wrote(0, "a"), Crashed(0), Restarted(0, 1))) is None
 
 
-def test_a_rebuilt_server_has_what_the_other_had() -> None:
-    """A copy of another server's data replaces the writes that a server held."""
-    events = (*BEGIN, *WRITE, Crashed(2), Wrote(0, "b"), Restored(2, 0), Restarted(2, 1))
+@pytest.mark.parametrize(("shows_waiting", "held"), [(False, 1), (True, 2)])
+def test_a_rebuilt_server_has_what_the_other_showed(shows_waiting: bool, held: int) -> None:
+    """A copy of another server's data replaces the writes that a server held, by what the other one shows."""
+    events = (*BEGIN, *WRITE, Crashed(2), Wrote(0, "b"), Restored(2, 0, shows_waiting), Restarted(2, held))
     assert conforms(PLAN, events) is None
 
 

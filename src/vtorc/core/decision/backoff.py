@@ -163,6 +163,10 @@ class AttemptHistory:
         """Return when the last recovery of that kind ended; None if there was none."""
         return max((a.ended_at for a in self.attempts if a.recovery is recovery), default=None)
 
+    def count_since(self, recovery: Recovery, moment: float) -> int:
+        """Return how many recoveries of that kind have ended since."""
+        return sum(a.recovery is recovery and a.ended_at >= moment for a in self.attempts)
+
 
 def needs_operator(attempts: Sequence[Attempt]) -> bool:
     """Whether trying has failed to help so often that an operator is needed."""

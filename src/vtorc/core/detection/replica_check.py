@@ -90,7 +90,7 @@ class ReplicaCheck(ShardCheck):
         # that reaches it under the old name, or by another name of the same host, stays as it is.
         at = primary.record.mysql_address
         connects = replication.io_state is ThreadState.CONNECTING
-        if primary.record.mysql_hostname and replication.source_address != at and connects:
+        if primary.record.has_mysql_address and replication.source_address != at and connects:
             old, new = ("{}:{}".format(*address) for address in (replication.source_address, at))
             what = f"tries to reach {primary.alias} at {old}, but it is at {new}"
             yield self.found(Code.CONNECTED_TO_WRONG_PRIMARY, tablet, what)
@@ -155,6 +155,11 @@ class ReplicaCheck(ShardCheck):
             yield self.found(Code.REPLICA_MISCONFIGURED, tablet, what)
 
     def _semi_sync(self, tablet: TabletView, primary: TabletView) -> Iterator[Finding]:
+        """Yield whether its side of semi-sync is set wrongly.
+
+        It is never to be set on a tablet with another source, which would get the acknowledgements: a former primary
+        could commit with them. Pointing such a tablet at the primary sets it as well.
+        """
         status = tablet.current_status
         if self.policy is None or status is None or not status.has_source:
             return
@@ -164,10 +169,11 @@ class ReplicaCheck(ShardCheck):
                 what = f"has semi-sync on and {hollow}, while fit replicas can give all acknowledgements"
                 yield self.found(Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET, tablet, what)
             return
-        if should and not status.semi_sync.replica_enabled:
+        acknowledges_for_it = should and self.view.replicates_from(tablet, primary)
+        if acknowledges_for_it and not status.semi_sync.replica_enabled:
             what = f"has semi-sync off, but the policy {self.policy.name} lets it acknowledge for {primary.alias}"
             yield self.found(Code.REPLICA_SEMI_SYNC_MUST_BE_SET, tablet, what)
-        elif should and tablet.receives_without_acknowledging:
+        elif acknowledges_for_it and tablet.receives_without_acknowledging:
             what = f"receives from {primary.alias} without acknowledging until its IO thread connects again"
             yield self.found(Code.REPLICA_SEMI_SYNC_MUST_BE_SET, tablet, what)
         if not should and status.semi_sync.replica_enabled:

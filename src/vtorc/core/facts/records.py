@@ -52,6 +52,11 @@ class TabletRecord:
         return ShardId(self.keyspace, self.shard)
 
     @property
+    def has_mysql_address(self) -> bool:
+        """Whether the record tells where its mysqld is; a vttablet that starts does not know the port yet."""
+        return bool(self.mysql_hostname) and self.mysql_port > 0
+
+    @property
     def mysql_address(self) -> tuple[str, int]:
         """Host and port under which replicas know its mysqld."""
         return (self.mysql_hostname, self.mysql_port)

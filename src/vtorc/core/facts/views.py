@@ -250,7 +250,7 @@ class ShardView:
             return True
         if uuid and replication.source_uuid and replication.is_receiving:
             return False
-        if source.record.mysql_hostname:
+        if source.record.has_mysql_address:
             return replication.source_address == source.record.mysql_address
         if uuid and replication.source_uuid:
             return False

@@ -64,10 +64,14 @@ class Restarted:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """A server that is down has a copy of another server's data."""
+    """A server that is down has a copy of another server's data.
+
+    It has the commits that still wait, too, if `shows_waiting`: the other server shows them (wait point AFTER_COMMIT).
+    """
 
     tablet: int
     copy_of: int
+    shows_waiting: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +131,8 @@ class Path:
             case Restarted():
                 why = self._restart(event)
             case Restored():
-                copied = self._tablets[event.copy_of].visible
+                other = self._tablets[event.copy_of]
+                copied = other.log if event.shows_waiting else other.visible
                 self._tablets[event.tablet] = Tablet(up=False, log=copied, visible=copied)
             case Pointed():
                 self._tablets[event.tablet] = tablet._replace(source=event.source, relay=0)

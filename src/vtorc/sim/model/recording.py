@@ -138,7 +138,7 @@ class Recording:
 
     def restored(self, server: SimMysqld, other: SimMysqld) -> None:
         """A server has another server's data."""
-        self._follow(Restored(self._places[server], self._places[other]))
+        self._follow(Restored(self._places[server], self._places[other], other.settings.wait_after_commit))
 
     def pointed(self, server: SimMysqld) -> None:
         """A server has an empty relay log, and may have another source."""

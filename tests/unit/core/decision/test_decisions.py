@@ -565,6 +565,24 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
     ),
     *(
         (
+            f"of a silent primary's three replicas two cannot reconnect, after {tries} tries",
+            shard(
+                primary(dead_for=30, failure=ProbeFailure.TIMEOUT),
+                replica(R1, io=CONNECTING),
+                replica(R2, io=CONNECTING),
+                replica(R3),
+            ),
+            Code.UNREACHABLE_PRIMARY_WITH_BROKEN_REPLICAS,
+            P,
+            DecisionLimits(
+                attempts=tried(Code.UNREACHABLE_PRIMARY, P, *(1.0 + number for number in range(tries)), succeeded=True)
+            ),
+            rule,
+        )
+        for tries, rule in ((2, Rule.ACT), (3, Rule.COOLDOWN))
+    ),
+    *(
+        (
             f"of a hung primary's replicas one was made to reconnect and cannot, for {hung} s",
             shard(primary(dead_for=hung, failure=ProbeFailure.HUNG), replica(R1, io=CONNECTING), replica(R2)),
             Code.UNREACHABLE_PRIMARY_WITH_BROKEN_REPLICAS,

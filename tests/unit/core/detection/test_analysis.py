@@ -18,6 +18,7 @@ from tests.unit.core.builders import (
     STOPPED,
     P,
     alias,
+    answers,
     asked_after_others,
     changed,
     client_count,
@@ -1198,6 +1199,22 @@ def test_an_unfit_tablet_is_told_while_all_is_well() -> None:
 def test_only_what_bears_on_a_tablets_part_is_told(view: ShardView, expected: list[Code]) -> None:
     """What a tablet is never used for, what passes by itself, and old answers make no finding."""
     assert codes(view) == expected
+
+
+@pytest.mark.parametrize("semi_sync", [{"replica_enabled": False}, {"replica_active": False}])
+def test_a_tablet_with_another_source_is_not_made_to_acknowledge_to_it(semi_sync: dict[str, bool]) -> None:
+    """A tablet that follows a former primary is to be pointed at the new one, which sets its semi-sync as well."""
+    stray = replica(R2, of="zone1-105")
+    assert stray.status is not None
+    stray = answers(stray, semi_sync=replace(stray.status.semi_sync, **semi_sync))
+    assert codes(shard(primary(), replica(R1), replica("zone1-105"), stray)) == [Code.CONNECTED_TO_WRONG_PRIMARY]
+
+
+def test_a_primary_that_does_not_tell_its_port_yet_keeps_its_replicas() -> None:
+    """A vttablet that starts has a record without the port of its mysqld, and its replicas are no strays then."""
+    starting = primary(dead_for=3, record_changes={"mysql_port": 0})
+    found = codes(shard(starting, replica(R1, io=CONNECTING), replica(R2, io=CONNECTING)))
+    assert Code.CONNECTED_TO_WRONG_PRIMARY not in found
 
 
 UNSET, SET = Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET, Code.REPLICA_SEMI_SYNC_MUST_BE_SET
