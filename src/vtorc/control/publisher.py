@@ -124,7 +124,7 @@ class Publisher:
         """Send what has changed, and heartbeats, until cancelled."""
         turn = 0
         while True:
-            self._take_turn()
+            self.take_turn()
             if turn % METRICS_EVERY == 0:
                 self._sink.send(self._metrics_frame())
             turn += 1
@@ -214,7 +214,8 @@ class Publisher:
 
     # --- what is told
 
-    def _take_turn(self) -> None:
+    def take_turn(self) -> None:
+        """Send what has changed since the last turn, as far as a short turn allows, and a heartbeat."""
         now = self._clock.now()
         told = 0
         for shard in list(self._changed):

@@ -1,0 +1,224 @@
+"""The frames that vtorc sends of what it hears."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from tests.unit.core.builders import CONNECTING, NOW, P, answers, failing, gtids, primary, replica, shard
+from vtorc.control.observer import Announcement
+from vtorc.control.publisher import MOST_PER_TURN, POSITIONS_EVERY, DaemonFacts, Publisher
+from vtorc.core.decision.decisions import DecisionLimits, decide, next_action
+from vtorc.core.detection.analysis import analyse
+from vtorc.core.detection.recoveries import Recovery
+from vtorc.core.detection.thresholds import DetectionThresholds
+from vtorc.core.facts.durability import policy
+from vtorc.core.facts.ids import ShardId, TabletAlias
+from vtorc.core.facts.rules import Rule
+from vtorc.core.facts.views import ShardView
+from vtorc.discovery.lateness import OnTimeClock
+from vtorc.forms.frames import AnyFrame, MetricForm
+from vtorc.recovery.record import Outcome, RecoveryRecord, StepRecord
+from vtorc.recovery.runner import Judgement
+
+R1 = "zone1-101"
+SEMI_SYNC = policy("semi_sync")
+PRIMARY, REPLICA = primary(), replica(R1)
+HEALTHY = shard(PRIMARY, REPLICA)
+WRITTEN = shard(answers(PRIMARY, executed=gtids("100:1-60")), REPLICA)
+DEAD = shard(failing(PRIMARY), replica(R1, io=CONNECTING))
+
+
+@dataclass
+class Hands:
+    """A clock that is moved by hand."""
+
+    at: float = NOW
+
+    def now(self) -> float:
+        """Seconds."""
+        return self.at
+
+    def wall(self) -> int:
+        """Nanoseconds since the Unix epoch."""
+        return int(self.at * 1e9)
+
+
+@dataclass
+class Sent:
+    """Keeps the frames that are sent, and the metrics that it gives."""
+
+    frames: list[AnyFrame] = field(default_factory=list)
+    allowed: bool = True
+
+    def send(self, frame: AnyFrame) -> None:
+        """Keep the frame."""
+        self.frames.append(frame)
+
+    def metrics(self) -> Iterator[MetricForm]:
+        """Yield one value."""
+        yield MetricForm(name="frames", labels={}, value=len(self.frames))
+
+    def facts(self) -> DaemonFacts:
+        """Return what vtorc says of itself."""
+        return DaemonFacts(version="1", process=7, recoveries_allowed=self.allowed, emergency_reparents_allowed=True)
+
+    def take(self) -> list[str]:
+        """Return what was sent since the last call, heartbeats and the unchanged left out."""
+        names = [_name(frame) for frame in self.frames]
+        self.frames.clear()
+        return [name for name in names if not name.startswith("heartbeat")]
+
+
+def _name(frame: AnyFrame) -> str:
+    kind = type(frame).__struct_config__.tag
+    return f"{kind} {frame.key or ''}".strip() if kind != "shard" else frame.key or ""
+
+
+@dataclass
+class Told:
+    """A publisher with its clock and its sink."""
+
+    hands: Hands = field(default_factory=Hands)
+    sent: Sent = field(default_factory=Sent)
+    publisher: Publisher = field(init=False)
+
+    def __post_init__(self) -> None:
+        clock = OnTimeClock(self.hands)
+        self.publisher = Publisher(self.sent, clock, self.sent.facts, metrics=[self.sent])
+
+    def turn(self, seconds: float = 0.1) -> list[str]:
+        """Let so many seconds pass and the publisher take a turn; returns the names of what it sent."""
+        self.hands.at += seconds
+        self.publisher.take_turn()
+        return self.sent.take()
+
+
+def judged(view: ShardView, *, name: str = "0") -> Judgement:
+    """Judge a shard as its loop does."""
+    view = replace(view, shard=ShardId("commerce", name))
+    findings = analyse(view, SEMI_SYNC, DetectionThresholds(), NOW)
+    decisions = decide(view, findings, SEMI_SYNC, DecisionLimits(), NOW)
+    return Judgement(view, SEMI_SYNC, decisions, next_action(decisions))
+
+
+def test_a_shard_is_told_at_once_when_there_is_news() -> None:
+    """A shard is told after its first judgement and after each that differs in more than positions."""
+    told = Told()
+    told.publisher.judged(judged(HEALTHY))
+    assert told.turn() == ["shard commerce/0", "status status"]
+    assert told.turn() == []
+    told.publisher.judged(judged(DEAD))
+    assert told.turn() == ["shard commerce/0"]
+
+
+def test_positions_alone_are_told_every_few_seconds() -> None:
+    """What moves with every write is told late, once, and with the newest values."""
+    told = Told()
+    told.publisher.judged(judged(HEALTHY))
+    told.turn()
+    told.publisher.judged(judged(WRITTEN))
+    assert told.turn() == []
+    told.hands.at += POSITIONS_EVERY
+    told.publisher.take_turn()
+    frames = [frame for frame in told.sent.frames if _name(frame) == "shard commerce/0"]
+    assert [frame.shard.revision for frame in frames] == [2]  # type: ignore[union-attr]
+    gtid = frames[0].shard.tablets[0].gtid  # type: ignore[union-attr]
+    assert gtid is not None
+    assert gtid.executed == str(gtids("100:1-60"))
+
+
+def test_a_turn_is_short_however_many_shards_have_news() -> None:
+    """At most so many shards are told in one turn, and the rest in the next ones."""
+    told = Told()
+    for number in range(MOST_PER_TURN + 5):
+        told.publisher.judged(judged(HEALTHY, name=f"{number:x}-"))
+    assert [len([name for name in told.turn() if name.startswith("shard")]) for _ in range(3)] == [MOST_PER_TURN, 5, 0]
+
+
+def test_a_recovery_is_shown_with_its_steps_until_it_ends() -> None:
+    """A recovery in progress is part of its shard; its record is sent once when it has ended."""
+    told = Told()
+    judgement = judged(DEAD)
+    assert judgement.action is not None
+    told.publisher.judged(judgement)
+    told.turn()
+    told.publisher.started(judgement.action)
+    told.publisher.stepped(judgement.view.shard, StepRecord(name="stop", target=None, started=0.1, duration=0.2))
+    told.publisher.take_turn()
+    (frame,) = [frame for frame in told.sent.frames if _name(frame) == "shard commerce/0"]
+    running = frame.shard.running  # type: ignore[union-attr]
+    assert running is not None
+    assert (running.kind, [step.name for step in running.steps]) == ("RecoverDeadPrimary", ["stop"])
+    assert frame.shard.state == "repairing"  # type: ignore[union-attr]
+    told.sent.take()
+    told.publisher.finished(_record(judgement.view.shard))
+    assert told.turn() == ["recovery", "shard commerce/0"]
+    assert [_name(frame) for frame in told.publisher.snapshot()] == [
+        "status status",
+        "shard commerce/0",
+        "recovery",
+        "metrics metrics",
+    ]
+
+
+def test_a_recovery_that_is_broken_off_is_no_longer_in_progress() -> None:
+    """After an interruption the shard is told again, without a recovery."""
+    told = Told()
+    judgement = judged(DEAD)
+    assert judgement.action is not None
+    told.publisher.judged(judgement)
+    told.publisher.started(judgement.action)
+    told.turn()
+    told.publisher.interrupted(judgement.action)
+    told.publisher.take_turn()
+    (frame,) = [frame for frame in told.sent.frames if _name(frame) == "shard commerce/0"]
+    assert frame.shard.running is None  # type: ignore[union-attr]
+
+
+def test_decisions_and_their_ends_are_sent_as_they_come() -> None:
+    """Each decision is sent once, and once more when its problem is gone."""
+    told = Told()
+    (decision, *_) = judged(DEAD).decisions
+    told.publisher.decided(decision)
+    told.publisher.cleared(decision)
+    changes = [frame.change for frame in told.sent.frames]  # type: ignore[union-attr]
+    assert changes == ["decided", "cleared"]
+
+
+def test_the_status_is_sent_when_it_changes() -> None:
+    """A reload, unread parts of the topology and news about the fleet are told once each, and so are their ends."""
+    told = Told()
+    assert told.turn() == ["status status"]
+    told.publisher.unread(["cell zone1 does not answer"])
+    assert told.turn() == ["status status"]
+    told.publisher.announced(Announcement("held back", Rule.BREAKER))
+    assert told.turn() == ["status status"]
+    told.publisher.announced(Announcement("over", Rule.BREAKER, is_end=True))
+    assert told.turn() == ["status status"]
+    told.sent.allowed = False
+    assert told.turn() == ["status status"]
+    assert told.turn() == []
+
+
+def test_a_shard_that_is_gone_is_told_once() -> None:
+    """A shard that left the topology server is told as gone, and not told again."""
+    told = Told()
+    told.publisher.judged(judged(HEALTHY))
+    told.turn()
+    told.publisher.judged(judged(DEAD))
+    told.publisher.gone(ShardId("commerce", "0"))
+    told.publisher.gone(ShardId("commerce", "0"))
+    assert told.turn() == ["gone shard commerce/0"]
+    assert [_name(frame) for frame in told.publisher.snapshot()] == ["status status", "metrics metrics"]
+
+
+def _record(name: ShardId) -> RecoveryRecord:
+    return RecoveryRecord(
+        shard=name,
+        recovery=Recovery.RECOVER_DEAD_PRIMARY,
+        code=None,
+        alias=TabletAlias.parse(P),
+        began=int(NOW * 1e9),
+        duration=0.4,
+        outcome=Outcome.SUCCEEDED,
+        sentence="promoted",
+    )

@@ -1,0 +1,118 @@
+"""The form of a shard: state, sentence and what its tablets have."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.core.builders import CONNECTING, NOW, P, answers, failing, gtids, primary, replica, shard, unprobed
+from vtorc.core.decision.decisions import DecisionLimits, decide, next_action
+from vtorc.core.detection.analysis import analyse
+from vtorc.core.detection.thresholds import DetectionThresholds
+from vtorc.core.facts.durability import policy
+from vtorc.core.facts.views import ShardView
+from vtorc.forms.frames import ShardFrame, decode_frame, encode
+from vtorc.forms.shard import ShardForm, shard_form
+from vtorc.forms.tablet import Moment
+from vtorc.recovery.runner import Judgement
+
+R1, R2 = "zone1-101", "zone2-102"
+SEMI_SYNC = policy("semi_sync")
+
+
+def form(view: ShardView) -> ShardForm:
+    """Return the form of a shard that was just judged."""
+    findings = analyse(view, SEMI_SYNC, DetectionThresholds(), NOW)
+    decisions = decide(view, findings, SEMI_SYNC, DecisionLimits(), NOW)
+    judgement = Judgement(view, SEMI_SYNC, decisions, next_action(decisions))
+    return shard_form(judgement, Moment(NOW, 1_700_000_000_000_000_000), revision=3)
+
+
+@pytest.mark.parametrize(
+    ("view", "state", "sentence", "takes_writes"),
+    [
+        pytest.param(
+            shard(primary(), replica(R1), replica(R2)),
+            "healthy",
+            "commerce/0: zone1-0000000100 takes writes; it has 2 replicas",
+            True,
+            id="all well",
+        ),
+        pytest.param(
+            shard(primary(dead_for=3), replica(R1, io=CONNECTING), replica(R2, io=CONNECTING)),
+            "repairing",
+            "replacing the primary",
+            None,
+            id="a dead primary",
+        ),
+        pytest.param(
+            shard(primary(), replica(R1), failing(replica(R2))),
+            "standing_still",
+            "zone2-0000000102 answers that its MySQL is down; doing nothing",
+            True,
+            id="a dead replica",
+        ),
+        pytest.param(
+            shard(unprobed(primary()), unprobed(replica(R1))),
+            "unknown",
+            "commerce/0: none of its 2 tablets has been asked yet",
+            None,
+            id="nothing heard",
+        ),
+    ],
+)
+def test_a_shard_has_a_state_in_one_word_and_in_one_sentence(
+    view: ShardView, state: str, sentence: str, takes_writes: bool | None
+) -> None:
+    """The state says whether vtorc acts, and the sentence says why."""
+    made = form(view)
+    assert (made.state, made.takes_writes) == (state, takes_writes)
+    assert sentence in made.sentence
+
+
+def test_a_tablet_tells_what_it_lacks_and_what_it_has_yet_to_apply() -> None:
+    """Transactions are compared with those that the primary had committed when it answered last."""
+    late = replica(R1, executed="100:1-30", received="100:1-40")
+    strange = replica(R2, executed="100:1-50,102:1-2")
+    made = {tablet.alias: tablet for tablet in form(shard(primary(), late, strange)).tablets}
+    gtid = made["zone1-0000000101"].gtid
+    assert gtid is not None
+    assert (gtid.to_apply, gtid.missing, gtid.not_on_primary) == (
+        str(gtids("100:31-40")),
+        str(gtids("100:41-50")),
+        "",
+    )
+    gtid = made["zone2-0000000102"].gtid
+    assert gtid is not None
+    assert (gtid.missing, gtid.not_on_primary) == ("", str(gtids("102:1-2")))
+
+
+def test_acknowledgements_are_counted_as_the_policy_counts_them() -> None:
+    """A replica whose semi-sync is off gives no acknowledgement."""
+    acks = form(shard(primary(), replica(R1), replica(R2, semi_sync=False))).acks
+    assert acks is not None
+    assert (acks.needed, acks.have) == (1, 1)
+
+
+def test_a_tablet_that_never_answered_tells_nothing() -> None:
+    """Unknown is null, and neither false nor zero."""
+    (tablet,) = [t for t in form(shard(primary(), unprobed(replica(R1)))).tablets if not t.is_primary]
+    assert (tablet.reach, tablet.read_only, tablet.gtid, tablet.replication, tablet.semi_sync) == (
+        "unasked",
+        None,
+        None,
+        None,
+        None,
+    )
+
+
+def test_times_are_those_of_the_wall_clock() -> None:
+    """The moment of an answer, which is known by the monotonic clock, is told as a time of day."""
+    tablet = next(t for t in form(shard(primary(), answers(replica(R1), at=NOW - 2.5))).tablets if not t.is_primary)
+    assert tablet.answered_at == "2023-11-14T22:13:17.500Z"
+
+
+def test_a_frame_comes_back_as_it_was() -> None:
+    """What is encoded and decoded again is equal."""
+    frame = ShardFrame(shard=form(shard(primary(dead_for=3), replica(R1), replace(replica(R2)))))
+    assert decode_frame(encode(frame)) == frame
+    assert frame.shard.primary == str(primary(P).alias)
