@@ -237,8 +237,9 @@ def _shared_by_many(
     status = primary.current_status
     if policy is None or status is None or not (needed := policy.required_acks(primary.member)):
         return 0, EMPTY_GTID_SET
+    unsent = _without_acker(view, policy)
     extras = [
-        t.current_status.received.difference(status.executed).without_uuid(status.server_uuid)
+        t.current_status.received.difference(status.executed.union(unsent)).without_uuid(status.server_uuid)
         for t in view.tablets
         if t.alias != primary.alias and t.current_status is not None and t.record.type in ACKING_TYPES
     ]
@@ -247,6 +248,32 @@ def _shared_by_many(
         if shared:
             return needed + 1, shared
     return needed + 1, EMPTY_GTID_SET
+
+
+def _without_acker(view: ShardView, policy: DurabilityPolicy) -> GtidSet:
+    """Return what tablets that answer wrote, and no tablet received that acknowledges for them by the policy.
+
+    One that was seen to acknowledge beyond the policy counts, too. A writer whose possible ackers do not all answer, or
+    with the UUID of another tablet, proves nothing. Two tablets of a cell that was cut off share what only other cells
+    acknowledge: the next primary stayed read-only for it.
+    """
+    heard = {t.alias: (t, t.current_status) for t in view.tablets if t.current_status is not None}
+    found = EMPTY_GTID_SET
+    for writer, status in heard.values():
+        by_policy = [t for t in view.tablets if policy.may_ack(writer.member, t.member)]
+        is_copied = sum(other.server_uuid == status.server_uuid for _, other in heard.values()) > 1
+        if is_copied or any(tablet.alias not in heard for tablet in by_policy):
+            continue
+        beyond = [t for t in view.tablets if t.memory.client_span is not None and t.alias != writer.alias]
+        acked = [_ever_received(tablet) for tablet in (*by_policy, *beyond)]
+        written = EMPTY_GTID_SET.union(*(other.received.only_uuid(status.server_uuid) for _, other in heard.values()))
+        found = found.union(written.difference(EMPTY_GTID_SET.union(*acked)))
+    return found
+
+
+def _ever_received(tablet: TabletView) -> GtidSet:
+    told = tablet.told.received if tablet.told is not None else EMPTY_GTID_SET
+    return told.union(tablet.memory.received, tablet.memory.lost_after_receipt)
 
 
 def rolled_back_guard(view: ShardView, tablet: TabletView) -> Why | None:

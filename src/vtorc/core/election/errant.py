@@ -6,7 +6,8 @@ transaction is called errant without a proof, and all others must survive.
 
 The proof is what the present primary was seen to hold in its term. It could not have been promoted without all that
 earlier terms acknowledged. Each write that was acknowledged in this term carries the UUID of a server that may have
-been primary in it. A transaction for which neither is true, and that no other tablet has, was never acknowledged.
+been primary in it. A transaction for which neither is true was never acknowledged, if no other tablet has it. Nor was
+it if no tablet has it that acknowledges for its writer: two tablets of one cell share it, and only other cells count.
 
 Vitess compares the lengths of the tablets' reparent journals instead, and of tablets with equal lengths the
 transactions, less those of their source (`go/vt/vtctl/reparentutil/emergency_reparenter.go`). That proves nothing after
@@ -31,8 +32,12 @@ def proven_errant(candidates: CandidateSet, policy: DurabilityPolicy) -> dict[Ta
     if candidates.first_term or not known:
         return {}
     writers = _possible_writers(candidates, policy)
+    unsent = _without_acker(candidates, policy)
     errant = {
-        alias: _only_here(candidates, stopped).difference(known).without_uuids(writers)
+        alias: _only_here(candidates, stopped)
+        .union(stopped.received.intersection(unsent))
+        .difference(known)
+        .without_uuids(writers)
         for alias, stopped in candidates.pool.items()
     }
     return {alias: each for alias, each in errant.items() if each}
@@ -50,6 +55,34 @@ def may_be_acknowledged(candidates: CandidateSet, policy: DurabilityPolicy, tran
 def _only_here(candidates: CandidateSet, stopped: StoppedTablet) -> GtidSet:
     others = (other.received for other in candidates.stopped.values() if other.alias != stopped.alias)
     return stopped.received.difference(EMPTY_GTID_SET.union(*others))
+
+
+def _without_acker(candidates: CandidateSet, policy: DurabilityPolicy) -> GtidSet:
+    """Return what stopped tablets wrote, and no tablet received that may have acknowledged it.
+
+    A writer whose possible ackers were not all reached, or with the UUID of another tablet, proves nothing.
+    """
+    tablets = candidates.stopped
+    found = EMPTY_GTID_SET
+    for writer in tablets.values():
+        if sum(other.server_uuid == writer.server_uuid for other in tablets.values()) > 1:
+            continue
+        if not policy.required_acks(writer.member) or _may_have_been_acknowledged(candidates, policy, writer):
+            continue
+        ackers = [
+            alias
+            for alias, other in tablets.items()
+            if policy.may_ack(writer.member, other.member) or alias in candidates.semi_sync.past_ackers
+        ]
+        acked = [
+            each
+            for alias in ackers
+            if alias != writer.alias
+            for each in (tablets[alias].received, candidates.lost_after_receipt.get(alias, EMPTY_GTID_SET))
+        ]
+        written = EMPTY_GTID_SET.union(*(each.received.only_uuid(writer.server_uuid) for each in tablets.values()))
+        found = found.union(written.difference(EMPTY_GTID_SET.union(*acked)))
+    return found
 
 
 def _known_at_primary(candidates: CandidateSet) -> GtidSet:

@@ -35,6 +35,7 @@ from vtorc.core.detection.analysis import analyse
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.detection.thresholds import DetectionThresholds
+from vtorc.core.facts.client_span import ClientSpan
 from vtorc.core.facts.durability import DurabilityPolicy, policy
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.last_probe import ProbeFailure
@@ -43,6 +44,7 @@ from vtorc.core.facts.status import TabletStatus
 from vtorc.core.facts.views import ShardView, TabletView
 
 R1, R2, R3 = "zone1-101", "zone2-200", "zone3-300"
+UNSENT = "100:1-50,101:1"
 HEIR = replica(R1, of=None, tablet_type=TabletType.PRIMARY, read_only=False, executed="100:1-50,101:1-9")
 WAIT = Rule.UNCONFIRMED
 BACK = asked_after_others(
@@ -1009,6 +1011,34 @@ def test_a_primary_that_lacks_writes_that_several_tablets_share_stays_read_only(
     assert (refused.acts, refused.rule) == (False, Rule.MISSING_WRITES)
     assert refused.escalated
     assert "SetWritable zone1-0000000100 true" in refused.sentence
+
+
+def seen_acknowledging(name: str, received: str = "") -> TabletView:
+    """A replica that was seen to receive with its side of semi-sync at work."""
+    span = ClientSpan(source_uuid=uuid(R1), source_host="", source_port=3306, seen_from=NOW - 9, seen_to=NOW - 5)
+    return changed(replica(name, received=received), client_span=span)
+
+
+@pytest.mark.parametrize(
+    ("others", "rule"),
+    [
+        pytest.param([replica(R2)], Rule.ACT, id="no other cell has them"),
+        pytest.param([replica(R2, received=UNSENT)], Rule.MISSING_WRITES, id="another cell has them"),
+        pytest.param([failing(replica(R2))], Rule.MISSING_WRITES, id="another cell does not answer"),
+        pytest.param([replica(R2), seen_acknowledging("zone1-103")], Rule.ACT, id="one that acknowledged lacks them"),
+        pytest.param(
+            [replica(R2), seen_acknowledging("zone1-103", UNSENT)], Rule.MISSING_WRITES, id="one that acknowledged has"
+        ),
+        pytest.param(
+            [answers(replica(R2), server_uuid=uuid(R1))], Rule.MISSING_WRITES, id="another has the writer's server_uuid"
+        ),
+    ],
+)
+def test_writes_that_no_acker_received_keep_no_primary_read_only(others: list[TabletView], rule: Rule) -> None:
+    """Under cross_cell, two tablets of a cell that was cut off share what no other cell acknowledged."""
+    former, beside = replica(R1, of=None, executed=UNSENT), replica("zone1-102", received=UNSENT)
+    view = shard(primary(read_only=True), former, beside, *others, policy_name="cross_cell")
+    assert about(view, Code.PRIMARY_IS_READ_ONLY).rule is rule
 
 
 def test_another_server_under_the_alias_of_the_primary_stays_read_only() -> None:

@@ -306,6 +306,55 @@ def test_what_the_primary_was_never_seen_to_have_is_errant(
     assert choice.errant == {alias(name): gtids(text) for name, text in errant.items()}
 
 
+def cut_off_cell(*others: StoppedTablet, follows: str | None = None, **changes: Any) -> CandidateSet:
+    """Two tablets of the cell that was cut off, which share the last writes of one of them, and others."""
+    former = stopped(R1, "99:1-30,100:1-50,101:1-3", source=follows, was_primary=follows is None)
+    beside = stopped("zone1-102", "99:1-30,100:1-50,101:1-3", source=R1)
+    return candidates(former, beside, *others, **changes)
+
+
+def test_what_no_acker_received_is_errant_although_two_tablets_share_it() -> None:
+    """Under cross_cell, the last writes of a cell that was cut off were acknowledged by no tablet of another cell."""
+    sound = stopped(R2, "99:1-30,100:1-50"), stopped(R3, "99:1-30,100:1-50")
+    lost = gtids("101:1-3")
+    choice = elected(cut_off_cell(*sound), CROSS_CELL)
+    assert (choice.winner, choice.errant) == (alias(R2), {alias(R1): lost, alias("zone1-102"): lost})
+    assert not elected(cut_off_cell(*sound), SEMI_SYNC).errant
+
+
+@pytest.mark.parametrize(
+    "received",
+    [
+        pytest.param(cut_off_cell(stopped(R2, "100:1-50"), stopped(R3, "100:1-50,101:1-3")), id="another cell has it"),
+        pytest.param(cut_off_cell(stopped(R2, "100:1-50"), unreached=(DEAD, member(R3))), id="another cell is missing"),
+        pytest.param(
+            cut_off_cell(stopped(R2, "100:1-50"), unreached=(DEAD, member(R3)), follows=P),
+            id="another cell is missing, and the writer follows again",
+        ),
+        pytest.param(
+            cut_off_cell(
+                stopped(R2, "100:1-50"),
+                stopped(R3, "100:1-50"),
+                semi_sync=ObservedSemiSync(past_ackers=frozenset({alias("zone1-102")})),
+            ),
+            id="the other tablet of its cell was seen to acknowledge",
+        ),
+        pytest.param(
+            cut_off_cell(
+                stopped(R2, "100:1-50"),
+                stopped(R3, "100:1-50"),
+                lost_after_receipt={alias(R3): gtids("101:2")},
+            ),
+            id="another cell had a part of it",
+        ),
+    ],
+)
+def test_what_an_acker_may_have_received_is_not_errant(received: CandidateSet) -> None:
+    """Shared writes are kept while a tablet that may have acknowledged them has them, had them, or is missing."""
+    outcome = choose(received, CROSS_CELL)
+    assert gtids("101:2") not in [each.intersection(gtids("101:2")) for each in outcome.errant.values()]
+
+
 def test_without_having_seen_the_primary_nothing_is_errant() -> None:
     """What may be an acknowledged write of an earlier term is kept, though it looks like an errant one."""
     tablets = stopped(R1, "99:1-31,100:1-50"), stopped(R2, "99:1-30,100:1-50"), stopped(R3, "100:1-50")
