@@ -94,6 +94,8 @@ class StatusFrame(Frame, frozen=True, kw_only=True):
     """The keyspaces and shards that it acts on; empty for all."""
     topology_failures: list[str]
     """What could not be read of the topology server the last time; empty if all was read."""
+    shards_watched: int | None = None
+    """How many shards the topology server has; None until it was read once."""
     announcements: list[AnnouncementForm]
     """What holds for the whole fleet at the moment: replacements held back, vtorc late."""
     history_file: str

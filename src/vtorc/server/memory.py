@@ -27,7 +27,8 @@ Listener = Callable[[AnyFrame], None]
 class ServerMemory:
     """What vtorc knows, as it was told last."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, revision: int = 0) -> None:
+        """Begin with nothing; `revision` is to be higher than that of any server before, so that none is mistaken."""
         self.shards: dict[str, ShardForm] = {}
         """The shards by name (`keyspace/shard`), in order of name."""
         self.recoveries: dict[str, RecoveryForm] = {}
@@ -42,9 +43,14 @@ class ServerMemory:
         """The last sign of life; None if none came."""
         self.heard_at: float | None = None
         """When the last frame came, in seconds on the caller's monotonic clock; None if none came."""
-        self.revision = 0
+        self.revision = revision
         """Grows with each frame that changes something."""
         self._listeners: list[Listener] = []
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether vtorc has told all that it knows once: metrics are the last of it."""
+        return self.status is not None and self.metrics is not None
 
     def take(self, frame: AnyFrame, now: float) -> None:
         """Take a frame that came at `now`, and pass it on to the listeners."""

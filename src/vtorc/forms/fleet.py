@@ -1,0 +1,93 @@
+"""The forms of `/api/v1` that are about more than one thing: lists, rows of the fleet, and why a shard is as it is."""
+
+from typing import Generic, TypeVar
+
+from vtorc.forms.base import Form
+from vtorc.forms.findings import FindingForm
+from vtorc.forms.frames import DecisionFrame, StatusFrame
+from vtorc.forms.recovery import RecoveryForm, RunningForm
+from vtorc.forms.shard import AcksForm, ShardForm
+
+Item = TypeVar("Item", bound=Form)
+
+
+class ListForm(Form, Generic[Item], frozen=True, kw_only=True):
+    """A list, or one page of it."""
+
+    items: list[Item]
+    """Its items, in the order that the route promises."""
+    revision: int
+    """The revision of all that the server knows; `/api/v1/events` goes on from there."""
+    cursor: str | None
+    """The value of `cursor` that asks for the next page; None on the last one, and where there are no pages."""
+
+
+class StatusForm(StatusFrame, frozen=True, kw_only=True, tag=False):
+    """What holds for vtorc as a whole, and how well the server hears it."""
+
+    states: dict[str, int]
+    """How many shards are in each state; states without a shard have 0."""
+    sentence: str
+    """The state of the fleet in words."""
+    control_heard_seconds: float
+    """Seconds since the server heard of vtorc last; above one, all else may be out of date."""
+    revision: int
+    """The revision of all that the server knows."""
+
+
+class ShardRowForm(Form, frozen=True, kw_only=True):
+    """One shard in the list of all."""
+
+    name: str
+    """Its name, as `keyspace/shard`."""
+    state: str
+    """Its state in one word, as in `ShardForm`."""
+    sentence: str
+    """Its state in one sentence."""
+    primary: str | None
+    """Alias of its primary; None if it has none."""
+    takes_writes: bool | None
+    """Whether its primary takes writes; None if that is in doubt."""
+    largest_lag_seconds: int | None
+    """Most seconds that a replica is behind; None if none tells."""
+    acks: AcksForm | None
+    """The acknowledgements of the primary; None without a primary or a policy."""
+    findings: list[str]
+    """The codes of what is wrong, most urgent first."""
+    running: RunningForm | None
+    """The recovery in progress; None if there is none."""
+    revision: int
+    """The revision of the shard."""
+
+
+class WhyForm(Form, frozen=True, kw_only=True):
+    """Why a shard is in its state: what is wrong, what was decided, and what was done."""
+
+    shard: str
+    """Its name, as `keyspace/shard`."""
+    state: str
+    """Its state in one word, as in `ShardForm`."""
+    sentence: str
+    """Its state in one sentence."""
+    findings: list[FindingForm]
+    """What is wrong now, most urgent first."""
+    decisions: list[DecisionFrame]
+    """The last decisions and their ends, newest first."""
+    recoveries: list[RecoveryForm]
+    """The last recoveries, newest first."""
+
+
+def shard_row(shard: ShardForm) -> ShardRowForm:
+    """Return the row of a shard."""
+    return ShardRowForm(
+        name=shard.name,
+        state=shard.state,
+        sentence=shard.sentence,
+        primary=shard.primary,
+        takes_writes=shard.takes_writes,
+        largest_lag_seconds=shard.largest_lag_seconds,
+        acks=shard.acks,
+        findings=[finding.code for finding in shard.findings],
+        running=shard.running,
+        revision=shard.revision,
+    )

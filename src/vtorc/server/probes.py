@@ -1,0 +1,34 @@
+"""What a container platform asks: whether vtorc lives, and whether it knows its shards."""
+
+import time
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from vtorc.server.memory import ServerMemory
+
+LIVE_FOR = 10.0
+"""Seconds without a sign of life after which vtorc does not count as alive."""
+
+
+def probe_routes(memory: ServerMemory, *, clock: Callable[[], float] = time.monotonic) -> list[Route]:
+    """Return the routes of `/debug/health` and `/debug/liveness`; `clock` is the one of the memory."""
+    began = clock()
+
+    async def liveness(request: Request) -> Response:
+        silence = clock() - (memory.heard_at if memory.heard_at is not None else began)
+        if silence < LIVE_FOR:
+            return PlainTextResponse("ok\n")
+        return PlainTextResponse(f"vtorc was not heard for {silence:.0f} s\n", status_code=503)
+
+    async def health(request: Request) -> Response:
+        watched = memory.status.shards_watched if memory.status is not None else None
+        if watched is None:
+            return PlainTextResponse("the topology server was not read yet\n", status_code=500)
+        if watched and not memory.shards:
+            return PlainTextResponse(f"none of {watched} shards was judged yet\n", status_code=500)
+        return PlainTextResponse("ok\n")
+
+    return [Route("/debug/liveness", liveness), Route("/debug/health", health)]

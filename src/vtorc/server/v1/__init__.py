@@ -1,0 +1,1 @@
+"""`/api/v1`: one table of endpoints gives the routes and the OpenAPI description."""

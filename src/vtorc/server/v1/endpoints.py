@@ -1,0 +1,69 @@
+"""The kinds of endpoints of `/api/v1`: their properties say all that routing and description need."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from vtorc.forms.base import Form
+from vtorc.server.memory import ServerMemory
+
+PREFIX = "/api/v1"
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The parameters of a query; an unknown one is refused, as a misspelt filter would show too much."""
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The JSON object in the body of a request; an unknown key is refused."""
+
+
+Q = TypeVar("Q", bound=Query)
+B = TypeVar("B", bound=Body)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadEndpoint(Generic[Q]):
+    """A GET that is answered from memory."""
+
+    path: str
+    """The path after `/api/v1`, with its variables in braces."""
+    summary: str
+    """What it returns, as one sentence."""
+    query: type[Q]
+    """The parameters that it takes."""
+    answer: Any
+    """The type of the form that it returns."""
+    read: Callable[[ServerMemory, Mapping[str, str], Q, float], Form]
+    """Returns the form, or a `ProblemForm`, from the memory, the variables of the path, the query, and the time in
+    seconds on the monotonic clock."""
+    problems: tuple[int, ...] = ()
+    """The statuses of problems that are particular to it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardEndpoint(Generic[B]):
+    """A POST that vtorc itself answers."""
+
+    path: str
+    """The path after `/api/v1`, with its variables in braces."""
+    summary: str
+    """What it does, as one sentence."""
+    body: type[B]
+    """The object that it takes."""
+    kind: str
+    """The kind of the request to vtorc."""
+    arguments: Callable[[Mapping[str, str], B], dict[str, object]]
+    """Returns the arguments of that request."""
+    status: int
+    """The status of success."""
+    answer: Any
+    """The type of the form that vtorc replies with."""
+    problems: tuple[int, ...]
+    """The statuses of problems that are particular to it."""
+
+
+class NoQuery(Query, frozen=True, kw_only=True):
+    """No parameters."""

@@ -1,0 +1,82 @@
+"""All endpoints of `/api/v1` but events and the description."""
+
+from typing import Any
+
+from vtorc.forms.findings import FindingForm
+from vtorc.forms.fleet import ListForm, ShardRowForm, StatusForm, WhyForm
+from vtorc.forms.frames import DecisionFrame
+from vtorc.forms.recovery import RecoveryForm, RunningForm
+from vtorc.forms.shard import ShardForm
+from vtorc.server.v1 import reads, shard_list
+from vtorc.server.v1.endpoints import NoQuery, ReadEndpoint
+
+_SHARD = "/shards/{keyspace}/{shard}"
+
+READS: tuple[ReadEndpoint[Any], ...] = (
+    ReadEndpoint(
+        path="/status",
+        summary="What holds for vtorc as a whole",
+        query=NoQuery,
+        answer=StatusForm,
+        read=reads.status,
+    ),
+    ReadEndpoint(
+        path="/shards",
+        summary="The shards, one row each",
+        query=shard_list.ShardsQuery,
+        answer=ListForm[ShardRowForm],
+        read=shard_list.shards,
+    ),
+    ReadEndpoint(
+        path=_SHARD,
+        summary="One shard with its tablets and findings",
+        query=NoQuery,
+        answer=ShardForm,
+        read=reads.shard,
+        problems=(404,),
+    ),
+    ReadEndpoint(
+        path=f"{_SHARD}/why",
+        summary="Why a shard is in its state",
+        query=NoQuery,
+        answer=WhyForm,
+        read=reads.why,
+        problems=(404,),
+    ),
+    ReadEndpoint(
+        path="/findings",
+        summary="What is wrong in all shards, by name of shard",
+        query=reads.FindingsQuery,
+        answer=ListForm[FindingForm],
+        read=reads.findings,
+    ),
+    ReadEndpoint(
+        path="/decisions",
+        summary="The last decisions and their ends, newest first",
+        query=reads.DecisionsQuery,
+        answer=ListForm[DecisionFrame],
+        read=reads.decisions,
+    ),
+    ReadEndpoint(
+        path="/recoveries",
+        summary="The recoveries that ended last, newest first",
+        query=reads.RecoveriesQuery,
+        answer=ListForm[RecoveryForm],
+        read=reads.recoveries,
+    ),
+    ReadEndpoint(
+        path="/recoveries/{id}",
+        summary="One recovery that has ended",
+        query=NoQuery,
+        answer=RecoveryForm,
+        read=reads.recovery,
+        problems=(404,),
+    ),
+    ReadEndpoint(
+        path="/running",
+        summary="The recoveries in progress, by name of shard",
+        query=NoQuery,
+        answer=ListForm[RunningForm],
+        read=reads.running,
+    ),
+)
