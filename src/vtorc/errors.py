@@ -149,6 +149,20 @@ class SettingsError(VtorcError):
         self.problems = tuple(problems)
 
 
+class ListenError(VtorcError):
+    """The HTTP server cannot listen where the settings say."""
+
+    def __init__(self, host: str, port: int, reason: str) -> None:
+        super().__init__(
+            f"cannot serve HTTP on {host or 'all addresses'}, port {port}: {reason}; end what listens there, or give "
+            f"another --listen-address, --port or --bind-address"
+        )
+
+
+class ChannelError(VtorcError):
+    """The other end of the channel between vtorc and its HTTP server sent what is no frame."""
+
+
 class HistoryError(VtorcError):
     """The history file cannot be opened, read or written; vtorc continues without it."""
 

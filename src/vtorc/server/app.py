@@ -3,14 +3,20 @@
 from collections.abc import Callable, Sequence
 
 from starlette.applications import Starlette
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
+from vtorc.forms.frames import ProblemForm
+from vtorc.server.answers import problem_answer
 from vtorc.server.asking import Ask
+from vtorc.server.guard import Guard
 from vtorc.server.listener import Listener
 from vtorc.server.memory import ServerMemory
+from vtorc.server.options import ServerRules
+from vtorc.server.permission import LocalActions
 from vtorc.server.probes import probe_routes
 from vtorc.server.v1.routes import v1_routes
 
@@ -21,16 +27,37 @@ DIALECTS: dict[Listener, Dialect] = {}
 """The older APIs. Both listeners serve both; where they share a path, that of the listener counts."""
 
 
-def make_app(memory: ServerMemory, ask: Ask, *, listener: Listener = Listener.TODAY) -> ASGIApp:
-    """Return the application for the requests that come in on `listener`."""
+def make_app(
+    memory: ServerMemory, ask: Ask, *, listener: Listener = Listener.TODAY, rules: ServerRules | None = None
+) -> ASGIApp:
+    """Return the application for the requests that come in on `listener`; by default the rules are the strict ones.
+
+    All dialects get the same `ask`, which refuses what acts and comes from another host.
+    """
+    rules = rules or ServerRules()
+    asking = ask if rules.allow_remote_actions else LocalActions(ask)
     own_first = sorted(DIALECTS, key=lambda dialect: dialect is not listener)
-    return Starlette(
+    app = Starlette(
         routes=[
-            *v1_routes(memory, ask),
+            *v1_routes(memory, asking),
             *probe_routes(memory),
-            *(route for dialect in own_first for route in DIALECTS[dialect](memory, ask)),
+            *(route for dialect in own_first for route in DIALECTS[dialect](memory, asking)),
         ],
-        exception_handlers={404: _UNKNOWN_PATH[listener]},
+        exception_handlers={404: _UNKNOWN_PATH[listener], 500: _own_mistake},
+    )
+    return Guard(GZipMiddleware(app, minimum_size=1000, compresslevel=5), rules)
+
+
+async def _own_mistake(request: Request, error: Exception) -> Response:
+    """Answer after a mistake of vtorc's own, which the log has with its traceback."""
+    return problem_answer(
+        ProblemForm(
+            title="mistake of vtorc",
+            status=500,
+            what=f"vtorc itself failed to answer {request.url.path}",
+            why="a mistake in vtorc",
+            do="report it with the traceback in vtorc's log",
+        )
     )
 
 

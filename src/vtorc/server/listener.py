@@ -1,6 +1,13 @@
-"""The two listeners of the server, which differ in five paths."""
+"""The two listeners of the server, which differ in five paths, and the sockets that vtorc opens for them."""
 
 import enum
+import socket
+from dataclasses import dataclass
+
+from vtorc.errors import ListenError
+
+BACKLOG = 512
+"""Connections that the kernel keeps while the server is started anew."""
 
 
 class Listener(enum.Enum):
@@ -10,3 +17,38 @@ class Listener(enum.Enum):
     """`--listen-address`, as in Vitess v11 to v13."""
     TODAY = "today"
     """`--port` with `--bind-address`, as since v14."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoundListener:
+    """A listener whose socket takes connections already."""
+
+    listener: Listener
+    sock: socket.socket
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as host:port."""
+        host, port = self.sock.getsockname()[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def bind(listener: Listener, host: str, port: int) -> BoundListener:
+    """Listen on a host, empty for all addresses, and a port, 0 for any; raises ListenError if that cannot be had.
+
+    vtorc itself opens the socket: a wrong address is told at the start, and connections wait while the server is
+    started anew.
+    """
+    try:
+        return BoundListener(listener, _listening(host, port))
+    except (OSError, UnicodeError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise ListenError(host, port, reason) from error
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    if not host and socket.has_dualstack_ipv6():
+        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG)
+    found = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, _, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
+    return socket.create_server(address[:2], family=family, backlog=BACKLOG)

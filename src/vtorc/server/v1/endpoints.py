@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from vtorc.forms.base import Form
+from vtorc.forms.frames import ProblemForm
 from vtorc.server.memory import ServerMemory
 
 PREFIX = "/api/v1"
@@ -67,3 +68,15 @@ class ForwardEndpoint(Generic[B]):
 
 class NoQuery(Query, frozen=True, kw_only=True):
     """No parameters."""
+
+
+def bad_input(part: str, error: str, *, allowed: tuple[str, ...]) -> ProblemForm:
+    """Return the problem with a query or a body; `error` names what was expected, and where."""
+    names = ", ".join(allowed) or "nothing"
+    return ProblemForm(
+        title=f"bad {part}",
+        status=400,
+        what=f"the {part} cannot be used: {error}",
+        why=f"the {part} of this request takes {names}",
+        do=f"correct it; {PREFIX}/openapi.json describes each request",
+    )

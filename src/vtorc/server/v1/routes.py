@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -9,12 +10,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+import vtorc
 from vtorc.forms.frames import ProblemForm
 from vtorc.server.answers import form_answer, problem_answer, raw_answer
 from vtorc.server.asking import Ask
 from vtorc.server.memory import ServerMemory
+from vtorc.server.permission import origin_of
 from vtorc.server.v1.actions import FORWARDS
-from vtorc.server.v1.endpoints import PREFIX, ForwardEndpoint, ReadEndpoint
+from vtorc.server.v1.endpoints import PREFIX, ForwardEndpoint, ReadEndpoint, bad_input
+from vtorc.server.v1.events import Events
+from vtorc.server.v1.openapi import description
 from vtorc.server.v1.reads import not_told_yet
 from vtorc.server.v1.table import READS
 
@@ -27,6 +32,8 @@ def v1_routes(memory: ServerMemory, ask: Ask, *, clock: Callable[[], float] = ti
     return [
         *(_read_route(memory, endpoint, clock) for endpoint in READS),
         *(_forward_route(ask, endpoint) for endpoint in FORWARDS),
+        Events(memory).route(),
+        Route(f"{PREFIX}/openapi.json", _openapi, methods=["GET"]),
         Route(f"{PREFIX}/{{rest:path}}", _unknown_path, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
     ]
 
@@ -36,7 +43,7 @@ def _read_route(memory: ServerMemory, endpoint: ReadEndpoint[Any], clock: Callab
         try:
             query = msgspec.convert(dict(request.query_params), endpoint.query, strict=False)
         except msgspec.ValidationError as error:
-            return problem_answer(_bad_input("query", error, allowed=endpoint.query.__struct_fields__))
+            return problem_answer(bad_input("query", str(error), allowed=endpoint.query.__struct_fields__))
         if not memory.is_complete:
             return problem_answer(not_told_yet())
         return form_answer(request, endpoint.read(memory, request.path_params, query, clock()))
@@ -51,16 +58,25 @@ def _forward_route(ask: Ask, endpoint: ForwardEndpoint[Any]) -> Route:
         try:
             body = msgspec.json.decode(await request.body() or b"{}", type=endpoint.body)
         except msgspec.DecodeError as error:
-            return problem_answer(_bad_input("body", error, allowed=endpoint.body.__struct_fields__))
+            return problem_answer(bad_input("body", str(error), allowed=endpoint.body.__struct_fields__))
         reply = await ask(
             endpoint.kind,
             endpoint.arguments(request.path_params, body),
             actor=ANONYMOUS,
-            origin=request.client.host if request.client is not None else "",
+            origin=origin_of(request),
         )
         return raw_answer(bytes(reply.body), reply.status)
 
     return Route(f"{PREFIX}{endpoint.path}", answer, methods=["POST"])
+
+
+async def _openapi(request: Request) -> Response:
+    return raw_answer(_description(), 200)
+
+
+@cache
+def _description() -> bytes:
+    return msgspec.json.encode(description(vtorc.__version__))
 
 
 async def _unknown_path(request: Request) -> Response:
@@ -72,18 +88,6 @@ async def _unknown_path(request: Request) -> Response:
             why="/api/v1 has no such path, or not with this method",
             do=f"read {PREFIX}/openapi.json, which lists all",
         )
-    )
-
-
-def _bad_input(part: str, error: msgspec.DecodeError, *, allowed: tuple[str, ...]) -> ProblemForm:
-    """Return the problem with a query or a body; msgspec's text names what was expected, and where."""
-    names = ", ".join(allowed) or "nothing"
-    return ProblemForm(
-        title=f"bad {part}",
-        status=400,
-        what=f"the {part} cannot be used: {error}",
-        why=f"the {part} of this request takes {names}",
-        do=f"correct it; {PREFIX}/openapi.json describes each request",
     )
 
 

@@ -1,0 +1,101 @@
+"""One connection of a client, with limits on what it may hold: time, headers, and the number of connections."""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+MOST_CONNECTIONS = 512
+"""Connections of one listener; requests on further ones are answered 503."""
+
+MOST_REFUSED = 128
+"""Connections beyond those that get an answer; further ones are closed."""
+
+MOST_HEADERS = 16 << 10
+"""Bytes of the request line and the headers of a request."""
+
+REQUEST_WITHIN = 10.0
+"""Seconds from the first byte of a request, or from the connection, to the last byte of the request."""
+
+
+class BoundedHttpProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, which by itself waits for the rest of a request for ever and takes headers of any length."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._deadline: asyncio.TimerHandle | None = None
+        self._header_bytes = 0
+        self._is_in_headers = True
+        self._is_refused = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request; close at once if there are far too many connections."""
+        super().connection_made(transport)
+        if len(self.connections) > MOST_CONNECTIONS + MOST_REFUSED:
+            transport.abort()
+            return
+        self._await_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take more of a request, unless its headers are too long."""
+        if self._is_refused:
+            return
+        self._await_request()
+        if self._is_in_headers:
+            self._header_bytes += len(data)
+        super().data_received(data)
+        if self._is_in_headers and self._header_bytes > MOST_HEADERS:
+            self._refuse()
+
+    def on_message_begin(self) -> None:
+        """Note that a request begins."""
+        super().on_message_begin()
+        self._is_in_headers = True
+        self._await_request()
+
+    def on_headers_complete(self) -> None:
+        """Hand the request on, unless its headers are too long."""
+        self._is_in_headers = False
+        self._header_bytes = 0
+        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MOST_HEADERS:
+            self._refuse()
+            return
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        if not self._is_refused:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Note that the request is there."""
+        self._stop_waiting()
+        self._is_in_headers = True
+        if not self._is_refused:
+            super().on_message_complete()
+
+    def _await_request(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(REQUEST_WITHIN, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _give_up(self) -> None:
+        self._deadline = None
+        if not self.transport.is_closing():
+            self.transport.close()
+
+    def _refuse(self) -> None:
+        self._is_refused = True
+        text = f"the headers of a request may have {MOST_HEADERS} bytes\n".encode()
+        head = b"content-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(text)
+        self.transport.write(STATUS_LINE[431] + head + text)
+        self.transport.close()

@@ -1,0 +1,161 @@
+"""vtorc's end of the channel to one server process: it never waits for the server, and is never in its way."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+
+import msgspec
+import structlog
+
+from vtorc.errors import ChannelError
+from vtorc.forms.frames import AnyFrame, ProblemForm, ReplyFrame, RequestFrame, decode_request, encode
+from vtorc.server.channel import LONGEST_REQUEST, FrameCutter, framed
+from vtorc.server.outbox import Outbox
+
+Answer = Callable[[RequestFrame], Awaitable[ReplyFrame]]
+"""Answers a request of an operator."""
+
+MOST_PER_TURN = 20
+"""Frames sent in one round of the event loop: the loops of the shards run beside it."""
+
+MOST_REQUESTS = 64
+"""Requests that are answered at a time; further ones are refused at once."""
+
+_CHUNK = 1 << 16
+
+_log = structlog.get_logger(__name__)
+
+
+class Link:
+    """Sends frames to one server process, and answers its requests."""
+
+    def __init__(self, sock: socket.socket, snapshot: Iterator[AnyFrame]) -> None:
+        """Use the non-blocking socket `sock`, which `close` closes, and begin with a snapshot of all that is known."""
+        self._sock = sock
+        self._outbox = Outbox(snapshot)
+        self._buffer = memoryview(b"")
+        self._loop = asyncio.get_running_loop()
+        self._is_scheduled = False
+        self._waits_for_room = False
+        self._is_closed = False
+        self._answering: set[asyncio.Task[None]] = set()
+        self._schedule()
+
+    @property
+    def waiting(self) -> int:
+        """How many frames wait to be sent."""
+        return len(self._outbox)
+
+    @property
+    def dropped(self) -> int:
+        """How many frames were dropped because too many waited."""
+        return self._outbox.dropped
+
+    def send(self, frame: AnyFrame) -> None:
+        """Send a frame in one of the next rounds of the event loop, or when the server has room for it."""
+        if not self._is_closed:
+            self._outbox.put(frame)
+            self._schedule()
+
+    async def answer_requests(self, answer: Answer) -> None:
+        """Answer the requests of the server until it ends; returns then."""
+        cutter = FrameCutter(LONGEST_REQUEST)
+        try:
+            while data := await self._loop.sock_recv(self._sock, _CHUNK):
+                for frame in cutter.feed(data):
+                    self._take_request(decode_request(frame), answer)
+        except (OSError, ChannelError, msgspec.DecodeError) as error:
+            _log.error(f"the HTTP server sent what is no request, so it is restarted: {error}")
+
+    def close(self) -> None:
+        """Send no more; the server ends when it notices."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        for task in self._answering:
+            task.cancel()
+        if self._waits_for_room:
+            self._loop.remove_writer(self._sock)
+        self._sock.close()
+
+    def _take_request(self, request: RequestFrame, answer: Answer) -> None:
+        if len(self._answering) >= MOST_REQUESTS:
+            self.send(_reply(request, _too_many()))
+            return
+        task = self._loop.create_task(self._answer(request, answer), name=f"answer {request.kind}")
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
+    async def _answer(self, request: RequestFrame, answer: Answer) -> None:
+        try:
+            reply = await answer(request)
+        except Exception as error:
+            _log.exception(f"a request to {request.kind} failed by a mistake of vtorc's own")
+            reply = _reply(request, _own_mistake(error))
+        self.send(reply)
+
+    def _schedule(self) -> None:
+        if not (self._is_scheduled or self._waits_for_room or self._is_closed):
+            self._is_scheduled = True
+            self._loop.call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._is_scheduled = False
+        if self._is_closed:
+            return
+        try:
+            for _ in range(MOST_PER_TURN):
+                if not self._send_one():
+                    return
+        except BlockingIOError:
+            self._await_room()
+        except OSError:
+            self.close()  # the process ended, which its supervisor notices
+        except Exception:
+            _log.exception("the HTTP server is restarted: vtorc made a mistake in what it sends")
+            self.close()
+        else:
+            self._await_room(is_over=True)
+            self._schedule()
+
+    def _send_one(self) -> bool:
+        """Send what is left of a frame, or the next one; returns whether there was one."""
+        if not self._buffer:
+            frame = self._outbox.take()
+            if frame is None:
+                self._await_room(is_over=True)
+                return False
+            self._buffer = memoryview(framed(encode(frame)))
+        self._buffer = self._buffer[self._sock.send(self._buffer) :]
+        return True
+
+    def _await_room(self, *, is_over: bool = False) -> None:
+        if self._waits_for_room and is_over:
+            self._loop.remove_writer(self._sock)
+        elif not self._waits_for_room and not is_over:
+            self._loop.add_writer(self._sock, self._take_turn)
+        self._waits_for_room = not is_over
+
+
+def _reply(request: RequestFrame, problem: ProblemForm) -> ReplyFrame:
+    return ReplyFrame(id=request.id, status=problem.status, body=msgspec.Raw(msgspec.json.encode(problem)))
+
+
+def _too_many() -> ProblemForm:
+    return ProblemForm(
+        title="too many requests",
+        status=503,
+        what="the request was not taken",
+        why=f"vtorc answers {MOST_REQUESTS} requests at a time, and has as many",
+        do="send it again in a second",
+    )
+
+
+def _own_mistake(error: Exception) -> ProblemForm:
+    return ProblemForm(
+        title="mistake of vtorc",
+        status=500,
+        what=f"vtorc itself failed to answer ({type(error).__name__})",
+        why="a mistake in vtorc",
+        do="report it with the traceback in vtorc's log; look at the shard before you try again",
+    )

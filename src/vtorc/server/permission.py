@@ -1,0 +1,59 @@
+"""Which requests that act are handed on to vtorc, and where they come from."""
+
+import ipaddress
+
+from starlette.requests import HTTPConnection
+
+from vtorc.forms.frames import ProblemForm, ReplyFrame
+from vtorc.server.asking import Ask
+from vtorc.server.requests import problem_reply
+
+HARMLESS = frozenset({"plan"})
+"""Kinds of requests that change nothing, and are taken from everywhere."""
+
+_PROXIED = ("x-forwarded-for", "x-forwarded-host", "x-real-ip", "forwarded", "via")
+"""Headers that proxies add."""
+
+
+def origin_of(connection: HTTPConnection) -> str:
+    """Return the address that a request came from; of a proxy on this host, the address that it names.
+
+    A proxy names its client in X-Forwarded-For, at the end, after what the client itself may have put there. The word
+    of any other client counts as nothing.
+    """
+    client = connection.client.host if connection.client is not None else ""
+    if not is_loopback(client) or not any(sign in connection.headers for sign in _PROXIED):
+        return client
+    named = ",".join(connection.headers.getlist("x-forwarded-for")).rpartition(",")[2].strip()
+    return named or "a client of a proxy on this host"
+
+
+def is_loopback(origin: str) -> bool:
+    """Return whether a request from there was sent on this host."""
+    try:
+        address = ipaddress.ip_address(origin)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+class LocalActions:
+    """An `Ask` that hands on what acts only if it comes from this host."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+
+    async def __call__(self, kind: str, arguments: dict[str, object], *, actor: str, origin: str) -> ReplyFrame:
+        """Return vtorc's reply, or 403 for what acts and comes from elsewhere."""
+        if kind in HARMLESS or is_loopback(origin):
+            return await self._ask(kind, arguments, actor=actor, origin=origin)
+        return problem_reply(
+            ProblemForm(
+                title="not from this host",
+                status=403,
+                what=f"a request to {kind} came from {origin or 'an unknown address'}",
+                why="vtorc takes what acts from its own host only, as it does not know its operators yet",
+                do="send it on the host of vtorc, or start vtorc with --allow-remote-actions",
+            )
+        )

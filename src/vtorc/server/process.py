@@ -1,0 +1,98 @@
+"""The server process: hears vtorc through its channel, serves HTTP, and ends with vtorc."""
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+import uvloop
+from uvicorn import Config, Server
+
+from vtorc.errors import ChannelError
+from vtorc.forms.frames import ReplyFrame, decode_frame
+from vtorc.server.app import make_app
+from vtorc.server.asking import Ask
+from vtorc.server.channel import LONGEST_FRAME, FrameCutter
+from vtorc.server.connection import MOST_CONNECTIONS, BoundedHttpProtocol
+from vtorc.server.memory import ServerMemory
+from vtorc.server.options import ListenerOption, ServerOptions
+from vtorc.server.requests import Requests
+
+NICENESS = 5
+"""How much this process yields to vtorc itself, which may have a failover to carry out."""
+
+KEEP_ALIVE = 15
+"""Seconds that an idle connection is kept."""
+
+_CHUNK = 1 << 18
+
+
+class _Server(Server):
+    """A server that leaves signals alone: it ends when its channel does."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def main(options: ServerOptions) -> None:
+    """Serve until vtorc ends."""
+    os.nice(NICENESS)
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # a client's bad request is no concern of vtorc's log
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(options))
+
+
+async def _serve(options: ServerOptions) -> None:
+    """Serve until the channel ends."""
+    reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=options.channel))
+    # Milliseconds, so that a revision is higher than all of the process before, whose events a browser may go on from.
+    memory = ServerMemory(revision=time.time_ns() // 1_000_000)
+    requests = Requests(writer.write)
+    servers = [
+        asyncio.create_task(_serve_listener(option, options, memory, requests), name=option.listener.value)
+        for option in options.listeners
+    ]
+    hearing = asyncio.create_task(_hear(reader, memory, requests), name="channel")
+    done, _ = await asyncio.wait([hearing, *servers], return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()
+
+
+async def _hear(reader: asyncio.StreamReader, memory: ServerMemory, requests: Requests) -> None:
+    """Take what vtorc sends until it ends; raises ChannelError if that is no frame."""
+    cutter = FrameCutter(LONGEST_FRAME)
+    while data := await reader.read(_CHUNK):
+        for each in cutter.feed(data):
+            try:
+                frame = decode_frame(each)
+            except msgspec.DecodeError as error:
+                raise ChannelError(f"vtorc sent what is no frame: {error}") from error
+            memory.take(frame, time.monotonic())
+            if isinstance(frame, ReplyFrame):
+                requests.take(frame)
+
+
+async def _serve_listener(option: ListenerOption, options: ServerOptions, memory: ServerMemory, ask: Ask) -> None:
+    config = Config(
+        make_app(memory, ask, listener=option.listener, rules=options.rules),
+        http=BoundedHttpProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # who asks is decided by `origin`
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE,
+    )
+    await _Server(config).serve(sockets=[socket.socket(fileno=option.socket)])
+
+
+if __name__ == "__main__":
+    main(msgspec.json.decode(sys.argv[1], type=ServerOptions))

@@ -1,0 +1,160 @@
+"""Runs the server process beside vtorc: starts it, tells it all, answers it, and starts it again when it ends."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import structlog
+
+import vtorc
+from vtorc.forms.frames import AnyFrame
+from vtorc.server.link import Answer, Link
+from vtorc.server.listener import BoundListener
+from vtorc.server.options import ListenerOption, ServerOptions, ServerRules
+
+FIRST_REST = 0.2
+"""Seconds until a server that ended is started again; doubled each time, up to `LONGEST_REST`."""
+
+LONGEST_REST = 5.0
+"""Seconds that a rest grows to."""
+
+STEADY = 30.0
+"""Seconds of life after which the next rest is the first one again."""
+
+LAST_WORDS = 1.0
+"""Seconds that a server gets to end when vtorc stops."""
+
+_LONGEST_LINE = 1 << 16
+
+_log = structlog.get_logger(__name__)
+
+
+class ServerSupervisor:
+    """A FrameSink that passes everything on to a server process, as long as there is one.
+
+    Frames that come while there is none are not kept: the next server begins with a snapshot.
+    """
+
+    def __init__(self, listeners: Sequence[BoundListener], rules: ServerRules) -> None:
+        """Let the server accept connections on `listeners`."""
+        self._listeners = tuple(listeners)
+        self._rules = rules
+        self._link: Link | None = None
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the server; None while there is none."""
+        return self._process.pid if self._process is not None else None
+
+    @property
+    def link(self) -> Link | None:
+        """The channel to the server; None while there is none."""
+        return self._link
+
+    def send(self, frame: AnyFrame) -> None:
+        """Send a frame when the server has room for it."""
+        if self._link is not None:
+            self._link.send(frame)
+
+    async def run(self, snapshot: Callable[[], Iterator[AnyFrame]], answer: Answer) -> None:
+        """Keep a server process running until cancelled; each begins with a snapshot."""
+        loop = asyncio.get_running_loop()
+        rest = FIRST_REST
+        while True:
+            began = loop.time()
+            try:
+                how = await self._run_one(snapshot, answer)
+            except OSError as error:
+                how = f"could not be started ({error})"
+            if loop.time() - began >= STEADY:
+                rest = FIRST_REST
+            _log.error(f"the HTTP server {how}; it is started again in {rest:g} s, and nothing else is held up")
+            await asyncio.sleep(rest)
+            rest = min(2 * rest, LONGEST_REST)
+
+    async def _run_one(self, snapshot: Callable[[], Iterator[AnyFrame]], answer: Answer) -> str:
+        """Run one server process to its end; returns how it ended."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        try:
+            process = await self._start(theirs)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self._process, self._link = process, Link(ours, snapshot())
+        ends = [
+            asyncio.create_task(process.wait(), name="HTTP server"),
+            asyncio.create_task(self._link.answer_requests(answer), name="requests of the HTTP server"),
+        ]
+        copying = asyncio.create_task(_copy_log(process), name="log of the HTTP server")
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._link.close()
+            self._link = None
+            await _end(process)
+            self._process = None
+            for task in (*ends, copying):
+                task.cancel()
+            await asyncio.gather(*ends, copying, return_exceptions=True)
+        return f"ended with {process.returncode}"
+
+    async def _start(self, channel: socket.socket) -> asyncio.subprocess.Process:
+        options = ServerOptions(
+            channel=channel.fileno(),
+            listeners=[
+                ListenerOption(listener=bound.listener, socket=bound.sock.fileno()) for bound in self._listeners
+            ],
+            rules=self._rules,
+        )
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",  # nothing of the working directory is imported
+            "-m",
+            "vtorc.server.process",
+            msgspec.json.encode(options).decode(),
+            env=_environment(),
+            pass_fds=(channel.fileno(), *(bound.sock.fileno() for bound in self._listeners)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for vtorc, which ends the server in order
+            limit=_LONGEST_LINE,
+        )
+
+
+def _environment() -> dict[str, str]:
+    """Return what the server needs to find this very vtorc; vtorc's own environment may hold secrets."""
+    return {"PYTHONPATH": str(Path(vtorc.__file__).parents[1]), "LANG": os.environ.get("LANG", "C.UTF-8")}
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Wait until a server without its channel has ended; one that does not is killed."""
+    try:
+        async with asyncio.timeout(LAST_WORDS):
+            await process.wait()
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def _copy_log(process: asyncio.subprocess.Process) -> None:
+    """Log what the server writes to standard error, which is only what is wrong."""
+    assert process.stderr is not None
+    while True:
+        try:
+            line = await process.stderr.readline()
+        except ValueError:
+            continue  # a line that is longer than a log line should be
+        if not line:
+            return
+        _log.warning(f"the HTTP server says: {line.decode(errors='replace').rstrip()}")
