@@ -35,7 +35,9 @@ class FrameCutter:
             while len(self._buffer) - at >= _LENGTH.size:
                 (length,) = _LENGTH.unpack_from(self._buffer, at)
                 if length > self._longest:
-                    raise ChannelError(f"the other process sent a frame of {length} bytes, expected {self._longest}")
+                    raise ChannelError(
+                        f"the other process sent a frame of {length} bytes, expected at most {self._longest}"
+                    )
                 end = at + _LENGTH.size + length
                 if len(self._buffer) < end:
                     return

@@ -1,0 +1,192 @@
+"""Events: what changed since a revision, merged, and the end of listeners that take nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
+from starlette.applications import Starlette
+from starlette.types import ASGIApp, Message
+
+from tests.unit.server.told import (
+    LOST,
+    NOW,
+    OTHER,
+    WELL,
+    ask_app,
+    heartbeat,
+    lost,
+    recovery,
+    scope_of,
+    status,
+    told_memory,
+    well,
+)
+from vtorc.forms.frames import GoneFrame, RecoveryFrame, ShardFrame
+from vtorc.server.memory import ServerMemory
+from vtorc.server.v1.changes import MOST_KEYLESS
+from vtorc.server.v1.events import Events
+
+Event = tuple[str, int, Any]
+"""The name of an event, its id, and its data."""
+
+
+class Listening:
+    """One listener, which takes events one after the other."""
+
+    def __init__(self) -> None:
+        self._sent: asyncio.Queue[Message] = asyncio.Queue()
+        self.takes = asyncio.Event()
+        self.takes.set()
+        self.is_gone = asyncio.Event()
+
+    async def send(self, message: Message) -> None:
+        """Take a message, unless the listener does not."""
+        await self.takes.wait()
+        self._sent.put_nowait(message)
+
+    async def receive(self) -> Message:
+        """Return the end of the listener once it is gone."""
+        await self.is_gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def next(self, *, but: str = "heartbeat") -> Event:
+        """Return the next event that is not called `but`."""
+        async with asyncio.timeout(60):
+            while True:
+                message = await self._sent.get()
+                if message["type"] != "http.response.body":
+                    continue
+                lines = dict(line.split(": ", 1) for line in message["body"].decode().strip().split("\n"))
+                if lines["event"] != but:
+                    return lines["event"], int(lines["id"]), msgspec.json.decode(lines["data"])
+
+
+@asynccontextmanager
+async def listening(app: ASGIApp, query: str = "", headers: dict[str, str] | None = None) -> AsyncIterator[Listening]:
+    """Listen to events."""
+    listener = Listening()
+    scope = scope_of("GET", "/api/v1/events", query, headers or {}, "127.0.0.1")
+
+    async def serve() -> None:
+        await app(scope, listener.receive, listener.send)
+
+    task = asyncio.create_task(serve())
+    try:
+        yield listener
+    finally:
+        listener.is_gone.set()
+        listener.takes.set()
+        await task
+
+
+@pytest.fixture
+def memory() -> ServerMemory:
+    """A memory that was told all."""
+    return told_memory()
+
+
+@pytest.fixture
+def events(memory: ServerMemory) -> Events:
+    """The events of the memory; two may listen, and a write may take a tenth of a second."""
+    return Events(memory, most=2, takes_within=0.1)
+
+
+@pytest.fixture
+def app(events: Events) -> Starlette:
+    """An application with the events alone."""
+    return Starlette(routes=[events.route()])
+
+
+async def test_a_listener_hears_what_changes_from_now_on(memory: ServerMemory, app: ASGIApp) -> None:
+    """It first gets the status, then each change with its revision and vtorc's own frame as data."""
+    async with listening(app) as listener:
+        assert await listener.next() == ("status", memory.revision, msgspec.to_builtins(status()))
+        frame = ShardFrame(shard=well(revision=2))
+        memory.take(frame, NOW)
+        assert await listener.next() == ("shard", memory.revision, msgspec.to_builtins(frame))
+        memory.take(GoneFrame(shard=OTHER), NOW)
+        assert await listener.next() == ("gone", memory.revision, {"frame": "gone", "shard": OTHER})
+
+
+async def test_a_listener_that_returns_gets_what_it_missed(memory: ServerMemory, app: ASGIApp) -> None:
+    """After Last-Event-ID come the changes since, of each shard only the newest, in order."""
+    since = memory.revision
+    for revision in (2, 3):
+        memory.take(ShardFrame(shard=well(WELL, revision=revision)), NOW)
+    memory.take(RecoveryFrame(recovery=recovery(9)), NOW)
+    memory.take(ShardFrame(shard=well(WELL, revision=4)), NOW)
+    async with listening(app, headers={"last-event-id": str(since)}) as listener:
+        first, second = await listener.next(), await listener.next()
+    assert (first[0], first[2]["recovery"]["id"]) == ("recovery", recovery(9).id)
+    assert (second[0], second[1], second[2]["shard"]["revision"]) == ("shard", memory.revision, 4)
+
+
+@pytest.mark.parametrize("last", ["1", "99999999"])
+async def test_a_listener_that_missed_too_much_begins_anew(memory: ServerMemory, last: str) -> None:
+    """An id that is too old, or of another process, gets a reset with the revision to begin from."""
+    app = Starlette(routes=[Events(memory).route()])
+    async with listening(app, headers={"last-event-id": last}) as listener:
+        assert await listener.next() == ("reset", memory.revision, {})
+        assert (await listener.next())[0] == "status"
+
+
+async def test_a_listener_that_fell_behind_begins_anew(memory: ServerMemory, app: ASGIApp) -> None:
+    """When more has changed than is kept, a listener gets a reset and goes on from there."""
+    async with listening(app, "kinds=recovery,status") as listener:
+        await listener.next()
+        for number in range(MOST_KEYLESS + 100):
+            memory.take(RecoveryFrame(recovery=recovery(number)), NOW)
+        assert await listener.next() == ("reset", memory.revision, {})
+        assert (await listener.next())[0] == "status"
+        memory.take(RecoveryFrame(recovery=recovery(0)), NOW)
+        assert await listener.next() == (
+            "recovery",
+            memory.revision,
+            msgspec.to_builtins(RecoveryFrame(recovery=recovery(0))),
+        )
+
+
+async def test_a_listener_hears_only_what_it_asked_for(memory: ServerMemory, app: ASGIApp) -> None:
+    """A filter of shard and kinds leaves out the rest."""
+    async with listening(app, f"shard={LOST}&kinds=shard,recovery&since={memory.revision}") as listener:
+        memory.take(status(recoveries_allowed=False), NOW)
+        memory.take(ShardFrame(shard=well(WELL)), NOW)
+        memory.take(ShardFrame(shard=lost()), NOW)
+        name, _, data = await listener.next()
+        assert (name, data["shard"]["name"]) == ("shard", LOST)
+
+
+async def test_heartbeats_come_whatever_else_there_is(memory: ServerMemory, app: ASGIApp) -> None:
+    """Each listener gets vtorc's last sign of life at the start and from time to time."""
+    memory.take(heartbeat(), NOW)
+    async with listening(app, "kinds=heartbeat") as listener:
+        for _ in range(2):
+            name, _, data = await listener.next(but="")
+            assert (name, data) == ("heartbeat", msgspec.to_builtins(heartbeat()))
+
+
+async def test_a_listener_that_takes_nothing_is_dropped(memory: ServerMemory, events: Events, app: ASGIApp) -> None:
+    """Its stream ends after a while, and its place is free."""
+    async with listening(app) as listener:
+        await listener.next()
+        listener.takes.clear()
+        memory.take(ShardFrame(shard=well(revision=2)), NOW)
+        async with asyncio.timeout(60):
+            while events.dropped == 0:  # noqa: ASYNC110 (a listener that is dropped gives no event)
+                await asyncio.sleep(0.01)
+        assert events.listeners == 0
+
+
+async def test_no_more_listen_than_may(app: ASGIApp) -> None:
+    """A further listener gets a problem, and one that leaves makes room."""
+    async with listening(app) as one:
+        await one.next()
+        async with listening(app) as other:
+            await other.next()
+            refused = await ask_app(app, "/api/v1/events")
+            assert (refused.status, refused.json["title"]) == (503, "too many listeners")
+        async with listening(app) as third:
+            assert (await third.next())[0] == "status"

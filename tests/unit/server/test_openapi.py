@@ -1,0 +1,61 @@
+"""The description of /api/v1 is valid, and says what the routes answer."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from openapi_spec_validator import validate
+
+from tests.unit.server.told import WELL, RecordedAsk, ask_app, recovery, told_memory
+from vtorc.forms.findings import SEVERITIES
+from vtorc.forms.frames import ProblemForm
+from vtorc.server.app import make_app
+from vtorc.server.v1.endpoints import ReadEndpoint
+from vtorc.server.v1.reads import FindingsQuery
+from vtorc.server.v1.table import READS
+
+VARIABLES = {"keyspace": WELL.partition("/")[0], "shard": WELL.partition("/")[2], "id": recovery(1).id}
+
+
+async def _description() -> Any:
+    return (await ask_app(make_app(told_memory(), RecordedAsk()), "/api/v1/openapi.json")).json
+
+
+async def test_the_description_is_valid() -> None:
+    """It is an OpenAPI 3.1 description."""
+    description = await _description()
+    assert description["openapi"].startswith("3.1")
+    validate(description)
+
+
+@pytest.mark.parametrize("endpoint", READS, ids=lambda endpoint: endpoint.path)
+async def test_each_answer_is_of_the_form_that_its_endpoint_names(endpoint: ReadEndpoint[Any]) -> None:
+    """An answer can be read as its form, strictly, and as no other keys than those of the form."""
+    path = endpoint.path.format(**VARIABLES)
+    answer = await ask_app(make_app(told_memory(), RecordedAsk()), f"/api/v1{path}")
+    assert answer.status == 200
+    form = msgspec.json.decode(answer.body, type=endpoint.answer)
+    assert msgspec.json.encode(form) == answer.body
+
+
+async def test_a_problem_is_of_its_form() -> None:
+    """A refusal can be read as a ProblemForm."""
+    answer = await ask_app(make_app(told_memory(), RecordedAsk()), "/api/v1/shards/a/b")
+    assert msgspec.json.decode(answer.body, type=ProblemForm).status == 404
+
+
+async def test_each_path_of_the_description_is_answered() -> None:
+    """No path of the description is unknown to the routes."""
+    app = make_app(told_memory(), RecordedAsk())
+    for path, operations in (await _description())["paths"].items():
+        for method in operations:
+            if path.endswith("/events"):
+                continue  # it does not end
+            answer = await ask_app(app, path.format(**VARIABLES), method=method.upper())
+            assert answer.status in (200, 415), path
+
+
+def test_the_severities_of_a_query_are_those_of_findings() -> None:
+    """Each severity of a finding can be asked for."""
+    for severity in SEVERITIES:
+        assert msgspec.convert({"severity": severity}, FindingsQuery).severity == severity

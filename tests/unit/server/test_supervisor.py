@@ -1,0 +1,203 @@
+"""vtorc's side of its server process: real processes, which are killed, stopped and asked."""
+
+import asyncio
+import http.client
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from structlog.testing import capture_logs
+
+from tests.unit.server.told import LOST, WELL, heartbeat, recovery, snapshot, well
+from vtorc.forms.frames import AnyFrame, RecoveryFrame, ReplyFrame, RequestFrame, ShardFrame
+from vtorc.server.channel import FrameCutter, framed
+from vtorc.server.link import MOST_REQUESTS, Answer, Link
+from vtorc.server.listener import Listener, bind
+from vtorc.server.options import ServerRules
+from vtorc.server.outbox import MOST_KEYLESS
+from vtorc.server.supervisor import ServerSupervisor
+
+pytestmark = pytest.mark.usefixtures("quiet")
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """Keep the log lines of the test out of the output."""
+    with capture_logs():
+        yield
+
+
+async def reply_with_kind(request: RequestFrame) -> ReplyFrame:
+    """Answer with what was asked."""
+    body = {"kind": request.kind, "origin": request.origin, **request.arguments}
+    return ReplyFrame(id=request.id, status=200, body=msgspec.Raw(msgspec.json.encode(body)))
+
+
+class Running:
+    """A supervisor with its server process."""
+
+    def __init__(self, supervisor: ServerSupervisor, address: tuple[str, int]) -> None:
+        self.supervisor = supervisor
+        self.address = address
+
+    async def get(self, path: str) -> tuple[int, Any]:
+        """Ask the server for a path; returns the status and the JSON."""
+        return await asyncio.to_thread(self._request, "GET", path, None)
+
+    async def post(self, path: str, body: object) -> tuple[int, Any]:
+        """Send the server an object."""
+        return await asyncio.to_thread(self._request, "POST", path, msgspec.json.encode(body))
+
+    async def until(self, path: str, is_so: Callable[[int, Any], bool]) -> Any:
+        """Ask for a path until the answer is as wanted; returns the answer."""
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    status, body = await self.get(path)
+                except (OSError, http.client.HTTPException):
+                    status, body = 0, None
+                if is_so(status, body):
+                    return body
+                await asyncio.sleep(0.02)
+
+    def _request(self, method: str, path: str, body: bytes | None) -> tuple[int, Any]:
+        connection = http.client.HTTPConnection(*self.address, timeout=30)
+        try:
+            connection.request(method, path, body, {"content-type": "application/json"} if body else {})
+            answer = connection.getresponse()
+            return answer.status, msgspec.json.decode(answer.read())
+        finally:
+            connection.close()
+
+
+@asynccontextmanager
+async def supervised(answer: Answer = reply_with_kind) -> AsyncIterator[Running]:
+    """Run a server process that knows what `snapshot` tells."""
+    bound = bind(Listener.TODAY, "127.0.0.1", 0)
+    supervisor = ServerSupervisor([bound], ServerRules())
+    task = asyncio.create_task(supervisor.run(snapshot, answer))
+    running = Running(supervisor, bound.sock.getsockname()[:2])
+    try:
+        await running.until("/api/v1/status", lambda status, _: status == 200)
+        yield running
+    finally:
+        pid = supervisor.pid
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        bound.sock.close()
+        assert pid is None or not _exists(pid)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def test_a_server_tells_what_vtorc_knows_and_passes_requests_on() -> None:
+    """A process begins with the snapshot, hears of changes, and gets answers from vtorc."""
+    async with supervised() as running:
+        _, listed = await running.get("/api/v1/shards?sort=name")
+        assert [row["name"] for row in listed["items"]] == [WELL, LOST, "customer/-80"]
+        running.supervisor.send(ShardFrame(shard=well(WELL, revision=2)))
+        await running.until(f"/api/v1/shards/{WELL}", lambda _, body: body["revision"] == 2)
+        planned = await running.post(f"/api/v1/shards/{WELL}/plans", {"kind": "planned"})
+        assert planned == (200, {"kind": "planned", "origin": "127.0.0.1", "shard": WELL, "to": None})
+
+
+async def test_a_server_that_is_killed_is_started_again_and_told_all() -> None:
+    """After a kill -9 another process answers at the same address, and knows all."""
+    async with supervised() as running:
+        first = running.supervisor.pid
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        await running.until("/api/v1/status", lambda status, _: status == 200 and running.supervisor.pid != first)
+        _, listed = await running.get("/api/v1/recoveries")
+        assert len(listed["items"]) == 2
+
+
+async def test_a_server_that_is_stopped_costs_a_bounded_number_of_frames() -> None:
+    """While the process reads nothing, sending returns at once and merges; once it goes on, it has the newest."""
+    async with supervised() as running:
+        pid, link = running.supervisor.pid, running.supervisor.link
+        assert pid is not None
+        assert link is not None
+        os.kill(pid, signal.SIGSTOP)
+        for number in range(3 * MOST_KEYLESS):
+            running.supervisor.send(ShardFrame(shard=well(WELL, revision=number)))
+            running.supervisor.send(RecoveryFrame(recovery=recovery(number)))
+            running.supervisor.send(heartbeat())
+            if number % 50 == 0:
+                await asyncio.sleep(0)
+        assert link.waiting <= MOST_KEYLESS + 2
+        assert link.dropped > 0
+        os.kill(pid, signal.SIGCONT)
+        newest = 3 * MOST_KEYLESS - 1
+        await running.until(f"/api/v1/shards/{WELL}", lambda _, body: body["revision"] == newest)
+        assert running.supervisor.pid == pid
+
+
+async def test_a_stopped_server_is_ended_with_vtorc() -> None:
+    """A process that does not notice the end of its channel is killed."""
+    async with supervised() as running:
+        pid = running.supervisor.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+
+
+async def test_too_many_requests_are_refused_at_once() -> None:
+    """While as many requests as are allowed wait for an answer, a further one gets 503."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    theirs.setblocking(False)
+    loop = asyncio.get_running_loop()
+
+    async def never(request: RequestFrame) -> ReplyFrame:
+        return await asyncio.Future()
+
+    link = Link(ours, iter(()))
+    answering = asyncio.create_task(link.answer_requests(never))
+    for number in range(MOST_REQUESTS + 1):
+        request = RequestFrame(id=number, kind="plan", arguments={}, actor="", origin="")
+        await loop.sock_sendall(theirs, framed(msgspec.json.encode(request)))
+    cutter = FrameCutter(1 << 20)
+    (reply,) = list(cutter.feed(await loop.sock_recv(theirs, 1 << 16)))
+    found = msgspec.json.decode(reply, type=AnyFrame)
+    assert isinstance(found, ReplyFrame)
+    assert (found.id, found.status) == (MOST_REQUESTS, 503)
+    theirs.close()
+    await answering
+    link.close()
+
+
+async def test_a_mistake_in_an_answer_is_an_answer() -> None:
+    """A request that vtorc fails at by mistake gets 500 and a sentence, and the next one is answered."""
+
+    async def fails(request: RequestFrame) -> ReplyFrame:
+        if request.arguments["to"] is None:
+            raise KeyError("x")
+        return await reply_with_kind(request)
+
+    async with supervised(fails) as running:
+        status, problem = await running.post(f"/api/v1/shards/{WELL}/plans", {"kind": "planned"})
+        assert (status, problem["title"]) == (500, "mistake of vtorc")
+        status, _ = await running.post(f"/api/v1/shards/{WELL}/plans", {"kind": "planned", "to": "zone2-0000000102"})
+        assert status == 200
+
+
+async def test_the_server_process_is_given_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of the process has none of vtorc's own variables."""
+    monkeypatch.setenv("MYSQL_PASSWORD", "secret")
+    async with supervised() as running:
+        folder = Path(f"/proc/{running.supervisor.pid}")
+        given = [(folder / name).read_bytes() for name in ("environ", "cmdline")]
+    assert b"PYTHONPATH" in given[0]
+    assert not [text for text in given if b"secret" in text]
