@@ -1,21 +1,25 @@
 """Builds the parts of the daemon from the settings, and starts and stops them in order."""
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import structlog
 
+import vtorc
 from vtorc.config.settings import Settings
 from vtorc.config.store import SettingsStore
 from vtorc.control.budget import BudgetLimits
 from vtorc.control.fleet import Fleet, FleetSettings
 from vtorc.control.history_observer import HistoryObserver
 from vtorc.control.log_observer import LogObserver
-from vtorc.control.observer import Observer, Observers
+from vtorc.control.observer import Observer, Observers, TopologyObservers
+from vtorc.control.publisher import DaemonFacts, Publisher
 from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import DecisionSettings
 from vtorc.core.decision.decisions import DecisionLimits
@@ -31,6 +35,11 @@ from vtorc.logs import setup_logging
 from vtorc.mysql.held import MysqlCredentials
 from vtorc.mysql.sentinel import MysqlSentinel
 from vtorc.recovery.session import Bounds, Deadlines, RecoveryTools
+from vtorc.server.beside import beside
+from vtorc.server.link import unanswered
+from vtorc.server.listener import BoundListener
+from vtorc.server.opening import open_listeners, server_rules
+from vtorc.server.supervisor import ServerSupervisor
 from vtorc.tablet.client import GrpcTabletManager
 from vtorc.tablet.settings import ClientSettings, TlsFiles
 from vtorc.topo.cells import TopoLimits
@@ -84,18 +93,29 @@ def run(store: SettingsStore) -> int:
 
 async def _run(store: SettingsStore) -> None:
     scope = Scope.parse(store.settings.clusters_to_watch)
+    with open_listeners(store.settings) as listeners:
+        await _run_with(store, scope, listeners)
+
+
+async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[BoundListener]) -> None:
     async with (
         open_tools(lambda: store.settings) as (tools, tablets),
         open_history(store.settings, tools.clock) as history,
         open_memory(store.settings, tools.clock) as keeper,
     ):
         log = LogObserver()
+        server = ServerSupervisor(listeners, server_rules(store.settings))
+
+        def facts() -> DaemonFacts:
+            return daemon_facts(store.settings, fleet)
+
+        publishers = [Publisher(server, tools.clock, facts)] if listeners else []
         fleet = Fleet(
             tools,
             LiveFleetSettings(lambda: store.settings, scope),
-            Observers([log, *history]),
+            Observers([log, *history, *publishers]),
             sentinel=make_sentinel(store.settings),
-            topology_observer=log,
+            topology_observer=TopologyObservers([log, *publishers]),
             keeper=keeper,
         )
         loop = asyncio.get_running_loop()
@@ -103,8 +123,23 @@ async def _run(store: SettingsStore) -> None:
             loop.add_signal_handler(number, _stop, fleet, number)
         loop.add_signal_handler(signal.SIGHUP, reload, store, tablets)
         _log.info("started", clusters_to_watch=list(store.settings.clusters_to_watch))
-        await fleet.run()
+        runs = [run for each in publishers for run in (each.run, partial(server.run, each.snapshot, unanswered))]
+        async with beside(runs):
+            await fleet.run()
         _log.info("stopped")
+
+
+def daemon_facts(settings: Settings, fleet: Fleet) -> DaemonFacts:
+    """Return what vtorc tells of itself."""
+    return DaemonFacts(
+        version=vtorc.__version__,
+        process=os.getpid(),
+        recoveries_allowed=settings.allow_recovery,
+        emergency_reparents_allowed=settings.allow_emergency_reparent,
+        clusters_to_watch=settings.clusters_to_watch,
+        history_file=history_file(settings),
+        shards_watched=fleet.shards_watched,
+    )
 
 
 def _stop(fleet: Fleet, number: signal.Signals) -> None:
@@ -152,14 +187,13 @@ async def open_history(settings: Settings, clock: Clock) -> AsyncIterator[Sequen
 
     A history that cannot be written is logged, and vtorc starts all the same.
     """
-    named = _named_data_file(settings)
-    path = named or _in_log_folder(settings, HISTORY_FILE)
+    path = history_file(settings)
     if not path:
         yield ()
         return
     before = clock.wall() - int(settings.audit_purge_duration * 1e9)
     # A file that the operator named may belong to another program: it is not moved even if SQLite cannot read it.
-    writer = HistoryWriter(path, purge_before=before, replace_damaged=not named)
+    writer = HistoryWriter(path, purge_before=before, replace_damaged=not _named_data_file(settings))
     try:
         yield (HistoryObserver(writer, clock),)
     finally:
@@ -199,6 +233,11 @@ async def open_memory(settings: Settings, clock: OnTimeClock) -> AsyncIterator[M
     finally:
         keeper.close()
         await asyncio.to_thread(file.close)
+
+
+def history_file(settings: Settings) -> str:
+    """Return the path of the history; empty if there is no place for one."""
+    return _named_data_file(settings) or _in_log_folder(settings, HISTORY_FILE)
 
 
 def _named_data_file(settings: Settings) -> str:

@@ -28,7 +28,7 @@ def source_of(folder: Path, *, but: tuple[str, ...] = ()) -> str:
 
 DETECTION = source_of(PACKAGE / "core" / "detection", but=("problems.py",))
 DETECTION_TESTS = source_of(TESTS / "core" / "detection")
-PROGRAM = source_of(PACKAGE, but=("settings.py", "file_settings.py"))
+PROGRAM = source_of(PACKAGE, but=("settings.py", "file_settings.py", "http_settings.py"))
 
 
 @pytest.mark.parametrize("code", Code)

@@ -20,27 +20,29 @@ PromotionRules = tuple[tuple[TabletAlias, PromotionRule], ...]
 _VARIABLE = re.compile(r"\$\{(.*)\}")
 
 
-def _address(value: Any) -> tuple[str, int]:
-    if not isinstance(value, str) or ":" not in value:
-        raise ValueError(value)
-    host, _, port = value.rpartition(":")
-    if not (port.isascii() and port.isdigit() and int(port) <= 65535):
-        raise ValueError(value)
+AUTO = "auto"
+"""The listen address of an operator who has chosen none."""
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """Return the parts of an address such as `:3000` or `[::1]:3000`; raises ValueError if it is none."""
+    host, colon, port = address.rpartition(":")
+    if not (colon and port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise ValueError(address)
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-def port_of_address() -> ValueKind[int]:
-    """The port of a listen address, with or without a host."""
-    return ValueKind(
-        "address", "an address such as :3000", lambda text: _address(text)[1], lambda value: _address(value)[1]
-    )
+def listen_address() -> ValueKind[str]:
+    """An address to listen on, with or without a host; empty for none, and `auto` for the default."""
 
+    def read(value: Any) -> str:
+        if not isinstance(value, str):
+            raise ValueError(value)
+        if value not in ("", AUTO):
+            host_and_port(value)
+        return value
 
-def host_of_address() -> ValueKind[str]:
-    """The host of a listen address, empty for an address without a host."""
-    return ValueKind(
-        "address", "an address such as :3000", lambda text: _address(text)[0], lambda value: _address(value)[0]
-    )
+    return ValueKind("address", "an address such as :3000", read, read, lambda text: text or '""')
 
 
 def promotion_filter() -> ValueKind[bool]:

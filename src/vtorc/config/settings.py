@@ -9,6 +9,7 @@ The keys in capitals are those of Vitess v11 to v21 (`go/vt/orchestrator/config/
 from dataclasses import dataclass
 
 from vtorc.config.file_settings import FileSettings
+from vtorc.config.http_settings import HttpSettings
 from vtorc.config.kinds import (
     DAYS,
     DURATION,
@@ -21,12 +22,7 @@ from vtorc.config.kinds import (
     choice,
     whole,
 )
-from vtorc.config.orchestrator import (
-    host_of_address,
-    port_of_address,
-    promotion_filter,
-    promotion_rules,
-)
+from vtorc.config.orchestrator import promotion_filter, promotion_rules
 from vtorc.config.setting import UNSET, flag, key, setting
 from vtorc.core.facts.durability import POLICY_NAMES, PromotionRule
 from vtorc.core.facts.ids import TabletAlias
@@ -34,7 +30,6 @@ from vtorc.core.facts.ids import TabletAlias
 TOPO_IMPLEMENTATIONS = ("etcd2", "local")
 LOG_LEVELS = ("debug", "info", "warn", "error")
 
-_NO_HTTP = "this version serves no HTTP"
 _NO_AUDIT = "this version logs each change that it makes, and writes no separate audit"
 _WATCH_ONLY = "vtorc watches and reports but changes nothing, as with --allow-recovery=false"
 
@@ -337,23 +332,9 @@ class LogSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessSettings:
-    """Process, HTTP and records"""
+    """Process and records"""
 
     pid_file: str = setting(TEXT, "", "File that holds the process id while vtorc runs.")
-    port: int = setting(
-        whole(0, 65535),
-        0,
-        "Port of the HTTP server.",
-        also=[key("ListenAddress", port_of_address())],
-        no_effect=_NO_HTTP,
-    )
-    bind_address: str = setting(
-        TEXT,
-        "",
-        "Address of the HTTP server; empty for all addresses.",
-        also=[key("ListenAddress", host_of_address())],
-        no_effect=_NO_HTTP,
-    )
     sqlite_data_file: str = setting(
         TEXT,
         "file::memory:?mode=memory&cache=shared",
@@ -387,6 +368,7 @@ class Settings(
     TabletSettings,
     MysqlSettings,
     LogSettings,
+    HttpSettings,
     ProcessSettings,
 ):
     """All settings of one vtorc at one moment; without arguments, the defaults."""
@@ -400,5 +382,6 @@ GROUPS = (
     TabletSettings,
     MysqlSettings,
     LogSettings,
+    HttpSettings,
     ProcessSettings,
 )

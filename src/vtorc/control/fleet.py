@@ -93,6 +93,7 @@ class Fleet:
         self._resting: set[ShardId] = set()
         self._left: dict[ShardId, Mapping[TabletAlias, RememberedTablet]] = {}
         self._topo_failures: tuple[str, ...] = ()
+        self._has_read = False
         self._slow_down = SlowDown(self._tell_lateness)
         self._probes = ProbeBudget(tools.clock.now, drag=lambda: self._slow_down.drag)
         self.budget = FleetBudget(lambda: settings().budget, tools.clock.now)
@@ -117,6 +118,11 @@ class Fleet:
             reading.cancel()
             await self._stop_loops()
             beat.cancel()
+
+    @property
+    def shards_watched(self) -> int | None:
+        """How many shards there are; None until the topology server was read once."""
+        return len(self.loops) if self._has_read else None
 
     def stop(self) -> None:
         """Begin no more recoveries, let those under way end, then return from `run`."""
@@ -155,6 +161,7 @@ class Fleet:
             return loop.time() - started
         self._note_failures(topology.failures)
         self._apply(group, topology)
+        self._has_read = True
         return loop.time() - started
 
     async def _read_while_on_time(self) -> TopologyReading:

@@ -67,6 +67,8 @@ class DaemonFacts:
     clusters_to_watch: tuple[str, ...] = ()
     history_file: str = ""
     """The SQLite file of the history; empty if there is none."""
+    shards_watched: int | None = None
+    """How many shards the topology server has; None until it was read once."""
 
 
 class MetricsSource(Protocol):
@@ -131,12 +133,18 @@ class Publisher:
             await asyncio.sleep(TICK)
 
     def snapshot(self) -> Iterator[AnyFrame]:
-        """Yield all that a server has to know that starts anew."""
+        """Yield all that a server has to know that starts anew, metrics last.
+
+        A shard is told as it is when its turn comes. Of recoveries and decisions only those are told that there were at
+        the first turn: later ones are sent beside this.
+        """
+        shards, ended, decided = list(self._shards), list(self._recoveries), list(self._decisions)
         yield self._status_frame()
-        for shard in list(self._shards):
-            yield self._shard_frame(self._shards[shard])
-        yield from list(self._recoveries)
-        yield from list(self._decisions)
+        for shard in shards:
+            if (known := self._shards.get(shard)) is not None:
+                yield self._shard_frame(known)
+        yield from ended
+        yield from decided
         yield self._metrics_frame()
 
     # --- what is heard
@@ -252,6 +260,7 @@ class Publisher:
             emergency_reparents_allowed=facts.emergency_reparents_allowed,
             clusters_to_watch=list(facts.clusters_to_watch),
             topology_failures=list(self._unread),
+            shards_watched=facts.shards_watched,
             announcements=[self._announcements[rule] for rule in sorted(self._announcements, key=lambda r: r.value)],
             history_file=facts.history_file,
         )

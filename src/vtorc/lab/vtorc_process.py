@@ -23,8 +23,8 @@ class VtorcProcess:
     """One daemon process, which is killed at the end of its context.
 
     `folder` is its working directory, so that its flags may name files relative to it. If `folder` lies in the folder
-    of a lab, and a flag such as `-log_dir` names it, the daemon ends with the lab. `on_line` is called with every line
-    of the log.
+    of a lab, and a flag such as `-log_dir` names it, the daemon ends with the lab. It serves HTTP only if its flags say
+    where. `on_line` is called with every line of the log.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class VtorcProcess:
         self.name = name
         self.folder = folder
         self.lines: list[LogLine] = []
-        self._flags = tuple(flags)
+        self._flags = ("--listen-address=", *flags)
         self._on_line = on_line
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None

@@ -21,7 +21,7 @@ class Listener(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class BoundListener:
-    """A listener whose socket takes connections already."""
+    """A listener with a socket that takes connections already."""
 
     listener: Listener
     sock: socket.socket

@@ -51,7 +51,7 @@ def main(options: ServerOptions) -> None:
 async def _serve(options: ServerOptions) -> None:
     """Serve until the channel ends."""
     reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=options.channel))
-    # Milliseconds, so that a revision is higher than all of the process before, whose events a browser may go on from.
+    # Milliseconds, so that revisions are higher than those of the process before: a browser may go on from one of them.
     memory = ServerMemory(revision=time.time_ns() // 1_000_000)
     requests = Requests(writer.write)
     servers = [
@@ -87,7 +87,7 @@ async def _serve_listener(option: ListenerOption, options: ServerOptions, memory
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # who asks is decided by `origin`
+        proxy_headers=False,  # `origin_of` says where a request comes from
         limit_concurrency=MOST_CONNECTIONS,
         timeout_keep_alive=KEEP_ALIVE,
     )

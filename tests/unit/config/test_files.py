@@ -202,7 +202,8 @@ def test_names_keys_without_effect(tmp_path: Path) -> None:
     found = loaded(tmp_path, file={"RaftEnabled": True, "HTTPAuthPassword": "hunter2"})
     assert found.notes == (
         'accepted, no effect: key "RaftEnabled" of orc_config.json (several vtorcs coordinate through the shard lock)',
-        'accepted, no effect: key "HTTPAuthPassword" of orc_config.json (this version serves no HTTP)',
+        'accepted, no effect: key "HTTPAuthPassword" of orc_config.json '
+        "(the HTTP server of this version does not have it)",
     )
 
 

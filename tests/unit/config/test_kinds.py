@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vtorc.config.kinds import DURATION, SWITCH, WORDS, ValueKind, choice, parse_duration, show_duration, whole
-from vtorc.config.orchestrator import host_of_address, port_of_address
+from vtorc.config.orchestrator import host_and_port, listen_address
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ _REFUSED: list[tuple[ValueKind[Any], object]] = [
     (choice("a", "b"), "c"),
     (choice("a", "b"), ""),
     (choice("a", "b"), ["a"]),
-    (port_of_address(), "3000"),
-    (port_of_address(), ":http"),
-    (port_of_address(), 3000),
+    (listen_address(), "3000"),
+    (listen_address(), ":http"),
+    (listen_address(), 3000),
 ]
 
 
@@ -144,4 +144,4 @@ def test_reads_lists_with_commas(text: str, words: tuple[str, ...]) -> None:
 )
 def test_splits_listen_addresses(address: str, host: str, port: int) -> None:
     """A listen address is a host, which may be empty, and a port."""
-    assert (host_of_address().from_file(address), port_of_address().from_file(address)) == (host, port)
+    assert host_and_port(listen_address().from_file(address)) == (host, port)

@@ -22,7 +22,6 @@ _SPECIAL: dict[str, Any] = {
     "allow-recovery": False,
     "allow-emergency-reparent": False,
     "RecoverPrimaryClusterFilters": [],
-    "ListenAddress": "127.0.0.1:3000",
     "DurabilityParams": {"zone1-0000000100": "must_not"},
     "config-type": "toml",
     "VT_CONFIG_TYPE": "toml",
@@ -39,6 +38,7 @@ _OTHER = {
     "etcd2 | local": "local",
     "debug | info | warn | error": "warn",
     "json | text": "text",
+    "address": "127.0.0.1:3000",
     "rules": {"zone1-0000000100": "must_not"},
 }
 # these mean nothing by themselves: see the tests of files
