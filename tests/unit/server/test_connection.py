@@ -1,0 +1,118 @@
+"""What one connection may hold: time, headers and room."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from uvicorn import Config, Server
+
+from vtorc.server import connection
+from vtorc.server.connection import MOST_HEADERS, BoundedHttpProtocol
+
+
+async def _echo(request: Request) -> PlainTextResponse:
+    return PlainTextResponse(f"{len(await request.body())} bytes")
+
+
+@asynccontextmanager
+async def served() -> AsyncIterator[tuple[str, int]]:
+    """Serve an application over the bounded protocol; gives the address."""
+    sock = socket.create_server(("127.0.0.1", 0))
+    app = Starlette(routes=[Route("/", _echo, methods=["GET", "POST"])])
+    server = Server(Config(app, http=BoundedHttpProtocol, lifespan="off", log_config=None, timeout_keep_alive=30))
+    task = asyncio.create_task(server.serve(sockets=[sock]))
+    try:
+        yield sock.getsockname()
+    finally:
+        server.should_exit = True
+        server.force_exit = True
+        await task
+
+
+async def told(address: tuple[str, int], *parts: bytes) -> bytes:
+    """Send the parts of a request and return all that comes until the server closes the connection."""
+    reader, writer = await asyncio.open_connection(*address)
+    try:
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+        async with asyncio.timeout(60):
+            return await reader.read()
+    except ConnectionResetError:
+        return b""
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("begun", "answered"),
+    [
+        pytest.param(b"", 0, id="nothing"),
+        pytest.param(b"\r\n", 0, id="blank line"),
+        pytest.param(b"GET / HT", 0, id="half a line"),
+        pytest.param(b"GET / HTTP/1.1\r\nhost: x\r\nname: va", 0, id="half a header"),
+        pytest.param(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf", 0, id="half a body"),
+        pytest.param(b"GET / HTTP/1.1\r\nhost: x\r\n\r\nGET / HT", 1, id="half of a second"),
+    ],
+)
+async def test_a_request_that_does_not_end_ends_the_connection(
+    begun: bytes, answered: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that stops amid a request, or never begins one, is not waited for."""
+    monkeypatch.setattr(connection, "REQUEST_WITHIN", 0.2)
+    async with served() as address:
+        answer = await told(address, begun)
+    assert answer.count(b"200 OK") == answered
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET /" + b"x" * MOST_HEADERS + b" HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nhost: x\r\nlong: " + b"x" * MOST_HEADERS + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nhost: x\r\n" + b"many: x\r\n" * (MOST_HEADERS // 9) + b"\r\n",
+        b"GET / HTTP/1.1\r\nhost: x\r\nendless: " + b"x" * 2 * MOST_HEADERS,
+    ],
+    ids=["path", "header", "headers", "without an end"],
+)
+async def test_headers_that_are_too_long_are_refused(request_: bytes) -> None:
+    """The answer is 431, and the connection is closed."""
+    async with served() as address:
+        answer = await told(address, request_[:100], request_[100:])
+    assert answer.startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
+
+
+async def test_a_body_does_not_count_as_headers() -> None:
+    """A long body with short headers is taken, also in the same packet."""
+    body = b"x" * (3 * MOST_HEADERS)
+    head = b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
+    async with served() as address:
+        assert (await told(address, head + body)).endswith(b"%d bytes" % len(body))
+
+
+async def test_one_connection_takes_many_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of one request does not count for the next, nor do its headers."""
+    request = b"GET / HTTP/1.1\r\nhost: x\r\nlong: " + b"x" * (MOST_HEADERS // 2) + b"\r\n\r\n"
+    last = request.replace(b"host: x", b"host: x\r\nconnection: close")
+    async with served() as address:
+        answer = await told(address, request, request, request, last)
+    assert answer.count(b"200 OK") == 4
+
+
+async def test_a_blank_line_after_an_answer_keeps_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that sends a blank line in place of a further request is not waited for."""
+    monkeypatch.setattr(connection, "REQUEST_WITHIN", 0.2)
+    async with served() as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        await reader.readuntil(b"bytes")
+        writer.write(b"\r\n")
+        async with asyncio.timeout(20):
+            assert await reader.read() == b""
+        writer.close()
