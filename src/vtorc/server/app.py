@@ -1,6 +1,7 @@
 """The ASGI application of one listener: all dialects, probes, and what happens to paths that do not exist."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.middleware.gzip import GZipMiddleware
@@ -18,7 +19,8 @@ from vtorc.server.memory import ServerMemory
 from vtorc.server.options import ServerRules
 from vtorc.server.permission import LocalActions
 from vtorc.server.probes import probe_routes
-from vtorc.server.v1.routes import v1_routes
+from vtorc.server.v1.endpoints import PREFIX
+from vtorc.server.v1.routes import unknown_v1_path, v1_routes
 
 Dialect = Callable[[ServerMemory, Ask], Sequence[BaseRoute]]
 """Makes the routes of one older API; a route may be of any class that matches a scope, also by its raw path."""
@@ -43,7 +45,7 @@ def make_app(
             *probe_routes(memory),
             *(route for dialect in own_first for route in DIALECTS[dialect](memory, asking)),
         ],
-        exception_handlers={404: _UNKNOWN_PATH[listener], 500: _own_mistake},
+        exception_handlers={404: partial(_unknown_path, listener), 500: _own_mistake},
     )
     return Guard(GZipMiddleware(app, minimum_size=1000, compresslevel=5), rules)
 
@@ -61,17 +63,13 @@ async def _own_mistake(request: Request, error: Exception) -> Response:
     )
 
 
-async def _unknown_in_v12(request: Request, error: Exception) -> Response:
-    """Answer as v12 did; its client takes anything but JSON below `/api/` for a server that is down."""
+async def _unknown_path(listener: Listener, request: Request, error: Exception) -> Response:
+    """Answer as the vtorc did that the listener is for; a path with a line break in it matches no pattern of ours."""
     path = request.url.path
-    if path.startswith("/api/"):
+    if path.startswith(f"{PREFIX}/"):
+        return await unknown_v1_path(request)
+    if listener is Listener.TODAY:
+        return RedirectResponse("/debug/status", status_code=302)
+    if path.startswith("/api/"):  # v12's client takes anything but JSON for a server that is down
         return JSONResponse({"Code": "ERROR", "Message": f"there is no {path}", "Details": None}, status_code=404)
     return PlainTextResponse("404 page not found\n", status_code=404)
-
-
-async def _unknown_today(request: Request, error: Exception) -> Response:
-    """Answer as today's vtorc does."""
-    return RedirectResponse("/debug/status", status_code=302)
-
-
-_UNKNOWN_PATH = {Listener.V12: _unknown_in_v12, Listener.TODAY: _unknown_today}

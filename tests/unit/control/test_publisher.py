@@ -222,3 +222,21 @@ def _record(name: ShardId) -> RecoveryRecord:
         outcome=Outcome.SUCCEEDED,
         sentence="promoted",
     )
+
+
+def test_a_snapshot_that_is_taken_slowly_tells_nothing_twice() -> None:
+    """What is sent beside a snapshot is not in it; a shard is told as it is at its turn, unless it is gone."""
+    told = Told()
+    for name in ("0", "80-"):
+        told.publisher.judged(judged(HEALTHY, name=name))
+    told.turn()
+    snapshot = told.publisher.snapshot()
+    assert _name(next(snapshot)) == "status status"
+    (decision, *_) = judged(DEAD).decisions
+    told.publisher.decided(decision)
+    told.publisher.gone(ShardId("commerce", "80-"))
+    told.publisher.judged(judged(DEAD))
+    rest = list(snapshot)
+    assert [_name(frame) for frame in rest] == ["shard commerce/0", "metrics metrics"]
+    assert rest[0].shard.state == "repairing"  # type: ignore[union-attr]
+    assert told.sent.take() == ["decision", "gone shard commerce/80-"]

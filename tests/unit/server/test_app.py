@@ -1,8 +1,11 @@
 """What the application answers to requests, and which it refuses."""
 
 import gzip
+from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.unit.server.told import LOST, NOW, OTHER, WELL, RecordedAsk, ask_app, lost, recovery, status, told_memory
 from vtorc.server.app import make_app
@@ -282,6 +285,19 @@ async def test_answers_have_the_headers_that_browsers_heed() -> None:
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["referrer-policy"] == "no-referrer"
     assert answer.headers["cache-control"] == "no-store"
+
+
+@given(
+    st.sampled_from(["/", "/shards", "/shards/a/b", "/findings", "/decisions", "/recoveries", "/recoveries/x", "/x"]),
+    st.binary(max_size=30),
+    st.sampled_from(["q", "cursor", "limit", "state", "sort", "shard", "severity", "\ud800"]),
+    st.binary(max_size=30),
+)
+async def test_no_path_or_query_is_a_mistake_of_vtorcs_own(path: str, more: bytes, name: str, value: bytes) -> None:
+    """Whatever is asked for, the answer is a list, a problem or a redirection."""
+    url = f"/api/v1{path}{quote(more)}?{quote(name, errors='replace')}={quote(value)}"
+    answer = await ask_app(make_app(told_memory(), RecordedAsk()), url)
+    assert answer.status in (200, 307, 400, 404), answer.json
 
 
 # --- probes

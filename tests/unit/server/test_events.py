@@ -190,3 +190,9 @@ async def test_no_more_listen_than_may(app: ASGIApp) -> None:
             assert (refused.status, refused.json["title"]) == (503, "too many listeners")
         async with listening(app) as third:
             assert (await third.next())[0] == "status"
+
+
+async def test_a_request_for_the_head_of_events_ends(events: Events, app: ASGIApp) -> None:
+    """HEAD is answered with the headers alone, and does not listen."""
+    answer = await ask_app(app, "/api/v1/events", method="HEAD")
+    assert (answer.headers["content-type"], answer.body, events.listeners) == ("text/event-stream", b"", 0)

@@ -1,10 +1,11 @@
 """The endpoints of `/api/v1` that vtorc itself answers: plans, their execution, and the end of a recovery."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from msgspec import Meta
 
 from vtorc.forms.base import Form
+from vtorc.forms.plan import PlanForm, PlanKind
 from vtorc.forms.recovery import RunningForm
 from vtorc.server.v1.endpoints import Body, ForwardEndpoint
 
@@ -14,7 +15,7 @@ Reason = Annotated[str, Meta(min_length=1, max_length=1000)]
 class PlanBody(Body, frozen=True, kw_only=True):
     """What to plan."""
 
-    kind: Literal["planned", "emergency", "forced"]
+    kind: PlanKind
     to: str | None = None
     """Alias of the tablet to promote; None for the best one."""
 
@@ -33,11 +34,11 @@ class CancelBody(Body, frozen=True, kw_only=True):
     reason: Reason
 
 
-class BegunForm(Form, frozen=True, kw_only=True):
-    """A recovery that an operator began."""
+class AskedForm(Form, frozen=True, kw_only=True):
+    """What an operator asked for has begun; events tell how it goes on."""
 
     recovery: RunningForm
-    """The recovery in progress."""
+    """The recovery in progress that was begun, or is being ended."""
 
 
 FORWARDS: tuple[ForwardEndpoint[Any], ...] = (
@@ -52,7 +53,7 @@ FORWARDS: tuple[ForwardEndpoint[Any], ...] = (
             "to": body.to,
         },
         status=200,
-        answer=Form,
+        answer=PlanForm,
         problems=(404, 409),
     ),
     ForwardEndpoint(
@@ -66,7 +67,7 @@ FORWARDS: tuple[ForwardEndpoint[Any], ...] = (
             "accept_loss": body.accept_loss,
         },
         status=202,
-        answer=BegunForm,
+        answer=AskedForm,
         problems=(404, 409, 429),
     ),
     ForwardEndpoint(
@@ -76,7 +77,7 @@ FORWARDS: tuple[ForwardEndpoint[Any], ...] = (
         kind="cancel",
         arguments=lambda path, body: {"shard": f"{path['keyspace']}/{path['shard']}", "reason": body.reason},
         status=202,
-        answer=Form,
+        answer=AskedForm,
         problems=(404, 409),
     ),
 )

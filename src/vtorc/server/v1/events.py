@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import msgspec
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -28,7 +29,7 @@ TAKES_WITHIN = 5.0
 
 KINDS = frozenset({*NAMES.values(), "heartbeat"})
 
-_HEAD = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]
+_HEAD = {"content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no"}
 
 
 class EventsQuery(Query, frozen=True, kw_only=True):
@@ -91,6 +92,8 @@ class Events:
             wanted = Wanted.of(query, request.headers.get("last-event-id", ""))
         except ValueError as error:  # a ValidationError is one
             return problem_answer(bad_input("query", str(error), allowed=EventsQuery.__struct_fields__))
+        if request.method == "HEAD":
+            return Response(headers=_HEAD)
         if self.listeners >= self._most:
             return problem_answer(_too_many(self._most))
         return _EventStream(self, wanted)
@@ -99,7 +102,7 @@ class Events:
         """Send events until cancelled, or until the listener takes nothing for too long."""
         self.listeners += 1
         try:
-            await self._send(send, {"type": "http.response.start", "status": 200, "headers": _HEAD})
+            await self._send(send, {"type": "http.response.start", "status": 200, "headers": Headers(_HEAD).raw})
             await self._go_on(send, wanted, await self._begin(send, wanted, wanted.since))
         except TimeoutError:
             self.dropped += 1

@@ -34,7 +34,7 @@ def v1_routes(memory: ServerMemory, ask: Ask, *, clock: Callable[[], float] = ti
         *(_forward_route(ask, endpoint) for endpoint in FORWARDS),
         Events(memory).route(),
         Route(f"{PREFIX}/openapi.json", _openapi, methods=["GET"]),
-        Route(f"{PREFIX}/{{rest:path}}", _unknown_path, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
+        Route(f"{PREFIX}/{{rest:path}}", unknown_v1_path, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
     ]
 
 
@@ -79,7 +79,8 @@ def _description() -> bytes:
     return msgspec.json.encode(description(vtorc.__version__))
 
 
-async def _unknown_path(request: Request) -> Response:
+async def unknown_v1_path(request: Request) -> Response:
+    """Answer for a path below `/api/v1` that does not exist, or not with this method."""
     return problem_answer(
         ProblemForm(
             title="unknown path",

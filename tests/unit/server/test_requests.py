@@ -1,0 +1,57 @@
+"""Requests of the server to vtorc, each until its reply."""
+
+import asyncio
+
+import msgspec
+
+from vtorc.forms.frames import ProblemForm, ReplyFrame, RequestFrame, decode_request
+from vtorc.server.channel import FrameCutter
+from vtorc.server.requests import MOST_AT_A_TIME, Requests
+
+
+class Sent:
+    """Keeps the requests that were written."""
+
+    def __init__(self) -> None:
+        self._cutter = FrameCutter(1 << 20)
+        self.requests: list[RequestFrame] = []
+
+    def write(self, data: bytes) -> None:
+        """Take bytes of the channel."""
+        self.requests += [decode_request(frame) for frame in self._cutter.feed(data)]
+
+
+def _reply(id_: int) -> ReplyFrame:
+    return ReplyFrame(id=id_, status=200, body=msgspec.Raw(b"{}"))
+
+
+async def test_each_request_gets_its_own_reply() -> None:
+    """Replies may come in any order, and those that are not waited for are of no use."""
+    sent = Sent()
+    requests = Requests(sent.write)
+    asking = [asyncio.create_task(requests(kind, {}, actor="a", origin="b")) for kind in ("plan", "cancel")]
+    await asyncio.sleep(0)  # each has its turn, and is sent
+    assert [request.kind for request in sent.requests] == ["plan", "cancel"]
+    for number in (99, *(request.id for request in reversed(sent.requests))):
+        requests.take(_reply(number))
+    assert [(await each).id for each in asking] == [request.id for request in sent.requests]
+
+
+async def test_a_request_without_a_reply_ends() -> None:
+    """Without a reply in time the answer is 504, which leaves open whether it was carried out."""
+    reply = await Requests(Sent().write, patience=0.01)("execute", {}, actor="a", origin="b")
+    assert reply.status == 504
+    assert "may have been carried out" in msgspec.json.decode(reply.body, type=ProblemForm).why
+
+
+async def test_no_more_requests_are_on_their_way_than_may() -> None:
+    """A further request is refused at once, and not sent."""
+    sent = Sent()
+    requests = Requests(sent.write)
+    asking = [asyncio.create_task(requests("plan", {}, actor="a", origin="b")) for _ in range(MOST_AT_A_TIME)]
+    await asyncio.sleep(0)  # each has its turn, and is sent
+    assert (await requests("plan", {}, actor="a", origin="b")).status == 503
+    for request in sent.requests:
+        requests.take(_reply(request.id))
+    await asyncio.gather(*asking)
+    assert len(sent.requests) == MOST_AT_A_TIME
