@@ -1,10 +1,12 @@
 """What stands before all routes: clean paths, no foreign pages, bounded bodies, and headers that browsers heed."""
 
 import asyncio
+import contextlib
 from urllib.parse import unquote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -27,6 +29,10 @@ _HEADERS = {
 """Headers of each answer, unless its route has chosen others."""
 
 
+class SlowClient(Exception):
+    """A client took no part of an answer for too long; its connection is closed."""
+
+
 class Guard:
     """Wraps an application."""
 
@@ -41,10 +47,12 @@ class Guard:
         headers = Headers(scope=scope)
         guarded = _with_headers(scope["path"], send)
         answer = self._answer(scope, headers)
-        if answer is not None:
-            await answer(scope, receive, guarded)
-        else:
-            await self._app(scope, _bounded(receive), guarded)
+        # A client that leaves, or takes nothing, is no concern of vtorc's log.
+        with contextlib.suppress(ClientDisconnect, SlowClient):
+            if answer is not None:
+                await answer(scope, receive, guarded)
+            else:
+                await self._app(scope, _bounded(receive), guarded)
 
     def _answer(self, scope: Scope, headers: Headers) -> Response | None:
         raw = scope.get("raw_path") or scope["path"].encode()
@@ -96,8 +104,11 @@ def _with_headers(path: str, send: Send) -> Send:
                 headers.setdefault(name, value)
             if path.startswith("/api/"):
                 headers.setdefault("cache-control", "no-store")
-        async with asyncio.timeout(SEND_WITHIN):
-            await send(message)
+        try:
+            async with asyncio.timeout(SEND_WITHIN):
+                await send(message)
+        except TimeoutError as error:
+            raise SlowClient from error
 
     return guarded
 

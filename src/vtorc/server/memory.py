@@ -59,9 +59,9 @@ class ServerMemory:
             self.revision += 1
         match frame:
             case ShardFrame(shard=shard):
-                is_new = shard.name not in self.shards
+                is_in_place = shard.name in self.shards or shard.name > next(reversed(self.shards), "")
                 self.shards[shard.name] = shard
-                if is_new:
+                if not is_in_place:
                     self.shards = dict(sorted(self.shards.items()))
             case GoneFrame(shard=name):
                 self.shards.pop(name, None)

@@ -89,23 +89,32 @@ class ServerSupervisor:
             raise
         finally:
             theirs.close()
-        self._process, self._link = process, Link(ours, snapshot())
+        copying = asyncio.create_task(_copy_log(process), name="log of the HTTP server")
+        try:
+            self._process, self._link = process, Link(ours, snapshot())
+            await self._until_either_ends(process, self._link, answer)
+        finally:
+            if self._link is not None:
+                self._link.close()
+            ours.close()
+            await _end(process)
+            self._process = self._link = None
+            copying.cancel()
+            await asyncio.gather(copying, return_exceptions=True)
+        return f"ended with {process.returncode}"
+
+    async def _until_either_ends(self, process: asyncio.subprocess.Process, link: Link, answer: Answer) -> None:
+        """Return once the process or its channel has ended."""
         ends = [
             asyncio.create_task(process.wait(), name="HTTP server"),
-            asyncio.create_task(self._link.answer_requests(answer), name="requests of the HTTP server"),
+            asyncio.create_task(link.answer_requests(answer), name="requests of the HTTP server"),
         ]
-        copying = asyncio.create_task(_copy_log(process), name="log of the HTTP server")
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._link.close()
-            self._link = None
-            await _end(process)
-            self._process = None
-            for task in (*ends, copying):
+            for task in ends:
                 task.cancel()
-            await asyncio.gather(*ends, copying, return_exceptions=True)
-        return f"ended with {process.returncode}"
+            await asyncio.gather(*ends, return_exceptions=True)
 
     async def _start(self, channel: socket.socket) -> asyncio.subprocess.Process:
         options = ServerOptions(

@@ -1,13 +1,28 @@
 """What the application answers to requests, and which it refuses."""
 
+import asyncio
 import gzip
 from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.types import Message
 
-from tests.unit.server.told import LOST, NOW, OTHER, WELL, RecordedAsk, ask_app, lost, recovery, status, told_memory
+from tests.unit.server.told import (
+    LOST,
+    NOW,
+    OTHER,
+    WELL,
+    RecordedAsk,
+    ask_app,
+    lost,
+    recovery,
+    scope_of,
+    status,
+    told_memory,
+)
+from vtorc.server import guard
 from vtorc.server.app import make_app
 from vtorc.server.guard import MOST_BODY, clean_path
 from vtorc.server.listener import Listener
@@ -285,6 +300,37 @@ async def test_answers_have_the_headers_that_browsers_heed() -> None:
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["referrer-policy"] == "no-referrer"
     assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_a_client_that_takes_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer to a client that does not take it ends, without a mistake that would be logged."""
+    monkeypatch.setattr(guard, "SEND_WITHIN", 0.05)
+    given: list[str] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def stuck(message: Message) -> None:
+        given.append(message["type"])
+        await asyncio.Future()
+
+    scope = scope_of("GET", "/api/v1/status", "", {}, "127.0.0.1")
+    await make_app(told_memory(), RecordedAsk())(scope, receive, stuck)
+    assert set(given) == {"http.response.start"}
+
+
+async def test_a_client_that_leaves_amid_its_request_is_no_mistake() -> None:
+    """A request whose body never comes whole asks vtorc for nothing."""
+    ask = RecordedAsk()
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        """Take nothing, as there is no client."""
+
+    await make_app(told_memory(), ask)(scope_of("POST", CANCEL, "", JSON, "127.0.0.1"), receive, send)
+    assert ask.asked == []
 
 
 @given(

@@ -201,3 +201,17 @@ async def test_the_server_process_is_given_no_secret(monkeypatch: pytest.MonkeyP
         given = [(folder / name).read_bytes() for name in ("environ", "cmdline")]
     assert b"PYTHONPATH" in given[0]
     assert not [text for text in given if b"secret" in text]
+
+
+async def test_a_mistake_in_a_snapshot_leaves_no_process_behind() -> None:
+    """If vtorc cannot tell what it knows, the error is its own, and the process that waits for it ends."""
+    bound = bind(Listener.TODAY, "127.0.0.1", 0)
+    supervisor = ServerSupervisor([bound], ServerRules())
+
+    def fails() -> Iterator[AnyFrame]:
+        raise KeyError("x")
+
+    with pytest.raises(KeyError):
+        await supervisor.run(fails, reply_with_kind)
+    assert (supervisor.pid, supervisor.link) == (None, None)
+    bound.sock.close()
