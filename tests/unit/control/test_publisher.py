@@ -174,6 +174,24 @@ def test_a_recovery_that_is_broken_off_is_no_longer_in_progress() -> None:
     assert frame.shard.running is None  # type: ignore[union-attr]
 
 
+def test_a_snapshot_that_is_taken_slowly_tells_nothing_twice() -> None:
+    """What is sent beside a snapshot is not in it; a shard is told as it is at its turn, unless it is gone."""
+    told = Told()
+    for name in ("0", "80-"):
+        told.publisher.judged(judged(HEALTHY, name=name))
+    told.turn()
+    snapshot = told.publisher.snapshot()
+    assert _name(next(snapshot)) == "status status"
+    (decision, *_) = judged(DEAD).decisions
+    told.publisher.decided(decision)
+    told.publisher.gone(ShardId("commerce", "80-"))
+    told.publisher.judged(judged(DEAD))
+    rest = list(snapshot)
+    assert [_name(frame) for frame in rest] == ["shard commerce/0", "metrics metrics"]
+    assert rest[0].shard.state == "repairing"  # type: ignore[union-attr]
+    assert told.sent.take() == ["decision", "gone shard commerce/80-"]
+
+
 def test_decisions_and_their_ends_are_sent_as_they_come() -> None:
     """Each decision is sent once, and once more when its problem is gone."""
     told = Told()
@@ -222,21 +240,3 @@ def _record(name: ShardId) -> RecoveryRecord:
         outcome=Outcome.SUCCEEDED,
         sentence="promoted",
     )
-
-
-def test_a_snapshot_that_is_taken_slowly_tells_nothing_twice() -> None:
-    """What is sent beside a snapshot is not in it; a shard is told as it is at its turn, unless it is gone."""
-    told = Told()
-    for name in ("0", "80-"):
-        told.publisher.judged(judged(HEALTHY, name=name))
-    told.turn()
-    snapshot = told.publisher.snapshot()
-    assert _name(next(snapshot)) == "status status"
-    (decision, *_) = judged(DEAD).decisions
-    told.publisher.decided(decision)
-    told.publisher.gone(ShardId("commerce", "80-"))
-    told.publisher.judged(judged(DEAD))
-    rest = list(snapshot)
-    assert [_name(frame) for frame in rest] == ["shard commerce/0", "metrics metrics"]
-    assert rest[0].shard.state == "repairing"  # type: ignore[union-attr]
-    assert told.sent.take() == ["decision", "gone shard commerce/80-"]
