@@ -142,7 +142,7 @@ def _semi_sync(known: KnownTablet) -> Mapping[str, object]:
 def _checks(known: KnownTablet) -> Mapping[str, object]:
     tablet = known.tablet
     return {
-        "LastSeenTimestamp": sql_time(tablet.answered_at) or "",
+        "LastSeenTimestamp": sql_time(known.seen_at) or "",
         "IsLastCheckValid": known.is_valid,
         "IsUpToDate": known.was_checked_within(known.limits.poll),
         "IsRecentlyChecked": known.was_checked_within(RECENT_POLLS * known.limits.poll),

@@ -120,6 +120,11 @@ class KnownTablet:
         return lag is not None and abs(lag - delay) > self.limits.lag
 
     @property
+    def seen_at(self) -> str | None:
+        """When it answered last; None if it never did."""
+        return self.tablet.asked_at if self.is_valid else self.tablet.answered_at
+
+    @property
     def seconds_since_check(self) -> float | None:
         """Seconds since the last question was over; None before the first one is."""
         asked = self.tablet.asked_at
@@ -127,9 +132,8 @@ class KnownTablet:
 
     @property
     def seconds_since_seen(self) -> float | None:
-        """Seconds since it was asked for its last answer; None if it never gave one."""
-        seen = self.tablet.answered_at
-        return None if seen is None else seconds_between(seen, self.shard.as_of)
+        """Seconds since it answered last; None if it never did."""
+        return None if self.seen_at is None else seconds_between(self.seen_at, self.shard.as_of)
 
     def was_checked_within(self, seconds: float) -> bool:
         """Return whether the last question was over so short a time ago."""

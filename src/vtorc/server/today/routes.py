@@ -1,0 +1,141 @@
+"""The paths of today's API, each with the role that it takes and the answer."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from vtorc.forms.frames import MetricForm
+from vtorc.server.asking import Ask
+from vtorc.server.memory import ServerMemory
+from vtorc.server.today.access import Role, denial
+from vtorc.server.today.analyses import analyses
+from vtorc.server.today.config import config_text
+from vtorc.server.today.exposition import CONTENT_TYPE, expvar_text, prometheus_text
+from vtorc.server.today.gauges import FleetGauges
+from vtorc.server.today.golang import go_json
+from vtorc.server.today.instances import instance, is_problem
+from vtorc.server.today.known import known_tablets
+from vtorc.server.today.status_page import status_page
+from vtorc.server.today.tables import database_state
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
+"""Vitess' vtorc looks at no method."""
+
+Rows = Callable[[ServerMemory, str, str], Iterator[dict[str, object]]]
+"""Yields the rows of an answer, of one keyspace and shard where they are not empty."""
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Path:
+    path: str
+    role: Role
+    handler: Handler
+
+
+def today_routes(memory: ServerMemory, ask: Ask) -> list[Route]:
+    """Return the routes of today's API; what acts is asked of vtorc by `ask`."""
+    answers = TodayAnswers(memory, ask)
+    return [
+        Route(row.path, _guarded(memory, row), methods=METHODS, include_in_schema=False)
+        for row in (
+            _Path("/api/problems", Role.MONITORING, answers.rows(_problems)),
+            _Path("/api/errant-gtids", Role.MONITORING, answers.rows(_errant_gtids)),
+            _Path("/api/detection-analysis", Role.MONITORING, answers.rows(analyses)),
+            _Path("/api/replication-analysis", Role.MONITORING, answers.rows(analyses)),
+            _Path("/api/config", Role.MONITORING, answers.config),
+            _Path("/api/database-state", Role.MONITORING, answers.database_state),
+            _Path("/api/disable-global-recoveries", Role.ADMIN, answers.recoveries(allowed=False)),
+            _Path("/api/enable-global-recoveries", Role.ADMIN, answers.recoveries(allowed=True)),
+            _Path("/debug/status", Role.DEBUGGING, answers.status),
+            _Path("/debug/vars", Role.ANYTHING, answers.variables),
+            _Path("/metrics", Role.ANYTHING, answers.metrics),
+        )
+    ]
+
+
+def _guarded(memory: ServerMemory, row: _Path) -> Handler:
+    async def endpoint(request: Request) -> Response:
+        if (why := denial(request, row.role, memory.settings)) is not None:
+            return _text(f"Access denied: {why}\n", status=403)
+        return await row.handler(request)
+
+    return endpoint
+
+
+def _problems(memory: ServerMemory, keyspace: str, shard: str) -> Iterator[dict[str, object]]:
+    found = (known for known in known_tablets(memory, keyspace, shard) if known.mysql is not None)
+    return (instance(known) for known in found if is_problem(known))
+
+
+def _errant_gtids(memory: ServerMemory, keyspace: str, shard: str) -> Iterator[dict[str, object]]:
+    return (instance(known) for known in known_tablets(memory, keyspace, shard) if known.gtid.errant)
+
+
+class TodayAnswers:
+    """Makes the answers from the memory."""
+
+    def __init__(self, memory: ServerMemory, ask: Ask) -> None:
+        self._memory = memory
+        self._ask = ask
+        self._gauges = FleetGauges(memory)
+
+    def rows(self, rows: Rows) -> Handler:
+        """Return what answers with a list, or null if it would be empty."""
+
+        async def answer(request: Request) -> Response:
+            keyspace, shard = (request.query_params.get(name, "") for name in ("keyspace", "shard"))
+            if shard and not keyspace:
+                return _text("Filtering by shard without keyspace isn't supported\n", status=400)
+            found = list(rows(self._memory, keyspace, shard))
+            return Response(go_json(found or None, indent=" "), media_type="application/json; charset=utf-8")
+
+        return answer
+
+    async def config(self, request: Request) -> Response:
+        """Answer with the settings."""
+        return _text(config_text(self._memory.settings))
+
+    async def database_state(self, request: Request) -> Response:
+        """Answer with the tables that Vitess' vtorc would have."""
+        return _text(database_state(self._memory))
+
+    async def status(self, request: Request) -> Response:
+        """Answer with a page of the last recoveries."""
+        return HTMLResponse(status_page(self._memory))
+
+    async def variables(self, request: Request) -> Response:
+        """Answer with the metrics as Go's expvar shows them."""
+        status = self._memory.status
+        text = expvar_text(self._all_metrics(), {"BuildVersion": status.version if status is not None else ""})
+        return Response(text, media_type="application/json; charset=utf-8")
+
+    async def metrics(self, request: Request) -> Response:
+        """Answer with the metrics for Prometheus."""
+        return Response(prometheus_text(self._all_metrics()), headers={"content-type": CONTENT_TYPE})
+
+    def recoveries(self, *, allowed: bool) -> Handler:
+        """Return what allows all recoveries, or stops them until vtorc starts anew."""
+
+        async def answer(request: Request) -> Response:
+            origin = request.client.host if request.client is not None else ""
+            reply = await self._ask("recoveries", {"allowed": allowed}, actor="", origin=origin)
+            if reply.status >= 400:
+                return _text(f"{bytes(reply.body).decode()}\n", status=500)
+            return _text(f"Global recoveries {'enabled' if allowed else 'disabled'}\n")
+
+        return answer
+
+    def _all_metrics(self) -> Iterator[MetricForm]:
+        yield from self._memory.metrics.metrics if self._memory.metrics is not None else ()
+        yield from self._gauges.metrics()
+
+
+def _text(text: str, *, status: int = 200) -> Response:
+    """Return a text as Go's `http.Error` and vtorc's text answers have it."""
+    headers = {"content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff"}
+    return Response(text, status_code=status, headers=headers)
