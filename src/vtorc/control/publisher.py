@@ -72,7 +72,7 @@ class DaemonFacts:
     shards_watched: int | None = None
     """How many shards the topology server has; None until it was read once."""
     settings: tuple[SettingForm, ...] = ()
-    """All settings; the same object until one of them changes."""
+    """All settings."""
 
 
 class MetricsSource(Protocol):
@@ -125,7 +125,7 @@ class Publisher:
         self._announcements: dict[Rule, AnnouncementForm] = {}
         self._unread: tuple[str, ...] = ()
         self._status: StatusFrame | None = None
-        self._settings: tuple[SettingForm, ...] | None = None
+        self._settings: tuple[SettingForm, ...] = ()
 
     async def run(self) -> None:
         """Send what has changed, and heartbeats, until cancelled."""
@@ -145,7 +145,8 @@ class Publisher:
         """
         shards, ended, decided = list(self._shards), list(self._recoveries), list(self._decisions)
         yield self._status_frame()
-        yield SettingsFrame(settings=list(self._facts().settings))
+        if settings := self._facts().settings:
+            yield SettingsFrame(settings=list(settings))
         for shard in shards:
             if (known := self._shards.get(shard)) is not None:
                 yield self._shard_frame(known)
@@ -245,7 +246,7 @@ class Publisher:
         if (status := self._status_frame()) != self._status:
             self._status = status
             self._sink.send(status)
-        if (settings := self._facts().settings) is not self._settings:
+        if (settings := self._facts().settings) != self._settings:
             self._settings = settings
             self._sink.send(SettingsFrame(settings=list(settings)))
         self._sink.send(HeartbeatFrame(at=rfc3339(self._clock.wall()), late_seconds=round(self._clock.late, 3)))

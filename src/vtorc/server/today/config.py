@@ -3,7 +3,7 @@
 import re
 
 from vtorc.forms.settings import SettingForm
-from vtorc.server.today.golang import go_json
+from vtorc.server.today.golang import go_json, number
 
 HIDDEN = "***"
 
@@ -17,8 +17,10 @@ def _value(setting: SettingForm) -> object:
     """Return the value of a setting: a default duration in nanoseconds, any other as it was most likely written."""
     if setting.value is None:
         return HIDDEN if setting.shown != '""' else ""
-    if setting.kind != "duration" or not isinstance(setting.value, float):
+    if not isinstance(setting.value, float):
         return setting.value
+    if setting.kind != "duration":
+        return number(setting.value)
     if setting.source == "default":
         return round(setting.value * 1e9)
     return setting.shown if setting.source.startswith("flag") else _without_zeros(setting.shown)
