@@ -3,13 +3,15 @@
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from vtorc.forms.frames import MetricForm
+from vtorc.forms.frames import MetricForm, ProblemForm
 from vtorc.server.asking import Ask
 from vtorc.server.memory import ServerMemory
+from vtorc.server.permission import ANONYMOUS, origin_of
 from vtorc.server.today.access import Role, denial
 from vtorc.server.today.analyses import analyses
 from vtorc.server.today.config import config_text
@@ -60,7 +62,7 @@ def today_routes(memory: ServerMemory, ask: Ask) -> list[Route]:
 
 def _guarded(memory: ServerMemory, row: _Path) -> Handler:
     async def endpoint(request: Request) -> Response:
-        if (why := denial(request, row.role, memory.settings)) is not None:
+        if (why := denial(row.role, memory.settings)) is not None:
             return _text(f"Access denied: {why}\n", status=403)
         return await row.handler(request)
 
@@ -122,10 +124,11 @@ class TodayAnswers:
         """Return what allows all recoveries, or stops them until vtorc starts anew."""
 
         async def answer(request: Request) -> Response:
-            origin = request.client.host if request.client is not None else ""
-            reply = await self._ask("recoveries", {"allowed": allowed}, actor="", origin=origin)
+            arguments: dict[str, object] = {"allowed": allowed}
+            reply = await self._ask("recoveries", arguments, actor=ANONYMOUS, origin=origin_of(request))
             if reply.status >= 400:
-                return _text(f"{bytes(reply.body).decode()}\n", status=500)
+                problem = msgspec.json.decode(reply.body, type=ProblemForm)
+                return _text(f"{problem.what}: {problem.why}; {problem.do}\n", status=reply.status)
             return _text(f"Global recoveries {'enabled' if allowed else 'disabled'}\n")
 
         return answer

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import msgspec
 from starlette.applications import Starlette
 
 from tests.unit.core.builders import NOW
+from tests.unit.server.told import RecordedAsk
 from vtorc.config.load import Loaded
 from vtorc.config.settings import Settings
 from vtorc.core.decision.decisions import DecisionLimits, decide, next_action
@@ -23,7 +23,6 @@ from vtorc.forms.frames import (
     MetricForm,
     MetricsFrame,
     RecoveryFrame,
-    ReplyFrame,
     SettingsFrame,
     ShardFrame,
     StatusFrame,
@@ -42,19 +41,6 @@ from vtorc.server.today.routes import today_routes
 WALL = 1_700_000_000_000_000_000
 """The time of all forms: 2023-11-14 22:13:20."""
 SEMI_SYNC = policy("semi_sync")
-
-
-class Asked:
-    """Answers requests to vtorc, and remembers them."""
-
-    def __init__(self, status: int = 200, body: bytes = b"{}") -> None:
-        self.requests: list[tuple[str, dict[str, object]]] = []
-        self._status = status
-        self._body = body
-
-    async def __call__(self, kind: str, arguments: dict[str, object], *, actor: str, origin: str) -> ReplyFrame:
-        self.requests.append((kind, arguments))
-        return ReplyFrame(id=1, status=self._status, body=msgspec.Raw(self._body))
 
 
 def judged(view: ShardView, *, controlled: bool = True) -> Judgement:
@@ -137,6 +123,6 @@ def memory_of(*told: AnyFrame | ShardView) -> ServerMemory:
     return memory
 
 
-def app_of(memory: ServerMemory, asked: Asked | None = None) -> Starlette:
+def app_of(memory: ServerMemory, ask: RecordedAsk | None = None) -> Starlette:
     """Return an application with today's routes alone."""
-    return Starlette(routes=today_routes(memory, asked or Asked()))
+    return Starlette(routes=today_routes(memory, ask or RecordedAsk()))

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from tests.unit.core.builders import CONNECTING, failing, primary, replica, shard
-from tests.unit.server.asgi import call
 from tests.unit.server.today.memories import (
     app_of,
     decision_frames,
@@ -17,6 +16,7 @@ from tests.unit.server.today.memories import (
     settings_frame,
     status_frame,
 )
+from tests.unit.server.told import ask_app
 from vtorc.server.memory import ServerMemory
 
 R1, R2 = "zone1-101", "zone1-102"
@@ -124,7 +124,7 @@ def full_memory() -> ServerMemory:
 
 async def answer_of(path: str, memory: ServerMemory) -> Any:
     """Return the JSON that a path answers."""
-    answer = await call(app_of(memory), path)
+    answer = await ask_app(app_of(memory), path)
     assert answer.status == 200
     return json.loads(answer.text)
 
@@ -180,7 +180,7 @@ async def test_the_variables_have_every_name_of_vitess() -> None:
 
 async def test_prometheus_sees_the_names_and_types_of_vitess() -> None:
     """Counters have no `_total`, and metrics with labels appear with their first value."""
-    text = (await call(app_of(memory_of(status_frame())), "/metrics")).text
+    text = (await ask_app(app_of(memory_of(status_frame())), "/metrics")).text
     types = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
     expected = dict(row.split(":") for row in UNLABELLED)
     assert {name: types.get(name) for name in expected} == expected

@@ -18,8 +18,8 @@ from tests.unit.core.builders import (
     shard,
     unprobed,
 )
-from tests.unit.server.asgi import call
 from tests.unit.server.today.memories import app_of, memory_of, settings_frame, shard_frame
+from tests.unit.server.told import ask_app
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.server.memory import ServerMemory
@@ -30,7 +30,7 @@ HEALTHY = shard(primary(), replica("zone1-101"), replica("zone1-102"))
 
 async def rows(memory: ServerMemory, path: str) -> Any:
     """Return what a path answers, as Python values."""
-    return json.loads((await call(app_of(memory), path)).text)
+    return json.loads((await ask_app(app_of(memory), path)).text)
 
 
 def lagging(seconds: int, *, delay: int = 0) -> TabletView:
@@ -128,8 +128,8 @@ async def test_a_list_without_rows_is_null(path: str) -> None:
             for tablet in (primary(), replica("zone1-101"), replica("zone1-102"))
         )
     )
-    assert (await call(app_of(memory_of(loud)), path)).text == "null"
-    assert (await call(app_of(memory_of()), path)).text == "null"
+    assert (await ask_app(app_of(memory_of(loud)), path)).text == "null"
+    assert (await ask_app(app_of(memory_of()), path)).text == "null"
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ async def test_a_list_without_rows_is_null(path: str) -> None:
 async def test_lists_can_be_of_one_keyspace_or_shard(path: str, query: str, status: int, is_listed: bool) -> None:
     """A shard without its keyspace is refused, as it names no shard."""
     view = shard(primary(), replica("zone1-101", executed="100:1-50,101:1-2"), replica("zone1-102"))
-    answer = await call(app_of(memory_of(view)), path + query)
+    answer = await ask_app(app_of(memory_of(view)), path + query)
     assert answer.status == status
     assert (R1 in answer.text) == is_listed
     if status == 400:
@@ -181,7 +181,7 @@ async def test_the_analysis_of_a_dead_primary_counts_its_replicas() -> None:
 async def test_a_missing_alias_is_escaped_as_go_does() -> None:
     """What means something in HTML never stands in an answer as it is."""
     view = shard(primary(dead_for=3), replica("zone1-101", io=CONNECTING), replica("zone1-102", io=CONNECTING))
-    text = (await call(app_of(analysed(view)), "/api/detection-analysis")).text
+    text = (await ask_app(app_of(analysed(view)), "/api/detection-analysis")).text
     assert '"AnalyzedInstancePrimaryAlias": "\\u003cnil\\u003e"' in text
     assert text.startswith('[\n {\n  "Analysis": "DeadPrimary",\n')
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.unit.core.builders import STOPPED, primary, replica, shard
-from tests.unit.server.asgi import call
 from tests.unit.server.today.memories import app_of, memory_of, metrics_frame, shard_frame
+from tests.unit.server.told import ask_app
 from vtorc.forms.frames import GoneFrame, MetricForm
 from vtorc.server.memory import ServerMemory
 from vtorc.server.today.golang import go_time, snake_case
@@ -22,12 +22,12 @@ KEY = "ReplicationStopped.zone1-0000000101.commerce.0"
 
 async def text_of(memory: ServerMemory) -> str:
     """Return what Prometheus reads."""
-    return (await call(app_of(memory), "/metrics")).text
+    return (await ask_app(app_of(memory), "/metrics")).text
 
 
 async def variables(memory: ServerMemory) -> Any:
     """Return what `/debug/vars` answers."""
-    return json.loads((await call(app_of(memory), "/debug/vars")).text)
+    return json.loads((await ask_app(app_of(memory), "/debug/vars")).text)
 
 
 def test_every_metric_is_named_as_prometheus_names_it() -> None:
@@ -115,7 +115,7 @@ async def test_a_problem_that_is_gone_is_0_until_its_tablet_is_gone() -> None:
     app = app_of(memory)
 
     async def problems() -> Any:
-        return json.loads((await call(app, "/debug/vars")).text)["DetectedProblems"]
+        return json.loads((await ask_app(app, "/debug/vars")).text)["DetectedProblems"]
 
     assert await problems() == {KEY: 1}
     memory.take(shard_frame(HEALTHY), 1.0)
@@ -133,7 +133,7 @@ async def test_a_problem_between_two_scrapes_leaves_its_0() -> None:
     app = app_of(memory)
     memory.take(shard_frame(STOPPED_SHARD), 1.0)
     memory.take(shard_frame(HEALTHY), 2.0)
-    assert json.loads((await call(app, "/debug/vars")).text)["DetectedProblems"] == {KEY: 0}
+    assert json.loads((await ask_app(app, "/debug/vars")).text)["DetectedProblems"] == {KEY: 0}
 
 
 async def test_errant_transactions_are_counted_by_tablet() -> None:

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from tests.unit.core.builders import CONNECTING, STOPPED, failing, primary, replica, shard, unprobed
-from tests.unit.server.asgi import call
 from tests.unit.server.today.memories import (
     app_of,
     decision_frames,
@@ -15,6 +14,7 @@ from tests.unit.server.today.memories import (
     recovery_frame,
     status_frame,
 )
+from tests.unit.server.told import ask_app
 from vtorc.recovery.record import Outcome
 from vtorc.server.memory import ServerMemory
 
@@ -23,13 +23,13 @@ BROKEN = shard(primary(), replica("zone1-101", io=STOPPED), failing(replica("zon
 
 async def table(memory: ServerMemory, name: str) -> Any:
     """Return the rows of a table."""
-    tables = json.loads((await call(app_of(memory), "/api/database-state")).text)
+    tables = json.loads((await ask_app(app_of(memory), "/api/database-state")).text)
     return next(each["Rows"] for each in tables if each["TableName"] == name)
 
 
 async def test_the_dump_is_a_text_with_tabs() -> None:
     """Vitess' own tests look for names and aliases in it."""
-    answer = await call(app_of(memory_of(BROKEN)), "/api/database-state")
+    answer = await ask_app(app_of(memory_of(BROKEN)), "/api/database-state")
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.text.startswith('[\n\t{\n\t\t"TableName": "database_instance",\n\t\t"Rows": [\n\t\t\t{\n')
