@@ -50,11 +50,11 @@ METRICS: dict[str, MetricTraits] = {
     "DiscoveriesAttempt": _row(COUNTER, "Probes of tablets"),
     "DiscoveriesFail": _row(COUNTER, "Probes that brought no status"),
     "DiscoveriesInstancePollSecondsExceeded": _row(COUNTER, "Probes without an answer within the interval of probes"),
-    "DiscoveriesQueueLength": _row(GAUGE, "Tablets in the queue of probes"),
+    "DiscoveriesQueueLength": _row(GAUGE, "Probes that wait for their turn"),
     "DiscoveriesRecentCount": _row(GAUGE, "Tablets that were probed so recently that they are passed over"),
     "DiscoveryInstanceTimings": _row(DURATIONS, "Duration of probes", ("Action",)),
-    "DiscoveryWorkers": _row(GAUGE, "Workers that probe"),
-    "DiscoveryWorkersActive": _row(GAUGE, "Workers that probe at the moment"),
+    "DiscoveryWorkers": _row(GAUGE, "Probes that may be on their way at a time"),
+    "DiscoveryWorkersActive": _row(GAUGE, "Probes on their way that count against the limit"),
     "EmergencyReparentCounts": _row(COUNTER, "Emergency reparents that ended", (*OF_SHARD, "Result")),
     "EmergencyReparentShardDisabled": _row(
         GAUGE, "1 for a shard with emergency reparents switched off in the topology server", OF_SHARD
