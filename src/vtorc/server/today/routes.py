@@ -1,5 +1,10 @@
-"""The paths of today's API, each with the role that it takes and the answer."""
+"""The paths of today's API, each with the role that it takes and the answer.
 
+An answer about all tablets of a large fleet takes up to seconds. A thread makes it, so that the loop goes on to hear
+vtorc and to answer probes. What it reads of the memory are forms that do not change, and copies of lists.
+"""
+
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
@@ -69,6 +74,10 @@ def _guarded(memory: ServerMemory, row: _Path) -> Handler:
     return endpoint
 
 
+def _list_text(rows: Rows, memory: ServerMemory, keyspace: str, shard: str) -> str:
+    return go_json(list(rows(memory, keyspace, shard)) or None, indent=" ")
+
+
 def _problems(memory: ServerMemory, keyspace: str, shard: str) -> Iterator[dict[str, object]]:
     found = (known for known in known_tablets(memory, keyspace, shard) if known.mysql is not None)
     return (instance(known) for known in found if is_problem(known))
@@ -93,8 +102,8 @@ class TodayAnswers:
             keyspace, shard = (request.query_params.get(name, "") for name in ("keyspace", "shard"))
             if shard and not keyspace:
                 return _text("Filtering by shard without keyspace isn't supported\n", status=400)
-            found = list(rows(self._memory, keyspace, shard))
-            return Response(go_json(found or None, indent=" "), media_type="application/json; charset=utf-8")
+            text = await asyncio.to_thread(_list_text, rows, self._memory, keyspace, shard)
+            return Response(text, media_type="application/json; charset=utf-8")
 
         return answer
 
@@ -104,7 +113,7 @@ class TodayAnswers:
 
     async def database_state(self, request: Request) -> Response:
         """Answer with the tables that Vitess' vtorc would have."""
-        return _text(database_state(self._memory))
+        return _text(await asyncio.to_thread(database_state, self._memory))
 
     async def status(self, request: Request) -> Response:
         """Answer with a page of the last recoveries."""
@@ -113,12 +122,14 @@ class TodayAnswers:
     async def variables(self, request: Request) -> Response:
         """Answer with the metrics as Go's expvar shows them."""
         status = self._memory.status
-        text = expvar_text(self._all_metrics(), {"BuildVersion": status.version if status is not None else ""})
+        texts = {"BuildVersion": status.version if status is not None else ""}
+        text = await asyncio.to_thread(expvar_text, self._all_metrics(), texts)
         return Response(text, media_type="application/json; charset=utf-8")
 
     async def metrics(self, request: Request) -> Response:
         """Answer with the metrics for Prometheus."""
-        return Response(prometheus_text(self._all_metrics()), headers={"content-type": CONTENT_TYPE})
+        text = await asyncio.to_thread(prometheus_text, self._all_metrics())
+        return Response(text, headers={"content-type": CONTENT_TYPE})
 
     def recoveries(self, *, allowed: bool) -> Handler:
         """Return what allows all recoveries, or stops them until vtorc starts anew."""

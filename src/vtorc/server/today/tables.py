@@ -94,7 +94,7 @@ def _primary_health(memory: ServerMemory) -> Iterator[Row]:
 
 
 def _recoveries(memory: ServerMemory) -> Iterator[Row]:
-    for recovery in memory.recoveries.values():
+    for recovery in list(memory.recoveries.values()):
         keyspace, _, shard = recovery.shard.partition("/")
         succeeded = recovery.outcome == "succeeded"
         yield {
@@ -113,7 +113,7 @@ def _recoveries(memory: ServerMemory) -> Iterator[Row]:
 
 
 def _recovery_steps(memory: ServerMemory) -> Iterator[Row]:
-    steps = ((recovery, step) for recovery in memory.recoveries.values() for step in recovery.steps)
+    steps = ((recovery, step) for recovery in list(memory.recoveries.values()) for step in recovery.steps)
     for number, (recovery, step) in enumerate(steps, start=1):
         on = f" on {step.tablet}" if step.tablet is not None else ""
         yield {
@@ -125,7 +125,7 @@ def _recovery_steps(memory: ServerMemory) -> Iterator[Row]:
 
 
 def _detections(memory: ServerMemory) -> Iterator[Row]:
-    decided = (frame for frame in memory.decisions if frame.change == "decided")
+    decided = (frame for frame in list(memory.decisions) if frame.change == "decided")
     for number, frame in enumerate(decided, start=1):
         keyspace, _, shard = frame.finding.shard.partition("/")
         yield {
@@ -139,7 +139,7 @@ def _detections(memory: ServerMemory) -> Iterator[Row]:
 
 
 def _analysis_changes(memory: ServerMemory) -> Iterator[Row]:
-    for number, frame in enumerate(memory.decisions, start=1):
+    for number, frame in enumerate(list(memory.decisions), start=1):
         yield {
             "changelog_id": number,
             "alias": frame.finding.tablet,
