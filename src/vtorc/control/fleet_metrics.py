@@ -12,8 +12,9 @@ from vtorc.control.observer import Announcement
 from vtorc.core.decision.decisions import Action, Decision
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.ids import ShardId
+from vtorc.core.facts.last_probe import LastProbe
 from vtorc.core.facts.rules import Rule
-from vtorc.core.facts.views import ShardView, TabletView
+from vtorc.core.facts.views import ShardView
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.forms.frames import MetricForm
 from vtorc.recovery.record import Outcome, RecoveryRecord
@@ -83,9 +84,11 @@ class FleetMetrics:
         view = judgement.view
         before = self._views.get(view.shard)
         self._views[view.shard] = view
-        known = {tablet.alias: tablet for tablet in before.tablets} if before is not None else {}
+        # By identity, as there are thousands of judgements a second, and each probe leaves another object.
+        counted = {id(tablet.last_probe) for tablet in before.tablets} if before is not None else set()
         for tablet in view.tablets:
-            self._count_probe(known.get(tablet.alias), tablet)
+            if id(tablet.last_probe) not in counted:
+                self._count_probe(tablet.last_probe)
 
     def decided(self, decision: Decision) -> None:
         """Count the decision, and the rule that forbids a recovery."""
@@ -146,9 +149,8 @@ class FleetMetrics:
 
     # --- what it means
 
-    def _count_probe(self, before: TabletView | None, tablet: TabletView) -> None:
-        probe = tablet.last_probe
-        if probe.ended_at is None or (before is not None and before.last_probe.ended_at == probe.ended_at):
+    def _count_probe(self, probe: LastProbe) -> None:
+        if probe.ended_at is None:
             return
         self._probes.count()
         if probe.failure is not None:

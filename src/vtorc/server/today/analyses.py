@@ -27,9 +27,15 @@ def analyses(memory: ServerMemory, keyspace: str = "", shard: str = "") -> Itera
     told = {form.name: findings_by_tablet(form) for form in watched_shards(memory, keyspace, shard)}
     for known in known_tablets(memory, keyspace, shard):
         findings = told[known.shard.name].get(known.tablet.alias, [])
-        warnings = structure_warnings(known)
+        warnings = structure_warnings(known) if _is_analysed(known) else []
         if findings or warnings:
             yield _analysis(known, findings, warnings)
+
+
+def _is_analysed(known: KnownTablet) -> bool:
+    """Return whether Vitess looks at the tablet: by its type, and because its shard has a policy and is no snapshot."""
+    has_role = known.tablet.type == TabletType.PRIMARY.name or known.is_replica_type
+    return has_role and known.shard.durability is not None and not known.shard.keyspace_is_snapshot
 
 
 def _analysis(known: KnownTablet, findings: Sequence[FindingForm], warnings: list[str]) -> dict[str, object]:

@@ -21,6 +21,7 @@ from tests.unit.core.builders import (
 from tests.unit.server.today.memories import app_of, memory_of, settings_frame, shard_frame
 from tests.unit.server.told import ask_app
 from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.records import KeyspaceType
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.server.memory import ServerMemory
 
@@ -254,6 +255,18 @@ async def test_structure_warnings_are_told_of_a_primary_that_works(view: ShardVi
     listed = await rows(analysed(view), "/api/detection-analysis") or []
     told = [row["StructureAnalysis"] for row in listed if row["AnalyzedInstanceAlias"] == P]
     assert told == ([warnings] if warnings is not None else [])
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        pytest.param(shard(primary(), replica("zone1-101"), new("zone1-102", type_=TabletType.DRAINED)), id="drained"),
+        pytest.param(shard(new("zone1-101"), kind=KeyspaceType.SNAPSHOT, named=None), id="snapshot"),
+    ],
+)
+async def test_what_vitess_does_not_look_at_has_no_warnings(view: ShardView) -> None:
+    """A drained tablet without a source is not taken for a read-only primary."""
+    assert await rows(analysed(view), "/api/detection-analysis") is None
 
 
 async def test_an_analysis_with_warnings_alone_has_no_problem() -> None:
