@@ -1,12 +1,6 @@
 """The roles that the paths of today's API take, and the security policies that deny them."""
 
 import enum
-from collections.abc import Mapping
-
-from vtorc.forms.settings import SettingForm
-
-POLICY = "security-policy"
-"""The setting that names the policy."""
 
 
 class Role(enum.Enum):
@@ -23,14 +17,12 @@ _DENIED_TO_READERS = frozenset({Role.ADMIN})
 _DENIED_TO_ALL = frozenset({Role.ADMIN, Role.MONITORING, Role.DEBUGGING})
 
 
-def denial(role: Role, settings: Mapping[str, SettingForm]) -> str | None:
+def denial(role: Role, policy: str) -> str | None:
     """Return why the security policy denies a role, as Vitess' vtorc says it; None if it is allowed.
 
     A policy that is not known denies all, and without one all is allowed. Which hosts may ask for what acts, the
     listener decides.
     """
-    setting = settings.get(POLICY)
-    policy = setting.value if setting is not None else ""
     if not policy:
         return None
     name, denied = ("read-only", _DENIED_TO_READERS) if policy == "read-only" else ("deny-all", _DENIED_TO_ALL)

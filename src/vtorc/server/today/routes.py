@@ -44,11 +44,11 @@ class _Path:
     handler: Handler
 
 
-def today_routes(memory: ServerMemory, ask: Ask) -> list[Route]:
-    """Return the routes of today's API; what acts is asked of vtorc by `ask`."""
+def today_routes(memory: ServerMemory, ask: Ask, *, policy: str = "") -> list[Route]:
+    """Return the routes of today's API, of which `policy` denies some; what acts is asked of vtorc by `ask`."""
     answers = TodayAnswers(memory, ask)
     return [
-        Route(row.path, _guarded(memory, row), methods=METHODS, include_in_schema=False)
+        Route(row.path, _guarded(row, policy), methods=METHODS, include_in_schema=False)
         for row in (
             _Path("/api/problems", Role.MONITORING, answers.rows(_problems)),
             _Path("/api/errant-gtids", Role.MONITORING, answers.rows(_errant_gtids)),
@@ -65,9 +65,9 @@ def today_routes(memory: ServerMemory, ask: Ask) -> list[Route]:
     ]
 
 
-def _guarded(memory: ServerMemory, row: _Path) -> Handler:
+def _guarded(row: _Path, policy: str) -> Handler:
     async def endpoint(request: Request) -> Response:
-        if (why := denial(row.role, memory.settings)) is not None:
+        if (why := denial(row.role, policy)) is not None:
             return _text(f"Access denied: {why}\n", status=403)
         return await row.handler(request)
 

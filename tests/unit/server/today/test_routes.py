@@ -14,21 +14,13 @@ from tests.unit.server.today.memories import (
     status_frame,
 )
 from tests.unit.server.told import RecordedAsk, ask_app
-from vtorc.forms.frames import ProblemForm, RecoveryFrame, SettingsFrame
-from vtorc.forms.settings import SettingForm
+from vtorc.forms.frames import ProblemForm, RecoveryFrame
 from vtorc.server.app import make_app
+from vtorc.server.options import ServerRules
 
 PATHS = ["/api/problems", "/api/config", "/api/database-state", "/debug/status"]
 SWITCHES = ["/api/disable-global-recoveries", "/api/enable-global-recoveries"]
 OPEN_PATHS = ["/metrics", "/debug/vars"]
-
-
-def policy(name: str, source: str = "flag --security-policy") -> SettingsFrame:
-    """Return settings with a security policy."""
-    setting = SettingForm(
-        name="security-policy", kind="text", value=name, shown=name, source=source, live=False, doc="The policy."
-    )
-    return SettingsFrame(settings=[setting])
 
 
 def _named(name: str) -> RecoveryFrame:
@@ -97,7 +89,7 @@ async def test_a_switch_that_vtorc_refuses_is_an_error_with_its_reason() -> None
 async def test_a_security_policy_denies_roles(name: str, denied: list[str]) -> None:
     """An unknown policy denies all, and what takes no role is always there."""
     ask = RecordedAsk()
-    app = app_of(memory_of(policy(name)), ask)
+    app = make_app(memory_of(), ask, rules=ServerRules(security_policy=name))
     answers = {path: await ask_app(app, path) for path in (*PATHS, *SWITCHES, *OPEN_PATHS)}
     assert [path for path, answer in answers.items() if answer.status == 403] == denied
     assert all(answers[path].status == 200 for path in answers if path not in denied)
