@@ -24,6 +24,7 @@ from vtorc.control.probe_metrics import ProbeMetrics
 from vtorc.control.publisher import DaemonFacts, MetricsSource, Publisher
 from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import DecisionSettings
+from vtorc.control.topo_metrics import TopoMetrics
 from vtorc.core.decision.decisions import DecisionLimits
 from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.clock import Clock
@@ -115,7 +116,10 @@ async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[Boun
             return daemon_facts(store.settings, fleet, forms())
 
         counters = [FleetMetrics(tools.clock)] if listeners else []
-        metrics: list[MetricsSource] = [*counters, ProbeMetrics(lambda: fleet.probes)]
+        calls = TopoMetrics()
+        if listeners:
+            tools.topo.hear_calls(calls.heard)
+        metrics: list[MetricsSource] = [*counters, ProbeMetrics(lambda: fleet.probes), calls]
         publishers = [Publisher(server, tools.clock, facts, metrics=metrics)] if listeners else []
         fleet = Fleet(
             tools,
