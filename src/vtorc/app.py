@@ -16,12 +16,15 @@ from vtorc.config.settings import Settings
 from vtorc.config.store import SettingsStore
 from vtorc.control.budget import BudgetLimits
 from vtorc.control.fleet import Fleet, FleetSettings
+from vtorc.control.fleet_metrics import FleetMetrics
 from vtorc.control.history_observer import HistoryObserver
 from vtorc.control.log_observer import LogObserver
 from vtorc.control.observer import Observer, Observers, TopologyObservers
-from vtorc.control.publisher import DaemonFacts, Publisher
+from vtorc.control.probe_metrics import ProbeMetrics
+from vtorc.control.publisher import DaemonFacts, MetricsSource, Publisher
 from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import DecisionSettings
+from vtorc.control.topo_metrics import TopoMetrics
 from vtorc.core.decision.decisions import DecisionLimits
 from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.clock import Clock
@@ -29,6 +32,7 @@ from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.memory_keeper import MemoryKeeper
 from vtorc.discovery.probe import ProbePace
 from vtorc.errors import MemoryFileError, TabletClientMisconfigured, VtorcError
+from vtorc.forms.settings import LiveSettingForms, SettingForm
 from vtorc.history.memory_file import MemoryFile, StoredMemory, read_memory
 from vtorc.history.writer import HistoryWriter
 from vtorc.logs import setup_logging
@@ -106,16 +110,23 @@ async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[Boun
         log = LogObserver()
         server = ServerSupervisor(listeners, server_rules(store.settings))
 
-        def facts() -> DaemonFacts:
-            return daemon_facts(store.settings, fleet)
+        forms = LiveSettingForms(store)
 
-        publishers = [Publisher(server, tools.clock, facts)] if listeners else []
+        def facts() -> DaemonFacts:
+            return daemon_facts(store.settings, fleet, forms())
+
+        counters = [FleetMetrics(tools.clock)] if listeners else []
+        calls = TopoMetrics()
+        if listeners:
+            tools.topo.hear_calls(calls.heard)
+        metrics: list[MetricsSource] = [*counters, ProbeMetrics(lambda: fleet.probes), calls]
+        publishers = [Publisher(server, tools.clock, facts, metrics=metrics)] if listeners else []
         fleet = Fleet(
             tools,
             LiveFleetSettings(lambda: store.settings, scope),
-            Observers([log, *history, *publishers]),
+            Observers([log, *history, *counters, *publishers]),
             sentinel=make_sentinel(store.settings),
-            topology_observer=TopologyObservers([log, *publishers]),
+            topology_observer=TopologyObservers([log, *counters, *publishers]),
             keeper=keeper,
         )
         loop = asyncio.get_running_loop()
@@ -129,7 +140,7 @@ async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[Boun
         _log.info("stopped")
 
 
-def daemon_facts(settings: Settings, fleet: Fleet) -> DaemonFacts:
+def daemon_facts(settings: Settings, fleet: Fleet, forms: tuple[SettingForm, ...]) -> DaemonFacts:
     """Return what vtorc tells of itself."""
     return DaemonFacts(
         version=vtorc.__version__,
@@ -139,6 +150,7 @@ def daemon_facts(settings: Settings, fleet: Fleet) -> DaemonFacts:
         clusters_to_watch=settings.clusters_to_watch,
         history_file=history_file(settings),
         shards_watched=fleet.shards_watched,
+        settings=forms,
     )
 
 

@@ -30,6 +30,12 @@ class HttpSettings:
         "Whether what acts is taken over HTTP from other hosts, too. vtorc does not know its operators yet: with this, "
         "all hosts that reach it may change primaries.",
     )
+    security_policy: str = setting(
+        TEXT,
+        "",
+        "What is denied of the paths that Vitess' vtorc has since v14: read-only denies what acts, deny-all and any "
+        "other word deny all but metrics and probes; empty denies nothing.",
+    )
     allowed_hosts: tuple[str, ...] = setting(
         WORDS,
         (),

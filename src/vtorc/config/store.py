@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from vtorc.config.catalogue import USED
-from vtorc.config.load import Loaded
+from vtorc.config.load import Loaded, SourceMap
 from vtorc.config.setting import Setting
 from vtorc.config.settings import Settings
 from vtorc.errors import SettingsError
@@ -57,6 +57,11 @@ class SettingsStore:
     def settings(self) -> Settings:
         """The running settings."""
         return self._loaded.settings
+
+    @property
+    def sources(self) -> SourceMap:
+        """The source of each running setting, by field: "flag -x", "environment X", "file x.json" or "default"."""
+        return self._loaded.sources
 
     @property
     def notes(self) -> Sequence[str]:

@@ -95,7 +95,7 @@ class Fleet:
         self._topo_failures: tuple[str, ...] = ()
         self._has_read = False
         self._slow_down = SlowDown(self._tell_lateness)
-        self._probes = ProbeBudget(tools.clock.now, drag=lambda: self._slow_down.drag)
+        self.probes = ProbeBudget(tools.clock.now, drag=lambda: self._slow_down.drag)
         self.budget = FleetBudget(lambda: settings().budget, tools.clock.now)
         self._breaker = Breaker(
             now=tools.clock.now,
@@ -221,7 +221,7 @@ class Fleet:
             self._tools.clock,
             self._pace,
             sentinel=self._sentinel,
-            budget=self._probes,
+            budget=self.probes,
             keeper=self._keeper,
             remembered=self._remembered(shard),
         )

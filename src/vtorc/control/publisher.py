@@ -27,10 +27,12 @@ from vtorc.forms.frames import (
     MetricForm,
     MetricsFrame,
     RecoveryFrame,
+    SettingsFrame,
     ShardFrame,
     StatusFrame,
 )
 from vtorc.forms.recovery import RunningForm, recovery_form, running_form
+from vtorc.forms.settings import SettingForm
 from vtorc.forms.shard import shard_form
 from vtorc.forms.tablet import Moment
 from vtorc.forms.times import rfc3339
@@ -69,6 +71,8 @@ class DaemonFacts:
     """The SQLite file of the history; empty if there is none."""
     shards_watched: int | None = None
     """How many shards the topology server has; None until it was read once."""
+    settings: tuple[SettingForm, ...] = ()
+    """All settings."""
 
 
 class MetricsSource(Protocol):
@@ -121,6 +125,7 @@ class Publisher:
         self._announcements: dict[Rule, AnnouncementForm] = {}
         self._unread: tuple[str, ...] = ()
         self._status: StatusFrame | None = None
+        self._settings: tuple[SettingForm, ...] = ()
 
     async def run(self) -> None:
         """Send what has changed, and heartbeats, until cancelled."""
@@ -140,6 +145,8 @@ class Publisher:
         """
         shards, ended, decided = list(self._shards), list(self._recoveries), list(self._decisions)
         yield self._status_frame()
+        if settings := self._facts().settings:
+            yield SettingsFrame(settings=list(settings))
         for shard in shards:
             if (known := self._shards.get(shard)) is not None:
                 yield self._shard_frame(known)
@@ -239,6 +246,9 @@ class Publisher:
         if (status := self._status_frame()) != self._status:
             self._status = status
             self._sink.send(status)
+        if (settings := self._facts().settings) != self._settings:
+            self._settings = settings
+            self._sink.send(SettingsFrame(settings=list(settings)))
         self._sink.send(HeartbeatFrame(at=rfc3339(self._clock.wall()), late_seconds=round(self._clock.late, 3)))
 
     def _shard_frame(self, known: _ShardNews) -> ShardFrame:

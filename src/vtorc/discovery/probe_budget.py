@@ -102,6 +102,16 @@ class _Queue:
         """Whether a question would have to wait."""
         return len(self._holding) >= self._most or any(self._lanes)
 
+    @property
+    def held(self) -> int:
+        """How many slots are taken."""
+        return len(self._holding)
+
+    @property
+    def waiting(self) -> int:
+        """How many questions wait for a slot."""
+        return sum(slot.lane is lane and slot.waits for lane in Lane for slot in set(self._lanes[lane]))
+
     def hold(self, slot: ProbeSlot) -> None:
         """Take a slot."""
         self._holding[slot] = self._now()
@@ -159,6 +169,16 @@ class ProbeBudget:
         """Measure in seconds of `now`; `drag` returns by how many seconds beats of the event loop are late."""
         self._calls = _Queue(CALLS, now, drag)
         self._dials = _Queue(DIALS, now, drag)
+
+    @property
+    def held(self) -> int:
+        """How many slots are taken."""
+        return self._calls.held + self._dials.held
+
+    @property
+    def waiting(self) -> int:
+        """How many questions wait for a slot."""
+        return self._calls.waiting + self._dials.waiting
 
     def new_slot(self) -> ProbeSlot:
         """Return the place of one tablet."""

@@ -12,6 +12,7 @@ import msgspec
 from vtorc.forms.base import Form
 from vtorc.forms.findings import FindingForm
 from vtorc.forms.recovery import RecoveryForm
+from vtorc.forms.settings import SettingForm
 from vtorc.forms.shard import ShardForm
 
 
@@ -107,6 +108,18 @@ class StatusFrame(Frame, frozen=True, kw_only=True):
         return "status"
 
 
+class SettingsFrame(Frame, frozen=True, kw_only=True):
+    """The settings, when vtorc starts and after each change of one."""
+
+    settings: list[SettingForm]
+    """All of them, ordered by name."""
+
+    @property
+    def key(self) -> str | None:
+        """The last ones count."""
+        return "settings"
+
+
 class HeartbeatFrame(Frame, frozen=True, kw_only=True):
     """A sign of life, several times a second."""
 
@@ -121,6 +134,10 @@ class HeartbeatFrame(Frame, frozen=True, kw_only=True):
         return "heartbeat"
 
 
+DURATION_BOUNDS = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
+"""Bounds by which durations are counted, in seconds: those of Vitess (`go/stats/timings.go`)."""
+
+
 class MetricForm(Form, frozen=True, kw_only=True):
     """One value of one metric."""
 
@@ -129,7 +146,9 @@ class MetricForm(Form, frozen=True, kw_only=True):
     labels: dict[str, str]
     """Its labels."""
     value: float
-    """The value."""
+    """The value; of durations the sum, in seconds."""
+    counts: list[int] | None = None
+    """Of durations, how many took at most each of `DURATION_BOUNDS`, and how many there were; None for one value."""
 
 
 class MetricsFrame(Frame, frozen=True, kw_only=True):
@@ -156,7 +175,15 @@ class ReplyFrame(Frame, frozen=True, kw_only=True):
 
 
 AnyFrame = (
-    ShardFrame | GoneFrame | RecoveryFrame | DecisionFrame | StatusFrame | HeartbeatFrame | MetricsFrame | ReplyFrame
+    ShardFrame
+    | GoneFrame
+    | RecoveryFrame
+    | DecisionFrame
+    | StatusFrame
+    | SettingsFrame
+    | HeartbeatFrame
+    | MetricsFrame
+    | ReplyFrame
 )
 """What vtorc sends to its server."""
 

@@ -19,14 +19,12 @@ from vtorc.server.memory import ServerMemory
 from vtorc.server.options import ServerRules
 from vtorc.server.permission import LocalActions
 from vtorc.server.probes import probe_routes
+from vtorc.server.today.routes import today_routes
 from vtorc.server.v1.endpoints import PREFIX
 from vtorc.server.v1.routes import unknown_v1_path, v1_routes
 
 Dialect = Callable[[ServerMemory, Ask], Sequence[BaseRoute]]
 """Makes the routes of one older API; a route may be of any class that matches a scope, also by its raw path."""
-
-DIALECTS: dict[Listener, Dialect] = {}
-"""The older APIs. Both listeners serve both; where they share a path, that of the listener counts."""
 
 
 def make_app(
@@ -38,16 +36,22 @@ def make_app(
     """
     rules = rules or ServerRules()
     asking = ask if rules.allow_remote_actions else LocalActions(ask)
-    own_first = sorted(DIALECTS, key=lambda dialect: dialect is not listener)
+    dialects = _dialects(rules)
+    own_first = sorted(dialects, key=lambda dialect: dialect is not listener)
     app = Starlette(
         routes=[
             *v1_routes(memory, asking),
             *probe_routes(memory),
-            *(route for dialect in own_first for route in DIALECTS[dialect](memory, asking)),
+            *(route for dialect in own_first for route in dialects[dialect](memory, asking)),
         ],
         exception_handlers={404: partial(_unknown_path, listener), 500: _own_mistake},
     )
     return Guard(GZipMiddleware(app, minimum_size=1000, compresslevel=5), rules)
+
+
+def _dialects(rules: ServerRules) -> dict[Listener, Dialect]:
+    """Return the older APIs. Both listeners serve both; where they share a path, that of the listener counts."""
+    return {Listener.TODAY: partial(today_routes, policy=rules.security_policy)}
 
 
 async def _own_mistake(request: Request, error: Exception) -> Response:

@@ -11,10 +11,12 @@ from vtorc.forms.frames import (
     MetricsFrame,
     RecoveryFrame,
     ReplyFrame,
+    SettingsFrame,
     ShardFrame,
     StatusFrame,
 )
 from vtorc.forms.recovery import RecoveryForm
+from vtorc.forms.settings import SettingForm
 from vtorc.forms.shard import ShardForm
 
 KEPT_RECOVERIES = 500
@@ -37,6 +39,8 @@ class ServerMemory:
         """Decisions and their ends, oldest first."""
         self.status: StatusFrame | None = None
         """What holds for vtorc as a whole; None until it was told."""
+        self.settings: dict[str, SettingForm] = {}
+        """The settings by name; empty until they were told."""
         self.metrics: MetricsFrame | None = None
         """The counters; None until they were told."""
         self.heartbeat: HeartbeatFrame | None = None
@@ -73,6 +77,8 @@ class ServerMemory:
                 self.decisions.append(frame)
             case StatusFrame():
                 self.status = frame
+            case SettingsFrame(settings=settings):
+                self.settings = {setting.name: setting for setting in settings}
             case MetricsFrame():
                 self.metrics = frame
             case HeartbeatFrame():

@@ -46,6 +46,7 @@ def server_rules(settings: HttpSettings) -> ServerRules:
     names = [*settings.allowed_hosts, socket.gethostname(), *(host for _, host, _ in _wanted(settings))]
     return ServerRules(
         allow_remote_actions=settings.allow_remote_actions,
+        security_policy=settings.security_policy,
         allowed_hosts=tuple(sorted({name.lower() for name in names if name})),
     )
 

@@ -9,6 +9,8 @@ class ServerRules(Form, frozen=True, kw_only=True):
 
     allow_remote_actions: bool = False
     """Whether what acts is taken from other hosts, too (`--allow-remote-actions`)."""
+    security_policy: str = ""
+    """The policy by which paths of today's API are denied (`--security-policy`); empty for none."""
     allowed_hosts: tuple[str, ...] = ()
     """Names of this server that a browser may have in its address line, beside addresses and localhost."""
 

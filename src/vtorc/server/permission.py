@@ -8,6 +8,9 @@ from vtorc.forms.frames import ProblemForm, ReplyFrame
 from vtorc.server.asking import Ask
 from vtorc.server.requests import problem_reply
 
+ANONYMOUS = "anonymous"
+"""The operator of a request that nothing tells the name of."""
+
 HARMLESS = frozenset({"plan"})
 """Kinds of requests that change nothing, and are taken from everywhere."""
 

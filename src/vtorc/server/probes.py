@@ -8,6 +8,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from vtorc.server.memory import ServerMemory
+from vtorc.server.today.golang import go_json, go_time
 
 LIVE_FOR = 10.0
 """Seconds without a sign of life after which vtorc does not count as alive."""
@@ -26,9 +27,16 @@ def probe_routes(memory: ServerMemory, *, clock: Callable[[], float] = time.mono
     async def health(request: Request) -> Response:
         watched = memory.status.shards_watched if memory.status is not None else None
         if watched is None:
-            return PlainTextResponse("the topology server was not read yet\n", status_code=500)
+            return _health(memory, "the topology server was not read yet")
         if watched and not memory.shards:
-            return PlainTextResponse(f"none of {watched} shards was judged yet\n", status_code=500)
-        return PlainTextResponse("ok\n")
+            return _health(memory, f"none of {watched} shards was judged yet")
+        return _health(memory)
 
     return [Route("/debug/liveness", liveness), Route("/debug/health", health)]
+
+
+def _health(memory: ServerMemory, why_not: str = "") -> Response:
+    """Answer with the fields of Vitess' vtorc, which its users look for, and with a reason that it does not have."""
+    reported = memory.heartbeat.at if memory.heartbeat is not None else None
+    told = {"Healthy": not why_not, "LastReported": go_time(reported), **({"Reason": why_not} if why_not else {})}
+    return Response(go_json(told, indent=" "), status_code=500 if why_not else 200, media_type="application/json")

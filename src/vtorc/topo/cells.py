@@ -17,6 +17,12 @@ Result = TypeVar("Result")
 OpenConn = Callable[[str, str], Awaitable[TopoConn]]
 """Connects to a server address and a root, both as in a CellInfo."""
 
+CallListener = Callable[[str, str, float, bool], None]
+"""Told of each call that has ended: its operation by Vitess' name, the cell, its seconds, and whether it failed."""
+
+GLOBAL_CELL = "global"
+"""What Vitess calls the global topology among the cells."""
+
 _GRACE = 0.5
 """Seconds past the deadline in which a backend may report it itself, with a better reason."""
 
@@ -33,35 +39,39 @@ class TopoLimits:
 class BoundedConn:
     """A connection with a deadline for each call and a limit on concurrent reads; see `TopoConn`."""
 
-    def __init__(self, conn: TopoConn, name: str, limits: TopoLimits) -> None:
-        self.name = name
+    def __init__(
+        self, conn: TopoConn, limits: TopoLimits, *, cell: str = GLOBAL_CELL, listener: CallListener | None = None
+    ) -> None:
+        self.name = "the global topology" if cell == GLOBAL_CELL else f"the topology of cell {cell}"
+        self._cell = cell
+        self._listener = listener
         self._conn = conn
         self._timeout = limits.remote_operation_timeout
         self._reading = asyncio.Semaphore(limits.read_concurrency)
 
     async def get(self, path: str) -> Stored:
         """Read one record."""
-        return await self._read(f"read {path}", lambda: self._conn.get(path))
+        return await self._read("Get", f"read {path}", lambda: self._conn.get(path))
 
     async def list_dir(self, path: str) -> Sequence[str]:
         """List the names directly below a directory."""
-        return await self._read(f"list {path}", lambda: self._conn.list_dir(path))
+        return await self._read("ListDir", f"list {path}", lambda: self._conn.list_dir(path))
 
     async def list(self, path: str) -> Mapping[str, Stored]:
         """Read all records below a directory."""
-        return await self._read(f"read all of {path}", lambda: self._conn.list(path))
+        return await self._read("List", f"read all of {path}", lambda: self._conn.list(path))
 
     async def create(self, path: str, contents: bytes) -> Version:
         """Write a new record."""
-        return await self.within(f"create {path}", self._conn.create(path, contents))
+        return await self._within("Create", f"create {path}", self._conn.create(path, contents))
 
     async def update(self, path: str, contents: bytes, version: Version | None) -> Version:
         """Write a record."""
-        return await self.within(f"update {path}", self._conn.update(path, contents, version))
+        return await self._within("Update", f"update {path}", self._conn.update(path, contents, version))
 
     async def delete(self, path: str, version: Version | None) -> None:
         """Delete a record."""
-        await self.within(f"delete {path}", self._conn.delete(path, version))
+        await self._within("Delete", f"delete {path}", self._conn.delete(path, version))
 
     async def lock(
         self, directory: str, contents: bytes, *, ttl: float | None = None, timeout: float | None = None
@@ -71,7 +81,7 @@ class BoundedConn:
 
     async def try_lock(self, directory: str, contents: bytes, *, ttl: float | None = None) -> TopoLock:
         """Take a lock that is free."""
-        return await self.within(f"lock {directory}", self._conn.try_lock(directory, contents, ttl=ttl))
+        return await self._within("Lock", f"lock {directory}", self._conn.try_lock(directory, contents, ttl=ttl))
 
     def watch(self, path: str) -> AsyncGenerator[RecordChange, None]:
         """Watch one record."""
@@ -96,12 +106,28 @@ class BoundedConn:
                 "check that its server runs and can be reached from here"
             ) from None
 
-    async def _read(self, action: str, call: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+    async def _within(self, operation: str, action: str, work: Coroutine[Any, Any, Result]) -> Result:
+        """Run `work` within the deadline of one call, and tell how it ended; a call that is cancelled is not told."""
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        try:
+            result = await self.within(action, work)
+        except Exception:
+            self._tell(operation, clock() - started, failed=True)
+            raise
+        self._tell(operation, clock() - started, failed=False)
+        return result
+
+    def _tell(self, operation: str, seconds: float, *, failed: bool) -> None:
+        if self._listener is not None:
+            self._listener(operation, self._cell, seconds, failed)
+
+    async def _read(self, operation: str, action: str, call: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
         async def in_turn() -> Result:
             async with self._reading:
                 return await call()
 
-        return await self.within(action, in_turn())
+        return await self._within(operation, action, in_turn())
 
 
 Place = tuple[str, str]
@@ -121,10 +147,18 @@ class _Cell:
 class CellConns:
     """Connections to the cells' topologies, opened on first use and again when a CellInfo changes."""
 
-    def __init__(self, global_conn: BoundedConn, open_conn: OpenConn, limits: TopoLimits) -> None:
+    def __init__(
+        self,
+        global_conn: BoundedConn,
+        open_conn: OpenConn,
+        limits: TopoLimits,
+        *,
+        listener: CallListener | None = None,
+    ) -> None:
         self._global = global_conn
         self._open_conn = open_conn
         self._limits = limits
+        self._listener = listener
         self._cells: dict[str, _Cell] = {}
         self._tasks = OwnedTasks()
 
@@ -158,7 +192,8 @@ class CellConns:
                 outdated, known.conn = known.conn, None
                 await outdated.close()
             if known.conn is None:
-                known.conn = BoundedConn(await self._open_conn(*place), f"the topology of cell {cell}", self._limits)
+                conn = await self._open_conn(*place)
+                known.conn = BoundedConn(conn, self._limits, cell=cell, listener=self._listener)
                 known.place = place
             return known.conn
 

@@ -13,7 +13,7 @@ from vtorc.core.facts.records import KeyspaceRecord, ShardRecord, TabletRecord
 from vtorc.errors import BadRecord, NoNode, TopoError
 from vtorc.proto import topodata_pb2
 from vtorc.topo import edit, paths, records
-from vtorc.topo.cells import BoundedConn, CellConns, OpenConn, TopoLimits
+from vtorc.topo.cells import BoundedConn, CallListener, CellConns, OpenConn, TopoLimits
 from vtorc.topo.conn import TopoConn, names_in
 from vtorc.topo.follow import follow_record, follow_tablets
 from vtorc.topo.lock_contents import Holder, lock_contents
@@ -50,10 +50,19 @@ class TopoServer:
         """
         self._silent_until: dict[str, float] = {}
         self._limits = limits or TopoLimits()
-        self._global = BoundedConn(global_conn, "the global topology", self._limits)
-        self._cells = CellConns(self._global, open_conn, self._limits)
+        self._listeners: list[CallListener] = []
+        self._global = BoundedConn(global_conn, self._limits, listener=self._tell)
+        self._cells = CellConns(self._global, open_conn, self._limits, listener=self._tell)
         self._holder = holder or Holder.this_process()
         self._wall = wall
+
+    def hear_calls(self, listener: CallListener) -> None:
+        """Tell `listener` of each further call."""
+        self._listeners.append(listener)
+
+    def _tell(self, operation: str, cell: str, seconds: float, failed: bool) -> None:
+        for listener in self._listeners:
+            listener(operation, cell, seconds, failed)
 
     async def cells(self) -> tuple[str, ...]:
         """List the names of all cells."""

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from tests.unit.core.builders import CONNECTING, NOW, P, answers, failing, gtids, primary, replica, shard
+from vtorc.config.load import Loaded
+from vtorc.config.settings import Settings
 from vtorc.control.observer import Announcement
 from vtorc.control.publisher import MOST_PER_TURN, POSITIONS_EVERY, DaemonFacts, Publisher
 from vtorc.core.decision.decisions import DecisionLimits, decide, next_action
@@ -16,6 +18,7 @@ from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.forms.frames import AnyFrame, MetricForm
+from vtorc.forms.settings import SettingForm, setting_forms
 from vtorc.recovery.record import Outcome, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
 
@@ -48,6 +51,7 @@ class Sent:
 
     frames: list[AnyFrame] = field(default_factory=list)
     allowed: bool = True
+    settings: tuple[SettingForm, ...] = ()
 
     def send(self, frame: AnyFrame) -> None:
         """Keep the frame."""
@@ -59,7 +63,13 @@ class Sent:
 
     def facts(self) -> DaemonFacts:
         """Return what vtorc says of itself."""
-        return DaemonFacts(version="1", process=7, recoveries_allowed=self.allowed, emergency_reparents_allowed=True)
+        return DaemonFacts(
+            version="1",
+            process=7,
+            recoveries_allowed=self.allowed,
+            emergency_reparents_allowed=True,
+            settings=self.settings,
+        )
 
     def take(self) -> list[str]:
         """Return what was sent since the last call, heartbeats and the unchanged left out."""
@@ -215,6 +225,16 @@ def test_the_status_is_sent_when_it_changes() -> None:
     told.sent.allowed = False
     assert told.turn() == ["status status"]
     assert told.turn() == []
+
+
+def test_settings_are_sent_when_they_change() -> None:
+    """They are told at the start, after a reload that changed one, and to a server that starts anew."""
+    told = Told(sent=Sent(settings=setting_forms(Settings(), Loaded(settings=Settings()).sources)))
+    assert told.turn() == ["status status", "settings settings"]
+    assert told.turn() == []
+    told.sent.settings = setting_forms(Settings(instance_poll_time=7.0), Loaded(settings=Settings()).sources)
+    assert told.turn() == ["settings settings"]
+    assert "settings settings" in [_name(frame) for frame in told.publisher.snapshot()]
 
 
 def test_a_shard_that_is_gone_is_told_once() -> None:

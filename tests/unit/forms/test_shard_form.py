@@ -4,7 +4,19 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.core.builders import CONNECTING, NOW, P, answers, failing, gtids, primary, replica, shard, unprobed
+from tests.unit.core.builders import (
+    CONNECTING,
+    NOW,
+    P,
+    answers,
+    changed,
+    failing,
+    gtids,
+    primary,
+    replica,
+    shard,
+    unprobed,
+)
 from vtorc.core.decision.decisions import DecisionLimits, decide, next_action
 from vtorc.core.detection.analysis import analyse
 from vtorc.core.detection.thresholds import DetectionThresholds
@@ -116,3 +128,32 @@ def test_a_frame_comes_back_as_it_was() -> None:
     frame = ShardFrame(shard=form(shard(primary(dead_for=3), replica(R1), replace(replica(R2)))))
     assert decode_frame(encode(frame)) == frame
     assert frame.shard.primary == str(primary(P).alias)
+
+
+def test_a_tablet_tells_how_its_mysql_is_set_up() -> None:
+    """What a stalled disk hides is told as it was before, and the stall as it is now."""
+    told = answers(replica(R1), server_id=7, gtid_mode="ON", binlog_end=("bin.000002", 99), log_bin=True)
+    stalled = answers(told, server_id=0, gtid_mode="", binlog_end=None, log_bin=None, disk_stalled=True)
+    remembered = changed(stalled, before_stall=told.status)
+    mysql = form(shard(primary(), remembered)).tablets[1].mysql
+    assert mysql is not None
+    assert (mysql.server_id, mysql.gtid_mode, mysql.binlog_enabled) == (7, "ON", True)
+    assert (mysql.binlog_file, mysql.binlog_position, mysql.disk_stalled) == ("bin.000002", 99, True)
+    assert form(shard(primary(), unprobed(replica(R1)))).tablets[1].mysql is None
+
+
+def test_a_tablet_tells_when_it_was_asked_last_and_how_long_its_answer_took() -> None:
+    """The end of the last question moves on while none is answered, and then no answer took any time."""
+    well, gone = form(shard(primary(), replica(R1), failing(replica(R2)))).tablets[1:]
+    assert (well.asked_at, well.answer_seconds) == ("2023-11-14T22:13:19.910Z", 0.01)
+    assert (gone.asked_at, gone.answer_seconds) == ("2023-11-14T22:13:20.000Z", None)
+    assert gone.answered_at is not None
+    assert gone.answered_at < "2023-11-14T22:13:17"
+
+
+def test_errant_transactions_are_those_that_the_primary_neither_has_nor_wrote() -> None:
+    """Newer transactions of the primary may be on their way to it."""
+    view = shard(primary(), replica(R1, executed="100:1-60,101:1-2"))
+    gtid = form(view).tablets[1].gtid
+    assert gtid is not None
+    assert gtid.errant == str(gtids("101:1-2"))

@@ -358,7 +358,8 @@ async def test_health_needs_the_topology_and_its_shards(watched: int | None, has
     memory = told_memory() if has_shards else ServerMemory()
     memory.take(status(shards_watched=watched), NOW)
     answer = await ask_app(make_app(memory, RecordedAsk()), "/debug/health")
-    assert answer.status == expected
+    is_healthy = expected == 200
+    assert (answer.status, answer.json["Healthy"], "Reason" in answer.json) == (expected, is_healthy, not is_healthy)
 
 
 async def test_liveness_is_that_of_vtorc() -> None:

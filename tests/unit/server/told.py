@@ -140,6 +140,11 @@ class Answered:
     body: bytes
 
     @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode()
+
+    @property
     def json(self) -> Any:
         """The body as JSON."""
         return msgspec.json.decode(self.body)

@@ -15,16 +15,13 @@ from vtorc.forms.frames import ProblemForm
 from vtorc.server.answers import form_answer, problem_answer, raw_answer
 from vtorc.server.asking import Ask
 from vtorc.server.memory import ServerMemory
-from vtorc.server.permission import origin_of
+from vtorc.server.permission import ANONYMOUS, origin_of
 from vtorc.server.v1.actions import FORWARDS
 from vtorc.server.v1.endpoints import PREFIX, ForwardEndpoint, ReadEndpoint, bad_input
 from vtorc.server.v1.events import Events
 from vtorc.server.v1.openapi import description
 from vtorc.server.v1.reads import not_told_yet
 from vtorc.server.v1.table import READS
-
-ANONYMOUS = "anonymous"
-"""The operator of a request that nothing tells the name of."""
 
 
 def v1_routes(memory: ServerMemory, ask: Ask, *, clock: Callable[[], float] = time.monotonic) -> list[BaseRoute]:

@@ -1,0 +1,111 @@
+"""Metrics that can be read off the present state of the shards, worked out when they are asked for."""
+
+import resource
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator
+from itertools import accumulate
+
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.forms.frames import DURATION_BOUNDS, AnyFrame, GoneFrame, MetricForm, ShardFrame
+from vtorc.forms.shard import ShardForm
+from vtorc.server.memory import ServerMemory
+from vtorc.server.today.golang import seconds_between
+from vtorc.server.today.known import findings_by_tablet, watched_shards
+
+Problem = tuple[str, str, str, str]
+"""Code, tablet, keyspace and shard."""
+
+
+class FleetGauges:
+    """The gauges of the fleet.
+
+    A problem that is gone, and a tablet without errant transactions, are told as 0 while the tablet is known: alerts
+    and Vitess' own tests wait for the 0.
+    """
+
+    def __init__(self, memory: ServerMemory) -> None:
+        """Hear of each change in `memory`: a problem may come and go between two scrapes."""
+        self._memory = memory
+        self._problems: dict[str, set[Problem]] = {}
+        for shard in memory.shards.values():
+            self._note(shard)
+        memory.listen(self._hear)
+
+    def metrics(self) -> Iterator[MetricForm]:
+        """Yield the values of this moment."""
+        shards = list(watched_shards(self._memory))
+        yield from self._fleet(shards)
+        for shard in shards:
+            yield from self._shard(shard)
+
+    def _hear(self, frame: AnyFrame) -> None:
+        match frame:
+            case ShardFrame(shard=shard):
+                self._note(shard)
+            case GoneFrame(shard=name):
+                self._problems.pop(name, None)
+            case _:
+                pass
+
+    def _note(self, shard: ShardForm) -> None:
+        """Add the problems that the shard has, and drop those of tablets that it has no more."""
+        names = {tablet.alias for tablet in shard.tablets}
+        earlier = self._problems.get(shard.name, set())
+        self._problems[shard.name] = {problem for problem in earlier if problem[1] in names} | _problems(shard)
+
+    def _fleet(self, shards: list[ShardForm]) -> Iterator[MetricForm]:
+        tablets = [tablet for shard in shards for tablet in shard.tablets]
+        with_errant = sum(bool(tablet.gtid is not None and tablet.gtid.errant) for tablet in tablets)
+        yield MetricForm(name="ErrantGtidTabletCount", labels={}, value=with_errant)
+        for cell, count in sorted(Counter(tablet.cell for tablet in tablets).items()):
+            yield MetricForm(name="TabletsWatchedByCell", labels={"Cell": cell}, value=count)
+        for state, count in sorted(Counter(shard.state for shard in shards).items()):
+            yield MetricForm(name="ShardStates", labels={"State": state}, value=count)
+        yield _probe_ages(shards)
+        yield MetricForm(name="MaxFds", labels={}, value=resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        if (heartbeat := self._memory.heartbeat) is not None:
+            yield MetricForm(name="ControlLatenessSeconds", labels={}, value=heartbeat.late_seconds)
+            if (status := self._memory.status) is not None:
+                up = seconds_between(status.started, heartbeat.at)
+                yield MetricForm(name="Uptime", labels={}, value=round(up * 1e9))
+
+    def _shard(self, shard: ShardForm) -> Iterator[MetricForm]:
+        labels = {"Keyspace": shard.keyspace, "Shard": shard.shard}
+        yield MetricForm(name="TabletsWatchedByShard", labels=labels, value=len(shard.tablets))
+        if shard.keyspace_forbids_emergency_reparent or shard.forbids_emergency_reparent:
+            yield MetricForm(name="EmergencyReparentShardDisabled", labels=labels, value=1)
+        if shard.acks is not None:
+            yield MetricForm(name="AckHeadroom", labels=labels, value=shard.acks.have - shard.acks.needed)
+        for tablet in shard.tablets:
+            errant = GtidSet.parse(tablet.gtid.errant).count() if tablet.gtid is not None else 0
+            yield MetricForm(name="CurrentErrantGTIDCount", labels={"TabletAlias": tablet.alias}, value=errant)
+        present = _problems(shard)
+        for problem in sorted(self._problems.get(shard.name, ())):
+            code, alias, _, _ = problem
+            yield MetricForm(
+                name="DetectedProblems",
+                labels={"Analysis": code, "TabletAlias": alias, **labels},
+                value=int(problem in present),
+            )
+
+
+def _problems(shard: ShardForm) -> set[Problem]:
+    return {
+        (finding.code, alias, shard.keyspace, shard.shard)
+        for alias, findings in findings_by_tablet(shard).items()
+        for finding in findings
+    }
+
+
+def _probe_ages(shards: list[ShardForm]) -> MetricForm:
+    ages = [
+        seconds_between(tablet.answered_at, shard.as_of)
+        for shard in shards
+        for tablet in shard.tablets
+        if tablet.answered_at is not None
+    ]
+    counts = [0] * (len(DURATION_BOUNDS) + 1)
+    for age in ages:
+        counts[bisect_left(DURATION_BOUNDS, age)] += 1
+    return MetricForm(name="ProbeAgeSeconds", labels={}, value=round(sum(ages), 3), counts=list(accumulate(counts)))

@@ -1,0 +1,168 @@
+"""Metrics as Prometheus and as Go's expvar see them."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.unit.core.builders import STOPPED, primary, replica, shard
+from tests.unit.server.today.memories import app_of, memory_of, metrics_frame, shard_frame
+from tests.unit.server.told import ask_app
+from vtorc.forms.frames import GoneFrame, MetricForm
+from vtorc.server.memory import ServerMemory
+from vtorc.server.today.golang import go_time, snake_case
+from vtorc.server.today.metric_table import METRICS
+
+SHARD = {"Keyspace": "commerce", "Shard": "0"}
+STOPPED_SHARD = shard(primary(), replica("zone1-101", io=STOPPED))
+HEALTHY = shard(primary(), replica("zone1-101"))
+KEY = "ReplicationStopped.zone1-0000000101.commerce.0"
+
+
+async def text_of(memory: ServerMemory) -> str:
+    """Return what Prometheus reads."""
+    return (await ask_app(app_of(memory), "/metrics")).text
+
+
+async def variables(memory: ServerMemory) -> Any:
+    """Return what `/debug/vars` answers."""
+    return json.loads((await ask_app(app_of(memory), "/debug/vars")).text)
+
+
+def test_every_metric_is_named_as_prometheus_names_it() -> None:
+    """Capitals in a row are one word, and labels follow the same rule."""
+    names = (
+        "CurrentErrantGTIDCount",
+        "DetectedProblems",
+        "RecoveryType",
+        "TabletsWatchedByCell",
+        "ErrantGtidTabletCount",
+    )
+    assert [snake_case(name) for name in names] == [
+        "current_errant_gtid_count",
+        "detected_problems",
+        "recovery_type",
+        "tablets_watched_by_cell",
+        "errant_gtid_tablet_count",
+    ]
+    assert len({snake_case(name) for name in METRICS}) == len(METRICS)
+
+
+def test_times_have_no_zeros_at_their_end() -> None:
+    """Go writes as much of a fraction as there is, and a time that is missing as the first of all."""
+    assert go_time("2023-11-14T22:13:20.120Z") == "2023-11-14T22:13:20.12Z"
+    assert go_time("2023-11-14T22:13:20.000Z") == "2023-11-14T22:13:20Z"
+    assert go_time(None) == "0001-01-01T00:00:00Z"
+
+
+async def test_a_counter_has_help_type_and_one_line_for_each_of_its_labels() -> None:
+    """The value stands after the labels, which are in alphabetical order."""
+    told = [
+        MetricForm(name="RecoveriesCount", labels={"RecoveryType": kind, **SHARD}, value=count)
+        for kind, count in (("FixReplica", 3), ("FixPrimary", 1))
+    ]
+    text = await text_of(memory_of(metrics_frame(*told)))
+    assert (
+        "# HELP vtorc_recoveries_count Recoveries that ended\n"
+        "# TYPE vtorc_recoveries_count counter\n"
+        'vtorc_recoveries_count{keyspace="commerce",recovery_type="FixReplica",shard="0"} 3\n'
+        'vtorc_recoveries_count{keyspace="commerce",recovery_type="FixPrimary",shard="0"} 1\n'
+    ) in text
+
+
+async def test_durations_are_a_histogram_in_seconds_for_prometheus_and_in_nanoseconds_for_expvar() -> None:
+    """Both count how many took at most each bound."""
+    told = MetricForm(
+        name="ShardLockTimings", labels={"Action": "Lock"}, value=0.75, counts=[0, 0, 0, 0, 0, 1, 1, 2, 2, 2, 2]
+    )
+    memory = memory_of(metrics_frame(told))
+    text = await text_of(memory)
+    assert 'vtorc_shard_lock_timings_bucket{action="Lock",le="0.1"} 1\n' in text
+    assert 'vtorc_shard_lock_timings_bucket{action="Lock",le="+Inf"} 2\n' in text
+    assert 'vtorc_shard_lock_timings_sum{action="Lock"} 0.75\n' in text
+    assert 'vtorc_shard_lock_timings_count{action="Lock"} 2\n' in text
+    timings = (await variables(memory))["ShardLockTimings"]
+    assert (timings["TotalCount"], timings["TotalTime"]) == (2, 750_000_000)
+    histogram = timings["Histograms"]["Lock"]
+    assert (histogram["50000000"], histogram["100000000"], histogram["inf"]) == (0, 1, 2)
+    assert (histogram["Count"], histogram["Time"]) == (2, 750_000_000)
+
+
+async def test_names_cannot_break_the_text() -> None:
+    """Quotes, backslashes and line ends of a label are escaped."""
+    told = MetricForm(name="RefusedDecisions", labels={"Rule": 'a"b\\c\nd'}, value=1)
+    assert 'vtorc_refused_decisions{rule="a\\"b\\\\c\\nd"} 1\n' in await text_of(memory_of(metrics_frame(told)))
+
+
+async def test_dots_in_a_value_of_several_do_not_split_its_key() -> None:
+    """Keys of expvar join the values by dots."""
+    told = MetricForm(
+        name="PlannedReparentCounts", labels={"Keyspace": "a.b", "Shard": "0", "Result": "success"}, value=2
+    )
+    assert (await variables(memory_of(metrics_frame(told))))["PlannedReparentCounts"] == {"a_b.0.success": 2}
+
+
+async def test_a_metric_that_the_catalogue_does_not_have_is_left_out() -> None:
+    """A newer vtorc may tell more than this server knows."""
+    text = await text_of(memory_of(metrics_frame(MetricForm(name="Unheard", labels={}, value=1))))
+    assert "unheard" not in text
+
+
+async def test_a_problem_that_is_gone_is_0_until_its_tablet_is_gone() -> None:
+    """Vitess' tests and alerts wait for the 0, and a tablet that is gone leaves nothing behind."""
+    memory = memory_of(STOPPED_SHARD)
+    app = app_of(memory)
+
+    async def problems() -> Any:
+        return json.loads((await ask_app(app, "/debug/vars")).text)["DetectedProblems"]
+
+    assert await problems() == {KEY: 1}
+    memory.take(shard_frame(HEALTHY), 1.0)
+    assert await problems() == {KEY: 0}
+    memory.take(shard_frame(shard(primary(), replica("zone1-102"))), 2.0)
+    assert await problems() == {}
+    memory.take(shard_frame(STOPPED_SHARD), 3.0)
+    memory.take(GoneFrame(shard="commerce/0"), 4.0)
+    assert await problems() == {}
+
+
+async def test_a_problem_between_two_scrapes_leaves_its_0() -> None:
+    """The gauge is told of each change, not only asked."""
+    memory = memory_of(HEALTHY)
+    app = app_of(memory)
+    memory.take(shard_frame(STOPPED_SHARD), 1.0)
+    memory.take(shard_frame(HEALTHY), 2.0)
+    assert json.loads((await ask_app(app, "/debug/vars")).text)["DetectedProblems"] == {KEY: 0}
+
+
+async def test_errant_transactions_are_counted_by_tablet() -> None:
+    """Tablets without any are there as 0."""
+    memory = memory_of(shard(primary(), replica("zone1-101", executed="100:1-50,101:1-3"), replica("zone1-102")))
+    told = await variables(memory)
+    assert told["CurrentErrantGTIDCount"] == {"zone1-0000000100": 0, "zone1-0000000101": 3, "zone1-0000000102": 0}
+    assert told["ErrantGtidTabletCount"] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TabletsWatchedByCell", {"zone1": 2, "zone2": 1}),
+        ("TabletsWatchedByShard", {"commerce.0": 3}),
+        ("ShardStates", {"healthy": 1}),
+        ("AckHeadroom", {"commerce.0": 1}),
+        ("EmergencyReparentShardDisabled", {}),
+    ],
+)
+async def test_what_is_watched_is_counted(name: str, value: dict[str, int]) -> None:
+    """The counts come from the shards as they are now."""
+    memory = memory_of(shard(primary(), replica("zone1-101"), replica("zone2-200")))
+    assert (await variables(memory))[name] == value
+
+
+@pytest.mark.parametrize("record", ["keyspace_record", "shard_record"])
+async def test_a_shard_with_emergency_reparents_switched_off_is_told(record: str) -> None:
+    """The switch may be in the record of the keyspace or of the shard."""
+    view = shard(primary(), replica("zone1-101"))
+    off = replace(view, **{record: replace(getattr(view, record), emergency_reparent_disabled=True)})
+    assert (await variables(memory_of(off)))["EmergencyReparentShardDisabled"] == {"commerce.0": 1}
