@@ -120,7 +120,7 @@ async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[Boun
         if listeners:
             tools.topo.hear_calls(calls.heard)
         metrics: list[MetricsSource] = [*counters, ProbeMetrics(lambda: fleet.probes), calls]
-        publishers = [Publisher(server, tools.clock, facts, metrics=metrics)] if listeners else []
+        publishers = [Publisher(server, tools.clock, facts, tools.bounds, metrics=metrics)] if listeners else []
         fleet = Fleet(
             tools,
             LiveFleetSettings(lambda: store.settings, scope),

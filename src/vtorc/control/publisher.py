@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from vtorc.control.observer import Announcement, failure_sentence
+from vtorc.control.readiness_keeper import ReadinessKeeper
 from vtorc.core.decision.decisions import Action, Decision
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.rules import Rule
@@ -38,6 +39,7 @@ from vtorc.forms.tablet import Moment
 from vtorc.forms.times import rfc3339
 from vtorc.recovery.record import RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
+from vtorc.recovery.session import Bounds
 
 TICK = 0.1
 """Seconds between two turns, each with a heartbeat."""
@@ -109,13 +111,15 @@ class Publisher:
         sink: FrameSink,
         clock: OnTimeClock,
         facts: Callable[[], DaemonFacts],
+        bounds: Callable[[], Bounds],
         *,
         metrics: Sequence[MetricsSource] = (),
     ) -> None:
-        """Send to `sink`; `facts` is called for each status frame, so that a reload is told."""
+        """Send to `sink`; `facts`, and `bounds` of recoveries, are asked again each time, so that a reload is told."""
         self._sink = sink
         self._clock = clock
         self._facts = facts
+        self._readiness = ReadinessKeeper(clock, bounds)
         self._metrics = metrics
         self._started = clock.wall()
         self._shards: dict[ShardId, _ShardNews] = {}
@@ -165,7 +169,9 @@ class Publisher:
         elif known.judgement is judgement:
             return
         known.judgement = judgement
-        known.is_urgent = known.is_urgent or known.told is None or _is_news(known.told, judgement)
+        is_news = known.told is None or _is_news(known.told, judgement)
+        known.is_urgent = known.is_urgent or is_news
+        self._readiness.heard(judgement, is_news=is_news)
         self._changed[shard] = None
 
     def decided(self, decision: Decision) -> None:
@@ -221,6 +227,7 @@ class Publisher:
         """Send that the shard has left the topology server."""
         if self._shards.pop(shard, None) is not None:
             self._changed.pop(shard, None)
+            self._readiness.forget(shard)
             self._sink.send(GoneFrame(shard=str(shard)))
 
     def unread(self, failures: Sequence[str]) -> None:
@@ -232,6 +239,8 @@ class Publisher:
     def take_turn(self) -> None:
         """Send what has changed since the last turn, as far as a short turn allows, and a heartbeat."""
         now = self._clock.now()
+        for shard in self._readiness.take_turn():
+            self._hurry(shard)
         told = 0
         for shard in list(self._changed):
             if told >= MOST_PER_TURN:
@@ -258,7 +267,8 @@ class Publisher:
         if known.running is not None:
             action, began = known.running
             running = running_form(judgement.view.shard, action, began=began, steps=known.steps)
-        return ShardFrame(shard=shard_form(judgement, moment, revision=known.revision, running=running))
+        ready = self._readiness.of(judgement.view.shard)
+        return ShardFrame(shard=shard_form(judgement, moment, revision=known.revision, running=running, ready=ready))
 
     def _status_frame(self) -> StatusFrame:
         facts = self._facts()

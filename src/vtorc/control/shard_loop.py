@@ -185,7 +185,7 @@ class ShardLoop:
             and self._is_too_soon_to_elect(view, settings, now)
         ):
             action = None
-        return Judgement(view, durability, decisions, action, self.controlled)
+        return Judgement(view, durability, decisions, action, self.controlled, limits)
 
     def _ask_for_turn(self, judgement: Judgement) -> Judgement:
         """Ask for the shard's turn if there is an action; while the shard waits, the judgement says so instead.

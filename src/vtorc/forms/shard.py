@@ -10,6 +10,7 @@ from vtorc.core.facts.records import KeyspaceType
 from vtorc.core.facts.views import ShardView
 from vtorc.forms.base import Form
 from vtorc.forms.findings import FindingForm, finding_form
+from vtorc.forms.readiness import ReadinessForm
 from vtorc.forms.recovery import RunningForm
 from vtorc.forms.tablet import Moment, TabletForm, tablet_form
 from vtorc.forms.times import rfc3339_or_none
@@ -83,14 +84,24 @@ class ShardForm(Form, frozen=True, kw_only=True):
     """Tablets with a record that cannot be read, each with the reason."""
     running: RunningForm | None
     """The recovery in progress; None if there is none."""
+    ready: ReadinessForm | None = None
+    """What would follow if the primary died now; None without a primary that answers, without a policy, and before it
+    was worked out, which takes up to a minute in a large fleet."""
     findings: list[FindingForm]
     """What is wrong, most urgent first, each with what is done about it."""
     tablets: list[TabletForm]
     """Its tablets, ordered by alias."""
 
 
-def shard_form(judgement: Judgement, moment: Moment, *, revision: int, running: RunningForm | None = None) -> ShardForm:
-    """Return the form of a shard as it was judged at `moment`."""
+def shard_form(
+    judgement: Judgement,
+    moment: Moment,
+    *,
+    revision: int,
+    running: RunningForm | None = None,
+    ready: ReadinessForm | None = None,
+) -> ShardForm:
+    """Return the form of a shard as it was judged at `moment`; `ready` is its readiness, which may be older."""
     view = judgement.view
     state, sentence = _state(judgement, running)
     lags = [
@@ -123,6 +134,7 @@ def shard_form(judgement: Judgement, moment: Moment, *, revision: int, running: 
         unreadable_cells=dict(view.unreachable_cells),
         unreadable_tablets={str(alias): why for alias, why in sorted(view.bad_records.items())},
         running=running,
+        ready=ready,
         findings=[finding_form(decision) for decision in judgement.decisions],
         tablets=[tablet_form(view, tablet, moment) for tablet in view.tablets],
     )

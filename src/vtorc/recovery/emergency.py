@@ -8,16 +8,17 @@ it puts back what it changed.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from vtorc.core.detection.external_source import external_source
-from vtorc.core.election.candidate_evidence import as_if_stopped, candidate_set, semi_sync_seen
-from vtorc.core.election.candidates import ACKING_TYPES, CandidateSet, StoppedTablet
-from vtorc.core.election.choice import Choice, Refusal, certain_refusal, choose
+from vtorc.core.election.candidate_evidence import candidate_set
+from vtorc.core.election.candidates import CandidateSet, StoppedTablet
+from vtorc.core.election.choice import Choice, Refusal, choose
+from vtorc.core.election.preflight import preflight
+from vtorc.core.election.stop_targets import tablets_to_stop
 from vtorc.core.facts.durability import DurabilityPolicy
-from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.rolled_back import rolled_back
-from vtorc.core.facts.views import ShardView, TabletView
+from vtorc.core.facts.views import ShardView
 from vtorc.recovery.catch_up import CatchUp, record_choice
 from vtorc.recovery.promotion import Promotion, ReplicaToRepoint, promote
 from vtorc.recovery.session import RecoverySession
@@ -25,33 +26,6 @@ from vtorc.recovery.stop import CONFIRM_STOPPED_AFTER, TabletStopper, still_stop
 
 JOURNAL_ACTION = "EmergencyReparentShard"
 """Name of the operation in the reparent journal (Vitess `emergency_reparenter.go`)."""
-
-BUSY_TYPES = frozenset({TabletType.BACKUP, TabletType.RESTORE})
-"""Types of tablets that hold their action lock for long.
-
-A backup or restore sees to its own replication. Such a tablet is left alone unless it may have acknowledged writes of
-the lost primary.
-"""
-
-
-def tablets_to_stop(view: ShardView, policy: DurabilityPolicy) -> dict[TabletAlias, TabletView]:
-    """Return the tablets that answer, without those that are left alone."""
-    past_ackers = semi_sync_seen(view, policy, as_if_stopped(view)).past_ackers
-    return {t.alias: t for t in view.tablets if t.is_current and not _is_left_alone(view, t, t.alias in past_ackers)}
-
-
-def _is_left_alone(view: ShardView, tablet: TabletView, is_past_acker: bool) -> bool:
-    """Return whether a tablet is left running: it is busy for long, or it never acknowledges and has an external
-    source.
-
-    A tablet under restore holds nothing that it acknowledged before; it counts only if it acknowledges now.
-    """
-    if tablet.record.type in BUSY_TYPES:
-        status = tablet.status
-        if not is_past_acker or status is None or not status.has_source:
-            return True
-        return tablet.record.type is TabletType.RESTORE and not status.semi_sync.replica_enabled
-    return tablet.record.type not in ACKING_TYPES and bool(external_source(view, tablet))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +75,8 @@ class EmergencyReparent:
 
     def _preflight(self) -> None:
         """Refuse before anything is changed if the tablets that answer now are too few, whatever they hold."""
-        seen = self._candidates(as_if_stopped(self.view))
-        unread = {
-            alias: replace(each, executed=EMPTY_GTID_SET, received=EMPTY_GTID_SET)
-            for alias, each in seen.stopped.items()
-        }
-        if refusal := certain_refusal(replace(seen, stopped=unread), self.policy):
+        same_cell_only = self.session.tools.same_cell_only
+        if refusal := preflight(self.view, self.policy, same_cell_only=same_cell_only):
             raise self.session.refuse(refusal)
 
     def _is_enough(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> bool:

@@ -12,12 +12,13 @@ from vtorc.core.election.candidates import StoppedTablet
 from vtorc.core.election.choice import Refusal
 from vtorc.core.election.forced_promotion import DataLossEstimate, estimate_data_loss
 from vtorc.core.election.safety_argument import SafetyArgument
+from vtorc.core.election.stop_targets import tablets_to_stop
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
-from vtorc.recovery.emergency import JOURNAL_ACTION, tablets_to_stop
+from vtorc.recovery.emergency import JOURNAL_ACTION
 from vtorc.recovery.promotion import Promotion, ReplicaToRepoint, promote
 from vtorc.recovery.session import RecoverySession
 from vtorc.recovery.stop import CONFIRM_STOPPED_AFTER, TabletStopper, still_stopped

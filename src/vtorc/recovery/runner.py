@@ -1,10 +1,10 @@
 """Carries out one action: takes the lock, reads the shard again, judges again, acts, and rolls back what broke off."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from vtorc.core.decision.decisions import Action, Decision
+from vtorc.core.decision.decisions import Action, Decision, DecisionLimits
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.durability import DurabilityPolicy
@@ -32,6 +32,8 @@ class Judgement:
     """The action to carry out next, if any."""
     controlled: bool = True
     """Whether vtorc acts on the shard; the others are only watched."""
+    limits: DecisionLimits = field(default_factory=DecisionLimits)
+    """The limits by which it was decided."""
 
 
 class Judge(Protocol):

@@ -5,11 +5,11 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
 
 from vtorc.core.election.candidates import StoppedTablet
+from vtorc.core.election.stop_targets import why_not_applied
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import ReplicationStatus, ThreadState
-from vtorc.core.facts.unfitness import END_OF_DELAY, late_on_purpose
 from vtorc.core.facts.views import TabletView
 from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletCallUnknown, TabletError
 from vtorc.recovery.session import RecoverySession
@@ -120,7 +120,7 @@ class TabletStopper:
             executed=after.executed,
             received=after.executed.union(after.received),
             source_uuid=after.source_uuid,
-            applier_stopped=_why_not_applied(after, within=session.tools.deadlines.catch_up),
+            applier_stopped=why_not_applied(after, within=session.tools.deadlines.catch_up),
             backup_running=after.backup_running,
         )
 
@@ -227,17 +227,3 @@ async def is_still_stopped(
     if fetch_source is not None:
         return threads.source_uuid == fetch_source and received.contains(stopped.received)
     return threads.io_state is ThreadState.STOPPED and received == stopped.received
-
-
-def _why_not_applied(status: ReplicationStatus, *, within: float) -> str:
-    """Return why the relay log does not get applied `within` seconds; empty if it does, or holds nothing.
-
-    A replica with a SOURCE_DELAY applies its last transactions when the delay is over. An operator set it on purpose,
-    and ends it.
-    """
-    if status.executed.contains(status.received):
-        return ""
-    if status.sql_state is ThreadState.STOPPED:
-        return status.last_sql_error or "its SQL thread is stopped"
-    delay = status.sql_delay or 0
-    return f"{late_on_purpose(delay)}; to end that: {END_OF_DELAY}" if delay > within else ""

@@ -8,6 +8,7 @@ from vtorc.config.load import Loaded
 from vtorc.config.settings import Settings
 from vtorc.control.observer import Announcement
 from vtorc.control.publisher import MOST_PER_TURN, POSITIONS_EVERY, DaemonFacts, Publisher
+from vtorc.control.readiness_keeper import READINESS_EVERY
 from vtorc.core.decision.decisions import DecisionLimits, decide, next_action
 from vtorc.core.detection.analysis import analyse
 from vtorc.core.detection.recoveries import Recovery
@@ -17,15 +18,18 @@ from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
 from vtorc.discovery.lateness import OnTimeClock
-from vtorc.forms.frames import AnyFrame, MetricForm
+from vtorc.forms.frames import AnyFrame, MetricForm, ShardFrame
 from vtorc.forms.settings import SettingForm, setting_forms
 from vtorc.recovery.record import Outcome, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
+from vtorc.recovery.session import Bounds
 
-R1 = "zone1-101"
+R1, R2, R3 = "zone1-101", "zone2-200", "zone3-300"
 SEMI_SYNC = policy("semi_sync")
 PRIMARY, REPLICA = primary(), replica(R1)
 HEALTHY = shard(PRIMARY, REPLICA)
+FAR, FARTHER = replica(R2), replica(R3)
+TWO = shard(PRIMARY, FAR, FARTHER)
 WRITTEN = shard(answers(PRIMARY, executed=gtids("100:1-60")), REPLICA)
 DEAD = shard(failing(PRIMARY), replica(R1, io=CONNECTING))
 
@@ -89,11 +93,12 @@ class Told:
 
     hands: Hands = field(default_factory=Hands)
     sent: Sent = field(default_factory=Sent)
+    bounds: Bounds = field(default_factory=Bounds)
     publisher: Publisher = field(init=False)
 
     def __post_init__(self) -> None:
         clock = OnTimeClock(self.hands)
-        self.publisher = Publisher(self.sent, clock, self.sent.facts, metrics=[self.sent])
+        self.publisher = Publisher(self.sent, clock, self.sent.facts, lambda: self.bounds, metrics=[self.sent])
 
     def turn(self, seconds: float = 0.1) -> list[str]:
         """Let so many seconds pass and the publisher take a turn; returns the names of what it sent."""
@@ -141,7 +146,9 @@ def test_a_turn_is_short_however_many_shards_have_news() -> None:
     told = Told()
     for number in range(MOST_PER_TURN + 5):
         told.publisher.judged(judged(HEALTHY, name=f"{number:x}-"))
-    assert [len([name for name in told.turn() if name.startswith("shard")]) for _ in range(3)] == [MOST_PER_TURN, 5, 0]
+    first, second = ({name for name in told.turn() if name.startswith("shard")} for _ in range(2))
+    assert len(first) == MOST_PER_TURN
+    assert len(first | second) == MOST_PER_TURN + 5
 
 
 def test_a_recovery_is_shown_with_its_steps_until_it_ends() -> None:
@@ -247,6 +254,54 @@ def test_a_shard_that_is_gone_is_told_once() -> None:
     told.publisher.gone(ShardId("commerce", "0"))
     assert told.turn() == ["gone shard commerce/0"]
     assert [_name(frame) for frame in told.publisher.snapshot()] == ["status status", "metrics metrics"]
+
+
+def _readiness(told: Told) -> list[bool | None]:
+    """Return whether the shard was ready, in each frame of it since the last call."""
+    frames, told.sent.frames = told.sent.frames, []
+    forms = [frame.shard.ready for frame in frames if isinstance(frame, ShardFrame)]
+    return [ready.ready if ready is not None else None for ready in forms]
+
+
+def test_readiness_is_told_with_the_news_that_change_it() -> None:
+    """There is none of a dead primary."""
+    told = Told()
+    for view in (TWO, shard(PRIMARY, FAR, failing(FARTHER)), DEAD):
+        told.publisher.judged(judged(view))
+        told.hands.at += 0.1
+        told.publisher.take_turn()
+    assert _readiness(told) == [True, False, None]
+
+
+def test_a_shard_without_news_is_told_when_its_readiness_has_become_another() -> None:
+    """A setting that was changed by a reload is told once; the same readiness is not told again."""
+    told = Told()
+    told.publisher.judged(judged(TWO))
+    told.publisher.take_turn()
+    told.bounds = Bounds(same_cell_only=True)
+    for turn in range(1, 4):
+        told.hands.at = NOW + turn * (READINESS_EVERY + 0.1)
+        told.publisher.take_turn()
+    assert _readiness(told) == [True, False]
+
+
+def test_a_server_that_starts_anew_gets_the_readiness_that_was_told() -> None:
+    """It is not worked out for it; before the first turn there is none."""
+    told = Told()
+    told.publisher.judged(judged(TWO))
+    told.sent.frames += told.publisher.snapshot()
+    told.publisher.take_turn()
+    told.sent.frames += told.publisher.snapshot()
+    assert _readiness(told) == [None, True, True]
+
+
+def test_the_readiness_of_a_shard_that_is_gone_is_not_worked_out_again() -> None:
+    """The publisher goes on without it."""
+    told = Told()
+    told.publisher.judged(judged(TWO))
+    told.turn()
+    told.publisher.gone(ShardId("commerce", "0"))
+    assert told.turn(READINESS_EVERY + 0.1) == ["gone shard commerce/0"]
 
 
 def _record(name: ShardId) -> RecoveryRecord:

@@ -8,7 +8,6 @@ import pytest
 from tests.unit.core.builders import (
     P,
     alias,
-    changed,
     failing,
     gtids,
     primary,
@@ -21,9 +20,9 @@ from tests.unit.recovery.test_stop_calls import answer, threads
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.status import TabletStatus, ThreadState
-from vtorc.core.facts.views import ShardView, TabletView
+from vtorc.core.facts.views import ShardView
 from vtorc.errors import LockLost, TabletCallFailed
-from vtorc.recovery.emergency import EmergencyReparent, tablets_to_stop
+from vtorc.recovery.emergency import EmergencyReparent
 from vtorc.recovery.errors import RecoveryFailed, RecoveryRefused
 from vtorc.recovery.session import Bounds
 
@@ -383,48 +382,3 @@ def test_the_stop_goes_on_while_an_election_would_fail() -> None:
         assert rig.session.marks["stopped"] == pytest.approx(3.0)
 
     in_session(main)
-
-
-# Which tablets are stopped
-
-
-def busy(type_: TabletType, *, acked: bool = True, semi_sync: bool = True, of: str | None = P) -> TabletView:
-    """A tablet in a backup or restore, after it was an ordinary acker."""
-    tablet = replica(THIRD, of=of, semi_sync=semi_sync, record_changes={"type": type_})
-    return changed(tablet, may_ack_until=2000.0 if acked else None)
-
-
-@pytest.mark.parametrize(
-    ("tablet", "stops"),
-    [
-        (replica(THIRD), True),
-        (replica(THIRD, TabletType.RDONLY, semi_sync=False), True),
-        (failing(replica(THIRD)), False),
-        (replica(THIRD, TabletType.SPARE), True),
-        (replica(THIRD, TabletType.SPARE, of="zone9-900", executed="900:1-9"), False),
-        (replica(THIRD, TabletType.REPLICA, of="zone9-900", executed="900:1-9"), True),
-    ],
-    ids=["replica", "rdonly", "silent", "spare", "external spare", "external replica"],
-)
-def test_tablets_that_answer_are_stopped_but_those_of_an_external_source(tablet: TabletView, stops: bool) -> None:
-    """A tablet that may acknowledge is stopped whatever its source; any other follows its external source on."""
-    view = shard(DEAD, replica(FIRST), replica(SECOND), tablet)
-    assert (alias(THIRD) in tablets_to_stop(view, policy("semi_sync"))) is stops
-
-
-@pytest.mark.parametrize(
-    ("tablet", "stops"),
-    [
-        (busy(TabletType.BACKUP), True),
-        (busy(TabletType.BACKUP, acked=False, semi_sync=False), False),
-        (busy(TabletType.BACKUP, of=None), False),
-        (busy(TabletType.RESTORE), True),
-        (busy(TabletType.RESTORE, semi_sync=False), False),
-        (busy(TabletType.BACKUP, semi_sync=False), True),
-    ],
-    ids=["backup acked", "backup never", "backup without source", "restore acks", "restore does not", "backup ended"],
-)
-def test_a_busy_tablet_is_stopped_only_if_it_may_have_acknowledged(tablet: TabletView, stops: bool) -> None:
-    """A backup or restore sees to its own replication; a tablet under restore holds nothing from before."""
-    view = shard(DEAD, replica(FIRST), replica(SECOND), tablet)
-    assert (alias(THIRD) in tablets_to_stop(view, policy("semi_sync"))) is stops

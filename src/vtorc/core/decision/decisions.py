@@ -18,7 +18,6 @@ from vtorc.core.decision.repair_guards import (
     restart_is_futile,
     rolled_back_guard,
 )
-from vtorc.core.detection.external_source import external_source, external_source_advice
 from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.problems import Code, PrimaryDoubt
 from vtorc.core.detection.recoveries import Recovery
@@ -26,6 +25,7 @@ from vtorc.core.detection.replica_evidence import ReplicaEvidence, names
 from vtorc.core.detection.thresholds import ENDS_WITHIN, HUNG_AFTER
 from vtorc.core.election.unseen_promotions import unknown_tablets, unseen_writer
 from vtorc.core.facts.durability import DurabilityPolicy
+from vtorc.core.facts.external_source import external_source, external_source_advice
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.rules import Rule, Why
@@ -120,6 +120,22 @@ def decide(
     return tuple(decider.decide(finding) for finding in findings)
 
 
+def why_not_replaced(
+    view: ShardView, policy: DurabilityPolicy | None, limits: DecisionLimits, now: float
+) -> Why | None:
+    """Return which switch or pause would keep a primary that is dead for certain from being replaced at `now`; None if
+    none would.
+
+    It is asked while the primary lives, so that a switch that was forgotten is seen before it costs an outage.
+    """
+    if view.primary is None:
+        return None
+    dead = Finding(code=Code.DEAD_PRIMARY, shard=view.shard, alias=view.primary.alias, sentence="")
+    decider = _Decider(view, (dead,), policy, limits, now)
+    recovery = Recovery.RECOVER_DEAD_PRIMARY
+    return decider.switched_off(dead, recovery) or decider.history.why_wait(dead, recovery)
+
+
 def next_action(decisions: Iterable[Decision]) -> Action | None:
     """Return the most urgent recovery, with all other decisions that it can carry out at once; None for none."""
     acting = [decision for decision in decisions if decision.recovery is not None]
@@ -165,7 +181,7 @@ class _Decider:
         if recovery is None:
             return self._stand_still(finding, Rule.NO_REMEDY, "no recovery of vtorc would help")
         why = (
-            self._switched_off(finding, recovery)
+            self.switched_off(finding, recovery)
             or self._too_early(finding, recovery)
             or self._unsafe(finding, recovery)
         )
@@ -193,7 +209,7 @@ class _Decider:
             escalated=escalated,
         )
 
-    def _switched_off(self, finding: Finding, recovery: Recovery) -> Why | None:
+    def switched_off(self, finding: Finding, recovery: Recovery) -> Why | None:
         if not self.limits.controlled:
             return Rule.NOT_CONTROLLED, "the shard is not among the clusters to watch"
         if self.policy is None:

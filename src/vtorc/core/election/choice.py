@@ -302,8 +302,9 @@ class _Election:
         """Yield the tablets that must fetch, each with the best source that has not purged what it lacks."""
         direct = {s.alias for s in sources}
         for winner in winners:
-            able = [s for s in sources if not self._why_not_fed(winner, s)]
-            if winner.alias not in direct and able:
+            if winner.alias in direct:
+                continue
+            if able := [s for s in sources if not self._why_not_fed(winner, s)]:
                 yield winner, min(able, key=lambda s: (-s.executed.count(), s.alias)).alias
 
     def _why_not_fed(self, winner: StoppedTablet, source: StoppedTablet) -> str:

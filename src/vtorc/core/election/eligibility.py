@@ -240,8 +240,9 @@ FORCED_CHECKS: tuple[Check, ...] = (
 """An operator's promotion of a named tablet (`vtorc.core.election.forced_promotion`): only what no acceptance can
 change."""
 
-SURVIVABILITY_CHECKS: tuple[Check, ...] = (has_forbidden_type, is_unfit, has_too_few_ackers)
-"""A loss that has not happened (`vtorc.core.election.survivability`): only what records, policy and fitness tell."""
+SURVIVABILITY_CHECKS: tuple[Check, ...] = (has_forbidden_type, is_unfit, is_in_another_cell, has_too_few_ackers)
+"""A loss that has not happened (`vtorc.core.election.survivability`): only what records, policy, settings and fitness
+tell."""
 
 
 def why_not_eligible(candidacy: Candidacy, checks: Collection[Check]) -> str:

@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from vtorc.core.election.ack_arithmetic import AckGuarantee, can_hold_unseen_ack
@@ -142,12 +142,14 @@ def survives(
     members: Sequence[Member],
     available: Sequence[Member],
     fitness: Mapping[TabletAlias, Fitness] = EVERY_TABLET_FIT,
+    same_cell_only: bool = False,
 ) -> Survivability:
     """Work out what the shard can lose, given that `available` of its `members` can be reached now.
 
     If the primary is left, writes go on while enough of its ackers are left too. If it is lost, the rest must hold
     every acknowledged write by the arithmetic of `can_hold_unseen_ack`, and one of them must be eligible. A loss is not
-    a stop: the lost ones are simply not reached. Semi-sync is taken to be on as the policy asks.
+    a stop: the lost ones are simply not reached. Semi-sync is taken to be on as the policy asks. With `same_cell_only`
+    only members in the cell of `primary` may take over.
     """
     tablets = sorted(available, key=lambda each: each.alias)
     cells = sorted({each.cell for each in tablets})
@@ -156,7 +158,16 @@ def survives(
 
     def losses(cases: Iterable[tuple[str, tuple[Member, ...]]]) -> tuple[Loss, ...]:
         return tuple(
-            _lose(policy, primary, what, lost, members=members, available=tablets, fitness=fitness)
+            _lose(
+                policy,
+                primary,
+                what,
+                lost,
+                members=members,
+                available=tablets,
+                fitness=fitness,
+                same_cell_only=same_cell_only,
+            )
             for what, lost in cases
         )
 
@@ -172,13 +183,17 @@ def _lose(
     members: Sequence[Member],
     available: Sequence[Member],
     fitness: Mapping[TabletAlias, Fitness],
+    same_cell_only: bool,
 ) -> Loss:
     left = [each for each in available if each not in lost]
     present = can_make_progress(policy, primary, available=left, fitness=fitness)
     if present.is_available:
         outcome = LossOutcome.WRITES_CONTINUE if present.is_possible else LossOutcome.WRITES_STALL
         return Loss(what, lost, outcome, present)
-    candidacies = (_candidacy(policy, each, left, fitness) for each in left)
+    candidacies = (
+        replace(_candidacy(policy, each, left, fitness), primary=primary.alias, same_cell_only=same_cell_only)
+        for each in left
+    )
     eligible = [each.tablet for each in candidacies if not why_not_eligible(each, SURVIVABILITY_CHECKS)]
     if not eligible:
         return Loss(what, lost, LossOutcome.NO_CANDIDATE, None)

@@ -29,7 +29,7 @@ from tests.unit.core.builders import (
     uuid,
 )
 from vtorc.core.decision.backoff import ESCALATE_AFTER, FIRST_BACKOFF, LAST_BACKOFF, Attempt
-from vtorc.core.decision.decisions import RESTART_EVERY, Decision, DecisionLimits, decide, next_action
+from vtorc.core.decision.decisions import RESTART_EVERY, Decision, DecisionLimits, decide, next_action, why_not_replaced
 from vtorc.core.decision.repair_guards import repoint_would_lose
 from vtorc.core.detection.analysis import analyse
 from vtorc.core.detection.problems import Code
@@ -1159,3 +1159,42 @@ def test_replication_with_a_lasting_error_is_restarted_once_and_then_rarely(limi
     decision = about(BROKEN, Code.REPLICATION_BROKEN, R1, limits=limits)
     assert decision.rule is rule
     assert decision.escalated or decision.acts
+
+
+@pytest.mark.parametrize(
+    ("limits", "rule"),
+    [
+        (DecisionLimits(), None),
+        (DecisionLimits(controlled=False), Rule.NOT_CONTROLLED),
+        (DecisionLimits(allow_recovery=False), Rule.RECOVERIES_DISABLED),
+        (DecisionLimits(allow_emergency_reparent=False), Rule.EMERGENCY_REPARENT_DISABLED),
+        (
+            DecisionLimits(block_seconds=30, attempts=tried(Code.DEAD_PRIMARY, P, 20, 2, succeeded=True)),
+            Rule.COOLDOWN,
+        ),
+        (DecisionLimits(block_seconds=30, attempts=tried(Code.DEAD_PRIMARY, R3, 2, succeeded=True)), None),
+    ],
+    ids=["none", "not watched", "no recovery", "no reparent", "replaced twice just now", "another was"],
+)
+def test_what_would_keep_a_dead_primary_is_known_while_it_lives(limits: DecisionLimits, rule: Rule | None) -> None:
+    """The rule is the one that holds when the primary is dead."""
+    alive = shard(primary(), replica(R1), replica(R2))
+    why = why_not_replaced(alive, policy("semi_sync"), limits, NOW)
+    assert (why[0] if why is not None else None) is rule
+    dead = about(shard(primary(dead_for=3), WAITING_1, WAITING_2), Code.DEAD_PRIMARY, P, limits=limits)
+    assert dead.rule is (rule or Rule.ACT)
+    assert why is None or dead.sentence.endswith(f"doing nothing: {why[1]}")
+
+
+def test_a_keyspace_in_which_emergency_reparents_are_disabled_keeps_a_dead_primary() -> None:
+    """The switch in the topology server counts as it does when the primary is dead."""
+    view = shard(primary(), replica(R1), replica(R2))
+    off = replace(view, keyspace_record=replace(view.keyspace_record, emergency_reparent_disabled=True))
+    why = why_not_replaced(off, policy("semi_sync"), DecisionLimits(), NOW)
+    assert why is not None
+    assert why[0] is Rule.EMERGENCY_REPARENT_DISABLED
+
+
+def test_a_shard_without_a_primary_has_none_to_keep() -> None:
+    """Nothing is said about a primary that the shard does not have."""
+    assert why_not_replaced(fresh_shard(new(R1)), policy("semi_sync"), DecisionLimits(controlled=False), NOW) is None

@@ -98,7 +98,10 @@ def test_a_tablet_is_eligible_if_nothing_speaks_against_it(way: str) -> None:
         pytest.param({"clock": 10**12 + 1}, {}, id="a clock that is right"),
         pytest.param(
             {"same_cell_only": True},
-            {"emergency": "is in cell zone2, and prevent-cross-cell-failover keeps the primary in zone1"},
+            dict.fromkeys(
+                ("emergency", "survivability"),
+                "is in cell zone2, and prevent-cross-cell-failover keeps the primary in zone1",
+            ),
             id="another cell",
         ),
         pytest.param({"same_cell_only": True, "tablet": member(R1), "at_hand": (member(R2),)}, {}, id="the same cell"),
@@ -141,7 +144,7 @@ def test_each_way_asks_its_own_questions(changes: dict[str, Any], reasons: dict[
             FORCED_CHECKS,
             ("is_member", "has_readable_record", "is_reached", "tablet", "applier_stopped", "clock", "at_hand"),
         ),
-        (SURVIVABILITY_CHECKS, ("tablet", "at_hand")),
+        (SURVIVABILITY_CHECKS, ("tablet", "same_cell_only", "at_hand")),
     ],
     ids=WAYS,
 )

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.unit.core.builders import P, alias, failing, primary, replica, shard, unprobed
-from vtorc.core.detection.external_source import external_source
+from vtorc.core.facts.external_source import external_source
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.views import ShardView
 

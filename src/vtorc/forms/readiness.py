@@ -1,0 +1,91 @@
+"""The form of what would follow if the primary of a shard died now."""
+
+from typing import Literal
+
+from vtorc.core.decision.decisions import why_not_replaced
+from vtorc.core.election.readiness import Readiness, readiness
+from vtorc.core.election.survivability import Loss, LossOutcome
+from vtorc.forms.base import Form
+from vtorc.recovery.runner import Judgement
+from vtorc.recovery.session import Bounds
+
+_OUTCOMES: dict[LossOutcome, Literal["writes_stall", "may_lose_writes", "no_primary"]] = {
+    LossOutcome.WRITES_STALL: "writes_stall",
+    LossOutcome.FAILOVER_MAY_LOSE: "may_lose_writes",
+    LossOutcome.NO_CANDIDATE: "no_primary",
+}
+
+
+class LossForm(Form, frozen=True, kw_only=True):
+    """The loss of one tablet or one cell that the shard does not survive with all of its writes."""
+
+    what: str
+    """What is lost, as "tablet zone1-0000000101" or "cell zone1"."""
+    outcome: Literal["writes_stall", "may_lose_writes", "no_primary"]
+    """The fate of the writes in one word."""
+    sentence: str
+    """The same in words."""
+
+
+class ReadinessForm(Form, frozen=True, kw_only=True):
+    """What would follow if the primary died now."""
+
+    ready: bool
+    """Whether vtorc would replace it."""
+    sentence: str
+    """All of it in one sentence."""
+    winner: str | None
+    """Alias of the tablet that the election would choose; None if it would choose none."""
+    others: list[str]
+    """Aliases of tablets that may win in its place, best first: that is decided at the death."""
+    rule: str | None
+    """The name of the rule by which vtorc would not replace it; None if it would."""
+    blocked_by: list[str]
+    """Why vtorc would not replace it; empty if it would."""
+    removed: dict[str, str]
+    """The other tablets that cannot win, each with the end of a sentence why."""
+    first: str
+    """What the promotion would wait for, as far as it is known to take time; empty if for nothing."""
+    doubts: list[str]
+    """Why the promotion of the winner may fail; empty if nothing speaks against it."""
+    at_risk: list[str]
+    """What else is at risk: writes that are lost, deaths of another kind."""
+    losses: list[LossForm]
+    """The losses of one tablet or one cell that the shard does not survive with all of its writes, tablets first."""
+
+
+def readiness_form(judgement: Judgement, bounds: Bounds, now: float) -> ReadinessForm | None:
+    """Return the form for a shard as it was judged; None without a primary that answers, or without a policy.
+
+    `now` is in seconds on the clock of the views.
+    """
+    view, policy = judgement.view, judgement.policy
+    ready = readiness(view, policy, same_cell_only=bounds.same_cell_only, catch_up=bounds.deadlines.catch_up)
+    if ready is None:
+        return None
+    held_back = why_not_replaced(view, policy, judgement.limits, now)
+    rule, why = held_back if held_back is not None else (ready.rule, "")
+    blocked_by = [*filter(None, (why,)), *ready.blocked_by]
+    return ReadinessForm(
+        ready=not blocked_by,
+        sentence=_sentence(ready, why),
+        winner=str(ready.winner) if ready.winner is not None else None,
+        others=[str(alias) for alias in ready.others],
+        rule=rule.value if rule is not None else None,
+        blocked_by=blocked_by,
+        removed={str(alias): why for alias, why in ready.removed.items()},
+        first=ready.first,
+        doubts=list(ready.doubts),
+        at_risk=list(ready.at_risk),
+        losses=[_loss_form(loss) for loss in (*ready.losses.tablets, *ready.losses.cells)],
+    )
+
+
+def _sentence(ready: Readiness, held_back: str) -> str:
+    if not held_back:
+        return ready.sentence
+    return f"if {ready.primary} died now, vtorc would not replace it: {held_back}"
+
+
+def _loss_form(loss: Loss) -> LossForm:
+    return LossForm(what=loss.what, outcome=_OUTCOMES[loss.outcome], sentence=str(loss))
