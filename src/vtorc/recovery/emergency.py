@@ -54,6 +54,15 @@ def _is_left_alone(view: ShardView, tablet: TabletView, is_past_acker: bool) -> 
     return tablet.record.type not in ACKING_TYPES and bool(external_source(view, tablet))
 
 
+def preflight_refusal(view: ShardView, policy: DurabilityPolicy, *, same_cell_only: bool) -> Refusal | None:
+    """Refuse before anything is changed if the tablets that answer now are too few, whatever they hold."""
+    seen = candidate_set(view, policy, as_if_stopped(view), same_cell_only=same_cell_only)
+    unread = {
+        alias: replace(each, executed=EMPTY_GTID_SET, received=EMPTY_GTID_SET) for alias, each in seen.stopped.items()
+    }
+    return certain_refusal(replace(seen, stopped=unread), policy)
+
+
 @dataclass(frozen=True, slots=True)
 class EmergencyReparent:
     """One emergency reparent of the shard that `view` shows."""
@@ -67,7 +76,9 @@ class EmergencyReparent:
 
         Raises RecoveryRefused, RecoveryFailed, TabletError or LockLost; the caller then rolls back what was changed.
         """
-        self._preflight()
+        refusal = preflight_refusal(self.view, self.policy, same_cell_only=self.session.tools.same_cell_only)
+        if refusal is not None:
+            raise self.session.refuse(refusal)
         targets = tablets_to_stop(self.view, self.policy)
         await self.session.check_lock()
         stopper = TabletStopper(
@@ -98,16 +109,6 @@ class EmergencyReparent:
                 first=False,
             ),
         )
-
-    def _preflight(self) -> None:
-        """Refuse before anything is changed if the tablets that answer now are too few, whatever they hold."""
-        seen = self._candidates(as_if_stopped(self.view))
-        unread = {
-            alias: replace(each, executed=EMPTY_GTID_SET, received=EMPTY_GTID_SET)
-            for alias, each in seen.stopped.items()
-        }
-        if refusal := certain_refusal(replace(seen, stopped=unread), self.policy):
-            raise self.session.refuse(refusal)
 
     def _is_enough(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> bool:
         """Return whether an election among the tablets stopped so far succeeds; if so, the others get only a grace."""
