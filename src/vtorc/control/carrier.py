@@ -1,4 +1,4 @@
-"""Carries out one recovery of a shard: tells of its begin, its steps and its end, and breaks it off for a better one."""
+"""Carries out one recovery of a shard: tells of its begin and its steps, and breaks it off for an urgent one."""
 
 import asyncio
 from collections.abc import Callable, Coroutine

@@ -9,9 +9,7 @@ from vtorc.recovery.cancelling import CancelSwitch
 from vtorc.recovery.record import BegunRecovery, RecoveryRecord
 from vtorc.recovery.session import RecoveryTools, StepListener
 
-CommandWork = Callable[
-    [RecoveryTools, ShardWatch, StepListener, CancelSwitch], Coroutine[Any, Any, RecoveryRecord]
-]
+CommandWork = Callable[[RecoveryTools, ShardWatch, StepListener, CancelSwitch], Coroutine[Any, Any, RecoveryRecord]]
 """Carries a command out under the shard lock, and returns its record; raises CancelledError alone."""
 
 

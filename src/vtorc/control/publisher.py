@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from vtorc.control.observer import Announcement, failure_sentence
-from vtorc.core.decision.decisions import Action, Decision
+from vtorc.core.decision.decisions import Decision
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
@@ -34,7 +34,7 @@ from vtorc.forms.recovery import RunningForm, recovery_form, running_form
 from vtorc.forms.shard import shard_form
 from vtorc.forms.tablet import Moment
 from vtorc.forms.times import rfc3339
-from vtorc.recovery.record import RecoveryRecord, StepRecord
+from vtorc.recovery.record import BegunRecovery, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
 
 TICK = 0.1
@@ -89,8 +89,8 @@ class _ShardNews:
     """When, in seconds on the clock."""
     is_urgent: bool = True
     """Whether more has changed since than positions."""
-    running: tuple[Action, int] | None = None
-    """The recovery in progress and its begin in nanoseconds since the Unix epoch; None without one."""
+    running: BegunRecovery | None = None
+    """The recovery in progress; None without one."""
     steps: list[StepRecord] = field(default_factory=list)
     """The steps of the recovery in progress."""
 
@@ -161,9 +161,11 @@ class Publisher:
         """Send that the problem is gone."""
         self._send_decision(decision, is_gone=True)
 
-    def started(self, action: Action) -> None:
+    def started(self, begun: BegunRecovery) -> None:
         """Show the recovery as one in progress."""
-        self._set_running(action, began=self._clock.wall())
+        if (known := self._shards.get(begun.shard)) is not None:
+            known.running, known.steps = begun, []
+            self._hurry(begun.shard)
 
     def stepped(self, shard: ShardId, step: StepRecord) -> None:
         """Add a step to the recovery in progress."""
@@ -178,9 +180,9 @@ class Publisher:
         self._sink.send(frame)
         self._end_running(record.shard)
 
-    def interrupted(self, action: Action) -> None:
+    def interrupted(self, begun: BegunRecovery) -> None:
         """Show the recovery no more as one in progress."""
-        self._end_running(action.decisions[0].finding.shard)
+        self._end_running(begun.shard)
 
     def announced(self, announcement: Announcement) -> None:
         """Send the news with the next status."""
@@ -238,8 +240,7 @@ class Publisher:
         judgement = known.judgement
         running: RunningForm | None = None
         if known.running is not None:
-            action, began = known.running
-            running = running_form(judgement.view.shard, action, began=began, steps=known.steps)
+            running = running_form(known.running, known.steps)
         return ShardFrame(shard=shard_form(judgement, moment, revision=known.revision, running=running))
 
     def _status_frame(self) -> StatusFrame:
@@ -267,12 +268,6 @@ class Publisher:
         )
         self._decisions.append(frame)
         self._sink.send(frame)
-
-    def _set_running(self, action: Action, *, began: int) -> None:
-        shard = action.decisions[0].finding.shard
-        if (known := self._shards.get(shard)) is not None:
-            known.running, known.steps = (action, began), []
-            self._hurry(shard)
 
     def _end_running(self, shard: ShardId) -> None:
         if (known := self._shards.get(shard)) is not None and known.running is not None:

@@ -17,7 +17,7 @@ from vtorc.core.facts.views import ShardView
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.forms.frames import AnyFrame, MetricForm
 from vtorc.recovery.record import Outcome, RecoveryRecord, StepRecord
-from vtorc.recovery.runner import Judgement
+from vtorc.recovery.runner import Judgement, begun_with
 
 R1 = "zone1-101"
 SEMI_SYNC = policy("semi_sync")
@@ -141,7 +141,7 @@ def test_a_recovery_is_shown_with_its_steps_until_it_ends() -> None:
     assert judgement.action is not None
     told.publisher.judged(judgement)
     told.turn()
-    told.publisher.started(judgement.action)
+    told.publisher.started(begun_with(judgement.action, began=0))
     told.publisher.stepped(judgement.view.shard, StepRecord(name="stop", target=None, started=0.1, duration=0.2))
     told.publisher.take_turn()
     (frame,) = [frame for frame in told.sent.frames if _name(frame) == "shard commerce/0"]
@@ -166,9 +166,9 @@ def test_a_recovery_that_is_broken_off_is_no_longer_in_progress() -> None:
     judgement = judged(DEAD)
     assert judgement.action is not None
     told.publisher.judged(judgement)
-    told.publisher.started(judgement.action)
+    told.publisher.started(begun_with(judgement.action, began=0))
     told.turn()
-    told.publisher.interrupted(judgement.action)
+    told.publisher.interrupted(begun_with(judgement.action, began=0))
     told.publisher.take_turn()
     (frame,) = [frame for frame in told.sent.frames if _name(frame) == "shard commerce/0"]
     assert frame.shard.running is None  # type: ignore[union-attr]

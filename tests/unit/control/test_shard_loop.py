@@ -14,11 +14,12 @@ from vtorc.control import shard_loop
 from vtorc.control.breaker import HOLD_NOTHING, Breaker
 from vtorc.control.budget import BudgetLimits, FleetBudget, TurnRequest
 from vtorc.control.observer import Announcement
-from vtorc.control.shard_loop import DecisionSettings, ShardLoop, effective_policy
+from vtorc.control.shard_loop import DecisionSettings, ShardLoop
 from vtorc.core.decision.decisions import Action, Decision, DecisionLimits
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery, Urgency
 from vtorc.core.facts.durability import PromotionRule
+from vtorc.core.facts.effective_policy import effective_policy
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.records import KeyspaceRecord
@@ -27,7 +28,7 @@ from vtorc.core.facts.status import ThreadState
 from vtorc.core.facts.views import ShardView
 from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TopoUnavailable
-from vtorc.recovery.record import Outcome, RecoveryRecord
+from vtorc.recovery.record import BegunRecovery, Outcome, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
 from vtorc.recovery.session import Deadlines, RecoveryTools
 from vtorc.sim.engine.loop import forever, run
@@ -131,14 +132,17 @@ class Notes:
     def cleared(self, decision: Decision) -> None:
         self.heard.append(f"cleared {decision.finding.code.value}")
 
-    def started(self, action: Action) -> None:
-        self.heard.append(f"started {action.recovery.value}")
+    def started(self, begun: BegunRecovery) -> None:
+        self.heard.append(f"started {begun.recovery.value}")
+
+    def stepped(self, shard: ShardId, step: StepRecord) -> None:
+        self.heard.append(f"stepped {step.name}")
 
     def finished(self, record: RecoveryRecord) -> None:
         self.heard.append(f"finished {record.outcome.value}")
 
-    def interrupted(self, action: Action) -> None:
-        self.heard.append(f"interrupted {action.recovery.value}")
+    def interrupted(self, begun: BegunRecovery) -> None:
+        self.heard.append(f"interrupted {begun.recovery.value}")
 
     def announced(self, announcement: Announcement) -> None:
         raise AssertionError(announcement.sentence)
@@ -154,6 +158,7 @@ class Tools:
         """Virtual time."""
 
         now = staticmethod(lambda: asyncio.get_running_loop().time())
+        wall = staticmethod(lambda: 0)
 
     topo = None
     deadlines = Deadlines()
@@ -188,7 +193,7 @@ class Rig:
         self.loop._runner = self  # type: ignore[assignment]
         self.on_start: Callable[[], None] = lambda: None
 
-    async def run(self, action: Action) -> RecoveryRecord:
+    async def run(self, action: Action, begun: BegunRecovery) -> RecoveryRecord:
         """Stand in for the runner."""
         self.ran.append((round(Tools.clock.now() - NOW, 3), action.recovery, action.alias))
         self.on_start()

@@ -11,12 +11,12 @@ from vtorc.control.fleet import Fleet, FleetSettings
 from vtorc.control.observer import Announcement, failure_sentence
 from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import DecisionSettings
-from vtorc.core.decision.decisions import Action, Decision
+from vtorc.core.decision.decisions import Decision
 from vtorc.core.facts.ids import ShardId
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.memory_keeper import MemoryKeeper
 from vtorc.discovery.probe import ProbePace
-from vtorc.recovery.record import RecoveryRecord
+from vtorc.recovery.record import BegunRecovery, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
 from vtorc.recovery.session import Bounds, Deadlines, RecoveryTools
 from vtorc.sim.checks.budget_order import BudgetOrder
@@ -217,11 +217,14 @@ class TraceObserver:
         """Write the finding that is gone."""
         self._note(f"cleared {decision.finding.code.value} on {decision.finding.alias}")
 
-    def started(self, action: Action) -> None:
+    def started(self, begun: BegunRecovery) -> None:
         """Write the recovery that begins."""
         if self._life.alive:
-            self._turns.started(action)
-        self._note(f"begins {action.recovery.value} for {action.code.value}")
+            self._turns.started(begun)
+        self._note(f"begins {begun.recovery.value} for {begun.called_by}")
+
+    def stepped(self, shard: ShardId, step: StepRecord) -> None:
+        """Ignore steps, which are written together once their recovery has ended."""
 
     def finished(self, record: RecoveryRecord) -> None:
         """Write the steps of a recovery and its outcome."""
@@ -234,11 +237,11 @@ class TraceObserver:
             self._note(f"  +{step.started:.3f} s {step.name}{on}: {step.result} ({step.duration:.3f} s)")
         self._note(f"ends {record.recovery.value} ({record.outcome.value}): {record.sentence}")
 
-    def interrupted(self, action: Action) -> None:
+    def interrupted(self, begun: BegunRecovery) -> None:
         """Write the recovery that is broken off."""
         if self._life.alive:
-            self._turns.interrupted(action)
-        self._note(f"breaks off {action.recovery.value}")
+            self._turns.interrupted(begun)
+        self._note(f"breaks off {begun.recovery.value}")
 
     def announced(self, announcement: Announcement) -> None:
         """Write the announcement."""
