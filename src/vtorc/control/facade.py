@@ -66,13 +66,12 @@ class FleetFacade:
             return None
         return loop.under_way or (loop.command.begun if loop.command is not None else None)
 
-    def carry_out(self, command: OperatorCommand) -> bool:
-        """Carry out a command; returns False if its shard is not watched, or has a recovery in progress already."""
+    def carry_out(self, command: OperatorCommand) -> None:
+        """Carry out a command on a shard that is watched and has nothing `under_way`."""
         loop = self._loop(command.begun.shard)
-        if loop is None or self.under_way(command.begun.shard) is not None:
-            return False
+        assert loop is not None
+        assert loop.command is None
         loop.take_command(command)
-        return True
 
     def cancel(self, shard: ShardId, why: str) -> bool:
         """Cancel the command of an operator; returns whether it could still be cancelled.

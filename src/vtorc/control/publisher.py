@@ -249,7 +249,7 @@ class Publisher:
             version=facts.version,
             process=facts.process,
             started=rfc3339(self._started),
-            recoveries_allowed=facts.recoveries_allowed,
+            recoveries_allowed=facts.recoveries_allowed and Rule.RECOVERIES_STOPPED not in self._announcements,
             emergency_reparents_allowed=facts.emergency_reparents_allowed,
             clusters_to_watch=list(facts.clusters_to_watch),
             topology_failures=list(self._unread),

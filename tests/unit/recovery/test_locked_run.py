@@ -24,8 +24,9 @@ def test_nothing_is_put_back_once_the_shard_has_another_primary(moves: bool) -> 
     async def main(world: World, shard: SimShard) -> None:
         vtorc = world.vtorcs[0]
         assert vtorc.tools is not None
-        assert vtorc.fleet is not None
-        watch = vtorc.fleet.loops[shard.id].watch
+        assert vtorc.facade is not None
+        watch = vtorc.facade.on_shard(shard.id, lambda _, watch: watch)
+        assert watch is not None
         primary = shard.primary
         assert primary is not None
         other = next(each for each in shard.tablets if each is not primary)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from vtorc.control.breaker import HOLD_NOTHING
 from vtorc.control.budget import BudgetLimits
+from vtorc.control.facade import FleetFacade
 from vtorc.control.fleet import Fleet, FleetSettings
 from vtorc.control.observer import Announcement, failure_sentence
 from vtorc.control.scope import Scope
@@ -16,6 +17,7 @@ from vtorc.core.facts.ids import ShardId
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.memory_keeper import MemoryKeeper
 from vtorc.discovery.probe import ProbePace
+from vtorc.recovery.commands import Commands
 from vtorc.recovery.record import BegunRecovery, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
 from vtorc.recovery.session import Bounds, Deadlines, RecoveryTools
@@ -130,6 +132,19 @@ class SimVtorc:
         self._random = generator
         self._broken = broken
         self._escalated = escalated
+
+    @property
+    def facade(self) -> FleetFacade | None:
+        """What others use of the fleet; None while the daemon is down."""
+        return FleetFacade(self.fleet) if self.fleet is not None else None
+
+    def decisions(self, shard: ShardId) -> tuple[Decision, ...]:
+        """Return the latest decision about each problem of a shard; none while the daemon is down."""
+        return self.facade.decisions(shard) if self.facade is not None else ()
+
+    def commands(self, shard: ShardId) -> Commands | None:
+        """Return the commands on a shard, which its loop hears nothing of; None if the daemon does not watch it."""
+        return self.facade.on_shard(shard, Commands) if self.facade is not None else None
 
     def start(self) -> None:
         """Start the daemon."""

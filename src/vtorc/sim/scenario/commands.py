@@ -284,9 +284,10 @@ class ScenarioCommands:
 
     def _commands(self, words: CommandWords, shard: SimShard) -> tuple[SimVtorc, Commands]:
         vtorc = self.world.vtorcs[0]
-        if vtorc.tools is None or vtorc.fleet is None or shard.id not in vtorc.fleet.loops:
+        commands = vtorc.commands(shard.id)
+        if commands is None:
             raise SimPlanError(f"{words.line!r}: the first vtorc does not watch {shard.id}")
-        return vtorc, Commands(vtorc.tools, vtorc.fleet.loops[shard.id].watch)
+        return vtorc, commands
 
     def do_outside(self, words: CommandWords) -> list[str]:
         """Let an operator point a tablet at a server that is no tablet: `outside zone1-400`."""
