@@ -13,8 +13,8 @@ from vtorc.core.facts.rules import Rule
 from vtorc.recovery.record import BegunRecovery, Outcome, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
 
-_ROUTINE = frozenset({Outcome.GONE, Outcome.LOCK_HELD})
-"""Outcomes that are routine where several vtorcs watch the same shard."""
+_NO_FAILURES = frozenset({Outcome.SUCCEEDED, Outcome.CANCELLED, Outcome.GONE, Outcome.LOCK_HELD})
+"""Outcomes that are no failures; the last two are routine where several vtorcs watch the same shard."""
 
 
 class LogObserver:
@@ -110,7 +110,7 @@ class LogObserver:
 
     def finished(self, record: RecoveryRecord) -> None:
         """Log how a recovery ended."""
-        level = "info" if record.outcome in (Outcome.SUCCEEDED, *_ROUTINE) else "error"
+        level = "info" if record.outcome in _NO_FAILURES else "error"
         getattr(self._log, level)(
             record.sentence,
             shard=str(record.shard),

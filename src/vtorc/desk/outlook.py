@@ -142,9 +142,9 @@ class OutlookMaker:
 def _behind(stopped: Collection[TabletAlias], choice: Choice) -> dict[TabletAlias, str]:
     """Return why tablets that could win as well would not, each as the end of a sentence."""
     return {
-        alias: f"would win if {choice.winner} did not apply its relay log soon enough"
+        alias: f"comes after {choice.winner}, and would win if that did not apply its relay log soon"
         if alias in choice.holders
-        else f"may win only if {choice.winner} fails, which comes first"
+        else f"comes after {choice.winner}, and would win only if that failed"
         for alias in stopped
         if alias != choice.winner
     }

@@ -82,12 +82,13 @@ class Plan:
 
     def _candidates(self) -> list[CandidateForm]:
         outlook = self.outlook
+        otherwise = "would be left alone" if outlook.refusal is None else "is not promoted, as no tablet is"
         shown = [t.alias for t in self.basis.view.tablets if t.alias != self.primary or t.alias == outlook.to]
         return [
             CandidateForm(
                 tablet=str(alias),
                 chosen=alias == outlook.to,
-                why_not=None if alias == outlook.to else outlook.why_not.get(alias, _LEFT_ALONE),
+                why_not=None if alias == outlook.to else outlook.why_not.get(alias, otherwise),
             )
             for alias in shown
         ]
@@ -98,10 +99,6 @@ _CHANGES: dict[PlanKind, str] = {
     "emergency": "replace {primary} by the tablet that the election chooses, {to} as of the plan",
     "forced": "make {to} primary in place of {primary}, whatever that loses",
 }
-
-
-_LEFT_ALONE = "would be left alone"
-"""Why a tablet would not be promoted of which the election says nothing."""
 
 
 class PlanBook:

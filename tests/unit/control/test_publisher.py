@@ -15,8 +15,8 @@ from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
 from vtorc.discovery.lateness import OnTimeClock
-from vtorc.forms.frames import AnyFrame, MetricForm
-from vtorc.recovery.record import Outcome, RecoveryRecord, StepRecord
+from vtorc.forms.frames import AnyFrame, MetricForm, ShardFrame, StatusFrame
+from vtorc.recovery.record import OperatorRequest, Outcome, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement, begun_with
 
 R1 = "zone1-101"
@@ -222,3 +222,43 @@ def _record(name: ShardId) -> RecoveryRecord:
         outcome=Outcome.SUCCEEDED,
         sentence="promoted",
     )
+
+
+def test_recoveries_that_an_operator_stopped_are_told_as_not_allowed() -> None:
+    """The status says so, with the reason among its announcements, until they are allowed again."""
+    told = Told()
+    told.turn()
+    told.publisher.announced(Announcement("no recovery begins: ann stopped them: a drill", Rule.RECOVERIES_STOPPED))
+    told.publisher.take_turn()
+    (status,) = (frame for frame in told.sent.frames if isinstance(frame, StatusFrame))
+    assert not status.recoveries_allowed
+    assert [each.rule for each in status.announcements] == ["recoveries-stopped"]
+    told.sent.take()
+    told.publisher.announced(Announcement("they may begin again", Rule.RECOVERIES_STOPPED, is_end=True))
+    told.publisher.take_turn()
+    (status,) = (frame for frame in told.sent.frames if isinstance(frame, StatusFrame))
+    assert status.recoveries_allowed
+    assert status.announcements == []
+
+
+def test_a_command_is_shown_with_the_operator_that_asked_for_it() -> None:
+    """A recovery of vtorc's own has neither operator nor reason."""
+    told = Told()
+    judgement = judged(DEAD)
+    assert judgement.action is not None
+    begun = begun_with(judgement.action, began=17)
+    told.publisher.judged(judgement)
+    told.publisher.started(begun)
+    assert _running(told) == ("17", "DeadPrimary", None, None)
+    asked = OperatorRequest(actor="ann", origin="10.0.0.7", reason="a drill")
+    told.publisher.started(replace(begun, code=None, asked=asked))
+    assert _running(told) == ("17", None, "ann", "a drill")
+
+
+def _running(told: Told) -> tuple[str | None, ...]:
+    told.sent.take()
+    told.publisher.take_turn()
+    (frame,) = (frame for frame in told.sent.frames if isinstance(frame, ShardFrame))
+    running = frame.shard.running
+    assert running is not None
+    return running.id, running.code, running.actor, running.reason

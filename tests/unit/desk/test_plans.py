@@ -104,8 +104,8 @@ def test_a_plan_is_told_with_all_that_an_operator_reads() -> None:
 
 
 def test_a_refused_plan_says_why_instead() -> None:
-    """A tablet of which the election says nothing is left alone."""
+    """Where nothing speaks against a tablet, the refusal of the whole plan does."""
     form = replace(PLAN, outlook=Outlook(refusal="not promoting: none is left")).form()
     assert form.sentence == "commerce/0: not promoting: none is left"
     assert (form.to, form.refusal) == (None, "not promoting: none is left")
-    assert {each.why_not for each in form.candidates} == {"would be left alone"}
+    assert {each.why_not for each in form.candidates} == {"is not promoted, as no tablet is"}
