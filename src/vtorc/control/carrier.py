@@ -6,7 +6,7 @@ from typing import Any
 
 from vtorc.control.observer import Observer
 from vtorc.core.decision.decisions import Action
-from vtorc.core.detection.recoveries import Recovery
+from vtorc.core.detection.recoveries import Recovery, Urgency
 from vtorc.discovery.watch import ShardWatch
 from vtorc.recovery.cancelling import CancelSwitch
 from vtorc.recovery.record import BegunRecovery, RecoveryRecord, StepRecord
@@ -73,7 +73,8 @@ class RecoveryCarrier:
         """Wait for a recovery, and cancel a repair if the primary is lost meanwhile: the primary comes first.
 
         A test whether the primary is lost is not cancelled: the replica that it stops for a moment would be evidence
-        against the primary. The command of an operator is cancelled as long as that is safe.
+        against the primary. The command of an operator is cancelled as long as that is safe, for such a test, too:
+        both need the primary.
         """
         if not recovery.traits.may_be_outranked:
             await asyncio.wait((running,))
@@ -85,10 +86,11 @@ class RecoveryCarrier:
             finally:
                 changed.cancel()
             urgent = None if running.done() else self._next_action()
-            if urgent is None or not urgent.recovery.replaces_primary:
+            if urgent is None:
                 continue
-            if switch is None:
-                running.cancel()
-            else:
+            if switch is not None and urgent.recovery.traits.urgency is Urgency.LOST_PRIMARY:
                 switch.cancel(urgent.decisions[0].sentence)
-            return
+                return
+            if urgent.recovery.replaces_primary:
+                running.cancel()
+                return

@@ -26,12 +26,12 @@ class RequestArguments:
         return value.strip()
 
     def reason(self) -> str:
-        """Return the operator's reason; raises DeskRefusal."""
+        """Return the operator's reason, in which unprintable characters are blanked; raises DeskRefusal."""
         expected = f"the reason, in at most {LONGEST_REASON} characters"
         reason = self.text("reason", expected)
         if len(reason) > LONGEST_REASON:
             raise self._wrong("reason", reason, expected)
-        return reason
+        return "".join(char if char.isprintable() else " " for char in reason)
 
     def flag(self, key: str, *, default: bool | None = None) -> bool:
         """Return true or false, `default` if the request has none; raises DeskRefusal."""

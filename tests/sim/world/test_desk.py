@@ -219,18 +219,26 @@ def test_a_command_is_not_cancelled_after_the_point_of_no_return(monkeypatch: py
     at_the_desk(main)
 
 
-def test_a_primary_lost_amid_a_planned_reparent_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The reparent is broken off before its promotion, and vtorc replaces the primary by itself."""
+@pytest.mark.parametrize("is_silent", [False, True])
+def test_a_primary_lost_amid_a_planned_reparent_comes_first(monkeypatch: pytest.MonkeyPatch, is_silent: bool) -> None:
+    """The reparent is broken off before its promotion, and vtorc replaces the primary by itself.
+
+    Of a primary that is silent, vtorc first has to find out whether it is lost.
+    """
 
     async def main(world: World, shard: SimShard, vtorc: SimVtorc, asking: Asking) -> None:
         before = shard.primary
         assert before is not None
-        delay(vtorc, monkeypatch, "primary_position", 10.0)
+        delay(vtorc, monkeypatch, "primary_position", 14.0)
         await asking.execute(await asking.plan())
         await asyncio.sleep(1.0)
-        before.mysqld.process.crash()
+        if is_silent:
+            world.power_off(before.host)
+        else:
+            before.mysqld.process.crash()
         record = await ended(vtorc)
         assert record.outcome is Outcome.CANCELLED, record.sentence
+        assert record.duration < 13.0
 
         def own() -> list[Outcome]:
             return [r.outcome for r in vtorc.records if r.asked is None and r.recovery.replaces_primary]

@@ -69,6 +69,11 @@ def test_an_argument_that_is_not_known_is_refused_with_those_that_are() -> None:
     assert problem.why == "expected no such key; plan takes shard, to"
 
 
+def test_a_reason_cannot_forge_a_line_of_the_log() -> None:
+    """Line breaks and escape sequences are blanked."""
+    assert RequestArguments("cancel", {"reason": "a drill\nerror: \x1b[2J"}).reason() == "a drill error:  [2J"
+
+
 def test_a_long_reason_is_refused_and_shown_in_part() -> None:
     """The refusal is no longer than an operator reads."""
     problem = refused(RequestArguments.reason, reason="x" * (LONGEST_REASON + 1))
