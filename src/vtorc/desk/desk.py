@@ -65,9 +65,10 @@ class Desk:
                 raise DeskRefusal.argument("kind", request.kind, f"one of {', '.join(self._answers)}")
             status, body = await answer(RequestArguments(request.kind, request.arguments), request)
         except DeskRefusal as refusal:
+            _log.warning(f"refused: {refusal}", request=request.kind, actor=request.actor, origin=request.origin)
             return refusal.reply(request.id)
         except Exception as error:
-            _log.error(f"a request of {request.actor} failed in vtorc itself", kind=request.kind, exc_info=error)
+            _log.error(f"a request of {request.actor} failed in vtorc itself", request=request.kind, exc_info=error)
             mistake = DeskRefusal(
                 500,
                 what=request.kind,

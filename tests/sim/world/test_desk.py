@@ -180,6 +180,38 @@ def test_each_step_is_told_as_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     at_the_desk(main)
 
 
+def test_the_steps_of_vtorcs_own_recoveries_are_told_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The steps that were heard are those of the records, one after the other."""
+    heard: list[StepRecord] = []
+    monkeypatch.setattr(TraceObserver, "stepped", lambda _, shard, step: heard.append(step))
+
+    async def main(_: World, shard: SimShard, vtorc: SimVtorc, __: Asking) -> None:
+        before = shard.primary
+        assert before is not None
+        heard.clear()
+        vtorc.records.clear()
+        before.mysqld.process.crash()
+        await until(lambda: any(record.winner is not None for record in vtorc.records))
+        done = [step for record in vtorc.records for step in record.steps]
+        assert heard[: len(done)] == done
+        assert any(step.name == "promote" for step in done)
+
+    at_the_desk(main)
+
+
+def test_a_refused_request_is_logged_with_its_operator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others read in the log that an operator asked for something, and why it was not done."""
+    lines: list[str] = []
+
+    async def main(world: World, _: SimShard, __: SimVtorc, asking: Asking) -> None:
+        monkeypatch.setattr(world.trace, "note", lambda _, text: lines.append(text))
+        assert (await asking.execute("17-4")).status == 404
+        assert any("refused: plan 17-4: this vtorc has no such plan" in line for line in lines)
+        assert any("actor=ann" in line or "'ann'" in line for line in lines), lines
+
+    at_the_desk(main)
+
+
 def test_a_command_is_cancelled_before_the_point_of_no_return(monkeypatch: pytest.MonkeyPatch) -> None:
     """The old primary takes writes again, and the cancellation is recorded."""
 
