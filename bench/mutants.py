@@ -33,10 +33,10 @@ from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TabletError
 from vtorc.recovery import promotion
 from vtorc.recovery.catch_up import CatchUp, _Turn
-from vtorc.recovery.locked_run import LockedRun, LockedWork, RecoveryPurpose
+from vtorc.recovery.locked_run import LockedRun, LockedWork
 from vtorc.recovery.planned import PlannedReparent
 from vtorc.recovery.promotion import Promotion, ReplicaToRepoint
-from vtorc.recovery.record import Outcome, RecoveryRecord
+from vtorc.recovery.record import BegunRecovery, Outcome, RecoveryRecord
 from vtorc.recovery.repairs import Repairs
 from vtorc.recovery.runner import Judgement, Runner
 from vtorc.recovery.session import RecoverySession
@@ -363,8 +363,8 @@ class _NoLock:
 def _(patch: Patch) -> None:
     run = LockedRun.run
 
-    async def careless(self: LockedRun, purpose: RecoveryPurpose, lock: Any, work: LockedWork) -> RecoveryRecord:
-        return await run(self, purpose, _NoLock(), work)  # type: ignore[arg-type]
+    async def careless(self: LockedRun, begun: BegunRecovery, lock: Any, work: LockedWork) -> RecoveryRecord:
+        return await run(self, begun, _NoLock(), work)  # type: ignore[arg-type]
 
     patch.set(LockedRun, "run", careless)
 

@@ -15,6 +15,7 @@ import vtorc
 from vtorc.config.settings import Settings
 from vtorc.config.store import SettingsStore
 from vtorc.control.budget import BudgetLimits
+from vtorc.control.facade import FleetFacade
 from vtorc.control.fleet import Fleet, FleetSettings
 from vtorc.control.fleet_metrics import FleetMetrics
 from vtorc.control.history_observer import HistoryObserver
@@ -28,6 +29,7 @@ from vtorc.control.topo_metrics import TopoMetrics
 from vtorc.core.decision.decisions import DecisionLimits
 from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.clock import Clock
+from vtorc.desk.desk import Desk
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.memory_keeper import MemoryKeeper
 from vtorc.discovery.probe import ProbePace
@@ -40,7 +42,6 @@ from vtorc.mysql.held import MysqlCredentials
 from vtorc.mysql.sentinel import MysqlSentinel
 from vtorc.recovery.session import Bounds, Deadlines, RecoveryTools
 from vtorc.server.beside import beside
-from vtorc.server.link import unanswered
 from vtorc.server.listener import BoundListener
 from vtorc.server.opening import open_listeners, server_rules
 from vtorc.server.supervisor import ServerSupervisor
@@ -134,7 +135,8 @@ async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[Boun
             loop.add_signal_handler(number, _stop, fleet, number)
         loop.add_signal_handler(signal.SIGHUP, reload, store, tablets)
         _log.info("started", clusters_to_watch=list(store.settings.clusters_to_watch))
-        runs = [run for each in publishers for run in (each.run, partial(server.run, each.snapshot, unanswered))]
+        answer = Desk(FleetFacade(fleet)).answer
+        runs = [run for each in publishers for run in (each.run, partial(server.run, each.snapshot, answer))]
         async with beside(runs):
             await fleet.run()
         _log.info("stopped")

@@ -66,6 +66,9 @@ def _recovery_text(recovery: StoredRecovery) -> str:
         f" ({recovery.outcome})",
         f"  {recovery.sentence}",
     ]
+    asked = detail.get("asked")
+    if isinstance(asked, Mapping):
+        lines.append(f"  asked for by {asked.get('actor')} from {asked.get('origin')}: {asked.get('reason')}")
     argument = detail.get("argument")
     if isinstance(argument, Mapping):
         lines.append(f"  why it was safe: {argument.get('sentence')}")

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field, replace
 
 from vtorc.control.breaker import HOLD_NOTHING, Breaker
 from vtorc.control.budget import BudgetLimits, FleetBudget
-from vtorc.control.observer import Observer, TopologyObserver, lateness_announcement
+from vtorc.control.observer import Announcement, Observer, TopologyObserver, lateness_announcement
 from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import DecisionSettings, ShardLoop
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.remembered import RememberedTablet
+from vtorc.core.facts.rules import Rule
 from vtorc.discovery.memory_keeper import MemoryKeeper
 from vtorc.discovery.probe import ProbePace
 from vtorc.discovery.probe_budget import ProbeBudget
@@ -103,6 +104,29 @@ class Fleet:
             hold_above=lambda: settings().hold_above,
             announce=observer.announced,
         )
+        self.stopped = ""
+        """Why an operator has all recoveries stopped, as the end of a sentence; empty if they may begin."""
+
+    @property
+    def tools(self) -> RecoveryTools:
+        """The tools of all recoveries."""
+        return self._tools
+
+    def stop_recoveries(self, why: str) -> None:
+        """Let no recovery begin from now on; `why` is the end of a sentence. A recovery in progress goes on."""
+        self._set_stopped(why, Announcement(f"no recovery begins: {why}", Rule.RECOVERIES_STOPPED))
+
+    def allow_recoveries(self, why: str) -> None:
+        """Let recoveries begin again, as far as the settings allow them; `why` is the end of a sentence."""
+        if self.stopped:
+            news = Announcement(f"recoveries may begin again: {why}", Rule.RECOVERIES_STOPPED, is_end=True)
+            self._set_stopped("", news)
+
+    def _set_stopped(self, why: str, news: Announcement) -> None:
+        self.stopped = why
+        self._observer.announced(news)
+        for loop in self.loops.values():
+            loop.watch.wake()
 
     async def run(self) -> None:
         """Manage the cluster until `stop` is called or it is cancelled.
@@ -233,6 +257,7 @@ class Fleet:
             controlled=controlled,
             budget=self.budget,
             breaker=self._breaker,
+            stopped=lambda: self.stopped,
         )
         self.loops[shard] = loop
         self._tasks[shard] = group.create_task(self._run_loop(shard, loop), name=f"shard {shard}")

@@ -9,7 +9,7 @@ from itertools import chain, pairwise
 
 from vtorc.control.metric_values import LabelledCounter, LabelledDurations
 from vtorc.control.observer import Announcement
-from vtorc.core.decision.decisions import Action, Decision
+from vtorc.core.decision.decisions import Decision
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.last_probe import LastProbe
@@ -17,7 +17,7 @@ from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.forms.frames import MetricForm
-from vtorc.recovery.record import Outcome, RecoveryRecord
+from vtorc.recovery.record import BegunRecovery, Outcome, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
 
 EMERGENCY, PLANNED = "EmergencyReparentShard", "PlannedReparentShard"
@@ -49,7 +49,7 @@ class FleetMetrics:
         self._clock = clock
         self._values: list[LabelledCounter | LabelledDurations] = []
         self._views: dict[ShardId, ShardView] = {}
-        self._running: dict[ShardId, Action] = {}
+        self._running: dict[ShardId, BegunRecovery] = {}
         self._changes = self._counter("AnalysisChangeWrite")
         self._probes = self._counter("DiscoveriesAttempt")
         self._failed_probes = self._counter("DiscoveriesFail")
@@ -105,13 +105,15 @@ class FleetMetrics:
         """Count the change."""
         self._changes.count()
 
-    def started(self, action: Action) -> None:
+    def started(self, begun: BegunRecovery) -> None:
         """Count a recovery in progress, and how long it took to see that the primary is lost."""
-        shard = action.decisions[0].finding.shard
-        self._running[shard] = action
-        since = self._failing_since(shard, action)
-        if since is not None:
-            self._detections.observe(max(0.0, self._clock.now() - since), action.code.value)
+        self._running[begun.shard] = begun
+        since = self._failing_since(begun)
+        if since is not None and begun.code is not None:
+            self._detections.observe(max(0.0, self._clock.now() - since), begun.code.value)
+
+    def stepped(self, shard: ShardId, step: StepRecord) -> None:
+        """Do nothing: a recovery is counted when it has ended."""
 
     def finished(self, record: RecoveryRecord) -> None:
         """Count the recovery by its outcome, and how long its phases took."""
@@ -125,9 +127,9 @@ class FleetMetrics:
         if record.outcome.was_attempt:
             self._count_attempt(record, labels)
 
-    def interrupted(self, action: Action) -> None:
+    def interrupted(self, begun: BegunRecovery) -> None:
         """Count the recovery no more as one in progress."""
-        self._running.pop(action.decisions[0].finding.shard, None)
+        self._running.pop(begun.shard, None)
 
     def announced(self, announcement: Announcement) -> None:
         """Do nothing: news about the fleet has no metric."""
@@ -162,10 +164,10 @@ class FleetMetrics:
         if probe.status_at is not None:
             self._probe_seconds.observe(probe.ended_at - probe.status_at, "Instance")
 
-    def _failing_since(self, shard: ShardId, action: Action) -> float | None:
+    def _failing_since(self, begun: BegunRecovery) -> float | None:
         """Return since when the tablet fails that a recovery replaces; None if it answers, or is not replaced."""
-        view = self._views.get(shard)
-        tablet = view.tablet(action.alias) if view is not None and action.recovery.replaces_primary else None
+        view = self._views.get(begun.shard)
+        tablet = view.tablet(begun.alias) if view is not None and begun.recovery.replaces_primary else None
         return tablet.failing_since if tablet is not None else None
 
     def _count_attempt(self, record: RecoveryRecord, labels: tuple[str, str, str]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from vtorc.control.observer import Announcement, failure_sentence
-from vtorc.core.decision.decisions import Action, Decision
+from vtorc.core.decision.decisions import Decision
 from vtorc.core.election.forced_promotion import DataLossEstimate
 from vtorc.core.election.safety_argument import SafetyArgument
 from vtorc.core.facts.clock import Clock
@@ -13,7 +13,7 @@ from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.rules import Rule
 from vtorc.history.store import StoredDecision, StoredRecovery
 from vtorc.history.writer import HistoryWriter
-from vtorc.recovery.record import RecoveryRecord
+from vtorc.recovery.record import BegunRecovery, OperatorRequest, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
 
 
@@ -44,14 +44,17 @@ class HistoryObserver:
     def cleared(self, decision: Decision) -> None:
         """Do nothing: the history has decisions only."""
 
-    def started(self, action: Action) -> None:
+    def started(self, begun: BegunRecovery) -> None:
         """Do nothing: a recovery is stored when it ends."""
+
+    def stepped(self, shard: ShardId, step: StepRecord) -> None:
+        """Do nothing: a recovery is stored with its steps."""
 
     def finished(self, record: RecoveryRecord) -> None:
         """Store the recovery."""
         self._writer.add_recovery(stored_recovery(record))
 
-    def interrupted(self, action: Action) -> None:
+    def interrupted(self, begun: BegunRecovery) -> None:
         """Do nothing: what follows, another recovery or another vtorc, is stored by itself."""
 
     def announced(self, announcement: Announcement) -> None:
@@ -95,6 +98,7 @@ def stored_recovery(record: RecoveryRecord) -> StoredRecovery:
         detail={
             "seconds": record.duration,
             "rule": record.rule.value if record.rule else "",
+            "asked": _asked(record.asked),
             "data_loss": _data_loss(record.data_loss),
             "marks": dict(record.marks),
             "winner": str(record.winner or ""),
@@ -104,6 +108,10 @@ def stored_recovery(record: RecoveryRecord) -> StoredRecovery:
             "steps": [asdict(step) | {"target": str(step.target or "")} for step in record.steps],
         },
     )
+
+
+def _asked(asked: OperatorRequest | None) -> Mapping[str, str] | None:
+    return asdict(asked) if asked is not None else None
 
 
 def _argument(argument: SafetyArgument | None) -> Mapping[str, object] | None:

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 import structlog
 
 from vtorc.control.observer import Announcement, failure_sentence
-from vtorc.core.decision.decisions import Action, Decision
+from vtorc.core.decision.decisions import Decision
 from vtorc.core.election.last_primary import observed_term_of
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.rules import Rule
-from vtorc.recovery.record import Outcome, RecoveryRecord
+from vtorc.recovery.record import BegunRecovery, Outcome, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
 
-_ROUTINE = frozenset({Outcome.GONE, Outcome.LOCK_HELD})
-"""Outcomes that are routine where several vtorcs watch the same shard."""
+_NO_FAILURES = frozenset({Outcome.SUCCEEDED, Outcome.CANCELLED, Outcome.GONE, Outcome.LOCK_HELD})
+"""Outcomes that are no failures; the last two are routine where several vtorcs watch the same shard."""
 
 
 class LogObserver:
@@ -93,12 +93,24 @@ class LogObserver:
             code=finding.code.value,
         )
 
-    def started(self, action: Action) -> None:
-        """Do nothing: the decision said what is done."""
+    def started(self, begun: BegunRecovery) -> None:
+        """Warn of a recovery that an operator asked for; of any other, the decision said what is done."""
+        if begun.asked is not None:
+            self._log.warning(
+                begun.sentence,
+                shard=str(begun.shard),
+                recovery=begun.recovery.value,
+                actor=begun.asked.actor,
+                origin=begun.asked.origin,
+                reason=begun.asked.reason,
+            )
+
+    def stepped(self, shard: ShardId, step: StepRecord) -> None:
+        """Do nothing: the record of the recovery has its steps."""
 
     def finished(self, record: RecoveryRecord) -> None:
         """Log how a recovery ended."""
-        level = "info" if record.outcome in (Outcome.SUCCEEDED, *_ROUTINE) else "error"
+        level = "info" if record.outcome in _NO_FAILURES else "error"
         getattr(self._log, level)(
             record.sentence,
             shard=str(record.shard),
@@ -109,13 +121,12 @@ class LogObserver:
             marks={name: round(at, 3) for name, at in record.marks.items()},
         )
 
-    def interrupted(self, action: Action) -> None:
+    def interrupted(self, begun: BegunRecovery) -> None:
         """Log that a recovery was broken off."""
-        finding = action.decisions[0].finding
         self._log.warning(
-            f"{finding.shard}: {action.recovery.value} was broken off, and its changes were put back",
-            shard=str(finding.shard),
-            recovery=action.recovery.value,
+            f"{begun.shard}: {begun.recovery.value} was broken off, and its changes were put back",
+            shard=str(begun.shard),
+            recovery=begun.recovery.value,
         )
 
     def announced(self, announcement: Announcement) -> None:

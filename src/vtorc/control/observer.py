@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from vtorc.core.decision.decisions import Action, Decision
+from vtorc.core.decision.decisions import Decision
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.rules import Rule
 from vtorc.discovery.slow_down import LatenessNews
-from vtorc.recovery.record import RecoveryRecord
+from vtorc.recovery.record import BegunRecovery, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
 
 
@@ -39,15 +39,19 @@ class Observer(Protocol):
         """Called when the problem of an earlier decision is gone."""
         ...
 
-    def started(self, action: Action) -> None:
+    def started(self, begun: BegunRecovery) -> None:
         """Called when a recovery begins."""
+        ...
+
+    def stepped(self, shard: ShardId, step: StepRecord) -> None:
+        """Called when a step of the recovery in progress has ended, well or not."""
         ...
 
     def finished(self, record: RecoveryRecord) -> None:
         """Called when a recovery has ended."""
         ...
 
-    def interrupted(self, action: Action) -> None:
+    def interrupted(self, begun: BegunRecovery) -> None:
         """Called when a recovery was broken off and rolled back, because vtorc stops or the primary was lost."""
         ...
 
@@ -97,20 +101,25 @@ class Observers:
         for observer in self._observers:
             observer.cleared(decision)
 
-    def started(self, action: Action) -> None:
+    def started(self, begun: BegunRecovery) -> None:
         """Pass it on."""
         for observer in self._observers:
-            observer.started(action)
+            observer.started(begun)
+
+    def stepped(self, shard: ShardId, step: StepRecord) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.stepped(shard, step)
 
     def finished(self, record: RecoveryRecord) -> None:
         """Pass it on."""
         for observer in self._observers:
             observer.finished(record)
 
-    def interrupted(self, action: Action) -> None:
+    def interrupted(self, begun: BegunRecovery) -> None:
         """Pass it on."""
         for observer in self._observers:
-            observer.interrupted(action)
+            observer.interrupted(begun)
 
     def announced(self, announcement: Announcement) -> None:
         """Pass it on."""

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from vtorc.control.observer import Announcement, failure_sentence
 from vtorc.control.readiness_keeper import ReadinessKeeper
-from vtorc.core.decision.decisions import Action, Decision
+from vtorc.core.decision.decisions import Decision
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
@@ -37,7 +37,7 @@ from vtorc.forms.settings import SettingForm
 from vtorc.forms.shard import shard_form
 from vtorc.forms.tablet import Moment
 from vtorc.forms.times import rfc3339
-from vtorc.recovery.record import RecoveryRecord, StepRecord
+from vtorc.recovery.record import BegunRecovery, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
 from vtorc.recovery.session import Bounds
 
@@ -97,8 +97,8 @@ class _ShardNews:
     """When, in seconds on the clock."""
     is_urgent: bool = True
     """Whether more has changed since than positions."""
-    running: tuple[Action, int] | None = None
-    """The recovery in progress and its begin in nanoseconds since the Unix epoch; None without one."""
+    running: BegunRecovery | None = None
+    """The recovery in progress; None without one."""
     steps: list[StepRecord] = field(default_factory=list)
     """The steps of the recovery in progress."""
 
@@ -182,9 +182,11 @@ class Publisher:
         """Send that the problem is gone."""
         self._send_decision(decision, is_gone=True)
 
-    def started(self, action: Action) -> None:
+    def started(self, begun: BegunRecovery) -> None:
         """Show the recovery as one in progress."""
-        self._set_running(action, began=self._clock.wall())
+        if (known := self._shards.get(begun.shard)) is not None:
+            known.running, known.steps = begun, []
+            self._hurry(begun.shard)
 
     def stepped(self, shard: ShardId, step: StepRecord) -> None:
         """Add a step to the recovery in progress."""
@@ -199,9 +201,9 @@ class Publisher:
         self._sink.send(frame)
         self._end_running(record.shard)
 
-    def interrupted(self, action: Action) -> None:
+    def interrupted(self, begun: BegunRecovery) -> None:
         """Show the recovery no more as one in progress."""
-        self._end_running(action.decisions[0].finding.shard)
+        self._end_running(begun.shard)
 
     def announced(self, announcement: Announcement) -> None:
         """Send the news with the next status."""
@@ -265,8 +267,7 @@ class Publisher:
         judgement = known.judgement
         running: RunningForm | None = None
         if known.running is not None:
-            action, began = known.running
-            running = running_form(judgement.view.shard, action, began=began, steps=known.steps)
+            running = running_form(known.running, known.steps)
         ready = self._readiness.of(judgement.view.shard)
         return ShardFrame(shard=shard_form(judgement, moment, revision=known.revision, running=running, ready=ready))
 
@@ -276,7 +277,7 @@ class Publisher:
             version=facts.version,
             process=facts.process,
             started=rfc3339(self._started),
-            recoveries_allowed=facts.recoveries_allowed,
+            recoveries_allowed=facts.recoveries_allowed and Rule.RECOVERIES_STOPPED not in self._announcements,
             emergency_reparents_allowed=facts.emergency_reparents_allowed,
             clusters_to_watch=list(facts.clusters_to_watch),
             topology_failures=list(self._unread),
@@ -296,12 +297,6 @@ class Publisher:
         )
         self._decisions.append(frame)
         self._sink.send(frame)
-
-    def _set_running(self, action: Action, *, began: int) -> None:
-        shard = action.decisions[0].finding.shard
-        if (known := self._shards.get(shard)) is not None:
-            known.running, known.steps = (action, began), []
-            self._hurry(shard)
 
     def _end_running(self, shard: ShardId) -> None:
         if (known := self._shards.get(shard)) is not None and known.running is not None:

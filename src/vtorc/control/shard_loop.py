@@ -6,8 +6,11 @@ from dataclasses import dataclass, field, replace
 
 from vtorc.control.breaker import Breaker
 from vtorc.control.budget import FleetBudget, TurnRequest
+from vtorc.control.carrier import RecoveryCarrier
 from vtorc.control.decision_report import DecisionReport
 from vtorc.control.observer import Observer
+from vtorc.control.operator_command import OperatorCommand
+from vtorc.control.retry_pauses import RetryPauses
 from vtorc.core.decision.backoff import Attempt
 from vtorc.core.decision.backoff_waivers import BackoffWaivers, waive_applied
 from vtorc.core.decision.decisions import Action, Decision, DecisionLimits, decide, next_action
@@ -17,17 +20,17 @@ from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery, Urgency
 from vtorc.core.detection.thresholds import DetectionThresholds
-from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule, policy
+from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule
+from vtorc.core.facts.effective_policy import effective_policy
 from vtorc.core.facts.ids import TabletAlias
-from vtorc.core.facts.records import KeyspaceRecord
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
 from vtorc.discovery.probe import SLOWEST_HURRY_AT
 from vtorc.discovery.topology import read_shard
 from vtorc.discovery.watch import ShardTopology, ShardWatch
-from vtorc.errors import TopoError, UnknownDurabilityPolicy
-from vtorc.recovery.record import Outcome, RecoveryRecord
-from vtorc.recovery.runner import Judgement, Runner
+from vtorc.errors import TopoError
+from vtorc.recovery.record import BegunRecovery, Outcome, RecoveryRecord
+from vtorc.recovery.runner import Judgement, Runner, begun_with
 from vtorc.recovery.session import RecoveryTools
 
 
@@ -60,21 +63,6 @@ MAX_ATTEMPTS = 200
 FORGET_ATTEMPTS_AFTER = 60.0
 """Seconds without the problem after which earlier attempts at it stop slowing down a new one."""
 
-RETRY_AFTER = 0.25
-"""Seconds until a recovery begins again after the lock was held or the problem was gone.
-
-It is doubled each time that the lock is still held, because its holder most likely repairs the same problem.
-"""
-
-MAX_RETRY_AFTER = 2.0
-"""Seconds that RETRY_AFTER grows to."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Pause:
-    ends_at: float
-    length: float
-
 
 class ShardLoop:
     """Watches one shard and acts on it until cancelled."""
@@ -89,7 +77,9 @@ class ShardLoop:
         controlled: bool,
         budget: FleetBudget,
         breaker: Breaker,
+        stopped: Callable[[], str] = lambda: "",
     ) -> None:
+        """Act within `budget` and `breaker`; `stopped` returns why an operator has recoveries stopped, empty if not."""
         self.watch = watch
         self.controlled = controlled
         self._tools = tools
@@ -102,14 +92,19 @@ class ShardLoop:
         self._last_seen: dict[tuple[Code, TabletAlias | None], float] = {}
         self._report = DecisionReport(observer)
         self._unsettled_since: float | None = None
-        self._pauses: dict[Recovery, _Pause] = {}
+        self._pauses = RetryPauses(tools.clock.now)
         self._stopping = False
         self._problem_free: tuple[tuple[int, DecisionSettings, bool], Judgement] | None = None
         self._first_seen = tools.clock.now()
-        self._runner = Runner(tools, watch, self.judge)
+        self._carrier = RecoveryCarrier(watch, observer, lambda: self.judge().action, lambda: settings().rejudge_every)
+        self._runner = Runner(tools, watch, self.judge, self._carrier.tell_step)
         self._breaker = breaker
         self._slot = budget.new_slot(watch.wake)
         self._wanted_since: dict[Urgency, float] = {}
+        self._stopped = stopped
+        self._command: OperatorCommand | None = None
+        self.judgement: Judgement | None = None
+        """The last judgement; None before the first."""
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
@@ -132,7 +127,28 @@ class ShardLoop:
                     while not self._stopping:
                         await self._run_once()
             finally:
+                self._give_up_command()
                 watching.cancel()
+
+    @property
+    def policy(self) -> DurabilityPolicy | None:
+        """The durability policy in force; None if it is missing or unknown."""
+        return self._policy(self.watch.view())
+
+    @property
+    def under_way(self) -> BegunRecovery | None:
+        """The recovery in progress, vtorc's own or an operator's; None while there is none."""
+        return self._carrier.under_way
+
+    @property
+    def command(self) -> OperatorCommand | None:
+        """The operator's command that is carried out, or will be next; None if there is none."""
+        return self._command
+
+    def take_command(self, command: OperatorCommand) -> None:
+        """Carry out an operator's command as soon as nothing else is done; only one at a time may be given."""
+        self._command = command
+        self.watch.wake()
 
     def stop(self) -> None:
         """End `run` after the recovery under way, if any; no other begins."""
@@ -140,6 +156,9 @@ class ShardLoop:
         self.watch.suspect()
 
     async def _run_once(self) -> None:
+        self._carrier.raise_mistake()
+        if self._command is not None:
+            await self._obey(self._command)
         judgement = self._ask_for_turn(self._judge_if_changed())
         self._tell(judgement)
         if judgement.action is not None and self._slot.has_slot:
@@ -170,13 +189,15 @@ class ShardLoop:
         now = self._tools.clock.now()
         settings = self._settings()
         view = self.watch.view()
-        durability = effective_policy(view.keyspace_record, settings.default_durability, settings.promotion_rules)
+        durability = self._policy(view)
         findings = analyse(view, durability, replace(settings.thresholds, heard_since=heard_since), now)
         self._note_replacement(view, findings, now)
         self._attempts = self._waivers.waive([t.alias for t in view.tablets if t.is_current], self._attempts, now)
         self._attempts = waive_applied(view, self._attempts)
         self._forget_old_attempts({(f.code, f.alias) for f in findings}, now)
-        limits = replace(settings.limits, controlled=self.controlled, attempts=tuple(self._attempts))
+        limits = replace(
+            settings.limits, controlled=self.controlled, attempts=tuple(self._attempts), stopped=self._stopped()
+        )
         decisions = self._standing.escalate(decide(view, findings, durability, limits, now), self._attempts, now)
         action = next_action(decisions)
         if (
@@ -187,6 +208,10 @@ class ShardLoop:
             action = None
         return Judgement(view, durability, decisions, action, self.controlled, limits)
 
+    def _policy(self, view: ShardView) -> DurabilityPolicy | None:
+        settings = self._settings()
+        return effective_policy(view.keyspace_record, settings.default_durability, settings.promotion_rules)
+
     def _ask_for_turn(self, judgement: Judgement) -> Judgement:
         """Ask for the shard's turn if there is an action; while the shard waits, the judgement says so instead.
 
@@ -194,7 +219,7 @@ class ShardLoop:
         """
         self._breaker.note_judgement(judgement)
         request = self._turn_request(judgement)
-        if request is None or judgement.action is None or self._is_paused(judgement.action.recovery):
+        if request is None or judgement.action is None or self._pauses.is_paused(judgement.action.recovery):
             self._slot.leave()
             return judgement
         if reason := self._breaker.reason_to_hold(judgement.action.recovery):
@@ -203,10 +228,6 @@ class ShardLoop:
         if self._slot.ask(request):
             return judgement
         return _postponed(judgement, Rule.BUDGET, self._slot.reason)
-
-    def _is_paused(self, recovery: Recovery) -> bool:
-        pause = self._pauses.get(recovery)
-        return pause is not None and self._tools.clock.now() < pause.ends_at
 
     def _turn_request(self, judgement: Judgement) -> TurnRequest | None:
         """Return what the shard wants its turn for, since when, and how often that failed; None without an action."""
@@ -271,26 +292,38 @@ class ShardLoop:
         now = self._tools.clock.now()
         if self._report.report(judgement, now):
             self._unsettled_since = now
+        self.judgement = judgement
         self._observer.judged(judgement)
 
     async def _act(self, action: Action) -> None:
-        self._observer.started(action)
-        running = asyncio.create_task(self._runner.run(action), name=f"{action.recovery.value} {self.watch.shard}")
-        try:
-            await self._until_done_or_outranked(running, action)
-            record = await running
-        except asyncio.CancelledError:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-            self._observer.interrupted(action)
-            if (current := asyncio.current_task()) is not None and current.cancelling():
-                raise
+        begun = begun_with(action, began=self._tools.clock.wall())
+        record = await self._carrier.carry_out(begun, self._runner.run(action, begun))
+        if record is None:
             return
         self._remember(action, record)
         self._breaker.note_recovery(record)
         self._observer.finished(record)
         self._slot.leave()
         await self._read_again(record)
+
+    async def _obey(self, command: OperatorCommand) -> None:
+        """Carry out an operator's command, in whose course the shard has no recovery of its own."""
+        self._slot.leave()
+        work = command.work(self._tools, self.watch, self._carrier.tell_step, command.switch)
+        try:
+            record = await self._carrier.carry_out(command.begun, work, command.switch)
+        finally:
+            self._command = None
+        if record is not None:
+            self._unsettled_since = self._tools.clock.now()
+            self._observer.finished(record)
+            await self._read_again(record)
+
+    def _give_up_command(self) -> None:
+        """Tell that a command which has not begun never will, as the loop ends."""
+        if (command := self._command) is not None:
+            command.switch.end()
+            self._observer.interrupted(command.begun)
 
     async def _read_again(self, record: RecoveryRecord) -> None:
         """Read the shard again before it is judged again, because what was known before the recovery would call for it
@@ -307,36 +340,13 @@ class ShardLoop:
             return
         await self.watch.refresh(self._tools.deadlines.refresh, leave_out=self.watch.silent_tablets())
 
-    async def _until_done_or_outranked(self, running: asyncio.Task[RecoveryRecord], action: Action) -> None:
-        """Wait for a recovery, and cancel a repair if the primary is lost meanwhile: the primary comes first.
-
-        A test whether the primary is lost is not cancelled: the replica that it stops for a moment would be evidence
-        against the primary.
-        """
-        if not action.recovery.traits.may_be_outranked:
-            await asyncio.wait((running,))
-            return
-        while not running.done():
-            changed = asyncio.create_task(self.watch.wait_changed(self._settings().rejudge_every))
-            try:
-                await asyncio.wait((running, changed), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                changed.cancel()
-            urgent = None if running.done() else self.judge().action
-            if urgent is not None and urgent.recovery.replaces_primary:
-                running.cancel()
-                return
-
     def _remember(self, action: Action, record: RecoveryRecord) -> None:
         now = self._tools.clock.now()
-        before = self._pauses.pop(action.recovery, None)
+        self._pauses.note(action.recovery, record.outcome, now)
         if record.outcome is Outcome.LOCK_HELD:
-            length = min(MAX_RETRY_AFTER, 2 * before.length) if before is not None else RETRY_AFTER
-            self._pauses[action.recovery] = _Pause(now + length, length)
             return
         self._unsettled_since = now
         if record.outcome is Outcome.GONE:
-            self._pauses[action.recovery] = _Pause(now + RETRY_AFTER, RETRY_AFTER)
             return
         self._attempts += [
             Attempt(
@@ -383,17 +393,3 @@ def _postponed(judgement: Judgement, rule: Rule, why: str) -> Judgement:
         for d in judgement.decisions
     )
     return replace(judgement, decisions=decisions, action=None)
-
-
-def effective_policy(
-    keyspace: KeyspaceRecord, default: str, rules: Mapping[TabletAlias, PromotionRule]
-) -> DurabilityPolicy | None:
-    """Return the durability policy of a keyspace: its record's, else the configured one; None if it is missing or
-    unknown.
-
-    `rules` are for the policy `specified`.
-    """
-    try:
-        return policy(keyspace.durability_policy or default, rules=rules)
-    except UnknownDurabilityPolicy:
-        return None

@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import TypeVar
 
 from vtorc.control.observer import Announcement, failure_sentence
-from vtorc.core.decision.decisions import Action, Decision
+from vtorc.core.decision.decisions import Decision
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import ShardId, TabletAlias
-from vtorc.recovery.record import Outcome, RecoveryRecord
+from vtorc.recovery.record import BegunRecovery, Outcome, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
 
 T = TypeVar("T")
@@ -79,7 +79,7 @@ class DemoObserver:
 
     on_sentence: Callable[[Sentence], None] | None = None
     judgement: Judgement | None = None
-    running: Action | None = None
+    running: BegunRecovery | None = None
     sentences: deque[Sentence] = field(default_factory=lambda: deque(maxlen=_KEPT_SENTENCES))
     replacements: list[Replacement] = field(default_factory=list)
     samples: deque[Sample] = field(default_factory=lambda: deque(maxlen=_KEPT_SAMPLES))
@@ -110,13 +110,16 @@ class DemoObserver:
         of = f" of {finding.alias}" if finding.alias is not None else ""
         self.say(Mark.GOOD, f"{finding.shard}: {finding.code.value}{of} is gone")
 
-    def started(self, action: Action) -> None:
+    def started(self, begun: BegunRecovery) -> None:
         """Note that a recovery runs."""
-        self.running = action
-        if action.recovery.replaces_primary:
+        self.running = begun
+        if begun.recovery.replaces_primary:
             now = time.monotonic()
             self.replacements.append(Replacement(self._decided_at or now, now))
         self.announce()
+
+    def stepped(self, shard: ShardId, step: StepRecord) -> None:
+        """Do nothing: the demo shows a recovery as a whole."""
 
     def finished(self, record: RecoveryRecord) -> None:
         """Keep how the recovery ended."""
@@ -128,10 +131,10 @@ class DemoObserver:
             self._decided_at = None  # after a failure the same decision is tried again
         self.say(Mark.GOOD if ended_well else Mark.FAILED, record.sentence)
 
-    def interrupted(self, action: Action) -> None:
+    def interrupted(self, begun: BegunRecovery) -> None:
         """Add a sentence that a recovery was broken off."""
         self.running = None
-        self.say(Mark.NO_ACTION, f"{action.recovery.value} was broken off, and what it had changed was put back")
+        self.say(Mark.NO_ACTION, f"{begun.recovery.value} was broken off, and what it had changed was put back")
 
     def announced(self, announcement: Announcement) -> None:
         """Add the announcement's sentence."""

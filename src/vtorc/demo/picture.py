@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from vtorc.core.decision.decisions import Action
 from vtorc.core.election.survivability import can_make_progress
 from vtorc.core.facts.fitness import shard_fitness
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
@@ -12,6 +11,7 @@ from vtorc.core.facts.status import ThreadState
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.demo.demo_observer import DemoObserver, Mark, Sample, Sentence
 from vtorc.demo.ledger import Ledger
+from vtorc.recovery.record import BegunRecovery
 from vtorc.recovery.runner import Judgement
 
 UNKNOWN = "?"
@@ -83,11 +83,11 @@ def draw(
     )
 
 
-def _headline(judgement: Judgement | None, running: Action | None) -> tuple[Mark, str]:
+def _headline(judgement: Judgement | None, running: BegunRecovery | None) -> tuple[Mark, str]:
     if judgement is None:
         return Mark.NO_ACTION, "starting: vtorc has not looked at the shard yet"
     if running is not None:
-        return Mark.REPAIR, f"repairing: {running.recovery.value} for {running.code.value}"
+        return Mark.REPAIR, f"repairing: {running.recovery.value} for {running.called_by}"
     if not judgement.decisions:
         return Mark.GOOD, f"healthy: {_headroom(judgement)}"
     count = len(judgement.decisions)

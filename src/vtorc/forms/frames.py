@@ -88,7 +88,7 @@ class StatusFrame(Frame, frozen=True, kw_only=True):
     started: str
     """When it started."""
     recoveries_allowed: bool
-    """Whether recoveries may begin (`--allow-recovery`)."""
+    """Whether recoveries may begin: `--allow-recovery` allows them, and no operator has stopped them."""
     emergency_reparents_allowed: bool
     """Whether a lost primary may be replaced (`--allow-emergency-reparent`)."""
     clusters_to_watch: list[str]

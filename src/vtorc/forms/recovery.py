@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 
-from vtorc.core.decision.decisions import Action
-from vtorc.core.facts.ids import ShardId
 from vtorc.forms.base import Form
 from vtorc.forms.times import rfc3339
-from vtorc.recovery.record import RecoveryRecord, StepRecord
+from vtorc.recovery.record import BegunRecovery, RecoveryRecord, StepRecord
 
 
 class StepForm(Form, frozen=True, kw_only=True):
@@ -41,8 +39,12 @@ class RecoveryForm(Form, frozen=True, kw_only=True):
     """When it began, with the wait for the shard lock."""
     seconds: float
     """How long it took."""
+    actor: str | None = None
+    """The operator that asked for it; None if vtorc acted by itself."""
+    reason: str | None = None
+    """The operator's reason; None if vtorc acted by itself."""
     outcome: str
-    """"succeeded", "failed", "refused", "gone", "lock held" or "lock lost"."""
+    """"succeeded", "failed", "refused", "cancelled", "gone", "lock held" or "lock lost"."""
     rule: str | None
     """The rule that refused it; None if none did."""
     winner: str | None
@@ -66,6 +68,8 @@ class RecoveryForm(Form, frozen=True, kw_only=True):
 class RunningForm(Form, frozen=True, kw_only=True):
     """A recovery in progress."""
 
+    id: str
+    """Its permanent name, under which it is found once it has ended."""
     shard: str
     """The shard, as `keyspace/shard`."""
     kind: str
@@ -76,13 +80,17 @@ class RunningForm(Form, frozen=True, kw_only=True):
     """The tablet that it is about; None if that is the whole shard."""
     began: str
     """When it began."""
+    actor: str | None = None
+    """The operator that asked for it; None if vtorc acts by itself."""
+    reason: str | None = None
+    """The operator's reason; None if vtorc acts by itself."""
     steps: list[StepForm]
     """What was done so far."""
     sentence: str
     """What it is for."""
 
 
-def recovery_id(record: RecoveryRecord) -> str:
+def recovery_id(record: RecoveryRecord | BegunRecovery) -> str:
     """Return the permanent name of a recovery: its begin in nanoseconds, which no other recovery of a vtorc has."""
     return str(record.began)
 
@@ -96,6 +104,8 @@ def recovery_form(record: RecoveryRecord) -> RecoveryForm:
         code=record.code.value if record.code is not None else None,
         tablet=_or_none(record.alias),
         began=rfc3339(record.began),
+        actor=record.asked.actor if record.asked is not None else None,
+        reason=record.asked.reason if record.asked is not None else None,
         seconds=round(record.duration, 6),
         outcome=record.outcome.value,
         rule=record.rule.value if record.rule is not None else None,
@@ -110,16 +120,19 @@ def recovery_form(record: RecoveryRecord) -> RecoveryForm:
     )
 
 
-def running_form(shard: ShardId, action: Action, *, began: int, steps: Sequence[StepRecord]) -> RunningForm:
-    """Return the form of a recovery that began at `began`, in nanoseconds since the Unix epoch."""
+def running_form(begun: BegunRecovery, steps: Sequence[StepRecord]) -> RunningForm:
+    """Return the form of a recovery that has done these steps so far."""
     return RunningForm(
-        shard=str(shard),
-        kind=action.recovery.value,
-        code=action.code.value,
-        tablet=_or_none(action.alias),
-        began=rfc3339(began),
+        id=recovery_id(begun),
+        shard=str(begun.shard),
+        kind=begun.recovery.value,
+        code=begun.code.value if begun.code is not None else None,
+        tablet=_or_none(begun.alias),
+        began=rfc3339(begun.began),
+        actor=begun.asked.actor if begun.asked is not None else None,
+        reason=begun.asked.reason if begun.asked is not None else None,
         steps=step_forms(steps),
-        sentence=action.decisions[0].sentence,
+        sentence=begun.sentence,
     )
 
 

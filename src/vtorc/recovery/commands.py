@@ -1,6 +1,6 @@
-"""Commands of operators: planned reparents and forced promotions, made of the steps that vtorc takes by itself."""
+"""Commands of operators: planned, emergency and forced reparents, made of the steps that vtorc takes by itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.election.forced_promotion import DataLossEstimate
@@ -9,22 +9,31 @@ from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.views import ShardView
 from vtorc.discovery.topology import read_shard
 from vtorc.discovery.watch import ShardWatch
+from vtorc.recovery.cancelling import CancelSwitch
+from vtorc.recovery.emergency import EmergencyReparent
 from vtorc.recovery.forced_promotion import ForcedPromotion
-from vtorc.recovery.locked_run import LockedRun, RecoveryPurpose
+from vtorc.recovery.locked_run import LockedRun
 from vtorc.recovery.planned import PlannedReparent
-from vtorc.recovery.record import Outcome, RecoveryRecord
-from vtorc.recovery.session import RecoverySession, RecoveryTools
+from vtorc.recovery.record import BegunRecovery, Outcome, RecoveryRecord
+from vtorc.recovery.session import RecoverySession, RecoveryTools, StepListener, hear_nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """Commands on one watched shard; each waits for the shard lock and returns the record of its recovery."""
+    """Commands on one watched shard; each waits for the shard lock and returns the record of its recovery.
+
+    Each takes its `begun`, which says what the operator was told of it; None if the record alone counts.
+    """
 
     tools: RecoveryTools
     watch: ShardWatch
+    heard: StepListener = hear_nothing
+    """Hears of each step as it ends."""
+    switch: CancelSwitch = field(default_factory=CancelSwitch)
+    """The switch by which the operator cancels the command."""
 
     async def planned_reparent(
-        self, policy: DurabilityPolicy, new_primary: TabletAlias | None = None
+        self, policy: DurabilityPolicy, new_primary: TabletAlias | None = None, *, begun: BegunRecovery | None = None
     ) -> RecoveryRecord:
         """Move the primary to `new_primary`, or to the best replica if that is None."""
 
@@ -35,12 +44,31 @@ class Commands:
 
         # The text is Vitess' (`planned_reparenter.go`).
         text = f"PlannedReparentShard({new_primary or '<nil>'}, AvoidPrimary = <nil>)"
-        purpose = RecoveryPurpose(Recovery.PLANNED_REPARENT, None, new_primary)
         lock = self.tools.topo.lock_shard(self.watch.shard, text)
-        return await LockedRun(self.tools, self.watch).run(purpose, lock, work)
+        return await self._locked_run.run(begun or self._begin(Recovery.PLANNED_REPARENT, new_primary), lock, work)
+
+    async def emergency_reparent(
+        self, policy: DurabilityPolicy, *, begun: BegunRecovery | None = None
+    ) -> RecoveryRecord:
+        """Replace the primary, which may be lost, by the tablet that the election chooses."""
+
+        async def work(session: RecoverySession) -> tuple[Outcome, str]:
+            view = await self._read_again(session)
+            await EmergencyReparent(session, view, policy).run()
+            argument = session.argument.sentence if session.argument is not None else ""
+            return Outcome.SUCCEEDED, f"{view.shard}: promoted {session.winner} as an operator asked. {argument}"
+
+        # The text is Vitess' (`emergency_reparenter.go`).
+        lock = self.tools.topo.lock_shard(self.watch.shard, "EmergencyReparentShard(<nil>)")
+        return await self._locked_run.run(begun or self._begin(Recovery.EMERGENCY_REPARENT, None), lock, work)
 
     async def force_promotion(
-        self, policy: DurabilityPolicy, new_primary: TabletAlias, accepted: DataLossEstimate | None = None
+        self,
+        policy: DurabilityPolicy,
+        new_primary: TabletAlias,
+        accepted: DataLossEstimate | None = None,
+        *,
+        begun: BegunRecovery | None = None,
     ) -> RecoveryRecord:
         """Promote `new_primary` although the election refuses, or would choose another tablet.
 
@@ -55,10 +83,23 @@ class Commands:
             cost = session.data_loss.sentence if session.data_loss is not None else ""
             return Outcome.SUCCEEDED, f"{view.shard}: promoted {session.winner} as an operator decided; {cost}"
 
-        purpose = RecoveryPurpose(Recovery.EMERGENCY_REPARENT, None, new_primary)
         # The text is Vitess' (`emergency_reparenter.go`).
         lock = self.tools.topo.lock_shard(self.watch.shard, f"EmergencyReparentShard({new_primary})")
-        return await LockedRun(self.tools, self.watch).run(purpose, lock, work)
+        return await self._locked_run.run(begun or self._begin(Recovery.EMERGENCY_REPARENT, new_primary), lock, work)
+
+    @property
+    def _locked_run(self) -> LockedRun:
+        return LockedRun(self.tools, self.watch, self.heard, self.switch)
+
+    def _begin(self, recovery: Recovery, new_primary: TabletAlias | None) -> BegunRecovery:
+        return BegunRecovery(
+            shard=self.watch.shard,
+            recovery=recovery,
+            code=None,
+            alias=new_primary,
+            began=self.tools.clock.wall(),
+            sentence=f"{self.watch.shard}: {recovery.traits.intent}",
+        )
 
     async def _read_again(self, session: RecoverySession) -> ShardView:
         """Read the shard's records and ask its tablets again under the lock."""

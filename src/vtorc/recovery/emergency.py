@@ -41,7 +41,9 @@ class EmergencyReparent:
 
         Raises RecoveryRefused, RecoveryFailed, TabletError or LockLost; the caller then rolls back what was changed.
         """
-        self._preflight()
+        refusal = preflight(self.view, self.policy, same_cell_only=self.session.tools.same_cell_only)
+        if refusal is not None:
+            raise self.session.refuse(refusal)
         targets = tablets_to_stop(self.view, self.policy)
         await self.session.check_lock()
         stopper = TabletStopper(
@@ -72,12 +74,6 @@ class EmergencyReparent:
                 first=False,
             ),
         )
-
-    def _preflight(self) -> None:
-        """Refuse before anything is changed if the tablets that answer now are too few, whatever they hold."""
-        same_cell_only = self.session.tools.same_cell_only
-        if refusal := preflight(self.view, self.policy, same_cell_only=same_cell_only):
-            raise self.session.refuse(refusal)
 
     def _is_enough(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> bool:
         """Return whether an election among the tablets stopped so far succeeds; if so, the others get only a grace."""

@@ -1,4 +1,4 @@
-"""The two ways a recovery ends early: it fails, or a rule refuses it."""
+"""The ways a recovery ends early: it fails, a rule refuses it, or an operator cancels it."""
 
 from vtorc.core.facts.rules import Rule
 from vtorc.errors import VtorcError
@@ -9,6 +9,10 @@ class RecoveryFailed(VtorcError):
 
     Its changes were put back as far as possible; the steps in its record say how far.
     """
+
+
+class RecoveryCancelled(VtorcError):
+    """A recovery was cancelled while all of its changes could be put back."""
 
 
 class RecoveryRefused(VtorcError):

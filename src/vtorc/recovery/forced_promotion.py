@@ -24,6 +24,13 @@ from vtorc.recovery.session import RecoverySession
 from vtorc.recovery.stop import CONFIRM_STOPPED_AFTER, TabletStopper, still_stopped
 
 
+def data_loss_now(view: ShardView, policy: DurabilityPolicy, named: TabletAlias) -> DataLossEstimate | Refusal:
+    """Estimate the loss as if the tablets that answer were stopped, before anything is changed."""
+    targets = tablets_to_stop(view, policy)
+    stopped = {alias: each for alias, each in as_if_stopped(view).items() if alias in targets}
+    return estimate_data_loss(candidate_set(view, policy, stopped), policy, named)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForcedPromotion:
     """One promotion of `named` in the shard that `view` shows."""
@@ -41,7 +48,7 @@ class ForcedPromotion:
         Raises RecoveryRefused, RecoveryFailed, TabletError or LockLost; the caller then rolls back what was changed. A
         refusal because of the data loss leaves the estimate in `session.data_loss`, so that the operator can accept it.
         """
-        self._check_data_loss(self._as_if_stopped())
+        self._accept(data_loss_now(self.view, self.policy, self.named))
         targets = tablets_to_stop(self.view, self.policy)
         await self.session.check_lock()
         # Every tablet that answers is stopped: none of them may go on acknowledging writes of another primary.
@@ -58,14 +65,21 @@ class ForcedPromotion:
             stopped = await self._confirm_stopped(stopped)
         await self._promote(stopped)
 
-    def _as_if_stopped(self) -> dict[TabletAlias, StoppedTablet]:
-        """Return the tablets that answer as if they were stopped, for an estimate before anything is changed."""
-        targets = tablets_to_stop(self.view, self.policy)
-        return {alias: each for alias, each in as_if_stopped(self.view).items() if alias in targets}
-
     def _check_data_loss(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> None:
         """Refuse if promoting `named` would lose more than was accepted; else store why it is done."""
-        estimate = estimate_data_loss(candidate_set(self.view, self.policy, stopped), self.policy, self.named)
+        estimate = self._accept(
+            estimate_data_loss(candidate_set(self.view, self.policy, stopped), self.policy, self.named)
+        )
+        self.session.argument = SafetyArgument(
+            policy=self.policy.name,
+            stopped=tuple(sorted(stopped)),
+            unreached=tuple(t.alias for t in self.view.tablets if t.alias not in stopped),
+            required=stopped[self.named].received,
+            sentence=f"An operator named {self.named} and accepted the data loss: {estimate.sentence}.",
+        )
+
+    def _accept(self, estimate: DataLossEstimate | Refusal) -> DataLossEstimate:
+        """Store an estimate in the record and return it; refuses one that is more than was accepted."""
         if isinstance(estimate, Refusal):
             raise self.session.refuse(estimate)
         self.session.data_loss = estimate
@@ -78,13 +92,7 @@ class ForcedPromotion:
                     f"{more}{estimate.sentence}",
                 )
             )
-        self.session.argument = SafetyArgument(
-            policy=self.policy.name,
-            stopped=tuple(sorted(stopped)),
-            unreached=tuple(t.alias for t in self.view.tablets if t.alias not in stopped),
-            required=stopped[self.named].received,
-            sentence=f"An operator named {self.named} and accepted the data loss: {estimate.sentence}.",
-        )
+        return estimate
 
     async def _apply_relay_log(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> None:
         await self.session.step(

@@ -3,18 +3,16 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from vtorc.core.detection.problems import Code
-from vtorc.core.detection.recoveries import Recovery
-from vtorc.core.facts.ids import TabletAlias
 from vtorc.discovery.topology import read_shard
 from vtorc.discovery.watch import ShardWatch
 from vtorc.errors import LockHeld, LockLost, TabletError, TopoError
-from vtorc.recovery.errors import RecoveryFailed, RecoveryRefused
-from vtorc.recovery.record import Outcome, RecoveryRecord
-from vtorc.recovery.session import RecoverySession, RecoveryTools
+from vtorc.recovery.cancelling import CancelSwitch
+from vtorc.recovery.errors import RecoveryCancelled, RecoveryFailed, RecoveryRefused
+from vtorc.recovery.record import BegunRecovery, Outcome, RecoveryRecord
+from vtorc.recovery.session import RecoverySession, RecoveryTools, StepListener, hear_nothing
 from vtorc.tablet.sending import checked_before_sending
 from vtorc.topo.shard_lock import ShardLock
 
@@ -28,41 +26,45 @@ LOCK_CHECK_DEADLINE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class RecoveryPurpose:
-    """The reason for taking the lock."""
-
-    recovery: Recovery
-    code: Code | None
-    """The problem that called for the recovery; None if an operator did."""
-    alias: TabletAlias | None
-    """The tablet that the recovery is about; None if it is the whole shard."""
-
-
-@dataclass(frozen=True, slots=True)
 class LockedRun:
     """Runs recoveries on one shard under its lock."""
 
     tools: RecoveryTools
     watch: ShardWatch
+    heard: StepListener = hear_nothing
+    """Hears of each step as it ends."""
+    switch: CancelSwitch = field(default_factory=CancelSwitch)
+    """The switch by which an operator cancels the recovery."""
 
-    async def run(self, purpose: RecoveryPurpose, lock: ShardLock, work: LockedWork) -> RecoveryRecord:
-        """Take the lock, work, release; the only error raised is CancelledError, after the rollback."""
-        began = self.tools.clock.wall()
-        session = RecoverySession(self.tools, lock, began=self.tools.clock.real())
+    async def run(self, begun: BegunRecovery, lock: ShardLock, work: LockedWork) -> RecoveryRecord:
+        """Take the lock, work, release; the only error raised is CancelledError, after the rollback.
+
+        A recovery that its switch cancelled returns its record like any other.
+        """
+        session = RecoverySession(self.tools, lock, began=self.tools.clock.real(), heard=self.heard, switch=self.switch)
         try:
+            self.switch.begin()
             async with lock:
-                outcome, sentence = await self._work(session, purpose, work)
+                outcome, sentence = await self._work(session, begun, work)
+        except asyncio.CancelledError:
+            if not self.switch.absorbs_cancellation():
+                raise
+            outcome, sentence = self._cancelled(begun)
+        except RecoveryCancelled:
+            outcome, sentence = self._cancelled(begun)
         except LockHeld as error:
             outcome = Outcome.LOCK_HELD
             sentence = f"{self.watch.shard}: waiting, because another process holds the shard lock: {error}"
         except TopoError as error:
             outcome, sentence = Outcome.FAILED, f"{self.watch.shard}: the shard lock could not be taken: {error}"
+        finally:
+            self.switch.end()
         return RecoveryRecord(
-            shard=self.watch.shard,
-            recovery=purpose.recovery,
-            code=purpose.code,
-            alias=purpose.alias,
-            began=began,
+            shard=begun.shard,
+            recovery=begun.recovery,
+            code=begun.code,
+            alias=begun.alias,
+            began=begun.began,
             duration=session.elapsed(),
             outcome=outcome,
             sentence=sentence,
@@ -75,13 +77,17 @@ class LockedRun:
             removed=session.removed,
             errant=session.errant,
             data_loss=session.data_loss,
+            asked=begun.asked,
         )
 
-    async def _work(self, session: RecoverySession, purpose: RecoveryPurpose, work: LockedWork) -> LockedWorkResult:
+    def _cancelled(self, begun: BegunRecovery) -> LockedWorkResult:
+        return Outcome.CANCELLED, f"{begun.shard}: {begun.recovery.value} was cancelled: {self.switch.why}"
+
+    async def _work(self, session: RecoverySession, begun: BegunRecovery, work: LockedWork) -> LockedWorkResult:
         shard = self.watch.shard
         try:
             return await _while_held(session.lock, work(session))
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, RecoveryCancelled):
             await self._roll_back(session)
             raise
         except LockLost as error:
@@ -93,13 +99,14 @@ class LockedRun:
             return Outcome.REFUSED, f"{shard}: {error}"
         except (RecoveryFailed, TabletError, TopoError, TimeoutError) as error:
             await self._roll_back(session)
-            return Outcome.FAILED, f"{shard}: {purpose.recovery.value} failed: {str(error) or 'no answer in time'}"
+            return Outcome.FAILED, f"{shard}: {begun.recovery.value} failed: {str(error) or 'no answer in time'}"
 
     async def _roll_back(self, session: RecoverySession) -> None:
         """Put back what was changed.
 
         If the lock is lost, it is taken again first: otherwise another vtorc may be at work.
         """
+        self.switch.make_too_late()
         if not session.can_undo:
             return
         if not await _is_still_held(session.lock):

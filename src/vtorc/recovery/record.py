@@ -22,11 +22,49 @@ class Outcome(enum.Enum):
     GONE = "gone"
     LOCK_HELD = "lock held"
     LOCK_LOST = "lock lost"
+    CANCELLED = "cancelled"
 
     @property
     def was_attempt(self) -> bool:
         """Whether it counts as an attempt, which slows down the next one."""
         return self not in (Outcome.GONE, Outcome.LOCK_HELD)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorRequest:
+    """An operator's request for a recovery."""
+
+    actor: str
+    """The operator, as the server knows it."""
+    origin: str
+    """Where the request came from: an address, or a socket."""
+    reason: str
+    """The operator's reason, in the operator's words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BegunRecovery:
+    """A recovery that begins: what is known of it before it has done anything."""
+
+    shard: ShardId
+    """The shard."""
+    recovery: Recovery
+    """The kind of recovery."""
+    code: Code | None
+    """The problem that called for the recovery; None if an operator did."""
+    alias: TabletAlias | None
+    """The tablet that the recovery is about; None if it is the whole shard."""
+    began: int
+    """Nanoseconds since the Unix epoch."""
+    sentence: str
+    """What it is for."""
+    asked: OperatorRequest | None = None
+    """The operator's request; None if vtorc acts by itself."""
+
+    @property
+    def called_by(self) -> str:
+        """The problem that called for it, or "an operator"."""
+        return self.code.value if self.code is not None else "an operator"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,3 +114,5 @@ class RecoveryRecord:
     """The errant transactions of each tablet that has some."""
     data_loss: DataLossEstimate | None = None
     """The estimate for a forced promotion; None for any other recovery."""
+    asked: OperatorRequest | None = None
+    """The operator's request; None if vtorc acted by itself."""

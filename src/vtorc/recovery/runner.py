@@ -14,10 +14,10 @@ from vtorc.discovery.topology import read_shard
 from vtorc.discovery.watch import ShardWatch
 from vtorc.recovery.emergency import EmergencyReparent
 from vtorc.recovery.first_election import FirstElection
-from vtorc.recovery.locked_run import LockedRun, RecoveryPurpose
-from vtorc.recovery.record import Outcome, RecoveryRecord
+from vtorc.recovery.locked_run import LockedRun
+from vtorc.recovery.record import BegunRecovery, Outcome, RecoveryRecord
 from vtorc.recovery.repairs import Repairs
-from vtorc.recovery.session import RecoverySession, RecoveryTools
+from vtorc.recovery.session import RecoverySession, RecoveryTools, StepListener, hear_nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,10 @@ class Runner:
     watch: ShardWatch
     judge: Judge
     """The function that called for the action; it must call for it again under the lock."""
+    heard: StepListener = hear_nothing
+    """Hears of each step as it ends."""
 
-    async def run(self, action: Action) -> RecoveryRecord:
+    async def run(self, action: Action, begun: BegunRecovery) -> RecoveryRecord:
         """Carry out one action and return its record; the only error raised is CancelledError, after the rollback."""
 
         async def work(session: RecoverySession) -> tuple[Outcome, str]:
@@ -66,8 +68,8 @@ class Runner:
                 return Outcome.GONE, f"{self.watch.shard}: {gone}"
             return Outcome.SUCCEEDED, await self._act(session, judgement, judgement.action)
 
-        return await LockedRun(self.tools, self.watch).run(
-            RecoveryPurpose(action.recovery, action.code, action.alias),
+        return await LockedRun(self.tools, self.watch, self.heard).run(
+            begun,
             self.tools.topo.try_lock_shard(self.watch.shard, _lock_text(action)),
             work,
         )
@@ -127,6 +129,18 @@ class Runner:
                 return f"{view.shard}: made one replica of {aliases[0]} reconnect"
             case Recovery.PLANNED_REPARENT | Recovery.EMERGENCY_REPARENT:
                 raise session.fail("no problem calls for a reparent that only operators ask for")
+
+
+def begun_with(action: Action, *, began: int) -> BegunRecovery:
+    """Return the recovery that an action begins at `began`, in nanoseconds since the Unix epoch."""
+    return BegunRecovery(
+        shard=action.decisions[0].finding.shard,
+        recovery=action.recovery,
+        code=action.code,
+        alias=action.alias,
+        began=began,
+        sentence=action.decisions[0].sentence,
+    )
 
 
 def _lock_text(action: Action) -> str:

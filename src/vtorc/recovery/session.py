@@ -15,6 +15,7 @@ from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.errors import LockLost, TabletError
+from vtorc.recovery.cancelling import CancelSwitch
 from vtorc.recovery.errors import RecoveryFailed, RecoveryRefused
 from vtorc.recovery.record import StepRecord
 from vtorc.tablet.api import TabletManager
@@ -22,6 +23,13 @@ from vtorc.topo.server import TopoServer
 from vtorc.topo.shard_lock import ShardLock
 
 T = TypeVar("T")
+
+StepListener = Callable[[StepRecord], None]
+"""Hears of each step as it ends; returns at once and raises nothing."""
+
+
+def hear_nothing(_: StepRecord) -> None:
+    """Ignore a step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +85,16 @@ class RecoveryTools:
 class RecoverySession:
     """The mutable state of one recovery; no two recoveries share one."""
 
-    def __init__(self, tools: RecoveryTools, lock: ShardLock, *, began: float) -> None:
+    def __init__(
+        self,
+        tools: RecoveryTools,
+        lock: ShardLock,
+        *,
+        began: float,
+        heard: StepListener = hear_nothing,
+        switch: CancelSwitch | None = None,
+    ) -> None:
+        """Tell `heard` of each step; `switch` lets an operator cancel the recovery, and with None it cannot be."""
         self.tools = tools
         self.lock = lock
         self.began = began  # before the lock was requested: the wait for it is part of an outage
@@ -92,6 +109,8 @@ class RecoverySession:
         self.waits_for: Mapping[TabletAlias, GtidSet] = {}  # what tablets have to apply before another try can succeed
         self.stop_errors: dict[TabletAlias, str] = {}  # of tablets that were reached and did not stop
         self.expected_primary: TabletRecord | None = None  # of the view that is acted on
+        self._heard = heard
+        self._switch = switch if switch is not None else CancelSwitch()
         self._undo: list[tuple[str, TabletAlias, Callable[[], Awaitable[None]]]] = []
 
     @property
@@ -137,9 +156,11 @@ class RecoverySession:
             result = str(error)
             raise
         finally:
-            self.steps.append(
-                StepRecord(name=name, target=target, started=started, duration=self.elapsed() - started, result=result)
+            step = StepRecord(
+                name=name, target=target, started=started, duration=self.elapsed() - started, result=result
             )
+            self.steps.append(step)
+            self._heard(step)
 
     async def try_step(
         self, name: str, target: TabletAlias | None, work: Coroutine[Any, Any, T], *, deadline: float | None = None
@@ -157,8 +178,10 @@ class RecoverySession:
     def forget_undo(self, target: TabletAlias | None = None) -> None:
         """Forget what a rollback would put back: on one tablet, as it is done with, or on all of them.
 
-        Once a promotion is asked for there is no way back at all.
+        Once a promotion is asked for there is no way back at all. Raises RecoveryCancelled if an operator was faster.
         """
+        if target is None:
+            self._switch.pass_point_of_no_return()
         self._undo = [] if target is None else [undo for undo in self._undo if undo[1] != target]
 
     @property

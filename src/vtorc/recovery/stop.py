@@ -28,6 +28,27 @@ CONFIRM_DEADLINE = 1.0
 """Most seconds that a tablet gets to answer such a question."""
 
 
+def as_if_stopped_now(tablet: TabletView, *, catch_up: float) -> StoppedTablet | None:
+    """Return what stopping a tablet would find if nothing changed until then; None if it does not answer.
+
+    Its wall clock is not read. `catch_up` are the seconds that it would get to apply its relay log.
+    """
+    status = tablet.current_status
+    if status is None:
+        return None
+    replication = status.replication
+    return StoppedTablet(
+        member=tablet.member,
+        server_uuid=status.server_uuid,
+        executed=status.executed,
+        received=status.received,
+        source_uuid=replication.source_uuid if replication is not None else "",
+        was_primary=not status.has_source,
+        applier_stopped=why_not_applied(replication, within=catch_up) if replication is not None else "",
+        backup_running=replication is not None and replication.backup_running,
+    )
+
+
 async def read_clock(session: RecoverySession, tablet: TabletRecord) -> int | None:
     """Return a tablet's wall clock in nanoseconds since the Unix epoch; None if it does not answer."""
     return await session.try_step(

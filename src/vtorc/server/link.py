@@ -137,20 +137,6 @@ class Link:
         self._waits_for_room = not is_over
 
 
-async def unanswered(request: RequestFrame) -> ReplyFrame:
-    """Refuse a request, as this vtorc carries out none."""
-    return _reply(
-        request,
-        ProblemForm(
-            title="not taken",
-            status=501,
-            what=f"vtorc takes no request to {request.kind}",
-            why="this version only tells what it does",
-            do="use vtctldclient for changes of a primary",
-        ),
-    )
-
-
 def _reply(request: RequestFrame, problem: ProblemForm) -> ReplyFrame:
     return ReplyFrame(id=request.id, status=problem.status, body=msgspec.Raw(msgspec.json.encode(problem)))
 

@@ -21,9 +21,9 @@ async def _detach(tablet: SimTablet) -> None:
 
 def _rule(world: World, shard: SimShard, tablet: SimTablet) -> Rule | None:
     """Return the rule by which the vtorc does not attach the tablet."""
-    fleet = world.vtorcs[0].fleet
+    fleet = world.vtorcs[0].facade
     assert fleet is not None
-    decisions = fleet.loops[shard.id].decisions
+    decisions = fleet.decisions(shard.id)
     about = [d for d in decisions if d.finding.code is Code.NOT_CONNECTED_TO_PRIMARY]
     return next((d.rule for d in about if d.finding.alias == tablet.config.alias), None)
 

@@ -12,7 +12,7 @@ from vtorc.control.shard_loop import ShardLoop
 from vtorc.core.decision.decisions import Action
 from vtorc.core.facts.ids import ShardId
 from vtorc.discovery.memory_keeper import KEEP_WITHIN, KeepTime
-from vtorc.recovery.record import RecoveryRecord
+from vtorc.recovery.record import BegunRecovery, RecoveryRecord
 from vtorc.recovery.runner import Judgement, Runner
 from vtorc.sim.cluster.plan import WorldPlan, shard_plan
 from vtorc.sim.cluster.world import SimShard, World
@@ -104,6 +104,6 @@ def test_a_shard_that_is_watched_anew_keeps_what_was_remembered_of_it(monkeypatc
     in_world(main)
 
 
-async def _never(self: Runner, action: Action) -> RecoveryRecord:
+async def _never(self: Runner, action: Action, begun: BegunRecovery) -> RecoveryRecord:
     await asyncio.get_running_loop().create_future()
     raise AssertionError

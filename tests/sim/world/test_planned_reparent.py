@@ -20,14 +20,13 @@ def test_no_server_seems_to_have_gone_back_in_time(seed: int) -> None:
 
     async def main(world: World, shard: SimShard) -> None:
         (vtorc,) = world.vtorcs
-        assert vtorc.fleet is not None
-        loop, told = vtorc.fleet.loops[shard.id], set[Code]()
+        told = set[Code]()
         before = shard.primary
         winner = next(each for each in shard.tablets if each is not before)
         reparent = asyncio.create_task(plan_reparent(world, shard, winner))
         ends = asyncio.get_running_loop().time() + 8.0
         while asyncio.get_running_loop().time() < ends:
-            told |= {decision.finding.code for decision in loop.decisions}
+            told |= {decision.finding.code for decision in vtorc.decisions(shard.id)}
             await asyncio.sleep(0.002)
         await reparent
         await until(lambda: shard.primary is winner)

@@ -30,18 +30,18 @@ def test_no_tablet_is_promoted_without_transactions_that_a_crash_took_from_an_ac
             cut=True,
         )
         world.network.impose(hidden)
-        fleet = world.vtorcs[0].fleet
+        fleet = world.vtorcs[0].facade
         assert fleet is not None
-        await until(lambda: any(d.finding.alias == primary.config.alias for d in fleet.loops[shard.id].decisions))
+        await until(lambda: any(d.finding.alias == primary.config.alias for d in fleet.decisions(shard.id)))
         await other.mysqld.replication.stop(Threads.IO)
         acker.mysqld.replication.applier.slowness = 100_000.0
         written = shard.ledger.writes
         await until(lambda: shard.ledger.writes > written + 10)
         promised = gtids_of(shard.ledger.protected.values())
-        view = fleet.loops[shard.id].watch.view
 
         def was_seen_to_receive() -> bool:
-            tablet = view().tablet(acker.config.alias)
+            view = fleet.view(shard.id)
+            tablet = view.tablet(acker.config.alias) if view is not None else None
             return tablet is not None and tablet.status is not None and tablet.status.received.contains(promised)
 
         await until(was_seen_to_receive)

@@ -54,12 +54,12 @@ def test_a_tablet_that_comes_and_goes_floods_neither_the_log_nor_its_shard(
         assert len(lines) <= 10
         assert tablet.mysqld.reports_asked_for <= 10 * a_minute
         assert len(asked) <= 10 * a_minute
-        fleet = world.vtorcs[0].fleet
+        fleet = world.vtorcs[0].facade
         assert fleet is not None
-        assert Code.UNSTABLE_TABLET in [each.finding.code for each in fleet.loops[shard.id].decisions]
+        assert Code.UNSTABLE_TABLET in [each.finding.code for each in fleet.decisions(shard.id)]
         tablet.mysqld.comes_and_goes = False
         await asyncio.sleep(70.0)
-        assert fleet.loops[shard.id].decisions == ()
+        assert fleet.decisions(shard.id) == ()
         assert shard.primary is before
 
     in_world(main)

@@ -13,6 +13,7 @@ from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.recovery.record import Outcome, RecoveryRecord, StepRecord
+from vtorc.recovery.runner import begun_with
 from vtorc.server.today.metric_table import METRICS, MetricKind
 
 SHARD = ShardId("commerce", "0")
@@ -127,15 +128,16 @@ def test_a_recovery_is_pending_until_it_ends_in_whatever_way() -> None:
     """It ends with a record, by an interruption, or with the loop of its shard."""
     action = judged(DEAD).action
     assert action is not None
+    begun = begun_with(action, began=1)
     metrics = counting()
     ends: list[Callable[[], None]] = [
         lambda: metrics.finished(record()),
-        lambda: metrics.interrupted(action),
+        lambda: metrics.interrupted(begun),
         lambda: metrics.failed(SHARD, ValueError(), 1.0),
         lambda: metrics.gone(SHARD),
     ]
     for end in ends:
-        metrics.started(action)
+        metrics.started(begun)
         assert values(metrics)[("PendingRecoveries",)] == 1
         end()
         assert values(metrics)[("PendingRecoveries",)] == 0
@@ -147,7 +149,7 @@ def test_detection_is_timed_from_the_first_probe_that_failed() -> None:
     assert judgement.action is not None
     metrics = counting()
     metrics.judged(judgement)
-    metrics.started(judgement.action)
+    metrics.started(begun_with(judgement.action, began=1))
     assert values(metrics)["DetectionSeconds", "DeadPrimary"] == pytest.approx(4.0)
 
 
@@ -157,7 +159,7 @@ def test_a_repair_is_no_detection() -> None:
     assert judgement.action is not None
     metrics = counting()
     metrics.judged(judgement)
-    metrics.started(judgement.action)
+    metrics.started(begun_with(judgement.action, began=1))
     assert not any("Class" in metric.labels for metric in metrics.metrics())
 
 
@@ -205,7 +207,7 @@ def test_every_metric_is_in_the_catalogue_with_its_labels() -> None:
     judgement = judged(DEAD)
     metrics.judged(judgement)
     assert judgement.action is not None
-    metrics.started(judgement.action)
+    metrics.started(begun_with(judgement.action, began=1))
     step = StepRecord(name="step", target=None, started=0.1, duration=0.1)
     for outcome in Outcome:
         metrics.finished(record(outcome=outcome, marks={"stopped": 0.5}, steps=(step,)))

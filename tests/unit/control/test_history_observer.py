@@ -2,13 +2,18 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.unit.core.builders import NOW
+from vtorc.cli.history import main as show_history
 from vtorc.control.history_observer import HistoryObserver
 from vtorc.control.observer import Announcement
+from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.rules import Rule
 from vtorc.history.store import History
 from vtorc.history.writer import HistoryWriter
+from vtorc.recovery.record import OperatorRequest, Outcome, RecoveryRecord
 
 
 class StoppedClock:
@@ -45,3 +50,33 @@ def test_a_mistake_of_vtorcs_own_is_kept_with_its_cause(tmp_path: Path) -> None:
     history.close()
     assert (kept.at, kept.shard, kept.rule) == (7, "commerce/0", "own-error")
     assert "vtorc itself failed here (KeyError: 'zone1-100'); it watches this shard anew in 2 s" in kept.sentence
+
+
+@pytest.mark.parametrize("asked", [None, OperatorRequest(actor="ann", origin="10.0.0.7", reason="a drill")])
+def test_a_recovery_is_kept_with_the_operator_that_asked_for_it(
+    tmp_path: Path, asked: OperatorRequest | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`vtorc history` shows the operator and the reason; of vtorc's own recoveries there is neither."""
+    path = str(tmp_path / "history.sqlite")
+    writer = HistoryWriter(path)
+    record = RecoveryRecord(
+        shard=ShardId("commerce", "0"),
+        recovery=Recovery.PLANNED_REPARENT,
+        code=None,
+        alias=None,
+        began=7,
+        duration=1.0,
+        outcome=Outcome.CANCELLED,
+        sentence="commerce/0: it was cancelled",
+        asked=asked,
+    )
+    HistoryObserver(writer, StoppedClock()).finished(record)
+    writer.close()
+    history = History(path)
+    (kept,) = history.recoveries(limit=10)
+    history.close()
+    assert kept.outcome == "cancelled"
+    fields = {"actor": "ann", "origin": "10.0.0.7", "reason": "a drill"}
+    assert kept.detail["asked"] == (fields if asked is not None else None)
+    assert show_history([path]) == 0
+    assert ("asked for by ann from 10.0.0.7: a drill" in capsys.readouterr().out) is (asked is not None)

@@ -11,9 +11,12 @@ from structlog.typing import EventDict
 from tests.unit.core.builders import answers, primary, shard
 from vtorc.control.log_observer import LogObserver
 from vtorc.control.observer import Announcement
+from vtorc.core.detection.problems import Code
+from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.rules import Rule
+from vtorc.recovery.record import BegunRecovery, OperatorRequest
 from vtorc.recovery.runner import Judgement
 
 SHARD = ShardId("commerce", "-80")
@@ -92,3 +95,36 @@ def test_a_mistake_of_vtorcs_own_is_logged_with_its_traceback(logged: list[Event
     assert (line["log_level"], line["shard"], line["rule"]) == ("error", "commerce/-80", "own-error")
     assert line["exc_info"] is error
     assert "vtorc itself failed here (KeyError: 'zone1-100'); it watches this shard anew in 4 s" in line["event"]
+
+
+def test_only_what_an_operator_asks_for_is_logged_at_its_begin(logged: list[EventDict]) -> None:
+    """It is a warning with the operator, the origin and the reason; of vtorc's own recoveries a decision has told."""
+    own = BegunRecovery(
+        shard=SHARD,
+        recovery=Recovery.RECOVER_DEAD_PRIMARY,
+        code=Code.DEAD_PRIMARY,
+        alias=None,
+        began=0,
+        sentence="commerce/-80: it is dead",
+    )
+    asked = replace(
+        own,
+        recovery=Recovery.PLANNED_REPARENT,
+        code=None,
+        sentence="commerce/-80: ann asked to move the primary: a drill",
+        asked=OperatorRequest(actor="ann", origin="10.0.0.7", reason="a drill"),
+    )
+    observer = LogObserver()
+    observer.started(own)
+    observer.started(asked)
+    observer.interrupted(asked)
+    assert _sentences(logged) == [
+        ("warning", "commerce/-80: ann asked to move the primary: a drill"),
+        ("warning", "commerce/-80: PlannedReparentShard was broken off, and its changes were put back"),
+    ]
+    assert {name: logged[0][name] for name in ("actor", "origin", "reason", "recovery")} == {
+        "actor": "ann",
+        "origin": "10.0.0.7",
+        "reason": "a drill",
+        "recovery": "PlannedReparentShard",
+    }

@@ -18,10 +18,10 @@ from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
 from vtorc.discovery.lateness import OnTimeClock
-from vtorc.forms.frames import AnyFrame, MetricForm, ShardFrame
+from vtorc.forms.frames import AnyFrame, MetricForm, ShardFrame, StatusFrame
 from vtorc.forms.settings import SettingForm, setting_forms
-from vtorc.recovery.record import Outcome, RecoveryRecord, StepRecord
-from vtorc.recovery.runner import Judgement
+from vtorc.recovery.record import OperatorRequest, Outcome, RecoveryRecord, StepRecord
+from vtorc.recovery.runner import Judgement, begun_with
 from vtorc.recovery.session import Bounds
 
 R1, R2, R3 = "zone1-101", "zone2-200", "zone3-300"
@@ -158,7 +158,7 @@ def test_a_recovery_is_shown_with_its_steps_until_it_ends() -> None:
     assert judgement.action is not None
     told.publisher.judged(judgement)
     told.turn()
-    told.publisher.started(judgement.action)
+    told.publisher.started(begun_with(judgement.action, began=0))
     told.publisher.stepped(judgement.view.shard, StepRecord(name="stop", target=None, started=0.1, duration=0.2))
     told.publisher.take_turn()
     (frame,) = [frame for frame in told.sent.frames if _name(frame) == "shard commerce/0"]
@@ -183,9 +183,9 @@ def test_a_recovery_that_is_broken_off_is_no_longer_in_progress() -> None:
     judgement = judged(DEAD)
     assert judgement.action is not None
     told.publisher.judged(judgement)
-    told.publisher.started(judgement.action)
+    told.publisher.started(begun_with(judgement.action, began=0))
     told.turn()
-    told.publisher.interrupted(judgement.action)
+    told.publisher.interrupted(begun_with(judgement.action, began=0))
     told.publisher.take_turn()
     (frame,) = [frame for frame in told.sent.frames if _name(frame) == "shard commerce/0"]
     assert frame.shard.running is None  # type: ignore[union-attr]
@@ -315,3 +315,43 @@ def _record(name: ShardId) -> RecoveryRecord:
         outcome=Outcome.SUCCEEDED,
         sentence="promoted",
     )
+
+
+def test_recoveries_that_an_operator_stopped_are_told_as_not_allowed() -> None:
+    """The status says so, with the reason among its announcements, until they are allowed again."""
+    told = Told()
+    told.turn()
+    told.publisher.announced(Announcement("no recovery begins: ann stopped them: a drill", Rule.RECOVERIES_STOPPED))
+    told.publisher.take_turn()
+    (status,) = (frame for frame in told.sent.frames if isinstance(frame, StatusFrame))
+    assert not status.recoveries_allowed
+    assert [each.rule for each in status.announcements] == ["recoveries-stopped"]
+    told.sent.take()
+    told.publisher.announced(Announcement("they may begin again", Rule.RECOVERIES_STOPPED, is_end=True))
+    told.publisher.take_turn()
+    (status,) = (frame for frame in told.sent.frames if isinstance(frame, StatusFrame))
+    assert status.recoveries_allowed
+    assert status.announcements == []
+
+
+def test_a_command_is_shown_with_the_operator_that_asked_for_it() -> None:
+    """A recovery of vtorc's own has neither operator nor reason."""
+    told = Told()
+    judgement = judged(DEAD)
+    assert judgement.action is not None
+    begun = begun_with(judgement.action, began=17)
+    told.publisher.judged(judgement)
+    told.publisher.started(begun)
+    assert _running(told) == ("17", "DeadPrimary", None, None)
+    asked = OperatorRequest(actor="ann", origin="10.0.0.7", reason="a drill")
+    told.publisher.started(replace(begun, code=None, asked=asked))
+    assert _running(told) == ("17", None, "ann", "a drill")
+
+
+def _running(told: Told) -> tuple[str | None, ...]:
+    told.sent.take()
+    told.publisher.take_turn()
+    (frame,) = (frame for frame in told.sent.frames if isinstance(frame, ShardFrame))
+    running = frame.shard.running
+    assert running is not None
+    return running.id, running.code, running.actor, running.reason

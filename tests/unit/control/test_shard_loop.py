@@ -5,6 +5,7 @@ The recoveries end as a test tells them, in virtual time; views, detection and d
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -14,11 +15,13 @@ from vtorc.control import shard_loop
 from vtorc.control.breaker import HOLD_NOTHING, Breaker
 from vtorc.control.budget import BudgetLimits, FleetBudget, TurnRequest
 from vtorc.control.observer import Announcement
-from vtorc.control.shard_loop import DecisionSettings, ShardLoop, effective_policy
+from vtorc.control.operator_command import OperatorCommand
+from vtorc.control.shard_loop import DecisionSettings, ShardLoop
 from vtorc.core.decision.decisions import Action, Decision, DecisionLimits
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery, Urgency
 from vtorc.core.facts.durability import PromotionRule
+from vtorc.core.facts.effective_policy import effective_policy
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.records import KeyspaceRecord
@@ -27,9 +30,10 @@ from vtorc.core.facts.status import ThreadState
 from vtorc.core.facts.views import ShardView
 from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TopoUnavailable
-from vtorc.recovery.record import Outcome, RecoveryRecord
+from vtorc.recovery.cancelling import CancelSwitch
+from vtorc.recovery.record import BegunRecovery, OperatorRequest, Outcome, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
-from vtorc.recovery.session import Deadlines, RecoveryTools
+from vtorc.recovery.session import Deadlines, RecoveryTools, StepListener
 from vtorc.sim.engine.loop import forever, run
 
 FIRST, SECOND = (str(alias(f"zone1-{number}")) for number in (101, 102))
@@ -131,14 +135,17 @@ class Notes:
     def cleared(self, decision: Decision) -> None:
         self.heard.append(f"cleared {decision.finding.code.value}")
 
-    def started(self, action: Action) -> None:
-        self.heard.append(f"started {action.recovery.value}")
+    def started(self, begun: BegunRecovery) -> None:
+        self.heard.append(f"started {begun.recovery.value}")
+
+    def stepped(self, shard: ShardId, step: StepRecord) -> None:
+        self.heard.append(f"stepped {step.name}")
 
     def finished(self, record: RecoveryRecord) -> None:
         self.heard.append(f"finished {record.outcome.value}")
 
-    def interrupted(self, action: Action) -> None:
-        self.heard.append(f"interrupted {action.recovery.value}")
+    def interrupted(self, begun: BegunRecovery) -> None:
+        self.heard.append(f"interrupted {begun.recovery.value}")
 
     def announced(self, announcement: Announcement) -> None:
         raise AssertionError(announcement.sentence)
@@ -154,6 +161,7 @@ class Tools:
         """Virtual time."""
 
         now = staticmethod(lambda: asyncio.get_running_loop().time())
+        wall = staticmethod(lambda: 0)
 
     topo = None
     deadlines = Deadlines()
@@ -172,6 +180,7 @@ class Rig:
         self.settings = DecisionSettings()
         self.limits = BudgetLimits()
         self.held_back = ""
+        self.stopped = ""
         self.recorded: list[RecoveryRecord] = []
         now = Tools.clock.now
         self.budget = FleetBudget(lambda: self.limits, now)
@@ -184,11 +193,12 @@ class Rig:
             controlled=controlled,
             budget=self.budget,
             breaker=self.breaker,
+            stopped=lambda: self.stopped,
         )
         self.loop._runner = self  # type: ignore[assignment]
         self.on_start: Callable[[], None] = lambda: None
 
-    async def run(self, action: Action) -> RecoveryRecord:
+    async def run(self, action: Action, begun: BegunRecovery) -> RecoveryRecord:
         """Stand in for the runner."""
         self.ran.append((round(Tools.clock.now() - NOW, 3), action.recovery, action.alias))
         self.on_start()
@@ -228,6 +238,164 @@ def at_now(monkeypatch: pytest.MonkeyPatch, main: Callable[[], Awaitable[None]])
 
 
 Patch = pytest.MonkeyPatch
+ASKED = BegunRecovery(
+    shard=WELL.shard,
+    recovery=Recovery.PLANNED_REPARENT,
+    code=None,
+    alias=alias(FIRST),
+    began=0,
+    sentence="commerce/0: ann asked to move the primary: a drill",
+    asked=OperatorRequest(actor="ann", origin="127.0.0.1", reason="a drill"),
+)
+
+
+class Asked:
+    """A command that takes as long as a test says, with one step."""
+
+    def __init__(self, begun: BegunRecovery = ASKED, *, takes: float = 1.0) -> None:
+        self.begun, self.takes = begun, takes
+        self.command = OperatorCommand(begun, self._work)
+        self.ran: list[float] = []
+
+    async def _work(
+        self, _: RecoveryTools, __: ShardWatch, heard: StepListener, switch: CancelSwitch
+    ) -> RecoveryRecord:
+        self.ran.append(round(Tools.clock.now() - NOW, 3))
+        outcome = Outcome.SUCCEEDED
+        switch.begin()
+        try:
+            heard(StepRecord(name="move", target=None, started=0.0, duration=0.0))
+            await asyncio.sleep(self.takes)
+        except asyncio.CancelledError:
+            if not switch.absorbs_cancellation():
+                raise
+            outcome = Outcome.CANCELLED
+        return RecoveryRecord(
+            shard=self.begun.shard,
+            recovery=self.begun.recovery,
+            code=None,
+            alias=self.begun.alias,
+            began=0,
+            duration=self.takes,
+            outcome=outcome,
+            sentence="it ended",
+            asked=self.begun.asked,
+        )
+
+
+def test_a_command_of_an_operator_runs_at_once_and_alone(monkeypatch: Patch) -> None:
+    """A repair that is needed meanwhile begins once it has ended, and the command counts as no attempt at it."""
+
+    async def main() -> None:
+        rig, asked = Rig(WELL), Asked(takes=2.0)
+        rig.settings = DecisionSettings(rejudge_every=10.0)
+        running = asyncio.create_task(rig.loop.run())
+        await asyncio.sleep(1.0)
+        rig.loop.take_command(asked.command)
+        await asyncio.sleep(0.5)
+        assert (rig.loop.under_way, rig.loop.command) == (ASKED, asked.command)
+        assert rig.budget.holding == ()
+        rig.watch.show(STOPPED)
+        await asyncio.sleep(5.0)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert asked.ran == [1.0]
+        assert [(began, recovery) for began, recovery, _ in rig.ran][:1] == [(3.0, Recovery.FIX_REPLICA)]
+        assert rig.notes.heard[:4] == [
+            "started PlannedReparentShard",
+            "stepped move",
+            "finished succeeded",
+            "decided ReplicationStopped: act",
+        ]
+        assert (rig.loop.under_way, rig.loop.command) == (None, None)
+        assert rig.watch.calls[:2] == ["suspect", f"update with {READ_AGAIN}"]
+
+    at_now(monkeypatch, main)
+
+
+@pytest.mark.parametrize(
+    ("recovery", "outcome"),
+    [(Recovery.PLANNED_REPARENT, "cancelled"), (Recovery.EMERGENCY_REPARENT, "succeeded")],
+)
+def test_a_lost_primary_ends_what_only_moves_it(monkeypatch: Patch, recovery: Recovery, outcome: str) -> None:
+    """A planned reparent is cancelled, so that vtorc replaces the primary; an emergency reparent does that itself."""
+
+    async def main() -> None:
+        rig, asked = Rig(WELL), Asked(replace(ASKED, recovery=recovery), takes=3.0)
+        asyncio.get_running_loop().call_later(1.0, rig.watch.show, lost())
+        rig.on_start = lambda: rig.watch.show(WELL)
+        rig.loop.take_command(asked.command)
+        await rig.for_seconds(8.0)
+        assert f"finished {outcome}" in rig.notes.heard
+        begins = [began for began, *_ in rig.ran]
+        assert begins == ([1.0] if outcome == "cancelled" else [3.0])
+
+    at_now(monkeypatch, main)
+
+
+def test_a_command_past_its_point_of_no_return_is_not_outranked(monkeypatch: Patch) -> None:
+    """Its promotion may have been asked for already."""
+
+    async def main() -> None:
+        rig, asked = Rig(WELL), Asked(takes=3.0)
+        asyncio.get_running_loop().call_later(1.0, rig.watch.show, lost())
+        asyncio.get_running_loop().call_later(0.5, asked.command.switch.pass_point_of_no_return)
+        rig.on_start = lambda: rig.watch.show(WELL)
+        rig.loop.take_command(asked.command)
+        await rig.for_seconds(8.0)
+        assert "finished succeeded" in rig.notes.heard
+        assert [began for began, *_ in rig.ran] == [3.0]
+
+    at_now(monkeypatch, main)
+
+
+def test_a_command_that_never_begins_is_told_as_broken_off(monkeypatch: Patch) -> None:
+    """vtorc was stopped in the moment when the command was given; it cannot be cancelled any more either."""
+
+    async def main() -> None:
+        rig, asked = Rig(WELL), Asked()
+        rig.loop.take_command(asked.command)
+        rig.loop.stop()
+        await rig.for_seconds(1.0)
+        assert asked.ran == []
+        assert rig.notes.heard == ["interrupted PlannedReparentShard"]
+        assert not asked.command.switch.cancel("too late")
+
+    at_now(monkeypatch, main)
+
+
+def test_a_mistake_of_an_observer_of_steps_is_raised_after_the_recovery(monkeypatch: Patch) -> None:
+    """It must not break off a recovery half-way."""
+
+    async def main() -> None:
+        rig, asked = Rig(WELL), Asked()
+
+        def mistaken(*_: object) -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(rig.notes, "stepped", mistaken)
+        rig.loop.take_command(asked.command)
+        with pytest.raises(ExceptionGroup) as caught:
+            await rig.loop.run()
+        assert caught.group_contains(ZeroDivisionError)
+        assert rig.notes.heard == ["started PlannedReparentShard", "finished succeeded"]
+
+    at_now(monkeypatch, main)
+
+
+def test_recoveries_that_an_operator_stopped_do_not_begin(monkeypatch: Patch) -> None:
+    """They begin within a second after they are allowed again."""
+
+    async def main() -> None:
+        rig = Rig(lost())
+        rig.on_start = lambda: rig.watch.show(WELL)
+        rig.stopped = "ann stopped all recoveries: a drill"
+        asyncio.get_running_loop().call_later(5.0, setattr, rig, "stopped", "")
+        await rig.for_seconds(8.0)
+        assert [began for began, *_ in rig.ran] == [5.0]
+        assert rig.notes.heard[0] == "decided DeadPrimary: recoveries-stopped"
+
+    at_now(monkeypatch, main)
 
 
 def test_a_lost_primary_is_replaced_and_the_shard_read_again(monkeypatch: Patch) -> None:

@@ -9,7 +9,7 @@ from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.demo.demo_observer import DemoObserver, Mark, Sentence
 from vtorc.recovery.record import Outcome, RecoveryRecord
-from vtorc.recovery.runner import Judgement
+from vtorc.recovery.runner import Judgement, begun_with
 
 
 def _dead() -> Judgement:
@@ -37,7 +37,7 @@ async def test_every_sentence_is_kept_and_passed_on_with_a_mark() -> None:
     judgement = _dead()
     assert judgement.action is not None
     observer.decided(judgement.decisions[0])
-    observer.started(judgement.action)
+    observer.started(begun_with(judgement.action, began=0))
     observer.finished(_record(Outcome.SUCCEEDED))
     observer.cleared(judgement.decisions[0])
     assert [each.mark for each in heard] == [Mark.REPAIR, Mark.GOOD, Mark.GOOD]
@@ -60,8 +60,8 @@ async def test_a_replacement_has_its_times() -> None:
     judgement = _dead()
     assert judgement.action is not None
     observer.decided(judgement.decisions[0])
-    observer.started(judgement.action)
-    assert observer.running is judgement.action
+    observer.started(begun_with(judgement.action, began=0))
+    assert observer.running == begun_with(judgement.action, began=0)
     observer.finished(_record(Outcome.SUCCEEDED, promoted=0.2))
     (replacement,) = observer.replacements
     assert replacement.succeeded
@@ -80,7 +80,7 @@ async def test_a_second_try_counts_from_the_first_decision() -> None:
     assert judgement.action is not None
     observer.decided(judgement.decisions[0])
     for outcome in (Outcome.FAILED, Outcome.SUCCEEDED, Outcome.SUCCEEDED):
-        observer.started(judgement.action)
+        observer.started(begun_with(judgement.action, began=0))
         observer.finished(_record(outcome))
     first, second, third = observer.replacements
     assert not first.succeeded

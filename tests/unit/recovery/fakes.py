@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from typing import TypeVar, cast
 
 from tests.unit.core.builders import SHARD
+from vtorc.core.detection.problems import Code
+from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.election.candidates import StoppedTablet
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import ShardId, TabletAlias
@@ -17,7 +19,7 @@ from vtorc.core.facts.status import ReplicationStatus, TabletStatus
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.errors import TabletUnreachable, TopoUnavailable
 from vtorc.proto import topodata_pb2
-from vtorc.recovery.record import StepRecord
+from vtorc.recovery.record import BegunRecovery, StepRecord
 from vtorc.recovery.session import Bounds, Deadlines, RecoverySession, RecoveryTools
 from vtorc.sim.engine.loop import forever, run
 from vtorc.tablet.api import HealthReport, StopMode, StoppedReplication, TabletManager
@@ -299,6 +301,13 @@ def in_session(main: Callable[[Rig], Awaitable[None]], *, start: float = 100.0) 
             await main(rig)
 
     with_rig(work, start=start)
+
+
+def begun(
+    recovery: Recovery, *, code: Code | None = None, about: TabletAlias | None = None, shard: ShardId = SHARD
+) -> BegunRecovery:
+    """A recovery that begins with the clock of the tests."""
+    return BegunRecovery(shard=shard, recovery=recovery, code=code, alias=about, began=WALL, sentence="it is needed")
 
 
 def short(position: GtidSet) -> str:

@@ -12,7 +12,6 @@ from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.rules import Rule
-from vtorc.recovery.commands import Commands
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.sim.cluster.tablet import SimTablet
 from vtorc.sim.cluster.world import SimShard, World
@@ -52,9 +51,8 @@ class Operator:
 
     async def force_promotion(self, named: SimTablet, accepted: DataLossEstimate | None = None) -> RecoveryRecord:
         vtorc = self.world.vtorcs[0]
-        assert vtorc.tools is not None
-        assert vtorc.fleet is not None
-        commands = Commands(vtorc.tools, vtorc.fleet.loops[SHARD].watch)
+        commands = vtorc.commands(SHARD)
+        assert commands is not None
         return await vtorc.process.life.spawn(
             commands.force_promotion(SEMI_SYNC, named.config.alias, accepted), name="force_promotion"
         )

@@ -4,11 +4,12 @@ import asyncio
 
 import pytest
 
+from tests.unit.recovery.fakes import begun
 from tests.unit.sim.servers import until
 from tests.unit.sim.worlds import in_world
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.ids import ShardId, TabletAlias
-from vtorc.recovery.locked_run import LockedRun, LockedWorkResult, RecoveryPurpose
+from vtorc.recovery.locked_run import LockedRun, LockedWorkResult
 from vtorc.recovery.record import Outcome
 from vtorc.recovery.session import RecoverySession
 from vtorc.sim.cluster.planned_reparent import plan_reparent
@@ -23,8 +24,9 @@ def test_nothing_is_put_back_once_the_shard_has_another_primary(moves: bool) -> 
     async def main(world: World, shard: SimShard) -> None:
         vtorc = world.vtorcs[0]
         assert vtorc.tools is not None
-        assert vtorc.fleet is not None
-        watch = vtorc.fleet.loops[shard.id].watch
+        assert vtorc.facade is not None
+        watch = vtorc.facade.on_shard(shard.id, lambda _, watch: watch)
+        assert watch is not None
         primary = shard.primary
         assert primary is not None
         other = next(each for each in shard.tablets if each is not primary)
@@ -44,7 +46,7 @@ def test_nothing_is_put_back_once_the_shard_has_another_primary(moves: bool) -> 
             raise AssertionError("the lock was not missed")
 
         record = await LockedRun(vtorc.tools, watch).run(
-            RecoveryPurpose(Recovery.PLANNED_REPARENT, None, None), vtorc.tools.topo.lock_shard(shard.id, "test"), work
+            begun(Recovery.PLANNED_REPARENT, shard=shard.id), vtorc.tools.topo.lock_shard(shard.id, "test"), work
         )
         assert record.outcome is Outcome.LOCK_LOST
         assert put_back == ([] if moves else [primary.alias_text])

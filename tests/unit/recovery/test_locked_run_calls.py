@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from tests.unit.core.builders import SHARD, alias, primary, replica, shard
-from tests.unit.recovery.fakes import NEVER, WALL, Rig, unreachable, with_rig
+from tests.unit.recovery.fakes import NEVER, WALL, Rig, begun, unreachable, with_rig
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.rules import Rule
@@ -16,7 +16,7 @@ from vtorc.discovery.watch import ShardWatch
 from vtorc.errors import LockHeld, LockLost, TopoUnavailable
 from vtorc.recovery import locked_run
 from vtorc.recovery.errors import RecoveryFailed, RecoveryRefused
-from vtorc.recovery.locked_run import LOCK_CHECK_DEADLINE, LockedRun, LockedWorkResult, RecoveryPurpose
+from vtorc.recovery.locked_run import LOCK_CHECK_DEADLINE, LockedRun, LockedWorkResult
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.recovery.session import RecoverySession
 from vtorc.sim.engine.loop import forever
@@ -25,7 +25,7 @@ TABLET = alias("zone1-101")
 VIEW = shard(primary(), replica("zone1-101"))
 OTHER = shard(replica("zone1-100"), primary("zone1-101", term=20), named="zone1-101", term=20)
 NO_PRIMARY = shard(replica("zone1-100"), named=None)
-PURPOSE = RecoveryPurpose(Recovery.RECOVER_DEAD_PRIMARY, Code.DEAD_PRIMARY, TABLET)
+BEGUN = begun(Recovery.RECOVER_DEAD_PRIMARY, code=Code.DEAD_PRIMARY, about=TABLET)
 ROLL_BACK = "lock VTOrc Roll back"
 
 
@@ -57,7 +57,7 @@ class Case:
 
     async def run(self) -> RecoveryRecord:
         """Run it under the lock of the rig."""
-        return await LockedRun(self.rig.tools, cast(ShardWatch, self.watch)).run(PURPOSE, self.rig.lock, self._work)
+        return await LockedRun(self.rig.tools, cast(ShardWatch, self.watch)).run(BEGUN, self.rig.lock, self._work)
 
     async def _work(self, session: RecoverySession) -> LockedWorkResult:
         session.expect_primary(VIEW)
@@ -119,7 +119,7 @@ def test_work_that_succeeds_is_recorded_and_puts_nothing_back() -> None:
             recovery=Recovery.RECOVER_DEAD_PRIMARY,
             code=Code.DEAD_PRIMARY,
             alias=TABLET,
-            began=WALL + 100 * 10**9,
+            began=WALL,
             duration=1.0,
             outcome=Outcome.SUCCEEDED,
             sentence="it is done",

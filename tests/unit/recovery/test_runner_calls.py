@@ -23,7 +23,7 @@ from vtorc.errors import TopoUnavailable
 from vtorc.recovery import runner
 from vtorc.recovery.commands import Commands
 from vtorc.recovery.record import Outcome, RecoveryRecord
-from vtorc.recovery.runner import Judgement, Runner
+from vtorc.recovery.runner import Judgement, Runner, begun_with
 from vtorc.sim.engine.loop import forever
 
 PRIMARY, FIRST, SECOND = (str(alias(f"zone1-{number}")) for number in (100, 101, 102))
@@ -102,7 +102,7 @@ async def carry_out(
         heard(heard_since)
         return Judgement(view, durability, again.decisions if again is not None else (), again)
 
-    record = await Runner(rig.tools, cast(ShardWatch, watch), judge).run(first)
+    record = await Runner(rig.tools, cast(ShardWatch, watch), judge).run(first, begun_with(first, began=WALL))
     return record, watch
 
 

@@ -42,6 +42,8 @@ class DecisionLimits:
     """Whether recoveries may begin (`--allow-recovery`)."""
     allow_emergency_reparent: bool = True
     """Whether a lost primary may be replaced (`--allow-emergency-reparent`)."""
+    stopped: str = ""
+    """Why an operator has all recoveries stopped, as the end of a sentence; empty if they may begin."""
     disk_stalled_recovery: bool = False
     """Whether a primary with a stalled disk may be (`--enable-primary-disk-stalled-recovery`)."""
     block_seconds: float = 0.0
@@ -219,6 +221,8 @@ class _Decider:
             )
         if not self.limits.allow_recovery:
             return Rule.RECOVERIES_DISABLED, "recoveries are disabled (allow-recovery)"
+        if self.limits.stopped:
+            return Rule.RECOVERIES_STOPPED, self.limits.stopped
         if recovery.replaces_primary:
             if not self.limits.allow_emergency_reparent:
                 return Rule.EMERGENCY_REPARENT_DISABLED, "emergency reparents are disabled (allow-emergency-reparent)"

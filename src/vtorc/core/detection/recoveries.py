@@ -152,7 +152,7 @@ class Recovery(enum.Enum):
         replaces_primary=False,
         batches=False,
         changes_tablet=False,
-        may_be_outranked=True,
+        may_be_outranked=False,
     )
 
     @property

@@ -135,7 +135,7 @@ class TodayAnswers:
         """Return what allows all recoveries, or stops them until vtorc starts anew."""
 
         async def answer(request: Request) -> Response:
-            arguments: dict[str, object] = {"allowed": allowed}
+            arguments: dict[str, object] = {"allow": allowed, "reason": f"asked by {request.url.path}"}
             reply = await self._ask("recoveries", arguments, actor=ANONYMOUS, origin=origin_of(request))
             if reply.status >= 400:
                 problem = msgspec.json.decode(reply.body, type=ProblemForm)

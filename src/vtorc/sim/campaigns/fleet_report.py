@@ -159,8 +159,7 @@ class FleetWatch:
             for record in reversed(vtorc.records):
                 if record.shard == shard and record.recovery.replaces_primary and record.outcome not in _QUIET:
                     return record.rule.value if record.rule else record.outcome.value, mask(record.sentence)
-            loop = vtorc.fleet.loops.get(shard) if vtorc.fleet is not None else None
-            for decision in loop.decisions if loop is not None else ():
+            for decision in vtorc.decisions(shard):
                 if is_loss(decision.finding) and decision.rule is not Rule.ACT:
                     return decision.rule.value, mask(decision.sentence)
         return None

@@ -6,7 +6,6 @@ from vtorc.core.decision.decisions import Decision
 from vtorc.core.detection.problems import Code
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.rules import Rule
-from vtorc.recovery.commands import Commands
 from vtorc.recovery.record import Outcome
 from vtorc.sim.cluster.vtorc import SimVtorc
 from vtorc.sim.cluster.world import SimShard, World
@@ -33,12 +32,7 @@ async def repair_by_hand(world: World, shard: SimShard) -> bool:
 
 def _telling(world: World, shard: SimShard, wanted: Callable[[Decision], bool]) -> list[SimVtorc]:
     """Return the vtorcs with such a decision about a shard."""
-    found: list[SimVtorc] = []
-    for vtorc in world.vtorcs:
-        loop = vtorc.fleet.loops.get(shard.id) if vtorc.fleet is not None else None
-        if loop is not None and any(wanted(each) for each in loop.decisions):
-            found.append(vtorc)
-    return found
+    return [vtorc for vtorc in world.vtorcs if any(wanted(each) for each in vtorc.decisions(shard.id))]
 
 
 def _of_missing_writes(decision: Decision) -> bool:
@@ -62,11 +56,11 @@ async def _rebuild_primary(world: World, shard: SimShard) -> bool:
 async def _promote_with_missing_writes(world: World, shard: SimShard) -> bool:
     """Promote the tablet that has most, if nothing is lost by that; returns whether it was promoted."""
     for vtorc in _telling(world, shard, _of_missing_writes):
-        if vtorc.fleet is None or vtorc.tools is None:
+        commands = vtorc.commands(shard.id)
+        if commands is None:
             continue
         best = max(shard.tablets, key=lambda each: each.mysqld.received.count())
         world.trace.note("an operator", f"promotes {best.alias_text}, which has the writes that the primary lacks")
-        commands = Commands(vtorc.tools, vtorc.fleet.loops[shard.id].watch)
         work = commands.force_promotion(policy(shard.plan.durability), best.config.alias)
         record = await vtorc.process.life.spawn(work, name="override")
         if record.outcome is Outcome.SUCCEEDED:

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 from vtorc.control.budget import BudgetLimits, FleetBudget, TurnSlot
 from vtorc.control.observer import Announcement
-from vtorc.core.decision.decisions import Action
 from vtorc.core.detection.recoveries import Urgency
 from vtorc.core.facts.ids import ShardId
-from vtorc.recovery.record import Outcome, RecoveryRecord
+from vtorc.recovery.record import BegunRecovery, Outcome, RecoveryRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +52,14 @@ class BudgetOrder:
         self._budget = budget
         self._under_way.clear()
 
-    def started(self, action: Action) -> None:
-        """Check a recovery that begins: it must have a slot, within the limit, and be first in order."""
-        shard, urgency = action.decisions[0].finding.shard, action.recovery.traits.urgency
+    def started(self, begun: BegunRecovery) -> None:
+        """Check a recovery that begins: it must have a slot, within the limit, and be first in order.
+
+        One that an operator asked for needs no slot.
+        """
+        if begun.asked is not None:
+            return
+        shard, urgency = begun.shard, begun.recovery.traits.urgency
         self._under_way[shard] = urgency
         alike = sum(each.is_repair is urgency.is_repair for each in self._under_way.values())
         limit = self._limits.repairs if urgency.is_repair else self._limits.recoveries
@@ -65,7 +69,7 @@ class BudgetOrder:
         assert self._budget is not None
         mine = next((place for place in self._budget.holding if place.request and place.request.shard == shard), None)
         if mine is None:
-            self._violate("over-budget", f"{self._vtorc} began {action.recovery.value} of {shard} without a slot")
+            self._violate("over-budget", f"{self._vtorc} began {begun.recovery.value} of {shard} without a slot")
             return
         if not urgency.is_repair:
             self.most = max(self.most, alike)
@@ -73,7 +77,7 @@ class BudgetOrder:
                 self.waits.append(TurnWait(shard, mine.granted_at, mine.granted_at - mine.asked_at))
         for other in self._budget.waiting:
             if other.asked_at < mine.granted_at and (why := _comes_first(other, mine)):
-                self._violate("out-of-order", f"{self._vtorc} began {action.recovery.value} of {shard} although {why}")
+                self._violate("out-of-order", f"{self._vtorc} began {begun.recovery.value} of {shard} although {why}")
                 return
 
     def finished(self, record: RecoveryRecord) -> None:
@@ -87,9 +91,9 @@ class BudgetOrder:
             )
             self.replacements.append(ReplacedPrimary(record.shard, writable))
 
-    def interrupted(self, action: Action) -> None:
+    def interrupted(self, begun: BegunRecovery) -> None:
         """Note that a recovery was broken off."""
-        self._under_way.pop(action.decisions[0].finding.shard, None)
+        self._under_way.pop(begun.shard, None)
 
     def announced(self, announcement: Announcement) -> None:
         """Note an announcement about the fleet."""

@@ -54,9 +54,9 @@ def leftovers(world: World, shard: ShardId, tablets: tuple[str, ...]) -> Iterato
     """Yield what the vtorcs still have of a shard: its loop, its slot, tasks named after it or its `tablets`."""
     for vtorc in world.vtorcs:
         fleet = vtorc.fleet
-        if fleet is None:
+        if fleet is None or vtorc.facade is None:
             continue
-        if shard in fleet.loops:
+        if shard in vtorc.facade.shards:
             yield f"{vtorc.host.name}: the loop"
         slots = (*fleet.budget.waiting, *fleet.budget.holding)
         if any(slot.request is not None and slot.request.shard == shard for slot in slots):

@@ -7,16 +7,18 @@ from dataclasses import dataclass, field
 
 from vtorc.control.breaker import HOLD_NOTHING
 from vtorc.control.budget import BudgetLimits
+from vtorc.control.facade import FleetFacade
 from vtorc.control.fleet import Fleet, FleetSettings
 from vtorc.control.observer import Announcement, failure_sentence
 from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import DecisionSettings
-from vtorc.core.decision.decisions import Action, Decision
+from vtorc.core.decision.decisions import Decision
 from vtorc.core.facts.ids import ShardId
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.memory_keeper import MemoryKeeper
 from vtorc.discovery.probe import ProbePace
-from vtorc.recovery.record import RecoveryRecord
+from vtorc.recovery.commands import Commands
+from vtorc.recovery.record import BegunRecovery, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
 from vtorc.recovery.session import Bounds, Deadlines, RecoveryTools
 from vtorc.sim.checks.budget_order import BudgetOrder
@@ -131,6 +133,19 @@ class SimVtorc:
         self._broken = broken
         self._escalated = escalated
 
+    @property
+    def facade(self) -> FleetFacade | None:
+        """What others use of the fleet; None while the daemon is down."""
+        return FleetFacade(self.fleet) if self.fleet is not None else None
+
+    def decisions(self, shard: ShardId) -> tuple[Decision, ...]:
+        """Return the latest decision about each problem of a shard; none while the daemon is down."""
+        return self.facade.decisions(shard) if self.facade is not None else ()
+
+    def commands(self, shard: ShardId) -> Commands | None:
+        """Return the commands on a shard, which its loop hears nothing of; None if the daemon does not watch it."""
+        return self.facade.on_shard(shard, Commands) if self.facade is not None else None
+
     def start(self) -> None:
         """Start the daemon."""
         life = self.process.start()
@@ -217,11 +232,14 @@ class TraceObserver:
         """Write the finding that is gone."""
         self._note(f"cleared {decision.finding.code.value} on {decision.finding.alias}")
 
-    def started(self, action: Action) -> None:
+    def started(self, begun: BegunRecovery) -> None:
         """Write the recovery that begins."""
         if self._life.alive:
-            self._turns.started(action)
-        self._note(f"begins {action.recovery.value} for {action.code.value}")
+            self._turns.started(begun)
+        self._note(f"begins {begun.recovery.value} for {begun.called_by}")
+
+    def stepped(self, shard: ShardId, step: StepRecord) -> None:
+        """Ignore steps, which are written together once their recovery has ended."""
 
     def finished(self, record: RecoveryRecord) -> None:
         """Write the steps of a recovery and its outcome."""
@@ -234,11 +252,11 @@ class TraceObserver:
             self._note(f"  +{step.started:.3f} s {step.name}{on}: {step.result} ({step.duration:.3f} s)")
         self._note(f"ends {record.recovery.value} ({record.outcome.value}): {record.sentence}")
 
-    def interrupted(self, action: Action) -> None:
+    def interrupted(self, begun: BegunRecovery) -> None:
         """Write the recovery that is broken off."""
         if self._life.alive:
-            self._turns.interrupted(action)
-        self._note(f"breaks off {action.recovery.value}")
+            self._turns.interrupted(begun)
+        self._note(f"breaks off {begun.recovery.value}")
 
     def announced(self, announcement: Announcement) -> None:
         """Write the announcement."""

@@ -434,9 +434,9 @@ def command_planned(scene: FaultScene) -> End:
 
     def send() -> None:
         for vtorc in scene.world.vtorcs:
-            loop = vtorc.fleet.loops.get(scene.shard.id) if vtorc.fleet is not None else None
-            if loop is not None and vtorc.tools is not None and vtorc.process.running:
-                vtorc.process.life.spawn(command(Commands(vtorc.tools, loop.watch)), name="command")
+            commands = vtorc.commands(scene.shard.id)
+            if commands is not None and vtorc.process.running:
+                vtorc.process.life.spawn(command(commands), name="command")
                 return
 
     strike.later(2.0, 4.0, send)

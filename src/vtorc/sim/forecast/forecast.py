@@ -129,8 +129,7 @@ def _reason(world: World, shard: SimShard) -> str:
     ]
     if failed := [record for record in attempts if record.outcome is not Outcome.SUCCEEDED]:
         return max(failed, key=lambda record: record.began).sentence
-    loops = [vtorc.fleet.loops.get(shard.id) for vtorc in world.vtorcs if vtorc.fleet is not None]
-    decisions = [decision for loop in loops if loop is not None for decision in loop.decisions]
+    decisions = [decision for vtorc in world.vtorcs for decision in vtorc.decisions(shard.id)]
     if not decisions:
         return "no vtorc has decided anything about it: none runs, or none sees it"
     return min(decisions, key=lambda each: each.finding.sort_key).sentence

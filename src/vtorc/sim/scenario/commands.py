@@ -13,6 +13,7 @@ from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.errors import NameParseError
 from vtorc.recovery.commands import Commands
 from vtorc.sim.campaigns.fleet_report import FleetWatch
+from vtorc.sim.campaigns.mask import mask
 from vtorc.sim.cluster.external_server import replicate_from_outside
 from vtorc.sim.cluster.plan import ShardPlan, TabletPlan, WorldPlan, fleet_plan
 from vtorc.sim.cluster.planned_reparent import plan_reparent
@@ -31,6 +32,7 @@ from vtorc.sim.faults.notation import read_fault
 from vtorc.sim.forecast.topology_file import read_settings
 from vtorc.sim.mysql.settings import SimMysqlSettings
 from vtorc.sim.scenario.command_words import CommandWords
+from vtorc.sim.scenario.desk_requests import ask_for_reparent
 from vtorc.sim.scenario.outcome import ScenarioOutcome
 from vtorc.sim.scenario.status_age import oldest_status
 
@@ -282,11 +284,26 @@ class ScenarioCommands:
         vtorc.records.append(await vtorc.process.life.spawn(work, name="planned reparent"))
         return []
 
+    async def do_ask(self, words: CommandWords) -> list[str]:
+        """Ask the first vtorc's desk for a plan, and execute it: `ask planned zone2-200`, `ask emergency commerce/0`.
+
+        `ask forced zone2-200 accept=loss` accepts what the plan says is lost.
+        """
+        words.only("accept", plain=2)
+        kind, name = words.plain
+        tablet = None if "/" in name else self._tablet(words, name)
+        shard = ShardId.parse(name) if tablet is None else tablet.config.shard
+        to = tablet.config.alias if tablet is not None else None
+        vtorc = self.world.vtorcs[0]
+        work = ask_for_reparent(vtorc, shard, kind, to, accept_loss="accept" in words.named)
+        return [mask(line) for line in await vtorc.process.life.spawn(work, name="desk")]
+
     def _commands(self, words: CommandWords, shard: SimShard) -> tuple[SimVtorc, Commands]:
         vtorc = self.world.vtorcs[0]
-        if vtorc.tools is None or vtorc.fleet is None or shard.id not in vtorc.fleet.loops:
+        commands = vtorc.commands(shard.id)
+        if commands is None:
             raise SimPlanError(f"{words.line!r}: the first vtorc does not watch {shard.id}")
-        return vtorc, Commands(vtorc.tools, vtorc.fleet.loops[shard.id].watch)
+        return vtorc, commands
 
     def do_outside(self, words: CommandWords) -> list[str]:
         """Let an operator point a tablet at a server that is no tablet: `outside zone1-400`."""

@@ -126,8 +126,7 @@ class ScenarioOutcome:
     def _decisions_not_to_act(self, shard: SimShard) -> list[str]:
         lines: set[str] = set()
         for vtorc in self._world.vtorcs:
-            loop = vtorc.fleet.loops.get(shard.id) if vtorc.fleet is not None else None
-            for decision in loop.decisions if loop is not None else ():
+            for decision in vtorc.decisions(shard.id):
                 if not decision.acts:
                     lines.add(f"  {decision.finding.code.value} [{decision.rule.value}] {mask(decision.sentence)}")
         return sorted(lines)

@@ -1,8 +1,11 @@
 """The age of the statuses that vtorcs have of living tablets."""
 
 import asyncio
+from collections.abc import Iterator
 
 from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.views import TabletView
+from vtorc.sim.cluster.vtorc import SimVtorc
 from vtorc.sim.cluster.world import World
 from vtorc.sim.engine.process import ProcessState
 
@@ -17,11 +20,17 @@ async def oldest_status(world: World, seconds: float) -> float:
         await asyncio.sleep(_EVERY)
         living = _living(world)
         for vtorc in world.vtorcs:
-            for loop in vtorc.fleet.loops.values() if vtorc.fleet is not None else ():
-                for tablet in loop.watch.view().tablets:
-                    if tablet.alias in living:
-                        oldest = max(oldest, world.now - (began if tablet.status_at is None else tablet.status_at))
+            for tablet in _seen_by(vtorc):
+                if tablet.alias in living:
+                    oldest = max(oldest, world.now - (began if tablet.status_at is None else tablet.status_at))
     return oldest
+
+
+def _seen_by(vtorc: SimVtorc) -> Iterator[TabletView]:
+    fleet = vtorc.facade
+    for shard in fleet.shards if fleet is not None else ():
+        view = fleet.view(shard) if fleet is not None else None
+        yield from view.tablets if view is not None else ()
 
 
 def _living(world: World) -> set[TabletAlias]:

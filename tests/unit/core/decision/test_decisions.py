@@ -197,6 +197,14 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
         Rule.RECOVERIES_DISABLED,
     ),
     (
+        "recoveries stopped by an operator",
+        shard(primary(), replica(R1, io=STOPPED)),
+        Code.REPLICATION_STOPPED,
+        R1,
+        DecisionLimits(stopped="ann stopped all recoveries: drill"),
+        Rule.RECOVERIES_STOPPED,
+    ),
+    (
         "emergency reparents off",
         dead(),
         Code.DEAD_PRIMARY,

@@ -1,0 +1,60 @@
+"""What an operator asks at the desk of a simulated vtorc: a plan, which is executed at once."""
+
+import asyncio
+from collections.abc import Iterator
+
+import msgspec
+
+from vtorc.core.facts.ids import ShardId, TabletAlias
+from vtorc.desk.desk import Desk
+from vtorc.forms.frames import ProblemForm, RequestFrame
+from vtorc.forms.plan import PlanForm
+from vtorc.sim.cluster.vtorc import SimVtorc
+
+_LOOK_AGAIN = 0.05
+"""Seconds between two looks whether the recovery has ended."""
+
+_LOOKS = 4000
+"""Most looks: a recovery takes no longer than its steps together, which all have deadlines."""
+
+
+async def ask_for_reparent(
+    vtorc: SimVtorc, shard: ShardId, kind: str, to: TabletAlias | None, *, accept_loss: bool
+) -> list[str]:
+    """Ask for a plan and execute it; returns what the operator reads, once the reparent has ended."""
+    facade = vtorc.facade
+    if facade is None:
+        return ["no vtorc answers"]
+    desk = Desk(facade)
+    named = str(to) if to is not None else None
+    reply = await desk.answer(_request("plan", shard=str(shard), kind=kind, to=named))
+    if reply.status != 200:
+        return [_problem(reply.body)]
+    plan = msgspec.json.decode(reply.body, type=PlanForm)
+    told = list(_plan(plan))
+    reply = await desk.answer(_request("execute", plan=plan.id, reason="a scenario", accept_loss=accept_loss))
+    if reply.status != 202:
+        return [*told, _problem(reply.body)]
+    for _ in range(_LOOKS):
+        await asyncio.sleep(_LOOK_AGAIN)
+        if facade.under_way(shard) is None:
+            break
+    return told
+
+
+def _request(request: str, /, **arguments: object) -> RequestFrame:
+    return RequestFrame(id=1, kind=request, arguments=arguments, actor="an operator", origin="a scenario")
+
+
+def _plan(plan: PlanForm) -> Iterator[str]:
+    yield f"plan: {plan.sentence}"
+    for each in plan.candidates:
+        if each.why_not is not None:
+            yield f"  not {each.tablet}: {each.why_not}"
+    if plan.risk:
+        yield f"  risk: {plan.risk}"
+
+
+def _problem(body: msgspec.Raw) -> str:
+    problem = msgspec.json.decode(body, type=ProblemForm)
+    return f"refused with {problem.status}: {problem.why}"
