@@ -77,6 +77,8 @@ class FleetGauges:
             yield MetricForm(name="EmergencyReparentShardDisabled", labels=labels, value=1)
         if shard.acks is not None:
             yield MetricForm(name="AckHeadroom", labels=labels, value=shard.acks.have - shard.acks.needed)
+        if shard.ready is not None:
+            yield MetricForm(name="ShardReady", labels=labels, value=int(shard.ready.ready))
         for tablet in shard.tablets:
             errant = GtidSet.parse(tablet.gtid.errant).count() if tablet.gtid is not None else 0
             yield MetricForm(name="CurrentErrantGTIDCount", labels={"TabletAlias": tablet.alias}, value=errant)

@@ -90,6 +90,7 @@ METRICS: dict[str, MetricTraits] = {
     "ProbeAgeSeconds": _row(DURATIONS, "Age of the last answer of each tablet at this moment"),
     "RecoveryPhaseSeconds": _row(DURATIONS, "Duration of the phases of reparents", ("Phase",)),
     "RefusedDecisions": _row(COUNTER, "Decisions to stand still, by their rule", ("Rule",)),
+    "ShardReady": _row(GAUGE, "Whether the primary would be replaced if it died now: 1 or 0", OF_SHARD),
     "ShardStates": _row(GAUGE, "Shards by their state", ("State",)),
 }
 """All metrics by name, in alphabetical order within each part."""
