@@ -1,0 +1,110 @@
+"""All shards as text: the status, the list, the findings. Pure."""
+
+from collections.abc import Sequence
+
+from vtorc.cli.client.layout import MARKS, NOT_KNOWN, clock_time, columns, counted, state_mark, state_words, wrapped
+from vtorc.forms.findings import SEVERITIES, FindingForm
+from vtorc.forms.fleet import ShardRowForm, StatusForm
+
+
+def status_lines(status: StatusForm, rows: Sequence[ShardRowForm], address: str, width: int) -> list[str]:
+    """Return the whole at a glance: one sentence, the counts, what holds for all, and the shards with problems."""
+    counts = [(state_words(state), f"{status.states.get(state, 0):,}") for state in MARKS]
+    return [
+        *wrapped(status.sentence, width),
+        "",
+        *(f"  {line}" for line in columns(counts, numbers=(1,))),
+        "",
+        *_notes(status, width),
+        *wrapped(
+            f"vtorc {status.version} at {address}, process {status.process}, since {clock_time(status.started)}", width
+        ),
+        *_with_space_before(row_details(rows, width)),
+    ]
+
+
+def _notes(status: StatusForm, width: int) -> list[str]:
+    notes = [one.sentence for one in status.announcements] + list(status.topology_failures)
+    if status.recoveries_allowed and not status.emergency_reparents_allowed:
+        notes.append("no lost primary is replaced: that is not allowed (--allow-emergency-reparent)")
+    if status.clusters_to_watch:
+        notes.append(f"vtorc acts on {', '.join(status.clusters_to_watch)} only (--clusters-to-watch)")
+    lines = [line for note in notes for line in wrapped(note, width, indent="  ", first="! ")]
+    return [*lines, ""] if lines else []
+
+
+def has_problems(row: ShardRowForm) -> bool:
+    """Return whether something is wrong with a shard, or not known of it."""
+    return row.state != "healthy" or bool(row.findings)
+
+
+def row_details(rows: Sequence[ShardRowForm], width: int) -> list[str]:
+    """Return each shard that has problems with its sentence."""
+    return [
+        line
+        for row in rows
+        if has_problems(row)
+        for line in wrapped(row.sentence, width, indent="  ", first=f"{state_mark(row.state)} ")
+    ]
+
+
+def shards_lines(rows: Sequence[ShardRowForm], width: int) -> list[str]:
+    """Return a table of shards, and under it the sentences of those with problems."""
+    if not rows:
+        return ["no shard is of that kind"]
+    table = columns(
+        [
+            (
+                state_words(row.state),
+                row.name,
+                row.primary or "none",
+                _lag(row.largest_lag_seconds),
+                _acks(row),
+                _writes(row.takes_writes),
+            )
+            for row in rows
+        ],
+        header=("STATE", "SHARD", "PRIMARY", "LAG", "ACKS", "WRITES"),
+        numbers=(3,),
+    )
+    return [*table, *_with_space_before(row_details(rows, width))]
+
+
+def _lag(seconds: int | None) -> str:
+    return NOT_KNOWN if seconds is None else f"{seconds:,} s"
+
+
+def _acks(row: ShardRowForm) -> str:
+    return NOT_KNOWN if row.acks is None else f"{row.acks.have}, needs {row.acks.needed}"
+
+
+def _writes(takes_writes: bool | None) -> str:
+    return {True: "yes", False: "no", None: "in doubt"}[takes_writes]
+
+
+def problems_lines(findings: Sequence[FindingForm], width: int) -> list[str]:
+    """Return all findings, most urgent first, each with what is done about it."""
+    if not findings:
+        return ["nothing is wrong in any shard"]
+    shards = len({finding.shard for finding in findings})
+    title = f"{counted(len(findings), 'finding')} in {counted(shards, 'shard')}"
+    urgent_first = sorted(findings, key=lambda finding: (_urgency(finding), finding.shard))
+    return [title, "", *(line for finding in urgent_first for line in finding_lines(finding, width))]
+
+
+def _urgency(finding: FindingForm) -> int:
+    return SEVERITIES.index(finding.severity) if finding.severity in SEVERITIES else len(SEVERITIES)
+
+
+def finding_lines(finding: FindingForm, width: int) -> list[str]:
+    """Return one finding: its code and its rule, and under them the sentence."""
+    words = [f"severity {finding.severity}", f"rule {finding.rule}"]
+    if finding.needs_operator:
+        words.append("needs an operator")
+    mark = MARKS["repairing" if finding.acts else "standing_still"]
+    title = f"{finding.code} ({', '.join(words)})"
+    return [*wrapped(title, width, indent="    ", first=f"{mark} "), *wrapped(finding.sentence, width, indent="    ")]
+
+
+def _with_space_before(lines: list[str]) -> list[str]:
+    return ["", *lines] if lines else []
