@@ -9,6 +9,7 @@ from vtorc.config.catalogue import nearest
 COMMANDS = {
     "demo": "a small cluster of real servers on this machine, to watch and to break",
     "sim": "simulated clusters with injected failures",
+    "ctl": "asks a running vtorc: the state of shards, why, plans and changes of a primary",
     "history": "the recoveries and decisions of a vtorc with their reasons, from its history file",
 }
 """The other commands, each with its description; command `x` is the module `vtorc.cli.x`."""

@@ -1,0 +1,112 @@
+"""The words of `vtorc ctl`: its commands with their arguments and options, as tables for parser and completion."""
+
+from dataclasses import dataclass
+
+PLAN_KINDS = ("planned", "emergency", "forced")
+SHARD_STATES = ("healthy", "repairing", "standing_still", "unknown")
+DEFAULT_LIMIT = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CtlWord:
+    """One argument or option of a command."""
+
+    name: str
+    """With two dashes it is an option."""
+    help: str
+    """A clause that says what it means."""
+    metavar: str | None = None
+    """How the help shows its value; None for a switch."""
+    choices: tuple[str, ...] | None = None
+    """The values that it takes; None if they are not listed."""
+    is_required: bool = False
+    """Whether an option must be given."""
+    is_optional: bool = False
+    """Whether an argument may be left out."""
+    default: str | None = None
+    """The value if it is not given."""
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether it takes no value."""
+        return self.metavar is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CtlCommand:
+    """One command."""
+
+    help: str
+    """A clause that says what it shows or does."""
+    words: tuple[CtlWord, ...] = ()
+    """Its arguments and options, in the order of the help."""
+
+
+SERVER = CtlWord(
+    name="--server", metavar="ADDRESS", help="http://HOST:PORT, https://HOST:PORT or unix:/PATH; also VTORC_SERVER"
+)
+JSON = CtlWord(name="--json", help="print the answer of the API as one JSON document")
+COMMON = (SERVER, JSON)
+"""The options of every command, which may stand before it as well."""
+
+SHARD = CtlWord(name="shard", metavar="KEYSPACE/SHARD", help="the shard")
+_SHARD_OR_ALL = CtlWord(name="shard", metavar="KEYSPACE/SHARD", help="only this shard", is_optional=True)
+_ONLY_SHARD = CtlWord(name="--shard", metavar="KEYSPACE/SHARD", help="only this shard")
+_LIMIT = CtlWord(
+    name="--limit", metavar="N", help=f"the latest N (default {DEFAULT_LIMIT})", default=str(DEFAULT_LIMIT)
+)
+_TO = CtlWord(name="--to", metavar="ALIAS", help="the tablet to promote (default: the best one)")
+_REASON = CtlWord(name="--reason", metavar="TEXT", help="why, for the record", is_required=True)
+_YES = CtlWord(name="--yes", help="ask no question")
+_ACCEPT_LOSS = CtlWord(name="--accept-loss", help="go on although the plan says that writes may be lost")
+_CHANGE = (_REASON, _YES, _ACCEPT_LOSS)
+
+COMMANDS: dict[str, CtlCommand] = {
+    "status": CtlCommand(help="the state of all shards at a glance"),
+    "shards": CtlCommand(
+        help="a table of the shards",
+        words=(
+            CtlWord(name="--state", metavar="STATE", help="only shards of this state", choices=SHARD_STATES),
+            CtlWord(name="--keyspace", metavar="KEYSPACE", help="only this keyspace"),
+            CtlWord(name="--problems", help="only shards in which something is wrong"),
+        ),
+    ),
+    "topology": CtlCommand(help="the tablets of a shard as a tree", words=(SHARD,)),
+    "why": CtlCommand(help="why vtorc does for a shard what it does", words=(SHARD,)),
+    "problems": CtlCommand(help="all that is wrong, and what is done about it"),
+    "recoveries": CtlCommand(help="the recoveries that ended, newest first", words=(_ONLY_SHARD, _LIMIT)),
+    "recovery": CtlCommand(
+        help="one recovery with its steps", words=(CtlWord(name="id", metavar="ID", help="its id, as in the list"),)
+    ),
+    "plan": CtlCommand(
+        help="what a change of the primary would do; changes nothing",
+        words=(
+            SHARD,
+            _TO,
+            CtlWord(name="--kind", metavar="KIND", help="how (default planned)", choices=PLAN_KINDS, default="planned"),
+        ),
+    ),
+    "promote": CtlCommand(help="replace a primary that works", words=(SHARD, _TO, *_CHANGE)),
+    "emergency": CtlCommand(help="replace a primary that is lost", words=(SHARD, *_CHANGE)),
+    "force": CtlCommand(
+        help="promote a tablet that the election refuses; writes may be lost",
+        words=(
+            SHARD,
+            CtlWord(name="--to", metavar="ALIAS", help="the tablet to promote", is_required=True),
+            *_CHANGE,
+        ),
+    ),
+    "cancel": CtlCommand(help="end a recovery while that is safe", words=(SHARD, _REASON)),
+    "watch": CtlCommand(help="decisions, steps and recoveries as they happen", words=(_SHARD_OR_ALL,)),
+    "api": CtlCommand(
+        help="the answer of a path of the API",
+        words=(
+            CtlWord(name="path", metavar="PATH", help="below /api/v1, such as status"),
+            CtlWord(name="--data", metavar="JSON", help="send this object with POST"),
+        ),
+    ),
+    "completion": CtlCommand(
+        help="a script that completes these words in a shell",
+        words=(CtlWord(name="shell", metavar="SHELL", help="bash", choices=("bash",)),),
+    ),
+}

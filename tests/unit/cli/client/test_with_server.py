@@ -1,0 +1,132 @@
+"""The commands against the real server."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from msgspec import structs
+
+from tests.unit.cli.client.samples import HEALTHY, LOST, decision, plan, recovery, running, shard, status
+from tests.unit.cli.client.served import ServedVtorc, served
+from vtorc.cli import ctl
+from vtorc.forms.frames import AnyFrame, RecoveryFrame, ShardFrame
+from vtorc.server.v1.actions import AskedForm
+
+
+@pytest.fixture
+def vtorc(monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedVtorc]:
+    """Serve a lost primary and a healthy shard."""
+    frames: list[AnyFrame] = [
+        status(),
+        ShardFrame(shard=shard(LOST)),
+        ShardFrame(shard=shard(HEALTHY, name="customer/-80")),
+        decision(),
+        RecoveryFrame(recovery=recovery(id="old")),
+    ]
+    with served(frames) as running_vtorc:
+        monkeypatch.setenv("VTORC_SERVER", running_vtorc.address)
+        monkeypatch.setenv("COLUMNS", "80")
+        yield running_vtorc
+
+
+@pytest.mark.usefixtures("vtorc")
+@pytest.mark.parametrize(
+    ("words", "code", "shown"),
+    [
+        (["status"], 1, ["2 shards: 1 healthy, 1 repairing", "  ▲ repairing       1"]),
+        (["shards"], 1, ["▲ repairing  commerce/0    zone1-0000000101", "● healthy    customer/-80  zone1-0000000101"]),
+        (["shards", "--keyspace", "customer"], 0, ["● healthy  customer/-80"]),
+        (["shards", "--state", "unknown"], 0, ["no shard is of that kind"]),
+        (["topology", "customer/-80"], 0, ["`- zone3-0000000103  REPLICA  io, sql running"]),
+        (["why", "commerce/0"], 1, ["commerce/0  ▲ repairing", "Recent decisions", "Recent recoveries"]),
+        (["problems"], 1, ["1 finding in 1 shard", "▲ DeadPrimary (severity shard, rule act)"]),
+        (["recoveries", "--shard", "commerce/0", "--limit", "5"], 0, ["id old"]),
+        (["recovery", "old"], 0, ["  safe because  zone1-0000000101 can no longer commit"]),
+        (["api", "running"], 0, ['"items": []']),
+    ],
+)
+def test_reads(words: list[str], code: int, shown: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Each command understands the server, and ends with the code for what it tells."""
+    assert ctl.main(words) == code
+    out, err = capsys.readouterr()
+    assert not err
+    assert all(text in out for text in shown)
+    assert max(map(len, out.splitlines())) <= 80
+
+
+@pytest.mark.usefixtures("vtorc")
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["topology", "commerce/80-"], "vtorc knows no shard 'commerce/80-'"),
+        (["recovery", "new"], "there is no recovery 'new'"),
+        (["recoveries", "--limit", "many"], "limit"),
+        (["api", "nothing"], "/api/v1/nothing"),
+    ],
+)
+def test_errors_of_the_server(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Names and values that the server does not know or take are told in its words, and end with 2."""
+    assert ctl.main(words) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_sentences_are_those_of_the_server(vtorc: ServedVtorc, capsys: pytest.CaptureFixture[str]) -> None:
+    """The reasons for a shard are, word for word, those that the API gives."""
+    ctl.main(["why", "commerce/0", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    ctl.main(["why", "commerce/0"])
+    shown = " ".join(capsys.readouterr().out.split())
+    sentences = [told["sentence"], *(one["sentence"] for one in [*told["findings"], *told["recoveries"]])]
+    assert len(sentences) == 3
+    assert all(sentence in shown for sentence in sentences)
+
+
+def _begin(vtorc: ServedVtorc) -> None:
+    """Have the desk carry out a plan, one step of which is told before its end."""
+    vtorc.desk.replies = {"plan": plan(), "execute": AskedForm(recovery=running())}
+    vtorc.desk.then = {
+        "execute": [
+            ShardFrame(shard=shard(HEALTHY, running=running(1))),
+            RecoveryFrame(recovery=recovery(kind="PlannedReparent", code=None)),
+            ShardFrame(shard=structs.replace(shard(HEALTHY), revision=3)),
+        ]
+    }
+
+
+def test_promotes(vtorc: ServedVtorc, capsys: pytest.CaptureFixture[str]) -> None:
+    """A promotion goes through plan, execution and events to the sentence of the recovery."""
+    _begin(vtorc)
+    assert ctl.main(["promote", "commerce/0", "--to", "zone2-0000000102", "--reason", "new host", "--yes"]) == 0
+    out, err = capsys.readouterr()
+    assert not err
+    assert vtorc.desk.asked == [
+        ("plan", {"shard": "commerce/0", "kind": "planned", "to": "zone2-0000000102"}),
+        ("execute", {"plan": "p1", "reason": "new host", "accept_loss": False}),
+    ]
+    assert "     0.012 s  lock the shard: done" in out
+    assert out.endswith("  commerce/0: promoted zone2-0000000102\n  zone1-0000000101 can no longer commit\n")
+
+
+def test_an_empty_reason_is_refused(vtorc: ServedVtorc, capsys: pytest.CaptureFixture[str]) -> None:
+    """The server refuses a reason without text, and nothing is carried out."""
+    _begin(vtorc)
+    assert ctl.main(["promote", "commerce/0", "--reason", "", "--yes"]) == 2
+    assert "reason" in capsys.readouterr().err
+    assert [kind for kind, _ in vtorc.desk.asked] == ["plan"]
+
+
+def test_watches(vtorc: ServedVtorc) -> None:
+    """Watching shows what holds at its begin, then what happens, as it happens."""
+    vtorc.desk.replies = {"cancel": AskedForm(recovery=running())}
+    vtorc.desk.then = {"cancel": [decision(is_gone=True)]}
+    command = [sys.executable, "-m", "vtorc.cli.main", "ctl", "watch", "commerce/0", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as watching:
+        assert watching.stdout is not None
+        assert json.loads(watching.stdout.readline())["frame"] == "status"
+        assert ctl.main(["cancel", "commerce/0", "--reason", "r"]) == 0
+        told = next(frame for line in watching.stdout if (frame := json.loads(line))["frame"] != "heartbeat")
+        watching.send_signal(signal.SIGINT)
+    assert (told["frame"], told["change"], watching.returncode) == ("decision", "cleared", 0)
