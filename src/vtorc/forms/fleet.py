@@ -5,6 +5,7 @@ from typing import Generic, TypeVar
 from vtorc.forms.base import Form
 from vtorc.forms.findings import FindingForm
 from vtorc.forms.frames import DecisionFrame, StatusFrame
+from vtorc.forms.readiness import ReadinessForm
 from vtorc.forms.recovery import RecoveryForm, RunningForm
 from vtorc.forms.shard import AcksForm, ShardForm
 
@@ -52,6 +53,10 @@ class ShardRowForm(Form, frozen=True, kw_only=True):
     """Most seconds that a replica is behind; None if none tells."""
     acks: AcksForm | None
     """The acknowledgements of the primary; None without a primary or a policy."""
+    ready: bool | None
+    """Whether its primary would be replaced if it died now; None where `ShardForm.ready` is."""
+    blocked_by: list[str]
+    """Why it would not be, each as a sentence; empty if it would be, or that is not known."""
     findings: list[str]
     """The codes of what is wrong, most urgent first."""
     running: RunningForm | None
@@ -71,6 +76,8 @@ class WhyForm(Form, frozen=True, kw_only=True):
     """Its state in one sentence."""
     findings: list[FindingForm]
     """What is wrong now, most urgent first."""
+    readiness: ReadinessForm | None
+    """What would follow if the primary died now; None where `ShardForm.ready` is."""
     decisions: list[DecisionFrame]
     """The last decisions and their ends, newest first."""
     recoveries: list[RecoveryForm]
@@ -87,6 +94,8 @@ def shard_row(shard: ShardForm) -> ShardRowForm:
         takes_writes=shard.takes_writes,
         largest_lag_seconds=shard.largest_lag_seconds,
         acks=shard.acks,
+        ready=shard.ready.ready if shard.ready is not None else None,
+        blocked_by=shard.ready.blocked_by if shard.ready is not None else [],
         findings=[finding.code for finding in shard.findings],
         running=shard.running,
         revision=shard.revision,

@@ -51,11 +51,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def status(session: Session, options: argparse.Namespace) -> ExitCode:
-    """Show the state of all shards at a glance; returns 1 if one of them is not healthy."""
+    """Show the state of all shards at a glance, and those that are not ready; returns 1 if one is not healthy."""
     answer = session.client.get("status")
     form = answer.read(StatusForm)
     has_trouble = any(count for state, count in form.states.items() if state != "healthy")
-    rows = _rows(session, {}).items if has_trouble and not session.wants_json else []
+    rows = _rows(session, {}).items if not session.wants_json else []
     session.tell(answer.body, status_lines(form, rows, session.client.address.text, session.width))
     return ExitCode.PROBLEMS if has_trouble else ExitCode.DONE
 

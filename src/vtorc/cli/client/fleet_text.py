@@ -2,7 +2,17 @@
 
 from collections.abc import Sequence
 
-from vtorc.cli.client.layout import MARKS, NOT_KNOWN, clock_time, columns, counted, state_mark, state_words, wrapped
+from vtorc.cli.client.layout import (
+    MARKS,
+    NOT_KNOWN,
+    WRONG,
+    clock_time,
+    columns,
+    counted,
+    state_mark,
+    state_words,
+    wrapped,
+)
 from vtorc.forms.findings import SEVERITIES, FindingForm
 from vtorc.forms.fleet import ShardRowForm, StatusForm
 
@@ -20,7 +30,13 @@ def status_lines(status: StatusForm, rows: Sequence[ShardRowForm], address: str,
             f"vtorc {status.version} at {address}, process {status.process}, since {clock_time(status.started)}", width
         ),
         *_with_space_before(row_details(rows, width)),
+        *_with_space_before([line for row in rows if row.ready is False for line in _unready(row, width)]),
     ]
+
+
+def _unready(row: ShardRowForm, width: int) -> list[str]:
+    text = f"{row.name} is not ready for the death of its primary: {'; '.join(row.blocked_by)}"
+    return wrapped(text, width, indent="  ", first=f"{WRONG} ")
 
 
 def _notes(status: StatusForm, width: int) -> list[str]:
@@ -60,11 +76,12 @@ def shards_lines(rows: Sequence[ShardRowForm], width: int) -> list[str]:
                 row.primary or "none",
                 _lag(row.largest_lag_seconds),
                 _acks(row),
-                _writes(row.takes_writes),
+                _word(row.takes_writes, "in doubt"),
+                _word(row.ready, NOT_KNOWN),
             )
             for row in rows
         ],
-        header=("STATE", "SHARD", "PRIMARY", "LAG", "ACKS", "WRITES"),
+        header=("STATE", "SHARD", "PRIMARY", "LAG", "ACKS", "WRITES", "READY"),
         numbers=(3,),
     )
     return [*table, *_with_space_before(row_details(rows, width))]
@@ -78,8 +95,8 @@ def _acks(row: ShardRowForm) -> str:
     return NOT_KNOWN if row.acks is None else f"{row.acks.have}, needs {row.acks.needed}"
 
 
-def _writes(takes_writes: bool | None) -> str:
-    return {True: "yes", False: "no", None: "in doubt"}[takes_writes]
+def _word(answer: bool | None, unknown: str) -> str:
+    return {True: "yes", False: "no", None: unknown}[answer]
 
 
 def problems_lines(findings: Sequence[FindingForm], width: int) -> list[str]:

@@ -15,6 +15,7 @@ from vtorc.cli.client.layout import (
     state_words,
     wrapped,
 )
+from vtorc.cli.client.readiness_text import readiness_lines
 from vtorc.cli.client.recovery_text import outcome_lines
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.forms.fleet import WhyForm
@@ -45,6 +46,7 @@ def topology_lines(shard: ShardForm, width: int) -> list[str]:
         f"{shard.name}  {state_words(shard.state)}",
         *wrapped(shard.sentence, width, indent="  "),
         *wrapped(_promise(shard), width, indent="  "),
+        *(wrapped(shard.ready.sentence, width, indent="  ") if shard.ready is not None else []),
         "",
     ]
     nodes = [node for root in _roots(shard) for node in _nodes(shard, root, "", "", frozenset())]
@@ -174,6 +176,8 @@ def why_lines(why: WhyForm, width: int) -> list[str]:
     if why.findings:
         lines += ["", "Findings"]
         lines += [f"  {line}" for finding in why.findings for line in finding_lines(finding, width - 2)]
+    if why.readiness is not None:
+        lines += ["", "Readiness", *(f"  {line}" for line in readiness_lines(why.readiness, width - 2))]
     lines += _recent("recoveries", [outcome_lines(one, width - 2) for one in why.recoveries])
     lines += _recent("decisions", [decision_lines(one, width - 2) for one in why.decisions])
     return lines

@@ -79,6 +79,7 @@ def why(memory: ServerMemory, path: Path, query: NoQuery, now: float) -> WhyForm
         state=known.state,
         sentence=known.sentence,
         findings=known.findings,
+        readiness=known.ready,
         decisions=_decisions(memory, known.name, RECENT),
         recoveries=_recoveries(memory, known.name, None, RECENT),
     )

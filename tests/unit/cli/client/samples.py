@@ -1,16 +1,21 @@
 """Forms as vtorc sends them, for the tests of the command line: made of real judgements, and of made-up recoveries."""
 
+from dataclasses import replace
+
 from msgspec import structs
 
 from tests.unit.demo.shards import NOW, A, B, C, cut_off, failing, healthy, judge, primary, replica
+from vtorc.core.decision.decisions import DecisionLimits
 from vtorc.forms.findings import finding_form
-from vtorc.forms.fleet import StatusForm
+from vtorc.forms.fleet import StatusForm, WhyForm
 from vtorc.forms.frames import DecisionFrame, StatusFrame
 from vtorc.forms.plan import CandidateForm, PlanForm
+from vtorc.forms.readiness import ReadinessForm, readiness_form
 from vtorc.forms.recovery import RecoveryForm, RunningForm, StepForm
 from vtorc.forms.shard import ShardForm, shard_form
 from vtorc.forms.tablet import Moment
 from vtorc.recovery.runner import Judgement
+from vtorc.recovery.session import Bounds
 
 MOMENT = Moment(NOW, 1_764_460_800_000_000_000)
 """2025-11-30 00:00:00 UTC."""
@@ -20,6 +25,8 @@ AT = "2025-11-30T00:00:00.000Z"
 HEALTHY = healthy()
 LOST = judge(failing(primary()), cut_off(replica(B)), cut_off(replica(C)))
 """The primary is lost, and vtorc replaces it."""
+UNREADY = replace(HEALTHY, limits=DecisionLimits(allow_emergency_reparent=False))
+"""The same, and a lost primary would not be replaced."""
 REFUSED = judge(failing(primary()), cut_off(replica(B)), failing(replica(C)), durability="none")
 
 STEPS = [
@@ -36,6 +43,13 @@ def shard(judgement: Judgement = HEALTHY, *, name: str = "commerce/0", running: 
     return structs.replace(
         form, name=name, keyspace=keyspace, shard=short, sentence=form.sentence.replace("commerce/0", name)
     )
+
+
+def readiness(judgement: Judgement = HEALTHY) -> ReadinessForm:
+    """Return what would follow if the primary died."""
+    form = readiness_form(judgement, Bounds(), NOW)
+    assert form is not None
+    return form
 
 
 def decision(judgement: Judgement = LOST, *, is_gone: bool = False) -> DecisionFrame:
@@ -71,6 +85,20 @@ def status_form(**changes: object) -> StatusForm:
         revision=3,
     )
     return structs.replace(form, **changes)
+
+
+def why(form: ShardForm, **changes: object) -> WhyForm:
+    """Return why a shard is as it is, without a past."""
+    answer = WhyForm(
+        shard=form.name,
+        state=form.state,
+        sentence=form.sentence,
+        findings=form.findings,
+        readiness=form.ready,
+        decisions=[],
+        recoveries=[],
+    )
+    return structs.replace(answer, **changes)
 
 
 def recovery(**changes: object) -> RecoveryForm:

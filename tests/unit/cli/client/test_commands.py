@@ -16,11 +16,11 @@ from tests.unit.cli.client.fake_server import (
     problem_reply,
     stream_reply,
 )
-from tests.unit.cli.client.samples import AT, HEALTHY, LOST, decision, plan, recovery, running, shard, status_form
+from tests.unit.cli.client.samples import AT, HEALTHY, LOST, decision, plan, recovery, running, shard, status_form, why
 from vtorc.cli import ctl
 from vtorc.cli.client import commands
 from vtorc.cli.client.words import COMMANDS
-from vtorc.forms.fleet import WhyForm, shard_row
+from vtorc.forms.fleet import shard_row
 from vtorc.forms.frames import HeartbeatFrame, RecoveryFrame
 from vtorc.forms.shard import ShardForm
 
@@ -52,16 +52,7 @@ class _Vtorc:
             case "GET", "shards/commerce/0":
                 return json_reply(form)
             case "GET", "shards/commerce/0/why":
-                return json_reply(
-                    WhyForm(
-                        shard=form.name,
-                        state=form.state,
-                        sentence=form.sentence,
-                        findings=form.findings,
-                        decisions=[decision()],
-                        recoveries=[recovery()],
-                    )
-                )
+                return json_reply(why(form, decisions=[decision()], recoveries=[recovery()]))
             case "GET", "findings":
                 return list_reply(*form.findings)
             case "GET", "recoveries":

@@ -3,14 +3,18 @@
 import pytest
 from msgspec import structs
 
-from tests.unit.cli.client.samples import HEALTHY, LOST, REFUSED, shard, status_form
+from tests.unit.cli.client.samples import HEALTHY, LOST, REFUSED, UNREADY, readiness, shard, status_form
 from vtorc.cli.client.fleet_text import problems_lines, shards_lines, status_lines
 from vtorc.forms.fleet import StatusForm, shard_row
 from vtorc.forms.frames import AnnouncementForm
 
 ADDRESS = "http://127.0.0.1:3000"
 
-ROWS = [shard_row(shard(LOST)), shard_row(shard(HEALTHY, name="customer/-80"))]
+ROWS = [
+    shard_row(shard(LOST)),
+    shard_row(structs.replace(shard(HEALTHY, name="customer/-80"), ready=readiness(UNREADY))),
+]
+"""A lost primary, and a healthy shard that is not ready."""
 
 
 def test_the_status_of_healthy_shards() -> None:
@@ -29,11 +33,20 @@ def test_the_status_of_healthy_shards() -> None:
 
 def test_the_status_names_shards_with_problems() -> None:
     """Each shard that has problems follows with its sentence, and healthy ones are only counted."""
-    lines = status_lines(status_form(), ROWS, ADDRESS, 80)
+    lines = status_lines(status_form(), ROWS[:1], ADDRESS, 80)
     assert lines[-3:] == [
         "",
         "▲ commerce/0: zone1-0000000101 answers that its MySQL is down and none of its 2",
         "  replicas receives from it; replacing the primary",
+    ]
+
+
+def test_the_status_names_shards_that_are_not_ready() -> None:
+    """A shard that would not survive the death of its primary is named with the reason, also while all is well."""
+    assert status_lines(status_form(), ROWS[1:], ADDRESS, 90)[-3:] == [
+        "",
+        "✗ customer/-80 is not ready for the death of its primary: emergency reparents are disabled",
+        "  (allow-emergency-reparent)",
     ]
 
 
@@ -60,9 +73,9 @@ def test_the_status_says_what_holds_for_all(status: StatusForm, note: str) -> No
 def test_the_table_of_shards() -> None:
     """Columns line up, and shards with problems are explained under the table."""
     assert shards_lines(ROWS, 80) == [
-        "STATE        SHARD         PRIMARY           LAG  ACKS        WRITES",
-        "▲ repairing  commerce/0    zone1-0000000101  0 s  2, needs 1  in doubt",
-        "● healthy    customer/-80  zone1-0000000101  0 s  2, needs 1  yes",
+        "STATE        SHARD         PRIMARY           LAG  ACKS        WRITES    READY",
+        "▲ repairing  commerce/0    zone1-0000000101  0 s  2, needs 1  in doubt  –",
+        "● healthy    customer/-80  zone1-0000000101  0 s  2, needs 1  yes       no",
         "",
         "▲ commerce/0: zone1-0000000101 answers that its MySQL is down and none of its 2",
         "  replicas receives from it; replacing the primary",
@@ -71,8 +84,8 @@ def test_the_table_of_shards() -> None:
 
 def test_what_is_not_known_of_a_shard() -> None:
     """A shard without a primary shows that, and dashes for what follows from it."""
-    row = structs.replace(ROWS[1], primary=None, largest_lag_seconds=None, acks=None, takes_writes=False)
-    assert shards_lines([row], 80)[1].split() == ["●", "healthy", "customer/-80", "none", "–", "–", "no"]
+    row = structs.replace(ROWS[1], ready=None, primary=None, largest_lag_seconds=None, acks=None, takes_writes=False)
+    assert shards_lines([row], 80)[1].split() == ["●", "healthy", "customer/-80", "none", "–", "–", "no", "–"]
 
 
 def test_no_shards() -> None:

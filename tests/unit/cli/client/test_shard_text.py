@@ -2,10 +2,10 @@
 
 from msgspec import structs
 
-from tests.unit.cli.client.samples import HEALTHY, LOST, decision, recovery, shard
+from tests.unit.cli.client.samples import HEALTHY, LOST, decision, readiness, recovery, shard, why
 from tests.unit.demo.shards import B, C, judge, primary, replica, stopped, written
+from vtorc.cli.client.readiness_text import readiness_lines
 from vtorc.cli.client.shard_text import RECENT, topology_lines, why_lines
-from vtorc.forms.fleet import WhyForm
 from vtorc.forms.shard import ShardForm
 from vtorc.recovery.runner import Judgement
 
@@ -122,15 +122,7 @@ def test_a_tablet_that_never_answered() -> None:
 def test_why_has_the_sentences_of_vtorc() -> None:
     """The reasons are vtorc's own sentences, word for word: state, findings, decisions and recoveries."""
     form = shard(LOST)
-    why = WhyForm(
-        shard=form.name,
-        state=form.state,
-        sentence=form.sentence,
-        findings=form.findings,
-        decisions=[decision(is_gone=True), decision()],
-        recoveries=[recovery()],
-    )
-    lines = why_lines(why, 80)
+    lines = why_lines(why(form, decisions=[decision(is_gone=True), decision()], recoveries=[recovery()]), 80)
     told = " ".join(" ".join(lines).split())
     assert lines[0] == "commerce/0  ▲ repairing"
     for sentence in (form.sentence, form.findings[0].sentence, recovery().sentence):
@@ -144,18 +136,21 @@ def test_why_has_the_sentences_of_vtorc() -> None:
     assert max(map(len, lines)) <= 80
 
 
+def test_readiness_stands_with_the_state() -> None:
+    """The tree says in one sentence what would follow if the primary died, and the reasons tell all of it."""
+    form = structs.replace(shard(HEALTHY), ready=readiness())
+    assert "  if zone1-0000000101 died now, zone2-0000000102 (or zone3-0000000103)" in topology_lines(form, 80)[4]
+    assert why_lines(why(form), 100)[2:] == [
+        "",
+        "Readiness",
+        *(f"  {line}" for line in readiness_lines(readiness(), 98)),
+    ]
+
+
 def test_why_is_about_what_was_of_late() -> None:
     """Of a long past the latest decisions are shown, and the others are counted."""
     form = shard(LOST)
-    why = WhyForm(
-        shard=form.name,
-        state=form.state,
-        sentence=form.sentence,
-        findings=[],
-        decisions=[decision() for _ in range(RECENT + 2)],
-        recoveries=[recovery() for _ in range(RECENT)],
-    )
-    lines = why_lines(why, 80)
+    lines = why_lines(why(form, decisions=[decision()] * (RECENT + 2), recoveries=[recovery()] * RECENT), 80)
     assert lines[-1] == "  and 2 older decisions, which --json has as well"
     assert len([line for line in lines if line.startswith("  2025-11-30 00:00:00Z  [act]")]) == RECENT
     assert not [line for line in lines if "older recoveries" in line]
@@ -164,5 +159,4 @@ def test_why_is_about_what_was_of_late() -> None:
 def test_why_of_a_healthy_shard_is_short() -> None:
     """A healthy shard without a past has its sentence and no empty lists."""
     form = shard(HEALTHY)
-    why = WhyForm(shard=form.name, state=form.state, sentence=form.sentence, findings=[], decisions=[], recoveries=[])
-    assert why_lines(why, 80) == ["commerce/0  ● healthy", f"  {form.sentence}"]
+    assert why_lines(why(form), 80) == ["commerce/0  ● healthy", f"  {form.sentence}"]

@@ -9,7 +9,18 @@ from collections.abc import Iterator
 import pytest
 from msgspec import structs
 
-from tests.unit.cli.client.samples import HEALTHY, LOST, decision, plan, recovery, running, shard, status
+from tests.unit.cli.client.samples import (
+    HEALTHY,
+    LOST,
+    UNREADY,
+    decision,
+    plan,
+    readiness,
+    recovery,
+    running,
+    shard,
+    status,
+)
 from tests.unit.cli.client.served import ServedVtorc, served
 from vtorc.cli import ctl
 from vtorc.forms.frames import AnyFrame, RecoveryFrame, ShardFrame
@@ -22,7 +33,7 @@ def vtorc(monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedVtorc]:
     frames: list[AnyFrame] = [
         status(),
         ShardFrame(shard=shard(LOST)),
-        ShardFrame(shard=shard(HEALTHY, name="customer/-80")),
+        ShardFrame(shard=structs.replace(shard(HEALTHY, name="customer/-80"), ready=readiness(UNREADY))),
         decision(),
         RecoveryFrame(recovery=recovery(id="old")),
     ]
@@ -37,6 +48,8 @@ def vtorc(monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedVtorc]:
     ("words", "code", "shown"),
     [
         (["status"], 1, ["2 shards: 1 healthy, 1 repairing", "  ▲ repairing       1"]),
+        (["status"], 1, ["✗ customer/-80 is not ready for the death of its primary"]),
+        (["why", "customer/-80"], 0, ["Readiness", "✗ if zone1-0000000101 died now, vtorc would not replace it"]),
         (["shards"], 1, ["▲ repairing  commerce/0    zone1-0000000101", "● healthy    customer/-80  zone1-0000000101"]),
         (["shards", "--keyspace", "customer"], 0, ["● healthy  customer/-80"]),
         (["shards", "--state", "unknown"], 0, ["no shard is of that kind"]),
