@@ -6,13 +6,13 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vtorc.core.detection.external_source import external_source, external_source_advice
 from vtorc.core.election.candidate_evidence import newest_term
 from vtorc.core.election.candidates import ACKING_TYPES
 from vtorc.core.election.choice import Refusal
 from vtorc.core.election.eligibility import PLANNED_CHECKS, Candidacy, why_not_eligible
 from vtorc.core.election.unseen_promotions import unseen_writer
 from vtorc.core.facts.durability import DurabilityPolicy
+from vtorc.core.facts.external_source import external_source, external_source_advice
 from vtorc.core.facts.fitness import fitness_of
 from vtorc.core.facts.gtid import EMPTY_GTID_SET
 from vtorc.core.facts.ids import TabletAlias

@@ -66,7 +66,7 @@ async def test_the_switch_of_all_recoveries_is_asked_of_vtorc(path: str, allowed
     """It answers as Vitess' vtorc does, once vtorc has done it."""
     ask = RecordedAsk()
     answer = await ask_app(app_of(memory_of(), ask), path)
-    assert ask.asked == [("recoveries", {"allowed": allowed}, "127.0.0.1")]
+    assert ask.asked == [("recoveries", {"allow": allowed, "reason": f"asked by {path}"}, "127.0.0.1")]
     assert (answer.status, answer.text) == (200, text)
 
 
