@@ -38,6 +38,8 @@ def run_daemon(words: Sequence[str], commands: Mapping[str, str]) -> int:
         return EXIT_BAD_SETTINGS
     _log_start(store)
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    # gRPC's own handlers of fork would run, and log, each time that vtorc starts its HTTP server
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     # imported only now: the application's modules take a while to load, which a wrong flag need not wait for
     from vtorc.app import run
 

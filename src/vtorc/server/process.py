@@ -62,6 +62,7 @@ async def _serve(options: ServerOptions) -> None:
     done, _ = await asyncio.wait([hearing, *servers], return_when=asyncio.FIRST_COMPLETED)
     for task in done:
         task.result()
+    logging.disable()  # vtorc has ended, and the answers that are cut off now are no mistakes
 
 
 async def _hear(reader: asyncio.StreamReader, memory: ServerMemory, requests: Requests) -> None:

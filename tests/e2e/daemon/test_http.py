@@ -129,6 +129,7 @@ async def test_a_recovery_is_told_and_the_server_comes_back(shard: Shard, daemon
     listed = await web.until("/api/v1/recoveries", _status_is(200))
     assert recovery["id"] in [each["id"] for each in listed["items"]]
     assert _children(vtorc.pid) != [server]
+    assert [line for line in vtorc.lines if "level" not in line] == []  # nothing but vtorc's own log
 
 
 async def test_the_server_ends_with_its_vtorc(daemons: Daemons) -> None:

@@ -153,6 +153,18 @@ async def test_a_stopped_server_is_ended_with_vtorc() -> None:
         os.kill(pid, signal.SIGSTOP)
 
 
+async def test_a_listener_of_events_is_cut_off_without_a_word() -> None:
+    """When vtorc ends, so does the server with its listeners, and that is no error in the log."""
+    with capture_logs() as logged:
+        async with supervised() as running:
+            reader, writer = await asyncio.open_connection(*running.address)
+            writer.write(b"GET /api/v1/events HTTP/1.1\r\nhost: x\r\n\r\n")
+            await reader.readuntil(b"event: status")
+        assert await reader.read()
+        writer.close()
+    assert logged == []
+
+
 async def test_too_many_requests_are_refused_at_once() -> None:
     """While as many requests as are allowed wait for an answer, a further one gets 503."""
     ours, theirs = socket.socketpair()
