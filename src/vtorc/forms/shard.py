@@ -6,6 +6,7 @@ from typing import Literal
 
 from vtorc.core.decision.decisions import Decision
 from vtorc.core.detection.problems import PrimaryDoubt
+from vtorc.core.facts.records import KeyspaceType
 from vtorc.core.facts.views import ShardView
 from vtorc.forms.base import Form
 from vtorc.forms.findings import FindingForm, finding_form
@@ -58,6 +59,12 @@ class ShardForm(Form, frozen=True, kw_only=True):
     """Whether its primary takes writes by all that is known; None if that is in doubt."""
     controlled: bool
     """Whether vtorc acts on it; the others are only watched (`clusters_to_watch`)."""
+    keyspace_is_snapshot: bool
+    """Whether its keyspace is a snapshot, which vtorc leaves alone."""
+    keyspace_forbids_emergency_reparent: bool
+    """Whether an operator has switched emergency reparents off in the record of its keyspace."""
+    forbids_emergency_reparent: bool
+    """Whether an operator has done so in the record of the shard."""
     durability: str | None
     """The name of the durability policy in force; None if it is missing or unknown."""
     primary: str | None
@@ -104,6 +111,9 @@ def shard_form(judgement: Judgement, moment: Moment, *, revision: int, running: 
         sentence=sentence,
         takes_writes=_takes_writes(judgement),
         controlled=judgement.controlled,
+        keyspace_is_snapshot=view.keyspace_record.type is KeyspaceType.SNAPSHOT,
+        keyspace_forbids_emergency_reparent=view.keyspace_record.emergency_reparent_disabled,
+        forbids_emergency_reparent=view.shard_record.emergency_reparent_disabled,
         durability=judgement.policy.name if judgement.policy is not None else None,
         primary=str(view.primary.alias) if view.primary is not None else None,
         recorded_primary=str(named) if named is not None else None,

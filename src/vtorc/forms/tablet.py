@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from vtorc.core.detection.errant_gtids import errant_gtids
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.facts.last_probe import LastProbe
 from vtorc.core.facts.status import SemiSyncStatus, ThreadState
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.forms.base import Form
+from vtorc.forms.mysql import MysqlForm, mysql_form
 from vtorc.forms.times import rfc3339, rfc3339_or_none
 
 Reach = Literal["answers", "fails", "unasked"]
@@ -33,6 +36,18 @@ class ReplicationForm(Form, frozen=True, kw_only=True):
     """Host and port of the server that it replicates from; empty if it has no source."""
     source_tablet: str | None
     """Alias of the tablet at that address; None if the shard has none there."""
+    source_uuid: str
+    """MySQL's server_uuid of its source; empty before the first connection to it."""
+    has_user: bool
+    """Whether it knows as which user it connects to its source."""
+    auto_position: bool
+    """Whether it finds its place in the source's binary logs by GTIDs."""
+    has_filters: bool | None
+    """Whether replication filters make it leave out some transactions; None if it does not tell."""
+    read_file: str | None
+    """The file of the source's binary log up to which it has read; None if it does not tell."""
+    read_position: int | None
+    """The position in that file; None as `read_file` is."""
     io_thread: str
     """"running", "connecting", "stopped" or "unknown"."""
     sql_thread: str
@@ -54,6 +69,12 @@ class SemiSyncForm(Form, frozen=True, kw_only=True):
     """Whether its commits wait for acknowledgements."""
     acknowledges: bool | None
     """Whether it is to acknowledge what it receives."""
+    is_waiting: bool | None
+    """Whether its commits do wait now, and have not fallen back to asynchronous (Rpl_semi_sync_source_status)."""
+    is_acknowledging: bool | None
+    """Whether its IO thread does acknowledge now (Rpl_semi_sync_replica_status)."""
+    timeout_ms: int | None
+    """Milliseconds that a commit waits before MySQL goes on without acknowledgements."""
     clients: int | None
     """How many connected replicas acknowledge to it."""
     wait_for_replica_count: int | None
@@ -72,6 +93,9 @@ class GtidForm(Form, frozen=True, kw_only=True):
     not_on_primary: str
     """Those that it has and the primary had not when it answered last; empty if none. Some may be on their way: only
     the finding `ErrantGTIDDetected` says that they are errant."""
+    errant: str
+    """Those that it has executed, that the primary lacks and did not write; empty if none, or if the primary's answer
+    cannot tell."""
 
 
 class TabletForm(Form, frozen=True, kw_only=True):
@@ -83,6 +107,8 @@ class TabletForm(Form, frozen=True, kw_only=True):
     """Its cell."""
     type: str
     """The type in its record, in upper case."""
+    current_type: str | None
+    """The type that the tablet takes itself for, in upper case; None if it does not tell."""
     is_primary: bool
     """Whether it is the primary of its shard."""
     host: str
@@ -101,6 +127,10 @@ class TabletForm(Form, frozen=True, kw_only=True):
     """How it answered, as the end of a sentence about it: "answers", "does not answer"."""
     answered_at: str | None
     """When it was asked for its last answer; None if it never gave one."""
+    asked_at: str | None
+    """When the last question was over, with or without an answer; None before the first one is."""
+    answer_seconds: float | None
+    """How long the last answer took; None while it does not answer."""
     failing_since: str | None
     """When the first question was asked that it has failed to answer since; None while it answers."""
     version: str
@@ -111,6 +141,8 @@ class TabletForm(Form, frozen=True, kw_only=True):
     """Whether its MySQL refuses writes; None if it never answered."""
     replication: ReplicationForm | None
     """Its replication; None if it has no source or never answered."""
+    mysql: MysqlForm | None
+    """How its MySQL is set up; None if it never answered."""
     semi_sync: SemiSyncForm | None
     """Its semi-sync; None if it did not tell."""
     gtid: GtidForm | None
@@ -119,12 +151,14 @@ class TabletForm(Form, frozen=True, kw_only=True):
 
 def tablet_form(view: ShardView, tablet: TabletView, moment: Moment) -> TabletForm:
     """Return the form of one of the shard's tablets."""
-    record, status = tablet.record, tablet.told
+    record, status, probe = tablet.record, tablet.told, tablet.last_probe
     primary = view.primary
+    running_as = status.tablet_type if status is not None else None
     return TabletForm(
         alias=str(tablet.alias),
         cell=tablet.alias.cell,
         type=record.type.name,
+        current_type=running_as.name if running_as is not None else None,
         is_primary=primary is not None and primary.alias == tablet.alias,
         host=record.hostname,
         grpc_port=record.grpc_port,
@@ -134,11 +168,14 @@ def tablet_form(view: ShardView, tablet: TabletView, moment: Moment) -> TabletFo
         reach=_reach(tablet),
         says=tablet.failure_phrase if tablet.probed else "was not asked yet",
         answered_at=None if tablet.status_at is None else moment.wall_of(tablet.status_at),
+        asked_at=None if probe.ended_at is None else moment.wall_of(probe.ended_at),
+        answer_seconds=_answer_seconds(probe),
         failing_since=None if tablet.failing_since is None else moment.wall_of(tablet.failing_since),
         version=status.version if status is not None else "",
         server_uuid=status.server_uuid if status is not None else "",
         read_only=status.read_only if status is not None else None,
         replication=_replication(view, tablet),
+        mysql=mysql_form(status, tablet.status) if status is not None and tablet.status is not None else None,
         semi_sync=_semi_sync(status.semi_sync) if status is not None and status.semi_sync.is_reported else None,
         gtid=_gtid(primary, tablet),
     )
@@ -150,14 +187,27 @@ def _reach(tablet: TabletView) -> Reach:
     return "answers" if tablet.is_current else "fails"
 
 
+def _answer_seconds(probe: LastProbe) -> float | None:
+    if probe.failure is not None or probe.ended_at is None or probe.status_at is None:
+        return None
+    return round(probe.ended_at - probe.status_at, 6)
+
+
 def _replication(view: ShardView, tablet: TabletView) -> ReplicationForm | None:
     replication = tablet.told.replication if tablet.told is not None else None
     if replication is None:
         return None
     source = view.at_address(replication.source_address) if replication.has_source else None
+    file, position = replication.read_to or (None, None)
     return ReplicationForm(
         source=f"{replication.source_host}:{replication.source_port}" if replication.has_source else "",
         source_tablet=str(source.alias) if source is not None else None,
+        source_uuid=replication.source_uuid,
+        has_user=bool(replication.source_user),
+        auto_position=replication.auto_position,
+        has_filters=replication.has_filters,
+        read_file=file,
+        read_position=position,
         io_thread=_thread(replication.io_state),
         sql_thread=_thread(replication.sql_state),
         io_error=replication.last_io_error,
@@ -175,6 +225,9 @@ def _semi_sync(status: SemiSyncStatus) -> SemiSyncForm:
     return SemiSyncForm(
         waits=status.primary_enabled,
         acknowledges=status.replica_enabled,
+        is_waiting=status.primary_active,
+        is_acknowledging=status.replica_active,
+        timeout_ms=status.timeout or None,
         clients=status.primary_clients,
         wait_for_replica_count=status.wait_for_replica_count,
     )
@@ -191,4 +244,5 @@ def _gtid(primary: TabletView | None, tablet: TabletView) -> GtidForm | None:
         to_apply=str(status.received.difference(status.executed)),
         missing=str(on_primary.difference(status.received)),
         not_on_primary=str(status.received.difference(on_primary) if told is not None else EMPTY_GTID_SET),
+        errant=str(errant_gtids(tablet, primary) if primary is not None and told is not None else EMPTY_GTID_SET),
     )
