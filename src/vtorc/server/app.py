@@ -19,11 +19,12 @@ from vtorc.server.options import ServerRules
 from vtorc.server.permission import LocalActions
 from vtorc.server.probes import probe_routes
 from vtorc.server.v1.routes import v1_routes
+from vtorc.server.v12.app import v12_routes
 
 Dialect = Callable[[ServerMemory, Ask], Sequence[BaseRoute]]
 """Makes the routes of one older API; a route may be of any class that matches a scope, also by its raw path."""
 
-DIALECTS: dict[Listener, Dialect] = {}
+DIALECTS: dict[Listener, Dialect] = {Listener.V12: v12_routes}
 """The older APIs. Both listeners serve both; where they share a path, that of the listener counts."""
 
 

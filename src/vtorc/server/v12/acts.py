@@ -19,11 +19,16 @@ from vtorc.server.v12.recoveries import SUCCEEDED, Detections, ended
 ACTOR = "orchestrator API"
 """How vtorc records the operator: v12's dialect does not tell more."""
 
-PLANNED, EMERGENCY = "planned", "emergency"
+PLANNED, EMERGENCY, FORCED = "planned", "emergency", "forced"
+"""Kinds of plans: the election chooses in the first two, and a forced one takes the tablet that it is given."""
 
 Body = TypeVar("Body")
 
 _CODES = {code.value: code for code in Code}
+
+
+UNAUTHORIZED = "Unauthorized"
+"""The message by which v12 refused operators without the right."""
 
 
 class _Plan(msgspec.Struct, frozen=True):
@@ -32,6 +37,8 @@ class _Plan(msgspec.Struct, frozen=True):
     id: str
     refusal: str | None
     """Why it cannot be carried out; None if it can."""
+    risk: str
+    """What is lost, or may be; empty if nothing is."""
 
 
 class _Begun(msgspec.Struct, frozen=True):
@@ -70,7 +77,7 @@ async def force_failover(call: Call) -> Told:
 async def force_takeover(call: Call) -> Told:
     """Replace the primary as if it were lost, by the designated instance; return the recovery."""
     cluster = call.cluster()
-    return await _take_over(call, cluster, EMERGENCY, _designated(call, cluster))
+    return await _take_over(call, cluster, FORCED, _designated(call, cluster))
 
 
 async def recover(call: Call) -> Told:
@@ -89,7 +96,7 @@ async def recover(call: Call) -> Told:
             " Replicas are repaired by vtorc itself"
         )
     candidate = call.server("candidateHost", "candidatePort") if "candidateHost" in call.values else None
-    told = await _take_over(call, cluster, EMERGENCY, candidate)
+    told = await _take_over(call, cluster, EMERGENCY if candidate is None else FORCED, candidate)
     details = told.details
     return Told(told.message, details["SuccessorKey"] if isinstance(details, dict) else None)
 
@@ -105,7 +112,7 @@ async def enable_recoveries(call: Call) -> Told:
 
 
 async def _allow_recoveries(call: Call, *, allowed: bool) -> Told:
-    _checked(await _ask(call, "recoveries", {"allowed": allowed}))
+    _checked(await _ask(call, "recoveries", {"allow": allowed, "reason": _reason(call)}))
     word = "enabled" if allowed else "disabled"
     return Told(f"Globally {word} recoveries", word)
 
@@ -124,32 +131,39 @@ def _designated(call: Call, cluster: Cluster) -> Server | None:
 
 
 async def _take_over(call: Call, cluster: Cluster, kind: str, to: Server | None) -> Told:
-    record = await _carry_out(call, cluster.shard.name, kind, to)
+    record, risk = await _carry_out(call, cluster.shard.name, kind, to)
     detections = Detections(call.memory.decisions, call.memory.recoveries.values())
     details: GoObject = ended(record, call.clusters, detections)
     if record.outcome != SUCCEEDED:
         raise V12Error(record.sentence, details=details)
-    return Told(record.sentence, details)
+    return Told(" ".join(filter(None, (record.sentence, risk))), details)
 
 
-async def _carry_out(call: Call, shard: str, kind: str, to: Server | None) -> RecoveryForm:
-    """Have a plan made and carried out, and return the record of the recovery; raises V12Error."""
+async def _carry_out(call: Call, shard: str, kind: str, to: Server | None) -> tuple[RecoveryForm, str]:
+    """Have a plan made and carried out; return the record of the recovery and what it risked, or raise V12Error.
+
+    v12's dialect leaves no time to read a plan. What the durability policy risks in each failover is accepted by asking
+    for one, and what more a forced promotion would lose is not.
+    """
     arguments: dict[str, object] = {"shard": shard, "kind": kind, "to": to.tablet.alias if to is not None else None}
     plan = _decoded(await _ask(call, "plan", arguments), _Plan)
     if plan.refusal is not None:
         raise V12Error(plan.refusal)
     with _Records(call.memory, shard) as records:
-        reason = f"{call.path.partition('/')[0]} by the API of orchestrator"
-        execution: dict[str, object] = {"plan": plan.id, "reason": reason, "accept_loss": False}
+        execution: dict[str, object] = {"plan": plan.id, "reason": _reason(call), "accept_loss": kind == EMERGENCY}
         begun = _decoded(await _ask(call, "execute", execution), _Begun)
         try:
             async with asyncio.timeout(call.tools.patience):
-                return await records.of_kind(begun.recovery.kind)
+                return await records.begun(begun.recovery.began), plan.risk
         except TimeoutError:
             raise V12Error(
                 f"the recovery of {shard} goes on after {call.tools.patience:g} s: follow it by"
                 f" /api/audit-recovery/alias/{shard.replace('/', ':', 1)}"
             ) from None
+
+
+def _reason(call: Call) -> str:
+    return f"{call.path.partition('/')[0]} by the API of orchestrator"
 
 
 async def _ask(call: Call, kind: str, arguments: dict[str, object]) -> ReplyFrame:
@@ -161,7 +175,10 @@ def _checked(reply: ReplyFrame) -> ReplyFrame:
     if reply.status < 400:
         return reply
     problem = _as(reply, ProblemForm)
-    raise V12Error(". ".join(filter(None, (problem.what, problem.why, problem.do))))
+    sentence = ". ".join(filter(None, (problem.what, problem.why, problem.do)))
+    if reply.status in (401, 403):
+        raise V12Error(UNAUTHORIZED, details=sentence)
+    raise V12Error(sentence)
 
 
 def _decoded(reply: ReplyFrame, kind: type[Body]) -> Body:
@@ -194,9 +211,9 @@ class _Records:
         if self._stop is not None:
             self._stop()
 
-    async def of_kind(self, kind: str) -> RecoveryForm:
-        """Return the first of this kind, once it ended."""
-        while (record := await self._ended.get()).kind != kind:
+    async def begun(self, at: str) -> RecoveryForm:
+        """Return the one that began then, once it ended."""
+        while (record := await self._ended.get()).began != at:
             pass
         return record
 

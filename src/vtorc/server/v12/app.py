@@ -1,42 +1,38 @@
-"""The ASGI side of v12's API: finds the route, asks whether the call may act, and sends the answer."""
+"""The HTTP side of v12's API: finds the route of a path, and sends what its handler returns."""
 
 import inspect
-import ipaddress
+import socket
 import time
 from collections.abc import Callable
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from vtorc.server.asking import Ask
 from vtorc.server.memory import ServerMemory
+from vtorc.server.permission import origin_of
 from vtorc.server.v12 import paths
 from vtorc.server.v12.answers import CONTENT_TYPE, V12Answer, V12Error, error, ok
 from vtorc.server.v12.call import Call, Tools, V12Settings
 from vtorc.server.v12.clusters import Clusters
-from vtorc.server.v12.refusals import unknown
-from vtorc.server.v12.routes import ROUTES
+from vtorc.server.v12.refusals import FOREIGN, unknown
+from vtorc.server.v12.routes import ROUTES, V12Route
 from vtorc.server.v12.synonyms import OLD_NAMES
 
-MayAct = Callable[[Request], bool]
-"""Whether the sender of a request may ask for something that acts."""
+PATIENCE = 120.0
+"""Seconds that a call waits for a recovery that it asked for."""
 
 _TABLE: Final = paths.Table(ROUTES, OLD_NAMES)
 
-_SAME_SITE: Final = frozenset(("same-origin", "none"))
+_STATUS: Final = ("status",)
 
 
-def is_local(request: Request) -> bool:
-    """Return whether a request came over a loopback address or a Unix socket."""
-    if request.client is None:
-        return True
-    try:
-        return ipaddress.ip_address(request.client.host).is_loopback
-    except ValueError:
-        return False
+def v12_routes(memory: ServerMemory, ask: Ask) -> list[BaseRoute]:
+    """Return the routes of v12's API: one that takes all of its paths."""
+    return [V12Routes(V12App(memory, ask, settings=V12Settings(host=socket.gethostname())))]
 
 
 class V12App:
@@ -47,41 +43,32 @@ class V12App:
         memory: ServerMemory,
         ask: Ask,
         *,
-        settings: V12Settings | None = None,
-        may_act: MayAct = is_local,
+        settings: V12Settings,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
-        patience: float = 120.0,
+        patience: float = PATIENCE,
     ) -> None:
-        """Tell what `memory` knows and ask for the rest; `clock` is that of `memory`.
-
-        A call waits for `patience` seconds for a recovery that it asked for.
-        """
+        """Tell what `memory` knows and ask for the rest; `clock` is that of `memory`, `wall` that of the world."""
         self._tools = Tools(
             memory=memory,
             clusters=Clusters(memory),
             ask=ask,
-            settings=settings or V12Settings(),
+            settings=settings,
             clock=clock,
             wall=wall,
             patience=patience,
         )
-        self._may_act = may_act
 
     def has(self, scope: Scope) -> bool:
-        """Return whether a path is one of v12's; the others below `/api/` may be those of another dialect."""
+        """Return whether a path is one of v12's or of orchestrator's; others may be those of another API."""
         path = self._path(scope)
-        return path is not None and _TABLE.find(path) is not None
+        return path is not None and (_TABLE.find(path) is not None or _newest_name(path) in FOREIGN)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, whatever its path is."""
-        request = Request(scope, receive)
-        answer = await self.answer(request)
-        body = b"" if request.method == "HEAD" else answer.body
-        response = Response(body, answer.status, media_type=CONTENT_TYPE)
-        response.headers["Content-Length"] = str(len(answer.body))
-        response.headers["Cache-Control"] = "no-store"
-        await response(scope, receive, send)
+        answer = await self.answer(Request(scope, receive))
+        # Servers send no body in answer to HEAD, and its length all the same.
+        await Response(answer.body, answer.status, media_type=CONTENT_TYPE)(scope, receive, send)
 
     async def answer(self, request: Request) -> V12Answer:
         """Return the answer to a request."""
@@ -93,35 +80,28 @@ class V12App:
     async def _answer(self, request: Request) -> V12Answer:
         path = self._path(request.scope)
         if path is None:
-            raise V12Error(
-                f"{request.url.path} is unknown: the API is below {self._tools.settings.prefix}/api/", status=404
-            )
+            prefix = self._tools.settings.prefix
+            raise V12Error(f"{request.url.path} is unknown: the API is below {prefix}/api/", status=404)
         match = _TABLE.find(path)
         if match is None:
-            raise unknown(path, OLD_NAMES.get(path[0], path[0]) if path else "")
-        route = match.entry
-        if request.method not in ("GET", "HEAD"):
-            raise V12Error(f"{request.method} is not allowed: this API has GET only", status=405)
-        if route.acts:
-            self._check_may_act(request)
-        result = route.handler(self._call(request, "/".join(path), match.values))
-        return ok(route.style, await result if inspect.isawaitable(result) else result)
+            raise unknown(path, _newest_name(path))
+        self._check(request, match.entry)
+        result = match.entry.handler(self._call(request, "/".join(path), match.values))
+        return ok(match.entry.style, await result if inspect.isawaitable(result) else result)
+
+    def _check(self, request: Request, route: V12Route) -> None:
+        """Refuse methods that v12 has not, HEAD for what acts, and all that would tell of a part of the shards."""
+        if request.method not in ("GET", "HEAD") or (request.method == "HEAD" and route.acts):
+            raise V12Error(f"{request.method} is not allowed here: this API acts and answers by GET", status=405)
+        if route.needs_all and not self._tools.memory.is_complete:
+            raise V12Error("vtorc has not told this server of all shards yet: ask again in a moment", status=503)
 
     def _path(self, scope: Scope) -> tuple[str, ...] | None:
         raw: bytes = scope.get("raw_path") or scope["path"].encode()
         settings = self._tools.settings
         if raw.decode("latin-1").rstrip("/") == settings.status_endpoint.rstrip("/"):
-            return ("status",)
+            return _STATUS
         return paths.segments(raw, settings.prefix)
-
-    def _check_may_act(self, request: Request) -> None:
-        """Refuse what may not act: HEAD, senders without the right, and pages of other sites."""
-        if request.method == "HEAD":
-            raise V12Error("HEAD is not allowed: this path acts", status=405)
-        if not self._may_act(request):
-            raise V12Error("Unauthorized", details="this acts, and vtorc takes that from loopback addresses only")
-        if not is_same_site(request):
-            raise V12Error("Unauthorized", details="this acts, and the page that asked for it is of another site")
 
     def _call(self, request: Request, path: str, values: dict[str, str]) -> Call:
         return Call(
@@ -130,14 +110,25 @@ class V12App:
             values=values,
             query=paths.query_values(request.scope.get("query_string", b"")),
             headers={name: request.headers.getlist(name) for name in request.headers},
-            origin=request.client.host if request.client is not None else "",
+            origin=origin_of(request),
         )
 
 
-def is_same_site(request: Request) -> bool:
-    """Return whether a request comes from no page, or from one of this very host."""
-    if request.headers.get("sec-fetch-site", "none") not in _SAME_SITE:
-        return False
-    host = request.headers.get("host", "")
-    pages = (request.headers.get("origin"), request.headers.get("referer"))
-    return all(urlsplit(page).netloc == host for page in pages if page)
+class V12Routes(BaseRoute):
+    """Takes the paths of an application by their raw form, which may hold an encoded `/`."""
+
+    def __init__(self, app: V12App) -> None:
+        """Hand them on to this one."""
+        self._app = app
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Return whether a request is for one of the paths."""
+        return (Match.FULL if scope["type"] == "http" and self._app.has(scope) else Match.NONE), {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer it."""
+        await self._app(scope, receive, send)
+
+
+def _newest_name(path: tuple[str, ...]) -> str:
+    return OLD_NAMES.get(path[0], path[0]) if path else ""

@@ -1,6 +1,5 @@
 """One call of a route: what it says, and all that a handler may use."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -41,11 +40,11 @@ class Tools:
     """Sends a request to vtorc."""
     settings: V12Settings
     """The settings."""
-    clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float]
     """The clock of `memory`, in seconds."""
-    wall: Callable[[], float] = time.time
+    wall: Callable[[], float]
     """Seconds since the Unix epoch."""
-    patience: float = 120.0
+    patience: float
     """Seconds that a call waits for a recovery that it asked for."""
 
     @property
@@ -74,8 +73,8 @@ class Call:
     """The values of the query."""
     headers: Mapping[str, list[str]]
     """The values of each header, by name."""
-    origin: str = ""
-    """The address that the call came from; empty for a Unix socket."""
+    origin: str
+    """The address that the call came from."""
 
     @property
     def memory(self) -> ServerMemory:

@@ -23,9 +23,11 @@ class V12Route:
     style: Style
     """How it is answered."""
     acts: bool = False
-    """Whether it changes something, which only those may ask for that may act."""
+    """Whether it asks vtorc to change something."""
     is_supported: bool = True
     """Whether vtorc does it at all; if not, its handler always refuses."""
+    needs_all: bool = True
+    """Whether it may be answered only once all shards are known."""
 
 
 def _raw(path: str, handler: Handler) -> V12Route:
@@ -36,12 +38,16 @@ def _told(path: str, handler: Handler) -> V12Route:
     return V12Route(path, handler, Style.ENVELOPE)
 
 
+def _about_node(path: str, handler: Handler, style: Style = Style.RAW) -> V12Route:
+    return V12Route(path, handler, style, needs_all=False)
+
+
 def _acts(path: str, handler: Handler) -> V12Route:
     return V12Route(path, handler, Style.ENVELOPE, acts=True)
 
 
 def _refused(path: str, style: Style = Style.ENVELOPE) -> V12Route:
-    return V12Route(path, refusal(path.partition("/")[0]), style, is_supported=False)
+    return V12Route(path, refusal(path.partition("/")[0]), style, is_supported=False, needs_all=False)
 
 
 RELOCATION = (
@@ -228,14 +234,14 @@ AUDIT = (
 )
 
 HEALTH = (
-    _told("status", meta.health),
-    _told("health", meta.health),
-    _raw("lb-check", meta.alive),
-    _raw("_ping", meta.alive),
-    _raw("leader-check", meta.leader),
-    _raw("leader-check/:errorStatusCode", meta.leader),
-    _raw("routed-leader-check", meta.leader),
-    _raw("headers", meta.headers),
+    _about_node("status", meta.health, Style.ENVELOPE),
+    _about_node("health", meta.health, Style.ENVELOPE),
+    _about_node("lb-check", meta.alive),
+    _about_node("_ping", meta.alive),
+    _about_node("leader-check", meta.leader),
+    _about_node("leader-check/:errorStatusCode", meta.leader),
+    _about_node("routed-leader-check", meta.leader),
+    _about_node("headers", meta.headers),
     _refused("grab-election"),
     _refused("reelect"),
     _refused("reload-configuration"),

@@ -1,13 +1,18 @@
 """The fields of the objects of Vitess 12's API, as its Go structs name them, and those that were renamed there."""
 
-INSTANCE = frozenset(
-    """
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+INSTANCE = _names("""
     Key InstanceAlias Uptime ServerID ServerUUID Version VersionComment FlavorName ReadOnly Binlog_format BinlogRowImage
     LogBinEnabled LogReplicationUpdatesEnabled SelfBinlogCoordinates SourceKey SourceUUID AncestryUUID IsDetachedPrimary
     ReplicationSQLThreadRuning ReplicationIOThreadRuning ReplicationSQLThreadState ReplicationIOThreadState
     ReadBinlogCoordinates ExecBinlogCoordinates IsDetached RelaylogCoordinates LastSQLError LastIOError
     HasReplicationFilters HasReplicationCredentials UsingOracleGTID UsingMariaDBGTID UsingPseudoGTID GTIDMode
-    SupportsOracleGTID ExecutedGtidSet GtidPurged GtidErrant SecondsBehindPrimary ReplicationLagSeconds SQLDelay AllowTLS
+    SupportsOracleGTID ExecutedGtidSet GtidPurged GtidErrant SecondsBehindPrimary ReplicationLagSeconds SQLDelay
+    AllowTLS
     Replicas ClusterName SuggestedClusterAlias DataCenter Region PhysicalEnvironment ReplicationDepth IsCoPrimary
     ReplicationCredentialsAvailable SemiSyncAvailable SemiSyncEnforced SemiSyncPrimaryEnabled SemiSyncReplicaEnabled
     SemiSyncPrimaryTimeout SemiSyncPrimaryWaitForReplicaCount SemiSyncPrimaryStatus SemiSyncPrimaryClients
@@ -19,20 +24,16 @@ INSTANCE = frozenset(
     MasterKey MasterUUID IsDetachedMaster SecondsBehindMaster IsCoMaster SlaveHosts SlaveLagSeconds
     LogSlaveUpdatesEnabled Slave_SQL_Running Slave_IO_Running SemiSyncMasterEnabled SemiSyncMasterTimeout
     SemiSyncMasterWaitForReplicaCount SemiSyncMasterStatus SemiSyncMasterClients
-    """.split()
-)
+    """)
 
-KEY = frozenset("Hostname Port".split())
+KEY = _names("Hostname Port")
 
-CLUSTER_INFO = frozenset(
-    """
+CLUSTER_INFO = _names("""
     ClusterName ClusterAlias ClusterDomain CountInstances HeuristicLag HasAutomatedPrimaryRecovery
     HasAutomatedIntermediatePrimaryRecovery HasAutomatedMasterRecovery HasAutomatedIntermediateMasterRecovery
-    """.split()
-)
+    """)
 
-ANALYSIS = frozenset(
-    """
+ANALYSIS = _names("""
     AnalyzedInstanceKey AnalyzedInstancePrimaryKey TabletType PrimaryTimeStamp SuggestedClusterAlias ClusterDetails
     AnalyzedInstanceDataCenter AnalyzedInstanceRegion AnalyzedInstancePhysicalEnvironment
     AnalyzedInstanceBinlogCoordinates IsPrimary IsClusterPrimary IsCoPrimary LastCheckValid LastCheckPartialSuccess
@@ -49,33 +50,24 @@ ANALYSIS = frozenset(
     AnalyzedInstanceMasterKey MasterTimeStamp IsMaster IsClusterMaster IsCoMaster
     CountReplicasFailingToConnectToMaster SlaveHosts IsFailingToConnectToMaster SemiSyncMasterEnabled
     SemiSyncMasterStatus SemiSyncMasterWaitForReplicaCount SemiSyncMasterClients
-    """.split()
-)
+    """)
 
-RECOVERY = frozenset(
-    """
+RECOVERY = _names("""
     Id UID AnalysisEntry SuccessorKey SuccessorAlias IsActive IsSuccessful LostReplicas ParticipatingInstanceKeys
     AllErrors RecoveryStartTimestamp RecoveryEndTimestamp ProcessingNodeHostname ProcessingNodeToken Acknowledged
     AcknowledgedAt AcknowledgedBy AcknowledgedComment LastDetectionId RelatedRecoveryId Type RecoveryType
-    """.split()
-)
+    """)
 
-STEP = frozenset("Id RecoveryUID AuditAt Message".split())
-BLOCKED = frozenset("FailedInstanceKey ClusterName Analysis LastBlockedTimestamp BlockingRecoveryId".split())
-CHANGELOG = frozenset("AnalyzedInstanceKey Changelog".split())
-AUDIT = frozenset("AuditId AuditTimestamp AuditType AuditInstanceKey Message".split())
-CANDIDATE = frozenset("Hostname Port PromotionRule LastSuggestedString PromotionRuleExpiry".split())
-FILTERS = frozenset(
-    "RecoverPrimaryClusterFilters RecoverIntermediatePrimaryClusterFilters RecoveryIgnoreHostnameFilters".split()
-)
-HEALTH = frozenset(
-    """
+STEP = _names("Id RecoveryUID AuditAt Message")
+BLOCKED = _names("FailedInstanceKey ClusterName Analysis LastBlockedTimestamp BlockingRecoveryId")
+CHANGELOG = _names("AnalyzedInstanceKey Changelog")
+AUDIT = _names("AuditId AuditTimestamp AuditType AuditInstanceKey Message")
+CANDIDATE = _names("Hostname Port PromotionRule LastSuggestedString PromotionRuleExpiry")
+FILTERS = _names("RecoverPrimaryClusterFilters RecoverIntermediatePrimaryClusterFilters RecoveryIgnoreHostnameFilters")
+HEALTH = _names("""
     Healthy Hostname Token IsActiveNode ActiveNode Error AvailableNodes RaftLeader IsRaftLeader RaftLeaderURI
     RaftAdvertise RaftHealthyMembers
-    """.split()
-)
-NODE = frozenset(
-    """
+    """)
+NODE = _names("""
     Hostname Token AppVersion FirstSeenActive LastSeenActive ExtraInfo Command DBBackend LastReported
-    """.split()
-)
+    """)

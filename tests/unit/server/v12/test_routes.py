@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.server.told import ask_app
 from tests.unit.server.v12 import fields
 from tests.unit.server.v12.world import (
     FIRST,
@@ -14,8 +15,8 @@ from tests.unit.server.v12.world import (
     LOST_PRIMARY,
     SECOND,
     World,
+    ago,
     full_world,
-    get,
     recovery,
     running,
 )
@@ -190,7 +191,7 @@ RAW: dict[str, Check] = {
     "leader-check": is_("OK"),
     "leader-check/:errorStatusCode": is_("OK"),
     "routed-leader-check": is_("OK"),
-    "headers": is_({"Accept": ["*/*"]}),
+    "headers": is_({"Accept": ["*/*"], "Host": ["127.0.0.1:3000"], "Content-Length": ["0"]}),
 }
 """The value of each raw route."""
 
@@ -261,22 +262,19 @@ def detection_id() -> str:
 def acting_world() -> World:
     """A full world in which every plan can be carried out."""
     world = full_world()
-    shard = {"commerce": HEALTHY, "customer": LOST}
-    going = {name: running(shard=name, kind="PlannedReparent") for name in shard.values()}
-    ended = {name: recovery(shard=name, kind="PlannedReparent", winner="zone1-0000000101") for name in shard.values()}
     world.replies = {
-        "plan": (200, {"id": "p1", "refusal": None, "sentence": "…"}),
-        "execute": (202, {"recovery": going[HEALTHY]}),
+        "plan": (200, {"id": "p1", "refusal": None, "risk": ""}),
+        "execute": (202, {"recovery": running(began=ago(0))}),
         "recoveries": (200, {}),
     }
-    world.ends = list(ended.values())
+    world.ends = [recovery(seconds_ago=0, shard=shard, winner="zone1-0000000101") for shard in (HEALTHY, LOST)]
     return world
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
 async def test_each_route_answers_in_its_style_with_the_fields_that_clients_read(route: V12Route) -> None:
     """Each route answers as Vitess 12's clients read it, or refuses with the reason."""
-    got = await get(acting_world().app(), path_of(route), headers={"Accept": "*/*"})
+    got = await ask_app(acting_world().app(), path_of(route), headers={"accept": "*/*"})
     assert got.headers["content-type"] == "application/json; charset=UTF-8"
     if not route.is_supported:
         assert got.status == 501
@@ -313,17 +311,17 @@ async def test_an_old_name_answers_as_the_new_one(old: str) -> None:
     new = OLD_NAMES[old]
     known = {route.path.partition("/")[0]: route for route in ROUTES}
     if new not in known:
-        assert (await get(full_world().app(), f"/api/{old}/x")).status == 501
+        assert (await ask_app(full_world().app(), f"/api/{old}/x")).status == 501
         return
     path = path_of(known[new])
-    by_new = await get(acting_world().app(), path)
-    by_old = await get(acting_world().app(), re.sub(f"^/api/{new}", f"/api/{old}", path))
+    by_new = await ask_app(acting_world().app(), path)
+    by_old = await ask_app(acting_world().app(), re.sub(f"^/api/{new}", f"/api/{old}", path))
     assert (by_old.status, by_old.json) == (by_new.status, by_new.json)
 
 
 async def test_an_instance_has_its_source_and_threads_under_both_names() -> None:
     """The values under the old names are those under the new ones."""
-    got = (await get(full_world().app(), f"/api/instance/{SECOND.replace(':', '/')}")).json
+    got = (await ask_app(full_world().app(), f"/api/instance/{SECOND.replace(':', '/')}")).json
     assert got["MasterKey"] == got["SourceKey"] == {"Hostname": "mysql-zone1-100", "Port": 3306}
     assert got["Slave_SQL_Running"] is got["ReplicationSQLThreadRuning"] is True
     assert got["ReplicationIOThreadState"] == 1
@@ -336,7 +334,7 @@ async def test_an_instance_has_its_source_and_threads_under_both_names() -> None
 
 async def test_a_primary_has_an_empty_source_and_no_threads() -> None:
     """A primary's source is the empty key, and its threads do not exist."""
-    got = (await get(full_world().app(), f"/api/instance/{FIRST.replace(':', '/')}")).json
+    got = (await ask_app(full_world().app(), f"/api/instance/{FIRST.replace(':', '/')}")).json
     assert got["MasterKey"] == {"Hostname": "", "Port": 0}
     assert got["ReplicationSQLThreadState"] == got["ReplicationIOThreadState"] == -1
     assert got["Replicas"] == [
@@ -348,7 +346,7 @@ async def test_a_primary_has_an_empty_source_and_no_threads() -> None:
 
 async def test_an_analysis_tells_of_the_dead_primary() -> None:
     """The analysis of a lost primary has its address, cluster, counts and code."""
-    got = (await get(full_world().app(), "/api/replication-analysis")).json["Details"]
+    got = (await ask_app(full_world().app(), "/api/replication-analysis")).json["Details"]
     dead = next(entry for entry in got if entry["Analysis"] == "DeadPrimary")
     assert dead["AnalyzedInstanceKey"] == {"Hostname": "mysql-zone1-300", "Port": 3306}
     assert dead["ClusterDetails"]["ClusterAlias"] == "customer:-80"
@@ -361,12 +359,12 @@ async def test_what_is_old_is_not_recently_checked() -> None:
     """Without news of vtorc instances turn stale, and the node unhealthy."""
     world = full_world()
     world.silence = 40.0
-    problems = (await get(world.app(), "/api/problems/commerce:0")).json
+    problems = (await ask_app(world.app(), "/api/problems/commerce:0")).json
     assert [row["Problems"] for row in problems] == [["not_recently_checked"]] * 3
     assert problems[0]["SecondsSinceLastSeen"] == {"Int64": 40, "Valid": True}
-    health = await get(world.app(), "/api/health")
+    health = await ask_app(world.app(), "/api/health")
     assert (health.status, health.json["Details"]["Healthy"]) == (500, False)
-    check = await get(world.app(), "/api/leader-check/503")
+    check = await ask_app(world.app(), "/api/leader-check/503")
     assert (check.status, check.json["Message"]) == (503, "Not leader")
 
 
@@ -376,10 +374,10 @@ async def test_empty_lists_and_nulls_are_those_that_the_pages_need() -> None:
     world.memory.recoveries.clear()
     lists = ["blocked-recoveries/cluster/x:1", "maintenance", "problems/x:1", f"active-cluster-recovery/{FIRST}"]
     for path in [*lists, "audit-recovery/alias/commerce.0", "audit-recovery/cluster/x:1", "audit/7"]:
-        assert (await get(world.app(), f"/api/{path}")).json == []
+        assert (await ask_app(world.app(), f"/api/{path}")).json == []
     for path in [
         f"recently-active-cluster-recovery/{FIRST}",
         f"recently-active-instance-recovery/{FIRST.replace(':', '/')}",
     ]:
-        assert (await get(world.app(), f"/api/{path}")).json is None
-    assert (await get(world.app(), "/api/replication-analysis/commerce:0")).json["Details"] == []
+        assert (await ask_app(world.app(), f"/api/{path}")).json is None
+    assert (await ask_app(world.app(), "/api/replication-analysis/commerce:0")).json["Details"] == []

@@ -1,8 +1,6 @@
 """A small cluster as v12's API sees it: a healthy shard, one that has lost its primary, and what happened before."""
 
 import asyncio
-import json
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,6 +17,7 @@ from vtorc.forms.frames import (
     AnyFrame,
     DecisionFrame,
     HeartbeatFrame,
+    MetricsFrame,
     RecoveryFrame,
     ReplyFrame,
     ShardFrame,
@@ -143,6 +142,7 @@ STATUS = StatusFrame(
     emergency_reparents_allowed=True,
     clusters_to_watch=[],
     topology_failures=[],
+    shards_watched=2,
     announcements=[],
     history_file="",
 )
@@ -159,6 +159,8 @@ class World:
     """The requests so far."""
     ends: list[RecoveryForm] = field(default_factory=list)
     """The recoveries that end right after the next execution."""
+    executed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by the first execution."""
     silence: float = 0.0
     """Seconds since vtorc was heard last."""
 
@@ -177,6 +179,7 @@ class World:
             DecisionFrame(at=ago(60.5), change="decided", finding=detected()),
             DecisionFrame(at=ago(59.0), change="cleared", finding=detected()),
             RecoveryFrame(recovery=recovery()),
+            MetricsFrame(metrics=[]),
             HeartbeatFrame(at=ago(0), late_seconds=0.0),
         )
 
@@ -185,6 +188,7 @@ class World:
         self.asked.append((kind, arguments))
         status, body = self.replies[kind]
         if kind == "execute":
+            self.executed.set()
             for ended in self.ends:
                 asyncio.get_running_loop().call_soon(self.tell, RecoveryFrame(recovery=ended))
         return ReplyFrame(id=len(self.asked), status=status, body=msgspec.Raw(msgspec.json.encode(body)))
@@ -206,54 +210,3 @@ def full_world() -> World:
     world = World()
     world.tell_all()
     return world
-
-
-@dataclass(frozen=True)
-class Got:
-    """An answer."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        """Its value."""
-        return json.loads(self.body)
-
-
-async def get(
-    app: Callable[..., Any],
-    path: str,
-    *,
-    method: str = "GET",
-    headers: Mapping[str, str] | None = None,
-    client: tuple[str, int] | None = ("127.0.0.1", 50000),
-) -> Got:
-    """Call an ASGI application; `path` may have a query."""
-    raw, _, query = path.partition("?")
-    scope = {
-        "type": "http",
-        "http_version": "1.1",
-        "method": method,
-        "scheme": "http",
-        "path": raw,
-        "raw_path": raw.encode(),
-        "query_string": query.encode(),
-        "root_path": "",
-        "headers": [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()],
-        "client": client,
-        "server": ("127.0.0.1", 3000),
-    }
-    sent: list[dict[str, Any]] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
-
-    await app(scope, receive, send)
-    start = next(message for message in sent if message["type"] == "http.response.start")
-    body = b"".join(message.get("body", b"") for message in sent if message["type"] == "http.response.body")
-    return Got(start["status"], {name.decode(): value.decode() for name, value in start["headers"]}, body)
