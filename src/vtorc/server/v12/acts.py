@@ -133,7 +133,7 @@ def _designated(call: Call, cluster: Cluster) -> Server | None:
 async def _take_over(call: Call, cluster: Cluster, kind: str, to: Server | None) -> Told:
     record, risk = await _carry_out(call, cluster.shard.name, kind, to)
     detections = Detections(call.memory.decisions, call.memory.recoveries.values())
-    details: GoObject = ended(record, call.clusters, detections)
+    details: GoObject = ended(record, call.tools.book.now, detections)
     if record.outcome != SUCCEEDED:
         raise V12Error(record.sentence, details=details)
     return Told(" ".join(filter(None, (record.sentence, risk))), details)

@@ -1,5 +1,6 @@
 """The HTTP side of v12's API: finds the route of a path, and sends what its handler returns."""
 
+import asyncio
 import inspect
 import socket
 import time
@@ -17,7 +18,7 @@ from vtorc.server.permission import origin_of
 from vtorc.server.v12 import paths
 from vtorc.server.v12.answers import CONTENT_TYPE, V12Answer, V12Error, error, ok
 from vtorc.server.v12.call import Call, Tools, V12Settings
-from vtorc.server.v12.clusters import Clusters
+from vtorc.server.v12.cluster_book import ClusterBook
 from vtorc.server.v12.refusals import FOREIGN, unknown
 from vtorc.server.v12.routes import ROUTES, V12Route
 from vtorc.server.v12.synonyms import OLD_NAMES
@@ -51,7 +52,7 @@ class V12App:
         """Tell what `memory` knows and ask for the rest; `clock` is that of `memory`, `wall` that of the world."""
         self._tools = Tools(
             memory=memory,
-            clusters=Clusters(memory),
+            book=ClusterBook(memory),
             ask=ask,
             settings=settings,
             clock=clock,
@@ -86,7 +87,11 @@ class V12App:
         if match is None:
             raise unknown(path, _newest_name(path))
         self._check(request, match.entry)
-        result = match.entry.handler(self._call(request, "/".join(path), match.values))
+        call = self._call(request, "/".join(path), match.values)
+        if match.entry.is_large:
+            # The loop goes on to hear vtorc meanwhile.
+            return await asyncio.to_thread(_answer_at_once, match.entry, call)
+        result = match.entry.handler(call)
         return ok(match.entry.style, await result if inspect.isawaitable(result) else result)
 
     def _check(self, request: Request, route: V12Route) -> None:
@@ -106,6 +111,7 @@ class V12App:
     def _call(self, request: Request, path: str, values: dict[str, str]) -> Call:
         return Call(
             tools=self._tools,
+            clusters=self._tools.book.now,
             path=path,
             values=values,
             query=paths.query_values(request.scope.get("query_string", b"")),
@@ -128,6 +134,10 @@ class V12Routes(BaseRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer it."""
         await self._app(scope, receive, send)
+
+
+def _answer_at_once(route: V12Route, call: Call) -> V12Answer:
+    return ok(route.style, route.handler(call))
 
 
 def _newest_name(path: tuple[str, ...]) -> str:

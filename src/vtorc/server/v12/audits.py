@@ -121,7 +121,7 @@ def _going(call: Call) -> list[RunningForm]:
 
 
 def _over(call: Call) -> list[RecoveryForm]:
-    return list(reversed(call.memory.recoveries.values()))
+    return list(call.memory.recoveries.values())[::-1]
 
 
 def _all(call: Call) -> list[AnyRecovery]:

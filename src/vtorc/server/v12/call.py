@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from vtorc.server.asking import Ask
 from vtorc.server.memory import ServerMemory
 from vtorc.server.v12.answers import V12Error
+from vtorc.server.v12.cluster_book import ClusterBook
 from vtorc.server.v12.clusters import Cluster, Clusters, Server
 
 DEAF_AFTER = 10.0
@@ -34,7 +35,7 @@ class Tools:
 
     memory: ServerMemory
     """What vtorc told."""
-    clusters: Clusters
+    book: ClusterBook
     """The same in v12's terms."""
     ask: Ask
     """Sends a request to vtorc."""
@@ -65,6 +66,8 @@ class Call:
 
     tools: Tools
     """What all calls share."""
+    clusters: Clusters
+    """The clusters as they were when it came."""
     path: str
     """The path below `/api/`."""
     values: Mapping[str, str]
@@ -80,11 +83,6 @@ class Call:
     def memory(self) -> ServerMemory:
         """What vtorc told."""
         return self.tools.memory
-
-    @property
-    def clusters(self) -> Clusters:
-        """The clusters."""
-        return self.tools.clusters
 
     @property
     def silence(self) -> float:

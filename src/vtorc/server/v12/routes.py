@@ -26,6 +26,8 @@ class V12Route:
     """Whether it asks vtorc to change something."""
     is_supported: bool = True
     """Whether vtorc does it at all; if not, its handler always refuses."""
+    is_large: bool = False
+    """Whether it tells about many tablets, so that a thread makes the answer; it must not await anything then."""
     needs_all: bool = True
     """Whether it may be answered only once all shards are known."""
 
@@ -36,6 +38,10 @@ def _raw(path: str, handler: Handler) -> V12Route:
 
 def _told(path: str, handler: Handler) -> V12Route:
     return V12Route(path, handler, Style.ENVELOPE)
+
+
+def _large(path: str, handler: Handler, style: Style = Style.RAW) -> V12Route:
+    return V12Route(path, handler, style, is_large=True)
 
 
 def _about_node(path: str, handler: Handler, style: Style = Style.RAW) -> V12Route:
@@ -106,9 +112,9 @@ POOLS = (
 )
 
 INFORMATION = (
-    _raw("search/:searchString", info.search),
-    _raw("search", info.search),
-    _raw("all-instances", info.all_instances),
+    _large("search/:searchString", info.search),
+    _large("search", info.search),
+    _large("all-instances", info.all_instances),
     _raw("instance/:host/:port", info.one_instance),
     _raw("instance-replicas/:host/:port", info.instance_replicas),
     _raw("cluster/:clusterHint", info.cluster),
@@ -118,13 +124,13 @@ INFORMATION = (
     _raw("cluster-info/alias/:clusterAlias", info.one_cluster_info),
     _raw("cluster-osc-replicas/:clusterHint", info.cluster_osc_replicas),
     _raw("clusters", info.clusters),
-    _raw("clusters-info", info.clusters_info),
-    _raw("primaries", info.primaries),
+    _large("clusters-info", info.clusters_info),
+    _large("primaries", info.primaries),
     _raw("primary/:clusterHint", info.primary),
     _raw("downtimed", meta.nothing),
     _raw("downtimed/:clusterHint", meta.nothing_about_cluster),
-    _raw("problems", info.with_problems),
-    _raw("problems/:clusterName", info.with_problems),
+    _large("problems", info.with_problems),
+    _large("problems/:clusterName", info.with_problems),
     _told("topology/:clusterHint", info.topology),
     _told("topology/:host/:port", info.topology),
     _told("topology-tabulated/:clusterHint", info.topology_tabulated),
@@ -134,8 +140,8 @@ INFORMATION = (
     _refused("snapshot-topologies"),
     _refused("set-cluster-alias/:clusterName"),
     _told("resolve/:host/:port", info.resolve),
-    _raw("bulk-instances", info.bulk_instances),
-    _raw("bulk-promotion-rules", info.bulk_promotion_rules),
+    _large("bulk-instances", info.bulk_instances),
+    _large("bulk-promotion-rules", info.bulk_promotion_rules),
 )
 
 TAGS = (
@@ -174,8 +180,8 @@ INSTANCES = (
 )
 
 RECOVERY = (
-    _told("replication-analysis", info.replication_analysis),
-    _told("replication-analysis/:clusterName", info.replication_analysis),
+    _large("replication-analysis", info.replication_analysis, Style.ENVELOPE),
+    _large("replication-analysis/:clusterName", info.replication_analysis, Style.ENVELOPE),
     _told("replication-analysis/instance/:host/:port", info.replication_analysis_of_instance),
     _acts("recover/:host/:port", acts.recover),
     _acts("recover/:host/:port/:candidateHost/:candidatePort", acts.recover),

@@ -16,13 +16,15 @@ from tests.unit.server.v12.world import (
     full_world,
     healthy_view,
     recovery,
+    with_tablet,
 )
 from vtorc.core.facts.ids import ShardId, TabletType
 from vtorc.core.facts.views import ShardView
 from vtorc.forms.frames import GoneFrame, RecoveryFrame, ShardFrame
 from vtorc.server.memory import ServerMemory
 from vtorc.server.v12.answers import V12Error
-from vtorc.server.v12.clusters import KEPT_NAMES, Address, Clusters
+from vtorc.server.v12.cluster_book import KEPT_NAMES, ClusterBook
+from vtorc.server.v12.clusters import Address, Clusters
 
 
 def view_with(primary_name: str, *others: str) -> ShardView:
@@ -34,10 +36,10 @@ def view_with(primary_name: str, *others: str) -> ShardView:
 def told(*views: ShardView) -> Clusters:
     """What is known after these views, one after the other."""
     memory = ServerMemory()
-    clusters = Clusters(memory)
+    book = ClusterBook(memory)
     for view in views:
         memory.take(ShardFrame(shard=form(view)), 0.0)
-    return clusters
+    return book.now
 
 
 @pytest.mark.parametrize(
@@ -46,7 +48,7 @@ def told(*views: ShardView) -> Clusters:
 )
 def test_a_hint_means_a_cluster_by_name_alias_or_server(hint: str) -> None:
     """Each way to name a cluster finds it."""
-    found = Clusters(full_world().memory).cluster(hint)
+    found = ClusterBook(full_world().memory).now.cluster(hint)
     assert (found.shard.name, found.name, found.alias) == (HEALTHY, FIRST, "commerce:0")
 
 
@@ -54,7 +56,7 @@ def test_a_hint_means_a_cluster_by_name_alias_or_server(hint: str) -> None:
 def test_a_part_of_a_name_means_nothing(hint: str) -> None:
     """Hints are matched exactly, and an unknown one is refused with what was expected."""
     with pytest.raises(V12Error, match="expected host:port of a server, keyspace:shard, or a tablet alias"):
-        Clusters(full_world().memory).cluster(hint)
+        ClusterBook(full_world().memory).now.cluster(hint)
 
 
 def test_a_cluster_keeps_the_name_of_its_last_primary_while_it_has_none() -> None:
@@ -93,7 +95,7 @@ def test_winners_of_recoveries_are_earlier_names() -> None:
     """A server that starts anew learns earlier primaries from the recoveries."""
     memory = full_world().memory
     memory.take(RecoveryFrame(recovery=recovery(id="1", winner="zone2-0000000200")), 0.0)
-    cluster = Clusters(memory).cluster("commerce:0")
+    cluster = ClusterBook(memory).now.cluster("commerce:0")
     assert cluster.names == (FIRST, THIRD)
 
 
@@ -132,22 +134,24 @@ def test_an_address_in_two_clusters_is_no_hint() -> None:
 def test_an_unknown_server_is_refused(host: str, port: str) -> None:
     """A host is matched exactly, never by a part of it."""
     with pytest.raises(V12Error, match="no tablet has its MySQL at"):
-        Clusters(full_world().memory).server(host, port)
+        ClusterBook(full_world().memory).now.server(host, port)
 
 
 def test_a_port_has_to_be_a_number() -> None:
     """A port that is no number is refused as such."""
     with pytest.raises(V12Error, match="port 'x': expected a whole number"):
-        Clusters(full_world().memory).server("mysql-zone1-101", "x")
+        ClusterBook(full_world().memory).now.server("mysql-zone1-101", "x")
 
 
 def test_a_shard_that_is_gone_is_no_cluster() -> None:
     """A shard that left the topology server is not shown any more."""
     world = full_world()
-    clusters = Clusters(world.memory)
+    book = ClusterBook(world.memory)
+    before = book.now
     world.tell(GoneFrame(shard=LOST))
-    assert [cluster.name for cluster in clusters.all()] == [FIRST]
-    assert clusters.find_cluster(LOST_PRIMARY) is None
+    assert [cluster.name for cluster in book.now.all()] == [FIRST]
+    assert book.now.find_cluster(LOST_PRIMARY) is None
+    assert before.find_cluster(LOST_PRIMARY) is not None, "what a call has seen stays"
 
 
 def test_tablets_without_an_address_are_left_out() -> None:
@@ -176,3 +180,16 @@ def test_a_ring_of_sources_has_an_end() -> None:
         shard(replica("zone1-100", of="zone1-101"), replica("zone1-101", of="zone1-100"), named=None)
     ).all()
     assert [server.depth for server in cluster.servers] == [1, 1]
+
+
+def test_what_a_tablet_is_called_now_is_found_after_each_change() -> None:
+    """A tablet that has moved is found at its new address only, however often was asked before."""
+    memory = ServerMemory()
+    book = ClusterBook(memory)
+    memory.take(ShardFrame(shard=form(healthy_view())), 0.0)
+    assert book.now.server("mysql-zone1-101", "3306").tablet.alias == "zone1-0000000101"
+    moved = replica("zone1-101", record_changes={"mysql_hostname": "elsewhere"})
+    memory.take(ShardFrame(shard=form(with_tablet(healthy_view(), moved))), 0.0)
+    assert book.now.server("elsewhere", "3306").tablet.alias == "zone1-0000000101"
+    with pytest.raises(V12Error, match="no tablet has its MySQL at"):
+        book.now.server("mysql-zone1-101", "3306")

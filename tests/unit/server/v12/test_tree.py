@@ -8,14 +8,15 @@ from vtorc.core.facts.views import ShardView
 from vtorc.forms.frames import ShardFrame
 from vtorc.server.memory import ServerMemory
 from vtorc.server.v12 import tree
-from vtorc.server.v12.clusters import Cluster, Clusters
+from vtorc.server.v12.cluster_book import ClusterBook
+from vtorc.server.v12.clusters import Cluster
 
 
 def cluster_of(view: ShardView) -> Cluster:
     """The cluster of one view."""
     memory = ServerMemory()
     memory.take(ShardFrame(shard=form(view)), 0.0)
-    return Clusters(memory).all()[0]
+    return ClusterBook(memory).now.all()[0]
 
 
 def with_lag(name: str, lag: int | None, **changes: object) -> object:
