@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 import msgspec
 
 from vtorc.core.detection.problems import Code, PrimaryDoubt
-from vtorc.forms.frames import AnyFrame, ProblemForm, RecoveryFrame, ReplyFrame
+from vtorc.forms.frames import AnyFrame, ProblemForm, RecoveryFrame, ReplyFrame, ShardFrame
 from vtorc.forms.recovery import RecoveryForm, RunningForm
 from vtorc.server.memory import ServerMemory
 from vtorc.server.v12.answers import GoObject, Told, V12Error
@@ -18,6 +18,9 @@ from vtorc.server.v12.recoveries import SUCCEEDED, Detections, ended
 
 ACTOR = "orchestrator API"
 """How vtorc records the operator: v12's dialect does not tell more."""
+
+RECORD_WITHIN = 2.0
+"""Seconds in which the record of a recovery comes after the recovery is shown no more as one in progress."""
 
 PLANNED, EMERGENCY, FORCED = "planned", "emergency", "forced"
 """Kinds of plans: the election chooses in the first two, and a forced one takes the tablet that it is given."""
@@ -198,7 +201,8 @@ class _Records:
     def __init__(self, memory: ServerMemory, shard: str) -> None:
         self._memory = memory
         self._shard = shard
-        self._ended: asyncio.Queue[RecoveryForm] = asyncio.Queue()
+        self._ended: asyncio.Queue[RecoveryForm | RunningForm] = asyncio.Queue()
+        self._shown: RunningForm | None = None
         self._stop: Callable[[], None] | None = None
 
     def __enter__(self) -> Self:
@@ -212,11 +216,24 @@ class _Records:
             self._stop()
 
     async def begun(self, at: str) -> RecoveryForm:
-        """Return the one that began then, once it ended."""
-        while (record := await self._ended.get()).began != at:
+        """Return the one that began then, once it ended; raises V12Error if it went away without a record."""
+        while (ended := await self._ended.get()).began != at:
             pass
-        return record
+        if isinstance(ended, RunningForm):
+            raise V12Error(f"the recovery of {self._shard} was broken off, and left no record: see the log of vtorc")
+        return ended
 
     def _hear(self, frame: AnyFrame) -> None:
-        if isinstance(frame, RecoveryFrame) and frame.recovery.shard == self._shard:
-            self._ended.put_nowait(frame.recovery)
+        match frame:
+            case RecoveryFrame(recovery=recovery) if recovery.shard == self._shard:
+                self._ended.put_nowait(recovery)
+            case ShardFrame(shard=shard) if shard.name == self._shard:
+                self._see(shard.running)
+            case _:
+                pass
+
+    def _see(self, running: RunningForm | None) -> None:
+        """End the wait some time after a recovery has gone away: news of the shard may overtake its record."""
+        if running is None and self._shown is not None:
+            asyncio.get_running_loop().call_later(RECORD_WITHIN, self._ended.put_nowait, self._shown)
+        self._shown = running

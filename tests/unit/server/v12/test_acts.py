@@ -16,13 +16,15 @@ from tests.unit.server.v12.world import (
     ago,
     form,
     full_world,
+    healthy_view,
     lost_view,
     recovery,
     running,
 )
-from vtorc.forms.frames import ProblemForm, ShardFrame
+from vtorc.forms.frames import ProblemForm, RecoveryFrame, ShardFrame
 from vtorc.server.app import make_app
 from vtorc.server.listener import Listener
+from vtorc.server.v12 import acts
 
 REASON = " by the API of orchestrator"
 
@@ -150,6 +152,32 @@ async def test_a_recovery_that_takes_long_is_told_as_going_on() -> None:
     got = await ask_app(world.app(patience=0.0), "/api/graceful-primary-takeover-auto/commerce:0")
     assert got.status == 500
     assert "follow it by /api/audit-recovery/alias/commerce:0" in got.json["Message"]
+
+
+async def test_a_recovery_that_leaves_no_record_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recovery that was in progress, and is gone without a record, is told as broken off."""
+    monkeypatch.setattr(acts, "RECORD_WITHIN", 0.0)
+    world = ready()
+    world.ends = []
+    call = asyncio.create_task(ask(world, "graceful-primary-takeover-auto/commerce:0"))
+    await world.executed.wait()
+    shown = running(shard=HEALTHY, began=ago(0))
+    world.tell(ShardFrame(shard=form(healthy_view(), running=shown)), ShardFrame(shard=form(healthy_view())))
+    got = await call
+    assert (got.status, got.json["Code"]) == (500, "ERROR")
+    assert "was broken off, and left no record" in got.json["Message"]
+
+
+async def test_news_of_the_shard_may_overtake_the_record() -> None:
+    """A record that comes right after the recovery went away is the answer."""
+    world = ready()
+    world.ends = []
+    call = asyncio.create_task(ask(world, "graceful-primary-takeover-auto/commerce:0"))
+    await world.executed.wait()
+    shown = running(shard=HEALTHY, began=ago(0))
+    world.tell(ShardFrame(shard=form(healthy_view(), running=shown)), ShardFrame(shard=form(healthy_view())))
+    world.tell(RecoveryFrame(recovery=recovery(seconds_ago=0)))
+    assert (await call).status == 200
 
 
 async def test_a_reply_that_makes_no_sense_is_told() -> None:
