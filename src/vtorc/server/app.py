@@ -22,6 +22,7 @@ from vtorc.server.probes import probe_routes
 from vtorc.server.today.routes import today_routes
 from vtorc.server.v1.endpoints import PREFIX
 from vtorc.server.v1.routes import unknown_v1_path, v1_routes
+from vtorc.server.v12.app import v12_routes
 
 Dialect = Callable[[ServerMemory, Ask], Sequence[BaseRoute]]
 """Makes the routes of one older API; a route may be of any class that matches a scope, also by its raw path."""
@@ -51,7 +52,7 @@ def make_app(
 
 def _dialects(rules: ServerRules) -> dict[Listener, Dialect]:
     """Return the older APIs. Both listeners serve both; where they share a path, that of the listener counts."""
-    return {Listener.TODAY: partial(today_routes, policy=rules.security_policy)}
+    return {Listener.V12: v12_routes, Listener.TODAY: partial(today_routes, policy=rules.security_policy)}
 
 
 async def _own_mistake(request: Request, error: Exception) -> Response:

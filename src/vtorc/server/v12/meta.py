@@ -1,0 +1,131 @@
+"""Handlers that tell about vtorc itself, and those that v12 answered from tables which are empty here."""
+
+from vtorc.server.v12.answers import GoObject, Told, V12Error, go_time
+from vtorc.server.v12.call import Call
+
+SECRET_HEADERS = frozenset(("authorization", "cookie", "proxy-authorization"))
+"""Headers that are never shown."""
+
+
+def health(call: Call) -> Told:
+    """Return the health of this vtorc; raises V12Error while it is not heard."""
+    details = _health(call)
+    if not call.tools.is_healthy:
+        raise V12Error("Application node is unhealthy: vtorc has not been heard for a while", details=details)
+    return Told("Application node is healthy", details)
+
+
+def alive(_: Call) -> str:
+    """Say that the server answers."""
+    return "OK"
+
+
+def leader(call: Call) -> str:
+    """Say that this vtorc acts; raises V12Error while it is not heard."""
+    if not call.tools.is_healthy:
+        code = int(text) if (text := call.values.get("errorStatusCode", "")).isdecimal() else 404
+        raise V12Error("Not leader", status=code if 400 <= code <= 599 else 404)
+    return "OK"
+
+
+def headers(call: Call) -> dict[str, list[str]]:
+    """Return the headers of the request without those that hold secrets or the user of a proxy."""
+    hidden = SECRET_HEADERS | {call.tools.settings.user_header.lower()}
+    return {name.title(): values for name, values in call.headers.items() if name not in hidden}
+
+
+def check_global_recoveries(call: Call) -> Told:
+    """Return whether recoveries may begin; raises V12Error before vtorc told."""
+    if call.memory.status is None:
+        raise V12Error("vtorc has not told yet whether recoveries may begin: ask again in a moment")
+    word = "enabled" if call.memory.status.recoveries_allowed else "disabled"
+    return Told(f"Global recoveries {word}", word)
+
+
+def automated_recovery_filters(call: Call) -> Told:
+    """Return which clusters are repaired by themselves, in the form of v12's filters."""
+    status = call.memory.status
+    replaces = status is not None and status.recoveries_allowed and status.emergency_reparents_allowed
+    watched = list(status.clusters_to_watch) if status is not None else []
+    return Told(
+        "Automated recovery configuration details",
+        {
+            "RecoverPrimaryClusterFilters": (watched or ["*"]) if replaces else [],
+            "RecoverIntermediatePrimaryClusterFilters": [],
+            "RecoveryIgnoreHostnameFilters": [],
+        },
+    )
+
+
+def hostname_resolve_cache(_: Call) -> Told:
+    """Return the cache of host names, which vtorc does not have."""
+    return Told("Cache retrieved", {})
+
+
+def reset_hostname_resolve_cache(_: Call) -> Told:
+    """Say that no host name is cached, as vtorc looks names up at each connection."""
+    return Told("Hostname cache cleared")
+
+
+def nothing(_: Call) -> list[object]:
+    """Return the empty list: downtime, maintenance and tags are not kept yet."""
+    return []
+
+
+def nothing_about_cluster(call: Call) -> list[object]:
+    """Return the empty list for a cluster that is known; raises V12Error for any other."""
+    call.cluster()
+    return []
+
+
+def nothing_about_instance(call: Call) -> list[object]:
+    """Return the empty list for an instance that is known; raises V12Error for any other."""
+    call.server()
+    return []
+
+
+def tag_value(call: Call) -> str:
+    """Raise V12Error, as no instance has a tag."""
+    name = call.values.get("tagName") or call.query.get("tag", "")
+    raise V12Error(f"tag {name!r} not found for {call.server().address}: vtorc keeps no tags yet")
+
+
+def in_maintenance(call: Call) -> Told:
+    """Say that an instance is not in maintenance."""
+    call.server()
+    return Told("false", "")
+
+
+def _health(call: Call) -> GoObject:
+    node = _node(call)
+    return {
+        "Healthy": call.tools.is_healthy,
+        "Hostname": node["Hostname"],
+        "Token": node["Token"],
+        "IsActiveNode": call.tools.is_healthy,
+        "ActiveNode": node,
+        "Error": None,
+        "AvailableNodes": [node],
+        "RaftLeader": "",
+        "IsRaftLeader": False,
+        "RaftLeaderURI": "",
+        "RaftAdvertise": "",
+        "RaftHealthyMembers": [],
+    }
+
+
+def _node(call: Call) -> GoObject:
+    status, heartbeat = call.memory.status, call.memory.heartbeat
+    started = go_time(status.started) if status is not None else ""
+    heard = go_time(heartbeat.at) if heartbeat is not None else ""
+    return {
+        "Hostname": call.tools.settings.host,
+        "Token": str(status.process) if status is not None else "",
+        "AppVersion": status.version if status is not None else "",
+        "FirstSeenActive": started,
+        "LastSeenActive": heard,
+        "ExtraInfo": "",
+        "Command": "",
+        "DBBackend": status.history_file if status is not None else "",
+        "LastReported": heard,
+    }

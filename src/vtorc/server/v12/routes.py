@@ -1,0 +1,280 @@
+"""The table of v12's routes: path, handler, style of the answer, and whether it acts."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from vtorc.server.v12 import acts, audits, info, meta
+from vtorc.server.v12.answers import Style
+from vtorc.server.v12.call import Call
+from vtorc.server.v12.refusals import refusal
+
+Handler = Callable[[Call], object | Awaitable[object]]
+"""Returns what is answered, `Told` for an envelope, or raises V12Error."""
+
+
+@dataclass(frozen=True, slots=True)
+class V12Route:
+    """One route."""
+
+    path: str
+    """Its path below `/api/`; a segment with `:` is a value."""
+    handler: Handler
+    """What answers it."""
+    style: Style
+    """How it is answered."""
+    acts: bool = False
+    """Whether it asks vtorc to change something."""
+    is_supported: bool = True
+    """Whether vtorc does it at all; if not, its handler always refuses."""
+    is_large: bool = False
+    """Whether it tells about many tablets, so that a thread makes the answer; it must not await anything then."""
+    needs_all: bool = True
+    """Whether it may be answered only once all shards are known."""
+
+
+def _raw(path: str, handler: Handler) -> V12Route:
+    return V12Route(path, handler, Style.RAW)
+
+
+def _told(path: str, handler: Handler) -> V12Route:
+    return V12Route(path, handler, Style.ENVELOPE)
+
+
+def _large(path: str, handler: Handler, style: Style = Style.RAW) -> V12Route:
+    return V12Route(path, handler, style, is_large=True)
+
+
+def _about_node(path: str, handler: Handler, style: Style = Style.RAW) -> V12Route:
+    return V12Route(path, handler, style, needs_all=False)
+
+
+def _acts(path: str, handler: Handler) -> V12Route:
+    return V12Route(path, handler, Style.ENVELOPE, acts=True)
+
+
+def _refused(path: str, style: Style = Style.ENVELOPE) -> V12Route:
+    return V12Route(path, refusal(path.partition("/")[0]), style, is_supported=False, needs_all=False)
+
+
+RELOCATION = (
+    _refused("relocate/:host/:port/:belowHost/:belowPort"),
+    _refused("relocate-below/:host/:port/:belowHost/:belowPort"),
+    _refused("relocate-replicas/:host/:port/:belowHost/:belowPort"),
+    _refused("regroup-replicas/:host/:port"),
+    _refused("regroup-replicas-gtid/:host/:port"),
+    _refused("regroup-replicas-bls/:host/:port"),
+    _refused("move-up/:host/:port"),
+    _refused("move-up-replicas/:host/:port"),
+    _refused("move-below/:host/:port/:siblingHost/:siblingPort"),
+    _refused("move-below-gtid/:host/:port/:belowHost/:belowPort"),
+    _refused("move-replicas-gtid/:host/:port/:belowHost/:belowPort"),
+    _refused("repoint/:host/:port/:belowHost/:belowPort"),
+    _refused("repoint-replicas/:host/:port"),
+    _refused("make-co-primary/:host/:port"),
+    _refused("take-siblings/:host/:port"),
+    _refused("take-primary/:host/:port"),
+)
+
+REPLICATION = (
+    _refused("enable-gtid/:host/:port"),
+    _refused("disable-gtid/:host/:port"),
+    _refused("locate-gtid-errant/:host/:port"),
+    _refused("gtid-errant-reset-primary/:host/:port"),
+    _refused("gtid-errant-inject-empty/:host/:port"),
+    _refused("skip-query/:host/:port"),
+    _refused("start-replica/:host/:port"),
+    _refused("restart-replica/:host/:port"),
+    _refused("stop-replica/:host/:port"),
+    _refused("stop-replica-nice/:host/:port"),
+    _refused("reset-replica/:host/:port"),
+    _refused("detach-replica/:host/:port"),
+    _refused("detach-replica-primary-host/:host/:port"),
+    _refused("reattach-replica/:host/:port"),
+    _refused("reattach-replica-primary-host/:host/:port"),
+    _refused("flush-binary-logs/:host/:port"),
+    _refused("purge-binary-logs/:host/:port/:logFile"),
+    _told("restart-replica-statements/:host/:port", info.restart_replica_statements),
+    _told("can-replicate-from/:host/:port/:belowHost/:belowPort", info.can_replicate_from),
+    _told("can-replicate-from-gtid/:host/:port/:belowHost/:belowPort", info.can_replicate_from_gtid),
+    _refused("set-read-only/:host/:port"),
+    _refused("set-writeable/:host/:port"),
+    _refused("kill-query/:host/:port/:process"),
+)
+
+POOLS = (
+    _refused("submit-pool-instances/:pool"),
+    _refused("cluster-pool-instances/:clusterName"),
+    _refused("cluster-pool-instances/:clusterName/:pool"),
+    _refused("heuristic-cluster-pool-instances/:clusterName"),
+    _refused("heuristic-cluster-pool-instances/:clusterName/:pool"),
+    _refused("heuristic-cluster-pool-lag/:clusterName"),
+    _refused("heuristic-cluster-pool-lag/:clusterName/:pool"),
+)
+
+INFORMATION = (
+    _large("search/:searchString", info.search),
+    _large("search", info.search),
+    _large("all-instances", info.all_instances),
+    _raw("instance/:host/:port", info.one_instance),
+    _raw("instance-replicas/:host/:port", info.instance_replicas),
+    _raw("cluster/:clusterHint", info.cluster),
+    _raw("cluster/alias/:clusterAlias", info.cluster),
+    _raw("cluster/instance/:host/:port", info.cluster),
+    _raw("cluster-info/:clusterHint", info.one_cluster_info),
+    _raw("cluster-info/alias/:clusterAlias", info.one_cluster_info),
+    _raw("cluster-osc-replicas/:clusterHint", info.cluster_osc_replicas),
+    _raw("clusters", info.clusters),
+    _large("clusters-info", info.clusters_info),
+    _large("primaries", info.primaries),
+    _raw("primary/:clusterHint", info.primary),
+    _raw("downtimed", meta.nothing),
+    _raw("downtimed/:clusterHint", meta.nothing_about_cluster),
+    _large("problems", info.with_problems),
+    _large("problems/:clusterName", info.with_problems),
+    _told("topology/:clusterHint", info.topology),
+    _told("topology/:host/:port", info.topology),
+    _told("topology-tabulated/:clusterHint", info.topology_tabulated),
+    _told("topology-tabulated/:host/:port", info.topology_tabulated),
+    _told("topology-tags/:clusterHint", info.topology_tags),
+    _told("topology-tags/:host/:port", info.topology_tags),
+    _refused("snapshot-topologies"),
+    _refused("set-cluster-alias/:clusterName"),
+    _told("resolve/:host/:port", info.resolve),
+    _large("bulk-instances", info.bulk_instances),
+    _large("bulk-promotion-rules", info.bulk_promotion_rules),
+)
+
+TAGS = (
+    _raw("tagged", meta.nothing),
+    _raw("tags/:host/:port", meta.nothing_about_instance),
+    _raw("tag-value/:host/:port", meta.tag_value),
+    _raw("tag-value/:host/:port/:tagName", meta.tag_value),
+    _refused("tag/:host/:port"),
+    _refused("tag/:host/:port/:tagName/:tagValue"),
+    _refused("untag/:host/:port"),
+    _refused("untag/:host/:port/:tagName"),
+    _refused("untag-all"),
+    _refused("untag-all/:tagName/:tagValue"),
+)
+
+KEY_VALUE = (
+    _refused("submit-primaries-to-kv-stores"),
+    _refused("submit-primaries-to-kv-stores/:clusterHint"),
+)
+
+# vtorc asks all tablets all the time, so that the first three change nothing.
+INSTANCES = (
+    _told("discover/:host/:port", info.known_instance),
+    _told("async-discover/:host/:port", info.known_asynchronously),
+    _told("refresh/:host/:port", info.known_key),
+    _refused("forget/:host/:port"),
+    _refused("forget-cluster/:clusterHint"),
+    _refused("begin-maintenance/:host/:port/:owner/:reason"),
+    _refused("end-maintenance/:host/:port"),
+    _refused("end-maintenance/:maintenanceKey"),
+    _told("in-maintenance/:host/:port", meta.in_maintenance),
+    _raw("maintenance", meta.nothing),
+    _refused("begin-downtime/:host/:port/:owner/:reason"),
+    _refused("begin-downtime/:host/:port/:owner/:reason/:duration"),
+    _refused("end-downtime/:host/:port"),
+)
+
+RECOVERY = (
+    _large("replication-analysis", info.replication_analysis, Style.ENVELOPE),
+    _large("replication-analysis/:clusterName", info.replication_analysis, Style.ENVELOPE),
+    _told("replication-analysis/instance/:host/:port", info.replication_analysis_of_instance),
+    _acts("recover/:host/:port", acts.recover),
+    _acts("recover/:host/:port/:candidateHost/:candidatePort", acts.recover),
+    _acts("recover-lite/:host/:port", acts.recover),
+    _acts("recover-lite/:host/:port/:candidateHost/:candidatePort", acts.recover),
+    _acts("graceful-primary-takeover/:host/:port", acts.graceful_takeover),
+    _acts("graceful-primary-takeover/:host/:port/:designatedHost/:designatedPort", acts.graceful_takeover),
+    _acts("graceful-primary-takeover/:clusterHint", acts.graceful_takeover),
+    _acts("graceful-primary-takeover/:clusterHint/:designatedHost/:designatedPort", acts.graceful_takeover),
+    _acts("graceful-primary-takeover-auto/:host/:port", acts.graceful_takeover_auto),
+    _acts("graceful-primary-takeover-auto/:host/:port/:designatedHost/:designatedPort", acts.graceful_takeover_auto),
+    _acts("graceful-primary-takeover-auto/:clusterHint", acts.graceful_takeover_auto),
+    _acts("graceful-primary-takeover-auto/:clusterHint/:designatedHost/:designatedPort", acts.graceful_takeover_auto),
+    _acts("force-primary-failover/:host/:port", acts.force_failover),
+    _acts("force-primary-failover/:clusterHint", acts.force_failover),
+    _acts("force-primary-takeover/:clusterHint/:designatedHost/:designatedPort", acts.force_takeover),
+    _acts("force-primary-takeover/:host/:port/:designatedHost/:designatedPort", acts.force_takeover),
+    _refused("register-candidate/:host/:port/:promotionRule"),
+    _told("automated-recovery-filters", meta.automated_recovery_filters),
+    _raw("audit-failure-detection", audits.audit_failure_detection),
+    _raw("audit-failure-detection/:page", audits.audit_failure_detection),
+    _raw("audit-failure-detection/id/:id", audits.detection_by_number),
+    _raw("audit-failure-detection/alias/:clusterAlias", audits.audit_failure_detection),
+    _raw("audit-failure-detection/alias/:clusterAlias/:page", audits.audit_failure_detection),
+    _raw("replication-analysis-changelog", audits.replication_analysis_changelog),
+    _raw("audit-recovery", audits.audit_recovery),
+    _raw("audit-recovery/:page", audits.audit_recovery),
+    _raw("audit-recovery/id/:id", audits.recovery_by_number),
+    _raw("audit-recovery/uid/:uid", audits.recovery_by_uid),
+    _raw("audit-recovery/cluster/:clusterName", audits.audit_recovery),
+    _raw("audit-recovery/cluster/:clusterName/:page", audits.audit_recovery),
+    _raw("audit-recovery/alias/:clusterAlias", audits.audit_recovery),
+    _raw("audit-recovery/alias/:clusterAlias/:page", audits.audit_recovery),
+    _raw("audit-recovery-steps/:uid", audits.recovery_steps),
+    _raw("active-cluster-recovery/:clusterName", audits.active_cluster_recovery),
+    _raw("recently-active-cluster-recovery/:clusterName", audits.recently_active_cluster_recovery),
+    _raw("recently-active-instance-recovery/:host/:port", audits.recently_active_instance_recovery),
+    _refused("ack-recovery/:recoveryId"),
+    _refused("ack-recovery/uid/:uid"),
+    _refused("ack-recovery/cluster/:clusterHint"),
+    _refused("ack-recovery/cluster/alias/:clusterAlias"),
+    _refused("ack-recovery/instance/:host/:port"),
+    _refused("ack-all-recoveries"),
+    _raw("blocked-recoveries", audits.blocked_recoveries),
+    _raw("blocked-recoveries/cluster/:clusterName", audits.blocked_recoveries),
+    _acts("disable-global-recoveries", acts.disable_recoveries),
+    _acts("enable-global-recoveries", acts.enable_recoveries),
+    _told("check-global-recoveries", meta.check_global_recoveries),
+)
+
+AUDIT = (
+    _raw("audit", audits.audit),
+    _raw("audit/:page", audits.audit),
+    _raw("audit/instance/:host/:port", audits.audit),
+    _raw("audit/instance/:host/:port/:page", audits.audit),
+)
+
+HEALTH = (
+    _about_node("status", meta.health, Style.ENVELOPE),
+    _about_node("health", meta.health, Style.ENVELOPE),
+    _about_node("lb-check", meta.alive),
+    _about_node("_ping", meta.alive),
+    _about_node("leader-check", meta.leader),
+    _about_node("leader-check/:errorStatusCode", meta.leader),
+    _about_node("routed-leader-check", meta.leader),
+    _about_node("headers", meta.headers),
+    _refused("grab-election"),
+    _refused("reelect"),
+    _refused("reload-configuration"),
+    _told("hostname-resolve-cache", meta.hostname_resolve_cache),
+    _told("reset-hostname-resolve-cache", meta.reset_hostname_resolve_cache),
+    _refused("reload-cluster-alias"),
+    _refused("register-hostname-unresolve/:host/:port/:virtualname"),
+    _refused("deregister-hostname-unresolve/:host/:port"),
+)
+
+MONITORING = tuple(
+    _refused(f"{name}-{kind}/:seconds", Style.RAW)
+    for name in ("discovery-metrics", "discovery-queue-metrics", "backend-query-metrics", "write-buffer-metrics")
+    for kind in ("raw", "aggregated")
+)
+
+ROUTES: tuple[V12Route, ...] = (
+    *RELOCATION,
+    *REPLICATION,
+    *POOLS,
+    *INFORMATION,
+    *TAGS,
+    *KEY_VALUE,
+    *INSTANCES,
+    *RECOVERY,
+    *AUDIT,
+    *HEALTH,
+    *MONITORING,
+)
+"""All 179 of them."""
