@@ -23,6 +23,8 @@ from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.status import ThreadState
 from vtorc.core.facts.views import TabletView
 from vtorc.forms.frames import ShardFrame
+from vtorc.server.v12.cluster_book import ClusterBook
+from vtorc.server.v12.instances import is_recently_checked
 
 
 async def ask(path: str, *tablets: TabletView) -> Any:
@@ -124,6 +126,70 @@ async def test_an_analysis_counts_replicas_by_their_state() -> None:
         "CountDistinctMajorVersionsLoggingReplicas": 1,
     }
     assert (entry["IsPrimary"], entry["IsReadOnly"], entry["OracleGTIDImmediateTopology"]) == (True, True, True)
+
+
+def true_fields(value: dict[str, Any]) -> set[str]:
+    """The names of the fields that are true, without those that only have older names."""
+    return {name for name, field in value.items() if field is True and "Master" not in name and "Slave" not in name}
+
+
+async def test_an_instance_claims_only_what_is_known() -> None:
+    """All that vtorc does not know or keep, such as downtime and detached replicas, is false."""
+    healthy = {"LogBinEnabled", "LogReplicationUpdatesEnabled", "SupportsOracleGTID", "SemiSyncAvailable"}
+    seen = {"SemiSyncEnforced", "IsLastCheckValid", "IsUpToDate", "IsRecentlyChecked"}
+    replicating = {"ReplicationSQLThreadRuning", "ReplicationIOThreadRuning", "UsingOracleGTID", "ReadOnly"}
+    rows = await ask("cluster/commerce:0", replica("zone1-101", **MYSQL))
+    assert [true_fields(row) for row in rows] == [
+        {*healthy, *seen, "SemiSyncPrimaryEnabled", "SemiSyncPrimaryStatus", "SemiSyncReplicaEnabled"},
+        {*healthy, *seen, *replicating, "SemiSyncReplicaEnabled", "SemiSyncReplicaStatus"},
+    ]
+    assert rows[1]["RelaylogCoordinates"] == {"LogFile": "", "LogPos": 0, "Type": 1}
+
+
+async def test_an_analysis_claims_only_what_is_known() -> None:
+    """All that vtorc does not know or keep is false; the time of the term is that of the tablet's record."""
+    got = (await ask_app(full_world().app(), "/api/replication-analysis/customer:-80")).json["Details"]
+    assert true_fields(got[0]) == {
+        "IsPrimary",
+        "IsClusterPrimary",
+        "IsActionableRecovery",
+        "OracleGTIDImmediateTopology",
+        "SemiSyncPrimaryEnabled",
+        "SemiSyncPrimaryStatus",
+        "SemiSyncReplicaEnabled",
+    }
+    assert got[0]["PrimaryTimeStamp"] == "1970-01-01T00:00:00.000Z"
+
+
+async def test_replicas_without_auto_position_are_no_gtid_topology() -> None:
+    """An analysis says that all replicas use GTIDs only if they do."""
+    tablet = replica("zone1-101", sql=STOPPED, **MYSQL)
+    assert tablet.status is not None
+    assert tablet.status.replication is not None
+    by_file = answers(tablet, replication=replace(tablet.status.replication, auto_position=False))
+    world = full_world()
+    world.tell(ShardFrame(shard=form(shard(primary(read_only=True, **MYSQL), by_file))))
+    got = (await ask_app(world.app(), "/api/replication-analysis/commerce:0")).json["Details"]
+    assert {entry["OracleGTIDImmediateTopology"] for entry in got} == {False}
+    assert [entry["PrimaryTimeStamp"] for entry in got if not entry["IsPrimary"]] == ["0001-01-01T00:00:00Z"]
+
+
+@pytest.mark.parametrize(("delay", "word"), [(20, "true"), (21, "false")])
+async def test_a_source_that_is_late_on_purpose_is_none_for_others(delay: int, word: str) -> None:
+    """A source that stays behind by more than a little would hand that on."""
+    source = lagging(delay, sql_delay=delay)
+    tablets = (answers(source, server_id=101), replica("zone1-102", **(MYSQL | {"server_id": 102})))
+    got = await ask("can-replicate-from/mysql-zone1-102/3306/mysql-zone1-101/3306", *tablets)
+    assert got["Message"] == word
+
+
+@pytest.mark.parametrize(("silence", "is_recent"), [(25.0, True), (25.1, False)])
+async def test_a_check_is_recent_for_five_polls(silence: float, is_recent: bool) -> None:
+    """What was checked within five polls counts as recent, by the silence of vtorc as well."""
+    world = full_world()
+    (one,) = [each for each in ClusterBook(world.memory).now.servers() if each.tablet.alias == "zone1-0000000100"]
+    assert one.seconds_since(one.tablet.asked_at) == 0
+    assert is_recently_checked(one, silence) is is_recent
 
 
 @pytest.mark.parametrize(
