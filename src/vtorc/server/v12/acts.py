@@ -9,6 +9,7 @@ import msgspec
 
 from vtorc.core.detection.problems import Code, PrimaryDoubt
 from vtorc.forms.frames import AnyFrame, ProblemForm, RecoveryFrame, ReplyFrame, ShardFrame
+from vtorc.forms.plan import PlanForm
 from vtorc.forms.recovery import RecoveryForm, RunningForm
 from vtorc.server.memory import ServerMemory
 from vtorc.server.v12.answers import GoObject, Told, V12Error
@@ -32,16 +33,6 @@ _CODES = {code.value: code for code in Code}
 
 UNAUTHORIZED = "Unauthorized"
 """The message by which v12 refused operators without the right."""
-
-
-class _Plan(msgspec.Struct, frozen=True):
-    """What is needed of a plan."""
-
-    id: str
-    refusal: str | None
-    """Why it cannot be carried out; None if it can."""
-    risk: str
-    """What is lost, or may be; empty if nothing is."""
 
 
 class _Begun(msgspec.Struct, frozen=True):
@@ -149,7 +140,7 @@ async def _carry_out(call: Call, shard: str, kind: str, to: Server | None) -> tu
     for one, and what more a forced promotion would lose is not.
     """
     arguments: dict[str, object] = {"shard": shard, "kind": kind, "to": to.tablet.alias if to is not None else None}
-    plan = _decoded(await _ask(call, "plan", arguments), _Plan)
+    plan = _decoded(await _ask(call, "plan", arguments), PlanForm)
     if plan.refusal is not None:
         raise V12Error(plan.refusal)
     with _Records(call.memory, shard) as records:

@@ -117,7 +117,10 @@ def _dashed(name: str) -> str:
 
 
 def _going(call: Call) -> list[RunningForm]:
-    return [shard.running for shard in call.memory.shards.values() if shard.running is not None]
+    """Return the recoveries in progress; one that has its record already is over, though its shard still shows it."""
+    over = {(recovery.shard, recovery.began) for recovery in call.memory.recoveries.values()}
+    shown = [shard.running for shard in call.memory.shards.values() if shard.running is not None]
+    return [running for running in shown if (running.shard, running.began) not in over]
 
 
 def _over(call: Call) -> list[RecoveryForm]:

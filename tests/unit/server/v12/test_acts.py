@@ -18,6 +18,7 @@ from tests.unit.server.v12.world import (
     full_world,
     healthy_view,
     lost_view,
+    plan,
     recovery,
     running,
 )
@@ -33,7 +34,7 @@ def ready(*, shard: str = HEALTHY, risk: str = "", **changes: Any) -> World:
     """A world in which a plan for the shard succeeds, and promotes the replica zone1-101."""
     world = full_world()
     world.replies = {
-        "plan": (200, {"id": "p7", "refusal": None, "risk": risk, "sentence": "…"}),
+        "plan": (200, plan(risk=risk)),
         "execute": (202, {"recovery": running(shard=shard, began=ago(0))}),
         "recoveries": (200, {"allow": True}),
     }
@@ -52,7 +53,7 @@ async def ask(world: World, path: str, **options: Any) -> Answered:
 
 
 @pytest.mark.parametrize(
-    ("path", "plan", "accept_loss"),
+    ("path", "kind_and_target", "accept_loss"),
     [
         ("graceful-primary-takeover/commerce:0/mysql-zone1-101/3306", ("planned", "zone1-0000000101"), False),
         ("graceful-master-takeover/mysql-zone1-100/3306/zone2-0000000200/0", ("planned", "zone2-0000000200"), False),
@@ -62,12 +63,14 @@ async def ask(world: World, path: str, **options: Any) -> Answered:
         ("force-master-takeover/commerce:0/mysql-zone1-101/3306", ("forced", "zone1-0000000101"), False),
     ],
 )
-async def test_a_takeover_is_planned_and_executed(path: str, plan: tuple[str, str | None], accept_loss: bool) -> None:
+async def test_a_takeover_is_planned_and_executed(
+    path: str, kind_and_target: tuple[str, str | None], accept_loss: bool
+) -> None:
     """A takeover asks for the plan that it means, executes it with a reason, and tells the successor."""
     world = ready()
     got = await ask(world, path)
     assert world.asked == [
-        ("plan", {"shard": HEALTHY, "kind": plan[0], "to": plan[1]}),
+        ("plan", {"shard": HEALTHY, "kind": kind_and_target[0], "to": kind_and_target[1]}),
         ("execute", {"plan": "p7", "reason": path.partition("/")[0] + REASON, "accept_loss": accept_loss}),
     ]
     assert (got.status, got.json["Code"]) == (200, "OK")
@@ -104,7 +107,7 @@ async def test_a_target_in_another_cluster_is_refused_without_asking() -> None:
 async def test_the_refusal_of_a_plan_is_told_and_nothing_executed() -> None:
     """A plan that cannot be carried out is not executed."""
     world = ready()
-    world.replies["plan"] = (200, {"id": "p7", "refusal": "no replica has all writes", "risk": ""})
+    world.replies["plan"] = (200, plan(refusal="no replica has all writes"))
     got = await ask(world, "graceful-primary-takeover-auto/commerce:0")
     assert (got.status, got.json) == (500, {"Code": "ERROR", "Message": "no replica has all writes", "Details": None})
     assert [kind for kind, _ in world.asked] == ["plan"]
@@ -185,7 +188,7 @@ async def test_a_reply_that_makes_no_sense_is_told() -> None:
     world = ready()
     world.replies["plan"] = (200, {"said": "yes"})
     got = await ask(world, "graceful-primary-takeover-auto/commerce:0")
-    assert "reply with status 200 is no Plan" in got.json["Message"]
+    assert "reply with status 200 is no PlanForm" in got.json["Message"]
 
 
 async def test_a_lost_primary_is_recovered_and_the_successor_told() -> None:

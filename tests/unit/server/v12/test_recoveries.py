@@ -68,6 +68,15 @@ async def test_a_recovery_in_progress_has_no_end_and_no_successor() -> None:
     assert [step["Message"] for step in steps] == ["take the lock: done (0.020 s)"]
 
 
+async def test_a_recovery_with_a_record_is_over_though_its_shard_still_shows_it() -> None:
+    """Between the record and the next news of the shard a recovery is told once, as ended."""
+    world = full_world()
+    world.tell(RecoveryFrame(recovery=recovery(shard=LOST, began=running().began, winner="zone1-0000000301")))
+    (got,) = await ask(world, "audit-recovery/alias/customer:-80")
+    assert got["IsActive"] is False
+    assert await ask(world, "active-cluster-recovery/customer:-80") == []
+
+
 async def test_steps_name_tablet_time_and_result() -> None:
     """Each step is one line with its time."""
     failed = StepForm(name="promote", tablet="zone1-0000000100", started=2.5, seconds=1.0, result="timed out")

@@ -17,6 +17,7 @@ from tests.unit.server.v12.world import (
     World,
     ago,
     full_world,
+    plan,
     recovery,
     running,
 )
@@ -263,7 +264,7 @@ def acting_world() -> World:
     """A full world in which every plan can be carried out."""
     world = full_world()
     world.replies = {
-        "plan": (200, {"id": "p1", "refusal": None, "risk": ""}),
+        "plan": (200, plan()),
         "execute": (202, {"recovery": running(began=ago(0))}),
         "recoveries": (200, {}),
     }

@@ -23,6 +23,7 @@ from vtorc.forms.frames import (
     ShardFrame,
     StatusFrame,
 )
+from vtorc.forms.plan import PlanForm
 from vtorc.forms.recovery import RecoveryForm, RunningForm, StepForm
 from vtorc.forms.shard import ShardForm, shard_form
 from vtorc.forms.tablet import Moment
@@ -131,6 +132,28 @@ def running(**changes: Any) -> RunningForm:
         began=ago(1.0),
         steps=[StepForm(name="take the lock", tablet=None, started=0.01, seconds=0.02, result="done")],
         sentence=f"{LOST}: the primary is lost",
+    )
+    return msgspec.structs.replace(made, **changes)
+
+
+def plan(**changes: Any) -> PlanForm:
+    """A plan that can be carried out."""
+    made = PlanForm(
+        id="p7",
+        shard=HEALTHY,
+        kind="planned",
+        created=ago(0),
+        expires=ago(-60),
+        shard_revision=1,
+        from_primary="zone1-0000000100",
+        to="zone1-0000000101",
+        steps=["promote"],
+        candidates=[],
+        argument="all has been received",
+        write_gap="about 0.1 s",
+        risk="",
+        refusal=None,
+        sentence="moves the primary",
     )
     return msgspec.structs.replace(made, **changes)
 
