@@ -13,6 +13,7 @@ from tests.e2e.daemon.daemons import daemons_of
 from tests.e2e.daemon.shard import Shard, by_hand
 from tests.e2e.daemon.watching import until
 from vtorc.lab.cluster import LabCluster, LabSpec
+from vtorc.lab.ports import Ports
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -61,8 +62,10 @@ async def shard() -> AsyncIterator[Shard]:
 
 async def test_a_repair_is_counted_and_its_problem_is_0_again(shard: Shard) -> None:
     """A replica that an operator stopped is a detected problem, then a recovery, and then well again."""
+    ports = Ports()
     async with daemons_of(shard.cluster) as daemons:
-        vtorc = await daemons.start_knowing("--listen-address=127.0.0.1:0", "--instance-poll-time=1s")
+        listener = (f"--port={ports.take()}", "--bind-address=127.0.0.1")
+        vtorc = await daemons.start_knowing(*listener, "--instance-poll-time=1s")
         line = await vtorc.wait_for(lambda line: line["event"].startswith("serving HTTP on "))
         api = TodaysApi(line["address"])
         primary = await shard.well()
@@ -92,3 +95,4 @@ async def test_a_repair_is_counted_and_its_problem_is_0_again(shard: Shard) -> N
         [row] = [row for row in state["database_instance"] if row["alias"] == str(stopped.alias)]
         assert (row["source_port"], row["replica_io_running"]) == (str(primary.mysql_port), "1")
         assert str(stopped.alias) in [each["alias"] for each in state["topology_recovery"]]
+    ports.release()
