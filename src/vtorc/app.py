@@ -6,7 +6,6 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 
 import structlog
@@ -15,21 +14,16 @@ import vtorc
 from vtorc.config.settings import Settings
 from vtorc.config.store import SettingsStore
 from vtorc.control.budget import BudgetLimits
-from vtorc.control.facade import FleetFacade
 from vtorc.control.fleet import Fleet, FleetSettings
-from vtorc.control.fleet_metrics import FleetMetrics
 from vtorc.control.history_observer import HistoryObserver
 from vtorc.control.log_observer import LogObserver
 from vtorc.control.observer import Observer, Observers, TopologyObservers
-from vtorc.control.probe_metrics import ProbeMetrics
-from vtorc.control.publisher import DaemonFacts, MetricsSource, Publisher
+from vtorc.control.publisher import DaemonFacts
 from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import DecisionSettings
-from vtorc.control.topo_metrics import TopoMetrics
 from vtorc.core.decision.decisions import DecisionLimits
 from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.clock import Clock
-from vtorc.desk.desk import Desk
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.memory_keeper import MemoryKeeper
 from vtorc.discovery.probe import ProbePace
@@ -41,10 +35,9 @@ from vtorc.logs import setup_logging
 from vtorc.mysql.held import MysqlCredentials
 from vtorc.mysql.sentinel import MysqlSentinel
 from vtorc.recovery.session import Bounds, Deadlines, RecoveryTools
-from vtorc.server.beside import beside
 from vtorc.server.listener import BoundListener
 from vtorc.server.opening import open_listeners, server_rules
-from vtorc.server.supervisor import ServerSupervisor
+from vtorc.serving import HttpSide
 from vtorc.tablet.client import GrpcTabletManager
 from vtorc.tablet.settings import ClientSettings, TlsFiles
 from vtorc.topo.cells import TopoLimits
@@ -109,25 +102,20 @@ async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[Boun
         open_memory(store.settings, tools.clock) as keeper,
     ):
         log = LogObserver()
-        server = ServerSupervisor(listeners, server_rules(store.settings))
-
         forms = LiveSettingForms(store)
-
-        def facts() -> DaemonFacts:
-            return daemon_facts(store.settings, fleet, forms())
-
-        counters = [FleetMetrics(tools.clock)] if listeners else []
-        calls = TopoMetrics()
-        if listeners:
-            tools.topo.hear_calls(calls.heard)
-        metrics: list[MetricsSource] = [*counters, ProbeMetrics(lambda: fleet.probes), calls]
-        publishers = [Publisher(server, tools.clock, facts, tools.bounds, metrics=metrics)] if listeners else []
+        http = HttpSide(
+            listeners,
+            server_rules(store.settings),
+            tools,
+            fleet=lambda: fleet,
+            facts=lambda: daemon_facts(store.settings, fleet, forms()),
+        )
         fleet = Fleet(
             tools,
             LiveFleetSettings(lambda: store.settings, scope),
-            Observers([log, *history, *counters, *publishers]),
+            Observers([log, *history, *http.observers]),
             sentinel=make_sentinel(store.settings),
-            topology_observer=TopologyObservers([log, *counters, *publishers]),
+            topology_observer=TopologyObservers([log, *http.observers]),
             keeper=keeper,
         )
         loop = asyncio.get_running_loop()
@@ -135,9 +123,7 @@ async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[Boun
             loop.add_signal_handler(number, _stop, fleet, number)
         loop.add_signal_handler(signal.SIGHUP, reload, store, tablets)
         _log.info("started", clusters_to_watch=list(store.settings.clusters_to_watch))
-        answer = Desk(FleetFacade(fleet)).answer
-        runs = [run for each in publishers for run in (each.run, partial(server.run, each.snapshot, answer))]
-        async with beside(runs):
+        async with http.serving():
             await fleet.run()
         _log.info("stopped")
 
