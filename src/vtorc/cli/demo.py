@@ -69,6 +69,8 @@ def main(words: Sequence[str]) -> int:
         return run_command(options.dir, "status", str(shutil.get_terminal_size((80, 24)).columns))
     if options.command is not None:
         return run_command(options.dir, options.command, options.tablet)
+    # gRPC's own handlers of fork would run, and log, each time that the demo starts a process
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     # imported only now: the modules of the demo take a while to load, which a wrong command line need not wait for
     try:
         from vtorc.demo.run import DemoOptions, run_demo

@@ -86,6 +86,7 @@ class InteractiveDemo:
                     f"up {up // 60}:{up % 60:02}",
                 ]
             ),
+            ask=demo.ask,
             now=time.monotonic(),
             keys=self._keys(),
             picked=self._picked,

@@ -42,6 +42,7 @@ class Picture:
     tablets: Sequence[TabletLine]
     writes: str
     findings: Sequence[tuple[Mark, str]]
+    ask: str
     sentences: Sequence[Sentence]
     keys: str = ""
 
@@ -61,11 +62,12 @@ def draw(
     ledger: Ledger,
     *,
     title: str,
+    ask: str,
     now: float,
     keys: str = "",
     picked: TabletAlias | None = None,
 ) -> Picture:
-    """Put the picture together; `now` is on the ledger's clock."""
+    """Put the picture together; `ask` is the command that asks vtorc, and `now` is on the ledger's clock."""
     judgement = observer.judgement
     mark, headline = _headline(judgement, observer.running)
     return Picture(
@@ -78,6 +80,7 @@ def draw(
         ],
         writes=_writes(ledger, now),
         findings=_findings(judgement),
+        ask=ask,
         sentences=tuple(observer.sentences),
         keys=keys,
     )

@@ -8,13 +8,14 @@ from rich.table import Table
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.demo.report import MEASURED, DemoReport, Failover, summarise
 
-TO_TRY = """\
+_TO_TRY = """\
 What to try, from another terminal:
   vtorc demo status            the tablets, the problems, the last sentences
   vtorc demo kill primary      kill -9 its mysqld; another one takes over
   vtorc demo pause primary     make its mysqld hang (SIGSTOP)
   vtorc demo start all         start or resume each mysqld that is not running
   vtorc demo rebuild ALIAS     delete a replica's data and have it replicate from the start
+  {ask}  ask vtorc over its API
 Ctrl-C, or SIGTERM, ends the demo and all its servers.
 """
 
@@ -26,6 +27,11 @@ _TITLES = {
     "write_gap_ms": "without an acknowledged write",
     "returned_ms": "from the restart to a healthy shard",
 }
+
+
+def to_try(ask: str) -> str:
+    """Return what operators can do with the demo; `ask` is the command that asks its vtorc."""
+    return _TO_TRY.format(ask=ask)
 
 
 def failover_line(number: int, failover: Failover) -> str:

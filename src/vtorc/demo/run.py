@@ -21,7 +21,7 @@ from vtorc.demo.demo_observer import DemoObserver, Sentence
 from vtorc.demo.failovers import FailoverSeries
 from vtorc.demo.folder import make_ready
 from vtorc.demo.interactive import InteractiveDemo
-from vtorc.demo.plain_output import HEADER, TO_TRY, failover_line, summary_text
+from vtorc.demo.plain_output import HEADER, failover_line, summary_text, to_try
 from vtorc.demo.report import DemoReport, Failover, SeriesSetup
 from vtorc.demo.running_demo import DemoSpec, RunningDemo, open_demo
 from vtorc.demo.servers import ServerKind
@@ -119,7 +119,7 @@ async def _narrate(demo: RunningDemo, interactive: InteractiveDemo) -> None:
         group.create_task(interactive.serve_commands(), name="answer other terminals")
         primary = await demo.observer.wait_for(lambda: demo.primary)
         _write(f"{primary.alias} is primary, {time.monotonic() - up_at:.1f} s after the last tablet came up.\n")
-        _write(f"\n{TO_TRY}\n")
+        _write(f"\n{to_try(demo.ask)}\n")
 
 
 async def _failovers(options: DemoOptions, spec: DemoSpec, servers: ServerKind) -> int:
@@ -140,7 +140,7 @@ async def _failovers(options: DemoOptions, spec: DemoSpec, servers: ServerKind) 
 
     observer = DemoObserver()
     async with open_demo(spec, servers, observer, _progress) as demo:
-        _write(f"\n{HEADER}\n")
+        _write(f"\n{demo.ask}  asks vtorc over its API\n\n{HEADER}\n")
         try:
             await FailoverSeries(demo, report, print_failover).run()
         except asyncio.CancelledError:

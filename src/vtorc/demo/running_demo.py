@@ -3,25 +3,30 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, fields
 from pathlib import Path
 
-from vtorc.app import fleet_settings, open_tools
+from vtorc.app import daemon_facts, fleet_settings, open_tools
 from vtorc.config.settings import LogSettings, Settings
 from vtorc.control.fleet import Fleet
 from vtorc.control.log_observer import LogObserver
-from vtorc.control.observer import Observers
+from vtorc.control.observer import Observers, TopologyObservers
 from vtorc.control.scope import Scope
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.demo.demo_observer import DemoObserver, Mark
 from vtorc.demo.ledger import Gap
 from vtorc.demo.servers import DemoCluster, DemoTablet, Progress, ServerKind
 from vtorc.demo.writer import Writer
-from vtorc.errors import NameParseError
+from vtorc.errors import ListenError, NameParseError
+from vtorc.forms.settings import setting_forms
 from vtorc.lab.cluster import LabSpec
 from vtorc.lab.errors import LabError
 from vtorc.logs import setup_logging
+from vtorc.server.listener import BoundListener, Listener, bind
+from vtorc.server.opening import DEFAULT_ADDRESS
+from vtorc.server.options import ServerRules
+from vtorc.serving import HttpSide
 
 DATABASE = "vt_commerce"
 
@@ -39,8 +44,12 @@ class DemoSpec:
 class RunningDemo:
     """A running demo: break and restart its servers here, and see in `observer` what vtorc does."""
 
-    def __init__(self, spec: DemoSpec, cluster: DemoCluster, observer: DemoObserver, *, simulated: bool) -> None:
+    def __init__(
+        self, spec: DemoSpec, cluster: DemoCluster, observer: DemoObserver, *, simulated: bool, address: str
+    ) -> None:
+        """Take what is up already; `address` is the URL at which vtorc's API will be served."""
         self.spec = spec
+        self.address = address
         self.simulated = simulated
         self.cluster = cluster
         self.observer = observer
@@ -54,6 +63,11 @@ class RunningDemo:
         """The primary by vtorc's last judgement, None if there is none."""
         view = self.observer.judgement.view if self.observer.judgement is not None else None
         return self.cluster.tablets[view.primary.alias] if view is not None and view.primary is not None else None
+
+    @property
+    def ask(self) -> str:
+        """The command that asks this demo's vtorc for its state."""
+        return f"vtorc ctl --server {self.address} status"
 
     def find(self, name: str) -> DemoTablet:
         """Find a tablet by its alias, or by the word `primary`; raises LabError."""
@@ -152,23 +166,51 @@ async def open_demo(
         kind = "simulated " if servers.simulated else ""
         with progress(f"starting {spec.tablets} tablets, each with a {kind}mysqld"):
             await cluster.start_tablets()
-        async with _running(RunningDemo(spec, cluster, observer, simulated=servers.simulated)) as demo:
-            yield demo
+        listener = _listener()
+        with closing(listener.sock):
+            demo = RunningDemo(
+                spec, cluster, observer, simulated=servers.simulated, address=f"http://{listener.address}"
+            )
+            async with _running(demo, listener):
+                yield demo
     finally:
         await asyncio.shield(cluster.stop())
 
 
+def _listener() -> BoundListener:
+    """Listen where `vtorc ctl` looks by itself, or at any port if another vtorc or demo is there."""
+    host, port = DEFAULT_ADDRESS
+    try:
+        return bind(Listener.V12, host, port)
+    except ListenError:
+        return bind(Listener.V12, host, 0)
+
+
 @asynccontextmanager
-async def _running(demo: RunningDemo) -> AsyncIterator[RunningDemo]:
+async def _running(demo: RunningDemo, listener: BoundListener) -> AsyncIterator[None]:
     settings = _settings(demo)
     scope = Scope.parse(settings.clusters_to_watch)
+    forms = setting_forms(settings, {field.name: "vtorc demo" for field in fields(settings)})
     async with open_tools(lambda: settings) as (tools, _):
-        fleet = Fleet(tools, lambda: fleet_settings(settings, scope), Observers([demo.observer, LogObserver()]))
-        async with asyncio.TaskGroup() as group:
+        http = HttpSide(
+            [listener],
+            ServerRules(),
+            tools,
+            fleet=lambda: fleet,
+            facts=lambda: daemon_facts(settings, fleet, forms),
+        )
+        log = LogObserver()
+        fleet = Fleet(
+            tools,
+            lambda: fleet_settings(settings, scope),
+            Observers([demo.observer, log, *http.observers]),
+            topology_observer=TopologyObservers([log, *http.observers]),
+        )
+        async with http.serving(), asyncio.TaskGroup() as group:
             group.create_task(fleet.run(), name="vtorc")
             writing = group.create_task(demo.writer.run(), name="writer")
             try:
-                yield demo
+                yield
             finally:
                 writing.cancel()
                 fleet.stop()

@@ -65,6 +65,7 @@ def _head(picture: Picture, width: int) -> list[RenderableType]:
         Text(""),
         _labelled("WRITES", [Text(picture.writes)]),
         _labelled("FINDINGS", [_marked(mark, text) for mark, text in picture.findings] or [Text("none")]),
+        _labelled("ASK", [Text(picture.ask, overflow="fold")]),
         Text(""),
     ]
 

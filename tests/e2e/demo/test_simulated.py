@@ -4,12 +4,15 @@ import asyncio
 import json
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.demo.demos import PATIENCE, left_behind, running
+from tests.e2e.daemon.ctl import Ctl
+from tests.e2e.daemon.watching import until
+from tests.e2e.demo.demos import PATIENCE, Demo, left_behind, running
 
 NOTICE = "The MySQL servers of this demo are simulated; vtorc, gRPC and topology are real."
 BARE_MACHINE = """
@@ -81,3 +84,36 @@ async def test_a_mysqld_that_was_named_is_not_replaced_by_a_simulated_one(tmp_pa
     async with running(tmp_path, "--topo", "local", environ=environ) as demo:
         assert await demo.ended() == 1
     assert demo.lines[0].startswith("vtorc demo: VTORC_MYSQLD cannot be used")
+
+
+async def test_demos_at_the_same_time_are_each_asked_and_leave_no_server(tmp_path: Path) -> None:
+    """Each demo tells its own address, moves its primary when `vtorc ctl` asks there, and ends its server with it."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    words = ("--simulated", "--topo", "local")
+    async with running(tmp_path / "a", *words) as first, running(tmp_path / "b", *words) as second:
+        asked = [await _ctl_of(first), await _ctl_of(second)]
+        assert asked[0] != asked[1]
+        for demo, ctl, number in ((first, asked[0], signal.SIGINT), (second, asked[1], signal.SIGTERM)):
+            assert f"process {demo.process.pid}, since" in (await ctl("status")).text
+            moved = await ctl("promote", "commerce/0", "--to", "zone3-103", "--yes", "--reason", "test")
+            assert (moved.code, moved.notes) == (0, "")
+            await demo.wait_line("writes:", "zone3-0000000103 acknowledges")
+            assert f"ASK vtorc ctl --server {ctl.server} status" in " ".join((await demo.tell("status"))[1].split())
+            demo.process.send_signal(number)
+            assert await demo.ended() == 0, demo.tail
+            gone = await ctl("status")
+            assert (gone.code, gone.text) == (2, "")
+
+
+async def _ctl_of(demo: Demo) -> Ctl:
+    """Read the line that says how a demo is asked, and wait until it answers and its shard is well."""
+    line = await demo.wait_line("vtorc ctl --server http://127.0.0.1:", " status  ")
+    ctl = Ctl(line.split()[3])
+
+    async def why_not() -> str:
+        told = await ctl("status")
+        return "" if told.code == 0 and "1 shard: 1 healthy" in told.text else f"{told}"
+
+    await until(why_not)
+    return ctl

@@ -16,6 +16,7 @@ from vtorc.demo.screen import as_text, render
 from vtorc.recovery.runner import Judgement
 
 SERVERS = [ServerState(alias=alias, port=3000 + alias.uid, mysqld="running") for alias in (A, B, C)]
+ASK = "vtorc ctl --server http://127.0.0.1:65535 status"
 ELSEWHERE = GtidSet.of("0000000c-0000-0000-0000-000000000000", 1)
 
 
@@ -24,7 +25,7 @@ def _draw(judgement: Judgement | None, ledger: Ledger | None = None, *, earlier:
     for each in (earlier, judgement):
         if each is not None:
             observer.judged(each)
-    return draw(observer, SERVERS, ledger or Ledger(), title="vtorc demo", now=10.0)
+    return draw(observer, SERVERS, ledger or Ledger(), title="vtorc demo", ask=ASK, now=10.0)
 
 
 def _line(judgement: Judgement, number: int, *, earlier: Judgement | None = None) -> TabletLine:
@@ -158,6 +159,7 @@ def test_as_text_it_fits_80_columns_and_says_everything() -> None:
     assert " 2  zone2-0000000102  replica     ● running   trying  acks          has all" in lines
     assert "03:12:07 ▲ 1 commerce/0:" in text
     assert "…" not in text
+    assert f"ASK       {ASK}" in lines
 
 
 def test_on_a_wide_screen_cells_and_ports_have_columns() -> None:
