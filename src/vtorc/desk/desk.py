@@ -204,8 +204,13 @@ class Desk:
         return work
 
     def _note_gap(self, record: RecoveryRecord) -> None:
-        """Remember for how long clients could not write, if the record tells."""
-        begins = record.marks.get("demoted", record.marks.get("stopped"))
+        """Remember for how long clients could not write, if the record tells.
+
+        Writes pause as soon as the demotion begins, and under semi-sync MySQL takes up to a second to end it.
+        """
+        begins = record.marks.get("stopped")
+        if "demoted" in record.marks:
+            begins = next(step.started for step in record.steps if step.name == "demote primary")
         ends = record.marks.get("acknowledged")
         if begins is not None and ends is not None:
             self._gaps[record.shard] = ends - begins

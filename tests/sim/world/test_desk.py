@@ -59,6 +59,24 @@ def delay(vtorc: SimVtorc, monkeypatch: pytest.MonkeyPatch, call: str, seconds: 
     monkeypatch.setattr(tablets, call, late)
 
 
+def test_the_next_plan_tells_the_pause_of_the_last_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pause counts from the begin of the demotion, however long that takes."""
+
+    async def main(_: World, __: SimShard, vtorc: SimVtorc, asking: Asking) -> None:
+        delay(vtorc, monkeypatch, "demote_primary", 4.0)
+        await asking.execute(await asking.plan())
+        record = await ended(vtorc)
+        (demotion,) = (step for step in record.steps if step.name == "demote primary")
+        assert demotion.duration >= 4.0
+        pause = record.marks["acknowledged"] - demotion.started
+        async with asyncio.timeout(300.0):
+            while (plan := await asking.plan()).refusal is not None:  # noqa: ASYNC110 - virtual time costs nothing
+                await asyncio.sleep(0.1)
+        assert plan.write_gap.endswith(f"The last reparent of this shard paused them for {pause:.2f} s.")
+
+    at_the_desk(main)
+
+
 @pytest.mark.parametrize("seed", range(1, 6))
 def test_a_plan_is_made_and_carried_out(seed: int) -> None:
     """The tablet of the plan becomes primary, and the record names the operator and the reason."""
