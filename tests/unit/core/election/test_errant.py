@@ -11,6 +11,7 @@ from vtorc.core.election.ack_arithmetic import ObservedSemiSync
 from vtorc.core.election.errant import may_be_acknowledged, proven_errant
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.gtid import EMPTY_GTID_SET
+from vtorc.core.facts.ids import TabletType
 
 R1, R2, R3, NEAR = "zone1-101", "zone2-200", "zone3-300", "zone1-109"
 OTHERS = stopped(R2, "100:1-50"), stopped(R3, "100:1-50")
@@ -92,6 +93,23 @@ def test_two_servers_of_one_uuid_prove_nothing_about_its_writes() -> None:
     assert proven_errant(shared(), CROSS_CELL) == lost
     twin = replace(stopped("zone3-309", "100:1-50"), server_uuid=uuid(R1))
     assert proven_errant(shared(twin), CROSS_CELL) == {}
+
+
+def test_a_writer_that_proves_nothing_keeps_no_other_from_proving_something() -> None:
+    """Each is judged by itself, whichever comes first."""
+    lost = {alias(each): gtids("101:1-3") for each in (R1, "zone1-102")}
+    both = stopped(R1, "100:1-50,101:1-3"), stopped("zone1-102", "100:1-50,101:1-3")
+    twins = stopped("zone2-201", "100:1-50"), replace(stopped("zone2-202", "100:1-50"), server_uuid=uuid("zone2-201"))
+    assert proven_errant(candidates(*twins, *both, *OTHERS), CROSS_CELL) == lost
+    # One of the same cell is missing: it may have acknowledged for the other cells, and not for its own.
+    assert proven_errant(candidates(*OTHERS, *both, unreached=(DEAD, member(NEAR))), CROSS_CELL) == lost
+
+
+def test_a_writer_is_no_acker_of_its_own_writes() -> None:
+    """What it shares only with a tablet that never acknowledges was not acknowledged."""
+    rdonly = stopped("zone1-102", "100:1-50,101:1-3", type_=TabletType.RDONLY)
+    made = candidates(stopped(R1, "100:1-50,101:1-3"), rdonly, *OTHERS)
+    assert proven_errant(made, SEMI_SYNC) == {alias(each): gtids("101:1-3") for each in (R1, "zone1-102")}
 
 
 def test_shared_writes_prove_nothing_where_nothing_is_acknowledged() -> None:

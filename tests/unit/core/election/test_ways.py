@@ -1,4 +1,4 @@
-"""The ways in which a tablet may come to hold everything: which there are, in which order, and what each does without."""
+"""The ways in which a tablet may come to hold everything: their order, and what each of them does without."""
 
 from typing import Any
 
