@@ -15,6 +15,7 @@ from tests.unit.core.election.test_unexplained_ackers import (
     R1,
     R2,
     R3,
+    TRIES,
     UNTOLD,
     Watched,
     haunted,
@@ -184,3 +185,23 @@ def test_a_client_that_came_back_five_seconds_ago_may_be_counted_twice() -> None
     stalled = TabletStatus(disk_stalled=True)
     made = restarted().answers(R1, stalled, 1).answers(R1, CLIENT, 22).counts(3, 27.01)
     assert made.fails(R3, 32.01, SILENT).silent == frozenset()
+
+
+def test_a_client_that_was_last_seen_as_a_complete_count_was_asked_is_no_stranger() -> None:
+    """That count was complete with it, so it may be the client that it was."""
+    made = restarted(unknown=1).answers(R1, CLIENT, 2.01).counts(1, 2.01).counts(1, 62).fails(R1, 122, SILENT)
+    assert made.counts(3, 123.01).fails(R2, 124.02, DOWN).silent == frozenset()
+
+
+def test_a_tablet_that_follows_another_since_the_moment_of_the_count_was_no_client() -> None:
+    """Only one that began to follow it later may have been one before."""
+    made = restarted(unknown=1).answers(R1, CLIENT, 66).answers(R1, OF_ANOTHER, 72).counts(3, 72)
+    assert made.answers(R2, NO_ACKS, 79).answers(R1, OF_ANOTHER, 79).unknown == 2
+
+
+def test_a_stalled_disk_hides_whether_a_tablet_was_a_client() -> None:
+    """It may explain one of the clients that were assumed, so that a later count takes that one back."""
+    made = Watched(R1, R2, R3).answers(R2, TRIES, 191.04).counts(4, 251.04)
+    made.answers(R1, TabletStatus(disk_stalled=True), 371.06).loses_record(R3, found_at=371.06)
+    assert made.unknown == 4
+    assert made.counts(1, 432.07).unknown == 2
