@@ -4,9 +4,21 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.core.builders import CONNECTING, NOW, SHARD, STOPPED, P, alias, failing, primary, replica, shard
+from tests.unit.core.builders import (
+    CONNECTING,
+    NOW,
+    SHARD,
+    STOPPED,
+    P,
+    alias,
+    changed,
+    failing,
+    primary,
+    replica,
+    shard,
+)
 from tests.unit.core.decision.test_backoff import dies_again, replaced
-from tests.unit.core.decision.test_decisions import R1, R2, R3, about, dead, decided, tried, with_relay_log
+from tests.unit.core.decision.test_decisions import R1, R2, R3, about, cannot, dead, decided, tried, with_relay_log
 from tests.unit.core.decision.test_escalation import DEAD, UNREACHED, attempt, escalated, every_second, standing
 from vtorc.core.decision.decisions import RESTART_EVERY, Decision, DecisionLimits, decide, next_action
 from vtorc.core.decision.escalation import StandingProblems
@@ -15,6 +27,7 @@ from vtorc.core.detection.problems import Code
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.rules import Rule
+from vtorc.core.facts.views import TabletView
 
 SHARED = "100:1-50,7:1"
 
@@ -89,6 +102,10 @@ def test_a_primary_stays_read_only_beside_one_that_may_have_been_promoted_unseen
 # Pauses
 
 
+def _renamed(tablet: TabletView, name: str) -> TabletView:
+    return replace(tablet, record=replace(tablet.record, alias=alias(name)))
+
+
 def reconnected(*ago: float) -> DecisionLimits:
     """Limits with replicas that were made to reconnect so many seconds ago."""
     attempts = tried(Code.UNREACHABLE_PRIMARY, P, *ago, succeeded=True)
@@ -103,6 +120,40 @@ def test_a_replica_is_made_to_reconnect_once_a_minute(ago: float, rule: Rule) ->
     assert about(view, Code.UNREACHABLE_PRIMARY, limits=limits).rule is rule
     repaired = (*limits.attempts, *tried(Code.REPLICATION_STOPPED, R3, 1.0, succeeded=True))
     assert about(view, Code.UNREACHABLE_PRIMARY, limits=replace(limits, attempts=repaired)).rule is rule
+
+
+NO_ROUTE = cannot("Can't connect to MySQL server on 'mysql-zone1-100' (113)")
+
+
+@pytest.mark.parametrize(
+    ("dead_for", "unasked", "others", "ago", "rule"),
+    [
+        (5.0, 0.0, (replica(R2),), (3.0,), Rule.ACT),
+        (4.9, 0.0, (replica(R2),), (3.0,), Rule.COOLDOWN),
+        (10.0, 0.0, (replica(R2),), (9.0, 3.0), Rule.COOLDOWN),
+        (10.0, 2.0, (replica(R2),), (9.0, 3.0), Rule.COOLDOWN),
+        (10.0, 0.0, (replica(R2),), (11.0, 3.0), Rule.ACT),
+        (10.0, 0.0, (replica(R2), _renamed(NO_ROUTE, R3)), (0.61,), Rule.ACT),
+        (10.0, 0.0, (replica(R2), _renamed(NO_ROUTE, R3)), (0.55,), Rule.COOLDOWN),
+    ],
+    ids=[
+        "silent for long",
+        "silent for a moment",
+        "each replica was tried",
+        "the same, though the primary was not asked for a while",
+        "one was tried before it failed",
+        "two cannot for half a second",
+        "two cannot for less",
+    ],
+)
+def test_another_replica_is_made_to_reconnect_if_the_first_cannot(
+    dead_for: float, unasked: float, others: tuple[TabletView, ...], ago: tuple[float, ...], rule: Rule
+) -> None:
+    """The primary is silent for five seconds by then, and not every replica was made to since it failed."""
+    gone = changed(primary(dead_for=dead_for, failure=ProbeFailure.TIMEOUT), unasked=unasked)
+    view = shard(gone, NO_ROUTE, *others)
+    (decision,) = [each for each in decided(view, limits=reconnected(*ago)) if each.finding.alias == alias(P)]
+    assert decision.rule is rule
 
 
 def test_only_a_wait_for_relay_logs_makes_the_pause_as_long_as_the_try() -> None:

@@ -205,3 +205,10 @@ def test_a_stalled_disk_hides_whether_a_tablet_was_a_client() -> None:
     made.answers(R1, TabletStatus(disk_stalled=True), 371.06).loses_record(R3, found_at=371.06)
     assert made.unknown == 4
     assert made.counts(1, 432.07).unknown == 2
+
+
+@pytest.mark.parametrize(("at", "unknown"), [(60.0, 0), (60.01, 1)])
+def test_a_tablet_that_has_tried_to_connect_for_a_minute_may_have_been_connected(at: float, unknown: int) -> None:
+    """After that it would have been seen as a client."""
+    made = restarted().answers(R3, TRIES, 0)
+    assert made.round(1, at, r1=NO_ACKS, r2=NO_ACKS, r3=TRIES).unknown == unknown
