@@ -131,7 +131,6 @@ class LeasedLock:
                     return
         except Exception as error:
             self._lose(f"the task that refreshes it failed: {error!r}")
-            raise
 
     async def _refresh(self) -> None:
         started = asyncio.get_running_loop().time()

@@ -301,6 +301,122 @@ def test_a_check_that_finds_the_lease_gone_says_so() -> None:
     run(main())
 
 
+def test_a_lost_lock_stays_lost_before_its_lease_would_have_ended() -> None:
+    """The clock alone says that the lock may still be held, but the server said that it is not."""
+
+    async def main() -> float:
+        lock, _ = held(ScriptedLease(lambda now: False))
+        await lock.lost.wait()
+        with pytest.raises(LockLost, match="no longer has its lease or its key"):
+            lock.check_clock()
+        return asyncio.get_running_loop().time()
+
+    assert run(main()) == 10.0
+
+
+def test_a_check_that_waited_while_the_lock_was_lost_says_why_it_was() -> None:
+    """The silence that this check met explains less than what another refresh was told."""
+
+    async def main() -> None:
+        lease = ScriptedLease()
+        lease.hang = True
+        lock, _ = held(lease)
+        checking = asyncio.create_task(lock.check())
+        await asyncio.sleep(5.0)
+        lease.hang, lease.answer = False, lambda now: False
+        with pytest.raises(LockLost, match="no longer has its lease or its key"):
+            await checking
+
+    run(main())
+
+
+def test_a_lost_lock_is_refreshed_no_more() -> None:
+    """Its loss is final, whatever its server says later."""
+
+    async def main() -> list[float]:
+        lease = ScriptedLease(lambda now: False)
+        lock, _ = held(lease)
+        await lock.lost.wait()
+        await asyncio.sleep(60.0)
+        return lease.refreshed
+
+    assert run(main()) == [10.0]
+
+
+def test_a_lease_that_a_refresh_finds_gone_is_not_prolonged() -> None:
+    """A release that fails is tried again only until the end that was known before that refresh."""
+
+    async def main() -> float:
+        asked: list[float] = []
+
+        async def refuse() -> None:
+            asked.append(asyncio.get_running_loop().time())
+            raise TopoUnavailable("no server there")
+
+        lease = ScriptedLease(lambda now: False)
+        lease.revoke = refuse  # type: ignore[method-assign]
+        lock, _ = held(lease)
+        await lock.lost.wait()
+        with pytest.raises(TopoUnavailable):
+            await lock.release()
+        await asyncio.sleep(100.0)
+        return asked[-1]
+
+    assert run(main()) == TTL
+
+
+def test_a_lock_is_lost_at_the_very_end_of_its_lease() -> None:
+    """However the retries fall, none of them delays the loss: from that moment on another process may hold it."""
+
+    async def main() -> float:
+        lease = ScriptedLease(unreachable_from(15.0))
+        refresh = lease.refresh
+
+        async def slow() -> bool:
+            await asyncio.sleep(0.17)
+            return await refresh()
+
+        lease.refresh = slow  # type: ignore[method-assign]
+        lock, _ = held(lease)
+        await lock.lost.wait()
+        return asyncio.get_running_loop().time()
+
+    assert run(main()) == pytest.approx(40.0)
+
+
+def test_a_short_lease_is_tried_again_sooner() -> None:
+    """A refresh that failed is repeated after a tenth of the TTL, if that is less than a fifth of a second."""
+
+    async def main() -> list[float]:
+        lease = ScriptedLease(unreachable_from(0.0))
+        owner = OwnedLocks()
+        lock = owner.add("/root/d/locks/1", lease, ttl=0.9, granted_at=0.0)
+        await lock.lost.wait()
+        return lease.refreshed
+
+    assert run(main())[:4] == pytest.approx([0.3, 0.39, 0.48, 0.57])
+
+
+def test_an_owner_that_is_closed_leaves_no_task_behind() -> None:
+    """A release that failed is tried again no longer than the connection lives."""
+
+    async def main() -> list[float]:
+        asked: list[float] = []
+
+        async def refuse() -> None:
+            asked.append(asyncio.get_running_loop().time())
+            raise TopoUnavailable("no server there")
+
+        lease = ScriptedLease()
+        lease.revoke = refuse  # type: ignore[method-assign]
+        _, owner = held(lease)
+        await owner.close()
+        await asyncio.sleep(100.0)
+        return asked
+
+    assert run(main()) == [0.0]
+
+
 def test_the_first_reason_for_a_loss_is_kept() -> None:
     """What comes later is a consequence of it."""
 

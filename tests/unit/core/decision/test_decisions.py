@@ -1154,6 +1154,7 @@ def restarted(*ago: float, cause: str = CAUSE) -> DecisionLimits:
         (DecisionLimits(), Rule.ACT),
         (restarted(1.0), Rule.REPLICATION_ERROR),
         (restarted(29.0), Rule.REPLICATION_ERROR),
+        (restarted(30.0), Rule.ACT),
         (restarted(31.0), Rule.ACT),
         (restarted(90.0, 59.0), Rule.REPLICATION_ERROR),
         (restarted(91.0, 61.0), Rule.ACT),

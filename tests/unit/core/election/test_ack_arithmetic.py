@@ -10,6 +10,7 @@ from vtorc.core.election.ack_arithmetic import (
     NOTHING_SEEN,
     AckGuarantee,
     ObservedSemiSync,
+    OpenQuorum,
     can_hold_unseen_ack,
     could_have_acknowledged,
     tablets_to_reach,
@@ -303,3 +304,21 @@ def test_with_two_acks_needed_one_unknown_server_leaves_room_for_one_acker_less(
     assert not could_have_acknowledged(two, P, members=members, reached=aliases(R), seen=seen).is_revoked
     assert could_have_acknowledged(two, P, members=members, reached=aliases(R, R2), seen=seen).is_revoked
     assert could_have_acknowledged(two, P, members=members, reached=aliases(R)).is_revoked
+
+
+@pytest.mark.parametrize(
+    ("waits_for", "quorum"),
+    [(0, OpenQuorum(P, 0, (), 0, 10.0)), (1, OpenQuorum(P, 1, (R, R2), 2, None))],
+)
+def test_a_primary_that_waits_for_none_needs_no_ackers(waits_for: int, quorum: OpenQuorum) -> None:
+    """Its ackers are named only where they matter, and its timeout only where it is why it waits for none."""
+    seen = ObservedSemiSync(wait_counts={P.alias: waits_for}, ack_timeouts={P.alias: 10.0}, unknown_ackers={P.alias: 2})
+    assert could_have_acknowledged(
+        policy("semi_sync"), P, members=VITESS_SHARD, reached=frozenset(), seen=seen
+    ).open == (quorum,)
+
+
+def test_a_primary_without_unknown_ackers_has_none() -> None:
+    """Only those count that were counted."""
+    open_ = could_have_acknowledged(policy("none"), P, members=(P, R), reached=frozenset()).open
+    assert open_ == (OpenQuorum(P, 0, (), 0, None),)

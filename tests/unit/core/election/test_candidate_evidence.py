@@ -359,6 +359,9 @@ def counted(*tablets: TabletView, **changes: Any) -> ShardView:
             counted(dead(), WAITING_1, WAITING_2, down(probed=3.5)), False, id="not asked since the primary went down"
         ),
         pytest.param(
+            counted(dead(), WAITING_1, WAITING_2, down(probed=3.0)), True, id="asked as the primary went down"
+        ),
+        pytest.param(
             counted(dead(never_heard=True), WAITING_1, WAITING_2, down()), False, id="the primary was never seen"
         ),
         pytest.param(
@@ -468,7 +471,8 @@ def test_what_stopped_tablets_once_had_is_remembered() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gone_ago", "was_primary", "is_former"), [(10.0, True, True), (4.1, True, False), (10.0, False, False)]
+    ("gone_ago", "was_primary", "is_former"),
+    [(10.0, True, True), (4.5, True, True), (4.1, True, False), (10.0, False, False)],
 )
 def test_a_primary_that_was_gone_while_the_next_one_worked_is_no_later_one(
     gone_ago: float, was_primary: bool, is_former: bool

@@ -11,9 +11,11 @@ from vtorc.core.election.candidates import CandidateSet, StoppedTablet
 from vtorc.core.election.choice import Refusal
 from vtorc.core.election.forced_promotion import DataLossEstimate, estimate_data_loss
 from vtorc.core.facts.durability import DurabilityPolicy, policy
+from vtorc.core.facts.fitness import Fitness, Flaw
 from vtorc.core.facts.gtid import EMPTY_GTID_SET
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.rules import Rule
+from vtorc.core.facts.unfitness import Fact
 
 R1, R2, R3 = "zone1-101", "zone2-200", "zone3-300"
 SEMI_SYNC, NONE = policy("semi_sync"), policy("none")
@@ -198,3 +200,53 @@ def test_a_choice_that_may_be_impossible_is_no_reason_to_refuse() -> None:
     demoted = stopped(P, "100:1-52", type_=TabletType.PRIMARY, source=None, was_primary=True)
     found = priced(candidates(demoted, stopped(R1, "100:1-50"), stopped(R2, "100:1-50"), unreached=()), R1)
     assert found.lost == gtids("100:51-52")
+
+
+def test_what_another_tablet_holds_is_left_there_and_not_gone() -> None:
+    """An operator can still fetch it from that tablet by hand."""
+    found = priced(candidates(stopped(R1, "100:1-40,7:1"), stopped(R2, "100:1-50,8:1"), stopped(R3, "100:1-30")), R1)
+    assert (found.gone, found.left) == (EMPTY_GTID_SET, {alias(R2): gtids("8:1,100:41-50")})
+
+
+def test_what_a_filtered_tablet_received_is_not_gone_if_it_is_promoted() -> None:
+    """Its rows may be missing, which is told apart from transactions that no tablet received."""
+    filtered = {alias(R1): Fitness(flaws=(Flaw(Fact.FILTERS, "has filters"),))}
+    found = priced(
+        candidates(stopped(R1, "100:1-50"), stopped(R2, "100:1-40"), stopped(R3, "100:1-40"), fitness=filtered), R1
+    )
+    assert found.gone == EMPTY_GTID_SET
+    assert found.unproven.startswith("has filters")
+
+
+def test_a_cell_that_was_never_read_makes_no_known_tablet_part_of_the_price() -> None:
+    """Beside it the arithmetic of the known tablets says that none of them is missing."""
+    blind = candidates(stopped(R1, "100:1-50"), stopped(R2, "100:1-50"), never_read_cells=frozenset({"zone4"}))
+    found = priced(blind, R1)
+    assert found.unreached == frozenset()
+    assert found.why_unreached.count("zone4") == 1
+
+
+def test_a_server_without_a_record_is_no_part_of_the_price_once_the_primary_was_stopped() -> None:
+    """The primary holds all that such a server acknowledged."""
+    ghosts = ObservedSemiSync(wait_counts={alias(P): 1}, unknown_ackers={alias(P): 1})
+    demoted = stopped(P, "100:1-52", type_=TabletType.PRIMARY, source=None, was_primary=True)
+    made = candidates(demoted, stopped(R1, "100:1-50"), stopped(R2, "100:1-50"), unreached=(), semi_sync=ghosts)
+    found = priced(made, R1)
+    assert (found.unknown_ackers, found.lost) == (0, gtids("100:51-52"))
+
+
+def test_a_needless_loss_is_refused_with_what_the_election_says_of_the_others() -> None:
+    """The operator sees which tablets could not have won either, and which transactions are errant."""
+    strange = stopped("zone3-309", "100:1-50,309:1")
+    made = candidates(stopped(R1, "100:1-40"), stopped(R2, "100:1-50"), stopped(R3, "100:1-30"), strange)
+    refusal = refused(made, R1)
+    assert refusal.rule is Rule.FORCED_NEEDLESS
+    assert refusal.removed.keys() == {alias(P), strange.alias}
+    assert refusal.errant == {strange.alias: gtids("309:1")}
+
+
+def test_the_type_that_a_tablet_was_stopped_with_counts() -> None:
+    """Its record may have been written since the shard was looked at."""
+    made = candidates(stopped(R1, "100:1-50", type_=TabletType.RDONLY), stopped(R2, "100:1-50"))
+    members = [member(R1), member(R2), member(P, TabletType.PRIMARY)]
+    assert "is RDONLY" in refused(replace(made, members=members), R1).sentence

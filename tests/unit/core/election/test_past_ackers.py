@@ -369,3 +369,27 @@ def test_a_replica_that_restarts_from_a_backup_is_missed() -> None:
     for tablet in (silent, was(failing(off(RESTORE), ProbeFailure.TIMEOUT, for_=4), 1)):
         view = shard_with(tablet)
         assert isinstance(choose(candidate_set(view, SEMI_SYNC, stop(view)), SEMI_SYNC), Refusal)
+
+
+def test_the_primary_is_no_past_acker_of_itself() -> None:
+    """It acknowledged as a replica until it was promoted, to the primary before it."""
+    view = shard_with(off(SPARE), dead=changed(DEAD, may_ack_until=NOW - 1))
+    assert candidate_set(view, SEMI_SYNC, stop(view)).semi_sync.past_ackers == frozenset()
+
+
+def test_the_last_server_that_went_is_named() -> None:
+    """Of several under one alias, its data directory is the one to start again first."""
+    gone = {
+        uuid(number): ReplacedServer(successor=uuid(R2), gone_at=NOW - ago, was_primary=False)
+        for number, ago in ((901, 2.0), (900, 1.0))
+    }
+    rebuilt = changed(replica(R2, io=CONNECTING), server_uuid=uuid(R2), replaced_servers=gone)
+    view = shard(DEAD, rebuilt, replica(R3, io=CONNECTING))
+    assert f"what server {uuid(900)} acknowledged" in candidate_set(view, SEMI_SYNC, stop(view)).rebuilt[alias(R2)]
+
+
+def test_a_restore_that_began_as_the_tablet_ceased_to_acknowledge_lost_its_writes() -> None:
+    """One reading of its record found both over."""
+    restored = changed(replica(R1, io=CONNECTING), former_types=left(REPLICA, 1) | left(RESTORE, 1))
+    view = shard_with(restored)
+    assert "was restored from a backup" in candidate_set(view, SEMI_SYNC, stop(view)).rebuilt[alias(R1)]

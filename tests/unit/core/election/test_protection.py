@@ -56,7 +56,9 @@ def test_two_acknowledgements_leave_one_acker_to_spare() -> None:
 )
 def test_whose_writes_are_protected(tablet: TabletView, protected: bool) -> None:
     """A primary that waited, and one that nothing is known of while its replicas have semi-sync on."""
-    assert isinstance(outcome(shard(tablet, replica(R1), LOST_ACKER, replica(R3))), Refusal if protected else Choice)
+    view = shard(tablet, replica(R1), LOST_ACKER, replica(R3))
+    assert (candidate_set(view, NONE, {}).earlier_protection is not None) is protected
+    assert isinstance(outcome(view), Refusal if protected else Choice)
 
 
 def test_a_primary_that_was_never_heard_beside_replicas_without_semi_sync_waited_for_nobody() -> None:

@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 
 from tests.unit.core.shards import D2, R2, VITESS_SHARD, D, P, R, aliases, policies, shards
 from vtorc.core.election.ack_arithmetic import AckGuarantee, can_hold_unseen_ack
-from vtorc.core.election.survivability import LossOutcome, can_make_progress, survives
+from vtorc.core.election.survivability import AckHeadroom, LossOutcome, can_make_progress, survives
 from vtorc.core.facts.durability import DurabilityPolicy, Member, PromotionRule, policy
+from vtorc.core.facts.fitness import Fitness, Flaw
+from vtorc.core.facts.unfitness import Fact
 
 Shard = tuple[Member, ...]
 
@@ -107,6 +109,26 @@ def test_what_is_not_survived_is_named() -> None:
         "without tablet zone1-0000000101 the primary lives but waits for acknowledgements in vain; "
         "without cell zone1 no other tablet can become primary and take writes"
     )
+
+
+def test_what_is_left_after_a_loss_is_told() -> None:
+    """The primary with the ackers that it keeps, the best successor with its own, or nothing without one."""
+    filtered = {D.alias: Fitness(flaws=(Flaw(Fact.FILTERS, "has filters"),))}
+    members, chosen = (P, R, D, R2), policy("semi_sync_with_rdonly_ack")
+    survival = survives(chosen, P, members=members, available=members, fitness=filtered)
+    left = {loss.lost[0]: loss.progress for loss in survival.tablets}
+    assert left[R] == AckHeadroom(P, is_available=True, required=1, ackers=(R2,))
+    assert left[P] == AckHeadroom(R, is_available=True, required=1, ackers=(R2,))
+    alone = survives(chosen, P, members=(P, R), available=(P, R))
+    assert [loss.progress for loss in alone.tablets] == [None, AckHeadroom(P, True, 1, ())]
+
+
+def test_an_acker_for_want_of_others_keeps_no_writes_safe() -> None:
+    """A filtered replica may acknowledge on, but the loss of the only other acker counts as a stall."""
+    filtered = {R.alias: Fitness(flaws=(Flaw(Fact.FILTERS, "has filters"),))}
+    survival = survives(policy("semi_sync"), P, members=(P, R, R2), available=(P, R, R2), fitness=filtered)
+    outcomes = {loss.lost[0]: loss.outcome for loss in survival.tablets}
+    assert outcomes[R2] is LossOutcome.WRITES_STALL
 
 
 def test_a_tablet_that_is_down_already_may_hold_the_only_copy() -> None:

@@ -144,6 +144,33 @@ def test_who_may_take_writes_beside_the_primary_is_named(view: ShardView, who: s
     assert bool(said) == bool(who)
 
 
+@pytest.mark.parametrize(
+    ("tablet", "follower", "name", "undisturbed"),
+    [
+        (primary(), replica(R1), "semi_sync", True),
+        (primary(), replica(R1, semi_sync=False), "semi_sync", False),
+        (primary(), replica(R1, semi_sync=False), "none", True),
+        (primary(), replica(R1, io=STOPPED), "none", False),
+        (primary(source=W), replica(R1), "semi_sync", False),
+        (primary(tablet_type=TabletType.REPLICA), replica(R1), "semi_sync", False),
+    ],
+    ids=[
+        "followed by an acker",
+        "its replica does not acknowledge",
+        "and need not",
+        "its replica does not receive",
+        "it follows another",
+        "it says that it is a replica",
+    ],
+)
+def test_only_a_primary_that_is_at_work_and_followed_excludes_another(
+    tablet: TabletView, follower: TabletView, name: str, undisturbed: bool
+) -> None:
+    """Its replicas would be with the other primary if that could commit."""
+    said = unseen_writer(lost_with_its_cell(tablet, follower), policy(name))
+    assert ("cell zone2 cannot be read" in said) is not undisturbed
+
+
 def test_who_is_never_promoted_is_no_heir() -> None:
     """RDONLY tablets of a blind cell block nothing."""
     view = lost_with_its_cell(DEMOTED, AT_HOME, unseen_promotions=())

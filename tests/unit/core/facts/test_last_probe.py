@@ -21,3 +21,11 @@ def test_lateness_counts_until_the_failure_of_this_kind_began() -> None:
     still = down.failed(ProbeFailure.MYSQL_DOWN, "", started=7.0, ended=8.0, late=9.0)
     silent = still.failed(ProbeFailure.TIMEOUT, "", started=9.0, ended=10.0, late=11.0)
     assert [each.late_before_failure for each in (ANSWERED, down, still, silent)] == [0.0, 2.0, 2.0, 11.0]
+
+
+def test_a_probe_that_was_sent_at_once_shortens_no_silence() -> None:
+    """Nor does it say that vtorc was late; its text is told where it says more than the kind of failure."""
+    failed = ANSWERED.failed(ProbeFailure.ERROR, "no such method", started=5.0, ended=6.0)
+    failed = failed.failed(ProbeFailure.ERROR, "no such table", started=7.0, ended=8.0)
+    assert (failed.failing_since, failed.silent_since, failed.late_before_failure) == (5.0, 5.0, 0.0)
+    assert failed.failure_phrase.endswith("(no such table)")

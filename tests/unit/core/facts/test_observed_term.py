@@ -106,10 +106,18 @@ def test_another_server_under_the_alias_of_the_primary_is_not_the_primary() -> N
 
 @pytest.mark.parametrize(
     ("milliseconds", "seconds"),
-    [(10_000, 10.0), (4_294_967_295, math.inf), (10**18, math.inf), (0, math.inf)],
+    [
+        (10_000, 10.0),
+        (500, 0.5),
+        (86_399_999, 86_399.999),
+        (86_400_000, math.inf),
+        (4_294_967_295, math.inf),
+        (10**18, math.inf),
+        (0, math.inf),
+    ],
 )
 def test_a_timeout_of_semi_sync_is_remembered(milliseconds: int, seconds: float) -> None:
-    """Ten seconds are MySQL's default; weeks are for ever, and 0 is what comes where nothing is told."""
+    """Ten seconds are MySQL's default; a day and more is for ever, and 0 is what comes where nothing is told."""
     after = seen(told("100:1-40", replace(WAITS, timeout=milliseconds)), told("100:1-50", SemiSyncStatus()))
     assert after is not None
     assert (after.ack_timeout, after.semi_sync_active_at, after.seen_at) == (seconds, 0, 1)
@@ -157,3 +165,50 @@ def test_a_writable_replica_reigns_over_nothing() -> None:
     for own in (TabletType.REPLICA, None):
         assert seen((told(tablet_type=own), LATE)) is None
     assert seen((told(tablet_type=None), RECORD)) is not None
+
+
+OFF = replace(WAITS, primary_enabled=False, primary_active=False)
+FELL_BACK = replace(WAITS, primary_active=False)
+
+
+def test_a_commit_that_was_acknowledged_before_the_record_named_the_term_stays_so() -> None:
+    """The record came late, and the term is the same."""
+    term = seen((told("100:1-50"), LATE), (told("100:1-60", replace(WAITS, primary_clients=0)), RECORD))
+    assert term is not None
+    assert (term.term, term.committed) == (10, gtids("100:1-50"))
+
+
+@pytest.mark.parametrize(
+    ("answers", "active_at"),
+    [((OFF,), -math.inf), ((WAITS,), 0), ((WAITS, OFF), 0), ((WAITS, FELL_BACK), 0), ((WAITS, WAITS), 1)],
+    ids=["never", "now", "switched off since", "fallen back since", "still"],
+)
+def test_when_commits_were_last_seen_to_wait_is_remembered(
+    answers: tuple[SemiSyncStatus, ...], active_at: float
+) -> None:
+    """An answer by which they wait for none does not move it."""
+    term = seen(*(told(semi_sync=each) for each in answers))
+    assert term is not None
+    assert term.semi_sync_active_at == active_at
+    assert term.wait_count == int(answers[-1] is WAITS)
+
+
+def test_settings_that_came_once_are_believed_through_any_number_of_failures() -> None:
+    """Each later answer without them is a statement that failed."""
+    term = seen(told(), told(semi_sync=SemiSyncStatus()), told(semi_sync=SemiSyncStatus()))
+    assert term is not None
+    assert (term.wait_count, term.semi_sync_reported) == (1, True)
+
+
+def test_a_server_that_did_not_tell_its_uuid_is_no_other_one() -> None:
+    """The next answer tells it, and counts."""
+    term = seen(told("100:1-50", server_uuid=""), told("100:1-60"))
+    assert term is not None
+    assert (term.executed, term.server_uuid) == (gtids("100:1-60"), uuid(P))
+
+
+def test_what_was_committed_stays_so_when_the_server_goes_back_in_time() -> None:
+    """It was acknowledged, whatever the server has now."""
+    term = seen(told("100:1-50"), told("100:1-40"))
+    assert term is not None
+    assert term.committed == gtids("100:1-50")
