@@ -33,7 +33,7 @@ from vtorc.desk.desk import Desk
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.memory_keeper import MemoryKeeper
 from vtorc.discovery.probe import ProbePace
-from vtorc.errors import MemoryFileError, TabletClientMisconfigured, VtorcError
+from vtorc.errors import MemoryFileError, SettingsError, TabletClientMisconfigured, TopoMisconfigured, VtorcError
 from vtorc.forms.settings import LiveSettingForms, SettingForm
 from vtorc.history.memory_file import MemoryFile, StoredMemory, read_memory
 from vtorc.history.writer import HistoryWriter
@@ -54,6 +54,10 @@ from vtorc.topo.server import TopoServer
 
 EXIT_OK = 0
 EXIT_FAILED = 1
+EXIT_BAD_SETTINGS = 2
+
+_BAD_SETTINGS = (SettingsError, TopoMisconfigured, TabletClientMisconfigured)
+"""Errors that only another setting, or another file that a setting names, can end."""
 
 HISTORY_FILE = "vtorc-history.sqlite"
 """Name of the history file in the log folder."""
@@ -80,20 +84,23 @@ class SystemClock:
 
 
 def run(store: SettingsStore) -> int:
-    """Run the daemon until SIGTERM or SIGINT; returns the exit code."""
+    """Run the daemon until SIGTERM or SIGINT; returns the exit code, 2 if the settings cannot be used."""
     try:
         asyncio.run(_run(store))
     except VtorcError as error:
-        _log.error(str(error))
-        return EXIT_FAILED
+        return _told([error])
     except BaseExceptionGroup as group:
         expected, rest = group.split(VtorcError)
         if rest is not None:
             raise
-        for leaf in _leaves(expected):
-            _log.error(str(leaf))
-        return EXIT_FAILED
+        return _told(_leaves(expected))
     return EXIT_OK
+
+
+def _told(errors: Sequence[BaseException]) -> int:
+    for error in errors:
+        _log.error(str(error))
+    return EXIT_BAD_SETTINGS if any(isinstance(error, _BAD_SETTINGS) for error in errors) else EXIT_FAILED
 
 
 async def _run(store: SettingsStore) -> None:

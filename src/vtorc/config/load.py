@@ -39,14 +39,15 @@ def load(words: Iterable[str], environment: Mapping[str, str], *, folder: Path) 
     """
     line, variables = parse_flags(words), read_environment(environment)
     chosen = choose_files(_bootstrap([*variables.assigned, *line.assigned]), folder=folder)
-    contents = [read_file(path, format_, environment) for path, format_ in chosen.files]
+    contents = [read_file(file, environment) for file in chosen.files]
     parts: list[CommandLine | FileContent] = [*contents, variables, line]
     assigned = [assignment for part in parts for assignment in part.assigned]
     settings, sources = _merge(assigned)
     failed = {name for part in parts for name in part.failed}
     problems = [*line.problems, *variables.problems, *chosen.problems]
     problems += [problem for content in contents for problem in content.problems]
-    problems += check(settings, failed=failed)
+    written = {each.setting.field: each.written for each in assigned if each.setting.field}
+    problems += check(settings, written=written, failed=failed)
     if problems:
         raise SettingsError(list(dict.fromkeys(problems)))
     notes = [
@@ -59,7 +60,7 @@ def load(words: Iterable[str], environment: Mapping[str, str], *, folder: Path) 
         settings=settings,
         sources=sources,
         notes=tuple(dict.fromkeys(notes)),
-        files=tuple(str(path) for path, _ in chosen.files),
+        files=tuple(str(file.path) for file in chosen.files),
     )
 
 
