@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from vtorc.app import LiveFleetSettings, open_tools, reload, run
+from vtorc.app import LiveFleetSettings, open_tools, reload
 from vtorc.config.load import load
 from vtorc.config.store import SettingsStore
 from vtorc.control.scope import Scope
-from vtorc.logs import flush_logs, setup_logging
+from vtorc.logs import flush_logs
 
 pytestmark = pytest.mark.usefixtures("restore_logging")
 
@@ -47,16 +47,6 @@ class Daemon:
 def daemon(tmp_path: Path) -> Daemon:
     """A daemon's settings, all of them defaults."""
     return Daemon(tmp_path)
-
-
-def test_a_file_that_a_setting_names_is_a_setting(daemon: Daemon, capsys: pytest.CaptureFixture[str]) -> None:
-    """A file that cannot be used ends vtorc with the exit code of bad settings, and one line that names it."""
-    daemon.write({"topo-global-server-address": str(daemon.folder), "listen-address": ""})
-    setup_logging(daemon.store.settings)
-    code = run(SettingsStore(lambda: load([f"--config-file={daemon.folder / 'vtorc.json'}"], {}, folder=daemon.folder)))
-    (line,) = written(capsys).splitlines()
-    assert (code, json.loads(line)["level"]) == (2, "error")
-    assert f"{daemon.folder} cannot be used as topology file" in json.loads(line)["event"]
 
 
 async def test_reload_reaches_what_recoveries_read(daemon: Daemon) -> None:
