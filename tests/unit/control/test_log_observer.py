@@ -90,7 +90,7 @@ def test_a_timeout_of_semi_sync_is_logged_once_in_each_term(logged: list[EventDi
 
 
 def test_a_shard_that_is_well_is_named_once_with_its_primary(logged: list[EventDict]) -> None:
-    """The first judgement that finds all tablets asked and nothing wrong is one line; a shard that returns has another."""
+    """The first judgement that finds all tablets asked and nothing wrong is one line, and again after it was gone."""
     observer = LogObserver()
     unasked = unprobed(replica("zone1-101"))
     for tablets in ((primary(term=10), unasked), (primary(term=10),), (primary(term=10),)):
