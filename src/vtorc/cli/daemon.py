@@ -28,9 +28,13 @@ _log = structlog.get_logger(__name__)
 
 def run_daemon(words: Sequence[str], commands: Mapping[str, str]) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code, 2 if the settings cannot be used."""
-    wants = parse_flags(words).wants
-    if wants != "run":
-        sys.stdout.write(version_text() if wants == "version" else help_text(commands))
+    line = parse_flags(words)
+    if line.wants == "check":
+        from vtorc.cli.check_config import check_config
+
+        return check_config(words, os.environ, as_json=line.json)
+    if line.wants != "run":
+        sys.stdout.write(version_text() if line.wants == "version" else help_text(commands))
         return 0
     try:
         store = SettingsStore(lambda: load(words, os.environ, folder=Path()))

@@ -226,7 +226,7 @@ def _read_key(content: FileContent, file: str, name: str, value: Any) -> None:
             _keep(
                 content,
                 setting,
-                Assigned(setting=setting, value=assigned, source=f"file {file}", written=f'key "{name}" of {file}'),
+                Assigned(setting=setting, value=assigned, written=f'key "{name}" of {file}'),
             )
 
 

@@ -21,7 +21,7 @@ SourceMap = Mapping[str, str]
 class Loaded:
     """Settings, the source of each, and notes for the log.
 
-    A source, by field, is "flag -x", "environment X", "file x.json" or "default".
+    A source, by field, is "flag -x", "environment X", 'key "X" of x.json' or "default".
     """
 
     settings: Settings
@@ -76,7 +76,7 @@ def _merge(assigned: Iterable[Assigned]) -> tuple[Settings, SourceMap]:
     for assignment in assigned:
         if name := assignment.setting.field:
             values[name] = assignment.value
-            sources[name] = assignment.source
+            sources[name] = assignment.written
     return Settings(**values), MappingProxyType(sources)
 
 

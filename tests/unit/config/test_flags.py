@@ -76,6 +76,8 @@ def test_repairs_where_old_switches_do_not_forbid_it(tmp_path: Path, word: str) 
 _WRONG = [
     (["-durabilty=none"], ["unknown flag -durabilty; did you mean --durability or --durability-params"]),
     (["-zzz"], ["unknown flag -zzz"]),
+    (["--check-confg"], ["unknown flag --check-confg; did you mean --check-config"]),
+    (["--check-config=maybe"], ["flag --check-config: expected true or false, got 'maybe'"]),
     (["--zzz", "value"], ["unknown flag --zzz"]),
     (
         ["-instance_poll_time=5"],
@@ -170,6 +172,9 @@ def test_wants_help(words: list[str]) -> None:
         (["-v", "2"], "run"),
         (["--v=1"], "run"),
         (["-v", "-h"], "help"),
+        (["--check_config"], "check"),
+        (["--check-config=false"], "run"),
+        (["--help", "--check-config"], "help"),
     ],
 )
 def test_tells_version_from_verbosity(words: list[str], wants: str) -> None:

@@ -31,7 +31,7 @@ def test_prefers_flag_over_file_over_default(tmp_path: Path) -> None:
     )
     assert (found.settings.reasonable_replication_lag, found.sources["reasonable_replication_lag"]) == (
         3.0,
-        "file orc_config.json",
+        'key "ReasonableReplicationLagSeconds" of orc_config.json',
     )
 
 
