@@ -21,13 +21,14 @@ from vtorc.control.observer import Observer, Observers, TopologyObservers
 from vtorc.control.publisher import DaemonFacts
 from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import DecisionSettings
+from vtorc.control.topology_advice import TopologyAdvice
 from vtorc.core.decision.decisions import DecisionLimits
 from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.clock import Clock
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.memory_keeper import MemoryKeeper
 from vtorc.discovery.probe import ProbePace
-from vtorc.errors import MemoryFileError, TabletClientMisconfigured, VtorcError
+from vtorc.errors import MemoryFileError, TabletClientMisconfigured
 from vtorc.forms.settings import LiveSettingForms, SettingForm
 from vtorc.history.memory_file import MemoryFile, StoredMemory, read_memory
 from vtorc.history.writer import HistoryWriter
@@ -46,7 +47,6 @@ from vtorc.topo.open import TopoAccess, open_topo
 from vtorc.topo.server import TopoServer
 
 EXIT_OK = 0
-EXIT_FAILED = 1
 
 HISTORY_FILE = "vtorc-history.sqlite"
 """Name of the history file in the log folder."""
@@ -73,19 +73,8 @@ class SystemClock:
 
 
 def run(store: SettingsStore) -> int:
-    """Run the daemon until SIGTERM or SIGINT; returns the exit code."""
-    try:
-        asyncio.run(_run(store))
-    except VtorcError as error:
-        _log.error(str(error))
-        return EXIT_FAILED
-    except BaseExceptionGroup as group:
-        expected, rest = group.split(VtorcError)
-        if rest is not None:
-            raise
-        for leaf in _leaves(expected):
-            _log.error(str(leaf))
-        return EXIT_FAILED
+    """Run the daemon until SIGTERM or SIGINT; returns the exit code, and raises VtorcError or a group of them."""
+    asyncio.run(_run(store))
     return EXIT_OK
 
 
@@ -96,12 +85,13 @@ async def _run(store: SettingsStore) -> None:
 
 
 async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[BoundListener]) -> None:
+    new_file = _missing_topology_file(store.settings)
     async with (
         open_tools(lambda: store.settings) as (tools, tablets),
         open_history(store.settings, tools.clock) as history,
         open_memory(store.settings, tools.clock) as keeper,
     ):
-        log = LogObserver()
+        log, advice = LogObserver(), topology_advice(store.settings, new_file=new_file)
         forms = LiveSettingForms(store)
         http = HttpSide(
             listeners,
@@ -115,7 +105,7 @@ async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[Boun
             LiveFleetSettings(lambda: store.settings, scope),
             Observers([log, *history, *http.observers]),
             sentinel=make_sentinel(store.settings),
-            topology_observer=TopologyObservers([log, *http.observers]),
+            topology_observer=TopologyObservers([log, advice, *http.observers]),
             keeper=keeper,
         )
         loop = asyncio.get_running_loop()
@@ -126,6 +116,17 @@ async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[Boun
         async with http.serving():
             await fleet.run()
         _log.info("stopped")
+
+
+def topology_advice(settings: Settings, *, new_file: str) -> TopologyAdvice:
+    """Make the observer that warns of a topology without what the settings name; `new_file` as in TopologyAdvice."""
+    return TopologyAdvice(settings.clusters_to_watch, root=settings.topo_global_root, new_file=new_file)
+
+
+def _missing_topology_file(settings: Settings) -> str:
+    """Return the path of a local topology that is about to be made; empty if it exists, or is none."""
+    path = settings.topo_global_server_address
+    return path if settings.topo_implementation == "local" and not Path(path).exists() else ""
 
 
 def daemon_facts(settings: Settings, fleet: Fleet, forms: tuple[SettingForm, ...]) -> DaemonFacts:
@@ -365,10 +366,3 @@ def make_sentinel(settings: Settings) -> MysqlSentinel | None:
 
 def _path(text: str) -> Path | None:
     return Path(text) if text else None
-
-
-def _leaves(group: BaseExceptionGroup[BaseException] | None) -> list[BaseException]:
-    found: list[BaseException] = []
-    for error in group.exceptions if group is not None else ():
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return found

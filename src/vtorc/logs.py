@@ -209,6 +209,11 @@ def _stderr_handler() -> logging.Handler:
         return logging.StreamHandler(sys.stderr)
 
 
+def bad_log_folder(folder: Path, why: str) -> SettingsError:
+    """Return the error about a folder that the log cannot be written in."""
+    return SettingsError([f"--log-dir: expected a folder that {FILE_NAME} can be written in, got '{folder}' ({why})"])
+
+
 def _file_handler(settings: LogSettings) -> logging.Handler:
     folder = Path(settings.log_dir)
     try:
@@ -217,9 +222,7 @@ def _file_handler(settings: LogSettings) -> logging.Handler:
             folder / FILE_NAME, maxBytes=settings.log_rotate_max_size, backupCount=_KEPT_FILES, encoding="utf-8"
         )
     except OSError as error:
-        raise SettingsError(
-            [f"--log-dir: expected a folder that {FILE_NAME} can be written in, got '{folder}' ({error.strerror})"]
-        ) from error
+        raise bad_log_folder(folder, str(error.strerror)) from error
 
 
 def _common() -> Sequence[Processor]:

@@ -1,6 +1,8 @@
 """The parts of the daemon as built from the settings, and the changes that a reload makes in them."""
 
+import asyncio
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,11 @@ import pytest
 from vtorc.app import LiveFleetSettings, open_tools, reload
 from vtorc.config.load import load
 from vtorc.config.store import SettingsStore
+from vtorc.control.fleet import Fleet
+from vtorc.control.observer import Observers
 from vtorc.control.scope import Scope
+from vtorc.control.topology_advice import TopologyAdvice
+from vtorc.core.facts.ids import ShardId
 from vtorc.logs import flush_logs
 
 pytestmark = pytest.mark.usefixtures("restore_logging")
@@ -68,6 +74,24 @@ async def test_the_fleets_settings_are_built_once_for_each_reload(daemon: Daemon
         reload(daemon.store, tablets)
     assert (before.pace.calm_interval, live().pace.calm_interval) == (5.0, 7.0)
     assert live() is live()
+
+
+async def test_a_complete_reading_of_the_topology_is_told(daemon: Daemon) -> None:
+    """An empty topology is read at the start, and its observers get all shards, of which there are none."""
+    read = asyncio.Event()
+
+    class Heard(TopologyAdvice):
+        def read(self, shards: Collection[ShardId]) -> None:
+            assert not shards
+            read.set()
+
+    async with open_tools(lambda: daemon.store.settings) as (tools, _):
+        settings = LiveFleetSettings(lambda: daemon.store.settings, Scope())
+        fleet = Fleet(tools, settings, Observers([]), topology_observer=Heard([], root="/global"))
+        running = asyncio.create_task(fleet.run())
+        await read.wait()
+        fleet.stop()
+        await running
 
 
 async def test_reload_that_cannot_log_changes_nothing(daemon: Daemon, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,19 +14,27 @@ from vtorc.cli.help import help_text, version_text
 from vtorc.config.flags import parse_flags
 from vtorc.config.load import load
 from vtorc.config.store import SettingsStore
-from vtorc.errors import SettingsError
+from vtorc.errors import SettingsError, TabletClientMisconfigured, TopoMisconfigured, VtorcError
 from vtorc.logs import flush_logs, setup_logging
 
+EXIT_FAILED = 1
 EXIT_BAD_SETTINGS = 2
+
+_BAD_SETTINGS = (SettingsError, TopoMisconfigured, TabletClientMisconfigured)
+"""Errors that only another setting, or another file that a setting names, can end."""
 
 _log = structlog.get_logger(__name__)
 
 
 def run_daemon(words: Sequence[str], commands: Mapping[str, str]) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code, 2 if the settings cannot be used."""
-    wants = parse_flags(words).wants
-    if wants != "run":
-        sys.stdout.write(version_text() if wants == "version" else help_text(commands))
+    line = parse_flags(words)
+    if line.wants == "check":
+        from vtorc.cli.check_config import check_config
+
+        return check_config(words, os.environ, as_json=line.json)
+    if line.wants != "run":
+        sys.stdout.write(version_text() if line.wants == "version" else help_text(commands))
         return 0
     try:
         store = SettingsStore(lambda: load(words, os.environ, folder=Path()))
@@ -46,8 +54,27 @@ def run_daemon(words: Sequence[str], commands: Mapping[str, str]) -> int:
     try:
         with _pid_file(store.settings.pid_file):
             return run(store)
+    except* VtorcError as group:
+        code = _told(group)
     finally:
         flush_logs()
+    return code
+
+
+def _told(group: BaseExceptionGroup[BaseException]) -> int:
+    """Log what ended vtorc, and return its exit code."""
+    errors = list(_leaves(group))
+    for error in errors:
+        _log.error(str(error))
+    return EXIT_BAD_SETTINGS if any(isinstance(error, _BAD_SETTINGS) for error in errors) else EXIT_FAILED
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    else:
+        yield error
 
 
 def _log_start(store: SettingsStore) -> None:

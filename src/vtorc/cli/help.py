@@ -22,6 +22,8 @@ def help_text(commands: Mapping[str, str]) -> str:
         "vtorc keeps one healthy MySQL primary in every shard of a Vitess cluster.",
         "",
         "  vtorc FLAGS               watch and repair, until SIGTERM",
+        "  vtorc --check-config FLAGS",
+        "                            say whether vtorc would start, and with which settings; --json for programs",
         *(f"  vtorc {f'{name} …':<19} {what}" for name, what in commands.items()),
         "",
         "A flag has one or two dashes, and _ or - within its name. =false turns a switch off.",

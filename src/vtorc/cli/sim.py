@@ -52,7 +52,12 @@ def scenario_parser() -> argparse.ArgumentParser:
     words = argparse.ArgumentParser(
         prog="vtorc sim scenario", description="Failures that operators have met, each as a script with its outcome."
     )
-    words.add_argument("name", nargs="?", help="number or name of a scenario")
+    words.add_argument(
+        "name",
+        nargs="?",
+        metavar="NAME|FILE",
+        help="number or name of a scenario, or the path of a file of your own, such as ./07-mine.txt",
+    )
     words.add_argument("--list", action="store_true", help="list all, also those that wait for a feature")
     words.add_argument("--all", action="store_true", help="run all")
     words.add_argument("--rewrite", action="store_true", help="store the outcomes in the files as the expected ones")
@@ -160,14 +165,17 @@ def _scenario(words: argparse.ArgumentParser, given: Sequence[str]) -> int:
     if not options.list and not options.all and options.name is None:
         words.error("expected the name of a scenario, --list or --all")
     fix_hash_seed()
-    from vtorc.sim.scenario.folder import SCRIPTS, ScenarioFolder, check_script
+    from vtorc.sim.scenario.folder import SCRIPTS, ScenarioFolder, check_script, is_path, read_own
 
+    sink = _print_line if options.trace else None
+    if options.name is not None and is_path(options.name):
+        script = read_own(Path(options.name))
+        return check_script(script, seed=options.seed, rewrite=options.rewrite, sink=sink, say=_print_line)
     book = ScenarioFolder.read(options.dir or SCRIPTS)
     if options.list:
         _print_lines(book.lines())
         return 0
     chosen = book.scripts if options.all else (book.find(options.name),)
-    sink = _print_line if options.trace else None
     exit_codes = [
         check_script(script, seed=options.seed, rewrite=options.rewrite, sink=sink, say=_print_line)
         for script in chosen

@@ -25,11 +25,10 @@ class Match:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assigned:
-    """A value given to a setting; `source` is shown to operators, `written` names the exact flag, key or variable."""
+    """A value given to a setting; `written` names the exact flag, key or variable."""
 
     setting: Setting
     value: Any
-    source: str
     written: str
 
 

@@ -23,6 +23,7 @@ Its keys are the names of the flags without leading dashes, or the older keys li
 A flag takes precedence over an environment variable, that over the file, and the file over the default.
 
 If a flag or the file is wrong, vtorc lists all problems at once, one on each line, and does not start (exit code 2).
+`vtorc --check-config` with the same flags says so without starting, and shows each setting with where it comes from.
 A key that no Vitess knew is ignored with a warning: every Vitess ignored such keys, and existing files have some.
 SIGHUP reads all of it again.
 Settings marked *live* then change at once; a change of another setting is logged and takes effect at the next start.

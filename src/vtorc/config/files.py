@@ -4,8 +4,10 @@ An unknown key is ignored with a warning, because every Vitess ignored such keys
 other problem the whole file is refused.
 """
 
+import codecs
 import json
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +19,12 @@ from vtorc.config.orchestrator import adjust
 from vtorc.config.setting import UNSET, Setting
 
 _DEFAULT_FILES = ("/etc/orchestrator.conf.json", "conf/orchestrator.conf.json", "orchestrator.conf.json")
+_SMALLEST = {"json": "a JSON object with the settings, or {} for none", "toml": "settings in TOML, or a comment"}
+"""What a file has at least, by format."""
+
+_MARKS = {codecs.BOM_UTF8: "UTF-8", codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
+"""The byte order marks that editors write, each with its encoding."""
+
 _UNREADABLE = ("yaml", "yml", "hcl", "ini", "env", "dotenv", "properties", "props", "prop")
 
 
@@ -36,11 +44,23 @@ class FileContent:
 
 @dataclass(frozen=True, slots=True)
 class FileChoice:
-    """Files to read, in order, each with its format; a later file takes precedence."""
+    """Files to read, in order; a later file takes precedence."""
 
-    files: Sequence[tuple[Path, str]] = ()
+    files: Sequence["ChosenFile"] = ()
     problems: Sequence[str] = ()
     notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenFile:
+    """One file to read."""
+
+    path: Path
+    """Where it is."""
+    format: str
+    """Its format, as its ending names it; empty if nothing does."""
+    label: str
+    """How problems and notes name it: without its folder, unless another file that is read has the same name."""
 
 
 def choose_files(wanted: FileSettings, *, folder: Path) -> FileChoice:
@@ -48,16 +68,21 @@ def choose_files(wanted: FileSettings, *, folder: Path) -> FileChoice:
     if wanted.config and wanted.config_file:
         return FileChoice(problems=["flag --config and --config-file both name a settings file: keep one"])
     if wanted.config:
-        return FileChoice([(folder / wanted.config, wanted.config_type or _format(wanted.config, otherwise="json"))])
+        return FileChoice(_labelled([(folder / wanted.config, wanted.config_type or _format(wanted.config, "json"))]))
     if wanted.config_file:
         path = folder / wanted.config_file
         if not path.exists():
             return _missing(wanted, wanted.config_file)
-        return FileChoice([(path, wanted.config_type or _format(wanted.config_file, otherwise=""))])
+        return FileChoice(_labelled([(path, wanted.config_type or _format(wanted.config_file, ""))]))
     return _search(wanted, folder)
 
 
-def _format(name: str, *, otherwise: str) -> str:
+def _labelled(files: Sequence[tuple[Path, str]]) -> list[ChosenFile]:
+    names = Counter(path.name for path, _ in files)
+    return [ChosenFile(path, form, path.name if names[path.name] == 1 else str(path)) for path, form in files]
+
+
+def _format(name: str, otherwise: str) -> str:
     extension = Path(name).suffix.removeprefix(".").lower()
     return extension if extension in ("json", "toml", *_UNREADABLE) else otherwise
 
@@ -65,14 +90,22 @@ def _format(name: str, *, otherwise: str) -> str:
 def _search(wanted: FileSettings, folder: Path) -> FileChoice:
     found = [(folder / name, "json") for name in _DEFAULT_FILES if (folder / name).is_file()]
     for place in wanted.config_path:
-        for extension in ("json", "toml", *_UNREADABLE):
-            path = folder / place / f"{wanted.config_name}.{extension}"
-            if path.is_file():
-                return FileChoice([*found, (path, extension)])
+        here = [
+            (path, extension)
+            for extension in ("json", "toml", *_UNREADABLE)
+            if (path := folder / place / f"{wanted.config_name}.{extension}").is_file()
+        ]
+        if len(here) > 1:
+            both = " and ".join(str(path) for path, _ in here)
+            return FileChoice(
+                problems=[f"{both} are settings files of one name: keep one, or name it in --config-file"]
+            )
+        if here:
+            return FileChoice(_labelled([*found, *here]))
     asked = (wanted.config_path, wanted.config_name) != (FileSettings.config_path, FileSettings.config_name)
     if asked and not found:
         return _missing(wanted, f"{wanted.config_name}.json or .toml in {' or '.join(wanted.config_path)}")
-    return FileChoice(found)
+    return FileChoice(_labelled(found))
 
 
 def _missing(wanted: FileSettings, name: str) -> FileChoice:
@@ -82,23 +115,24 @@ def _missing(wanted: FileSettings, name: str) -> FileChoice:
     return FileChoice(notes=[sentence] if wanted.config_file_not_found_handling == "warn" else [])
 
 
-def read_file(path: Path, format_: str, environment: Mapping[str, str]) -> FileContent:
+def read_file(file: ChosenFile, environment: Mapping[str, str]) -> FileContent:
     """Read one file; problems are collected, not raised."""
     content = FileContent()
+    path, label = file.path, file.label
     try:
-        written, given = _decode(path, format_)
+        written, given = _decode(path, file.format)
     except OSError as error:
-        content.problems.append(f"{path.name}: cannot be read: {error.strerror} ({path})")
+        content.problems.append(f"{label}: cannot be read: {error.strerror} ({path})")
         return content
     except BadFile as error:
-        content.problems.append(f"{path.name}{error}")
+        content.problems.append(f"{label}{error}")
         return content
     adjusted = adjust({fold_key(name): value for name, value in given.items()}, environment, folder=path.parent)
-    content.problems += [f"{path.name}: {problem}" for problem in (*written, *adjusted.problems)]
-    content.notes += [f"{path.name}: {note}" for note in adjusted.notes]
+    content.problems += [f"{label}: {problem}" for problem in (*written, *adjusted.problems)]
+    content.notes += [f"{label}: {note}" for note in adjusted.notes]
     names = {fold_key(name): name for name in given}
     for folded, value in adjusted.values.items():
-        _read_key(content, path.name, names.get(folded, folded), value)
+        _read_key(content, label, names.get(folded, folded), value)
     return content
 
 
@@ -110,13 +144,7 @@ def _decode(path: Path, format_: str) -> tuple[list[str], dict[str, Any]]:
         raise BadFile(
             f": expected a JSON or TOML file, got {format_ or 'no extension'} (--config-type names the format)"
         )
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise BadFile(
-            f": expected UTF-8 text, got byte {error.object[error.start]:#04x} at offset {error.start}"
-        ) from error
-    twice, values = decoder(text)
+    twice, values = decoder(_text(path.read_bytes(), format_))
     if not isinstance(values, dict):
         raise BadFile(f": expected one object with the settings in it, got {_shown(values)}")
     folded: set[str] = set()
@@ -125,6 +153,22 @@ def _decode(path: Path, format_: str) -> tuple[list[str], dict[str, Any]]:
             twice.append(name)
         folded.add(fold_key(name))
     return [f"key {_shown(name)} is given twice" for name in dict.fromkeys(twice)], values
+
+
+def _text(contents: bytes, format_: str) -> str:
+    """Return the text of a file; raises BadFile if it is empty, or other than UTF-8 without a byte order mark."""
+    mark = next((mark for mark in _MARKS if contents.startswith(mark)), None)
+    if mark is not None:
+        raise BadFile(f": begins with a byte order mark (BOM) of {_MARKS[mark]}: save it as UTF-8 without one")
+    try:
+        text = contents.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadFile(
+            f": expected UTF-8 text, got byte {error.object[error.start]:#04x} at offset {error.start}"
+        ) from error
+    if not text.strip():
+        raise BadFile(f": is empty: expected {_SMALLEST[format_]}; remove the file if there are no settings")
+    return text
 
 
 def _decode_json(text: str) -> tuple[list[str], Any]:
@@ -182,7 +226,7 @@ def _read_key(content: FileContent, file: str, name: str, value: Any) -> None:
             _keep(
                 content,
                 setting,
-                Assigned(setting=setting, value=assigned, source=f"file {file}", written=f'key "{name}" of {file}'),
+                Assigned(setting=setting, value=assigned, written=f'key "{name}" of {file}'),
             )
 
 

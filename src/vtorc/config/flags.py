@@ -12,7 +12,10 @@ from vtorc.config.catalogue import FLAGS, VARIABLES, Assigned, Match, fold, near
 from vtorc.config.kinds import SWITCH
 from vtorc.config.setting import UNSET
 
-Wants = Literal["run", "help", "version"]
+Wants = Literal["run", "check", "help", "version"]
+
+_WANTS: Mapping[str, Wants] = {"h": "help", "help": "help", "version": "version", "check-config": "check"}
+"""What the flags ask for that are no settings."""
 
 
 @dataclass(slots=True)
@@ -20,6 +23,8 @@ class CommandLine:
     """The contents of a command line or of the environment."""
 
     wants: Wants = "run"
+    json: bool = False
+    """Whether the answer of `--check-config` is to be JSON."""
     assigned: list[Assigned] = field(default_factory=list)
     failed: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
@@ -41,6 +46,8 @@ def parse_flags(words: Iterable[str]) -> CommandLine:
         else:
             _refuse_word(line, word, before=before)
         before = word
+    if line.json and line.wants == "run":
+        line.problems.append("flag --json: expected --check-config with it")
     line.problems = [_on_one_line(problem) for problem in line.problems]
     return line
 
@@ -55,7 +62,7 @@ def read_environment(environment: Mapping[str, str]) -> CommandLine:
     line = CommandLine()
     for name, match in VARIABLES.items():
         if text := environment.get(name, ""):
-            _assign(line, match, text, written=f"environment {name}", source=f"environment {name}")
+            _assign(line, match, text, written=f"environment {name}")
     return line
 
 
@@ -78,7 +85,7 @@ def _split(word: str) -> tuple[str, str | None]:
 
 
 def _is_flag(word: str) -> bool:
-    return word.startswith("-") and _split(word)[0] in {*FLAGS, "h", "help", "version"}
+    return word.startswith("-") and _split(word)[0] in {*FLAGS, *_WANTS, "json"}
 
 
 def _read_flag(line: CommandLine, word: str, rest: deque[str]) -> None:
@@ -87,8 +94,13 @@ def _read_flag(line: CommandLine, word: str, rest: deque[str]) -> None:
     if not name or name.startswith("-"):
         line.problems.append(f"unexpected word {word!r}: expected a flag such as -name or --name=value")
         return
-    if name in {"h", "help", "version"}:
-        line.wants = "version" if name == "version" else "help"
+    if name in _WANTS:
+        wants = _WANTS[name]
+        if wants != "check" or (line.wants == "run" and _is_on(line, shown, text)):
+            line.wants = wants
+        return
+    if name == "json":
+        line.json = _is_on(line, shown, text)
         return
     if name == "v" and text is None and not (rest and rest[0].isdigit()):
         line.wants = "version"  # since v14; before, and as --v since, it is a level of logging and takes a number
@@ -96,7 +108,9 @@ def _read_flag(line: CommandLine, word: str, rest: deque[str]) -> None:
     if (match := FLAGS.get(name)) is None:
         near = "".join(
             f"{lead}--{similar}"
-            for lead, similar in zip(("; did you mean ", " or ", " or "), nearest(name, FLAGS), strict=False)
+            for lead, similar in zip(
+                ("; did you mean ", " or ", " or "), nearest(name, [*FLAGS, "check-config"]), strict=False
+            )
         )
         line.problems.append(f"unknown flag {shown}{near}")
         if text is None and rest and not rest[0].startswith("-"):
@@ -117,10 +131,19 @@ def _read_flag(line: CommandLine, word: str, rest: deque[str]) -> None:
             return
         else:
             text = rest.popleft()
-    _assign(line, match, text, written=f"flag {shown}", source=f"flag {shown}")
+    _assign(line, match, text, written=f"flag {shown}")
 
 
-def _assign(line: CommandLine, match: Match, text: str, *, written: str, source: str) -> None:
+def _is_on(line: CommandLine, shown: str, text: str | None) -> bool:
+    """Return whether a switch that is no setting is on."""
+    try:
+        return text is None or SWITCH.from_text(text)
+    except ValueError:
+        line.problems.append(f"flag {shown}: expected {SWITCH.expected}, got {text!r}")
+        return False
+
+
+def _assign(line: CommandLine, match: Match, text: str, *, written: str) -> None:
     setting, spelling = match.setting, match.spelling
     try:
         value = spelling.meaning(spelling.kind.from_text(text))
@@ -135,4 +158,4 @@ def _assign(line: CommandLine, match: Match, text: str, *, written: str, source:
     if setting.kind.name == "list":  # as in pflag, a repeated list is extended; of other flags the last value counts
         earlier = (assigned.value for assigned in line.assigned if assigned.setting is setting)
         value = (*(word for words in earlier for word in words), *value)
-    line.assigned.append(Assigned(setting=setting, value=value, source=source, written=written))
+    line.assigned.append(Assigned(setting=setting, value=value, written=written))

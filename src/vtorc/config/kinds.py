@@ -26,6 +26,9 @@ _NANOSECONDS = {
 }
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 _WHOLE = re.compile(r"[+-]?[0-9]+")
+_MOST_UNITS = 10**9
+_MOST_HOURS = 2_562_047
+"""The longest duration of Go, which is 2^63 nanoseconds, in whole hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +92,10 @@ def _only(type_: type[T]) -> Callable[[Any], T]:
     return read
 
 
-def _at_least(read: Callable[[Any], float], minimum: float) -> Callable[[Any], float]:
+def _between(read: Callable[[Any], float], minimum: float, maximum: float) -> Callable[[Any], float]:
     def checked(value: Any) -> float:
         seconds = read(value)
-        if seconds < minimum:
+        if not minimum <= seconds <= maximum:
             raise ValueError(value)
         return seconds
 
@@ -103,9 +106,16 @@ def _duration_from_file(value: Any) -> float:
     return parse_duration(_only(str)(value))
 
 
-def _duration(name: str, expected: str, minimum: float) -> ValueKind[float]:
+def duration(*, hours: int, above_zero: bool) -> ValueKind[float]:
+    """Durations up to a number of `hours`; zero is one of them unless they must be `above_zero`."""
+    minimum, maximum = 1e-9 if above_zero else 0.0, hours * 3600.0
+    bounds = f"above 0s and up to {hours}h" if above_zero else f"from 0s to {hours}h"
     return ValueKind(
-        name, expected, _at_least(parse_duration, minimum), _at_least(_duration_from_file, minimum), show_duration
+        "duration",
+        f"a duration {bounds}, such as 30s, 1m30s or 500ms",
+        _between(parse_duration, minimum, maximum),
+        _between(_duration_from_file, minimum, maximum),
+        show_duration,
     )
 
 
@@ -122,16 +132,16 @@ def whole(minimum: int, maximum: int = 2**63 - 1) -> ValueKind[int]:
             raise ValueError(text)
         return check(int(text))
 
-    bound = f"of at least {minimum}" if maximum == 2**63 - 1 else f"from {minimum} to {maximum}"
-    return ValueKind("whole number", f"a whole number {bound}", from_text, lambda value: check(_only(int)(value)))
+    expected = f"a whole number from {minimum} to {maximum}"
+    return ValueKind("whole number", expected, from_text, lambda value: check(_only(int)(value)))
 
 
 def count_of(unit: str, size: float) -> ValueKind[float]:
     """Whole numbers of a unit of `size` seconds, as in orchestrator's keys; the value is in seconds."""
-    number = whole(0, 10**9)
+    number = whole(0, _MOST_UNITS)
     return ValueKind(
         unit,
-        f"a whole number of {unit}, such as 30",
+        f"a whole number of {unit} from 0 to {_MOST_UNITS}, such as 30",
         lambda text: number.from_text(text) * size,
         lambda value: number.from_file(value) * size,
         lambda seconds: f"{seconds / size:g}",
@@ -178,8 +188,8 @@ SWITCH: ValueKind[bool] = ValueKind(
 WORDS: ValueKind[tuple[str, ...]] = ValueKind(
     "list", "words with commas between them", _words_from_text, _words_from_file, lambda words: _quoted(",".join(words))
 )
-DURATION = _duration("duration", "a duration such as 30s, 1m30s or 500ms", 0.0)
-POSITIVE_DURATION = _duration("duration", "a duration above zero, such as 30s, 1m30s or 500ms", 1e-9)
+DURATION = duration(hours=_MOST_HOURS, above_zero=False)
+POSITIVE_DURATION = duration(hours=_MOST_HOURS, above_zero=True)
 SECONDS = count_of("seconds", 1.0)
 MINUTES = count_of("minutes", 60.0)
 DAYS = count_of("days", 86400.0)

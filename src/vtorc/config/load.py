@@ -21,7 +21,7 @@ SourceMap = Mapping[str, str]
 class Loaded:
     """Settings, the source of each, and notes for the log.
 
-    A source, by field, is "flag -x", "environment X", "file x.json" or "default".
+    A source, by field, is "flag -x", "environment X", 'key "X" of x.json' or "default".
     """
 
     settings: Settings
@@ -39,14 +39,15 @@ def load(words: Iterable[str], environment: Mapping[str, str], *, folder: Path) 
     """
     line, variables = parse_flags(words), read_environment(environment)
     chosen = choose_files(_bootstrap([*variables.assigned, *line.assigned]), folder=folder)
-    contents = [read_file(path, format_, environment) for path, format_ in chosen.files]
+    contents = [read_file(file, environment) for file in chosen.files]
     parts: list[CommandLine | FileContent] = [*contents, variables, line]
     assigned = [assignment for part in parts for assignment in part.assigned]
     settings, sources = _merge(assigned)
     failed = {name for part in parts for name in part.failed}
     problems = [*line.problems, *variables.problems, *chosen.problems]
     problems += [problem for content in contents for problem in content.problems]
-    problems += check(settings, failed=failed)
+    written = {each.setting.field: each.written for each in assigned if each.setting.field}
+    problems += check(settings, written=written, failed=failed)
     if problems:
         raise SettingsError(list(dict.fromkeys(problems)))
     notes = [
@@ -59,7 +60,7 @@ def load(words: Iterable[str], environment: Mapping[str, str], *, folder: Path) 
         settings=settings,
         sources=sources,
         notes=tuple(dict.fromkeys(notes)),
-        files=tuple(str(path) for path, _ in chosen.files),
+        files=tuple(str(file.path) for file in chosen.files),
     )
 
 
@@ -75,7 +76,7 @@ def _merge(assigned: Iterable[Assigned]) -> tuple[Settings, SourceMap]:
     for assignment in assigned:
         if name := assignment.setting.field:
             values[name] = assignment.value
-            sources[name] = assignment.source
+            sources[name] = assignment.written
     return Settings(**values), MappingProxyType(sources)
 
 

@@ -42,7 +42,9 @@ def listen_address() -> ValueKind[str]:
             host_and_port(value)
         return value
 
-    return ValueKind("address", "an address such as :3000", read, read, lambda text: text or '""')
+    return ValueKind(
+        "address", "an address such as :3000, with a port from 0 to 65535", read, read, lambda text: text or '""'
+    )
 
 
 def promotion_filter() -> ValueKind[bool]:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+HIDDEN = "***"
+"""What operators see of a secret that is set."""
+
 
 class Unset(enum.Enum):
     """The meaning of a spelling that leaves the setting unchanged (`-debug=false`)."""
@@ -65,7 +68,7 @@ class Setting:
     def show(self, value: Any) -> str:
         """Return a value as shown to operators; a secret only shows whether it is set."""
         if self.secret:
-            return "(hidden)" if value else '""'
+            return HIDDEN if value else '""'
         return self.kind.show(value)
 
 

@@ -20,15 +20,23 @@ from vtorc.config.kinds import (
     TEXT,
     WORDS,
     choice,
+    duration,
     whole,
 )
 from vtorc.config.orchestrator import promotion_filter, promotion_rules
 from vtorc.config.setting import UNSET, flag, key, setting
+from vtorc.config.topo_kinds import CLUSTERS, TOPO_ADDRESS, TOPO_ROOT
 from vtorc.core.facts.durability import POLICY_NAMES, PromotionRule
 from vtorc.core.facts.ids import TabletAlias
 
 TOPO_IMPLEMENTATIONS = ("etcd2", "local")
 LOG_LEVELS = ("debug", "info", "warn", "error")
+
+_LONGEST_LEASE = 9_000_000_000
+"""Seconds of the longest lease that etcd grants (`server/lease/lessor.go`)."""
+
+_KEEPALIVE = duration(hours=596, above_zero=True)
+"""gRPC counts these times in milliseconds, with 31 bits."""
 
 _NO_AUDIT = "this version logs each change that it makes, and writes no separate audit"
 _WATCH_ONLY = "vtorc watches and reports but changes nothing, as with --allow-recovery=false"
@@ -45,16 +53,18 @@ class TopoSettings:
         "one host. Required.",
     )
     topo_global_server_address: str = setting(
-        TEXT,
+        TOPO_ADDRESS,
         "",
         "Addresses of the global topology server, as host:port separated by commas; for local, the path of its file. "
         "Required.",
     )
     topo_global_root: str = setting(
-        TEXT, "", "Path of the global records in the topology server, such as /vitess/global. Required."
+        TOPO_ROOT, "", "Path of the global records in the topology server, such as /vitess/global. Required."
     )
     topo_etcd_lease_ttl: int = setting(
-        whole(1), 30, "Seconds that a lock outlives a vtorc that was killed; the lease of a held lock is kept alive."
+        whole(1, _LONGEST_LEASE),
+        30,
+        "Seconds that a lock outlives a vtorc that was killed; the lease of a held lock is kept alive.",
     )
     topo_etcd_tls_ca: str = setting(TEXT, "", "File with the CA that etcd's certificate is checked against.")
     topo_etcd_tls_cert: str = setting(TEXT, "", "File of the client certificate for etcd; needs the key, too.")
@@ -76,7 +86,7 @@ class WatchSettings:
     """Scope and polling"""
 
     clusters_to_watch: tuple[str, ...] = setting(
-        WORDS, (), "Keyspaces, keyspace/shard or keyspace/key range that this vtorc acts on; empty means all."
+        CLUSTERS, (), "Keyspaces, keyspace/shard or keyspace/key range that this vtorc acts on; empty means all."
     )
     cells_to_watch: tuple[str, ...] = setting(
         WORDS,
@@ -252,10 +262,10 @@ class TabletSettings:
         TEXT, "", "JSON file with Username and Password, which are sent with every call to a vttablet."
     )
     grpc_keepalive_time: float = setting(
-        POSITIVE_DURATION, 10.0, "Silence on a connection with a call or stream after which vtorc sends a ping."
+        _KEEPALIVE, 10.0, "Silence on a connection with a call or stream after which vtorc sends a ping."
     )
     grpc_keepalive_timeout: float = setting(
-        POSITIVE_DURATION, 10.0, "Time without an answer to a ping after which the connection counts as broken."
+        _KEEPALIVE, 10.0, "Time without an answer to a ping after which the connection counts as broken."
     )
     grpc_max_message_size: int = setting(whole(1, 2**31 - 1), 16777216, "Largest message of a vttablet, in bytes.")
 

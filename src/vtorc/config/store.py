@@ -60,7 +60,7 @@ class SettingsStore:
 
     @property
     def sources(self) -> SourceMap:
-        """The source of each running setting, by field: "flag -x", "environment X", "file x.json" or "default"."""
+        """The source of each running setting, by field, as in `Loaded`."""
         return self._loaded.sources
 
     @property

@@ -186,6 +186,8 @@ class Fleet:
         self._note_failures(topology.failures)
         self._apply(group, topology)
         self._has_read = True
+        if not topology.failures and self._topology_observer is not None:
+            self._topology_observer.read(topology.shards)
         return loop.time() - started
 
     async def _read_while_on_time(self) -> TopologyReading:

@@ -4,7 +4,7 @@ The server process gives the names their prefix, type and help text (`server/tod
 off the present state of the shards, it works out itself.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain, pairwise
 
 from vtorc.control.metric_values import LabelledCounter, LabelledDurations
@@ -148,6 +148,9 @@ class FleetMetrics:
 
     def unread(self, failures: Sequence[str]) -> None:
         """Do nothing: the status tells what could not be read."""
+
+    def read(self, shards: Collection[ShardId]) -> None:
+        """Do nothing: shards are counted as they come and go."""
 
     # --- what it means
 

@@ -1,20 +1,27 @@
 """Logs what the shard loops see, decide and do: each decision is one sentence."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import structlog
 
 from vtorc.control.observer import Announcement, failure_sentence
 from vtorc.core.decision.decisions import Decision
+from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.election.last_primary import observed_term_of
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.rules import Rule
+from vtorc.forms.shard import ShardState, healthy_sentence, shard_state
 from vtorc.recovery.record import BegunRecovery, Outcome, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
 
 _NO_FAILURES = frozenset({Outcome.SUCCEEDED, Outcome.CANCELLED, Outcome.GONE, Outcome.LOCK_HELD})
 """Outcomes that are no failures; the last two are routine where several vtorcs watch the same shard."""
+
+_REPLACEMENTS = frozenset(
+    {*(recovery for recovery in Recovery if recovery.replaces_primary), Recovery.EMERGENCY_REPARENT}
+)
+"""Recoveries that make another tablet the primary because the present one is lost."""
 
 
 class LogObserver:
@@ -23,6 +30,7 @@ class LogObserver:
     def __init__(self) -> None:
         self._log = structlog.get_logger("vtorc")
         self._unread: frozenset[str] = frozenset()
+        self._told_well: set[ShardId] = set()
         self._warned_of_timeout: dict[ShardId, tuple[TabletAlias, int]] = {}
 
     def found(self, shard: ShardId, *, tablets: int, controlled: bool) -> None:
@@ -33,6 +41,7 @@ class LogObserver:
 
     def gone(self, shard: ShardId) -> None:
         """Log that a shard has left the topology server."""
+        self._told_well.discard(shard)
         self._log.warning(f"{shard}: not watched any more, as it has left the topology server", shard=str(shard))
 
     def unread(self, failures: Sequence[str]) -> None:
@@ -44,11 +53,27 @@ class LogObserver:
             self._log.info("the topology server can be read completely again")
         self._unread = frozenset(failures)
 
+    def read(self, shards: Collection[ShardId]) -> None:
+        """Do nothing: shards are logged as they come and go."""
+
     def judged(self, judgement: Judgement) -> None:
-        """Warn once a term about a primary that stops waiting for acknowledgements after a timeout.
+        """Say once of each shard that all is well, and once a term that its primary may tell clients OK too early.
 
         All else that is new in a judgement comes as decisions.
         """
+        self._tell_once_that_all_is_well(judgement)
+        self._warn_of_timeout(judgement)
+
+    def _tell_once_that_all_is_well(self, judgement: Judgement) -> None:
+        shard = judgement.view.shard
+        if shard in self._told_well or shard_state(judgement) is not ShardState.HEALTHY:
+            return
+        if all(tablet.probed for tablet in judgement.view.tablets):
+            self._told_well.add(shard)
+            self._log.info(healthy_sentence(judgement.view), shard=str(shard))
+
+    def _warn_of_timeout(self, judgement: Judgement) -> None:
+        """Warn of a primary that stops waiting for acknowledgements after a timeout."""
         primary = judgement.view.primary
         term = observed_term_of(judgement.view, primary)
         if primary is None or term is None or math.isinf(term.ack_timeout) or not term.wait_count:
@@ -68,10 +93,11 @@ class LogObserver:
     def decided(self, decision: Decision) -> None:
         """Log the decision.
 
-        It is a warning if vtorc does not act on a problem of the whole shard, and an error if an operator is needed.
+        It is a warning if a primary is lost, or if vtorc does not act on a problem of the whole shard. It is an error
+        if an operator is needed.
         """
         level = "info"
-        if not decision.acts and decision.finding.problem.warns:
+        if decision.recovery in _REPLACEMENTS or (not decision.acts and decision.finding.problem.warns):
             level = "warning"
         if decision.escalated:
             level = "error"
@@ -109,8 +135,10 @@ class LogObserver:
         """Do nothing: the record of the recovery has its steps."""
 
     def finished(self, record: RecoveryRecord) -> None:
-        """Log how a recovery ended."""
+        """Log how a recovery ended; the replacement of a primary is a warning, as writes stood still."""
         level = "info" if record.outcome in _NO_FAILURES else "error"
+        if record.outcome is Outcome.SUCCEEDED and record.recovery in _REPLACEMENTS:
+            level = "warning"
         getattr(self._log, level)(
             record.sentence,
             shard=str(record.shard),

@@ -1,6 +1,6 @@
 """Observers of the shard loops: the log, the history, the demo's screen, the simulator's trace."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -79,6 +79,10 @@ class TopologyObserver(Protocol):
         """Called when the failures to read the topology server have changed; empty if everything was read."""
         ...
 
+    def read(self, shards: Collection[ShardId]) -> None:
+        """Called with all shards after each reading of the topology server without a failure."""
+        ...
+
 
 class Observers:
     """Passes everything on to several observers."""
@@ -152,6 +156,11 @@ class TopologyObservers:
         """Pass it on."""
         for observer in self._observers:
             observer.unread(failures)
+
+    def read(self, shards: Collection[ShardId]) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.read(shards)
 
 
 def failure_sentence(shard: ShardId, error: Exception, rest: float) -> str:

@@ -6,7 +6,7 @@ write, are told every few seconds. All work is cut into short turns, because the
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -235,6 +235,9 @@ class Publisher:
     def unread(self, failures: Sequence[str]) -> None:
         """Send the failures with the next status."""
         self._unread = tuple(failures)
+
+    def read(self, shards: Collection[ShardId]) -> None:
+        """Do nothing: shards are told as they come and go."""
 
     # --- what is told
 

@@ -3,36 +3,26 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from vtorc.core.facts.ids import KeyRange, ShardId
-from vtorc.errors import NameParseError, VtorcError
+from vtorc.core.facts.ids import ShardId
+from vtorc.core.facts.watched import WatchedRange, watched_ranges
+from vtorc.errors import NameParseError
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
     """Keyspaces and key ranges that vtorc acts on."""
 
-    ranges: tuple[tuple[str, KeyRange], ...] = ()
+    ranges: tuple[WatchedRange, ...] = ()
     """Empty means all shards."""
 
     @classmethod
     def parse(cls, entries: Iterable[str]) -> "Scope":
-        """Read the entries of `--clusters_to_watch`, each a keyspace or keyspace/key range; raises VtorcError naming
-        the entry.
+        """Read the entries of `--clusters_to_watch`, each a keyspace or keyspace/key range.
 
         vtorc acts on a shard if one of the ranges contains the shard's key range, so that it follows a reshard (Vitess
-        `go/vt/vtorc/logic/tablet_discovery.go`). Vitess skips an entry that it cannot read. This refuses it, because
-        skipping it could widen the scope to everything.
+        `go/vt/vtorc/logic/tablet_discovery.go`). Raises NameParseError naming the entry.
         """
-        ranges: list[tuple[str, KeyRange]] = []
-        for entry in entries:
-            keyspace, _, text = entry.strip().partition("/")
-            if not keyspace:
-                raise VtorcError(
-                    f"clusters_to_watch: {entry!r} names no keyspace; expected keyspace or keyspace/key range"
-                )
-            parsed = KeyRange.parse_list(text) if text else (KeyRange.parse("-"),)
-            ranges += [(keyspace, each) for each in parsed]
-        return cls(tuple(ranges))
+        return cls(tuple(each for entry in entries for each in watched_ranges(entry)))
 
     def covers(self, shard: ShardId) -> bool:
         """Return whether vtorc acts on the shard.

@@ -21,11 +21,28 @@ class SettingForm(Form, frozen=True, kw_only=True):
     shown: str
     """The value as operators write it; of a secret only whether it is set."""
     source: str
-    """Where it comes from: "flag -x", "environment X", "file x.json" or "default"."""
+    """Where it comes from: "flag -x", "environment X", 'key "X" of x.json' or "default"."""
     live: bool
     """Whether a reload changes it."""
+    no_effect: str
+    """Why it has no effect; empty if it takes effect."""
     doc: str
     """What it is for, in a sentence."""
+
+
+class SettingsCheckForm(Form, frozen=True, kw_only=True):
+    """Whether vtorc would start with some flags and files, and with which settings."""
+
+    starts: bool
+    """Whether it would start, as far as that depends on settings and on the files that they name."""
+    problems: list[str]
+    """Why it would not; empty if it would."""
+    notes: list[str]
+    """What has no effect, and what may not be meant."""
+    files: list[str]
+    """The settings files that were read; empty if the settings could not be read."""
+    settings: list[SettingForm]
+    """All settings; empty if they could not be read."""
 
 
 def setting_forms(settings: Settings, sources: SourceMap) -> tuple[SettingForm, ...]:
@@ -39,6 +56,7 @@ def setting_forms(settings: Settings, sources: SourceMap) -> tuple[SettingForm, 
             shown=setting.show(getattr(settings, field)),
             source=sources[field],
             live=setting.live,
+            no_effect=setting.no_effect,
             doc=setting.doc,
         )
         for setting, field in used

@@ -140,17 +140,25 @@ def shard_form(
     )
 
 
+def shard_state(judgement: Judgement) -> ShardState:
+    """Return the state of a shard without a recovery in progress."""
+    decisions = judgement.decisions
+    if decisions:
+        return ShardState.REPAIRING if any(decision.acts for decision in decisions) else ShardState.STANDING_STILL
+    return ShardState.HEALTHY if any(tablet.probed for tablet in judgement.view.tablets) else ShardState.UNKNOWN
+
+
 def _state(judgement: Judgement, running: RunningForm | None) -> tuple[ShardState, str]:
     view, decisions = judgement.view, judgement.decisions
     if running is not None:
         return ShardState.REPAIRING, running.sentence
+    state = shard_state(judgement)
     if decisions:
         acting = next((decision for decision in decisions if decision.acts), None)
-        state = ShardState.STANDING_STILL if acting is None else ShardState.REPAIRING
         return state, _with_others(acting or decisions[0], decisions)
-    if not any(tablet.probed for tablet in view.tablets):
-        return ShardState.UNKNOWN, f"{view.shard}: none of its {len(view.tablets)} tablets has been asked yet"
-    return ShardState.HEALTHY, _healthy_sentence(view)
+    if state is ShardState.UNKNOWN:
+        return state, f"{view.shard}: none of its {len(view.tablets)} tablets has been asked yet"
+    return state, healthy_sentence(view)
 
 
 def _with_others(told: Decision, decisions: Sequence[Decision]) -> str:
@@ -159,7 +167,8 @@ def _with_others(told: Decision, decisions: Sequence[Decision]) -> str:
     return f"{told.sentence}{more}"
 
 
-def _healthy_sentence(view: ShardView) -> str:
+def healthy_sentence(view: ShardView) -> str:
+    """Return what operators are told of a shard with nothing wrong: its primary, and how many replicas it has."""
     if view.primary is None:
         return f"{view.shard}: nothing is wrong, and it has no primary"
     count = len(view.tablets) - 1

@@ -15,6 +15,7 @@ import structlog
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.remembered import ShardMemory
 from vtorc.errors import MemoryFileDamaged, MemoryFileError
+from vtorc.history.file_identity import FileIdentity, file_identity
 
 _VERSION = 2
 """Version of a row's text; a row of another one is left out."""
@@ -93,15 +94,6 @@ def _errors_told(path: str) -> Iterator[None]:
         raise kind(f"memory file {path}: {error}; expected an SQLite file that vtorc made") from error
 
 
-def _identity(path: str) -> tuple[int, int] | None:
-    """Return what tells the file at `path` from another one put in its place; None if there is none."""
-    try:
-        found = Path(path).stat()
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino
-
-
 def _set_aside(path: str) -> None:
     """Rename a damaged file and those that SQLite keeps beside it; an earlier one of that name is overwritten."""
     for part in ("-wal", "-shm", ""):
@@ -123,7 +115,7 @@ class MemoryFile:
         self._closing = False
         self._failed = False
         self._db: sqlite3.Connection | None = None
-        self._opened_as: tuple[int, int] | None = None
+        self._opened_as: FileIdentity | None = None
         self._log = structlog.get_logger("vtorc.memory")
         self._thread = threading.Thread(target=self._run, name="memory", daemon=True)
         self._thread.start()
@@ -190,10 +182,10 @@ class MemoryFile:
 
     def _connection(self) -> sqlite3.Connection:
         """Return the connection that stays open, or a new one if the file was moved away."""
-        if self._db is None or _identity(self._path) != self._opened_as:
+        if self._db is None or file_identity(self._path) != self._opened_as:
             self._disconnect()
             self._db = _connected(self._path)
-            self._opened_as = _identity(self._path)
+            self._opened_as = file_identity(self._path)
         return self._db
 
     def _disconnect(self) -> None:

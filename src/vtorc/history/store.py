@@ -1,12 +1,10 @@
-"""The history in one SQLite file: recoveries with their steps and safety arguments, and each new decision."""
+"""Writes the history to one SQLite file: recoveries with their steps and safety arguments, and each new decision."""
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vtorc.errors import HistoryDamaged, HistoryError
 
@@ -113,37 +111,6 @@ class History:
             (stored.at, stored.shard, stored.tablet, stored.code, stored.rule, stored.sentence),
         )
 
-    def recoveries(self, *, shard: str | None = None, limit: int = 100) -> Iterator[StoredRecovery]:
-        """Yield the latest recoveries, newest first."""
-        rows = self._select(
-            "SELECT id, began, shard, code, recovery, tablet, outcome, sentence, detail FROM recovery "
-            "WHERE ? IS NULL OR shard = ? ORDER BY id DESC LIMIT ?",
-            (shard, shard, limit),
-        )
-        for *fields, detail in rows:
-            id_, began, name, code, recovery, tablet, outcome, sentence = fields
-            yield StoredRecovery(
-                id=id_,
-                began=began,
-                shard=name,
-                code=code,
-                recovery=recovery,
-                tablet=tablet,
-                outcome=outcome,
-                sentence=sentence,
-                detail=json.loads(detail),
-            )
-
-    def decisions(self, *, shard: str | None = None, limit: int = 100) -> Iterator[StoredDecision]:
-        """Yield the latest decisions, newest first."""
-        rows = self._select(
-            "SELECT at, shard, tablet, code, rule, sentence FROM decision "
-            "WHERE ? IS NULL OR shard = ? ORDER BY id DESC LIMIT ?",
-            (shard, shard, limit),
-        )
-        for at, name, tablet, code, rule, sentence in rows:
-            yield StoredDecision(at=at, shard=name, tablet=tablet, code=code, rule=rule, sentence=sentence)
-
     def purge(self, before: int) -> None:
         """Delete entries that are older than `before`, in nanoseconds since the Unix epoch."""
         self._execute("DELETE FROM recovery WHERE began < ?", (before,))
@@ -154,10 +121,6 @@ class History:
             self._db.execute(sql, values)
         except sqlite3.Error as error:
             raise _error_class(error)(f"the history could not be written: {error}; check the disk it is on") from error
-
-    def _select(self, sql: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
-        with closing(self._db.execute(sql, values)) as cursor:
-            return cursor.fetchall()
 
 
 def _error_class(error: sqlite3.Error) -> type[HistoryError]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import structlog
 
 from vtorc.errors import HistoryDamaged, HistoryError
+from vtorc.history.file_identity import FileIdentity, file_identity
 from vtorc.history.store import History, StoredDecision, StoredRecovery
 
 _LONGEST_QUEUE = 10_000
@@ -30,11 +31,15 @@ class HistoryWriter:
         """Begin to write to the file at `path`, and delete entries from before `purge_before`.
 
         `purge_before` is in nanoseconds since the Unix epoch. With `replace_damaged` a damaged file is set aside and
-        replaced, otherwise it is left as it is. A file that cannot be used is logged, and all entries are dropped.
+        replaced, otherwise it is left as it is. A file that cannot be used is logged once, and entries are dropped
+        until it can be. A file that was moved or deleted is made anew.
         """
         self._path = path
         self._purge_before = purge_before
         self._replace_damaged = replace_damaged
+        self._history: History | None = None
+        self._opened_as: FileIdentity | None = None
+        self._has_failed = False
         self._log = structlog.get_logger("vtorc.history")
         self._queue: queue.Queue[_Work | None] = queue.Queue(_LONGEST_QUEUE)
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
@@ -70,10 +75,25 @@ class HistoryWriter:
             )
 
     def _run(self) -> None:
-        history = self._open()
+        self._open()
         while (work := self._queue.get()) is not None:
-            if history is not None:
+            if (history := self._usable()) is not None:
                 self._do(history, work)
+        self._close()
+
+    def _usable(self) -> History | None:
+        """Return the history in the file that is at the path now; None if there can be none."""
+        if self._history is None or file_identity(self._path) != self._opened_as:
+            was_open = self._history is not None
+            self._close()
+            self._open()
+            if self._history is not None:
+                why = "its file was moved or deleted" if was_open else "its file can be used by now"
+                self._log.warning(f"the history begins anew in {self._path}: {why}")
+        return self._history
+
+    def _close(self) -> None:
+        history, self._history = self._history, None
         if history is not None:
             history.close()
 
@@ -85,18 +105,23 @@ class HistoryWriter:
         except Exception as error:  # the next entry may not have the cause of the error
             self._log.error(f"an entry of the history could not be written: {error!r}")
 
-    def _open(self) -> History | None:
+    def _open(self) -> None:
+        """Open the file; a failure is told once until one is opened again."""
         try:
             try:
-                return self._opened()
+                self._history = self._opened()
             except HistoryDamaged as damage:
                 if not self._replace_damaged:
                     raise
                 self._set_aside(str(damage))
-                return self._opened()
+                self._history = self._opened()
         except (HistoryError, OSError) as error:
-            self._log.error(f"no history is written until the next start: {error}")
-            return None
+            if not self._has_failed:
+                self._log.error(f"no history is written until its file can be used: {error}")
+            self._has_failed = True
+            return
+        self._opened_as = file_identity(self._path)
+        self._has_failed = False
 
     def _opened(self) -> History:
         history = History(self._path)

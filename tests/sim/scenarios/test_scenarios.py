@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from vtorc.cli.sim import main
 from vtorc.sim.errors import SimPlanError
 from vtorc.sim.scenario.folder import SCRIPTS, ScenarioFolder
 from vtorc.sim.scenario.script import Script, difference, play, read_script
@@ -58,6 +59,37 @@ def test_a_file_that_is_no_scenario_is_refused(tmp_path: Path, text: str, compla
     path.write_text(text)
     with pytest.raises(SimPlanError, match=complaint):
         read_script(path)
+
+
+@pytest.fixture
+def _fixed_hash_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the command from starting this process anew."""
+    monkeypatch.setenv("PYTHONHASHSEED", "0")
+
+
+@pytest.mark.usefixtures("_fixed_hash_seed")
+def test_a_file_of_ones_own_is_played(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A path is played like a scenario that ships with vtorc, and with --rewrite its outcome is written to it."""
+    path = tmp_path / "07-mine.txt"
+    path.write_text("# A shard comes up.\nshard durability=none tablets=zone1-100\nboot\nsettle\n----\nsomething\n")
+    assert [main(["scenario", str(path), *more]) for more in ([], ["--rewrite"], [])] == [1, 0, 0]
+    out = capsys.readouterr().out
+    assert "07-mine: came out differently" in out
+    assert out.endswith("07-mine: rewritten\n07-mine: as expected\n")
+
+
+@pytest.mark.usefixtures("_fixed_hash_seed")
+@pytest.mark.parametrize("contents", [None, b"\xff", b"waits-for: more\n# What happens.\n"])
+def test_a_path_without_a_scenario_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], contents: bytes | None
+) -> None:
+    """A file that is missing, no text, or waits for something is one line with its name and exit code 2."""
+    path = tmp_path / "07-mine.txt"
+    if contents is not None:
+        path.write_bytes(contents)
+    assert main(["scenario", str(path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "07-mine" in line
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 
 from vtorc.cli.daemon import run_daemon
 from vtorc.config.store import SettingsStore
+from vtorc.errors import TopoUnavailable
 
 _TOPO = ("-topo_implementation=etcd2", "-topo_global_server_address=h:2379", "-topo_global_root=/vitess/global")
 Application = Callable[[SettingsStore], int]
@@ -29,6 +30,10 @@ def _install(monkeypatch: pytest.MonkeyPatch, run: Application) -> None:
     module = types.ModuleType("vtorc.app")
     module.run = run  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "vtorc.app", module)
+
+
+def _logged(capsys: pytest.CaptureFixture[str]) -> list[dict[str, str]]:
+    return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 
 
 def test_hands_the_settings_to_the_application(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -61,6 +66,27 @@ def test_warns_of_what_has_no_effect(
         assert [level for event, level in levels.items() if f"accepted, no effect: {written} (" in event] == ["warning"]
     assert (tmp_path / "vtorc.log").read_text() == out
     assert "hunter2" not in out
+
+
+def test_a_file_that_a_setting_names_is_a_setting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that cannot be used ends vtorc with the exit code of bad settings, and one line that names it."""
+    words = ("-topo_implementation=local", f"-topo_global_server_address={tmp_path}", "-topo_global_root=/global")
+    assert run_daemon([*words, "-listen_address="], {}) == 2
+    (error,) = [line for line in _logged(capsys) if line["level"] == "error"]
+    assert error["event"].startswith(f"{tmp_path} cannot be used as topology file")
+
+
+def test_errors_of_a_running_vtorc_are_one_line_each(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Errors that ended several tasks at once are logged without a traceback, and the exit code is 1."""
+
+    def run(_store: SettingsStore) -> int:
+        raise ExceptionGroup("tasks", [TopoUnavailable("etcd is silent"), ExceptionGroup("", [TopoUnavailable("so")])])
+
+    _install(monkeypatch, run)
+    assert run_daemon(_TOPO, {}) == 1
+    assert [line["event"] for line in _logged(capsys) if line["level"] == "error"] == ["etcd is silent", "so"]
 
 
 def test_holds_a_pid_file_while_it_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

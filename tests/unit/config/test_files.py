@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.config.helpers import loaded, problems, write
-from vtorc.config.files import read_file
+from vtorc.config.files import ChosenFile, read_file
 from vtorc.core.facts.durability import PromotionRule
 from vtorc.core.facts.ids import TabletAlias
 
@@ -93,7 +93,35 @@ def test_heeds_which_clusters_may_be_recovered(tmp_path: Path, clusters: list[st
 
 _WRONG: list[tuple[object, list[str]]] = [
     ('{"Debug": true,\n "Durability": "none"\n "X": 1}', [" line 3 column 2: not valid JSON: expecting ',' delimiter"]),
-    ("", [" line 1 column 1: not valid JSON: expecting value"]),
+    (
+        "",
+        [
+            ": is empty: expected a JSON object with the settings, or {} for none; "
+            "remove the file if there are no settings"
+        ],
+    ),
+    (
+        "\n ",
+        [
+            ": is empty: expected a JSON object with the settings, or {} for none; "
+            "remove the file if there are no settings"
+        ],
+    ),
+    ("\ufeff{}", [": begins with a byte order mark (BOM) of UTF-8: save it as UTF-8 without one"]),
+    (
+        {"RecoveryPeriodBlockSeconds": 2000000000},
+        [
+            ': key "RecoveryPeriodBlockSeconds": expected a whole number of seconds from 0 to 1000000000, such as 30, '
+            "got 2000000000"
+        ],
+    ),
+    (
+        {"clusters-to-watch": ["commerce/80-40"]},
+        [
+            ': key "clusters-to-watch": expected keyspaces, or keyspace/key range as in commerce/-80, with commas '
+            'between them, got ["commerce/80-40"]'
+        ],
+    ),
     ('{"Debug": true} {}', [" line 1 column 17: not valid JSON: extra data"]),
     ("[" * 100000, [": not valid JSON: nested too deeply"]),
     ('{"port": ' + "9" * 5000 + "}", [": not valid JSON: a number has too many digits"]),
@@ -105,15 +133,21 @@ _WRONG: list[tuple[object, list[str]]] = [
     ({"Debug": "true"}, [': key "Debug": expected true or false, got "true"']),
     (
         {"RecoveryPeriodBlockSeconds": "five"},
-        [': key "RecoveryPeriodBlockSeconds": expected a whole number of seconds, such as 30, got "five"'],
+        [
+            ': key "RecoveryPeriodBlockSeconds": expected a whole number of seconds from 0 to 1000000000, such as 30, '
+            'got "five"'
+        ],
     ),
     (
         {"InstancePollSeconds": 5.5},
-        [': key "InstancePollSeconds": expected a whole number of seconds, such as 30, got 5.5'],
+        [': key "InstancePollSeconds": expected a whole number of seconds from 0 to 1000000000, such as 30, got 5.5'],
     ),
     (
         {"instance-poll-time": 5000000000},
-        [': key "instance-poll-time": expected a duration above zero, such as 30s, 1m30s or 500ms, got 5000000000'],
+        [
+            ': key "instance-poll-time": expected a duration above 0s and up to 2562047h, such as 30s, 1m30s or 500ms, '
+            "got 5000000000"
+        ],
     ),
     (
         {"Durability": "cross_sell"},
@@ -144,7 +178,10 @@ _WRONG: list[tuple[object, list[str]]] = [
             'got {"zone1": "prefer"}'
         ],
     ),
-    ({"ListenAddress": "3000"}, [': key "ListenAddress": expected an address such as :3000, got "3000"']),
+    (
+        {"ListenAddress": "3000"},
+        [': key "ListenAddress": expected an address such as :3000, with a port from 0 to 65535, got "3000"'],
+    ),
 ]
 
 
@@ -275,5 +312,5 @@ def test_reads_any_file_without_failing(tmp_path_factory: pytest.TempPathFactory
     """For any contents of the file the outcome is settings, or problems of one line each."""
     path = tmp_path_factory.getbasetemp() / "any.json"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
-    content = read_file(path, "json", {})
+    content = read_file(ChosenFile(path, "json", path.name), {})
     assert all(len(line.splitlines()) == 1 for line in (*content.problems, *content.notes))

@@ -76,14 +76,47 @@ def test_repairs_where_old_switches_do_not_forbid_it(tmp_path: Path, word: str) 
 _WRONG = [
     (["-durabilty=none"], ["unknown flag -durabilty; did you mean --durability or --durability-params"]),
     (["-zzz"], ["unknown flag -zzz"]),
+    (["--check-confg"], ["unknown flag --check-confg; did you mean --check-config"]),
+    (["--check-config=maybe"], ["flag --check-config: expected true or false, got 'maybe'"]),
     (["--zzz", "value"], ["unknown flag --zzz"]),
     (
         ["-instance_poll_time=5"],
-        ["flag -instance_poll_time: expected a duration above zero, such as 30s, 1m30s or 500ms, got '5'"],
+        [
+            "flag -instance_poll_time: expected a duration above 0s and up to 2562047h, such as 30s, 1m30s or 500ms, "
+            "got '5'"
+        ],
     ),
     (["-allow-recovery=maybe"], ["flag -allow-recovery: expected true or false, got 'maybe'"]),
-    (["-topo-read-concurrency=-1"], ["flag -topo-read-concurrency: expected a whole number of at least 1, got '-1'"]),
+    (
+        ["-topo-read-concurrency=-1"],
+        ["flag -topo-read-concurrency: expected a whole number from 1 to 9223372036854775807, got '-1'"],
+    ),
     (["-port=70000"], ["flag -port: expected a whole number from 0 to 65535, got '70000'"]),
+    (
+        ["--grpc-keepalive-time=597h"],
+        [
+            "flag --grpc-keepalive-time: expected a duration above 0s and up to 596h, such as 30s, 1m30s or 500ms, "
+            "got '597h'"
+        ],
+    ),
+    (
+        ["-clusters_to_watch=commerce/-8"],
+        [
+            "flag -clusters_to_watch: expected keyspaces, or keyspace/key range as in commerce/-80, with commas "
+            "between them, got 'commerce/-8'"
+        ],
+    ),
+    (
+        ["-topo_global_root=/"],
+        ["flag -topo_global_root: expected the path of the global records, such as /vitess/global, got '/'"],
+    ),
+    (
+        ["-topo_global_server_address=etcd1"],
+        [
+            "flag -topo_global_server_address: expected host:port, or several with commas between them, each with a "
+            "port from 1 to 65535, got 'etcd1'"
+        ],
+    ),
     (["-topo_implementation=zk2"], ["flag -topo_implementation: expected one of etcd2, local, got 'zk2'"]),
     (
         ["-debug", "false"],
@@ -139,6 +172,9 @@ def test_wants_help(words: list[str]) -> None:
         (["-v", "2"], "run"),
         (["--v=1"], "run"),
         (["-v", "-h"], "help"),
+        (["--check_config"], "check"),
+        (["--check-config=false"], "run"),
+        (["--help", "--check-config"], "help"),
     ],
 )
 def test_tells_version_from_verbosity(words: list[str], wants: str) -> None:

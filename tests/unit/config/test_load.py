@@ -31,7 +31,7 @@ def test_prefers_flag_over_file_over_default(tmp_path: Path) -> None:
     )
     assert (found.settings.reasonable_replication_lag, found.sources["reasonable_replication_lag"]) == (
         3.0,
-        "file orc_config.json",
+        'key "ReasonableReplicationLagSeconds" of orc_config.json',
     )
 
 
@@ -112,6 +112,36 @@ def test_handles_a_missing_file_as_set(tmp_path: Path, words: list[str], handlin
         assert len(problems(tmp_path, *words)) == wrong
     else:
         assert len(loaded(tmp_path, *words).notes) == notes
+
+
+def test_refuses_files_of_one_name_with_different_endings(tmp_path: Path) -> None:
+    """Two files that the search finds in one folder are both named, and none of them is read."""
+    write(tmp_path, {"cell": "a"}, "vtconfig.json")
+    write(tmp_path, 'cell = "b"', "vtconfig.toml")
+    assert problems(tmp_path) == [
+        f"{tmp_path}/vtconfig.json and {tmp_path}/vtconfig.toml are settings files of one name: keep one, "
+        "or name it in --config-file"
+    ]
+
+
+def test_tells_files_of_one_name_apart(tmp_path: Path) -> None:
+    """Of two files with the same name in two folders, a problem names the folder too."""
+    (tmp_path / "conf").mkdir()
+    for name in ("conf/orchestrator.conf.json", "orchestrator.conf.json"):
+        write(tmp_path, {"Debug": name}, name)
+    assert problems(tmp_path) == [
+        f'{tmp_path}/{name}: key "Debug": expected true or false, got "{name}"'
+        for name in ("conf/orchestrator.conf.json", "orchestrator.conf.json")
+    ]
+
+
+def test_takes_an_address_for_the_kind_of_topology_server(tmp_path: Path) -> None:
+    """A path is an address of a local topology, and several endpoints with a scheme are one of etcd."""
+    for words in (
+        ("-topo_implementation=local", "-topo_global_server_address=/var/topo.sqlite"),
+        ("-topo_global_server_address=https://a:1,[::1]:2379",),
+    ):
+        assert loaded(tmp_path, *words).settings.topo_global_server_address == words[-1].partition("=")[2]
 
 
 def test_refuses_two_settings_files(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ _SPECIAL: dict[str, Any] = {
     "allow-emergency-reparent": False,
     "RecoverPrimaryClusterFilters": [],
     "DurabilityParams": {"zone1-0000000100": "must_not"},
+    "topo-global-server-address": "other:2379",
     "config-type": "toml",
     "VT_CONFIG_TYPE": "toml",
     "config-file-not-found-handling": "ignore",

@@ -20,8 +20,8 @@ def test_replaces_live_settings(tmp_path: Path) -> None:
     reloaded = store.reload()
     assert (store.settings.instance_poll_time, store.settings.log_level) == (7.0, "debug")
     assert reloaded.sentences == [
-        "instance-poll-time is now 7s, before 5s (file orc_config.json)",
-        "log-level is now debug, before info (file orc_config.json)",
+        'instance-poll-time is now 7s, before 5s (key "InstancePollSeconds" of orc_config.json)',
+        'log-level is now debug, before info (key "Debug" of orc_config.json)',
     ]
 
 
@@ -53,7 +53,8 @@ def test_names_settings_that_wait_for_a_restart(tmp_path: Path) -> None:
         reloaded = store.reload()
         assert store.settings.topo_read_concurrency == 8
         assert reloaded.sentences == [
-            "topo-read-concurrency is 16 (file orc_config.json) from the next start on, until then 8"
+            'topo-read-concurrency is 16 (key "topo-read-concurrency" of orc_config.json) from the next start on, '
+            "until then 8"
         ]
 
 

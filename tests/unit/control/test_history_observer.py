@@ -11,7 +11,7 @@ from vtorc.control.observer import Announcement
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.rules import Rule
-from vtorc.history.store import History
+from vtorc.history.reader import HistoryReader
 from vtorc.history.writer import HistoryWriter
 from vtorc.recovery.record import OperatorRequest, Outcome, RecoveryRecord
 
@@ -32,8 +32,8 @@ def test_an_announcement_is_kept_as_a_decision_about_no_shard(tmp_path: Path) ->
     writer = HistoryWriter(path)
     HistoryObserver(writer, StoppedClock()).announced(Announcement("many are lost", Rule.BREAKER))
     writer.close()
-    history = History(path)
-    (kept,) = history.decisions(limit=10)
+    history = HistoryReader(path)
+    (kept,) = history.decisions()
     history.close()
     assert (kept.at, kept.shard, kept.rule, kept.sentence) == (7, "", "breaker", "many are lost")
 
@@ -45,8 +45,8 @@ def test_a_mistake_of_vtorcs_own_is_kept_with_its_cause(tmp_path: Path) -> None:
     error = ExceptionGroup("tasks", [ExceptionGroup("tasks", [KeyError("zone1-100")])])
     HistoryObserver(writer, StoppedClock()).failed(ShardId("commerce", "0"), error, 2.0)
     writer.close()
-    history = History(path)
-    (kept,) = history.decisions(limit=10)
+    history = HistoryReader(path)
+    (kept,) = history.decisions()
     history.close()
     assert (kept.at, kept.shard, kept.rule) == (7, "commerce/0", "own-error")
     assert "vtorc itself failed here (KeyError: 'zone1-100'); it watches this shard anew in 2 s" in kept.sentence
@@ -72,8 +72,8 @@ def test_a_recovery_is_kept_with_the_operator_that_asked_for_it(
     )
     HistoryObserver(writer, StoppedClock()).finished(record)
     writer.close()
-    history = History(path)
-    (kept,) = history.recoveries(limit=10)
+    history = HistoryReader(path)
+    (kept,) = history.recoveries()
     history.close()
     assert kept.outcome == "cancelled"
     fields = {"actor": "ann", "origin": "10.0.0.7", "reason": "a drill"}

@@ -8,15 +8,17 @@ import structlog
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from tests.unit.core.builders import answers, primary, shard
+from tests.unit.core.builders import answers, primary, replica, shard, unprobed
 from vtorc.control.log_observer import LogObserver
 from vtorc.control.observer import Announcement
+from vtorc.core.decision.decisions import Decision
+from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.rules import Rule
-from vtorc.recovery.record import BegunRecovery, OperatorRequest
+from vtorc.recovery.record import BegunRecovery, OperatorRequest, Outcome, RecoveryRecord
 from vtorc.recovery.runner import Judgement
 
 SHARD = ShardId("commerce", "-80")
@@ -82,9 +84,49 @@ def test_a_timeout_of_semi_sync_is_logged_once_in_each_term(logged: list[EventDi
         assert tablet.status is not None
         tablet = answers(tablet, semi_sync=replace(tablet.status.semi_sync, timeout=timeout))
         observer.judged(Judgement(shard(tablet, term=term), policy("semi_sync"), (), None))
-    sentences = _sentences(logged)
-    assert [level for level, _ in sentences] == ["warning", "warning"]
+    sentences = [each for each in _sentences(logged) if each[0] == "warning"]
+    assert len(sentences) == 2
     assert "zone1-0000000100 waits 10 s for acknowledgements and then tells clients OK without any" in sentences[0][1]
+
+
+def test_a_shard_that_is_well_is_named_once_with_its_primary(logged: list[EventDict]) -> None:
+    """The first judgement that finds all tablets asked and nothing wrong is one line, and again after it was gone."""
+    observer = LogObserver()
+    unasked = unprobed(replica("zone1-101"))
+    for tablets in ((primary(term=10), unasked), (primary(term=10),), (primary(term=10),)):
+        observer.judged(Judgement(shard(*tablets, term=10), policy("semi_sync"), (), None))
+    assert _sentences(logged) == [("info", "commerce/0: zone1-0000000100 takes writes; it has no replica")]
+    observer.gone(ShardId("commerce", "0"))
+    observer.judged(Judgement(shard(primary(term=10), term=10), policy("semi_sync"), (), None))
+    assert [level for level, _ in _sentences(logged)] == ["info", "warning", "info"]
+
+
+def test_a_lost_primary_and_its_replacement_are_warnings(logged: list[EventDict]) -> None:
+    """The decision to replace a primary and the end of that are warnings; a repair is neither."""
+    observer = LogObserver()
+    for code, recovery in (
+        (Code.DEAD_PRIMARY, Recovery.RECOVER_DEAD_PRIMARY),
+        (Code.REPLICATION_STOPPED, Recovery.FIX_REPLICA),
+    ):
+        finding = Finding(code=code, shard=SHARD, alias=None, sentence="it is dead")
+        observer.decided(Decision(finding=finding, recovery=recovery, rule=Rule.ACT, sentence="it is dead"))
+        for outcome in (Outcome.SUCCEEDED, Outcome.GONE, Outcome.FAILED):
+            observer.finished(
+                RecoveryRecord(
+                    shard=SHARD,
+                    recovery=recovery,
+                    code=code,
+                    alias=None,
+                    began=0,
+                    duration=1.0,
+                    outcome=outcome,
+                    sentence="it ended",
+                )
+            )
+    assert [level for level, _ in _sentences(logged)] == [
+        *("warning", "warning", "info", "error"),
+        *("info", "info", "info", "error"),
+    ]
 
 
 def test_a_mistake_of_vtorcs_own_is_logged_with_its_traceback(logged: list[EventDict]) -> None:

@@ -16,7 +16,12 @@ def test_a_setting_tells_its_value_and_where_that_comes_from(tmp_path: Path) -> 
     loaded = load([*TOPO, "-config=orc_config.json", "--clusters-to-watch=a,b/-80"], {}, folder=tmp_path)
     forms = {form.name: form for form in setting_forms(loaded.settings, loaded.sources)}
     poll, watched = forms["instance-poll-time"], forms["clusters-to-watch"]
-    assert (poll.value, poll.shown, poll.source, poll.live) == (7.0, "7s", "file orc_config.json", True)
+    assert (poll.value, poll.shown, poll.source, poll.live) == (
+        7.0,
+        "7s",
+        'key "InstancePollSeconds" of orc_config.json',
+        True,
+    )
     assert (watched.value, watched.source) == (["a", "b/-80"], "flag --clusters-to-watch")
 
 
@@ -27,7 +32,7 @@ def test_a_secret_never_leaves_vtorc() -> None:
     sent = encode(SettingsFrame(settings=list(forms)))
     assert b"geheim" not in sent
     secret = next(form for form in forms if form.name == "mysql-topology-password")
-    assert (secret.value, secret.shown) == (None, "(hidden)")
+    assert (secret.value, secret.shown) == (None, "***")
     assert decode_frame(sent) == SettingsFrame(settings=list(forms))
 
 

@@ -1,11 +1,11 @@
-"""The history file, through its writer and the command that operators read it with."""
+"""The history file, through its writer and its reader."""
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from vtorc.cli import history as command
 from vtorc.control.history_observer import stored_recovery
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery
@@ -13,6 +13,7 @@ from vtorc.core.election.safety_argument import SafetyArgument
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.errors import HistoryError
+from vtorc.history.reader import HistoryReader, Selection
 from vtorc.history.store import History, StoredDecision
 from vtorc.history.writer import HistoryWriter
 from vtorc.recovery.record import Outcome, RecoveryRecord, StepRecord
@@ -47,8 +48,8 @@ def test_keeps_a_recovery_with_its_argument(tmp_path: Path) -> None:
     writer.add_decision(DECISION)
     writer.close()
 
-    again = History(str(tmp_path / "h.sqlite"))
-    (found,) = again.recoveries(shard="commerce/0")
+    again = HistoryReader(str(tmp_path / "h.sqlite"))
+    (found,) = again.recoveries(Selection(shard="commerce/0"))
     assert (found.code, found.recovery, found.outcome) == ("DeadPrimary", "RecoverDeadPrimary", "succeeded")
     argument = found.detail["argument"]
     assert argument == {
@@ -58,8 +59,9 @@ def test_keeps_a_recovery_with_its_argument(tmp_path: Path) -> None:
         "unreached": [str(OLD)],
         "required": str(HELD),
     }
-    assert list(again.decisions()) == [DECISION]
-    assert list(again.recoveries(shard="other/0")) == []
+    assert again.decisions() == [DECISION]
+    assert again.recoveries(Selection(shard="other/0")) == []
+    again.close()
 
 
 def test_purges_old_entries(tmp_path: Path) -> None:
@@ -68,7 +70,8 @@ def test_purges_old_entries(tmp_path: Path) -> None:
     history.add_recovery(stored_recovery(RECORD))
     history.add_recovery(stored_recovery(replace(RECORD, began=RECORD.began + 10)))
     history.purge(RECORD.began + 5)
-    assert [each.began for each in history.recoveries()] == [RECORD.began + 10]
+    with closing(HistoryReader(str(tmp_path / "h.sqlite"))) as reader:
+        assert [each.began for each in reader.recoveries()] == [RECORD.began + 10]
 
 
 def test_names_a_file_that_is_no_history(tmp_path: Path) -> None:
@@ -79,23 +82,3 @@ def test_names_a_file_that_is_no_history(tmp_path: Path) -> None:
     )
     with pytest.raises(HistoryError, match=r"orc_config\.json"):
         History(str(path))
-
-
-def test_prints_why_a_promotion_was_safe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`vtorc history` prints recoveries with their argument and steps, and decisions with their rule."""
-    history = History(str(tmp_path / "h.sqlite"))
-    history.add_recovery(stored_recovery(RECORD))
-    history.add_decision(DECISION)
-    history.close()
-    assert command.main([str(tmp_path / "h.sqlite")]) == 0
-    text = capsys.readouterr().out
-    assert "why it was safe: Nothing is missing." in text
-    assert "promote on zone2-0000000102: done" in text
-    assert "[act] x" in text
-
-
-def test_says_that_there_is_no_history(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A missing file is named, and not made."""
-    assert command.main([str(tmp_path / "none.sqlite")]) == 1
-    assert "none.sqlite does not exist" in capsys.readouterr().err
-    assert not (tmp_path / "none.sqlite").exists()

@@ -1,13 +1,16 @@
 """The history's writer goes on, and ends, whatever happens to the file."""
 
+import shutil
 import threading
 from collections.abc import Iterator, MutableMapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from vtorc.history.reader import HistoryReader
 from vtorc.history.store import History, StoredDecision, StoredRecovery
 from vtorc.history.writer import ASIDE, HistoryWriter
 
@@ -30,10 +33,8 @@ def logs() -> Iterator[list[str]]:
 
 def decisions(path: Path) -> list[StoredDecision]:
     """Read the decisions in a file."""
-    history = History(str(path))
-    found = list(history.decisions())
-    history.close()
-    return found
+    with closing(HistoryReader(str(path))) as history:
+        return history.decisions()
 
 
 def test_a_damaged_history_of_our_own_is_set_aside(tmp_path: Path, logs: list[str]) -> None:
@@ -61,7 +62,7 @@ def test_a_path_that_cannot_be_a_history_is_left_alone(tmp_path: Path, logs: lis
     writer.close()
     assert [each.name for each in tmp_path.iterdir()] == (["orc_config.json"] if path.exists() else [])
     (sentence,) = logs
-    assert sentence.startswith(f"no history is written until the next start: history file {path}")
+    assert sentence.startswith(f"no history is written until its file can be used: history file {path}")
 
 
 def test_old_entries_are_purged_first(tmp_path: Path) -> None:
@@ -99,3 +100,57 @@ def test_closing_waits_for_no_disk_that_hangs(tmp_path: Path, logs: list[str], m
     writer.close(patience=0.05)
     assert "the last entries of the history were not written within 0.05 s" in logs[-1]
     disk.set()
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
+    """Count each end of an attempt to open a history, and of an attempt to write a decision."""
+    ended = threading.Semaphore(0)
+
+    def counted(name: str) -> None:
+        real = getattr(History, name)
+
+        def wrapped(*args: Any) -> None:
+            try:
+                real(*args)
+            finally:
+                ended.release()
+
+        monkeypatch.setattr(History, name, wrapped)
+
+    counted("__init__")
+    counted("add_decision")
+    return ended
+
+
+def test_a_history_is_made_again_with_its_folder(tmp_path: Path, logs: list[str], steps: threading.Semaphore) -> None:
+    """Entries are kept again as soon as the folder that was deleted is there again, and one line says so."""
+    path = tmp_path / "log" / "h.sqlite"
+    path.parent.mkdir()
+    writer = HistoryWriter(str(path))
+    writer.add_decision(DECISION)
+    for _ in ("opened", "written"):
+        steps.acquire()
+    shutil.rmtree(path.parent)
+    path.parent.mkdir()
+    writer.add_decision(DECISION)
+    writer.close()
+    assert decisions(path) == [DECISION]
+    assert logs == [f"the history begins anew in {path}: its file was moved or deleted"]
+
+
+def test_a_folder_that_comes_later_gets_its_history(
+    tmp_path: Path, logs: list[str], steps: threading.Semaphore
+) -> None:
+    """A missing folder is told once, entries are lost until it is there, and its history then begins."""
+    path = tmp_path / "log" / "h.sqlite"
+    writer = HistoryWriter(str(path))
+    writer.add_decision(DECISION)
+    for _ in ("opened at the start", "opened for the decision"):
+        steps.acquire()
+    path.parent.mkdir()
+    writer.add_decision(DECISION)
+    writer.close()
+    assert decisions(path) == [DECISION]
+    assert len(logs) == 2
+    assert logs[1] == f"the history begins anew in {path}: its file can be used by now"

@@ -37,9 +37,7 @@ class ScenarioFolder:
         if len(found) != 1:
             names = ", ".join(each.name for each in found or self.all)
             raise SimPlanError(f"scenario {name!r}: expected one of {names}")
-        if not found[0].blocks:
-            raise SimPlanError(f"scenario {found[0].name} cannot be played yet; it waits for: {found[0].waits_for}")
-        return found[0]
+        return _playable(found[0])
 
     def lines(self) -> list[str]:
         """Return the list of all scenarios for printing."""
@@ -49,6 +47,27 @@ class ScenarioFolder:
             if script.waits_for:
                 lines.append(f"{'':<36}   waits for: {script.waits_for}")
         return lines
+
+
+def is_path(name: str) -> bool:
+    """Return whether a word of the command line is the path of a file, and not the name of a scenario."""
+    return "/" in name or name.endswith(".txt")
+
+
+def read_own(path: Path) -> Script:
+    """Read a scenario of an operator's own; raises SimPlanError, also for a file that cannot be read."""
+    try:
+        return _playable(read_script(path))
+    except OSError as error:
+        raise SimPlanError(f"{path}: cannot be read: {error.strerror}; expected the file of a scenario") from error
+    except UnicodeDecodeError as error:
+        raise SimPlanError(f"{path}: expected UTF-8 text, and byte {error.start} is none") from error
+
+
+def _playable(script: Script) -> Script:
+    if not script.blocks:
+        raise SimPlanError(f"scenario {script.name} cannot be played yet; it waits for: {script.waits_for}")
+    return script
 
 
 def check_script(

@@ -1,0 +1,57 @@
+"""The entries of a history as text for operators, and as lines of JSON for programs."""
+
+import datetime
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from vtorc.history.store import StoredDecision, StoredRecovery
+
+Entry = StoredRecovery | StoredDecision
+
+
+def happened(entry: Entry) -> int:
+    """Return when an entry happened, or began, in nanoseconds since the Unix epoch."""
+    return entry.began if isinstance(entry, StoredRecovery) else entry.at
+
+
+def json_line(entry: Entry) -> str:
+    """Return an entry as one JSON object, in ASCII."""
+    return json.dumps(asdict(entry))
+
+
+def entry_lines(entry: Entry) -> list[str]:
+    """Return an entry as lines of text."""
+    return recovery_lines(entry) if isinstance(entry, StoredRecovery) else [decision_line(entry)]
+
+
+def decision_line(decision: StoredDecision) -> str:
+    """Return a decision with its time, its rule and its sentence."""
+    return f"  {shown_time(decision.at)}  [{decision.rule}] {decision.sentence}"
+
+
+def recovery_lines(recovery: StoredRecovery) -> list[str]:
+    """Return a recovery with its steps and, if it has one, its safety argument."""
+    detail = recovery.detail
+    lines = [
+        f"{shown_time(recovery.began)}  {recovery.shard}  {recovery.recovery} for {recovery.code or 'an operator'}"
+        f" ({recovery.outcome})",
+        f"  {recovery.sentence}",
+    ]
+    asked = detail.get("asked")
+    if isinstance(asked, Mapping):
+        lines.append(f"  asked for by {asked.get('actor')} from {asked.get('origin')}: {asked.get('reason')}")
+    argument = detail.get("argument")
+    if isinstance(argument, Mapping):
+        lines.append(f"  why it was safe: {argument.get('sentence')}")
+    steps = detail.get("steps")
+    for step in steps if isinstance(steps, list) else []:
+        on = f" on {step['target']}" if step["target"] else ""
+        lines.append(f"  {step['started']:8.3f} s  {step['duration']:7.3f} s  {step['name']}{on}: {step['result']}")
+    return [*lines, ""]
+
+
+def shown_time(nanoseconds: int) -> str:
+    """Return a time in nanoseconds since the Unix epoch as operators read it."""
+    at = datetime.datetime.fromtimestamp(nanoseconds / 1e9, tz=datetime.UTC)
+    return at.isoformat(timespec="milliseconds")

@@ -1,0 +1,60 @@
+"""The kinds of value that name a topology server, or what is watched in it."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from vtorc.config.kinds import TEXT, WORDS, ValueKind
+from vtorc.core.facts.watched import watched_ranges
+
+ETCD_ADDRESS = "host:port, or several with commas between them, each with a port from 1 to 65535"
+"""What is expected as the address of etcd."""
+
+
+def is_etcd_address(text: str) -> bool:
+    """Return whether all of the addresses have the form in which etcd can be called."""
+    return all(_is_endpoint(each.strip()) for each in text.split(",") if each.strip())
+
+
+def _is_endpoint(text: str) -> bool:
+    scheme, separator, address = text.rpartition("://")
+    _, colon, port = address.rpartition(":")
+    known = scheme in ("http", "https") if separator else True
+    return known and bool(colon) and port.isascii() and port.isdecimal() and 1 <= int(port) <= 65535
+
+
+def _checked(kind: ValueKind[Any], expected: str, accepts: Callable[[Any], bool]) -> ValueKind[Any]:
+    """Return a kind with the values of another one that are accepted, or empty."""
+
+    def check(value: Any) -> Any:
+        if value and not accepts(value):
+            raise ValueError(value)
+        return value
+
+    return ValueKind(
+        kind.name,
+        expected,
+        lambda text: check(kind.from_text(text)),
+        lambda value: check(kind.from_file(value)),
+        kind.show,
+    )
+
+
+def _are_clusters(entries: Iterable[str]) -> bool:
+    for entry in entries:
+        watched_ranges(entry)  # a NameParseError is a ValueError
+    return True
+
+
+TOPO_ROOT: ValueKind[str] = _checked(
+    TEXT, "the path of the global records, such as /vitess/global", lambda text: bool(text.strip().strip("/"))
+)
+TOPO_ADDRESS: ValueKind[str] = _checked(
+    TEXT,
+    "the address of the topology server: host:port for etcd2, the path of a file for local",
+    lambda text: bool(text.replace(",", "").strip()),
+)
+CLUSTERS: ValueKind[tuple[str, ...]] = _checked(
+    WORDS,
+    "keyspaces, or keyspace/key range as in commerce/-80, with commas between them",
+    _are_clusters,
+)
