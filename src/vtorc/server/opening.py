@@ -3,7 +3,6 @@
 import contextlib
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import structlog
 
@@ -84,9 +83,9 @@ def _tls(settings: HttpSettings) -> ListenerTls | None:
     if not settings.use_ssl:
         return None
     return ListenerTls(
-        cert=Path(settings.ssl_cert_file),
-        key=Path(settings.ssl_private_key_file),
-        ca=Path(settings.ssl_ca_file) if settings.use_mutual_tls else None,
+        cert=settings.ssl_cert_file,
+        key=settings.ssl_private_key_file,
+        ca=settings.ssl_ca_file if settings.use_mutual_tls else None,
     )
 
 

@@ -1,7 +1,5 @@
 """All that the server process is started with: what other users may see, and the rules, which they must not."""
 
-from pathlib import Path
-
 from vtorc.forms.base import Form
 from vtorc.server.access.rules import AccessRules
 from vtorc.server.listener import Listener
@@ -10,11 +8,11 @@ from vtorc.server.listener import Listener
 class ListenerTls(Form, frozen=True, kw_only=True):
     """PEM files for the TLS of v12's listener."""
 
-    cert: Path
+    cert: str
     """The certificate of the server, with those between it and its authority."""
-    key: Path
+    key: str
     """Its key, without a password."""
-    ca: Path | None = None
+    ca: str | None = None
     """The authorities of clients' certificates; None if no client is asked for one."""
 
 

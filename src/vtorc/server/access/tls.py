@@ -33,14 +33,14 @@ def tls_context(files: ListenerTls) -> ssl.SSLContext:
     return context
 
 
-def _read(key: str, path: Path) -> None:
+def _read(key: str, path: str) -> None:
     try:
-        path.read_bytes()
+        Path(path).read_bytes()
     except OSError as error:
         raise ListenerTlsError(key, path, f"it cannot be read ({error.strerror})") from error
 
 
-def _no_password(key: Path) -> str:
+def _no_password(key: str) -> str:
     raise ListenerTlsError("SSLPrivateKeyFile", key, "expected a key without a password, which vtorc cannot ask for")
 
 
