@@ -38,6 +38,7 @@ from vtorc.mysql.sentinel import MysqlSentinel
 from vtorc.recovery.session import Bounds, Deadlines, RecoveryTools
 from vtorc.server.listener import BoundListener
 from vtorc.server.opening import open_listeners, server_rules
+from vtorc.server.options import ServerRules
 from vtorc.serving import HttpSide
 from vtorc.tablet.client import GrpcTabletManager
 from vtorc.tablet.settings import ClientSettings, TlsFiles
@@ -80,11 +81,12 @@ def run(store: SettingsStore) -> int:
 
 async def _run(store: SettingsStore) -> None:
     scope = Scope.parse(store.settings.clusters_to_watch)
+    rules = server_rules(store.settings)
     with open_listeners(store.settings) as listeners:
-        await _run_with(store, scope, listeners)
+        await _run_with(store, scope, listeners, rules)
 
 
-async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[BoundListener]) -> None:
+async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[BoundListener], rules: ServerRules) -> None:
     new_file = _missing_topology_file(store.settings)
     async with (
         open_tools(lambda: store.settings) as (tools, tablets),
@@ -95,7 +97,7 @@ async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[Boun
         forms = LiveSettingForms(store)
         http = HttpSide(
             listeners,
-            server_rules(store.settings),
+            rules,
             tools,
             fleet=lambda: fleet,
             facts=lambda: daemon_facts(store.settings, fleet, forms()),

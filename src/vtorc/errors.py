@@ -159,6 +159,13 @@ class ListenError(VtorcError):
         )
 
 
+class ListenerTlsError(VtorcError):
+    """A file for the TLS of the HTTP server cannot be used; the message names the key, the file and the reason."""
+
+    def __init__(self, key: str, path: object, reason: str) -> None:
+        super().__init__(f"{key}: {path}: {reason}; correct the file or the setting, or start without --use-ssl")
+
+
 class ChannelError(VtorcError):
     """The other end of the channel between vtorc and its HTTP server sent what is no frame."""
 

@@ -177,7 +177,12 @@ def test_quoted_sentences_are_those_of_scenarios() -> None:
 
 def test_flags_that_are_named_exist() -> None:
     """Each flag of vtorc in the pages for operators is one."""
-    named = {term for name in ("docs/operating.md", "SECURITY.md") for term in terms(name) if term.startswith("-")}
+    named = {
+        term
+        for name in ("docs/operating.md", "docs/security.md", "SECURITY.md")
+        for term in terms(name)
+        if term.startswith("-")
+    }
     flags = {fold(term.lstrip("-").partition("=")[0]) for term in named}
     assert flags
     assert not flags - FLAGS.keys()

@@ -115,13 +115,15 @@ _KEYS: tuple[tuple[str, str], ...] = (
     (
         _NO_HTTP,
         """
-        ListenSocket URLPrefix StatusEndpoint StatusOUVerify UseSSL SSLCertFile SSLPrivateKeyFile SSLCAFile
-        SSLSkipVerify UseMutualTLS SSLValidOUs AuthenticationMethod HTTPAuthUser HTTPAuthPassword
-        AuthUserHeader PowerAuthUsers PowerAuthGroups ReadOnly AccessTokenUseExpirySeconds
-        AccessTokenExpiryMinutes OAuthClientId OAuthClientSecret OAuthScopes RemoveTextFromHostnameDisplay
-        WebMessage ProblemIgnoreHostnameFilters HTTPAdvertise
+        ListenSocket RemoveTextFromHostnameDisplay WebMessage ProblemIgnoreHostnameFilters HTTPAdvertise
         """,
     ),
+    (
+        "vtorc has no tokens and no OAuth",
+        "AccessTokenUseExpirySeconds AccessTokenExpiryMinutes OAuthClientId OAuthClientSecret OAuthScopes",
+    ),
+    ("PowerAuthUsers names the operators one by one", "PowerAuthGroups"),
+    ("vtorc is no client of an HTTP server", "SSLSkipVerify"),
     (
         _ONE_CALL,
         """

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
+from vtorc.config.http_kinds import REFUSED_METHODS
 from vtorc.config.settings import TOPO_IMPLEMENTATIONS, Settings
 from vtorc.config.topo_kinds import ETCD_ADDRESS, is_etcd_address
 
@@ -15,6 +16,14 @@ _TOGETHER = (
     ("topo_etcd_tls_cert", "topo_etcd_tls_key"),
     ("tablet_manager_grpc_cert", "tablet_manager_grpc_key"),
 )
+_BESIDE_SWITCH = (
+    ("use_ssl", "ssl_cert_file", "a PEM file with the server's certificate"),
+    ("use_ssl", "ssl_private_key_file", "a PEM file with the key of that certificate"),
+    ("use_mutual_tls", "use_ssl", "clients send certificates with TLS only"),
+    ("use_mutual_tls", "ssl_ca_file", "a PEM file with the authorities of clients"),
+    ("use_mutual_tls", "ssl_valid_ous", "the organizational units of clients that may use the server"),
+)
+_ASKING_METHODS = ("basic", "multi")
 
 
 def check(settings: Settings, *, written: Mapping[str, str], failed: AbstractSet[str]) -> list[str]:
@@ -35,7 +44,35 @@ def check(settings: Settings, *, written: Mapping[str, str], failed: AbstractSet
     address = settings.topo_global_server_address
     if settings.topo_implementation == "etcd2" and address and not is_etcd_address(address):
         problems.append(f"{written['topo_global_server_address']}: expected {ETCD_ADDRESS}, got {address!r}")
-    return problems
+    problems += [
+        f"{_flag(switch)} needs {_flag(needed)} too: {what}"
+        for switch, needed, what in _BESIDE_SWITCH
+        if getattr(settings, switch) and not getattr(settings, needed) and needed.replace("_", "-") not in failed
+    ]
+    return [*problems, *_access_problems(settings, failed)]
+
+
+def _access_problems(settings: Settings, failed: AbstractSet[str]) -> list[str]:
+    """List why the authentication method cannot be used: v12 served some of these to all clients."""
+    method = settings.authentication_method
+    written = f"--authentication-method={method} (AuthenticationMethod)"
+    if method in REFUSED_METHODS:
+        return [
+            f"{written} is not supported: {REFUSED_METHODS[method]}; use basic, or proxy behind a proxy that does it"
+        ]
+    if method in _ASKING_METHODS:
+        needed = {"http_auth_user": "HTTPAuthUser", "http_auth_password": "HTTPAuthPassword"}
+        problems = [
+            f"{written} needs the key {name} of the settings file"
+            for field, name in needed.items()
+            if not getattr(settings, field) and field.replace("_", "-") not in failed
+        ]
+        if ":" in settings.http_auth_user:
+            problems.append(f"--http-auth-user: expected a name without a colon, got {settings.http_auth_user!r}")
+        return problems
+    if method == "proxy" and not settings.auth_user_header:
+        return [f"{written} needs --auth-user-header: the header by which the proxy names the operator"]
+    return []
 
 
 def _flag(field: str) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from vtorc.config.http_kinds import NETWORKS, authentication_method, endpoint, url_prefix
 from vtorc.config.kinds import SWITCH, TEXT, WORDS, whole
 from vtorc.config.orchestrator import AUTO, listen_address
 from vtorc.config.setting import key, setting
@@ -27,8 +28,8 @@ class HttpSettings:
     allow_remote_actions: bool = setting(
         SWITCH,
         False,
-        "Whether what acts is taken over HTTP from other hosts, too. vtorc does not know its operators yet: with this, "
-        "all hosts that reach it may change primaries.",
+        "Whether what acts is taken over HTTP from other hosts, too, where vtorc does not know its operators: with "
+        "this, all hosts that reach it may change primaries.",
     )
     security_policy: str = setting(
         TEXT,
@@ -41,4 +42,89 @@ class HttpSettings:
         (),
         "Names under which browsers may use the HTTP server, beside its addresses and localhost.",
         also=[key("AllowedHosts", WORDS)],
+    )
+    authentication_method: str = setting(
+        authentication_method(),
+        "none",
+        "How vtorc knows operators over HTTP. With none it does not: all read, and what acts is taken from its own "
+        "host only. basic asks for HTTPAuthUser and HTTPAuthPassword with each request; multi as well, but the user "
+        "readonly reads with any password. With proxy all read, and a proxy names the operator in AuthUserHeader. "
+        "token and oauth are refused.",
+        also=[key("AuthenticationMethod", authentication_method())],
+    )
+    http_auth_user: str = setting(
+        TEXT, "", "The user of the methods basic and multi, without a colon.", also=[key("HTTPAuthUser", TEXT)]
+    )
+    http_auth_password: str = setting(
+        TEXT, "", "The password of that user.", also=[key("HTTPAuthPassword", TEXT)], secret=True
+    )
+    auth_user_header: str = setting(
+        TEXT,
+        "X-Forwarded-User",
+        "The header by which a proxy names the operator to the method proxy.",
+        also=[key("AuthUserHeader", TEXT)],
+    )
+    trusted_proxies: tuple[str, ...] = setting(
+        NETWORKS,
+        ("127.0.0.0/8", "::1"),
+        "Addresses and networks of proxies whose word for the operator counts.",
+        also=[key("TrustedProxies", NETWORKS)],
+    )
+    power_auth_users: tuple[str, ...] = setting(
+        WORDS,
+        ("*",),
+        "Operators that may act through such a proxy; * stands for all that it names.",
+        also=[key("PowerAuthUsers", WORDS)],
+    )
+    http_read_only: bool = setting(
+        SWITCH,
+        False,
+        "Whether nothing that acts is taken over HTTP, from whatever operator and host.",
+        also=[key("ReadOnly", SWITCH)],
+    )
+    use_ssl: bool = setting(
+        SWITCH,
+        False,
+        "Whether --listen-address is served with TLS, version 1.2 at least; --port stays in clear text.",
+        also=[key("UseSSL", SWITCH)],
+    )
+    ssl_cert_file: str = setting(
+        TEXT, "", "PEM file of the server's certificate, for --use-ssl.", also=[key("SSLCertFile", TEXT)]
+    )
+    ssl_private_key_file: str = setting(
+        TEXT, "", "PEM file of its key, which must have no password.", also=[key("SSLPrivateKeyFile", TEXT)]
+    )
+    ssl_ca_file: str = setting(
+        TEXT, "", "PEM file of the authorities of clients, for --use-mutual-tls.", also=[key("SSLCAFile", TEXT)]
+    )
+    use_mutual_tls: bool = setting(
+        SWITCH,
+        False,
+        "Whether clients of --listen-address need a certificate of one of --ssl-valid-ous. With the method none they "
+        "may act, too.",
+        also=[key("UseMutualTLS", SWITCH)],
+    )
+    ssl_valid_ous: tuple[str, ...] = setting(
+        WORDS,
+        (),
+        "Organizational units of clients that may use it.",
+        also=[key("SSLValidOUs", WORDS)],
+    )
+    url_prefix: str = setting(
+        url_prefix(),
+        "",
+        "What stands before all paths of --listen-address, such as /orc.",
+        also=[key("URLPrefix", url_prefix())],
+    )
+    status_endpoint: str = setting(
+        endpoint(),
+        "/api/status",
+        "The path of the health check of Vitess v11 to v13, without the prefix; it is open to all.",
+        also=[key("StatusEndpoint", endpoint())],
+    )
+    status_ou_verify: bool = setting(
+        SWITCH,
+        False,
+        "Whether that path needs a certificate of --ssl-valid-ous, too.",
+        also=[key("StatusOUVerify", SWITCH)],
     )

@@ -1,1 +1,1 @@
-"""The HTTP server: a process of its own that holds no credentials and shows what vtorc has told it."""
+"""The HTTP server: a process of its own that holds no password and shows what vtorc has told it."""

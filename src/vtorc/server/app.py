@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from msgspec import structs
 from starlette.applications import Starlette
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
@@ -11,14 +12,17 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from vtorc.forms.frames import ProblemForm
+from vtorc.server.access.gate import Gate
+from vtorc.server.access.rules import AccessRules
+from vtorc.server.access.visitor import AllowedActions
 from vtorc.server.answers import problem_answer
 from vtorc.server.asking import Ask
 from vtorc.server.guard import Guard
 from vtorc.server.listener import Listener
 from vtorc.server.memory import ServerMemory
 from vtorc.server.options import ServerRules
-from vtorc.server.permission import LocalActions
-from vtorc.server.probes import probe_routes
+from vtorc.server.prefix import Prefixed
+from vtorc.server.probes import PROBES, probe_routes
 from vtorc.server.today.routes import today_routes
 from vtorc.server.v1.endpoints import PREFIX
 from vtorc.server.v1.routes import unknown_v1_path, v1_routes
@@ -33,10 +37,10 @@ def make_app(
 ) -> ASGIApp:
     """Return the application for the requests that come in on `listener`; by default the rules are the strict ones.
 
-    All dialects get the same `ask`, which refuses what acts and comes from another host.
+    All dialects get the same `ask`, which refuses what acts of a client that may not act.
     """
     rules = rules or ServerRules()
-    asking = ask if rules.allow_remote_actions else LocalActions(ask)
+    asking = AllowedActions(ask)
     dialects = _dialects(rules)
     own_first = sorted(dialects, key=lambda dialect: dialect is not listener)
     app = Starlette(
@@ -47,12 +51,22 @@ def make_app(
         ],
         exception_handlers={404: partial(_unknown_path, listener), 500: _own_mistake},
     )
-    return Guard(GZipMiddleware(app, minimum_size=1000, compresslevel=5), rules)
+    gate = Gate(GZipMiddleware(app, minimum_size=1000, compresslevel=5), _access(rules.access, listener))
+    guarded = Guard(gate, rules)
+    if listener is Listener.V12 and rules.url_prefix:
+        return Prefixed(guarded, rules.url_prefix, {*PROBES, rules.access.status_endpoint.rstrip("/")})
+    return guarded
+
+
+def _access(rules: AccessRules, listener: Listener) -> AccessRules:
+    """Return the rules of a listener: only v12's has TLS, without which there are no certificates."""
+    return rules if listener is Listener.V12 else structs.replace(rules, units=None)
 
 
 def _dialects(rules: ServerRules) -> dict[Listener, Dialect]:
     """Return the older APIs. Both listeners serve both; where they share a path, that of the listener counts."""
-    return {Listener.V12: v12_routes, Listener.TODAY: partial(today_routes, policy=rules.security_policy)}
+    v12 = partial(v12_routes, user_header=rules.access.user_header, status_endpoint=rules.access.status_endpoint)
+    return {Listener.V12: v12, Listener.TODAY: partial(today_routes, policy=rules.security_policy)}
 
 
 async def _own_mistake(request: Request, error: Exception) -> Response:

@@ -13,10 +13,19 @@ LONGEST_REQUEST = 2 << 20
 
 _LENGTH = struct.Struct(">I")
 
+LENGTH_BYTES = _LENGTH.size
+"""Bytes of a length."""
+
 
 def framed(data: bytes) -> bytes:
     """Return a frame with its length before it."""
     return _LENGTH.pack(len(data)) + data
+
+
+def frame_length(data: bytes) -> int:
+    """Return the length that stands before a frame."""
+    (length,) = _LENGTH.unpack(data)
+    return int(length)
 
 
 class FrameCutter:

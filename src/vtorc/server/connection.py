@@ -5,6 +5,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from vtorc.server.access.certificate import CERTIFICATE, Certificate, peer_certificate
+
 MOST_CONNECTIONS = 512
 """Connections of one listener; requests on further ones are answered 503."""
 
@@ -27,6 +29,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._header_bytes = 0
         self._is_in_headers = True
         self._is_refused = False
+        self._certificate: Certificate | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request; close at once if there are far too many connections."""
@@ -34,6 +37,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if len(self.connections) > MOST_CONNECTIONS + MOST_REFUSED:
             transport.abort()
             return
+        self._certificate = peer_certificate(transport.get_extra_info("peercert"))
         self._await_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -55,6 +59,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Note that a request begins."""
         super().on_message_begin()
+        self.scope["state"][CERTIFICATE] = self._certificate
         self._is_in_headers = True
         self._await_request()
 

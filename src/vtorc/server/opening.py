@@ -9,8 +9,11 @@ import structlog
 from vtorc.config.http_settings import HttpSettings
 from vtorc.config.orchestrator import AUTO, host_and_port
 from vtorc.errors import ListenError
+from vtorc.server.access.passwords import hash_password
+from vtorc.server.access.rules import AccessRules, Method
+from vtorc.server.access.tls import tls_context
 from vtorc.server.listener import BoundListener, Listener, bind
-from vtorc.server.options import ServerRules
+from vtorc.server.options import ListenerTls, ServerRules
 from vtorc.server.permission import is_loopback
 
 DEFAULT_ADDRESS = ("127.0.0.1", 3000)
@@ -42,12 +45,47 @@ def open_listeners(settings: HttpSettings) -> Iterator[tuple[BoundListener, ...]
 
 
 def server_rules(settings: HttpSettings) -> ServerRules:
-    """Return which requests the server takes; its names are those of the settings and of this machine."""
+    """Return which requests the server takes; its names are those of the settings and of this machine.
+
+    Raises ListenerTlsError for a file that the server could not use.
+    """
+    tls = _tls(settings)
+    if tls is not None:
+        tls_context(tls)
     names = [*settings.allowed_hosts, socket.gethostname(), *(host for _, host, _ in _wanted(settings))]
     return ServerRules(
-        allow_remote_actions=settings.allow_remote_actions,
+        access=_access(settings),
+        tls=tls,
+        url_prefix=settings.url_prefix,
         security_policy=settings.security_policy,
         allowed_hosts=tuple(sorted({name.lower() for name in names if name})),
+    )
+
+
+def _access(settings: HttpSettings) -> AccessRules:
+    method = Method(settings.authentication_method)
+    asks = method in (Method.BASIC, Method.MULTI)
+    return AccessRules(
+        method=method,
+        password=hash_password(settings.http_auth_user, settings.http_auth_password) if asks else None,
+        user_header=settings.auth_user_header,
+        power_users=settings.power_auth_users,
+        trusted_proxies=settings.trusted_proxies,
+        read_only=settings.http_read_only,
+        allow_remote_actions=settings.allow_remote_actions,
+        units=settings.ssl_valid_ous if settings.use_mutual_tls else None,
+        status_endpoint=settings.status_endpoint,
+        status_needs_unit=settings.status_ou_verify,
+    )
+
+
+def _tls(settings: HttpSettings) -> ListenerTls | None:
+    if not settings.use_ssl:
+        return None
+    return ListenerTls(
+        cert=settings.ssl_cert_file,
+        key=settings.ssl_private_key_file,
+        ca=settings.ssl_ca_file if settings.use_mutual_tls else None,
     )
 
 
@@ -62,9 +100,18 @@ def _wanted(settings: HttpSettings) -> list[tuple[Listener, str, int]]:
 
 
 def _tell(bound: BoundListener, settings: HttpSettings) -> None:
-    _log.info(f"serving HTTP on {bound.address}", listener=bound.listener.value, address=bound.address)
-    if settings.allow_remote_actions and not is_loopback(bound.sock.getsockname()[0]):
+    has_tls = settings.use_ssl and bound.listener is Listener.V12
+    protocol = "HTTPS" if has_tls else "HTTP"
+    _log.info(f"serving {protocol} on {bound.address}", listener=bound.listener.value, address=bound.address)
+    if is_loopback(bound.sock.getsockname()[0]):
+        return
+    method = Method(settings.authentication_method)
+    if settings.allow_remote_actions and method is Method.NONE and not settings.http_read_only:
         _log.warning(
-            f"all hosts that reach {bound.address} may change primaries (--allow-remote-actions): vtorc does not know "
-            "its operators yet"
+            f"all hosts that reach {bound.address} may change primaries (--allow-remote-actions): "
+            "--authentication-method is none"
         )
+    if method in (Method.BASIC, Method.MULTI) and not has_tls:
+        _log.warning(f"passwords of operators cross the network in clear text on {bound.address}: it has no TLS")
+    if settings.use_mutual_tls and not has_tls:
+        _log.warning(f"no client certificate is asked for on {bound.address}: --use-mutual-tls is for --listen-address")

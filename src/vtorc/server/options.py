@@ -1,14 +1,30 @@
-"""All that the server process is started with."""
+"""All that the server process is started with: what other users may see, and the rules, which they must not."""
 
 from vtorc.forms.base import Form
+from vtorc.server.access.rules import AccessRules
 from vtorc.server.listener import Listener
 
 
-class ServerRules(Form, frozen=True, kw_only=True):
-    """Which requests the server takes."""
+class ListenerTls(Form, frozen=True, kw_only=True):
+    """PEM files for the TLS of v12's listener."""
 
-    allow_remote_actions: bool = False
-    """Whether what acts is taken from other hosts, too (`--allow-remote-actions`)."""
+    cert: str
+    """The certificate of the server, with those between it and its authority."""
+    key: str
+    """Its key, without a password."""
+    ca: str | None = None
+    """The authorities of clients' certificates; None if no client is asked for one."""
+
+
+class ServerRules(Form, frozen=True, kw_only=True):
+    """Which requests the server takes; it gets them through the channel, never as an argument."""
+
+    access: AccessRules = AccessRules()
+    """Which clients may read and act."""
+    tls: ListenerTls | None = None
+    """TLS for v12's listener; None for clear text. Today's listener knows no TLS."""
+    url_prefix: str = ""
+    """What stands before all paths of v12's listener, as `/orc`; empty for nothing."""
     security_policy: str = ""
     """The policy by which paths of today's API are denied (`--security-policy`); empty for none."""
     allowed_hosts: tuple[str, ...] = ()
@@ -31,5 +47,3 @@ class ServerOptions(Form, frozen=True, kw_only=True):
     """The descriptor of its end of the channel."""
     listeners: list[ListenerOption]
     """Where it accepts connections."""
-    rules: ServerRules
-    """Which requests it takes."""

@@ -1,18 +1,11 @@
-"""Which requests that act are handed on to vtorc, and where they come from."""
+"""Where requests come from."""
 
 import ipaddress
 
 from starlette.requests import HTTPConnection
 
-from vtorc.forms.frames import ProblemForm, ReplyFrame
-from vtorc.server.asking import Ask
-from vtorc.server.requests import problem_reply
-
 ANONYMOUS = "anonymous"
 """The operator of a request that nothing tells the name of."""
-
-HARMLESS = frozenset({"plan"})
-"""Kinds of requests that change nothing, and are taken from everywhere."""
 
 _PROXIED = ("x-forwarded-for", "x-forwarded-host", "x-real-ip", "forwarded", "via")
 """Headers that proxies add."""
@@ -39,24 +32,3 @@ def is_loopback(origin: str) -> bool:
         return False
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return (mapped or address).is_loopback
-
-
-class LocalActions:
-    """An `Ask` that hands on what acts only if it comes from this host."""
-
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
-
-    async def __call__(self, kind: str, arguments: dict[str, object], *, actor: str, origin: str) -> ReplyFrame:
-        """Return vtorc's reply, or 403 for what acts and comes from elsewhere."""
-        if kind in HARMLESS or is_loopback(origin):
-            return await self._ask(kind, arguments, actor=actor, origin=origin)
-        return problem_reply(
-            ProblemForm(
-                title="not from this host",
-                status=403,
-                what=f"a request to {kind} came from {origin or 'an unknown address'}",
-                why="vtorc takes what acts from its own host only, as it does not know its operators yet",
-                do="send it on the host of vtorc, or start vtorc with --allow-remote-actions",
-            )
-        )

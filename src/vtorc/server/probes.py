@@ -13,6 +13,10 @@ from vtorc.server.today.golang import go_json, go_time
 LIVE_FOR = 10.0
 """Seconds without a sign of life after which vtorc does not count as alive."""
 
+LIVENESS, HEALTH = "/debug/liveness", "/debug/health"
+PROBES = frozenset({LIVENESS, HEALTH})
+"""The paths of the probes."""
+
 
 def probe_routes(memory: ServerMemory, *, clock: Callable[[], float] = time.monotonic) -> list[Route]:
     """Return the routes of `/debug/health` and `/debug/liveness`; `clock` is the one of the memory."""
@@ -32,7 +36,7 @@ def probe_routes(memory: ServerMemory, *, clock: Callable[[], float] = time.mono
             return _health(memory, f"none of {watched} shards was judged yet")
         return _health(memory)
 
-    return [Route("/debug/liveness", liveness), Route("/debug/health", health)]
+    return [Route(LIVENESS, liveness), Route(HEALTH, health)]
 
 
 def _health(memory: ServerMemory, why_not: str = "") -> Response:

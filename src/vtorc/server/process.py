@@ -15,12 +15,14 @@ from uvicorn import Config, Server
 
 from vtorc.errors import ChannelError
 from vtorc.forms.frames import ReplyFrame, decode_frame
+from vtorc.server.access.tls import tls_context
 from vtorc.server.app import make_app
 from vtorc.server.asking import Ask
-from vtorc.server.channel import LONGEST_FRAME, FrameCutter
+from vtorc.server.channel import LENGTH_BYTES, LONGEST_FRAME, FrameCutter, frame_length
 from vtorc.server.connection import MOST_CONNECTIONS, BoundedHttpProtocol
+from vtorc.server.listener import Listener
 from vtorc.server.memory import ServerMemory
-from vtorc.server.options import ListenerOption, ServerOptions
+from vtorc.server.options import ListenerOption, ServerOptions, ServerRules
 from vtorc.server.requests import Requests
 
 NICENESS = 5
@@ -54,8 +56,12 @@ async def _serve(options: ServerOptions) -> None:
     # Milliseconds, so that revisions are higher than those of the process before: a browser may go on from one of them.
     memory = ServerMemory(revision=time.time_ns() // 1_000_000)
     requests = Requests(writer.write)
+    try:
+        rules = await _hear_rules(reader)
+    except asyncio.IncompleteReadError:
+        return  # vtorc has ended already
     servers = [
-        asyncio.create_task(_serve_listener(option, options, memory, requests), name=option.listener.value)
+        asyncio.create_task(_serve_listener(option, rules, memory, requests), name=option.listener.value)
         for option in options.listeners
     ]
     hearing = asyncio.create_task(_hear(reader, memory, requests), name="channel")
@@ -63,6 +69,12 @@ async def _serve(options: ServerOptions) -> None:
     for task in done:
         task.result()
     logging.disable()  # vtorc has ended, and the answers that are cut off now are no mistakes
+
+
+async def _hear_rules(reader: asyncio.StreamReader) -> ServerRules:
+    """Return the rules, which are the first that vtorc sends."""
+    length = frame_length(await reader.readexactly(LENGTH_BYTES))
+    return msgspec.json.decode(await reader.readexactly(length), type=ServerRules)
 
 
 async def _hear(reader: asyncio.StreamReader, memory: ServerMemory, requests: Requests) -> None:
@@ -79,9 +91,11 @@ async def _hear(reader: asyncio.StreamReader, memory: ServerMemory, requests: Re
                 requests.take(frame)
 
 
-async def _serve_listener(option: ListenerOption, options: ServerOptions, memory: ServerMemory, ask: Ask) -> None:
+async def _serve_listener(option: ListenerOption, rules: ServerRules, memory: ServerMemory, ask: Ask) -> None:
+    tls = rules.tls if option.listener is Listener.V12 else None
     config = Config(
-        make_app(memory, ask, listener=option.listener, rules=options.rules),
+        make_app(memory, ask, listener=option.listener, rules=rules),
+        ssl_context_factory=(lambda *_: tls_context(tls)) if tls is not None else None,
         http=BoundedHttpProtocol,
         ws="none",
         lifespan="off",

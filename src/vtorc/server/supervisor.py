@@ -13,6 +13,7 @@ import structlog
 
 import vtorc
 from vtorc.forms.frames import AnyFrame
+from vtorc.server.channel import framed
 from vtorc.server.link import Answer, Link
 from vtorc.server.listener import BoundListener
 from vtorc.server.options import ListenerOption, ServerOptions, ServerRules
@@ -91,6 +92,8 @@ class ServerSupervisor:
             theirs.close()
         copying = asyncio.create_task(_copy_log(process), name="log of the HTTP server")
         try:
+            # As the first frame: all users of the host can read a command line.
+            ours.sendall(framed(msgspec.json.encode(self._rules)))
             self._process, self._link = process, Link(ours, snapshot())
             await self._until_either_ends(process, self._link, answer)
         finally:
@@ -122,7 +125,6 @@ class ServerSupervisor:
             listeners=[
                 ListenerOption(listener=bound.listener, socket=bound.sock.fileno()) for bound in self._listeners
             ],
-            rules=self._rules,
         )
         return await asyncio.create_subprocess_exec(
             sys.executable,

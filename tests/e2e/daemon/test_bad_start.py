@@ -46,6 +46,25 @@ async def test_an_unknown_flag(tmp_path: Path) -> None:
     assert "clusters_to_watch" in said.replace("-", "_")
 
 
+async def test_a_method_of_access_that_is_not_there(tmp_path: Path) -> None:
+    """A settings file that wants OAuth is refused with what to use: no port is opened to all instead."""
+    (tmp_path / "orc_config.json").write_text('{"AuthenticationMethod": "oauth", "ListenAddress": "127.0.0.1:0"}')
+    code, said = await _end_of(tmp_path, *TOPO, "-config=orc_config.json")
+    assert code == EXIT_BAD_SETTINGS
+    assert "AuthenticationMethod" in said
+    assert "use basic, or proxy" in said
+
+
+async def test_a_certificate_that_cannot_be_read(tmp_path: Path) -> None:
+    """A file for TLS that is not there ends the start before anything else, with its key."""
+    (tmp_path / "orc_config.json").write_text(
+        '{"UseSSL": true, "SSLCertFile": "no.pem", "SSLPrivateKeyFile": "no-key.pem", "ListenAddress": "127.0.0.1:0"}'
+    )
+    code, said = await _end_of(tmp_path, *TOPO, "-config=orc_config.json")
+    assert code == EXIT_FAILED
+    assert "SSLCertFile: no.pem: it cannot be read" in said
+
+
 @pytest.fixture
 def silent_address() -> Iterator[str]:
     """Give an address that takes connections and never answers."""

@@ -236,11 +236,10 @@ def test_passes_over_unknown_keys_loudly(tmp_path: Path) -> None:
 
 def test_names_keys_without_effect(tmp_path: Path) -> None:
     """A key without effect is named with the reason."""
-    found = loaded(tmp_path, file={"RaftEnabled": True, "HTTPAuthPassword": "hunter2"})
+    found = loaded(tmp_path, file={"RaftEnabled": True, "OAuthClientSecret": "hunter2"})
     assert found.notes == (
         'accepted, no effect: key "RaftEnabled" of orc_config.json (several vtorcs coordinate through the shard lock)',
-        'accepted, no effect: key "HTTPAuthPassword" of orc_config.json '
-        "(the HTTP server of this version does not have it)",
+        'accepted, no effect: key "OAuthClientSecret" of orc_config.json (vtorc has no tokens and no OAuth)',
     )
 
 

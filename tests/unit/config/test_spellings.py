@@ -40,6 +40,10 @@ _OTHER = {
     "debug | info | warn | error": "warn",
     "json | text": "text",
     "address": "127.0.0.1:3000",
+    "none | basic | multi | proxy": "proxy",
+    "networks": ["10.0.0.7"],
+    "prefix": "/orc",
+    "path": "/alive",
     "rules": {"zone1-0000000100": "must_not"},
 }
 # these mean nothing by themselves: see the tests of files
@@ -77,6 +81,7 @@ def test_sets_a_setting_by_each_of_its_spellings(tmp_path: Path, one: Setting, s
     value = _other_value(one, spelling)
     words, environment = ["--topo-etcd-tls-cert=f", "--topo-etcd-tls-key=f"], {}
     words += ["--tablet-manager-grpc-cert=f", "--tablet-manager-grpc-key=f", *TOPO]
+    words += ["--use-ssl", *(f"--ssl-{name}=f" for name in ("cert-file", "private-key-file", "ca-file", "valid-ous"))]
     words = [word for word in words if fold(word.partition("=")[0]).lstrip("-") != one.name]
     if spelling.where is Where.FLAG:
         if spelling.name == "config":

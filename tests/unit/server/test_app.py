@@ -23,6 +23,7 @@ from tests.unit.server.told import (
     told_memory,
 )
 from vtorc.server import guard
+from vtorc.server.access.rules import AccessRules
 from vtorc.server.app import make_app
 from vtorc.server.guard import MOST_BODY, clean_path
 from vtorc.server.listener import Listener
@@ -207,7 +208,9 @@ async def test_what_acts_is_taken_from_this_host_unless_a_setting_says_more(
     client: str, allowed: bool, status_: int
 ) -> None:
     """Other hosts may plan, which changes nothing, and act only with --allow-remote-actions."""
-    app = make_app(told_memory(), RecordedAsk(status=202), rules=ServerRules(allow_remote_actions=allowed))
+    app = make_app(
+        told_memory(), RecordedAsk(status=202), rules=ServerRules(access=AccessRules(allow_remote_actions=allowed))
+    )
     given = {"method": "POST", "headers": JSON, "client": client}
     acted = await ask_app(app, CANCEL, body=b'{"reason":"x"}', **given)  # type: ignore[arg-type]
     planned = await ask_app(app, PLANS, body=b'{"kind":"planned"}', **given)  # type: ignore[arg-type]

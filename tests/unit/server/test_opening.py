@@ -94,6 +94,33 @@ def test_a_server_that_all_may_act_through_is_warned_of(logged: list[EventDict])
     assert "may change primaries" in logged[-1]["event"]
 
 
+@pytest.mark.parametrize(
+    ("settings", "warning"),
+    [
+        ({"authentication_method": "basic"}, "passwords of operators cross the network in clear text"),
+        ({"authentication_method": "multi"}, "passwords of operators cross the network in clear text"),
+        ({"authentication_method": "basic", "use_ssl": True}, None),
+        ({"authentication_method": "proxy", "allow_remote_actions": True}, None),
+        ({"allow_remote_actions": True, "http_read_only": True}, None),
+    ],
+)
+def test_passwords_in_clear_text_are_warned_of(
+    settings: dict[str, object], warning: str | None, logged: list[EventDict]
+) -> None:
+    """A listener beyond loopback that asks for passwords should have TLS."""
+    opened(listen_address=":0", **settings)
+    warnings = [line["event"] for line in logged if line["log_level"] == "warning"]
+    assert len(warnings) == (warning is not None)
+    assert all(warning in line for line in warnings if warning)
+
+
+def test_a_listener_without_certificates_beside_one_with_them_is_warned_of(free: int, logged: list[EventDict]) -> None:
+    """Today's listener has no TLS, so that it asks for none."""
+    opened(listen_address=":0", port=free, use_ssl=True, use_mutual_tls=True)
+    (warning,) = [line["event"] for line in logged if line["log_level"] == "warning"]
+    assert warning.startswith("no client certificate is asked for on ")
+
+
 def test_browsers_may_use_the_names_of_settings_and_machine() -> None:
     """The names are those of --allowed-hosts and of the listeners, and that of the machine."""
     settings = HttpSettings(listen_address="vtorc.example:3000", allowed_hosts=("Proxy.example",))

@@ -2,10 +2,10 @@
 
 import http.client
 import socket
-import ssl
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from vtorc.cli.client.credentials import Credentials
 from vtorc.cli.client.errors import WrongWords
 
 DEFAULT_ADDRESS = "http://127.0.0.1:3000"
@@ -56,13 +56,15 @@ class ServerAddress:
             prefix=parts.path.rstrip("/"),
         )
 
-    def connection(self, timeout: float) -> http.client.HTTPConnection:
-        """Return a connection that is opened by its first request; each of its waits ends after `timeout` seconds."""
+    def connection(self, timeout: float, credentials: Credentials) -> http.client.HTTPConnection:
+        """Return a connection that is opened by its first request; each of its waits ends after `timeout` seconds.
+
+        Raises WrongWords if a file of the credentials cannot be used.
+        """
         if self.scheme == "unix":
             return _SocketConnection(self.socket_path, timeout)
         if self.scheme == "https":
-            context = ssl.create_default_context()
-            return http.client.HTTPSConnection(self.host, self.port, timeout=timeout, context=context)
+            return http.client.HTTPSConnection(self.host, self.port, timeout=timeout, context=credentials.tls())
         return http.client.HTTPConnection(self.host, self.port, timeout=timeout)
 
 

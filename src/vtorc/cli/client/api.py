@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from vtorc.cli.client.address import ServerAddress
+from vtorc.cli.client.credentials import Credentials
 from vtorc.cli.client.errors import AnswerNotUnderstood, RequestRefused, ServerUnreachable, WrongWords
 from vtorc.cli.client.events import ServerEvent, parse_events
 from vtorc.forms.base import Form
@@ -52,10 +53,16 @@ class ApiClient:
     """Asks one vtorc."""
 
     def __init__(
-        self, address: ServerAddress, *, patience: float = PATIENCE, event_patience: float = EVENT_PATIENCE
+        self,
+        address: ServerAddress,
+        credentials: Credentials | None = None,
+        *,
+        patience: float = PATIENCE,
+        event_patience: float = EVENT_PATIENCE,
     ) -> None:
         """Ask the vtorc at `address`; the patiences are in seconds, for one wait of a request or of a stream."""
         self.address = address
+        self._credentials = credentials or Credentials()
         self._patience = patience
         self._event_patience = event_patience
 
@@ -86,7 +93,7 @@ class ApiClient:
         """
         target = _target("events", query)
         request = f"GET {target}"
-        with closing(self.address.connection(self._event_patience)) as connection:
+        with closing(self.address.connection(self._event_patience, self._credentials)) as connection:
             response = self._send(connection, "GET", target, None)
             self._check(response, request)
             try:
@@ -97,7 +104,7 @@ class ApiClient:
 
     def _ask(self, method: str, target: str, body: bytes | None) -> ServerAnswer:
         request = f"{method} {target}"
-        with closing(self.address.connection(self._patience)) as connection:
+        with closing(self.address.connection(self._patience, self._credentials)) as connection:
             response = self._send(connection, method, target, body)
             body = self._check(response, request)
             if _is_stream(response):
@@ -107,7 +114,7 @@ class ApiClient:
     def _send(
         self, connection: http.client.HTTPConnection, method: str, target: str, body: bytes | None
     ) -> http.client.HTTPResponse:
-        headers = {"Accept": "application/json, text/event-stream"}
+        headers = {"Accept": "application/json, text/event-stream", **self._credentials.headers()}
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
@@ -167,7 +174,7 @@ def _is_stream(response: http.client.HTTPResponse) -> bool:
 def _reason(error: Exception) -> str:
     match error:
         case ssl.SSLCertVerificationError():
-            return f"its certificate is not trusted: {error.verify_message}; SSL_CERT_FILE names trusted ones"
+            return f"its certificate is not trusted: {error.verify_message}; --ca names the file of its authority"
         case ssl.SSLError():
             return f"TLS failed: {error.reason}"
         case ConnectionRefusedError():

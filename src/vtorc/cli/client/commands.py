@@ -10,6 +10,7 @@ from vtorc.cli.client.address import DEFAULT_ADDRESS, VARIABLE, ServerAddress
 from vtorc.cli.client.api import ApiClient, segment, shard_path
 from vtorc.cli.client.change import cancel, change_primary, plan
 from vtorc.cli.client.completion import bash_script
+from vtorc.cli.client.credentials import Credentials
 from vtorc.cli.client.errors import RequestRefused, WrongWords
 from vtorc.cli.client.fleet_text import has_problems, problems_lines, shards_lines, status_lines
 from vtorc.cli.client.layout import counted
@@ -31,7 +32,12 @@ def run(options: argparse.Namespace) -> int:
     notes = Screen(sys.stderr)
     try:
         session = Session(
-            client=ApiClient(ServerAddress.parse(options.server or os.environ.get(VARIABLE) or DEFAULT_ADDRESS)),
+            client=ApiClient(
+                ServerAddress.parse(options.server or os.environ.get(VARIABLE) or DEFAULT_ADDRESS),
+                Credentials.of_user(
+                    options.user or "", ca=options.ca or "", cert=options.cert or "", key=options.key or ""
+                ),
+            ),
             screen=Screen(sys.stdout),
             notes=notes,
             wants_json=options.json,

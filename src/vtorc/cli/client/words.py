@@ -46,7 +46,11 @@ SERVER = CtlWord(
     name="--server", metavar="ADDRESS", help="http://HOST:PORT, https://HOST:PORT or unix:/PATH; also VTORC_SERVER"
 )
 JSON = CtlWord(name="--json", help="print the answer of the API as one JSON document")
-COMMON = (SERVER, JSON)
+_CA = CtlWord(name="--ca", metavar="FILE", help="the authority of an https server, in PEM")
+_CERT = CtlWord(name="--cert", metavar="FILE", help="the certificate to show it, in PEM")
+_KEY = CtlWord(name="--key", metavar="FILE", help="the key of that certificate, unless it is in the same file")
+_USER = CtlWord(name="--user", metavar="NAME", help="the user that the server asks for; its password in VTORC_PASSWORD")
+COMMON = (SERVER, JSON, _CA, _CERT, _KEY, _USER)
 """The options of every command, which may stand before it as well."""
 
 SHARD = CtlWord(name="shard", metavar="KEYSPACE/SHARD", help="the shard")

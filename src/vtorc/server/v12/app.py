@@ -17,7 +17,7 @@ from vtorc.server.memory import ServerMemory
 from vtorc.server.permission import origin_of
 from vtorc.server.v12 import paths
 from vtorc.server.v12.answers import CONTENT_TYPE, V12Answer, V12Error, error, ok
-from vtorc.server.v12.call import Call, Tools, V12Settings
+from vtorc.server.v12.call import STATUS_ENDPOINT, USER_HEADER, Call, Tools, V12Settings
 from vtorc.server.v12.cluster_book import ClusterBook
 from vtorc.server.v12.refusals import FOREIGN, unknown
 from vtorc.server.v12.routes import ROUTES, V12Route
@@ -31,9 +31,15 @@ _TABLE: Final = paths.Table(ROUTES, OLD_NAMES)
 _STATUS: Final = ("status",)
 
 
-def v12_routes(memory: ServerMemory, ask: Ask) -> list[BaseRoute]:
-    """Return the routes of v12's API: one that takes all of its paths."""
-    return [V12Routes(V12App(memory, ask, settings=V12Settings(host=socket.gethostname())))]
+def v12_routes(
+    memory: ServerMemory, ask: Ask, *, user_header: str = USER_HEADER, status_endpoint: str = STATUS_ENDPOINT
+) -> list[BaseRoute]:
+    """Return the routes of v12's API: one that takes all of its paths.
+
+    `user_header` is the header by which a proxy names the user, `status_endpoint` a further path of the health check.
+    """
+    settings = V12Settings(host=socket.gethostname(), user_header=user_header, status_endpoint=status_endpoint)
+    return [V12Routes(V12App(memory, ask, settings=settings))]
 
 
 class V12App:
@@ -81,8 +87,7 @@ class V12App:
     async def _answer(self, request: Request) -> V12Answer:
         path = self._path(request.scope)
         if path is None:
-            prefix = self._tools.settings.prefix
-            raise V12Error(f"{request.url.path} is unknown: the API is below {prefix}/api/", status=404)
+            raise V12Error(f"{request.url.path} is unknown: the API is below /api/", status=404)
         match = _TABLE.find(path)
         if match is None:
             raise unknown(path, _newest_name(path))
@@ -103,10 +108,9 @@ class V12App:
 
     def _path(self, scope: Scope) -> tuple[str, ...] | None:
         raw: bytes = scope.get("raw_path") or scope["path"].encode()
-        settings = self._tools.settings
-        if raw.decode("latin-1").rstrip("/") == settings.status_endpoint.rstrip("/"):
+        if raw.decode("latin-1").rstrip("/") == self._tools.settings.status_endpoint.rstrip("/"):
             return _STATUS
-        return paths.segments(raw, settings.prefix)
+        return paths.segments(raw)
 
     def _call(self, request: Request, path: str, values: dict[str, str]) -> Call:
         return Call(

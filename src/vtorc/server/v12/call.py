@@ -12,18 +12,22 @@ from vtorc.server.v12.clusters import Cluster, Clusters, Server
 DEAF_AFTER = 10.0
 """Seconds without a sign of life of vtorc after which this server is not healthy."""
 
+STATUS_ENDPOINT = "/api/status"
+"""v12's own path of the health check."""
+
+USER_HEADER = "X-Forwarded-User"
+"""The header by which proxies name a user, unless the settings name another."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class V12Settings:
     """The settings of v12's listener that concern its API."""
 
-    prefix: str = ""
-    """What stands before `/api` in all paths (URLPrefix)."""
-    status_endpoint: str = "/api/status"
+    status_endpoint: str = STATUS_ENDPOINT
     """Another path of the health check, without the prefix (StatusEndpoint)."""
     ignored_problem_hosts: tuple[str, ...] = ()
     """Regular expressions; servers that fit one are left out of `problems` (ProblemIgnoreHostnameFilters)."""
-    user_header: str = "X-Forwarded-User"
+    user_header: str = USER_HEADER
     """The header by which a proxy names the user (AuthUserHeader), which `headers` does not show."""
     host: str = ""
     """The name of this machine."""

@@ -30,16 +30,13 @@ class PathMatch(Generic[Entry]):
     """The values in the path, by name."""
 
 
-def segments(raw_path: bytes, prefix: str = "") -> tuple[str, ...] | None:
-    """Return the decoded segments below `<prefix>/api`; None for a path that is not below it.
+def segments(raw_path: bytes) -> tuple[str, ...] | None:
+    """Return the decoded segments below `/api`; None for a path that is not below it.
 
     Each segment is decoded once and stripped, because the public client ends what it encodes with a newline. A path
     may end in `/`.
     """
-    text = raw_path.decode("latin-1")
-    if prefix and not text.startswith(prefix.rstrip("/") + "/"):
-        return None
-    first, *rest = text.removeprefix(prefix.rstrip("/")).lstrip("/").split("/")
+    first, *rest = raw_path.decode("latin-1").lstrip("/").split("/")
     if first != API:
         return None
     if rest and not rest[-1]:

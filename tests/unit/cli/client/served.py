@@ -14,6 +14,7 @@ from vtorc.forms.base import Form
 from vtorc.forms.frames import AnyFrame, HeartbeatFrame, MetricsFrame, ProblemForm, ReplyFrame
 from vtorc.server.app import make_app
 from vtorc.server.memory import ServerMemory
+from vtorc.server.options import ServerRules
 
 AT = "2025-11-30T00:00:00.000Z"
 
@@ -51,14 +52,14 @@ class ServedVtorc:
 
 
 @contextmanager
-def served(frames: Iterable[AnyFrame]) -> Iterator[ServedVtorc]:
-    """Serve what these frames tell while inside."""
+def served(frames: Iterable[AnyFrame], rules: ServerRules | None = None) -> Iterator[ServedVtorc]:
+    """Serve what these frames tell while inside, by default to all that ask."""
     memory = ServerMemory(revision=1)
     for frame in [*frames, HeartbeatFrame(at=AT, late_seconds=0), MetricsFrame(metrics=[])]:
         memory.take(frame, time.monotonic())
     desk = Desk(memory)
     listener = socket.create_server(("127.0.0.1", 0))
-    config = Config(make_app(memory, desk), lifespan="off", log_config=None, timeout_graceful_shutdown=1)
+    config = Config(make_app(memory, desk, rules=rules), lifespan="off", log_config=None, timeout_graceful_shutdown=1)
     server = Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()  # connections wait in the socket until the server takes them

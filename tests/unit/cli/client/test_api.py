@@ -94,7 +94,7 @@ def test_asks_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(files.cert, files.key)
     with fake_server(lambda method, target: json_reply({"a": 1}), tls=context) as server:
-        with pytest.raises(ServerUnreachable, match=r"its certificate is not trusted: .*; SSL_CERT_FILE names trusted"):
+        with pytest.raises(ServerUnreachable, match=r"its certificate is not trusted: .*; --ca names the file"):
             _client(server.address).get("status")
         monkeypatch.setenv("SSL_CERT_FILE", str(files.ca))
         assert _client(server.address).get("status").body == b'{"a":1}'

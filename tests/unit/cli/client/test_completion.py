@@ -42,7 +42,7 @@ def _completed(*words: str, shards: Sequence[ShardForm] = ()) -> list[str]:
         (["ctl", "plan", "--kind", ""], ["planned", "emergency", "forced"]),
         (["ctl", "why", "com"], ["commerce/-80"]),
         (["ctl", "recoveries", "--shard", ""], ["commerce/-80"]),
-        (["ctl", "completion", ""], ["bash", "--server", "--json"]),
+        (["ctl", "completion", ""], ["bash", "--server", "--json", "--ca", "--cert", "--key", "--user"]),
         (["ctl", "promote", "--reason", ""], []),
         (["sim", "--s"], []),
     ],

@@ -37,14 +37,6 @@ def test_a_path_is_split_and_each_segment_decoded_once_and_stripped(
     assert segments(raw) == expected
 
 
-def test_a_prefix_is_taken_off_and_needed() -> None:
-    """A prefix stands before all paths."""
-    assert segments(b"/orc/api/clusters", "/orc") == ("clusters",)
-    assert segments(b"/orc/api/clusters", "/orc/") == ("clusters",)
-    assert segments(b"/api/clusters", "/orc") is None
-    assert segments(b"/orca/api/clusters", "/orc") is None
-
-
 def test_the_first_of_several_values_counts_and_is_stripped() -> None:
     """Values of the query are decoded and stripped."""
     assert query_values(b"comment=all+is%20well%0A&comment=x&empty=") == {"comment": "all is well", "empty": ""}
