@@ -58,7 +58,9 @@ class Guard:
         raw = scope.get("raw_path") or scope["path"].encode()
         if (clean := clean_path(raw.decode("latin-1"))) is not None:
             query = scope["query_string"].decode("latin-1")
-            return Response(status_code=307, headers={"location": f"{clean}?{query}" if query else clean})
+            # Browsers take a backslash for a slash, and `/\evil.example` would lead them to another host.
+            location = (f"{clean}?{query}" if query else clean).replace("\\", "%5C")
+            return Response(status_code=307, headers={"location": location})
         if (host := foreign_host(headers, self._rules.allowed_hosts)) is not None:
             return problem_answer(_unknown_host(host))
         acts = scope["method"] not in ("GET", "HEAD") or scope["path"].startswith("/api/")

@@ -270,6 +270,14 @@ async def test_an_unclean_path_is_redirected_with_its_query() -> None:
     assert (answer.status, answer.headers["location"]) == (307, "/api/v1/shards?q=x")
 
 
+@pytest.mark.parametrize("path", [r"//\evil.example/x", r"/.//\evil.example", r"/\/\evil.example/.."])
+async def test_no_redirect_leads_to_another_host(path: str) -> None:
+    """A backslash, which browsers take for a slash, is encoded in the path that the answer names."""
+    answer = await ask_app(make_app(told_memory(), RecordedAsk()), path)
+    assert answer.status == 307
+    assert answer.headers["location"].startswith("/%5C")
+
+
 @pytest.mark.parametrize(
     ("listener", "path", "expected"),
     [
