@@ -67,7 +67,7 @@ class Guard:
         if acts and (page := foreign_page(headers, self._rules.allowed_hosts)) is not None:
             return problem_answer(_foreign(page))
         if int(headers.get("content-length", "0")) > MOST_BODY:
-            return problem_answer(_too_long())
+            return problem_answer(too_long())
         return None
 
 
@@ -92,7 +92,7 @@ def _bounded(receive: Receive) -> Receive:
         message = await receive()
         taken += len(message.get("body", b""))
         if taken > MOST_BODY:
-            raise HTTPException(413, detail=_too_long().what)
+            raise HTTPException(413)
         return message
 
     return bounded
@@ -135,7 +135,8 @@ def _foreign(page: str) -> ProblemForm:
     )
 
 
-def _too_long() -> ProblemForm:
+def too_long() -> ProblemForm:
+    """Return the problem with a body that is too long."""
     return ProblemForm(
         title="too long",
         status=413,

@@ -188,6 +188,7 @@ async def test_what_may_not_act_is_not_asked_of_vtorc(body: bytes, headers: dict
     ask = RecordedAsk()
     answer = await ask_app(make_app(told_memory(), ask), CANCEL, method="POST", body=body, headers=headers)
     assert (answer.status, ask.asked) == (status_, [])
+    assert (answer.headers["content-type"], answer.json["status"]) == ("application/problem+json", status_)
 
 
 @pytest.mark.parametrize(
