@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import time
 from urllib.parse import quote
 
 import pytest
@@ -365,7 +366,7 @@ async def test_no_path_or_query_is_a_mistake_of_vtorcs_own(path: str, more: byte
 async def test_health_needs_the_topology_and_its_shards(watched: int | None, has_shards: bool, expected: int) -> None:
     """vtorc is ready once it has read the topology and judged a shard, or has found that there is none."""
     memory = told_memory() if has_shards else ServerMemory()
-    memory.take(status(shards_watched=watched), NOW)
+    memory.take(status(shards_watched=watched), time.monotonic())
     answer = await ask_app(make_app(memory, RecordedAsk()), "/debug/health")
     is_healthy = expected == 200
     assert (answer.status, answer.json["Healthy"], "Reason" in answer.json) == (expected, is_healthy, not is_healthy)
@@ -376,3 +377,10 @@ async def test_liveness_is_that_of_vtorc() -> None:
     silent = await ask_app(make_app(told_memory(now=0.0), RecordedAsk()), "/debug/liveness")
     waiting = await ask_app(make_app(ServerMemory(), RecordedAsk()), "/debug/liveness")
     assert (silent.status, waiting.status) == (503, 200)
+
+
+async def test_a_vtorc_that_is_not_heard_is_not_ready() -> None:
+    """Readiness ends with liveness, as the answers get old then; the reason says so."""
+    answer = await ask_app(make_app(told_memory(now=time.monotonic() - 60), RecordedAsk()), "/debug/health")
+    assert (answer.status, answer.json["Healthy"]) == (500, False)
+    assert answer.json["Reason"].startswith("vtorc was not heard for ")

@@ -5,7 +5,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 import pytest
-from hypothesis import given, strategies
+from hypothesis import given, settings, strategies
 from openapi_spec_validator import validate
 
 from tests.unit.server.told import WELL, RecordedAsk, ask_app, recovery, told_memory
@@ -13,7 +13,9 @@ from vtorc.desk.problems import DeskRefusal
 from vtorc.forms.findings import SEVERITIES
 from vtorc.forms.frames import ProblemForm
 from vtorc.server.app import make_app
+from vtorc.server.v1.actions import FORWARDS
 from vtorc.server.v1.endpoints import ReadEndpoint
+from vtorc.server.v1.openapi import description
 from vtorc.server.v1.reads import FindingsQuery
 from vtorc.server.v1.table import READS
 
@@ -25,6 +27,9 @@ BODIES = strategies.sampled_from([{"kind": "planned"}, {"kind": "forced", "to": 
         strategies.none() | strategies.booleans() | strategies.integers() | strategies.text(),
     )
 )
+REFUSAL = DeskRefusal.argument("to", None, "an alias")
+REFUSING = make_app(told_memory(), RecordedAsk(status=REFUSAL.form.status, body=REFUSAL.form))
+DESCRIPTION = description("0.1.0")
 VARIABLES = {"keyspace": WELL.partition("/")[0], "shard": WELL.partition("/")[2], "id": recovery(1).id}
 
 
@@ -55,19 +60,17 @@ async def test_a_problem_is_of_its_form() -> None:
     assert msgspec.json.decode(answer.body, type=ProblemForm).status == 404
 
 
+@pytest.mark.parametrize("path", [endpoint.path for endpoint in (*READS, *FORWARDS)])
+@settings(max_examples=40)
 @given(data=strategies.data())
-async def test_each_answer_is_one_that_the_description_tells(data: strategies.DataObject) -> None:
+async def test_each_answer_is_one_that_the_description_tells(path: str, data: strategies.DataObject) -> None:
     """Whatever is asked for, status and type of the answer are in the description, also for a refusal of the desk."""
-    refusal = DeskRefusal.argument("to", None, "an alias")
-    app = make_app(told_memory(), RecordedAsk(status=refusal.form.status, body=refusal.form))
-    paths = (await _description())["paths"]
-    path = data.draw(strategies.sampled_from([name for name in paths if not name.endswith("/events")]))
-    ((method, operation),) = paths[path].items()
+    ((method, operation),) = DESCRIPTION["paths"][f"/api/v1{path}"].items()
     names = [each["name"] for each in operation["parameters"] if each["in"] == "query"]
     query = data.draw(strategies.dictionaries(strategies.sampled_from([*names, "other"]), VALUES))
     answer = await ask_app(
-        app,
-        f"{path.format(**{name: quote(data.draw(SEGMENTS), safe='') for name in VARIABLES})}?{urlencode(query)}",
+        REFUSING,
+        f"/api/v1{path.format(**{name: quote(data.draw(SEGMENTS), safe='') for name in VARIABLES})}?{urlencode(query)}",
         method=method.upper(),
         headers={"content-type": "application/json"},
         body=data.draw(strategies.binary() | BODIES.map(msgspec.json.encode)),
