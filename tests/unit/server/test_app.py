@@ -182,6 +182,8 @@ async def test_an_execution_and_an_end_are_asked_of_vtorc() -> None:
         (b'{"reason":"x"}', {**JSON, **BROWSER, "host": "evil.example:3000"}, 403),
         (b'{"reason":"x"}', {**JSON, "x-forwarded-for": "127.0.0.1, 203.0.113.9"}, 403),
         (b'{"reason":"x"}', {**JSON, "via": "1.1 proxy"}, 403),
+        (b'{"reason":"x"}', {**JSON, "x-forwarded-for": "127.0.0.1", "x-real-ip": "203.0.113.9"}, 403),
+        (b'{"reason":"x"}', {**JSON, "x-forwarded-for": "::1", "via": "1.1 proxy"}, 403),
     ],
 )
 async def test_what_may_not_act_is_not_asked_of_vtorc(body: bytes, headers: dict[str, str], status_: int) -> None:
