@@ -17,7 +17,7 @@ from vtorc.server.access.rules import AccessRules
 from vtorc.server.access.visitor import AllowedActions
 from vtorc.server.answers import problem_answer
 from vtorc.server.asking import Ask
-from vtorc.server.guard import Guard
+from vtorc.server.guard import Guard, too_long
 from vtorc.server.listener import Listener
 from vtorc.server.memory import ServerMemory
 from vtorc.server.options import ServerRules
@@ -49,7 +49,7 @@ def make_app(
             *probe_routes(memory),
             *(route for dialect in own_first for route in dialects[dialect](memory, asking)),
         ],
-        exception_handlers={404: partial(_unknown_path, listener), 500: _own_mistake},
+        exception_handlers={404: partial(_unknown_path, listener), 413: _long_body, 500: _own_mistake},
     )
     gate = Gate(GZipMiddleware(app, minimum_size=1000, compresslevel=5), _access(rules.access, listener))
     guarded = Guard(gate, rules)
@@ -80,6 +80,11 @@ async def _own_mistake(request: Request, error: Exception) -> Response:
             do="report it with the traceback in vtorc's log",
         )
     )
+
+
+async def _long_body(request: Request, error: Exception) -> Response:
+    """Answer to a body that turned out to be too long while it was read."""
+    return problem_answer(too_long())
 
 
 async def _unknown_path(listener: Listener, request: Request, error: Exception) -> Response:

@@ -19,9 +19,14 @@ MOST_HEADERS = 16 << 10
 REQUEST_WITHIN = 10.0
 """Seconds from the first byte of a request, or from the connection, to the last byte of the request."""
 
+TAKES_WITHIN = 15.0
+"""Seconds in which a client takes a part of what waits for it; one that takes nothing is cut off."""
+
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which by itself waits for the rest of a request for ever and takes headers of any length."""
+    """uvicorn's protocol, which by itself waits for ever for the rest of a request, and for a client to take its
+    answer, and takes headers of any length.
+    """
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -30,6 +35,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._is_in_headers = True
         self._is_refused = False
         self._certificate: Certificate | None = None
+        self._untaken = 0
+        self._next_look: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request; close at once if there are far too many connections."""
@@ -39,10 +46,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             return
         self._certificate = peer_certificate(transport.get_extra_info("peercert"))
         self._await_request()
+        self._cut_off_if_stuck()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
         self._stop_waiting()
+        if self._next_look is not None:
+            self._next_look.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -97,6 +107,18 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._deadline = None
         if not self.transport.is_closing():
             self.transport.close()
+
+    def _cut_off_if_stuck(self) -> None:
+        """End the connection if its client took nothing since the last look, else look again after a while.
+
+        To close it is not enough: a transport waits with that until the client has taken the rest.
+        """
+        untaken = self.transport.get_write_buffer_size()
+        if untaken and untaken == self._untaken:
+            self.transport.abort()
+            return
+        self._untaken = untaken
+        self._next_look = self.loop.call_later(TAKES_WITHIN, self._cut_off_if_stuck)
 
     def _refuse(self) -> None:
         self._is_refused = True

@@ -58,14 +58,16 @@ class Guard:
         raw = scope.get("raw_path") or scope["path"].encode()
         if (clean := clean_path(raw.decode("latin-1"))) is not None:
             query = scope["query_string"].decode("latin-1")
-            return Response(status_code=307, headers={"location": f"{clean}?{query}" if query else clean})
+            # Browsers take a backslash for a slash, and `/\evil.example` would lead them to another host.
+            location = (f"{clean}?{query}" if query else clean).replace("\\", "%5C")
+            return Response(status_code=307, headers={"location": location})
         if (host := foreign_host(headers, self._rules.allowed_hosts)) is not None:
             return problem_answer(_unknown_host(host))
         acts = scope["method"] not in ("GET", "HEAD") or scope["path"].startswith("/api/")
         if acts and (page := foreign_page(headers, self._rules.allowed_hosts)) is not None:
             return problem_answer(_foreign(page))
         if int(headers.get("content-length", "0")) > MOST_BODY:
-            return problem_answer(_too_long())
+            return problem_answer(too_long())
         return None
 
 
@@ -90,7 +92,7 @@ def _bounded(receive: Receive) -> Receive:
         message = await receive()
         taken += len(message.get("body", b""))
         if taken > MOST_BODY:
-            raise HTTPException(413, detail=_too_long().what)
+            raise HTTPException(413)
         return message
 
     return bounded
@@ -133,7 +135,8 @@ def _foreign(page: str) -> ProblemForm:
     )
 
 
-def _too_long() -> ProblemForm:
+def too_long() -> ProblemForm:
+    """Return the problem with a body that is too long."""
     return ProblemForm(
         title="too long",
         status=413,

@@ -22,13 +22,18 @@ def probe_routes(memory: ServerMemory, *, clock: Callable[[], float] = time.mono
     """Return the routes of `/debug/health` and `/debug/liveness`; `clock` is the one of the memory."""
     began = clock()
 
-    async def liveness(request: Request) -> Response:
+    def why_not_alive() -> str:
         silence = clock() - (memory.heard_at if memory.heard_at is not None else began)
-        if silence < LIVE_FOR:
-            return PlainTextResponse("ok\n")
-        return PlainTextResponse(f"vtorc was not heard for {silence:.0f} s\n", status_code=503)
+        return "" if silence < LIVE_FOR else f"vtorc was not heard for {silence:.0f} s"
+
+    async def liveness(request: Request) -> Response:
+        if why_not := why_not_alive():
+            return PlainTextResponse(f"{why_not}\n", status_code=503)
+        return PlainTextResponse("ok\n")
 
     async def health(request: Request) -> Response:
+        if why_not := why_not_alive():
+            return _health(memory, why_not)
         watched = memory.status.shards_watched if memory.status is not None else None
         if watched is None:
             return _health(memory, "the topology server was not read yet")

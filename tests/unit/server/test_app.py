@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import time
 from urllib.parse import quote
 
 import pytest
@@ -182,6 +183,8 @@ async def test_an_execution_and_an_end_are_asked_of_vtorc() -> None:
         (b'{"reason":"x"}', {**JSON, **BROWSER, "host": "evil.example:3000"}, 403),
         (b'{"reason":"x"}', {**JSON, "x-forwarded-for": "127.0.0.1, 203.0.113.9"}, 403),
         (b'{"reason":"x"}', {**JSON, "via": "1.1 proxy"}, 403),
+        (b'{"reason":"x"}', {**JSON, "x-forwarded-for": "127.0.0.1", "x-real-ip": "203.0.113.9"}, 403),
+        (b'{"reason":"x"}', {**JSON, "x-forwarded-for": "::1", "via": "1.1 proxy"}, 403),
     ],
 )
 async def test_what_may_not_act_is_not_asked_of_vtorc(body: bytes, headers: dict[str, str], status_: int) -> None:
@@ -189,6 +192,7 @@ async def test_what_may_not_act_is_not_asked_of_vtorc(body: bytes, headers: dict
     ask = RecordedAsk()
     answer = await ask_app(make_app(told_memory(), ask), CANCEL, method="POST", body=body, headers=headers)
     assert (answer.status, ask.asked) == (status_, [])
+    assert (answer.headers["content-type"], answer.json["status"]) == ("application/problem+json", status_)
 
 
 @pytest.mark.parametrize(
@@ -271,6 +275,14 @@ async def test_an_unclean_path_is_redirected_with_its_query() -> None:
     """The answer is 307, so that a POST stays one."""
     answer = await ask_app(make_app(told_memory(), RecordedAsk()), "//api/v1//shards?q=x")
     assert (answer.status, answer.headers["location"]) == (307, "/api/v1/shards?q=x")
+
+
+@pytest.mark.parametrize("path", [r"//\evil.example/x", r"/.//\evil.example", r"/\/\evil.example/.."])
+async def test_no_redirect_leads_to_another_host(path: str) -> None:
+    """A backslash, which browsers take for a slash, is encoded in the path that the answer names."""
+    answer = await ask_app(make_app(told_memory(), RecordedAsk()), path)
+    assert answer.status == 307
+    assert answer.headers["location"].startswith("/%5C")
 
 
 @pytest.mark.parametrize(
@@ -359,7 +371,7 @@ async def test_no_path_or_query_is_a_mistake_of_vtorcs_own(path: str, more: byte
 async def test_health_needs_the_topology_and_its_shards(watched: int | None, has_shards: bool, expected: int) -> None:
     """vtorc is ready once it has read the topology and judged a shard, or has found that there is none."""
     memory = told_memory() if has_shards else ServerMemory()
-    memory.take(status(shards_watched=watched), NOW)
+    memory.take(status(shards_watched=watched), time.monotonic())
     answer = await ask_app(make_app(memory, RecordedAsk()), "/debug/health")
     is_healthy = expected == 200
     assert (answer.status, answer.json["Healthy"], "Reason" in answer.json) == (expected, is_healthy, not is_healthy)
@@ -370,3 +382,10 @@ async def test_liveness_is_that_of_vtorc() -> None:
     silent = await ask_app(make_app(told_memory(now=0.0), RecordedAsk()), "/debug/liveness")
     waiting = await ask_app(make_app(ServerMemory(), RecordedAsk()), "/debug/liveness")
     assert (silent.status, waiting.status) == (503, 200)
+
+
+async def test_a_vtorc_that_is_not_heard_is_not_ready() -> None:
+    """Readiness ends with liveness, as the answers get old then; the reason says so."""
+    answer = await ask_app(make_app(told_memory(now=time.monotonic() - 60), RecordedAsk()), "/debug/health")
+    assert (answer.status, answer.json["Healthy"]) == (500, False)
+    assert answer.json["Reason"].startswith("vtorc was not heard for ")

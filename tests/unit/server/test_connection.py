@@ -15,17 +15,25 @@ from uvicorn import Config, Server
 from vtorc.server import connection
 from vtorc.server.connection import MOST_HEADERS, BoundedHttpProtocol
 
+LONG = 32 << 20
+"""Bytes of an answer that fits no buffer of a connection."""
+
 
 async def _echo(request: Request) -> PlainTextResponse:
     return PlainTextResponse(f"{len(await request.body())} bytes")
 
 
+async def _long(request: Request) -> PlainTextResponse:
+    return PlainTextResponse("x" * LONG)
+
+
 @asynccontextmanager
-async def served() -> AsyncIterator[tuple[str, int]]:
+async def served(protocol: type[BoundedHttpProtocol] = BoundedHttpProtocol) -> AsyncIterator[tuple[str, int]]:
     """Serve an application over the bounded protocol; gives the address."""
     sock = socket.create_server(("127.0.0.1", 0))
-    app = Starlette(routes=[Route("/", _echo, methods=["GET", "POST"])])
-    server = Server(Config(app, http=BoundedHttpProtocol, lifespan="off", log_config=None, timeout_keep_alive=30))
+    routes = [Route("/", _echo, methods=["GET", "POST"]), Route("/long", _long)]
+    app = Starlette(routes=routes)
+    server = Server(Config(app, http=protocol, lifespan="off", log_config=None, timeout_keep_alive=30))
     task = asyncio.create_task(server.serve(sockets=[sock]))
     try:
         yield sock.getsockname()
@@ -116,3 +124,21 @@ async def test_a_blank_line_after_an_answer_keeps_no_connection(monkeypatch: pyt
         async with asyncio.timeout(20):
             assert await reader.read() == b""
         writer.close()
+
+
+@pytest.mark.parametrize("end", [b"", b"connection: close\r\n"], ids=["kept", "closed"])
+async def test_a_client_that_takes_nothing_is_cut_off(end: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that reads no answer holds its connection for a while only, though the answer is still to be sent."""
+    monkeypatch.setattr(connection, "TAKES_WITHIN", 0.2)
+    lost = asyncio.Event()
+
+    class Watched(BoundedHttpProtocol):
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            lost.set()
+
+    async with served(Watched) as address:
+        with socket.create_connection(address) as client:
+            client.sendall(b"GET /long HTTP/1.1\r\nhost: x\r\n" + end + b"\r\n")
+            async with asyncio.timeout(60):
+                await lost.wait()

@@ -34,12 +34,13 @@ _WHEN = {
     409: "the shard has changed, or is not in the state for it",
     413: "the body is too long",
     415: "the body is not JSON",
+    422: "an argument is not what is expected",
     429: "too many actions in a short time",
     503: "the server does not know the shards yet, or vtorc has too much to do",
     504: "vtorc did not answer in time",
 }
 _ALWAYS = (400, 403, 503)
-_OF_BODIES = (413, 415, 504)
+_OF_BODIES = (413, 415, 422, 504)
 
 
 def description(version: str) -> dict[str, Any]:

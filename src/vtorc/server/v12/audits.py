@@ -9,6 +9,7 @@ from vtorc.server.v12 import recoveries
 from vtorc.server.v12.answers import GoObject, go_time, key_of
 from vtorc.server.v12.call import Call
 from vtorc.server.v12.clusters import Address
+from vtorc.server.v12.paths import whole_number
 
 PAGE = 20
 """Entries of one page; the first is page 0."""
@@ -167,6 +168,5 @@ def _shard(call: Call) -> str | None:
 
 
 def _page(call: Call, entries: Sequence[Entry]) -> list[Entry]:
-    text = call.values.get("page", "0")
-    start = PAGE * (int(text) if text.isdecimal() else 0)
+    start = PAGE * (whole_number(call.values.get("page", "0")) or 0)
     return list(entries[start : start + PAGE])

@@ -8,6 +8,7 @@ from vtorc.server.memory import ServerMemory
 from vtorc.server.v12.answers import V12Error
 from vtorc.server.v12.cluster_book import ClusterBook
 from vtorc.server.v12.clusters import Cluster, Clusters, Server
+from vtorc.server.v12.paths import whole_number
 
 DEAF_AFTER = 10.0
 """Seconds without a sign of life of vtorc after which this server is not healthy."""
@@ -119,6 +120,7 @@ class Call:
     def number(self, name: str) -> int:
         """Return a value of the path as a whole number; raises V12Error."""
         text = self.values[name]
-        if not text.isdecimal():
+        number = whole_number(text)
+        if number is None:
             raise V12Error(f"{name} {text!r}: expected a whole number")
-        return int(text)
+        return number

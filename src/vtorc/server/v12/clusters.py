@@ -8,6 +8,7 @@ from typing import NamedTuple, Self
 from vtorc.forms.shard import ShardForm
 from vtorc.forms.tablet import TabletForm
 from vtorc.server.v12.answers import V12Error
+from vtorc.server.v12.paths import whole_number
 
 DEFAULT_PORT = 3306
 
@@ -25,7 +26,8 @@ class Address(NamedTuple):
     def parse(cls, text: str) -> "Address":
         """Read `host:port`; without a port, or with one that is no number, the port is 3306."""
         host, colon, port = text.rpartition(":")
-        return cls(host, int(port)) if colon and port.isdecimal() else cls(text, DEFAULT_PORT)
+        number = whole_number(port)
+        return cls(host, number) if colon and number is not None else cls(text, DEFAULT_PORT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,9 +210,10 @@ class Clusters:
 
     def server(self, host: str, port: str) -> Server:
         """Return the server at an address, or of a tablet alias with any port; raises V12Error if there is not one."""
-        if not port.isdecimal():
+        number = whole_number(port)
+        if number is None:
             raise V12Error(f"port {port!r}: expected a whole number")
-        found = self.index.addresses.get(Address(host, int(port)), ())
+        found = self.index.addresses.get(Address(host, number), ())
         if len(found) > 1:
             raise V12Error(
                 f"{host}:{port} is recorded for several tablets ({', '.join(found)}): give the alias as the host"

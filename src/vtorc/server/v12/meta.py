@@ -2,6 +2,7 @@
 
 from vtorc.server.v12.answers import GoObject, Told, V12Error, go_time
 from vtorc.server.v12.call import Call
+from vtorc.server.v12.paths import whole_number
 
 SECRET_HEADERS = frozenset(("authorization", "cookie", "proxy-authorization"))
 """Headers that are never shown."""
@@ -23,8 +24,8 @@ def alive(_: Call) -> str:
 def leader(call: Call) -> str:
     """Say that this vtorc acts; raises V12Error while it is not heard."""
     if not call.tools.is_healthy:
-        code = int(text) if (text := call.values.get("errorStatusCode", "")).isdecimal() else 404
-        raise V12Error("Not leader", status=code if 400 <= code <= 599 else 404)
+        code = whole_number(call.values.get("errorStatusCode", ""))
+        raise V12Error("Not leader", status=code if code is not None and 400 <= code <= 599 else 404)
     return "OK"
 
 

@@ -7,6 +7,9 @@ from urllib.parse import parse_qsl, unquote
 
 API = "api"
 
+MOST_DIGITS = 20
+"""Digits of the longest number that a path may hold: ids, ports and pages are shorter."""
+
 
 class Patterned(Protocol):
     """Something that is found by its path."""
@@ -50,6 +53,11 @@ def query_values(query: bytes) -> dict[str, str]:
     for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
         values.setdefault(name, value.strip())
     return values
+
+
+def whole_number(text: str) -> int | None:
+    """Return a text of digits as a number; None for any other text, and for more than `MOST_DIGITS` digits."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS else None
 
 
 class Table(Generic[Entry]):

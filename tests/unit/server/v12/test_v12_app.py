@@ -38,6 +38,23 @@ async def test_a_trailing_slash_is_taken(path: str) -> None:
     assert (await ask(path)).status == 200
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/audit-recovery/{}", 200),
+        ("/api/audit-recovery/id/{}", 500),
+        ("/api/instance/db1/{}", 500),
+        ("/api/cluster/db1:{}", 500),
+        ("/api/leader-check/{}", 200),
+    ],
+)
+async def test_a_number_of_any_length_is_no_mistake_of_vtorcs_own(path: str, status: int) -> None:
+    """A number with more digits than Python reads is answered as a word is that nothing has as its name."""
+    for value in ("9" * 5000, "x" * 5000):
+        answer = await ask(path.format(value))
+        assert (answer.status, answer.headers["content-type"]) == (status, "application/json; charset=UTF-8")
+
+
 async def test_head_is_answered_as_get() -> None:
     """HEAD tells the status and type that GET has."""
     got = await ask("/api/leader-check", method="HEAD")
