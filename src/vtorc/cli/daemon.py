@@ -14,13 +14,13 @@ from vtorc.cli.help import help_text, version_text
 from vtorc.config.flags import parse_flags
 from vtorc.config.load import load
 from vtorc.config.store import SettingsStore
-from vtorc.errors import SettingsError, TabletClientMisconfigured, TopoMisconfigured, VtorcError
+from vtorc.errors import ListenerTlsError, SettingsError, TabletClientMisconfigured, TopoMisconfigured, VtorcError
 from vtorc.logs import flush_logs, setup_logging
 
 EXIT_FAILED = 1
 EXIT_BAD_SETTINGS = 2
 
-_BAD_SETTINGS = (SettingsError, TopoMisconfigured, TabletClientMisconfigured)
+_BAD_SETTINGS = (SettingsError, TopoMisconfigured, TabletClientMisconfigured, ListenerTlsError)
 """Errors that only another setting, or another file that a setting names, can end."""
 
 _log = structlog.get_logger(__name__)

@@ -61,7 +61,7 @@ async def test_a_certificate_that_cannot_be_read(tmp_path: Path) -> None:
         '{"UseSSL": true, "SSLCertFile": "no.pem", "SSLPrivateKeyFile": "no-key.pem", "ListenAddress": "127.0.0.1:0"}'
     )
     code, said = await _end_of(tmp_path, *TOPO, "-config=orc_config.json")
-    assert code == EXIT_FAILED
+    assert code == EXIT_BAD_SETTINGS
     assert "SSLCertFile: no.pem: it cannot be read" in said
 
 

@@ -68,6 +68,10 @@ def test_tells_all_problems(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["-log_dir=file/logs"], "--log-dir: expected a folder that vtorc.log can be written in, got 'file/logs'"),
         (["--grpc-auth-static-client-creds=none.json"], "none.json cannot be read: No such file or directory"),
+        (
+            ["--use-ssl", "--ssl-cert-file=none.pem", "--ssl-private-key-file=none.pem"],
+            "SSLCertFile: none.pem: it cannot be read (No such file or directory)",
+        ),
         (["--tablet-manager-grpc-ca=file"], "file: expected certificates in PEM"),
         (
             ["--topo-etcd-tls-cert=none", "--topo-etcd-tls-key=none"],
