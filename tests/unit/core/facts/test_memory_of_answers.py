@@ -1,0 +1,175 @@
+"""What is remembered of a tablet's answers: since when it shows something, and what it showed before."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.unit.core.builders import CONNECTING, gtids, primary, record, replica, uuid
+from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.last_probe import NEVER_PROBED, LastProbe
+from vtorc.core.facts.status import TabletStatus
+from vtorc.core.facts.tablet_memory import NOTHING_REMEMBERED, FormerType, TabletMemory
+
+R1 = "zone1-101"
+AS_REPLICA, AS_PRIMARY = record(R1, TabletType.REPLICA), record(R1, TabletType.PRIMARY, term=10)
+STALLED = TabletStatus(disk_stalled=True)
+
+
+def told(**changes: Any) -> TabletStatus:
+    """An answer of a replica that tells of semi-sync."""
+    status = replica(R1, **changes).status
+    assert status is not None
+    return status
+
+
+def at_work(**changes: Any) -> TabletStatus:
+    """An answer of a primary that takes writes."""
+    status = primary(R1, **changes).status
+    assert status is not None
+    return status
+
+
+def after(*answers: TabletStatus, as_type: Any = AS_REPLICA) -> TabletMemory:
+    """What is remembered after these answers, one every ten seconds."""
+    memory, before = NOTHING_REMEMBERED, NEVER_PROBED
+    for second, status in enumerate(answers):
+        started = 10.0 * second
+        memory = memory.after_answer(
+            status, before, started=started, ended=started + 1, asked_record=as_type, record=as_type
+        )
+        before = LastProbe.answered(status, started=started, ended=started + 1)
+    return memory
+
+
+SOURCELESS = told(of=None)
+
+
+@pytest.mark.parametrize(
+    ("answers", "as_type", "unfollowed"),
+    [
+        ((SOURCELESS,), AS_REPLICA, True),
+        ((told(),), AS_REPLICA, True),
+        ((at_work(clients=0),), AS_REPLICA, False),
+        ((SOURCELESS,), AS_PRIMARY, False),
+        ((replace(SOURCELESS, semi_sync=replace(SOURCELESS.semi_sync, primary_clients=1)),), AS_REPLICA, False),
+        ((replace(SOURCELESS, disk_stalled=True),), AS_REPLICA, False),
+        ((SOURCELESS, at_work(clients=2)), AS_REPLICA, True),
+        ((SOURCELESS, replace(at_work(clients=2), server_uuid=uuid(900))), AS_REPLICA, False),
+        ((at_work(clients=0), SOURCELESS), AS_REPLICA, False),
+    ],
+    ids=[
+        "without a source",
+        "a replica",
+        "it takes writes",
+        "a primary by its record",
+        "a client follows it",
+        "its disk is stalled",
+        "it takes writes since",
+        "another server takes writes since",
+        "it took writes before",
+    ],
+)
+def test_a_server_is_remembered_as_followed_by_none(
+    answers: tuple[TabletStatus, ...], as_type: Any, unfollowed: bool
+) -> None:
+    """It was no primary and had no semi-sync client, which holds until another server answers."""
+    assert after(*answers, as_type=as_type).was_unfollowed is unfollowed
+
+
+@pytest.mark.parametrize(
+    ("answers", "since"),
+    [
+        ((told(),), 0.0),
+        ((told(), told()), 0.0),
+        ((told(), STALLED), 0.0),
+        ((told(of=None, executed=""),), None),
+        ((told(), told(of=None, executed="")), None),
+    ],
+    ids=["at once", "from the first on", "through a stalled disk", "never", "not any more"],
+)
+def test_since_when_it_proves_a_past_is_remembered(answers: tuple[TabletStatus, ...], since: float | None) -> None:
+    """A source or transactions prove that the shard had a primary; a stalled disk hides them only."""
+    assert after(*answers).proves_past_since == since
+
+
+@pytest.mark.parametrize(
+    ("answers", "since"),
+    [
+        ((told(io=CONNECTING),), 0.0),
+        ((told(io=CONNECTING), told(io=CONNECTING)), 0.0),
+        ((told(io=CONNECTING), STALLED), 0.0),
+        ((told(), STALLED), None),
+        ((told(), told(io=CONNECTING)), 10.0),
+    ],
+)
+def test_since_when_it_does_not_receive_is_remembered(answers: tuple[TabletStatus, ...], since: float | None) -> None:
+    """A stalled disk says nothing about its IO thread."""
+    assert after(*answers).not_receiving_since == since
+
+
+@pytest.mark.parametrize(
+    ("received", "at"), [(("100:1-50", "100:1-50"), None), (("100:1-50", "100:1-51"), 10.0)], ids=["same", "more"]
+)
+def test_when_it_last_received_something_is_remembered(received: tuple[str, ...], at: float | None) -> None:
+    """The first answer says nothing of that."""
+    assert after(*(told(executed=each) for each in received)).last_advance_at == at
+    assert after(told(executed=received[0], of=None), told(executed=received[1])).last_advance_at is None
+
+
+def test_servers_that_ran_under_its_alias_before_are_remembered() -> None:
+    """Each with its successor, and whether it was the primary; one that came back is not gone."""
+    first = at_work()
+    others = [replace(SOURCELESS, server_uuid=uuid(number)) for number in (900, 901)]
+    memory = after(first, *others, as_type=AS_PRIMARY)
+    assert {each: (gone.successor, gone.was_primary) for each, gone in memory.replaced_servers.items()} == {
+        uuid(R1): (uuid(900), True),
+        uuid(900): (uuid(901), False),
+    }
+    back = after(first, *others, others[0], as_type=AS_PRIMARY)
+    assert back.replaced_servers.keys() == {uuid(R1), uuid(901)}
+
+
+def test_until_when_a_server_that_is_gone_acknowledged_is_kept_if_it_is_known() -> None:
+    """It is not known of one that acknowledged when it was last heard."""
+    other = replace(SOURCELESS, server_uuid=uuid(900))
+    assert after(told(), other).replaced_servers[uuid(R1)].acked_until is None
+    assert after(told(), SOURCELESS, other).replaced_servers[uuid(R1)].acked_until == 11.0
+
+
+def test_what_it_received_and_lost_is_remembered_until_it_has_it_again() -> None:
+    """An answer without transactions changes neither."""
+    for nothing in (STALLED, told(of=None, executed=""), replace(told(executed="100:1-3"), disk_stalled=True)):
+        memory = after(told(executed="100:1-50"), told(executed="100:1-40"), nothing)
+        assert (memory.received, memory.lost_after_receipt) == (gtids("100:1-40"), gtids("100:41-50"))
+    assert not after(told(executed="100:1-50"), told(executed="100:1-40"), told(executed="100:1-50")).lost_after_receipt
+
+
+def test_what_an_answer_says_nothing_of_is_kept() -> None:
+    """Counts, former types and a record that was confirmed are of other answers and readings."""
+    writable = told(of=None, read_only=False)
+    kept = replace(
+        after(writable),
+        unknown_clients=2,
+        clients_explained=True,
+        former_types={TabletType.RDONLY: FormerType(last_found_at=1.0, gone_at=2.0)},
+        record_confirmed=True,
+    )
+    before = LastProbe.answered(writable, started=0.0, ended=1.0)
+    memory = kept.after_answer(writable, before, started=10.0, ended=11.0, asked_record=AS_REPLICA, record=AS_REPLICA)
+    assert (memory.unknown_clients, memory.clients_explained, memory.record_confirmed) == (2, True, True)
+    assert memory.former_types == kept.former_types
+    another = replace(writable, server_uuid=uuid(900))
+    memory = kept.after_answer(another, before, started=10.0, ended=11.0, asked_record=AS_REPLICA, record=AS_REPLICA)
+    assert not memory.clients_explained
+
+
+def test_when_it_was_a_client_and_how_it_acknowledges_is_remembered() -> None:
+    """The end of both is told by a later answer."""
+    memory = after(told(), told())
+    assert memory.client_span is not None
+    assert (memory.client_span.seen_to, memory.client_span.ended) == (10.0, None)
+    assert memory.ack_path is not None
+    ended = after(told(), SOURCELESS)
+    assert ended.client_span is not None
+    assert (ended.client_span.ended, ended.ack_path) == (11.0, None)
