@@ -1,9 +1,10 @@
 """One connection of a client, with limits on what it may hold: time, headers, and the number of connections."""
 
 import asyncio
+from collections import deque
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from vtorc.server.access.certificate import CERTIFICATE, Certificate, peer_certificate
 
@@ -35,6 +36,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._is_in_headers = True
         self._is_refused = False
         self._certificate: Certificate | None = None
+        self._unanswered: deque[RequestResponseCycle] = deque()
         self._untaken = 0
         self._next_look: asyncio.TimerHandle | None = None
 
@@ -49,8 +51,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._cut_off_if_stuck()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
+        """Wait no more, and let all requests know that their client is gone: uvicorn tells the last one only."""
         self._stop_waiting()
+        for cycle in self._unanswered:
+            cycle.disconnected = True
+            cycle.message_event.set()
         if self._next_look is not None:
             self._next_look.cancel()
         super().connection_lost(exc)
@@ -81,6 +86,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._refuse()
             return
         super().on_headers_complete()
+        while self._unanswered and self._unanswered[0].response_complete:
+            self._unanswered.popleft()
+        self._unanswered.append(self.cycle)
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""

@@ -2,18 +2,20 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from uvicorn import Config, Server
 
 from vtorc.server import connection
 from vtorc.server.connection import MOST_HEADERS, BoundedHttpProtocol
+
+Handler = Callable[[Request], Awaitable[Response]]
 
 LONG = 32 << 20
 """Bytes of an answer that fits no buffer of a connection."""
@@ -28,10 +30,12 @@ async def _long(request: Request) -> PlainTextResponse:
 
 
 @asynccontextmanager
-async def served(protocol: type[BoundedHttpProtocol] = BoundedHttpProtocol) -> AsyncIterator[tuple[str, int]]:
-    """Serve an application over the bounded protocol; gives the address."""
+async def served(
+    protocol: type[BoundedHttpProtocol] = BoundedHttpProtocol, *, held: Handler | None = None
+) -> AsyncIterator[tuple[str, int]]:
+    """Serve an application over the bounded protocol, `/held` by the handler `held`; gives the address."""
     sock = socket.create_server(("127.0.0.1", 0))
-    routes = [Route("/", _echo, methods=["GET", "POST"]), Route("/long", _long)]
+    routes = [Route("/", _echo, methods=["GET", "POST"]), Route("/long", _long), Route("/held", held or _echo)]
     app = Starlette(routes=routes)
     server = Server(Config(app, http=protocol, lifespan="off", log_config=None, timeout_keep_alive=30))
     task = asyncio.create_task(server.serve(sockets=[sock]))
@@ -41,6 +45,23 @@ async def served(protocol: type[BoundedHttpProtocol] = BoundedHttpProtocol) -> A
         server.should_exit = True
         server.force_exit = True
         await task
+
+
+def watched() -> tuple[type[BoundedHttpProtocol], list[BoundedHttpProtocol], asyncio.Event]:
+    """Return the protocol, its connections, and an event that is set once one of them has ended."""
+    made: list[BoundedHttpProtocol] = []
+    lost = asyncio.Event()
+
+    class Watched(BoundedHttpProtocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            made.append(self)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            lost.set()
+
+    return Watched, made, lost
 
 
 async def told(address: tuple[str, int], *parts: bytes) -> bytes:
@@ -130,15 +151,30 @@ async def test_a_blank_line_after_an_answer_keeps_no_connection(monkeypatch: pyt
 async def test_a_client_that_takes_nothing_is_cut_off(end: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that reads no answer holds its connection for a while only, though the answer is still to be sent."""
     monkeypatch.setattr(connection, "TAKES_WITHIN", 0.2)
-    lost = asyncio.Event()
-
-    class Watched(BoundedHttpProtocol):
-        def connection_lost(self, exc: Exception | None) -> None:
-            super().connection_lost(exc)
-            lost.set()
-
-    async with served(Watched) as address:
+    protocol, _, lost = watched()
+    async with served(protocol) as address:
         with socket.create_connection(address) as client:
             client.sendall(b"GET /long HTTP/1.1\r\nhost: x\r\n" + end + b"\r\n")
             async with asyncio.timeout(60):
                 await lost.wait()
+
+
+async def test_the_end_of_a_connection_ends_all_of_its_requests() -> None:
+    """A request that is being answered hears that its client is gone, also if others came behind it."""
+    protocol, made, lost = watched()
+    asked: asyncio.Future[Request] = asyncio.get_running_loop().create_future()
+    told_gone: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    async def held(request: Request) -> Response:
+        asked.set_result(request)
+        await lost.wait()
+        told_gone.set_result(await request.is_disconnected())
+        return PlainTextResponse("late")
+
+    async with served(protocol, held=held) as address, asyncio.timeout(60):
+        _, writer = await asyncio.open_connection(*address)
+        writer.write(b"GET /held HTTP/1.1\r\nhost: x\r\n\r\nGET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        await asked
+        made[0].transport.abort()
+        assert await told_gone
+        writer.close()
