@@ -60,7 +60,7 @@ async def test_a_problem_is_of_its_form() -> None:
     assert msgspec.json.decode(answer.body, type=ProblemForm).status == 404
 
 
-@pytest.mark.parametrize("path", [endpoint.path for endpoint in (*READS, *FORWARDS)])
+@pytest.mark.parametrize("path", [*(each.path for each in READS), *(each.path for each in FORWARDS)])
 @settings(max_examples=40)
 @given(data=strategies.data())
 async def test_each_answer_is_one_that_the_description_tells(path: str, data: strategies.DataObject) -> None:
