@@ -16,6 +16,7 @@ from vtorc.config.settings import Settings
 from vtorc.errors import SettingsError, TopoMisconfigured, VtorcError
 from vtorc.forms.settings import SettingForm, SettingsCheckForm, setting_forms
 from vtorc.logs import bad_log_folder
+from vtorc.server.opening import server_rules
 
 EXIT_STARTS = 0
 EXIT_WOULD_NOT_START = 2
@@ -98,11 +99,16 @@ def _try_tablet_credentials(settings: Settings) -> None:
     client_settings(settings).read_credentials()
 
 
+def _try_http_tls(settings: Settings) -> None:
+    server_rules(settings)
+
+
 _TRIALS: tuple[Callable[[Settings], None], ...] = (
     _try_log_folder,
     _try_topology,
     _try_tablet_tls,
     _try_tablet_credentials,
+    _try_http_tls,
 )
 
 
