@@ -23,6 +23,18 @@ _BESIDE_SWITCH = (
     ("use_mutual_tls", "ssl_ca_file", "a PEM file with the authorities of clients"),
     ("use_mutual_tls", "ssl_valid_ous", "the organizational units of clients that may use the server"),
 )
+_KEYS = {
+    "use_ssl": "UseSSL",
+    "use_mutual_tls": "UseMutualTLS",
+    "ssl_cert_file": "SSLCertFile",
+    "ssl_private_key_file": "SSLPrivateKeyFile",
+    "ssl_ca_file": "SSLCAFile",
+    "ssl_valid_ous": "SSLValidOUs",
+    "authentication_method": "AuthenticationMethod",
+    "auth_user_header": "AuthUserHeader",
+}
+"""Keys of v12's files, for settings that such a file is most likely to have."""
+
 _ASKING_METHODS = ("basic", "multi")
 
 
@@ -45,7 +57,7 @@ def check(settings: Settings, *, written: Mapping[str, str], failed: AbstractSet
     if settings.topo_implementation == "etcd2" and address and not is_etcd_address(address):
         problems.append(f"{written['topo_global_server_address']}: expected {ETCD_ADDRESS}, got {address!r}")
     problems += [
-        f"{_flag(switch)} needs {_flag(needed)} too: {what}"
+        f"{_written(switch)} needs {_written(needed)} too: {what}"
         for switch, needed, what in _BESIDE_SWITCH
         if getattr(settings, switch) and not getattr(settings, needed) and needed.replace("_", "-") not in failed
     ]
@@ -55,7 +67,7 @@ def check(settings: Settings, *, written: Mapping[str, str], failed: AbstractSet
 def _access_problems(settings: Settings, failed: AbstractSet[str]) -> list[str]:
     """List why the authentication method cannot be used: v12 served some of these to all clients."""
     method = settings.authentication_method
-    written = f"--authentication-method={method} (AuthenticationMethod)"
+    written = f"{_written('authentication_method')} {method}"
     if method in REFUSED_METHODS:
         return [
             f"{written} is not supported: {REFUSED_METHODS[method]}; use basic, or proxy behind a proxy that does it"
@@ -71,8 +83,12 @@ def _access_problems(settings: Settings, failed: AbstractSet[str]) -> list[str]:
             problems.append(f"--http-auth-user: expected a name without a colon, got {settings.http_auth_user!r}")
         return problems
     if method == "proxy" and not settings.auth_user_header:
-        return [f"{written} needs --auth-user-header: the header by which the proxy names the operator"]
+        return [f"{written} needs {_written('auth_user_header')}: the header by which the proxy names the operator"]
     return []
+
+
+def _written(field: str) -> str:
+    return f"{_flag(field)} ({_KEYS[field]})"
 
 
 def _flag(field: str) -> str:

@@ -78,6 +78,10 @@ def test_tells_all_problems(capsys: pytest.CaptureFixture[str]) -> None:
             "topo_etcd_tls_key 'none' cannot be read: No such file or directory; expected a PEM file",
         ),
         (
+            ["--use-ssl", "--ssl-cert-file=none.pem", "--ssl-private-key-file=file"],
+            "SSLCertFile: none.pem: it cannot be read (No such file or directory)",
+        ),
+        (
             ["-topo_implementation=local", "-topo_global_server_address=."],
             "topo_global_server_address: expected the path of a topology file, got the folder '.'",
         ),

@@ -27,8 +27,8 @@ def test_an_empty_method_is_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "sentences"),
     [
-        ({"AuthenticationMethod": "oauth"}, ["oauth (AuthenticationMethod) is not supported", "use basic, or proxy"]),
-        ({"AuthenticationMethod": "token"}, ["token (AuthenticationMethod) is not supported", "use basic, or proxy"]),
+        ({"AuthenticationMethod": "oauth"}, ["(AuthenticationMethod) oauth is not supported", "use basic, or proxy"]),
+        ({"AuthenticationMethod": "token"}, ["(AuthenticationMethod) token is not supported", "use basic, or proxy"]),
         ({"AuthenticationMethod": "ldap"}, ['"AuthenticationMethod": expected one of none, basic, multi, proxy']),
         ({"AuthenticationMethod": "basic"}, ["needs the key HTTPAuthUser", "needs the key HTTPAuthPassword"]),
         ({"AuthenticationMethod": "multi", "HTTPAuthPassword": "x"}, ["needs the key HTTPAuthUser"]),
@@ -38,8 +38,15 @@ def test_an_empty_method_is_none(tmp_path: Path) -> None:
         ),
         ({"AuthenticationMethod": "proxy", "AuthUserHeader": ""}, ["needs --auth-user-header"]),
         ({"TrustedProxies": ["10.0.0.1/8"]}, ['key "TrustedProxies": expected addresses or networks']),
-        ({"UseSSL": True}, ["--use-ssl needs --ssl-cert-file", "--use-ssl needs --ssl-private-key-file"]),
-        ({"UseMutualTLS": True}, ["needs --use-ssl too", "needs --ssl-ca-file too", "needs --ssl-valid-ous too"]),
+        ({"UseSSL": True}, ["(UseSSL) needs --ssl-cert-file (SSLCertFile)", "needs --ssl-private-key-file"]),
+        (
+            {"UseMutualTLS": True},
+            [
+                "(UseMutualTLS) needs --use-ssl (UseSSL) too",
+                "needs --ssl-ca-file (SSLCAFile) too",
+                "needs --ssl-valid-ous (SSLValidOUs) too",
+            ],
+        ),
         ({"URLPrefix": "/a/../b"}, ['key "URLPrefix": expected a path of letters']),
         ({"URLPrefix": "/a b"}, ['key "URLPrefix": expected a path of letters']),
         ({"StatusEndpoint": "alive"}, ['key "StatusEndpoint": expected a path such as /api/status']),

@@ -81,4 +81,4 @@ def _answer(path: str, problem: ProblemForm) -> Response:
 
 
 def _sentence(problem: ProblemForm) -> str:
-    return f"{problem.what}. {problem.why}. {problem.do}"
+    return f"{problem.what}: {problem.why}; {problem.do}"

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+import logging
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable
@@ -29,6 +30,9 @@ MOST_CHECKS = 16
 _SALT_BYTES = 16
 _NETWORK = 64
 """Bits of an IPv6 address that one client cannot choose."""
+
+_log = logging.getLogger(__name__)
+"""Its warnings reach vtorc's log through standard error."""
 
 
 @dataclass(slots=True)
@@ -86,20 +90,22 @@ class PasswordCheck:
             self._known = fast
             self._failures.pop(key, None)
             return True
-        self._fail(key)
+        self._fail(key, address)
         return False
 
     def _pause(self, key: str) -> float:
         failures = self._failures.get(key)
         return max(0.0, failures.until - self._clock()) if failures is not None else 0.0
 
-    def _fail(self, key: str) -> None:
+    def _fail(self, key: str, address: str) -> None:
         failures = self._failures.setdefault(key, _Failures(0, 0.0))
         self._failures.move_to_end(key)
         failures.count += 1
         if failures.count > FREE_FAILURES:
             doublings = min(failures.count - FREE_FAILURES - 1, 10)
-            failures.until = self._clock() + min(FIRST_PAUSE * 2**doublings, LONGEST_PAUSE)
+            pause = min(FIRST_PAUSE * 2**doublings, LONGEST_PAUSE)
+            failures.until = self._clock() + pause
+            _log.warning(f"{address[:64]!r} sent {failures.count} wrong passwords; its next one waits {pause:g} s")
         while len(self._failures) > MOST_ADDRESSES:
             self._failures.popitem(last=False)
 

@@ -68,7 +68,7 @@ FORWARDS: tuple[ForwardEndpoint[Any], ...] = (
         },
         status=202,
         answer=AskedForm,
-        problems=(404, 409, 429),
+        problems=(404, 409),
     ),
     ForwardEndpoint(
         path="/shards/{keyspace}/{shard}/cancel",

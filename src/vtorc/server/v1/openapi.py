@@ -29,17 +29,18 @@ _EVENT = StatusFrame | ShardFrame | GoneFrame | RecoveryFrame | DecisionFrame | 
 
 _WHEN = {
     400: "the query or the body cannot be used",
-    403: "the request came from another host, or from a foreign page",
+    401: "the user and the password are missing or wrong",
+    403: "the client may not do this, or a foreign page sent the request",
     404: "there is none",
     409: "the shard has changed, or is not in the state for it",
     413: "the body is too long",
     415: "the body is not JSON",
     422: "an argument is not what is expected",
-    429: "too many actions in a short time",
+    429: "too many actions or wrong passwords in a short time",
     503: "the server does not know the shards yet, or vtorc has too much to do",
     504: "vtorc did not answer in time",
 }
-_ALWAYS = (400, 403, 503)
+_ALWAYS = (400, 401, 403, 429, 503)
 _OF_BODIES = (413, 415, 422, 504)
 
 

@@ -127,7 +127,7 @@ async def test_a_refusal_is_an_envelope_for_clients_of_v12() -> None:
     answer = (await served.get("/api/clusters")).json
     assert (answer["Code"], answer["Message"]) == ("ERROR", "Unauthorized")
     assert (await served.get("/api/v1/status")).json["title"] == "no password"
-    assert (await served.get("/metrics")).text.startswith("the request has no user and password.")
+    assert (await served.get("/metrics")).text.startswith("the request has no user and password: ")
 
 
 @pytest.mark.parametrize("path", ["/debug/health", "/debug/liveness", "/api/status", "/api/status/", "/web/clusters"])

@@ -32,8 +32,8 @@ def fast_hash(user: str, password: str, salt: bytes) -> bytes:
     return HASH.hash if (user, password) == ("ops", "hunter2") else b"other"
 
 
-async def test_pauses_grow_and_end() -> None:
-    """After a few free ones each wrong password doubles the pause of its address, up to a limit."""
+async def test_pauses_grow_and_end(caplog: pytest.LogCaptureFixture) -> None:
+    """After a few free ones each wrong password doubles the pause of its address, up to a limit, and is logged."""
     clock = Clock()
     check = PasswordCheck(HASH, clock=clock)
     for _ in range(FREE_FAILURES):
@@ -46,6 +46,8 @@ async def test_pauses_grow_and_end() -> None:
         clock.now += pause
     assert pauses == [min(FIRST_PAUSE * 2**number, LONGEST_PAUSE) for number in range(8)]
     assert await check.pause_or_right("ops", "hunter2", "10.0.0.1") is True
+    assert caplog.messages[0] == "'10.0.0.1' sent 4 wrong passwords; its next one waits 1 s"
+    assert len(caplog.messages) == 8
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from tests.unit.server.told import LOST, snapshot
 from vtorc.config.http_settings import HttpSettings
 from vtorc.errors import ListenerTlsError
 from vtorc.forms.frames import ReplyFrame, RequestFrame
+from vtorc.server.access.passwords import FREE_FAILURES
 from vtorc.server.listener import Listener, bind
 from vtorc.server.opening import server_rules
 from vtorc.server.supervisor import ServerSupervisor
@@ -180,6 +181,21 @@ async def test_the_password_is_nowhere_to_be_seen() -> None:
     assert b"vtorc.server.process" in given
     assert [text for text in (b"hunter2", b"ops", b"salt", b"scrypt", b"password") if text in given] == []
     assert "hunter2" not in repr(settings)
+
+
+async def test_guesses_are_in_the_log_of_vtorc() -> None:
+    """The first pause of an address is told there, without any password."""
+    with capture_logs() as logged:
+        async with running(authentication_method="basic", http_auth_user="ops", http_auth_password="hunter2") as server:
+            for _ in range(FREE_FAILURES + 1):
+                await server.ask(None, CANCEL, login="ops:guess")
+            async with asyncio.timeout(60):
+                while True:
+                    if logged:
+                        break
+                    await asyncio.sleep(0.02)
+    (line,) = logged
+    assert line["event"].endswith("'127.0.0.1' sent 4 wrong passwords; its next one waits 1 s")
 
 
 @pytest.mark.parametrize(
