@@ -131,7 +131,8 @@ def _last_count(before: ClientCount | None, view: ShardView) -> ClientCount | No
         unseen=before.unseen if before is not None and same else kept,
         most=status.semi_sync.primary_clients,
         asked_before=before.asked_at if before is not None and same else None,
-        most_before=before.most if before is not None and same else 0,
+        # What was kept over a restart counts as the count before: one count alone takes no unknown server back.
+        most_before=before.most if before is not None and same else kept,
         certain_since=before.certain_since if before is not None and same else None,
         is_first=is_first,
         assumed=before.assumed if before is not None and same else 0,

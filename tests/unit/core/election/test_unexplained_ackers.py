@@ -418,6 +418,15 @@ def test_a_restarted_vtorc_goes_on_with_the_number_of_a_complete_count(
     assert made.unknown == unknown
 
 
+def test_one_count_after_a_restart_takes_no_unknown_server_back() -> None:
+    """One replica may have connected after the count, and the unknown server may be what was counted."""
+    made = Watched(R1, R2)
+    memory = replace(made.tablets[P].memory, unknown_clients=1, clients_explained=True, server_uuid=uuid(P))
+    made.tablets[P] = replace(made.tablets[P], memory=memory)
+    assert made.round(2, 0, r1=CLIENT, r2=CLIENT).unknown == 1
+    assert made.round(2, 5, r1=CLIENT, r2=CLIENT).unknown == 0
+
+
 def test_a_new_primary_begins_without_unknown_servers() -> None:
     """A server without a record is not pointed at it, and the replicas that were have not been asked again yet."""
     made = haunted()
