@@ -22,7 +22,7 @@ from vtorc.server.listener import Listener
 from vtorc.server.memory import ServerMemory
 from vtorc.server.options import ServerRules
 from vtorc.server.prefix import Prefixed
-from vtorc.server.probes import PROBES, probe_routes
+from vtorc.server.probes import FIRST_PAGE, PROBES, probe_routes
 from vtorc.server.today.routes import today_routes
 from vtorc.server.v1.endpoints import PREFIX
 from vtorc.server.v1.routes import unknown_v1_path, v1_routes
@@ -94,6 +94,8 @@ async def _unknown_path(listener: Listener, request: Request, error: Exception) 
         return await unknown_v1_path(request)
     if listener is Listener.TODAY:
         return RedirectResponse("/debug/status", status_code=302)
+    if path == "/":
+        return RedirectResponse(FIRST_PAGE, status_code=302)
     if path.startswith("/api/"):  # v12's client takes anything but JSON for a server that is down
         return JSONResponse({"Code": "ERROR", "Message": f"there is no {path}", "Details": None}, status_code=404)
     return PlainTextResponse("404 page not found\n", status_code=404)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from vtorc.server.memory import ServerMemory
@@ -17,9 +17,19 @@ LIVENESS, HEALTH = "/debug/liveness", "/debug/health"
 PROBES = frozenset({LIVENESS, HEALTH})
 """The paths of the probes."""
 
+FIRST_PAGE = "/web/clusters"
+"""The first page of v12's web interface, which vitess-operator up to 2.7 asks for both."""
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>vtorc</title></head>
+<body><h1>vtorc</h1>
+<p>This vtorc has no web pages yet. Ask it with <code>vtorc ctl</code>, or at <code>api/v1/status</code>.</p>
+</body></html>
+"""
+
 
 def probe_routes(memory: ServerMemory, *, clock: Callable[[], float] = time.monotonic) -> list[Route]:
-    """Return the routes of `/debug/health` and `/debug/liveness`; `clock` is the one of the memory."""
+    """Return the routes of `/debug/health`, `/debug/liveness` and the first page; `clock` is the one of the memory."""
     began = clock()
 
     def why_not_alive() -> str:
@@ -31,6 +41,11 @@ def probe_routes(memory: ServerMemory, *, clock: Callable[[], float] = time.mono
             return PlainTextResponse(f"{why_not}\n", status_code=503)
         return PlainTextResponse("ok\n")
 
+    async def first_page(request: Request) -> Response:
+        if why_not := why_not_alive():
+            return PlainTextResponse(f"{why_not}\n", status_code=503)
+        return HTMLResponse(_PAGE)
+
     async def health(request: Request) -> Response:
         if why_not := why_not_alive():
             return _health(memory, why_not)
@@ -41,7 +56,7 @@ def probe_routes(memory: ServerMemory, *, clock: Callable[[], float] = time.mono
             return _health(memory, f"none of {watched} shards was judged yet")
         return _health(memory)
 
-    return [Route(LIVENESS, liveness), Route(HEALTH, health)]
+    return [Route(LIVENESS, liveness), Route(HEALTH, health), Route(FIRST_PAGE, first_page)]
 
 
 def _health(memory: ServerMemory, why_not: str = "") -> Response:

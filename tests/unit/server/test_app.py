@@ -389,3 +389,19 @@ async def test_a_vtorc_that_is_not_heard_is_not_ready() -> None:
     answer = await ask_app(make_app(told_memory(now=time.monotonic() - 60), RecordedAsk()), "/debug/health")
     assert (answer.status, answer.json["Healthy"]) == (500, False)
     assert answer.json["Reason"].startswith("vtorc was not heard for ")
+
+
+@pytest.mark.parametrize("listener", list(Listener))
+async def test_the_first_page_is_there_for_the_probes_of_old_operators(listener: Listener) -> None:
+    """It answers while vtorc lives, and names no shard, because it is open to all."""
+    memory = told_memory(now=time.monotonic())
+    page = await ask_app(make_app(memory, RecordedAsk(), listener=listener), "/web/clusters")
+    silent = await ask_app(make_app(told_memory(now=0.0), RecordedAsk(), listener=listener), "/web/clusters")
+    assert (page.status, silent.status) == (200, 503)
+    assert not any(name.encode() in page.body for name in memory.shards)
+
+
+async def test_the_root_of_v12_leads_to_its_first_page() -> None:
+    """A browser that is given the address alone finds the page."""
+    answer = await ask_app(make_app(told_memory(), RecordedAsk(), listener=Listener.V12), "/")
+    assert (answer.status, answer.headers["location"]) == (302, "/web/clusters")

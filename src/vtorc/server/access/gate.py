@@ -15,9 +15,9 @@ from vtorc.server.access.rules import AccessRules, Method
 from vtorc.server.access.visitor import CURRENT, Visitor
 from vtorc.server.answers import problem_answer
 from vtorc.server.permission import origin_of
-from vtorc.server.probes import PROBES
+from vtorc.server.probes import FIRST_PAGE, PROBES
 
-OPEN_PATHS = PROBES | {"/web/clusters"}
+OPEN_PATHS = PROBES | {FIRST_PAGE}
 """Paths that container platforms ask, which know no password; they tell nothing of a shard."""
 
 
