@@ -34,7 +34,6 @@ async def main():
         tablet = lab.tablet("zone1-101")
         print(json.dumps([str(lab.folder), tablet.tablet_pid, tablet.mysqld_pid]), flush=True)
         await asyncio.Event().wait()
-signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell has put into the background
 asyncio.run(main())
 """
 
