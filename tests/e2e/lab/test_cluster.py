@@ -27,7 +27,7 @@ from vtorc.proto import tabletmanagerdata_pb2 as tm
 from vtorc.proto.tabletmanagerservice_pb2_grpc import TabletManagerStub
 
 OWNER = """
-import asyncio, json, signal, sys
+import asyncio, json
 from vtorc.lab.cluster import LabCluster, LabSpec
 async def main():
     async with LabCluster(LabSpec(tablets=1, cells=("zone1",))) as lab:
