@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.e2e.demo.demos import left_behind
 from tests.e2e.demo.terminal import CTRL_C, PATIENCE, terminal
@@ -109,12 +110,12 @@ def _link_dependencies(package: Distribution, into: Path) -> None:
         for text in packages.pop().requires or ():
             requirement = Requirement(text)
             wanted = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-            if wanted and requirement.name not in seen:
-                seen.add(requirement.name)
+            if wanted and (name := canonicalize_name(requirement.name)) not in seen:
+                seen.add(name)
                 found = distribution(requirement.name)
                 packages.append(found)
-                for name in {file.parts[0] for file in found.files or ()} - {"..", "__pycache__"}:
-                    (into / name).symlink_to(str(found.locate_file(name)))
+                for part in {file.parts[0] for file in found.files or ()} - {"..", "__pycache__"}:
+                    (into / part).symlink_to(str(found.locate_file(part)))
 
 
 async def test_only_the_named_dependencies_are_installed(installed: Installation) -> None:
