@@ -1,6 +1,7 @@
 """Runs the demo from its options to its exit code, attended or as an unattended series of failovers."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -35,6 +36,10 @@ EXIT_OK = 0
 EXIT_FAILED = 1
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+HEALTHY_WITHIN = 15.0
+"""Seconds that the shard gets to be healthy before operators are told what to try; one that cannot be takes as long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +124,10 @@ async def _narrate(demo: RunningDemo, interactive: InteractiveDemo) -> None:
         group.create_task(interactive.serve_commands(), name="answer other terminals")
         primary = await demo.observer.wait_for(lambda: demo.primary)
         _write(f"{primary.alias} is primary, {time.monotonic() - up_at:.1f} s after the last tablet came up.\n")
+        # A primary that ends before vtorc has seen it wait for acknowledgements is rightly not replaced.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HEALTHY_WITHIN):
+                await demo.observer.wait_for(lambda: demo.healthy)
         _write(f"\n{to_try(demo.ask)}\n")
 
 

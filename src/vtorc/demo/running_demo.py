@@ -65,6 +65,12 @@ class RunningDemo:
         return self.cluster.tablets[view.primary.alias] if view is not None and view.primary is not None else None
 
     @property
+    def healthy(self) -> DemoTablet | None:
+        """The primary of a shard that has no problem; None while it has one."""
+        judgement = self.observer.judgement
+        return self.primary if judgement is not None and not judgement.decisions else None
+
+    @property
     def ask(self) -> str:
         """The command that asks this demo's vtorc for its state."""
         return f"vtorc ctl --server {self.address} status"

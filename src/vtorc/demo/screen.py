@@ -62,7 +62,6 @@ def _head(picture: Picture, width: int) -> list[RenderableType]:
         _marked(picture.mark, picture.headline),
         Text(""),
         _topology(picture.tablets, wide=width >= _WIDE),
-        Text(""),
         _labelled("WRITES", [Text(picture.writes)]),
         _labelled("FINDINGS", [_marked(mark, text) for mark, text in picture.findings] or [Text("none")]),
         _labelled("ASK", [Text(picture.ask, overflow="fold")]),
