@@ -11,6 +11,7 @@ from vtorc.errors import ChannelError
 from vtorc.forms.frames import AnyFrame, ProblemForm, ReplyFrame, RequestFrame, decode_request, encode
 from vtorc.server.channel import LONGEST_REQUEST, FrameCutter, framed
 from vtorc.server.outbox import Outbox
+from vtorc.server.requests import problem_reply
 
 Answer = Callable[[RequestFrame], Awaitable[ReplyFrame]]
 """Answers a request of an operator."""
@@ -80,7 +81,7 @@ class Link:
 
     def _take_request(self, request: RequestFrame, answer: Answer) -> None:
         if len(self._answering) >= MOST_REQUESTS:
-            self.send(_reply(request, _too_many()))
+            self.send(problem_reply(_too_many(), id_=request.id))
             return
         task = self._loop.create_task(self._answer(request, answer), name=f"answer {request.kind}")
         self._answering.add(task)
@@ -91,7 +92,7 @@ class Link:
             reply = await answer(request)
         except Exception as error:
             _log.exception(f"a request to {request.kind} failed by a mistake of vtorc's own")
-            reply = _reply(request, _own_mistake(error))
+            reply = problem_reply(_own_mistake(error), id_=request.id)
         self.send(reply)
 
     def _schedule(self) -> None:
@@ -135,10 +136,6 @@ class Link:
         elif not self._waits_for_room and not is_over:
             self._loop.add_writer(self._sock, self._take_turn)
         self._waits_for_room = not is_over
-
-
-def _reply(request: RequestFrame, problem: ProblemForm) -> ReplyFrame:
-    return ReplyFrame(id=request.id, status=problem.status, body=msgspec.Raw(msgspec.json.encode(problem)))
 
 
 def _too_many() -> ProblemForm:

@@ -269,7 +269,7 @@ def test_a_tablet_that_was_down_before_need_not_be_reached() -> None:
 
 
 def test_an_end_of_waiting_for_acknowledgements_is_a_risk() -> None:
-    """A primary with a finite timeout may go on without acknowledgements once nobody hears of it."""
+    """A primary with a finite timeout may go on without acknowledgements once no tablet hears of it."""
     semi_sync = primary().status.semi_sync  # type: ignore[union-attr]
     found = ready(shard(answers(primary(), semi_sync=replace(semi_sync, timeout=10_000)), follower(R1), follower(R2)))
     assert found.is_ready

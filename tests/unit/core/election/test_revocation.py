@@ -1,4 +1,4 @@
-"""Whose writes may still be acknowledged, or may have been, and how a promotion is argued."""
+"""Which tablets' writes may still be acknowledged, or may have been, and how a promotion is argued."""
 
 from dataclasses import replace
 from typing import Any

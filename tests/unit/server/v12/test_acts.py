@@ -123,7 +123,7 @@ async def test_a_problem_is_told_with_its_reason_and_what_to_do(kind: str) -> No
 
 
 async def test_a_sender_without_the_right_is_unauthorized() -> None:
-    """Who may not act is told so in v12's word, with the reason as details."""
+    """A client that may not act is told so in v12's word, with the reason as details."""
     world = ready()
     world.replies["execute"] = refusal(403)
     got = await ask(world, "force-primary-failover/commerce:0")
