@@ -212,6 +212,37 @@ async def test_demotion_waits_for_acknowledgements_and_is_undone_at_the_deadline
     await writing
 
 
+async def test_a_demotion_that_switches_semi_sync_off_tells_so_before_it_answers(shard: Shard) -> None:
+    """The status says OFF while MySQL waits for its receiver of acknowledgements; a replica is disconnected then.
+
+    The server is read-only by that time. An acknowledgement in that moment ends the wait unseen, so there are more
+    attempts.
+    """
+    primary, one, _ = await running_shard(shard)
+    names = ["Rpl_semi_sync_source_status"]
+
+    async def is_off() -> bool:
+        request = tm.GetGlobalStatusVarsRequest(variables=names)
+        answer = await primary.rpc.GetGlobalStatusVars(request, timeout=PATIENCE)
+        return answer.status_values[names[0]] == "OFF"
+
+    seen = False
+    for _ in range(20):
+        await primary.write()
+        assert not await is_off()
+        demoting = asyncio.create_task(demote(primary))
+        await eventually(is_off)
+        seen = not demoting.done()
+        await stop_replicas(one)
+        await demoting
+        assert not await is_writable(primary)
+        await one.rpc.StartReplication(tm.StartReplicationRequest(semiSync=True), timeout=PATIENCE)
+        if seen:
+            break
+        await undo(primary)
+    assert seen
+
+
 async def test_forced_demotion_releases_waiting_commits_without_an_ok(shard: Shard) -> None:
     """DemotePrimary with force does not wait for acknowledgements.
 

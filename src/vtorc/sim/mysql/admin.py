@@ -49,6 +49,18 @@ class SimMysqlServer:
             await life.until_running()
         return self._server
 
+    async def _enter_variables(self) -> SimMysqld:
+        """Begin a statement that reads or sets variables of the server."""
+        server = await self._enter()
+        await self._variables_free(server)
+        return server
+
+    async def _variables_free(self, server: SimMysqld) -> None:
+        """Wait until the server is not switching semi-sync off any more."""
+        if server.ack_receiver.is_stopping:
+            await statement(server.ack_receiver.wait_stopped(), self._life)
+            await self._life.until_running()
+
     async def _do(self, work: Callable[[SimMysqld], Coroutine[Any, Any, _T]]) -> _T:
         """Run a statement that changes something; cancelling kills it, the end of this tablet's process does not."""
         await self._enter()
@@ -58,7 +70,7 @@ class SimMysqlServer:
 
     async def report(self) -> ServerReport:
         """Read everything that FullStatus shows of the server."""
-        server = await self._enter()
+        server = await self._enter_variables()
         if server.comes_and_goes:
             server.reports_asked_for += 1
             if server.reports_asked_for % 2:
@@ -73,7 +85,7 @@ class SimMysqlServer:
 
     async def primary_report(self) -> PrimaryReport | None:
         """Read the server's own binary log position; waits for a stalled disk, and is None without binary logs."""
-        server = await self._enter()
+        server = await self._enter_variables()
         await server.disk.wait_ready()
         if not server.setup.log_bin:
             return None
@@ -83,15 +95,15 @@ class SimMysqlServer:
 
     async def executed(self) -> GtidSet:
         """Read gtid_executed."""
-        return (await self._enter()).executed.value
+        return (await self._enter_variables()).executed.value
 
     async def server_uuid(self) -> str:
         """Read server_uuid."""
-        return (await self._enter()).uuid
+        return (await self._enter_variables()).uuid
 
     async def is_read_only(self) -> bool:
         """Read read_only."""
-        return (await self._enter()).read_only
+        return (await self._enter_variables()).read_only
 
     async def set_read_only(self, on: bool) -> None:
         """Set read_only; OFF turns super_read_only off as well."""
@@ -131,12 +143,14 @@ class SimMysqlServer:
 
     async def semi_sync(self) -> SemiSyncStatus | None:
         """Read the semi-sync settings; None without the plugins."""
-        server = await self._enter()
+        server = await self._enter_variables()
         return semi_sync(server) if server.setup.semi_sync_plugins else None
 
     async def set_semi_sync(self, *, primary: bool, replica: bool) -> None:
         """Switch the two sides of semi-sync; a running IO thread keeps the side it started with."""
-        (await self._enter()).set_semi_sync(primary=primary, replica=replica)
+        server = await self._enter_variables()
+        server.set_semi_sync(primary=primary, replica=replica)
+        await self._variables_free(server)
 
     async def semi_sync_wait_sessions(self) -> int:
         """Read how many commits wait for an acknowledgement."""
@@ -193,6 +207,7 @@ class SimMysqlServer:
         values = {
             "Innodb_buffer_pool_pages_data": str(1000 + server.server_id % 1000),
             "Uptime": str(int(server.loop.time() - server.started_at)),
+            "Rpl_semi_sync_source_status": "ON" if server.acks.active else "OFF",
             "Rpl_semi_sync_source_wait_sessions": str(server.acks.sessions),
             "Rpl_semi_sync_source_clients": str(server.semi_sync_clients),
         }

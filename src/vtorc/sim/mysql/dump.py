@@ -45,8 +45,9 @@ class ReplicationSource(Protocol):
 class Dump:
     """A binlog dump thread: sends what the replica lacks as soon as it is in the binary log."""
 
-    def __init__(self, binlog: Binlog, acks: AckWaits, end: End, request: DumpRequest) -> None:
+    def __init__(self, binlog: Binlog, acks: AckWaits, end: End, request: DumpRequest, *, began_at: float) -> None:
         self.end = end
+        self.began_at = began_at
         self.uuid = request.uuid
         self.semi_sync = request.semi_sync
         self.refused = request.refused

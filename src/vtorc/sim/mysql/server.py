@@ -10,6 +10,7 @@ from vtorc.errors import MysqlError
 from vtorc.sim.engine.network import Network
 from vtorc.sim.engine.process import Process
 from vtorc.sim.engine.stream import End
+from vtorc.sim.mysql.ack_receiver import AckReceiver
 from vtorc.sim.mysql.binlog import Binlog, Change, CreateSchema, InsertJournal, InsertRow, Transaction
 from vtorc.sim.mysql.data_folder import DataFolder
 from vtorc.sim.mysql.disk import DiskState
@@ -101,6 +102,7 @@ class SimMysqld(ReplicaServer):
         self.read_only = True
         self.super_read_only = True
         self.acks = AckWaits(count=settings.wait_for_replica_count)
+        self.ack_receiver = AckReceiver(self)
         self.replication = Replication(self)
         self.dumps: dict[str, Dump] = {}
         self.gate = CommitGate(self)
@@ -150,6 +152,7 @@ class SimMysqld(ReplicaServer):
     def _ended(self) -> None:
         self.fail_waits()
         self.acks.forget()
+        self.ack_receiver.forget()
         self.gate.forget()
         self.disk.forget()
         self._position_waiters.clear()
@@ -329,6 +332,8 @@ class SimMysqld(ReplicaServer):
     def set_semi_sync(self, *, primary: bool, replica: bool) -> None:
         """Switch the two sides of semi-sync; a connected IO thread keeps the setting that it connected with.
 
+        No commit waits once the source side is off; the statement ends when `ack_receiver` is no longer stopping.
+
         Raises MysqlError 1193 without the plugins.
         """
         if not self.setup.semi_sync_plugins:
@@ -336,6 +341,10 @@ class SimMysqld(ReplicaServer):
         self.semi_sync_replica = replica
         if primary is not self.acks.enabled:
             self.acks.switch(primary)
+            if primary:
+                self.ack_receiver.look_up()
+            else:
+                self.ack_receiver.stop(ackers=self.semi_sync_clients)
         self.note_writability()
 
     def change_uuid(self, uuid: str) -> None:
@@ -348,9 +357,7 @@ class SimMysqld(ReplicaServer):
     def reset_binary_logs(self, purged: GtidSet) -> None:
         """Wipe binary log and GTID history, as RESET BINARY LOGS AND GTIDS does, then set gtid_purged."""
         self.observer.history_wiped(self)
-        for dump in list(self.dumps.values()):
-            dump.end.close()
-        self.dumps.clear()
+        self._drop_dumps()
         self.binlog.reset(purged)
         self.executed = GtidLog(purged)
         self._next_number = self.executed.last(self.series) + 1
@@ -418,7 +425,8 @@ class SimMysqld(ReplicaServer):
         if former is not None:
             former.end.send(former.refused, 13114, "A replica with the same server_uuid/server_id has connected")
             former.end.close()
-        dump = self.dumps[request.uuid] = Dump(self.binlog, self.acks, end, request)
+            self._acker_left(former)
+        dump = self.dumps[request.uuid] = Dump(self.binlog, self.acks, end, request, began_at=self.loop.time())
         end.on_close = lambda: self._dump_closed(dump)
         end.send(request.accepted, self.uuid, self.server_id)
         dump.begin()
@@ -426,10 +434,14 @@ class SimMysqld(ReplicaServer):
 
     def close_dumps(self) -> None:
         """End all dump threads."""
+        self._drop_dumps()
+        self.note_writability()
+
+    def _drop_dumps(self) -> None:
         for dump in list(self.dumps.values()):
             dump.end.close()
         self.dumps.clear()
-        self.note_writability()
+        self.ack_receiver.look_up()
 
     def _dump_problem(self, uuid: str, known: GtidSet) -> tuple[int, str] | None:
         if self.refuses_connections:
@@ -452,13 +464,19 @@ class SimMysqld(ReplicaServer):
     def _dump_closed(self, dump: Dump) -> None:
         if self.dumps.get(dump.uuid) is dump:
             del self.dumps[dump.uuid]
+            self._acker_left(dump)
             self.note_writability()
+
+    def _acker_left(self, dump: Dump) -> None:
+        if dump.semi_sync:
+            self.ack_receiver.closed(joined_at=dump.began_at)
 
     def acknowledged(self, replica: str, position: int) -> None:
         """Note the semi-sync acknowledgement of a replica, if it is still connected."""
         dump = self.dumps.get(replica)
         if dump is not None:
             dump.acknowledged(position)
+            self.ack_receiver.look_up()
 
     @property
     def semi_sync_clients(self) -> int:
