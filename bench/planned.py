@@ -2,9 +2,6 @@
 
 Starts the demo's cluster on real servers, and has `vtorc ctl promote` move the primary round the replicas while the
 demo's application writes. Exits with 1 if a move failed, a row was lost, or the median gap is over its bar.
-
-Under semi-sync it is over the bar by a second, as measured in November 2026. vttablet switches the source side off
-while the old primary is read-only, and MySQL 9.7 takes a second for that if no acknowledgement arrives meanwhile.
 """
 
 import argparse

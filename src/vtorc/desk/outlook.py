@@ -19,6 +19,7 @@ from vtorc.desk.wording import ReparentWords
 from vtorc.errors import TabletError
 from vtorc.recovery.forced_promotion import data_loss_now
 from vtorc.recovery.planned_choice import choose_as_planned, planned_argument
+from vtorc.recovery.planned_demotion import acker_to_disconnect
 from vtorc.recovery.session import RecoveryTools
 from vtorc.recovery.stop import CLOCK_DEADLINE, as_if_stopped_now
 
@@ -62,10 +63,11 @@ class OutlookMaker:
             return _refused(choice)
         winner = choice.winner
         words = self._words(winner.alias, choice.primary)
+        acker = acker_to_disconnect(self.view, choice.primary, winner.alias)
         return Outlook(
             to=winner.alias,
             why_not={**choice.removed, **choice.behind},
-            steps=words.planned_steps(self._to_repoint(winner.alias)),
+            steps=words.planned_steps(self._to_repoint(winner.alias), acker.alias if acker is not None else None),
             argument=planned_argument(choice.primary.alias, winner.alias),
             write_gap=words.planned_gap(winner, self.earlier_gap),
         )

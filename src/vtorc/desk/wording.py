@@ -21,13 +21,14 @@ class ReparentWords:
     catch_up: float
     """Seconds that a tablet gets to apply its relay log."""
 
-    def planned_steps(self, repointed: str) -> tuple[str, ...]:
-        """Return the steps of a planned reparent."""
+    def planned_steps(self, repointed: str, acker: TabletAlias | None) -> tuple[str, ...]:
+        """Return the steps of a planned reparent; `acker` is disconnected for the demotion unless it is None."""
+        disconnected = f" If MySQL is slow to switch semi-sync off, disconnect {acker}." if acker is not None else ""
         return (
             _LOCK,
             f"Wait until {self.winner} has applied all that {self._primary} has written so far, at most "
             f"{self.catch_up:g} s; {self._primary} still takes writes.",
-            f"Make {self._primary} read-only: writes pause from here.",
+            f"Make {self._primary} read-only: writes pause from here.{disconnected}",
             f"Wait until {self.winner} has applied the last writes of {self._primary}, at most {self.catch_up:g} s.",
             *self._promotion(repointed),
         )

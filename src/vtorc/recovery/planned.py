@@ -16,6 +16,7 @@ from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.rolled_back import rolled_back
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.recovery.planned_choice import choose_as_planned, planned_argument
+from vtorc.recovery.planned_demotion import PlannedDemotion, acker_to_disconnect
 from vtorc.recovery.promotion import Promotion, ReplicaToRepoint, promote
 from vtorc.recovery.session import RecoverySession
 from vtorc.recovery.stop import read_clock
@@ -79,12 +80,13 @@ class PlannedReparent:
         ahead = await session.step("read position", primary.alias, tablets.primary_position(primary.record))
         await session.step("catch up", winner.alias, tablets.wait_for_position(winner.record, ahead), deadline=catch_up)
         await session.check_lock()
-        semi_sync = self.policy.required_acks(primary.member) > 0
-        # Remembered before the call: a call without an answer may have been carried out all the same.
-        session.on_abort(
-            "demote primary", primary.alias, lambda: tablets.undo_demote_primary(primary.record, semi_sync=semi_sync)
-        )
-        end = await session.step("demote primary", primary.alias, tablets.demote_primary(primary.record, force=False))
+        end = await PlannedDemotion(
+            session=session,
+            primary=primary,
+            winner=winner.alias,
+            acker=acker_to_disconnect(self.view, primary, winner.alias),
+            semi_sync=self.policy.required_acks(primary.member) > 0,
+        ).run()
         session.mark("demoted")
         await session.step(
             "apply the last writes", winner.alias, tablets.wait_for_position(winner.record, end), deadline=catch_up

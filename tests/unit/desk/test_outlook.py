@@ -44,6 +44,7 @@ def test_a_planned_reparent_is_told_with_its_choice_and_its_steps() -> None:
         order = [f"applied all that {PRIMARY}", f"make {PRIMARY} read-only", f"make {FIRST} primary", "no way back"]
         places = [told(outlook).index(text) for text in order]
         assert places == sorted(places)
+        assert outlook.steps[2].endswith(f"If MySQL is slow to switch semi-sync off, disconnect {SECOND}.")
         assert outlook.steps[5] == f"Make these replicate from {FIRST}: {PRIMARY}, {SECOND}."
         assert set(rig.calls) == {f"wall_clock {FIRST}", f"wall_clock {SECOND}"}
         assert rig.topo.calls == []

@@ -1,6 +1,7 @@
 """A planned reparent leaves alone what it could lose."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -11,10 +12,12 @@ from tests.unit.sim.worlds import small_plan
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.views import ShardView
+from vtorc.errors import TabletCallUnknown
 from vtorc.recovery.errors import RecoveryRefused
 from vtorc.recovery.planned import PlannedReparent
 from vtorc.recovery.session import RecoverySession, RecoveryTools
 from vtorc.sim.cluster.tablet import SimTablet, TabletTraits
+from vtorc.sim.cluster.tablet_manager import SimTabletManager
 from vtorc.sim.cluster.world import SimShard, World
 from vtorc.vttablet.mysql_api import Threads
 
@@ -99,3 +102,37 @@ def _first_choice(shard: SimShard) -> SimTablet:
     cell = primary.config.alias.cell
     replicas = (each for each in shard.tablets if each is not primary)
     return min(replicas, key=lambda each: (each.config.alias.cell != cell, each.config.alias))
+
+
+@pytest.mark.parametrize("tablets", [3, 2])
+def test_no_second_passes_until_mysql_has_switched_semi_sync_off(tablets: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One acknowledging replica is disconnected, which ends the wait for MySQL's receiver of acknowledgements.
+
+    It may be the new primary itself. A primary that does not tell of semi-sync has its replicas left alone.
+    """
+
+    async def main(world: World, shard: SimShard, tools: RecoveryTools) -> None:
+        view = await look(shard, tools)
+        with monkeypatch.context() as patched:
+            patched.setattr(SimTabletManager, "global_status", _tells_nothing)
+            assert await _demotion(world, shard, tools, view) > 0.5
+        await asyncio.sleep(5.0)
+        assert await _demotion(world, shard, tools, await look(shard, tools)) < 0.2
+        written = shard.ledger.writes
+        await until(lambda: shard.ledger.writes > written)
+
+    by_hand(main, plan=small_plan(durability="semi_sync", tablets=tablets))
+
+
+async def _tells_nothing(*_: object) -> Mapping[str, str]:
+    raise TabletCallUnknown("unknown method GetGlobalStatusVars")
+
+
+async def _demotion(world: World, shard: SimShard, tools: RecoveryTools, view: ShardView) -> float:
+    """Move the primary; returns the seconds that the demotion took."""
+    async with tools.topo.lock_shard(view.shard, "test") as lock:
+        session = RecoverySession(tools, lock, began=tools.clock.now())
+        await PlannedReparent(session=session, view=view, policy=SEMI_SYNC).run()
+    assert not world.checker.violations
+    (step,) = (step for step in session.steps if step.name == "demote primary")
+    return step.duration

@@ -1,0 +1,251 @@
+"""The demotion of a primary that is well: which replica is disconnected for it, when, and what is put back."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.core.builders import STOPPED, alias, changed, failing, gtids, primary, replica, shard
+from tests.unit.recovery.fakes import NEVER, Rig, in_session, unreachable
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.views import ShardView, TabletView
+from vtorc.errors import TabletCallUnknown, TabletUnreachable
+from vtorc.recovery.planned_demotion import ASK_DEADLINE, PlannedDemotion, acker_to_disconnect
+
+PRIMARY, FIRST, SECOND = (str(alias(f"zone1-{number}")) for number in (100, 101, 102))
+THREE = shard(primary(), replica(FIRST), replica(SECOND))
+TWO = shard(primary(), replica(FIRST))
+END = gtids("100:1-70")
+ON, OFF = {"Rpl_semi_sync_source_status": "ON"}, {"Rpl_semi_sync_source_status": "OFF"}
+ASKED = f"global_status {PRIMARY}"
+
+
+def tell(rig: Rig, *statuses: object, takes: float = 0.9) -> None:
+    """Let the demotion take so many seconds, and the primary tell of semi-sync what is given, in turn."""
+    rig.tablets.tell(f"demote_primary {PRIMARY}", END, takes=takes)
+    rig.tablets.tell(ASKED, *statuses)
+
+
+async def demote(rig: Rig, view: ShardView, winner: str = FIRST) -> GtidSet:
+    """Demote the primary for `winner`."""
+    old = view.tablet(alias(PRIMARY))
+    assert old is not None
+    return await PlannedDemotion(
+        session=rig.session,
+        primary=old,
+        winner=alias(winner),
+        acker=acker_to_disconnect(view, old, alias(winner)),
+        semi_sync=True,
+    ).run()
+
+
+def changes(rig: Rig) -> list[str]:
+    """Return the calls that change something, in order."""
+    return [call for call in rig.calls if call != ASKED]
+
+
+def test_a_replica_is_disconnected_once_no_commit_waits_any_more() -> None:
+    """It is another one than the new primary, and it stays stopped, because the promotion re-points it."""
+
+    async def main(rig: Rig) -> None:
+        tell(rig, ON, ON, ON, ON, OFF)
+        assert await demote(rig, THREE) == END
+        assert rig.calls[:2] == [ASKED, ASKED]
+        assert rig.calls.count(ASKED) == 5
+        assert changes(rig) == [f"demote_primary {PRIMARY} force=False", f"stop_io_thread {SECOND}"]
+        assert 0.03 < rig.tablets.at[f"stop_io_thread {SECOND}"] - rig.tablets.at[f"demote_primary {PRIMARY}"] < 0.1
+        await rig.session.roll_back()
+        assert sorted(changes(rig)[2:]) == [
+            f"start_replication {SECOND} semi_sync=True",
+            f"undo_demote_primary {PRIMARY} semi_sync=True",
+        ]
+
+    in_session(main)
+
+
+def test_the_new_primary_receives_again_if_it_is_the_one_that_is_disconnected() -> None:
+    """It needs the last writes; a rollback does not start it a second time."""
+
+    async def main(rig: Rig) -> None:
+        tell(rig, ON, ON, OFF)
+        assert await demote(rig, TWO) == END
+        assert changes(rig) == [
+            f"demote_primary {PRIMARY} force=False",
+            f"stop_io_thread {FIRST}",
+            f"start_replication {FIRST} semi_sync=True",
+        ]
+        assert rig.step("start replication").started >= rig.step("demote primary").duration
+        await rig.session.roll_back()
+        assert changes(rig)[3:] == [f"undo_demote_primary {PRIMARY} semi_sync=True"]
+
+    in_session(main)
+
+
+def test_a_stop_without_an_answer_ends_nothing() -> None:
+    """It may have been carried out all the same, so the new primary is started again."""
+
+    async def main(rig: Rig) -> None:
+        tell(rig, ON, ON, OFF, takes=0.2)
+        rig.tablets.tell(f"stop_io_thread {FIRST}", takes=NEVER)
+        assert await demote(rig, TWO) == END
+        assert changes(rig)[-1] == f"start_replication {FIRST} semi_sync=True"
+        assert rig.step("stop IO thread").duration == pytest.approx(ASK_DEADLINE)
+
+    in_session(main)
+
+
+def test_a_demotion_that_fails_starts_the_replica_again() -> None:
+    """The primary may go on with its writes, which need the replica's acknowledgements."""
+
+    async def main(rig: Rig) -> None:
+        tell(rig, ON, ON, OFF)
+        rig.tablets.tell(f"demote_primary {PRIMARY}", unreachable(), takes=0.9)
+        with pytest.raises(TabletUnreachable):
+            await demote(rig, TWO)
+        assert changes(rig)[1:] == [f"stop_io_thread {FIRST}"]
+        await rig.session.roll_back()
+        assert sorted(changes(rig)[2:]) == [
+            f"start_replication {FIRST} semi_sync=True",
+            f"undo_demote_primary {PRIMARY} semi_sync=True",
+        ]
+
+    in_session(main)
+
+
+@pytest.mark.parametrize("silent", [f"demote_primary {PRIMARY}", f"stop_io_thread {FIRST}"])
+def test_a_cancelled_demotion_starts_the_replica_again(silent: str) -> None:
+    """The cancellation ends the calls under way, and the rollback puts back what they may have done."""
+
+    async def main(rig: Rig) -> None:
+        tell(rig, ON, ON, OFF)
+        rig.tablets.tell(silent, takes=NEVER)
+        demotion = asyncio.create_task(demote(rig, TWO))
+        await asyncio.sleep(0.5)
+        demotion.cancel()
+        await asyncio.wait([demotion])
+        assert demotion.cancelled()
+        assert rig.step("demote primary").result == "cancelled"
+        await rig.session.roll_back()
+        assert sorted(changes(rig)[2:]) == [
+            f"start_replication {FIRST} semi_sync=True",
+            f"undo_demote_primary {PRIMARY} semi_sync=True",
+        ]
+
+    in_session(main)
+
+
+def test_a_new_primary_that_cannot_be_started_again_ends_the_reparent() -> None:
+    """It would never receive the last writes, and all clients would wait for it."""
+
+    async def main(rig: Rig) -> None:
+        tell(rig, ON, ON, OFF)
+        rig.tablets.tell(f"start_replication {FIRST}", unreachable())
+        with pytest.raises(TabletUnreachable):
+            await demote(rig, TWO)
+        rig.tablets.tell(f"start_replication {FIRST}", None)
+        await rig.session.roll_back()
+        assert sorted(changes(rig)[-2:]) == [
+            f"start_replication {FIRST} semi_sync=True",
+            f"undo_demote_primary {PRIMARY} semi_sync=True",
+        ]
+
+    in_session(main)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "asked"),
+    [
+        ((ON,), 3),
+        ((OFF,), 2),
+        ((ON, OFF), 2),
+        ((TabletCallUnknown("unimplemented"),), 2),
+        (({},), 2),
+        ((ON, ON, unreachable()), 3),
+        ((ON, ON, {}), 3),
+    ],
+    ids=["done at once", "off before", "off amid", "unknown call", "no plugins", "no answer", "not told"],
+)
+def test_no_replica_is_disconnected_without_need_or_proof(statuses: tuple[object, ...], asked: int) -> None:
+    """A demotion that is quick, or a primary that does not tell of semi-sync, leaves all replicas alone."""
+
+    async def main(rig: Rig) -> None:
+        tell(rig, *statuses, takes=0.0 if statuses == (ON,) else 0.9)
+        assert await demote(rig, THREE) == END
+        assert changes(rig) == [f"demote_primary {PRIMARY} force=False"]
+        assert rig.calls.count(ASKED) == asked
+
+    in_session(main)
+
+
+def test_a_primary_that_does_not_answer_about_semi_sync_is_not_waited_for() -> None:
+    """The question has a deadline of its own, and the demotion goes on as if nobody had asked."""
+
+    async def main(rig: Rig) -> None:
+        tell(rig, ON)
+        rig.tablets.tell(ASKED, takes=NEVER)
+        assert await demote(rig, THREE) == END
+        assert rig.tablets.at[f"demote_primary {PRIMARY}"] - rig.tablets.at[ASKED] == pytest.approx(ASK_DEADLINE)
+        assert changes(rig) == [f"demote_primary {PRIMARY} force=False"]
+
+    in_session(main)
+
+
+def test_plugins_of_old_servers_tell_under_their_old_name() -> None:
+    """MySQL before 8.0.26 calls the source "master"."""
+
+    async def main(rig: Rig) -> None:
+        tell(rig, *({"Rpl_semi_sync_master_status": value} for value in ("ON", "ON", "OFF")))
+        assert await demote(rig, THREE) == END
+        assert changes(rig)[1:] == [f"stop_io_thread {SECOND}"]
+
+    in_session(main)
+
+
+def quiet(tablet: TabletView) -> TabletView:
+    """The same tablet with semi-sync that is switched on and not at work."""
+    status = tablet.status
+    assert status is not None
+    passive = replace(status.semi_sync, primary_active=False, replica_active=False)
+    return changed(tablet, status=replace(status, semi_sync=passive))
+
+
+@pytest.mark.parametrize(
+    ("view", "acker"),
+    [
+        (THREE, SECOND),
+        (TWO, FIRST),
+        (shard(primary(), replica(SECOND), replica("zone1-103")), SECOND),
+        (shard(quiet(primary()), replica(FIRST), replica(SECOND)), None),
+        (shard(failing(primary()), replica(FIRST), replica(SECOND)), None),
+        (shard(primary(), replica(FIRST), quiet(replica(SECOND))), FIRST),
+        (shard(primary(), replica(FIRST), failing(replica(SECOND))), FIRST),
+        (shard(primary(), replica(FIRST), replica(SECOND, io=STOPPED)), FIRST),
+        (shard(primary(), replica(FIRST), replica(SECOND, of=FIRST)), FIRST),
+        (shard(primary(), replica(FIRST), replica(SECOND, of=None)), FIRST),
+        (shard(primary(), replica(FIRST), replica(SECOND, TabletType.SPARE)), FIRST),
+        (shard(primary(), replica(FIRST), replica(SECOND, TabletType.RDONLY)), SECOND),
+        (shard(primary(), quiet(replica(FIRST))), None),
+    ],
+    ids=[
+        "other than the winner",
+        "the winner alone",
+        "by name",
+        "passive primary",
+        "silent primary",
+        "passive",
+        "silent",
+        "stopped",
+        "of another",
+        "no source",
+        "spare",
+        "rdonly",
+        "no acker",
+    ],
+)
+def test_only_a_replica_that_acknowledges_can_be_disconnected(view: ShardView, acker: str | None) -> None:
+    """It acknowledges the primary now, and is one that the promotion re-points or the new primary itself."""
+    old = view.tablet(alias(PRIMARY))
+    assert old is not None
+    found = acker_to_disconnect(view, old, alias(FIRST))
+    assert (str(found.alias) if found is not None else None) == acker
