@@ -26,6 +26,7 @@ ClockReader = Callable[[TabletRecord], Coroutine[Any, Any, int | None]]
 """Reads the wall clock of a tablet in nanoseconds since the Unix epoch; None if it does not answer."""
 
 _PLACES = (
+    "the topology server of its cell does not answer",
     "the policy prefers the other",
     "its server would be a last choice",
     "the other is in the cell of the primary",
@@ -101,9 +102,10 @@ class _Choosing:
         behind = {t.alias: self._why_behind(t, winner) for t in eligible if t is not winner}
         return PlannedChoice(primary=self.primary, winner=winner, removed=removed, behind=behind)
 
-    def _order(self, tablet: TabletView) -> tuple[int, bool, bool, float, TabletAlias]:
+    def _order(self, tablet: TabletView) -> tuple[bool, int, bool, bool, float, TabletAlias]:
         """Sort eligible tablets, the best first."""
         return (
+            tablet.alias.cell in self.view.unreachable_cells,
             self.policy.promotion_rule(tablet.member).rank,
             fitness_of(self.view, tablet, self.policy).is_last_choice(Use.LEAD),
             tablet.alias.cell != self.primary.alias.cell,

@@ -57,13 +57,19 @@ def test_a_planned_reparent_is_told_with_its_choice_and_its_steps() -> None:
     [
         (with_lag(replica("zone1-101"), 9), "the other is less behind"),
         (with_lag(replica("zone2-101"), 0), "the other is in the cell of the primary"),
+        (with_lag(replica("zone3-101"), 0), "the topology server of its cell does not answer"),
     ],
 )
 def test_a_tablet_that_comes_second_is_told_why(other: TabletView, why: str) -> None:
     """The first part of the order in which they differ is the reason."""
 
     async def main(rig: Rig) -> None:
-        view = shard(primary(), other, with_lag(replica("zone1-102"), 0))
+        view = shard(
+            primary(),
+            other,
+            with_lag(replica("zone1-102"), 0),
+            unreachable_cells={"zone3": "the connection is refused"},
+        )
         outlook = await maker(rig, view).planned(None)
         assert outlook.to == SECOND
         (told_why,) = outlook.why_not.values()

@@ -176,6 +176,17 @@ def test_the_best_replica_wins(tablets: tuple[TabletView, ...], winner: str) -> 
     in_session(main)
 
 
+def test_a_tablet_of_a_cell_without_topology_server_is_moved_to_last() -> None:
+    """It could not write that it is primary; the plan says so."""
+
+    async def main(rig: Rig) -> None:
+        view = shard(primary(), replica(FIRST), replica(FAR), unreachable_cells={"zone1": "refused"})
+        tell(rig, view)
+        assert await move(rig, view) == alias(FAR)
+
+    in_session(main)
+
+
 def test_the_tablet_that_is_named_wins() -> None:
     """It wins also if another is better."""
 

@@ -62,6 +62,7 @@ def candidate_set(
         exempt=_exempt(view, primary, stopped) if is_matched else {},
         unreadable=frozenset(view.bad_records),
         unseen_promotions=possible_unseen_promotions(view, earlier or policy),
+        unreachable_cells=frozenset(view.unreachable_cells),
         never_read_cells=view.never_read_cells,
         purged={t.alias: t.status.purged for t in view.tablets if t.status is not None},
         fitness=fitness,

@@ -87,6 +87,8 @@ class CandidateSet:
     """Tablets with a record that cannot be read: they never win."""
     unseen_promotions: frozenset[TabletAlias] = frozenset()
     """Tablets that may have been promoted without vtorc knowing of it (`vtorc.core.election.unseen_promotions`)."""
+    unreachable_cells: frozenset[str] = frozenset()
+    """Cells with a topology server that does not answer: a tablet there could hardly write that it is primary."""
     never_read_cells: frozenset[str] = frozenset()
     """Cells with tablets that are not known at all."""
     purged: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)

@@ -13,7 +13,8 @@ The rules:
    (`vtorc.core.facts.fitness`). Without one the logs diverged, or only an unfit tablet received them, and an operator
    has to choose.
 4. *Winner.* The best eligible tablet (`vtorc.core.election.eligibility`) by promotion rule, cell and progress. It holds
-   everything, or can fetch it from a holder that has applied it.
+   everything, or can fetch it from a holder that has applied it. One that cannot write into its cell's topology server
+   that it is primary comes late: its promotion would fail after 15 s (Vitess `tm_state.go`).
 
 Vitess' rules for the same are in `go/vt/vtctl/reparentutil/emergency_reparenter.go` and `reparent_sorter.go`. The
 differences: a tablet that cannot win is not waited for, errant transactions never decide, and a refusal names what is
@@ -285,15 +286,17 @@ class _Election:
     def _ways(self, winners: Sequence[StoppedTablet], sources: Sequence[StoppedTablet]) -> list[Choice]:
         """Return the ways in which one of `winners` may come to hold everything, best first.
 
-        All that hold it already are one way, as the first of them to have applied it wins.
+        All that hold it already are one way, as the first of them to have applied it wins; those that are hidden are
+        another one.
         """
         direct = {s.alias for s in sources}
-        holders = sorted((s for s in winners if s.alias in direct), key=lambda s: (*self._class(s), *self._merit(s)))
+        holding = sorted((s for s in winners if s.alias in direct), key=lambda s: (*self._class(s), *self._merit(s)))
         ways = [
             (self._class(s), *self._lack(s), self._way((s,), source)) for s, source in self._fetching(winners, sources)
         ]
-        if holders:
-            ways.append((self._class(holders[0]), 0, False, holders[0].alias, self._way(holders, None)))
+        for hidden in (False, True):
+            if holders := [s for s in holding if self._is_hidden(s) is hidden]:
+                ways.append((self._class(holders[0]), 0, False, holders[0].alias, self._way(holders, None)))
         return [way[-1] for way in sorted(ways, key=lambda way: way[:-1])]
 
     def _fetching(
@@ -364,11 +367,15 @@ class _Election:
         choice = _Election(self.set, self.policy, left_behind=tail).outcome()
         return (replace(choice, otherwise=()), *choice.otherwise) if isinstance(choice, Choice) else ()
 
-    def _class(self, stopped: StoppedTablet) -> tuple[int, int, bool, bool]:
+    def _class(self, stopped: StoppedTablet) -> tuple[int, bool, int, bool, bool]:
         """Return what outweighs having everything already, best first; a stopped applier can hardly catch up."""
         rule = self.policy.promotion_rule(stopped.member).rank
         is_last = stopped.backup_running or self.set.fitness_of(stopped.alias).is_last_choice(Use.LEAD)
-        return bool(stopped.applier_stopped), rule, is_last, stopped.was_primary
+        return bool(stopped.applier_stopped), self._is_hidden(stopped), rule, is_last, stopped.was_primary
+
+    def _is_hidden(self, stopped: StoppedTablet) -> bool:
+        """Return whether its cell's topology server does not answer, and so would not take its record as primary."""
+        return stopped.alias.cell in self.set.unreachable_cells
 
     def _merit(self, stopped: StoppedTablet) -> tuple[bool, int, TabletAlias]:
         return not self._at_home(stopped), -stopped.executed.count(), stopped.alias

@@ -81,6 +81,24 @@ def test_equals_are_ranked_by_cell_progress_and_name() -> None:
     ]
 
 
+def test_a_tablet_of_a_cell_without_topology_server_is_tried_last() -> None:
+    """Its promotion would fail, as it cannot write that it is primary; it wins only where no other tablet can."""
+    near = "zone1-104"
+    choice = elected(
+        candidates(stopped(near, "100:1-50"), stopped(R2, "100:1-50"), unreachable_cells=frozenset({"zone1"}))
+    )
+    assert choice.holders == (alias(R2),)
+    assert [each.holders for each in choice.otherwise] == [(alias(near),)]
+    choice = elected(
+        candidates(stopped(near, "100:1-50"), stopped(R2, "100:1-49"), unreachable_cells=frozenset({"zone1"}))
+    )
+    assert (choice.winner, choice.source) == (alias(R2), alias(near))
+    choice = elected(
+        candidates(stopped(near, "100:1-50"), stopped(R2, "100:1-50"), unreachable_cells=frozenset({"zone1", "zone2"}))
+    )
+    assert choice.holders == (alias(near), alias(R2))
+
+
 def test_scenario_9_a_relay_log_that_nobody_applies_is_not_ignored() -> None:
     """A broken applier whose relay log holds the last write makes the election refuse, naming its error; if another
     has the write too, that one wins.

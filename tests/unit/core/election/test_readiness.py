@@ -320,7 +320,8 @@ def test_a_winner_without_certain_acknowledgements_is_doubted() -> None:
 
 def test_a_winner_in_a_cell_without_its_topology_server_is_doubted() -> None:
     """The tablet writes there that it is primary, before it takes writes."""
-    found = ready(replace(HEALTHY, unreachable_cells={"zone1": "refused"}))
+    cells = {tablet.alias.cell: "refused" for tablet in HEALTHY.tablets}
+    found = ready(replace(HEALTHY, unreachable_cells=cells))
     assert found.doubts == (
         "the topology server of cell zone1 does not answer, and zone1-0000000101 has to write there that it is primary",
     )
