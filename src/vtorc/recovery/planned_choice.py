@@ -13,7 +13,7 @@ from vtorc.core.election.eligibility import PLANNED_CHECKS, Candidacy, why_not_e
 from vtorc.core.election.unseen_promotions import unseen_writer
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.external_source import external_source, external_source_advice
-from vtorc.core.facts.fitness import fitness_of
+from vtorc.core.facts.fitness import fitness_of, shard_fitness
 from vtorc.core.facts.gtid import EMPTY_GTID_SET
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.records import TabletRecord
@@ -146,6 +146,11 @@ class _Choosing:
             fitness=fitness_of(self.view, tablet, self.policy),
             newest_term=newest_term(self.view),
             at_hand=[t.member for t in self.view.tablets if t.is_current and t.alias not in went_back],
+            unfit_ackers={
+                alias: why
+                for alias, fitness in shard_fitness(self.view, self.policy).items()
+                if (why := fitness.why_not(Use.ACKNOWLEDGE))
+            },
         )
 
 

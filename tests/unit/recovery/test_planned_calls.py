@@ -9,6 +9,7 @@ from tests.unit.recovery.fakes import NEVER, WALL, Rig, in_session, unreachable
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.rules import Rule
+from vtorc.core.facts.status import SemiSyncStatus, TabletStatus
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.errors import LockLost
 from vtorc.recovery.errors import RecoveryRefused
@@ -357,6 +358,27 @@ def test_a_new_primary_needs_an_acker_that_answers() -> None:
         assert refused.value.rule is Rule.NO_CANDIDATE
 
     in_session(main)
+
+
+def test_a_new_primary_needs_an_acker_that_can_acknowledge() -> None:
+    """The former primary acknowledges; a replica that tells no settings of semi-sync does not count."""
+
+    async def main(rig: Rig) -> None:
+        mute = changed(replica(SECOND), status=replace(_status(replica(SECOND)), semi_sync=SemiSyncStatus()))
+        view = shard(primary(), replica(FIRST), mute)
+        tell(rig, view)
+        assert await move(rig, view) == alias(FIRST)
+        far = changed(replica(FAR), status=replace(_status(replica(FAR)), semi_sync=SemiSyncStatus()))
+        with pytest.raises(RecoveryRefused, match=f"as {alias(FAR)} tells no settings of semi-sync") as refused:
+            await move(rig, shard(primary(), replica(FIRST), far), durability="cross_cell")
+        assert refused.value.rule is Rule.NO_CANDIDATE
+
+    in_session(main)
+
+
+def _status(tablet: TabletView) -> TabletStatus:
+    assert tablet.status is not None
+    return tablet.status
 
 
 # Which tablets are re-pointed

@@ -181,13 +181,16 @@ class ReplicaCheck(ShardCheck):
             yield self.found(Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET, tablet, what)
 
     def _hollow_acker(self, policy: DurabilityPolicy, tablet: TabletView, primary: TabletView) -> str:
-        """Return why the acknowledgements of a replica keep no write safe; empty if they do, or if there are too few
-        others.
+        """Return why a replica cannot acknowledge, or why its acknowledgements keep no write safe; empty if they do, or
+        if there are too few others.
 
         A replica with filters may be the first to acknowledge a write, and no tablet has its row if the primary ends
         then. With too few fit ackers it is let acknowledge, as writes would stop.
         """
-        flaws = [flaw for flaw in self.fitness_of(tablet).flaws if Use.ACKNOWLEDGE in flaw.fact.traits.last]
+        fitness = self.fitness_of(tablet)
+        if why := fitness.why_not(Use.ACKNOWLEDGE):
+            return why
+        flaws = [flaw for flaw in fitness.flaws if Use.ACKNOWLEDGE in flaw.fact.traits.last]
         if not flaws or primary.status is None:
             return ""
         fit = [

@@ -133,6 +133,12 @@ class CandidateSet:
         return self.fitness.get(alias, FIT)
 
     @property
+    def unfit_ackers(self) -> dict[TabletAlias, str]:
+        """The tablets that cannot acknowledge whatever the policy says, each with the end of a sentence why."""
+        reasons = {alias: fitness.why_not(Use.ACKNOWLEDGE) for alias, fitness in sorted(self.fitness.items())}
+        return {alias: why for alias, why in reasons.items() if why}
+
+    @property
     def proving(self) -> dict[TabletAlias, StoppedTablet]:
         """Those tablets of the pool whose GTIDs prove that they have the data."""
         return {alias: each for alias, each in self.pool.items() if self.fitness_of(alias).may(Use.HOLD)}

@@ -242,6 +242,7 @@ class _Election:
                 newest_term=self.set.newest_term,
                 same_cell_only=self.set.same_cell_only,
                 at_hand=at_hand,
+                unfit_ackers=self.set.unfit_ackers,
             )
             for alias, stopped in self.pool.items()
         )

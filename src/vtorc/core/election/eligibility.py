@@ -4,8 +4,8 @@ Each way asks its own choice of the questions, in its own order, about the same 
 question with an answer gives the reason.
 """
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 
 from vtorc.core.facts.durability import DurabilityPolicy, Member, PromotionRule
 from vtorc.core.facts.fitness import FIT, Fitness
@@ -52,11 +52,13 @@ class Candidacy:
     same_cell_only: bool = False
     """Whether it has to be in the cell of `primary` (prevent-cross-cell-failover)."""
     at_hand: Collection[Member] = ()
-    """The tablets that would become its replicas and could acknowledge; the tablet itself may be among them."""
+    """The tablets that would become its replicas; the tablet itself may be among them."""
+    unfit_ackers: Mapping[TabletAlias, str] = field(default_factory=dict)
+    """Tablets that cannot acknowledge, whatever the policy says; each with the end of a sentence why."""
 
     @property
     def ackers(self) -> list[Member]:
-        """The tablets at hand that the policy lets acknowledge its writes, and that can replicate from it."""
+        """The tablets at hand that can acknowledge its writes, by the policy and by what their servers are fit for."""
         return [member for member in self._policy_ackers if member.alias not in self.fitness.twins]
 
     @property
@@ -65,8 +67,15 @@ class Candidacy:
         return [member for member in self._policy_ackers if member.alias in self.fitness.twins]
 
     @property
+    def mute(self) -> list[Member]:
+        """The tablets at hand that the policy lets acknowledge its writes, and that cannot."""
+        allowed = (member for member in self.at_hand if self.policy.may_ack(self.tablet, member))
+        return [member for member in allowed if member.alias in self.unfit_ackers]
+
+    @property
     def _policy_ackers(self) -> list[Member]:
-        return [member for member in self.at_hand if self.policy.may_ack(self.tablet, member)]
+        allowed = (member for member in self.at_hand if self.policy.may_ack(self.tablet, member))
+        return [member for member in allowed if member.alias not in self.unfit_ackers]
 
     @property
     def required_acks(self) -> int:
@@ -186,7 +195,8 @@ def has_too_few_ackers(candidacy: Candidacy) -> str:
         else "its MySQL waits for (rpl_semi_sync_source_wait_for_replica_count; lower it, or bring tablets back)"
     )
     twins = ", ".join(str(member) for member in candidacy.twins)
-    return f"would get {acks} of the {needed} acknowledgements that {asks}" + (
+    mute = "".join(f", as {each} {candidacy.unfit_ackers[each.alias]}" for each in candidacy.mute)
+    return f"would get {acks} of the {needed} acknowledgements that {asks}{mute}" + (
         f", as {twins} has the same server_uuid or server_id and cannot replicate from it" if twins else ""
     )
 

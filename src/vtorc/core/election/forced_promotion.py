@@ -158,6 +158,7 @@ def _candidacy(candidates: CandidateSet, policy: DurabilityPolicy, named: Tablet
         newest_term=candidates.newest_term,
         # A tablet with transactions that the new primary lacks does not become its replica, and acknowledges nothing.
         at_hand=[other.member for other in candidates.followers if winner.received.contains(other.received)],
+        unfit_ackers=candidates.unfit_ackers,
     )
 
 

@@ -289,8 +289,8 @@ class Fact(enum.Enum):
     NO_SEMI_SYNC = FactTraits(
         spelling="semi-sync plugins",
         judge=_no_semi_sync,
-        never=_uses(),
-        last=_uses(Use.ACKNOWLEDGE, Use.LEAD),
+        never=_uses(Use.ACKNOWLEDGE, Use.LEAD),
+        last=_uses(),
         told=True,
         remedy="install the plugins for both sides of semi-sync",
     )

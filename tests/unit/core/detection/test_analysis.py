@@ -1236,6 +1236,11 @@ UNSET, SET = Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET, Code.REPLICA_SEMI_SYNC_MUST
         pytest.param(
             shard(primary(), filtering(R1), replica(R2, TabletType.RDONLY, semi_sync=False)), [], id="an RDONLY"
         ),
+        pytest.param(
+            shard(primary(), answers(replica(R1), semi_sync=SemiSyncStatus()), replica(R2, io=CONNECTING)),
+            [],
+            id="it cannot acknowledge",
+        ),
     ],
 )
 def test_a_hollow_acker_acknowledges_only_for_want_of_others(view: ShardView, expected: list[Code]) -> None:

@@ -5,17 +5,21 @@ from typing import Any
 
 import pytest
 
-from tests.unit.core.builders import P, alias, by_alias, gtids, stopped, uuid
+from tests.unit.core.builders import NO_ACK_TIMEOUT, P, alias, by_alias, gtids, stopped, uuid
 from vtorc.core.election.ack_arithmetic import ObservedSemiSync
 from vtorc.core.election.candidates import CandidateSet, StoppedTablet
 from vtorc.core.election.choice import Choice, Refusal, certain_refusal, choose
 from vtorc.core.election.revocation import unrevoked
 from vtorc.core.facts.durability import DurabilityPolicy, Member, PromotionRule, policy
+from vtorc.core.facts.fitness import fitness
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.rules import Rule
+from vtorc.core.facts.status import SemiSyncStatus, TabletStatus
+from vtorc.core.facts.unfitness import Subject
 
 R1, R2, R3 = "zone1-101", "zone2-200", "zone3-300"
 DEAD = Member(alias(P), TabletType.PRIMARY)
+ACKING = TabletStatus(semi_sync=SemiSyncStatus(timeout=NO_ACK_TIMEOUT, wait_for_replica_count=1))
 SEMI_SYNC, CROSS_CELL, NONE = policy("semi_sync"), policy("cross_cell"), policy("none")
 
 
@@ -97,6 +101,23 @@ def test_a_tablet_of_a_cell_without_topology_server_is_tried_last() -> None:
         candidates(stopped(near, "100:1-50"), stopped(R2, "100:1-50"), unreachable_cells=frozenset({"zone1", "zone2"}))
     )
     assert choice.holders == (alias(near), alias(R2))
+
+
+def test_a_tablet_is_not_elected_whose_only_acker_cannot_acknowledge() -> None:
+    """The refusal says of the acker what is missing; with another acker the tablet wins, and without acks it does."""
+    mute = fitness(Subject(status=TabletStatus(), peers={alias(R1): ACKING}, required_acks=1))
+    few = candidates(stopped(R1, "100:1-50"), stopped(R2, "100:1-50"), fitness={alias(R2): mute})
+    refusal = refused(few)
+    assert refusal.rule is Rule.NO_CANDIDATE
+    needs = (
+        f"{alias(R1)} would get 0 of the 1 acknowledgements that semi_sync requires, as {alias(R2)} tells no settings"
+    )
+    assert needs in refusal.sentence
+    assert elected(few, NONE).winner == alias(R1)
+    more = candidates(
+        stopped(R1, "100:1-50"), stopped(R2, "100:1-50"), stopped(R3, "100:1-50"), fitness={alias(R2): mute}
+    )
+    assert elected(more).holders == (alias(R1), alias(R3))
 
 
 def test_scenario_9_a_relay_log_that_nobody_applies_is_not_ignored() -> None:

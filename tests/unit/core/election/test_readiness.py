@@ -25,6 +25,7 @@ from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.rules import Rule
+from vtorc.core.facts.status import SemiSyncStatus
 from vtorc.core.facts.views import ShardView, TabletView
 
 R1, R2, R3 = "zone1-101", "zone2-200", "zone3-300"
@@ -310,12 +311,19 @@ def test_a_winner_that_is_used_only_for_want_of_a_better_one_is_doubted() -> Non
 
 
 def test_a_winner_without_certain_acknowledgements_is_doubted() -> None:
-    """The only other tablet tells no settings of semi-sync, so that its plugins may be missing."""
-    plain = replace(primary().status.semi_sync, timeout=0, wait_for_replica_count=0, replica_enabled=False)  # type: ignore[union-attr]
-    silent = answers(follower(R2), semi_sync=replace(plain, primary_enabled=False, primary_active=False))
-    found = ready(shard(primary(), follower(R1), silent))
+    """The only other tablet has replication filters, so that it acknowledges rows that it leaves out."""
+    found = ready(shard(primary(), follower(R1), filtering(R2)))
     assert found.winner == alias(R1)
     assert found.doubts == ("zone1-0000000101 needs 1 acknowledgement, has 0 that may give one for certain",)
+
+
+def test_a_shard_with_an_only_acker_that_cannot_acknowledge_is_not_ready() -> None:
+    """The only other tablet tells no settings of semi-sync, so no write of the winner would be acknowledged."""
+    silent = answers(follower(R2), semi_sync=SemiSyncStatus())
+    found = ready(shard(primary(), follower(R1), silent))
+    assert found.winner is None
+    assert found.rule is Rule.NO_CANDIDATE
+    assert any("install the plugins" in why for why in found.blocked_by)
 
 
 def test_a_winner_in_a_cell_without_its_topology_server_is_doubted() -> None:

@@ -66,8 +66,8 @@ def test_a_server_set_up_as_by_vitess_is_fit_for_everything() -> None:
         (
             replace(SOUND, semi_sync=SemiSyncStatus()),
             Fact.NO_SEMI_SYNC,
-            set(),
             {ACK, LEAD},
+            set(),
             "tells no settings of semi-sync",
         ),
         (acking(wait_for_replica_count=2), Fact.WAIT_COUNT, set(), {LEAD}, "would wait for 2 acknowledgements"),
