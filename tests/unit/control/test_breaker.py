@@ -170,7 +170,7 @@ def test_the_announcement_waits_from_the_loss_that_makes_a_storm() -> None:
 
 
 def test_a_storm_is_looked_at_four_times_a_second() -> None:
-    """It is announced at the moment at which it may be, and however many shards report, it is not counted more often."""
+    """It is announced at the moment at which it may be, and more reports do not make vtorc count more often."""
     fleet = Fleet()
     fleet.lose(*range(5))
     fleet.wait(ANNOUNCE_AFTER, step=0.25)

@@ -139,6 +139,18 @@ def test_what_nearly_is_a_flaw(status: TabletStatus, changes: dict[str, Any]) ->
 def test_the_gaps_of_filters_stay_when_the_filters_go() -> None:
     """A server that was seen with filters proves nothing by its GTIDs, although it has none now."""
     assert not judged(SOUND, was_filtered=True).may(Use.HOLD)
+    tablet = changed(replica(R1), filtered_server=uuid(R1))
+    assert not fitness_of(shard(primary(), tablet), tablet, SEMI_SYNC).may(Use.HOLD)
+
+
+def test_without_a_policy_no_setting_of_semi_sync_is_a_flaw() -> None:
+    """It is not known whether any write waits for an acknowledgement."""
+    tablet = replica(R1)
+    assert tablet.status is not None
+    hasty = answers(tablet, semi_sync=replace(tablet.status.semi_sync, timeout=10_000))
+    view = shard(primary(), hasty)
+    assert fitness_of(view, hasty, None).flaws == ()
+    assert [flaw.fact for flaw in fitness_of(view, hasty, SEMI_SYNC).flaws] == [Fact.ACK_TIMEOUT]
 
 
 def test_a_server_without_replica_updates_still_feeds_what_it_wrote() -> None:
