@@ -457,6 +457,81 @@ def test_the_record_of_a_tablet_that_refuses_its_source_is_corrected_if_it_runs_
     in_session(main)
 
 
+def test_the_record_of_a_former_primary_stays_once_the_lock_has_run_out() -> None:
+    """Another vtorc may have promoted it since, and a reading of the record takes its time."""
+
+    async def main(rig: Rig) -> None:
+        work = reconcile(rig)
+        rig.held.runs_out = LockLost("run out")
+        with pytest.raises(RecoveryFailed, match=f"{FIRST}: run out"):
+            await work.reconcile_stale_primaries([alias(FIRST)])
+        assert rig.topo.record.type == topodata_pb2.PRIMARY
+
+    in_session(main)
+
+
+def test_a_former_primary_that_follows_is_not_put_back() -> None:
+    """Its stopped threads were started with its new source; what a rollback puts back on other tablets stays."""
+
+    async def main(rig: Rig) -> None:
+        stale = replica(FIRST, TabletType.PRIMARY, of=SECOND, io=ThreadState.CONNECTING, io_error="refused")
+        rig.tablets.tell(f"demote_primary {FIRST}", gtids("100:1-50"))
+        rig.tablets.tell(f"full_status {FIRST}", status(stale))
+        rig.session.on_abort("stop replication", alias(SECOND), lambda: rig.tablets.stop_replication(stale.record))
+        await repairs(rig, shard(primary(), stale)).reconcile_stale_primaries([alias(FIRST)])
+        assert f"stop_replication {FIRST}" in rig.calls
+        await rig.session.roll_back()
+        assert [step for step in rig.steps if step.startswith("undo")] == [f"undo: stop replication {SECOND}"]
+
+    in_session(main)
+
+
+# The record of a primary
+
+LATE_RECORD = replica(FIRST, of=None, tablet_type=TabletType.PRIMARY)
+AS_NAMED = shard(LATE_RECORD, named=FIRST, term=7_000_000_000)
+
+
+def test_the_record_of_a_primary_gets_type_and_term_under_the_lock() -> None:
+    """The tablet is asked first, and the lock is checked just before the record is written."""
+
+    async def main(rig: Rig) -> None:
+        rig.topo.record = topodata_pb2.Tablet(type=topodata_pb2.REPLICA)
+        rig.tablets.tell(f"full_status {FIRST}", status(LATE_RECORD))
+        await repairs(rig, AS_NAMED).correct_primary_record(alias(FIRST))
+        assert rig.steps == [f"read tablet type {FIRST}", "check lock", f"correct its record {FIRST}"]
+        assert rig.topo.updated == [(alias(FIRST), True)]
+        assert rig.topo.record.type == topodata_pb2.PRIMARY
+        assert rig.topo.record.primary_term_start_time == time_to_proto(7_000_000_000)
+
+    in_session(main)
+
+
+def test_a_record_that_says_primary_already_keeps_its_term() -> None:
+    """The tablet has written it by itself."""
+
+    async def main(rig: Rig) -> None:
+        rig.tablets.tell(f"full_status {FIRST}", status(LATE_RECORD))
+        await repairs(rig, AS_NAMED).correct_primary_record(alias(FIRST))
+        assert rig.topo.updated == [(alias(FIRST), False)]
+        assert not rig.topo.record.HasField("primary_term_start_time")
+
+    in_session(main)
+
+
+def test_the_record_of_a_primary_is_not_written_without_the_lock() -> None:
+    """Another vtorc may be moving the primary."""
+
+    async def main(rig: Rig) -> None:
+        rig.held.tell("check", LockLost("gone"))
+        rig.tablets.tell(f"full_status {FIRST}", status(LATE_RECORD))
+        with pytest.raises(LockLost):
+            await repairs(rig, AS_NAMED).correct_primary_record(alias(FIRST))
+        assert rig.topo.updated == []
+
+    in_session(main)
+
+
 # One replica that is made to reconnect
 
 
