@@ -752,6 +752,22 @@ def test_a_repair_is_broken_off_when_the_primary_is_lost(monkeypatch: Patch, aga
     at_now(monkeypatch, main)
 
 
+def test_a_repair_that_is_broken_off_gives_its_slot_back(monkeypatch: Patch) -> None:
+    """Another shard may have it before this one is judged again."""
+
+    async def main() -> None:
+        rig = Rig(STOPPED)
+        rig.takes = 60.0
+        holding: list[object] = []
+        monkeypatch.setattr(rig.watch, "hurry", lambda **_: holding.append(rig.budget.holding))
+        asyncio.get_running_loop().call_later(2.0, rig.watch.show, stopped_and_lost())
+        await rig.for_seconds(3.0)
+        assert "interrupted FixReplica" in rig.notes.heard
+        assert holding[0] == ()
+
+    at_now(monkeypatch, main)
+
+
 def test_a_replacement_is_broken_off_by_nothing(monkeypatch: Patch) -> None:
     """What changes meanwhile is looked at when it has ended."""
 

@@ -276,6 +276,21 @@ def test_a_rollback_makes_the_primary_writable_again_as_it_was(semi_sync: bool) 
     in_session(main)
 
 
+def test_a_replica_that_takes_writes_is_demoted_after_its_replication_has_stopped() -> None:
+    """It holds what it says once it is read-only."""
+
+    async def main(rig: Rig) -> None:
+        tell_stop(rig, FIRST)
+        rig.tablets.tell(f"demote_primary {FIRST}", gtids("100:1-61"))
+        rig.tablets.tell(f"replication_status {FIRST}", threads("100:1-60", "100:1-62"))
+        found = await stop(rig, replica(FIRST, read_only=False), of=primary())
+        assert found[alias(FIRST)].received == gtids("100:1-62")
+        assert f"demote_primary {FIRST} force=True" in rig.calls
+        assert rig.step("read position").target == alias(FIRST)
+
+    in_session(main)
+
+
 def stalled_after(tablet: TabletView) -> TabletView:
     """The tablet, which now tells of a stalled disk alone."""
     return changed(tablet, before_stall=tablet.status, status=TabletStatus(disk_stalled=True))
