@@ -9,7 +9,6 @@ from tests.unit.core.builders import changed
 from tests.unit.recovery.test_repairs import by_hand, look
 from tests.unit.sim.servers import until
 from tests.unit.sim.worlds import CELLS, SHARD, in_world, small_plan
-from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.records import TabletRecord
@@ -17,23 +16,13 @@ from vtorc.core.facts.rules import Rule
 from vtorc.errors import TabletCallFailed
 from vtorc.recovery.emergency import EmergencyReparent
 from vtorc.recovery.errors import RecoveryRefused
-from vtorc.recovery.record import BegunRecovery, OperatorRequest, Outcome
+from vtorc.recovery.record import Outcome
 from vtorc.recovery.session import RecoverySession, RecoveryTools
 from vtorc.sim.cluster.plan import shard_plan
 from vtorc.sim.cluster.tablet_manager import SimTabletManager
 from vtorc.sim.cluster.world import SimShard, World
 from vtorc.tablet.api import StopMode
 from vtorc.vttablet.mysql_api import Threads
-
-ASKED = BegunRecovery(
-    shard=SHARD,
-    recovery=Recovery.EMERGENCY_REPARENT,
-    code=None,
-    alias=None,
-    began=0,
-    sentence="ann asked to replace the primary: a drill",
-    asked=OperatorRequest(actor="ann", origin="127.0.0.1", reason="a drill"),
-)
 
 
 def test_no_tablet_is_stopped_for_an_election_without_a_candidate() -> None:
@@ -130,27 +119,3 @@ def test_a_failover_that_waits_for_nothing_asks_no_tablet_twice() -> None:
         assert "check that it is still stopped" not in steps
 
     in_world(main)
-
-
-@pytest.mark.parametrize("begun", [None, ASKED], ids=["the record alone counts", "the operator was told more"])
-def test_an_emergency_reparent_that_an_operator_asks_for_is_carried_out(begun: BegunRecovery | None) -> None:
-    """The election chooses the new primary of a shard that is well, and the record tells what was asked for."""
-
-    async def main(world: World, shard: SimShard) -> None:
-        before, vtorc = shard.primary, world.vtorcs[0]
-        commands = vtorc.commands(SHARD)
-        assert commands is not None
-        record = await vtorc.process.life.spawn(
-            commands.emergency_reparent(policy("semi_sync"), begun=begun), name="emergency_reparent"
-        )
-        assert (record.recovery, record.outcome) == (Recovery.EMERGENCY_REPARENT, Outcome.SUCCEEDED)
-        assert record.asked == (ASKED.asked if begun is not None else None)
-        assert record.argument is not None
-        promoted = f"{SHARD}: promoted {record.winner} as an operator asked. "
-        assert record.sentence == promoted + record.argument.sentence
-        after = shard.primary
-        assert after is not None
-        assert after is not before
-        assert after.config.alias == record.winner
-
-    in_world(main, plan=small_plan(durability="semi_sync"))

@@ -356,6 +356,21 @@ def test_only_a_tablet_of_the_same_cell_is_promoted_if_that_is_set() -> None:
     in_session(main)
 
 
+def test_a_tablet_of_the_same_cell_fetches_what_only_another_cell_holds() -> None:
+    """The setting holds for the election among stopped tablets too."""
+
+    async def main(rig: Rig) -> None:
+        tell(rig, FIRST)
+        tell(rig, FAR, received="100:1-70")
+        rig.bounds = Bounds(same_cell_only=True)
+        await reparent(rig, shard(DEAD, replica(FIRST), replica(FAR)), "none")
+        assert rig.session.winner == alias(FIRST)
+        fetch = f"set_replication_source {FIRST} source={FAR} semi_sync=False force_start=True wait=100:1-70"
+        assert fetch in rig.calls
+
+    in_session(main)
+
+
 def test_a_grace_ends_the_stop_once_enough_have_answered() -> None:
     """A silent tablet that is not needed holds the failover up for the grace only."""
 

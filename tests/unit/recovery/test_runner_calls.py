@@ -1,13 +1,14 @@
 """One action from its decision to its record: read again, judged again, carried out or left."""
 
+import asyncio
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import pytest
 
 from tests.unit.core.builders import SHARD, alias, failing, gtids, primary, replica, shard
-from tests.unit.recovery.fakes import NEVER, WALL, Rig, with_rig
+from tests.unit.recovery.fakes import NEVER, WALL, Rig, begun, with_rig
 from tests.unit.recovery.test_stop_calls import answer, threads
 from vtorc.core.decision.decisions import Action, Decision
 from vtorc.core.detection.findings import Finding
@@ -19,10 +20,10 @@ from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.status import ThreadState
 from vtorc.core.facts.views import ShardView
 from vtorc.discovery.watch import ShardWatch
-from vtorc.errors import TopoUnavailable
+from vtorc.errors import LockLost, TopoUnavailable
 from vtorc.recovery import runner
 from vtorc.recovery.commands import Commands
-from vtorc.recovery.record import Outcome, RecoveryRecord
+from vtorc.recovery.record import OperatorRequest, Outcome, RecoveryRecord
 from vtorc.recovery.runner import Judgement, Runner, begun_with
 from vtorc.sim.engine.loop import forever
 
@@ -84,6 +85,7 @@ def topology(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(runner, "read_shard", read_shard)
     monkeypatch.setattr("vtorc.recovery.commands.read_shard", read_shard)
+    monkeypatch.setattr("vtorc.recovery.locked_run.read_shard", read_shard)
 
 
 async def carry_out(
@@ -354,6 +356,44 @@ def test_a_planned_reparent_that_hangs_makes_the_primary_writable_again() -> Non
         record = await Commands(rig.tools, cast(ShardWatch, Watch(WELL))).planned_reparent(policy("semi_sync"))
         assert record.outcome is Outcome.FAILED
         assert rig.calls[-1] == f"undo_demote_primary {PRIMARY} semi_sync=True"
+
+    with_rig(main)
+
+
+def test_a_planned_reparent_that_loses_its_lock_makes_the_primary_writable_again() -> None:
+    """No other vtorc has moved the primary that was read under the lock."""
+
+    async def main(rig: Rig) -> None:
+        for tablet in WELL.tablets:
+            rig.tablets.tell(f"wall_clock {tablet.alias}", WALL)
+        rig.tablets.tell(f"primary_position {PRIMARY}", gtids("100:1-50"))
+        rig.tablets.tell(f"demote_primary {PRIMARY}", takes=NEVER)
+        rig.topo.lock_shard = lambda *_: rig.lock  # type: ignore[method-assign]
+        rig.held.tell("check", None, LockLost("gone"))
+        asyncio.get_running_loop().call_later(1.0, rig.held.lost.set)
+        record = await Commands(rig.tools, cast(ShardWatch, Watch(WELL))).planned_reparent(policy("semi_sync"))
+        assert record.outcome is Outcome.LOCK_LOST
+        assert rig.calls[-1] == f"undo_demote_primary {PRIMARY} semi_sync=True"
+
+    with_rig(main)
+
+
+@pytest.mark.parametrize("asked", [True, False], ids=["an operator asked", "the record alone counts"])
+def test_an_emergency_reparent_promotes_the_tablet_of_the_election(asked: bool) -> None:
+    """Its record has the safety argument, and what the operator was told of it."""
+    request = OperatorRequest(actor="ann", origin="127.0.0.1", reason="a drill") if asked else None
+
+    async def main(rig: Rig) -> None:
+        tell(rig)
+        rig.topo.lock_shard = rig.topo.try_lock_shard  # type: ignore[method-assign]
+        given = replace(begun(Recovery.EMERGENCY_REPARENT), asked=request) if asked else None
+        commands = Commands(rig.tools, cast(ShardWatch, Watch(LOST)))
+        record = await commands.emergency_reparent(policy("semi_sync"), begun=given)
+        assert (record.outcome, record.code, record.alias) == (Outcome.SUCCEEDED, None, None)
+        assert (record.recovery, record.asked) == (Recovery.EMERGENCY_REPARENT, request)
+        assert record.argument is not None
+        assert record.sentence == f"commerce/0: promoted {FIRST} as an operator asked. {record.argument.sentence}"
+        assert rig.topo.calls == ["lock EmergencyReparentShard(<nil>)"]
 
     with_rig(main)
 
