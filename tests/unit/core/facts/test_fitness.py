@@ -11,6 +11,7 @@ from vtorc.core.facts.durability import policy
 from vtorc.core.facts.fitness import FIT, Fitness, fitness, fitness_of, shard_fitness
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.last_probe import ProbeFailure
+from vtorc.core.facts.observed_term import ENDLESS_ACK_TIMEOUT
 from vtorc.core.facts.status import ReplicationStatus, SemiSyncStatus, TabletStatus
 from vtorc.core.facts.unfitness import Fact, Subject, Use
 from vtorc.core.facts.views import TabletView
@@ -124,6 +125,7 @@ def test_what_is_not_told_speaks_against_nothing() -> None:
         pytest.param(acking(wait_for_replica_count=2), {"others_that_may_ack": 2}, id="enough ackers for its count"),
         pytest.param(acking(wait_for_replica_count=2), {"required_acks": 0}, id="a count without semi-sync"),
         pytest.param(acking(timeout=10_000), {"required_acks": 0}, id="a timeout without semi-sync"),
+        pytest.param(acking(timeout=round(ENDLESS_ACK_TIMEOUT * 1000)), {}, id="a timeout that counts as none"),
         pytest.param(acking(timeout=0, wait_for_replica_count=0, replica_enabled=True), {}, id="a plugin that is on"),
         pytest.param(replace(SOUND, replication=None), {}, id="no source, so no filters and no delay"),
         pytest.param(
