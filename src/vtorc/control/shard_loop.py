@@ -273,8 +273,6 @@ class ShardLoop:
             )
 
     def _forget_old_attempts(self, present: set[tuple[Code, TabletAlias | None]], now: float) -> None:
-        if not present and not self._last_seen and not self._attempts:
-            return
         relapsed = {key for key in present if now - self._last_seen.get(key, now) >= HELD_AFTER}
         for key in present:
             self._last_seen[key] = now

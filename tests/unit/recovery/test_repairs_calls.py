@@ -1,11 +1,12 @@
 """The calls of each repair, one by one, and what it does when one of them fails."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Set
 from dataclasses import replace
 
 import pytest
 
-from tests.unit.core.builders import P, alias, failing, gtids, primary, replica, shard
+from tests.unit.core.builders import P, alias, changed, failing, gtids, primary, replica, shard
 from tests.unit.recovery.fakes import NEVER, Rig, in_session, unreachable
 from vtorc.core.detection.problems import Code
 from vtorc.core.facts.durability import policy
@@ -16,7 +17,7 @@ from vtorc.errors import LockLost, TabletCallFailed
 from vtorc.proto import topodata_pb2
 from vtorc.recovery.errors import RecoveryFailed
 from vtorc.recovery.promotion import APPLY_DEADLINE
-from vtorc.recovery.repairs import APPLY_REST_DEADLINE, Repairs
+from vtorc.recovery.repairs import APPLY_REST_DEADLINE, SEEN_WITHIN, Repairs
 from vtorc.topo.records import time_to_proto
 
 PRIMARY, FIRST, SECOND = (str(alias(f"zone1-{number}")) for number in (100, 101, 102))
@@ -157,6 +158,49 @@ def test_a_stopped_replica_is_restarted_and_not_repointed(
         await repairs(rig, view, durability).fix_replicas({alias(FIRST): codes})
         assert rig.calls == [f"stop_replication {FIRST}", f"start_replication {FIRST} semi_sync={semi_sync}", LOOK]
         assert rig.steps == ["check lock", f"stop replication {FIRST}", f"start replication {FIRST}", SEEN]
+
+    in_session(main)
+
+
+@pytest.mark.parametrize(
+    ("error", "looks", "took"), [("", 1, 0.0), ("Can't find record", 6, 1.55)], ids=["none before", "an error before"]
+)
+def test_a_replica_that_had_an_error_is_looked_at_for_longer(error: str, looks: int, took: float) -> None:
+    """The pause between two looks doubles, until a second is over since the first."""
+
+    async def main(rig: Rig) -> None:
+        tablet = changed(replica(FIRST), status=threads(replica(FIRST), last_sql_error=error))
+        await asyncio.sleep(3.0)
+        await repairs(rig, shard(primary(), tablet)).fix_replicas({alias(FIRST): RESTART})
+        assert rig.steps[-looks:] == [SEEN] * looks
+        assert rig.steps[-looks - 1] != SEEN
+        assert rig.session.elapsed() == pytest.approx(3.0 + took)
+
+    in_session(main)
+
+
+def test_a_second_of_looking_is_enough() -> None:
+    """A look that ends at that moment is the last one."""
+
+    async def main(rig: Rig) -> None:
+        tablet = changed(replica(FIRST), status=threads(replica(FIRST), last_sql_error="Can't find record"))
+        work = repairs(rig, shard(primary(), tablet))
+        rig.tablets.tell(LOOK, status(replica(FIRST)).replication, takes=0.475)
+        await work.fix_replicas({alias(FIRST): RESTART})
+        assert rig.session.elapsed() == 1.0
+        assert rig.steps.count(SEEN) == 2
+
+    in_session(main, start=0.0)
+
+
+def test_a_replica_that_does_not_tell_whether_it_works_is_left_alone() -> None:
+    """It gets a second to answer, and its repair has succeeded."""
+
+    async def main(rig: Rig) -> None:
+        work = repairs(rig, shard(primary(), replica(FIRST)))
+        rig.tablets.tell(LOOK, takes=NEVER)
+        await work.fix_replicas({alias(FIRST): RESTART})
+        assert rig.session.elapsed() == pytest.approx(SEEN_WITHIN)
 
     in_session(main)
 
