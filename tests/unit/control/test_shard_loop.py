@@ -958,9 +958,10 @@ def test_attempts_are_forgotten_once_their_problem_stayed_away(monkeypatch: Patc
         assert [a.code for a in rig.loop._attempts] == [Code.REPLICATION_STOPPED]
         rig.watch.show(WELL)
         await rig.for_seconds(59.0)
+        await asyncio.sleep(NOW + 60.0 - Tools.clock.now())
         rig.loop.judge()
         assert len(rig.loop._attempts) == 1
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(0.5)
         rig.loop.judge()
         assert rig.loop._attempts == []
 
