@@ -52,6 +52,10 @@ class Rig:
             RECORD, cast(TabletManager, self.tablet), clock, lambda before, after: None, slot=self.slot
         )
 
+    def lane(self) -> Lane:
+        """How urgent its questions are."""
+        return self.slot.lane
+
     @property
     def times(self) -> list[float]:
         """When the tablet was asked."""
@@ -186,14 +190,14 @@ def test_a_wait_for_an_answer_has_the_tablet_asked_at_once_and_first() -> None:
         waits = [asyncio.create_task(rig.probe.wait_for_probe(loop.time())) for _ in range(2)]
         await soon()
         assert rig.times == [0.0, 0.5]
-        assert rig.slot.lane is Lane.LOST_PRIMARY
+        assert rig.lane() is Lane.LOST_PRIMARY
         waits.pop().cancel()
         rig.probe.set_lane(Lane.SUSPECTED)
         await soon()
-        assert rig.slot.lane is Lane.LOST_PRIMARY
+        assert rig.lane() is Lane.LOST_PRIMARY
         await waits[0]
         assert round(loop.time(), 3) == 1.5
-        assert rig.slot.lane is Lane.SUSPECTED
+        assert rig.lane() is Lane.SUSPECTED
 
     at_work(main)
 

@@ -97,5 +97,5 @@ def test_the_only_tablet_is_refused_rather_than_promoted_against_a_reason(tablet
     acker = replica(SECOND, TabletType.RDONLY)
     refusal = planned(shard(primary(), tablet, acker))
     assert isinstance(refusal, Refusal)
-    assert (refusal.rule, refusal.removed.keys()) == (Rule.NO_CANDIDATE, {alias(FIRST), alias(SECOND)})
+    assert (refusal.rule, set(refusal.removed)) == (Rule.NO_CANDIDATE, {alias(FIRST), alias(SECOND)})
     assert why in refusal.removed[alias(FIRST)]

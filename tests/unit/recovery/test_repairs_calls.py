@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.core.builders import P, alias, changed, failing, gtids, primary, replica, shard
+from tests.unit.core.builders import P, alias, answers, changed, failing, gtids, primary, replica, shard
 from tests.unit.recovery.fakes import NEVER, Rig, in_session, unreachable
 from vtorc.core.detection.problems import Code
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import TabletType
-from vtorc.core.facts.status import TabletStatus, ThreadState
+from vtorc.core.facts.status import SemiSyncStatus, TabletStatus, ThreadState
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.errors import LockLost, TabletCallFailed
 from vtorc.proto import topodata_pb2
@@ -134,6 +134,9 @@ def test_a_shard_without_a_primary_is_not_repaired(repair: Callable[[Repairs], A
 
 # Of replicas
 
+HOLLOW = answers(replica(FIRST), semi_sync=SemiSyncStatus())
+"""A replica that tells no settings of semi-sync, so that it acknowledges only for want of others."""
+
 
 @pytest.mark.parametrize(
     ("tablet", "codes", "durability", "semi_sync"),
@@ -145,8 +148,10 @@ def test_a_shard_without_a_primary_is_not_repaired(repair: Callable[[Repairs], A
         (replica(FIRST), RESTART | {Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET}, "none", False),
         (replica(FIRST, of="zone1-102"), RESTART, "none", False),
         (replica(FIRST), RESTART, "none", True),
+        (HOLLOW, RESTART, "semi_sync", False),
+        (HOLLOW, RESTART | {Code.REPLICA_SEMI_SYNC_MUST_BE_SET}, "semi_sync", True),
     ],
-    ids=["acker", "is to be", "kept", "none", "ends", "of another", "kept under none"],
+    ids=["acker", "is to be", "kept", "none", "ends", "of another", "kept under none", "last choice", "it is decided"],
 )
 def test_a_stopped_replica_is_restarted_and_not_repointed(
     tablet: TabletView, codes: set[Code], durability: str, semi_sync: bool
