@@ -31,6 +31,7 @@ READ_BY_TESTS = ("bench", "docs")
 """Folders that some of the tests read or import."""
 
 NOT_TYPED = "caught by type check"
+UNTRIED = "not checked"
 CAUGHT = frozenset({"killed", "timeout", "segfault", "suspicious"})
 """What mutmut calls a mutant that made a test fail, or that never came to an end."""
 
@@ -164,6 +165,10 @@ class BlockRun:
         names = [mutant.name for mutant in before if mutant.verdict not in {*CAUGHT, NOT_TYPED}]
         if names or not before:
             self._mutmut("run", "--max-children", "1", *names)
+        # A function that was changed since has other mutants than those that survived in it.
+        untried = [mutant.name for mutant in self._verdicts() if mutant.verdict == UNTRIED]
+        if untried:
+            self._mutmut("run", "--max-children", "1", *untried)
         return self._verdicts()
 
     def report(self, mutants: Sequence[Mutant], listed: Collection[Change], *, scenarios: bool) -> bool:
