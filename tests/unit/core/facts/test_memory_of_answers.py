@@ -10,7 +10,7 @@ from tests.unit.core.builders import CONNECTING, gtids, primary, record, replica
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.last_probe import NEVER_PROBED, LastProbe
 from vtorc.core.facts.records import TabletRecord
-from vtorc.core.facts.status import TabletStatus
+from vtorc.core.facts.status import SemiSyncStatus, TabletStatus
 from vtorc.core.facts.tablet_memory import NOTHING_REMEMBERED, FormerType, TabletMemory
 
 R1 = "zone1-101"
@@ -188,6 +188,14 @@ def test_a_client_that_was_one_at_the_first_answer_may_always_have_been(
     span = after(*answers).client_span
     assert span is not None
     assert span.seen_from == seen_from
+
+
+@pytest.mark.parametrize("answer", [STALLED, replace(told(), semi_sync=SemiSyncStatus())], ids=["stalled", "untold"])
+def test_an_answer_that_does_not_tell_of_semi_sync_ends_no_time_as_a_client(answer: TabletStatus) -> None:
+    """The tablet may be a client as before."""
+    span = after(told()).client_span
+    assert span is not None
+    assert after(told(), answer).client_span == span
 
 
 def test_a_server_that_is_down_is_no_client_any_more() -> None:
