@@ -22,8 +22,9 @@ from vtorc.core.facts.views import ShardView
 from vtorc.discovery.watch import ShardWatch
 from vtorc.errors import LockLost, TopoUnavailable
 from vtorc.recovery import runner
+from vtorc.recovery.cancelling import CancelSwitch
 from vtorc.recovery.commands import Commands
-from vtorc.recovery.record import OperatorRequest, Outcome, RecoveryRecord
+from vtorc.recovery.record import OperatorRequest, Outcome, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement, Runner, begun_with
 from vtorc.sim.engine.loop import forever
 
@@ -203,9 +204,12 @@ def tell(rig: Rig) -> None:
     found = WELL.tablet(alias(FIRST))
     assert found is not None
     rig.tablets.tell(f"full_status {FIRST}", found.status)
+    (late,) = LATE_RECORD.tablets
+    rig.tablets.tell(f"full_status {SECOND}", late.status)
 
 
 NEW = shard(*(replica(name, of=None, executed="", semi_sync=False) for name in (FIRST, SECOND)), named=None, term=0)
+LATE_RECORD = shard(replica(SECOND, of=None, tablet_type=TabletType.PRIMARY), named=SECOND)
 STALE = shard(primary(), replica(FIRST, TabletType.PRIMARY, of=None, record_changes={"primary_term_start": 1}))
 
 
@@ -261,6 +265,12 @@ STALE = shard(primary(), replica(FIRST, TabletType.PRIMARY, of=None, record_chan
             f"stop_io_thread {FIRST}",
             f"made one replica of {PRIMARY} reconnect",
         ),
+        (
+            action(Recovery.CORRECT_PRIMARY_RECORD, (Code.PRIMARY_RECORD_OUTDATED, SECOND)),
+            LATE_RECORD,
+            f"full_status {SECOND}",
+            f"the record of {SECOND} says again that it is primary",
+        ),
     ],
     ids=[
         "dead primary",
@@ -272,6 +282,7 @@ STALE = shard(primary(), replica(FIRST, TabletType.PRIMARY, of=None, record_chan
         "replicas",
         "former primary",
         "reconnect",
+        "record of a primary",
     ],
 )
 def test_each_recovery_is_carried_out_and_said(todo: Action, view: ShardView, call: str, sentence: str) -> None:
@@ -286,6 +297,48 @@ def test_each_recovery_is_carried_out_and_said(todo: Action, view: ShardView, ca
         assert record.outcome is Outcome.SUCCEEDED, record.sentence
         assert call in rig.tablets.at
         assert record.sentence.startswith(f"commerce/0: {sentence}")
+
+    with_rig(main)
+
+
+def test_a_replacement_that_loses_its_lock_starts_the_replicas_again() -> None:
+    """No other vtorc has replaced the primary that was judged under the lock."""
+
+    async def main(rig: Rig) -> None:
+        tell(rig)
+        for name in (FIRST, SECOND):
+            rig.tablets.tell(f"wait_for_position {name}", takes=NEVER)
+        locks = [rig.lock, rig.topo.try_lock_shard(SHARD, "another")]
+        rig.topo.try_lock_shard = lambda *_: locks.pop(0)  # type: ignore[method-assign]
+        rig.held.tell("check", None, LockLost("gone"))
+        asyncio.get_running_loop().call_later(2.0, rig.held.lost.set)
+        record, _ = await carry_out(rig, DEAD, DEAD, LOST)
+        assert record.outcome is Outcome.LOCK_LOST
+        assert sorted(rig.calls[-2:]) == [f"start_replication {each} semi_sync=True" for each in (FIRST, SECOND)]
+
+    with_rig(main)
+
+
+def test_each_step_of_an_action_or_a_command_is_heard() -> None:
+    """The observer of the shard tells operators while it is under way."""
+
+    async def main(rig: Rig) -> None:
+        steps: list[StepRecord] = []
+        watch = cast(ShardWatch, Watch(LOST))
+        judgement = Judgement(LOST, policy("semi_sync"), DEAD.decisions, DEAD)
+        tell(rig)
+        record = await Runner(rig.tools, watch, lambda **_: judgement, steps.append).run(
+            DEAD, begun_with(DEAD, began=WALL)
+        )
+        assert steps == list(record.steps) != []
+        steps.clear()
+        rig.topo.lock_shard = rig.topo.try_lock_shard  # type: ignore[method-assign]
+        switch = CancelSwitch()
+        assert switch.cancel("not now")
+        record = await Commands(rig.tools, watch, steps.append).emergency_reparent(policy("semi_sync"))
+        assert steps == list(record.steps) != []
+        record = await Commands(rig.tools, watch, steps.append, switch).emergency_reparent(policy("semi_sync"))
+        assert record.outcome is Outcome.CANCELLED
 
     with_rig(main)
 
