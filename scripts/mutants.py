@@ -31,10 +31,17 @@ READ_BY_TESTS = ("bench", "docs")
 """Folders that some of the tests read or import."""
 
 NOT_TYPED = "caught by type check"
+UNTRIED = "not checked"
 CAUGHT = frozenset({"killed", "timeout", "segfault", "suspicious"})
 """What mutmut calls a mutant that made a test fail, or that never came to an end."""
 
-ROW = re.compile(r"^\| `(?P<place>[^`]+)` \| `+ ?(?P<before>.+?) ?`+ \| `+ ?(?P<after>.+?) ?`+ \| (?P<reason>.+) \|$")
+NOTHING = "–"
+"""The cell of a mutant that drops whole lines."""
+
+ROW = re.compile(
+    r"^\| `(?P<place>[^`]+)` \| `+ ?(?P<before>.+?) ?`+ "
+    rf"\| (?:`+ ?(?P<after>.+?) ?`+|{NOTHING}) \| (?P<reason>.+) \|$"
+)
 
 
 @dataclass(frozen=True)
@@ -52,13 +59,35 @@ BLOCKS = {
     "control": Block(("control/budget", "control/breaker", "control/shard_loop"), ("unit/control",)),
     "recovery": Block(("recovery/*",), ("unit/recovery",)),
     "decision": Block(("core/decision/*",), ("unit/core/decision",)),
-    "detection": Block(("core/detection/lost_primary",), ("unit/core/detection", "unit/core/decision")),
+    "detection": Block(
+        tuple(
+            f"core/detection/{name}" for name in ("lost_primary", "acknowledgements", "proven_past", "primary_check")
+        ),
+        ("unit/core/detection", "unit/core/decision"),
+    ),
     "election": Block(("core/election/*",), ("unit/core/election",)),
     "memory": Block(
         ("core/facts/observed_term", "core/facts/tablet_memory", "core/facts/last_probe", "discovery/probe"),
         ("unit/core/facts", "unit/discovery"),
     ),
     "facts": Block(("core/facts/gtid", "core/facts/intervals", "core/facts/durability"), ("unit/core/facts",)),
+    "evidence": Block(
+        tuple(
+            f"core/facts/{name}"
+            for name in (
+                "rolled_back",
+                "fitness",
+                "unfitness",
+                "past_proof",
+                "ack_path",
+                "client_span",
+                "external_source",
+                "effective_policy",
+                "watched",
+            )
+        ),
+        ("unit/core",),
+    ),
 }
 
 
@@ -136,6 +165,10 @@ class BlockRun:
         names = [mutant.name for mutant in before if mutant.verdict not in {*CAUGHT, NOT_TYPED}]
         if names or not before:
             self._mutmut("run", "--max-children", "1", *names)
+        # A function that was changed since has other mutants than those that survived in it.
+        untried = [mutant.name for mutant in self._verdicts() if mutant.verdict == UNTRIED]
+        if untried:
+            self._mutmut("run", "--max-children", "1", *untried)
         return self._verdicts()
 
     def report(self, mutants: Sequence[Mutant], listed: Collection[Change], *, scenarios: bool) -> bool:
@@ -227,12 +260,14 @@ def page_rows(text: str) -> Iterator[tuple[Change, str]]:
     """Yield the mutants that the page lists, each with its reason."""
     for line in text.splitlines():
         if found := ROW.match(line):
-            before, after = (found[name].replace("\\|", "|") for name in ("before", "after"))
+            before, after = ((found[name] or "").replace("\\|", "|") for name in ("before", "after"))
             yield Change(found["place"], before, after), found["reason"]
 
 
 def _code(text: str) -> str:
     """Return code for a cell of a table."""
+    if not text:
+        return NOTHING
     text = text.replace("|", "\\|")
     return f"`` {text} ``" if "`" in text else f"`{text}`"
 

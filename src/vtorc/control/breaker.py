@@ -198,16 +198,6 @@ class Breaker:
         loss.state = _LossState.BACK if primary.alias == loss.alias else _LossState.REPLACED
         if self._storm is not None:
             self._storm.news_at = self._now()
-        else:
-            self._drop_old()
-
-    def _drop_old(self) -> None:
-        oldest = self._now() - LOSS_WINDOW
-        self._losses = {
-            shard: loss
-            for shard, loss in self._losses.items()
-            if loss.state is _LossState.LOST or loss.seen_at >= oldest
-        }
 
     # --- what happens to the fleet
 
@@ -247,14 +237,22 @@ class Breaker:
         now = self._now()
         self._storm = _Storm(began_at=now, since=now - LOSS_WINDOW, news_at=now)
         self._next_check_at = now
+        self._drop_old(now - LOSS_WINDOW)
+
+    def _drop_old(self, oldest: float) -> None:
+        """Forget the losses from before `oldest` that have passed: a storm that holds would count them in."""
+        self._losses = {
+            shard: loss
+            for shard, loss in self._losses.items()
+            if loss.state is _LossState.LOST or loss.seen_at >= oldest
+        }
 
     def _hold(self, storm: _Storm) -> None:
         """Take every present loss into the storm, because all of them are held back, and keep the storm going."""
         storm.news_at = self._now()
-        if not storm.holds:
-            for loss in self._held():
-                loss.is_closed = False
-                storm.since = min(storm.since, loss.seen_at)
+        for loss in self._held():
+            loss.is_closed = False
+            storm.since = min(storm.since, loss.seen_at)
 
     def _check_storm(self) -> None:
         storm = self._storm
@@ -287,7 +285,6 @@ class Breaker:
         for loss in losses:
             loss.is_closed = True
         self._storm = None
-        self._drop_old()
 
     def _begin_sentence(self, affected: Sequence[_Loss], *, holds: bool) -> str:
         first, last = min(loss.seen_at for loss in affected), max(loss.seen_at for loss in affected)

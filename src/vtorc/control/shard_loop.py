@@ -273,8 +273,6 @@ class ShardLoop:
             )
 
     def _forget_old_attempts(self, present: set[tuple[Code, TabletAlias | None]], now: float) -> None:
-        if not present and not self._last_seen and not self._attempts:
-            return
         relapsed = {key for key in present if now - self._last_seen.get(key, now) >= HELD_AFTER}
         for key in present:
             self._last_seen[key] = now
@@ -315,7 +313,6 @@ class ShardLoop:
         finally:
             self._command = None
         if record is not None:
-            self._unsettled_since = self._tools.clock.now()
             self._observer.finished(record)
             await self._read_again(record)
 
@@ -343,17 +340,14 @@ class ShardLoop:
     def _remember(self, action: Action, record: RecoveryRecord) -> None:
         now = self._tools.clock.now()
         self._pauses.note(action.recovery, record.outcome, now)
-        if record.outcome is Outcome.LOCK_HELD:
-            return
-        self._unsettled_since = now
-        if record.outcome is Outcome.GONE:
+        if record.outcome in (Outcome.LOCK_HELD, Outcome.GONE):
             return
         self._attempts += [
             Attempt(
                 code=decision.finding.code,
                 recovery=action.recovery,
                 alias=decision.finding.alias,
-                ended_at=self._tools.clock.now(),
+                ended_at=now,
                 succeeded=record.outcome is Outcome.SUCCEEDED,
                 cause=decision.finding.cause,
                 waits_for=record.waits_for,

@@ -7,7 +7,15 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.core.builders import alias, primary
-from vtorc.control.breaker import ANNOUNCE_AFTER, END_AFTER, HOLD_NOTHING, MIN_LOSSES, SETTLED_AFTER, Breaker
+from vtorc.control.breaker import (
+    ANNOUNCE_AFTER,
+    END_AFTER,
+    HOLD_NOTHING,
+    LOSS_WINDOW,
+    MIN_LOSSES,
+    SETTLED_AFTER,
+    Breaker,
+)
 from vtorc.control.observer import Announcement
 from vtorc.core.decision.decisions import Decision
 from vtorc.core.detection.findings import Finding
@@ -27,10 +35,17 @@ class Fleet:
     def __init__(self, shards: int = 100, *, hold_above: int = HOLD_NOTHING) -> None:
         self.time = 0.0
         self.hold_above = hold_above
+        self.counted = 0
+        """How often the breaker has asked for the number of shards, as it does whenever it looks at a storm."""
         self.announced: list[Announcement] = []
+
+        def count() -> int:
+            self.counted += 1
+            return shards
+
         self.breaker = Breaker(
             now=lambda: self.time,
-            shards=lambda: shards,
+            shards=count,
             hold_above=lambda: self.hold_above,
             announce=self.announced.append,
         )
@@ -68,10 +83,10 @@ class Fleet:
                 )
             )
 
-    def wait(self, seconds: float) -> None:
-        """Let time pass; the loop of a shard that is well reports once a second."""
-        for _ in range(round(seconds)):
-            self.time += 1.0
+    def wait(self, seconds: float, *, step: float = 1.0) -> None:
+        """Let time pass; the loop of a shard that is well reports once a second, or every `step` seconds."""
+        for _ in range(round(seconds / step)):
+            self.time += step
             self.well(99)
 
     def _see(self, number: int, name: str, decisions: tuple[Decision, ...], *, host: str = "") -> None:
@@ -130,6 +145,59 @@ def test_what_the_lost_share_is_named(other: dict[str, str], shared: str) -> Non
     assert shared in fleet.announced[0].sentence
 
 
+def test_of_many_cells_three_are_named() -> None:
+    """The losses in further cells are counted together."""
+    fleet = Fleet()
+    fleet.lose(0, 1, 2, cell="a")
+    fleet.lose(3, 4, cell="b")
+    fleet.lose(5, 6, cell="c")
+    fleet.lose(7, cell="d")
+    fleet.lose(8, cell="e")
+    fleet.wait(ANNOUNCE_AFTER)
+    assert "3 in cell a, 2 in cell b, 2 in cell c, 2 in others;" in fleet.announced[0].sentence
+
+
+def test_the_announcement_waits_from_the_loss_that_makes_a_storm() -> None:
+    """Fewer losses before it do not shorten the wait in which it becomes known what they share."""
+    fleet = Fleet()
+    fleet.lose(*range(4))
+    fleet.wait(1.0)
+    fleet.lose(4)
+    fleet.wait(ANNOUNCE_AFTER - 1.0)
+    assert fleet.announced == []
+    fleet.wait(1.0)
+    assert len(fleet.announced) == 1
+
+
+def test_a_storm_is_looked_at_four_times_a_second() -> None:
+    """It is announced at the moment at which it may be, and more reports do not make vtorc count more often."""
+    fleet = Fleet()
+    fleet.lose(*range(5))
+    fleet.wait(ANNOUNCE_AFTER, step=0.25)
+    assert len(fleet.announced) == 1
+    fleet.wait(0.25)
+    counted = fleet.counted
+    for _ in range(100):
+        fleet.well(99)
+    assert fleet.counted == counted
+
+
+@pytest.mark.parametrize(("apart", "announced"), [(LOSS_WINDOW, 1), (LOSS_WINDOW + 1.0, 0)])
+def test_losses_within_thirty_seconds_belong_together(apart: float, announced: int) -> None:
+    """They do whether or not the first was replaced meanwhile, and the end counts them all."""
+    fleet = Fleet()
+    fleet.lose(0)
+    fleet.well(0)
+    fleet.wait(apart)
+    fleet.lose(*range(1, 5))
+    fleet.wait(ANNOUNCE_AFTER)
+    assert [each.sentence.split()[0] for each in fleet.announced] == ["5"] * announced
+    fleet.well(*range(1, 5))
+    fleet.wait(SETTLED_AFTER)
+    assert all("the 5 shards" in each.sentence for each in fleet.announced[1:])
+    assert len(fleet.announced) == 2 * announced
+
+
 def test_a_blip_is_not_announced() -> None:
     """Primaries that are back before the announcement are no news."""
     fleet = Fleet()
@@ -171,7 +239,10 @@ def test_unconfirmed_losses_may_be_the_network_of_vtorc() -> None:
     fleet.lose(*range(6), code=Code.UNREACHABLE_PRIMARY, rule=Rule.UNCONFIRMED)
     fleet.wait(ANNOUNCE_AFTER)
     assert "this vtorc is cut off" in fleet.announced[0].sentence
-    fleet.lose(0, 1, 2)
+    fleet.lose(0, 1)
+    fleet.wait(1.0)
+    assert len(fleet.announced) == 1
+    fleet.lose(2)
     fleet.wait(1.0)
     assert "replicas confirm 3 of these losses" in fleet.announced[1].sentence
 
@@ -202,15 +273,51 @@ def test_the_end_is_announced_even_if_losses_stay_undecided() -> None:
     """A loss that stays undecided does not keep the end from being announced."""
     fleet = Fleet()
     fleet.lose(*range(6), rule=Rule.UNCONFIRMED)
+    for _ in range(round(END_AFTER)):
+        assert not any(each.is_end for each in fleet.announced)
+        fleet.wait(1.0)
+        fleet.lose(*range(6), rule=Rule.UNCONFIRMED)
+    assert fleet.announced[-1].is_end
+
+
+def test_a_decision_that_changes_keeps_a_storm_going() -> None:
+    """The end waits for a minute without any news; after a failed attempt only its pauses come and go."""
+    fleet = Fleet()
+    fleet.lose(*range(6), rule=Rule.UNCONFIRMED)
+    fleet.wait(END_AFTER - 1.0)
+    fleet.lose(0, rule=Rule.NO_CANDIDATE)
     fleet.wait(END_AFTER - 1.0)
     assert not fleet.announced[-1].is_end
-    fleet.wait(2.0)
+    fleet.lose(*range(6))
+    fleet.refuse(*range(6))
+    for _ in range(round(SETTLED_AFTER)):
+        assert not fleet.announced[-1].is_end
+        fleet.wait(1.0)
+        fleet.lose(0, rule=Rule.BACKOFF)
+        fleet.lose(0)
     assert fleet.announced[-1].is_end
+
+
+def test_a_primary_that_is_lost_again_counts() -> None:
+    """That it was replaced before does not matter."""
+    fleet = Fleet()
+    fleet.lose(*range(4))
+    fleet.well(*range(4))
+    fleet.lose(*range(5))
+    fleet.wait(ANNOUNCE_AFTER)
+    fleet.well(*range(4))
+    fleet.wait(SETTLED_AFTER + 1.0)
+    assert not fleet.announced[-1].is_end
+    fleet.well(4)
+    fleet.wait(SETTLED_AFTER)
+    assert "5 with a new primary, 0 with the old one back" in fleet.announced[-1].sentence
 
 
 def test_a_later_storm_is_another_one() -> None:
     """After the end the next losses are counted anew, without the shards that are still without a primary."""
     fleet = Fleet()
+    fleet.lose(40)
+    fleet.wait(LOSS_WINDOW + 1.0)
     fleet.lose(*range(6))
     fleet.wait(ANNOUNCE_AFTER)
     fleet.refuse(*range(6))
@@ -218,13 +325,16 @@ def test_a_later_storm_is_another_one() -> None:
     fleet.lose(*range(10, 15))
     fleet.wait(ANNOUNCE_AFTER)
     assert fleet.announced[-1].sentence.startswith("5 of 100 shards")
+    fleet.refuse(*range(10, 15))
+    fleet.wait(SETTLED_AFTER + 1.0)
+    assert fleet.announced[-1].sentence.startswith("after 10 s, the 5 shards")
 
 
 def test_nothing_is_held_back_unless_asked() -> None:
     """By default every primary may be replaced, however many are lost."""
-    fleet = Fleet()
-    fleet.lose(*range(99))
-    assert fleet.breaker.reason_to_hold(Recovery.RECOVER_DEAD_PRIMARY) == ""
+    for fleet in (Fleet(), Fleet(0)):
+        fleet.lose(*range(99))
+        assert fleet.breaker.reason_to_hold(Recovery.RECOVER_DEAD_PRIMARY) == ""
 
 
 def test_an_operator_may_hold_replacements_back() -> None:
@@ -249,13 +359,49 @@ def test_an_operator_may_hold_replacements_back() -> None:
     assert fleet.breaker.reason_to_hold(Recovery.RECOVER_DEAD_PRIMARY) == ""
 
 
-def test_what_was_replaced_just_now_counts_for_the_hold() -> None:
+def test_five_losses_are_enough_for_a_hold() -> None:
+    """Fewer are never held back, however small the share."""
+    fleet = Fleet(hold_above=1)
+    fleet.lose(*range(MIN_LOSSES - 1))
+    assert fleet.breaker.reason_to_hold(Recovery.RECOVER_DEAD_PRIMARY) == ""
+    fleet.lose(MIN_LOSSES - 1)
+    assert fleet.breaker.reason_to_hold(Recovery.RECOVER_DEAD_PRIMARY)
+
+
+def test_a_hold_is_announced_although_its_shards_report_all_the_time() -> None:
+    """The wait for the announcement does not begin anew with each report."""
+    fleet = Fleet(hold_above=10)
+    fleet.lose(*range(11))
+    for _ in range(round(ANNOUNCE_AFTER)):
+        fleet.wait(1.0)
+        fleet.lose(*range(11))
+    assert len(fleet.announced) == 1
+
+
+def test_a_hold_does_not_count_what_passed_long_ago() -> None:
+    """It takes every present loss in, however old, but no primary that was replaced before its storm."""
+    fleet = Fleet(hold_above=10)
+    fleet.lose(40)
+    fleet.wait(60.0)
+    fleet.lose(41)
+    fleet.well(41)
+    fleet.wait(60.0)
+    fleet.lose(*range(10))
+    fleet.wait(ANNOUNCE_AFTER)
+    assert fleet.announced[0].sentence.startswith("11 of 100 shards")
+
+
+@pytest.mark.parametrize(("ago", "is_held"), [(LOSS_WINDOW, True), (LOSS_WINDOW + 1.0, False)])
+def test_what_was_replaced_just_now_counts_for_the_hold(ago: float, is_held: bool) -> None:
     """Quick replacements do not let a storm pass below the share."""
     fleet = Fleet(hold_above=10)
-    for number in range(11):
+    fleet.lose(0)
+    fleet.well(0)
+    fleet.wait(ago)
+    for number in range(1, 11):
         fleet.lose(number)
         fleet.well(number)
-    assert fleet.breaker.reason_to_hold(Recovery.RECOVER_DEAD_PRIMARY)
+    assert bool(fleet.breaker.reason_to_hold(Recovery.RECOVER_DEAD_PRIMARY)) is is_held
 
 
 def test_a_hold_lasts_until_an_operator_or_the_primaries_end_it() -> None:
@@ -310,10 +456,11 @@ def test_what_is_still_without_counts_for_the_hold() -> None:
 
 
 def test_a_shard_that_is_gone_counts_no_more() -> None:
-    """A shard that was deleted is no loss."""
+    """A shard that was deleted is no loss, and one that was well before is forgotten all the same."""
     fleet = Fleet()
     fleet.lose(*range(5))
     fleet.breaker.forget(_id(0))
+    fleet.breaker.forget(_id(77))
     fleet.wait(30.0)
     assert fleet.announced == []
 

@@ -10,7 +10,19 @@ from typing import cast
 
 import pytest
 
-from tests.unit.core.builders import NOW, P, alias, answers, changed, failing, fresh_shard, primary, replica, shard
+from tests.unit.core.builders import (
+    NOW,
+    P,
+    alias,
+    answers,
+    changed,
+    failing,
+    fresh_shard,
+    gtids,
+    primary,
+    replica,
+    shard,
+)
 from vtorc.control import shard_loop
 from vtorc.control.breaker import HOLD_NOTHING, Breaker
 from vtorc.control.budget import BudgetLimits, FleetBudget, TurnRequest
@@ -22,12 +34,14 @@ from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery, Urgency
 from vtorc.core.facts.durability import PromotionRule
 from vtorc.core.facts.effective_policy import effective_policy
+from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.records import KeyspaceRecord
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.status import ThreadState
 from vtorc.core.facts.views import ShardView
+from vtorc.discovery.probe import SLOWEST_HURRY_AT
 from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TopoUnavailable
 from vtorc.recovery.cancelling import CancelSwitch
@@ -51,6 +65,15 @@ def lost(for_: float = 3.0) -> ShardView:
     )
 
 
+def broken_applier() -> ShardView:
+    """A shard with a replica that cannot apply a transaction."""
+    tablet = replica(FIRST, sql=ThreadState.STOPPED)
+    assert tablet.status is not None
+    assert tablet.status.replication is not None
+    threads = replace(tablet.status.replication, last_sql_error="Can't find record in 't', Error_code: 1032")
+    return shard(primary(), answers(tablet, replication=threads), replica(SECOND))
+
+
 def stopped_and_lost() -> ShardView:
     """The same shard with one replica that is to be repaired."""
     return shard(
@@ -70,6 +93,8 @@ class Watch:
         self.revision = 1
         self.calls: list[str] = []
         self.paces: list[float | None] = []
+        self.paced_at: list[float] = []
+        """When each pace began, in seconds since the test did."""
         self.suspected = False
         self._changed = asyncio.Event()
 
@@ -108,6 +133,7 @@ class Watch:
     def hurry(self, *, since: float | None) -> None:
         if not self.paces or self.paces[-1] != since:
             self.paces.append(since)
+            self.paced_at.append(round(Tools.clock.now() - NOW, 3))
 
     def update(self, topology: object) -> None:
         self.calls.append(f"update with {topology}")
@@ -177,6 +203,8 @@ class Rig:
         """The recoveries that began: when, in seconds since the test did, which, and about which tablet."""
         self.ends: Callable[[], Outcome] = lambda: Outcome.SUCCEEDED
         self.takes = 1.0
+        self.waits_for: dict[TabletAlias, GtidSet] = {}
+        """What the record of each recovery says that tablets have to apply first."""
         self.settings = DecisionSettings()
         self.limits = BudgetLimits()
         self.held_back = ""
@@ -212,6 +240,7 @@ class Rig:
             duration=self.takes,
             outcome=self.ends(),
             sentence="it ended",
+            waits_for=self.waits_for,
         )
 
     async def for_seconds(self, seconds: float) -> None:
@@ -364,6 +393,42 @@ def test_a_command_that_never_begins_is_told_as_broken_off(monkeypatch: Patch) -
     at_now(monkeypatch, main)
 
 
+def test_after_a_command_the_shard_is_read_again(monkeypatch: Patch) -> None:
+    """What was known before it would call for a repair of what it has moved."""
+
+    async def main() -> None:
+        rig, asked = Rig(WELL), Asked()
+        rig.loop.take_command(asked.command)
+        await rig.for_seconds(3.0)
+        assert rig.watch.calls == [
+            "suspect",
+            f"update with {READ_AGAIN}",
+            f"refresh within 1 s without {alias(P)}",
+        ]
+        assert (rig.watch.paces, rig.watch.paced_at) == ([NOW + 1.0], [1.0])
+
+    at_now(monkeypatch, main)
+
+
+def test_a_command_gives_up_the_place_in_the_queue(monkeypatch: Patch) -> None:
+    """It needs no turn, and another shard must not wait for this one meanwhile."""
+
+    async def main() -> None:
+        rig, asked = Rig(lost()), Asked(takes=2.0)
+        take_slot(rig)
+        running = asyncio.create_task(rig.loop.run())
+        await asyncio.sleep(0.5)
+        assert rig.budget.waiting
+        rig.loop.take_command(asked.command)
+        await asyncio.sleep(0.5)
+        assert rig.loop.under_way == ASKED
+        assert not rig.budget.waiting
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    at_now(monkeypatch, main)
+
+
 def test_a_mistake_of_an_observer_of_steps_is_raised_after_the_recovery(monkeypatch: Patch) -> None:
     """It must not break off a recovery half-way."""
 
@@ -430,6 +495,43 @@ def test_a_lost_primary_is_replaced_and_the_shard_read_again(monkeypatch: Patch)
     at_now(monkeypatch, main)
 
 
+def test_the_slot_is_free_before_the_shard_is_read_again(monkeypatch: Patch) -> None:
+    """Another shard that lost its primary must not wait for a reading."""
+
+    async def main() -> None:
+        rig = Rig(lost())
+        holding: list[object] = []
+
+        async def read_shard(*_: object) -> object:
+            holding.append(rig.budget.holding)
+            return READ_AGAIN
+
+        monkeypatch.setattr(shard_loop, "read_shard", read_shard)
+        rig.on_start = lambda: rig.watch.show(WELL)
+        await rig.for_seconds(3.0)
+        assert holding == [()]
+
+    at_now(monkeypatch, main)
+
+
+def test_an_attempt_is_remembered_with_all_that_decides_about_the_next(monkeypatch: Patch) -> None:
+    """How long it took, what it waits for, and what caused the problem."""
+
+    async def main() -> None:
+        rig = Rig(broken_applier())
+        rig.ends = lambda: Outcome.FAILED
+        rig.takes = 2.0
+        rig.waits_for = {alias(FIRST): gtids("100:1-50")}
+        await rig.for_seconds(2.5)
+        (attempt,) = rig.loop._attempts
+        assert (attempt.took, attempt.waits_for, attempt.ended_at) == (2.0, rig.waits_for, NOW + 2.0)
+        (finding,) = (decision.finding for decision in rig.loop.decisions)
+        assert (attempt.cause, attempt.code) == (finding.cause, finding.code)
+        assert attempt.cause
+
+    at_now(monkeypatch, main)
+
+
 def test_a_shard_that_is_not_ours_is_judged_and_left_alone(monkeypatch: Patch) -> None:
     """It is acted on as soon as it is ours."""
 
@@ -458,6 +560,25 @@ def test_a_recovery_in_vain_is_tried_again_after_a_growing_pause(monkeypatch: Pa
         await rig.for_seconds(4.0)
         assert [began for began, *_ in rig.ran] == [0.0, 0.5, 1.5, 3.5]
         assert rig.watch.calls == ["suspect"] * 4
+
+    at_now(monkeypatch, main)
+
+
+@pytest.mark.parametrize("answers_again", [True, False])
+def test_a_tablet_that_answers_again_ends_the_pause(monkeypatch: Patch, answers_again: bool) -> None:
+    """The replacement may have failed for want of that tablet; one that stays silent ends nothing."""
+
+    async def main() -> None:
+        third = replica("zone1-103", io=ThreadState.CONNECTING, io_error="refused")
+        before = shard(*lost().tablets, failing(third))
+        after = shard(*lost().tablets, third) if answers_again else before
+        rig = Rig(before)
+        rig.ends = lambda: Outcome.FAILED
+        rig.takes = 0.0
+        rig.settings = DecisionSettings(rejudge_every=0.125)
+        asyncio.get_running_loop().call_later(2.0, rig.watch.show, after)
+        await rig.for_seconds(2.25)
+        assert [began for began, *_ in rig.ran] == [0.0, 0.5, 1.5, *([2.0] if answers_again else [])]
 
     at_now(monkeypatch, main)
 
@@ -600,7 +721,14 @@ def test_a_breaker_that_holds_a_replacement_back_takes_no_slot(monkeypatch: Patc
         assert rig.ran == []
         assert [(d.rule, d.recovery) for d in rig.loop.decisions] == [(Rule.BREAKER, None)]
         assert rig.loop.decisions[0].sentence.endswith("; held back: RecoverDeadPrimary")
+        assert rig.loop.judgement is not None
+        assert rig.loop.judgement.action is None
         assert rig.budget.waiting == rig.budget.holding == ()
+        rig = Rig(stopped_and_lost())
+        monkeypatch.setattr(rig.breaker, "reason_to_hold", lambda _: "held back")
+        await rig.for_seconds(0.5)
+        rules = {d.finding.code: d.rule for d in rig.loop.decisions}
+        assert rules == {Code.DEAD_PRIMARY: Rule.BREAKER, Code.REPLICATION_STOPPED: Rule.PRIMARY_FIRST}
 
     at_now(monkeypatch, main)
 
@@ -639,6 +767,22 @@ def test_a_repair_is_broken_off_when_the_primary_is_lost(monkeypatch: Patch, aga
         if again:
             assert rig.notes.heard[2] == "interrupted FixReplica"
             assert rig.ran[1][0] == 2.0
+
+    at_now(monkeypatch, main)
+
+
+def test_a_repair_that_is_broken_off_gives_its_slot_back(monkeypatch: Patch) -> None:
+    """Another shard may have it before this one is judged again."""
+
+    async def main() -> None:
+        rig = Rig(STOPPED)
+        rig.takes = 60.0
+        holding: list[object] = []
+        monkeypatch.setattr(rig.watch, "hurry", lambda **_: holding.append(rig.budget.holding))
+        asyncio.get_running_loop().call_later(2.0, rig.watch.show, stopped_and_lost())
+        await rig.for_seconds(3.0)
+        assert "interrupted FixReplica" in rig.notes.heard
+        assert holding[0] == ()
 
     at_now(monkeypatch, main)
 
@@ -776,6 +920,33 @@ def test_a_replacement_that_another_vtorc_made_counts_as_an_attempt(monkeypatch:
     at_now(monkeypatch, main)
 
 
+def test_a_replacement_of_a_primary_that_did_not_hang_counts_as_none(monkeypatch: Patch) -> None:
+    """A load that made the next primary hang as well is not known of it."""
+
+    async def main() -> None:
+        rig = Rig(lost(), controlled=False)
+        rig.loop.judge()
+        rig.watch.show(shard(replica(P, of=FIRST), primary(FIRST, term=20), named=FIRST, term=20))
+        rig.loop.judge()
+        assert rig.loop._attempts == []
+
+    at_now(monkeypatch, main)
+
+
+def test_a_judgement_tells_by_what_it_was_made(monkeypatch: Patch) -> None:
+    """The durability policy, and the limits with what an operator has stopped."""
+
+    async def main() -> None:
+        rig = Rig(lost())
+        rig.stopped = "ann stopped all recoveries: a drill"
+        judgement = rig.loop.judge()
+        assert judgement.policy is not None
+        assert judgement.policy.name == "semi_sync"
+        assert judgement.limits == replace(rig.settings.limits, controlled=True, stopped=rig.stopped)
+
+    at_now(monkeypatch, main)
+
+
 def test_attempts_are_forgotten_once_their_problem_stayed_away(monkeypatch: Patch) -> None:
     """A minute after it was last seen; a replacement is remembered for as long as it blocks the next one."""
 
@@ -787,26 +958,7 @@ def test_attempts_are_forgotten_once_their_problem_stayed_away(monkeypatch: Patc
         assert [a.code for a in rig.loop._attempts] == [Code.REPLICATION_STOPPED]
         rig.watch.show(WELL)
         await rig.for_seconds(59.0)
-        rig.loop.judge()
-        assert len(rig.loop._attempts) == 1
-        await asyncio.sleep(1.5)
-        rig.loop.judge()
-        assert rig.loop._attempts == []
-
-    at_now(monkeypatch, main)
-
-
-@pytest.mark.parametrize(("block", "kept"), [(30.0, 60.0), (300.0, 300.0)])
-def test_a_replacement_is_remembered_for_as_long_as_it_may_block(monkeypatch: Patch, block: float, kept: float) -> None:
-    """The longer of the cooldown and a minute."""
-
-    async def main() -> None:
-        rig = Rig(lost())
-        rig.takes = 0.0
-        rig.settings = DecisionSettings(limits=DecisionLimits(block_seconds=block))
-        rig.on_start = lambda: rig.watch.show(WELL)
-        await rig.for_seconds(0.25)
-        await asyncio.sleep(kept - 0.5)
+        await asyncio.sleep(NOW + 60.0 - Tools.clock.now())
         rig.loop.judge()
         assert len(rig.loop._attempts) == 1
         await asyncio.sleep(0.5)
@@ -816,7 +968,27 @@ def test_a_replacement_is_remembered_for_as_long_as_it_may_block(monkeypatch: Pa
     at_now(monkeypatch, main)
 
 
-@pytest.mark.parametrize(("away", "held"), [(4.0, False), (6.0, True)])
+@pytest.mark.parametrize(("block", "kept"), [(30.0, 60.25), (300.0, 300.0)])
+def test_a_replacement_is_remembered_for_as_long_as_it_may_block(monkeypatch: Patch, block: float, kept: float) -> None:
+    """The longer of the cooldown and a minute."""
+
+    async def main() -> None:
+        rig = Rig(lost())
+        rig.takes = 0.0
+        rig.settings = DecisionSettings(limits=DecisionLimits(block_seconds=block))
+        rig.on_start = lambda: rig.watch.show(WELL)
+        await rig.for_seconds(0.25)
+        await asyncio.sleep(NOW + kept - 0.5 - Tools.clock.now())
+        rig.loop.judge()
+        assert len(rig.loop._attempts) == 1
+        await asyncio.sleep(0.5)
+        rig.loop.judge()
+        assert rig.loop._attempts == []
+
+    at_now(monkeypatch, main)
+
+
+@pytest.mark.parametrize(("away", "held"), [(4.9, False), (5.0, True)])
 def test_a_repair_held_if_its_problem_stayed_away_for_a_while(monkeypatch: Patch, away: float, held: bool) -> None:
     """A problem that returns sooner than five seconds later never went."""
 
@@ -825,7 +997,7 @@ def test_a_repair_held_if_its_problem_stayed_away_for_a_while(monkeypatch: Patch
         rig.takes = 0.0
         rig.on_start = lambda: rig.watch.show(WELL)
         await rig.for_seconds(0.25)
-        await asyncio.sleep(away)
+        await asyncio.sleep(NOW + away - Tools.clock.now())
         rig.watch.show(STOPPED)
         rig.loop.judge()
         assert [a.held for a in rig.loop._attempts] == [held]
@@ -846,6 +1018,7 @@ def test_the_pace_is_hurried_after_a_change_and_calm_again_later(monkeypatch: Pa
         asyncio.get_running_loop().call_later(10.0, rig.watch.show, shard(primary(), replica(FIRST, read_only=False)))
         await rig.for_seconds(8.0)
         assert rig.watch.paces == [None, NOW + 1.0, None]
+        assert rig.watch.paced_at == [0.0, 1.0, 4.0]
 
     at_now(monkeypatch, main)
 
@@ -858,6 +1031,7 @@ def test_the_pace_is_hurried_while_the_primary_fails_and_calm_when_that_lasts(mo
         rig.settings = DecisionSettings(rejudge_every=0.5, hurry_after_change=1.0)
         await rig.for_seconds(5.0)
         assert rig.watch.paces == [NOW, NOW - 28.0, None]
+        assert rig.watch.paced_at == [0.0, 1.0, 2.0]
         rig = Rig(lost(for_=28.0), controlled=False)
         rig.settings = DecisionSettings(rejudge_every=0.5, hurry_after_failure=20.0)
         await rig.for_seconds(5.0)
@@ -865,6 +1039,20 @@ def test_the_pace_is_hurried_while_the_primary_fails_and_calm_when_that_lasts(mo
         assert NOW - 28.0 not in rig.watch.paces
 
     at_now(monkeypatch, main)
+
+
+def test_a_primary_that_comes_and_goes_hurries_the_shard_least(monkeypatch: Patch) -> None:
+    """For as long as it fails, all tablets are asked as if it had failed for five seconds."""
+    failures = tuple(NOW - seconds for seconds in (40.0, 30.0, 20.0, 10.0, 1.0))
+    for dead_for, since in ((1.0, NOW - SLOWEST_HURRY_AT), (8.0, NOW - 8.0)):
+
+        async def main(dead_for: float = dead_for, since: float = since) -> None:
+            unstable = changed(primary(dead_for=dead_for), failed_at=failures)
+            rig = Rig(shard(unstable, replica(FIRST), replica(SECOND)), controlled=False)
+            await rig.for_seconds(0.5)
+            assert rig.watch.paces == [since]
+
+        at_now(monkeypatch, main)
 
 
 def test_a_replica_that_fails_does_not_hurry_the_shard_for_long(monkeypatch: Patch) -> None:

@@ -17,7 +17,7 @@ from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import ReplicationStatus, TabletStatus
 from vtorc.discovery.lateness import OnTimeClock
-from vtorc.errors import TabletUnreachable, TopoUnavailable
+from vtorc.errors import LockLost, TabletUnreachable, TopoUnavailable
 from vtorc.proto import topodata_pb2
 from vtorc.recovery.record import BegunRecovery, StepRecord
 from vtorc.recovery.session import Bounds, Deadlines, RecoverySession, RecoveryTools
@@ -224,13 +224,17 @@ class FakeLock(Replies):
     def __init__(self) -> None:
         super().__init__()
         self.lost = asyncio.Event()
+        self.runs_out: LockLost | None = None
+        """What `check_clock` raises; None while the lock has time left."""
 
     async def check(self) -> None:
         """Confirm the lock, or fail as was told."""
         await self.answer("check")
 
     def check_clock(self) -> None:
-        """Hold: the clock of a test does not run out under it."""
+        """Hold, unless a test has let the lock run out."""
+        if self.runs_out is not None:
+            raise self.runs_out
 
     async def release(self) -> None:
         """Release the lock."""

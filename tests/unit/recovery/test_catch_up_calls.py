@@ -122,6 +122,20 @@ def test_no_holder_that_applies_is_a_refusal_that_names_each() -> None:
     in_session(main)
 
 
+def test_a_tablet_that_is_gone_by_now_is_not_waited_for() -> None:
+    """It did not apply its relay log, then failed to fetch, and does not answer any more."""
+
+    async def main(rig: Rig) -> None:
+        rig.tablets.tell(f"wait_for_position {SECOND}", TabletCallFailed("row missing"))
+        rig.tablets.tell(f"set_replication_source {SECOND}", unreachable("gone"))
+        rig.tablets.tell(f"stop_io_thread {SECOND}", unreachable("gone"))
+        with pytest.raises(RecoveryRefused, match=f"was not: {SECOND} could not fetch transactions from {THIRD}: gone"):
+            await catch_up(rig, choice(FIRST, source=SECOND), choice(SECOND, source=THIRD))
+        assert rig.session.waits_for == {}
+
+    in_session(main)
+
+
 def test_a_tablet_that_does_not_tell_how_far_it_came_holds_up_the_refusal_for_a_grace() -> None:
     """Its position is read after the deadline for catching up."""
 

@@ -15,6 +15,7 @@ from tests.unit.core.builders import (
     shard,
     uuid,
 )
+from tests.unit.core.facts.test_rolled_back import REFUSED as MORE_THAN_ITS_SOURCE
 from tests.unit.recovery.fakes import NEVER, WALL, Rig, in_session, unreachable
 from tests.unit.recovery.test_stop_calls import answer, threads
 from vtorc.core.facts.durability import policy
@@ -323,8 +324,11 @@ def test_a_replica_that_waits_long_must_still_be_stopped_to_be_repointed() -> No
     in_session(main)
 
 
-def test_a_primary_that_answers_is_stopped_and_made_writable_by_a_rollback() -> None:
-    """It is known to be the primary, so that a rollback makes it writable again."""
+@pytest.mark.parametrize("went_back", [False, True])
+def test_a_primary_that_answers_is_stopped_and_made_writable_by_a_rollback(went_back: bool) -> None:
+    """It is known to be the primary; one that lacks writes of its own stays read-only all the same."""
+    served = primary(executed="100:1-40" if went_back else "100:1-50")
+    told = replica(SECOND, io_error=MORE_THAN_ITS_SOURCE if went_back else "")
 
     async def main(rig: Rig) -> None:
         for name in BOTH:
@@ -334,10 +338,10 @@ def test_a_primary_that_answers_is_stopped_and_made_writable_by_a_rollback() -> 
         rig.tablets.tell(f"wall_clock {PRIMARY}", WALL)
         rig.held.tell("check", None, LockLost("gone"))
         with pytest.raises(LockLost):
-            await reparent(rig, shard(primary(), replica(FIRST), replica(SECOND)))
+            await reparent(rig, shard(served, replica(FIRST), told))
         before = len(rig.calls)
         await rig.session.roll_back()
-        assert f"undo_demote_primary {PRIMARY} semi_sync=True" in rig.calls[before:]
+        assert (f"undo_demote_primary {PRIMARY} semi_sync=True" in rig.calls[before:]) is not went_back
 
     in_session(main)
 
@@ -352,6 +356,21 @@ def test_only_a_tablet_of_the_same_cell_is_promoted_if_that_is_set() -> None:
         rig.bounds = Bounds(same_cell_only=True)
         with pytest.raises(RecoveryRefused):
             await reparent(rig, view, "none")
+
+    in_session(main)
+
+
+def test_a_tablet_of_the_same_cell_fetches_what_only_another_cell_holds() -> None:
+    """The setting holds for the election among stopped tablets too."""
+
+    async def main(rig: Rig) -> None:
+        tell(rig, FIRST)
+        tell(rig, FAR, received="100:1-70")
+        rig.bounds = Bounds(same_cell_only=True)
+        await reparent(rig, shard(DEAD, replica(FIRST), replica(FAR)), "none")
+        assert rig.session.winner == alias(FIRST)
+        fetch = f"set_replication_source {FIRST} source={FAR} semi_sync=False force_start=True wait=100:1-70"
+        assert fetch in rig.calls
 
     in_session(main)
 

@@ -1,22 +1,23 @@
 """The calls of each repair, one by one, and what it does when one of them fails."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Set
 from dataclasses import replace
 
 import pytest
 
-from tests.unit.core.builders import P, alias, failing, gtids, primary, replica, shard
+from tests.unit.core.builders import P, alias, answers, changed, failing, gtids, primary, replica, shard
 from tests.unit.recovery.fakes import NEVER, Rig, in_session, unreachable
 from vtorc.core.detection.problems import Code
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import TabletType
-from vtorc.core.facts.status import TabletStatus, ThreadState
+from vtorc.core.facts.status import SemiSyncStatus, TabletStatus, ThreadState
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.errors import LockLost, TabletCallFailed
 from vtorc.proto import topodata_pb2
 from vtorc.recovery.errors import RecoveryFailed
 from vtorc.recovery.promotion import APPLY_DEADLINE
-from vtorc.recovery.repairs import APPLY_REST_DEADLINE, Repairs
+from vtorc.recovery.repairs import APPLY_REST_DEADLINE, SEEN_WITHIN, Repairs
 from vtorc.topo.records import time_to_proto
 
 PRIMARY, FIRST, SECOND = (str(alias(f"zone1-{number}")) for number in (100, 101, 102))
@@ -133,6 +134,9 @@ def test_a_shard_without_a_primary_is_not_repaired(repair: Callable[[Repairs], A
 
 # Of replicas
 
+HOLLOW = answers(replica(FIRST), semi_sync=SemiSyncStatus())
+"""A replica that tells no settings of semi-sync, so that it acknowledges only for want of others."""
+
 
 @pytest.mark.parametrize(
     ("tablet", "codes", "durability", "semi_sync"),
@@ -144,8 +148,10 @@ def test_a_shard_without_a_primary_is_not_repaired(repair: Callable[[Repairs], A
         (replica(FIRST), RESTART | {Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET}, "none", False),
         (replica(FIRST, of="zone1-102"), RESTART, "none", False),
         (replica(FIRST), RESTART, "none", True),
+        (HOLLOW, RESTART, "semi_sync", False),
+        (HOLLOW, RESTART | {Code.REPLICA_SEMI_SYNC_MUST_BE_SET}, "semi_sync", True),
     ],
-    ids=["acker", "is to be", "kept", "none", "ends", "of another", "kept under none"],
+    ids=["acker", "is to be", "kept", "none", "ends", "of another", "kept under none", "last choice", "it is decided"],
 )
 def test_a_stopped_replica_is_restarted_and_not_repointed(
     tablet: TabletView, codes: set[Code], durability: str, semi_sync: bool
@@ -157,6 +163,49 @@ def test_a_stopped_replica_is_restarted_and_not_repointed(
         await repairs(rig, view, durability).fix_replicas({alias(FIRST): codes})
         assert rig.calls == [f"stop_replication {FIRST}", f"start_replication {FIRST} semi_sync={semi_sync}", LOOK]
         assert rig.steps == ["check lock", f"stop replication {FIRST}", f"start replication {FIRST}", SEEN]
+
+    in_session(main)
+
+
+@pytest.mark.parametrize(
+    ("error", "looks", "took"), [("", 1, 0.0), ("Can't find record", 6, 1.55)], ids=["none before", "an error before"]
+)
+def test_a_replica_that_had_an_error_is_looked_at_for_longer(error: str, looks: int, took: float) -> None:
+    """The pause between two looks doubles, until a second is over since the first."""
+
+    async def main(rig: Rig) -> None:
+        tablet = changed(replica(FIRST), status=threads(replica(FIRST), last_sql_error=error))
+        await asyncio.sleep(3.0)
+        await repairs(rig, shard(primary(), tablet)).fix_replicas({alias(FIRST): RESTART})
+        assert rig.steps[-looks:] == [SEEN] * looks
+        assert rig.steps[-looks - 1] != SEEN
+        assert rig.session.elapsed() == pytest.approx(3.0 + took)
+
+    in_session(main)
+
+
+def test_a_second_of_looking_is_enough() -> None:
+    """A look that ends at that moment is the last one."""
+
+    async def main(rig: Rig) -> None:
+        tablet = changed(replica(FIRST), status=threads(replica(FIRST), last_sql_error="Can't find record"))
+        work = repairs(rig, shard(primary(), tablet))
+        rig.tablets.tell(LOOK, status(replica(FIRST)).replication, takes=0.475)
+        await work.fix_replicas({alias(FIRST): RESTART})
+        assert rig.session.elapsed() == 1.0
+        assert rig.steps.count(SEEN) == 2
+
+    in_session(main, start=0.0)
+
+
+def test_a_replica_that_does_not_tell_whether_it_works_is_left_alone() -> None:
+    """It gets a second to answer, and its repair has succeeded."""
+
+    async def main(rig: Rig) -> None:
+        work = repairs(rig, shard(primary(), replica(FIRST)))
+        rig.tablets.tell(LOOK, takes=NEVER)
+        await work.fix_replicas({alias(FIRST): RESTART})
+        assert rig.session.elapsed() == pytest.approx(SEEN_WITHIN)
 
     in_session(main)
 
@@ -453,6 +502,81 @@ def test_the_record_of_a_tablet_that_refuses_its_source_is_corrected_if_it_runs_
         assert rig.topo.updated == ([(alias(FIRST), True)] if corrected else [])
         assert rig.step("read tablet type").target == alias(FIRST)
         assert [s for s in rig.steps if "record" in s] == ([f"correct its record {FIRST}"] if corrected else [])
+
+    in_session(main)
+
+
+def test_the_record_of_a_former_primary_stays_once_the_lock_has_run_out() -> None:
+    """Another vtorc may have promoted it since, and a reading of the record takes its time."""
+
+    async def main(rig: Rig) -> None:
+        work = reconcile(rig)
+        rig.held.runs_out = LockLost("run out")
+        with pytest.raises(RecoveryFailed, match=f"{FIRST}: run out"):
+            await work.reconcile_stale_primaries([alias(FIRST)])
+        assert rig.topo.record.type == topodata_pb2.PRIMARY
+
+    in_session(main)
+
+
+def test_a_former_primary_that_follows_is_not_put_back() -> None:
+    """Its stopped threads were started with its new source; what a rollback puts back on other tablets stays."""
+
+    async def main(rig: Rig) -> None:
+        stale = replica(FIRST, TabletType.PRIMARY, of=SECOND, io=ThreadState.CONNECTING, io_error="refused")
+        rig.tablets.tell(f"demote_primary {FIRST}", gtids("100:1-50"))
+        rig.tablets.tell(f"full_status {FIRST}", status(stale))
+        rig.session.on_abort("stop replication", alias(SECOND), lambda: rig.tablets.stop_replication(stale.record))
+        await repairs(rig, shard(primary(), stale)).reconcile_stale_primaries([alias(FIRST)])
+        assert f"stop_replication {FIRST}" in rig.calls
+        await rig.session.roll_back()
+        assert [step for step in rig.steps if step.startswith("undo")] == [f"undo: stop replication {SECOND}"]
+
+    in_session(main)
+
+
+# The record of a primary
+
+LATE_RECORD = replica(FIRST, of=None, tablet_type=TabletType.PRIMARY)
+AS_NAMED = shard(LATE_RECORD, named=FIRST, term=7_000_000_000)
+
+
+def test_the_record_of_a_primary_gets_type_and_term_under_the_lock() -> None:
+    """The tablet is asked first, and the lock is checked just before the record is written."""
+
+    async def main(rig: Rig) -> None:
+        rig.topo.record = topodata_pb2.Tablet(type=topodata_pb2.REPLICA)
+        rig.tablets.tell(f"full_status {FIRST}", status(LATE_RECORD))
+        await repairs(rig, AS_NAMED).correct_primary_record(alias(FIRST))
+        assert rig.steps == [f"read tablet type {FIRST}", "check lock", f"correct its record {FIRST}"]
+        assert rig.topo.updated == [(alias(FIRST), True)]
+        assert rig.topo.record.type == topodata_pb2.PRIMARY
+        assert rig.topo.record.primary_term_start_time == time_to_proto(7_000_000_000)
+
+    in_session(main)
+
+
+def test_a_record_that_says_primary_already_keeps_its_term() -> None:
+    """The tablet has written it by itself."""
+
+    async def main(rig: Rig) -> None:
+        rig.tablets.tell(f"full_status {FIRST}", status(LATE_RECORD))
+        await repairs(rig, AS_NAMED).correct_primary_record(alias(FIRST))
+        assert rig.topo.updated == [(alias(FIRST), False)]
+        assert not rig.topo.record.HasField("primary_term_start_time")
+
+    in_session(main)
+
+
+def test_the_record_of_a_primary_is_not_written_without_the_lock() -> None:
+    """Another vtorc may be moving the primary."""
+
+    async def main(rig: Rig) -> None:
+        rig.held.tell("check", LockLost("gone"))
+        rig.tablets.tell(f"full_status {FIRST}", status(LATE_RECORD))
+        with pytest.raises(LockLost):
+            await repairs(rig, AS_NAMED).correct_primary_record(alias(FIRST))
+        assert rig.topo.updated == []
 
     in_session(main)
 

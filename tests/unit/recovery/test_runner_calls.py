@@ -1,13 +1,14 @@
 """One action from its decision to its record: read again, judged again, carried out or left."""
 
+import asyncio
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import pytest
 
 from tests.unit.core.builders import SHARD, alias, failing, gtids, primary, replica, shard
-from tests.unit.recovery.fakes import NEVER, WALL, Rig, with_rig
+from tests.unit.recovery.fakes import NEVER, WALL, Rig, begun, with_rig
 from tests.unit.recovery.test_stop_calls import answer, threads
 from vtorc.core.decision.decisions import Action, Decision
 from vtorc.core.detection.findings import Finding
@@ -19,10 +20,11 @@ from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.status import ThreadState
 from vtorc.core.facts.views import ShardView
 from vtorc.discovery.watch import ShardWatch
-from vtorc.errors import TopoUnavailable
+from vtorc.errors import LockLost, TopoUnavailable
 from vtorc.recovery import runner
+from vtorc.recovery.cancelling import CancelSwitch
 from vtorc.recovery.commands import Commands
-from vtorc.recovery.record import Outcome, RecoveryRecord
+from vtorc.recovery.record import OperatorRequest, Outcome, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement, Runner, begun_with
 from vtorc.sim.engine.loop import forever
 
@@ -84,6 +86,7 @@ def topology(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(runner, "read_shard", read_shard)
     monkeypatch.setattr("vtorc.recovery.commands.read_shard", read_shard)
+    monkeypatch.setattr("vtorc.recovery.locked_run.read_shard", read_shard)
 
 
 async def carry_out(
@@ -201,9 +204,12 @@ def tell(rig: Rig) -> None:
     found = WELL.tablet(alias(FIRST))
     assert found is not None
     rig.tablets.tell(f"full_status {FIRST}", found.status)
+    (late,) = LATE_RECORD.tablets
+    rig.tablets.tell(f"full_status {SECOND}", late.status)
 
 
 NEW = shard(*(replica(name, of=None, executed="", semi_sync=False) for name in (FIRST, SECOND)), named=None, term=0)
+LATE_RECORD = shard(replica(SECOND, of=None, tablet_type=TabletType.PRIMARY), named=SECOND)
 STALE = shard(primary(), replica(FIRST, TabletType.PRIMARY, of=None, record_changes={"primary_term_start": 1}))
 
 
@@ -259,6 +265,12 @@ STALE = shard(primary(), replica(FIRST, TabletType.PRIMARY, of=None, record_chan
             f"stop_io_thread {FIRST}",
             f"made one replica of {PRIMARY} reconnect",
         ),
+        (
+            action(Recovery.CORRECT_PRIMARY_RECORD, (Code.PRIMARY_RECORD_OUTDATED, SECOND)),
+            LATE_RECORD,
+            f"full_status {SECOND}",
+            f"the record of {SECOND} says again that it is primary",
+        ),
     ],
     ids=[
         "dead primary",
@@ -270,6 +282,7 @@ STALE = shard(primary(), replica(FIRST, TabletType.PRIMARY, of=None, record_chan
         "replicas",
         "former primary",
         "reconnect",
+        "record of a primary",
     ],
 )
 def test_each_recovery_is_carried_out_and_said(todo: Action, view: ShardView, call: str, sentence: str) -> None:
@@ -284,6 +297,48 @@ def test_each_recovery_is_carried_out_and_said(todo: Action, view: ShardView, ca
         assert record.outcome is Outcome.SUCCEEDED, record.sentence
         assert call in rig.tablets.at
         assert record.sentence.startswith(f"commerce/0: {sentence}")
+
+    with_rig(main)
+
+
+def test_a_replacement_that_loses_its_lock_starts_the_replicas_again() -> None:
+    """No other vtorc has replaced the primary that was judged under the lock."""
+
+    async def main(rig: Rig) -> None:
+        tell(rig)
+        for name in (FIRST, SECOND):
+            rig.tablets.tell(f"wait_for_position {name}", takes=NEVER)
+        locks = [rig.lock, rig.topo.try_lock_shard(SHARD, "another")]
+        rig.topo.try_lock_shard = lambda *_: locks.pop(0)  # type: ignore[method-assign]
+        rig.held.tell("check", None, LockLost("gone"))
+        asyncio.get_running_loop().call_later(2.0, rig.held.lost.set)
+        record, _ = await carry_out(rig, DEAD, DEAD, LOST)
+        assert record.outcome is Outcome.LOCK_LOST
+        assert sorted(rig.calls[-2:]) == [f"start_replication {each} semi_sync=True" for each in (FIRST, SECOND)]
+
+    with_rig(main)
+
+
+def test_each_step_of_an_action_or_a_command_is_heard() -> None:
+    """The observer of the shard tells operators while it is under way."""
+
+    async def main(rig: Rig) -> None:
+        steps: list[StepRecord] = []
+        watch = cast(ShardWatch, Watch(LOST))
+        judgement = Judgement(LOST, policy("semi_sync"), DEAD.decisions, DEAD)
+        tell(rig)
+        record = await Runner(rig.tools, watch, lambda **_: judgement, steps.append).run(
+            DEAD, begun_with(DEAD, began=WALL)
+        )
+        assert steps == list(record.steps) != []
+        steps.clear()
+        rig.topo.lock_shard = rig.topo.try_lock_shard  # type: ignore[method-assign]
+        switch = CancelSwitch()
+        assert switch.cancel("not now")
+        record = await Commands(rig.tools, watch, steps.append).emergency_reparent(policy("semi_sync"))
+        assert steps == list(record.steps) != []
+        record = await Commands(rig.tools, watch, steps.append, switch).emergency_reparent(policy("semi_sync"))
+        assert record.outcome is Outcome.CANCELLED
 
     with_rig(main)
 
@@ -354,6 +409,44 @@ def test_a_planned_reparent_that_hangs_makes_the_primary_writable_again() -> Non
         record = await Commands(rig.tools, cast(ShardWatch, Watch(WELL))).planned_reparent(policy("semi_sync"))
         assert record.outcome is Outcome.FAILED
         assert rig.calls[-1] == f"undo_demote_primary {PRIMARY} semi_sync=True"
+
+    with_rig(main)
+
+
+def test_a_planned_reparent_that_loses_its_lock_makes_the_primary_writable_again() -> None:
+    """No other vtorc has moved the primary that was read under the lock."""
+
+    async def main(rig: Rig) -> None:
+        for tablet in WELL.tablets:
+            rig.tablets.tell(f"wall_clock {tablet.alias}", WALL)
+        rig.tablets.tell(f"primary_position {PRIMARY}", gtids("100:1-50"))
+        rig.tablets.tell(f"demote_primary {PRIMARY}", takes=NEVER)
+        rig.topo.lock_shard = lambda *_: rig.lock  # type: ignore[method-assign]
+        rig.held.tell("check", None, LockLost("gone"))
+        asyncio.get_running_loop().call_later(1.0, rig.held.lost.set)
+        record = await Commands(rig.tools, cast(ShardWatch, Watch(WELL))).planned_reparent(policy("semi_sync"))
+        assert record.outcome is Outcome.LOCK_LOST
+        assert rig.calls[-1] == f"undo_demote_primary {PRIMARY} semi_sync=True"
+
+    with_rig(main)
+
+
+@pytest.mark.parametrize("asked", [True, False], ids=["an operator asked", "the record alone counts"])
+def test_an_emergency_reparent_promotes_the_tablet_of_the_election(asked: bool) -> None:
+    """Its record has the safety argument, and what the operator was told of it."""
+    request = OperatorRequest(actor="ann", origin="127.0.0.1", reason="a drill") if asked else None
+
+    async def main(rig: Rig) -> None:
+        tell(rig)
+        rig.topo.lock_shard = rig.topo.try_lock_shard  # type: ignore[method-assign]
+        given = replace(begun(Recovery.EMERGENCY_REPARENT), asked=request) if asked else None
+        commands = Commands(rig.tools, cast(ShardWatch, Watch(LOST)))
+        record = await commands.emergency_reparent(policy("semi_sync"), begun=given)
+        assert (record.outcome, record.code, record.alias) == (Outcome.SUCCEEDED, None, None)
+        assert (record.recovery, record.asked) == (Recovery.EMERGENCY_REPARENT, request)
+        assert record.argument is not None
+        assert record.sentence == f"commerce/0: promoted {FIRST} as an operator asked. {record.argument.sentence}"
+        assert rig.topo.calls == ["lock EmergencyReparentShard(<nil>)"]
 
     with_rig(main)
 

@@ -6,15 +6,22 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.core.builders import P, alias, changed, gtids, primary, replica, shard, stopped, uuid
+from tests.unit.core.builders import P, alias, answers, changed, failing, gtids, primary, replica, shard, stopped, uuid
 from tests.unit.recovery.fakes import NEVER, WALL, Rig, in_session, unreachable
 from vtorc.core.election.candidates import StoppedTablet
 from vtorc.core.facts.durability import policy
-from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.status import ReplicationStatus, SemiSyncStatus, TabletStatus, ThreadState
 from vtorc.core.facts.views import TabletView
 from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletCallUnknown
-from vtorc.recovery.stop import CONFIRM_DEADLINE, TabletStopper, is_still_stopped, read_clock, still_stopped
+from vtorc.recovery.stop import (
+    CONFIRM_DEADLINE,
+    TabletStopper,
+    as_if_stopped_now,
+    is_still_stopped,
+    read_clock,
+    still_stopped,
+)
 from vtorc.tablet.api import StoppedReplication
 
 PRIMARY, FIRST, SECOND = (str(alias(f"zone1-{number}")) for number in (100, 101, 102))
@@ -265,6 +272,21 @@ def test_a_rollback_makes_the_primary_writable_again_as_it_was(semi_sync: bool) 
         found = primary(semi_sync=semi_sync)
         await stop(rig, found, of=found, durability="none" if semi_sync else "semi_sync")
         assert await rolled_back(rig) == [f"undo_demote_primary {PRIMARY} semi_sync={semi_sync}"]
+
+    in_session(main)
+
+
+def test_a_replica_that_takes_writes_is_demoted_after_its_replication_has_stopped() -> None:
+    """It holds what it says once it is read-only."""
+
+    async def main(rig: Rig) -> None:
+        tell_stop(rig, FIRST)
+        rig.tablets.tell(f"demote_primary {FIRST}", gtids("100:1-61"))
+        rig.tablets.tell(f"replication_status {FIRST}", threads("100:1-60", "100:1-62"))
+        found = await stop(rig, replica(FIRST, read_only=False), of=primary())
+        assert found[alias(FIRST)].received == gtids("100:1-62")
+        assert f"demote_primary {FIRST} force=True" in rig.calls
+        assert rig.step("read position").target == alias(FIRST)
 
     in_session(main)
 
@@ -531,3 +553,27 @@ def test_all_are_asked_at_once_and_those_that_are_stopped_remain() -> None:
         assert rig.session.elapsed() == pytest.approx(0.5)
 
     in_session(main)
+
+
+def delayed(seconds: int, *, source_uuid: str = "") -> TabletView:
+    """A replica that is being backed up, and applies each transaction so many seconds late."""
+    tablet = replica(FIRST, executed="100:1-40", received="100:41-50")
+    assert tablet.status is not None
+    assert tablet.status.replication is not None
+    late = replace(tablet.status.replication, sql_delay=seconds, backup_running=True, source_uuid=source_uuid)
+    return answers(tablet, replication=late)
+
+
+def test_a_plan_foresees_what_a_stop_would_find() -> None:
+    """The last answer tells all of it but the wall clock; a tablet that does not answer would not be stopped."""
+    late = as_if_stopped_now(delayed(60, source_uuid=uuid(P)), catch_up=10.0)
+    assert late is not None
+    assert late.applier_stopped.startswith("applies each transaction 60 s late on purpose")
+    assert replace(late, applier_stopped="") == stopped(FIRST, "100:1-50", executed="100:1-40", backup_running=True)
+    in_time = as_if_stopped_now(delayed(60), catch_up=60.0)
+    assert in_time is not None
+    assert (in_time.applier_stopped, in_time.source_uuid) == ("", "")
+    assert as_if_stopped_now(primary(), catch_up=10.0) == stopped(
+        P, "100:1-50", type_=TabletType.PRIMARY, source=None, was_primary=True
+    )
+    assert as_if_stopped_now(failing(replica(FIRST)), catch_up=10.0) is None

@@ -36,7 +36,7 @@ def _lost_of_its_own(view: ShardView, tablet: TabletView) -> GtidSet:
     A stalled disk hides nothing of that. A primary whose disk had gone back, and then stalled, was made writable.
     """
     status = tablet.told if tablet.current_status is not None else None
-    if status is None or status.disk_stalled or not status.server_uuid or not status.executed:
+    if status is None or status.disk_stalled or not status.executed:
         return EMPTY_GTID_SET
     is_compared = status.read_only and status.super_read_only is not False
     known = _known_before(tablet.memory) if is_compared else _received_by_refused(view, tablet)

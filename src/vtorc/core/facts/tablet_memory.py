@@ -329,7 +329,7 @@ class TabletMemory:
         if status.disk_stalled or not uuid or not status.executed:
             return self.own_missing
         told = EMPTY_GTID_SET.union(*(each.only_uuid(uuid) for each in (self.own_missing, *told_before)))
-        return told.difference(status.received) if told else EMPTY_GTID_SET
+        return told.difference(status.received)
 
 
 NOTHING_REMEMBERED = TabletMemory()

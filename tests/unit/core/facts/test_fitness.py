@@ -11,6 +11,7 @@ from vtorc.core.facts.durability import policy
 from vtorc.core.facts.fitness import FIT, Fitness, fitness, fitness_of, shard_fitness
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.last_probe import ProbeFailure
+from vtorc.core.facts.observed_term import ENDLESS_ACK_TIMEOUT
 from vtorc.core.facts.status import ReplicationStatus, SemiSyncStatus, TabletStatus
 from vtorc.core.facts.unfitness import Fact, Subject, Use
 from vtorc.core.facts.views import TabletView
@@ -124,6 +125,7 @@ def test_what_is_not_told_speaks_against_nothing() -> None:
         pytest.param(acking(wait_for_replica_count=2), {"others_that_may_ack": 2}, id="enough ackers for its count"),
         pytest.param(acking(wait_for_replica_count=2), {"required_acks": 0}, id="a count without semi-sync"),
         pytest.param(acking(timeout=10_000), {"required_acks": 0}, id="a timeout without semi-sync"),
+        pytest.param(acking(timeout=round(ENDLESS_ACK_TIMEOUT * 1000)), {}, id="a timeout that counts as none"),
         pytest.param(acking(timeout=0, wait_for_replica_count=0, replica_enabled=True), {}, id="a plugin that is on"),
         pytest.param(replace(SOUND, replication=None), {}, id="no source, so no filters and no delay"),
         pytest.param(
@@ -139,6 +141,18 @@ def test_what_nearly_is_a_flaw(status: TabletStatus, changes: dict[str, Any]) ->
 def test_the_gaps_of_filters_stay_when_the_filters_go() -> None:
     """A server that was seen with filters proves nothing by its GTIDs, although it has none now."""
     assert not judged(SOUND, was_filtered=True).may(Use.HOLD)
+    tablet = changed(replica(R1), filtered_server=uuid(R1))
+    assert not fitness_of(shard(primary(), tablet), tablet, SEMI_SYNC).may(Use.HOLD)
+
+
+def test_without_a_policy_no_setting_of_semi_sync_is_a_flaw() -> None:
+    """It is not known whether any write waits for an acknowledgement."""
+    tablet = replica(R1)
+    assert tablet.status is not None
+    hasty = answers(tablet, semi_sync=replace(tablet.status.semi_sync, timeout=10_000))
+    view = shard(primary(), hasty)
+    assert fitness_of(view, hasty, None).flaws == ()
+    assert [flaw.fact for flaw in fitness_of(view, hasty, SEMI_SYNC).flaws] == [Fact.ACK_TIMEOUT]
 
 
 def test_a_server_without_replica_updates_still_feeds_what_it_wrote() -> None:

@@ -1,5 +1,6 @@
 """What is remembered of a tablet's answers: since when it shows something, and what it showed before."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +9,8 @@ import pytest
 from tests.unit.core.builders import CONNECTING, gtids, primary, record, replica, uuid
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.last_probe import NEVER_PROBED, LastProbe
-from vtorc.core.facts.status import TabletStatus
+from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.status import SemiSyncStatus, TabletStatus
 from vtorc.core.facts.tablet_memory import NOTHING_REMEMBERED, FormerType, TabletMemory
 
 R1 = "zone1-101"
@@ -170,6 +172,79 @@ def test_when_it_was_a_client_and_how_it_acknowledges_is_remembered() -> None:
     assert memory.client_span is not None
     assert (memory.client_span.seen_to, memory.client_span.ended) == (10.0, None)
     assert memory.ack_path is not None
+    assert memory.ack_path.since == 1.0
     ended = after(told(), SOURCELESS)
     assert ended.client_span is not None
     assert (ended.client_span.ended, ended.ack_path) == (11.0, None)
+
+
+@pytest.mark.parametrize(
+    ("answers", "seen_from"), [((told(),), -math.inf), ((SOURCELESS, told()), 11.0)], ids=["at first", "later"]
+)
+def test_a_client_that_was_one_at_the_first_answer_may_always_have_been(
+    answers: tuple[TabletStatus, ...], seen_from: float
+) -> None:
+    """Only an earlier answer tells that it was none before."""
+    span = after(*answers).client_span
+    assert span is not None
+    assert span.seen_from == seen_from
+
+
+@pytest.mark.parametrize("answer", [STALLED, replace(told(), semi_sync=SemiSyncStatus())], ids=["stalled", "untold"])
+def test_an_answer_that_does_not_tell_of_semi_sync_ends_no_time_as_a_client(answer: TabletStatus) -> None:
+    """The tablet may be a client as before."""
+    span = after(told()).client_span
+    assert span is not None
+    assert after(told(), answer).client_span == span
+
+
+def test_a_server_that_is_down_is_no_client_any_more() -> None:
+    """Its time as a client ends as soon as its tablet says that MySQL is down, and so do its acknowledgements."""
+    memory = after(told()).after_mysql_down(ended=15.0)
+    assert memory.client_span is not None
+    assert (memory.client_span.ended, memory.may_ack_until) == (15.0, 15.0)
+
+
+@pytest.mark.parametrize(
+    ("answers", "as_type", "since"),
+    [
+        ((told(of=None, read_only=False),), AS_REPLICA, 0.0),
+        ((told(of=None, read_only=False), told(of=None, read_only=False)), AS_REPLICA, 0.0),
+        ((SOURCELESS,), AS_REPLICA, None),
+        ((told(read_only=False),), AS_REPLICA, None),
+        ((told(of=None, read_only=False, disk_stalled=True),), AS_REPLICA, None),
+        ((told(of=None, read_only=False),), AS_PRIMARY, None),
+    ],
+    ids=["at once", "from the first on", "read-only", "with a source", "with a stalled disk", "by its record"],
+)
+def test_since_when_it_acts_as_primary_is_remembered(
+    answers: tuple[TabletStatus, ...], as_type: TabletRecord, since: float | None
+) -> None:
+    """It does so if it takes writes without a source, although its record does not call it PRIMARY."""
+    assert after(*answers, as_type=as_type).acts_as_primary_since == since
+
+
+def test_a_reading_soon_after_it_took_writes_does_not_confirm_its_record() -> None:
+    """The record of a tablet that has just become primary is late for up to a minute."""
+    memory = replace(NOTHING_REMEMBERED, acts_as_primary_since=100.0)
+    for read_at, confirmed in ((110.0, False), (160.0, True)):
+        after_it = memory.after_reading(AS_REPLICA, AS_REPLICA, read_at=read_at, before_read_at=90.0, now=read_at)
+        assert after_it.record_confirmed is confirmed
+
+
+@pytest.mark.parametrize(("asked", "now"), [(AS_PRIMARY, AS_REPLICA), (AS_REPLICA, AS_PRIMARY)])
+def test_a_record_that_changed_while_it_was_asked_may_be_that_of_a_primary(
+    asked: TabletRecord, now: TabletRecord
+) -> None:
+    """A server counts as no primary only if neither record calls it PRIMARY."""
+    memory = NOTHING_REMEMBERED.after_answer(
+        SOURCELESS, NEVER_PROBED, started=0.0, ended=1.0, asked_record=asked, record=now
+    )
+    assert not memory.was_unfollowed
+
+
+def test_the_term_goes_on_under_a_late_record() -> None:
+    """A primary by its own account keeps what it committed in the term, answer after answer."""
+    memory = after(at_work(executed="100:1-50"), at_work(executed="100:1-60", clients=0), as_type=AS_REPLICA)
+    assert memory.observed_term is not None
+    assert memory.observed_term.committed == gtids("100:1-50")

@@ -71,7 +71,13 @@ def stalled_after(tablet: TabletView) -> TabletView:
         pytest.param(shard(answers(READ_ONLY, super_read_only=False), MORE), "", id="privileged users may write"),
         pytest.param(shard(answers(READ_ONLY, super_read_only=None), MORE), "100:41-50", id="an older version"),
         pytest.param(shard(answers(READ_ONLY, disk_stalled=True), MORE), "", id="its answer holds defaults"),
+        pytest.param(
+            shard(changed(answers(READ_ONLY, disk_stalled=True), lost_after_receipt=gtids("100:41"))),
+            "",
+            id="its answer holds defaults, and it lost some before",
+        ),
         pytest.param(shard(failing(READ_ONLY), MORE), "", id="it does not answer"),
+        pytest.param(shard(answers(READ_ONLY, server_uuid=""), MORE), "", id="it does not tell its UUID"),
         pytest.param(shard(WRITABLE, replica(R1, io_error=REFUSED)), "100:41-50", id="it refuses a replica with more"),
         pytest.param(shard(WRITABLE, failing(replica(R1, io_error=REFUSED))), "", id="a refusal of some time ago"),
         pytest.param(shard(WRITABLE, replica(R1, of=R2, io_error=REFUSED)), "", id="another refuses that replica"),
@@ -142,6 +148,7 @@ def after_answer(memory: TabletMemory, told_before: list[GtidSet], **changes: An
             {"replaced_servers": {uuid(P): WAS_COPY}, "client_span": follows(P, 7)}, False, id="follows since"
         ),
         pytest.param({"replaced_servers": {uuid(P): WAS_COPY}, "client_span": follows(P, 5)}, True, id="followed then"),
+        pytest.param({"replaced_servers": {uuid(P): WAS_COPY}, "client_span": follows(P, 6)}, True, id="at its change"),
         pytest.param({"replaced_servers": {uuid(P): WAS_COPY}, "client_span": follows(R2, 7)}, True, id="of another"),
     ],
 )
