@@ -59,6 +59,7 @@ class FleetMetrics:
         self._recoveries = self._counter("RecoveriesCount", _OF_SHARD)
         self._succeeded = self._counter("SuccessfulRecoveries", _OF_SHARD)
         self._failed = self._counter("FailedRecoveries", _OF_SHARD)
+        self._failed_of_shard = self._counter("ShardRecoveriesFailed", ["Keyspace", "Shard"])
         self._skipped = self._counter("SkippedRecoveries", [*_OF_SHARD, "Reason"])
         self._refused = self._counter("RefusedDecisions", ["Rule"])
         self._operations = {
@@ -139,12 +140,15 @@ class FleetMetrics:
         self._running.pop(shard, None)
 
     def found(self, shard: ShardId, *, tablets: int, controlled: bool) -> None:
-        """Do nothing: the shard is counted once it is judged."""
+        """Count 0 failed recoveries: Prometheus takes the first value that it sees for the begin, not for a change."""
+        if controlled:
+            self._failed_of_shard.count(*_names(shard), by=0)
 
     def gone(self, shard: ShardId) -> None:
         """Forget what was last seen of the shard; what was counted there stays."""
         self._views.pop(shard, None)
         self._running.pop(shard, None)
+        self._failed_of_shard.forget(*_names(shard))
 
     def unread(self, failures: Sequence[str]) -> None:
         """Do nothing: the status tells what could not be read."""
@@ -177,6 +181,8 @@ class FleetMetrics:
         succeeded = record.outcome is Outcome.SUCCEEDED
         self._recoveries.count(*labels)
         (self._succeeded if succeeded else self._failed).count(*labels)
+        if not succeeded:
+            self._failed_of_shard.count(*_names(record.shard))
         if (operation := _OPERATIONS.get(record.recovery)) is not None:
             self._operations[operation].count(*_names(record.shard), "success" if succeeded else "failure")
             self._operation_seconds.observe(record.duration, operation)

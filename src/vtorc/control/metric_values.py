@@ -24,6 +24,10 @@ class LabelledCounter:
             value=by + (before.value if before is not None else 0),
         )
 
+    def forget(self, *values: str) -> None:
+        """Drop the count of these labels, as what they name is gone."""
+        self._forms.pop(values, None)
+
     def metrics(self) -> Iterator[MetricForm]:
         """Yield the counts, which are made when they change: a large fleet has thousands of them."""
         yield from self._forms.values()

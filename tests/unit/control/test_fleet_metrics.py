@@ -69,7 +69,7 @@ def record(
         pytest.param(
             Recovery.RECOVER_DEAD_PRIMARY,
             Outcome.REFUSED,
-            {"RecoveriesCount", "FailedRecoveries", "EmergencyReparentCounts failure"},
+            {"RecoveriesCount", "FailedRecoveries", "ShardRecoveriesFailed", "EmergencyReparentCounts failure"},
             id="failover refused",
         ),
         pytest.param(
@@ -79,7 +79,10 @@ def record(
             id="first election",
         ),
         pytest.param(
-            Recovery.FIX_REPLICA, Outcome.FAILED, {"RecoveriesCount", "FailedRecoveries"}, id="repair that failed"
+            Recovery.FIX_REPLICA,
+            Outcome.FAILED,
+            {"RecoveriesCount", "FailedRecoveries", "ShardRecoveriesFailed"},
+            id="repair that failed",
         ),
         pytest.param(Recovery.FIX_REPLICA, Outcome.GONE, {"SkippedRecoveries StaleAnalysis"}, id="problem gone"),
         pytest.param(Recovery.FIX_REPLICA, Outcome.LOCK_HELD, set(), id="lock held"),
@@ -97,6 +100,20 @@ def test_recoveries_are_counted_by_what_became_of_them(kind: Recovery, outcome: 
     assert counted == expected
     if "RecoveriesCount" in expected:
         assert values(metrics)["RecoveriesCount", kind.value, "commerce", "0"] == 1
+
+
+def test_the_first_failed_recovery_of_a_shard_is_a_change() -> None:
+    """The count is 0 from the begin for a shard that vtorc acts on, and is gone with its shard."""
+    metrics = counting()
+    metrics.found(SHARD, tablets=3, controlled=True)
+    metrics.found(ShardId("other", "0"), tablets=3, controlled=False)
+    key = ("ShardRecoveriesFailed", "commerce", "0")
+    assert {name: value for name, value in values(metrics).items() if name[0] == key[0]} == {key: 0}
+    metrics.finished(record(outcome=Outcome.REFUSED))
+    metrics.found(SHARD, tablets=3, controlled=True)
+    assert values(metrics)[key] == 1
+    metrics.gone(SHARD)
+    assert key not in values(metrics)
 
 
 def test_the_phases_of_a_reparent_are_timed_from_mark_to_mark() -> None:
@@ -213,7 +230,7 @@ def test_every_metric_is_in_the_catalogue_with_its_labels() -> None:
         metrics.finished(record(outcome=outcome, marks={"stopped": 0.5}, steps=(step,)))
     metrics.finished(record(Recovery.ELECT_NEW_PRIMARY))
     told = list(metrics.metrics())
-    assert len({metric.name for metric in told}) == 20
+    assert len({metric.name for metric in told}) == 21
     for metric in told:
         traits = METRICS[metric.name]
         assert sorted(metric.labels) == sorted(traits.labels), metric.name
