@@ -62,6 +62,7 @@ class FleetMetrics:
         self._failed_of_shard = self._counter("ShardRecoveriesFailed", ["Keyspace", "Shard"])
         self._skipped = self._counter("SkippedRecoveries", [*_OF_SHARD, "Reason"])
         self._refused = self._counter("RefusedDecisions", ["Rule"])
+        self._own_errors = self._counter("OwnErrors")
         self._operations = {
             EMERGENCY: self._counter("EmergencyReparentCounts", ["Keyspace", "Shard", "Result"]),
             PLANNED: self._counter("PlannedReparentCounts", ["Keyspace", "Shard", "Result"]),
@@ -136,7 +137,8 @@ class FleetMetrics:
         """Do nothing: news about the fleet has no metric."""
 
     def failed(self, shard: ShardId, error: Exception, rest: float) -> None:
-        """Count a recovery of the shard no more as one in progress: it ended with its loop."""
+        """Count the mistake, and a recovery of the shard no more as one in progress: it ended with its loop."""
+        self._own_errors.count()
         self._running.pop(shard, None)
 
     def found(self, shard: ShardId, *, tablets: int, controlled: bool) -> None:

@@ -116,6 +116,14 @@ def test_the_first_failed_recovery_of_a_shard_is_a_change() -> None:
     assert key not in values(metrics)
 
 
+def test_mistakes_of_vtorcs_own_are_counted() -> None:
+    """A shard that fails again and again counts each time."""
+    metrics = counting()
+    metrics.failed(SHARD, ValueError(), 1.0)
+    metrics.failed(SHARD, ValueError(), 2.0)
+    assert values(metrics)[("OwnErrors",)] == 2
+
+
 def test_the_phases_of_a_reparent_are_timed_from_mark_to_mark() -> None:
     """Each phase ends with its mark and begins with the one before, whatever their order in the record."""
     metrics = counting()
@@ -229,8 +237,9 @@ def test_every_metric_is_in_the_catalogue_with_its_labels() -> None:
     for outcome in Outcome:
         metrics.finished(record(outcome=outcome, marks={"stopped": 0.5}, steps=(step,)))
     metrics.finished(record(Recovery.ELECT_NEW_PRIMARY))
+    metrics.failed(SHARD, ValueError(), 1.0)
     told = list(metrics.metrics())
-    assert len({metric.name for metric in told}) == 21
+    assert len({metric.name for metric in told}) == 22
     for metric in told:
         traits = METRICS[metric.name]
         assert sorted(metric.labels) == sorted(traits.labels), metric.name

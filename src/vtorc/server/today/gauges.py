@@ -97,7 +97,8 @@ class FleetGauges:
             yield MetricForm(name="AckHeadroom", labels=labels, value=shard.acks.have - shard.acks.needed)
         if shard.ready is not None:
             yield MetricForm(name="ShardReady", labels=labels, value=int(shard.ready.ready))
-        yield MetricForm(name="ShardTakesWrites", labels=labels, value=int(shard.takes_writes is True))
+        if not shard.keyspace_is_snapshot:
+            yield MetricForm(name="ShardTakesWrites", labels=labels, value=int(shard.takes_writes is True))
         for code, rule in sorted({(each.code, each.rule) for each in shard.findings if not each.acts}):
             yield MetricForm(name="StandingStill", labels={"Analysis": code, **labels, "Rule": rule}, value=1)
         for tablet in shard.tablets:

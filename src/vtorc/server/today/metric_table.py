@@ -92,6 +92,7 @@ METRICS: dict[str, MetricTraits] = {
     "HttpServerStarts": _row(COUNTER, "Starts of the HTTP server process, the first one included"),
     "LockWaitSeconds": _row(DURATIONS, "Wait of recoveries for the lock of their shard"),
     "OldestShardSeconds": _row(GAUGE, "Seconds since vtorc judged the shard that it judged the longest ago"),
+    "OwnErrors": _row(COUNTER, "Failures of vtorc itself in a shard, each with a traceback in the log"),
     "ProbeAgeSeconds": _row(DURATIONS, "Age of the last answer of each tablet that answers, at this moment"),
     "RecoveriesAllowed": _row(GAUGE, "Whether recoveries may begin: 1 or 0"),
     "RecoveryPhaseSeconds": _row(DURATIONS, "Duration of the phases of reparents", ("Phase",)),
