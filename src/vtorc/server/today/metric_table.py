@@ -95,6 +95,7 @@ METRICS: dict[str, MetricTraits] = {
     "OwnErrors": _row(COUNTER, "Failures of vtorc itself in a shard, each with a traceback in the log"),
     "ProbeAgeSeconds": _row(DURATIONS, "Age of the last answer of each tablet that answers, at this moment"),
     "RecoveriesAllowed": _row(GAUGE, "Whether recoveries may begin: 1 or 0"),
+    "RecoveriesEnded": _row(COUNTER, "Recoveries that ended, by kind and result", ("RecoveryType", "Result")),
     "RecoveryPhaseSeconds": _row(DURATIONS, "Duration of the phases of reparents", ("Phase",)),
     "RefusedDecisions": _row(COUNTER, "Decisions to stand still, by their rule", ("Rule",)),
     "ShardReady": _row(GAUGE, "Whether the primary would be replaced if it died now: 1 or 0", OF_SHARD),
