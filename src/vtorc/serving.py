@@ -39,7 +39,12 @@ class HttpSide:
             calls = TopoMetrics()
             tools.topo.hear_calls(calls.heard)
             self._counters.append(FleetMetrics(tools.clock))
-            metrics: list[MetricsSource] = [*self._counters, ProbeMetrics(lambda: fleet().probes), calls]
+            metrics: list[MetricsSource] = [
+                *self._counters,
+                ProbeMetrics(lambda: fleet().probes),
+                calls,
+                self._server,
+            ]
             self._publishers.append(Publisher(self._server, tools.clock, facts, tools.bounds, metrics=metrics))
 
     @property

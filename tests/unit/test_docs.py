@@ -179,7 +179,7 @@ def test_flags_that_are_named_exist() -> None:
     """Each flag of vtorc in the pages for operators is one."""
     named = {
         term
-        for name in ("docs/operating.md", "docs/security.md", "SECURITY.md")
+        for name in ("docs/operating.md", "docs/alerts.md", "docs/security.md", "SECURITY.md")
         for term in terms(name)
         if term.startswith("-")
     }

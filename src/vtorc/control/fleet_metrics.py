@@ -4,12 +4,13 @@ The server process gives the names their prefix, type and help text (`server/tod
 off the present state of the shards, it works out itself.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import chain, pairwise
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, pairwise, product
 
 from vtorc.control.metric_values import LabelledCounter, LabelledDurations
 from vtorc.control.observer import Announcement
 from vtorc.core.decision.decisions import Decision
+from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.last_probe import LastProbe
@@ -38,8 +39,20 @@ _SKIPPED: Mapping[Rule, str] = {
 }
 """The reasons of Vitess for no recovery, by the rule; all other rules are vtorc's own."""
 
+_PHASES = ("stopped", "demoted", "elected", "promoted", "acknowledged")
+"""The moments of reparents that end a phase."""
+
+_FAILED = frozenset({Outcome.FAILED, Outcome.REFUSED, Outcome.LOCK_LOST})
+"""The ends of a recovery that an operator has to know of; one that an operator cancelled is none."""
+
 _STALE = "StaleAnalysis"
 _OF_SHARD = ("RecoveryType", "Keyspace", "Shard")
+_RESULTS = ("failure", "success")
+_KINDS = tuple(recovery.value for recovery in Recovery)
+_STANDING = [(rule.value,) for rule in Rule if rule.traits.decides and rule is not Rule.ACT]
+_LOSSES = [
+    (code.value,) for code in Code if code.problem.recovery is not None and code.problem.recovery.replaces_primary
+]
 
 
 class FleetMetrics:
@@ -59,8 +72,11 @@ class FleetMetrics:
         self._recoveries = self._counter("RecoveriesCount", _OF_SHARD)
         self._succeeded = self._counter("SuccessfulRecoveries", _OF_SHARD)
         self._failed = self._counter("FailedRecoveries", _OF_SHARD)
+        self._failed_of_shard = self._counter("ShardRecoveriesFailed", ["Keyspace", "Shard"])
         self._skipped = self._counter("SkippedRecoveries", [*_OF_SHARD, "Reason"])
-        self._refused = self._counter("RefusedDecisions", ["Rule"])
+        self._ended = self._counter("RecoveriesEnded", ["RecoveryType", "Result"], known=product(_KINDS, _RESULTS))
+        self._refused = self._counter("RefusedDecisions", ["Rule"], known=_STANDING)
+        self._own_errors = self._counter("OwnErrors")
         self._operations = {
             EMERGENCY: self._counter("EmergencyReparentCounts", ["Keyspace", "Shard", "Result"]),
             PLANNED: self._counter("PlannedReparentCounts", ["Keyspace", "Shard", "Result"]),
@@ -68,8 +84,8 @@ class FleetMetrics:
         self._operation_seconds = self._durations("ReparentShardOperationTimings", ["Operation"])
         self._lock_seconds = self._durations("ShardLockTimings", ["Action"])
         self._lock_waits = self._durations("LockWaitSeconds")
-        self._phases = self._durations("RecoveryPhaseSeconds", ["Phase"])
-        self._detections = self._durations("DetectionSeconds", ["Class"])
+        self._phases = self._durations("RecoveryPhaseSeconds", ["Phase"], known=[(phase,) for phase in _PHASES])
+        self._detections = self._durations("DetectionSeconds", ["Class"], known=_LOSSES)
 
     def metrics(self) -> Iterator[MetricForm]:
         """Yield the values of this moment."""
@@ -135,16 +151,20 @@ class FleetMetrics:
         """Do nothing: news about the fleet has no metric."""
 
     def failed(self, shard: ShardId, error: Exception, rest: float) -> None:
-        """Count a recovery of the shard no more as one in progress: it ended with its loop."""
+        """Count the mistake, and a recovery of the shard no more as one in progress: it ended with its loop."""
+        self._own_errors.count()
         self._running.pop(shard, None)
 
     def found(self, shard: ShardId, *, tablets: int, controlled: bool) -> None:
-        """Do nothing: the shard is counted once it is judged."""
+        """Count 0 failed recoveries: Prometheus takes the first value that it sees for the begin, not for a change."""
+        if controlled:
+            self._failed_of_shard.count(*_names(shard), by=0)
 
     def gone(self, shard: ShardId) -> None:
         """Forget what was last seen of the shard; what was counted there stays."""
         self._views.pop(shard, None)
         self._running.pop(shard, None)
+        self._failed_of_shard.forget(*_names(shard))
 
     def unread(self, failures: Sequence[str]) -> None:
         """Do nothing: the status tells what could not be read."""
@@ -177,20 +197,27 @@ class FleetMetrics:
         succeeded = record.outcome is Outcome.SUCCEEDED
         self._recoveries.count(*labels)
         (self._succeeded if succeeded else self._failed).count(*labels)
+        self._ended.count(record.recovery.value, _RESULTS[succeeded])
+        if record.outcome in _FAILED:
+            self._failed_of_shard.count(*_names(record.shard))
         if (operation := _OPERATIONS.get(record.recovery)) is not None:
-            self._operations[operation].count(*_names(record.shard), "success" if succeeded else "failure")
+            self._operations[operation].count(*_names(record.shard), _RESULTS[succeeded])
             self._operation_seconds.observe(record.duration, operation)
         marks = sorted(record.marks.items(), key=lambda mark: mark[1])
         for (_, begin), (phase, end) in pairwise([("", 0.0), *marks]):
             self._phases.observe(end - begin, phase)
 
-    def _counter(self, name: str, labels: Sequence[str] = ()) -> LabelledCounter:
-        counter = LabelledCounter(name, labels)
+    def _counter(
+        self, name: str, labels: Sequence[str] = (), *, known: Iterable[tuple[str, ...]] = ()
+    ) -> LabelledCounter:
+        counter = LabelledCounter(name, labels, known=known)
         self._values.append(counter)
         return counter
 
-    def _durations(self, name: str, labels: Sequence[str] = ()) -> LabelledDurations:
-        durations = LabelledDurations(name, labels)
+    def _durations(
+        self, name: str, labels: Sequence[str] = (), *, known: Iterable[tuple[str, ...]] = ()
+    ) -> LabelledDurations:
+        durations = LabelledDurations(name, labels, known=known)
         self._values.append(durations)
         return durations
 

@@ -127,6 +127,8 @@ class Publisher:
         self._recoveries: deque[RecoveryFrame] = deque(maxlen=KEPT_RECOVERIES)
         self._decisions: deque[DecisionFrame] = deque(maxlen=KEPT_DECISIONS)
         self._announcements: dict[Rule, AnnouncementForm] = {}
+        self._own_errors: dict[ShardId, AnnouncementForm] = {}
+        """The shards in which vtorc failed and that it has not judged since, the last one last."""
         self._unread: tuple[str, ...] = ()
         self._status: StatusFrame | None = None
         self._settings: tuple[SettingForm, ...] = ()
@@ -163,6 +165,7 @@ class Publisher:
     def judged(self, judgement: Judgement) -> None:
         """Take note of a judgement; it is told in one of the next turns."""
         shard = judgement.view.shard
+        self._own_errors.pop(shard, None)
         known = self._shards.get(shard)
         if known is None:
             known = self._shards[shard] = _ShardNews(judgement)
@@ -216,7 +219,8 @@ class Publisher:
 
     def failed(self, shard: ShardId, error: Exception, rest: float) -> None:
         """Send a mistake of vtorc's own, which is news about the whole fleet until its shard is watched anew."""
-        self._announcements[Rule.OWN_ERROR] = AnnouncementForm(
+        self._own_errors.pop(shard, None)
+        self._own_errors[shard] = AnnouncementForm(
             rule=Rule.OWN_ERROR.value,
             since=rfc3339(self._clock.wall()),
             sentence=failure_sentence(shard, error, rest),
@@ -227,6 +231,7 @@ class Publisher:
 
     def gone(self, shard: ShardId) -> None:
         """Send that the shard has left the topology server."""
+        self._own_errors.pop(shard, None)
         if self._shards.pop(shard, None) is not None:
             self._changed.pop(shard, None)
             self._readiness.forget(shard)
@@ -285,7 +290,10 @@ class Publisher:
             clusters_to_watch=list(facts.clusters_to_watch),
             topology_failures=list(self._unread),
             shards_watched=facts.shards_watched,
-            announcements=[self._announcements[rule] for rule in sorted(self._announcements, key=lambda r: r.value)],
+            announcements=[
+                *(self._announcements[rule] for rule in sorted(self._announcements, key=lambda r: r.value)),
+                *list(self._own_errors.values())[-1:],
+            ],
             history_file=facts.history_file,
         )
 

@@ -1,16 +1,17 @@
 """Commands from another terminal to the running demo: one JSON object per line over a unix socket in its folder.
 
 The request is `{"do": COMMAND, "on": TABLET}`, the answer `{"ok": TEXT}` or `{"error": TEXT}`. A small file names the
-folder of the demo that was started last.
+folders of the demos that run, the last one last.
 """
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -26,7 +27,7 @@ _SOCKET = "demo.sock"
 
 
 def state_file(environ: Mapping[str, str]) -> Path:
-    """Return the file that names the folder of this user's last demo."""
+    """Return the file that names the folders of this user's demos."""
     if runtime := environ.get("XDG_RUNTIME_DIR"):
         return Path(runtime) / "vtorc-demo.json"
     cache = cache_folder(environ)
@@ -39,19 +40,52 @@ def state_file(environ: Mapping[str, str]) -> Path:
 async def listening(folder: Path, answer: Answer) -> AsyncIterator[None]:
     """Answer other terminals while inside, and note this demo's folder as that of the last one."""
     path, state = unix_socket(folder, _SOCKET), state_file(os.environ)
-    note = json.dumps({"dir": str(folder)})
     path.unlink(missing_ok=True)
+    _change_note(state, lambda folders: [*folders, folder])
     server = await asyncio.start_unix_server(lambda reader, writer: _serve(reader, writer, answer), path)
-    state.parent.mkdir(parents=True, exist_ok=True)
-    state.write_text(note)
     try:
         yield
     finally:
         server.close()
         path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            if state.read_text() == note:  # otherwise another demo was started since
-                state.unlink()
+        with contextlib.suppress(LabError):
+            _change_note(state, lambda folders: [each for each in folders if each != folder])
+
+
+def _change_note(state: Path, change: Callable[[list[Path]], list[Path]]) -> None:
+    """Change which folders are noted, one demo at a time; raises LabError if the note cannot be written."""
+    try:
+        state.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(state.parent):
+            folders = change(_noted(state))
+            if folders:
+                state.write_text(json.dumps({"dirs": [str(each) for each in folders]}))
+            else:
+                state.unlink(missing_ok=True)
+    except OSError as error:
+        raise LabError(
+            f"the demo cannot be noted in {state} ({error.strerror}), so that no other terminal finds it; make that "
+            "folder writable, or name another in XDG_RUNTIME_DIR"
+        ) from error
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _noted(state: Path) -> list[Path]:
+    """Return the folders of the demos that still listen, the last one last."""
+    try:
+        folders = [Path(each) for each in json.loads(state.read_text())["dirs"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [each for each in folders if unix_socket(each, _SOCKET).exists()]
 
 
 async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Answer) -> None:
@@ -106,8 +140,7 @@ def run_command(folder: Path | None, command: str, target: str) -> int:
 
 
 def _last_folder() -> Path:
-    state = state_file(os.environ)
-    try:
-        return Path(json.loads(state.read_text())["dir"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LabError("no demo is running; start one with: vtorc demo (or name its folder with --dir)") from error
+    folders = _noted(state_file(os.environ))
+    if not folders:
+        raise LabError("no demo is running; start one with: vtorc demo (or name its folder with --dir)")
+    return folders[-1]

@@ -1,5 +1,7 @@
 """Fetches the real servers of the lab, MySQL and etcd, into a parts folder: `python3 -m vtorc.lab.fetch`.
 
+`make setup` fetches promtool in the same way, which only the tests need.
+
 Nothing of the system is replaced and no root is needed. Fetched parts stay in the user's cache under their resolved
 version, and the project's parts folder links to them. So a fresh clone need not fetch them again. The module uses the
 standard library only, since it runs before there is a virtual environment.
@@ -14,7 +16,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,17 +43,23 @@ _MYSQL_PACKAGES = ("mysql-server-core", "mysql-client-core")
 _UNUSED = ("perl", "libperl", "libdb5", "libgdbm", "gcc-", "openssl-provider-legacy", "libsasl2-modules", "libc-gconv")
 
 
-def fetch(environ: Mapping[str, str] | None = None, *, refresh: bool = False, say: Say = print) -> None:
-    """Fetch the servers that find_mysqld and find_etcd would not find; fast if none is missing.
+def fetch(
+    environ: Mapping[str, str] | None = None,
+    *,
+    kinds: Iterable[PartKind[Any]] = (MYSQL, ETCD),
+    refresh: bool = False,
+    say: Say = print,
+) -> None:
+    """Fetch the parts of these kinds that are not there yet; fast if none is missing.
 
-    `refresh` asks the mirror for a newer version of each fetched server. Raises PartMissing with everything that was
+    `refresh` asks the mirror for a newer version of each fetched part. Raises PartMissing with everything that was
     tried and what to install.
     """
     environ = os.environ if environ is None else environ
     folder, store = _folders(environ)
     with _locked(store), tempfile.TemporaryDirectory(dir=store, prefix=".work-") as work:
         debian = functools.cache(lambda: _debian(Path(work), say))
-        for kind in (MYSQL, ETCD):
+        for kind in kinds:
             found, tried = kind.installed(environ)
             if found is not None:
                 say(f"{found.origin}: used as it is")
@@ -127,13 +135,14 @@ def _debian(work: Path, say: Say) -> Debian:
 def _fetched(kind: PartKind[Any], debian: Debian, store: Path, *, say: Say) -> Prefix:
     """Download and unpack one part into the store; without its manifest, which comes last, it does not count."""
     begun = time.monotonic()
-    version = debian.version("mysql-server-core" if kind is MYSQL else "etcd-server")
+    version = debian.version(kind.package)
     root = store / f"{kind.part}-{version.replace(':', '_')}"
     if (there := kind.prefix_in(root)) and _current(there):
         return there
     shutil.rmtree(root, ignore_errors=True)
     tree = debian.home / kind.part
-    loader = _build_mysql(debian, tree, root, say=say) if kind is MYSQL else _build_etcd(debian, tree, root, say=say)
+    build = _build_mysql if kind is MYSQL else functools.partial(_build_program, kind)
+    loader = build(debian, tree, root, say=say)
     facts = {"part": kind.part, "version": version, "recipe": RECIPE, "machine": os.uname().machine}
     (root / MANIFEST).write_text(json.dumps({**facts, "loader": loader, "root": str(root)}, indent=2) + "\n")
     made = kind.prefix_in(root)
@@ -150,11 +159,11 @@ def _build_mysql(debian: Debian, tree: Path, root: Path, *, say: Say) -> str:
     return prefix.assemble(tree, root)
 
 
-def _build_etcd(debian: Debian, tree: Path, root: Path, *, say: Say) -> str:
-    """Unpack etcd's package alone: etcd needs only the system's C library."""
-    _unpacked(debian, ["etcd-server"], tree, say=say)
+def _build_program(kind: PartKind[Any], debian: Debian, tree: Path, root: Path, *, say: Say) -> str:
+    """Unpack the package alone: a program in Go needs only the system's C library."""
+    _unpacked(debian, [kind.package], tree, say=say)
     (root / "bin").mkdir(parents=True)
-    shutil.copy2(tree / "usr" / "bin" / "etcd", root / "bin" / "etcd")
+    shutil.copy2(tree / "usr" / "bin" / kind.program, root / "bin" / kind.program)
     return "system"
 
 

@@ -1,6 +1,6 @@
-"""Finds the real servers of the lab, mysqld and etcd.
+"""Finds the real servers of the lab, mysqld and etcd, and promtool, with which the tests try the alerts.
 
-A server that the environment names wins over one on PATH, and that one over a fetched one. Fetched parts lie in a
+A program that the environment names wins over one on PATH, and that one over a fetched one. Fetched parts lie in a
 *parts folder* with one entry per part (`mysql`, `etcd`): each is a prefix with a `part.json` that describes it.
 `vtorc.lab.fetch` fills such folders. Both modules use the standard library only, since they run before there is a
 virtual environment.
@@ -28,6 +28,7 @@ RECIPE = 1
 
 MYSQL_AT_LEAST = (8, 0)
 ETCD_AT_LEAST = (3, 4)
+PROMTOOL_AT_LEAST = (2, 42)
 MANIFEST = "part.json"
 
 # Packages often install servers in folders that only root's PATH names.
@@ -56,6 +57,15 @@ class EtcdParts:
     """One usable etcd server, and one sentence on its origin."""
 
     etcd: Path
+    version: tuple[int, int, int]
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class PromtoolParts:
+    """One usable promtool, and one sentence on its origin."""
+
+    promtool: Path
     version: tuple[int, int, int]
     origin: str
 
@@ -133,15 +143,24 @@ def find_etcd(environ: Mapping[str, str] | None = None) -> EtcdParts:
     return ETCD.find(os.environ if environ is None else environ)
 
 
+def find_promtool(environ: Mapping[str, str] | None = None) -> PromtoolParts:
+    """Find a promtool of version 2.42 or newer: VTORC_PROMTOOL, then PATH, then the fetched one.
+
+    Raises PartMissing with every place that was tried. An unusable VTORC_PROMTOOL is an error, never passed over.
+    """
+    return PROMTOOL.find(os.environ if environ is None else environ)
+
+
 @dataclass(frozen=True, slots=True)
 class PartKind(Generic[Found]):
-    """One kind of part: its names, and the functions that describe a program or a prefix of it.
+    """One kind of part: its names, its package in Debian, and the functions that describe a program or a prefix of it.
 
     If a program cannot be used, `describe` returns a clause that says why.
     """
 
     part: str
     program: str
+    package: str
     title: str
     wanted: str
     variable: str
@@ -216,6 +235,15 @@ def etcd_of_prefix(prefix: Prefix) -> EtcdParts:
     )
 
 
+def promtool_of_prefix(prefix: Prefix) -> PromtoolParts:
+    """Describe the promtool of a fetched prefix."""
+    return PromtoolParts(
+        promtool=prefix.root / "bin" / "promtool",
+        version=version_of(prefix.version) or (0, 0, 0),
+        origin=f"promtool {prefix.version}, fetched into {prefix.root}",
+    )
+
+
 def _which(program: str, environ: Mapping[str, str]) -> Path | None:
     folders = os.pathsep.join((environ.get("PATH", os.defpath), *_SERVER_FOLDERS))
     found = shutil.which(program, path=folders)
@@ -281,6 +309,17 @@ def _etcd_at(path: Path, how: str, _environ: Mapping[str, str]) -> EtcdParts | s
     return EtcdParts(etcd=path, version=version, origin=f"etcd {text} at {path}, {how}")
 
 
+def _promtool_at(path: Path, how: str, _environ: Mapping[str, str]) -> PromtoolParts | str:
+    """Describe the promtool at `path`, or return a clause that says why it cannot be used."""
+    version = version_of(_output_of(str(path), "--version"))
+    if version is None:
+        return f"{path} prints no version when asked with --version"
+    text = ".".join(map(str, version))
+    if version < PROMTOOL_AT_LEAST:
+        return f"{path} is promtool {text}, older than 2.42"
+    return PromtoolParts(promtool=path, version=version, origin=f"promtool {text} at {path}, {how}")
+
+
 @functools.cache
 def _output_of(*command: str) -> str:
     """Run a program for at most 30 s and return its output; empty if it cannot be run."""
@@ -291,5 +330,33 @@ def _output_of(*command: str) -> str:
     return done.stdout + done.stderr
 
 
-MYSQL = PartKind("mysql", "mysqld", "MySQL server", "MySQL 8.0 or newer", "VTORC_MYSQLD", _mysqld_at, mysql_of_prefix)
-ETCD = PartKind("etcd", "etcd", "etcd server", "etcd 3.4 or newer", "VTORC_ETCD", _etcd_at, etcd_of_prefix)
+MYSQL = PartKind(
+    part="mysql",
+    program="mysqld",
+    package="mysql-server-core",
+    title="MySQL server",
+    wanted="MySQL 8.0 or newer",
+    variable="VTORC_MYSQLD",
+    describe=_mysqld_at,
+    of_prefix=mysql_of_prefix,
+)
+ETCD = PartKind(
+    part="etcd",
+    program="etcd",
+    package="etcd-server",
+    title="etcd server",
+    wanted="etcd 3.4 or newer",
+    variable="VTORC_ETCD",
+    describe=_etcd_at,
+    of_prefix=etcd_of_prefix,
+)
+PROMTOOL = PartKind(
+    part="promtool",
+    program="promtool",
+    package="promtool",
+    title="promtool",
+    wanted="Prometheus 2.42 or newer",
+    variable="VTORC_PROMTOOL",
+    describe=_promtool_at,
+    of_prefix=promtool_of_prefix,
+)

@@ -49,6 +49,8 @@ class ServerMemory:
         """When the last frame came, in seconds on the caller's monotonic clock; None if none came."""
         self.revision = revision
         """Grows with each frame that changes something."""
+        self.dropped_listeners = 0
+        """How many clients this process dropped that listened to events and took nothing."""
         self._listeners: list[Listener] = []
 
     @property

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 import vtorc
-from vtorc.forms.frames import AnyFrame
+from vtorc.forms.frames import AnyFrame, MetricForm
 from vtorc.server.channel import framed
 from vtorc.server.link import Answer, Link
 from vtorc.server.listener import BoundListener
@@ -47,6 +47,7 @@ class ServerSupervisor:
         self._rules = rules
         self._link: Link | None = None
         self._process: asyncio.subprocess.Process | None = None
+        self._starts = 0
 
     @property
     def pid(self) -> int | None:
@@ -57,6 +58,10 @@ class ServerSupervisor:
     def link(self) -> Link | None:
         """The channel to the server; None while there is none."""
         return self._link
+
+    def metrics(self) -> Iterator[MetricForm]:
+        """Yield the values of this moment."""
+        yield MetricForm(name="HttpServerStarts", labels={}, value=self._starts)
 
     def send(self, frame: AnyFrame) -> None:
         """Send a frame when the server has room for it."""
@@ -94,6 +99,7 @@ class ServerSupervisor:
         try:
             # As the first frame: all users of the host can read a command line.
             ours.sendall(framed(msgspec.json.encode(self._rules)))
+            self._starts += 1
             self._process, self._link = process, Link(ours, snapshot())
             await self._until_either_ends(process, self._link, answer)
         finally:

@@ -63,23 +63,38 @@ def record(
         pytest.param(
             Recovery.RECOVER_DEAD_PRIMARY,
             Outcome.SUCCEEDED,
-            {"RecoveriesCount", "SuccessfulRecoveries", "EmergencyReparentCounts success"},
+            {"RecoveriesCount", "SuccessfulRecoveries", "RecoveriesEnded success", "EmergencyReparentCounts success"},
             id="failover",
         ),
         pytest.param(
             Recovery.RECOVER_DEAD_PRIMARY,
             Outcome.REFUSED,
-            {"RecoveriesCount", "FailedRecoveries", "EmergencyReparentCounts failure"},
+            {
+                "RecoveriesCount",
+                "FailedRecoveries",
+                "RecoveriesEnded failure",
+                "ShardRecoveriesFailed",
+                "EmergencyReparentCounts failure",
+            },
             id="failover refused",
         ),
         pytest.param(
             Recovery.ELECT_NEW_PRIMARY,
             Outcome.SUCCEEDED,
-            {"RecoveriesCount", "SuccessfulRecoveries", "PlannedReparentCounts success"},
+            {"RecoveriesCount", "SuccessfulRecoveries", "RecoveriesEnded success", "PlannedReparentCounts success"},
             id="first election",
         ),
         pytest.param(
-            Recovery.FIX_REPLICA, Outcome.FAILED, {"RecoveriesCount", "FailedRecoveries"}, id="repair that failed"
+            Recovery.FIX_REPLICA,
+            Outcome.FAILED,
+            {"RecoveriesCount", "FailedRecoveries", "RecoveriesEnded failure", "ShardRecoveriesFailed"},
+            id="repair that failed",
+        ),
+        pytest.param(
+            Recovery.FIX_REPLICA,
+            Outcome.CANCELLED,
+            {"RecoveriesCount", "FailedRecoveries", "RecoveriesEnded failure"},
+            id="repair that an operator cancelled",
         ),
         pytest.param(Recovery.FIX_REPLICA, Outcome.GONE, {"SkippedRecoveries StaleAnalysis"}, id="problem gone"),
         pytest.param(Recovery.FIX_REPLICA, Outcome.LOCK_HELD, set(), id="lock held"),
@@ -92,11 +107,33 @@ def test_recoveries_are_counted_by_what_became_of_them(kind: Recovery, outcome: 
     counted = {
         " ".join([metric.name, *(metric.labels[name] for name in ("Result", "Reason") if name in metric.labels)])
         for metric in metrics.metrics()
-        if metric.labels and metric.counts is None
+        if metric.labels and metric.counts is None and metric.value
     }
     assert counted == expected
     if "RecoveriesCount" in expected:
         assert values(metrics)["RecoveriesCount", kind.value, "commerce", "0"] == 1
+
+
+def test_the_first_failed_recovery_of_a_shard_is_a_change() -> None:
+    """The count is 0 from the begin for a shard that vtorc acts on, and is gone with its shard."""
+    metrics = counting()
+    metrics.found(SHARD, tablets=3, controlled=True)
+    metrics.found(ShardId("other", "0"), tablets=3, controlled=False)
+    key = ("ShardRecoveriesFailed", "commerce", "0")
+    assert {name: value for name, value in values(metrics).items() if name[0] == key[0]} == {key: 0}
+    metrics.finished(record(outcome=Outcome.REFUSED))
+    metrics.found(SHARD, tablets=3, controlled=True)
+    assert values(metrics)[key] == 1
+    metrics.gone(SHARD)
+    assert key not in values(metrics)
+
+
+def test_mistakes_of_vtorcs_own_are_counted() -> None:
+    """A shard that fails again and again counts each time."""
+    metrics = counting()
+    metrics.failed(SHARD, ValueError(), 1.0)
+    metrics.failed(SHARD, ValueError(), 2.0)
+    assert values(metrics)[("OwnErrors",)] == 2
 
 
 def test_the_phases_of_a_reparent_are_timed_from_mark_to_mark() -> None:
@@ -104,7 +141,7 @@ def test_the_phases_of_a_reparent_are_timed_from_mark_to_mark() -> None:
     metrics = counting()
     metrics.finished(record(marks={"promoted": 0.75, "stopped": 0.25, "elected": 0.5}))
     phases = {metric.labels["Phase"]: metric.value for metric in metrics.metrics() if "Phase" in metric.labels}
-    assert phases == {"stopped": 0.25, "elected": 0.25, "promoted": 0.25}
+    assert phases == {"stopped": 0.25, "demoted": 0, "elected": 0.25, "promoted": 0.25, "acknowledged": 0}
 
 
 def test_the_wait_for_the_lock_is_timed_to_the_first_step() -> None:
@@ -160,7 +197,7 @@ def test_a_repair_is_no_detection() -> None:
     metrics = counting()
     metrics.judged(judgement)
     metrics.started(begun_with(judgement.action, began=1))
-    assert not any("Class" in metric.labels for metric in metrics.metrics())
+    assert not any(metric.value for metric in metrics.metrics() if "Class" in metric.labels)
 
 
 def test_each_probe_is_counted_once() -> None:
@@ -195,6 +232,7 @@ def test_decisions_to_stand_still_are_counted_by_their_rule() -> None:
     assert told["RefusedDecisions", "no-remedy"] == 1
     assert told["SkippedRecoveries", "", "commerce", "0", "NoRecoveryAction"] == 1
     assert told[("AnalysisChangeWrite",)] == 4
+    assert told["RefusedDecisions", "cooldown"] == 0
     assert ("RefusedDecisions", "act") not in told
 
 
@@ -212,8 +250,9 @@ def test_every_metric_is_in_the_catalogue_with_its_labels() -> None:
     for outcome in Outcome:
         metrics.finished(record(outcome=outcome, marks={"stopped": 0.5}, steps=(step,)))
     metrics.finished(record(Recovery.ELECT_NEW_PRIMARY))
+    metrics.failed(SHARD, ValueError(), 1.0)
     told = list(metrics.metrics())
-    assert len({metric.name for metric in told}) == 20
+    assert len({metric.name for metric in told}) == 23
     for metric in told:
         traits = METRICS[metric.name]
         assert sorted(metric.labels) == sorted(traits.labels), metric.name

@@ -234,6 +234,25 @@ def test_the_status_is_sent_when_it_changes() -> None:
     assert told.turn() == []
 
 
+def test_a_mistake_of_vtorcs_own_is_told_until_its_shard_is_judged_again() -> None:
+    """Of several shards in which vtorc failed, the last is told; one that is gone is forgotten."""
+    told = Told()
+    first, second = ShardId("commerce", "0"), ShardId("commerce", "1")
+
+    def announced() -> list[str]:
+        told.turn()
+        [status] = [frame for frame in told.publisher.snapshot() if isinstance(frame, StatusFrame)]
+        return [each.sentence.partition(":")[0] for each in status.announcements]
+
+    for failing_shard in (first, second):
+        told.publisher.failed(failing_shard, ValueError("no"), 1.0)
+    assert announced() == ["commerce/1"]
+    told.publisher.gone(second)
+    assert announced() == ["commerce/0"]
+    told.publisher.judged(judged(HEALTHY))
+    assert announced() == []
+
+
 def test_settings_are_sent_when_they_change() -> None:
     """They are told at the start, after a reload that changed one, and to a server that starts anew."""
     told = Told(sent=Sent(settings=setting_forms(Settings(), Loaded(settings=Settings()).sources)))

@@ -25,7 +25,7 @@ async def _echo(verb: str, on: str) -> str:
 
 
 async def test_another_terminal_reaches_the_demo_that_was_started_last(tmp_path: Path) -> None:
-    """Without a folder the last demo answers, with a folder that one, and a demo that has ended is not found."""
+    """Without a folder the last demo that still runs answers, and with a folder that one."""
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()
     second.mkdir()
@@ -38,9 +38,10 @@ async def test_another_terminal_reaches_the_demo_that_was_started_last(tmp_path:
         async with listening(second, other):
             assert await send_command(None, "kill", "primary") == "the other one"
             assert await send_command(first, "kill", "primary") == "kill primary"
-        with pytest.raises(LabError, match="no demo is running"):
-            await send_command(None, "kill", "primary")
+        assert await send_command(None, "kill", "primary") == "kill primary"
         assert await send_command(first, "kill", "primary") == "kill primary"
+    with pytest.raises(LabError, match="no demo is running"):
+        await send_command(None, "kill", "primary")
     with pytest.raises(LabError, match=r"no demo runs in .*first any more"):
         await send_command(first, "kill", "primary")
 
@@ -52,12 +53,24 @@ async def test_a_refusal_is_told_as_it_is(tmp_path: Path) -> None:
             await send_command(None, "kill", "unknown")
 
 
-async def test_a_demo_that_ends_leaves_the_note_of_a_later_one(tmp_path: Path, runtime: Path) -> None:
-    """A demo deletes the note only if that names its own folder."""
+async def test_a_demo_that_was_killed_is_passed_over(tmp_path: Path, runtime: Path) -> None:
+    """Its note is left, but no socket; the last demo that listens leaves no note behind."""
     note = runtime / "vtorc-demo.json"
+    note.write_text(json.dumps({"dirs": [str(tmp_path / "killed")]}))
+    with pytest.raises(LabError, match="no demo is running"):
+        await send_command(None, "kill", "primary")
     async with listening(tmp_path, _echo):
-        note.write_text(json.dumps({"dir": "/elsewhere"}))
-    assert json.loads(note.read_text()) == {"dir": "/elsewhere"}
+        assert json.loads(note.read_text()) == {"dirs": [str(tmp_path)]}
+    assert not note.exists()
+
+
+async def test_a_demo_that_cannot_be_noted_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the file and what to do, and is no traceback."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "file"))
+    with pytest.raises(LabError, match=r"cannot be noted in .*file/vtorc-demo\.json .* XDG_RUNTIME_DIR"):
+        async with listening(tmp_path, _echo):
+            pass
 
 
 def test_without_a_demo_the_command_fails_and_says_how_to_start_one(capsys: pytest.CaptureFixture[str]) -> None:

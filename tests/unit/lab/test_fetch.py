@@ -11,7 +11,7 @@ from vtorc.lab import fetch as fetching
 from vtorc.lab import parts
 from vtorc.lab.errors import PartMissing
 from vtorc.lab.fetch import fetch
-from vtorc.lab.parts import MYSQL, find_etcd, find_mysqld
+from vtorc.lab.parts import ETCD, MYSQL, PROMTOOL, find_etcd, find_mysqld, find_promtool
 
 
 class FakeDebian:
@@ -29,6 +29,8 @@ class FakeDebian:
     def version(self, package: str) -> str:
         if package == "etcd-server" and self.etcd:
             return self.etcd
+        if package == "promtool":
+            return "3.5.3+ds1-6"
         raise PartMissing(f"Debian sid has no package {package}")
 
     def closure(self, packages: Sequence[str]) -> list[str]:
@@ -62,8 +64,8 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 
 def unpack(package: Path, into: Path) -> None:
-    if package.name == "etcd-server.deb":
-        program(into / "usr" / "bin" / "etcd")
+    if package.name in ("etcd-server.deb", "promtool.deb"):
+        program(into / "usr" / "bin" / package.stem.removesuffix("-server"))
 
 
 def program(path: Path) -> Path:
@@ -185,3 +187,23 @@ def test_half_made_part_is_made_again(tmp_path: Path, environ: dict[str, str]) -
     assert not (half / "bin" / "leftover").exists()
     assert MYSQL.prefix_in(half) is None
     assert find_etcd(environ).etcd == half / "bin" / "etcd"
+
+
+def test_promtool_is_fetched_for_the_tests_alone(tmp_path: Path, environ: dict[str, str]) -> None:
+    """The command that fetches servers for the demo leaves it out."""
+    kept(tmp_path, "mysql", "9.7.4-2")
+    fetch(environ, say=lambda _: None)
+    with pytest.raises(PartMissing, match=r"install Prometheus 2\.42 or newer"):
+        find_promtool(environ)
+    fetch(environ, kinds=(MYSQL, ETCD, PROMTOOL), say=lambda _: None)
+    found = find_promtool(environ)
+    assert found.version == (3, 5, 3)
+    assert found.promtool.is_file()
+
+
+def test_a_promtool_that_is_too_old_is_refused(tmp_path: Path, environ: dict[str, str]) -> None:
+    """The sentence says which one is wanted."""
+    old = program(tmp_path / "promtool")
+    old.write_text("#!/bin/sh\necho promtool, version 2.15.2\n")
+    with pytest.raises(PartMissing, match=r"is promtool 2\.15\.2, older than 2\.42"):
+        find_promtool({**environ, "VTORC_PROMTOOL": str(old)})

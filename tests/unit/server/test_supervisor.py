@@ -122,6 +122,7 @@ async def test_a_server_that_is_killed_is_started_again_and_told_all() -> None:
         await running.until("/api/v1/status", lambda status, _: status == 200 and running.supervisor.pid != first)
         _, listed = await running.get("/api/v1/recoveries")
         assert len(listed["items"]) == 2
+        assert [(metric.name, metric.value) for metric in running.supervisor.metrics()] == [("HttpServerStarts", 2)]
 
 
 async def test_a_server_that_is_stopped_costs_a_bounded_number_of_frames() -> None:

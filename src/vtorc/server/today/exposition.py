@@ -34,11 +34,17 @@ def families(metrics: Iterable[MetricForm]) -> Families:
     return found
 
 
-def prometheus_text(metrics: Iterable[MetricForm]) -> str:
-    """Return the metrics that have values in the text format of Prometheus, ordered by name."""
+def prometheus_text(metrics: Iterable[MetricForm], *, is_complete: bool = True) -> str:
+    """Return the metrics that have values in the text format of Prometheus, ordered by name.
+
+    Unless all of them `is_complete`, those that nothing told are left out: Prometheus would take their 0 for a restart,
+    and count all that was counted before once more.
+    """
+    told = list(metrics)
+    names = {metric.name for metric in told}
     lines: list[str] = []
-    for name, values in sorted(families(metrics).items(), key=lambda item: snake_case(item[0])):
-        if values:
+    for name, values in sorted(families(told).items(), key=lambda item: snake_case(item[0])):
+        if values and (is_complete or name in names):
             full, traits = PREFIX + snake_case(name), METRICS[name]
             lines += [f"# HELP {full} {traits.help}", f"# TYPE {full} {traits.kind.value}"]
             lines += [line for metric in values for line in _sample_lines(full, metric)]

@@ -1,9 +1,10 @@
 """Metrics that can be read off the present state of the shards, worked out when they are asked for."""
 
 import resource
+import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import accumulate
 
 from vtorc.core.facts.gtid import GtidSet
@@ -24,9 +25,10 @@ class FleetGauges:
     and Vitess' own tests wait for the 0.
     """
 
-    def __init__(self, memory: ServerMemory) -> None:
-        """Hear of each change in `memory`: a problem may come and go between two scrapes."""
+    def __init__(self, memory: ServerMemory, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Hear of each change in `memory`, of which `clock` is the clock: a problem may come and go between scrapes."""
         self._memory = memory
+        self._clock = clock
         self._problems: dict[str, set[Problem]] = {}
         for shard in memory.shards.values():
             self._note(shard)
@@ -35,6 +37,7 @@ class FleetGauges:
     def metrics(self) -> Iterator[MetricForm]:
         """Yield the values of this moment."""
         shards = list(watched_shards(self._memory))
+        yield from self._vtorc(shards)
         yield from self._fleet(shards)
         for shard in shards:
             yield from self._shard(shard)
@@ -54,6 +57,27 @@ class FleetGauges:
         earlier = self._problems.get(shard.name, set())
         self._problems[shard.name] = {problem for problem in earlier if problem[1] in names} | _problems(shard)
 
+    def _vtorc(self, shards: list[ShardForm]) -> Iterator[MetricForm]:
+        """Yield what concerns vtorc itself, as far as it has told it."""
+        memory = self._memory
+        yield MetricForm(name="MaxFds", labels={}, value=resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        yield MetricForm(name="HttpDroppedListeners", labels={}, value=memory.dropped_listeners)
+        if memory.heard_at is not None:
+            silence = max(0.0, self._clock() - memory.heard_at)
+            yield MetricForm(name="ControlSilenceSeconds", labels={}, value=round(silence, 3))
+        if (status := memory.status) is not None:
+            yield MetricForm(name="RecoveriesAllowed", labels={}, value=int(status.recoveries_allowed))
+            yield MetricForm(name="TopologyFailures", labels={}, value=len(status.topology_failures))
+            for rule in sorted({told.rule for told in status.announcements}):
+                yield MetricForm(name="Announcements", labels={"Rule": rule}, value=1)
+        if (heartbeat := memory.heartbeat) is not None:
+            yield MetricForm(name="ControlLatenessSeconds", labels={}, value=heartbeat.late_seconds)
+            oldest = max((seconds_between(shard.as_of, heartbeat.at) for shard in shards), default=0.0)
+            yield MetricForm(name="OldestShardSeconds", labels={}, value=round(max(0.0, oldest), 3))
+            if status is not None:
+                up = seconds_between(status.started, heartbeat.at)
+                yield MetricForm(name="Uptime", labels={}, value=round(up * 1e9))
+
     def _fleet(self, shards: list[ShardForm]) -> Iterator[MetricForm]:
         tablets = [tablet for shard in shards for tablet in shard.tablets]
         with_errant = sum(bool(tablet.gtid is not None and tablet.gtid.errant) for tablet in tablets)
@@ -63,12 +87,6 @@ class FleetGauges:
         for state, count in sorted(Counter(shard.state for shard in shards).items()):
             yield MetricForm(name="ShardStates", labels={"State": state}, value=count)
         yield _probe_ages(shards)
-        yield MetricForm(name="MaxFds", labels={}, value=resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-        if (heartbeat := self._memory.heartbeat) is not None:
-            yield MetricForm(name="ControlLatenessSeconds", labels={}, value=heartbeat.late_seconds)
-            if (status := self._memory.status) is not None:
-                up = seconds_between(status.started, heartbeat.at)
-                yield MetricForm(name="Uptime", labels={}, value=round(up * 1e9))
 
     def _shard(self, shard: ShardForm) -> Iterator[MetricForm]:
         labels = {"Keyspace": shard.keyspace, "Shard": shard.shard}
@@ -79,6 +97,10 @@ class FleetGauges:
             yield MetricForm(name="AckHeadroom", labels=labels, value=shard.acks.have - shard.acks.needed)
         if shard.ready is not None:
             yield MetricForm(name="ShardReady", labels=labels, value=int(shard.ready.ready))
+        if not shard.keyspace_is_snapshot:
+            yield MetricForm(name="ShardTakesWrites", labels=labels, value=int(shard.takes_writes is True))
+        for code, rule in sorted({(each.code, each.rule) for each in shard.findings if not each.acts}):
+            yield MetricForm(name="StandingStill", labels={"Analysis": code, **labels, "Rule": rule}, value=1)
         for tablet in shard.tablets:
             errant = GtidSet.parse(tablet.gtid.errant).count() if tablet.gtid is not None else 0
             yield MetricForm(name="CurrentErrantGTIDCount", labels={"TabletAlias": tablet.alias}, value=errant)
@@ -105,7 +127,7 @@ def _probe_ages(shards: list[ShardForm]) -> MetricForm:
         seconds_between(tablet.answered_at, shard.as_of)
         for shard in shards
         for tablet in shard.tablets
-        if tablet.answered_at is not None
+        if tablet.answered_at is not None and tablet.reach == "answers"
     ]
     counts = [0] * (len(DURATION_BOUNDS) + 1)
     for age in ages:

@@ -15,7 +15,8 @@ _HEAD = """\
 Names, types and labels are those of Vitess' vtorc, whose dashboards and alerts go on to work.
 Counters therefore have no `_total`.
 
-A metric with labels is absent from `/metrics` until it has its first value; `/debug/vars` shows it as `{}`.
+A metric of Vitess' with labels is absent from `/metrics` until it has its first value; `/debug/vars` shows it as `{}`.
+Those that only vtorc has begin with 0 where their labels are known: Prometheus would take a first value for no change.
 One without labels is 0 where vtorc has no such thing as the queue or cache that Vitess counts.
 A problem that is gone is told as 0 for as long as its tablet is known, and not for ever as by Vitess.
 A histogram is in seconds; in `/debug/vars` it is in nanoseconds.

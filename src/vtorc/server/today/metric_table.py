@@ -84,13 +84,29 @@ METRICS: dict[str, MetricTraits] = {
     "tabletmanagerclient_cachedconn_reuse": _row(GAUGE, "Cached connections that were used again"),
     # Those that only vtorc has.
     "AckHeadroom": _row(GAUGE, "Acknowledgements that a primary has beyond those that it needs", OF_SHARD),
+    "Announcements": _row(GAUGE, "1 while something holds for the whole fleet, by its rule", ("Rule",)),
     "ControlLatenessSeconds": _row(COUNTER, "Seconds by which vtorc itself was late, which count against no server"),
+    "ControlSilenceSeconds": _row(GAUGE, "Seconds since the HTTP server last heard of vtorc"),
     "DetectionSeconds": _row(DURATIONS, "From the first probe that failed to the begin of the replacement", ("Class",)),
+    "HttpDroppedListeners": _row(COUNTER, "Listeners to events that the HTTP server dropped because they took nothing"),
+    "HttpServerStarts": _row(COUNTER, "Starts of the HTTP server process, the first one included"),
     "LockWaitSeconds": _row(DURATIONS, "Wait of recoveries for the lock of their shard"),
-    "ProbeAgeSeconds": _row(DURATIONS, "Age of the last answer of each tablet at this moment"),
+    "OldestShardSeconds": _row(GAUGE, "Seconds since vtorc judged the shard that it judged the longest ago"),
+    "OwnErrors": _row(COUNTER, "Failures of vtorc itself in a shard, each with a traceback in the log"),
+    "ProbeAgeSeconds": _row(DURATIONS, "Age of the last answer of each tablet that answers, at this moment"),
+    "RecoveriesAllowed": _row(GAUGE, "Whether recoveries may begin: 1 or 0"),
+    "RecoveriesEnded": _row(COUNTER, "Recoveries that ended, by kind and result", ("RecoveryType", "Result")),
     "RecoveryPhaseSeconds": _row(DURATIONS, "Duration of the phases of reparents", ("Phase",)),
     "RefusedDecisions": _row(COUNTER, "Decisions to stand still, by their rule", ("Rule",)),
     "ShardReady": _row(GAUGE, "Whether the primary would be replaced if it died now: 1 or 0", OF_SHARD),
+    "ShardRecoveriesFailed": _row(
+        COUNTER, "Recoveries that failed or were refused; 0 for a shard without any", OF_SHARD
+    ),
     "ShardStates": _row(GAUGE, "Shards by their state", ("State",)),
+    "ShardTakesWrites": _row(GAUGE, "Whether the primary takes writes beyond doubt: 1 or 0", OF_SHARD),
+    "StandingStill": _row(
+        GAUGE, "1 while vtorc does nothing about a problem of the shard, by the rule", ("Analysis", *OF_SHARD, "Rule")
+    ),
+    "TopologyFailures": _row(GAUGE, "Parts of the topology that could not be read the last time"),
 }
 """All metrics by name, in alphabetical order within each part."""

@@ -128,7 +128,8 @@ class TodayAnswers:
 
     async def metrics(self, request: Request) -> Response:
         """Answer with the metrics for Prometheus."""
-        text = await asyncio.to_thread(prometheus_text, self._all_metrics())
+        is_complete = self._memory.is_complete
+        text = await asyncio.to_thread(prometheus_text, self._all_metrics(), is_complete=is_complete)
         return Response(text, headers={"content-type": CONTENT_TYPE})
 
     def recoveries(self, *, allowed: bool) -> Handler:

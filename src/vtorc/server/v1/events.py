@@ -79,8 +79,6 @@ class Events:
         self._takes_within = takes_within
         self.listeners = 0
         """How many listen at the moment."""
-        self.dropped = 0
-        """How many listeners were dropped because they took nothing."""
 
     def route(self) -> Route:
         """Return the route of the events."""
@@ -105,7 +103,7 @@ class Events:
             await self._send(send, {"type": "http.response.start", "status": 200, "headers": Headers(_HEAD).raw})
             await self._go_on(send, wanted, await self._begin(send, wanted, wanted.since))
         except TimeoutError:
-            self.dropped += 1
+            self._memory.dropped_listeners += 1
         finally:
             self.listeners -= 1
 

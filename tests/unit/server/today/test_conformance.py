@@ -12,6 +12,7 @@ from tests.unit.server.today.memories import (
     decision_frames,
     heartbeat,
     memory_of,
+    metrics_frame,
     recovery_frame,
     settings_frame,
     status_frame,
@@ -180,7 +181,7 @@ async def test_the_variables_have_every_name_of_vitess() -> None:
 
 async def test_prometheus_sees_the_names_and_types_of_vitess() -> None:
     """Counters have no `_total`, and metrics with labels appear with their first value."""
-    text = (await ask_app(app_of(memory_of(status_frame())), "/metrics")).text
+    text = (await ask_app(app_of(memory_of(status_frame(), metrics_frame())), "/metrics")).text
     types = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
     expected = dict(row.split(":") for row in UNLABELLED)
     assert {name: types.get(name) for name in expected} == expected

@@ -1,18 +1,22 @@
 """Metrics as Prometheus and as Go's expvar see them."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-from tests.unit.core.builders import STOPPED, primary, replica, shard
-from tests.unit.server.today.memories import app_of, memory_of, metrics_frame, shard_frame
+from tests.unit.core.builders import CONNECTING, STOPPED, failing, primary, replica, shard
+from tests.unit.server.today.memories import app_of, heartbeat, memory_of, metrics_frame, shard_frame, status_frame
 from tests.unit.server.told import ask_app
-from vtorc.forms.frames import GoneFrame, MetricForm
+from vtorc.core.facts.views import ShardView
+from vtorc.forms.frames import AnnouncementForm, GoneFrame, MetricForm
 from vtorc.server.memory import ServerMemory
+from vtorc.server.today.gauges import FleetGauges
 from vtorc.server.today.golang import go_time, snake_case
-from vtorc.server.today.metric_table import METRICS
+from vtorc.server.today.metric_table import METRICS, MetricKind
 
 SHARD = {"Keyspace": "commerce", "Shard": "0"}
 STOPPED_SHARD = shard(primary(), replica("zone1-101", io=STOPPED))
@@ -166,3 +170,82 @@ async def test_a_shard_with_emergency_reparents_switched_off_is_told(record: str
     view = shard(primary(), replica("zone1-101"))
     off = replace(view, **{record: replace(getattr(view, record), emergency_reparent_disabled=True)})
     assert (await variables(memory_of(off)))["EmergencyReparentShardDisabled"] == {"commerce.0": 1}
+
+
+def told(memory: ServerMemory, now: float = 0.0) -> Mapping[tuple[str, ...], float]:
+    """Return the gauges by name and labels, at a moment of the memory's clock."""
+    gauges = FleetGauges(memory, clock=lambda: now)
+    return {(metric.name, *metric.labels.values()): metric.value for metric in gauges.metrics()}
+
+
+async def test_counters_do_not_seem_to_begin_anew_while_a_server_is_told() -> None:
+    """A counter that a new server process was not told yet is absent, and not 0."""
+    counter = MetricForm(name="DiscoveriesAttempt", labels={}, value=12)
+    memory = memory_of(status_frame(), HEALTHY)
+    assert "vtorc_discoveries" not in await text_of(memory)
+    memory.take(metrics_frame(counter), 1.0)
+    text = await text_of(memory)
+    assert "\nvtorc_discoveries_attempt 12\n" in text
+    assert "\nvtorc_discoveries_fail 0\n" in text
+
+
+@pytest.mark.parametrize(
+    ("view", "takes_writes"),
+    [
+        pytest.param(HEALTHY, 1, id="healthy"),
+        pytest.param(shard(primary(read_only=True), replica("zone1-101")), 0, id="read-only"),
+        pytest.param(shard(primary(dead_for=3), replica("zone1-101", io=CONNECTING)), 0, id="in doubt"),
+        pytest.param(shard(replica("zone1-100"), replica("zone1-101")), 0, id="no primary"),
+    ],
+)
+def test_a_shard_counts_as_writable_only_beyond_doubt(view: ShardView, takes_writes: int) -> None:
+    """An alert must not wait for a proof that the primary is dead."""
+    assert told(memory_of(view))["ShardTakesWrites", "commerce", "0"] == takes_writes
+
+
+def test_a_problem_that_is_left_alone_is_told_with_its_rule_until_it_is_gone() -> None:
+    """A problem that vtorc acts on is not told, and one that is gone leaves nothing behind."""
+    silent = failing(replica("zone1-101"))
+    memory = memory_of(shard(primary(), silent, replica("zone1-102", io=STOPPED), replica("zone1-103")))
+    standing = {labels for labels in told(memory) if labels[0] == "StandingStill"}
+    assert standing == {("StandingStill", "InvalidReplica", "commerce", "0", "no-remedy")}
+    memory.take(shard_frame(HEALTHY), 1.0)
+    assert not any(labels[0] == "StandingStill" for labels in told(memory))
+
+
+def test_a_tablet_that_does_not_answer_does_not_make_probes_seem_late() -> None:
+    """The age of probes tells of vtorc, and a dead tablet has a finding of its own."""
+    dead = failing(replica("zone1-102"), for_=60.0)
+    memory = memory_of(shard(primary(), replica("zone1-101"), dead))
+    [ages] = [metric for metric in FleetGauges(memory).metrics() if metric.name == "ProbeAgeSeconds"]
+    assert ages.counts is not None
+    assert (ages.counts[-1], ages.counts[-2]) == (2, 2)
+
+
+def test_what_holds_for_vtorc_as_a_whole_is_told() -> None:
+    """Stopped recoveries, unread cells, announcements, silence, and shards that were judged long ago."""
+    announcement = AnnouncementForm(rule="breaker", since="2023-11-14T22:13:20.000Z", sentence="many are lost")
+    status = structs.replace(
+        status_frame(allowed=False), topology_failures=["cell zone1"], announcements=[announcement, announcement]
+    )
+    late = structs.replace(heartbeat(), at="2023-11-14T22:13:50.500Z")
+    values = told(memory_of(HEALTHY, status, late), now=4.25)
+    assert values[("RecoveriesAllowed",)] == 0
+    assert values[("TopologyFailures",)] == 1
+    assert values["Announcements", "breaker"] == 1
+    assert values[("ControlSilenceSeconds",)] == 4.25
+    assert values[("OldestShardSeconds",)] == 30.5
+
+
+def test_every_gauge_is_in_the_catalogue_with_its_labels() -> None:
+    """The server leaves out what its catalogue does not have."""
+    status = structs.replace(
+        status_frame(), announcements=[AnnouncementForm(rule="late", since="2023-11-14T22:13:20.000Z", sentence="late")]
+    )
+    memory = memory_of(shard(primary(), failing(replica("zone1-101"))), status, heartbeat())
+    gauges = list(FleetGauges(memory).metrics())
+    assert {"Announcements", "StandingStill", "ShardTakesWrites"} <= {metric.name for metric in gauges}
+    for metric in gauges:
+        traits = METRICS[metric.name]
+        assert sorted(metric.labels) == sorted(traits.labels), metric.name
+        assert (metric.counts is not None) == (traits.kind is MetricKind.DURATIONS), metric.name
