@@ -36,8 +36,11 @@ async def rare_garbage_collection(is_busy: Callable[[], bool]) -> AsyncIterator[
 
 
 async def _collect(is_busy: Callable[[], bool]) -> None:
+    rest = EVERY
     while True:
-        await asyncio.sleep(EVERY)
-        while is_busy():
-            await asyncio.sleep(_LOOK_AGAIN)
-        gc.collect()
+        await asyncio.sleep(rest)
+        if is_busy():
+            rest = _LOOK_AGAIN
+        else:
+            gc.collect()
+            rest = EVERY
