@@ -7,12 +7,19 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from vtorc.server.access.certificate import CERTIFICATE, Certificate, peer_certificate
+from vtorc.server.probes import PROBES
+from vtorc.server.slow_client import CUT_OFF
 
 MOST_CONNECTIONS = 512
-"""Connections of one listener; requests on further ones are answered 503."""
+"""Connections of one listener. A further one takes the place of the one that has been without a whole request longest;
+if all have one, requests on it are answered 503, but for those of container platforms.
+"""
 
 MOST_REFUSED = 128
 """Connections beyond those that get an answer; further ones are closed."""
+
+MOST_WAITING = 8
+"""Requests that wait on one connection for the answer to an earlier one; the connection ends after the last of them."""
 
 MOST_HEADERS = 16 << 10
 """Bytes of the request line and the headers of a request."""
@@ -39,9 +46,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._unanswered: deque[RequestResponseCycle] = deque()
         self._untaken = 0
         self._next_look: asyncio.TimerHandle | None = None
+        self._most_connections = self.limit_concurrency
+        self._is_ending = False
+        self.without_request_since = self.loop.time()
+        """When it was made, or its last request was there, in seconds on the loop's clock."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request; close at once if there are far too many connections."""
+        self._make_room()
         super().connection_made(transport)
         if len(self.connections) > MOST_CONNECTIONS + MOST_REFUSED:
             transport.abort()
@@ -49,6 +61,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._certificate = peer_certificate(transport.get_extra_info("peercert"))
         self._await_request()
         self._cut_off_if_stuck()
+
+    @property
+    def lacks_request(self) -> bool:
+        """Whether it waits for a request, or for the rest of one."""
+        return not self._is_ending and (
+            self._deadline is not None or self.cycle is None or bool(self.cycle.response_complete)
+        )
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more, and let all requests know that their client is gone: uvicorn tells the last one only."""
@@ -73,18 +92,26 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Note that a request begins."""
+        if self._is_refused:
+            return
         super().on_message_begin()
-        self.scope["state"][CERTIFICATE] = self._certificate
+        self.scope["state"].update({CERTIFICATE: self._certificate, CUT_OFF: self.transport.abort})
         self._is_in_headers = True
         self._await_request()
 
     def on_headers_complete(self) -> None:
-        """Hand the request on, unless its headers are too long."""
+        """Hand the request on, unless its headers are too long, or too many wait before it."""
         self._is_in_headers = False
         self._header_bytes = 0
+        if self._is_refused:
+            return
+        if len(self.pipeline) >= MOST_WAITING:
+            self._take_no_more()
+            return
         if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MOST_HEADERS:
             self._refuse()
             return
+        self.limit_concurrency = None if self._is_probe() else self._most_connections
         super().on_headers_complete()
         while self._unanswered and self._unanswered[0].response_complete:
             self._unanswered.popleft()
@@ -99,6 +126,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Note that the request is there."""
         self._stop_waiting()
         self._is_in_headers = True
+        self.without_request_since = self.loop.time()
         if not self._is_refused:
             super().on_message_complete()
 
@@ -127,6 +155,28 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             return
         self._untaken = untaken
         self._next_look = self.loop.call_later(TAKES_WITHIN, self._cut_off_if_stuck)
+
+    def _make_room(self) -> None:
+        """End the connection that has been without a whole request longest, if there are as many as may be."""
+        if len(self.connections) < MOST_CONNECTIONS:
+            return
+        others = (other for other in self.connections if isinstance(other, BoundedHttpProtocol))
+        idle = [other for other in others if other.lacks_request]
+        if idle:
+            longest = min(idle, key=lambda other: other.without_request_since)
+            longest._is_ending = True
+            longest.transport.abort()
+
+    def _is_probe(self) -> bool:
+        """Return whether the request is one of a container platform, which would end a vtorc that does not answer."""
+        return self.url.partition(b"?")[0].decode("latin-1") in PROBES
+
+    def _take_no_more(self) -> None:
+        """Take no more requests, and end the connection after the answer to the last one that waits."""
+        self._is_refused = True
+        self._stop_waiting()
+        last, _ = self.pipeline[0]
+        last.keep_alive = False
 
     def _refuse(self) -> None:
         self._is_refused = True

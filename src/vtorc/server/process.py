@@ -103,7 +103,7 @@ async def _serve_listener(option: ListenerOption, rules: ServerRules, memory: Se
         access_log=False,
         server_header=False,
         proxy_headers=False,  # `origin_of` says where a request comes from
-        limit_concurrency=MOST_CONNECTIONS,
+        limit_concurrency=MOST_CONNECTIONS + 1,  # uvicorn refuses from this number on
         timeout_keep_alive=KEEP_ALIVE,
     )
     await _Server(config).serve(sockets=[socket.socket(fileno=option.socket)])

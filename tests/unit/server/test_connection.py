@@ -1,6 +1,7 @@
 """What one connection may hold: time, headers and room."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ from starlette.routing import Route
 from uvicorn import Config, Server
 
 from vtorc.server import connection
-from vtorc.server.connection import MOST_HEADERS, BoundedHttpProtocol
+from vtorc.server.connection import MOST_HEADERS, MOST_WAITING, BoundedHttpProtocol
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -31,13 +32,29 @@ async def _long(request: Request) -> PlainTextResponse:
 
 @asynccontextmanager
 async def served(
-    protocol: type[BoundedHttpProtocol] = BoundedHttpProtocol, *, held: Handler | None = None
+    protocol: type[BoundedHttpProtocol] = BoundedHttpProtocol, *, held: Handler | None = None, limit: int | None = None
 ) -> AsyncIterator[tuple[str, int]]:
-    """Serve an application over the bounded protocol, `/held` by the handler `held`; gives the address."""
+    """Serve an application over the bounded protocol, `/held` by the handler `held`; gives the address.
+
+    At most `limit` connections get answers; None for any number.
+    """
     sock = socket.create_server(("127.0.0.1", 0))
-    routes = [Route("/", _echo, methods=["GET", "POST"]), Route("/long", _long), Route("/held", held or _echo)]
+    routes = [
+        Route("/", _echo, methods=["GET", "POST"]),
+        Route("/long", _long),
+        Route("/held", held or _echo),
+        Route("/debug/liveness", _echo),
+    ]
     app = Starlette(routes=routes)
-    server = Server(Config(app, http=protocol, lifespan="off", log_config=None, timeout_keep_alive=30))
+    config = Config(
+        app,
+        http=protocol,
+        lifespan="off",
+        log_config=None,
+        timeout_keep_alive=30,
+        limit_concurrency=limit and limit + 1,
+    )
+    server = Server(config)
     task = asyncio.create_task(server.serve(sockets=[sock]))
     try:
         yield sock.getsockname()
@@ -178,3 +195,68 @@ async def test_the_end_of_a_connection_ends_all_of_its_requests() -> None:
         made[0].transport.abort()
         assert await told_gone
         writer.close()
+
+
+async def test_a_client_takes_no_more_than_some_answers_at_once() -> None:
+    """Of many requests that are sent at once the first ones are answered, and then the connection ends."""
+    request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+    async with served() as address:
+        answer = await told(address, request * 1000)
+    assert answer.count(b"200 OK") == MOST_WAITING + 1
+    assert answer.lower().count(b"connection: close") == 1
+
+
+async def test_a_new_connection_takes_the_place_of_an_idle_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients that hold connections keep no other client out; one that is being answered keeps its own."""
+    monkeypatch.setattr(connection, "MOST_CONNECTIONS", 3)
+    is_held, may_end = asyncio.Event(), asyncio.Event()
+
+    async def held(request: Request) -> Response:
+        is_held.set()
+        await may_end.wait()
+        return PlainTextResponse("held")
+
+    async with served(held=held, limit=3) as address, asyncio.timeout(60):
+        busy, slow, idle = [await asyncio.open_connection(*address) for _ in range(3)]
+        busy[1].write(b"GET /held HTTP/1.1\r\nhost: x\r\n\r\n")
+        slow[1].write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf")
+        idle[1].write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        await idle[0].readuntil(b"bytes")
+        await is_held.wait()
+        for _ in range(2):
+            new = await asyncio.open_connection(*address)
+            new[1].write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert (await new[0].readuntil(b"bytes")).startswith(b"HTTP/1.1 200 OK")
+        for reader, _ in (slow, idle):
+            with contextlib.suppress(ConnectionResetError):
+                assert await reader.read() == b""
+        may_end.set()
+        assert (await busy[0].readuntil(b"held")).startswith(b"HTTP/1.1 200 OK")
+        for _, writer in (busy, slow, idle):
+            writer.close()
+
+
+async def test_container_platforms_are_answered_however_many_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While each connection waits for its answer, a further request gets 503, and a probe its answer."""
+    monkeypatch.setattr(connection, "MOST_CONNECTIONS", 2)
+    may_end = asyncio.Event()
+    holding = asyncio.Semaphore(0)
+
+    async def held(request: Request) -> Response:
+        holding.release()
+        await may_end.wait()
+        return PlainTextResponse("held")
+
+    async with served(held=held, limit=2) as address, asyncio.timeout(60):
+        busy = [await asyncio.open_connection(*address) for _ in range(2)]
+        for _, writer in busy:
+            writer.write(b"GET /held HTTP/1.1\r\nhost: x\r\n\r\n")
+            await holding.acquire()
+        answers = [
+            await told(address, b"GET %b HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n" % path)
+            for path in (b"/", b"/debug/liveness?x=1")
+        ]
+        may_end.set()
+        for _, writer in busy:
+            writer.close()
+    assert [answer.split(b" ")[1] for answer in answers] == [b"503", b"200"]
