@@ -26,6 +26,7 @@ from tests.unit.server.told import (
     well,
 )
 from vtorc.forms.frames import GoneFrame, RecoveryFrame, SettingsFrame, ShardFrame
+from vtorc.forms.shard import ShardForm
 from vtorc.server.memory import ServerMemory
 from vtorc.server.slow_client import SlowClient
 from vtorc.server.v1.changes import MOST_AT_ONCE, MOST_KEYLESS
@@ -33,6 +34,11 @@ from vtorc.server.v1.events import Events
 
 Event = tuple[str, int, Any]
 """The name of an event, its id, and its data."""
+
+
+def lagging(revision: int, *, seconds: int | None = None) -> ShardForm:
+    """Return the healthy shard with a replica that is behind, by default by as many seconds as the revision."""
+    return structs.replace(well(revision=revision), largest_lag_seconds=revision if seconds is None else seconds)
 
 
 class Listening:
@@ -110,7 +116,7 @@ async def test_a_listener_hears_what_changes_from_now_on(memory: ServerMemory, a
     """It first gets the status, then each change with its revision and vtorc's own frame as data."""
     async with listening(app) as listener:
         assert await listener.next() == ("status", memory.revision, msgspec.to_builtins(status()))
-        frame = ShardFrame(shard=well(revision=2))
+        frame = ShardFrame(shard=lagging(2))
         memory.take(frame, NOW)
         assert await listener.next() == ("shard", memory.revision, msgspec.to_builtins(frame))
         memory.take(GoneFrame(shard=OTHER), NOW)
@@ -121,9 +127,9 @@ async def test_a_listener_that_returns_gets_what_it_missed(memory: ServerMemory,
     """After Last-Event-ID come the changes since, of each shard only the newest, in order."""
     since = memory.revision
     for revision in (2, 3):
-        memory.take(ShardFrame(shard=well(WELL, revision=revision)), NOW)
+        memory.take(ShardFrame(shard=lagging(revision)), NOW)
     memory.take(RecoveryFrame(recovery=recovery(9)), NOW)
-    memory.take(ShardFrame(shard=well(WELL, revision=4)), NOW)
+    memory.take(ShardFrame(shard=lagging(4)), NOW)
     async with listening(app, headers={"last-event-id": str(since)}) as listener:
         first, second = await listener.next(), await listener.next()
     assert (first[0], first[2]["recovery"]["id"]) == ("recovery", recovery(9).id)
@@ -171,8 +177,8 @@ async def test_positions_alone_are_news_only_for_listeners_to_their_shard(memory
     async with listening(app, since) as fleet, listening(app, f"{since}&shard={WELL}") as one:
         memory.take(ShardFrame(shard=well(revision=2)), NOW)
         assert (await one.next())[2]["shard"]["revision"] == 2
-        memory.take(ShardFrame(shard=structs.replace(well(revision=3), largest_lag_seconds=7)), NOW)
-        memory.take(ShardFrame(shard=structs.replace(well(revision=4), largest_lag_seconds=7)), NOW)
+        memory.take(ShardFrame(shard=lagging(3, seconds=3)), NOW)
+        memory.take(ShardFrame(shard=lagging(4, seconds=3)), NOW)
         assert (await fleet.next())[2]["shard"]["revision"] == 4
         memory.take(GoneFrame(shard=WELL), NOW)
         memory.take(ShardFrame(shard=well(revision=5)), NOW)
@@ -216,7 +222,7 @@ async def test_a_listener_that_takes_nothing_is_dropped(memory: ServerMemory, ev
     async with listening(app) as listener:
         await listener.next()
         listener.takes.clear()
-        memory.take(ShardFrame(shard=well(revision=2)), NOW)
+        memory.take(ShardFrame(shard=lagging(2)), NOW)
         with pytest.raises(SlowClient):
             async with asyncio.timeout(60):
                 await listener.ended
