@@ -1,6 +1,6 @@
 """Tells the HTTP server what vtorc knows, one frame for each thing that changed; vtorc itself never waits for that.
 
-A shard is told at once when there is news of it, at most ten times a second. Positions alone, which move with every
+A shard is told at once when there is news of it, at most twenty times a second. Positions alone, which move with every
 write, are told every few seconds, after all news. All work is cut into pieces of a millisecond or so, because the loops
 of the shards run beside it: timers were late by up to 28 ms while a turn was one piece.
 """
@@ -43,16 +43,16 @@ from vtorc.recovery.record import BegunRecovery, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
 from vtorc.recovery.session import Bounds
 
-TICK = 0.1
+TICK = 0.05
 """Seconds between two turns, each with a heartbeat."""
 
 POSITIONS_EVERY = 5.0
 """Seconds after which a shard is told again of which only positions moved."""
 
-MOST_PER_TURN = 40
+MOST_PER_TURN = 20
 """Most shards told in one turn, so that vtorc spends a tenth of a core on it at most."""
 
-METRICS_EVERY = 10
+METRICS_EVERY = 20
 """Turns between two frames with metrics."""
 
 KEPT_RECOVERIES = 500

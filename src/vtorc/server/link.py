@@ -8,7 +8,7 @@ import msgspec
 import structlog
 
 from vtorc.errors import ChannelError
-from vtorc.forms.frames import AnyFrame, ProblemForm, ReplyFrame, RequestFrame, decode_request, encode
+from vtorc.forms.frames import ALIVE, AnyFrame, ProblemForm, ReplyFrame, RequestFrame, decode_request, encode
 from vtorc.server.channel import LONGEST_REQUEST, FrameCutter, framed
 from vtorc.server.outbox import Outbox
 from vtorc.server.requests import problem_reply
@@ -40,6 +40,8 @@ class Link:
         self._waits_for_room = False
         self._is_closed = False
         self._answering: set[asyncio.Task[None]] = set()
+        self.signs_of_life = 0
+        """How many of vtorc's heartbeats the server has answered."""
         self._schedule()
 
     @property
@@ -80,6 +82,9 @@ class Link:
         self._sock.close()
 
     def _take_request(self, request: RequestFrame, answer: Answer) -> None:
+        if request.kind == ALIVE:
+            self.signs_of_life += 1
+            return
         if len(self._answering) >= MOST_REQUESTS:
             self.send(problem_reply(_too_many(), id_=request.id))
             return
