@@ -7,16 +7,18 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from vtorc.server.access.certificate import CERTIFICATE, Certificate, peer_certificate
-from vtorc.server.probes import PROBES
 from vtorc.server.slow_client import CUT_OFF
 
-MOST_CONNECTIONS = 512
-"""Connections of one listener. A further one takes the place of the one that has been without a whole request longest;
-if all have one, requests on it are answered 503, but for those of container platforms.
+MOST_CONNECTIONS = 640
+"""Connections of one listener. A further one takes the place of the one that has been without a whole request longest,
+so that clients that only hold connections keep no other out; if all have one, it is closed.
 """
 
-MOST_REFUSED = 128
-"""Connections beyond those that get an answer; further ones are closed."""
+LEAST_IDLE = 1.0
+"""Seconds without a whole request after which a connection may lose its place."""
+
+REFUSES_FOR = 2.0
+"""Seconds that a client gets to take an answer that came before the end of its request."""
 
 MOST_WAITING = 8
 """Requests that wait on one connection for the answer to an earlier one; the connection ends after the last of them."""
@@ -46,16 +48,15 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._unanswered: deque[RequestResponseCycle] = deque()
         self._untaken = 0
         self._next_look: asyncio.TimerHandle | None = None
-        self._most_connections = self.limit_concurrency
         self._is_ending = False
         self.without_request_since = self.loop.time()
         """When it was made, or its last request was there, in seconds on the loop's clock."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a request; close at once if there are far too many connections."""
-        self._make_room()
+        """Begin to wait for a request; close at once if there are too many connections."""
+        has_room = self._make_room()
         super().connection_made(transport)
-        if len(self.connections) > MOST_CONNECTIONS + MOST_REFUSED:
+        if not has_room:
             transport.abort()
             return
         self._certificate = peer_certificate(transport.get_extra_info("peercert"))
@@ -111,7 +112,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MOST_HEADERS:
             self._refuse()
             return
-        self.limit_concurrency = None if self._is_probe() else self._most_connections
         super().on_headers_complete()
         while self._unanswered and self._unanswered[0].response_complete:
             self._unanswered.popleft()
@@ -129,6 +129,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.without_request_since = self.loop.time()
         if not self._is_refused:
             super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request; end the connection if the client still sends the one that was answered."""
+        is_whole = not self.cycle.more_body or self.pipeline or not self.cycle.response_complete
+        super().on_response_complete()
+        if not is_whole and not self.transport.is_closing():
+            self._end_unread()
 
     def _await_request(self) -> None:
         if self._deadline is None:
@@ -156,20 +163,31 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._untaken = untaken
         self._next_look = self.loop.call_later(TAKES_WITHIN, self._cut_off_if_stuck)
 
-    def _make_room(self) -> None:
-        """End the connection that has been without a whole request longest, if there are as many as may be."""
+    def _make_room(self) -> bool:
+        """Return whether there is room for one more connection, for which an idle one may have to end."""
         if len(self.connections) < MOST_CONNECTIONS:
-            return
+            return True
         others = (other for other in self.connections if isinstance(other, BoundedHttpProtocol))
         idle = [other for other in others if other.lacks_request]
-        if idle:
-            longest = min(idle, key=lambda other: other.without_request_since)
-            longest._is_ending = True
-            longest.transport.abort()
+        longest = min(idle, key=lambda other: other.without_request_since, default=None)
+        if longest is None or self.loop.time() - longest.without_request_since < LEAST_IDLE:
+            return False
+        longest._is_ending = True
+        longest.transport.abort()
+        return True
 
-    def _is_probe(self) -> bool:
-        """Return whether the request is one of a container platform, which would end a vtorc that does not answer."""
-        return self.url.partition(b"?")[0].decode("latin-1") in PROBES
+    def _end_unread(self) -> None:
+        """End the connection without taking the rest of a request, which may be as long as the client likes.
+
+        To close it at once would reset it, and the client might lose the answer that tells why.
+        """
+        self._is_refused = True
+        self._stop_waiting()
+        self._unset_keepalive_if_required()
+        self.flow.pause_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._deadline = self.loop.call_later(REFUSES_FOR, self.transport.abort)
 
     def _take_no_more(self) -> None:
         """Take no more requests, and end the connection after the answer to the last one that waits."""

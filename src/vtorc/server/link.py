@@ -16,8 +16,10 @@ from vtorc.server.requests import problem_reply
 Answer = Callable[[RequestFrame], Awaitable[ReplyFrame]]
 """Answers a request of an operator."""
 
-MOST_PER_TURN = 20
-"""Frames sent in one round of the event loop: the loops of the shards run beside it."""
+MOST_SECONDS = 0.001
+"""Seconds after which the next frame waits for another round of the event loop: the loops of the shards run beside it,
+and a frame of a snapshot is made only when it is sent.
+"""
 
 MOST_REQUESTS = 64
 """Requests that are answered at a time; further ones are refused at once."""
@@ -110,7 +112,8 @@ class Link:
         if self._is_closed:
             return
         try:
-            for _ in range(MOST_PER_TURN):
+            ends = self._loop.time() + MOST_SECONDS
+            while self._loop.time() < ends:
                 if not self._send_one():
                     return
         except BlockingIOError:

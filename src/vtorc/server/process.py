@@ -19,7 +19,7 @@ from vtorc.server.access.tls import tls_context
 from vtorc.server.app import make_app
 from vtorc.server.asking import Ask
 from vtorc.server.channel import LENGTH_BYTES, LONGEST_FRAME, FrameCutter, frame_length, framed
-from vtorc.server.connection import MOST_CONNECTIONS, BoundedHttpProtocol
+from vtorc.server.connection import BoundedHttpProtocol
 from vtorc.server.listener import Listener
 from vtorc.server.memory import ServerMemory
 from vtorc.server.options import ListenerOption, ServerOptions, ServerRules
@@ -108,7 +108,6 @@ async def _serve_listener(option: ListenerOption, rules: ServerRules, memory: Se
         access_log=False,
         server_header=False,
         proxy_headers=False,  # `origin_of` says where a request comes from
-        limit_concurrency=MOST_CONNECTIONS + 1,  # uvicorn refuses from this number on
         timeout_keep_alive=KEEP_ALIVE,
     )
     await _Server(config).serve(sockets=[socket.socket(fileno=option.socket)])

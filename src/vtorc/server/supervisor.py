@@ -25,7 +25,7 @@ FIRST_REST = 0.2
 LONGEST_REST = 5.0
 """Seconds that a rest grows to."""
 
-STEADY = 30.0
+STEADY = 5.0
 """Seconds of life after which the next rest is the first one again."""
 
 LAST_WORDS = 1.0

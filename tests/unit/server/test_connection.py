@@ -32,18 +32,14 @@ async def _long(request: Request) -> PlainTextResponse:
 
 @asynccontextmanager
 async def served(
-    protocol: type[BoundedHttpProtocol] = BoundedHttpProtocol, *, held: Handler | None = None, limit: int | None = None
+    protocol: type[BoundedHttpProtocol] = BoundedHttpProtocol, *, held: Handler | None = None
 ) -> AsyncIterator[tuple[str, int]]:
-    """Serve an application over the bounded protocol, `/held` by the handler `held`; gives the address.
-
-    At most `limit` connections get answers; None for any number.
-    """
+    """Serve an application over the bounded protocol, `/held` by the handler `held`; gives the address."""
     sock = socket.create_server(("127.0.0.1", 0))
     routes = [
         Route("/", _echo, methods=["GET", "POST"]),
         Route("/long", _long),
-        Route("/held", held or _echo),
-        Route("/debug/liveness", _echo),
+        Route("/held", held or _echo, methods=["GET", "POST"]),
     ]
     app = Starlette(routes=routes)
     config = Config(
@@ -52,7 +48,6 @@ async def served(
         lifespan="off",
         log_config=None,
         timeout_keep_alive=30,
-        limit_concurrency=limit and limit + 1,
     )
     server = Server(config)
     task = asyncio.create_task(server.serve(sockets=[sock]))
@@ -209,6 +204,7 @@ async def test_a_client_takes_no_more_than_some_answers_at_once() -> None:
 async def test_a_new_connection_takes_the_place_of_an_idle_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients that hold connections keep no other client out; one that is being answered keeps its own."""
     monkeypatch.setattr(connection, "MOST_CONNECTIONS", 3)
+    monkeypatch.setattr(connection, "LEAST_IDLE", 0.0)
     is_held, may_end = asyncio.Event(), asyncio.Event()
 
     async def held(request: Request) -> Response:
@@ -216,7 +212,7 @@ async def test_a_new_connection_takes_the_place_of_an_idle_one(monkeypatch: pyte
         await may_end.wait()
         return PlainTextResponse("held")
 
-    async with served(held=held, limit=3) as address, asyncio.timeout(60):
+    async with served(held=held) as address, asyncio.timeout(60):
         busy, slow, idle = [await asyncio.open_connection(*address) for _ in range(3)]
         busy[1].write(b"GET /held HTTP/1.1\r\nhost: x\r\n\r\n")
         slow[1].write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf")
@@ -236,27 +232,38 @@ async def test_a_new_connection_takes_the_place_of_an_idle_one(monkeypatch: pyte
             writer.close()
 
 
-async def test_container_platforms_are_answered_however_many_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While each connection waits for its answer, a further request gets 503, and a probe its answer."""
+async def test_a_further_connection_is_closed_if_all_have_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While each connection waits for its answer, or has only begun, a further one gets none."""
     monkeypatch.setattr(connection, "MOST_CONNECTIONS", 2)
-    may_end = asyncio.Event()
-    holding = asyncio.Semaphore(0)
+    monkeypatch.setattr(connection, "LEAST_IDLE", 3600.0)
+    is_held, may_end = asyncio.Event(), asyncio.Event()
 
     async def held(request: Request) -> Response:
-        holding.release()
+        is_held.set()
         await may_end.wait()
         return PlainTextResponse("held")
 
-    async with served(held=held, limit=2) as address, asyncio.timeout(60):
-        busy = [await asyncio.open_connection(*address) for _ in range(2)]
-        for _, writer in busy:
-            writer.write(b"GET /held HTTP/1.1\r\nhost: x\r\n\r\n")
-            await holding.acquire()
-        answers = [
-            await told(address, b"GET %b HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n" % path)
-            for path in (b"/", b"/debug/liveness?x=1")
-        ]
+    async with served(held=held) as address, asyncio.timeout(60):
+        (reader, busy), (_, new) = [await asyncio.open_connection(*address) for _ in range(2)]
+        busy.write(b"GET /held HTTP/1.1\r\nhost: x\r\n\r\n")
+        await is_held.wait()
+        assert await told(address, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n") == b""
         may_end.set()
-        for _, writer in busy:
-            writer.close()
-    assert [answer.split(b" ")[1] for answer in answers] == [b"503", b"200"]
+        assert (await reader.readuntil(b"held")).startswith(b"HTTP/1.1 200 OK")
+        busy.close()
+        new.close()
+
+
+async def test_a_client_gets_the_answer_that_comes_before_the_end_of_its_request() -> None:
+    """The rest of the request is not taken, and the connection ends."""
+
+    async def held(request: Request) -> Response:
+        return PlainTextResponse("too long", status_code=413)
+
+    async with served(held=held) as address, asyncio.timeout(60):
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(b"POST /held HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % LONG + b"x" * (LONG - 1))
+        assert (await reader.read()).endswith(b"too long")
+        with pytest.raises(ConnectionError):
+            await writer.drain()
+        writer.close()
