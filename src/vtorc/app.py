@@ -15,6 +15,7 @@ from vtorc.config.settings import Settings
 from vtorc.config.store import SettingsStore
 from vtorc.control.budget import BudgetLimits
 from vtorc.control.fleet import Fleet, FleetSettings
+from vtorc.control.garbage import rare_garbage_collection
 from vtorc.control.history_observer import HistoryObserver
 from vtorc.control.log_observer import LogObserver
 from vtorc.control.observer import Observer, Observers, TopologyObservers
@@ -115,7 +116,7 @@ async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[Boun
             loop.add_signal_handler(number, _stop, fleet, number)
         loop.add_signal_handler(signal.SIGHUP, reload, store, tablets)
         _log.info("started", clusters_to_watch=list(store.settings.clusters_to_watch))
-        async with http.serving():
+        async with rare_garbage_collection(lambda: fleet.is_recovering), http.serving():
             await fleet.run()
         _log.info("stopped")
 

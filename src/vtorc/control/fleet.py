@@ -148,6 +148,11 @@ class Fleet:
         """How many shards there are; None until the topology server was read once."""
         return len(self.loops) if self._has_read else None
 
+    @property
+    def is_recovering(self) -> bool:
+        """Whether any recovery is under way."""
+        return any(loop.under_way is not None for loop in self.loops.values())
+
     def stop(self) -> None:
         """Begin no more recoveries, let those under way end, then return from `run`."""
         self._stop.set()

@@ -1,13 +1,15 @@
 """Tells the HTTP server what vtorc knows, one frame for each thing that changed; vtorc itself never waits for that.
 
-A shard is told at once when there is news of it, at most ten times a second. Positions alone, which move with every
-write, are told every few seconds. All work is cut into short turns, because the loops of the shards run beside it.
+A shard is told at once when there is news of it, at most twenty times a second. Positions alone, which move with every
+write, are told every few seconds, after all news. All work is cut into pieces of a millisecond or so, because the loops
+of the shards run beside it: timers were late by up to 28 ms while a turn was one piece.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Protocol
 
 from vtorc.control.observer import Announcement, failure_sentence
@@ -41,16 +43,16 @@ from vtorc.recovery.record import BegunRecovery, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
 from vtorc.recovery.session import Bounds
 
-TICK = 0.1
+TICK = 0.05
 """Seconds between two turns, each with a heartbeat."""
 
 POSITIONS_EVERY = 5.0
 """Seconds after which a shard is told again of which only positions moved."""
 
-MOST_PER_TURN = 40
-"""Most shards told in one turn: about a tenth of a millisecond of processor each."""
+MOST_PER_TURN = 20
+"""Most shards told in one turn, so that vtorc spends a tenth of a core on it at most."""
 
-METRICS_EVERY = 10
+METRICS_EVERY = 20
 """Turns between two frames with metrics."""
 
 KEPT_RECOVERIES = 500
@@ -87,16 +89,12 @@ class MetricsSource(Protocol):
 
 @dataclass(slots=True)
 class _ShardNews:
-    """What is known of one shard, and what was told of it."""
+    """What is known of one shard, and when it was told."""
 
     judgement: Judgement
     revision: int = 0
-    told: Judgement | None = None
-    """The judgement that was told last; None if none was."""
     told_at: float = float("-inf")
-    """When, in seconds on the clock."""
-    is_urgent: bool = True
-    """Whether more has changed since than positions."""
+    """When it was told last, in seconds on the clock; minus infinity if it never was."""
     running: BegunRecovery | None = None
     """The recovery in progress; None without one."""
     steps: list[StepRecord] = field(default_factory=list)
@@ -123,7 +121,10 @@ class Publisher:
         self._metrics = metrics
         self._started = clock.wall()
         self._shards: dict[ShardId, _ShardNews] = {}
-        self._changed: dict[ShardId, None] = {}
+        self._urgent: dict[ShardId, None] = {}
+        """Shards with news, in the order in which these came."""
+        self._moved: dict[ShardId, None] = {}
+        """Shards of which positions moved since they were told, in the order in which they began to."""
         self._recoveries: deque[RecoveryFrame] = deque(maxlen=KEPT_RECOVERIES)
         self._decisions: deque[DecisionFrame] = deque(maxlen=KEPT_DECISIONS)
         self._announcements: dict[Rule, AnnouncementForm] = {}
@@ -137,7 +138,8 @@ class Publisher:
         """Send what has changed, and heartbeats, until cancelled."""
         turn = 0
         while True:
-            self.take_turn()
+            for _ in self.turn():
+                await asyncio.sleep(0)
             if turn % METRICS_EVERY == 0:
                 self._sink.send(self._metrics_frame())
             turn += 1
@@ -167,15 +169,19 @@ class Publisher:
         shard = judgement.view.shard
         self._own_errors.pop(shard, None)
         known = self._shards.get(shard)
+        before = known.judgement if known is not None else None
         if known is None:
-            known = self._shards[shard] = _ShardNews(judgement)
-        elif known.judgement is judgement:
+            self._shards[shard] = _ShardNews(judgement)
+        elif before is judgement:
             return
-        known.judgement = judgement
-        is_news = known.told is None or _is_news(known.told, judgement)
-        known.is_urgent = known.is_urgent or is_news
+        else:
+            known.judgement = judgement
+        is_news = before is None or _is_news(before, judgement)
         self._readiness.heard(judgement, is_news=is_news)
-        self._changed[shard] = None
+        if is_news:
+            self._hurry(shard)
+        else:
+            self._moved.setdefault(shard)
 
     def decided(self, decision: Decision) -> None:
         """Send the decision."""
@@ -233,7 +239,8 @@ class Publisher:
         """Send that the shard has left the topology server."""
         self._own_errors.pop(shard, None)
         if self._shards.pop(shard, None) is not None:
-            self._changed.pop(shard, None)
+            self._urgent.pop(shard, None)
+            self._moved.pop(shard, None)
             self._readiness.forget(shard)
             self._sink.send(GoneFrame(shard=str(shard)))
 
@@ -246,22 +253,19 @@ class Publisher:
 
     # --- what is told
 
-    def take_turn(self) -> None:
-        """Send what has changed since the last turn, as far as a short turn allows, and a heartbeat."""
-        now = self._clock.now()
-        for shard in self._readiness.take_turn():
-            self._hurry(shard)
-        told = 0
-        for shard in list(self._changed):
-            if told >= MOST_PER_TURN:
-                break
-            known = self._shards[shard]
-            if known.is_urgent or now - known.told_at >= POSITIONS_EVERY:
-                del self._changed[shard]
-                known.revision += 1
-                known.told, known.told_at, known.is_urgent = known.judgement, now, False
-                self._sink.send(self._shard_frame(known))
-                told += 1
+    def turn(self) -> Iterator[None]:
+        """Send what has changed since the last turn, as far as a short turn allows, and a heartbeat.
+
+        Yields after each piece of work; between two of them more may be heard.
+        """
+        for changed in self._readiness.turn():
+            if changed is not None:
+                self._hurry(changed)
+            yield
+        for shard in self._due():
+            if shard in self._shards:
+                self._tell(shard)
+                yield
         if (status := self._status_frame()) != self._status:
             self._status = status
             self._sink.send(status)
@@ -269,6 +273,25 @@ class Publisher:
             self._settings = settings
             self._sink.send(SettingsFrame(settings=list(settings)))
         self._sink.send(HeartbeatFrame(at=rfc3339(self._clock.wall()), late_seconds=round(self._clock.late, 3)))
+
+    def _due(self) -> list[ShardId]:
+        """Return the shards to tell in this turn: the news first, and then of which positions were told longest ago."""
+        due = list(islice(self._urgent, MOST_PER_TURN))
+        now = self._clock.now()
+        for shard in islice(self._moved, MOST_PER_TURN - len(due)):
+            if now - self._shards[shard].told_at < POSITIONS_EVERY:
+                break
+            due.append(shard)
+        return due
+
+    def _tell(self, shard: ShardId) -> None:
+        """Send a shard."""
+        self._urgent.pop(shard, None)
+        self._moved.pop(shard, None)
+        known = self._shards[shard]
+        known.revision += 1
+        known.told_at = self._clock.now()
+        self._sink.send(self._shard_frame(known))
 
     def _shard_frame(self, known: _ShardNews) -> ShardFrame:
         moment = Moment(self._clock.now(), self._clock.wall())
@@ -315,8 +338,7 @@ class Publisher:
             self._hurry(shard)
 
     def _hurry(self, shard: ShardId) -> None:
-        self._shards[shard].is_urgent = True
-        self._changed[shard] = None
+        self._urgent.setdefault(shard)
 
 
 def _is_news(before: Judgement, after: Judgement) -> bool:

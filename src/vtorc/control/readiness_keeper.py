@@ -7,7 +7,7 @@ few are worked out in each turn.
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from vtorc.core.facts.ids import ShardId
@@ -22,7 +22,7 @@ READINESS_EVERY = 30.0
 A pause that is over, or another setting, is no news of a shard.
 """
 
-MOST_PER_TURN = 5
+MOST_PER_TURN = 3
 """Most shards of which it is worked out in one turn."""
 
 
@@ -71,14 +71,16 @@ class ReadinessKeeper:
         primary = known.judgement.view.primary
         return known.ready if primary is not None and primary.is_current else None
 
-    def take_turn(self) -> list[ShardId]:
-        """Work out a few; returns the shards of which the readiness has become another."""
+    def turn(self) -> Iterator[ShardId | None]:
+        """Work out a few; yields after each of them: the shard if its readiness has become another, else None."""
         now = self._clock.now()
         due = list(itertools.islice(self._due, MOST_PER_TURN))
         for shard, known in itertools.islice(self._known.items(), MOST_PER_TURN - len(due)):
             if now - known.worked_out_at >= READINESS_EVERY and shard not in due:
                 due.append(shard)
-        return [shard for shard in due if self._work_out(shard, now)]
+        for shard in due:
+            if shard in self._known:
+                yield shard if self._work_out(shard, now) else None
 
     def _work_out(self, shard: ShardId, now: float) -> bool:
         """Work out one; returns whether it has become another."""

@@ -3,5 +3,5 @@
 import msgspec
 
 
-class Form(msgspec.Struct, frozen=True, kw_only=True):
+class Form(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A form: its fields are the keys of its JSON object, and do not change."""

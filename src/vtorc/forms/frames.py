@@ -203,6 +203,10 @@ class RequestFrame(Form, frozen=True, kw_only=True):
     """Where the request came from: an address, or a socket."""
 
 
+ALIVE = "alive"
+"""The kind of the request that asks for nothing: the server sends it after each heartbeat, and gets no reply."""
+
+
 class ProblemForm(Form, frozen=True, kw_only=True):
     """A refusal or an error, as RFC 9457 problem details with what an operator needs."""
 

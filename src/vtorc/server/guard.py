@@ -14,6 +14,7 @@ from vtorc.forms.frames import ProblemForm
 from vtorc.server.answers import problem_answer
 from vtorc.server.browsers import foreign_host, foreign_page
 from vtorc.server.options import ServerRules
+from vtorc.server.slow_client import SlowClient, cut_off
 
 MOST_BODY = 1 << 20
 """Bytes of the body of a request."""
@@ -27,10 +28,6 @@ _HEADERS = {
     "referrer-policy": "no-referrer",
 }
 """Headers of each answer, unless its route has chosen others."""
-
-
-class SlowClient(Exception):
-    """A client took no part of an answer for too long; its connection is closed."""
 
 
 class Guard:
@@ -48,11 +45,14 @@ class Guard:
         guarded = _with_headers(scope["path"], send)
         answer = self._answer(scope, headers)
         # A client that leaves, or takes nothing, is no concern of vtorc's log.
-        with contextlib.suppress(ClientDisconnect, SlowClient):
-            if answer is not None:
-                await answer(scope, receive, guarded)
-            else:
-                await self._app(scope, _bounded(receive), guarded)
+        try:
+            with contextlib.suppress(ClientDisconnect):
+                if answer is not None:
+                    await answer(scope, receive, guarded)
+                else:
+                    await self._app(scope, _bounded(receive), guarded)
+        except SlowClient:
+            await cut_off(scope, receive)
 
     def _answer(self, scope: Scope, headers: Headers) -> Response | None:
         raw = scope.get("raw_path") or scope["path"].encode()

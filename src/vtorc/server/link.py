@@ -8,7 +8,7 @@ import msgspec
 import structlog
 
 from vtorc.errors import ChannelError
-from vtorc.forms.frames import AnyFrame, ProblemForm, ReplyFrame, RequestFrame, decode_request, encode
+from vtorc.forms.frames import ALIVE, AnyFrame, ProblemForm, ReplyFrame, RequestFrame, decode_request, encode
 from vtorc.server.channel import LONGEST_REQUEST, FrameCutter, framed
 from vtorc.server.outbox import Outbox
 from vtorc.server.requests import problem_reply
@@ -16,8 +16,10 @@ from vtorc.server.requests import problem_reply
 Answer = Callable[[RequestFrame], Awaitable[ReplyFrame]]
 """Answers a request of an operator."""
 
-MOST_PER_TURN = 20
-"""Frames sent in one round of the event loop: the loops of the shards run beside it."""
+MOST_SECONDS = 0.001
+"""Seconds after which the next frame waits for another round of the event loop: the loops of the shards run beside it,
+and a frame of a snapshot is made only when it is sent.
+"""
 
 MOST_REQUESTS = 64
 """Requests that are answered at a time; further ones are refused at once."""
@@ -40,6 +42,8 @@ class Link:
         self._waits_for_room = False
         self._is_closed = False
         self._answering: set[asyncio.Task[None]] = set()
+        self.signs_of_life = 0
+        """How many of vtorc's heartbeats the server has answered."""
         self._schedule()
 
     @property
@@ -80,6 +84,9 @@ class Link:
         self._sock.close()
 
     def _take_request(self, request: RequestFrame, answer: Answer) -> None:
+        if request.kind == ALIVE:
+            self.signs_of_life += 1
+            return
         if len(self._answering) >= MOST_REQUESTS:
             self.send(problem_reply(_too_many(), id_=request.id))
             return
@@ -105,7 +112,8 @@ class Link:
         if self._is_closed:
             return
         try:
-            for _ in range(MOST_PER_TURN):
+            ends = self._loop.time() + MOST_SECONDS
+            while self._loop.time() < ends:
                 if not self._send_one():
                     return
         except BlockingIOError:

@@ -14,12 +14,12 @@ import uvloop
 from uvicorn import Config, Server
 
 from vtorc.errors import ChannelError
-from vtorc.forms.frames import ReplyFrame, decode_frame
+from vtorc.forms.frames import ALIVE, HeartbeatFrame, ReplyFrame, RequestFrame, decode_frame, encode
 from vtorc.server.access.tls import tls_context
 from vtorc.server.app import make_app
 from vtorc.server.asking import Ask
-from vtorc.server.channel import LENGTH_BYTES, LONGEST_FRAME, FrameCutter, frame_length
-from vtorc.server.connection import MOST_CONNECTIONS, BoundedHttpProtocol
+from vtorc.server.channel import LENGTH_BYTES, LONGEST_FRAME, FrameCutter, frame_length, framed
+from vtorc.server.connection import BoundedHttpProtocol
 from vtorc.server.listener import Listener
 from vtorc.server.memory import ServerMemory
 from vtorc.server.options import ListenerOption, ServerOptions, ServerRules
@@ -64,7 +64,7 @@ async def _serve(options: ServerOptions) -> None:
         asyncio.create_task(_serve_listener(option, rules, memory, requests), name=option.listener.value)
         for option in options.listeners
     ]
-    hearing = asyncio.create_task(_hear(reader, memory, requests), name="channel")
+    hearing = asyncio.create_task(_hear(reader, writer, memory, requests), name="channel")
     done, _ = await asyncio.wait([hearing, *servers], return_when=asyncio.FIRST_COMPLETED)
     for task in done:
         task.result()
@@ -77,9 +77,12 @@ async def _hear_rules(reader: asyncio.StreamReader) -> ServerRules:
     return msgspec.json.decode(await reader.readexactly(length), type=ServerRules)
 
 
-async def _hear(reader: asyncio.StreamReader, memory: ServerMemory, requests: Requests) -> None:
-    """Take what vtorc sends until it ends; raises ChannelError if that is no frame."""
+async def _hear(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, memory: ServerMemory, requests: Requests
+) -> None:
+    """Take what vtorc sends until it ends, and answer its heartbeats; raises ChannelError if that is no frame."""
     cutter = FrameCutter(LONGEST_FRAME)
+    alive = framed(encode(RequestFrame(id=0, kind=ALIVE, arguments={}, actor="", origin="")))
     while data := await reader.read(_CHUNK):
         for each in cutter.feed(data):
             try:
@@ -89,6 +92,8 @@ async def _hear(reader: asyncio.StreamReader, memory: ServerMemory, requests: Re
             memory.take(frame, time.monotonic())
             if isinstance(frame, ReplyFrame):
                 requests.take(frame)
+            elif isinstance(frame, HeartbeatFrame):
+                writer.write(alive)
 
 
 async def _serve_listener(option: ListenerOption, rules: ServerRules, memory: ServerMemory, ask: Ask) -> None:
@@ -103,7 +108,6 @@ async def _serve_listener(option: ListenerOption, rules: ServerRules, memory: Se
         access_log=False,
         server_header=False,
         proxy_headers=False,  # `origin_of` says where a request comes from
-        limit_concurrency=MOST_CONNECTIONS,
         timeout_keep_alive=KEEP_ALIVE,
     )
     await _Server(config).serve(sockets=[socket.socket(fileno=option.socket)])

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -24,11 +25,22 @@ FIRST_REST = 0.2
 LONGEST_REST = 5.0
 """Seconds that a rest grows to."""
 
-STEADY = 30.0
+STEADY = 5.0
 """Seconds of life after which the next rest is the first one again."""
 
 LAST_WORDS = 1.0
 """Seconds that a server gets to end when vtorc stops."""
+
+LOOK_EVERY = 0.5
+"""Seconds between two looks at whether the server goes on."""
+
+MOST_SILENT_LOOKS = 20
+"""Looks in a row without a sign of life after which a server counts as hanging. Looks and not seconds are counted: a
+vtorc that was stopped itself has not heard the server either.
+"""
+
+MOST_LOOKS_AT_START = 120
+"""The same for one that has given no sign of life yet: on a busy host Python takes seconds to start."""
 
 _LONGEST_LINE = 1 << 16
 
@@ -113,10 +125,11 @@ class ServerSupervisor:
         return f"ended with {process.returncode}"
 
     async def _until_either_ends(self, process: asyncio.subprocess.Process, link: Link, answer: Answer) -> None:
-        """Return once the process or its channel has ended."""
+        """Return once the process or its channel has ended, or it hangs."""
         ends = [
             asyncio.create_task(process.wait(), name="HTTP server"),
             asyncio.create_task(link.answer_requests(answer), name="requests of the HTTP server"),
+            asyncio.create_task(_wait_hanging(process, link), name="look at the HTTP server"),
         ]
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -151,6 +164,31 @@ class ServerSupervisor:
 def _environment() -> dict[str, str]:
     """Return what the server needs to find this very vtorc; vtorc's own environment may hold secrets."""
     return {"PYTHONPATH": str(Path(vtorc.__file__).parents[1]), "LANG": os.environ.get("LANG", "C.UTF-8")}
+
+
+async def _wait_hanging(process: asyncio.subprocess.Process, link: Link) -> None:
+    """Return once the server gives no sign of life any more; one that a signal has stopped is made to go on."""
+    silent, heard = 0, link.signs_of_life
+    while silent < (MOST_SILENT_LOOKS if heard else MOST_LOOKS_AT_START):
+        await asyncio.sleep(LOOK_EVERY)
+        if is_stopped(process.pid):
+            _log.error("the HTTP server was stopped by a signal (SIGSTOP); vtorc makes it go on")
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGCONT)
+        silent = silent + 1 if link.signs_of_life == heard else 0
+        heard = link.signs_of_life
+    _log.error(f"the HTTP server has given no sign of life for {silent * LOOK_EVERY:.0f} s, so it is killed")
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+
+
+def is_stopped(pid: int) -> bool:
+    """Return whether a signal has stopped a process; where there is no /proc, that is not known."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] == "T"
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

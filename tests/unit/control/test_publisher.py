@@ -103,8 +103,13 @@ class Told:
     def turn(self, seconds: float = 0.1) -> list[str]:
         """Let so many seconds pass and the publisher take a turn; returns the names of what it sent."""
         self.hands.at += seconds
-        self.publisher.take_turn()
+        self.take_turn()
         return self.sent.take()
+
+    def take_turn(self) -> None:
+        """Let the publisher take a whole turn."""
+        for _ in self.publisher.turn():
+            pass
 
 
 def judged(view: ShardView, *, name: str = "0") -> Judgement:
@@ -133,7 +138,7 @@ def test_positions_alone_are_told_every_few_seconds() -> None:
     told.publisher.judged(judged(WRITTEN))
     assert told.turn() == []
     told.hands.at += POSITIONS_EVERY
-    told.publisher.take_turn()
+    told.take_turn()
     frames = [frame for frame in told.sent.frames if _name(frame) == "shard commerce/0"]
     assert [frame.shard.revision for frame in frames] == [2]  # type: ignore[union-attr]
     gtid = frames[0].shard.tablets[0].gtid  # type: ignore[union-attr]
@@ -151,6 +156,40 @@ def test_a_turn_is_short_however_many_shards_have_news() -> None:
     assert len(first | second) == MOST_PER_TURN + 5
 
 
+def test_news_are_told_before_positions() -> None:
+    """A shard with news does not wait for those of which only positions moved, however many these are."""
+    told = Told()
+    names = [f"{number:x}-" for number in range(MOST_PER_TURN + 5)]
+    for view in (HEALTHY, WRITTEN):
+        for name in names:
+            told.publisher.judged(judged(view, name=name))
+        while told.turn():
+            pass
+    told.hands.at += POSITIONS_EVERY
+    told.publisher.judged(judged(DEAD, name="new"))
+    assert [name for name in told.turn() if name.startswith("shard")] == [
+        f"shard commerce/{name}" for name in ("new", *names[: MOST_PER_TURN - 1])
+    ]
+    assert [name for name in told.turn() if name.startswith("shard")] == [
+        f"shard commerce/{name}" for name in names[MOST_PER_TURN - 1 :]
+    ]
+
+
+def test_what_is_heard_amid_a_turn_is_told_in_the_next_one() -> None:
+    """The work of a turn is cut into pieces; a shard that goes between two of them is not told."""
+    told = Told()
+    for name in ("0", "80-"):
+        told.publisher.judged(judged(HEALTHY, name=name))
+    pieces = told.publisher.turn()
+    while "shard commerce/0" not in told.sent.take():
+        next(pieces)
+    told.publisher.judged(judged(DEAD))
+    told.publisher.gone(ShardId("commerce", "80-"))
+    assert list(pieces) == []
+    assert told.sent.take() == ["gone shard commerce/80-", "status status"]
+    assert told.turn() == ["shard commerce/0"]
+
+
 def test_a_recovery_is_shown_with_its_steps_until_it_ends() -> None:
     """A recovery in progress is part of its shard; its record is sent once when it has ended."""
     told = Told()
@@ -160,7 +199,7 @@ def test_a_recovery_is_shown_with_its_steps_until_it_ends() -> None:
     told.turn()
     told.publisher.started(begun_with(judgement.action, began=0))
     told.publisher.stepped(judgement.view.shard, StepRecord(name="stop", target=None, started=0.1, duration=0.2))
-    told.publisher.take_turn()
+    told.take_turn()
     (frame,) = [frame for frame in told.sent.frames if _name(frame) == "shard commerce/0"]
     running = frame.shard.running  # type: ignore[union-attr]
     assert running is not None
@@ -186,7 +225,7 @@ def test_a_recovery_that_is_broken_off_is_no_longer_in_progress() -> None:
     told.publisher.started(begun_with(judgement.action, began=0))
     told.turn()
     told.publisher.interrupted(begun_with(judgement.action, began=0))
-    told.publisher.take_turn()
+    told.take_turn()
     (frame,) = [frame for frame in told.sent.frames if _name(frame) == "shard commerce/0"]
     assert frame.shard.running is None  # type: ignore[union-attr]
 
@@ -288,7 +327,7 @@ def test_readiness_is_told_with_the_news_that_change_it() -> None:
     for view in (TWO, shard(PRIMARY, FAR, failing(FARTHER)), DEAD):
         told.publisher.judged(judged(view))
         told.hands.at += 0.1
-        told.publisher.take_turn()
+        told.take_turn()
     assert _readiness(told) == [True, False, None]
 
 
@@ -296,11 +335,11 @@ def test_a_shard_without_news_is_told_when_its_readiness_has_become_another() ->
     """A setting that was changed by a reload is told once; the same readiness is not told again."""
     told = Told()
     told.publisher.judged(judged(TWO))
-    told.publisher.take_turn()
+    told.take_turn()
     told.bounds = Bounds(same_cell_only=True)
     for turn in range(1, 4):
         told.hands.at = NOW + turn * (READINESS_EVERY + 0.1)
-        told.publisher.take_turn()
+        told.take_turn()
     assert _readiness(told) == [True, False]
 
 
@@ -309,7 +348,7 @@ def test_a_server_that_starts_anew_gets_the_readiness_that_was_told() -> None:
     told = Told()
     told.publisher.judged(judged(TWO))
     told.sent.frames += told.publisher.snapshot()
-    told.publisher.take_turn()
+    told.take_turn()
     told.sent.frames += told.publisher.snapshot()
     assert _readiness(told) == [None, True, True]
 
@@ -341,13 +380,13 @@ def test_recoveries_that_an_operator_stopped_are_told_as_not_allowed() -> None:
     told = Told()
     told.turn()
     told.publisher.announced(Announcement("no recovery begins: ann stopped them: a drill", Rule.RECOVERIES_STOPPED))
-    told.publisher.take_turn()
+    told.take_turn()
     (status,) = (frame for frame in told.sent.frames if isinstance(frame, StatusFrame))
     assert not status.recoveries_allowed
     assert [each.rule for each in status.announcements] == ["recoveries-stopped"]
     told.sent.take()
     told.publisher.announced(Announcement("they may begin again", Rule.RECOVERIES_STOPPED, is_end=True))
-    told.publisher.take_turn()
+    told.take_turn()
     (status,) = (frame for frame in told.sent.frames if isinstance(frame, StatusFrame))
     assert status.recoveries_allowed
     assert status.announcements == []
@@ -369,7 +408,7 @@ def test_a_command_is_shown_with_the_operator_that_asked_for_it() -> None:
 
 def _running(told: Told) -> tuple[str | None, ...]:
     told.sent.take()
-    told.publisher.take_turn()
+    told.take_turn()
     (frame,) = (frame for frame in told.sent.frames if isinstance(frame, ShardFrame))
     running = frame.shard.running
     assert running is not None

@@ -50,7 +50,7 @@ class Kept:
     def turn(self, seconds: float = 0.1) -> list[int]:
         """Let so many seconds pass and the keeper take a turn; returns the numbers of the shards that changed."""
         self.hands.at += seconds
-        return [int(each.shard) for each in self.keeper.take_turn()]
+        return [int(each.shard) for each in self.keeper.turn() if each is not None]
 
     def ready(self, number: int = 0) -> bool | None:
         """Return whether a shard is ready; None where that is not told."""

@@ -1,6 +1,7 @@
 """What one connection may hold: time, headers and room."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ from starlette.routing import Route
 from uvicorn import Config, Server
 
 from vtorc.server import connection
-from vtorc.server.connection import MOST_HEADERS, BoundedHttpProtocol
+from vtorc.server.connection import MOST_HEADERS, MOST_WAITING, BoundedHttpProtocol
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -35,9 +36,20 @@ async def served(
 ) -> AsyncIterator[tuple[str, int]]:
     """Serve an application over the bounded protocol, `/held` by the handler `held`; gives the address."""
     sock = socket.create_server(("127.0.0.1", 0))
-    routes = [Route("/", _echo, methods=["GET", "POST"]), Route("/long", _long), Route("/held", held or _echo)]
+    routes = [
+        Route("/", _echo, methods=["GET", "POST"]),
+        Route("/long", _long),
+        Route("/held", held or _echo, methods=["GET", "POST"]),
+    ]
     app = Starlette(routes=routes)
-    server = Server(Config(app, http=protocol, lifespan="off", log_config=None, timeout_keep_alive=30))
+    config = Config(
+        app,
+        http=protocol,
+        lifespan="off",
+        log_config=None,
+        timeout_keep_alive=30,
+    )
+    server = Server(config)
     task = asyncio.create_task(server.serve(sockets=[sock]))
     try:
         yield sock.getsockname()
@@ -177,4 +189,81 @@ async def test_the_end_of_a_connection_ends_all_of_its_requests() -> None:
         await asked
         made[0].transport.abort()
         assert await told_gone
+        writer.close()
+
+
+async def test_a_client_takes_no_more_than_some_answers_at_once() -> None:
+    """Of many requests that are sent at once the first ones are answered, and then the connection ends."""
+    request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+    async with served() as address:
+        answer = await told(address, request * 1000)
+    assert answer.count(b"200 OK") == MOST_WAITING + 1
+    assert answer.lower().count(b"connection: close") == 1
+
+
+async def test_a_new_connection_takes_the_place_of_an_idle_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients that hold connections keep no other client out; one that is being answered keeps its own."""
+    monkeypatch.setattr(connection, "MOST_CONNECTIONS", 3)
+    monkeypatch.setattr(connection, "LEAST_IDLE", 0.0)
+    is_held, may_end = asyncio.Event(), asyncio.Event()
+
+    async def held(request: Request) -> Response:
+        is_held.set()
+        await may_end.wait()
+        return PlainTextResponse("held")
+
+    async with served(held=held) as address, asyncio.timeout(60):
+        busy, slow, idle = [await asyncio.open_connection(*address) for _ in range(3)]
+        busy[1].write(b"GET /held HTTP/1.1\r\nhost: x\r\n\r\n")
+        slow[1].write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf")
+        idle[1].write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        await idle[0].readuntil(b"bytes")
+        await is_held.wait()
+        for _ in range(2):
+            new = await asyncio.open_connection(*address)
+            new[1].write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert (await new[0].readuntil(b"bytes")).startswith(b"HTTP/1.1 200 OK")
+        for reader, _ in (slow, idle):
+            with contextlib.suppress(ConnectionResetError):
+                assert await reader.read() == b""
+        may_end.set()
+        assert (await busy[0].readuntil(b"held")).startswith(b"HTTP/1.1 200 OK")
+        for _, writer in (busy, slow, idle):
+            writer.close()
+
+
+async def test_a_further_connection_is_closed_if_all_have_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While each connection waits for its answer, or has only begun, a further one gets none."""
+    monkeypatch.setattr(connection, "MOST_CONNECTIONS", 2)
+    monkeypatch.setattr(connection, "LEAST_IDLE", 3600.0)
+    is_held, may_end = asyncio.Event(), asyncio.Event()
+
+    async def held(request: Request) -> Response:
+        is_held.set()
+        await may_end.wait()
+        return PlainTextResponse("held")
+
+    async with served(held=held) as address, asyncio.timeout(60):
+        (reader, busy), (_, new) = [await asyncio.open_connection(*address) for _ in range(2)]
+        busy.write(b"GET /held HTTP/1.1\r\nhost: x\r\n\r\n")
+        await is_held.wait()
+        assert await told(address, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n") == b""
+        may_end.set()
+        assert (await reader.readuntil(b"held")).startswith(b"HTTP/1.1 200 OK")
+        busy.close()
+        new.close()
+
+
+async def test_a_client_gets_the_answer_that_comes_before_the_end_of_its_request() -> None:
+    """The rest of the request is not taken, and the connection ends."""
+
+    async def held(request: Request) -> Response:
+        return PlainTextResponse("too long", status_code=413)
+
+    async with served(held=held) as address, asyncio.timeout(60):
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(b"POST /held HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % LONG + b"x" * (LONG - 1))
+        assert (await reader.read()).endswith(b"too long")
+        with pytest.raises(ConnectionError):
+            await writer.drain()
         writer.close()

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import structs
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message
 
@@ -24,28 +25,42 @@ from tests.unit.server.told import (
     told_memory,
     well,
 )
-from vtorc.forms.frames import GoneFrame, RecoveryFrame, ShardFrame
+from vtorc.forms.frames import GoneFrame, RecoveryFrame, SettingsFrame, ShardFrame
+from vtorc.forms.shard import ShardForm
 from vtorc.server.memory import ServerMemory
-from vtorc.server.v1.changes import MOST_KEYLESS
+from vtorc.server.slow_client import SlowClient
+from vtorc.server.v1.changes import MOST_AT_ONCE, MOST_KEYLESS
 from vtorc.server.v1.events import Events
 
 Event = tuple[str, int, Any]
 """The name of an event, its id, and its data."""
 
 
+def lagging(revision: int, *, seconds: int | None = None) -> ShardForm:
+    """Return the healthy shard with a replica that is behind, by default by as many seconds as the revision."""
+    return structs.replace(well(revision=revision), largest_lag_seconds=revision if seconds is None else seconds)
+
+
 class Listening:
     """One listener, which takes events one after the other."""
 
     def __init__(self) -> None:
-        self._sent: asyncio.Queue[Message] = asyncio.Queue()
+        self._sent: asyncio.Queue[bytes] = asyncio.Queue()
+        self.pieces: list[int] = []
+        """The bytes of each part of the answer."""
         self.takes = asyncio.Event()
         self.takes.set()
         self.is_gone = asyncio.Event()
+        self.ended: asyncio.Task[None]
+        """The answer to it."""
 
     async def send(self, message: Message) -> None:
         """Take a message, unless the listener does not."""
         await self.takes.wait()
-        self._sent.put_nowait(message)
+        if message["type"] == "http.response.body":
+            self.pieces.append(len(message["body"]))
+            for text in message["body"].split(b"\n\n")[:-1]:
+                self._sent.put_nowait(text)
 
     async def receive(self) -> Message:
         """Return the end of the listener once it is gone."""
@@ -56,10 +71,7 @@ class Listening:
         """Return the next event that is not called `but`."""
         async with asyncio.timeout(60):
             while True:
-                message = await self._sent.get()
-                if message["type"] != "http.response.body":
-                    continue
-                lines = dict(line.split(": ", 1) for line in message["body"].decode().strip().split("\n"))
+                lines = dict(line.split(": ", 1) for line in (await self._sent.get()).decode().split("\n"))
                 if lines["event"] != but:
                     return lines["event"], int(lines["id"]), msgspec.json.decode(lines["data"])
 
@@ -73,13 +85,13 @@ async def listening(app: ASGIApp, query: str = "", headers: dict[str, str] | Non
     async def serve() -> None:
         await app(scope, listener.receive, listener.send)
 
-    task = asyncio.create_task(serve())
+    listener.ended = asyncio.create_task(serve())
     try:
         yield listener
     finally:
         listener.is_gone.set()
         listener.takes.set()
-        await task
+        await asyncio.wait([listener.ended])
 
 
 @pytest.fixture
@@ -104,7 +116,7 @@ async def test_a_listener_hears_what_changes_from_now_on(memory: ServerMemory, a
     """It first gets the status, then each change with its revision and vtorc's own frame as data."""
     async with listening(app) as listener:
         assert await listener.next() == ("status", memory.revision, msgspec.to_builtins(status()))
-        frame = ShardFrame(shard=well(revision=2))
+        frame = ShardFrame(shard=lagging(2))
         memory.take(frame, NOW)
         assert await listener.next() == ("shard", memory.revision, msgspec.to_builtins(frame))
         memory.take(GoneFrame(shard=OTHER), NOW)
@@ -115,9 +127,9 @@ async def test_a_listener_that_returns_gets_what_it_missed(memory: ServerMemory,
     """After Last-Event-ID come the changes since, of each shard only the newest, in order."""
     since = memory.revision
     for revision in (2, 3):
-        memory.take(ShardFrame(shard=well(WELL, revision=revision)), NOW)
+        memory.take(ShardFrame(shard=lagging(revision)), NOW)
     memory.take(RecoveryFrame(recovery=recovery(9)), NOW)
-    memory.take(ShardFrame(shard=well(WELL, revision=4)), NOW)
+    memory.take(ShardFrame(shard=lagging(4)), NOW)
     async with listening(app, headers={"last-event-id": str(since)}) as listener:
         first, second = await listener.next(), await listener.next()
     assert (first[0], first[2]["recovery"]["id"]) == ("recovery", recovery(9).id)
@@ -159,6 +171,43 @@ async def test_a_listener_hears_only_what_it_asked_for(memory: ServerMemory, app
         assert (name, data["shard"]["name"]) == ("shard", LOST)
 
 
+async def test_positions_alone_are_news_only_for_listeners_to_their_shard(memory: ServerMemory, app: ASGIApp) -> None:
+    """Of the whole fleet a shard is told when its row in the list has changed, also if positions moved after that."""
+    since = f"kinds=shard&since={memory.revision}"
+    async with listening(app, since) as fleet, listening(app, f"{since}&shard={WELL}") as one:
+        memory.take(ShardFrame(shard=well(revision=2)), NOW)
+        assert (await one.next())[2]["shard"]["revision"] == 2
+        memory.take(ShardFrame(shard=lagging(3, seconds=3)), NOW)
+        memory.take(ShardFrame(shard=lagging(4, seconds=3)), NOW)
+        assert (await fleet.next())[2]["shard"]["revision"] == 4
+        memory.take(GoneFrame(shard=WELL), NOW)
+        memory.take(ShardFrame(shard=well(revision=5)), NOW)
+        assert (await fleet.next())[2]["shard"]["revision"] == 5
+
+
+async def test_many_changes_come_in_few_pieces_of_a_bounded_size(memory: ServerMemory, app: ASGIApp) -> None:
+    """Changes are told together, and a slow listener is seen to take something."""
+    since = memory.revision
+    frames = [ShardFrame(shard=well(f"commerce/{number:04d}")) for number in range(300)]
+    for frame in frames:
+        memory.take(frame, NOW)
+    async with listening(app, f"kinds=shard&since={since}") as listener:
+        names = [(await listener.next())[2]["shard"]["name"] for _ in frames]
+    assert names == [frame.shard.name for frame in frames]
+    longest = max(len(msgspec.json.encode(frame)) for frame in frames) + 100
+    assert max(listener.pieces) <= MOST_AT_ONCE + longest
+    assert len(listener.pieces) <= 2 + sum(listener.pieces) // MOST_AT_ONCE
+
+
+async def test_what_is_no_event_ends_no_stream(memory: ServerMemory, app: ASGIApp) -> None:
+    """Settings that were changed by a reload are told to no listener."""
+    async with listening(app) as listener:
+        await listener.next()
+        memory.take(SettingsFrame(settings=[]), NOW)
+        memory.take(GoneFrame(shard=OTHER), NOW)
+        assert (await listener.next())[0] == "gone"
+
+
 async def test_heartbeats_come_whatever_else_there_is(memory: ServerMemory, app: ASGIApp) -> None:
     """Each listener gets vtorc's last sign of life at the start and from time to time."""
     memory.take(heartbeat(), NOW)
@@ -173,11 +222,11 @@ async def test_a_listener_that_takes_nothing_is_dropped(memory: ServerMemory, ev
     async with listening(app) as listener:
         await listener.next()
         listener.takes.clear()
-        memory.take(ShardFrame(shard=well(revision=2)), NOW)
-        async with asyncio.timeout(60):
-            while memory.dropped_listeners == 0:  # noqa: ASYNC110 (a listener that is dropped gives no event)
-                await asyncio.sleep(0.01)
-        assert events.listeners == 0
+        memory.take(ShardFrame(shard=lagging(2)), NOW)
+        with pytest.raises(SlowClient):
+            async with asyncio.timeout(60):
+                await listener.ended
+        assert (events.listeners, memory.dropped_listeners) == (0, 1)
 
 
 async def test_no_more_listen_than_may(app: ASGIApp) -> None:

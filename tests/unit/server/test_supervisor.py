@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 
 from tests.unit.server.told import LOST, WELL, heartbeat, recovery, snapshot, well
 from vtorc.forms.frames import AnyFrame, RecoveryFrame, ReplyFrame, RequestFrame, ShardFrame
+from vtorc.server import supervisor as server_supervisor
 from vtorc.server.channel import FrameCutter, framed
 from vtorc.server.link import MOST_REQUESTS, Answer, Link
 from vtorc.server.listener import Listener, bind
@@ -125,8 +126,9 @@ async def test_a_server_that_is_killed_is_started_again_and_told_all() -> None:
         assert [(metric.name, metric.value) for metric in running.supervisor.metrics()] == [("HttpServerStarts", 2)]
 
 
-async def test_a_server_that_is_stopped_costs_a_bounded_number_of_frames() -> None:
+async def test_a_server_that_is_stopped_costs_a_bounded_number_of_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     """While the process reads nothing, sending returns at once and merges; once it goes on, it has the newest."""
+    monkeypatch.setattr(server_supervisor, "LOOK_EVERY", 3600.0)
     async with supervised() as running:
         pid, link = running.supervisor.pid, running.supervisor.link
         assert pid is not None
@@ -146,8 +148,49 @@ async def test_a_server_that_is_stopped_costs_a_bounded_number_of_frames() -> No
         assert running.supervisor.pid == pid
 
 
-async def test_a_stopped_server_is_ended_with_vtorc() -> None:
+async def test_a_server_that_a_signal_has_stopped_is_made_to_go_on() -> None:
+    """The same process answers again, and vtorc's log says why it did not."""
+    with capture_logs() as logged:
+        async with supervised() as running:
+            pid = running.supervisor.pid
+            assert pid is not None
+            os.kill(pid, signal.SIGSTOP)
+            await running.until("/api/v1/status", lambda status, _: status == 200)
+            assert running.supervisor.pid == pid
+    assert [line["event"] for line in logged] == [
+        "the HTTP server was stopped by a signal (SIGSTOP); vtorc makes it go on"
+    ]
+
+
+async def test_a_server_that_hangs_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that answers no heartbeat for a while is killed, and another one starts; one that answers is let alone."""
+    monkeypatch.setattr(server_supervisor, "LOOK_EVERY", 0.05)
+    for name in ("MOST_LOOKS_AT_START", "MOST_SILENT_LOOKS"):
+        monkeypatch.setattr(server_supervisor, name, 10**6)
+    monkeypatch.setattr(server_supervisor, "is_stopped", lambda pid: False)
+    async with supervised() as running:
+
+        async def beat() -> None:
+            while True:
+                running.supervisor.send(heartbeat())
+                await asyncio.sleep(0.01)
+
+        beating = asyncio.create_task(beat())
+        link, first = running.supervisor.link, running.supervisor.pid
+        assert link is not None
+        assert first is not None
+        async with asyncio.timeout(60):
+            while link.signs_of_life < 3:  # noqa: ASYNC110 (a sign of life is no event)
+                await asyncio.sleep(0.01)
+        os.kill(first, signal.SIGSTOP)
+        monkeypatch.setattr(server_supervisor, "MOST_SILENT_LOOKS", 20)
+        await running.until("/api/v1/status", lambda status, _: status == 200 and running.supervisor.pid != first)
+        beating.cancel()
+
+
+async def test_a_stopped_server_is_ended_with_vtorc(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that does not notice the end of its channel is killed."""
+    monkeypatch.setattr(server_supervisor, "LOOK_EVERY", 3600.0)
     async with supervised() as running:
         pid = running.supervisor.pid
         assert pid is not None

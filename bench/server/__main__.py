@@ -1,0 +1,154 @@
+"""What HTTP costs vtorc: `python -m bench.server [--shards 3000 --tablets 10000 --listeners 100 --stuck 10]`.
+
+The demo's cluster runs on real servers, and its primary is killed again and again. Beside it, the same vtorc hears of a
+made fleet. Turns without HTTP alternate with turns in which a server process tells clients of all of it: listeners of
+events, stuck ones among them, and a reader. With `--attack` the clients mean harm, and the server process is killed and
+stopped. Prints each figure with its bar, and exits with 1 if one is missed.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.server.arms import Arm, Load, run_arm
+from bench.server.bars import Bar, age_bars, arm_bars, back_bars, failed, memory_bar
+from bench.server.clients import Heard
+from bench.server.loads import Strikes, attack, reading
+from vtorc.config.settings import LogSettings
+from vtorc.demo.demo_observer import DemoObserver
+from vtorc.demo.running_demo import DemoSpec, RunningDemo
+from vtorc.demo.servers import RealServers
+from vtorc.lab.cluster import LabSpec
+from vtorc.lab.parts import find_mysqld
+from vtorc.logs import setup_logging
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How to measure."""
+
+    shards: int
+    tablets: int
+    failovers: int
+    """Of each arm."""
+    turns: int
+    """Of each arm."""
+    topo: str
+
+
+async def measure(plan: Plan, load: Load, name: str) -> tuple[Arm, Arm]:
+    """Run both arms by turns; returns what was measured without HTTP, and with it under `load`."""
+    plain, loaded = Arm("without HTTP"), Arm(name)
+    spec = DemoSpec(topo=plan.topo)
+    servers = RealServers(find_mysqld())
+    cluster = servers.cluster(LabSpec(tablets=spec.tablets, durability=spec.durability, topo=spec.topo), None)
+    try:
+        await cluster.start_topo()
+        setup_logging(LogSettings(log_dir=str(cluster.folder), log_level="info"), stderr=False)
+        await servers.prepare(_progress)
+        with _progress("starting the tablets"):
+            await cluster.start_tablets()
+        demo = RunningDemo(spec, cluster, DemoObserver(), simulated=False, address="")
+        writing = asyncio.create_task(demo.writer.run(), name="writer")
+        try:
+            for turn in range(plan.turns):
+                share = (turn + 1) * plan.failovers // plan.turns - turn * plan.failovers // plan.turns
+                for arm, its_load in ((plain, None), (loaded, load)):
+                    with _progress(f"turn {turn + 1} of {plan.turns}, {arm.name}: {share} failovers"):
+                        await run_arm(
+                            demo, arm, failovers=share, shards=plan.shards, tablets=plan.tablets, load=its_load
+                        )
+        finally:
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+    finally:
+        await asyncio.shield(cluster.stop())
+    return plain, loaded
+
+
+async def run(plan: Plan, *, listeners: int, stuck: int) -> bool:
+    """Measure with clients that read, and print; returns whether all bars are met."""
+    heard = Heard()
+    plain, loaded = await measure(plan, reading(heard, listeners=listeners, stuck=stuck), "with HTTP")
+    return write([*age_bars(heard), *arm_bars(plain, loaded), memory_bar(loaded)], (plain, loaded), str(heard))
+
+
+async def run_attack(plan: Plan, *, connections: int) -> bool:
+    """Measure under attack, and print; returns whether all bars are met."""
+    strikes = Strikes()
+    plain, loaded = await measure(plan, attack(strikes, connections=connections), "under attack")
+    return write([*arm_bars(plain, loaded), *back_bars(strikes)], (plain, loaded), str(strikes))
+
+
+def write(bars: Sequence[Bar], arms: Sequence[Arm], detail: str) -> bool:
+    """Print each figure with its bar; returns whether all are met, and no failover failed."""
+    problems = failed(arms)
+    _write(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors; {_pressure()}")
+    for arm in arms:
+        _write(f"{arm.name}: made fleet late by at most {arm.made_late:.3f} s")
+    _write(detail)
+    for bar in bars:
+        _write(str(bar))
+    for problem in problems:
+        _write(f"MISS  {problem}")
+    return all(bar.is_within for bar in bars) and not problems
+
+
+def _pressure() -> str:
+    """Return for how much of the last minute some process waited for a processor."""
+    try:
+        line = Path("/proc/pressure/cpu").read_text().splitlines()[0]
+    except OSError:
+        return "how long processes waited for a processor is not known"
+    waited = next(part.partition("=")[2] for part in line.split() if part.startswith("avg60="))
+    return f"some process waited for a processor in {waited} % of the last minute"
+
+
+@contextlib.contextmanager
+def _progress(step: str) -> Iterator[None]:
+    began = time.monotonic()
+    _write(step)
+    yield
+    _write(f"  {time.monotonic() - began:.1f} s")
+
+
+def _write(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Read the command line and measure; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m bench.server", description=__doc__)
+    parser.add_argument("--shards", type=int, default=3000, help="of the made fleet")
+    parser.add_argument("--tablets", type=int, default=10000, help="of the made fleet, in all its shards")
+    parser.add_argument("--listeners", type=int, default=100, help="clients that hear all events")
+    parser.add_argument("--stuck", type=int, default=10, help="those among them that take nothing")
+    parser.add_argument("--failovers", type=int, default=20, help="with HTTP, and as many without")
+    parser.add_argument("--turns", type=int, default=4, help="how often the two alternate")
+    parser.add_argument("--topo", choices=["etcd2", "local"], default="etcd2")
+    parser.add_argument("--attack", action="store_true", help="clients that mean harm instead of those that read")
+    parser.add_argument("--connections", type=int, default=600, help="of the attack")
+    options = parser.parse_args()
+    plan = Plan(
+        shards=options.shards,
+        tablets=options.tablets,
+        failovers=options.failovers,
+        turns=options.turns,
+        topo=options.topo,
+    )
+    if options.attack:
+        running = run_attack(plan, connections=options.connections)
+    else:
+        running = run(plan, listeners=options.listeners, stuck=options.stuck)
+    return 0 if asyncio.run(running) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
