@@ -162,7 +162,7 @@ class Desk:
             code=None,
             alias=plan.outlook.to,
             began=self._clock.wall(),
-            sentence=f"{plan.shard}: {request.actor} asked to {plan.change}: {reason}",
+            sentence=f"{plan.shard}: {request.actor} asked to {plan.change}{_overruled(plan)}: {reason}",
             asked=OperatorRequest(actor=request.actor, origin=request.origin, reason=reason),
         )
         self._book.note_execution(plan, recovery_id(begun))
@@ -241,3 +241,10 @@ class Desk:
                 do="wait until it has ended",
             )
         return 202, {"recovery": running_form(begun, ())}
+
+
+def _overruled(plan: Plan) -> str:
+    """Return that a forced plan promotes a tablet against a hold, as a part of a sentence; empty if it does not."""
+    to = plan.outlook.to
+    why = plan.basis.view.holds.why_not_promoted(to) if plan.kind == "forced" and to is not None else ""
+    return f", although it {why}" if why else ""
