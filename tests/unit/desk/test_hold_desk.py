@@ -102,7 +102,7 @@ def test_a_wrong_hold_is_refused(changes: dict[str, Any], status: int, what: str
     "scope", ["fleet", "cell:zone2", "keyspace:commerce", "shard:commerce/0", "tablet:zone2-0000000200"]
 )
 def test_a_hold_is_answered_with_all_that_it_is(scope: str) -> None:
-    """It belongs to the operator unless the order names another owner, and ends after the seconds that were asked for."""
+    """It belongs to the operator unless the order names another owner, and ends after the seconds asked for."""
 
     async def main(fleet: Fleet, asking: Asking) -> None:
         reply = await asking.ask("hold", **{**ORDER, "scope": scope, "seconds": 60})
