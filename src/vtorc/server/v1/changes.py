@@ -12,10 +12,8 @@ from vtorc.forms.frames import (
     AnyFrame,
     DecisionFrame,
     GoneFrame,
-    HeartbeatFrame,
-    MetricsFrame,
+    HoldsFrame,
     RecoveryFrame,
-    ReplyFrame,
     ShardFrame,
     StatusFrame,
 )
@@ -34,6 +32,7 @@ NAMES: dict[type[AnyFrame], str] = {
     GoneFrame: "gone",
     RecoveryFrame: "recovery",
     DecisionFrame: "decision",
+    HoldsFrame: "hold",
 }
 """The frames that are events, each with the name of the event."""
 
@@ -158,7 +157,7 @@ class Changes:
         return found[::-1]
 
     def _take(self, frame: AnyFrame) -> None:
-        if isinstance(frame, HeartbeatFrame | MetricsFrame | ReplyFrame):
+        if type(frame) not in NAMES:
             return
         self._pieces.clear()
         if type(frame) in NAMES:
