@@ -17,7 +17,7 @@ from vtorc.control.budget import BudgetLimits
 from vtorc.control.fleet import Fleet, FleetSettings
 from vtorc.control.history_observer import HistoryObserver
 from vtorc.control.log_observer import LogObserver
-from vtorc.control.observer import Observer, Observers, TopologyObservers
+from vtorc.control.observer import Observers, TopologyObservers
 from vtorc.control.publisher import DaemonFacts
 from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import DecisionSettings
@@ -101,6 +101,7 @@ async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[Boun
             tools,
             fleet=lambda: fleet,
             facts=lambda: daemon_facts(store.settings, fleet, forms()),
+            audit=[log, *history],
         )
         fleet = Fleet(
             tools,
@@ -185,7 +186,7 @@ async def open_tools(settings: Callable[[], Settings]) -> AsyncIterator[tuple[Re
 
 
 @asynccontextmanager
-async def open_history(settings: Settings, clock: Clock) -> AsyncIterator[Sequence[Observer]]:
+async def open_history(settings: Settings, clock: Clock) -> AsyncIterator[Sequence[HistoryObserver]]:
     """Write a history to `sqlite_data_file` or to the log folder; without either there is no history.
 
     A history that cannot be written is logged, and vtorc starts all the same.
