@@ -17,6 +17,7 @@ from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
 from vtorc.discovery.lateness import OnTimeClock
+from vtorc.forms.access import KnownToken
 from vtorc.forms.audit import AuditForm
 from vtorc.forms.findings import finding_form
 from vtorc.forms.frames import (
@@ -33,6 +34,7 @@ from vtorc.forms.frames import (
     SettingsFrame,
     ShardFrame,
     StatusFrame,
+    TokensFrame,
 )
 from vtorc.forms.recovery import RunningForm, recovery_form, running_form
 from vtorc.forms.settings import SettingForm
@@ -80,6 +82,8 @@ class DaemonFacts:
     """How many shards the topology server has; None until it was read once."""
     settings: tuple[SettingForm, ...] = ()
     """All settings."""
+    tokens: tuple[KnownToken, ...] = ()
+    """All bearer tokens by name."""
 
 
 class MetricsSource(Protocol):
@@ -136,6 +140,7 @@ class Publisher:
         self._unread: tuple[str, ...] = ()
         self._status: StatusFrame | None = None
         self._settings: tuple[SettingForm, ...] = ()
+        self._tokens: tuple[KnownToken, ...] = ()
 
     async def run(self) -> None:
         """Send what has changed, and heartbeats, until cancelled."""
@@ -155,6 +160,7 @@ class Publisher:
         """
         shards, ended, decided = list(self._shards), list(self._recoveries), list(self._decisions)
         asked = list(self._audit)
+        yield TokensFrame(tokens=list(self._facts().tokens))  # first, so that no client is refused that is known
         yield self._status_frame()
         if settings := self._facts().settings:
             yield SettingsFrame(settings=list(settings))
@@ -277,6 +283,9 @@ class Publisher:
         if (settings := self._facts().settings) != self._settings:
             self._settings = settings
             self._sink.send(SettingsFrame(settings=list(settings)))
+        if (tokens := self._facts().tokens) != self._tokens:
+            self._tokens = tokens
+            self._sink.send(TokensFrame(tokens=list(tokens)))
         self._sink.send(HeartbeatFrame(at=rfc3339(self._clock.wall()), late_seconds=round(self._clock.late, 3)))
 
     def _shard_frame(self, known: _ShardNews) -> ShardFrame:

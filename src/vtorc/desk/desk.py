@@ -12,6 +12,7 @@ from msgspec import structs
 from vtorc.control.facade import FleetFacade
 from vtorc.control.observer import AuditObserver, AuditObservers
 from vtorc.control.operator_command import CommandWork, OperatorCommand
+from vtorc.control.token_book import TokenBook
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.desk.arguments import RequestArguments
@@ -23,6 +24,7 @@ from vtorc.desk.plans import Plan, PlanBook
 from vtorc.desk.problems import DeskRefusal
 from vtorc.desk.rates import Pace, Rates
 from vtorc.desk.repeats import Repeats
+from vtorc.desk.token_desk import TokenDesk
 from vtorc.discovery.watch import ShardWatch
 from vtorc.forms.access import Role
 from vtorc.forms.frames import REFUSED, RefusalForm, ReplyFrame, RequestFrame
@@ -62,6 +64,8 @@ class _Kind:
     """Answers it."""
     needs: Needs
     """What the client of it needs."""
+    has_secret: bool = False
+    """Whether its answer is told once, and not kept for a client that asks again."""
 
 
 class Desk:
@@ -72,6 +76,7 @@ class Desk:
         fleet: FleetFacade,
         *,
         audit: AuditObserver | None = None,
+        tokens: TokenBook | None = None,
         acts_a_minute: Callable[[], int] = lambda: ACTS_A_MINUTE,
     ) -> None:
         """Ask `fleet`, and tell `audit` of what acts; `acts_a_minute` is asked again each time, 0 is no limit."""
@@ -85,12 +90,16 @@ class Desk:
         """Tells of what acts."""
         self._gaps: dict[ShardId, float] = {}
         self._numbers = itertools.count(1)
+        bearer = TokenDesk(tokens or TokenBook(), self._clock)
+        of_tokens = Needs(role=Role.ADMIN, pace=Pace.ORDER, all_keyspaces=True, known_client=True)
         fleet_wide = Needs(role=Role.ADMIN, pace=Pace.ORDER, all_keyspaces=True)
         self._kinds: dict[str, _Kind] = {
             "plan": _Kind(self._plan, Needs(role=Role.READ, pace=Pace.PLAN)),
             "execute": _Kind(self._execute, Needs(role=Role.OPERATE, pace=Pace.ACT)),
             "cancel": _Kind(self._cancel, Needs(role=Role.OPERATE, pace=Pace.ORDER)),
             "recoveries": _Kind(self._switch_recoveries, fleet_wide),
+            "token_add": _Kind(bearer.add, of_tokens, has_secret=True),
+            "token_revoke": _Kind(bearer.revoke, of_tokens),
         }
 
     async def answer(self, request: RequestFrame) -> ReplyFrame:
@@ -98,6 +107,9 @@ class Desk:
         if request.kind == REFUSED:
             return self._note_refusal(request)
         try:
+            kind = self._kinds.get(request.kind)
+            if kind is None or kind.has_secret:
+                return await self._answer(request)
             return await self._repeats.answer(request, lambda: self._answer(request))
         except DeskRefusal as refusal:  # of the key itself
             return refusal.reply(request.id)

@@ -11,6 +11,7 @@ _TITLES = {
     409: "Conflict with the present state",
     422: "Wrong argument",
     429: "Too many requests",
+    503: "Not possible now",
     500: "Mistake of vtorc's own",
 }
 _SHOWN = 100

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from vtorc.forms.access import Caller
+from vtorc.forms.access import Caller, KnownToken
 from vtorc.forms.audit import AuditForm
 from vtorc.forms.base import Form
 from vtorc.forms.findings import FindingForm
@@ -129,6 +129,18 @@ class SettingsFrame(Frame, frozen=True, kw_only=True):
         return "settings"
 
 
+class TokensFrame(Frame, frozen=True, kw_only=True):
+    """The bearer tokens, when vtorc starts and after each change of one."""
+
+    tokens: list[KnownToken]
+    """All of them, by name."""
+
+    @property
+    def key(self) -> str | None:
+        """The last ones count."""
+        return "tokens"
+
+
 class HeartbeatFrame(Frame, frozen=True, kw_only=True):
     """A sign of life, several times a second."""
 
@@ -191,6 +203,7 @@ AnyFrame = (
     | AuditFrame
     | StatusFrame
     | SettingsFrame
+    | TokensFrame
     | HeartbeatFrame
     | MetricsFrame
     | ReplyFrame

@@ -20,6 +20,19 @@ STEPS: Sequence[Sequence[str]] = (
         )
         """,
     ),
+    (
+        """
+        CREATE TABLE token (
+            name TEXT PRIMARY KEY,
+            hash BLOB NOT NULL,
+            role TEXT NOT NULL,
+            keyspaces TEXT,
+            created INTEGER NOT NULL,
+            created_by TEXT NOT NULL,
+            expires INTEGER
+        )
+        """,
+    ),
 )
 """The statements of each step, the first for an empty file.
 

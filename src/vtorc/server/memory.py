@@ -1,8 +1,9 @@
 """All that the server process knows: the last frame of each kind that vtorc sent."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from vtorc.forms.access import KnownToken
 from vtorc.forms.audit import AuditForm
 from vtorc.forms.frames import (
     AnyFrame,
@@ -16,6 +17,7 @@ from vtorc.forms.frames import (
     SettingsFrame,
     ShardFrame,
     StatusFrame,
+    TokensFrame,
 )
 from vtorc.forms.recovery import RecoveryForm
 from vtorc.forms.settings import SettingForm
@@ -46,6 +48,8 @@ class ServerMemory:
         """What holds for vtorc as a whole; None until it was told."""
         self.settings: dict[str, SettingForm] = {}
         """The settings by name; empty until they were told."""
+        self.tokens: tuple[KnownToken, ...] = ()
+        """The bearer tokens by name."""
         self.metrics: MetricsFrame | None = None
         """The counters; None until they were told."""
         self.heartbeat: HeartbeatFrame | None = None
@@ -64,7 +68,7 @@ class ServerMemory:
     def take(self, frame: AnyFrame, now: float) -> None:
         """Take a frame that came at `now`, and pass it on to the listeners."""
         self.heard_at = now
-        if not isinstance(frame, HeartbeatFrame | ReplyFrame | MetricsFrame):
+        if not isinstance(frame, HeartbeatFrame | ReplyFrame | MetricsFrame | TokensFrame):
             self.revision += 1
         match frame:
             case ShardFrame(shard=shard):
@@ -86,6 +90,8 @@ class ServerMemory:
                 self.status = frame
             case SettingsFrame(settings=settings):
                 self.settings = {setting.name: setting for setting in settings}
+            case TokensFrame(tokens=tokens):
+                self.tokens = tuple(tokens)
             case MetricsFrame():
                 self.metrics = frame
             case HeartbeatFrame():
@@ -94,6 +100,16 @@ class ServerMemory:
                 pass
         for listener in list(self._listeners):
             listener(frame)
+
+    def frames(self) -> Iterator[AnyFrame]:
+        """Yield frames that tell another memory all that this one knows, but for the settings and the tokens."""
+        yield from (ShardFrame(shard=shard) for shard in self.shards.values())
+        if self.status is not None:
+            yield self.status
+        yield from (RecoveryFrame(recovery=recovery) for recovery in self.recoveries.values())
+        yield from self.decisions
+        yield from (AuditFrame(entry=entry) for entry in self.audit)
+        yield from (frame for frame in (self.heartbeat, self.metrics) if frame is not None)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with each further frame; returns the function that ends it."""

@@ -17,6 +17,7 @@ from vtorc.forms.frames import (
     ReplyFrame,
     ShardFrame,
     StatusFrame,
+    TokensFrame,
 )
 from vtorc.server.memory import ServerMemory
 
@@ -108,7 +109,7 @@ class Changes:
             await self._more.wait()
 
     def _take(self, frame: AnyFrame) -> None:
-        if isinstance(frame, HeartbeatFrame | MetricsFrame | ReplyFrame):
+        if isinstance(frame, HeartbeatFrame | MetricsFrame | ReplyFrame | TokensFrame):
             return
         revision = self._memory.revision
         key = frame.key if frame.key is not None else revision

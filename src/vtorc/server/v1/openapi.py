@@ -16,6 +16,7 @@ from vtorc.forms.frames import (
     ShardFrame,
     StatusFrame,
 )
+from vtorc.server.access.gate import LONGEST_KEY
 from vtorc.server.answers import JSON, PROBLEM
 from vtorc.server.v1.actions import FORWARDS
 from vtorc.server.v1.endpoints import PREFIX, ForwardEndpoint, Query, ReadEndpoint
@@ -57,7 +58,7 @@ def description(version: str) -> dict[str, Any]:
     for read in READS:
         paths.setdefault(f"{PREFIX}{read.path}", {})["get"] = maker.read(read)
     for forward in FORWARDS:
-        paths.setdefault(f"{PREFIX}{forward.path}", {})["post"] = maker.forward(forward)
+        paths.setdefault(f"{PREFIX}{forward.path}", {})[forward.method.lower()] = maker.forward(forward)
     paths[f"{PREFIX}/events"] = {"get": maker.events()}
     queries = {each.query.__name__ for each in READS} | {EventsQuery.__name__}
     return {
@@ -70,6 +71,15 @@ def description(version: str) -> dict[str, Any]:
         "paths": paths,
         "components": {"schemas": {name: each for name, each in components.items() if name not in queries}},
     }
+
+
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "the same request with the same key is carried out once within ten minutes",
+    "schema": {"type": "string", "maxLength": LONGEST_KEY},
+}
 
 
 def _key(type_: Any) -> str:
@@ -96,10 +106,10 @@ class _Maker:
         }
 
     def forward(self, endpoint: ForwardEndpoint[Any]) -> dict[str, Any]:
-        """Return the operation of a POST."""
+        """Return the operation of a POST or DELETE."""
         return {
-            **_named("post", endpoint.path, endpoint.summary),
-            "parameters": list(_variables(endpoint.path)),
+            **_named(endpoint.method.lower(), endpoint.path, endpoint.summary),
+            "parameters": [*_variables(endpoint.path), _KEY],
             "requestBody": {"required": True, "content": {JSON: {"schema": self._schema(endpoint.body)}}},
             "responses": {
                 str(endpoint.status): self._answer(endpoint.summary, endpoint.answer),

@@ -12,6 +12,8 @@ from starlette.routing import BaseRoute, Route
 
 import vtorc
 from vtorc.forms.frames import ProblemForm
+from vtorc.server.access.refusals import lacking_role
+from vtorc.server.access.visitor import CURRENT
 from vtorc.server.answers import form_answer, problem_answer, raw_answer
 from vtorc.server.asking import Ask
 from vtorc.server.memory import ServerMemory
@@ -41,6 +43,9 @@ def _read_route(memory: ServerMemory, endpoint: ReadEndpoint[Any], clock: Callab
             query = msgspec.convert(dict(request.query_params), endpoint.query, strict=False)
         except msgspec.ValidationError as error:
             return problem_answer(bad_input("query", str(error), allowed=endpoint.query.__struct_fields__))
+        visitor = CURRENT.get()
+        if not visitor.role.includes(endpoint.role):
+            return problem_answer(lacking_role(endpoint.role, visitor.role))
         if not memory.is_complete:
             return problem_answer(not_told_yet())
         return form_answer(request, endpoint.read(memory, request.path_params, query, clock()))
@@ -64,7 +69,7 @@ def _forward_route(ask: Ask, endpoint: ForwardEndpoint[Any]) -> Route:
         )
         return raw_answer(bytes(reply.body), reply.status)
 
-    return Route(f"{PREFIX}{endpoint.path}", answer, methods=["POST"])
+    return Route(f"{PREFIX}{endpoint.path}", answer, methods=[endpoint.method])
 
 
 async def _openapi(request: Request) -> Response:
