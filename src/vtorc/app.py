@@ -29,12 +29,14 @@ from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.memory_keeper import MemoryKeeper
 from vtorc.discovery.probe import ProbePace
 from vtorc.errors import MemoryFileError, TabletClientMisconfigured
+from vtorc.forms.access import KnownToken
 from vtorc.forms.settings import LiveSettingForms, SettingForm
 from vtorc.history.memory_file import MemoryFile, StoredMemory, read_memory
 from vtorc.history.writer import HistoryWriter
 from vtorc.logs import setup_logging
 from vtorc.mysql.held import MysqlCredentials
 from vtorc.mysql.sentinel import MysqlSentinel
+from vtorc.orders import open_orders, restored_holds, restored_tokens
 from vtorc.recovery.session import Bounds, Deadlines, RecoveryTools
 from vtorc.server.listener import BoundListener
 from vtorc.server.opening import open_listeners, server_rules
@@ -54,6 +56,9 @@ HISTORY_FILE = "vtorc-history.sqlite"
 
 MEMORY_FILE = "vtorc-memory.sqlite"
 """Name of the file of what vtorc remembers in the log folder."""
+
+ORDERS_FILE = "vtorc-orders.sqlite"
+"""Name of the file of what operators told vtorc in the log folder."""
 
 MEMORY_PATIENCE = 5.0
 """Seconds that the disk gets to return that file before vtorc starts without it."""
@@ -92,16 +97,19 @@ async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[Boun
         open_tools(lambda: store.settings) as (tools, tablets),
         open_history(store.settings, tools.clock) as history,
         open_memory(store.settings, tools.clock) as keeper,
+        open_orders(orders_file(store.settings)) as orders,
     ):
         log, advice = LogObserver(), topology_advice(store.settings, new_file=new_file)
-        forms = LiveSettingForms(store)
+        forms, tokens = LiveSettingForms(store), await restored_tokens(orders)
         http = HttpSide(
             listeners,
             rules,
             tools,
             fleet=lambda: fleet,
-            facts=lambda: daemon_facts(store.settings, fleet, forms()),
+            facts=lambda: daemon_facts(store.settings, fleet, forms(), tokens.tokens),
             audit=[log, *history],
+            tokens=tokens,
+            acts_a_minute=lambda: store.settings.actions_per_minute,
         )
         fleet = Fleet(
             tools,
@@ -110,7 +118,10 @@ async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[Boun
             sentinel=make_sentinel(store.settings),
             topology_observer=TopologyObservers([log, advice, *http.observers]),
             keeper=keeper,
+            holds=await restored_holds(orders, tools.clock),
         )
+        for hear in (log.held, *(each.held for each in history), *(each.held for each in http.hold_observers)):
+            fleet.holds.listen(hear)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, _stop, fleet, number)
@@ -132,7 +143,9 @@ def _missing_topology_file(settings: Settings) -> str:
     return path if settings.topo_implementation == "local" and not Path(path).exists() else ""
 
 
-def daemon_facts(settings: Settings, fleet: Fleet, forms: tuple[SettingForm, ...]) -> DaemonFacts:
+def daemon_facts(
+    settings: Settings, fleet: Fleet, forms: tuple[SettingForm, ...], tokens: tuple[KnownToken, ...] = ()
+) -> DaemonFacts:
     """Return what vtorc tells of itself."""
     return DaemonFacts(
         version=vtorc.__version__,
@@ -141,8 +154,10 @@ def daemon_facts(settings: Settings, fleet: Fleet, forms: tuple[SettingForm, ...
         emergency_reparents_allowed=settings.allow_emergency_reparent,
         clusters_to_watch=settings.clusters_to_watch,
         history_file=history_file(settings),
+        holds_outlive_vtorc=fleet.holds.is_lasting,
         shards_watched=fleet.shards_watched,
         settings=forms,
+        tokens=tokens,
     )
 
 
@@ -242,6 +257,12 @@ async def open_memory(settings: Settings, clock: OnTimeClock) -> AsyncIterator[M
 def history_file(settings: Settings) -> str:
     """Return the path of the history; empty if there is no place for one."""
     return _named_data_file(settings) or _in_log_folder(settings, HISTORY_FILE)
+
+
+def orders_file(settings: Settings) -> str:
+    """Return the path of what operators told vtorc; empty if there is no place for it."""
+    named = _named_data_file(settings)
+    return f"{named}-orders" if named else _in_log_folder(settings, ORDERS_FILE)
 
 
 def _named_data_file(settings: Settings) -> str:

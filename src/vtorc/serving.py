@@ -10,8 +10,9 @@ from vtorc.control.fleet_metrics import FleetMetrics
 from vtorc.control.observer import AuditObserver, AuditObservers
 from vtorc.control.probe_metrics import ProbeMetrics
 from vtorc.control.publisher import DaemonFacts, MetricsSource, Publisher
+from vtorc.control.token_book import TokenBook
 from vtorc.control.topo_metrics import TopoMetrics
-from vtorc.desk.desk import Desk
+from vtorc.desk.desk import ACTS_A_MINUTE, Desk
 from vtorc.recovery.session import RecoveryTools
 from vtorc.server.beside import beside
 from vtorc.server.listener import BoundListener
@@ -31,13 +32,17 @@ class HttpSide:
         fleet: Callable[[], Fleet],
         facts: Callable[[], DaemonFacts],
         audit: Sequence[AuditObserver],
+        tokens: TokenBook | None = None,
+        acts_a_minute: Callable[[], int] = lambda: ACTS_A_MINUTE,
     ) -> None:
         """Serve on `listeners`; `fleet` returns the fleet, which is made with the observers, once it is there.
 
-        `audit` hears what operators ask for.
+        `audit` hears what operators ask for, `tokens` are the bearer tokens, and `acts_a_minute` is as in `Desk`.
         """
         self._fleet = fleet
         self._audit = audit
+        self._tokens = tokens or TokenBook()
+        self._acts_a_minute = acts_a_minute
         self._server = ServerSupervisor(listeners, rules)
         self._publishers: list[Publisher] = []
         self._counters: list[FleetMetrics] = []
@@ -53,10 +58,20 @@ class HttpSide:
         """Those that have to hear of the fleet and of its topology."""
         return [*self._counters, *self._publishers]
 
+    @property
+    def hold_observers(self) -> Sequence[Publisher]:
+        """Those that have to hear of holds."""
+        return self._publishers
+
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """Serve and answer until the end of the context; the server process ends with it."""
-        desk = Desk(FleetFacade(self._fleet()), audit=AuditObservers([*self._audit, *self._publishers]))
+        desk = Desk(
+            FleetFacade(self._fleet()),
+            audit=AuditObservers([*self._audit, *self._publishers]),
+            tokens=self._tokens,
+            acts_a_minute=self._acts_a_minute,
+        )
         runs = [
             run
             for each in self._publishers

@@ -1,4 +1,4 @@
-"""Answers the requests of operators: plans, their execution and cancellation, and the stop of all recoveries."""
+"""Answers the requests of operators: plans, their execution and cancellation, and holds."""
 
 import itertools
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,6 +19,7 @@ from vtorc.desk.arguments import RequestArguments
 from vtorc.desk.auditor import Auditor
 from vtorc.desk.basis import PlanBasis, ShardRevisions
 from vtorc.desk.clearance import Clearance, Needs, need, unknown_shard
+from vtorc.desk.holds import Answer, HoldDesk
 from vtorc.desk.outlook import Outlook, OutlookMaker
 from vtorc.desk.plans import Plan, PlanBook
 from vtorc.desk.problems import DeskRefusal
@@ -45,9 +46,6 @@ _RECOVERIES: dict[PlanKind, Recovery] = {
 }
 
 _log = structlog.get_logger("vtorc")
-
-Answer = tuple[int, object]
-"""The HTTP status of an answer, and the form or the fields that it has as its body."""
 
 
 Handler = Callable[[RequestArguments, RequestFrame], Awaitable[Answer]]
@@ -90,6 +88,7 @@ class Desk:
         """Tells of what acts."""
         self._gaps: dict[ShardId, float] = {}
         self._numbers = itertools.count(1)
+        holds = HoldDesk(fleet)
         bearer = TokenDesk(tokens or TokenBook(), self._clock)
         of_tokens = Needs(role=Role.ADMIN, pace=Pace.ORDER, all_keyspaces=True, known_client=True)
         fleet_wide = Needs(role=Role.ADMIN, pace=Pace.ORDER, all_keyspaces=True)
@@ -97,7 +96,9 @@ class Desk:
             "plan": _Kind(self._plan, Needs(role=Role.READ, pace=Pace.PLAN)),
             "execute": _Kind(self._execute, Needs(role=Role.OPERATE, pace=Pace.ACT)),
             "cancel": _Kind(self._cancel, Needs(role=Role.OPERATE, pace=Pace.ORDER)),
-            "recoveries": _Kind(self._switch_recoveries, fleet_wide),
+            "recoveries": _Kind(holds.switch_recoveries, fleet_wide),
+            "hold": _Kind(holds.hold, Needs(role=Role.OPERATE, pace=Pace.ORDER)),
+            "lift": _Kind(holds.lift, Needs(role=Role.OPERATE, pace=Pace.ORDER)),
             "token_add": _Kind(bearer.add, of_tokens, has_secret=True),
             "token_revoke": _Kind(bearer.revoke, of_tokens),
         }
@@ -239,7 +240,7 @@ class Desk:
             code=None,
             alias=plan.outlook.to,
             began=self._clock.wall(),
-            sentence=f"{plan.shard}: {request.actor} asked to {plan.change}: {reason}",
+            sentence=f"{plan.shard}: {request.actor} asked to {plan.change}{_overruled(plan)}: {reason}",
             asked=OperatorRequest(actor=request.actor, origin=request.origin, reason=reason),
         )
         self._book.note_execution(plan, recovery_id(begun))
@@ -319,12 +320,9 @@ class Desk:
             )
         return 202, {"recovery": running_form(begun, ())}
 
-    async def _switch_recoveries(self, arguments: RequestArguments, request: RequestFrame) -> Answer:
-        allow = arguments.flag("allow")
-        reason = arguments.reason()
-        arguments.end()
-        if allow:
-            self._fleet.allow_recoveries(f"{request.actor} allowed them: {reason}")
-        else:
-            self._fleet.stop_recoveries(f"{request.actor} stopped all recoveries: {reason}")
-        return 200, {"allow": allow}
+
+def _overruled(plan: Plan) -> str:
+    """Return that a forced plan promotes a tablet against a hold, as a part of a sentence; empty if it does not."""
+    to = plan.outlook.to
+    why = plan.basis.view.holds.why_not_promoted(to) if plan.kind == "forced" and to is not None else ""
+    return f", although it {why}" if why else ""

@@ -11,8 +11,8 @@ _TITLES = {
     409: "Conflict with the present state",
     422: "Wrong argument",
     429: "Too many requests",
-    503: "Not possible now",
     500: "Mistake of vtorc's own",
+    503: "Not possible at the moment",
 }
 _SHOWN = 100
 """Most characters that are shown of a wrong value."""

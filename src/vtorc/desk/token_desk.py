@@ -3,19 +3,16 @@
 import base64
 import hashlib
 import secrets
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable
 
 from vtorc.control.token_book import TokenBook
 from vtorc.core.facts.clock import Clock
 from vtorc.desk.arguments import RequestArguments
 from vtorc.desk.clearance import need
+from vtorc.desk.holds import kept
 from vtorc.desk.problems import DeskRefusal
-from vtorc.errors import OrdersFileError
 from vtorc.forms.access import TOKEN_PREFIX, KnownToken, NewTokenForm, RevokedTokenForm, Role, token_form
 from vtorc.forms.frames import RequestFrame
-
-T = TypeVar("T")
 
 LONGEST_NAME = 64
 """Most characters of the name of a token."""
@@ -61,14 +58,14 @@ class TokenDesk:
             created_by=request.actor,
             expires=now + seconds * 10**9 if seconds is not None else None,
         )
-        if len(await _kept(self._book.read())) >= MOST_TOKENS:
+        if len(await kept(self._book.read())) >= MOST_TOKENS:
             raise DeskRefusal(
                 409,
                 what=f"token {name}",
                 why=f"there are {MOST_TOKENS} tokens already",
                 do="revoke some, and try again",
             )
-        if not await _kept(self._book.add(token)):
+        if not await kept(self._book.add(token)):
             raise DeskRefusal(
                 409, what=f"token {name}", why="there is one of that name", do="revoke that one, or choose another name"
             )
@@ -79,7 +76,7 @@ class TokenDesk:
         """End a token."""
         name = _name(arguments)
         arguments.end()
-        token = await _kept(self._book.revoke(name))
+        token = await kept(self._book.revoke(name))
         if token is None:
             raise DeskRefusal(404, what=f"token {name}", why="there is none", do="look at the list of tokens")
         return 200, RevokedTokenForm(token=token_form(token))
@@ -95,16 +92,3 @@ def _name(arguments: RequestArguments) -> str:
     ):
         raise DeskRefusal.argument("name", name, expected)
     return name
-
-
-async def _kept(order: Coroutine[Any, Any, T]) -> T:
-    """Return what an order returns once it is kept; raises DeskRefusal if it cannot be."""
-    try:
-        return await order
-    except OrdersFileError as error:
-        raise DeskRefusal(
-            503,
-            what="the order was not taken",
-            why=str(error),
-            do="send it again when that is mended; what was in force before still is",
-        ) from error

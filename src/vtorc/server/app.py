@@ -45,9 +45,11 @@ def make_app(
     asking = AllowedActions(forward)
     apps = ScopedApps(memory, lambda seen: _routes(seen, asking, listener, rules))
     zipped = GZipMiddleware(apps, minimum_size=1000, compresslevel=5)
-    gate = Gate(zipped, _access(rules.access, listener), TokenCheck(memory), forward.report)
+    gate = Gate(
+        zipped, _access(rules.access, listener), TokenCheck(memory), forward.report, policy=rules.security_policy
+    )
     guarded = Guard(gate, rules)
-    if listener is Listener.V12 and rules.url_prefix:
+    if listener.is_like_v12 and rules.url_prefix:
         return Prefixed(guarded, rules.url_prefix, {*PROBES, rules.access.status_endpoint.rstrip("/")})
     return guarded
 
@@ -55,10 +57,11 @@ def make_app(
 def _routes(memory: ServerMemory, ask: Ask, listener: Listener, rules: ServerRules) -> ASGIApp:
     """Return the application of all dialects over a memory, in which those of the listener come first."""
     dialects = _dialects(rules)
-    own_first = sorted(dialects, key=lambda dialect: dialect is not listener)
+    own = Listener.V12 if listener.is_like_v12 else Listener.TODAY
+    own_first = sorted(dialects, key=lambda dialect: dialect is not own)
     return Starlette(
         routes=[
-            *v1_routes(memory, ask),
+            *v1_routes(memory, ask, acts=listener is not Listener.READ_ONLY),
             *probe_routes(memory),
             *(route for dialect in own_first for route in dialects[dialect](memory, ask)),
         ],
@@ -67,8 +70,10 @@ def _routes(memory: ServerMemory, ask: Ask, listener: Listener, rules: ServerRul
 
 
 def _access(rules: AccessRules, listener: Listener) -> AccessRules:
-    """Return the rules of a listener: only v12's has TLS, without which there are no certificates."""
-    return rules if listener is Listener.V12 else structs.replace(rules, units=None)
+    """Return the rules of a listener: today's has no TLS, without which there are no certificates."""
+    if listener is Listener.READ_ONLY:
+        return structs.replace(rules, read_only=True)
+    return rules if listener.is_like_v12 else structs.replace(rules, units=None)
 
 
 def _dialects(rules: ServerRules) -> dict[Listener, Dialect]:

@@ -11,6 +11,7 @@ from vtorc.forms.frames import (
     DecisionFrame,
     GoneFrame,
     HeartbeatFrame,
+    HoldsFrame,
     MetricsFrame,
     RecoveryFrame,
     ReplyFrame,
@@ -46,6 +47,8 @@ class ServerMemory:
         """What operators asked for, oldest first."""
         self.status: StatusFrame | None = None
         """What holds for vtorc as a whole; None until it was told."""
+        self.holds: HoldsFrame | None = None
+        """The holds in force; None until they were told."""
         self.settings: dict[str, SettingForm] = {}
         """The settings by name; empty until they were told."""
         self.tokens: tuple[KnownToken, ...] = ()
@@ -88,6 +91,8 @@ class ServerMemory:
                 self.audit.append(entry)
             case StatusFrame():
                 self.status = frame
+            case HoldsFrame():
+                self.holds = frame
             case SettingsFrame(settings=settings):
                 self.settings = {setting.name: setting for setting in settings}
             case TokensFrame(tokens=tokens):
@@ -109,7 +114,7 @@ class ServerMemory:
         yield from (RecoveryFrame(recovery=recovery) for recovery in self.recoveries.values())
         yield from self.decisions
         yield from (AuditFrame(entry=entry) for entry in self.audit)
-        yield from (frame for frame in (self.heartbeat, self.metrics) if frame is not None)
+        yield from (frame for frame in (self.holds, self.heartbeat, self.metrics) if frame is not None)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with each further frame; returns the function that ends it."""

@@ -16,12 +16,14 @@ from vtorc.forms.frames import (
     DecisionFrame,
     GoneFrame,
     HeartbeatFrame,
+    HoldsFrame,
     MetricForm,
     MetricsFrame,
     RecoveryFrame,
     ShardFrame,
     StatusFrame,
 )
+from vtorc.forms.hold import HoldForm
 from vtorc.server.access.visitor import CURRENT
 from vtorc.server.memory import ServerMemory
 
@@ -95,6 +97,9 @@ def seen_frames(frame: AnyFrame, keyspaces: frozenset[str], *, shards: int) -> I
         case StatusFrame():
             yield _status(frame, keyspaces, shards)
             return
+        case HoldsFrame(holds=holds):
+            yield structs.replace(frame, holds=[hold for hold in holds if _holds(hold, keyspaces)])
+            return
         case MetricsFrame(metrics=metrics):
             yield MetricsFrame(metrics=[metric for metric in metrics if _is_of(metric, keyspaces)])
             return
@@ -115,6 +120,12 @@ def _status(status: StatusFrame, keyspaces: frozenset[str], shards: int) -> Stat
         announcements=[each for each in status.announcements if each.rule in _TOLD_TO_ALL],
         history_file="",
     )
+
+
+def _holds(hold: HoldForm, keyspaces: frozenset[str]) -> bool:
+    """Return whether a hold is on all, or on a part of one of the keyspaces; tablets show their own ones."""
+    kind, _, name = hold.scope.partition(":")
+    return kind == "fleet" or (kind in ("keyspace", "shard") and _keyspace(name) in keyspaces)
 
 
 def _is_of(metric: MetricForm, keyspaces: frozenset[str]) -> bool:

@@ -19,9 +19,13 @@ from vtorc.server.access.visitor import CURRENT, Visitor
 from vtorc.server.answers import problem_answer
 from vtorc.server.permission import ANONYMOUS, origin_of
 from vtorc.server.probes import FIRST_PAGE, PROBES
+from vtorc.server.today.access import PathRole, denial
 
 OPEN_PATHS = PROBES | {FIRST_PAGE}
 """Paths that container platforms ask, which know no password; they tell nothing of a shard."""
+
+METRICS_PATHS = frozenset({"/metrics", "/debug/vars"})
+"""Paths that no security policy denies, as in Vitess."""
 
 LOG_IN = "log in"
 """The action of a client that showed a wrong password or token, in audit entries."""
@@ -40,9 +44,19 @@ class Gate:
     """Wraps an application."""
 
     def __init__(
-        self, app: ASGIApp, rules: AccessRules, tokens: TokenCheck, report: Callable[[str, Caller, ProblemForm], None]
+        self,
+        app: ASGIApp,
+        rules: AccessRules,
+        tokens: TokenCheck,
+        report: Callable[[str, Caller, ProblemForm], None],
+        *,
+        policy: str = "",
     ) -> None:
-        """Let in by `rules` and `tokens`; `report` is told of each client that shows a wrong password or token."""
+        """Let in by `rules`, `tokens` and the security `policy`, which is empty for none.
+
+        `report` is told of each client that shows a wrong password or token.
+        """
+        self._policy = policy
         self._app = app
         self._rules = rules
         self._tokens = tokens
@@ -52,6 +66,9 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request on with its visitor noted, or answer why the client may not even read."""
         connection = HTTPConnection(scope)
+        if (why := self._denial(scope["path"])) is not None:
+            await _denied(scope["path"], why)(scope, receive, send)
+            return
         admission = await self._admit(connection)
         if isinstance(admission, ProblemForm):
             self._report_failed(connection, admission)
@@ -62,6 +79,11 @@ class Gate:
             await self._app(scope, receive, send)
         finally:
             CURRENT.reset(token)
+
+    def _denial(self, path: str) -> str | None:
+        """Return why the security policy denies all clients a path; None if it does not."""
+        is_open = path in OPEN_PATHS | METRICS_PATHS or path.rstrip("/") == self._rules.status_endpoint.rstrip("/")
+        return None if is_open else denial(PathRole.MONITORING, self._policy)
 
     async def _admit(self, connection: HTTPConnection) -> Admission:
         path, method = connection.scope["path"], connection.scope["method"]
@@ -75,6 +97,8 @@ class Gate:
         admission = await self._known(connection, certificate)
         if isinstance(admission, ProblemForm):
             return admission
+        if self._policy:
+            admission = replace(admission, role=Role.READ, refusal=refusals.policy())
         if self._rules.read_only:
             admission = replace(admission, role=Role.READ, refusal=refusals.read_only())
         key = connection.headers.get(KEY_HEADER, "")
@@ -101,6 +125,12 @@ class Gate:
         if not isinstance(certificate, Certificate) or not set(certificate.units) & set(self._rules.units or ()):
             return None
         return certificate
+
+
+def _denied(path: str, why: str) -> Response:
+    if path.startswith("/api/v1/"):
+        return problem_answer(refusals.denied(why))
+    return PlainTextResponse(f"Access denied: {why}\n", 403, headers={"x-content-type-options": "nosniff"})
 
 
 def _answer(path: str, problem: ProblemForm, connection: HTTPConnection) -> Response:

@@ -137,6 +137,17 @@ def long_key(most: int) -> ProblemForm:
     )
 
 
+def denied(why: str) -> ProblemForm:
+    """Return the refusal of a path that the security policy denies."""
+    return ProblemForm(
+        title="security policy",
+        status=403,
+        what="this vtorc answers nothing but metrics and probes",
+        why=why,
+        do="start it without --security-policy, or with --security-policy=read-only",
+    )
+
+
 def policy() -> ProblemForm:
     """Return the refusal of what acts under a security policy."""
     return ProblemForm(

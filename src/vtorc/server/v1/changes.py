@@ -11,13 +11,10 @@ from vtorc.forms.frames import (
     AuditFrame,
     DecisionFrame,
     GoneFrame,
-    HeartbeatFrame,
-    MetricsFrame,
+    HoldsFrame,
     RecoveryFrame,
-    ReplyFrame,
     ShardFrame,
     StatusFrame,
-    TokensFrame,
 )
 from vtorc.server.memory import ServerMemory
 
@@ -31,6 +28,7 @@ NAMES: dict[type[AnyFrame], str] = {
     RecoveryFrame: "recovery",
     DecisionFrame: "decision",
     AuditFrame: "audit",
+    HoldsFrame: "hold",
 }
 """The frames that are events, each with the name of the event."""
 
@@ -109,7 +107,7 @@ class Changes:
             await self._more.wait()
 
     def _take(self, frame: AnyFrame) -> None:
-        if isinstance(frame, HeartbeatFrame | MetricsFrame | ReplyFrame | TokensFrame):
+        if type(frame) not in NAMES:
             return
         revision = self._memory.revision
         key = frame.key if frame.key is not None else revision

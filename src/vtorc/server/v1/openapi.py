@@ -11,6 +11,7 @@ from vtorc.forms.frames import (
     DecisionFrame,
     GoneFrame,
     HeartbeatFrame,
+    HoldsFrame,
     ProblemForm,
     RecoveryFrame,
     ShardFrame,
@@ -26,7 +27,7 @@ from vtorc.server.v1.table import READS
 _VARIABLE = re.compile(r"\{(\w+)\}")
 _COMPONENTS = "#/components/schemas/{name}"
 
-_EVENT = StatusFrame | ShardFrame | GoneFrame | RecoveryFrame | DecisionFrame | AuditFrame | HeartbeatFrame
+_EVENT = StatusFrame | ShardFrame | GoneFrame | RecoveryFrame | DecisionFrame | AuditFrame | HoldsFrame | HeartbeatFrame
 """What the data of an event is; that of `reset` is an empty object."""
 
 _WHEN = {

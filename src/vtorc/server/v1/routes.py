@@ -26,11 +26,16 @@ from vtorc.server.v1.reads import not_told_yet
 from vtorc.server.v1.table import READS
 
 
-def v1_routes(memory: ServerMemory, ask: Ask, *, clock: Callable[[], float] = time.monotonic) -> list[BaseRoute]:
-    """Return the routes of `/api/v1`, with one for all paths below it that do not exist."""
+def v1_routes(
+    memory: ServerMemory, ask: Ask, *, acts: bool = True, clock: Callable[[], float] = time.monotonic
+) -> list[BaseRoute]:
+    """Return the routes of `/api/v1`, with one for all paths below it that do not exist.
+
+    Without `acts` there is none that asks vtorc for anything.
+    """
     return [
         *(_read_route(memory, endpoint, clock) for endpoint in READS),
-        *(_forward_route(ask, endpoint) for endpoint in FORWARDS),
+        *(_forward_route(ask, endpoint) for endpoint in FORWARDS if acts),
         Events(memory).route(),
         Route(f"{PREFIX}/openapi.json", _openapi, methods=["GET"]),
         Route(f"{PREFIX}/{{rest:path}}", unknown_v1_path, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),

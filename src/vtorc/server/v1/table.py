@@ -7,6 +7,7 @@ from vtorc.forms.audit import AuditForm
 from vtorc.forms.findings import FindingForm
 from vtorc.forms.fleet import ListForm, ShardRowForm, StatusForm, WhyForm
 from vtorc.forms.frames import DecisionFrame
+from vtorc.forms.hold import HoldForm
 from vtorc.forms.recovery import RecoveryForm, RunningForm
 from vtorc.forms.shard import ShardForm
 from vtorc.server.v1 import audit, reads, shard_list
@@ -95,5 +96,12 @@ READS: tuple[ReadEndpoint[Any], ...] = (
         answer=ListForm[TokenForm],
         read=audit.tokens,
         role=Role.ADMIN,
+    ),
+    ReadEndpoint(
+        path="/holds",
+        summary="The holds of operators that are in force, by number",
+        query=reads.HoldsQuery,
+        answer=ListForm[HoldForm],
+        read=reads.holds,
     ),
 )
