@@ -110,15 +110,6 @@ class RequestArguments:
         except NameParseError:
             raise self._wrong(key, value, expected) from None
 
-    def whole_or_none(self, key: str, least: int, most: int) -> int | None:
-        """Return a whole number in a range; None if the request has none. Raises DeskRefusal."""
-        value = self._take(key)
-        if value is None:
-            return None
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            raise self._wrong(key, value, f"a whole number from {least} to {most}, or null")
-        return value
-
     def names_or_none(self, key: str, expected: str) -> tuple[str, ...] | None:
         """Return names, at least one; None if the request has none. Raises DeskRefusal."""
         value = self._take(key)

@@ -44,7 +44,7 @@ class TokenDesk:
         name = _name(arguments)
         role = Role(arguments.choice("role", ROLES))
         keyspaces = arguments.names_or_none("keyspaces", "the names of keyspaces, or null for all")
-        seconds = arguments.whole_or_none("seconds", 1, LONGEST_LIFE)
+        seconds = arguments.number_or_none("seconds", 1, LONGEST_LIFE)
         arguments.end()
         need(role, request.caller, f"a token of the role {role.value}")
         secret = self._random(SECRET_BYTES)
