@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import cast, get_args
+from typing import Any, TypeGuard, cast, get_args
 
 import msgspec
 import structlog
@@ -28,6 +28,7 @@ from vtorc.desk.repeats import Repeats
 from vtorc.desk.token_desk import TokenDesk
 from vtorc.discovery.watch import ShardWatch
 from vtorc.forms.access import Role
+from vtorc.forms.base import Form
 from vtorc.forms.frames import REFUSED, RefusalForm, ReplyFrame, RequestFrame
 from vtorc.forms.plan import PlanKind
 from vtorc.forms.recovery import RunningForm, recovery_id, running_form
@@ -144,8 +145,7 @@ class Desk:
         if is_audited:
             running = body.get("recovery") if isinstance(body, Mapping) else None
             begun = running if isinstance(running, RunningForm) else None
-            sentence = begun.sentence if begun is not None else f"{request.kind}: done"
-            self.auditor.done(request, clearance.shard, sentence, begun.id if begun is not None else None)
+            self.auditor.done(request, clearance.shard, _told(body), begun.id if begun is not None else None)
         return ReplyFrame(id=request.id, status=status, body=msgspec.Raw(msgspec.json.encode(body)))
 
     def _note_refusal(self, request: RequestFrame) -> ReplyFrame:
@@ -326,3 +326,13 @@ def _overruled(plan: Plan) -> str:
     to = plan.outlook.to
     why = plan.basis.view.holds.why_not_promoted(to) if plan.kind == "forced" and to is not None else ""
     return f", although it {why}" if why else ""
+
+
+def _told(body: object) -> str:
+    """Return the sentence of what an answer is about, such as a recovery, a hold or a token; without one "done"."""
+    parts = body.values() if isinstance(body, Mapping) else (structs.asdict(body).values() if _is_form(body) else ())
+    return next((part.sentence for part in (body, *parts) if _is_form(part) and hasattr(part, "sentence")), "done")
+
+
+def _is_form(value: object) -> TypeGuard[Any]:
+    return isinstance(value, Form)

@@ -115,7 +115,7 @@ class Gate:
 
     def _report_failed(self, connection: HTTPConnection, problem: ProblemForm) -> None:
         """Report a client that showed something wrong; one that showed nothing, as browsers do first, is no news."""
-        if "authorization" in connection.headers:
+        if "authorization" in connection.headers and problem.status in (401, 429):
             caller = Caller(actor=ANONYMOUS, origin=origin_of(connection), means=Means.UNKNOWN, role=Role.NONE)
             self._report(LOG_IN, caller, problem)
 

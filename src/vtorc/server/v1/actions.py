@@ -11,7 +11,8 @@ from vtorc.forms.plan import PlanForm, PlanKind
 from vtorc.forms.recovery import RunningForm
 from vtorc.server.v1.endpoints import Body, ForwardEndpoint
 
-Reason = Annotated[str, Meta(min_length=1, max_length=1000)]
+Reason = Annotated[str, Meta(min_length=1, max_length=500)]
+"""As long as the desk takes it."""
 EffectName = Literal["no_failover", "no_repair", "not_promotable", "no_alert", "prefer", "prefer_not"]
 
 

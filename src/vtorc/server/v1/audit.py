@@ -9,11 +9,19 @@ from msgspec import Meta
 from vtorc.forms.access import TokenForm, token_form
 from vtorc.forms.audit import AuditForm, AuditResult
 from vtorc.forms.fleet import ListForm
+from vtorc.forms.frames import ProblemForm
 from vtorc.forms.times import rfc3339
 from vtorc.server.memory import KEPT_AUDIT, ServerMemory
-from vtorc.server.v1.endpoints import NoQuery, Query
+from vtorc.server.v1.endpoints import NoQuery, Query, bad_input
 
-Time = Annotated[datetime.datetime, Meta(tz=True)]
+Time = Annotated[
+    str,
+    Meta(
+        pattern=r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$",
+        extra_json_schema={"format": "date-time"},
+    ),
+]
+"""A time as RFC 3339 writes it, with its zone."""
 
 
 class AuditQuery(Query, frozen=True, kw_only=True):
@@ -31,10 +39,15 @@ class AuditQuery(Query, frozen=True, kw_only=True):
     limit: Annotated[int, Meta(ge=1, le=KEPT_AUDIT)] = 200
 
 
-def audit(memory: ServerMemory, path: Mapping[str, str], query: AuditQuery, now: float) -> ListForm[AuditForm]:
+def audit(
+    memory: ServerMemory, path: Mapping[str, str], query: AuditQuery, now: float
+) -> ListForm[AuditForm] | ProblemForm:
     """Return the last requests of operators that act, newest first."""
-    since = _text(query.since) if query.since is not None else ""
-    until = _text(query.until) if query.until is not None else "~"
+    try:
+        since = _text(query.since) if query.since is not None else ""
+        until = _text(query.until) if query.until is not None else "~"
+    except ValueError as error:
+        return bad_input("query", f"since, until: {error}", allowed=AuditQuery.__struct_fields__)
     chosen = (
         entry
         for entry in reversed(memory.audit)
@@ -53,6 +66,10 @@ def tokens(memory: ServerMemory, path: Mapping[str, str], query: NoQuery, now: f
     return ListForm(items=[token_form(token) for token in memory.tokens], revision=memory.revision, cursor=None)
 
 
-def _text(at: datetime.datetime) -> str:
-    """Return a time as entries have it, so that both compare as texts."""
-    return rfc3339(max(0, int(at.timestamp() * 1000)) * 1_000_000)
+def _text(time: str) -> str:
+    """Return a time as entries have it, so that both compare as texts; raises ValueError for a day that is none."""
+    at = datetime.datetime.fromisoformat(time)
+    try:
+        return rfc3339(max(0, int(at.timestamp() * 1000)) * 1_000_000)
+    except OverflowError as error:
+        raise ValueError(str(error)) from None

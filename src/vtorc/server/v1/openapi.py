@@ -74,6 +74,9 @@ def description(version: str) -> dict[str, Any]:
     }
 
 
+_VARIABLES = {"number": {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}}
+"""The schemas of the variables of paths that are no texts."""
+
 _KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -157,4 +160,4 @@ def _named(method: str, path: str, summary: str) -> dict[str, Any]:
 
 def _variables(path: str) -> Iterator[dict[str, Any]]:
     for name in _VARIABLE.findall(path):
-        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        yield {"name": name, "in": "path", "required": True, "schema": _VARIABLES.get(name, {"type": "string"})}
