@@ -9,6 +9,9 @@ from vtorc.errors import NameParseError
 LONGEST_REASON = 500
 """Most characters of an operator's reason."""
 
+MOST_TABLETS = 100
+"""Most tablets of one request."""
+
 
 class RequestArguments:
     """The arguments of one request; each is read once, and `end` refuses those that were not."""
@@ -67,6 +70,17 @@ class RequestArguments:
             raise self._wrong(key, value, expected)
         try:
             return TabletAlias.parse(value)
+        except NameParseError:
+            raise self._wrong(key, value, expected) from None
+
+    def aliases(self, key: str) -> tuple[TabletAlias, ...]:
+        """Return the tablets that are named, at least one and each once; raises DeskRefusal."""
+        value = self._take(key)
+        expected = f"a list of 1 to {MOST_TABLETS} aliases of tablets, for example zone1-0000000101"
+        if not isinstance(value, list) or not 0 < len(value) <= MOST_TABLETS:
+            raise self._wrong(key, value, expected)
+        try:
+            return tuple(dict.fromkeys(TabletAlias.parse(str(each)) for each in value))
         except NameParseError:
             raise self._wrong(key, value, expected) from None
 

@@ -16,6 +16,8 @@ from vtorc.desk.basis import PlanBasis, ShardRevisions
 from vtorc.desk.outlook import Outlook, OutlookMaker
 from vtorc.desk.plans import Plan, PlanBook
 from vtorc.desk.problems import DeskRefusal
+from vtorc.desk.shards import check_free, view_of, why_not_changed
+from vtorc.desk.tablet_desk import TabletDesk
 from vtorc.discovery.watch import ShardWatch
 from vtorc.forms.frames import ReplyFrame, RequestFrame
 from vtorc.forms.plan import PlanKind
@@ -50,10 +52,13 @@ class Desk:
         self._revisions = ShardRevisions()
         self._gaps: dict[ShardId, float] = {}
         self._numbers = itertools.count(1)
+        tablets = TabletDesk(fleet, self._book)
         self._answers: dict[str, Callable[[RequestArguments, RequestFrame], Awaitable[Answer]]] = {
             "plan": self._plan,
             "execute": self._execute,
             "cancel": self._cancel,
+            "command": tablets.command,
+            "probe": tablets.probe,
             "recoveries": self._switch_recoveries,
         }
 
@@ -105,13 +110,8 @@ class Desk:
     async def _outlook(self, kind: PlanKind, shard: ShardId, to: TabletAlias | None) -> tuple[Outlook, PlanBasis]:
         """Return what a reparent would do, and the facts that it was told from: those before any wait."""
         basis = self._basis(shard)
-        if basis.policy is None:
-            refusal = (
-                "every change needs a durability policy that vtorc knows; set one with SetKeyspaceDurabilityPolicy"
-            )
-            return Outlook(refusal=refusal), basis
-        if not self._fleet.is_controlled(shard):
-            refusal = "the shard is not among the clusters to watch; ask the vtorc that acts on it"
+        refusal = why_not_changed(basis.policy, controlled=self._fleet.is_controlled(shard))
+        if basis.policy is None or refusal is not None:
             return Outlook(refusal=refusal), basis
         maker = OutlookMaker(self._fleet.tools, basis.view, basis.policy, self._gaps.get(shard))
         match kind:
@@ -124,12 +124,7 @@ class Desk:
                 return maker.forced(to), basis
 
     def _basis(self, shard: ShardId) -> PlanBasis:
-        view = self._fleet.view(shard)
-        if view is None:
-            raise DeskRefusal(
-                404, what=str(shard), why="this vtorc watches no such shard", do="look at the list of shards"
-            )
-        return PlanBasis.of(view, self._fleet.policy(shard), self._fleet.decisions(shard))
+        return PlanBasis.of(view_of(self._fleet, shard), self._fleet.policy(shard), self._fleet.decisions(shard))
 
     # --- executions
 
@@ -148,13 +143,7 @@ class Desk:
                 do="execute it with accept_loss true if that is to be accepted, or choose another plan",
             )
         self._book.check_rate(plan.shard)
-        if (under_way := self._fleet.under_way(plan.shard)) is not None:
-            raise DeskRefusal(
-                409,
-                what=str(plan.shard),
-                why=f"a recovery is in progress: {under_way.sentence}",
-                do="wait until it has ended, and make a new plan",
-            )
+        check_free(self._fleet, plan.shard)
         begun = BegunRecovery(
             shard=plan.shard,
             recovery=_RECOVERIES[plan.kind],

@@ -149,14 +149,18 @@ class PlanBook:
             raise DeskRefusal(
                 429,
                 what=str(shard),
-                why=f"{len(recent)} plans were executed within {EXECUTIONS_WITHIN:g} s, and {EXECUTIONS} are allowed",
+                why=f"{len(recent)} commands were given within {EXECUTIONS_WITHIN:g} s, and {EXECUTIONS} are allowed",
                 do=f"find out why so many are needed, and try again in {wait:.0f} s",
             )
 
     def note_execution(self, plan: Plan, recovery: str) -> None:
         """Take note that a plan is executed now, as the recovery of that name."""
         self._executed[plan.id] = recovery
-        self._recent(plan.shard).append(self._now())
+        self.note_command(plan.shard)
+
+    def note_command(self, shard: ShardId) -> None:
+        """Take note that the shard is acted on now."""
+        self._recent(shard).append(self._now())
 
     def _recent(self, shard: ShardId) -> deque[float]:
         recent = self._executions.setdefault(shard, deque())
