@@ -143,8 +143,8 @@ def why_not_repaired(
 ) -> Why | None:
     """Return why vtorc would not repair the problem `asked` if a tablet had it beside `findings`; None if it would.
 
-    An operator may ask for a repair that vtorc itself sees no need for. All guards of the repair hold then; switches and
-    pauses do not count, as they keep vtorc from acting by itself.
+    An operator may ask for a repair that vtorc itself sees no need for. All guards of the repair hold then. Switches
+    and pauses do not count, as they keep vtorc from acting by itself.
     """
     recovery = asked.problem.recovery
     assert recovery is not None

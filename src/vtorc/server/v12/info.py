@@ -152,23 +152,6 @@ def replication_analysis_of_instance(call: Call) -> Told:
     return Told("Analysis", [entry for entry in found if entry["AnalyzedInstanceKey"] == key])
 
 
-def known_instance(call: Call) -> Told:
-    """Return an instance that v12 would have asked anew; vtorc asks all of them all the time."""
-    server = call.server()
-    return Told(f"Instance discovered: {server.address}", instance(server, call.silence))
-
-
-def known_key(call: Call) -> Told:
-    """Return the key of such an instance."""
-    server = call.server()
-    return Told(f"Instance refreshed: {server.address}", key_of(server.address))
-
-
-def known_asynchronously(call: Call) -> Told:
-    """Say that such an instance is asked; v12 gives no result."""
-    return Told(f"Asynchronous discovery initiated for: {call.server().address}")
-
-
 def resolve(call: Call) -> Told:
     """Return the key of an instance that answers; raises V12Error for one that does not."""
     server = call.server()

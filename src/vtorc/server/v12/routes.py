@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from vtorc.server.v12 import acts, audits, info, meta
+from vtorc.server.v12 import acts, audits, info, meta, tablet_acts
 from vtorc.server.v12.answers import Style
 from vtorc.server.v12.call import Call
 from vtorc.server.v12.refusals import refusal
@@ -57,19 +57,19 @@ def _refused(path: str, style: Style = Style.ENVELOPE) -> V12Route:
 
 
 RELOCATION = (
-    _refused("relocate/:host/:port/:belowHost/:belowPort"),
-    _refused("relocate-below/:host/:port/:belowHost/:belowPort"),
-    _refused("relocate-replicas/:host/:port/:belowHost/:belowPort"),
+    _acts("relocate/:host/:port/:belowHost/:belowPort", tablet_acts.relocate),
+    _acts("relocate-below/:host/:port/:belowHost/:belowPort", tablet_acts.relocate),
+    _acts("relocate-replicas/:host/:port/:belowHost/:belowPort", tablet_acts.relocate_replicas),
     _refused("regroup-replicas/:host/:port"),
     _refused("regroup-replicas-gtid/:host/:port"),
     _refused("regroup-replicas-bls/:host/:port"),
     _refused("move-up/:host/:port"),
     _refused("move-up-replicas/:host/:port"),
     _refused("move-below/:host/:port/:siblingHost/:siblingPort"),
-    _refused("move-below-gtid/:host/:port/:belowHost/:belowPort"),
-    _refused("move-replicas-gtid/:host/:port/:belowHost/:belowPort"),
-    _refused("repoint/:host/:port/:belowHost/:belowPort"),
-    _refused("repoint-replicas/:host/:port"),
+    _acts("move-below-gtid/:host/:port/:belowHost/:belowPort", tablet_acts.relocate),
+    _acts("move-replicas-gtid/:host/:port/:belowHost/:belowPort", tablet_acts.relocate_replicas),
+    _acts("repoint/:host/:port/:belowHost/:belowPort", tablet_acts.relocate),
+    _acts("repoint-replicas/:host/:port", tablet_acts.repoint_replicas),
     _refused("make-co-primary/:host/:port"),
     _refused("take-siblings/:host/:port"),
     _refused("take-primary/:host/:port"),
@@ -82,8 +82,8 @@ REPLICATION = (
     _refused("gtid-errant-reset-primary/:host/:port"),
     _refused("gtid-errant-inject-empty/:host/:port"),
     _refused("skip-query/:host/:port"),
-    _refused("start-replica/:host/:port"),
-    _refused("restart-replica/:host/:port"),
+    _acts("start-replica/:host/:port", tablet_acts.start_replica),
+    _acts("restart-replica/:host/:port", tablet_acts.restart_replica),
     _refused("stop-replica/:host/:port"),
     _refused("stop-replica-nice/:host/:port"),
     _refused("reset-replica/:host/:port"),
@@ -91,12 +91,12 @@ REPLICATION = (
     _refused("detach-replica-primary-host/:host/:port"),
     _refused("reattach-replica/:host/:port"),
     _refused("reattach-replica-primary-host/:host/:port"),
-    _refused("flush-binary-logs/:host/:port"),
+    _acts("flush-binary-logs/:host/:port", tablet_acts.flush_binary_logs),
     _refused("purge-binary-logs/:host/:port/:logFile"),
     _told("restart-replica-statements/:host/:port", info.restart_replica_statements),
     _told("can-replicate-from/:host/:port/:belowHost/:belowPort", info.can_replicate_from),
     _told("can-replicate-from-gtid/:host/:port/:belowHost/:belowPort", info.can_replicate_from_gtid),
-    _refused("set-read-only/:host/:port"),
+    _acts("set-read-only/:host/:port", tablet_acts.set_read_only),
     _refused("set-writeable/:host/:port"),
     _refused("kill-query/:host/:port/:process"),
 )
@@ -162,11 +162,11 @@ KEY_VALUE = (
     _refused("submit-primaries-to-kv-stores/:clusterHint"),
 )
 
-# vtorc asks all tablets all the time, so that the first three change nothing.
+# vtorc asks all tablets all the time; the first three have it ask one at once.
 INSTANCES = (
-    _told("discover/:host/:port", info.known_instance),
-    _told("async-discover/:host/:port", info.known_asynchronously),
-    _told("refresh/:host/:port", info.known_key),
+    _acts("discover/:host/:port", tablet_acts.discover),
+    _acts("async-discover/:host/:port", tablet_acts.discover_asynchronously),
+    _acts("refresh/:host/:port", tablet_acts.refresh),
     _refused("forget/:host/:port"),
     _refused("forget-cluster/:clusterHint"),
     _refused("begin-maintenance/:host/:port/:owner/:reason"),

@@ -51,6 +51,7 @@ VALUES = {
 """Values of the paths; those that are not here are words."""
 
 OTHER_VALUES = {
+    "repoint-replicas/:host/:port": {"host": "mysql-zone1-100"},
     "recover/:host/:port": {"host": "mysql-zone1-300"},
     "recover/:host/:port/:candidateHost/:candidatePort": {"host": "mysql-zone1-300"},
     "recover-lite/:host/:port": {"host": "mysql-zone1-300"},
@@ -197,6 +198,17 @@ RAW: dict[str, Check] = {
 """The value of each raw route."""
 
 TOLD: dict[str, Check] = {
+    "relocate/:host/:port/:belowHost/:belowPort": instance,
+    "relocate-below/:host/:port/:belowHost/:belowPort": instance,
+    "relocate-replicas/:host/:port/:belowHost/:belowPort": is_([]),
+    "move-below-gtid/:host/:port/:belowHost/:belowPort": instance,
+    "move-replicas-gtid/:host/:port/:belowHost/:belowPort": is_([]),
+    "repoint/:host/:port/:belowHost/:belowPort": instance,
+    "repoint-replicas/:host/:port": many(instance),
+    "start-replica/:host/:port": instance,
+    "restart-replica/:host/:port": instance,
+    "flush-binary-logs/:host/:port": instance,
+    "set-read-only/:host/:port": instance,
     "restart-replica-statements/:host/:port": is_(["stop replica;", "set global x=1;", "start replica;"]),
     "can-replicate-from/:host/:port/:belowHost/:belowPort": key,
     "can-replicate-from-gtid/:host/:port/:belowHost/:belowPort": key,
@@ -266,6 +278,8 @@ def acting_world() -> World:
     world.replies = {
         "plan": (200, plan()),
         "execute": (202, {"recovery": running(began=ago(0))}),
+        "command": (202, {"recovery": running(began=ago(0))}),
+        "probe": (200, {"answered": []}),
         "recoveries": (200, {}),
     }
     world.ends = [recovery(seconds_ago=0, shard=shard, winner="zone1-0000000101") for shard in (HEALTHY, LOST)]

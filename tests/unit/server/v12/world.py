@@ -182,7 +182,9 @@ class World:
     asked: list[tuple[str, dict[str, object]]] = field(default_factory=list)
     """The requests so far."""
     ends: list[RecoveryForm] = field(default_factory=list)
-    """The recoveries that end right after the next execution."""
+    """The recoveries that end right after the next execution or command."""
+    ends_with: list[AnyFrame] = field(default_factory=list)
+    """What vtorc tells after these recoveries."""
     executed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by the first execution."""
     silence: float = 0.0
@@ -211,10 +213,11 @@ class World:
         """Reply as told; vtorc's `Ask`."""
         self.asked.append((kind, arguments))
         status, body = self.replies[kind]
-        if kind == "execute":
+        if kind in ("execute", "command"):
             self.executed.set()
             for ended in self.ends:
                 asyncio.get_running_loop().call_soon(self.tell, RecoveryFrame(recovery=ended))
+            asyncio.get_running_loop().call_soon(self.tell, *self.ends_with)
         return ReplyFrame(id=len(self.asked), status=status, body=msgspec.Raw(msgspec.json.encode(body)))
 
     def app(self, **options: Any) -> V12App:
