@@ -1,7 +1,8 @@
 """The desk request by request: what it refuses, with which status, and what it hands to the fleet."""
 
+from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import cast
+from typing import TypeVar, cast
 
 import pytest
 
@@ -14,11 +15,15 @@ from vtorc.core.decision.decisions import Decision
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.durability import DurabilityPolicy, policy
-from vtorc.core.facts.ids import ShardId
+from vtorc.core.facts.ids import ShardId, TabletAlias, alias_list
 from vtorc.core.facts.views import ShardView
 from vtorc.desk.desk import Desk
 from vtorc.desk.plans import EXECUTIONS
+from vtorc.discovery.watch import ShardWatch
 from vtorc.recovery.record import BegunRecovery, OperatorRequest
+from vtorc.recovery.session import RecoveryTools
+
+T = TypeVar("T")
 
 FIRST, SECOND = (alias(f"zone1-{number}") for number in (101, 102))
 WELL = shard(primary(), replica("zone1-101"), replica("zone1-102"))
@@ -67,6 +72,22 @@ class OneShard:
 
     def allow_recoveries(self, why: str) -> None:
         self.heard.append(f"allow: {why}")
+
+    def on_shard(self, _: ShardId, make: Callable[[RecoveryTools, ShardWatch], T]) -> T:
+        return make(self.tools, cast(ShardWatch, _Watch(self)))
+
+
+class _Watch:
+    """The watch of that shard, which notes what is asked for."""
+
+    def __init__(self, fleet: OneShard) -> None:
+        self._fleet = fleet
+
+    def view(self) -> ShardView:
+        return self._fleet.shown
+
+    async def refresh(self, deadline: float, *, leave_out: Collection[TabletAlias]) -> None:
+        self._fleet.heard.append(f"refresh without {alias_list(leave_out)}")
 
 
 def at(rig: Rig) -> tuple[OneShard, Asking]:
