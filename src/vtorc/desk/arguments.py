@@ -1,5 +1,6 @@
 """Reads the arguments of a request, and refuses wrong ones by key, value and what was expected."""
 
+import re
 from collections.abc import Mapping
 
 from vtorc.core.facts.ids import ShardId, TabletAlias
@@ -11,6 +12,11 @@ LONGEST_REASON = 500
 
 MOST_TABLETS = 100
 """Most tablets of one request."""
+
+MOST_RECOVERIES = 1000
+"""Most recoveries of one request."""
+
+_RECOVERY = re.compile(r"[0-9]{1,20}", re.ASCII)
 
 
 class RequestArguments:
@@ -83,6 +89,14 @@ class RequestArguments:
             return tuple(dict.fromkeys(TabletAlias.parse(str(each)) for each in value))
         except NameParseError:
             raise self._wrong(key, value, expected) from None
+
+    def recoveries(self) -> tuple[str, ...]:
+        """Return the permanent names of recoveries, at least one and each once; raises DeskRefusal."""
+        value = self._take("recoveries")
+        is_list = isinstance(value, list) and 0 < len(value) <= MOST_RECOVERIES
+        if not is_list or not all(isinstance(each, str) and _RECOVERY.fullmatch(each) for each in value):
+            raise self._wrong("recoveries", value, f"a list of the ids of 1 to {MOST_RECOVERIES} recoveries")
+        return tuple(dict.fromkeys(value))
 
     def end(self) -> None:
         """Raise DeskRefusal for the first argument that was not read."""

@@ -41,6 +41,10 @@ class Tag:
     def __str__(self) -> str:
         return f"{self.name}={self.value}" if self.value else self.name
 
+    def means(self, wanted: "Tag") -> bool:
+        """Return whether it has the name of `wanted`, and its value unless that is empty; tablets do not count."""
+        return self.name == wanted.name and wanted.value in ("", self.value)
+
 
 @dataclass(frozen=True, slots=True)
 class Notes:
