@@ -77,9 +77,8 @@ class ShardLoop:
         controlled: bool,
         budget: FleetBudget,
         breaker: Breaker,
-        stopped: Callable[[], str] = lambda: "",
     ) -> None:
-        """Act within `budget` and `breaker`; `stopped` returns why an operator has recoveries stopped, empty if not."""
+        """Act within `budget` and `breaker`."""
         self.watch = watch
         self.controlled = controlled
         self._tools = tools
@@ -101,7 +100,6 @@ class ShardLoop:
         self._breaker = breaker
         self._slot = budget.new_slot(watch.wake)
         self._wanted_since: dict[Urgency, float] = {}
-        self._stopped = stopped
         self._command: OperatorCommand | None = None
         self.judgement: Judgement | None = None
         """The last judgement; None before the first."""
@@ -195,9 +193,7 @@ class ShardLoop:
         self._attempts = self._waivers.waive([t.alias for t in view.tablets if t.is_current], self._attempts, now)
         self._attempts = waive_applied(view, self._attempts)
         self._forget_old_attempts({(f.code, f.alias) for f in findings}, now)
-        limits = replace(
-            settings.limits, controlled=self.controlled, attempts=tuple(self._attempts), stopped=self._stopped()
-        )
+        limits = replace(settings.limits, controlled=self.controlled, attempts=tuple(self._attempts))
         decisions = self._standing.escalate(decide(view, findings, durability, limits, now), self._attempts, now)
         action = next_action(decisions)
         if (

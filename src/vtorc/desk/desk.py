@@ -1,4 +1,4 @@
-"""Answers the requests of operators: plans, their execution and cancellation, and the stop of all recoveries."""
+"""Answers the requests of operators: plans, their execution and cancellation, and holds."""
 
 import itertools
 from collections.abc import Awaitable, Callable
@@ -13,6 +13,7 @@ from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.desk.arguments import RequestArguments
 from vtorc.desk.basis import PlanBasis, ShardRevisions
+from vtorc.desk.holds import Answer, HoldDesk
 from vtorc.desk.outlook import Outlook, OutlookMaker
 from vtorc.desk.plans import Plan, PlanBook
 from vtorc.desk.problems import DeskRefusal
@@ -38,9 +39,6 @@ _RECOVERIES: dict[PlanKind, Recovery] = {
 
 _log = structlog.get_logger("vtorc")
 
-Answer = tuple[int, object]
-"""The HTTP status of an answer, and the form or the fields that it has as its body."""
-
 
 class Desk:
     """The desk of one vtorc; it never raises, and does nothing by itself."""
@@ -53,13 +51,16 @@ class Desk:
         self._gaps: dict[ShardId, float] = {}
         self._numbers = itertools.count(1)
         tablets = TabletDesk(fleet, self._book)
+        holds = HoldDesk(fleet)
         self._answers: dict[str, Callable[[RequestArguments, RequestFrame], Awaitable[Answer]]] = {
             "plan": self._plan,
             "execute": self._execute,
             "cancel": self._cancel,
             "command": tablets.command,
             "probe": tablets.probe,
-            "recoveries": self._switch_recoveries,
+            "recoveries": holds.switch_recoveries,
+            "hold": holds.hold,
+            "lift": holds.lift,
         }
 
     async def answer(self, request: RequestFrame) -> ReplyFrame:
@@ -229,13 +230,3 @@ class Desk:
                 do="wait until it has ended",
             )
         return 202, {"recovery": running_form(begun, ())}
-
-    async def _switch_recoveries(self, arguments: RequestArguments, request: RequestFrame) -> Answer:
-        allow = arguments.flag("allow")
-        reason = arguments.reason()
-        arguments.end()
-        if allow:
-            self._fleet.allow_recoveries(f"{request.actor} allowed them: {reason}")
-        else:
-            self._fleet.stop_recoveries(f"{request.actor} stopped all recoveries: {reason}")
-        return 200, {"allow": allow}

@@ -8,6 +8,7 @@ from msgspec import Meta, structs
 from vtorc.forms.findings import FindingForm
 from vtorc.forms.fleet import ListForm, StatusForm, WhyForm
 from vtorc.forms.frames import DecisionFrame, ProblemForm
+from vtorc.forms.hold import HoldForm
 from vtorc.forms.recovery import RecoveryForm, RunningForm
 from vtorc.forms.shard import ShardForm, ShardState
 from vtorc.server.memory import ServerMemory
@@ -44,6 +45,17 @@ class RecoveriesQuery(Query, frozen=True, kw_only=True):
     shard: str | None = None
     outcome: str | None = None
     limit: Limit = 200
+
+
+class HoldsQuery(Query, frozen=True, kw_only=True):
+    """Which holds to list."""
+
+    scope: str | None = None
+    """Those on exactly this, as `fleet` or `shard:commerce/-80`."""
+    effect: str | None = None
+    """Those that do this."""
+    purpose: str | None = None
+    """Those that were asked for in this way."""
 
 
 def status(memory: ServerMemory, path: Path, query: NoQuery, now: float) -> StatusForm | ProblemForm:
@@ -127,6 +139,19 @@ def recovery(memory: ServerMemory, path: Path, query: NoQuery, now: float) -> Re
 def running(memory: ServerMemory, path: Path, query: NoQuery, now: float) -> ListForm[RunningForm]:
     """Return the recoveries in progress, by name of shard."""
     items = [known.running for known in memory.shards.values() if known.running is not None]
+    return ListForm(items=items, revision=memory.revision, cursor=None)
+
+
+def holds(memory: ServerMemory, path: Path, query: HoldsQuery, now: float) -> ListForm[HoldForm]:
+    """Return the holds in force, by number."""
+    told = memory.holds.holds if memory.holds is not None else []
+    items = [
+        hold
+        for hold in told
+        if query.scope in (None, hold.scope)
+        and query.purpose in (None, hold.purpose)
+        and (query.effect is None or query.effect in hold.effects)
+    ]
     return ListForm(items=items, revision=memory.revision, cursor=None)
 
 
