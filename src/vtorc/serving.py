@@ -7,10 +7,12 @@ from functools import partial
 from vtorc.control.facade import FleetFacade
 from vtorc.control.fleet import Fleet
 from vtorc.control.fleet_metrics import FleetMetrics
+from vtorc.control.note_book import NoteBook, PassingNotes
 from vtorc.control.probe_metrics import ProbeMetrics
 from vtorc.control.publisher import DaemonFacts, MetricsSource, Publisher
 from vtorc.control.topo_metrics import TopoMetrics
 from vtorc.desk.desk import Desk
+from vtorc.forms.settings import ReloadForm
 from vtorc.recovery.session import RecoveryTools
 from vtorc.server.beside import beside
 from vtorc.server.listener import BoundListener
@@ -29,8 +31,16 @@ class HttpSide:
         *,
         fleet: Callable[[], Fleet],
         facts: Callable[[], DaemonFacts],
+        notes: NoteBook | None = None,
+        reload: Callable[[], ReloadForm] | None = None,
     ) -> None:
-        """Serve on `listeners`; `fleet` returns the fleet, which is made with the observers, once it is there."""
+        """Serve on `listeners`; `fleet` returns the fleet, which is made with the observers, once it is there.
+
+        The desk keeps `notes`; without them they last as long as the process. It calls `reload` to have the settings
+        read again; None if there are none to read.
+        """
+        self._notes = notes if notes is not None else NoteBook(PassingNotes(), tools.clock)
+        self._reload = reload
         self._fleet = fleet
         self._server = ServerSupervisor(listeners, rules)
         self._publishers: list[Publisher] = []
@@ -41,6 +51,9 @@ class HttpSide:
             self._counters.append(FleetMetrics(tools.clock))
             metrics: list[MetricsSource] = [*self._counters, ProbeMetrics(lambda: fleet().probes), calls]
             self._publishers.append(Publisher(self._server, tools.clock, facts, tools.bounds, metrics=metrics))
+
+        for publisher in self._publishers:
+            self._notes.listen(publisher.noted)
 
     @property
     def observers(self) -> list[FleetMetrics | Publisher]:
@@ -55,7 +68,7 @@ class HttpSide:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """Serve and answer until the end of the context; the server process ends with it."""
-        answer = Desk(FleetFacade(self._fleet())).answer
+        answer = Desk(FleetFacade(self._fleet()), notes=self._notes, reload=self._reload).answer
         runs = [
             run for each in self._publishers for run in (each.run, partial(self._server.run, each.snapshot, answer))
         ]

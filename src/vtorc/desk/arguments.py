@@ -34,12 +34,12 @@ class RequestArguments:
             raise self._wrong(key, value, expected)
         return value.strip()
 
-    def reason(self) -> str:
+    def reason(self, key: str = "reason") -> str:
         """Return the operator's reason, in which unprintable characters are blanked; raises DeskRefusal."""
-        expected = f"the reason, in at most {LONGEST_REASON} characters"
-        reason = self.text("reason", expected)
+        expected = f"the {key}, in at most {LONGEST_REASON} characters"
+        reason = self.text(key, expected)
         if len(reason) > LONGEST_REASON:
-            raise self._wrong("reason", reason, expected)
+            raise self._wrong(key, reason, expected)
         return printable(reason)
 
     def flag(self, key: str, *, default: bool | None = None) -> bool:
@@ -109,6 +109,13 @@ class RequestArguments:
         except NameParseError:
             raise self._wrong(key, value, expected) from None
 
+    def aliases_or_none(self, key: str) -> tuple[TabletAlias, ...] | None:
+        """Return the tablets that are named; None if the request names none. Raises DeskRefusal."""
+        if self._left.get(key) is None:
+            self._take(key)
+            return None
+        return self.aliases(key)
+
     def aliases(self, key: str) -> tuple[TabletAlias, ...]:
         """Return the tablets that are named, at least one and each once; raises DeskRefusal."""
         value = self._take(key)
@@ -123,10 +130,10 @@ class RequestArguments:
     def recoveries(self) -> tuple[str, ...]:
         """Return the permanent names of recoveries, at least one and each once; raises DeskRefusal."""
         value = self._take("recoveries")
-        is_list = isinstance(value, list) and 0 < len(value) <= MOST_RECOVERIES
-        if not is_list or not all(isinstance(each, str) and _RECOVERY.fullmatch(each) for each in value):
+        names = value if isinstance(value, list) and 0 < len(value) <= MOST_RECOVERIES else []
+        if not names or not all(isinstance(each, str) and _RECOVERY.fullmatch(each) for each in names):
             raise self._wrong("recoveries", value, f"a list of the ids of 1 to {MOST_RECOVERIES} recoveries")
-        return tuple(dict.fromkeys(value))
+        return tuple(dict.fromkeys(map(str, names)))
 
     def end(self) -> None:
         """Raise DeskRefusal for the first argument that was not read."""

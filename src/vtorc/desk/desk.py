@@ -8,12 +8,14 @@ import msgspec
 import structlog
 
 from vtorc.control.facade import FleetFacade
+from vtorc.control.note_book import NoteBook, PassingNotes
 from vtorc.control.operator_command import CommandWork, OperatorCommand
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.desk.arguments import RequestArguments
 from vtorc.desk.basis import PlanBasis, ShardRevisions
 from vtorc.desk.holds import Answer, HoldDesk
+from vtorc.desk.notes import NoteDesk
 from vtorc.desk.outlook import Outlook, OutlookMaker
 from vtorc.desk.plans import Plan, PlanBook
 from vtorc.desk.problems import DeskRefusal
@@ -23,6 +25,7 @@ from vtorc.discovery.watch import ShardWatch
 from vtorc.forms.frames import ReplyFrame, RequestFrame
 from vtorc.forms.plan import PlanKind
 from vtorc.forms.recovery import recovery_id, running_form
+from vtorc.forms.settings import ReloadForm
 from vtorc.recovery.cancelling import CancelSwitch
 from vtorc.recovery.commands import Commands
 from vtorc.recovery.record import BegunRecovery, OperatorRequest, RecoveryRecord
@@ -43,7 +46,13 @@ _log = structlog.get_logger("vtorc")
 class Desk:
     """The desk of one vtorc; it never raises, and does nothing by itself."""
 
-    def __init__(self, fleet: FleetFacade) -> None:
+    def __init__(
+        self, fleet: FleetFacade, *, notes: NoteBook | None = None, reload: Callable[[], ReloadForm] | None = None
+    ) -> None:
+        """Answer about `fleet`; without `notes` they last as long as the desk.
+
+        `reload` reads the settings again; None if there are none to read.
+        """
         self._fleet = fleet
         self._clock = fleet.tools.clock
         self._book = PlanBook(self._clock.now)
@@ -52,6 +61,8 @@ class Desk:
         self._numbers = itertools.count(1)
         tablets = TabletDesk(fleet, self._book)
         holds = HoldDesk(fleet)
+        noted = NoteDesk(fleet, notes if notes is not None else NoteBook(PassingNotes(), self._clock))
+        self._reload = reload
         self._answers: dict[str, Callable[[RequestArguments, RequestFrame], Awaitable[Answer]]] = {
             "plan": self._plan,
             "execute": self._execute,
@@ -61,6 +72,10 @@ class Desk:
             "recoveries": holds.switch_recoveries,
             "hold": holds.hold,
             "lift": holds.lift,
+            "acknowledge": noted.acknowledge,
+            "tag": noted.tag,
+            "untag": noted.untag,
+            "reload": self._read_settings,
         }
 
     async def answer(self, request: RequestFrame) -> ReplyFrame:
@@ -230,3 +245,17 @@ class Desk:
                 do="wait until it has ended",
             )
         return 202, {"recovery": running_form(begun, ())}
+
+    async def _read_settings(self, arguments: RequestArguments, request: RequestFrame) -> Answer:
+        """Read the settings again from where vtorc has them, as SIGHUP does."""
+        reason = arguments.reason()
+        arguments.end()
+        if self._reload is None:
+            raise DeskRefusal(409, what="reload", why="this vtorc has no settings to read again", do="start it anew")
+        _log.warning(f"{request.actor} has the settings read again: {reason}", origin=request.origin)
+        reloaded = self._reload()
+        if not reloaded.done:
+            raise DeskRefusal(
+                409, what="reload", why="; ".join(reloaded.sentences), do="mend the settings, and ask again"
+            )
+        return 200, reloaded

@@ -1,23 +1,23 @@
 """Answers requests about single tablets: commands on replicas, and questions that are asked now."""
 
 from vtorc.control.facade import FleetFacade
-from vtorc.control.operator_command import CommandWork, OperatorCommand
+from vtorc.control.operator_command import OperatorCommand
 from vtorc.core.decision.operator_guards import why_refused
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.durability import DurabilityPolicy
+from vtorc.core.facts.holds import LONGEST
 from vtorc.core.facts.ids import ShardId, TabletAlias, alias_list
 from vtorc.core.facts.views import ShardView
 from vtorc.desk.arguments import RequestArguments
 from vtorc.desk.plans import PlanBook
 from vtorc.desk.problems import DeskRefusal
 from vtorc.desk.shards import check_free, view_of, why_not_changed
+from vtorc.desk.stopped_replication import STOPPED_FOR, TabletOrder
 from vtorc.discovery.watch import ShardWatch
 from vtorc.forms.frames import RequestFrame
 from vtorc.forms.recovery import running_form
-from vtorc.recovery.cancelling import CancelSwitch
-from vtorc.recovery.commands import Commands
-from vtorc.recovery.record import BegunRecovery, OperatorRequest, RecoveryRecord
-from vtorc.recovery.session import RecoveryTools, StepListener
+from vtorc.recovery.record import BegunRecovery, OperatorRequest
+from vtorc.recovery.session import RecoveryTools
 from vtorc.recovery.tablet_change import COMMANDS
 
 _BY_NAME = {command.value: command for command in COMMANDS}
@@ -37,10 +37,12 @@ class TabletDesk:
         command = _BY_NAME[arguments.choice("command", tuple(_BY_NAME))]
         aliases = arguments.aliases("tablets")
         reason = arguments.reason()
+        seconds = arguments.number_or_none("seconds", 1, LONGEST)
         arguments.end()
         policy = self._check(shard, command, aliases)
         self._book.check_rate(shard)
         check_free(self._fleet, shard)
+        asked = OperatorRequest(actor=request.actor, origin=request.origin, reason=reason)
         begun = BegunRecovery(
             shard=shard,
             recovery=command,
@@ -48,10 +50,11 @@ class TabletDesk:
             alias=aliases[0] if len(aliases) == 1 else None,
             began=self._fleet.tools.clock.wall(),
             sentence=f"{shard}: {request.actor} asked for {command.value} of {alias_list(aliases)}: {reason}",
-            asked=OperatorRequest(actor=request.actor, origin=request.origin, reason=reason),
+            asked=asked,
         )
+        order = TabletOrder(begun=begun, asked=asked, policy=policy, aliases=aliases, seconds=seconds or STOPPED_FOR)
         self._book.note_command(shard)
-        self._fleet.carry_out(OperatorCommand(begun, _work(begun, policy, aliases)))
+        self._fleet.carry_out(OperatorCommand(begun, order.work(self._fleet.holds)))
         return 202, {"recovery": running_form(begun, ())}
 
     async def probe(self, arguments: RequestArguments, _: RequestFrame) -> tuple[int, object]:
@@ -96,12 +99,3 @@ def _refused(what: str, why: str) -> DeskRefusal:
 async def _ask(tools: RecoveryTools, watch: ShardWatch, aliases: tuple[TabletAlias, ...]) -> None:
     others = [tablet.alias for tablet in watch.view().tablets if tablet.alias not in aliases]
     await watch.refresh(tools.deadlines.refresh, leave_out=others)
-
-
-def _work(begun: BegunRecovery, policy: DurabilityPolicy, aliases: tuple[TabletAlias, ...]) -> CommandWork:
-    async def work(
-        tools: RecoveryTools, watch: ShardWatch, heard: StepListener, switch: CancelSwitch
-    ) -> RecoveryRecord:
-        return await Commands(tools, watch, heard, switch).change_tablets(policy, aliases, begun=begun)
-
-    return work

@@ -3,6 +3,8 @@
 from collections import deque
 from collections.abc import Callable
 
+import msgspec
+
 from vtorc.forms.frames import (
     AnyFrame,
     DecisionFrame,
@@ -10,12 +12,14 @@ from vtorc.forms.frames import (
     HeartbeatFrame,
     HoldsFrame,
     MetricsFrame,
+    NotesFrame,
     RecoveryFrame,
     ReplyFrame,
     SettingsFrame,
     ShardFrame,
     StatusFrame,
 )
+from vtorc.forms.notes import AcknowledgementForm
 from vtorc.forms.recovery import RecoveryForm
 from vtorc.forms.settings import SettingForm
 from vtorc.forms.shard import ShardForm
@@ -42,6 +46,9 @@ class ServerMemory:
         """What holds for vtorc as a whole; None until it was told."""
         self.holds: HoldsFrame | None = None
         """The holds in force; None until they were told."""
+        self.notes: NotesFrame | None = None
+        """The tags and acknowledgements; None until they were told."""
+        self._acknowledgements: dict[str, AcknowledgementForm] = {}
         self.settings: dict[str, SettingForm] = {}
         """The settings by name; empty until they were told."""
         self.metrics: MetricsFrame | None = None
@@ -73,7 +80,7 @@ class ServerMemory:
             case GoneFrame(shard=name):
                 self.shards.pop(name, None)
             case RecoveryFrame(recovery=recovery):
-                self.recoveries[recovery.id] = recovery
+                self.recoveries[recovery.id] = self._with_acknowledgement(recovery)
                 while len(self.recoveries) > KEPT_RECOVERIES:
                     del self.recoveries[next(iter(self.recoveries))]
             case DecisionFrame():
@@ -82,6 +89,11 @@ class ServerMemory:
                 self.status = frame
             case HoldsFrame():
                 self.holds = frame
+            case NotesFrame(acknowledgements=acknowledgements):
+                self.notes = frame
+                self._acknowledgements = {each.recovery: each for each in acknowledgements}
+                for name, recovery in self.recoveries.items():
+                    self.recoveries[name] = self._with_acknowledgement(recovery)
             case SettingsFrame(settings=settings):
                 self.settings = {setting.name: setting for setting in settings}
             case MetricsFrame():
@@ -92,6 +104,12 @@ class ServerMemory:
                 pass
         for listener in list(self._listeners):
             listener(frame)
+
+    def _with_acknowledgement(self, recovery: RecoveryForm) -> RecoveryForm:
+        found = self._acknowledgements.get(recovery.id)
+        if found == recovery.acknowledgement:
+            return recovery
+        return msgspec.structs.replace(recovery, acknowledgement=found)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with each further frame; returns the function that ends it."""

@@ -56,6 +56,7 @@ def _of_operators(spelling: str, intent: str) -> RecoveryTraits:
         batches=False,
         changes_tablet=True,
         may_be_outranked=True,
+        forbidden_by=None,
     )
 
 
