@@ -3,6 +3,7 @@
 from vtorc.core.detection.problems import Code, PrimaryDoubt
 from vtorc.forms.plan import PlanForm
 from vtorc.forms.recovery import RecoveryForm
+from vtorc.forms.settings import ReloadForm
 from vtorc.server.v12.answers import GoObject, Told, V12Error
 from vtorc.server.v12.asking import ask, begin_and_wait, checked, decoded, reason_of
 from vtorc.server.v12.call import Call
@@ -77,6 +78,14 @@ async def disable_recoveries(call: Call) -> Told:
 async def enable_recoveries(call: Call) -> Told:
     """Let recoveries begin again."""
     return await _allow_recoveries(call, allowed=True)
+
+
+async def reload_configuration(call: Call) -> Told:
+    """Have vtorc read its settings again from where it has them; raises V12Error for a file that the caller names."""
+    if path := call.query.get("config"):
+        raise V12Error(f"config {path!r}: vtorc reads its settings again from its own files only; leave it out")
+    reloaded = decoded(await ask(call, "reload", {"reason": reason_of(call)}), ReloadForm)
+    return Told("Config reloaded", "; ".join(reloaded.sentences))
 
 
 async def _allow_recoveries(call: Call, *, allowed: bool) -> Told:

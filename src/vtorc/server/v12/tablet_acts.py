@@ -40,6 +40,8 @@ def _threads_stand(server: Server) -> bool:
 
 start_replica = on_instance(Recovery.START_REPLICATION, "Replica started", _threads_run)
 restart_replica = on_instance(Recovery.RESTART_REPLICATION, "Replica restarted", _threads_run)
+stop_replica = on_instance(Recovery.STOP_REPLICATION, "Replica stopped", _threads_stand)
+stop_replica_nicely = on_instance(Recovery.STOP_REPLICATION_NICELY, "Replica stopped nicely", _threads_stand)
 set_read_only = on_instance(Recovery.SET_READ_ONLY, "Server set as read-only", lambda s: s.tablet.read_only is True)
 flush_binary_logs = on_instance(Recovery.FLUSH_BINARY_LOGS, "Binary logs flushed")
 

@@ -17,12 +17,16 @@ from vtorc.forms.frames import (
     AnyFrame,
     DecisionFrame,
     HeartbeatFrame,
+    HoldsFrame,
     MetricsFrame,
+    NotesFrame,
     RecoveryFrame,
     ReplyFrame,
     ShardFrame,
     StatusFrame,
 )
+from vtorc.forms.hold import HoldForm
+from vtorc.forms.notes import TagForm
 from vtorc.forms.plan import PlanForm
 from vtorc.forms.recovery import RecoveryForm, RunningForm, StepForm
 from vtorc.forms.shard import ShardForm, shard_form
@@ -156,6 +160,40 @@ def plan(**changes: Any) -> PlanForm:
         sentence="moves the primary",
     )
     return msgspec.structs.replace(made, **changes)
+
+
+DOWNTIME = HoldForm(
+    number=7,
+    purpose="downtime",
+    scope="tablet:zone1-0000000101",
+    effects=["no_failover", "no_repair", "no_alert"],
+    owner="ann",
+    reason="a new disk",
+    created=ago(120),
+    expires=ago(-480),
+    sentence="downtime 7 of ann",
+)
+"""The downtime of the replica zone1-101: two minutes of ten are over."""
+
+MAINTENANCE = msgspec.structs.replace(DOWNTIME, number=8, purpose="maintenance", owner="vitess", effects=[])
+"""Its maintenance."""
+
+
+def held(*holds: HoldForm) -> tuple[HoldsFrame, ShardFrame]:
+    """What vtorc tells of holds on the replica zone1-101 of the healthy shard."""
+    shown = form(healthy_view())
+    tablets = [
+        msgspec.structs.replace(each, holds=list(holds)) if each.alias == "zone1-0000000101" else each
+        for each in shown.tablets
+    ]
+    shard_now = msgspec.structs.replace(shown, tablets=tablets)
+    return HoldsFrame(holds=list(holds), outlive_vtorc=True), ShardFrame(shard=shard_now)
+
+
+def tagged(**tags: str) -> NotesFrame:
+    """What vtorc tells of tags on the replica zone1-101."""
+    made = [TagForm(tablet="zone1-0000000101", name=name, value=value) for name, value in tags.items()]
+    return NotesFrame(acknowledgements=[], tags=made)
 
 
 STATUS = StatusFrame(
