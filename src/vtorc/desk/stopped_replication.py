@@ -76,7 +76,7 @@ class TabletOrder:
                 await self._lift(kept, holds)
         if not succeeded:
             return record
-        stays = f"vtorc starts it by itself no sooner than its hold ends: {kept[-1].until}, or StartReplication"
+        stays = f"vtorc leaves it stopped {kept[-1].until}, unless StartReplication comes first"
         return replace(record, sentence=f"{record.sentence}; {stays}")
 
     async def _lift(self, kept: list[Hold], holds: HoldBook) -> None:

@@ -26,7 +26,7 @@ from vtorc.core.detection.thresholds import ENDS_WITHIN, HUNG_AFTER
 from vtorc.core.election.unseen_promotions import unknown_tablets, unseen_writer
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.external_source import external_source, external_source_advice
-from vtorc.core.facts.holds import Effect, Hold, Purpose
+from vtorc.core.facts.holds import NO_HOLDS, Effect, Hold, Purpose
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.rules import Rule, Why
@@ -144,12 +144,12 @@ def why_not_repaired(
 ) -> Why | None:
     """Return why vtorc would not repair the problem `asked` if a tablet had it beside `findings`; None if it would.
 
-    An operator may ask for a repair that vtorc itself sees no need for. All guards of the repair hold then. Switches
-    and pauses do not count, as they keep vtorc from acting by itself.
+    An operator may ask for a repair that vtorc itself sees no need for. All guards of the repair hold then. Switches,
+    holds and pauses do not count, as they keep vtorc from acting by itself.
     """
     recovery = asked.problem.recovery
     assert recovery is not None
-    return _Decider(view, findings, policy, DecisionLimits(), now).why_not(asked, recovery)
+    return _Decider(replace(view, holds=NO_HOLDS), findings, policy, DecisionLimits(), now).why_not(asked, recovery)
 
 
 def next_action(decisions: Iterable[Decision]) -> Action | None:
