@@ -166,7 +166,7 @@ class Desk:
             code=None,
             alias=plan.outlook.to,
             began=self._clock.wall(),
-            sentence=f"{plan.shard}: {request.actor} asked to {plan.change}: {reason}",
+            sentence=f"{plan.shard}: {request.actor} asked to {plan.change}{_overruled(plan)}: {reason}",
             asked=OperatorRequest(actor=request.actor, origin=request.origin, reason=reason),
         )
         self._book.note_execution(plan, recovery_id(begun))
@@ -259,3 +259,10 @@ class Desk:
                 409, what="reload", why="; ".join(reloaded.sentences), do="mend the settings, and ask again"
             )
         return 200, reloaded
+
+
+def _overruled(plan: Plan) -> str:
+    """Return that a forced plan promotes a tablet against a hold, as a part of a sentence; empty if it does not."""
+    to = plan.outlook.to
+    why = plan.basis.view.holds.why_not_promoted(to) if plan.kind == "forced" and to is not None else ""
+    return f", although it {why}" if why else ""

@@ -70,6 +70,7 @@ def status(memory: ServerMemory, path: Path, query: NoQuery, now: float) -> Stat
     return StatusForm(
         **structs.asdict(told),
         states=states,
+        holds=_holds(memory),
         sentence=_fleet_sentence(states, allowed=told.recoveries_allowed, silence=silence),
         control_heard_seconds=silence,
         revision=memory.revision,
@@ -91,6 +92,7 @@ def why(memory: ServerMemory, path: Path, query: NoQuery, now: float) -> WhyForm
         state=known.state,
         sentence=known.sentence,
         findings=known.findings,
+        holds=_holds_of(known),
         readiness=known.ready,
         decisions=_decisions(memory, known.name, RECENT),
         recoveries=_recoveries(memory, known.name, None, RECENT),
@@ -144,10 +146,9 @@ def running(memory: ServerMemory, path: Path, query: NoQuery, now: float) -> Lis
 
 def holds(memory: ServerMemory, path: Path, query: HoldsQuery, now: float) -> ListForm[HoldForm]:
     """Return the holds in force, by number."""
-    told = memory.holds.holds if memory.holds is not None else []
     items = [
         hold
-        for hold in told
+        for hold in _holds(memory)
         if query.scope in (None, hold.scope)
         and query.purpose in (None, hold.purpose)
         and (query.effect is None or query.effect in hold.effects)
@@ -179,6 +180,17 @@ def not_told_yet() -> ProblemForm:
         why="it was started a moment ago, and vtorc tells it all that it knows at the start",
         do="ask again in a second; if this lasts, read vtorc's log",
     )
+
+
+def _holds(memory: ServerMemory) -> list[HoldForm]:
+    return memory.holds.holds if memory.holds is not None else []
+
+
+def _holds_of(shard: ShardForm) -> list[HoldForm]:
+    """Return the holds on a shard or on any of its tablets, by number."""
+    told = [*shard.holds, *(hold for tablet in shard.tablets for hold in tablet.holds)]
+    found = {hold.number: hold for hold in told}
+    return [found[number] for number in sorted(found)]
 
 
 def _decisions(memory: ServerMemory, name: str | None, limit: int) -> list[DecisionFrame]:

@@ -1279,7 +1279,7 @@ def test_a_shard_without_a_primary_has_none_to_keep() -> None:
 def test_a_decision_that_stands_still_says_whose_hold_it_is() -> None:
     """Until when, and why, is there as well."""
     view = held(dead(), hold(Effect.NO_FAILOVER, on="cell:zone1", expires=1_700_000_000 * 10**9))
-    decision = decided(view, Code.DEAD_PRIMARY, P)
+    decision = about(view, Code.DEAD_PRIMARY, P)
     assert decision.sentence.endswith(
         "; doing nothing: hold 3 of ann on cell zone1 until 2023-11-14T22:13:20Z: a drill"
     )
@@ -1291,9 +1291,9 @@ def test_a_decision_that_stands_still_says_whose_hold_it_is() -> None:
 def test_a_silenced_finding_is_decided_as_ever(on: str, *, is_silenced: bool) -> None:
     """It keeps its place, its rule and its sentence, and tells the hold that silences it."""
     view, silent = shard(primary(), replica(R1, io=STOPPED)), hold(Effect.NO_ALERT, on=on)
-    decision = decided(held(view, silent), Code.REPLICATION_STOPPED, R1)
+    decision = about(held(view, silent), Code.REPLICATION_STOPPED, R1)
     assert decision.silenced_by == (silent if is_silenced else None)
-    assert replace(decision, silenced_by=None) == decided(view, Code.REPLICATION_STOPPED, R1)
+    assert replace(decision, silenced_by=None) == about(view, Code.REPLICATION_STOPPED, R1)
 
 
 def test_a_hold_says_beforehand_that_the_primary_would_not_be_replaced() -> None:
