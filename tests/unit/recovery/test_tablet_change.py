@@ -16,8 +16,8 @@ PRIMARY, FIRST, SECOND = (str(alias(f"zone1-{number}")) for number in (100, 101,
 WELL = shard(primary(), replica(FIRST), replica(SECOND))
 STOOD_STILL = shard(primary(), replica(FIRST, io=STOPPED, sql=STOPPED), replica(SECOND))
 BELOW_SECOND = shard(primary(), replica(FIRST, of=SECOND), replica(SECOND))
-HAS_MORE = {"received": "100:1-60"}
-"""A replica that has not applied all of its relay log."""
+RECEIVED = "100:1-60"
+"""What a replica has received that has not applied all of its relay log."""
 
 
 async def change(rig: Rig, view: ShardView, command: Recovery, *tablets: str) -> str:
@@ -183,7 +183,7 @@ def test_a_nice_stop_waits_for_the_relay_log() -> None:
     """The SQL thread stops once it has applied all that was received."""
 
     async def main(rig: Rig) -> None:
-        rig.tablets.tell(f"full_status {FIRST}", status_of(replica(FIRST, **HAS_MORE)))
+        rig.tablets.tell(f"full_status {FIRST}", status_of(replica(FIRST, received=RECEIVED)))
         await change(rig, WELL, Recovery.STOP_REPLICATION_NICELY)
         assert rig.calls[-2:] == [f"wait_for_position {FIRST} position=100:1-60", f"stop_replication {FIRST}"]
         assert not rig.session.can_undo
@@ -197,7 +197,7 @@ def test_a_nice_stop_that_takes_too_long_lets_the_replica_go_on(acknowledged: bo
 
     async def main(rig: Rig) -> None:
         tablet = replica(FIRST, semi_sync=acknowledged)
-        rig.tablets.tell(f"full_status {FIRST}", status_of(replica(FIRST, **HAS_MORE)))
+        rig.tablets.tell(f"full_status {FIRST}", status_of(replica(FIRST, received=RECEIVED)))
         rig.tablets.tell(f"wait_for_position {FIRST}", takes=NEVER)
         with pytest.raises(RecoveryRefused, match=r"did not apply .* within 30 s, and replicates again") as caught:
             await change(rig, shard(primary(), tablet, replica(SECOND)), Recovery.STOP_REPLICATION_NICELY)

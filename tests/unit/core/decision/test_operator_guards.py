@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.core.builders import NOW, failing, primary, replica, shard
+from tests.unit.core.builders import NOW, failing, held, hold, primary, replica, shard
 from vtorc.core.decision.operator_guards import why_refused
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.durability import policy
@@ -101,3 +101,11 @@ def test_a_command_needs_a_policy() -> None:
     found = why_refused(Recovery.START_REPLICATION, shard(primary(), tablet), None, tablet, NOW)
     assert found is not None
     assert found[0] is Rule.NO_POLICY
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_holds_do_not_bind_operators(command: Recovery) -> None:
+    """A hold keeps vtorc from repairing a replica by itself, and no operator from asking for that."""
+    tablet = replica("zone1-101")
+    view = held(shard(tablet, primary(), OTHER), hold("fleet", "no_repair"))
+    assert why(command, tablet, view) is None
