@@ -30,13 +30,13 @@ from vtorc.discovery.memory_keeper import MemoryKeeper
 from vtorc.discovery.probe import ProbePace
 from vtorc.errors import MemoryFileError, TabletClientMisconfigured
 from vtorc.forms.access import KnownToken
-from vtorc.forms.settings import LiveSettingForms, SettingForm
+from vtorc.forms.settings import LiveSettingForms, ReloadForm, SettingForm
 from vtorc.history.memory_file import MemoryFile, StoredMemory, read_memory
 from vtorc.history.writer import HistoryWriter
 from vtorc.logs import setup_logging
 from vtorc.mysql.held import MysqlCredentials
 from vtorc.mysql.sentinel import MysqlSentinel
-from vtorc.orders import open_orders, restored_holds, restored_tokens
+from vtorc.orders import open_orders, restored_holds, restored_notes, restored_tokens
 from vtorc.recovery.session import Bounds, Deadlines, RecoveryTools
 from vtorc.server.listener import BoundListener
 from vtorc.server.opening import open_listeners, server_rules
@@ -101,6 +101,7 @@ async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[Boun
     ):
         log, advice = LogObserver(), topology_advice(store.settings, new_file=new_file)
         forms, tokens = LiveSettingForms(store), await restored_tokens(orders)
+        notes = await restored_notes(orders, tools.clock)
         http = HttpSide(
             listeners,
             rules,
@@ -110,6 +111,8 @@ async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[Boun
             audit=[log, *history],
             tokens=tokens,
             acts_a_minute=lambda: store.settings.actions_per_minute,
+            notes=notes,
+            reload=lambda: reload(store, tablets),
         )
         fleet = Fleet(
             tools,
@@ -166,16 +169,21 @@ def _stop(fleet: Fleet, number: signal.Signals) -> None:
     fleet.stop()
 
 
-def reload(store: SettingsStore, tablets: GrpcTabletManager) -> None:
-    """Read the settings and the credentials for tablets again; log the changes, or the reason why there are none."""
+def reload(store: SettingsStore, tablets: GrpcTabletManager) -> ReloadForm:
+    """Read the settings and the credentials for tablets again; log and return the changes, or why there are none."""
     reloaded = store.reload(setup_logging)
-    for sentence in reloaded.sentences:
-        (_log.error if reloaded.problems else _log.info)(sentence)
+    sentences, done = [*reloaded.sentences], not reloaded.problems
+    for sentence in sentences:
+        (_log.info if done else _log.error)(sentence)
     try:
         if tablets.reload_credentials():
-            _log.info("calls to tablets carry another name and password from now on")
+            sentences.append("calls to tablets carry another name and password from now on")
+            _log.info(sentences[-1])
     except TabletClientMisconfigured as error:
-        _log.error(f"credentials not reloaded, calls to tablets carry the earlier ones: {error}")
+        done = False
+        sentences.append(f"credentials not reloaded, calls to tablets carry the earlier ones: {error}")
+        _log.error(sentences[-1])
+    return ReloadForm(done=done, sentences=sentences)
 
 
 @asynccontextmanager

@@ -7,12 +7,14 @@ from functools import partial
 from vtorc.control.facade import FleetFacade
 from vtorc.control.fleet import Fleet
 from vtorc.control.fleet_metrics import FleetMetrics
+from vtorc.control.note_book import NoteBook, PassingNotes
 from vtorc.control.observer import AuditObserver, AuditObservers
 from vtorc.control.probe_metrics import ProbeMetrics
 from vtorc.control.publisher import DaemonFacts, MetricsSource, Publisher
 from vtorc.control.token_book import TokenBook
 from vtorc.control.topo_metrics import TopoMetrics
 from vtorc.desk.desk import ACTS_A_MINUTE, Desk
+from vtorc.forms.settings import ReloadForm
 from vtorc.recovery.session import RecoveryTools
 from vtorc.server.beside import beside
 from vtorc.server.listener import BoundListener
@@ -34,11 +36,17 @@ class HttpSide:
         audit: Sequence[AuditObserver],
         tokens: TokenBook | None = None,
         acts_a_minute: Callable[[], int] = lambda: ACTS_A_MINUTE,
+        notes: NoteBook | None = None,
+        reload: Callable[[], ReloadForm] | None = None,
     ) -> None:
         """Serve on `listeners`; `fleet` returns the fleet, which is made with the observers, once it is there.
 
-        `audit` hears what operators ask for, `tokens` are the bearer tokens, and `acts_a_minute` is as in `Desk`.
+        `audit` hears what operators ask for. The desk keeps `notes` and bearer `tokens`; without them they last as long
+        as the process. It calls `reload` to have the settings read again; None if there are none to read.
+        `acts_a_minute` is as in `Desk`.
         """
+        self._notes = notes if notes is not None else NoteBook(PassingNotes(), tools.clock)
+        self._reload = reload
         self._fleet = fleet
         self._audit = audit
         self._tokens = tokens or TokenBook()
@@ -52,6 +60,9 @@ class HttpSide:
             self._counters.append(FleetMetrics(tools.clock))
             metrics: list[MetricsSource] = [*self._counters, ProbeMetrics(lambda: fleet().probes), calls]
             self._publishers.append(Publisher(self._server, tools.clock, facts, tools.bounds, metrics=metrics))
+
+        for publisher in self._publishers:
+            self._notes.listen(publisher.noted)
 
     @property
     def observers(self) -> list[FleetMetrics | Publisher]:
@@ -70,6 +81,8 @@ class HttpSide:
             FleetFacade(self._fleet()),
             audit=AuditObservers([*self._audit, *self._publishers]),
             tokens=self._tokens,
+            notes=self._notes,
+            reload=self._reload,
             acts_a_minute=self._acts_a_minute,
         )
         runs = [

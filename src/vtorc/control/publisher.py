@@ -15,6 +15,7 @@ from vtorc.control.observer import Announcement, failure_sentence
 from vtorc.control.readiness_keeper import ReadinessKeeper
 from vtorc.core.decision.decisions import Decision
 from vtorc.core.facts.ids import ShardId
+from vtorc.core.facts.notes import NO_NOTES, Notes
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
 from vtorc.discovery.lateness import OnTimeClock
@@ -32,6 +33,7 @@ from vtorc.forms.frames import (
     HoldsFrame,
     MetricForm,
     MetricsFrame,
+    NotesFrame,
     RecoveryFrame,
     SettingsFrame,
     ShardFrame,
@@ -39,6 +41,7 @@ from vtorc.forms.frames import (
     TokensFrame,
 )
 from vtorc.forms.hold import HoldForm, hold_form
+from vtorc.forms.notes import acknowledgement_form, tag_form
 from vtorc.forms.recovery import RunningForm, recovery_form, running_form
 from vtorc.forms.settings import SettingForm
 from vtorc.forms.shard import shard_form
@@ -143,6 +146,7 @@ class Publisher:
         self._audit: deque[AuditFrame] = deque(maxlen=KEPT_AUDIT)
         self._announcements: dict[Rule, AnnouncementForm] = {}
         self._holds: dict[int, HoldForm] = {}
+        self._notes = NO_NOTES
         self._unread: tuple[str, ...] = ()
         self._status: StatusFrame | None = None
         self._settings: tuple[SettingForm, ...] = ()
@@ -172,6 +176,8 @@ class Publisher:
             yield SettingsFrame(settings=list(settings))
         if self._holds:
             yield self._holds_frame()
+        if self._notes.acknowledgements or self._notes.tags:
+            yield self._notes_frame()
         for shard in shards:
             if (known := self._shards.get(shard)) is not None:
                 yield self._shard_frame(known)
@@ -258,6 +264,11 @@ class Publisher:
             self._holds[news.hold.number] = hold_form(news.hold)
         self._sink.send(self._holds_frame())
 
+    def noted(self, notes: Notes) -> None:
+        """Send the notes of operators."""
+        self._notes = notes
+        self._sink.send(self._notes_frame())
+
     def found(self, shard: ShardId, *, tablets: int, controlled: bool) -> None:
         """Do nothing: a shard is told once it was judged."""
 
@@ -330,6 +341,12 @@ class Publisher:
 
     def _holds_frame(self) -> HoldsFrame:
         return HoldsFrame(holds=list(self._holds.values()), outlive_vtorc=self._facts().holds_outlive_vtorc)
+
+    def _notes_frame(self) -> NotesFrame:
+        return NotesFrame(
+            acknowledgements=[acknowledgement_form(each) for each in self._notes.acknowledgements.values()],
+            tags=[tag_form(tag) for tag in self._notes.tags.values()],
+        )
 
     def _metrics_frame(self) -> MetricsFrame:
         return MetricsFrame(metrics=[metric for source in self._metrics for metric in source.metrics()])

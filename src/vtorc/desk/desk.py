@@ -10,6 +10,7 @@ import structlog
 from msgspec import structs
 
 from vtorc.control.facade import FleetFacade
+from vtorc.control.note_book import NoteBook, PassingNotes
 from vtorc.control.observer import AuditObserver, AuditObservers
 from vtorc.control.operator_command import CommandWork, OperatorCommand
 from vtorc.control.token_book import TokenBook
@@ -18,13 +19,16 @@ from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.desk.arguments import RequestArguments
 from vtorc.desk.auditor import Auditor
 from vtorc.desk.basis import PlanBasis, ShardRevisions
-from vtorc.desk.clearance import Clearance, Needs, need, unknown_shard
+from vtorc.desk.clearance import Clearance, Needs, need
 from vtorc.desk.holds import Answer, HoldDesk
+from vtorc.desk.notes import NoteDesk
 from vtorc.desk.outlook import Outlook, OutlookMaker
 from vtorc.desk.plans import Plan, PlanBook
 from vtorc.desk.problems import DeskRefusal
 from vtorc.desk.rates import Pace, Rates
 from vtorc.desk.repeats import Repeats
+from vtorc.desk.shards import check_free, view_of, why_not_changed
+from vtorc.desk.tablet_desk import TabletDesk
 from vtorc.desk.token_desk import TokenDesk
 from vtorc.discovery.watch import ShardWatch
 from vtorc.forms.access import Role
@@ -32,6 +36,7 @@ from vtorc.forms.base import Form
 from vtorc.forms.frames import REFUSED, RefusalForm, ReplyFrame, RequestFrame
 from vtorc.forms.plan import PlanKind
 from vtorc.forms.recovery import RunningForm, recovery_id, running_form
+from vtorc.forms.settings import ReloadForm
 from vtorc.recovery.cancelling import CancelSwitch
 from vtorc.recovery.commands import Commands
 from vtorc.recovery.record import BegunRecovery, OperatorRequest, RecoveryRecord
@@ -76,9 +81,16 @@ class Desk:
         *,
         audit: AuditObserver | None = None,
         tokens: TokenBook | None = None,
+        notes: NoteBook | None = None,
+        reload: Callable[[], ReloadForm] | None = None,
         acts_a_minute: Callable[[], int] = lambda: ACTS_A_MINUTE,
     ) -> None:
-        """Ask `fleet`, and tell `audit` of what acts; `acts_a_minute` is asked again each time, 0 is no limit."""
+        """Answer about `fleet`, and tell `audit` of what acts; without `notes` and `tokens` they last as long as the
+        desk.
+
+        `reload` reads the settings again; None if there are none to read. `acts_a_minute` is asked again each time; 0
+        is no limit.
+        """
         self._fleet = fleet
         self._clock = fleet.tools.clock
         self._book = PlanBook(self._clock.now)
@@ -89,17 +101,27 @@ class Desk:
         """Tells of what acts."""
         self._gaps: dict[ShardId, float] = {}
         self._numbers = itertools.count(1)
+        tablets = TabletDesk(fleet)
         holds = HoldDesk(fleet)
         bearer = TokenDesk(tokens or TokenBook(), self._clock)
         of_tokens = Needs(role=Role.ADMIN, pace=Pace.ORDER, all_keyspaces=True, known_client=True)
+        noted = NoteDesk(fleet, notes if notes is not None else NoteBook(PassingNotes(), self._clock))
+        self._reload = reload
+        order = Needs(role=Role.OPERATE, pace=Pace.ORDER)
         fleet_wide = Needs(role=Role.ADMIN, pace=Pace.ORDER, all_keyspaces=True)
         self._kinds: dict[str, _Kind] = {
             "plan": _Kind(self._plan, Needs(role=Role.READ, pace=Pace.PLAN)),
             "execute": _Kind(self._execute, Needs(role=Role.OPERATE, pace=Pace.ACT)),
-            "cancel": _Kind(self._cancel, Needs(role=Role.OPERATE, pace=Pace.ORDER)),
+            "cancel": _Kind(self._cancel, order),
+            "command": _Kind(tablets.command, Needs(role=Role.OPERATE, pace=Pace.ACT)),
+            "probe": _Kind(tablets.probe, order),
             "recoveries": _Kind(holds.switch_recoveries, fleet_wide),
-            "hold": _Kind(holds.hold, Needs(role=Role.OPERATE, pace=Pace.ORDER)),
-            "lift": _Kind(holds.lift, Needs(role=Role.OPERATE, pace=Pace.ORDER)),
+            "hold": _Kind(holds.hold, order),
+            "lift": _Kind(holds.lift, order),
+            "acknowledge": _Kind(noted.acknowledge, Needs(role=Role.OPERATE, pace=Pace.ORDER, all_keyspaces=True)),
+            "tag": _Kind(noted.tag, order),
+            "untag": _Kind(noted.untag, order),
+            "reload": _Kind(self._read_settings, fleet_wide),
             "token_add": _Kind(bearer.add, of_tokens, has_secret=True),
             "token_revoke": _Kind(bearer.revoke, of_tokens),
         }
@@ -182,13 +204,8 @@ class Desk:
     async def _outlook(self, kind: PlanKind, shard: ShardId, to: TabletAlias | None) -> tuple[Outlook, PlanBasis]:
         """Return what a reparent would do, and the facts that it was told from: those before any wait."""
         basis = self._basis(shard)
-        if basis.policy is None:
-            refusal = (
-                "every change needs a durability policy that vtorc knows; set one with SetKeyspaceDurabilityPolicy"
-            )
-            return Outlook(refusal=refusal), basis
-        if not self._fleet.is_controlled(shard):
-            refusal = "the shard is not among the clusters to watch; ask the vtorc that acts on it"
+        refusal = why_not_changed(basis.policy, controlled=self._fleet.is_controlled(shard))
+        if basis.policy is None or refusal is not None:
             return Outlook(refusal=refusal), basis
         maker = OutlookMaker(self._fleet.tools, basis.view, basis.policy, self._gaps.get(shard))
         match kind:
@@ -201,10 +218,7 @@ class Desk:
                 return maker.forced(to), basis
 
     def _basis(self, shard: ShardId) -> PlanBasis:
-        view = self._fleet.view(shard)
-        if view is None:
-            raise unknown_shard(shard)
-        return PlanBasis.of(view, self._fleet.policy(shard), self._fleet.decisions(shard))
+        return PlanBasis.of(view_of(self._fleet, shard), self._fleet.policy(shard), self._fleet.decisions(shard))
 
     # --- executions
 
@@ -227,13 +241,7 @@ class Desk:
                 why=f"the plan may lose writes: {plan.outlook.risk}",
                 do="execute it with accept_loss true if that is to be accepted, or choose another plan",
             )
-        if (under_way := self._fleet.under_way(plan.shard)) is not None:
-            raise DeskRefusal(
-                409,
-                what=str(plan.shard),
-                why=f"a recovery is in progress: {under_way.sentence}",
-                do="wait until it has ended, and make a new plan",
-            )
+        check_free(self._fleet, plan.shard)
         begun = BegunRecovery(
             shard=plan.shard,
             recovery=_RECOVERIES[plan.kind],
@@ -319,6 +327,20 @@ class Desk:
                 do="wait until it has ended",
             )
         return 202, {"recovery": running_form(begun, ())}
+
+    async def _read_settings(self, arguments: RequestArguments, request: RequestFrame) -> Answer:
+        """Read the settings again from where vtorc has them, as SIGHUP does."""
+        reason = arguments.reason()
+        arguments.end()
+        if self._reload is None:
+            raise DeskRefusal(409, what="reload", why="this vtorc has no settings to read again", do="start it anew")
+        _log.warning(f"{request.actor} has the settings read again: {reason}", origin=request.origin)
+        reloaded = self._reload()
+        if not reloaded.done:
+            raise DeskRefusal(
+                409, what="reload", why="; ".join(reloaded.sentences), do="mend the settings, and ask again"
+            )
+        return 200, reloaded
 
 
 def _overruled(plan: Plan) -> str:

@@ -22,7 +22,10 @@ Answer = tuple[int, Any]
 LONGEST_OWNER = 100
 """Most characters of the owner of a hold."""
 
-_ASKED_FOR = tuple(each.value for each in Purpose if each is not Purpose.SWITCH)
+_NOT_ASKED_FOR = (Purpose.SWITCH, Purpose.STOPPED_REPLICATION)
+"""The purposes of holds that come with another request."""
+
+_ASKED_FOR = tuple(each.value for each in Purpose if each not in _NOT_ASKED_FOR)
 
 _STOPS_ALL = frozenset({Effect.NO_FAILOVER, Effect.NO_REPAIR})
 """What the switch that stops all recoveries does, as a hold."""

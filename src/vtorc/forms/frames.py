@@ -14,6 +14,7 @@ from vtorc.forms.audit import AuditForm
 from vtorc.forms.base import Form
 from vtorc.forms.findings import FindingForm
 from vtorc.forms.hold import HoldForm
+from vtorc.forms.notes import AcknowledgementForm, TagForm
 from vtorc.forms.recovery import RecoveryForm
 from vtorc.forms.settings import SettingForm
 from vtorc.forms.shard import ShardForm
@@ -132,6 +133,20 @@ class HoldsFrame(Frame, frozen=True, kw_only=True):
         return "holds"
 
 
+class NotesFrame(Frame, frozen=True, kw_only=True):
+    """The notes of operators, when vtorc starts and after each change of one."""
+
+    acknowledgements: list[AcknowledgementForm]
+    """The acknowledgements of recoveries, oldest first."""
+    tags: list[TagForm]
+    """The tags of tablets, by tablet and name."""
+
+    @property
+    def key(self) -> str | None:
+        """The last ones count."""
+        return "notes"
+
+
 class SettingsFrame(Frame, frozen=True, kw_only=True):
     """The settings, when vtorc starts and after each change of one."""
 
@@ -218,6 +233,7 @@ AnyFrame = (
     | AuditFrame
     | StatusFrame
     | HoldsFrame
+    | NotesFrame
     | SettingsFrame
     | TokensFrame
     | HeartbeatFrame

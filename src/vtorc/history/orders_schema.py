@@ -32,6 +32,22 @@ STEPS: Sequence[Sequence[str]] = (
             expires INTEGER
         )
         """,
+        """
+        CREATE TABLE acknowledgement (
+            recovery TEXT PRIMARY KEY,
+            actor TEXT NOT NULL,
+            comment TEXT NOT NULL,
+            at INTEGER NOT NULL
+        )
+        """,
+        """
+        CREATE TABLE tag (
+            tablet TEXT NOT NULL,
+            name TEXT NOT NULL,
+            value TEXT NOT NULL,
+            PRIMARY KEY (tablet, name)
+        )
+        """,
     ),
 )
 """The statements of each step, the first for an empty file.

@@ -3,6 +3,8 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 
+import msgspec
+
 from vtorc.forms.access import KnownToken
 from vtorc.forms.audit import AuditForm
 from vtorc.forms.frames import (
@@ -13,6 +15,7 @@ from vtorc.forms.frames import (
     HeartbeatFrame,
     HoldsFrame,
     MetricsFrame,
+    NotesFrame,
     RecoveryFrame,
     ReplyFrame,
     SettingsFrame,
@@ -20,6 +23,7 @@ from vtorc.forms.frames import (
     StatusFrame,
     TokensFrame,
 )
+from vtorc.forms.notes import AcknowledgementForm
 from vtorc.forms.recovery import RecoveryForm
 from vtorc.forms.settings import SettingForm
 from vtorc.forms.shard import ShardForm
@@ -49,6 +53,9 @@ class ServerMemory:
         """What holds for vtorc as a whole; None until it was told."""
         self.holds: HoldsFrame | None = None
         """The holds in force; None until they were told."""
+        self.notes: NotesFrame | None = None
+        """The tags and acknowledgements; None until they were told."""
+        self._acknowledgements: dict[str, AcknowledgementForm] = {}
         self.settings: dict[str, SettingForm] = {}
         """The settings by name; empty until they were told."""
         self.tokens: tuple[KnownToken, ...] = ()
@@ -82,7 +89,7 @@ class ServerMemory:
             case GoneFrame(shard=name):
                 self.shards.pop(name, None)
             case RecoveryFrame(recovery=recovery):
-                self.recoveries[recovery.id] = recovery
+                self.recoveries[recovery.id] = self._with_acknowledgement(recovery)
                 while len(self.recoveries) > KEPT_RECOVERIES:
                     del self.recoveries[next(iter(self.recoveries))]
             case DecisionFrame():
@@ -93,6 +100,11 @@ class ServerMemory:
                 self.status = frame
             case HoldsFrame():
                 self.holds = frame
+            case NotesFrame(acknowledgements=acknowledgements):
+                self.notes = frame
+                self._acknowledgements = {each.recovery: each for each in acknowledgements}
+                for name, recovery in self.recoveries.items():
+                    self.recoveries[name] = self._with_acknowledgement(recovery)
             case SettingsFrame(settings=settings):
                 self.settings = {setting.name: setting for setting in settings}
             case TokensFrame(tokens=tokens):
@@ -114,7 +126,13 @@ class ServerMemory:
         yield from (RecoveryFrame(recovery=recovery) for recovery in self.recoveries.values())
         yield from self.decisions
         yield from (AuditFrame(entry=entry) for entry in self.audit)
-        yield from (frame for frame in (self.holds, self.heartbeat, self.metrics) if frame is not None)
+        yield from (frame for frame in (self.holds, self.notes, self.heartbeat, self.metrics) if frame is not None)
+
+    def _with_acknowledgement(self, recovery: RecoveryForm) -> RecoveryForm:
+        found = self._acknowledgements.get(recovery.id)
+        if found == recovery.acknowledgement:
+            return recovery
+        return msgspec.structs.replace(recovery, acknowledgement=found)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with each further frame; returns the function that ends it."""

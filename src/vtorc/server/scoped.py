@@ -19,6 +19,7 @@ from vtorc.forms.frames import (
     HoldsFrame,
     MetricForm,
     MetricsFrame,
+    NotesFrame,
     RecoveryFrame,
     ShardFrame,
     StatusFrame,
@@ -72,12 +73,12 @@ class ScopedApps:
         heard_at = self._memory.heard_at
         if heard_at is None:
             return
-        for seen in seen_frames(frame, keyspaces, shards=len(memory.shards)):
+        for seen in seen_frames(frame, keyspaces, memory):
             memory.take(seen, heard_at)
 
 
-def seen_frames(frame: AnyFrame, keyspaces: frozenset[str], *, shards: int) -> Iterator[AnyFrame]:
-    """Yield what clients of these keyspaces may know of a frame; `shards` is how many shards they know.
+def seen_frames(frame: AnyFrame, keyspaces: frozenset[str], memory: ServerMemory) -> Iterator[AnyFrame]:
+    """Yield what clients of these keyspaces may know of a frame; `memory` is what they know so far.
 
     A kind of frame that is not named here is not told.
     """
@@ -95,10 +96,18 @@ def seen_frames(frame: AnyFrame, keyspaces: frozenset[str], *, shards: int) -> I
         case HeartbeatFrame():
             found = True
         case StatusFrame():
-            yield _status(frame, keyspaces, shards)
+            yield _status(frame, keyspaces, len(memory.shards))
             return
         case HoldsFrame(holds=holds):
             yield structs.replace(frame, holds=[hold for hold in holds if _holds(hold, keyspaces)])
+            return
+        case NotesFrame(acknowledgements=acknowledgements, tags=tags):
+            tablets = {tablet.alias for shard in memory.shards.values() for tablet in shard.tablets}
+            yield structs.replace(
+                frame,
+                acknowledgements=[each for each in acknowledgements if each.recovery in memory.recoveries],
+                tags=[tag for tag in tags if tag.tablet in tablets],
+            )
             return
         case MetricsFrame(metrics=metrics):
             yield MetricsFrame(metrics=[metric for metric in metrics if _is_of(metric, keyspaces)])

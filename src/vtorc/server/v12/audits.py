@@ -25,6 +25,8 @@ def audit_recovery(call: Call) -> list[GoObject]:
     if call.hint:
         shard = _shard(call)
         chosen = [each for each in chosen if each.shard == shard]
+    if call.query.get("unacknowledged") == "true":
+        chosen = [each for each in chosen if isinstance(each, RunningForm) or each.acknowledgement is None]
     return _told(call, _page(call, chosen))
 
 
