@@ -190,5 +190,9 @@ class OrdersFileError(VtorcError):
     """The file of what operators told vtorc cannot be opened, read or written; orders are refused until it can be."""
 
 
+class NoteParseError(VtorcError):
+    """A text is no note of an operator, such as a tag."""
+
+
 class HistoryDamaged(HistoryError):
     """The history file is not an SQLite file, or SQLite finds it damaged."""

@@ -17,13 +17,17 @@ from vtorc.control.observer import Announcement, failure_sentence
 from vtorc.control.readiness_keeper import ReadinessKeeper
 from vtorc.core.decision.decisions import Decision
 from vtorc.core.facts.ids import ShardId
+from vtorc.core.facts.notes import NO_NOTES, Notes
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
 from vtorc.discovery.lateness import OnTimeClock
+from vtorc.forms.access import KnownToken
+from vtorc.forms.audit import AuditForm
 from vtorc.forms.findings import finding_form
 from vtorc.forms.frames import (
     AnnouncementForm,
     AnyFrame,
+    AuditFrame,
     DecisionFrame,
     FrameSink,
     GoneFrame,
@@ -31,12 +35,15 @@ from vtorc.forms.frames import (
     HoldsFrame,
     MetricForm,
     MetricsFrame,
+    NotesFrame,
     RecoveryFrame,
     SettingsFrame,
     ShardFrame,
     StatusFrame,
+    TokensFrame,
 )
 from vtorc.forms.hold import HoldForm, hold_form
+from vtorc.forms.notes import acknowledgement_form, tag_form
 from vtorc.forms.recovery import RunningForm, recovery_form, running_form
 from vtorc.forms.settings import SettingForm
 from vtorc.forms.shard import shard_form
@@ -64,6 +71,9 @@ KEPT_RECOVERIES = 500
 KEPT_DECISIONS = 2000
 """How many decisions are."""
 
+KEPT_AUDIT = 1000
+"""How many audit entries are."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonFacts:
@@ -82,6 +92,8 @@ class DaemonFacts:
     """Whether the holds of operators are kept over a restart."""
     settings: tuple[SettingForm, ...] = ()
     """All settings."""
+    tokens: tuple[KnownToken, ...] = ()
+    """All bearer tokens by name."""
 
 
 class MetricsSource(Protocol):
@@ -132,13 +144,16 @@ class Publisher:
         """Shards of which positions moved since they were told, in the order in which they began to."""
         self._recoveries: deque[RecoveryFrame] = deque(maxlen=KEPT_RECOVERIES)
         self._decisions: deque[DecisionFrame] = deque(maxlen=KEPT_DECISIONS)
+        self._audit: deque[AuditFrame] = deque(maxlen=KEPT_AUDIT)
         self._announcements: dict[Rule, AnnouncementForm] = {}
         self._own_errors: dict[ShardId, AnnouncementForm] = {}
         """The shards in which vtorc failed and that it has not judged since, the last one last."""
         self._holds: dict[int, HoldForm] = {}
+        self._notes = NO_NOTES
         self._unread: tuple[str, ...] = ()
         self._status: StatusFrame | None = None
         self._settings: tuple[SettingForm, ...] = ()
+        self._tokens: tuple[KnownToken, ...] = ()
 
     async def run(self) -> None:
         """Send what has changed, and heartbeats, until cancelled."""
@@ -154,20 +169,25 @@ class Publisher:
     def snapshot(self) -> Iterator[AnyFrame]:
         """Yield all that a server has to know that starts anew, metrics last.
 
-        A shard is told as it is when its turn comes. Of recoveries and decisions only those are told that there were at
-        the first turn: later ones are sent beside this.
+        A shard is told as it is when its turn comes. Of recoveries, decisions and audit entries only those are told
+        that there were at the first turn: later ones are sent beside this.
         """
         shards, ended, decided = list(self._shards), list(self._recoveries), list(self._decisions)
+        asked = list(self._audit)
+        yield TokensFrame(tokens=list(self._facts().tokens))  # first, so that no client is refused that is known
         yield self._status_frame()
         if settings := self._facts().settings:
             yield SettingsFrame(settings=list(settings))
         if self._holds:
             yield self._holds_frame()
+        if self._notes.acknowledgements or self._notes.tags:
+            yield self._notes_frame()
         for shard in shards:
             if (known := self._shards.get(shard)) is not None:
                 yield self._shard_frame(known)
         yield from ended
         yield from decided
+        yield from asked
         yield self._metrics_frame()
 
     # --- what is heard
@@ -222,6 +242,12 @@ class Publisher:
         """Show the recovery no more as one in progress."""
         self._end_running(begun.shard)
 
+    def audited(self, entry: AuditForm) -> None:
+        """Send what an operator asked for."""
+        frame = AuditFrame(entry=entry)
+        self._audit.append(frame)
+        self._sink.send(frame)
+
     def announced(self, announcement: Announcement) -> None:
         """Send the news with the next status."""
         if announcement.is_end:
@@ -247,6 +273,11 @@ class Publisher:
         else:
             self._holds[news.hold.number] = hold_form(news.hold)
         self._sink.send(self._holds_frame())
+
+    def noted(self, notes: Notes) -> None:
+        """Send the notes of operators."""
+        self._notes = notes
+        self._sink.send(self._notes_frame())
 
     def found(self, shard: ShardId, *, tablets: int, controlled: bool) -> None:
         """Do nothing: a shard is told once it was judged."""
@@ -288,6 +319,9 @@ class Publisher:
         if (settings := self._facts().settings) != self._settings:
             self._settings = settings
             self._sink.send(SettingsFrame(settings=list(settings)))
+        if (tokens := self._facts().tokens) != self._tokens:
+            self._tokens = tokens
+            self._sink.send(TokensFrame(tokens=list(tokens)))
         self._sink.send(HeartbeatFrame(at=rfc3339(self._clock.wall()), late_seconds=round(self._clock.late, 3)))
 
     def _due(self) -> list[ShardId]:
@@ -338,6 +372,12 @@ class Publisher:
 
     def _holds_frame(self) -> HoldsFrame:
         return HoldsFrame(holds=list(self._holds.values()), outlive_vtorc=self._facts().holds_outlive_vtorc)
+
+    def _notes_frame(self) -> NotesFrame:
+        return NotesFrame(
+            acknowledgements=[acknowledgement_form(each) for each in self._notes.acknowledgements.values()],
+            tags=[tag_form(tag) for tag in self._notes.tags.values()],
+        )
 
     def _metrics_frame(self) -> MetricsFrame:
         return MetricsFrame(metrics=[metric for source in self._metrics for metric in source.metrics()])

@@ -198,20 +198,23 @@ async def _running(demo: RunningDemo, listener: BoundListener) -> AsyncIterator[
     scope = Scope.parse(settings.clusters_to_watch)
     forms = setting_forms(settings, {field.name: "vtorc demo" for field in fields(settings)})
     async with open_tools(lambda: settings) as (tools, _):
+        log = LogObserver()
         http = HttpSide(
             [listener],
             ServerRules(),
             tools,
             fleet=lambda: fleet,
             facts=lambda: daemon_facts(settings, fleet, forms),
+            audit=[log],
         )
-        log = LogObserver()
         fleet = Fleet(
             tools,
             lambda: fleet_settings(settings, scope),
             Observers([demo.observer, log, *http.observers]),
             topology_observer=TopologyObservers([log, *http.observers]),
         )
+        for hear in (log.held, *(each.held for each in http.hold_observers)):
+            fleet.holds.listen(hear)
         async with http.serving(), asyncio.TaskGroup() as group:
             group.create_task(fleet.run(), name="vtorc")
             writing = group.create_task(demo.writer.run(), name="writer")

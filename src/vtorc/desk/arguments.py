@@ -1,6 +1,7 @@
 """Reads the arguments of a request, and refuses wrong ones by key, value and what was expected."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.desk.problems import DeskRefusal
@@ -9,12 +10,24 @@ from vtorc.errors import NameParseError
 LONGEST_REASON = 500
 """Most characters of an operator's reason."""
 
+MOST_TABLETS = 100
+"""Most tablets of one request."""
+
+MOST_RECOVERIES = 1000
+"""Most recoveries of one request."""
+
+_RECOVERY = re.compile(r"[0-9]{1,20}", re.ASCII)
+
 
 class RequestArguments:
     """The arguments of one request; each is read once, and `end` refuses those that were not."""
 
-    def __init__(self, kind: str, given: Mapping[str, object]) -> None:
+    def __init__(
+        self, kind: str, given: Mapping[str, object], *, admit: Callable[[ShardId], None] = lambda _: None
+    ) -> None:
+        """Read what was `given`; `admit` raises DeskRefusal for a shard that the client may not ask about."""
         self._kind = kind
+        self._admit = admit
         self._left = dict(given)
         self._read: list[str] = []
 
@@ -25,12 +38,12 @@ class RequestArguments:
             raise self._wrong(key, value, expected)
         return value.strip()
 
-    def reason(self) -> str:
+    def reason(self, key: str = "reason") -> str:
         """Return the operator's reason, in which unprintable characters are blanked; raises DeskRefusal."""
-        expected = f"the reason, in at most {LONGEST_REASON} characters"
-        reason = self.text("reason", expected)
+        expected = f"the {key}, in at most {LONGEST_REASON} characters"
+        reason = self.text(key, expected)
         if len(reason) > LONGEST_REASON:
-            raise self._wrong("reason", reason, expected)
+            raise self._wrong(key, reason, expected)
         return printable(reason)
 
     def flag(self, key: str, *, default: bool | None = None) -> bool:
@@ -85,7 +98,13 @@ class RequestArguments:
         keyspace, slash, name = value.partition("/")
         if not (slash and keyspace and name):
             raise self._wrong("shard", value, "<keyspace>/<shard>")
-        return ShardId(keyspace, name)
+        shard = ShardId(keyspace, name)
+        self._admit(shard)
+        return shard
+
+    def admit(self, shard: ShardId) -> None:
+        """Take note that the request is about a shard that it does not name; raises DeskRefusal."""
+        self._admit(shard)
 
     def alias_or_none(self, key: str) -> TabletAlias | None:
         """Return the tablet that is named; None if the request names none. Raises DeskRefusal."""
@@ -99,6 +118,41 @@ class RequestArguments:
             return TabletAlias.parse(value)
         except NameParseError:
             raise self._wrong(key, value, expected) from None
+
+    def names_or_none(self, key: str, expected: str) -> tuple[str, ...] | None:
+        """Return names, at least one; None if the request has none. Raises DeskRefusal."""
+        value = self._take(key)
+        if value is None:
+            return None
+        if not isinstance(value, list) or not value or not all(isinstance(name, str) and name for name in value):
+            raise self._wrong(key, value, expected)
+        return tuple(dict.fromkeys(value))
+
+    def aliases_or_none(self, key: str) -> tuple[TabletAlias, ...] | None:
+        """Return the tablets that are named; None if the request names none. Raises DeskRefusal."""
+        if self._left.get(key) is None:
+            self._take(key)
+            return None
+        return self.aliases(key)
+
+    def aliases(self, key: str) -> tuple[TabletAlias, ...]:
+        """Return the tablets that are named, at least one and each once; raises DeskRefusal."""
+        value = self._take(key)
+        expected = f"a list of 1 to {MOST_TABLETS} aliases of tablets, for example zone1-0000000101"
+        if not isinstance(value, list) or not 0 < len(value) <= MOST_TABLETS:
+            raise self._wrong(key, value, expected)
+        try:
+            return tuple(dict.fromkeys(TabletAlias.parse(str(each)) for each in value))
+        except NameParseError:
+            raise self._wrong(key, value, expected) from None
+
+    def recoveries(self) -> tuple[str, ...]:
+        """Return the permanent names of recoveries, at least one and each once; raises DeskRefusal."""
+        value = self._take("recoveries")
+        names = value if isinstance(value, list) and 0 < len(value) <= MOST_RECOVERIES else []
+        if not names or not all(isinstance(each, str) and _RECOVERY.fullmatch(each) for each in names):
+            raise self._wrong("recoveries", value, f"a list of the ids of 1 to {MOST_RECOVERIES} recoveries")
+        return tuple(dict.fromkeys(map(str, names)))
 
     def end(self) -> None:
         """Raise DeskRefusal for the first argument that was not read."""

@@ -11,7 +11,8 @@ class HoldForm(Form, frozen=True, kw_only=True):
     number: int
     """Its number, which no other hold of this vtorc ever has."""
     purpose: str
-    """How it was asked for: "hold", "switch", "downtime", "maintenance" or "promotion_rule"."""
+    """How it was asked for: "hold", "switch", "downtime", "maintenance", "stopped_replication" or
+    "promotion_rule"."""
     scope: str
     """What it is about: "fleet", "cell:zone1", "keyspace:commerce", "shard:commerce/-80" or
     "tablet:zone1-0000000101"."""

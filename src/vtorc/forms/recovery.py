@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from vtorc.forms.base import Form
+from vtorc.forms.notes import AcknowledgementForm
 from vtorc.forms.times import rfc3339
 from vtorc.recovery.record import BegunRecovery, RecoveryRecord, StepRecord
 
@@ -61,6 +62,8 @@ class RecoveryForm(Form, frozen=True, kw_only=True):
     """Moments by which an outage is measured, in seconds since `began`."""
     steps: list[StepForm]
     """What was done, in the order in which it ended."""
+    acknowledgement: AcknowledgementForm | None = None
+    """The word of an operator that it was seen; None if there is none, and in the history."""
     sentence: str
     """What it did, or why it did not."""
 

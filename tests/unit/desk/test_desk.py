@@ -1,7 +1,8 @@
 """The desk request by request: what it refuses, with which status, and what it hands to the fleet."""
 
+from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import cast
+from typing import TypeVar, cast
 
 import pytest
 
@@ -15,11 +16,14 @@ from vtorc.core.decision.decisions import Decision
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.durability import DurabilityPolicy, policy
-from vtorc.core.facts.ids import ShardId
+from vtorc.core.facts.ids import ShardId, TabletAlias, alias_list
 from vtorc.core.facts.views import ShardView
-from vtorc.desk.desk import Desk
-from vtorc.desk.plans import EXECUTIONS
+from vtorc.desk.desk import ACTS_A_MINUTE, Desk
+from vtorc.discovery.watch import ShardWatch
 from vtorc.recovery.record import BegunRecovery, OperatorRequest
+from vtorc.recovery.session import RecoveryTools
+
+T = TypeVar("T")
 
 FIRST, SECOND = (alias(f"zone1-{number}") for number in (101, 102))
 WELL = shard(primary(), replica("zone1-101"), replica("zone1-102"))
@@ -63,6 +67,22 @@ class OneShard:
     def cancel(self, shard: ShardId, why: str) -> bool:
         self.heard.append(f"cancel {shard}: {why}")
         return self.can_cancel
+
+    def on_shard(self, _: ShardId, make: Callable[[RecoveryTools, ShardWatch], T]) -> T:
+        return make(self.tools, cast(ShardWatch, _Watch(self)))
+
+
+class _Watch:
+    """The watch of that shard, which notes what is asked for."""
+
+    def __init__(self, fleet: OneShard) -> None:
+        self._fleet = fleet
+
+    def view(self) -> ShardView:
+        return self._fleet.shown
+
+    async def refresh(self, deadline: float, *, leave_out: Collection[TabletAlias]) -> None:
+        self._fleet.heard.append(f"refresh without {alias_list(leave_out)}")
 
 
 def at(rig: Rig) -> tuple[OneShard, Asking]:
@@ -170,9 +190,9 @@ def test_a_shard_is_not_reparented_all_the_time() -> None:
 
     async def main(rig: Rig) -> None:
         fleet, asking = at(rig)
-        statuses = [(await asking.execute(await asking.plan())).status for _ in range(EXECUTIONS + 1)]
-        assert statuses == [202] * EXECUTIONS + [429]
-        assert len(fleet.commands) == EXECUTIONS
+        statuses = [(await asking.execute(await asking.plan())).status for _ in range(ACTS_A_MINUTE + 1)]
+        assert statuses == [202] * ACTS_A_MINUTE + [429]
+        assert len(fleet.commands) == ACTS_A_MINUTE
 
     with_rig(main)
 

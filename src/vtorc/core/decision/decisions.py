@@ -26,7 +26,7 @@ from vtorc.core.detection.thresholds import ENDS_WITHIN, HUNG_AFTER
 from vtorc.core.election.unseen_promotions import unknown_tablets, unseen_writer
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.external_source import external_source, external_source_advice
-from vtorc.core.facts.holds import Effect, Hold, Purpose
+from vtorc.core.facts.holds import NO_HOLDS, Effect, Hold, Purpose
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.rules import Rule, Why
@@ -139,6 +139,19 @@ def why_not_replaced(
     return decider.switched_off(dead, recovery) or decider.history.why_wait(dead, recovery)
 
 
+def why_not_repaired(
+    view: ShardView, findings: Sequence[Finding], policy: DurabilityPolicy | None, asked: Finding, now: float
+) -> Why | None:
+    """Return why vtorc would not repair the problem `asked` if a tablet had it beside `findings`; None if it would.
+
+    An operator may ask for a repair that vtorc itself sees no need for. All guards of the repair hold then. Switches,
+    holds and pauses do not count, as they keep vtorc from acting by itself.
+    """
+    recovery = asked.problem.recovery
+    assert recovery is not None
+    return _Decider(replace(view, holds=NO_HOLDS), findings, policy, DecisionLimits(), now).why_not(asked, recovery)
+
+
 def next_action(decisions: Iterable[Decision]) -> Action | None:
     """Return the most urgent recovery, with all other decisions that it can carry out at once; None for none."""
     acting = [decision for decision in decisions if decision.recovery is not None]
@@ -188,12 +201,7 @@ class _Decider:
         recovery = finding.problem.recovery
         if recovery is None:
             return self._stand_still(finding, Rule.NO_REMEDY, "no recovery of vtorc would help")
-        why = (
-            self.switched_off(finding, recovery)
-            or self._too_early(finding, recovery)
-            or self._unsafe(finding, recovery)
-        )
-        if why is not None:
+        if (why := self.why_not(finding, recovery)) is not None:
             return self._stand_still(finding, *why, escalated=why[0].needs_operator)
         attempts = self.history.attempts_for(finding)
         if why := refused_as_errant(self.view, self.policy, finding, attempts):
@@ -206,6 +214,14 @@ class _Decider:
             rule=Rule.ACT,
             sentence=f"{finding.sentence}; {recovery.traits.intent}",
             escalated=needs_operator(attempts),
+        )
+
+    def why_not(self, finding: Finding, recovery: Recovery) -> Why | None:
+        """Return why the recovery is not begun whatever was tried before; None if it may be."""
+        return (
+            self.switched_off(finding, recovery)
+            or self._too_early(finding, recovery)
+            or self._unsafe(finding, recovery)
         )
 
     def _stand_still(self, finding: Finding, rule: Rule, why: str, *, escalated: bool = False) -> Decision:

@@ -46,6 +46,20 @@ class RecoveryTraits:
     """Whether it is broken off when the primary is lost meanwhile. Recoveries that end within seconds are not."""
 
 
+def _of_operators(spelling: str, intent: str) -> RecoveryTraits:
+    """Return the row of a command on replicas that operators give: no problem calls for it, and the primary stays."""
+    return RecoveryTraits(
+        spelling=spelling,
+        intent=intent,
+        urgency=Urgency.REPLICA_REPAIR,
+        replaces_primary=False,
+        batches=False,
+        changes_tablet=True,
+        may_be_outranked=True,
+        forbidden_by=None,
+    )
+
+
 class Recovery(enum.Enum):
     """A kind of recovery; each member is its row, so that none can be forgotten."""
 
@@ -169,6 +183,15 @@ class Recovery(enum.Enum):
         forbidden_by=None,
         may_be_outranked=False,
     )
+    REPARENT_TABLET = _of_operators("ReparentTablet", "making it replicate from the primary as an operator asked")
+    START_REPLICATION = _of_operators("StartReplication", "starting its replication as an operator asked")
+    RESTART_REPLICATION = _of_operators("RestartReplication", "restarting its replication as an operator asked")
+    STOP_REPLICATION = _of_operators("StopReplication", "stopping its replication as an operator asked")
+    STOP_REPLICATION_NICELY = _of_operators(  # only vtorc has it; orchestrator calls it stop-replica-nice
+        "StopReplicationNicely", "stopping its replication after its relay log as an operator asked"
+    )
+    SET_READ_ONLY = _of_operators("SetReadOnly", "making it read-only as an operator asked")
+    FLUSH_BINARY_LOGS = _of_operators("FlushBinaryLogs", "beginning a new binary log as an operator asked")
 
     @property
     def replaces_primary(self) -> bool:

@@ -95,6 +95,9 @@ class Purpose(enum.Enum):
     """As the downtime of a tablet (orchestrator's `begin-downtime`); a tablet has at most one."""
     MAINTENANCE = "maintenance"
     """As the maintenance of a tablet (orchestrator's `begin-maintenance`); a tablet has at most one."""
+    STOPPED_REPLICATION = "stopped_replication"
+    """As the replication of a tablet that an operator stopped (orchestrator's `stop-replica`); a tablet has at most
+    one."""
     PROMOTION_RULE = "promotion_rule"
     """As the promotion rule of a tablet (orchestrator's `register-candidate`); a tablet has at most one."""
 

@@ -10,6 +10,7 @@ from msgspec import structs
 from vtorc.forms.fleet import ShardRowForm, shard_row
 from vtorc.forms.frames import (
     AnyFrame,
+    AuditFrame,
     DecisionFrame,
     GoneFrame,
     HoldsFrame,
@@ -32,6 +33,7 @@ NAMES: dict[type[AnyFrame], str] = {
     GoneFrame: "gone",
     RecoveryFrame: "recovery",
     DecisionFrame: "decision",
+    AuditFrame: "audit",
     HoldsFrame: "hold",
 }
 """The frames that are events, each with the name of the event."""
@@ -67,6 +69,8 @@ class Change:
                 return recovery.shard
             case DecisionFrame(finding=finding):
                 return finding.shard
+            case AuditFrame(entry=entry):
+                return entry.shard
             case _:
                 return None
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.unit.server.told import Answered, ask_app
+from tests.unit.server.told import Answered, Forwarding, ask_app
 from tests.unit.server.v12 import fields
 from tests.unit.server.v12.world import (
     HEALTHY,
@@ -25,7 +25,7 @@ from tests.unit.server.v12.world import (
 from vtorc.forms.frames import ProblemForm, RecoveryFrame, ShardFrame
 from vtorc.server.app import make_app
 from vtorc.server.listener import Listener
-from vtorc.server.v12 import acts
+from vtorc.server.v12 import asking
 
 REASON = " by the API of orchestrator"
 
@@ -159,7 +159,7 @@ async def test_a_recovery_that_takes_long_is_told_as_going_on() -> None:
 
 async def test_a_recovery_that_leaves_no_record_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """A recovery that was in progress, and is gone without a record, is told as broken off."""
-    monkeypatch.setattr(acts, "RECORD_WITHIN", 0.0)
+    monkeypatch.setattr(asking, "RECORD_WITHIN", 0.0)
     world = ready()
     world.ends = []
     call = asyncio.create_task(ask(world, "graceful-primary-takeover-auto/commerce:0"))
@@ -237,7 +237,7 @@ async def test_nothing_acts_but_get(method: str) -> None:
 async def test_no_other_host_and_no_foreign_page_makes_it_act() -> None:
     """A remote client is unauthorized, and a page of another site is refused."""
     world = ready()
-    app = make_app(world.memory, world.ask, listener=Listener.V12)
+    app = make_app(world.memory, Forwarding(world.ask), listener=Listener.V12)
     path = "/api/disable-global-recoveries"
     remote = await ask_app(app, path, client="192.0.2.7")
     assert (remote.json["Message"], world.asked) == ("Unauthorized", [])
