@@ -19,7 +19,7 @@ from vtorc.server.access.tls import tls_context
 from vtorc.server.app import make_app
 from vtorc.server.asking import Forward
 from vtorc.server.channel import LENGTH_BYTES, LONGEST_FRAME, FrameCutter, frame_length, framed
-from vtorc.server.connection import MOST_CONNECTIONS, BoundedHttpProtocol
+from vtorc.server.connection import BoundedHttpProtocol
 from vtorc.server.memory import ServerMemory
 from vtorc.server.options import ListenerOption, ServerOptions, ServerRules
 from vtorc.server.requests import Requests
