@@ -29,13 +29,14 @@ from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.memory_keeper import MemoryKeeper
 from vtorc.discovery.probe import ProbePace
 from vtorc.errors import MemoryFileError, TabletClientMisconfigured
+from vtorc.forms.access import KnownToken
 from vtorc.forms.settings import LiveSettingForms, ReloadForm, SettingForm
 from vtorc.history.memory_file import MemoryFile, StoredMemory, read_memory
 from vtorc.history.writer import HistoryWriter
 from vtorc.logs import setup_logging
 from vtorc.mysql.held import MysqlCredentials
 from vtorc.mysql.sentinel import MysqlSentinel
-from vtorc.orders import open_orders, restored_holds, restored_notes
+from vtorc.orders import open_orders, restored_holds, restored_notes, restored_tokens
 from vtorc.recovery.session import Bounds, Deadlines, RecoveryTools
 from vtorc.server.listener import BoundListener
 from vtorc.server.opening import open_listeners, server_rules
@@ -99,14 +100,17 @@ async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[Boun
         open_orders(orders_file(store.settings)) as orders,
     ):
         log, advice = LogObserver(), topology_advice(store.settings, new_file=new_file)
-        forms = LiveSettingForms(store)
+        forms, tokens = LiveSettingForms(store), await restored_tokens(orders)
         notes = await restored_notes(orders, tools.clock)
         http = HttpSide(
             listeners,
             rules,
             tools,
             fleet=lambda: fleet,
-            facts=lambda: daemon_facts(store.settings, fleet, forms()),
+            facts=lambda: daemon_facts(store.settings, fleet, forms(), tokens.tokens),
+            audit=[log, *history],
+            tokens=tokens,
+            acts_a_minute=lambda: store.settings.actions_per_minute,
             notes=notes,
             reload=lambda: reload(store, tablets),
         )
@@ -142,7 +146,9 @@ def _missing_topology_file(settings: Settings) -> str:
     return path if settings.topo_implementation == "local" and not Path(path).exists() else ""
 
 
-def daemon_facts(settings: Settings, fleet: Fleet, forms: tuple[SettingForm, ...]) -> DaemonFacts:
+def daemon_facts(
+    settings: Settings, fleet: Fleet, forms: tuple[SettingForm, ...], tokens: tuple[KnownToken, ...] = ()
+) -> DaemonFacts:
     """Return what vtorc tells of itself."""
     return DaemonFacts(
         version=vtorc.__version__,
@@ -154,6 +160,7 @@ def daemon_facts(settings: Settings, fleet: Fleet, forms: tuple[SettingForm, ...
         holds_outlive_vtorc=fleet.holds.is_lasting,
         shards_watched=fleet.shards_watched,
         settings=forms,
+        tokens=tokens,
     )
 
 

@@ -8,11 +8,13 @@ import structlog
 
 from vtorc.control.hold_book import HoldBook, PassingHolds
 from vtorc.control.note_book import NoteBook, PassingNotes
+from vtorc.control.token_book import TokenBook
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.errors import OrdersFileError
 from vtorc.history.hold_rows import HoldRows
 from vtorc.history.note_rows import NoteRows
 from vtorc.history.orders_file import OrdersFile
+from vtorc.history.token_rows import TokenRows
 
 ORDERS_PATIENCE = 10.0
 """Seconds that the disk gets to return the orders before vtorc starts without them."""
@@ -31,6 +33,23 @@ async def open_orders(path: str) -> AsyncIterator[OrdersFile | None]:
         yield file
     finally:
         await asyncio.to_thread(file.close)
+
+
+async def restored_tokens(file: OrdersFile | None) -> TokenBook:
+    """Return the bearer tokens, before the HTTP server takes requests.
+
+    A file that cannot be read is told; no token is known then until an operator asks for a change of tokens.
+    """
+    if file is None:
+        return TokenBook()
+    book = TokenBook(TokenRows(file))
+    try:
+        async with asyncio.timeout(ORDERS_PATIENCE):
+            await book.read()
+    except (OrdersFileError, TimeoutError) as error:
+        why = str(error) or f"orders file {file.path}: it could not be read within {ORDERS_PATIENCE:g} s"
+        _log.error(f"{why}; started without the bearer tokens in it, whose owners are refused")
+    return book
 
 
 async def restored_holds(file: OrdersFile | None, clock: OnTimeClock) -> HoldBook:

@@ -8,10 +8,12 @@ from vtorc.control.facade import FleetFacade
 from vtorc.control.fleet import Fleet
 from vtorc.control.fleet_metrics import FleetMetrics
 from vtorc.control.note_book import NoteBook, PassingNotes
+from vtorc.control.observer import AuditObserver, AuditObservers
 from vtorc.control.probe_metrics import ProbeMetrics
 from vtorc.control.publisher import DaemonFacts, MetricsSource, Publisher
+from vtorc.control.token_book import TokenBook
 from vtorc.control.topo_metrics import TopoMetrics
-from vtorc.desk.desk import Desk
+from vtorc.desk.desk import ACTS_A_MINUTE, Desk
 from vtorc.forms.settings import ReloadForm
 from vtorc.recovery.session import RecoveryTools
 from vtorc.server.beside import beside
@@ -31,17 +33,24 @@ class HttpSide:
         *,
         fleet: Callable[[], Fleet],
         facts: Callable[[], DaemonFacts],
+        audit: Sequence[AuditObserver],
+        tokens: TokenBook | None = None,
+        acts_a_minute: Callable[[], int] = lambda: ACTS_A_MINUTE,
         notes: NoteBook | None = None,
         reload: Callable[[], ReloadForm] | None = None,
     ) -> None:
         """Serve on `listeners`; `fleet` returns the fleet, which is made with the observers, once it is there.
 
-        The desk keeps `notes`; without them they last as long as the process. It calls `reload` to have the settings
-        read again; None if there are none to read.
+        `audit` hears what operators ask for. The desk keeps `notes` and bearer `tokens`; without them they last as long
+        as the process. It calls `reload` to have the settings read again; None if there are none to read.
+        `acts_a_minute` is as in `Desk`.
         """
         self._notes = notes if notes is not None else NoteBook(PassingNotes(), tools.clock)
         self._reload = reload
         self._fleet = fleet
+        self._audit = audit
+        self._tokens = tokens or TokenBook()
+        self._acts_a_minute = acts_a_minute
         self._server = ServerSupervisor(listeners, rules)
         self._publishers: list[Publisher] = []
         self._counters: list[FleetMetrics] = []
@@ -68,9 +77,18 @@ class HttpSide:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """Serve and answer until the end of the context; the server process ends with it."""
-        answer = Desk(FleetFacade(self._fleet()), notes=self._notes, reload=self._reload).answer
+        desk = Desk(
+            FleetFacade(self._fleet()),
+            audit=AuditObservers([*self._audit, *self._publishers]),
+            tokens=self._tokens,
+            notes=self._notes,
+            reload=self._reload,
+            acts_a_minute=self._acts_a_minute,
+        )
         runs = [
-            run for each in self._publishers for run in (each.run, partial(self._server.run, each.snapshot, answer))
+            run
+            for each in self._publishers
+            for run in (each.run, partial(self._server.run, each.snapshot, desk.answer), desk.auditor.run)
         ]
         async with beside(runs):
             yield

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 
+import msgspec
+
 from vtorc.control.hold_book import HoldChange, HoldNews
 from vtorc.control.observer import Announcement, failure_sentence
 from vtorc.core.decision.decisions import Decision
@@ -13,7 +15,8 @@ from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.holds import ScopeKind
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.rules import Rule
-from vtorc.history.store import StoredDecision, StoredRecovery
+from vtorc.forms.audit import AuditForm
+from vtorc.history.store import StoredAudit, StoredDecision, StoredRecovery
 from vtorc.history.writer import HistoryWriter
 from vtorc.recovery.record import BegunRecovery, OperatorRequest, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
@@ -58,6 +61,20 @@ class HistoryObserver:
 
     def interrupted(self, begun: BegunRecovery) -> None:
         """Do nothing: what follows, another recovery or another vtorc, is stored by itself."""
+
+    def audited(self, entry: AuditForm) -> None:
+        """Store what an operator asked for, and what came of it."""
+        self._writer.add_audit(
+            StoredAudit(
+                at=self._clock.wall(),
+                shard=entry.shard or "",
+                actor=entry.actor,
+                action=entry.action,
+                result=entry.result,
+                sentence=entry.sentence,
+                detail=msgspec.to_builtins(entry),
+            )
+        )
 
     def announced(self, announcement: Announcement) -> None:
         """Store the announcement as a decision about no shard."""

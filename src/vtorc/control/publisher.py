@@ -19,10 +19,13 @@ from vtorc.core.facts.notes import NO_NOTES, Notes
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
 from vtorc.discovery.lateness import OnTimeClock
+from vtorc.forms.access import KnownToken
+from vtorc.forms.audit import AuditForm
 from vtorc.forms.findings import finding_form
 from vtorc.forms.frames import (
     AnnouncementForm,
     AnyFrame,
+    AuditFrame,
     DecisionFrame,
     FrameSink,
     GoneFrame,
@@ -35,6 +38,7 @@ from vtorc.forms.frames import (
     SettingsFrame,
     ShardFrame,
     StatusFrame,
+    TokensFrame,
 )
 from vtorc.forms.hold import HoldForm, hold_form
 from vtorc.forms.notes import acknowledgement_form, tag_form
@@ -65,6 +69,9 @@ KEPT_RECOVERIES = 500
 KEPT_DECISIONS = 2000
 """How many decisions are."""
 
+KEPT_AUDIT = 1000
+"""How many audit entries are."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonFacts:
@@ -83,6 +90,8 @@ class DaemonFacts:
     """Whether the holds of operators are kept over a restart."""
     settings: tuple[SettingForm, ...] = ()
     """All settings."""
+    tokens: tuple[KnownToken, ...] = ()
+    """All bearer tokens by name."""
 
 
 class MetricsSource(Protocol):
@@ -134,12 +143,14 @@ class Publisher:
         self._changed: dict[ShardId, None] = {}
         self._recoveries: deque[RecoveryFrame] = deque(maxlen=KEPT_RECOVERIES)
         self._decisions: deque[DecisionFrame] = deque(maxlen=KEPT_DECISIONS)
+        self._audit: deque[AuditFrame] = deque(maxlen=KEPT_AUDIT)
         self._announcements: dict[Rule, AnnouncementForm] = {}
         self._holds: dict[int, HoldForm] = {}
         self._notes = NO_NOTES
         self._unread: tuple[str, ...] = ()
         self._status: StatusFrame | None = None
         self._settings: tuple[SettingForm, ...] = ()
+        self._tokens: tuple[KnownToken, ...] = ()
 
     async def run(self) -> None:
         """Send what has changed, and heartbeats, until cancelled."""
@@ -154,10 +165,12 @@ class Publisher:
     def snapshot(self) -> Iterator[AnyFrame]:
         """Yield all that a server has to know that starts anew, metrics last.
 
-        A shard is told as it is when its turn comes. Of recoveries and decisions only those are told that there were at
-        the first turn: later ones are sent beside this.
+        A shard is told as it is when its turn comes. Of recoveries, decisions and audit entries only those are told
+        that there were at the first turn: later ones are sent beside this.
         """
         shards, ended, decided = list(self._shards), list(self._recoveries), list(self._decisions)
+        asked = list(self._audit)
+        yield TokensFrame(tokens=list(self._facts().tokens))  # first, so that no client is refused that is known
         yield self._status_frame()
         if settings := self._facts().settings:
             yield SettingsFrame(settings=list(settings))
@@ -170,6 +183,7 @@ class Publisher:
                 yield self._shard_frame(known)
         yield from ended
         yield from decided
+        yield from asked
         yield self._metrics_frame()
 
     # --- what is heard
@@ -218,6 +232,12 @@ class Publisher:
     def interrupted(self, begun: BegunRecovery) -> None:
         """Show the recovery no more as one in progress."""
         self._end_running(begun.shard)
+
+    def audited(self, entry: AuditForm) -> None:
+        """Send what an operator asked for."""
+        frame = AuditFrame(entry=entry)
+        self._audit.append(frame)
+        self._sink.send(frame)
 
     def announced(self, announcement: Announcement) -> None:
         """Send the news with the next status."""
@@ -290,6 +310,9 @@ class Publisher:
         if (settings := self._facts().settings) != self._settings:
             self._settings = settings
             self._sink.send(SettingsFrame(settings=list(settings)))
+        if (tokens := self._facts().tokens) != self._tokens:
+            self._tokens = tokens
+            self._sink.send(TokensFrame(tokens=list(tokens)))
         self._sink.send(HeartbeatFrame(at=rfc3339(self._clock.wall()), late_seconds=round(self._clock.late, 3)))
 
     def _shard_frame(self, known: _ShardNews) -> ShardFrame:

@@ -1,7 +1,7 @@
 """Reads the arguments of a request, and refuses wrong ones by key, value and what was expected."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.desk.problems import DeskRefusal
@@ -22,8 +22,12 @@ _RECOVERY = re.compile(r"[0-9]{1,20}", re.ASCII)
 class RequestArguments:
     """The arguments of one request; each is read once, and `end` refuses those that were not."""
 
-    def __init__(self, kind: str, given: Mapping[str, object]) -> None:
+    def __init__(
+        self, kind: str, given: Mapping[str, object], *, admit: Callable[[ShardId], None] = lambda _: None
+    ) -> None:
+        """Read what was `given`; `admit` raises DeskRefusal for a shard that the client may not ask about."""
         self._kind = kind
+        self._admit = admit
         self._left = dict(given)
         self._read: list[str] = []
 
@@ -94,7 +98,13 @@ class RequestArguments:
         keyspace, slash, name = value.partition("/")
         if not (slash and keyspace and name):
             raise self._wrong("shard", value, "<keyspace>/<shard>")
-        return ShardId(keyspace, name)
+        shard = ShardId(keyspace, name)
+        self._admit(shard)
+        return shard
+
+    def admit(self, shard: ShardId) -> None:
+        """Take note that the request is about a shard that it does not name; raises DeskRefusal."""
+        self._admit(shard)
 
     def alias_or_none(self, key: str) -> TabletAlias | None:
         """Return the tablet that is named; None if the request names none. Raises DeskRefusal."""
@@ -108,6 +118,15 @@ class RequestArguments:
             return TabletAlias.parse(value)
         except NameParseError:
             raise self._wrong(key, value, expected) from None
+
+    def names_or_none(self, key: str, expected: str) -> tuple[str, ...] | None:
+        """Return names, at least one; None if the request has none. Raises DeskRefusal."""
+        value = self._take(key)
+        if value is None:
+            return None
+        if not isinstance(value, list) or not value or not all(isinstance(name, str) and name for name in value):
+            raise self._wrong(key, value, expected)
+        return tuple(dict.fromkeys(value))
 
     def aliases_or_none(self, key: str) -> tuple[TabletAlias, ...] | None:
         """Return the tablets that are named; None if the request names none. Raises DeskRefusal."""

@@ -1,30 +1,41 @@
 """Answers the requests of operators: plans, their execution and cancellation, and holds."""
 
 import itertools
-from collections.abc import Awaitable, Callable
-from typing import cast, get_args
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeGuard, cast, get_args
 
 import msgspec
 import structlog
+from msgspec import structs
 
 from vtorc.control.facade import FleetFacade
 from vtorc.control.note_book import NoteBook, PassingNotes
+from vtorc.control.observer import AuditObserver, AuditObservers
 from vtorc.control.operator_command import CommandWork, OperatorCommand
+from vtorc.control.token_book import TokenBook
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.desk.arguments import RequestArguments
+from vtorc.desk.auditor import Auditor
 from vtorc.desk.basis import PlanBasis, ShardRevisions
+from vtorc.desk.clearance import Clearance, Needs, need
 from vtorc.desk.holds import Answer, HoldDesk
 from vtorc.desk.notes import NoteDesk
 from vtorc.desk.outlook import Outlook, OutlookMaker
 from vtorc.desk.plans import Plan, PlanBook
 from vtorc.desk.problems import DeskRefusal
+from vtorc.desk.rates import Pace, Rates
+from vtorc.desk.repeats import Repeats
 from vtorc.desk.shards import check_free, view_of, why_not_changed
 from vtorc.desk.tablet_desk import TabletDesk
+from vtorc.desk.token_desk import TokenDesk
 from vtorc.discovery.watch import ShardWatch
-from vtorc.forms.frames import ReplyFrame, RequestFrame
+from vtorc.forms.access import Role
+from vtorc.forms.base import Form
+from vtorc.forms.frames import REFUSED, RefusalForm, ReplyFrame, RequestFrame
 from vtorc.forms.plan import PlanKind
-from vtorc.forms.recovery import recovery_id, running_form
+from vtorc.forms.recovery import RunningForm, recovery_id, running_form
 from vtorc.forms.settings import ReloadForm
 from vtorc.recovery.cancelling import CancelSwitch
 from vtorc.recovery.commands import Commands
@@ -43,50 +54,103 @@ _RECOVERIES: dict[PlanKind, Recovery] = {
 _log = structlog.get_logger("vtorc")
 
 
+Handler = Callable[[RequestArguments, RequestFrame], Awaitable[Answer]]
+
+ACTS_A_MINUTE = 10
+"""Requests that change servers, of one operator and of one shard within a minute, unless a setting says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """One kind of request."""
+
+    handler: Handler
+    """Answers it."""
+    needs: Needs
+    """What the client of it needs."""
+    has_secret: bool = False
+    """Whether its answer is told once, and not kept for a client that asks again."""
+
+
 class Desk:
     """The desk of one vtorc; it never raises, and does nothing by itself."""
 
     def __init__(
-        self, fleet: FleetFacade, *, notes: NoteBook | None = None, reload: Callable[[], ReloadForm] | None = None
+        self,
+        fleet: FleetFacade,
+        *,
+        audit: AuditObserver | None = None,
+        tokens: TokenBook | None = None,
+        notes: NoteBook | None = None,
+        reload: Callable[[], ReloadForm] | None = None,
+        acts_a_minute: Callable[[], int] = lambda: ACTS_A_MINUTE,
     ) -> None:
-        """Answer about `fleet`; without `notes` they last as long as the desk.
+        """Answer about `fleet`, and tell `audit` of what acts; without `notes` and `tokens` they last as long as the
+        desk.
 
-        `reload` reads the settings again; None if there are none to read.
+        `reload` reads the settings again; None if there are none to read. `acts_a_minute` is asked again each time; 0
+        is no limit.
         """
         self._fleet = fleet
         self._clock = fleet.tools.clock
         self._book = PlanBook(self._clock.now)
         self._revisions = ShardRevisions()
+        self._rates = Rates(self._clock.now, acts_a_minute)
+        self._repeats = Repeats(self._clock.now)
+        self.auditor = Auditor(audit or AuditObservers(()), self._clock)
+        """Tells of what acts."""
         self._gaps: dict[ShardId, float] = {}
         self._numbers = itertools.count(1)
-        tablets = TabletDesk(fleet, self._book)
+        tablets = TabletDesk(fleet)
         holds = HoldDesk(fleet)
+        bearer = TokenDesk(tokens or TokenBook(), self._clock)
+        of_tokens = Needs(role=Role.ADMIN, pace=Pace.ORDER, all_keyspaces=True, known_client=True)
         noted = NoteDesk(fleet, notes if notes is not None else NoteBook(PassingNotes(), self._clock))
         self._reload = reload
-        self._answers: dict[str, Callable[[RequestArguments, RequestFrame], Awaitable[Answer]]] = {
-            "plan": self._plan,
-            "execute": self._execute,
-            "cancel": self._cancel,
-            "command": tablets.command,
-            "probe": tablets.probe,
-            "recoveries": holds.switch_recoveries,
-            "hold": holds.hold,
-            "lift": holds.lift,
-            "acknowledge": noted.acknowledge,
-            "tag": noted.tag,
-            "untag": noted.untag,
-            "reload": self._read_settings,
+        order = Needs(role=Role.OPERATE, pace=Pace.ORDER)
+        fleet_wide = Needs(role=Role.ADMIN, pace=Pace.ORDER, all_keyspaces=True)
+        self._kinds: dict[str, _Kind] = {
+            "plan": _Kind(self._plan, Needs(role=Role.READ, pace=Pace.PLAN)),
+            "execute": _Kind(self._execute, Needs(role=Role.OPERATE, pace=Pace.ACT)),
+            "cancel": _Kind(self._cancel, order),
+            "command": _Kind(tablets.command, Needs(role=Role.OPERATE, pace=Pace.ACT)),
+            "probe": _Kind(tablets.probe, order),
+            "recoveries": _Kind(holds.switch_recoveries, fleet_wide),
+            "hold": _Kind(holds.hold, order),
+            "lift": _Kind(holds.lift, order),
+            "acknowledge": _Kind(noted.acknowledge, Needs(role=Role.OPERATE, pace=Pace.ORDER, all_keyspaces=True)),
+            "tag": _Kind(noted.tag, order),
+            "untag": _Kind(noted.untag, order),
+            "reload": _Kind(self._read_settings, fleet_wide),
+            "token_add": _Kind(bearer.add, of_tokens, has_secret=True),
+            "token_revoke": _Kind(bearer.revoke, of_tokens),
         }
 
     async def answer(self, request: RequestFrame) -> ReplyFrame:
         """Return the answer to a request; an execution is answered as soon as it has been taken on."""
+        if request.kind == REFUSED:
+            return self._note_refusal(request)
         try:
-            answer = self._answers.get(request.kind)
-            if answer is None:
-                raise DeskRefusal.argument("kind", request.kind, f"one of {', '.join(self._answers)}")
-            status, body = await answer(RequestArguments(request.kind, request.arguments), request)
+            kind = self._kinds.get(request.kind)
+            if kind is None or kind.has_secret:
+                return await self._answer(request)
+            return await self._repeats.answer(request, lambda: self._answer(request))
+        except DeskRefusal as refusal:  # of the key itself
+            return refusal.reply(request.id)
+
+    async def _answer(self, request: RequestFrame) -> ReplyFrame:
+        kind = self._kinds.get(request.kind)
+        if kind is None:
+            return DeskRefusal.argument("kind", request.kind, f"one of {', '.join(self._kinds)}").reply(request.id)
+        clearance = Clearance(request.caller, kind.needs, self._rates)
+        is_audited = kind.needs.pace is not Pace.PLAN
+        try:
+            clearance.check(request.kind)
+            arguments = RequestArguments(request.kind, request.arguments, admit=clearance.admit)
+            status, body = await kind.handler(arguments, request)
         except DeskRefusal as refusal:
-            _log.warning(f"refused: {refusal}", request=request.kind, actor=request.actor, origin=request.origin)
+            if is_audited:
+                self.auditor.refused(request, clearance.shard, refusal.form)
             return refusal.reply(request.id)
         except Exception as error:
             _log.error(f"a request of {request.actor} failed in vtorc itself", request=request.kind, exc_info=error)
@@ -96,8 +160,22 @@ class Desk:
                 why=f"vtorc itself failed ({type(error).__name__}: {error})",
                 do="report this with the traceback in the log",
             )
+            if is_audited:
+                self.auditor.failed(request, clearance.shard, str(mistake))
             return mistake.reply(request.id)
+        clearance.note()
+        if is_audited:
+            running = body.get("recovery") if isinstance(body, Mapping) else None
+            begun = running if isinstance(running, RunningForm) else None
+            self.auditor.done(request, clearance.shard, _told(body), begun.id if begun is not None else None)
         return ReplyFrame(id=request.id, status=status, body=msgspec.Raw(msgspec.json.encode(body)))
+
+    def _note_refusal(self, request: RequestFrame) -> ReplyFrame:
+        """Tell of what the server refused by itself."""
+        told = msgspec.convert(request.arguments, RefusalForm)
+        asked = structs.replace(request, kind=told.action, arguments={})
+        self.auditor.refused(asked, None, told.problem, unlisted=told.unlisted)
+        return ReplyFrame(id=request.id, status=200, body=msgspec.Raw(b"{}"))
 
     # --- plans
 
@@ -149,8 +227,13 @@ class Desk:
         reason = arguments.reason()
         accept_loss = arguments.flag("accept_loss", default=False)
         arguments.end()
-        plan = self._book.to_execute(name)
+        plan = self._book.to_execute(name, request.caller)
+        arguments.admit(plan.shard)
         self._check_still_holds(plan)
+        if plan.outlook.risk or plan.kind == "forced":
+            need(
+                Role.ADMIN, request.caller, f"execute {plan.id}, a plan that may lose writes or overrules the election"
+            )
         if plan.outlook.risk and not accept_loss:
             raise DeskRefusal(
                 409,
@@ -158,7 +241,6 @@ class Desk:
                 why=f"the plan may lose writes: {plan.outlook.risk}",
                 do="execute it with accept_loss true if that is to be accepted, or choose another plan",
             )
-        self._book.check_rate(plan.shard)
         check_free(self._fleet, plan.shard)
         begun = BegunRecovery(
             shard=plan.shard,
@@ -266,3 +348,13 @@ def _overruled(plan: Plan) -> str:
     to = plan.outlook.to
     why = plan.basis.view.holds.why_not_promoted(to) if plan.kind == "forced" and to is not None else ""
     return f", although it {why}" if why else ""
+
+
+def _told(body: object) -> str:
+    """Return the sentence of what an answer is about, such as a recovery, a hold or a token; without one "done"."""
+    parts = body.values() if isinstance(body, Mapping) else (structs.asdict(body).values() if _is_form(body) else ())
+    return next((part.sentence for part in (body, *parts) if _is_form(part) and hasattr(part, "sentence")), "done")
+
+
+def _is_form(value: object) -> TypeGuard[Any]:
+    return isinstance(value, Form)

@@ -6,8 +6,10 @@ from typing import Any, TypeVar
 from vtorc.control.facade import FleetFacade
 from vtorc.core.facts.holds import FLEET, LONGEST, Effect, Hold, HoldScope, Purpose, ScopeKind
 from vtorc.desk.arguments import RequestArguments
+from vtorc.desk.clearance import need, need_all_keyspaces
 from vtorc.desk.problems import DeskRefusal
 from vtorc.errors import HoldParseError, OrdersFileError
+from vtorc.forms.access import Caller, Role
 from vtorc.forms.frames import RequestFrame
 from vtorc.forms.hold import HoldAnswerForm, hold_form
 from vtorc.recovery.record import OperatorRequest
@@ -44,7 +46,8 @@ class HoldDesk:
         owner = arguments.text_or_none("owner", LONGEST_OWNER) or request.actor
         seconds = arguments.number_or_none("seconds", 1, LONGEST)
         arguments.end()
-        self._check_is_known(scope)
+        self._check_is_known(scope, request.caller)
+        _check_may(scope, request.caller)
         created = self._fleet.tools.clock.wall()
         return await self._add(
             Hold(
@@ -71,7 +74,11 @@ class HoldDesk:
             what, hold = f"{purpose.value} on {scope}", self._fleet.holds.find(purpose, scope)
         reason = arguments.reason()
         arguments.end()
-        if hold is None or not await _kept(self._fleet.holds.lift(hold, _asked(request, reason))):
+        if hold is not None and not self._is_seen(hold.scope, request.caller):
+            hold = None
+        if hold is not None:
+            _check_may(hold.scope, request.caller)
+        if hold is None or not await kept(self._fleet.holds.lift(hold, _asked(request, reason))):
             raise DeskRefusal(404, what=what, why="no such hold is in force", do="look at the list of holds")
         return 200, self._answer(hold)
 
@@ -93,11 +100,11 @@ class HoldDesk:
             )
             await self._add(hold, asked)
         elif (switch := holds.find(Purpose.SWITCH, FLEET)) is not None:
-            await _kept(holds.lift(switch, asked))
+            await kept(holds.lift(switch, asked))
         return 200, {"allow": allow}
 
     async def _add(self, hold: Hold, asked: OperatorRequest) -> Answer:
-        return 200, self._answer(await _kept(self._fleet.holds.add(hold, asked)))
+        return 200, self._answer(await kept(self._fleet.holds.add(hold, asked)))
 
     def _answer(self, hold: Hold) -> HoldAnswerForm:
         return HoldAnswerForm(hold=hold_form(hold), outlives_vtorc=self._fleet.holds.is_lasting)
@@ -109,24 +116,34 @@ class HoldDesk:
         except HoldParseError as error:
             raise DeskRefusal.argument("scope", text, str(error).partition("expected ")[2]) from None
 
-    def _check_is_known(self, scope: HoldScope) -> None:
-        """Refuse a scope that nothing is in: a misspelt name would protect nothing."""
-        shards = self._fleet.shards
+    def _check_is_known(self, scope: HoldScope, caller: Caller) -> None:
+        """Refuse a scope in which the caller sees nothing: a misspelt name would protect nothing."""
+        if not self._is_seen(scope, caller):
+            raise DeskRefusal(
+                404, what=str(scope), why="this vtorc watches nothing of that name", do="look at the list of shards"
+            )
+
+    def _is_seen(self, scope: HoldScope, caller: Caller) -> bool:
+        """Return whether a shard or a tablet that the caller may know of is in a scope."""
+        shards = [shard for shard in self._fleet.shards if caller.may_see(shard.keyspace)]
         match scope.kind:
             case ScopeKind.FLEET:
-                return
+                return True
             case ScopeKind.KEYSPACE | ScopeKind.SHARD:
-                if any(scope.covers(shard, None) for shard in shards):
-                    return
+                return any(scope.covers(shard, None) for shard in shards)
             case ScopeKind.CELL | ScopeKind.TABLET:
-                if any(scope.covers(shard, alias) for shard in shards for alias in self._fleet.aliases(shard)):
-                    return
-        raise DeskRefusal(
-            404, what=str(scope), why="this vtorc watches nothing of that name", do="look at the list of shards"
-        )
+                return any(scope.covers(shard, alias) for shard in shards for alias in self._fleet.aliases(shard))
 
 
-async def _kept(order: Coroutine[Any, Any, T]) -> T:
+def _check_may(scope: HoldScope, caller: Caller) -> None:
+    """Raise DeskRefusal for a hold that is wider than what the caller may act on."""
+    if scope.kind is ScopeKind.FLEET:
+        need(Role.ADMIN, caller, "a hold on the fleet")
+    if scope.kind in (ScopeKind.FLEET, ScopeKind.CELL):
+        need_all_keyspaces(caller, f"a hold on {scope.phrase}")
+
+
+async def kept(order: Coroutine[Any, Any, T]) -> T:
     """Return what an order returns once it is kept; raises DeskRefusal if it cannot be."""
     try:
         return await order

@@ -12,6 +12,7 @@ from vtorc.core.facts.notes import Acknowledgement, Tag, parse_tag
 from vtorc.desk.arguments import RequestArguments
 from vtorc.desk.problems import DeskRefusal
 from vtorc.errors import NoteParseError, OrdersFileError
+from vtorc.forms.access import Caller
 from vtorc.forms.frames import RequestFrame
 from vtorc.forms.notes import AcknowledgedForm, acknowledgement_form, tag_form
 
@@ -40,7 +41,7 @@ class NoteDesk:
         """Put a tag on tablets."""
         aliases, text = arguments.aliases("tablets"), self._text(arguments)
         arguments.end()
-        known = {alias for shard in self._fleet.shards for alias in self._fleet.aliases(shard)}
+        known = self._seen_by(request.caller)
         for alias in aliases:
             if alias not in known:
                 raise DeskRefusal.argument("tablets", str(alias), "aliases of tablets that vtorc watches")
@@ -53,6 +54,8 @@ class NoteDesk:
         """Take a tag from tablets, or from all of them; a value that is named has to be the tag's."""
         aliases, text = arguments.aliases_or_none("tablets"), self._text(arguments)
         arguments.end()
+        if request.caller.keyspaces is not None:
+            aliases = tuple(self._seen_by(request.caller).intersection(aliases or self._seen_by(request.caller)))
         wanted = _tag(_NO_TABLET, text)
         tags = self._notes.notes.tags.values()
         found = [tag for tag in tags if (aliases is None or tag.tablet in aliases) and tag.means(wanted)]
@@ -60,6 +63,11 @@ class NoteDesk:
             await _kept(self._notes.tag((), remove=found))
         _log.info(f"{request.actor} untagged tablets: {text}", tablets=len(found), origin=request.origin)
         return 200, {"tags": [tag_form(tag) for tag in found]}
+
+    def _seen_by(self, caller: Caller) -> set[TabletAlias]:
+        """Return the tablets that the caller may know of."""
+        seen = (shard for shard in self._fleet.shards if caller.may_see(shard.keyspace))
+        return {alias for shard in seen for alias in self._fleet.aliases(shard)}
 
     @staticmethod
     def _text(arguments: RequestArguments) -> str:

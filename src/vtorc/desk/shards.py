@@ -1,9 +1,10 @@
-"""The shards that requests name: found, free for a command, and within the number of commands that they may get."""
+"""The shards that requests name: found, and free for a command."""
 
 from vtorc.control.facade import FleetFacade
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.views import ShardView
+from vtorc.desk.clearance import unknown_shard
 from vtorc.desk.problems import DeskRefusal
 
 
@@ -11,7 +12,7 @@ def view_of(fleet: FleetFacade, shard: ShardId) -> ShardView:
     """Return what is known of a shard; raises DeskRefusal if it is not watched."""
     view = fleet.view(shard)
     if view is None:
-        raise DeskRefusal(404, what=str(shard), why="this vtorc watches no such shard", do="look at the list of shards")
+        raise unknown_shard(shard)
     return view
 
 

@@ -9,7 +9,6 @@ from vtorc.core.facts.holds import LONGEST
 from vtorc.core.facts.ids import ShardId, TabletAlias, alias_list
 from vtorc.core.facts.views import ShardView
 from vtorc.desk.arguments import RequestArguments
-from vtorc.desk.plans import PlanBook
 from vtorc.desk.problems import DeskRefusal
 from vtorc.desk.shards import check_free, view_of, why_not_changed
 from vtorc.desk.stopped_replication import STOPPED_FOR, TabletOrder
@@ -26,10 +25,8 @@ _BY_NAME = {command.value: command for command in COMMANDS}
 class TabletDesk:
     """The part of the desk for requests about tablets."""
 
-    def __init__(self, fleet: FleetFacade, book: PlanBook) -> None:
-        """Ask `fleet`; `book` counts the commands of each shard together with its plans."""
+    def __init__(self, fleet: FleetFacade) -> None:
         self._fleet = fleet
-        self._book = book
 
     async def command(self, arguments: RequestArguments, request: RequestFrame) -> tuple[int, object]:
         """Have a command carried out on tablets of one shard; it is answered as soon as it has been taken on."""
@@ -40,7 +37,6 @@ class TabletDesk:
         seconds = arguments.number_or_none("seconds", 1, LONGEST)
         arguments.end()
         policy = self._check(shard, command, aliases)
-        self._book.check_rate(shard)
         check_free(self._fleet, shard)
         asked = OperatorRequest(actor=request.actor, origin=request.origin, reason=reason)
         begun = BegunRecovery(
@@ -53,7 +49,6 @@ class TabletDesk:
             asked=asked,
         )
         order = TabletOrder(begun=begun, asked=asked, policy=policy, aliases=aliases, seconds=seconds or STOPPED_FOR)
-        self._book.note_command(shard)
         self._fleet.carry_out(OperatorCommand(begun, order.work(self._fleet.holds)))
         return 202, {"recovery": running_form(begun, ())}
 

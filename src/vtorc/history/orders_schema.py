@@ -22,6 +22,17 @@ STEPS: Sequence[Sequence[str]] = (
     ),
     (
         """
+        CREATE TABLE token (
+            name TEXT PRIMARY KEY,
+            hash BLOB NOT NULL,
+            role TEXT NOT NULL,
+            keyspaces TEXT,
+            created INTEGER NOT NULL,
+            created_by TEXT NOT NULL,
+            expires INTEGER
+        )
+        """,
+        """
         CREATE TABLE acknowledgement (
             recovery TEXT PRIMARY KEY,
             actor TEXT NOT NULL,

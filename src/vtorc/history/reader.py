@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from vtorc.errors import HistoryError
-from vtorc.history.store import StoredDecision, StoredRecovery
+from vtorc.history.store import StoredAudit, StoredDecision, StoredRecovery
 
 _TABLES = frozenset({"recovery", "decision"})
 
@@ -34,10 +34,12 @@ class Place:
     """The largest id of a recovery so far."""
     decision: int = 0
     """The largest id of a decision so far."""
+    audit: int = 0
+    """The largest id of an audit entry so far."""
 
     def is_before(self, other: "Place") -> bool:
         """Return whether it is before another one, as after the deletion of old entries."""
-        return self.recovery < other.recovery or self.decision < other.decision
+        return self.recovery < other.recovery or self.decision < other.decision or self.audit < other.audit
 
 
 class HistoryReader:
@@ -49,6 +51,7 @@ class HistoryReader:
     def __init__(self, path: str) -> None:
         """Open a file that vtorc made; raises HistoryError with its name and what was expected."""
         self._path = path
+        self._has_audit = False
         self._db = self._opened()
 
     def close(self) -> None:
@@ -91,12 +94,36 @@ class HistoryReader:
             for at, shard, tablet, code, rule, sentence in rows
         ]
 
+    def audit(self, chosen: Selection | None = None, *, after: Place | None = None) -> list[StoredAudit]:
+        """Return what operators asked for last, newest first; after a place, if there is one."""
+        if not self._has_audit:
+            return []
+        rows = self._select(
+            "SELECT at, shard, actor, action, result, sentence, detail FROM audit "
+            "WHERE id > ? AND at >= ? AND (? IS NULL OR shard = ?) ORDER BY id DESC LIMIT ?",
+            chosen or Selection(),
+            (after or Place()).audit,
+        )
+        return [
+            StoredAudit(
+                at=at,
+                shard=shard,
+                actor=actor,
+                action=action,
+                result=result,
+                sentence=sentence,
+                detail=json.loads(detail),
+            )
+            for at, shard, actor, action, result, sentence, detail in rows
+        ]
+
     def end(self) -> Place:
         """Return the place after all entries."""
         ((recovery, decision),) = self._rows(
             "SELECT (SELECT coalesce(max(id), 0) FROM recovery), (SELECT coalesce(max(id), 0) FROM decision)", ()
         )
-        return Place(recovery, decision)
+        audit = self._rows("SELECT coalesce(max(id), 0) FROM audit", ())[0][0] if self._has_audit else 0
+        return Place(recovery, decision, audit)
 
     def _select(self, sql: str, chosen: Selection, after: int) -> list[tuple[Any, ...]]:
         limit = -1 if chosen.limit is None else chosen.limit
@@ -131,6 +158,7 @@ class HistoryReader:
         except BaseException:
             db.close()
             raise
+        self._has_audit = "audit" in tables  # the files of earlier versions lack it
         if not tables >= _TABLES:
             db.close()
             raise self._unreadable("it is an SQLite file without a history")

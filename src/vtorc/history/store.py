@@ -1,4 +1,6 @@
-"""Writes the history to one SQLite file: recoveries with their steps and safety arguments, and each new decision."""
+"""Writes the history to one SQLite file: recoveries with their steps and safety arguments, each new
+decision, and what operators asked for.
+"""
 
 import json
 import sqlite3
@@ -31,6 +33,17 @@ CREATE TABLE IF NOT EXISTS decision (
     sentence TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS decision_by_shard ON decision (shard, at);
+CREATE TABLE IF NOT EXISTS audit (
+    id INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    shard TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    action TEXT NOT NULL,
+    result TEXT NOT NULL,
+    sentence TEXT NOT NULL,
+    detail TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS audit_by_shard ON audit (shard, at);
 """
 
 
@@ -62,6 +75,22 @@ class StoredDecision:
     code: str
     rule: str
     sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredAudit:
+    """What an operator asked for, and what came of it; `at` is in nanoseconds since the Unix epoch.
+
+    `detail` holds the whole entry.
+    """
+
+    at: int
+    shard: str
+    actor: str
+    action: str
+    result: str
+    sentence: str
+    detail: Mapping[str, object]
 
 
 class History:
@@ -111,10 +140,26 @@ class History:
             (stored.at, stored.shard, stored.tablet, stored.code, stored.rule, stored.sentence),
         )
 
+    def add_audit(self, stored: StoredAudit) -> None:
+        """Store what an operator asked for."""
+        self._execute(
+            "INSERT INTO audit (at, shard, actor, action, result, sentence, detail) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                stored.at,
+                stored.shard,
+                stored.actor,
+                stored.action,
+                stored.result,
+                stored.sentence,
+                json.dumps(stored.detail),
+            ),
+        )
+
     def purge(self, before: int) -> None:
         """Delete entries that are older than `before`, in nanoseconds since the Unix epoch."""
         self._execute("DELETE FROM recovery WHERE began < ?", (before,))
         self._execute("DELETE FROM decision WHERE at < ?", (before,))
+        self._execute("DELETE FROM audit WHERE at < ?", (before,))
 
     def _execute(self, sql: str, values: tuple[object, ...]) -> None:
         try:

@@ -14,7 +14,7 @@ import structlog
 
 from vtorc.errors import HistoryDamaged, HistoryError
 from vtorc.history.file_identity import FileIdentity, file_identity
-from vtorc.history.store import History, StoredDecision, StoredRecovery
+from vtorc.history.store import History, StoredAudit, StoredDecision, StoredRecovery
 
 _LONGEST_QUEUE = 10_000
 
@@ -52,6 +52,10 @@ class HistoryWriter:
     def add_decision(self, stored: StoredDecision) -> None:
         """Queue a decision for writing."""
         self._put(lambda history: history.add_decision(stored))
+
+    def add_audit(self, stored: StoredAudit) -> None:
+        """Queue what an operator asked for."""
+        self._put(lambda history: history.add_audit(stored))
 
     def close(self, *, patience: float = 5.0) -> None:
         """Write the queued entries and close the file; after `patience` seconds the rest is lost, which is logged."""

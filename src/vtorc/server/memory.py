@@ -1,12 +1,15 @@
 """All that the server process knows: the last frame of each kind that vtorc sent."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 
+from vtorc.forms.access import KnownToken
+from vtorc.forms.audit import AuditForm
 from vtorc.forms.frames import (
     AnyFrame,
+    AuditFrame,
     DecisionFrame,
     GoneFrame,
     HeartbeatFrame,
@@ -18,6 +21,7 @@ from vtorc.forms.frames import (
     SettingsFrame,
     ShardFrame,
     StatusFrame,
+    TokensFrame,
 )
 from vtorc.forms.notes import AcknowledgementForm
 from vtorc.forms.recovery import RecoveryForm
@@ -26,6 +30,7 @@ from vtorc.forms.shard import ShardForm
 
 KEPT_RECOVERIES = 500
 KEPT_DECISIONS = 2000
+KEPT_AUDIT = 1000
 
 Listener = Callable[[AnyFrame], None]
 """Called with each frame after the memory has taken it; returns at once and raises nothing."""
@@ -42,6 +47,8 @@ class ServerMemory:
         """The recoveries that ended, by id, oldest first."""
         self.decisions: deque[DecisionFrame] = deque(maxlen=KEPT_DECISIONS)
         """Decisions and their ends, oldest first."""
+        self.audit: deque[AuditForm] = deque(maxlen=KEPT_AUDIT)
+        """What operators asked for, oldest first."""
         self.status: StatusFrame | None = None
         """What holds for vtorc as a whole; None until it was told."""
         self.holds: HoldsFrame | None = None
@@ -51,6 +58,8 @@ class ServerMemory:
         self._acknowledgements: dict[str, AcknowledgementForm] = {}
         self.settings: dict[str, SettingForm] = {}
         """The settings by name; empty until they were told."""
+        self.tokens: tuple[KnownToken, ...] = ()
+        """The bearer tokens by name."""
         self.metrics: MetricsFrame | None = None
         """The counters; None until they were told."""
         self.heartbeat: HeartbeatFrame | None = None
@@ -69,7 +78,7 @@ class ServerMemory:
     def take(self, frame: AnyFrame, now: float) -> None:
         """Take a frame that came at `now`, and pass it on to the listeners."""
         self.heard_at = now
-        if not isinstance(frame, HeartbeatFrame | ReplyFrame | MetricsFrame):
+        if not isinstance(frame, HeartbeatFrame | ReplyFrame | MetricsFrame | TokensFrame):
             self.revision += 1
         match frame:
             case ShardFrame(shard=shard):
@@ -85,6 +94,8 @@ class ServerMemory:
                     del self.recoveries[next(iter(self.recoveries))]
             case DecisionFrame():
                 self.decisions.append(frame)
+            case AuditFrame(entry=entry):
+                self.audit.append(entry)
             case StatusFrame():
                 self.status = frame
             case HoldsFrame():
@@ -96,6 +107,8 @@ class ServerMemory:
                     self.recoveries[name] = self._with_acknowledgement(recovery)
             case SettingsFrame(settings=settings):
                 self.settings = {setting.name: setting for setting in settings}
+            case TokensFrame(tokens=tokens):
+                self.tokens = tuple(tokens)
             case MetricsFrame():
                 self.metrics = frame
             case HeartbeatFrame():
@@ -104,6 +117,16 @@ class ServerMemory:
                 pass
         for listener in list(self._listeners):
             listener(frame)
+
+    def frames(self) -> Iterator[AnyFrame]:
+        """Yield frames that tell another memory all that this one knows, but for the settings and the tokens."""
+        yield from (ShardFrame(shard=shard) for shard in self.shards.values())
+        if self.status is not None:
+            yield self.status
+        yield from (RecoveryFrame(recovery=recovery) for recovery in self.recoveries.values())
+        yield from self.decisions
+        yield from (AuditFrame(entry=entry) for entry in self.audit)
+        yield from (frame for frame in (self.holds, self.notes, self.heartbeat, self.metrics) if frame is not None)
 
     def _with_acknowledgement(self, recovery: RecoveryForm) -> RecoveryForm:
         found = self._acknowledgements.get(recovery.id)

@@ -7,7 +7,7 @@ from tests.unit.desk.requests import Asking, fields_of, problem_of
 from tests.unit.desk.test_desk import FIRST, SECOND, OneShard, at
 from tests.unit.recovery.fakes import Rig, begun, with_rig
 from vtorc.core.detection.recoveries import Recovery
-from vtorc.desk.plans import EXECUTIONS
+from vtorc.desk.desk import ACTS_A_MINUTE
 from vtorc.forms.frames import ReplyFrame
 
 
@@ -122,7 +122,7 @@ def test_a_shard_gets_so_many_commands_a_minute() -> None:
 
     async def main(rig: Rig) -> None:
         _, asking = at(rig)
-        for _ in range(EXECUTIONS):
+        for _ in range(ACTS_A_MINUTE):
             assert (await stop(asking)).status == 202
         assert problem_of(await stop(asking)).status == 429
 

@@ -3,6 +3,7 @@
 import http.client
 import socket
 import ssl
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -121,6 +122,7 @@ class ApiClient:
         headers = {"Accept": "application/json, text/event-stream", **self._credentials.headers()}
         if body is not None:
             headers["Content-Type"] = "application/json"
+            headers["Idempotency-Key"] = str(uuid.uuid4())  # whatever stands between may send it twice
         try:
             connection.request(method, self.address.prefix + target, body=body, headers=headers)
             return connection.getresponse()

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 
+from vtorc.cli.client.access import audit, token
 from vtorc.cli.client.acknowledge import ack
 from vtorc.cli.client.address import DEFAULT_ADDRESS, VARIABLE, ServerAddress
 from vtorc.cli.client.api import ApiClient, segment, shard_path
@@ -201,6 +202,8 @@ COMMANDS: Mapping[str, Callable[[Session, argparse.Namespace], ExitCode]] = {
     "holds": holds,
     "hold": hold,
     "lift": lift,
+    "audit": audit,
+    "token": token,
     "watch": watch,
     "api": api,
     "completion": completion,

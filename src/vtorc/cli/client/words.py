@@ -64,6 +64,9 @@ _TO = CtlWord(name="--to", metavar="ALIAS", help="the tablet to promote (default
 _REASON = CtlWord(name="--reason", metavar="TEXT", help="why, for the record", is_required=True)
 _YES = CtlWord(name="--yes", help="ask no question")
 _ACCEPT_LOSS = CtlWord(name="--accept-loss", help="go on although the plan says that writes may be lost")
+_TOKEN_ACTIONS = ("add", "list", "revoke")
+_ROLES = ("read", "operate", "admin")
+_RESULTS = ("done", "begun", "refused", "failed")
 _CHANGE = (_REASON, _YES, _ACCEPT_LOSS)
 
 COMMANDS: dict[str, CtlCommand] = {
@@ -128,6 +131,25 @@ COMMANDS: dict[str, CtlCommand] = {
     ),
     "lift": CtlCommand(
         help="end a hold", words=(CtlWord(name="number", metavar="NUMBER", help="its number, as in the list"), _REASON)
+    ),
+    "audit": CtlCommand(
+        help="what operators asked for, and what came of it, newest first",
+        words=(
+            _ONLY_SHARD,
+            CtlWord(name="--actor", metavar="NAME", help="only this operator"),
+            CtlWord(name="--result", metavar="RESULT", help="only with this result", choices=_RESULTS),
+            _LIMIT,
+        ),
+    ),
+    "token": CtlCommand(
+        help="bearer tokens: make one, list them, revoke one",
+        words=(
+            CtlWord(name="action", metavar="ACTION", help=", ".join(_TOKEN_ACTIONS), choices=_TOKEN_ACTIONS),
+            CtlWord(name="name", metavar="NAME", help="the name of the token to make or to revoke", is_optional=True),
+            CtlWord(name="--role", metavar="ROLE", help="what its owner may do", choices=_ROLES),
+            CtlWord(name="--keyspace", metavar="KEYSPACE,…", help="only in these keyspaces (default: in all)"),
+            CtlWord(name="--expires", metavar="TIME", help="how long it is valid, such as 30d (default: for ever)"),
+        ),
     ),
     "watch": CtlCommand(help="decisions, steps and recoveries as they happen", words=(_SHARD_OR_ALL,)),
     "api": CtlCommand(

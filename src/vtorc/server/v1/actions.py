@@ -1,9 +1,10 @@
-"""The endpoints of `/api/v1` that vtorc itself answers: plans and their execution, holds, acknowledgements."""
+"""The endpoints of `/api/v1` that vtorc itself answers: plans, executions, holds, acknowledgements, tokens."""
 
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, structs
 
+from vtorc.forms.access import NewTokenForm, RevokedTokenForm
 from vtorc.forms.base import Form
 from vtorc.forms.hold import HoldAnswerForm
 from vtorc.forms.notes import AcknowledgedForm
@@ -11,7 +12,8 @@ from vtorc.forms.plan import PlanForm, PlanKind
 from vtorc.forms.recovery import RunningForm
 from vtorc.server.v1.endpoints import Body, ForwardEndpoint
 
-Reason = Annotated[str, Meta(min_length=1, max_length=1000)]
+Reason = Annotated[str, Meta(min_length=1, max_length=500)]
+"""As long as the desk takes it."""
 EffectName = Literal["no_failover", "no_repair", "not_promotable", "no_alert", "prefer", "prefer_not"]
 
 
@@ -35,6 +37,23 @@ class CancelBody(Body, frozen=True, kw_only=True):
     """Why to end a recovery."""
 
     reason: Reason
+
+
+class TokenBody(Body, frozen=True, kw_only=True):
+    """The bearer token to make."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    """Its name, under which its owner acts: letters, digits, dots, dashes and underscores."""
+    role: Literal["read", "operate", "admin"]
+    """What its owner may do."""
+    keyspaces: Annotated[list[str], Meta(min_length=1)] | None = None
+    """The keyspaces that its owner may read and act on; None for all."""
+    seconds: Annotated[int, Meta(ge=1)] | None = None
+    """Seconds after which it ends; None if it is valid until it is revoked."""
+
+
+class RevokeBody(Body, frozen=True, kw_only=True):
+    """Nothing more."""
 
 
 class HoldBody(Body, frozen=True, kw_only=True):
@@ -121,6 +140,32 @@ FORWARDS: tuple[ForwardEndpoint[Any], ...] = (
         status=202,
         answer=AskedForm,
         problems=(404, 409),
+    ),
+    ForwardEndpoint(
+        path="/tokens",
+        summary="Make a bearer token; its secret is told once",
+        body=TokenBody,
+        kind="token_add",
+        arguments=lambda path, body: {
+            "name": body.name,
+            "role": body.role,
+            "keyspaces": body.keyspaces,
+            "seconds": body.seconds,
+        },
+        status=200,
+        answer=NewTokenForm,
+        problems=(409,),
+    ),
+    ForwardEndpoint(
+        path="/tokens/{name}",
+        summary="Revoke a bearer token",
+        body=RevokeBody,
+        kind="token_revoke",
+        arguments=lambda path, body: {"name": path["name"]},
+        status=200,
+        answer=RevokedTokenForm,
+        problems=(404,),
+        method="DELETE",
     ),
     ForwardEndpoint(
         path="/holds",

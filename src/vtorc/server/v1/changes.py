@@ -8,6 +8,7 @@ import msgspec
 
 from vtorc.forms.frames import (
     AnyFrame,
+    AuditFrame,
     DecisionFrame,
     GoneFrame,
     HoldsFrame,
@@ -26,6 +27,7 @@ NAMES: dict[type[AnyFrame], str] = {
     GoneFrame: "gone",
     RecoveryFrame: "recovery",
     DecisionFrame: "decision",
+    AuditFrame: "audit",
     HoldsFrame: "hold",
 }
 """The frames that are events, each with the name of the event."""
@@ -59,6 +61,8 @@ class Change:
                 return recovery.shard
             case DecisionFrame(finding=finding):
                 return finding.shard
+            case AuditFrame(entry=entry):
+                return entry.shard
             case _:
                 return None
 

@@ -6,6 +6,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
+from vtorc.forms.access import Role
 from vtorc.forms.base import Form
 from vtorc.forms.frames import ProblemForm
 from vtorc.server.memory import ServerMemory
@@ -42,6 +43,8 @@ class ReadEndpoint(Generic[Q]):
     seconds on the monotonic clock."""
     problems: tuple[int, ...] = ()
     """The statuses of problems that are particular to it."""
+    role: Role = Role.READ
+    """The least role that is answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from vtorc.forms.frames import (
+    AuditFrame,
     DecisionFrame,
     GoneFrame,
     HeartbeatFrame,
@@ -16,6 +17,7 @@ from vtorc.forms.frames import (
     ShardFrame,
     StatusFrame,
 )
+from vtorc.server.access.gate import LONGEST_KEY
 from vtorc.server.answers import JSON, PROBLEM
 from vtorc.server.v1.actions import FORWARDS
 from vtorc.server.v1.endpoints import PREFIX, ForwardEndpoint, Query, ReadEndpoint
@@ -25,7 +27,7 @@ from vtorc.server.v1.table import READS
 _VARIABLE = re.compile(r"\{(\w+)\}")
 _COMPONENTS = "#/components/schemas/{name}"
 
-_EVENT = StatusFrame | ShardFrame | GoneFrame | RecoveryFrame | DecisionFrame | HoldsFrame | HeartbeatFrame
+_EVENT = StatusFrame | ShardFrame | GoneFrame | RecoveryFrame | DecisionFrame | AuditFrame | HoldsFrame | HeartbeatFrame
 """What the data of an event is; that of `reset` is an empty object."""
 
 _WHEN = {
@@ -72,6 +74,18 @@ def description(version: str) -> dict[str, Any]:
     }
 
 
+_VARIABLES = {"number": {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}}
+"""The schemas of the variables of paths that are no texts."""
+
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "the same request with the same key is carried out once within ten minutes",
+    "schema": {"type": "string", "maxLength": LONGEST_KEY},
+}
+
+
 def _key(type_: Any) -> str:
     return repr(type_)
 
@@ -99,7 +113,7 @@ class _Maker:
         """Return the operation of a POST or DELETE."""
         return {
             **_named(endpoint.method.lower(), endpoint.path, endpoint.summary),
-            "parameters": list(_variables(endpoint.path)),
+            "parameters": [*_variables(endpoint.path), _KEY],
             "requestBody": {"required": True, "content": {JSON: {"schema": self._schema(endpoint.body)}}},
             "responses": {
                 str(endpoint.status): self._answer(endpoint.summary, endpoint.answer),
@@ -146,4 +160,4 @@ def _named(method: str, path: str, summary: str) -> dict[str, Any]:
 
 def _variables(path: str) -> Iterator[dict[str, Any]]:
     for name in _VARIABLE.findall(path):
-        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        yield {"name": name, "in": "path", "required": True, "schema": _VARIABLES.get(name, {"type": "string"})}
