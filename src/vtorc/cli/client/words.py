@@ -86,6 +86,15 @@ COMMANDS: dict[str, CtlCommand] = {
     "recovery": CtlCommand(
         help="one recovery with its steps", words=(CtlWord(name="id", metavar="ID", help="its id, as in the list"),)
     ),
+    "ack": CtlCommand(
+        help="say that recoveries were seen: one, or all that did not succeed",
+        words=(
+            CtlWord(name="id", metavar="ID", help="the id of one, as in the list", is_optional=True),
+            _ONLY_SHARD,
+            CtlWord(name="--all", help="those of all shards"),
+            CtlWord(name="--comment", metavar="TEXT", help="what there is to say about it", is_required=True),
+        ),
+    ),
     "plan": CtlCommand(
         help="what a change of the primary would do; changes nothing",
         words=(

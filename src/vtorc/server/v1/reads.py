@@ -45,6 +45,8 @@ class RecoveriesQuery(Query, frozen=True, kw_only=True):
     shard: str | None = None
     outcome: str | None = None
     limit: Limit = 200
+    unacknowledged: bool = False
+    """Only those that did not succeed and that no operator has acknowledged."""
 
 
 class HoldsQuery(Query, frozen=True, kw_only=True):
@@ -120,7 +122,7 @@ def decisions(memory: ServerMemory, path: Path, query: DecisionsQuery, now: floa
 
 def recoveries(memory: ServerMemory, path: Path, query: RecoveriesQuery, now: float) -> ListForm[RecoveryForm]:
     """Return the last recoveries, newest first."""
-    items = _recoveries(memory, query.shard, query.outcome, query.limit)
+    items = _recoveries(memory, query.shard, query.outcome, query.limit, unacknowledged=query.unacknowledged)
     return ListForm(items=items, revision=memory.revision, cursor=None)
 
 
@@ -198,11 +200,14 @@ def _decisions(memory: ServerMemory, name: str | None, limit: int) -> list[Decis
     return [told for told, _ in zip(chosen, range(limit), strict=False)]
 
 
-def _recoveries(memory: ServerMemory, name: str | None, outcome: str | None, limit: int) -> list[RecoveryForm]:
+def _recoveries(
+    memory: ServerMemory, name: str | None, outcome: str | None, limit: int, *, unacknowledged: bool = False
+) -> list[RecoveryForm]:
     chosen = (
         ended
         for ended in reversed(memory.recoveries.values())
         if name in (None, ended.shard) and outcome in (None, ended.outcome)
+        if not unacknowledged or ended.wants_acknowledgement
     )
     return [ended for ended, _ in zip(chosen, range(limit), strict=False)]
 
