@@ -110,14 +110,15 @@ async def run_arm(
         if load is not None:
             listeners.append(bind(Listener.V12, "127.0.0.1", 0))
             stack.enter_context(closing(listeners[0].sock))
+        log = LogObserver()
         side = HttpSide(
             listeners,
             ServerRules(),
             tools,
             fleet=lambda: fleet,
-            facts=lambda: daemon_facts(settings, fleet, ()),
+            facts=lambda: daemon_facts(settings, fleet, (), ()),
+            audit=[log],
         )
-        log = LogObserver()
         fleet = Fleet(
             tools,
             lambda: fleet_settings(settings, scope),

@@ -14,6 +14,7 @@ import uvloop
 from uvicorn import Config, Server
 
 from vtorc.errors import ChannelError
+from vtorc.forms.access import Caller, Means, Role
 from vtorc.forms.frames import ALIVE, HeartbeatFrame, ReplyFrame, RequestFrame, decode_frame, encode
 from vtorc.server.access.tls import tls_context
 from vtorc.server.app import make_app
@@ -81,7 +82,8 @@ async def _hear(
 ) -> None:
     """Take what vtorc sends until it ends, and answer its heartbeats; raises ChannelError if that is no frame."""
     cutter = FrameCutter(LONGEST_FRAME)
-    alive = framed(encode(RequestFrame(id=0, kind=ALIVE, arguments={}, actor="", origin="")))
+    own = Caller(actor="", origin="", means=Means.UNKNOWN, role=Role.NONE)
+    alive = framed(encode(RequestFrame(id=0, kind=ALIVE, arguments={}, caller=own)))
     while data := await reader.read(_CHUNK):
         for each in cutter.feed(data):
             try:

@@ -934,15 +934,14 @@ def test_a_replacement_of_a_primary_that_did_not_hang_counts_as_none(monkeypatch
 
 
 def test_a_judgement_tells_by_what_it_was_made(monkeypatch: Patch) -> None:
-    """The durability policy, and the limits with what an operator has stopped."""
+    """The durability policy, and the limits of the settings."""
 
     async def main() -> None:
         rig = Rig(lost())
-        rig.stopped = "ann stopped all recoveries: a drill"
         judgement = rig.loop.judge()
         assert judgement.policy is not None
         assert judgement.policy.name == "semi_sync"
-        assert judgement.limits == replace(rig.settings.limits, controlled=True, stopped=rig.stopped)
+        assert judgement.limits == replace(rig.settings.limits, controlled=True)
 
     at_now(monkeypatch, main)
 

@@ -51,7 +51,7 @@ class EventsQuery(Query, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
+class EventListener:
     """What one listener asked for."""
 
     wanted: Wanted
@@ -88,7 +88,7 @@ class Events:
     async def _answer(self, request: Request) -> Response:
         try:
             query = msgspec.convert(dict(request.query_params), EventsQuery, strict=False)
-            listener = Listener.of(query, request.headers.get("last-event-id", ""))
+            listener = EventListener.of(query, request.headers.get("last-event-id", ""))
         except ValueError as error:  # a ValidationError is one
             return problem_answer(bad_input("query", str(error), allowed=EventsQuery.__struct_fields__))
         if request.method == "HEAD":
@@ -97,7 +97,7 @@ class Events:
             return problem_answer(_too_many(self._most))
         return _EventStream(self, listener)
 
-    async def stream(self, send: Send, listener: Listener) -> None:
+    async def stream(self, send: Send, listener: EventListener) -> None:
         """Send events until cancelled; raises SlowClient if the listener takes nothing for too long."""
         self.listeners += 1
         wanted = listener.wanted
@@ -152,7 +152,7 @@ class Events:
 class _EventStream(Response):
     """The answer to one listener."""
 
-    def __init__(self, events: Events, listener: Listener) -> None:
+    def __init__(self, events: Events, listener: EventListener) -> None:
         super().__init__()
         self._events = events
         self._listener = listener
