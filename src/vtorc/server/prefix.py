@@ -6,6 +6,14 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+_KEY = "vtorc.prefix"
+
+
+def prefix_of(scope: Scope) -> str:
+    """Return the prefix that links of a page need; empty if the server has none."""
+    prefix: str = scope.get(_KEY, "")
+    return prefix
+
 
 class Prefixed:
     """Wraps an application that knows nothing of a prefix."""
@@ -24,7 +32,12 @@ class Prefixed:
         elif raw == self._prefix or raw.startswith(f"{self._prefix}/"):
             # The prefix is in plain characters, so that it is as long in the decoded path.
             length = len(self._prefix)
-            inner = {**scope, "path": scope["path"][length:] or "/", "raw_path": raw[length:].encode("latin-1") or b"/"}
+            inner = {
+                **scope,
+                "path": scope["path"][length:] or "/",
+                "raw_path": raw[length:].encode("latin-1") or b"/",
+                _KEY: self._prefix,
+            }
             await self._app(inner, receive, self._with_locations(send))
         else:
             told = f"404 page not found: all paths of this server begin with {self._prefix}\n"

@@ -52,7 +52,7 @@ def shards(
     if query.cursor is not None and after is None:
         return _bad_cursor(query.cursor)
     rank = _RANKS[query.sort]
-    chosen = [(rank(shard), shard.name) for shard in memory.shards.values() if _is_wanted(shard, query)]
+    chosen = [(rank(shard), shard.name) for shard in memory.shards.values() if is_wanted(shard, query)]
     chosen.sort()
     if after is not None:
         chosen = [place for place in chosen if place > after]
@@ -64,7 +64,8 @@ def shards(
     )
 
 
-def _is_wanted(shard: ShardForm, query: ShardsQuery) -> bool:
+def is_wanted(shard: ShardForm, query: ShardsQuery) -> bool:
+    """Return whether the filters of a query let a shard through."""
     return (
         query.state in (None, shard.state)
         and query.keyspace in (None, shard.keyspace)

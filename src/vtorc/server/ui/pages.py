@@ -1,0 +1,225 @@
+"""The routes of the web UI."""
+
+from urllib.parse import urlencode
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from vtorc.forms.frames import ProblemForm
+from vtorc.recovery.record import Outcome
+from vtorc.server.answers import problem_answer
+from vtorc.server.asking import Ask
+from vtorc.server.memory import ServerMemory
+from vtorc.server.permission import ANONYMOUS, origin_of
+from vtorc.server.ui.assets import answer_asset
+from vtorc.server.ui.fleet import FleetQuery, fleet_page, named_rows, wanted_shards
+from vtorc.server.ui.plan import TITLES, plan_of
+from vtorc.server.ui.recovery import recovery_page
+from vtorc.server.ui.renderer import Renderer
+from vtorc.server.ui.shard import shard_page
+from vtorc.server.ui.words import capitalized, plural
+from vtorc.server.v1.endpoints import NoQuery, Query, bad_input
+from vtorc.server.v1.reads import RecoveriesQuery, named_shard, recoveries, recovery
+
+MOST_ROWS = 200
+"""Rows that one request for changed rows may name."""
+
+FLEET = "/ui/"
+"""The first page."""
+
+
+def ui_routes(memory: ServerMemory, ask: Ask, *, answers_web: bool = True) -> list[BaseRoute]:
+    """Return the routes of the pages, their files, and a page for all paths below `/ui` that do not exist.
+
+    With `answers_web` links to orchestrator's pages, as they are in chats and bookmarks, lead to these.
+    """
+    pages = _Pages(memory, ask)
+    return [
+        Route("/ui", _to_fleet),
+        Route(FLEET, pages.fleet),
+        Route("/ui/order", pages.order),
+        Route("/ui/rows", pages.rows),
+        Route("/ui/shards/{keyspace}/{shard}", pages.shard),
+        Route("/ui/shards/{keyspace}/{shard}/plan", pages.plan),
+        Route("/ui/recoveries", pages.recoveries),
+        Route("/ui/recoveries/{id}", pages.recovery),
+        Route("/ui/settings", pages.settings),
+        Route("/ui/static/{tag}/{name}", answer_asset),
+        Route("/ui/{rest:path}", pages.unknown),
+        *([Route("/web/{rest:path}", _from_web)] if answers_web else []),
+    ]
+
+
+_WEB = {"audit-recovery": "/ui/recoveries", "audit-failure-detection": "/ui/recoveries", "status": "/ui/settings"}
+"""The pages of vtorc that answer orchestrator's; all others lead to the fleet."""
+
+
+async def _from_web(request: Request) -> Response:
+    path = request.path_params["rest"]
+    if (text := _searched(path)) is not None:
+        return RedirectResponse(f"{FLEET}?{urlencode({'q': text})}", status_code=302)
+    return RedirectResponse(_WEB.get(path.partition("/")[0], FLEET), status_code=302)
+
+
+def _searched(path: str) -> str | None:
+    """Return what the page of a cluster or of a search was asked for, as text to find; None for any other page."""
+    match path.split("/"):
+        case ["cluster", "alias", alias]:
+            return alias.replace(":", "/", 1)
+        case ["cluster", "instance", host, port]:
+            return f"{host}:{port}"
+        case ["cluster" | "search", text]:
+            return text
+        case _:
+            return None
+
+
+async def _to_fleet(request: Request) -> Response:
+    return RedirectResponse(FLEET, status_code=307)
+
+
+class _Pages:
+    def __init__(self, memory: ServerMemory, ask: Ask) -> None:
+        self._memory = memory
+        self._ask = ask
+        self._renderer = Renderer(memory)
+
+    async def fleet(self, request: Request) -> Response:
+        given = {name: value for name, value in request.query_params.items() if value}
+        try:
+            query = msgspec.convert(given, FleetQuery, strict=False)
+        except msgspec.ValidationError as error:
+            return self._problem(request, _bad_address(error, FleetQuery))
+
+        page = fleet_page(self._memory, query)
+        return self._renderer.page(
+            request, "fleet.html", title="Fleet", events="kinds=shard,gone,status,heartbeat", page=page, query=query
+        )
+
+    async def order(self, request: Request) -> Response:
+        """Answer with the names of all shards that the query asks for, the worst first."""
+        try:
+            query = _fleet_query(request)
+        except msgspec.ValidationError as error:
+            return problem_answer(_bad_address(error, FleetQuery))
+        names = [shard.name for shard in wanted_shards(self._memory, query)]
+        return Response(
+            msgspec.json.encode(names), media_type="application/json", headers={"cache-control": "no-store"}
+        )
+
+    async def rows(self, request: Request) -> Response:
+        names = request.query_params.getlist("name")[:MOST_ROWS]
+        rows = named_rows(self._memory, names, request.query_params.get("lose"))
+        counts = fleet_page(self._memory, FleetQuery(limit=1, q="\0"))
+        return self._renderer.part(request, "fleet_rows.html", rows=rows, page=counts)
+
+    async def shard(self, request: Request) -> Response:
+        known = named_shard(self._memory, request.path_params)
+        if isinstance(known, ProblemForm):
+            return self._problem(request, known)
+        return self._renderer.page(
+            request,
+            "shard.html",
+            title=known.name,
+            events=_events_of(known.name),
+            page=shard_page(self._memory, known),
+        )
+
+    async def plan(self, request: Request) -> Response:
+        """Ask vtorc for a plan, which changes nothing, and show it."""
+        name = "{keyspace}/{shard}".format(**request.path_params)
+        kind = request.query_params.get("kind", "planned")
+        arguments: dict[str, object] = {"shard": name, "kind": kind, "to": request.query_params.get("to")}
+        plan = plan_of(await self._ask("plan", arguments, actor=ANONYMOUS, origin=origin_of(request)))
+        problem = plan if isinstance(plan, ProblemForm) else None
+        return self._renderer.page(
+            request,
+            "plan.html",
+            title=f"Plan for {name}",
+            events="kinds=heartbeat",
+            status=problem.status if problem is not None else 200,
+            shard=name,
+            heading=TITLES.get(kind, "Plan for {shard}").format(shard=name),
+            plan=plan,
+            problem=problem,
+        )
+
+    async def recoveries(self, request: Request) -> Response:
+        given = {name: value for name, value in request.query_params.items() if value}
+        try:
+            query = msgspec.convert(given, RecoveriesQuery, strict=False)
+        except msgspec.ValidationError as error:
+            return self._problem(request, _bad_address(error, RecoveriesQuery))
+        found = recoveries(self._memory, {}, query, 0.0).items
+        failed = sum(ended.outcome != "succeeded" for ended in found)
+        return self._renderer.page(
+            request,
+            "recoveries.html",
+            title="Recoveries",
+            events="kinds=recovery,status,heartbeat",
+            sentence=_recoveries_sentence(len(found), failed),
+            recoveries=found,
+            outcomes=[outcome.value for outcome in Outcome],
+            query=query,
+        )
+
+    async def recovery(self, request: Request) -> Response:
+        id, shard = request.path_params["id"], request.query_params.get("shard")
+        running = next((s.running for s in self._memory.shards.values() if s.running and s.running.id == id), None)
+        known = running or recovery(self._memory, request.path_params, NoQuery(), 0.0)
+        if not isinstance(known, ProblemForm):
+            events = _events_of(known.shard) if running is not None else "kinds=heartbeat"
+            title = f"Recovery of {known.shard}"
+            return self._renderer.page(request, "recovery.html", title=title, events=events, page=recovery_page(known))
+        if shard in self._memory.shards:
+            # It was taken on a moment ago, and vtorc has not told of it yet.
+            return self._renderer.page(request, "recovery_begins.html", title="Recovery", events=_events_of(shard))
+        return self._problem(request, known)
+
+    async def settings(self, request: Request) -> Response:
+        q, show_all = request.query_params.get("q", ""), "all" in request.query_params
+        everything = self._memory.settings.values()
+        chosen = [s for s in everything if s.source != "default"]
+        text = q.lower()
+        return self._renderer.page(
+            request,
+            "settings.html",
+            title="Settings",
+            sentence=f"{plural(len(chosen), 'setting')} of {len(everything)} were chosen by an operator.",
+            settings=[s for s in everything if (show_all or q or s in chosen) and text in f"{s.name} {s.doc}".lower()],
+            q=q,
+            show_all=show_all,
+        )
+
+    async def unknown(self, request: Request) -> Response:
+        return self._error(request, 404, "There is no such page.", f"{request.url.path} is none of vtorc's pages.")
+
+    def _problem(self, request: Request, problem: ProblemForm) -> Response:
+        return self._error(request, problem.status, f"{capitalized(problem.what)}.", f"{capitalized(problem.why)}.")
+
+    def _error(self, request: Request, status: int, sentence: str, detail: str) -> Response:
+        return self._renderer.page(
+            request, "error.html", title="Not found", status=status, sentence=sentence, detail=detail
+        )
+
+
+def _bad_address(error: msgspec.ValidationError, query: type[Query]) -> ProblemForm:
+    return bad_input("query", str(error), allowed=query.__struct_fields__)
+
+
+def _events_of(shard: str) -> str:
+    return urlencode({"shard": shard, "kinds": "shard,gone,recovery,status,heartbeat"})
+
+
+def _recoveries_sentence(count: int, failed: int) -> str:
+    if not count:
+        return "No recovery has ended since this server started."
+    return f"{plural(count, 'recovery', 'recoveries')}, of which {failed} did not succeed."
+
+
+def _fleet_query(request: Request) -> FleetQuery:
+    """Return the query of a request; a form of a browser sends empty parameters too. Raises ValidationError."""
+    given = {name: value for name, value in request.query_params.items() if value}
+    return msgspec.convert(given, FleetQuery, strict=False)

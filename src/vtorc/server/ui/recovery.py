@@ -1,0 +1,103 @@
+"""The page of a recovery: what was done, when, and why no acknowledged write can be missing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from vtorc.forms.recovery import RecoveryForm, RunningForm, StepForm
+from vtorc.server.ui.words import date_time, seconds
+
+SPLIT = (
+    ("stopped", "old primary stopped"),
+    ("demoted", "old primary read-only"),
+    ("elected", "new primary chosen"),
+    ("promoted", "new primary promoted"),
+    ("acknowledged", "first write acknowledged"),
+)
+"""The moments by which an outage is split, each with its words."""
+
+WIDTH = 400
+"""Units of length of the longest bar."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepBar:
+    """One step, and its bar on the time line."""
+
+    step: StepForm
+    """The step."""
+    x: float
+    """Where its bar begins, in units of length."""
+    width: float
+    """How long its bar is, in units of length."""
+    failed: bool
+    """Whether it went wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveryPage:
+    """A recovery as its page shows it."""
+
+    recovery: RecoveryForm | RunningForm
+    """What is known of it."""
+    outcome: str
+    """How it ended, in a word or two."""
+    is_running: bool
+    """Whether it is in progress."""
+    bars: Sequence[StepBar]
+    """Its steps, in the order in which they began."""
+    split: Sequence[tuple[str, str]]
+    """The moments by which an outage is split: words, and the time since the recovery began."""
+    text: str
+    """All of it as plain text, for a chat or a report."""
+
+
+def recovery_page(recovery: RecoveryForm | RunningForm) -> RecoveryPage:
+    """Return the page of a recovery, in progress or ended."""
+    ended = isinstance(recovery, RecoveryForm)
+    steps = sorted(recovery.steps, key=lambda step: step.started)
+    marks = recovery.marks if isinstance(recovery, RecoveryForm) else {}
+    return RecoveryPage(
+        recovery=recovery,
+        outcome=recovery.outcome if isinstance(recovery, RecoveryForm) else "in progress",
+        is_running=not ended,
+        bars=_bars(steps),
+        split=_split(marks),
+        text=_text(recovery, steps, marks),
+    )
+
+
+def _bars(steps: Sequence[StepForm]) -> list[StepBar]:
+    end = max((step.started + step.seconds for step in steps), default=0.0) or 1.0
+    return [
+        StepBar(
+            step=step,
+            x=round(step.started / end * WIDTH, 1),
+            width=round(max(step.seconds / end * WIDTH, 2.0), 1),
+            failed=step.result != "done",
+        )
+        for step in steps
+    ]
+
+
+def _split(marks: Mapping[str, float]) -> list[tuple[str, str]]:
+    return [(words, seconds(at)) for at, words in _moments(marks)]
+
+
+def _moments(marks: Mapping[str, float]) -> list[tuple[float, str]]:
+    return sorted((marks[name], words) for name, words in SPLIT if name in marks)
+
+
+def _text(recovery: RecoveryForm | RunningForm, steps: Sequence[StepForm], marks: Mapping[str, float]) -> str:
+    lines = [recovery.sentence, f"{recovery.kind} of {recovery.shard}, began {date_time(recovery.began)}"]
+    if isinstance(recovery, RecoveryForm):
+        lines.append(f"outcome: {recovery.outcome} after {seconds(recovery.seconds)}")
+    if recovery.actor is not None:
+        lines.append(f"asked for by {recovery.actor}: {recovery.reason}")
+    if isinstance(recovery, RecoveryForm) and recovery.argument is not None:
+        lines.append(f"no acknowledged write is missing: {recovery.argument}")
+    lines += [f"  {seconds(at):>9}  {words}" for at, words in _moments(marks)]
+    for step in steps:
+        target = f" {step.tablet}" if step.tablet is not None else ""
+        result = "" if step.result == "done" else f": {step.result}"
+        lines.append(f"  {seconds(step.started):>9} +{seconds(step.seconds):<9} {step.name}{target}{result}")
+    return "\n".join(lines)

@@ -1,0 +1,75 @@
+"""Renders templates to answers: a whole page, or the part of it that a page in a browser replaces."""
+
+from typing import Any
+
+import jinja2
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from vtorc.server.memory import ServerMemory
+from vtorc.server.prefix import prefix_of
+from vtorc.server.ui import words
+from vtorc.server.ui.assets import asset_path
+from vtorc.server.ui.shell import shell_of
+
+PART_HEADER = "x-vtorc-part"
+"""The header by which a page asks for its main part alone."""
+
+_HEADERS = {"cache-control": "no-store", "vary": PART_HEADER}
+
+_FILTERS = {
+    "clock_time": words.clock_time,
+    "date_time": words.date_time,
+    "seconds": words.seconds,
+    "lag": words.lag,
+    "plural": words.plural,
+    "shard_path": words.shard_path,
+    "recovery_path": words.recovery_path,
+}
+
+
+def _environment() -> jinja2.Environment:
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("vtorc.server.ui"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(_FILTERS)
+    made.globals.update(asset=asset_path, shapes=words.SHAPES, states=words.STATES)
+    return made
+
+
+_templates = _environment()
+
+
+class Renderer:
+    """Renders the pages of one server."""
+
+    def __init__(self, memory: ServerMemory) -> None:
+        self._memory = memory
+
+    def page(
+        self, request: Request, template: str, *, title: str, events: str = "", status: int = 200, **values: Any
+    ) -> Response:
+        """Return a page; of a request for its main part, that part alone.
+
+        `events` is the query of `/api/v1/events` that tells when the page is out of date; empty if it never is.
+        """
+        shell = shell_of(self._memory)
+        context = {
+            "shell": shell,
+            "title": title,
+            "events": events,
+            "prefix": prefix_of(request.scope),
+            "whole": PART_HEADER not in request.headers,
+            **values,
+        }
+        text = _templates.get_template(template).render(context)
+        return HTMLResponse(text, status_code=status, headers=_HEADERS)
+
+    def part(self, request: Request, template: str, **values: Any) -> Response:
+        """Return a piece of a page."""
+        text = _templates.get_template(template).render(prefix=prefix_of(request.scope), **values)
+        return HTMLResponse(text, headers=_HEADERS)
