@@ -29,7 +29,7 @@ _FLAGS: tuple[tuple[str, str, str], ...] = (
     (_ONE_LOG, "logtostderr alsologtostderr", "stderrthreshold vmodule log-backtrace-at log-link v"),
     ("the last five log files are kept", "", "keep-logs keep-logs-by-mtime purge-logs-interval"),
     ("errors are logged with their cause", "stack log-err-stacks", ""),
-    (_NO_HTTP, "pprof-http", "orc-web-dir table-refresh-interval"),
+    (_NO_HTTP, "pprof-http", "table-refresh-interval"),
     ("there is no Go runtime in vtorc", "catch-sigpipe", "pprof cpu-profile max-stack-size"),
     ("--shutdown-wait-time alone bounds the stop", "", "lameduck-period onterm-timeout onclose-timeout"),
     (
@@ -115,7 +115,7 @@ _KEYS: tuple[tuple[str, str], ...] = (
     (
         _NO_HTTP,
         """
-        ListenSocket RemoveTextFromHostnameDisplay WebMessage ProblemIgnoreHostnameFilters HTTPAdvertise
+        ListenSocket ProblemIgnoreHostnameFilters HTTPAdvertise
         """,
     ),
     (

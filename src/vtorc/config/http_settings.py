@@ -129,6 +129,19 @@ class HttpSettings:
         "What stands before all paths of --listen-address, such as /orc.",
         also=[key("URLPrefix", url_prefix())],
     )
+    orc_web_dir: str = setting(
+        TEXT,
+        "",
+        "Folder of orchestrator's web files, with templates/ and public/ in it, as Vitess v11 to v14 have them; its "
+        "pages are served below /web/. Empty for vtorc's own pages alone.",
+    )
+    web_message: str = setting(TEXT, "", "Message on top of orchestrator's pages.", also=[key("WebMessage", TEXT)])
+    remove_text_from_hostname_display: str = setting(
+        TEXT,
+        "",
+        "Text that orchestrator's pages leave out of the names of hosts.",
+        also=[key("RemoveTextFromHostnameDisplay", TEXT)],
+    )
     status_endpoint: str = setting(
         endpoint(),
         "/api/status",

@@ -18,6 +18,7 @@ from vtorc.server.access.tokens import TokenCheck
 from vtorc.server.access.visitor import AllowedActions
 from vtorc.server.answers import problem_answer
 from vtorc.server.asking import Ask, Forward
+from vtorc.server.browsers import is_browser
 from vtorc.server.guard import Guard, too_long
 from vtorc.server.listener import Listener
 from vtorc.server.memory import ServerMemory
@@ -26,6 +27,7 @@ from vtorc.server.prefix import Prefixed
 from vtorc.server.probes import FIRST_PAGE, PROBES, probe_routes
 from vtorc.server.scoped import ScopedApps
 from vtorc.server.today.routes import today_routes
+from vtorc.server.ui.pages import FLEET, ui_routes
 from vtorc.server.v1.endpoints import PREFIX
 from vtorc.server.v1.routes import unknown_v1_path, v1_routes
 from vtorc.server.v12.app import v12_routes
@@ -62,7 +64,8 @@ def _routes(memory: ServerMemory, ask: Ask, listener: Listener, rules: ServerRul
     return Starlette(
         routes=[
             *v1_routes(memory, ask, acts=listener is not Listener.READ_ONLY),
-            *probe_routes(memory),
+            *probe_routes(memory, has_web_files=rules.web is not None),
+            *ui_routes(memory, ask, answers_web=rules.web is None),
             *(route for dialect in own_first for route in dialects[dialect](memory, ask)),
         ],
         exception_handlers={404: partial(_unknown_path, listener), 413: _long_body, 500: _own_mistake},
@@ -78,7 +81,12 @@ def _access(rules: AccessRules, listener: Listener) -> AccessRules:
 
 def _dialects(rules: ServerRules) -> dict[Listener, Dialect]:
     """Return the older APIs. Both listeners serve both; where they share a path, that of the listener counts."""
-    v12 = partial(v12_routes, user_header=rules.access.user_header, status_endpoint=rules.access.status_endpoint)
+    v12 = partial(
+        v12_routes,
+        user_header=rules.access.user_header,
+        status_endpoint=rules.access.status_endpoint,
+        web=rules.web,
+    )
     return {Listener.V12: v12, Listener.TODAY: partial(today_routes, policy=rules.security_policy)}
 
 
@@ -105,6 +113,8 @@ async def _unknown_path(listener: Listener, request: Request, error: Exception) 
     path = request.url.path
     if path.startswith(f"{PREFIX}/"):
         return await unknown_v1_path(request)
+    if path == "/" and is_browser(request.headers):
+        return RedirectResponse(FLEET, status_code=302)
     if listener is Listener.TODAY:
         return RedirectResponse("/debug/status", status_code=302)
     if path == "/":

@@ -3,6 +3,7 @@
 import contextlib
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import structlog
 
@@ -13,7 +14,7 @@ from vtorc.server.access.passwords import hash_password
 from vtorc.server.access.rules import AccessRules, Method
 from vtorc.server.access.tls import tls_context
 from vtorc.server.listener import BoundListener, Listener, bind
-from vtorc.server.options import ListenerTls, ServerRules
+from vtorc.server.options import ListenerTls, ServerRules, WebFiles
 from vtorc.server.permission import is_loopback
 
 DEFAULT_ADDRESS = ("127.0.0.1", 3000)
@@ -58,6 +59,7 @@ def server_rules(settings: HttpSettings) -> ServerRules:
         tls=tls,
         url_prefix=settings.url_prefix,
         security_policy=settings.security_policy,
+        web=_web_files(settings),
         allowed_hosts=tuple(sorted({name.lower() for name in names if name})),
     )
 
@@ -76,6 +78,26 @@ def _access(settings: HttpSettings) -> AccessRules:
         units=settings.ssl_valid_ous if settings.use_mutual_tls else None,
         status_endpoint=settings.status_endpoint,
         status_needs_unit=settings.status_ou_verify,
+    )
+
+
+def _web_files(settings: HttpSettings) -> WebFiles | None:
+    """Return the web files that the settings name; None, which is logged, if there are none in the folder."""
+    if not settings.orc_web_dir:
+        return None
+    folder = Path(settings.orc_web_dir)
+    layout = folder / "templates" / "layout.tmpl"
+    if not layout.is_file():
+        _log.warning(f"--orc-web-dir {folder}: there is no {layout}; vtorc's own pages answer at /ui/ and /web/")
+        return None
+    says_master = any("MasterKey" in script.read_text(errors="replace") for script in folder.glob("public/js/*.js"))
+    if says_master:
+        _log.info(f"the web files in {folder} speak of masters: problems have their names of Vitess v11 in v12's API")
+    return WebFiles(
+        folder=str(folder.absolute()),
+        says_master=says_master,
+        message=settings.web_message,
+        remove_text_from_hosts=settings.remove_text_from_hostname_display,
     )
 
 

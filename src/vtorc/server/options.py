@@ -16,6 +16,19 @@ class ListenerTls(Form, frozen=True, kw_only=True):
     """The authorities of clients' certificates; None if no client is asked for one."""
 
 
+class WebFiles(Form, frozen=True, kw_only=True):
+    """orchestrator's web files, and what their pages show."""
+
+    folder: str
+    """The folder with `templates` and `public` in it."""
+    says_master: bool = False
+    """Whether they are of Vitess v11 or older, which know primaries as masters."""
+    message: str = ""
+    """The message on top of the pages (WebMessage)."""
+    remove_text_from_hosts: str = ""
+    """Text that the pages leave out of names of hosts (RemoveTextFromHostnameDisplay)."""
+
+
 class ServerRules(Form, frozen=True, kw_only=True):
     """Which requests the server takes; it gets them through the channel, never as an argument."""
 
@@ -27,6 +40,8 @@ class ServerRules(Form, frozen=True, kw_only=True):
     """What stands before all paths of v12's listener, as `/orc`; empty for nothing."""
     security_policy: str = ""
     """The policy by which paths of today's API are denied (`--security-policy`); empty for none."""
+    web: WebFiles | None = None
+    """orchestrator's web files; None for vtorc's own pages alone."""
     allowed_hosts: tuple[str, ...] = ()
     """Names of this server that a browser may have in its address line, beside addresses and localhost."""
 

@@ -21,15 +21,20 @@ FIRST_PAGE = "/web/clusters"
 """The first page of v12's web interface, which vitess-operator up to 2.7 asks for both."""
 
 _PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>vtorc</title></head>
-<body><h1>vtorc</h1>
-<p>This vtorc has no web pages yet. Ask it with <code>vtorc ctl</code>, or at <code>api/v1/status</code>.</p>
+<html lang="en"><head><meta charset="utf-8"><title>vtorc</title>
+<meta http-equiv="refresh" content="0; url=../ui/"></head>
+<body><p>The pages of vtorc are at <a href="../ui/">ui/</a>.</p>
 </body></html>
 """
 
 
-def probe_routes(memory: ServerMemory, *, clock: Callable[[], float] = time.monotonic) -> list[Route]:
-    """Return the routes of `/debug/health`, `/debug/liveness` and the first page; `clock` is the one of the memory."""
+def probe_routes(
+    memory: ServerMemory, *, has_web_files: bool = False, clock: Callable[[], float] = time.monotonic
+) -> list[Route]:
+    """Return the routes of `/debug/health`, `/debug/liveness` and the first page; `clock` is the one of the memory.
+
+    The first page leads to vtorc's own ones, and tells nothing of a shard; with web files it is one of theirs.
+    """
     began = clock()
 
     def why_not_alive() -> str:
@@ -56,7 +61,8 @@ def probe_routes(memory: ServerMemory, *, clock: Callable[[], float] = time.mono
             return _health(memory, f"none of {watched} shards was judged yet")
         return _health(memory)
 
-    return [Route(LIVENESS, liveness), Route(HEALTH, health), Route(FIRST_PAGE, first_page)]
+    probes = [Route(LIVENESS, liveness), Route(HEALTH, health)]
+    return probes if has_web_files else [*probes, Route(FIRST_PAGE, first_page)]
 
 
 def _health(memory: ServerMemory, why_not: str = "") -> Response:

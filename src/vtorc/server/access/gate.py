@@ -89,8 +89,14 @@ class Gate:
         path, method = connection.scope["path"], connection.scope["method"]
         is_status = path.rstrip("/") == self._rules.status_endpoint.rstrip("/")
         needs_unit = self._rules.units is not None and (not is_status or self._rules.status_needs_unit)
-        if method in ("GET", "HEAD") and (path in OPEN_PATHS or (is_status and not needs_unit)):
+        admission = await self._admit_by_name(connection, needs_unit=needs_unit)
+        is_open = method in ("GET", "HEAD") and (path in OPEN_PATHS or (is_status and not needs_unit))
+        if isinstance(admission, ProblemForm) and is_open:
+            self._report_failed(connection, admission)
             return Visitor(origin=origin_of(connection), means=Means.UNKNOWN, refusal=refusals.probe())
+        return admission
+
+    async def _admit_by_name(self, connection: HTTPConnection, *, needs_unit: bool) -> Admission:
         certificate = self._certificate(connection)
         if needs_unit and certificate is None:
             return refusals.no_certificate()

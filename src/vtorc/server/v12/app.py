@@ -14,11 +14,15 @@ from starlette.types import Receive, Scope, Send
 
 from vtorc.server.asking import Ask
 from vtorc.server.memory import ServerMemory
+from vtorc.server.options import WebFiles
+from vtorc.server.orc_web.pages import orc_web_routes
 from vtorc.server.permission import origin_of
 from vtorc.server.v12 import paths
 from vtorc.server.v12.answers import CONTENT_TYPE, V12Answer, V12Error, error, ok
 from vtorc.server.v12.call import STATUS_ENDPOINT, USER_HEADER, Call, Tools, V12Settings
 from vtorc.server.v12.cluster_book import ClusterBook
+from vtorc.server.v12.clusters import Clusters
+from vtorc.server.v12.old_codes import with_old_codes
 from vtorc.server.v12.refusals import FOREIGN, unknown
 from vtorc.server.v12.routes import ROUTES, V12Route
 from vtorc.server.v12.synonyms import OLD_NAMES
@@ -32,14 +36,25 @@ _STATUS: Final = ("status",)
 
 
 def v12_routes(
-    memory: ServerMemory, ask: Ask, *, user_header: str = USER_HEADER, status_endpoint: str = STATUS_ENDPOINT
+    memory: ServerMemory,
+    ask: Ask,
+    *,
+    user_header: str = USER_HEADER,
+    status_endpoint: str = STATUS_ENDPOINT,
+    web: WebFiles | None = None,
 ) -> list[BaseRoute]:
-    """Return the routes of v12's API: one that takes all of its paths.
+    """Return the routes of v12's API, one that takes all of its paths, and those of orchestrator's web files.
 
     `user_header` is the header by which a proxy names the user, `status_endpoint` a further path of the health check.
     """
-    settings = V12Settings(host=socket.gethostname(), user_header=user_header, status_endpoint=status_endpoint)
-    return [V12Routes(V12App(memory, ask, settings=settings))]
+    settings = V12Settings(
+        host=socket.gethostname(),
+        user_header=user_header,
+        status_endpoint=status_endpoint,
+        says_master=web is not None and web.says_master,
+    )
+    app = V12App(memory, ask, settings=settings)
+    return [V12Routes(app), *(orc_web_routes(app.clusters, web) if web is not None else ())]
 
 
 class V12App:
@@ -65,6 +80,10 @@ class V12App:
             wall=wall,
             patience=patience,
         )
+
+    def clusters(self) -> Clusters:
+        """Return the clusters of this moment."""
+        return self._tools.book.now
 
     def has(self, scope: Scope) -> bool:
         """Return whether a path is one of v12's or of orchestrator's; others may be those of another API."""
@@ -97,7 +116,7 @@ class V12App:
             # The loop goes on to hear vtorc meanwhile.
             return await asyncio.to_thread(_answer_at_once, match.entry, call)
         result = match.entry.handler(call)
-        return ok(match.entry.style, await result if inspect.isawaitable(result) else result)
+        return _ok(match.entry, call, await result if inspect.isawaitable(result) else result)
 
     def _check(self, request: Request, route: V12Route) -> None:
         """Refuse methods that v12 has not, HEAD for what acts, and all that would tell of a part of the shards."""
@@ -141,7 +160,11 @@ class V12Routes(BaseRoute):
 
 
 def _answer_at_once(route: V12Route, call: Call) -> V12Answer:
-    return ok(route.style, route.handler(call))
+    return _ok(route, call, route.handler(call))
+
+
+def _ok(route: V12Route, call: Call, result: object) -> V12Answer:
+    return ok(route.style, with_old_codes(result) if call.tools.settings.says_master else result)
 
 
 def _newest_name(path: tuple[str, ...]) -> str:

@@ -33,6 +33,8 @@ class V12Settings:
     """The header by which a proxy names the user (AuthUserHeader), which `headers` does not show."""
     host: str = ""
     """The name of this machine."""
+    says_master: bool = False
+    """Whether problems have the names that they had before v12 (`DeadMaster`), as the web files know no others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""orchestrator's own pages, from the folder of web files that `-orc_web_dir` names."""
