@@ -1,4 +1,4 @@
-"""Installs the project into `.venv`, and the real servers and promtool into `.parts`.
+"""Installs the project into `.venv`, and the real servers, promtool and Chromium into `.parts`.
 
 It needs only a bare Python 3.11: Debian's comes without pip and cannot make a complete virtual environment. It writes
 only to the project and to the user's cache, and repeats no step that is done.
@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "src"))
 from vtorc.lab.debian import Debian, unpack  # noqa: E402
 from vtorc.lab.errors import PartMissing  # noqa: E402
 from vtorc.lab.fetch import fetch  # noqa: E402
-from vtorc.lab.parts import ETCD, MYSQL, PROMTOOL  # noqa: E402
+from vtorc.lab.parts import CHROMIUM, ETCD, MYSQL, PROMTOOL  # noqa: E402
 
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
@@ -40,7 +40,7 @@ def main(words: Sequence[str]) -> int:
             _install()
             STAMP.write_text(_state())
         try:
-            fetch(kinds=(MYSQL, ETCD, PROMTOOL), say=_say)
+            fetch(kinds=(MYSQL, ETCD, PROMTOOL, CHROMIUM), say=_say)
         except PartMissing as missing:
             if "--servers-optional" not in words:
                 raise

@@ -118,6 +118,17 @@ class Debian:
         return _run(["apt-get", "-c", str(self.home / "apt.conf"), *arguments])
 
 
+def own_suite(release: Path = Path("/etc/os-release")) -> str:
+    """Return the name of this machine's own suite, such as bookworm; raises PartMissing if it tells none."""
+    try:
+        found = re.search(r"^VERSION_CODENAME=\"?(\w+)", release.read_text(), flags=re.MULTILINE)
+    except OSError:
+        found = None
+    if found is None:
+        raise PartMissing(f"{release} names no suite of Debian (VERSION_CODENAME)")
+    return found[1]
+
+
 def configured_mirrors() -> list[str]:
     """List the base addresses of the mirrors in the system's apt sources, Debian's main archive first.
 

@@ -1,6 +1,6 @@
 """Fetches the real servers of the lab, MySQL and etcd, into a parts folder: `python3 -m vtorc.lab.fetch`.
 
-`make setup` fetches promtool in the same way, which only the tests need.
+`make setup` fetches promtool and Chromium in the same way, which only the tests need.
 
 Nothing of the system is replaced and no root is needed. Fetched parts stay in the user's cache under their resolved
 version, and the project's parts folder links to them. So a fresh clone need not fetch them again. The module uses the
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from vtorc.lab import prefix
-from vtorc.lab.debian import SUITE, Debian, unpack
+from vtorc.lab.debian import SUITE, Debian, own_suite, unpack
 from vtorc.lab.errors import PartMissing
 from vtorc.lab.parts import (
     ETCD,
@@ -42,6 +42,22 @@ _MYSQL_PACKAGES = ("mysql-server-core", "mysql-client-core")
 # Dependencies that no program of the lab loads: a fifth of the download.
 _UNUSED = ("perl", "libperl", "libdb5", "libgdbm", "gcc-", "openssl-provider-legacy", "libsasl2-modules", "libc-gconv")
 
+# A headless browser draws without drivers of graphics cards, shows no icons, and runs no script of a package.
+_UNUSED_BY_CHROMIUM = ("perl", "libperl", "libllvm", "libz3", "libgl1-mesa-dri", "adwaita-icon-theme", "iso-codes")
+
+_FONTS = """\
+<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig><dir>{root}/usr/share/fonts</dir><cachedir prefix="xdg">fontconfig</cachedir></fontconfig>
+"""
+
+_START_CHROMIUM = """\
+#!/bin/sh
+LD_LIBRARY_PATH=$(echo {root}/usr/lib/*-linux-gnu {root}/lib/*-linux-gnu | tr ' ' ':')
+export LD_LIBRARY_PATH FONTCONFIG_FILE={root}/fonts.conf
+exec {root}/usr/lib/chromium/chromium "$@"
+"""
+
 
 def fetch(
     environ: Mapping[str, str] | None = None,
@@ -58,7 +74,7 @@ def fetch(
     environ = os.environ if environ is None else environ
     folder, store = _folders(environ)
     with _locked(store), tempfile.TemporaryDirectory(dir=store, prefix=".work-") as work:
-        debian = functools.cache(lambda: _debian(Path(work), say))
+        debian = functools.cache(lambda suite: _debian(Path(work), suite, say))
         for kind in kinds:
             found, tried = kind.installed(environ)
             if found is not None:
@@ -67,7 +83,8 @@ def fetch(
             ready = None if refresh else _ready(kind, folder, store)
             if ready is None:
                 try:
-                    ready = _fetched(kind, debian(), store, say=say)
+                    suite = own_suite() if kind.has_own_suite else SUITE
+                    ready = _fetched(kind, debian(suite), store, say=say)
                 except PartMissing as error:
                     raise PartMissing(_not_available(kind, tried, error)) from error
             _link_part(folder / kind.part, ready.root)
@@ -77,7 +94,7 @@ def fetch(
 def _not_available(kind: PartKind[Any], tried: list[str], error: PartMissing) -> str:
     return (
         f"There is no {kind.title} on this machine and none could be fetched. Tried: {'; '.join(tried)}; "
-        f"fetching Debian's packages from suite {SUITE}: {error}. Install {kind.wanted} so that {kind.program} is on "
+        f"fetching Debian's packages: {error}. Install {kind.wanted} so that {kind.program} is on "
         f"PATH, or name its program in {kind.variable}; or remove the cause and run this again."
     )
 
@@ -125,9 +142,9 @@ def _current(found: Prefix) -> bool:
     return found.recipe == RECIPE and found.machine == os.uname().machine
 
 
-def _debian(work: Path, say: Say) -> Debian:
-    say(f"reading the package index of Debian {SUITE}")
-    debian = Debian(work / "apt")
+def _debian(work: Path, suite: str, say: Say) -> Debian:
+    say(f"reading the package index of Debian {suite}")
+    debian = Debian(work / f"apt-{suite}", suite=suite)
     debian.update()
     return debian
 
@@ -141,8 +158,7 @@ def _fetched(kind: PartKind[Any], debian: Debian, store: Path, *, say: Say) -> P
         return there
     shutil.rmtree(root, ignore_errors=True)
     tree = debian.home / kind.part
-    build = _build_mysql if kind is MYSQL else functools.partial(_build_program, kind)
-    loader = build(debian, tree, root, say=say)
+    loader = _BUILDERS.get(kind.part, _build_program)(kind, debian, tree, root, say)
     facts = {"part": kind.part, "version": version, "recipe": RECIPE, "machine": os.uname().machine}
     (root / MANIFEST).write_text(json.dumps({**facts, "loader": loader, "root": str(root)}, indent=2) + "\n")
     made = kind.prefix_in(root)
@@ -152,19 +168,41 @@ def _fetched(kind: PartKind[Any], debian: Debian, store: Path, *, say: Say) -> P
     return made
 
 
-def _build_mysql(debian: Debian, tree: Path, root: Path, *, say: Say) -> str:
+def _build_mysql(kind: PartKind[Any], debian: Debian, tree: Path, root: Path, say: Say) -> str:
     names = [name for name in debian.closure((*_MYSQL_PACKAGES, "patchelf")) if not name.startswith(_UNUSED)]
     _unpacked(debian, names, tree, say=say)
     say("MySQL server: putting its programs and libraries together")
     return prefix.assemble(tree, root)
 
 
-def _build_program(kind: PartKind[Any], debian: Debian, tree: Path, root: Path, *, say: Say) -> str:
+def _build_chromium(kind: PartKind[Any], debian: Debian, tree: Path, root: Path, say: Say) -> str:
+    """Unpack Chromium with its libraries and a font; the C library is the system's, as its suite is, too."""
+    closure = debian.closure((kind.package, "fonts-dejavu-core"))
+    names = [name for name in closure if name != "libc6" and not name.startswith(_UNUSED_BY_CHROMIUM)]
+    _unpacked(debian, names, tree, say=say)
+    root.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(tree, root)
+    (root / "fonts.conf").write_text(_FONTS.format(root=root))
+    start = root / "bin" / kind.program
+    start.parent.mkdir(exist_ok=True)
+    start.write_text(_START_CHROMIUM.format(root=root))
+    start.chmod(0o755)
+    return "patchelf"
+
+
+def _build_program(kind: PartKind[Any], debian: Debian, tree: Path, root: Path, say: Say) -> str:
     """Unpack the package alone: a program in Go needs only the system's C library."""
     _unpacked(debian, [kind.package], tree, say=say)
     (root / "bin").mkdir(parents=True)
     shutil.copy2(tree / "usr" / "bin" / kind.program, root / "bin" / kind.program)
     return "system"
+
+
+_BUILDERS: Mapping[str, Callable[[PartKind[Any], Debian, Path, Path, Say], str]] = {
+    "mysql": _build_mysql,
+    "chromium": _build_chromium,
+}
+"""How the parts are built that need more than one program."""
 
 
 def _unpacked(debian: Debian, names: list[str], tree: Path, *, say: Say) -> None:

@@ -29,6 +29,7 @@ RECIPE = 1
 MYSQL_AT_LEAST = (8, 0)
 ETCD_AT_LEAST = (3, 4)
 PROMTOOL_AT_LEAST = (2, 42)
+CHROMIUM_AT_LEAST = (120, 0)
 MANIFEST = "part.json"
 
 # Packages often install servers in folders that only root's PATH names.
@@ -66,6 +67,15 @@ class PromtoolParts:
     """One usable promtool, and one sentence on its origin."""
 
     promtool: Path
+    version: tuple[int, int, int]
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChromiumParts:
+    """One usable Chromium, and one sentence on its origin."""
+
+    chromium: Path
     version: tuple[int, int, int]
     origin: str
 
@@ -151,6 +161,14 @@ def find_promtool(environ: Mapping[str, str] | None = None) -> PromtoolParts:
     return PROMTOOL.find(os.environ if environ is None else environ)
 
 
+def find_chromium(environ: Mapping[str, str] | None = None) -> ChromiumParts:
+    """Find a Chromium of version 120 or newer: VTORC_CHROMIUM, then PATH, then the fetched one.
+
+    Raises PartMissing with every place that was tried. An unusable VTORC_CHROMIUM is an error, never passed over.
+    """
+    return CHROMIUM.find(os.environ if environ is None else environ)
+
+
 @dataclass(frozen=True, slots=True)
 class PartKind(Generic[Found]):
     """One kind of part: its names, its package in Debian, and the functions that describe a program or a prefix of it.
@@ -166,6 +184,8 @@ class PartKind(Generic[Found]):
     variable: str
     describe: Callable[[Path, str, Mapping[str, str]], Found | str]
     of_prefix: Callable[[Prefix], Found]
+    has_own_suite: bool = False
+    """Whether its package is that of the machine's own Debian: it would not run with the libraries of a newer one."""
 
     def installed(self, environ: Mapping[str, str]) -> tuple[Found | None, list[str]]:
         """Find the server that the environment names or PATH has, and list what was tried in vain.
@@ -241,6 +261,15 @@ def promtool_of_prefix(prefix: Prefix) -> PromtoolParts:
         promtool=prefix.root / "bin" / "promtool",
         version=version_of(prefix.version) or (0, 0, 0),
         origin=f"promtool {prefix.version}, fetched into {prefix.root}",
+    )
+
+
+def chromium_of_prefix(prefix: Prefix) -> ChromiumParts:
+    """Describe the Chromium of a fetched prefix."""
+    return ChromiumParts(
+        chromium=prefix.root / "bin" / "chromium",
+        version=version_of(prefix.version) or (0, 0, 0),
+        origin=f"Chromium {prefix.version}, fetched into {prefix.root}",
     )
 
 
@@ -320,6 +349,17 @@ def _promtool_at(path: Path, how: str, _environ: Mapping[str, str]) -> PromtoolP
     return PromtoolParts(promtool=path, version=version, origin=f"promtool {text} at {path}, {how}")
 
 
+def _chromium_at(path: Path, how: str, _environ: Mapping[str, str]) -> ChromiumParts | str:
+    """Describe the Chromium at `path`, or return a clause that says why it cannot be used."""
+    version = version_of(_output_of(str(path), "--version"))
+    if version is None:
+        return f"{path} prints no version when asked with --version"
+    text = ".".join(map(str, version))
+    if version < CHROMIUM_AT_LEAST:
+        return f"{path} is Chromium {text}, older than 120"
+    return ChromiumParts(chromium=path, version=version, origin=f"Chromium {text} at {path}, {how}")
+
+
 @functools.cache
 def _output_of(*command: str) -> str:
     """Run a program for at most 30 s and return its output; empty if it cannot be run."""
@@ -359,4 +399,15 @@ PROMTOOL = PartKind(
     variable="VTORC_PROMTOOL",
     describe=_promtool_at,
     of_prefix=promtool_of_prefix,
+)
+CHROMIUM = PartKind(
+    part="chromium",
+    program="chromium",
+    package="chromium",
+    title="Chromium",
+    wanted="Chromium 120 or newer",
+    variable="VTORC_CHROMIUM",
+    describe=_chromium_at,
+    of_prefix=chromium_of_prefix,
+    has_own_suite=True,
 )

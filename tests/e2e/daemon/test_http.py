@@ -124,11 +124,11 @@ async def test_a_recovery_is_told_and_the_server_comes_back(shard: Shard, daemon
         "succeeded",
         str(new.alias),
     )
-    (server,) = _children(vtorc.pid)
+    (server,) = children(vtorc.pid)
     os.kill(server, signal.SIGKILL)
     listed = await web.until("/api/v1/recoveries", _status_is(200))
     assert recovery["id"] in [each["id"] for each in listed["items"]]
-    assert _children(vtorc.pid) != [server]
+    assert children(vtorc.pid) != [server]
     assert [line for line in vtorc.lines if "level" not in line] == []  # nothing but vtorc's own log
 
 
@@ -138,7 +138,7 @@ async def test_the_server_ends_with_its_vtorc(daemons: Daemons) -> None:
         vtorc = await daemons.start("--listen-address=127.0.0.1:0")
         web = await served(vtorc)
         await web.until("/api/v1/status", _status_is(200))
-        (server,) = _children(vtorc.pid)
+        (server,) = children(vtorc.pid)
         vtorc.send(number)
         await vtorc.wait_exit()
 
@@ -157,7 +157,7 @@ async def test_an_address_that_cannot_be_had_ends_the_start(shard: Shard, daemon
     assert f"cannot serve HTTP on 127.0.0.1, port {web.address.rpartition(':')[2]}" in second.lines[-1]["event"]
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
     """Return the server processes of a vtorc."""
     processes = [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit()]
     return [each for each in processes if _is_server(each) and _parent(each) == pid]

@@ -1,0 +1,150 @@
+"""The pages of a real daemon on a real shard, in a real browser."""
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from tests.e2e.daemon.daemons import Daemons, daemons_of
+from tests.e2e.daemon.shard import Shard
+from tests.e2e.daemon.test_http import children, served
+from vtorc.lab.cluster import LabCluster, LabSpec
+from vtorc.lab.parts import find_chromium
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+# As root it has no sandbox; the rest keeps it from asking hosts of its maker.
+_OPTIONS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+PATIENCE = 60_000
+"""Milliseconds that a condition of a page may take on a busy machine."""
+
+expect.set_options(timeout=PATIENCE)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shard() -> AsyncIterator[Shard]:
+    """Give a shard over a topology file."""
+    async with LabCluster(LabSpec(topo="local")) as cluster:
+        yield Shard(cluster)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def daemons(shard: Shard) -> AsyncIterator[Daemons]:
+    """Start vtorcs on a shard that is well; they are killed in the end."""
+    async with daemons_of(shard.cluster) as daemons:
+        await shard.mended(daemons)
+        yield daemons
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """Start a Chromium."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=find_chromium().chromium, args=_OPTIONS)
+        yield browser
+        await browser.close()
+
+
+@asynccontextmanager
+async def page_of(browser: Browser, address: str, path: str, *, scripts: bool = True) -> AsyncIterator[Page]:
+    """Open a page; what goes wrong in its scripts or with its policy fails the test."""
+    page = await browser.new_page(java_script_enabled=scripts)
+    page.set_default_timeout(PATIENCE)
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda told: wrong.append(told.text) if "Content Security Policy" in told.text else None)
+    await page.goto(f"http://{address}{path}")
+    yield page
+    await page.close()
+    assert wrong == []
+
+
+async def test_a_replica_is_dragged_to_be_the_primary(shard: Shard, daemons: Daemons, browser: Browser) -> None:
+    """A drag says what it means, its drop opens the plan, and the plan that is confirmed moves the real primary."""
+    vtorc = await daemons.start_knowing("--listen-address=127.0.0.1:0")
+    web = await served(vtorc)
+    old, (heir, *_) = await shard.primary(), await shard.replicas()
+    async with page_of(browser, web.address, "/ui/") as page:
+        await expect(page.locator("h1")).to_have_text("The shard is healthy.")
+        await page.keyboard.press("j")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(f"**/ui/shards/{shard.id}")
+        await expect(page.locator(".card-primary")).to_have_attribute("data-alias", str(old.alias))
+        await expect(page.locator("#edges path.acks")).to_have_count(2)
+
+        await page.locator(f"[data-alias='{heir.alias}']").hover()
+        await page.mouse.down()
+        await page.locator(".card-primary").hover()
+        await page.locator(".card-primary").hover()  # browsers begin a drag with the second move
+        await expect(page.locator("#drop-hint")).to_contain_text(f"Promote {heir.alias}. Writes pause")
+        assert (await shard.primary()).alias == old.alias
+        await page.mouse.up()
+        await page.wait_for_url(f"**/plan?kind=planned&to={heir.alias}")
+        await expect(page.locator("h1")).to_have_text(f"Move the primary of {shard.id}")
+
+        await page.locator("input[name=reason]").fill("the page is tried")
+        await page.get_by_role("button", name="Carry it out").click()
+        await expect(page.locator("h1")).to_have_text("PlannedReparentShard: succeeded")
+        await expect(page.locator(".facts")).to_contain_text("the page is tried")
+        await expect(page.locator("tr", has_text="promote").first).to_contain_text(str(heir.alias))
+    assert (await shard.primary()).alias == heir.alias
+
+
+async def test_a_failover_arrives_on_an_open_page(shard: Shard, daemons: Daemons, browser: Browser) -> None:
+    """The page of a shard shows the new primary without being loaded again, and the list its recovery."""
+    vtorc = await daemons.start_knowing("--listen-address=127.0.0.1:0")
+    web = await served(vtorc)
+    old = await shard.primary()
+    async with page_of(browser, web.address, f"/ui/shards/{shard.id}") as page:
+        await expect(page.locator(".card-primary")).to_have_attribute("data-alias", str(old.alias))
+        await page.evaluate("window.isTheSamePage = true")
+        await old.kill_mysqld()
+        new = await shard.replaced(old)
+        await expect(page.locator(".card-primary")).to_have_attribute("data-alias", str(new.alias))
+        await expect(page.locator(f"[data-alias='{old.alias}']")).to_contain_text("answers that its MySQL is down")
+        assert await page.evaluate("window.isTheSamePage")
+        await page.get_by_role("link", name="Recoveries").click()
+        await expect(page.locator("tr", has_text="RecoverDeadPrimary").first).to_contain_text("succeeded")
+
+
+async def test_a_page_says_when_it_is_out_of_date(shard: Shard, daemons: Daemons, browser: Browser) -> None:
+    """While the server does not answer, the page says what it shows and takes no action; then it goes on."""
+    vtorc = await daemons.start_knowing("--listen-address=127.0.0.1:0")
+    web = await served(vtorc)
+    async with page_of(browser, web.address, f"/ui/shards/{shard.id}/plan?kind=planned") as page:
+        button = page.get_by_role("button", name="Carry it out")
+        await expect(button).to_be_enabled()
+        (server,) = children(vtorc.pid)
+        os.kill(server, signal.SIGSTOP)
+        try:
+            await expect(page.locator("#freshness")).to_contain_text("Disconnected: showing what was known as of")
+            await expect(button).to_be_disabled()
+        finally:
+            os.kill(server, signal.SIGCONT)
+        await expect(page.locator("body")).not_to_have_class("is-stale")
+        await expect(button).to_be_enabled()
+
+
+async def test_pages_can_be_read_without_scripts(shard: Shard, daemons: Daemons, browser: Browser) -> None:
+    """A browser without JavaScript shows the fleet, finds a shard in it, and shows its tablets."""
+    vtorc = await daemons.start_knowing("--listen-address=127.0.0.1:0")
+    web = await served(vtorc)
+    primary = await shard.primary()
+    async with page_of(browser, web.address, "/ui/", scripts=False) as page:
+        await page.get_by_label("Find").fill(str(primary.alias))
+        await page.get_by_role("button", name="Show").click()
+        await page.locator("li.row a").click()
+        await expect(page.locator(".card-primary")).to_contain_text(str(primary.alias))
+        await expect(page.locator(".card")).to_have_count(3)
