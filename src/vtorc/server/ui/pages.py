@@ -1,5 +1,7 @@
 """The routes of the web UI."""
 
+from collections.abc import Sequence
+from typing import get_args
 from urllib.parse import urlencode
 
 import msgspec
@@ -7,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from vtorc.forms.audit import AuditResult
 from vtorc.forms.frames import ProblemForm
 from vtorc.recovery.record import Outcome
 from vtorc.server.answers import problem_answer
@@ -20,6 +23,7 @@ from vtorc.server.ui.recovery import recovery_page
 from vtorc.server.ui.renderer import Renderer
 from vtorc.server.ui.shard import shard_page
 from vtorc.server.ui.words import capitalized, plural
+from vtorc.server.v1.audit import AuditQuery, audit
 from vtorc.server.v1.endpoints import NoQuery, Query, bad_input
 from vtorc.server.v1.reads import RecoveriesQuery, named_shard, recoveries, recovery
 
@@ -45,6 +49,7 @@ def ui_routes(memory: ServerMemory, ask: Ask, *, answers_web: bool = True) -> li
         Route("/ui/shards/{keyspace}/{shard}/plan", pages.plan),
         Route("/ui/recoveries", pages.recoveries),
         Route("/ui/recoveries/{id}", pages.recovery),
+        Route("/ui/audit", pages.audit),
         Route("/ui/settings", pages.settings),
         Route("/ui/static/{tag}/{name}", answer_asset),
         Route("/ui/{rest:path}", pages.unknown),
@@ -178,6 +183,26 @@ class _Pages:
             return self._renderer.page(request, "recovery_begins.html", title="Recovery", events=_events_of(shard))
         return self._problem(request, known)
 
+    async def audit(self, request: Request) -> Response:
+        given = {name: value for name, value in request.query_params.items() if value}
+        try:
+            query = msgspec.convert(given, AuditQuery, strict=False)
+        except msgspec.ValidationError as error:
+            return self._problem(request, _bad_address(error, AuditQuery))
+        found = audit(self._memory, {}, query, 0.0)
+        if isinstance(found, ProblemForm):
+            return self._problem(request, found)
+        return self._renderer.page(
+            request,
+            "audit.html",
+            title="Audit",
+            events="kinds=audit,status,heartbeat",
+            sentence=_audit_sentence([entry.result for entry in found.items]),
+            entries=found.items,
+            results=get_args(AuditResult),
+            query=query,
+        )
+
     async def settings(self, request: Request) -> Response:
         q, show_all = request.query_params.get("q", ""), "all" in request.query_params
         everything = self._memory.settings.values()
@@ -205,12 +230,19 @@ class _Pages:
         )
 
 
+def _audit_sentence(results: Sequence[str]) -> str:
+    if not results:
+        return "No operator has asked for anything since this server started."
+    refused = sum(result in ("refused", "failed") for result in results)
+    return f"{plural(len(results), 'request')} of operators, of which {refused} were refused or failed."
+
+
 def _bad_address(error: msgspec.ValidationError, query: type[Query]) -> ProblemForm:
     return bad_input("query", str(error), allowed=query.__struct_fields__)
 
 
 def _events_of(shard: str) -> str:
-    return urlencode({"shard": shard, "kinds": "shard,gone,recovery,status,heartbeat"})
+    return urlencode({"shard": shard, "kinds": "shard,gone,recovery,hold,status,heartbeat"})
 
 
 def _recoveries_sentence(count: int, failed: int) -> str:

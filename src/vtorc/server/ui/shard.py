@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vtorc.core.facts.gtid import GtidSet
+from vtorc.forms.hold import HoldForm
 from vtorc.forms.recovery import RecoveryForm
 from vtorc.forms.shard import ShardForm
 from vtorc.forms.tablet import ReplicationForm, TabletForm
@@ -48,6 +49,8 @@ class Card:
     """Why it cannot win, as the end of a sentence about it; empty if it may, or that is not known."""
     may_be_promoted: bool
     """Whether it is worth asking for a plan that promotes it."""
+    holds: Sequence[HoldForm]
+    """The holds of operators on it, or on its cell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +83,10 @@ class ShardPage:
     """Tablets with a record that cannot be read, each with the reason."""
     recoveries: Sequence[RecoveryForm]
     """Its last recoveries, newest first."""
+    holds: Sequence[HoldForm]
+    """The holds of operators on it, its tablets and their cells, by number."""
+    scopes: Sequence[tuple[str, str]]
+    """Where it may be held: the name of each scope, and its words."""
 
 
 def shard_page(memory: ServerMemory, shard: ShardForm) -> ShardPage:
@@ -92,7 +99,19 @@ def shard_page(memory: ServerMemory, shard: ShardForm) -> ShardPage:
         columns=_columns(shard),
         unreadable=sorted(shard.unreadable_tablets.items()),
         recoveries=recoveries[:RECENT],
+        holds=_holds(shard),
+        scopes=[
+            (f"shard:{shard.name}", "this shard"),
+            *((f"tablet:{tablet.alias}", tablet.alias) for tablet in shard.tablets),
+        ],
     )
+
+
+def _holds(shard: ShardForm) -> list[HoldForm]:
+    found = {hold.number: hold for hold in shard.holds}
+    for tablet in shard.tablets:
+        found.update((hold.number, hold) for hold in tablet.holds)
+    return [found[number] for number in sorted(found)]
 
 
 def _shard_facts(shard: ShardForm) -> list[tuple[str, str]]:
@@ -143,6 +162,7 @@ def _card(shard: ShardForm, tablet: TabletForm) -> Card:
         wins=ready is not None and ready.winner == tablet.alias,
         why_not=why_not,
         may_be_promoted=not tablet.is_primary and tablet.reach == "answers",
+        holds=tablet.holds,
     )
 
 

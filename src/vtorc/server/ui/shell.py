@@ -41,5 +41,7 @@ def _banners(memory: ServerMemory) -> list[str]:
     elif not status.emergency_reparents_allowed:
         found.append("Emergency reparents are switched off: vtorc replaces no lost primary")
     found += [announcement.sentence for announcement in status.announcements]
+    if memory.holds is not None:
+        found += [f"Held: {hold.sentence}" for hold in memory.holds.holds if hold.scope == "fleet"]
     found += [f"Not read from the topology server: {failure}" for failure in status.topology_failures]
     return found

@@ -1,6 +1,7 @@
 """What the pages of the web UI show, and what they do with names that are meant to do harm."""
 
 from collections.abc import Iterator
+from html import escape
 from html.parser import HTMLParser
 from urllib.parse import quote
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from tests.unit.core.builders import hold
 from tests.unit.server.today.memories import settings_frame
 from tests.unit.server.told import (
     LOST,
@@ -27,10 +29,16 @@ from tests.unit.server.told import (
     told_memory,
     well,
 )
-from vtorc.forms.frames import AnyFrame, RecoveryFrame, ShardFrame
+from vtorc.core.facts.holds import Effect
+from vtorc.forms.access import Means, Role
+from vtorc.forms.audit import AuditForm
+from vtorc.forms.frames import AnyFrame, AuditFrame, HoldsFrame, NotesFrame, RecoveryFrame, ShardFrame
+from vtorc.forms.hold import hold_form
+from vtorc.forms.notes import AcknowledgementForm
 from vtorc.forms.plan import CandidateForm, PlanForm
 from vtorc.forms.readiness import LossForm, ReadinessForm
 from vtorc.forms.recovery import RunningForm, StepForm
+from vtorc.recovery.record import Outcome
 from vtorc.server.app import make_app
 from vtorc.server.listener import Listener
 from vtorc.server.memory import ServerMemory
@@ -390,3 +398,71 @@ def hostile_memory() -> ServerMemory:
     memory.take(RecoveryFrame(recovery=ended), NOW)
     memory.take(status(topology_failures=[HOSTILE]), NOW)
     return memory
+
+
+async def test_holds_are_shown_where_they_hold_and_can_be_made() -> None:
+    """A hold is on the page of its shard and on the card of its tablet, with a form that lifts it; all may be made."""
+    memory = told_memory(everything())
+    on_shard = hold_form(hold(Effect.NO_FAILOVER, on=f"shard:{WELL}"))
+    on_tablet = structs.replace(hold_form(hold(Effect.NOT_PROMOTABLE, on="tablet:zone2-0000000102")), number=9)
+    form = well()
+    tablets = [
+        structs.replace(tablet, holds=[on_tablet]) if tablet.alias == "zone2-0000000102" else tablet
+        for tablet in form.tablets
+    ]
+    memory.take(ShardFrame(shard=structs.replace(form, tablets=tablets, holds=[on_shard])), NOW)
+    answer = await page(f"/ui/shards/{WELL}", memory)
+    assert answer.text.count(escape(on_tablet.sentence)) == 2
+    assert f'data-lift="{on_shard.number}"' in answer.text
+    assert 'data-lift="9"' in answer.text
+    assert '<option value="tablet:zone3-0000000103">' in answer.text
+
+
+async def test_a_hold_of_the_whole_fleet_is_on_every_page() -> None:
+    """What holds everywhere is a banner on each page."""
+    memory = told_memory(everything())
+    held = hold_form(hold(Effect.NO_REPAIR, on="fleet"))
+    memory.take(HoldsFrame(holds=[held], outlive_vtorc=True), NOW)
+    for path in ("/ui/", "/ui/settings"):
+        assert f"Held: {escape(held.sentence)}" in (await page(path, memory)).text
+
+
+async def test_a_recovery_that_failed_waits_for_an_operator_to_have_seen_it() -> None:
+    """A recovery that did not succeed has a form to acknowledge it, and then tells which operator has."""
+    memory = told_memory(everything())
+    failed = recovery(5, outcome=Outcome.FAILED)
+    memory.take(RecoveryFrame(recovery=failed), NOW)
+    assert f'data-acknowledge="{failed.id}"' in (await page(f"/ui/recoveries/{failed.id}", memory)).text
+    assert f'data-acknowledge="{recovery(1).id}"' not in (await page(f"/ui/recoveries/{recovery(1).id}", memory)).text
+    seen = AcknowledgementForm(recovery=failed.id, actor="ann", comment="known", at="2023-11-14T22:13:20.000Z")
+    memory.take(NotesFrame(acknowledgements=[seen], tags=[]), NOW)
+    answer = await page(f"/ui/recoveries/{failed.id}", memory)
+    assert "ann has seen it at 2023-11-14 22:13:20 UTC: known" in answer.text
+    assert "data-acknowledge" not in answer.text
+
+
+async def test_the_audit_tells_what_operators_asked_for() -> None:
+    """Each request is a line with its operator, its result and its reason, as the address asks for."""
+    memory = told_memory(everything())
+    entry = AuditForm(
+        id="7-1",
+        at="2023-11-14T22:13:20.000Z",
+        action="execute",
+        shard=WELL,
+        tablet=None,
+        actor="ann",
+        means=Means.PASSWORD,
+        role=Role.ADMIN,
+        origin="10.0.0.7",
+        arguments={},
+        reason="a drill",
+        result="refused",
+        recovery=None,
+        sentence="the shard has changed",
+    )
+    memory.take(AuditFrame(entry=entry), NOW)
+    told = (await page("/ui/audit?actor=ann", memory)).text
+    assert "1 request of operators, of which 1 were refused or failed." in told
+    for text in ("10.0.0.7", "execute", "the shard has changed", "Reason: a drill"):
+        assert text in told
+    assert "10.0.0.7" not in (await page("/ui/audit?actor=bob", memory)).text

@@ -75,7 +75,7 @@ function setStale(isStale) {
 function listen() {
   const source = new EventSource(`${prefix}/api/v1/events?${document.body.dataset.events}`);
   source.addEventListener("heartbeat", beat);
-  for (const kind of ["shard", "gone", "status", "recovery", "decision", "hold", "reset"]) source.addEventListener(kind, hear);
+  for (const kind of ["shard", "gone", "status", "recovery", "decision", "hold", "audit", "reset"]) source.addEventListener(kind, hear);
   // Between the rendering and the first event, and after a pause, more may have happened than events will tell.
   // A page that asks for signs of life alone, such as a plan, stays as it was read.
   if (document.body.dataset.events !== "kinds=heartbeat") source.addEventListener("open", () => hear({ type: "reset", data: "{}" }));

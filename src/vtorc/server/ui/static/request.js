@@ -1,12 +1,12 @@
 // Sends what acts to the API; the answer of a refusal is told in words.
 import { prefix } from "./live.js";
 
-/** POST JSON to the API; returns the answer, or throws an Error with what the refusal says. */
-export async function send(path, body) {
+/** Send JSON to the API; returns the answer, or throws an Error with what the refusal says. */
+export async function send(path, body, method = "POST") {
   let answer;
   try {
     answer = await fetch(`${prefix}/api/v1${path}`, {
-      method: "POST",
+      method,
       headers: { "Content-Type": "application/json", "X-Vtorc": "1" },
       body: JSON.stringify(body),
     });
