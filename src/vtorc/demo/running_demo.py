@@ -198,6 +198,7 @@ async def _running(demo: RunningDemo, listener: BoundListener) -> AsyncIterator[
     scope = Scope.parse(settings.clusters_to_watch)
     forms = setting_forms(settings, {field.name: "vtorc demo" for field in fields(settings)})
     async with open_tools(lambda: settings) as (tools, _):
+        demo.observer.clock = tools.clock.now
         http = HttpSide(
             [listener],
             ServerRules(),
