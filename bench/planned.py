@@ -100,7 +100,7 @@ class Mover:
 
     async def _wait_well(self) -> DemoTablet:
         """Wait for a shard without problems; returns its primary."""
-        since = time.monotonic()
+        since = self._demo.observer.clock()
 
         def primary() -> DemoTablet | None:
             return None if why_unhealthy(self._demo.observer.judgement, heard_since=since) else self._demo.primary

@@ -78,6 +78,8 @@ class DemoObserver:
     """Keeps of one shard what the demo shows; calls `on_sentence` with each sentence at once."""
 
     on_sentence: Callable[[Sentence], None] | None = None
+    clock: Callable[[], float] = time.monotonic
+    """Tells the seconds by which vtorc dates what it hears of tablets: its own clock, which stands while it is late."""
     judgement: Judgement | None = None
     running: BegunRecovery | None = None
     sentences: deque[Sentence] = field(default_factory=lambda: deque(maxlen=_KEPT_SENTENCES))

@@ -1,6 +1,7 @@
 """An unattended series of failovers: kill the primary, measure, check the ledger, restart it, and again."""
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Callable
@@ -67,7 +68,7 @@ class FailoverSeries:
 
     async def _wait_healthy(self) -> DemoTablet:
         """Wait for a shard without problems where the primary takes the writer's rows; returns the primary."""
-        since = time.monotonic()
+        since = self._observer.clock()
 
         def healthy_primary() -> DemoTablet | None:
             primary = self._demo.primary
@@ -164,7 +165,7 @@ class FailoverSeries:
         With `errant_ends` it returns "errant" as soon as vtorc finds errant transactions on `old`.
         """
         position = await executed(new)
-        since = time.monotonic()
+        since = self._observer.clock()
 
         def state() -> str | None:
             judgement = self._observer.judgement
@@ -186,7 +187,8 @@ class FailoverSeries:
         tried = [
             each.record.sentence for each in self._observer.replacements if each.started_at >= since and each.record
         ]
-        return f"no other tablet took writes in time: {tried[-1] if tried else self._why_unhealthy(since)}"
+        why = tried[-1] if tried else self._why_unhealthy(-math.inf)
+        return f"no other tablet took writes in time: {why}"
 
     async def _wait_for(self, seconds: float, condition: Callable[[], T | None], problem: Callable[[], str]) -> T:
         """Wait until `condition` returns something; raises LabError with `problem` after `seconds`."""

@@ -199,6 +199,7 @@ async def _running(demo: RunningDemo, listener: BoundListener) -> AsyncIterator[
     forms = setting_forms(settings, {field.name: "vtorc demo" for field in fields(settings)})
     async with open_tools(lambda: settings) as (tools, _):
         log = LogObserver()
+        demo.observer.clock = tools.clock.now
         http = HttpSide(
             [listener],
             ServerRules(),

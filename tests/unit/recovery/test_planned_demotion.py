@@ -226,6 +226,7 @@ def quiet(tablet: TabletView) -> TabletView:
         (shard(primary(), replica(FIRST), replica(SECOND, TabletType.SPARE)), FIRST),
         (shard(primary(), replica(FIRST), replica(SECOND, TabletType.RDONLY)), SECOND),
         (shard(primary(), quiet(replica(FIRST))), None),
+        (shard(primary(), replica(FIRST), changed(replica(SECOND), own_missing=gtids("102:1"))), FIRST),
     ],
     ids=[
         "other than the winner",
@@ -241,6 +242,7 @@ def quiet(tablet: TabletView) -> TabletView:
         "spare",
         "rdonly",
         "no acker",
+        "went back in time",
     ],
 )
 def test_only_a_replica_that_acknowledges_can_be_disconnected(view: ShardView, acker: str | None) -> None:
