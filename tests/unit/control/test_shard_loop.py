@@ -31,6 +31,7 @@ from vtorc.control.budget import BudgetLimits, FleetBudget, TurnRequest
 from vtorc.control.observer import Announcement
 from vtorc.control.operator_command import OperatorCommand
 from vtorc.control.shard_loop import DecisionSettings, ShardLoop
+from vtorc.core.decision.backoff import Attempt
 from vtorc.core.decision.decisions import Action, Decision, DecisionLimits
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery, Urgency
@@ -729,6 +730,55 @@ def test_a_breaker_that_holds_a_replacement_back_takes_no_slot(monkeypatch: Patc
         await rig.for_seconds(0.5)
         rules = {d.finding.code: d.rule for d in rig.loop.decisions}
         assert rules == {Code.DEAD_PRIMARY: Rule.BREAKER, Code.REPLICATION_STOPPED: Rule.PRIMARY_FIRST}
+
+    at_now(monkeypatch, main)
+
+
+@pytest.mark.parametrize("why", ["it is well", "the breaker holds it"])
+def test_a_shard_that_needs_no_turn_any_more_leaves_the_queue(monkeypatch: Patch, why: str) -> None:
+    """Another shard would wait for it."""
+
+    async def main() -> None:
+        rig = Rig(lost())
+        take_slot(rig)
+        running = asyncio.create_task(rig.loop.run())
+        await asyncio.sleep(0.5)
+        assert rig.budget.waiting
+        if why == "it is well":
+            rig.watch.show(WELL)
+        else:
+            monkeypatch.setattr(rig.breaker, "reason_to_hold", lambda _: "held back")
+            rig.watch.wake()
+        await asyncio.sleep(0.1)
+        assert not rig.budget.waiting
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    at_now(monkeypatch, main)
+
+
+def test_only_failed_tries_of_this_kind_at_this_tablet_put_a_shard_behind(monkeypatch: Patch) -> None:
+    """A success, another tablet and a repair say nothing about this replacement."""
+
+    async def main() -> None:
+        rig = Rig(lost())
+        judgement = rig.loop.judge()
+        tried = Attempt(
+            code=Code.DEAD_PRIMARY,
+            recovery=Recovery.RECOVER_DEAD_PRIMARY,
+            alias=alias(P),
+            ended_at=NOW,
+            succeeded=False,
+        )
+        rig.loop._attempts = [
+            tried,
+            replace(tried, succeeded=True),
+            replace(tried, alias=alias(FIRST)),
+            replace(tried, recovery=Recovery.FIX_REPLICA),
+        ]
+        request = rig.loop._turn_request(judgement)
+        assert request is not None
+        assert request.tries == 1
 
     at_now(monkeypatch, main)
 

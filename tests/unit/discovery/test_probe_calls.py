@@ -1,6 +1,7 @@
 """What a probe does when it hears of a newer record or a suspicion, and when something waits for its answer."""
 
 import asyncio
+import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, cast
@@ -14,7 +15,7 @@ from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import TabletStatus
 from vtorc.discovery.probe import ProbePace, TabletProbe, failure_of
-from vtorc.discovery.probe_budget import Lane, ProbeBudget
+from vtorc.discovery.probe_budget import Lane, ProbeBudget, ProbeSlot
 from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletCallUnknown, TabletError, TabletUnreachable
 from vtorc.sim.engine.loop import run
 from vtorc.tablet.api import TabletManager
@@ -229,6 +230,92 @@ def test_a_tablet_that_is_silent_is_waited_for_until_it_answers() -> None:
         rig.tablet.is_silent = False
         await rig.probe.wait_for_probe(asyncio.get_running_loop().time())
         await waiting
+
+    at_work(main)
+
+
+# Its place among all questions
+
+
+class Slot:
+    """A place in the queue that takes so many seconds to come, and notes which questions need a connection."""
+
+    def __init__(self, takes: float = 0.0) -> None:
+        self.takes = takes
+        self.dials: list[bool] = []
+        self.held = 0
+
+    async def take(self, *, dial: bool) -> None:
+        self.dials.append(dial)
+        await asyncio.sleep(self.takes)
+        self.held += 1
+
+    def free(self) -> None:
+        self.held -= 1
+
+    def move(self, lane: Lane) -> None:
+        pass
+
+
+def asked_through(slot: Slot, *, seconds: float, hurried: bool = True, act: Callable[[Tablet], None]) -> list[float]:
+    """When a tablet was asked in that time; `act` is called after a second."""
+
+    async def main() -> list[float]:
+        clock, tablet = LoopClock(), Tablet()
+        probe = TabletProbe(
+            RECORD, cast(TabletManager, tablet), clock, lambda before, after: None, slot=cast(ProbeSlot, slot)
+        )
+        if hurried:
+            probe.hurry(since=0.0)
+        probing = asyncio.create_task(probe.run(ProbePace))
+        asyncio.get_running_loop().call_later(1.0, act, tablet)
+        await asyncio.sleep(seconds)
+        probing.cancel()
+        await asyncio.gather(probing, return_exceptions=True)
+        assert slot.held == 0
+        return [at for at, _ in tablet.asked]
+
+    return run(main(), seed=1)
+
+
+def test_a_question_to_a_tablet_that_did_not_answer_needs_a_connection() -> None:
+    """The first one does, those after an answer do not, and those after a failure do again."""
+    slot = Slot()
+
+    def fall_silent(tablet: Tablet) -> None:
+        tablet.is_silent = True
+
+    asked_through(slot, seconds=2.0, act=fall_silent)
+    answered = slot.dials.count(False)
+    assert slot.dials[: 1 + answered] == [True, *[False] * answered]
+    assert set(slot.dials[1 + answered :]) == {True}
+    assert answered > 2
+
+
+@pytest.mark.parametrize(("takes", "apart"), [(0.0, 0.15), (0.5, 1.5), (20.0, 25.0)])
+def test_where_questions_wait_they_come_less_often(takes: float, apart: float) -> None:
+    """The pause after one is twice what it waited, the calm interval at most."""
+    first, second, *_ = asked_through(Slot(takes), seconds=2 * takes + 10.0, act=lambda _: None)
+    assert second - first == pytest.approx(apart, abs=0.01)
+
+
+def test_the_first_pauses_of_calm_tablets_differ() -> None:
+    """Tablets that were found in one reading are not asked all at once ever after."""
+    times = asked_through(Slot(), seconds=20.0, hurried=False, act=lambda _: None)
+    share = zlib.crc32(str(RECORD.alias).encode()) / 2**32
+    assert times[1] - times[0] == pytest.approx(5.0 * share, abs=0.01)
+    assert times[2] - times[1] == pytest.approx(5.0, abs=0.01)
+
+
+def test_a_tablet_that_was_shut_down_is_not_asked_and_does_not_come_and_go() -> None:
+    """Its record says so, and its end is no failure of a tablet that answers."""
+
+    async def main(rig: Rig) -> None:
+        rig.told(hostname="")
+        await rig.probe.wait_for_probe(0.5)
+        assert rig.probe.view.failure is ProbeFailure.SHUT_DOWN
+        assert rig.times == [0.0]
+        assert rig.probe.view.memory.failed_at == ()
 
     at_work(main)
 

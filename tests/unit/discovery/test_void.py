@@ -77,6 +77,20 @@ def test_silence_while_vtorc_was_late_is_void_three_times(error: TabletError) ->
     assert view.failures_in_row == 1
 
 
+def test_a_void_failure_is_followed_by_another_question_at_once() -> None:
+    """The calm interval is for tablets of which something was heard, or which were silent while vtorc was on time."""
+    (view,) = first_views(Failing(BROKEN, still=3.0), 1)
+    assert view.last_probe.ended_at is not None
+    assert view.last_probe.ended_at < ProbePace().calm_interval
+
+
+def test_a_failure_that_counts_does_not_end_the_row() -> None:
+    """A vtorc that is late for ever must not be blind, so all further ones count until the tablet answers."""
+    tablet = Failing(BROKEN, still=3.0)
+    first_views(tablet, 3)
+    assert tablet.asked == 4 + 1 + 1
+
+
 def test_an_answer_ends_the_row() -> None:
     """After an answer, three more failures are void before one counts."""
     tablet = Failing(BROKEN, still=3.0)

@@ -1,17 +1,25 @@
 """Which tablets replicate from a server outside their shard."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.unit.core.builders import P, alias, failing, primary, replica, shard, unprobed
+from tests.unit.core.builders import P, alias, answers, failing, primary, replica, shard, unprobed
 from vtorc.core.facts.external_source import external_source
 from vtorc.core.facts.ids import TabletType
-from vtorc.core.facts.views import ShardView
+from vtorc.core.facts.views import ShardView, TabletView
 
 R1, R2, X = "zone1-101", "zone2-200", "zone9-900"
 FED = replica(R1, of=X, executed="100:1-50,900:1-5")
 EXTERNAL = f"mysql-{X}:3306"
+
+
+def ended(tablet: TabletView) -> TabletView:
+    """The tablet, which is told to replicate from no server any more, and names the last one's UUID still."""
+    assert tablet.status is not None
+    assert tablet.status.replication is not None
+    return answers(tablet, replication=replace(tablet.status.replication, source_host="", source_port=0))
 
 
 def source_of(view: ShardView, name: str = R1) -> str:
@@ -44,6 +52,7 @@ def source_of(view: ShardView, name: str = R1) -> str:
         pytest.param(shard(primary(dead_for=9, never_heard=True), FED), "", id="the primary was never heard"),
         pytest.param(shard(replica(R2), FED), "", id="there is no primary"),
         pytest.param(shard(primary(), failing(FED)), "", id="it does not answer now"),
+        pytest.param(shard(primary(), ended(FED)), "", id="it has a source no more"),
     ],
 )
 def test_an_external_source_is_a_server_that_neither_is_nor_was_a_tablet_of_the_shard(
