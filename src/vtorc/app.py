@@ -35,6 +35,7 @@ from vtorc.history.writer import HistoryWriter
 from vtorc.logs import setup_logging
 from vtorc.mysql.held import MysqlCredentials
 from vtorc.mysql.sentinel import MysqlSentinel
+from vtorc.orders import open_orders, restored_holds
 from vtorc.recovery.session import Bounds, Deadlines, RecoveryTools
 from vtorc.server.listener import BoundListener
 from vtorc.server.opening import open_listeners, server_rules
@@ -54,6 +55,9 @@ HISTORY_FILE = "vtorc-history.sqlite"
 
 MEMORY_FILE = "vtorc-memory.sqlite"
 """Name of the file of what vtorc remembers in the log folder."""
+
+ORDERS_FILE = "vtorc-orders.sqlite"
+"""Name of the file of what operators told vtorc in the log folder."""
 
 MEMORY_PATIENCE = 5.0
 """Seconds that the disk gets to return that file before vtorc starts without it."""
@@ -111,6 +115,7 @@ async def run_fleet(
         open_tools(lambda: store.settings) as (tools, tablets),
         open_history(store.settings, tools.clock) as history,
         open_memory(store.settings, tools.clock) as keeper,
+        open_orders(orders_file(store.settings)) as orders,
     ):
         log, advice = LogObserver(), topology_advice(store.settings, new_file=new_file)
         forms = LiveSettingForms(store)
@@ -128,7 +133,10 @@ async def run_fleet(
             sentinel=make_sentinel(store.settings),
             topology_observer=TopologyObservers([log, advice, *http.observers]),
             keeper=keeper,
+            holds=await restored_holds(orders, tools.clock),
         )
+        for hear in (log.held, *(each.held for each in history), *(each.held for each in http.hold_observers)):
+            fleet.holds.listen(hear)
         ready(fleet, tablets)
         _log.info("started", clusters_to_watch=list(store.settings.clusters_to_watch))
         async with http.serving():
@@ -156,6 +164,7 @@ def daemon_facts(settings: Settings, fleet: Fleet, forms: tuple[SettingForm, ...
         emergency_reparents_allowed=settings.allow_emergency_reparent,
         clusters_to_watch=settings.clusters_to_watch,
         history_file=history_file(settings),
+        holds_outlive_vtorc=fleet.holds.is_lasting,
         shards_watched=fleet.shards_watched,
         settings=forms,
     )
@@ -201,7 +210,7 @@ async def open_tools(settings: Callable[[], Settings]) -> AsyncIterator[tuple[Re
 
 
 @asynccontextmanager
-async def open_history(settings: Settings, clock: Clock) -> AsyncIterator[Sequence[Observer]]:
+async def open_history(settings: Settings, clock: Clock) -> AsyncIterator[Sequence[HistoryObserver]]:
     """Write a history to `sqlite_data_file` or to the log folder; without either there is no history.
 
     A history that cannot be written is logged, and vtorc starts all the same.
@@ -257,6 +266,12 @@ async def open_memory(settings: Settings, clock: OnTimeClock) -> AsyncIterator[M
 def history_file(settings: Settings) -> str:
     """Return the path of the history; empty if there is no place for one."""
     return _named_data_file(settings) or _in_log_folder(settings, HISTORY_FILE)
+
+
+def orders_file(settings: Settings) -> str:
+    """Return the path of what operators told vtorc; empty if there is no place for it."""
+    named = _named_data_file(settings)
+    return f"{named}-orders" if named else _in_log_folder(settings, ORDERS_FILE)
 
 
 def _named_data_file(settings: Settings) -> str:

@@ -70,6 +70,10 @@ class NameParseError(MalformedText):
     """A text is not the name of a tablet, shard, key range or tablet type."""
 
 
+class HoldParseError(MalformedText):
+    """A text is no scope, effect or length of a hold."""
+
+
 class UnknownDurabilityPolicy(VtorcError):
     """A keyspace names a durability policy that vtorc does not know; no automatic action is taken in that keyspace."""
 
@@ -180,6 +184,10 @@ class MemoryFileError(VtorcError):
 
 class MemoryFileDamaged(MemoryFileError):
     """The file of what vtorc remembers is not an SQLite file, or SQLite finds it damaged."""
+
+
+class OrdersFileError(VtorcError):
+    """The file of what operators told vtorc cannot be opened, read or written; orders are refused until it can be."""
 
 
 class HistoryDamaged(HistoryError):

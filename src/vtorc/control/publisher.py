@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from vtorc.control.hold_book import HoldNews
 from vtorc.control.observer import Announcement, failure_sentence
 from vtorc.control.readiness_keeper import ReadinessKeeper
 from vtorc.core.decision.decisions import Decision
@@ -25,6 +26,7 @@ from vtorc.forms.frames import (
     FrameSink,
     GoneFrame,
     HeartbeatFrame,
+    HoldsFrame,
     MetricForm,
     MetricsFrame,
     RecoveryFrame,
@@ -32,6 +34,7 @@ from vtorc.forms.frames import (
     ShardFrame,
     StatusFrame,
 )
+from vtorc.forms.hold import HoldForm, hold_form
 from vtorc.forms.recovery import RunningForm, recovery_form, running_form
 from vtorc.forms.settings import SettingForm
 from vtorc.forms.shard import shard_form
@@ -73,6 +76,8 @@ class DaemonFacts:
     """The SQLite file of the history; empty if there is none."""
     shards_watched: int | None = None
     """How many shards the topology server has; None until it was read once."""
+    holds_outlive_vtorc: bool = False
+    """Whether the holds of operators are kept over a restart."""
     settings: tuple[SettingForm, ...] = ()
     """All settings."""
 
@@ -129,6 +134,7 @@ class Publisher:
         self._announcements: dict[Rule, AnnouncementForm] = {}
         self._own_errors: dict[ShardId, AnnouncementForm] = {}
         """The shards in which vtorc failed and that it has not judged since, the last one last."""
+        self._holds: dict[int, HoldForm] = {}
         self._unread: tuple[str, ...] = ()
         self._status: StatusFrame | None = None
         self._settings: tuple[SettingForm, ...] = ()
@@ -153,6 +159,8 @@ class Publisher:
         yield self._status_frame()
         if settings := self._facts().settings:
             yield SettingsFrame(settings=list(settings))
+        if self._holds:
+            yield self._holds_frame()
         for shard in shards:
             if (known := self._shards.get(shard)) is not None:
                 yield self._shard_frame(known)
@@ -226,6 +234,14 @@ class Publisher:
             sentence=failure_sentence(shard, error, rest),
         )
 
+    def held(self, news: HoldNews) -> None:
+        """Send the holds in force."""
+        if news.change.is_end:
+            self._holds.pop(news.hold.number, None)
+        else:
+            self._holds[news.hold.number] = hold_form(news.hold)
+        self._sink.send(self._holds_frame())
+
     def found(self, shard: ShardId, *, tablets: int, controlled: bool) -> None:
         """Do nothing: a shard is told once it was judged."""
 
@@ -297,6 +313,9 @@ class Publisher:
             history_file=facts.history_file,
         )
 
+    def _holds_frame(self) -> HoldsFrame:
+        return HoldsFrame(holds=list(self._holds.values()), outlive_vtorc=self._facts().holds_outlive_vtorc)
+
     def _metrics_frame(self) -> MetricsFrame:
         return MetricsFrame(metrics=[metric for source in self._metrics for metric in source.metrics()])
 
@@ -327,6 +346,8 @@ def _is_news(before: Judgement, after: Judgement) -> bool:
 
 
 def _view_is_news(before: ShardView, after: ShardView) -> bool:
+    if before.holds != after.holds:
+        return True
     if before.shard_record != after.shard_record or len(before.tablets) != len(after.tablets):
         return True
     if before.unreachable_cells != after.unreachable_cells or before.bad_records != after.bad_records:

@@ -31,7 +31,7 @@ class RequestArguments:
         reason = self.text("reason", expected)
         if len(reason) > LONGEST_REASON:
             raise self._wrong("reason", reason, expected)
-        return "".join(char if char.isprintable() else " " for char in reason)
+        return printable(reason)
 
     def flag(self, key: str, *, default: bool | None = None) -> bool:
         """Return true or false, `default` if the request has none; raises DeskRefusal."""
@@ -42,9 +42,39 @@ class RequestArguments:
             raise self._wrong(key, value, "true or false")
         return value
 
-    def choice(self, key: str, among: tuple[str, ...]) -> str:
-        """Return one of these words; raises DeskRefusal."""
+    def text_or_none(self, key: str, longest: int) -> str | None:
+        """Return a text of at most `longest` characters, in which unprintable ones are blanked; None without one.
+
+        Raises DeskRefusal.
+        """
         value = self._take(key)
+        if value is None:
+            return None
+        if not isinstance(value, str) or not value.strip() or len(value) > longest:
+            raise self._wrong(key, value, f"a text of at most {longest} characters, or null")
+        return printable(value.strip())
+
+    def number_or_none(self, key: str, least: int, most: int) -> int | None:
+        """Return a whole number within these bounds; None without one. Raises DeskRefusal."""
+        value = self._take(key)
+        if value is None:
+            return None
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise self._wrong(key, value, f"a whole number from {least} to {most}, or null")
+        return value
+
+    def choices(self, key: str, among: tuple[str, ...]) -> list[str]:
+        """Return a list of some of these words, which may be empty; raises DeskRefusal."""
+        value = self._take(key)
+        if not isinstance(value, list) or not all(isinstance(each, str) and each in among for each in value):
+            raise self._wrong(key, value, f"a list of {', '.join(among)}")
+        return value
+
+    def choice(self, key: str, among: tuple[str, ...], *, default: str | None = None) -> str:
+        """Return one of these words, `default` if the request has none; raises DeskRefusal."""
+        value = self._take(key)
+        if value is None and default is not None:
+            return default
         if not isinstance(value, str) or value not in among:
             raise self._wrong(key, value, f"one of {', '.join(among)}")
         return value
@@ -81,3 +111,8 @@ class RequestArguments:
 
     def _wrong(self, key: str, value: object, expected: str) -> DeskRefusal:
         return DeskRefusal.argument(key, value, expected)
+
+
+def printable(text: str) -> str:
+    """Return a text with a blank in place of each unprintable character."""
+    return "".join(char if char.isprintable() else " " for char in text)

@@ -1,4 +1,4 @@
-"""Answers the requests of operators: plans, their execution and cancellation, and the stop of all recoveries."""
+"""Answers the requests of operators: plans, their execution and cancellation, and holds."""
 
 import itertools
 from collections.abc import Awaitable, Callable
@@ -13,6 +13,7 @@ from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.desk.arguments import RequestArguments
 from vtorc.desk.basis import PlanBasis, ShardRevisions
+from vtorc.desk.holds import Answer, HoldDesk
 from vtorc.desk.outlook import Outlook, OutlookMaker
 from vtorc.desk.plans import Plan, PlanBook
 from vtorc.desk.problems import DeskRefusal
@@ -36,9 +37,6 @@ _RECOVERIES: dict[PlanKind, Recovery] = {
 
 _log = structlog.get_logger("vtorc")
 
-Answer = tuple[int, object]
-"""The HTTP status of an answer, and the form or the fields that it has as its body."""
-
 
 class Desk:
     """The desk of one vtorc; it never raises, and does nothing by itself."""
@@ -50,11 +48,14 @@ class Desk:
         self._revisions = ShardRevisions()
         self._gaps: dict[ShardId, float] = {}
         self._numbers = itertools.count(1)
+        holds = HoldDesk(fleet)
         self._answers: dict[str, Callable[[RequestArguments, RequestFrame], Awaitable[Answer]]] = {
             "plan": self._plan,
             "execute": self._execute,
             "cancel": self._cancel,
-            "recoveries": self._switch_recoveries,
+            "recoveries": holds.switch_recoveries,
+            "hold": holds.hold,
+            "lift": holds.lift,
         }
 
     async def answer(self, request: RequestFrame) -> ReplyFrame:
@@ -161,7 +162,7 @@ class Desk:
             code=None,
             alias=plan.outlook.to,
             began=self._clock.wall(),
-            sentence=f"{plan.shard}: {request.actor} asked to {plan.change}: {reason}",
+            sentence=f"{plan.shard}: {request.actor} asked to {plan.change}{_overruled(plan)}: {reason}",
             asked=OperatorRequest(actor=request.actor, origin=request.origin, reason=reason),
         )
         self._book.note_execution(plan, recovery_id(begun))
@@ -241,12 +242,9 @@ class Desk:
             )
         return 202, {"recovery": running_form(begun, ())}
 
-    async def _switch_recoveries(self, arguments: RequestArguments, request: RequestFrame) -> Answer:
-        allow = arguments.flag("allow")
-        reason = arguments.reason()
-        arguments.end()
-        if allow:
-            self._fleet.allow_recoveries(f"{request.actor} allowed them: {reason}")
-        else:
-            self._fleet.stop_recoveries(f"{request.actor} stopped all recoveries: {reason}")
-        return 200, {"allow": allow}
+
+def _overruled(plan: Plan) -> str:
+    """Return that a forced plan promotes a tablet against a hold, as a part of a sentence; empty if it does not."""
+    to = plan.outlook.to
+    why = plan.basis.view.holds.why_not_promoted(to) if plan.kind == "forced" and to is not None else ""
+    return f", although it {why}" if why else ""

@@ -11,6 +11,7 @@ import msgspec
 
 from vtorc.forms.base import Form
 from vtorc.forms.findings import FindingForm
+from vtorc.forms.hold import HoldForm
 from vtorc.forms.recovery import RecoveryForm
 from vtorc.forms.settings import SettingForm
 from vtorc.forms.shard import ShardForm
@@ -108,6 +109,20 @@ class StatusFrame(Frame, frozen=True, kw_only=True):
         return "status"
 
 
+class HoldsFrame(Frame, frozen=True, kw_only=True):
+    """The holds in force, when vtorc starts and after each change of one."""
+
+    holds: list[HoldForm]
+    """All of them, by number."""
+    outlive_vtorc: bool
+    """Whether they are kept over a restart of vtorc."""
+
+    @property
+    def key(self) -> str | None:
+        """The last ones count."""
+        return "holds"
+
+
 class SettingsFrame(Frame, frozen=True, kw_only=True):
     """The settings, when vtorc starts and after each change of one."""
 
@@ -180,6 +195,7 @@ AnyFrame = (
     | RecoveryFrame
     | DecisionFrame
     | StatusFrame
+    | HoldsFrame
     | SettingsFrame
     | HeartbeatFrame
     | MetricsFrame

@@ -8,6 +8,7 @@ from vtorc.forms.frames import (
     DecisionFrame,
     GoneFrame,
     HeartbeatFrame,
+    HoldsFrame,
     MetricsFrame,
     RecoveryFrame,
     ReplyFrame,
@@ -39,6 +40,8 @@ class ServerMemory:
         """Decisions and their ends, oldest first."""
         self.status: StatusFrame | None = None
         """What holds for vtorc as a whole; None until it was told."""
+        self.holds: HoldsFrame | None = None
+        """The holds in force; None until they were told."""
         self.settings: dict[str, SettingForm] = {}
         """The settings by name; empty until they were told."""
         self.metrics: MetricsFrame | None = None
@@ -79,6 +82,8 @@ class ServerMemory:
                 self.decisions.append(frame)
             case StatusFrame():
                 self.status = frame
+            case HoldsFrame():
+                self.holds = frame
             case SettingsFrame(settings=settings):
                 self.settings = {setting.name: setting for setting in settings}
             case MetricsFrame():

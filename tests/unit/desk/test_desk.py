@@ -9,6 +9,7 @@ from tests.unit.core.builders import SHARD, alias, primary, replica, shard
 from tests.unit.desk.requests import Asking, fields_of, problem_of
 from tests.unit.recovery.fakes import WALL, Rig, begun, with_rig
 from vtorc.control.facade import FleetFacade
+from vtorc.control.hold_book import HoldBook, PassingHolds
 from vtorc.control.operator_command import OperatorCommand
 from vtorc.core.decision.decisions import Decision
 from vtorc.core.detection.problems import Code
@@ -30,6 +31,7 @@ class OneShard:
 
     def __init__(self, rig: Rig) -> None:
         self.tools = rig.tools
+        self.holds = HoldBook(PassingHolds(), rig.tools.clock)
         self.shown: ShardView = WELL
         self.durability: DurabilityPolicy | None = policy("semi_sync")
         self.controlled = True
@@ -62,12 +64,6 @@ class OneShard:
         self.heard.append(f"cancel {shard}: {why}")
         return self.can_cancel
 
-    def stop_recoveries(self, why: str) -> None:
-        self.heard.append(f"stop: {why}")
-
-    def allow_recoveries(self, why: str) -> None:
-        self.heard.append(f"allow: {why}")
-
 
 def at(rig: Rig) -> tuple[OneShard, Asking]:
     """Return a fleet, and an operator at its desk."""
@@ -89,8 +85,6 @@ def at(rig: Rig) -> tuple[OneShard, Asking]:
         ("execute", {"reason": "a drill"}, 422, "plan: null"),
         ("cancel", {"shard": "commerce/9", "reason": "a drill"}, 404, "commerce/9"),
         ("cancel", {"shard": "commerce/0", "reason": "a drill"}, 409, "commerce/0"),
-        ("recoveries", {"reason": "a drill"}, 422, "allow: null"),
-        ("recoveries", {"allow": False}, 422, "reason: null"),
     ],
 )
 def test_what_cannot_be_done_is_refused(
@@ -197,22 +191,6 @@ def test_only_a_command_is_cancelled() -> None:
         assert fleet.heard == ["cancel commerce/0: ann asked for that: too late at night"]
         fleet.can_cancel = False
         assert "point of no return" in problem_of(await asking.cancel()).why
-
-    with_rig(main)
-
-
-def test_recoveries_are_stopped_and_allowed() -> None:
-    """The fleet hears the operator and the reason."""
-
-    async def main(rig: Rig) -> None:
-        fleet, asking = at(rig)
-        for allow in (False, True):
-            reply = await asking.ask("recoveries", allow=allow, reason="moving racks")
-            assert (reply.status, fields_of(reply)) == (200, {"allow": allow})
-        assert fleet.heard == [
-            "stop: ann stopped all recoveries: moving racks",
-            "allow: ann allowed them: moving racks",
-        ]
 
     with_rig(main)
 

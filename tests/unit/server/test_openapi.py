@@ -30,7 +30,13 @@ BODIES = strategies.sampled_from([{"kind": "planned"}, {"kind": "forced", "to": 
 REFUSAL = DeskRefusal.argument("to", None, "an alias")
 REFUSING = make_app(told_memory(), RecordedAsk(status=REFUSAL.form.status, body=REFUSAL.form))
 DESCRIPTION = description("0.1.0")
-VARIABLES = {"keyspace": WELL.partition("/")[0], "shard": WELL.partition("/")[2], "id": recovery(1).id}
+VARIABLES = {"keyspace": WELL.partition("/")[0], "shard": WELL.partition("/")[2], "id": recovery(1).id, "number": "1"}
+
+
+OPERATIONS = [
+    *(("get", read.path) for read in READS),
+    *((forward.method.lower(), forward.path) for forward in FORWARDS),
+]
 
 
 async def _description() -> Any:
@@ -60,12 +66,14 @@ async def test_a_problem_is_of_its_form() -> None:
     assert msgspec.json.decode(answer.body, type=ProblemForm).status == 404
 
 
-@pytest.mark.parametrize("path", [*(read.path for read in READS), *(forward.path for forward in FORWARDS)])
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
 @settings(max_examples=40)
 @given(data=strategies.data())
-async def test_each_answer_is_one_that_the_description_tells(path: str, data: strategies.DataObject) -> None:
+async def test_each_answer_is_one_that_the_description_tells(
+    method: str, path: str, data: strategies.DataObject
+) -> None:
     """Whatever is asked for, status and type of the answer are in the description, also for a refusal of the desk."""
-    ((method, operation),) = DESCRIPTION["paths"][f"/api/v1{path}"].items()
+    operation = DESCRIPTION["paths"][f"/api/v1{path}"][method]
     names = [each["name"] for each in operation["parameters"] if each["in"] == "query"]
     query = data.draw(strategies.dictionaries(strategies.sampled_from([*names, "other"]), VALUES))
     answer = await ask_app(

@@ -77,6 +77,10 @@ class ApiClient:
         """Ask for something to be made or done; raises as `get` does."""
         return self._ask("POST", _target(path, None), msgspec.json.encode(arguments))
 
+    def delete(self, path: str, arguments: Mapping[str, object]) -> ServerAnswer:
+        """Ask for something to be ended; raises as `get` does."""
+        return self._ask("DELETE", _target(path, None), msgspec.json.encode(arguments))
+
     def items(self, path: str, query: Mapping[str, str | None], form: type[ListForm[F]]) -> ListForm[F]:
         """Return a list, all pages of it; raises as `get` does."""
         page = self.get(path, query).read(form)

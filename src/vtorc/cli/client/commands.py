@@ -13,6 +13,7 @@ from vtorc.cli.client.completion import bash_script
 from vtorc.cli.client.credentials import Credentials
 from vtorc.cli.client.errors import RequestRefused, WrongWords
 from vtorc.cli.client.fleet_text import has_problems, problems_lines, shards_lines, status_lines
+from vtorc.cli.client.holds import hold, holds, lift
 from vtorc.cli.client.layout import counted
 from vtorc.cli.client.live import LiveLines
 from vtorc.cli.client.recovery_text import recoveries_lines, recovery_lines
@@ -195,6 +196,9 @@ COMMANDS: Mapping[str, Callable[[Session, argparse.Namespace], ExitCode]] = {
     "emergency": lambda session, options: change_primary(session, options, "emergency"),
     "force": lambda session, options: change_primary(session, options, "forced"),
     "cancel": cancel,
+    "holds": holds,
+    "hold": hold,
+    "lift": lift,
     "watch": watch,
     "api": api,
     "completion": completion,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 PLAN_KINDS = ("planned", "emergency", "forced")
+HOLD_EFFECTS = ("no_failover", "no_repair", "not_promotable", "no_alert", "prefer", "prefer_not")
 SHARD_STATES = ("healthy", "repairing", "standing_still", "unknown")
 DEFAULT_LIMIT = 20
 
@@ -101,6 +102,24 @@ COMMANDS: dict[str, CtlCommand] = {
         ),
     ),
     "cancel": CtlCommand(help="end a recovery while that is safe", words=(SHARD, _REASON)),
+    "holds": CtlCommand(help="the holds in force: what operators keep vtorc from, or prefer"),
+    "hold": CtlCommand(
+        help="keep vtorc from failovers, repairs or promotions, or say what you prefer",
+        words=(
+            CtlWord(
+                name="scope",
+                metavar="SCOPE",
+                help="KEYSPACE/SHARD, fleet, cell:CELL, keyspace:KEYSPACE or tablet:ALIAS",
+            ),
+            CtlWord(name="--effect", metavar="EFFECTS", help=f"some of {', '.join(HOLD_EFFECTS)}", is_required=True),
+            CtlWord(name="--for", metavar="LENGTH", help="how long, such as 30m or 2d (default: until it is lifted)"),
+            CtlWord(name="--owner", metavar="NAME", help="the operator or program it belongs to (default: the user)"),
+            _REASON,
+        ),
+    ),
+    "lift": CtlCommand(
+        help="end a hold", words=(CtlWord(name="number", metavar="NUMBER", help="its number, as in the list"), _REASON)
+    ),
     "watch": CtlCommand(help="decisions, steps and recoveries as they happen", words=(_SHARD_OR_ALL,)),
     "api": CtlCommand(
         help="the answer of a path of the API",

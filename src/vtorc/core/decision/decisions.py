@@ -5,7 +5,7 @@ made it, "do nothing" too (rule 12 of the design).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vtorc.core.decision.backoff import Attempt, AttemptHistory, needs_operator
 from vtorc.core.decision.repair_guards import (
@@ -26,6 +26,7 @@ from vtorc.core.detection.thresholds import ENDS_WITHIN, HUNG_AFTER
 from vtorc.core.election.unseen_promotions import unknown_tablets, unseen_writer
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.external_source import external_source, external_source_advice
+from vtorc.core.facts.holds import Effect, Hold, Purpose
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.rules import Rule, Why
@@ -42,8 +43,6 @@ class DecisionLimits:
     """Whether recoveries may begin (`--allow-recovery`)."""
     allow_emergency_reparent: bool = True
     """Whether a lost primary may be replaced (`--allow-emergency-reparent`)."""
-    stopped: str = ""
-    """Why an operator has all recoveries stopped, as the end of a sentence; empty if they may begin."""
     disk_stalled_recovery: bool = False
     """Whether a primary with a stalled disk may be (`--enable-primary-disk-stalled-recovery`)."""
     block_seconds: float = 0.0
@@ -71,6 +70,8 @@ class Decision:
     """Whether an operator is needed: trying has not helped, or the problem has stood for long."""
     has_stood: bool = False
     """Whether it is escalated because the problem has stood for long without an action."""
+    silenced_by: Hold | None = None
+    """The hold by which nobody is alerted of the problem; None if there is none."""
 
     @property
     def acts(self) -> bool:
@@ -179,6 +180,11 @@ class _Decider:
         self.in_doubt = next((f for f in findings if f.problem.primary is not PrimaryDoubt.CERTAIN), None)
 
     def decide(self, finding: Finding) -> Decision:
+        decision = self._decide(finding)
+        silenced_by = self.view.holds.forbidding(Effect.NO_ALERT, finding.alias)
+        return replace(decision, silenced_by=silenced_by) if silenced_by is not None else decision
+
+    def _decide(self, finding: Finding) -> Decision:
         recovery = finding.problem.recovery
         if recovery is None:
             return self._stand_still(finding, Rule.NO_REMEDY, "no recovery of vtorc would help")
@@ -221,8 +227,8 @@ class _Decider:
             )
         if not self.limits.allow_recovery:
             return Rule.RECOVERIES_DISABLED, "recoveries are disabled (allow-recovery)"
-        if self.limits.stopped:
-            return Rule.RECOVERIES_STOPPED, self.limits.stopped
+        if why := self._held(finding, recovery):
+            return why
         if recovery.replaces_primary:
             if not self.limits.allow_emergency_reparent:
                 return Rule.EMERGENCY_REPARENT_DISABLED, "emergency reparents are disabled (allow-emergency-reparent)"
@@ -237,6 +243,13 @@ class _Decider:
         if finding.code is Code.PRIMARY_DISK_STALLED and not self.limits.disk_stalled_recovery:
             return Rule.NOT_ENABLED, "failing over for a stalled disk is off (enable-primary-disk-stalled-recovery)"
         return None
+
+    def _held(self, finding: Finding, recovery: Recovery) -> Why | None:
+        effect = recovery.traits.forbidden_by
+        hold = self.view.holds.forbidding(effect, finding.alias) if effect is not None else None
+        if hold is None:
+            return None
+        return Rule.RECOVERIES_STOPPED if hold.purpose is Purpose.SWITCH else Rule.HELD, hold.sentence
 
     def _too_early(self, finding: Finding, recovery: Recovery) -> Why | None:
         if not finding.confirmed:

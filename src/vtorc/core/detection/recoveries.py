@@ -7,6 +7,8 @@ import enum
 from dataclasses import dataclass
 from typing import Self
 
+from vtorc.core.facts.holds import Effect
+
 
 class Urgency(enum.IntEnum):
     """How soon a recovery may begin while others wait for a slot too, the most urgent first."""
@@ -38,6 +40,8 @@ class RecoveryTraits:
     """Whether it keeps the primary and sees to the findings of several tablets at once."""
     changes_tablet: bool
     """Whether it changes how the MySQL of the tablet in the finding replicates, which an external source forbids."""
+    forbidden_by: Effect | None
+    """The effect of a hold by which vtorc does not begin it; None for one that only operators ask for."""
     may_be_outranked: bool
     """Whether it is broken off when the primary is lost meanwhile. Recoveries that end within seconds are not."""
 
@@ -62,6 +66,7 @@ class Recovery(enum.Enum):
         replaces_primary=False,
         batches=False,
         changes_tablet=False,
+        forbidden_by=Effect.NO_FAILOVER,
         may_be_outranked=False,
     )
     RECOVER_DEAD_PRIMARY = RecoveryTraits(
@@ -71,6 +76,7 @@ class Recovery(enum.Enum):
         replaces_primary=True,
         batches=False,
         changes_tablet=False,
+        forbidden_by=Effect.NO_FAILOVER,
         may_be_outranked=False,
     )
     RECOVER_PRIMARY_TABLET_DELETED = RecoveryTraits(
@@ -80,6 +86,7 @@ class Recovery(enum.Enum):
         replaces_primary=True,
         batches=False,
         changes_tablet=False,
+        forbidden_by=Effect.NO_FAILOVER,
         may_be_outranked=False,
     )
     RECOVER_PRIMARY_HAS_PRIMARY = RecoveryTraits(
@@ -89,6 +96,7 @@ class Recovery(enum.Enum):
         replaces_primary=False,
         batches=False,
         changes_tablet=True,
+        forbidden_by=Effect.NO_REPAIR,
         may_be_outranked=True,
     )
     FIX_PRIMARY = RecoveryTraits(
@@ -98,6 +106,7 @@ class Recovery(enum.Enum):
         replaces_primary=False,
         batches=True,
         changes_tablet=True,
+        forbidden_by=Effect.NO_REPAIR,
         may_be_outranked=True,
     )
     FIX_REPLICA = RecoveryTraits(
@@ -107,6 +116,7 @@ class Recovery(enum.Enum):
         replaces_primary=False,
         batches=True,
         changes_tablet=True,
+        forbidden_by=Effect.NO_REPAIR,
         may_be_outranked=True,
     )
     RECONCILE_STALE_TOPO_PRIMARY = RecoveryTraits(
@@ -116,6 +126,7 @@ class Recovery(enum.Enum):
         replaces_primary=False,
         batches=True,
         changes_tablet=True,
+        forbidden_by=Effect.NO_REPAIR,
         may_be_outranked=True,
     )
     CORRECT_PRIMARY_RECORD = RecoveryTraits(  # only vtorc has it
@@ -125,6 +136,7 @@ class Recovery(enum.Enum):
         replaces_primary=False,
         batches=False,
         changes_tablet=False,
+        forbidden_by=Effect.NO_REPAIR,
         may_be_outranked=True,
     )
     RESTART_DIRECT_REPLICA = RecoveryTraits(
@@ -134,6 +146,7 @@ class Recovery(enum.Enum):
         replaces_primary=False,
         batches=False,
         changes_tablet=False,
+        forbidden_by=Effect.NO_FAILOVER,
         may_be_outranked=False,
     )
     PLANNED_REPARENT = RecoveryTraits(
@@ -143,6 +156,7 @@ class Recovery(enum.Enum):
         replaces_primary=False,
         batches=False,
         changes_tablet=False,
+        forbidden_by=None,
         may_be_outranked=True,
     )
     EMERGENCY_REPARENT = RecoveryTraits(
@@ -152,6 +166,7 @@ class Recovery(enum.Enum):
         replaces_primary=False,
         batches=False,
         changes_tablet=False,
+        forbidden_by=None,
         may_be_outranked=False,
     )
 

@@ -10,10 +10,8 @@ from vtorc.forms.frames import (
     AnyFrame,
     DecisionFrame,
     GoneFrame,
-    HeartbeatFrame,
-    MetricsFrame,
+    HoldsFrame,
     RecoveryFrame,
-    ReplyFrame,
     ShardFrame,
     StatusFrame,
 )
@@ -28,6 +26,7 @@ NAMES: dict[type[AnyFrame], str] = {
     GoneFrame: "gone",
     RecoveryFrame: "recovery",
     DecisionFrame: "decision",
+    HoldsFrame: "hold",
 }
 """The frames that are events, each with the name of the event."""
 
@@ -104,7 +103,7 @@ class Changes:
             await self._more.wait()
 
     def _take(self, frame: AnyFrame) -> None:
-        if isinstance(frame, HeartbeatFrame | MetricsFrame | ReplyFrame):
+        if type(frame) not in NAMES:
             return
         revision = self._memory.revision
         key = frame.key if frame.key is not None else revision

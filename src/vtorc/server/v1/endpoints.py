@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -46,7 +46,7 @@ class ReadEndpoint(Generic[Q]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForwardEndpoint(Generic[B]):
-    """A POST that vtorc itself answers."""
+    """A POST or DELETE that vtorc itself answers."""
 
     path: str
     """The path after `/api/v1`, with its variables in braces."""
@@ -64,6 +64,8 @@ class ForwardEndpoint(Generic[B]):
     """The type of the form that vtorc replies with."""
     problems: tuple[int, ...]
     """The statuses of problems that are particular to it."""
+    method: Literal["POST", "DELETE"] = "POST"
+    """The method; DELETE takes a body as well, with the reason."""
 
 
 class NoQuery(Query, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from vtorc.forms.frames import (
     DecisionFrame,
     GoneFrame,
     HeartbeatFrame,
+    HoldsFrame,
     ProblemForm,
     RecoveryFrame,
     ShardFrame,
@@ -24,7 +25,7 @@ from vtorc.server.v1.table import READS
 _VARIABLE = re.compile(r"\{(\w+)\}")
 _COMPONENTS = "#/components/schemas/{name}"
 
-_EVENT = StatusFrame | ShardFrame | GoneFrame | RecoveryFrame | DecisionFrame | HeartbeatFrame
+_EVENT = StatusFrame | ShardFrame | GoneFrame | RecoveryFrame | DecisionFrame | HoldsFrame | HeartbeatFrame
 """What the data of an event is; that of `reset` is an empty object."""
 
 _WHEN = {
@@ -56,7 +57,7 @@ def description(version: str) -> dict[str, Any]:
     for read in READS:
         paths.setdefault(f"{PREFIX}{read.path}", {})["get"] = maker.read(read)
     for forward in FORWARDS:
-        paths.setdefault(f"{PREFIX}{forward.path}", {})["post"] = maker.forward(forward)
+        paths.setdefault(f"{PREFIX}{forward.path}", {})[forward.method.lower()] = maker.forward(forward)
     paths[f"{PREFIX}/events"] = {"get": maker.events()}
     queries = {each.query.__name__ for each in READS} | {EventsQuery.__name__}
     return {
@@ -95,9 +96,9 @@ class _Maker:
         }
 
     def forward(self, endpoint: ForwardEndpoint[Any]) -> dict[str, Any]:
-        """Return the operation of a POST."""
+        """Return the operation of a POST or DELETE."""
         return {
-            **_named("post", endpoint.path, endpoint.summary),
+            **_named(endpoint.method.lower(), endpoint.path, endpoint.summary),
             "parameters": list(_variables(endpoint.path)),
             "requestBody": {"required": True, "content": {JSON: {"schema": self._schema(endpoint.body)}}},
             "responses": {

@@ -8,6 +8,7 @@ from msgspec import Meta, structs
 from vtorc.forms.findings import FindingForm
 from vtorc.forms.fleet import ListForm, StatusForm, WhyForm
 from vtorc.forms.frames import DecisionFrame, ProblemForm
+from vtorc.forms.hold import HoldForm
 from vtorc.forms.readiness import unready_finding
 from vtorc.forms.recovery import RecoveryForm, RunningForm
 from vtorc.forms.shard import ShardForm, ShardState
@@ -47,6 +48,17 @@ class RecoveriesQuery(Query, frozen=True, kw_only=True):
     limit: Limit = 200
 
 
+class HoldsQuery(Query, frozen=True, kw_only=True):
+    """Which holds to list."""
+
+    scope: str | None = None
+    """Those on exactly this, as `fleet` or `shard:commerce/-80`."""
+    effect: str | None = None
+    """Those that do this."""
+    purpose: str | None = None
+    """Those that were asked for in this way."""
+
+
 def status(memory: ServerMemory, path: Path, query: NoQuery, now: float) -> StatusForm | ProblemForm:
     """Return what holds for vtorc as a whole."""
     told, heard_at = memory.status, memory.heard_at
@@ -59,6 +71,7 @@ def status(memory: ServerMemory, path: Path, query: NoQuery, now: float) -> Stat
     return StatusForm(
         **structs.asdict(told),
         states=states,
+        holds=_holds(memory),
         sentence=_fleet_sentence(states, allowed=told.recoveries_allowed, silence=silence),
         control_heard_seconds=silence,
         revision=memory.revision,
@@ -80,6 +93,7 @@ def why(memory: ServerMemory, path: Path, query: NoQuery, now: float) -> WhyForm
         state=known.state,
         sentence=known.sentence,
         findings=known.findings,
+        holds=_holds_of(known),
         readiness=known.ready,
         decisions=_decisions(memory, known.name, RECENT),
         recoveries=_recoveries(memory, known.name, None, RECENT),
@@ -132,6 +146,18 @@ def running(memory: ServerMemory, path: Path, query: NoQuery, now: float) -> Lis
     return ListForm(items=items, revision=memory.revision, cursor=None)
 
 
+def holds(memory: ServerMemory, path: Path, query: HoldsQuery, now: float) -> ListForm[HoldForm]:
+    """Return the holds in force, by number."""
+    items = [
+        hold
+        for hold in _holds(memory)
+        if query.scope in (None, hold.scope)
+        and query.purpose in (None, hold.purpose)
+        and (query.effect is None or query.effect in hold.effects)
+    ]
+    return ListForm(items=items, revision=memory.revision, cursor=None)
+
+
 def named_shard(memory: ServerMemory, path: Path) -> ShardForm | ProblemForm:
     """Return the shard that a path names, or the problem that there is none."""
     name = f"{path['keyspace']}/{path['shard']}"
@@ -156,6 +182,17 @@ def not_told_yet() -> ProblemForm:
         why="it was started a moment ago, and vtorc tells it all that it knows at the start",
         do="ask again in a second; if this lasts, read vtorc's log",
     )
+
+
+def _holds(memory: ServerMemory) -> list[HoldForm]:
+    return memory.holds.holds if memory.holds is not None else []
+
+
+def _holds_of(shard: ShardForm) -> list[HoldForm]:
+    """Return the holds on a shard or on any of its tablets, by number."""
+    told = [*shard.holds, *(hold for tablet in shard.tablets for hold in tablet.holds)]
+    found = {hold.number: hold for hold in told}
+    return [found[number] for number in sorted(found)]
 
 
 def _decisions(memory: ServerMemory, name: str | None, limit: int) -> list[DecisionFrame]:

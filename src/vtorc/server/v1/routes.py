@@ -64,7 +64,7 @@ def _forward_route(ask: Ask, endpoint: ForwardEndpoint[Any]) -> Route:
         )
         return raw_answer(bytes(reply.body), reply.status)
 
-    return Route(f"{PREFIX}{endpoint.path}", answer, methods=["POST"])
+    return Route(f"{PREFIX}{endpoint.path}", answer, methods=[endpoint.method])
 
 
 async def _openapi(request: Request) -> Response:

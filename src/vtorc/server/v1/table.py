@@ -5,6 +5,7 @@ from typing import Any
 from vtorc.forms.findings import FindingForm
 from vtorc.forms.fleet import ListForm, ShardRowForm, StatusForm, WhyForm
 from vtorc.forms.frames import DecisionFrame
+from vtorc.forms.hold import HoldForm
 from vtorc.forms.recovery import RecoveryForm, RunningForm
 from vtorc.forms.shard import ShardForm
 from vtorc.server.v1 import reads, shard_list
@@ -78,5 +79,12 @@ READS: tuple[ReadEndpoint[Any], ...] = (
         query=NoQuery,
         answer=ListForm[RunningForm],
         read=reads.running,
+    ),
+    ReadEndpoint(
+        path="/holds",
+        summary="The holds of operators that are in force, by number",
+        query=reads.HoldsQuery,
+        answer=ListForm[HoldForm],
+        read=reads.holds,
     ),
 )
