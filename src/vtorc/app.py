@@ -18,7 +18,7 @@ from vtorc.control.fleet import Fleet, FleetSettings
 from vtorc.control.garbage import rare_garbage_collection
 from vtorc.control.history_observer import HistoryObserver
 from vtorc.control.log_observer import LogObserver
-from vtorc.control.observer import Observers, TopologyObservers
+from vtorc.control.observer import Observer, Observers, TopologyObservers
 from vtorc.control.publisher import DaemonFacts
 from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import DecisionSettings
@@ -88,11 +88,30 @@ def run(store: SettingsStore) -> int:
 async def _run(store: SettingsStore) -> None:
     scope = Scope.parse(store.settings.clusters_to_watch)
     rules = server_rules(store.settings)
+
+    def handle_signals(fleet: Fleet, tablets: GrpcTabletManager) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, _stop, fleet, number)
+        loop.add_signal_handler(signal.SIGHUP, reload, store, tablets)
+
     with open_listeners(store.settings) as listeners:
-        await _run_with(store, scope, listeners, rules)
+        await run_fleet(store, scope, listeners, rules, ready=handle_signals)
 
 
-async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[BoundListener], rules: ServerRules) -> None:
+async def run_fleet(
+    store: SettingsStore,
+    scope: Scope,
+    listeners: Sequence[BoundListener],
+    rules: ServerRules,
+    *,
+    ready: Callable[[Fleet, GrpcTabletManager], None],
+    observers: Sequence[Observer] = (),
+) -> None:
+    """Run a vtorc until it is stopped or cancelled; `ready` is called once it can be stopped.
+
+    `observers` hear of its shards first. Raises VtorcError or a group of them.
+    """
     new_file = _missing_topology_file(store.settings)
     async with (
         open_tools(lambda: store.settings) as (tools, tablets),
@@ -118,7 +137,7 @@ async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[Boun
         fleet = Fleet(
             tools,
             LiveFleetSettings(lambda: store.settings, scope),
-            Observers([log, *history, *http.observers]),
+            Observers([*observers, log, *history, *http.observers]),
             sentinel=make_sentinel(store.settings),
             topology_observer=TopologyObservers([log, advice, *http.observers]),
             keeper=keeper,
@@ -126,10 +145,7 @@ async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[Boun
         )
         for hear in (log.held, *(each.held for each in history), *(each.held for each in http.hold_observers)):
             fleet.holds.listen(hear)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, _stop, fleet, number)
-        loop.add_signal_handler(signal.SIGHUP, reload, store, tablets)
+        ready(fleet, tablets)
         _log.info("started", clusters_to_watch=list(store.settings.clusters_to_watch))
         async with rare_garbage_collection(lambda: fleet.is_recovering), http.serving():
             await fleet.run()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vtorc.core.facts.durability import POLICY_NAMES
+from vtorc.demo.faults import FAULTS, OF_SERIES
 from vtorc.demo.remote import run_command
 from vtorc.lab.errors import PartMissing
 from vtorc.lab.parts import MYSQL, find_mysqld
@@ -15,7 +16,9 @@ from vtorc.lab.parts import MYSQL, find_mysqld
 if TYPE_CHECKING:
     from vtorc.demo.servers import ServerKind
 
-_FAULTS = ("kill-mysqld",)
+_FULL_NAMES = {"kill": "kill-mysqld", "pause": "pause-mysqld"}
+"""The faults that have a command of their own."""
+
 _TOPOS = ("etcd2", "local")
 _MOST_TABLETS = 20
 
@@ -42,20 +45,36 @@ def parser() -> argparse.ArgumentParser:
     )
     series = demo.add_argument_group("unattended failovers")
     series.add_argument("--failovers", type=_count, metavar="N", help="break the primary N times, measure, and end")
-    series.add_argument("--fault", choices=_FAULTS, default=_FAULTS[0], help="the fault (default kill-mysqld)")
+    series.add_argument(
+        "--fault",
+        choices=OF_SERIES,
+        default=OF_SERIES[0],
+        metavar="FAULT",
+        help=f"{', '.join(OF_SERIES)} (default {OF_SERIES[0]})",
+    )
     series.add_argument("--report", type=Path, metavar="FILE", help="write the results to this file, as JSON")
     commands = demo.add_subparsers(dest="command", title="commands", metavar="COMMAND")
     for name, action, tablet in (
         ("status", "show the tablets, the problems and the last sentences", None),
         ("kill", "kill -9 the mysqld of a tablet", "an alias, or primary"),
         ("pause", "make the mysqld of a tablet hang (SIGSTOP)", "an alias, or primary"),
-        ("start", "start a mysqld that is down, or resume a paused one", "an alias, or all"),
+        ("start", "start what is down, and resume what hangs", "an alias, or all"),
         ("rebuild", "delete the data of a replica and have it replicate from the start", "an alias"),
     ):
         command = commands.add_parser(name, help=action, description=f"Have the running demo {action}.")
         command.add_argument("--dir", type=Path, default=argparse.SUPPRESS, help="folder of the demo, if not the last")
         if tablet is not None:
             command.add_argument("tablet", help=tablet)
+    breaking = commands.add_parser(
+        "break",
+        help="bring a fault about",
+        description="Have the running demo bring a fault about.",
+        epilog="\n".join(f"{fault.name:<13} {fault.help}" for fault in FAULTS.values()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    breaking.add_argument("--dir", type=Path, default=argparse.SUPPRESS, help="folder of the demo, if not the last")
+    breaking.add_argument("fault_to_bring", choices=FAULTS, metavar="FAULT", help="one of those below")
+    breaking.add_argument("tablet", nargs="?", default="primary", help="an alias (default: primary)")
     return demo
 
 
@@ -67,8 +86,10 @@ def main(words: Sequence[str]) -> int:
         demo.error("--report: expected --failovers N with it")
     if options.command == "status":
         return run_command(options.dir, "status", str(shutil.get_terminal_size((80, 24)).columns))
+    if options.command == "break":
+        return run_command(options.dir, options.fault_to_bring, options.tablet)
     if options.command is not None:
-        return run_command(options.dir, options.command, options.tablet)
+        return run_command(options.dir, _FULL_NAMES.get(options.command, options.command), options.tablet)
     # gRPC's own handlers of fork would run, and log, each time that the demo starts a process
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     # imported only now: the modules of the demo take a while to load, which a wrong command line need not wait for

@@ -1,4 +1,4 @@
-"""An unattended series of failovers: kill the primary, measure, check the ledger, restart it, and again."""
+"""An unattended series of failovers: break the primary, measure, check the ledger, mend it, and again."""
 
 import asyncio
 import math
@@ -10,6 +10,7 @@ from typing import TypeVar
 from vtorc.core.facts.durability import policy
 from vtorc.demo.cross_cell_check import CrossCellWitness, executed, one_cell_writes, wrong_ackers
 from vtorc.demo.demo_observer import Replacement
+from vtorc.demo.faults import fault_named
 from vtorc.demo.health import has_executed, is_errant, why_unhealthy
 from vtorc.demo.ledger import Gap
 from vtorc.demo.report import DemoReport, Failover
@@ -42,6 +43,7 @@ class FailoverSeries:
         self._report = report
         self._on_failover = on_failover
         self._policy = policy(report.setup.durability)
+        self._fault = fault_named(report.setup.fault)
 
     async def run(self) -> None:
         """Run the series; it ends early after a failover that did not converge."""
@@ -89,7 +91,7 @@ class FailoverSeries:
         return primary
 
     async def _fail_over(self, old: DemoTablet, failover: Failover) -> DemoTablet:
-        """Kill the mysqld of `old`, and wait until another tablet takes writes and vtorc's recovery has ended.
+        """Break `old`, and wait until another tablet takes writes and vtorc's recovery has ended.
 
         Returns the new primary.
         """
@@ -102,7 +104,7 @@ class FailoverSeries:
         if witness is not None:
             await witness.open_sessions()
         fault_at = time.monotonic()
-        await self._demo.kill(old)
+        await self._demo.bring_about(self._fault, str(old.alias))
         if witness is not None:
             await witness.record_received()
         recorded_at = time.monotonic()

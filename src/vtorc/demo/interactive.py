@@ -10,15 +10,15 @@ from rich.live import Live
 
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.demo.demo_observer import Mark
+from vtorc.demo.faults import BY_KEY, FAULTS, fault_named
 from vtorc.demo.keyboard import keyboard
 from vtorc.demo.picture import Picture, ServerState, draw
 from vtorc.demo.remote import listening
 from vtorc.demo.running_demo import RunningDemo
 from vtorc.demo.screen import as_text, render
 from vtorc.errors import VtorcError
-from vtorc.lab.errors import LabError
 
-COMMANDS = ("status", "kill", "pause", "start", "rebuild")
+COMMANDS = ("status", "start", "rebuild", *FAULTS)
 
 _LEAST_PAUSE = 0.1
 _MOST_PAUSE = 0.5
@@ -79,6 +79,7 @@ class InteractiveDemo:
             title="   ".join(
                 [
                     "vtorc demo",
+                    *([] if demo.vtorc.is_running else ["VTORC HAS ENDED, r starts it"]),
                     *(["MySQL simulated"] if demo.simulated else []),
                     str(demo.shard),
                     f"durability {spec.durability}",
@@ -95,20 +96,33 @@ class InteractiveDemo:
     def _keys(self) -> str:
         target = "primary" if self._picked is None else f"{self._picked.cell}-{self._picked.uid}"
         last = min(9, len(self._demo.tablets))
-        return f" k kill {target}  p pause it  r run what is down  b rebuild  1-{last} pick  q quit "
+        return f" break {target}: k p h d t  break all: v e  r mend  b rebuild  1-{last} pick  ? keys  q quit "
 
     def _press(self, key: str, group: asyncio.TaskGroup) -> None:
-        demo = self._demo
         if key.isdigit():
             self._pick(int(key))
-        elif key == "k":
-            self._do(group, self._on_picked("kill"))
-        elif key == "p":
-            self._do(group, self._on_picked("pause"))
+        elif key == "?":
+            self._explain()
+        elif (fault := BY_KEY.get(key)) is not None:
+            self._do(group, self._on_picked(fault.name))
         elif key == "r":
-            self._do(group, demo.start_or_resume_all())
+            self._do(group, self._demo.start_or_resume_all())
         elif key == "b":
             self._do(group, self._on_picked("rebuild"))
+
+    def _explain(self) -> None:
+        """Say what each key does, and where data and logs are."""
+        demo = self._demo
+        for text in (
+            *(f"{fault.key}  {fault.help}" for fault in BY_KEY.values()),
+            "r  start what is down, resume what hangs: tablets, vtorc, topology server",
+            "b  delete the data of a replica and have it replicate from the start",
+            "1-9  the tablet that the next key is for; the same number again: the primary",
+            f"folder  {demo.cluster.folder}",
+            f"history  {demo.history}",
+            f"MySQL  {demo.login}",
+        ):
+            demo.observer.say(Mark.OPERATOR, text)
 
     def _pick(self, number: int) -> None:
         """Select the tablet that the next keys are for; the same number again, or 0, selects the primary."""
@@ -137,17 +151,13 @@ class InteractiveDemo:
         match command, target:
             case "status", width:
                 return self._status(int(width) if width.isdigit() else 0)
-            case "kill", name:
-                return await demo.kill(demo.find(name))
-            case "pause", name:
-                return await demo.pause(demo.find(name))
             case "start", "all":
                 return await demo.start_or_resume_all()
             case "start", name:
                 return await demo.start_or_resume(demo.find(name))
             case "rebuild", name:
                 return await demo.rebuild(demo.find(name))
-        raise LabError(f"{command!r}: expected one of {', '.join(COMMANDS)}")
+        return await demo.bring_about(fault_named(command), target)
 
     def _status(self, width: int) -> str:
         picture = self._picture()

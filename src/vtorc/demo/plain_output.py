@@ -6,32 +6,45 @@ from rich.console import Console
 from rich.table import Table
 
 from vtorc.core.facts.ids import TabletAlias
+from vtorc.demo.faults import FAULTS
 from vtorc.demo.report import MEASURED, DemoReport, Failover, summarise
+from vtorc.demo.running_demo import RunningDemo
 
 _TO_TRY = """\
 What to try, from another terminal:
   vtorc demo status            the tablets, the problems, the last sentences
   vtorc demo kill primary      kill -9 its mysqld; another one takes over
   vtorc demo pause primary     make its mysqld hang (SIGSTOP)
-  vtorc demo start all         start or resume each mysqld that is not running
+  vtorc demo break FAULT       {faults}
+  vtorc demo start all         mend all of that
   vtorc demo rebuild ALIAS     delete a replica's data and have it replicate from the start
   {ask}  ask vtorc over its API
+Folder of all data and logs, {fate}: {folder}
+What vtorc did and why:  {history}
+MySQL:  {login}
 Ctrl-C, or SIGTERM, ends the demo and all its servers.
 """
 
-HEADER = "  #  KILLED     SUCCESSOR  DETECTED  PROMOTED  WRITE GAP    ACKED  LOST    BACK"
+HEADER = "  #  BROKEN     SUCCESSOR  DETECTED  PROMOTED  WRITE GAP    ACKED  LOST    BACK"
 
 _TITLES = {
-    "detected_ms": "from the kill to the decision",
-    "promoted_ms": "from the kill to the promotion",
+    "detected_ms": "from the fault to the decision",
+    "promoted_ms": "from the fault to the promotion",
     "write_gap_ms": "without an acknowledged write",
-    "returned_ms": "from the restart to a healthy shard",
+    "returned_ms": "from the repair to a healthy shard",
 }
 
 
-def to_try(ask: str) -> str:
-    """Return what operators can do with the demo; `ask` is the command that asks its vtorc."""
-    return _TO_TRY.format(ask=ask)
+def to_try(demo: RunningDemo) -> str:
+    """Return what operators can do with the demo, and where its data and logs are."""
+    return _TO_TRY.format(
+        ask=demo.ask,
+        faults=", ".join(FAULTS),
+        fate="kept afterwards" if demo.spec.folder is not None else "deleted at the end (--dir keeps one)",
+        folder=demo.cluster.folder,
+        history=demo.history,
+        login=demo.login,
+    )
 
 
 def failover_line(number: int, failover: Failover) -> str:
@@ -75,7 +88,7 @@ def verdict(report: DemoReport) -> str:
         lines.append("The MySQL servers were simulated: their times are no measure of real ones.")
     if rebuilt:
         lines.append(
-            f"{rebuilt} of the killed servers came back with a row that no replica had acknowledged, "
+            f"{rebuilt} of the broken servers came back with a row that no replica had acknowledged, "
             "since MySQL keeps it after a crash, and were rebuilt."
         )
     return "\n".join([*lines, *_listed(report.failures)])

@@ -128,7 +128,7 @@ async def _narrate(demo: RunningDemo, interactive: InteractiveDemo) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(HEALTHY_WITHIN):
                 await demo.observer.wait_for(lambda: demo.healthy)
-        _write(f"\n{to_try(demo.ask)}\n")
+        _write(f"\n{to_try(demo)}\n")
 
 
 async def _failovers(options: DemoOptions, spec: DemoSpec, servers: ServerKind) -> int:
@@ -218,12 +218,15 @@ def _print_sentence(sentence: Sentence) -> None:
 
 
 def _write(text: str) -> None:
-    """Write at once; a reader of the output that is gone does not stop the demo, only a signal does."""
+    """Write at once; an output that is gone or full does not stop the demo, only a signal does."""
+    encoding = sys.stdout.encoding or "utf-8"
     try:
-        sys.stdout.write(text)
+        sys.stdout.write(text.encode(encoding, errors="replace").decode(encoding))
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            sys.stderr.write(f"vtorc demo: the output cannot be written ({error.strerror}); the demo goes on\n")
 
 
 def _failed(error: BaseException) -> int:

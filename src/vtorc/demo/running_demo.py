@@ -1,32 +1,28 @@
 """The demo's cluster, with a vtorc of its own and an application that writes, and an operator's actions on it."""
 
 import asyncio
+import shlex
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
-from vtorc.app import daemon_facts, fleet_settings, open_tools
+from vtorc.app import HISTORY_FILE
 from vtorc.config.settings import LogSettings, Settings
-from vtorc.control.fleet import Fleet
-from vtorc.control.log_observer import LogObserver
-from vtorc.control.observer import Observers, TopologyObservers
-from vtorc.control.scope import Scope
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.demo.demo_observer import DemoObserver, Mark
+from vtorc.demo.demo_vtorc import DemoVtorc
+from vtorc.demo.faults import DemoFault
 from vtorc.demo.ledger import Gap
 from vtorc.demo.servers import DemoCluster, DemoTablet, Progress, ServerKind
 from vtorc.demo.writer import Writer
 from vtorc.errors import ListenError, NameParseError
-from vtorc.forms.settings import setting_forms
 from vtorc.lab.cluster import LabSpec
 from vtorc.lab.errors import LabError
 from vtorc.logs import setup_logging
 from vtorc.server.listener import BoundListener, Listener, bind
 from vtorc.server.opening import DEFAULT_ADDRESS
-from vtorc.server.options import ServerRules
-from vtorc.serving import HttpSide
 
 DATABASE = "vt_commerce"
 
@@ -45,13 +41,20 @@ class RunningDemo:
     """A running demo: break and restart its servers here, and see in `observer` what vtorc does."""
 
     def __init__(
-        self, spec: DemoSpec, cluster: DemoCluster, observer: DemoObserver, *, simulated: bool, address: str
+        self,
+        spec: DemoSpec,
+        servers: ServerKind,
+        cluster: DemoCluster,
+        observer: DemoObserver,
+        listener: BoundListener,
     ) -> None:
-        """Take what is up already; `address` is the URL at which vtorc's API will be served."""
+        """Take what is up already; vtorc's API will be served at `listener`."""
         self.spec = spec
-        self.address = address
-        self.simulated = simulated
+        self.address = f"http://{listener.address}"
+        self.servers = servers
+        self.simulated = servers.simulated
         self.cluster = cluster
+        self.vtorc = DemoVtorc(_settings(cluster), listener, observer)
         self.observer = observer
         self.tablets = [cluster.tablets[alias] for alias in sorted(cluster.tablets)]
         self.writer = Writer(self.tablets, database=DATABASE, on_gap=self._on_gap)
@@ -90,41 +93,93 @@ class RunningDemo:
             raise LabError(f"there is no tablet {alias}; there are {known}")
         return self.cluster.tablets[alias]
 
-    async def kill(self, tablet: DemoTablet) -> str:
-        """Kill the mysqld of a tablet; like the other actions it returns the sentence that reports it."""
-        if tablet.mysqld_state == "down":
-            raise LabError(f"the mysqld of {tablet.alias} is down already")
-        sentence = self._report(f"kill -9 of the mysqld of {self._name(tablet)}")
-        await tablet.kill_mysqld()
+    @property
+    def login(self) -> str:
+        """The command that logs in to the primary's MySQL, or why there is none."""
+        if self.simulated:
+            return "no login: the MySQL servers are simulated, and only this demo reaches them"
+        return self.servers.login(self.primary or self.tablets[0]) + f" {DATABASE}"
+
+    @property
+    def history(self) -> str:
+        """The command that shows what vtorc has done and why."""
+        return f"vtorc history {shlex.quote(str(self.cluster.folder / HISTORY_FILE))}"
+
+    async def bring_about(self, fault: DemoFault, target: str) -> str:
+        """Bring a fault about; like the other actions it returns the sentence that reports it.
+
+        `target` is a tablet as in `find`, and empty for a fault of the whole cluster. Raises LabError.
+        """
+        if not fault.of_tablet:
+            return await self._break_cluster(fault)
+        tablet = self.find(target)
+        self._refuse_broken(fault, tablet)
+        sentence = self._report(fault.what.format(self._name(tablet)))
+        match fault.name:
+            case "kill-mysqld":
+                await tablet.kill_mysqld()
+            case "pause-mysqld":
+                await tablet.pause_mysqld()
+            case "hang-host":
+                await tablet.hang_host()
+            case "stall-disk":
+                await tablet.stall_disk()
+            case "kill-tablet":
+                await tablet.kill_tablet()
         return sentence
 
-    async def pause(self, tablet: DemoTablet) -> str:
-        """Make the mysqld of a tablet hang."""
-        if tablet.mysqld_state != "running":
-            raise LabError(f"the mysqld of {tablet.alias} is {tablet.mysqld_state}")
-        sentence = self._report(f"SIGSTOP to the mysqld of {self._name(tablet)}")
-        await tablet.pause_mysqld()
-        return sentence
+    async def _break_cluster(self, fault: DemoFault) -> str:
+        if fault.name == "end-vtorc":
+            self.vtorc.end()
+        else:
+            await self.cluster.kill_topo()
+        return self._report(fault.what)
+
+    def _refuse_broken(self, fault: DemoFault, tablet: DemoTablet) -> None:
+        """Refuse a fault of what is broken already, as the operator may mean another tablet."""
+        part = "tablet manager" if fault.name == "kill-tablet" else "mysqld"
+        state = tablet.tablet_state if fault.name == "kill-tablet" else tablet.mysqld_state
+        if state == "down" or (state == "paused" and fault.name != "kill-mysqld"):
+            raise LabError(f"the {part} of {tablet.alias} is {state} already")
+        if tablet.disk_stalled and fault.name == "stall-disk":
+            raise LabError(f"the disk of {tablet.alias} is stalled already")
 
     async def start_or_resume(self, tablet: DemoTablet) -> str:
-        """Start a mysqld that is down, or resume a paused one."""
-        state = tablet.mysqld_state
-        if state == "running":
-            raise LabError(f"the mysqld of {tablet.alias} is running")
-        if state == "paused":
-            sentence = self._report(f"SIGCONT to the mysqld of {self._name(tablet)}")
+        """Mend all that is broken at a tablet: start what is down, and resume what is paused or stalled."""
+        done = []
+        if tablet.tablet_state == "paused":
+            done.append(self._report(f"the host of {self._name(tablet)} goes on"))
+            await tablet.wake_host()
+        if tablet.tablet_state == "down":
+            done.append(self._report(f"start the tablet manager of {self._name(tablet)}"))
+            await tablet.start_tablet()
+        if tablet.disk_stalled:
+            done.append(self._report(f"the disk of {self._name(tablet)} takes writes again"))
+            await tablet.free_disk()
+        if tablet.mysqld_state == "paused":
+            done.append(self._report(f"SIGCONT to the mysqld of {self._name(tablet)}"))
             await tablet.resume_mysqld()
-        else:
-            sentence = self._report(f"start the mysqld of {self._name(tablet)}")
+        if tablet.mysqld_state == "down":
+            done.append(self._report(f"start the mysqld of {self._name(tablet)}"))
             await tablet.start_mysqld()
-        return sentence
+        if not done:
+            raise LabError(f"all of {tablet.alias} is running")
+        return "; ".join(done)
 
     async def start_or_resume_all(self) -> str:
-        """Start or resume each mysqld that is not running."""
-        not_running = [tablet for tablet in self.tablets if tablet.mysqld_state != "running"]
-        if not not_running:
-            raise LabError("every mysqld is running")
-        return "; ".join(await asyncio.gather(*map(self.start_or_resume, not_running)))
+        """Mend all that is broken: topology server, vtorc, and each tablet."""
+        done = []
+        if self.cluster.topo_is_down:
+            done.append(self._report("start the topology server"))
+            await self.cluster.restart_topo()
+        if not self.vtorc.is_running:
+            done.append(self._report("start vtorc"))
+            self.vtorc.start()
+        broken = [tablet for tablet in self.tablets if _is_broken(tablet)]
+        done += await asyncio.gather(*map(self.start_or_resume, broken))
+        if not done:
+            raise LabError("everything is running")
+        return "; ".join(done)
 
     async def rebuild(self, tablet: DemoTablet) -> str:
         """Delete all data of a tablet and let it replicate from the start, as operators do with errant transactions."""
@@ -146,6 +201,10 @@ class RunningDemo:
 
     def _on_gap(self, gap: Gap) -> None:
         self.observer.say(Mark.WRITES, f"writes: {gap_sentence(gap)}")
+
+
+def _is_broken(tablet: DemoTablet) -> bool:
+    return tablet.disk_stalled or (tablet.tablet_state, tablet.mysqld_state) != ("running", "running")
 
 
 def gap_sentence(gap: Gap) -> str:
@@ -174,10 +233,8 @@ async def open_demo(
             await cluster.start_tablets()
         listener = _listener()
         with closing(listener.sock):
-            demo = RunningDemo(
-                spec, cluster, observer, simulated=servers.simulated, address=f"http://{listener.address}"
-            )
-            async with _running(demo, listener):
+            demo = RunningDemo(spec, servers, cluster, observer, listener)
+            async with _running(demo):
                 yield demo
     finally:
         await asyncio.shield(cluster.stop())
@@ -193,42 +250,23 @@ def _listener() -> BoundListener:
 
 
 @asynccontextmanager
-async def _running(demo: RunningDemo, listener: BoundListener) -> AsyncIterator[None]:
-    settings = _settings(demo)
-    scope = Scope.parse(settings.clusters_to_watch)
-    forms = setting_forms(settings, {field.name: "vtorc demo" for field in fields(settings)})
-    async with open_tools(lambda: settings) as (tools, _):
-        log = LogObserver()
-        demo.observer.clock = tools.clock.now
-        http = HttpSide(
-            [listener],
-            ServerRules(),
-            tools,
-            fleet=lambda: fleet,
-            facts=lambda: daemon_facts(settings, fleet, forms),
-            audit=[log],
-        )
-        fleet = Fleet(
-            tools,
-            lambda: fleet_settings(settings, scope),
-            Observers([demo.observer, log, *http.observers]),
-            topology_observer=TopologyObservers([log, *http.observers]),
-        )
-        for hear in (log.held, *(each.held for each in http.hold_observers)):
-            fleet.holds.listen(hear)
-        async with http.serving(), asyncio.TaskGroup() as group:
-            group.create_task(fleet.run(), name="vtorc")
-            writing = group.create_task(demo.writer.run(), name="writer")
-            try:
-                yield
-            finally:
-                writing.cancel()
-                fleet.stop()
+async def _running(demo: RunningDemo) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(demo.vtorc.run(), name="vtorc of the demo")
+        writing = group.create_task(demo.writer.run(), name="writer")
+        try:
+            yield
+        finally:
+            writing.cancel()
+            demo.vtorc.stop()
 
 
-def _settings(demo: RunningDemo) -> Settings:
-    """Return settings without a cooldown, so that a tablet that the demo breaks twice is replaced twice."""
-    topo = demo.cluster.topo_settings
+def _settings(cluster: DemoCluster) -> Settings:
+    """Return settings without a cooldown, so that a tablet that the demo breaks twice is replaced twice.
+
+    A stalled disk leads to a failover here, which vtorc does only if it is told to.
+    """
+    topo = cluster.topo_settings
     return Settings(
         topo_implementation=topo.implementation,
         topo_global_server_address=",".join(topo.global_server_address),
@@ -237,4 +275,6 @@ def _settings(demo: RunningDemo) -> Settings:
         suspicious_poll_time=0.15,
         recovery_period_block_seconds=0.0,
         shutdown_wait_time=5.0,
+        enable_primary_disk_stalled_recovery=True,
+        log_dir=str(cluster.folder),
     )

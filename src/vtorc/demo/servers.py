@@ -14,6 +14,9 @@ from vtorc.lab.template import template_folder
 from vtorc.topo.open import TopoAccess
 from vtorc.vttablet.sql_session import SqlSession
 
+APPLICATION = "vt_app"
+"""The user of the application; it has no password."""
+
 Progress = Callable[[str], AbstractContextManager[None]]
 """Shows a step of the start while inside, and then how long it took."""
 
@@ -39,6 +42,40 @@ class DemoTablet(Protocol):
     @property
     def mysqld_state(self) -> str:
         """The real state of its mysqld, independent of what vtorc sees: running, paused or down."""
+        ...
+
+    @property
+    def tablet_state(self) -> str:
+        """The real state of its tablet manager: running, paused or down."""
+        ...
+
+    @property
+    def disk_stalled(self) -> bool:
+        """Whether its disk takes no writes."""
+        ...
+
+    async def kill_tablet(self) -> None:
+        """End its tablet manager at once; its mysqld goes on."""
+        ...
+
+    async def start_tablet(self) -> None:
+        """Start its tablet manager, and its mysqld unless it runs, and wait until the tablet is up."""
+        ...
+
+    async def hang_host(self) -> None:
+        """Let neither tablet manager nor mysqld answer, as behind a cut network."""
+        ...
+
+    async def wake_host(self) -> None:
+        """Let both go on."""
+        ...
+
+    async def stall_disk(self) -> None:
+        """Let its disk take no writes."""
+        ...
+
+    async def free_disk(self) -> None:
+        """Let its disk take writes again."""
         ...
 
     async def kill_mysqld(self) -> None:
@@ -86,6 +123,19 @@ class DemoCluster(Protocol):
         ...
 
     @property
+    def topo_is_down(self) -> bool:
+        """Whether the topology server was killed."""
+        ...
+
+    async def kill_topo(self) -> None:
+        """End the topology server at once; raises LabError if the topology is a file."""
+        ...
+
+    async def restart_topo(self) -> None:
+        """Start the topology server again with its data."""
+        ...
+
+    @property
     def topo_settings(self) -> TopoAccess:
         """How to reach the topology."""
         ...
@@ -118,6 +168,10 @@ class ServerKind(Protocol):
         """The line that the demo prints before anything starts, empty for none."""
         ...
 
+    def login(self, tablet: DemoTablet) -> str:
+        """Return the command that logs in to the server of a tablet; empty if there is none."""
+        ...
+
     async def prepare(self, progress: Progress) -> None:
         """Make once what all servers of this kind need."""
         ...
@@ -135,6 +189,11 @@ class RealServers:
 
     def __init__(self, mysql: MysqlParts) -> None:
         self._mysql = mysql
+
+    def login(self, tablet: DemoTablet) -> str:
+        """Return the command that logs in to the server of a tablet as its application does."""
+        client = str(self._mysql.mysql) if self._mysql.mysql is not None else "mysql"
+        return f"{client} --host=127.0.0.1 --port={tablet.mysql_port} --user={APPLICATION}"
 
     async def prepare(self, progress: Progress) -> None:
         """Make the data directory that all servers are copied from."""

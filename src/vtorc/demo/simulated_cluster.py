@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 
 from vtorc.core.facts.ids import ShardId, TabletAlias
-from vtorc.demo.servers import DemoCluster, Progress
+from vtorc.demo.servers import DemoCluster, DemoTablet, Progress
 from vtorc.demo.simulated_servers import SimMachine, SimServer
 from vtorc.errors import VtorcError
 from vtorc.lab.cluster import LabSpec
@@ -19,6 +19,7 @@ from vtorc.lab.ports import Ports
 from vtorc.lab.tablet_handle import TabletSpec
 from vtorc.lab.topology import LabTopo
 from vtorc.sim.mysql.admin import SimMysqlServer
+from vtorc.sim.mysql.disk import DiskState
 from vtorc.sim.mysql.session import SimSession, open_session
 from vtorc.topo.open import TopoAccess, open_topo
 from vtorc.topo.tasks import all_of
@@ -38,6 +39,10 @@ class SimulatedServers:
 
     def __init__(self, why: str) -> None:
         self.notice = f"The MySQL servers of this demo are simulated; vtorc, gRPC and topology are real. {why}"
+
+    def login(self, tablet: DemoTablet) -> str:
+        """Return nothing: a simulated server takes sessions of this process alone."""
+        return ""
 
     async def prepare(self, progress: Progress) -> None:
         """Do nothing: simulated servers need no data."""
@@ -63,6 +68,8 @@ class SimulatedTablet:
         self._stop = asyncio.Event()
         self._gracefully = False
         self._running: asyncio.Task[None] | None = None
+        self._grpc: TabletServer | None = None
+        self._hangs = False
 
     @property
     def alias(self) -> TabletAlias:
@@ -79,11 +86,52 @@ class SimulatedTablet:
         """The real state of its mysqld: running, paused or down."""
         return self._server.state
 
+    @property
+    def tablet_state(self) -> str:
+        """The real state of the tablet: running, paused or down."""
+        if self._running is None or self._running.done():
+            return "down"
+        return "paused" if self._hangs else "running"
+
+    @property
+    def disk_stalled(self) -> bool:
+        """Whether its disk takes no writes."""
+        return self._server.mysqld.disk.state is DiskState.STALLED
+
+    async def kill_tablet(self) -> None:
+        """End the tablet at once; its mysqld goes on."""
+        await self.end_tablet(gracefully=False)
+
+    async def hang_host(self) -> None:
+        """Let neither the tablet nor its mysqld answer."""
+        self._hangs = True
+        if self._grpc is not None:
+            self._grpc.hang()
+        if self.mysqld_state == "running":
+            self._server.pause()
+
+    async def wake_host(self) -> None:
+        """Let both go on."""
+        self._hangs = False
+        if self._grpc is not None:
+            self._grpc.wake()
+        if self.mysqld_state == "paused":
+            self._server.resume()
+
+    async def stall_disk(self) -> None:
+        """Let its disk take no writes."""
+        self._server.mysqld.disk.become(DiskState.STALLED)
+
+    async def free_disk(self) -> None:
+        """Let its disk take writes again."""
+        self._server.mysqld.disk.become(DiskState.FINE)
+
     async def start_tablet(self) -> None:
         """Start the tablet and its mysqld, and wait until the tablet is up; raises LabError if it ends first."""
         await self._server.start()
         self._up.clear()
         self._stop.clear()
+        self._hangs = False
         self._running = asyncio.create_task(self._run(), name=f"tablet {self.alias}")
         up = asyncio.create_task(self._up.wait())
         try:
@@ -153,7 +201,7 @@ class SimulatedTablet:
                 peers=GrpcPeers(),
                 disk_probe=self._server.mysqld.disk.probe,
             )
-            grpc = TabletServer(agent)
+            grpc = self._grpc = TabletServer(agent)
             await grpc.start(_HOST, self._grpc_port)
             try:
                 await self._until_stopped(agent)
@@ -227,6 +275,19 @@ class SimCluster:
         finally:
             await self._topology.stop()
             self._ports.release()
+
+    @property
+    def topo_is_down(self) -> bool:
+        """Whether the topology server was killed."""
+        return self._topology.is_down
+
+    async def kill_topo(self) -> None:
+        """Kill the topology server; raises LabError if the topology is a file."""
+        await self._topology.kill_server()
+
+    async def restart_topo(self) -> None:
+        """Start the topology server again with its data."""
+        await self._topology.start_server()
 
     @property
     def topo_settings(self) -> TopoAccess:

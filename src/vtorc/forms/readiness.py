@@ -5,7 +5,9 @@ from typing import Literal
 from vtorc.core.decision.decisions import why_not_replaced
 from vtorc.core.election.readiness import Readiness, readiness
 from vtorc.core.election.survivability import Loss, LossOutcome
+from vtorc.core.facts.rules import Rule
 from vtorc.forms.base import Form
+from vtorc.forms.findings import FindingForm
 from vtorc.recovery.runner import Judgement
 from vtorc.recovery.session import Bounds
 
@@ -78,6 +80,30 @@ def readiness_form(judgement: Judgement, bounds: Bounds, now: float) -> Readines
         doubts=list(ready.doubts),
         at_risk=list(ready.at_risk),
         losses=[_loss_form(loss) for loss in (*ready.losses.tablets, *ready.losses.cells)],
+    )
+
+
+NOT_READY = "ShardNotReady"
+"""The code under which a shard that could not fail over stands among the findings."""
+
+
+def unready_finding(shard: str, ready: ReadinessForm | None) -> FindingForm | None:
+    """Return that the primary of a shard would not be replaced, as a finding; None if it would, or is not known."""
+    if ready is None or ready.ready:
+        return None
+    problem = f"{shard}: its primary would not be replaced if it died now"
+    return FindingForm(
+        code=NOT_READY,
+        shard=shard,
+        tablet=None,
+        severity="medium",
+        confirmed=True,
+        acts=False,
+        recovery=None,
+        rule=ready.rule or Rule.NO_REMEDY.value,
+        needs_operator=False,
+        problem=problem,
+        sentence=f"{problem}: {'; '.join(ready.blocked_by)}",
     )
 
 

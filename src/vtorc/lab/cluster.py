@@ -116,6 +116,19 @@ class LabCluster:
         await asyncio.shield(self.stop())
 
     @property
+    def topo_is_down(self) -> bool:
+        """Whether the topology server was killed."""
+        return self._topology.is_down
+
+    async def kill_topo(self) -> None:
+        """Kill the topology server; raises LabError if the topology is a file."""
+        await self._topology.kill_server()
+
+    async def restart_topo(self) -> None:
+        """Start the topology server again with its data."""
+        await self._topology.start_server()
+
+    @property
     def topo_settings(self) -> TopoAccess:
         """The address of the topology server."""
         return self._topology.settings

@@ -12,9 +12,20 @@ class FileProbe:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "disk_probe"
+        self._goes_on = asyncio.Event()
+        self._goes_on.set()
+
+    def stall(self) -> None:
+        """Let probes hang from now on, as on a disk that takes no writes."""
+        self._goes_on.clear()
+
+    def go_on(self) -> None:
+        """Let them write again."""
+        self._goes_on.set()
 
     async def __call__(self) -> None:
         """Write once, and return when the file is on the disk; raises OSError if the write fails."""
+        await self._goes_on.wait()
         loop = asyncio.get_running_loop()
         written: asyncio.Future[None] = loop.create_future()
 

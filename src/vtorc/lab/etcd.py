@@ -51,6 +51,11 @@ class EtcdServer:
         return self._running.pid
 
     @property
+    def is_running(self) -> bool:
+        """Whether the server runs."""
+        return self._process is not None and self._process.returncode is None
+
+    @property
     def log(self) -> Path:
         """The server's log."""
         return self._folder / "etcd.log"

@@ -42,6 +42,16 @@ class TabletServer:
         self._rpcs = TabletManagerRpcs(agent)
         self._passwords = passwords
         self._server: grpc.aio.Server | None = None
+        self._answers = asyncio.Event()
+        self._answers.set()
+
+    def hang(self) -> None:
+        """Answer no call from now on, as behind a cut network."""
+        self._answers.clear()
+
+    def wake(self) -> None:
+        """Answer again, the calls that wait included."""
+        self._answers.set()
 
     async def start(self, host: str, port: int) -> None:
         """Listen; RPCs about MySQL wait until the agent has started. Raises RuntimeError if the port is taken."""
@@ -80,6 +90,7 @@ class TabletServer:
             await self._authenticate(context)
             try:
                 async with asyncio.timeout(context.time_remaining()):
+                    await self._answers.wait()
                     return await rpc(request)
             except TimeoutError:
                 await self._fail(context, name, grpc.StatusCode.DEADLINE_EXCEEDED, "context deadline exceeded")
@@ -97,6 +108,7 @@ class TabletServer:
     async def _stream_health(self, _: Message, context: Context) -> AsyncIterator[Message]:
         await self._authenticate(context)
         async for health in self._agent.state.watch_health():
+            await self._answers.wait()
             yield self._health_message(health)
 
     def _health_message(self, health: Health) -> query_pb2.StreamHealthResponse:

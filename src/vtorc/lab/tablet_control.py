@@ -22,6 +22,8 @@ COMMANDS = (
     "mysqld-pause",
     "mysqld-resume",
     "mysqld-restart",
+    "disk-stall",
+    "disk-go-on",
     "status",
     "wait-up",
 )

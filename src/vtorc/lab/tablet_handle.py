@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ class LabTablet:
         self.host = host
         self.grpc_port = grpc_port
         self.mysql_port = mysql_port
+        self.disk_stalled = False
+        """Whether the disk takes no writes, by `stall_disk`."""
         self._flags = tuple(flags)
         self._process = PidFileProcess(folder / "tablet.pid", f"--dir={folder}")
         self._mysqld = PidFileProcess(folder / "mysqld.pid", f"--datadir={folder / 'data'}")
@@ -58,14 +61,12 @@ class LabTablet:
     @property
     def mysqld_state(self) -> str:
         """The real state of its mysqld, read from the process: running, paused or down."""
-        pid = self.mysqld_pid
-        if pid is None:
-            return "down"
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_bytes()
-        except OSError:
-            return "down"
-        return "paused" if stat.rpartition(b")")[2].split()[0] in (b"T", b"t") else "running"
+        return _state_of(self.mysqld_pid)
+
+    @property
+    def tablet_state(self) -> str:
+        """The real state of the tablet manager, read from the process: running, paused or down."""
+        return _state_of(self.tablet_pid)
 
     async def start_tablet(self, *extra: str) -> None:
         """Start the tablet process, and its mysqld unless it runs, and wait until the tablet is up.
@@ -77,7 +78,8 @@ class LabTablet:
         await self.wait_up()
 
     def spawn_tablet(self, *extra: str) -> None:
-        """Start the tablet process without waiting until it is up."""
+        """Start the tablet process without waiting until it is up; what it knew of a stalled disk is gone."""
+        self.disk_stalled = False
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [
             sys.executable,
@@ -147,6 +149,28 @@ class LabTablet:
         """Resume a paused mysqld (SIGCONT)."""
         await control.send_command(self.folder, "mysqld-resume")
 
+    async def hang_host(self) -> None:
+        """Let neither the tablet nor its mysqld answer (SIGSTOP), as on a host behind a cut network."""
+        for process in (self._process, self._mysqld):
+            process.send(signal.SIGSTOP)
+
+    async def wake_host(self) -> None:
+        """Let both go on (SIGCONT)."""
+        for process in (self._process, self._mysqld):
+            process.send(signal.SIGCONT)
+
+    async def stall_disk(self) -> None:
+        """Let the tablet find that its disk takes no writes, and its mysqld hang as it then would."""
+        await control.send_command(self.folder, "disk-stall")
+        await self.pause_mysqld()
+        self.disk_stalled = True
+
+    async def free_disk(self) -> None:
+        """Let the disk take writes again, and mysqld go on."""
+        self.disk_stalled = False
+        await control.send_command(self.folder, "disk-go-on")
+        await self.resume_mysqld()
+
     async def rebuild(self) -> None:
         """Delete all data, and start the tablet and its mysqld as new ones."""
         await self.stop_tablet()
@@ -192,3 +216,14 @@ class LabTablet:
         except OSError:
             return "it left no log"
         return " / ".join(lines[-6:])
+
+
+def _state_of(pid: int | None) -> str:
+    """Return the state of a process: running, paused, or down if there is none."""
+    if pid is None:
+        return "down"
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return "down"
+    return "paused" if stat.rpartition(b")")[2].split()[0] in (b"T", b"t") else "running"

@@ -99,13 +99,14 @@ class TabletProcess:
             init_type=options.init_tablet_type,
             db_name_override=options.init_db_name_override,
         )
+        self._disk = FileProbe(options.dir)
         self._agent = TabletAgent(
             config,
             topo,
             self._server,
             wall=time.time_ns,
             peers=None if options.no_errant_check else GrpcPeers(_credentials(options.grpc_auth_static_client_creds)),
-            disk_probe=FileProbe(options.dir),
+            disk_probe=self._disk,
             timings=AgentTimings().scaled(options.time_factor),
         )
         self._grpc = TabletServer(self._agent, passwords=_passwords(options.grpc_auth_static_password_file))
@@ -162,6 +163,8 @@ class TabletProcess:
             "mysqld-pause": self._pause,
             "mysqld-resume": self._resume,
             "mysqld-restart": self._mysqld.restart,
+            "disk-stall": self._stall_disk,
+            "disk-go-on": self._let_disk_go_on,
             "status": self._status,
             "wait-up": self._wait_up,
         }
@@ -182,6 +185,12 @@ class TabletProcess:
 
     async def _resume(self) -> None:
         self._mysqld.resume()
+
+    async def _stall_disk(self) -> None:
+        self._disk.stall()
+
+    async def _let_disk_go_on(self) -> None:
+        self._disk.go_on()
 
     async def _status(self) -> dict[str, object]:
         state = self._agent.state

@@ -34,8 +34,7 @@ class LabTopo:
         self._run = RunFolder(self._folder)
         if self._kind == "etcd2":
             self._etcd = EtcdServer(self._run.path / "etcd")
-            await self._etcd.start()
-            (self._run.path / "etcd" / "etcd.pid").write_text(str(self._etcd.pid))
+            await self.start_server()
         elif self._kind != "local":
             raise LabError(f"topology {self._kind!r}: expected etcd2 or local")
         self._server = await open_topo(self.settings)
@@ -46,6 +45,26 @@ class LabTopo:
             await self._server.create_keyspace(keyspace, durability_policy=durability)
         for shard in shards:
             await self._server.create_shard(shard)
+
+    @property
+    def is_down(self) -> bool:
+        """Whether the server was killed; a file never is."""
+        return self._etcd is not None and not self._etcd.is_running
+
+    async def start_server(self) -> None:
+        """Start the server, which keeps its data over `kill_server`; raises LabError if there is none."""
+        etcd = self._server_process("start")
+        await etcd.start()
+        (self.folder / "etcd" / "etcd.pid").write_text(str(etcd.pid))
+
+    async def kill_server(self) -> None:
+        """Kill the server; raises LabError if there is none."""
+        await self._server_process("kill").kill()
+
+    def _server_process(self, what: str) -> EtcdServer:
+        if self._etcd is None:
+            raise LabError(f"the topology is a file, there is no server to {what}; use --topo etcd2")
+        return self._etcd
 
     async def stop(self) -> None:
         """Kill all processes of the run, and delete its folder unless that was given."""

@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.daemon.ctl import Ctl
 from tests.e2e.daemon.watching import until
-from tests.e2e.demo.demos import PATIENCE, Demo, left_behind, running
+from tests.e2e.demo.demos import COMMAND, PATIENCE, Demo, left_behind, running
 
 NOTICE = "The MySQL servers of this demo are simulated; vtorc, gRPC and topology are real."
 BARE_MACHINE = """
@@ -76,6 +76,82 @@ async def test_without_a_mysql_the_servers_are_simulated_and_the_reason_is_told(
         demo.process.terminate()
         assert await demo.ended() == 0, demo.tail
         assert left_behind(demo.folder) == []
+
+
+async def test_each_fault_shows_and_is_mended(tmp_path: Path) -> None:
+    """A host, a tablet manager, vtorc and the topology server are broken in turn, and `start all` mends each."""
+    async with running(tmp_path, "--simulated", "--topo", "etcd2") as demo:
+        await demo.wait_line("Ctrl-C, or SIGTERM")
+        code, said = await demo.tell("break", "hang-host")
+        assert (code, "hang, as behind a cut network" in said) == (0, True)
+        assert (await demo.tell("break", "pause-mysqld", _tablet_in(said)))[0] == 1
+        await demo.wait_line("promoted ")
+        assert (await demo.tell("start", "all"))[0] == 0
+        await _until_healthy(demo)
+
+        old = _tablet_in((await demo.tell("break", "kill-tablet"))[1])
+        await demo.wait_line(old, "does not answer")
+        assert (await demo.tell("start", old))[1] == f"start the tablet manager of {old}, the primary\n"
+        await _until_healthy(demo)
+
+        assert (await demo.tell("break", "end-vtorc"))[0] == 0
+        assert (await demo.tell("break", "end-vtorc"))[0] == 1
+        assert "VTORC HAS ENDED" in (await demo.tell("status"))[1]
+        killed = _tablet_in((await demo.tell("kill", "primary"))[1])
+        assert (await demo.tell("start", "all"))[1].startswith("start vtorc; ")
+        await demo.wait_line(killed, "is gone")
+        await _until_healthy(demo)
+
+        assert (await demo.tell("break", "kill-etcd"))[0] == 0
+        killed = _tablet_in((await demo.tell("kill", "primary"))[1])
+        await demo.wait_line(killed, "replacing the primary")
+        assert (await demo.tell("start", "all"))[1].startswith("start the topology server; ")
+        await _until_healthy(demo)
+        assert (await demo.tell("start", "all")) == (1, "vtorc demo: everything is running\n")
+        demo.process.terminate()
+        assert await demo.ended() == 0, demo.tail
+        assert left_behind(demo.folder) == []
+        assert (demo.folder / "vtorc-history.sqlite").exists()
+
+
+def _tablet_in(text: str) -> str:
+    found = re.search(r"zone\d-\d{10}", text)
+    assert found is not None, text
+    return found[0]
+
+
+async def _until_healthy(demo: Demo) -> None:
+    async def why_not() -> str:
+        status = (await demo.tell("status"))[1]
+        return "" if "● healthy" in status else status
+
+    await until(why_not)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+async def test_a_full_output_stops_no_demo(tmp_path: Path) -> None:
+    """One line on standard error says so, in any encoding, and other terminals are answered as before."""
+    environ = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path), "PYTHONIOENCODING": "ascii"}
+    process = await asyncio.create_subprocess_exec(
+        *("/bin/sh", "-c", 'exec "$@" >/dev/full', "sh", *COMMAND),
+        *("--simulated", "--topo", "local", "--dir", str(tmp_path / "demo")),
+        env=environ,
+        stdin=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    demo = Demo(process, tmp_path / "demo", tmp_path)
+
+    async def not_yet() -> str:
+        code, text = await demo.tell("status")
+        return "" if code == 0 else text
+
+    await until(not_yet)
+    process.terminate()
+    _, said = await process.communicate()
+    assert (process.returncode, said.decode()) == (
+        0,
+        "vtorc demo: the output cannot be written (No space left on device); the demo goes on\n",
+    )
 
 
 async def test_a_mysqld_that_was_named_is_not_replaced_by_a_simulated_one(tmp_path: Path) -> None:

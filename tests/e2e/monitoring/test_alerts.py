@@ -13,8 +13,9 @@ from msgspec import structs
 
 from tests.e2e.monitoring.promtool import HAS_VALUES, RULES, Scraped, firing, panels, why_not, why_rules_are_wrong
 from tests.unit.control.test_fleet_metrics import counting, record
-from tests.unit.core.builders import CONNECTING, NOW, primary, replica, shard
+from tests.unit.core.builders import CONNECTING, NOW, held, hold, primary, replica, shard
 from tests.unit.server.today.memories import WALL, heartbeat, judged, memory_of, metrics_frame, status_frame
+from vtorc.core.facts.holds import Effect
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.views import ShardView
 from vtorc.forms.frames import AnnouncementForm, AnyFrame, MetricForm, ShardFrame
@@ -164,6 +165,22 @@ async def test_an_alert_on_a_shard_needs_the_word_of_all_vtorcs(tmp_path: Path) 
     lost = scrape(known(shard(primary(dead_for=3), replica("zone1-101", io=CONNECTING))))
     other = Scraped(scrape(), 30, instance="vtorc-2:3000")
     assert await firing([Scraped(scrape(), 15), Scraped(lost, 15)], [], tmp_path, beside=[other]) == ""
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        pytest.param(shard(primary(dead_for=3), replica("zone1-101", io=CONNECTING)), id="dead"),
+        pytest.param(shard(primary()), id="alone"),
+        pytest.param(without_emergencies(HEALTHY), id="not ready"),
+        pytest.param(shard(primary(), REPLICA, ERRANT, OTHER), id="errant"),
+    ],
+)
+async def test_a_hold_silences_the_alerts_on_its_shard(view: ShardView, tmp_path: Path) -> None:
+    """Downtime that an operator has announced wakes no other operator, whatever the shard lacks."""
+    silent = held(view, hold(Effect.NO_ALERT, on="shard:commerce/0"))
+    course = [Scraped(scrape(), 15), Scraped(scrape(known(silent), counts=counted(failed=1)), 8)]
+    assert await firing(course, [], tmp_path) == ""
 
 
 async def test_panels_show_what_is_rare(tmp_path: Path) -> None:

@@ -37,7 +37,9 @@ def test_the_folder_of_a_demo_may_stand_on_either_side_of_the_command() -> None:
         (["--failovers", "-1"], "argument --failovers: expected a whole number from 1 to 1000000, got '-1'"),
         (["--durability", "strong"], "argument --durability: invalid choice: 'strong'"),
         (["--report", "r.json"], "--report: expected --failovers N with it"),
-        (["break", "primary"], "invalid choice: 'break'"),
+        (["smash", "primary"], "invalid choice: 'smash'"),
+        (["break", "primary"], "argument FAULT: invalid choice: 'primary'"),
+        (["--failovers", "1", "--fault", "kill-etcd"], "argument --fault: invalid choice: 'kill-etcd'"),
         (["kill"], "the following arguments are required: tablet"),
     ],
 )

@@ -139,7 +139,7 @@ def test_the_summary_shows_the_distribution_and_the_verdict() -> None:
     """The table has one line for each measured time; rebuilt servers are explained."""
     text = summary_text(DemoReport(SETUP, [ONE, replace(TWO, rebuilt=True)]), width=80)
     rows = [re.split(r"  +", line.strip()) for line in text.splitlines()]
-    assert ["from the kill to the decision", "30", "50", "50"] in rows
-    assert ["from the restart to a healthy shard", "3,100", "3,100", "3,100"] in rows
+    assert ["from the fault to the decision", "30", "50", "50"] in rows
+    assert ["from the repair to a healthy shard", "3,100", "3,100", "3,100"] in rows
     assert "2 of 2 failovers converged; 0 of 2,400 acknowledged rows lost." in text
-    assert "1 of the killed servers came back with a row that no replica had acknowledged" in text
+    assert "1 of the broken servers came back with a row that no replica had acknowledged" in text

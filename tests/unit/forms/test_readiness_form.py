@@ -10,7 +10,7 @@ from vtorc.core.facts.durability import policy
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.views import ShardView
 from vtorc.forms.frames import ShardFrame, decode_frame, encode
-from vtorc.forms.readiness import LossForm, ReadinessForm, readiness_form
+from vtorc.forms.readiness import LossForm, ReadinessForm, readiness_form, unready_finding
 from vtorc.forms.shard import shard_form
 from vtorc.forms.tablet import Moment
 from vtorc.recovery.runner import Judgement
@@ -63,6 +63,20 @@ def test_a_refusal_of_the_election_blocks_it() -> None:
     both = form(silent, limits=SWITCHED_OFF)
     assert both.rule == "emergency-reparent-disabled"
     assert both.blocked_by[1:] == made.blocked_by
+
+
+def test_a_shard_that_could_not_fail_over_has_a_finding_of_its_own() -> None:
+    """It gives the rule and all reasons; a shard that is ready, or of which that is not known, has none."""
+    unready = form(HEALTHY, limits=SWITCHED_OFF)
+    finding = unready_finding("commerce/0", unready)
+    assert finding is not None
+    assert (finding.code, finding.rule, finding.acts) == ("ShardNotReady", "emergency-reparent-disabled", False)
+    assert finding.sentence == (
+        "commerce/0: its primary would not be replaced if it died now: emergency reparents are disabled "
+        "(allow-emergency-reparent)"
+    )
+    assert unready_finding("commerce/0", form(HEALTHY)) is None
+    assert unready_finding("commerce/0", None) is None
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def topology_lines(shard: ShardForm, width: int) -> list[str]:
     names = columns([(f"{node.lead}{node.tablet.alias}", _role(node.tablet)) for node in nodes])
     longest = max((len(name) for name in names), default=0)
     for node, name in zip(nodes, names, strict=True):
-        lines += packed([name.ljust(longest), *_words(node.tablet)], width, indent=f"{node.trunk}  ")
+        lines += packed([name.ljust(longest), *_words(shard, node.tablet)], width, indent=f"{node.trunk}  ")
         for hold in node.tablet.holds:
             lines += hold_lines(hold, width, trunk=node.trunk)
         for wrong in _wrongs(shard, node.tablet):
@@ -123,14 +123,14 @@ def _role(tablet: TabletForm) -> str:
     return "FORMER PRIMARY"
 
 
-def _words(tablet: TabletForm) -> list[str]:
+def _words(shard: ShardForm, tablet: TabletForm) -> list[str]:
     """Return what is known of a tablet, in phrases that are not to be broken."""
     words = [_WRITABLE[tablet.read_only]] if tablet.is_primary or tablet.replication is None else []
     if tablet.replication is not None and not tablet.is_primary:
         words += _replication_words(tablet.replication)
     if not tablet.is_primary and tablet.semi_sync is not None and tablet.semi_sync.acknowledges is not None:
         words.append("acks" if tablet.semi_sync.acknowledges else "no acks")
-    return [*words, *_gtid_words(tablet), f"{tablet.mysql_host}:{tablet.mysql_port}"]
+    return [*words, *_gtid_words(shard, tablet), f"{tablet.mysql_host}:{tablet.mysql_port}"]
 
 
 _WRITABLE = {True: "read-only", False: "writable", None: "never answered"}
@@ -149,10 +149,17 @@ def _replication_words(replication: ReplicationForm) -> list[str]:
     return words
 
 
-def _gtid_words(tablet: TabletForm) -> list[str]:
+def _gtid_words(shard: ShardForm, tablet: TabletForm) -> list[str]:
+    """Return how many transactions a replica lacks, and has beyond its primary.
+
+    Under writes a replica has some that the primary did not have yet when it answered: those are no news while it
+    answers.
+    """
     if tablet.gtid is None or tablet.is_primary:
         return []
-    told = (("lacks", tablet.gtid.missing), ("not on the primary:", tablet.gtid.not_on_primary))
+    primary_answers = any(each.is_primary and each.reach == "answers" for each in shard.tablets)
+    beyond = ("errant:", tablet.gtid.errant) if primary_answers else ("not on the primary:", tablet.gtid.not_on_primary)
+    told = (("lacks", tablet.gtid.missing), beyond)
     return [f"{words} {GtidSet.parse(gtids).count():,}" for words, gtids in told if gtids]
 
 

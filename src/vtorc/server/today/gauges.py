@@ -99,7 +99,10 @@ class FleetGauges:
             yield MetricForm(name="ShardReady", labels=labels, value=int(shard.ready.ready))
         if not shard.keyspace_is_snapshot:
             yield MetricForm(name="ShardTakesWrites", labels=labels, value=int(shard.takes_writes is True))
-        for code, rule in sorted({(each.code, each.rule) for each in shard.findings if not each.acts}):
+        if any("no_alert" in hold.effects for hold in shard.holds):
+            yield MetricForm(name="ShardSilenced", labels=labels, value=1)
+        told = (each for each in shard.findings if not each.acts and each.silenced is None)
+        for code, rule in sorted({(each.code, each.rule) for each in told}):
             yield MetricForm(name="StandingStill", labels={"Analysis": code, **labels, "Rule": rule}, value=1)
         for tablet in shard.tablets:
             errant = GtidSet.parse(tablet.gtid.errant).count() if tablet.gtid is not None else 0

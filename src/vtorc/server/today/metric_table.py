@@ -102,10 +102,13 @@ METRICS: dict[str, MetricTraits] = {
     "ShardRecoveriesFailed": _row(
         COUNTER, "Recoveries that failed or were refused; 0 for a shard without any", OF_SHARD
     ),
+    "ShardSilenced": _row(GAUGE, "1 while a hold of an operator silences the alerts on the shard", OF_SHARD),
     "ShardStates": _row(GAUGE, "Shards by their state", ("State",)),
     "ShardTakesWrites": _row(GAUGE, "Whether the primary takes writes beyond doubt: 1 or 0", OF_SHARD),
     "StandingStill": _row(
-        GAUGE, "1 while vtorc does nothing about a problem of the shard, by the rule", ("Analysis", *OF_SHARD, "Rule")
+        GAUGE,
+        "1 while vtorc does nothing about a problem that no hold silences, by its rule",
+        ("Analysis", *OF_SHARD, "Rule"),
     ),
     "TopologyFailures": _row(GAUGE, "Parts of the topology that could not be read the last time"),
 }

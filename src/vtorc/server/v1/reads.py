@@ -9,6 +9,7 @@ from vtorc.forms.findings import FindingForm
 from vtorc.forms.fleet import ListForm, StatusForm, WhyForm
 from vtorc.forms.frames import DecisionFrame, ProblemForm
 from vtorc.forms.hold import HoldForm
+from vtorc.forms.readiness import unready_finding
 from vtorc.forms.recovery import RecoveryForm, RunningForm
 from vtorc.forms.shard import ShardForm, ShardState
 from vtorc.server.memory import ServerMemory
@@ -102,12 +103,13 @@ def why(memory: ServerMemory, path: Path, query: NoQuery, now: float) -> WhyForm
 
 
 def findings(memory: ServerMemory, path: Path, query: FindingsQuery, now: float) -> ListForm[FindingForm]:
-    """Return what is wrong in all shards, by name of shard."""
+    """Return what is wrong in all shards, by name of shard, and which shards could not fail over."""
     items = [
         finding
         for known in memory.shards.values()
-        for finding in known.findings
-        if query.keyspace in (None, known.keyspace)
+        for finding in (*known.findings, unready_finding(known.name, known.ready))
+        if finding is not None
+        and query.keyspace in (None, known.keyspace)
         and query.code in (None, finding.code)
         and query.severity in (None, finding.severity)
     ]

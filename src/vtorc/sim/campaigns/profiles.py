@@ -119,6 +119,26 @@ PROFILES = {
                 "cut-acks",
             ),
         ),
+        Profile(
+            name="held",
+            least=3,
+            most=6,
+            span=20.0,
+            kinds=named(
+                "hold",
+                "hold",
+                "hold",
+                "kill-mysqld",
+                "power-off",
+                "stop-replication",
+                "make-replica-writable",
+                "kill-vtorc",
+                "kill-all-vtorcs",
+                "lose-vtorc",
+                "change-type",
+                "slow-applier",
+            ),
+        ),
         Profile(name="old-tablets", least=0, most=0, span=60.0, draw_plan=old_plan),
     )
 }

@@ -19,6 +19,10 @@ class HoldDisk:
         self.last = 0
         """The number of the latest hold that was ever written."""
 
+    def lose(self) -> None:
+        """Lose all of them, as with a new machine."""
+        self.holds.clear()
+
     def opened_by(self, life: Life) -> "OpenHoldDisk":
         """Return the disk as a running process writes to it."""
         return OpenHoldDisk(self, life)

@@ -23,6 +23,7 @@ from vtorc.recovery.record import BegunRecovery, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
 from vtorc.recovery.session import Bounds, Deadlines, RecoveryTools
 from vtorc.sim.checks.budget_order import BudgetOrder
+from vtorc.sim.checks.held import HoldsHonoured
 from vtorc.sim.cluster.hold_disk import HoldDisk
 from vtorc.sim.cluster.memory_disk import MemoryDisk
 from vtorc.sim.cluster.tablet_manager import SimTabletManager
@@ -118,8 +119,10 @@ class SimVtorc:
         broken: Callable[[str], None],
         escalated: Callable[[ShardId, bool], None],
         turns: BudgetOrder,
+        violate: Callable[[str, str], None],
     ) -> None:
         self.host = host
+        self._violate = violate
         self.turns = turns
         self.process = Process(host, "vtorc")
         self.disk = MemoryDisk()
@@ -169,10 +172,11 @@ class SimVtorc:
             budget=settings.budget,
             hold_above=settings.hold_above,
         )
-        observer = TraceObserver(
-            self.host.name, self._trace, life, self.records, self._escalated, self.turns, self._broken
-        )
         holds = HoldBook(self.holds.opened_by(life), tools.clock, list(self.holds.holds.values()))
+        honoured = HoldsHonoured(self.host.name, holds.on, self._violate)
+        observer = TraceObserver(
+            self.host.name, self._trace, life, self.records, self._escalated, self.turns, honoured, self._broken
+        )
         fleet = self.fleet = Fleet(
             tools, lambda: fleet_settings, observer, keeper=self._open_memory(tools, life), holds=holds
         )
@@ -216,9 +220,11 @@ class TraceObserver:
         records: list[RecoveryRecord],
         escalated: Callable[[ShardId, bool], None],
         turns: BudgetOrder,
+        honoured: HoldsHonoured,
         broken: Callable[[str], None],
     ) -> None:
         self._name = name
+        self._honoured = honoured
         self._broken = broken
         self._turns = turns
         self._trace = trace
@@ -243,6 +249,7 @@ class TraceObserver:
         """Write the recovery that begins."""
         if self._life.alive:
             self._turns.started(begun)
+            self._honoured.started(begun)
         self._note(f"begins {begun.recovery.value} for {begun.called_by}")
 
     def stepped(self, shard: ShardId, step: StepRecord) -> None:
@@ -254,6 +261,7 @@ class TraceObserver:
             return
         self._records.append(record)
         self._turns.finished(record)
+        self._honoured.finished(record)
         for step in record.steps:
             on = f" on {step.target}" if step.target is not None else ""
             self._note(f"  +{step.started:.3f} s {step.name}{on}: {step.result} ({step.duration:.3f} s)")

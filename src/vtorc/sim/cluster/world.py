@@ -167,6 +167,7 @@ class World:
             broken=lambda text: self.checker.violate("crash", text),
             escalated=self.checker.escalated,
             turns=BudgetOrder(host.name, self.settings.budget, now=current_loop().time, violate=self.checker.violate),
+            violate=self.checker.violate,
         )
 
     # --- connections of processes

@@ -6,7 +6,7 @@ every seed another run.
 
 from collections.abc import Mapping
 
-from vtorc.sim.faults import amid_failover, forgotten, links, operators, processes, servers, setups, topology
+from vtorc.sim.faults import amid_failover, forgotten, holding, links, operators, processes, servers, setups, topology
 from vtorc.sim.faults.fault import (
     MANY_PRIMARIES,
     NO_PRIMARY,
@@ -234,6 +234,9 @@ _CATALOGUE = (
               processes.starve_vtorc, 10, 60, FaultTarget.VTORC, Drawn.AT_RANDOM, NO_PRIMARY),
     FaultKind("stand-still-amid-failover", "The primary is lost, and vtorcs stand still in the midst of replacing it.",
               amid_failover.stand_still_amid_failover, 60, 90, FaultTarget.NO_CHOICE, Drawn.IN_FAILOVERS, UNBOUNDED),
+    # Orders of operators
+    FaultKind("hold", "An operator tells all vtorcs to hold a part of the fleet, and lifts the hold in the end.",
+              holding.hold, 5, 60, FaultTarget.TABLET, Drawn.BY_NAME, UNBOUNDED),
 )
 # fmt: on
 

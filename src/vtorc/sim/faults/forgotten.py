@@ -28,6 +28,7 @@ def lose_all_vtorcs(scene: FaultScene) -> End:
 def _lose(vtorc: SimVtorc) -> None:
     vtorc.process.crash()
     vtorc.disk.lose()
+    vtorc.holds.lose()
 
 
 def rebuild_replica(scene: FaultScene) -> End:

@@ -3,7 +3,7 @@
 from msgspec import structs
 
 from tests.unit.cli.client.samples import HEALTHY, LOST, decision, readiness, recovery, shard, why
-from tests.unit.demo.shards import B, C, judge, primary, replica, stopped, written
+from tests.unit.demo.shards import B, C, cut_off, failing, judge, primary, replica, stopped, written
 from vtorc.cli.client.readiness_text import readiness_lines
 from vtorc.cli.client.shard_text import RECENT, topology_lines, why_lines
 from vtorc.forms.shard import ShardForm
@@ -52,6 +52,15 @@ def test_a_chain() -> None:
         "`- zone2-0000000102     REPLICA  io, sql running  lag 0 s  acks  127.0.0.1:3102",
         "   `- zone3-0000000103  REPLICA  io stopped, sql running  lag 0 s  no acks  lacks 10  127.0.0.1:3103",
     ]
+
+
+def test_transactions_beyond_the_primary_are_told_where_they_mean_something() -> None:
+    """A replica that was asked after its primary has newer ones of it; they are news only if the primary is silent."""
+    ahead = replica(B, executed=written(60))
+    tree = _tree(shard(judge(primary(), ahead, replica(C))), 100)
+    assert not [line for line in tree if "not on the primary" in line or "errant" in line]
+    tree = _tree(shard(judge(failing(primary()), cut_off(ahead), cut_off(replica(C)))), 100)
+    assert [line for line in tree if "not on the primary: 10" in line]
 
 
 def _told(judgement: Judgement) -> list[str]:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from tests.unit.core.builders import CONNECTING, STOPPED, failing, primary, replica, shard
+from tests.unit.core.builders import CONNECTING, STOPPED, failing, held, hold, primary, replica, shard
 from tests.unit.server.today.memories import app_of, heartbeat, memory_of, metrics_frame, shard_frame, status_frame
 from tests.unit.server.told import ask_app
+from vtorc.core.facts.holds import Effect
 from vtorc.core.facts.views import ShardView
 from vtorc.forms.frames import AnnouncementForm, GoneFrame, MetricForm
 from vtorc.server.memory import ServerMemory
@@ -211,6 +212,17 @@ def test_a_problem_that_is_left_alone_is_told_with_its_rule_until_it_is_gone() -
     assert standing == {("StandingStill", "InvalidReplica", "commerce", "0", "no-remedy")}
     memory.take(shard_frame(HEALTHY), 1.0)
     assert not any(labels[0] == "StandingStill" for labels in told(memory))
+
+
+def test_a_hold_that_silences_alerts_is_told_with_its_shard() -> None:
+    """What vtorc leaves alone is then no alert, and a hold of another kind silences none."""
+    view = shard(primary(), failing(replica("zone1-101")), replica("zone1-102"))
+    silenced = told(memory_of(held(view, hold(Effect.NO_ALERT, on="shard:commerce/0"))))
+    assert silenced["ShardSilenced", "commerce", "0"] == 1
+    assert not any(labels[0] == "StandingStill" for labels in silenced)
+    other = told(memory_of(held(view, hold(Effect.NO_REPAIR, on="shard:commerce/0"))))
+    assert ("ShardSilenced", "commerce", "0") not in other
+    assert any(labels[0] == "StandingStill" for labels in other)
 
 
 def test_a_tablet_that_does_not_answer_does_not_make_probes_seem_late() -> None:
