@@ -19,7 +19,7 @@ from vtorc.server.link import Answer, Link
 from vtorc.server.listener import BoundListener
 from vtorc.server.options import ListenerOption, ServerOptions, ServerRules
 
-FIRST_REST = 0.2
+FIRST_REST = 0.1
 """Seconds until a server that ended is started again; doubled each time, up to `LONGEST_REST`."""
 
 LONGEST_REST = 5.0
@@ -41,6 +41,9 @@ vtorc that was stopped itself has not heard the server either.
 
 MOST_LOOKS_AT_START = 120
 """The same for one that has given no sign of life yet: on a busy host Python takes seconds to start."""
+
+MOST_UNREAD = 1 << 20
+"""Bytes that the kernel is asked to keep for the server; it keeps what its settings allow (net.core.wmem_max)."""
 
 _LONGEST_LINE = 1 << 16
 
@@ -95,6 +98,7 @@ class ServerSupervisor:
         """Run one server process to its end; returns how it ended."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MOST_UNREAD)
         try:
             process = await self._start(theirs)
         except BaseException:
