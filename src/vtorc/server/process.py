@@ -25,9 +25,6 @@ from vtorc.server.memory import ServerMemory
 from vtorc.server.options import ListenerOption, ServerOptions, ServerRules
 from vtorc.server.requests import Requests
 
-NICENESS = 5
-"""How much this process yields to vtorc itself, which may have a failover to carry out."""
-
 KEEP_ALIVE = 15
 """Seconds that an idle connection is kept."""
 
@@ -47,7 +44,6 @@ class _Server(Server):
 
 def main(options: ServerOptions) -> None:
     """Serve until vtorc ends."""
-    os.nice(NICENESS)
     logging.getLogger("uvicorn").setLevel(logging.ERROR)  # a client's bad request is no concern of vtorc's log
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(options))

@@ -28,6 +28,9 @@ LONGEST_REST = 5.0
 STEADY = 5.0
 """Seconds of life after which the next rest is the first one again."""
 
+NICENESS = 10
+"""How much the server yields to vtorc itself, which may have a failover to carry out: also while Python starts."""
+
 LAST_WORDS = 1.0
 """Seconds that a server gets to end when vtorc stops."""
 
@@ -143,7 +146,7 @@ class ServerSupervisor:
                 ListenerOption(listener=bound.listener, socket=bound.sock.fileno()) for bound in self._listeners
             ],
         )
-        return await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",  # nothing of the working directory is imported
             "-m",
@@ -157,6 +160,9 @@ class ServerSupervisor:
             start_new_session=True,  # Ctrl-C is for vtorc, which ends the server in order
             limit=_LONGEST_LINE,
         )
+        with contextlib.suppress(OSError):  # it may have ended already
+            os.setpriority(os.PRIO_PROCESS, process.pid, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
+        return process
 
 
 def _environment() -> dict[str, str]:
