@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.server.arms import Arm, Load, run_arm
-from bench.server.bars import Bar, age_bars, arm_bars, back_bars, failed, memory_bar
+from bench.server.bars import Bar, age_bars, arm_bars, back_bars, failed, memory_bar, write_gaps
 from bench.server.clients import Heard
 from bench.server.loads import Strikes, attack, reading
 from vtorc.config.settings import LogSettings
@@ -91,7 +91,8 @@ def write(bars: Sequence[Bar], arms: Sequence[Arm], detail: str) -> bool:
     problems = failed(arms)
     _write(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors; {_pressure()}")
     for arm in arms:
-        _write(f"{arm.name}: made fleet late by at most {arm.made_late:.3f} s")
+        gaps = " ".join(f"{gap * 1000:.0f}" for gap in sorted(write_gaps(arm.failovers)))
+        _write(f"{arm.name}: made fleet late by at most {arm.made_late:.3f} s; write gaps in ms: {gaps}")
     _write(detail)
     for bar in bars:
         _write(str(bar))

@@ -18,8 +18,8 @@ import uvloop
 
 from bench.server.made_fleet import STAMP
 
-NICENESS = 5
-"""As that of the server: clients are on other hosts, and are not to take control's processor."""
+NICENESS = 15
+"""Clients are on other hosts in truth, and are not to take the processor of control, the servers, and MySQL."""
 
 PAGES_EVERY = 0.5
 """Seconds between two questions of a reader."""

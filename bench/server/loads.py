@@ -61,7 +61,7 @@ def attack(strikes: Strikes, *, connections: int) -> Load:
     @asynccontextmanager
     async def load(served: Served) -> AsyncIterator[None]:
         async with _process(served, "bench.server.attackers", connections):
-            striking = asyncio.create_task(_strike(served, strikes), name="strikes")
+            striking = asyncio.create_task(strike(served, strikes), name="strikes")
             try:
                 yield
             finally:
@@ -87,7 +87,7 @@ async def _process(served: Served, module: str, *arguments: int) -> AsyncIterato
             await process.wait()
 
 
-async def _strike(served: Served, strikes: Strikes) -> None:
+async def strike(served: Served, strikes: Strikes) -> None:
     """Kill the server, and stop it, by turns until cancelled."""
     for number, times in itertools.cycle(((signal.SIGKILL, strikes.killed), (signal.SIGSTOP, strikes.stopped))):
         await asyncio.sleep(STRIKES_EVERY)

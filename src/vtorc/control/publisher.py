@@ -112,6 +112,8 @@ class _ShardNews:
     revision: int = 0
     told_at: float = float("-inf")
     """When it was told last, in seconds on the clock; minus infinity if it never was."""
+    frame: ShardFrame | None = None
+    """What was told last, for a server that starts anew; None if nothing was."""
     running: BegunRecovery | None = None
     """The recovery in progress; None without one."""
     steps: list[StepRecord] = field(default_factory=list)
@@ -167,12 +169,13 @@ class Publisher:
             await asyncio.sleep(TICK)
 
     def snapshot(self) -> Iterator[AnyFrame]:
-        """Yield all that a server has to know that starts anew, metrics last.
+        """Yield all that a server has to know that starts anew, the shards in the order of their names, metrics last.
 
-        A shard is told as it is when its turn comes. Of recoveries, decisions and audit entries only those are told
-        that there were at the first turn: later ones are sent beside this.
+        A shard with news is told as it is when its turn comes, any other as it was told last: to make thousands again
+        takes vtorc most of a second, in which a failover may need it. Of recoveries, decisions and audit entries only
+        those are told that there were at the first turn: later ones are sent beside this.
         """
-        shards, ended, decided = list(self._shards), list(self._recoveries), list(self._decisions)
+        shards, ended, decided = sorted(self._shards, key=str), list(self._recoveries), list(self._decisions)
         asked = list(self._audit)
         yield TokensFrame(tokens=list(self._facts().tokens))  # first, so that no client is refused that is known
         yield self._status_frame()
@@ -184,7 +187,7 @@ class Publisher:
             yield self._notes_frame()
         for shard in shards:
             if (known := self._shards.get(shard)) is not None:
-                yield self._shard_frame(known)
+                yield self._shard_frame(known) if shard in self._urgent or known.frame is None else known.frame
         yield from ended
         yield from decided
         yield from asked
@@ -341,7 +344,8 @@ class Publisher:
         known = self._shards[shard]
         known.revision += 1
         known.told_at = self._clock.now()
-        self._sink.send(self._shard_frame(known))
+        known.frame = self._shard_frame(known)
+        self._sink.send(known.frame)
 
     def _shard_frame(self, known: _ShardNews) -> ShardFrame:
         moment = Moment(self._clock.now(), self._clock.wall())

@@ -21,6 +21,11 @@ MOST_SECONDS = 0.001
 and a frame of a snapshot is made only when it is sent.
 """
 
+AT_ONCE = 1 << 15
+"""Bytes from which on frames are sent: of small ones the kernel keeps few, and each time that it has no room costs a
+change between the processes.
+"""
+
 MOST_REQUESTS = 64
 """Requests that are answered at a time; further ones are refused at once."""
 
@@ -69,7 +74,9 @@ class Link:
             while data := await self._loop.sock_recv(self._sock, _CHUNK):
                 for frame in cutter.feed(data):
                     self._take_request(decode_request(frame), answer)
-        except (OSError, ChannelError, msgspec.DecodeError) as error:
+        except OSError:
+            pass  # the process ended, which its supervisor notices
+        except (ChannelError, msgspec.DecodeError) as error:
             _log.error(f"the HTTP server sent what is no request, so it is restarted: {error}")
 
     def close(self) -> None:
@@ -114,7 +121,7 @@ class Link:
         try:
             ends = self._loop.time() + MOST_SECONDS
             while self._loop.time() < ends:
-                if not self._send_one():
+                if not self._send_some():
                     return
         except BlockingIOError:
             self._await_room()
@@ -127,14 +134,18 @@ class Link:
             self._await_room(is_over=True)
             self._schedule()
 
-    def _send_one(self) -> bool:
-        """Send what is left of a frame, or the next one; returns whether there was one."""
+    def _send_some(self) -> bool:
+        """Send what is left of earlier frames, or the next ones; returns whether there were any."""
         if not self._buffer:
-            frame = self._outbox.take()
-            if frame is None:
+            frames: list[bytes] = []
+            size = 0
+            while size < AT_ONCE and (frame := self._outbox.take()) is not None:
+                frames.append(framed(encode(frame)))
+                size += len(frames[-1])
+            if not frames:
                 self._await_room(is_over=True)
                 return False
-            self._buffer = memoryview(framed(encode(frame)))
+            self._buffer = memoryview(b"".join(frames))
         self._buffer = self._buffer[self._sock.send(self._buffer) :]
         return True
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from vtorc.errors import ListenError
 
-BACKLOG = 512
-"""Connections that the kernel keeps while the server is started anew."""
+BACKLOG = 4096
+"""Connections that the kernel keeps while the server is started anew; further ones come a second late."""
 
 
 class Listener(enum.Enum):

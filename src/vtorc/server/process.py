@@ -25,11 +25,11 @@ from vtorc.server.memory import ServerMemory
 from vtorc.server.options import ListenerOption, ServerOptions, ServerRules
 from vtorc.server.requests import Requests
 
-NICENESS = 5
-"""How much this process yields to vtorc itself, which may have a failover to carry out."""
-
 KEEP_ALIVE = 15
 """Seconds that an idle connection is kept."""
+
+TELLS_WITHIN = 3.0
+"""Seconds that vtorc gets to tell all before the server answers without."""
 
 _CHUNK = 1 << 18
 
@@ -44,7 +44,6 @@ class _Server(Server):
 
 def main(options: ServerOptions) -> None:
     """Serve until vtorc ends."""
-    os.nice(NICENESS)
     logging.getLogger("uvicorn").setLevel(logging.ERROR)  # a client's bad request is no concern of vtorc's log
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(options))
@@ -60,21 +59,35 @@ async def _serve(options: ServerOptions) -> None:
         rules = await _hear_rules(reader)
     except asyncio.IncompleteReadError:
         return  # vtorc has ended already
+    hearing = asyncio.create_task(_hear(reader, writer, memory, requests), name="channel")
+    await _wait_told(memory, hearing)
     servers = [
         asyncio.create_task(_serve_listener(option, rules, memory, requests), name=option.listener.value)
         for option in options.listeners
     ]
-    hearing = asyncio.create_task(_hear(reader, writer, memory, requests), name="channel")
     done, _ = await asyncio.wait([hearing, *servers], return_when=asyncio.FIRST_COMPLETED)
     for task in done:
         task.result()
-    logging.disable()  # vtorc has ended, and the answers that are cut off now are no mistakes
+    os._exit(0)  # vtorc has ended; there is nothing to put in order, and answers that are cut off now are no mistakes
 
 
 async def _hear_rules(reader: asyncio.StreamReader) -> ServerRules:
     """Return the rules, which are the first that vtorc sends."""
     length = frame_length(await reader.readexactly(LENGTH_BYTES))
     return msgspec.json.decode(await reader.readexactly(length), type=ServerRules)
+
+
+async def _wait_told(memory: ServerMemory, hearing: asyncio.Task[None]) -> None:
+    """Return once vtorc has told all, so that the first clients get more than the answer that nothing is known yet.
+
+    Connections wait in the kernel meanwhile. Hundreds of them held up the telling itself.
+    """
+    told = asyncio.Event()
+    stop_listening = memory.listen(lambda frame: told.set() if memory.is_complete else None)
+    waiting = asyncio.create_task(told.wait(), name="all is told")
+    await asyncio.wait([hearing, waiting], timeout=TELLS_WITHIN, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    stop_listening()
 
 
 async def _hear(
@@ -84,7 +97,7 @@ async def _hear(
     cutter = FrameCutter(LONGEST_FRAME)
     own = Caller(actor="", origin="", means=Means.UNKNOWN, role=Role.NONE)
     alive = framed(encode(RequestFrame(id=0, kind=ALIVE, arguments={}, caller=own)))
-    while data := await reader.read(_CHUNK):
+    while data := await _read(reader):
         for each in cutter.feed(data):
             try:
                 frame = decode_frame(each)
@@ -95,6 +108,14 @@ async def _hear(
                 requests.take(frame)
             elif isinstance(frame, HeartbeatFrame):
                 writer.write(alive)
+
+
+async def _read(reader: asyncio.StreamReader) -> bytes:
+    """Return what vtorc has sent meanwhile; nothing once it has ended, with answers to its heartbeats not taken."""
+    try:
+        return await reader.read(_CHUNK)
+    except ConnectionError:
+        return b""
 
 
 async def _serve_listener(option: ListenerOption, rules: ServerRules, memory: ServerMemory, forward: Forward) -> None:

@@ -19,7 +19,7 @@ from vtorc.server.link import Answer, Link
 from vtorc.server.listener import BoundListener
 from vtorc.server.options import ListenerOption, ServerOptions, ServerRules
 
-FIRST_REST = 0.2
+FIRST_REST = 0.1
 """Seconds until a server that ended is started again; doubled each time, up to `LONGEST_REST`."""
 
 LONGEST_REST = 5.0
@@ -27,6 +27,9 @@ LONGEST_REST = 5.0
 
 STEADY = 5.0
 """Seconds of life after which the next rest is the first one again."""
+
+NICENESS = 10
+"""How much the server yields to vtorc itself, which may have a failover to carry out: also while Python starts."""
 
 LAST_WORDS = 1.0
 """Seconds that a server gets to end when vtorc stops."""
@@ -41,6 +44,9 @@ vtorc that was stopped itself has not heard the server either.
 
 MOST_LOOKS_AT_START = 120
 """The same for one that has given no sign of life yet: on a busy host Python takes seconds to start."""
+
+MOST_UNREAD = 1 << 20
+"""Bytes that the kernel is asked to keep for the server; it keeps what its settings allow (net.core.wmem_max)."""
 
 _LONGEST_LINE = 1 << 16
 
@@ -100,6 +106,7 @@ class ServerSupervisor:
         """Run one server process to its end; returns how it ended."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MOST_UNREAD)
         try:
             process = await self._start(theirs)
         except BaseException:
@@ -145,7 +152,7 @@ class ServerSupervisor:
                 ListenerOption(listener=bound.listener, socket=bound.sock.fileno()) for bound in self._listeners
             ],
         )
-        return await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",  # nothing of the working directory is imported
             "-m",
@@ -159,6 +166,9 @@ class ServerSupervisor:
             start_new_session=True,  # Ctrl-C is for vtorc, which ends the server in order
             limit=_LONGEST_LINE,
         )
+        with contextlib.suppress(OSError):  # it may have ended already
+            os.setpriority(os.PRIO_PROCESS, process.pid, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
+        return process
 
 
 def _environment() -> dict[str, str]:

@@ -27,6 +27,10 @@ from vtorc.server.supervisor import ServerSupervisor
 pytestmark = pytest.mark.usefixtures("quiet")
 
 
+MANY = 6 * MOST_KEYLESS
+"""More frames than the kernel and the outbox keep."""
+
+
 @pytest.fixture
 def quiet() -> Iterator[None]:
     """Keep the log lines of the test out of the output."""
@@ -134,7 +138,7 @@ async def test_a_server_that_is_stopped_costs_a_bounded_number_of_frames(monkeyp
         assert pid is not None
         assert link is not None
         os.kill(pid, signal.SIGSTOP)
-        for number in range(3 * MOST_KEYLESS):
+        for number in range(MANY):
             running.supervisor.send(ShardFrame(shard=well(WELL, revision=number)))
             running.supervisor.send(RecoveryFrame(recovery=recovery(number)))
             running.supervisor.send(heartbeat())
@@ -143,7 +147,7 @@ async def test_a_server_that_is_stopped_costs_a_bounded_number_of_frames(monkeyp
         assert link.waiting <= MOST_KEYLESS + 2
         assert link.dropped > 0
         os.kill(pid, signal.SIGCONT)
-        newest = 3 * MOST_KEYLESS - 1
+        newest = MANY - 1
         await running.until(f"/api/v1/shards/{WELL}", lambda _, body: body["revision"] == newest)
         assert running.supervisor.pid == pid
 

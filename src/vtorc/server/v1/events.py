@@ -51,8 +51,8 @@ class EventsQuery(Query, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class EventListener:
-    """What one listener asked for."""
+class Subscription:
+    """What a listener asked for."""
 
     wanted: Wanted
     """The changes that it wants."""
@@ -88,22 +88,22 @@ class Events:
     async def _answer(self, request: Request) -> Response:
         try:
             query = msgspec.convert(dict(request.query_params), EventsQuery, strict=False)
-            listener = EventListener.of(query, request.headers.get("last-event-id", ""))
+            subscription = Subscription.of(query, request.headers.get("last-event-id", ""))
         except ValueError as error:  # a ValidationError is one
             return problem_answer(bad_input("query", str(error), allowed=EventsQuery.__struct_fields__))
         if request.method == "HEAD":
             return Response(headers=_HEAD)
         if self.listeners >= self._most:
             return problem_answer(_too_many(self._most))
-        return _EventStream(self, listener)
+        return _EventStream(self, subscription)
 
-    async def stream(self, send: Send, listener: EventListener) -> None:
+    async def stream(self, send: Send, subscription: Subscription) -> None:
         """Send events until cancelled; raises SlowClient if the listener takes nothing for too long."""
         self.listeners += 1
-        wanted = listener.wanted
+        wanted = subscription.wanted
         try:
             await self._send(send, {"type": "http.response.start", "status": 200, "headers": Headers(_HEAD).raw})
-            await self._go_on(send, wanted, await self._begin(send, wanted, listener.since))
+            await self._go_on(send, wanted, await self._begin(send, wanted, subscription.since))
         except TimeoutError as error:
             self._memory.dropped_listeners += 1
             raise SlowClient from error
@@ -152,14 +152,14 @@ class Events:
 class _EventStream(Response):
     """The answer to one listener."""
 
-    def __init__(self, events: Events, listener: EventListener) -> None:
+    def __init__(self, events: Events, subscription: Subscription) -> None:
         super().__init__()
         self._events = events
-        self._listener = listener
+        self._subscription = subscription
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send events until the listener is gone."""
-        streaming = asyncio.create_task(self._events.stream(send, self._listener), name="events")
+        streaming = asyncio.create_task(self._events.stream(send, self._subscription), name="events")
         gone = asyncio.create_task(_disconnected(receive), name="end of a listener")
         try:
             done, _ = await asyncio.wait((streaming, gone), return_when=asyncio.FIRST_COMPLETED)
