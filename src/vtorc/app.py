@@ -116,8 +116,8 @@ async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[Boun
             keeper=keeper,
             holds=await restored_holds(orders, tools.clock),
         )
-        for hear in (log.held, *(each.held for each in history), *(each.held for each in http.hold_observers)):
-            fleet.holds.listen(hear)
+        for observer in (log, *history):
+            fleet.holds.listen(observer.held)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, _stop, fleet, number)

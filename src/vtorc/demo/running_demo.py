@@ -212,6 +212,8 @@ async def _running(demo: RunningDemo, listener: BoundListener) -> AsyncIterator[
             Observers([demo.observer, log, *http.observers]),
             topology_observer=TopologyObservers([log, *http.observers]),
         )
+        for observer in (demo.observer, log):
+            fleet.holds.listen(observer.held)
         async with http.serving(), asyncio.TaskGroup() as group:
             group.create_task(fleet.run(), name="vtorc")
             writing = group.create_task(demo.writer.run(), name="writer")
