@@ -143,8 +143,8 @@ async def run_fleet(
             keeper=keeper,
             holds=await restored_holds(orders, tools.clock),
         )
-        for hear in (log.held, *(each.held for each in history), *(each.held for each in http.hold_observers)):
-            fleet.holds.listen(hear)
+        for observer in (log, *history):
+            fleet.holds.listen(observer.held)
         ready(fleet, tablets)
         _log.info("started", clusters_to_watch=list(store.settings.clusters_to_watch))
         async with rare_garbage_collection(lambda: fleet.is_recovering), http.serving():

@@ -74,16 +74,14 @@ class HttpSide:
         """Those that have to hear of the fleet and of its topology."""
         return [*self._counters, *self._publishers]
 
-    @property
-    def hold_observers(self) -> Sequence[Publisher]:
-        """Those that have to hear of holds."""
-        return self._publishers
-
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """Serve and answer until the end of the context; the server process ends with it."""
+        fleet = self._fleet()
+        for publisher in self._publishers:
+            fleet.holds.listen(publisher.held)
         desk = Desk(
-            FleetFacade(self._fleet()),
+            FleetFacade(fleet),
             audit=AuditObservers([*self._audit, *self._publishers]),
             tokens=self._tokens,
             notes=self._notes,

@@ -87,3 +87,4 @@ class DemoVtorc:
     def _keep(self, fleet: Fleet, _: GrpcTabletManager) -> None:
         self._fleet = fleet
         self._observer.clock = fleet.tools.clock.now
+        fleet.holds.listen(self._observer.held)
