@@ -49,7 +49,7 @@ class HttpSide:
         self._reload = reload
         self._fleet = fleet
         self._audit = audit
-        self._tokens = tokens or TokenBook()
+        self._tokens = tokens if tokens is not None else TokenBook()
         self._acts_a_minute = acts_a_minute
         self._server = ServerSupervisor(listeners, rules)
         self._publishers: list[Publisher] = []

@@ -246,7 +246,7 @@ async def test_a_client_of_some_keyspaces_sees_nothing_of_others(path: str, list
     answer = await served.get(path, bearer("customer"))
     assert answer.status == 200
     assert "commerce" not in answer.text
-    if path in ("/api/v1/status", "/api/v1/shards", "/api/clusters", "/api/audit", "/metrics", "/api/database-state"):
+    if path in ("/api/v1/status", "/api/v1/shards", "/metrics", "/api/database-state"):
         assert "commerce" in (await served.get(path, bearer("chief"))).text
 
 
