@@ -17,7 +17,7 @@ from vtorc.control.budget import BudgetLimits
 from vtorc.control.fleet import Fleet, FleetSettings
 from vtorc.control.history_observer import HistoryObserver
 from vtorc.control.log_observer import LogObserver
-from vtorc.control.observer import Observer, Observers, TopologyObservers
+from vtorc.control.observer import Observers, TopologyObservers
 from vtorc.control.publisher import DaemonFacts
 from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import DecisionSettings
@@ -31,6 +31,7 @@ from vtorc.discovery.probe import ProbePace
 from vtorc.errors import MemoryFileError, TabletClientMisconfigured
 from vtorc.forms.settings import LiveSettingForms, SettingForm
 from vtorc.history.memory_file import MemoryFile, StoredMemory, read_memory
+from vtorc.history.retention import Retention
 from vtorc.history.writer import HistoryWriter
 from vtorc.logs import setup_logging
 from vtorc.mysql.held import MysqlCredentials
@@ -90,7 +91,7 @@ async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[Boun
     new_file = _missing_topology_file(store.settings)
     async with (
         open_tools(lambda: store.settings) as (tools, tablets),
-        open_history(store.settings, tools.clock) as history,
+        open_history(lambda: store.settings, tools.clock) as history,
         open_memory(store.settings, tools.clock) as keeper,
     ):
         log, advice = LogObserver(), topology_advice(store.settings, new_file=new_file)
@@ -107,7 +108,7 @@ async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[Boun
             LiveFleetSettings(lambda: store.settings, scope),
             Observers([log, *history, *http.observers]),
             sentinel=make_sentinel(store.settings),
-            topology_observer=TopologyObservers([log, advice, *http.observers]),
+            topology_observer=TopologyObservers([log, advice, *history, *http.observers]),
             keeper=keeper,
         )
         loop = asyncio.get_running_loop()
@@ -185,18 +186,23 @@ async def open_tools(settings: Callable[[], Settings]) -> AsyncIterator[tuple[Re
 
 
 @asynccontextmanager
-async def open_history(settings: Settings, clock: Clock) -> AsyncIterator[Sequence[Observer]]:
+async def open_history(settings: Callable[[], Settings], clock: Clock) -> AsyncIterator[Sequence[HistoryObserver]]:
     """Write a history to `sqlite_data_file` or to the log folder; without either there is no history.
 
     A history that cannot be written is logged, and vtorc starts all the same.
     """
-    path = history_file(settings)
+    path = history_file(settings())
     if not path:
         yield ()
         return
-    before = clock.wall() - int(settings.audit_purge_duration * 1e9)
-    # A file that the operator named may belong to another program: it is not moved even if SQLite cannot read it.
-    writer = HistoryWriter(path, purge_before=before, replace_damaged=not _named_data_file(settings))
+    writer = HistoryWriter(
+        path,
+        kept=lambda: Retention(seconds=settings().audit_purge_duration, size=settings().history_max_size),
+        version=vtorc.__version__,
+        process=os.getpid(),
+        # A file that the operator named may belong to another program: it is not moved even if SQLite cannot read it.
+        replace_damaged=not _named_data_file(settings()),
+    )
     try:
         yield (HistoryObserver(writer, clock),)
     finally:

@@ -364,8 +364,15 @@ class ProcessSettings:
     audit_purge_duration: float = setting(
         DURATION,
         7 * 86400.0,
-        "Age of recoveries and decisions that are deleted from the history at the start.",
+        "Age of recoveries and decisions at which they are deleted from the history, at the start and once a day.",
         also=[key("AuditPurgeDays", DAYS)],
+        live=True,
+    )
+    history_max_size: int = setting(
+        whole(0),
+        1 << 30,
+        "Size in bytes that the history file may have; above it the oldest entries are deleted. 0 for any size.",
+        live=True,
     )
 
 
