@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,19 @@ class Selection:
     """Which entries are read."""
 
     shard: str | None = None
-    """Only those of this shard, as `keyspace/shard`; None for all."""
+    """Only those of this shard, as `keyspace/shard`; None for all, as with all that follow."""
+    keyspace: str | None = None
+    """Only those of this keyspace."""
+    code: str | None = None
+    """Only those about this problem."""
+    rule: str | None = None
+    """Only decisions by this rule."""
+    kind: str | None = None
+    """Only recoveries of this kind."""
+    outcome: str | None = None
+    """Only recoveries with this outcome."""
+    only_problems: bool = False
+    """Whether to leave out what is about no problem: news about the fleet, and mistakes of vtorc's own."""
     since: int = 0
     """Only those from this time on, in nanoseconds since the Unix epoch."""
     until: int | None = None
@@ -76,11 +88,13 @@ class HistoryReader:
 
     def recoveries(self, chosen: Selection | None = None, *, after: Place | None = None) -> list[StoredRecovery]:
         """Return the latest recoveries, newest first; those after a place, if there is one."""
+        chosen = chosen or Selection()
         rows = self._select(
-            "SELECT id, began, shard, code, recovery, tablet, outcome, sentence, detail FROM recovery "
-            "WHERE id > ? AND began >= ? AND began < ? AND (? IS NULL OR shard = ?) ORDER BY id DESC LIMIT ?",
-            chosen or Selection(),
+            "SELECT id, began, shard, code, recovery, tablet, outcome, sentence, detail FROM recovery",
+            "began",
+            chosen,
             (after or Place()).recovery,
+            {"recovery": chosen.kind, "outcome": chosen.outcome},
         )
         return [self._recovery(row) for row in rows]
 
@@ -95,11 +109,13 @@ class HistoryReader:
 
     def decisions(self, chosen: Selection | None = None, *, after: Place | None = None) -> list[StoredDecision]:
         """Return the latest decisions and their ends, newest first; those after a place, if there is one."""
+        chosen = chosen or Selection()
         rows = self._select(
-            f"SELECT {self._decision_columns} FROM decision "
-            "WHERE id > ? AND at >= ? AND at < ? AND (? IS NULL OR shard = ?) ORDER BY id DESC LIMIT ?",
-            chosen or Selection(),
+            f"SELECT {self._decision_columns} FROM decision",
+            "at",
+            chosen,
             (after or Place()).decision,
+            {"rule": chosen.rule},
         )
         return list(map(_decision, rows))
 
@@ -126,8 +142,7 @@ class HistoryReader:
         if run is None:
             return []
         rows = self._rows(
-            f"SELECT {self._decision_columns} FROM decision "
-            "WHERE shard IN (?, '') AND at >= ? AND at <= ? ORDER BY id",
+            f"SELECT {self._decision_columns} FROM decision WHERE shard IN (?, '') AND at >= ? AND at <= ? ORDER BY id",
             (shard, run.began, at),
         )
         last: dict[tuple[str, str, str, str], StoredDecision] = {}
@@ -155,10 +170,23 @@ class HistoryReader:
         )
         return Place(recovery, decision)
 
-    def _select(self, sql: str, chosen: Selection, after: int) -> list[tuple[Any, ...]]:
-        limit = -1 if chosen.limit is None else chosen.limit
-        until = _END_OF_TIME if chosen.until is None else chosen.until
-        return self._rows(sql, (after, chosen.since, until, chosen.shard, chosen.shard, limit))
+    def _select(
+        self, select: str, time: str, chosen: Selection, after: int, also: Mapping[str, str | None]
+    ) -> list[tuple[Any, ...]]:
+        """Return the chosen rows of a table, newest first; `also` has what columns must be, None for anything."""
+        values: list[object] = [after, chosen.since, _END_OF_TIME if chosen.until is None else chosen.until]
+        conditions = ["id > ?", f"{time} >= ?", f"{time} < ?"]
+        for column, value in {"shard": chosen.shard, "code": chosen.code, **also}.items():
+            if value is not None:
+                conditions.append(f"{column} = ?")
+                values.append(value)
+        if chosen.keyspace is not None:
+            conditions.append("substr(shard, 1, ?) = ?")
+            values += [len(chosen.keyspace) + 1, f"{chosen.keyspace}/"]
+        if chosen.only_problems:
+            conditions.append("code <> ''")
+        values.append(-1 if chosen.limit is None else chosen.limit)
+        return self._rows(f"{select} WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT ?", tuple(values))
 
     @property
     def _decision_columns(self) -> str:

@@ -4,7 +4,6 @@ Steps only go forward. A copy of the file is kept before the first of them, for 
 """
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -139,7 +138,7 @@ def _keep_copy(db: sqlite3.Connection, path: str) -> None:
         Path(partial).unlink()
     with contextlib.closing(sqlite3.connect(partial)) as target:
         db.backup(target)
-    os.replace(partial, copy)
+    Path(partial).replace(copy)
 
 
 def _allow_shrinking(db: sqlite3.Connection) -> None:

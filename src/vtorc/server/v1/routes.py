@@ -14,10 +14,11 @@ import vtorc
 from vtorc.forms.frames import ProblemForm
 from vtorc.server.answers import form_answer, problem_answer, raw_answer
 from vtorc.server.asking import Ask
+from vtorc.server.history_file import HistoryFile
 from vtorc.server.memory import ServerMemory
 from vtorc.server.permission import ANONYMOUS, origin_of
 from vtorc.server.v1.actions import FORWARDS
-from vtorc.server.v1.endpoints import PREFIX, ForwardEndpoint, ReadEndpoint, bad_input
+from vtorc.server.v1.endpoints import PREFIX, ForwardEndpoint, PastEndpoint, ReadEndpoint, bad_input
 from vtorc.server.v1.events import Events
 from vtorc.server.v1.openapi import description
 from vtorc.server.v1.reads import not_told_yet
@@ -26,8 +27,9 @@ from vtorc.server.v1.table import READS
 
 def v1_routes(memory: ServerMemory, ask: Ask, *, clock: Callable[[], float] = time.monotonic) -> list[BaseRoute]:
     """Return the routes of `/api/v1`, with one for all paths below it that do not exist."""
+    history = HistoryFile(memory)
     return [
-        *(_read_route(memory, endpoint, clock) for endpoint in READS),
+        *(_read_route(memory, history, endpoint, clock) for endpoint in READS),
         *(_forward_route(ask, endpoint) for endpoint in FORWARDS),
         Events(memory).route(),
         Route(f"{PREFIX}/openapi.json", _openapi, methods=["GET"]),
@@ -35,7 +37,12 @@ def v1_routes(memory: ServerMemory, ask: Ask, *, clock: Callable[[], float] = ti
     ]
 
 
-def _read_route(memory: ServerMemory, endpoint: ReadEndpoint[Any], clock: Callable[[], float]) -> Route:
+def _read_route(
+    memory: ServerMemory,
+    history: HistoryFile,
+    endpoint: ReadEndpoint[Any] | PastEndpoint[Any],
+    clock: Callable[[], float],
+) -> Route:
     async def answer(request: Request) -> Response:
         try:
             query = msgspec.convert(dict(request.query_params), endpoint.query, strict=False)
@@ -43,7 +50,11 @@ def _read_route(memory: ServerMemory, endpoint: ReadEndpoint[Any], clock: Callab
             return problem_answer(bad_input("query", str(error), allowed=endpoint.query.__struct_fields__))
         if not memory.is_complete:
             return problem_answer(not_told_yet())
-        return form_answer(request, endpoint.read(memory, request.path_params, query, clock()))
+        if isinstance(endpoint, PastEndpoint):
+            form = await endpoint.read(memory, history, request.path_params, query, clock())
+        else:
+            form = endpoint.read(memory, request.path_params, query, clock())
+        return form_answer(request, form)
 
     return Route(f"{PREFIX}{endpoint.path}", answer, methods=["GET"])
 
