@@ -102,6 +102,7 @@ async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[Boun
             tools,
             fleet=lambda: fleet,
             facts=lambda: daemon_facts(store.settings, fleet, forms()),
+            audit=[log, *history],
         )
         fleet = Fleet(
             tools,

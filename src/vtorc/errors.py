@@ -182,5 +182,9 @@ class MemoryFileDamaged(MemoryFileError):
     """The file of what vtorc remembers is not an SQLite file, or SQLite finds it damaged."""
 
 
+class OrdersFileError(VtorcError):
+    """The file of what operators told vtorc cannot be opened, read or written; orders are refused until it can be."""
+
+
 class HistoryDamaged(HistoryError):
     """The history file is not an SQLite file, or SQLite finds it damaged."""

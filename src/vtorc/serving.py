@@ -7,6 +7,7 @@ from functools import partial
 from vtorc.control.facade import FleetFacade
 from vtorc.control.fleet import Fleet
 from vtorc.control.fleet_metrics import FleetMetrics
+from vtorc.control.observer import AuditObserver, AuditObservers
 from vtorc.control.probe_metrics import ProbeMetrics
 from vtorc.control.publisher import DaemonFacts, MetricsSource, Publisher
 from vtorc.control.topo_metrics import TopoMetrics
@@ -29,9 +30,14 @@ class HttpSide:
         *,
         fleet: Callable[[], Fleet],
         facts: Callable[[], DaemonFacts],
+        audit: Sequence[AuditObserver],
     ) -> None:
-        """Serve on `listeners`; `fleet` returns the fleet, which is made with the observers, once it is there."""
+        """Serve on `listeners`; `fleet` returns the fleet, which is made with the observers, once it is there.
+
+        `audit` hears what operators ask for.
+        """
         self._fleet = fleet
+        self._audit = audit
         self._server = ServerSupervisor(listeners, rules)
         self._publishers: list[Publisher] = []
         self._counters: list[FleetMetrics] = []
@@ -50,9 +56,11 @@ class HttpSide:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """Serve and answer until the end of the context; the server process ends with it."""
-        answer = Desk(FleetFacade(self._fleet())).answer
+        desk = Desk(FleetFacade(self._fleet()), audit=AuditObservers([*self._audit, *self._publishers]))
         runs = [
-            run for each in self._publishers for run in (each.run, partial(self._server.run, each.snapshot, answer))
+            run
+            for each in self._publishers
+            for run in (each.run, partial(self._server.run, each.snapshot, desk.answer), desk.auditor.run)
         ]
         async with beside(runs):
             yield

@@ -10,7 +10,16 @@ from pathlib import Path
 
 from vtorc.cli.client.screen import Screen
 from vtorc.cli.client.when import point_in_time
-from vtorc.cli.history_text import Entry, decision_line, entry_lines, happened, json_line, recovery_lines, shown_time
+from vtorc.cli.history_text import (
+    Entry,
+    audit_line,
+    decision_line,
+    entry_lines,
+    happened,
+    json_line,
+    recovery_lines,
+    shown_time,
+)
 from vtorc.errors import HistoryError, VtorcError
 from vtorc.history.file_identity import file_identity
 from vtorc.history.reader import HistoryReader, Place, Selection
@@ -28,7 +37,8 @@ def parser() -> argparse.ArgumentParser:
     words = argparse.ArgumentParser(
         prog="vtorc history",
         usage="%(prog)s [--shard KEYSPACE/SHARD] [--since WHEN] [--limit N] [--follow] [--json] FILE",
-        description="Recoveries with their steps and the safety argument of each promotion, and decisions.",
+        description="Recoveries with their steps and the safety argument of each promotion, decisions, and requests of "
+        "operators.",
         epilog="Exit code: 0 shown, also if there is nothing, 1 no history that can be read, 2 wrong command line.",
         allow_abbrev=False,
     )
@@ -47,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
         help=f"the latest N of each, newest first (default {_LATEST}, or all with --since)",
     )
     words.add_argument("--follow", action="store_true", help="oldest first, and new ones as they come, until Ctrl-C")
-    words.add_argument("--json", action="store_true", help="one JSON object for each recovery and decision")
+    words.add_argument("--json", action="store_true", help="one JSON object for each recovery, decision and request")
     return words
 
 
@@ -89,21 +99,22 @@ def _expect_file(path: Path) -> None:
 
 def _show(path: Path, chosen: Selection, screen: Screen, notes: Screen, *, json_: bool) -> None:
     with closing(HistoryReader(str(path))) as history:
-        recoveries, decisions = history.recoveries(chosen), history.decisions(chosen)
-    if not recoveries and not decisions:
+        recoveries, decisions, asked = history.recoveries(chosen), history.decisions(chosen), history.audit(chosen)
+    if not recoveries and not decisions and not asked:
         (notes if json_ else screen).say([_nothing(path, chosen)])
     elif json_:
-        entries: list[Entry] = [*recoveries, *decisions]
+        entries: list[Entry] = [*recoveries, *decisions, *asked]
         screen.say(map(json_line, entries))
     else:
         screen.say([line for recovery in recoveries for line in recovery_lines(recovery)])
         screen.say([*(["Decisions"] if decisions else []), *map(decision_line, decisions)])
+        screen.say([*(["Requests of operators"] if asked else []), *map(audit_line, asked)])
 
 
 def _nothing(path: Path, chosen: Selection) -> str:
     shard = f" of {chosen.shard}" if chosen.shard else ""
     since = f" since {shown_time(chosen.since)}" if chosen.since else ""
-    return f"{path} has no recovery and no decision{shard}{since}"
+    return f"{path} has no recovery, no decision and no request{shard}{since}"
 
 
 def _follow(path: Path, chosen: Selection, screen: Screen, *, json_: bool) -> None:
@@ -136,6 +147,7 @@ class HistoryTail:
             entries: list[Entry] = [
                 *reversed(history.recoveries(self._chosen, after=self._place)),
                 *reversed(history.decisions(self._chosen, after=self._place)),
+                *reversed(history.audit(self._chosen, after=self._place)),
             ]
         self._place = end
         self._chosen = replace(self._chosen, limit=None)

@@ -5,9 +5,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from vtorc.history.store import DECIDED, StoredDecision, StoredRecovery
+from vtorc.history.store import DECIDED, StoredAudit, StoredDecision, StoredRecovery
 
-Entry = StoredRecovery | StoredDecision
+Entry = StoredRecovery | StoredDecision | StoredAudit
 
 
 def happened(entry: Entry) -> int:
@@ -22,13 +22,29 @@ def json_line(entry: Entry) -> str:
 
 def entry_lines(entry: Entry) -> list[str]:
     """Return an entry as lines of text."""
-    return recovery_lines(entry) if isinstance(entry, StoredRecovery) else [decision_line(entry)]
+    match entry:
+        case StoredRecovery():
+            return recovery_lines(entry)
+        case StoredDecision():
+            return [decision_line(entry)]
+        case StoredAudit():
+            return [audit_line(entry)]
 
 
 def decision_line(decision: StoredDecision) -> str:
     """Return a decision with its time, its rule and its sentence."""
     told = decision.sentence if decision.change == DECIDED else f"gone: {decision.sentence}"
     return f"  {shown_time(decision.at)}  [{decision.rule}] {told}"
+
+
+def audit_line(entry: StoredAudit) -> str:
+    """Return what an operator asked for, with its time, and what came of it."""
+    detail = entry.detail
+    times, reason = detail.get("times"), detail.get("reason")
+    often = f" {times} times" if isinstance(times, int) and times > 1 else ""
+    because = f" (reason: {reason})" if reason else ""
+    known = f"{entry.actor}, known by {detail.get('means')}, from {detail.get('origin')}"
+    return f"  {shown_time(entry.at)}  {entry.action} {entry.result}{often}: {known}: {entry.sentence}{because}"
 
 
 def recovery_lines(recovery: StoredRecovery) -> list[str]:

@@ -13,10 +13,11 @@ from vtorc.core.facts.clock import Clock
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.rules import Rule
+from vtorc.forms.audit import AuditForm
 from vtorc.forms.findings import finding_form
 from vtorc.forms.shard import shard_form
 from vtorc.forms.tablet import Moment
-from vtorc.history.store import CLEARED, DECIDED, StoredDecision, StoredRecovery
+from vtorc.history.store import CLEARED, DECIDED, StoredAudit, StoredDecision, StoredRecovery
 from vtorc.history.writer import HistoryWriter
 from vtorc.recovery.record import BegunRecovery, OperatorRequest, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
@@ -68,6 +69,20 @@ class HistoryObserver:
 
     def interrupted(self, begun: BegunRecovery) -> None:
         """Do nothing: what follows, another recovery or another vtorc, is stored by itself."""
+
+    def audited(self, entry: AuditForm) -> None:
+        """Store what an operator asked for, and what came of it."""
+        self._writer.add_audit(
+            StoredAudit(
+                at=self._clock.wall(),
+                shard=entry.shard or "",
+                actor=entry.actor,
+                action=entry.action,
+                result=entry.result,
+                sentence=entry.sentence,
+                detail=msgspec.to_builtins(entry),
+            )
+        )
 
     def announced(self, announcement: Announcement) -> None:
         """Store the announcement, or its end, as a decision about no shard."""

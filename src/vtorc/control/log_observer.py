@@ -11,6 +11,7 @@ from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.election.last_primary import observed_term_of
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.rules import Rule
+from vtorc.forms.audit import AuditForm
 from vtorc.forms.shard import ShardState, healthy_sentence, shard_state
 from vtorc.recovery.record import BegunRecovery, Outcome, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
@@ -155,6 +156,18 @@ class LogObserver:
             f"{begun.shard}: {begun.recovery.value} was broken off, and its changes were put back",
             shard=str(begun.shard),
             recovery=begun.recovery.value,
+        )
+
+    def audited(self, entry: AuditForm) -> None:
+        """Log what operators ask for; refusals are warnings."""
+        tell = self._log.warning if entry.result == "refused" else self._log.info
+        often = f" ({entry.times} times)" if entry.times > 1 else ""
+        tell(
+            f"{entry.action} {entry.result}{often}: {entry.sentence}",
+            actor=entry.actor,
+            means=entry.means.value,
+            origin=entry.origin,
+            **({"shard": entry.shard} if entry.shard is not None else {}),
         )
 
     def announced(self, announcement: Announcement) -> None:

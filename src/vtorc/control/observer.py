@@ -8,6 +8,7 @@ from vtorc.core.decision.decisions import Decision
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.rules import Rule
 from vtorc.discovery.slow_down import LatenessNews
+from vtorc.forms.audit import AuditForm
 from vtorc.recovery.record import BegunRecovery, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
 
@@ -81,6 +82,14 @@ class TopologyObserver(Protocol):
 
     def read(self, shards: Collection[ShardId]) -> None:
         """Called with all shards after each reading of the topology server without a failure."""
+        ...
+
+
+class AuditObserver(Protocol):
+    """Hears what operators ask for; its method returns at once and raises nothing."""
+
+    def audited(self, entry: AuditForm) -> None:
+        """Called when a request that acts was answered, or refused."""
         ...
 
 
@@ -161,6 +170,18 @@ class TopologyObservers:
         """Pass it on."""
         for observer in self._observers:
             observer.read(shards)
+
+
+class AuditObservers:
+    """Passes everything on to several observers of what operators ask for."""
+
+    def __init__(self, observers: Sequence[AuditObserver]) -> None:
+        self._observers = observers
+
+    def audited(self, entry: AuditForm) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.audited(entry)
 
 
 def failure_sentence(shard: ShardId, error: Exception, rest: float) -> str:

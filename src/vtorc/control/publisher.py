@@ -17,10 +17,12 @@ from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
 from vtorc.discovery.lateness import OnTimeClock
+from vtorc.forms.audit import AuditForm
 from vtorc.forms.findings import finding_form
 from vtorc.forms.frames import (
     AnnouncementForm,
     AnyFrame,
+    AuditFrame,
     DecisionFrame,
     FrameSink,
     GoneFrame,
@@ -58,6 +60,9 @@ KEPT_RECOVERIES = 500
 
 KEPT_DECISIONS = 2000
 """How many decisions are."""
+
+KEPT_AUDIT = 1000
+"""How many audit entries are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +131,7 @@ class Publisher:
         self._changed: dict[ShardId, None] = {}
         self._recoveries: deque[RecoveryFrame] = deque(maxlen=KEPT_RECOVERIES)
         self._decisions: deque[DecisionFrame] = deque(maxlen=KEPT_DECISIONS)
+        self._audit: deque[AuditFrame] = deque(maxlen=KEPT_AUDIT)
         self._announcements: dict[Rule, AnnouncementForm] = {}
         self._unread: tuple[str, ...] = ()
         self._status: StatusFrame | None = None
@@ -144,10 +150,11 @@ class Publisher:
     def snapshot(self) -> Iterator[AnyFrame]:
         """Yield all that a server has to know that starts anew, metrics last.
 
-        A shard is told as it is when its turn comes. Of recoveries and decisions only those are told that there were at
-        the first turn: later ones are sent beside this.
+        A shard is told as it is when its turn comes. Of recoveries, decisions and audit entries only those are told
+        that there were at the first turn: later ones are sent beside this.
         """
         shards, ended, decided = list(self._shards), list(self._recoveries), list(self._decisions)
+        asked = list(self._audit)
         yield self._status_frame()
         if settings := self._facts().settings:
             yield SettingsFrame(settings=list(settings))
@@ -156,6 +163,7 @@ class Publisher:
                 yield self._shard_frame(known)
         yield from ended
         yield from decided
+        yield from asked
         yield self._metrics_frame()
 
     # --- what is heard
@@ -204,6 +212,12 @@ class Publisher:
     def interrupted(self, begun: BegunRecovery) -> None:
         """Show the recovery no more as one in progress."""
         self._end_running(begun.shard)
+
+    def audited(self, entry: AuditForm) -> None:
+        """Send what an operator asked for."""
+        frame = AuditFrame(entry=entry)
+        self._audit.append(frame)
+        self._sink.send(frame)
 
     def announced(self, announcement: Announcement) -> None:
         """Send the news with the next status."""

@@ -198,14 +198,15 @@ async def _running(demo: RunningDemo, listener: BoundListener) -> AsyncIterator[
     scope = Scope.parse(settings.clusters_to_watch)
     forms = setting_forms(settings, {field.name: "vtorc demo" for field in fields(settings)})
     async with open_tools(lambda: settings) as (tools, _):
+        log = LogObserver()
         http = HttpSide(
             [listener],
             ServerRules(),
             tools,
             fleet=lambda: fleet,
             facts=lambda: daemon_facts(settings, fleet, forms),
+            audit=[log],
         )
-        log = LogObserver()
         fleet = Fleet(
             tools,
             lambda: fleet_settings(settings, scope),

@@ -1,6 +1,6 @@
 """Reads the arguments of a request, and refuses wrong ones by key, value and what was expected."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.desk.problems import DeskRefusal
@@ -13,8 +13,12 @@ LONGEST_REASON = 500
 class RequestArguments:
     """The arguments of one request; each is read once, and `end` refuses those that were not."""
 
-    def __init__(self, kind: str, given: Mapping[str, object]) -> None:
+    def __init__(
+        self, kind: str, given: Mapping[str, object], *, admit: Callable[[ShardId], None] = lambda _: None
+    ) -> None:
+        """Read what was `given`; `admit` raises DeskRefusal for a shard that the client may not ask about."""
         self._kind = kind
+        self._admit = admit
         self._left = dict(given)
         self._read: list[str] = []
 
@@ -55,7 +59,13 @@ class RequestArguments:
         keyspace, slash, name = value.partition("/")
         if not (slash and keyspace and name):
             raise self._wrong("shard", value, "<keyspace>/<shard>")
-        return ShardId(keyspace, name)
+        shard = ShardId(keyspace, name)
+        self._admit(shard)
+        return shard
+
+    def admit(self, shard: ShardId) -> None:
+        """Take note that the request is about a shard that it does not name; raises DeskRefusal."""
+        self._admit(shard)
 
     def alias_or_none(self, key: str) -> TabletAlias | None:
         """Return the tablet that is named; None if the request names none. Raises DeskRefusal."""

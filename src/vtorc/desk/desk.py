@@ -1,25 +1,33 @@
 """Answers the requests of operators: plans, their execution and cancellation, and the stop of all recoveries."""
 
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import cast, get_args
 
 import msgspec
 import structlog
+from msgspec import structs
 
 from vtorc.control.facade import FleetFacade
+from vtorc.control.observer import AuditObserver, AuditObservers
 from vtorc.control.operator_command import CommandWork, OperatorCommand
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.desk.arguments import RequestArguments
+from vtorc.desk.auditor import Auditor
 from vtorc.desk.basis import PlanBasis, ShardRevisions
+from vtorc.desk.clearance import Clearance, Needs, need, unknown_shard
 from vtorc.desk.outlook import Outlook, OutlookMaker
 from vtorc.desk.plans import Plan, PlanBook
 from vtorc.desk.problems import DeskRefusal
+from vtorc.desk.rates import Pace, Rates
+from vtorc.desk.repeats import Repeats
 from vtorc.discovery.watch import ShardWatch
-from vtorc.forms.frames import ReplyFrame, RequestFrame
+from vtorc.forms.access import Role
+from vtorc.forms.frames import REFUSED, RefusalForm, ReplyFrame, RequestFrame
 from vtorc.forms.plan import PlanKind
-from vtorc.forms.recovery import recovery_id, running_form
+from vtorc.forms.recovery import RunningForm, recovery_id, running_form
 from vtorc.recovery.cancelling import CancelSwitch
 from vtorc.recovery.commands import Commands
 from vtorc.recovery.record import BegunRecovery, OperatorRequest, RecoveryRecord
@@ -40,32 +48,73 @@ Answer = tuple[int, object]
 """The HTTP status of an answer, and the form or the fields that it has as its body."""
 
 
+Handler = Callable[[RequestArguments, RequestFrame], Awaitable[Answer]]
+
+ACTS_A_MINUTE = 10
+"""Requests that change servers, of one operator and of one shard within a minute, unless a setting says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """One kind of request."""
+
+    handler: Handler
+    """Answers it."""
+    needs: Needs
+    """What the client of it needs."""
+
+
 class Desk:
     """The desk of one vtorc; it never raises, and does nothing by itself."""
 
-    def __init__(self, fleet: FleetFacade) -> None:
+    def __init__(
+        self,
+        fleet: FleetFacade,
+        *,
+        audit: AuditObserver | None = None,
+        acts_a_minute: Callable[[], int] = lambda: ACTS_A_MINUTE,
+    ) -> None:
+        """Ask `fleet`, and tell `audit` of what acts; `acts_a_minute` is asked again each time, 0 is no limit."""
         self._fleet = fleet
         self._clock = fleet.tools.clock
         self._book = PlanBook(self._clock.now)
         self._revisions = ShardRevisions()
+        self._rates = Rates(self._clock.now, acts_a_minute)
+        self._repeats = Repeats(self._clock.now)
+        self.auditor = Auditor(audit or AuditObservers(()), self._clock)
+        """Tells of what acts."""
         self._gaps: dict[ShardId, float] = {}
         self._numbers = itertools.count(1)
-        self._answers: dict[str, Callable[[RequestArguments, RequestFrame], Awaitable[Answer]]] = {
-            "plan": self._plan,
-            "execute": self._execute,
-            "cancel": self._cancel,
-            "recoveries": self._switch_recoveries,
+        fleet_wide = Needs(role=Role.ADMIN, pace=Pace.ORDER, all_keyspaces=True)
+        self._kinds: dict[str, _Kind] = {
+            "plan": _Kind(self._plan, Needs(role=Role.READ, pace=Pace.PLAN)),
+            "execute": _Kind(self._execute, Needs(role=Role.OPERATE, pace=Pace.ACT)),
+            "cancel": _Kind(self._cancel, Needs(role=Role.OPERATE, pace=Pace.ORDER)),
+            "recoveries": _Kind(self._switch_recoveries, fleet_wide),
         }
 
     async def answer(self, request: RequestFrame) -> ReplyFrame:
         """Return the answer to a request; an execution is answered as soon as it has been taken on."""
+        if request.kind == REFUSED:
+            return self._note_refusal(request)
         try:
-            answer = self._answers.get(request.kind)
-            if answer is None:
-                raise DeskRefusal.argument("kind", request.kind, f"one of {', '.join(self._answers)}")
-            status, body = await answer(RequestArguments(request.kind, request.arguments), request)
+            return await self._repeats.answer(request, lambda: self._answer(request))
+        except DeskRefusal as refusal:  # of the key itself
+            return refusal.reply(request.id)
+
+    async def _answer(self, request: RequestFrame) -> ReplyFrame:
+        kind = self._kinds.get(request.kind)
+        if kind is None:
+            return DeskRefusal.argument("kind", request.kind, f"one of {', '.join(self._kinds)}").reply(request.id)
+        clearance = Clearance(request.caller, kind.needs, self._rates)
+        is_audited = kind.needs.pace is not Pace.PLAN
+        try:
+            clearance.check(request.kind)
+            arguments = RequestArguments(request.kind, request.arguments, admit=clearance.admit)
+            status, body = await kind.handler(arguments, request)
         except DeskRefusal as refusal:
-            _log.warning(f"refused: {refusal}", request=request.kind, actor=request.actor, origin=request.origin)
+            if is_audited:
+                self.auditor.refused(request, clearance.shard, refusal.form)
             return refusal.reply(request.id)
         except Exception as error:
             _log.error(f"a request of {request.actor} failed in vtorc itself", request=request.kind, exc_info=error)
@@ -75,8 +124,23 @@ class Desk:
                 why=f"vtorc itself failed ({type(error).__name__}: {error})",
                 do="report this with the traceback in the log",
             )
+            if is_audited:
+                self.auditor.failed(request, clearance.shard, str(mistake))
             return mistake.reply(request.id)
+        clearance.note()
+        if is_audited:
+            running = body.get("recovery") if isinstance(body, Mapping) else None
+            begun = running if isinstance(running, RunningForm) else None
+            sentence = begun.sentence if begun is not None else f"{request.kind}: done"
+            self.auditor.done(request, clearance.shard, sentence, begun.id if begun is not None else None)
         return ReplyFrame(id=request.id, status=status, body=msgspec.Raw(msgspec.json.encode(body)))
+
+    def _note_refusal(self, request: RequestFrame) -> ReplyFrame:
+        """Tell of what the server refused by itself."""
+        told = msgspec.convert(request.arguments, RefusalForm)
+        asked = structs.replace(request, kind=told.action, arguments={})
+        self.auditor.refused(asked, None, told.problem, unlisted=told.unlisted)
+        return ReplyFrame(id=request.id, status=200, body=msgspec.Raw(b"{}"))
 
     # --- plans
 
@@ -126,9 +190,7 @@ class Desk:
     def _basis(self, shard: ShardId) -> PlanBasis:
         view = self._fleet.view(shard)
         if view is None:
-            raise DeskRefusal(
-                404, what=str(shard), why="this vtorc watches no such shard", do="look at the list of shards"
-            )
+            raise unknown_shard(shard)
         return PlanBasis.of(view, self._fleet.policy(shard), self._fleet.decisions(shard))
 
     # --- executions
@@ -138,8 +200,13 @@ class Desk:
         reason = arguments.reason()
         accept_loss = arguments.flag("accept_loss", default=False)
         arguments.end()
-        plan = self._book.to_execute(name)
+        plan = self._book.to_execute(name, request.caller)
+        arguments.admit(plan.shard)
         self._check_still_holds(plan)
+        if plan.outlook.risk or plan.kind == "forced":
+            need(
+                Role.ADMIN, request.caller, f"execute {plan.id}, a plan that may lose writes or overrules the election"
+            )
         if plan.outlook.risk and not accept_loss:
             raise DeskRefusal(
                 409,
@@ -147,7 +214,6 @@ class Desk:
                 why=f"the plan may lose writes: {plan.outlook.risk}",
                 do="execute it with accept_loss true if that is to be accepted, or choose another plan",
             )
-        self._book.check_rate(plan.shard)
         if (under_way := self._fleet.under_way(plan.shard)) is not None:
             raise DeskRefusal(
                 409,

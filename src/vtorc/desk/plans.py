@@ -1,6 +1,5 @@
 """The plans that operators have asked for: each is executed at most once, and soon."""
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,6 +7,7 @@ from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.desk.basis import PlanBasis
 from vtorc.desk.outlook import Outlook
 from vtorc.desk.problems import DeskRefusal
+from vtorc.forms.access import Caller
 from vtorc.forms.plan import CandidateForm, PlanForm, PlanKind
 from vtorc.forms.times import rfc3339
 
@@ -16,12 +16,6 @@ PLAN_LASTS = 60.0
 
 KEPT_PLANS = 500
 """How many plans are kept, so that a late execution hears that its plan is too old."""
-
-EXECUTIONS = 10
-"""Most executions of a shard within `EXECUTIONS_WITHIN`."""
-
-EXECUTIONS_WITHIN = 60.0
-"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,13 +96,12 @@ _CHANGES: dict[PlanKind, str] = {
 
 
 class PlanBook:
-    """Keeps the plans of one vtorc, and how often its shards were acted on."""
+    """Keeps the plans of one vtorc, and which of them were executed."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._plans: dict[str, Plan] = {}
         self._executed: dict[str, str] = {}
-        self._executions: dict[ShardId, deque[float]] = {}
 
     def add(self, plan: Plan) -> None:
         """Keep a plan, and forget the oldest of too many."""
@@ -118,10 +111,10 @@ class PlanBook:
             del self._plans[oldest]
             self._executed.pop(oldest, None)
 
-    def to_execute(self, name: str) -> Plan:
-        """Return a plan that may be executed by its age; raises DeskRefusal."""
+    def to_execute(self, name: str, caller: Caller) -> Plan:
+        """Return a plan that may be executed by its age; raises DeskRefusal, as for none if it is not the caller's."""
         plan = self._plans.get(name)
-        if plan is None:
+        if plan is None or not caller.may_see(plan.shard.keyspace):
             raise DeskRefusal(
                 404, what=f"plan {name}", why="this vtorc has no such plan", do="make a new plan, and execute that"
             )
@@ -141,25 +134,6 @@ class PlanBook:
             )
         return plan
 
-    def check_rate(self, shard: ShardId) -> None:
-        """Raise DeskRefusal if the shard was acted on too often of late."""
-        recent = self._recent(shard)
-        if len(recent) >= EXECUTIONS:
-            wait = recent[0] + EXECUTIONS_WITHIN - self._now()
-            raise DeskRefusal(
-                429,
-                what=str(shard),
-                why=f"{len(recent)} plans were executed within {EXECUTIONS_WITHIN:g} s, and {EXECUTIONS} are allowed",
-                do=f"find out why so many are needed, and try again in {wait:.0f} s",
-            )
-
     def note_execution(self, plan: Plan, recovery: str) -> None:
         """Take note that a plan is executed now, as the recovery of that name."""
         self._executed[plan.id] = recovery
-        self._recent(plan.shard).append(self._now())
-
-    def _recent(self, shard: ShardId) -> deque[float]:
-        recent = self._executions.setdefault(shard, deque())
-        while recent and self._now() - recent[0] >= EXECUTIONS_WITHIN:
-            recent.popleft()
-        return recent

@@ -6,6 +6,7 @@ from vtorc.errors import VtorcError
 from vtorc.forms.frames import ProblemForm, ReplyFrame
 
 _TITLES = {
+    403: "Not allowed",
     404: "Not found",
     409: "Conflict with the present state",
     422: "Wrong argument",

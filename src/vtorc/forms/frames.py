@@ -9,6 +9,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from vtorc.forms.access import Caller
+from vtorc.forms.audit import AuditForm
 from vtorc.forms.base import Form
 from vtorc.forms.findings import FindingForm
 from vtorc.forms.recovery import RecoveryForm
@@ -65,6 +67,13 @@ class DecisionFrame(Frame, frozen=True, kw_only=True):
     """Which of the two."""
     finding: FindingForm
     """The finding with the decision."""
+
+
+class AuditFrame(Frame, frozen=True, kw_only=True):
+    """A request that acts was answered, or refused."""
+
+    entry: AuditForm
+    """The request, and what came of it."""
 
 
 class AnnouncementForm(Form, frozen=True, kw_only=True):
@@ -179,6 +188,7 @@ AnyFrame = (
     | GoneFrame
     | RecoveryFrame
     | DecisionFrame
+    | AuditFrame
     | StatusFrame
     | SettingsFrame
     | HeartbeatFrame
@@ -197,10 +207,38 @@ class RequestFrame(Form, frozen=True, kw_only=True):
     """What is asked for: "plan", "execute", "cancel" and the like."""
     arguments: dict[str, object]
     """The arguments, by the names of `/api/v1`."""
-    actor: str
-    """The operator, as the server knows it."""
-    origin: str
-    """Where the request came from: an address, or a socket."""
+    caller: Caller
+    """The client, and what it may do."""
+    key: str = ""
+    """The client's key for this request (Idempotency-Key): the same one is carried out once; empty for none."""
+
+    @property
+    def actor(self) -> str:
+        """The operator, as the server knows it."""
+        return self.caller.actor
+
+    @property
+    def origin(self) -> str:
+        """Where the request came from: an address, or a socket."""
+        return self.caller.origin
+
+
+REFUSED = "refused"
+"""The kind of a request that asks for nothing: it tells that the server itself has refused one of a client.
+
+Its arguments are those of `RefusalForm`.
+"""
+
+
+class RefusalForm(Form, frozen=True, kw_only=True):
+    """What the server refused."""
+
+    action: str
+    """What the client asked for."""
+    problem: "ProblemForm"
+    """What it was told."""
+    unlisted: int = 0
+    """How many other refusals came too fast to be told one by one since the last one that was told."""
 
 
 class ProblemForm(Form, frozen=True, kw_only=True):

@@ -12,12 +12,12 @@ from urllib.parse import quote
 
 from vtorc.errors import HistoryError
 from vtorc.history import schema
-from vtorc.history.store import CLEARED, StoredDecision, StoredRecovery, StoredRun
+from vtorc.history.store import CLEARED, StoredAudit, StoredDecision, StoredRecovery, StoredRun
 
 _TABLES = frozenset({"recovery", "decision"})
 _END_OF_TIME = 2**63 - 1
 _HAS_ENDS = 2
-"""The first version of the tables that has the ends of decisions, what was seen, runs of vtorc, and hooks."""
+"""The first version of the tables that has ends of decisions, what was seen, requests of operators, runs of vtorc, and hooks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +64,12 @@ class Place:
     """The largest id of a recovery so far."""
     decision: int = 0
     """The largest id of a decision so far."""
+    audit: int = 0
+    """The largest id of an audit entry so far."""
 
     def is_before(self, other: "Place") -> bool:
         """Return whether it is before another one, as after the deletion of old entries."""
-        return self.recovery < other.recovery or self.decision < other.decision
+        return self.recovery < other.recovery or self.decision < other.decision or self.audit < other.audit
 
 
 class HistoryReader:
@@ -163,12 +165,37 @@ class HistoryReader:
         except zlib.error as error:
             raise self._unreadable(f"what was seen of {shard} is damaged ({error})") from error
 
+    def audit(self, chosen: Selection | None = None, *, after: Place | None = None) -> list[StoredAudit]:
+        """Return what operators asked for last, newest first; after a place, if there is one."""
+        if not self._has_ends:
+            return []
+        rows = self._select(
+            "SELECT at, shard, actor, action, result, sentence, detail FROM request",
+            "at",
+            chosen or Selection(),
+            (after or Place()).audit,
+            {},
+        )
+        return [
+            StoredAudit(
+                at=at,
+                shard=shard,
+                actor=actor,
+                action=action,
+                result=result,
+                sentence=sentence,
+                detail=json.loads(detail),
+            )
+            for at, shard, actor, action, result, sentence, detail in rows
+        ]
+
     def end(self) -> Place:
         """Return the place after all entries."""
         ((recovery, decision),) = self._rows(
             "SELECT (SELECT coalesce(max(id), 0) FROM recovery), (SELECT coalesce(max(id), 0) FROM decision)", ()
         )
-        return Place(recovery, decision)
+        audit = self._rows("SELECT coalesce(max(id), 0) FROM request", ())[0][0] if self._has_ends else 0
+        return Place(recovery, decision, audit)
 
     def _select(
         self, select: str, time: str, chosen: Selection, after: int, also: Mapping[str, str | None]

@@ -8,12 +8,13 @@ _TARGET = 0.9
 
 _MOST_ROUNDS = 20
 
-_TIMES = "SELECT began AS at FROM recovery UNION ALL SELECT at FROM decision UNION ALL SELECT at FROM hook"
+_TIMES = "SELECT began AS at FROM recovery UNION ALL SELECT at FROM decision UNION ALL SELECT at FROM hook UNION ALL SELECT at FROM request"
 
 # A problem that stands for weeks is in force still: its last decision in this run of vtorc is kept whatever its age.
 _DELETE = (
     "DELETE FROM recovery WHERE began < :before",
     "DELETE FROM hook WHERE at < :before",
+    "DELETE FROM request WHERE at < :before",
     "DELETE FROM decision WHERE at < :before AND id NOT IN ("
     "SELECT id FROM (SELECT max(id) AS id, change, at FROM decision "
     "GROUP BY shard, code, tablet, CASE code WHEN '' THEN rule END) "

@@ -47,6 +47,18 @@ CREATE TABLE seen (
     PRIMARY KEY (shard, at)
 ) WITHOUT ROWID;
 CREATE INDEX seen_by_time ON seen (at);
+CREATE TABLE request (
+    id INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    shard TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    action TEXT NOT NULL,
+    result TEXT NOT NULL,
+    sentence TEXT NOT NULL,
+    detail TEXT NOT NULL
+);
+CREATE INDEX request_by_shard ON request (shard, at);
+CREATE INDEX request_by_time ON request (at);
 CREATE TABLE run (
     began INTEGER PRIMARY KEY,
     seen INTEGER NOT NULL,

@@ -1,5 +1,5 @@
 """Writes the history to one SQLite file: recoveries with their steps and safety arguments, decisions with what vtorc
-saw, and the ends of both.
+saw, the ends of both, and what operators asked for.
 """
 
 import json
@@ -87,6 +87,22 @@ class StoredRun:
     """Its process id."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredAudit:
+    """What an operator asked for, and what came of it; `at` is in nanoseconds since the Unix epoch.
+
+    `detail` holds the whole entry.
+    """
+
+    at: int
+    shard: str
+    actor: str
+    action: str
+    result: str
+    sentence: str
+    detail: Mapping[str, object]
+
+
 class History:
     """One SQLite file; a call blocks for as long as the disk takes, so tasks call it from a thread."""
 
@@ -161,6 +177,21 @@ class History:
         self._execute(
             "INSERT OR REPLACE INTO run (began, seen, version, process) VALUES (?, ?, ?, ?)",
             (run.began, run.seen, run.version, run.process),
+        )
+
+    def add_audit(self, stored: StoredAudit) -> None:
+        """Store what an operator asked for."""
+        self._execute(
+            "INSERT INTO request (at, shard, actor, action, result, sentence, detail) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                stored.at,
+                stored.shard,
+                stored.actor,
+                stored.action,
+                stored.result,
+                stored.sentence,
+                json.dumps(stored.detail),
+            ),
         )
 
     def purge(self, kept: Retention, now: int) -> None:

@@ -16,7 +16,7 @@ import structlog
 from vtorc.errors import HistoryDamaged, HistoryError
 from vtorc.history.file_identity import FileIdentity, file_identity
 from vtorc.history.retention import Retention
-from vtorc.history.store import History, StoredDecision, StoredHook, StoredRecovery, StoredRun
+from vtorc.history.store import History, StoredAudit, StoredDecision, StoredHook, StoredRecovery, StoredRun
 
 _LONGEST_QUEUE = 10_000
 
@@ -84,6 +84,10 @@ class HistoryWriter:
     def add_hook(self, stored: StoredHook) -> None:
         """Queue the run of a command hook for writing."""
         self._put(lambda history: history.add_hook(stored))
+
+    def add_audit(self, stored: StoredAudit) -> None:
+        """Queue what an operator asked for."""
+        self._put(lambda history: history.add_audit(stored))
 
     def close(self, *, patience: float = 5.0) -> None:
         """Write the queued entries and close the file; after `patience` seconds the rest is lost, which is logged."""

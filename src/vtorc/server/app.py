@@ -16,7 +16,7 @@ from vtorc.server.access.gate import Gate
 from vtorc.server.access.rules import AccessRules
 from vtorc.server.access.visitor import AllowedActions
 from vtorc.server.answers import problem_answer
-from vtorc.server.asking import Ask
+from vtorc.server.asking import Ask, Forward
 from vtorc.server.guard import Guard, too_long
 from vtorc.server.listener import Listener
 from vtorc.server.memory import ServerMemory
@@ -33,14 +33,14 @@ Dialect = Callable[[ServerMemory, Ask], Sequence[BaseRoute]]
 
 
 def make_app(
-    memory: ServerMemory, ask: Ask, *, listener: Listener = Listener.TODAY, rules: ServerRules | None = None
+    memory: ServerMemory, forward: Forward, *, listener: Listener = Listener.TODAY, rules: ServerRules | None = None
 ) -> ASGIApp:
     """Return the application for the requests that come in on `listener`; by default the rules are the strict ones.
 
-    All dialects get the same `ask`, which refuses what acts of a client that may not act.
+    All dialects get the same `Ask`, which refuses what acts of a client that may not act.
     """
     rules = rules or ServerRules()
-    asking = AllowedActions(ask)
+    asking = AllowedActions(forward)
     dialects = _dialects(rules)
     own_first = sorted(dialects, key=lambda dialect: dialect is not listener)
     app = Starlette(

@@ -2,7 +2,8 @@
 
 from typing import Protocol
 
-from vtorc.forms.frames import ReplyFrame
+from vtorc.forms.access import Caller
+from vtorc.forms.frames import ProblemForm, ReplyFrame
 
 
 class Ask(Protocol):
@@ -14,4 +15,16 @@ class Ask(Protocol):
         `arguments` have the names of `/api/v1`, `actor` is the operator as the server knows it, and `origin` the
         address that the request came from.
         """
+        ...
+
+
+class Forward(Protocol):
+    """Sends requests to vtorc with all that is known of their client."""
+
+    async def __call__(self, kind: str, arguments: dict[str, object], *, caller: Caller, key: str) -> ReplyFrame:
+        """Return vtorc's reply as `Ask` does; `key` is the client's key for the request, empty for none."""
+        ...
+
+    def report(self, action: str, caller: Caller, problem: ProblemForm) -> None:
+        """Tell vtorc that the server refused a client's request; returns at once."""
         ...

@@ -3,8 +3,10 @@
 from collections import deque
 from collections.abc import Callable
 
+from vtorc.forms.audit import AuditForm
 from vtorc.forms.frames import (
     AnyFrame,
+    AuditFrame,
     DecisionFrame,
     GoneFrame,
     HeartbeatFrame,
@@ -21,6 +23,7 @@ from vtorc.forms.shard import ShardForm
 
 KEPT_RECOVERIES = 500
 KEPT_DECISIONS = 2000
+KEPT_AUDIT = 1000
 
 Listener = Callable[[AnyFrame], None]
 """Called with each frame after the memory has taken it; returns at once and raises nothing."""
@@ -37,6 +40,8 @@ class ServerMemory:
         """The recoveries that ended, by id, oldest first."""
         self.decisions: deque[DecisionFrame] = deque(maxlen=KEPT_DECISIONS)
         """Decisions and their ends, oldest first."""
+        self.audit: deque[AuditForm] = deque(maxlen=KEPT_AUDIT)
+        """What operators asked for, oldest first."""
         self.status: StatusFrame | None = None
         """What holds for vtorc as a whole; None until it was told."""
         self.settings: dict[str, SettingForm] = {}
@@ -75,6 +80,8 @@ class ServerMemory:
                     del self.recoveries[next(iter(self.recoveries))]
             case DecisionFrame():
                 self.decisions.append(frame)
+            case AuditFrame(entry=entry):
+                self.audit.append(entry)
             case StatusFrame():
                 self.status = frame
             case SettingsFrame(settings=settings):

@@ -17,7 +17,7 @@ from vtorc.errors import ChannelError
 from vtorc.forms.frames import ReplyFrame, decode_frame
 from vtorc.server.access.tls import tls_context
 from vtorc.server.app import make_app
-from vtorc.server.asking import Ask
+from vtorc.server.asking import Forward
 from vtorc.server.channel import LENGTH_BYTES, LONGEST_FRAME, FrameCutter, frame_length
 from vtorc.server.connection import MOST_CONNECTIONS, BoundedHttpProtocol
 from vtorc.server.listener import Listener
@@ -91,10 +91,10 @@ async def _hear(reader: asyncio.StreamReader, memory: ServerMemory, requests: Re
                 requests.take(frame)
 
 
-async def _serve_listener(option: ListenerOption, rules: ServerRules, memory: ServerMemory, ask: Ask) -> None:
+async def _serve_listener(option: ListenerOption, rules: ServerRules, memory: ServerMemory, forward: Forward) -> None:
     tls = rules.tls if option.listener is Listener.V12 else None
     config = Config(
-        make_app(memory, ask, listener=option.listener, rules=rules),
+        make_app(memory, forward, listener=option.listener, rules=rules),
         ssl_context_factory=(lambda *_: tls_context(tls)) if tls is not None else None,
         http=BoundedHttpProtocol,
         ws="none",

@@ -1,11 +1,13 @@
 """The server's requests to vtorc that are on their way, each until its reply comes."""
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import msgspec
 
-from vtorc.forms.frames import ProblemForm, ReplyFrame, RequestFrame, encode
+from vtorc.forms.access import Caller
+from vtorc.forms.frames import REFUSED, ProblemForm, RefusalForm, ReplyFrame, RequestFrame, encode
 from vtorc.server.channel import framed
 
 PATIENCE = 30.0
@@ -14,24 +16,40 @@ PATIENCE = 30.0
 MOST_AT_A_TIME = 64
 """Requests on their way at a time."""
 
+REPORTS_AT_ONCE = 30
+"""Refusals that vtorc is told of without a pause."""
+
+REPORTS_A_SECOND = 2.0
+"""Refusals that it is told of in the long run."""
+
 
 class Requests:
-    """An `Ask` over the channel."""
+    """A `Forward` over the channel."""
 
-    def __init__(self, write: Callable[[bytes], object], *, patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        write: Callable[[bytes], object],
+        *,
+        patience: float = PATIENCE,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Send through `write`, which returns at once, and wait for a reply for `patience` seconds."""
         self._write = write
         self._patience = patience
+        self._clock = clock
+        self._reports = float(REPORTS_AT_ONCE)
+        self._reported_at = clock()
+        self._unlisted = 0
         self._number = 0
         self._waiting: dict[int, asyncio.Future[ReplyFrame]] = {}
 
-    async def __call__(self, kind: str, arguments: dict[str, object], *, actor: str, origin: str) -> ReplyFrame:
+    async def __call__(self, kind: str, arguments: dict[str, object], *, caller: Caller, key: str) -> ReplyFrame:
         """Return vtorc's reply; 503 if too many requests are on their way, 504 if none comes in time."""
         self._number += 1
         number = self._number
         if len(self._waiting) >= MOST_AT_A_TIME:
             return problem_reply(_too_many(), id_=number)
-        request = RequestFrame(id=number, kind=kind, arguments=arguments, actor=actor, origin=origin)
+        request = RequestFrame(id=number, kind=kind, arguments=arguments, caller=caller, key=key)
         reply: asyncio.Future[ReplyFrame] = asyncio.get_running_loop().create_future()
         self._waiting[number] = reply
         try:
@@ -42,6 +60,21 @@ class Requests:
             return problem_reply(_no_reply(self._patience), id_=number)
         finally:
             del self._waiting[number]
+
+    def report(self, action: str, caller: Caller, problem: ProblemForm) -> None:
+        """Tell vtorc that a request was refused; those that come too fast are only counted, to cost vtorc nothing."""
+        now = self._clock()
+        self._reports = min(REPORTS_AT_ONCE, self._reports + REPORTS_A_SECOND * (now - self._reported_at))
+        self._reported_at = now
+        if self._reports < 1:
+            self._unlisted += 1
+            return
+        self._reports -= 1
+        self._number += 1
+        told = RefusalForm(action=action, problem=problem, unlisted=self._unlisted)
+        arguments = msgspec.to_builtins(told)
+        self._unlisted = 0
+        self._write(framed(encode(RequestFrame(id=self._number, kind=REFUSED, arguments=arguments, caller=caller))))
 
     def take(self, reply: ReplyFrame) -> None:
         """Take a reply; one that is not waited for any more is of no use."""

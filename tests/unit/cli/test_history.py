@@ -55,7 +55,7 @@ def test_says_that_there_is_no_history(tmp_path: Path, capsys: pytest.CaptureFix
 def test_says_that_there_is_nothing(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without an entry that was asked for it says so, to the errors where the output is JSON."""
     words = [str(path), "--shard=other/0", "--since=2026-11-29T21:00:00+01:00"]
-    told = f"{path} has no recovery and no decision of other/0 since 2026-11-29T20:00:00.000+00:00\n"
+    told = f"{path} has no recovery, no decision and no request of other/0 since 2026-11-29T20:00:00.000+00:00\n"
     assert command.main(words) == 0
     assert capsys.readouterr() == (told, "")
     assert command.main([*words, "--json"]) == 0

@@ -1,7 +1,10 @@
 """The part of the shard loops' news that the history stores."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.unit.core.builders import NOW
@@ -11,7 +14,10 @@ from vtorc.control.observer import Announcement
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.rules import Rule
-from vtorc.history.reader import HistoryReader
+from vtorc.forms.access import Means, Role
+from vtorc.forms.audit import AuditForm
+from vtorc.history.reader import HistoryReader, Place
+from vtorc.history.schema import STEPS
 from vtorc.history.writer import HistoryWriter
 from vtorc.recovery.record import OperatorRequest, Outcome, RecoveryRecord
 
@@ -80,3 +86,48 @@ def test_a_recovery_is_kept_with_the_operator_that_asked_for_it(
     assert kept.detail["asked"] == (fields if asked is not None else None)
     assert show_history([path]) == 0
     assert ("asked for by ann from 10.0.0.7: a drill" in capsys.readouterr().out) is (asked is not None)
+
+
+def test_a_request_of_an_operator_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`vtorc history` shows what was asked for, how the operator was known, from where, and what came of it."""
+    path = str(tmp_path / "history.sqlite")
+    writer = HistoryWriter(path)
+    entry = AuditForm(
+        id="7-1",
+        at="2026-11-29T20:00:00Z",
+        action="cancel",
+        shard="commerce/0",
+        tablet=None,
+        actor="ann",
+        means=Means.PASSWORD,
+        role=Role.ADMIN,
+        origin="10.0.0.7",
+        arguments={},
+        reason="too late",
+        result="refused",
+        recovery=None,
+        sentence="commerce/0: no recovery is in progress",
+        times=3,
+    )
+    HistoryObserver(writer, StoppedClock()).audited(entry)
+    writer.close()
+    history = HistoryReader(path)
+    (kept,) = history.audit()
+    history.close()
+    assert (kept.at, kept.shard, kept.actor, kept.action, kept.result) == (7, "commerce/0", "ann", "cancel", "refused")
+    assert msgspec.convert(kept.detail, AuditForm) == entry
+    assert show_history([path]) == 0
+    shown = capsys.readouterr().out
+    assert "Requests of operators" in shown
+    assert "cancel refused 3 times: ann, known by password, from 10.0.0.7: commerce/0: no recovery" in shown
+    assert "(reason: too late)" in shown
+
+
+def test_a_history_of_an_earlier_version_has_no_requests(tmp_path: Path) -> None:
+    """A file without that table is read as one without entries."""
+    path = str(tmp_path / "history.sqlite")
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(STEPS[0])
+    history = HistoryReader(path)
+    assert (history.audit(), history.end()) == ([], Place())
+    history.close()

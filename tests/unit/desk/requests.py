@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from vtorc.desk.desk import Desk
+from vtorc.forms.access import Caller, Means, Role
 from vtorc.forms.frames import ProblemForm, ReplyFrame, RequestFrame
 from vtorc.forms.plan import PlanForm
 from vtorc.sim.cluster.vtorc import SimVtorc
@@ -12,17 +13,30 @@ from vtorc.sim.cluster.vtorc import SimVtorc
 SHARD = "commerce/0"
 
 
+def caller(
+    actor: str = "ann",
+    *,
+    role: Role = Role.ADMIN,
+    means: Means = Means.HOST,
+    keyspaces: tuple[str, ...] | None = None,
+) -> Caller:
+    """Return a client; by default one that may do all."""
+    return Caller(actor=actor, origin="127.0.0.1", means=means, role=role, keyspaces=keyspaces)
+
+
+ANN = caller()
+
+
 class Asking:
     """Asks one desk; each answer is what the server would get."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, by: Caller = ANN) -> None:
         self.desk = desk
+        self.by = by
 
     async def ask(self, request: str, /, **arguments: object) -> ReplyFrame:
         """Ask for anything."""
-        return await self.desk.answer(
-            RequestFrame(id=7, kind=request, arguments=arguments, actor="ann", origin="127.0.0.1")
-        )
+        return await self.desk.answer(RequestFrame(id=7, kind=request, arguments=arguments, caller=self.by))
 
     async def plan(self, kind: str = "planned", *, to: str | None = None, shard: str = SHARD) -> PlanForm:
         """Ask for a plan, which must be made."""

@@ -16,8 +16,7 @@ from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.durability import DurabilityPolicy, policy
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.views import ShardView
-from vtorc.desk.desk import Desk
-from vtorc.desk.plans import EXECUTIONS
+from vtorc.desk.desk import ACTS_A_MINUTE, Desk
 from vtorc.recovery.record import BegunRecovery, OperatorRequest
 
 FIRST, SECOND = (alias(f"zone1-{number}") for number in (101, 102))
@@ -176,9 +175,9 @@ def test_a_shard_is_not_reparented_all_the_time() -> None:
 
     async def main(rig: Rig) -> None:
         fleet, asking = at(rig)
-        statuses = [(await asking.execute(await asking.plan())).status for _ in range(EXECUTIONS + 1)]
-        assert statuses == [202] * EXECUTIONS + [429]
-        assert len(fleet.commands) == EXECUTIONS
+        statuses = [(await asking.execute(await asking.plan())).status for _ in range(ACTS_A_MINUTE + 1)]
+        assert statuses == [202] * ACTS_A_MINUTE + [429]
+        assert len(fleet.commands) == ACTS_A_MINUTE
 
     with_rig(main)
 

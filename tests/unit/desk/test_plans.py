@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.core.builders import alias, primary, replica, shard
+from tests.unit.desk.requests import ANN
 from vtorc.core.facts.durability import policy
 from vtorc.desk.basis import PlanBasis
 from vtorc.desk.outlook import Outlook
-from vtorc.desk.plans import EXECUTIONS, EXECUTIONS_WITHIN, KEPT_PLANS, PLAN_LASTS, Plan, PlanBook
+from vtorc.desk.plans import KEPT_PLANS, PLAN_LASTS, Plan, PlanBook
 from vtorc.desk.problems import DeskRefusal
 from vtorc.forms.frames import ProblemForm
 
@@ -36,7 +37,7 @@ class Book:
     def refused(self, name: str) -> ProblemForm:
         """Return why a plan cannot be executed."""
         with pytest.raises(DeskRefusal) as caught:
-            self.book.to_execute(name)
+            self.book.to_execute(name, ANN)
         return caught.value.form
 
 
@@ -45,7 +46,7 @@ def test_a_plan_lasts_a_minute() -> None:
     case = Book()
     case.book.add(PLAN)
     case.now = PLAN_LASTS
-    assert case.book.to_execute("1-1") is PLAN
+    assert case.book.to_execute("1-1", ANN) is PLAN
     case.now = PLAN_LASTS + 1.0
     problem = case.refused("1-1")
     assert (problem.status, problem.why) == (409, "it is 61 s old, and a plan lasts 60 s")
@@ -71,23 +72,8 @@ def test_the_oldest_of_too_many_plans_is_forgotten() -> None:
     for number in range(KEPT_PLANS + 1):
         case.book.add(replace(PLAN, id=str(number)))
     assert case.refused("0").status == 404
-    assert case.book.to_execute("1").id == "1"
-    assert case.book.to_execute(str(KEPT_PLANS)).id == str(KEPT_PLANS)
-
-
-def test_a_shard_is_acted_on_ten_times_a_minute_at_most() -> None:
-    """A minute after the first of them it may be again."""
-    case = Book()
-    for second in range(EXECUTIONS):
-        case.now = float(second)
-        case.book.check_rate(PLAN.shard)
-        case.book.note_execution(PLAN, "17")
-    with pytest.raises(DeskRefusal) as caught:
-        case.book.check_rate(PLAN.shard)
-    assert caught.value.form.status == 429
-    assert caught.value.form.do.endswith("try again in 51 s")
-    case.now = EXECUTIONS_WITHIN
-    case.book.check_rate(PLAN.shard)
+    assert case.book.to_execute("1", ANN).id == "1"
+    assert case.book.to_execute(str(KEPT_PLANS), ANN).id == str(KEPT_PLANS)
 
 
 def test_a_plan_is_told_with_all_that_an_operator_reads() -> None:

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from tests.unit.server.told import LOST, WELL, heartbeat, recovery, snapshot, well
+from tests.unit.server.told import CALLER, LOST, WELL, heartbeat, recovery, snapshot, well
 from vtorc.forms.frames import AnyFrame, RecoveryFrame, ReplyFrame, RequestFrame, ShardFrame
 from vtorc.server.channel import FrameCutter, framed
 from vtorc.server.link import MOST_REQUESTS, Answer, Link
@@ -178,7 +178,7 @@ async def test_too_many_requests_are_refused_at_once() -> None:
     link = Link(ours, iter(()))
     answering = asyncio.create_task(link.answer_requests(never))
     for number in range(MOST_REQUESTS + 1):
-        request = RequestFrame(id=number, kind="plan", arguments={}, actor="", origin="")
+        request = RequestFrame(id=number, kind="plan", arguments={}, caller=CALLER)
         await loop.sock_sendall(theirs, framed(msgspec.json.encode(request)))
     cutter = FrameCutter(1 << 20)
     (reply,) = list(cutter.feed(await loop.sock_recv(theirs, 1 << 16)))

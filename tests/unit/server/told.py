@@ -14,12 +14,14 @@ from tests.unit.demo.shards import A, B, C, cut_off, failing, judge, primary, re
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.ids import ShardId
+from vtorc.forms.access import Caller, Means, Role
 from vtorc.forms.findings import FindingForm
 from vtorc.forms.frames import (
     AnyFrame,
     DecisionFrame,
     HeartbeatFrame,
     MetricsFrame,
+    ProblemForm,
     RecoveryFrame,
     ReplyFrame,
     ShardFrame,
@@ -31,6 +33,7 @@ from vtorc.forms.tablet import Moment
 from vtorc.forms.times import rfc3339
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.recovery.runner import Judgement
+from vtorc.server.asking import Ask
 from vtorc.server.memory import ServerMemory
 
 NOW = 100.0
@@ -118,17 +121,53 @@ def told_memory(frames: Iterator[AnyFrame] | None = None, *, now: float = NOW) -
     return memory
 
 
+CALLER = Caller(actor="ann", origin="127.0.0.1", means=Means.HOST, role=Role.ADMIN)
+"""An operator on vtorc's own host."""
+
+
 @dataclass
 class RecordedAsk:
-    """An `Ask` that keeps what it is asked for, and always replies the same."""
+    """An `Ask`, and a `Forward`, that keeps what it is asked for, and always replies the same."""
 
     status: int = 200
     body: Any = field(default_factory=lambda: {"said": "yes"})
     asked: list[tuple[str, dict[str, object], str]] = field(default_factory=list)
+    callers: list[Caller] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    reported: list[tuple[str, Caller, ProblemForm]] = field(default_factory=list)
 
-    async def __call__(self, kind: str, arguments: dict[str, object], *, actor: str, origin: str) -> ReplyFrame:
-        self.asked.append((kind, arguments, origin))
+    async def __call__(
+        self,
+        kind: str,
+        arguments: dict[str, object],
+        *,
+        actor: str = "",
+        origin: str = "",
+        caller: Caller | None = None,
+        key: str = "",
+    ) -> ReplyFrame:
+        self.asked.append((kind, arguments, caller.origin if caller is not None else origin))
+        self.callers += [caller] if caller is not None else []
+        self.keys.append(key)
         return ReplyFrame(id=1, status=self.status, body=msgspec.Raw(msgspec.json.encode(self.body)))
+
+    def report(self, action: str, caller: Caller, problem: ProblemForm) -> None:
+        """Keep a refusal."""
+        self.reported.append((action, caller, problem))
+
+
+@dataclass(frozen=True)
+class Forwarding:
+    """A `Forward` to an `Ask`, for tests that look at the operator and the address only."""
+
+    ask: Ask
+
+    async def __call__(self, kind: str, arguments: dict[str, object], *, caller: Caller, key: str) -> ReplyFrame:
+        """Return the reply of the `Ask`."""
+        return await self.ask(kind, arguments, actor=caller.actor, origin=caller.origin)
+
+    def report(self, action: str, caller: Caller, problem: ProblemForm) -> None:
+        """Keep nothing."""
 
 
 @dataclass

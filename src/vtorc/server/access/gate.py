@@ -7,6 +7,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from vtorc.forms.access import Means, Role
 from vtorc.forms.frames import ProblemForm
 from vtorc.server.access import refusals
 from vtorc.server.access.certificate import CERTIFICATE, Certificate
@@ -19,6 +20,9 @@ from vtorc.server.probes import FIRST_PAGE, PROBES
 
 OPEN_PATHS = PROBES | {FIRST_PAGE}
 """Paths that container platforms ask, which know no password; they tell nothing of a shard."""
+
+KEY_HEADER = "idempotency-key"
+"""The header with the client's key for a request: a request that is sent again is carried out once."""
 
 
 class Gate:
@@ -47,7 +51,7 @@ class Gate:
         is_status = path.rstrip("/") == self._rules.status_endpoint.rstrip("/")
         needs_unit = self._rules.units is not None and (not is_status or self._rules.status_needs_unit)
         if method in ("GET", "HEAD") and (path in OPEN_PATHS or (is_status and not needs_unit)):
-            return Visitor(origin=origin_of(connection), refusal=refusals.probe())
+            return Visitor(origin=origin_of(connection), means=Means.UNKNOWN, refusal=refusals.probe())
         certificate = self._certificate(connection)
         if needs_unit and certificate is None:
             return refusals.no_certificate()
@@ -55,8 +59,12 @@ class Gate:
         if isinstance(admission, ProblemForm):
             return admission
         if certificate is not None and self._rules.method is Method.NONE:
-            admission = Visitor(origin=admission.origin, name=certificate.name)
-        return replace(admission, refusal=refusals.read_only()) if self._rules.read_only else admission
+            admission = Visitor(
+                origin=admission.origin, means=Means.CERTIFICATE, name=certificate.name, role=Role.ADMIN
+            )
+        if self._rules.read_only:
+            admission = replace(admission, role=Role.READ, refusal=refusals.read_only())
+        return replace(admission, key=connection.headers.get(KEY_HEADER, ""))
 
     def _certificate(self, connection: HTTPConnection) -> Certificate | None:
         """Return the certificate of the client; None if it has none of the units that may use the server."""

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from starlette.requests import HTTPConnection
 
+from vtorc.forms.access import Means, Role
 from vtorc.forms.frames import ProblemForm
 from vtorc.server.access import refusals
 from vtorc.server.access.passwords import PasswordCheck
@@ -39,8 +40,10 @@ class OpenAccess:
     async def admit(self, connection: HTTPConnection) -> Admission:
         """Return the client."""
         origin = origin_of(connection)
-        may_act = self._allows_all or is_loopback(origin)
-        return Visitor(origin=origin, refusal=None if may_act else refusals.not_from_here(origin))
+        means = Means.HOST if is_loopback(origin) else Means.UNKNOWN
+        if means is Means.HOST or self._allows_all:
+            return Visitor(origin=origin, means=means, role=Role.ADMIN)
+        return Visitor(origin=origin, means=means, refusal=refusals.not_from_here(origin))
 
 
 class PasswordAccess:
@@ -60,10 +63,10 @@ class PasswordAccess:
             return refusals.no_password()
         user, password = given
         if self._has_reader and user == READER:
-            return Visitor(origin=origin, name=user, refusal=refusals.reader())
+            return Visitor(origin=origin, means=Means.UNKNOWN, name=user, refusal=refusals.reader())
         match await self._check.pause_or_right(user, password, origin):
             case True:
-                return Visitor(origin=origin, name=user)
+                return Visitor(origin=origin, means=Means.PASSWORD, name=user, role=Role.ADMIN)
             case False:
                 return refusals.wrong_password()
             case pause:
@@ -83,12 +86,14 @@ class ProxyAccess:
         origin = origin_of(connection)
         names = connection.headers.getlist(self._header)
         if len(names) != 1 or not names[0].strip():
-            return Visitor(origin=origin, refusal=refusals.no_user(self._header))
+            return Visitor(origin=origin, means=Means.UNKNOWN, refusal=refusals.no_user(self._header))
         if not self._is_trusted(connection):
-            return Visitor(origin=origin, refusal=refusals.unknown_proxy(self._header, origin))
+            refusal = refusals.unknown_proxy(self._header, origin)
+            return Visitor(origin=origin, means=Means.UNKNOWN, refusal=refusal)
         name = names[0].strip()
-        may_act = "*" in self._users or name in self._users
-        return Visitor(origin=origin, name=name, refusal=None if may_act else refusals.no_power_user(name))
+        if "*" in self._users or name in self._users:
+            return Visitor(origin=origin, means=Means.PROXY, name=name, role=Role.ADMIN)
+        return Visitor(origin=origin, means=Means.PROXY, name=name, refusal=refusals.no_power_user(name))
 
     def _is_trusted(self, connection: HTTPConnection) -> bool:
         try:

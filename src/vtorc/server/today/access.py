@@ -3,7 +3,7 @@
 import enum
 
 
-class Role(enum.Enum):
+class PathRole(enum.Enum):
     """What a client has to be allowed to do for a path, by Vitess' names."""
 
     ANYTHING = "anything"
@@ -13,11 +13,11 @@ class Role(enum.Enum):
     ADMIN = "admin"
 
 
-_DENIED_TO_READERS = frozenset({Role.ADMIN})
-_DENIED_TO_ALL = frozenset({Role.ADMIN, Role.MONITORING, Role.DEBUGGING})
+_DENIED_TO_READERS = frozenset({PathRole.ADMIN})
+_DENIED_TO_ALL = frozenset({PathRole.ADMIN, PathRole.MONITORING, PathRole.DEBUGGING})
 
 
-def denial(role: Role, policy: str) -> str | None:
+def denial(role: PathRole, policy: str) -> str | None:
     """Return why the security policy denies a role, as Vitess' vtorc says it; None if it is allowed.
 
     A policy that is not known denies all, and without one all is allowed. Which hosts may ask for what acts, the

@@ -17,7 +17,7 @@ from vtorc.forms.frames import MetricForm, ProblemForm
 from vtorc.server.asking import Ask
 from vtorc.server.memory import ServerMemory
 from vtorc.server.permission import ANONYMOUS, origin_of
-from vtorc.server.today.access import Role, denial
+from vtorc.server.today.access import PathRole, denial
 from vtorc.server.today.analyses import analyses
 from vtorc.server.today.config import config_text
 from vtorc.server.today.exposition import CONTENT_TYPE, expvar_text, prometheus_text
@@ -40,7 +40,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 @dataclass(frozen=True, slots=True)
 class _Path:
     path: str
-    role: Role
+    role: PathRole
     handler: Handler
 
 
@@ -50,17 +50,17 @@ def today_routes(memory: ServerMemory, ask: Ask, *, policy: str = "") -> list[Ro
     return [
         Route(row.path, _guarded(row, policy), methods=METHODS, include_in_schema=False)
         for row in (
-            _Path("/api/problems", Role.MONITORING, answers.rows(_problems)),
-            _Path("/api/errant-gtids", Role.MONITORING, answers.rows(_errant_gtids)),
-            _Path("/api/detection-analysis", Role.MONITORING, answers.rows(analyses)),
-            _Path("/api/replication-analysis", Role.MONITORING, answers.rows(analyses)),
-            _Path("/api/config", Role.MONITORING, answers.config),
-            _Path("/api/database-state", Role.MONITORING, answers.database_state),
-            _Path("/api/disable-global-recoveries", Role.ADMIN, answers.recoveries(allowed=False)),
-            _Path("/api/enable-global-recoveries", Role.ADMIN, answers.recoveries(allowed=True)),
-            _Path("/debug/status", Role.DEBUGGING, answers.status),
-            _Path("/debug/vars", Role.ANYTHING, answers.variables),
-            _Path("/metrics", Role.ANYTHING, answers.metrics),
+            _Path("/api/problems", PathRole.MONITORING, answers.rows(_problems)),
+            _Path("/api/errant-gtids", PathRole.MONITORING, answers.rows(_errant_gtids)),
+            _Path("/api/detection-analysis", PathRole.MONITORING, answers.rows(analyses)),
+            _Path("/api/replication-analysis", PathRole.MONITORING, answers.rows(analyses)),
+            _Path("/api/config", PathRole.MONITORING, answers.config),
+            _Path("/api/database-state", PathRole.MONITORING, answers.database_state),
+            _Path("/api/disable-global-recoveries", PathRole.ADMIN, answers.recoveries(allowed=False)),
+            _Path("/api/enable-global-recoveries", PathRole.ADMIN, answers.recoveries(allowed=True)),
+            _Path("/debug/status", PathRole.DEBUGGING, answers.status),
+            _Path("/debug/vars", PathRole.ANYTHING, answers.variables),
+            _Path("/metrics", PathRole.ANYTHING, answers.metrics),
         )
     ]
 

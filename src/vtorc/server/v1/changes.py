@@ -8,6 +8,7 @@ import msgspec
 
 from vtorc.forms.frames import (
     AnyFrame,
+    AuditFrame,
     DecisionFrame,
     GoneFrame,
     HeartbeatFrame,
@@ -28,6 +29,7 @@ NAMES: dict[type[AnyFrame], str] = {
     GoneFrame: "gone",
     RecoveryFrame: "recovery",
     DecisionFrame: "decision",
+    AuditFrame: "audit",
 }
 """The frames that are events, each with the name of the event."""
 
@@ -60,6 +62,8 @@ class Change:
                 return recovery.shard
             case DecisionFrame(finding=finding):
                 return finding.shard
+            case AuditFrame(entry=entry):
+                return entry.shard
             case _:
                 return None
 

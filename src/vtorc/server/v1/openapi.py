@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from vtorc.forms.frames import (
+    AuditFrame,
     DecisionFrame,
     GoneFrame,
     HeartbeatFrame,
@@ -24,7 +25,7 @@ from vtorc.server.v1.table import READS
 _VARIABLE = re.compile(r"\{(\w+)\}")
 _COMPONENTS = "#/components/schemas/{name}"
 
-_EVENT = StatusFrame | ShardFrame | GoneFrame | RecoveryFrame | DecisionFrame | HeartbeatFrame
+_EVENT = StatusFrame | ShardFrame | GoneFrame | RecoveryFrame | DecisionFrame | AuditFrame | HeartbeatFrame
 """What the data of an event is; that of `reset` is an empty object."""
 
 _WHEN = {

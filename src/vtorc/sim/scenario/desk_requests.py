@@ -7,6 +7,7 @@ import msgspec
 
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.desk.desk import Desk
+from vtorc.forms.access import Caller, Means, Role
 from vtorc.forms.frames import ProblemForm, RequestFrame
 from vtorc.forms.plan import PlanForm
 from vtorc.sim.cluster.vtorc import SimVtorc
@@ -43,7 +44,8 @@ async def ask_for_reparent(
 
 
 def _request(request: str, /, **arguments: object) -> RequestFrame:
-    return RequestFrame(id=1, kind=request, arguments=arguments, actor="an operator", origin="a scenario")
+    caller = Caller(actor="an operator", origin="a scenario", means=Means.HOST, role=Role.ADMIN)
+    return RequestFrame(id=1, kind=request, arguments=arguments, caller=caller)
 
 
 def _plan(plan: PlanForm) -> Iterator[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 from uvicorn import Config, Server
 
+from tests.unit.server.told import Forwarding
 from vtorc.forms.base import Form
 from vtorc.forms.frames import AnyFrame, HeartbeatFrame, MetricsFrame, ProblemForm, ReplyFrame
 from vtorc.server.app import make_app
@@ -59,7 +60,9 @@ def served(frames: Iterable[AnyFrame], rules: ServerRules | None = None) -> Iter
         memory.take(frame, time.monotonic())
     desk = Desk(memory)
     listener = socket.create_server(("127.0.0.1", 0))
-    config = Config(make_app(memory, desk, rules=rules), lifespan="off", log_config=None, timeout_graceful_shutdown=1)
+    config = Config(
+        make_app(memory, Forwarding(desk), rules=rules), lifespan="off", log_config=None, timeout_graceful_shutdown=1
+    )
     server = Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()  # connections wait in the socket until the server takes them

@@ -31,23 +31,11 @@ def heard_memory() -> ServerMemory:
     return memory
 
 
-class NamedAsk(RecordedAsk):
-    """An `Ask` that keeps the operators of its requests as well."""
-
-    def __init__(self) -> None:
-        super().__init__(status=202)
-        self.actors: list[str] = []
-
-    async def __call__(self, kind: str, arguments: dict[str, object], *, actor: str, origin: str) -> Any:
-        self.actors.append(actor)
-        return await super().__call__(kind, arguments, actor=actor, origin=origin)
-
-
 class Served:
     """A server with rules of access, for clients of one listener."""
 
     def __init__(self, listener: Listener = Listener.V12, **rules: Any) -> None:
-        self.ask = NamedAsk()
+        self.ask = RecordedAsk(status=202)
         self.app: ASGIApp = make_app(
             heard_memory(), self.ask, listener=listener, rules=ServerRules(access=AccessRules(**rules))
         )
@@ -84,7 +72,7 @@ async def test_the_operator_with_the_password_reads_and_acts(method: Method) -> 
     served = Served(method=method, password=HASH)
     assert (await served.get("/api/v1/status", OPS)).status == 200
     assert (await served.act(OPS)).status == 202
-    assert served.ask.actors == ["ops"]
+    assert [caller.actor for caller in served.ask.callers] == ["ops"]
 
 
 @pytest.mark.parametrize("method", [Method.BASIC, Method.MULTI])
@@ -175,7 +163,7 @@ async def test_a_trusted_proxy_names_the_operator(
     assert (await served.get("/api/clusters", header, client)).status == 200
     answer = await served.act(header, client)
     assert (answer.status, answer.json.get("title")) == ((202, None) if title is None else (403, title))
-    assert served.ask.actors == (["alice"] if title is None else [])
+    assert [caller.actor for caller in served.ask.callers] == (["alice"] if title is None else [])
 
 
 async def test_other_proxies_are_trusted_by_a_setting() -> None:
@@ -255,7 +243,9 @@ async def test_a_certificate_must_be_of_a_valid_unit(certificate: Certificate | 
     assert (await ask_with(served.app, certificate, "/api/status")).status == 200
     given = {"method": "POST", "body": b'{"reason":"x"}', "headers": {"content-type": "application/json"}}
     acted = await ask_with(served.app, certificate, CANCEL, **given)
-    assert (acted.status, served.ask.actors) == ((202, ["alice"]) if status == 200 else (403, []))
+    assert (acted.status, [caller.actor for caller in served.ask.callers]) == (
+        (202, ["alice"]) if status == 200 else (403, [])
+    )
 
 
 async def test_a_certificate_does_not_stand_for_the_password() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.unit.server.told import Answered, ask_app
+from tests.unit.server.told import Answered, Forwarding, ask_app
 from tests.unit.server.v12 import fields
 from tests.unit.server.v12.world import (
     HEALTHY,
@@ -237,7 +237,7 @@ async def test_nothing_acts_but_get(method: str) -> None:
 async def test_no_other_host_and_no_foreign_page_makes_it_act() -> None:
     """A remote client is unauthorized, and a page of another site is refused."""
     world = ready()
-    app = make_app(world.memory, world.ask, listener=Listener.V12)
+    app = make_app(world.memory, Forwarding(world.ask), listener=Listener.V12)
     path = "/api/disable-global-recoveries"
     remote = await ask_app(app, path, client="192.0.2.7")
     assert (remote.json["Message"], world.asked) == ("Unauthorized", [])

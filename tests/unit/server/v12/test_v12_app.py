@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.server.told import Answered, ask_app
+from tests.unit.server.told import Answered, Forwarding, ask_app
 from tests.unit.server.v12.world import FIRST, World, full_world
 from vtorc.server.app import make_app
 from vtorc.server.listener import Listener
@@ -17,7 +17,7 @@ async def ask(path: str, *, world: World | None = None, **options: Any) -> Answe
     told = world or full_world()
     if told.memory.heard_at is not None:
         told.memory.heard_at = time.monotonic()
-    return await ask_app(make_app(told.memory, told.ask, listener=Listener.V12), path, **options)
+    return await ask_app(make_app(told.memory, Forwarding(told.ask), listener=Listener.V12), path, **options)
 
 
 async def test_the_server_serves_the_api_and_cleans_its_paths() -> None:
