@@ -17,7 +17,7 @@ from vtorc.history.store import CLEARED, StoredAudit, StoredDecision, StoredReco
 _TABLES = frozenset({"recovery", "decision"})
 _END_OF_TIME = 2**63 - 1
 _HAS_ENDS = 2
-"""The first version of the tables that has ends of decisions, what was seen, requests of operators, runs of vtorc, and hooks."""
+"""The first version of the tables that has more than recoveries and the begins of decisions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

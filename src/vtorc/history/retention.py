@@ -8,7 +8,10 @@ _TARGET = 0.9
 
 _MOST_ROUNDS = 20
 
-_TIMES = "SELECT began AS at FROM recovery UNION ALL SELECT at FROM decision UNION ALL SELECT at FROM hook UNION ALL SELECT at FROM request"
+_TIMES = (
+    "SELECT began AS at FROM recovery UNION ALL SELECT at FROM decision "
+    "UNION ALL SELECT at FROM hook UNION ALL SELECT at FROM request"
+)
 
 # A problem that stands for weeks is in force still: its last decision in this run of vtorc is kept whatever its age.
 _DELETE = (

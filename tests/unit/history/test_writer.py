@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, MutableMapping
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def test_old_entries_are_purged_first(tmp_path: Path) -> None:
     """Entries that are too old are deleted when the history is opened."""
     path = tmp_path / "h.sqlite"
     for kept in (Retention(), Retention(seconds=1.0)):
-        writer = HistoryWriter(str(path), kept=lambda kept=kept: kept, wall=lambda: 10**10)
+        writer = HistoryWriter(str(path), kept=partial(replace, kept), wall=lambda: 10**10)
         if kept.seconds is None:
             writer.add_decision(DECISION)
         writer.close()
