@@ -6,11 +6,13 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
 import vtorc
+from vtorc.audit_log import open_audit
 from vtorc.config.settings import Settings
 from vtorc.config.store import SettingsStore
 from vtorc.control.budget import BudgetLimits
@@ -36,6 +38,7 @@ from vtorc.history.writer import HistoryWriter
 from vtorc.logs import setup_logging
 from vtorc.mysql.held import MysqlCredentials
 from vtorc.mysql.sentinel import MysqlSentinel
+from vtorc.notifying import Notifying
 from vtorc.recovery.session import Bounds, Deadlines, RecoveryTools
 from vtorc.server.listener import BoundListener
 from vtorc.server.opening import open_listeners, server_rules
@@ -55,6 +58,9 @@ HISTORY_FILE = "vtorc-history.sqlite"
 
 MEMORY_FILE = "vtorc-memory.sqlite"
 """Name of the file of what vtorc remembers in the log folder."""
+
+WEBHOOK_FILE = "vtorc-webhook.sqlite"
+"""Name of the file of undelivered events of the webhook in the log folder."""
 
 MEMORY_PATIENCE = 5.0
 """Seconds that the disk gets to return that file before vtorc starts without it."""
@@ -93,23 +99,28 @@ async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[Boun
         open_tools(lambda: store.settings) as (tools, tablets),
         open_history(lambda: store.settings, tools.clock) as history,
         open_memory(store.settings, tools.clock) as keeper,
+        open_audit(store.settings, tools.clock) as audit,
     ):
         log, advice = LogObserver(), topology_advice(store.settings, new_file=new_file)
         forms = LiveSettingForms(store)
+        notifying = Notifying(lambda: store.settings, tools.clock, outbox=beside_history(store.settings, WEBHOOK_FILE))
+        tools = replace(tools, hooks=notifying.pre_hooks)
         http = HttpSide(
             listeners,
             rules,
             tools,
             fleet=lambda: fleet,
             facts=lambda: daemon_facts(store.settings, fleet, forms()),
-            audit=[log, *history],
+            audit=[log, *history, *audit, *notifying.webhook_observers],
+            metrics=[notifying.metrics],
         )
+        notifying.listen([*history, *http.publishers])
         fleet = Fleet(
             tools,
             LiveFleetSettings(lambda: store.settings, scope),
-            Observers([log, *history, *http.observers]),
+            Observers([log, *history, *audit, *http.observers, *notifying.observers]),
             sentinel=make_sentinel(store.settings),
-            topology_observer=TopologyObservers([log, advice, *history, *http.observers]),
+            topology_observer=TopologyObservers([log, advice, *history, *http.observers, *notifying.hook_observers]),
             keeper=keeper,
         )
         loop = asyncio.get_running_loop()
@@ -117,7 +128,7 @@ async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[Boun
             loop.add_signal_handler(number, _stop, fleet, number)
         loop.add_signal_handler(signal.SIGHUP, reload, store, tablets)
         _log.info("started", clusters_to_watch=list(store.settings.clusters_to_watch))
-        async with http.serving():
+        async with notifying.running(), http.serving():
             await fleet.run()
         _log.info("stopped")
 
@@ -216,8 +227,7 @@ async def open_memory(settings: Settings, clock: OnTimeClock) -> AsyncIterator[M
 
     A file that cannot be read is told once, and vtorc starts with what it can find out itself.
     """
-    named = _named_data_file(settings)
-    path = f"{named}-memory" if named else _in_log_folder(settings, MEMORY_FILE)
+    path = beside_history(settings, MEMORY_FILE)
     if not path:
         yield None
         return
@@ -248,6 +258,12 @@ async def open_memory(settings: Settings, clock: OnTimeClock) -> AsyncIterator[M
 def history_file(settings: Settings) -> str:
     """Return the path of the history; empty if there is no place for one."""
     return _named_data_file(settings) or _in_log_folder(settings, HISTORY_FILE)
+
+
+def beside_history(settings: Settings, name: str) -> str:
+    """Return the path of a file such as `vtorc-memory.sqlite` beside the history; empty if there is no place for it."""
+    named = _named_data_file(settings)
+    return f"{named}-{name.removeprefix('vtorc-').removesuffix('.sqlite')}" if named else _in_log_folder(settings, name)
 
 
 def _named_data_file(settings: Settings) -> str:

@@ -31,35 +31,37 @@ class HttpSide:
         fleet: Callable[[], Fleet],
         facts: Callable[[], DaemonFacts],
         audit: Sequence[AuditObserver],
+        metrics: Sequence[MetricsSource] = (),
     ) -> None:
         """Serve on `listeners`; `fleet` returns the fleet, which is made with the observers, once it is there.
 
-        `audit` hears what operators ask for.
+        `audit` hears what operators ask for; `metrics` are counted beside those of the fleet.
         """
         self._fleet = fleet
         self._audit = audit
         self._server = ServerSupervisor(listeners, rules)
-        self._publishers: list[Publisher] = []
+        self.publishers: list[Publisher] = []
+        """Those that tell the server; empty without listeners."""
         self._counters: list[FleetMetrics] = []
         if listeners:
             calls = TopoMetrics()
             tools.topo.hear_calls(calls.heard)
             self._counters.append(FleetMetrics(tools.clock))
-            metrics: list[MetricsSource] = [*self._counters, ProbeMetrics(lambda: fleet().probes), calls]
-            self._publishers.append(Publisher(self._server, tools.clock, facts, tools.bounds, metrics=metrics))
+            counted: list[MetricsSource] = [*self._counters, ProbeMetrics(lambda: fleet().probes), calls, *metrics]
+            self.publishers.append(Publisher(self._server, tools.clock, facts, tools.bounds, metrics=counted))
 
     @property
     def observers(self) -> list[FleetMetrics | Publisher]:
         """Those that have to hear of the fleet and of its topology."""
-        return [*self._counters, *self._publishers]
+        return [*self._counters, *self.publishers]
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """Serve and answer until the end of the context; the server process ends with it."""
-        desk = Desk(FleetFacade(self._fleet()), audit=AuditObservers([*self._audit, *self._publishers]))
+        desk = Desk(FleetFacade(self._fleet()), audit=AuditObservers([*self._audit, *self.publishers]))
         runs = [
             run
-            for each in self._publishers
+            for each in self.publishers
             for run in (each.run, partial(self._server.run, each.snapshot, desk.answer), desk.auditor.run)
         ]
         async with beside(runs):

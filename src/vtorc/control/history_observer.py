@@ -15,9 +15,11 @@ from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.rules import Rule
 from vtorc.forms.audit import AuditForm
 from vtorc.forms.findings import finding_form
+from vtorc.forms.recovery import HookRunForm
 from vtorc.forms.shard import shard_form
 from vtorc.forms.tablet import Moment
-from vtorc.history.store import CLEARED, DECIDED, StoredAudit, StoredDecision, StoredRecovery
+from vtorc.forms.webhook import WebhookForm
+from vtorc.history.store import CLEARED, DECIDED, StoredAudit, StoredDecision, StoredHook, StoredRecovery
 from vtorc.history.writer import HistoryWriter
 from vtorc.recovery.record import BegunRecovery, OperatorRequest, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
@@ -127,6 +129,14 @@ class HistoryObserver:
 
     def read(self, shards: Collection[ShardId]) -> None:
         """Do nothing: shards are told as they come and go."""
+
+    def hook_ran(self, recovery: int, shard: str, run: HookRunForm) -> None:
+        """Store the run of a command."""
+        detail = msgspec.to_builtins(run)
+        self._writer.add_hook(StoredHook(at=self._clock.wall(), recovery=recovery, shard=shard, detail=detail))
+
+    def webhook_changed(self, state: WebhookForm) -> None:
+        """Do nothing: undelivered events have a file of their own."""
 
     def _keep(self, decision: Decision, change: str) -> None:
         finding = decision.finding

@@ -16,6 +16,7 @@ from vtorc.forms.findings import FindingForm
 from vtorc.forms.recovery import RecoveryForm
 from vtorc.forms.settings import SettingForm
 from vtorc.forms.shard import ShardForm
+from vtorc.forms.webhook import WebhookForm
 
 
 class Frame(Form, frozen=True, kw_only=True, tag_field="frame", tag=lambda name: name.removesuffix("Frame").lower()):
@@ -129,6 +130,18 @@ class SettingsFrame(Frame, frozen=True, kw_only=True):
         return "settings"
 
 
+class WebhookFrame(Frame, frozen=True, kw_only=True):
+    """How the webhook does, when vtorc starts and after each change."""
+
+    webhook: WebhookForm
+    """All of it."""
+
+    @property
+    def key(self) -> str | None:
+        """The last one counts."""
+        return "webhook"
+
+
 class HeartbeatFrame(Frame, frozen=True, kw_only=True):
     """A sign of life, several times a second."""
 
@@ -191,6 +204,7 @@ AnyFrame = (
     | AuditFrame
     | StatusFrame
     | SettingsFrame
+    | WebhookFrame
     | HeartbeatFrame
     | MetricsFrame
     | ReplyFrame

@@ -1,7 +1,7 @@
 """The command hooks of Vitess v12: the occasions on which they run, and the words that their commands get.
 
-The names, placeholders and variables are those of v12 (`go/vt/orchestrator/logic/topology_recovery.go`, `executeProcesses`
-and `applyEnvironmentVariables`), with those of v11, which says master and slave.
+The names and placeholders are those of v12 (`go/vt/orchestrator/logic/topology_recovery.go`, `executeProcesses`,
+`prepareCommand`), with those of v11, which says master and slave.
 """
 
 import enum

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.rules import Rule
-from vtorc.core.facts.views import ShardView
+from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.recovery.errors import RecoveryRefused
 from vtorc.recovery.hooks import Hook, HookOccasion, HookResult
 from vtorc.recovery.record import BegunRecovery, StepRecord
@@ -47,20 +47,24 @@ async def run_pre_hooks(session: RecoverySession, hook: Hook, occasion: HookOcca
     return count > 0
 
 
-def occasion_of(begun: BegunRecovery, view: ShardView, *, named: bool = False) -> HookOccasion:
-    """Return what hooks are told of a recovery of the shard that `view` shows; `named` is a forced promotion."""
-    hint = COMMAND_HINTS.get(begun.recovery, "") if begun.asked is not None or begun.code is None else ""
-    if named and hint:
-        hint = "force-primary-takeover"
+def occasion_of(
+    begun: BegunRecovery, view: ShardView, *, named: bool = False, successor: TabletView | None = None
+) -> HookOccasion:
+    """Return what hooks are told of a recovery of the shard that `view` shows.
+
+    `named` says that an operator forced a promotion; `successor` is the new primary, None without one.
+    """
+    hint = COMMAND_HINTS.get(begun.recovery, "")
     failed = view.primary.record if view.primary is not None else None
-    if failed is None and begun.code is not None and (tablet := view.tablet(begun.alias)) is not None:
+    if failed is None and (tablet := view.tablet(begun.alias)) is not None and begun.code is not None:
         failed = tablet.record
     return HookOccasion(
         shard=begun.shard,
         code=begun.code.value if begun.code is not None else Code.DEAD_PRIMARY.value,
         description=begun.sentence,
         recovery=begun.began,
-        command=hint,
+        command="force-primary-takeover" if named and hint else hint,
         failed=failed,
         replicas=tuple(t.record for t in view.tablets if t.record is not failed),
+        successor=successor.record if successor is not None else None,
     )

@@ -21,7 +21,6 @@ from vtorc.recovery.record import BegunRecovery, Outcome, RecoveryRecord
 from vtorc.recovery.repairs import Repairs
 from vtorc.recovery.session import RecoverySession, RecoveryTools, StepListener, hear_nothing
 
-
 _FAILOVERS = (Recovery.RECOVER_DEAD_PRIMARY, Recovery.RECOVER_PRIMARY_TABLET_DELETED)
 """The recoveries before which `PreFailoverProcesses` runs."""
 

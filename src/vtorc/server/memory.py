@@ -16,10 +16,15 @@ from vtorc.forms.frames import (
     SettingsFrame,
     ShardFrame,
     StatusFrame,
+    WebhookFrame,
 )
 from vtorc.forms.recovery import RecoveryForm
 from vtorc.forms.settings import SettingForm
 from vtorc.forms.shard import ShardForm
+from vtorc.forms.webhook import WebhookForm
+
+NO_EVENTS = (HeartbeatFrame, MetricsFrame, ReplyFrame, SettingsFrame, WebhookFrame)
+"""The frames that listeners of events are not told of."""
 
 KEPT_RECOVERIES = 500
 KEPT_DECISIONS = 2000
@@ -46,6 +51,8 @@ class ServerMemory:
         """What holds for vtorc as a whole; None until it was told."""
         self.settings: dict[str, SettingForm] = {}
         """The settings by name; empty until they were told."""
+        self.webhook: WebhookForm | None = None
+        """How the webhook does; None until it was told."""
         self.metrics: MetricsFrame | None = None
         """The counters; None until they were told."""
         self.heartbeat: HeartbeatFrame | None = None
@@ -64,7 +71,7 @@ class ServerMemory:
     def take(self, frame: AnyFrame, now: float) -> None:
         """Take a frame that came at `now`, and pass it on to the listeners."""
         self.heard_at = now
-        if not isinstance(frame, HeartbeatFrame | ReplyFrame | MetricsFrame):
+        if not isinstance(frame, NO_EVENTS):
             self.revision += 1
         match frame:
             case ShardFrame(shard=shard):
@@ -86,6 +93,8 @@ class ServerMemory:
                 self.status = frame
             case SettingsFrame(settings=settings):
                 self.settings = {setting.name: setting for setting in settings}
+            case WebhookFrame(webhook=webhook):
+                self.webhook = webhook
             case MetricsFrame():
                 self.metrics = frame
             case HeartbeatFrame():

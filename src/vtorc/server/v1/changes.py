@@ -11,14 +11,11 @@ from vtorc.forms.frames import (
     AuditFrame,
     DecisionFrame,
     GoneFrame,
-    HeartbeatFrame,
-    MetricsFrame,
     RecoveryFrame,
-    ReplyFrame,
     ShardFrame,
     StatusFrame,
 )
-from vtorc.server.memory import ServerMemory
+from vtorc.server.memory import NO_EVENTS, ServerMemory
 
 MOST_KEYLESS = 2000
 """How many changes are kept that no newer one replaces; listeners that lack an older one begin anew."""
@@ -108,7 +105,7 @@ class Changes:
             await self._more.wait()
 
     def _take(self, frame: AnyFrame) -> None:
-        if isinstance(frame, HeartbeatFrame | MetricsFrame | ReplyFrame):
+        if isinstance(frame, NO_EVENTS):
             return
         revision = self._memory.revision
         key = frame.key if frame.key is not None else revision

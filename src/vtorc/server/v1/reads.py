@@ -10,6 +10,7 @@ from vtorc.forms.fleet import ListForm, StatusForm, WhyForm
 from vtorc.forms.frames import DecisionFrame, ProblemForm
 from vtorc.forms.recovery import RecoveryForm, RunningForm
 from vtorc.forms.shard import ShardForm, ShardState
+from vtorc.forms.webhook import WebhookForm
 from vtorc.server.memory import ServerMemory
 from vtorc.server.v1.endpoints import NoQuery, Query
 
@@ -99,6 +100,11 @@ def running(memory: ServerMemory, path: Path, query: NoQuery, now: float) -> Lis
     """Return the recoveries in progress, by name of shard."""
     items = [known.running for known in memory.shards.values() if known.running is not None]
     return ListForm(items=items, revision=memory.revision, cursor=None)
+
+
+def webhook(memory: ServerMemory, path: Path, query: NoQuery, now: float) -> WebhookForm | ProblemForm:
+    """Return how the webhook does, with the events that were given up."""
+    return memory.webhook if memory.webhook is not None else not_told_yet()
 
 
 def named_shard(memory: ServerMemory, path: Path) -> ShardForm | ProblemForm:

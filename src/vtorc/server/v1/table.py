@@ -7,6 +7,7 @@ from vtorc.forms.fleet import ListForm, ShardRowForm, StatusForm, WhyForm
 from vtorc.forms.frames import DecisionFrame
 from vtorc.forms.recovery import RecoveryForm, RunningForm
 from vtorc.forms.shard import ShardForm
+from vtorc.forms.webhook import WebhookForm
 from vtorc.server.v1 import past, reads, shard_list
 from vtorc.server.v1.endpoints import NoQuery, PastEndpoint, ReadEndpoint
 
@@ -78,5 +79,12 @@ READS: tuple[ReadEndpoint[Any] | PastEndpoint[Any], ...] = (
         query=NoQuery,
         answer=ListForm[RunningForm],
         read=reads.running,
+    ),
+    ReadEndpoint(
+        path="/webhook",
+        summary="How the webhook does, and the events that were given up",
+        query=NoQuery,
+        answer=WebhookForm,
+        read=reads.webhook,
     ),
 )
