@@ -60,6 +60,8 @@ _ONLY_SHARD = CtlWord(name="--shard", metavar="KEYSPACE/SHARD", help="only this 
 _LIMIT = CtlWord(
     name="--limit", metavar="N", help=f"the latest N (default {DEFAULT_LIMIT})", default=str(DEFAULT_LIMIT)
 )
+_WHEN = "a duration back from now such as 2h, or a time such as 2026-11-29T21:00:00Z"
+_SINCE = CtlWord(name="--since", metavar="WHEN", help=f"only from this time on: {_WHEN}")
 _TO = CtlWord(name="--to", metavar="ALIAS", help="the tablet to promote (default: the best one)")
 _REASON = CtlWord(name="--reason", metavar="TEXT", help="why, for the record", is_required=True)
 _YES = CtlWord(name="--yes", help="ask no question")
@@ -80,9 +82,12 @@ COMMANDS: dict[str, CtlCommand] = {
         ),
     ),
     "topology": CtlCommand(help="the tablets of a shard as a tree", words=(SHARD,)),
-    "why": CtlCommand(help="why vtorc does for a shard what it does", words=(SHARD,)),
+    "why": CtlCommand(
+        help="why vtorc does for a shard what it does, or did at a time",
+        words=(SHARD, CtlWord(name="--as-of", metavar="WHEN", help=f"at that time, from the history: {_WHEN}")),
+    ),
     "problems": CtlCommand(help="all that is wrong, and what is done about it"),
-    "recoveries": CtlCommand(help="the recoveries that ended, newest first", words=(_ONLY_SHARD, _LIMIT)),
+    "recoveries": CtlCommand(help="the recoveries that ended, newest first", words=(_ONLY_SHARD, _SINCE, _LIMIT)),
     "recovery": CtlCommand(
         help="one recovery with its steps", words=(CtlWord(name="id", metavar="ID", help="its id, as in the list"),)
     ),
