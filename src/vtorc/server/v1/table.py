@@ -97,6 +97,7 @@ READS: tuple[ReadEndpoint[Any] | PastEndpoint[Any], ...] = (
         answer=ListForm[TokenForm],
         read=audit.tokens,
         role=Role.ADMIN,
+        all_keyspaces=True,
     ),
     ReadEndpoint(
         path="/holds",
@@ -111,5 +112,6 @@ READS: tuple[ReadEndpoint[Any] | PastEndpoint[Any], ...] = (
         query=NoQuery,
         answer=WebhookForm,
         read=reads.webhook,
+        all_keyspaces=True,
     ),
 )
