@@ -51,8 +51,8 @@ class ServerMemory:
         """What holds for vtorc as a whole; None until it was told."""
         self.settings: dict[str, SettingForm] = {}
         """The settings by name; empty until they were told."""
-        self.webhook: WebhookForm | None = None
-        """How the webhook does; None until it was told."""
+        self.webhook = WebhookForm(url=None, dropped=0, sentence="there is no webhook: --webhook-url names one")
+        """How the webhook does."""
         self.metrics: MetricsFrame | None = None
         """The counters; None until they were told."""
         self.heartbeat: HeartbeatFrame | None = None

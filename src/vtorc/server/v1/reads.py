@@ -102,9 +102,9 @@ def running(memory: ServerMemory, path: Path, query: NoQuery, now: float) -> Lis
     return ListForm(items=items, revision=memory.revision, cursor=None)
 
 
-def webhook(memory: ServerMemory, path: Path, query: NoQuery, now: float) -> WebhookForm | ProblemForm:
+def webhook(memory: ServerMemory, path: Path, query: NoQuery, now: float) -> WebhookForm:
     """Return how the webhook does, with the events that were given up."""
-    return memory.webhook if memory.webhook is not None else not_told_yet()
+    return memory.webhook
 
 
 def named_shard(memory: ServerMemory, path: Path) -> ShardForm | ProblemForm:
