@@ -16,7 +16,7 @@ from vtorc.control.webhook_observer import WebhookObserver
 from vtorc.core.facts.clock import Clock
 from vtorc.errors import SettingsError
 from vtorc.forms.recovery import HookRunForm
-from vtorc.forms.webhook import WebhookForm
+from vtorc.forms.webhook_state import WebhookForm
 from vtorc.notifier.helper import NotifierHelper
 from vtorc.notifier.hooks import HookLimits, HookNews, OperatorHooks
 from vtorc.notifier.lines import EventLine, StartLine, WebhookOptions

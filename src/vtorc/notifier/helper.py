@@ -18,7 +18,7 @@ import msgspec
 import structlog
 
 import vtorc
-from vtorc.forms.webhook import WebhookStateForm
+from vtorc.forms.webhook_state import WebhookStateForm
 from vtorc.notifier.lines import (
     LONGEST_LINE,
     EndLine,

@@ -8,7 +8,7 @@ import sys
 import traceback
 
 from vtorc.errors import ChannelError
-from vtorc.forms.webhook import WebhookStateForm
+from vtorc.forms.webhook_state import WebhookStateForm
 from vtorc.notifier.commands import run_command
 from vtorc.notifier.lines import (
     LONGEST_LINE,

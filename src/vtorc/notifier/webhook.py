@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from vtorc.forms.times import rfc3339
-from vtorc.forms.webhook import DeadLetterForm, WebhookStateForm
+from vtorc.forms.webhook_state import DeadLetterForm, WebhookStateForm
 from vtorc.notifier.outbox import EventOutbox, Letter
 from vtorc.notifier.post import NotDelivered, Receiver, post
 

@@ -21,7 +21,7 @@ from vtorc.forms.frames import (
 from vtorc.forms.recovery import RecoveryForm
 from vtorc.forms.settings import SettingForm
 from vtorc.forms.shard import ShardForm
-from vtorc.forms.webhook import WebhookForm
+from vtorc.forms.webhook_state import WebhookForm
 
 NO_EVENTS = (HeartbeatFrame, MetricsFrame, ReplyFrame, SettingsFrame, WebhookFrame)
 """The frames that listeners of events are not told of."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.notifier.receivers import HANG, FakeReceiver, Received, receiving, until
-from vtorc.forms.webhook import WebhookStateForm
+from vtorc.forms.webhook_state import WebhookStateForm
 from vtorc.notifier import webhook as webhook_module
 from vtorc.notifier.outbox import ASIDE, MOST_WAITING, EventOutbox
 from vtorc.notifier.post import SIGNATURE, NotDelivered, Receiver, post, signature

@@ -10,7 +10,7 @@ from vtorc.forms.fleet import ListForm, StatusForm, WhyForm
 from vtorc.forms.frames import DecisionFrame, ProblemForm
 from vtorc.forms.recovery import RecoveryForm, RunningForm
 from vtorc.forms.shard import ShardForm, ShardState
-from vtorc.forms.webhook import WebhookForm
+from vtorc.forms.webhook_state import WebhookForm
 from vtorc.server.memory import ServerMemory
 from vtorc.server.v1.endpoints import NoQuery, Query
 
