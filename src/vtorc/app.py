@@ -31,7 +31,8 @@ from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.memory_keeper import MemoryKeeper
 from vtorc.discovery.probe import ProbePace
 from vtorc.errors import MemoryFileError, TabletClientMisconfigured
-from vtorc.forms.settings import LiveSettingForms, SettingForm
+from vtorc.forms.access import KnownToken
+from vtorc.forms.settings import LiveSettingForms, ReloadForm, SettingForm
 from vtorc.history.memory_file import MemoryFile, StoredMemory, read_memory
 from vtorc.history.retention import Retention
 from vtorc.history.writer import HistoryWriter
@@ -39,6 +40,7 @@ from vtorc.logs import setup_logging
 from vtorc.mysql.held import MysqlCredentials
 from vtorc.mysql.sentinel import MysqlSentinel
 from vtorc.notifying import Notifying
+from vtorc.orders import open_orders, restored_holds, restored_notes, restored_tokens
 from vtorc.recovery.session import Bounds, Deadlines, RecoveryTools
 from vtorc.server.listener import BoundListener
 from vtorc.server.opening import open_listeners, server_rules
@@ -58,6 +60,9 @@ HISTORY_FILE = "vtorc-history.sqlite"
 
 MEMORY_FILE = "vtorc-memory.sqlite"
 """Name of the file of what vtorc remembers in the log folder."""
+
+ORDERS_FILE = "vtorc-orders.sqlite"
+"""Name of the file of what operators told vtorc in the log folder."""
 
 WEBHOOK_FILE = "vtorc-webhook.sqlite"
 """Name of the file of undelivered events of the webhook in the log folder."""
@@ -99,10 +104,12 @@ async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[Boun
         open_tools(lambda: store.settings) as (tools, tablets),
         open_history(lambda: store.settings, tools.clock) as history,
         open_memory(store.settings, tools.clock) as keeper,
+        open_orders(orders_file(store.settings)) as orders,
         open_audit(store.settings, tools.clock) as audit,
     ):
         log, advice = LogObserver(), topology_advice(store.settings, new_file=new_file)
-        forms = LiveSettingForms(store)
+        forms, tokens = LiveSettingForms(store), await restored_tokens(orders)
+        notes = await restored_notes(orders, tools.clock)
         notifying = Notifying(lambda: store.settings, tools.clock, outbox=beside_history(store.settings, WEBHOOK_FILE))
         tools = replace(tools, hooks=notifying.pre_hooks)
         http = HttpSide(
@@ -110,7 +117,11 @@ async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[Boun
             rules,
             tools,
             fleet=lambda: fleet,
-            facts=lambda: daemon_facts(store.settings, fleet, forms()),
+            facts=lambda: daemon_facts(store.settings, fleet, forms(), tokens.tokens),
+            tokens=tokens,
+            acts_a_minute=lambda: store.settings.actions_per_minute,
+            notes=notes,
+            reload=lambda: reload(store, tablets),
             audit=[log, *history, *audit, *notifying.webhook_observers],
             metrics=[notifying.metrics],
         )
@@ -122,7 +133,10 @@ async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[Boun
             sentinel=make_sentinel(store.settings),
             topology_observer=TopologyObservers([log, advice, *history, *http.observers, *notifying.hook_observers]),
             keeper=keeper,
+            holds=await restored_holds(orders, tools.clock),
         )
+        for hear in (log.held, *(each.held for each in history), *(each.held for each in http.hold_observers)):
+            fleet.holds.listen(hear)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, _stop, fleet, number)
@@ -144,7 +158,9 @@ def _missing_topology_file(settings: Settings) -> str:
     return path if settings.topo_implementation == "local" and not Path(path).exists() else ""
 
 
-def daemon_facts(settings: Settings, fleet: Fleet, forms: tuple[SettingForm, ...]) -> DaemonFacts:
+def daemon_facts(
+    settings: Settings, fleet: Fleet, forms: tuple[SettingForm, ...], tokens: tuple[KnownToken, ...] = ()
+) -> DaemonFacts:
     """Return what vtorc tells of itself."""
     return DaemonFacts(
         version=vtorc.__version__,
@@ -153,8 +169,10 @@ def daemon_facts(settings: Settings, fleet: Fleet, forms: tuple[SettingForm, ...
         emergency_reparents_allowed=settings.allow_emergency_reparent,
         clusters_to_watch=settings.clusters_to_watch,
         history_file=history_file(settings),
+        holds_outlive_vtorc=fleet.holds.is_lasting,
         shards_watched=fleet.shards_watched,
         settings=forms,
+        tokens=tokens,
     )
 
 
@@ -163,16 +181,21 @@ def _stop(fleet: Fleet, number: signal.Signals) -> None:
     fleet.stop()
 
 
-def reload(store: SettingsStore, tablets: GrpcTabletManager) -> None:
-    """Read the settings and the credentials for tablets again; log the changes, or the reason why there are none."""
+def reload(store: SettingsStore, tablets: GrpcTabletManager) -> ReloadForm:
+    """Read the settings and the credentials for tablets again; log and return the changes, or why there are none."""
     reloaded = store.reload(setup_logging)
-    for sentence in reloaded.sentences:
-        (_log.error if reloaded.problems else _log.info)(sentence)
+    sentences, done = [*reloaded.sentences], not reloaded.problems
+    for sentence in sentences:
+        (_log.info if done else _log.error)(sentence)
     try:
         if tablets.reload_credentials():
-            _log.info("calls to tablets carry another name and password from now on")
+            sentences.append("calls to tablets carry another name and password from now on")
+            _log.info(sentences[-1])
     except TabletClientMisconfigured as error:
-        _log.error(f"credentials not reloaded, calls to tablets carry the earlier ones: {error}")
+        done = False
+        sentences.append(f"credentials not reloaded, calls to tablets carry the earlier ones: {error}")
+        _log.error(sentences[-1])
+    return ReloadForm(done=done, sentences=sentences)
 
 
 @asynccontextmanager
@@ -264,6 +287,11 @@ def beside_history(settings: Settings, name: str) -> str:
     """Return the path of a file such as `vtorc-memory.sqlite` beside the history; empty if there is no place for it."""
     named = _named_data_file(settings)
     return f"{named}-{name.removeprefix('vtorc-').removesuffix('.sqlite')}" if named else _in_log_folder(settings, name)
+
+
+def orders_file(settings: Settings) -> str:
+    """Return the path of what operators told vtorc; empty if there is no place for it."""
+    return beside_history(settings, ORDERS_FILE)
 
 
 def _named_data_file(settings: Settings) -> str:

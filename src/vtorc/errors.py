@@ -70,6 +70,10 @@ class NameParseError(MalformedText):
     """A text is not the name of a tablet, shard, key range or tablet type."""
 
 
+class HoldParseError(MalformedText):
+    """A text is no scope, effect or length of a hold."""
+
+
 class UnknownDurabilityPolicy(VtorcError):
     """A keyspace names a durability policy that vtorc does not know; no automatic action is taken in that keyspace."""
 
@@ -184,6 +188,10 @@ class MemoryFileDamaged(MemoryFileError):
 
 class OrdersFileError(VtorcError):
     """The file of what operators told vtorc cannot be opened, read or written; orders are refused until it can be."""
+
+
+class NoteParseError(VtorcError):
+    """A text is no note of an operator, such as a tag."""
 
 
 class HistoryDamaged(HistoryError):

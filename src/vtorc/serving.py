@@ -7,11 +7,14 @@ from functools import partial
 from vtorc.control.facade import FleetFacade
 from vtorc.control.fleet import Fleet
 from vtorc.control.fleet_metrics import FleetMetrics
+from vtorc.control.note_book import NoteBook, PassingNotes
 from vtorc.control.observer import AuditObserver, AuditObservers
 from vtorc.control.probe_metrics import ProbeMetrics
 from vtorc.control.publisher import DaemonFacts, MetricsSource, Publisher
+from vtorc.control.token_book import TokenBook
 from vtorc.control.topo_metrics import TopoMetrics
-from vtorc.desk.desk import Desk
+from vtorc.desk.desk import ACTS_A_MINUTE, Desk
+from vtorc.forms.settings import ReloadForm
 from vtorc.recovery.session import RecoveryTools
 from vtorc.server.beside import beside
 from vtorc.server.listener import BoundListener
@@ -31,14 +34,24 @@ class HttpSide:
         fleet: Callable[[], Fleet],
         facts: Callable[[], DaemonFacts],
         audit: Sequence[AuditObserver],
+        tokens: TokenBook | None = None,
+        acts_a_minute: Callable[[], int] = lambda: ACTS_A_MINUTE,
+        notes: NoteBook | None = None,
+        reload: Callable[[], ReloadForm] | None = None,
         metrics: Sequence[MetricsSource] = (),
     ) -> None:
         """Serve on `listeners`; `fleet` returns the fleet, which is made with the observers, once it is there.
 
-        `audit` hears what operators ask for; `metrics` are counted beside those of the fleet.
+        `audit` hears what operators ask for. The desk keeps `notes` and bearer `tokens`; without them they last as long
+        as the process. It calls `reload` to have the settings read again; None if there are none to read.
+        `acts_a_minute` is as in `Desk`. `metrics` are counted beside those of the fleet.
         """
+        self._notes = notes if notes is not None else NoteBook(PassingNotes(), tools.clock)
+        self._reload = reload
         self._fleet = fleet
         self._audit = audit
+        self._tokens = tokens if tokens is not None else TokenBook()
+        self._acts_a_minute = acts_a_minute
         self._server = ServerSupervisor(listeners, rules)
         self.publishers: list[Publisher] = []
         """Those that tell the server; empty without listeners."""
@@ -50,15 +63,30 @@ class HttpSide:
             counted: list[MetricsSource] = [*self._counters, ProbeMetrics(lambda: fleet().probes), calls, *metrics]
             self.publishers.append(Publisher(self._server, tools.clock, facts, tools.bounds, metrics=counted))
 
+        for publisher in self.publishers:
+            self._notes.listen(publisher.noted)
+
     @property
     def observers(self) -> list[FleetMetrics | Publisher]:
         """Those that have to hear of the fleet and of its topology."""
         return [*self._counters, *self.publishers]
 
+    @property
+    def hold_observers(self) -> Sequence[Publisher]:
+        """Those that have to hear of holds."""
+        return self.publishers
+
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """Serve and answer until the end of the context; the server process ends with it."""
-        desk = Desk(FleetFacade(self._fleet()), audit=AuditObservers([*self._audit, *self.publishers]))
+        desk = Desk(
+            FleetFacade(self._fleet()),
+            audit=AuditObservers([*self._audit, *self.publishers]),
+            tokens=self._tokens,
+            notes=self._notes,
+            reload=self._reload,
+            acts_a_minute=self._acts_a_minute,
+        )
         runs = [
             run
             for each in self.publishers

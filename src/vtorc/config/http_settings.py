@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from vtorc.config.http_kinds import NETWORKS, authentication_method, endpoint, url_prefix
 from vtorc.config.kinds import SWITCH, TEXT, WORDS, whole
-from vtorc.config.orchestrator import AUTO, listen_address
+from vtorc.config.orchestrator import AUTO, listen_address, other_address
 from vtorc.config.setting import key, setting
 
 
@@ -31,11 +31,24 @@ class HttpSettings:
         "Whether what acts is taken over HTTP from other hosts, too, where vtorc does not know its operators: with "
         "this, all hosts that reach it may change primaries.",
     )
+    read_only_address: str = setting(
+        other_address(),
+        "",
+        "Address of one more listener, such as :3001, on which nothing that acts exists; all else is as on "
+        "--listen-address. Empty for none.",
+    )
+    actions_per_minute: int = setting(
+        whole(0, 10000),
+        10,
+        "How many requests that change servers are taken over HTTP within a minute, from one operator and for one "
+        "shard; 0 for any number.",
+        live=True,
+    )
     security_policy: str = setting(
         TEXT,
         "",
-        "What is denied of the paths that Vitess' vtorc has since v14: read-only denies what acts, deny-all and any "
-        "other word deny all but metrics and probes; empty denies nothing.",
+        "What is denied over HTTP: read-only denies what acts, deny-all and any other word deny all but metrics and "
+        "probes; empty denies nothing.",
     )
     allowed_hosts: tuple[str, ...] = setting(
         WORDS,

@@ -47,6 +47,21 @@ def listen_address() -> ValueKind[str]:
     )
 
 
+def other_address() -> ValueKind[str]:
+    """One more address to listen on, with or without a host; empty for none."""
+
+    def read(value: Any) -> str:
+        if not isinstance(value, str):
+            raise ValueError(value)
+        if value:
+            host_and_port(value)
+        return value
+
+    return ValueKind(
+        "address", "an address such as :3001, with a port from 0 to 65535", read, read, lambda text: text or '""'
+    )
+
+
 def promotion_filter() -> ValueKind[bool]:
     """A list of clusters to recover: all, or none.
 

@@ -1,14 +1,15 @@
 """What is known of the shards of a fleet, and what can be asked of it: all that others use of the fleet's insides."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from vtorc.control.fleet import Fleet
+from vtorc.control.hold_book import HoldBook
 from vtorc.control.operator_command import OperatorCommand
 from vtorc.control.shard_loop import ShardLoop
 from vtorc.core.decision.decisions import Decision
 from vtorc.core.facts.durability import DurabilityPolicy
-from vtorc.core.facts.ids import ShardId
+from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.views import ShardView
 from vtorc.discovery.watch import ShardWatch
 from vtorc.recovery.record import BegunRecovery
@@ -38,6 +39,11 @@ class FleetFacade:
         """Return what is known of a shard at this moment."""
         loop = self._loop(shard)
         return loop.watch.view() if loop is not None else None
+
+    def aliases(self, shard: ShardId) -> Collection[TabletAlias]:
+        """Return the tablets of a shard."""
+        loop = self._loop(shard)
+        return loop.watch.aliases if loop is not None else ()
 
     def policy(self, shard: ShardId) -> DurabilityPolicy | None:
         """Return the durability policy in force; None also if it is missing or unknown."""
@@ -81,13 +87,10 @@ class FleetFacade:
         loop = self._loop(shard)
         return loop is not None and loop.command is not None and loop.command.switch.cancel(why)
 
-    def stop_recoveries(self, why: str) -> None:
-        """Let no recovery begin from now on; `why` is the end of a sentence."""
-        self._fleet.stop_recoveries(why)
-
-    def allow_recoveries(self, why: str) -> None:
-        """Let recoveries begin again, as far as the settings allow them; `why` is the end of a sentence."""
-        self._fleet.allow_recoveries(why)
+    @property
+    def holds(self) -> HoldBook:
+        """The holds of operators."""
+        return self._fleet.holds
 
     def on_shard(self, shard: ShardId, make: Callable[[RecoveryTools, ShardWatch], T]) -> T | None:
         """Return what `make` makes of the tools and the watch of a shard, without a word to its loop."""

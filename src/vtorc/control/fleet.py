@@ -6,9 +6,11 @@ from dataclasses import dataclass, field, replace
 
 from vtorc.control.breaker import HOLD_NOTHING, Breaker
 from vtorc.control.budget import BudgetLimits, FleetBudget
+from vtorc.control.hold_book import HoldBook, HoldChange, HoldNews, PassingHolds
 from vtorc.control.observer import Announcement, Observer, TopologyObserver, lateness_announcement
 from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import DecisionSettings, ShardLoop
+from vtorc.core.facts.holds import Purpose
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.remembered import RememberedTablet
 from vtorc.core.facts.rules import Rule
@@ -79,7 +81,9 @@ class Fleet:
         sentinel: Sentinel | None = None,
         topology_observer: TopologyObserver | None = None,
         keeper: MemoryKeeper | None = None,
+        holds: HoldBook | None = None,
     ) -> None:
+        """Honour the holds of `holds`; without them the fleet has a book of its own, which does not outlive it."""
         self._tools = tools
         self._settings = settings
         self._observer = observer
@@ -104,29 +108,28 @@ class Fleet:
             hold_above=lambda: settings().hold_above,
             announce=observer.announced,
         )
-        self.stopped = ""
-        """Why an operator has all recoveries stopped, as the end of a sentence; empty if they may begin."""
+        self.holds = holds if holds is not None else HoldBook(PassingHolds(), tools.clock)
+        """The holds of operators."""
+        self.holds.listen(self._note_hold)
 
     @property
     def tools(self) -> RecoveryTools:
         """The tools of all recoveries."""
         return self._tools
 
-    def stop_recoveries(self, why: str) -> None:
-        """Let no recovery begin from now on; `why` is the end of a sentence. A recovery in progress goes on."""
-        self._set_stopped(why, Announcement(f"no recovery begins: {why}", Rule.RECOVERIES_STOPPED))
-
-    def allow_recoveries(self, why: str) -> None:
-        """Let recoveries begin again, as far as the settings allow them; `why` is the end of a sentence."""
-        if self.stopped:
-            news = Announcement(f"recoveries may begin again: {why}", Rule.RECOVERIES_STOPPED, is_end=True)
-            self._set_stopped("", news)
-
-    def _set_stopped(self, why: str, news: Announcement) -> None:
-        self.stopped = why
-        self._observer.announced(news)
-        for loop in self.loops.values():
-            loop.watch.wake()
+    def _note_hold(self, news: HoldNews) -> None:
+        """Let the shards be judged again that a hold is about, and announce the switch that stops all recoveries."""
+        for shard, loop in self.loops.items():
+            if news.hold.scope.concerns(shard, loop.watch.aliases):
+                loop.watch.note_holds()
+        if news.hold.purpose is not Purpose.SWITCH or news.change is HoldChange.REPLACED:
+            return
+        if news.change.is_end:
+            why = f"{news.asked.actor} allowed them: {news.asked.reason}" if news.asked is not None else news.sentence
+            told = Announcement(f"recoveries may begin again: {why}", Rule.RECOVERIES_STOPPED, is_end=True)
+        else:
+            told = Announcement(f"no recovery begins: {news.hold.sentence}", Rule.RECOVERIES_STOPPED)
+        self._observer.announced(told)
 
     async def run(self) -> None:
         """Manage the cluster until `stop` is called or it is cancelled.
@@ -250,6 +253,7 @@ class Fleet:
             budget=self.probes,
             keeper=self._keeper,
             remembered=self._remembered(shard),
+            holds=self.holds.on,
         )
         loop = ShardLoop(
             watch,
@@ -259,7 +263,6 @@ class Fleet:
             controlled=controlled,
             budget=self.budget,
             breaker=self._breaker,
-            stopped=lambda: self.stopped,
         )
         self.loops[shard] = loop
         self._tasks[shard] = group.create_task(self._run_loop(shard, loop), name=f"shard {shard}")

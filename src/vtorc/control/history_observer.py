@@ -5,12 +5,14 @@ from dataclasses import asdict, replace
 
 import msgspec
 
+from vtorc.control.hold_book import HoldChange, HoldNews
 from vtorc.control.observer import Announcement, failure_sentence
 from vtorc.core.decision.decisions import Decision
 from vtorc.core.election.forced_promotion import DataLossEstimate
 from vtorc.core.election.safety_argument import SafetyArgument
 from vtorc.core.facts.clock import Clock
 from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.holds import ScopeKind
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.rules import Rule
 from vtorc.forms.audit import AuditForm
@@ -97,6 +99,23 @@ class HistoryObserver:
                 rule=announcement.rule.value,
                 sentence=announcement.sentence,
                 change=CLEARED if announcement.is_end else DECIDED,
+            )
+        )
+
+    def held(self, news: HoldNews) -> None:
+        """Store a change of the holds in force as a decision; one that was only read back is none."""
+        if news.change is HoldChange.RESTORED:
+            return
+        kind, name = news.hold.scope.kind, news.hold.scope.name
+        by = f", as {news.asked.actor} asked from {news.asked.origin}" if news.asked is not None else ""
+        self._writer.add_decision(
+            StoredDecision(
+                at=self._clock.wall(),
+                shard=name if kind is ScopeKind.SHARD else "",
+                tablet=name if kind is ScopeKind.TABLET else "",
+                code="",
+                rule=Rule.HELD.value,
+                sentence=f"{news.sentence}{by}",
             )
         )
 

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 
 import structlog
 
+from vtorc.control.hold_book import HoldNews
 from vtorc.control.observer import Announcement, failure_sentence
 from vtorc.core.decision.decisions import Decision
 from vtorc.core.detection.recoveries import Recovery
@@ -95,13 +96,15 @@ class LogObserver:
         """Log the decision.
 
         It is a warning if a primary is lost, or if vtorc does not act on a problem of the whole shard. It is an error
-        if an operator is needed.
+        if an operator is needed. A hold that silences the problem leaves it a piece of information, unless vtorc acts.
         """
         level = "info"
         if decision.recovery in _REPLACEMENTS or (not decision.acts and decision.finding.problem.warns):
             level = "warning"
         if decision.escalated:
             level = "error"
+        if decision.silenced_by is not None and not decision.acts:
+            level = "info"
         getattr(self._log, level)(
             decision.sentence,
             shard=str(decision.finding.shard),
@@ -176,6 +179,20 @@ class LogObserver:
         if announcement.late_seconds is not None:
             fields["late_seconds"] = announcement.late_seconds
         (self._log.warning if announcement.is_end else self._log.error)(announcement.sentence, **fields)
+
+    def held(self, news: HoldNews) -> None:
+        """Warn of each change of the holds in force, with the operator who asked for it."""
+        hold, asked = news.hold, news.asked
+        self._log.warning(
+            news.sentence,
+            hold=hold.number,
+            scope=str(hold.scope),
+            effects=hold.effect_words,
+            actor=asked.actor if asked is not None else "",
+            origin=asked.origin if asked is not None else "",
+            reason=asked.reason if asked is not None else hold.reason,
+            rule=Rule.HELD.value,
+        )
 
     def failed(self, shard: ShardId, error: Exception, rest: float) -> None:
         """Log a mistake of vtorc's own with its traceback."""

@@ -12,13 +12,16 @@ from typing import Protocol
 
 from msgspec import structs
 
+from vtorc.control.hold_book import HoldNews
 from vtorc.control.observer import Announcement, failure_sentence
 from vtorc.control.readiness_keeper import ReadinessKeeper
 from vtorc.core.decision.decisions import Decision
 from vtorc.core.facts.ids import ShardId
+from vtorc.core.facts.notes import NO_NOTES, Notes
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
 from vtorc.discovery.lateness import OnTimeClock
+from vtorc.forms.access import KnownToken
 from vtorc.forms.audit import AuditForm
 from vtorc.forms.findings import finding_form
 from vtorc.forms.frames import (
@@ -29,14 +32,19 @@ from vtorc.forms.frames import (
     FrameSink,
     GoneFrame,
     HeartbeatFrame,
+    HoldsFrame,
     MetricForm,
     MetricsFrame,
+    NotesFrame,
     RecoveryFrame,
     SettingsFrame,
     ShardFrame,
     StatusFrame,
+    TokensFrame,
     WebhookFrame,
 )
+from vtorc.forms.hold import HoldForm, hold_form
+from vtorc.forms.notes import acknowledgement_form, tag_form
 from vtorc.forms.recovery import HookRunForm, RunningForm, recovery_form, running_form
 from vtorc.forms.settings import SettingForm
 from vtorc.forms.shard import shard_form
@@ -82,8 +90,12 @@ class DaemonFacts:
     """The SQLite file of the history; empty if there is none."""
     shards_watched: int | None = None
     """How many shards the topology server has; None until it was read once."""
+    holds_outlive_vtorc: bool = False
+    """Whether the holds of operators are kept over a restart."""
     settings: tuple[SettingForm, ...] = ()
     """All settings."""
+    tokens: tuple[KnownToken, ...] = ()
+    """All bearer tokens by name."""
 
 
 class MetricsSource(Protocol):
@@ -137,11 +149,14 @@ class Publisher:
         self._decisions: deque[DecisionFrame] = deque(maxlen=KEPT_DECISIONS)
         self._audit: deque[AuditFrame] = deque(maxlen=KEPT_AUDIT)
         self._announcements: dict[Rule, AnnouncementForm] = {}
+        self._holds: dict[int, HoldForm] = {}
+        self._notes = NO_NOTES
         self._unread: tuple[str, ...] = ()
         self._webhook: WebhookFrame | None = None
         self._told_webhook: WebhookFrame | None = None
         self._status: StatusFrame | None = None
         self._settings: tuple[SettingForm, ...] = ()
+        self._tokens: tuple[KnownToken, ...] = ()
 
     async def run(self) -> None:
         """Send what has changed, and heartbeats, until cancelled."""
@@ -161,9 +176,14 @@ class Publisher:
         """
         shards, ended, decided = list(self._shards), list(self._recoveries), list(self._decisions)
         asked = list(self._audit)
+        yield TokensFrame(tokens=list(self._facts().tokens))  # first, so that no client is refused that is known
         yield self._status_frame()
         if settings := self._facts().settings:
             yield SettingsFrame(settings=list(settings))
+        if self._holds:
+            yield self._holds_frame()
+        if self._notes.acknowledgements or self._notes.tags:
+            yield self._notes_frame()
         if self._webhook is not None:
             yield self._webhook
         for shard in shards:
@@ -258,6 +278,19 @@ class Publisher:
             sentence=failure_sentence(shard, error, rest),
         )
 
+    def held(self, news: HoldNews) -> None:
+        """Send the holds in force."""
+        if news.change.is_end:
+            self._holds.pop(news.hold.number, None)
+        else:
+            self._holds[news.hold.number] = hold_form(news.hold)
+        self._sink.send(self._holds_frame())
+
+    def noted(self, notes: Notes) -> None:
+        """Send the notes of operators."""
+        self._notes = notes
+        self._sink.send(self._notes_frame())
+
     def found(self, shard: ShardId, *, tablets: int, controlled: bool) -> None:
         """Do nothing: a shard is told once it was judged."""
 
@@ -299,6 +332,9 @@ class Publisher:
         if (settings := self._facts().settings) != self._settings:
             self._settings = settings
             self._sink.send(SettingsFrame(settings=list(settings)))
+        if (tokens := self._facts().tokens) != self._tokens:
+            self._tokens = tokens
+            self._sink.send(TokensFrame(tokens=list(tokens)))
         if self._webhook is not None and self._webhook is not self._told_webhook:
             self._told_webhook = self._webhook
             self._sink.send(self._webhook)
@@ -326,6 +362,15 @@ class Publisher:
             shards_watched=facts.shards_watched,
             announcements=[self._announcements[rule] for rule in sorted(self._announcements, key=lambda r: r.value)],
             history_file=facts.history_file,
+        )
+
+    def _holds_frame(self) -> HoldsFrame:
+        return HoldsFrame(holds=list(self._holds.values()), outlive_vtorc=self._facts().holds_outlive_vtorc)
+
+    def _notes_frame(self) -> NotesFrame:
+        return NotesFrame(
+            acknowledgements=[acknowledgement_form(each) for each in self._notes.acknowledgements.values()],
+            tags=[tag_form(tag) for tag in self._notes.tags.values()],
         )
 
     def _metrics_frame(self) -> MetricsFrame:
@@ -358,6 +403,8 @@ def _is_news(before: Judgement, after: Judgement) -> bool:
 
 
 def _view_is_news(before: ShardView, after: ShardView) -> bool:
+    if before.holds != after.holds:
+        return True
     if before.shard_record != after.shard_record or len(before.tablets) != len(after.tablets):
         return True
     if before.unreachable_cells != after.unreachable_cells or before.bad_records != after.bad_records:

@@ -12,7 +12,7 @@ from vtorc.control.observer import Observer
 from vtorc.control.operator_command import OperatorCommand
 from vtorc.control.retry_pauses import RetryPauses
 from vtorc.core.decision.backoff import Attempt
-from vtorc.core.decision.backoff_waivers import BackoffWaivers, waive_applied
+from vtorc.core.decision.backoff_waivers import BackoffWaivers, waive_applied, waive_lifted
 from vtorc.core.decision.decisions import Action, Decision, DecisionLimits, decide, next_action
 from vtorc.core.decision.escalation import StandingProblems
 from vtorc.core.detection.analysis import analyse
@@ -77,9 +77,8 @@ class ShardLoop:
         controlled: bool,
         budget: FleetBudget,
         breaker: Breaker,
-        stopped: Callable[[], str] = lambda: "",
     ) -> None:
-        """Act within `budget` and `breaker`; `stopped` returns why an operator has recoveries stopped, empty if not."""
+        """Act within `budget` and `breaker`."""
         self.watch = watch
         self.controlled = controlled
         self._tools = tools
@@ -101,7 +100,6 @@ class ShardLoop:
         self._breaker = breaker
         self._slot = budget.new_slot(watch.wake)
         self._wanted_since: dict[Urgency, float] = {}
-        self._stopped = stopped
         self._command: OperatorCommand | None = None
         self.judgement: Judgement | None = None
         """The last judgement; None before the first."""
@@ -193,11 +191,9 @@ class ShardLoop:
         findings = analyse(view, durability, replace(settings.thresholds, heard_since=heard_since), now)
         self._note_replacement(view, findings, now)
         self._attempts = self._waivers.waive([t.alias for t in view.tablets if t.is_current], self._attempts, now)
-        self._attempts = waive_applied(view, self._attempts)
+        self._attempts = waive_lifted(view, waive_applied(view, self._attempts))
         self._forget_old_attempts({(f.code, f.alias) for f in findings}, now)
-        limits = replace(
-            settings.limits, controlled=self.controlled, attempts=tuple(self._attempts), stopped=self._stopped()
-        )
+        limits = replace(settings.limits, controlled=self.controlled, attempts=tuple(self._attempts))
         decisions = self._standing.escalate(decide(view, findings, durability, limits, now), self._attempts, now)
         action = next_action(decisions)
         if (
@@ -357,6 +353,7 @@ class ShardLoop:
                 succeeded=record.outcome is Outcome.SUCCEEDED,
                 cause=decision.finding.cause,
                 waits_for=record.waits_for,
+                refused_with=self.watch.view().holds if record.rule is Rule.HELD else None,
                 took=record.duration,
             )
             for decision in action.decisions

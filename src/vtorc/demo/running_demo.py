@@ -213,6 +213,8 @@ async def _running(demo: RunningDemo, listener: BoundListener) -> AsyncIterator[
             Observers([demo.observer, log, *http.observers]),
             topology_observer=TopologyObservers([log, *http.observers]),
         )
+        for hear in (log.held, *(each.held for each in http.hold_observers)):
+            fleet.holds.listen(hear)
         async with http.serving(), asyncio.TaskGroup() as group:
             group.create_task(fleet.run(), name="vtorc")
             writing = group.create_task(demo.writer.run(), name="writer")

@@ -1,5 +1,6 @@
 """Reads the arguments of a request, and refuses wrong ones by key, value and what was expected."""
 
+import re
 from collections.abc import Callable, Mapping
 
 from vtorc.core.facts.ids import ShardId, TabletAlias
@@ -8,6 +9,14 @@ from vtorc.errors import NameParseError
 
 LONGEST_REASON = 500
 """Most characters of an operator's reason."""
+
+MOST_TABLETS = 100
+"""Most tablets of one request."""
+
+MOST_RECOVERIES = 1000
+"""Most recoveries of one request."""
+
+_RECOVERY = re.compile(r"[0-9]{1,20}", re.ASCII)
 
 
 class RequestArguments:
@@ -29,13 +38,13 @@ class RequestArguments:
             raise self._wrong(key, value, expected)
         return value.strip()
 
-    def reason(self) -> str:
+    def reason(self, key: str = "reason") -> str:
         """Return the operator's reason, in which unprintable characters are blanked; raises DeskRefusal."""
-        expected = f"the reason, in at most {LONGEST_REASON} characters"
-        reason = self.text("reason", expected)
+        expected = f"the {key}, in at most {LONGEST_REASON} characters"
+        reason = self.text(key, expected)
         if len(reason) > LONGEST_REASON:
-            raise self._wrong("reason", reason, expected)
-        return "".join(char if char.isprintable() else " " for char in reason)
+            raise self._wrong(key, reason, expected)
+        return printable(reason)
 
     def flag(self, key: str, *, default: bool | None = None) -> bool:
         """Return true or false, `default` if the request has none; raises DeskRefusal."""
@@ -46,9 +55,39 @@ class RequestArguments:
             raise self._wrong(key, value, "true or false")
         return value
 
-    def choice(self, key: str, among: tuple[str, ...]) -> str:
-        """Return one of these words; raises DeskRefusal."""
+    def text_or_none(self, key: str, longest: int) -> str | None:
+        """Return a text of at most `longest` characters, in which unprintable ones are blanked; None without one.
+
+        Raises DeskRefusal.
+        """
         value = self._take(key)
+        if value is None:
+            return None
+        if not isinstance(value, str) or not value.strip() or len(value) > longest:
+            raise self._wrong(key, value, f"a text of at most {longest} characters, or null")
+        return printable(value.strip())
+
+    def number_or_none(self, key: str, least: int, most: int) -> int | None:
+        """Return a whole number within these bounds; None without one. Raises DeskRefusal."""
+        value = self._take(key)
+        if value is None:
+            return None
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise self._wrong(key, value, f"a whole number from {least} to {most}, or null")
+        return value
+
+    def choices(self, key: str, among: tuple[str, ...]) -> list[str]:
+        """Return a list of some of these words, which may be empty; raises DeskRefusal."""
+        value = self._take(key)
+        if not isinstance(value, list) or not all(isinstance(each, str) and each in among for each in value):
+            raise self._wrong(key, value, f"a list of {', '.join(among)}")
+        return value
+
+    def choice(self, key: str, among: tuple[str, ...], *, default: str | None = None) -> str:
+        """Return one of these words, `default` if the request has none; raises DeskRefusal."""
+        value = self._take(key)
+        if value is None and default is not None:
+            return default
         if not isinstance(value, str) or value not in among:
             raise self._wrong(key, value, f"one of {', '.join(among)}")
         return value
@@ -80,6 +119,41 @@ class RequestArguments:
         except NameParseError:
             raise self._wrong(key, value, expected) from None
 
+    def names_or_none(self, key: str, expected: str) -> tuple[str, ...] | None:
+        """Return names, at least one; None if the request has none. Raises DeskRefusal."""
+        value = self._take(key)
+        if value is None:
+            return None
+        if not isinstance(value, list) or not value or not all(isinstance(name, str) and name for name in value):
+            raise self._wrong(key, value, expected)
+        return tuple(dict.fromkeys(value))
+
+    def aliases_or_none(self, key: str) -> tuple[TabletAlias, ...] | None:
+        """Return the tablets that are named; None if the request names none. Raises DeskRefusal."""
+        if self._left.get(key) is None:
+            self._take(key)
+            return None
+        return self.aliases(key)
+
+    def aliases(self, key: str) -> tuple[TabletAlias, ...]:
+        """Return the tablets that are named, at least one and each once; raises DeskRefusal."""
+        value = self._take(key)
+        expected = f"a list of 1 to {MOST_TABLETS} aliases of tablets, for example zone1-0000000101"
+        if not isinstance(value, list) or not 0 < len(value) <= MOST_TABLETS:
+            raise self._wrong(key, value, expected)
+        try:
+            return tuple(dict.fromkeys(TabletAlias.parse(str(each)) for each in value))
+        except NameParseError:
+            raise self._wrong(key, value, expected) from None
+
+    def recoveries(self) -> tuple[str, ...]:
+        """Return the permanent names of recoveries, at least one and each once; raises DeskRefusal."""
+        value = self._take("recoveries")
+        names = value if isinstance(value, list) and 0 < len(value) <= MOST_RECOVERIES else []
+        if not names or not all(isinstance(each, str) and _RECOVERY.fullmatch(each) for each in names):
+            raise self._wrong("recoveries", value, f"a list of the ids of 1 to {MOST_RECOVERIES} recoveries")
+        return tuple(dict.fromkeys(map(str, names)))
+
     def end(self) -> None:
         """Raise DeskRefusal for the first argument that was not read."""
         for key, value in self._left.items():
@@ -91,3 +165,8 @@ class RequestArguments:
 
     def _wrong(self, key: str, value: object, expected: str) -> DeskRefusal:
         return DeskRefusal.argument(key, value, expected)
+
+
+def printable(text: str) -> str:
+    """Return a text with a blank in place of each unprintable character."""
+    return "".join(char if char.isprintable() else " " for char in text)

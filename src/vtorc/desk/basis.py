@@ -37,6 +37,8 @@ class PlanBasis:
             yield "the shard record"
         if self.policy != now.policy:
             yield "the durability policy"
+        if self.view.holds != now.view.holds:
+            yield "the holds on it"
         if self.view.unreachable_cells.keys() != now.view.unreachable_cells.keys():
             yield "the cells that can be read"
         before = {tablet.alias: _substance(tablet) for tablet in self.view.tablets}

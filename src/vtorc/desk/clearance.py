@@ -36,12 +36,8 @@ class Clearance:
         """Raise DeskRefusal if the client may not send requests of this kind, or sent too many."""
         caller, needs = self._caller, self._needs
         need(needs.role, caller, kind)
-        if needs.all_keyspaces and caller.keyspaces is not None:
-            raise _not_allowed(
-                kind,
-                why=f"it concerns all keyspaces, and {caller.actor} is for {', '.join(caller.keyspaces)} only",
-                do="use a token without --keyspace, or another way to be known",
-            )
+        if needs.all_keyspaces:
+            need_all_keyspaces(caller, kind)
         if needs.known_client and caller.means is Means.UNKNOWN:
             raise _not_allowed(
                 kind,
@@ -69,6 +65,16 @@ def need(role: Role, caller: Caller, what: str) -> None:
             what,
             why=f"it needs the role {role.value}, and {caller.actor} has the role {caller.role.value}",
             do=f"ask an operator with the role {role.value}",
+        )
+
+
+def need_all_keyspaces(caller: Caller, what: str) -> None:
+    """Raise DeskRefusal if the caller is for some keyspaces only, and `what` concerns all."""
+    if caller.keyspaces is not None:
+        raise _not_allowed(
+            what,
+            why=f"it concerns all keyspaces, and {caller.actor} is for {', '.join(caller.keyspaces)} only",
+            do="use a token without --keyspace, or another way to be known",
         )
 
 

@@ -1,33 +1,42 @@
-"""Answers the requests of operators: plans, their execution and cancellation, and the stop of all recoveries."""
+"""Answers the requests of operators: plans, their execution and cancellation, and holds."""
 
 import itertools
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import cast, get_args
+from typing import Any, TypeGuard, cast, get_args
 
 import msgspec
 import structlog
 from msgspec import structs
 
 from vtorc.control.facade import FleetFacade
+from vtorc.control.note_book import NoteBook, PassingNotes
 from vtorc.control.observer import AuditObserver, AuditObservers
 from vtorc.control.operator_command import CommandWork, OperatorCommand
+from vtorc.control.token_book import TokenBook
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.desk.arguments import RequestArguments
 from vtorc.desk.auditor import Auditor
 from vtorc.desk.basis import PlanBasis, ShardRevisions
-from vtorc.desk.clearance import Clearance, Needs, need, unknown_shard
+from vtorc.desk.clearance import Clearance, Needs, need
+from vtorc.desk.holds import Answer, HoldDesk
+from vtorc.desk.notes import NoteDesk
 from vtorc.desk.outlook import Outlook, OutlookMaker
 from vtorc.desk.plans import Plan, PlanBook
 from vtorc.desk.problems import DeskRefusal
 from vtorc.desk.rates import Pace, Rates
 from vtorc.desk.repeats import Repeats
+from vtorc.desk.shards import check_free, view_of, why_not_changed
+from vtorc.desk.tablet_desk import TabletDesk
+from vtorc.desk.token_desk import TokenDesk
 from vtorc.discovery.watch import ShardWatch
 from vtorc.forms.access import Role
+from vtorc.forms.base import Form
 from vtorc.forms.frames import REFUSED, RefusalForm, ReplyFrame, RequestFrame
 from vtorc.forms.plan import PlanKind
 from vtorc.forms.recovery import RunningForm, recovery_id, running_form
+from vtorc.forms.settings import ReloadForm
 from vtorc.recovery.cancelling import CancelSwitch
 from vtorc.recovery.commands import Commands
 from vtorc.recovery.record import BegunRecovery, OperatorRequest, RecoveryRecord
@@ -44,9 +53,6 @@ _RECOVERIES: dict[PlanKind, Recovery] = {
 
 _log = structlog.get_logger("vtorc")
 
-Answer = tuple[int, object]
-"""The HTTP status of an answer, and the form or the fields that it has as its body."""
-
 
 Handler = Callable[[RequestArguments, RequestFrame], Awaitable[Answer]]
 
@@ -62,6 +68,8 @@ class _Kind:
     """Answers it."""
     needs: Needs
     """What the client of it needs."""
+    has_secret: bool = False
+    """Whether its answer is told once, and not kept for a client that asks again."""
 
 
 class Desk:
@@ -72,25 +80,50 @@ class Desk:
         fleet: FleetFacade,
         *,
         audit: AuditObserver | None = None,
+        tokens: TokenBook | None = None,
+        notes: NoteBook | None = None,
+        reload: Callable[[], ReloadForm] | None = None,
         acts_a_minute: Callable[[], int] = lambda: ACTS_A_MINUTE,
     ) -> None:
-        """Ask `fleet`, and tell `audit` of what acts; `acts_a_minute` is asked again each time, 0 is no limit."""
+        """Answer about `fleet`, and tell `audit` of what acts; without `notes` and `tokens` they last as long as the
+        desk.
+
+        `reload` reads the settings again; None if there are none to read. `acts_a_minute` is asked again each time; 0
+        is no limit.
+        """
         self._fleet = fleet
         self._clock = fleet.tools.clock
         self._book = PlanBook(self._clock.now)
         self._revisions = ShardRevisions()
         self._rates = Rates(self._clock.now, acts_a_minute)
         self._repeats = Repeats(self._clock.now)
-        self.auditor = Auditor(audit or AuditObservers(()), self._clock)
+        self.auditor = Auditor(audit if audit is not None else AuditObservers(()), self._clock)
         """Tells of what acts."""
         self._gaps: dict[ShardId, float] = {}
         self._numbers = itertools.count(1)
+        tablets = TabletDesk(fleet)
+        holds = HoldDesk(fleet)
+        bearer = TokenDesk(tokens if tokens is not None else TokenBook(), self._clock)
+        of_tokens = Needs(role=Role.ADMIN, pace=Pace.ORDER, all_keyspaces=True, known_client=True)
+        noted = NoteDesk(fleet, notes if notes is not None else NoteBook(PassingNotes(), self._clock))
+        self._reload = reload
+        order = Needs(role=Role.OPERATE, pace=Pace.ORDER)
         fleet_wide = Needs(role=Role.ADMIN, pace=Pace.ORDER, all_keyspaces=True)
         self._kinds: dict[str, _Kind] = {
             "plan": _Kind(self._plan, Needs(role=Role.READ, pace=Pace.PLAN)),
             "execute": _Kind(self._execute, Needs(role=Role.OPERATE, pace=Pace.ACT)),
-            "cancel": _Kind(self._cancel, Needs(role=Role.OPERATE, pace=Pace.ORDER)),
-            "recoveries": _Kind(self._switch_recoveries, fleet_wide),
+            "cancel": _Kind(self._cancel, order),
+            "command": _Kind(tablets.command, Needs(role=Role.OPERATE, pace=Pace.ACT)),
+            "probe": _Kind(tablets.probe, order),
+            "recoveries": _Kind(holds.switch_recoveries, fleet_wide),
+            "hold": _Kind(holds.hold, order),
+            "lift": _Kind(holds.lift, order),
+            "acknowledge": _Kind(noted.acknowledge, Needs(role=Role.OPERATE, pace=Pace.ORDER, all_keyspaces=True)),
+            "tag": _Kind(noted.tag, order),
+            "untag": _Kind(noted.untag, order),
+            "reload": _Kind(self._read_settings, fleet_wide),
+            "token_add": _Kind(bearer.add, of_tokens, has_secret=True),
+            "token_revoke": _Kind(bearer.revoke, of_tokens),
         }
 
     async def answer(self, request: RequestFrame) -> ReplyFrame:
@@ -98,6 +131,9 @@ class Desk:
         if request.kind == REFUSED:
             return self._note_refusal(request)
         try:
+            kind = self._kinds.get(request.kind)
+            if kind is None or kind.has_secret:
+                return await self._answer(request)
             return await self._repeats.answer(request, lambda: self._answer(request))
         except DeskRefusal as refusal:  # of the key itself
             return refusal.reply(request.id)
@@ -131,8 +167,7 @@ class Desk:
         if is_audited:
             running = body.get("recovery") if isinstance(body, Mapping) else None
             begun = running if isinstance(running, RunningForm) else None
-            sentence = begun.sentence if begun is not None else f"{request.kind}: done"
-            self.auditor.done(request, clearance.shard, sentence, begun.id if begun is not None else None)
+            self.auditor.done(request, clearance.shard, _told(body), begun.id if begun is not None else None)
         return ReplyFrame(id=request.id, status=status, body=msgspec.Raw(msgspec.json.encode(body)))
 
     def _note_refusal(self, request: RequestFrame) -> ReplyFrame:
@@ -169,13 +204,8 @@ class Desk:
     async def _outlook(self, kind: PlanKind, shard: ShardId, to: TabletAlias | None) -> tuple[Outlook, PlanBasis]:
         """Return what a reparent would do, and the facts that it was told from: those before any wait."""
         basis = self._basis(shard)
-        if basis.policy is None:
-            refusal = (
-                "every change needs a durability policy that vtorc knows; set one with SetKeyspaceDurabilityPolicy"
-            )
-            return Outlook(refusal=refusal), basis
-        if not self._fleet.is_controlled(shard):
-            refusal = "the shard is not among the clusters to watch; ask the vtorc that acts on it"
+        refusal = why_not_changed(basis.policy, controlled=self._fleet.is_controlled(shard))
+        if basis.policy is None or refusal is not None:
             return Outlook(refusal=refusal), basis
         maker = OutlookMaker(self._fleet.tools, basis.view, basis.policy, self._gaps.get(shard))
         match kind:
@@ -188,10 +218,7 @@ class Desk:
                 return maker.forced(to), basis
 
     def _basis(self, shard: ShardId) -> PlanBasis:
-        view = self._fleet.view(shard)
-        if view is None:
-            raise unknown_shard(shard)
-        return PlanBasis.of(view, self._fleet.policy(shard), self._fleet.decisions(shard))
+        return PlanBasis.of(view_of(self._fleet, shard), self._fleet.policy(shard), self._fleet.decisions(shard))
 
     # --- executions
 
@@ -214,20 +241,14 @@ class Desk:
                 why=f"the plan may lose writes: {plan.outlook.risk}",
                 do="execute it with accept_loss true if that is to be accepted, or choose another plan",
             )
-        if (under_way := self._fleet.under_way(plan.shard)) is not None:
-            raise DeskRefusal(
-                409,
-                what=str(plan.shard),
-                why=f"a recovery is in progress: {under_way.sentence}",
-                do="wait until it has ended, and make a new plan",
-            )
+        check_free(self._fleet, plan.shard)
         begun = BegunRecovery(
             shard=plan.shard,
             recovery=_RECOVERIES[plan.kind],
             code=None,
             alias=plan.outlook.to,
             began=self._clock.wall(),
-            sentence=f"{plan.shard}: {request.actor} asked to {plan.change}: {reason}",
+            sentence=f"{plan.shard}: {request.actor} asked to {plan.change}{_overruled(plan)}: {reason}",
             asked=OperatorRequest(actor=request.actor, origin=request.origin, reason=reason),
         )
         self._book.note_execution(plan, recovery_id(begun))
@@ -307,12 +328,33 @@ class Desk:
             )
         return 202, {"recovery": running_form(begun, ())}
 
-    async def _switch_recoveries(self, arguments: RequestArguments, request: RequestFrame) -> Answer:
-        allow = arguments.flag("allow")
+    async def _read_settings(self, arguments: RequestArguments, request: RequestFrame) -> Answer:
+        """Read the settings again from where vtorc has them, as SIGHUP does."""
         reason = arguments.reason()
         arguments.end()
-        if allow:
-            self._fleet.allow_recoveries(f"{request.actor} allowed them: {reason}")
-        else:
-            self._fleet.stop_recoveries(f"{request.actor} stopped all recoveries: {reason}")
-        return 200, {"allow": allow}
+        if self._reload is None:
+            raise DeskRefusal(409, what="reload", why="this vtorc has no settings to read again", do="start it anew")
+        _log.warning(f"{request.actor} has the settings read again: {reason}", origin=request.origin)
+        reloaded = self._reload()
+        if not reloaded.done:
+            raise DeskRefusal(
+                409, what="reload", why="; ".join(reloaded.sentences), do="mend the settings, and ask again"
+            )
+        return 200, reloaded
+
+
+def _overruled(plan: Plan) -> str:
+    """Return that a forced plan promotes a tablet against a hold, as a part of a sentence; empty if it does not."""
+    to = plan.outlook.to
+    why = plan.basis.view.holds.why_not_promoted(to) if plan.kind == "forced" and to is not None else ""
+    return f", although it {why}" if why else ""
+
+
+def _told(body: object) -> str:
+    """Return the sentence of what an answer is about, such as a recovery, a hold or a token; without one "done"."""
+    parts = body.values() if isinstance(body, Mapping) else (structs.asdict(body).values() if _is_form(body) else ())
+    return next((part.sentence for part in (body, *parts) if _is_form(part) and hasattr(part, "sentence")), "done")
+
+
+def _is_form(value: object) -> TypeGuard[Any]:
+    return isinstance(value, Form)

@@ -101,11 +101,16 @@ class OutlookMaker:
             to=named,
             why_not=others,
             steps=words.forced_steps(stopped, self._to_repoint(named)),
-            argument=f"An operator names {named}: {estimate.sentence}.",
+            argument=f"An operator names {named}{self._overruled(named)}: {estimate.sentence}.",
             write_gap=words.emergency_gap(self.earlier_gap),
             risk="" if estimate.loses_nothing else estimate.sentence,
             data_loss=estimate,
         )
+
+    def _overruled(self, named: TabletAlias) -> str:
+        """Return that the operator overrules a hold, as a part of a sentence; empty if there is none."""
+        why = self.view.holds.why_not_promoted(named)
+        return f", although it {why}" if why else ""
 
     def _words(self, winner: TabletAlias, primary: TabletView | None = None) -> ReparentWords:
         return ReparentWords(

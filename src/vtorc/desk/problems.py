@@ -12,6 +12,7 @@ _TITLES = {
     422: "Wrong argument",
     429: "Too many requests",
     500: "Mistake of vtorc's own",
+    503: "Not possible at the moment",
 }
 _SHOWN = 100
 """Most characters that are shown of a wrong value."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from vtorc.core.election.unexplained_ackers import client_count_after, client_count_without
 from vtorc.core.facts.client_count import ClientCount
 from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.holds import NO_HOLDS, HoldsOnShard
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.records import KeyspaceRecord, ShardRecord, TabletRecord
@@ -39,6 +40,15 @@ class ShardTopology:
     """The tablets with unreadable records, each with the reason."""
 
 
+HoldsSource = Callable[[ShardId, Collection[TabletAlias]], HoldsOnShard]
+"""Returns the holds that are in force on a shard with these tablets."""
+
+
+def hold_nothing(shard: ShardId, aliases: Collection[TabletAlias]) -> HoldsOnShard:
+    """Return that no operator holds anything."""
+    return NO_HOLDS
+
+
 @dataclass(slots=True)
 class _Watched:
     probe: TabletProbe
@@ -60,11 +70,13 @@ class ShardWatch:
         budget: ProbeBudget | None = None,
         keeper: MemoryKeeper | None = None,
         remembered: Mapping[TabletAlias, RememberedTablet] | None = None,
+        holds: HoldsSource = hold_nothing,
     ) -> None:
         """Ask within the fleet's `budget`; without one the shard has a budget of its own.
 
         Without a `keeper` nothing outlives this process. `remembered` is what an earlier watch of this process left,
-        as it is worth now; None if there was none, and what the keeper recalls counts.
+        as it is worth now; None if there was none, and what the keeper recalls counts. `holds` is asked for each view;
+        `note_holds` tells that its answer has changed.
         """
         self.shard = shard
         self._keeper = keeper
@@ -78,6 +90,7 @@ class ShardWatch:
         self._clock = clock
         self._pace = pace
         self._sentinel = sentinel
+        self._holds = holds
         self._budget = budget if budget is not None else ProbeBudget(clock.now)
         self._lane = Lane.CALM
         self._watched: dict[TabletAlias, _Watched] = {}  # ordered by alias, as views are
@@ -87,7 +100,8 @@ class ShardWatch:
         self._suspected = asyncio.Event()
         self._client_count: ClientCount | None = None
         self.revision = 0
-        """The number of probes that ended and readings that were taken over; while it stays, `view` stays the same."""
+        """The number of probes that ended, of readings that were taken over, and of changes of holds; while it stays,
+        `view` stays the same."""
 
     async def run(self) -> None:
         """Observe until cancelled."""
@@ -277,6 +291,16 @@ class ShardWatch:
         """Let `wait_changed` return for a change that concerns no tablet."""
         self._changed.set()
 
+    @property
+    def aliases(self) -> Collection[TabletAlias]:
+        """The tablets that are watched."""
+        return self._watched.keys()
+
+    def note_holds(self) -> None:
+        """Let the shard be judged again, as other holds are in force on it or on one of its tablets."""
+        self.revision += 1
+        self._changed.set()
+
     def take_suspicion(self) -> bool:
         """Return whether a hint came since the last call."""
         suspected = self._suspected.is_set()
@@ -348,6 +372,7 @@ class ShardWatch:
             bad_records=self._topology.bad_records,
             never_read_cells=frozenset(self._topology.unreachable_cells) - self._cells_read_once,
             client_count=self._client_count,
+            holds=self._holds(self.shard, self._watched.keys()),
         )
 
     def _tablet_views(self) -> tuple[TabletView, ...]:

@@ -3,6 +3,7 @@
 import enum
 
 from vtorc.forms.base import Form
+from vtorc.forms.times import rfc3339
 
 
 class Role(enum.Enum):
@@ -61,3 +62,82 @@ class Caller(Form, frozen=True, kw_only=True):
     def may_see(self, keyspace: str) -> bool:
         """Return whether it may know of a keyspace."""
         return self.keyspaces is None or keyspace in self.keyspaces
+
+
+TOKEN_PREFIX = "vtorc_"
+"""The begin of each secret of a token, by which tools find one that was published by mistake."""
+
+
+class TokenForm(Form, frozen=True, kw_only=True):
+    """A bearer token, without the secret that it is known by."""
+
+    name: str
+    """Its name, under which its owner acts."""
+    role: Role
+    """What its owner may do."""
+    keyspaces: list[str] | None
+    """The keyspaces that its owner may read and act on; None for all."""
+    created: str
+    """When it was made."""
+    created_by: str
+    """The operator that made it."""
+    expires: str | None
+    """When it ends; None if it is valid until it is revoked."""
+    sentence: str
+    """What it allows, in words."""
+
+
+class KnownToken(Form, frozen=True, kw_only=True):
+    """A bearer token as vtorc keeps it."""
+
+    name: str
+    """Its name."""
+    hash: bytes
+    """The SHA-256 hash of its secret."""
+    role: Role
+    """What its owner may do."""
+    keyspaces: tuple[str, ...] | None
+    """The keyspaces that its owner may read and act on; None for all."""
+    created: int
+    """When it was made, in nanoseconds since the Unix epoch."""
+    created_by: str
+    """The operator that made it."""
+    expires: int | None
+    """When it ends, in nanoseconds since the Unix epoch; None if it is valid until it is revoked."""
+
+    def __repr__(self) -> str:
+        """Show no hash, be it in a traceback."""
+        return f"KnownToken({self.name!r})"
+
+
+def token_form(token: KnownToken) -> TokenForm:
+    """Return what operators are told of a token."""
+    where = f"in {', '.join(token.keyspaces)}" if token.keyspaces is not None else "in all keyspaces"
+    until = f"until {rfc3339(token.expires)}" if token.expires is not None else "until it is revoked"
+    return TokenForm(
+        name=token.name,
+        role=token.role,
+        keyspaces=list(token.keyspaces) if token.keyspaces is not None else None,
+        created=rfc3339(token.created),
+        created_by=token.created_by,
+        expires=rfc3339(token.expires) if token.expires is not None else None,
+        sentence=f"{token.name} has the role {token.role.value} {where}, {until}",
+    )
+
+
+class NewTokenForm(Form, frozen=True, kw_only=True):
+    """A bearer token that was just made."""
+
+    token: TokenForm
+    """What it allows."""
+    secret: str
+    """What its owner sends; vtorc does not keep it, and never shows it again."""
+    outlives_vtorc: bool
+    """Whether it is kept over a restart of vtorc."""
+
+
+class RevokedTokenForm(Form, frozen=True, kw_only=True):
+    """A bearer token that was just revoked."""
+
+    token: TokenForm
+    """What it allowed."""

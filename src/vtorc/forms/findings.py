@@ -28,6 +28,8 @@ class FindingForm(Form, frozen=True, kw_only=True):
     """The name of the reason for that."""
     needs_operator: bool
     """Whether an operator is needed: trying has not helped, or the problem has stood for long."""
+    silenced: str | None = None
+    """The hold by which operators are not alerted of it, in words; None if there is none."""
     problem: str
     """The problem in words."""
     sentence: str
@@ -47,6 +49,7 @@ def finding_form(decision: Decision) -> FindingForm:
         recovery=decision.recovery.value if decision.recovery is not None else None,
         rule=decision.rule.value,
         needs_operator=decision.escalated,
+        silenced=decision.silenced_by.sentence if decision.silenced_by is not None else None,
         problem=finding.sentence,
         sentence=decision.sentence,
     )

@@ -7,6 +7,7 @@ from msgspec import field
 from vtorc.forms.base import Form
 from vtorc.forms.findings import FindingForm
 from vtorc.forms.frames import DecisionFrame, StatusFrame
+from vtorc.forms.hold import HoldForm
 from vtorc.forms.readiness import ReadinessForm
 from vtorc.forms.recovery import RecoveryForm, RunningForm
 from vtorc.forms.shard import AcksForm, ShardForm
@@ -32,6 +33,8 @@ class StatusForm(StatusFrame, frozen=True, kw_only=True, tag=False):
     """How many shards are in each state; states without a shard have 0."""
     sentence: str
     """The state of the fleet in words."""
+    holds: list[HoldForm] = field(default_factory=list)
+    """The holds in force, by number."""
     control_heard_seconds: float
     """Seconds since the server heard of vtorc last; above one, all else may be out of date."""
     revision: int
@@ -95,6 +98,8 @@ class WhyForm(Form, frozen=True, kw_only=True):
     """Its state in one sentence."""
     findings: list[FindingForm]
     """What is wrong now, most urgent first."""
+    holds: list[HoldForm] = field(default_factory=list)
+    """The holds of operators on the shard or on any of its tablets, by number."""
     readiness: ReadinessForm | None
     """What would follow if the primary died now; None where `ShardForm.ready` is."""
     decisions: list[DecisionFrame]

@@ -9,10 +9,12 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from vtorc.forms.access import Caller
+from vtorc.forms.access import Caller, KnownToken
 from vtorc.forms.audit import AuditForm
 from vtorc.forms.base import Form
 from vtorc.forms.findings import FindingForm
+from vtorc.forms.hold import HoldForm
+from vtorc.forms.notes import AcknowledgementForm, TagForm
 from vtorc.forms.recovery import RecoveryForm
 from vtorc.forms.settings import SettingForm
 from vtorc.forms.shard import ShardForm
@@ -118,6 +120,34 @@ class StatusFrame(Frame, frozen=True, kw_only=True):
         return "status"
 
 
+class HoldsFrame(Frame, frozen=True, kw_only=True):
+    """The holds in force, when vtorc starts and after each change of one."""
+
+    holds: list[HoldForm]
+    """All of them, by number."""
+    outlive_vtorc: bool
+    """Whether they are kept over a restart of vtorc."""
+
+    @property
+    def key(self) -> str | None:
+        """The last ones count."""
+        return "holds"
+
+
+class NotesFrame(Frame, frozen=True, kw_only=True):
+    """The notes of operators, when vtorc starts and after each change of one."""
+
+    acknowledgements: list[AcknowledgementForm]
+    """The acknowledgements of recoveries, oldest first."""
+    tags: list[TagForm]
+    """The tags of tablets, by tablet and name."""
+
+    @property
+    def key(self) -> str | None:
+        """The last ones count."""
+        return "notes"
+
+
 class SettingsFrame(Frame, frozen=True, kw_only=True):
     """The settings, when vtorc starts and after each change of one."""
 
@@ -128,6 +158,18 @@ class SettingsFrame(Frame, frozen=True, kw_only=True):
     def key(self) -> str | None:
         """The last ones count."""
         return "settings"
+
+
+class TokensFrame(Frame, frozen=True, kw_only=True):
+    """The bearer tokens, when vtorc starts and after each change of one."""
+
+    tokens: list[KnownToken]
+    """All of them, by name."""
+
+    @property
+    def key(self) -> str | None:
+        """The last ones count."""
+        return "tokens"
 
 
 class WebhookFrame(Frame, frozen=True, kw_only=True):
@@ -203,7 +245,10 @@ AnyFrame = (
     | DecisionFrame
     | AuditFrame
     | StatusFrame
+    | HoldsFrame
+    | NotesFrame
     | SettingsFrame
+    | TokensFrame
     | WebhookFrame
     | HeartbeatFrame
     | MetricsFrame

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from msgspec import field
 
 from vtorc.forms.base import Form
+from vtorc.forms.notes import AcknowledgementForm
 from vtorc.forms.times import rfc3339
 from vtorc.recovery.record import BegunRecovery, RecoveryRecord, StepRecord
 
@@ -82,6 +83,8 @@ class RecoveryForm(Form, frozen=True, kw_only=True):
     """Moments by which an outage is measured, in seconds since `began`."""
     steps: list[StepForm]
     """What was done, in the order in which it ended."""
+    acknowledgement: AcknowledgementForm | None = None
+    """The word of an operator that it was seen; None if there is none, and in the history."""
     hooks: list[HookRunForm] = field(default_factory=list)
     """The command hooks that ran after it, in the order in which they ended."""
     sentence: str

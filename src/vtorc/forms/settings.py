@@ -45,6 +45,15 @@ class SettingsCheckForm(Form, frozen=True, kw_only=True):
     """All settings; empty if they could not be read."""
 
 
+class ReloadForm(Form, frozen=True, kw_only=True):
+    """What came of reading the settings again."""
+
+    done: bool
+    """Whether they could be read; if not, the earlier ones stay."""
+    sentences: list[str]
+    """What has changed, or why nothing has, a sentence each."""
+
+
 def setting_forms(settings: Settings, sources: SourceMap) -> tuple[SettingForm, ...]:
     """Return the forms of all settings, ordered by name."""
     used = ((setting, setting.field) for setting in sorted(USED, key=lambda setting: setting.name))

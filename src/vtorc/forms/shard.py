@@ -4,12 +4,15 @@ import enum
 from collections.abc import Sequence
 from typing import Literal
 
+from msgspec import field
+
 from vtorc.core.decision.decisions import Decision
 from vtorc.core.detection.problems import PrimaryDoubt
 from vtorc.core.facts.records import KeyspaceType
 from vtorc.core.facts.views import ShardView
 from vtorc.forms.base import Form
 from vtorc.forms.findings import FindingForm, finding_form
+from vtorc.forms.hold import HoldForm, hold_form
 from vtorc.forms.readiness import ReadinessForm
 from vtorc.forms.recovery import RunningForm
 from vtorc.forms.tablet import Moment, TabletForm, tablet_form
@@ -87,6 +90,9 @@ class ShardForm(Form, frozen=True, kw_only=True):
     ready: ReadinessForm | None = None
     """What would follow if the primary died now; None without a primary that answers, without a policy, and before it
     was worked out, which takes up to a minute in a large fleet."""
+    holds: list[HoldForm] = field(default_factory=list)
+    """The holds of operators on the shard as a whole, by number; those on a tablet or its cell alone are with the
+    tablet."""
     findings: list[FindingForm]
     """What is wrong, most urgent first, each with what is done about it."""
     tablets: list[TabletForm]
@@ -135,6 +141,7 @@ def shard_form(
         unreadable_tablets={str(alias): why for alias, why in sorted(view.bad_records.items())},
         running=running,
         ready=ready,
+        holds=[hold_form(hold) for hold in view.holds.on(None)],
         findings=[finding_form(decision) for decision in judgement.decisions],
         tablets=[tablet_form(view, tablet, moment) for tablet in view.tablets],
     )

@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from msgspec import field
+
 from vtorc.core.detection.errant_gtids import errant_gtids
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.last_probe import LastProbe
 from vtorc.core.facts.status import SemiSyncStatus, ThreadState
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.forms.base import Form
+from vtorc.forms.hold import HoldForm, hold_form
 from vtorc.forms.mysql import MysqlForm, mysql_form
 from vtorc.forms.times import rfc3339, rfc3339_or_none
 
@@ -147,6 +150,8 @@ class TabletForm(Form, frozen=True, kw_only=True):
     """Its semi-sync; None if it did not tell."""
     gtid: GtidForm | None
     """What it has; None if it never answered."""
+    holds: list[HoldForm] = field(default_factory=list)
+    """The holds of operators on it or on its cell, by number; those on the whole shard are with the shard."""
 
 
 def tablet_form(view: ShardView, tablet: TabletView, moment: Moment) -> TabletForm:
@@ -178,7 +183,15 @@ def tablet_form(view: ShardView, tablet: TabletView, moment: Moment) -> TabletFo
         mysql=mysql_form(status, tablet.status) if status is not None and tablet.status is not None else None,
         semi_sync=_semi_sync(status.semi_sync) if status is not None and status.semi_sync.is_reported else None,
         gtid=_gtid(primary, tablet),
+        holds=_holds(view, tablet),
     )
+
+
+def _holds(view: ShardView, tablet: TabletView) -> list[HoldForm]:
+    if not view.holds.holds:
+        return []
+    on_shard = view.holds.on(None)
+    return [hold_form(hold) for hold in view.holds.on(tablet.alias) if hold not in on_shard]
 
 
 def _reach(tablet: TabletView) -> Reach:

@@ -20,6 +20,35 @@ STEPS: Sequence[Sequence[str]] = (
         )
         """,
     ),
+    (
+        """
+        CREATE TABLE token (
+            name TEXT PRIMARY KEY,
+            hash BLOB NOT NULL,
+            role TEXT NOT NULL,
+            keyspaces TEXT,
+            created INTEGER NOT NULL,
+            created_by TEXT NOT NULL,
+            expires INTEGER
+        )
+        """,
+        """
+        CREATE TABLE acknowledgement (
+            recovery TEXT PRIMARY KEY,
+            actor TEXT NOT NULL,
+            comment TEXT NOT NULL,
+            at INTEGER NOT NULL
+        )
+        """,
+        """
+        CREATE TABLE tag (
+            tablet TEXT NOT NULL,
+            name TEXT NOT NULL,
+            value TEXT NOT NULL,
+            PRIMARY KEY (tablet, name)
+        )
+        """,
+    ),
 )
 """The statements of each step, the first for an empty file.
 

@@ -1,11 +1,11 @@
-"""Commands of operators: planned, emergency and forced reparents, made of the steps that vtorc takes by itself."""
+"""Commands of operators: reparents, and changes of single tablets, made of the steps that vtorc takes by itself."""
 
 from dataclasses import dataclass, field
 
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.election.forced_promotion import DataLossEstimate
 from vtorc.core.facts.durability import DurabilityPolicy
-from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.ids import TabletAlias, alias_list
 from vtorc.core.facts.views import ShardView
 from vtorc.discovery.topology import read_shard
 from vtorc.discovery.watch import ShardWatch
@@ -18,6 +18,7 @@ from vtorc.recovery.planned import PlannedReparent
 from vtorc.recovery.pre_hooks import occasion_of, run_pre_hooks
 from vtorc.recovery.record import BegunRecovery, Outcome, RecoveryRecord
 from vtorc.recovery.session import RecoverySession, RecoveryTools, StepListener, hear_nothing
+from vtorc.recovery.tablet_change import TabletChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,20 @@ class Commands:
 
         # The text is Vitess' (`emergency_reparenter.go`).
         lock = self.tools.topo.lock_shard(self.watch.shard, f"EmergencyReparentShard({new_primary})")
+        return await self._locked_run.run(begun, lock, work)
+
+    async def change_tablets(
+        self, policy: DurabilityPolicy, aliases: tuple[TabletAlias, ...], *, begun: BegunRecovery
+    ) -> RecoveryRecord:
+        """Carry out the command of `begun`, one of `tablet_change.COMMANDS`, on these tablets."""
+
+        async def work(session: RecoverySession) -> tuple[Outcome, str]:
+            view = await self._read_again(session)
+            done = await TabletChange(session, view, policy, begun.recovery, aliases).run()
+            return Outcome.SUCCEEDED, f"{view.shard}: {done}"
+
+        # Vitess takes no lock for these; vtorc does, so that no reparent meets a replica that is being changed.
+        lock = self.tools.topo.lock_shard(self.watch.shard, f"{begun.recovery.value}({alias_list(aliases)})")
         return await self._locked_run.run(begun, lock, work)
 
     @property

@@ -8,6 +8,7 @@ to serve under the policy. The chosen one must hold all transactions that any of
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from vtorc.core.election.candidate_evidence import held_back, wishes
 from vtorc.core.election.candidates import ACKING_TYPES, CandidateSet, StoppedTablet
 from vtorc.core.election.choice import Choice, Refusal, choose
 from vtorc.core.facts.durability import DurabilityPolicy
@@ -70,6 +71,8 @@ class FirstElection:
                 primary=None,
                 purged={t.alias: t.status.purged for t in self.view.tablets if t.status is not None},
                 fitness=shard_fitness(self.view, self.policy),
+                held=held_back(self.view),
+                wishes=wishes(self.view),
                 first_term=True,
             ),
             self.policy,

@@ -9,7 +9,7 @@ from typing import Any
 from vtorc.core.election.candidate_evidence import newest_term
 from vtorc.core.election.candidates import ACKING_TYPES
 from vtorc.core.election.choice import Refusal
-from vtorc.core.election.eligibility import PLANNED_CHECKS, Candidacy, why_not_eligible
+from vtorc.core.election.eligibility import PLANNED_CHECKS, Candidacy, is_kept_by_hold, why_not_eligible
 from vtorc.core.election.unseen_promotions import unseen_writer
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.external_source import external_source, external_source_advice
@@ -26,7 +26,7 @@ ClockReader = Callable[[TabletRecord], Coroutine[Any, Any, int | None]]
 """Reads the wall clock of a tablet in nanoseconds since the Unix epoch; None if it does not answer."""
 
 _PLACES = (
-    "the policy prefers the other",
+    "the policy or an operator prefers the other",
     "its server would be a last choice",
     "the other is in the cell of the primary",
     "the other is less behind",
@@ -91,12 +91,14 @@ class _Choosing:
             wanted = [t for t in eligible if t.alias == new_primary]
             if not wanted:
                 reason = removed.get(new_primary, "is no tablet of the shard, or is already its primary")
-                return _refusal(Rule.NOT_ELIGIBLE, f"{new_primary} {reason}", removed)
+                rule = Rule.HELD if self._is_kept_by_hold(new_primary) else Rule.NOT_ELIGIBLE
+                return _refusal(rule, f"{new_primary} {reason}", removed)
             behind = {t.alias: f"{new_primary} was named" for t in eligible if t.alias != new_primary}
             return PlannedChoice(primary=self.primary, winner=wanted[0], removed=removed, behind=behind)
         if not eligible:
             reasons = "; ".join(f"{alias} {reason}" for alias, reason in sorted(removed.items()))
-            return _refusal(Rule.NO_CANDIDATE, f"no replica is eligible: {reasons}", removed)
+            rule = Rule.HELD if any(map(self._is_kept_by_hold, removed)) else Rule.NO_CANDIDATE
+            return _refusal(rule, f"no replica is eligible: {reasons}", removed)
         winner = min(eligible, key=self._order)
         behind = {t.alias: self._why_behind(t, winner) for t in eligible if t is not winner}
         return PlannedChoice(primary=self.primary, winner=winner, removed=removed, behind=behind)
@@ -104,7 +106,7 @@ class _Choosing:
     def _order(self, tablet: TabletView) -> tuple[int, bool, bool, float, TabletAlias]:
         """Sort eligible tablets, the best first."""
         return (
-            self.policy.promotion_rule(tablet.member).rank,
+            (self.view.holds.wish(tablet.alias) or self.policy.promotion_rule(tablet.member)).rank,
             fitness_of(self.view, tablet, self.policy).is_last_choice(Use.LEAD),
             tablet.alias.cell != self.primary.alias.cell,
             _lag(tablet),
@@ -115,6 +117,10 @@ class _Choosing:
         places = zip(self._order(tablet), self._order(winner), _PLACES, strict=True)
         why = next(why for ours, best, why in places if ours != best)
         return f"may be promoted, but {winner.alias} comes first: {why}"
+
+    def _is_kept_by_hold(self, alias: TabletAlias) -> bool:
+        tablet = self.view.tablet(alias)
+        return tablet is not None and is_kept_by_hold(self._candidacy(tablet), PLANNED_CHECKS)
 
     async def _removed(self, read_clock: ClockReader) -> dict[TabletAlias, str]:
         """Return why tablets other than the primary cannot be promoted; the clocks of the rest are read for that."""
@@ -142,6 +148,7 @@ class _Choosing:
             is_replicating=follows and self.view.replicates_from(tablet, self.primary),
             backup_running=replication is not None and replication.backup_running,
             fitness=fitness_of(self.view, tablet, self.policy),
+            held=self.view.holds.why_not_promoted(tablet.alias),
             newest_term=newest_term(self.view),
             at_hand=[t.member for t in self.view.tablets if t.is_current and t.alias not in went_back],
         )

@@ -61,6 +61,20 @@ class BegunRecovery:
     asked: OperatorRequest | None = None
     """The operator's request; None if vtorc acts by itself."""
 
+    def ended(self, outcome: Outcome, sentence: str) -> "RecoveryRecord":
+        """Return the record of it if it ended so before it did anything."""
+        return RecoveryRecord(
+            shard=self.shard,
+            recovery=self.recovery,
+            code=self.code,
+            alias=self.alias,
+            began=self.began,
+            duration=0.0,
+            outcome=outcome,
+            sentence=sentence,
+            asked=self.asked,
+        )
+
     @property
     def called_by(self) -> str:
         """The problem that called for it, or "an operator"."""

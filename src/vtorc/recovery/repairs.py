@@ -15,6 +15,7 @@ from vtorc.core.detection.replica_evidence import ReplicaEvidence
 from vtorc.core.detection.replication_errors import brief_error, lasting_error
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.fitness import fitness_of
+from vtorc.core.facts.holds import Effect
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.status import ReplicationStatus, TabletStatus, ThreadState
@@ -109,13 +110,13 @@ class Repairs:
         """Make one direct replica reconnect, which shows whether the silent primary still takes connections.
 
         The replica is one of those that believe to be receiving. One that does not acknowledge is preferred, because an
-        acker that reconnects holds up commits.
+        acker that reconnects holds up commits. One that operators keep from repairs comes last.
         """
         primary = self._primary()
         receiving = ReplicaEvidence.of(self.view, primary).receiving
         if not receiving:
             raise self.session.fail(f"no reachable replica receives from {primary.alias}")
-        replica = min(receiving, key=lambda t: (t.status is not None and t.status.semi_sync.replica_enabled, t.alias))
+        replica = min(receiving, key=self._to_reconnect_first)
         semi_sync = replica.status is not None and replica.status.semi_sync.replica_enabled
         tablets = self.session.tablets
 
@@ -128,6 +129,10 @@ class Repairs:
         self.session.on_abort("stop IO thread", replica.alias, start)
         await self.session.step("stop IO thread", replica.alias, tablets.stop_io_thread(replica.record), deadline=5.0)
         await self.session.step("start replication", replica.alias, start(), deadline=5.0)
+
+    def _to_reconnect_first(self, replica: TabletView) -> tuple[bool, bool, TabletAlias]:
+        is_held = self.view.holds.forbidding(Effect.NO_REPAIR, replica.alias) is not None
+        return is_held, replica.status is not None and replica.status.semi_sync.replica_enabled, replica.alias
 
     async def _fix_replica(self, alias: TabletAlias, codes: set[Code], primary: TabletView) -> None:
         replica = self._tablet(alias)

@@ -21,6 +21,8 @@ from vtorc.recovery.record import BegunRecovery, Outcome, RecoveryRecord
 from vtorc.recovery.repairs import Repairs
 from vtorc.recovery.session import RecoverySession, RecoveryTools, StepListener, hear_nothing
 
+_ONLY_OPERATORS = "no problem calls for what only operators ask for"
+
 _FAILOVERS = (Recovery.RECOVER_DEAD_PRIMARY, Recovery.RECOVER_PRIMARY_TABLET_DELETED)
 """The recoveries before which `PreFailoverProcesses` runs."""
 
@@ -140,8 +142,17 @@ class Runner:
             case Recovery.RESTART_DIRECT_REPLICA:
                 await repairs.restart_one_replica()
                 return f"{view.shard}: made one replica of {aliases[0]} reconnect"
-            case Recovery.PLANNED_REPARENT | Recovery.EMERGENCY_REPARENT:
-                raise session.fail("no problem calls for a reparent that only operators ask for")
+            case Recovery.PLANNED_REPARENT | Recovery.EMERGENCY_REPARENT | Recovery.REPARENT_TABLET:
+                raise session.fail(_ONLY_OPERATORS)
+            case (
+                Recovery.START_REPLICATION
+                | Recovery.RESTART_REPLICATION
+                | Recovery.STOP_REPLICATION
+                | Recovery.STOP_REPLICATION_NICELY
+            ):
+                raise session.fail(_ONLY_OPERATORS)
+            case Recovery.SET_READ_ONLY | Recovery.FLUSH_BINARY_LOGS:
+                raise session.fail(_ONLY_OPERATORS)
 
 
 def begun_with(action: Action, *, began: int) -> BegunRecovery:

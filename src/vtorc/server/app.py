@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from vtorc.forms.frames import ProblemForm
 from vtorc.server.access.gate import Gate
 from vtorc.server.access.rules import AccessRules
+from vtorc.server.access.tokens import TokenCheck
 from vtorc.server.access.visitor import AllowedActions
 from vtorc.server.answers import problem_answer
 from vtorc.server.asking import Ask, Forward
@@ -23,6 +24,7 @@ from vtorc.server.memory import ServerMemory
 from vtorc.server.options import ServerRules
 from vtorc.server.prefix import Prefixed
 from vtorc.server.probes import FIRST_PAGE, PROBES, probe_routes
+from vtorc.server.scoped import ScopedApps
 from vtorc.server.today.routes import today_routes
 from vtorc.server.v1.endpoints import PREFIX
 from vtorc.server.v1.routes import unknown_v1_path, v1_routes
@@ -41,26 +43,37 @@ def make_app(
     """
     rules = rules or ServerRules()
     asking = AllowedActions(forward)
-    dialects = _dialects(rules)
-    own_first = sorted(dialects, key=lambda dialect: dialect is not listener)
-    app = Starlette(
-        routes=[
-            *v1_routes(memory, asking),
-            *probe_routes(memory),
-            *(route for dialect in own_first for route in dialects[dialect](memory, asking)),
-        ],
-        exception_handlers={404: partial(_unknown_path, listener), 413: _long_body, 500: _own_mistake},
+    apps = ScopedApps(memory, lambda seen: _routes(seen, asking, listener, rules))
+    zipped = GZipMiddleware(apps, minimum_size=1000, compresslevel=5)
+    gate = Gate(
+        zipped, _access(rules.access, listener), TokenCheck(memory), forward.report, policy=rules.security_policy
     )
-    gate = Gate(GZipMiddleware(app, minimum_size=1000, compresslevel=5), _access(rules.access, listener))
     guarded = Guard(gate, rules)
-    if listener is Listener.V12 and rules.url_prefix:
+    if listener.is_like_v12 and rules.url_prefix:
         return Prefixed(guarded, rules.url_prefix, {*PROBES, rules.access.status_endpoint.rstrip("/")})
     return guarded
 
 
+def _routes(memory: ServerMemory, ask: Ask, listener: Listener, rules: ServerRules) -> ASGIApp:
+    """Return the application of all dialects over a memory, in which those of the listener come first."""
+    dialects = _dialects(rules)
+    own = Listener.V12 if listener.is_like_v12 else Listener.TODAY
+    own_first = sorted(dialects, key=lambda dialect: dialect is not own)
+    return Starlette(
+        routes=[
+            *v1_routes(memory, ask, acts=listener is not Listener.READ_ONLY),
+            *probe_routes(memory),
+            *(route for dialect in own_first for route in dialects[dialect](memory, ask)),
+        ],
+        exception_handlers={404: partial(_unknown_path, listener), 413: _long_body, 500: _own_mistake},
+    )
+
+
 def _access(rules: AccessRules, listener: Listener) -> AccessRules:
-    """Return the rules of a listener: only v12's has TLS, without which there are no certificates."""
-    return rules if listener is Listener.V12 else structs.replace(rules, units=None)
+    """Return the rules of a listener: today's has no TLS, without which there are no certificates."""
+    if listener is Listener.READ_ONLY:
+        return structs.replace(rules, read_only=True)
+    return rules if listener.is_like_v12 else structs.replace(rules, units=None)
 
 
 def _dialects(rules: ServerRules) -> dict[Listener, Dialect]:

@@ -1,4 +1,4 @@
-"""The two listeners of the server, which differ in five paths, and the sockets that vtorc opens for them."""
+"""The listeners of the server, of which two differ in five paths, and the sockets that vtorc opens for them."""
 
 import enum
 import socket
@@ -17,6 +17,13 @@ class Listener(enum.Enum):
     """`--listen-address`, as in Vitess v11 to v13."""
     TODAY = "today"
     """`--port` with `--bind-address`, as since v14."""
+    READ_ONLY = "read-only"
+    """`--read-only-address`: as v12's, but nothing that acts exists on it."""
+
+    @property
+    def is_like_v12(self) -> bool:
+        """Whether the settings of v12's listener hold for it: TLS, certificates and the prefix."""
+        return self is not Listener.TODAY
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,11 @@
 """All that the server process knows: the last frame of each kind that vtorc sent."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+import msgspec
+
+from vtorc.forms.access import KnownToken
 from vtorc.forms.audit import AuditForm
 from vtorc.forms.frames import (
     AnyFrame,
@@ -10,20 +13,24 @@ from vtorc.forms.frames import (
     DecisionFrame,
     GoneFrame,
     HeartbeatFrame,
+    HoldsFrame,
     MetricsFrame,
+    NotesFrame,
     RecoveryFrame,
     ReplyFrame,
     SettingsFrame,
     ShardFrame,
     StatusFrame,
+    TokensFrame,
     WebhookFrame,
 )
+from vtorc.forms.notes import AcknowledgementForm
 from vtorc.forms.recovery import RecoveryForm
 from vtorc.forms.settings import SettingForm
 from vtorc.forms.shard import ShardForm
 from vtorc.forms.webhook_state import WebhookForm
 
-NO_EVENTS = (HeartbeatFrame, MetricsFrame, ReplyFrame, SettingsFrame, WebhookFrame)
+NO_EVENTS = (HeartbeatFrame, MetricsFrame, ReplyFrame, SettingsFrame, TokensFrame, WebhookFrame)
 """The frames that listeners of events are not told of."""
 
 KEPT_RECOVERIES = 500
@@ -49,8 +56,15 @@ class ServerMemory:
         """What operators asked for, oldest first."""
         self.status: StatusFrame | None = None
         """What holds for vtorc as a whole; None until it was told."""
+        self.holds: HoldsFrame | None = None
+        """The holds in force; None until they were told."""
+        self.notes: NotesFrame | None = None
+        """The tags and acknowledgements; None until they were told."""
+        self._acknowledgements: dict[str, AcknowledgementForm] = {}
         self.settings: dict[str, SettingForm] = {}
         """The settings by name; empty until they were told."""
+        self.tokens: tuple[KnownToken, ...] = ()
+        """The bearer tokens by name."""
         self.webhook = WebhookForm(url=None, dropped=0, sentence="there is no webhook: --webhook-url names one")
         """How the webhook does."""
         self.metrics: MetricsFrame | None = None
@@ -82,7 +96,7 @@ class ServerMemory:
             case GoneFrame(shard=name):
                 self.shards.pop(name, None)
             case RecoveryFrame(recovery=recovery):
-                self.recoveries[recovery.id] = recovery
+                self.recoveries[recovery.id] = self._with_acknowledgement(recovery)
                 while len(self.recoveries) > KEPT_RECOVERIES:
                     del self.recoveries[next(iter(self.recoveries))]
             case DecisionFrame():
@@ -91,8 +105,17 @@ class ServerMemory:
                 self.audit.append(entry)
             case StatusFrame():
                 self.status = frame
+            case HoldsFrame():
+                self.holds = frame
+            case NotesFrame(acknowledgements=acknowledgements):
+                self.notes = frame
+                self._acknowledgements = {each.recovery: each for each in acknowledgements}
+                for name, recovery in self.recoveries.items():
+                    self.recoveries[name] = self._with_acknowledgement(recovery)
             case SettingsFrame(settings=settings):
                 self.settings = {setting.name: setting for setting in settings}
+            case TokensFrame(tokens=tokens):
+                self.tokens = tuple(tokens)
             case WebhookFrame(webhook=webhook):
                 self.webhook = webhook
             case MetricsFrame():
@@ -103,6 +126,22 @@ class ServerMemory:
                 pass
         for listener in list(self._listeners):
             listener(frame)
+
+    def frames(self) -> Iterator[AnyFrame]:
+        """Yield frames that tell another memory all that this one knows, but for the settings and the tokens."""
+        yield from (ShardFrame(shard=shard) for shard in self.shards.values())
+        if self.status is not None:
+            yield self.status
+        yield from (RecoveryFrame(recovery=recovery) for recovery in self.recoveries.values())
+        yield from self.decisions
+        yield from (AuditFrame(entry=entry) for entry in self.audit)
+        yield from (frame for frame in (self.holds, self.notes, self.heartbeat, self.metrics) if frame is not None)
+
+    def _with_acknowledgement(self, recovery: RecoveryForm) -> RecoveryForm:
+        found = self._acknowledgements.get(recovery.id)
+        if found == recovery.acknowledgement:
+            return recovery
+        return msgspec.structs.replace(recovery, acknowledgement=found)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with each further frame; returns the function that ends it."""

@@ -94,19 +94,22 @@ def _wanted(settings: HttpSettings) -> list[tuple[Listener, str, int]]:
     wanted = []
     if settings.listen_address not in ("", AUTO):
         wanted.append((Listener.V12, *host_and_port(settings.listen_address)))
+    if settings.read_only_address:
+        wanted.append((Listener.READ_ONLY, *host_and_port(settings.read_only_address)))
     if settings.port:
         wanted.append((Listener.TODAY, settings.bind_address, settings.port))
     return wanted
 
 
 def _tell(bound: BoundListener, settings: HttpSettings) -> None:
-    has_tls = settings.use_ssl and bound.listener is Listener.V12
+    has_tls = settings.use_ssl and bound.listener.is_like_v12
     protocol = "HTTPS" if has_tls else "HTTP"
     _log.info(f"serving {protocol} on {bound.address}", listener=bound.listener.value, address=bound.address)
     if is_loopback(bound.sock.getsockname()[0]):
         return
     method = Method(settings.authentication_method)
-    if settings.allow_remote_actions and method is Method.NONE and not settings.http_read_only:
+    takes_acts = not settings.http_read_only and bound.listener is not Listener.READ_ONLY
+    if settings.allow_remote_actions and method is Method.NONE and takes_acts:
         _log.warning(
             f"all hosts that reach {bound.address} may change primaries (--allow-remote-actions): "
             "--authentication-method is none"

@@ -20,7 +20,6 @@ from vtorc.server.app import make_app
 from vtorc.server.asking import Forward
 from vtorc.server.channel import LENGTH_BYTES, LONGEST_FRAME, FrameCutter, frame_length
 from vtorc.server.connection import MOST_CONNECTIONS, BoundedHttpProtocol
-from vtorc.server.listener import Listener
 from vtorc.server.memory import ServerMemory
 from vtorc.server.options import ListenerOption, ServerOptions, ServerRules
 from vtorc.server.requests import Requests
@@ -92,7 +91,7 @@ async def _hear(reader: asyncio.StreamReader, memory: ServerMemory, requests: Re
 
 
 async def _serve_listener(option: ListenerOption, rules: ServerRules, memory: ServerMemory, forward: Forward) -> None:
-    tls = rules.tls if option.listener is Listener.V12 else None
+    tls = rules.tls if option.listener.is_like_v12 else None
     config = Config(
         make_app(memory, forward, listener=option.listener, rules=rules),
         ssl_context_factory=(lambda *_: tls_context(tls)) if tls is not None else None,

@@ -22,6 +22,9 @@ from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import ReplicationStatus, TabletStatus
 
+FLUSH_BINARY_LOGS = "FLUSH BINARY LOGS"
+"""The statement of `flush_binary_logs`."""
+
 
 class StopMode(enum.Enum):
     """The replication threads that `stop_replication_and_get_status` stops (values of `StopReplicationMode`)."""
@@ -142,6 +145,10 @@ class TabletManager(Protocol):
 
     async def set_read_write(self, tablet: TabletRecord) -> None:
         """Turn read_only and super_read_only off."""
+        ...
+
+    async def flush_binary_logs(self, tablet: TabletRecord) -> None:
+        """Close the present binary log and begin a new one; MySQL writes no transaction for that."""
         ...
 
     async def populate_reparent_journal(

@@ -15,7 +15,7 @@ from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletCallUnknown, T
 from vtorc.proto import query_pb2, replicationdata_pb2
 from vtorc.proto import tabletmanagerdata_pb2 as tm
 from vtorc.tablet import convert
-from vtorc.tablet.api import HealthReport, StopMode, StoppedReplication, TabletManager
+from vtorc.tablet.api import FLUSH_BINARY_LOGS, HealthReport, StopMode, StoppedReplication, TabletManager
 from vtorc.tablet.connection import STREAM_HEALTH, Address, Connection
 from vtorc.tablet.failures import is_not_a_replica
 from vtorc.tablet.reach import Timeout
@@ -248,6 +248,10 @@ class GrpcTabletManager(TabletManager):
     async def set_read_write(self, tablet: TabletRecord) -> None:
         """Turn read_only and super_read_only off."""
         await self._command(tablet, tm.SetReadWriteRequest(), tm.SetReadWriteResponse)
+
+    async def flush_binary_logs(self, tablet: TabletRecord) -> None:
+        """Close the present binary log and begin a new one, in SQL, since no call of the tablet manager does it."""
+        await self._execute(tablet, FLUSH_BINARY_LOGS)
 
     async def populate_reparent_journal(
         self, tablet: TabletRecord, *, time_created_ns: int, action: str, primary: TabletAlias, position: GtidSet

@@ -10,7 +10,20 @@ from typing import cast
 
 import pytest
 
-from tests.unit.core.builders import NOW, P, alias, answers, changed, failing, fresh_shard, primary, replica, shard
+from tests.unit.core.builders import (
+    NOW,
+    P,
+    alias,
+    answers,
+    changed,
+    failing,
+    fresh_shard,
+    held,
+    hold,
+    primary,
+    replica,
+    shard,
+)
 from vtorc.control import shard_loop
 from vtorc.control.breaker import HOLD_NOTHING, Breaker
 from vtorc.control.budget import BudgetLimits, FleetBudget, TurnRequest
@@ -22,6 +35,7 @@ from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery, Urgency
 from vtorc.core.facts.durability import PromotionRule
 from vtorc.core.facts.effective_policy import effective_policy
+from vtorc.core.facts.holds import Effect, Purpose
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.records import KeyspaceRecord
@@ -180,7 +194,6 @@ class Rig:
         self.settings = DecisionSettings()
         self.limits = BudgetLimits()
         self.held_back = ""
-        self.stopped = ""
         self.recorded: list[RecoveryRecord] = []
         now = Tools.clock.now
         self.budget = FleetBudget(lambda: self.limits, now)
@@ -193,7 +206,6 @@ class Rig:
             controlled=controlled,
             budget=self.budget,
             breaker=self.breaker,
-            stopped=lambda: self.stopped,
         )
         self.loop._runner = self  # type: ignore[assignment]
         self.on_start: Callable[[], None] = lambda: None
@@ -384,13 +396,12 @@ def test_a_mistake_of_an_observer_of_steps_is_raised_after_the_recovery(monkeypa
 
 
 def test_recoveries_that_an_operator_stopped_do_not_begin(monkeypatch: Patch) -> None:
-    """They begin within a second after they are allowed again."""
+    """They begin as soon as they are allowed again."""
 
     async def main() -> None:
-        rig = Rig(lost())
+        rig = Rig(held(lost(), hold(Effect.NO_FAILOVER, purpose=Purpose.SWITCH)))
         rig.on_start = lambda: rig.watch.show(WELL)
-        rig.stopped = "ann stopped all recoveries: a drill"
-        asyncio.get_running_loop().call_later(5.0, setattr, rig, "stopped", "")
+        asyncio.get_running_loop().call_later(5.0, rig.watch.show, lost())
         await rig.for_seconds(8.0)
         assert [began for began, *_ in rig.ran] == [5.0]
         assert rig.notes.heard[0] == "decided DeadPrimary: recoveries-stopped"

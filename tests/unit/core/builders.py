@@ -14,6 +14,7 @@ from vtorc.core.facts.ack_path import AckPath
 from vtorc.core.facts.client_count import ClientCount
 from vtorc.core.facts.durability import Member
 from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.holds import Effect, Hold, HoldScope, holds_on_shard
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.core.facts.last_probe import NEVER_PROBED, LastProbe, ProbeFailure
 from vtorc.core.facts.observed_term import ObservedTerm
@@ -271,6 +272,19 @@ def shard(
         tablets=tuple(sorted(tablets, key=lambda tablet: tablet.alias)),
     )
     return replace(view, **changes)
+
+
+def hold(*effects: Effect, on: str = "fleet", **changes: Any) -> Hold:
+    """A hold of ann, number 3, that stays until it is lifted."""
+    made = Hold(
+        number=3, scope=HoldScope.parse(on), effects=frozenset(effects), owner="ann", reason="a drill", created=1
+    )
+    return replace(made, **changes)
+
+
+def held(view: ShardView, *holds: Hold) -> ShardView:
+    """The same shard with these holds, as far as they are about it."""
+    return replace(view, holds=holds_on_shard(holds, view.shard, [t.alias for t in view.tablets], wall=2))
 
 
 def client_count(clients: int = 2, *explained_by: str, unknown: int = 0, **changes: Any) -> ClientCount:

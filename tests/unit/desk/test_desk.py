@@ -1,7 +1,8 @@
 """The desk request by request: what it refuses, with which status, and what it hands to the fleet."""
 
+from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import cast
+from typing import TypeVar, cast
 
 import pytest
 
@@ -9,15 +10,20 @@ from tests.unit.core.builders import SHARD, alias, primary, replica, shard
 from tests.unit.desk.requests import Asking, fields_of, problem_of
 from tests.unit.recovery.fakes import WALL, Rig, begun, with_rig
 from vtorc.control.facade import FleetFacade
+from vtorc.control.hold_book import HoldBook, PassingHolds
 from vtorc.control.operator_command import OperatorCommand
 from vtorc.core.decision.decisions import Decision
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.durability import DurabilityPolicy, policy
-from vtorc.core.facts.ids import ShardId
+from vtorc.core.facts.ids import ShardId, TabletAlias, alias_list
 from vtorc.core.facts.views import ShardView
 from vtorc.desk.desk import ACTS_A_MINUTE, Desk
+from vtorc.discovery.watch import ShardWatch
 from vtorc.recovery.record import BegunRecovery, OperatorRequest
+from vtorc.recovery.session import RecoveryTools
+
+T = TypeVar("T")
 
 FIRST, SECOND = (alias(f"zone1-{number}") for number in (101, 102))
 WELL = shard(primary(), replica("zone1-101"), replica("zone1-102"))
@@ -29,6 +35,7 @@ class OneShard:
 
     def __init__(self, rig: Rig) -> None:
         self.tools = rig.tools
+        self.holds = HoldBook(PassingHolds(), rig.tools.clock)
         self.shown: ShardView = WELL
         self.durability: DurabilityPolicy | None = policy("semi_sync")
         self.controlled = True
@@ -38,6 +45,10 @@ class OneShard:
         self.commands: list[OperatorCommand] = []
         for tablet in WELL.tablets:
             rig.tablets.tell(f"wall_clock {tablet.alias}", WALL)
+
+    @property
+    def shards(self) -> tuple[ShardId, ...]:
+        return (SHARD,)
 
     def view(self, shard: ShardId) -> ShardView | None:
         return self.shown if shard == SHARD else None
@@ -61,11 +72,21 @@ class OneShard:
         self.heard.append(f"cancel {shard}: {why}")
         return self.can_cancel
 
-    def stop_recoveries(self, why: str) -> None:
-        self.heard.append(f"stop: {why}")
+    def on_shard(self, _: ShardId, make: Callable[[RecoveryTools, ShardWatch], T]) -> T:
+        return make(self.tools, cast(ShardWatch, _Watch(self)))
 
-    def allow_recoveries(self, why: str) -> None:
-        self.heard.append(f"allow: {why}")
+
+class _Watch:
+    """The watch of that shard, which notes what is asked for."""
+
+    def __init__(self, fleet: OneShard) -> None:
+        self._fleet = fleet
+
+    def view(self) -> ShardView:
+        return self._fleet.shown
+
+    async def refresh(self, deadline: float, *, leave_out: Collection[TabletAlias]) -> None:
+        self._fleet.heard.append(f"refresh without {alias_list(leave_out)}")
 
 
 def at(rig: Rig) -> tuple[OneShard, Asking]:
@@ -88,8 +109,6 @@ def at(rig: Rig) -> tuple[OneShard, Asking]:
         ("execute", {"reason": "a drill"}, 422, "plan: null"),
         ("cancel", {"shard": "commerce/9", "reason": "a drill"}, 404, "commerce/9"),
         ("cancel", {"shard": "commerce/0", "reason": "a drill"}, 409, "commerce/0"),
-        ("recoveries", {"reason": "a drill"}, 422, "allow: null"),
-        ("recoveries", {"allow": False}, 422, "reason: null"),
     ],
 )
 def test_what_cannot_be_done_is_refused(
@@ -196,22 +215,6 @@ def test_only_a_command_is_cancelled() -> None:
         assert fleet.heard == ["cancel commerce/0: ann asked for that: too late at night"]
         fleet.can_cancel = False
         assert "point of no return" in problem_of(await asking.cancel()).why
-
-    with_rig(main)
-
-
-def test_recoveries_are_stopped_and_allowed() -> None:
-    """The fleet hears the operator and the reason."""
-
-    async def main(rig: Rig) -> None:
-        fleet, asking = at(rig)
-        for allow in (False, True):
-            reply = await asking.ask("recoveries", allow=allow, reason="moving racks")
-            assert (reply.status, fields_of(reply)) == (200, {"allow": allow})
-        assert fleet.heard == [
-            "stop: ann stopped all recoveries: moving racks",
-            "allow: ann allowed them: moving racks",
-        ]
 
     with_rig(main)
 

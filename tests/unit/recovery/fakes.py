@@ -162,6 +162,9 @@ class FakeTablets(Replies, TabletManager):
     async def set_read_write(self, tablet: TabletRecord) -> None:
         await self.answer(f"set_read_write {tablet.alias}")
 
+    async def flush_binary_logs(self, tablet: TabletRecord) -> None:
+        await self.answer(f"flush_binary_logs {tablet.alias}")
+
     async def populate_reparent_journal(
         self, tablet: TabletRecord, *, time_created_ns: int, action: str, primary: TabletAlias, position: GtidSet
     ) -> None:

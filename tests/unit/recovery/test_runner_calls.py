@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from tests.unit.core.builders import SHARD, alias, failing, gtids, primary, replica, shard
-from tests.unit.recovery.fakes import NEVER, WALL, Rig, with_rig
+from tests.unit.recovery.fakes import NEVER, WALL, Rig, begun, with_rig
 from tests.unit.recovery.test_stop_calls import answer, threads
 from vtorc.core.decision.decisions import Action, Decision
 from vtorc.core.detection.findings import Finding
@@ -24,6 +24,7 @@ from vtorc.recovery import runner
 from vtorc.recovery.commands import Commands
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.recovery.runner import Judgement, Runner, begun_with
+from vtorc.recovery.tablet_change import COMMANDS
 from vtorc.sim.engine.loop import forever
 
 PRIMARY, FIRST, SECOND = (str(alias(f"zone1-{number}")) for number in (100, 101, 102))
@@ -301,7 +302,7 @@ def test_a_replacement_says_why_it_is_safe() -> None:
     with_rig(main)
 
 
-@pytest.mark.parametrize("recovery", [Recovery.PLANNED_REPARENT, Recovery.EMERGENCY_REPARENT])
+@pytest.mark.parametrize("recovery", [Recovery.PLANNED_REPARENT, Recovery.EMERGENCY_REPARENT, *COMMANDS])
 def test_no_problem_calls_for_what_only_operators_ask_for(recovery: Recovery) -> None:
     """Such an action would be a mistake, and does nothing."""
 
@@ -316,6 +317,24 @@ def test_no_problem_calls_for_what_only_operators_ask_for(recovery: Recovery) ->
 
 
 # Commands of operators
+
+
+def test_a_command_on_tablets_reads_the_shard_again_and_changes_them() -> None:
+    """It takes the shard lock, which names command and tablets, and its record tells what it did."""
+
+    async def main(rig: Rig) -> None:
+        watch = Watch(WELL)
+        rig.topo.lock_shard = rig.topo.try_lock_shard  # type: ignore[method-assign]
+        commands = Commands(rig.tools, cast(ShardWatch, watch))
+        asked = begun(Recovery.SET_READ_ONLY, about=alias(FIRST))
+        record = await commands.change_tablets(policy("semi_sync"), (alias(FIRST),), begun=asked)
+        assert (record.outcome, record.recovery, record.alias) == (Outcome.SUCCEEDED, asked.recovery, alias(FIRST))
+        assert record.sentence == f"commerce/0: made {FIRST} read-only"
+        assert rig.topo.calls == [f"lock SetReadOnly({FIRST})"]
+        assert rig.calls == [f"set_read_only {FIRST}"]
+        assert watch.calls == ["update with a reading", f"refresh within 1 s without {PRIMARY}"]
+
+    with_rig(main)
 
 
 @pytest.mark.parametrize("wanted", [None, SECOND])

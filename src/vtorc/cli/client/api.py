@@ -3,6 +3,7 @@
 import http.client
 import socket
 import ssl
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -77,6 +78,10 @@ class ApiClient:
         """Ask for something to be made or done; raises as `get` does."""
         return self._ask("POST", _target(path, None), msgspec.json.encode(arguments))
 
+    def delete(self, path: str, arguments: Mapping[str, object]) -> ServerAnswer:
+        """Ask for something to be ended; raises as `get` does."""
+        return self._ask("DELETE", _target(path, None), msgspec.json.encode(arguments))
+
     def items(self, path: str, query: Mapping[str, str | None], form: type[ListForm[F]]) -> ListForm[F]:
         """Return a list, all pages of it; raises as `get` does."""
         page = self.get(path, query).read(form)
@@ -117,6 +122,7 @@ class ApiClient:
         headers = {"Accept": "application/json, text/event-stream", **self._credentials.headers()}
         if body is not None:
             headers["Content-Type"] = "application/json"
+            headers["Idempotency-Key"] = str(uuid.uuid4())  # whatever stands between may send it twice
         try:
             connection.request(method, self.address.prefix + target, body=body, headers=headers)
             return connection.getresponse()

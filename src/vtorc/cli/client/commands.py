@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 
+from vtorc.cli.client.access import audit, token
 from vtorc.cli.client.address import DEFAULT_ADDRESS, VARIABLE, ServerAddress
 from vtorc.cli.client.api import ApiClient, segment, shard_path
 from vtorc.cli.client.change import cancel, change_primary, plan
@@ -13,6 +14,7 @@ from vtorc.cli.client.completion import bash_script
 from vtorc.cli.client.credentials import Credentials
 from vtorc.cli.client.errors import RequestRefused, WrongWords
 from vtorc.cli.client.fleet_text import has_problems, problems_lines, shards_lines, status_lines
+from vtorc.cli.client.holds import hold, holds, lift
 from vtorc.cli.client.layout import counted
 from vtorc.cli.client.live import LiveLines
 from vtorc.cli.client.recovery_text import recoveries_lines, recovery_lines
@@ -208,6 +210,11 @@ COMMANDS: Mapping[str, Callable[[Session, argparse.Namespace], ExitCode]] = {
     "emergency": lambda session, options: change_primary(session, options, "emergency"),
     "force": lambda session, options: change_primary(session, options, "forced"),
     "cancel": cancel,
+    "holds": holds,
+    "hold": hold,
+    "lift": lift,
+    "audit": audit,
+    "token": token,
     "watch": watch,
     "api": api,
     "completion": completion,

@@ -10,6 +10,9 @@ from vtorc.cli.client.errors import WrongWords
 PASSWORD_VARIABLE = "VTORC_PASSWORD"
 """The environment variable with the password, which other users cannot read."""
 
+TOKEN_VARIABLE = "VTORC_TOKEN"
+"""The environment variable with the bearer token."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
@@ -19,6 +22,8 @@ class Credentials:
     """The user that the server asks for; empty for none."""
     password: str = field(default="", repr=False)
     """The password of that user."""
+    token: str = field(default="", repr=False)
+    """The bearer token; empty for none."""
     ca: str = ""
     """A PEM file with the authorities of the server; empty for those of this machine."""
     cert: str = ""
@@ -28,16 +33,24 @@ class Credentials:
 
     @classmethod
     def of_user(cls, user: str, *, ca: str = "", cert: str = "", key: str = "") -> "Credentials":
-        """Return those of a user whose password is in the environment; raises WrongWords if it is not."""
+        """Return those of a user whose password is in the environment, without a user those of a token there.
+
+        Raises WrongWords.
+        """
         if key and not cert:
             raise WrongWords("--key needs --cert, the certificate of that key")
         password = os.environ.get(PASSWORD_VARIABLE, "") if user else ""
         if user and not password:
             raise WrongWords(f"--user {user} needs the password in the environment variable {PASSWORD_VARIABLE}")
-        return cls(user=user, password=password, ca=ca, cert=cert, key=key)
+        token = os.environ.get(TOKEN_VARIABLE, "").strip() if not user else ""
+        if not token.isascii() or not token.isprintable():
+            raise WrongWords(f"the environment variable {TOKEN_VARIABLE} has no token: expected the text that was told")
+        return cls(user=user, password=password, token=token, ca=ca, cert=cert, key=key)
 
     def headers(self) -> dict[str, str]:
         """Return the headers that name the operator."""
+        if self.token:
+            return {"Authorization": f"Bearer {self.token}"}
         if not self.user:
             return {}
         encoded = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from vtorc.cli.client.hold_text import hold_lines
 from vtorc.cli.client.layout import (
     MARKS,
     NOT_KNOWN,
@@ -13,6 +14,7 @@ from vtorc.cli.client.layout import (
     state_words,
     wrapped,
 )
+from vtorc.core.facts.holds import Purpose
 from vtorc.forms.findings import SEVERITIES, FindingForm
 from vtorc.forms.fleet import ShardRowForm, StatusForm
 
@@ -46,6 +48,8 @@ def _notes(status: StatusForm, width: int) -> list[str]:
     if status.clusters_to_watch:
         notes.append(f"vtorc acts on {', '.join(status.clusters_to_watch)} only (--clusters-to-watch)")
     lines = [line for note in notes for line in wrapped(note, width, indent="  ", first="! ")]
+    told = [hold for hold in status.holds if hold.purpose != Purpose.SWITCH.value]  # which is an announcement as well
+    lines += [line for hold in told for line in hold_lines(hold, width)]
     return [*lines, ""] if lines else []
 
 
@@ -118,6 +122,8 @@ def finding_lines(finding: FindingForm, width: int) -> list[str]:
     words = [f"severity {finding.severity}", f"rule {finding.rule}"]
     if finding.needs_operator:
         words.append("needs an operator")
+    if finding.silenced is not None:
+        words.append("silenced")
     mark = MARKS["repairing" if finding.acts else "standing_still"]
     title = f"{finding.code} ({', '.join(words)})"
     return [*wrapped(title, width, indent="    ", first=f"{mark} "), *wrapped(finding.sentence, width, indent="    ")]

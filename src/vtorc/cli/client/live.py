@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from vtorc.cli.client.hold_text import HELD
 from vtorc.cli.client.layout import clock_time, state_mark, wrapped
 from vtorc.cli.client.recovery_text import outcome_lines, step_words
 from vtorc.cli.client.shard_text import decision_lines
@@ -11,10 +12,12 @@ from vtorc.forms.frames import (
     DecisionFrame,
     GoneFrame,
     HeartbeatFrame,
+    HoldsFrame,
     RecoveryFrame,
     ShardFrame,
     StatusFrame,
 )
+from vtorc.forms.hold import HoldForm
 from vtorc.forms.recovery import StepForm
 from vtorc.forms.shard import ShardForm
 
@@ -46,6 +49,7 @@ class LiveLines:
         self._sentences = {row.name: row.sentence for row in rows}
         self._steps: dict[str, NewSteps] = {}
         self._announced: dict[str, str] = {}
+        self._holds: dict[int, str] = {}
         self._now = ""
 
     def lines(self, frame: AnyFrame, width: int) -> list[str]:
@@ -65,6 +69,8 @@ class LiveLines:
                 return outcome_lines(recovery, width)
             case StatusFrame():
                 return list(self._status(frame, width))
+            case HoldsFrame(holds=holds):
+                return list(self._holds_changed(holds, width))
             case HeartbeatFrame(at=at):
                 self._now = at
         return []
@@ -85,6 +91,15 @@ class LiveLines:
         else:
             steps = self._steps.setdefault(shard.name, NewSteps())
             yield from steps.lines(shard.running.steps, width)
+
+    def _holds_changed(self, holds: Sequence[HoldForm], width: int) -> Iterator[str]:
+        """Yield the lines of holds that are new, and of those that are gone."""
+        before, self._holds = self._holds, {hold.number: hold.sentence for hold in holds}
+        for number, sentence in self._holds.items():
+            if number not in before:
+                yield from _timed(self._now, f"{HELD} in force: {sentence}", width)
+        for number in before.keys() - self._holds.keys():
+            yield from _timed(self._now, f"{HELD} not in force any more: {before[number]}", width)
 
     def _status(self, frame: StatusFrame, width: int) -> Iterator[str]:
         news = {one.rule: one for one in frame.announcements}

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from vtorc.cli.client.fleet_text import finding_lines
+from vtorc.cli.client.hold_text import hold_lines
 from vtorc.cli.client.layout import (
     WRONG,
     clock_time,
@@ -47,6 +48,7 @@ def topology_lines(shard: ShardForm, width: int) -> list[str]:
         *wrapped(shard.sentence, width, indent="  "),
         *wrapped(_promise(shard), width, indent="  "),
         *(wrapped(shard.ready.sentence, width, indent="  ") if shard.ready is not None else []),
+        *(line for hold in shard.holds for line in hold_lines(hold, width)),
         "",
     ]
     nodes = [node for root in _roots(shard) for node in _nodes(shard, root, "", "", frozenset())]
@@ -54,6 +56,8 @@ def topology_lines(shard: ShardForm, width: int) -> list[str]:
     longest = max((len(name) for name in names), default=0)
     for node, name in zip(nodes, names, strict=True):
         lines += packed([name.ljust(longest), *_words(node.tablet)], width, indent=f"{node.trunk}  ")
+        for hold in node.tablet.holds:
+            lines += hold_lines(hold, width, trunk=node.trunk)
         for wrong in _wrongs(shard, node.tablet):
             lines += _wrong(wrong, node.trunk, width)
     unreadable = {**shard.unreadable_cells, **shard.unreadable_tablets}
@@ -180,6 +184,8 @@ def why_lines(why: WhyForm, width: int) -> list[str]:
     if why.findings:
         lines += ["", "Findings"]
         lines += [f"  {line}" for finding in why.findings for line in finding_lines(finding, width - 2)]
+    if why.holds:
+        lines += ["", "Holds", *(f"  {line}" for hold in why.holds for line in hold_lines(hold, width - 2))]
     if why.readiness is not None:
         lines += ["", "Readiness", *(f"  {line}" for line in readiness_lines(why.readiness, width - 2))]
     lines += _recent("recoveries", [outcome_lines(one, width - 2) for one in why.recoveries])

@@ -23,7 +23,7 @@ MOST_RETRIES = 30
 MOST_HEARTBEATS = 10
 """Heartbeats without the recovery, in progress or ended, after which it is lost: vtorc itself was started anew."""
 
-KINDS = frozenset({"status", "shard", "gone", "recovery", "decision", "heartbeat"})
+KINDS = frozenset({"status", "shard", "gone", "recovery", "decision", "hold", "heartbeat"})
 """The events that are frames."""
 
 RESET = "reset"

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 PLAN_KINDS = ("planned", "emergency", "forced")
+HOLD_EFFECTS = ("no_failover", "no_repair", "not_promotable", "no_alert", "prefer", "prefer_not")
 SHARD_STATES = ("healthy", "repairing", "standing_still", "unknown")
 DEFAULT_LIMIT = 20
 
@@ -65,6 +66,9 @@ _TO = CtlWord(name="--to", metavar="ALIAS", help="the tablet to promote (default
 _REASON = CtlWord(name="--reason", metavar="TEXT", help="why, for the record", is_required=True)
 _YES = CtlWord(name="--yes", help="ask no question")
 _ACCEPT_LOSS = CtlWord(name="--accept-loss", help="go on although the plan says that writes may be lost")
+_TOKEN_ACTIONS = ("add", "list", "revoke")
+_ROLES = ("read", "operate", "admin")
+_RESULTS = ("done", "begun", "refused", "failed")
 _CHANGE = (_REASON, _YES, _ACCEPT_LOSS)
 
 COMMANDS: dict[str, CtlCommand] = {
@@ -106,6 +110,43 @@ COMMANDS: dict[str, CtlCommand] = {
         ),
     ),
     "cancel": CtlCommand(help="end a recovery while that is safe", words=(SHARD, _REASON)),
+    "holds": CtlCommand(help="the holds in force: what operators keep vtorc from, or prefer"),
+    "hold": CtlCommand(
+        help="keep vtorc from failovers, repairs or promotions, or say what you prefer",
+        words=(
+            CtlWord(
+                name="scope",
+                metavar="SCOPE",
+                help="KEYSPACE/SHARD, fleet, cell:CELL, keyspace:KEYSPACE or tablet:ALIAS",
+            ),
+            CtlWord(name="--effect", metavar="EFFECTS", help=f"some of {', '.join(HOLD_EFFECTS)}", is_required=True),
+            CtlWord(name="--for", metavar="LENGTH", help="how long, such as 30m or 2d (default: until it is lifted)"),
+            CtlWord(name="--owner", metavar="NAME", help="the operator or program it belongs to (default: the user)"),
+            _REASON,
+        ),
+    ),
+    "lift": CtlCommand(
+        help="end a hold", words=(CtlWord(name="number", metavar="NUMBER", help="its number, as in the list"), _REASON)
+    ),
+    "audit": CtlCommand(
+        help="what operators asked for, and what came of it, newest first",
+        words=(
+            _ONLY_SHARD,
+            CtlWord(name="--actor", metavar="NAME", help="only this operator"),
+            CtlWord(name="--result", metavar="RESULT", help="only with this result", choices=_RESULTS),
+            _LIMIT,
+        ),
+    ),
+    "token": CtlCommand(
+        help="bearer tokens: make one, list them, revoke one",
+        words=(
+            CtlWord(name="action", metavar="ACTION", help=", ".join(_TOKEN_ACTIONS), choices=_TOKEN_ACTIONS),
+            CtlWord(name="name", metavar="NAME", help="the name of the token to make or to revoke", is_optional=True),
+            CtlWord(name="--role", metavar="ROLE", help="what its owner may do", choices=_ROLES),
+            CtlWord(name="--keyspace", metavar="KEYSPACE,…", help="only in these keyspaces (default: in all)"),
+            CtlWord(name="--expires", metavar="TIME", help="how long it is valid, such as 30d (default: for ever)"),
+        ),
+    ),
     "watch": CtlCommand(help="decisions, steps and recoveries as they happen", words=(_SHARD_OR_ALL,)),
     "api": CtlCommand(
         help="the answer of a path of the API",

@@ -7,6 +7,7 @@ from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.holds import HoldsOnShard
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.rules import Rule, Why
 
@@ -51,6 +52,8 @@ class Attempt:
     """Whether the tablet may have been overloaded rather than broken, as the finding said."""
     waits_for: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
     """The transactions that tablets did not apply in time; empty unless that ended it."""
+    refused_with: HoldsOnShard | None = None
+    """The holds in force as it was refused because of one of them; None if it ended for another reason."""
     cause: str = ""
     """What the finding said has to change before another try; empty where time alone may do."""
     took: float = 0.0

@@ -1,4 +1,6 @@
-"""Ends the pause after failed replacements of a primary once a tablet answers again, or has applied its relay log."""
+"""Ends the pause after failed replacements of a primary once a tablet answers again or has applied its relay log, or
+operators hold other tablets.
+"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
@@ -52,4 +54,11 @@ def waive_applied(view: ShardView, attempts: Sequence[Attempt]) -> list[Attempt]
         and any(alias in executed and executed[alias].contains(rest) for alias, rest in a.waits_for.items())
         else a
         for a in attempts
+    ]
+
+
+def waive_lifted(view: ShardView, attempts: Sequence[Attempt]) -> list[Attempt]:
+    """Return the attempts, with the pause waived after those that holds refused, if other holds are in force by now."""
+    return [
+        replace(a, waived=True) if not a.waived and a.refused_with not in (None, view.holds) else a for a in attempts
     ]

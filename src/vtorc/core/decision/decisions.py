@@ -5,7 +5,7 @@ made it, "do nothing" too (rule 12 of the design).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vtorc.core.decision.backoff import Attempt, AttemptHistory, needs_operator
 from vtorc.core.decision.repair_guards import (
@@ -26,6 +26,7 @@ from vtorc.core.detection.thresholds import ENDS_WITHIN, HUNG_AFTER
 from vtorc.core.election.unseen_promotions import unknown_tablets, unseen_writer
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.external_source import external_source, external_source_advice
+from vtorc.core.facts.holds import NO_HOLDS, Effect, Hold, Purpose
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.rules import Rule, Why
@@ -42,8 +43,6 @@ class DecisionLimits:
     """Whether recoveries may begin (`--allow-recovery`)."""
     allow_emergency_reparent: bool = True
     """Whether a lost primary may be replaced (`--allow-emergency-reparent`)."""
-    stopped: str = ""
-    """Why an operator has all recoveries stopped, as the end of a sentence; empty if they may begin."""
     disk_stalled_recovery: bool = False
     """Whether a primary with a stalled disk may be (`--enable-primary-disk-stalled-recovery`)."""
     block_seconds: float = 0.0
@@ -71,6 +70,8 @@ class Decision:
     """Whether an operator is needed: trying has not helped, or the problem has stood for long."""
     has_stood: bool = False
     """Whether it is escalated because the problem has stood for long without an action."""
+    silenced_by: Hold | None = None
+    """The hold by which nobody is alerted of the problem; None if there is none."""
 
     @property
     def acts(self) -> bool:
@@ -138,6 +139,19 @@ def why_not_replaced(
     return decider.switched_off(dead, recovery) or decider.history.why_wait(dead, recovery)
 
 
+def why_not_repaired(
+    view: ShardView, findings: Sequence[Finding], policy: DurabilityPolicy | None, asked: Finding, now: float
+) -> Why | None:
+    """Return why vtorc would not repair the problem `asked` if a tablet had it beside `findings`; None if it would.
+
+    An operator may ask for a repair that vtorc itself sees no need for. All guards of the repair hold then. Switches,
+    holds and pauses do not count, as they keep vtorc from acting by itself.
+    """
+    recovery = asked.problem.recovery
+    assert recovery is not None
+    return _Decider(replace(view, holds=NO_HOLDS), findings, policy, DecisionLimits(), now).why_not(asked, recovery)
+
+
 def next_action(decisions: Iterable[Decision]) -> Action | None:
     """Return the most urgent recovery, with all other decisions that it can carry out at once; None for none."""
     acting = [decision for decision in decisions if decision.recovery is not None]
@@ -179,15 +193,15 @@ class _Decider:
         self.in_doubt = next((f for f in findings if f.problem.primary is not PrimaryDoubt.CERTAIN), None)
 
     def decide(self, finding: Finding) -> Decision:
+        decision = self._decide(finding)
+        silenced_by = self.view.holds.forbidding(Effect.NO_ALERT, finding.alias)
+        return replace(decision, silenced_by=silenced_by) if silenced_by is not None else decision
+
+    def _decide(self, finding: Finding) -> Decision:
         recovery = finding.problem.recovery
         if recovery is None:
             return self._stand_still(finding, Rule.NO_REMEDY, "no recovery of vtorc would help")
-        why = (
-            self.switched_off(finding, recovery)
-            or self._too_early(finding, recovery)
-            or self._unsafe(finding, recovery)
-        )
-        if why is not None:
+        if (why := self.why_not(finding, recovery)) is not None:
             return self._stand_still(finding, *why, escalated=why[0].needs_operator)
         attempts = self.history.attempts_for(finding)
         if why := refused_as_errant(self.view, self.policy, finding, attempts):
@@ -200,6 +214,14 @@ class _Decider:
             rule=Rule.ACT,
             sentence=f"{finding.sentence}; {recovery.traits.intent}",
             escalated=needs_operator(attempts),
+        )
+
+    def why_not(self, finding: Finding, recovery: Recovery) -> Why | None:
+        """Return why the recovery is not begun whatever was tried before; None if it may be."""
+        return (
+            self.switched_off(finding, recovery)
+            or self._too_early(finding, recovery)
+            or self._unsafe(finding, recovery)
         )
 
     def _stand_still(self, finding: Finding, rule: Rule, why: str, *, escalated: bool = False) -> Decision:
@@ -221,8 +243,8 @@ class _Decider:
             )
         if not self.limits.allow_recovery:
             return Rule.RECOVERIES_DISABLED, "recoveries are disabled (allow-recovery)"
-        if self.limits.stopped:
-            return Rule.RECOVERIES_STOPPED, self.limits.stopped
+        if why := self._held(finding, recovery):
+            return why
         if recovery.replaces_primary:
             if not self.limits.allow_emergency_reparent:
                 return Rule.EMERGENCY_REPARENT_DISABLED, "emergency reparents are disabled (allow-emergency-reparent)"
@@ -237,6 +259,13 @@ class _Decider:
         if finding.code is Code.PRIMARY_DISK_STALLED and not self.limits.disk_stalled_recovery:
             return Rule.NOT_ENABLED, "failing over for a stalled disk is off (enable-primary-disk-stalled-recovery)"
         return None
+
+    def _held(self, finding: Finding, recovery: Recovery) -> Why | None:
+        effect = recovery.traits.forbidden_by
+        hold = self.view.holds.forbidding(effect, finding.alias) if effect is not None else None
+        if hold is None:
+            return None
+        return Rule.RECOVERIES_STOPPED if hold.purpose is Purpose.SWITCH else Rule.HELD, hold.sentence
 
     def _too_early(self, finding: Finding, recovery: Recovery) -> Why | None:
         if not finding.confirmed:

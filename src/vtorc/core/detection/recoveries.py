@@ -7,6 +7,8 @@ import enum
 from dataclasses import dataclass
 from typing import Self
 
+from vtorc.core.facts.holds import Effect
+
 
 class Urgency(enum.IntEnum):
     """How soon a recovery may begin while others wait for a slot too, the most urgent first."""
@@ -38,8 +40,24 @@ class RecoveryTraits:
     """Whether it keeps the primary and sees to the findings of several tablets at once."""
     changes_tablet: bool
     """Whether it changes how the MySQL of the tablet in the finding replicates, which an external source forbids."""
+    forbidden_by: Effect | None
+    """The effect of a hold by which vtorc does not begin it; None for one that only operators ask for."""
     may_be_outranked: bool
     """Whether it is broken off when the primary is lost meanwhile. Recoveries that end within seconds are not."""
+
+
+def _of_operators(spelling: str, intent: str) -> RecoveryTraits:
+    """Return the row of a command on replicas that operators give: no problem calls for it, and the primary stays."""
+    return RecoveryTraits(
+        spelling=spelling,
+        intent=intent,
+        urgency=Urgency.REPLICA_REPAIR,
+        replaces_primary=False,
+        batches=False,
+        changes_tablet=True,
+        may_be_outranked=True,
+        forbidden_by=None,
+    )
 
 
 class Recovery(enum.Enum):
@@ -62,6 +80,7 @@ class Recovery(enum.Enum):
         replaces_primary=False,
         batches=False,
         changes_tablet=False,
+        forbidden_by=Effect.NO_FAILOVER,
         may_be_outranked=False,
     )
     RECOVER_DEAD_PRIMARY = RecoveryTraits(
@@ -71,6 +90,7 @@ class Recovery(enum.Enum):
         replaces_primary=True,
         batches=False,
         changes_tablet=False,
+        forbidden_by=Effect.NO_FAILOVER,
         may_be_outranked=False,
     )
     RECOVER_PRIMARY_TABLET_DELETED = RecoveryTraits(
@@ -80,6 +100,7 @@ class Recovery(enum.Enum):
         replaces_primary=True,
         batches=False,
         changes_tablet=False,
+        forbidden_by=Effect.NO_FAILOVER,
         may_be_outranked=False,
     )
     RECOVER_PRIMARY_HAS_PRIMARY = RecoveryTraits(
@@ -89,6 +110,7 @@ class Recovery(enum.Enum):
         replaces_primary=False,
         batches=False,
         changes_tablet=True,
+        forbidden_by=Effect.NO_REPAIR,
         may_be_outranked=True,
     )
     FIX_PRIMARY = RecoveryTraits(
@@ -98,6 +120,7 @@ class Recovery(enum.Enum):
         replaces_primary=False,
         batches=True,
         changes_tablet=True,
+        forbidden_by=Effect.NO_REPAIR,
         may_be_outranked=True,
     )
     FIX_REPLICA = RecoveryTraits(
@@ -107,6 +130,7 @@ class Recovery(enum.Enum):
         replaces_primary=False,
         batches=True,
         changes_tablet=True,
+        forbidden_by=Effect.NO_REPAIR,
         may_be_outranked=True,
     )
     RECONCILE_STALE_TOPO_PRIMARY = RecoveryTraits(
@@ -116,6 +140,7 @@ class Recovery(enum.Enum):
         replaces_primary=False,
         batches=True,
         changes_tablet=True,
+        forbidden_by=Effect.NO_REPAIR,
         may_be_outranked=True,
     )
     CORRECT_PRIMARY_RECORD = RecoveryTraits(  # only vtorc has it
@@ -125,6 +150,7 @@ class Recovery(enum.Enum):
         replaces_primary=False,
         batches=False,
         changes_tablet=False,
+        forbidden_by=Effect.NO_REPAIR,
         may_be_outranked=True,
     )
     RESTART_DIRECT_REPLICA = RecoveryTraits(
@@ -134,6 +160,7 @@ class Recovery(enum.Enum):
         replaces_primary=False,
         batches=False,
         changes_tablet=False,
+        forbidden_by=Effect.NO_FAILOVER,
         may_be_outranked=False,
     )
     PLANNED_REPARENT = RecoveryTraits(
@@ -143,6 +170,7 @@ class Recovery(enum.Enum):
         replaces_primary=False,
         batches=False,
         changes_tablet=False,
+        forbidden_by=None,
         may_be_outranked=True,
     )
     EMERGENCY_REPARENT = RecoveryTraits(
@@ -152,8 +180,18 @@ class Recovery(enum.Enum):
         replaces_primary=False,
         batches=False,
         changes_tablet=False,
+        forbidden_by=None,
         may_be_outranked=False,
     )
+    REPARENT_TABLET = _of_operators("ReparentTablet", "making it replicate from the primary as an operator asked")
+    START_REPLICATION = _of_operators("StartReplication", "starting its replication as an operator asked")
+    RESTART_REPLICATION = _of_operators("RestartReplication", "restarting its replication as an operator asked")
+    STOP_REPLICATION = _of_operators("StopReplication", "stopping its replication as an operator asked")
+    STOP_REPLICATION_NICELY = _of_operators(  # only vtorc has it; orchestrator calls it stop-replica-nice
+        "StopReplicationNicely", "stopping its replication after its relay log as an operator asked"
+    )
+    SET_READ_ONLY = _of_operators("SetReadOnly", "making it read-only as an operator asked")
+    FLUSH_BINARY_LOGS = _of_operators("FlushBinaryLogs", "beginning a new binary log as an operator asked")
 
     @property
     def replaces_primary(self) -> bool:

@@ -11,7 +11,7 @@ from vtorc.core.election.past_ackers import SETTLED, PastAckers
 from vtorc.core.election.protection import earlier_protection
 from vtorc.core.election.unexplained_ackers import counted_without, unexplained_clients
 from vtorc.core.election.unseen_promotions import possible_unseen_promotions
-from vtorc.core.facts.durability import DurabilityPolicy, Member
+from vtorc.core.facts.durability import DurabilityPolicy, Member, PromotionRule
 from vtorc.core.facts.fitness import FIT, Fitness, shard_fitness
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
@@ -65,10 +65,22 @@ def candidate_set(
         never_read_cells=view.never_read_cells,
         purged={t.alias: t.status.purged for t in view.tablets if t.status is not None},
         fitness=fitness,
+        held=held_back(view),
+        wishes=wishes(view),
         same_cell_only=same_cell_only,
         newest_term=newest_term(view),
         earlier_protection=earlier,
     )
+
+
+def held_back(view: ShardView) -> dict[TabletAlias, str]:
+    """Return the tablets that a hold forbids to promote, each with the end of a sentence that says whose."""
+    return {t.alias: why for t in view.tablets if (why := view.holds.why_not_promoted(t.alias))}
+
+
+def wishes(view: ShardView) -> dict[TabletAlias, PromotionRule]:
+    """Return how much operators want tablets as primary; nothing of those that they say nothing of."""
+    return {t.alias: rule for t in view.tablets if (rule := view.holds.wish(t.alias)) is not None}
 
 
 def newest_term(view: ShardView) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vtorc.core.election.ack_arithmetic import NOTHING_SEEN, ObservedSemiSync
-from vtorc.core.facts.durability import DurabilityPolicy, Member
+from vtorc.core.facts.durability import DurabilityPolicy, Member, PromotionRule
 from vtorc.core.facts.fitness import FIT, Fitness
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
@@ -93,6 +93,11 @@ class CandidateSet:
     """Transactions that tablets no longer have in their binary logs, and so cannot give to others."""
     fitness: Mapping[TabletAlias, Fitness] = field(default_factory=dict)
     """What speaks against the use of each tablet; nothing against one that is not in it."""
+    held: Mapping[TabletAlias, str] = field(default_factory=dict)
+    """Tablets that an operator's hold forbids to promote, each with the end of a sentence that says so. They count as
+    holders and ackers all the same."""
+    wishes: Mapping[TabletAlias, PromotionRule] = field(default_factory=dict)
+    """How much operators want tablets as primary, before what the policy says."""
     same_cell_only: bool = False
     """Whether only tablets in the primary's cell may win (prevent-cross-cell-failover)."""
     newest_term: int = 0

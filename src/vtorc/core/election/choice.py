@@ -26,7 +26,7 @@ from functools import cached_property
 
 from vtorc.core.election.ack_arithmetic import could_have_acknowledged
 from vtorc.core.election.candidates import ACKING_TYPES, CandidateSet, StoppedTablet
-from vtorc.core.election.eligibility import EMERGENCY_CHECKS, Candidacy, why_not_eligible
+from vtorc.core.election.eligibility import EMERGENCY_CHECKS, Candidacy, is_kept_by_hold, why_not_eligible
 from vtorc.core.election.errant import proven_errant
 from vtorc.core.election.future_term import term_in_the_future
 from vtorc.core.election.lost_writes import lost_writes
@@ -223,13 +223,13 @@ class _Election:
         return None
 
     @cached_property
-    def _ineligible(self) -> Mapping[TabletAlias, str]:
-        """The tablets in the pool that cannot be promoted, each with the end of a sentence why."""
+    def _candidacies(self) -> Mapping[TabletAlias, Candidacy]:
+        """The tablets in the pool as possible primaries."""
         # A tablet that has errant transactions, or went back in time, does not become a replica of the new primary.
-        left_alone, held = self.errant.keys() | self.set.rolled_back.keys(), self._received(self.pool)
-        at_hand = [s.member for s in self.set.followers if s.alias not in left_alone and held.contains(s.received)]
-        candidacies = (
-            Candidacy(
+        left_alone, known = self.errant.keys() | self.set.rolled_back.keys(), self._received(self.pool)
+        at_hand = [s.member for s in self.set.followers if s.alias not in left_alone and known.contains(s.received)]
+        return {
+            alias: Candidacy(
                 tablet=stopped.member,
                 policy=self.policy,
                 primary=self.set.primary,
@@ -237,14 +237,19 @@ class _Election:
                 errant=self.errant.get(alias, EMPTY_GTID_SET),
                 rolled_back=self.set.rolled_back.get(alias, EMPTY_GTID_SET),
                 fitness=self.set.fitness_of(alias),
+                held=self.set.held.get(alias, ""),
                 clock=stopped.clock,
                 newest_term=self.set.newest_term,
                 same_cell_only=self.set.same_cell_only,
                 at_hand=at_hand,
             )
             for alias, stopped in self.pool.items()
-        )
-        reasons = {each.tablet.alias: why_not_eligible(each, EMERGENCY_CHECKS) for each in candidacies}
+        }
+
+    @cached_property
+    def _ineligible(self) -> Mapping[TabletAlias, str]:
+        """The tablets in the pool that cannot be promoted, each with the end of a sentence why."""
+        reasons = {alias: why_not_eligible(each, EMERGENCY_CHECKS) for alias, each in self._candidacies.items()}
         return {alias: reason for alias, reason in reasons.items() if reason}
 
     @cached_property
@@ -269,7 +274,9 @@ class _Election:
     def _no_candidate(self) -> Refusal:
         reasons = "; ".join(f"{alias} {reason}" for alias, reason in self._ineligible.items())
         wrong_term = term_in_the_future(self.set)
-        return self._refuse(Rule.NO_CANDIDATE, f"no tablet may become primary: {reasons}{wrong_term}")
+        is_held = any(is_kept_by_hold(each, EMERGENCY_CHECKS) for each in self._candidacies.values())
+        rule = Rule.HELD if is_held else Rule.NO_CANDIDATE
+        return self._refuse(rule, f"no tablet may become primary: {reasons}{wrong_term}")
 
     def _choice(self, sources: Sequence[StoppedTablet]) -> Choice | Refusal:
         eligible = self._eligible
@@ -366,7 +373,7 @@ class _Election:
 
     def _class(self, stopped: StoppedTablet) -> tuple[int, int, bool, bool]:
         """Return what outweighs having everything already, best first; a stopped applier can hardly catch up."""
-        rule = self.policy.promotion_rule(stopped.member).rank
+        rule = (self.set.wishes.get(stopped.alias) or self.policy.promotion_rule(stopped.member)).rank
         is_last = stopped.backup_running or self.set.fitness_of(stopped.alias).is_last_choice(Use.LEAD)
         return bool(stopped.applier_stopped), rule, is_last, stopped.was_primary
 

@@ -5,7 +5,7 @@ question with an answer gives the reason.
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vtorc.core.facts.durability import DurabilityPolicy, Member, PromotionRule
 from vtorc.core.facts.fitness import FIT, Fitness
@@ -45,6 +45,8 @@ class Candidacy:
     """Why its relay log does not get applied; empty if it does."""
     fitness: Fitness = FIT
     """What speaks against its use."""
+    held: str = ""
+    """Whose hold forbids its promotion, as the end of a sentence about it; empty if none does."""
     clock: int | None = None
     """Its wall clock in nanoseconds since the Unix epoch; None if it is not known."""
     newest_term: int = 0
@@ -174,6 +176,11 @@ def is_in_another_cell(candidacy: Candidacy) -> str:
     )
 
 
+def is_held(candidacy: Candidacy) -> str:
+    """Return whose hold forbids its promotion; empty if none does."""
+    return candidacy.held
+
+
 def has_too_few_ackers(candidacy: Candidacy) -> str:
     """Return how many acknowledgements it would lack: its first commit would wait for ever; empty if none."""
     acks, needed = len(candidacy.ackers), candidacy.required_acks
@@ -210,9 +217,10 @@ EMERGENCY_CHECKS: tuple[Check, ...] = (
     has_late_clock,
     is_in_another_cell,
     has_too_few_ackers,
+    is_held,
 )
 """An election among stopped tablets (`vtorc.core.election.choice`). A stopped applier only ranks a tablet lower there,
-and so does a backup."""
+and so does a backup. A hold comes last, as a reason that an operator can take away at once."""
 
 PLANNED_CHECKS: tuple[Check, ...] = (
     does_not_answer,
@@ -222,6 +230,7 @@ PLANNED_CHECKS: tuple[Check, ...] = (
     does_not_replicate,
     is_backed_up,
     has_too_few_ackers,
+    is_held,
     has_late_clock,
 )
 """A planned reparent (`vtorc.recovery.planned`). The clock comes last: it is read only from tablets that pass the
@@ -238,11 +247,22 @@ FORCED_CHECKS: tuple[Check, ...] = (
     has_too_few_ackers_behind_it,
 )
 """An operator's promotion of a named tablet (`vtorc.core.election.forced_promotion`): only what no acceptance can
-change."""
+change, and so no hold."""
 
-SURVIVABILITY_CHECKS: tuple[Check, ...] = (has_forbidden_type, is_unfit, is_in_another_cell, has_too_few_ackers)
+SURVIVABILITY_CHECKS: tuple[Check, ...] = (
+    has_forbidden_type,
+    is_unfit,
+    is_in_another_cell,
+    has_too_few_ackers,
+    is_held,
+)
 """A loss that has not happened (`vtorc.core.election.survivability`): only what records, policy, settings and fitness
 tell."""
+
+
+def is_kept_by_hold(candidacy: Candidacy, checks: Collection[Check]) -> bool:
+    """Return whether the tablet could be promoted if no operator held it."""
+    return bool(candidacy.held) and not why_not_eligible(replace(candidacy, held=""), checks)
 
 
 def why_not_eligible(candidacy: Candidacy, checks: Collection[Check]) -> str:

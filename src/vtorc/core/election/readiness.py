@@ -239,6 +239,7 @@ class _ElectionAhead:
             members=candidates.members,
             available=available,
             fitness=candidates.fitness,
+            held=candidates.held,
             same_cell_only=self._same_cell_only,
         )
         return Survivability(

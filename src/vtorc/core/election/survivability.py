@@ -15,6 +15,9 @@ from vtorc.core.facts.unfitness import Use
 EVERY_TABLET_FIT: Mapping[TabletAlias, Fitness] = MappingProxyType({})
 """Nothing speaks against any tablet."""
 
+NONE_HELD: Mapping[TabletAlias, str] = MappingProxyType({})
+"""No hold forbids to promote any tablet."""
+
 
 @dataclass(frozen=True, slots=True)
 class AckHeadroom:
@@ -142,6 +145,7 @@ def survives(
     members: Sequence[Member],
     available: Sequence[Member],
     fitness: Mapping[TabletAlias, Fitness] = EVERY_TABLET_FIT,
+    held: Mapping[TabletAlias, str] = NONE_HELD,
     same_cell_only: bool = False,
 ) -> Survivability:
     """Work out what the shard can lose, given that `available` of its `members` can be reached now.
@@ -149,7 +153,7 @@ def survives(
     If the primary is left, writes go on while enough of its ackers are left too. If it is lost, the rest must hold
     every acknowledged write by the arithmetic of `can_hold_unseen_ack`, and one of them must be eligible. A loss is not
     a stop: the lost ones are simply not reached. Semi-sync is taken to be on as the policy asks. With `same_cell_only`
-    only members in the cell of `primary` may take over.
+    only members in the cell of `primary` may take over, and none that is `held`, each with the hold in words.
     """
     tablets = sorted(available, key=lambda each: each.alias)
     cells = sorted({each.cell for each in tablets})
@@ -166,6 +170,7 @@ def survives(
                 members=members,
                 available=tablets,
                 fitness=fitness,
+                held=held,
                 same_cell_only=same_cell_only,
             )
             for what, lost in cases
@@ -183,6 +188,7 @@ def _lose(
     members: Sequence[Member],
     available: Sequence[Member],
     fitness: Mapping[TabletAlias, Fitness],
+    held: Mapping[TabletAlias, str],
     same_cell_only: bool,
 ) -> Loss:
     left = [each for each in available if each not in lost]
@@ -191,7 +197,12 @@ def _lose(
         outcome = LossOutcome.WRITES_CONTINUE if present.is_possible else LossOutcome.WRITES_STALL
         return Loss(what, lost, outcome, present)
     candidacies = (
-        replace(_candidacy(policy, each, left, fitness), primary=primary.alias, same_cell_only=same_cell_only)
+        replace(
+            _candidacy(policy, each, left, fitness),
+            primary=primary.alias,
+            held=held.get(each.alias, ""),
+            same_cell_only=same_cell_only,
+        )
         for each in left
     )
     eligible = [each.tablet for each in candidacies if not why_not_eligible(each, SURVIVABILITY_CHECKS)]

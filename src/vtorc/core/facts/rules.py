@@ -43,6 +43,7 @@ class Rule(enum.Enum):
     UNCONFIRMED = RuleTraits(spelling="unconfirmed", decides=True, needs_operator=False, may_pass=True)
     RECOVERIES_DISABLED = RuleTraits(spelling="recoveries-disabled", decides=True, needs_operator=False, may_pass=False)
     RECOVERIES_STOPPED = RuleTraits(spelling="recoveries-stopped", decides=True, needs_operator=False, may_pass=False)
+    HELD = RuleTraits(spelling="held", decides=True, needs_operator=False, may_pass=False)
     EMERGENCY_REPARENT_DISABLED = RuleTraits(
         spelling="emergency-reparent-disabled", decides=True, needs_operator=False, may_pass=False
     )

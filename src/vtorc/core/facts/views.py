@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from vtorc.core.facts.client_count import ClientCount
 from vtorc.core.facts.durability import Member
+from vtorc.core.facts.holds import NO_HOLDS, HoldsOnShard
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType, is_replica_type
 from vtorc.core.facts.last_probe import NEVER_PROBED, LastProbe, ProbeFailure
 from vtorc.core.facts.records import KeyspaceRecord, ShardRecord, TabletRecord
@@ -171,6 +172,8 @@ class ShardView:
     """Those of the unreachable cells that were not read even once: their tablets are not known at all."""
     client_count: ClientCount | None = None
     """The last count of semi-sync clients that a primary of the shard told while at work; None if none did."""
+    holds: HoldsOnShard = NO_HOLDS
+    """The holds of operators that are in force on the shard or on its tablets."""
     primary: TabletView | None = field(init=False, compare=False, repr=False)
     """The shard's primary: the tablet of type PRIMARY with the newest term (Vitess' rule for readers of the topology).
 

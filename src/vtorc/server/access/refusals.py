@@ -1,5 +1,6 @@
 """Why a client may not read or act, each with what to do."""
 
+from vtorc.forms.access import Role
 from vtorc.forms.frames import ProblemForm
 
 
@@ -67,6 +68,94 @@ def too_many_passwords(seconds: int) -> ProblemForm:
         what="the password was not checked",
         why="too many wrong ones came from this address",
         do=f"send the right one in {seconds} s",
+    )
+
+
+def wrong_token() -> ProblemForm:
+    """Return the refusal of a token that vtorc does not know."""
+    return ProblemForm(
+        title="wrong token",
+        status=401,
+        what="vtorc has no such token",
+        why="it was never made, or it was revoked",
+        do="have a new one made with vtorc ctl token add; vtorc ctl takes it in VTORC_TOKEN",
+    )
+
+
+def expired_token(name: str) -> ProblemForm:
+    """Return the refusal of a token whose time is over."""
+    return ProblemForm(
+        title="expired token",
+        status=401,
+        what=f"the token {name!r} is no longer valid",
+        why="its time is over",
+        do="have a new one made with vtorc ctl token add",
+    )
+
+
+def too_many_tokens(seconds: int) -> ProblemForm:
+    """Return the refusal of a token that comes too soon after wrong ones."""
+    return ProblemForm(
+        title="too many tokens",
+        status=429,
+        what="vtorc has no such token",
+        why="too many wrong ones came from this address",
+        do=f"send the right one, or another one in {seconds} s",
+    )
+
+
+def reading_token(name: str) -> ProblemForm:
+    """Return the refusal of what acts for a token that only reads."""
+    return ProblemForm(
+        title="only reading",
+        status=403,
+        what=f"the token {name!r} sent a request that acts",
+        why="its role is read; what acts needs the role operate at least",
+        do="use a token with that role",
+    )
+
+
+def lacking_role(wanted: Role, has: Role) -> ProblemForm:
+    """Return the refusal of a path that needs another role."""
+    return ProblemForm(
+        title="not allowed",
+        status=403,
+        what=f"this path needs the role {wanted.value}",
+        why=f"the client has the role {has.value}",
+        do=f"ask an operator with the role {wanted.value}",
+    )
+
+
+def long_key(most: int) -> ProblemForm:
+    """Return the refusal of a request whose key is too long."""
+    return ProblemForm(
+        title="long key",
+        status=400,
+        what="the header Idempotency-Key is too long",
+        why=f"a key has at most {most} characters",
+        do="send a shorter one, such as a UUID",
+    )
+
+
+def denied(why: str) -> ProblemForm:
+    """Return the refusal of a path that the security policy denies."""
+    return ProblemForm(
+        title="security policy",
+        status=403,
+        what="this vtorc answers nothing but metrics and probes",
+        why=why,
+        do="start it without --security-policy, or with --security-policy=read-only",
+    )
+
+
+def policy() -> ProblemForm:
+    """Return the refusal of what acts under a security policy."""
+    return ProblemForm(
+        title="security policy",
+        status=403,
+        what="this vtorc takes no request that acts",
+        why="it was started with --security-policy",
+        do="ask a vtorc without it, or start this one anew without it",
     )
 
 

@@ -1,15 +1,19 @@
-"""The endpoints of `/api/v1` that vtorc itself answers: plans, their execution, and the end of a recovery."""
+"""The endpoints of `/api/v1` that vtorc itself answers: plans and executions, ends of recoveries, holds, tokens."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from msgspec import Meta
+from msgspec import Meta, structs
 
+from vtorc.forms.access import NewTokenForm, RevokedTokenForm
 from vtorc.forms.base import Form
+from vtorc.forms.hold import HoldAnswerForm
 from vtorc.forms.plan import PlanForm, PlanKind
 from vtorc.forms.recovery import RunningForm
 from vtorc.server.v1.endpoints import Body, ForwardEndpoint
 
-Reason = Annotated[str, Meta(min_length=1, max_length=1000)]
+Reason = Annotated[str, Meta(min_length=1, max_length=500)]
+"""As long as the desk takes it."""
+EffectName = Literal["no_failover", "no_repair", "not_promotable", "no_alert", "prefer", "prefer_not"]
 
 
 class PlanBody(Body, frozen=True, kw_only=True):
@@ -34,11 +38,54 @@ class CancelBody(Body, frozen=True, kw_only=True):
     reason: Reason
 
 
+class TokenBody(Body, frozen=True, kw_only=True):
+    """The bearer token to make."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    """Its name, under which its owner acts: letters, digits, dots, dashes and underscores."""
+    role: Literal["read", "operate", "admin"]
+    """What its owner may do."""
+    keyspaces: Annotated[list[str], Meta(min_length=1)] | None = None
+    """The keyspaces that its owner may read and act on; None for all."""
+    seconds: Annotated[int, Meta(ge=1)] | None = None
+    """Seconds after which it ends; None if it is valid until it is revoked."""
+
+
+class RevokeBody(Body, frozen=True, kw_only=True):
+    """Nothing more."""
+
+
+class HoldBody(Body, frozen=True, kw_only=True):
+    """What to hold, for how long and why."""
+
+    scope: str
+    """What it is about: "fleet", "cell:zone1", "keyspace:commerce", "shard:commerce/-80" or
+    "tablet:zone1-0000000101"."""
+    effects: Annotated[list[EffectName], Meta(min_length=1)]
+    """What it does."""
+    reason: Reason
+    owner: str | None = None
+    """The operator or program that it belongs to; None for the one that sends the request."""
+    seconds: int | None = None
+    """Seconds after which it ends by itself; None if it stays until it is lifted."""
+
+
+class LiftBody(Body, frozen=True, kw_only=True):
+    """Why to lift a hold."""
+
+    reason: Reason
+
+
 class AskedForm(Form, frozen=True, kw_only=True):
     """What an operator asked for has begun; events tell how it goes on."""
 
     recovery: RunningForm
     """The recovery in progress that was begun, or is being ended."""
+
+
+def _number(text: str) -> int | str:
+    """Return a number of a path; a text that is none stays as it is, for the refusal to show it."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else text
 
 
 FORWARDS: tuple[ForwardEndpoint[Any], ...] = (
@@ -79,5 +126,52 @@ FORWARDS: tuple[ForwardEndpoint[Any], ...] = (
         status=202,
         answer=AskedForm,
         problems=(404, 409),
+    ),
+    ForwardEndpoint(
+        path="/tokens",
+        summary="Make a bearer token; its secret is told once",
+        body=TokenBody,
+        kind="token_add",
+        arguments=lambda path, body: {
+            "name": body.name,
+            "role": body.role,
+            "keyspaces": body.keyspaces,
+            "seconds": body.seconds,
+        },
+        status=200,
+        answer=NewTokenForm,
+        problems=(409,),
+    ),
+    ForwardEndpoint(
+        path="/tokens/{name}",
+        summary="Revoke a bearer token",
+        body=RevokeBody,
+        kind="token_revoke",
+        arguments=lambda path, body: {"name": path["name"]},
+        status=200,
+        answer=RevokedTokenForm,
+        problems=(404,),
+        method="DELETE",
+    ),
+    ForwardEndpoint(
+        path="/holds",
+        summary="Hold vtorc back, for a time or until the hold is lifted",
+        body=HoldBody,
+        kind="hold",
+        arguments=lambda path, body: structs.asdict(body),
+        status=200,
+        answer=HoldAnswerForm,
+        problems=(404,),
+    ),
+    ForwardEndpoint(
+        path="/holds/{number}",
+        summary="Lift a hold",
+        body=LiftBody,
+        kind="lift",
+        arguments=lambda path, body: {"hold": _number(path["number"]), "reason": body.reason},
+        status=200,
+        answer=HoldAnswerForm,
+        problems=(404,),
+        method="DELETE",
     ),
 )

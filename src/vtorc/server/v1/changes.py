@@ -11,11 +11,12 @@ from vtorc.forms.frames import (
     AuditFrame,
     DecisionFrame,
     GoneFrame,
+    HoldsFrame,
     RecoveryFrame,
     ShardFrame,
     StatusFrame,
 )
-from vtorc.server.memory import NO_EVENTS, ServerMemory
+from vtorc.server.memory import ServerMemory
 
 MOST_KEYLESS = 2000
 """How many changes are kept that no newer one replaces; listeners that lack an older one begin anew."""
@@ -27,6 +28,7 @@ NAMES: dict[type[AnyFrame], str] = {
     RecoveryFrame: "recovery",
     DecisionFrame: "decision",
     AuditFrame: "audit",
+    HoldsFrame: "hold",
 }
 """The frames that are events, each with the name of the event."""
 
@@ -105,7 +107,7 @@ class Changes:
             await self._more.wait()
 
     def _take(self, frame: AnyFrame) -> None:
-        if isinstance(frame, NO_EVENTS):
+        if type(frame) not in NAMES:
             return
         revision = self._memory.revision
         key = frame.key if frame.key is not None else revision

@@ -2,10 +2,11 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
+from vtorc.forms.access import Role
 from vtorc.forms.base import Form
 from vtorc.forms.frames import ProblemForm
 from vtorc.server.history_file import HistoryFile
@@ -43,6 +44,8 @@ class ReadEndpoint(Generic[Q]):
     seconds on the monotonic clock."""
     problems: tuple[int, ...] = ()
     """The statuses of problems that are particular to it."""
+    role: Role = Role.READ
+    """The least role that is answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +68,7 @@ class PastEndpoint(Generic[Q]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForwardEndpoint(Generic[B]):
-    """A POST that vtorc itself answers."""
+    """A POST or DELETE that vtorc itself answers."""
 
     path: str
     """The path after `/api/v1`, with its variables in braces."""
@@ -83,6 +86,8 @@ class ForwardEndpoint(Generic[B]):
     """The type of the form that vtorc replies with."""
     problems: tuple[int, ...]
     """The statuses of problems that are particular to it."""
+    method: Literal["POST", "DELETE"] = "POST"
+    """The method; DELETE takes a body as well, with the reason."""
 
 
 class NoQuery(Query, frozen=True, kw_only=True):

@@ -11,11 +11,13 @@ from vtorc.forms.frames import (
     DecisionFrame,
     GoneFrame,
     HeartbeatFrame,
+    HoldsFrame,
     ProblemForm,
     RecoveryFrame,
     ShardFrame,
     StatusFrame,
 )
+from vtorc.server.access.gate import LONGEST_KEY
 from vtorc.server.answers import JSON, PROBLEM
 from vtorc.server.v1.actions import FORWARDS
 from vtorc.server.v1.endpoints import PREFIX, ForwardEndpoint, PastEndpoint, Query, ReadEndpoint
@@ -25,7 +27,7 @@ from vtorc.server.v1.table import READS
 _VARIABLE = re.compile(r"\{(\w+)\}")
 _COMPONENTS = "#/components/schemas/{name}"
 
-_EVENT = StatusFrame | ShardFrame | GoneFrame | RecoveryFrame | DecisionFrame | AuditFrame | HeartbeatFrame
+_EVENT = StatusFrame | ShardFrame | GoneFrame | RecoveryFrame | DecisionFrame | AuditFrame | HoldsFrame | HeartbeatFrame
 """What the data of an event is; that of `reset` is an empty object."""
 
 _WHEN = {
@@ -57,7 +59,7 @@ def description(version: str) -> dict[str, Any]:
     for read in READS:
         paths.setdefault(f"{PREFIX}{read.path}", {})["get"] = maker.read(read)
     for forward in FORWARDS:
-        paths.setdefault(f"{PREFIX}{forward.path}", {})["post"] = maker.forward(forward)
+        paths.setdefault(f"{PREFIX}{forward.path}", {})[forward.method.lower()] = maker.forward(forward)
     paths[f"{PREFIX}/events"] = {"get": maker.events()}
     queries = {each.query.__name__ for each in READS} | {EventsQuery.__name__}
     return {
@@ -70,6 +72,18 @@ def description(version: str) -> dict[str, Any]:
         "paths": paths,
         "components": {"schemas": {name: each for name, each in components.items() if name not in queries}},
     }
+
+
+_VARIABLES = {"number": {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}}
+"""The schemas of the variables of paths that are no texts."""
+
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "the same request with the same key is carried out once within ten minutes",
+    "schema": {"type": "string", "maxLength": LONGEST_KEY},
+}
 
 
 def _key(type_: Any) -> str:
@@ -96,10 +110,10 @@ class _Maker:
         }
 
     def forward(self, endpoint: ForwardEndpoint[Any]) -> dict[str, Any]:
-        """Return the operation of a POST."""
+        """Return the operation of a POST or DELETE."""
         return {
-            **_named("post", endpoint.path, endpoint.summary),
-            "parameters": list(_variables(endpoint.path)),
+            **_named(endpoint.method.lower(), endpoint.path, endpoint.summary),
+            "parameters": [*_variables(endpoint.path), _KEY],
             "requestBody": {"required": True, "content": {JSON: {"schema": self._schema(endpoint.body)}}},
             "responses": {
                 str(endpoint.status): self._answer(endpoint.summary, endpoint.answer),
@@ -146,4 +160,4 @@ def _named(method: str, path: str, summary: str) -> dict[str, Any]:
 
 def _variables(path: str) -> Iterator[dict[str, Any]]:
     for name in _VARIABLE.findall(path):
-        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        yield {"name": name, "in": "path", "required": True, "schema": _VARIABLES.get(name, {"type": "string"})}

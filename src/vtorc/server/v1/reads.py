@@ -8,6 +8,7 @@ from msgspec import structs
 from vtorc.forms.findings import FindingForm
 from vtorc.forms.fleet import ListForm, StatusForm, WhyForm
 from vtorc.forms.frames import DecisionFrame, ProblemForm
+from vtorc.forms.hold import HoldForm
 from vtorc.forms.recovery import RecoveryForm, RunningForm
 from vtorc.forms.shard import ShardForm, ShardState
 from vtorc.forms.webhook_state import WebhookForm
@@ -32,6 +33,17 @@ class FindingsQuery(Query, frozen=True, kw_only=True):
     shard: str | None = None
 
 
+class HoldsQuery(Query, frozen=True, kw_only=True):
+    """Which holds to list."""
+
+    scope: str | None = None
+    """Those on exactly this, as `fleet` or `shard:commerce/-80`."""
+    effect: str | None = None
+    """Those that do this."""
+    purpose: str | None = None
+    """Those that were asked for in this way."""
+
+
 def status(memory: ServerMemory, path: Path, query: NoQuery, now: float) -> StatusForm | ProblemForm:
     """Return what holds for vtorc as a whole."""
     told, heard_at = memory.status, memory.heard_at
@@ -44,6 +56,7 @@ def status(memory: ServerMemory, path: Path, query: NoQuery, now: float) -> Stat
     return StatusForm(
         **structs.asdict(told),
         states=states,
+        holds=_holds(memory),
         sentence=_fleet_sentence(states, allowed=told.recoveries_allowed, silence=silence),
         control_heard_seconds=silence,
         revision=memory.revision,
@@ -65,6 +78,7 @@ def why(memory: ServerMemory, path: Path, query: NoQuery, now: float) -> WhyForm
         state=known.state,
         sentence=known.sentence,
         findings=known.findings,
+        holds=_holds_of(known),
         readiness=known.ready,
         decisions=_decisions(memory, known.name, RECENT),
         recoveries=_recoveries(memory, known.name, RECENT),
@@ -102,6 +116,18 @@ def running(memory: ServerMemory, path: Path, query: NoQuery, now: float) -> Lis
     return ListForm(items=items, revision=memory.revision, cursor=None)
 
 
+def holds(memory: ServerMemory, path: Path, query: HoldsQuery, now: float) -> ListForm[HoldForm]:
+    """Return the holds in force, by number."""
+    items = [
+        hold
+        for hold in _holds(memory)
+        if query.scope in (None, hold.scope)
+        and query.purpose in (None, hold.purpose)
+        and (query.effect is None or query.effect in hold.effects)
+    ]
+    return ListForm(items=items, revision=memory.revision, cursor=None)
+
+
 def webhook(memory: ServerMemory, path: Path, query: NoQuery, now: float) -> WebhookForm:
     """Return how the webhook does, with the events that were given up."""
     return memory.webhook
@@ -134,6 +160,17 @@ def not_told_yet() -> ProblemForm:
         why="it was started a moment ago, and vtorc tells it all that it knows at the start",
         do="ask again in a second; if this lasts, read vtorc's log",
     )
+
+
+def _holds(memory: ServerMemory) -> list[HoldForm]:
+    return memory.holds.holds if memory.holds is not None else []
+
+
+def _holds_of(shard: ShardForm) -> list[HoldForm]:
+    """Return the holds on a shard or on any of its tablets, by number."""
+    told = [*shard.holds, *(hold for tablet in shard.tablets for hold in tablet.holds)]
+    found = {hold.number: hold for hold in told}
+    return [found[number] for number in sorted(found)]
 
 
 def _decisions(memory: ServerMemory, name: str, limit: int) -> list[DecisionFrame]:

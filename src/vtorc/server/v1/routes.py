@@ -1,8 +1,8 @@
 """The routes of `/api/v1`, made from the table of endpoints."""
 
 import time
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from typing import Any
 
 import msgspec
@@ -12,6 +12,8 @@ from starlette.routing import BaseRoute, Route
 
 import vtorc
 from vtorc.forms.frames import ProblemForm
+from vtorc.server.access.refusals import lacking_role
+from vtorc.server.access.visitor import CURRENT
 from vtorc.server.answers import form_answer, problem_answer, raw_answer
 from vtorc.server.asking import Ask
 from vtorc.server.history_file import HistoryFile
@@ -24,17 +26,49 @@ from vtorc.server.v1.openapi import description
 from vtorc.server.v1.reads import not_told_yet
 from vtorc.server.v1.table import READS
 
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+"""The methods that are answered; for most paths nearly all of them are refused."""
 
-def v1_routes(memory: ServerMemory, ask: Ask, *, clock: Callable[[], float] = time.monotonic) -> list[BaseRoute]:
-    """Return the routes of `/api/v1`, with one for all paths below it that do not exist."""
+
+def v1_routes(
+    memory: ServerMemory, ask: Ask, *, acts: bool = True, clock: Callable[[], float] = time.monotonic
+) -> list[BaseRoute]:
+    """Return the routes of `/api/v1`, with one for all paths below it that do not exist.
+
+    Without `acts` there is none that asks vtorc for anything.
+    """
     history = HistoryFile(memory)
-    return [
+    routes = [
         *(_read_route(memory, history, endpoint, clock) for endpoint in READS),
-        *(_forward_route(ask, endpoint) for endpoint in FORWARDS),
+        *(_forward_route(ask, endpoint) for endpoint in FORWARDS if acts),
         Events(memory).route(),
         Route(f"{PREFIX}/openapi.json", _openapi, methods=["GET"]),
-        Route(f"{PREFIX}/{{rest:path}}", unknown_v1_path, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
     ]
+    return [*routes, *_other_methods(routes), Route(f"{PREFIX}/{{rest:path}}", unknown_v1_path, methods=METHODS)]
+
+
+def _other_methods(routes: Sequence[Route]) -> Iterator[Route]:
+    """Yield routes that refuse all methods that the paths of `routes` do not have."""
+    allowed: dict[str, set[str]] = {}
+    for route in routes:
+        allowed.setdefault(route.path, set()).update(route.methods or ())
+    for path, methods in allowed.items():
+        others = [method for method in METHODS if method not in methods]
+        yield Route(path, partial(_wrong_method, sorted(methods)), methods=others)
+
+
+async def _wrong_method(allowed: Sequence[str], request: Request) -> Response:
+    answer = problem_answer(
+        ProblemForm(
+            title="wrong method",
+            status=405,
+            what=f"{request.url.path} knows no {request.method}",
+            why=f"it has {', '.join(allowed)}",
+            do=f"read {PREFIX}/openapi.json, which lists all",
+        )
+    )
+    answer.headers["allow"] = ", ".join(allowed)
+    return answer
 
 
 def _read_route(
@@ -48,6 +82,9 @@ def _read_route(
             query = msgspec.convert(dict(request.query_params), endpoint.query, strict=False)
         except msgspec.ValidationError as error:
             return problem_answer(bad_input("query", str(error), allowed=endpoint.query.__struct_fields__))
+        visitor = CURRENT.get()
+        if isinstance(endpoint, ReadEndpoint) and not visitor.role.includes(endpoint.role):
+            return problem_answer(lacking_role(endpoint.role, visitor.role))
         if not memory.is_complete:
             return problem_answer(not_told_yet())
         if isinstance(endpoint, PastEndpoint):
@@ -75,7 +112,7 @@ def _forward_route(ask: Ask, endpoint: ForwardEndpoint[Any]) -> Route:
         )
         return raw_answer(bytes(reply.body), reply.status)
 
-    return Route(f"{PREFIX}{endpoint.path}", answer, methods=["POST"])
+    return Route(f"{PREFIX}{endpoint.path}", answer, methods=[endpoint.method])
 
 
 async def _openapi(request: Request) -> Response:

@@ -2,13 +2,16 @@
 
 from typing import Any
 
+from vtorc.forms.access import Role, TokenForm
+from vtorc.forms.audit import AuditForm
 from vtorc.forms.findings import FindingForm
 from vtorc.forms.fleet import ListForm, ShardRowForm, StatusForm, WhyForm
 from vtorc.forms.frames import DecisionFrame
+from vtorc.forms.hold import HoldForm
 from vtorc.forms.recovery import RecoveryForm, RunningForm
 from vtorc.forms.shard import ShardForm
 from vtorc.forms.webhook_state import WebhookForm
-from vtorc.server.v1 import past, reads, shard_list
+from vtorc.server.v1 import audit, past, reads, shard_list
 from vtorc.server.v1.endpoints import NoQuery, PastEndpoint, ReadEndpoint
 
 _SHARD = "/shards/{keyspace}/{shard}"
@@ -79,6 +82,28 @@ READS: tuple[ReadEndpoint[Any] | PastEndpoint[Any], ...] = (
         query=NoQuery,
         answer=ListForm[RunningForm],
         read=reads.running,
+    ),
+    ReadEndpoint(
+        path="/audit",
+        summary="The last requests of operators that act, and what came of them, newest first",
+        query=audit.AuditQuery,
+        answer=ListForm[AuditForm],
+        read=audit.audit,
+    ),
+    ReadEndpoint(
+        path="/tokens",
+        summary="The bearer tokens by name, without their secrets; needs the role admin",
+        query=NoQuery,
+        answer=ListForm[TokenForm],
+        read=audit.tokens,
+        role=Role.ADMIN,
+    ),
+    ReadEndpoint(
+        path="/holds",
+        summary="The holds of operators that are in force, by number",
+        query=reads.HoldsQuery,
+        answer=ListForm[HoldForm],
+        read=reads.holds,
     ),
     ReadEndpoint(
         path="/webhook",

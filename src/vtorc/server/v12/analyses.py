@@ -2,9 +2,11 @@
 
 from collections import Counter
 
+from vtorc.core.facts.holds import Effect
 from vtorc.core.facts.ids import TabletType
 from vtorc.forms.findings import FindingForm
 from vtorc.forms.frames import StatusFrame
+from vtorc.server.v12 import downtime
 from vtorc.server.v12.answers import GoObject, key_of, with_old_names
 from vtorc.server.v12.clusters import Address, Cluster, Server
 from vtorc.server.v12.instances import errant_gtids, lags, primary_semi_sync, self_coordinates
@@ -38,8 +40,12 @@ _NO_TIME = "0001-01-01T00:00:00Z"
 def cluster_info(cluster: Cluster, status: StatusFrame | None) -> GoObject:
     """Return the ClusterInfo of a shard; `status` tells whether lost primaries are replaced."""
     replaces = status is not None and status.recoveries_allowed and status.emergency_reparents_allowed
+    is_held = any(Effect.NO_FAILOVER.value in hold.effects for hold in cluster.shard.holds)
     return cluster_details(
-        cluster.name, cluster.alias, len(cluster.servers), replaces=replaces and cluster.shard.controlled
+        cluster.name,
+        cluster.alias,
+        len(cluster.servers),
+        replaces=replaces and cluster.shard.controlled and not is_held,
     )
 
 
@@ -117,6 +123,7 @@ def _of_server(server: Server) -> GoObject:
         "SemiSyncReplicaEnabled": tablet.semi_sync is not None and tablet.semi_sync.acknowledges is True,
         "GTIDMode": tablet.mysql.gtid_mode if tablet.mysql is not None else "",
         "IsReadOnly": tablet.read_only is True,
+        **downtime.analysis_fields(server),
     }
 
 
@@ -128,6 +135,7 @@ def _of_replicas(replicas: list[Server]) -> GoObject:
     versions = {tuple(replica.tablet.version.split(".")[:2]) for replica in logging}
     return {
         "CountReplicas": len(replicas),
+        "CountDowntimedReplicas": sum(downtime.downtime_of(replica) is not None for replica in replicas),
         "CountValidReplicas": len(valid),
         "CountValidReplicatingReplicas": sum(replica.replicates for replica in valid),
         "CountReplicasFailingToConnectToPrimary": sum(map(_fails_to_connect, valid)),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
+from vtorc.forms.audit import AuditForm
 from vtorc.forms.frames import DecisionFrame
 from vtorc.forms.recovery import RecoveryForm, RunningForm
 from vtorc.server.v12 import recoveries
@@ -24,6 +25,8 @@ def audit_recovery(call: Call) -> list[GoObject]:
     if call.hint:
         shard = _shard(call)
         chosen = [each for each in chosen if each.shard == shard]
+    if call.query.get("unacknowledged") == "true":
+        chosen = [each for each in chosen if isinstance(each, RunningForm) or each.acknowledgement is None]
     return _told(call, _page(call, chosen))
 
 
@@ -95,6 +98,8 @@ def replication_analysis_changelog(call: Call) -> list[GoObject]:
 def audit(call: Call) -> list[GoObject]:
     """Return what vtorc did, the latest first; on one instance if the path names one."""
     rows = [row for recovery in _over(call) if (row := _audited(call, recovery)) is not None]
+    rows += [_asked(call, entry) for entry in call.memory.audit]
+    rows.sort(key=lambda row: str(row["AuditTimestamp"]), reverse=True)
     if "host" in call.values:
         key = key_of(call.server().address)
         rows = [row for row in rows if row["AuditInstanceKey"] == key]
@@ -112,6 +117,20 @@ def _audited(call: Call, recovery: RecoveryForm) -> GoObject | None:
         "AuditType": _dashed(recovery.kind),
         "AuditInstanceKey": key_of(server.address if server is not None else Address.parse(cluster.name)),
         "Message": recovery.sentence,
+    }
+
+
+def _asked(call: Call, entry: AuditForm) -> GoObject:
+    """Return the row of what an operator asked for."""
+    cluster = call.clusters.of_shard(entry.shard) if entry.shard is not None else None
+    server = cluster.server(entry.tablet) if cluster is not None and entry.tablet is not None else None
+    address = server.address if server is not None else Address.parse(cluster.name) if cluster is not None else None
+    return {
+        "AuditId": int(entry.id.partition("-")[0]) // 1000,
+        "AuditTimestamp": go_time(entry.at),
+        "AuditType": entry.action.replace("_", "-").replace(" ", "-"),
+        "AuditInstanceKey": key_of(address),
+        "Message": f"{entry.result}: {entry.sentence} (asked for by {entry.actor} from {entry.origin})",
     }
 
 

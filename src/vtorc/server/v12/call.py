@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from vtorc.forms.times import rfc3339
 from vtorc.server.asking import Ask
 from vtorc.server.memory import ServerMemory
 from vtorc.server.v12.answers import V12Error
@@ -88,6 +89,11 @@ class Call:
     def memory(self) -> ServerMemory:
         """What vtorc told."""
         return self.tools.memory
+
+    @property
+    def now(self) -> str:
+        """The time of the world, as RFC 3339."""
+        return rfc3339(int(self.tools.wall() * 10**9))
 
     @property
     def silence(self) -> float:

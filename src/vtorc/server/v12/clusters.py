@@ -208,6 +208,14 @@ class Clusters:
             )
         return found
 
+    def of_tablet(self, alias: str) -> Server:
+        """Return the server of a tablet; raises V12Error if the tablet is gone."""
+        shard = self.index.aliases.get(alias)
+        server = self.by_shard[shard].server(alias) if shard is not None else None
+        if server is None:
+            raise V12Error(f"{alias} has left its shard: see /api/all-instances")
+        return server
+
     def server(self, host: str, port: str) -> Server:
         """Return the server at an address, or of a tablet alias with any port; raises V12Error if there is not one."""
         number = whole_number(port)

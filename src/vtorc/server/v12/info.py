@@ -8,6 +8,7 @@ from vtorc.server.v12.analyses import analyses, cluster_info
 from vtorc.server.v12.answers import GoObject, Told, V12Error, key_of
 from vtorc.server.v12.call import Call
 from vtorc.server.v12.clusters import Server
+from vtorc.server.v12.downtime import downtime_of
 from vtorc.server.v12.instances import instance, problems, promotion_rule
 
 BINLOG_FORMATS = ("STATEMENT", "MIXED", "ROW")
@@ -87,7 +88,7 @@ def primary(call: Call) -> GoObject:
 
 
 def with_problems(call: Call) -> list[GoObject]:
-    """Return the instances with problems, of all clusters or of one."""
+    """Return the instances with problems, of all clusters or of one; those that are downtimed are left out."""
     found = call.known_cluster() if call.hint else None
     servers = call.clusters.servers() if not call.hint else (found.servers if found is not None else ())
     ignored = [re.compile(pattern) for pattern in call.tools.settings.ignored_problem_hosts]
@@ -96,7 +97,9 @@ def with_problems(call: Call) -> list[GoObject]:
         [
             server
             for server in servers
-            if problems(server, call.silence) and not any(each.search(server.address.host) for each in ignored)
+            if problems(server, call.silence)
+            and downtime_of(server) is None
+            and not any(each.search(server.address.host) for each in ignored)
         ],
     )
 
@@ -116,7 +119,8 @@ def topology_tabulated(call: Call) -> Told:
 def topology_tags(call: Call) -> Told:
     """Return the tree of a cluster with tags."""
     found = call.cluster()
-    return Told(f"Topology for cluster {found.name}", tree.tagged(found, call.silence))
+    tags = call.memory.notes.tags if call.memory.notes is not None else []
+    return Told(f"Topology for cluster {found.name}", tree.tagged(found, tags, call.silence))
 
 
 def bulk_instances(call: Call) -> list[GoObject]:
@@ -150,23 +154,6 @@ def replication_analysis_of_instance(call: Call) -> Told:
     key = key_of(call.server().address)
     found = analyses(call.cluster(), call.memory.status)
     return Told("Analysis", [entry for entry in found if entry["AnalyzedInstanceKey"] == key])
-
-
-def known_instance(call: Call) -> Told:
-    """Return an instance that v12 would have asked anew; vtorc asks all of them all the time."""
-    server = call.server()
-    return Told(f"Instance discovered: {server.address}", instance(server, call.silence))
-
-
-def known_key(call: Call) -> Told:
-    """Return the key of such an instance."""
-    server = call.server()
-    return Told(f"Instance refreshed: {server.address}", key_of(server.address))
-
-
-def known_asynchronously(call: Call) -> Told:
-    """Say that such an instance is asked; v12 gives no result."""
-    return Told(f"Asynchronous discovery initiated for: {call.server().address}")
 
 
 def resolve(call: Call) -> Told:

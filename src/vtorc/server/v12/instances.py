@@ -3,8 +3,10 @@
 from vtorc.core.facts.ids import TabletType
 from vtorc.forms.mysql import MysqlForm
 from vtorc.forms.tablet import ReplicationForm, SemiSyncForm
+from vtorc.server.v12 import downtime
 from vtorc.server.v12.answers import GoObject, go_time, key_of, nullable, with_old_names
 from vtorc.server.v12.clusters import Server, alias_of
+from vtorc.server.v12.downtime import registered_rule
 
 POLL_SECONDS = 5
 """InstancePollSeconds, by which v12 told a fresh answer from an old one."""
@@ -78,7 +80,9 @@ def lags(server: Server) -> bool:
 
 
 def promotion_rule(server: Server) -> str:
-    """Return the rule by which v12's durability policies promote a tablet of this type."""
+    """Return the rule that operators gave a server, or by which v12's durability policies promote one of its type."""
+    if (registered := registered_rule(server)) is not None:
+        return registered
     return "neutral" if server.tablet.type in (TabletType.PRIMARY.name, TabletType.REPLICA.name) else "must_not"
 
 
@@ -249,13 +253,9 @@ def _checks(server: Server, silence: float) -> GoObject:
 
 def _promotion(server: Server) -> GoObject:
     return {
-        "IsCandidate": False,
+        "IsCandidate": registered_rule(server) == "prefer",
         "PromotionRule": promotion_rule(server),
-        "IsDowntimed": False,
-        "DowntimeReason": "",
-        "DowntimeOwner": "",
-        "DowntimeEndTimestamp": "",
-        "ElapsedDowntime": 0,
+        **downtime.instance_fields(server),
     }
 
 

@@ -68,35 +68,6 @@ def reset_hostname_resolve_cache(_: Call) -> Told:
     return Told("Hostname cache cleared")
 
 
-def nothing(_: Call) -> list[object]:
-    """Return the empty list: downtime, maintenance and tags are not kept yet."""
-    return []
-
-
-def nothing_about_cluster(call: Call) -> list[object]:
-    """Return the empty list for a cluster that is known; raises V12Error for any other."""
-    call.cluster()
-    return []
-
-
-def nothing_about_instance(call: Call) -> list[object]:
-    """Return the empty list for an instance that is known; raises V12Error for any other."""
-    call.server()
-    return []
-
-
-def tag_value(call: Call) -> str:
-    """Raise V12Error, as no instance has a tag."""
-    name = call.values.get("tagName") or call.query.get("tag", "")
-    raise V12Error(f"tag {name!r} not found for {call.server().address}: vtorc keeps no tags yet")
-
-
-def in_maintenance(call: Call) -> Told:
-    """Say that an instance is not in maintenance."""
-    call.server()
-    return Told("false", "")
-
-
 def _health(call: Call) -> GoObject:
     node = _node(call)
     return {

@@ -33,7 +33,20 @@ def ended(recovery: RecoveryForm, clusters: Clusters, detections: "Detections") 
         "AllErrors": [""] if succeeded else [recovery.sentence],
         "RecoveryEndTimestamp": go_time(_end(recovery).isoformat()),
         "LastDetectionId": detections.before(recovery),
+        **_acknowledged(recovery),
         "RecoveryType": "NotPrimaryRecovery" if recovery.winner is None else "PrimaryRecoveryGTID",
+    }
+
+
+def _acknowledged(recovery: RecoveryForm) -> GoObject:
+    acknowledgement = recovery.acknowledgement
+    if acknowledgement is None:
+        return {}
+    return {
+        "Acknowledged": True,
+        "AcknowledgedAt": go_time(acknowledgement.at),
+        "AcknowledgedBy": acknowledgement.actor,
+        "AcknowledgedComment": acknowledgement.comment,
     }
 
 

@@ -11,7 +11,6 @@ _SOURCE = "each replica of a shard replicates from its primary, and vtorc points
 _RELOCATE = f"{_SOURCE}; to change the source by hand use `vtctldclient ReparentTablet ALIAS`"
 _TOPOLOGY = f"{_SOURCE}; to make another tablet the primary use graceful-primary-takeover/HINT/HOST/PORT"
 _FILE_POSITION = f"vtorc moves replicas by GTID only, never by file and position; {_RELOCATE}"
-_THREADS = "vtorc cannot start or stop replication for an operator yet; use `vtctldclient {} ALIAS`"
 _MYSQL = "vtorc has no SQL session of its own; use `vtctldclient ExecuteFetchAsDBA ALIAS '{}'`"
 _DETACH = (
     "a detached replica looks broken to Vitess; to take a tablet out use `vtctldclient ChangeTabletType ALIAS drained`"
@@ -20,12 +19,10 @@ _ERRANT = "vtorc shows errant transactions and does not remove them; restore the
 _POOLS = "pools belong to orchestrator's own clients; Vitess routes by tablet type"
 _KV = "the primary of a shard is in its shard record: use `vtctldclient GetShard KEYSPACE/SHARD`"
 _NAMES = "Vitess' tablet records have the host names; change them there"
-_HOLDS = "downtime and maintenance are not kept yet; start vtorc with --allow-recovery=false, or stop all recoveries by"
-_HOLDS_DO = f"{_HOLDS} disable-global-recoveries"
-_TAGS = "vtorc keeps no tags yet; Vitess keeps those that the tablet's --init_tags gives"
-_FORGET = "tablets are known from the topology server; remove one there by `vtctldclient DeleteTablets ALIAS`"
-_CANDIDATE = "the tablet type tells which tablet may be promoted; use `vtctldclient ChangeTabletType ALIAS rdonly`"
-_ACKNOWLEDGE = "vtorc keeps no acknowledgements yet; no recovery waits for one"
+_FORGET = (
+    "a tablet is known as long as it has a record, and an election has to count it; remove the record by"
+    " `vtctldclient DeleteTablets ALIAS`, and vtorc forgets it at once"
+)
 _NODES = "each vtorc acts by itself, and the shard lock keeps several of them apart"
 _METRICS = "vtorc does not keep these measurements; what it counts is at /metrics"
 _BACKEND = "vtorc has no backend database; what it counts is at /metrics"
@@ -34,19 +31,12 @@ _PSEUDO_GTID = "vtorc knows real GTIDs only"
 _SEMI_SYNC = "the durability policy of the keyspace sets semi-sync: use `vtctldclient SetKeyspaceDurabilityPolicy`"
 
 REASONS: dict[str, str] = {
-    "relocate": _RELOCATE,
-    "relocate-below": _RELOCATE,
-    "relocate-replicas": _RELOCATE,
     "regroup-replicas": _TOPOLOGY,
     "regroup-replicas-gtid": _TOPOLOGY,
     "regroup-replicas-bls": "Vitess has no binlog servers",
     "move-up": _FILE_POSITION,
     "move-up-replicas": _FILE_POSITION,
     "move-below": _FILE_POSITION,
-    "move-below-gtid": _RELOCATE,
-    "move-replicas-gtid": _RELOCATE,
-    "repoint": _RELOCATE,
-    "repoint-replicas": _RELOCATE,
     "make-co-primary": "two primaries that replicate from each other are what vtorc repairs",
     "take-siblings": _RELOCATE,
     "take-primary": _TOPOLOGY,
@@ -55,19 +45,14 @@ REASONS: dict[str, str] = {
     "locate-gtid-errant": "vtorc reads no binary logs; the transactions are in GtidErrant of instance/HOST/PORT",
     "gtid-errant-reset-primary": _ERRANT,
     "gtid-errant-inject-empty": _ERRANT,
-    "skip-query": "skipping a transaction makes a replica differ from its primary; restore the tablet from a backup",
-    "start-replica": _THREADS.format("StartReplication"),
-    "restart-replica": _THREADS.format("StopReplication` and `vtctldclient StartReplication"),
-    "stop-replica": _THREADS.format("StopReplication"),
-    "stop-replica-nice": _THREADS.format("StopReplication"),
+    "skip-query": "the replica would count as having a transaction that it lacks, and could be promoted without that"
+    " write; mend what the error names, or restore the tablet from a backup",
     "reset-replica": _DETACH,
     "detach-replica": _DETACH,
     "detach-replica-primary-host": _DETACH,
     "reattach-replica": _RELOCATE,
     "reattach-replica-primary-host": _RELOCATE,
-    "flush-binary-logs": _MYSQL.format("FLUSH BINARY LOGS"),
     "purge-binary-logs": "vtorc deletes no binary logs; MySQL does by binlog_expire_logs_seconds",
-    "set-read-only": "vtorc keeps replicas read-only; for a tablet use `vtctldclient SetWritable ALIAS false`",
     "set-writeable": "vtorc keeps the primary writable; for a tablet use `vtctldclient SetWritable ALIAS true`",
     "kill-query": _MYSQL.format("KILL ID"),
     "submit-pool-instances": _POOLS,
@@ -76,22 +61,11 @@ REASONS: dict[str, str] = {
     "heuristic-cluster-pool-lag": _POOLS,
     "snapshot-topologies": "vtorc keeps no snapshots of topologies; recoveries are in its history",
     "set-cluster-alias": "the alias of a cluster is its keyspace and shard, and stays",
-    "tag": _TAGS,
-    "untag": _TAGS,
-    "untag-all": _TAGS,
     "submit-primaries-to-kv-stores": _KV,
     "forget": _FORGET,
     "forget-cluster": _FORGET,
-    "begin-maintenance": _HOLDS_DO,
-    "end-maintenance": _HOLDS_DO,
-    "begin-downtime": _HOLDS_DO,
-    "end-downtime": _HOLDS_DO,
-    "register-candidate": _CANDIDATE,
-    "ack-recovery": _ACKNOWLEDGE,
-    "ack-all-recoveries": _ACKNOWLEDGE,
     "grab-election": _NODES,
     "reelect": _NODES,
-    "reload-configuration": "this API takes no settings from outside; send the signal SIGHUP to vtorc",
     "reload-cluster-alias": "this was retired in Vitess 12 already; the alias of a cluster is its keyspace and shard",
     "register-hostname-unresolve": _NAMES,
     "deregister-hostname-unresolve": _NAMES,

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from vtorc.server.v12 import acts, audits, info, meta
+from vtorc.server.v12 import acts, audits, holds, info, meta, notes, tablet_acts
 from vtorc.server.v12.answers import Style
 from vtorc.server.v12.call import Call
 from vtorc.server.v12.refusals import refusal
@@ -57,19 +57,19 @@ def _refused(path: str, style: Style = Style.ENVELOPE) -> V12Route:
 
 
 RELOCATION = (
-    _refused("relocate/:host/:port/:belowHost/:belowPort"),
-    _refused("relocate-below/:host/:port/:belowHost/:belowPort"),
-    _refused("relocate-replicas/:host/:port/:belowHost/:belowPort"),
+    _acts("relocate/:host/:port/:belowHost/:belowPort", tablet_acts.relocate),
+    _acts("relocate-below/:host/:port/:belowHost/:belowPort", tablet_acts.relocate),
+    _acts("relocate-replicas/:host/:port/:belowHost/:belowPort", tablet_acts.relocate_replicas),
     _refused("regroup-replicas/:host/:port"),
     _refused("regroup-replicas-gtid/:host/:port"),
     _refused("regroup-replicas-bls/:host/:port"),
     _refused("move-up/:host/:port"),
     _refused("move-up-replicas/:host/:port"),
     _refused("move-below/:host/:port/:siblingHost/:siblingPort"),
-    _refused("move-below-gtid/:host/:port/:belowHost/:belowPort"),
-    _refused("move-replicas-gtid/:host/:port/:belowHost/:belowPort"),
-    _refused("repoint/:host/:port/:belowHost/:belowPort"),
-    _refused("repoint-replicas/:host/:port"),
+    _acts("move-below-gtid/:host/:port/:belowHost/:belowPort", tablet_acts.relocate),
+    _acts("move-replicas-gtid/:host/:port/:belowHost/:belowPort", tablet_acts.relocate_replicas),
+    _acts("repoint/:host/:port/:belowHost/:belowPort", tablet_acts.relocate),
+    _acts("repoint-replicas/:host/:port", tablet_acts.repoint_replicas),
     _refused("make-co-primary/:host/:port"),
     _refused("take-siblings/:host/:port"),
     _refused("take-primary/:host/:port"),
@@ -82,21 +82,21 @@ REPLICATION = (
     _refused("gtid-errant-reset-primary/:host/:port"),
     _refused("gtid-errant-inject-empty/:host/:port"),
     _refused("skip-query/:host/:port"),
-    _refused("start-replica/:host/:port"),
-    _refused("restart-replica/:host/:port"),
-    _refused("stop-replica/:host/:port"),
-    _refused("stop-replica-nice/:host/:port"),
+    _acts("start-replica/:host/:port", tablet_acts.start_replica),
+    _acts("restart-replica/:host/:port", tablet_acts.restart_replica),
+    _acts("stop-replica/:host/:port", tablet_acts.stop_replica),
+    _acts("stop-replica-nice/:host/:port", tablet_acts.stop_replica_nicely),
     _refused("reset-replica/:host/:port"),
     _refused("detach-replica/:host/:port"),
     _refused("detach-replica-primary-host/:host/:port"),
     _refused("reattach-replica/:host/:port"),
     _refused("reattach-replica-primary-host/:host/:port"),
-    _refused("flush-binary-logs/:host/:port"),
+    _acts("flush-binary-logs/:host/:port", tablet_acts.flush_binary_logs),
     _refused("purge-binary-logs/:host/:port/:logFile"),
     _told("restart-replica-statements/:host/:port", info.restart_replica_statements),
     _told("can-replicate-from/:host/:port/:belowHost/:belowPort", info.can_replicate_from),
     _told("can-replicate-from-gtid/:host/:port/:belowHost/:belowPort", info.can_replicate_from_gtid),
-    _refused("set-read-only/:host/:port"),
+    _acts("set-read-only/:host/:port", tablet_acts.set_read_only),
     _refused("set-writeable/:host/:port"),
     _refused("kill-query/:host/:port/:process"),
 )
@@ -127,8 +127,8 @@ INFORMATION = (
     _large("clusters-info", info.clusters_info),
     _large("primaries", info.primaries),
     _raw("primary/:clusterHint", info.primary),
-    _raw("downtimed", meta.nothing),
-    _raw("downtimed/:clusterHint", meta.nothing_about_cluster),
+    _raw("downtimed", holds.downtimed),
+    _raw("downtimed/:clusterHint", holds.downtimed),
     _large("problems", info.with_problems),
     _large("problems/:clusterName", info.with_problems),
     _told("topology/:clusterHint", info.topology),
@@ -145,16 +145,16 @@ INFORMATION = (
 )
 
 TAGS = (
-    _raw("tagged", meta.nothing),
-    _raw("tags/:host/:port", meta.nothing_about_instance),
-    _raw("tag-value/:host/:port", meta.tag_value),
-    _raw("tag-value/:host/:port/:tagName", meta.tag_value),
-    _refused("tag/:host/:port"),
-    _refused("tag/:host/:port/:tagName/:tagValue"),
-    _refused("untag/:host/:port"),
-    _refused("untag/:host/:port/:tagName"),
-    _refused("untag-all"),
-    _refused("untag-all/:tagName/:tagValue"),
+    _raw("tagged", notes.tagged),
+    _raw("tags/:host/:port", notes.tags),
+    _raw("tag-value/:host/:port", notes.tag_value),
+    _raw("tag-value/:host/:port/:tagName", notes.tag_value),
+    _acts("tag/:host/:port", notes.tag),
+    _acts("tag/:host/:port/:tagName/:tagValue", notes.tag),
+    _acts("untag/:host/:port", notes.untag),
+    _acts("untag/:host/:port/:tagName", notes.untag),
+    _acts("untag-all", notes.untag_all),
+    _acts("untag-all/:tagName/:tagValue", notes.untag_all),
 )
 
 KEY_VALUE = (
@@ -162,21 +162,21 @@ KEY_VALUE = (
     _refused("submit-primaries-to-kv-stores/:clusterHint"),
 )
 
-# vtorc asks all tablets all the time, so that the first three change nothing.
+# vtorc asks all tablets all the time; the first three have it ask one at once.
 INSTANCES = (
-    _told("discover/:host/:port", info.known_instance),
-    _told("async-discover/:host/:port", info.known_asynchronously),
-    _told("refresh/:host/:port", info.known_key),
+    _acts("discover/:host/:port", tablet_acts.discover),
+    _acts("async-discover/:host/:port", tablet_acts.discover_asynchronously),
+    _acts("refresh/:host/:port", tablet_acts.refresh),
     _refused("forget/:host/:port"),
     _refused("forget-cluster/:clusterHint"),
-    _refused("begin-maintenance/:host/:port/:owner/:reason"),
-    _refused("end-maintenance/:host/:port"),
-    _refused("end-maintenance/:maintenanceKey"),
-    _told("in-maintenance/:host/:port", meta.in_maintenance),
-    _raw("maintenance", meta.nothing),
-    _refused("begin-downtime/:host/:port/:owner/:reason"),
-    _refused("begin-downtime/:host/:port/:owner/:reason/:duration"),
-    _refused("end-downtime/:host/:port"),
+    _acts("begin-maintenance/:host/:port/:owner/:reason", holds.begin_maintenance),
+    _acts("end-maintenance/:host/:port", holds.end_maintenance),
+    _acts("end-maintenance/:maintenanceKey", holds.end_maintenance_by_number),
+    _told("in-maintenance/:host/:port", holds.in_maintenance),
+    _raw("maintenance", holds.maintenance),
+    _acts("begin-downtime/:host/:port/:owner/:reason", holds.begin_downtime),
+    _acts("begin-downtime/:host/:port/:owner/:reason/:duration", holds.begin_downtime),
+    _acts("end-downtime/:host/:port", holds.end_downtime),
 )
 
 RECOVERY = (
@@ -199,7 +199,7 @@ RECOVERY = (
     _acts("force-primary-failover/:clusterHint", acts.force_failover),
     _acts("force-primary-takeover/:clusterHint/:designatedHost/:designatedPort", acts.force_takeover),
     _acts("force-primary-takeover/:host/:port/:designatedHost/:designatedPort", acts.force_takeover),
-    _refused("register-candidate/:host/:port/:promotionRule"),
+    _acts("register-candidate/:host/:port/:promotionRule", holds.register_candidate),
     _told("automated-recovery-filters", meta.automated_recovery_filters),
     _raw("audit-failure-detection", audits.audit_failure_detection),
     _raw("audit-failure-detection/:page", audits.audit_failure_detection),
@@ -219,12 +219,12 @@ RECOVERY = (
     _raw("active-cluster-recovery/:clusterName", audits.active_cluster_recovery),
     _raw("recently-active-cluster-recovery/:clusterName", audits.recently_active_cluster_recovery),
     _raw("recently-active-instance-recovery/:host/:port", audits.recently_active_instance_recovery),
-    _refused("ack-recovery/:recoveryId"),
-    _refused("ack-recovery/uid/:uid"),
-    _refused("ack-recovery/cluster/:clusterHint"),
-    _refused("ack-recovery/cluster/alias/:clusterAlias"),
-    _refused("ack-recovery/instance/:host/:port"),
-    _refused("ack-all-recoveries"),
+    _acts("ack-recovery/:recoveryId", notes.acknowledge_by_number),
+    _acts("ack-recovery/uid/:uid", notes.acknowledge_by_uid),
+    _acts("ack-recovery/cluster/:clusterHint", notes.acknowledge_cluster),
+    _acts("ack-recovery/cluster/alias/:clusterAlias", notes.acknowledge_cluster),
+    _acts("ack-recovery/instance/:host/:port", notes.acknowledge_instance),
+    _acts("ack-all-recoveries", notes.acknowledge_all),
     _raw("blocked-recoveries", audits.blocked_recoveries),
     _raw("blocked-recoveries/cluster/:clusterName", audits.blocked_recoveries),
     _acts("disable-global-recoveries", acts.disable_recoveries),
@@ -250,7 +250,7 @@ HEALTH = (
     _about_node("headers", meta.headers),
     _refused("grab-election"),
     _refused("reelect"),
-    _refused("reload-configuration"),
+    _acts("reload-configuration", acts.reload_configuration),
     _told("hostname-resolve-cache", meta.hostname_resolve_cache),
     _told("reset-hostname-resolve-cache", meta.reset_hostname_resolve_cache),
     _refused("reload-cluster-alias"),

@@ -1,8 +1,10 @@
 """The topology of a cluster as text, one line a server, as `orchestrator-client -c topology` prints it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
+from vtorc.forms.notes import TagForm
 from vtorc.server.v12.clusters import Address, Cluster, Server
+from vtorc.server.v12.downtime import downtime_of
 from vtorc.server.v12.instances import errant_gtids, is_recently_checked, lags
 
 Describe = Callable[[Server], list[str]]
@@ -23,9 +25,13 @@ def tabulated(cluster: Cluster, silence: float = 0.0) -> str:
     return "\n".join("|".join(_padded(row, widths)) for row in rows)
 
 
-def tagged(cluster: Cluster, silence: float = 0.0) -> str:
-    """Return the tree with the tags of each server behind its state; vtorc keeps no tags yet."""
-    return "\n".join(f"{line} []" for line in tree(cluster, silence).splitlines())
+def tagged(cluster: Cluster, tags: Sequence[TagForm], silence: float = 0.0) -> str:
+    """Return the tree with the tags of each server behind its state."""
+    words: dict[str, list[str]] = {}
+    for tag in tags:
+        words.setdefault(tag.tablet, []).append(f"{tag.name}={tag.value}" if tag.value else tag.name)
+    lines = zip(tree(cluster, silence).splitlines(), _heads(cluster, silence), strict=True)
+    return "\n".join(f"{line} [{','.join(words.get(server.tablet.alias, ()))}]" for line, (_, server) in lines)
 
 
 def tokens(server: Server, silence: float = 0.0) -> list[str]:
@@ -102,6 +108,7 @@ def _extras(server: Server) -> list[str]:
         "GTID:errant" if errant_gtids(server) else "GTID": uses_gtid,
         "semi:primary": semi_sync is not None and semi_sync.is_waiting is True,
         "semi:replica": semi_sync is not None and semi_sync.is_acknowledging is True,
+        "downtimed": downtime_of(server) is not None,
     }
     return [word for word, holds in found.items() if holds]
 

@@ -15,7 +15,7 @@ from vtorc.sim.cluster.tablet import Address, SimTablet
 from vtorc.sim.engine.network import Network, NetworkError, NoAnswer
 from vtorc.sim.engine.process import Life
 from vtorc.sim.engine.stream import connect
-from vtorc.tablet.api import HealthReport, StopMode, StoppedReplication
+from vtorc.tablet.api import FLUSH_BINARY_LOGS, HealthReport, StopMode, StoppedReplication
 from vtorc.tablet.sending import about_to_send
 from vtorc.tablet.wall_clock import READ_CLOCK, clock_nanoseconds
 from vtorc.vttablet.agent import TabletAgent
@@ -192,6 +192,10 @@ class SimTabletManager:
     async def set_read_write(self, tablet: TabletRecord) -> None:
         """Turn read_only and super_read_only off."""
         await self._change(tablet, "SetReadWrite", lambda agent: agent.reparent.set_read_write())
+
+    async def flush_binary_logs(self, tablet: TabletRecord) -> None:
+        """Begin a new binary log."""
+        await self._change(tablet, "ExecuteFetchAsDba", lambda agent: agent.queries.fetch(Fetch(sql=FLUSH_BINARY_LOGS)))
 
     async def populate_reparent_journal(
         self, tablet: TabletRecord, *, time_created_ns: int, action: str, primary: TabletAlias, position: GtidSet

@@ -9,6 +9,7 @@ from vtorc.control.breaker import HOLD_NOTHING
 from vtorc.control.budget import BudgetLimits
 from vtorc.control.facade import FleetFacade
 from vtorc.control.fleet import Fleet, FleetSettings
+from vtorc.control.hold_book import HoldBook, HoldNews
 from vtorc.control.observer import Announcement, failure_sentence
 from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import DecisionSettings
@@ -22,6 +23,7 @@ from vtorc.recovery.record import BegunRecovery, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
 from vtorc.recovery.session import Bounds, Deadlines, RecoveryTools
 from vtorc.sim.checks.budget_order import BudgetOrder
+from vtorc.sim.cluster.hold_disk import HoldDisk
 from vtorc.sim.cluster.memory_disk import MemoryDisk
 from vtorc.sim.cluster.tablet_manager import SimTabletManager
 from vtorc.sim.engine.loop import current_loop
@@ -121,6 +123,7 @@ class SimVtorc:
         self.turns = turns
         self.process = Process(host, "vtorc")
         self.disk = MemoryDisk()
+        self.holds = HoldDisk()
         self.pauses = Pauses(self.process)
         self.fleet: Fleet | None = None
         self.tools: RecoveryTools | None = None
@@ -169,7 +172,11 @@ class SimVtorc:
         observer = TraceObserver(
             self.host.name, self._trace, life, self.records, self._escalated, self.turns, self._broken
         )
-        fleet = self.fleet = Fleet(tools, lambda: fleet_settings, observer, keeper=self._open_memory(tools, life))
+        holds = HoldBook(self.holds.opened_by(life), tools.clock, list(self.holds.holds.values()))
+        fleet = self.fleet = Fleet(
+            tools, lambda: fleet_settings, observer, keeper=self._open_memory(tools, life), holds=holds
+        )
+        holds.listen(observer.held)
         self.turns.begin(fleet.budget)
         self._trace.note(self.host.name, "vtorc starts")
         life.spawn(self._run(fleet), name="fleet")
@@ -263,6 +270,10 @@ class TraceObserver:
         if self._life.alive:
             self._turns.announced(announcement)
         self._note(f"announces: {announcement.sentence}")
+
+    def held(self, news: HoldNews) -> None:
+        """Write the change of the holds in force."""
+        self._note(f"hears of a hold: {news.sentence}")
 
     def failed(self, shard: ShardId, error: Exception, rest: float) -> None:
         """End the run with a violation: control code raises nothing unexpected."""

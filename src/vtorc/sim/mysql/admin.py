@@ -12,6 +12,7 @@ from vtorc.sim.engine.process import Life, LightTask
 from vtorc.sim.mysql.binlog import CreateSchema, Heartbeat, InsertJournal
 from vtorc.sim.mysql.reports import coordinates, replica_report, semi_sync, server_report
 from vtorc.sim.mysql.server import SimMysqld
+from vtorc.tablet.api import FLUSH_BINARY_LOGS
 from vtorc.tablet.wall_clock import READ_CLOCK
 from vtorc.vttablet.mysql_api import (
     Fetch,
@@ -199,13 +200,16 @@ class SimMysqlServer:
         return {name: value for name, value in values.items() if not names or name in names}
 
     async def fetch(self, fetch: Fetch) -> Sequence[Fetched]:
-        """Run one of the two statements that vtorc sends; a simulated server knows no other ones."""
+        """Run one of the statements that vtorc sends; a simulated server knows no other ones."""
         if fetch.sql == READ_CLOCK:
             wall = (await self._enter()).process.host.wall()
             text = (datetime(1970, 1, 1) + timedelta(microseconds=wall // 1000)).isoformat(" ", "microseconds")
             return [Fetched(columns=(FetchedColumn("UTC_TIMESTAMP(6)", _DATETIME),), rows=((text.encode(),),))]
         if fetch.sql.upper() == "STOP REPLICA IO_THREAD":
             await self.stop_replication(Threads.IO)
+            return [Fetched()]
+        if fetch.sql == FLUSH_BINARY_LOGS:
+            await self.flush_binary_logs()
             return [Fetched()]
         raise MysqlError(
             "This simulated server doesn't yet support statements of your own", errno=1235, sqlstate="42000"

@@ -32,7 +32,7 @@ from vtorc.sim.faults.notation import read_fault
 from vtorc.sim.forecast.topology_file import read_settings
 from vtorc.sim.mysql.settings import SimMysqlSettings
 from vtorc.sim.scenario.command_words import CommandWords
-from vtorc.sim.scenario.desk_requests import ask_for_reparent
+from vtorc.sim.scenario.desk_requests import ask_for_hold, ask_for_reparent, ask_to_lift
 from vtorc.sim.scenario.outcome import ScenarioOutcome
 from vtorc.sim.scenario.status_age import oldest_status
 
@@ -297,6 +297,21 @@ class ScenarioCommands:
         vtorc = self.world.vtorcs[0]
         work = ask_for_reparent(vtorc, shard, kind, to, accept_loss="accept" in words.named)
         return [mask(line) for line in await vtorc.process.life.spawn(work, name="desk")]
+
+    async def do_hold(self, words: CommandWords) -> list[str]:
+        """Ask the first vtorc's desk for a hold: `hold shard:commerce/0 no_failover,no_repair [for=60]`."""
+        words.only("for", plain=2)
+        scope, effects = words.plain
+        seconds = int(words.number("for", 1)) if "for" in words.named else None
+        vtorc = self.world.vtorcs[0]
+        work = ask_for_hold(vtorc, scope, effects.split(","), seconds)
+        return await vtorc.process.life.spawn(work, name="desk")
+
+    async def do_lift(self, words: CommandWords) -> list[str]:
+        """Ask the first vtorc's desk to lift the hold of a number: `lift 1`."""
+        words.only(plain=1)
+        vtorc = self.world.vtorcs[0]
+        return await vtorc.process.life.spawn(ask_to_lift(vtorc, int(words.plain[0])), name="desk")
 
     def _commands(self, words: CommandWords, shard: SimShard) -> tuple[SimVtorc, Commands]:
         vtorc = self.world.vtorcs[0]

@@ -1,4 +1,4 @@
-"""What an operator asks at the desk of a simulated vtorc: a plan, which is executed at once."""
+"""What an operator asks at the desk of a simulated vtorc: a plan, which is executed at once, and holds."""
 
 import asyncio
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.desk.desk import Desk
 from vtorc.forms.access import Caller, Means, Role
 from vtorc.forms.frames import ProblemForm, RequestFrame
+from vtorc.forms.hold import HoldAnswerForm
 from vtorc.forms.plan import PlanForm
 from vtorc.sim.cluster.vtorc import SimVtorc
 
@@ -41,6 +42,28 @@ async def ask_for_reparent(
         if facade.under_way(shard) is None:
             break
     return told
+
+
+async def ask_for_hold(vtorc: SimVtorc, scope: str, effects: list[str], seconds: int | None) -> list[str]:
+    """Ask for a hold; returns what the operator reads."""
+    return await _ask_about_hold(
+        vtorc, _request("hold", scope=scope, effects=effects, seconds=seconds, reason="a scenario")
+    )
+
+
+async def ask_to_lift(vtorc: SimVtorc, number: int) -> list[str]:
+    """Ask to lift a hold; returns what the operator reads."""
+    return await _ask_about_hold(vtorc, _request("lift", hold=number, reason="a scenario"))
+
+
+async def _ask_about_hold(vtorc: SimVtorc, request: RequestFrame) -> list[str]:
+    if vtorc.facade is None:
+        return ["no vtorc answers"]
+    reply = await Desk(vtorc.facade).answer(request)
+    if reply.status != 200:
+        return [_problem(reply.body)]
+    hold = msgspec.json.decode(reply.body, type=HoldAnswerForm).hold
+    return [f"{'kept' if request.kind == 'hold' else 'lifted'}: {hold.sentence}"]
 
 
 def _request(request: str, /, **arguments: object) -> RequestFrame:

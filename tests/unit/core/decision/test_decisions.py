@@ -21,6 +21,8 @@ from tests.unit.core.builders import (
     filtering,
     fresh_shard,
     gtids,
+    held,
+    hold,
     new,
     of_old_version,
     primary,
@@ -37,6 +39,7 @@ from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.client_span import ClientSpan
 from vtorc.core.facts.durability import DurabilityPolicy, policy
+from vtorc.core.facts.holds import Effect, Purpose
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.rules import Rule
@@ -198,11 +201,75 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
     ),
     (
         "recoveries stopped by an operator",
-        shard(primary(), replica(R1, io=STOPPED)),
+        held(shard(primary(), replica(R1, io=STOPPED)), hold(Effect.NO_REPAIR, purpose=Purpose.SWITCH)),
         Code.REPLICATION_STOPPED,
         R1,
-        DecisionLimits(stopped="ann stopped all recoveries: drill"),
+        DecisionLimits(),
         Rule.RECOVERIES_STOPPED,
+    ),
+    (
+        "a lost primary of a held shard",
+        held(dead(), hold(Effect.NO_FAILOVER, on="shard:commerce/0")),
+        Code.DEAD_PRIMARY,
+        P,
+        DecisionLimits(),
+        Rule.HELD,
+    ),
+    (
+        "a lost primary in a held cell",
+        held(dead(), hold(Effect.NO_FAILOVER, on="cell:zone1")),
+        Code.DEAD_PRIMARY,
+        P,
+        DecisionLimits(),
+        Rule.HELD,
+    ),
+    (
+        "a lost primary beside a held tablet",
+        held(dead(), hold(Effect.NO_FAILOVER, Effect.NO_REPAIR, on=f"tablet:{R1}")),
+        Code.DEAD_PRIMARY,
+        P,
+        DecisionLimits(),
+        Rule.ACT,
+    ),
+    (
+        "a lost primary while repairs are held",
+        held(dead(), hold(Effect.NO_REPAIR, Effect.NOT_PROMOTABLE, Effect.NO_ALERT)),
+        Code.DEAD_PRIMARY,
+        P,
+        DecisionLimits(),
+        Rule.ACT,
+    ),
+    (
+        "a primary that only a reconnecting replica can tell of, in a held shard",
+        held(shard(primary(dead_for=1.0), replica(R1)), hold(Effect.NO_FAILOVER)),
+        Code.UNREACHABLE_PRIMARY,
+        P,
+        DecisionLimits(),
+        Rule.HELD,
+    ),
+    (
+        "the first election of a held shard",
+        held(fresh_shard(new(R1)), hold(Effect.NO_FAILOVER, on="keyspace:commerce")),
+        Code.CLUSTER_HAS_NO_PRIMARY,
+        "",
+        DecisionLimits(),
+        Rule.HELD,
+    ),
+    (
+        "a held replica",
+        held(shard(primary(), replica(R1, io=STOPPED)), hold(Effect.NO_REPAIR, on=f"tablet:{R1}")),
+        Code.REPLICATION_STOPPED,
+        R1,
+        DecisionLimits(),
+        Rule.HELD,
+    ),
+    (
+        "a replica while failovers are held",
+        held(shard(primary(), replica(R1, io=STOPPED)), hold(Effect.NO_FAILOVER)),
+        Code.REPLICATION_STOPPED,
+        R1,
+        DecisionLimits(),
+        Rule.ACT,
     ),
     (
         "emergency reparents off",
@@ -1207,3 +1274,32 @@ def test_a_keyspace_in_which_emergency_reparents_are_disabled_keeps_a_dead_prima
 def test_a_shard_without_a_primary_has_none_to_keep() -> None:
     """Nothing is said about a primary that the shard does not have."""
     assert why_not_replaced(fresh_shard(new(R1)), policy("semi_sync"), DecisionLimits(controlled=False), NOW) is None
+
+
+def test_a_decision_that_stands_still_says_whose_hold_it_is() -> None:
+    """Until when, and why, is there as well."""
+    view = held(dead(), hold(Effect.NO_FAILOVER, on="cell:zone1", expires=1_700_000_000 * 10**9))
+    decision = about(view, Code.DEAD_PRIMARY, P)
+    assert decision.sentence.endswith(
+        "; doing nothing: hold 3 of ann on cell zone1 until 2023-11-14T22:13:20Z: a drill"
+    )
+
+
+@pytest.mark.parametrize(
+    ("on", "is_silenced"), [("fleet", True), (f"tablet:{R1}", True), ("cell:zone2", False), (f"tablet:{P}", False)]
+)
+def test_a_silenced_finding_is_decided_as_ever(on: str, *, is_silenced: bool) -> None:
+    """It keeps its place, its rule and its sentence, and tells the hold that silences it."""
+    view, silent = shard(primary(), replica(R1, io=STOPPED)), hold(Effect.NO_ALERT, on=on)
+    decision = about(held(view, silent), Code.REPLICATION_STOPPED, R1)
+    assert decision.silenced_by == (silent if is_silenced else None)
+    assert replace(decision, silenced_by=None) == about(view, Code.REPLICATION_STOPPED, R1)
+
+
+def test_a_hold_says_beforehand_that_the_primary_would_not_be_replaced() -> None:
+    """A hold that was forgotten is seen before it costs an outage."""
+    view = shard(primary(), replica(R1))
+    durability = policy("semi_sync")
+    assert why_not_replaced(view, durability, DecisionLimits(), NOW) is None
+    why = why_not_replaced(held(view, hold(Effect.NO_FAILOVER)), durability, DecisionLimits(), NOW)
+    assert why == (Rule.HELD, "hold 3 of ann on the fleet until it is lifted: a drill")

@@ -5,15 +5,8 @@ import asyncio
 import pytest
 
 from vtorc.server.access import passwords
-from vtorc.server.access.passwords import (
-    FIRST_PAUSE,
-    FREE_FAILURES,
-    LONGEST_PAUSE,
-    MOST_ADDRESSES,
-    MOST_CHECKS,
-    PasswordCheck,
-    hash_password,
-)
+from vtorc.server.access.guesses import FIRST_PAUSE, FREE_FAILURES, LONGEST_PAUSE, MOST_ADDRESSES, Guesses
+from vtorc.server.access.passwords import MOST_CHECKS, PasswordCheck, hash_password
 
 HASH = hash_password("ops", "hunter2")
 
@@ -63,13 +56,15 @@ async def test_a_pause_is_for_one_client(other: str, pauses: bool, monkeypatch: 
     assert (found is not False) is pauses
 
 
-async def test_a_bounded_number_of_addresses_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bounded_number_of_addresses_is_remembered() -> None:
     """The address that failed longest ago is forgotten."""
-    monkeypatch.setattr(passwords, "_hash", fast_hash)
-    check = PasswordCheck(HASH, clock=Clock())
-    for number in range(MOST_ADDRESSES + 10):
-        await check.pause_or_right("ops", "x", f"10.0.{number // 256}.{number % 256}")
-    assert len(check._failures) == MOST_ADDRESSES
+    guesses = Guesses("passwords", clock=Clock())
+    for _ in range(FREE_FAILURES + 1):
+        guesses.fail("10.9.9.9")
+    assert guesses.pause("10.9.9.9") == FIRST_PAUSE
+    for number in range(MOST_ADDRESSES):
+        guesses.fail(f"10.0.{number // 256}.{number % 256}")
+    assert guesses.pause("10.9.9.9") == 0
 
 
 async def test_many_at_a_time_are_told_to_wait() -> None:

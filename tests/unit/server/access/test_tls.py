@@ -19,7 +19,7 @@ from tests.unit.server.told import LOST, snapshot
 from vtorc.config.http_settings import HttpSettings
 from vtorc.errors import ListenerTlsError
 from vtorc.forms.frames import ReplyFrame, RequestFrame
-from vtorc.server.access.passwords import FREE_FAILURES
+from vtorc.server.access.guesses import FREE_FAILURES
 from vtorc.server.listener import Listener, bind
 from vtorc.server.opening import server_rules
 from vtorc.server.supervisor import ServerSupervisor

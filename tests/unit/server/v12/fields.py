@@ -71,3 +71,4 @@ HEALTH = _names("""
 NODE = _names("""
     Hostname Token AppVersion FirstSeenActive LastSeenActive ExtraInfo Command DBBackend LastReported
     """)
+MAINTENANCE = _names("MaintenanceId Key BeginTimestamp SecondsElapsed IsActive Owner Reason")

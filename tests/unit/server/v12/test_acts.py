@@ -25,7 +25,7 @@ from tests.unit.server.v12.world import (
 from vtorc.forms.frames import ProblemForm, RecoveryFrame, ShardFrame
 from vtorc.server.app import make_app
 from vtorc.server.listener import Listener
-from vtorc.server.v12 import acts
+from vtorc.server.v12 import asking
 
 REASON = " by the API of orchestrator"
 
@@ -159,7 +159,7 @@ async def test_a_recovery_that_takes_long_is_told_as_going_on() -> None:
 
 async def test_a_recovery_that_leaves_no_record_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """A recovery that was in progress, and is gone without a record, is told as broken off."""
-    monkeypatch.setattr(acts, "RECORD_WITHIN", 0.0)
+    monkeypatch.setattr(asking, "RECORD_WITHIN", 0.0)
     world = ready()
     world.ends = []
     call = asyncio.create_task(ask(world, "graceful-primary-takeover-auto/commerce:0"))

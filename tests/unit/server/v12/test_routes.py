@@ -9,18 +9,25 @@ import pytest
 from tests.unit.server.told import ask_app
 from tests.unit.server.v12 import fields
 from tests.unit.server.v12.world import (
+    DOWNTIME,
     FIRST,
     HEALTHY,
     LOST,
     LOST_PRIMARY,
+    MAINTENANCE,
     SECOND,
     World,
     ago,
     full_world,
+    held,
     plan,
     recovery,
     running,
+    tagged,
 )
+from vtorc.forms.notes import TagForm
+from vtorc.forms.settings import ReloadForm
+from vtorc.server.v12 import asking
 from vtorc.server.v12.recoveries import recovery_number
 from vtorc.server.v12.refusals import REASONS
 from vtorc.server.v12.routes import ROUTES, V12Route
@@ -47,10 +54,17 @@ VALUES = {
     "uid": recovery().id,
     "seconds": "60",
     "errorStatusCode": "503",
+    "tagName": "role",
+    "tagValue": "backup",
+    "duration": "30m",
+    "promotionRule": "prefer",
+    "maintenanceKey": "8",
+    "recoveryId": str(int(recovery().id) // 1000),
 }
 """Values of the paths; those that are not here are words."""
 
 OTHER_VALUES = {
+    "repoint-replicas/:host/:port": {"host": "mysql-zone1-100"},
     "recover/:host/:port": {"host": "mysql-zone1-300"},
     "recover/:host/:port/:candidateHost/:candidatePort": {"host": "mysql-zone1-300"},
     "recover-lite/:host/:port": {"host": "mysql-zone1-300"},
@@ -65,6 +79,17 @@ OTHER_VALUES = {
 }
 
 QUERIES = {
+    "tagged": "?tag=role%3Dbackup%0A",
+    "tag-value/:host/:port": "?tag=role%0A",
+    "tag/:host/:port": "?tag=role%3Dbackup%0A",
+    "untag/:host/:port": "?tag=role",
+    "untag-all": "?tag=role%3Dbackup",
+    "ack-recovery/:recoveryId": "?comment=seen%0A",
+    "ack-recovery/uid/:uid": "?comment=seen%0A",
+    "ack-recovery/cluster/:clusterHint": "?comment=seen%0A",
+    "ack-recovery/cluster/alias/:clusterAlias": "?comment=seen%0A",
+    "ack-recovery/instance/:host/:port": "?comment=seen%0A",
+    "ack-all-recoveries": "?comment=seen%0A",
     "search": "?s=zone1-101%0A",
     "restart-replica-statements/:host/:port": "?q=set+global+x%3D1",
 }
@@ -154,15 +179,17 @@ RAW: dict[str, Check] = {
     "clusters-info": many(cluster_info),
     "primaries": many(instance),
     "primary/:clusterHint": instance,
-    "downtimed": is_([]),
-    "downtimed/:clusterHint": is_([]),
+    "downtimed": many(instance),
+    "downtimed/:clusterHint": many(instance),
     "problems": many(instance),
     "problems/:clusterName": many(instance),
     "bulk-instances": many(key),
     "bulk-promotion-rules": many(has(fields.CANDIDATE)),
-    "tagged": is_([]),
-    "tags/:host/:port": is_([]),
-    "maintenance": is_([]),
+    "tagged": many(key),
+    "tags/:host/:port": is_(["role=backup"]),
+    "tag-value/:host/:port": is_("backup"),
+    "tag-value/:host/:port/:tagName": is_("backup"),
+    "maintenance": many(has(fields.MAINTENANCE)),
     "audit-failure-detection": many(detection_),
     "audit-failure-detection/:page": many(detection_),
     "audit-failure-detection/id/:id": many(detection_),
@@ -197,6 +224,17 @@ RAW: dict[str, Check] = {
 """The value of each raw route."""
 
 TOLD: dict[str, Check] = {
+    "relocate/:host/:port/:belowHost/:belowPort": instance,
+    "relocate-below/:host/:port/:belowHost/:belowPort": instance,
+    "relocate-replicas/:host/:port/:belowHost/:belowPort": is_([]),
+    "move-below-gtid/:host/:port/:belowHost/:belowPort": instance,
+    "move-replicas-gtid/:host/:port/:belowHost/:belowPort": is_([]),
+    "repoint/:host/:port/:belowHost/:belowPort": instance,
+    "repoint-replicas/:host/:port": many(instance),
+    "start-replica/:host/:port": instance,
+    "restart-replica/:host/:port": instance,
+    "flush-binary-logs/:host/:port": instance,
+    "set-read-only/:host/:port": instance,
     "restart-replica-statements/:host/:port": is_(["stop replica;", "set global x=1;", "start replica;"]),
     "can-replicate-from/:host/:port/:belowHost/:belowPort": key,
     "can-replicate-from-gtid/:host/:port/:belowHost/:belowPort": key,
@@ -210,7 +248,29 @@ TOLD: dict[str, Check] = {
     "discover/:host/:port": instance,
     "async-discover/:host/:port": is_(None),
     "refresh/:host/:port": key,
-    "in-maintenance/:host/:port": is_(""),
+    "in-maintenance/:host/:port": is_(SECOND),
+    "stop-replica/:host/:port": instance,
+    "stop-replica-nice/:host/:port": instance,
+    "tag/:host/:port": key,
+    "tag/:host/:port/:tagName/:tagValue": key,
+    "untag/:host/:port": many(key),
+    "untag/:host/:port/:tagName": many(key),
+    "untag-all": many(key),
+    "untag-all/:tagName/:tagValue": many(key),
+    "begin-maintenance/:host/:port/:owner/:reason": key,
+    "end-maintenance/:host/:port": key,
+    "end-maintenance/:maintenanceKey": is_(8),
+    "begin-downtime/:host/:port/:owner/:reason": key,
+    "begin-downtime/:host/:port/:owner/:reason/:duration": key,
+    "end-downtime/:host/:port": key,
+    "register-candidate/:host/:port/:promotionRule": key,
+    "ack-recovery/:recoveryId": is_(str(recovery_number(recovery()))),
+    "ack-recovery/uid/:uid": is_(recovery().id),
+    "ack-recovery/cluster/:clusterHint": is_(FIRST),
+    "ack-recovery/cluster/alias/:clusterAlias": is_(FIRST),
+    "ack-recovery/instance/:host/:port": key,
+    "ack-all-recoveries": is_("seen"),
+    "reload-configuration": is_("settings reloaded, nothing changed"),
     "replication-analysis": many(analysis_),
     "replication-analysis/:clusterName": many(analysis_),
     "replication-analysis/instance/:host/:port": many(analysis_),
@@ -242,8 +302,6 @@ TOLD: dict[str, Check] = {
 ERRORS = {
     "graceful-primary-takeover/:host/:port": "has 2 replicas: name the designated one",
     "graceful-primary-takeover/:clusterHint": "has 2 replicas: name the designated one",
-    "tag-value/:host/:port": "not found for mysql-zone1-101:3306",
-    "tag-value/:host/:port/:tagName": "not found for mysql-zone1-101:3306",
 }
 """The message of each route that cannot do what is asked for in this cluster."""
 
@@ -261,11 +319,20 @@ def detection_id() -> str:
 
 
 def acting_world() -> World:
-    """A full world in which every plan can be carried out."""
+    """A full world in which every plan can be carried out, with holds and notes on the replica zone1-101."""
     world = full_world()
+    world.tell(*held(DOWNTIME, MAINTENANCE), tagged(role="backup"))
     world.replies = {
         "plan": (200, plan()),
         "execute": (202, {"recovery": running(began=ago(0))}),
+        "command": (202, {"recovery": running(began=ago(0))}),
+        "probe": (200, {"answered": []}),
+        "hold": (200, {}),
+        "lift": (200, {}),
+        "acknowledge": (200, {}),
+        "tag": (200, {}),
+        "untag": (200, {"tags": [TagForm(tablet="zone1-0000000101", name="role", value="backup")]}),
+        "reload": (200, ReloadForm(done=True, sentences=["settings reloaded, nothing changed"])),
         "recoveries": (200, {}),
     }
     world.ends = [recovery(seconds_ago=0, shard=shard, winner="zone1-0000000101") for shard in (HEALTHY, LOST)]
@@ -273,8 +340,11 @@ def acting_world() -> World:
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
-async def test_each_route_answers_in_its_style_with_the_fields_that_clients_read(route: V12Route) -> None:
+async def test_each_route_answers_in_its_style_with_the_fields_that_clients_read(
+    route: V12Route, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each route answers as Vitess 12's clients read it, or refuses with the reason."""
+    monkeypatch.setattr(asking, "NEWS_WITHIN", 0.0)  # none come in this world
     got = await ask_app(acting_world().app(), path_of(route), headers={"accept": "*/*"})
     assert got.headers["content-type"] == "application/json; charset=UTF-8"
     if not route.is_supported:

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from tests.unit.core.builders import RUNNING, STOPPED, answers, failing, primary, replica, shard, unprobed
-from tests.unit.server.v12.world import MYSQL, form, healthy_view
+from tests.unit.server.v12.world import DOWNTIME, MYSQL, form, healthy_view, held
 from vtorc.core.facts.views import ShardView
 from vtorc.forms.frames import ShardFrame
+from vtorc.forms.notes import TagForm
 from vtorc.server.memory import ServerMemory
 from vtorc.server.v12 import tree
 from vtorc.server.v12.cluster_book import ClusterBook
@@ -77,5 +78,17 @@ def test_servers_in_a_ring_are_drawn_once_each() -> None:
 def test_errant_transactions_and_tags_are_shown() -> None:
     """A server with errant transactions says so; tags follow in brackets of their own."""
     errant = replica("zone1-101", executed="100:1-50,101:1", **MYSQL)
-    lines = tree.tagged(cluster_of(shard(primary(**MYSQL), errant))).splitlines()
-    assert lines[1].endswith("[null,ok,8.0.40,ro,ROW,>>,GTID:errant,semi:replica] []")
+    tags = [TagForm(tablet="zone1-0000000101", name=name, value=value) for name, value in (("old", ""), ("a", "b"))]
+    lines = tree.tagged(cluster_of(shard(primary(**MYSQL), errant)), tags).splitlines()
+    assert lines[0].endswith("] []")
+    assert lines[1].endswith("[null,ok,8.0.40,ro,ROW,>>,GTID:errant,semi:replica] [old,a=b]")
+
+
+def test_a_downtimed_server_says_so() -> None:
+    """A server that a hold silences is marked as downtimed."""
+    frames = held(DOWNTIME)
+    memory = ServerMemory()
+    for frame in frames:
+        memory.take(frame, 0.0)
+    lines = tree.tree(ClusterBook(memory).now.all()[0]).splitlines()
+    assert [line.endswith(",downtimed]") for line in lines] == [False, True, False]

@@ -17,12 +17,16 @@ from vtorc.forms.frames import (
     AnyFrame,
     DecisionFrame,
     HeartbeatFrame,
+    HoldsFrame,
     MetricsFrame,
+    NotesFrame,
     RecoveryFrame,
     ReplyFrame,
     ShardFrame,
     StatusFrame,
 )
+from vtorc.forms.hold import HoldForm
+from vtorc.forms.notes import TagForm
 from vtorc.forms.plan import PlanForm
 from vtorc.forms.recovery import RecoveryForm, RunningForm, StepForm
 from vtorc.forms.shard import ShardForm, shard_form
@@ -158,6 +162,40 @@ def plan(**changes: Any) -> PlanForm:
     return msgspec.structs.replace(made, **changes)
 
 
+DOWNTIME = HoldForm(
+    number=7,
+    purpose="downtime",
+    scope="tablet:zone1-0000000101",
+    effects=["no_failover", "no_repair", "no_alert"],
+    owner="ann",
+    reason="a new disk",
+    created=ago(120),
+    expires=ago(-480),
+    sentence="downtime 7 of ann",
+)
+"""The downtime of the replica zone1-101: two minutes of ten are over."""
+
+MAINTENANCE = msgspec.structs.replace(DOWNTIME, number=8, purpose="maintenance", owner="vitess", effects=[])
+"""Its maintenance."""
+
+
+def held(*holds: HoldForm) -> tuple[HoldsFrame, ShardFrame]:
+    """What vtorc tells of holds on the replica zone1-101 of the healthy shard."""
+    shown = form(healthy_view())
+    tablets = [
+        msgspec.structs.replace(each, holds=list(holds)) if each.alias == "zone1-0000000101" else each
+        for each in shown.tablets
+    ]
+    shard_now = msgspec.structs.replace(shown, tablets=tablets)
+    return HoldsFrame(holds=list(holds), outlive_vtorc=True), ShardFrame(shard=shard_now)
+
+
+def tagged(**tags: str) -> NotesFrame:
+    """What vtorc tells of tags on the replica zone1-101."""
+    made = [TagForm(tablet="zone1-0000000101", name=name, value=value) for name, value in tags.items()]
+    return NotesFrame(acknowledgements=[], tags=made)
+
+
 STATUS = StatusFrame(
     version="0.1.0",
     process=4242,
@@ -182,7 +220,9 @@ class World:
     asked: list[tuple[str, dict[str, object]]] = field(default_factory=list)
     """The requests so far."""
     ends: list[RecoveryForm] = field(default_factory=list)
-    """The recoveries that end right after the next execution."""
+    """The recoveries that end right after the next execution or command."""
+    ends_with: list[AnyFrame] = field(default_factory=list)
+    """What vtorc tells after these recoveries."""
     executed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by the first execution."""
     silence: float = 0.0
@@ -211,10 +251,11 @@ class World:
         """Reply as told; vtorc's `Ask`."""
         self.asked.append((kind, arguments))
         status, body = self.replies[kind]
-        if kind == "execute":
+        if kind in ("execute", "command"):
             self.executed.set()
             for ended in self.ends:
                 asyncio.get_running_loop().call_soon(self.tell, RecoveryFrame(recovery=ended))
+            asyncio.get_running_loop().call_soon(self.tell, *self.ends_with)
         return ReplyFrame(id=len(self.asked), status=status, body=msgspec.Raw(msgspec.json.encode(body)))
 
     def app(self, **options: Any) -> V12App:
