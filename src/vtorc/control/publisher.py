@@ -50,7 +50,7 @@ from vtorc.forms.settings import SettingForm
 from vtorc.forms.shard import shard_form
 from vtorc.forms.tablet import Moment
 from vtorc.forms.times import rfc3339
-from vtorc.forms.webhook import WebhookForm
+from vtorc.forms.webhook_state import WebhookForm
 from vtorc.recovery.record import BegunRecovery, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
 from vtorc.recovery.session import Bounds

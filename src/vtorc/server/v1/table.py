@@ -10,7 +10,7 @@ from vtorc.forms.frames import DecisionFrame
 from vtorc.forms.hold import HoldForm
 from vtorc.forms.recovery import RecoveryForm, RunningForm
 from vtorc.forms.shard import ShardForm
-from vtorc.forms.webhook import WebhookForm
+from vtorc.forms.webhook_state import WebhookForm
 from vtorc.server.v1 import audit, past, reads, shard_list
 from vtorc.server.v1.endpoints import NoQuery, PastEndpoint, ReadEndpoint
 
