@@ -7,11 +7,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.unit.core.builders import NOW
+from tests.unit.core.builders import NOW, hold
 from vtorc.cli.history import main as show_history
 from vtorc.control.history_observer import HistoryObserver
+from vtorc.control.hold_book import HoldChange, HoldNews
 from vtorc.control.observer import Announcement
 from vtorc.core.detection.recoveries import Recovery
+from vtorc.core.facts.holds import Effect
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.rules import Rule
 from vtorc.forms.access import Means, Role
@@ -131,3 +133,20 @@ def test_a_history_of_an_earlier_version_has_no_requests(tmp_path: Path) -> None
     history = HistoryReader(path)
     assert (history.audit(), history.end()) == ([], Place())
     history.close()
+
+
+def test_changes_of_holds_are_kept_with_the_operator_and_where_they_hold(tmp_path: Path) -> None:
+    """A hold that was only read back after a restart is no change."""
+    path = str(tmp_path / "history.sqlite")
+    writer = HistoryWriter(path)
+    observer, asked = HistoryObserver(writer, StoppedClock()), OperatorRequest(actor="bob", origin="::1", reason="done")
+    observer.held(HoldNews(hold(Effect.NO_REPAIR, on="shard:commerce/0"), HoldChange.RESTORED))
+    observer.held(HoldNews(hold(Effect.NO_REPAIR, on="shard:commerce/0"), HoldChange.ADDED, asked))
+    observer.held(HoldNews(hold(Effect.NO_REPAIR, on="tablet:zone1-101"), HoldChange.EXPIRED))
+    writer.close()
+    history = HistoryReader(path)
+    expired, added = history.decisions()
+    history.close()
+    assert (added.shard, added.tablet, added.rule) == ("commerce/0", "", "held")
+    assert added.sentence.endswith(": a drill, as bob asked from ::1")
+    assert (expired.shard, expired.tablet) == ("", "zone1-0000000101")

@@ -8,7 +8,8 @@ import structlog
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from tests.unit.core.builders import answers, primary, replica, shard, unprobed
+from tests.unit.core.builders import answers, hold, primary, replica, shard, unprobed
+from vtorc.control.hold_book import HoldChange, HoldNews
 from vtorc.control.log_observer import LogObserver
 from vtorc.control.observer import Announcement
 from vtorc.core.decision.decisions import Decision
@@ -16,6 +17,7 @@ from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.durability import policy
+from vtorc.core.facts.holds import Effect
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.rules import Rule
 from vtorc.recovery.record import BegunRecovery, OperatorRequest, Outcome, RecoveryRecord
@@ -170,3 +172,29 @@ def test_only_what_an_operator_asks_for_is_logged_at_its_begin(logged: list[Even
         "reason": "a drill",
         "recovery": "PlannedReparentShard",
     }
+
+
+def test_a_change_of_a_hold_is_a_warning_with_operator_and_reason(logged: list[EventDict]) -> None:
+    """One that ends by itself has the reason that it was made for."""
+    kept = hold(Effect.NO_REPAIR, on="cell:zone1")
+    observer = LogObserver()
+    observer.held(HoldNews(kept, HoldChange.LIFTED, OperatorRequest(actor="bob", origin="::1", reason="done")))
+    observer.held(HoldNews(kept, HoldChange.EXPIRED))
+    lifted, expired = logged
+    assert {line["log_level"] for line in logged} == {"warning"}
+    assert lifted["event"].endswith(", as bob lifted it: done")
+    assert [lifted[key] for key in ("hold", "scope", "effects", "actor", "origin", "reason", "rule")] == [
+        *(3, "cell:zone1", "no_repair", "bob", "::1", "done", "held")
+    ]
+    assert (expired["actor"], expired["reason"]) == ("", "a drill")
+
+
+def test_a_silenced_problem_is_information_unless_vtorc_acts(logged: list[EventDict]) -> None:
+    """An operator who silenced it is not called, and still finds each replacement of a primary as a warning."""
+    finding = Finding(code=Code.DEAD_PRIMARY, shard=SHARD, alias=None, sentence="it is dead")
+    stands = Decision(finding=finding, recovery=None, rule=Rule.HELD, sentence="it is dead", escalated=True)
+    silent = replace(stands, silenced_by=hold(Effect.NO_ALERT))
+    acts = replace(silent, recovery=Recovery.RECOVER_DEAD_PRIMARY, rule=Rule.ACT, escalated=False)
+    for decision in (stands, silent, acts):
+        LogObserver().decided(decision)
+    assert [level for level, _ in _sentences(logged)] == ["error", "info", "warning"]

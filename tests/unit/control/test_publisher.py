@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from tests.unit.core.builders import CONNECTING, NOW, P, answers, failing, gtids, primary, replica, shard
+from tests.unit.core.builders import CONNECTING, NOW, P, answers, failing, gtids, held, hold, primary, replica, shard
 from vtorc.config.load import Loaded
 from vtorc.config.settings import Settings
+from vtorc.control.hold_book import HoldChange, HoldNews
 from vtorc.control.observer import Announcement
 from vtorc.control.publisher import MOST_PER_TURN, POSITIONS_EVERY, DaemonFacts, Publisher
 from vtorc.control.readiness_keeper import READINESS_EVERY
@@ -14,11 +15,12 @@ from vtorc.core.detection.analysis import analyse
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.durability import policy
+from vtorc.core.facts.holds import Effect
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
 from vtorc.discovery.lateness import OnTimeClock
-from vtorc.forms.frames import AnyFrame, MetricForm, ShardFrame, StatusFrame
+from vtorc.forms.frames import AnyFrame, HoldsFrame, MetricForm, ShardFrame, StatusFrame
 from vtorc.forms.settings import SettingForm, setting_forms
 from vtorc.recovery.record import OperatorRequest, Outcome, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement, begun_with
@@ -355,3 +357,23 @@ def _running(told: Told) -> tuple[str | None, ...]:
     running = frame.shard.running
     assert running is not None
     return running.id, running.code, running.actor, running.reason
+
+
+def test_holds_are_told_as_a_whole_after_each_change() -> None:
+    """A server that starts anew is told them as well, if there are any."""
+    told = Told()
+    for change, number in ((HoldChange.RESTORED, 3), (HoldChange.ADDED, 4), (HoldChange.LIFTED, 3)):
+        told.publisher.held(HoldNews(hold(Effect.NO_ALERT, number=number), change))
+    frames = [frame for frame in told.sent.frames if isinstance(frame, HoldsFrame)]
+    assert [[each.number for each in frame.holds] for frame in frames] == [[3], [3, 4], [4]]
+    (again,) = (frame for frame in told.publisher.snapshot() if isinstance(frame, HoldsFrame))
+    assert again == frames[-1]
+
+
+def test_a_hold_on_a_shard_is_news_of_it() -> None:
+    """The shard is told at once, although none of its tablets has changed."""
+    told = Told()
+    told.publisher.judged(judged(HEALTHY))
+    told.turn()
+    told.publisher.judged(judged(held(HEALTHY, hold(Effect.NO_ALERT))))
+    assert told.turn() == ["shard commerce/0"]

@@ -166,6 +166,28 @@ async def test_an_execution_and_an_end_are_asked_of_vtorc() -> None:
     ]
 
 
+async def test_a_hold_and_its_end_are_asked_of_vtorc() -> None:
+    """What a request leaves out is asked for as null; a number that is none is left to vtorc to refuse."""
+    ask = RecordedAsk()
+    app = make_app(told_memory(), ask)
+    body = b'{"scope":"shard:commerce/0","effects":["no_failover"],"reason":"a drill"}'
+    await ask_app(app, "/api/v1/holds", method="POST", headers=JSON, body=body)
+    for number in ("7", "seven"):
+        await ask_app(app, f"/api/v1/holds/{number}", method="DELETE", headers=JSON, body=b'{"reason":"done"}')
+    order = {
+        "scope": "shard:commerce/0",
+        "effects": ["no_failover"],
+        "reason": "a drill",
+        "owner": None,
+        "seconds": None,
+    }
+    assert [(kind, arguments) for kind, arguments, _ in ask.asked] == [
+        ("hold", order),
+        ("lift", {"hold": 7, "reason": "done"}),
+        ("lift", {"hold": "seven", "reason": "done"}),
+    ]
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "status_"),
     [

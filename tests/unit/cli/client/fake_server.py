@@ -90,7 +90,7 @@ def fake_server(answer: Answer, *, path: Path | None = None, tls: ssl.SSLContext
                 self.wfile.write(piece)
                 self.wfile.flush()
 
-        do_GET = do_POST = _reply
+        do_GET = do_POST = do_DELETE = _reply
 
         def log_message(self, *words: object) -> None:
             """Log nothing."""

@@ -3,17 +3,21 @@
 from msgspec import structs
 
 from tests.unit.cli.client.samples import AT, HEALTHY, LOST, decision, recovery, running, shard, status
+from tests.unit.core.builders import hold
 from vtorc.cli.client.live import LiveLines
+from vtorc.core.facts.holds import Effect
 from vtorc.forms.fleet import shard_row
 from vtorc.forms.frames import (
     AnnouncementForm,
     AnyFrame,
     GoneFrame,
     HeartbeatFrame,
+    HoldsFrame,
     MetricsFrame,
     RecoveryFrame,
     ShardFrame,
 )
+from vtorc.forms.hold import hold_form
 
 
 def _told(live: LiveLines, *frames: AnyFrame) -> list[list[str]]:
@@ -94,3 +98,16 @@ def test_a_shard_that_is_gone() -> None:
 def test_counters_are_no_news() -> None:
     """Frames for programs are not shown."""
     assert LiveLines([]).lines(MetricsFrame(metrics=[]), 80) == []
+
+
+def test_a_hold_is_told_when_it_begins_and_when_it_ends() -> None:
+    """One that is still there is no news."""
+    live = LiveLines([])
+    live.lines(HeartbeatFrame(at=AT, late_seconds=0), 200)
+    first, second = hold_form(hold(Effect.NO_REPAIR)), hold_form(hold(Effect.NO_ALERT, number=4))
+    both, one = HoldsFrame(holds=[first, second], outlive_vtorc=True), HoldsFrame(holds=[first], outlive_vtorc=True)
+    assert _told(live, one, both, one) == [
+        [f"2025-11-30 00:00:00Z  = in force: {first.sentence}"],
+        [f"2025-11-30 00:00:00Z  = in force: {second.sentence}"],
+        [f"2025-11-30 00:00:00Z  = not in force any more: {second.sentence}"],
+    ]
