@@ -86,11 +86,17 @@ METRICS: dict[str, MetricTraits] = {
     "AckHeadroom": _row(GAUGE, "Acknowledgements that a primary has beyond those that it needs", OF_SHARD),
     "ControlLatenessSeconds": _row(COUNTER, "Seconds by which vtorc itself was late, which count against no server"),
     "DetectionSeconds": _row(DURATIONS, "From the first probe that failed to the begin of the replacement", ("Class",)),
+    "HookRuns": _row(COUNTER, "Commands of hooks that ended beside recoveries", ("Hook", "Result")),
     "LockWaitSeconds": _row(DURATIONS, "Wait of recoveries for the lock of their shard"),
     "ProbeAgeSeconds": _row(DURATIONS, "Age of the last answer of each tablet at this moment"),
     "RecoveryPhaseSeconds": _row(DURATIONS, "Duration of the phases of reparents", ("Phase",)),
     "RefusedDecisions": _row(COUNTER, "Decisions to stand still, by their rule", ("Rule",)),
     "ShardReady": _row(GAUGE, "Whether the primary would be replaced if it died now: 1 or 0", OF_SHARD),
     "ShardStates": _row(GAUGE, "Shards by their state", ("State",)),
+    "WebhookDeadLetters": _row(GAUGE, "Events for the webhook that were given up, of those that are kept"),
+    "WebhookDelivered": _row(COUNTER, "Events that the webhook's receiver has taken"),
+    "WebhookDropped": _row(COUNTER, "Events for the webhook that vtorc dropped, as its notifier was away for long"),
+    "WebhookFailedTries": _row(COUNTER, "Tries to deliver an event to the webhook that failed"),
+    "WebhookWaiting": _row(GAUGE, "Events for the webhook that are not delivered yet"),
 }
 """All metrics by name, in alphabetical order within each part."""
