@@ -25,7 +25,7 @@ from vtorc.demo.health import why_unhealthy
 from vtorc.demo.report import percentile
 from vtorc.demo.running_demo import DemoSpec, RunningDemo, open_demo
 from vtorc.demo.servers import DemoTablet, RealServers
-from vtorc.desk.plans import EXECUTIONS, EXECUTIONS_WITHIN
+from vtorc.desk.desk import ACTS_A_MINUTE
 from vtorc.lab.parts import find_mysqld
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ T = TypeVar("T")
 GAP_BAR = 0.3
 """Seconds without an acknowledged write, median."""
 
-PACE = EXECUTIONS_WITHIN / EXECUTIONS + 1
+PACE = 60.0 / ACTS_A_MINUTE + 1
 """Seconds between the begins of two moves: vtorc takes no more on."""
 
 PATIENCE = 90.0

@@ -14,7 +14,7 @@ from vtorc.desk.problems import DeskRefusal
 from vtorc.errors import NoteParseError, OrdersFileError
 from vtorc.forms.access import Caller
 from vtorc.forms.frames import RequestFrame
-from vtorc.forms.notes import acknowledgement_form, tag_form
+from vtorc.forms.notes import AcknowledgedForm, acknowledgement_form, tag_form
 
 _log = structlog.get_logger("vtorc")
 
@@ -35,7 +35,7 @@ class NoteDesk:
         made = [Acknowledgement(recovery=name, actor=request.actor, comment=comment, at=at) for name in names]
         await _kept(self._notes.acknowledge(made))
         _log.info(f"{request.actor} acknowledged recoveries: {comment}", recoveries=len(made), origin=request.origin)
-        return 200, {"acknowledged": [acknowledgement_form(each) for each in made]}
+        return 200, AcknowledgedForm(acknowledged=[acknowledgement_form(each) for each in made])
 
     async def tag(self, arguments: RequestArguments, request: RequestFrame) -> tuple[int, object]:
         """Put a tag on tablets."""

@@ -18,6 +18,13 @@ class AcknowledgementForm(Form, frozen=True, kw_only=True):
     """When."""
 
 
+class AcknowledgedForm(Form, frozen=True, kw_only=True):
+    """The answer to an acknowledgement: it is kept."""
+
+    acknowledged: list[AcknowledgementForm]
+    """What was acknowledged."""
+
+
 class TagForm(Form, frozen=True, kw_only=True):
     """A word that operators have put on a tablet."""
 

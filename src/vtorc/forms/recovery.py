@@ -7,7 +7,7 @@ from msgspec import field
 from vtorc.forms.base import Form
 from vtorc.forms.notes import AcknowledgementForm
 from vtorc.forms.times import rfc3339
-from vtorc.recovery.record import BegunRecovery, RecoveryRecord, StepRecord
+from vtorc.recovery.record import BegunRecovery, Outcome, RecoveryRecord, StepRecord
 
 
 class StepForm(Form, frozen=True, kw_only=True):
@@ -89,6 +89,16 @@ class RecoveryForm(Form, frozen=True, kw_only=True):
     """The command hooks that ran after it, in the order in which they ended."""
     sentence: str
     """What it did, or why it did not."""
+
+    @property
+    def wants_acknowledgement(self) -> bool:
+        """Whether it did not do what it was for, and no operator has said to have seen that."""
+        return self.acknowledgement is None and self.outcome not in _NEEDS_NO_ACKNOWLEDGEMENT
+
+
+_NEEDS_NO_ACKNOWLEDGEMENT = frozenset(
+    outcome.value for outcome in (Outcome.SUCCEEDED, Outcome.GONE, Outcome.LOCK_HELD, Outcome.CANCELLED)
+)
 
 
 class RunningForm(Form, frozen=True, kw_only=True):

@@ -96,7 +96,7 @@ class ServerMemory:
             case GoneFrame(shard=name):
                 self.shards.pop(name, None)
             case RecoveryFrame(recovery=recovery):
-                self.recoveries[recovery.id] = self._with_acknowledgement(recovery)
+                self.recoveries[recovery.id] = self.with_acknowledgement(recovery)
                 while len(self.recoveries) > KEPT_RECOVERIES:
                     del self.recoveries[next(iter(self.recoveries))]
             case DecisionFrame():
@@ -111,7 +111,7 @@ class ServerMemory:
                 self.notes = frame
                 self._acknowledgements = {each.recovery: each for each in acknowledgements}
                 for name, recovery in self.recoveries.items():
-                    self.recoveries[name] = self._with_acknowledgement(recovery)
+                    self.recoveries[name] = self.with_acknowledgement(recovery)
             case SettingsFrame(settings=settings):
                 self.settings = {setting.name: setting for setting in settings}
             case TokensFrame(tokens=tokens):
@@ -137,7 +137,8 @@ class ServerMemory:
         yield from (AuditFrame(entry=entry) for entry in self.audit)
         yield from (frame for frame in (self.holds, self.notes, self.heartbeat, self.metrics) if frame is not None)
 
-    def _with_acknowledgement(self, recovery: RecoveryForm) -> RecoveryForm:
+    def with_acknowledgement(self, recovery: RecoveryForm) -> RecoveryForm:
+        """Return a recovery with its acknowledgement, which the history does not have."""
         found = self._acknowledgements.get(recovery.id)
         if found == recovery.acknowledgement:
             return recovery

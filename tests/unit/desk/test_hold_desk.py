@@ -151,7 +151,7 @@ def test_a_downtime_is_found_by_its_tablet() -> None:
         await asking.ask("hold", **order)
         await asking.ask("hold", **{**order, "effects": ["no_alert"]})
         (kept,) = fleet.holds.holds
-        assert (kept.number, kept.purpose, kept.effects) == (2, Purpose.DOWNTIME, {Effect.NO_ALERT})
+        assert (kept.number, kept.purpose, kept.effects) == (2, Purpose.DOWNTIME, frozenset({Effect.NO_ALERT}))
         where = {"purpose": "downtime", "scope": f"tablet:{alias(P)}", "reason": "done"}
         assert (await asking.ask("lift", **where)).status == 200
         problem = problem_of(await asking.ask("lift", **where))

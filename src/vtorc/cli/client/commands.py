@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 from vtorc.cli.client.access import audit, token
+from vtorc.cli.client.acknowledge import ack
 from vtorc.cli.client.address import DEFAULT_ADDRESS, VARIABLE, ServerAddress
 from vtorc.cli.client.api import ApiClient, segment, shard_path
 from vtorc.cli.client.change import cancel, change_primary, plan
@@ -210,6 +211,7 @@ COMMANDS: Mapping[str, Callable[[Session, argparse.Namespace], ExitCode]] = {
     "emergency": lambda session, options: change_primary(session, options, "emergency"),
     "force": lambda session, options: change_primary(session, options, "forced"),
     "cancel": cancel,
+    "ack": ack,
     "holds": holds,
     "hold": hold,
     "lift": lift,

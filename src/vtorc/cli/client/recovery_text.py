@@ -20,8 +20,15 @@ def outcome_lines(recovery: RecoveryForm, width: int) -> list[str]:
     return [
         *wrapped(f"{title} in {recovery.seconds:.2f}{TIE}s", width, indent="    ", first=_mark(recovery)),
         *wrapped(recovery.sentence, width, indent="    "),
+        *(wrapped(f"acknowledged by {seen}", width, indent="    ") if (seen := _seen(recovery)) is not None else ()),
         f"    id {recovery.id}",
     ]
+
+
+def _seen(recovery: RecoveryForm) -> str | None:
+    """Return the operator that acknowledged a recovery and the comment; None if none did."""
+    seen = recovery.acknowledgement
+    return f"{seen.actor}: {seen.comment}" if seen is not None else None
 
 
 def _mark(recovery: RecoveryForm) -> str:
@@ -43,6 +50,7 @@ def recovery_lines(recovery: RecoveryForm, width: int) -> list[str]:
         ("outcome", recovery.outcome if recovery.rule is None else f"{recovery.outcome} by rule {recovery.rule}"),
         ("began", f"{clock_time(recovery.began)}, took {recovery.seconds:.3f} s"),
         ("asked by", f"{recovery.actor}: {recovery.reason}" if recovery.actor is not None else None),
+        ("acknowledged by", _seen(recovery)),
         ("about", recovery.tablet),
         ("new primary", recovery.winner),
         ("safe because", recovery.argument),

@@ -110,6 +110,15 @@ COMMANDS: dict[str, CtlCommand] = {
         ),
     ),
     "cancel": CtlCommand(help="end a recovery while that is safe", words=(SHARD, _REASON)),
+    "ack": CtlCommand(
+        help="say that recoveries were seen: one, or all that did not succeed",
+        words=(
+            CtlWord(name="id", metavar="ID", help="the id of one, as in the list", is_optional=True),
+            _ONLY_SHARD,
+            CtlWord(name="--all", help="those of all shards"),
+            CtlWord(name="--comment", metavar="TEXT", help="what there is to say about it", is_required=True),
+        ),
+    ),
     "holds": CtlCommand(help="the holds in force: what operators keep vtorc from, or prefer"),
     "hold": CtlCommand(
         help="keep vtorc from failovers, repairs or promotions, or say what you prefer",

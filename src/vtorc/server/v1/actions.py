@@ -1,4 +1,4 @@
-"""The endpoints of `/api/v1` that vtorc itself answers: plans and executions, ends of recoveries, holds, tokens."""
+"""The endpoints of `/api/v1` that vtorc itself answers: plans, executions, holds, acknowledgements, tokens."""
 
 from typing import Annotated, Any, Literal
 
@@ -7,6 +7,7 @@ from msgspec import Meta, structs
 from vtorc.forms.access import NewTokenForm, RevokedTokenForm
 from vtorc.forms.base import Form
 from vtorc.forms.hold import HoldAnswerForm
+from vtorc.forms.notes import AcknowledgedForm
 from vtorc.forms.plan import PlanForm, PlanKind
 from vtorc.forms.recovery import RunningForm
 from vtorc.server.v1.endpoints import Body, ForwardEndpoint
@@ -74,6 +75,19 @@ class LiftBody(Body, frozen=True, kw_only=True):
     """Why to lift a hold."""
 
     reason: Reason
+
+
+class AcknowledgeBody(Body, frozen=True, kw_only=True):
+    """What there is to say about a recovery that was seen."""
+
+    comment: Reason
+
+
+class AcknowledgeSeveralBody(AcknowledgeBody, frozen=True, kw_only=True):
+    """What there is to say about recoveries that were seen."""
+
+    recoveries: Annotated[list[str], Meta(min_length=1, max_length=1000)]
+    """The ids of the recoveries."""
 
 
 class AskedForm(Form, frozen=True, kw_only=True):
@@ -173,5 +187,25 @@ FORWARDS: tuple[ForwardEndpoint[Any], ...] = (
         answer=HoldAnswerForm,
         problems=(404,),
         method="DELETE",
+    ),
+    ForwardEndpoint(
+        path="/recoveries/{id}/acknowledge",
+        summary="Keep that a recovery was seen and needs no more attention",
+        body=AcknowledgeBody,
+        kind="acknowledge",
+        arguments=lambda path, body: {"recoveries": [path["id"]], "comment": body.comment},
+        status=200,
+        answer=AcknowledgedForm,
+        problems=(404,),
+    ),
+    ForwardEndpoint(
+        path="/acknowledgements",
+        summary="Keep that recoveries were seen and need no more attention",
+        body=AcknowledgeSeveralBody,
+        kind="acknowledge",
+        arguments=lambda path, body: {"recoveries": body.recoveries, "comment": body.comment},
+        status=200,
+        answer=AcknowledgedForm,
+        problems=(404,),
     ),
 )

@@ -186,7 +186,7 @@ async def recoveries(
             stored = await history.read(lambda reader: reader.recoveries(selection))
         except HistoryError as error:
             return no_history(error)
-        known = {str(each.began): stored_recovery_form(each) for each in stored} | known
+        known = {str(each.began): memory.with_acknowledgement(stored_recovery_form(each)) for each in stored} | known
     chosen = sorted(known.values(), key=lambda ended: int(ended.id), reverse=True)
     return span.page(chosen, [int(ended.id) for ended in chosen], query.limit, memory.revision)
 
@@ -204,7 +204,9 @@ async def recovery(
         stored = await history.read(lambda reader: reader.recovery(int(id_)))
     except HistoryError as error:
         return no_history(error)
-    return stored_recovery_form(stored) if stored is not None else reads.unknown_recovery(id_)
+    if stored is None:
+        return reads.unknown_recovery(id_)
+    return memory.with_acknowledgement(stored_recovery_form(stored))
 
 
 def no_history(error: HistoryError) -> ProblemForm:

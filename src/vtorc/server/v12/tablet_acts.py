@@ -15,10 +15,13 @@ Expected = Callable[[Server], bool]
 """Whether an instance is as a command leaves it."""
 
 
-def on_instance(
-    command: Recovery, message: str, expected: Expected = lambda _: True
+def _on_instance(
+    command: Recovery, does: str, message: str, expected: Expected = lambda _: True
 ) -> Callable[[Call], Awaitable[Told]]:
-    """Return the handler of a command on one instance; it answers with the instance as it is then."""
+    """Return the handler of a command on one instance, with `does` as its docstring.
+
+    It answers with the instance as that is once it is as `expected`.
+    """
 
     async def act(call: Call) -> Told:
         server = call.server()
@@ -26,6 +29,7 @@ def on_instance(
         now = await news_of(call, server.tablet.alias, expected)
         return Told(f"{message}: {server.address}. {done}", instance(now, call.silence))
 
+    act.__doc__ = does
     return act
 
 
@@ -38,12 +42,36 @@ def _threads_stand(server: Server) -> bool:
     return replication is not None and replication.io_thread == replication.sql_thread == "stopped"
 
 
-start_replica = on_instance(Recovery.START_REPLICATION, "Replica started", _threads_run)
-restart_replica = on_instance(Recovery.RESTART_REPLICATION, "Replica restarted", _threads_run)
-stop_replica = on_instance(Recovery.STOP_REPLICATION, "Replica stopped", _threads_stand)
-stop_replica_nicely = on_instance(Recovery.STOP_REPLICATION_NICELY, "Replica stopped nicely", _threads_stand)
-set_read_only = on_instance(Recovery.SET_READ_ONLY, "Server set as read-only", lambda s: s.tablet.read_only is True)
-flush_binary_logs = on_instance(Recovery.FLUSH_BINARY_LOGS, "Binary logs flushed")
+start_replica = _on_instance(
+    Recovery.START_REPLICATION, "Start both replication threads of an instance.", "Replica started", _threads_run
+)
+restart_replica = _on_instance(
+    Recovery.RESTART_REPLICATION,
+    "Stop both replication threads of an instance and start them again.",
+    "Replica restarted",
+    _threads_run,
+)
+stop_replica = _on_instance(
+    Recovery.STOP_REPLICATION,
+    "Stop both replication threads of an instance; a hold keeps them stopped for an hour, or until they are started.",
+    "Replica stopped",
+    _threads_stand,
+)
+stop_replica_nicely = _on_instance(
+    Recovery.STOP_REPLICATION_NICELY,
+    "Have an instance apply its relay log, then stop both replication threads under such a hold.",
+    "Replica stopped nicely",
+    _threads_stand,
+)
+set_read_only = _on_instance(
+    Recovery.SET_READ_ONLY,
+    "Turn read_only on; for replicas only.",
+    "Server set as read-only",
+    lambda server: server.tablet.read_only is True,
+)
+flush_binary_logs = _on_instance(
+    Recovery.FLUSH_BINARY_LOGS, "Have an instance begin a new binary log.", "Binary logs flushed"
+)
 
 
 async def relocate(call: Call) -> Told:

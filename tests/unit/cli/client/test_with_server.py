@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -23,7 +24,8 @@ from tests.unit.cli.client.samples import (
 )
 from tests.unit.cli.client.served import ServedVtorc, served
 from vtorc.cli import ctl
-from vtorc.forms.frames import AnyFrame, RecoveryFrame, ShardFrame
+from vtorc.forms.frames import AnyFrame, NotesFrame, RecoveryFrame, ShardFrame
+from vtorc.forms.notes import AcknowledgedForm, AcknowledgementForm
 from vtorc.server.v1.actions import AskedForm
 
 
@@ -143,3 +145,61 @@ def test_watches(vtorc: ServedVtorc) -> None:
         told = next(frame for line in watching.stdout if (frame := json.loads(line))["frame"] != "heartbeat")
         watching.send_signal(signal.SIGINT)
     assert (told["frame"], told["change"], watching.returncode) == ("decision", "cleared", 0)
+
+
+FAILED = recovery(id="17", outcome="failed")
+
+
+def _keep_notes(vtorc: ServedVtorc) -> None:
+    """Have the desk keep each acknowledgement, of the recovery that failed."""
+    seen = AcknowledgementForm(recovery="17", actor="ann", comment="a bad disk", at=FAILED.began)
+    vtorc.desk.memory.take(RecoveryFrame(recovery=FAILED), time.monotonic())
+    vtorc.desk.replies = {"acknowledge": AcknowledgedForm(acknowledged=[seen])}
+    vtorc.desk.then = {"acknowledge": [NotesFrame(acknowledgements=[seen], tags=[])]}
+
+
+@pytest.mark.parametrize("words", [["17"], ["--all"], ["--shard", "commerce/0"]])
+def test_acknowledges(words: list[str], vtorc: ServedVtorc, capsys: pytest.CaptureFixture[str]) -> None:
+    """A recovery that failed is acknowledged once, with a comment, and shown so from then on."""
+    _keep_notes(vtorc)
+    assert ctl.main(["ack", *words, "--comment", "a bad disk"]) == 0
+    assert capsys.readouterr().out == "acknowledged 1 recovery\n"
+    assert vtorc.desk.asked == [("acknowledge", {"recoveries": ["17"], "comment": "a bad disk"})]
+    assert ctl.main(["recoveries"]) == 0
+    assert "    acknowledged by ann: a bad disk\n    id 17\n" in capsys.readouterr().out
+    assert ctl.main(["recovery", "17"]) == 0
+    assert "  acknowledged by  ann: a bad disk\n" in capsys.readouterr().out
+    assert ctl.main(["ack", "--all", "--comment", "again"]) == 0
+    assert capsys.readouterr().out == "no recovery waits for an acknowledgement\n"
+    assert len(vtorc.desk.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        ([], 2, "ack: expected one of ID, --shard KEYSPACE/SHARD and --all"),
+        (["17", "--all"], 2, "ack: expected one of ID, --shard KEYSPACE/SHARD and --all"),
+        (["--shard", "commerce/80-"], 2, "vtorc knows no shard 'commerce/80-'"),
+        (["18"], 2, "there is no recovery '18'"),
+    ],
+)
+def test_what_is_not_there_is_not_acknowledged(
+    words: list[str], code: int, told: str, vtorc: ServedVtorc, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A recovery or shard that vtorc does not know is told, and nothing is asked for."""
+    _keep_notes(vtorc)
+    assert ctl.main(["ack", *words, "--comment", "a bad disk"]) == code
+    assert told in capsys.readouterr().err
+    assert vtorc.desk.asked == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "waits"),
+    [("failed", True), ("refused", True), ("lock lost", True), ("succeeded", False), ("cancelled", False)],
+)
+def test_only_what_did_not_succeed_waits_for_an_acknowledgement(outcome: str, waits: bool, vtorc: ServedVtorc) -> None:
+    """Recoveries that did what they were for, or that an operator ended, need no acknowledgement."""
+    _keep_notes(vtorc)
+    vtorc.desk.memory.take(RecoveryFrame(recovery=recovery(id="17", outcome=outcome)), time.monotonic())
+    assert ctl.main(["ack", "--all", "--comment", "seen"]) == 0
+    assert len(vtorc.desk.asked) == waits

@@ -6,6 +6,7 @@ from tests.unit.core.builders import NOW, failing, held, hold, primary, replica,
 from vtorc.core.decision.operator_guards import why_refused
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.durability import policy
+from vtorc.core.facts.holds import Effect
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView, TabletView
@@ -107,5 +108,5 @@ def test_a_command_needs_a_policy() -> None:
 def test_holds_do_not_bind_operators(command: Recovery) -> None:
     """A hold keeps vtorc from repairing a replica by itself, and no operator from asking for that."""
     tablet = replica("zone1-101")
-    view = held(shard(tablet, primary(), OTHER), hold("fleet", "no_repair"))
+    view = held(shard(tablet, primary(), OTHER), hold(Effect.NO_REPAIR))
     assert why(command, tablet, view) is None
