@@ -27,6 +27,7 @@ from vtorc.demo.servers import RealServers
 from vtorc.lab.cluster import LabSpec
 from vtorc.lab.parts import find_mysqld
 from vtorc.logs import setup_logging
+from vtorc.server.listener import Listener, bind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,9 @@ async def measure(plan: Plan, load: Load, name: str) -> tuple[Arm, Arm]:
         await servers.prepare(_progress)
         with _progress("starting the tablets"):
             await cluster.start_tablets()
-        demo = RunningDemo(spec, cluster, DemoObserver(), simulated=False, address="")
+        # Each arm has a vtorc of its own; the demo's stays off, and its address unserved.
+        own = bind(Listener.V12, "127.0.0.1", 0)
+        demo = RunningDemo(spec, servers, cluster, DemoObserver(), own)
         writing = asyncio.create_task(demo.writer.run(), name="writer")
         try:
             for turn in range(plan.turns):
@@ -67,6 +70,7 @@ async def measure(plan: Plan, load: Load, name: str) -> tuple[Arm, Arm]:
         finally:
             writing.cancel()
             await asyncio.gather(writing, return_exceptions=True)
+            own.sock.close()
     finally:
         await asyncio.shield(cluster.stop())
     return plain, loaded

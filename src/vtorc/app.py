@@ -6,11 +6,13 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
 import vtorc
+from vtorc.audit_log import open_audit
 from vtorc.config.settings import Settings
 from vtorc.config.store import SettingsStore
 from vtorc.control.budget import BudgetLimits
@@ -33,10 +35,12 @@ from vtorc.errors import MemoryFileError, TabletClientMisconfigured
 from vtorc.forms.access import KnownToken
 from vtorc.forms.settings import LiveSettingForms, ReloadForm, SettingForm
 from vtorc.history.memory_file import MemoryFile, StoredMemory, read_memory
+from vtorc.history.retention import Retention
 from vtorc.history.writer import HistoryWriter
 from vtorc.logs import setup_logging
 from vtorc.mysql.held import MysqlCredentials
 from vtorc.mysql.sentinel import MysqlSentinel
+from vtorc.notifying import Notifying
 from vtorc.orders import open_orders, restored_holds, restored_notes, restored_tokens
 from vtorc.recovery.session import Bounds, Deadlines, RecoveryTools
 from vtorc.server.listener import BoundListener
@@ -60,6 +64,9 @@ MEMORY_FILE = "vtorc-memory.sqlite"
 
 ORDERS_FILE = "vtorc-orders.sqlite"
 """Name of the file of what operators told vtorc in the log folder."""
+
+WEBHOOK_FILE = "vtorc-webhook.sqlite"
+"""Name of the file of undelivered events of the webhook in the log folder."""
 
 MEMORY_PATIENCE = 5.0
 """Seconds that the disk gets to return that file before vtorc starts without it."""
@@ -115,39 +122,44 @@ async def run_fleet(
     new_file = _missing_topology_file(store.settings)
     async with (
         open_tools(lambda: store.settings) as (tools, tablets),
-        open_history(store.settings, tools.clock) as history,
+        open_history(lambda: store.settings, tools.clock) as history,
         open_memory(store.settings, tools.clock) as keeper,
         open_orders(orders_file(store.settings)) as orders,
+        open_audit(store.settings, tools.clock) as audit,
     ):
         log, advice = LogObserver(), topology_advice(store.settings, new_file=new_file)
         forms, tokens = LiveSettingForms(store), await restored_tokens(orders)
         notes = await restored_notes(orders, tools.clock)
+        notifying = Notifying(lambda: store.settings, tools.clock, outbox=beside_history(store.settings, WEBHOOK_FILE))
+        tools = replace(tools, hooks=notifying.pre_hooks)
         http = HttpSide(
             listeners,
             rules,
             tools,
             fleet=lambda: fleet,
             facts=lambda: daemon_facts(store.settings, fleet, forms(), tokens.tokens),
-            audit=[log, *history],
             tokens=tokens,
             acts_a_minute=lambda: store.settings.actions_per_minute,
             notes=notes,
             reload=lambda: reload(store, tablets),
+            audit=[log, *history, *audit, *notifying.webhook_observers],
+            metrics=[notifying.metrics],
         )
+        notifying.listen([*history, *http.publishers])
         fleet = Fleet(
             tools,
             LiveFleetSettings(lambda: store.settings, scope),
-            Observers([*observers, log, *history, *http.observers]),
+            Observers([*observers, log, *history, *audit, *http.observers, *notifying.observers]),
             sentinel=make_sentinel(store.settings),
-            topology_observer=TopologyObservers([log, advice, *http.observers]),
+            topology_observer=TopologyObservers([log, advice, *history, *http.observers, *notifying.hook_observers]),
             keeper=keeper,
             holds=await restored_holds(orders, tools.clock),
         )
-        for observer in (log, *history):
-            fleet.holds.listen(observer.held)
+        for hear in (log.held, *(each.held for each in history)):
+            fleet.holds.listen(hear)
         ready(fleet, tablets)
         _log.info("started", clusters_to_watch=list(store.settings.clusters_to_watch))
-        async with rare_garbage_collection(lambda: fleet.is_recovering), http.serving():
+        async with rare_garbage_collection(lambda: fleet.is_recovering), notifying.running(), http.serving():
             await fleet.run()
         _log.info("stopped")
 
@@ -226,18 +238,23 @@ async def open_tools(settings: Callable[[], Settings]) -> AsyncIterator[tuple[Re
 
 
 @asynccontextmanager
-async def open_history(settings: Settings, clock: Clock) -> AsyncIterator[Sequence[HistoryObserver]]:
+async def open_history(settings: Callable[[], Settings], clock: Clock) -> AsyncIterator[Sequence[HistoryObserver]]:
     """Write a history to `sqlite_data_file` or to the log folder; without either there is no history.
 
     A history that cannot be written is logged, and vtorc starts all the same.
     """
-    path = history_file(settings)
+    path = history_file(settings())
     if not path:
         yield ()
         return
-    before = clock.wall() - int(settings.audit_purge_duration * 1e9)
-    # A file that the operator named may belong to another program: it is not moved even if SQLite cannot read it.
-    writer = HistoryWriter(path, purge_before=before, replace_damaged=not _named_data_file(settings))
+    writer = HistoryWriter(
+        path,
+        kept=lambda: Retention(seconds=settings().audit_purge_duration, size=settings().history_max_size),
+        version=vtorc.__version__,
+        process=os.getpid(),
+        # A file that the operator named may belong to another program: it is not moved even if SQLite cannot read it.
+        replace_damaged=not _named_data_file(settings()),
+    )
     try:
         yield (HistoryObserver(writer, clock),)
     finally:
@@ -250,8 +267,7 @@ async def open_memory(settings: Settings, clock: OnTimeClock) -> AsyncIterator[M
 
     A file that cannot be read is told once, and vtorc starts with what it can find out itself.
     """
-    named = _named_data_file(settings)
-    path = f"{named}-memory" if named else _in_log_folder(settings, MEMORY_FILE)
+    path = beside_history(settings, MEMORY_FILE)
     if not path:
         yield None
         return
@@ -284,10 +300,15 @@ def history_file(settings: Settings) -> str:
     return _named_data_file(settings) or _in_log_folder(settings, HISTORY_FILE)
 
 
+def beside_history(settings: Settings, name: str) -> str:
+    """Return the path of a file such as `vtorc-memory.sqlite` beside the history; empty if there is no place for it."""
+    named = _named_data_file(settings)
+    return f"{named}-{name.removeprefix('vtorc-').removesuffix('.sqlite')}" if named else _in_log_folder(settings, name)
+
+
 def orders_file(settings: Settings) -> str:
     """Return the path of what operators told vtorc; empty if there is no place for it."""
-    named = _named_data_file(settings)
-    return f"{named}-orders" if named else _in_log_folder(settings, ORDERS_FILE)
+    return beside_history(settings, ORDERS_FILE)
 
 
 def _named_data_file(settings: Settings) -> str:

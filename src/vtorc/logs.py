@@ -16,6 +16,7 @@ import logging
 import logging.handlers
 import os
 import queue
+import socket
 import sys
 import threading
 import time
@@ -33,6 +34,17 @@ from vtorc.errors import SettingsError
 FILE_NAME = "vtorc.log"
 MOST_WAITING = 10_000
 """Lines that may wait for a destination; further lines are dropped."""
+
+SYSLOG = "/dev/log"
+"""The socket of the host's syslog."""
+
+SYSLOG_TAG = "orchestrator"
+"""The name under which v12 logs there."""
+
+_SYSLOG_FACILITY = 3
+"""That of daemons (RFC 5424)."""
+
+_LONGEST_DATAGRAM = 8192
 
 _FLUSH_PATIENCE = 2.0
 _KEPT_FILES = 5
@@ -56,6 +68,8 @@ def setup_logging(settings: LogSettings, *, stderr: bool = True) -> None:
     targets: dict[str, logging.Handler] = {"stderr": _stderr_handler()} if stderr else {}
     if settings.log_dir:
         targets["file"] = _file_handler(settings)
+    if settings.enable_syslog:
+        targets["syslog"] = syslog_target()
     formatter = structlog.stdlib.ProcessorFormatter(
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(settings.log_format)],
         foreign_pre_chain=_common(),
@@ -68,6 +82,8 @@ def setup_logging(settings: LogSettings, *, stderr: bool = True) -> None:
     for destination, target in targets.items():
         handler = BackgroundHandler(target, destination=destination, after=replaced.get(destination))
         handler.setFormatter(formatter)
+        if destination == "syslog":
+            handler.setLevel(logging.INFO)  # as in v12
         root.addHandler(handler)
     root.setLevel(_LEVELS[settings.log_level])
     for name in _CHATTY:
@@ -113,7 +129,7 @@ class BackgroundHandler(logging.Handler):
         super().__init__()
         self.destination = destination
         self._target = target
-        self._queue: queue.Queue[str | threading.Event] = queue.Queue(most_waiting)
+        self._queue: queue.Queue[tuple[int, str] | threading.Event] = queue.Queue(most_waiting)
         self._dropped = 0
         self._counting = threading.Lock()
         self._closing = threading.Event()
@@ -124,7 +140,7 @@ class BackgroundHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Queue a line for writing; never waits."""
         try:
-            self._queue.put_nowait(self.format(record))
+            self._queue.put_nowait((record.levelno, self.format(record)))
         except queue.Full:
             self._count_dropped(1)
         except Exception:
@@ -150,8 +166,8 @@ class BackgroundHandler(logging.Handler):
             before.join()
         while not (self._closing.is_set() and self._queue.empty()):
             item = self._queue.get()
-            if isinstance(item, str):
-                self._hand_over(item)
+            if isinstance(item, tuple):
+                self._hand_over(*item)
             if self._queue.empty():
                 self._report_dropped()
             if isinstance(item, threading.Event):
@@ -159,9 +175,9 @@ class BackgroundHandler(logging.Handler):
         with contextlib.suppress(Exception):
             self._target.close()
 
-    def _hand_over(self, text: str, *, lines: int = 1) -> None:
+    def _hand_over(self, level: int, text: str, *, lines: int = 1) -> None:
         try:
-            self._target.emit(logging.makeLogRecord({"msg": text}))
+            self._target.emit(logging.makeLogRecord({"msg": text, "levelno": level}))
         except Exception:  # a full disk, a closed pipe: reported once the destination accepts lines again
             self._count_dropped(lines)
 
@@ -177,7 +193,7 @@ class BackgroundHandler(logging.Handler):
         lines = "1 line of this log was" if dropped == 1 else f"{dropped} lines of this log were"
         sentence = f"{lines} dropped, not written in time: check for a full disk and for a reader of the log that hangs"
         record = logging.LogRecord("vtorc.logs", logging.ERROR, __file__, 0, sentence, None, None)
-        self._hand_over(self.format(record), lines=dropped)
+        self._hand_over(record.levelno, self.format(record), lines=dropped)
 
 
 class _RawStream(logging.Handler):
@@ -192,6 +208,26 @@ class _RawStream(logging.Handler):
         rest = f"{self.format(record)}\n".encode(errors="backslashreplace")
         while rest:
             rest = rest[os.write(self._descriptor, rest) :]
+
+
+class _Syslog(logging.Handler):
+    """Sends each line to the syslog of this host, also to one that was started anew; raises OSError without one."""
+
+    _SEVERITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
+    """Severities of syslog (RFC 5424) by the level from which they hold."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send a line, cut to what a datagram takes."""
+        severity = next((number for level, number in self._SEVERITIES if record.levelno >= level), 7)
+        head = f"<{_SYSLOG_FACILITY * 8 + severity}>{SYSLOG_TAG}[{os.getpid()}]: "
+        data = f"{head}{self.format(record)}".encode(errors="backslashreplace")[:_LONGEST_DATAGRAM]
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.sendto(data, SYSLOG)
+
+
+def syslog_target() -> logging.Handler:
+    """Return the handler that sends lines to syslog, under the tag of Vitess v12."""
+    return _Syslog()
 
 
 class _RotatingFile(logging.handlers.RotatingFileHandler):

@@ -38,51 +38,54 @@ class HttpSide:
         acts_a_minute: Callable[[], int] = lambda: ACTS_A_MINUTE,
         notes: NoteBook | None = None,
         reload: Callable[[], ReloadForm] | None = None,
+        metrics: Sequence[MetricsSource] = (),
     ) -> None:
         """Serve on `listeners`; `fleet` returns the fleet, which is made with the observers, once it is there.
 
         `audit` hears what operators ask for. The desk keeps `notes` and bearer `tokens`; without them they last as long
         as the process. It calls `reload` to have the settings read again; None if there are none to read.
-        `acts_a_minute` is as in `Desk`.
+        `acts_a_minute` is as in `Desk`. `metrics` are counted beside those of the fleet.
         """
         self._notes = notes if notes is not None else NoteBook(PassingNotes(), tools.clock)
         self._reload = reload
         self._fleet = fleet
         self._audit = audit
-        self._tokens = tokens or TokenBook()
+        self._tokens = tokens if tokens is not None else TokenBook()
         self._acts_a_minute = acts_a_minute
         self._server = ServerSupervisor(listeners, rules)
-        self._publishers: list[Publisher] = []
+        self.publishers: list[Publisher] = []
+        """Those that tell the server; empty without listeners."""
         self._counters: list[FleetMetrics] = []
         if listeners:
             calls = TopoMetrics()
             tools.topo.hear_calls(calls.heard)
             self._counters.append(FleetMetrics(tools.clock))
-            metrics: list[MetricsSource] = [
+            counted: list[MetricsSource] = [
                 *self._counters,
                 ProbeMetrics(lambda: fleet().probes),
                 calls,
                 self._server,
+                *metrics,
             ]
-            self._publishers.append(Publisher(self._server, tools.clock, facts, tools.bounds, metrics=metrics))
+            self.publishers.append(Publisher(self._server, tools.clock, facts, tools.bounds, metrics=counted))
 
-        for publisher in self._publishers:
+        for publisher in self.publishers:
             self._notes.listen(publisher.noted)
 
     @property
     def observers(self) -> list[FleetMetrics | Publisher]:
         """Those that have to hear of the fleet and of its topology."""
-        return [*self._counters, *self._publishers]
+        return [*self._counters, *self.publishers]
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """Serve and answer until the end of the context; the server process ends with it."""
         fleet = self._fleet()
-        for publisher in self._publishers:
+        for publisher in self.publishers:
             fleet.holds.listen(publisher.held)
         desk = Desk(
             FleetFacade(fleet),
-            audit=AuditObservers([*self._audit, *self._publishers]),
+            audit=AuditObservers([*self._audit, *self.publishers]),
             tokens=self._tokens,
             notes=self._notes,
             reload=self._reload,
@@ -90,7 +93,7 @@ class HttpSide:
         )
         runs = [
             run
-            for each in self._publishers
+            for each in self.publishers
             for run in (each.run, partial(self._server.run, each.snapshot, desk.answer), desk.auditor.run)
         ]
         async with beside(runs):

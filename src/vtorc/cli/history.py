@@ -1,7 +1,6 @@
 """`vtorc history FILE`: the recoveries and decisions of a vtorc with their reasons, from its history file."""
 
 import argparse
-import datetime
 import sys
 import time
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vtorc.cli.client.screen import Screen
+from vtorc.cli.client.when import point_in_time
 from vtorc.cli.history_text import (
     Entry,
     audit_line,
@@ -20,7 +20,6 @@ from vtorc.cli.history_text import (
     recovery_lines,
     shown_time,
 )
-from vtorc.config.kinds import parse_duration
 from vtorc.errors import HistoryError, VtorcError
 from vtorc.history.file_identity import file_identity
 from vtorc.history.reader import HistoryReader, Place, Selection
@@ -47,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     words.add_argument("--shard", type=_shard, metavar="KEYSPACE/SHARD", help="only this shard")
     words.add_argument(
         "--since",
-        type=_since,
+        type=point_in_time,
         metavar="WHEN",
         help="only from this time on: a duration back from now such as 2h, or a time such as 2026-11-29T21:00:00Z",
     )
@@ -166,22 +165,3 @@ def _limit(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) < 2**63:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
     return int(text)
-
-
-def _since(text: str) -> int:
-    """Return a time in nanoseconds since the Unix epoch."""
-    try:
-        ago = parse_duration(text)
-    except ValueError:
-        ago = 0.0
-    if ago > 0:
-        return max(0, time.time_ns() - int(ago * 1e9))
-    try:
-        at = datetime.datetime.fromisoformat(text)
-        if at.tzinfo is None:
-            raise ValueError(text)
-        return max(0, int(at.timestamp() * 1e9))
-    except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(
-            f"expected a duration such as 2h or 30m, or a time with its zone such as 2026-11-29T21:00:00Z, got {text!r}"
-        ) from None

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from vtorc.history.store import StoredAudit, StoredDecision, StoredRecovery
+from vtorc.history.store import DECIDED, StoredAudit, StoredDecision, StoredRecovery
 
 Entry = StoredRecovery | StoredDecision | StoredAudit
 
@@ -33,7 +33,8 @@ def entry_lines(entry: Entry) -> list[str]:
 
 def decision_line(decision: StoredDecision) -> str:
     """Return a decision with its time, its rule and its sentence."""
-    return f"  {shown_time(decision.at)}  [{decision.rule}] {decision.sentence}"
+    told = decision.sentence if decision.change == DECIDED else f"gone: {decision.sentence}"
+    return f"  {shown_time(decision.at)}  [{decision.rule}] {told}"
 
 
 def audit_line(entry: StoredAudit) -> str:
@@ -64,6 +65,8 @@ def recovery_lines(recovery: StoredRecovery) -> list[str]:
     for step in steps if isinstance(steps, list) else []:
         on = f" on {step['target']}" if step["target"] else ""
         lines.append(f"  {step['started']:8.3f} s  {step['duration']:7.3f} s  {step['name']}{on}: {step['result']}")
+    for hook in recovery.hooks:
+        lines.append(f"  hook {hook.get('hook')} {hook.get('number')}: {hook.get('result')}")
     return [*lines, ""]
 
 

@@ -21,7 +21,7 @@ _LEFTOVER = "a remainder of orchestrator's own commands"
 _ONE_CALL = "each tablet has one connection, and one task probes it"
 _VTTABLET_ONLY = "vtorc calls vttablet, which queries its mysqld"
 _BY_RECORD = "vtorc finds tablets by their records in the topology server"
-_NO_HOOKS = "vtorc runs no scripts"
+_NO_SWAP = "vtorc replaces no intermediate primary, and promotes once"
 _FIXED = "vtorc's failover has no such step to tune"
 
 # reason, switches, flags with a value
@@ -157,15 +157,7 @@ _KEYS: tuple[tuple[str, str], ...] = (
         """,
     ),
     ("a replica is promoted only after it applied all that it received", "FailPrimaryPromotionOnLagMinutes"),
-    (
-        _NO_HOOKS,
-        """
-        ProcessesShellCommand OnFailureDetectionProcesses PreGracefulTakeoverProcesses PreFailoverProcesses
-        PostFailoverProcesses PostUnsuccessfulFailoverProcesses PostPrimaryFailoverProcesses
-        PostIntermediatePrimaryFailoverProcesses PostGracefulTakeoverProcesses PostTakePrimaryProcesses
-        """,
-    ),
-    ("vtorc writes no syslog", "EnableSyslog"),
+    (_NO_SWAP, "PostIntermediatePrimaryFailoverProcesses PostTakePrimaryProcesses"),
     (
         _NO_DATABASE,
         """

@@ -61,6 +61,8 @@ def check(settings: Settings, *, written: Mapping[str, str], failed: AbstractSet
         for switch, needed, what in _BESIDE_SWITCH
         if getattr(settings, switch) and not getattr(settings, needed) and needed.replace("_", "-") not in failed
     ]
+    if settings.webhook_secret and settings.webhook_secret_file:
+        problems.append("--webhook-secret-file and the key webhook-secret both name the webhook's key: keep one")
     return [*problems, *_access_problems(settings, failed)]
 
 

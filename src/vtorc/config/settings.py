@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from vtorc.config.file_settings import FileSettings
 from vtorc.config.http_settings import HttpSettings
 from vtorc.config.kinds import (
-    DAYS,
     DURATION,
     MINUTES,
     POSITIVE_DURATION,
@@ -23,7 +22,9 @@ from vtorc.config.kinds import (
     duration,
     whole,
 )
+from vtorc.config.notify_settings import NotifySettings
 from vtorc.config.orchestrator import promotion_filter, promotion_rules
+from vtorc.config.record_settings import RecordSettings
 from vtorc.config.setting import UNSET, flag, key, setting
 from vtorc.config.topo_kinds import CLUSTERS, TOPO_ADDRESS, TOPO_ROOT
 from vtorc.core.facts.durability import POLICY_NAMES, PromotionRule
@@ -38,7 +39,6 @@ _LONGEST_LEASE = 9_000_000_000
 _KEEPALIVE = duration(hours=596, above_zero=True)
 """gRPC counts these times in milliseconds, with 31 bits."""
 
-_NO_AUDIT = "this version logs each change that it makes, and writes no separate audit"
 _WATCH_ONLY = "vtorc watches and reports but changes nothing, as with --allow-recovery=false"
 
 
@@ -333,6 +333,12 @@ class LogSettings:
         also=[flag("log-structured", SWITCH, lambda on: "json" if on else "text")],
         live=True,
     )
+    enable_syslog: bool = setting(
+        SWITCH,
+        False,
+        "Whether the log goes to the host's syslog as well, from level info on, under the name orchestrator as in v12.",
+        also=[key("EnableSyslog", SWITCH)],
+    )
     log_rotate_max_size: int = setting(
         whole(0),
         1887436800,
@@ -342,31 +348,9 @@ class LogSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessSettings:
-    """Process and records"""
+    """Process"""
 
     pid_file: str = setting(TEXT, "", "File that holds the process id while vtorc runs.")
-    sqlite_data_file: str = setting(
-        TEXT,
-        "file::memory:?mode=memory&cache=shared",
-        "History file of recoveries and decisions, for `vtorc history`. By default it is vtorc-history.sqlite in the "
-        "log folder; without a log folder there is no history. What vtorc remembers over a restart is kept beside it.",
-        also=[key("SQLite3DataFile", TEXT)],
-    )
-    audit_file_location: str = setting(
-        TEXT, "", "File to which audit lines are appended.", also=[key("AuditLogFile", TEXT)], no_effect=_NO_AUDIT
-    )
-    audit_to_backend: bool = setting(
-        SWITCH, False, "Whether audit rows are recorded.", also=[key("AuditToBackendDB", SWITCH)], no_effect=_NO_AUDIT
-    )
-    audit_to_syslog: bool = setting(
-        SWITCH, False, "Whether audit lines go to syslog.", also=[key("AuditToSyslog", SWITCH)], no_effect=_NO_AUDIT
-    )
-    audit_purge_duration: float = setting(
-        DURATION,
-        7 * 86400.0,
-        "Age of recoveries and decisions that are deleted from the history at the start.",
-        also=[key("AuditPurgeDays", DAYS)],
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -379,6 +363,8 @@ class Settings(
     MysqlSettings,
     LogSettings,
     HttpSettings,
+    NotifySettings,
+    RecordSettings,
     ProcessSettings,
 ):
     """All settings of one vtorc at one moment; without arguments, the defaults."""
@@ -393,5 +379,7 @@ GROUPS = (
     MysqlSettings,
     LogSettings,
     HttpSettings,
+    NotifySettings,
+    RecordSettings,
     ProcessSettings,
 )

@@ -1,7 +1,7 @@
 """Stores the decisions and recoveries of shard loops in the history."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, replace
 
 import msgspec
 
@@ -16,38 +16,50 @@ from vtorc.core.facts.holds import ScopeKind
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.rules import Rule
 from vtorc.forms.audit import AuditForm
-from vtorc.history.store import StoredAudit, StoredDecision, StoredRecovery
+from vtorc.forms.findings import finding_form
+from vtorc.forms.recovery import HookRunForm
+from vtorc.forms.shard import shard_form
+from vtorc.forms.tablet import Moment
+from vtorc.forms.webhook_state import WebhookForm
+from vtorc.history.store import CLEARED, DECIDED, StoredAudit, StoredDecision, StoredHook, StoredRecovery
 from vtorc.history.writer import HistoryWriter
 from vtorc.recovery.record import BegunRecovery, OperatorRequest, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
 
 
 class HistoryObserver:
-    """An observer that stores what it hears in the history."""
+    """An observer that stores what it hears in the history, and how long each decision was in force.
+
+    A decision is stored together with the judgement that it was told of, which follows it at once.
+    """
 
     def __init__(self, writer: HistoryWriter, clock: Clock) -> None:
         self._writer = writer
         self._clock = clock
+        self._untold: dict[ShardId, list[StoredDecision]] = {}
+        self._in_force: dict[ShardId, dict[tuple[str, str, str, str], StoredDecision]] = {}
 
     def judged(self, judgement: Judgement) -> None:
-        """Do nothing: what is new in a judgement comes as decisions."""
-
-    def decided(self, decision: Decision) -> None:
-        """Store the decision."""
-        finding = decision.finding
-        self._writer.add_decision(
-            StoredDecision(
-                at=self._clock.wall(),
-                shard=str(finding.shard),
-                tablet=str(finding.alias or ""),
-                code=finding.code.value,
-                rule=decision.rule.value,
-                sentence=decision.sentence,
-            )
+        """Store the decisions that are new in the judgement, with what it saw."""
+        shard = judgement.view.shard
+        self._end_failure(shard)
+        decisions = self._untold.pop(shard, None)
+        if decisions is None:
+            return
+        at, now = self._clock.wall(), self._clock.now()
+        for decision in decisions:
+            self._store(shard, replace(decision, at=at))
+        self._writer.add_seen(
+            str(shard), at, lambda: msgspec.json.encode(shard_form(judgement, Moment(now, at), revision=0))
         )
 
+    def decided(self, decision: Decision) -> None:
+        """Keep the decision for the judgement that follows."""
+        self._keep(decision, DECIDED)
+
     def cleared(self, decision: Decision) -> None:
-        """Do nothing: the history has decisions only."""
+        """Keep the end of the decision for the judgement that follows."""
+        self._keep(decision, CLEARED)
 
     def started(self, begun: BegunRecovery) -> None:
         """Do nothing: a recovery is stored when it ends."""
@@ -77,7 +89,7 @@ class HistoryObserver:
         )
 
     def announced(self, announcement: Announcement) -> None:
-        """Store the announcement as a decision about no shard."""
+        """Store the announcement, or its end, as a decision about no shard."""
         self._writer.add_decision(
             StoredDecision(
                 at=self._clock.wall(),
@@ -86,6 +98,7 @@ class HistoryObserver:
                 code="",
                 rule=announcement.rule.value,
                 sentence=announcement.sentence,
+                change=CLEARED if announcement.is_end else DECIDED,
             )
         )
 
@@ -107,8 +120,10 @@ class HistoryObserver:
         )
 
     def failed(self, shard: ShardId, error: Exception, rest: float) -> None:
-        """Store a mistake of vtorc's own as a decision about the shard."""
-        self._writer.add_decision(
+        """Store a mistake of vtorc's own as a decision about the shard, whose other decisions end with it."""
+        self.gone(shard)
+        self._store(
+            shard,
             StoredDecision(
                 at=self._clock.wall(),
                 shard=str(shard),
@@ -116,8 +131,58 @@ class HistoryObserver:
                 code="",
                 rule=Rule.OWN_ERROR.value,
                 sentence=failure_sentence(shard, error, rest),
-            )
+            ),
         )
+
+    def found(self, shard: ShardId, *, tablets: int, controlled: bool) -> None:
+        """Do nothing: the history has decisions."""
+
+    def gone(self, shard: ShardId) -> None:
+        """Store that the decisions about the shard are in force no more: vtorc does not watch it."""
+        self._untold.pop(shard, None)
+        for decision in self._in_force.pop(shard, {}).values():
+            self._writer.add_decision(replace(decision, at=self._clock.wall(), change=CLEARED))
+
+    def unread(self, failures: Sequence[str]) -> None:
+        """Do nothing: decisions tell what follows for a shard."""
+
+    def read(self, shards: Collection[ShardId]) -> None:
+        """Do nothing: shards are told as they come and go."""
+
+    def hook_ran(self, recovery: int, shard: str, run: HookRunForm) -> None:
+        """Store the run of a command."""
+        detail = msgspec.to_builtins(run)
+        self._writer.add_hook(StoredHook(at=self._clock.wall(), recovery=recovery, shard=shard, detail=detail))
+
+    def webhook_changed(self, state: WebhookForm) -> None:
+        """Do nothing: undelivered events have a file of their own."""
+
+    def _keep(self, decision: Decision, change: str) -> None:
+        finding = decision.finding
+        stored = StoredDecision(
+            at=0,
+            shard=str(finding.shard),
+            tablet=str(finding.alias or ""),
+            code=finding.code.value,
+            rule=decision.rule.value,
+            sentence=decision.sentence,
+            change=change,
+            finding=msgspec.to_builtins(finding_form(decision)),
+        )
+        self._untold.setdefault(finding.shard, []).append(stored)
+
+    def _store(self, shard: ShardId, decision: StoredDecision) -> None:
+        in_force = self._in_force.setdefault(shard, {})
+        in_force.pop(decision.problem, None)
+        if decision.change == DECIDED:
+            in_force[decision.problem] = decision
+        self._writer.add_decision(decision)
+
+    def _end_failure(self, shard: ShardId) -> None:
+        """Store the end of a mistake of vtorc's own once it judges the shard again."""
+        for decision in list(self._in_force.get(shard, {}).values()):
+            if not decision.code:
+                self._store(shard, replace(decision, at=self._clock.wall(), change=CLEARED))
 
 
 def stored_recovery(record: RecoveryRecord) -> StoredRecovery:

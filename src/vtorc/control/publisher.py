@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol
 
+from msgspec import structs
+
 from vtorc.control.hold_book import HoldNews
 from vtorc.control.observer import Announcement, failure_sentence
 from vtorc.control.readiness_keeper import ReadinessKeeper
@@ -41,14 +43,16 @@ from vtorc.forms.frames import (
     ShardFrame,
     StatusFrame,
     TokensFrame,
+    WebhookFrame,
 )
 from vtorc.forms.hold import HoldForm, hold_form
 from vtorc.forms.notes import acknowledgement_form, tag_form
-from vtorc.forms.recovery import RunningForm, recovery_form, running_form
+from vtorc.forms.recovery import HookRunForm, RunningForm, recovery_form, running_form
 from vtorc.forms.settings import SettingForm
 from vtorc.forms.shard import shard_form
 from vtorc.forms.tablet import Moment
 from vtorc.forms.times import rfc3339
+from vtorc.forms.webhook_state import WebhookForm
 from vtorc.recovery.record import BegunRecovery, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
 from vtorc.recovery.session import Bounds
@@ -153,6 +157,8 @@ class Publisher:
         self._holds: dict[int, HoldForm] = {}
         self._notes = NO_NOTES
         self._unread: tuple[str, ...] = ()
+        self._webhook: WebhookFrame | None = None
+        self._told_webhook: WebhookFrame | None = None
         self._status: StatusFrame | None = None
         self._settings: tuple[SettingForm, ...] = ()
         self._tokens: tuple[KnownToken, ...] = ()
@@ -185,6 +191,8 @@ class Publisher:
             yield self._holds_frame()
         if self._notes.acknowledgements or self._notes.tags:
             yield self._notes_frame()
+        if self._webhook is not None:
+            yield self._webhook
         for shard in shards:
             if (known := self._shards.get(shard)) is not None:
                 yield self._shard_frame(known) if shard in self._urgent or known.frame is None else known.frame
@@ -250,6 +258,20 @@ class Publisher:
         frame = AuditFrame(entry=entry)
         self._audit.append(frame)
         self._sink.send(frame)
+
+    def hook_ran(self, recovery: int, shard: str, run: HookRunForm) -> None:
+        """Send the recovery again, with the command that has ended."""
+        for place in reversed(range(len(self._recoveries))):
+            known = self._recoveries[place].recovery
+            if known.id == str(recovery) and known.shard == shard:
+                again = structs.replace(known, hooks=[*known.hooks, run])
+                self._recoveries[place] = frame = RecoveryFrame(recovery=again)
+                self._sink.send(frame)
+                return
+
+    def webhook_changed(self, state: WebhookForm) -> None:
+        """Send how the webhook does, in one of the next turns."""
+        self._webhook = WebhookFrame(webhook=state)
 
     def announced(self, announcement: Announcement) -> None:
         """Send the news with the next status."""
@@ -325,6 +347,9 @@ class Publisher:
         if (tokens := self._facts().tokens) != self._tokens:
             self._tokens = tokens
             self._sink.send(TokensFrame(tokens=list(tokens)))
+        if self._webhook is not None and self._webhook is not self._told_webhook:
+            self._told_webhook = self._webhook
+            self._sink.send(self._webhook)
         self._sink.send(HeartbeatFrame(at=rfc3339(self._clock.wall()), late_seconds=round(self._clock.late, 3)))
 
     def _due(self) -> list[ShardId]:

@@ -97,13 +97,13 @@ class Desk:
         self._revisions = ShardRevisions()
         self._rates = Rates(self._clock.now, acts_a_minute)
         self._repeats = Repeats(self._clock.now)
-        self.auditor = Auditor(audit or AuditObservers(()), self._clock)
+        self.auditor = Auditor(audit if audit is not None else AuditObservers(()), self._clock)
         """Tells of what acts."""
         self._gaps: dict[ShardId, float] = {}
         self._numbers = itertools.count(1)
         tablets = TabletDesk(fleet)
         holds = HoldDesk(fleet)
-        bearer = TokenDesk(tokens or TokenBook(), self._clock)
+        bearer = TokenDesk(tokens if tokens is not None else TokenBook(), self._clock)
         of_tokens = Needs(role=Role.ADMIN, pace=Pace.ORDER, all_keyspaces=True, known_client=True)
         noted = NoteDesk(fleet, notes if notes is not None else NoteBook(PassingNotes(), self._clock))
         self._reload = reload

@@ -70,8 +70,25 @@ class ShardRowForm(Form, frozen=True, kw_only=True):
     """The revision of the shard."""
 
 
+class InForceForm(Form, frozen=True, kw_only=True):
+    """A decision that was in force at a time."""
+
+    since: str
+    """Since when."""
+    until: str | None
+    """When another took its place, its problem was gone, or vtorc ended; None if it is in force still."""
+    code: str | None
+    """The problem; None for news about the whole fleet, and for a mistake of vtorc's own."""
+    tablet: str | None
+    """The tablet that has it; None where the shard or the fleet as a whole has it."""
+    rule: str
+    """The name of the reason for what vtorc did, or did not do."""
+    sentence: str
+    """The problem and that reason, in words."""
+
+
 class WhyForm(Form, frozen=True, kw_only=True):
-    """Why a shard is in its state: what is wrong, what was decided, and what was done."""
+    """Why a shard is in its state, or was at a time: what is wrong, what was decided, and what was done."""
 
     shard: str
     """Its name, as `keyspace/shard`."""
@@ -89,6 +106,12 @@ class WhyForm(Form, frozen=True, kw_only=True):
     """The last decisions and their ends, newest first."""
     recoveries: list[RecoveryForm]
     """The last recoveries, newest first."""
+    at: str | None = None
+    """The time that all of this is about; None for now. Then it is from the history."""
+    in_force: list[InForceForm] = field(default_factory=list)
+    """The decisions about the shard and the whole fleet that were in force at that time; empty for now."""
+    seen: ShardForm | None = None
+    """The shard as vtorc saw it when it last decided about it before that time; None for now, and if it is not kept."""
 
 
 def shard_row(shard: ShardForm) -> ShardRowForm:

@@ -18,6 +18,7 @@ from vtorc.forms.notes import AcknowledgementForm, TagForm
 from vtorc.forms.recovery import RecoveryForm
 from vtorc.forms.settings import SettingForm
 from vtorc.forms.shard import ShardForm
+from vtorc.forms.webhook_state import WebhookForm
 
 
 class Frame(Form, frozen=True, kw_only=True, tag_field="frame", tag=lambda name: name.removesuffix("Frame").lower()):
@@ -171,6 +172,18 @@ class TokensFrame(Frame, frozen=True, kw_only=True):
         return "tokens"
 
 
+class WebhookFrame(Frame, frozen=True, kw_only=True):
+    """How the webhook does, when vtorc starts and after each change."""
+
+    webhook: WebhookForm
+    """All of it."""
+
+    @property
+    def key(self) -> str | None:
+        """The last one counts."""
+        return "webhook"
+
+
 class HeartbeatFrame(Frame, frozen=True, kw_only=True):
     """A sign of life, several times a second."""
 
@@ -236,6 +249,7 @@ AnyFrame = (
     | NotesFrame
     | SettingsFrame
     | TokensFrame
+    | WebhookFrame
     | HeartbeatFrame
     | MetricsFrame
     | ReplyFrame

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from msgspec import field
+
 from vtorc.forms.base import Form
 from vtorc.forms.notes import AcknowledgementForm
 from vtorc.forms.times import rfc3339
@@ -21,6 +23,25 @@ class StepForm(Form, frozen=True, kw_only=True):
     """How long it took."""
     result: str
     """"done", or why it failed."""
+    output: str = ""
+    """What a command hook printed, as far as it is kept; empty for any other step."""
+
+
+class HookRunForm(Form, frozen=True, kw_only=True):
+    """One run of one command of a command hook."""
+
+    hook: str
+    """The hook, such as `PostFailoverProcesses`."""
+    number: int
+    """Which of its commands it was, from 1."""
+    at: str
+    """When it began."""
+    seconds: float
+    """How long it ran."""
+    result: str
+    """"done", or why it counts as failed."""
+    output: str
+    """What it printed, as far as it is kept."""
 
 
 class RecoveryForm(Form, frozen=True, kw_only=True):
@@ -64,6 +85,8 @@ class RecoveryForm(Form, frozen=True, kw_only=True):
     """What was done, in the order in which it ended."""
     acknowledgement: AcknowledgementForm | None = None
     """The word of an operator that it was seen; None if there is none, and in the history."""
+    hooks: list[HookRunForm] = field(default_factory=list)
+    """The command hooks that ran after it, in the order in which they ended."""
     sentence: str
     """What it did, or why it did not."""
 
@@ -158,6 +181,7 @@ def step_forms(steps: Sequence[StepRecord]) -> list[StepForm]:
             started=round(step.started, 6),
             seconds=round(step.duration, 6),
             result=step.result,
+            output=step.output,
         )
         for step in steps
     ]

@@ -12,3 +12,12 @@ def rfc3339(nanoseconds: int) -> str:
 def rfc3339_or_none(nanoseconds: int) -> str | None:
     """Return the same; None for 0, which stands for "not told"."""
     return rfc3339(nanoseconds) if nanoseconds else None
+
+
+def nanoseconds(text: str) -> int:
+    """Return a time with its zone, as RFC 3339 has it, in nanoseconds since the Unix epoch; raises ValueError."""
+    at = datetime.datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError(f"expected a time with its zone, such as 2026-11-29T21:00:00Z, got {text[:40]!r}")
+    since = at - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+    return (since.days * 86400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000

@@ -2,6 +2,8 @@
 
 import json
 import sqlite3
+import zlib
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +11,13 @@ from typing import Any
 from urllib.parse import quote
 
 from vtorc.errors import HistoryError
-from vtorc.history.store import StoredAudit, StoredDecision, StoredRecovery
+from vtorc.history import schema
+from vtorc.history.store import CLEARED, StoredAudit, StoredDecision, StoredRecovery, StoredRun
 
 _TABLES = frozenset({"recovery", "decision"})
+_END_OF_TIME = 2**63 - 1
+_HAS_ENDS = 2
+"""The first version of the tables that has more than recoveries and the begins of decisions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,11 +25,35 @@ class Selection:
     """Which entries are read."""
 
     shard: str | None = None
-    """Only those of this shard, as `keyspace/shard`; None for all."""
+    """Only those of this shard, as `keyspace/shard`; None for all, as with all that follow."""
+    keyspace: str | None = None
+    """Only those of this keyspace."""
+    code: str | None = None
+    """Only those about this problem."""
+    rule: str | None = None
+    """Only decisions by this rule."""
+    kind: str | None = None
+    """Only recoveries of this kind."""
+    outcome: str | None = None
+    """Only recoveries with this outcome."""
+    only_problems: bool = False
+    """Whether to leave out what is about no problem: news about the fleet, and mistakes of vtorc's own."""
     since: int = 0
     """Only those from this time on, in nanoseconds since the Unix epoch."""
+    until: int | None = None
+    """Only those before this time; None for all."""
     limit: int | None = 100
     """The latest so many of each kind; None for all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InForce:
+    """A decision that was in force at a time that was asked for."""
+
+    decision: StoredDecision
+    until: int | None
+    """When another took its place, its problem was gone, or vtorc ended, in nanoseconds since the Unix epoch; None if
+    it is in force still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +81,8 @@ class HistoryReader:
     def __init__(self, path: str) -> None:
         """Open a file that vtorc made; raises HistoryError with its name and what was expected."""
         self._path = path
-        self._has_audit = False
         self._db = self._opened()
+        self._has_ends = schema.version_of(self._db) >= _HAS_ENDS
 
     def close(self) -> None:
         """Close the file."""
@@ -60,49 +90,91 @@ class HistoryReader:
 
     def recoveries(self, chosen: Selection | None = None, *, after: Place | None = None) -> list[StoredRecovery]:
         """Return the latest recoveries, newest first; those after a place, if there is one."""
+        chosen = chosen or Selection()
         rows = self._select(
-            "SELECT id, began, shard, code, recovery, tablet, outcome, sentence, detail FROM recovery "
-            "WHERE id > ? AND began >= ? AND (? IS NULL OR shard = ?) ORDER BY id DESC LIMIT ?",
-            chosen or Selection(),
+            "SELECT id, began, shard, code, recovery, tablet, outcome, sentence, detail FROM recovery",
+            "began",
+            chosen,
             (after or Place()).recovery,
+            {"recovery": chosen.kind, "outcome": chosen.outcome},
         )
-        return [
-            StoredRecovery(
-                id=id_,
-                began=began,
-                shard=shard,
-                code=code,
-                recovery=recovery,
-                tablet=tablet,
-                outcome=outcome,
-                sentence=sentence,
-                detail=json.loads(detail),
-            )
-            for id_, began, shard, code, recovery, tablet, outcome, sentence, detail in rows
-        ]
+        return [self._recovery(row) for row in rows]
+
+    def recovery(self, began: int) -> StoredRecovery | None:
+        """Return the recovery that began at `began`, in nanoseconds since the Unix epoch; None if there is none."""
+        rows = self._rows(
+            "SELECT id, began, shard, code, recovery, tablet, outcome, sentence, detail FROM recovery "
+            "WHERE began = ? ORDER BY id DESC LIMIT 1",
+            (began,),
+        )
+        return self._recovery(rows[0]) if rows else None
 
     def decisions(self, chosen: Selection | None = None, *, after: Place | None = None) -> list[StoredDecision]:
-        """Return the latest decisions, newest first; those after a place, if there is one."""
+        """Return the latest decisions and their ends, newest first; those after a place, if there is one."""
+        chosen = chosen or Selection()
         rows = self._select(
-            "SELECT at, shard, tablet, code, rule, sentence FROM decision "
-            "WHERE id > ? AND at >= ? AND (? IS NULL OR shard = ?) ORDER BY id DESC LIMIT ?",
-            chosen or Selection(),
+            f"SELECT {self._decision_columns} FROM decision",
+            "at",
+            chosen,
             (after or Place()).decision,
+            {"rule": chosen.rule},
         )
-        return [
-            StoredDecision(at=at, shard=shard, tablet=tablet, code=code, rule=rule, sentence=sentence)
-            for at, shard, tablet, code, rule, sentence in rows
-        ]
+        return list(map(_decision, rows))
+
+    def run_at(self, at: int) -> StoredRun | None:
+        """Return the run of vtorc that had begun last at a time; None if there was none, or an earlier vtorc wrote."""
+        if not self._has_ends:
+            return None
+        rows = self._rows(
+            "SELECT began, seen, version, process FROM run WHERE began <= ? ORDER BY began DESC LIMIT 1", (at,)
+        )
+        return next((StoredRun(began=b, seen=s, version=v, process=p) for b, s, v, p in rows), None)
+
+    def has_run_after(self, run: StoredRun) -> bool:
+        """Return whether another run of vtorc has begun since."""
+        return bool(self._rows("SELECT 1 FROM run WHERE began > ? LIMIT 1", (run.began,)))
+
+    def in_force(self, shard: str, at: int) -> list[InForce]:
+        """Return the decisions about a shard, and about the whole fleet, that were in force at a time, oldest first.
+
+        Those of a run of vtorc end with it, as the next one tells all of its own. Of an earlier vtorc, which stored no
+        ends, there are none.
+        """
+        run = self.run_at(at)
+        if run is None:
+            return []
+        rows = self._rows(
+            f"SELECT {self._decision_columns} FROM decision WHERE shard IN (?, '') AND at >= ? AND at <= ? ORDER BY id",
+            (shard, run.began, at),
+        )
+        last: dict[tuple[str, str, str, str], StoredDecision] = {}
+        for decision in map(_decision, rows):
+            last.pop(decision.problem, None)
+            if decision.change != CLEARED:
+                last[decision.problem] = decision
+        ended = run.seen if self.has_run_after(run) else None
+        return [InForce(decision=each, until=self._replaced_at(each, ended)) for each in last.values()]
+
+    def seen(self, shard: str, at: int) -> bytes | None:
+        """Return the JSON of what vtorc saw of a shard when it decided last, up to a time; None if nothing is kept."""
+        if not self._has_ends:
+            return None
+        rows = self._rows("SELECT form FROM seen WHERE shard = ? AND at <= ? ORDER BY at DESC LIMIT 1", (shard, at))
+        try:
+            return zlib.decompress(rows[0][0]) if rows else None
+        except zlib.error as error:
+            raise self._unreadable(f"what was seen of {shard} is damaged ({error})") from error
 
     def audit(self, chosen: Selection | None = None, *, after: Place | None = None) -> list[StoredAudit]:
         """Return what operators asked for last, newest first; after a place, if there is one."""
-        if not self._has_audit:
+        if not self._has_ends:
             return []
         rows = self._select(
-            "SELECT at, shard, actor, action, result, sentence, detail FROM audit "
-            "WHERE id > ? AND at >= ? AND (? IS NULL OR shard = ?) ORDER BY id DESC LIMIT ?",
+            "SELECT at, shard, actor, action, result, sentence, detail FROM request",
+            "at",
             chosen or Selection(),
             (after or Place()).audit,
+            {},
         )
         return [
             StoredAudit(
@@ -122,14 +194,73 @@ class HistoryReader:
         ((recovery, decision),) = self._rows(
             "SELECT (SELECT coalesce(max(id), 0) FROM recovery), (SELECT coalesce(max(id), 0) FROM decision)", ()
         )
-        audit = self._rows("SELECT coalesce(max(id), 0) FROM audit", ())[0][0] if self._has_audit else 0
+        audit = self._rows("SELECT coalesce(max(id), 0) FROM request", ())[0][0] if self._has_ends else 0
         return Place(recovery, decision, audit)
 
-    def _select(self, sql: str, chosen: Selection, after: int) -> list[tuple[Any, ...]]:
-        limit = -1 if chosen.limit is None else chosen.limit
-        return self._rows(sql, (after, chosen.since, chosen.shard, chosen.shard, limit))
+    def _select(
+        self, select: str, time: str, chosen: Selection, after: int, also: Mapping[str, str | None]
+    ) -> list[tuple[Any, ...]]:
+        """Return the chosen rows of a table, newest first; `also` has what columns must be, None for anything."""
+        values: list[object] = [after, chosen.since, _END_OF_TIME if chosen.until is None else chosen.until]
+        conditions = ["id > ?", f"{time} >= ?", f"{time} < ?"]
+        for column, value in {"shard": chosen.shard, "code": chosen.code, **also}.items():
+            if value is not None:
+                conditions.append(f"{column} = ?")
+                values.append(value)
+        if chosen.keyspace is not None:
+            conditions.append("substr(shard, 1, ?) = ?")
+            values += [len(chosen.keyspace) + 1, f"{chosen.keyspace}/"]
+        if chosen.only_problems:
+            conditions.append("code <> ''")
+        values.append(-1 if chosen.limit is None else chosen.limit)
+        return self._rows(f"{select} WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT ?", tuple(values))
 
-    def _rows(self, sql: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+    @property
+    def _decision_columns(self) -> str:
+        ends = "change, finding" if self._has_ends else "'decided', '{}'"
+        return f"at, shard, tablet, code, rule, sentence, {ends}"
+
+    def _recovery(self, row: tuple[Any, ...]) -> StoredRecovery:
+        id_, began, shard, code, recovery, tablet, outcome, sentence, detail = row
+        return StoredRecovery(
+            id=id_,
+            began=began,
+            shard=shard,
+            code=code,
+            recovery=recovery,
+            tablet=tablet,
+            outcome=outcome,
+            sentence=sentence,
+            detail=json.loads(detail),
+            hooks=tuple(self._hooks(began)),
+        )
+
+    def _hooks(self, recovery: int) -> Iterable[dict[str, object]]:
+        if self._has_ends:
+            for (detail,) in self._rows("SELECT detail FROM hook WHERE recovery = ? ORDER BY id", (recovery,)):
+                yield json.loads(detail)
+
+    def _replaced_at(self, decision: StoredDecision, ended: int | None) -> int | None:
+        """Return when a decision was no longer in force; `ended` is when its run of vtorc had ended, None if it has
+        not.
+        """
+        rule = "" if decision.code else " AND rule = :rule"
+        ((at,),) = self._rows(
+            "SELECT min(at) FROM decision WHERE shard = :shard AND code = :code AND tablet = :tablet "
+            f"AND at > :at{rule}",
+            {
+                "shard": decision.shard,
+                "code": decision.code,
+                "tablet": decision.tablet,
+                "at": decision.at,
+                "rule": decision.rule,
+            },
+        )
+        if ended is None or (at is not None and at <= ended):
+            return None if at is None else int(at)
+        return ended
+
+    def _rows(self, sql: str, values: tuple[object, ...] | dict[str, object]) -> list[tuple[Any, ...]]:
         try:
             with closing(self._db.execute(sql, values)) as cursor:
                 return cursor.fetchall()
@@ -154,15 +285,31 @@ class HistoryReader:
         db = sqlite3.connect(f"file:{quote(self._path)}?{how}", uri=True, isolation_level=None)
         try:
             db.execute("BEGIN")  # all that follows is of one moment
-            tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            tables, version = schema.table_names(db), schema.version_of(db)
         except BaseException:
             db.close()
             raise
-        self._has_audit = "audit" in tables  # the files of earlier versions lack it
         if not tables >= _TABLES:
             db.close()
             raise self._unreadable("it is an SQLite file without a history")
+        if version > schema.VERSION:
+            db.close()
+            raise schema.newer(self._path, version)
         return db
 
     def _unreadable(self, reason: str) -> HistoryError:
         return HistoryError(f"history file {self._path}: {reason}; expected an SQLite file that vtorc made")
+
+
+def _decision(row: tuple[Any, ...]) -> StoredDecision:
+    at, shard, tablet, code, rule, sentence, change, finding = row
+    return StoredDecision(
+        at=at,
+        shard=shard,
+        tablet=tablet,
+        code=code,
+        rule=rule,
+        sentence=sentence,
+        change=change,
+        finding=json.loads(finding),
+    )

@@ -1,50 +1,20 @@
-"""Writes the history to one SQLite file: recoveries with their steps and safety arguments, each new
-decision, and what operators asked for.
+"""Writes the history to one SQLite file: recoveries with their steps and safety arguments, decisions with what vtorc
+saw, the ends of both, and what operators asked for.
 """
 
 import json
 import sqlite3
+import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from vtorc.errors import HistoryDamaged, HistoryError
+from vtorc.history import retention
+from vtorc.history.retention import Retention
+from vtorc.history.schema import migrate, open_for_writing
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS recovery (
-    id INTEGER PRIMARY KEY,
-    began INTEGER NOT NULL,
-    shard TEXT NOT NULL,
-    code TEXT NOT NULL,
-    recovery TEXT NOT NULL,
-    tablet TEXT NOT NULL,
-    outcome TEXT NOT NULL,
-    sentence TEXT NOT NULL,
-    detail TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS recovery_by_shard ON recovery (shard, began);
-CREATE TABLE IF NOT EXISTS decision (
-    id INTEGER PRIMARY KEY,
-    at INTEGER NOT NULL,
-    shard TEXT NOT NULL,
-    tablet TEXT NOT NULL,
-    code TEXT NOT NULL,
-    rule TEXT NOT NULL,
-    sentence TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS decision_by_shard ON decision (shard, at);
-CREATE TABLE IF NOT EXISTS audit (
-    id INTEGER PRIMARY KEY,
-    at INTEGER NOT NULL,
-    shard TEXT NOT NULL,
-    actor TEXT NOT NULL,
-    action TEXT NOT NULL,
-    result TEXT NOT NULL,
-    sentence TEXT NOT NULL,
-    detail TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS audit_by_shard ON audit (shard, at);
-"""
+DECIDED, CLEARED = "decided", "cleared"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,18 +33,58 @@ class StoredRecovery:
     outcome: str
     sentence: str
     detail: Mapping[str, object]
+    hooks: tuple[Mapping[str, object], ...] = ()
+    """The command hooks that ran for it, in the order in which they ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredDecision:
-    """One stored decision; `at` is in nanoseconds since the Unix epoch."""
+    """One stored decision, or the end of one."""
 
     at: int
+    """Nanoseconds since the Unix epoch."""
     shard: str
+    """The shard; empty for news about the whole fleet."""
     tablet: str
     code: str
+    """The problem; empty for news about the fleet, and for a mistake of vtorc's own."""
     rule: str
     sentence: str
+    change: str = DECIDED
+    """`decided`, or `cleared` once its problem is gone."""
+    finding: Mapping[str, object] = field(default_factory=dict)
+    """The finding with the decision as the API has it; empty where there is none."""
+
+    @property
+    def problem(self) -> tuple[str, str, str, str]:
+        """What a later entry is about as well if it takes the place of this one."""
+        return self.shard, self.code, self.tablet, "" if self.code else self.rule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredHook:
+    """One run of a command hook."""
+
+    at: int
+    """When it ended, in nanoseconds since the Unix epoch."""
+    recovery: int
+    """When its recovery began, which is that recovery's name; 0 if it ran for no recovery."""
+    shard: str
+    detail: Mapping[str, object]
+    """The run as the API has it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRun:
+    """One life of a vtorc process."""
+
+    began: int
+    """Nanoseconds since the Unix epoch, as all times here."""
+    seen: int
+    """When it wrote last."""
+    version: str
+    process: int
+    """Its process id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,16 +111,17 @@ class History:
         folder = Path(path).parent
         advice = f"expected an SQLite file that vtorc made, or a new one in {folder}"
         try:
-            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            self._db = open_for_writing(path)
         except sqlite3.Error as error:
-            raise HistoryError(f"history file {path}: {error}; {advice}") from error
+            raise _error_class(error)(f"history file {path}: {error}; {advice}") from error
         try:
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.executescript(_SCHEMA)
-        except sqlite3.Error as error:
+            migrate(self._db, path)
+        except (sqlite3.Error, OSError) as error:
             self._db.close()
             raise _error_class(error)(f"history file {path}: {error}; {advice}") from error
+        except BaseException:
+            self._db.close()
+            raise
 
     def close(self) -> None:
         """Close the file."""
@@ -134,16 +145,44 @@ class History:
         )
 
     def add_decision(self, stored: StoredDecision) -> None:
-        """Store a decision."""
+        """Store a decision or its end."""
         self._execute(
-            "INSERT INTO decision (at, shard, tablet, code, rule, sentence) VALUES (?, ?, ?, ?, ?, ?)",
-            (stored.at, stored.shard, stored.tablet, stored.code, stored.rule, stored.sentence),
+            "INSERT INTO decision (at, shard, tablet, code, rule, sentence, change, finding) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                stored.at,
+                stored.shard,
+                stored.tablet,
+                stored.code,
+                stored.rule,
+                stored.sentence,
+                stored.change,
+                json.dumps(stored.finding),
+            ),
+        )
+
+    def add_seen(self, shard: str, at: int, form: bytes) -> None:
+        """Store what vtorc saw of a shard when it decided at `at`; `form` is its JSON."""
+        self._execute("INSERT OR IGNORE INTO seen (shard, at, form) VALUES (?, ?, ?)", (shard, at, zlib.compress(form)))
+
+    def add_hook(self, stored: StoredHook) -> None:
+        """Store the run of a command hook."""
+        self._execute(
+            "INSERT INTO hook (at, recovery, shard, detail) VALUES (?, ?, ?, ?)",
+            (stored.at, stored.recovery, stored.shard, json.dumps(stored.detail)),
+        )
+
+    def note_run(self, run: StoredRun) -> None:
+        """Store that a vtorc process runs; the same process notes it again from time to time."""
+        self._execute(
+            "INSERT OR REPLACE INTO run (began, seen, version, process) VALUES (?, ?, ?, ?)",
+            (run.began, run.seen, run.version, run.process),
         )
 
     def add_audit(self, stored: StoredAudit) -> None:
         """Store what an operator asked for."""
         self._execute(
-            "INSERT INTO audit (at, shard, actor, action, result, sentence, detail) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO request (at, shard, actor, action, result, sentence, detail) VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 stored.at,
                 stored.shard,
@@ -155,20 +194,25 @@ class History:
             ),
         )
 
-    def purge(self, before: int) -> None:
-        """Delete entries that are older than `before`, in nanoseconds since the Unix epoch."""
-        self._execute("DELETE FROM recovery WHERE began < ?", (before,))
-        self._execute("DELETE FROM decision WHERE at < ?", (before,))
-        self._execute("DELETE FROM audit WHERE at < ?", (before,))
+    def purge(self, kept: Retention, now: int) -> None:
+        """Delete what is not kept at `now`, in nanoseconds since the Unix epoch."""
+        try:
+            retention.purge(self._db, kept, now)
+        except sqlite3.Error as error:
+            raise _unwritable(error) from error
 
     def _execute(self, sql: str, values: tuple[object, ...]) -> None:
         try:
             self._db.execute(sql, values)
         except sqlite3.Error as error:
-            raise _error_class(error)(f"the history could not be written: {error}; check the disk it is on") from error
+            raise _unwritable(error) from error
 
 
-def _error_class(error: sqlite3.Error) -> type[HistoryError]:
+def _unwritable(error: sqlite3.Error) -> HistoryError:
+    return _error_class(error)(f"the history could not be written: {error}; check the disk it is on")
+
+
+def _error_class(error: sqlite3.Error | OSError) -> type[HistoryError]:
     """Return HistoryDamaged for a file that SQLite can never read again, by SQLite's result codes."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return HistoryDamaged if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) else HistoryError

@@ -8,15 +8,26 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
 from vtorc.errors import HistoryDamaged, HistoryError
 from vtorc.history.file_identity import FileIdentity, file_identity
-from vtorc.history.store import History, StoredAudit, StoredDecision, StoredRecovery
+from vtorc.history.retention import Retention
+from vtorc.history.store import History, StoredAudit, StoredDecision, StoredHook, StoredRecovery, StoredRun
 
 _LONGEST_QUEUE = 10_000
+
+PURGE_EVERY = 86400.0
+"""Seconds between two deletions of what is not kept."""
+
+PURGE_AFTER_ENTRIES = 1000
+"""Entries after which the size of the file is looked at sooner."""
+
+NOTE_RUN_EVERY = 60.0
+"""Seconds after which the history tells again that vtorc runs: what is between two runs, it did not watch."""
 
 ASIDE = ".damaged"
 """Suffix of a damaged file that was replaced by a new one."""
@@ -27,16 +38,29 @@ _Work = Callable[[History], None]
 class HistoryWriter:
     """The one writer of a history; its thread opens the file, and `close` waits a limited time for the last entries."""
 
-    def __init__(self, path: str, *, purge_before: int = 0, replace_damaged: bool = False) -> None:
-        """Begin to write to the file at `path`, and delete entries from before `purge_before`.
+    def __init__(
+        self,
+        path: str,
+        *,
+        kept: Callable[[], Retention] = Retention,
+        version: str = "",
+        process: int = 0,
+        replace_damaged: bool = False,
+        wall: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """Begin to write to the file at `path`, and delete what is not `kept`, at once and then every day.
 
-        `purge_before` is in nanoseconds since the Unix epoch. With `replace_damaged` a damaged file is set aside and
-        replaced, otherwise it is left as it is. A file that cannot be used is logged once, and entries are dropped
-        until it can be. A file that was moved or deleted is made anew.
+        `version` and `process` tell the runs of vtorc apart; `wall` returns nanoseconds since the Unix epoch. With
+        `replace_damaged` a damaged file is set aside and replaced, otherwise it is left as it is. A file that cannot be
+        used is logged once, and entries are dropped until it can be. A file that was moved or deleted is made anew.
         """
         self._path = path
-        self._purge_before = purge_before
+        self._kept = kept
         self._replace_damaged = replace_damaged
+        self._wall = wall
+        self._run_began = StoredRun(began=wall(), seen=0, version=version, process=process)
+        self._purge_at = 0.0
+        self._entries = 0
         self._history: History | None = None
         self._opened_as: FileIdentity | None = None
         self._has_failed = False
@@ -52,6 +76,14 @@ class HistoryWriter:
     def add_decision(self, stored: StoredDecision) -> None:
         """Queue a decision for writing."""
         self._put(lambda history: history.add_decision(stored))
+
+    def add_seen(self, shard: str, at: int, form: Callable[[], bytes]) -> None:
+        """Queue what was seen of a shard for writing; `form` is called in the thread, and returns it as JSON."""
+        self._put(lambda history: history.add_seen(shard, at, form()))
+
+    def add_hook(self, stored: StoredHook) -> None:
+        """Queue the run of a command hook for writing."""
+        self._put(lambda history: history.add_hook(stored))
 
     def add_audit(self, stored: StoredAudit) -> None:
         """Queue what an operator asked for."""
@@ -80,10 +112,37 @@ class HistoryWriter:
 
     def _run(self) -> None:
         self._open()
-        while (work := self._queue.get()) is not None:
-            if (history := self._usable()) is not None:
-                self._do(history, work)
+        look_at = time.monotonic() + NOTE_RUN_EVERY
+        is_ending = False
+        while not is_ending:
+            with contextlib.suppress(queue.Empty):
+                work = self._queue.get(timeout=max(0.0, look_at - time.monotonic()))
+                is_ending = work is None
+                if work is not None and (history := self._usable()) is not None:
+                    self._do(history, work)
+                    self._entries += 1
+            if time.monotonic() >= look_at:
+                look_at = time.monotonic() + NOTE_RUN_EVERY
+                self._look_after_file()
+        self._note_run()
         self._close()
+
+    def _look_after_file(self) -> None:
+        """Tell that vtorc runs, and delete what is not kept if it is time for that."""
+        if self._usable() is None:
+            return
+        self._note_run()
+        if time.monotonic() >= self._purge_at or self._entries >= PURGE_AFTER_ENTRIES:
+            self._purge()
+
+    def _note_run(self) -> None:
+        if self._history is not None:
+            self._do(self._history, lambda history: history.note_run(replace(self._run_began, seen=self._wall())))
+
+    def _purge(self) -> None:
+        self._purge_at, self._entries = time.monotonic() + PURGE_EVERY, 0
+        if self._history is not None:
+            self._do(self._history, lambda history: history.purge(self._kept(), self._wall()))
 
     def _usable(self) -> History | None:
         """Return the history in the file that is at the path now; None if there can be none."""
@@ -126,11 +185,13 @@ class HistoryWriter:
             return
         self._opened_as = file_identity(self._path)
         self._has_failed = False
+        self._note_run()
 
     def _opened(self) -> History:
         history = History(self._path)
+        self._purge_at, self._entries = time.monotonic() + PURGE_EVERY, 0
         try:
-            history.purge(self._purge_before)
+            history.purge(self._kept(), self._wall())
         except HistoryDamaged:
             history.close()
             raise

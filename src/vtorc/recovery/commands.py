@@ -12,8 +12,10 @@ from vtorc.discovery.watch import ShardWatch
 from vtorc.recovery.cancelling import CancelSwitch
 from vtorc.recovery.emergency import EmergencyReparent
 from vtorc.recovery.forced_promotion import ForcedPromotion
+from vtorc.recovery.hooks import Hook
 from vtorc.recovery.locked_run import LockedRun
 from vtorc.recovery.planned import PlannedReparent
+from vtorc.recovery.pre_hooks import occasion_of, run_pre_hooks
 from vtorc.recovery.record import BegunRecovery, Outcome, RecoveryRecord
 from vtorc.recovery.session import RecoverySession, RecoveryTools, StepListener, hear_nothing
 from vtorc.recovery.tablet_change import TabletChange
@@ -38,30 +40,34 @@ class Commands:
     ) -> RecoveryRecord:
         """Move the primary to `new_primary`, or to the best replica if that is None."""
 
+        begun = begun or self._begin(Recovery.PLANNED_REPARENT, new_primary)
+
         async def work(session: RecoverySession) -> tuple[Outcome, str]:
-            view = await self._read_again(session)
+            view = await self._ask_hooks(session, begun, Hook.PRE_GRACEFUL_TAKEOVER, Hook.PRE_FAILOVER)
             await PlannedReparent(session=session, view=view, policy=policy, new_primary=new_primary).run()
             return Outcome.SUCCEEDED, f"{view.shard}: promoted {session.winner} as planned"
 
         # The text is Vitess' (`planned_reparenter.go`).
         text = f"PlannedReparentShard({new_primary or '<nil>'}, AvoidPrimary = <nil>)"
         lock = self.tools.topo.lock_shard(self.watch.shard, text)
-        return await self._locked_run.run(begun or self._begin(Recovery.PLANNED_REPARENT, new_primary), lock, work)
+        return await self._locked_run.run(begun, lock, work)
 
     async def emergency_reparent(
         self, policy: DurabilityPolicy, *, begun: BegunRecovery | None = None
     ) -> RecoveryRecord:
         """Replace the primary, which may be lost, by the tablet that the election chooses."""
 
+        begun = begun or self._begin(Recovery.EMERGENCY_REPARENT, None)
+
         async def work(session: RecoverySession) -> tuple[Outcome, str]:
-            view = await self._read_again(session)
+            view = await self._ask_hooks(session, begun, Hook.PRE_FAILOVER)
             await EmergencyReparent(session, view, policy).run()
             argument = session.argument.sentence if session.argument is not None else ""
             return Outcome.SUCCEEDED, f"{view.shard}: promoted {session.winner} as an operator asked. {argument}"
 
         # The text is Vitess' (`emergency_reparenter.go`).
         lock = self.tools.topo.lock_shard(self.watch.shard, "EmergencyReparentShard(<nil>)")
-        return await self._locked_run.run(begun or self._begin(Recovery.EMERGENCY_REPARENT, None), lock, work)
+        return await self._locked_run.run(begun, lock, work)
 
     async def force_promotion(
         self,
@@ -78,15 +84,17 @@ class Commands:
         impossible promotion is refused whatever was accepted.
         """
 
+        begun = begun or self._begin(Recovery.EMERGENCY_REPARENT, new_primary)
+
         async def work(session: RecoverySession) -> tuple[Outcome, str]:
-            view = await self._read_again(session)
+            view = await self._ask_hooks(session, begun, Hook.PRE_FAILOVER, named=True)
             await ForcedPromotion(session=session, view=view, policy=policy, named=new_primary, accepted=accepted).run()
             cost = session.data_loss.sentence if session.data_loss is not None else ""
             return Outcome.SUCCEEDED, f"{view.shard}: promoted {session.winner} as an operator decided; {cost}"
 
         # The text is Vitess' (`emergency_reparenter.go`).
         lock = self.tools.topo.lock_shard(self.watch.shard, f"EmergencyReparentShard({new_primary})")
-        return await self._locked_run.run(begun or self._begin(Recovery.EMERGENCY_REPARENT, new_primary), lock, work)
+        return await self._locked_run.run(begun, lock, work)
 
     async def change_tablets(
         self, policy: DurabilityPolicy, aliases: tuple[TabletAlias, ...], *, begun: BegunRecovery
@@ -115,6 +123,15 @@ class Commands:
             began=self.tools.clock.wall(),
             sentence=f"{self.watch.shard}: {recovery.traits.intent}",
         )
+
+    async def _ask_hooks(
+        self, session: RecoverySession, begun: BegunRecovery, *hooks: Hook, named: bool = False
+    ) -> ShardView:
+        """Read the shard under the lock, and run the operator's commands; what they took time for is read again."""
+        view = await self._read_again(session)
+        occasion = occasion_of(begun, view, named=named)
+        ran = [await run_pre_hooks(session, hook, occasion) for hook in hooks]
+        return await self._read_again(session) if any(ran) else view
 
     async def _read_again(self, session: RecoverySession) -> ShardView:
         """Read the shard's records and ask its tablets again under the lock."""

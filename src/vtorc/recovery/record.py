@@ -94,6 +94,8 @@ class StepRecord:
     """In seconds."""
     result: str = "done"
     """"done", or why the step failed."""
+    output: str = ""
+    """What a command hook printed, as far as it is kept; empty for any other step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,12 +14,17 @@ from vtorc.discovery.topology import read_shard
 from vtorc.discovery.watch import ShardWatch
 from vtorc.recovery.emergency import EmergencyReparent
 from vtorc.recovery.first_election import FirstElection
+from vtorc.recovery.hooks import Hook
 from vtorc.recovery.locked_run import LockedRun
+from vtorc.recovery.pre_hooks import occasion_of, run_pre_hooks
 from vtorc.recovery.record import BegunRecovery, Outcome, RecoveryRecord
 from vtorc.recovery.repairs import Repairs
 from vtorc.recovery.session import RecoverySession, RecoveryTools, StepListener, hear_nothing
 
 _ONLY_OPERATORS = "no problem calls for what only operators ask for"
+
+_FAILOVERS = (Recovery.RECOVER_DEAD_PRIMARY, Recovery.RECOVER_PRIMARY_TABLET_DELETED)
+"""The recoveries before which `PreFailoverProcesses` runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,8 @@ class Runner:
 
         async def work(session: RecoverySession) -> tuple[Outcome, str]:
             judgement = await self._judge_again(session, action)
+            if judgement is not None and await self._ask_hooks(session, judgement, begun):
+                judgement = await self._judge_again(session, action)
             if judgement is None or judgement.action is None or judgement.policy is None:
                 gone = f"{action.code.value} is gone or calls for no action any more; nothing was changed"
                 return Outcome.GONE, f"{self.watch.shard}: {gone}"
@@ -95,6 +102,12 @@ class Runner:
         if again.recovery.replaces_primary and again.alias != action.alias:
             return None
         return judgement
+
+    async def _ask_hooks(self, session: RecoverySession, judgement: Judgement, begun: BegunRecovery) -> bool:
+        """Run the operator's commands before a lost primary is replaced; returns whether there was one."""
+        if begun.recovery not in _FAILOVERS:
+            return False
+        return await run_pre_hooks(session, Hook.PRE_FAILOVER, occasion_of(begun, judgement.view))
 
     async def _act(self, session: RecoverySession, judgement: Judgement, action: Action) -> str:
         assert judgement.policy is not None

@@ -17,6 +17,7 @@ from vtorc.discovery.lateness import OnTimeClock
 from vtorc.errors import LockLost, TabletError
 from vtorc.recovery.cancelling import CancelSwitch
 from vtorc.recovery.errors import RecoveryFailed, RecoveryRefused
+from vtorc.recovery.hooks import NoHooks, PreHooks
 from vtorc.recovery.record import StepRecord
 from vtorc.tablet.api import TabletManager
 from vtorc.topo.server import TopoServer
@@ -70,6 +71,8 @@ class RecoveryTools:
     clock: OnTimeClock
     bounds: Callable[[], Bounds] = Bounds
     """Called each time that a bound is needed, so that a reload of the settings takes effect."""
+    hooks: PreHooks = field(default_factory=NoHooks)
+    """The operator's commands that may refuse a recovery."""
 
     @property
     def deadlines(self) -> Deadlines:
@@ -156,11 +159,13 @@ class RecoverySession:
             result = str(error)
             raise
         finally:
-            step = StepRecord(
-                name=name, target=target, started=started, duration=self.elapsed() - started, result=result
-            )
-            self.steps.append(step)
-            self._heard(step)
+            duration = self.elapsed() - started
+            self.note_step(StepRecord(name=name, target=target, started=started, duration=duration, result=result))
+
+    def note_step(self, step: StepRecord) -> None:
+        """Add a step that has ended to the record, and tell of it."""
+        self.steps.append(step)
+        self._heard(step)
 
     async def try_step(
         self, name: str, target: TabletAlias | None, work: Coroutine[Any, Any, T], *, deadline: float | None = None

@@ -22,11 +22,16 @@ from vtorc.forms.frames import (
     ShardFrame,
     StatusFrame,
     TokensFrame,
+    WebhookFrame,
 )
 from vtorc.forms.notes import AcknowledgementForm
 from vtorc.forms.recovery import RecoveryForm
 from vtorc.forms.settings import SettingForm
 from vtorc.forms.shard import ShardForm
+from vtorc.forms.webhook_state import WebhookForm
+
+NO_EVENTS = (HeartbeatFrame, MetricsFrame, ReplyFrame, SettingsFrame, TokensFrame, WebhookFrame)
+"""The frames that listeners of events are not told of."""
 
 KEPT_RECOVERIES = 500
 KEPT_DECISIONS = 2000
@@ -60,6 +65,8 @@ class ServerMemory:
         """The settings by name; empty until they were told."""
         self.tokens: tuple[KnownToken, ...] = ()
         """The bearer tokens by name."""
+        self.webhook = WebhookForm(url=None, dropped=0, sentence="there is no webhook: --webhook-url names one")
+        """How the webhook does."""
         self.metrics: MetricsFrame | None = None
         """The counters; None until they were told."""
         self.heartbeat: HeartbeatFrame | None = None
@@ -80,7 +87,7 @@ class ServerMemory:
     def take(self, frame: AnyFrame, now: float) -> None:
         """Take a frame that came at `now`, and pass it on to the listeners."""
         self.heard_at = now
-        if not isinstance(frame, HeartbeatFrame | ReplyFrame | MetricsFrame | TokensFrame):
+        if not isinstance(frame, NO_EVENTS):
             self.revision += 1
         match frame:
             case ShardFrame(shard=shard):
@@ -91,7 +98,7 @@ class ServerMemory:
             case GoneFrame(shard=name):
                 self.shards.pop(name, None)
             case RecoveryFrame(recovery=recovery):
-                self.recoveries[recovery.id] = self._with_acknowledgement(recovery)
+                self.recoveries[recovery.id] = self.with_acknowledgement(recovery)
                 while len(self.recoveries) > KEPT_RECOVERIES:
                     del self.recoveries[next(iter(self.recoveries))]
             case DecisionFrame():
@@ -106,11 +113,13 @@ class ServerMemory:
                 self.notes = frame
                 self._acknowledgements = {each.recovery: each for each in acknowledgements}
                 for name, recovery in self.recoveries.items():
-                    self.recoveries[name] = self._with_acknowledgement(recovery)
+                    self.recoveries[name] = self.with_acknowledgement(recovery)
             case SettingsFrame(settings=settings):
                 self.settings = {setting.name: setting for setting in settings}
             case TokensFrame(tokens=tokens):
                 self.tokens = tuple(tokens)
+            case WebhookFrame(webhook=webhook):
+                self.webhook = webhook
             case MetricsFrame():
                 self.metrics = frame
             case HeartbeatFrame():
@@ -130,7 +139,8 @@ class ServerMemory:
         yield from (AuditFrame(entry=entry) for entry in self.audit)
         yield from (frame for frame in (self.holds, self.notes, self.heartbeat, self.metrics) if frame is not None)
 
-    def _with_acknowledgement(self, recovery: RecoveryForm) -> RecoveryForm:
+    def with_acknowledgement(self, recovery: RecoveryForm) -> RecoveryForm:
+        """Return a recovery with its acknowledgement, which the history does not have."""
         found = self._acknowledgements.get(recovery.id)
         if found == recovery.acknowledgement:
             return recovery

@@ -19,6 +19,7 @@ from vtorc.core.facts.rules import Rule
 from vtorc.forms.access import Means, Role
 from vtorc.forms.audit import AuditForm
 from vtorc.history.reader import HistoryReader, Place
+from vtorc.history.schema import STEPS
 from vtorc.history.writer import HistoryWriter
 from vtorc.recovery.record import OperatorRequest, Outcome, RecoveryRecord
 
@@ -144,9 +145,8 @@ def test_a_request_of_an_operator_is_kept(tmp_path: Path, capsys: pytest.Capture
 def test_a_history_of_an_earlier_version_has_no_requests(tmp_path: Path) -> None:
     """A file without that table is read as one without entries."""
     path = str(tmp_path / "history.sqlite")
-    HistoryWriter(path).close()
     with closing(sqlite3.connect(path)) as db:
-        db.execute("DROP TABLE audit")
+        db.executescript(STEPS[0])
     history = HistoryReader(path)
     assert (history.audit(), history.end()) == ([], Place())
     history.close()

@@ -46,6 +46,10 @@ class OneShard:
         for tablet in WELL.tablets:
             rig.tablets.tell(f"wall_clock {tablet.alias}", WALL)
 
+    @property
+    def shards(self) -> tuple[ShardId, ...]:
+        return (SHARD,)
+
     def view(self, shard: ShardId) -> ShardView | None:
         return self.shown if shard == SHARD else None
 

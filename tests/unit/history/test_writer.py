@@ -1,16 +1,23 @@
 """The history's writer goes on, and ends, whatever happens to the file."""
 
+import itertools
 import shutil
+import sqlite3
 import threading
 from collections.abc import Iterator, MutableMapping
 from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from vtorc.history import writer as writer_module
 from vtorc.history.reader import HistoryReader
+from vtorc.history.retention import Retention
+from vtorc.history.schema import VERSION
 from vtorc.history.store import History, StoredDecision, StoredRecovery
 from vtorc.history.writer import ASIDE, HistoryWriter
 
@@ -66,14 +73,48 @@ def test_a_path_that_cannot_be_a_history_is_left_alone(tmp_path: Path, logs: lis
 
 
 def test_old_entries_are_purged_first(tmp_path: Path) -> None:
-    """Entries from before `purge_before` are deleted when the history is opened."""
+    """Entries that are too old are deleted when the history is opened."""
     path = tmp_path / "h.sqlite"
-    for before in (0, 8):
-        writer = HistoryWriter(str(path), purge_before=before)
-        if not before:
+    for kept in (Retention(), Retention(seconds=1.0)):
+        writer = HistoryWriter(str(path), kept=partial(replace, kept), wall=lambda: 10**10)
+        if kept.seconds is None:
             writer.add_decision(DECISION)
         writer.close()
     assert decisions(path) == []
+
+
+def test_old_entries_are_purged_while_vtorc_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry that becomes too old is deleted without a restart, and the history tells how long vtorc ran."""
+    monkeypatch.setattr(writer_module, "NOTE_RUN_EVERY", 0.0)
+    monkeypatch.setattr(writer_module, "PURGE_EVERY", 0.0)
+    path, wall = tmp_path / "h.sqlite", itertools.count(0, 10**9)
+    writer = HistoryWriter(str(path), kept=lambda: Retention(seconds=3.0), version="1", wall=wall.__next__)
+    writer.add_decision(DECISION)
+    while next(wall) < 10 * 10**9:
+        pass
+    writer.add_decision(replace(DECISION, at=2**62))
+    writer.close()
+    assert [each.at for each in decisions(path)] == [2**62]
+    with closing(HistoryReader(str(path))) as history:
+        run = history.run_at(2**62)
+    assert run is not None
+    assert run.began == 0
+    assert run.seen > 10 * 10**9
+
+
+def test_a_file_of_a_newer_vtorc_is_left_as_it_is(tmp_path: Path, logs: list[str]) -> None:
+    """Nothing is written to the file of a newer vtorc, also with leave to replace it, and the log says what to do."""
+    path = tmp_path / "h.sqlite"
+    History(str(path)).close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"PRAGMA user_version = {VERSION + 1}")
+    before = path.read_bytes()
+    writer = HistoryWriter(str(path), replace_damaged=True)
+    writer.add_decision(DECISION)
+    writer.close()
+    assert path.read_bytes() == before
+    (sentence,) = logs
+    assert sentence.endswith("run that vtorc, or move the file away and a new one begins")
 
 
 def test_an_entry_that_cannot_be_written_is_the_only_one_lost(tmp_path: Path, logs: list[str]) -> None:
@@ -100,6 +141,7 @@ def test_closing_waits_for_no_disk_that_hangs(tmp_path: Path, logs: list[str], m
     writer.close(patience=0.05)
     assert "the last entries of the history were not written within 0.05 s" in logs[-1]
     disk.set()
+    writer.close(patience=60)
 
 
 @pytest.fixture

@@ -10,6 +10,9 @@ from vtorc.forms.fleet import ListForm
 from vtorc.forms.notes import AcknowledgedForm
 from vtorc.forms.recovery import RecoveryForm
 
+LATEST = 500
+"""How many of the latest recoveries are looked at."""
+
 
 def ack(session: Session, options: argparse.Namespace) -> ExitCode:
     """Acknowledge one recovery, or all that did not succeed; returns 0 once that is kept."""
@@ -29,8 +32,8 @@ def ack(session: Session, options: argparse.Namespace) -> ExitCode:
 
 
 def _unacknowledged(session: Session, shard: str | None) -> list[str]:
-    """Return the recoveries that wait for an acknowledgement, of all shards or of one."""
+    """Return the latest recoveries that wait for an acknowledgement, of all shards or of one."""
     if shard is not None:
         session.client.get(shard_path(shard))  # a misspelt name would only find nothing
-    query = {"shard": shard, "unacknowledged": "true"}
-    return [each.id for each in session.client.items("recoveries", query, ListForm[RecoveryForm]).items]
+    answer = session.client.get("recoveries", {"shard": shard, "limit": str(LATEST)})
+    return [each.id for each in answer.read(ListForm[RecoveryForm]).items if each.wants_acknowledgement]

@@ -23,11 +23,13 @@ from vtorc.cli.client.screen import Screen
 from vtorc.cli.client.session import ExitCode, Session, document
 from vtorc.cli.client.shard_text import topology_lines, why_lines
 from vtorc.cli.client.stream import RESET, lasting_events, read_event
+from vtorc.cli.client.when import point_in_time
 from vtorc.errors import VtorcError
 from vtorc.forms.findings import FindingForm
 from vtorc.forms.fleet import ListForm, ShardRowForm, StatusForm, WhyForm
 from vtorc.forms.recovery import RecoveryForm
 from vtorc.forms.shard import ShardForm
+from vtorc.forms.times import rfc3339
 
 
 def run(options: argparse.Namespace) -> int:
@@ -91,8 +93,8 @@ def topology(session: Session, options: argparse.Namespace) -> ExitCode:
 
 
 def why(session: Session, options: argparse.Namespace) -> ExitCode:
-    """Show why vtorc does for a shard what it does; returns 1 if the shard is not healthy."""
-    answer = session.client.get(f"{shard_path(options.shard)}/why")
+    """Show why vtorc does for a shard what it does, or did; returns 1 if the shard is not healthy, or was not."""
+    answer = session.client.get(f"{shard_path(options.shard)}/why", {"at": _time(options.as_of, "--as-of")})
     form = answer.read(WhyForm)
     session.tell(answer.body, why_lines(form, session.width))
     return ExitCode.DONE if form.state == "healthy" else ExitCode.PROBLEMS
@@ -109,7 +111,8 @@ def recoveries(session: Session, options: argparse.Namespace) -> ExitCode:
     """Show the recoveries that ended; returns 0."""
     if options.shard is not None:
         shard_path(options.shard)  # a malformed name would only find nothing
-    found = session.client.items("recoveries", {"shard": options.shard, "limit": options.limit}, ListForm[RecoveryForm])
+    query = {"shard": options.shard, "since": _time(options.since, "--since"), "limit": options.limit}
+    found = session.client.get("recoveries", query).read(ListForm[RecoveryForm])
     session.tell_form(found, recoveries_lines(found.items, session.width))
     return ExitCode.DONE
 
@@ -119,6 +122,16 @@ def recovery(session: Session, options: argparse.Namespace) -> ExitCode:
     answer = session.client.get(f"recoveries/{segment(options.id)}")
     session.tell(answer.body, recovery_lines(answer.read(RecoveryForm), session.width))
     return ExitCode.DONE
+
+
+def _time(text: str | None, option: str) -> str | None:
+    """Return a time of the command line as the API takes it; None if it is not given. Raises WrongWords."""
+    if text is None:
+        return None
+    try:
+        return rfc3339(point_in_time(text))
+    except argparse.ArgumentTypeError as error:
+        raise WrongWords(f"{option}: {error}") from error
 
 
 def watch(session: Session, options: argparse.Namespace) -> ExitCode:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from vtorc.cli.client.layout import MARKS, TIE, WRONG, clock_time, columns, wrapped
 from vtorc.forms.plan import PlanForm
-from vtorc.forms.recovery import RecoveryForm, StepForm
+from vtorc.forms.recovery import HookRunForm, RecoveryForm, StepForm
 
 
 def recoveries_lines(recoveries: Sequence[RecoveryForm], width: int) -> list[str]:
@@ -62,7 +62,19 @@ def recovery_lines(recovery: RecoveryForm, width: int) -> list[str]:
     lines += _facts(facts, width)
     if recovery.steps:
         lines += ["", "Steps (begin, duration)", *steps_lines(recovery.steps, width)]
+    if recovery.hooks:
+        lines += ["", "Hooks"]
+        lines += [line for hook in recovery.hooks for line in hook_lines(hook, width)]
     return lines
+
+
+def hook_lines(hook: HookRunForm, width: int) -> list[str]:
+    """Return the run of a command of a hook, with what it printed."""
+    title = f"{hook.hook} {hook.number}: {hook.result} in {hook.seconds:.3f}{TIE}s"
+    return [
+        *wrapped(title, width, indent="    ", first="  "),
+        *(line for text in hook.output.splitlines() for line in wrapped(text, width, indent="    ")),
+    ]
 
 
 def _facts(facts: Sequence[tuple[str, str | None]], width: int) -> list[str]:
@@ -99,7 +111,8 @@ def ending_lines(recovery: RecoveryForm, width: int) -> list[str]:
 def step_words(step: StepForm) -> str:
     """Return what a step did, on which tablet, and how that ended."""
     where = f" on {step.tablet}" if step.tablet else ""
-    return f"{step.name}{where}: {step.result}"
+    printed = f" ({step.output})" if step.output else ""
+    return f"{step.name}{where}: {step.result}{printed}"
 
 
 def plan_lines(plan: PlanForm, width: int) -> list[str]:

@@ -19,7 +19,7 @@ from vtorc.cli.client.layout import (
 from vtorc.cli.client.readiness_text import readiness_lines
 from vtorc.cli.client.recovery_text import outcome_lines
 from vtorc.core.facts.gtid import GtidSet
-from vtorc.forms.fleet import WhyForm
+from vtorc.forms.fleet import InForceForm, WhyForm
 from vtorc.forms.frames import DecisionFrame
 from vtorc.forms.shard import ShardForm
 from vtorc.forms.tablet import ReplicationForm, TabletForm
@@ -183,7 +183,11 @@ def _wrong(text: str, before: str, width: int) -> list[str]:
 
 def why_lines(why: WhyForm, width: int) -> list[str]:
     """Return the state of a shard, its findings, and what was decided and done of late, in vtorc's own sentences."""
-    lines = [f"{why.shard}  {state_words(why.state)}", *wrapped(why.sentence, width, indent="  ")]
+    when = f"  at {clock_time(why.at)}" if why.at is not None else ""
+    lines = [f"{why.shard}  {state_words(why.state)}{when}", *wrapped(why.sentence, width, indent="  ")]
+    if why.in_force:
+        lines += ["", "In force then"]
+        lines += [f"  {line}" for each in why.in_force for line in in_force_lines(each, width - 2)]
     if why.findings:
         lines += ["", "Findings"]
         lines += [f"  {line}" for finding in why.findings for line in finding_lines(finding, width - 2)]
@@ -193,7 +197,16 @@ def why_lines(why: WhyForm, width: int) -> list[str]:
         lines += ["", "Readiness", *(f"  {line}" for line in readiness_lines(why.readiness, width - 2))]
     lines += _recent("recoveries", [outcome_lines(one, width - 2) for one in why.recoveries])
     lines += _recent("decisions", [decision_lines(one, width - 2) for one in why.decisions])
+    if why.seen is not None:
+        lines += ["", f"Seen at {clock_time(why.seen.as_of)}", *topology_lines(why.seen, width)]
     return lines
+
+
+def in_force_lines(each: InForceForm, width: int) -> list[str]:
+    """Return a decision that was in force, with its span."""
+    end = "until now" if each.until is None else f"to {clock_time(each.until)}"
+    span = f"in force from {clock_time(each.since)} {end}"
+    return [*wrapped(f"[{each.rule}] {each.sentence}", width, indent="    ", first=""), f"    {span}"]
 
 
 def _recent(noun: str, told: Sequence[list[str]]) -> list[str]:

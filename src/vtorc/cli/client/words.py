@@ -60,6 +60,8 @@ _ONLY_SHARD = CtlWord(name="--shard", metavar="KEYSPACE/SHARD", help="only this 
 _LIMIT = CtlWord(
     name="--limit", metavar="N", help=f"the latest N (default {DEFAULT_LIMIT})", default=str(DEFAULT_LIMIT)
 )
+_WHEN = "a duration back from now such as 2h, or a time such as 2026-11-29T21:00:00Z"
+_SINCE = CtlWord(name="--since", metavar="WHEN", help=f"only from this time on: {_WHEN}")
 _TO = CtlWord(name="--to", metavar="ALIAS", help="the tablet to promote (default: the best one)")
 _REASON = CtlWord(name="--reason", metavar="TEXT", help="why, for the record", is_required=True)
 _YES = CtlWord(name="--yes", help="ask no question")
@@ -80,20 +82,14 @@ COMMANDS: dict[str, CtlCommand] = {
         ),
     ),
     "topology": CtlCommand(help="the tablets of a shard as a tree", words=(SHARD,)),
-    "why": CtlCommand(help="why vtorc does for a shard what it does", words=(SHARD,)),
+    "why": CtlCommand(
+        help="why vtorc does for a shard what it does, or did at a time",
+        words=(SHARD, CtlWord(name="--as-of", metavar="WHEN", help=f"at that time, from the history: {_WHEN}")),
+    ),
     "problems": CtlCommand(help="all that is wrong, and what is done about it"),
-    "recoveries": CtlCommand(help="the recoveries that ended, newest first", words=(_ONLY_SHARD, _LIMIT)),
+    "recoveries": CtlCommand(help="the recoveries that ended, newest first", words=(_ONLY_SHARD, _SINCE, _LIMIT)),
     "recovery": CtlCommand(
         help="one recovery with its steps", words=(CtlWord(name="id", metavar="ID", help="its id, as in the list"),)
-    ),
-    "ack": CtlCommand(
-        help="say that recoveries were seen: one, or all that did not succeed",
-        words=(
-            CtlWord(name="id", metavar="ID", help="the id of one, as in the list", is_optional=True),
-            _ONLY_SHARD,
-            CtlWord(name="--all", help="those of all shards"),
-            CtlWord(name="--comment", metavar="TEXT", help="what there is to say about it", is_required=True),
-        ),
     ),
     "plan": CtlCommand(
         help="what a change of the primary would do; changes nothing",
@@ -114,6 +110,15 @@ COMMANDS: dict[str, CtlCommand] = {
         ),
     ),
     "cancel": CtlCommand(help="end a recovery while that is safe", words=(SHARD, _REASON)),
+    "ack": CtlCommand(
+        help="say that recoveries were seen: one, or all that did not succeed",
+        words=(
+            CtlWord(name="id", metavar="ID", help="the id of one, as in the list", is_optional=True),
+            _ONLY_SHARD,
+            CtlWord(name="--all", help="those of all shards"),
+            CtlWord(name="--comment", metavar="TEXT", help="what there is to say about it", is_required=True),
+        ),
+    ),
     "holds": CtlCommand(help="the holds in force: what operators keep vtorc from, or prefer"),
     "hold": CtlCommand(
         help="keep vtorc from failovers, repairs or promotions, or say what you prefer",

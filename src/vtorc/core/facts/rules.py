@@ -67,6 +67,7 @@ class Rule(enum.Enum):
     LATE = RuleTraits(spelling="late", decides=False, needs_operator=False, may_pass=True)
 
     # Rules that refuse a promotion
+    PRE_HOOK = RuleTraits(spelling="pre-hook", decides=False, needs_operator=False, may_pass=False)
     NONE_REACHED = RuleTraits(spelling="none-reached", decides=False, needs_operator=False, may_pass=False)
     ACKERS_UNREACHED = RuleTraits(spelling="ackers-unreached", decides=False, needs_operator=False, may_pass=False)
     BELOW_LAST_SEEN = RuleTraits(spelling="below-last-seen", decides=False, needs_operator=False, may_pass=False)

@@ -88,6 +88,7 @@ METRICS: dict[str, MetricTraits] = {
     "ControlLatenessSeconds": _row(COUNTER, "Seconds by which vtorc itself was late, which count against no server"),
     "ControlSilenceSeconds": _row(GAUGE, "Seconds since the HTTP server last heard of vtorc"),
     "DetectionSeconds": _row(DURATIONS, "From the first probe that failed to the begin of the replacement", ("Class",)),
+    "HookRuns": _row(COUNTER, "Commands of hooks that ended beside recoveries", ("Hook", "Result")),
     "HttpDroppedListeners": _row(COUNTER, "Listeners to events that the HTTP server dropped because they took nothing"),
     "HttpServerStarts": _row(COUNTER, "Starts of the HTTP server process, the first one included"),
     "LockWaitSeconds": _row(DURATIONS, "Wait of recoveries for the lock of their shard"),
@@ -111,5 +112,10 @@ METRICS: dict[str, MetricTraits] = {
         ("Analysis", *OF_SHARD, "Rule"),
     ),
     "TopologyFailures": _row(GAUGE, "Parts of the topology that could not be read the last time"),
+    "WebhookDeadLetters": _row(GAUGE, "Events for the webhook that were given up, of those that are kept"),
+    "WebhookDelivered": _row(COUNTER, "Events that the webhook's receiver has taken"),
+    "WebhookDropped": _row(COUNTER, "Events for the webhook that vtorc dropped, as its notifier was away for long"),
+    "WebhookFailedTries": _row(COUNTER, "Tries to deliver an event to the webhook that failed"),
+    "WebhookWaiting": _row(GAUGE, "Events for the webhook that are not delivered yet"),
 }
 """All metrics by name, in alphabetical order within each part."""

@@ -14,6 +14,7 @@ from vtorc.forms.frames import ProblemForm
 from vtorc.recovery.record import Outcome
 from vtorc.server.answers import problem_answer
 from vtorc.server.asking import Ask
+from vtorc.server.history_file import HistoryFile
 from vtorc.server.memory import ServerMemory
 from vtorc.server.permission import ANONYMOUS, origin_of
 from vtorc.server.ui.assets import answer_asset
@@ -25,7 +26,8 @@ from vtorc.server.ui.shard import shard_page
 from vtorc.server.ui.words import capitalized, plural
 from vtorc.server.v1.audit import AuditQuery, audit
 from vtorc.server.v1.endpoints import NoQuery, Query, bad_input
-from vtorc.server.v1.reads import RecoveriesQuery, named_shard, recoveries, recovery
+from vtorc.server.v1.past import RecoveriesQuery, recoveries, recovery
+from vtorc.server.v1.reads import named_shard
 
 MOST_ROWS = 200
 """Rows that one request for changed rows may name."""
@@ -88,6 +90,7 @@ async def _to_fleet(request: Request) -> Response:
 class _Pages:
     def __init__(self, memory: ServerMemory, ask: Ask) -> None:
         self._memory = memory
+        self._history = HistoryFile(memory)
         self._ask = ask
         self._renderer = Renderer(memory)
 
@@ -157,7 +160,10 @@ class _Pages:
             query = msgspec.convert(given, RecoveriesQuery, strict=False)
         except msgspec.ValidationError as error:
             return self._problem(request, _bad_address(error, RecoveriesQuery))
-        found = recoveries(self._memory, {}, query, 0.0).items
+        listed = await recoveries(self._memory, self._history, {}, query, 0.0)
+        if isinstance(listed, ProblemForm):
+            return self._problem(request, listed)
+        found = listed.items
         failed = sum(ended.outcome != "succeeded" for ended in found)
         return self._renderer.page(
             request,
@@ -173,7 +179,7 @@ class _Pages:
     async def recovery(self, request: Request) -> Response:
         id, shard = request.path_params["id"], request.query_params.get("shard")
         running = next((s.running for s in self._memory.shards.values() if s.running and s.running.id == id), None)
-        known = running or recovery(self._memory, request.path_params, NoQuery(), 0.0)
+        known = running or await recovery(self._memory, self._history, request.path_params, NoQuery(), 0.0)
         if not isinstance(known, ProblemForm):
             events = _events_of(known.shard) if running is not None else "kinds=heartbeat"
             title = f"Recovery of {known.shard}"

@@ -196,7 +196,7 @@ FORWARDS: tuple[ForwardEndpoint[Any], ...] = (
         arguments=lambda path, body: {"recoveries": [path["id"]], "comment": body.comment},
         status=200,
         answer=AcknowledgedForm,
-        problems=(),
+        problems=(404,),
     ),
     ForwardEndpoint(
         path="/acknowledgements",
@@ -206,6 +206,6 @@ FORWARDS: tuple[ForwardEndpoint[Any], ...] = (
         arguments=lambda path, body: {"recoveries": body.recoveries, "comment": body.comment},
         status=200,
         answer=AcknowledgedForm,
-        problems=(),
+        problems=(404,),
     ),
 )

@@ -1,6 +1,6 @@
 """The kinds of endpoints of `/api/v1`: their properties say all that routing and description need."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
@@ -9,6 +9,7 @@ import msgspec
 from vtorc.forms.access import Role
 from vtorc.forms.base import Form
 from vtorc.forms.frames import ProblemForm
+from vtorc.server.history_file import HistoryFile
 from vtorc.server.memory import ServerMemory
 
 PREFIX = "/api/v1"
@@ -45,6 +46,26 @@ class ReadEndpoint(Generic[Q]):
     """The statuses of problems that are particular to it."""
     role: Role = Role.READ
     """The least role that is answered."""
+    all_keyspaces: bool = False
+    """Whether it is about all keyspaces, so that clients of some are refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastEndpoint(Generic[Q]):
+    """A GET that is answered from memory and from the history file."""
+
+    path: str
+    """The path after `/api/v1`, with its variables in braces."""
+    summary: str
+    """What it returns, as one sentence."""
+    query: type[Q]
+    """The parameters that it takes."""
+    answer: Any
+    """The type of the form that it returns."""
+    read: Callable[[ServerMemory, HistoryFile, Mapping[str, str], Q, float], Awaitable[Form]]
+    """Returns the form, or a `ProblemForm`; takes what that of a `ReadEndpoint` does, and the history file."""
+    problems: tuple[int, ...] = ()
+    """The statuses of problems that are particular to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

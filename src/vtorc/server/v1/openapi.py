@@ -20,7 +20,7 @@ from vtorc.forms.frames import (
 from vtorc.server.access.gate import LONGEST_KEY
 from vtorc.server.answers import JSON, PROBLEM
 from vtorc.server.v1.actions import FORWARDS
-from vtorc.server.v1.endpoints import PREFIX, ForwardEndpoint, Query, ReadEndpoint
+from vtorc.server.v1.endpoints import PREFIX, ForwardEndpoint, PastEndpoint, Query, ReadEndpoint
 from vtorc.server.v1.events import EventsQuery
 from vtorc.server.v1.table import READS
 
@@ -40,7 +40,7 @@ _WHEN = {
     415: "the body is not JSON",
     422: "an argument is not what is expected",
     429: "too many actions or wrong passwords in a short time",
-    503: "the server does not know the shards yet, or vtorc has too much to do",
+    503: "the server does not know the shards yet, cannot read the history, or vtorc has too much to do",
     504: "vtorc did not answer in time",
 }
 _ALWAYS = (400, 401, 403, 429, 503)
@@ -97,7 +97,7 @@ class _Maker:
         self._schemas = schemas
         self._components = components
 
-    def read(self, endpoint: ReadEndpoint[Any]) -> dict[str, Any]:
+    def read(self, endpoint: ReadEndpoint[Any] | PastEndpoint[Any]) -> dict[str, Any]:
         """Return the operation of a GET."""
         return {
             **_named("get", endpoint.path, endpoint.summary),

@@ -1,9 +1,9 @@
 """The answers of `/api/v1` that come from memory, but for the list of shards."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Literal
 
-from msgspec import Meta, structs
+from msgspec import structs
 
 from vtorc.forms.findings import FindingForm
 from vtorc.forms.fleet import ListForm, StatusForm, WhyForm
@@ -12,6 +12,7 @@ from vtorc.forms.hold import HoldForm
 from vtorc.forms.readiness import unready_finding
 from vtorc.forms.recovery import RecoveryForm, RunningForm
 from vtorc.forms.shard import ShardForm, ShardState
+from vtorc.forms.webhook_state import WebhookForm
 from vtorc.server.memory import ServerMemory
 from vtorc.server.v1.endpoints import NoQuery, Query
 
@@ -22,7 +23,6 @@ SILENT_AFTER = 10.0
 """Seconds without a sign of life of vtorc after which sentences say so."""
 
 Path = Mapping[str, str]
-Limit = Annotated[int, Meta(ge=1, le=5000)]
 
 
 class FindingsQuery(Query, frozen=True, kw_only=True):
@@ -31,23 +31,7 @@ class FindingsQuery(Query, frozen=True, kw_only=True):
     severity: Literal["shard", "critical", "high", "medium", "low"] | None = None
     code: str | None = None
     keyspace: str | None = None
-
-
-class DecisionsQuery(Query, frozen=True, kw_only=True):
-    """Which decisions to list."""
-
     shard: str | None = None
-    limit: Limit = 200
-
-
-class RecoveriesQuery(Query, frozen=True, kw_only=True):
-    """Which recoveries to list."""
-
-    shard: str | None = None
-    outcome: str | None = None
-    limit: Limit = 200
-    unacknowledged: bool = False
-    """Only those that did not succeed and that no operator has acknowledged."""
 
 
 class HoldsQuery(Query, frozen=True, kw_only=True):
@@ -98,7 +82,7 @@ def why(memory: ServerMemory, path: Path, query: NoQuery, now: float) -> WhyForm
         holds=_holds_of(known),
         readiness=known.ready,
         decisions=_decisions(memory, known.name, RECENT),
-        recoveries=_recoveries(memory, known.name, None, RECENT),
+        recoveries=_recoveries(memory, known.name, RECENT),
     )
 
 
@@ -110,35 +94,21 @@ def findings(memory: ServerMemory, path: Path, query: FindingsQuery, now: float)
         for finding in (*known.findings, unready_finding(known.name, known.ready))
         if finding is not None
         and query.keyspace in (None, known.keyspace)
+        and query.shard in (None, known.name)
         and query.code in (None, finding.code)
         and query.severity in (None, finding.severity)
     ]
     return ListForm(items=items, revision=memory.revision, cursor=None)
 
 
-def decisions(memory: ServerMemory, path: Path, query: DecisionsQuery, now: float) -> ListForm[DecisionFrame]:
-    """Return the last decisions and their ends, newest first."""
-    items = _decisions(memory, query.shard, query.limit)
-    return ListForm(items=items, revision=memory.revision, cursor=None)
-
-
-def recoveries(memory: ServerMemory, path: Path, query: RecoveriesQuery, now: float) -> ListForm[RecoveryForm]:
-    """Return the last recoveries, newest first."""
-    items = _recoveries(memory, query.shard, query.outcome, query.limit, unacknowledged=query.unacknowledged)
-    return ListForm(items=items, revision=memory.revision, cursor=None)
-
-
-def recovery(memory: ServerMemory, path: Path, query: NoQuery, now: float) -> RecoveryForm | ProblemForm:
-    """Return one recovery that has ended."""
-    known = memory.recoveries.get(path["id"])
-    if known is not None:
-        return known
+def unknown_recovery(id_: str) -> ProblemForm:
+    """Return the problem that there is no recovery of that name."""
     return ProblemForm(
         title="unknown recovery",
         status=404,
-        what=f"there is no recovery {path['id']!r}",
-        why="the server keeps the recoveries that ended last",
-        do="list them at /api/v1/recoveries; `vtorc history` shows older ones",
+        what=f"there is no recovery {id_!r}",
+        why="neither the memory of the server nor the history has it",
+        do="list them at /api/v1/recoveries",
     )
 
 
@@ -160,12 +130,20 @@ def holds(memory: ServerMemory, path: Path, query: HoldsQuery, now: float) -> Li
     return ListForm(items=items, revision=memory.revision, cursor=None)
 
 
+def webhook(memory: ServerMemory, path: Path, query: NoQuery, now: float) -> WebhookForm:
+    """Return how the webhook does, with the events that were given up."""
+    return memory.webhook
+
+
 def named_shard(memory: ServerMemory, path: Path) -> ShardForm | ProblemForm:
     """Return the shard that a path names, or the problem that there is none."""
     name = f"{path['keyspace']}/{path['shard']}"
     known = memory.shards.get(name)
-    if known is not None:
-        return known
+    return known if known is not None else unknown_shard(name)
+
+
+def unknown_shard(name: str) -> ProblemForm:
+    """Return the problem that there is no shard of that name."""
     return ProblemForm(
         title="unknown shard",
         status=404,
@@ -197,20 +175,13 @@ def _holds_of(shard: ShardForm) -> list[HoldForm]:
     return [found[number] for number in sorted(found)]
 
 
-def _decisions(memory: ServerMemory, name: str | None, limit: int) -> list[DecisionFrame]:
-    chosen = (told for told in reversed(memory.decisions) if name in (None, told.finding.shard))
+def _decisions(memory: ServerMemory, name: str, limit: int) -> list[DecisionFrame]:
+    chosen = (told for told in reversed(memory.decisions) if told.finding.shard == name)
     return [told for told, _ in zip(chosen, range(limit), strict=False)]
 
 
-def _recoveries(
-    memory: ServerMemory, name: str | None, outcome: str | None, limit: int, *, unacknowledged: bool = False
-) -> list[RecoveryForm]:
-    chosen = (
-        ended
-        for ended in reversed(memory.recoveries.values())
-        if name in (None, ended.shard) and outcome in (None, ended.outcome)
-        if not unacknowledged or ended.wants_acknowledgement
-    )
+def _recoveries(memory: ServerMemory, name: str, limit: int) -> list[RecoveryForm]:
+    chosen = (ended for ended in reversed(memory.recoveries.values()) if ended.shard == name)
     return [ended for ended, _ in zip(chosen, range(limit), strict=False)]
 
 

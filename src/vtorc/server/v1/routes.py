@@ -12,14 +12,15 @@ from starlette.routing import BaseRoute, Route
 
 import vtorc
 from vtorc.forms.frames import ProblemForm
-from vtorc.server.access.refusals import lacking_role
+from vtorc.server.access.refusals import lacking_role, only_some_keyspaces
 from vtorc.server.access.visitor import CURRENT
 from vtorc.server.answers import form_answer, problem_answer, raw_answer
 from vtorc.server.asking import Ask
+from vtorc.server.history_file import HistoryFile
 from vtorc.server.memory import ServerMemory
 from vtorc.server.permission import ANONYMOUS, origin_of
 from vtorc.server.v1.actions import FORWARDS
-from vtorc.server.v1.endpoints import PREFIX, ForwardEndpoint, ReadEndpoint, bad_input
+from vtorc.server.v1.endpoints import PREFIX, ForwardEndpoint, PastEndpoint, ReadEndpoint, bad_input
 from vtorc.server.v1.events import Events
 from vtorc.server.v1.openapi import description
 from vtorc.server.v1.reads import not_told_yet
@@ -36,8 +37,9 @@ def v1_routes(
 
     Without `acts` there is none that asks vtorc for anything.
     """
+    history = HistoryFile(memory)
     routes = [
-        *(_read_route(memory, endpoint, clock) for endpoint in READS),
+        *(_read_route(memory, history, endpoint, clock) for endpoint in READS),
         *(_forward_route(ask, endpoint) for endpoint in FORWARDS if acts),
         Events(memory).route(),
         Route(f"{PREFIX}/openapi.json", _openapi, methods=["GET"]),
@@ -69,18 +71,29 @@ async def _wrong_method(allowed: Sequence[str], request: Request) -> Response:
     return answer
 
 
-def _read_route(memory: ServerMemory, endpoint: ReadEndpoint[Any], clock: Callable[[], float]) -> Route:
+def _read_route(
+    memory: ServerMemory,
+    history: HistoryFile,
+    endpoint: ReadEndpoint[Any] | PastEndpoint[Any],
+    clock: Callable[[], float],
+) -> Route:
     async def answer(request: Request) -> Response:
         try:
             query = msgspec.convert(dict(request.query_params), endpoint.query, strict=False)
         except msgspec.ValidationError as error:
             return problem_answer(bad_input("query", str(error), allowed=endpoint.query.__struct_fields__))
         visitor = CURRENT.get()
-        if not visitor.role.includes(endpoint.role):
+        if isinstance(endpoint, ReadEndpoint) and not visitor.role.includes(endpoint.role):
             return problem_answer(lacking_role(endpoint.role, visitor.role))
+        if isinstance(endpoint, ReadEndpoint) and endpoint.all_keyspaces and visitor.keyspaces is not None:
+            return problem_answer(only_some_keyspaces(visitor.keyspaces))
         if not memory.is_complete:
             return problem_answer(not_told_yet())
-        return form_answer(request, endpoint.read(memory, request.path_params, query, clock()))
+        if isinstance(endpoint, PastEndpoint):
+            form = await endpoint.read(memory, history, request.path_params, query, clock())
+        else:
+            form = endpoint.read(memory, request.path_params, query, clock())
+        return form_answer(request, form)
 
     return Route(f"{PREFIX}{endpoint.path}", answer, methods=["GET"])
 

@@ -10,12 +10,13 @@ from vtorc.forms.frames import DecisionFrame
 from vtorc.forms.hold import HoldForm
 from vtorc.forms.recovery import RecoveryForm, RunningForm
 from vtorc.forms.shard import ShardForm
-from vtorc.server.v1 import audit, reads, shard_list
-from vtorc.server.v1.endpoints import NoQuery, ReadEndpoint
+from vtorc.forms.webhook_state import WebhookForm
+from vtorc.server.v1 import audit, past, reads, shard_list
+from vtorc.server.v1.endpoints import NoQuery, PastEndpoint, ReadEndpoint
 
 _SHARD = "/shards/{keyspace}/{shard}"
 
-READS: tuple[ReadEndpoint[Any], ...] = (
+READS: tuple[ReadEndpoint[Any] | PastEndpoint[Any], ...] = (
     ReadEndpoint(
         path="/status",
         summary="What holds for vtorc as a whole",
@@ -38,12 +39,12 @@ READS: tuple[ReadEndpoint[Any], ...] = (
         read=reads.shard,
         problems=(404,),
     ),
-    ReadEndpoint(
+    PastEndpoint(
         path=f"{_SHARD}/why",
-        summary="Why a shard is in its state",
-        query=NoQuery,
+        summary="Why a shard is in its state, or was at a time",
+        query=past.WhyQuery,
         answer=WhyForm,
-        read=reads.why,
+        read=past.why,
         problems=(404,),
     ),
     ReadEndpoint(
@@ -53,26 +54,26 @@ READS: tuple[ReadEndpoint[Any], ...] = (
         answer=ListForm[FindingForm],
         read=reads.findings,
     ),
-    ReadEndpoint(
+    PastEndpoint(
         path="/decisions",
-        summary="The last decisions and their ends, newest first",
-        query=reads.DecisionsQuery,
+        summary="Decisions and their ends, newest first",
+        query=past.DecisionsQuery,
         answer=ListForm[DecisionFrame],
-        read=reads.decisions,
+        read=past.decisions,
     ),
-    ReadEndpoint(
+    PastEndpoint(
         path="/recoveries",
-        summary="The recoveries that ended last, newest first",
-        query=reads.RecoveriesQuery,
+        summary="Recoveries that have ended, newest first",
+        query=past.RecoveriesQuery,
         answer=ListForm[RecoveryForm],
-        read=reads.recoveries,
+        read=past.recoveries,
     ),
-    ReadEndpoint(
+    PastEndpoint(
         path="/recoveries/{id}",
         summary="One recovery that has ended",
         query=NoQuery,
         answer=RecoveryForm,
-        read=reads.recovery,
+        read=past.recovery,
         problems=(404,),
     ),
     ReadEndpoint(
@@ -96,6 +97,7 @@ READS: tuple[ReadEndpoint[Any], ...] = (
         answer=ListForm[TokenForm],
         read=audit.tokens,
         role=Role.ADMIN,
+        all_keyspaces=True,
     ),
     ReadEndpoint(
         path="/holds",
@@ -103,5 +105,13 @@ READS: tuple[ReadEndpoint[Any], ...] = (
         query=reads.HoldsQuery,
         answer=ListForm[HoldForm],
         read=reads.holds,
+    ),
+    ReadEndpoint(
+        path="/webhook",
+        summary="How the webhook does, and the events that were given up",
+        query=NoQuery,
+        answer=WebhookForm,
+        read=reads.webhook,
+        all_keyspaces=True,
     ),
 )

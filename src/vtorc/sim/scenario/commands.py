@@ -32,7 +32,7 @@ from vtorc.sim.faults.notation import read_fault
 from vtorc.sim.forecast.topology_file import read_settings
 from vtorc.sim.mysql.settings import SimMysqlSettings
 from vtorc.sim.scenario.command_words import CommandWords
-from vtorc.sim.scenario.desk_requests import ask_for_hold, ask_for_reparent, ask_to_lift
+from vtorc.sim.scenario.desk_requests import ask_for_command, ask_for_hold, ask_for_reparent, ask_to_lift
 from vtorc.sim.scenario.outcome import ScenarioOutcome
 from vtorc.sim.scenario.status_age import oldest_status
 
@@ -296,6 +296,15 @@ class ScenarioCommands:
         to = tablet.config.alias if tablet is not None else None
         vtorc = self.world.vtorcs[0]
         work = ask_for_reparent(vtorc, shard, kind, to, accept_loss="accept" in words.named)
+        return [mask(line) for line in await vtorc.process.life.spawn(work, name="desk")]
+
+    async def do_order(self, words: CommandWords) -> list[str]:
+        """Ask the first vtorc's desk for a command on a tablet: `order StopReplication zone2-200`."""
+        words.only(plain=2)
+        command, name = words.plain
+        tablet = self._tablet(words, name)
+        vtorc = self.world.vtorcs[0]
+        work = ask_for_command(vtorc, tablet.config.shard, command, tablet.config.alias)
         return [mask(line) for line in await vtorc.process.life.spawn(work, name="desk")]
 
     async def do_hold(self, words: CommandWords) -> list[str]:

@@ -1,10 +1,11 @@
-"""What an operator asks at the desk of a simulated vtorc: a plan, which is executed at once, and holds."""
+"""What an operator asks at the desk of a simulated vtorc: plans, executed at once, commands on tablets, and holds."""
 
 import asyncio
 from collections.abc import Iterator
 
 import msgspec
 
+from vtorc.control.facade import FleetFacade
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.desk.desk import Desk
 from vtorc.forms.access import Caller, Means, Role
@@ -37,11 +38,30 @@ async def ask_for_reparent(
     reply = await desk.answer(_request("execute", plan=plan.id, reason="a scenario", accept_loss=accept_loss))
     if reply.status != 202:
         return [*told, _problem(reply.body)]
+    await _ended(facade, shard)
+    return told
+
+
+async def ask_for_command(vtorc: SimVtorc, shard: ShardId, command: str, alias: TabletAlias) -> list[str]:
+    """Ask for a command on a tablet; returns what the operator reads, once the command has ended."""
+    facade = vtorc.facade
+    if facade is None:
+        return ["no vtorc answers"]
+    reply = await Desk(facade).answer(
+        _request("command", shard=str(shard), command=command, tablets=[str(alias)], reason="a scenario")
+    )
+    if reply.status != 202:
+        return [_problem(reply.body)]
+    await _ended(facade, shard)
+    return []
+
+
+async def _ended(facade: FleetFacade, shard: ShardId) -> None:
+    """Wait until no recovery of the shard is in progress."""
     for _ in range(_LOOKS):
         await asyncio.sleep(_LOOK_AGAIN)
         if facade.under_way(shard) is None:
-            break
-    return told
+            return
 
 
 async def ask_for_hold(vtorc: SimVtorc, scope: str, effects: list[str], seconds: int | None) -> list[str]:

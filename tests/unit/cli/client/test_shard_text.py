@@ -6,6 +6,7 @@ from tests.unit.cli.client.samples import HEALTHY, LOST, decision, readiness, re
 from tests.unit.demo.shards import B, C, cut_off, failing, judge, primary, replica, stopped, written
 from vtorc.cli.client.readiness_text import readiness_lines
 from vtorc.cli.client.shard_text import RECENT, topology_lines, why_lines
+from vtorc.forms.fleet import InForceForm
 from vtorc.forms.shard import ShardForm
 from vtorc.recovery.runner import Judgement
 
@@ -169,3 +170,22 @@ def test_why_of_a_healthy_shard_is_short() -> None:
     """A healthy shard without a past has its sentence and no empty lists."""
     form = shard(HEALTHY)
     assert why_lines(why(form), 80) == ["commerce/0  ● healthy", f"  {form.sentence}"]
+
+
+def test_a_past_state_has_its_time_and_what_was_in_force() -> None:
+    """Each decision stands with the span in which it was in force, and the shard as it was seen then comes last."""
+    each = InForceForm(
+        since="2026-11-29T21:00:10.000Z",
+        until="2026-11-29T21:00:40.000Z",
+        code="DeadPrimary",
+        tablet=None,
+        rule="backoff",
+        sentence="commerce/0: it failed a moment ago",
+    )
+    then = structs.replace(why(shard(LOST)), at="2026-11-29T21:00:20.000Z", in_force=[each], seen=shard(LOST))
+    lines = why_lines(then, 100)
+    assert lines[0].endswith("at 2026-11-29 21:00:20Z")
+    start = lines.index("In force then")
+    assert lines[start + 1] == "  [backoff] commerce/0: it failed a moment ago"
+    assert lines[start + 2].strip() == "in force from 2026-11-29 21:00:10Z to 2026-11-29 21:00:40Z"
+    assert any(line.startswith("Seen at ") for line in lines)

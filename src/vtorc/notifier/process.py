@@ -1,0 +1,133 @@
+"""The notifier process: takes events and commands from vtorc, and ends after it, once what it has begun is done."""
+
+import asyncio
+import os
+import socket
+import sqlite3
+import sys
+import traceback
+
+from vtorc.errors import ChannelError
+from vtorc.forms.webhook_state import WebhookStateForm
+from vtorc.notifier.commands import run_command
+from vtorc.notifier.lines import (
+    LONGEST_LINE,
+    EndLine,
+    EventLine,
+    FromNotifier,
+    KeptLine,
+    RanLine,
+    RunLine,
+    SaidLine,
+    StartLine,
+    StateLine,
+    line_of,
+    to_notifier,
+)
+from vtorc.notifier.outbox import EventOutbox
+from vtorc.notifier.post import Receiver
+from vtorc.notifier.webhook import Webhook
+
+NICENESS = 5
+"""How much this process yields to vtorc itself, which may have a failover to carry out."""
+
+LAST_DELIVERIES = 3.0
+"""Seconds that the webhook gets after vtorc has ended; what is left is delivered by the next one."""
+
+
+class Notifier:
+    """One life of the process."""
+
+    def __init__(self, start: StartLine, writer: asyncio.StreamWriter) -> None:
+        """Tell vtorc through `writer`; raises ValueError or OSError if the webhook cannot be used."""
+        self._writer = writer
+        self._shell = start.shell
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self._webhook: Webhook | None = None
+        if (options := start.webhook) is not None:
+            self._webhook = Webhook(
+                EventOutbox(options.outbox),
+                Receiver.of(options.url, secret=options.secret, ca=options.ca),
+                options.retry_for,
+                lambda state: self._tell(StateLine(state=state)),
+                lambda sentence, is_wrong: self._tell(SaidLine(sentence=sentence, is_wrong=is_wrong)),
+            )
+
+    async def run(self, reader: asyncio.StreamReader) -> None:
+        """Do what vtorc says until it ends, and then what has begun."""
+        delivering = asyncio.create_task(self._deliver(), name="webhook")
+        try:
+            while line := await reader.readline():
+                self._take(line)
+        finally:
+            await asyncio.gather(*self._running.values(), return_exceptions=True)
+            await asyncio.wait((delivering,), timeout=LAST_DELIVERIES if self._has_waiting else 0)
+            delivering.cancel()
+            await asyncio.gather(delivering, return_exceptions=True)
+
+    @property
+    def _has_waiting(self) -> bool:
+        return self._webhook is not None and self._webhook.is_behind
+
+    async def _deliver(self) -> None:
+        if self._webhook is not None:
+            await self._webhook.run()
+
+    def _take(self, line: bytes) -> None:
+        match to_notifier(line):
+            case EventLine(id=id_, kind=kind, at=at, body=body):
+                if self._webhook is not None:
+                    self._webhook.add(id_, kind, at, bytes(body))
+                self._tell(KeptLine(id=id_))
+            case RunLine() as order:
+                task = asyncio.create_task(self._run(order), name=f"command {order.run}")
+                self._running[order.run] = task
+                task.add_done_callback(lambda _: self._running.pop(order.run, None))
+            case EndLine(run=run):
+                if (running := self._running.get(run)) is not None:
+                    running.cancel()
+            case StartLine():
+                raise ChannelError("vtorc began twice")
+
+    async def _run(self, order: RunLine) -> None:
+        ended = await run_command(self._shell, order.command, order.words, order.limit)
+        self._tell(RanLine(run=order.run, result=ended.result, output=ended.output, seconds=ended.seconds))
+
+    def _tell(self, line: FromNotifier) -> None:
+        if not self._writer.is_closing():
+            self._writer.write(line_of(line))
+
+
+async def _serve(descriptor: int) -> None:
+    reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=descriptor), limit=LONGEST_LINE)
+    first = await reader.readline()
+    if not first:
+        return  # vtorc has ended already
+    start = to_notifier(first)
+    if not isinstance(start, StartLine):
+        raise ChannelError("vtorc sent no first line")
+    try:
+        notifier = Notifier(start, writer)
+    except (ValueError, OSError, sqlite3.Error) as error:
+        writer.write(line_of(SaidLine(sentence=f"the webhook cannot be used: {error}", is_wrong=True)))
+        writer.write(line_of(StateLine(state=WebhookStateForm(last_error=str(error)))))
+        notifier = Notifier(StartLine(webhook=None, shell=start.shell), writer)
+    try:
+        await notifier.run(reader)
+    except ConnectionError:
+        return  # vtorc has ended
+    except Exception:
+        sentence = f"the notifier failed by a mistake of vtorc's own; report this: {traceback.format_exc()}"
+        writer.write(line_of(SaidLine(sentence=sentence, is_wrong=True)))
+        await writer.drain()
+        raise
+
+
+def main(descriptor: int) -> None:
+    """Serve vtorc at the other end of a socket."""
+    os.nice(NICENESS)
+    asyncio.run(_serve(descriptor))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
