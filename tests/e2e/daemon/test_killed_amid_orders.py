@@ -19,10 +19,10 @@ from tests.e2e.daemon.watching import until
 from vtorc.lab.cluster import LabCluster, LabSpec
 from vtorc.lab.vtorc_process import VtorcProcess
 
-KILLS = 40
+KILLS = 8
 """Moments at which a vtorc without shards is killed amid its orders."""
 
-KILLS_AMID_REPARENTS = 10
+KILLS_AMID_REPARENTS = 2
 """Moments at which one is killed amid orders and a reparent."""
 
 SWITCH = "switch"

@@ -65,6 +65,8 @@ class RecoveriesQuery(Query, frozen=True, kw_only=True):
     """Those that began from this time on."""
     until: Time | None = None
     """Those that began before this time."""
+    unacknowledged: bool = False
+    """Only those that did not succeed and that no operator has seen, of the last ones, without the history."""
     limit: Limit = 200
     cursor: str | None = None
     """The cursor of the page before."""
@@ -172,7 +174,7 @@ async def recoveries(
         return bad_input("query", str(error), allowed=RecoveriesQuery.__struct_fields__)
     known = {id_: ended for id_, ended in memory.recoveries.items() if _is_wanted_recovery(ended, query, span)}
     wanted = span.skip + query.limit + 1
-    if len(known) < wanted and history.path:
+    if len(known) < wanted and history.path and not query.unacknowledged:
         selection = Selection(
             shard=query.shard,
             keyspace=query.keyspace,
@@ -237,6 +239,7 @@ def _is_wanted_recovery(ended: RecoveryForm, query: RecoveriesQuery, span: Span)
         and query.keyspace in (None, ended.shard.partition("/")[0])
         and query.kind in (None, ended.kind)
         and query.outcome in (None, ended.outcome)
+        and (ended.wants_acknowledgement or not query.unacknowledged)
         and span.since <= int(ended.id) < span.until
     )
 

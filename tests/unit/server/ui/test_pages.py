@@ -270,7 +270,8 @@ async def test_a_recovery_that_was_taken_on_a_moment_ago_is_waited_for() -> None
 
 
 @pytest.mark.parametrize(
-    ("query", "count"), [("", 2), ("?shard=commerce/80-", 2), ("?shard=a/0", 0), ("?outcome=failed", 0)]
+    ("query", "count"),
+    [("", 2), ("?shard=commerce/80-", 2), ("?shard=a/0", 0), ("?outcome=failed", 0), ("?unacknowledged=true", 0)],
 )
 async def test_recoveries_are_listed_as_asked_for(query: str, count: int) -> None:
     """The list of recoveries has those of the shard and the outcome in its address."""
