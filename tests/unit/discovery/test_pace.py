@@ -116,6 +116,7 @@ def test_a_tablet_whose_manager_answers_a_ping_hangs(pings_after: float | None, 
     views, _ = probes(tablet, 3)
     assert [view.failure for view in views] == [ProbeFailure.TIMEOUT, then, then]
     assert views[-1].failing_since == views[0].failing_since
+    assert views[-1].last_probe.failure_text == "no answer within 1.0 s"
     assert tablet.pings == 2
 
 
