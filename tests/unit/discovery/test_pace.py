@@ -37,6 +37,8 @@ class Hanging:
 
     def __init__(self, pings_after: float | None = None) -> None:
         self.pings = 0
+        self.pinging = 0
+        """How many pings are under way."""
         self._pings_after = pings_after
 
     async def full_status(self, tablet: TabletRecord) -> TabletStatus:
@@ -45,9 +47,13 @@ class Hanging:
 
     async def ping(self, tablet: TabletRecord) -> None:
         self.pings += 1
-        if self._pings_after is None:
-            raise TabletUnreachable("no answer", reason="timeout")
-        await asyncio.sleep(self._pings_after)
+        self.pinging += 1
+        try:
+            if self._pings_after is None:
+                raise TabletUnreachable("no answer", reason="timeout")
+            await asyncio.sleep(self._pings_after)
+        finally:
+            self.pinging -= 1
 
 
 class Answering(Hanging):
@@ -91,6 +97,7 @@ def probes(tablet: Hanging, count: int) -> tuple[list[TabletView], float]:
         done = asyncio.Event()
 
         def changed(_: TabletView, after: TabletView) -> None:
+            assert tablet.pinging == 0
             views.append(after)
             if len(views) == count:
                 done.set()
@@ -116,6 +123,7 @@ def test_a_tablet_whose_manager_answers_a_ping_hangs(pings_after: float | None, 
     views, _ = probes(tablet, 3)
     assert [view.failure for view in views] == [ProbeFailure.TIMEOUT, then, then]
     assert views[-1].failing_since == views[0].failing_since
+    assert views[-1].last_probe.failure_text == "no answer within 1.0 s"
     assert tablet.pings == 2
 
 

@@ -226,6 +226,7 @@ def test_a_tablet_that_is_silent_is_waited_for_until_it_answers() -> None:
         await rig.probe.wait_for_probe(0.5)
         waiting = asyncio.create_task(rig.probe.wait_until_it_answers())
         await rig.probe.wait_for_probe(0.6)
+        assert rig.probe.view.last_probe.failure_text == "no answer"
         assert not waiting.done()
         rig.tablet.is_silent = False
         await rig.probe.wait_for_probe(asyncio.get_running_loop().time())

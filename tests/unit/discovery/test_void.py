@@ -16,7 +16,7 @@ from vtorc.core.facts.views import TabletView
 from vtorc.discovery.probe import ProbePace, TabletProbe
 from vtorc.discovery.probe_budget import DIALS, ProbeBudget
 from vtorc.errors import TabletCallFailed, TabletError, TabletUnreachable
-from vtorc.sim.engine.loop import current_loop, run
+from vtorc.sim.engine.loop import current_loop, forever, run
 from vtorc.tablet.api import TabletManager
 
 BROKEN = TabletUnreachable("the connection was lost", reason="unreachable")
@@ -31,12 +31,16 @@ class Failing:
     def __init__(self, error: TabletError | None, still: float) -> None:
         self.error = error
         self.asked = 0
-        self._still = still
+        self.still = still
+        self.hangs = False
+        """Whether the call does not end by itself."""
 
     async def full_status(self, tablet: TabletRecord) -> TabletStatus:
         self.asked += 1
         await asyncio.sleep(0.01)
-        current_loop().stand_still(self._still)
+        current_loop().stand_still(self.still)
+        if self.hangs:
+            await forever()
         if self.error is not None:
             raise self.error
         return TabletStatus()
@@ -75,6 +79,27 @@ def test_silence_while_vtorc_was_late_is_void_three_times(error: TabletError) ->
     (view,) = first_views(tablet, 1)
     assert tablet.asked == 4
     assert view.failures_in_row == 1
+
+
+def test_a_missing_answer_is_void_as_well() -> None:
+    """The deadline passed while vtorc was late."""
+    tablet = Failing(None, still=3.0)
+    tablet.hangs = True
+    (view,) = first_views(tablet, 1)
+    assert (tablet.asked, view.failure) == (4, ProbeFailure.TIMEOUT)
+
+
+@pytest.mark.parametrize("hangs", [True, False])
+def test_lateness_of_before_makes_no_failure_void(hangs: bool) -> None:
+    """Only what was late during the question counts."""
+    tablet = Failing(None, still=3.0)
+
+    def end_in_time() -> None:
+        tablet.still, tablet.hangs, tablet.error = 0.0, hangs, BROKEN
+
+    _, failed = first_views(tablet, 2, end_in_time)
+    assert tablet.asked == 2
+    assert failed.failure is (ProbeFailure.TIMEOUT if hangs else ProbeFailure.UNREACHABLE)
 
 
 def test_a_void_failure_is_followed_by_another_question_at_once() -> None:

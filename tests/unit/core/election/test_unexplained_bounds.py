@@ -160,6 +160,15 @@ def test_a_client_is_told_by_the_address_of_its_source_where_the_uuid_is_not_kno
 # Moments that touch
 
 
+def test_a_tablet_that_is_down_since_the_moment_of_the_first_of_two_complete_counts_is_cleared() -> None:
+    """Down since later, it may have been a client at that count."""
+    made = Watched(R1, R2, R3)
+    for at in (0, 5, 10):
+        made.round(2, at, r1=CLIENT, r2=CLIENT)
+    assert is_cleared(made, R3, down_since=5)
+    assert not is_cleared(made, R3, down_since=5.01)
+
+
 def test_a_client_since_the_very_moment_of_a_count_was_counted() -> None:
     """It was seen before and after, so one later word of it changes nothing."""
     made = Watched(R1, R2, R3).answers(R1, NO_SOURCE, 1.0).answers(R1, CLIENT, 1.0).counts(2, 1.01)
