@@ -21,6 +21,9 @@ from vtorc.recovery.session import RecoverySession
 ASK_EVERY = 0.02
 """Seconds between two questions whether semi-sync is off by now."""
 
+ASK_AT_ONCE = 3
+"""Questions that are asked at once before the demotion: of two, the second often came when the first was answered."""
+
 ASK_DEADLINE = 1.0
 """Most seconds for an answer to that, and for the disconnection: MySQL itself takes no longer."""
 
@@ -73,7 +76,7 @@ class PlannedDemotion:
 
         Raises TabletError or TimeoutError.
         """
-        acker = self.acker if self.acker is not None and await self._has_two_connections() else None
+        acker = self.acker if self.acker is not None and await self._has_connections() else None
         # Remembered before the call: a call without an answer may have been carried out all the same.
         self.session.on_abort("demote primary", self.primary.alias, self._undo)
         if acker is None:
@@ -104,14 +107,14 @@ class PlannedDemotion:
     async def _undo(self) -> None:
         await self.session.tablets.undo_demote_primary(self.primary.record, semi_sync=self.semi_sync)
 
-    async def _has_two_connections(self) -> bool:
-        """Return whether commits wait for acknowledgements, asked twice at once.
+    async def _has_connections(self) -> bool:
+        """Return whether commits wait for acknowledgements, asked several times at once.
 
-        The tablet manager keeps both connections to MySQL that it needs for that. It cannot open a second one while the
-        first one switches semi-sync off, because MySQL accepts none then.
+        Where questions overlap, the tablet manager opens connections to MySQL, and keeps them. It cannot open a second
+        one while the first one switches semi-sync off, because MySQL accepts none then.
         """
-        first, second = await asyncio.gather(self._semi_sync_status(), self._semi_sync_status())
-        return first == second == _ON
+        answers = await asyncio.gather(*(self._semi_sync_status() for _ in range(ASK_AT_ONCE)))
+        return set(answers) == {_ON}
 
     async def _commits_stop_waiting(self) -> bool:
         """Return once commits wait for no acknowledgements any more; False if that cannot be told."""

@@ -11,7 +11,7 @@ from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.errors import TabletCallUnknown, TabletUnreachable
-from vtorc.recovery.planned_demotion import ASK_DEADLINE, PlannedDemotion, acker_to_disconnect
+from vtorc.recovery.planned_demotion import ASK_AT_ONCE, ASK_DEADLINE, PlannedDemotion, acker_to_disconnect
 
 PRIMARY, FIRST, SECOND = (str(alias(f"zone1-{number}")) for number in (100, 101, 102))
 THREE = shard(primary(), replica(FIRST), replica(SECOND))
@@ -19,6 +19,8 @@ TWO = shard(primary(), replica(FIRST))
 END = gtids("100:1-70")
 ON, OFF = {"Rpl_semi_sync_source_status": "ON"}, {"Rpl_semi_sync_source_status": "OFF"}
 ASKED = f"global_status {PRIMARY}"
+BEFORE = (ON,) * ASK_AT_ONCE
+"""What the primary tells before the demotion."""
 
 
 def tell(rig: Rig, *statuses: object, takes: float = 0.9) -> None:
@@ -49,10 +51,10 @@ def test_a_replica_is_disconnected_once_no_commit_waits_any_more() -> None:
     """It is another one than the new primary, and it stays stopped, because the promotion re-points it."""
 
     async def main(rig: Rig) -> None:
-        tell(rig, ON, ON, ON, ON, OFF)
+        tell(rig, *BEFORE, ON, ON, OFF)
         assert await demote(rig, THREE) == END
-        assert rig.calls[:2] == [ASKED, ASKED]
-        assert rig.calls.count(ASKED) == 5
+        assert rig.calls[:ASK_AT_ONCE] == [ASKED] * ASK_AT_ONCE
+        assert rig.calls.count(ASKED) == ASK_AT_ONCE + 3
         assert changes(rig) == [f"demote_primary {PRIMARY} force=False", f"stop_io_thread {SECOND}"]
         assert 0.03 < rig.tablets.at[f"stop_io_thread {SECOND}"] - rig.tablets.at[f"demote_primary {PRIMARY}"] < 0.1
         await rig.session.roll_back()
@@ -68,7 +70,7 @@ def test_the_new_primary_receives_again_if_it_is_the_one_that_is_disconnected() 
     """It needs the last writes; a rollback does not start it a second time."""
 
     async def main(rig: Rig) -> None:
-        tell(rig, ON, ON, OFF)
+        tell(rig, *BEFORE, OFF)
         assert await demote(rig, TWO) == END
         assert changes(rig) == [
             f"demote_primary {PRIMARY} force=False",
@@ -86,7 +88,7 @@ def test_a_stop_without_an_answer_ends_nothing() -> None:
     """It may have been carried out all the same, so the new primary is started again."""
 
     async def main(rig: Rig) -> None:
-        tell(rig, ON, ON, OFF, takes=0.2)
+        tell(rig, *BEFORE, OFF, takes=0.2)
         rig.tablets.tell(f"stop_io_thread {FIRST}", takes=NEVER)
         assert await demote(rig, TWO) == END
         assert changes(rig)[-1] == f"start_replication {FIRST} semi_sync=True"
@@ -99,7 +101,7 @@ def test_a_demotion_that_fails_starts_the_replica_again() -> None:
     """The primary may go on with its writes, which need the replica's acknowledgements."""
 
     async def main(rig: Rig) -> None:
-        tell(rig, ON, ON, OFF)
+        tell(rig, *BEFORE, OFF)
         rig.tablets.tell(f"demote_primary {PRIMARY}", unreachable(), takes=0.9)
         with pytest.raises(TabletUnreachable):
             await demote(rig, TWO)
@@ -118,7 +120,7 @@ def test_a_cancelled_demotion_starts_the_replica_again(silent: str) -> None:
     """The cancellation ends the calls under way, and the rollback puts back what they may have done."""
 
     async def main(rig: Rig) -> None:
-        tell(rig, ON, ON, OFF)
+        tell(rig, *BEFORE, OFF)
         rig.tablets.tell(silent, takes=NEVER)
         demotion = asyncio.create_task(demote(rig, TWO))
         await asyncio.sleep(0.5)
@@ -139,7 +141,7 @@ def test_a_new_primary_that_cannot_be_started_again_ends_the_reparent() -> None:
     """It would never receive the last writes, and all clients would wait for it."""
 
     async def main(rig: Rig) -> None:
-        tell(rig, ON, ON, OFF)
+        tell(rig, *BEFORE, OFF)
         rig.tablets.tell(f"start_replication {FIRST}", unreachable())
         with pytest.raises(TabletUnreachable):
             await demote(rig, TWO)
@@ -156,13 +158,13 @@ def test_a_new_primary_that_cannot_be_started_again_ends_the_reparent() -> None:
 @pytest.mark.parametrize(
     ("statuses", "asked"),
     [
-        ((ON,), 3),
-        ((OFF,), 2),
-        ((ON, OFF), 2),
-        ((TabletCallUnknown("unimplemented"),), 2),
-        (({},), 2),
-        ((ON, ON, unreachable()), 3),
-        ((ON, ON, {}), 3),
+        ((ON,), ASK_AT_ONCE + 1),
+        ((OFF,), ASK_AT_ONCE),
+        ((*BEFORE[1:], OFF), ASK_AT_ONCE),
+        ((TabletCallUnknown("unimplemented"),), ASK_AT_ONCE),
+        (({},), ASK_AT_ONCE),
+        ((*BEFORE, unreachable()), ASK_AT_ONCE + 1),
+        ((*BEFORE, {}), ASK_AT_ONCE + 1),
     ],
     ids=["done at once", "off before", "off amid", "unknown call", "no plugins", "no answer", "not told"],
 )
@@ -195,7 +197,7 @@ def test_plugins_of_old_servers_tell_under_their_old_name() -> None:
     """MySQL before 8.0.26 calls the source "master"."""
 
     async def main(rig: Rig) -> None:
-        tell(rig, *({"Rpl_semi_sync_master_status": value} for value in ("ON", "ON", "OFF")))
+        tell(rig, *({"Rpl_semi_sync_master_status": value} for value in (*["ON"] * ASK_AT_ONCE, "OFF")))
         assert await demote(rig, THREE) == END
         assert changes(rig)[1:] == [f"stop_io_thread {SECOND}"]
 
