@@ -116,8 +116,8 @@ async def _run_with(store: SettingsStore, scope: Scope, listeners: Sequence[Boun
             keeper=keeper,
             holds=await restored_holds(orders, tools.clock),
         )
-        for observer in (log, *history):
-            fleet.holds.listen(observer.held)
+        for hear in (log.held, *(observer.held for observer in history)):
+            fleet.holds.listen(hear)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, _stop, fleet, number)
