@@ -19,7 +19,15 @@ from vtorc.core.detection.primary_check import PrimaryCheck
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.replica_check import ReplicaCheck
 from vtorc.core.detection.replica_evidence import ReplicaEvidence
-from vtorc.core.election import choice, errant, lost_writes, protection, revocation, unexplained_ackers
+from vtorc.core.election import (
+    candidate_evidence,
+    choice,
+    errant,
+    lost_writes,
+    protection,
+    revocation,
+    unexplained_ackers,
+)
 from vtorc.core.election.candidates import CandidateSet, StoppedTablet
 from vtorc.core.election.choice import Choice, Refusal
 from vtorc.core.election.past_ackers import PastAckers
@@ -706,3 +714,27 @@ def _(patch: Patch) -> None:
 )
 def _(patch: Patch) -> None:
     patch.set(CandidateSet, "fitness_of", lambda self, alias: FIT)
+
+
+# --- holds
+
+
+@mutant(
+    "overlook-holds",
+    "replaces and repairs what operators hold",
+    profile="held",
+    budget=30,
+)
+def _(patch: Patch) -> None:
+    patch.set(decisions._Decider, "_held", lambda self, finding, recovery: None)
+
+
+@mutant(
+    "promote-the-held",
+    "elects tablets that operators keep from promotion",
+    profile="held",
+    budget=60,
+    kinds=("hold", "kill-mysqld"),
+)
+def _(patch: Patch) -> None:
+    patch.set(candidate_evidence, "held_back", lambda view: {})

@@ -135,7 +135,7 @@ async def run_fleet(
             keeper=keeper,
             holds=await restored_holds(orders, tools.clock),
         )
-        for hear in (log.held, *(each.held for each in history), *(each.held for each in http.hold_observers)):
+        for hear in (log.held, *(observer.held for observer in history)):
             fleet.holds.listen(hear)
         ready(fleet, tablets)
         _log.info("started", clusters_to_watch=list(store.settings.clusters_to_watch))

@@ -52,15 +52,13 @@ class HttpSide:
         """Those that have to hear of the fleet and of its topology."""
         return [*self._counters, *self._publishers]
 
-    @property
-    def hold_observers(self) -> Sequence[Publisher]:
-        """Those that have to hear of holds."""
-        return self._publishers
-
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """Serve and answer until the end of the context; the server process ends with it."""
-        answer = Desk(FleetFacade(self._fleet())).answer
+        fleet = self._fleet()
+        for publisher in self._publishers:
+            fleet.holds.listen(publisher.held)
+        answer = Desk(FleetFacade(fleet)).answer
         runs = [
             run for each in self._publishers for run in (each.run, partial(self._server.run, each.snapshot, answer))
         ]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
+from vtorc.control.hold_book import HoldNews
 from vtorc.control.observer import Announcement, failure_sentence
 from vtorc.core.decision.decisions import Decision
 from vtorc.core.facts.gtid import GtidSet
@@ -139,6 +140,10 @@ class DemoObserver:
     def announced(self, announcement: Announcement) -> None:
         """Add the announcement's sentence."""
         self.say(Mark.GOOD if announcement.is_end else Mark.FAILED, announcement.sentence)
+
+    def held(self, news: HoldNews) -> None:
+        """Add the sentence of a hold that begins or ends."""
+        self.say(Mark.GOOD if news.change.is_end else Mark.NO_ACTION, news.sentence)
 
     def failed(self, shard: ShardId, error: Exception, rest: float) -> None:
         """Add a sentence about a mistake of vtorc's own."""

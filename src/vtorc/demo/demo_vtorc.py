@@ -8,8 +8,8 @@ from vtorc.config.load import Loaded
 from vtorc.config.settings import Settings
 from vtorc.config.store import SettingsStore
 from vtorc.control.fleet import Fleet
-from vtorc.control.observer import Observer
 from vtorc.control.scope import Scope
+from vtorc.demo.demo_observer import DemoObserver
 from vtorc.lab.errors import LabError
 from vtorc.server.listener import BoundListener
 from vtorc.server.options import ServerRules
@@ -19,8 +19,8 @@ from vtorc.tablet.client import GrpcTabletManager
 class DemoVtorc:
     """Runs a vtorc with the demo's settings; its history and its memory outlive each end."""
 
-    def __init__(self, settings: Settings, listener: BoundListener, observer: Observer) -> None:
-        """Serve at `listener`, which stays bound, and let `observer` hear of the shard."""
+    def __init__(self, settings: Settings, listener: BoundListener, observer: DemoObserver) -> None:
+        """Serve at `listener`, which stays bound, and let `observer` hear of the shard and its holds."""
         sources = {field.name: "vtorc demo" for field in fields(settings)}
         self._store = SettingsStore(lambda: Loaded(settings=settings, sources=sources))
         self._listener = listener
@@ -86,3 +86,4 @@ class DemoVtorc:
 
     def _keep(self, fleet: Fleet, _: GrpcTabletManager) -> None:
         self._fleet = fleet
+        fleet.holds.listen(self._observer.held)

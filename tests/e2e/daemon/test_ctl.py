@@ -138,3 +138,37 @@ async def test_a_plan_is_refused_once_the_primary_was_killed(shard: Shard, daemo
     winners = {each["kind"]: each["winner"] for each in told["items"]}
     assert winners["RecoverDeadPrimary"] == str(new.alias)
     assert "PlannedReparentShard" not in winners
+
+
+async def test_a_held_primary_is_replaced_once_its_hold_is_lifted(shard: Shard, daemons: Daemons) -> None:
+    """The next vtorc honours the hold that the killed one was told, and says whose it is."""
+    vtorc, ctl = await started(daemons)
+    old, name = await shard.primary(), str(shard.id)
+    kept = await ctl(
+        "hold", name, "--effect", "no_failover", "--for", "1h", "--owner", "ann", "--reason", "a disk swap"
+    )
+    assert (kept.code, kept.notes) == (0, "")
+    assert "in force: hold 1 of ann on commerce/0 until" in kept.text
+    assert "hold 1 of ann" in (await ctl("holds")).text
+    flags = (f"--log-dir={vtorc.folder}", "--listen-address=127.0.0.1:0")
+    await vtorc.kill()
+
+    vtorc = await daemons.start(*flags)
+    line = await vtorc.wait_for(lambda line: line["event"].startswith("serving HTTP on "))
+    ctl = Ctl(f"http://{line['address']}")
+    await vtorc.wait_for(lambda line: line["event"].startswith("still in force (no_failover): hold 1 of ann"))
+    async with shard.terms() as terms:
+        await old.kill_mysqld()
+        held = await vtorc.wait_for(lambda line: line.get("rule") == "held" and line.get("code") == "DeadPrimary")
+        assert held["event"].endswith(": a disk swap")
+
+        async def why_not() -> str:
+            told = await ctl("why", name)
+            return "" if "doing nothing: hold 1 of ann" in told.text else f"{told}"
+
+        await until(why_not)
+        assert len(terms) == 1
+        assert (await ctl("lift", "1", "--reason", "the disk is in")).code == 0
+        new = await shard.replaced(old)
+        assert [alias for alias, _ in terms] == [old.alias, new.alias]
+    await shard.return_of(old)

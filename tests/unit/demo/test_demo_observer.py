@@ -4,9 +4,12 @@ import asyncio
 
 import pytest
 
+from tests.unit.core.builders import hold
 from tests.unit.demo.shards import SHARD, A, B, C, cut_off, failing, healthy, judge, primary, replica, written
+from vtorc.control.hold_book import HoldChange, HoldNews
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery
+from vtorc.core.facts.holds import Effect
 from vtorc.demo.demo_observer import DemoObserver, Mark, Sentence
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.recovery.runner import Judgement, begun_with
@@ -105,3 +108,12 @@ async def test_what_the_primary_said_is_remembered_for_comparison() -> None:
     observer.judged(healthy())
     observer.judged(judge(primary(at=99.8, executed=written(70)), replica(B), replica(C)))
     assert [(sample.at, sample.executed.count()) for sample in observer.samples] == [(99.0, 50), (99.8, 70)]
+
+
+def test_a_hold_is_shown_when_it_begins_and_ends() -> None:
+    """The one that is lifted is good news, as vtorc acts again."""
+    observer = DemoObserver()
+    for change in (HoldChange.ADDED, HoldChange.EXPIRED):
+        observer.held(HoldNews(hold(Effect.NO_REPAIR), change))
+    assert [sentence.mark for sentence in observer.sentences] == [Mark.NO_ACTION, Mark.GOOD]
+    assert all("hold 3 of ann" in sentence.text for sentence in observer.sentences)

@@ -23,9 +23,8 @@ class HoldsHonoured:
         aliases = [begun.alias] if begun.alias is not None else []
         hold = self._holds(begun.shard, aliases).forbidding(effect, begun.alias)
         if hold is not None:
-            self._violate(
-                "held", f"{self._vtorc} began {begun.recovery.value} of {begun.shard} against {hold.sentence}"
-            )
+            what = f"{begun.recovery.value} of {begun.shard}"
+            self._violate("held", f"{self._vtorc} began {what} against {hold.sentence}")
 
     def finished(self, record: RecoveryRecord) -> None:
         """Check the tablet that a recovery promoted: no hold that is older than it may forbid that."""
