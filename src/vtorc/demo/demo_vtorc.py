@@ -20,7 +20,7 @@ class DemoVtorc:
     """Runs a vtorc with the demo's settings; its history and its memory outlive each end."""
 
     def __init__(self, settings: Settings, listener: BoundListener, observer: DemoObserver) -> None:
-        """Serve at `listener`, which stays bound, and let `observer` hear of the shard."""
+        """Serve at `listener`, which stays bound, and let `observer` hear of the shard and its holds."""
         sources = {field.name: "vtorc demo" for field in fields(settings)}
         self._store = SettingsStore(lambda: Loaded(settings=settings, sources=sources))
         self._listener = listener

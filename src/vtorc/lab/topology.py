@@ -31,7 +31,7 @@ class LabTopo:
         """Start the server, and write cells, keyspaces and shards; after an error `stop` cleans up."""
         policy(durability)
         await asyncio.to_thread(sweep_stale_runs)
-        self._run = RunFolder(self._folder)
+        self._run = self._made_folder()
         if self._kind == "etcd2":
             self._etcd = EtcdServer(self._run.path / "etcd")
             await self.start_server()
@@ -45,6 +45,16 @@ class LabTopo:
             await self._server.create_keyspace(keyspace, durability_policy=durability)
         for shard in shards:
             await self._server.create_shard(shard)
+
+    def _made_folder(self) -> RunFolder:
+        try:
+            return RunFolder(self._folder)
+        except OSError as error:
+            where, other = ("a temporary folder", "TMPDIR") if self._folder is None else (self._folder, "--dir")
+            raise LabError(
+                f"{where} for data and logs cannot be made ({error.strerror}); name a folder with {other} that can be "
+                "written to"
+            ) from error
 
     @property
     def is_down(self) -> bool:

@@ -58,11 +58,12 @@ def test_a_wrong_word_is_refused_with_what_was_expected(
     [
         (["--failovers", "1", "--tablets", "2", "--topo", "local"], "would not survive the loss of its primary"),
         (["--failovers", "1", "--topo", "local", "--report", "/no/such/folder/r.json"], "/r.json cannot be written"),
+        (["--simulated", "--topo", "local", "--dir", "/proc/no"], "/proc/no for data and logs cannot be made (No such"),
     ],
 )
-def test_a_series_that_cannot_go_well_is_not_begun(
+def test_a_demo_that_cannot_go_well_is_not_begun(
     words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A shard that would not survive, and a report that cannot be written, are refused before any server starts."""
+    """A shard that would not survive, and files that cannot be written, are refused before any server starts."""
     assert main(words) == 1
     assert complaint in capsys.readouterr().err

@@ -6,10 +6,11 @@ from tests.unit.core.builders import held, hold
 from tests.unit.demo.shards import B, judge, primary, replica
 from tests.unit.server.told import MOMENT, NOW, RecordedAsk, ask_app, told_memory
 from vtorc.core.facts.holds import Effect
-from vtorc.forms.frames import HoldsFrame, ShardFrame
+from vtorc.forms.frames import HoldsFrame, SettingsFrame, ShardFrame
 from vtorc.forms.shard import shard_form
 from vtorc.recovery.runner import Judgement
 from vtorc.server.app import make_app
+from vtorc.server.v1.changes import Changes
 
 
 @pytest.mark.parametrize(
@@ -31,3 +32,12 @@ async def test_holds_are_listed_as_asked_for(query: str, numbers: list[int]) -> 
     assert [each["number"] for each in (await ask_app(app, "/api/v1/status")).json["holds"]] == [3, 4]
     why = (await ask_app(app, f"/api/v1/shards/{shard.name}/why")).json
     assert [each["number"] for each in why["holds"]] == [3, 4]
+
+
+def test_what_is_no_event_ends_no_stream_of_events() -> None:
+    """The settings are told anew after a reload; a listener hears nothing of that, and of the next hold as ever."""
+    memory = told_memory()
+    changes, before = Changes(memory), memory.revision
+    memory.take(SettingsFrame(settings=[]), NOW)
+    memory.take(HoldsFrame(holds=[], outlive_vtorc=True), NOW)
+    assert [change.name for change in changes.since(before)] == ["hold"]

@@ -31,6 +31,7 @@ from tests.unit.core.builders import (
     uuid,
 )
 from vtorc.core.decision.backoff import ESCALATE_AFTER, FIRST_BACKOFF, LAST_BACKOFF, Attempt
+from vtorc.core.decision.backoff_waivers import waive_lifted
 from vtorc.core.decision.decisions import RESTART_EVERY, Decision, DecisionLimits, decide, next_action, why_not_replaced
 from vtorc.core.decision.repair_guards import repoint_would_lose
 from vtorc.core.detection.analysis import analyse
@@ -1303,3 +1304,12 @@ def test_a_hold_says_beforehand_that_the_primary_would_not_be_replaced() -> None
     assert why_not_replaced(view, durability, DecisionLimits(), NOW) is None
     why = why_not_replaced(held(view, hold(Effect.NO_FAILOVER)), durability, DecisionLimits(), NOW)
     assert why == (Rule.HELD, "hold 3 of ann on the fleet until it is lifted: a drill")
+
+
+def test_an_attempt_that_a_hold_refused_is_repeated_once_the_holds_change() -> None:
+    """Its pause is over at once; that after an attempt which failed for another reason is not."""
+    view, refused = shard(primary(), replica(R1)), held(shard(primary(), replica(R1)), hold(Effect.NOT_PROMOTABLE))
+    (failed,) = tried(Code.DEAD_PRIMARY, P, 1.0)
+    attempts = [failed, replace(failed, refused_with=refused.holds)]
+    assert [each.waived for each in waive_lifted(refused, attempts)] == [False, False]
+    assert [each.waived for each in waive_lifted(view, attempts)] == [False, True]
