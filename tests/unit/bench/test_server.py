@@ -71,7 +71,8 @@ async def served_fleet() -> AsyncIterator[Served]:
     tasks = [asyncio.create_task(run) for run in runs]
     with capture_logs():
         try:
-            served = Served(*bound.sock.getsockname(), SHARDS)
+            host, port = bound.sock.getsockname()
+            served = Served(host, port, SHARDS)
             await served.wait_complete()
             yield served
         finally:
