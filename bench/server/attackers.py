@@ -12,10 +12,13 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import uvloop
 
-from bench.server.clients import NICENESS, closed
+from bench.server.clients import closed
 
 HEADERS, BODIES, IDLE, DEAF, PIPELINES = 0.3, 0.2, 0.3, 0.1, 0.05
 """Shares of the connections; the rest sends bodies of 50 MB."""
+
+NICENESS = 15
+"""Attackers are on other hosts in truth, and are not to take the processor of control, the servers, and MySQL."""
 
 BODY = 50 << 20
 """Bytes of a long body."""

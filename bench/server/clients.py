@@ -18,8 +18,8 @@ import uvloop
 
 from bench.server.made_fleet import STAMP
 
-NICENESS = 15
-"""Clients are on other hosts in truth, and are not to take the processor of control, the servers, and MySQL."""
+NICENESS = 5
+"""Clients are on other hosts in truth; what they wait for a processor counts as age of what they get."""
 
 PAGES_EVERY = 0.5
 """Seconds between two questions of a reader."""
