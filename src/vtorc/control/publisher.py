@@ -161,7 +161,6 @@ class Publisher:
         self._told_webhook: WebhookFrame | None = None
         self._status: StatusFrame | None = None
         self._settings: tuple[SettingForm, ...] = ()
-        self._tokens: tuple[KnownToken, ...] = ()
 
     async def run(self) -> None:
         """Send what has changed, and heartbeats, until cancelled."""
@@ -252,6 +251,10 @@ class Publisher:
     def interrupted(self, begun: BegunRecovery) -> None:
         """Show the recovery no more as one in progress."""
         self._end_running(begun.shard)
+
+    def tokens_changed(self) -> None:
+        """Send the bearer tokens, before the operator who changed them is answered."""
+        self._sink.send(TokensFrame(tokens=list(self._facts().tokens)))
 
     def audited(self, entry: AuditForm) -> None:
         """Send what an operator asked for."""
@@ -344,9 +347,6 @@ class Publisher:
         if (settings := self._facts().settings) != self._settings:
             self._settings = settings
             self._sink.send(SettingsFrame(settings=list(settings)))
-        if (tokens := self._facts().tokens) != self._tokens:
-            self._tokens = tokens
-            self._sink.send(TokensFrame(tokens=list(tokens)))
         if self._webhook is not None and self._webhook is not self._told_webhook:
             self._told_webhook = self._webhook
             self._sink.send(self._webhook)
