@@ -16,10 +16,11 @@ from vtorc.control.webhook_observer import WebhookObserver
 from vtorc.core.facts.clock import Clock
 from vtorc.errors import SettingsError
 from vtorc.forms.recovery import HookRunForm
-from vtorc.forms.webhook import WebhookForm
+from vtorc.forms.webhook_state import WebhookForm
 from vtorc.notifier.helper import NotifierHelper
 from vtorc.notifier.hooks import HookLimits, HookNews, OperatorHooks
 from vtorc.notifier.lines import EventLine, StartLine, WebhookOptions
+from vtorc.notifier.post import Receiver
 from vtorc.recovery.hooks import Hook, NoHooks, PreHooks
 
 
@@ -41,10 +42,10 @@ class Notifying:
     def __init__(self, settings: Callable[[], Settings], clock: Clock, *, outbox: str) -> None:
         """Tell what the settings say; `outbox` is the file of undelivered events, empty for memory.
 
-        Raises SettingsError if the file of the secret cannot be read.
+        Raises SettingsError for a file that cannot be used.
         """
         first = settings()
-        webhook = _webhook_options(first, outbox)
+        webhook = webhook_options(first, outbox=outbox)
         commands = hook_commands(first)
         self._url = _shown(first.webhook_url)
         self._listeners: list[NoticeObserver] = []
@@ -141,9 +142,19 @@ def hook_commands(settings: Settings) -> Mapping[Hook, Sequence[str]]:
     }
 
 
-def _webhook_options(settings: Settings, outbox: str) -> WebhookOptions | None:
+def webhook_options(settings: Settings, *, outbox: str = "") -> WebhookOptions | None:
+    """Return where events go; None without a webhook. Raises SettingsError for a file that cannot be used."""
     if not settings.webhook_url:
         return None
+    try:
+        Receiver.of(settings.webhook_url, ca=settings.webhook_ca)
+    except OSError as error:
+        raise SettingsError(
+            [
+                f"--webhook-ca: expected a PEM file with the receiver's authorities, got '{settings.webhook_ca}' "
+                f"({error.strerror or error})"
+            ]
+        ) from error
     return WebhookOptions(
         url=settings.webhook_url,
         secret=settings.webhook_secret or _secret_in(settings.webhook_secret_file),

@@ -65,6 +65,7 @@ class HttpSide:
 
         for publisher in self.publishers:
             self._notes.listen(publisher.noted)
+            self._tokens.listen(publisher.tokens_changed)
 
     @property
     def observers(self) -> list[FleetMetrics | Publisher]:

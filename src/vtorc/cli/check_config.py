@@ -16,6 +16,7 @@ from vtorc.config.settings import Settings
 from vtorc.errors import SettingsError, TopoMisconfigured, VtorcError
 from vtorc.forms.settings import SettingForm, SettingsCheckForm, setting_forms
 from vtorc.logs import bad_log_folder
+from vtorc.notifying import webhook_options
 from vtorc.server.opening import server_rules
 
 EXIT_STARTS = 0
@@ -103,12 +104,17 @@ def _try_http_rules(settings: Settings) -> None:
     server_rules(settings)
 
 
+def _try_webhook(settings: Settings) -> None:
+    webhook_options(settings)
+
+
 _TRIALS: tuple[Callable[[Settings], None], ...] = (
     _try_log_folder,
     _try_topology,
     _try_tablet_tls,
     _try_tablet_credentials,
     _try_http_rules,
+    _try_webhook,
 )
 
 

@@ -40,7 +40,7 @@ def event_kinds() -> ValueKind[tuple[str, ...]]:
         return words
 
     return ValueKind(
-        "list",
+        "events",
         f"words of {', '.join(EVENT_KINDS)} with commas between them",
         lambda text: check(WORDS.from_text(text)),
         lambda value: check(WORDS.from_file(value)),

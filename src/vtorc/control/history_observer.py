@@ -20,7 +20,7 @@ from vtorc.forms.findings import finding_form
 from vtorc.forms.recovery import HookRunForm
 from vtorc.forms.shard import shard_form
 from vtorc.forms.tablet import Moment
-from vtorc.forms.webhook import WebhookForm
+from vtorc.forms.webhook_state import WebhookForm
 from vtorc.history.store import CLEARED, DECIDED, StoredAudit, StoredDecision, StoredHook, StoredRecovery
 from vtorc.history.writer import HistoryWriter
 from vtorc.recovery.record import BegunRecovery, OperatorRequest, RecoveryRecord, StepRecord

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from vtorc.control.metric_values import LabelledCounter
 from vtorc.forms.frames import MetricForm
 from vtorc.forms.recovery import HookRunForm
-from vtorc.forms.webhook import WebhookForm
+from vtorc.forms.webhook_state import WebhookForm
 
 
 class NoticeMetrics:

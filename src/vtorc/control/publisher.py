@@ -50,7 +50,7 @@ from vtorc.forms.settings import SettingForm
 from vtorc.forms.shard import shard_form
 from vtorc.forms.tablet import Moment
 from vtorc.forms.times import rfc3339
-from vtorc.forms.webhook import WebhookForm
+from vtorc.forms.webhook_state import WebhookForm
 from vtorc.recovery.record import BegunRecovery, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
 from vtorc.recovery.session import Bounds
@@ -156,7 +156,6 @@ class Publisher:
         self._told_webhook: WebhookFrame | None = None
         self._status: StatusFrame | None = None
         self._settings: tuple[SettingForm, ...] = ()
-        self._tokens: tuple[KnownToken, ...] = ()
 
     async def run(self) -> None:
         """Send what has changed, and heartbeats, until cancelled."""
@@ -240,6 +239,10 @@ class Publisher:
     def interrupted(self, begun: BegunRecovery) -> None:
         """Show the recovery no more as one in progress."""
         self._end_running(begun.shard)
+
+    def tokens_changed(self) -> None:
+        """Send the bearer tokens, before the operator who changed them is answered."""
+        self._sink.send(TokensFrame(tokens=list(self._facts().tokens)))
 
     def audited(self, entry: AuditForm) -> None:
         """Send what an operator asked for."""
@@ -332,9 +335,6 @@ class Publisher:
         if (settings := self._facts().settings) != self._settings:
             self._settings = settings
             self._sink.send(SettingsFrame(settings=list(settings)))
-        if (tokens := self._facts().tokens) != self._tokens:
-            self._tokens = tokens
-            self._sink.send(TokensFrame(tokens=list(tokens)))
         if self._webhook is not None and self._webhook is not self._told_webhook:
             self._told_webhook = self._webhook
             self._sink.send(self._webhook)

@@ -1,6 +1,6 @@
 """The bearer tokens that vtorc knows: kept before they are answered, and told to the HTTP server."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from vtorc.errors import OrdersFileError
@@ -30,6 +30,11 @@ class TokenBook:
     def __init__(self, store: TokenStore | None = None) -> None:
         self._store = store
         self._known: dict[str, KnownToken] | None = {} if store is None else None
+        self._listeners: list[Callable[[], None]] = []
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after each change, before the operator is answered; it returns at once, raises nothing."""
+        self._listeners.append(listener)
 
     @property
     def is_lasting(self) -> bool:
@@ -48,6 +53,7 @@ class TokenBook:
             stored = await self._store.read()
             if self._known is None:  # no other call was faster
                 self._known = {token.name: _known(token) for token in stored}
+                self._tell()
         return self._known
 
     async def add(self, token: KnownToken) -> bool:
@@ -62,6 +68,7 @@ class TokenBook:
         except BaseException:
             known.pop(token.name, None)
             raise
+        self._tell()
         return True
 
     async def revoke(self, name: str) -> KnownToken | None:
@@ -71,7 +78,13 @@ class TokenBook:
             return None
         if self._store is not None:
             await self._store.remove(name)
-        return known.pop(name, None)
+        token = known.pop(name, None)
+        self._tell()
+        return token
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()
 
 
 def _known(token: StoredToken) -> KnownToken:

@@ -18,7 +18,7 @@ import msgspec
 import structlog
 
 import vtorc
-from vtorc.forms.webhook import WebhookStateForm
+from vtorc.forms.webhook_state import WebhookStateForm
 from vtorc.notifier.lines import (
     LONGEST_LINE,
     EndLine,
@@ -181,7 +181,7 @@ class NotifierHelper:
                 (_log.error if is_wrong else _log.info)(sentence)
 
     def _fail_runs(self) -> None:
-        """End the wait for commands whose notifier is gone: how they ended is not known."""
+        """End the wait for commands of a notifier that is gone: how they ended is not known."""
         for ended in self._waiting.values():
             if not ended.done():
                 ended.set_result(
@@ -207,5 +207,6 @@ def _started(channel: socket.socket) -> subprocess.Popen[bytes]:
         pass_fds=(channel.fileno(),),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,  # it may outlive vtorc for a while, and must not keep the reader of vtorc's log
         start_new_session=True,  # Ctrl-C is for vtorc, and commands that run then go on to their end
     )

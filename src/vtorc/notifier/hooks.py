@@ -14,7 +14,7 @@ from vtorc.forms.times import rfc3339
 from vtorc.recovery.hooks import Hook, HookOccasion, HookResult
 
 MOST_AT_A_TIME = 8
-"""Occasions whose commands run at a time; those of other occasions wait."""
+"""Occasions with commands that run at a time; those of others wait."""
 
 MOST_WAITING = 1_000
 """Occasions that may wait; the commands of a further one are not run."""

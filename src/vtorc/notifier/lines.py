@@ -3,7 +3,7 @@
 import msgspec
 
 from vtorc.forms.base import Form
-from vtorc.forms.webhook import WebhookStateForm
+from vtorc.forms.webhook_state import WebhookStateForm
 
 LONGEST_LINE = 8 << 20
 """Bytes of the longest line that either takes."""

@@ -48,7 +48,7 @@ class Letter:
     """Why the last try failed; empty before the first."""
 
 
-class Outbox:
+class EventOutbox:
     """One file; its calls block, and raise sqlite3.Error where the disk does."""
 
     def __init__(self, path: str) -> None:

@@ -1,14 +1,14 @@
 """The notifier process: takes events and commands from vtorc, and ends after it, once what it has begun is done."""
 
 import asyncio
-import contextlib
 import os
 import socket
 import sqlite3
 import sys
+import traceback
 
 from vtorc.errors import ChannelError
-from vtorc.forms.webhook import WebhookStateForm
+from vtorc.forms.webhook_state import WebhookStateForm
 from vtorc.notifier.commands import run_command
 from vtorc.notifier.lines import (
     LONGEST_LINE,
@@ -24,7 +24,7 @@ from vtorc.notifier.lines import (
     line_of,
     to_notifier,
 )
-from vtorc.notifier.outbox import Outbox
+from vtorc.notifier.outbox import EventOutbox
 from vtorc.notifier.post import Receiver
 from vtorc.notifier.webhook import Webhook
 
@@ -46,7 +46,7 @@ class Notifier:
         self._webhook: Webhook | None = None
         if (options := start.webhook) is not None:
             self._webhook = Webhook(
-                Outbox(options.outbox),
+                EventOutbox(options.outbox),
                 Receiver.of(options.url, secret=options.secret, ca=options.ca),
                 options.retry_for,
                 lambda state: self._tell(StateLine(state=state)),
@@ -112,8 +112,15 @@ async def _serve(descriptor: int) -> None:
         writer.write(line_of(SaidLine(sentence=f"the webhook cannot be used: {error}", is_wrong=True)))
         writer.write(line_of(StateLine(state=WebhookStateForm(last_error=str(error)))))
         notifier = Notifier(StartLine(webhook=None, shell=start.shell), writer)
-    with contextlib.suppress(ConnectionError):
+    try:
         await notifier.run(reader)
+    except ConnectionError:
+        return  # vtorc has ended
+    except Exception:
+        sentence = f"the notifier failed by a mistake of vtorc's own; report this: {traceback.format_exc()}"
+        writer.write(line_of(SaidLine(sentence=sentence, is_wrong=True)))
+        await writer.drain()
+        raise
 
 
 def main(descriptor: int) -> None:

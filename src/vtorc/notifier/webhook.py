@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 from vtorc.forms.times import rfc3339
-from vtorc.forms.webhook import DeadLetterForm, WebhookStateForm
-from vtorc.notifier.outbox import Letter, Outbox
+from vtorc.forms.webhook_state import DeadLetterForm, WebhookStateForm
+from vtorc.notifier.outbox import EventOutbox, Letter
 from vtorc.notifier.post import NotDelivered, Receiver, post
 
 FIRST_PAUSE = 1.0
@@ -27,7 +27,7 @@ class Webhook:
 
     def __init__(
         self,
-        outbox: Outbox,
+        outbox: EventOutbox,
         receiver: Receiver,
         retry_for: float,
         tell: Callable[[WebhookStateForm], None],

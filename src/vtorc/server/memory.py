@@ -28,7 +28,7 @@ from vtorc.forms.notes import AcknowledgementForm
 from vtorc.forms.recovery import RecoveryForm
 from vtorc.forms.settings import SettingForm
 from vtorc.forms.shard import ShardForm
-from vtorc.forms.webhook import WebhookForm
+from vtorc.forms.webhook_state import WebhookForm
 
 NO_EVENTS = (HeartbeatFrame, MetricsFrame, ReplyFrame, SettingsFrame, TokensFrame, WebhookFrame)
 """The frames that listeners of events are not told of."""
@@ -65,8 +65,8 @@ class ServerMemory:
         """The settings by name; empty until they were told."""
         self.tokens: tuple[KnownToken, ...] = ()
         """The bearer tokens by name."""
-        self.webhook: WebhookForm | None = None
-        """How the webhook does; None until it was told."""
+        self.webhook = WebhookForm(url=None, dropped=0, sentence="there is no webhook: --webhook-url names one")
+        """How the webhook does."""
         self.metrics: MetricsFrame | None = None
         """The counters; None until they were told."""
         self.heartbeat: HeartbeatFrame | None = None

@@ -45,6 +45,9 @@ _OTHER = {
     "prefix": "/orc",
     "path": "/alive",
     "rules": {"zone1-0000000100": "must_not"},
+    "URL": "https://alerts.example.com/vtorc",
+    "events": ["news"],
+    "commands": ["logger a, b"],
 }
 # these mean nothing by themselves: see the tests of files
 _HELPERS = {"RecoveryPeriodBlockMinutes", "MySQLTopologyCredentialsConfigFile", "verbose"}

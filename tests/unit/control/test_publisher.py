@@ -20,8 +20,18 @@ from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
 from vtorc.discovery.lateness import OnTimeClock
-from vtorc.forms.frames import AnyFrame, HoldsFrame, MetricForm, ShardFrame, StatusFrame
+from vtorc.forms.frames import (
+    AnyFrame,
+    HoldsFrame,
+    MetricForm,
+    RecoveryFrame,
+    ShardFrame,
+    StatusFrame,
+    WebhookFrame,
+)
+from vtorc.forms.recovery import HookRunForm
 from vtorc.forms.settings import SettingForm, setting_forms
+from vtorc.forms.webhook_state import WebhookForm
 from vtorc.recovery.record import OperatorRequest, Outcome, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement, begun_with
 from vtorc.recovery.session import Bounds
@@ -177,6 +187,36 @@ def test_a_recovery_is_shown_with_its_steps_until_it_ends() -> None:
         "recovery",
         "metrics metrics",
     ]
+
+
+def test_a_recovery_is_told_again_with_each_command_that_ran_after_it() -> None:
+    """The commands come in their order, also to a server that starts anew; those of no recovery change nothing."""
+    told = Told()
+    record = _record(judged(DEAD).view.shard)
+    told.publisher.finished(record)
+    told.sent.take()
+    runs = [
+        HookRunForm(hook="PostFailoverProcesses", number=number, at="", seconds=1.0, result="done", output="")
+        for number in (1, 2)
+    ]
+    for run in runs:
+        told.publisher.hook_ran(record.began, str(record.shard), run)
+    told.publisher.hook_ran(0, str(record.shard), runs[0])
+    told.publisher.hook_ran(record.began, "commerce/other", runs[0])
+    assert [frame.recovery.hooks for frame in told.sent.frames if isinstance(frame, RecoveryFrame)] == [runs[:1], runs]
+    (kept,) = [frame for frame in told.publisher.snapshot() if isinstance(frame, RecoveryFrame)]
+    assert kept.recovery.hooks == runs
+
+
+def test_the_webhook_is_told_when_there_is_news_of_it() -> None:
+    """Its state is sent in the next turn, and once, and a server that starts anew gets it."""
+    told = Told()
+    told.turn()
+    state = WebhookForm(url="http://x/", dropped=0, sentence="s", dead=3)
+    told.publisher.webhook_changed(state)
+    assert told.turn() == ["webhook webhook"]
+    assert told.turn() == []
+    assert [frame.webhook for frame in told.publisher.snapshot() if isinstance(frame, WebhookFrame)] == [state]
 
 
 def test_a_recovery_that_is_broken_off_is_no_longer_in_progress() -> None:

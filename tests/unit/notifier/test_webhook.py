@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.unit.notifier.receivers import HANG, FakeReceiver, Received, receiving, until
-from vtorc.forms.webhook import WebhookStateForm
+from vtorc.forms.webhook_state import WebhookStateForm
 from vtorc.notifier import webhook as webhook_module
-from vtorc.notifier.outbox import ASIDE, MOST_WAITING, Outbox
+from vtorc.notifier.outbox import ASIDE, MOST_WAITING, EventOutbox
 from vtorc.notifier.post import SIGNATURE, NotDelivered, Receiver, post, signature
 from vtorc.notifier.webhook import Webhook
 
@@ -30,7 +30,7 @@ class Told:
     states: list[WebhookStateForm] = field(default_factory=list)
     said: list[tuple[str, bool]] = field(default_factory=list)
 
-    def webhook(self, receiver: FakeReceiver, outbox: Outbox, *, retry_for: float = 1000.0) -> Webhook:
+    def webhook(self, receiver: FakeReceiver, outbox: EventOutbox, *, retry_for: float = 1000.0) -> Webhook:
         """Return a webhook that tells this."""
         target = Receiver.of(receiver.url, secret="key")
         return Webhook(outbox, target, retry_for, self.states.append, lambda *said: self.said.append(said))
@@ -38,7 +38,7 @@ class Told:
 
 async def test_an_event_is_signed_and_named() -> None:
     """The receiver can check who sent the event and when, and knows it again by its name."""
-    told, outbox = Told(), Outbox("")
+    told, outbox = Told(), EventOutbox("")
     async with receiving() as receiver:
         webhook = told.webhook(receiver, outbox)
         webhook.add("7-1", "recovery", time.time_ns(), b'{"a": 1}')
@@ -59,7 +59,7 @@ async def test_a_refused_event_is_tried_again(status: int) -> None:
     told = Told()
     answers = iter([status, status, 200])
     async with receiving(lambda _: next(answers)) as receiver:
-        webhook = told.webhook(receiver, Outbox(""))
+        webhook = told.webhook(receiver, EventOutbox(""))
         webhook.add("7-1", "news", time.time_ns(), b"{}")
         running = asyncio.create_task(webhook.run())
         await until(lambda: told.states[-1:] != [] and told.states[-1].delivered == 1)
@@ -77,7 +77,7 @@ async def test_an_event_that_one_receiver_hates_holds_up_no_other() -> None:
         return 400 if got.headers["x-vtorc-event-id"] == "bad" else 200
 
     async with receiving(status) as receiver:
-        webhook = told.webhook(receiver, Outbox(""))
+        webhook = told.webhook(receiver, EventOutbox(""))
         for id_ in ("bad", "7-2", "7-3"):
             webhook.add(id_, "news", time.time_ns(), b"{}")
         running = asyncio.create_task(webhook.run())
@@ -90,7 +90,7 @@ async def test_an_event_that_is_too_old_becomes_a_dead_letter() -> None:
     """It is listed with the reason, told once, and the next success is told as well."""
     told, answers = Told(), iter([500, 500, 200])
     async with receiving(lambda _: next(answers)) as receiver:
-        webhook = told.webhook(receiver, Outbox(""), retry_for=0.0)
+        webhook = told.webhook(receiver, EventOutbox(""), retry_for=0.0)
         for id_ in ("7-1", "7-2", "7-3"):
             webhook.add(id_, "news", 1, b"{}")
         running = asyncio.create_task(webhook.run())
@@ -133,13 +133,13 @@ async def test_what_is_no_http_server_is_told() -> None:
 async def test_events_outlive_the_process(tmp_path: Path) -> None:
     """What was kept and not delivered is delivered by the next process, oldest first."""
     path = str(tmp_path / "o.sqlite")
-    first = Outbox(path)
+    first = EventOutbox(path)
     for number in (1, 2, 3):
         first.add(f"7-{number}", "news", time.time_ns(), b"%d" % number)
     first.close()
     told = Told()
     async with receiving() as receiver:
-        with closing(Outbox(path)) as outbox:
+        with closing(EventOutbox(path)) as outbox:
             webhook = told.webhook(receiver, outbox)
             while await webhook.deliver_next() is not None:
                 pass
@@ -148,7 +148,7 @@ async def test_events_outlive_the_process(tmp_path: Path) -> None:
 
 def test_an_event_is_kept_once() -> None:
     """An event that comes again, as vtorc did not hear that it was kept, is one event."""
-    outbox = Outbox("")
+    outbox = EventOutbox("")
     for _ in range(2):
         outbox.add("7-1", "news", 1, b"{}")
     assert outbox.count(dead=False) == 1
@@ -156,7 +156,7 @@ def test_an_event_is_kept_once() -> None:
 
 def test_too_many_events_push_out_the_oldest() -> None:
     """The outbox has a bound, and what it pushes out is a dead letter."""
-    outbox = Outbox("")
+    outbox = EventOutbox("")
     for number in range(MOST_WAITING + 2):
         outbox.add(str(number), "news", 1, b"{}")
     assert outbox.count(dead=False) == MOST_WAITING
@@ -167,7 +167,7 @@ def test_a_damaged_outbox_is_set_aside(tmp_path: Path) -> None:
     """A file that SQLite cannot read is renamed, and a new one begins."""
     path = tmp_path / "o.sqlite"
     path.write_bytes(b"torn by a power cut, and longer than a header is" * 100)
-    outbox = Outbox(str(path))
+    outbox = EventOutbox(str(path))
     outbox.add("7-1", "news", 1, b"{}")
     assert outbox.count(dead=False) == 1
     assert Path(f"{path}{ASIDE}").exists()
@@ -184,4 +184,4 @@ def test_what_is_no_address_is_refused(url: str) -> None:
 def test_a_folder_that_is_missing_is_no_outbox(tmp_path: Path) -> None:
     """The error comes from SQLite, and nothing is renamed."""
     with pytest.raises(sqlite3.Error):
-        Outbox(str(tmp_path / "none" / "o.sqlite"))
+        EventOutbox(str(tmp_path / "none" / "o.sqlite"))

@@ -1,5 +1,7 @@
 """Why a client may not read or act, each with what to do."""
 
+from collections.abc import Sequence
+
 from vtorc.forms.access import Role
 from vtorc.forms.frames import ProblemForm
 
@@ -134,6 +136,17 @@ def long_key(most: int) -> ProblemForm:
         what="the header Idempotency-Key is too long",
         why=f"a key has at most {most} characters",
         do="send a shorter one, such as a UUID",
+    )
+
+
+def only_some_keyspaces(keyspaces: Sequence[str]) -> ProblemForm:
+    """Return the refusal of a path about all keyspaces to a client of some."""
+    return ProblemForm(
+        title="not allowed",
+        status=403,
+        what="this path is about all keyspaces",
+        why=f"the client is for {', '.join(keyspaces)} only",
+        do="use a token that is for all keyspaces",
     )
 
 

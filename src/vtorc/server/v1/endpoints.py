@@ -46,6 +46,8 @@ class ReadEndpoint(Generic[Q]):
     """The statuses of problems that are particular to it."""
     role: Role = Role.READ
     """The least role that is answered."""
+    all_keyspaces: bool = False
+    """Whether it is about all keyspaces, so that clients of some are refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

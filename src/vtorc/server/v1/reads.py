@@ -11,7 +11,7 @@ from vtorc.forms.frames import DecisionFrame, ProblemForm
 from vtorc.forms.hold import HoldForm
 from vtorc.forms.recovery import RecoveryForm, RunningForm
 from vtorc.forms.shard import ShardForm, ShardState
-from vtorc.forms.webhook import WebhookForm
+from vtorc.forms.webhook_state import WebhookForm
 from vtorc.server.memory import ServerMemory
 from vtorc.server.v1.endpoints import NoQuery, Query
 
@@ -128,9 +128,9 @@ def holds(memory: ServerMemory, path: Path, query: HoldsQuery, now: float) -> Li
     return ListForm(items=items, revision=memory.revision, cursor=None)
 
 
-def webhook(memory: ServerMemory, path: Path, query: NoQuery, now: float) -> WebhookForm | ProblemForm:
+def webhook(memory: ServerMemory, path: Path, query: NoQuery, now: float) -> WebhookForm:
     """Return how the webhook does, with the events that were given up."""
-    return memory.webhook if memory.webhook is not None else not_told_yet()
+    return memory.webhook
 
 
 def named_shard(memory: ServerMemory, path: Path) -> ShardForm | ProblemForm:

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 import vtorc
 from vtorc.forms.frames import ProblemForm
-from vtorc.server.access.refusals import lacking_role
+from vtorc.server.access.refusals import lacking_role, only_some_keyspaces
 from vtorc.server.access.visitor import CURRENT
 from vtorc.server.answers import form_answer, problem_answer, raw_answer
 from vtorc.server.asking import Ask
@@ -85,6 +85,8 @@ def _read_route(
         visitor = CURRENT.get()
         if isinstance(endpoint, ReadEndpoint) and not visitor.role.includes(endpoint.role):
             return problem_answer(lacking_role(endpoint.role, visitor.role))
+        if isinstance(endpoint, ReadEndpoint) and endpoint.all_keyspaces and visitor.keyspaces is not None:
+            return problem_answer(only_some_keyspaces(visitor.keyspaces))
         if not memory.is_complete:
             return problem_answer(not_told_yet())
         if isinstance(endpoint, PastEndpoint):

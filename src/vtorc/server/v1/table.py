@@ -10,7 +10,7 @@ from vtorc.forms.frames import DecisionFrame
 from vtorc.forms.hold import HoldForm
 from vtorc.forms.recovery import RecoveryForm, RunningForm
 from vtorc.forms.shard import ShardForm
-from vtorc.forms.webhook import WebhookForm
+from vtorc.forms.webhook_state import WebhookForm
 from vtorc.server.v1 import audit, past, reads, shard_list
 from vtorc.server.v1.endpoints import NoQuery, PastEndpoint, ReadEndpoint
 
@@ -97,6 +97,7 @@ READS: tuple[ReadEndpoint[Any] | PastEndpoint[Any], ...] = (
         answer=ListForm[TokenForm],
         read=audit.tokens,
         role=Role.ADMIN,
+        all_keyspaces=True,
     ),
     ReadEndpoint(
         path="/holds",
@@ -111,5 +112,6 @@ READS: tuple[ReadEndpoint[Any] | PastEndpoint[Any], ...] = (
         query=NoQuery,
         answer=WebhookForm,
         read=reads.webhook,
+        all_keyspaces=True,
     ),
 )

@@ -45,7 +45,10 @@ def recovery_steps(call: Call) -> list[GoObject]:
     """Return the steps of a recovery."""
     uid = call.values["uid"]
     found = next((each for each in _all(call) if _uid(each) == uid), None)
-    return recoveries.steps(uid, found.steps, found.began) if found is not None else []
+    if found is None:
+        return []
+    hooks = found.hooks if isinstance(found, RecoveryForm) else ()
+    return recoveries.steps(uid, found.steps, found.began, hooks)
 
 
 def active_cluster_recovery(call: Call) -> list[GoObject]:

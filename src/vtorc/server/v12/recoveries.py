@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from vtorc.core.facts.rules import Rule
 from vtorc.forms.frames import DecisionFrame
-from vtorc.forms.recovery import RecoveryForm, RunningForm, StepForm
+from vtorc.forms.recovery import HookRunForm, RecoveryForm, RunningForm, StepForm
 from vtorc.server.v12.analyses import analysis_entry, cluster_details
 from vtorc.server.v12.answers import GoObject, go_time, key_of
 from vtorc.server.v12.clusters import Address, Cluster, Clusters, alias_of
@@ -83,23 +83,25 @@ def recently_ended(recovery: RecoveryForm, now: float, within: float = 300.0) ->
     return now - _end(recovery).timestamp() <= within
 
 
-def steps(uid: str, done: Sequence[StepForm], began: str) -> list[GoObject]:
-    """Return the TopologyRecoverySteps of a recovery that began then."""
+def steps(uid: str, done: Sequence[StepForm], began: str, hooks: Sequence[HookRunForm] = ()) -> list[GoObject]:
+    """Return the TopologyRecoverySteps of a recovery that began then, with the commands that ran after it."""
     start = datetime.datetime.fromisoformat(began)
+    told = [((start + datetime.timedelta(seconds=step.started)).isoformat(), _step_message(step)) for step in done]
+    told += [(run.at, f"{run.hook} {run.number}: {_ended(run)}") for run in hooks]
     return [
-        {
-            "Id": number,
-            "RecoveryUID": uid,
-            "AuditAt": go_time((start + datetime.timedelta(seconds=step.started)).isoformat()),
-            "Message": _step_message(step),
-        }
-        for number, step in enumerate(done, 1)
+        {"Id": number, "RecoveryUID": uid, "AuditAt": go_time(at), "Message": message}
+        for number, (at, message) in enumerate(told, 1)
     ]
 
 
 def _step_message(step: StepForm) -> str:
     place = f" on {step.tablet}" if step.tablet is not None else ""
-    return f"{step.name}{place}: {step.result} ({step.seconds:.3f} s)"
+    return f"{step.name}{place}: {_ended(step)}"
+
+
+def _ended(done: StepForm | HookRunForm) -> str:
+    output = f": {done.output}" if done.output else ""
+    return f"{done.result} ({done.seconds:.3f} s){output}"
 
 
 def blocked(cluster: Cluster, recoveries: Iterable[RecoveryForm]) -> list[GoObject]:

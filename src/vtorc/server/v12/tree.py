@@ -30,7 +30,7 @@ def tagged(cluster: Cluster, tags: Sequence[TagForm], silence: float = 0.0) -> s
     words: dict[str, list[str]] = {}
     for tag in tags:
         words.setdefault(tag.tablet, []).append(f"{tag.name}={tag.value}" if tag.value else tag.name)
-    lines = zip(tree(cluster, silence).splitlines(), _heads(cluster, silence), strict=True)
+    lines = zip(tree(cluster, silence).split("\n"), _heads(cluster, silence), strict=True)
     return "\n".join(f"{line} [{','.join(words.get(server.tablet.alias, ()))}]" for line, (_, server) in lines)
 
 
@@ -41,9 +41,9 @@ def tokens(server: Server, silence: float = 0.0) -> list[str]:
     return [
         _lag(server, silence),
         _status(server, silence),
-        server.tablet.version,
+        _on_one_line(server.tablet.version),
         "rw" if server.tablet.read_only is False else "ro",
-        mysql.binlog_format if mysql is not None and has_log else "nobinlog",
+        _on_one_line(mysql.binlog_format) if mysql is not None and has_log else "nobinlog",
         ",".join(_extras(server)),
     ]
 
@@ -73,11 +73,16 @@ def _heads(cluster: Cluster, silence: float) -> list[tuple[str, Server]]:
 
 
 def _head(server: Server, depth: int, silence: float) -> str:
-    name = f"{server.address} ({server.tablet.alias})"
+    name = _on_one_line(f"{server.address} ({server.tablet.alias})")
     if not depth:
         return name
     is_fine = server.replicates and server.is_valid and is_recently_checked(server, silence)
     return f"{' ' * (2 * (depth - 1))}{'+' if is_fine else '-'} {name}"
+
+
+def _on_one_line(text: str) -> str:
+    """Return a text that others wrote without what would begin a line of its own."""
+    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def _lag(server: Server, silence: float) -> str:

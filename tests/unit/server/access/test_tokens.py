@@ -199,6 +199,8 @@ async def test_only_admins_see_the_tokens() -> None:
     assert (await served.get("/api/v1/tokens", bearer("bot"))).json["title"] == "not allowed"
     listed = await served.get("/api/v1/tokens", bearer("chief"))
     assert [item["name"] for item in listed.json["items"]] == [token.name for token in TOKENS]
+    for path in ("tokens", "webhook"):
+        assert (await served.get(f"/api/v1/{path}", bearer("customer"))).status == 403
     for token in TOKENS:
         assert base64.b64encode(token.hash).decode() not in listed.text
     assert "hash" not in listed.text

@@ -20,7 +20,7 @@ from tests.unit.server.v12.world import (
     running,
 )
 from vtorc.forms.frames import DecisionFrame, GoneFrame, RecoveryFrame, ShardFrame
-from vtorc.forms.recovery import StepForm
+from vtorc.forms.recovery import HookRunForm, StepForm
 from vtorc.server.v12.recoveries import BLOCKING_RULES
 
 LARGEST_IN_JAVASCRIPT = 2**53 - 1
@@ -91,6 +91,29 @@ async def test_steps_name_tablet_time_and_result() -> None:
         }
     ]
     assert await ask(world, "audit-recovery-steps/nothing") == []
+
+
+async def test_steps_have_the_commands_that_ran_afterwards() -> None:
+    """Commands of hooks come last, with what they printed, and so does the output of those before the recovery."""
+    asked = StepForm(
+        name="PreFailoverProcesses 1 of 1", tablet=None, started=0.1, seconds=1.0, result="done", output="ok"
+    )
+    run = HookRunForm(
+        hook="PostFailoverProcesses",
+        number=2,
+        at="2026-09-21T14:13:00.000Z",
+        seconds=0.5,
+        result="ended with exit code 1",
+        output="no mail",
+    )
+    world = full_world()
+    world.tell(RecoveryFrame(recovery=recovery(id="5", steps=[asked], hooks=[run])))
+    steps = await ask(world, "audit-recovery-steps/5")
+    assert [step["Message"] for step in steps] == [
+        "PreFailoverProcesses 1 of 1: done (1.000 s): ok",
+        "PostFailoverProcesses 2: ended with exit code 1 (0.500 s): no mail",
+    ]
+    assert steps[1]["AuditAt"] == "2026-09-21 14:13:00"
 
 
 async def test_a_failed_recovery_tells_its_reason_and_no_successor() -> None:
