@@ -10,7 +10,7 @@ from vtorc.forms.frames import HoldsFrame, SettingsFrame, ShardFrame
 from vtorc.forms.shard import shard_form
 from vtorc.recovery.runner import Judgement
 from vtorc.server.app import make_app
-from vtorc.server.v1.changes import Changes
+from vtorc.server.v1.changes import NAMES, Changes, Wanted
 
 
 @pytest.mark.parametrize(
@@ -40,4 +40,6 @@ def test_what_is_no_event_ends_no_stream_of_events() -> None:
     changes, before = Changes(memory), memory.revision
     memory.take(SettingsFrame(settings=[]), NOW)
     memory.take(HoldsFrame(holds=[], outlive_vtorc=True), NOW)
-    assert [change.name for change in changes.since(before)] == ["hold"]
+    piece = changes.piece(Wanted(shard=None, kinds=frozenset(NAMES.values())), before)
+    assert piece.text.startswith(b"event: hold\n")
+    assert piece.text.count(b"event: ") == 1

@@ -164,14 +164,13 @@ class Changes:
         if type(frame) not in NAMES:
             return
         self._pieces.clear()
-        if type(frame) in NAMES:
-            revision = self._memory.revision
-            key = frame.key if frame.key is not None else revision
-            before, is_row_news = self._changes.pop(key, None), self._is_row_news(frame)
-            # What is older than the floor has been told to all that are not to begin anew.
-            news_at = revision if is_row_news else before.news_at if before is not None else self.floor
-            self._changes[key] = Change(revision, frame, news_at)
-            self._drop_oldest()
+        revision = self._memory.revision
+        key = frame.key if frame.key is not None else revision
+        before, is_row_news = self._changes.pop(key, None), self._is_row_news(frame)
+        # What is older than the floor has been told to all that are not to begin anew.
+        news_at = revision if is_row_news else before.news_at if before is not None else self.floor
+        self._changes[key] = Change(revision, frame, news_at)
+        self._drop_oldest()
         self._more.set()
         self._more = asyncio.Event()
 
