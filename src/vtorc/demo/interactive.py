@@ -87,7 +87,7 @@ class InteractiveDemo:
                     f"up {up // 60}:{up % 60:02}",
                 ]
             ),
-            ask=demo.ask,
+            ask=f"{demo.pages}  {demo.ask}",
             now=time.monotonic(),
             keys=self._keys(),
             picked=self._picked,

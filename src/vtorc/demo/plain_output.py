@@ -18,6 +18,7 @@ What to try, from another terminal:
   vtorc demo break FAULT       {faults}
   vtorc demo start all         mend all of that
   vtorc demo rebuild ALIAS     delete a replica's data and have it replicate from the start
+  {pages}  the pages of vtorc, in a browser
   {ask}  ask vtorc over its API
 Folder of all data and logs, {fate}: {folder}
 What vtorc did and why:  {history}
@@ -38,6 +39,7 @@ _TITLES = {
 def to_try(demo: RunningDemo) -> str:
     """Return what operators can do with the demo, and where its data and logs are."""
     return _TO_TRY.format(
+        pages=demo.pages,
         ask=demo.ask,
         faults=", ".join(FAULTS),
         fate="kept afterwards" if demo.spec.folder is not None else "deleted at the end (--dir keeps one)",

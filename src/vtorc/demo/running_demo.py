@@ -94,6 +94,11 @@ class RunningDemo:
         return self.cluster.tablets[alias]
 
     @property
+    def pages(self) -> str:
+        """The address of the pages of this demo's vtorc."""
+        return f"{self.address}/ui/"
+
+    @property
     def login(self) -> str:
         """The command that logs in to the primary's MySQL, or why there is none."""
         if self.simulated:
