@@ -1,6 +1,6 @@
 """Hostile requests by the description of the API: `python -m bench.hostile [--examples 20]`.
 
-Starts a shard of real servers with a real vtorc, and has schemathesis generate requests from `/api/v1/openapi.json`: for
+Starts a shard of real servers with a real vtorc, and has schemathesis generate requests from its description: for
 a client of each role, for one of some keyspaces, and for the read-only listener. Exits with 1 if an answer is a mistake
 of vtorc's, or is beside the description. schemathesis is no part of `make setup`: `pip install schemathesis` into any
 environment, and name its program with `--schemathesis`.

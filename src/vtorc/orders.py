@@ -48,7 +48,7 @@ async def restored_tokens(file: OrdersFile | None) -> TokenBook:
             await book.read()
     except (OrdersFileError, TimeoutError) as error:
         why = str(error) or f"orders file {file.path}: it could not be read within {ORDERS_PATIENCE:g} s"
-        _log.error(f"{why}; started without the bearer tokens in it, whose owners are refused")
+        _log.error(f"{why}; started without the bearer tokens in it, so that their owners are refused")
     return book
 
 
