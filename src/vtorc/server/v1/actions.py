@@ -14,6 +14,15 @@ from vtorc.server.v1.endpoints import Body, ForwardEndpoint
 
 Reason = Annotated[str, Meta(min_length=1, max_length=500)]
 """As long as the desk takes it."""
+CommandName = Literal[
+    "ReparentTablet",
+    "StartReplication",
+    "RestartReplication",
+    "StopReplication",
+    "StopReplicationNicely",
+    "SetReadOnly",
+    "FlushBinaryLogs",
+]
 EffectName = Literal["no_failover", "no_repair", "not_promotable", "no_alert", "prefer", "prefer_not"]
 
 
@@ -75,6 +84,17 @@ class LiftBody(Body, frozen=True, kw_only=True):
     """Why to lift a hold."""
 
     reason: Reason
+
+
+class CommandBody(Body, frozen=True, kw_only=True):
+    """A command on tablets of a shard, and why."""
+
+    command: CommandName
+    tablets: Annotated[list[str], Meta(min_length=1, max_length=100)]
+    """The aliases of the tablets."""
+    reason: Reason
+    seconds: int | None = None
+    """Seconds for which replication that is stopped stays so; None for an hour."""
 
 
 class AcknowledgeBody(Body, frozen=True, kw_only=True):
@@ -166,6 +186,22 @@ FORWARDS: tuple[ForwardEndpoint[Any], ...] = (
         answer=RevokedTokenForm,
         problems=(404,),
         method="DELETE",
+    ),
+    ForwardEndpoint(
+        path="/shards/{keyspace}/{shard}/commands",
+        summary="Start, stop or re-point replicas, make them read-only, or have tablets begin a new binary log",
+        body=CommandBody,
+        kind="command",
+        arguments=lambda path, body: {
+            "shard": f"{path['keyspace']}/{path['shard']}",
+            "command": body.command,
+            "tablets": body.tablets,
+            "reason": body.reason,
+            "seconds": body.seconds,
+        },
+        status=202,
+        answer=AskedForm,
+        problems=(404, 409),
     ),
     ForwardEndpoint(
         path="/holds",

@@ -37,7 +37,7 @@ def vtorc(monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedVtorc]:
         ShardFrame(shard=shard(LOST)),
         ShardFrame(shard=structs.replace(shard(HEALTHY, name="customer/-80"), ready=readiness(UNREADY))),
         decision(),
-        RecoveryFrame(recovery=recovery(id="old")),
+        RecoveryFrame(recovery=recovery(id="9")),
     ]
     with served(frames) as running_vtorc:
         monkeypatch.setenv("VTORC_SERVER", running_vtorc.address)
@@ -58,8 +58,8 @@ def vtorc(monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedVtorc]:
         (["topology", "customer/-80"], 0, ["`- zone3-0000000103  REPLICA  io, sql running"]),
         (["why", "commerce/0"], 1, ["commerce/0  ▲ repairing", "Recent decisions", "Recent recoveries"]),
         (["problems"], 1, ["1 finding in 1 shard", "▲ DeadPrimary (severity shard, rule act)"]),
-        (["recoveries", "--shard", "commerce/0", "--limit", "5"], 0, ["id old"]),
-        (["recovery", "old"], 0, ["  safe because  zone1-0000000101 can no longer commit"]),
+        (["recoveries", "--shard", "commerce/0", "--limit", "5"], 0, ["id 9"]),
+        (["recovery", "9"], 0, ["  safe because  zone1-0000000101 can no longer commit"]),
         (["api", "running"], 0, ['"items": []']),
     ],
 )
