@@ -25,7 +25,7 @@ from vtorc.recovery.record import BegunRecovery, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
 
 FILE_MODE = 0o640
-"""Who may read the file: its owner and its group, as in v12."""
+"""The rights of the file: its group reads it, as in v12."""
 
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _PATIENCE = 2.0

@@ -62,6 +62,8 @@ class EventOutbox:
                 with contextlib.suppress(FileNotFoundError):
                     Path(path + part).replace(path + ASIDE + part)
             self._db = _opened(path)
+        self.waiting = self._count(is_dead=0)
+        """How many events wait."""
 
     def close(self) -> None:
         """Close the file."""
@@ -69,8 +71,11 @@ class EventOutbox:
 
     def add(self, id_: str, kind: str, at: int, body: bytes) -> None:
         """Keep an event; one that is known already stays as it is."""
-        self._db.execute("INSERT OR IGNORE INTO letter (id, kind, at, body) VALUES (?, ?, ?, ?)", (id_, kind, at, body))
-        if self.count(dead=False) > MOST_WAITING:
+        added = self._db.execute(
+            "INSERT OR IGNORE INTO letter (id, kind, at, body) VALUES (?, ?, ?, ?)", (id_, kind, at, body)
+        )
+        self.waiting += added.rowcount
+        if self.waiting > MOST_WAITING:
             (oldest, *_) = self._letters("is_dead = 0 ORDER BY number LIMIT 1")
             self.bury(oldest, oldest.tries, f"more than {MOST_WAITING} events wait")
 
@@ -81,6 +86,7 @@ class EventOutbox:
     def remove(self, letter: Letter) -> None:
         """Forget an event that was delivered."""
         self._db.execute("DELETE FROM letter WHERE number = ?", (letter.number,))
+        self.waiting -= 1
 
     def postpone(self, letter: Letter, tries: int, due: int, why: str) -> None:
         """Try an event again at `due`."""
@@ -90,6 +96,7 @@ class EventOutbox:
 
     def bury(self, letter: Letter, tries: int, why: str) -> None:
         """Give an event up."""
+        self.waiting -= 1
         self._db.execute(
             "UPDATE letter SET is_dead = 1, tries = ?, why = ? WHERE number = ?", (tries, why, letter.number)
         )
@@ -99,14 +106,17 @@ class EventOutbox:
             (MOST_DEAD,),
         )
 
-    def count(self, *, dead: bool) -> int:
-        """Return how many events wait, or were given up."""
-        (count,) = self._db.execute("SELECT count(*) FROM letter WHERE is_dead = ?", (int(dead),)).fetchone()
-        return int(count)
+    def count_dead(self) -> int:
+        """Return how many events were given up, of those that are kept."""
+        return self._count(is_dead=1)
 
     def dead(self, limit: int) -> list[Letter]:
         """Return the events that were given up last, newest first."""
         return self._letters("is_dead = 1 ORDER BY number DESC LIMIT ?", limit)
+
+    def _count(self, *, is_dead: int) -> int:
+        (count,) = self._db.execute("SELECT count(*) FROM letter WHERE is_dead = ?", (is_dead,)).fetchone()
+        return int(count)
 
     def _letters(self, where: str, *values: object) -> list[Letter]:
         rows = self._db.execute(f"SELECT number, id, kind, at, body, tries, due, why FROM letter WHERE {where}", values)

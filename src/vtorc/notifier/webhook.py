@@ -123,10 +123,10 @@ class Webhook:
     def _tell_state(self) -> None:
         self._tell(
             WebhookStateForm(
-                waiting=self._outbox.count(dead=False),
+                waiting=self._outbox.waiting,
                 delivered=self._delivered,
                 failed_tries=self._failed,
-                dead=self._outbox.count(dead=True),
+                dead=self._outbox.count_dead(),
                 last_error=self._last_error,
                 dead_letters=[
                     DeadLetterForm(id=each.id, kind=each.kind, at=rfc3339(each.at), tries=each.tries, why=each.why)

@@ -11,8 +11,9 @@ import pytest
 
 from tests.unit.notifier.receivers import HANG, FakeReceiver, Received, receiving, until
 from vtorc.forms.webhook_state import WebhookStateForm
+from vtorc.notifier import outbox as outbox_module
 from vtorc.notifier import webhook as webhook_module
-from vtorc.notifier.outbox import ASIDE, MOST_WAITING, EventOutbox
+from vtorc.notifier.outbox import ASIDE, EventOutbox
 from vtorc.notifier.post import SIGNATURE, NotDelivered, Receiver, post, signature
 from vtorc.notifier.webhook import Webhook
 
@@ -151,15 +152,16 @@ def test_an_event_is_kept_once() -> None:
     outbox = EventOutbox("")
     for _ in range(2):
         outbox.add("7-1", "news", 1, b"{}")
-    assert outbox.count(dead=False) == 1
+    assert outbox.waiting == 1
 
 
-def test_too_many_events_push_out_the_oldest() -> None:
+def test_too_many_events_push_out_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
     """The outbox has a bound, and what it pushes out is a dead letter."""
+    monkeypatch.setattr(outbox_module, "MOST_WAITING", 5)
     outbox = EventOutbox("")
-    for number in range(MOST_WAITING + 2):
+    for number in range(7):
         outbox.add(str(number), "news", 1, b"{}")
-    assert outbox.count(dead=False) == MOST_WAITING
+    assert outbox.waiting == 5
     assert [letter.id for letter in outbox.dead(10)] == ["1", "0"]
 
 
@@ -169,7 +171,7 @@ def test_a_damaged_outbox_is_set_aside(tmp_path: Path) -> None:
     path.write_bytes(b"torn by a power cut, and longer than a header is" * 100)
     outbox = EventOutbox(str(path))
     outbox.add("7-1", "news", 1, b"{}")
-    assert outbox.count(dead=False) == 1
+    assert outbox.waiting == 1
     assert Path(f"{path}{ASIDE}").exists()
     outbox.close()
 
