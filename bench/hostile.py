@@ -13,6 +13,7 @@ import shutil
 import sys
 import urllib.request
 from collections.abc import Sequence
+from pathlib import Path
 
 from vtorc.lab.cluster import LabCluster, LabSpec
 from vtorc.lab.vtorc_process import VtorcProcess
@@ -55,7 +56,7 @@ async def main(words: Sequence[str]) -> int:
                 where = f"{role} of {', '.join(keyspaces) if keyspaces else 'all keyspaces'}"
                 sys.stdout.write(f"--- {where}\n")
                 sys.stdout.flush()
-                if await _run(program, address, secret, options.examples):
+                if await _run(program, folder, address, secret, options.examples):
                     failed.append(where)
         finally:
             await vtorc.kill()
@@ -87,7 +88,7 @@ def _token(address: str, name: str, role: str, keyspaces: Sequence[str] | None) 
         return str(json.loads(answer.read())["secret"])
 
 
-async def _run(program: str, address: str, secret: str, examples: int) -> int:
+async def _run(program: str, folder: Path, address: str, secret: str, examples: int) -> int:
     """Run schemathesis once; returns its exit code. It must not revoke the token that it sends."""
     process = await asyncio.create_subprocess_exec(
         program,
@@ -102,6 +103,7 @@ async def _run(program: str, address: str, secret: str, examples: int) -> int:
         "--suppress-health-check=all",
         "--no-color",
         "--wait-for-schema=30",
+        cwd=folder,  # where it leaves what it found
     )
     return await process.wait()
 
