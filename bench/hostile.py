@@ -1,9 +1,9 @@
 """Hostile requests by the description of the API: `python -m bench.hostile [--examples 20]`.
 
-Starts a shard of real servers with a real vtorc, and has schemathesis generate requests from `/api/v1/openapi.json`:
-for a client of each role, for one of some keyspaces, and for the read-only listener. Exits with 1 if an answer is a
-mistake of vtorc's, or is beside the description. schemathesis is no part of `make setup`: `pip install schemathesis`
-into any environment, and name its program with `--schemathesis`.
+Starts a shard of real servers with a real vtorc, and has schemathesis generate requests from its description, for a
+client of each role and for one of some keyspaces. Exits with 1 if an answer is a mistake of vtorc's, or is beside the
+description. schemathesis is no part of `make setup`: `pip install schemathesis` into any environment, and name its
+program with `--schemathesis`.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import shutil
 import sys
 import urllib.request
 from collections.abc import Sequence
+from pathlib import Path
 
 from vtorc.lab.cluster import LabCluster, LabSpec
 from vtorc.lab.vtorc_process import VtorcProcess
@@ -46,18 +47,17 @@ async def main(words: Sequence[str]) -> int:
     async with LabCluster(LabSpec(topo="local")) as cluster:
         folder = cluster.folder / "vtorc"
         flags = [*cluster.topo_flags, f"--log-dir={folder}", "--listen-address=127.0.0.1:0", "--actions-per-minute=0"]
-        vtorc = VtorcProcess(folder, [*flags, "--read-only-address=127.0.0.1:0"], name="vtorc")
+        vtorc = VtorcProcess(folder, flags, name="vtorc")
         await vtorc.start()
         try:
-            main_address, read_only = await _addresses(vtorc)
+            address = await _address(vtorc)
             for number, (role, keyspaces) in enumerate(CLIENTS):
-                secret = await asyncio.to_thread(_token, main_address, f"client-{number}", role, keyspaces)
-                for address in (main_address, read_only) if role == "admin" else (main_address,):
-                    where = f"{role} of {', '.join(keyspaces) if keyspaces else 'all keyspaces'} at {address}"
-                    sys.stdout.write(f"--- {where}\n")
-                    sys.stdout.flush()
-                    if await _run(program, address, secret, options.examples):
-                        failed.append(where)
+                secret = await asyncio.to_thread(_token, address, f"client-{number}", role, keyspaces)
+                where = f"{role} of {', '.join(keyspaces) if keyspaces else 'all keyspaces'}"
+                sys.stdout.write(f"--- {where}\n")
+                sys.stdout.flush()
+                if await _run(program, folder, address, secret, options.examples):
+                    failed.append(where)
         finally:
             await vtorc.kill()
     for where in failed:
@@ -72,15 +72,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _addresses(vtorc: VtorcProcess) -> tuple[str, str]:
-    """Return the addresses of both listeners once the vtorc knows its shard."""
+async def _address(vtorc: VtorcProcess) -> str:
+    """Return where the vtorc serves once the vtorc knows its shard."""
     async with asyncio.timeout(PATIENCE):
+        serving = await vtorc.wait_for(lambda line: line["event"].startswith("serving HTTP on "))
         await vtorc.wait_for(lambda line: ": watching " in line["event"])
-        while True:
-            found = [str(line["address"]) for line in vtorc.lines if "serving HTTP" in str(line.get("event", ""))]
-            if len(found) == 2:
-                return found[0], found[1]
-            await asyncio.sleep(0.1)
+        return str(serving["address"])
 
 
 def _token(address: str, name: str, role: str, keyspaces: Sequence[str] | None) -> str:
@@ -91,7 +88,7 @@ def _token(address: str, name: str, role: str, keyspaces: Sequence[str] | None) 
         return str(json.loads(answer.read())["secret"])
 
 
-async def _run(program: str, address: str, secret: str, examples: int) -> int:
+async def _run(program: str, folder: Path, address: str, secret: str, examples: int) -> int:
     """Run schemathesis once; returns its exit code. It must not revoke the token that it sends."""
     process = await asyncio.create_subprocess_exec(
         program,
@@ -106,6 +103,7 @@ async def _run(program: str, address: str, secret: str, examples: int) -> int:
         "--suppress-health-check=all",
         "--no-color",
         "--wait-for-schema=30",
+        cwd=folder,  # where it leaves what it found
     )
     return await process.wait()
 

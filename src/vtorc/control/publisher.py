@@ -182,7 +182,8 @@ class Publisher:
         """
         shards, ended, decided = sorted(self._shards, key=str), list(self._recoveries), list(self._decisions)
         asked = list(self._audit)
-        yield TokensFrame(tokens=list(self._facts().tokens))  # first, so that no client is refused that is known
+        if tokens := self._facts().tokens:
+            yield TokensFrame(tokens=list(tokens))  # first, so that no client is refused that is known
         yield self._status_frame()
         if settings := self._facts().settings:
             yield SettingsFrame(settings=list(settings))

@@ -52,7 +52,7 @@ async def test_other_settings_keep_their_kind_and_secrets_are_hidden() -> None:
     assert "geheim" not in answer.text
     names = ("allow-recovery", "clusters-to-watch", "topo-read-concurrency", "mysql-topology-password")
     assert [config[name] for name in names] == [True, ["ks", "ks2/-80"], 32, "***"]
-    assert answer.text.startswith('{\n\t"allow-emergency-reparent": true,\n')
+    assert answer.text.startswith('{\n\t"actions-per-minute": 10,\n')
 
 
 @pytest.mark.parametrize(
