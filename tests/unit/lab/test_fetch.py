@@ -20,7 +20,7 @@ class FakeDebian:
     etcd: str | None = "3.5.30-2"
     updates = 0
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, suite: str) -> None:
         self.home = home
 
     def update(self) -> None:
@@ -172,7 +172,7 @@ def test_nothing_to_be_had_is_one_error(environ: dict[str, str]) -> None:
         fetch(environ, say=lambda _: None)
     assert str(caught.value) == (
         "There is no MySQL server on this machine and none could be fetched. Tried: no mysqld on PATH; "
-        "fetching Debian's packages from suite sid: Debian sid has no package mysql-server-core. "
+        "fetching Debian's packages: Debian sid has no package mysql-server-core. "
         "Install MySQL 8.0 or newer so that mysqld is on PATH, or name its program in VTORC_MYSQLD; "
         "or remove the cause and run this again."
     )

@@ -6,6 +6,7 @@ so that a name out of a topology server can break out of no text, attribute, add
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from urllib.parse import quote, urlsplit
 
 Values = Mapping[str, str | int | bool | None]
@@ -13,7 +14,7 @@ Values = Mapping[str, str | int | bool | None]
 _ACTION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _VARIABLE = re.compile(r"\s*\.(\w+)\s*")
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
-_OPEN_ATTRIBUTE = re.compile(r"""<[^<>]*?\s([\w-]+)\s*=\s*(?:"[^"]*|'[^']*|[^\s"'>]*)$""")
+_OPEN_ATTRIBUTE = re.compile(r"""<[^<>]*?\s([\w-]+)\s*=\s*(?:"([^"]*)|'([^']*)|([^\s"'>]*))$""")
 _ADDRESSES = frozenset({"href", "src", "action", "formaction", "poster", "data"})
 _SAFE_SCHEMES = frozenset({"", "http", "https", "mailto"})
 
@@ -71,7 +72,7 @@ def _escape_for(before: str) -> Callable[[str], str]:
         return _in_script
     attribute = _OPEN_ATTRIBUTE.search(before)
     if attribute is not None and attribute[1].lower() in _ADDRESSES:
-        return _in_address
+        return partial(_in_address, attribute[2] or attribute[3] or attribute[4] or "")
     return _in_html
 
 
@@ -89,11 +90,12 @@ def _in_script(value: str) -> str:
     return "".join(_SCRIPT.get(character, character) for character in value)
 
 
-def _in_address(value: str) -> str:
+def _in_address(before: str, value: str) -> str:
+    """Return a value as a part of an address that begins with `before`, where it can make no scheme of its own."""
     try:
-        scheme = urlsplit(value).scheme.lower()
+        scheme = urlsplit(before + value).scheme.lower()
     except ValueError:
         scheme = "unreadable"
-    if scheme not in _SAFE_SCHEMES:
+    if scheme not in _SAFE_SCHEMES and not before.startswith(("/", "?", "#")):
         return "#ZgotmplZ"
     return _in_html(quote(value, safe="!#$&*+,/:;=?@[]%-._~"))

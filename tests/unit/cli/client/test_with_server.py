@@ -57,7 +57,7 @@ def vtorc(monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedVtorc]:
         (["shards", "--state", "unknown"], 0, ["no shard is of that kind"]),
         (["topology", "customer/-80"], 0, ["`- zone3-0000000103  REPLICA  io, sql running"]),
         (["why", "commerce/0"], 1, ["commerce/0  ▲ repairing", "Recent decisions", "Recent recoveries"]),
-        (["problems"], 1, ["1 finding in 1 shard", "▲ DeadPrimary (severity shard, rule act)"]),
+        (["problems"], 1, ["2 findings in 2 shards", "▲ DeadPrimary (severity shard, rule act)"]),
         (["recoveries", "--shard", "commerce/0", "--limit", "5"], 0, ["id 9"]),
         (["recovery", "9"], 0, ["  safe because  zone1-0000000101 can no longer commit"]),
         (["api", "running"], 0, ['"items": []']),

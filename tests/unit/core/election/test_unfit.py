@@ -156,7 +156,7 @@ def test_nothing_is_fetched_from_a_filtered_replica() -> None:
 
 
 @pytest.mark.parametrize(
-    "fact", [fact for fact in Fact if fact not in (Fact.FILTERS, Fact.NO_BINARY_LOG, Fact.GTID_MODE)]
+    "fact", [fact for fact in Fact if fact not in (Fact.FILTERS, Fact.NO_BINARY_LOG, Fact.GTID_MODE, Fact.NO_SEMI_SYNC)]
 )
 def test_a_last_choice_wins_only_if_no_other_can(fact: Fact) -> None:
     """Such a tablet comes after a sound one that holds as much, and is promoted where it is alone."""
@@ -168,7 +168,7 @@ def test_a_last_choice_wins_only_if_no_other_can(fact: Fact) -> None:
     assert elected(alone, policy("semi_sync_with_rdonly_ack")).winner == alias(R1)
 
 
-@pytest.mark.parametrize("fact", [Fact.FILTERS, Fact.NO_BINARY_LOG, Fact.GTID_MODE])
+@pytest.mark.parametrize("fact", [Fact.FILTERS, Fact.NO_BINARY_LOG, Fact.GTID_MODE, Fact.NO_SEMI_SYNC])
 def test_what_cannot_lead_never_wins(fact: Fact) -> None:
     """Where only such a tablet is left, the refusal says what it lacks and what to do."""
     rdonly = stopped(R2, "100:1-50", type_=TabletType.RDONLY)
