@@ -98,11 +98,7 @@ class PlannedDemotion:
         return end
 
     async def _demote(self) -> GtidSet:
-        return await self.session.step(
-            "demote primary",
-            self.primary.alias,
-            self.session.tablets.demote_primary(self.primary.record, force=False),
-        )
+        return await self.session.demote(self.primary.record, force=False)
 
     async def _undo(self) -> None:
         await self.session.tablets.undo_demote_primary(self.primary.record, semi_sync=self.semi_sync)

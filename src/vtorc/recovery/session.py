@@ -25,6 +25,9 @@ from vtorc.topo.shard_lock import ShardLock
 
 T = TypeVar("T")
 
+DEMOTION_PATIENCE = 1.5
+"""Seconds that a demotion gets to end before it is broken off: MySQL takes up to one to switch semi-sync off."""
+
 StepListener = Callable[[StepRecord], None]
 """Hears of each step as it ends; returns at once and raises nothing."""
 
@@ -161,6 +164,26 @@ class RecoverySession:
         finally:
             duration = self.elapsed() - started
             self.note_step(StepRecord(name=name, target=target, started=started, duration=duration, result=result))
+
+    async def demote(self, tablet: TabletRecord, *, force: bool) -> GtidSet:
+        """Demote a tablet as a step; returns its last position, and raises TabletError or TimeoutError.
+
+        A cancellation leaves it DEMOTION_PATIENCE seconds from its begin. A vttablet that is broken off takes writes
+        again while MySQL still switches semi-sync off, so that they wait for no acknowledgement.
+        """
+        patient_until = self.elapsed() + DEMOTION_PATIENCE
+        demoting = asyncio.create_task(
+            self.step("demote primary", tablet.alias, self.tablets.demote_primary(tablet, force=force)),
+            name=f"demote {tablet.alias}",
+        )
+        try:
+            return await asyncio.shield(demoting)
+        except asyncio.CancelledError:
+            await asyncio.wait((demoting,), timeout=max(0.0, patient_until - self.elapsed()))
+            raise
+        finally:
+            demoting.cancel()
+            await asyncio.gather(demoting, return_exceptions=True)
 
     def note_step(self, step: StepRecord) -> None:
         """Add a step that has ended to the record, and tell of it."""

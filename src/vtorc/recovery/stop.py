@@ -12,7 +12,7 @@ from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import ReplicationStatus, ThreadState
 from vtorc.core.facts.views import TabletView
 from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletCallUnknown, TabletError
-from vtorc.recovery.session import RecoverySession
+from vtorc.recovery.session import DEMOTION_PATIENCE, RecoverySession
 from vtorc.tablet.api import StopMode
 
 CLOCK_DEADLINE = 1.0
@@ -77,6 +77,7 @@ class TabletStopper:
         self._primary = primary
         self._is_enough = is_enough
         self._stay_read_only = stay_read_only
+        self._demoting: set[TabletAlias] = set()
         self.stopped: dict[TabletAlias, StoppedTablet] = {}
 
     async def run(self, targets: Mapping[TabletAlias, TabletView]) -> None:
@@ -92,7 +93,7 @@ class TabletStopper:
         try:
             async with asyncio.timeout(deadlines.stop):
                 while pending:
-                    grace = deadlines.grace if self._is_enough(self.stopped) else None
+                    grace = self._grace() if self._is_enough(self.stopped) else None
                     done, pending = await asyncio.wait(pending, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
                     if not done:
                         break
@@ -102,6 +103,15 @@ class TabletStopper:
             for task in pending:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _grace(self) -> float:
+        """Return the seconds without news after which the tablets that have not answered are waited for no more.
+
+        A demotion by force switches semi-sync off before the server is read-only. From then on commits wait for no
+        acknowledgements, so that stopped ackers hold none back.
+        """
+        grace = self.session.tools.deadlines.grace
+        return max(grace, DEMOTION_PATIENCE) if self._demoting else grace
 
     async def _stop(self, tablet: TabletView) -> None:
         # Read beside the stop: a tablet with a clock behind the present term cannot win.
@@ -194,9 +204,11 @@ class TabletStopper:
         may_write = is_primary and tablet.alias not in self._stay_read_only
         if may_write and told is not None and not told.disk_stalled and not told.read_only:
             self._undo_demotion_on_abort(record, semi_sync=told.semi_sync.primary_enabled)
-        position = await session.step(
-            "demote primary", tablet.alias, session.tablets.demote_primary(record, force=True)
-        )
+        self._demoting.add(tablet.alias)
+        try:
+            position = await session.demote(record, force=True)
+        finally:
+            self._demoting.discard(tablet.alias)
         return StoppedTablet(
             member=tablet.member,
             server_uuid=told.server_uuid if told is not None else "",

@@ -224,7 +224,7 @@ def test_a_refused_request_is_logged_with_its_operator(monkeypatch: pytest.Monke
     async def main(world: World, _: SimShard, __: SimVtorc, asking: Asking) -> None:
         monkeypatch.setattr(world.trace, "note", lambda _, text: lines.append(text))
         assert (await asking.execute("17-4")).status == 404
-        assert any("refused: plan 17-4: this vtorc has no such plan" in line for line in lines)
+        assert any("execute refused: plan 17-4: this vtorc has no such plan" in line for line in lines), lines
         assert any("actor=ann" in line or "'ann'" in line for line in lines), lines
 
     at_the_desk(main)

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from vtorc.control.log_observer import LogObserver
 from vtorc.desk.desk import Desk
 from vtorc.forms.access import Caller, Means, Role
 from vtorc.forms.frames import ProblemForm, ReplyFrame, RequestFrame
@@ -67,4 +68,4 @@ def fields_of(reply: ReplyFrame) -> Any:
 def desk_of(vtorc: SimVtorc) -> Asking:
     """Return an operator at the desk of a simulated vtorc."""
     assert vtorc.facade is not None
-    return Asking(Desk(vtorc.facade))
+    return Asking(Desk(vtorc.facade, audit=LogObserver()))
