@@ -14,6 +14,7 @@ from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.status import ReplicationStatus, SemiSyncStatus, TabletStatus, ThreadState
 from vtorc.core.facts.views import TabletView
 from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletCallUnknown
+from vtorc.recovery.session import DEMOTION_PATIENCE
 from vtorc.recovery.stop import (
     CONFIRM_DEADLINE,
     TabletStopper,
@@ -400,6 +401,38 @@ def test_once_enough_have_stopped_the_others_get_a_grace(takes: float, found: in
         tell_stop(rig, SECOND, takes=takes)
         assert len(await stop(rig, replica(FIRST), replica(SECOND), enough=1)) == found
         assert rig.session.elapsed() == pytest.approx(elapsed)
+
+    in_session(main)
+
+
+@pytest.mark.parametrize(("takes", "found", "elapsed"), [(1.4, 2, 1.4), (1.6, 1, DEMOTION_PATIENCE)])
+def test_a_demotion_that_was_begun_is_waited_for(takes: float, found: int, elapsed: float) -> None:
+    """A primary that is being demoted by force may commit without acknowledgements until it answers."""
+
+    async def main(rig: Rig) -> None:
+        tell_stop(rig, FIRST)
+        tell_stop(rig, PRIMARY, None)
+        rig.tablets.tell(f"demote_primary {PRIMARY}", gtids("100:1-70"), takes=takes)
+        assert len(await stop(rig, primary(), replica(FIRST), enough=1)) == found
+        assert rig.session.elapsed() == pytest.approx(elapsed)
+
+    in_session(main)
+
+
+@pytest.mark.parametrize(("takes", "elapsed", "result"), [(1.0, 1.0, "done"), (2.0, DEMOTION_PATIENCE, "cancelled")])
+def test_a_demotion_that_is_cancelled_may_end(takes: float, elapsed: float, result: str) -> None:
+    """A tablet that is broken off takes writes again while MySQL still switches semi-sync off."""
+
+    async def main(rig: Rig) -> None:
+        rig.tablets.tell(f"demote_primary {PRIMARY}", gtids("100:1-70"), takes=takes)
+        demoting = asyncio.create_task(rig.session.demote(primary().record, force=False), name="demoting")
+        await asyncio.sleep(0.1)
+        demoting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await demoting
+        assert rig.session.elapsed() == pytest.approx(elapsed)
+        assert rig.step("demote primary").result == result
+        assert len(asyncio.all_tasks()) == 1
 
     in_session(main)
 
