@@ -175,7 +175,8 @@ async def test_demos_at_the_same_time_are_each_asked_and_leave_no_server(tmp_pat
             moved = await ctl("promote", "commerce/0", "--to", "zone3-103", "--yes", "--reason", "test")
             assert (moved.code, moved.notes) == (0, "")
             await demo.wait_line("writes:", "zone3-0000000103 acknowledges")
-            assert f"ASK vtorc ctl --server {ctl.server} status" in " ".join((await demo.tell("status"))[1].split())
+            shown = " ".join((await demo.tell("status"))[1].split())
+            assert f"ASK {ctl.server}/ui/ vtorc ctl --server {ctl.server} status" in shown
             demo.process.send_signal(number)
             assert await demo.ended() == 0, demo.tail
             gone = await ctl("status")

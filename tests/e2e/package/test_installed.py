@@ -152,7 +152,7 @@ async def test_the_daemon_watches_until_sigterm_and_leaves_a_history(installed: 
         assert await daemon.wait() == 0, events
     assert events[-1] == "stopped"
     code, output = await installed.run("history", "vtorc-history.sqlite")
-    assert (code, output) == (0, "vtorc-history.sqlite has no recovery and no decision\n")
+    assert (code, output) == (0, "vtorc-history.sqlite has no recovery, no decision and no request\n")
 
 
 async def test_history_without_its_file_says_which_to_name(installed: Installation) -> None:
