@@ -87,7 +87,7 @@ class InteractiveDemo:
                     f"up {up // 60}:{up % 60:02}",
                 ]
             ),
-            ask=f"{demo.pages}  {demo.ask}",
+            ask=demo.ask_briefly,
             now=time.monotonic(),
             keys=self._keys(),
             picked=self._picked,

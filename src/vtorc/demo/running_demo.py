@@ -78,6 +78,13 @@ class RunningDemo:
         """The command that asks this demo's vtorc for its state."""
         return f"vtorc ctl --server {self.address} status"
 
+    @property
+    def ask_briefly(self) -> str:
+        """The pages and the command in one line of a terminal; `vtorc ctl` finds the default address by itself."""
+        host, port = DEFAULT_ADDRESS
+        command = "vtorc ctl status" if self.address == f"http://{host}:{port}" else self.ask
+        return f"{self.pages}  {command}"
+
     def find(self, name: str) -> DemoTablet:
         """Find a tablet by its alias, or by the word `primary`; raises LabError."""
         if name == "primary":

@@ -170,5 +170,10 @@ async def test_a_held_primary_is_replaced_once_its_hold_is_lifted(shard: Shard, 
         assert len(terms) == 1
         assert (await ctl("lift", "1", "--reason", "the disk is in")).code == 0
         new = await shard.replaced(old)
-        assert [alias for alias, _ in terms] == [old.alias, new.alias]
+
+        async def told_of_both() -> str:
+            told = [alias for alias, _ in terms]
+            return "" if told == [old.alias, new.alias] else f"{told}"
+
+        await until(told_of_both)
     await shard.return_of(old)

@@ -63,9 +63,10 @@ async def serving(vtorc: VtorcProcess) -> TodaysApi:
 
 
 def is_well(text: str) -> bool:
-    """Return whether the shard takes writes, is ready, and has no problem."""
+    """Return whether the shard takes writes, is ready, and has no problem, and its counters are told, too."""
     ready, standing = values(text, "shard_ready"), values(text, "standing_still")
-    return 1.0 in ready.values() and not standing and 1.0 in values(text, "shard_takes_writes").values()
+    is_ready = 1.0 in ready.values() and not standing and 1.0 in values(text, "shard_takes_writes").values()
+    return is_ready and bool(values(text, "shard_recoveries_failed"))
 
 
 def is_stuck(text: str) -> bool:
