@@ -119,6 +119,28 @@ async def test_a_failover_arrives_on_an_open_page(shard: Shard, daemons: Daemons
         await expect(page.locator("tr", has_text="RecoverDeadPrimary").first).to_contain_text("succeeded")
 
 
+async def test_a_row_of_the_fleet_changes_in_place(shard: Shard, daemons: Daemons, browser: Browser) -> None:
+    """The row of a shard shows its new primary, the page offers to sort again, and finds shards as one types."""
+    vtorc = await daemons.start_knowing("--listen-address=127.0.0.1:0")
+    web = await served(vtorc)
+    old = await shard.primary()
+    async with page_of(browser, web.address, "/ui/") as page:
+        await expect(page.locator(".cell-primary")).to_have_text(str(old.alias))
+        await page.evaluate("window.isTheSamePage = true")
+        await old.kill_mysqld()
+        new = await shard.replaced(old)
+        await expect(page.locator(".cell-primary")).to_have_text(str(new.alias))
+        again = page.get_by_role("button", name="1 shard has changed: sort again")
+        await again.click()
+        await expect(again).to_be_hidden()
+        await page.keyboard.press("/")
+        await page.keyboard.type("no such shard")
+        await expect(page.locator("li.row")).to_have_count(0)
+        await page.locator("#find").fill(str(new.alias))
+        await expect(page.locator("li.row")).to_have_count(1)
+        assert await page.evaluate("window.isTheSamePage")
+
+
 async def test_a_page_says_when_it_is_out_of_date(shard: Shard, daemons: Daemons, browser: Browser) -> None:
     """While vtorc stands still, the page says what it shows and takes no action; then it goes on."""
     vtorc = await daemons.start_knowing("--listen-address=127.0.0.1:0")

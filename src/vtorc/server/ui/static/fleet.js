@@ -9,7 +9,7 @@ const COUNT_EVERY = 500;
 const moved = new Set();
 const button = document.getElementById("sort-again");
 const form = document.querySelector(".filters");
-let rows = takeOver();
+const rows = takeOver();
 let counting = 0;
 
 function takeOver() {
@@ -23,33 +23,11 @@ async function readOrder() {
   if (answer.ok) rows?.order(await answer.json());
 }
 
-/** Render everything above the rows again, and the rows if there were none before. */
-async function readPage() {
-  const part = await fetchPart(location.href);
-  const list = document.getElementById("rows");
-  const fresh = part.querySelector("#rows");
-  if (list && fresh) fresh.replaceWith(list);
-  morphAround(part.querySelector("main"), list);
-  if (!rows || !fresh) rows = takeOver();
+/** Show the shards in the order of this moment: only then do rows move. */
+async function sortAgain() {
   moved.clear();
   offerToSort();
   await readOrder();
-}
-
-function morphAround(fresh, list) {
-  const main = document.getElementById("main");
-  if (list && fresh.contains(list)) {
-    // Only the parts before and after the rows are the server's to replace.
-    const marker = document.createElement("ul");
-    marker.dataset.key = "rows";
-    list.replaceWith(marker);
-    list.dataset.own = "";
-    const place = main.querySelector('[data-key="rows"]') ?? main.appendChild(marker.cloneNode());
-    place.replaceWith(list);
-    for (const key of ["sentence", "strip", "lose", "running", "head"]) takeTop(fresh, key);
-    return;
-  }
-  morph(main, fresh);
 }
 
 async function readCounts() {
@@ -83,18 +61,22 @@ function offerToSort() {
   button.textContent = moved.size === 1 ? "1 shard has changed: sort again" : `${moved.size} shards have changed: sort again`;
 }
 
-button.addEventListener("click", readPage);
+button.addEventListener("click", sortAgain);
 
 on("shard", ({ shard }) => {
+  if (!rows && !location.search) return location.reload(); // the first shard of all
   countSoon();
-  if (rows?.has(shard.name)) rows.change(shard.name);
+  rows?.change(shard.name);
 });
 on("gone", ({ shard }) => {
   rows?.remove(shard);
   countSoon();
 });
 on("status", () => countSoon());
-on("reset", readPage);
+on("reset", () => {
+  countSoon();
+  rows?.changeAll();
+});
 
 // --- filters: the address tells what is shown, so that it can be sent to another operator
 
@@ -130,4 +112,4 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-readOrder();
+sortAgain();

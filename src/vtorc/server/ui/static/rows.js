@@ -10,7 +10,7 @@ const GATHER_FOR = 100;
 const MOST_AT_ONCE = 200;
 
 export class Rows {
-  /** Take over the list that the server rendered; `onMove` hears which shard is in another state than its place says. */
+  /** Take over the list that the server rendered; `onMove` hears which shard has another place now. */
   constructor(list, onMove) {
     this.list = list;
     this.onMove = onMove;
@@ -18,6 +18,7 @@ export class Rows {
     this.below = gap();
     this.known = new Map([...list.children].map((row) => [row.dataset.key, row]));
     this.names = [...this.known.keys()];
+    this.listed = new Set(this.names);
     this.stale = new Set();
     this.height = 0;
     this.isFetching = false;
@@ -31,26 +32,30 @@ export class Rows {
   /** Show these shards, in this order; rows that are known are shown at once. */
   order(names) {
     this.names = names;
-    const wanted = new Set(names);
-    for (const name of this.known.keys()) if (!wanted.has(name)) this.known.delete(name);
+    this.listed = new Set(names);
+    for (const name of this.known.keys()) if (!this.listed.has(name)) this.known.delete(name);
     this.shown = [0, 0];
     this.draw();
   }
 
-  has(name) {
-    return this.known.has(name);
-  }
-
-  /** Render a row again when it is in sight. */
+  /** Render a row again when it is in sight; a shard that is not in the list yet comes with the next order. */
   change(name) {
+    if (!this.listed.has(name) && !location.search) this.onMove(name);
     if (!this.known.has(name)) return;
     this.stale.add(name);
+    this.fetchSoon();
+  }
+
+  /** Render all rows again as they come into sight. */
+  changeAll() {
+    for (const name of this.known.keys()) this.stale.add(name);
     this.fetchSoon();
   }
 
   remove(name) {
     this.known.delete(name);
     this.names = this.names.filter((other) => other !== name);
+    this.listed.delete(name);
     this.shown = [0, 0];
     this.draw();
   }
