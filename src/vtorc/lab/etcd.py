@@ -151,7 +151,7 @@ class EtcdServer:
             else []
         )
         return [
-            str(find_etcd().etcd),
+            str(find_etcd().path),
             f"--data-dir={self._folder / 'data'}",
             f"--listen-client-urls={client}",
             f"--advertise-client-urls={client}",

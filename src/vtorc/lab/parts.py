@@ -27,9 +27,6 @@ RECIPE = 1
 """Number of the way in which prefixes are made; a prefix with another number is made again."""
 
 MYSQL_AT_LEAST = (8, 0)
-ETCD_AT_LEAST = (3, 4)
-PROMTOOL_AT_LEAST = (2, 42)
-CHROMIUM_AT_LEAST = (120, 0)
 MANIFEST = "part.json"
 
 # Packages often install servers in folders that only root's PATH names.
@@ -54,28 +51,10 @@ class MysqlParts:
 
 
 @dataclass(frozen=True, slots=True)
-class EtcdParts:
-    """One usable etcd server, and one sentence on its origin."""
+class ProgramPart:
+    """One usable program, its version, and one sentence on its origin."""
 
-    etcd: Path
-    version: tuple[int, int, int]
-    origin: str
-
-
-@dataclass(frozen=True, slots=True)
-class PromtoolParts:
-    """One usable promtool, and one sentence on its origin."""
-
-    promtool: Path
-    version: tuple[int, int, int]
-    origin: str
-
-
-@dataclass(frozen=True, slots=True)
-class ChromiumParts:
-    """One usable Chromium, and one sentence on its origin."""
-
-    chromium: Path
+    path: Path
     version: tuple[int, int, int]
     origin: str
 
@@ -145,7 +124,7 @@ def find_mysqld(environ: Mapping[str, str] | None = None) -> MysqlParts:
     return MYSQL.find(os.environ if environ is None else environ)
 
 
-def find_etcd(environ: Mapping[str, str] | None = None) -> EtcdParts:
+def find_etcd(environ: Mapping[str, str] | None = None) -> ProgramPart:
     """Find an etcd of version 3.4 or newer: VTORC_ETCD, then PATH, then the fetched one.
 
     Raises PartMissing with every place that was tried. An unusable VTORC_ETCD is an error, never passed over.
@@ -153,7 +132,7 @@ def find_etcd(environ: Mapping[str, str] | None = None) -> EtcdParts:
     return ETCD.find(os.environ if environ is None else environ)
 
 
-def find_promtool(environ: Mapping[str, str] | None = None) -> PromtoolParts:
+def find_promtool(environ: Mapping[str, str] | None = None) -> ProgramPart:
     """Find a promtool of version 2.42 or newer: VTORC_PROMTOOL, then PATH, then the fetched one.
 
     Raises PartMissing with every place that was tried. An unusable VTORC_PROMTOOL is an error, never passed over.
@@ -161,7 +140,7 @@ def find_promtool(environ: Mapping[str, str] | None = None) -> PromtoolParts:
     return PROMTOOL.find(os.environ if environ is None else environ)
 
 
-def find_chromium(environ: Mapping[str, str] | None = None) -> ChromiumParts:
+def find_chromium(environ: Mapping[str, str] | None = None) -> ProgramPart:
     """Find a Chromium of version 120 or newer: VTORC_CHROMIUM, then PATH, then the fetched one.
 
     Raises PartMissing with every place that was tried. An unusable VTORC_CHROMIUM is an error, never passed over.
@@ -246,33 +225,6 @@ def mysql_of_prefix(prefix: Prefix) -> MysqlParts:
     )
 
 
-def etcd_of_prefix(prefix: Prefix) -> EtcdParts:
-    """Describe the etcd server of a fetched prefix."""
-    return EtcdParts(
-        etcd=prefix.root / "bin" / "etcd",
-        version=version_of(prefix.version) or (0, 0, 0),
-        origin=f"etcd {prefix.version}, fetched into {prefix.root}",
-    )
-
-
-def promtool_of_prefix(prefix: Prefix) -> PromtoolParts:
-    """Describe the promtool of a fetched prefix."""
-    return PromtoolParts(
-        promtool=prefix.root / "bin" / "promtool",
-        version=version_of(prefix.version) or (0, 0, 0),
-        origin=f"promtool {prefix.version}, fetched into {prefix.root}",
-    )
-
-
-def chromium_of_prefix(prefix: Prefix) -> ChromiumParts:
-    """Describe the Chromium of a fetched prefix."""
-    return ChromiumParts(
-        chromium=prefix.root / "bin" / "chromium",
-        version=version_of(prefix.version) or (0, 0, 0),
-        origin=f"Chromium {prefix.version}, fetched into {prefix.root}",
-    )
-
-
 def _which(program: str, environ: Mapping[str, str]) -> Path | None:
     folders = os.pathsep.join((environ.get("PATH", os.defpath), *_SERVER_FOLDERS))
     found = shutil.which(program, path=folders)
@@ -327,37 +279,44 @@ def _default_settings(mysqld: str) -> dict[str, str]:
     return {row[0]: row[1].strip() for row in rows if len(row) == 2}
 
 
-def _etcd_at(path: Path, how: str, _environ: Mapping[str, str]) -> EtcdParts | str:
-    """Describe the etcd at `path`, or return a clause that says why it cannot be used."""
-    version = version_of(_output_of(str(path), "--version"))
-    if version is None:
-        return f"{path} prints no version when asked with --version"
-    text = ".".join(map(str, version))
-    if version < ETCD_AT_LEAST:
-        return f"{path} is etcd {text}, older than 3.4"
-    return EtcdParts(etcd=path, version=version, origin=f"etcd {text} at {path}, {how}")
+def program_kind(
+    part: str, *, title: str, package: str, at_least: tuple[int, int], product: str = "", has_own_suite: bool = False
+) -> PartKind[ProgramPart]:
+    """Return the kind of a part that is one program, which tells its version when asked with `--version`.
 
+    `title` is its name in sentences, `part` that of the program, and `package` that of Debian's package. `product` is
+    what operators install to have it, if that has another name.
+    """
+    oldest = ".".join(map(str, at_least if at_least[1] else at_least[:1]))
+    name = title.removesuffix(" server")
 
-def _promtool_at(path: Path, how: str, _environ: Mapping[str, str]) -> PromtoolParts | str:
-    """Describe the promtool at `path`, or return a clause that says why it cannot be used."""
-    version = version_of(_output_of(str(path), "--version"))
-    if version is None:
-        return f"{path} prints no version when asked with --version"
-    text = ".".join(map(str, version))
-    if version < PROMTOOL_AT_LEAST:
-        return f"{path} is promtool {text}, older than 2.42"
-    return PromtoolParts(promtool=path, version=version, origin=f"promtool {text} at {path}, {how}")
+    def describe(path: Path, how: str, _: Mapping[str, str]) -> ProgramPart | str:
+        version = version_of(_output_of(str(path), "--version"))
+        if version is None:
+            return f"{path} prints no version when asked with --version"
+        text = ".".join(map(str, version))
+        if version < at_least:
+            return f"{path} is {name} {text}, older than {oldest}"
+        return ProgramPart(path=path, version=version, origin=f"{name} {text} at {path}, {how}")
 
+    def of_prefix(prefix: Prefix) -> ProgramPart:
+        return ProgramPart(
+            path=prefix.root / "bin" / part,
+            version=version_of(prefix.version) or (0, 0, 0),
+            origin=f"{name} {prefix.version}, fetched into {prefix.root}",
+        )
 
-def _chromium_at(path: Path, how: str, _environ: Mapping[str, str]) -> ChromiumParts | str:
-    """Describe the Chromium at `path`, or return a clause that says why it cannot be used."""
-    version = version_of(_output_of(str(path), "--version"))
-    if version is None:
-        return f"{path} prints no version when asked with --version"
-    text = ".".join(map(str, version))
-    if version < CHROMIUM_AT_LEAST:
-        return f"{path} is Chromium {text}, older than 120"
-    return ChromiumParts(chromium=path, version=version, origin=f"Chromium {text} at {path}, {how}")
+    return PartKind(
+        part=part,
+        program=part,
+        package=package,
+        title=title,
+        wanted=f"{product or name} {oldest} or newer",
+        variable=f"VTORC_{part.upper()}",
+        describe=describe,
+        of_prefix=of_prefix,
+        has_own_suite=has_own_suite,
+    )
 
 
 @functools.cache
@@ -380,34 +339,6 @@ MYSQL = PartKind(
     describe=_mysqld_at,
     of_prefix=mysql_of_prefix,
 )
-ETCD = PartKind(
-    part="etcd",
-    program="etcd",
-    package="etcd-server",
-    title="etcd server",
-    wanted="etcd 3.4 or newer",
-    variable="VTORC_ETCD",
-    describe=_etcd_at,
-    of_prefix=etcd_of_prefix,
-)
-PROMTOOL = PartKind(
-    part="promtool",
-    program="promtool",
-    package="promtool",
-    title="promtool",
-    wanted="Prometheus 2.42 or newer",
-    variable="VTORC_PROMTOOL",
-    describe=_promtool_at,
-    of_prefix=promtool_of_prefix,
-)
-CHROMIUM = PartKind(
-    part="chromium",
-    program="chromium",
-    package="chromium",
-    title="Chromium",
-    wanted="Chromium 120 or newer",
-    variable="VTORC_CHROMIUM",
-    describe=_chromium_at,
-    of_prefix=chromium_of_prefix,
-    has_own_suite=True,
-)
+ETCD = program_kind("etcd", title="etcd server", package="etcd-server", at_least=(3, 4))
+PROMTOOL = program_kind("promtool", title="promtool", package="promtool", at_least=(2, 42), product="Prometheus")
+CHROMIUM = program_kind("chromium", title="Chromium", package="chromium", at_least=(120, 0), has_own_suite=True)

@@ -52,7 +52,7 @@ async def daemons(shard: Shard) -> AsyncIterator[Daemons]:
 async def browser() -> AsyncIterator[Browser]:
     """Start a Chromium."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=find_chromium().chromium, args=_OPTIONS)
+        browser = await playwright.chromium.launch(executable_path=find_chromium().path, args=_OPTIONS)
         yield browser
         await browser.close()
 

@@ -132,7 +132,7 @@ async def why_rules_are_wrong(file: Path) -> str:
 
 async def _complaint(*words: str) -> str:
     running = await asyncio.create_subprocess_exec(
-        find_promtool().promtool, *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        find_promtool().path, *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     output, _ = await running.communicate()
     return "" if running.returncode == 0 else output.decode()

@@ -113,7 +113,7 @@ def test_missing_part_is_fetched_once(tmp_path: Path, environ: dict[str, str]) -
     fetch(environ, say=lambda _: None)
     assert FakeDebian.updates == 1
     home = tmp_path / "home" / ".cache" / "vtorc" / "parts"
-    assert find_etcd(environ).etcd == home / "etcd-3.5.30-2" / "bin" / "etcd"
+    assert find_etcd(environ).path == home / "etcd-3.5.30-2" / "bin" / "etcd"
     assert said[-1] == f"etcd 3.5.30-2, fetched into {home / 'etcd-3.5.30-2'}"
     assert sorted(path.name for path in home.iterdir()) == [".lock", "etcd-3.5.30-2", "mysql-9.7.4-2"]
 
@@ -153,7 +153,7 @@ def test_named_folder_keeps_everything(tmp_path: Path, environ: dict[str, str]) 
     environ["VTORC_PARTS"] = str(tmp_path / "named")
     environ["VTORC_MYSQLD"] = str(kept(tmp_path, "mysql", "9.7.4-2") / "bin" / "mysqld")
     fetch(environ, say=lambda _: None)
-    assert find_etcd(environ).etcd == tmp_path / "named" / "etcd-3.5.30-2" / "bin" / "etcd"
+    assert find_etcd(environ).path == tmp_path / "named" / "etcd-3.5.30-2" / "bin" / "etcd"
     assert not (tmp_path / "tree" / ".parts").exists()
 
 
@@ -163,7 +163,7 @@ def test_machine_without_a_home_keeps_parts_in_the_project(tmp_path: Path, envir
     environ["VTORC_MYSQLD"] = str(mysqld)
     del environ["HOME"]
     fetch(environ, say=lambda _: None)
-    assert find_etcd(environ).etcd == tmp_path / "tree" / ".parts" / "etcd-3.5.30-2" / "bin" / "etcd"
+    assert find_etcd(environ).path == tmp_path / "tree" / ".parts" / "etcd-3.5.30-2" / "bin" / "etcd"
 
 
 def test_nothing_to_be_had_is_one_error(environ: dict[str, str]) -> None:
@@ -186,7 +186,7 @@ def test_half_made_part_is_made_again(tmp_path: Path, environ: dict[str, str]) -
     fetch(environ, say=lambda _: None)
     assert not (half / "bin" / "leftover").exists()
     assert MYSQL.prefix_in(half) is None
-    assert find_etcd(environ).etcd == half / "bin" / "etcd"
+    assert find_etcd(environ).path == half / "bin" / "etcd"
 
 
 def test_promtool_is_fetched_for_the_tests_alone(tmp_path: Path, environ: dict[str, str]) -> None:
@@ -198,7 +198,7 @@ def test_promtool_is_fetched_for_the_tests_alone(tmp_path: Path, environ: dict[s
     fetch(environ, kinds=(MYSQL, ETCD, PROMTOOL), say=lambda _: None)
     found = find_promtool(environ)
     assert found.version == (3, 5, 3)
-    assert found.promtool.is_file()
+    assert found.path.is_file()
 
 
 def test_a_promtool_that_is_too_old_is_refused(tmp_path: Path, environ: dict[str, str]) -> None:

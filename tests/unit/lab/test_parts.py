@@ -90,11 +90,11 @@ def test_folders_are_searched_in_order(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(parts, "source_tree", lambda: tmp_path / "tree")
     environ = {"PATH": "/bin", "HOME": str(tmp_path), "VTORC_PARTS": str(tmp_path / "named")}
     last = fetched(tmp_path / ".cache" / "vtorc" / "parts", "etcd", "3.5.30-2")
-    assert find_etcd(environ).etcd == last
+    assert find_etcd(environ).path == last
     second = fetched(tmp_path / "tree" / ".parts", "etcd", "3.5.30-2")
-    assert find_etcd(environ).etcd == second
+    assert find_etcd(environ).path == second
     first = fetched(tmp_path / "named", "etcd", "3.5.30-2")
-    assert find_etcd(environ).etcd == first
+    assert find_etcd(environ).path == first
 
 
 def test_moved_prefix_counts_as_none(tmp_path: Path) -> None:
@@ -138,10 +138,10 @@ def test_old_etcd_is_passed_over(tmp_path: Path) -> None:
     on_path = program(tmp_path / "path" / "etcd", ETCD_3_3)
     server = fetched(tmp_path / "parts", "etcd", "3.5.30-2")
     environ = {"PATH": f"/bin:{on_path.parent}", "VTORC_PARTS": str(tmp_path / "parts")}
-    assert find_etcd(environ).etcd == server
+    assert find_etcd(environ).path == server
     newer = program(tmp_path / "newer" / "etcd", ETCD_3_5)
     found = find_etcd({**environ, "PATH": f"/bin:{newer.parent}"})
-    assert (found.etcd, found.version) == (newer, (3, 5, 16))
+    assert (found.path, found.version) == (newer, (3, 5, 16))
 
 
 def test_installed_mysqld_tells_its_folders(tmp_path: Path) -> None:
