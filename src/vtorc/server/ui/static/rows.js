@@ -34,7 +34,7 @@ export class Rows {
     this.names = names;
     this.listed = new Set(names);
     for (const name of this.known.keys()) if (!this.listed.has(name)) this.known.delete(name);
-    this.shown = [0, 0];
+    this.shown = [-1, -1]; // draw again, whatever was shown
     this.draw();
   }
 
@@ -56,7 +56,7 @@ export class Rows {
     this.known.delete(name);
     this.names = this.names.filter((other) => other !== name);
     this.listed.delete(name);
-    this.shown = [0, 0];
+    this.shown = [-1, -1]; // draw again, whatever was shown
     this.draw();
   }
 
