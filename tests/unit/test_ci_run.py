@@ -53,8 +53,8 @@ def test_ci_ends_with_the_end_to_end_tests() -> None:
     places = [place(part, lines) for part in (*CHECKS, WITHOUT_SERVERS, WORLDS, BUGS, END_TO_END)]
     assert places == sorted(places)
     assert places[-1] == len(lines) - 1
-    assert "SEEDS=0..5000" in last
-    assert "0..5000" in lines[places[-3]]
+    assert "SEEDS=0..2000" in last
+    assert "0..2000" in lines[places[-3]]
 
 
 def test_no_test_run_hides_its_closing_line() -> None:
