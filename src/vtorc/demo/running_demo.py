@@ -80,10 +80,9 @@ class RunningDemo:
 
     @property
     def ask_briefly(self) -> str:
-        """The pages and the command in one line of a terminal; `vtorc ctl` finds the default address by itself."""
+        """The pages, and the command where it finds the address by itself: one line of a terminal, in any case."""
         host, port = DEFAULT_ADDRESS
-        command = "vtorc ctl status" if self.address == f"http://{host}:{port}" else self.ask
-        return f"{self.pages}  {command}"
+        return f"{self.pages}  vtorc ctl status" if self.address == f"http://{host}:{port}" else self.pages
 
     def find(self, name: str) -> DemoTablet:
         """Find a tablet by its alias, or by the word `primary`; raises LabError."""
