@@ -593,7 +593,7 @@ def _(patch: Patch) -> None:
     patch.set(ShardLoop, "_remember", lambda self, action, record: None)
 
 
-@mutant("no-backoff", "repeats failed repairs at once", profile="repairs", budget=20, kinds=("remove-plugins",))
+@mutant("no-backoff", "repeats failed repairs at once", profile="repairs", budget=20, kinds=("fill-disk-failing",))
 def _(patch: Patch) -> None:
     patch.set(backoff.AttemptHistory, "why_wait", lambda self, finding, recovery: None)
 
