@@ -218,7 +218,7 @@ async def test_ctrl_c_ends_the_demo_on_a_terminal(installed: Installation) -> No
             await screen.wait(rb"The MySQL servers of this demo are simulated")
             await screen.wait(rb"healthy: zone1-0000000101 needs 1 acknowledgement, has 2")
             screen.type(b"k")
-            await screen.wait(rb"promoted zone[23]-000000010[23]")
+            await screen.wait(rb"until\s+zone[23]-000000010[23] took over")
             screen.type(CTRL_C)
             async with asyncio.timeout(PATIENCE):
                 assert await process.wait() == 0
