@@ -110,6 +110,8 @@ def _loss_rows(loss: LossFigures) -> Iterator[Row]:
     yield name, found
     yield f"{name}, right findings", _counts(loss.codes)
     yield f"{name}, wrong findings", _counts(loss.wrong)
+    for told in loss.told_wrongly:
+        yield f"{name}, told wrongly", told
     yield f"{name}, fake fleet late by at most", f"{loss.fleet_late:.2f} s"
 
 

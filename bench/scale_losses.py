@@ -15,6 +15,8 @@ _ON_THE_WAY = frozenset(
 )
 """Findings about a lost primary before it is certain, and after it was replaced."""
 
+_TOLD_AT_MOST = 5
+
 Key = tuple[str, str]
 """A code and the tablet that it is about."""
 
@@ -72,6 +74,8 @@ class LossFigures:
     """Right findings by code."""
     wrong: dict[str, int] = field(default_factory=dict)
     """Wrong findings by code."""
+    told_wrongly: tuple[str, ...] = ()
+    """The first wrong findings, each in the daemon's words and with the seconds since the loss."""
 
     @property
     def problem(self) -> str:
@@ -94,6 +98,7 @@ class LossWatch:
         self._right = frozenset[Key]().union(*(each.right_findings() for each in rightful))
         self._lost_at = lost_at
         self._seen: dict[Key, float] = {}
+        self._told: dict[Key, str] = {}
         self._replaced: dict[str, float] = {}
         self._expected = list(loss.expected())
         self._to_replace = loss.to_be_replaced()
@@ -102,7 +107,9 @@ class LossWatch:
         """Take note of the findings and the ends of recoveries among these lines."""
         for line in lines:
             if "rule" in line and "code" in line:
-                self._seen.setdefault((line["code"], line["tablet"]), logged_at(line))
+                key = (line["code"], line["tablet"])
+                self._seen.setdefault(key, logged_at(line))
+                self._told.setdefault(key, str(line["event"]))
             elif line.get("outcome") == "succeeded" and line["shard"] in self._to_replace:
                 self._replaced.setdefault(line["shard"], logged_at(line))
 
@@ -115,7 +122,8 @@ class LossWatch:
         """Sum up."""
         found = self._found()
         right = Counter(code for code, tablet in self._seen if (code, tablet) in self._right)
-        wrong = Counter(code for code, tablet in self._seen if (code, tablet) not in self._right)
+        wrongly = [key for key in self._seen if key not in self._right]
+        wrong = Counter(code for code, _ in wrongly)
         return LossFigures(
             name=self.loss.name,
             tablets=len(self.loss.lost),
@@ -127,6 +135,9 @@ class LossWatch:
             replaced_seconds=max((at - self._lost_at for at in self._replaced.values()), default=None),
             codes=dict(sorted(right.items())),
             wrong=dict(sorted(wrong.items())),
+            told_wrongly=tuple(
+                f"after {self._seen[key] - self._lost_at:.2f} s: {self._told[key]}" for key in wrongly[:_TOLD_AT_MOST]
+            ),
         )
 
     def _found(self) -> list[float]:

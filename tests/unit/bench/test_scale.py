@@ -50,7 +50,8 @@ def test_a_lost_replica_is_found_and_nothing_else_may_be() -> None:
     other = finding("InvalidReplica", PRIMARY.lost[0].alias)
     assert watch(REPLICA, finding("InvalidReplica", lost.alias), other).figures().problem == "1 wrong findings"
     assert watch(REPLICA, other).figures().problem == "1 of 1 findings missing, 1 wrong findings"
-    assert watch(REPLICA, finding("DeadPrimary", lost.alias)).figures().wrong == {"DeadPrimary": 1}
+    wrong = watch(REPLICA, finding("DeadPrimary", lost.alias)).figures()
+    assert (wrong.wrong, wrong.told_wrongly) == ({"DeadPrimary": 1}, ("after 0.50 s: …",))
 
 
 def test_what_was_lost_before_may_be_found_again() -> None:
