@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.table import Table
 
-from bench.scale_losses import LossFigures
+from bench.scale_losses import LossFigures, Times
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,19 +100,20 @@ def _healthy_rows(figures: Figures) -> Iterator[Row]:
 
 def _loss_rows(loss: LossFigures) -> Iterator[Row]:
     name = f"{loss.name} lost"
-    found = f"{loss.found} of {loss.expected} found"
-    if loss.found_seconds is not None:
-        found += f", the last after {loss.found_seconds:.2f} s"
+    yield name, _with_times(f"{loss.found} of {loss.expected} found", loss.found_seconds)
     if loss.to_replace:
-        found += f"; {loss.replaced} of {loss.to_replace} primaries replaced"
-    if loss.replaced_seconds is not None:
-        found += f", the last after {loss.replaced_seconds:.2f} s"
-    yield name, found
+        yield f"{name}, verdicts on primaries", str(loss.verdict_seconds)
+        replaced = f"{loss.replaced} of {loss.to_replace}"
+        yield f"{name}, primaries replaced", _with_times(replaced, loss.replaced_seconds)
     yield f"{name}, right findings", _counts(loss.codes)
     yield f"{name}, wrong findings", _counts(loss.wrong)
     for told in loss.told_wrongly:
         yield f"{name}, told wrongly", told
     yield f"{name}, fake fleet late by at most", f"{loss.fleet_late:.2f} s"
+
+
+def _with_times(count: str, times: Times | None) -> str:
+    return count if times is None else f"{count}: {times}"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

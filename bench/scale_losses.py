@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 
 from bench.daemon import LogLine, logged_at
 from bench.fake_fleet.layout import CELLS, Place
@@ -57,17 +58,36 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True)
+class Times:
+    """The first, the middle and the last of some times, in seconds."""
+
+    first: float
+    median: float
+    last: float
+
+    @classmethod
+    def of(cls, seconds: Collection[float]) -> "Times | None":
+        """Sum up; None if there are none."""
+        return cls(min(seconds), median(seconds), max(seconds)) if seconds else None
+
+    def __str__(self) -> str:
+        return f"the first after {self.first:.2f} s, half after {self.median:.2f} s, the last after {self.last:.2f} s"
+
+
+@dataclass(frozen=True, slots=True)
 class LossFigures:
-    """How one loss was found; seconds are from the loss to the last finding, or to the last replacement."""
+    """How one loss was found; seconds are from the loss to a finding, or to the end of a replacement."""
 
     name: str
     tablets: int
     expected: int
     found: int
-    found_seconds: float | None
+    found_seconds: Times | None
+    verdict_seconds: Times | None
+    """Of lost primaries alone."""
     to_replace: int
     replaced: int
-    replaced_seconds: float | None
+    replaced_seconds: Times | None
     fleet_late: float = 0.0
     """Seconds by which the fake fleet itself was late at worst: healthy tablets hung for so long."""
     codes: dict[str, int] = field(default_factory=dict)
@@ -101,6 +121,7 @@ class LossWatch:
         self._told: dict[Key, str] = {}
         self._replaced: dict[str, float] = {}
         self._expected = list(loss.expected())
+        self._of_replicas = {(Code.INVALID_REPLICA.value, str(place.alias)) for place in loss.lost}
         self._to_replace = loss.to_be_replaced()
 
     def read(self, lines: Iterable[LogLine]) -> None:
@@ -129,10 +150,11 @@ class LossWatch:
             tablets=len(self.loss.lost),
             expected=len(self._expected),
             found=len(found),
-            found_seconds=max(found, default=None),
+            found_seconds=Times.of(found),
+            verdict_seconds=Times.of(self._found(primaries=True)),
             to_replace=len(self._to_replace),
             replaced=len(self._replaced),
-            replaced_seconds=max((at - self._lost_at for at in self._replaced.values()), default=None),
+            replaced_seconds=Times.of([at - self._lost_at for at in self._replaced.values()]),
             codes=dict(sorted(right.items())),
             wrong=dict(sorted(wrong.items())),
             told_wrongly=tuple(
@@ -140,9 +162,10 @@ class LossWatch:
             ),
         )
 
-    def _found(self) -> list[float]:
-        """When each expected finding came, in seconds after the loss."""
-        moments = [[self._seen[key] for key in keys if key in self._seen] for keys in self._expected]
+    def _found(self, *, primaries: bool = False) -> list[float]:
+        """When each expected finding came, or each about a primary, in seconds after the loss."""
+        wanted = [keys for keys in self._expected if not primaries or not keys & self._of_replicas]
+        moments = [[self._seen[key] for key in keys if key in self._seen] for keys in wanted]
         return [min(each) - self._lost_at for each in moments if each]
 
 

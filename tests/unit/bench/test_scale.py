@@ -11,7 +11,7 @@ import pytest
 from bench.fake_fleet.layout import CELLS, places
 from bench.half_core import half_a_core
 from bench.scale_figures import Figures, HealthyFigures, write_figures
-from bench.scale_losses import Loss, LossWatch, losses
+from bench.scale_losses import Loss, LossWatch, Times, losses
 from vtorc.core.facts.ids import TabletAlias
 
 LOST_AT = 1_700_000_000.0
@@ -46,7 +46,7 @@ def test_a_lost_replica_is_found_and_nothing_else_may_be() -> None:
     (lost,) = REPLICA.lost
     found = watch(REPLICA, finding("InvalidReplica", lost.alias))
     assert found.is_complete
-    assert (found.figures().found_seconds, found.figures().problem) == (0.5, "")
+    assert (found.figures().found_seconds, found.figures().problem) == (Times(0.5, 0.5, 0.5), "")
     other = finding("InvalidReplica", PRIMARY.lost[0].alias)
     assert watch(REPLICA, finding("InvalidReplica", lost.alias), other).figures().problem == "1 wrong findings"
     assert watch(REPLICA, other).figures().problem == "1 of 1 findings missing, 1 wrong findings"
@@ -66,7 +66,7 @@ def test_a_lost_primary_has_to_be_replaced_as_well() -> None:
     assert watch(PRIMARY, *dead).figures().problem == "1 of 1 primaries not replaced"
     replaced = {"timestamp": "2023-11-14T22:13:21.000Z", "event": "…", "outcome": "succeeded", "shard": str(lost.shard)}
     figures = watch(PRIMARY, *dead, replaced, finding("StaleTopoPrimary", lost.alias)).figures()
-    assert (figures.problem, figures.replaced_seconds) == ("", 1.0)
+    assert (figures.problem, figures.replaced_seconds) == ("", Times(1.0, 1.0, 1.0))
     assert figures.codes == {"DeadPrimary": 1, "StaleTopoPrimary": 1, "UnreachablePrimary": 1}
 
 
