@@ -12,9 +12,17 @@ from vtorc.core.detection.problems import Code
 _LOST_CELL = CELLS[-1]
 _PRIMARY_LOST = frozenset({Code.DEAD_PRIMARY.value, Code.DEAD_PRIMARY_AND_SOME_REPLICAS.value})
 _ON_THE_WAY = frozenset(
-    {Code.UNREACHABLE_PRIMARY.value, Code.UNREACHABLE_PRIMARY_WITH_BROKEN_REPLICAS.value, Code.STALE_TOPO_PRIMARY.value}
+    {
+        Code.UNREACHABLE_PRIMARY.value,
+        Code.UNREACHABLE_PRIMARY_WITH_BROKEN_REPLICAS.value,
+        Code.PRIMARY_SEMI_SYNC_BLOCKED.value,
+        Code.STALE_TOPO_PRIMARY.value,
+    }
 )
-"""Findings about a lost primary before it is certain, and after it was replaced."""
+"""Findings about a lost primary before it is certain, and after it was replaced.
+
+Its replicas may tell that they lost it before vtorc has asked it itself: then it gets no acknowledgements.
+"""
 
 _TOLD_AT_MOST = 5
 

@@ -23,6 +23,18 @@ class BudgetLimits:
     repairs: int = 16
     """All others."""
 
+    def divided_by(self, factor: float) -> "BudgetLimits":
+        """Return the limits divided by a factor of at least 1, but not below `LEAST_UNDER_WAY` if they are above it."""
+        return BudgetLimits(recoveries=_divided(self.recoveries, factor), repairs=_divided(self.repairs, factor))
+
+
+LEAST_UNDER_WAY = 4
+"""Recoveries of a kind that are under way at a time however late vtorc is."""
+
+
+def _divided(most: int, factor: float) -> int:
+    return max(min(most, LEAST_UNDER_WAY), int(most / factor))
+
 
 YIELD_DIVISOR = 4
 """Repairs of replicas get the repair slots divided by this while a replacement of a primary waits for its turn."""

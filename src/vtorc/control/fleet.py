@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from vtorc.control.breaker import HOLD_NOTHING, Breaker
 from vtorc.control.budget import BudgetLimits, FleetBudget
@@ -101,7 +101,7 @@ class Fleet:
         self._has_read = False
         self._slow_down = SlowDown(self._tell_lateness)
         self.probes = ProbeBudget(tools.clock.now, drag=lambda: self._slow_down.drag)
-        self.budget = FleetBudget(lambda: settings().budget, tools.clock.now)
+        self.budget = FleetBudget(self._budget_limits, tools.clock.now)
         self._breaker = Breaker(
             now=tools.clock.now,
             shards=lambda: len(self.loops),
@@ -218,8 +218,12 @@ class Fleet:
         return await read_topology(self._tools.topo, clock)
 
     def _pace(self) -> ProbePace:
-        pace, factor = self._settings().pace, self._slow_down.factor
-        return pace if factor == 1.0 else replace(pace, slowed_by=factor)
+        pace, slow = self._settings().pace, self._slow_down
+        return pace if slow.is_on_time else pace.when_late(factor=slow.factor, drag=slow.drag)
+
+    def _budget_limits(self) -> BudgetLimits:
+        """Return fewer recoveries at a time while vtorc is late: each then ends within its deadlines."""
+        return self._settings().budget.divided_by(self._slow_down.factor)
 
     def _tell_lateness(self, news: LatenessNews) -> None:
         self._observer.announced(lateness_announcement(news))

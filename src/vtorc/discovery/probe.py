@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.last_probe import LastProbe, ProbeFailure
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.remembered import RememberedTablet
@@ -16,7 +17,7 @@ from vtorc.core.facts.status import TabletStatus
 from vtorc.core.facts.tablet_memory import TabletMemory
 from vtorc.core.facts.views import TabletView
 from vtorc.discovery.lateness import OnTimeClock, OnTimeTimeout
-from vtorc.discovery.probe_budget import Lane, ProbeBudget, ProbeSlot
+from vtorc.discovery.probe_budget import ROUNDS, Lane, ProbeBudget, ProbeSlot
 from vtorc.errors import (
     TabletBadAnswer,
     TabletCallFailed,
@@ -57,6 +58,16 @@ class ProbePace:
         hurried = max(self.hurried_interval, min(self.fading_interval, _FADING * hurried_for))
         slowed = self.slowed_by * hurried
         return min(slowed, max(hurried, self.fading_interval)) if primary_may_be_lost else slowed
+
+    def when_late(self, *, factor: float, drag: float) -> "ProbePace":
+        """Return the pace of a vtorc that is late: pauses longer by `factor`, and the hurried deadline by what a call
+        takes longer if each beat of the event loop is late by `drag` seconds.
+
+        With half a core, healthy tablets missed the hurried deadline after the loss of a cell of a thousand: no round
+        of the loop was late by itself, but a call goes through many of them.
+        """
+        deadline = min(max(self.calm_deadline, self.hurried_deadline), self.hurried_deadline + ROUNDS * drag)
+        return replace(self, slowed_by=factor, hurried_deadline=deadline)
 
 
 SLOWEST_HURRY_AT = 5.0
@@ -114,6 +125,7 @@ class TabletProbe:
         self._slot = slot if slot is not None else ProbeBudget(clock.now).new_slot()
         self._lane = Lane.CALM
         self._waiting = 0
+        self._to_look_at = False
         self._voids = 0
         self._unasked = 0.0
         self._late_at_status = 0.0
@@ -189,25 +201,47 @@ class TabletProbe:
             self._call_timeout.shorten(self._hurried_deadline)
 
     def set_lane(self, lane: Lane) -> None:
-        """Ask with this urgency from now on, as long as nothing waits for the answer."""
+        """Ask with this urgency from now on; the first question since the primary was lost is more urgent."""
+        if lane is Lane.LOST_PRIMARY and self._lane is not lane:
+            self._to_look_at = True
         self._lane = lane
-        self._slot.move(Lane.LOST_PRIMARY if self._waiting else lane)
+        self._move()
+
+    def look_first(self) -> None:
+        """Put the next question before those that are asked again, as something happened to this very tablet."""
+        self._to_look_at = True
+        self._move()
+
+    def _move(self) -> None:
+        lane = self._lane
+        if self._waiting or (self._to_look_at and lane is Lane.LOST_PRIMARY):
+            lane = Lane.AWAITED
+        elif self._to_look_at:
+            lane = Lane.HINTED_PRIMARY if self.record.type is TabletType.PRIMARY else Lane.HINTED
+        self._slot.move(lane)
 
     async def wait_for_probe(self, moment: float) -> None:
         """Wait until a probe that started at or after `moment` has ended."""
         self._waiting += 1
-        self.set_lane(self._lane)
+        self._move()
         self.ask_now()
         try:
             while self._last_started < moment:
                 await self._probe_ended.wait()
         finally:
             self._waiting -= 1
-            self.set_lane(self._lane)
+            self._move()
 
     async def wait_until_it_answers(self) -> None:
-        """Wait until the last probe brought a status."""
+        """Wait until the last probe brought a status, and nothing has put that in doubt since."""
         await self._answers.wait()
+
+    def doubt(self) -> None:
+        """Let `wait_until_it_answers` wait for the next probe, as the tablet's health stream broke.
+
+        The lost tablets of a cell were dialled once a second for their streams, while their probes waited for slots.
+        """
+        self._answers.clear()
 
     async def run(self, pace: Callable[[], ProbePace]) -> None:
         """Probe until cancelled."""
@@ -248,6 +282,8 @@ class TabletProbe:
         queued_at = self._clock.now()
         await self._slot.take(dial=self.view.current_status is None)
         self._due.clear()  # what was to be asked since is asked now
+        self._to_look_at = False
+        self._move()
         try:
             started = self._clock.now()
             self._unasked = started - queued_at

@@ -21,8 +21,8 @@ as much.
 HELD = 0.02
 """Seconds that a slot is held for an answer while the event loop is idle; what takes longer waits for the network."""
 
-_HELD_FOR_DRAG = 30.0
-"""Seconds that a slot is held longer for each second by which a beat of the event loop is late on average: a call goes
+ROUNDS = 30.0
+"""Seconds that a call takes longer for each second by which a beat of the event loop is late on average: it goes
 through a dozen rounds of the loop and more."""
 
 _TURN_OF_THE_LAST = 4
@@ -30,11 +30,18 @@ _TURN_OF_THE_LAST = 4
 
 
 class Lane(enum.IntEnum):
-    """How urgent a question is, the most urgent first."""
+    """How urgent a question is, the most urgent first: what was not asked at all tells more than what is asked again.
 
-    LOST_PRIMARY = 0  # its primary does not answer, or a recovery waits
-    SUSPECTED = 1
-    CALM = 2
+    When a cell of a thousand tablets was lost, the shards that had been found already were asked again and again. The
+    last lost primary was asked for the first time after a minute.
+    """
+
+    AWAITED = 0  # a verdict on a primary that does not answer, or a recovery, waits for it
+    HINTED_PRIMARY = 1  # a primary to which something happened, and which was not asked since
+    HINTED = 2  # any other tablet of which this is so
+    LOST_PRIMARY = 3  # asked again, as its primary does not answer
+    SUSPECTED = 4
+    CALM = 5
 
 
 class ProbeSlot:
@@ -149,7 +156,7 @@ class _Queue:
     def _take_back(self) -> bool:
         """Take back the slot that is held longest, if it is held long enough; else look again when it is."""
         slot, since = next(iter(self._holding.items()))
-        left = since + HELD + _HELD_FOR_DRAG * self._drag() - self._now()
+        left = since + HELD + ROUNDS * self._drag() - self._now()
         if left <= 0.0:
             del self._holding[slot]
             return True

@@ -66,5 +66,6 @@ async def _watch_health(probe: TabletProbe, tablets: TabletManager, suspect: Cal
         except TabletError:
             pass
         if heard:
+            probe.doubt()
             suspect()
         await asyncio.sleep(RETRY_AFTER)

@@ -29,6 +29,9 @@ _LATE = 0.1
 
 _SMOOTHING = 0.2
 
+_ON_TIME = 0.002
+"""Seconds by which beats are late on average in a vtorc that is on time."""
+
 
 @dataclass(frozen=True, slots=True)
 class LatenessNews:
@@ -53,6 +56,11 @@ class SlowDown:
         self._elapsed = self._busy = self._late = 0.0
         self._worst = 0.0
         self._on_time_for: float | None = None
+
+    @property
+    def is_on_time(self) -> bool:
+        """Whether vtorc asks at its full pace, and calls take no longer than the network does."""
+        return self.factor == 1.0 and self.drag < _ON_TIME
 
     def beat(self, took: float) -> None:
         """Take note of a beat, `took` seconds after the one before."""

@@ -226,6 +226,7 @@ class ShardWatch:
         if after.is_news_after(before) or self._is_first_since_failure(before, after):
             self._changed.set()
         if _receives(before) and not _receives(after):
+            self._look_at_primary_first()
             self.suspect()
         elif after.failures_in_row == 1 and after.failure is not ProbeFailure.SHUT_DOWN:
             self._began_to_fail(after)
@@ -267,10 +268,17 @@ class ShardWatch:
     def _hinted_at(self, probe: TabletProbe) -> None:
         """Take a hint that something happened to a tablet; a replica that comes and goes is asked, and it alone."""
         view = probe.view
+        probe.look_first()
         if view.memory.is_unstable(self._clock.now()) and view.record.type is not TabletType.PRIMARY:
             probe.ask_now()
         else:
             self.suspect()
+
+    def _look_at_primary_first(self) -> None:
+        """Ask the primary before others: a replica that no longer receives tells of its source first of all."""
+        for watched in self._watched.values():
+            if watched.probe.record.type is TabletType.PRIMARY:
+                watched.probe.look_first()
 
     def suspect(self) -> None:
         """Ask all tablets now and in a hurry, because something happened to one of them.

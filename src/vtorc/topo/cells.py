@@ -10,6 +10,7 @@ from vtorc.errors import BadRecord, TopoTimeout, TopoUnavailable
 from vtorc.proto import topodata_pb2
 from vtorc.topo import paths, records
 from vtorc.topo.conn import RecordChange, Stored, TopoConn, TopoLock, Version
+from vtorc.topo.shared_reading import SharedReading
 from vtorc.topo.tasks import OwnedTasks
 
 Result = TypeVar("Result")
@@ -48,6 +49,8 @@ class BoundedConn:
         self._conn = conn
         self._timeout = limits.remote_operation_timeout
         self._reading = asyncio.Semaphore(limits.read_concurrency)
+        self._tasks = OwnedTasks()
+        self._listings: dict[str, SharedReading[Mapping[str, Stored]]] = {}
 
     async def get(self, path: str) -> Stored:
         """Read one record."""
@@ -58,7 +61,12 @@ class BoundedConn:
         return await self._read("ListDir", f"list {path}", lambda: self._conn.list_dir(path))
 
     async def list(self, path: str) -> Mapping[str, Stored]:
-        """Read all records below a directory."""
+        """Read all records below a directory; concurrent callers share a reading that began after they had asked."""
+        if path not in self._listings:
+            self._listings[path] = SharedReading(lambda: self._list(path), self._tasks, f"read all of {path}")
+        return await self._listings[path].get()
+
+    async def _list(self, path: str) -> Mapping[str, Stored]:
         return await self._read("List", f"read all of {path}", lambda: self._conn.list(path))
 
     async def create(self, path: str, contents: bytes) -> Version:
@@ -93,6 +101,7 @@ class BoundedConn:
 
     async def close(self) -> None:
         """Close the connection."""
+        await self._tasks.close()
         await self._conn.close()
 
     async def within(self, action: str, work: Coroutine[Any, Any, Result]) -> Result:

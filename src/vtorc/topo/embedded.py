@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vtorc.errors import LockHeld, LockLost, NoNode, TopoUnavailable
-from vtorc.topo.conn import LOOK_AGAIN, RecordChange, Stored, TopoLock, Version, below, differences, join
+from vtorc.topo.conn import LOOK_AGAIN, RecordChange, Stored, TopoLock, Version, below, join
 from vtorc.topo.lease import LeasedLock, OwnedLocks
 from vtorc.topo.lock_contents import describe_lock
 
@@ -192,12 +192,13 @@ class EmbeddedConn:
         """Watch all records below a directory."""
         prefix = self._prefix(path)
         with self._changes(prefix) as signal:
-            known: dict[str, Stored] = {}
+            known: dict[str, Row] = {}
             first = True
             while True:
                 signal.clear()
-                now = {self._path(row.key): _stored(row) for row in await self._open.scan(prefix)}
-                changes = differences(known, now)
+                now = {row.key: row for row in await self._open.scan(prefix)}
+                changes = [self._change(row) for key, row in now.items() if known.get(key) != row]
+                changes += [RecordChange(self._path(key), None) for key in known if key not in now]
                 if first or changes:
                     yield changes
                 first, known = False, now
@@ -249,6 +250,9 @@ class EmbeddedConn:
 
     def _prefix(self, path: str) -> str:
         return below(join(self._root, path))
+
+    def _change(self, row: Row) -> RecordChange:
+        return RecordChange(self._path(row.key), _stored(row))
 
     def _path(self, key: str) -> str:
         return key.removeprefix(self._prefix(""))

@@ -62,12 +62,12 @@ async def tablets_of_shard_in_cell(conn: TopoConn, shard: ShardId, primary: Tabl
         files = await conn.list(paths.TABLETS)
     except TopoUnsupported:
         files = await read_each(conn, [paths.tablet(alias) for alias in sorted(named)])
-    keyspace = shard.keyspace.encode()
+    # Only what may be of this shard is decoded: a cell has thousands of tablets.
+    keyspace, name = shard.keyspace.encode(), shard.shard.encode()
     relevant = {
-        path: stored
-        for path, stored in files.items()
-        if keyspace in stored.contents or records.alias_of_path(path) in named
+        path: stored for path, stored in files.items() if keyspace in stored.contents and name in stored.contents
     }
+    relevant |= {path: files[path] for alias in sorted(named) if (path := paths.tablet(alias)) in files}
     found = read_tablets(relevant)
     return CellTablets(
         records=tuple(record for record in found.records if record.shard_id == shard),

@@ -191,11 +191,11 @@ def test_a_wait_for_an_answer_has_the_tablet_asked_at_once_and_first() -> None:
         waits = [asyncio.create_task(rig.probe.wait_for_probe(loop.time())) for _ in range(2)]
         await soon()
         assert rig.times == [0.0, 0.5]
-        assert rig.lane() is Lane.LOST_PRIMARY
+        assert rig.lane() is Lane.AWAITED
         waits.pop().cancel()
         rig.probe.set_lane(Lane.SUSPECTED)
         await soon()
-        assert rig.lane() is Lane.LOST_PRIMARY
+        assert rig.lane() is Lane.AWAITED
         await waits[0]
         assert round(loop.time(), 3) == 1.5
         assert rig.lane() is Lane.SUSPECTED
@@ -213,6 +213,56 @@ def test_an_answer_counts_if_its_question_began_no_earlier_than_that(moment: flo
         await asyncio.sleep(0.1)
         await rig.probe.wait_for_probe(moment)
         assert round(asyncio.get_running_loop().time(), 3) == until
+
+    at_work(main)
+
+
+@pytest.mark.parametrize(
+    ("type_", "hinted"), [(TabletType.PRIMARY, Lane.HINTED_PRIMARY), (TabletType.REPLICA, Lane.HINTED)]
+)
+def test_the_first_question_after_a_hint_is_more_urgent_than_those_that_follow(
+    type_: TabletType, hinted: Lane
+) -> None:
+    """It is asked before tablets that were asked since they were suspected, and a primary before a replica."""
+
+    async def main(rig: Rig) -> None:
+        rig.told(type=type_)
+        rig.probe.look_first()
+        rig.probe.set_lane(Lane.SUSPECTED)
+        assert rig.lane() is hinted
+        rig.probe.ask_now()
+        await soon()
+        assert (rig.times, rig.lane()) == ([0.0, 0.5], Lane.SUSPECTED)
+
+    at_work(main)
+
+
+def test_the_first_question_after_the_primary_failed_is_the_most_urgent() -> None:
+    """The verdict on a lost primary waits for it; what is asked again later waits its turn."""
+
+    async def main(rig: Rig) -> None:
+        rig.probe.set_lane(Lane.LOST_PRIMARY)
+        assert rig.lane() is Lane.AWAITED
+        rig.probe.ask_now()
+        await soon()
+        assert rig.lane() is Lane.LOST_PRIMARY
+        rig.probe.set_lane(Lane.LOST_PRIMARY)
+        assert rig.lane() is Lane.LOST_PRIMARY
+
+    at_work(main)
+
+
+def test_an_answer_in_doubt_is_waited_for_again() -> None:
+    """What broke the tablet's health stream came after its last answer."""
+
+    async def main(rig: Rig) -> None:
+        rig.probe.doubt()
+        waiting = asyncio.create_task(rig.probe.wait_until_it_answers())
+        await soon()
+        assert not waiting.done()
+        rig.probe.ask_now()
+        await waiting
+        assert len(rig.times) == 2
 
     at_work(main)
 

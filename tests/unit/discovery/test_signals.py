@@ -22,7 +22,11 @@ async def answers() -> None:
     """Wait for nothing: the tablet answers its probes."""
 
 
-PROBE = cast(TabletProbe, SimpleNamespace(record=TABLET, wait_until_it_answers=answers))
+def doubted() -> None:
+    """Take no note of a doubt: the tablet goes on answering its probes."""
+
+
+PROBE = cast(TabletProbe, SimpleNamespace(record=TABLET, wait_until_it_answers=answers, doubt=doubted))
 
 
 class Tablets:
@@ -98,7 +102,7 @@ def test_nothing_is_opened_before_the_tablet_answers_a_probe() -> None:
     async def answers_at_30() -> None:
         await asyncio.sleep(30.0 - asyncio.get_running_loop().time())
 
-    late = cast(TabletProbe, SimpleNamespace(record=TABLET, wait_until_it_answers=answers_at_30))
+    late = cast(TabletProbe, SimpleNamespace(record=TABLET, wait_until_it_answers=answers_at_30, doubt=doubted))
     opened: list[float] = []
 
     class Opened(Sentinel):
@@ -108,3 +112,27 @@ def test_nothing_is_opened_before_the_tablet_answers_a_probe() -> None:
 
     assert suspicions(Tablets((1.0, True), (2.0, False)), Opened(), late) == [30.0, 30.0]
     assert opened == [30.0]
+
+
+def test_a_health_stream_that_broke_is_opened_again_once_the_tablet_answers_another_probe() -> None:
+    """Lost tablets are not dialled for their streams while their probes wait for slots."""
+    opened: list[float] = []
+
+    class Noting(Tablets):
+        async def stream_health(self, tablet: TabletRecord) -> AsyncIterator[HealthReport]:
+            opened.append(asyncio.get_running_loop().time())
+            async for report in super().stream_health(tablet):
+                yield report
+
+    class Doubted:
+        record = TABLET
+        answered_until = 0.0
+
+        async def wait_until_it_answers(self) -> None:
+            await asyncio.sleep(self.answered_until - asyncio.get_running_loop().time())
+
+        def doubt(self) -> None:
+            self.answered_until = 30.0
+
+    suspicions(Noting((1.0, True)), None, cast(TabletProbe, Doubted()))
+    assert opened[:2] == [0.0, 30.0]
