@@ -1,6 +1,8 @@
-"""What all tests share: readable failures of assertions in shared modules, no deadlines of the tools' own, Ctrl-C."""
+"""What all tests share: readable failures, no deadlines of tools, little garbage collection, Ctrl-C."""
 
+import gc
 import signal
+from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,3 +17,19 @@ settings.load_profile("vtorc")
 # it, and all that those start: a test of Ctrl-C waited for ever there.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep what all modules loaded from garbage collection, while they are imported and from then on.
+
+    Each simulated world collects all garbage at its begin. Amid the modules of all tests that takes a quarter of a
+    second of processor time. Importing them takes a third less without it.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
