@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from tests.unit.core.builders import SHARD, alias, primary, replica, shard
+from tests.unit.core.builders import SHARD, alias, gtids, primary, replica, shard
 from tests.unit.recovery.fakes import NEVER, WALL, Rig, begun, unreachable, with_rig
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery
@@ -169,6 +169,27 @@ def test_work_that_breaks_off_is_put_back_under_the_lock(
         assert rig.held.calls == ["check", "release"]
         assert rig.topo.calls == []
         assert [step.name for step in record.steps] == ["undo: stop replication"]
+
+    with_rig(main)
+
+
+def test_the_record_of_a_refusal_has_what_the_election_found() -> None:
+    """Operators read there which tablets were ruled out, which hold errant transactions, and what is waited for."""
+
+    async def refuse(session: RecoverySession) -> LockedWorkResult:
+        session.removed = {TABLET: "lags"}
+        session.errant = {TABLET: gtids("101:1")}
+        session.waits_for = {TABLET: gtids("100:1-60")}
+        raise RecoveryRefused("not promoting", rule=Rule.APPLIER_BEHIND)
+
+    async def main(rig: Rig) -> None:
+        recovery = Case(rig, succeeding)
+        recovery._work = refuse  # type: ignore[method-assign]
+        record = await recovery.run()
+        assert (record.outcome, record.rule) == (Outcome.REFUSED, Rule.APPLIER_BEHIND)
+        assert record.removed == {TABLET: "lags"}
+        assert record.errant == {TABLET: gtids("101:1")}
+        assert record.waits_for == {TABLET: gtids("100:1-60")}
 
     with_rig(main)
 

@@ -419,14 +419,20 @@ def test_a_demotion_that_was_begun_is_waited_for(takes: float, found: int, elaps
     in_session(main)
 
 
-@pytest.mark.parametrize(("takes", "elapsed", "result"), [(1.0, 1.0, "done"), (2.0, DEMOTION_PATIENCE, "cancelled")])
-def test_a_demotion_that_is_cancelled_may_end(takes: float, elapsed: float, result: str) -> None:
-    """A tablet that is broken off takes writes again while MySQL still switches semi-sync off."""
+@pytest.mark.parametrize(
+    ("takes", "cancelled_at", "elapsed", "result"),
+    [(1.0, 0.1, 1.0, "done"), (2.0, 0.1, DEMOTION_PATIENCE, "cancelled"), (NEVER, 1.8, 1.8, "cancelled")],
+    ids=["ends", "takes longer", "took longer"],
+)
+def test_a_demotion_that_is_cancelled_may_end(takes: float, cancelled_at: float, elapsed: float, result: str) -> None:
+    """It is waited for until so long after its begin: a tablet that is broken off while MySQL still switches semi-sync
+    off takes writes again.
+    """
 
     async def main(rig: Rig) -> None:
         rig.tablets.tell(f"demote_primary {PRIMARY}", gtids("100:1-70"), takes=takes)
         demoting = asyncio.create_task(rig.session.demote(primary().record, force=False), name="demoting")
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(cancelled_at)
         demoting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await demoting
