@@ -275,6 +275,26 @@ def test_a_step_under_way_is_cancelled_as_soon_as_the_lock_is_lost(reads: Callab
     with_rig(main)
 
 
+def test_what_is_broken_off_has_ended_before_anything_is_put_back(reads: Callable[[object], None]) -> None:
+    """A call that is still under way would meet the one that puts its change back."""
+
+    async def slow_to_end() -> LockedWorkResult:
+        try:
+            return await hanging()
+        finally:
+            await asyncio.sleep(0.5)
+
+    async def main(rig: Rig) -> None:
+        reads(VIEW)
+        rig.held.tell("check", LockLost("gone"))
+        recovery = Case(rig, slow_to_end)
+        asyncio.get_running_loop().call_later(3.0, rig.held.lost.set)
+        assert (await recovery.run()).outcome is Outcome.LOCK_LOST
+        assert recovery.undone == [103.5]
+
+    with_rig(main)
+
+
 @pytest.mark.parametrize(
     "read",
     [OTHER, shard(replica("zone1-100"), named=None), TopoUnavailable("no topo")],
