@@ -233,9 +233,10 @@ def test_a_second_cancellation_changes_nothing() -> None:
     with_rig(main)
 
 
-def test_a_switch_that_was_used_lets_nothing_begin() -> None:
-    """A recovery that is given it later raises at once."""
+def test_a_switch_that_was_used_lets_nothing_begin_or_become_final() -> None:
+    """A recovery that is given it later raises at once, and one that runs does not pass its point of no return."""
     switch = CancelSwitch()
     assert switch.cancel(WHY)
-    with pytest.raises(RecoveryCancelled, match="too late at night"):
-        switch.begin()
+    for go_on in (switch.begin, switch.pass_point_of_no_return):
+        with pytest.raises(RecoveryCancelled, match="too late at night"):
+            go_on()

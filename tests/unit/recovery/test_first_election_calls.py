@@ -159,11 +159,21 @@ def test_a_tablet_that_a_backup_is_taken_of_becomes_primary_only_for_want_of_oth
     in_session(main)
 
 
-def test_a_server_without_a_binary_log_is_not_the_first_primary() -> None:
-    """No replica could follow it."""
+def short_of_patience(name: str) -> TabletView:
+    """A tablet whose server would tell clients OK without an acknowledgement after a second."""
+    tablet = new(name)
+    assert tablet.status is not None
+    return answers(tablet, semi_sync=replace(tablet.status.semi_sync, timeout=1000))
+
+
+@pytest.mark.parametrize(
+    "unfit", [new(FIRST, log_bin=False), short_of_patience(FIRST)], ids=["no binary log", "acknowledgements time out"]
+)
+def test_an_unfit_server_is_not_the_first_primary(unfit: TabletView) -> None:
+    """No replica could follow it, or its writes would not be safe under the policy."""
 
     async def main(rig: Rig) -> None:
-        await elect(rig, fresh_shard(new(FIRST, log_bin=False), new(SECOND), new(THIRD)))
+        await elect(rig, fresh_shard(unfit, new(SECOND), new(THIRD)))
         assert initialised(rig) == [f"init_primary {SECOND} semi_sync=True"]
 
     in_session(main)
