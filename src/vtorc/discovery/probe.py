@@ -271,7 +271,6 @@ class TabletProbe:
             await self._due.wait()
         finally:
             timer.cancel()
-        self._due.clear()
 
     async def _probe(self, pace: ProbePace) -> bool:
         """Ask once, and return whether the outcome counts; it does not if vtorc was late and heard nothing.

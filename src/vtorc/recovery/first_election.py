@@ -88,7 +88,6 @@ class FirstElection:
                 server_uuid=t.status.server_uuid,
                 executed=t.status.executed,
                 received=t.status.received,
-                backup_running=t.status.replication is not None and t.status.replication.backup_running,
             )
             for t in self.view.tablets
             if t.is_current and t.status is not None and t.record.type in ACKING_TYPES

@@ -1,6 +1,7 @@
 """How often a tablet is asked, and how long it may take to answer."""
 
 import asyncio
+import itertools
 from typing import cast
 
 import pytest
@@ -13,6 +14,7 @@ from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import TabletStatus
 from vtorc.core.facts.views import TabletView
 from vtorc.discovery.probe import ProbePace, TabletProbe
+from vtorc.discovery.probe_budget import Lane
 from vtorc.errors import TabletUnreachable
 from vtorc.sim.engine.loop import run
 from vtorc.tablet.api import TabletManager
@@ -147,3 +149,41 @@ def test_a_busy_vtorc_lengthens_pauses_least_where_a_primary_may_be_lost(slowed_
     assert pace.interval(0.0) == pytest.approx(interval)
     assert pace.interval(0.0, primary_may_be_lost=True) == pytest.approx(min(1.0, interval))
     assert ProbePace(slowed_by=4.0, hurried_interval=2.0).interval(0.0, primary_may_be_lost=True) == 2.0
+
+
+def pauses(*, suspected_at: float, seconds: float, pace: ProbePace, lane: Lane = Lane.SUSPECTED) -> list[float]:
+    """Return the pauses between the questions to a tablet that is well, from a suspicion on for so many seconds."""
+
+    async def main() -> list[float]:
+        loop = asyncio.get_running_loop()
+        asked: list[float] = []
+        probe = TabletProbe(
+            record(P, TabletType.PRIMARY),
+            cast(TabletManager, Answering()),
+            LoopClock(),
+            lambda before, after: asked.append(loop.time()),
+        )
+        probe.set_lane(lane)
+        await asyncio.sleep(suspected_at)
+        probe.hurry(since=suspected_at)
+        probing = asyncio.create_task(probe.run(lambda: pace))
+        await asyncio.sleep(seconds)
+        probing.cancel()
+        await asyncio.gather(probing, return_exceptions=True)
+        return [after - before for before, after in itertools.pairwise(asked)]
+
+    return run(main())
+
+
+def test_the_hurried_pace_fades_from_the_moment_of_the_suspicion_on() -> None:
+    """A vtorc that has run for a minute asks as quickly at first as a new one, and once a second after five."""
+    apart = pauses(suspected_at=60.0, seconds=10.0, pace=ProbePace())
+    assert apart[0] == pytest.approx(0.15, abs=0.01)
+    assert apart[-1] == pytest.approx(1.0, abs=0.01)
+
+
+@pytest.mark.parametrize(("lane", "apart"), [(Lane.LOST_PRIMARY, 1.0), (Lane.SUSPECTED, 2.4), (Lane.CALM, 2.4)])
+def test_a_busy_vtorc_asks_the_tablets_of_a_lost_primary_once_a_second(lane: Lane, apart: float) -> None:
+    """It asks those of other shards less often, so that the verdict on the lost primary does not wait for them."""
+    first, *_ = pauses(suspected_at=0.0, seconds=6.0, pace=ProbePace(slowed_by=16.0), lane=lane)
+    assert first == pytest.approx(apart, abs=0.01)

@@ -18,7 +18,7 @@ from vtorc.recovery.record import Outcome, RecoveryRecord, StepRecord
 from vtorc.recovery.session import RecoverySession
 from vtorc.sim.engine.loop import forever
 
-TABLET = alias("zone1-100")
+TABLET, OTHER = alias("zone1-100"), alias("zone1-101")
 BEGUN = begun(Recovery.PLANNED_REPARENT, about=TABLET)
 WHY = "ann asked for that: too late at night"
 
@@ -94,6 +94,45 @@ def test_a_recovery_past_its_point_of_no_return_goes_on() -> None:
         could, record = await case.cancelled_after(1.0)
         assert not could
         assert record.outcome is Outcome.SUCCEEDED
+        assert case.undone == []
+
+    with_rig(main)
+
+
+def test_a_recovery_that_is_done_with_one_tablet_can_still_be_cancelled() -> None:
+    """That tablet is left as it is, and what was changed on the others is put back."""
+
+    async def go_on(session: RecoverySession) -> None:
+        session.on_abort("stop replication", OTHER, unexpected)
+        session.forget_undo(OTHER)
+        await forever()
+
+    async def unexpected() -> None:
+        raise AssertionError("this tablet was done with")
+
+    async def main(rig: Rig) -> None:
+        case = Case(rig, go_on)
+        could, record = await case.cancelled_after(1.0)
+        assert could
+        assert record.outcome is Outcome.CANCELLED
+        assert [(step.name, step.target, step.result) for step in record.steps] == [
+            ("undo: demote primary", TABLET, "done")
+        ]
+
+    with_rig(main)
+
+
+def test_a_recovery_that_is_over_cannot_be_cancelled() -> None:
+    """The operator is told so: its changes stay, though it had no point of no return."""
+
+    async def end(_: RecoverySession) -> None:
+        await asyncio.sleep(1.0)
+
+    async def main(rig: Rig) -> None:
+        case = Case(rig, end)
+        assert (await case.running).outcome is Outcome.SUCCEEDED
+        assert not case.switch.cancel(WHY)
+        assert case.switch.why == ""
         assert case.undone == []
 
     with_rig(main)
@@ -194,9 +233,10 @@ def test_a_second_cancellation_changes_nothing() -> None:
     with_rig(main)
 
 
-def test_a_switch_that_was_used_lets_nothing_begin() -> None:
-    """A recovery that is given it later raises at once."""
+def test_a_switch_that_was_used_lets_nothing_begin_or_become_final() -> None:
+    """A recovery that is given it later raises at once, and one that runs does not pass its point of no return."""
     switch = CancelSwitch()
     assert switch.cancel(WHY)
-    with pytest.raises(RecoveryCancelled, match="too late at night"):
-        switch.begin()
+    for go_on in (switch.begin, switch.pass_point_of_no_return):
+        with pytest.raises(RecoveryCancelled, match="too late at night"):
+            go_on()

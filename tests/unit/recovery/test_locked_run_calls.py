@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from tests.unit.core.builders import SHARD, alias, primary, replica, shard
+from tests.unit.core.builders import SHARD, alias, gtids, primary, replica, shard
 from tests.unit.recovery.fakes import NEVER, WALL, Rig, begun, unreachable, with_rig
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery
@@ -173,6 +173,27 @@ def test_work_that_breaks_off_is_put_back_under_the_lock(
     with_rig(main)
 
 
+def test_the_record_of_a_refusal_has_what_the_election_found() -> None:
+    """Operators read there which tablets were ruled out, which hold errant transactions, and what is waited for."""
+
+    async def refuse(session: RecoverySession) -> LockedWorkResult:
+        session.removed = {TABLET: "lags"}
+        session.errant = {TABLET: gtids("101:1")}
+        session.waits_for = {TABLET: gtids("100:1-60")}
+        raise RecoveryRefused("not promoting", rule=Rule.APPLIER_BEHIND)
+
+    async def main(rig: Rig) -> None:
+        recovery = Case(rig, succeeding)
+        recovery._work = refuse  # type: ignore[method-assign]
+        record = await recovery.run()
+        assert (record.outcome, record.rule) == (Outcome.REFUSED, Rule.APPLIER_BEHIND)
+        assert record.removed == {TABLET: "lags"}
+        assert record.errant == {TABLET: gtids("101:1")}
+        assert record.waits_for == {TABLET: gtids("100:1-60")}
+
+    with_rig(main)
+
+
 def test_a_recovery_that_changed_nothing_checks_no_lock() -> None:
     """There is nothing to be put back."""
 
@@ -250,6 +271,26 @@ def test_a_step_under_way_is_cancelled_as_soon_as_the_lock_is_lost(reads: Callab
         assert rig.topo.calls == [ROLL_BACK]
         assert recovery.undone == [103.0]
         assert len(asyncio.all_tasks()) == 1
+
+    with_rig(main)
+
+
+def test_what_is_broken_off_has_ended_before_anything_is_put_back(reads: Callable[[object], None]) -> None:
+    """A call that is still under way would meet the one that puts its change back."""
+
+    async def slow_to_end() -> LockedWorkResult:
+        try:
+            return await hanging()
+        finally:
+            await asyncio.sleep(0.5)
+
+    async def main(rig: Rig) -> None:
+        reads(VIEW)
+        rig.held.tell("check", LockLost("gone"))
+        recovery = Case(rig, slow_to_end)
+        asyncio.get_running_loop().call_later(3.0, rig.held.lost.set)
+        assert (await recovery.run()).outcome is Outcome.LOCK_LOST
+        assert recovery.undone == [103.5]
 
     with_rig(main)
 

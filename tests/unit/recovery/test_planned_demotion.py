@@ -1,6 +1,7 @@
 """The demotion of a primary that is well: which replica is disconnected for it, when, and what is put back."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -9,9 +10,12 @@ from tests.unit.core.builders import STOPPED, alias, changed, failing, gtids, pr
 from tests.unit.recovery.fakes import NEVER, Rig, in_session, unreachable
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.errors import TabletCallUnknown, TabletUnreachable
 from vtorc.recovery.planned_demotion import ASK_AT_ONCE, ASK_DEADLINE, PlannedDemotion, acker_to_disconnect
+from vtorc.recovery.session import DEMOTION_PATIENCE
+from vtorc.sim.engine.loop import forever
 
 PRIMARY, FIRST, SECOND = (str(alias(f"zone1-{number}")) for number in (100, 101, 102))
 THREE = shard(primary(), replica(FIRST), replica(SECOND))
@@ -67,7 +71,7 @@ def test_a_replica_is_disconnected_once_no_commit_waits_any_more() -> None:
 
 
 def test_the_new_primary_receives_again_if_it_is_the_one_that_is_disconnected() -> None:
-    """It needs the last writes; a rollback does not start it a second time."""
+    """It needs the last writes; a rollback does not start it a second time. The record names it in each step."""
 
     async def main(rig: Rig) -> None:
         tell(rig, *BEFORE, OFF)
@@ -78,6 +82,7 @@ def test_the_new_primary_receives_again_if_it_is_the_one_that_is_disconnected() 
             f"start_replication {FIRST} semi_sync=True",
         ]
         assert rig.step("start replication").started >= rig.step("demote primary").duration
+        assert rig.step("stop IO thread").target == rig.step("start replication").target == alias(FIRST)
         await rig.session.roll_back()
         assert changes(rig)[3:] == [f"undo_demote_primary {PRIMARY} semi_sync=True"]
 
@@ -139,6 +144,25 @@ def test_a_cancelled_demotion_starts_the_replica_again(silent: str, result: str)
     in_session(main)
 
 
+def test_a_demotion_that_is_cancelled_while_commits_wait_gets_no_longer_than_any_other() -> None:
+    """The cancellation breaks it off after a second and a half, and no replica was disconnected by then."""
+
+    async def main(rig: Rig) -> None:
+        tell(rig, ON)
+        rig.tablets.tell(f"demote_primary {PRIMARY}", takes=NEVER)
+        demotion = asyncio.create_task(demote(rig, THREE))
+        await asyncio.sleep(0.5)
+        demotion.cancel()
+        await asyncio.wait([demotion])
+        assert demotion.cancelled()
+        assert rig.session.elapsed() == pytest.approx(DEMOTION_PATIENCE)
+        assert rig.step("demote primary").result == "cancelled"
+        await rig.session.roll_back()
+        assert changes(rig)[1:] == [f"undo_demote_primary {PRIMARY} semi_sync=True"]
+
+    in_session(main)
+
+
 def test_a_new_primary_that_cannot_be_started_again_ends_the_reparent() -> None:
     """It would never receive the last writes, and all clients would wait for it."""
 
@@ -191,6 +215,32 @@ def test_a_primary_that_does_not_answer_about_semi_sync_is_not_waited_for() -> N
         assert await demote(rig, THREE) == END
         assert rig.tablets.at[f"demote_primary {PRIMARY}"] - rig.tablets.at[ASKED] == pytest.approx(ASK_DEADLINE)
         assert changes(rig) == [f"demote_primary {PRIMARY} force=False"]
+
+    in_session(main)
+
+
+def test_no_question_is_under_way_once_the_demotion_has_ended() -> None:
+    """The promotion that follows finds the old primary left alone."""
+    under_way: list[int] = [0]
+
+    async def main(rig: Rig) -> None:
+        tell(rig, ON, takes=0.5)
+        answer = rig.tablets.global_status
+
+        async def global_status(tablet: TabletRecord, names: Sequence[str]) -> Mapping[str, str]:
+            under_way[0] += 1
+            try:
+                if rig.calls.count(ASKED) > ASK_AT_ONCE:
+                    await forever()
+                return await answer(tablet, names)
+            finally:
+                await asyncio.sleep(0.1)
+                under_way[0] -= 1
+
+        rig.tablets.global_status = global_status  # type: ignore[method-assign]
+        assert await demote(rig, THREE) == END
+        assert rig.calls.count(ASKED) > ASK_AT_ONCE
+        assert under_way == [0]
 
     in_session(main)
 

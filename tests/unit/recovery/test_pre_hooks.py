@@ -148,13 +148,14 @@ def test_the_shard_is_judged_again_after_a_command() -> None:
     ids=["a repair", "a first election"],
 )
 def test_other_recoveries_ask_nothing(first: Action, view: ShardView) -> None:
-    """As in v12, only replacements of a primary have commands before them."""
+    """As in v12, only replacements of a primary have commands before them; the others read the shard once."""
 
     async def main(rig: Rig) -> None:
         hooks = FakeHooks(REFUSED)
         record = await fail_over(rig, hooks, first, (view, first))
         assert record.rule is not Rule.PRE_HOOK
         assert hooks.asked == []
+        assert [step.name for step in record.steps].count("read topology") == 1
 
     with_rig(main)
 

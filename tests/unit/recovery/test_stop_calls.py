@@ -10,7 +10,9 @@ from tests.unit.core.builders import P, alias, answers, changed, failing, gtids,
 from tests.unit.recovery.fakes import NEVER, WALL, Rig, in_session, unreachable
 from vtorc.core.election.candidates import StoppedTablet
 from vtorc.core.facts.durability import policy
+from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import ReplicationStatus, SemiSyncStatus, TabletStatus, ThreadState
 from vtorc.core.facts.views import TabletView
 from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletCallUnknown
@@ -23,6 +25,7 @@ from vtorc.recovery.stop import (
     read_clock,
     still_stopped,
 )
+from vtorc.sim.engine.loop import forever
 from vtorc.tablet.api import StoppedReplication
 
 PRIMARY, FIRST, SECOND = (str(alias(f"zone1-{number}")) for number in (100, 101, 102))
@@ -419,20 +422,65 @@ def test_a_demotion_that_was_begun_is_waited_for(takes: float, found: int, elaps
     in_session(main)
 
 
-@pytest.mark.parametrize(("takes", "elapsed", "result"), [(1.0, 1.0, "done"), (2.0, DEMOTION_PATIENCE, "cancelled")])
-def test_a_demotion_that_is_cancelled_may_end(takes: float, elapsed: float, result: str) -> None:
-    """A tablet that is broken off takes writes again while MySQL still switches semi-sync off."""
+@pytest.mark.parametrize(
+    ("takes", "cancelled_at", "elapsed", "result"),
+    [(1.0, 0.1, 1.0, "done"), (2.0, 0.1, DEMOTION_PATIENCE, "cancelled"), (NEVER, 1.8, 1.8, "cancelled")],
+    ids=["ends", "takes longer", "took longer"],
+)
+def test_a_demotion_that_is_cancelled_may_end(takes: float, cancelled_at: float, elapsed: float, result: str) -> None:
+    """It is waited for until so long after its begin: a tablet that is broken off while MySQL still switches semi-sync
+    off takes writes again.
+    """
 
     async def main(rig: Rig) -> None:
         rig.tablets.tell(f"demote_primary {PRIMARY}", gtids("100:1-70"), takes=takes)
         demoting = asyncio.create_task(rig.session.demote(primary().record, force=False), name="demoting")
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(cancelled_at)
         demoting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await demoting
         assert rig.session.elapsed() == pytest.approx(elapsed)
         assert rig.step("demote primary").result == result
         assert len(asyncio.all_tasks()) == 1
+
+    in_session(main)
+
+
+def test_a_demotion_that_fails_while_its_cancellation_waits_is_cancelled_all_the_same() -> None:
+    """The error of the tablet does not hide that vtorc stops, or that an operator cancelled the recovery."""
+
+    async def main(rig: Rig) -> None:
+        rig.tablets.tell(f"demote_primary {PRIMARY}", unreachable("no route"), takes=1.0)
+        demoting = asyncio.create_task(rig.session.demote(primary().record, force=False), name="demoting")
+        await asyncio.sleep(0.1)
+        demoting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await demoting
+        assert rig.step("demote primary").result == "no route"
+
+    in_session(main)
+
+
+def test_a_demotion_that_is_broken_off_has_ended_before_anything_is_put_back() -> None:
+    """A rollback that overtakes the call would make a primary writable that is demoted right after."""
+    events: list[str] = []
+
+    async def slow_to_end(tablet: TabletRecord, *, force: bool) -> GtidSet:
+        try:
+            await forever()
+        finally:
+            await asyncio.sleep(0.2)
+            events.append("the call has ended")
+        raise AssertionError
+
+    async def main(rig: Rig) -> None:
+        rig.tablets.demote_primary = slow_to_end  # type: ignore[method-assign]
+        demoting = asyncio.create_task(rig.session.demote(primary().record, force=False), name="demoting")
+        await asyncio.sleep(0.1)
+        demoting.cancel()
+        await asyncio.wait([demoting])
+        events.append("the cancellation goes on")
+        assert events == ["the call has ended", "the cancellation goes on"]
 
     in_session(main)
 
