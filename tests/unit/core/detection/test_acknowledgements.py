@@ -181,6 +181,15 @@ def test_a_shard_that_takes_no_writes_is_told_with_the_reason_of_each_replica() 
     assert finding.alias == alias("zone1-100")
 
 
+def test_a_replica_that_cannot_connect_is_named_among_those_that_are_missing() -> None:
+    """It is no reason for another primary while no heir would have an acker, and the operator still looks for it."""
+    finding = about_writes(shard(primary(), cut(R1, 12.0), down(R2)))
+    assert finding is not None
+    assert finding.sentence.endswith(
+        "no replica gives any: zone2-0000000200 answers that its MySQL is down; zone1-0000000101 cannot connect to it"
+    )
+
+
 def test_a_wait_for_more_acknowledgements_than_there_are_replicas_is_told() -> None:
     """MySQL's own count is what commits wait for."""
     rdonly = replica("zone1-112", TabletType.RDONLY, of=None)
@@ -203,7 +212,8 @@ def test_a_replica_that_was_pointed_elsewhere_or_set_otherwise_just_now_is_no_pr
     off = SemiSyncStatus(replica_enabled=False, timeout=1000)
     unset = changed(replica(R1), status=replace(_status(replica(R1)), semi_sync=off))
     unset = changed(unset, ack_path=None, may_ack_until=NOW - seconds)
-    for replica_ in (ack_path_for(replica(R1, of=R2), seconds), unset):
+    halted = changed(replica(R1, io=STOPPED), not_receiving_since=NOW - seconds)
+    for replica_ in (ack_path_for(replica(R1, of=R2), seconds), unset, halted):
         assert verdict(shard(primary(), replica_, down(R2, 60.0))) == expected
 
 

@@ -450,7 +450,15 @@ def shut_out(name: str, *, since: float = 1.0, error: str = "Can't connect to My
             (Code.DEAD_PRIMARY, True),
             id="the other received before",
         ),
+        pytest.param(
+            shut_out(R1),
+            changed(replica(R2), last_advance_at=NOW - 1.0),
+            {},
+            (Code.DEAD_PRIMARY, True),
+            id="the other received at that moment",
+        ),
         pytest.param(shut_out(R1, since=4.0), replica(R2), {}, None, id="it lost the primary before that failed"),
+        pytest.param(shut_out(R1, since=3.0), replica(R2), {}, None, id="it lost the primary as that failed"),
         pytest.param(shut_out(R1, error="Too many connections"), replica(R2), {}, None, id="the server refuses it"),
         pytest.param(shut_out(R1, error=""), replica(R2), {}, None, id="it has not failed yet"),
         pytest.param(shut_out(R1), replica(R2), {"failure": ProbeFailure.TIMEOUT}, None, id="its tablet is silent"),
@@ -586,6 +594,18 @@ def test_a_tablet_that_was_not_probed_yet_has_no_problem() -> None:
             Code.PRIMARY_TABLET_DELETED,
             False,
             id="it changed its type, does not answer and is replicated from",
+        ),
+        pytest.param(
+            shard(failing(idle(P)), replica(R1, io=STOPPED)),
+            Code.PRIMARY_TABLET_DELETED,
+            True,
+            id="it changed its type and does not answer, and no replica receives from it",
+        ),
+        pytest.param(
+            shard(idle(P), replica(R1)),
+            Code.PRIMARY_TABLET_DELETED,
+            True,
+            id="it says itself that it changed its type, although it is replicated from",
         ),
         pytest.param(
             shard(primary("zone1-105", term=5, dead_for=9), replica(R1), replica(R2)),
@@ -739,7 +759,9 @@ def test_a_primary_whose_record_went_back_in_time_is_told_from_one_that_is_late(
     named: TabletView, expected: Code
 ) -> None:
     """The tablet that the shard record names says that it is primary, and a minute later its record does not yet."""
-    assert found(shard(named, replica(R1), replica(R2)))[0].code is expected
+    finding = found(shard(named, replica(R1), replica(R2)))[0]
+    assert finding.code is expected
+    assert finding.alias == (alias(P) if expected is Code.PRIMARY_RECORD_OUTDATED else None)
 
 
 def test_a_record_is_not_corrected_beside_another_primary() -> None:
