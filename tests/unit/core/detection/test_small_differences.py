@@ -60,6 +60,14 @@ def test_an_answer_that_was_asked_for_at_the_moment_of_the_lock_counts() -> None
         assert verdict(all_told(view), heard_since=AT + 0.25) == (LOST, False)
 
 
+def test_a_replica_that_was_asked_as_the_primary_began_to_fail_is_a_witness() -> None:
+    """Its answer came after that moment; one from before says nothing about now."""
+    gone = primary(dead_for=3.0)
+    for at, outdated in ((NOW - 3.0, 0), (NOW - 3.25, 1)):
+        evidence = ReplicaEvidence.of(shard(gone, told(replica(R1, io=CONNECTING), at)), gone)
+        assert (len(evidence.outdated), len(evidence.reconnecting)) == (outdated, 1 - outdated)
+
+
 def test_the_evidence_of_a_block_is_enough_once_its_time_is_over() -> None:
     """One second of acknowledging, ten of trying to connect, and five without a commit: that long and no longer."""
     for ago, expected in ((1.5, True), (1.25, False)):
@@ -96,6 +104,18 @@ def test_a_primary_with_a_source_is_told_with_what_makes_its_record_late() -> No
         (replica(R1), "", True),
     ):
         finding = about(shard(follows, source, replica(R2)), Code.PRIMARY_HAS_PRIMARY)
+        assert (finding.sentence, finding.confirmed) == (stem + end, confirmed)
+
+
+def test_a_replica_of_another_server_is_told_with_both_its_sources() -> None:
+    """The sentence names the present source and the right one, and says so where the records may be late."""
+    stem = "commerce/0: zone2-0000000200 replicates from zone1-0000000101; it should replicate from zone1-0000000100"
+    heir = replica(R1, of=None, tablet_type=TabletType.PRIMARY, read_only=False)
+    for source, end, confirmed in (
+        (replica(R1), "", True),
+        (heir, ", but zone1-0000000101 declares itself primary, so the records may be late", False),
+    ):
+        finding = about(shard(primary(), source, replica(R2, of=R1)), Code.CONNECTED_TO_WRONG_PRIMARY)
         assert (finding.sentence, finding.confirmed) == (stem + end, confirmed)
 
 
