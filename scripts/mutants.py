@@ -59,16 +59,15 @@ BLOCKS = {
     "control": Block(("control/budget", "control/breaker", "control/shard_loop"), ("unit/control",)),
     "recovery": Block(("recovery/*",), ("unit/recovery",)),
     "decision": Block(("core/decision/*",), ("unit/core/decision",)),
-    "detection": Block(
-        tuple(
-            f"core/detection/{name}" for name in ("lost_primary", "acknowledgements", "proven_past", "primary_check")
-        ),
-        ("unit/core/detection", "unit/core/decision"),
-    ),
+    "detection": Block(("core/detection/*",), ("unit/core/detection", "unit/core/decision")),
     "election": Block(("core/election/*",), ("unit/core/election",)),
     "memory": Block(
         ("core/facts/observed_term", "core/facts/tablet_memory", "core/facts/last_probe", "discovery/probe"),
         ("unit/core/facts", "unit/discovery"),
+    ),
+    "holds": Block(
+        ("core/facts/holds", "control/hold_book"),
+        ("unit/core/facts/test_holds.py", "unit/control/test_hold_book.py"),
     ),
     "facts": Block(("core/facts/gtid", "core/facts/intervals", "core/facts/durability"), ("unit/core/facts",)),
     "evidence": Block(

@@ -282,9 +282,7 @@ class HoldsOnShard:
     def wish(self, alias: TabletAlias) -> PromotionRule | None:
         """Return how much operators want a tablet as primary; None if none has said so. The narrowest scope counts."""
         wishes = [(hold, rule) for hold in self.on(alias) for rule in _rules(hold.effects)]
-        narrowest = max(
-            wishes, key=lambda each: (_WIDEST_FIRST.index(each[0].scope.kind), each[0].number), default=None
-        )
+        narrowest = max(wishes, key=lambda each: _narrowness(each[0]), default=None)
         return narrowest[1] if narrowest is not None else None
 
 

@@ -11,6 +11,7 @@ from tests.unit.core.builders import (
     STOPPED,
     ack_path_for,
     alias,
+    answers,
     changed,
     failing,
     gtids,
@@ -181,6 +182,15 @@ def test_a_shard_that_takes_no_writes_is_told_with_the_reason_of_each_replica() 
     assert finding.alias == alias("zone1-100")
 
 
+def test_a_replica_that_cannot_connect_is_named_among_those_that_are_missing() -> None:
+    """It is no reason for another primary while no heir would have an acker, and the operator still looks for it."""
+    finding = about_writes(shard(primary(), cut(R1, 12.0), down(R2)))
+    assert finding is not None
+    assert finding.sentence.endswith(
+        "no replica gives any: zone2-0000000200 answers that its MySQL is down; zone1-0000000101 cannot connect to it"
+    )
+
+
 def test_a_wait_for_more_acknowledgements_than_there_are_replicas_is_told() -> None:
     """MySQL's own count is what commits wait for."""
     rdonly = replica("zone1-112", TabletType.RDONLY, of=None)
@@ -203,7 +213,8 @@ def test_a_replica_that_was_pointed_elsewhere_or_set_otherwise_just_now_is_no_pr
     off = SemiSyncStatus(replica_enabled=False, timeout=1000)
     unset = changed(replica(R1), status=replace(_status(replica(R1)), semi_sync=off))
     unset = changed(unset, ack_path=None, may_ack_until=NOW - seconds)
-    for replica_ in (ack_path_for(replica(R1, of=R2), seconds), unset):
+    halted = changed(replica(R1, io=STOPPED), not_receiving_since=NOW - seconds)
+    for replica_ in (ack_path_for(replica(R1, of=R2), seconds), unset, halted):
         assert verdict(shard(primary(), replica_, down(R2, 60.0))) == expected
 
 
@@ -278,9 +289,11 @@ def test_a_binary_log_that_grows_while_nothing_is_committed_shows_a_block(
 
 
 def test_a_primary_that_waits_for_no_acknowledgement_is_not_blocked() -> None:
-    """Commits that take long without semi-sync wait for something else."""
+    """Commits that take long without semi-sync wait for something else, and MySQL may have fallen back to that."""
     waits = changed(primary(semi_sync=False), commits_wait_since=NOW - 60.0)
     assert verdict(shard(waits, replica(R1), replica(R2))) is None
+    fallen_back = replace(_status(primary()).semi_sync, primary_active=False)
+    assert verdict(shard(answers(primary(), semi_sync=fallen_back), down(R1), down(R2))) is None
 
 
 def _status(tablet: TabletView) -> Any:

@@ -50,12 +50,25 @@ from vtorc.errors import UnknownDurabilityPolicy
 R1, R2, D = "zone1-101", "zone2-200", "zone1-112"
 
 
+OF_SHARD = (
+    Code.CLUSTER_HAS_NO_PRIMARY,
+    Code.PRIMARY_TABLET_DELETED,
+    Code.NO_DURABILITY_POLICY,
+    Code.UNKNOWN_DURABILITY_POLICY,
+    Code.UNREACHABLE_CELL,
+)
+"""The problems that the shard has as a whole."""
+
+
 def found(view: ShardView, *, thresholds: DetectionThresholds | None = None, now: float = NOW) -> tuple[Finding, ...]:
+    """Return all findings; each names its tablet, unless the shard has the problem as a whole."""
     try:
         chosen = policy(view.keyspace_record.durability_policy)
     except UnknownDurabilityPolicy:
         chosen = None
-    return analyse(view, chosen, thresholds or DetectionThresholds(), now)
+    findings = analyse(view, chosen, thresholds or DetectionThresholds(), now)
+    assert all((finding.alias is None) is (finding.code in OF_SHARD) for finding in findings), findings
+    return findings
 
 
 def codes(view: ShardView) -> list[Code]:
@@ -450,7 +463,15 @@ def shut_out(name: str, *, since: float = 1.0, error: str = "Can't connect to My
             (Code.DEAD_PRIMARY, True),
             id="the other received before",
         ),
+        pytest.param(
+            shut_out(R1),
+            changed(replica(R2), last_advance_at=NOW - 1.0),
+            {},
+            (Code.DEAD_PRIMARY, True),
+            id="the other received at that moment",
+        ),
         pytest.param(shut_out(R1, since=4.0), replica(R2), {}, None, id="it lost the primary before that failed"),
+        pytest.param(shut_out(R1, since=3.0), replica(R2), {}, None, id="it lost the primary as that failed"),
         pytest.param(shut_out(R1, error="Too many connections"), replica(R2), {}, None, id="the server refuses it"),
         pytest.param(shut_out(R1, error=""), replica(R2), {}, None, id="it has not failed yet"),
         pytest.param(shut_out(R1), replica(R2), {"failure": ProbeFailure.TIMEOUT}, None, id="its tablet is silent"),
@@ -588,6 +609,18 @@ def test_a_tablet_that_was_not_probed_yet_has_no_problem() -> None:
             id="it changed its type, does not answer and is replicated from",
         ),
         pytest.param(
+            shard(failing(idle(P)), replica(R1, io=STOPPED)),
+            Code.PRIMARY_TABLET_DELETED,
+            True,
+            id="it changed its type and does not answer, and no replica receives from it",
+        ),
+        pytest.param(
+            shard(idle(P), replica(R1)),
+            Code.PRIMARY_TABLET_DELETED,
+            True,
+            id="it says itself that it changed its type, although it is replicated from",
+        ),
+        pytest.param(
             shard(primary("zone1-105", term=5, dead_for=9), replica(R1), replica(R2)),
             Code.PRIMARY_TABLET_DELETED,
             True,
@@ -596,9 +629,13 @@ def test_a_tablet_that_was_not_probed_yet_has_no_problem() -> None:
     ],
 )
 def test_a_missing_primary_is_told_from_one_that_never_was(view: ShardView, code: Code, confirmed: bool) -> None:
-    """The shard record tells whether there was a primary; the finding is confirmed once none can still turn up."""
+    """The shard record tells whether there was a primary; the finding is confirmed once none can still turn up.
+
+    It is never put down to load, which would make a replacement wait.
+    """
     finding = found(view)[0]
     assert finding.code is code
+    assert not finding.may_be_load
     assert finding.confirmed is confirmed
 
 
@@ -660,19 +697,23 @@ WENT_BACK: dict[str, Any] = {"executed": "100:1-40", "read_only": True, "super_r
 
 
 @pytest.mark.parametrize(
-    ("view", "code", "confirmed"),
+    ("view", "code", "confirmed", "lost"),
     [
-        pytest.param(shard(primary(**WENT_BACK), replica(R1)), Code.PRIMARY_ROLLED_BACK, True, id="the primary"),
+        pytest.param(
+            shard(primary(**WENT_BACK), replica(R1)), Code.PRIMARY_ROLLED_BACK, True, "100:41-50", id="the primary"
+        ),
         pytest.param(
             shard(primary(**WENT_BACK), replica(R1), idle(R2, tablet_type=TabletType.PRIMARY, read_only=False)),
             Code.PRIMARY_ROLLED_BACK,
             False,
+            "100:41-50",
             id="the primary, but another says that it is primary",
         ),
         pytest.param(
             shard(primary(executed="100:1-50,101:1-9"), replica(R1, executed="100:1-50,101:1-5"), replica(R2)),
             Code.REPLICA_ROLLED_BACK,
             True,
+            "101:6-9",
             id="a replica that was primary before",
         ),
         pytest.param(
@@ -683,6 +724,7 @@ WENT_BACK: dict[str, Any] = {"executed": "100:1-40", "read_only": True, "super_r
             ),
             Code.REPLICA_ROLLED_BACK,
             True,
+            "101:2",
             id="a tablet that still has the record of a primary",
         ),
         pytest.param(
@@ -692,11 +734,12 @@ WENT_BACK: dict[str, Any] = {"executed": "100:1-40", "read_only": True, "super_r
             ),
             Code.REPLICA_ROLLED_BACK,
             True,
+            "112:6-9",
             id="a drained tablet",
         ),
     ],
 )
-def test_a_server_that_went_back_in_time_is_found(view: ShardView, code: Code, confirmed: bool) -> None:
+def test_a_server_that_went_back_in_time_is_found(view: ShardView, code: Code, confirmed: bool, lost: str) -> None:
     """Of a server that lacks transactions of its own, the finding names those, whatever the type of its tablet."""
     (finding,) = (
         each
@@ -704,17 +747,20 @@ def test_a_server_that_went_back_in_time_is_found(view: ShardView, code: Code, c
         if each.code in (Code.PRIMARY_ROLLED_BACK, Code.REPLICA_ROLLED_BACK)
     )
     assert (finding.code, finding.confirmed) == (code, confirmed)
+    assert finding.evidence == {"lost": str(gtids(lost))}
     assert "which it wrote itself" in finding.sentence
 
 
-@pytest.mark.parametrize(("heard_since", "confirmed"), [(NOW - 0.2, True), (NOW - 0.05, False)])
+@pytest.mark.parametrize(("heard_since", "confirmed"), [(NOW - 0.2, True), (NOW - 0.1, True), (NOW - 0.05, False)])
 def test_a_primary_that_went_back_in_time_is_asked_again_before_it_is_replaced(
     heard_since: float, confirmed: bool
 ) -> None:
     """An answer from before the lock may be older than a promotion by others."""
     view = asked_after_others(shard(primary(**WENT_BACK), replica(R1)))
     findings = found(view, thresholds=DetectionThresholds(heard_since=heard_since))
-    assert [each.confirmed for each in findings if each.code is Code.PRIMARY_ROLLED_BACK] == [confirmed]
+    (finding,) = (each for each in findings if each.code is Code.PRIMARY_ROLLED_BACK)
+    assert finding.confirmed is confirmed
+    assert finding.evidence == {"lost": str(gtids("100:41-50"))}
 
 
 def record_confirmed(tablet: TabletView) -> TabletView:
@@ -739,7 +785,9 @@ def test_a_primary_whose_record_went_back_in_time_is_told_from_one_that_is_late(
     named: TabletView, expected: Code
 ) -> None:
     """The tablet that the shard record names says that it is primary, and a minute later its record does not yet."""
-    assert found(shard(named, replica(R1), replica(R2)))[0].code is expected
+    finding = found(shard(named, replica(R1), replica(R2)))[0]
+    assert finding.code is expected
+    assert finding.alias == (alias(P) if expected is Code.PRIMARY_RECORD_OUTDATED else None)
 
 
 def test_a_record_is_not_corrected_beside_another_primary() -> None:
@@ -823,6 +871,14 @@ def test_two_primaries_of_the_same_time_are_not_touched() -> None:
     """Of two primaries with the same term none is taken for the stale one."""
     finding = next(f for f in found(healthy(primary("zone1-099"))) if f.code is Code.STALE_TOPO_PRIMARY)
     assert not finding.confirmed
+    assert finding.sentence.endswith("has a record as primary, and the term of zone1-0000000100 began at the same time")
+
+
+def test_a_record_as_primary_of_an_earlier_term_is_stale() -> None:
+    """The sentence names the tablet whose term began later."""
+    finding = next(f for f in found(healthy(primary("zone1-099", term=9))) if f.code is Code.STALE_TOPO_PRIMARY)
+    assert (finding.alias, finding.confirmed) == (alias("zone1-099"), True)
+    assert finding.sentence.endswith("has a record as primary, but the term of zone1-0000000100 began later")
 
 
 # Replicas
@@ -962,6 +1018,9 @@ def test_acks_are_not_demanded_while_mysql_waits_for_more_than_come() -> None:
     ]
     assert "asks for 1, its MySQL would wait for 2, 1 replica can give them" in found(few)[0].sentence
     assert only(enough).confirmed
+    assert only(shard(primary(semi_sync=False), replica(R1), replica(R2))).sentence.endswith(
+        "does not wait for acknowledgements; the policy semi_sync asks for 1, 2 replicas can give them"
+    )
 
 
 def test_an_io_thread_that_connected_before_semi_sync_was_on_is_made_to_connect_again() -> None:
@@ -1114,6 +1173,7 @@ def test_a_mysql_that_is_said_to_be_down_may_be_the_client_that_no_tablet_explai
     view = haunted(replica(R1), failing(replica(R2), for_=90.0))
     sentences = {finding.code: finding.sentence for finding in found(view)}
     assert "tablet manager of zone2-0000000200 cannot reach" in sentences[Code.UNKNOWN_SEMI_SYNC_CLIENTS]
+    assert "counts 3 semi-sync clients" in sentences[Code.UNKNOWN_SEMI_SYNC_CLIENTS]
     silent = haunted(replica(R1), failing(replica(R2), ProbeFailure.TIMEOUT))
     assert all("cannot reach" not in finding.sentence for finding in found(silent) if finding.alias == alias(P))
 
@@ -1181,11 +1241,21 @@ def test_an_unfit_tablet_is_told_while_all_is_well() -> None:
             id="an RDONLY that would be no good primary",
         ),
         pytest.param(
+            shard(primary(), replica(R1), answers(replica(D, TabletType.RDONLY), semi_sync=SemiSyncStatus())),
+            [],
+            id="an RDONLY without semi-sync",
+        ),
+        pytest.param(
             shard(primary(), replica(R1), replica(D, TabletType.DRAINED, semi_sync=False, log_bin=False)),
             [],
             id="a drained tablet",
         ),
         pytest.param(shard(primary(), replica(R1), failing(filtering(R2))), [Code.INVALID_REPLICA], id="a silent one"),
+        pytest.param(
+            shard(primary(), failing(replica(R1)), filtering(R2, semi_sync=False), replica("zone3-300")),
+            [Code.TABLET_UNFIT, Code.INVALID_REPLICA],
+            id="one beside a silent one",
+        ),
         pytest.param(
             shard(primary(version="8.0.36"), replica(R1), replica(R2, version="8.4.2")), [], id="an upgrade under way"
         ),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.core.builders import NOW, changed, failing, primary, replica, shard
+from tests.unit.core.builders import NOW, alias, changed, failing, primary, replica, shard
 from vtorc.core.detection.analysis import analyse
 from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.problems import Code
@@ -24,7 +24,7 @@ def test_a_tablet_that_comes_and_goes_is_a_finding_of_its_own() -> None:
     """The sentence says how often it failed, and how it is now."""
     unstable = changed(replica(R1), failed_at=OFTEN)
     (finding,) = analyse(shard(primary(), unstable, replica(R2)), policy("semi_sync"), DetectionThresholds(), NOW)
-    assert finding.code is Code.UNSTABLE_TABLET
+    assert (finding.code, finding.alias) == (Code.UNSTABLE_TABLET, alias(R1))
     assert "it failed 5 times within 9 s and answered in between; now it answers" in finding.sentence
 
 
