@@ -16,6 +16,7 @@ from vtorc.history.store import CLEARED, StoredAudit, StoredDecision, StoredReco
 
 _TABLES = frozenset({"recovery", "decision"})
 _END_OF_TIME = 2**63 - 1
+_MILLISECOND = 1_000_000
 _HAS_ENDS = 2
 """The first version of the tables that has more than recoveries and the begins of decisions."""
 
@@ -54,6 +55,18 @@ class InForce:
     until: int | None
     """When another took its place, its problem was gone, or vtorc ended, in nanoseconds since the Unix epoch; None if
     it is in force still."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happening:
+    """A moment at which something happened: a decision or its end, the begin or the end of a recovery, a request."""
+
+    at: int
+    """When, in nanoseconds since the Unix epoch."""
+    shard: str
+    """The shard that it is about; empty for the whole fleet."""
+    sentence: str
+    """What happened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,23 +160,56 @@ class HistoryReader:
             f"SELECT {self._decision_columns} FROM decision WHERE shard IN (?, '') AND at >= ? AND at <= ? ORDER BY id",
             (shard, run.began, at),
         )
-        last: dict[tuple[str, str, str, str], StoredDecision] = {}
-        for decision in map(_decision, rows):
-            last.pop(decision.problem, None)
-            if decision.change != CLEARED:
-                last[decision.problem] = decision
         ended = run.seen if self.has_run_after(run) else None
-        return [InForce(decision=each, until=self._replaced_at(each, ended)) for each in last.values()]
+        last = _last_of_each(map(_decision, rows))
+        return [InForce(decision=each, until=self._replaced_at(each, ended)) for each in last]
+
+    def in_force_everywhere(self, at: int) -> dict[str, list[InForce]]:
+        """Return the decisions that were in force at a time by shard, oldest first; the fleet's are under "".
+
+        When they ended is not read.
+        """
+        run = self.run_at(at)
+        if run is None:
+            return {}
+        found: dict[str, list[InForce]] = {}
+        rows = self._rows(
+            f"SELECT {self._decision_columns} FROM decision WHERE at >= ? AND at <= ? ORDER BY id", (run.began, at)
+        )
+        for decision in _last_of_each(map(_decision, rows)):
+            found.setdefault(decision.shard, []).append(InForce(decision=decision, until=None))
+        return found
+
+    def seen_everywhere(self, at: int) -> dict[str, bytes]:
+        """Return the JSON of what vtorc saw of each shard when it decided last, up to a time."""
+        if not self._has_ends:
+            return {}
+        rows = self._rows("SELECT shard, form, max(at) FROM seen WHERE at <= ? GROUP BY shard", (at,))
+        return {shard: self._unpacked(shard, form) for shard, form, _ in rows}
+
+    def winners(self, at: int) -> dict[str, tuple[int, str]]:
+        """Return, by shard, when the last promotion that succeeded had begun at a time, and the tablet it promoted."""
+        rows = self._rows(
+            "SELECT shard, max(began), json_extract(detail, '$.winner') FROM recovery "
+            "WHERE began <= ? AND outcome = 'succeeded' AND json_extract(detail, '$.winner') <> '' GROUP BY shard",
+            (at,),
+        )
+        return {shard: (began, winner) for shard, began, winner in rows}
+
+    def moments(self, shard: str | None, at: int, *, before: int, after: int) -> list[Happening]:
+        """Return the last moments before a time, at most so many, and the first ones after it, oldest first.
+
+        Those of a shard have those of the whole fleet with them; with None there are those of all shards.
+        """
+        earlier = self._moments(shard, "<", at, "DESC", before)
+        return [*earlier, *self._moments(shard, ">", at, "ASC", after)]
 
     def seen(self, shard: str, at: int) -> bytes | None:
         """Return the JSON of what vtorc saw of a shard when it decided last, up to a time; None if nothing is kept."""
         if not self._has_ends:
             return None
         rows = self._rows("SELECT form FROM seen WHERE shard = ? AND at <= ? ORDER BY at DESC LIMIT 1", (shard, at))
-        try:
-            return zlib.decompress(rows[0][0]) if rows else None
-        except zlib.error as error:
-            raise self._unreadable(f"what was seen of {shard} is damaged ({error})") from error
+        return self._unpacked(shard, rows[0][0]) if rows else None
 
     def audit(self, chosen: Selection | None = None, *, after: Place | None = None) -> list[StoredAudit]:
         """Return what operators asked for last, newest first; after a place, if there is one."""
@@ -214,6 +260,39 @@ class HistoryReader:
             conditions.append("code <> ''")
         values.append(-1 if chosen.limit is None else chosen.limit)
         return self._rows(f"{select} WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT ?", tuple(values))
+
+    def _moments(self, shard: str | None, side: str, at: int, order: str, most: int) -> list[Happening]:
+        """Return the moments next to a time, oldest first; each table yields a few of them by its index."""
+        if not self._has_ends or not most:
+            return []
+        # A recovery ends as many nanoseconds after its begin as its detail has seconds.
+        ended = "began + CAST(json_extract(detail, '$.seconds') * 1e9 AS INTEGER)"
+        found = "(shard = :shard OR shard = '')" if shard is not None else "1"
+        parts = (  # of one moment, what was done is told before what was decided
+            ("began AS at", "recovery || ' began'", "recovery", "began"),
+            (f"{ended} AS at", "recovery || ' ' || outcome || ': ' || sentence", "recovery", ended),
+            ("at", "actor || ': ' || action || ' ' || result || ': ' || sentence", "request", "at"),
+            (
+                "at",
+                "CASE WHEN change = 'cleared' AND code <> '' THEN 'over: ' ELSE '' END || sentence",
+                "decision",
+                "at",
+            ),
+        )
+        each = " UNION ALL ".join(
+            f"SELECT * FROM (SELECT {time}, {rank}, shard, {told} FROM {table} "
+            f"WHERE {by} {side} :at AND {found} ORDER BY 1 {order} LIMIT :most)"
+            for rank, (time, told, table, by) in enumerate(parts)
+        )
+        rows = self._rows(f"{each} ORDER BY 1 {order} LIMIT :most", {"shard": shard, "at": at, "most": most})
+        rows.sort(key=lambda row: (row[0] // _MILLISECOND, row[1], row[0]))
+        return [Happening(at=at, shard=of, sentence=sentence) for at, _, of, sentence in rows]
+
+    def _unpacked(self, shard: str, form: bytes) -> bytes:
+        try:
+            return zlib.decompress(form)
+        except zlib.error as error:
+            raise self._unreadable(f"what was seen of {shard} is damaged ({error})") from error
 
     @property
     def _decision_columns(self) -> str:
@@ -299,6 +378,16 @@ class HistoryReader:
 
     def _unreadable(self, reason: str) -> HistoryError:
         return HistoryError(f"history file {self._path}: {reason}; expected an SQLite file that vtorc made")
+
+
+def _last_of_each(decisions: Iterable[StoredDecision]) -> list[StoredDecision]:
+    """Return the decisions that no later one has ended or replaced, oldest first; they come in their order."""
+    last: dict[tuple[str, str, str, str], StoredDecision] = {}
+    for decision in decisions:
+        last.pop(decision.problem, None)
+        if decision.change != CLEARED:
+            last[decision.problem] = decision
+    return list(last.values())
 
 
 def _decision(row: tuple[Any, ...]) -> StoredDecision:
