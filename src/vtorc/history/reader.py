@@ -12,11 +12,11 @@ from urllib.parse import quote
 
 from vtorc.errors import HistoryError
 from vtorc.history import schema
+from vtorc.history.moments import Happening, Side, in_order, moments_query
 from vtorc.history.store import CLEARED, StoredAudit, StoredDecision, StoredRecovery, StoredRun
 
 _TABLES = frozenset({"recovery", "decision"})
 _END_OF_TIME = 2**63 - 1
-_MILLISECOND = 1_000_000
 _HAS_ENDS = 2
 """The first version of the tables that has more than recoveries and the begins of decisions."""
 
@@ -55,18 +55,6 @@ class InForce:
     until: int | None
     """When another took its place, its problem was gone, or vtorc ended, in nanoseconds since the Unix epoch; None if
     it is in force still."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Happening:
-    """A moment at which something happened: a decision or its end, the begin or the end of a recovery, a request."""
-
-    at: int
-    """When, in nanoseconds since the Unix epoch."""
-    shard: str
-    """The shard that it is about; empty for the whole fleet."""
-    sentence: str
-    """What happened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +189,7 @@ class HistoryReader:
 
         Those of a shard have those of the whole fleet with them; with None there are those of all shards.
         """
-        earlier = self._moments(shard, "<", at, "DESC", before)
-        return [*earlier, *self._moments(shard, ">", at, "ASC", after)]
+        return [*self._moments(shard, "before", at, before), *self._moments(shard, "after", at, after)]
 
     def seen(self, shard: str, at: int) -> bytes | None:
         """Return the JSON of what vtorc saw of a shard when it decided last, up to a time; None if nothing is kept."""
@@ -261,32 +248,10 @@ class HistoryReader:
         values.append(-1 if chosen.limit is None else chosen.limit)
         return self._rows(f"{select} WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT ?", tuple(values))
 
-    def _moments(self, shard: str | None, side: str, at: int, order: str, most: int) -> list[Happening]:
-        """Return the moments next to a time, oldest first; each table yields a few of them by its index."""
+    def _moments(self, shard: str | None, side: Side, at: int, most: int) -> list[Happening]:
         if not self._has_ends or not most:
             return []
-        # A recovery ends as many nanoseconds after its begin as its detail has seconds.
-        ended = "began + CAST(json_extract(detail, '$.seconds') * 1e9 AS INTEGER)"
-        found = "(shard = :shard OR shard = '')" if shard is not None else "1"
-        parts = (  # of one moment, what was done is told before what was decided
-            ("began AS at", "recovery || ' began'", "recovery", "began"),
-            (f"{ended} AS at", "recovery || ' ' || outcome || ': ' || sentence", "recovery", ended),
-            ("at", "actor || ': ' || action || ' ' || result || ': ' || sentence", "request", "at"),
-            (
-                "at",
-                "CASE WHEN change = 'cleared' AND code <> '' THEN 'over: ' ELSE '' END || sentence",
-                "decision",
-                "at",
-            ),
-        )
-        each = " UNION ALL ".join(
-            f"SELECT * FROM (SELECT {time}, {rank}, shard, {told} FROM {table} "
-            f"WHERE {by} {side} :at AND {found} ORDER BY 1 {order} LIMIT :most)"
-            for rank, (time, told, table, by) in enumerate(parts)
-        )
-        rows = self._rows(f"{each} ORDER BY 1 {order} LIMIT :most", {"shard": shard, "at": at, "most": most})
-        rows.sort(key=lambda row: (row[0] // _MILLISECOND, row[1], row[0]))
-        return [Happening(at=at, shard=of, sentence=sentence) for at, _, of, sentence in rows]
+        return in_order(self._rows(moments_query(shard, side), {"shard": shard, "at": at, "most": most}))
 
     def _unpacked(self, shard: str, form: bytes) -> bytes:
         try:

@@ -17,7 +17,8 @@ from vtorc.forms.history import Past, why_then
 from vtorc.forms.recovery import RecoveryForm, RunningForm
 from vtorc.forms.shard import ShardForm
 from vtorc.forms.times import nanoseconds, rfc3339
-from vtorc.history.reader import Happening, HistoryReader, Selection
+from vtorc.history.moments import Happening
+from vtorc.history.reader import HistoryReader, Selection
 from vtorc.server.history_file import HistoryFile
 from vtorc.server.memory import KEPT_AUDIT, ServerMemory
 from vtorc.server.ui.words import clock_time, date_time
