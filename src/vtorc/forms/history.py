@@ -1,11 +1,12 @@
 """The forms of what the history keeps: older recoveries and decisions, and why a shard was as it was at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from vtorc.core.detection.problems import Code
+from vtorc.core.facts.rules import Rule
 from vtorc.forms.findings import SEVERITIES, FindingForm
 from vtorc.forms.fleet import InForceForm, WhyForm
 from vtorc.forms.frames import DecisionFrame
@@ -139,6 +140,30 @@ class Past:
             recoveries=history.recoveries(until),
         )
 
+    @classmethod
+    def of_all(cls, history: HistoryReader, at: int, also: Collection[str]) -> "dict[str, Past]":
+        """Read all shards that the history knows, and those named `also`; raises HistoryError.
+
+        Their decisions and recoveries are left out.
+        """
+        run = history.run_at(at)
+        is_over = run is not None and history.has_run_after(run)
+        in_force, seen = history.in_force_everywhere(at), history.seen_everywhere(at)
+        everywhere = in_force.pop("", [])
+        return {
+            shard: cls(
+                shard=shard,
+                at=at,
+                run=run,
+                is_over=is_over,
+                in_force=[*everywhere, *in_force.get(shard, [])],
+                seen=_seen(seen.get(shard)),
+                decisions=(),
+                recoveries=(),
+            )
+            for shard in sorted({*in_force, *seen, *also})
+        }
+
     @property
     def is_empty(self) -> bool:
         """Whether the history has nothing of the shard until then."""
@@ -158,7 +183,7 @@ def why_then(past: Past) -> WhyForm:
     return WhyForm(
         shard=past.shard,
         state=state.value,
-        sentence=_sentence(past, state, findings),
+        sentence=_sentence(past, findings),
         findings=findings,
         readiness=None,
         decisions=[stored_decision_form(each) for each in past.decisions if each.code],
@@ -174,10 +199,15 @@ def _state(past: Past, findings: Sequence[FindingForm]) -> ShardState:
         return ShardState.UNKNOWN
     if findings:
         return ShardState.REPAIRING if any(each.acts for each in findings) else ShardState.STANDING_STILL
-    return ShardState.UNKNOWN if any(not each.decision.code for each in past.in_force) else ShardState.HEALTHY
+    return ShardState.UNKNOWN if _own_error(past) is not None else ShardState.HEALTHY
 
 
-def _sentence(past: Past, state: ShardState, findings: Sequence[FindingForm]) -> str:
+def _own_error(past: Past) -> StoredDecision | None:
+    """Return the mistake of vtorc's own that kept it from judging the shard; news such as a hold did not."""
+    return next((each.decision for each in past.in_force if each.decision.rule == Rule.OWN_ERROR.value), None)
+
+
+def _sentence(past: Past, findings: Sequence[FindingForm]) -> str:
     if past.run is None:
         return f"{past.shard}: the history does not tell, because it begins later, or an earlier vtorc wrote it"
     if not past.was_watched:
@@ -186,8 +216,8 @@ def _sentence(past: Past, state: ShardState, findings: Sequence[FindingForm]) ->
         acting = next((each for each in findings if each.acts), findings[0])
         others = len(findings) - 1
         return acting.sentence if not others else f"{acting.sentence} (and {others} more)"
-    if state is ShardState.UNKNOWN:
-        return f"{past.shard}: {past.in_force[-1].decision.sentence}"
+    if (mistake := _own_error(past)) is not None:
+        return mistake.sentence
     return f"{past.shard}: no problem was in force"
 
 

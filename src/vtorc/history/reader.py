@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from vtorc.errors import HistoryError
 from vtorc.history import schema
+from vtorc.history.moments import Happening, Side, in_order, moments_query
 from vtorc.history.store import CLEARED, StoredAudit, StoredDecision, StoredRecovery, StoredRun
 
 _TABLES = frozenset({"recovery", "decision"})
@@ -147,23 +148,55 @@ class HistoryReader:
             f"SELECT {self._decision_columns} FROM decision WHERE shard IN (?, '') AND at >= ? AND at <= ? ORDER BY id",
             (shard, run.began, at),
         )
-        last: dict[tuple[str, str, str, str], StoredDecision] = {}
-        for decision in map(_decision, rows):
-            last.pop(decision.problem, None)
-            if decision.change != CLEARED:
-                last[decision.problem] = decision
         ended = run.seen if self.has_run_after(run) else None
-        return [InForce(decision=each, until=self._replaced_at(each, ended)) for each in last.values()]
+        last = _last_of_each(map(_decision, rows))
+        return [InForce(decision=each, until=self._replaced_at(each, ended)) for each in last]
+
+    def in_force_everywhere(self, at: int) -> dict[str, list[InForce]]:
+        """Return the decisions that were in force at a time by shard, oldest first; the fleet's are under "".
+
+        When they ended is not read.
+        """
+        run = self.run_at(at)
+        if run is None:
+            return {}
+        found: dict[str, list[InForce]] = {}
+        rows = self._rows(
+            f"SELECT {self._decision_columns} FROM decision WHERE at >= ? AND at <= ? ORDER BY id", (run.began, at)
+        )
+        for decision in _last_of_each(map(_decision, rows)):
+            found.setdefault(decision.shard, []).append(InForce(decision=decision, until=None))
+        return found
+
+    def seen_everywhere(self, at: int) -> dict[str, bytes]:
+        """Return the JSON of what vtorc saw of each shard when it decided last, up to a time."""
+        if not self._has_ends:
+            return {}
+        rows = self._rows("SELECT shard, form, max(at) FROM seen WHERE at <= ? GROUP BY shard", (at,))
+        return {shard: self._unpacked(shard, form) for shard, form, _ in rows}
+
+    def winners(self, at: int) -> dict[str, tuple[int, str]]:
+        """Return, by shard, when the last promotion that succeeded had begun at a time, and the tablet it promoted."""
+        rows = self._rows(
+            "SELECT shard, max(began), json_extract(detail, '$.winner') FROM recovery "
+            "WHERE began <= ? AND outcome = 'succeeded' AND json_extract(detail, '$.winner') <> '' GROUP BY shard",
+            (at,),
+        )
+        return {shard: (began, winner) for shard, began, winner in rows}
+
+    def moments(self, shard: str | None, at: int, *, before: int, after: int) -> list[Happening]:
+        """Return the last moments before a time, at most so many, and the first ones after it, oldest first.
+
+        Those of a shard have those of the whole fleet with them; with None there are those of all shards.
+        """
+        return [*self._moments(shard, "before", at, before), *self._moments(shard, "after", at, after)]
 
     def seen(self, shard: str, at: int) -> bytes | None:
         """Return the JSON of what vtorc saw of a shard when it decided last, up to a time; None if nothing is kept."""
         if not self._has_ends:
             return None
         rows = self._rows("SELECT form FROM seen WHERE shard = ? AND at <= ? ORDER BY at DESC LIMIT 1", (shard, at))
-        try:
-            return zlib.decompress(rows[0][0]) if rows else None
-        except zlib.error as error:
-            raise self._unreadable(f"what was seen of {shard} is damaged ({error})") from error
+        return self._unpacked(shard, rows[0][0]) if rows else None
 
     def audit(self, chosen: Selection | None = None, *, after: Place | None = None) -> list[StoredAudit]:
         """Return what operators asked for last, newest first; after a place, if there is one."""
@@ -214,6 +247,17 @@ class HistoryReader:
             conditions.append("code <> ''")
         values.append(-1 if chosen.limit is None else chosen.limit)
         return self._rows(f"{select} WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT ?", tuple(values))
+
+    def _moments(self, shard: str | None, side: Side, at: int, most: int) -> list[Happening]:
+        if not self._has_ends or not most:
+            return []
+        return in_order(self._rows(moments_query(shard, side), {"shard": shard, "at": at, "most": most}))
+
+    def _unpacked(self, shard: str, form: bytes) -> bytes:
+        try:
+            return zlib.decompress(form)
+        except zlib.error as error:
+            raise self._unreadable(f"what was seen of {shard} is damaged ({error})") from error
 
     @property
     def _decision_columns(self) -> str:
@@ -299,6 +343,16 @@ class HistoryReader:
 
     def _unreadable(self, reason: str) -> HistoryError:
         return HistoryError(f"history file {self._path}: {reason}; expected an SQLite file that vtorc made")
+
+
+def _last_of_each(decisions: Iterable[StoredDecision]) -> list[StoredDecision]:
+    """Return the decisions that no later one has ended or replaced, oldest first; they come in their order."""
+    last: dict[tuple[str, str, str, str], StoredDecision] = {}
+    for decision in decisions:
+        last.pop(decision.problem, None)
+        if decision.change != CLEARED:
+            last[decision.problem] = decision
+    return list(last.values())
 
 
 def _decision(row: tuple[Any, ...]) -> StoredDecision:

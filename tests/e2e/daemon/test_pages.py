@@ -119,6 +119,29 @@ async def test_a_failover_arrives_on_an_open_page(shard: Shard, daemons: Daemons
         await expect(page.locator("tr", has_text="RecoverDeadPrimary").first).to_contain_text("succeeded")
 
 
+async def test_a_page_looks_back(shard: Shard, daemons: Daemons, browser: Browser) -> None:
+    """After a failover the page of the shard leads back to the moments of it, and from there to now."""
+    vtorc = await daemons.start_knowing("--listen-address=127.0.0.1:0")
+    web = await served(vtorc)
+    old = await shard.primary()
+    await old.kill_mysqld()
+    new = await shard.replaced(old)
+    async with page_of(browser, web.address, f"/ui/shards/{shard.id}") as page:
+        await expect(page.locator(".card-primary")).to_have_attribute("data-alias", str(new.alias))
+        await expect(page.locator("li", has_text="RecoverDeadPrimary").first).to_contain_text("succeeded")
+        await page.get_by_role("link", name="Look back").click()
+        await expect(page.locator(".then-told")).to_contain_text("This is how it was at")
+        moment = page.locator("#moments option", has_text="RecoverDeadPrimary began").first
+        await page.locator("#moments").select_option(value=await moment.get_attribute("value"))
+        await page.locator(".then-form", has=page.locator("#moments")).get_by_role("button", name="Show").click()
+        await expect(page.locator(".card-primary")).to_have_attribute("data-alias", str(old.alias))
+        await expect(page.locator(".finding", has_text="DeadPrimary")).to_contain_text(str(old.alias))
+        await expect(page.get_by_role("link", name="Plan")).to_have_count(0)
+        await expect(page.locator("[draggable]")).to_have_count(0)
+        await page.get_by_role("link", name="Back to now").click()
+        await expect(page.locator(".card-primary")).to_have_attribute("data-alias", str(new.alias))
+
+
 async def test_a_row_of_the_fleet_changes_in_place(shard: Shard, daemons: Daemons, browser: Browser) -> None:
     """The row of a shard shows its new primary, the page offers to sort again, and finds shards as one types."""
     vtorc = await daemons.start_knowing("--listen-address=127.0.0.1:0")

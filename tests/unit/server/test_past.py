@@ -248,3 +248,21 @@ def test_a_shard_that_is_gone_has_no_decision_in_force(tmp_path: Path) -> None:
     assert "act" in rules(2.5)
     assert rules(3.5) == set()
     reader.close()
+
+
+async def test_news_about_the_fleet_is_no_trouble_of_a_shard(tmp_path: Path) -> None:
+    """While recoveries are stopped a shard stays healthy; a mistake of vtorc's own makes it unknown."""
+    clock = Hands()
+    file = str(tmp_path / "h.sqlite")
+    writer = HistoryWriter(file, wall=clock.wall)
+    observer = HistoryObserver(writer, clock)
+    observer.announced(Announcement("no recovery begins: a drill", Rule.RECOVERIES_STOPPED))
+    clock.at = 2
+    observer.failed(ShardId("commerce", "0"), KeyError("x"), 1.0)
+    clock.at = 9
+    writer.close()
+    app = make_app(told_memory(frames(file)), RecordedAsk())
+    assert (await why_at(app, 1))["state"] == "healthy"
+    told = await why_at(app, 3)
+    assert told["state"] == "unknown"
+    assert told["sentence"].startswith("commerce/0: vtorc itself failed here")

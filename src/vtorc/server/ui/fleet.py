@@ -1,6 +1,6 @@
 """The fleet page: how the fleet is in one sentence, how many shards are in each state, and each shard in one line."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlencode
@@ -8,14 +8,13 @@ from urllib.parse import urlencode
 from msgspec import Meta, structs
 
 from vtorc.forms.shard import ShardForm
-from vtorc.server.memory import ServerMemory
 from vtorc.server.ui.words import STATES, URGENCY, lag, plural
 from vtorc.server.v1.shard_list import ShardsQuery, is_wanted
 
 FIRST_ROWS = 80
 """Shards that a page has when it comes; a browser fetches the others as they come into sight."""
 
-_FILTERS = ("state", "keyspace", "cell", "code", "q", "lose")
+_FILTERS = ("state", "keyspace", "cell", "code", "q", "lose", "at")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,15 +78,17 @@ class FleetQuery(ShardsQuery, frozen=True, kw_only=True):
     """The cell that is imagined to be lost; None for none."""
     after: Annotated[int, Meta(ge=0)] = 0
     """How many shards to leave out, for readers without JavaScript."""
+    at: str | None = None
+    """The moment of the history that is shown; None for now."""
 
 
-def fleet_page(memory: ServerMemory, query: FleetQuery) -> FleetPage:
-    """Return the fleet as the query asks for it."""
-    everything = memory.shards.values()
+def fleet_page(shards: Mapping[str, ShardForm], query: FleetQuery) -> FleetPage:
+    """Return the fleet of these shards, by name, as the query asks for it."""
+    everything = shards.values()
     counts = dict.fromkeys(URGENCY, 0)
     for shard in everything:
         counts[shard.state] += 1
-    wanted = wanted_shards(memory, query)
+    wanted = wanted_shards(shards, query)
     shown = wanted[query.after : query.after + FIRST_ROWS]
     return FleetPage(
         sentence=_sentence(counts),
@@ -102,14 +103,14 @@ def fleet_page(memory: ServerMemory, query: FleetQuery) -> FleetPage:
     )
 
 
-def wanted_shards(memory: ServerMemory, query: FleetQuery) -> list[ShardForm]:
+def wanted_shards(shards: Mapping[str, ShardForm], query: FleetQuery) -> list[ShardForm]:
     """Return the shards that a query asks for, the worst first."""
-    return sorted((s for s in memory.shards.values() if is_wanted(s, query)), key=lambda s: (URGENCY[s.state], s.name))
+    return sorted((s for s in shards.values() if is_wanted(s, query)), key=lambda s: (URGENCY[s.state], s.name))
 
 
-def named_rows(memory: ServerMemory, names: Iterable[str], lose: str | None) -> list[FleetRow]:
+def named_rows(shards: Mapping[str, ShardForm], names: Iterable[str], lose: str | None) -> list[FleetRow]:
     """Return the rows of the shards of these names that still exist."""
-    return [fleet_row(shard, lose) for name in names if (shard := memory.shards.get(name)) is not None]
+    return [fleet_row(shard, lose) for name in names if (shard := shards.get(name)) is not None]
 
 
 def fleet_row(shard: ShardForm, lose: str | None) -> FleetRow:
@@ -123,7 +124,7 @@ def fleet_row(shard: ShardForm, lose: str | None) -> FleetRow:
         primary=shard.primary or "–",
         cell=primary.cell if primary is not None else "",
         lag=lag(shard.largest_lag_seconds),
-        acks=f"{acks.have} of {acks.needed}" if acks is not None else "–",
+        acks=f"{acks.have}, needs {acks.needed}" if acks is not None else "–",
         acks_fall_short=acks is not None and acks.have < acks.needed,
         ready="–" if ready is None else "ready" if ready.ready else "not ready",
         is_ready=ready.ready if ready is not None else None,
@@ -151,7 +152,9 @@ def _sentence(counts: dict[str, int]) -> str:
     if not total:
         return "vtorc knows no shard yet."
     troubled = {state: count for state, count in counts.items() if count and state != "healthy"}
+    if total == 1:
+        return f"The shard is {STATES[next(iter(troubled), 'healthy')]}."
     if not troubled:
-        return f"All {plural(total, 'shard')} are healthy." if total > 1 else "The shard is healthy."
+        return f"All {plural(total, 'shard')} are healthy."
     told = ", ".join(f"{count:,} {STATES[state]}" for state, count in troubled.items())
     return f"Of {plural(total, 'shard')}: {told}; {counts['healthy']:,} healthy."

@@ -1,16 +1,20 @@
 """The routes of the web UI."""
 
-from collections.abc import Sequence
-from typing import get_args
+from collections.abc import Mapping
+from typing import TypeVar, get_args
 from urllib.parse import urlencode
 
 import msgspec
+from msgspec import structs
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from vtorc.forms.audit import AuditResult
 from vtorc.forms.frames import ProblemForm
+from vtorc.forms.recovery import RecoveryForm, RunningForm
+from vtorc.forms.shard import ShardForm
+from vtorc.forms.times import rfc3339
 from vtorc.recovery.record import Outcome
 from vtorc.server.answers import problem_answer
 from vtorc.server.asking import Ask
@@ -19,15 +23,19 @@ from vtorc.server.memory import ServerMemory
 from vtorc.server.permission import ANONYMOUS, origin_of
 from vtorc.server.ui.assets import answer_asset
 from vtorc.server.ui.fleet import FleetQuery, fleet_page, named_rows, wanted_shards
+from vtorc.server.ui.look_back import LookBack, Then, recovery_then, shard_then
 from vtorc.server.ui.plan import TITLES, plan_of
 from vtorc.server.ui.recovery import recovery_page
 from vtorc.server.ui.renderer import Renderer
+from vtorc.server.ui.sentences import audit_sentence, recoveries_sentence
 from vtorc.server.ui.shard import shard_page
 from vtorc.server.ui.words import capitalized, plural
 from vtorc.server.v1.audit import AuditQuery, audit
 from vtorc.server.v1.endpoints import NoQuery, Query, bad_input
 from vtorc.server.v1.past import RecoveriesQuery, recoveries, recovery
-from vtorc.server.v1.reads import named_shard
+from vtorc.server.v1.reads import why
+
+Q = TypeVar("Q", bound=Query)
 
 MOST_ROWS = 200
 """Rows that one request for changed rows may name."""
@@ -91,48 +99,83 @@ class _Pages:
     def __init__(self, memory: ServerMemory, ask: Ask) -> None:
         self._memory = memory
         self._history = HistoryFile(memory)
+        self._look_back = LookBack(memory, self._history)
         self._ask = ask
         self._renderer = Renderer(memory)
 
     async def fleet(self, request: Request) -> Response:
-        given = {name: value for name, value in request.query_params.items() if value}
         try:
-            query = msgspec.convert(given, FleetQuery, strict=False)
+            query = _query(request, FleetQuery)
         except msgspec.ValidationError as error:
             return self._problem(request, _bad_address(error, FleetQuery))
-
-        page = fleet_page(self._memory, query)
+        then = await self._look_back.then(request)
+        if isinstance(then, ProblemForm):
+            return self._problem(request, then)
+        shards = await self._shards(then)
+        if isinstance(shards, ProblemForm):
+            return self._problem(request, shards)
         return self._renderer.page(
-            request, "fleet.html", title="Fleet", events="kinds=shard,gone,status,heartbeat", page=page, query=query
+            request,
+            "fleet.html",
+            title="Fleet",
+            events="kinds=shard,gone,status,heartbeat",
+            then=then,
+            page=fleet_page(shards, query),
+            query=query,
         )
 
     async def order(self, request: Request) -> Response:
         """Answer with the names of all shards that the query asks for, the worst first."""
         try:
-            query = _fleet_query(request)
+            query = _query(request, FleetQuery)
         except msgspec.ValidationError as error:
             return problem_answer(_bad_address(error, FleetQuery))
-        names = [shard.name for shard in wanted_shards(self._memory, query)]
+        then = await self._look_back.then(request)
+        if isinstance(then, ProblemForm):
+            return problem_answer(then)
+        shards = await self._shards(then)
+        if isinstance(shards, ProblemForm):
+            return problem_answer(shards)
+        names = [shard.name for shard in wanted_shards(shards, query)]
         return Response(
             msgspec.json.encode(names), media_type="application/json", headers={"cache-control": "no-store"}
         )
 
     async def rows(self, request: Request) -> Response:
+        then = await self._look_back.then(request)
+        if isinstance(then, ProblemForm):
+            return problem_answer(then)
+        shards = await self._shards(then)
+        if isinstance(shards, ProblemForm):
+            return problem_answer(shards)
         names = request.query_params.getlist("name")[:MOST_ROWS]
-        rows = named_rows(self._memory, names, request.query_params.get("lose"))
-        counts = fleet_page(self._memory, FleetQuery(limit=1, q="\0"))
-        return self._renderer.part(request, "fleet_rows.html", rows=rows, page=counts)
+        rows = named_rows(shards, names, request.query_params.get("lose"))
+        counts = fleet_page(shards, FleetQuery(limit=1, q="\0"))
+        return self._renderer.part(request, "fleet_rows.html", then=then, rows=rows, page=counts)
+
+    async def _shards(self, then: Then | None) -> Mapping[str, ShardForm] | ProblemForm:
+        """Return the shards of now, or of a moment, by name."""
+        return self._memory.shards if then is None else await self._look_back.shards(then)
 
     async def shard(self, request: Request) -> Response:
-        known = named_shard(self._memory, request.path_params)
-        if isinstance(known, ProblemForm):
-            return self._problem(request, known)
+        name = "{keyspace}/{shard}".format(**request.path_params)
+        then = await self._look_back.then(request, shard=name)
+        if isinstance(then, ProblemForm):
+            return self._problem(request, then)
+        if then is None:
+            told = why(self._memory, request.path_params, NoQuery(), 0.0)
+        else:
+            told = await self._look_back.why(then, name)
+        if isinstance(told, ProblemForm):
+            return self._problem(request, told)
+        known = self._memory.shards[name] if then is None else shard_then(told)
         return self._renderer.page(
             request,
             "shard.html",
             title=known.name,
             events=_events_of(known.name),
-            page=shard_page(self._memory, known),
+            then=then,
+            page=shard_page(known, told),
         )
 
     async def plan(self, request: Request) -> Response:
@@ -155,22 +198,26 @@ class _Pages:
         )
 
     async def recoveries(self, request: Request) -> Response:
-        given = {name: value for name, value in request.query_params.items() if value}
+        then = await self._look_back.then(request)
+        if isinstance(then, ProblemForm):
+            return self._problem(request, then)
         try:
-            query = msgspec.convert(given, RecoveriesQuery, strict=False)
+            query = _query(request, RecoveriesQuery)
         except msgspec.ValidationError as error:
             return self._problem(request, _bad_address(error, RecoveriesQuery))
+        if then is not None:
+            query = structs.replace(query, until=rfc3339(then.until + 1))
         listed = await recoveries(self._memory, self._history, {}, query, 0.0)
         if isinstance(listed, ProblemForm):
             return self._problem(request, listed)
-        found = listed.items
-        failed = sum(ended.outcome != "succeeded" for ended in found)
+        found = [recovery_then(each, then) if then is not None else each for each in listed.items]
         return self._renderer.page(
             request,
             "recoveries.html",
             title="Recoveries",
             events="kinds=recovery,status,heartbeat",
-            sentence=_recoveries_sentence(len(found), failed),
+            then=then,
+            sentence=recoveries_sentence(listed.items, then),
             recoveries=found,
             outcomes=[outcome.value for outcome in Outcome],
             query=query,
@@ -180,22 +227,47 @@ class _Pages:
         id, shard = request.path_params["id"], request.query_params.get("shard")
         running = next((s.running for s in self._memory.shards.values() if s.running and s.running.id == id), None)
         known = running or await recovery(self._memory, self._history, request.path_params, NoQuery(), 0.0)
+        if isinstance(known, RecoveryForm):
+            return await self._ended(request, known)
         if not isinstance(known, ProblemForm):
-            events = _events_of(known.shard) if running is not None else "kinds=heartbeat"
-            title = f"Recovery of {known.shard}"
-            return self._renderer.page(request, "recovery.html", title=title, events=events, page=recovery_page(known))
+            return self._recovery(request, known, events=_events_of(known.shard))
         if shard in self._memory.shards:
             # It was taken on a moment ago, and vtorc has not told of it yet.
             return self._renderer.page(request, "recovery_begins.html", title="Recovery", events=_events_of(shard))
         return self._problem(request, known)
 
+    async def _ended(self, request: Request, ended: RecoveryForm) -> Response:
+        """Return the page of a recovery that has ended, as it was at the moment that the address names."""
+        then = await self._look_back.then(request, shard=ended.shard, steps=ended)
+        if then is None:
+            return self._recovery(request, ended, events="kinds=heartbeat")
+        if isinstance(then, ProblemForm):
+            return self._problem(request, then)
+        shown = recovery_then(ended, then)
+        if isinstance(shown, ProblemForm):
+            return self._problem(request, shown)
+        return self._recovery(request, shown, then=then)
+
+    def _recovery(
+        self, request: Request, known: RecoveryForm | RunningForm, *, events: str = "", then: Then | None = None
+    ) -> Response:
+        title = f"Recovery of {known.shard}"
+        page = recovery_page(known)
+        return self._renderer.page(request, "recovery.html", title=title, events=events, then=then, page=page)
+
     async def audit(self, request: Request) -> Response:
-        given = {name: value for name, value in request.query_params.items() if value}
+        then = await self._look_back.then(request)
+        if isinstance(then, ProblemForm):
+            return self._problem(request, then)
         try:
-            query = msgspec.convert(given, AuditQuery, strict=False)
+            query = _query(request, AuditQuery)
         except msgspec.ValidationError as error:
             return self._problem(request, _bad_address(error, AuditQuery))
-        found = audit(self._memory, {}, query, 0.0)
+        if then is None:
+            listed = audit(self._memory, {}, query, 0.0)
+            found = listed if isinstance(listed, ProblemForm) else listed.items
+        else:
+            found = await self._look_back.audit(then, query)
         if isinstance(found, ProblemForm):
             return self._problem(request, found)
         return self._renderer.page(
@@ -203,13 +275,18 @@ class _Pages:
             "audit.html",
             title="Audit",
             events="kinds=audit,status,heartbeat",
-            sentence=_audit_sentence([entry.result for entry in found.items]),
-            entries=found.items,
+            then=then,
+            sentence=audit_sentence([entry.result for entry in found], then),
+            entries=found,
             results=get_args(AuditResult),
             query=query,
         )
 
     async def settings(self, request: Request) -> Response:
+        """Answer with the settings of now: the history does not keep them, and the page of a moment says so."""
+        then = await self._look_back.then(request)
+        if isinstance(then, ProblemForm):
+            return self._problem(request, then)
         q, show_all = request.query_params.get("q", ""), "all" in request.query_params
         everything = self._memory.settings.values()
         chosen = [s for s in everything if s.source != "default"]
@@ -218,6 +295,7 @@ class _Pages:
             request,
             "settings.html",
             title="Settings",
+            then=then,
             sentence=f"{plural(len(chosen), 'setting')} of {len(everything)} were chosen by an operator.",
             settings=[s for s in everything if (show_all or q or s in chosen) and text in f"{s.name} {s.doc}".lower()],
             q=q,
@@ -236,13 +314,6 @@ class _Pages:
         )
 
 
-def _audit_sentence(results: Sequence[str]) -> str:
-    if not results:
-        return "No operator has asked for anything since this server started."
-    refused = sum(result in ("refused", "failed") for result in results)
-    return f"{plural(len(results), 'request')} of operators, of which {refused} were refused or failed."
-
-
 def _bad_address(error: msgspec.ValidationError, query: type[Query]) -> ProblemForm:
     return bad_input("query", str(error), allowed=query.__struct_fields__)
 
@@ -251,13 +322,12 @@ def _events_of(shard: str) -> str:
     return urlencode({"shard": shard, "kinds": "shard,gone,recovery,hold,status,heartbeat"})
 
 
-def _recoveries_sentence(count: int, failed: int) -> str:
-    if not count:
-        return "No recovery has ended since this server started."
-    return f"{plural(count, 'recovery', 'recoveries')}, of which {failed} did not succeed."
+def _query(request: Request, kind: type[Q]) -> Q:
+    """Return the query of a request, without the moment unless it has a place for it; raises ValidationError.
 
-
-def _fleet_query(request: Request) -> FleetQuery:
-    """Return the query of a request; a form of a browser sends empty parameters too. Raises ValidationError."""
+    A form of a browser sends empty parameters too.
+    """
     given = {name: value for name, value in request.query_params.items() if value}
-    return msgspec.convert(given, FleetQuery, strict=False)
+    if "at" not in kind.__struct_fields__:
+        given.pop("at", None)
+    return msgspec.convert(given, kind, strict=False)

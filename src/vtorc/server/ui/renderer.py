@@ -1,15 +1,19 @@
 """Renders templates to answers: a whole page, or the part of it that a page in a browser replaces."""
 
+from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 import jinja2
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from vtorc.server.access.visitor import CURRENT
 from vtorc.server.memory import ServerMemory
 from vtorc.server.prefix import prefix_of
 from vtorc.server.ui import words
 from vtorc.server.ui.assets import asset_path
+from vtorc.server.ui.look_back import Then
 from vtorc.server.ui.shell import shell_of
 
 PART_HEADER = "x-vtorc-part"
@@ -51,25 +55,44 @@ class Renderer:
         self._memory = memory
 
     def page(
-        self, request: Request, template: str, *, title: str, events: str = "", status: int = 200, **values: Any
+        self,
+        request: Request,
+        template: str,
+        *,
+        title: str,
+        events: str = "",
+        status: int = 200,
+        then: Then | None = None,
+        **values: Any,
     ) -> Response:
         """Return a page; of a request for its main part, that part alone.
 
-        `events` is the query of `/api/v1/events` that tells when the page is out of date; empty if it never is.
+        `events` is the query of `/api/v1/events` that tells when the page is out of date; empty if it never is. With
+        `then` the page is of the past: it stays as it is, and nothing can be done on it.
         """
-        shell = shell_of(self._memory)
         context = {
-            "shell": shell,
+            "shell": shell_of(self._memory, CURRENT.get().refusal),
             "title": title,
-            "events": events,
+            "events": events if then is None else "",
+            "then": then,
+            "path": request.scope["path"],
             "prefix": prefix_of(request.scope),
+            "to": partial(_link, prefix_of(request.scope), then),
             "whole": PART_HEADER not in request.headers,
             **values,
         }
         text = _templates.get_template(template).render(context)
         return HTMLResponse(text, status_code=status, headers=_HEADERS)
 
-    def part(self, request: Request, template: str, **values: Any) -> Response:
+    def part(self, request: Request, template: str, *, then: Then | None = None, **values: Any) -> Response:
         """Return a piece of a page."""
-        text = _templates.get_template(template).render(prefix=prefix_of(request.scope), **values)
-        return HTMLResponse(text, headers=_HEADERS)
+        to = partial(_link, prefix_of(request.scope), then)
+        return HTMLResponse(_templates.get_template(template).render(to=to, **values), headers=_HEADERS)
+
+
+def _link(prefix: str, then: Then | None, path: str, **query: str | None) -> str:
+    """Return the address of a page of the same moment as the page with the link; a parameter of None is left out."""
+    given = {name: value for name, value in query.items() if value is not None}
+    if then is not None:
+        given["at"] = then.at
+    return f"{prefix}{path}{f'?{urlencode(given)}' if given else ''}"

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vtorc.core.facts.gtid import GtidSet
+from vtorc.forms.fleet import WhyForm
+from vtorc.forms.frames import DecisionFrame
 from vtorc.forms.hold import HoldForm
 from vtorc.forms.recovery import RecoveryForm
 from vtorc.forms.shard import ShardForm
 from vtorc.forms.tablet import ReplicationForm, TabletForm
-from vtorc.server.memory import ServerMemory
 from vtorc.server.ui.words import clock_time, lag, plural
 
 RECENT = 10
@@ -83,22 +84,27 @@ class ShardPage:
     """Tablets with a record that cannot be read, each with the reason."""
     recoveries: Sequence[RecoveryForm]
     """Its last recoveries, newest first."""
+    decisions: Sequence[DecisionFrame]
+    """The last decisions about it and their ends, newest first."""
+    seen_at: str | None
+    """When vtorc saw its tablets as they are shown, as RFC 3339; None for now, and if the history has no picture."""
     holds: Sequence[HoldForm]
     """The holds of operators on it, its tablets and their cells, by number."""
     scopes: Sequence[tuple[str, str]]
     """Where it may be held: the name of each scope, and its words."""
 
 
-def shard_page(memory: ServerMemory, shard: ShardForm) -> ShardPage:
-    """Return the page of a shard."""
-    recoveries = [ended for ended in reversed(memory.recoveries.values()) if ended.shard == shard.name]
+def shard_page(shard: ShardForm, why: WhyForm) -> ShardPage:
+    """Return the page of a shard, now or as it was; `why` tells what was decided and done."""
     return ShardPage(
         shard=shard,
         sentence=shard.sentence.removeprefix(f"{shard.name}: "),
         facts=_shard_facts(shard),
         columns=_columns(shard),
         unreadable=sorted(shard.unreadable_tablets.items()),
-        recoveries=recoveries[:RECENT],
+        recoveries=why.recoveries[:RECENT],
+        decisions=why.decisions[:RECENT],
+        seen_at=why.seen.as_of if why.seen is not None else None,
         holds=_holds(shard),
         scopes=[
             (f"shard:{shard.name}", "this shard"),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from vtorc.forms.frames import ProblemForm
 from vtorc.forms.recovery import RunningForm
 from vtorc.server.memory import ServerMemory
 
@@ -18,16 +19,22 @@ class Shell:
     """What holds for the whole fleet and hinders vtorc, each as a sentence."""
     running: tuple[RunningForm, ...]
     """The recoveries in progress, the oldest first."""
+    keeps_history: bool
+    """Whether pages can be shown as of a moment of the past."""
+    may_not: str
+    """Why the reader of the page may not act, as a sentence; empty for one that may."""
 
 
-def shell_of(memory: ServerMemory) -> Shell:
-    """Return the frame as of now."""
+def shell_of(memory: ServerMemory, refusal: ProblemForm | None) -> Shell:
+    """Return the frame as of now; `refusal` says why the reader may not act, None for one that may."""
     running = [shard.running for shard in memory.shards.values() if shard.running is not None]
     return Shell(
         version=memory.status.version if memory.status is not None else "",
         as_of=memory.heartbeat.at if memory.heartbeat is not None else None,
         banners=tuple(_banners(memory)),
         running=tuple(sorted(running, key=lambda recovery: recovery.began)),
+        keeps_history=memory.status is not None and bool(memory.status.history_file),
+        may_not=f"This vtorc lets you read only: {refusal.why}. To act, {refusal.do}." if refusal is not None else "",
     )
 
 

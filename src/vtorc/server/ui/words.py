@@ -50,8 +50,8 @@ def plural(count: int, one: str, more: str | None = None) -> str:
 
 
 def capitalized(sentence: str) -> str:
-    """Return a sentence with a capital at its begin, and the rest as it is."""
-    return sentence[:1].upper() + sentence[1:]
+    """Return a sentence with a capital at its begin, and the rest as it is; vtorc keeps its small letter."""
+    return sentence if sentence.startswith("vtorc") else sentence[:1].upper() + sentence[1:]
 
 
 def shard_path(name: str) -> str:
