@@ -15,8 +15,8 @@ from vtorc.topo.etcd2 import EtcdTls
 _LIFE = datetime.timedelta(days=1)
 
 
-def make_tls(folder: Path) -> ServerTls:
-    """Make an authority, a server for 127.0.0.1 and a client, as PEM files in `folder`."""
+def make_tls(folder: Path, *, common_name: str = "client") -> ServerTls:
+    """Make an authority, a server for 127.0.0.1 and a client of that name, as PEM files in `folder`."""
     ca_key = ec.generate_private_key(ec.SECP256R1())
     ca = _builder("authority", "authority", ca_key.public_key())
     ca = ca.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
@@ -25,7 +25,7 @@ def make_tls(folder: Path) -> ServerTls:
         key = ec.generate_private_key(ec.SECP256R1())
         usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
         address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-        builder = _builder(name, "authority", key.public_key())
+        builder = _builder(common_name if name == "client" else name, "authority", key.public_key())
         signed = builder.add_extension(usage, critical=False).add_extension(address, critical=False)
         pem = signed.sign(ca_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
         (folder / f"{name}.pem").write_bytes(pem)

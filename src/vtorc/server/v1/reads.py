@@ -191,7 +191,7 @@ def _fleet_sentence(states: Mapping[str, int], *, allowed: bool, silence: float)
     shards = f"{count} {'shard' if count == 1 else 'shards'}"
     sentence = f"{shards}: {', '.join(parts)}" if parts else "the topology server has no shard that vtorc knows"
     if not allowed:
-        sentence += "; recoveries are off (--allow-recovery)"
+        sentence += "; recoveries are off (--allow-recovery=false, or an operator stopped them)"
     if silence > SILENT_AFTER:
         sentence += f"; vtorc was not heard for {silence:.0f} s, and all of this is as old"
     return sentence
