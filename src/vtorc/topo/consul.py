@@ -61,7 +61,7 @@ class ConsulConn:
     async def create(self, path: str, contents: bytes) -> Version:
         """Write a new record."""
         key = self._key(path)
-        reply = await self._change("create", operation("cas", key, Value=encoded(contents), Index=0))
+        reply = await self._change("write", operation("cas", key, Value=encoded(contents), Index=0))
         if reply.status == 200:
             return _written(reply)
         now = _one(await self._read(key, _READ))
@@ -77,7 +77,7 @@ class ConsulConn:
             if version is None
             else operation("cas", key, Value=encoded(contents), Index=version)
         )
-        reply = await self._change("update", write)
+        reply = await self._change("write", write)
         if reply.status == 200:
             return _written(reply)
         now = _one(await self._read(key, _READ))
@@ -90,7 +90,7 @@ class ConsulConn:
         key = self._key(path)
         deletion = operation("delete", key) if version is None else operation("delete-cas", key, Index=version)
         # A deletion alone succeeds without the key; a read fails, and with it the transaction.
-        reply = await self._change("delete", operation("get", key), deletion)
+        reply = await self._change("deletion", operation("get", key), deletion)
         if reply.status == 200:
             return
         now = _one(await self._read(key, _READ))

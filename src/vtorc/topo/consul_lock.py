@@ -181,7 +181,7 @@ class ConsulLocks:
 
 async def destroy_session(client: ConsulClient, session: str) -> None:
     """End a session; does nothing if it has ended."""
-    await client.call("end of a session", "PUT", f"session/destroy/{session}")
+    await client.call("session end", "PUT", f"session/destroy/{session}")
 
 
 async def read_key(client: ConsulClient, key: str) -> tuple[_LockKey | None, int]:
