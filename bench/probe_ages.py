@@ -148,8 +148,8 @@ def loops_of(shards: int, tablets: Tablets) -> Iterator[ShardLoop]:
     clock = OnTimeClock(LoopClock())
     manager = cast(TabletManager, tablets)
 
-    async def no_cell(address: str, root: str) -> None:
-        raise AssertionError(f"{address}: no topology is read")
+    async def no_cell(cell: str, address: str, root: str) -> None:
+        raise AssertionError(f"{cell} at {address}{root}: no topology is read")
 
     topo = TopoServer(MemoryStore().connect("/global"), no_cell)  # type: ignore[arg-type]
     tools = RecoveryTools(topo=topo, tablets=manager, clock=clock)

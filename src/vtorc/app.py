@@ -50,6 +50,7 @@ from vtorc.serving import HttpSide
 from vtorc.tablet.client import GrpcTabletManager
 from vtorc.tablet.settings import ClientSettings, TlsFiles
 from vtorc.topo.cells import TopoLimits
+from vtorc.topo.consul_access import ConsulAccess
 from vtorc.topo.etcd2 import EtcdTls
 from vtorc.topo.open import TopoAccess, open_topo
 from vtorc.topo.server import TopoServer
@@ -396,6 +397,13 @@ def topo_settings(settings: Settings) -> TopoAccess:
             cert=settings.topo_etcd_tls_cert,
             key=settings.topo_etcd_tls_key,
             ca=settings.topo_etcd_tls_ca,
+        ),
+        consul=ConsulAccess(
+            auth_file=settings.consul_auth_static_file,
+            session_ttl=settings.topo_consul_lock_session_ttl,
+            session_checks=settings.topo_consul_lock_session_checks,
+            lock_delay=settings.topo_consul_lock_delay,
+            watch_wait=settings.topo_consul_watch_poll_duration,
         ),
         limits=TopoLimits(
             remote_operation_timeout=settings.remote_operation_timeout,

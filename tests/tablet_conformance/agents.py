@@ -39,8 +39,8 @@ class MovableTopo(TopoServer):
         """Make an empty topology."""
         store = MemoryStore()
 
-        async def open_conn(address: str, root: str) -> TopoConn:
-            del address  # there is only one store
+        async def open_conn(cell: str, address: str, root: str) -> TopoConn:
+            del cell, address  # there is only one store
             return store.connect(root)
 
         return cls(store.connect(GLOBAL), open_conn)

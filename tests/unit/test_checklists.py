@@ -9,7 +9,7 @@ import pytest
 
 import vtorc
 from vtorc.config.catalogue import USED
-from vtorc.config.settings import TOPO_IMPLEMENTATIONS
+from vtorc.config.topo_settings import TOPO_IMPLEMENTATIONS
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.durability import POLICY_NAMES, policy
@@ -28,7 +28,7 @@ def source_of(folder: Path, *, but: tuple[str, ...] = ()) -> str:
 
 DETECTION = source_of(PACKAGE / "core" / "detection", but=("problems.py",))
 DETECTION_TESTS = source_of(TESTS / "core" / "detection")
-PROGRAM = source_of(PACKAGE, but=("settings.py", "file_settings.py", "http_settings.py"))
+PROGRAM = source_of(PACKAGE, but=("settings.py", "file_settings.py", "http_settings.py", "topo_settings.py"))
 
 
 @pytest.mark.parametrize("code", Code)

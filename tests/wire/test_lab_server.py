@@ -33,8 +33,8 @@ def tablet_server(folder: Path, port: int, passwords: Mapping[str, str] | None =
     """Make the server of a tablet that has not started up, over a MySQL server that does not exist."""
     store = MemoryStore()
 
-    async def open_conn(address: str, root: str) -> TopoConn:
-        del address  # there is only one store
+    async def open_conn(cell: str, address: str, root: str) -> TopoConn:
+        del cell, address  # there is only one store
         return store.connect(root)
 
     config = TabletConfig(

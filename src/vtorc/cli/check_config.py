@@ -83,6 +83,10 @@ def _try_topology(settings: Settings) -> None:
     if access.implementation == "etcd2":
         wants_tls = any(address.strip().startswith("https://") for address in access.global_server_address)
         access.etcd_tls.credentials("https" if wants_tls or access.etcd_tls.has_client_cert else "http")
+    elif access.implementation == "consul":
+        access.consul.token("global")
+        if access.consul.uses_tls("") or "https://" in settings.topo_global_server_address:
+            access.consul.tls()
     elif Path(settings.topo_global_server_address).is_dir():
         raise TopoMisconfigured(
             f"topo_global_server_address: expected the path of a topology file, got the folder "

@@ -53,10 +53,8 @@ _FLAGS: tuple[tuple[str, str, str], ...] = (
         _OTHER_TOPO,
         "",
         """
-        topo-consul-lock-delay topo-consul-lock-session-checks topo-consul-lock-session-ttl
-        topo-consul-watch-poll-duration consul-auth-static-file topo-zk-base-timeout topo-zk-max-concurrency
-        topo-zk-auth-file topo-zk-tls-ca topo-zk-tls-cert topo-zk-tls-key topo-k8s-kubeconfig
-        topo-k8s-context topo-k8s-namespace
+        topo-zk-base-timeout topo-zk-max-concurrency topo-zk-auth-file topo-zk-tls-ca topo-zk-tls-cert topo-zk-tls-key
+        topo-k8s-kubeconfig topo-k8s-context topo-k8s-namespace
         """,
     ),
     (

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
 from vtorc.config.http_kinds import REFUSED_METHODS
-from vtorc.config.settings import TOPO_IMPLEMENTATIONS, Settings
-from vtorc.config.topo_kinds import ETCD_ADDRESS, is_etcd_address
+from vtorc.config.settings import Settings
+from vtorc.config.topo_kinds import HOST_PORTS, are_host_ports
+from vtorc.config.topo_settings import TOPO_IMPLEMENTATIONS
 
 _REQUIRED = (
     ("topo_implementation", f"one of {', '.join(TOPO_IMPLEMENTATIONS)}"),
@@ -54,8 +55,8 @@ def check(settings: Settings, *, written: Mapping[str, str], failed: AbstractSet
             if getattr(settings, given) and not getattr(settings, absent) and absent.replace("_", "-") not in failed:
                 problems.append(f"{_flag(given)} needs {_flag(absent)} too: a certificate and its key go together")
     address = settings.topo_global_server_address
-    if settings.topo_implementation == "etcd2" and address and not is_etcd_address(address):
-        problems.append(f"{written['topo_global_server_address']}: expected {ETCD_ADDRESS}, got {address!r}")
+    if settings.topo_implementation in ("etcd2", "consul") and address and not are_host_ports(address):
+        problems.append(f"{written['topo_global_server_address']}: expected {HOST_PORTS}, got {address!r}")
     problems += [
         f"{_written(switch)} needs {_written(needed)} too: {what}"
         for switch, needed, what in _BESIDE_SWITCH

@@ -26,59 +26,17 @@ from vtorc.config.notify_settings import NotifySettings
 from vtorc.config.orchestrator import promotion_filter, promotion_rules
 from vtorc.config.record_settings import RecordSettings
 from vtorc.config.setting import UNSET, flag, key, setting
-from vtorc.config.topo_kinds import CLUSTERS, TOPO_ADDRESS, TOPO_ROOT
+from vtorc.config.topo_kinds import CLUSTERS
+from vtorc.config.topo_settings import TopoSettings
 from vtorc.core.facts.durability import POLICY_NAMES, PromotionRule
 from vtorc.core.facts.ids import TabletAlias
 
-TOPO_IMPLEMENTATIONS = ("etcd2", "local")
 LOG_LEVELS = ("debug", "info", "warn", "error")
-
-_LONGEST_LEASE = 9_000_000_000
-"""Seconds of the longest lease that etcd grants (`server/lease/lessor.go`)."""
 
 _KEEPALIVE = duration(hours=596, above_zero=True)
 """gRPC counts these times in milliseconds, with 31 bits."""
 
 _WATCH_ONLY = "vtorc watches and reports but changes nothing, as with --allow-recovery=false"
-
-
-@dataclass(frozen=True, kw_only=True)
-class TopoSettings:
-    """Topology server"""
-
-    topo_implementation: str = setting(
-        choice(*TOPO_IMPLEMENTATIONS, default=""),
-        "",
-        "Kind of topology server: etcd2 is Vitess' layout in etcd v3, local is an SQLite file for the processes of "
-        "one host. Required.",
-    )
-    topo_global_server_address: str = setting(
-        TOPO_ADDRESS,
-        "",
-        "Addresses of the global topology server, as host:port separated by commas; for local, the path of its file. "
-        "Required.",
-    )
-    topo_global_root: str = setting(
-        TOPO_ROOT, "", "Path of the global records in the topology server, such as /vitess/global. Required."
-    )
-    topo_etcd_lease_ttl: int = setting(
-        whole(1, _LONGEST_LEASE),
-        30,
-        "Seconds that a lock outlives a vtorc that was killed; the lease of a held lock is kept alive.",
-    )
-    topo_etcd_tls_ca: str = setting(TEXT, "", "File with the CA that etcd's certificate is checked against.")
-    topo_etcd_tls_cert: str = setting(TEXT, "", "File of the client certificate for etcd; needs the key, too.")
-    topo_etcd_tls_key: str = setting(TEXT, "", "File of the client certificate's key.")
-    topo_read_concurrency: int = setting(whole(1), 32, "Most concurrent reads from one topology server.")
-    lock_timeout: float = setting(
-        POSITIVE_DURATION,
-        45.0,
-        "Longest wait for a shard lock that another process holds.",
-        also=[key("LockShardTimeoutSeconds", SECONDS)],
-    )
-    remote_operation_timeout: float = setting(
-        POSITIVE_DURATION, 15.0, "Deadline of one call to the topology server, and of most calls to a tablet."
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

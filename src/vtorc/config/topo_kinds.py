@@ -3,15 +3,15 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from vtorc.config.kinds import TEXT, WORDS, ValueKind
+from vtorc.config.kinds import TEXT, WORDS, ValueKind, duration
 from vtorc.core.facts.watched import watched_ranges
 
-ETCD_ADDRESS = "host:port, or several with commas between them, each with a port from 1 to 65535"
-"""What is expected as the address of etcd."""
+HOST_PORTS = "host:port, or several with commas between them, each with a port from 1 to 65535"
+"""What is expected as the address of etcd and of Consul."""
 
 
-def is_etcd_address(text: str) -> bool:
-    """Return whether all of the addresses have the form in which etcd can be called."""
+def are_host_ports(text: str) -> bool:
+    """Return whether all of the addresses have the form in which etcd and Consul can be called."""
     return all(_is_endpoint(each.strip()) for each in text.split(",") if each.strip())
 
 
@@ -50,7 +50,7 @@ TOPO_ROOT: ValueKind[str] = _checked(
 )
 TOPO_ADDRESS: ValueKind[str] = _checked(
     TEXT,
-    "the address of the topology server: host:port for etcd2, the path of a file for local",
+    "the address of the topology server: host:port for etcd2 and consul, the path of a file for local",
     lambda text: bool(text.replace(",", "").strip()),
 )
 CLUSTERS: ValueKind[tuple[str, ...]] = _checked(
@@ -58,3 +58,28 @@ CLUSTERS: ValueKind[tuple[str, ...]] = _checked(
     "keyspaces, or keyspace/key range as in commerce/-80, with commas between them",
     _are_clusters,
 )
+
+_SESSION_TTLS = duration(hours=24, above_zero=True)
+_SHORTEST_SESSION_TTL = 10.0
+_DEFAULT_SESSION_TTL = 15.0
+
+
+def _session_ttl(text: Any) -> float:
+    seconds = _SESSION_TTLS.from_file(text) if text else _DEFAULT_SESSION_TTL
+    if seconds < _SHORTEST_SESSION_TTL:
+        raise ValueError(text)
+    return seconds
+
+
+SESSION_TTL: ValueKind[float] = ValueKind(
+    "duration",
+    "a duration from 10s to 24h, such as 15s, or nothing for Consul's default of 15s",
+    _session_ttl,
+    _session_ttl,
+    _SESSION_TTLS.show,
+)
+"""Times to live that Consul accepts for sessions (Consul `agent/structs`, `SessionTTLMin` and `SessionTTLMax`)."""
+LOCK_DELAY: ValueKind[float] = _checked(
+    duration(hours=1, above_zero=False), "a duration from 0s to 60s, such as 15s", lambda seconds: seconds <= 60.0
+)
+"""Lock delays that Consul accepts (Consul `agent/structs`, `MaxLockDelay`)."""

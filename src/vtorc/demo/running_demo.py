@@ -29,7 +29,7 @@ DATABASE = "vt_commerce"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoSpec:
-    """The parts of the demo; `topo` is "etcd2" or "local", `folder` None means one that is deleted in the end."""
+    """The parts of the demo; `topo` is one of TOPO_KINDS, `folder` None means one that is deleted in the end."""
 
     tablets: int = 3
     durability: str = "semi_sync"
@@ -225,6 +225,13 @@ def gap_sentence(gap: Gap) -> str:
     return f"{gap.ended_by} acknowledges again after {gap.seconds:.2f} s"
 
 
+_TOPO_STEPS = {
+    "etcd2": "starting etcd",
+    "consul": "starting Consul",
+    "local": "making a local topology (one SQLite file)",
+}
+
+
 @asynccontextmanager
 async def open_demo(
     spec: DemoSpec, servers: ServerKind, observer: DemoObserver, progress: Progress
@@ -235,7 +242,7 @@ async def open_demo(
     """
     cluster = servers.cluster(LabSpec(tablets=spec.tablets, durability=spec.durability, topo=spec.topo), spec.folder)
     try:
-        with progress("starting etcd" if spec.topo == "etcd2" else "making a local topology (one SQLite file)"):
+        with progress(_TOPO_STEPS[spec.topo]):
             await cluster.start_topo()
         setup_logging(LogSettings(log_dir=str(cluster.folder), log_level="info"), stderr=False)
         await servers.prepare(progress)

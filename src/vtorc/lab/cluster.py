@@ -26,7 +26,8 @@ from vtorc.topo.tasks import all_of
 class LabSpec:
     """The parts of a lab. Each shard has `tablets` tablets, spread over the cells in turn.
 
-    The last `rdonly` of them are RDONLY. `topo` is "etcd2" or "local"; every tablet process gets `tablet_flags`.
+    The last `rdonly` of them are RDONLY. `topo` is one of `TOPO_KINDS`; every tablet process gets
+    `tablet_flags`.
     """
 
     keyspace: str = "commerce"

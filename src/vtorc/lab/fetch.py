@@ -1,6 +1,6 @@
 """Fetches the real servers of the lab, MySQL and etcd, into a parts folder: `python3 -m vtorc.lab.fetch`.
 
-`make setup` fetches promtool and Chromium in the same way, which only the tests need.
+`make setup` fetches promtool, Chromium and Consul in the same way, which only the tests need.
 
 Nothing of the system is replaced and no root is needed. Fetched parts stay in the user's cache under their resolved
 version, and the project's parts folder links to them. So a fresh clone need not fetch them again. The module uses the
@@ -28,6 +28,7 @@ from vtorc.lab.parts import (
     ETCD,
     MANIFEST,
     MYSQL,
+    OWN_SUITE,
     RECIPE,
     PartKind,
     Prefix,
@@ -86,7 +87,7 @@ def fetch(
             ready = None if refresh else _ready(kind, folder, store)
             if ready is None:
                 try:
-                    suite = own_suite() if kind.has_own_suite else SUITE
+                    suite = own_suite() if kind.suite == OWN_SUITE else kind.suite or SUITE
                     ready = _fetched(kind, debian(suite), store, say=say)
                 except PartMissing as error:
                     raise PartMissing(_not_available(kind, tried, error)) from error

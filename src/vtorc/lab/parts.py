@@ -1,4 +1,4 @@
-"""Finds the real servers of the lab, mysqld and etcd, and promtool, with which the tests try the alerts.
+"""Finds the real servers of the lab, mysqld, etcd and Consul, and promtool, with which the tests try the alerts.
 
 A program that the environment names wins over one on PATH, and that one over a fetched one. Fetched parts lie in a
 *parts folder* with one entry per part (`mysql`, `etcd`): each is a prefix with a `part.json` that describes it.
@@ -25,6 +25,9 @@ Found = TypeVar("Found")
 
 RECIPE = 1
 """Number of the way in which prefixes are made; a prefix with another number is made again."""
+
+OWN_SUITE = "own"
+"""Stands for the suite of the machine's own Debian: the part would not run with the libraries of a newer one."""
 
 MYSQL_AT_LEAST = (8, 0)
 MANIFEST = "part.json"
@@ -132,6 +135,14 @@ def find_etcd(environ: Mapping[str, str] | None = None) -> ProgramPart:
     return ETCD.find(os.environ if environ is None else environ)
 
 
+def find_consul(environ: Mapping[str, str] | None = None) -> ProgramPart:
+    """Find a Consul of version 1.8 or newer: VTORC_CONSUL, then PATH, then the fetched one.
+
+    Raises PartMissing with every place that was tried. An unusable VTORC_CONSUL is an error, never passed over.
+    """
+    return CONSUL.find(os.environ if environ is None else environ)
+
+
 def find_promtool(environ: Mapping[str, str] | None = None) -> ProgramPart:
     """Find a promtool of version 2.42 or newer: VTORC_PROMTOOL, then PATH, then the fetched one.
 
@@ -163,8 +174,8 @@ class PartKind(Generic[Found]):
     variable: str
     describe: Callable[[Path, str, Mapping[str, str]], Found | str]
     of_prefix: Callable[[Prefix], Found]
-    has_own_suite: bool = False
-    """Whether its package is that of the machine's own Debian: it would not run with the libraries of a newer one."""
+    suite: str = ""
+    """The Debian suite of its package, or OWN_SUITE; empty means the one that carries MySQL 9."""
 
     def installed(self, environ: Mapping[str, str]) -> tuple[Found | None, list[str]]:
         """Find the server that the environment names or PATH has, and list what was tried in vain.
@@ -280,7 +291,7 @@ def _default_settings(mysqld: str) -> dict[str, str]:
 
 
 def program_kind(
-    part: str, *, title: str, package: str, at_least: tuple[int, int], product: str = "", has_own_suite: bool = False
+    part: str, *, title: str, package: str, at_least: tuple[int, int], product: str = "", suite: str = ""
 ) -> PartKind[ProgramPart]:
     """Return the kind of a part that is one program, which tells its version when asked with `--version`.
 
@@ -315,7 +326,7 @@ def program_kind(
         variable=f"VTORC_{part.upper()}",
         describe=describe,
         of_prefix=of_prefix,
-        has_own_suite=has_own_suite,
+        suite=suite,
     )
 
 
@@ -341,4 +352,6 @@ MYSQL = PartKind(
 )
 ETCD = program_kind("etcd", title="etcd server", package="etcd-server", at_least=(3, 4))
 PROMTOOL = program_kind("promtool", title="promtool", package="promtool", at_least=(2, 42), product="Prometheus")
-CHROMIUM = program_kind("chromium", title="Chromium", package="chromium", at_least=(120, 0), has_own_suite=True)
+CHROMIUM = program_kind("chromium", title="Chromium", package="chromium", at_least=(120, 0), suite=OWN_SUITE)
+# Its later releases are no free software any more, so that this suite is the last one with it.
+CONSUL = program_kind("consul", title="Consul server", package="consul", at_least=(1, 8), suite="bullseye")

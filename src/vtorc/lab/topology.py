@@ -2,29 +2,34 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import ShardId
 from vtorc.errors import VtorcError
+from vtorc.lab.consul import ConsulServer
 from vtorc.lab.errors import LabError
 from vtorc.lab.etcd import EtcdServer
 from vtorc.lab.guard import RunFolder, sweep_stale_runs
+from vtorc.lab.topo_process import TopoProcess
 from vtorc.topo.open import TopoAccess, open_topo
 from vtorc.topo.server import TopoServer
 
-GLOBAL_ROOT = "/vitess/global"
+_SERVERS: Mapping[str, Callable[[Path], TopoProcess]] = {"etcd2": EtcdServer, "consul": ConsulServer}
+
+TOPO_KINDS = (*_SERVERS, "local")
+"""The kinds of topology that a lab can have."""
 
 
 class LabTopo:
-    """The topology server of one run; `kind` is "etcd2" or "local". All processes of the run end with its folder."""
+    """The topology server of one run; `kind` is one of TOPO_KINDS. All processes of the run end with its folder."""
 
     def __init__(self, kind: str, folder: Path | None) -> None:
         self._kind = kind
         self._folder = folder
         self._run: RunFolder | None = None
-        self._etcd: EtcdServer | None = None
+        self._process: TopoProcess | None = None
         self._server: TopoServer | None = None
 
     async def start(self, *, cells: Sequence[str], shards: Sequence[ShardId], durability: str) -> None:
@@ -32,15 +37,15 @@ class LabTopo:
         policy(durability)
         await asyncio.to_thread(sweep_stale_runs)
         self._run = self._made_folder()
-        if self._kind == "etcd2":
-            self._etcd = EtcdServer(self._run.path / "etcd")
+        if self._kind not in TOPO_KINDS:
+            raise LabError(f"topology {self._kind!r}: expected one of {', '.join(TOPO_KINDS)}")
+        if make := _SERVERS.get(self._kind):
+            self._process = make(self._run.path / self._kind)
             await self.start_server()
-        elif self._kind != "local":
-            raise LabError(f"topology {self._kind!r}: expected etcd2 or local")
         self._server = await open_topo(self.settings)
         address = ",".join(self.settings.global_server_address)
         for cell in cells:
-            await self._server.create_cell(cell, server_address=address, root=f"/vitess/{cell}")
+            await self._server.create_cell(cell, server_address=address, root=self._root(cell))
         for keyspace in dict.fromkeys(shard.keyspace for shard in shards):
             await self._server.create_keyspace(keyspace, durability_policy=durability)
         for shard in shards:
@@ -59,22 +64,26 @@ class LabTopo:
     @property
     def is_down(self) -> bool:
         """Whether the server was killed; a file never is."""
-        return self._etcd is not None and not self._etcd.is_running
+        return self._process is not None and not self._process.is_running
 
     async def start_server(self) -> None:
         """Start the server, which keeps its data over `kill_server`; raises LabError if there is none."""
-        etcd = self._server_process("start")
-        await etcd.start()
-        (self.folder / "etcd" / "etcd.pid").write_text(str(etcd.pid))
+        server = self._server_process("start")
+        await server.start()
+        (server.folder / f"{server.name}.pid").write_text(str(server.pid))
 
     async def kill_server(self) -> None:
         """Kill the server; raises LabError if there is none."""
         await self._server_process("kill").kill()
 
-    def _server_process(self, what: str) -> EtcdServer:
-        if self._etcd is None:
+    def _server_process(self, what: str) -> TopoProcess:
+        if self._process is None:
             raise LabError(f"the topology is a file, there is no server to {what}; use --topo etcd2")
-        return self._etcd
+        return self._process
+
+    def _root(self, cell: str) -> str:
+        """Return the root of a cell's records; Vitess wants one without a slash at its beginning in Consul."""
+        return f"vitess/{cell}" if self._kind == "consul" else f"/vitess/{cell}"
 
     async def stop(self) -> None:
         """Kill all processes of the run, and delete its folder unless that was given."""
@@ -85,15 +94,15 @@ class LabTopo:
         if self._run is not None:
             await asyncio.to_thread(self._run.close)
             self._run = None
-        if self._etcd is not None:
-            await self._etcd.kill()
-            self._etcd = None
+        if self._process is not None:
+            await self._process.kill()
+            self._process = None
 
     @property
     def settings(self) -> TopoAccess:
         """The address of the server."""
-        address = self._etcd.address if self._etcd is not None else str(self.folder / "topo.sqlite")
-        return TopoAccess(implementation=self._kind, global_server_address=(address,), global_root=GLOBAL_ROOT)
+        address = self._process.address if self._process is not None else str(self.folder / "topo.sqlite")
+        return TopoAccess(implementation=self._kind, global_server_address=(address,), global_root=self._root("global"))
 
     @property
     def server(self) -> TopoServer:
@@ -104,8 +113,8 @@ class LabTopo:
     @property
     def etcd(self) -> EtcdServer:
         """The etcd server, for tests that break it."""
-        assert self._etcd is not None, "the lab has no etcd"
-        return self._etcd
+        assert isinstance(self._process, EtcdServer), "the lab has no etcd"
+        return self._process
 
     @property
     def folder(self) -> Path:

@@ -15,8 +15,8 @@ from vtorc.topo.tasks import OwnedTasks
 
 Result = TypeVar("Result")
 
-OpenConn = Callable[[str, str], Awaitable[TopoConn]]
-"""Connects to a server address and a root, both as in a CellInfo."""
+OpenConn = Callable[[str, str, str], Awaitable[TopoConn]]
+"""Connects to the topology of a cell, at a server address and a root, both as in its CellInfo."""
 
 CallListener = Callable[[str, str, float, bool], None]
 """Told of each call that has ended: its operation by Vitess' name, the cell, its seconds, and whether it failed."""
@@ -201,7 +201,7 @@ class CellConns:
                 outdated, known.conn = known.conn, None
                 await outdated.close()
             if known.conn is None:
-                conn = await self._open_conn(*place)
+                conn = await self._open_conn(cell, *place)
                 known.conn = BoundedConn(conn, self._limits, cell=cell, listener=self._listener)
                 known.place = place
             return known.conn

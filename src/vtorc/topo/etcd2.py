@@ -209,10 +209,15 @@ class Etcd2Conn:
         return {self._path(kv.key): _stored(kv) for kv in found.kvs}, found.header.revision
 
     async def _events(self, key: bytes, range_end: bytes, after: int) -> AsyncGenerator[mvcc_pb2.Event, None]:
-        """Yield the events after a revision, until the stream breaks or etcd has compacted that revision away."""
+        """Yield the events after a revision, until the stream breaks or etcd has compacted that revision away.
+
+        They also end if etcd has not come to that revision: it was set back to an older state, and would stay silent.
+        """
         request = etcd_pb2.WatchCreateRequest(key=key, range_end=range_end, start_revision=after + 1)
         async with contextlib.aclosing(self._client.watch(request)) as responses:
             async for response in responses:
+                if response.created and response.header.revision < after:
+                    return
                 for event in response.events:
                     yield event
 

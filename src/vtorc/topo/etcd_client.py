@@ -11,14 +11,16 @@ aetcd, the one maintained asyncio client (as of 1.0.0), does not serve:
 """
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 import grpc
 
-from vtorc.errors import TopoError, TopoMisconfigured, TopoTimeout, TopoUnavailable
+from vtorc.errors import TopoError, TopoMisconfigured, TopoUnavailable
 from vtorc.proto import etcd_pb2, etcd_pb2_grpc
+from vtorc.topo.endpoints import Endpoints, Transient
 
 Answer = TypeVar("Answer")
 Request = TypeVar("Request")
@@ -51,8 +53,9 @@ _TRANSIENT = frozenset(
 )
 # With this, a member that is cut off from the others ends its streams; without it such a stream stays silent.
 _REQUIRE_LEADER = (("hasleader", "true"),)
-_LONGEST_PAUSE = 1.0
 _WATCH_PAUSE = 0.1
+_NO_CONNECTION = re.compile("failed to connect to all addresses")
+"""In the details of an error of gRPC: the call was not sent."""
 
 
 class Reply(NamedTuple):
@@ -74,24 +77,20 @@ class _Endpoint:
 class EtcdClient:
     """A client of one etcd cluster, with one or several of its endpoints.
 
-    A call goes to the endpoint that answered last, and after a failure or its share of the time to the next one. Every
-    call ends within `timeout` s. With several endpoints an attempt has a share of that, which doubles with each round.
-    So one slow endpoint costs little, and a cluster that is slow as a whole still gets the time to answer.
+    Every call ends within `timeout` s; `Endpoints` says which endpoint it goes to.
     """
 
     def __init__(self, endpoints: Sequence[str], *, timeout: float, credentials: Credentials = lambda _: None) -> None:
         if not endpoints:
             raise TopoMisconfigured("no address of an etcd server: expected host:port, or several separated by commas")
-        self._timeout = timeout
-        self._current = 0
-        self._closed = False
         self._watches: dict[grpc.aio.StreamStreamCall[etcd_pb2.WatchRequest, etcd_pb2.WatchResponse], None] = {}
-        self._endpoints = [_connect(address, credentials) for address in endpoints]
-
-    @property
-    def addresses(self) -> str:
-        """All endpoints, for messages."""
-        return ", ".join(endpoint.address for endpoint in self._endpoints)
+        self._connected = [_connect(address, credentials) for address in endpoints]
+        self._endpoints = Endpoints(
+            self._connected,
+            timeout=timeout,
+            server=f"etcd ({', '.join(endpoint.address for endpoint in self._connected)})",
+            advice="check that it runs, has a leader and can be reached from here",
+        )
 
     async def range(self, request: etcd_pb2.RangeRequest) -> etcd_pb2.RangeResponse:
         """Read one key or a range of keys, linearizably."""
@@ -153,8 +152,7 @@ class EtcdClient:
         The caller then reads the present state and watches from there. A silent stream does not end: gRPC's pings find
         out whether the endpoint is alive.
         """
-        endpoint = self._endpoints[self._current]
-        self._raise_if_closed()
+        endpoint = self._endpoints.current
         finished = asyncio.Event()
         requests = _single_request(etcd_pb2.WatchRequest(create_request=request), finished)
         stream = endpoint.watch.Watch(requests, metadata=_REQUIRE_LEADER)
@@ -165,60 +163,35 @@ class EtcdClient:
                 if response.canceled:
                     break
         except grpc.aio.AioRpcError:
-            self._switch_from(endpoint)
+            self._endpoints.switch_from(endpoint)
         except asyncio.CancelledError:
-            self._raise_if_closed()
+            self._endpoints.raise_if_closed()
             raise
         finally:
             del self._watches[stream]
             finished.set()
             stream.cancel()
-        self._raise_if_closed()
+        self._endpoints.raise_if_closed()
         await asyncio.sleep(_WATCH_PAUSE)
 
     async def close(self) -> None:
         """Close all channels; calls under way raise TopoUnavailable."""
-        self._closed = True
+        self._endpoints.close()
         for stream in self._watches:  # closing a channel does not end its idle streams
             stream.cancel()
-        for endpoint in self._endpoints:
+        for endpoint in self._connected:
             await endpoint.channel.close()
 
     async def _call(self, call: str, attempt: Callable[[_Endpoint, float], Awaitable[Answer]]) -> tuple[Answer, bool]:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._timeout
-        count = len(self._endpoints)
-        first_share = self._timeout if count == 1 else max(0.1, self._timeout / (5 * count))
-        tried = 0
-        while True:
-            self._raise_if_closed()
-            endpoint = self._endpoints[self._current]
-            share = min(first_share * 2 ** (tried // count), deadline - loop.time())
+        async def explained(endpoint: _Endpoint, timeout: float) -> Answer:
             try:
-                return await attempt(endpoint, share), tried > 0
+                return await attempt(endpoint, timeout)
             except (grpc.aio.AioRpcError, TopoUnavailable) as error:
-                # Also after an error that is raised below: the cause may be this endpoint alone.
-                self._switch_from(endpoint)
-                reason = _explain(endpoint, call, error)
-            except asyncio.CancelledError:
-                self._raise_if_closed()  # gRPC reports a closed channel as a cancellation
-                raise
-            tried += 1
-            pause = min(0.05 * 2 ** (tried // count), _LONGEST_PAUSE) if tried % count == 0 else 0.0
-            if loop.time() + pause >= deadline:
-                raise TopoTimeout(
-                    f"etcd ({self.addresses}) did not answer a {call} within {self._timeout:g} s, lastly {reason}; "
-                    "check that it runs, has a leader and can be reached from here"
-                )
-            await asyncio.sleep(pause)
+                raise Transient(
+                    _explain(endpoint, call, error), arrived=not _NO_CONNECTION.search(str(error))
+                ) from error
 
-    def _switch_from(self, endpoint: _Endpoint) -> None:
-        if self._endpoints[self._current] is endpoint:
-            self._current = (self._current + 1) % len(self._endpoints)
-
-    def _raise_if_closed(self) -> None:
-        if self._closed:
-            raise TopoUnavailable(f"this process has closed its connection to etcd ({self.addresses})")
+        return await self._endpoints.call(call, explained)
 
 
 def prefix_end(prefix: bytes) -> bytes:

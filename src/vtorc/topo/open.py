@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vtorc.errors import NoNode, TopoMisconfigured, TopoUnavailable
-from vtorc.topo.cells import TopoLimits
+from vtorc.topo.cells import GLOBAL_CELL, TopoLimits
 from vtorc.topo.conn import DEFAULT_LEASE_TTL, TopoConn
+from vtorc.topo.consul_access import ConsulAccess
 from vtorc.topo.etcd2 import Etcd2Conn, EtcdTls
 from vtorc.topo.etcd_client import EtcdClient
 from vtorc.topo.local import LocalStore
 from vtorc.topo.server import TopoServer
 
-_Open = Callable[[str, str, float], Awaitable[TopoConn]]  # server address, root, timeout of one call in seconds
+_Open = Callable[[str, str, str, float], Awaitable[TopoConn]]  # cell, server address, root, seconds of one call
 
 CONNECT_TIMEOUT = 5.0
 """Seconds within which the global topology must answer at the start (Vitess' etcd dial timeout)."""
@@ -24,7 +25,8 @@ CONNECT_TIMEOUT = 5.0
 class TopoAccess:
     """The address of the topology, and the limits of calls to it.
 
-    `global_server_address` are the endpoints of etcd, or the path of a `local` topology file. Times are seconds.
+    `global_server_address` are the endpoints of etcd, the agents of Consul, or the path of a `local` topology file.
+    Times are seconds.
     """
 
     implementation: str
@@ -32,6 +34,7 @@ class TopoAccess:
     global_root: str
     lease_ttl: float = DEFAULT_LEASE_TTL
     etcd_tls: EtcdTls = field(default_factory=EtcdTls)
+    consul: ConsulAccess = field(default_factory=ConsulAccess)
     limits: TopoLimits = field(default_factory=TopoLimits)
 
 
@@ -55,12 +58,12 @@ async def open_topo(settings: TopoAccess) -> TopoServer:
     address = ",".join(settings.global_server_address)
     timeout = settings.limits.remote_operation_timeout
     first_timeout = min(CONNECT_TIMEOUT, timeout)
-    await _try(await open_conn(address, settings.global_root, first_timeout), address, first_timeout)
+    await _try(await open_conn(GLOBAL_CELL, address, settings.global_root, first_timeout), address, first_timeout)
 
-    async def open_cell(server_address: str, root: str) -> TopoConn:
-        return await open_conn(server_address, root, timeout)
+    async def open_cell(cell: str, server_address: str, root: str) -> TopoConn:
+        return await open_conn(cell, server_address, root, timeout)
 
-    global_conn = await open_cell(address, settings.global_root)
+    global_conn = await open_cell(GLOBAL_CELL, address, settings.global_root)
     return TopoServer(global_conn, open_cell, limits=settings.limits)
 
 
@@ -83,10 +86,24 @@ def _etcd2(settings: TopoAccess) -> _Open:
     if settings.etcd_tls.has_client_cert:
         credentials("")  # a file that cannot be read is reported at the start
 
-    async def open_conn(address: str, root: str, timeout: float) -> TopoConn:
-        endpoints = [endpoint for endpoint in address.split(",") if endpoint.strip()]
-        client = EtcdClient(endpoints, timeout=timeout, credentials=credentials)
+    async def open_conn(cell: str, address: str, root: str, timeout: float) -> TopoConn:
+        client = EtcdClient(_addresses(address), timeout=timeout, credentials=credentials)
         return Etcd2Conn(client, root, lease_ttl=settings.lease_ttl)
+
+    return open_conn
+
+
+def _consul(settings: TopoAccess) -> _Open:
+    # The library costs an eighth of a second at the start of a process, which those without Consul do not pay.
+    from vtorc.topo.consul import ConsulConn
+    from vtorc.topo.consul_client import ConsulClient
+
+    access = settings.consul
+    access.token(GLOBAL_CELL)  # a file that cannot be read is reported at the start
+
+    async def open_conn(cell: str, address: str, root: str, timeout: float) -> TopoConn:
+        client = ConsulClient(_addresses(address), timeout=timeout, access=access, cell=cell)
+        return ConsulConn(client, root, access)
 
     return open_conn
 
@@ -94,7 +111,7 @@ def _etcd2(settings: TopoAccess) -> _Open:
 def _local(settings: TopoAccess) -> _Open:
     stores: dict[Path, LocalStore] = {}
 
-    async def open_conn(address: str, root: str, timeout: float) -> TopoConn:
+    async def open_conn(cell: str, address: str, root: str, timeout: float) -> TopoConn:
         path = _normal(address)
         store = stores.get(path)
         if store is None or store.is_closed:
@@ -104,9 +121,17 @@ def _local(settings: TopoAccess) -> _Open:
     return open_conn
 
 
+def _addresses(text: str) -> list[str]:
+    return [address for address in text.split(",") if address.strip()]
+
+
 def _normal(address: str) -> Path:
     # The cells may spell the path of one file in several ways; a second store of it would only do the work twice.
     return Path(os.path.abspath(address))  # noqa: PTH100  (links are left alone)
 
 
-_IMPLEMENTATIONS: dict[str, Callable[[TopoAccess], _Open]] = {"etcd2": _etcd2, "local": _local}
+_IMPLEMENTATIONS: dict[str, Callable[[TopoAccess], _Open]] = {
+    "etcd2": _etcd2,
+    "consul": _consul,
+    "local": _local,
+}

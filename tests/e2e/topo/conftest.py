@@ -1,4 +1,4 @@
-"""A real etcd, one for all tests of a worker, emptied for each."""
+"""Real topology servers, one of each kind for all tests of a worker, emptied for each."""
 
 import asyncio
 import contextlib
@@ -7,16 +7,19 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from tests.e2e.topo.kinds import CONSUL, FAST_LEASES, SHORT_SESSIONS
+from vtorc.lab.consul import ConsulServer
 from vtorc.lab.etcd import EtcdServer
 from vtorc.proto import etcd_pb2
 from vtorc.topo.conn import TopoConn, TopoLock
+from vtorc.topo.consul import ConsulConn
+from vtorc.topo.consul_client import ConsulClient
 from vtorc.topo.etcd2 import Etcd2Conn
 from vtorc.topo.etcd_client import EtcdClient
 from vtorc.topo.lease import LeasedLock
 
-pytest.register_assert_rewrite("tests.topo_conformance")
+pytest.register_assert_rewrite("tests.topo_conformance", "tests.topo_queue_conformance")
 
-FAST_LEASES = ("--heartbeat-interval=20", "--election-timeout=200")  # the shortest TTL is 1.5 times the latter
 EVERYTHING = b"\0"
 
 
@@ -27,10 +30,18 @@ async def etcd(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EtcdSe
         yield server
 
 
+def fall_silent(lock: TopoLock) -> None:
+    """Stop keeping a lock alive, as if its process were gone."""
+    assert isinstance(lock, LeasedLock)
+    lock._keeper.cancel()
+
+
 class EtcdBackend:
     """Connections to one etcd, each with a client of its own."""
 
     ttl = 2.0
+    lock_name = "locks"
+    equal_write_is_new = True
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -44,8 +55,7 @@ class EtcdBackend:
 
     def fall_silent(self, lock: TopoLock) -> None:
         """Stop keeping a lock alive, as if its process were gone."""
-        assert isinstance(lock, LeasedLock)
-        lock._keeper.cancel()
+        fall_silent(lock)
 
 
 @pytest.fixture
@@ -62,6 +72,54 @@ async def raw(etcd: EtcdServer) -> AsyncIterator[EtcdClient]:
 async def backend(etcd: EtcdServer, raw: EtcdClient) -> AsyncIterator[EtcdBackend]:
     """Give an etcd with nothing in it."""
     backend = EtcdBackend(etcd.address)
+    yield backend
+    with contextlib.suppress(asyncio.CancelledError):
+        for conn in backend.conns:
+            await conn.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def consul(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ConsulServer]:
+    """Run one Consul for all tests."""
+    async with ConsulServer(tmp_path_factory.mktemp("consul"), settings=SHORT_SESSIONS) as server:
+        yield server
+
+
+class ConsulBackend:
+    """Connections to one Consul, each with a client of its own."""
+
+    ttl = 2.0
+    lock_name = "Lock"
+    equal_write_is_new = False
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.conns: list[ConsulConn] = []
+
+    async def connect(self, root: str = "/vitess/global") -> TopoConn:
+        """Connect as a process of its own would."""
+        client = ConsulClient([self.address], timeout=15.0, access=CONSUL, cell="global")
+        self.conns.append(ConsulConn(client, root, CONSUL))
+        return self.conns[-1]
+
+    def fall_silent(self, lock: TopoLock) -> None:
+        """Stop keeping a lock alive, as if its process were gone."""
+        fall_silent(lock)
+
+
+@pytest.fixture
+async def raw_consul(consul: ConsulServer) -> AsyncIterator[ConsulClient]:
+    """Look at what is in Consul, which is nothing at first."""
+    client = ConsulClient([consul.address], timeout=15.0, access=CONSUL, cell="global")
+    await client.call("delete", "DELETE", "kv/", query={"recurse": ""})
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+async def consul_backend(consul: ConsulServer, raw_consul: ConsulClient) -> AsyncIterator[ConsulBackend]:
+    """Give a Consul with nothing in it."""
+    backend = ConsulBackend(consul.address)
     yield backend
     with contextlib.suppress(asyncio.CancelledError):
         for conn in backend.conns:

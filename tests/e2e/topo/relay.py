@@ -6,6 +6,9 @@ import enum
 from types import TracebackType
 from typing import Self
 
+_LATE = 0.15
+"""Seconds by which a slow relay delays each piece."""
+
 
 class Mode(enum.Enum):
     """What a relay does with its connections, those that it has and new ones."""
@@ -13,6 +16,7 @@ class Mode(enum.Enum):
     FORWARD = "forward"
     HANG = "hang"  # bytes of either side go nowhere, nobody is told
     MUTE = "mute"  # requests arrive, answers do not
+    SLOW = "slow"  # everything arrives, late
 
 
 class Relay:
@@ -75,6 +79,8 @@ class Relay:
                 if answers:
                     self.answers_lost.set()
                 continue
+            if self.mode is Mode.SLOW:
+                await asyncio.sleep(_LATE)
             sink.write(data)
             await sink.drain()
         raise ConnectionResetError

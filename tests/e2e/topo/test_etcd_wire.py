@@ -35,7 +35,7 @@ def put(key: bytes, value: bytes, lease: int) -> etcd_pb2.TxnRequest:
 
 async def test_records_are_where_vitess_has_them(backend: EtcdBackend, raw: EtcdClient) -> None:
     """Cells, keyspaces, shards, tablets and ShardReplication are under Vitess' keys, as plain protobuf bytes."""
-    topo = TopoServer(await backend.connect(), lambda address, root: backend.connect(root))
+    topo = TopoServer(await backend.connect(), lambda cell, address, root: backend.connect(root))
     shard = ShardId("ks", "-80")
     tablet = topodata_pb2.Tablet(alias=records.alias_to_proto(TabletAlias("zone1", 101)), keyspace="ks", shard="-80")
     await topo.create_cell("zone1", server_address="localhost:2379", root="/vitess/zone1")
@@ -56,7 +56,7 @@ async def test_lock_is_as_vitess_writes_it(backend: EtcdBackend, raw: EtcdClient
     """A shard's lock is one key named by its lease in decimal, under that lease, with Vitess' JSON in it."""
     topo = TopoServer(
         await backend.connect(),
-        lambda address, root: backend.connect(root),
+        lambda cell, address, root: backend.connect(root),
         holder=Holder("host-7", "vitess"),
         wall=lambda: 1_772_366_400_000_000_000,
     )

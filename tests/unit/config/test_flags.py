@@ -117,7 +117,7 @@ _WRONG = [
             "port from 1 to 65535, got 'etcd1'"
         ],
     ),
-    (["-topo_implementation=zk2"], ["flag -topo_implementation: expected one of etcd2, local, got 'zk2'"]),
+    (["-topo_implementation=zk2"], ["flag -topo_implementation: expected one of etcd2, consul, local, got 'zk2'"]),
     (
         ["-debug", "false"],
         ["unexpected word 'false': the switch -debug takes its value with '=', as in -debug=false"],

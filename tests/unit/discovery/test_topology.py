@@ -139,11 +139,11 @@ class Refusing(World):
 
     refused: str = ""
 
-    async def open(self, address: str, root: str) -> TopoConn:
+    async def open(self, cell: str, address: str, root: str) -> TopoConn:
         """Connect to a cell."""
         if address == self.refused:
             raise TopoError("permission denied")
-        return await super().open(address, root)
+        return await super().open(cell, address, root)
 
 
 def test_a_cell_that_cannot_be_watched_is_news_once() -> None:

@@ -13,7 +13,7 @@ from vtorc.topo.lease import LeasedLock
 from vtorc.topo.local import LocalStore
 from vtorc.topo.memory import MemoryStore
 
-pytest.register_assert_rewrite("tests.topo_conformance")
+pytest.register_assert_rewrite("tests.topo_conformance", "tests.topo_queue_conformance")
 
 
 def fall_silent(lock: TopoLock) -> None:
@@ -26,6 +26,8 @@ class MemoryBackend:
     """Connections to one store in this process."""
 
     ttl = 1.0
+    lock_name = "locks"
+    equal_write_is_new = True
 
     def __init__(self) -> None:
         self.store = MemoryStore()
@@ -45,6 +47,8 @@ class LocalBackend:
     """Connections to one file, each by a store of its own as a process would have."""
 
     ttl = 4.0
+    lock_name = "locks"
+    equal_write_is_new = True
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -35,7 +35,7 @@ async def test_local_topology_serves_global_and_cells(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"implementation": "etcd"}, "topo_implementation is 'etcd': expected one of etcd2, local"),
+        ({"implementation": "etcd"}, "topo_implementation is 'etcd': expected one of etcd2, consul, local"),
         ({"implementation": ""}, "topo_implementation is '': expected one of"),
         ({"global_server_address": ()}, "topo_global_server_address is empty"),
         ({"global_server_address": ("",)}, "topo_global_server_address is empty"),

@@ -118,7 +118,7 @@ class World:
             wall=lambda: WALL,
         )
 
-    async def open(self, address: str, root: str) -> TopoConn:
+    async def open(self, _: str, address: str, root: str) -> TopoConn:
         """Connect to a cell."""
         self.opened.append((address, root))
         return FaultyConn(self.store.connect(root), self.faults.setdefault(address, Faults()))

@@ -175,7 +175,7 @@ class World:
     def open_topo(self, life: Life) -> TopoServer:
         """Connect a process to the topology; all its calls go over the network."""
 
-        async def open_cell(address: str, root: str) -> TopoConn:
+        async def open_cell(_: str, address: str, root: str) -> TopoConn:
             return self.topos[address].connect(life, root)
 
         return TopoServer(
