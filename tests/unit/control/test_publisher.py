@@ -290,6 +290,16 @@ def test_a_snapshot_that_is_taken_slowly_tells_nothing_twice() -> None:
     assert told.sent.take() == ["decision", "gone shard commerce/80-"]
 
 
+def test_news_that_a_snapshot_has_told_are_not_told_again() -> None:
+    """The next turn is for what came later."""
+    told = Told()
+    told.publisher.judged(judged(HEALTHY))
+    told.turn()
+    told.publisher.judged(judged(held(HEALTHY, hold(Effect.NO_ALERT))))
+    assert "shard commerce/0" in [_name(frame) for frame in told.publisher.snapshot()]
+    assert told.turn() == []
+
+
 def test_decisions_and_their_ends_are_sent_as_they_come() -> None:
     """Each decision is sent once, and once more when its problem is gone."""
     told = Told()
