@@ -23,6 +23,7 @@ from bench.server.clients import Heard
 from bench.server.loads import Strikes, attack, reading
 from vtorc.config.settings import LogSettings
 from vtorc.demo.demo_observer import DemoObserver
+from vtorc.demo.report import percentile
 from vtorc.demo.running_demo import DemoSpec, RunningDemo
 from vtorc.demo.servers import RealServers
 from vtorc.lab.cluster import LabSpec
@@ -103,6 +104,9 @@ def write(bars: Sequence[Bar], arms: Arms, detail: str) -> bool:
     for arm in arms:
         gaps = " ".join(f"{gap * 1000:.0f}" for gap in sorted(write_gaps(arm.failovers)))
         _write(f"{arm.name}: made fleet late by at most {arm.made_late:.3f} s; write gaps in ms: {gaps}")
+        detected = [each.detected_ms for each in arm.failovers if each.detected_ms is not None]
+        promoted = [each.promoted_ms for each in arm.failovers if each.promoted_ms is not None]
+        _write(f"  p50 in ms: detected after {percentile(detected, 50)}, promoted after {percentile(promoted, 50)}")
     _write(detail)
     for bar in bars:
         _write(str(bar))

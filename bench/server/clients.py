@@ -21,8 +21,8 @@ import uvloop
 
 from bench.server.made_fleet import STAMP
 
-NICENESS = 5
-"""Clients are on other hosts in truth.
+NICENESS = 15
+"""Clients are on other hosts in truth, and are not to take the processor of control, the server, and MySQL.
 
 What they get counts as arrived when the kernel has it for them; of what they read at once, when it has the last of it.
 """

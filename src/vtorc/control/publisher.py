@@ -72,6 +72,11 @@ POSITIONS_EVERY = 5.0
 MOST_PER_TURN = 8
 """Most shards told in one turn, so that vtorc spends a tenth of a core on it at most."""
 
+YIELDS_FOR = 1.0
+"""Seconds from the start of a recovery that replaces a lost primary in which only news are told: it needs the processor
+itself, and lasts a fraction of that.
+"""
+
 METRICS_EVERY = 50
 """Turns between two frames with metrics."""
 
@@ -154,6 +159,8 @@ class Publisher:
         """Shards with news, in the order in which these came."""
         self._moved: dict[ShardId, None] = {}
         """Shards of which positions moved since they were told, in the order in which they began to."""
+        self._yields_until = float("-inf")
+        """Until when only news are told, in seconds on the clock."""
         self._recoveries: deque[RecoveryFrame] = deque(maxlen=KEPT_RECOVERIES)
         self._decisions: deque[DecisionFrame] = deque(maxlen=KEPT_DECISIONS)
         self._audit: deque[AuditFrame] = deque(maxlen=KEPT_AUDIT)
@@ -243,6 +250,8 @@ class Publisher:
         if (known := self._shards.get(begun.shard)) is not None:
             known.running, known.steps = begun, []
             self._hurry(begun.shard)
+        if begun.recovery.traits.replaces_primary:
+            self._yields_until = self._clock.now() + YIELDS_FOR
 
     def stepped(self, shard: ShardId, step: StepRecord) -> None:
         """Add a step to the recovery in progress."""
@@ -356,20 +365,24 @@ class Publisher:
 
     def news(self) -> Iterator[None]:
         """Send shards that have changed, as far as a short turn allows; yields as `turn` does."""
-        for changed in self._readiness.turn():
+        is_calm = self._clock.now() >= self._yields_until
+        for changed in self._readiness.turn() if is_calm else ():
             if changed is not None:
                 self._hurry(changed)
             yield
-        for shard in self._due():
+        for shard in self._due(MOST_PER_TURN if is_calm else 0):
             if shard in self._shards:
                 self._sink.send(self._told(shard))
                 yield
 
-    def _due(self) -> list[ShardId]:
-        """Return the shards to tell in this turn: the news first, and then of which positions were told longest ago."""
+    def _due(self, most: int) -> list[ShardId]:
+        """Return the shards to tell in this turn: the news first, and then of which positions were told longest ago.
+
+        Those of which positions moved fill it up to `most`.
+        """
         due = list(itertools.islice(self._urgent, MOST_PER_TURN))
         now = self._clock.now()
-        for shard in itertools.islice(self._moved, MOST_PER_TURN - len(due)):
+        for shard in itertools.islice(self._moved, max(0, most - len(due))):
             if now - self._shards[shard].told_at < POSITIONS_EVERY:
                 break
             due.append(shard)

@@ -8,7 +8,7 @@ from vtorc.config.load import Loaded
 from vtorc.config.settings import Settings
 from vtorc.control.hold_book import HoldChange, HoldNews
 from vtorc.control.observer import Announcement
-from vtorc.control.publisher import MOST_PER_TURN, POSITIONS_EVERY, DaemonFacts, Publisher
+from vtorc.control.publisher import MOST_PER_TURN, POSITIONS_EVERY, YIELDS_FOR, DaemonFacts, Publisher
 from vtorc.control.readiness_keeper import READINESS_EVERY
 from vtorc.core.decision.decisions import DecisionLimits, decide, next_action
 from vtorc.core.detection.analysis import analyse
@@ -226,6 +226,26 @@ def test_a_recovery_is_shown_with_its_steps_until_it_ends() -> None:
         "recovery",
         "metrics metrics",
     ]
+
+
+def test_only_news_are_told_while_a_lost_primary_is_replaced() -> None:
+    """The recovery needs the processor: readiness and positions wait for a second."""
+    told = Told()
+    names = ("0", "80-")
+    for view in (HEALTHY, WRITTEN):
+        for name in names:
+            told.publisher.judged(judged(view, name=name))
+        while told.turn():
+            pass
+    told.hands.at += POSITIONS_EVERY
+    judgement = judged(DEAD)
+    assert judgement.action is not None
+    told.publisher.judged(judgement)
+    told.publisher.started(begun_with(judgement.action, began=0))
+    assert told.turn() == ["shard commerce/0"]
+    assert told.turn() == []
+    told.hands.at += YIELDS_FOR
+    assert "shard commerce/80-" in told.turn()
 
 
 def test_a_recovery_is_told_again_with_each_command_that_ran_after_it() -> None:
