@@ -3,7 +3,8 @@
 The demo's cluster runs on real servers, and its primary is killed again and again. Beside it, the same vtorc hears of a
 made fleet. Turns without HTTP alternate with turns in which a server process tells clients of all of it: listeners of
 events, stuck ones among them, and a reader. With `--attack` the clients mean harm, and the server process is killed and
-stopped. Prints each figure with its bar, and exits with 1 if one is missed.
+stopped. Each turn with HTTP stands between two without, and the difference of these two is printed beside each ratio:
+it is what chance does. Prints each figure with its bar, and exits with 1 if one is missed.
 """
 
 import argparse
@@ -17,11 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.server.arms import Arm, Load, run_arm
-from bench.server.bars import Bar, age_bars, arm_bars, back_bars, failed, memory_bar, write_gaps
+from bench.server.bars import Arms, Bar, age_bars, arm_bars, back_bars, failed, memory_bar, write_gaps
 from bench.server.clients import Heard
 from bench.server.loads import Strikes, attack, reading
 from vtorc.config.settings import LogSettings
 from vtorc.demo.demo_observer import DemoObserver
+from vtorc.demo.report import percentile
 from vtorc.demo.running_demo import DemoSpec, RunningDemo
 from vtorc.demo.servers import RealServers
 from vtorc.lab.cluster import LabSpec
@@ -43,9 +45,9 @@ class Plan:
     topo: str
 
 
-async def measure(plan: Plan, load: Load, name: str) -> tuple[Arm, Arm]:
-    """Run both arms by turns; returns what was measured without HTTP, and with it under `load`."""
-    plain, loaded = Arm("without HTTP"), Arm(name)
+async def measure(plan: Plan, load: Load, name: str) -> Arms:
+    """Run all arms by turns; returns what was measured without HTTP, and with it under `load`."""
+    arms = Arms(Arm("without HTTP"), Arm(name), Arm("without HTTP, again"))
     spec = DemoSpec(topo=plan.topo)
     servers = RealServers(find_mysqld())
     cluster = servers.cluster(LabSpec(tablets=spec.tablets, durability=spec.durability, topo=spec.topo), None)
@@ -62,10 +64,15 @@ async def measure(plan: Plan, load: Load, name: str) -> tuple[Arm, Arm]:
         try:
             for turn in range(plan.turns):
                 share = (turn + 1) * plan.failovers // plan.turns - turn * plan.failovers // plan.turns
-                for arm, its_load in ((plain, None), (loaded, load)):
+                for arm in arms:
                     with _progress(f"turn {turn + 1} of {plan.turns}, {arm.name}: {share} failovers"):
                         await run_arm(
-                            demo, arm, failovers=share, shards=plan.shards, tablets=plan.tablets, load=its_load
+                            demo,
+                            arm,
+                            failovers=share,
+                            shards=plan.shards,
+                            tablets=plan.tablets,
+                            load=load if arm is arms.loaded else None,
                         )
         finally:
             writing.cancel()
@@ -73,30 +80,33 @@ async def measure(plan: Plan, load: Load, name: str) -> tuple[Arm, Arm]:
             own.sock.close()
     finally:
         await asyncio.shield(cluster.stop())
-    return plain, loaded
+    return arms
 
 
 async def run(plan: Plan, *, listeners: int, stuck: int) -> bool:
     """Measure with clients that read, and print; returns whether all bars are met."""
     heard = Heard()
-    plain, loaded = await measure(plan, reading(heard, listeners=listeners, stuck=stuck), "with HTTP")
-    return write([*age_bars(heard), *arm_bars(plain, loaded), memory_bar(loaded)], (plain, loaded), str(heard))
+    arms = await measure(plan, reading(heard, listeners=listeners, stuck=stuck), "with HTTP")
+    return write([*age_bars(heard), *arm_bars(arms), memory_bar(arms.loaded)], arms, str(heard))
 
 
 async def run_attack(plan: Plan, *, connections: int) -> bool:
     """Measure under attack, and print; returns whether all bars are met."""
     strikes = Strikes()
-    plain, loaded = await measure(plan, attack(strikes, connections=connections), "under attack")
-    return write([*arm_bars(plain, loaded), *back_bars(strikes)], (plain, loaded), str(strikes))
+    arms = await measure(plan, attack(strikes, connections=connections), "under attack")
+    return write([*arm_bars(arms), *back_bars(strikes)], arms, str(strikes))
 
 
-def write(bars: Sequence[Bar], arms: Sequence[Arm], detail: str) -> bool:
+def write(bars: Sequence[Bar], arms: Arms, detail: str) -> bool:
     """Print each figure with its bar; returns whether all are met, and no failover failed."""
     problems = failed(arms)
     _write(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors; {_pressure()}")
     for arm in arms:
         gaps = " ".join(f"{gap * 1000:.0f}" for gap in sorted(write_gaps(arm.failovers)))
         _write(f"{arm.name}: made fleet late by at most {arm.made_late:.3f} s; write gaps in ms: {gaps}")
+        detected = [each.detected_ms for each in arm.failovers if each.detected_ms is not None]
+        promoted = [each.promoted_ms for each in arm.failovers if each.promoted_ms is not None]
+        _write(f"  p50 in ms: detected after {percentile(detected, 50)}, promoted after {percentile(promoted, 50)}")
     _write(detail)
     for bar in bars:
         _write(str(bar))
@@ -135,7 +145,7 @@ def main() -> int:
     parser.add_argument("--tablets", type=int, default=10000, help="of the made fleet, in all its shards")
     parser.add_argument("--listeners", type=int, default=100, help="clients that hear all events")
     parser.add_argument("--stuck", type=int, default=10, help="those among them that take nothing")
-    parser.add_argument("--failovers", type=int, default=20, help="with HTTP, and as many without")
+    parser.add_argument("--failovers", type=int, default=20, help="with HTTP, and twice as many without")
     parser.add_argument("--turns", type=int, default=4, help="how often the two alternate")
     parser.add_argument("--topo", choices=["etcd2", "local"], default="etcd2")
     parser.add_argument("--attack", action="store_true", help="clients that mean harm instead of those that read")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import http.client
 import json
 import os
@@ -50,6 +51,10 @@ class Arm:
     """By how much the made fleet was late at most."""
     server_mib: float = 0.0
     """Most resident memory of the server process, in MiB; 0 without one."""
+
+    def with_those_of(self, other: "Arm") -> "Arm":
+        """Return what was measured in either of two arms."""
+        return Arm(self.name, [*self.late, *other.late], [*self.failovers, *other.failovers])
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,8 @@ async def run_arm(
     demo: RunningDemo, arm: Arm, *, failovers: int, shards: int, tablets: int, load: Load | None = None
 ) -> None:
     """Run a vtorc for so many failovers and enter what was measured; without `load` it serves no HTTP."""
+    gc.collect()  # what is left of the arm before would be looked through in the middle of this one
+    gc.freeze()
     settings = _settings(demo)
     scope = Scope.parse(settings.clusters_to_watch)
     async with AsyncExitStack() as stack:

@@ -1,7 +1,8 @@
 """The bars of the HTTP server, and whether what was measured is within them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from bench.server.arms import Arm
 from bench.server.clients import Heard
@@ -22,6 +23,21 @@ MEMORY_BAR = 300.0
 
 BACK_BAR = 2.0
 """Seconds until a server answers again that was killed or stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """What was measured by turns."""
+
+    first: Arm
+    """Without HTTP."""
+    loaded: Arm
+    """With HTTP, between the other two."""
+    second: Arm
+    """Without HTTP as well: how far it is from the first is what chance does."""
+
+    def __iter__(self) -> Iterator[Arm]:
+        return iter((self.first, self.loaded, self.second))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +71,37 @@ def age_bars(heard: Heard) -> Iterator[Bar]:
         yield Bar(name, percentile(ages, 95), AGE_BAR, shown, " s")
 
 
-def arm_bars(plain: Arm, loaded: Arm) -> Iterator[Bar]:
-    """Yield the bars of what HTTP costs control."""
-    late = [percentile(arm.late, 99.9) for arm in (plain, loaded)]
-    yield Bar(
+def arm_bars(arms: Arms) -> Iterator[Bar]:
+    """Yield the bars of what HTTP costs control, each with how far apart two equal arms without HTTP are."""
+    plain = arms.first.with_those_of(arms.second)
+    yield _against(
         "timers of control, p99.9 against that without HTTP",
-        _ratio(*late),
         LATE_BAR,
-        f"{_ms(late[0])} without, {_ms(late[1])} with, {len(plain.late)} and {len(loaded.late)} timers",
+        arms,
+        lambda arm: percentile(arm.late, 99.9),
+        f"{len(plain.late)} and {len(arms.loaded.late)} timers",
     )
     for percent in (50, 99):
-        gaps = [percentile(write_gaps(arm.failovers), percent) for arm in (plain, loaded)]
-        yield Bar(
+        yield _against(
             f"failovers, write gap p{percent} against that without HTTP",
-            _ratio(*gaps),
             FAILOVER_BAR,
-            f"{_ms(gaps[0])} without, {_ms(gaps[1])} with, "
-            f"{len(plain.failovers)} and {len(loaded.failovers)} failovers",
+            arms,
+            partial(_write_gap, percent),
+            f"{len(plain.failovers)} and {len(arms.loaded.failovers)} failovers",
         )
+
+
+def _write_gap(percent: float, arm: Arm) -> float | None:
+    return percentile(write_gaps(arm.failovers), percent)
+
+
+def _against(name: str, bar: float, arms: Arms, figure: Callable[[Arm], float | None], counted: str) -> Bar:
+    """Return the bar of a figure under load, divided by that of both arms without HTTP."""
+    plain, loaded = figure(arms.first.with_those_of(arms.second)), figure(arms.loaded)
+    noise = _ratio(figure(arms.first), figure(arms.second))
+    between = "–" if noise is None else f"{max(noise, 1 / noise):.2f}"
+    detail = f"{_ms(plain)} without, {_ms(loaded)} with, {counted}; two equal arms without differ by {between}"
+    return Bar(name, _ratio(plain, loaded), bar, detail)
 
 
 def memory_bar(loaded: Arm) -> Bar:
@@ -87,7 +116,7 @@ def back_bars(strikes: Strikes) -> Iterator[Bar]:
         yield Bar(f"server that was {name} answers again", max(times, default=None), BACK_BAR, shown, " s")
 
 
-def failed(arms: Sequence[Arm]) -> list[str]:
+def failed(arms: Iterable[Arm]) -> list[str]:
     """Return why failovers failed, one sentence each."""
     return [
         f"{arm.name}: {each.old_primary} to {each.new_primary}: "

@@ -8,18 +8,27 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import socket
+import struct
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass, field
+from typing import Self
 
 import uvloop
 
 from bench.server.made_fleet import STAMP
 
-NICENESS = 5
-"""Clients are on other hosts in truth; what they wait for a processor counts as age of what they get."""
+NICENESS = 15
+"""Clients are on other hosts in truth, and are not to take the processor of control, the server, and MySQL.
+
+What they get counts as arrived when the kernel has it for them; of what they read at once, when it has the last of it.
+"""
+
+WARM_UP = 3.0
+"""Seconds after their start in which clients count nothing, as in `bench.server.arms`: vtorc tells all first."""
 
 PAGES_EVERY = 0.5
 """Seconds between two questions of a reader."""
@@ -28,11 +37,14 @@ LIMIT = 200
 """Shards of a page."""
 
 _CHUNK = 1 << 18
-_IN_A_TABLET = f'"io_error":"{STAMP}'.encode()
-"""What stands before a stamp in a shard, once; a decision has none of it."""
-_IN_A_ROW = STAMP.encode()
-_DIGITS = 16
-"""Digits of a stamp."""
+_STAMP = re.compile(rb"%s(\d{16})" % STAMP.encode())
+_ROW_STAMP = re.compile(rb'"frame":"row".*?%s(\d{16})' % STAMP.encode())
+"""A stamp in the row of a shard; a decision, which comes earlier, has one too."""
+_RECEIVES = 4 << 20
+"""Bytes that the kernel keeps of an answer that is not read yet."""
+_SO_TIMESTAMPNS = 35
+"""Linux' option for the time at which the kernel got what is received, and the type of the message that tells it."""
+_TIMESPEC = struct.Struct("@qq")
 _REST_AFTER_END = 0.2
 _ESTABLISHED = 1
 """The state of a TCP connection with two ends, as Linux numbers it."""
@@ -66,14 +78,49 @@ class Heard:
         self.megabytes += more.megabytes
 
 
-def stamps(data: bytes, before: bytes) -> Iterator[int]:
-    """Yield the stamps that stand in `data` after `before`, whole ones only."""
-    at = data.find(before)
-    while at >= 0:
-        text = data[at + len(before) : at + len(before) + _DIGITS]
-        if len(text) == _DIGITS:
-            yield int(text)
-        at = data.find(before, at + len(before))
+class Connection:
+    """A connection that knows when the kernel got what is read from it."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, address: tuple[str, int]) -> AsyncIterator[Self]:
+        """Connect; raises OSError."""
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVES)
+            sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+            sock.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(sock, address)
+            yield cls(sock)
+
+    async def send(self, data: bytes) -> None:
+        """Send all of it."""
+        await asyncio.get_running_loop().sock_sendall(self.sock, data)
+
+    async def receive(self) -> tuple[bytes, float]:
+        """Return what came next, and when the last of it did, in seconds since the Unix epoch; empty at the end."""
+        while True:
+            try:
+                data, messages, *_ = self.sock.recvmsg(_CHUNK, socket.CMSG_SPACE(_TIMESPEC.size))
+            except BlockingIOError:
+                await self._readable()
+                continue
+            for level, kind, told in messages:
+                if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS):
+                    seconds, nanoseconds = _TIMESPEC.unpack(told)
+                    return data, seconds + nanoseconds / 1e9
+            return data, time.time()
+
+    async def _readable(self) -> None:
+        loop = asyncio.get_running_loop()
+        readable: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(self.sock, _end, readable)
+        try:
+            await readable
+        finally:
+            loop.remove_reader(self.sock)
 
 
 class Clients:
@@ -82,6 +129,7 @@ class Clients:
     def __init__(self, host: str, port: int) -> None:
         self.heard = Heard()
         self._address = (host, port)
+        self._counts_from = time.time() + WARM_UP
 
     async def listen(self) -> None:
         """Take events until cancelled, over ends of the stream."""
@@ -116,46 +164,51 @@ class Clients:
             await asyncio.sleep(PAGES_EVERY)
 
     async def _listen_once(self, seen: set[int]) -> None:
-        reader, writer = await asyncio.open_connection(*self._address, limit=1 << 22)
-        try:
-            writer.write(_request("/api/v1/events"))
-            began, tail = time.time(), b""
-            while data := await reader.read(_CHUNK):
-                now = time.time()
+        async with Connection.open(self._address) as connection:
+            await connection.send(_request("/api/v1/events"))
+            counts_from, text = max(time.time(), self._counts_from), b""
+            while True:
+                data, at = await connection.receive()
+                if not data:
+                    return
                 self.heard.megabytes += len(data) / 1e6
-                data = tail + data
-                for stamp in stamps(data, _IN_A_TABLET):
-                    if stamp not in seen and stamp / 1e6 > began:
+                whole, end, text = (text + data).rpartition(b"\n")
+                for found in _ROW_STAMP.findall(whole + end):
+                    stamp = int(found)
+                    if stamp not in seen and stamp / 1e6 > counts_from:
                         seen.add(stamp)
-                        self.heard.event_ages.append(now - stamp / 1e6)
-                tail = data[-len(_IN_A_TABLET) - _DIGITS :]
-        finally:
-            writer.close()
+                        self.heard.event_ages.append(at - stamp / 1e6)
 
     async def _ask(self, path: str, *, has_newest: bool = True) -> str:
         """Ask for a list; returns the cursor of the next page, empty without one."""
-        began = time.time()
-        try:
-            reader, writer = await asyncio.open_connection(*self._address)
-            try:
-                writer.write(_request(path, "connection: close\r\n"))
-                answer = await reader.read()
-            finally:
-                writer.close()
-        except OSError:
-            answer = b""
-        now = time.time()
+        began = at = time.time()
+        answer = bytearray()
+        with contextlib.suppress(OSError):
+            async with Connection.open(self._address) as connection:
+                await connection.send(_request(path, "connection: close\r\n"))
+                while True:
+                    data, came = await connection.receive()
+                    if not data:
+                        break
+                    answer += data
+                    at = came
         head, _, body = answer.partition(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200 "):
             self.heard.failed += 1
             return ""
         self.heard.megabytes += len(answer) / 1e6
-        self.heard.page_seconds.append(now - began)
-        newest = max(stamps(body, _IN_A_ROW), default=None)
-        if has_newest and newest is not None:
-            self.heard.page_ages.append(now - newest / 1e6)
+        newest = max(map(int, _STAMP.findall(body)), default=None)
+        if began > self._counts_from:
+            self.heard.page_seconds.append(at - began)
+            if has_newest and newest is not None:
+                self.heard.page_ages.append(at - newest / 1e6)
         cursor = json.loads(body)["cursor"]
         return cursor if isinstance(cursor, str) else ""
+
+
+def _end(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _request(path: str, more: str = "") -> bytes:

@@ -20,13 +20,13 @@ from vtorc.core.facts.status import ReplicationStatus, SemiSyncStatus, TabletSta
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.recovery.runner import Judgement
 
-TICK = 0.02
-"""Seconds between two turns in which the fleet changes."""
+TICK = 0.005
+"""Seconds between two turns in which the fleet changes: few tablets answer at the very same moment."""
 
 ANSWERS_EVERY = 5.0
 """Seconds between two answers of a tablet, which is vtorc's default pace."""
 
-BREAKS_EVERY = 2
+BREAKS_EVERY = 8
 """Turns between two shards of which a replica stops: 25 a second, and as many replicas go on again."""
 
 BROKEN = 50

@@ -1,15 +1,15 @@
 """Tells the HTTP server what vtorc knows, one frame for each thing that changed; vtorc itself never waits for that.
 
-A shard is told at once when there is news of it, at most twenty times a second. Positions alone, which move with every
+A shard is told at once when there is news of it, at most fifty times a second. Positions alone, which move with every
 write, are told every few seconds, after all news. All work is cut into pieces of a millisecond or so, because the loops
 of the shards run beside it: timers were late by up to 28 ms while a turn was one piece.
 """
 
 import asyncio
+import itertools
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Protocol
 
 from msgspec import structs
@@ -57,16 +57,27 @@ from vtorc.recovery.record import BegunRecovery, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
 from vtorc.recovery.session import Bounds
 
-TICK = 0.05
-"""Seconds between two turns, each with a heartbeat."""
+TICK = 0.02
+"""Seconds from one turn to the next."""
+
+LEAST_REST = 0.005
+"""Seconds between two turns at least, however long the first one took."""
+
+STATUS_EVERY = 5
+"""Turns between two that tell of vtorc as a whole, with a heartbeat."""
 
 POSITIONS_EVERY = 5.0
 """Seconds after which a shard is told again of which only positions moved."""
 
-MOST_PER_TURN = 20
+MOST_PER_TURN = 8
 """Most shards told in one turn, so that vtorc spends a tenth of a core on it at most."""
 
-METRICS_EVERY = 20
+YIELDS_FOR = 1.0
+"""Seconds from the start of a recovery that replaces a lost primary in which only news are told: it needs the processor
+itself, and lasts a fraction of that.
+"""
+
+METRICS_EVERY = 50
 """Turns between two frames with metrics."""
 
 KEPT_RECOVERIES = 500
@@ -148,6 +159,8 @@ class Publisher:
         """Shards with news, in the order in which these came."""
         self._moved: dict[ShardId, None] = {}
         """Shards of which positions moved since they were told, in the order in which they began to."""
+        self._yields_until = float("-inf")
+        """Until when only news are told, in seconds on the clock."""
         self._recoveries: deque[RecoveryFrame] = deque(maxlen=KEPT_RECOVERIES)
         self._decisions: deque[DecisionFrame] = deque(maxlen=KEPT_DECISIONS)
         self._audit: deque[AuditFrame] = deque(maxlen=KEPT_AUDIT)
@@ -164,20 +177,22 @@ class Publisher:
 
     async def run(self) -> None:
         """Send what has changed, and heartbeats, until cancelled."""
-        turn = 0
-        while True:
-            for _ in self.turn():
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        for turn in itertools.count():
+            for _ in self.turn() if turn % STATUS_EVERY == 0 else self.news():
                 await asyncio.sleep(0)
             if turn % METRICS_EVERY == 0:
                 self._sink.send(self._metrics_frame())
-            turn += 1
-            await asyncio.sleep(TICK)
+            due = max(due + TICK, loop.time() + LEAST_REST)
+            await asyncio.sleep(due - loop.time())
 
     def snapshot(self) -> Iterator[AnyFrame]:
         """Yield all that a server has to know that starts anew, the shards in the order of their names, metrics last.
 
         A shard with news is told as it is when its turn comes, any other as it was told last: to make thousands again
-        takes vtorc most of a second, in which a failover may need it. Of recoveries, decisions and audit entries only
+        takes vtorc most of a second, in which a failover may need it. It is not told once more after that: later news
+        would wait behind thousands of shards that the server knows. Of recoveries, decisions and audit entries only
         those are told that there were at the first turn: later ones are sent beside this.
         """
         shards, ended, decided = sorted(self._shards, key=str), list(self._recoveries), list(self._decisions)
@@ -195,7 +210,7 @@ class Publisher:
             yield self._webhook
         for shard in shards:
             if (known := self._shards.get(shard)) is not None:
-                yield self._shard_frame(known) if shard in self._urgent or known.frame is None else known.frame
+                yield self._told(shard) if shard in self._urgent or known.frame is None else known.frame
         yield from ended
         yield from decided
         yield from asked
@@ -235,6 +250,8 @@ class Publisher:
         if (known := self._shards.get(begun.shard)) is not None:
             known.running, known.steps = begun, []
             self._hurry(begun.shard)
+        if begun.recovery.traits.replaces_primary:
+            self._yields_until = self._clock.now() + YIELDS_FOR
 
     def stepped(self, shard: ShardId, step: StepRecord) -> None:
         """Add a step to the recovery in progress."""
@@ -334,14 +351,7 @@ class Publisher:
 
         Yields after each piece of work; between two of them more may be heard.
         """
-        for changed in self._readiness.turn():
-            if changed is not None:
-                self._hurry(changed)
-            yield
-        for shard in self._due():
-            if shard in self._shards:
-                self._tell(shard)
-                yield
+        yield from self.news()
         if (status := self._status_frame()) != self._status:
             self._status = status
             self._sink.send(status)
@@ -353,25 +363,40 @@ class Publisher:
             self._sink.send(self._webhook)
         self._sink.send(HeartbeatFrame(at=rfc3339(self._clock.wall()), late_seconds=round(self._clock.late, 3)))
 
-    def _due(self) -> list[ShardId]:
-        """Return the shards to tell in this turn: the news first, and then of which positions were told longest ago."""
-        due = list(islice(self._urgent, MOST_PER_TURN))
+    def news(self) -> Iterator[None]:
+        """Send shards that have changed, as far as a short turn allows; yields as `turn` does."""
+        is_calm = self._clock.now() >= self._yields_until
+        for changed in self._readiness.turn() if is_calm else ():
+            if changed is not None:
+                self._hurry(changed)
+            yield
+        for shard in self._due(MOST_PER_TURN if is_calm else 0):
+            if shard in self._shards:
+                self._sink.send(self._told(shard))
+                yield
+
+    def _due(self, most: int) -> list[ShardId]:
+        """Return the shards to tell in this turn: the news first, and then of which positions were told longest ago.
+
+        Those of which positions moved fill it up to `most`.
+        """
+        due = list(itertools.islice(self._urgent, MOST_PER_TURN))
         now = self._clock.now()
-        for shard in islice(self._moved, MOST_PER_TURN - len(due)):
+        for shard in itertools.islice(self._moved, max(0, most - len(due))):
             if now - self._shards[shard].told_at < POSITIONS_EVERY:
                 break
             due.append(shard)
         return due
 
-    def _tell(self, shard: ShardId) -> None:
-        """Send a shard."""
+    def _told(self, shard: ShardId) -> ShardFrame:
+        """Return the frame of a shard as it is now, which is told with it."""
         self._urgent.pop(shard, None)
         self._moved.pop(shard, None)
         known = self._shards[shard]
         known.revision += 1
         known.told_at = self._clock.now()
         known.frame = self._shard_frame(known)
-        self._sink.send(known.frame)
+        return known.frame
 
     def _shard_frame(self, known: _ShardNews) -> ShardFrame:
         moment = Moment(self._clock.now(), self._clock.wall())
@@ -447,4 +472,5 @@ def _view_is_news(before: ShardView, after: ShardView) -> bool:
     return any(
         was.alias != tablet.alias or tablet.is_news_after(was)
         for was, tablet in zip(before.tablets, after.tablets, strict=True)
+        if was is not tablet
     )

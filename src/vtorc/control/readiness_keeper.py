@@ -22,7 +22,7 @@ READINESS_EVERY = 30.0
 A pause that is over, or another setting, is no news of a shard.
 """
 
-MOST_PER_TURN = 3
+MOST_PER_TURN = 1
 """Most shards of which it is worked out in one turn."""
 
 

@@ -2,17 +2,19 @@
 
 from typing import Generic, TypeVar
 
+import msgspec
 from msgspec import field
 
 from vtorc.forms.base import Form
 from vtorc.forms.findings import FindingForm
-from vtorc.forms.frames import DecisionFrame, StatusFrame
+from vtorc.forms.frames import AnyFrame, DecisionFrame, Frame, StatusFrame
 from vtorc.forms.hold import HoldForm
 from vtorc.forms.readiness import ReadinessForm
 from vtorc.forms.recovery import RecoveryForm, RunningForm
 from vtorc.forms.shard import AcksForm, ShardForm
 
-Item = TypeVar("Item", bound=Form)
+Item = TypeVar("Item", bound=Form | msgspec.Raw)
+"""A form, or one that is JSON already."""
 
 
 class ListForm(Form, Generic[Item], frozen=True, kw_only=True):
@@ -66,8 +68,31 @@ class ShardRowForm(Form, frozen=True, kw_only=True):
     """The codes of what is wrong, most urgent first."""
     running: RunningForm | None
     """The recovery in progress; None if there is none."""
+    as_of: str
+    """When vtorc knew this."""
     revision: int
     """The revision of the shard."""
+
+
+class RowFrame(Frame, frozen=True, kw_only=True):
+    """What listeners to the whole fleet are told of a shard: no more than its row in the list of all.
+
+    vtorc itself never sends one. A hundred listeners that got all tablets with each change took 40 MB a second.
+    """
+
+    shard: ShardRowForm
+    """Its row."""
+
+
+AnyEvent = AnyFrame | RowFrame
+"""What the data of an event of `/api/v1/events` may be, but for that of `reset`."""
+
+_events = msgspec.json.Decoder(AnyEvent)
+
+
+def decode_event(data: bytes) -> AnyEvent:
+    """Return the data of an event; raises msgspec.ValidationError or DecodeError if it is none."""
+    return _events.decode(data)
 
 
 class InForceForm(Form, frozen=True, kw_only=True):
@@ -128,5 +153,6 @@ def shard_row(shard: ShardForm) -> ShardRowForm:
         blocked_by=shard.ready.blocked_by if shard.ready is not None else [],
         findings=[finding.code for finding in shard.findings],
         running=shard.running,
+        as_of=shard.as_of,
         revision=shard.revision,
     )

@@ -251,11 +251,17 @@ def _gtid(primary: TabletView | None, tablet: TabletView) -> GtidForm | None:
     if status is None:
         return None
     told = primary.told if primary is not None and primary.alias != tablet.alias else None
-    on_primary: GtidSet = told.executed if told is not None else status.received
+    received = status.received
+    on_primary: GtidSet = told.executed if told is not None else received
     return GtidForm(
         executed=str(status.executed),
-        to_apply=str(status.received.difference(status.executed)),
-        missing=str(on_primary.difference(status.received)),
-        not_on_primary=str(status.received.difference(on_primary) if told is not None else EMPTY_GTID_SET),
+        to_apply=_beyond(received, status.executed),
+        missing=_beyond(on_primary, received),
+        not_on_primary=_beyond(received, on_primary) if told is not None else "",
         errant=str(errant_gtids(tablet, primary) if primary is not None and told is not None else EMPTY_GTID_SET),
     )
+
+
+def _beyond(has: GtidSet, other: GtidSet) -> str:
+    """Return what one set has and the other lacks, as text; mostly the two are equal, which is seen at once."""
+    return "" if has.entries == other.entries else str(has.difference(other))

@@ -7,6 +7,7 @@ import msgspec
 
 from vtorc.forms.access import KnownToken
 from vtorc.forms.audit import AuditForm
+from vtorc.forms.fleet import shard_row
 from vtorc.forms.frames import (
     AnyFrame,
     AuditFrame,
@@ -37,6 +38,8 @@ KEPT_RECOVERIES = 500
 KEPT_DECISIONS = 2000
 KEPT_AUDIT = 1000
 
+_encoder = msgspec.json.Encoder()
+
 Listener = Callable[[AnyFrame], None]
 """Called with each frame after the memory has taken it; returns at once and raises nothing."""
 
@@ -48,6 +51,8 @@ class ServerMemory:
         """Begin with nothing; `revision` is to be higher than that of any server before, so that none is mistaken."""
         self.shards: dict[str, ShardForm] = {}
         """The shards by name (`keyspace/shard`), in order of name."""
+        self._rows: dict[str, msgspec.Raw] = {}
+        """The rows of shards in the list of all, as JSON; those that somebody has asked for since they changed."""
         self.recoveries: dict[str, RecoveryForm] = {}
         """The recoveries that ended, by id, oldest first."""
         self.decisions: deque[DecisionFrame] = deque(maxlen=KEPT_DECISIONS)
@@ -91,11 +96,13 @@ class ServerMemory:
             self.revision += 1
         match frame:
             case ShardFrame(shard=shard):
+                self._rows.pop(shard.name, None)
                 is_in_place = shard.name in self.shards or shard.name > next(reversed(self.shards), "")
                 self.shards[shard.name] = shard
                 if not is_in_place:
                     self.shards = dict(sorted(self.shards.items()))
             case GoneFrame(shard=name):
+                self._rows.pop(name, None)
                 self.shards.pop(name, None)
             case RecoveryFrame(recovery=recovery):
                 self.recoveries[recovery.id] = self.with_acknowledgement(recovery)
@@ -138,6 +145,13 @@ class ServerMemory:
         yield from self.decisions
         yield from (AuditFrame(entry=entry) for entry in self.audit)
         yield from (frame for frame in (self.holds, self.notes, self.heartbeat, self.metrics) if frame is not None)
+
+    def row(self, name: str) -> msgspec.Raw:
+        """Return the row of a shard as JSON (`ShardRowForm`), made once for each change; raises KeyError."""
+        row = self._rows.get(name)
+        if row is None:
+            row = self._rows[name] = msgspec.Raw(_encoder.encode(shard_row(self.shards[name])))
+        return row
 
     def with_acknowledgement(self, recovery: RecoveryForm) -> RecoveryForm:
         """Return a recovery with its acknowledgement, which the history does not have."""

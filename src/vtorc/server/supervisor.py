@@ -163,7 +163,9 @@ class ServerSupervisor:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is for vtorc, which ends the server in order
+            # Ctrl-C is for vtorc, which ends the server in order. Not a session of its own: Linux shares the processor
+            # between sessions first (sched_autogroup), and niceness would count for nothing.
+            process_group=0,
             limit=_LONGEST_LINE,
         )
         with contextlib.suppress(OSError):  # it may have ended already

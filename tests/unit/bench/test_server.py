@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 from bench.server import loads
 from bench.server.arms import Arm, Served
 from bench.server.attackers import attack, shared_out
-from bench.server.bars import age_bars, arm_bars, back_bars, failed
-from bench.server.clients import Clients, Heard, stamps
+from bench.server.bars import Arms, age_bars, arm_bars, back_bars, failed
+from bench.server.clients import Clients, Heard
 from bench.server.loads import Strikes
 from bench.server.made_fleet import STAMP, MadeFleet
 from vtorc.app import SystemClock
@@ -139,11 +139,6 @@ def test_each_attack_has_its_share_of_the_connections() -> None:
     assert (len(talks), len(set(talks))) == (600, 6)
 
 
-def test_a_stamp_that_is_cut_off_is_not_read() -> None:
-    """The rest of it comes with the next bytes."""
-    assert list(stamps(b"x made at 1700000000000001; y made at 170000", b"made at ")) == [1700000000000001]
-
-
 def arm(name: str, *, late: float, gap: float, problem: str = "") -> Arm:
     """Return an arm with one timer and one failover."""
     failover = Failover(fault="kill", old_primary="a", new_primary="b", write_gap_ms=gap, problem=problem)
@@ -152,9 +147,9 @@ def arm(name: str, *, late: float, gap: float, problem: str = "") -> Arm:
 
 def test_what_is_over_its_bar_is_a_miss() -> None:
     """Control may be half as late again, and failovers a tenth longer; what was not measured is missed too."""
-    plain = arm("without", late=0.010, gap=200)
-    within = list(arm_bars(plain, arm("with", late=0.015, gap=219)))
-    over = list(arm_bars(plain, arm("with", late=0.016, gap=221)))
+    first, second = arm("without", late=0.010, gap=200), arm("again", late=0.008, gap=190)
+    within = list(arm_bars(Arms(first, arm("with", late=0.015, gap=208), second)))
+    over = list(arm_bars(Arms(first, arm("with", late=0.016, gap=221), second)))
     assert [bar.is_within for bar in (*within, *over)] == [True] * 3 + [False] * 3
     assert str(within[0]).startswith("pass  timers of control")
     assert str(over[0]).startswith("MISS  timers of control")

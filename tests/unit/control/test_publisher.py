@@ -8,7 +8,7 @@ from vtorc.config.load import Loaded
 from vtorc.config.settings import Settings
 from vtorc.control.hold_book import HoldChange, HoldNews
 from vtorc.control.observer import Announcement
-from vtorc.control.publisher import MOST_PER_TURN, POSITIONS_EVERY, DaemonFacts, Publisher
+from vtorc.control.publisher import MOST_PER_TURN, POSITIONS_EVERY, YIELDS_FOR, DaemonFacts, Publisher
 from vtorc.control.readiness_keeper import READINESS_EVERY
 from vtorc.core.decision.decisions import DecisionLimits, decide, next_action
 from vtorc.core.detection.analysis import analyse
@@ -228,6 +228,26 @@ def test_a_recovery_is_shown_with_its_steps_until_it_ends() -> None:
     ]
 
 
+def test_only_news_are_told_while_a_lost_primary_is_replaced() -> None:
+    """The recovery needs the processor: readiness and positions wait for a second."""
+    told = Told()
+    names = ("0", "80-")
+    for view in (HEALTHY, WRITTEN):
+        for name in names:
+            told.publisher.judged(judged(view, name=name))
+        while told.turn():
+            pass
+    told.hands.at += POSITIONS_EVERY
+    judgement = judged(DEAD)
+    assert judgement.action is not None
+    told.publisher.judged(judgement)
+    told.publisher.started(begun_with(judgement.action, began=0))
+    assert told.turn() == ["shard commerce/0"]
+    assert told.turn() == []
+    told.hands.at += YIELDS_FOR
+    assert "shard commerce/80-" in told.turn()
+
+
 def test_a_recovery_is_told_again_with_each_command_that_ran_after_it() -> None:
     """The commands come in their order, also to a server that starts anew; those of no recovery change nothing."""
     told = Told()
@@ -288,6 +308,16 @@ def test_a_snapshot_that_is_taken_slowly_tells_nothing_twice() -> None:
     assert [_name(frame) for frame in rest] == ["shard commerce/0", "metrics metrics"]
     assert rest[0].shard.state == "repairing"  # type: ignore[union-attr]
     assert told.sent.take() == ["decision", "gone shard commerce/80-"]
+
+
+def test_news_that_a_snapshot_has_told_are_not_told_again() -> None:
+    """The next turn is for what came later."""
+    told = Told()
+    told.publisher.judged(judged(HEALTHY))
+    told.turn()
+    told.publisher.judged(judged(held(HEALTHY, hold(Effect.NO_ALERT))))
+    assert "shard commerce/0" in [_name(frame) for frame in told.publisher.snapshot()]
+    assert told.turn() == []
 
 
 def test_decisions_and_their_ends_are_sent_as_they_come() -> None:

@@ -25,6 +25,7 @@ from tests.unit.server.told import (
     told_memory,
     well,
 )
+from vtorc.forms.fleet import RowFrame, shard_row
 from vtorc.forms.frames import GoneFrame, RecoveryFrame, SettingsFrame, ShardFrame
 from vtorc.forms.shard import ShardForm
 from vtorc.server.memory import ServerMemory
@@ -113,12 +114,12 @@ def app(events: Events) -> Starlette:
 
 
 async def test_a_listener_hears_what_changes_from_now_on(memory: ServerMemory, app: ASGIApp) -> None:
-    """It first gets the status, then each change with its revision and vtorc's own frame as data."""
+    """It first gets the status, then each change with its revision; a shard is told as its row in the list."""
     async with listening(app) as listener:
         assert await listener.next() == ("status", memory.revision, msgspec.to_builtins(status()))
-        frame = ShardFrame(shard=lagging(2))
-        memory.take(frame, NOW)
-        assert await listener.next() == ("shard", memory.revision, msgspec.to_builtins(frame))
+        memory.take(ShardFrame(shard=lagging(2)), NOW)
+        row = msgspec.to_builtins(RowFrame(shard=shard_row(lagging(2))))
+        assert await listener.next() == ("shard", memory.revision, row)
         memory.take(GoneFrame(shard=OTHER), NOW)
         assert await listener.next() == ("gone", memory.revision, {"frame": "gone", "shard": OTHER})
 
@@ -162,13 +163,13 @@ async def test_a_listener_that_fell_behind_begins_anew(memory: ServerMemory, app
 
 
 async def test_a_listener_hears_only_what_it_asked_for(memory: ServerMemory, app: ASGIApp) -> None:
-    """A filter of shard and kinds leaves out the rest."""
+    """A filter of shard and kinds leaves out the rest, and the shard is told with all its tablets."""
     async with listening(app, f"shard={LOST}&kinds=shard,recovery&since={memory.revision}") as listener:
         memory.take(status(recoveries_allowed=False), NOW)
         memory.take(ShardFrame(shard=well(WELL)), NOW)
-        memory.take(ShardFrame(shard=lost()), NOW)
-        name, _, data = await listener.next()
-        assert (name, data["shard"]["name"]) == ("shard", LOST)
+        told = ShardFrame(shard=lost())
+        memory.take(told, NOW)
+        assert await listener.next() == ("shard", memory.revision, msgspec.to_builtins(told))
 
 
 async def test_positions_alone_are_news_only_for_listeners_to_their_shard(memory: ServerMemory, app: ASGIApp) -> None:
@@ -194,7 +195,7 @@ async def test_many_changes_come_in_few_pieces_of_a_bounded_size(memory: ServerM
     async with listening(app, f"kinds=shard&since={since}") as listener:
         names = [(await listener.next())[2]["shard"]["name"] for _ in frames]
     assert names == [frame.shard.name for frame in frames]
-    longest = max(len(msgspec.json.encode(frame)) for frame in frames) + 100
+    longest = max(len(msgspec.json.encode(RowFrame(shard=shard_row(frame.shard)))) for frame in frames) + 100
     assert max(listener.pieces) <= MOST_AT_ONCE + longest
     assert len(listener.pieces) <= 2 + sum(listener.pieces) // MOST_AT_ONCE
 

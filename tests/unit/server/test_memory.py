@@ -1,6 +1,10 @@
 """What the server keeps of what it is told."""
 
+import msgspec
+import pytest
+
 from tests.unit.server.told import LOST, NOW, OTHER, WELL, recovery, status, told_memory, well
+from vtorc.forms.fleet import ShardRowForm, shard_row
 from vtorc.forms.frames import GoneFrame, MetricsFrame, RecoveryFrame, ShardFrame
 from vtorc.server.memory import KEPT_RECOVERIES, ServerMemory
 
@@ -16,6 +20,19 @@ def test_shards_are_kept_in_order_of_name() -> None:
     memory.take(ShardFrame(shard=well(WELL)), NOW)
     assert list(memory.shards) == [WELL, LOST, OTHER]
     assert memory.shards[OTHER].revision == 2
+
+
+def test_the_row_of_a_shard_is_made_once_for_each_change() -> None:
+    """It is the same JSON until the shard changes, and there is none of a shard that is gone."""
+    memory = ServerMemory()
+    memory.take(ShardFrame(shard=well(WELL)), NOW)
+    first = memory.row(WELL)
+    assert memory.row(WELL) is first
+    memory.take(ShardFrame(shard=well(WELL, revision=2)), NOW)
+    assert msgspec.json.decode(memory.row(WELL), type=ShardRowForm) == shard_row(well(WELL, revision=2))
+    memory.take(GoneFrame(shard=WELL), NOW)
+    with pytest.raises(KeyError):
+        memory.row(WELL)
 
 
 def test_the_oldest_recoveries_go() -> None:

@@ -22,7 +22,7 @@ from vtorc.server.link import MOST_REQUESTS, Answer, Link
 from vtorc.server.listener import Listener, bind
 from vtorc.server.options import ServerRules
 from vtorc.server.outbox import MOST_KEYLESS
-from vtorc.server.supervisor import ServerSupervisor
+from vtorc.server.supervisor import NICENESS, ServerSupervisor
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -105,6 +105,15 @@ def _exists(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+async def test_a_server_yields_to_vtorc_and_hears_no_signal_of_its_terminal() -> None:
+    """It is nicer than vtorc, in the same session, as Linux shares the processor between sessions first."""
+    async with supervised() as running:
+        pid = running.supervisor.pid
+        assert pid is not None
+        assert os.getpriority(os.PRIO_PROCESS, pid) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
+        assert (os.getsid(pid), os.getpgid(pid)) == (os.getsid(0), pid)
 
 
 async def test_a_server_tells_what_vtorc_knows_and_passes_requests_on() -> None:

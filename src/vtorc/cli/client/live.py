@@ -6,9 +6,8 @@ from vtorc.cli.client.hold_text import HELD
 from vtorc.cli.client.layout import clock_time, state_mark, wrapped
 from vtorc.cli.client.recovery_text import outcome_lines, step_words
 from vtorc.cli.client.shard_text import decision_lines
-from vtorc.forms.fleet import ShardRowForm
+from vtorc.forms.fleet import AnyEvent, RowFrame, ShardRowForm
 from vtorc.forms.frames import (
-    AnyFrame,
     DecisionFrame,
     GoneFrame,
     HeartbeatFrame,
@@ -52,10 +51,10 @@ class LiveLines:
         self._holds: dict[int, str] = {}
         self._now = ""
 
-    def lines(self, frame: AnyFrame, width: int) -> list[str]:
+    def lines(self, frame: AnyEvent, width: int) -> list[str]:
         """Return the lines of a frame; empty if it has no news for an operator."""
         match frame:
-            case ShardFrame(shard=shard):
+            case ShardFrame(shard=shard) | RowFrame(shard=shard):
                 return list(self._shard(shard, width))
             case GoneFrame(shard=name):
                 self._sentences.pop(name, None)
@@ -81,7 +80,7 @@ class LiveLines:
         self._sentences.update((row.name, row.sentence) for row in news)
         return [line for row in news for line in _timed(self._now, f"{state_mark(row.state)} {row.sentence}", width)]
 
-    def _shard(self, shard: ShardForm, width: int) -> Iterator[str]:
+    def _shard(self, shard: ShardForm | ShardRowForm, width: int) -> Iterator[str]:
         told = self._sentences.get(shard.name)
         self._sentences[shard.name] = shard.sentence
         if told is None or not shard.sentence.startswith(told):  # a decision is told first, the number of others after

@@ -10,7 +10,8 @@ from vtorc.cli.client.api import ApiClient, segment, shard_path
 from vtorc.cli.client.errors import AnswerNotUnderstood, RecoveryLost, RequestRefused, ServerUnreachable
 from vtorc.cli.client.events import ServerEvent
 from vtorc.cli.client.live import NewSteps
-from vtorc.forms.frames import AnyFrame, HeartbeatFrame, RecoveryFrame, ShardFrame, decode_frame
+from vtorc.forms.fleet import AnyEvent, decode_event
+from vtorc.forms.frames import HeartbeatFrame, RecoveryFrame, ShardFrame
 from vtorc.forms.recovery import RecoveryForm, RunningForm
 from vtorc.forms.shard import ShardForm
 
@@ -32,12 +33,12 @@ RESET = "reset"
 Tell = Callable[[Sequence[str]], None]
 
 
-def read_event(event: ServerEvent) -> AnyFrame | None:
-    """Return the frame of an event; None for a kind that is of no use here. Raises AnswerNotUnderstood."""
+def read_event(event: ServerEvent) -> AnyEvent | None:
+    """Return the data of an event; None for a kind that is of no use here. Raises AnswerNotUnderstood."""
     if event.name not in KINDS:
         return None
     try:
-        return decode_frame(event.data)
+        return decode_event(event.data)
     except msgspec.MsgspecError as error:
         raise AnswerNotUnderstood(
             f"an event {event.name!r} has another form than this version knows ({error}); "
@@ -143,7 +144,7 @@ class Follower:
                 return None
             raise
 
-    def _take(self, frame: AnyFrame | None) -> RecoveryForm | None:
+    def _take(self, frame: AnyEvent | None) -> RecoveryForm | None:
         match frame:
             case RecoveryFrame(recovery=recovery):
                 return recovery if recovery.id == self._id else None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 from msgspec import structs
 
-from vtorc.forms.fleet import ShardRowForm, shard_row
+from vtorc.forms.fleet import RowFrame, ShardRowForm, shard_row
 from vtorc.forms.frames import (
     AnyFrame,
     AuditFrame,
@@ -51,6 +51,8 @@ class Change:
     """The revision that made it news for listeners to the whole fleet: of a shard, the last that changed its row."""
     text: bytes = field(default=b"")
     """The event as it is sent; empty until a listener wants it."""
+    row_text: bytes = field(default=b"")
+    """The same for listeners to the whole fleet, which get the row of a shard."""
 
     @property
     def name(self) -> str:
@@ -74,8 +76,13 @@ class Change:
             case _:
                 return None
 
-    def event(self) -> bytes:
-        """Return the event as it is sent, made once for all listeners."""
+    def event(self, *, of_all: bool = False) -> bytes:
+        """Return the event as it is sent, made once for all listeners to one shard, or for those to the fleet."""
+        if of_all and isinstance(self.frame, ShardFrame):
+            if not self.row_text:
+                row = RowFrame(shard=shard_row(self.frame.shard))
+                self.row_text = event(self.name, self.revision, msgspec.json.encode(row))
+            return self.row_text
         if not self.text:
             self.text = event(self.name, self.revision, msgspec.json.encode(self.frame))
         return self.text
@@ -146,7 +153,7 @@ class Changes:
         size = 0
         for change in self._since(after):
             if wanted.has(change, after):
-                texts.append(change.event())
+                texts.append(change.event(of_all=wanted.shard is None))
                 size += len(texts[-1])
                 if size >= MOST_AT_ONCE:
                     return Piece(b"".join(texts), change.revision)
@@ -194,7 +201,7 @@ class Changes:
 
 def _row(shard: ShardForm) -> ShardRowForm:
     """Return the row of a shard, as one that another revision of the shard may have too."""
-    return structs.replace(shard_row(shard), revision=0)
+    return structs.replace(shard_row(shard), revision=0, as_of="")
 
 
 def event(name: str, revision: int, data: bytes) -> bytes:

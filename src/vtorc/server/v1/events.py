@@ -42,8 +42,8 @@ class EventsQuery(Query, frozen=True, kw_only=True):
     """Which events to send."""
 
     shard: str | None = None
-    """All of this shard, as `keyspace/shard`, beside those of the whole fleet; None for all shards, each told when its
-    row in the list of shards has changed."""
+    """All of this shard, as `keyspace/shard`, beside those of the whole fleet. None for all shards: each is told as its
+    row in the list of shards, when that has changed."""
     kinds: str | None = None
     """The names of events with commas between them; None for all."""
     since: int | None = None

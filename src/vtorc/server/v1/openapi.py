@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from vtorc.forms.fleet import RowFrame
 from vtorc.forms.frames import (
     AuditFrame,
     DecisionFrame,
@@ -27,7 +28,17 @@ from vtorc.server.v1.table import READS
 _VARIABLE = re.compile(r"\{(\w+)\}")
 _COMPONENTS = "#/components/schemas/{name}"
 
-_EVENT = StatusFrame | ShardFrame | GoneFrame | RecoveryFrame | DecisionFrame | AuditFrame | HoldsFrame | HeartbeatFrame
+_EVENT = (
+    StatusFrame
+    | ShardFrame
+    | RowFrame
+    | GoneFrame
+    | RecoveryFrame
+    | DecisionFrame
+    | AuditFrame
+    | HoldsFrame
+    | HeartbeatFrame
+)
 """What the data of an event is; that of `reset` is an empty object."""
 
 _WHEN = {

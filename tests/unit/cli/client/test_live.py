@@ -6,10 +6,9 @@ from tests.unit.cli.client.samples import AT, HEALTHY, LOST, decision, recovery,
 from tests.unit.core.builders import hold
 from vtorc.cli.client.live import LiveLines
 from vtorc.core.facts.holds import Effect
-from vtorc.forms.fleet import shard_row
+from vtorc.forms.fleet import AnyEvent, RowFrame, shard_row
 from vtorc.forms.frames import (
     AnnouncementForm,
-    AnyFrame,
     GoneFrame,
     HeartbeatFrame,
     HoldsFrame,
@@ -20,7 +19,7 @@ from vtorc.forms.frames import (
 from vtorc.forms.hold import hold_form
 
 
-def _told(live: LiveLines, *frames: AnyFrame) -> list[list[str]]:
+def _told(live: LiveLines, *frames: AnyEvent) -> list[list[str]]:
     return [live.lines(frame, 200) for frame in frames]
 
 
@@ -70,6 +69,13 @@ def test_steps_are_told_as_they_end() -> None:
     ]
     assert told[3][0].startswith("● 2025-11-30 00:00:00Z  RecoverDeadPrimary for DeadPrimary: succeeded")
     assert told[5][-1] == lock
+
+
+def test_a_row_is_told_as_its_shard_is() -> None:
+    """A listener to all shards hears of their rows, with the recovery in progress."""
+    form = shard(HEALTHY, running=running(1))
+    row, whole = (_told(LiveLines([]), frame) for frame in (RowFrame(shard=shard_row(form)), ShardFrame(shard=form)))
+    assert row == whole
 
 
 def test_announcements_are_told_at_both_ends() -> None:
