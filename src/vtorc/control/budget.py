@@ -28,7 +28,7 @@ class BudgetLimits:
         return BudgetLimits(recoveries=_divided(self.recoveries, factor), repairs=_divided(self.repairs, factor))
 
 
-LEAST_UNDER_WAY = 4
+LEAST_UNDER_WAY = 8
 """Recoveries of a kind that are under way at a time however late vtorc is."""
 
 

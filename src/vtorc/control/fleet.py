@@ -272,6 +272,7 @@ class Fleet:
             controlled=controlled,
             budget=self.budget,
             breaker=self._breaker,
+            slowed_by=lambda: self._slow_down.factor,
         )
         self.loops[shard] = loop
         self._tasks[shard] = group.create_task(self._run_loop(shard, loop), name=f"shard {shard}")

@@ -77,8 +77,11 @@ class ShardLoop:
         controlled: bool,
         budget: FleetBudget,
         breaker: Breaker,
+        slowed_by: Callable[[], float] = lambda: 1.0,
     ) -> None:
-        """Act within `budget` and `breaker`."""
+        """Act within `budget` and `breaker`; `slowed_by` returns the factor by which a vtorc that is late looks less
+        often at what waits.
+        """
         self.watch = watch
         self.controlled = controlled
         self._tools = tools
@@ -99,6 +102,7 @@ class ShardLoop:
         self._runner = Runner(tools, watch, self.judge, self._carrier.tell_step)
         self._breaker = breaker
         self._slot = budget.new_slot(watch.wake)
+        self._slowed_by = slowed_by
         self._wanted_since: dict[Urgency, float] = {}
         self._command: OperatorCommand | None = None
         self.judgement: Judgement | None = None
@@ -165,7 +169,17 @@ class ShardLoop:
             finally:
                 self._slot.leave()
         self._set_pace(judgement)
-        await self.watch.wait_changed(self._settings().rejudge_every)
+        await self.watch.wait_changed(self._rejudge_in(judgement))
+
+    def _rejudge_in(self, judgement: Judgement) -> float:
+        """Return the seconds until the shard is judged again without news.
+
+        A vtorc that is late does that less often, unless a lost primary may need it: after the loss of a cell, the
+        shards that waited or had lost a replica took the processor from the recoveries.
+        """
+        every, primary = self._settings().rejudge_every, judgement.view.primary
+        is_urgent = primary is None or primary.failure is not None
+        return every if is_urgent and not self._slot.is_queued else every * self._slowed_by()
 
     def _judge_if_changed(self) -> Judgement:
         """Judge, or return the last judgement if it was without problems and nothing was heard since.

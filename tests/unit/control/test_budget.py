@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from vtorc.control.budget import YIELD_DIVISOR, BudgetLimits, FleetBudget, TurnRequest, TurnSlot
+from vtorc.control.budget import LEAST_UNDER_WAY, YIELD_DIVISOR, BudgetLimits, FleetBudget, TurnRequest, TurnSlot
 from vtorc.core.detection.recoveries import Recovery, Urgency
 from vtorc.core.facts.ids import ShardId
 from vtorc.sim.engine.loop import run
@@ -277,3 +277,11 @@ def test_leaving_twice_gives_back_one_slot() -> None:
     fleet.slots[0].leave()
     fleet.slots[0].leave()
     assert fleet.budget.under_way(repairs=False) == LIMITS.recoveries
+
+
+@pytest.mark.parametrize(
+    ("most", "factor", "left"), [(32, 1.0, 32), (32, 2.0, 16), (32, 16.0, LEAST_UNDER_WAY), (3, 16.0, 3), (9, 1.25, 8)]
+)
+def test_a_late_vtorc_has_fewer_recoveries_under_way(most: int, factor: float, left: int) -> None:
+    """The limit is divided by the factor of lateness, but a few recoveries always go on."""
+    assert BudgetLimits(recoveries=most, repairs=most).divided_by(factor) == BudgetLimits(recoveries=left, repairs=left)

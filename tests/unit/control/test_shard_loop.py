@@ -212,6 +212,7 @@ class Rig:
         self.settings = DecisionSettings()
         self.limits = BudgetLimits()
         self.held_back = ""
+        self.slowed_by = 1.0
         self.recorded: list[RecoveryRecord] = []
         now = Tools.clock.now
         self.budget = FleetBudget(lambda: self.limits, now)
@@ -224,6 +225,7 @@ class Rig:
             controlled=controlled,
             budget=self.budget,
             breaker=self.breaker,
+            slowed_by=lambda: self.slowed_by,
         )
         self.loop._runner = self  # type: ignore[assignment]
         self.on_start: Callable[[], None] = lambda: None
@@ -915,6 +917,25 @@ def test_a_shard_with_problems_is_judged_each_time(monkeypatch: Patch) -> None:
         await rig.for_seconds(2.5)
         assert len({id(each) for each in rig.notes.judgements}) == len(rig.notes.judgements) == 3
         assert len(rig.notes.heard) == 1
+
+    at_now(monkeypatch, main)
+
+
+@pytest.mark.parametrize(
+    ("view", "waits", "times"), [(STOPPED, False, 1), (lost(), False, 5), (lost(), True, 1)], ids=str
+)
+def test_a_late_vtorc_judges_less_often_what_waits_or_has_its_primary(
+    monkeypatch: Patch, view: ShardView, waits: bool, times: int
+) -> None:
+    """A lost primary that may be replaced now is judged as often as ever."""
+
+    async def main() -> None:
+        rig = Rig(view, controlled=waits)
+        rig.slowed_by = 16.0
+        if waits:
+            take_slot(rig)
+        await rig.for_seconds(4.5)
+        assert len(rig.notes.judgements) == times
 
     at_now(monkeypatch, main)
 

@@ -187,3 +187,16 @@ def test_a_busy_vtorc_asks_the_tablets_of_a_lost_primary_once_a_second(lane: Lan
     """It asks those of other shards less often, so that the verdict on the lost primary does not wait for them."""
     first, *_ = pauses(suspected_at=0.0, seconds=6.0, pace=ProbePace(slowed_by=16.0), lane=lane)
     assert first == pytest.approx(apart, abs=0.01)
+
+
+@pytest.mark.parametrize(("drag", "deadline"), [(0.0, 1.0), (0.01, 1.3), (0.1, 4.0), (1.0, 5.0)])
+def test_a_late_vtorc_gives_hurried_answers_longer(drag: float, deadline: float) -> None:
+    """Each round of its loop that a call goes through is late; no answer gets longer than at the calm pace."""
+    late = ProbePace().when_late(factor=4.0, drag=drag)
+    assert late == ProbePace(slowed_by=4.0, hurried_deadline=pytest.approx(deadline))
+
+
+def test_a_hurried_deadline_beyond_the_calm_one_holds_while_vtorc_is_late() -> None:
+    """An operator who sets a longer one keeps it."""
+    pace = ProbePace(calm_deadline=1.0, hurried_deadline=3.0)
+    assert pace.when_late(factor=1.0, drag=1.0) == pace

@@ -220,9 +220,7 @@ def test_an_answer_counts_if_its_question_began_no_earlier_than_that(moment: flo
 @pytest.mark.parametrize(
     ("type_", "hinted"), [(TabletType.PRIMARY, Lane.HINTED_PRIMARY), (TabletType.REPLICA, Lane.HINTED)]
 )
-def test_the_first_question_after_a_hint_is_more_urgent_than_those_that_follow(
-    type_: TabletType, hinted: Lane
-) -> None:
+def test_the_first_question_after_a_hint_is_more_urgent_than_those_that_follow(type_: TabletType, hinted: Lane) -> None:
     """It is asked before tablets that were asked since they were suspected, and a primary before a replica."""
 
     async def main(rig: Rig) -> None:

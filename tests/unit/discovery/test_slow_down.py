@@ -71,3 +71,17 @@ def test_the_news_names_the_worst_round_and_what_to_do() -> None:
     ends = lateness_announcement(LatenessNews(9.41, 1.0, is_over=True))
     assert ends.is_end
     assert "on time again" in ends.sentence
+
+
+def test_a_loop_whose_beats_come_late_is_not_on_time() -> None:
+    """Neither is one that has not got back to its full pace yet."""
+    slow_down = SlowDown(lambda news: None)
+    assert slow_down.is_on_time
+    beats(slow_down, BEAT + 0.005, 2.1)
+    assert (slow_down.factor, slow_down.is_on_time) == (1.0, False)
+    beats(slow_down, 0.1, 2.1)
+    beats(slow_down, BEAT, 5.0)
+    assert slow_down.factor > 1.0
+    assert not slow_down.is_on_time
+    beats(slow_down, BEAT, 40.0)
+    assert slow_down.is_on_time
