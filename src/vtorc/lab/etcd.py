@@ -16,7 +16,7 @@ from vtorc.proto import etcd_pb2
 from vtorc.topo.etcd2 import EtcdTls
 from vtorc.topo.etcd_client import EtcdClient
 
-_START_SECONDS = 20.0
+_START_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
