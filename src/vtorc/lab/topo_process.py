@@ -13,7 +13,7 @@ from vtorc.errors import TopoError
 from vtorc.lab.errors import LabError
 from vtorc.lab.ports import Ports
 
-START_SECONDS = 20.0
+START_SECONDS = 120.0
 """Seconds within which a server must answer after its start."""
 
 

@@ -14,7 +14,8 @@ from vtorc.topo.consul_client import ConsulClient
 from vtorc.topo.etcd2 import Etcd2Conn
 from vtorc.topo.etcd_client import EtcdClient
 
-FAST_LEASES = ("--heartbeat-interval=20", "--election-timeout=200")  # the shortest TTL is 1.5 times the latter
+# The shortest TTL is 1.5 times the election timeout. A lease is not kept while the disk of a busy machine syncs.
+FAST_LEASES = ("--heartbeat-interval=20", "--election-timeout=200", "--unsafe-no-fsync")
 SHORT_SESSIONS = {"session_ttl_min": "1s"}
 CONSUL = ConsulAccess(environ={}, lock_delay=0.001, watch_wait=3.0)
 

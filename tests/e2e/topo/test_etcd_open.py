@@ -20,14 +20,14 @@ from vtorc.topo.server import TopoServer
 SHARD = ShardId("ks", "0")
 
 
-def settings(*endpoints: str, tls: EtcdTls | None = None) -> TopoAccess:
-    """Point at endpoints of etcd."""
+def settings(*endpoints: str, tls: EtcdTls | None = None, patience: float = 60.0) -> TopoAccess:
+    """Point at endpoints of etcd; a call may last for `patience` seconds, as long as a busy machine needs."""
     return TopoAccess(
         implementation="etcd2",
         global_server_address=endpoints,
         global_root="/vitess/global",
         etcd_tls=tls or EtcdTls(),
-        limits=TopoLimits(remote_operation_timeout=2.0),
+        limits=TopoLimits(remote_operation_timeout=patience),
     )
 
 
@@ -81,7 +81,7 @@ async def test_encrypted_etcd_is_used_with_a_certificate(tmp_path: Path, tls: Se
             unknown_server,
         ):
             with pytest.raises(TopoUnavailable, match="did not answer within 2 s"):
-                await open_topo(settings(server.address, tls=refused))
+                await open_topo(settings(server.address, tls=refused, patience=2.0))
 
 
 async def test_etcd_that_asks_for_no_certificate_is_used_by_its_scheme(tmp_path: Path, tls: ServerTls) -> None:
@@ -93,7 +93,7 @@ async def test_etcd_that_asks_for_no_certificate_is_used_by_its_scheme(tmp_path:
             await use(topo, f"https://{server.address}")
         for address, files in ((server.address, ca_only), (f"http://{server.address}", tls.client)):
             with pytest.raises(TopoUnavailable, match="did not answer within 2 s"):
-                await open_topo(settings(address, tls=files))
+                await open_topo(settings(address, tls=files, patience=2.0))
 
 
 async def test_etcd_that_cannot_start_says_why(tmp_path: Path) -> None:
