@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.core.builders import P, alias, answers, changed, failing, gtids, primary, replica, shard
+from tests.unit.core.builders import P, alias, answers, changed, failing, gtids, held, hold, primary, replica, shard
 from tests.unit.recovery.fakes import NEVER, Rig, in_session, unreachable
 from vtorc.core.detection.problems import Code
 from vtorc.core.facts.durability import policy
+from vtorc.core.facts.holds import Effect
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.status import SemiSyncStatus, TabletStatus, ThreadState
 from vtorc.core.facts.views import ShardView, TabletView
@@ -581,6 +582,36 @@ def test_the_record_of_a_primary_is_not_written_without_the_lock() -> None:
     in_session(main)
 
 
+def test_a_rollback_starts_only_the_replicas_whose_restart_failed() -> None:
+    """One that was restarted is done with: a second start would change the side of semi-sync that it was given."""
+
+    async def main(rig: Rig) -> None:
+        work = repairs(rig, shard(primary(), replica(FIRST, semi_sync=False), replica(SECOND)))
+        rig.tablets.tell(f"start_replication {SECOND}", unreachable(), None, takes=0.5)
+        with pytest.raises(RecoveryFailed, match=SECOND):
+            await work.fix_replicas({alias(FIRST): RESTART, alias(SECOND): RESTART})
+        assert f"start_replication {FIRST} semi_sync=True" in rig.calls
+        before = len(rig.calls)
+        await rig.session.roll_back()
+        assert rig.calls[before:] == [f"start_replication {SECOND} semi_sync=True"]
+        assert rig.steps[-1] == f"undo: stop replication {SECOND}"
+
+    in_session(main)
+
+
+def test_threads_that_were_stopped_before_are_not_started_by_a_rollback() -> None:
+    """An operator may have stopped them, and a restart that failed leaves them as they were."""
+
+    async def main(rig: Rig) -> None:
+        stopped_before = replica(FIRST, io=ThreadState.STOPPED, sql=ThreadState.STOPPED)
+        rig.tablets.tell(f"start_replication {FIRST}", unreachable())
+        with pytest.raises(RecoveryFailed):
+            await repairs(rig, shard(primary(), stopped_before)).fix_replicas({alias(FIRST): RESTART})
+        assert not rig.session.can_undo
+
+    in_session(main)
+
+
 # One replica that is made to reconnect
 
 
@@ -603,6 +634,22 @@ def test_the_first_acker_reconnects_if_all_acknowledge() -> None:
         view = shard(primary(dead_for=3.0), replica(SECOND), replica(FIRST))
         await repairs(rig, view).restart_one_replica()
         assert rig.calls == [f"stop_io_thread {FIRST}", f"start_replication {FIRST} semi_sync=True"]
+
+    in_session(main)
+
+
+def test_a_replica_that_operators_keep_from_repairs_reconnects_last() -> None:
+    """Any other that receives is taken in its place, an acker too."""
+
+    async def main(rig: Rig) -> None:
+        kept = hold(Effect.NO_REPAIR, on=f"tablet:{FIRST}")
+        for other in (replica(SECOND), replica(SECOND, TabletType.RDONLY, semi_sync=False)):
+            rig.calls.clear()
+            await repairs(rig, held(shard(primary(dead_for=3.0), replica(FIRST), other), kept)).restart_one_replica()
+            assert rig.calls[0] == f"stop_io_thread {SECOND}"
+        rig.calls.clear()
+        await repairs(rig, held(shard(primary(dead_for=3.0), replica(FIRST)), kept)).restart_one_replica()
+        assert rig.calls[0] == f"stop_io_thread {FIRST}"
 
     in_session(main)
 
