@@ -169,13 +169,22 @@ def test_a_stopped_replica_is_restarted_and_not_repointed(
 
 
 @pytest.mark.parametrize(
-    ("error", "looks", "took"), [("", 1, 0.0), ("Can't find record", 6, 1.55)], ids=["none before", "an error before"]
+    ("before", "looks", "took"),
+    [
+        ({}, 1, 0.0),
+        ({"last_sql_error": "Can't find record"}, 6, 1.55),
+        ({"io_state": ThreadState.CONNECTING, "last_io_error": "Access denied for user 'repl'"}, 6, 1.55),
+        ({"io_state": ThreadState.CONNECTING, "last_io_error": "no route"}, 1, 0.0),
+    ],
+    ids=["none before", "of its applier", "one that lasts", "one that passes"],
 )
-def test_a_replica_that_had_an_error_is_looked_at_for_longer(error: str, looks: int, took: float) -> None:
+def test_a_replica_that_had_an_error_is_looked_at_for_longer(
+    before: dict[str, object], looks: int, took: float
+) -> None:
     """The pause between two looks doubles, until a second is over since the first."""
 
     async def main(rig: Rig) -> None:
-        tablet = changed(replica(FIRST), status=threads(replica(FIRST), last_sql_error=error))
+        tablet = changed(replica(FIRST), status=threads(replica(FIRST), **before))
         await asyncio.sleep(3.0)
         await repairs(rig, shard(primary(), tablet)).fix_replicas({alias(FIRST): RESTART})
         assert rig.steps[-looks:] == [SEEN] * looks
@@ -273,6 +282,22 @@ def test_only_an_io_thread_that_connects_in_vain_is_stopped_first(io: ThreadStat
         await attach(rig, tablet).fix_replicas({alias(FIRST): ATTACH})
         assert (f"stop_replication {FIRST}" in rig.calls) is stops
         assert (f"stop replication {FIRST}" in rig.steps) is stops
+
+    in_session(main)
+
+
+def test_a_replica_that_could_not_be_re_pointed_goes_on_connecting() -> None:
+    """The rollback starts the thread that was stopped for it; its old source may come back."""
+
+    async def main(rig: Rig) -> None:
+        tablet = replica(FIRST, of=SECOND, io=ThreadState.CONNECTING, io_error="refused")
+        work = attach(rig, tablet)
+        rig.tablets.tell(f"set_replication_source {FIRST}", unreachable())
+        with pytest.raises(RecoveryFailed):
+            await work.fix_replicas({alias(FIRST): ATTACH})
+        before = len(rig.calls)
+        await rig.session.roll_back()
+        assert rig.calls[before:] == [f"start_replication {FIRST} semi_sync=True"]
 
     in_session(main)
 
@@ -578,6 +603,43 @@ def test_the_record_of_a_primary_is_not_written_without_the_lock() -> None:
         with pytest.raises(LockLost):
             await repairs(rig, AS_NAMED).correct_primary_record(alias(FIRST))
         assert rig.topo.updated == []
+
+    in_session(main)
+
+
+@pytest.mark.parametrize(
+    ("now", "text"),
+    [
+        (
+            {"io_state": ThreadState.CONNECTING, "last_io_error": "Access denied for user 'repl'"},
+            r"is refused by its source, .* \(MySQL error 1045: Access denied for user 'repl'\)",
+        ),
+        (
+            {"sql_state": ThreadState.STOPPED, "last_sql_error": "Error_code: 1062", "last_io_error": "an older one"},
+            r"cannot apply a transaction, .* \(MySQL error 1062: Error_code: 1062\)",
+        ),
+        (
+            {"sql_state": ThreadState.STOPPED, "last_sql_error": "Worker 1 failed", "last_io_error": "an older one"},
+            "it stopped replicating again: Worker 1 failed",
+        ),
+        (
+            {"io_state": ThreadState.STOPPED, "last_io_error": "no route"},
+            "it stopped replicating again: no route",
+        ),
+        ({"io_state": ThreadState.STOPPED}, "it stopped replicating again: its threads tell no error"),
+    ],
+    ids=["refused", "a row too many", "applier", "receiver", "no error"],
+)
+def test_a_restart_after_which_a_thread_fails_has_failed(now: dict[str, object], text: str) -> None:
+    """START REPLICA succeeded before; the failure says in the words of MySQL why it helped nothing."""
+
+    async def main(rig: Rig) -> None:
+        work = repairs(rig, shard(primary(), replica(FIRST)))
+        rig.tablets.tell(LOOK, threads(replica(FIRST), **now).replication)
+        with pytest.raises(RecoveryFailed, match=text):
+            await work.fix_replicas({alias(FIRST): RESTART})
+        assert rig.calls[-1] == LOOK
+        assert not rig.session.can_undo
 
     in_session(main)
 
