@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.core.builders import P, alias, answers, changed, failing, gtids, primary, replica, shard
+from tests.unit.core.builders import P, alias, answers, changed, failing, gtids, held, hold, primary, replica, shard
 from tests.unit.recovery.fakes import NEVER, Rig, in_session, unreachable
 from vtorc.core.detection.problems import Code
 from vtorc.core.facts.durability import policy
+from vtorc.core.facts.holds import Effect
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.status import SemiSyncStatus, TabletStatus, ThreadState
 from vtorc.core.facts.views import ShardView, TabletView
@@ -168,13 +169,22 @@ def test_a_stopped_replica_is_restarted_and_not_repointed(
 
 
 @pytest.mark.parametrize(
-    ("error", "looks", "took"), [("", 1, 0.0), ("Can't find record", 6, 1.55)], ids=["none before", "an error before"]
+    ("before", "looks", "took"),
+    [
+        ({}, 1, 0.0),
+        ({"last_sql_error": "Can't find record"}, 6, 1.55),
+        ({"io_state": ThreadState.CONNECTING, "last_io_error": "Access denied for user 'repl'"}, 6, 1.55),
+        ({"io_state": ThreadState.CONNECTING, "last_io_error": "no route"}, 1, 0.0),
+    ],
+    ids=["none before", "of its applier", "one that lasts", "one that passes"],
 )
-def test_a_replica_that_had_an_error_is_looked_at_for_longer(error: str, looks: int, took: float) -> None:
+def test_a_replica_that_had_an_error_is_looked_at_for_longer(
+    before: dict[str, object], looks: int, took: float
+) -> None:
     """The pause between two looks doubles, until a second is over since the first."""
 
     async def main(rig: Rig) -> None:
-        tablet = changed(replica(FIRST), status=threads(replica(FIRST), last_sql_error=error))
+        tablet = changed(replica(FIRST), status=threads(replica(FIRST), **before))
         await asyncio.sleep(3.0)
         await repairs(rig, shard(primary(), tablet)).fix_replicas({alias(FIRST): RESTART})
         assert rig.steps[-looks:] == [SEEN] * looks
@@ -272,6 +282,22 @@ def test_only_an_io_thread_that_connects_in_vain_is_stopped_first(io: ThreadStat
         await attach(rig, tablet).fix_replicas({alias(FIRST): ATTACH})
         assert (f"stop_replication {FIRST}" in rig.calls) is stops
         assert (f"stop replication {FIRST}" in rig.steps) is stops
+
+    in_session(main)
+
+
+def test_a_replica_that_could_not_be_re_pointed_goes_on_connecting() -> None:
+    """The rollback starts the thread that was stopped for it; its old source may come back."""
+
+    async def main(rig: Rig) -> None:
+        tablet = replica(FIRST, of=SECOND, io=ThreadState.CONNECTING, io_error="refused")
+        work = attach(rig, tablet)
+        rig.tablets.tell(f"set_replication_source {FIRST}", unreachable())
+        with pytest.raises(RecoveryFailed):
+            await work.fix_replicas({alias(FIRST): ATTACH})
+        before = len(rig.calls)
+        await rig.session.roll_back()
+        assert rig.calls[before:] == [f"start_replication {FIRST} semi_sync=True"]
 
     in_session(main)
 
@@ -581,6 +607,73 @@ def test_the_record_of_a_primary_is_not_written_without_the_lock() -> None:
     in_session(main)
 
 
+@pytest.mark.parametrize(
+    ("now", "text"),
+    [
+        (
+            {"io_state": ThreadState.CONNECTING, "last_io_error": "Access denied for user 'repl'"},
+            r"is refused by its source, .* \(MySQL error 1045: Access denied for user 'repl'\)",
+        ),
+        (
+            {"sql_state": ThreadState.STOPPED, "last_sql_error": "Error_code: 1062", "last_io_error": "an older one"},
+            r"cannot apply a transaction, .* \(MySQL error 1062: Error_code: 1062\)",
+        ),
+        (
+            {"sql_state": ThreadState.STOPPED, "last_sql_error": "Worker 1 failed", "last_io_error": "an older one"},
+            "it stopped replicating again: Worker 1 failed",
+        ),
+        (
+            {"io_state": ThreadState.STOPPED, "last_io_error": "no route"},
+            "it stopped replicating again: no route",
+        ),
+        ({"io_state": ThreadState.STOPPED}, "it stopped replicating again: its threads tell no error"),
+    ],
+    ids=["refused", "a row too many", "applier", "receiver", "no error"],
+)
+def test_a_restart_after_which_a_thread_fails_has_failed(now: dict[str, object], text: str) -> None:
+    """START REPLICA succeeded before; the failure says in the words of MySQL why it helped nothing."""
+
+    async def main(rig: Rig) -> None:
+        work = repairs(rig, shard(primary(), replica(FIRST)))
+        rig.tablets.tell(LOOK, threads(replica(FIRST), **now).replication)
+        with pytest.raises(RecoveryFailed, match=text):
+            await work.fix_replicas({alias(FIRST): RESTART})
+        assert rig.calls[-1] == LOOK
+        assert not rig.session.can_undo
+
+    in_session(main)
+
+
+def test_a_rollback_starts_only_the_replicas_whose_restart_failed() -> None:
+    """One that was restarted is done with: a second start would change the side of semi-sync that it was given."""
+
+    async def main(rig: Rig) -> None:
+        work = repairs(rig, shard(primary(), replica(FIRST, semi_sync=False), replica(SECOND)))
+        rig.tablets.tell(f"start_replication {SECOND}", unreachable(), None, takes=0.5)
+        with pytest.raises(RecoveryFailed, match=SECOND):
+            await work.fix_replicas({alias(FIRST): RESTART, alias(SECOND): RESTART})
+        assert f"start_replication {FIRST} semi_sync=True" in rig.calls
+        before = len(rig.calls)
+        await rig.session.roll_back()
+        assert rig.calls[before:] == [f"start_replication {SECOND} semi_sync=True"]
+        assert rig.steps[-1] == f"undo: stop replication {SECOND}"
+
+    in_session(main)
+
+
+def test_threads_that_were_stopped_before_are_not_started_by_a_rollback() -> None:
+    """An operator may have stopped them, and a restart that failed leaves them as they were."""
+
+    async def main(rig: Rig) -> None:
+        stopped_before = replica(FIRST, io=ThreadState.STOPPED, sql=ThreadState.STOPPED)
+        rig.tablets.tell(f"start_replication {FIRST}", unreachable())
+        with pytest.raises(RecoveryFailed):
+            await repairs(rig, shard(primary(), stopped_before)).fix_replicas({alias(FIRST): RESTART})
+        assert not rig.session.can_undo
+
+    in_session(main)
+
+
 # One replica that is made to reconnect
 
 
@@ -603,6 +696,22 @@ def test_the_first_acker_reconnects_if_all_acknowledge() -> None:
         view = shard(primary(dead_for=3.0), replica(SECOND), replica(FIRST))
         await repairs(rig, view).restart_one_replica()
         assert rig.calls == [f"stop_io_thread {FIRST}", f"start_replication {FIRST} semi_sync=True"]
+
+    in_session(main)
+
+
+def test_a_replica_that_operators_keep_from_repairs_reconnects_last() -> None:
+    """Any other that receives is taken in its place, an acker too."""
+
+    async def main(rig: Rig) -> None:
+        kept = hold(Effect.NO_REPAIR, on=f"tablet:{FIRST}")
+        for other in (replica(SECOND), replica(SECOND, TabletType.RDONLY, semi_sync=False)):
+            rig.calls.clear()
+            await repairs(rig, held(shard(primary(dead_for=3.0), replica(FIRST), other), kept)).restart_one_replica()
+            assert rig.calls[0] == f"stop_io_thread {SECOND}"
+        rig.calls.clear()
+        await repairs(rig, held(shard(primary(dead_for=3.0), replica(FIRST)), kept)).restart_one_replica()
+        assert rig.calls[0] == f"stop_io_thread {FIRST}"
 
     in_session(main)
 

@@ -422,6 +422,43 @@ def test_a_demotion_that_was_begun_is_waited_for(takes: float, found: int, elaps
     in_session(main)
 
 
+def test_the_grace_of_a_demotion_ends_with_it() -> None:
+    """A primary that was demoted takes no writes any more, so a replica that is silent gets the ordinary grace."""
+
+    async def main(rig: Rig) -> None:
+        tell_stop(rig, PRIMARY, None)
+        rig.tablets.tell(f"demote_primary {PRIMARY}", gtids("100:1-70"), takes=0.2)
+        tell_stop(rig, FIRST, takes=0.3)
+        tell_stop(rig, SECOND, takes=NEVER)
+        assert len(await stop(rig, primary(), replica(FIRST), replica(SECOND), enough=2)) == 2
+        assert rig.session.elapsed() == pytest.approx(0.3 + rig.deadlines.grace)
+
+    in_session(main)
+
+
+def test_no_question_is_under_way_once_all_have_stopped() -> None:
+    """The clock of a tablet that does not stop is not waited for, and its question has ended."""
+    under_way: list[TabletRecord] = []
+
+    async def slow_to_end(tablet: TabletRecord) -> int:
+        under_way.append(tablet)
+        try:
+            await forever()
+        finally:
+            await asyncio.sleep(0.2)
+            under_way.remove(tablet)
+        raise AssertionError
+
+    async def main(rig: Rig) -> None:
+        rig.tablets.wall_clock = slow_to_end  # type: ignore[method-assign]
+        rig.tablets.tell(f"stop_replication_and_get_status {FIRST}", unreachable(), takes=0.1)
+        assert await stop(rig, replica(FIRST)) == {}
+        assert rig.session.elapsed() == pytest.approx(0.3)
+        assert under_way == []
+
+    in_session(main)
+
+
 @pytest.mark.parametrize(
     ("takes", "cancelled_at", "elapsed", "result"),
     [(1.0, 0.1, 1.0, "done"), (2.0, 0.1, DEMOTION_PATIENCE, "cancelled"), (NEVER, 1.8, 1.8, "cancelled")],
