@@ -2,8 +2,9 @@
 
 Run it as `make mutants`, or `make mutants MODULE=recovery/stop` for what begins like that below `src/vtorc`. mutmut
 makes and tries the mutants (`scripts/mutation_operators.py`); those that do not type-check are not counted, because no
-such code can be committed. A survivor of the unit tests is tried by the scenarios too. One that survives them as well
-has to be on the page `docs/mutants.md`, with the reason why no test can notice it.
+such code can be committed. A survivor is tried by the unit tests again in a process of its own, in which what runs at
+import is mutated as well, and then by the scenarios. One that survives them too has to be on the page
+`docs/mutants.md`, with the reason why no test can notice it.
 """
 
 import argparse
@@ -178,13 +179,13 @@ class BlockRun:
             counted = [mutant for mutant in mine if mutant.verdict != NOT_TYPED]
             survivors = {m.name: self.change(m) for m in counted if m.verdict not in CAUGHT}
             equal = {name for name, change in survivors.items() if change in listed}
-            noticed = {n for n in survivors.keys() - equal if scenarios and self._scenarios_fail(n)}
+            noticed = {name for name in survivors.keys() - equal if self._is_noticed(name, scenarios=scenarios)}
             left = [survivors[name] for name in survivors if name not in equal | noticed]
             share = 1 - len(left) / max(1, len(counted) - len(equal))
             fine = fine and not left and share >= BAR
             print(
                 f"mutants: {module}: {len(counted)} type-check ({len(mine) - len(counted)} more do not), "
-                f"{share:.0%} noticed, {len(noticed)} of them only by scenarios; "
+                f"{share:.0%} noticed, {len(noticed)} of them at import or only by scenarios; "
                 f"{len(equal)} listed as equal, {len(left)} survive",
                 flush=True,
             )
@@ -246,13 +247,22 @@ class BlockRun:
             sys.exit(f"mutants: mutmut {words[0]} failed:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
         return done.stdout
 
-    def _scenarios_fail(self, name: str) -> bool:
-        """Return whether a scenario comes out differently with one mutant in place."""
+    def _is_noticed(self, name: str, *, scenarios: bool) -> bool:
+        """Return whether a survivor of mutmut is noticed by the same tests afresh, or by the scenarios."""
+        if self._fails_afresh(name, "-p", "no:xdist", *(f"tests/{path}" for path in self.tests)):
+            return True
+        return scenarios and self._fails_afresh(name, "-n", "2", "tests/sim/scenarios")
+
+    def _fails_afresh(self, name: str, *words: str) -> bool:
+        """Return whether tests fail in a process that has one mutant in place from its start.
+
+        mutmut tries mutants in processes that have imported the code already: what runs at import, as the rows of a
+        catalogue do, is not mutated there.
+        """
         folder = self.folder / "mutants"
         environment = {**os.environ, "MUTANT_UNDER_TEST": name, "PYTHONPATH": str(folder / "src")}
-        words = [PYTHON, "-m", "pytest", "-x", "-q", "-n", "2", "-p", "no:cacheprovider", "tests/sim/scenarios"]
-        done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, check=False)
-        return done.returncode == 1
+        command = [PYTHON, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *words]
+        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False).returncode == 1
 
 
 def page_rows(text: str) -> Iterator[tuple[Change, str]]:

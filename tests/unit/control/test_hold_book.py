@@ -35,6 +35,8 @@ class Store(PassingHolds):
         super().__init__()
         self.takes = 1.0
         self.fails = ""
+        self.removed: list[set[int]] = []
+        """The numbers that each change removes."""
 
     async def read(self) -> Sequence[Hold]:
         if self.fails:
@@ -44,6 +46,7 @@ class Store(PassingHolds):
     async def change(self, *, add: Sequence[Hold], remove: Collection[int]) -> Sequence[int]:
         if self.fails:
             raise OrdersFileError(self.fails)
+        self.removed.append(set(remove))
         numbers = await super().change(add=add, remove=remove)
         await asyncio.sleep(self.takes)
         return numbers
@@ -55,11 +58,13 @@ class Rig:
     def __init__(self, store: Store | None = None, restored: Sequence[Hold] | None = ()) -> None:
         self.store = store or Store()
         self.heard: list[tuple[str, int]] = []
+        self.asked: list[tuple[str, OperatorRequest | None]] = []
         self.book = HoldBook(self.store, OnTimeClock(Clock()), restored)
         self.book.listen(self.hear)
 
     def hear(self, news: HoldNews) -> None:
         self.heard.append((news.change.value, news.hold.number))
+        self.asked.append((news.change.value, news.asked))
 
     def numbers(self) -> list[int]:
         return [each.number for each in self.book.holds]
@@ -274,6 +279,78 @@ def test_a_listener_hears_of_the_holds_that_were_restored() -> None:
 def test_news_of_a_hold_are_one_sentence(change: HoldChange, sentence: str) -> None:
     """It names the operator who lifted it."""
     assert HoldNews(hold(Effect.NO_REPAIR), change, ASKED).sentence == sentence
+
+
+def test_a_change_is_told_with_the_order_for_it() -> None:
+    """The log and the history name the operator that asked; a hold that ends in time ends without an order."""
+
+    async def main() -> None:
+        rig = Rig()
+        await rig.book.add(new(purpose=Purpose.SWITCH), ASKED)
+        second = await rig.book.add(new(purpose=Purpose.SWITCH), ASKED)
+        await rig.book.lift(second, ASKED)
+        await rig.book.add(new(Effect.NO_REPAIR, lasts=5.0), ASKED)
+        await asyncio.sleep(10.0)
+        assert rig.asked == [
+            ("added", ASKED),
+            ("replaced", ASKED),
+            ("added", ASKED),
+            ("lifted", ASKED),
+            ("added", ASKED),
+            ("expired", None),
+        ]
+
+    with_loop(main)
+
+
+def test_a_hold_that_is_over_is_taken_from_the_store_once() -> None:
+    """The next order removes it, whether that adds a hold or lifts one, and the order after that does not."""
+
+    async def main() -> None:
+        for adds in (True, False):
+            rig = Rig()
+            stays = await rig.book.add(new(Effect.NO_REPAIR), ASKED)
+            last = await rig.book.add(new(Effect.NO_REPAIR), ASKED)
+            await rig.book.add(new(Effect.NO_ALERT, lasts=5.0), ASKED)
+            await asyncio.sleep(10.0)
+            if adds:
+                await rig.book.add(new(Effect.NO_ALERT), ASKED)
+            else:
+                await rig.book.lift(last, ASKED)
+            await rig.book.lift(stays, ASKED)
+            assert rig.store.removed[3:] == ([{3}, {1}] if adds else [{2, 3}, {1}])
+
+    with_loop(main)
+
+
+def test_holds_in_force_stay_in_the_store_that_they_were_read_from() -> None:
+    """The first order after a restart removes only those that are over, and tells of no other hold anew."""
+
+    async def main() -> None:
+        store = Store()
+        await store.change(add=[new(Effect.NO_FAILOVER), new(Effect.NO_ALERT, lasts=5.0)], remove=())
+        await asyncio.sleep(10.0)
+        rig = Rig(store, await store.read())
+        store.takes = KEPT_WITHIN + 1.0
+        with pytest.raises(OrdersFileError, match="may get there later"):
+            await rig.book.add(new(Effect.NO_REPAIR), ASKED)
+        store.takes = 0.0
+        await rig.book.add(new(Effect.NO_REPAIR), ASKED)
+        assert await rig.kept() == [1, 3, 4]
+        assert rig.heard == [("restored", 1), ("restored", 3), ("added", 4)]
+
+    with_loop(main)
+
+
+def test_a_hold_that_the_store_has_lost_already_is_no_reason_to_refuse() -> None:
+    """An order that was cut short may have removed it, and its repetition is kept all the same."""
+
+    async def main() -> None:
+        store = PassingHolds()
+        assert await store.change(add=[new(Effect.NO_REPAIR)], remove={7}) == [1]
+        assert [each.number for each in await store.read()] == [1]
+
+    with_loop(main)
 
 
 def test_numbers_are_never_used_again() -> None:

@@ -35,13 +35,10 @@ from vtorc.core.decision.backoff import Attempt
 from vtorc.core.decision.decisions import Action, Decision, DecisionLimits
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery, Urgency
-from vtorc.core.facts.durability import PromotionRule
-from vtorc.core.facts.effective_policy import effective_policy
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.holds import Effect, Purpose
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.last_probe import ProbeFailure
-from vtorc.core.facts.records import KeyspaceRecord
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.status import ThreadState
 from vtorc.core.facts.views import ShardView
@@ -1134,32 +1131,6 @@ def test_a_replica_that_fails_does_not_hurry_the_shard_for_long(monkeypatch: Pat
         assert rig.watch.paces[-1] is None
 
     at_now(monkeypatch, main)
-
-
-# The policy
-
-
-@pytest.mark.parametrize(
-    ("named", "default", "policy"),
-    [
-        ("semi_sync", "none", "semi_sync"),
-        ("", "none", "none"),
-        ("", "", None),
-        ("of_tomorrow", "none", None),
-    ],
-)
-def test_the_policy_is_the_keyspaces_or_else_the_configured_one(named: str, default: str, policy: str | None) -> None:
-    """A policy that is missing or unknown is none at all, whatever is configured."""
-    found = effective_policy(KeyspaceRecord(name="ks", durability_policy=named), default, {})
-    assert (found.name if found is not None else None) == policy
-
-
-def test_promotion_rules_are_those_of_the_policy_specified() -> None:
-    """They are handed to it."""
-    rules = {alias(FIRST): PromotionRule.MUST_NOT}
-    found = effective_policy(KeyspaceRecord(name="ks", durability_policy="specified"), "", rules)
-    assert found is not None
-    assert found.promotion_rule(replica(FIRST).member) is PromotionRule.MUST_NOT
 
 
 def test_an_answer_changes_nothing_that_was_decided(monkeypatch: Patch) -> None:

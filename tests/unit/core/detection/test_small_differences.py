@@ -138,6 +138,28 @@ def test_the_receiver_s_error_is_quoted_where_the_applier_s_may_pass() -> None:
     assert finding.evidence == {"error": "1236", "io": "STOPPED", "sql": "STOPPED"}
 
 
+@pytest.mark.parametrize(
+    ("io_error", "sql_error", "end"),
+    [
+        ("", "", "has stopped replicating"),
+        ("Lost connection", "", "has stopped replicating: Lost connection"),
+        ("Lost connection", "errno: 28", "has stopped replicating: errno: 28"),
+    ],
+)
+def test_replication_that_has_stopped_is_told_with_its_error_and_its_threads(
+    io_error: str, sql_error: str, end: str
+) -> None:
+    """The applier's error counts first, and the evidence tells which of the two threads stands."""
+    stopped = replica(R1, sql=STOPPED, io_error=io_error)
+    assert stopped.status is not None
+    assert stopped.status.replication is not None
+    threads = replace(stopped.status.replication, last_sql_error=sql_error)
+    view = shard(primary(), answers(stopped, replication=threads), replica(R2))
+    finding = about(view, Code.REPLICATION_STOPPED)
+    assert finding.sentence.endswith(end)
+    assert finding.evidence == {"io": "RUNNING", "sql": "STOPPED"}
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_operators_on_a_tablet_gives_way_to_a_lost_primary(command: Recovery) -> None:
     """It never replaces the primary, sees to one finding, and heeds an external source as each change of a tablet."""

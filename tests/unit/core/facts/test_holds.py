@@ -45,6 +45,12 @@ def test_a_scope_is_read_in_its_one_spelling(text: str, kind: ScopeKind, name: s
     assert HoldScope.parse(str(scope)) == scope
 
 
+def test_the_scope_of_a_shard_or_a_tablet_is_as_operators_write_it() -> None:
+    """A downtime that was asked for with an alias is found again by its scope."""
+    assert HoldScope.of_shard(OTHER) == HoldScope.parse("shard:customer/-80")
+    assert HoldScope.of_tablet(ONE) == HoldScope.parse("tablet:zone1-101")
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -158,6 +164,8 @@ def test_a_hold_tells_whose_it_is_on_what_until_when_and_why() -> None:
     ends = hold(Effect.NO_ALERT, on="cell:zone1", expires=1_700_000_000 * 10**9, purpose=Purpose.DOWNTIME)
     assert ends.sentence == "downtime 3 of ann on cell zone1 until 2023-11-14T22:13:20Z: a drill"
     assert hold(purpose=Purpose.SWITCH).sentence == "ann stopped all recoveries: a drill"
+    until = hold(purpose=Purpose.SWITCH, expires=1_700_000_000 * 10**9)
+    assert until.sentence == "ann stopped all recoveries until 2023-11-14T22:13:20Z: a drill"
     assert hold(purpose=Purpose.MAINTENANCE).effect_words == "nothing"
     assert on_shard(hold(Effect.NOT_PROMOTABLE)).why_not_promoted(TabletAlias("zone1", 101)) == (
         "is not to be promoted: hold 3 of ann on the fleet until it is lifted: a drill"
