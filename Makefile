@@ -8,7 +8,7 @@ SEEDED_BUGS ?=
 MODULE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check quick test bugs mutants fmt proto lock clean
+.PHONY: help setup demo check quick test bugs mutants pictures fmt proto lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -47,6 +47,9 @@ bugs: setup ## Switch on one seeded bug after the other, and see the simulator c
 
 mutants: setup ## Break what decides, one expression at a time, and see the tests notice (MODULE=recovery/stop for a part)
 	$(BIN)/python scripts/mutants.py $(MODULE)
+
+pictures: setup ## Draw the pictures of the pages in docs/pictures, of a small real cluster in Chromium
+	$(BIN)/python -m bench.pages.pictures
 
 fmt: setup ## Format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix-only --quiet .

@@ -7,25 +7,15 @@ from contextlib import asynccontextmanager
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
+from bench.pages.chromium import chromium, opened
 from tests.e2e.daemon.daemons import Daemons, daemons_of
 from tests.e2e.daemon.shard import Shard
 from tests.e2e.daemon.test_http import served
 from vtorc.lab.cluster import LabCluster, LabSpec
-from vtorc.lab.parts import find_chromium
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-# As root it has no sandbox; the rest keeps it from asking hosts of its maker.
-_OPTIONS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
 
 PATIENCE = 60_000
 """Milliseconds that a condition of a page may take on a busy machine."""
@@ -51,24 +41,16 @@ async def daemons(shard: Shard) -> AsyncIterator[Daemons]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
     """Start a Chromium."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=find_chromium().path, args=_OPTIONS)
-        yield browser
-        await browser.close()
+    async with chromium() as started:
+        yield started
 
 
 @asynccontextmanager
 async def page_of(browser: Browser, address: str, path: str, *, scripts: bool = True) -> AsyncIterator[Page]:
     """Open a page; what goes wrong in its scripts or with its policy fails the test."""
-    page = await browser.new_page(java_script_enabled=scripts)
-    page.set_default_timeout(PATIENCE)
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda told: wrong.append(told.text) if "Content Security Policy" in told.text else None)
-    await page.goto(f"http://{address}{path}")
-    yield page
-    await page.close()
-    assert wrong == []
+    async with opened(browser, f"http://{address}{path}", scripts=scripts) as page:
+        page.set_default_timeout(PATIENCE)
+        yield page
 
 
 async def test_a_replica_is_dragged_to_be_the_primary(shard: Shard, daemons: Daemons, browser: Browser) -> None:

@@ -17,6 +17,7 @@ from vtorc.server.access.visitor import CURRENT
 from vtorc.server.options import WebFiles
 from vtorc.server.orc_web.go_templates import TemplateError, Values, render
 from vtorc.server.prefix import prefix_of
+from vtorc.server.ui.assets import asset_path
 from vtorc.server.v12.clusters import Clusters
 
 _POLICY = (
@@ -111,6 +112,7 @@ PAGES: tuple[WebPage, ...] = (
             "/alias/{alias}/{page}",
         )
     ),
+    WebPage(path="audit-recovery-steps/{uid}", template="audit_recovery", title="audit-recovery", values=_paged),
     *(
         WebPage(path=path, template=None, title=path.partition("/")[0])
         for path in ("agents", "agent/{agentHost}", "seeds", "seed-details/{seedId}")
@@ -137,7 +139,13 @@ def orc_web_routes(clusters: Callable[[], Clusters], files: WebFiles) -> list[Ba
             for end in ("", "/")
         ),
         _PublicFiles(Path(files.folder) / "public"),
+        # Their layout names this icon relative to the page, and no version of the web files has it.
+        Route("/{above:path}assets/ico/favicon.ico", _icon),
     ]
+
+
+async def _icon(request: Request) -> Response:
+    return RedirectResponse(asset_path("icon.svg"), status_code=302)
 
 
 async def _to_clusters(request: Request) -> Response:

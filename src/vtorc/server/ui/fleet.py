@@ -124,7 +124,7 @@ def fleet_row(shard: ShardForm, lose: str | None) -> FleetRow:
         primary=shard.primary or "–",
         cell=primary.cell if primary is not None else "",
         lag=lag(shard.largest_lag_seconds),
-        acks=f"{acks.have}, needs {acks.needed}" if acks is not None else "–",
+        acks=f"{acks.have} (needs {acks.needed})" if acks is not None else "–",
         acks_fall_short=acks is not None and acks.have < acks.needed,
         ready="–" if ready is None else "ready" if ready.ready else "not ready",
         is_ready=ready.ready if ready is not None else None,

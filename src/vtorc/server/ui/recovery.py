@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vtorc.forms.recovery import RecoveryForm, RunningForm, StepForm
-from vtorc.server.ui.words import date_time, seconds
+from vtorc.server.ui.words import capitalized, date_time, seconds
 
 SPLIT = (
     ("stopped", "old primary stopped"),
@@ -41,6 +41,8 @@ class RecoveryPage:
     """What is known of it."""
     outcome: str
     """How it ended, in a word or two."""
+    sentence: str
+    """What it did, or why it did not, without the name of the shard and without its argument."""
     is_running: bool
     """Whether it is in progress."""
     bars: Sequence[StepBar]
@@ -59,11 +61,18 @@ def recovery_page(recovery: RecoveryForm | RunningForm) -> RecoveryPage:
     return RecoveryPage(
         recovery=recovery,
         outcome=recovery.outcome if isinstance(recovery, RecoveryForm) else "in progress",
+        sentence=_sentence(recovery),
         is_running=not ended,
         bars=_bars(steps),
         split=_split(marks),
         text=_text(recovery, steps, marks),
     )
+
+
+def _sentence(recovery: RecoveryForm | RunningForm) -> str:
+    sentence = recovery.sentence.removeprefix(f"{recovery.shard}: ")
+    argument = recovery.argument if isinstance(recovery, RecoveryForm) else None
+    return capitalized(sentence.replace(argument, "").strip() if argument else sentence)
 
 
 def _bars(steps: Sequence[StepForm]) -> list[StepBar]:
@@ -73,7 +82,7 @@ def _bars(steps: Sequence[StepForm]) -> list[StepBar]:
             step=step,
             x=round(step.started / end * WIDTH, 1),
             width=round(max(step.seconds / end * WIDTH, 2.0), 1),
-            failed=step.result != "done",
+            failed=step.result not in ("done", "cancelled"),
         )
         for step in steps
     ]

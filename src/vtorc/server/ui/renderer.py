@@ -27,6 +27,8 @@ _FILTERS = {
     "seconds": words.seconds,
     "lag": words.lag,
     "plural": words.plural,
+    "capitalized": words.capitalized,
+    "without_name": words.without_name,
     "shard_path": words.shard_path,
     "recovery_path": words.recovery_path,
 }

@@ -23,7 +23,7 @@ class Card:
     alias: str
     """Its name."""
     type: str
-    """Its type in its record, in lower case."""
+    """Its type in its record, in lower case; of one that is primary in its record only, just that."""
     is_primary: bool
     """Whether it is the primary of its shard."""
     state: str
@@ -154,7 +154,7 @@ def _card(shard: ShardForm, tablet: TabletForm) -> Card:
     state, status = _state(tablet)
     return Card(
         alias=tablet.alias,
-        type=tablet.type.lower(),
+        type=_role(tablet),
         is_primary=tablet.is_primary,
         state=state,
         status=status,
@@ -170,6 +170,11 @@ def _card(shard: ShardForm, tablet: TabletForm) -> Card:
         may_be_promoted=not tablet.is_primary and tablet.reach == "answers",
         holds=tablet.holds,
     )
+
+
+def _role(tablet: TabletForm) -> str:
+    is_stale = tablet.type == "PRIMARY" and not tablet.is_primary
+    return "primary in its record only" if is_stale else tablet.type.lower()
 
 
 def _state(tablet: TabletForm) -> tuple[str, str]:

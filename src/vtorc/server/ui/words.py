@@ -54,6 +54,11 @@ def capitalized(sentence: str) -> str:
     return sentence if sentence.startswith("vtorc") else sentence[:1].upper() + sentence[1:]
 
 
+def without_name(sentence: str, shard: str) -> str:
+    """Return a sentence about a shard without the shard's name in front, for a place that has named it."""
+    return sentence.removeprefix(f"{shard}: ")
+
+
 def shard_path(name: str) -> str:
     """Return the path of the page of a shard, without the prefix of the server."""
     keyspace, _, shard = name.partition("/")

@@ -196,6 +196,12 @@ def restart_replica_statements(call: Call) -> Told:
     return Told("Statements", [*statements[: len(threads)], f"{query};", *statements[len(threads) :]])
 
 
+def no_pools(call: Call) -> Told:
+    """Return that no pool of orchestrator's clients has an instance of a cluster, which its pages ask for."""
+    call.cluster()
+    return Told("there are no pools: Vitess routes by tablet type", {})
+
+
 def _instances(call: Call, servers: list[Server]) -> list[GoObject]:
     silence = call.silence
     return [instance(server, silence) for server in servers]

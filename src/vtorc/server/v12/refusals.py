@@ -56,7 +56,6 @@ REASONS: dict[str, str] = {
     "set-writeable": "vtorc keeps the primary writable; for a tablet use `vtctldclient SetWritable ALIAS true`",
     "kill-query": _MYSQL.format("KILL ID"),
     "submit-pool-instances": _POOLS,
-    "cluster-pool-instances": _POOLS,
     "heuristic-cluster-pool-instances": _POOLS,
     "heuristic-cluster-pool-lag": _POOLS,
     "snapshot-topologies": "vtorc keeps no snapshots of topologies; recoveries are in its history",

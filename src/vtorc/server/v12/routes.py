@@ -103,8 +103,8 @@ REPLICATION = (
 
 POOLS = (
     _refused("submit-pool-instances/:pool"),
-    _refused("cluster-pool-instances/:clusterName"),
-    _refused("cluster-pool-instances/:clusterName/:pool"),
+    _told("cluster-pool-instances/:clusterName", info.no_pools),
+    _told("cluster-pool-instances/:clusterName/:pool", info.no_pools),
     _refused("heuristic-cluster-pool-instances/:clusterName"),
     _refused("heuristic-cluster-pool-instances/:clusterName/:pool"),
     _refused("heuristic-cluster-pool-lag/:clusterName"),

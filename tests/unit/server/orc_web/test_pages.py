@@ -15,6 +15,7 @@ from vtorc.server.memory import ServerMemory
 from vtorc.server.opening import server_rules
 from vtorc.server.options import ServerRules, WebFiles
 from vtorc.server.orc_web.pages import PAGES
+from vtorc.server.ui.assets import asset_path
 
 LAYOUT = """<title>{{.title}}</title><link href="{{.prefix}}/css/x.css">
 <script>u="{{.userId}} {{.authorizedForAction}}"</script>{{yield}}"""
@@ -61,6 +62,7 @@ def app_of(folder: Path, *, url_prefix: str = "") -> ASGIApp:
         ("/web/audit/3", "<h1>audit</h1>||3|"),
         ("/web/audit/instance/h/1/2", "<h1>audit</h1>||2|"),
         ("/web/audit-recovery/uid/17", "<h1>audit_recovery</h1>||0|17"),
+        ("/web/audit-recovery-steps/17", "<h1>audit_recovery</h1>||0|17"),
         ("/web/seeds", "This page is not part of vtorc"),
     ],
 )
@@ -89,6 +91,18 @@ async def test_files_are_served_and_no_others(folder: Path) -> None:
     assert (file.status, file.text, bool(file.headers["etag"])) == (200, "a.MasterKey", True)
     for path in ("/.secret", "/templates/layout.tmpl", "/js", "/js/%2e%2e/templates/layout.tmpl", "/js/none.js"):
         assert (await ask_app(app, path)).status in (307, 404), path
+
+
+@pytest.mark.parametrize("path", ["/assets/ico/favicon.ico", "/web/assets/ico/favicon.ico"])
+async def test_the_icon_that_no_web_files_have_is_vtorcs_own(folder: Path, path: str) -> None:
+    """The layout of the web files names an icon, which browsers ask for on each page."""
+    assert (await ask_app(app_of(folder), path)).headers["location"] == asset_path("icon.svg")
+
+
+async def test_a_cluster_has_no_pools(folder: Path) -> None:
+    """The page of the pools, and that of a cluster with its pools shown, get an object without any."""
+    told = (await ask_app(app_of(folder), "/api/cluster-pool-instances/b:0")).json
+    assert (told["Code"], told["Details"]) == ("OK", {})
 
 
 async def test_pages_work_behind_a_prefix(folder: Path) -> None:

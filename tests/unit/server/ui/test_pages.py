@@ -199,7 +199,7 @@ async def test_a_shard_shows_its_tablets_and_what_would_happen() -> None:
     assert cards["zone2-0000000102"]["data-plan"] == f"/ui/shards/{WELL}/plan?kind=planned&to=zone2-0000000102"
     assert "would win an election" in seen.text
     assert "cannot win: it is too far behind" in seen.text
-    assert READY.sentence in seen.text
+    assert f"Ready. I{READY.sentence[1:]}." in seen.text
 
 
 async def test_a_shard_that_is_broken_says_what_is_done() -> None:

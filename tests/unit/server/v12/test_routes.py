@@ -224,6 +224,8 @@ RAW: dict[str, Check] = {
 """The value of each raw route."""
 
 TOLD: dict[str, Check] = {
+    "cluster-pool-instances/:clusterName": is_({}),
+    "cluster-pool-instances/:clusterName/:pool": is_({}),
     "relocate/:host/:port/:belowHost/:belowPort": instance,
     "relocate-below/:host/:port/:belowHost/:belowPort": instance,
     "relocate-replicas/:host/:port/:belowHost/:belowPort": is_([]),

@@ -9,6 +9,7 @@ const STALE_AFTER = 5000;
 
 export const prefix = document.body.dataset.prefix;
 const freshness = document.getElementById("freshness");
+const lookBack = document.getElementById("look-back");
 const handlers = new Map();
 let heardAt = performance.now();
 let lastBeat = "";
@@ -63,13 +64,14 @@ function beat(event) {
   heardAt = performance.now();
   setStale(false);
   freshness.textContent = `As of ${new Date(at).toISOString().slice(11, 19)} UTC`;
+  if (lookBack) lookBack.search = new URLSearchParams({ at });
 }
 
 function setStale(isStale) {
   if (document.body.classList.contains("is-stale") === isStale) return;
   document.body.classList.toggle("is-stale", isStale);
   for (const button of document.querySelectorAll("[data-act]")) button.disabled = isStale;
-  if (isStale) freshness.textContent = `Disconnected: showing what was known ${freshness.textContent.toLowerCase()}`;
+  if (isStale) freshness.textContent = `Disconnected: showing what was known ${freshness.textContent.replace("As of", "as of")}`;
 }
 
 function listen() {

@@ -1,0 +1,1 @@
+"""The pages in a real browser: pictures of them, and how fast they are."""
