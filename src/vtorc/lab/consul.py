@@ -1,9 +1,11 @@
 """A real Consul of one server, as a child process, for the demo and the tests."""
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from vtorc.errors import TopoError
 from vtorc.lab.parts import find_consul
 from vtorc.lab.topo_process import START_SECONDS, TopoProcess
 from vtorc.topo.consul_access import ConsulAccess
@@ -42,12 +44,25 @@ class ConsulServer(TopoProcess):
         """Wait until there is a leader, and the agent's own node is registered, without which there are no sessions."""
         client = ConsulClient([self.address], timeout=START_SECONDS, access=self._access, cell="global")
         try:
-            await client.call("write", "PUT", "kv/vtorc-lab-ready", body=b"yes")
+            await self._first_write(client)
             reply = await client.call("session", "PUT", "session/create", body=b"{}")
             await client.call("end of a session", "PUT", f"session/destroy/{reply.body['ID']}")
             await client.call("delete", "DELETE", "kv/vtorc-lab-ready")
         finally:
             await client.close()
+
+    async def _first_write(self, client: ConsulClient) -> None:
+        """Write a key; a new leader answers a moment before it has made the tokens of its settings."""
+        deadline = asyncio.get_running_loop().time() + START_SECONDS
+        while True:
+            try:
+                await client.call("write", "PUT", "kv/vtorc-lab-ready", body=b"yes")
+            except TopoError as error:
+                if "ACL not found" not in str(error) or asyncio.get_running_loop().time() > deadline:
+                    raise
+                await asyncio.sleep(0.05)
+            else:
+                return
 
     def command(self) -> Sequence[str]:
         """Return Consul with its arguments; it listens on this machine only, and asks no other about new versions."""

@@ -117,7 +117,7 @@ class _Page:
         for tag, reference in schema["discriminator"]["mapping"].items():
             form = reference.rpartition("/")[2]
             name = next((name for type_, name in NAMES.items() if type_.__name__ == form), tag)
-            yield f"| `{name}` | {self._link(form)} | {_line(self._schemas[form]['description'])} |\n"
+            yield f"| `{name}` | {self._link(form)} | {_line(_paragraphs(self._schemas[form])[0])} |\n"
 
     def parameters(self, path: str, operation: Mapping[str, Any]) -> str:
         """Return the section of the parameters of a GET, empty if it takes none."""
@@ -134,7 +134,8 @@ class _Page:
             if name.startswith("ListForm_") and name != _FIRST_LIST:
                 continue
             title = "ListForm" if name == _FIRST_LIST else name
-            yield f"\n### {title}\n\n{schema['description'].strip()}\n"
+            told = (_sentences(paragraph) for paragraph in _paragraphs(schema))
+            yield f"\n### {title}\n\n{_BREAK.join(told)}\n"
             if "enum" in schema:
                 yield f"One of {_words(schema['enum'])}.\n"
                 continue
@@ -229,6 +230,20 @@ def _anchor(path: str) -> str:
 
 def _words(words: Iterable[str]) -> str:
     return ", ".join(f"`{word}`" for word in words)
+
+
+_BREAK = "\n\n"
+
+
+def _paragraphs(schema: Mapping[str, Any]) -> list[str]:
+    """Return the paragraphs of a description."""
+    text: str = schema["description"]
+    return text.strip().split(_BREAK)
+
+
+def _sentences(paragraph: str) -> str:
+    """Return a paragraph with a sentence on each line."""
+    return re.sub(r"(?<=[.]) (?=[A-Z])", "\n", " ".join(paragraph.split()))
 
 
 def _line(text: str) -> str:
