@@ -17,8 +17,8 @@ Answer = Callable[[RequestFrame], Awaitable[ReplyFrame]]
 """Answers a request of an operator."""
 
 MOST_SECONDS = 0.001
-"""Seconds after which the next frame waits: the loops of the shards run beside it, and a frame of a snapshot is made only
-when it is sent.
+"""Seconds after which the next frame waits: the loops of the shards run beside it, and a frame of a snapshot is made
+only when it is sent.
 """
 
 REST = 0.002
