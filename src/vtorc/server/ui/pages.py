@@ -18,7 +18,7 @@ from vtorc.server.history_file import HistoryFile
 from vtorc.server.memory import ServerMemory
 from vtorc.server.permission import ANONYMOUS, origin_of
 from vtorc.server.ui.assets import answer_asset
-from vtorc.server.ui.fleet import FleetQuery, fleet_page, named_rows, wanted_shards
+from vtorc.server.ui.fleet import FleetQuery, fleet_head, fleet_page, named_rows, wanted_shards
 from vtorc.server.ui.plan import TITLES, plan_of
 from vtorc.server.ui.recovery import recovery_page
 from vtorc.server.ui.renderer import Renderer
@@ -120,8 +120,7 @@ class _Pages:
     async def rows(self, request: Request) -> Response:
         names = request.query_params.getlist("name")[:MOST_ROWS]
         rows = named_rows(self._memory, names, request.query_params.get("lose"))
-        counts = fleet_page(self._memory, FleetQuery(limit=1, q="\0"))
-        return self._renderer.part(request, "fleet_rows.html", rows=rows, page=counts)
+        return self._renderer.part(request, "fleet_rows.html", rows=rows, page=fleet_head(self._memory))
 
     async def shard(self, request: Request) -> Response:
         known = named_shard(self._memory, request.path_params)
