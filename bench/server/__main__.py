@@ -106,6 +106,9 @@ def write(bars: Sequence[Bar], arms: Arms, detail: str) -> bool:
         _write(f"{arm.name}: made fleet late by at most {arm.made_late:.3f} s; write gaps in ms: {gaps}")
         detected = [each.detected_ms for each in arm.failovers if each.detected_ms is not None]
         promoted = [each.promoted_ms for each in arm.failovers if each.promoted_ms is not None]
+        slowest = max(arm.failovers, key=lambda each: each.write_gap_ms or 0.0, default=None)
+        if slowest is not None:
+            _write(f"  slowest: detected after {slowest.detected_ms} ms, promoted after {slowest.promoted_ms} ms")
         _write(f"  p50 in ms: detected after {percentile(detected, 50)}, promoted after {percentile(promoted, 50)}")
     _write(detail)
     for bar in bars:

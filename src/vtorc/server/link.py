@@ -17,8 +17,13 @@ Answer = Callable[[RequestFrame], Awaitable[ReplyFrame]]
 """Answers a request of an operator."""
 
 MOST_SECONDS = 0.001
-"""Seconds after which the next frame waits for another round of the event loop: the loops of the shards run beside it,
-and a frame of a snapshot is made only when it is sent.
+"""Seconds after which the next frame waits: the loops of the shards run beside it, and a frame of a snapshot is made
+only when it is sent.
+"""
+
+REST = 0.002
+"""Seconds that it waits then. A new server is told thousands of shards, and a failover beside that took twice as long
+while each round of the event loop told some of them.
 """
 
 AT_ONCE = 1 << 15
@@ -109,10 +114,10 @@ class Link:
             reply = problem_reply(_own_mistake(error), id_=request.id)
         self.send(reply)
 
-    def _schedule(self) -> None:
+    def _schedule(self, rest: float = 0.0) -> None:
         if not (self._is_scheduled or self._waits_for_room or self._is_closed):
             self._is_scheduled = True
-            self._loop.call_soon(self._take_turn)
+            self._loop.call_later(rest, self._take_turn)
 
     def _take_turn(self) -> None:
         self._is_scheduled = False
@@ -132,7 +137,7 @@ class Link:
             self.close()
         else:
             self._await_room(is_over=True)
-            self._schedule()
+            self._schedule(REST)
 
     def _send_some(self) -> bool:
         """Send what is left of earlier frames, or the next ones; returns whether there were any."""

@@ -22,7 +22,7 @@ from vtorc.server.history_file import HistoryFile
 from vtorc.server.memory import ServerMemory
 from vtorc.server.permission import ANONYMOUS, origin_of
 from vtorc.server.ui.assets import answer_asset
-from vtorc.server.ui.fleet import FleetQuery, fleet_page, named_rows, wanted_shards
+from vtorc.server.ui.fleet import FleetQuery, fleet_head, fleet_page, named_rows, wanted_shards
 from vtorc.server.ui.look_back import LookBack, Then, recovery_then, shard_then
 from vtorc.server.ui.plan import TITLES, plan_of
 from vtorc.server.ui.recovery import recovery_page
@@ -150,8 +150,7 @@ class _Pages:
             return problem_answer(shards)
         names = request.query_params.getlist("name")[:MOST_ROWS]
         rows = named_rows(shards, names, request.query_params.get("lose"))
-        counts = fleet_page(shards, FleetQuery(limit=1, q="\0"))
-        return self._renderer.part(request, "fleet_rows.html", then=then, rows=rows, page=counts)
+        return self._renderer.part(request, "fleet_rows.html", then=then, rows=rows, page=fleet_head(shards))
 
     async def _shards(self, then: Then | None) -> Mapping[str, ShardForm] | ProblemForm:
         """Return the shards of now, or of a moment, by name."""
