@@ -14,6 +14,7 @@ from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.errors import LockLost
 from vtorc.recovery.errors import RecoveryRefused
 from vtorc.recovery.planned import PlannedReparent
+from vtorc.recovery.planned_demotion import ASK_AT_ONCE
 
 PRIMARY, FIRST, SECOND, THIRD = (str(alias(f"zone1-{number}")) for number in (100, 101, 102, 103))
 FAR = str(alias("zone2-200"))
@@ -90,6 +91,21 @@ def test_a_planned_reparent_waits_demotes_waits_again_and_promotes() -> None:
         assert (argument.stopped, argument.unreached) == ((alias(PRIMARY),), ())
         assert argument.required == gtids("100:1-70")
         assert argument.policy == "semi_sync"
+
+    in_session(main)
+
+
+def test_a_planned_reparent_spares_clients_the_second_that_mysql_takes() -> None:
+    """A replica that acknowledges is disconnected once no commit waits for it, and follows the new primary later."""
+
+    async def main(rig: Rig) -> None:
+        tell(rig, THREE)
+        rig.tablets.tell(f"demote_primary {PRIMARY}", gtids("100:1-70"), takes=0.9)
+        on, off = ({"Rpl_semi_sync_source_status": value} for value in ("ON", "OFF"))
+        rig.tablets.tell(f"global_status {PRIMARY}", *[on] * ASK_AT_ONCE, off)
+        assert await move(rig, THREE) == alias(FIRST)
+        assert f"stop IO thread {SECOND}" in rig.steps
+        assert f"replicate from {FIRST} {SECOND}" in rig.steps
 
     in_session(main)
 

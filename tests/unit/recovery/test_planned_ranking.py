@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from tests.unit.core.builders import alias, answers, changed, failing, gtids, primary, replica, shard
+from tests.unit.core.builders import alias, answers, changed, failing, gtids, held, hold, primary, replica, shard
 from tests.unit.recovery.fakes import WALL
 from vtorc.core.election.choice import Refusal
 from vtorc.core.facts.durability import policy
+from vtorc.core.facts.holds import Effect
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.rules import Rule
@@ -99,3 +100,17 @@ def test_the_only_tablet_is_refused_rather_than_promoted_against_a_reason(tablet
     assert isinstance(refusal, Refusal)
     assert (refusal.rule, set(refusal.removed)) == (Rule.NO_CANDIDATE, {alias(FIRST), alias(SECOND)})
     assert why in refusal.removed[alias(FIRST)]
+
+
+@pytest.mark.parametrize("wanted", [FIRST, None], ids=["named", "not named"])
+def test_a_move_that_a_hold_forbids_names_the_hold(wanted: str | None) -> None:
+    """An operator who reads the rule knows that it can be lifted; a tablet that is unfit by itself has another rule."""
+    kept = hold(Effect.NOT_PROMOTABLE, on=f"tablet:{FIRST}")
+    view = shard(primary(), replica(FIRST), failing(replica(SECOND)))
+    refused = planned(held(view, kept), wanted)
+    assert isinstance(refused, Refusal)
+    assert refused.rule is Rule.HELD
+    assert "hold 3 of ann" in refused.removed[alias(FIRST)]
+    silent = planned(held(view, kept), SECOND)
+    assert isinstance(silent, Refusal)
+    assert silent.rule is Rule.NOT_ELIGIBLE

@@ -98,7 +98,7 @@ def test_a_failover_asks_first_and_tells_what_was_printed() -> None:
             ("PreFailoverProcesses 1 of 2", "done", "fine"),
             ("PreFailoverProcesses 2 of 2", "done", "fine"),
         ]
-        assert steps[0].duration == pytest.approx(2.0)
+        assert [step.duration for step in steps] == pytest.approx([2.0, 2.0])
         words = hooks.occasions[0].words()
         assert (words["failureType"], words["command"], words["isSuccessful"]) == ("DeadPrimary", "", "false")
         assert words["recoveryUID"] == str(WALL)
@@ -119,7 +119,7 @@ def test_a_command_that_fails_refuses_the_failover() -> None:
             "commerce/0: not going on, because command 1 of PreFailoverProcesses ended with exit code 1"
         )
         assert hooks.asked == [(Hook.PRE_FAILOVER, 1)]
-        assert record.steps[-1].output == "not on a Friday"
+        assert (record.steps[-1].result, record.steps[-1].output) == ("ended with exit code 1", "not on a Friday")
         assert rig.calls == []
 
     with_rig(main)

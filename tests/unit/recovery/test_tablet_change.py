@@ -9,7 +9,9 @@ from vtorc.core.facts.durability import policy
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.status import ReplicationStatus, TabletStatus
 from vtorc.core.facts.views import ShardView, TabletView
+from vtorc.recovery.cancelling import CancelSwitch
 from vtorc.recovery.errors import RecoveryFailed, RecoveryRefused
+from vtorc.recovery.session import RecoverySession
 from vtorc.recovery.tablet_change import TabletChange
 
 PRIMARY, FIRST, SECOND = (str(alias(f"zone1-{number}")) for number in (100, 101, 102))
@@ -86,7 +88,7 @@ def threads_of(tablet: TabletView) -> ReplicationStatus:
 def test_a_command_asks_its_tablet_under_the_lock(
     command: Recovery, view: ShardView, calls: list[str], told: str
 ) -> None:
-    """Each command makes its calls to that tablet alone, once the lock is confirmed, and tells what it did."""
+    """Each command makes its calls to that tablet alone, once the lock is confirmed, and tells what it did to it."""
 
     async def main(rig: Rig) -> None:
         rig.tablets.tell(f"full_status {FIRST}", status_of(replica(FIRST)))
@@ -94,6 +96,7 @@ def test_a_command_asks_its_tablet_under_the_lock(
         assert await change(rig, view, command) == told
         assert rig.calls == calls
         assert rig.steps[0] == "check lock"
+        assert {step.target for step in rig.session.steps if step.name != "check lock"} == {alias(FIRST)}
 
     in_session(main)
 
@@ -180,13 +183,57 @@ def test_a_tablet_that_has_left_is_told() -> None:
 
 
 def test_a_nice_stop_waits_for_the_relay_log() -> None:
-    """The SQL thread stops once it has applied all that was received."""
+    """The SQL thread stops once it has applied all that was received; each step names the replica."""
 
     async def main(rig: Rig) -> None:
         rig.tablets.tell(f"full_status {FIRST}", status_of(replica(FIRST, received=RECEIVED)))
         await change(rig, WELL, Recovery.STOP_REPLICATION_NICELY)
         assert rig.calls[-2:] == [f"wait_for_position {FIRST} position=100:1-60", f"stop_replication {FIRST}"]
+        assert {step.target for step in rig.session.steps if step.name != "check lock"} == {alias(FIRST)}
         assert not rig.session.can_undo
+
+    in_session(main)
+
+
+def test_a_nice_stop_of_one_replica_leaves_the_command_to_be_cancelled() -> None:
+    """The operator may cancel it before the next replica is stopped, and the one that was stopped stays so."""
+
+    async def main(rig: Rig) -> None:
+        switch = CancelSwitch()
+        rig.session = RecoverySession(rig.tools, rig.lock, began=rig.tools.clock.now(), switch=switch)
+        rig.tablets.tell(f"full_status {FIRST}", status_of(replica(FIRST)))
+        await change(rig, WELL, Recovery.STOP_REPLICATION_NICELY)
+        assert switch.cancel("not now")
+        assert not rig.session.can_undo
+
+    in_session(main)
+
+
+@pytest.mark.parametrize(
+    ("command", "view", "tablet", "call"),
+    [
+        (Recovery.FLUSH_BINARY_LOGS, WELL, PRIMARY, f"flush_binary_logs {PRIMARY}"),
+        (
+            Recovery.REPARENT_TABLET,
+            shard(primary(), replica(FIRST, of=None), replica(SECOND)),
+            FIRST,
+            f"set_replication_source {FIRST} source={PRIMARY} semi_sync=True force_start=True",
+        ),
+    ],
+    ids=["a new binary log of the primary", "a new source"],
+)
+def test_a_tablet_without_a_source_is_not_taken_for_done(
+    command: Recovery, view: ShardView, tablet: str, call: str
+) -> None:
+    """It has no replication to be compared with what the command asks for, so the command is carried out."""
+
+    async def main(rig: Rig) -> None:
+        found = view.tablet(alias(tablet))
+        assert found is not None
+        rig.tablets.tell(f"full_status {tablet}", status_of(found))
+        rig.tablets.tell(f"replication_status {tablet}", threads_of(replica(FIRST)))
+        await change(rig, view, command, tablet)
+        assert call in rig.calls
 
     in_session(main)
 
@@ -202,6 +249,7 @@ def test_a_nice_stop_that_takes_too_long_lets_the_replica_go_on(acknowledged: bo
         with pytest.raises(RecoveryRefused, match=r"did not apply .* within 30 s, and replicates again") as caught:
             await change(rig, shard(primary(), tablet, replica(SECOND)), Recovery.STOP_REPLICATION_NICELY)
         assert caught.value.rule is Rule.APPLIER_BEHIND
+        assert rig.step("apply its relay log").duration == pytest.approx(rig.deadlines.catch_up)
         assert f"stop_replication {FIRST}" not in rig.calls
         await rig.session.roll_back()
         assert rig.calls[-1] == f"start_replication {FIRST} semi_sync={acknowledged}"
