@@ -81,7 +81,8 @@ def test_an_unknown_effect_is_refused_with_those_that_there_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("90s", 90), ("30m", 1800), ("1h", 3600), ("2d", 172800), ("1w", 604800), ("3650d", LONGEST)]
+    ("text", "seconds"),
+    [("1s", 1), ("90s", 90), ("30m", 1800), ("1h", 3600), ("2d", 172800), ("1w", 604800), ("3650d", LONGEST)],
 )
 def test_a_length_is_a_number_with_a_unit(text: str, seconds: int) -> None:
     """The units are those of orchestrator."""
@@ -129,6 +130,8 @@ def test_a_hold_is_in_force_until_its_time_is_over() -> None:
     [
         ([hold(Effect.NO_REPAIR, number=1)], None),
         ([hold(Effect.NO_FAILOVER, number=1, on="cell:zone2")], None),
+        ([hold(Effect.NO_FAILOVER, number=1, on="cell:zone1")], 1),
+        ([hold(Effect.NO_FAILOVER, number=1), hold(Effect.NO_FAILOVER, number=2, on="tablet:zone1-101")], 1),
         ([hold(Effect.NO_FAILOVER, number=1), hold(Effect.NO_FAILOVER, number=2)], 1),
         ([hold(Effect.NO_FAILOVER, number=1, expires=50), hold(Effect.NO_FAILOVER, number=2, expires=60)], 2),
         ([hold(Effect.NO_FAILOVER, number=1, expires=50), hold(Effect.NO_FAILOVER, number=2)], 2),
@@ -164,9 +167,12 @@ def test_a_hold_tells_whose_it_is_on_what_until_when_and_why() -> None:
     ends = hold(Effect.NO_ALERT, on="cell:zone1", expires=1_700_000_000 * 10**9, purpose=Purpose.DOWNTIME)
     assert ends.sentence == "downtime 3 of ann on cell zone1 until 2023-11-14T22:13:20Z: a drill"
     assert hold(purpose=Purpose.SWITCH).sentence == "ann stopped all recoveries: a drill"
-    until = hold(purpose=Purpose.SWITCH, expires=1_700_000_000 * 10**9)
+    until = hold(purpose=Purpose.SWITCH, expires=1_700_000_000_500_000_000)
     assert until.sentence == "ann stopped all recoveries until 2023-11-14T22:13:20Z: a drill"
     assert hold(purpose=Purpose.MAINTENANCE).effect_words == "nothing"
+    of_one = on_shard(hold(Effect.NOT_PROMOTABLE, on="tablet:zone1-101"))
+    assert of_one.why_not_promoted(ONE).endswith("hold 3 of ann on zone1-0000000101 until it is lifted: a drill")
+    assert of_one.why_not_promoted(TWO) == ""
     assert on_shard(hold(Effect.NOT_PROMOTABLE)).why_not_promoted(TabletAlias("zone1", 101)) == (
         "is not to be promoted: hold 3 of ann on the fleet until it is lifted: a drill"
     )
