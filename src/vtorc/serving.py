@@ -52,7 +52,7 @@ class HttpSide:
         self._audit = audit
         self._tokens = tokens if tokens is not None else TokenBook()
         self._acts_a_minute = acts_a_minute
-        self._server = ServerSupervisor(listeners, rules)
+        self._server = ServerSupervisor(listeners, rules, lambda: any(each.is_busy() for each in self.publishers))
         self.publishers: list[Publisher] = []
         """Those that tell the server; empty without listeners."""
         self._counters: list[FleetMetrics] = []

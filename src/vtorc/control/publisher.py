@@ -365,15 +365,18 @@ class Publisher:
 
     def news(self) -> Iterator[None]:
         """Send shards that have changed, as far as a short turn allows; yields as `turn` does."""
-        is_calm = self._clock.now() >= self._yields_until
-        for changed in self._readiness.turn() if is_calm else ():
+        for changed in () if self.is_busy() else self._readiness.turn():
             if changed is not None:
                 self._hurry(changed)
             yield
-        for shard in self._due(MOST_PER_TURN if is_calm else 0):
+        for shard in self._due(0 if self.is_busy() else MOST_PER_TURN):
             if shard in self._shards:
                 self._sink.send(self._told(shard))
                 yield
+
+    def is_busy(self) -> bool:
+        """Whether a lost primary is being replaced, so that all but news has to wait."""
+        return self._clock.now() < self._yields_until
 
     def _due(self, most: int) -> list[ShardId]:
         """Return the shards to tell in this turn: the news first, and then of which positions were told longest ago.

@@ -42,10 +42,15 @@ _log = structlog.get_logger(__name__)
 class Link:
     """Sends frames to one server process, and answers its requests."""
 
-    def __init__(self, sock: socket.socket, snapshot: Iterator[AnyFrame]) -> None:
-        """Use the non-blocking socket `sock`, which `close` closes, and begin with a snapshot of all that is known."""
+    def __init__(
+        self, sock: socket.socket, snapshot: Iterator[AnyFrame], is_busy: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Use the non-blocking socket `sock`, which `close` closes, and begin with a snapshot of all that is known.
+
+        The snapshot waits while vtorc `is_busy`, and goes on with the next frame after that.
+        """
         self._sock = sock
-        self._outbox = Outbox(snapshot)
+        self._outbox = Outbox(snapshot, is_busy)
         self._buffer = memoryview(b"")
         self._loop = asyncio.get_running_loop()
         self._is_scheduled = False

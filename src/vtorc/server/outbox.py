@@ -1,7 +1,7 @@
 """The frames that wait for the server process to take them: newer ones replace older ones, so that it never grows."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from vtorc.forms.frames import AnyFrame
 
@@ -16,8 +16,13 @@ class Outbox:
     shard, and a bounded number of others.
     """
 
-    def __init__(self, snapshot: Iterator[AnyFrame]) -> None:
-        """Begin with `snapshot`, of which a frame is made only when it is taken; the first is made at once."""
+    def __init__(self, snapshot: Iterator[AnyFrame], is_busy: Callable[[], bool] = lambda: False) -> None:
+        """Begin with `snapshot`, of which a frame is made only when it is taken; the first is made at once.
+
+        While vtorc `is_busy`, the rest of the snapshot waits, and other frames behind it: metrics tell its end.
+        """
+        self._is_busy = is_busy
+        self._is_told = False
         self._first = next(snapshot, None)
         self._snapshot = snapshot
         self._waiting: dict[str | int, AnyFrame] = {}
@@ -39,11 +44,14 @@ class Outbox:
         self._waiting[self._number] = frame
 
     def take(self) -> AnyFrame | None:
-        """Return the next frame to send; None if none waits."""
+        """Return the next frame to send; None if none waits, or all do."""
+        if not self._is_told and self._is_busy():
+            return None
         if (frame := self._of_snapshot()) is not None:
             if frame.key is not None:
                 self._waiting.pop(frame.key, None)  # the snapshot's was made later
             return frame
+        self._is_told = True
         if not self._waiting:
             return None
         key = next(iter(self._waiting))

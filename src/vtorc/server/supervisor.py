@@ -34,6 +34,9 @@ NICENESS = 10
 LAST_WORDS = 1.0
 """Seconds that a server gets to end when vtorc stops."""
 
+MOST_PATIENCE = 2.0
+"""Seconds from its start in which a server may have to wait for what it is told, while vtorc is busy."""
+
 LOOK_EVERY = 0.5
 """Seconds between two looks at whether the server goes on."""
 
@@ -59,8 +62,14 @@ class ServerSupervisor:
     Frames that come while there is none are not kept: the next server begins with a snapshot.
     """
 
-    def __init__(self, listeners: Sequence[BoundListener], rules: ServerRules) -> None:
-        """Let the server accept connections on `listeners`."""
+    def __init__(
+        self, listeners: Sequence[BoundListener], rules: ServerRules, is_busy: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Let the server accept connections on `listeners`.
+
+        While vtorc `is_busy`, a server that starts anew is not told all at once.
+        """
+        self._is_busy = is_busy
         self._listeners = tuple(listeners)
         self._rules = rules
         self._link: Link | None = None
@@ -119,7 +128,10 @@ class ServerSupervisor:
             # As the first frame: all users of the host can read a command line.
             ours.sendall(framed(msgspec.json.encode(self._rules)))
             self._starts += 1
-            self._process, self._link = process, Link(ours, snapshot())
+            loop = asyncio.get_running_loop()
+            patient_until = loop.time() + MOST_PATIENCE
+            self._process = process
+            self._link = Link(ours, snapshot(), lambda: loop.time() < patient_until and self._is_busy())
             await self._until_either_ends(process, self._link, answer)
         finally:
             if self._link is not None:

@@ -242,9 +242,11 @@ def test_only_news_are_told_while_a_lost_primary_is_replaced() -> None:
     assert judgement.action is not None
     told.publisher.judged(judgement)
     told.publisher.started(begun_with(judgement.action, began=0))
+    assert told.publisher.is_busy()
     assert told.turn() == ["shard commerce/0"]
     assert told.turn() == []
     told.hands.at += YIELDS_FOR
+    assert not told.publisher.is_busy()
     assert "shard commerce/80-" in told.turn()
 
 

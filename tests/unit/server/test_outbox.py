@@ -25,6 +25,19 @@ def test_the_newest_of_each_shard_takes_the_place_of_the_older_ones() -> None:
     assert taken(outbox) == [ShardFrame(shard=well(WELL, revision=3)), GoneFrame(shard=OTHER)]
 
 
+def test_a_snapshot_waits_while_vtorc_is_busy() -> None:
+    """What is sent meanwhile waits behind it, and nothing waits once the snapshot was taken."""
+    busy = [True]
+    outbox = Outbox(iter([status(), ShardFrame(shard=well(LOST))]), lambda: busy[0])
+    outbox.put(ShardFrame(shard=well(WELL)))
+    assert taken(outbox) == []
+    busy[0] = False
+    assert taken(outbox) == [status(), ShardFrame(shard=well(LOST)), ShardFrame(shard=well(WELL))]
+    busy[0] = True
+    outbox.put(heartbeat())
+    assert taken(outbox) == [heartbeat()]
+
+
 def test_frames_that_none_can_replace_are_bounded() -> None:
     """Of too many recoveries the oldest are dropped and counted, and shards are not."""
     outbox = Outbox(iter(()))
