@@ -1,5 +1,7 @@
 """Fetches the real servers of the lab, MySQL and etcd, into a parts folder: `python3 -m vtorc.lab.fetch`.
 
+Other parts are fetched by their names: `python3 -m vtorc.lab.fetch consul`.
+
 `make setup` fetches promtool, Chromium and Consul in the same way, which only the tests need.
 
 Nothing of the system is replaced and no root is needed. Fetched parts stay in the user's cache under their resolved
@@ -25,10 +27,13 @@ from vtorc.lab import prefix
 from vtorc.lab.debian import SUITE, Debian, own_suite, unpack
 from vtorc.lab.errors import PartMissing
 from vtorc.lab.parts import (
+    CHROMIUM,
+    CONSUL,
     ETCD,
     MANIFEST,
     MYSQL,
     OWN_SUITE,
+    PROMTOOL,
     RECIPE,
     PartKind,
     Prefix,
@@ -38,6 +43,8 @@ from vtorc.lab.parts import (
 )
 
 Say = Callable[[str], None]
+
+_KINDS: Mapping[str, PartKind[Any]] = {kind.part: kind for kind in (MYSQL, ETCD, CONSUL, PROMTOOL, CHROMIUM)}
 
 _MYSQL_PACKAGES = ("mysql-server-core", "mysql-client-core")
 # Dependencies that no program of the lab loads: a fifth of the download.
@@ -237,12 +244,16 @@ def _link_part(link: Path, root: Path) -> None:
 
 
 def main() -> int:
-    """Run as a program; returns 0 if MySQL and etcd are there in the end, else 1 after one error message."""
+    """Run as a program; returns 0 if the parts are there in the end, else 1 after one error message."""
     arguments = argparse.ArgumentParser(prog="vtorc.lab.fetch", description="Fetch MySQL and etcd for the lab.")
     arguments.add_argument("--refresh", action="store_true", help="fetch newer versions if the mirror has them")
+    arguments.add_argument(
+        "parts", nargs="*", choices=[*_KINDS], metavar="part", help=f"of {', '.join(_KINDS)}; default: mysql etcd"
+    )
     given = arguments.parse_args()
+    kinds = [_KINDS[part] for part in given.parts] or (MYSQL, ETCD)
     try:
-        fetch(refresh=given.refresh, say=lambda line: print(f"parts: {line}", flush=True))  # noqa: T201
+        fetch(kinds=kinds, refresh=given.refresh, say=lambda line: print(f"parts: {line}", flush=True))  # noqa: T201
     except PartMissing as error:
         print(f"parts: {error}", file=sys.stderr)  # noqa: T201
         return 1

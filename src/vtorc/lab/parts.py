@@ -29,6 +29,9 @@ RECIPE = 1
 OWN_SUITE = "own"
 """Stands for the suite of the machine's own Debian: the part would not run with the libraries of a newer one."""
 
+_FETCHED_UNASKED = ("mysql", "etcd")
+"""The parts that the demo needs."""
+
 MYSQL_AT_LEAST = (8, 0)
 MANIFEST = "part.json"
 
@@ -209,7 +212,8 @@ class PartKind(Generic[Found]):
             if prefix := self.prefix_in(folder / self.part):
                 return self.of_prefix(prefix)
             tried.append(f"no fetched {self.title} in {folder}")
-        fetch = "make setup" if source_tree() else f"{shlex.quote(sys.executable)} -m vtorc.lab.fetch"
+        other = "" if self.part in _FETCHED_UNASKED else f" {self.part}"
+        fetch = "make setup" if source_tree() else f"{shlex.quote(sys.executable)} -m vtorc.lab.fetch{other}"
         raise PartMissing(
             f"There is no {self.title} on this machine. Run `{fetch}` to fetch one, or install {self.wanted} so that "
             f"{self.program} is on PATH, or name its program in {self.variable}. Tried: {'; '.join(tried)}."

@@ -8,7 +8,7 @@ import pytest
 
 from vtorc.lab import parts
 from vtorc.lab.errors import PartMissing
-from vtorc.lab.parts import find_etcd, find_mysqld, required_options, version_of
+from vtorc.lab.parts import find_consul, find_etcd, find_mysqld, required_options, version_of
 
 MYSQL_8 = "mysqld  Ver 8.0.36 for Linux on x86_64 (MySQL Community Server - GPL)"
 MYSQL_5 = "mysqld  Ver 5.7.44 for Linux on x86_64 (MySQL Community Server (GPL))"
@@ -124,6 +124,12 @@ def test_nothing_found_says_what_was_tried(tmp_path: Path) -> None:
         "PATH, or name its program in VTORC_MYSQLD. "
         f"Tried: {old} is MySQL 5.7.44, older than 8.0; no fetched MySQL server in {tmp_path}/.cache/vtorc/parts."
     )
+
+
+def test_other_parts_are_fetched_by_their_names(tmp_path: Path) -> None:
+    """Without a Consul, the error names the command with the part, which is not fetched unasked."""
+    with pytest.raises(PartMissing, match=r"-m vtorc\.lab\.fetch consul` to fetch one"):
+        find_consul({"PATH": "/bin", "HOME": str(tmp_path)})
 
 
 def test_source_tree_is_told_to_make_setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
