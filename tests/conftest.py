@@ -30,6 +30,16 @@ def pytest_collection() -> Generator[None, object, object]:
     try:
         return (yield)
     finally:
-        gc.collect()
-        gc.freeze()
         gc.enable()
+        _keep_what_is_there()
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Keep what the tests of a file loaded from garbage collection, too."""
+    if nextitem is not None and nextitem.path != item.path:
+        _keep_what_is_there()
+
+
+def _keep_what_is_there() -> None:
+    gc.collect()
+    gc.freeze()
