@@ -14,7 +14,7 @@ from vtorc.lab.errors import LabError
 from vtorc.lab.mysql_connection import MysqlConnection, connect
 from vtorc.lab.processes import PidFileProcess, unix_socket
 
-_ANSWER_DEADLINE = 120.0
+_ANSWER_DEADLINE = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
