@@ -499,6 +499,19 @@ def test_a_former_primary_is_demoted_attached_and_its_record_corrected() -> None
     in_session(main)
 
 
+def test_the_record_of_a_term_that_began_since_is_not_written() -> None:
+    """The tablet was promoted again since its shard was judged, so its record is right."""
+
+    async def main(rig: Rig) -> None:
+        work = reconcile(rig)
+        rig.topo.record.primary_term_start_time.CopyFrom(time_to_proto(7_000_000_000))
+        await work.reconcile_stale_primaries([alias(FIRST)])
+        assert rig.topo.updated == [(alias(FIRST), False)]
+        assert rig.topo.record.type == topodata_pb2.PRIMARY
+
+    in_session(main)
+
+
 def test_a_record_that_says_replica_already_is_not_written() -> None:
     """The tablet has changed it by itself."""
 
@@ -582,6 +595,18 @@ def test_the_record_of_a_primary_gets_type_and_term_under_the_lock() -> None:
     in_session(main)
 
 
+def test_the_record_of_a_tablet_that_is_a_replica_by_now_is_not_written() -> None:
+    """The tablet tells so itself; it may have been demoted since its shard was judged."""
+
+    async def main(rig: Rig) -> None:
+        rig.tablets.tell(f"full_status {FIRST}", status(replica(FIRST)))
+        with pytest.raises(RecoveryFailed, match=f"{FIRST} is no longer primary by its own account"):
+            await repairs(rig, AS_NAMED).correct_primary_record(alias(FIRST))
+        assert rig.topo.updated == []
+
+    in_session(main)
+
+
 def test_a_record_that_says_primary_already_keeps_its_term() -> None:
     """The tablet has written it by itself."""
 
@@ -649,6 +674,7 @@ def test_a_rollback_starts_only_the_replicas_whose_restart_failed() -> None:
 
     async def main(rig: Rig) -> None:
         work = repairs(rig, shard(primary(), replica(FIRST, semi_sync=False), replica(SECOND)))
+        rig.tablets.tell(f"stop_replication {FIRST}", takes=0.1)
         rig.tablets.tell(f"start_replication {SECOND}", unreachable(), None, takes=0.5)
         with pytest.raises(RecoveryFailed, match=SECOND):
             await work.fix_replicas({alias(FIRST): RESTART, alias(SECOND): RESTART})
