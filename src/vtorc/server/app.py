@@ -61,7 +61,7 @@ def _routes(memory: ServerMemory, ask: Ask, listener: Listener, rules: ServerRul
     dialects = _dialects(rules)
     own = Listener.V12 if listener.is_like_v12 else Listener.TODAY
     own_first = sorted(dialects, key=lambda dialect: dialect is not own)
-    return Starlette(
+    app = Starlette(
         routes=[
             *v1_routes(memory, ask, acts=listener is not Listener.READ_ONLY),
             *probe_routes(memory, has_web_files=rules.web is not None),
@@ -70,6 +70,9 @@ def _routes(memory: ServerMemory, ask: Ask, listener: Listener, rules: ServerRul
         ],
         exception_handlers={404: partial(_unknown_path, listener), 413: _long_body, 500: _own_mistake},
     )
+    # A path with one slash too many is unknown, as no description has it: Starlette redirects to the one without.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _access(rules: AccessRules, listener: Listener) -> AccessRules:

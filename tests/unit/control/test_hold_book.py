@@ -28,6 +28,17 @@ class Clock:
         return int(self.now() * SECOND)
 
 
+class CountedClock(Clock):
+    """The same, which counts how often the wall clock is looked at."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def wall(self) -> int:
+        self.looks += 1
+        return super().wall()
+
+
 class Store(PassingHolds):
     """A store that takes its time, or fails."""
 
@@ -319,6 +330,47 @@ def test_a_hold_that_is_over_is_taken_from_the_store_once() -> None:
                 await rig.book.lift(last, ASKED)
             await rig.book.lift(stays, ASKED)
             assert rig.store.removed[3:] == ([{3}, {1}] if adds else [{2, 3}, {1}])
+
+    with_loop(main)
+
+
+def test_a_hold_that_ends_while_its_lift_is_kept_ends_once() -> None:
+    """Its time is over before the disk is done, and the lift is no second end of it."""
+
+    async def main() -> None:
+        rig = Rig()
+        added = await rig.book.add(new(Effect.NO_REPAIR, lasts=5.0), ASKED)
+        await asyncio.sleep(3.5)
+        assert await rig.book.lift(added, ASKED)
+        assert rig.heard == [("added", 1), ("expired", 1)]
+
+    with_loop(main)
+
+
+def test_a_hold_that_ends_soon_ends_at_its_time() -> None:
+    """A hold with half a second left does not outlast it."""
+
+    async def main() -> None:
+        rig = Rig()
+        await rig.book.add(new(Effect.NO_REPAIR, lasts=1.5), ASKED)
+        await asyncio.sleep(0.6)
+        assert rig.numbers() == []
+
+    with_loop(main)
+
+
+def test_the_wall_clock_is_looked_at_as_seldom_after_many_changes() -> None:
+    """One look in ten seconds follows a clock that is set, however many holds came and went before."""
+
+    async def main() -> None:
+        clock = CountedClock()
+        book = HoldBook(PassingHolds(), OnTimeClock(clock))
+        await book.add(new(Effect.NO_REPAIR, lasts=1000.0), ASKED)
+        for _ in range(20):
+            await book.lift(await book.add(new(Effect.NO_ALERT), ASKED), ASKED)
+        clock.looks = 0
+        await asyncio.sleep(99.0)
+        assert clock.looks <= 20
 
     with_loop(main)
 

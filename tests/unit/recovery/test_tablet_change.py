@@ -1,5 +1,7 @@
 """Commands on replicas call by call: what is asked of which tablet, what is refused, and what is put back."""
 
+import asyncio
+
 import pytest
 
 from tests.unit.core.builders import STOPPED, alias, primary, replica, shard
@@ -246,13 +248,25 @@ def test_a_nice_stop_that_takes_too_long_lets_the_replica_go_on(acknowledged: bo
         tablet = replica(FIRST, semi_sync=acknowledged)
         rig.tablets.tell(f"full_status {FIRST}", status_of(replica(FIRST, received=RECEIVED)))
         rig.tablets.tell(f"wait_for_position {FIRST}", takes=NEVER)
+        began = asyncio.get_running_loop().time()
         with pytest.raises(RecoveryRefused, match=r"did not apply .* within 30 s, and replicates again") as caught:
             await change(rig, shard(primary(), tablet, replica(SECOND)), Recovery.STOP_REPLICATION_NICELY)
+        assert asyncio.get_running_loop().time() - began == pytest.approx(30.0)
         assert caught.value.rule is Rule.APPLIER_BEHIND
         assert rig.step("apply its relay log").duration == pytest.approx(rig.deadlines.catch_up)
         assert f"stop_replication {FIRST}" not in rig.calls
         await rig.session.roll_back()
         assert rig.calls[-1] == f"start_replication {FIRST} semi_sync={acknowledged}"
+
+    in_session(main)
+
+
+def test_the_primary_begins_a_new_binary_log() -> None:
+    """It has no replication, which makes no other command on it one that is done already."""
+
+    async def main(rig: Rig) -> None:
+        assert await change(rig, WELL, Recovery.FLUSH_BINARY_LOGS, PRIMARY) == f"began a new binary log on {PRIMARY}"
+        assert rig.calls == [f"flush_binary_logs {PRIMARY}"]
 
     in_session(main)
 

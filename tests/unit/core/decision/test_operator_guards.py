@@ -89,6 +89,16 @@ def test_a_primary_in_doubt_comes_first(command: Recovery) -> None:
     assert rule(command, replica("zone1-101"), primary(dead_for=3.0), OTHER) is Rule.PRIMARY_FIRST
 
 
+@pytest.mark.parametrize("command", STOPS)
+def test_a_replica_without_semi_sync_is_evidence_about_a_lost_primary_too(command: Recovery) -> None:
+    """Its IO thread tells whether the primary lives, so it is not stopped, and the refusal names the problem."""
+    tablet = replica("zone1-101", semi_sync=False)
+    found = why(command, tablet, shard(tablet, primary(dead_for=3.0), OTHER))
+    assert found is not None
+    assert found[0] is Rule.PRIMARY_FIRST
+    assert "while the primary is in doubt" in found[1]
+
+
 def test_the_last_copy_of_a_write_is_not_dropped() -> None:
     """A replica is not re-pointed while only its relay log has a transaction: that of another server, now silent."""
     tablet = replica("zone1-101", of="zone1-103", received="103:1-5")
