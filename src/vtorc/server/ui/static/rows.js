@@ -4,6 +4,8 @@ import { fetchPart, prefix } from "./live.js";
 
 /** Rows beyond each edge of the window that are kept, so that scrolling meets no gap. */
 const MARGIN = 30;
+/** Rows that are put in or taken out together, so that most frames of scrolling change nothing. */
+const STEP = 10;
 /** Milliseconds between two requests for rows. */
 const GATHER_FOR = 100;
 /** Rows that one request may name, as the server has it. */
@@ -101,8 +103,9 @@ export class Rows {
 
   draw() {
     const height = this.rowHeight();
-    const first = Math.max(0, this.firstInSight() - MARGIN);
-    const last = Math.min(this.names.length, this.firstInSight() + Math.ceil(innerHeight / height) + MARGIN);
+    const top = this.firstInSight();
+    const first = Math.max(0, Math.floor((top - MARGIN) / STEP) * STEP);
+    const last = Math.min(this.names.length, Math.ceil((top + innerHeight / height + MARGIN) / STEP) * STEP);
     const isAsBefore = first === this.shown[0] && last === this.shown[1];
     if (isAsBefore) return;
     this.shown = [first, last];
