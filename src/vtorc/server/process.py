@@ -142,4 +142,5 @@ async def _serve_listener(option: ListenerOption, rules: ServerRules, memory: Se
 
 
 if __name__ == "__main__":
+    os.setpgid(0, 0)  # Ctrl-C is for vtorc, which ends the server in order
     main(msgspec.json.decode(sys.argv[1], type=ServerOptions))

@@ -175,9 +175,8 @@ class ServerSupervisor:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-            # Ctrl-C is for vtorc, which ends the server in order. Not a session of its own: Linux shares the processor
-            # between sessions first (sched_autogroup), and niceness would count for nothing.
-            process_group=0,
+            # No session of its own: Linux shares the processor between sessions first (sched_autogroup), and niceness
+            # would count for nothing. The server makes a group of its own, as uvloop cannot ask for one.
             limit=_LONGEST_LINE,
         )
         with contextlib.suppress(OSError):  # it may have ended already

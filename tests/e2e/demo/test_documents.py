@@ -16,6 +16,9 @@ from tests.e2e.demo.demos import PATIENCE, Demo, running
 
 DOCS = Path(__file__).parents[3] / "docs"
 PROGRAM = (sys.executable, "-m", "vtorc.cli.main")
+LOOK = 20.0
+"""Seconds after which a look at the shard is given up for another one."""
+
 FIRST, SECOND = "zone1-0000000101", "zone2-0000000102"
 
 
@@ -60,18 +63,37 @@ class Reader:
                     body = next(words).encode()
                 case _:
                     url = word.replace("http://127.0.0.1:3000", self._address)
-        return await asyncio.to_thread(_sent, urllib.request.Request(url, body, headers))
+        return await asyncio.to_thread(_sent, urllib.request.Request(url, body, headers), PATIENCE)
 
     async def shard(self) -> Mapping[str, Any]:
-        """Return what vtorc knows of the shard."""
-        found: Mapping[str, Any] = await self.curl(f"curl {self._address}/api/v1/shards/commerce/0")
+        """Return what vtorc knows of the shard; raises OSError if its server does not answer."""
+        request = urllib.request.Request(f"{self._address}/api/v1/shards/commerce/0")
+        found: Mapping[str, Any] = await asyncio.to_thread(_sent, request, LOOK)
         return found
+
+    async def primary(self) -> str:
+        """Return the alias of the primary, as soon as vtorc's server tells it."""
+        told = ""
+
+        async def why_not() -> str:
+            nonlocal told
+            try:
+                told = (await self.shard())["primary"] or ""
+            except OSError as error:
+                return f"vtorc does not answer: {error}"
+            return "" if told else "there is no primary"
+
+        await until(why_not)
+        return told
 
     async def until_ready(self) -> None:
         """Wait as a reader does who looks at the screen."""
 
         async def why_not() -> str:
-            shard = await self.shard()
+            try:
+                shard = await self.shard()
+            except OSError as error:
+                return f"vtorc does not answer: {error}"
             is_ready = shard["state"] == "healthy" and (shard["ready"] or {}).get("ready")
             return "" if is_ready else str(shard["sentence"])
 
@@ -83,7 +105,7 @@ class Reader:
         for command in commands:
             if " promote " in command or command.startswith("curl"):
                 await self.until_ready()
-            replica = SECOND if (await self.shard())["primary"] == FIRST else FIRST
+            replica = SECOND if await self.primary() == FIRST else FIRST
             ready = command.replace("ALIAS", replica).replace(SECOND, replica).replace("/ID/", f"/{plan}/")
             if ready.startswith("curl"):
                 answer = await self.curl(ready)
@@ -95,8 +117,8 @@ class Reader:
                 assert code == 0 or (code == 1 and only_looks), f"{ready}: {said}"
 
 
-def _sent(request: urllib.request.Request) -> Any:
-    with urllib.request.urlopen(request) as answer:
+def _sent(request: urllib.request.Request, seconds: float) -> Any:
+    with urllib.request.urlopen(request, timeout=seconds) as answer:
         return json.loads(answer.read())
 
 
