@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import grpc
 
 from tests.tablet_conformance.harness import ALIASES, PATIENCE, POLICY, SHARD, eventually
-from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.errors import MysqlError, TopoUnavailable
 from vtorc.lab.grpc_peers import GrpcPeers
 from vtorc.lab.grpc_service import TabletServer
@@ -30,9 +30,10 @@ QUICK = replace(AgentTimings().scaled(0.01), table_lock=60.0)
 
 
 class MovableTopo(TopoServer):
-    """A topology in this process that can refuse changes of its tablet records."""
+    """A topology in this process that can refuse changes of its tablet records, or leave those of a primary's open."""
 
     refuses = False
+    silent_for_primaries = False
 
     @classmethod
     def new(cls) -> "MovableTopo":
@@ -46,9 +47,11 @@ class MovableTopo(TopoServer):
         return cls(store.connect(GLOBAL), open_conn)
 
     async def update_tablet(self, alias: TabletAlias, change: Callable[[TabletMessage], bool | None]) -> TabletMessage:
-        """Change a record, unless `refuse` is set."""
+        """Change a record, unless `refuses` is set, or `silent_for_primaries` and the record says PRIMARY already."""
         if self.refuses:
             raise TopoUnavailable("refused for the test")
+        if self.silent_for_primaries and (await self.tablet(alias)).type is TabletType.PRIMARY:
+            await asyncio.Event().wait()
         return await super().update_tablet(alias, change)
 
 
@@ -207,3 +210,7 @@ class AgentShard:
     def refuse_tablet_writes(self, refuse: bool) -> None:
         """Make changes of tablet records fail."""
         self.topo.refuses = refuse
+
+    def silence_primary_records(self) -> None:
+        """Leave changes of a primary's record without an answer."""
+        self.topo.silent_for_primaries = True

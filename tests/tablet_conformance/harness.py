@@ -90,6 +90,10 @@ class Shard(Protocol):
         """Make the topology server refuse every change of a tablet record, or accept them again."""
         ...
 
+    def silence_primary_records(self) -> None:
+        """Make the topology server answer no change of a record that says PRIMARY already."""
+        ...
+
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
     """Wait until a condition holds."""

@@ -32,6 +32,7 @@ from vtorc.lab import grpc_convert
 from vtorc.proto import replicationdata_pb2, topodata_pb2
 from vtorc.proto import tabletmanagerdata_pb2 as tm
 from vtorc.topo.records import alias_to_proto, time_to_proto
+from vtorc.topo.server import TopoServer
 
 READ_ONLY = 1290
 CONNECTION_LOST = 2013
@@ -54,6 +55,12 @@ async def sides(tablet: Tablet) -> tuple[bool, bool]:
     """Read whether the source and the replica side of semi-sync are on."""
     status = await full_status(tablet)
     return status.semi_sync_primary_enabled, status.semi_sync_replica_enabled
+
+
+def forget_promotion(stored: topodata_pb2.Tablet) -> None:
+    """Change a primary's record to that of a replica."""
+    stored.type = topodata_pb2.REPLICA
+    stored.ClearField("primary_term_start_time")
 
 
 async def stop_replicas(*replicas: Tablet) -> None:
@@ -136,6 +143,27 @@ async def test_server_stays_read_only_when_the_topology_does_not_take_the_promot
     assert status.super_read_only
     assert status.tablet_type == topodata_pb2.REPLICA
     assert (await record(shard, tablet)).type is TabletType.REPLICA
+
+
+async def test_promotion_is_published_although_its_caller_gave_up(shard: Shard) -> None:
+    """A tablet whose promotion is cancelled while its record is written puts itself into both records."""
+    _, tablet, _ = await running_shard(shard)
+    shard.silence_primary_records()
+    promotion = asyncio.create_task(promote(tablet))
+
+    async def says_primary() -> bool:
+        return (await full_status(tablet)).tablet_type == topodata_pb2.PRIMARY
+
+    async def is_recorded() -> bool:
+        return (await record(shard, tablet)).type is TabletType.PRIMARY
+
+    await eventually(says_primary)
+    promotion.cancel()
+    await asyncio.wait({promotion})
+    await stop_replicas(tablet)  # it waits for the end of the promotion
+    await TopoServer.update_tablet(shard.topo, tablet.alias, forget_promotion)
+    await eventually(is_recorded)
+    await eventually(lambda: shard_names(shard, tablet))
 
 
 async def test_demoted_primary_is_read_only_and_still_primary(shard: Shard) -> None:

@@ -92,9 +92,15 @@ class TabletState:
             if read_write:
                 await self.allow_writes()
             self.record.CopyFrom(record)
-        await self.settle()
-        await self.publish()
-        self.type_changed.set()
+        try:
+            await self.settle()
+            await self.publish()
+        except BaseException:
+            # The type holds, so a caller that gave up keeps neither record from it (Vitess `ChangeTabletType`).
+            self._unpublished.set()
+            raise
+        finally:
+            self.type_changed.set()
 
     async def allow_writes(self) -> None:
         """Turn super_read_only and read_only off."""

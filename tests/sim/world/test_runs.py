@@ -43,6 +43,13 @@ def test_several_faults_at_once_are_survived(seed: int) -> None:
     assert result.ok, _story(result)
 
 
+@pytest.mark.parametrize("seed", [53, 129])
+def test_a_storm_that_leaves_no_recorded_primary_is_survived(seed: int) -> None:
+    """A shard whose topology is made anew amid other faults is well again, with an operator where vtorc asks."""
+    result = run_seed(seed, PROFILES["storm"])
+    assert result.ok, _story(result)
+
+
 def test_a_dead_primary_is_replaced() -> None:
     """A primary's host that loses power for long costs one failover, and no protected write."""
     fault = Fault(kind="power-off", at=1.0, lasts=60.0)

@@ -7,8 +7,12 @@ from vtorc.core.detection.problems import Code
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.rules import Rule
 from vtorc.recovery.record import Outcome
+from vtorc.sim.cluster.tablet import SimTablet
 from vtorc.sim.cluster.vtorc import SimVtorc
 from vtorc.sim.cluster.world import SimShard, World
+
+_SEEN_WITHIN = 30.0
+"""Seconds that operators give vtorc to use a tablet that they rebuilt, before they promote one themselves."""
 
 
 async def repair_by_hand(world: World, shard: SimShard) -> bool:
@@ -18,9 +22,9 @@ async def repair_by_hand(world: World, shard: SimShard) -> bool:
     be acknowledged. Then one that has them is promoted first: an operator who rebuilt all of them lost every copy. A
     primary that went back in time is rebuilt itself, from the tablet that has most.
     """
-    if await _rebuild_primary(world, shard):
+    if await _rebuild_rolled_back(world, shard, Code.PRIMARY_ROLLED_BACK) or await _replace_forgotten(world, shard):
         return True
-    promoted = await _promote_with_missing_writes(world, shard)
+    promoted = await _promote_fullest(world, shard, _of_missing_writes, "which has the writes that the primary lacks")
     primary = shard.primary
     if primary is None or (not promoted and _telling(world, shard, _of_missing_writes)):
         return False
@@ -39,31 +43,56 @@ def _of_missing_writes(decision: Decision) -> bool:
     return decision.rule is Rule.MISSING_WRITES
 
 
-def _of_a_lost_past(decision: Decision) -> bool:
-    return decision.finding.code is Code.PRIMARY_ROLLED_BACK
+def _of_no_primary(decision: Decision) -> bool:
+    return decision.finding.code is Code.PRIMARY_TABLET_DELETED
 
 
-async def _rebuild_primary(world: World, shard: SimShard) -> bool:
-    """Rebuild a primary that went back in time; returns whether there was one."""
-    primary = shard.primary
-    if primary is None or not _telling(world, shard, _of_a_lost_past):
+async def _replace_forgotten(world: World, shard: SimShard) -> bool:
+    """Replace a former primary that went back in time and that no record names; returns whether there was one.
+
+    Only a rebuild makes it an acker again. Its replicas follow a server that exists no more, and only an operator knows
+    that: to vtorc that server may have become primary, so it promotes no tablet itself.
+    """
+    if shard.primary is not None or not await _rebuild_rolled_back(world, shard, Code.REPLICA_ROLLED_BACK):
         return False
-    others = [each for each in shard.tablets if each is not primary]
-    await world.rebuild(primary, max(others, key=lambda each: each.mysqld.received.count()))
+    if await world.until_well(shard, limit=_SEEN_WITHIN):
+        await _promote_fullest(world, shard, _of_no_primary, "as the server that the others follow is gone")
     return True
 
 
-async def _promote_with_missing_writes(world: World, shard: SimShard) -> bool:
-    """Promote the tablet that has most, if nothing is lost by that; returns whether it was promoted."""
-    for vtorc in _telling(world, shard, _of_missing_writes):
+async def _rebuild_rolled_back(world: World, shard: SimShard, code: Code) -> bool:
+    """Rebuild the tablets that have this problem, from the tablet that has most; returns whether there was one."""
+    decisions = [each for vtorc in world.vtorcs for each in vtorc.decisions(shard.id)]
+    told = {each.finding.alias for each in decisions if each.finding.code is code}
+    ruined = [each for each in shard.tablets if each.config.alias in told]
+    others = [each for each in shard.tablets if each not in ruined]
+    if not ruined or not others:
+        return False
+    source = max(others, key=_holdings)
+    for tablet in ruined:
+        await world.rebuild(tablet, source)
+    return True
+
+
+async def _promote_fullest(world: World, shard: SimShard, wanted: Callable[[Decision], bool], reason: str) -> bool:
+    """Promote the tablet that has most, if nothing is lost by that; returns whether it was promoted.
+
+    It is done where a vtorc has a decision that is `wanted`; `reason` ends the sentence of the trace.
+    """
+    for vtorc in _telling(world, shard, wanted):
         commands = vtorc.commands(shard.id)
         if commands is None:
             continue
-        best = max(shard.tablets, key=lambda each: each.mysqld.received.count())
-        world.trace.note("an operator", f"promotes {best.alias_text}, which has the writes that the primary lacks")
+        best = max(shard.tablets, key=_holdings)
+        world.trace.note("an operator", f"promotes {best.alias_text}, {reason}")
         work = commands.force_promotion(policy(shard.plan.durability), best.config.alias)
         record = await vtorc.process.life.spawn(work, name="override")
         if record.outcome is Outcome.SUCCEEDED:
             return True
         world.trace.note("an operator", f"reads: {record.sentence}")
     return False
+
+
+def _holdings(tablet: SimTablet) -> int:
+    """Return how many transactions a tablet has."""
+    return tablet.mysqld.received.count()
