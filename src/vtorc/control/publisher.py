@@ -7,16 +7,14 @@ of the shards run beside it: timers were late by up to 28 ms while a turn was on
 
 import asyncio
 import itertools
-from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
-
-from msgspec import structs
+from typing import Literal, Protocol
 
 from vtorc.control.hold_book import HoldNews
 from vtorc.control.observer import Announcement, failure_sentence
 from vtorc.control.readiness_keeper import ReadinessKeeper
+from vtorc.control.told_past import ToldPast
 from vtorc.core.decision.decisions import Decision
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.notes import NO_NOTES, Notes
@@ -29,7 +27,6 @@ from vtorc.forms.findings import finding_form
 from vtorc.forms.frames import (
     AnnouncementForm,
     AnyFrame,
-    AuditFrame,
     DecisionFrame,
     FrameSink,
     GoneFrame,
@@ -79,15 +76,6 @@ itself, and lasts a fraction of that.
 
 METRICS_EVERY = 50
 """Turns between two frames with metrics."""
-
-KEPT_RECOVERIES = 500
-"""How many ended recoveries are kept for a server that starts anew."""
-
-KEPT_DECISIONS = 2000
-"""How many decisions are."""
-
-KEPT_AUDIT = 1000
-"""How many audit entries are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,9 +149,7 @@ class Publisher:
         """Shards of which positions moved since they were told, in the order in which they began to."""
         self._yields_until = float("-inf")
         """Until when only news are told, in seconds on the clock."""
-        self._recoveries: deque[RecoveryFrame] = deque(maxlen=KEPT_RECOVERIES)
-        self._decisions: deque[DecisionFrame] = deque(maxlen=KEPT_DECISIONS)
-        self._audit: deque[AuditFrame] = deque(maxlen=KEPT_AUDIT)
+        self._past = ToldPast(sink)
         self._announcements: dict[Rule, AnnouncementForm] = {}
         self._own_errors: dict[ShardId, AnnouncementForm] = {}
         """The shards in which vtorc failed and that it has not judged since, the last one last."""
@@ -195,8 +181,7 @@ class Publisher:
         would wait behind thousands of shards that the server knows. Of recoveries, decisions and audit entries only
         those are told that there were at the first turn: later ones are sent beside this.
         """
-        shards, ended, decided = sorted(self._shards, key=str), list(self._recoveries), list(self._decisions)
-        asked = list(self._audit)
+        shards, past = sorted(self._shards, key=str), self._past.snapshot()
         if tokens := self._facts().tokens:
             yield TokensFrame(tokens=list(tokens))  # first, so that no client is refused that is known
         yield self._status_frame()
@@ -211,9 +196,7 @@ class Publisher:
         for shard in shards:
             if (known := self._shards.get(shard)) is not None:
                 yield self._told(shard) if shard in self._urgent or known.frame is None else known.frame
-        yield from ended
-        yield from decided
-        yield from asked
+        yield from past
         yield self._metrics_frame()
 
     # --- what is heard
@@ -261,9 +244,7 @@ class Publisher:
 
     def finished(self, record: RecoveryRecord) -> None:
         """Send the record of the recovery, which is no longer in progress."""
-        frame = RecoveryFrame(recovery=recovery_form(record))
-        self._recoveries.append(frame)
-        self._sink.send(frame)
+        self._past.ended(RecoveryFrame(recovery=recovery_form(record)))
         self._end_running(record.shard)
 
     def interrupted(self, begun: BegunRecovery) -> None:
@@ -276,19 +257,11 @@ class Publisher:
 
     def audited(self, entry: AuditForm) -> None:
         """Send what an operator asked for."""
-        frame = AuditFrame(entry=entry)
-        self._audit.append(frame)
-        self._sink.send(frame)
+        self._past.audited(entry)
 
     def hook_ran(self, recovery: int, shard: str, run: HookRunForm) -> None:
         """Send the recovery again, with the command that has ended."""
-        for place in reversed(range(len(self._recoveries))):
-            known = self._recoveries[place].recovery
-            if known.id == str(recovery) and known.shard == shard:
-                again = structs.replace(known, hooks=[*known.hooks, run])
-                self._recoveries[place] = frame = RecoveryFrame(recovery=again)
-                self._sink.send(frame)
-                return
+        self._past.hook_ran(recovery, shard, run)
 
     def webhook_changed(self, state: WebhookForm) -> None:
         """Send how the webhook does, in one of the next turns."""
@@ -441,13 +414,8 @@ class Publisher:
         return MetricsFrame(metrics=[metric for source in self._metrics for metric in source.metrics()])
 
     def _send_decision(self, decision: Decision, *, is_gone: bool) -> None:
-        frame = DecisionFrame(
-            at=rfc3339(self._clock.wall()),
-            change="cleared" if is_gone else "decided",
-            finding=finding_form(decision),
-        )
-        self._decisions.append(frame)
-        self._sink.send(frame)
+        change: Literal["cleared", "decided"] = "cleared" if is_gone else "decided"
+        self._past.decided(DecisionFrame(at=rfc3339(self._clock.wall()), change=change, finding=finding_form(decision)))
 
     def _end_running(self, shard: ShardId) -> None:
         if (known := self._shards.get(shard)) is not None and known.running is not None:
