@@ -94,7 +94,9 @@ async def test_a_replica_that_needs_purged_logs_is_told_and_not_restarted_in_a_l
     await asyncio.sleep(20.0)
     repairs = [line for line in vtorc.lines[since:] if line.get("recovery") == "FixReplica"]
     assert len(repairs) <= 2  # semi-sync is off on a server that starts, and its threads are restarted once
-    assert all(line["outcome"] == "failed" for line in repairs)
+    outcomes = [line["outcome"] for line in repairs]
+    assert outcomes.count("succeeded") <= 1  # MySQL may tell of the purged logs only after the repair has ended
+    assert set(outcomes) <= {"succeeded", "failed"}
     await primary.kill_tablet()
     await primary.kill_mysqld()
     assert await shard.replaced(primary) is able
