@@ -18,7 +18,7 @@ from bench.pages.scene import Scene, View, scene
 DISCONNECTED = ("fleet", "shard", "plan")
 """The views that are drawn disconnected as well."""
 
-HEIGHT = 1600
+HEIGHT = 1300
 """Most pixels of a picture from top to bottom; what is below is cut off."""
 
 PATIENCE = 60_000
