@@ -390,7 +390,8 @@ class _Election:
         """Return what decides among tablets that hold everything: first that their SQL threads ran.
 
         A replica that an operator had stopped to work on won in a shard without writes, by its name, over one that ran.
-        With a single write more it would not have been a holder.
+        With a single write more it would not have been a holder. Vitess counts no tablet with a stopped SQL thread as
+        reached (`replication.go` in `reparentutil`).
         """
         return stopped.was_standing, not self._at_home(stopped), -stopped.executed.count(), stopped.alias
 
