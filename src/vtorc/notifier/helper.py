@@ -208,5 +208,7 @@ def _started(channel: socket.socket) -> subprocess.Popen[bytes]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,  # it may outlive vtorc for a while, and must not keep the reader of vtorc's log
-        start_new_session=True,  # Ctrl-C is for vtorc, and commands that run then go on to their end
+        # Ctrl-C is for vtorc, and commands that run then go on to their end. The notifier gets no session of its own:
+        # Linux shares the processor between sessions first (sched_autogroup), and its niceness would count for nothing.
+        process_group=0,
     )

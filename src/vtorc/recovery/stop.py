@@ -45,6 +45,7 @@ def as_if_stopped_now(tablet: TabletView, *, catch_up: float) -> StoppedTablet |
         source_uuid=replication.source_uuid if replication is not None else "",
         was_primary=not status.has_source,
         applier_stopped=why_not_applied(replication, within=catch_up) if replication is not None else "",
+        was_standing=replication is not None and replication.sql_state is ThreadState.STOPPED,
         backup_running=replication is not None and replication.backup_running,
     )
 
@@ -152,6 +153,7 @@ class TabletStopper:
             received=after.executed.union(after.received),
             source_uuid=after.source_uuid,
             applier_stopped=why_not_applied(after, within=session.tools.deadlines.catch_up),
+            was_standing=answer.before.sql_state is ThreadState.STOPPED,
             backup_running=after.backup_running,
         )
 

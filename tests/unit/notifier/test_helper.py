@@ -1,6 +1,7 @@
 """The notifier process, and vtorc's end of it: nothing is lost when either is killed."""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ import msgspec
 from tests.unit.notifier.receivers import FakeReceiver, receiving, until
 from vtorc.notifier.helper import MOST_KEPT, NotifierHelper
 from vtorc.notifier.lines import EventLine, StartLine, WebhookOptions
+from vtorc.notifier.process import NICENESS
 
 LONG = 600.0
 
@@ -50,6 +52,17 @@ async def test_events_are_delivered_and_commands_run() -> None:
             await receiver.until(1)
             await until(lambda: helper.state.delivered == 1)
     assert receiver.got[0].body == b'{"n": 1}'
+
+
+async def test_a_notifier_yields_to_vtorc_and_hears_no_signal_of_its_terminal() -> None:
+    """It is nicer than vtorc, in the same session, as Linux shares the processor between sessions first."""
+    helper = NotifierHelper(start_line())
+    async with running(helper):
+        assert (await helper.run_command("true", {}, LONG)).is_done
+        assert helper.process is not None
+        pid = helper.process.pid
+        assert os.getpriority(os.PRIO_PROCESS, pid) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
+        assert (os.getsid(pid), os.getpgid(pid)) == (os.getsid(0), pid)
 
 
 async def test_a_notifier_that_is_killed_loses_no_event(tmp_path: Path) -> None:

@@ -127,6 +127,19 @@ def test_a_relay_log_that_does_not_get_applied_is_noticed(after: ReplicationStat
     in_session(main)
 
 
+@pytest.mark.parametrize(("before", "stood"), [(STOPPED, True), (RUNNING, False)])
+def test_a_replica_stood_if_its_sql_thread_was_stopped_before(before: ThreadState, stood: bool) -> None:
+    """What became of the thread since tells nothing of what an operator did."""
+
+    async def main(rig: Rig) -> None:
+        now = threads(sql_state=RUNNING if stood else STOPPED, received="100:1-50")
+        tell_stop(rig, FIRST, answer(now, sql_state=before))
+        found = await stop(rig, replica(FIRST))
+        assert found[alias(FIRST)].was_standing is stood
+
+    in_session(main)
+
+
 @pytest.mark.parametrize("semi_sync", [True, False])
 def test_a_rollback_starts_a_replica_as_it_was(semi_sync: bool) -> None:
     """It acknowledges again if it did, also under a policy that would not ask for that."""
@@ -694,4 +707,6 @@ def test_a_plan_foresees_what_a_stop_would_find() -> None:
     assert as_if_stopped_now(primary(), catch_up=10.0) == stopped(
         P, "100:1-50", type_=TabletType.PRIMARY, source=None, was_primary=True
     )
+    standing = as_if_stopped_now(replica(FIRST, sql=STOPPED), catch_up=10.0)
+    assert standing == stopped(FIRST, "100:1-50", was_standing=True)
     assert as_if_stopped_now(failing(replica(FIRST)), catch_up=10.0) is None

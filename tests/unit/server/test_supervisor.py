@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import uvloop
 from structlog.testing import capture_logs
 
 from tests.unit.server.told import CALLER, LOST, WELL, heartbeat, recovery, snapshot, well
@@ -105,6 +106,23 @@ def _exists(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_a_server_starts_answers_and_starts_again_on_the_loop_of_the_daemon() -> None:
+    """The daemon runs on uvloop, which refuses arguments for processes that asyncio's own loop takes."""
+
+    async def main() -> None:
+        async with supervised() as running:
+            first = running.supervisor.pid
+            assert first is not None
+            assert (os.getsid(first), os.getpgid(first)) == (os.getsid(0), first)
+            status, _ = await running.post(f"/api/v1/shards/{WELL}/plans", {"kind": "planned"})
+            assert status == 200
+            os.kill(first, signal.SIGKILL)
+            await running.until("/api/v1/status", lambda status, _: status == 200 and running.supervisor.pid != first)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
 
 
 async def test_a_server_yields_to_vtorc_and_hears_no_signal_of_its_terminal() -> None:

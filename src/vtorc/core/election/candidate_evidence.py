@@ -17,6 +17,7 @@ from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.rolled_back import rolled_back
+from vtorc.core.facts.status import ThreadState
 from vtorc.core.facts.unfitness import Use
 from vtorc.core.facts.views import ShardView, TabletView
 
@@ -99,6 +100,7 @@ def as_if_stopped(view: ShardView) -> dict[TabletAlias, StoppedTablet]:
             executed=t.status.executed,
             received=t.status.received,
             source_uuid=t.status.replication.source_uuid if t.status.replication is not None else "",
+            was_standing=t.status.replication is not None and t.status.replication.sql_state is ThreadState.STOPPED,
         )
         for t in view.tablets
         if t.is_current and t.status is not None

@@ -36,6 +36,9 @@ class StoppedTablet:
     """Whether it had no source, so that vtorc demoted it."""
     applier_stopped: str = ""
     """Why its relay log does not get applied; empty if it does."""
+    was_standing: bool = False
+    """Whether its SQL thread had stopped before vtorc came: by an operator, by an error, or as its MySQL started anew.
+    Elections stop IO threads alone, so an earlier one leaves no such mark."""
     backup_running: bool = False
     """Whether a backup is being taken of it."""
     clock: int | None = None

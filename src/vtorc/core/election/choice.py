@@ -14,7 +14,8 @@ The rules:
    has to choose.
 4. *Winner.* The best eligible tablet (`vtorc.core.election.eligibility`) by promotion rule, cell and progress. It holds
    everything, or can fetch it from a holder that has applied it. One that cannot write into its cell's topology server
-   that it is primary comes late: its promotion would fail after 15 s (Vitess `tm_state.go`).
+   that it is primary comes late: its promotion would fail after 15 s (Vitess `tm_state.go`). So does one with a SQL
+   thread that was stopped already, among equals: an operator may be at work on it.
 
 Vitess' rules for the same are in `go/vt/vtctl/reparentutil/emergency_reparenter.go` and `reparent_sorter.go`. The
 differences: a tablet that cannot win is not waited for, errant transactions never decide, and a refusal names what is
@@ -385,8 +386,14 @@ class _Election:
         """Return whether its cell's topology server does not answer, and so would not take its record as primary."""
         return stopped.alias.cell in self.set.unreachable_cells
 
-    def _merit(self, stopped: StoppedTablet) -> tuple[bool, int, TabletAlias]:
-        return not self._at_home(stopped), -stopped.executed.count(), stopped.alias
+    def _merit(self, stopped: StoppedTablet) -> tuple[bool, bool, int, TabletAlias]:
+        """Return what decides among tablets that hold everything: first that their SQL threads ran.
+
+        A replica that an operator had stopped to work on won in a shard without writes, by its name, over one that ran.
+        With a single write more it would not have been a holder. Vitess counts no tablet with a stopped SQL thread as
+        reached (`replication.go` in `reparentutil`).
+        """
+        return stopped.was_standing, not self._at_home(stopped), -stopped.executed.count(), stopped.alias
 
     def _lack(self, stopped: StoppedTablet) -> tuple[int, bool, TabletAlias]:
         """Return how far behind a tablet is that must fetch: its cell tells less of how long the fetch takes."""

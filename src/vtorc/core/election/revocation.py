@@ -167,7 +167,8 @@ def _replicas_of_unknown_servers(candidates: CandidateSet) -> str:
         how = "is no longer primary but replicates"
     return (
         f"{names(followers)} {how} from server {source}, which may have become primary and was not reached; if that "
-        f"server does not belong to this shard, change the tablet's type to DRAINED"
+        f"server is gone for good, promote a tablet by hand (vtorc ctl force, or EmergencyReparentShard "
+        f"--new-primary); if it does not belong to this shard, change the tablet's type to DRAINED"
     )
 
 

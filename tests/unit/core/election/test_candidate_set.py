@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.unit.core.builders import (
+    STOPPED,
     P,
     alias,
     answers,
@@ -114,10 +115,10 @@ def test_a_primary_goes_on_waiting_though_the_policy_asks_for_nothing_any_more()
 
 
 def test_each_tablet_that_answers_counts_as_if_it_were_stopped_now() -> None:
-    """It is known with its type, server, transactions and source; one that fails now is left out."""
+    """It is known with its type, server, transactions, source and SQL thread; one that fails now is left out."""
     view = shard(
         failing(primary()),
-        replica(R1, TabletType.RDONLY, executed="100:1-40", received="100:41-50"),
+        replica(R1, TabletType.RDONLY, executed="100:1-40", received="100:41-50", sql=STOPPED),
         replica(R2, of=None),
         unprobed(replica(R3)),
     )
@@ -127,9 +128,11 @@ def test_each_tablet_that_answers_counts_as_if_it_were_stopped_now() -> None:
         executed=gtids("100:1-40"),
         received=gtids("100:1-50"),
         source_uuid=uuid(P),
+        was_standing=True,
     )
     alone = replace(
         expected,
+        was_standing=False,
         member=Member(alias(R2), TabletType.REPLICA),
         server_uuid=uuid(R2),
         executed=gtids("100:1-50"),

@@ -85,6 +85,26 @@ def test_equals_are_ranked_by_cell_progress_and_name() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("standing", "running", "wishes", "winner"),
+    [
+        (stopped(R2, "100:1-50", was_standing=True), stopped(R3, "100:1-50"), {}, R3),
+        (stopped(R1, "100:1-50", was_standing=True), stopped(R3, "100:1-50"), {}, R3),
+        (stopped(R1, "100:1-50", was_standing=True), stopped(R3, "100:1-50", executed="100:1-49"), {}, R3),
+        (stopped(R2, "100:1-50", was_standing=True), stopped(R3, "100:1-49"), {}, R2),
+        (stopped(R2, "100:1-50", was_standing=True), stopped(R3, "100:1-50"), {R2: PromotionRule.PREFER}, R2),
+        (stopped(R2, "100:1-50", was_standing=True), stopped(R3, "100:1-50", was_standing=True), {}, R2),
+    ],
+    ids=["by name", "at home", "has applied more", "alone holds all", "wanted by an operator", "both stood"],
+)
+def test_of_those_that_hold_everything_one_that_ran_wins_over_one_that_stood(
+    standing: StoppedTablet, running: StoppedTablet, wishes: dict[str, PromotionRule], winner: str
+) -> None:
+    """An operator may be at work on a replica with a stopped SQL thread, so that it wins only if more speaks for it."""
+    wanted = {alias(name): rule for name, rule in wishes.items()}
+    assert elected(candidates(standing, running, wishes=wanted)).winner == alias(winner)
+
+
 def test_a_tablet_of_a_cell_without_topology_server_is_tried_last() -> None:
     """Its promotion would fail, as it cannot write that it is primary; it wins only where no other tablet can."""
     near = "zone1-104"

@@ -7,6 +7,7 @@ import pytest
 
 from tests.unit.core.builders import (
     NOW,
+    RUNNING,
     STOPPED,
     P,
     alias,
@@ -25,7 +26,7 @@ from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.rules import Rule
-from vtorc.core.facts.status import SemiSyncStatus
+from vtorc.core.facts.status import SemiSyncStatus, ThreadState
 from vtorc.core.facts.views import ShardView, TabletView
 
 R1, R2, R3 = "zone1-101", "zone2-200", "zone3-300"
@@ -108,6 +109,18 @@ def test_a_replica_that_receives_has_received_all_by_then(
     """
     found = ready(shard(*tablets))
     assert (found.winner, found.others) == (alias(winner), tuple(map(alias, others)))
+
+
+@pytest.mark.parametrize(
+    ("io", "sql", "winner", "other"),
+    [(STOPPED, STOPPED, R3, R2), (RUNNING, STOPPED, R3, R2), (STOPPED, RUNNING, R2, R3), (RUNNING, RUNNING, R2, R3)],
+)
+def test_a_replica_that_an_operator_stopped_wins_after_one_that_runs(
+    io: ThreadState, sql: ThreadState, winner: str, other: str
+) -> None:
+    """Without writes since it stopped it has everything too, and its name came first."""
+    found = ready(shard(primary(), follower(R2, io=io, sql=sql), follower(R3)))
+    assert (found.winner, found.others) == (alias(winner), (alias(other),))
 
 
 def test_transactions_of_a_replica_of_its_own_reach_no_other() -> None:

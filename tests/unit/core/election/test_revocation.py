@@ -63,6 +63,8 @@ def test_followers_of_an_unknown_server_block_unless_an_operator_deleted_the_pri
     if blocks:
         how = "does not replicate from zone1-0000000100 but from server" if primary else "replicates from server"
         assert f"zone1-0000000101, zone2-0000000200 {how}" in said
+        assert "if that server is gone for good, promote a tablet by hand (vtorc ctl force, or" in said
+        assert said.endswith("; if it does not belong to this shard, change the tablet's type to DRAINED")
 
 
 def test_what_a_deleted_primary_was_seen_to_have_need_not_be_found() -> None:
