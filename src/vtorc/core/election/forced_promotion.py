@@ -39,8 +39,11 @@ class DataLossEstimate:
     """Cells with tablets that are not known, of which the same may be true."""
     unknown_ackers: int = 0
     """How many servers without a tablet record may hold acknowledged writes alone."""
+    is_elsewhere: bool = False
+    """Whether a server that runs no tablet may have become primary and hold more, although all tablets were stopped."""
     why_unreached: str = ""
-    """The sentence why `unreached`, `never_read_cells` and `unknown_ackers` matter; empty if there are none."""
+    """The sentence why `unreached`, `never_read_cells`, `unknown_ackers` and `is_elsewhere` matter; empty if there are
+    none."""
     unproven: str = ""
     """Why the GTIDs of `named` prove no data, as the end of a sentence about it; empty if they do."""
     brings: GtidSet = EMPTY_GTID_SET
@@ -54,7 +57,8 @@ class DataLossEstimate:
     @property
     def loses_nothing(self) -> bool:
         """Whether nothing is lost, as far as the rules of the election can tell."""
-        return not (self.lost or self.unreached or self.never_read_cells or self.unknown_ackers or self.unproven)
+        unseen = self.unreached or self.never_read_cells or self.unknown_ackers or self.is_elsewhere
+        return not (self.lost or unseen or self.unproven)
 
     def is_within(self, accepted: "DataLossEstimate | None") -> bool:
         """Whether an operator who accepted that estimate, None for no loss at all, has accepted this one, too."""
@@ -66,6 +70,7 @@ class DataLossEstimate:
             and self.unreached <= accepted.unreached
             and self.never_read_cells <= accepted.never_read_cells
             and self.unknown_ackers <= accepted.unknown_ackers
+            and self.is_elsewhere <= accepted.is_elsewhere
             and self.unproven in ("", accepted.unproven)
         )
 
@@ -111,6 +116,7 @@ def estimate_data_loss(
         unreached=frozenset(unreached) if why else frozenset(),
         never_read_cells=candidates.never_read_cells,
         unknown_ackers=unknown_ackers if why else 0,
+        is_elsewhere=bool(why) and not unreached and not unknown_ackers,
         why_unreached="; ".join(filter(None, (unknown, why))),
         unproven=candidates.fitness_of(named).why_not(Use.HOLD),
         brings=proven_errant(candidates, protection).get(named, EMPTY_GTID_SET),

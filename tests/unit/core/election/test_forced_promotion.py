@@ -250,3 +250,14 @@ def test_the_type_that_a_tablet_was_stopped_with_counts() -> None:
     made = candidates(stopped(R1, "100:1-50", type_=TabletType.RDONLY), stopped(R2, "100:1-50"))
     members = [member(R1), member(R2), member(P, TabletType.PRIMARY)]
     assert "is RDONLY" in refused(replace(made, members=members), R1).sentence
+
+
+def test_a_server_that_runs_no_tablet_is_part_of_the_price() -> None:
+    """All tablets were stopped, but follow a server that may have become primary: its writes have to be accepted."""
+    followers = [stopped(name, "100:1-50", source="zone9-900") for name in (R1, R2)]
+    lost = candidates(*followers, unreached=(), primary=None, primary_uuids=frozenset(), known="")
+    found = priced(lost, R1)
+    assert (found.lost, found.unreached, found.loses_nothing) == (EMPTY_GTID_SET, frozenset(), False)
+    assert "which may have become primary and was not reached" in found.sentence
+    assert found.is_within(found)
+    assert not found.is_within(replace(found, is_elsewhere=False))
