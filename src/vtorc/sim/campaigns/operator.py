@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from vtorc.core.decision.decisions import Decision
 from vtorc.core.detection.problems import Code
+from vtorc.core.election.forced_promotion import DataLossEstimate
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.rules import Rule
 from vtorc.recovery.record import Outcome
@@ -56,7 +57,8 @@ async def _replace_forgotten(world: World, shard: SimShard) -> bool:
     if shard.primary is not None or not await _rebuild_rolled_back(world, shard, Code.REPLICA_ROLLED_BACK):
         return False
     if await world.until_well(shard, limit=_SEEN_WITHIN):
-        await _promote_fullest(world, shard, _of_no_primary, "as the server that the others follow is gone")
+        reason = "as the server that the others follow is gone"
+        await _promote_fullest(world, shard, _of_no_primary, reason, accept_loss=True)
     return True
 
 
@@ -74,10 +76,13 @@ async def _rebuild_rolled_back(world: World, shard: SimShard, code: Code) -> boo
     return True
 
 
-async def _promote_fullest(world: World, shard: SimShard, wanted: Callable[[Decision], bool], reason: str) -> bool:
-    """Promote the tablet that has most, if nothing is lost by that; returns whether it was promoted.
+async def _promote_fullest(
+    world: World, shard: SimShard, wanted: Callable[[Decision], bool], reason: str, *, accept_loss: bool = False
+) -> bool:
+    """Promote the tablet that has most; returns whether it was promoted.
 
-    It is done where a vtorc has a decision that is `wanted`; `reason` ends the sentence of the trace.
+    It is done where a vtorc has a decision that is `wanted`; `reason` ends the sentence of the trace. With
+    `accept_loss` the operator knows that what vtorc names as at risk exists no more.
     """
     for vtorc in _telling(world, shard, wanted):
         commands = vtorc.commands(shard.id)
@@ -85,11 +90,16 @@ async def _promote_fullest(world: World, shard: SimShard, wanted: Callable[[Deci
             continue
         best = max(shard.tablets, key=_holdings)
         world.trace.note("an operator", f"promotes {best.alias_text}, {reason}")
-        work = commands.force_promotion(policy(shard.plan.durability), best.config.alias)
-        record = await vtorc.process.life.spawn(work, name="override")
-        if record.outcome is Outcome.SUCCEEDED:
-            return True
-        world.trace.note("an operator", f"reads: {record.sentence}")
+        accepted: DataLossEstimate | None = None
+        while True:
+            work = commands.force_promotion(policy(shard.plan.durability), best.config.alias, accepted)
+            record = await vtorc.process.life.spawn(work, name="override")
+            if record.outcome is Outcome.SUCCEEDED:
+                return True
+            world.trace.note("an operator", f"reads: {record.sentence}")
+            if not accept_loss or record.data_loss in (None, accepted):
+                break
+            accepted = record.data_loss
     return False
 
 
