@@ -166,12 +166,14 @@ def _in_fork(work: Callable[[], tuple[int, str]], *, idle: float, limit: int | N
     if not pid:
         _be_fork(work, limit, writing)
     os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        text = _read_unless_idle(pid, pipe.fileno(), idle)
-    _, status = os.waitpid(pid, 0)
-    # What its tests started ends with it, however it ended.
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
+    try:
+        with os.fdopen(reading, "rb") as pipe:
+            text = _read_unless_idle(pid, pipe.fileno(), idle)
+        _, status = os.waitpid(pid, 0)
+    finally:
+        # What its tests started ends with it, however it ended; and it ends with Ctrl-C.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
     return _Answer(os.waitstatus_to_exitcode(status), text)
 
 
