@@ -46,7 +46,7 @@ bugs: setup ## Switch on one seeded bug after the other, and see the simulator c
 	$(BIN)/python -m bench.mutations
 
 mutants: setup ## Break what decides, one expression at a time, and see the tests notice (MODULE=recovery/stop for a part)
-	$(BIN)/python scripts/mutants.py $(MODULE)
+	$(BIN)/python -m scripts.mutants $(MODULE)
 
 pictures: setup ## Draw the pictures of the pages in docs/pictures, of a small real cluster in Chromium
 	$(BIN)/python -m bench.pages.pictures

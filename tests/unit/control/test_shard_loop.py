@@ -206,6 +206,8 @@ class Rig:
         self.takes = 1.0
         self.waits_for: dict[TabletAlias, GtidSet] = {}
         """What the record of each recovery says that tablets have to apply first."""
+        self.refused_by: Rule | None = None
+        """The rule that the record of each recovery names."""
         self.settings = DecisionSettings()
         self.limits = BudgetLimits()
         self.held_back = ""
@@ -241,6 +243,7 @@ class Rig:
             duration=self.takes,
             outcome=self.ends(),
             sentence="it ended",
+            rule=self.refused_by,
             waits_for=self.waits_for,
         )
 
@@ -579,6 +582,25 @@ def test_a_tablet_that_answers_again_ends_the_pause(monkeypatch: Patch, answers_
         asyncio.get_running_loop().call_later(2.0, rig.watch.show, after)
         await rig.for_seconds(2.25)
         assert [began for began, *_ in rig.ran] == [0.0, 0.5, 1.5, *([2.0] if answers_again else [])]
+
+    at_now(monkeypatch, main)
+
+
+@pytest.mark.parametrize(("rule", "ends"), [(Rule.HELD, True), (Rule.NO_CANDIDATE, False), (None, False)])
+def test_a_hold_that_is_lifted_ends_the_pause_of_what_it_refused(
+    monkeypatch: Patch, rule: Rule | None, ends: bool
+) -> None:
+    """A replacement that was refused for another reason waits on."""
+
+    async def main() -> None:
+        rig = Rig(held(lost(), hold(Effect.NOT_PROMOTABLE, on=f"tablet:{FIRST}")))
+        rig.ends = lambda: Outcome.REFUSED
+        rig.refused_by = rule
+        rig.takes = 0.0
+        rig.settings = DecisionSettings(rejudge_every=0.125)
+        asyncio.get_running_loop().call_later(2.0, rig.watch.show, lost())
+        await rig.for_seconds(2.25)
+        assert [began for began, *_ in rig.ran] == [0.0, 0.5, 1.5, *([2.0] if ends else [])]
 
     at_now(monkeypatch, main)
 
@@ -1006,6 +1028,7 @@ def test_a_judgement_tells_by_what_it_was_made(monkeypatch: Patch) -> None:
 
     async def main() -> None:
         rig = Rig(lost())
+        rig.settings = DecisionSettings(limits=DecisionLimits(block_seconds=30.0))
         judgement = rig.loop.judge()
         assert judgement.policy is not None
         assert judgement.policy.name == "semi_sync"

@@ -1,6 +1,9 @@
 """The slots for questions to tablets: how many, in which order, and how they come back."""
 
 import asyncio
+from typing import Any
+
+import pytest
 
 from vtorc.discovery.probe_budget import CALLS, DIALS, HELD, Lane, ProbeBudget, ProbeSlot
 from vtorc.sim.engine.loop import current_loop, run
@@ -100,6 +103,81 @@ def test_a_question_that_becomes_urgent_overtakes() -> None:
         return questions.asked
 
     assert run(main()) == ["calm 2", "calm 0", "calm 1"]
+
+
+def test_a_slot_that_was_free_is_no_turn_of_the_least_urgent_question() -> None:
+    """Turns are counted among the questions that wait."""
+
+    async def main() -> list[str]:
+        questions = Questions()
+        held = await questions.fill()
+        for slot in held[:3]:
+            slot.free()
+            await slot.take(dial=False)
+        for number in range(4):
+            questions.ask(f"calm {number}")
+            questions.ask(f"lost {number}", Lane.LOST_PRIMARY)
+        await settle()
+        for slot in held[:4]:
+            slot.free()
+            await settle()
+        return questions.asked
+
+    assert run(main()) == ["lost 0", "lost 1", "lost 2", "calm 0"]
+
+
+def test_a_question_whose_urgency_stays_keeps_one_place() -> None:
+    """A second place would stand there for the next question of its tablet, before those that came earlier."""
+
+    async def main() -> list[str]:
+        questions = Questions()
+        held = await questions.fill()
+        questions.ask("calm 0")
+        for number in range(6):
+            questions.ask(f"lost {number}", Lane.LOST_PRIMARY)
+        await settle()
+        questions.slots["calm 0"].move(Lane.CALM)
+        for slot in held[:4]:
+            slot.free()
+            await settle()
+        assert questions.asked[3:] == ["calm 0"]
+        questions.ask("calm 1")
+        await settle()
+        questions.slots["calm 0"].free()
+        again = asyncio.create_task(questions.slots["calm 0"].take(dial=False))
+        for slot in held[4:7]:
+            await settle()
+            slot.free()
+        await settle()
+        assert not again.done()
+        held[7].free()
+        await again
+        return questions.asked[4:]
+
+    assert run(main()) == ["lost 3", "lost 4", "lost 5", "calm 1"]
+
+
+def test_questions_that_wait_share_one_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lost cell has a thousand questions wait, and its slots are looked at once when the first may be taken back."""
+
+    async def main() -> None:
+        questions = Questions()
+        await questions.fill()
+        set_: list[float] = []
+        loop = asyncio.get_running_loop()
+        call_later = loop.call_later
+
+        def noted(delay: float, *rest: Any) -> asyncio.TimerHandle:
+            set_.append(delay)
+            return call_later(delay, *rest)
+
+        monkeypatch.setattr(loop, "call_later", noted)
+        for number in range(5):
+            questions.ask(f"calm {number}")
+        await settle()
+        assert set_ == [HELD]
+
+    run(main())
 
 
 def test_a_question_without_an_answer_frees_its_slot_soon() -> None:

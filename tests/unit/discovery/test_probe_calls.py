@@ -203,6 +203,18 @@ def test_a_wait_for_an_answer_has_the_tablet_asked_at_once_and_first() -> None:
     at_work(main)
 
 
+def test_a_question_that_is_waited_for_is_urgent_while_it_has_no_slot() -> None:
+    """It overtakes those that wait for slots, and not only once it has one."""
+
+    async def main(rig: Rig) -> None:
+        waiting = asyncio.create_task(rig.probe.wait_for_probe(asyncio.get_running_loop().time()))
+        await asyncio.sleep(0)
+        assert (rig.times, rig.lane()) == ([0.0], Lane.AWAITED)
+        await waiting
+
+    at_work(main)
+
+
 @pytest.mark.parametrize(("moment", "until"), [(0.5, 1.5), (0.6, 2.5)], ids=["as it began", "after it began"])
 def test_an_answer_counts_if_its_question_began_no_earlier_than_that(moment: float, until: float) -> None:
     """A question that began before may have been answered before, so the next one is waited for."""
@@ -226,6 +238,7 @@ def test_the_first_question_after_a_hint_is_more_urgent_than_those_that_follow(t
     async def main(rig: Rig) -> None:
         rig.told(type=type_)
         rig.probe.look_first()
+        assert rig.lane() is hinted
         rig.probe.set_lane(Lane.SUSPECTED)
         assert rig.lane() is hinted
         rig.probe.ask_now()

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.core.builders import CONNECTING, NOW, P, alias, changed, primary, replica, shard
-from vtorc.core.decision.backoff import Attempt
+from vtorc.core.decision.backoff import Attempt, AttemptHistory
 from vtorc.core.decision.decisions import Decision, DecisionLimits, decide
 from vtorc.core.detection.analysis import analyse
 from vtorc.core.detection.problems import Code
@@ -91,3 +91,11 @@ def test_a_hang_cools_down() -> None:
     assert hung.memory.observed_term is not None
     lost = changed(hung, observed_term=replace(hung.memory.observed_term, seen_at=AT_WORK_AT))
     assert dies_again(replaced(20.0), lost=lost).rule is Rule.COOLDOWN
+
+
+def test_a_recovery_that_ended_at_a_moment_counts_as_ended_since() -> None:
+    """A replica that was made to reconnect as the silence began was made to in that silence."""
+    ended = replace(replaced(5.0), recovery=Recovery.RESTART_DIRECT_REPLICA)
+    history = AttemptHistory(attempts=(ended, replaced(5.0)), now=NOW, block_seconds=30.0)
+    assert history.count_since(Recovery.RESTART_DIRECT_REPLICA, ended.ended_at) == 1
+    assert history.count_since(Recovery.RESTART_DIRECT_REPLICA, ended.ended_at + 0.1) == 0

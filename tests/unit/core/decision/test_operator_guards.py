@@ -99,6 +99,15 @@ def test_a_replica_without_semi_sync_is_evidence_about_a_lost_primary_too(comman
     assert "while the primary is in doubt" in found[1]
 
 
+@pytest.mark.parametrize("command", STOPS)
+def test_the_doubt_about_the_primary_is_told_as_its_shard_tells_it(command: Recovery) -> None:
+    """By the policy these tablets could take over, so the primary counts as dead, and not as one without replicas."""
+    others = replica("zone1-101", of="zone1-103"), replica("zone1-102", of="zone1-103")
+    found = why(command, others[0], shard(primary(dead_for=3.0), *others))
+    assert found is not None
+    assert found[1] == "its answers are needed while the primary is in doubt (DeadPrimary)"
+
+
 def test_the_last_copy_of_a_write_is_not_dropped() -> None:
     """A replica is not re-pointed while only its relay log has a transaction: that of another server, now silent."""
     tablet = replica("zone1-101", of="zone1-103", received="103:1-5")

@@ -15,6 +15,8 @@ from tests.unit.core.builders import (
     failing,
     fresh_shard,
     gtids,
+    held,
+    hold,
     primary,
     record,
     replica,
@@ -25,7 +27,8 @@ from tests.unit.core.builders import (
 from tests.unit.core.election.test_candidate_evidence import NONE, R1, R2, R3, SEMI_SYNC, WAITING_1, WAITING_2, stop
 from vtorc.core.election.candidate_evidence import as_if_stopped, candidate_set, newest_term, semi_sync_seen
 from vtorc.core.election.candidates import StoppedTablet
-from vtorc.core.facts.durability import Member
+from vtorc.core.facts.durability import Member, PromotionRule
+from vtorc.core.facts.holds import Effect
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.status import SemiSyncStatus, TabletStatus
 from vtorc.core.facts.tablet_memory import ReplacedServer
@@ -58,6 +61,14 @@ def test_what_cannot_be_read_is_handed_on() -> None:
     made = candidate_set(view, SEMI_SYNC, {})
     assert made.unreadable == {alias(R1), alias(R3)}
     assert made.never_read_cells == {"zone4"}
+
+
+def test_what_decides_between_tablets_is_handed_on() -> None:
+    """A cell without its topology server comes last, and what operators wish outweighs the policy."""
+    view = held(shard(primary(dead_for=3), WAITING_1, unreachable_cells=frozenset({"zone3"})), hold(Effect.PREFER))
+    made = candidate_set(view, SEMI_SYNC, {})
+    assert made.unreachable_cells == {"zone3"}
+    assert made.wishes == {alias(P): PromotionRule.PREFER, alias(R1): PromotionRule.PREFER}
 
 
 def test_what_binary_logs_no_longer_hold_is_handed_on() -> None:

@@ -142,6 +142,15 @@ def test_what_is_impossible_has_no_price(tablets: tuple[StoppedTablet, ...], nam
     assert why in refusal.sentence
 
 
+def test_a_tablet_without_an_acker_that_is_able_has_no_price() -> None:
+    """The only other tablet cannot acknowledge, so the tablet that is named would take no writes."""
+    mute = Fitness(flaws=(Flaw(Fact.NO_SEMI_SYNC, "has no semi-sync plugin"),))
+    two = candidates(stopped(R1, "100:1-50"), stopped(R2, "100:1-40"), fitness={alias(R2): mute})
+    refusal = refused(two, R1)
+    assert refusal.rule == Rule.FORCED_IMPOSSIBLE
+    assert "would get 0 of the 1 acknowledgements that semi_sync requires" in refusal.sentence
+
+
 def test_a_clock_that_is_behind_has_no_price() -> None:
     """A tablet whose term would look older than the present one gives up at once, whatever anybody accepts."""
     late = candidates(stopped(R1, "100:1", clock=5), stopped(R2, "100:1", clock=5), newest_term=3_600_000_000_000)

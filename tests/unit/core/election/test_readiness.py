@@ -185,6 +185,14 @@ def test_a_tablet_with_a_stalled_disk_is_not_counted_on() -> None:
     assert found.removed == {alias(R1): "was not reached"}
 
 
+def test_a_shard_that_is_not_ready_names_the_tablets_that_cannot_win() -> None:
+    """Each has its own reason, beside the one for all; the primary that has died is none of them."""
+    found = ready(shard(primary(), follower(R1, TabletType.RDONLY), follower(R2, io=STOPPED, executed="100:1-40")))
+    assert not found.is_ready
+    assert alias(R1) in found.removed
+    assert alias(P) not in found.removed
+
+
 def test_the_next_primary_may_have_to_be_in_the_same_cell() -> None:
     """The setting counts for the winner and for the losses."""
     far = shard(primary(), follower(R2), follower(R3))
@@ -259,6 +267,22 @@ def test_a_winner_that_must_fetch_is_told() -> None:
     found = ready(shard(WRITTEN, follower(R1, io=STOPPED), read_only), "semi_sync_with_rdonly_ack")
     assert found.winner == alias(R1)
     assert found.first == "zone1-0000000101 has to fetch from zone2-0000000200 what it lacks"
+
+
+def test_a_source_that_is_late_is_waited_for() -> None:
+    """The winner fetches only what its source has applied, so the relay log of the source is told."""
+    late = follower(R2, TabletType.RDONLY, received="100:1-60", lag=40)
+    found = ready(shard(WRITTEN, follower(R1, io=STOPPED), late), "semi_sync_with_rdonly_ack")
+    assert (found.winner, found.others) == (alias(R1), ())
+    assert found.first == (
+        "first zone2-0000000200 has 10 transactions of its relay log to apply and is 40 s behind, and gets 30 s for "
+        "that; zone1-0000000101 has to fetch from zone2-0000000200 what it lacks"
+    )
+
+
+def test_a_replica_that_does_not_tell_its_lag_is_not_waited_for_without_a_reason() -> None:
+    """It may be late, and has nothing left to apply."""
+    assert ready(shard(primary(), follower(R1, lag=None), follower(R2, lag=None))).first == ""
 
 
 def test_a_tablet_without_a_source_would_be_demoted_and_comes_last() -> None:

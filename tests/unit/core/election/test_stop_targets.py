@@ -83,3 +83,12 @@ def test_a_relay_log_is_applied_unless_its_thread_is_stopped_or_late(
     found = why_not_applied(status, within=30.0)
     assert found.startswith(why)
     assert bool(found) is bool(why)
+
+
+@pytest.mark.parametrize("delay", [None, 0])
+def test_a_relay_log_without_a_delay_is_applied_however_short_the_wait(delay: int | None) -> None:
+    """A wait of less than a second is no reason to take a replica for late on purpose."""
+    status = ReplicationStatus(
+        sql_state=RUNNING, sql_delay=delay, executed=gtids("100:1-50"), received=gtids("100:1-60")
+    )
+    assert why_not_applied(status, within=0.5) == ""

@@ -1,4 +1,4 @@
-"""Runs mutmut with the changes that this project asks for; `scripts/mutants.py` calls it with mutmut's own arguments.
+"""Which mutants mutmut makes of a piece of code, with the changes that this project asks for.
 
 mutmut neither drops statements nor forces conditions, and those are the slips that hurt: a check of the lock that is
 gone, a refusal that never comes. Texts for people are left alone: no test holds each word of a sentence.
@@ -95,10 +95,3 @@ def install() -> None:
         *ADDED,
     ]
     file_mutation.MutationVisitor = WithoutTexts  # type: ignore[misc]
-
-
-if __name__ == "__main__":
-    from mutmut.__main__ import cli
-
-    install()
-    cli()
