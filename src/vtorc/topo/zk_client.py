@@ -107,6 +107,8 @@ class ZkClient:
         self._zk: KazooClient | None = None
         self._present = ""
         self._last_news = 0.0
+        self._connect_seconds = access.session_timeout * _CONNECTING_PART / len(self._hosts)
+        self._connecting: asyncio.TimerHandle | None = None
         self._credentials_refused = False
         self._giving_up: asyncio.TimerHandle | None = None
         self._session = 0
@@ -254,8 +256,8 @@ class ZkClient:
         )
         self._credentials_refused = False
         sockets = ZkSockets(
-            connect_seconds=access.session_timeout * _CONNECTING_PART / len(self._hosts),
-            on_begin=lambda address: self._from_thread(self._begin, address),
+            connect_seconds=self._connect_seconds,
+            on_begin=lambda address: self._from_thread(self._begin, sockets, address),
         )
         zk = KazooClient(
             hosts=",".join(self._hosts),
@@ -282,9 +284,23 @@ class ZkClient:
         self._give_up_later()
         return zk
 
-    def _begin(self, address: str) -> None:
+    def _begin(self, sockets: ZkSockets, address: str) -> None:
+        """Give an address its time for the session, too: a server that starts may forget a connection, and say nothing.
+
+        ZooKeeper fails to close one that it cannot serve yet (`ZooKeeperServer.removeCnxn`), and kazoo waits there for
+        as long as a session lives.
+        """
+        if self._zk is None or self._zk.handler is not sockets:
+            return
         self._present = address
         self._last_news = self._loop.time()
+        self._stop_waiting()
+        self._connecting = self._loop.call_later(self._connect_seconds, sockets.cut)
+
+    def _stop_waiting(self) -> None:
+        if self._connecting is not None:
+            self._connecting.cancel()
+            self._connecting = None
 
     def _on_session(self, zk: KazooClient, session: int, seconds: float) -> None:
         """Let calls go on, now that it is known how long the session lives without them."""
@@ -293,6 +309,7 @@ class ZkClient:
         self._session = session
         self._granted = seconds
         self._last_news = self._loop.time()
+        self._stop_waiting()
         self._up.set()
         if self._giving_up is not None:
             self._giving_up.cancel()
@@ -320,6 +337,8 @@ class ZkClient:
         """Use another session from now on, and end the present one in a thread, as kazoo waits for that."""
         old, self._zk = self._zk, zk
         self._up.clear()
+        if zk is None:
+            self._stop_waiting()
         for watch in tuple(self._watches):
             watch.set()
         for answer in tuple(self._answers):

@@ -53,6 +53,24 @@ async def test_lock_outlives_a_server_that_takes_no_connection(tmp_path: Path) -
             await conn.close()
 
 
+async def test_lock_outlives_a_server_that_forgets_a_connection(tmp_path: Path) -> None:
+    """A held lock is kept when the server never answers the first connection after a break, as at its start."""
+    async with (
+        ZooKeeperServer(tmp_path / "server", settings=SHORT_TICKS) as server,
+        Relay(server.address) as relay,
+    ):
+        conn = Zk2Conn(ZkClient(relay.address, timeout=60.0, access=ZkAccess(session_timeout=30.0)), GLOBAL)
+        await conn.create(RECORD, b"")
+        lock = await conn.try_lock(SHARD, NOTE)
+        relay.mode = Mode.MUTE
+        relay.cut()
+        await relay.answers_lost.wait()
+        relay.mode = Mode.FORWARD
+        await lock.check()
+        assert not lock.lost.is_set()
+        await conn.close()
+
+
 @contextlib.asynccontextmanager
 async def ensemble(folder: Path) -> AsyncIterator[Sequence[ZooKeeperServer]]:
     """Run three servers, of which any two are enough."""
