@@ -13,7 +13,7 @@ MODULE ?=
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
 
-setup: ## Install the project into .venv, MySQL, etcd, Consul and promtool into .parts (PYTHON=... names the Python to use)
+setup: ## Install the project into .venv, MySQL, etcd, Consul, ZooKeeper and promtool into .parts (PYTHON=... names the Python to use)
 	@python=$$(PYTHON="$(PYTHON)" scripts/find-python) && "$$python" scripts/setup.py
 
 demo: ## Run a small cluster with real MySQL servers, to watch and to break; where there is no MySQL, simulated ones

@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "src"))
 from vtorc.lab.debian import Debian, unpack  # noqa: E402
 from vtorc.lab.errors import PartMissing  # noqa: E402
 from vtorc.lab.fetch import fetch  # noqa: E402
-from vtorc.lab.parts import CHROMIUM, CONSUL, ETCD, MYSQL, PROMTOOL  # noqa: E402
+from vtorc.lab.parts import CHROMIUM, CONSUL, ETCD, MYSQL, PROMTOOL, ZOOKEEPER  # noqa: E402
 
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
@@ -40,7 +40,7 @@ def main(words: Sequence[str]) -> int:
             _install()
             STAMP.write_text(_state())
         try:
-            fetch(kinds=(MYSQL, ETCD, CONSUL, PROMTOOL, CHROMIUM), say=_say)
+            fetch(kinds=(MYSQL, ETCD, CONSUL, ZOOKEEPER, PROMTOOL, CHROMIUM), say=_say)
         except PartMissing as missing:
             if "--servers-optional" not in words:
                 raise

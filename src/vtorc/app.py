@@ -54,6 +54,7 @@ from vtorc.topo.consul_access import ConsulAccess
 from vtorc.topo.etcd2 import EtcdTls
 from vtorc.topo.open import TopoAccess, open_topo
 from vtorc.topo.server import TopoServer
+from vtorc.topo.zk_access import ZkAccess
 
 EXIT_OK = 0
 
@@ -404,6 +405,14 @@ def topo_settings(settings: Settings) -> TopoAccess:
             session_checks=settings.topo_consul_lock_session_checks,
             lock_delay=settings.topo_consul_lock_delay,
             watch_wait=settings.topo_consul_watch_poll_duration,
+        ),
+        zk=ZkAccess(
+            session_timeout=settings.topo_zk_base_timeout,
+            max_concurrency=settings.topo_zk_max_concurrency,
+            auth_file=settings.topo_zk_auth_file,
+            cert=settings.topo_zk_tls_cert,
+            key=settings.topo_zk_tls_key,
+            ca=settings.topo_zk_tls_ca,
         ),
         limits=TopoLimits(
             remote_operation_timeout=settings.remote_operation_timeout,

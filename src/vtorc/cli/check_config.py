@@ -87,6 +87,8 @@ def _try_topology(settings: Settings) -> None:
         access.consul.token("global")
         if access.consul.uses_tls("") or "https://" in settings.topo_global_server_address:
             access.consul.tls()
+    elif access.implementation == "zk2":
+        access.zk.check_files()
     elif Path(settings.topo_global_server_address).is_dir():
         raise TopoMisconfigured(
             f"topo_global_server_address: expected the path of a topology file, got the folder "

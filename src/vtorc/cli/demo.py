@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _FULL_NAMES = {"kill": "kill-mysqld", "pause": "pause-mysqld"}
 """The faults that have a command of their own."""
 
-_TOPOS = ("etcd2", "consul", "local")
+_TOPOS = ("etcd2", "consul", "zk2", "local")
 _MOST_TABLETS = 20
 
 

@@ -52,10 +52,7 @@ _FLAGS: tuple[tuple[str, str, str], ...] = (
     (
         _OTHER_TOPO,
         "",
-        """
-        topo-zk-base-timeout topo-zk-max-concurrency topo-zk-auth-file topo-zk-tls-ca topo-zk-tls-cert topo-zk-tls-key
-        topo-k8s-kubeconfig topo-k8s-context topo-k8s-namespace
-        """,
+        "topo-k8s-kubeconfig topo-k8s-context topo-k8s-namespace",
     ),
     (
         _NO_TRACING,

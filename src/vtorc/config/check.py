@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 
 from vtorc.config.http_kinds import REFUSED_METHODS
 from vtorc.config.settings import Settings
-from vtorc.config.topo_kinds import HOST_PORTS, are_host_ports
+from vtorc.config.topo_kinds import HOST_PORTS, ZK_SERVERS, are_host_ports, are_zk_servers
 from vtorc.config.topo_settings import TOPO_IMPLEMENTATIONS
 
 _REQUIRED = (
@@ -15,6 +15,7 @@ _REQUIRED = (
 )
 _TOGETHER = (
     ("topo_etcd_tls_cert", "topo_etcd_tls_key"),
+    ("topo_zk_tls_cert", "topo_zk_tls_key"),
     ("tablet_manager_grpc_cert", "tablet_manager_grpc_key"),
 )
 _BESIDE_SWITCH = (
@@ -57,6 +58,8 @@ def check(settings: Settings, *, written: Mapping[str, str], failed: AbstractSet
     address = settings.topo_global_server_address
     if settings.topo_implementation in ("etcd2", "consul") and address and not are_host_ports(address):
         problems.append(f"{written['topo_global_server_address']}: expected {HOST_PORTS}, got {address!r}")
+    if settings.topo_implementation == "zk2" and address and not are_zk_servers(address):
+        problems.append(f"{written['topo_global_server_address']}: expected {ZK_SERVERS}, got {address!r}")
     problems += [
         f"{_written(switch)} needs {_written(needed)} too: {what}"
         for switch, needed, what in _BESIDE_SWITCH

@@ -9,10 +9,19 @@ from vtorc.core.facts.watched import watched_ranges
 HOST_PORTS = "host:port, or several with commas between them, each with a port from 1 to 65535"
 """What is expected as the address of etcd and of Consul."""
 
+ZK_SERVERS = f"{HOST_PORTS}; servers for readers alone may follow after a |"
+"""What is expected as the address of ZooKeeper."""
+
 
 def are_host_ports(text: str) -> bool:
     """Return whether all of the addresses have the form in which etcd and Consul can be called."""
     return all(_is_endpoint(each.strip()) for each in text.split(",") if each.strip())
+
+
+def are_zk_servers(text: str) -> bool:
+    """Return whether the addresses have the form in which ZooKeeper can be called, with a bar before observers."""
+    voters, _, observers = text.partition("|")
+    return bool(voters.strip(" ,")) and "://" not in text and are_host_ports(voters) and are_host_ports(observers)
 
 
 def _is_endpoint(text: str) -> bool:
@@ -50,7 +59,7 @@ TOPO_ROOT: ValueKind[str] = _checked(
 )
 TOPO_ADDRESS: ValueKind[str] = _checked(
     TEXT,
-    "the address of the topology server: host:port for etcd2 and consul, the path of a file for local",
+    "the address of the topology server: host:port for etcd2, consul and zk2, the path of a file for local",
     lambda text: bool(text.replace(",", "").strip()),
 )
 CLUSTERS: ValueKind[tuple[str, ...]] = _checked(
@@ -79,6 +88,8 @@ SESSION_TTL: ValueKind[float] = ValueKind(
     _SESSION_TTLS.show,
 )
 """Times to live that Consul accepts for sessions (Consul `agent/structs`, `SessionTTLMin` and `SessionTTLMax`)."""
+ZK_SESSION: ValueKind[float] = duration(hours=596, above_zero=True)
+"""Times of a session that fit into ZooKeeper's messages: milliseconds, in 31 bits."""
 LOCK_DELAY: ValueKind[float] = _checked(
     duration(hours=1, above_zero=False), "a duration from 0s to 60s, such as 15s", lambda seconds: seconds <= 60.0
 )

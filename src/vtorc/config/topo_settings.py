@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from vtorc.config.kinds import POSITIVE_DURATION, SECONDS, TEXT, WORDS, choice, whole
 from vtorc.config.setting import key, setting
-from vtorc.config.topo_kinds import LOCK_DELAY, SESSION_TTL, TOPO_ADDRESS, TOPO_ROOT
+from vtorc.config.topo_kinds import LOCK_DELAY, SESSION_TTL, TOPO_ADDRESS, TOPO_ROOT, ZK_SESSION
 
-TOPO_IMPLEMENTATIONS = ("etcd2", "consul", "local")
+TOPO_IMPLEMENTATIONS = ("etcd2", "consul", "zk2", "local")
 
 _LONGEST_LEASE = 9_000_000_000
 """Seconds of the longest lease that etcd grants (`server/lease/lessor.go`)."""
@@ -19,8 +19,8 @@ class TopoSettings:
     topo_implementation: str = setting(
         choice(*TOPO_IMPLEMENTATIONS, default=""),
         "",
-        "Kind of topology server: etcd2 and consul are Vitess' layouts in etcd v3 and in Consul, local is an SQLite "
-        "file for the processes of one host. Required.",
+        "Kind of topology server: etcd2, consul and zk2 are Vitess' layouts in etcd v3, Consul and ZooKeeper, local "
+        "is an SQLite file for the processes of one host. Required.",
     )
     topo_global_server_address: str = setting(
         TOPO_ADDRESS,
@@ -65,6 +65,21 @@ class TopoSettings:
     topo_consul_watch_poll_duration: float = setting(
         POSITIVE_DURATION, 30.0, "Longest wait of one query of a watch in Consul."
     )
+    topo_zk_base_timeout: float = setting(
+        ZK_SESSION,
+        30.0,
+        "How long a lock in ZooKeeper outlives a vtorc that was killed, as its session does; ZooKeeper grants 2 to 20 "
+        "of its ticks, by default 4s to 40s.",
+    )
+    topo_zk_max_concurrency: int = setting(whole(1), 64, "Most calls to one ZooKeeper at the same time.")
+    topo_zk_auth_file: str = setting(
+        TEXT, "", "File with the credentials for ZooKeeper, as scheme:auth, such as digest:name:password."
+    )
+    topo_zk_tls_ca: str = setting(TEXT, "", "File with the CA that ZooKeeper's certificate is checked against.")
+    topo_zk_tls_cert: str = setting(
+        TEXT, "", "File of the client certificate for ZooKeeper, without which there is no TLS; needs the key, too."
+    )
+    topo_zk_tls_key: str = setting(TEXT, "", "File of the client certificate's key.")
     topo_read_concurrency: int = setting(whole(1), 32, "Most concurrent reads from one topology server.")
     lock_timeout: float = setting(
         POSITIVE_DURATION,

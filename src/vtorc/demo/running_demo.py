@@ -228,6 +228,7 @@ def gap_sentence(gap: Gap) -> str:
 _TOPO_STEPS = {
     "etcd2": "starting etcd",
     "consul": "starting Consul",
+    "zk2": "starting ZooKeeper",
     "local": "making a local topology (one SQLite file)",
 }
 

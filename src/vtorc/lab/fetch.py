@@ -2,7 +2,7 @@
 
 Other parts are fetched by their names: `python3 -m vtorc.lab.fetch consul`.
 
-`make setup` fetches promtool, Chromium and Consul in the same way, which only the tests need.
+`make setup` fetches promtool, Chromium, Consul and ZooKeeper in the same way, which only the tests need.
 
 Nothing of the system is replaced and no root is needed. Fetched parts stay in the user's cache under their resolved
 version, and the project's parts folder links to them. So a fresh clone need not fetch them again. The module uses the
@@ -35,6 +35,7 @@ from vtorc.lab.parts import (
     OWN_SUITE,
     PROMTOOL,
     RECIPE,
+    ZOOKEEPER,
     PartKind,
     Prefix,
     cache_folder,
@@ -44,7 +45,7 @@ from vtorc.lab.parts import (
 
 Say = Callable[[str], None]
 
-_KINDS: Mapping[str, PartKind[Any]] = {kind.part: kind for kind in (MYSQL, ETCD, CONSUL, PROMTOOL, CHROMIUM)}
+_KINDS: Mapping[str, PartKind[Any]] = {kind.part: kind for kind in (MYSQL, ETCD, CONSUL, ZOOKEEPER, PROMTOOL, CHROMIUM)}
 
 _MYSQL_PACKAGES = ("mysql-server-core", "mysql-client-core")
 # Dependencies that no program of the lab loads: a fifth of the download.
@@ -52,6 +53,25 @@ _UNUSED = ("perl", "libperl", "libdb5", "libgdbm", "gcc-", "openssl-provider-leg
 
 # A headless browser draws without drivers of graphics cards, shows no icons, and runs no script of a package.
 _UNUSED_BY_CHROMIUM = ("perl", "libperl", "libllvm", "libz3", "libgl1-mesa-dri", "adwaita-icon-theme", "iso-codes")
+
+# What ZooKeeper loads to serve clients, also over TLS; not its web server, nor what counts for other monitors.
+_PACKAGES_OF_ZOOKEEPER = (
+    "libslf4j-java",
+    "libnetty-java",
+    "libsnappy-java",
+    "libcommons-cli-java",
+    "libdropwizard-metrics-java",
+)
+
+_JARS_OF_ZOOKEEPER = ("zookeeper", "slf4j-api", "slf4j-simple", "netty-", "snappy-java", "commons-cli", "metrics-core")
+
+_START_ZOOKEEPER = """\
+#!/bin/sh
+test "$1" = --version && set -- org.apache.zookeeper.version.VersionInfoMain
+test -f "$1" && set -- org.apache.zookeeper.server.quorum.QuorumPeerMain "$@"
+exec {root}/java/bin/java -Xmx96m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData \\
+    $JVMFLAGS -cp '{root}/jars/*' "$@"
+"""
 
 _FONTS = """\
 <?xml version="1.0"?>
@@ -205,6 +225,29 @@ def _build_chromium(kind: PartKind[Any], debian: Debian, tree: Path, root: Path,
     return "patchelf"
 
 
+def _build_zookeeper(kind: PartKind[Any], debian: Debian, tree: Path, root: Path, say: Say) -> str:
+    """Unpack ZooKeeper and a Java without a screen; the C library is the system's, as its suite is, too."""
+    java = [name for name in debian.closure(("default-jre-headless",)) if name.startswith("openjdk-")]
+    _unpacked(debian, [kind.package, *_PACKAGES_OF_ZOOKEEPER, *java], tree, say=say)
+    (root / "jars").mkdir(parents=True)
+    for jar in tree.glob("usr/share/java/*.jar"):
+        if jar.name.startswith(_JARS_OF_ZOOKEEPER) and not jar.is_symlink():
+            shutil.copy2(jar, root / "jars" / jar.name)
+    home = next(path for path in tree.glob("usr/lib/jvm/java-*") if not path.is_symlink())
+    shutil.rmtree(home / "legal")
+    for link in [path for path in home.rglob("*") if path.is_symlink()]:
+        target = tree / link.readlink().relative_to("/") if link.readlink().is_absolute() else link.resolve()
+        link.unlink()
+        if target.is_file():  # the settings of Java, which Debian keeps below /etc
+            shutil.copy2(target, link)
+    shutil.move(home, root / "java")
+    start = root / "bin" / kind.program
+    start.parent.mkdir()
+    start.write_text(_START_ZOOKEEPER.format(root=root))
+    start.chmod(0o755)
+    return "patchelf"
+
+
 def _build_program(kind: PartKind[Any], debian: Debian, tree: Path, root: Path, say: Say) -> str:
     """Unpack the package alone: a program in Go needs only the system's C library."""
     _unpacked(debian, [kind.package], tree, say=say)
@@ -216,6 +259,7 @@ def _build_program(kind: PartKind[Any], debian: Debian, tree: Path, root: Path, 
 _BUILDERS: Mapping[str, Callable[[PartKind[Any], Debian, Path, Path, Say], str]] = {
     "mysql": _build_mysql,
     "chromium": _build_chromium,
+    "zookeeper": _build_zookeeper,
 }
 """How the parts are built that need more than one program."""
 

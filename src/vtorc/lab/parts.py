@@ -1,4 +1,4 @@
-"""Finds the real servers of the lab, mysqld, etcd and Consul, and promtool, with which the tests try the alerts.
+"""Finds the real servers of the lab (mysqld, etcd, Consul, ZooKeeper), and promtool, with which tests try the alerts.
 
 A program that the environment names wins over one on PATH, and that one over a fetched one. Fetched parts lie in a
 *parts folder* with one entry per part (`mysql`, `etcd`): each is a prefix with a `part.json` that describes it.
@@ -144,6 +144,15 @@ def find_consul(environ: Mapping[str, str] | None = None) -> ProgramPart:
     Raises PartMissing with every place that was tried. An unusable VTORC_CONSUL is an error, never passed over.
     """
     return CONSUL.find(os.environ if environ is None else environ)
+
+
+def find_zookeeper(environ: Mapping[str, str] | None = None) -> ProgramPart:
+    """Find a ZooKeeper of version 3.5 or newer: VTORC_ZOOKEEPER, then PATH, then the fetched one.
+
+    Its program takes a configuration file. Raises PartMissing with every place that was tried. An unusable
+    VTORC_ZOOKEEPER is an error, never passed over.
+    """
+    return ZOOKEEPER.find(os.environ if environ is None else environ)
 
 
 def find_promtool(environ: Mapping[str, str] | None = None) -> ProgramPart:
@@ -359,3 +368,6 @@ PROMTOOL = program_kind("promtool", title="promtool", package="promtool", at_lea
 CHROMIUM = program_kind("chromium", title="Chromium", package="chromium", at_least=(120, 0), suite=OWN_SUITE)
 # Its later releases are no free software any more, so that this suite is the last one with it.
 CONSUL = program_kind("consul", title="Consul server", package="consul", at_least=(1, 8), suite="bullseye")
+ZOOKEEPER = program_kind(
+    "zookeeper", title="ZooKeeper server", package="libzookeeper-java", at_least=(3, 5), suite=OWN_SUITE
+)

@@ -13,10 +13,15 @@ from vtorc.lab.errors import LabError
 from vtorc.lab.etcd import EtcdServer
 from vtorc.lab.guard import RunFolder, sweep_stale_runs
 from vtorc.lab.topo_process import TopoProcess
+from vtorc.lab.zookeeper import ZooKeeperServer
 from vtorc.topo.open import TopoAccess, open_topo
 from vtorc.topo.server import TopoServer
 
-_SERVERS: Mapping[str, Callable[[Path], TopoProcess]] = {"etcd2": EtcdServer, "consul": ConsulServer}
+_SERVERS: Mapping[str, Callable[[Path], TopoProcess]] = {
+    "etcd2": EtcdServer,
+    "consul": ConsulServer,
+    "zk2": ZooKeeperServer,
+}
 
 TOPO_KINDS = (*_SERVERS, "local")
 """The kinds of topology that a lab can have."""

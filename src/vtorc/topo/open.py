@@ -14,6 +14,7 @@ from vtorc.topo.etcd2 import Etcd2Conn, EtcdTls
 from vtorc.topo.etcd_client import EtcdClient
 from vtorc.topo.local import LocalStore
 from vtorc.topo.server import TopoServer
+from vtorc.topo.zk_access import ZkAccess
 
 _Open = Callable[[str, str, str, float], Awaitable[TopoConn]]  # cell, server address, root, seconds of one call
 
@@ -25,8 +26,8 @@ CONNECT_TIMEOUT = 5.0
 class TopoAccess:
     """The address of the topology, and the limits of calls to it.
 
-    `global_server_address` are the endpoints of etcd, the agents of Consul, or the path of a `local` topology file.
-    Times are seconds.
+    `global_server_address` names the servers of etcd or ZooKeeper, the agents of Consul, or the file of a `local`
+    topology. Times are seconds.
     """
 
     implementation: str
@@ -35,6 +36,7 @@ class TopoAccess:
     lease_ttl: float = DEFAULT_LEASE_TTL
     etcd_tls: EtcdTls = field(default_factory=EtcdTls)
     consul: ConsulAccess = field(default_factory=ConsulAccess)
+    zk: ZkAccess = field(default_factory=ZkAccess)
     limits: TopoLimits = field(default_factory=TopoLimits)
 
 
@@ -94,7 +96,7 @@ def _etcd2(settings: TopoAccess) -> _Open:
 
 
 def _consul(settings: TopoAccess) -> _Open:
-    # The library costs an eighth of a second at the start of a process, which those without Consul do not pay.
+    # The libraries of these two cost the start of a process an eighth of a second, which others do not pay.
     from vtorc.topo.consul import ConsulConn
     from vtorc.topo.consul_client import ConsulClient
 
@@ -104,6 +106,18 @@ def _consul(settings: TopoAccess) -> _Open:
     async def open_conn(cell: str, address: str, root: str, timeout: float) -> TopoConn:
         client = ConsulClient(_addresses(address), timeout=timeout, access=access, cell=cell)
         return ConsulConn(client, root, access)
+
+    return open_conn
+
+
+def _zk2(settings: TopoAccess) -> _Open:
+    from vtorc.topo.zk2 import Zk2Conn
+    from vtorc.topo.zk_client import ZkClient
+
+    settings.zk.check_files()
+
+    async def open_conn(cell: str, address: str, root: str, timeout: float) -> TopoConn:
+        return Zk2Conn(ZkClient(address, timeout=timeout, access=settings.zk), root)
 
     return open_conn
 
@@ -133,5 +147,6 @@ def _normal(address: str) -> Path:
 _IMPLEMENTATIONS: dict[str, Callable[[TopoAccess], _Open]] = {
     "etcd2": _etcd2,
     "consul": _consul,
+    "zk2": _zk2,
     "local": _local,
 }

@@ -4,6 +4,7 @@ import pytest
 
 from tests.e2e.topo.conftest import ConsulBackend
 from tests.topo_conformance import *  # noqa: F403
+from tests.topo_prefix_conformance import *  # noqa: F403
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The rights in etcd and Consul that docs/permissions.md gives vtorc are enough for it."""
+"""The rights in etcd, Consul and ZooKeeper that docs/permissions.md gives vtorc are enough for it."""
 
 import asyncio
 import base64
@@ -9,22 +9,27 @@ import re
 import shlex
 import ssl
 import urllib.request
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from kazoo.client import KazooClient
+from kazoo.security import make_acl, make_digest_acl_credential
 
 from tests.e2e.topo.certificates import make_tls
+from tests.topo_conformance import PATIENCE
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.errors import TopoError
 from vtorc.lab.consul import ConsulServer
 from vtorc.lab.etcd import EtcdServer, ServerTls
+from vtorc.lab.zookeeper import ZooKeeperServer
 from vtorc.proto import topodata_pb2
 from vtorc.topo.cells import TopoLimits
 from vtorc.topo.consul_access import ConsulAccess
 from vtorc.topo.consul_client import ConsulClient
 from vtorc.topo.open import TopoAccess, open_topo
 from vtorc.topo.server import TopoServer
+from vtorc.topo.zk_access import ZkAccess
 
 PAGE = Path(__file__).parents[3] / "docs" / "permissions.md"
 USER = "vtorc"
@@ -32,6 +37,7 @@ SHARD = ShardId("commerce", "0")
 ALIAS = TabletAlias("zone1", 100)
 MASTER = "8f246b77-f3e1-ff88-5b48-8ec93abf3e05"
 LIMITS = TopoLimits(remote_operation_timeout=5.0)
+_RIGHTS = ("create", "delete", "read", "write", "admin")
 
 
 class Gateway:
@@ -159,3 +165,56 @@ async def test_the_documented_rights_in_consul_are_enough(tmp_path: Path) -> Non
         as_vtorc = ConsulAccess(environ={"CONSUL_HTTP_TOKEN": made.body["SecretID"]})
         async with opened(dataclasses.replace(how, consul=as_vtorc)) as topo:
             await use(topo)
+
+
+class ZkCli:
+    """ZooKeeper's own `setAcl`, as a client with the credentials of Vitess' parts."""
+
+    def __init__(self, address: str) -> None:
+        self._zk = KazooClient(hosts=address, auth_data=[("digest", "vitess:password")])
+
+    def run(self, commands: Sequence[str]) -> None:
+        """Carry out commands of docs/permissions.md."""
+        self._zk.start(timeout=PATIENCE)
+        for command in commands:
+            match shlex.split(command):
+                case ["setAcl", "-R", path, acl]:
+                    self._close(path, acl, deep=True)
+                case ["setAcl", path, acl]:
+                    self._close(path, acl, deep=False)
+                case words:
+                    pytest.fail(f"the page has a command that this test does not know: {words}")
+        self._zk.stop()
+        self._zk.close()
+
+    def _close(self, path: str, acl: str, *, deep: bool) -> None:
+        if deep:
+            for name in self._zk.get_children(path):
+                self._close(f"{path}/{name}", acl, deep=True)
+        entries = []
+        for entry in acl.split(","):
+            scheme, user, _, letters = entry.split(":")
+            allowed = {right: True for right in _RIGHTS if right[0] in letters}
+            entries.append(make_acl(scheme, make_digest_acl_credential(user, "password"), **allowed))
+        self._zk.set_acls(path, entries)
+
+
+async def test_the_documented_rights_in_zookeeper_are_enough(tmp_path: Path) -> None:
+    """With them vtorc does the same there, and a client without credentials reads nothing."""
+    commands = re.findall(r"^    (setAcl .*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(commands) == 3
+    (tmp_path / "auth").write_text("digest:vtorc:password\n")
+    async with ZooKeeperServer(tmp_path / "zookeeper") as server:
+        how = TopoAccess(
+            implementation="zk2",
+            global_server_address=(server.address,),
+            global_root="/vitess/global",
+            limits=LIMITS,
+        )
+        async with opened(how) as topo:
+            await fill(topo, server.address, "/vitess/zone1")
+        await asyncio.to_thread(ZkCli(server.address).run, commands)
+        async with opened(dataclasses.replace(how, zk=ZkAccess(auth_file=str(tmp_path / "auth")))) as topo:
+            await use(topo)
+        with pytest.raises(TopoError, match="check topo_zk_auth_file"):
+            await open_topo(how)

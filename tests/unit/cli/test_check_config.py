@@ -78,6 +78,14 @@ def test_tells_all_problems(capsys: pytest.CaptureFixture[str]) -> None:
             "topo_etcd_tls_key 'none' cannot be read: No such file or directory; expected a PEM file",
         ),
         (
+            ["-topo_implementation=zk2", "--topo-zk-tls-cert=file", "--topo-zk-tls-key=file"],
+            "topo_zk_tls_cert 'file' and topo_zk_tls_key 'file' cannot be used: ",
+        ),
+        (
+            ["-topo_implementation=zk2", "--topo-zk-auth-file=file"],
+            "topo_zk_auth_file 'file' is malformed: expected <scheme>:<auth>, such as digest:name:password",
+        ),
+        (
             ["--use-ssl", "--ssl-cert-file=none.pem", "--ssl-private-key-file=file"],
             "SSLCertFile: none.pem: it cannot be read (No such file or directory)",
         ),

@@ -45,7 +45,7 @@ def test_refuses_wrong_flags_and_keys_together(tmp_path: Path) -> None:
         "vtorc: unknown flag -topo_implementaton; did you mean --topo-implementation",
         'vtorc: orc_config.json: key "InstancePollSeconds": expected a whole number of seconds from 0 to 1000000000, '
         'such as 30, got "five"',
-        "vtorc: --topo-implementation is required: one of etcd2, consul, local",
+        "vtorc: --topo-implementation is required: one of etcd2, consul, zk2, local",
         "vtorc: --topo-global-server-address is required: the addresses of the global topology server",
         "vtorc: --topo-global-root is required: the path of the global data in it, such as /vitess/global",
         "vtorc: not started; vtorc --help lists the flags",

@@ -117,7 +117,17 @@ _WRONG = [
             "port from 1 to 65535, got 'etcd1'"
         ],
     ),
-    (["-topo_implementation=zk2"], ["flag -topo_implementation: expected one of etcd2, consul, local, got 'zk2'"]),
+    (
+        ["-topo_implementation=zk2", "-topo_global_server_address=zk1:2181,zk2:2181|zk3"],
+        [
+            "flag -topo_global_server_address: expected host:port, or several with commas between them, each with a "
+            "port from 1 to 65535; servers for readers alone may follow after a |, got 'zk1:2181,zk2:2181|zk3'"
+        ],
+    ),
+    (
+        ["-topo_implementation=k8s"],
+        ["flag -topo_implementation: expected one of etcd2, consul, zk2, local, got 'k8s'"],
+    ),
     (
         ["-debug", "false"],
         ["unexpected word 'false': the switch -debug takes its value with '=', as in -debug=false"],

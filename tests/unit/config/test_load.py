@@ -50,7 +50,7 @@ def test_requires_the_topology_server(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         load([], {}, folder=tmp_path)
     assert caught.value.problems == (
-        "--topo-implementation is required: one of etcd2, consul, local",
+        "--topo-implementation is required: one of etcd2, consul, zk2, local",
         "--topo-global-server-address is required: the addresses of the global topology server",
         "--topo-global-root is required: the path of the global data in it, such as /vitess/global",
     )
@@ -59,8 +59,8 @@ def test_requires_the_topology_server(tmp_path: Path) -> None:
 def test_asks_once_for_a_flag_with_a_wrong_value(tmp_path: Path) -> None:
     """A required flag with a wrong value is not also reported as missing."""
     with pytest.raises(SettingsError) as caught:
-        load(["-topo_implementation=zk2", *TOPO[1:]], {}, folder=tmp_path)
-    assert caught.value.problems == ("flag -topo_implementation: expected one of etcd2, consul, local, got 'zk2'",)
+        load(["-topo_implementation=k8s", *TOPO[1:]], {}, folder=tmp_path)
+    assert caught.value.problems == ("flag -topo_implementation: expected one of etcd2, consul, zk2, local, got 'k8s'",)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +68,8 @@ def test_asks_once_for_a_flag_with_a_wrong_value(tmp_path: Path) -> None:
     [
         ("topo-etcd-tls-cert", "topo-etcd-tls-key"),
         ("topo-etcd-tls-key", "topo-etcd-tls-cert"),
+        ("topo-zk-tls-cert", "topo-zk-tls-key"),
+        ("topo-zk-tls-key", "topo-zk-tls-cert"),
         ("tablet-manager-grpc-cert", "tablet-manager-grpc-key"),
         ("tablet-manager-grpc-key", "tablet-manager-grpc-cert"),
     ],

@@ -37,7 +37,7 @@ _OTHER = {
     "whole number": 7,
     "seconds": 7,
     "days": 3,
-    "etcd2 | consul | local": "local",
+    "etcd2 | consul | zk2 | local": "local",
     "debug | info | warn | error": "warn",
     "json | text": "text",
     "address": "127.0.0.1:3000",
@@ -84,6 +84,7 @@ def test_sets_a_setting_by_each_of_its_spellings(tmp_path: Path, one: Setting, s
     assert one.field is not None
     value = _other_value(one, spelling)
     words, environment = ["--topo-etcd-tls-cert=f", "--topo-etcd-tls-key=f"], {}
+    words += ["--topo-zk-tls-cert=f", "--topo-zk-tls-key=f"]
     words += ["--tablet-manager-grpc-cert=f", "--tablet-manager-grpc-key=f", *TOPO]
     words += ["--use-ssl", *(f"--ssl-{name}=f" for name in ("cert-file", "private-key-file", "ca-file", "valid-ous"))]
     words = [word for word in words if fold(word.partition("=")[0]).lstrip("-") != one.name]

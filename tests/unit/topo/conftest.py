@@ -13,7 +13,8 @@ from vtorc.topo.lease import LeasedLock
 from vtorc.topo.local import LocalStore
 from vtorc.topo.memory import MemoryStore
 
-pytest.register_assert_rewrite("tests.topo_conformance", "tests.topo_queue_conformance")
+for suite in ("topo_conformance", "topo_prefix_conformance", "topo_queue_conformance"):
+    pytest.register_assert_rewrite(f"tests.{suite}")
 
 
 def fall_silent(lock: TopoLock) -> None:

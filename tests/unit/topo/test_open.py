@@ -11,6 +11,7 @@ from vtorc.topo.cells import TopoLimits
 from vtorc.topo.etcd2 import EtcdTls
 from vtorc.topo.etcd_client import EtcdClient
 from vtorc.topo.open import TopoAccess, open_topo
+from vtorc.topo.zk_access import ZkAccess
 
 
 def settings(path: Path, **changes: object) -> TopoAccess:
@@ -35,7 +36,7 @@ async def test_local_topology_serves_global_and_cells(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"implementation": "etcd"}, "topo_implementation is 'etcd': expected one of etcd2, consul, local"),
+        ({"implementation": "etcd"}, "topo_implementation is 'etcd': expected one of etcd2, consul, zk2, local"),
         ({"implementation": ""}, "topo_implementation is '': expected one of"),
         ({"global_server_address": ()}, "topo_global_server_address is empty"),
         ({"global_server_address": ("",)}, "topo_global_server_address is empty"),
@@ -57,6 +58,22 @@ async def test_local_topology_serves_global_and_cells(tmp_path: Path) -> None:
             {"implementation": "etcd2", "etcd_tls": EtcdTls(cert="/nowhere/cert.pem", key="/nowhere/key.pem")},
             "topo_etcd_tls_key '/nowhere/key.pem' cannot be read: No such file",
         ),
+        (
+            {"implementation": "zk2", "global_server_address": ("h",)},
+            "ZooKeeper servers 'h': expected host:port, or several",
+        ),
+        (
+            {"implementation": "zk2", "zk": ZkAccess(auth_file="/nowhere/auth")},
+            "topo_zk_auth_file '/nowhere/auth' cannot be read",
+        ),
+        (
+            {"implementation": "zk2", "zk": ZkAccess(auth_file="/dev/null")},
+            "topo_zk_auth_file '/dev/null' is malformed: expected <scheme>:<auth>",
+        ),
+        (
+            {"implementation": "zk2", "zk": ZkAccess(cert="/nowhere/cert.pem", key="/nowhere/key.pem")},
+            "topo_zk_tls_cert '/nowhere/cert.pem' and topo_zk_tls_key '/nowhere/key.pem' cannot be used",
+        ),
     ],
 )
 async def test_settings_that_lead_nowhere_are_refused(tmp_path: Path, changes: dict[str, object], message: str) -> None:
@@ -66,10 +83,11 @@ async def test_settings_that_lead_nowhere_are_refused(tmp_path: Path, changes: d
     assert message in str(raised.value)
 
 
-async def test_unreachable_server_is_named() -> None:
+@pytest.mark.parametrize(("implementation", "name"), [("etcd2", "etcd"), ("zk2", "ZooKeeper")])
+async def test_unreachable_server_is_named(implementation: str, name: str) -> None:
     """An unreachable server is reported with its address, the time waited, and the setting to check."""
     nowhere = TopoAccess(
-        implementation="etcd2",
+        implementation=implementation,
         global_server_address=("127.0.0.1:1",),
         global_root="/vitess/global",
         limits=TopoLimits(remote_operation_timeout=0.3),
@@ -77,7 +95,7 @@ async def test_unreachable_server_is_named() -> None:
     with pytest.raises(TopoUnavailable) as raised:
         await open_topo(nowhere)
     text = str(raised.value)
-    assert text.startswith("topology server 127.0.0.1:1 did not answer within 0.3 s: etcd")
+    assert text.startswith(f"topology server 127.0.0.1:1 did not answer within 0.3 s: {name}")
     assert "refused" in text
     assert "check topo_global_server_address" in text
 
@@ -104,6 +122,15 @@ def test_half_of_tls_is_warned_about(tls: EtcdTls, warnings: int) -> None:
     with structlog.testing.capture_logs() as logs:
         assert tls.credentials() is None
     assert len([each for each in logs if "without TLS" in each["event"]]) == warnings
+
+
+@pytest.mark.parametrize("half", [ZkAccess(ca="/ca.pem"), ZkAccess(cert="/cert.pem"), ZkAccess(key="/key.pem")])
+def test_half_of_tls_with_zookeeper_is_warned_about(half: ZkAccess) -> None:
+    """Without both a certificate and its key there is no TLS, as in Vitess, but not silently."""
+    with structlog.testing.capture_logs() as logs:
+        half.check_files()
+        ZkAccess().check_files()
+    assert ["without TLS" in each["event"] for each in logs] == [True]
 
 
 def test_the_scheme_of_an_endpoint_decides_on_tls() -> None:
