@@ -24,6 +24,9 @@ STRIKES_EVERY = 6.0
 BACK_WITHIN = 60.0
 """Seconds until a server counts as never back."""
 
+_MOST_TOLD = 2**26
+"""Bytes of a client's report that are read ahead: one whose process ends while reading is paused was cut short."""
+
 _ASK_EVERY = 0.02
 _ANSWERS_WITHIN = 1.0
 
@@ -78,6 +81,7 @@ async def _process(served: Served, module: str, *arguments: int) -> AsyncIterato
         *(sys.executable, "-m", module, served.host, str(served.port), *map(str, arguments)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        limit=_MOST_TOLD,
     )
     try:
         yield process

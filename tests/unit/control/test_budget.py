@@ -105,6 +105,22 @@ def test_repairs_of_replicas_yield_to_replacements_that_wait() -> None:
     assert fleet.woken == [4]
 
 
+def test_a_part_of_a_repair_slot_is_none() -> None:
+    """Of six slots for repairs, a quarter is one while a replacement waits."""
+    fleet = Fleet(5, BudgetLimits(recoveries=1, repairs=6))
+    fleet.ask([request(0), request(1)])
+    assert [fleet.slots[n].ask(request(n, Urgency.REPLICA_REPAIR)) for n in (2, 3, 4)] == [True, False, False]
+
+
+def test_a_shard_that_asks_again_for_the_same_has_waited_since_it_asked_first() -> None:
+    """It asks at each judgement, about once a second."""
+    fleet = Fleet(3)
+    fleet.ask([request(0), request(1), request(2)])
+    fleet.time = 7.0
+    fleet.slots[2].ask(request(2))
+    assert fleet.slots[2].asked_at == 0.0
+
+
 def test_a_shard_that_loses_its_primary_gives_up_its_turn_for_a_repair() -> None:
     """A shard that wants a replacement instead of a repair leaves the one pool for the other."""
     fleet = Fleet(1)

@@ -212,6 +212,12 @@ def test_finds_what_vitess_finds(view: ShardView, expected: list[Code]) -> None:
     assert codes(view) == expected
 
 
+def test_a_cell_that_cannot_be_read_hides_no_primary_of_another_cell() -> None:
+    """The record of the primary that the shard names was read, and is gone."""
+    view = shard(replica(R1), replica(R2), unreachable_cells={"zone9": "no route"})
+    assert Code.PRIMARY_TABLET_DELETED in codes(view)
+
+
 @pytest.mark.parametrize(
     ("view", "expected", "theirs"),
     [
