@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import secrets
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -24,6 +26,7 @@ from vtorc.control.observer import Observer, Observers, TopologyObservers
 from vtorc.control.publisher import DaemonFacts
 from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import DecisionSettings
+from vtorc.control.sharing import ShardSharing
 from vtorc.control.topology_advice import TopologyAdvice
 from vtorc.core.decision.decisions import DecisionLimits
 from vtorc.core.detection.thresholds import DetectionThresholds
@@ -156,6 +159,7 @@ async def run_fleet(
             topology_observer=TopologyObservers([log, advice, *history, *http.observers, *notifying.hook_observers]),
             keeper=keeper,
             holds=await restored_holds(orders, tools.clock),
+            sharing=_sharing(store, tools, listeners) if store.settings.share_shards else None,
         )
         for hear in (log.held, *(each.held for each in history)):
             fleet.holds.listen(hear)
@@ -164,6 +168,19 @@ async def run_fleet(
         async with rare_garbage_collection(lambda: fleet.is_recovering), notifying.running(), http.serving():
             await fleet.run()
         _log.info("stopped")
+
+
+def _sharing(store: SettingsStore, tools: RecoveryTools, listeners: Sequence[BoundListener]) -> ShardSharing:
+    """Return how this vtorc shares the shards with others; its name stays the same over restarts if it has a port."""
+    port = listeners[0].address.rpartition(":")[2] if listeners else os.getpid()
+    return ShardSharing(
+        tools.topo,
+        tools.clock,
+        f"{socket.gethostname()}:{port}",
+        life=secrets.token_hex(4),
+        clusters_to_watch=store.settings.clusters_to_watch,
+        acts=lambda: store.settings.allow_recovery,
+    )
 
 
 def topology_advice(settings: Settings, *, new_file: str) -> TopologyAdvice:
@@ -190,6 +207,8 @@ def daemon_facts(
         history_file=history_file(settings),
         holds_outlive_vtorc=fleet.holds.is_lasting,
         shards_watched=fleet.shards_watched,
+        shards_known=fleet.shards_known,
+        shared_among=fleet.shared_among,
         settings=forms,
         tokens=tokens,
     )

@@ -192,6 +192,14 @@ class RecoverySettings:
         "operator raises this or when enough primaries are back. 100 never holds any back.",
         live=True,
     )
+    share_shards: bool = setting(
+        SWITCH,
+        False,
+        "Whether this vtorc shares the shards with the others that have this flag, through records in the topology "
+        "server. Each shard is watched by two of them, and repaired by the first; the other one acts if the first has "
+        "not within 5 s. A vtorc that dies is followed within 5 s. Without the flag each vtorc watches all shards.",
+        also=[flag("partition", SWITCH)],
+    )
     shutdown_wait_time: float = setting(
         DURATION,
         30.0,

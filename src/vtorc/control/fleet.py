@@ -10,6 +10,8 @@ from vtorc.control.hold_book import HoldBook, HoldChange, HoldNews, PassingHolds
 from vtorc.control.observer import Announcement, Observer, TopologyObserver, lateness_announcement
 from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import DecisionSettings, ShardLoop
+from vtorc.control.shares import Part
+from vtorc.control.sharing import ShardSharing
 from vtorc.core.facts.holds import Purpose
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.remembered import RememberedTablet
@@ -82,14 +84,20 @@ class Fleet:
         topology_observer: TopologyObserver | None = None,
         keeper: MemoryKeeper | None = None,
         holds: HoldBook | None = None,
+        sharing: ShardSharing | None = None,
     ) -> None:
-        """Honour the holds of `holds`; without them the fleet has a book of its own, which does not outlive it."""
+        """Honour the holds of `holds`; without them the fleet has a book of its own, which does not outlive it.
+
+        With `sharing` it watches only the shards in which this vtorc has a part.
+        """
         self._tools = tools
         self._settings = settings
         self._observer = observer
         self._sentinel = sentinel
         self._topology_observer = topology_observer
         self._keeper = keeper
+        self.sharing = sharing
+        """How the shards are shared with other vtorcs; None if they are not."""
         self._stop = asyncio.Event()
         self._reread = asyncio.Event()
         self._tasks: dict[ShardId, asyncio.Task[None]] = {}
@@ -98,7 +106,7 @@ class Fleet:
         self._resting: set[ShardId] = set()
         self._left: dict[ShardId, Mapping[TabletAlias, RememberedTablet]] = {}
         self._topo_failures: tuple[str, ...] = ()
-        self._has_read = False
+        self._shards_known: int | None = None
         self._slow_down = SlowDown(self._tell_lateness)
         self.probes = ProbeBudget(tools.clock.now, drag=lambda: self._slow_down.drag)
         self.budget = FleetBudget(self._budget_limits, tools.clock.now)
@@ -140,16 +148,33 @@ class Fleet:
             beat = group.create_task(self._tools.clock.run(self._slow_down.beat), name="beat")
             signals = group.create_task(watch_topology(self._tools.topo, self._reread.set), name="watch topology")
             reading = group.create_task(self._read_for_ever(group), name="read topology")
+            sharing = group.create_task(self._share(), name="share shards")
             await self._stop.wait()
-            signals.cancel()
-            reading.cancel()
+            for task in (signals, reading, sharing):
+                task.cancel()
+            if self.sharing is not None:
+                await self.sharing.leave()
             await self._stop_loops()
             beat.cancel()
 
+    async def _share(self) -> None:
+        if self.sharing is not None:
+            await self.sharing.run(self._reread.set)
+
     @property
     def shards_watched(self) -> int | None:
-        """How many shards there are; None until the topology server was read once."""
-        return len(self.loops) if self._has_read else None
+        """How many shards are watched; None until the topology server was read once."""
+        return len(self.loops) if self._shards_known is not None else None
+
+    @property
+    def shards_known(self) -> int | None:
+        """How many shards the topology server has; None until it was read once."""
+        return self._shards_known
+
+    @property
+    def shared_among(self) -> tuple[str, ...]:
+        """The names of the vtorcs that share the shards, this one included; empty if they are not shared."""
+        return self.sharing.vtorcs if self.sharing is not None else ()
 
     @property
     def is_recovering(self) -> bool:
@@ -172,6 +197,8 @@ class Fleet:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _read_for_ever(self, group: asyncio.TaskGroup) -> None:
+        if self.sharing is not None:
+            await self.sharing.beat()  # otherwise vtorc would begin to watch every shard
         while True:
             self._reread.clear()
             took = await self._read_once(group)
@@ -193,7 +220,7 @@ class Fleet:
             return loop.time() - started
         self._note_failures(topology.failures)
         self._apply(group, topology)
-        self._has_read = True
+        self._shards_known = len(topology.shards)
         if not topology.failures and self._topology_observer is not None:
             self._topology_observer.read(topology.shards)
         return loop.time() - started
@@ -238,11 +265,15 @@ class Fleet:
         for shard, reading in sorted(topology.shards.items(), key=lambda item: str(item[0])):
             if shard in self._resting:
                 continue
+            if self.sharing is not None and self.sharing.part_in(shard) is Part.NEITHER:
+                self._hand_over(shard, self.sharing.order_for(shard))
+                continue
             try:
                 self._watch(group, shard, reading, controlled=scope.covers(shard))
             except Exception as error:
                 self._set_aside(shard, error)
-        for shard in sorted((self.loops.keys() | self._rests.keys()) - topology.shards.keys(), key=str):
+        watched = self.loops.keys() | self._rests.keys() | self._left.keys()
+        for shard in sorted(watched - topology.shards.keys(), key=str):
             # Gone only if its keyspace could be read: a reading that failed proves nothing.
             if shard.keyspace not in topology.unread_keyspaces:
                 self._remove(shard)
@@ -273,6 +304,7 @@ class Fleet:
             budget=self.budget,
             breaker=self._breaker,
             slowed_by=lambda: self._slow_down.factor,
+            reason_to_wait=self.sharing.reason_to_wait if self.sharing is not None else None,
         )
         self.loops[shard] = loop
         self._tasks[shard] = group.create_task(self._run_loop(shard, loop), name=f"shard {shard}")
@@ -315,15 +347,28 @@ class Fleet:
         self._resting.discard(shard)
         self._reread.set()
 
+    def _hand_over(self, shard: ShardId, to: tuple[str, ...]) -> None:
+        """Stop watching a shard that other vtorcs watch, once nothing is under way in it.
+
+        What is remembered of its tablets stays: this vtorc may have to take the shard back.
+        """
+        loop = self.loops.get(shard)
+        if loop is None or loop.under_way is not None or loop.command is not None:
+            return
+        self._left[shard] = loop.watch.memory().tablets
+        self._end_loop(shard, watched_by=to)
+
     def _remove(self, shard: ShardId) -> None:
-        self._rests.pop(shard, None)
-        self._resting.discard(shard)
         self._left.pop(shard, None)
-        self.loops.pop(shard, None)
+        self._end_loop(shard)
+        if self._keeper is not None:
+            self._keeper.forget(shard)
+
+    def _end_loop(self, shard: ShardId, *, watched_by: tuple[str, ...] = ()) -> None:
+        had_rest, loop = self._rests.pop(shard, None), self.loops.pop(shard, None)
+        self._resting.discard(shard)
         if (task := self._tasks.pop(shard, None)) is not None:
             task.cancel()
         self._breaker.forget(shard)
-        if self._keeper is not None:
-            self._keeper.forget(shard)
-        if self._topology_observer is not None:
-            self._topology_observer.gone(shard)
+        if self._topology_observer is not None and (loop is not None or had_rest is not None):
+            self._topology_observer.gone(shard, watched_by=watched_by)

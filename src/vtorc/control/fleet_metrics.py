@@ -160,7 +160,7 @@ class FleetMetrics:
         if controlled:
             self._failed_of_shard.count(*_names(shard), by=0)
 
-    def gone(self, shard: ShardId) -> None:
+    def gone(self, shard: ShardId, *, watched_by: Sequence[str] = ()) -> None:
         """Forget what was last seen of the shard; what was counted there stays."""
         self._views.pop(shard, None)
         self._running.pop(shard, None)

@@ -137,7 +137,7 @@ class HistoryObserver:
     def found(self, shard: ShardId, *, tablets: int, controlled: bool) -> None:
         """Do nothing: the history has decisions."""
 
-    def gone(self, shard: ShardId) -> None:
+    def gone(self, shard: ShardId, *, watched_by: Sequence[str] = ()) -> None:
         """Store that the decisions about the shard are in force no more: vtorc does not watch it."""
         self._untold.pop(shard, None)
         for decision in self._in_force.pop(shard, {}).values():

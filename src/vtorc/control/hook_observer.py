@@ -96,7 +96,7 @@ class HookObserver:
     def found(self, shard: ShardId, *, tablets: int, controlled: bool) -> None:
         """Do nothing: hooks are about problems and recoveries."""
 
-    def gone(self, shard: ShardId) -> None:
+    def gone(self, shard: ShardId, *, watched_by: Sequence[str] = ()) -> None:
         """Forget the shard."""
         for known in (self._views, self._at_begin, self._untold, self._detected, self._told_failures):
             known.pop(shard, None)

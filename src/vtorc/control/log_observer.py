@@ -41,9 +41,12 @@ class LogObserver:
         count = "1 tablet" if tablets == 1 else f"{tablets} tablets"
         self._log.info(f"{shard}: watching {count}{but}", shard=str(shard))
 
-    def gone(self, shard: ShardId) -> None:
-        """Log that a shard has left the topology server."""
+    def gone(self, shard: ShardId, *, watched_by: Sequence[str] = ()) -> None:
+        """Log that a shard is not watched any more, and why."""
         self._told_well.discard(shard)
+        if watched_by:
+            self._log.info(f"{shard}: watched by {' and '.join(watched_by)} from now on", shard=str(shard))
+            return
         self._log.warning(f"{shard}: not watched any more, as it has left the topology server", shard=str(shard))
 
     def unread(self, failures: Sequence[str]) -> None:

@@ -72,8 +72,8 @@ class TopologyObserver(Protocol):
         """Called when a shard is watched from now on; vtorc acts on it if it is `controlled`."""
         ...
 
-    def gone(self, shard: ShardId) -> None:
-        """Called when a shard has left the topology server and is not watched any more."""
+    def gone(self, shard: ShardId, *, watched_by: Sequence[str] = ()) -> None:
+        """Called when a shard is not watched any more: other vtorcs watch it, or it has left the topology server."""
         ...
 
     def unread(self, failures: Sequence[str]) -> None:
@@ -156,10 +156,10 @@ class TopologyObservers:
         for observer in self._observers:
             observer.found(shard, tablets=tablets, controlled=controlled)
 
-    def gone(self, shard: ShardId) -> None:
+    def gone(self, shard: ShardId, *, watched_by: Sequence[str] = ()) -> None:
         """Pass it on."""
         for observer in self._observers:
-            observer.gone(shard)
+            observer.gone(shard, watched_by=watched_by)
 
     def unread(self, failures: Sequence[str]) -> None:
         """Pass it on."""

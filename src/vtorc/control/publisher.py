@@ -90,7 +90,11 @@ class DaemonFacts:
     history_file: str = ""
     """The SQLite file of the history; empty if there is none."""
     shards_watched: int | None = None
+    """How many shards this vtorc watches; None until the topology server was read once."""
+    shards_known: int | None = None
     """How many shards the topology server has; None until it was read once."""
+    shared_among: tuple[str, ...] = ()
+    """The vtorcs that share the shards, this one included; empty if each watches all."""
     holds_outlive_vtorc: bool = False
     """Whether the holds of operators are kept over a restart."""
     settings: tuple[SettingForm, ...] = ()
@@ -301,8 +305,8 @@ class Publisher:
     def found(self, shard: ShardId, *, tablets: int, controlled: bool) -> None:
         """Do nothing: a shard is told once it was judged."""
 
-    def gone(self, shard: ShardId) -> None:
-        """Send that the shard has left the topology server."""
+    def gone(self, shard: ShardId, *, watched_by: Sequence[str] = ()) -> None:
+        """Send that the shard is not watched any more."""
         self._own_errors.pop(shard, None)
         if self._shards.pop(shard, None) is not None:
             self._urgent.pop(shard, None)
@@ -394,6 +398,8 @@ class Publisher:
             clusters_to_watch=list(facts.clusters_to_watch),
             topology_failures=list(self._unread),
             shards_watched=facts.shards_watched,
+            shards_known=facts.shards_known,
+            shared_among=list(facts.shared_among),
             announcements=[
                 *(self._announcements[rule] for rule in sorted(self._announcements, key=lambda r: r.value)),
                 *list(self._own_errors.values())[-1:],

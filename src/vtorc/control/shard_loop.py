@@ -22,7 +22,7 @@ from vtorc.core.detection.recoveries import Recovery, Urgency
 from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule
 from vtorc.core.facts.effective_policy import effective_policy
-from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
 from vtorc.discovery.probe import SLOWEST_HURRY_AT
@@ -78,9 +78,13 @@ class ShardLoop:
         budget: FleetBudget,
         breaker: Breaker,
         slowed_by: Callable[[], float] = lambda: 1.0,
+        reason_to_wait: Callable[[ShardId, float], str] | None = None,
     ) -> None:
         """Act within `budget` and `breaker`; `slowed_by` returns the factor by which a vtorc that is late looks less
         often at what waits.
+
+        `reason_to_wait` gets the shard and the seconds that a problem has stood, and returns why another vtorc is to
+        repair it, or an empty text. It is None where no other vtorc shares the shards.
         """
         self.watch = watch
         self.controlled = controlled
@@ -103,6 +107,7 @@ class ShardLoop:
         self._breaker = breaker
         self._slot = budget.new_slot(watch.wake)
         self._slowed_by = slowed_by
+        self._reason_to_wait = reason_to_wait
         self._wanted_since: dict[Urgency, float] = {}
         self._command: OperatorCommand | None = None
         self.judgement: Judgement | None = None
@@ -232,12 +237,21 @@ class ShardLoop:
         if request is None or judgement.action is None or self._pauses.is_paused(judgement.action.recovery):
             self._slot.leave()
             return judgement
+        if reason := self._reason_to_leave_it(request.urgency):
+            self._slot.leave()
+            return _postponed(judgement, Rule.SHARED, reason)
         if reason := self._breaker.reason_to_hold(judgement.action.recovery):
             self._slot.leave()
             return _postponed(judgement, Rule.BREAKER, reason)
         if self._slot.ask(request):
             return judgement
         return _postponed(judgement, Rule.BUDGET, self._slot.reason)
+
+    def _reason_to_leave_it(self, urgency: Urgency) -> str:
+        """Return why the repair is left to another vtorc; empty if it is this one's."""
+        if self._reason_to_wait is None:
+            return ""
+        return self._reason_to_wait(self.watch.shard, self._tools.clock.now() - self._wanted_since[urgency])
 
     def _turn_request(self, judgement: Judgement) -> TurnRequest | None:
         """Return what the shard wants its turn for, since when, and how often that failed; None without an action."""

@@ -25,7 +25,7 @@ class TopologyAdvice:
     def found(self, shard: ShardId, *, tablets: int, controlled: bool) -> None:
         """Do nothing: a reading comes with all shards."""
 
-    def gone(self, shard: ShardId) -> None:
+    def gone(self, shard: ShardId, *, watched_by: Sequence[str] = ()) -> None:
         """Do nothing: a reading comes with all shards."""
 
     def unread(self, failures: Sequence[str]) -> None:

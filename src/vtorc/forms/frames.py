@@ -108,11 +108,25 @@ class StatusFrame(Frame, frozen=True, kw_only=True):
     topology_failures: list[str]
     """What could not be read of the topology server the last time; empty if all was read."""
     shards_watched: int | None = None
+    """How many shards this vtorc watches; None until the topology server was read once."""
+    shards_known: int | None = None
     """How many shards the topology server has; None until it was read once."""
+    shared_among: list[str] = msgspec.field(default_factory=list)
+    """The vtorcs that share the shards, this one included (`--share-shards`); empty if each watches all."""
     announcements: list[AnnouncementForm]
     """What holds for the whole fleet at the moment: replacements held back, vtorc late."""
     history_file: str
     """The SQLite file of the history; empty if there is none."""
+
+    @property
+    def sharing(self) -> str:
+        """Which part of the shards this vtorc watches, as a sentence; empty if it watches all."""
+        if len(self.shared_among) < 2:
+            return ""
+        return (
+            f"this vtorc watches {self.shards_watched} of {self.shards_known} shards: they are shared among "
+            f"{', '.join(self.shared_among)} (--share-shards)"
+        )
 
     @property
     def key(self) -> str | None:

@@ -126,6 +126,8 @@ def _status(status: StatusFrame, keyspaces: frozenset[str], shards: int) -> Stat
         clusters_to_watch=watched or (["none of these keyspaces"] if status.clusters_to_watch else []),
         topology_failures=["the topology server could not be read completely"] if status.topology_failures else [],
         shards_watched=shards,
+        shards_known=None,
+        shared_among=[],
         announcements=[each for each in status.announcements if each.rule in _TOLD_TO_ALL],
         history_file="",
     )

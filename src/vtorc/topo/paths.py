@@ -5,6 +5,7 @@ from vtorc.core.facts.ids import ShardId, TabletAlias
 CELLS = "cells"
 KEYSPACES = "keyspaces"
 TABLETS = "tablets"
+VTORCS = "vtorcs"
 
 
 def cell_info(cell: str) -> str:
@@ -40,3 +41,8 @@ def tablet(alias: TabletAlias) -> str:
 def shard_replication(shard_id: ShardId) -> str:
     """Cell: the list of the cell's tablets in the shard, which is a hint only."""
     return f"{shard_dir(shard_id)}/ShardReplication"
+
+
+def vtorc(name: str) -> str:
+    """Global: the record of a vtorc that shares the shards with others, which is no part of Vitess."""
+    return f"{VTORCS}/{name}"

@@ -14,7 +14,7 @@ from vtorc.errors import BadRecord, NoNode, TopoError
 from vtorc.proto import topodata_pb2
 from vtorc.topo import edit, paths, records
 from vtorc.topo.cells import BoundedConn, CallListener, CellConns, OpenConn, TopoLimits
-from vtorc.topo.conn import TopoConn, names_in
+from vtorc.topo.conn import TopoConn, names_in, read_each
 from vtorc.topo.follow import follow_record, follow_tablets
 from vtorc.topo.lock_contents import Holder, lock_contents
 from vtorc.topo.shard_lock import ShardLock
@@ -228,6 +228,21 @@ class TopoServer:
         """Take a shard's lock if it is free; use it with `async with`, which raises LockHeld at once if it is not."""
         directory = paths.shard_dir(shard)
         return ShardLock(shard, lambda: self._global.try_lock(directory, self._lock_contents(action)))
+
+    async def vtorcs(self) -> Mapping[str, bytes]:
+        """Read the records of all vtorcs that share the shards, by name; `vtorc_records` reads their contents."""
+        names = await names_in(self._global, paths.VTORCS)
+        found = await read_each(self._global, [paths.vtorc(name) for name in names])
+        return {path.rpartition("/")[2]: stored.contents for path, stored in found.items()}
+
+    async def write_vtorc(self, name: str, contents: bytes) -> None:
+        """Write the record of this vtorc, existing or not."""
+        await self._global.update(paths.vtorc(name), contents, None)
+
+    async def delete_vtorc(self, name: str) -> None:
+        """Delete the record of a vtorc, if it exists."""
+        with contextlib.suppress(NoNode):
+            await self._global.delete(paths.vtorc(name), None)
 
     async def watch_keyspace_record(self, name: str) -> AsyncGenerator[KeyspaceRecord | BadRecord | None, None]:
         """Yield a keyspace record now and after each change, None while it does not exist; see `TopoConn.watch`."""

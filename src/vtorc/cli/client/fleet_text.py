@@ -47,6 +47,8 @@ def _notes(status: StatusForm, width: int) -> list[str]:
         notes.append("no lost primary is replaced: that is not allowed (--allow-emergency-reparent)")
     if status.clusters_to_watch:
         notes.append(f"vtorc acts on {', '.join(status.clusters_to_watch)} only (--clusters-to-watch)")
+    if status.sharing:
+        notes.append(status.sharing)
     lines = [line for note in notes for line in wrapped(note, width, indent="  ", first="! ")]
     told = [hold for hold in status.holds if hold.purpose != Purpose.SWITCH.value]  # which is an announcement as well
     lines += [line for hold in told for line in hold_lines(hold, width)]

@@ -63,6 +63,7 @@ class Rule(enum.Enum):
     NOT_CONTROLLED = RuleTraits(spelling="not-controlled", decides=True, needs_operator=False, may_pass=False)
     BUDGET = RuleTraits(spelling="budget", decides=True, needs_operator=False, may_pass=True)
     BREAKER = RuleTraits(spelling="breaker", decides=True, needs_operator=False, may_pass=True)
+    SHARED = RuleTraits(spelling="shared", decides=True, needs_operator=False, may_pass=True)
     OWN_ERROR = RuleTraits(spelling="own-error", decides=False, needs_operator=True, may_pass=True)
     LATE = RuleTraits(spelling="late", decides=False, needs_operator=False, may_pass=True)
 

@@ -148,7 +148,7 @@ def unknown_shard(name: str) -> ProblemForm:
         title="unknown shard",
         status=404,
         what=f"vtorc knows no shard {name!r}",
-        why="the topology server has none of that name, or vtorc has not judged it yet",
+        why="the topology server has none of that name, another vtorc watches it, or it was not judged yet",
         do="list the shards at /api/v1/shards",
     )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from vtorc.config.catalogue import nearest
 from vtorc.control.budget import BudgetLimits
-from vtorc.sim.cluster.plan import WorldPlan, failover_plan, old_plan, random_plan, small_fleet_plan
+from vtorc.sim.cluster.plan import WorldPlan, failover_plan, old_plan, random_plan, shared_plan, small_fleet_plan
 from vtorc.sim.cluster.vtorc import VtorcSettings
 from vtorc.sim.errors import SimPlanError
 from vtorc.sim.faults.catalogue import (
@@ -138,6 +138,26 @@ PROFILES = {
                 "change-type",
                 "slow-applier",
             ),
+        ),
+        Profile(
+            name="sharing",
+            least=3,
+            most=7,
+            span=40.0,
+            kinds=named(
+                "lose-vtorcs-in-turn",
+                "lose-vtorcs-in-turn",
+                "kill-vtorc",
+                "freeze-vtorc",
+                "isolate-vtorc",
+                "stand-still",
+                "kill-mysqld",
+                "kill-mysqld",
+                "power-off",
+                "stop-replication",
+            ),
+            draw_plan=shared_plan,
+            settings=VtorcSettings(shares=True),
         ),
         Profile(name="old-tablets", least=0, most=0, span=60.0, draw_plan=old_plan),
     )

@@ -10,6 +10,7 @@ from vtorc.sim.campaigns.fleet_report import FleetReport, FleetWatch
 from vtorc.sim.campaigns.operator import repair_by_hand
 from vtorc.sim.campaigns.profiles import Profile, draw_faults
 from vtorc.sim.campaigns.verdict import ChangeRules, late_replacements, needless_reparents
+from vtorc.sim.campaigns.watched import watch_shards
 from vtorc.sim.checks.invariants import Violation
 from vtorc.sim.cluster.plan import WorldPlan
 from vtorc.sim.cluster.vtorc import VtorcSettings
@@ -102,6 +103,8 @@ async def _play(plan: WorldPlan, trace: Trace, settings: VtorcSettings, result: 
     elections = _promotions(world)
     await asyncio.sleep(_CALM_BEFORE)
     rules.quiet = not result.faults
+    if settings.shares:
+        world.spawn(watch_shards(world), "watch the shards")
     fleet = FleetWatch(world)
     await _let_happen(world, result.faults, fleet)
     await _recover(world)

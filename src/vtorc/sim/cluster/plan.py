@@ -142,6 +142,12 @@ def small_fleet_plan(generator: random.Random, *, shards: int = 1) -> WorldPlan:
     return fleet_plan(generator, shards=max(shards, _FEW_SHARDS), tablets=3)
 
 
+def shared_plan(generator: random.Random, *, shards: int = 1) -> WorldPlan:
+    """Draw a fleet of six shards or more, which three vtorcs share, one in each cell."""
+    plan = fleet_plan(generator, shards=max(shards, _FEW_SHARDS // 2), tablets=3)
+    return replace(plan, vtorc_cells=plan.cells)
+
+
 def _key_range(number: int, shards: int) -> str:
     if shards == 1:
         return "0"

@@ -13,6 +13,7 @@ from vtorc.control.hold_book import HoldBook, HoldNews
 from vtorc.control.observer import Announcement, failure_sentence
 from vtorc.control.scope import Scope
 from vtorc.control.shard_loop import DecisionSettings
+from vtorc.control.sharing import ShardSharing
 from vtorc.core.decision.decisions import Decision
 from vtorc.core.facts.ids import ShardId
 from vtorc.discovery.lateness import OnTimeClock
@@ -47,6 +48,8 @@ class VtorcSettings:
     same_cell_only: bool = False
     budget: BudgetLimits = field(default_factory=BudgetLimits)
     hold_above: int = HOLD_NOTHING
+    shares: bool = False
+    """Whether the vtorcs share the shards out among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,7 @@ class SimVtorc:
         self.pauses = Pauses(self.process)
         self.fleet: Fleet | None = None
         self.tools: RecoveryTools | None = None
+        self._lives = 0
         self.records: list[RecoveryRecord] = []
         self._open_topo = open_topo
         self._open_tablets = open_tablets
@@ -177,8 +181,15 @@ class SimVtorc:
         observer = TraceObserver(
             self.host.name, self._trace, life, self.records, self._escalated, self.turns, honoured, self._broken
         )
+        self._lives += 1
+        name = self.host.name
         fleet = self.fleet = Fleet(
-            tools, lambda: fleet_settings, observer, keeper=self._open_memory(tools, life), holds=holds
+            tools,
+            lambda: fleet_settings,
+            observer,
+            keeper=self._open_memory(tools, life),
+            holds=holds,
+            sharing=ShardSharing(tools.topo, tools.clock, name, life=str(self._lives)) if settings.shares else None,
         )
         holds.listen(observer.held)
         self.turns.begin(fleet.budget)

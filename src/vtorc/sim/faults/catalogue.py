@@ -237,6 +237,9 @@ _CATALOGUE = (
     # Orders of operators
     FaultKind("hold", "An operator tells all vtorcs to hold a part of the fleet, and lifts the hold in the end.",
               holding.hold, 5, 60, FaultTarget.TABLET, Drawn.BY_NAME, UNBOUNDED),
+    # Vtorcs that share the shards
+    FaultKind("lose-vtorcs-in-turn", "The hosts of all vtorcs lose power, one after the other.",
+              processes.lose_vtorcs_in_turn, 40, 120, FaultTarget.NO_CHOICE, Drawn.BY_NAME, UNBOUNDED),
 )
 # fmt: on
 

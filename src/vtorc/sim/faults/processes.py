@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from vtorc.sim.cluster.tablet import SimTablet
 from vtorc.sim.cluster.vtorc import SimVtorc
-from vtorc.sim.faults.fault import End, FaultScene, nothing
+from vtorc.sim.engine.loop import current_loop
+from vtorc.sim.engine.process import Host
+from vtorc.sim.faults.fault import End, FaultScene, in_turn, nothing
 
 _HOUR = 3600 * 10**9
 """Nanoseconds."""
@@ -128,6 +130,26 @@ def kill_all_vtorcs(scene: FaultScene) -> End:
     for vtorc in scene.world.vtorcs:
         vtorc.process.crash()
     return nothing
+
+
+def lose_vtorcs_in_turn(scene: FaultScene) -> End:
+    """Cut the power of the hosts of all vtorcs, one after the other, each for as long; the first one at once."""
+    world, lasts = scene.world, scene.fault.lasts / len(scene.world.vtorcs)
+    off: list[Host] = []
+
+    def turn(number: int) -> None:
+        end()
+        host = world.vtorcs[number].host
+        world.power_off(host)
+        off.append(host)
+
+    def end() -> None:
+        while off:
+            world.power_on(off.pop())
+
+    turn(0)
+    turns = [current_loop().call_later(number * lasts, turn, number) for number in range(1, len(world.vtorcs))]
+    return in_turn(*(each.cancel for each in turns), end)
 
 
 def freeze_vtorc(scene: FaultScene) -> End:
