@@ -36,7 +36,7 @@ class Daemons:
         A vtorc without memory of its replicas takes the clients of a primary that is lost at once for unknown servers.
         """
         vtorc = await self.start(*flags)
-        await until(lambda: asyncio.to_thread(_why_not_heard, vtorc.folder / MEMORY, len(self._cluster.tablets)))
+        await until(lambda: asyncio.to_thread(why_not_heard, vtorc.folder / MEMORY, len(self._cluster.tablets)))
         return vtorc
 
     async def start_with(self, *flags: str) -> VtorcProcess:
@@ -65,7 +65,7 @@ async def daemons_of(cluster: LabCluster) -> AsyncIterator[Daemons]:
         await daemons.end()
 
 
-def _why_not_heard(file: Path, tablets: int) -> str:
+def why_not_heard(file: Path, tablets: int) -> str:
     """Return which part of the shard a vtorc's memory does not tell of yet; empty if it tells of all tablets."""
     try:
         with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as db:
