@@ -59,7 +59,7 @@ class TopoSettings:
     topo_consul_lock_delay: float = setting(
         LOCK_DELAY,
         15.0,
-        "How long Consul gives a lock to nobody after its holder's session has ended without a release; 0s leaves this "
+        "How long Consul withholds a lock after its holder's session has ended without a release; 0s leaves this "
         "to Consul, which takes 15s.",
     )
     topo_consul_watch_poll_duration: float = setting(

@@ -52,7 +52,7 @@ class ServerMemory:
         self.shards: dict[str, ShardForm] = {}
         """The shards by name (`keyspace/shard`), in order of name."""
         self._rows: dict[str, msgspec.Raw] = {}
-        """The rows of shards in the list of all, as JSON; those that somebody has asked for since they changed."""
+        """The rows of shards in the list of all, as JSON; those that were asked for since they changed."""
         self.recoveries: dict[str, RecoveryForm] = {}
         """The recoveries that ended, by id, oldest first."""
         self.decisions: deque[DecisionFrame] = deque(maxlen=KEPT_DECISIONS)

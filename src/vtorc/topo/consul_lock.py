@@ -68,7 +68,7 @@ class _SessionLease:
         return key is not None and key.session == self._session
 
     async def revoke(self) -> None:
-        """Release and delete the key in one transaction, so that nobody waits for a lock delay; end the session."""
+        """Release and delete the key in one transaction, so that the next holder need not wait for a lock delay; end the session."""
         await self._client.call(
             "release of a lock",
             "PUT",
@@ -111,9 +111,7 @@ class ConsulLocks:
             return
         found, _ = await self._look(request)
         if found is None or not found.session:
-            raise LockHeld(
-                directory, "nobody any more: its last holder ended without a release, and Consul's lock delay runs"
-            )
+            raise LockHeld(directory, "Consul's lock delay, as its last holder ended without a release")
         raise LockHeld(directory, describe_lock(found.contents))
 
     async def acquire(self, request: Request) -> None:

@@ -71,7 +71,7 @@ class Decision:
     has_stood: bool = False
     """Whether it is escalated because the problem has stood for long without an action."""
     silenced_by: Hold | None = None
-    """The hold by which nobody is alerted of the problem; None if there is none."""
+    """The hold that keeps the problem from raising an alert; None if there is none."""
 
     @property
     def acts(self) -> bool:
