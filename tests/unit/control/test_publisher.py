@@ -30,7 +30,8 @@ from vtorc.forms.frames import (
     WebhookFrame,
 )
 from vtorc.forms.recovery import HookRunForm
-from vtorc.forms.settings import SettingForm, setting_forms
+from vtorc.forms.running_settings import setting_forms
+from vtorc.forms.settings import SettingForm
 from vtorc.forms.webhook_state import WebhookForm
 from vtorc.recovery.record import OperatorRequest, Outcome, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement, begun_with
