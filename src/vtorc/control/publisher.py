@@ -70,8 +70,8 @@ MOST_PER_TURN = 8
 """Most shards told in one turn, so that vtorc spends a tenth of a core on it at most."""
 
 YIELDS_FOR = 1.0
-"""Seconds from the start of a recovery that replaces a lost primary in which only news are told: it needs the processor
-itself, and lasts a fraction of that.
+"""Seconds from the start of a recovery that replaces a lost primary in which only news are told, unless it ends before:
+it needs the processor itself.
 """
 
 METRICS_EVERY = 50
@@ -147,8 +147,8 @@ class Publisher:
         """Shards with news, in the order in which these came."""
         self._moved: dict[ShardId, None] = {}
         """Shards of which positions moved since they were told, in the order in which they began to."""
-        self._yields_until = float("-inf")
-        """Until when only news are told, in seconds on the clock."""
+        self._yields_until: dict[ShardId, float] = {}
+        """Until when only news are told for the primary of a shard that is being replaced, in seconds on the clock."""
         self._past = ToldPast(sink)
         self._announcements: dict[Rule, AnnouncementForm] = {}
         self._own_errors: dict[ShardId, AnnouncementForm] = {}
@@ -234,7 +234,7 @@ class Publisher:
             known.running, known.steps = begun, []
             self._hurry(begun.shard)
         if begun.recovery.traits.replaces_primary:
-            self._yields_until = self._clock.now() + YIELDS_FOR
+            self._yields_until[begun.shard] = self._clock.now() + YIELDS_FOR
 
     def stepped(self, shard: ShardId, step: StepRecord) -> None:
         """Add a step to the recovery in progress."""
@@ -349,7 +349,7 @@ class Publisher:
 
     def is_busy(self) -> bool:
         """Whether a lost primary is being replaced, so that all but news has to wait."""
-        return self._clock.now() < self._yields_until
+        return max(self._yields_until.values(), default=float("-inf")) > self._clock.now()
 
     def _due(self, most: int) -> list[ShardId]:
         """Return the shards to tell in this turn: the news first, and then of which positions were told longest ago.
@@ -418,6 +418,7 @@ class Publisher:
         self._past.decided(DecisionFrame(at=rfc3339(self._clock.wall()), change=change, finding=finding_form(decision)))
 
     def _end_running(self, shard: ShardId) -> None:
+        self._yields_until.pop(shard, None)
         if (known := self._shards.get(shard)) is not None and known.running is not None:
             known.running, known.steps = None, []
             self._hurry(shard)

@@ -38,7 +38,7 @@ SPARE_AFTER = 3.0
 LAST_WORDS = 1.0
 """Seconds that a server gets to end when vtorc stops."""
 
-MOST_PATIENCE = 2.0
+MOST_PATIENCE = 1.0
 """Seconds from its start in which a server may have to wait for what it is told, while vtorc is busy."""
 
 LOOK_EVERY = 0.5

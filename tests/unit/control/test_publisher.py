@@ -251,6 +251,20 @@ def test_only_news_are_told_while_a_lost_primary_is_replaced() -> None:
     assert "shard commerce/80-" in told.turn()
 
 
+def test_vtorc_yields_no_longer_than_a_lost_primary_is_being_replaced() -> None:
+    """A recovery that ends before the time to yield is over ends that, but not for another shard's."""
+    told = Told()
+    first, second = judged(DEAD), judged(DEAD, name="80-")
+    for judgement in (first, second):
+        assert judgement.action is not None
+        told.publisher.judged(judgement)
+        told.publisher.started(begun_with(judgement.action, began=0))
+    told.publisher.finished(_record(first.view.shard))
+    assert told.publisher.is_busy()
+    told.publisher.finished(_record(second.view.shard))
+    assert not told.publisher.is_busy()
+
+
 def test_a_recovery_is_told_again_with_each_command_that_ran_after_it() -> None:
     """The commands come in their order, also to a server that starts anew; those of no recovery change nothing."""
     told = Told()
