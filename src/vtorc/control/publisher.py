@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from vtorc.control.hold_book import HoldNews
+from vtorc.control.judgement_news import is_news_after, primary_begins_to_fail
 from vtorc.control.observer import Announcement, failure_sentence
 from vtorc.control.readiness_keeper import ReadinessKeeper
 from vtorc.control.told_past import ToldPast
@@ -19,7 +20,6 @@ from vtorc.core.decision.decisions import Decision
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.notes import NO_NOTES, Notes
 from vtorc.core.facts.rules import Rule
-from vtorc.core.facts.views import ShardView
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.forms.access import KnownToken
 from vtorc.forms.audit import AuditForm
@@ -72,6 +72,12 @@ MOST_PER_TURN = 8
 YIELDS_FOR = 1.0
 """Seconds from the start of a recovery that replaces a lost primary in which only news are told, unless it ends before:
 it needs the processor itself.
+"""
+
+SUSPECTS_FOR = 0.25
+"""Seconds from the first failure of a primary in which only news are told: by then it is most often known to be lost.
+
+They are few, so that primaries which fail now and then do not hold up all else.
 """
 
 METRICS_EVERY = 50
@@ -147,8 +153,10 @@ class Publisher:
         """Shards with news, in the order in which these came."""
         self._moved: dict[ShardId, None] = {}
         """Shards of which positions moved since they were told, in the order in which they began to."""
-        self._yields_until: dict[ShardId, float] = {}
-        """Until when only news are told for the primary of a shard that is being replaced, in seconds on the clock."""
+        self._yields_until = float("-inf")
+        """Until when only news are told, in seconds on the clock."""
+        self._yields_to: set[ShardId] = set()
+        """The shards because of which that is so."""
         self._past = ToldPast(sink)
         self._announcements: dict[Rule, AnnouncementForm] = {}
         self._own_errors: dict[ShardId, AnnouncementForm] = {}
@@ -212,8 +220,10 @@ class Publisher:
         elif before is judgement:
             return
         else:
+            if primary_begins_to_fail(known.judgement, judgement):
+                self._yield_to(shard, SUSPECTS_FOR)
             known.judgement = judgement
-        is_news = before is None or _is_news(before, judgement)
+        is_news = before is None or is_news_after(before, judgement)
         self._readiness.heard(judgement, is_news=is_news)
         if is_news:
             self._hurry(shard)
@@ -234,7 +244,7 @@ class Publisher:
             known.running, known.steps = begun, []
             self._hurry(begun.shard)
         if begun.recovery.traits.replaces_primary:
-            self._yields_until[begun.shard] = self._clock.now() + YIELDS_FOR
+            self._yield_to(begun.shard, YIELDS_FOR)
 
     def stepped(self, shard: ShardId, step: StepRecord) -> None:
         """Add a step to the recovery in progress."""
@@ -348,8 +358,10 @@ class Publisher:
                 yield
 
     def is_busy(self) -> bool:
-        """Whether a lost primary is being replaced, so that all but news has to wait."""
-        return max(self._yields_until.values(), default=float("-inf")) > self._clock.now()
+        """Whether a primary may be lost, or is being replaced, so that all but news has to wait."""
+        if self._clock.now() >= self._yields_until:
+            self._yields_to.clear()
+        return bool(self._yields_to)
 
     def _due(self, most: int) -> list[ShardId]:
         """Return the shards to tell in this turn: the news first, and then of which positions were told longest ago.
@@ -418,31 +430,14 @@ class Publisher:
         self._past.decided(DecisionFrame(at=rfc3339(self._clock.wall()), change=change, finding=finding_form(decision)))
 
     def _end_running(self, shard: ShardId) -> None:
-        self._yields_until.pop(shard, None)
+        self._yields_to.discard(shard)
         if (known := self._shards.get(shard)) is not None and known.running is not None:
             known.running, known.steps = None, []
             self._hurry(shard)
 
+    def _yield_to(self, shard: ShardId, seconds: float) -> None:
+        self._yields_to.add(shard)
+        self._yields_until = max(self._yields_until, self._clock.now() + seconds)
+
     def _hurry(self, shard: ShardId) -> None:
         self._urgent.setdefault(shard)
-
-
-def _is_news(before: Judgement, after: Judgement) -> bool:
-    """Return whether more has changed than positions and times."""
-    if before.decisions != after.decisions or before.policy is not after.policy:
-        return True
-    return before.controlled is not after.controlled or _view_is_news(before.view, after.view)
-
-
-def _view_is_news(before: ShardView, after: ShardView) -> bool:
-    if before.holds != after.holds:
-        return True
-    if before.shard_record != after.shard_record or len(before.tablets) != len(after.tablets):
-        return True
-    if before.unreachable_cells != after.unreachable_cells or before.bad_records != after.bad_records:
-        return True
-    return any(
-        was.alias != tablet.alias or tablet.is_news_after(was)
-        for was, tablet in zip(before.tablets, after.tablets, strict=True)
-        if was is not tablet
-    )
